@@ -1,0 +1,64 @@
+import type { BackendName } from './names.ts';
+
+/** How TLS is spoken to a server: the name it must prove, and who may vouch for it. */
+export interface TlsTrust {
+  /** The name that the certificate must carry; the dialled host when left out. */
+  readonly servername?: string;
+  /** PEM certificates of the authorities to trust instead of the system's. */
+  readonly ca?: string;
+}
+
+export interface ImapEndpoint {
+  /** Host name or IP address, without brackets. */
+  readonly hostname: string;
+  readonly port: number;
+  /** `tls`: TLS from the first byte. `starttls`: upgraded before anything is sent, or refused. */
+  readonly security: 'tls' | 'starttls';
+  readonly trust: TlsTrust;
+}
+
+export interface WebmailEndpoint {
+  /** Scheme, host and port, for example `http://127.0.0.11` or `https://[2001:db8::1]:8443`. */
+  readonly origin: string;
+  /** The path of the `webmail` URL with its query: where the users of this backend land. */
+  readonly landing: string;
+  readonly trust: TlsTrust;
+}
+
+/** One machine of a backend. */
+export interface BackendHost {
+  /** Unique among all hosts of the configuration: the backend's name, and for further hosts `name/number`. */
+  readonly name: string;
+  readonly imap: ImapEndpoint;
+  readonly webmail: WebmailEndpoint;
+}
+
+/** Milliseconds unless said otherwise. */
+export interface BackendLimits {
+  readonly imapConnectMs: number;
+  readonly imapGreetingMs: number;
+  readonly imapAuthMs: number;
+  readonly webmailConnectMs: number;
+  readonly webmailFirstByteMs: number;
+  /** How long an idle connection to the webmail is kept: below the webmail's own keep-alive time. */
+  readonly webmailKeepAliveMs: number;
+  /** Open connections per host. */
+  readonly connections: number;
+  /** Requests that may wait for a connection, per host, and for how long. */
+  readonly queue: number;
+  readonly queueMs: number;
+  /** WebSockets and other upgraded connections per session. */
+  readonly upgradesPerSession: number;
+}
+
+/** One home mailbox server: an IMAP address and a webmail, on one or more hosts. */
+export interface Backend {
+  readonly name: BackendName;
+  /** The webmail driver, by its name in the registry. */
+  readonly driver: string;
+  /** The driver's own settings, checked by the driver's schema. */
+  readonly driverSettings: Readonly<Record<string, unknown>>;
+  /** The primary first. */
+  readonly hosts: readonly [BackendHost, ...BackendHost[]];
+  readonly limits: BackendLimits;
+}

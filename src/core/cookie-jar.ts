@@ -1,0 +1,236 @@
+/** One cookie as it is kept: `expiresMs` is 0 for a cookie that lives as long as the session. */
+interface KeptCookie {
+  readonly name: string;
+  readonly value: string;
+  readonly path: string;
+  readonly expiresMs: number;
+}
+
+/** What a jar looks like in its sealed form. Short names: it is stored with every session. */
+export interface SavedJar {
+  readonly g: number;
+  readonly c: readonly (readonly [name: string, value: string, path: string, expiresMs: number])[];
+  /** Names that stay in the gateway from now on. */
+  readonly k: readonly string[];
+  /** Names that the browser was given, with their paths. */
+  readonly b: readonly (readonly [name: string, path: string])[];
+}
+
+/** What became of a Set-Cookie line: kept in the jar, to be sent on to the browser as `line`, or dropped. */
+export type Absorbed = { readonly kind: 'kept' | 'ignored' } | { readonly kind: 'browser'; readonly line: string };
+
+const maxCookies = 50;
+const maxBytes = 32 * 1024;
+const maxBrowserNames = 50;
+/** Control characters would end the field; a semicolon would end the pair. */
+const fieldText = /^[^\u0000-\u001f\u007f;]*$/;
+const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/**
+ * The cookies that one webmail set in one session, held in the gateway instead of the browser.
+ *
+ * A name that was ever set HttpOnly, or that the webmail's driver calls its own, is kept here from then on, whatever
+ * flags later lines carry; other cookies go through to the browser, and their names are remembered so that they can be
+ * expired there. The jar honours Path and expiry and ignores Domain and Secure (RFC 6265): it belongs to one backend
+ * host. At most 50 cookies and 32 KiB; a line beyond that is dropped.
+ */
+export class CookieJar {
+  readonly #ownsCookie: (name: string) => boolean;
+  readonly #cookies = new Map<string, KeptCookie>();
+  readonly #keptNames = new Set<string>();
+  readonly #browserNames = new Map<string, string>();
+  #generation: number;
+  #changes = 0;
+  #bytes = 0;
+
+  constructor(ownsCookie: (name: string) => boolean, saved?: SavedJar) {
+    this.#ownsCookie = ownsCookie;
+    this.#generation = saved?.g ?? 0;
+    for (const [name, value, path, expiresMs] of saved?.c ?? []) this.#put({ name, value, path, expiresMs });
+    for (const name of saved?.k ?? []) this.#keptNames.add(name);
+    for (const [name, path] of saved?.b ?? []) this.#browserNames.set(name, path);
+    this.#changes = 0;
+  }
+
+  /** Raised by each silent sign-in: an answer to a request of an older generation must not change the jar. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Counts changes since the jar was made or read: when it moved, the jar must be written. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Names and paths of the cookies that the browser was given. */
+  get browserCookies(): ReadonlyMap<string, string> {
+    return this.#browserNames;
+  }
+
+  /** Whether a cookie of this name from the browser must be dropped. */
+  keeps(name: string): boolean {
+    return this.#keptNames.has(name) || this.#ownsCookie(name);
+  }
+
+  /**
+   * Takes one Set-Cookie line of an answer to a request for `requestPath`.
+   * A malformed line, and one that exceeds the limits, is ignored.
+   */
+  absorb(line: string, requestPath: string, nowMs: number): Absorbed {
+    const parsed = parseSetCookie(line, requestPath, nowMs);
+    if (parsed === undefined) return { kind: 'ignored' };
+    const { cookie, httpOnly, expired } = parsed;
+    if (!httpOnly && !this.keeps(cookie.name)) {
+      if (this.#browserNames.get(cookie.name) !== cookie.path) {
+        if (this.#browserNames.size >= maxBrowserNames) return { kind: 'ignored' };
+        this.#browserNames.set(cookie.name, cookie.path);
+        this.#changes += 1;
+      }
+      return { kind: 'browser', line: parsed.lineWithoutDomain };
+    }
+    if (!this.#keptNames.has(cookie.name)) {
+      if (this.#keptNames.size >= 2 * maxCookies) return { kind: 'ignored' };
+      this.#keptNames.add(cookie.name);
+      this.#changes += 1;
+    }
+    if (expired) {
+      this.#drop(keyOf(cookie));
+      return { kind: 'kept' };
+    }
+    return { kind: this.#put(cookie) ? 'kept' : 'ignored' };
+  }
+
+  /** The cookies for a request target, as a Cookie field value: longer paths first; empty when there are none. */
+  header(target: string, nowMs: number): string {
+    if (this.#cookies.size === 0) return '';
+    const path = pathOf(target);
+    const matching: KeptCookie[] = [];
+    for (const cookie of this.#cookies.values()) {
+      if (cookie.expiresMs !== 0 && cookie.expiresMs <= nowMs) this.#drop(keyOf(cookie));
+      else if (pathMatches(path, cookie.path)) matching.push(cookie);
+    }
+    matching.sort((a, b) => b.path.length - a.path.length);
+    return matching.map((cookie) => `${cookie.name}=${cookie.value}`).join('; ');
+  }
+
+  /** The value kept under a name, of the longest path, or nothing. */
+  value(name: string): string | undefined {
+    let best: KeptCookie | undefined;
+    for (const cookie of this.#cookies.values()) {
+      if (cookie.name === name && (best === undefined || cookie.path.length > best.path.length)) best = cookie;
+    }
+    return best?.value;
+  }
+
+  /** Takes the cookies of a fresh sign-in in the place of all that were kept, as a new generation. */
+  renew(fresh: CookieJar): void {
+    this.#cookies.clear();
+    this.#bytes = 0;
+    for (const cookie of fresh.#cookies.values()) this.#put(cookie);
+    for (const name of fresh.#keptNames) this.#keptNames.add(name);
+    for (const [name, path] of fresh.#browserNames) this.#browserNames.set(name, path);
+    this.#generation += 1;
+    this.#changes += 1;
+  }
+
+  save(): SavedJar {
+    return {
+      g: this.#generation,
+      c: [...this.#cookies.values()].map((cookie) => [cookie.name, cookie.value, cookie.path, cookie.expiresMs]),
+      k: [...this.#keptNames],
+      b: [...this.#browserNames],
+    };
+  }
+
+  #put(cookie: KeptCookie): boolean {
+    const key = keyOf(cookie);
+    const before = this.#cookies.get(key);
+    if (before?.value === cookie.value && before.expiresMs === cookie.expiresMs) return true;
+    const bytes = this.#bytes + sizeOf(cookie) - (before === undefined ? 0 : sizeOf(before));
+    if (bytes > maxBytes || (before === undefined && this.#cookies.size >= maxCookies)) return false;
+    this.#cookies.set(key, cookie);
+    this.#bytes = bytes;
+    this.#changes += 1;
+    return true;
+  }
+
+  #drop(key: string): void {
+    const before = this.#cookies.get(key);
+    if (before === undefined) return;
+    this.#cookies.delete(key);
+    this.#bytes -= sizeOf(before);
+    this.#changes += 1;
+  }
+}
+
+/** The path of a request target: what stands before the query. */
+export function pathOf(target: string): string {
+  const end = target.search(/[?#]/);
+  return end === -1 ? target : target.slice(0, end);
+}
+
+function keyOf(cookie: KeptCookie): string {
+  return `${cookie.name};${cookie.path}`;
+}
+
+function sizeOf(cookie: KeptCookie): number {
+  return Buffer.byteLength(cookie.name) + Buffer.byteLength(cookie.value) + Buffer.byteLength(cookie.path);
+}
+
+/** RFC 6265, 5.1.4. */
+function pathMatches(requestPath: string, cookiePath: string): boolean {
+  if (requestPath === cookiePath) return true;
+  if (!requestPath.startsWith(cookiePath)) return false;
+  return cookiePath.endsWith('/') || requestPath[cookiePath.length] === '/';
+}
+
+function defaultPath(requestPath: string): string {
+  const path = pathOf(requestPath);
+  const lastSlash = path.lastIndexOf('/');
+  return lastSlash <= 0 ? '/' : path.slice(0, lastSlash);
+}
+
+interface ParsedSetCookie {
+  readonly cookie: KeptCookie;
+  readonly httpOnly: boolean;
+  readonly expired: boolean;
+  /** The line as the browser gets it: the cookie is for our host only, whatever domain the backend named. */
+  readonly lineWithoutDomain: string;
+}
+
+/** RFC 6265, 5.2. */
+function parseSetCookie(line: string, requestPath: string, nowMs: number): ParsedSetCookie | undefined {
+  const [pair = '', ...attributes] = line.split(';');
+  const equals = pair.indexOf('=');
+  if (equals === -1) return undefined;
+  const name = pair.slice(0, equals).trim();
+  const value = pair.slice(equals + 1).trim();
+  if (!token.test(name) || !fieldText.test(value)) return undefined;
+
+  let path = defaultPath(requestPath);
+  let httpOnly = false;
+  let expiresMs = 0;
+  let maxAgeMs: number | undefined;
+  const passedOn: string[] = [];
+  for (const attribute of attributes) {
+    const at = attribute.indexOf('=');
+    const key = (at === -1 ? attribute : attribute.slice(0, at)).trim().toLowerCase();
+    const text = at === -1 ? '' : attribute.slice(at + 1).trim();
+    if (!fieldText.test(attribute)) return undefined;
+    if (key !== 'domain') passedOn.push(attribute);
+    if (key === 'httponly') httpOnly = true;
+    else if (key === 'path' && text.startsWith('/')) path = text;
+    else if (key === 'max-age' && /^-?\d{1,12}$/.test(text)) maxAgeMs = Number(text) * 1000;
+    else if (key === 'expires') {
+      const at = Date.parse(text);
+      if (!Number.isNaN(at)) expiresMs = at;
+    }
+  }
+  if (maxAgeMs !== undefined) expiresMs = nowMs + maxAgeMs;
+  return {
+    cookie: { name, value, path, expiresMs },
+    httpOnly,
+    expired: (maxAgeMs !== undefined && maxAgeMs <= 0) || (expiresMs !== 0 && expiresMs <= nowMs),
+    lineWithoutDomain: [`${name}=${value}`, ...passedOn].join(';'),
+  };
+}

@@ -1,0 +1,44 @@
+/** Who could not do its part. */
+export type FailureSource = 'client' | 'config' | 'directory' | 'imap' | 'webmail' | 'store' | 'gateway';
+
+/** Every stable error code, with the sentence that docs/operate.md shows for it. */
+export const errorCodes = {
+  ERR_CONFIG_INVALID: 'The configuration has problems; each one is listed with its place and its remedy.',
+  ERR_KEYS_UNUSABLE: 'The server keys file is missing, unreadable, or lacks a key that the other nodes use.',
+  ERR_KEY_UNKNOWN: 'A session was sealed under a server key that this node does not have.',
+  ERR_STORE_UNAVAILABLE: 'The session store did not answer in time.',
+  ERR_DIRECTORY_UNAVAILABLE: 'No source of the directory could say where the user lives.',
+  ERR_DIRECTORY_ANSWER: 'A source of the directory gave an answer that names no configured backend.',
+  ERR_IMAP_UNAVAILABLE: 'The IMAP server of the backend could not be asked.',
+  ERR_IMAP_PROTOCOL: 'The IMAP server of the backend broke the protocol or offered no safe way to sign in.',
+  ERR_WEBMAIL_UNAVAILABLE: 'The webmail of the backend could not be asked.',
+  ERR_WEBMAIL_ANSWER: 'The webmail of the backend gave an answer that its driver does not understand.',
+  ERR_BUSY: 'The bounded queue for this backend is full.',
+  ERR_DEADLINE: 'The deadline passed before an answer came.',
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/**
+ * A failure: something could not be asked or done. Never an expected answer such as "no", which is a value.
+ *
+ * `message` is for operators: it names the thing, the value and, where there is one, the remedy; it holds no secret
+ * and nothing that a client sent. `retryable` says whether the same call may succeed later without a change.
+ */
+export class PosternError extends Error {
+  readonly code: ErrorCode;
+  readonly source: FailureSource;
+  readonly retryable: boolean;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: { source: FailureSource; retryable: boolean; cause?: unknown },
+  ) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'PosternError';
+    this.code = code;
+    this.source = details.source;
+    this.retryable = details.retryable;
+  }
+}

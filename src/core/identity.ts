@@ -1,0 +1,28 @@
+import type { CanonicalUser } from './names.ts';
+import type { Secret } from './secret.ts';
+
+/** A user and a password that may still be wrong. */
+export interface Credentials {
+  readonly user: CanonicalUser;
+  readonly password: Secret;
+}
+
+/** Who is on the other end of the connection, after trusted proxies were believed. */
+export interface Client {
+  /** IP address, without brackets or zone; never a name. */
+  readonly address: string;
+  readonly port: number;
+  /** The browser's own User-Agent, or nothing. */
+  readonly userAgent: string | undefined;
+}
+
+/** What a webmail driver needs to sign a user in as if the browser did it. */
+export interface SignInIdentity {
+  readonly user: CanonicalUser;
+  readonly password: Secret;
+  readonly client: Client;
+  /** IANA name such as `Europe/Berlin`; some webmails show all times in UTC without it. */
+  readonly timeZone: string | undefined;
+  /** Scheme, host and port under which the browser sees the webmail. */
+  readonly publicOrigin: string;
+}

@@ -1,0 +1,30 @@
+import type { Backend, BackendHost } from './backend.ts';
+import type { Client, Credentials } from './identity.ts';
+
+/**
+ * What the server said of a password. `expired`, `contact-admin` and `insecure` are refusals whose text the user may
+ * see (RFC 5530: EXPIRED, CONTACTADMIN, PRIVACYREQUIRED); only `wrong` may count towards the penalty.
+ */
+export type PasswordCheck =
+  | { readonly kind: 'right' }
+  | { readonly kind: 'wrong' }
+  | { readonly kind: 'expired' }
+  | { readonly kind: 'contact-admin' }
+  | { readonly kind: 'insecure' };
+
+export interface PasswordCheckContext {
+  readonly client: Client;
+  /** Passed on as `x-session-id`, so that the server's log and ours can be joined. */
+  readonly reference: string;
+  readonly limits: Backend['limits'];
+}
+
+export interface Passdb {
+  /** Rejects with source `imap` when the server could not be asked, also when it says "later". */
+  verify(
+    credentials: Credentials,
+    host: BackendHost,
+    context: PasswordCheckContext,
+    signal: AbortSignal,
+  ): Promise<PasswordCheck>;
+}

@@ -1,0 +1,131 @@
+import type { CookieJar } from './cookie-jar.ts';
+import type { BackendName, CanonicalUser } from './names.ts';
+import type { Secret } from './secret.ts';
+
+/** The name of a session's record in the store: a keyed hash of the id that the cookie carries. */
+export type RecordKey = string & { readonly __brand: 'RecordKey' };
+
+/** The name of a user's index in the store: a keyed hash of the canonical user. */
+export type UserKey = string & { readonly __brand: 'UserKey' };
+
+/** Why a session ended; the sign-in page has a text for each that a user may meet. */
+export const endReasons = [
+  'signed-out',
+  'idle',
+  'absolute',
+  'kicked',
+  'replaced',
+  'too-many',
+  'backend-removed',
+  'password-changed',
+] as const;
+export type EndReason = (typeof endReasons)[number];
+
+/** What the store holds of a session. By itself it opens nothing: the credentials are sealed under the cookie. */
+export interface SessionRecord {
+  readonly user: CanonicalUser;
+  readonly backend: BackendName;
+  /** The host of the backend, by name. */
+  readonly host: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAtMs: number;
+  readonly absoluteEndMs: number;
+  readonly clientAddress: string;
+  readonly userAgent: string;
+  readonly publicOrigin: string;
+  readonly timeZone?: string;
+  /** The user's indexes: where the store lists this session. */
+  readonly userKey: UserKey;
+  /** Sealed password; empty where the operator chose to forget it. */
+  readonly sealed: string;
+}
+
+export interface StoredJar {
+  /** Raised with each write; a reader that has a newer one ignores what it read. */
+  readonly version: number;
+  readonly sealed: string;
+}
+
+export interface StoredSession {
+  readonly record: SessionRecord;
+  /** When the session was last used as far as the store knows; 0 when it does not. */
+  readonly lastUseMs: number;
+  readonly jar: StoredJar | undefined;
+}
+
+/** What the store tells of changes that others made: a record or jar moved or went, or some news may have been missed. */
+export type StoreNews = { readonly kind: 'changed'; readonly key: RecordKey } | { readonly kind: 'gap' } | { readonly kind: 'restored' };
+
+/**
+ * Where sessions live. Every call rejects with a PosternError of source `store` (ERR_STORE_UNAVAILABLE) within its
+ * command timeout when the store cannot be asked. A destroyed key leaves a tombstone for `tombstoneMs`, so that a late
+ * write cannot revive it. Redis and the embedded store pass one contract suite.
+ */
+export interface SessionStore extends AsyncDisposable {
+  /** `refused`: a record of this key exists or was destroyed. */
+  create(key: RecordKey, record: SessionRecord, ttlMs: number): Promise<'created' | 'refused'>;
+  /** Writes only over an existing record, and keeps its remaining time. */
+  rewrite(key: RecordKey, record: SessionRecord): Promise<'written' | 'gone'>;
+  read(key: RecordKey): Promise<StoredSession | undefined>;
+  /** Whether there was one. Leaves the tombstone in both cases. */
+  destroy(key: RecordKey): Promise<boolean>;
+  writeJar(key: RecordKey, jar: StoredJar): Promise<'written' | 'gone'>;
+  /** When sessions were last used, many at once; never revives one. */
+  noteUse(uses: readonly { readonly key: RecordKey; readonly atMs: number }[]): Promise<void>;
+  /** The living sessions under these indexes, oldest first. */
+  ofUser(userKeys: readonly UserKey[]): Promise<readonly { readonly key: RecordKey; readonly session: StoredSession }[]>;
+  /** Registers id and fingerprint of a server key for all nodes; returns all that are registered. */
+  registerKeys(keys: readonly RegisteredKey[]): Promise<readonly RegisteredKey[]>;
+  retireKey(id: string): Promise<void>;
+  /** Calls `listener` for each change until the returned function is called. */
+  watch(listener: (news: StoreNews) => void): () => void;
+  /** Resolves when the store answers; rejects like every other call. */
+  ping(): Promise<void>;
+}
+
+/** A server key as the nodes tell each other of it. `promoted` marks the one that seals. */
+export interface RegisteredKey {
+  readonly id: string;
+  readonly fingerprint: string;
+  readonly promoted: boolean;
+}
+
+/** Something that hangs on a session and must go when it ends: a request in flight, a WebSocket, a stream. */
+export interface Attachment {
+  end(reason: EndReason): void;
+}
+
+/**
+ * A session as a node holds it in memory, opened. One object per session and node: requests in flight share it.
+ */
+export interface LiveSession {
+  readonly key: RecordKey;
+  readonly record: SessionRecord;
+  readonly jar: CookieJar;
+  /** The password, or nothing where the operator chose to forget it. */
+  readonly password: Secret | undefined;
+  /** Notes use, in memory; a timer writes it. */
+  touch(): void;
+  /** Ties an attachment to the session; call the returned function when it is done by itself. */
+  attach(attachment: Attachment): () => void;
+  /** How many attachments of `kind: upgrade` there are is the caller's business; this counts all. */
+  readonly attachments: number;
+  /** Writes the jar, soon and once for many changes; only if the session still exists. */
+  saveJar(): void;
+  /** Ends the session on all nodes: at once on this one, and repeated until the store took it. */
+  end(reason: EndReason): Promise<void>;
+}
+
+/** What a Cookie field says. `rest`: the field without the gateway's own cookies, empty when nothing is left. */
+export type SessionLookup =
+  | { readonly kind: 'none'; readonly rest: string }
+  | { readonly kind: 'found'; readonly session: LiveSession; readonly rest: string }
+  /** There was one; the sign-in page says why it ended. */
+  | { readonly kind: 'ended'; readonly reason: EndReason; readonly rest: string }
+  /** The store could not be asked, or the session is sealed under a key that this node lacks: 503, never a sign-out. */
+  | { readonly kind: 'unavailable'; readonly why: 'store' | 'unknown-key' };
+
+/** Finds the session of a request. Answers at once, without a promise, when it is in the node's cache. */
+export interface LiveSessions {
+  find(cookieField: string | undefined): SessionLookup | Promise<SessionLookup>;
+}

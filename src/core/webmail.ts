@@ -1,0 +1,72 @@
+import type { BackendHost } from './backend.ts';
+import type { CookieJar } from './cookie-jar.ts';
+import type { Answer, RequestHead, UpstreamResponseHead } from './http.ts';
+import type { Client, SignInIdentity } from './identity.ts';
+import type { LiveSession } from './session.ts';
+
+/**
+ * What an answer says of the webmail's own session: it lives, it is lost (expired, restarted, another browser), or the
+ * user has just signed out of the webmail.
+ */
+export type Verdict = 'alive' | 'lost' | 'signed-out';
+
+/**
+ * `signed-in`: the cookies are in `jar`; `browserCookies` are Set-Cookie lines that the browser itself must hold;
+ * `landing` is the path with query where the user starts. `rejected`: the webmail refused these credentials.
+ */
+export type WebmailSignIn =
+  | {
+      readonly kind: 'signed-in';
+      readonly jar: CookieJar;
+      readonly browserCookies: readonly string[];
+      readonly landing: string;
+    }
+  | { readonly kind: 'rejected' };
+
+/** Knows one webmail: how to sign a user in, see that its session is lost, see and perform sign-out. */
+export interface WebmailDriver {
+  /** Whether a cookie of this name stays in the gateway although it is not HttpOnly. */
+  ownsCookie(name: string): boolean;
+
+  /** Rejects with source `webmail` when the webmail could not be asked or answered with nonsense. */
+  signIn(host: BackendHost, as: SignInIdentity, signal: AbortSignal): Promise<WebmailSignIn>;
+
+  /** Best effort: ends the webmail's session of this jar. */
+  signOut(host: BackendHost, jar: CookieJar, as: SignOutIdentity, signal: AbortSignal): Promise<void>;
+
+  /** Decided by the heads where it can be; `look-inside` asks for the first bytes of the body. */
+  judge(request: RequestHead, response: UpstreamResponseHead): Verdict | 'look-inside';
+
+  /** `start`: at most 8 KiB of the decoded body; `complete` when that is all of it. */
+  judgeBody?(request: RequestHead, start: Uint8Array, complete: boolean): Verdict;
+
+  /** What this webmail's own script or frame understands as "sign in again" at `loginPath`; nothing for other requests. */
+  lostAnswer?(request: RequestHead, loginPath: string): Answer | undefined;
+
+  /** Whether the target is the webmail's own sign-in page, which a user with a session never needs to see. */
+  isSignInPage?(request: RequestHead): boolean;
+
+  /** Whether the request is a poll that the page makes by itself: not a sign of a present user. */
+  isPoll?(request: RequestHead): boolean;
+
+  /** Whether a service worker may be registered from this target. Without it: never. */
+  allowsServiceWorker?(request: RequestHead): boolean;
+}
+
+export interface SignOutIdentity {
+  readonly userAgent: string | undefined;
+  readonly publicOrigin: string;
+  readonly clientAddress: string;
+}
+
+/**
+ * The outcome of signing a session's user in to the webmail once more. `too-often`: one silent sign-in per session in
+ * 10 s and three in 5 min are allowed. `rejected`: the webmail refused the password that the session holds.
+ */
+export type SilentSignInOutcome =
+  | { readonly kind: 'signed-in'; readonly landing: string; readonly browserCookies: readonly string[] }
+  | { readonly kind: 'rejected' }
+  | { readonly kind: 'too-often' };
+
+/** Single flight per session; renews the session's jar. Rejects with source `webmail` when the webmail could not be asked. */
+export type SilentSignIn = (session: LiveSession, client: Client, publicOrigin: string) => Promise<SilentSignInOutcome>;
