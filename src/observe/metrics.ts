@@ -1,0 +1,165 @@
+import {
+  collectDefaultMetrics,
+  Counter,
+  Gauge,
+  Histogram,
+  prometheusContentType,
+  Registry,
+} from '@prometheus-io/client';
+
+const secondsOfSignIn = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
+const secondsOfRequest = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 180];
+const secondsOfStore = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5];
+
+/** What stands behind a gauge at the moment it is read. */
+export interface GaugeReadings {
+  /** Sessions that this node holds in memory. */
+  sessions(): number;
+  /** Sessions that were ended here and wait for the store to take it. */
+  pendingEnds(): number;
+  /** 1 while the store answers. */
+  storeUp(): boolean;
+  connections(): Iterable<{
+    readonly host: string;
+    readonly state: 'busy' | 'free' | 'waiting';
+    readonly count: number;
+  }>;
+  upgrades(): Iterable<{ readonly backend: string; readonly count: number }>;
+}
+
+/** The gateway's counts and durations in Prometheus' text format, `postern_<noun>_<unit|total>`. */
+export function createMetrics(readings: GaugeReadings) {
+  const registry = new Registry(prometheusContentType);
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const logins = new Counter({
+    name: 'postern_logins_total',
+    help: 'Sign-ins by result and backend; the backend is empty where none was found.',
+    labelNames: ['result', 'backend'],
+    registers,
+  });
+  const loginPhases = new Histogram({
+    name: 'postern_login_phase_seconds',
+    help: 'Duration of each phase of a sign-in.',
+    labelNames: ['phase', 'backend'],
+    buckets: secondsOfSignIn,
+    registers,
+  });
+  const silentSignIns = new Counter({
+    name: 'postern_silent_sign_ins_total',
+    help: 'Lost webmail sessions that were signed in again, by backend and result.',
+    labelNames: ['backend', 'result'],
+    registers,
+  });
+  const requests = new Counter({
+    name: 'postern_requests_total',
+    help: 'Proxied requests by backend and status class.',
+    labelNames: ['backend', 'class'],
+    registers,
+  });
+  const requestSeconds = new Histogram({
+    name: 'postern_request_seconds',
+    help: 'Proxied requests from the head of the request to the end of the answer.',
+    labelNames: ['backend'],
+    buckets: secondsOfRequest,
+    registers,
+  });
+  const storeSeconds = new Histogram({
+    name: 'postern_store_seconds',
+    help: 'Round trips to the session store.',
+    labelNames: ['outcome'],
+    buckets: secondsOfStore,
+    registers,
+  });
+  const alarms = new Counter({
+    name: 'postern_alarms_total',
+    help: 'Conditions that an operator should look at, by code; the log line of the same code has the details.',
+    labelNames: ['code'],
+    registers,
+  });
+  for (const gauge of gaugesOver(readings)) registry.registerMetric(gauge);
+
+  return {
+    contentType: registry.contentType,
+    text: (): Promise<string> => registry.metrics(),
+
+    loginFinished(result: string, backend: string | undefined): void {
+      logins.inc({ result, backend: backend ?? '' });
+    },
+    loginPhase(phase: string, backend: string | undefined, durationMs: number): void {
+      loginPhases.observe({ phase, backend: backend ?? '' }, durationMs / 1000);
+    },
+    silentSignIn(backend: string, result: string): void {
+      silentSignIns.inc({ backend, result });
+    },
+    requestFinished(backend: string, status: number, durationMs: number): void {
+      requests.inc({ backend, class: statusClass(status) });
+      requestSeconds.observe({ backend }, durationMs / 1000);
+    },
+    storeCall(durationMs: number, outcome: 'ok' | 'failed'): void {
+      storeSeconds.observe({ outcome }, durationMs / 1000);
+    },
+    alarm(code: string): void {
+      alarms.inc({ code });
+    },
+  };
+}
+
+/** Gauges that are read when somebody asks, and never kept up to date by the hot path. */
+function gaugesOver(readings: GaugeReadings) {
+  const registers: Registry[] = [];
+  return [
+    new Gauge({
+      name: 'postern_sessions_cached',
+      help: 'Sessions that this node holds in memory.',
+      registers,
+      collect() {
+        this.set(readings.sessions());
+      },
+    }),
+    new Gauge({
+      name: 'postern_sessions_ends_pending',
+      help: 'Sessions ended on this node whose end the store has not taken yet.',
+      registers,
+      collect() {
+        this.set(readings.pendingEnds());
+      },
+    }),
+    new Gauge({
+      name: 'postern_store_up',
+      help: '1 while the session store answers.',
+      registers,
+      collect() {
+        this.set(readings.storeUp() ? 1 : 0);
+      },
+    }),
+    new Gauge({
+      name: 'postern_backend_connections',
+      help: 'Connections to a backend host by state; `waiting` are requests in the queue.',
+      labelNames: ['host', 'state'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { host, state, count } of readings.connections()) this.set({ host, state }, count);
+      },
+    }),
+    new Gauge({
+      name: 'postern_upgrades_open',
+      help: 'Open WebSockets and other upgraded connections.',
+      labelNames: ['backend'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { backend, count } of readings.upgrades()) this.set({ backend }, count);
+      },
+    }),
+  ];
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** `2xx` and so on; `aborted` where the client left before there was a status. */
+function statusClass(status: number): string {
+  return status >= 100 && status < 600 ? `${Math.floor(status / 100)}xx` : 'aborted';
+}
