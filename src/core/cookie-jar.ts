@@ -223,7 +223,8 @@ function parseSetCookie(line: string, requestPath: string, nowMs: number): Parse
     else if (key === 'max-age' && /^-?\d{1,12}$/.test(text)) maxAgeMs = Number(text) * 1000;
     else if (key === 'expires') {
       const at = Date.parse(text);
-      if (!Number.isNaN(at)) expiresMs = at;
+      // 0 means "with the session" here, and the epoch is what most servers write to delete a cookie.
+      if (!Number.isNaN(at)) expiresMs = Math.max(at, 1);
     }
   }
   if (maxAgeMs !== undefined) expiresMs = nowMs + maxAgeMs;
