@@ -53,8 +53,17 @@ export interface StoredSession {
   readonly jar: StoredJar | undefined;
 }
 
+/** What the store knows of a key: a living session, how one ended (while its tombstone stands), or nothing. */
+export type StoredLookup =
+  | { readonly kind: 'found'; readonly session: StoredSession }
+  | { readonly kind: 'ended'; readonly reason: EndReason }
+  | { readonly kind: 'none' };
+
 /** What the store tells of changes that others made: a record or jar moved or went, or some news may have been missed. */
-export type StoreNews = { readonly kind: 'changed'; readonly key: RecordKey } | { readonly kind: 'gap' } | { readonly kind: 'restored' };
+export type StoreNews =
+  | { readonly kind: 'changed'; readonly key: RecordKey }
+  | { readonly kind: 'gap' }
+  | { readonly kind: 'restored' };
 
 /**
  * Where sessions live. Every call rejects with a PosternError of source `store` (ERR_STORE_UNAVAILABLE) within its
@@ -66,15 +75,20 @@ export interface SessionStore extends AsyncDisposable {
   create(key: RecordKey, record: SessionRecord, ttlMs: number): Promise<'created' | 'refused'>;
   /** Writes only over an existing record, and keeps its remaining time. */
   rewrite(key: RecordKey, record: SessionRecord): Promise<'written' | 'gone'>;
-  read(key: RecordKey): Promise<StoredSession | undefined>;
-  /** Whether there was one. Leaves the tombstone in both cases. */
-  destroy(key: RecordKey): Promise<boolean>;
+  read(key: RecordKey): Promise<StoredLookup>;
+  /** Whether there was one. Leaves the tombstone in both cases; it keeps the first reason. */
+  destroy(key: RecordKey, reason: EndReason): Promise<boolean>;
   writeJar(key: RecordKey, jar: StoredJar): Promise<'written' | 'gone'>;
   /** When sessions were last used, many at once; never revives one. */
   noteUse(uses: readonly { readonly key: RecordKey; readonly atMs: number }[]): Promise<void>;
   /** The living sessions under these indexes, oldest first. */
-  ofUser(userKeys: readonly UserKey[]): Promise<readonly { readonly key: RecordKey; readonly session: StoredSession }[]>;
-  /** Registers id and fingerprint of a server key for all nodes; returns all that are registered. */
+  ofUser(
+    userKeys: readonly UserKey[],
+  ): Promise<readonly { readonly key: RecordKey; readonly session: StoredSession }[]>;
+  /**
+   * Registers id and fingerprint of server keys for all nodes, and returns all that are then registered. Registers
+   * nothing when `keys` lacks a promoted key that is registered, or has it with another fingerprint.
+   */
   registerKeys(keys: readonly RegisteredKey[]): Promise<readonly RegisteredKey[]>;
   retireKey(id: string): Promise<void>;
   /** Calls `listener` for each change until the returned function is called. */
@@ -83,11 +97,14 @@ export interface SessionStore extends AsyncDisposable {
   ping(): Promise<void>;
 }
 
-/** A server key as the nodes tell each other of it. `promoted` marks the one that seals. */
+/** A server key as the nodes tell each other of it. */
 export interface RegisteredKey {
   readonly id: string;
   readonly fingerprint: string;
+  /** Whether a node seals, or ever sealed, with it. Stays until the key is retired. */
   readonly promoted: boolean;
+  /** Node and file that registered it last, for the operator who must copy it. */
+  readonly from: string;
 }
 
 /** Something that hangs on a session and must go when it ends: a request in flight, a WebSocket, a stream. */
