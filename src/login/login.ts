@@ -1,0 +1,213 @@
+import type { Backend, BackendHost } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import type { CookieJar } from '../core/cookie-jar.ts';
+import type { DirectorySource } from '../core/directory.ts';
+import { type FailureSource, PosternError } from '../core/error.ts';
+import type { Client } from '../core/identity.ts';
+import type { LoginNameParser } from '../core/login-name.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
+import type { Passdb, PasswordCheck } from '../core/passdb.ts';
+import type { Secret } from '../core/secret.ts';
+import type { WebmailDriver } from '../core/webmail.ts';
+import { withDeadline } from './deadline.ts';
+import type { LoginEvent } from './login-event.ts';
+import { createLoginTimes, type LoginTimes } from './login-times.ts';
+import { isMalformedPassword } from './malformed-password.ts';
+import type { Admission, Penalty } from './penalty.ts';
+import type { Wait } from './wait.ts';
+
+/** Where a backend's users are signed in now: `host` is the one that takes new sessions. */
+export interface Home {
+  readonly backend: Backend;
+  readonly host: BackendHost;
+  readonly driver: WebmailDriver;
+}
+
+export interface LoginAttempt {
+  /** As it was typed. */
+  readonly user: string;
+  /** As it was typed, never trimmed. */
+  readonly password: Secret;
+  readonly client: Client;
+  readonly publicOrigin: string;
+  readonly timeZone: string | undefined;
+  /** Shown to the user and written to the log, so that the two can be joined. */
+  readonly reference: string;
+  /** When the request arrived: refusals are held from then on. */
+  readonly arrivedAtMs: number;
+}
+
+/**
+ * What came of a login. `rejected` is an unknown user or a wrong password, and nobody outside can tell which;
+ * `refused` is a known user who may not sign in, with a reason for that user; `expired`, `contact-admin` and `insecure`
+ * are the mail server's own refusals; `busy`: too many logins are waiting; `unavailable`: somebody could not be asked.
+ */
+export type LoginOutcome =
+  | {
+      readonly kind: 'signed-in';
+      readonly user: CanonicalUser;
+      readonly backend: BackendName;
+      /** The host of the backend, by name. */
+      readonly host: string;
+      readonly jar: CookieJar;
+      readonly landing: string;
+      readonly browserCookies: readonly string[];
+    }
+  | { readonly kind: 'rejected' }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'expired' }
+  | { readonly kind: 'contact-admin' }
+  | { readonly kind: 'insecure' }
+  | { readonly kind: 'malformed'; readonly field: 'user' | 'password' }
+  | { readonly kind: 'busy' }
+  | { readonly kind: 'unavailable'; readonly source: FailureSource; readonly retryable: boolean };
+
+export interface LoginDeps {
+  readonly parseName: LoginNameParser;
+  /** Rejects when no session could be kept now: better before a password is tried than after. */
+  readonly storeAnswers: () => Promise<void>;
+  readonly directory: Pick<DirectorySource, 'lookup'>;
+  readonly penalty: Penalty;
+  readonly passdb: Passdb;
+  readonly homeOf: (backend: BackendName) => Home | undefined;
+  readonly clock: Clock;
+  readonly wait: Wait;
+  readonly observe: (event: LoginEvent) => void;
+  /** Over all but the penalty. */
+  readonly deadlineMs: number;
+  /** No refusal leaves earlier after the request's arrival, the penalty not counted. */
+  readonly refusalAfterMs: number;
+}
+
+/** Signs one user in. Rejects with the signal's reason when the client is gone. */
+export type Login = (attempt: LoginAttempt, gone: AbortSignal) => Promise<LoginOutcome>;
+
+/** What the event of a login will say, filled in on the way. */
+type Trace = Partial<Record<'user' | 'backend' | 'host', string>> & Pick<LoginEvent, 'why'>;
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+interface Course {
+  readonly attempt: LoginAttempt;
+  readonly times: LoginTimes;
+  readonly trace: Mutable<Trace>;
+  readonly gone: AbortSignal;
+}
+
+/** The use case of signing in: refuse what is malformed, find the home, wait out the penalty, check the password, enter the webmail. */
+export function createLogin(deps: LoginDeps): Login {
+  return async (attempt, gone) => {
+    const course: Course = { attempt, gone, times: createLoginTimes(deps.clock, attempt.arrivedAtMs), trace: {} };
+    const outcome = await signInOrSayWhy(course);
+    if (isRefusal(outcome)) await deps.wait(Math.max(deps.refusalAfterMs - course.times.workedMs(), 0), gone);
+    return outcome;
+  };
+
+  async function signInOrSayWhy(course: Course): Promise<LoginOutcome> {
+    try {
+      const outcome = await signIn(course);
+      report(course, { result: outcome.kind });
+      return outcome;
+    } catch (error) {
+      if (course.gone.aborted) report(course, { result: 'abandoned' });
+      else report(course, { result: error instanceof PosternError ? 'unavailable' : 'failed', error });
+      if (course.gone.aborted || !(error instanceof PosternError)) throw error;
+      return { kind: 'unavailable', source: error.source, retryable: error.retryable };
+    }
+  }
+
+  async function signIn(course: Course): Promise<LoginOutcome> {
+    const { attempt, times, trace, gone } = course;
+    const parsed = deps.parseName(attempt.user);
+    if (parsed.kind === 'malformed') return { kind: 'malformed', field: 'user' };
+    if (isMalformedPassword(attempt.password)) return { kind: 'malformed', field: 'password' };
+    trace.user = parsed.name;
+    times.enter('store');
+    await deps.storeAnswers();
+
+    times.enter('directory');
+    const found = await within(course, 'directory', async (signal) => deps.directory.lookup(parsed.name, signal));
+    if (found.kind === 'refused') return found;
+    if (found.kind === 'found') Object.assign(trace, { user: found.user, backend: found.backend });
+
+    times.enter('penalty');
+    const { password, client } = attempt;
+    const admission = await deps.penalty.admit({ user: trace.user, address: client.address, password }, gone);
+    if (admission.kind === 'busy') return admission;
+    times.enter('imap');
+    if (found.kind === 'unknown-user') {
+      trace.why = 'unknown-user';
+      await admission.settle('wrong');
+      return { kind: 'rejected' };
+    }
+
+    const home = homeOf(found.backend);
+    trace.host = home.host.name;
+    const check = await checkPassword(course, found.user, home, admission);
+    if (check.kind === 'wrong') {
+      trace.why = 'wrong-password';
+      return { kind: 'rejected' };
+    }
+    if (check.kind !== 'right') return check;
+
+    times.enter('webmail');
+    return enterWebmail(course, found.user, home);
+  }
+
+  async function checkPassword(
+    course: Course,
+    user: CanonicalUser,
+    home: Home,
+    admission: Extract<Admission, { kind: 'admitted' }>,
+  ): Promise<PasswordCheck> {
+    const { client, password, reference } = course.attempt;
+    const context = { client, reference, limits: home.backend.limits };
+    try {
+      const check = await within(course, 'imap', async (signal) =>
+        deps.passdb.verify({ user, password }, home.host, context, signal),
+      );
+      await admission.settle(check.kind === 'right' || check.kind === 'wrong' ? check.kind : 'undecided');
+      return check;
+    } catch (error) {
+      // Who hangs up while the password is being tried has still tried it.
+      if (!course.gone.aborted) await admission.settle('undecided');
+      throw error;
+    }
+  }
+
+  async function enterWebmail(course: Course, user: CanonicalUser, home: Home): Promise<LoginOutcome> {
+    const { client, password, publicOrigin, timeZone } = course.attempt;
+    const entered = await within(course, 'webmail', async (signal) =>
+      home.driver.signIn(home.host, { user, password, client, timeZone, publicOrigin }, signal),
+    );
+    if (entered.kind === 'rejected') throw webmailDisagrees(home.host);
+    return { ...entered, user, backend: home.backend.name, host: home.host.name };
+  }
+
+  function homeOf(backend: BackendName): Home {
+    const home = deps.homeOf(backend);
+    if (home !== undefined) return home;
+    const message = `the directory names the backend ${JSON.stringify(backend)}, which is not configured`;
+    throw new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false });
+  }
+
+  async function within<T>(course: Course, source: FailureSource, work: (signal: AbortSignal) => Promise<T>) {
+    return withDeadline(source, deps.deadlineMs - course.times.workedMs(), course.gone, work);
+  }
+
+  function report({ attempt, times, trace }: Course, end: Pick<LoginEvent, 'result' | 'error'>): void {
+    const { reference, client } = attempt;
+    deps.observe({ ...end, ...trace, phase: times.phase, reference, client: client.address, ms: times.phasesMs() });
+  }
+}
+
+/** Answers to these are held until one moment, so that nobody can read from the clock who said no. */
+function isRefusal(outcome: LoginOutcome): boolean {
+  return ['rejected', 'refused', 'expired', 'contact-admin', 'insecure'].includes(outcome.kind);
+}
+
+/** The mail server has just taken this password: that the webmail does not is a fault between the two. */
+function webmailDisagrees(host: BackendHost): PosternError {
+  const message = `the webmail of ${host.name} refused a password that the mail server took`;
+  return new PosternError('ERR_WEBMAIL_ANSWER', message, { source: 'webmail', retryable: false });
+}
