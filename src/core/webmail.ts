@@ -46,6 +46,12 @@ export interface WebmailDriver {
   /** Whether the target is the webmail's own sign-in page, which a user with a session never needs to see. */
   isSignInPage?(request: RequestHead): boolean;
 
+  /**
+   * Where a navigation to `target` goes when a fresh webmail session has taken the place of the one it was made for:
+   * `target` itself, or another path of the same webmail where the old one would only show an error.
+   */
+  resumeTarget?(target: string): string;
+
   /** Whether the request is a poll that the page makes by itself: not a sign of a present user. */
   isPoll?(request: RequestHead): boolean;
 
