@@ -1,0 +1,178 @@
+import { randomBytes as systemRandomBytes } from 'node:crypto';
+import { open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { type Clock, systemClock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import { createKeyRing, createServerKey, type KeyRing } from './keys.ts';
+
+/** One key as the file holds it. */
+export interface KeyEntry {
+  readonly id: string;
+  /** `promoted`: seals and signs. `open`: only opens what was sealed with it. */
+  readonly state: 'promoted' | 'open';
+  /** When it got this state: a key that was demoted less than the absolute timeout ago is still needed. */
+  readonly sinceMs: number;
+  /** 32 bytes. */
+  readonly secret: Buffer;
+}
+
+/** What making a key needs from outside. */
+export interface KeyMaking {
+  readonly clock: Clock;
+  readonly randomBytes: (size: number) => Buffer;
+}
+
+const systemMaking: KeyMaking = { clock: systemClock, randomBytes: systemRandomBytes };
+const secretBytes = 32;
+const line = /^([0-9a-f]{8}) (promoted|open) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([A-Za-z0-9+/]{43}=)$/;
+const header = `# Server keys of Postern: the same file on every node, readable by its owner only.
+# Whoever has it and a user's cookie can open that user's session. Change it with: postern keys add|promote|retire
+`;
+
+function unusable(message: string, cause?: unknown): PosternError {
+  return new PosternError('ERR_KEYS_UNUSABLE', message, { source: 'config', retryable: false, cause });
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+/**
+ * Reads the keys of a file, or nothing when there is no such file.
+ * Rejects with ERR_KEYS_UNUSABLE when others may read it, or when a line is not a key.
+ */
+export async function readKeysFile(file: string): Promise<readonly KeyEntry[] | undefined> {
+  let text: string;
+  try {
+    const { mode } = await stat(file);
+    if ((mode & 0o077) !== 0) {
+      throw unusable(`${file} may be read by others (mode 0${(mode & 0o777).toString(8)}); run: chmod 600 ${file}`);
+    }
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    if (error instanceof PosternError) throw error;
+    throw unusable(`${file} cannot be read; let the gateway's own user own it`, error);
+  }
+  return parseKeys(file, text);
+}
+
+function parseKeys(file: string, text: string): readonly KeyEntry[] {
+  const entries: KeyEntry[] = [];
+  for (const [index, content] of text.split('\n').entries()) {
+    if (content.trim() === '' || content.startsWith('#')) continue;
+    const [, id, state, since, secret] = line.exec(content.trimEnd()) ?? [];
+    if (id === undefined || (state !== 'promoted' && state !== 'open') || since === undefined || secret === undefined) {
+      throw unusable(`${file}:${index + 1} is not a key; copy the file again from a node that works`);
+    }
+    if (entries.some((entry) => entry.id === id)) throw unusable(`${file}:${index + 1} repeats the key ${id}`);
+    entries.push({ id, state, sinceMs: Date.parse(since), secret: Buffer.from(secret, 'base64') });
+  }
+  const promoted = entries.filter((entry) => entry.state === 'promoted').length;
+  if (promoted !== 1) throw unusable(`${file} must promote exactly one key, and promotes ${promoted}`);
+  return entries;
+}
+
+/** The ring of what a file holds. */
+export function ringOf(entries: readonly KeyEntry[]): KeyRing {
+  const promoted = entries.find((entry) => entry.state === 'promoted');
+  return createKeyRing(
+    entries.map((entry) => createServerKey(entry.id, entry.secret)),
+    promoted?.id ?? '',
+  );
+}
+
+/** Makes the file with one promoted key. Rejects when it exists. */
+export async function makeKeysFile(file: string, making: KeyMaking = systemMaking): Promise<readonly KeyEntry[]> {
+  const entries: readonly KeyEntry[] = [makeKey('promoted', making)];
+  const handle = await open(file, 'wx', 0o600);
+  try {
+    await handle.writeFile(textOf(entries));
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  return entries;
+}
+
+/** Adds a fresh key that does not seal yet, and returns its id. Copy the file to all nodes before it is promoted. */
+export async function addKey(file: string, making: KeyMaking = systemMaking): Promise<string> {
+  const added = makeKey('open', making);
+  await replaceKeysFile(file, [...(await existing(file)), added]);
+  return added.id;
+}
+
+/** Lets another key of the file seal from now on. */
+export async function promoteKey(file: string, id: string, clock: Clock = systemClock): Promise<void> {
+  const entries = await existing(file);
+  if (!entries.some((entry) => entry.id === id)) throw noSuchKey(file, id, entries);
+  const sinceMs = clock.nowMs();
+  const next = entries.map((entry): KeyEntry => {
+    const state = entry.id === id ? 'promoted' : 'open';
+    return state === entry.state ? entry : { ...entry, state, sinceMs };
+  });
+  await replaceKeysFile(file, next);
+}
+
+/**
+ * Takes a key out of the file: what it sealed can no longer be opened. The promoted one cannot be retired.
+ * Its registration in the store is another matter: see `SessionStore.retireKey`.
+ */
+export async function retireKey(file: string, id: string): Promise<void> {
+  const entries = await existing(file);
+  const retired = entries.find((entry) => entry.id === id);
+  if (retired === undefined) throw noSuchKey(file, id, entries);
+  if (retired.state === 'promoted') throw unusable(`the key ${id} seals; promote another one before it is retired`);
+  await replaceKeysFile(
+    file,
+    entries.filter((entry) => entry !== retired),
+  );
+}
+
+function noSuchKey(file: string, id: string, entries: readonly KeyEntry[]): PosternError {
+  return unusable(`${file} has no key ${id}; it has ${entries.map((entry) => entry.id).join(', ')}`);
+}
+
+async function existing(file: string): Promise<readonly KeyEntry[]> {
+  const entries = await readKeysFile(file);
+  if (entries === undefined) {
+    throw unusable(`${file} does not exist; the first node that starts makes it, further nodes need a copy`);
+  }
+  return entries;
+}
+
+function makeKey(state: KeyEntry['state'], { clock, randomBytes }: KeyMaking): KeyEntry {
+  return { id: randomBytes(4).toString('hex'), state, sinceMs: clock.nowMs(), secret: randomBytes(secretBytes) };
+}
+
+function textOf(entries: readonly KeyEntry[]): string {
+  const lines = entries.map(({ id, state, sinceMs, secret }) =>
+    [id, state, new Date(sinceMs).toISOString(), secret.toString('base64')].join(' '),
+  );
+  return `${header}${lines.join('\n')}\n`;
+}
+
+/** Readers see the old file or the new one, never half of either. */
+async function replaceKeysFile(file: string, entries: readonly KeyEntry[]): Promise<void> {
+  const before = await stat(file);
+  const fresh = `${file}.new`;
+  await unlink(fresh).catch((error: unknown) => {
+    if (!isMissing(error)) throw error;
+  });
+  const handle = await open(fresh, 'wx', 0o600);
+  try {
+    // An operator runs the command as root; the gateway must still be able to read its keys afterwards.
+    await handle.chown(before.uid, before.gid);
+    await handle.writeFile(textOf(entries));
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(fresh, file);
+  const folder = await open(dirname(file), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

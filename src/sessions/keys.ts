@@ -1,0 +1,97 @@
+import { createHash, createHmac, hkdfSync } from 'node:crypto';
+import type { CanonicalUser } from '../core/names.ts';
+import type { RecordKey, UserKey } from '../core/session.ts';
+
+/** What sealed text is for: part of its key and of what it vouches for. */
+export type SealPurpose = 'credentials' | 'jar';
+
+/**
+ * One of the secrets that all nodes share, with what is derived from it.
+ *
+ * Nothing uses the 32 bytes themselves: each purpose has a subkey of its own (HKDF-SHA256, RFC 5869), so that a
+ * weakness in one use opens no other.
+ */
+export interface ServerKey {
+  /** Eight hexadecimal digits; stands in each cookie. */
+  readonly id: string;
+  /** Tells two keys apart without telling anything of them. */
+  readonly fingerprint: string;
+  /** A subkey for a purpose of another part, such as `form token`. The same purpose gives the same 32 bytes. */
+  subkey(purpose: string): Buffer;
+  /** The name under which the store knows the session with this id. */
+  recordKeyOf(id: string): RecordKey;
+  /** The name of a user's index. */
+  userKeyOf(user: CanonicalUser): UserKey;
+  /** The key that seals what belongs to one session: it takes the cookie's secret as well as the server's. */
+  sealKeyOf(cookieSecret: string, purpose: SealPurpose): Buffer;
+}
+
+/** The keys of one moment: the promoted one seals and signs, all open and verify. Never changed, only replaced. */
+export interface KeyRing {
+  readonly promoted: ServerKey;
+  /** The promoted one first. */
+  readonly all: readonly ServerKey[];
+  find(id: string): ServerKey | undefined;
+}
+
+const derivedBytes = 32;
+
+function derive(secret: Buffer, info: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, 'postern', info, derivedBytes));
+}
+
+/** Derives all of a key's uses from its 32 random bytes. */
+export function createServerKey(id: string, secret: Buffer): ServerKey {
+  const subkeys = new Map<string, Buffer>();
+  const subkey = (purpose: string): Buffer => {
+    const known = subkeys.get(purpose);
+    if (known !== undefined) return known;
+    const fresh = derive(secret, `subkey ${purpose}`);
+    subkeys.set(purpose, fresh);
+    return fresh;
+  };
+  const keyedHash = (purpose: string, text: string): string =>
+    createHmac('sha256', subkey(purpose)).update(text).digest('base64url');
+  return {
+    id,
+    fingerprint: createHash('sha256').update(subkey('fingerprint')).digest('hex').slice(0, 16),
+    subkey,
+    recordKeyOf(sessionId) {
+      const key = keyedHash('record key', sessionId);
+      if (!isRecordKey(key)) throw new TypeError('a keyed hash has 43 characters');
+      return key;
+    },
+    userKeyOf(user) {
+      const key = keyedHash('user key', user);
+      if (!isUserKey(key)) throw new TypeError('a keyed hash has 43 characters');
+      return key;
+    },
+    sealKeyOf(cookieSecret, purpose) {
+      return derive(Buffer.concat([subkey('seal'), Buffer.from(cookieSecret, 'base64url')]), `seal ${purpose}`);
+    },
+  };
+}
+
+/** Joins keys to a ring; `promotedId` must be the id of one of them. */
+export function createKeyRing(keys: readonly ServerKey[], promotedId: string): KeyRing {
+  const byId = new Map(keys.map((key) => [key.id, key]));
+  const promoted = byId.get(promotedId);
+  if (promoted === undefined) throw new TypeError('the promoted key is not among the keys');
+  return {
+    promoted,
+    all: [promoted, ...keys.filter((key) => key !== promoted)],
+    find: (id) => byId.get(id),
+  };
+}
+
+const keyedHashText = /^[\w-]{43}$/;
+
+/** Whether a text has the form of a record's name. */
+export function isRecordKey(text: string): text is RecordKey {
+  return keyedHashText.test(text);
+}
+
+/** Whether a text has the form of a user index's name. */
+export function isUserKey(text: string): text is UserKey {
+  return keyedHashText.test(text);
+}

@@ -1,0 +1,195 @@
+import type {
+  EndReason,
+  RecordKey,
+  RegisteredKey,
+  SessionRecord,
+  SessionStore,
+  StoredJar,
+  StoredLookup,
+  StoredSession,
+  StoreNews,
+  UserKey,
+} from '../core/session.ts';
+import type { Log } from '../core/log.ts';
+import { isRecordKey } from './keys.ts';
+import { createRedisConnection, type RedisConnection, type RedisSettings } from './redis-connection.ts';
+import * as scripts from './redis-scripts.ts';
+import { InvalidationTap } from './redis-tap.ts';
+import { parseEndReason, parseRecord, parseRegisteredKey, parseStoredJar } from './stored-text.ts';
+
+/** What the store on Redis takes. */
+export interface RedisStoreOptions {
+  readonly settings: RedisSettings;
+  /** How long a destroyed key stays refused: at least the absolute timeout, or a late write could revive it. */
+  readonly tombstoneMs: number;
+  readonly log: Log;
+  /** Called after each command, for the metrics. */
+  readonly observe?: (took: { readonly ms: number; readonly failed: boolean }) => void;
+}
+
+const recordPrefix = 'ps:h:';
+const jarPrefix = 'ps:j:';
+const registryKey = 'ps:keys';
+const heartbeatMs = 1_000;
+
+// The braces are the hash tag: all that belongs to one session lies in one slot of a Cluster.
+const recordAt = (key: RecordKey): string => `${recordPrefix}{${key}}`;
+const jarAt = (key: RecordKey): string => `${jarPrefix}{${key}}`;
+const useAt = (key: RecordKey): string => `ps:u:{${key}}`;
+const tombstoneAt = (key: RecordKey): string => `ps:t:{${key}}`;
+const indexAt = (key: UserKey): string => `ps:i:${key}`;
+const keyInRedisKey = /\{(.+)\}$/;
+
+/**
+ * Sessions in Redis: `ps:h:` the record, `ps:u:` its last use, `ps:j:` its jar, `ps:t:` its tombstone, `ps:i:` the
+ * index of a user, `ps:keys` the registry of server keys. Changes come by client tracking on records and jars.
+ */
+export function createRedisStore(options: RedisStoreOptions): SessionStore & {
+  readonly connection: RedisConnection;
+  /** Dials, and starts the heartbeat. Resolves also when Redis is away: it may come later. */
+  open(signal: AbortSignal): Promise<void>;
+} {
+  const listeners = new Set<(news: StoreNews) => void>();
+  const tell = (news: StoreNews): void => {
+    for (const listener of listeners) listener(news);
+  };
+  const watchfulness = createWatchfulness(tell);
+  const tap = new InvalidationTap([recordPrefix, jarPrefix], {
+    invalidated(redisKey) {
+      const key = keyInRedisKey.exec(redisKey)?.[1] ?? '';
+      if (isRecordKey(key)) tell({ kind: 'changed', key });
+    },
+    gap: () => watchfulness.lost(),
+  });
+  const connection = createRedisConnection({ ...options, tap });
+  const run: RedisConnection['run'] = (command) => connection.run(command);
+  let heartbeat: NodeJS.Timeout | undefined;
+
+  async function ping(): Promise<void> {
+    await run((client) => client.ping());
+  }
+
+  async function beat(): Promise<void> {
+    try {
+      await ping();
+      watchfulness.regained();
+    } catch {
+      // The connection logs what is wrong; here it only counts that it is.
+      watchfulness.lost();
+    }
+  }
+
+  async function runScript(script: string, keys: string[], args: readonly (string | number)[]): Promise<unknown> {
+    return run((client) => client.eval(script, { keys, arguments: args.map(String) }));
+  }
+
+  async function read(key: RecordKey): Promise<StoredLookup> {
+    const keys = [recordAt(key), useAt(key), jarAt(key), tombstoneAt(key)];
+    const [record, use, jar, tombstone] = await run((client) => client.mGet(keys));
+    return lookupOf(record, use, jar, tombstone);
+  }
+
+  return {
+    connection,
+    ping,
+    read,
+    async open(signal) {
+      connection.client.on('ready', () => void beat());
+      heartbeat ??= setInterval(() => void beat(), heartbeatMs).unref();
+      await connection.open(signal);
+    },
+    async create(key, record, ttlMs) {
+      // The index first: a session that is not listed could not be ended by its user; a listed one that is not there
+      // is only skipped.
+      await runScript(scripts.indexScript, [indexAt(record.userKey)], [record.createdAtMs, key, ttlMs]);
+      const args = [JSON.stringify(record), ttlMs];
+      const created = await runScript(scripts.createScript, [recordAt(key), tombstoneAt(key)], args);
+      return created === 1 ? 'created' : 'refused';
+    },
+    async rewrite(key, record) {
+      const text = JSON.stringify(record);
+      const reply = await run((client) => client.set(recordAt(key), text, { condition: 'XX', expiration: 'KEEPTTL' }));
+      return reply === null ? 'gone' : 'written';
+    },
+    async destroy(key, reason: EndReason) {
+      const keys = [recordAt(key), useAt(key), jarAt(key), tombstoneAt(key)];
+      const before = await runScript(scripts.destroyScript, keys, [reason, options.tombstoneMs]);
+      if (typeof before !== 'string') return false;
+      const record = parseRecord(before);
+      if (record !== undefined) await run((client) => client.zRem(indexAt(record.userKey), key));
+      return true;
+    },
+    async writeJar(key, jar: StoredJar) {
+      const written = await runScript(scripts.writeJarScript, [recordAt(key), jarAt(key)], [JSON.stringify(jar)]);
+      return written === 1 ? 'written' : 'gone';
+    },
+    async noteUse(uses) {
+      // All are written in one go: node-redis sends what is issued in one turn of the event loop together.
+      await Promise.all(
+        uses.map(({ key, atMs }) => runScript(scripts.noteUseScript, [recordAt(key), useAt(key)], [atMs])),
+      );
+    },
+    async ofUser(userKeys) {
+      const indexes = await Promise.all(
+        userKeys.map(async (userKey) => ({
+          userKey,
+          members: await run((client) => client.zRange(indexAt(userKey), 0, -1)),
+        })),
+      );
+      const listed = indexes.flatMap(({ userKey, members }) =>
+        members.filter(isRecordKey).map((key) => ({ userKey, key })),
+      );
+      const found = await Promise.all(listed.map(async (entry) => ({ ...entry, stored: await read(entry.key) })));
+      const living: { key: RecordKey; session: StoredSession }[] = [];
+      for (const { userKey, key, stored } of found) {
+        if (stored.kind === 'found') living.push({ key, session: stored.session });
+        else await run((client) => client.zRem(indexAt(userKey), key));
+      }
+      return living.sort((a, b) => a.session.record.createdAtMs - b.session.record.createdAtMs);
+    },
+    async registerKeys(keys: readonly RegisteredKey[]) {
+      const texts = keys.map((key) => JSON.stringify(key));
+      const reply = await runScript(scripts.registerKeysScript, [registryKey], texts);
+      if (!Array.isArray(reply)) return [];
+      return reply.map((text: unknown) => parseRegisteredKey(String(text))).filter((key) => key !== undefined);
+    },
+    async retireKey(id) {
+      await run((client) => client.hDel(registryKey, id));
+    },
+    watch(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(heartbeat);
+      listeners.clear();
+      connection.close();
+    },
+  };
+}
+
+type Reply = string | null | undefined;
+
+function lookupOf(record: Reply, use: Reply, jar: Reply, tombstone: Reply): StoredLookup {
+  if (typeof tombstone === 'string') return { kind: 'ended', reason: parseEndReason(tombstone) };
+  const parsed: SessionRecord | undefined = typeof record === 'string' ? parseRecord(record) : undefined;
+  if (parsed === undefined) return { kind: 'none' };
+  const lastUseMs = Number(use ?? 0);
+  return { kind: 'found', session: { record: parsed, lastUseMs, jar: parseStoredJar(jar ?? '') } };
+}
+
+/** Turns what heartbeat and tap see into news: one gap when watching breaks, one restored when it works again. */
+function createWatchfulness(tell: (news: StoreNews) => void): { lost(): void; regained(): void } {
+  let watching = false;
+  return {
+    lost() {
+      watching = false;
+      tell({ kind: 'gap' });
+    },
+    regained() {
+      if (watching) return;
+      watching = true;
+      tell({ kind: 'restored' });
+    },
+  };
+}

@@ -1,0 +1,138 @@
+import { unlink } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import type { Clock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import type { RegisteredKey, SessionStore } from '../core/session.ts';
+import type { KeyRing } from './keys.ts';
+import { type KeyEntry, makeKeysFile, readKeysFile, ringOf } from './keys-file.ts';
+
+/** What opening the server keys takes. */
+export interface ServerKeysOptions {
+  readonly file: string;
+  readonly store: Pick<SessionStore, 'registerKeys'>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly randomBytes: (size: number) => Buffer;
+}
+
+/** The server keys of this node. */
+export interface ServerKeys {
+  current(): KeyRing;
+  /** Reads the file again; rejects, and keeps the old keys, when that or the registration fails. */
+  reload(): Promise<void>;
+  /**
+   * What to think of a key id in a cookie that the ring does not have. Reads the file again, at most once in five
+   * seconds. `missing`: another node uses that key and this one lacks it. `none`: nobody does; the cookie is forged, or
+   * its key was retired.
+   */
+  meet(id: string): Promise<'known' | 'missing' | 'none'>;
+}
+
+const meetAgainMs = 5_000;
+
+/**
+ * Opens the keys file and registers its keys for all nodes.
+ *
+ * The file is made only if no node has registered a key. Rejects with ERR_KEYS_UNUSABLE, naming the file to copy and
+ * from where, when it lacks a key that another node seals with.
+ */
+export async function openServerKeys(options: ServerKeysOptions): Promise<ServerKeys> {
+  const { file, store, clock, log } = options;
+  let ring = await openRing(options);
+  let registered: readonly RegisteredKey[] = [];
+  let askedAtMs = Number.NEGATIVE_INFINITY;
+  let asking: Promise<void> | undefined;
+
+  async function reload(): Promise<void> {
+    const entries = await readKeysFile(file);
+    if (entries === undefined) throw unusable(`${file} is gone; put it back from another node`);
+    registered = await register(store, file, entries);
+    ring = ringOf(entries);
+  }
+
+  async function ask(id: string): Promise<void> {
+    try {
+      await reload();
+    } catch (error) {
+      // The registry may be newer than the file: that is the case to tell from a forged cookie.
+      registered = await store.registerKeys([]);
+      log.error({ file, key: id, err: error }, 'the server keys could not be read again');
+    }
+    askedAtMs = clock.nowMs();
+  }
+
+  return {
+    current: () => ring,
+    reload,
+    async meet(id) {
+      if (ring.find(id) !== undefined) return 'known';
+      if (clock.nowMs() - askedAtMs >= meetAgainMs) {
+        asking ??= ask(id).finally(() => {
+          asking = undefined;
+        });
+        await asking;
+      }
+      if (ring.find(id) !== undefined) return 'known';
+      const holder = registered.find((key) => key.id === id);
+      if (holder === undefined) return 'none';
+      log.error({ key: id, file, from: holder.from }, 'a session is sealed under a server key that this node lacks');
+      return 'missing';
+    },
+  };
+}
+
+async function openRing({ file, store, clock, randomBytes }: ServerKeysOptions): Promise<KeyRing> {
+  const entries = await readKeysFile(file);
+  if (entries !== undefined) {
+    await register(store, file, entries);
+    return ringOf(entries);
+  }
+  const registered = await store.registerKeys([]);
+  if (registered.some((key) => key.promoted)) throw lacking(file, [], registered);
+  const made = await makeKeysFile(file, { clock, randomBytes });
+  try {
+    await register(store, file, made);
+  } catch (error) {
+    // Another node was first, or the store went away: a file that nobody else has must not stay.
+    await unlink(file);
+    throw error;
+  }
+  return ringOf(made);
+}
+
+async function register(
+  store: ServerKeysOptions['store'],
+  file: string,
+  entries: readonly KeyEntry[],
+): Promise<readonly RegisteredKey[]> {
+  const from = `${hostname()}:${resolve(file)}`;
+  const ours = ringOf(entries).all.map(({ id, fingerprint }): RegisteredKey => {
+    const promoted = entries.some((entry) => entry.id === id && entry.state === 'promoted');
+    return { id, fingerprint, promoted, from };
+  });
+  const registered = await store.registerKeys(ours);
+  const complete = registered.every(
+    (theirs) => !theirs.promoted || ours.some((key) => key.id === theirs.id && key.fingerprint === theirs.fingerprint),
+  );
+  if (!complete) throw lacking(file, ours, registered);
+  return registered;
+}
+
+function lacking(file: string, ours: readonly RegisteredKey[], registered: readonly RegisteredKey[]): PosternError {
+  const missing = registered.filter(
+    (theirs) => theirs.promoted && !ours.some((key) => key.id === theirs.id && key.fingerprint === theirs.fingerprint),
+  );
+  const ids = missing.map((key) => key.id).join(', ');
+  const sources = [...new Set(missing.map((key) => key.from))].join(' or ');
+  const retire = missing.map((key) => `postern keys retire ${key.id}`).join('; ');
+  return unusable(
+    `${file} lacks the key ${ids} that other nodes use: copy ${sources} to this node. ` +
+      `If no node needs that key any more, run: ${retire}`,
+  );
+}
+
+function unusable(message: string): PosternError {
+  return new PosternError('ERR_KEYS_UNUSABLE', message, { source: 'config', retryable: false });
+}

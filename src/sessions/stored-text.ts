@@ -1,0 +1,86 @@
+import type { SavedJar } from '../core/cookie-jar.ts';
+import { type EndReason, endReasons, type RegisteredKey, type SessionRecord, type StoredJar } from '../core/session.ts';
+import { isUserKey } from './keys.ts';
+
+/** What a store keeps is read like anything that comes from outside: text that has another form is no record. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isSessionRecord(value: unknown): value is SessionRecord {
+  if (!isObject(value)) return false;
+  const { userKey, timeZone, createdAtMs, absoluteEndMs, ...texts } = value;
+  const { user, backend, host, clientAddress, userAgent, publicOrigin, sealed } = texts;
+  return (
+    [user, backend, host, clientAddress, userAgent, publicOrigin, sealed].every((text) => typeof text === 'string') &&
+    [createdAtMs, absoluteEndMs].every(Number.isSafeInteger) &&
+    (timeZone === undefined || typeof timeZone === 'string') &&
+    typeof userKey === 'string' &&
+    isUserKey(userKey)
+  );
+}
+
+function isStoredJar(value: unknown): value is StoredJar {
+  return isObject(value) && Number.isSafeInteger(value['version']) && typeof value['sealed'] === 'string';
+}
+
+function isRegisteredKey(value: unknown): value is RegisteredKey {
+  if (!isObject(value)) return false;
+  const { id, fingerprint, promoted, from } = value;
+  return [id, fingerprint, from].every((text) => typeof text === 'string') && typeof promoted === 'boolean';
+}
+
+function isTuple(value: unknown, ...types: readonly string[]): boolean {
+  return Array.isArray(value) && value.length === types.length && types.every((type, at) => typeof value[at] === type);
+}
+
+function isSavedJar(value: unknown): value is SavedJar {
+  if (!isObject(value)) return false;
+  const { g, c, k, b } = value;
+  return (
+    Number.isSafeInteger(g) &&
+    Array.isArray(c) &&
+    c.every((cookie) => isTuple(cookie, 'string', 'string', 'string', 'number')) &&
+    Array.isArray(k) &&
+    k.every((name) => typeof name === 'string') &&
+    Array.isArray(b) &&
+    b.every((pair) => isTuple(pair, 'string', 'string'))
+  );
+}
+
+/** The record in a stored text, or nothing. */
+export function parseRecord(text: string): SessionRecord | undefined {
+  const value = parseJson(text);
+  return isSessionRecord(value) ? value : undefined;
+}
+
+/** The jar in a stored text, still sealed, or nothing. */
+export function parseStoredJar(text: string): StoredJar | undefined {
+  const value = parseJson(text);
+  return isStoredJar(value) ? value : undefined;
+}
+
+/** The cookies in a jar's opened text, or nothing. */
+export function parseSavedJar(text: string): SavedJar | undefined {
+  const value = parseJson(text);
+  return isSavedJar(value) ? value : undefined;
+}
+
+/** A server key's registration in a stored text, or nothing. */
+export function parseRegisteredKey(text: string): RegisteredKey | undefined {
+  const value = parseJson(text);
+  return isRegisteredKey(value) ? value : undefined;
+}
+
+/** The reason on a tombstone; of another version's reason only that the session ended. */
+export function parseEndReason(text: string): EndReason {
+  return endReasons.find((reason) => reason === text) ?? 'signed-out';
+}
