@@ -2,6 +2,8 @@ import type { BackendHost } from './backend.ts';
 import type { CookieJar } from './cookie-jar.ts';
 import type { Answer, RequestHead, UpstreamResponseHead } from './http.ts';
 import type { Client, SignInIdentity } from './identity.ts';
+import type { CanonicalUser } from './names.ts';
+import type { Secret } from './secret.ts';
 import type { LiveSession } from './session.ts';
 
 /**
@@ -43,6 +45,24 @@ export interface WebmailDriver {
   /** What this webmail's own script or frame understands as "sign in again" at `loginPath`; nothing for other requests. */
   lostAnswer?(request: RequestHead, loginPath: string): Answer | undefined;
 
+  /**
+   * What this webmail's own script understands as "nothing was done, do it again": for a request that lost its session
+   * and cannot be repeated, once the user is signed in again. Without it the webmail's own answer goes on.
+   */
+  retryAnswer?(request: RequestHead): Answer | undefined;
+
+  /**
+   * Fields that the gateway adds to a request on its way to the webmail; they stand in the place of any others of the
+   * same name. Called for every request and upgrade: it must not wait.
+   */
+  requestHeaders?(request: RequestLine, as: RequestIdentity): readonly (readonly [name: string, value: string])[];
+
+  /**
+   * The webmail is entered by fields that the gateway adds, and may check no tokens of its own: methods other than GET,
+   * HEAD and OPTIONS need the public Origin or `Sec-Fetch-Site: same-origin`.
+   */
+  readonly checksNoTokens?: boolean;
+
   /** Whether the target is the webmail's own sign-in page, which a user with a session never needs to see. */
   isSignInPage?(request: RequestHead): boolean;
 
@@ -57,6 +77,21 @@ export interface WebmailDriver {
 
   /** Whether a service worker may be registered from this target. Without it: never. */
   allowsServiceWorker?(request: RequestHead): boolean;
+}
+
+/** What a request asks for: part of what a driver may sign. */
+export type RequestLine = Pick<RequestHead, 'method' | 'target'>;
+
+/** Whom a request on its way to the webmail belongs to. */
+export interface RequestIdentity {
+  readonly user: CanonicalUser;
+  /** Nothing where the session holds none. */
+  readonly password: Secret | undefined;
+  readonly client: Client;
+  readonly timeZone: string | undefined;
+  readonly publicOrigin: string;
+  /** Stands for the gateway's session, as long as it lives; nothing before there is one, and where clients have none. */
+  readonly session: string | undefined;
 }
 
 export interface SignOutIdentity {
