@@ -1,0 +1,128 @@
+import { pathOf } from '../core/cookie-jar.ts';
+import type { Answer, RequestHead } from '../core/http.ts';
+import { isFrameRequest, isScriptRequest, readQuery } from './roundcube-requests.ts';
+import type { RoundcubeQuery } from './roundcube-requests.ts';
+
+const texts = {
+  en: {
+    ended: 'Your session has ended.',
+    signIn: 'Sign in again',
+    kept: 'What you have written is kept in this browser:',
+    restore: 'and restore your message',
+  },
+  de: {
+    ended: 'Ihre Sitzung ist beendet.',
+    signIn: 'Neu anmelden',
+    kept: 'Was Sie geschrieben haben, ist in diesem Browser aufgehoben:',
+    restore: 'und die Nachricht wiederherstellen',
+  },
+} as const;
+
+/**
+ * What Roundcube's own server answers its script or frame for a lost session, with `loginPath` as the target; nothing
+ * for other requests.
+ *
+ * Roundcube's `session_error` leads the page to the target after two seconds. On the page where a message is written
+ * it does not: it keeps the message in the browser, so the text, which Roundcube shows as HTML, holds a link. After
+ * sign-in the user is back on the page that asked; a new message, where a kept one is offered, replaces the old one.
+ */
+export function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
+  if (request.method !== 'GET' && request.method !== 'POST') return undefined;
+  const query = readQuery(request.target);
+  // Only pages are left by a script; what a person opens in a tab is led to the sign-in page by a redirect.
+  if (request.header('sec-fetch-dest') === 'document') return undefined;
+  const page = askingPage(request);
+  const target = page === undefined ? loginPath : withNext(loginPath, resumeTarget(page));
+  const writing = page !== undefined && readQuery(page).action === 'compose';
+  const message = endedMessage(request.header('accept-language'), target, writing);
+  if (isScriptRequest(request, query)) return json(query, message, target);
+  return isFrameRequest(request, query) ? frame(query, message, target) : undefined;
+}
+
+/**
+ * Where a navigation goes on in a fresh Roundcube session: a message that was being written is known to its old session
+ * only ("compose session error"), and a sign-out link carries the old token.
+ */
+export function resumeTarget(target: string): string {
+  const { task, action } = readQuery(target);
+  const path = pathOf(target);
+  if (task === 'logout' || task === 'login') return path;
+  return task === 'mail' && action === 'compose' && readQuery(target).has('_id')
+    ? `${path}?_task=mail&_action=compose`
+    : target;
+}
+
+/** The page in the browser, from the Referer of this origin, which Roundcube's own Referrer-Policy lets through. */
+function askingPage(request: RequestHead): string | undefined {
+  const referer = request.header('referer') ?? '';
+  if (!URL.canParse(referer)) return undefined;
+  const { host, pathname, search } = new URL(referer);
+  return host === request.header('host') && !pathname.startsWith('//') ? pathname + search : undefined;
+}
+
+function withNext(loginPath: string, next: string): string {
+  const path = pathOf(loginPath);
+  const query = new URLSearchParams(loginPath.slice(path.length));
+  query.set('next', next);
+  return `${path}?${query.toString()}`;
+}
+
+function endedMessage(acceptLanguage: string | undefined, target: string, writing: boolean): string {
+  const text = /^\s*de\b/i.test(acceptLanguage ?? '') ? texts.de : texts.en;
+  const link = (label: string): string =>
+    `<a href="${target.replaceAll('&', '&amp;').replaceAll('"', '%22')}">${label}</a>`;
+  return writing
+    ? `${text.ended} ${text.kept} ${link(`${text.signIn} ${text.restore}`)}`
+    : `${text.ended} ${link(text.signIn)}`;
+}
+
+function json(query: RoundcubeQuery, message: string, target: string): Answer {
+  const exec = `this.display_message(${JSON.stringify(message)},"error",-1000);\nthis.session_error(${JSON.stringify(target)});\n`;
+  const unlock = query.has('_unlock') ? { unlock: lockId(query) } : {};
+  return answer('application/json; charset=UTF-8', JSON.stringify({ action: query.action, ...unlock, exec }));
+}
+
+function frame(query: RoundcubeQuery, message: string, target: string): Answer {
+  const lock = query.has('_unlock') ? scriptString(lockId(query)) : '0';
+  return answer(
+    'text/html; charset=UTF-8',
+    `<!DOCTYPE html>
+<html>
+<head>
+<meta http-equiv="content-type" content="text/html; charset=UTF-8"><title></title>
+<script>
+if (window.parent && parent.rcmail) {
+\tparent.rcmail.iframe_loaded(${lock});
+\tparent.rcmail.display_message(${scriptString(message)},"error",-1000);
+\tparent.rcmail.session_error(${scriptString(target)});
+}
+</script>
+</head>
+<body></body>
+</html>
+`,
+  );
+}
+
+/** The name of the "Sending…" message that the page shows until it is answered. */
+function lockId(query: RoundcubeQuery): string {
+  return query.get('_unlock').replace(/[^a-z0-9]/gi, '');
+}
+
+/** A JavaScript string that cannot end the script element around it. */
+function scriptString(text: string): string {
+  return JSON.stringify(text).replaceAll('<', '\\u003C').replaceAll('>', '\\u003E');
+}
+
+function answer(contentType: string, body: string): Answer {
+  return {
+    status: 200,
+    headers: [
+      ['Content-Type', contentType],
+      ['Cache-Control', 'no-store'],
+      ['X-Frame-Options', 'sameorigin'],
+      ['X-Content-Type-Options', 'nosniff'],
+    ],
+    body,
+  };
+}

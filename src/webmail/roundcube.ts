@@ -1,0 +1,106 @@
+import type { BackendHost } from '../core/backend.ts';
+import { pathOf } from '../core/cookie-jar.ts';
+import type { ExchangeResponse } from '../core/http.ts';
+import type { SignInIdentity } from '../core/identity.ts';
+import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import { findForm } from './html-form.ts';
+import { lostAnswer, resumeTarget } from './roundcube-lost-answer.ts';
+import { judgeHeads, judgeText } from './roundcube-marks.ts';
+import { readQuery } from './roundcube-requests.ts';
+import { loginFailedTexts } from './roundcube-texts.ts';
+import { strangeAnswer, unavailable, Visit } from './visit.ts';
+import type { DriverParts } from './visit.ts';
+
+/** What Roundcube's page does by itself, every minute or half a session lifetime. */
+const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-recent', 'getunread']);
+
+/**
+ * Roundcube, 1.5 and later, by its own sign-in form.
+ *
+ * Both of its cookies stay in the gateway: half a pair destroys the session on the server. Its second cookie rotates
+ * with any answer, so every Set-Cookie must reach the jar. With `ip_check` Roundcube needs the gateway in
+ * `proxy_whitelist`.
+ */
+export function create(parts: DriverParts): WebmailDriver {
+  const decoder = new TextDecoder();
+  return {
+    ownsCookie,
+    signIn: (host, as, signal) => {
+      const { publicOrigin, client } = as;
+      const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
+      return signIn(new Visit(parts, { host, browser, ownsCookie, signal }), host, as);
+    },
+    signOut: (host, jar, browser, signal) =>
+      signOut(new Visit(parts, { host, browser, ownsCookie, jar, signal }), pathOf(host.webmail.landing)),
+    judge: judgeHeads,
+    judgeBody: (_request, start, complete) => judgeText(decoder.decode(start), complete),
+    lostAnswer,
+    isSignInPage: (request) => readQuery(request.target).task === 'login',
+    resumeTarget,
+    isPoll: (request) => polls.has(readQuery(request.target).action),
+  };
+}
+
+function ownsCookie(name: string): boolean {
+  return name === 'roundcube_sessid' || name === 'roundcube_sessauth';
+}
+
+async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
+  const target = `${pathOf(host.webmail.landing)}?_task=login`;
+  const page = await visit.get(target);
+  const form = page.status === 200 ? findForm(page.body, (each) => each.fields.has('_token')) : undefined;
+  if (form === undefined) throw noForm(host, target, page);
+
+  const fields = new URLSearchParams([...form.fields]);
+  fields.set('_user', as.user);
+  fields.set('_pass', as.password.reveal());
+  if (as.timeZone !== undefined) fields.set('_timezone', as.timeZone);
+  const answer = await visit.post(target, fields);
+  if (answer.status === 302) return visit.signedIn(landingOf(visit, host, target, answer));
+  return refused(host, answer);
+}
+
+/** Roundcube's own choice of the first page; its `_token` has no use in a GET and would stay in the history. */
+function landingOf(visit: Visit, host: BackendHost, target: string, answer: ExchangeResponse): string {
+  const location = visit.locationOf(answer, target);
+  if (location === undefined || readQuery(location).task === 'login') {
+    throw strangeAnswer(host, `sign-in was answered by a redirect to ${answer.header('location') ?? 'nowhere'}`);
+  }
+  return location.replace(/([?&])_token=[^&]*&?/, '$1').replace(/[?&]$/, '');
+}
+
+function refused(host: BackendHost, answer: ExchangeResponse): WebmailSignIn {
+  const message = warningOf(answer.body);
+  if (message !== undefined && loginFailedTexts.has(message)) return { kind: 'rejected' };
+  if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
+  throw strangeAnswer(host, `sign-in was answered with status ${answer.status}: ${message ?? 'no message'}`);
+}
+
+/** The warning above the sign-in form, in the language of the webmail. */
+function warningOf(html: string): string | undefined {
+  const quoted = /rcmail\.display_message\(("(?:[^"\\]|\\.)*"),"warning"/.exec(html)?.[1];
+  if (quoted === undefined) return undefined;
+  try {
+    const text: unknown = JSON.parse(quoted);
+    return typeof text === 'string' ? text : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function noForm(host: BackendHost, target: string, page: ExchangeResponse): Error {
+  if (page.status >= 500) return unavailable(host, `${target} was answered with status ${page.status}`);
+  const location = page.header('location');
+  const found = location === undefined ? `status ${page.status}` : `a redirect to ${location}`;
+  return strangeAnswer(
+    host,
+    `no sign-in form of Roundcube at ${target}, but ${found}; check the path of the webmail URL`,
+  );
+}
+
+/** The proper way, with Roundcube's own clean-up (emptying the trash on sign-out): it needs the session's token. */
+async function signOut(visit: Visit, base: string): Promise<void> {
+  const page = await visit.get(`${base}?_task=settings&_action=about`);
+  const token = /"request_token":"([A-Za-z0-9]+)"/.exec(page.body)?.[1];
+  if (token !== undefined) await visit.get(`${base}?_task=logout&_token=${token}`);
+}

@@ -1,0 +1,124 @@
+import type { BackendHost } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import { CookieJar, pathOf } from '../core/cookie-jar.ts';
+import { PosternError } from '../core/error.ts';
+import type { ExchangeResponse, HttpExchange } from '../core/http.ts';
+import type { WebmailSignIn } from '../core/webmail.ts';
+
+/** What every driver is made of. */
+export interface DriverParts {
+  readonly exchange: HttpExchange;
+  readonly clock: Clock;
+}
+
+/** The browser for which a driver acts. */
+export interface Browser {
+  readonly userAgent: string | undefined;
+  readonly clientAddress: string;
+  /** Scheme, host and port under which the browser sees the webmail. */
+  readonly publicOrigin: string;
+}
+
+export interface VisitOptions {
+  readonly host: BackendHost;
+  readonly browser: Browser;
+  readonly ownsCookie: (name: string) => boolean;
+  /** Cookies to begin with; none for a sign-in. */
+  readonly jar?: CookieJar;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A driver's small browser: speaks to one host as the user's own browser would through the gateway, and keeps cookies.
+ *
+ * It follows no redirects. Every request carries the User-Agent of the browser, because some webmails bind their
+ * session to it, and the same forwarding fields as proxied traffic, because some bind it to the address.
+ */
+export class Visit {
+  readonly #parts: DriverParts;
+  readonly #options: VisitOptions;
+  /** All cookies, for the requests of this visit; `#kept` has only those that stay in the gateway. */
+  readonly #all = new CookieJar(() => true);
+  readonly #kept: CookieJar;
+  readonly #browserCookies = new Map<string, string>();
+
+  constructor(parts: DriverParts, options: VisitOptions) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#kept = new CookieJar(options.ownsCookie);
+    if (options.jar !== undefined) this.#all.renew(options.jar);
+  }
+
+  get(target: string): Promise<ExchangeResponse> {
+    return this.#send('GET', target);
+  }
+
+  /** Posts a form, in UTF-8. */
+  post(target: string, fields: URLSearchParams): Promise<ExchangeResponse> {
+    return this.#send('POST', target, fields.toString());
+  }
+
+  /** What a successful sign-in hands on. */
+  signedIn(landing: string): WebmailSignIn {
+    return { kind: 'signed-in', jar: this.#kept, browserCookies: [...this.#browserCookies.values()], landing };
+  }
+
+  /** The path with query of a Location, resolved against `target`; nothing when it leads to another server. */
+  locationOf(response: ExchangeResponse, target: string): string | undefined {
+    const location = response.header('location');
+    const { origin } = this.#options.host.webmail;
+    if (location === undefined || !URL.canParse(location, origin + target)) return undefined;
+    const url = new URL(location, origin + target);
+    const own = [new URL(origin).host, new URL(this.#options.browser.publicOrigin).host];
+    return own.includes(url.host) ? url.pathname + url.search : undefined;
+  }
+
+  async #send(method: 'GET' | 'POST', target: string, body?: string): Promise<ExchangeResponse> {
+    const { exchange, clock } = this.#parts;
+    const { host, signal } = this.#options;
+    const headers = this.#headers(target, body !== undefined);
+    const request = { method, target, headers, ...(body === undefined ? {} : { body }) };
+    const response = await exchange.send(host, request, signal);
+    for (const line of response.setCookies) this.#absorb(line, target, clock.nowMs());
+    return response;
+  }
+
+  #headers(target: string, form: boolean): [name: string, value: string][] {
+    const { userAgent, clientAddress, publicOrigin } = this.#options.browser;
+    const { host, protocol } = new URL(publicOrigin);
+    const cookie = this.#all.header(target, this.#parts.clock.nowMs());
+    const headers: [string, string][] = [
+      ['Host', host],
+      ['Accept', 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8'],
+      // Messages that a driver has to understand come in the language that it asks for, unless the webmail has one set.
+      ['Accept-Language', 'en'],
+      ['X-Forwarded-For', clientAddress],
+      ['X-Forwarded-Proto', protocol.slice(0, -1)],
+      ['X-Forwarded-Host', host],
+    ];
+    if (userAgent !== undefined) headers.push(['User-Agent', userAgent]);
+    if (cookie !== '') headers.push(['Cookie', cookie]);
+    if (form) headers.push(['Content-Type', 'application/x-www-form-urlencoded']);
+    return headers;
+  }
+
+  #absorb(line: string, target: string, nowMs: number): void {
+    this.#all.absorb(line, target, nowMs);
+    const absorbed = this.#kept.absorb(line, target, nowMs);
+    if (absorbed.kind !== 'browser') return;
+    const name = absorbed.line.slice(0, absorbed.line.indexOf('='));
+    this.#browserCookies.set(`${name};${this.#kept.browserCookies.get(name) ?? pathOf(target)}`, absorbed.line);
+  }
+}
+
+/** The webmail answered with what its driver cannot take for a yes or a no. `message` goes to operators. */
+export function strangeAnswer(host: BackendHost, message: string): PosternError {
+  const text = `webmail of ${host.name}: ${message}`;
+  return new PosternError('ERR_WEBMAIL_ANSWER', text, { source: 'webmail', retryable: false });
+}
+
+/** The webmail says that it cannot work now. */
+export function unavailable(host: BackendHost, message: string): PosternError {
+  const text = `webmail of ${host.name}: ${message}`;
+  return new PosternError('ERR_WEBMAIL_UNAVAILABLE', text, { source: 'webmail', retryable: true });
+}
