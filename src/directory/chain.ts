@@ -1,0 +1,173 @@
+import type { Clock } from '../core/clock.ts';
+import type { HomeLookup } from '../core/directory.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import { type LoginNameParser, splitLoginName } from '../core/login-name.ts';
+import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
+import type { Told } from './cache.ts';
+import { withDeadline } from './deadline.ts';
+import type { FindHome } from './homes.ts';
+import { badAnswer, type SourceAnswer } from './source.ts';
+
+/** What follows on each kind of answer of a source. */
+export interface Follows {
+  /** `answer`: that is the home. `next`: the user exists, and a later source says where. */
+  readonly onFound: 'answer' | 'next';
+  /** `next`: ask the next source. `refuse`: nobody else is asked, the user is unknown. */
+  readonly onUnknown: 'next' | 'refuse';
+  /** `fail`: nobody else is asked, "later". `next`: ask the next source; only what it knows for certain is believed. */
+  readonly onTempfail: 'fail' | 'next';
+}
+
+export interface Step extends Follows {
+  readonly label: string;
+  /** Whether users of this domain are asked for; the domain is empty for a name without one. */
+  readonly serves: (domain: string) => boolean;
+  readonly ask: (name: LoginName, signal: AbortSignal) => Promise<Told>;
+}
+
+/** One question of a lookup, for `postern explain`. */
+export interface TracedStep {
+  readonly source: string;
+  readonly asked: LoginName;
+  readonly outcome: SourceAnswer | { readonly kind: 'skipped' } | { readonly kind: 'tempfail'; readonly why: string };
+  readonly tookMs: number;
+  /** Age of the remembered answer; missing when the source was asked just now. */
+  readonly ageMs?: number;
+  /** The source could not be asked: this is its last answer. */
+  readonly stale?: true;
+}
+
+export interface ChainOptions {
+  readonly steps: readonly Step[];
+  readonly findHome: FindHome;
+  readonly parseLoginName: LoginNameParser;
+  /** Over all sources and aliases. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface Chain {
+  /** Rejects when no certain answer could be had. `trace` hears of each question as it is answered. */
+  lookup(name: LoginName, signal: AbortSignal, trace?: (step: TracedStep) => void): Promise<HomeLookup>;
+}
+
+type Walked = HomeLookup | { readonly kind: 'alias'; readonly user: LoginName };
+
+const maxAliases = 8;
+
+/**
+ * Asks sources in order until one gives an answer that stands.
+ *
+ * An alias starts the chain anew under the other name. A source that could not be asked is never taken for "no": where
+ * the operator lets the next one be asked, an unknown user and an answer by default still mean "later", because the
+ * silent source might have known better. What names no configured backend is an alarm and a tempfail.
+ */
+export function createChain(options: ChainOptions): Chain {
+  const { steps, findHome, parseLoginName, clock, log } = options;
+
+  async function askStep(step: Step, name: LoginName, signal: AbortSignal, trace: (step: TracedStep) => void) {
+    const source = step.label;
+    const startedMs = clock.nowMs();
+    try {
+      const { answer, ...age } = await step.ask(name, signal);
+      trace({ source, asked: name, outcome: answer, tookMs: clock.nowMs() - startedMs, ...age });
+      if (age.stale) log.warn({ source, ageMs: age.ageMs }, 'directory source is away: its last answer is used');
+      return answer;
+    } catch (error) {
+      if (!(error instanceof PosternError) || signal.aborted) throw error;
+      const { code, message } = error;
+      trace({ source, asked: name, outcome: { kind: 'tempfail', why: message }, tookMs: clock.nowMs() - startedMs });
+      if (code === 'ERR_DIRECTORY_ANSWER')
+        log.error({ source, code, why: message }, 'directory source gave a bad answer');
+      else log.warn({ source, code, why: message }, 'directory source could not be asked');
+      return error;
+    }
+  }
+
+  function readUser(step: Step, user: string): LoginName {
+    const parsed = parseLoginName(user);
+    if (parsed.kind === 'ok') return parsed.name;
+    const why = `${step.label} answered with a user name that is none: ${parsed.why}`;
+    log.error({ source: step.label, answer: user.slice(0, 100) }, 'directory source answered with a bad user name');
+    throw badAnswer(why);
+  }
+
+  function readHome(step: Step, home: string): BackendName {
+    const backend = findHome(home);
+    if (backend !== undefined) return backend;
+    log.error(
+      { source: step.label, answer: home.slice(0, 100) },
+      'directory source answered with no configured backend',
+    );
+    throw badAnswer(`${step.label} answered with a home that is not, or not only, one backend's`);
+  }
+
+  async function walk(asked: LoginName, signal: AbortSignal, trace: (step: TracedStep) => void): Promise<Walked> {
+    const { domain } = splitLoginName(asked);
+    let silent: PosternError | undefined;
+    let isKnown = false;
+    for (const step of steps) {
+      if (!step.serves(domain)) {
+        trace({ source: step.label, asked, outcome: { kind: 'skipped' }, tookMs: 0 });
+        continue;
+      }
+      const answer = await askStep(step, asked, signal, trace);
+      if (answer instanceof PosternError) {
+        if (step.onTempfail === 'fail') throw answer;
+        silent ??= answer;
+      } else if (answer.kind === 'refused') {
+        return { kind: 'refused', reason: oneLine(answer.reason) };
+      } else if (answer.kind === 'unknown-user') {
+        if (step.onUnknown === 'refuse') break;
+      } else {
+        if (silent !== undefined && answer.byDefault === true) throw silent;
+        const user = answer.user === undefined ? asked : readUser(step, answer.user);
+        if (answer.home !== undefined && step.onFound === 'answer') {
+          return { kind: 'found', backend: readHome(step, answer.home), user: canonical(user) };
+        }
+        if (user !== asked) return { kind: 'alias', user };
+        isKnown = true;
+      }
+    }
+    if (silent !== undefined) throw silent;
+    if (isKnown) throw badAnswer('the user exists, but no source says on which backend');
+    return { kind: 'unknown-user' };
+  }
+
+  async function follow(name: LoginName, signal: AbortSignal, trace: (step: TracedStep) => void): Promise<HomeLookup> {
+    const seen = new Set<LoginName>();
+    let asked = name;
+    for (;;) {
+      seen.add(asked);
+      const walked = await walk(asked, signal, trace);
+      if (walked.kind !== 'alias') return walked;
+      if (seen.has(walked.user) || seen.size >= maxAliases) {
+        log.error({ aliases: [...seen, walked.user] }, 'directory aliases go round in a circle or on and on');
+        throw badAnswer('the aliases of this user go round in a circle or on and on');
+      }
+      asked = walked.user;
+    }
+  }
+
+  return {
+    lookup: (name, signal, trace = () => {}) =>
+      withDeadline(options.timeoutMs, signal, 'the directory', (limited) => follow(name, limited, trace)),
+  };
+}
+
+/** A reason that the user may be shown: one short line, whatever the source holds. */
+function oneLine(text: string): string {
+  return text
+    .slice(0, 1000)
+    .replace(/\p{C}+/gu, ' ')
+    .trim()
+    .slice(0, 300);
+}
+
+/** The one place where a login name becomes a canonical user: where the chain ends. */
+function canonical(name: LoginName): CanonicalUser;
+function canonical(name: string): string {
+  return name;
+}

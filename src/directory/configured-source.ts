@@ -1,0 +1,55 @@
+import type { Follows } from './chain.ts';
+import { readDomains } from './domains.ts';
+import { loadDriver, sourceTypes } from './registry.ts';
+import { type SettingProblem, Settings } from './settings.ts';
+import type { SourceDriver } from './source.ts';
+
+/** A source as the operator wrote it: `type`, what the chain does with it, and the driver's own settings. */
+export type SourceSettings = Readonly<Record<string, unknown>>;
+
+export interface ConfiguredSource extends Follows {
+  readonly type: string;
+  readonly serves: (domain: string) => boolean;
+  readonly timeoutMs: number;
+  readonly isLocal: boolean;
+  readonly open: ReturnType<SourceDriver['configure']>;
+}
+
+/**
+ * Reads the settings of one source, without any I/O but loading its driver.
+ *
+ * Keys for all types: `type`, `domains`, `timeout`, `on_found`, `on_unknown`, `on_tempfail`. File names must already be
+ * absolute, and secrets be read.
+ */
+export async function configureSource(
+  settings: SourceSettings,
+  timeoutMs: number,
+): Promise<
+  | { readonly kind: 'ok'; readonly source: ConfiguredSource }
+  | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] }
+> {
+  const reader = new Settings(settings);
+  const type = reader.text('type');
+  const driver = await loadDriver(type);
+  if (driver === undefined) {
+    return { kind: 'problems', problems: [{ path: ['type'], message: `write one of ${sourceTypes.join(', ')}` }] };
+  }
+  const source: ConfiguredSource = {
+    type,
+    serves: readDomains(reader, 'domains'),
+    timeoutMs: reader.durationMs('timeout', timeoutMs),
+    onFound: reader.choice('on_found', ['answer', 'next'], 'answer'),
+    onUnknown: reader.choice('on_unknown', ['next', 'refuse'], 'next'),
+    onTempfail: reader.choice('on_tempfail', ['fail', 'next'], 'fail'),
+    isLocal: driver.local ?? false,
+    open: driver.configure(reader),
+  };
+  const problems = reader.finish();
+  return problems.length === 0 ? { kind: 'ok', source } : { kind: 'problems', problems };
+}
+
+/** What is wrong with the settings of one source; empty when nothing is. For the configuration's check. */
+export async function checkSource(settings: SourceSettings): Promise<readonly SettingProblem[]> {
+  const configured = await configureSource(settings, 1);
+  return configured.kind === 'ok' ? [] : configured.problems;
+}

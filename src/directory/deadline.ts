@@ -1,0 +1,42 @@
+import { PosternError } from '../core/error.ts';
+
+/**
+ * Asks with a deadline: rejects with ERR_DEADLINE after `ms`, with the caller's reason when `signal` is aborted, and
+ * in both cases at once, whether or not what was asked listens to the signal that it got.
+ */
+export async function withDeadline<T>(
+  ms: number,
+  signal: AbortSignal,
+  what: string,
+  ask: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    const message = `${what} did not answer within ${ms} ms`;
+    controller.abort(new PosternError('ERR_DEADLINE', message, { source: 'directory', retryable: true }));
+  }, ms);
+  const passOn = (): void => controller.abort(signal.reason);
+  signal.addEventListener('abort', passOn, { once: true });
+  try {
+    signal.throwIfAborted();
+    return await untilAborted(ask(controller.signal), controller.signal);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', passOn);
+    // Nobody waits any more: what is still under way must not go on.
+    controller.abort();
+  }
+}
+
+/** The promise's outcome, or a rejection with the signal's reason as soon as it is aborted. */
+export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,148 @@
+import type { Backend } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import type { DirectorySource, HomeLookup } from '../core/directory.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import { createLoginNameParser, type LoginNameRules, normaliseDomain } from '../core/login-name.ts';
+import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
+import { type CacheCounts, cacheDefaults, cached, type CachedSource, type CacheOptions } from './cache.ts';
+import { createChain, type Step, type TracedStep } from './chain.ts';
+import { type ConfiguredSource, configureSource, type SourceSettings } from './configured-source.ts';
+import { untilAborted, withDeadline } from './deadline.ts';
+import { createHomes } from './homes.ts';
+import type { SourceDeps } from './source.ts';
+
+export interface DirectoryOptions {
+  /** Asked in this order. File names absolute, secrets read. */
+  readonly sources: readonly SourceSettings[];
+  readonly backends: ReadonlyMap<BackendName, Backend>;
+  /** Further names of backends that sources use: host → backend. */
+  readonly hosts?: Readonly<Record<string, string>>;
+  readonly nameRules: LoginNameRules;
+  readonly cache?: Partial<CacheOptions>;
+  readonly timeouts?: Partial<DirectoryTimeouts>;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How often files are looked at for changes; a changed one is in force two looks later. */
+  readonly pollMs?: number;
+}
+
+export interface DirectoryTimeouts {
+  /** For each source that sets no `timeout` of its own. */
+  readonly sourceMs: number;
+  /** Over all sources, aliases included. */
+  readonly lookupMs: number;
+}
+
+/** A lookup that was watched: its steps, and how it ended. */
+export interface Explanation {
+  readonly steps: readonly TracedStep[];
+  readonly outcome: HomeLookup | { readonly kind: 'tempfail'; readonly why: string };
+}
+
+export interface Directory extends DirectorySource {
+  lookup(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;
+  explain(name: LoginName, signal: AbortSignal): Promise<Explanation>;
+  /** Forgets what is remembered of a user, under all names that lead to that user. */
+  drop(user: CanonicalUser): void;
+  /** What the cache of each source did since the start, by the source's label; local sources have none. */
+  counts(): ReadonlyMap<string, Readonly<CacheCounts>>;
+}
+
+const timeoutDefaults: DirectoryTimeouts = { sourceMs: 2000, lookupMs: 5000 };
+
+/**
+ * Opens the directory: its sources in order, each with its deadline and, where asking costs something, its cache.
+ *
+ * Rejects with ERR_CONFIG_INVALID when a setting has a problem or a file cannot be read; a server that is away is only
+ * met by the lookups. Disposing it closes all sources.
+ */
+export async function createDirectory(options: DirectoryOptions): Promise<Directory> {
+  const timeouts = { ...timeoutDefaults, ...options.timeouts };
+  const { clock, log } = options;
+  const parseLoginName = createLoginNameParser(options.nameRules);
+  const deps = {
+    ...options,
+    findHome: createHomes(options.backends, options.hosts),
+    defaultDomain: normaliseDomain(options.nameRules.defaultDomain ?? ''),
+    parseBareName: createLoginNameParser(withoutDefaultDomain(options.nameRules)),
+    pollMs: options.pollMs ?? 1000,
+  };
+  await using opened = new AsyncDisposableStack();
+  const steps: Step[] = [];
+  const caches = new Map<string, CachedSource>();
+  for (const [position, settings] of options.sources.entries()) {
+    const source = await configured(settings, position, timeouts.sourceMs);
+    const label = `${position + 1} ${source.type}`;
+    const step = await openStep(source, { ...deps, label }, { ...cacheDefaults, ...options.cache });
+    opened.use(step);
+    steps.push(step);
+    if (step.cache !== undefined) caches.set(label, step.cache);
+  }
+  const chain = createChain({ steps, ...deps, parseLoginName, timeoutMs: timeouts.lookupMs, clock, log });
+  const owned = opened.move();
+
+  return {
+    lookup: (name, signal) => chain.lookup(name, signal),
+    async explain(name, signal) {
+      const traced: TracedStep[] = [];
+      try {
+        return { steps: traced, outcome: await chain.lookup(name, signal, (step) => traced.push(step)) };
+      } catch (error) {
+        if (!(error instanceof PosternError)) throw error;
+        return { steps: traced, outcome: { kind: 'tempfail', why: error.message } };
+      }
+    },
+    drop(user) {
+      const isMeant = (text: string): boolean => {
+        const parsed = parseLoginName(text);
+        return parsed.kind === 'ok' && String(parsed.name) === String(user);
+      };
+      for (const cache of caches.values()) cache.drop(isMeant);
+    },
+    counts: () => new Map([...caches].map(([label, cache]) => [label, cache.counts])),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function configured(settings: SourceSettings, position: number, timeoutMs: number): Promise<ConfiguredSource> {
+  const outcome = await configureSource(settings, timeoutMs);
+  if (outcome.kind === 'ok') return outcome.source;
+  const problems = outcome.problems.map(({ path, message }) => `sources.${[position, ...path].join('.')}: ${message}`);
+  throw invalid(problems.join('\n'));
+}
+
+async function openStep(
+  source: ConfiguredSource,
+  deps: SourceDeps,
+  cacheOptions: CacheOptions,
+): Promise<Step & AsyncDisposable & { readonly cache?: CachedSource }> {
+  const { label } = deps;
+  const opened = await Promise.resolve()
+    .then(() => source.open(deps))
+    .catch((cause: unknown) => {
+      throw invalid(`directory source ${label}: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+    });
+  const limited = {
+    ask: (name: LoginName, signal: AbortSignal) =>
+      withDeadline(source.timeoutMs, signal, label, (limit) => opened.ask(name, limit)),
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+  };
+  const cache = source.isLocal ? undefined : cached(limited, cacheOptions, deps.clock);
+  return {
+    ...source,
+    label,
+    ...(cache === undefined ? {} : { cache }),
+    ask: cache?.ask ?? (async (name, signal) => ({ answer: await untilAborted(opened.ask(name, signal), signal) })),
+    [Symbol.asyncDispose]: () => (cache ?? opened)[Symbol.asyncDispose](),
+  };
+}
+
+function withoutDefaultDomain(rules: LoginNameRules): LoginNameRules {
+  const { defaultDomain: _, ...others } = rules;
+  return others;
+}
+
+function invalid(message: string, cause?: unknown): PosternError {
+  return new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
+}

@@ -1,0 +1,64 @@
+import { isUtf8 } from 'node:buffer';
+import { open } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { createMapIndex, type MapIndex, type MapRules } from './map-index.ts';
+import { nextLogicalLine } from './map-lines.ts';
+
+const maxBytes = 2 ** 31 - 1;
+const sliceBytes = 128 * 1024;
+const maxProblems = 10;
+
+/**
+ * Reads a text map: one `key: value`, `key value` (Postfix) or `key:value` (Perdition) per line; map-lines.ts has the
+ * details.
+ *
+ * The text stays as it is, outside the JavaScript heap, with an index of four bytes per slot: a million users cost
+ * their file and 8 MiB. It is read in slices, so that requests go on meanwhile. Rejects with all places (ten at most)
+ * where a line is no such line, when the text is not UTF-8, and when there is no entry in it.
+ */
+export async function readMapFile(file: string, rules: MapRules, signal: AbortSignal): Promise<MapIndex> {
+  const bytes = await readBytes(file, signal);
+  const index = createMapIndex(bytes, await countLines(bytes, signal), rules);
+  const problems: string[] = [];
+  let sliceEnd = 0;
+  for (let at = 0, line = 1; at < bytes.length && problems.length < maxProblems; ) {
+    const entry = nextLogicalLine(bytes, at);
+    const why = entry.kind === 'entry' ? index.add(at, entry.goesOn) : entry.why;
+    if (why !== undefined) problems.push(`${file}:${line}: ${why}`);
+    line += entry.lines;
+    at = entry.end;
+    if (at >= sliceEnd) {
+      sliceEnd = at + sliceBytes;
+      await nextTurn(undefined, { signal });
+    }
+  }
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+  if (index.entries === 0) throw new Error(`${file}: there is no entry in this file`);
+  return index;
+}
+
+async function readBytes(file: string, signal: AbortSignal): Promise<Buffer> {
+  await using handle = await open(file);
+  const { size } = await handle.stat();
+  if (size > maxBytes) throw new Error(`${file}: larger than 2 GiB; use a cdb source`);
+  const bytes = Buffer.allocUnsafeSlow(size);
+  for (let at = 0; at < size; ) {
+    signal.throwIfAborted();
+    const { bytesRead } = await handle.read(bytes, at, Math.min(1 << 20, size - at), at);
+    if (bytesRead === 0) throw new Error(`${file}: became shorter while it was read`);
+    at += bytesRead;
+  }
+  if (!isUtf8(bytes) || bytes.includes(0)) throw new Error(`${file}: is not UTF-8 text`);
+  // A byte order mark is none of the first key.
+  return bytes.subarray(bytes.indexOf('\ufeff') === 0 ? 3 : 0);
+}
+
+async function countLines(bytes: Buffer, signal: AbortSignal): Promise<number> {
+  let lines = 1;
+  for (let from = 0; from < bytes.length; from += sliceBytes) {
+    const to = Math.min(from + sliceBytes, bytes.length);
+    for (let at = from; at < to; at += 1) if (bytes[at] === 10) lines += 1;
+    await nextTurn(undefined, { signal });
+  }
+  return lines;
+}

@@ -1,0 +1,134 @@
+import { isBlank, joinValue, newline, nextLogicalLine } from './map-lines.ts';
+
+/** What a map says of a key. `ambiguous`: it is there more than once, with different values. */
+export type MapEntry = { readonly kind: 'value'; readonly value: string } | { readonly kind: 'ambiguous' } | undefined;
+
+export interface MapIndex {
+  readonly entries: number;
+  /** Takes the entry that begins at `from`; returns what is wrong with it. */
+  add(from: number, goesOn: boolean): string | undefined;
+  /** The entry of a key in its one spelling. */
+  get(key: string): MapEntry;
+}
+
+export interface MapRules {
+  /** One spelling of a key that is not plain ASCII, or nothing when it cannot be a key. */
+  readonly foldKey: (key: string) => string | undefined;
+  /** Whether a value can be one at all: asked where it goes over several lines, which is mostly a slip. */
+  readonly isValue: (value: string) => boolean;
+}
+
+const colon = 58;
+const carriageReturn = 13;
+const hash = 35;
+const maxKeyBytes = 1024;
+
+/**
+ * Finds keys in the bytes of a text map: an open-addressing hash table of offsets over the text itself. ASCII keys are
+ * compared without case; the few others are folded and kept in a table of their own.
+ */
+export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRules): MapIndex {
+  // Offsets are kept plus one: 0 is a free slot. At most half of the slots are taken.
+  const slots = new Uint32Array(2 ** Math.ceil(Math.log2(maxEntries * 2 + 2)));
+  const mask = slots.length - 1;
+  const oddKeys = new Map<string, number>();
+  const ambiguous = new Set<number>();
+  const wanted = Buffer.alloc(maxKeyBytes);
+  let entries = 0;
+
+  /** The slot that holds the key, or the free one where it belongs. */
+  function slotOf(key: Buffer, from: number, to: number): number {
+    for (let slot = hashOf(key, from, to) & mask; ; slot = (slot + 1) & mask) {
+      const offset = (slots[slot] ?? 0) - 1;
+      if (offset === -1 || isSameKey(bytes, offset, key.subarray(from, to))) return slot;
+    }
+  }
+
+  function valueAt(from: number): string {
+    const { end } = nextLogicalLine(bytes, from);
+    return joinValue(bytes.toString('utf8', valueStart(bytes, from), end));
+  }
+
+  function addAgain(before: number, from: number): void {
+    if (valueAt(before) !== valueAt(from)) ambiguous.add(before);
+  }
+
+  function addOddKey(from: number, to: number): string | undefined {
+    const key = bytes.toString('utf8', from, to);
+    const folded = rules.foldKey(key);
+    if (folded === undefined) return `${JSON.stringify(key)} cannot be a user, @domain or *`;
+    const before = oddKeys.get(folded);
+    if (before !== undefined) addAgain(before, from);
+    else oddKeys.set(folded, from);
+    return undefined;
+  }
+
+  return {
+    get entries() {
+      return entries;
+    },
+    add(from, goesOn) {
+      const to = keyEnd(bytes, from);
+      if (to === from) return 'there is no key before the colon';
+      if (to - from > maxKeyBytes) return `the key is longer than ${maxKeyBytes} bytes`;
+      if (!hasValue(bytes[valueStart(bytes, from)]) && valueAt(from) === '') return 'there is a key without a value';
+      if (goesOn && !rules.isValue(valueAt(from))) return 'goes on over several lines, and is no value so';
+      entries += 1;
+      if (bytes.subarray(from, to).some((byte) => byte > 127)) return addOddKey(from, to);
+      const slot = slotOf(bytes, from, to);
+      const before = (slots[slot] ?? 0) - 1;
+      if (before === -1) slots[slot] = from + 1;
+      else addAgain(before, from);
+      return undefined;
+    },
+    get(key) {
+      const isAscii = /^[\0-\x7f]*$/.test(key);
+      if (isAscii && key.length > maxKeyBytes) return undefined;
+      const from = isAscii
+        ? (slots[slotOf(wanted, 0, wanted.write(key, 'latin1'))] ?? 0) - 1
+        : (oddKeys.get(key) ?? -1);
+      if (from === -1) return undefined;
+      return ambiguous.has(from) ? { kind: 'ambiguous' } : { kind: 'value', value: valueAt(from) };
+    },
+  };
+}
+
+function keyEnd(bytes: Buffer, from: number): number {
+  let at = from;
+  while (!isBlank(bytes[at]) && !isLineEnd(bytes[at]) && bytes[at] !== colon) at += 1;
+  return at;
+}
+
+function valueStart(bytes: Buffer, from: number): number {
+  let at = keyEnd(bytes, from);
+  while (isBlank(bytes[at])) at += 1;
+  if (bytes[at] === colon) at += 1;
+  while (isBlank(bytes[at])) at += 1;
+  return at;
+}
+
+function hasValue(first: number | undefined): boolean {
+  return !isLineEnd(first) && first !== hash;
+}
+
+function isLineEnd(byte: number | undefined): boolean {
+  return byte === undefined || byte === newline || byte === carriageReturn;
+}
+
+function isSameKey(bytes: Buffer, offset: number, key: Buffer): boolean {
+  for (let at = 0; at < key.length; at += 1) if (fold(bytes[offset + at]) !== fold(key[at])) return false;
+  const next = bytes[offset + key.length];
+  return isBlank(next) || isLineEnd(next) || next === colon;
+}
+
+/** FNV-1a over the ASCII lower case of the bytes. */
+function hashOf(bytes: Buffer, from: number, to: number): number {
+  let sum = 0x811c9dc5;
+  for (let at = from; at < to; at += 1) sum = Math.imul(sum ^ fold(bytes[at]), 0x01000193);
+  return (sum ^ (sum >>> 15)) >>> 0;
+}
+
+function fold(byte: number | undefined): number {
+  if (byte === undefined) return -1;
+  return byte >= 65 && byte <= 90 ? byte + 32 : byte;
+}

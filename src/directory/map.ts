@@ -1,0 +1,39 @@
+import { foldTableKey, tableKeys } from './keys.ts';
+import { readMapFile } from './map-file.ts';
+import { badAnswer, type SourceDriver, unknownUser } from './source.ts';
+import { readMeaning, readValue } from './value.ts';
+import { watchFile } from './watched-file.ts';
+
+/**
+ * A text file that says where each user lives, kept in memory and taken over as a whole when it changes.
+ *
+ * Reads the text forms of Postfix and Perdition maps too, `@domain` and `*` included. A key that stands there twice
+ * with different values is a bad answer for that user, never a guess.
+ */
+export const driver: SourceDriver = {
+  local: true,
+  configure(settings) {
+    const file = settings.text('file');
+    const meaning = readMeaning(settings);
+
+    return async (deps) => {
+      const rules = {
+        foldKey: (key: string) => foldTableKey(key, deps.parseBareName),
+        isValue: (value: string) => meaning === 'user' || !value.includes(' '),
+      };
+      const watched = await watchFile({ file, load: (file, signal) => readMapFile(file, rules, signal) }, deps);
+      return {
+        // oxlint-disable-next-line require-await -- the port is asynchronous, this map is not
+        async ask(name) {
+          for (const { key, byDefault } of tableKeys(name, deps.defaultDomain)) {
+            const entry = watched.current.get(key);
+            if (entry?.kind === 'value') return readValue(entry.value, meaning, byDefault);
+            if (entry?.kind === 'ambiguous') throw badAnswer(`${file} has this user twice, with different values`);
+          }
+          return unknownUser;
+        },
+        [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
+      };
+    };
+  },
+};

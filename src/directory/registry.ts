@@ -1,0 +1,16 @@
+import type { SourceDriver } from './source.ts';
+
+type Loader = () => Promise<{ readonly driver: SourceDriver }>;
+
+/** Every type of source, and how its driver is loaded: a client library costs time and memory only where it is used. */
+const loaders: ReadonlyMap<string, Loader> = new Map<string, Loader>([
+  ['map', () => import('./map.ts')],
+  ['static', () => import('./static.ts')],
+]);
+
+export const sourceTypes: readonly string[] = [...loaders.keys()];
+
+/** The driver of a type of source, or nothing when there is no such type. */
+export async function loadDriver(type: string): Promise<SourceDriver | undefined> {
+  return (await loaders.get(type)?.())?.driver;
+}

@@ -1,0 +1,67 @@
+import type { Backend } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import type { LoginNameParser } from '../core/login-name.ts';
+import type { BackendName, LoginName } from '../core/names.ts';
+import type { FindHome } from './homes.ts';
+import type { Settings } from './settings.ts';
+
+/**
+ * What one source says of a name, as it stands there: nothing of it is checked yet.
+ *
+ * `found` with a `home` (a backend's name or one of its hosts) says where the user lives; with a `user` it also says
+ * under which name. With a `user` alone it is an alias. With neither the user exists, and another source says where.
+ * `byDefault` marks an answer for names that the source does not know one by one.
+ */
+export type SourceAnswer =
+  | { readonly kind: 'found'; readonly home?: string; readonly user?: string; readonly byDefault?: boolean }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'unknown-user' };
+
+/**
+ * One place that knows where users live. It only asks: cache, deadline and checks are the chain's.
+ *
+ * `ask` rejects with {@link couldNotAsk} or {@link badAnswer}, and soon after `signal` is aborted.
+ */
+export interface Source extends AsyncDisposable {
+  ask(name: LoginName, signal: AbortSignal): Promise<SourceAnswer>;
+}
+
+/** What every driver gets to work with. */
+export interface SourceDeps {
+  /** How the source is called in logs: its place in the chain and its type, for example `2 ldap`. */
+  readonly label: string;
+  readonly backends: ReadonlyMap<BackendName, Backend>;
+  readonly defaultDomain: string | undefined;
+  readonly findHome: FindHome;
+  /** The site's rules for login names, but a name without a domain stays so: for keys of tables. */
+  readonly parseBareName: LoginNameParser;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How often a file is looked at for changes. */
+  readonly pollMs: number;
+}
+
+/**
+ * A driver. It reads its settings, without any I/O, and returns what opens the source; the function is called only
+ * if no setting had a problem. Opening rejects only for what an operator must mend: a file that is missing or broken.
+ * A server that is away is no reason not to start.
+ */
+export interface SourceDriver {
+  /** Whether asking is so cheap, and a change so soon to be seen, that answers are not cached. */
+  readonly local?: boolean;
+  configure(settings: Settings): (deps: SourceDeps) => Source | Promise<Source>;
+}
+
+export const unknownUser: SourceAnswer = { kind: 'unknown-user' };
+
+/** The source did not answer. `message` names server and fault, never a name or value that a client sent. */
+export function couldNotAsk(message: string, cause?: unknown): PosternError {
+  return new PosternError('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true, cause });
+}
+
+/** The source answered with something that cannot be used: an alarm, and for the user a "later". */
+export function badAnswer(message: string, cause?: unknown): PosternError {
+  return new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false, cause });
+}

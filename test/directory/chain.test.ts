@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { PosternError } from '../../src/core/error.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { createLoginNameParser } from '../../src/core/login-name.ts';
+import { createChain, type Step, type TracedStep } from '../../src/directory/chain.ts';
+import { createHomes } from '../../src/directory/homes.ts';
+import { badAnswer, couldNotAsk, type SourceAnswer } from '../../src/directory/source.ts';
+import { backendsNamed, loginName, nameRules } from './fixture.ts';
+
+type Scripted = SourceAnswer | Error | 'never';
+const unknown: SourceAnswer = { kind: 'unknown-user' };
+const away = couldNotAsk('away');
+
+/** A step that answers by the name asked for; `*` for all others. */
+function step(answers: Record<string, Scripted>, follows: Partial<Step> = {}): Step {
+  return {
+    label: 'scripted',
+    serves: () => true,
+    onFound: 'answer',
+    onUnknown: 'next',
+    onTempfail: 'fail',
+    async ask(name) {
+      const answer = answers[name.replace('@example.test', '')] ?? answers['*'] ?? unknown;
+      if (answer instanceof Error) throw answer;
+      return answer === 'never' ? new Promise(() => {}) : { answer };
+    },
+    ...follows,
+  };
+}
+
+function chainOf(steps: readonly Step[]) {
+  return createChain({
+    steps,
+    findHome: createHomes(backendsNamed('a', 'b'), { 'old-name.test': 'b' }),
+    parseLoginName: createLoginNameParser(nameRules),
+    timeoutMs: 100,
+    clock: { nowMs: () => 0 },
+    log: silentLog,
+  });
+}
+
+async function outcome(steps: readonly Step[], typed = 'alice', trace?: (step: TracedStep) => void) {
+  try {
+    const home = await chainOf(steps).lookup(loginName(typed), new AbortController().signal, trace);
+    return home.kind === 'found' ? `${home.backend} ${home.user}` : home.kind;
+  } catch (error) {
+    if (!(error instanceof PosternError)) throw error;
+    return error.code;
+  }
+}
+
+const onA: Scripted = { kind: 'found', home: 'a' };
+const onB: Scripted = { kind: 'found', home: 'b' };
+const byDefault: Scripted = { kind: 'found', home: 'b', byDefault: true };
+const refused: Scripted = { kind: 'refused', reason: 'suspended' };
+
+const alias = (user: string): Scripted => ({ kind: 'found', user });
+
+describe('the chain of sources', () => {
+  const cases: readonly (readonly [name: string, steps: readonly Step[], expected: string])[] = [
+    ['no source knows nobody', [], 'unknown-user'],
+    ['the first who knows answers', [step({}), step({ '*': onA }), step({ '*': onB })], 'a alice@example.test'],
+    ['nobody knows', [step({}), step({})], 'unknown-user'],
+    ['a refusal ends it', [step({ '*': refused }), step({ '*': onA })], 'refused'],
+    [
+      'unknown ends it where the operator says so',
+      [step({}, { onUnknown: 'refuse' }), step({ '*': onA })],
+      'unknown-user',
+    ],
+    ['a source that is away is never "no"', [step({ '*': away }), step({ '*': onA })], 'ERR_DIRECTORY_UNAVAILABLE'],
+    [
+      'the next one is asked where the operator says so',
+      [step({ '*': away }, { onTempfail: 'next' }), step({ '*': onA })],
+      'a alice@example.test',
+    ],
+    [
+      'but its "unknown" is not believed',
+      [step({ '*': away }, { onTempfail: 'next' }), step({})],
+      'ERR_DIRECTORY_UNAVAILABLE',
+    ],
+    [
+      'nor a refusal to ask on',
+      [step({ '*': away }, { onTempfail: 'next' }), step({}, { onUnknown: 'refuse' })],
+      'ERR_DIRECTORY_UNAVAILABLE',
+    ],
+    [
+      'nor its default',
+      [step({ '*': away }, { onTempfail: 'next' }), step({ '*': byDefault })],
+      'ERR_DIRECTORY_UNAVAILABLE',
+    ],
+    ['a default is fine for unknown users', [step({}), step({ '*': byDefault })], 'b alice@example.test'],
+    ['a bad answer is never "no"', [step({ '*': badAnswer('odd') }), step({ '*': onA })], 'ERR_DIRECTORY_ANSWER'],
+    ['a home that is none is an alarm', [step({ '*': { kind: 'found', home: 'c' } })], 'ERR_DIRECTORY_ANSWER'],
+    [
+      'a host of a backend is its name',
+      [step({ '*': { kind: 'found', home: 'MAIL-B.example.test.' } })],
+      'b alice@example.test',
+    ],
+    [
+      'a name of a backend that only the directory uses',
+      [step({ '*': { kind: 'found', home: 'old-name.test' } })],
+      'b alice@example.test',
+    ],
+    [
+      'an existing user whose home another source knows',
+      [step({ '*': { kind: 'found' } }), step({ '*': onB })],
+      'b alice@example.test',
+    ],
+    ['an existing user whose home nobody knows', [step({ '*': { kind: 'found' } }), step({})], 'ERR_DIRECTORY_ANSWER'],
+    [
+      'found, but the next one says where',
+      [step({ '*': onA }, { onFound: 'next' }), step({ '*': onB })],
+      'b alice@example.test',
+    ],
+    ['a home under another name', [step({ '*': { kind: 'found', home: 'a', user: 'Al' } })], 'a al@example.test'],
+    ['a source that never answers', [step({ '*': 'never' })], 'ERR_DEADLINE'],
+    [
+      'a source that does not serve the domain',
+      [step({ '*': onA }, { serves: (domain) => domain === 'x.test' }), step({ '*': onB })],
+      'b alice@example.test',
+    ],
+  ];
+  for (const [name, steps, expected] of cases) {
+    test(name, async () => assert.equal(await outcome(steps), expected));
+  }
+
+  test('an alias is followed from the first source on', async () => {
+    const steps = [step({ bob: onB }), step({ alice: alias('robert'), robert: alias('BOB') })];
+    assert.equal(await outcome(steps), 'b bob@example.test');
+  });
+
+  test('a source may call the user by the same name and let another say where', async () => {
+    assert.equal(await outcome([step({ '*': alias('alice') }), step({ '*': onA })]), 'a alice@example.test');
+  });
+
+  test('aliases in a circle, or without end, are an alarm and no answer', async () => {
+    assert.equal(await outcome([step({ alice: alias('bob'), bob: alias('alice') })]), 'ERR_DIRECTORY_ANSWER');
+    const endless = step({});
+    const longer = {
+      ...endless,
+      ask: async (name: string) => ({ answer: { kind: 'found' as const, user: `x${name}` } }),
+    };
+    assert.equal(await outcome([longer]), 'ERR_DIRECTORY_ANSWER');
+  });
+
+  test('an alias that is no user is an alarm and no answer', async () => {
+    for (const user of ['', 'a\r\nb', 'x'.repeat(300), 'a@b@c']) {
+      assert.equal(await outcome([step({ '*': alias(user) })]), 'ERR_DIRECTORY_ANSWER', user);
+    }
+  });
+
+  test('a reason for a refusal becomes one short line', async () => {
+    const chain = chainOf([step({ '*': { kind: 'refused', reason: `un\r\npaid\0${'!'.repeat(1000)}` } })]);
+    const home = await chain.lookup(loginName('alice'), new AbortController().signal);
+    assert.deepEqual(home, { kind: 'refused', reason: `un paid ${'!'.repeat(292)}` });
+  });
+
+  test('each question is traced, with what was skipped and what failed', async () => {
+    const traced: string[] = [];
+    const steps = [
+      step({ '*': onA }, { serves: () => false }),
+      step({ '*': away }, { onTempfail: 'next' }),
+      step({ '*': onB }),
+    ];
+    await outcome(steps, 'alice', ({ asked, outcome: { kind } }) => traced.push(`${asked} ${kind}`));
+    assert.deepEqual(traced, ['alice@example.test skipped', 'alice@example.test tempfail', 'alice@example.test found']);
+  });
+
+  test('whatever a source says, the answer is a configured backend or none', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: 'binary' }), fc.option(fc.string({ unit: 'binary' })), async (home, user) => {
+        const answer: Scripted = user === null ? { kind: 'found', home } : { kind: 'found', home, user };
+        const said = await outcome([step({ '*': answer })]);
+        if (said !== 'ERR_DIRECTORY_ANSWER') assert.match(said, /^[ab] [^\s@]+@[a-z0-9._-]+$/);
+      }),
+    );
+  });
+
+  test('a fault of a driver is no answer and is not hidden', async () => {
+    await assert.rejects(outcome([step({ '*': new TypeError('bug') })]), TypeError);
+  });
+});
+
+test('a host that two backends share stands for neither', () => {
+  const backends = new Map(
+    [...backendsNamed('a', 'b')].map(([name, backend]) => {
+      const hosts = [{ ...backend.hosts[0], imap: { ...backend.hosts[0].imap, hostname: 'shared.test' } }] as const;
+      return [name, { ...backend, hosts }];
+    }),
+  );
+  const findHome = createHomes(backends);
+  assert.equal(findHome('shared.test'), undefined);
+  assert.equal(findHome('a'), 'a');
+  assert.equal(findHome('__proto__'), undefined);
+  assert.throws(
+    () => createHomes(backends, { 'x.test': 'c' }),
+    /directory\.hosts: x\.test → c: there is no such backend/,
+  );
+});

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { checkSource } from '../../src/directory/configured-source.ts';
+import { loginName, outcomeOf, temporaryDirectory, testDirectory } from './fixture.ts';
+
+describe('the directory', () => {
+  test('asks its sources in order, each for its domains', async () => {
+    await using folder = await temporaryDirectory();
+    const file = join(folder.path, 'users.map');
+    await writeFile(file, 'alice: a\n');
+    await using directory = await testDirectory([
+      { type: 'map', file, domains: ['example.test', '*.example.org'] },
+      { type: 'static', backend: 'b', domains: 'other.test' },
+    ]);
+    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
+    assert.equal(await outcomeOf(directory, 'bob'), 'unknown');
+    assert.equal(await outcomeOf(directory, 'bob@other.test'), 'b bob@other.test');
+    assert.equal(await outcomeOf(directory, 'alice@sub.example.org'), 'unknown');
+    assert.equal(await outcomeOf(directory, 'alice@example.org'), 'unknown');
+  });
+
+  test('explains a lookup step by step', async () => {
+    await using folder = await temporaryDirectory();
+    const file = join(folder.path, 'users.map');
+    await writeFile(file, 'bob: b\n');
+    await using directory = await testDirectory([
+      { type: 'map', file },
+      { type: 'static', backend: 'a' },
+    ]);
+    const { steps, outcome } = await directory.explain(loginName('alice'), AbortSignal.timeout(5000));
+    assert.deepEqual(
+      steps.map(({ source, asked, outcome }) => [source, asked, outcome]),
+      [
+        ['1 map', 'alice@example.test', { kind: 'unknown-user' }],
+        ['2 static', 'alice@example.test', { kind: 'found', home: 'a', byDefault: true }],
+      ],
+    );
+    assert.deepEqual(outcome, { kind: 'found', backend: 'a', user: 'alice@example.test' });
+  });
+
+  test('tells all problems of a source at once, each with its path', async () => {
+    const problems = await checkSource({
+      type: 'map',
+      answers: 'maybe',
+      timeout: '2 fortnights',
+      on_found: 'stop',
+      domains: ['a b'],
+      colour: 'red',
+    });
+    assert.deepEqual(
+      problems.map(({ path, message }) => `${path.join('.')}: ${message}`),
+      [
+        'domains: "a b" is not a domain: write example.org or "*.example.org"',
+        'timeout: write a duration such as 500ms, 3s or 10min',
+        'on_found: write one of answer, next',
+        'file: is required',
+        'answers: write one of backend, perdition, transport, user',
+        'colour: unknown key; this source knows answers, domains, file, on_found, on_tempfail, on_unknown, timeout, type',
+      ],
+    );
+    assert.match((await checkSource({ type: 'nis' }))[0]?.message ?? '', /^write one of map, static/);
+    assert.deepEqual(await checkSource({ type: 'static', backend: 'a' }), []);
+  });
+
+  test('does not open with a static source for a backend that is not there', async () => {
+    await assert.rejects(testDirectory([{ type: 'static', backend: 'c' }]), {
+      code: 'ERR_CONFIG_INVALID',
+      message: 'directory source 1 static: there is no backend c',
+    });
+  });
+});
