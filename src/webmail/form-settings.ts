@@ -45,10 +45,8 @@ export type ParsedFormSettings =
   | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
 
 const markKeys = ['path', 'status', 'location', 'sets_cookie', 'removes_cookie', 'text'];
-const keys = [
-  ...['page', 'user_field', 'password_field', 'success', 'failure', 'lost', 'signed_out'],
-  ...['sign_out', 'landing', 'own_cookies', 'polls'],
-];
+const describesSignIn = ['page', 'user_field', 'password_field', 'success', 'failure', 'landing'];
+const keys = [...describesSignIn, 'lost', 'signed_out', 'sign_out', 'own_cookies', 'polls'];
 
 type Path = readonly (string | number)[];
 type Settings = Readonly<Record<string, unknown>>;

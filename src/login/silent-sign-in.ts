@@ -1,0 +1,95 @@
+import type { Clock } from '../core/clock.ts';
+import type { Client } from '../core/identity.ts';
+import type { BackendName } from '../core/names.ts';
+import type { LiveSession, RecordKey } from '../core/session.ts';
+import type { SilentSignIn, SilentSignInOutcome } from '../core/webmail.ts';
+import { PosternError } from '../core/error.ts';
+import { withDeadline } from './deadline.ts';
+import type { Home } from './login.ts';
+import { createTurns, type Turns } from './turns.ts';
+
+const deadlineMs = 15_000;
+const pauseMs = 10_000;
+const windowMs = 5 * 60_000;
+const perWindow = 3;
+/** When a webmail was restarted, all of its users come at once. */
+const perBackend = { atOnce: 8, waiting: 1000 };
+/** Sessions whose last attempts are remembered; forgetting the oldest only allows it one attempt more. */
+const maxRemembered = 10_000;
+
+export interface SilentSignInDeps {
+  readonly homeOf: (backend: BackendName) => Home | undefined;
+  readonly clock: Clock;
+}
+
+/**
+ * Signs a session's user in to the webmail once more, on the host of the session, when the webmail has lost its own
+ * session: requests that find it lost at the same time share one sign-in. At most one per session in 10 s and three in
+ * 5 min, so that a webmail that forgets everybody is not hammered, and eight at a time per backend.
+ *
+ * A fresh sign-in takes the place of all cookies in the session's jar. Rejects with source `webmail`: the webmail could
+ * not be asked, ERR_BUSY when too many wait. A session without a password, because the operator had it forgotten, is
+ * `rejected`. It is not aborted when the request that began it is gone: the next one needs it too.
+ */
+export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
+  const inFlight = new Map<RecordKey, Promise<SilentSignInOutcome>>();
+  const attempts = createAttempts(deps.clock);
+  const turns = new Map<BackendName, Turns>();
+
+  async function attempt(session: LiveSession, client: Client, publicOrigin: string): Promise<SilentSignInOutcome> {
+    const { record, password } = session;
+    if (password === undefined) return { kind: 'rejected' };
+    const home = deps.homeOf(record.backend);
+    const host = home?.backend.hosts.find(({ name }) => name === record.host);
+    if (home === undefined || host === undefined) throw noSuchHost(record.host);
+    const as = { user: record.user, password, client, timeZone: record.timeZone, publicOrigin };
+    const ofBackend = turns.get(record.backend) ?? createTurns(perBackend);
+    turns.set(record.backend, ofBackend);
+    const outcome = await withDeadline('webmail', deadlineMs, neverGone, (signal) =>
+      ofBackend.take(signal, () => home.driver.signIn(host, as, signal)),
+    );
+    if (outcome.kind === 'rejected') return outcome;
+    session.jar.renew(outcome.jar);
+    session.saveJar();
+    return { kind: 'signed-in', landing: outcome.landing, browserCookies: outcome.browserCookies };
+  }
+
+  return (session, client, publicOrigin) => {
+    const running = inFlight.get(session.key);
+    if (running !== undefined) return running;
+    if (!attempts.admit(session.key)) return Promise.resolve({ kind: 'too-often' });
+    const flight = attempt(session, client, publicOrigin).finally(() => inFlight.delete(session.key));
+    inFlight.set(session.key, flight);
+    return flight;
+  };
+}
+
+interface Attempts {
+  /** Whether this session may sign in silently now; if so, it counts. */
+  admit(key: RecordKey): boolean;
+}
+
+function createAttempts(clock: Clock): Attempts {
+  const times = new Map<RecordKey, readonly number[]>();
+  return {
+    admit(key) {
+      const nowMs = clock.nowMs();
+      const recent = (times.get(key) ?? []).filter((at) => nowMs - at < windowMs);
+      const last = recent.at(-1);
+      if (recent.length >= perWindow || (last !== undefined && nowMs - last < pauseMs)) return false;
+      times.delete(key);
+      times.set(key, [...recent, nowMs]);
+      const [oldest] = times.keys();
+      if (times.size > maxRemembered && oldest !== undefined) times.delete(oldest);
+      return true;
+    },
+  };
+}
+
+function noSuchHost(host: string): PosternError {
+  const message = `the host ${host} of the session is not configured any more`;
+  return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: false });
+}
+
+/** The sign-in serves every request of the session, not only the one that began it. */
+const neverGone = new AbortController().signal;
