@@ -1,0 +1,22 @@
+import type { IncomingMessage } from 'node:http';
+import type { Ingress } from '../core/ingress.ts';
+
+const known = new WeakMap<IncomingMessage, Ingress>();
+
+/**
+ * Tells the pages where a request came in.
+ *
+ * Express would work that out from headers; here it is decided already, so its `secure`, which express-session asks
+ * before it sends a Secure cookie, is replaced by what is known.
+ */
+export function setIngress(request: IncomingMessage, ingress: Ingress): void {
+  known.set(request, ingress);
+  Object.defineProperty(request, 'secure', { value: ingress.publicUrl.secure, enumerable: true });
+}
+
+/** Throws a TypeError for a request that {@link setIngress} never saw: a fault of the caller. */
+export function ingressOf(request: IncomingMessage): Ingress {
+  const ingress = known.get(request);
+  if (ingress === undefined) throw new TypeError('a request reached the pages without its ingress');
+  return ingress;
+}

@@ -1,0 +1,86 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import english from '../../views/locales/en.json' with { type: 'json' };
+
+/** The name of a text; views/locales/en.json has them all. */
+export type TextKey = keyof typeof english;
+
+/** One language of the pages. */
+export interface Locale {
+  /** A BCP 47 tag, the name of the catalogue's file. */
+  readonly tag: string;
+  /** What the language calls itself. */
+  readonly label: string;
+  /** A text with `{name}` replaced by the value of that name; plain text, to be escaped by whoever writes HTML. */
+  readonly text: (key: TextKey, values?: Readonly<Record<string, string>>) => string;
+}
+
+export interface Locales {
+  readonly all: readonly Locale[];
+  /** The first choice that there is: `asked` by the picker, then Accept-Language, then the operator's default. */
+  choose(asked: unknown, acceptLanguage: string | undefined): Locale;
+}
+
+/**
+ * Reads every catalogue of a folder: a language is added by adding a file. What a catalogue lacks is said in English.
+ * Throws when a file is not a flat object of texts.
+ */
+export function readLocales(folder: URL, defaultTag: string): Locales {
+  const all = readdirSync(folder)
+    .filter((name) => name.endsWith('.json'))
+    .sort()
+    .map((name) =>
+      createLocale(name.slice(0, -'.json'.length), JSON.parse(readFileSync(new URL(name, folder), 'utf8'))),
+    );
+  const fallback = find(all, defaultTag) ?? createLocale('en', english);
+  return {
+    all,
+    choose(asked, acceptLanguage) {
+      const wanted = typeof asked === 'string' ? find(all, asked) : undefined;
+      return wanted ?? firstOf(all, preferences(acceptLanguage ?? '')) ?? fallback;
+    },
+  };
+}
+
+/** The languages of an Accept-Language field, the most wanted first, without those that are not wanted (RFC 9110, 12.5.4). */
+export function preferences(field: string): string[] {
+  return field
+    .slice(0, 500)
+    .split(',')
+    .map((part) => {
+      const [, tag, weight] =
+        /^\s*([a-z]{1,8}(?:-[a-z0-9]{1,8})*)\s*(?:;\s*q=([01](?:\.\d{0,3})?))?\s*$/i.exec(part) ?? [];
+      return { tag: tag ?? '', weight: Number(weight ?? 1) };
+    })
+    .filter(({ tag, weight }) => tag !== '' && weight > 0)
+    .sort((a, b) => b.weight - a.weight)
+    .map(({ tag }) => tag);
+}
+
+function firstOf(all: readonly Locale[], tags: readonly string[]): Locale | undefined {
+  for (const tag of tags) {
+    const locale = find(all, tag);
+    if (locale !== undefined) return locale;
+  }
+  return undefined;
+}
+
+/** The catalogue of this very tag, else of its language: `de-AT` is served by `de`. */
+function find(all: readonly Locale[], tag: string): Locale | undefined {
+  const wanted = tag.toLowerCase();
+  const language = wanted.split('-')[0];
+  return all.find((locale) => locale.tag.toLowerCase() === wanted) ?? all.find((locale) => locale.tag === language);
+}
+
+function createLocale(tag: string, catalogue: unknown): Locale {
+  const texts = new Map<string, string>();
+  for (const [key, text] of Object.entries(Object(catalogue))) {
+    if (typeof text !== 'string') throw new TypeError(`views/locales/${tag}.json: ${key} is not a text`);
+    texts.set(key, text);
+  }
+  const raw = (key: TextKey) => texts.get(key) ?? english[key];
+  return {
+    tag,
+    label: raw('language'),
+    text: (key, values = {}) => raw(key).replace(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole),
+  };
+}

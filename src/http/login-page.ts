@@ -1,0 +1,158 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { Clock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import { Secret } from '../core/secret.ts';
+import type { LiveSession, LiveSessions } from '../core/session.ts';
+import type { Login, LoginOutcome } from '../login/login.ts';
+import type { Logout } from '../login/logout.ts';
+import { expiredCookieLines } from './browser-cookies.ts';
+import { type FormTokens, requestInitiator } from './csrf.ts';
+import { formField, queryParameter } from './form-body.ts';
+import { readFormCookie, writeFormCookie } from './form-cookie.ts';
+import { ingressOf } from './ingress-of.ts';
+import { missingPassword, missingUser, type Problem, problemOf, renderLogin, staleForm } from './login-view.ts';
+import { nextTarget } from './next-target.ts';
+import { newReference } from './reference.ts';
+import type { SessionGate } from './session-gate.ts';
+import type { Views } from './views.ts';
+
+export interface LoginPageDeps {
+  readonly login: Login;
+  readonly logout: Logout;
+  readonly gate: SessionGate;
+  readonly live: LiveSessions;
+  readonly tokens: FormTokens;
+  readonly views: Views;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly randomBytes: (size: number) => Buffer;
+}
+
+type SignedIn = Extract<LoginOutcome, { kind: 'signed-in' }>;
+
+/** `/-/login`: GET shows the form, POST to the same address signs in and leads to `next` or where the webmail lands. */
+export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; submit: RequestHandler } {
+  const { gate, tokens, views, randomBytes } = deps;
+
+  function answer(request: Request, response: Response, form: { user: string; problem?: Problem; reference?: string }) {
+    const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
+    const token = tokens.issue(bindingOf(mayHaveCookie(request) ? giveCookie(request, response) : ''));
+    const html = renderLogin(views, request, locale, { ...form, token, current: gate.current(request) });
+    response.status(form.problem?.status ?? 200).type('html');
+    response.setHeader('Content-Language', locale.tag);
+    response.vary('Accept-Language');
+    if (form.problem?.retryAfterSeconds !== undefined) {
+      response.setHeader('Retry-After', form.problem.retryAfterSeconds);
+    }
+    response.end(html);
+  }
+
+  function giveCookie(request: Request, response: Response): string {
+    return writeFormCookie(request, response, randomBytes);
+  }
+
+  async function submit(request: Request, response: Response): Promise<void> {
+    const arrivedAtMs = deps.clock.nowMs();
+    const { publicUrl, client } = ingressOf(request);
+    const user = formField(request.body, 'user') ?? '';
+    const password = formField(request.body, 'password') ?? '';
+    const refuse = (problem: Problem, reference?: string) =>
+      answer(request, response, { user, problem, ...(reference !== undefined && { reference }) });
+
+    if (!isOwnForm(request)) return refuse(staleForm);
+    if (user.trim() === '') return refuse(missingUser);
+    if (password === '') return refuse(missingPassword);
+
+    const attempt = {
+      user,
+      password: new Secret(password),
+      client,
+      publicOrigin: publicUrl.origin,
+      timeZone: knownTimeZone(formField(request.body, 'time_zone')),
+      reference: newReference(randomBytes),
+      arrivedAtMs,
+    };
+    const gone = goneSignal(response);
+    try {
+      const outcome = await deps.login(attempt, gone);
+      if (outcome.kind !== 'signed-in') return refuse(problemOf(outcome), attempt.reference);
+      await openSession(request, response, outcome, attempt);
+      const next = nextTarget(queryParameter(request.url, 'next'), publicUrl.origin);
+      response.statusCode = 303;
+      response.setHeader('Location', next ?? nextTarget(outcome.landing, publicUrl.origin) ?? '/');
+      response.end();
+    } catch (error) {
+      if (gone.aborted) return;
+      if (!(error instanceof PosternError)) throw error;
+      deps.log.warn({ err: error, reference: attempt.reference }, 'the session could not be opened');
+      refuse(problemOf({ kind: 'unavailable', source: error.source, retryable: error.retryable }), attempt.reference);
+    }
+  }
+
+  async function openSession(
+    request: Request,
+    response: Response,
+    { user, backend, host, jar, browserCookies }: SignedIn,
+    { password, client, publicOrigin, timeZone }: Parameters<Login>[0],
+  ): Promise<void> {
+    const { secure } = ingressOf(request).publicUrl;
+    const before = await sessionBefore(request);
+    const open = async () =>
+      gate.open(request, response, { user, backend, host, jar, password, client, publicOrigin, timeZone });
+
+    if (before === undefined) await open();
+    else await deps.logout(before, { ...client, publicOrigin, clientAddress: client.address }, open);
+
+    if (before?.record.user !== user || before.record.backend !== backend) {
+      response.setHeader('Clear-Site-Data', '"cache"');
+      for (const line of before === undefined ? [] : expiredCookieLines(before.jar, secure)) {
+        response.appendHeader('Set-Cookie', line);
+      }
+    }
+    for (const line of browserCookies) response.appendHeader('Set-Cookie', line);
+  }
+
+  async function sessionBefore(request: Request): Promise<LiveSession | undefined> {
+    const found = await deps.live.find(request.headers.cookie);
+    return found.kind === 'found' ? found.session : undefined;
+  }
+
+  function isOwnForm(request: Request): boolean {
+    const cookie = readFormCookie(request);
+    const initiator = requestInitiator(request.headers, ingressOf(request).publicUrl.origin);
+    const isBound = cookie !== undefined && tokens.check(formField(request.body, 'token'), bindingOf(cookie));
+    return initiator !== 'foreign' && isBound;
+  }
+
+  return {
+    show: (request, response) => answer(request, response, { user: '' }),
+    submit,
+  };
+}
+
+function bindingOf(cookie: string): string {
+  return `sign-in ${cookie}`;
+}
+
+/** Only the page itself hands out its cookie: when it is asked for, or again when our own form comes back without it. */
+function mayHaveCookie(request: Request): boolean {
+  return request.method === 'GET' || requestInitiator(request.headers, ingressOf(request).publicUrl.origin) === 'own';
+}
+
+function knownTimeZone(name: string | undefined): string | undefined {
+  if (name === undefined || !/^[\w+\-/]{1,64}$/.test(name)) return undefined;
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
+  } catch {
+    return undefined;
+  }
+}
+
+function goneSignal(response: Response): AbortSignal {
+  const gone = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort();
+  });
+  return gone.signal;
+}

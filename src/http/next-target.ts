@@ -1,0 +1,19 @@
+const maxLength = 4096;
+/** Nothing that a header, a URL parser or a proxy in front might read in two ways. */
+const plain = /^\/(?![/\\])[^\\\p{Cc}\p{Cf}\p{Z}\p{Co}\p{Cn}\ufffd]*$/u;
+
+/**
+ * The place on this very origin that `next` names, ready for a Location field: path, query and fragment; or nothing.
+ *
+ * Nothing is also the answer to `/`, which is no place but the front door itself, and to our own sign-in and sign-out.
+ * What is ASCII comes back byte for byte. `value` is what a query parser gave: anything but one string is refused.
+ */
+export function nextTarget(value: unknown, origin: string): string | undefined {
+  if (typeof value !== 'string' || value.length > maxLength || value === '/' || !plain.test(value)) return undefined;
+  if (!value.isWellFormed() || !URL.canParse(value, origin)) return undefined;
+  const url = new URL(value, origin);
+  // `/.//evil.example` becomes the path `//evil.example`, which the next reader takes for another host.
+  if (url.origin !== origin || url.pathname.startsWith('//')) return undefined;
+  if (/^\/-\/log(?:in|out)(?:\/|$)/.test(url.pathname)) return undefined;
+  return /^[!-~]+$/.test(value) ? value : `${url.pathname}${url.search}${url.hash}`;
+}

@@ -1,0 +1,31 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { CookieJar } from '../core/cookie-jar.ts';
+import type { Client } from '../core/identity.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
+import type { Secret } from '../core/secret.ts';
+import type { EndReason, SessionRecord } from '../core/session.ts';
+
+/** What a new session is made of. */
+export interface NewSession {
+  readonly user: CanonicalUser;
+  readonly backend: BackendName;
+  /** The host of the backend, by name. */
+  readonly host: string;
+  readonly password: Secret;
+  readonly jar: CookieJar;
+  readonly client: Client;
+  readonly publicOrigin: string;
+  readonly timeZone: string | undefined;
+}
+
+/** How the pages create, find and end the session of a browser; the data plane has a reader of its own. */
+export interface SessionGate {
+  /** Loads the session that the cookie names. `secure`: whether the browser came over HTTPS. Without a cookie the store is not asked. */
+  middleware(secure: boolean): RequestHandler;
+  /** Puts a session with a new id in the place of any that this browser had; resolves once the store has it. */
+  open(request: Request, response: Response, session: NewSession): Promise<void>;
+  /** The living session of this browser. */
+  current(request: Request): SessionRecord | undefined;
+  /** Ends the session and clears its cookie, also while the store cannot be asked. */
+  close(request: Request, response: Response, reason: EndReason): Promise<void>;
+}

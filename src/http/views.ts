@@ -1,0 +1,53 @@
+import { Eta } from 'eta';
+import { accentStyles } from './accent.ts';
+import { type Assets, readAssets } from './assets.ts';
+import type { Branding } from './branding.ts';
+import { type Locale, type Locales, readLocales } from './locales.ts';
+
+const views = new URL('../../views/', import.meta.url);
+const statics = new URL('../../static/', import.meta.url);
+
+/** What every page needs beside its own values. */
+export interface PageFrame {
+  readonly locale: Locale;
+  readonly title: string;
+  /** The address of this page in another language; without it there is no picker. */
+  readonly inLanguage?: (tag: string) => string;
+}
+
+/** The pages as HTML, the languages they speak and the files they use. */
+export interface Views {
+  readonly assets: Assets;
+  readonly locales: Locales;
+  /** Renders views/`name`.eta in the layout. Every value is escaped. */
+  render(name: 'login' | 'logout' | 'message', frame: PageFrame, values: Readonly<Record<string, unknown>>): string;
+}
+
+/** Reads templates, catalogues and static files, and lets the branding into them. Throws when a file is unreadable. */
+export function createViews(branding: Branding): Views {
+  const { logo } = branding;
+  const assets = readAssets(statics, [
+    {
+      name: 'accent.css',
+      contentType: 'text/css; charset=utf-8',
+      body: Buffer.from(accentStyles(branding.accentColour)),
+    },
+    ...(logo === undefined ? [] : [{ name: 'logo', ...logo }]),
+  ]);
+  const locales = readLocales(new URL('locales/', views), branding.defaultLocale);
+  const eta = new Eta({ views: views.pathname, cache: true });
+  const shared = {
+    brand: { name: branding.name, links: branding.links, logo: logo === undefined ? undefined : assets.url('logo') },
+    asset: (name: string) => assets.url(name),
+  };
+
+  return {
+    assets,
+    locales,
+    render(name, { locale, title, inLanguage }, values) {
+      const languages = locales.all.map(({ tag, label }) => ({ tag, label, href: inLanguage?.(tag) }));
+      const frame = { title, lang: locale.tag, t: locale.text };
+      return eta.render(`./${name}`, { ...shared, ...frame, languages: inLanguage && languages, ...values });
+    },
+  };
+}
