@@ -1,0 +1,162 @@
+import { z } from 'zod';
+import { parseHost } from './hosts.ts';
+import { certificates, count, duration, leaf, oneOf, section } from './leaves.ts';
+import type { Outside } from './outside.ts';
+import { type Reading, read, shown, wrong } from './reading.ts';
+import { isMap, settleSettings } from './settings.ts';
+import { imapRemedy, parseImapUrl, parseWebmailUrl, webmailRemedy } from './urls.ts';
+
+/** Every webmail driver, with what it is. */
+export const webmailDrivers = ['roundcube', 'form', 'none'] as const;
+
+const hostMark = '$host';
+
+const timeouts = {
+  imap_connect: duration({ atLeastMs: 50 }).describe('IMAP: how long connecting may take, TLS included.'),
+  imap_greeting: duration({ atLeastMs: 50 }).describe('IMAP: how long the server may take to greet.'),
+  imap_auth: duration({ atLeastMs: 50 }).describe('IMAP: how long the server may take to judge a password.'),
+  webmail_connect: duration({ atLeastMs: 50 }).describe('Webmail: how long connecting may take.'),
+  webmail_first_byte: duration({ atLeastMs: 100 }).describe(
+    'Webmail: how long it may take to begin its answer. Event streams have no limit.',
+  ),
+  webmail_keep_alive: duration({ atLeastMs: 100 }).describe(
+    'How long an idle connection to the webmail is kept. Keep it below the web server’s own keep-alive time ' +
+      '(Apache 5 s, nginx 75 s), or a request now and then meets a closing connection.',
+  ),
+};
+
+const limits = {
+  connections: count({ atLeast: 1, atMost: 10_000 }).describe('Open connections to the webmail, per host.'),
+  queue: count({ atLeast: 0, atMost: 100_000 }).describe(
+    'Requests that may wait for a connection, per host; others get a 503.',
+  ),
+  queue_time: duration({ atLeastMs: 10 }).describe('How long a request may wait for a connection; then it gets a 503.'),
+  upgrades_per_session: count({ atLeast: 0, atMost: 1000 }).describe('WebSockets that one session may have open.'),
+};
+
+/** What holds for every backend that does not say otherwise. */
+export function backendDefaultsSection(outside: Outside) {
+  return section({
+    ...common(outside),
+    imap: template('an IMAP URL', imapRemedy, parseImapUrl, 'imaps://$host')
+      .optional()
+      .describe('The IMAP URL of backends that name only their host; `$host` stands for it.'),
+    webmail: template('a webmail URL', webmailRemedy, parseWebmailUrl, 'http://$host/')
+      .optional()
+      .describe('The webmail URL of backends that name only their host; `$host` stands for it.'),
+    imap_port: port().optional().describe('The port of IMAP URLs that name none; else 993 for imaps, 143 for imap.'),
+    webmail_port: port()
+      .optional()
+      .describe('The port of webmail URLs that name none; else 443 for https, 80 for http.'),
+    timeouts: section({
+      imap_connect: timeouts.imap_connect.prefault('3s'),
+      imap_greeting: timeouts.imap_greeting.prefault('3s'),
+      imap_auth: timeouts.imap_auth.prefault('8s'),
+      webmail_connect: timeouts.webmail_connect.prefault('3s'),
+      webmail_first_byte: timeouts.webmail_first_byte.prefault('180s'),
+      webmail_keep_alive: timeouts.webmail_keep_alive.prefault('4s'),
+    })
+      .prefault({})
+      .describe('How long a backend may take.'),
+    limits: section({
+      connections: limits.connections.prefault(256),
+      queue: limits.queue.prefault(512),
+      queue_time: limits.queue_time.prefault('5s'),
+      upgrades_per_session: limits.upgrades_per_session.prefault(20),
+    })
+      .prefault({})
+      .describe('How much one backend may occupy, so that a slow one harms nobody else’s users.'),
+  })
+    .prefault({})
+    .describe('What holds for every backend that does not say otherwise. Each backend is then one short line.');
+}
+
+/** One backend: a host name where the defaults have the URLs, or a map. */
+export function backendSection(outside: Outside) {
+  const map = section({
+    host: host().optional().describe('The machine, for the URLs under backend_defaults.'),
+    imap: endpoint(outside, 'an IMAP URL', imapRemedy, parseImapUrl, 'imaps://mx1.internal')
+      .optional()
+      .describe(
+        'The IMAP server: `imaps://` speaks TLS at once, `imap://` demands STARTTLS. A URL, or a map of `url`, ' +
+          '`tls_server_name` and `tls_ca_file`.',
+      ),
+    webmail: endpoint(outside, 'a webmail URL', webmailRemedy, parseWebmailUrl, 'http://mx1.internal/')
+      .optional()
+      .describe('The webmail. Its path is where users land. A URL, or a map as for `imap`.'),
+    tls_server_name: host()
+      .optional()
+      .describe('The name that the certificates must carry; the host of the URL when left out.'),
+    ...common(outside),
+    timeouts: section(timeouts).partial().prefault({}).describe('As under backend_defaults, for this backend.'),
+    limits: section(limits).partial().prefault({}).describe('As under backend_defaults, for this backend.'),
+  });
+  return z.union([host().transform((host) => map.parse({ host })), map], {
+    error: (issue) =>
+      `${isMap(issue.input) ? 'this' : shown(issue.input)} is not a backend: write { imap: imaps://HOST, webmail: http://HOST/ }`,
+  });
+}
+
+function common(outside: Outside) {
+  return {
+    driver: oneOf(webmailDrivers).optional().describe('The webmail that runs there.'),
+    tls_ca_file: certificates(outside)
+      .optional()
+      .describe('PEM certificates of the authorities to trust, for IMAP and webmail, instead of the system’s.'),
+    form: z
+      .record(z.string(), z.unknown(), { error: 'is not a map of settings: see the page of the form driver' })
+      .transform((settings, context) => settleSettings(settings, outside, context))
+      .optional()
+      .describe('The settings of the `form` driver: the marks by which it knows the webmail’s pages.'),
+  };
+}
+
+function endpoint<T>(
+  outside: Outside,
+  what: string,
+  remedy: string,
+  parse: (text: string) => Reading<T>,
+  example: string,
+) {
+  const url = () => leaf({ what, remedy, examples: [example], parse });
+  const map = section({
+    url: url().describe('The URL.'),
+    tls_server_name: host().optional().describe('The name that the certificate must carry.'),
+    tls_ca_file: certificates(outside).optional().describe('PEM certificates of the authorities to trust.'),
+  });
+  return z.union([url().transform((url) => ({ url, tls_server_name: undefined, tls_ca_file: undefined })), map], {
+    error: `is neither a URL nor a map with a url: ${remedy}`,
+  });
+}
+
+/** A URL in which `$host` stands for the host; its value is what makes the real one. */
+function template<T>(what: string, remedy: string, parse: (text: string) => Reading<T>, example: string) {
+  return leaf({
+    what,
+    remedy,
+    examples: [example],
+    parse: (text) => {
+      if (!text.includes(hostMark)) return wrong(`${shown(text)} has no $host in it: write it such as ${example}`);
+      const fill = (host: string) => parse(text.replace(hostMark, host));
+      const sample = fill('host.invalid');
+      return sample.kind === 'wrong' ? wrong(sample.why.replace('host.invalid', hostMark)) : read(fill);
+    },
+  });
+}
+
+function host() {
+  const remedy = 'write a host name or an address, such as mx1.internal';
+  return leaf({
+    what: 'a host',
+    remedy,
+    examples: ['mx1.internal'],
+    parse: (text) => {
+      const host = parseHost(text);
+      return host === undefined ? wrong(`${shown(text)} is not a host: ${remedy}`) : read(host);
+    },
+  });
+}
+
+function port() {
+  return count({ atLeast: 1, atMost: 65_535 });
+}

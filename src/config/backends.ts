@@ -1,0 +1,104 @@
+import type { z } from 'zod';
+import type { Backend, BackendLimits, ImapEndpoint, TlsTrust, WebmailEndpoint } from '../core/backend.ts';
+import type { backendDefaultsSection } from './backends-section.ts';
+import { bracketed } from './hosts.ts';
+import type { NamedBackend } from './named-backends.ts';
+import type { Reading } from './reading.ts';
+import { originOf, type WebmailUrl } from './urls.ts';
+
+type BackendDefaults = z.output<ReturnType<typeof backendDefaultsSection>>;
+
+export interface BackendSurroundings {
+  readonly defaults: BackendDefaults;
+  /** The authorities that vouch for IMAP servers where a backend names none. */
+  readonly imapCa: string | undefined;
+}
+
+/** Fills a backend up from the defaults; nothing when something is missing, which is then noted. */
+export function settleBackend(named: NamedBackend, surroundings: BackendSurroundings): Backend | undefined {
+  const { name, entry, path, findings } = named;
+  const { defaults } = surroundings;
+  const driver = entry.driver ?? defaults.driver;
+  if (driver === undefined) {
+    findings.add(path, 'names no webmail driver: write driver: roundcube, here or under backend_defaults', 'key');
+  }
+  const imap = settleImap(named, surroundings);
+  const webmail = settleWebmail(named, surroundings);
+  if (driver === undefined || imap === undefined || webmail === undefined) return undefined;
+  return {
+    name,
+    driver,
+    driverSettings: driver === 'form' ? { ...defaults.form, ...entry.form } : {},
+    hosts: [{ name, imap, webmail }],
+    limits: settleLimits(entry, defaults),
+  };
+}
+
+function settleImap(named: NamedBackend, { defaults, imapCa }: BackendSurroundings): ImapEndpoint | undefined {
+  const { entry } = named;
+  const url = entry.imap?.url ?? fill(named, 'imap', defaults.imap);
+  if (url === undefined) return undefined;
+  const { hostname, security } = url;
+  return {
+    hostname,
+    port: url.port ?? defaults.imap_port ?? { tls: 993, starttls: 143 }[security],
+    security,
+    trust: trust(
+      entry.imap?.tls_server_name ?? entry.tls_server_name,
+      entry.imap?.tls_ca_file ?? entry.tls_ca_file ?? defaults.tls_ca_file ?? imapCa,
+    ),
+  };
+}
+
+function settleWebmail(named: NamedBackend, { defaults }: BackendSurroundings): WebmailEndpoint | undefined {
+  const { entry } = named;
+  const url: WebmailUrl | undefined = entry.webmail?.url ?? fill(named, 'webmail', defaults.webmail);
+  if (url === undefined) return undefined;
+  return {
+    origin: originOf(url.scheme, url.host, url.port ?? defaults.webmail_port),
+    landing: url.landing,
+    trust: trust(
+      entry.webmail?.tls_server_name ?? entry.tls_server_name,
+      entry.webmail?.tls_ca_file ?? entry.tls_ca_file ?? defaults.tls_ca_file,
+    ),
+  };
+}
+
+/** The URL that the defaults make of the backend's host. */
+function fill<T>(
+  { entry, path, findings }: NamedBackend,
+  key: 'imap' | 'webmail',
+  template: ((host: string) => Reading<T>) | undefined,
+): T | undefined {
+  const example = key === 'imap' ? 'imaps://' : 'http://';
+  if (entry.host === undefined || template === undefined) {
+    const instead = `write ${key}: ${example}HOST, or a host here and ${key}: ${example}$host under backend_defaults`;
+    findings.add(path, `names no ${key} address: ${instead}`, 'key');
+    return undefined;
+  }
+  const url = template(bracketed(entry.host));
+  if (url.kind === 'ok') return url.value;
+  findings.add([...path, 'host'], url.why);
+  return undefined;
+}
+
+function trust(servername: string | undefined, ca: string | undefined): TlsTrust {
+  return { ...(servername === undefined ? {} : { servername }), ...(ca === undefined ? {} : { ca }) };
+}
+
+function settleLimits(entry: NamedBackend['entry'], defaults: BackendDefaults): BackendLimits {
+  const own = { ...entry.timeouts, ...entry.limits };
+  const common = { ...defaults.timeouts, ...defaults.limits };
+  return {
+    imapConnectMs: own.imap_connect ?? common.imap_connect,
+    imapGreetingMs: own.imap_greeting ?? common.imap_greeting,
+    imapAuthMs: own.imap_auth ?? common.imap_auth,
+    webmailConnectMs: own.webmail_connect ?? common.webmail_connect,
+    webmailFirstByteMs: own.webmail_first_byte ?? common.webmail_first_byte,
+    webmailKeepAliveMs: own.webmail_keep_alive ?? common.webmail_keep_alive,
+    connections: own.connections ?? common.connections,
+    queue: own.queue ?? common.queue,
+    queueMs: own.queue_time ?? common.queue_time,
+    upgradesPerSession: own.upgrades_per_session ?? common.upgrades_per_session,
+  };
+}

@@ -1,0 +1,113 @@
+import type { Backend } from '../core/backend.ts';
+import type { PublicUrl } from '../core/ingress.ts';
+import type { LoginNameRules } from '../core/login-name.ts';
+import type { BackendName } from '../core/names.ts';
+import type { Secret } from '../core/secret.ts';
+import type { ListenAddress } from './hosts.ts';
+
+/**
+ * A whole configuration, checked and settled: defaults filled in, paths absolute, durations in milliseconds, secrets
+ * read and wrapped. It is immutable; a reload makes another one.
+ */
+export interface Config {
+  /** The main file, as it was named. */
+  readonly file: string;
+  /** What the main file says, as path → hash of the value: see {@link diffConfig}. */
+  readonly written: ReadonlyMap<string, string>;
+  readonly listen: ListenAddress;
+  /** The first one is what links and examples show. */
+  readonly publicUrls: readonly [PublicUrl, ...PublicUrl[]];
+  /** Networks as `address/prefix`. */
+  readonly trustedProxies: readonly string[];
+  readonly operators: { readonly listen: ListenAddress };
+  readonly requests: RequestsConfig;
+  readonly sessions: SessionsConfig;
+  readonly directory: DirectoryConfig;
+  readonly passdb: { readonly type: 'imap' };
+  readonly login: LoginConfig;
+  readonly log: LogConfig;
+  readonly shutdown: ShutdownConfig;
+  readonly backends: ReadonlyMap<BackendName, Backend>;
+}
+
+/** What the head of a request may be, and which of its fields never reach a backend. */
+export interface RequestsConfig {
+  readonly headerBytes: number;
+  readonly headerFields: number;
+  readonly headerDeadlineMs: number;
+  /** Further fields to drop, in lower case. */
+  readonly dropHeaders: readonly string[];
+}
+
+/** Where sessions live: Redis for several nodes, a file for one process. */
+export type StoreConfig =
+  | {
+      readonly kind: 'redis';
+      /** `redis:` or `rediss:`, with the user and the database where they were given; never with a password. */
+      readonly url: string;
+      readonly password?: Secret;
+      /** PEM certificates to trust instead of the system's. */
+      readonly ca?: string;
+    }
+  | { readonly kind: 'embedded'; readonly file: string };
+
+export interface SessionsConfig {
+  readonly store: StoreConfig;
+  readonly keysFile: string;
+  readonly idleTimeoutMs: number;
+  readonly absoluteTimeoutMs: number;
+  readonly serveStaleMs: number;
+  readonly maxPerUser: number;
+  readonly idleCountsPolls: boolean;
+}
+
+/** One source: its type and its settings as they are written, with paths absolute and secrets wrapped. */
+export interface SourceConfig {
+  readonly type: string;
+  readonly [setting: string]: unknown;
+}
+
+export interface DirectoryConfig {
+  readonly nameRules: LoginNameRules;
+  readonly sources: readonly [SourceConfig, ...SourceConfig[]];
+  /** Further names that sources use for backends. */
+  readonly hosts: Readonly<Record<string, string>>;
+  /** For each source that sets none of its own, and over all of them. */
+  readonly timeouts: { readonly sourceMs: number; readonly lookupMs: number };
+  readonly cache: {
+    readonly ttlMs: number;
+    readonly negativeTtlMs: number;
+    readonly transientTtlMs: number;
+    readonly staleMs: number;
+  };
+}
+
+export interface LoginConfig {
+  readonly refusalAfterMs: number;
+  readonly deadlineMs: number;
+  /** Networks whose users share an address: not counted as one stranger. */
+  readonly exemptNetworks: readonly string[];
+  readonly branding: BrandingConfig;
+}
+
+export interface BrandingConfig {
+  readonly name: string;
+  readonly logo?: { readonly contentType: string; readonly body: Uint8Array };
+  /** `#rrggbb`. */
+  readonly accentColour: string;
+  readonly links: readonly { readonly label: string; readonly href: string }[];
+  readonly defaultLocale: string;
+}
+
+export interface LogConfig {
+  readonly level: (typeof logLevels)[number];
+  /** The share of proxied requests that are logged: 0 none, 1 all. */
+  readonly requests: number;
+}
+
+export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+
+export interface ShutdownConfig {
+  readonly delayMs: number;
+  readonly deadlineMs: number;
+}

@@ -1,0 +1,87 @@
+import type { Backend } from '../core/backend.ts';
+import type { BackendName } from '../core/names.ts';
+import type { DirectoryConfig } from './config.ts';
+import type { Findings } from './findings.ts';
+import type { NamedBackend } from './named-backends.ts';
+import { shown } from './reading.ts';
+import { nearest } from './nearest.ts';
+
+/** What a driver says of its settings: where in them, and what is wrong. */
+export interface SettingProblem {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** The drivers' own checks of what only they understand. They do no I/O but load the driver. */
+export interface DriverChecks {
+  source(settings: Readonly<Record<string, unknown>>): Promise<readonly SettingProblem[]>;
+  webmail(driver: string, settings: Readonly<Record<string, unknown>>): Promise<readonly SettingProblem[]>;
+}
+
+/** A backend that is complete, with the place where it stands. */
+export interface SettledBackend {
+  readonly named: NamedBackend;
+  readonly backend: Backend;
+}
+
+/** Two names for one machine are a slip: moves, counts and states would each see half of its users. */
+export function checkServersDiffer(settled: readonly SettledBackend[]): void {
+  const seen = new Map<string, BackendName>();
+  for (const { named, backend } of settled) {
+    const [{ imap, webmail }] = backend.hosts;
+    const server = JSON.stringify([imap.hostname, imap.port, webmail.origin, webmail.landing]);
+    const other = seen.get(server);
+    if (other === undefined) seen.set(server, backend.name);
+    else
+      named.findings.add(named.path, `has the same IMAP server and webmail as ${other}: remove one of the two`, 'key');
+  }
+}
+
+/** Every backend that the directory names must exist. `known` holds every name, also of backends that have problems. */
+export function checkDirectoryNames(directory: DirectoryConfig, known: ReadonlySet<string>, findings: Findings): void {
+  const check = (name: unknown, path: (string | number)[]) => {
+    if (typeof name !== 'string' || known.has(name)) return;
+    const close = nearest(name, [...known]);
+    const instead = close === undefined ? 'write the name of a backend' : `did you mean ${close}?`;
+    findings.add(['directory', ...path], `there is no backend ${shown(name)}: ${instead}`);
+  };
+  for (const [host, name] of Object.entries(directory.hosts)) check(name, ['hosts', host]);
+  for (const [index, source] of directory.sources.entries()) {
+    if (source.type === 'static') check(source['backend'], ['sources', index, 'backend']);
+  }
+}
+
+export async function checkSources(
+  directory: DirectoryConfig,
+  checks: DriverChecks,
+  findings: Findings,
+): Promise<void> {
+  for (const [index, source] of directory.sources.entries()) {
+    for (const { path, message } of await checks.source(source)) {
+      findings.add(['directory', 'sources', index, ...path], message);
+    }
+  }
+}
+
+/** Settings may stand at the backend or under the defaults: each problem is told where its setting stands. */
+export async function checkWebmails(
+  settled: readonly SettledBackend[],
+  checks: DriverChecks,
+  defaults: { readonly findings: Findings },
+): Promise<void> {
+  const told = new Set<string>();
+  for (const { named, backend } of settled) {
+    const own = named.entry.form ?? {};
+    for (const { path, message } of await checks.webmail(backend.driver, backend.driverSettings)) {
+      const isOwn = path[0] !== undefined && Object.hasOwn(own, path[0]);
+      const isDefault = !isOwn && path[0] !== undefined && Object.hasOwn(backend.driverSettings, path[0]);
+      if (!isDefault) {
+        named.findings.add([...named.path, backend.driver, ...path], message);
+        continue;
+      }
+      const key = JSON.stringify([backend.driver, path, message]);
+      if (!told.has(key)) defaults.findings.add(['backend_defaults', backend.driver, ...path], message);
+      told.add(key);
+    }
+  }
+}

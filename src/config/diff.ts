@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import type { BackendName } from '../core/names.ts';
+import { Secret } from '../core/secret.ts';
+import type { Config } from './config.ts';
+
+export interface ConfigDiff {
+  /** Keys whose value is another one, such as `login.refusal_after` or `backends.b17`; empty when nothing changed. */
+  readonly changed: readonly string[];
+  /** What a running gateway cannot change, each as a sentence with its key and its remedy: refuse the reload. */
+  readonly refused: readonly string[];
+  /** Backends that are gone: their users must be signed out. */
+  readonly removed: readonly BackendName[];
+}
+
+type Fixed = readonly [key: string, of: (config: Config) => unknown];
+
+/** What is bound, opened or fixed when a gateway starts. */
+const fixed: readonly Fixed[] = [
+  ['listen', (config) => config.listen],
+  ['operators.listen', (config) => config.operators.listen],
+  ['requests.header_size', (config) => config.requests.headerBytes],
+  ['sessions.redis', (config) => config.sessions.store],
+  ['sessions.keys_file', (config) => config.sessions.keysFile],
+];
+
+/** Sections that are compared by what they mean, too: a file that one of them names may have changed. */
+const sections: readonly Fixed[] = [
+  ['sessions', (config) => config.sessions],
+  ['directory', (config) => config.directory],
+  ['login', (config) => config.login],
+];
+
+/** What a reload would change. No value is told, since some are secrets. */
+export function diffConfig(before: Config, after: Config): ConfigDiff {
+  const written = [...new Set([...before.written.keys(), ...after.written.keys()])].filter(
+    (path) => !path.startsWith('backends.') && before.written.get(path) !== after.written.get(path),
+  );
+  const differs = ([, of]: Fixed) => meaning(of(before)) !== meaning(of(after));
+  const named = sections
+    .filter((section) => differs(section) && !written.some((path) => path.startsWith(`${section[0]}.`)))
+    .map(([key]) => `${key} (what it names)`);
+  const backends = [...new Set([...before.backends.keys(), ...after.backends.keys()])].filter(
+    (name) => meaning(before.backends.get(name)) !== meaning(after.backends.get(name)),
+  );
+  return {
+    changed: [...written, ...named, ...backends.map((name) => `backends.${name}`)].sort(),
+    refused: fixed
+      .filter(differs)
+      .map(([key]) => `${key}: cannot change while the gateway runs; restart it, or write the old value again`),
+    removed: [...before.backends.keys()].filter((name) => !after.backends.has(name)),
+  };
+}
+
+/** One text per meaning: two values have the same one exactly if they are alike in every part, secrets included. */
+function meaning(value: unknown): string {
+  return JSON.stringify(plain(value)) ?? '';
+}
+
+function plain(value: unknown): unknown {
+  if (value instanceof Secret) return { secret: createHash('sha256').update(value.reveal()).digest('base64') };
+  if (ArrayBuffer.isView(value)) return createHash('sha256').update(value).digest('base64');
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, part]) => [key, plain(part)]));
+}

@@ -1,0 +1,148 @@
+import { z } from 'zod';
+import { normaliseDomain } from '../core/login-name.ts';
+import type { DirectoryConfig, SourceConfig } from './config.ts';
+import { duration, leaf, list, notOneOf, section } from './leaves.ts';
+import type { Outside } from './outside.ts';
+import { read, shown, wrong } from './reading.ts';
+import { isMap, settleSettings } from './settings.ts';
+
+/**
+ * Every type of source, with what it is. A further type is one more line: its settings are checked by its driver, and
+ * before that each `…file` in them is made absolute and each `{ file: … }` or `{ env: … }` read as a secret.
+ */
+export const sourceTypes = {
+  map: 'A text file of `user: backend` lines; read again when it changes.',
+  static: 'One backend for every user that no source before it knows.',
+} as const;
+
+export function directorySection(outside: Outside) {
+  return section({
+    default_domain: domain().optional().describe('Put after a user name that is typed without a domain.'),
+    domain_aliases: z
+      .record(z.string(), domain(), { error: 'is not a map of domains: write { other.example: example.org }' })
+      .prefault({})
+      .describe('Domains that are other names of a domain: `{ example.com: example.org }`.'),
+    detail_separator: character('what separates a detail')
+      .optional()
+      .describe(
+        'Cuts a detail off the user name: with `+`, `alice+shop@…` signs in as `alice@…`. Left out: nothing is cut off.',
+      ),
+    forbidden_characters: z
+      .string({ error: 'is not a text: write the characters in quotes, such as "*%"' })
+      .prefault('*')
+      .describe('Characters that no user name may hold: the separators of master users on your IMAP servers.'),
+    sources: list(source(outside), 'sources such as { type: map, file: users.map }')
+      .min(1, { error: 'is empty: write at least one source, such as { type: map, file: users.map }' })
+      .describe('Where it is written which backend a user lives on; asked in this order.'),
+    hosts: z
+      .record(z.string(), z.string(), { error: 'is not a map of names: write { old-name.example.org: a }' })
+      .prefault({})
+      .describe(
+        'Further names that sources use for a backend, as `name: backend`. The names and addresses of its IMAP server and ' +
+          'webmail are known without it.',
+      ),
+    source_timeout: duration({ atLeastMs: 50 })
+      .prefault('2s')
+      .describe('How long one source may take, where it sets no `timeout` of its own.'),
+    lookup_timeout: duration({ atLeastMs: 50 }).prefault('5s').describe('How long all sources together may take.'),
+    cache: cache(),
+  })
+    .superRefine(checkAliases)
+    .transform(
+      (directory): DirectoryConfig => ({
+        nameRules: {
+          ...(directory.default_domain === undefined ? {} : { defaultDomain: directory.default_domain }),
+          ...(directory.detail_separator === undefined ? {} : { detailSeparator: directory.detail_separator }),
+          domainAliases: directory.domain_aliases,
+          forbiddenCharacters: directory.forbidden_characters,
+        },
+        sources: atLeastOne(directory.sources),
+        hosts: directory.hosts,
+        timeouts: { sourceMs: directory.source_timeout, lookupMs: directory.lookup_timeout },
+        cache: directory.cache,
+      }),
+    )
+    .describe('How a user name becomes a user, and where that user lives.');
+}
+
+function source(outside: Outside) {
+  const names = Object.keys(sourceTypes);
+  const oneType = (name: string, about: string) =>
+    z
+      .looseObject({ type: z.literal(name).describe(about) })
+      .transform((settings, context): SourceConfig => settleSettings(settings, outside, context));
+  const [first, ...others] = Object.entries(sourceTypes).map(([name, about]) => oneType(name, about));
+  if (first === undefined) throw new TypeError('there is no type of source');
+  return z.discriminatedUnion('type', [first, ...others], {
+    error: (issue) =>
+      issue.code === 'invalid_union'
+        ? notOneOf(isMap(issue.input) ? issue.input['type'] : undefined, names, 'a type of source')
+        : `${shown(issue.input)} is not a source: write { type: map, file: users.map }`,
+  });
+}
+
+function time(otherwise: string, about: string) {
+  return duration({ atLeastMs: 0 }).prefault(otherwise).describe(about);
+}
+
+function cache() {
+  return section({
+    found: time('10 min', 'How long the answer for a known user is kept.'),
+    unknown: time('30s', 'How long it is kept that a user is unknown.'),
+    failed: time('5s', 'How long a source that could not be asked is left alone for this user.'),
+    stale: time('24h', 'How long an old answer is given while the sources cannot be asked.'),
+  })
+    .transform(({ found, unknown, failed, stale }) => ({
+      ttlMs: found,
+      negativeTtlMs: unknown,
+      transientTtlMs: failed,
+      staleMs: stale,
+    }))
+    .prefault({})
+    .describe('How long answers of the directory are remembered.');
+}
+
+function domain() {
+  const remedy = 'write a domain such as example.org';
+  return leaf({
+    what: 'a domain',
+    remedy,
+    examples: ['example.org'],
+    parse: (text) => {
+      const name = normaliseDomain(text);
+      return name === undefined ? wrong(`${shown(text)} is not a domain: ${remedy}`) : read(name);
+    },
+  });
+}
+
+function character(what: string) {
+  const remedy = 'write one character in quotes, such as "+"';
+  return leaf({
+    what,
+    remedy,
+    examples: ['+'],
+    parse: (text) =>
+      /^[!-?[-`{-~]$/.test(text) ? read(text) : wrong(`${shown(text)} is not one character: ${remedy}`),
+  });
+}
+
+function checkAliases(
+  directory: { readonly domain_aliases: Readonly<Record<string, string>> },
+  context: z.core.$RefinementCtx,
+): void {
+  const aliases = Object.keys(directory.domain_aliases);
+  const names = new Set(aliases.map((alias) => normaliseDomain(alias)));
+  const problem = (alias: string, message: string) =>
+    context.addIssue({ code: 'custom', path: ['domain_aliases', alias], message });
+  for (const [alias, domain] of Object.entries(directory.domain_aliases)) {
+    if (normaliseDomain(alias) === undefined) problem(alias, 'is not a domain: write it such as example.com');
+    if (names.has(domain))
+      problem(alias, `leads to ${domain}, which is an alias itself: write the domain that it stands for`);
+  }
+}
+
+function atLeastOne<T>(items: readonly T[]): readonly [T, ...T[]] {
+  const [first, ...others] = items;
+  if (first === undefined) throw new TypeError('the list was checked not to be empty');
+  return [first, ...others];
+}

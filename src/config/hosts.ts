@@ -1,0 +1,74 @@
+import { isIPv4, isIPv6 } from 'node:net';
+import { domainToASCII } from 'node:url';
+import { type Reading, read, wrong } from './reading.ts';
+
+/** Where a listener is bound: an IP address without brackets, or `localhost`. */
+export interface ListenAddress {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+const label = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/;
+
+/** A host name or IP address in its one spelling, without brackets; nothing when it cannot be one. */
+export function parseHost(text: string): string | undefined {
+  const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
+  if (bare.includes(':')) return parseIPv6(bare);
+  if (bare !== text) return undefined;
+  if (isIPv4(text)) return text;
+  const name = domainToASCII(text).replace(/\.$/, '');
+  const labels = name.split('.');
+  // What ends in a number is an address by the URL standard, and it is none that is well formed.
+  if (name.length > 253 || /^(?:\d+|0x[\da-f]*)$/.test(labels.at(-1) ?? '')) return undefined;
+  return labels.every((part) => label.test(part)) ? name : undefined;
+}
+
+/** A host as it stands in a URL or a Host field: IPv6 in brackets. */
+export function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`. A host name other than localhost is refused: it may move. */
+export function parseListen(text: string): Reading<ListenAddress> {
+  const remedy = 'write an address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or "[::]:8080"';
+  const [, hostText = '', portText = ''] = /^(\[[^\]]*\]|[^:]*):(\d{1,5})$/.exec(text) ?? [];
+  const host = parseHost(hostText);
+  const port = Number(portText);
+  if (portText === '' || host === undefined || port > 65_535) {
+    return wrong(`${JSON.stringify(text)} is not an address to listen on: ${remedy}`);
+  }
+  if (host !== 'localhost' && !isIPv4(host) && !host.includes(':')) {
+    return wrong(`${JSON.stringify(text)} names a host instead of an address: ${remedy}`);
+  }
+  return read({ host, port });
+}
+
+/**
+ * A network as `address/prefix`: `10.0.0.0/8`, `2001:db8::/32`; a bare address stands for itself alone.
+ * A prefix of 0 is refused: wherever networks stand in this configuration, "everybody" would be a hole.
+ */
+export function parseNetwork(text: string): Reading<string> {
+  const remedy = 'write a network such as 10.1.2.0/24 or 2001:db8::/32, or one address';
+  const [, addressText = '', prefixText] = /^([^/]+?)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const address = isIPv4(addressText) ? addressText : parseIPv6(addressText);
+  if (address === undefined) return wrong(`${JSON.stringify(text)} is not a network: ${remedy}`);
+  const width = address.includes(':') ? 128 : 32;
+  const prefix = prefixText === undefined ? width : Number(prefixText);
+  if (prefix > width) return wrong(`${JSON.stringify(text)} has a prefix longer than ${width}: ${remedy}`);
+  if (prefix === 0) {
+    return wrong(`${JSON.stringify(text)} is the whole Internet: list only the addresses that you run yourself`);
+  }
+  return read(`${address}/${prefix}`);
+}
+
+/** Whether an address to listen on can be reached from this machine only. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+}
+
+/** A zone (`fe80::1%eth0`) is refused: no URL and no certificate can carry it. */
+function parseIPv6(text: string): string | undefined {
+  if (!isIPv6(text) || text.includes('%')) return undefined;
+  return new URL(`http://[${text}]/`).hostname.slice(1, -1);
+}

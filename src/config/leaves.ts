@@ -1,0 +1,167 @@
+import { z } from 'zod';
+import type { Secret } from '../core/secret.ts';
+import { nearest } from './nearest.ts';
+import type { Outside } from './outside.ts';
+import { durationRemedy, formatDuration, formatSize, readDuration, readSize, sizeRemedy } from './quantities.ts';
+import { type Reading, read, shown, wrong } from './reading.ts';
+import { secretRemedy } from './settings.ts';
+
+/** A key that is written as one text. */
+interface Leaf<T> {
+  /** What it is, for "… is not a duration". */
+  readonly what: string;
+  /** What to write instead where it is no text at all. */
+  readonly remedy: string;
+  /** For the reference and for editors. */
+  readonly examples?: readonly string[];
+  readonly parse: (text: string) => Reading<T>;
+}
+
+export function leaf<T>({ what, remedy, examples, parse }: Leaf<T>) {
+  return z
+    .string({ error: (issue) => wrongType(issue.input, what, remedy) })
+    .meta(examples === undefined ? {} : { examples: [...examples] })
+    .transform((text, context) => settle(parse(text), context));
+}
+
+/** A map of known keys. An unknown key is a problem of its own, with the nearest known one. */
+export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape, what = 'a map of keys') {
+  const keys = Object.keys(shape);
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(key, keys)).join('\n');
+      return wrongType(issue.input, what, `write its keys: ${keys.join(', ')}`);
+    },
+  });
+}
+
+/** Any text that is not empty. */
+export function text(what: string, remedy: string) {
+  const parse = (value: string) => (value.trim() === '' ? wrong(`is empty: ${remedy}`) : read(value));
+  return leaf({ what, remedy, parse });
+}
+
+/** A time span in milliseconds. */
+export function duration(bounds: { readonly atLeastMs: number; readonly atMostMs?: number }) {
+  const range = { low: bounds.atLeastMs, high: bounds.atMostMs ?? Number.POSITIVE_INFINITY, format: formatDuration };
+  return leaf({
+    what: 'a duration',
+    remedy: durationRemedy,
+    examples: ['500ms', '3s', '10 min', '12h'],
+    parse: (value) => within(value, readDuration(value), range),
+  });
+}
+
+/** A size in bytes. */
+export function size(bounds: { readonly atLeast: number; readonly atMost: number }) {
+  const range = { low: bounds.atLeast, high: bounds.atMost, format: formatSize };
+  return leaf({
+    what: 'a size',
+    remedy: sizeRemedy,
+    examples: ['16 KiB', '1 MiB'],
+    parse: (value) => within(value, readSize(value), range),
+  });
+}
+
+/** A whole number. */
+export function count(bounds: { readonly atLeast: number; readonly atMost: number }) {
+  const remedy = `write a whole number from ${bounds.atLeast} to ${bounds.atMost}`;
+  const error = (issue: { input?: unknown }) => wrongType(issue.input, 'such a number', remedy);
+  return z.int({ error }).min(bounds.atLeast, { error }).max(bounds.atMost, { error });
+}
+
+export function yesOrNo() {
+  return z.boolean({ error: (issue) => wrongType(issue.input, 'a yes or no', 'write true or false') });
+}
+
+/** One of a few words. */
+export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words, what = 'known here') {
+  return z.enum(words, { error: (issue) => notOneOf(issue.input, words, what) });
+}
+
+/** What is said of a value that is none of a few words. */
+export function notOneOf(input: unknown, words: readonly string[], what: string): string {
+  const close = typeof input === 'string' ? nearest(input, words) : undefined;
+  return wrongType(input, what, close === undefined ? `write ${either(words)}` : `did you mean ${close}?`);
+}
+
+/** A list. `what` names its items, for somebody who wrote none. */
+export function list<Item extends z.ZodType>(item: Item, what: string) {
+  return z.array(item, {
+    error: (issue) =>
+      wrongType(issue.input, 'a list', `write ${what} in brackets, separated by commas, or [] for none`),
+  });
+}
+
+/** A file that the gateway makes itself, as an absolute path. */
+export function ownFile(outside: Outside) {
+  return leaf({ ...fileName, parse: (value) => read(outside.path(value)) });
+}
+
+/** A file of PEM certificates, as its text. */
+export function certificates(outside: Outside) {
+  return leaf({ ...fileName, parse: (value) => outside.certificates(value) });
+}
+
+const fileName = { what: 'a file name', remedy: 'write a path, relative to this file' };
+
+/** A secret, from a file or the environment and from nowhere else. What stands there instead is never shown. */
+export function secret(outside: Outside) {
+  const name = z.string({ error: 'is not a name: write a file name or the name of an environment variable' }).min(1);
+  return z
+    .strictObject(
+      {
+        file: name.optional().describe('A file that holds the secret on one line, relative to this file.'),
+        env: name.optional().describe('The environment variable that holds the secret.'),
+      },
+      {
+        error: (issue) =>
+          issue.code === 'unrecognized_keys'
+            ? issue.keys.map((key) => unknownKey(key, ['file', 'env'])).join('\n')
+            : `must come from a file or the environment: ${secretRemedy}`,
+      },
+    )
+    .transform((source, context): Secret => {
+      const { file, env } = source;
+      if (file !== undefined && env === undefined) return settle(outside.secretFile(file), context);
+      if (env !== undefined && file === undefined) return settle(outside.secretVariable(env), context);
+      return settle(wrong(`must name one place: ${secretRemedy}`), context);
+    });
+}
+
+/** `a, b or c`, for a sentence. */
+export function either(words: readonly string[]): string {
+  return words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
+function wrongType(input: unknown, what: string, remedy: string): string {
+  if (input === undefined) return `is missing: ${remedy}`;
+  if (input === null) return `is empty: ${remedy}`;
+  return `${shown(input)} is not ${what}: ${remedy}`;
+}
+
+/** What is said of a key that does not exist. */
+export function unknownKey(key: string, known: readonly string[]): string {
+  const close = nearest(key, known);
+  return close === undefined
+    ? `is not a key that exists here: use ${either(known)}`
+    : `is not a known key: did you mean ${close}?`;
+}
+
+function within(
+  written: string,
+  reading: Reading<number>,
+  bounds: { readonly low: number; readonly high: number; readonly format: (value: number) => string },
+): Reading<number> {
+  if (reading.kind === 'wrong') return reading;
+  const { low, high, format } = bounds;
+  if (reading.value < low) return wrong(`${shown(written)} is too little: write at least ${format(low)}`);
+  if (reading.value > high) return wrong(`${shown(written)} is too much: write at most ${format(high)}`);
+  return reading;
+}
+
+function settle<T>(reading: Reading<T>, context: z.core.$RefinementCtx): T {
+  if (reading.kind === 'ok') return reading.value;
+  context.addIssue({ code: 'custom', message: reading.why });
+  return z.NEVER;
+}

@@ -1,0 +1,105 @@
+import { dirname, resolve } from 'node:path';
+import type { z } from 'zod';
+import type { Backend } from '../core/backend.ts';
+import type { BackendName } from '../core/names.ts';
+import { settleBackend } from './backends.ts';
+import type { Config } from './config.ts';
+import { checkKeys, type ConfigFile, openConfigFile, openIncluded } from './config-file.ts';
+import {
+  checkDirectoryNames,
+  checkServersDiffer,
+  checkSources,
+  checkWebmails,
+  type DriverChecks,
+  type SettledBackend,
+} from './cross-checks.ts';
+import { fingerprints } from './fingerprints.ts';
+import { freeze } from './freeze.ts';
+import { readBackends } from './named-backends.ts';
+import { createOutside, type Environment } from './outside.ts';
+import { ConfigInvalid, type ConfigProblem } from './problem.ts';
+import { configShape, includedKeys } from './schema.ts';
+
+export interface LoadOptions {
+  /** Where `{ env: … }` looks. */
+  readonly env: Environment;
+  /** What the drivers say of their settings; without it those are not looked into. */
+  readonly checks?: DriverChecks;
+}
+
+/**
+ * Reads a configuration, whole or not at all.
+ *
+ * Rejects with {@link ConfigInvalid}, which lists every problem of all files at once. What the configuration names is
+ * read too: included files, certificates, secrets, the logo; not what the gateway makes itself, and no server is asked.
+ */
+export async function loadConfig(file: string, { env, checks }: LoadOptions): Promise<Config> {
+  const problems: ConfigProblem[] = [];
+  const main = openConfigFile(file, createOutside(resolve(dirname(file)), env), problems);
+  const config = main === undefined ? undefined : await settle(main, problems, checks);
+  if (config === undefined || problems.length > 0) throw new ConfigInvalid(inOrder(problems));
+  return freeze(config);
+}
+
+async function settle(
+  main: ConfigFile,
+  problems: ConfigProblem[],
+  checks: DriverChecks | undefined,
+): Promise<Config | undefined> {
+  const { root, findings } = main;
+  const shape = configShape(main.outside);
+  checkKeys(main, Object.keys(shape));
+  const part = <T>(key: string, schema: z.ZodType<T>) => findings.parse(schema, root[key], [key]);
+  const sections = {
+    listen: part('listen', shape.listen),
+    publicUrls: part('public_url', shape.public_url),
+    trustedProxies: part('trusted_proxies', shape.trusted_proxies),
+    operators: part('operators', shape.operators),
+    sessions: part('sessions', shape.sessions),
+    directory: part('directory', shape.directory),
+    passdb: part('passdb', shape.passdb),
+    login: part('login', shape.login),
+    requests: part('requests', shape.requests),
+    log: part('log', shape.log),
+    shutdown: part('shutdown', shape.shutdown),
+  };
+  const defaults = part('backend_defaults', shape.backend_defaults);
+  const included = openIncluded(main, part('include', shape.include) ?? [], problems);
+  for (const file of included) checkKeys(file, includedKeys);
+
+  const { backends: named, names } = readBackends([main, ...included]);
+  if (names.size === 0)
+    findings.add(['backends'], 'names no backend: write { a: { imap: imaps://HOST, webmail: http://HOST/ } }');
+  const settled: SettledBackend[] = [];
+  for (const one of defaults === undefined ? [] : named) {
+    const backend = settleBackend(one, { defaults, imapCa: sections.passdb?.tls_ca_file });
+    if (backend !== undefined) settled.push({ named: one, backend });
+  }
+  checkServersDiffer(settled);
+  const { directory } = sections;
+  if (directory !== undefined) {
+    checkDirectoryNames(directory, names, findings);
+    if (checks !== undefined) await checkSources(directory, checks, findings);
+  }
+  if (checks !== undefined) await checkWebmails(settled, checks, { findings });
+  if (!isComplete(sections)) return undefined;
+  const backends = new Map(settled.map(({ backend }): [BackendName, Backend] => [backend.name, backend]));
+  return {
+    file: main.name,
+    written: fingerprints(root),
+    ...sections,
+    passdb: { type: sections.passdb.type },
+    backends,
+  };
+}
+
+function isComplete<T extends object>(sections: T): sections is { [Key in keyof T]: NonNullable<T[Key]> } & T {
+  return Object.values(sections).every((section) => section !== undefined);
+}
+
+/** As a person reads: file by file, from the top; each line once, however often it was found. */
+function inOrder(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
+  const files = [...new Set(problems.map((problem) => problem.file))];
+  const place = (problem: ConfigProblem) => files.indexOf(problem.file);
+  return [...problems].sort((a, b) => place(a) - place(b) || a.line - b.line || a.column - b.column);
+}

@@ -1,0 +1,128 @@
+import { extname } from 'node:path';
+import type { BrandingConfig, LoginConfig } from './config.ts';
+import { duration, either, leaf, list, section, text } from './leaves.ts';
+import type { Outside } from './outside.ts';
+import { read, shown, wrong } from './reading.ts';
+import { networks } from './sections.ts';
+
+export function loginSection(outside: Outside) {
+  return section({
+    refusal_after: duration({ atLeastMs: 0, atMostMs: 30_000 })
+      .prefault('3s')
+      .describe(
+        'No refusal leaves earlier, so that an unknown user and a wrong password look alike. Keep it above ' +
+          'auth_failure_delay of your Dovecot servers.',
+      ),
+    deadline: duration({ atLeastMs: 1000, atMostMs: 120_000 })
+      .prefault('15s')
+      .describe('How long a whole sign-in may take: directory, IMAP and webmail together.'),
+    exempt_networks: networks(
+      'Networks that carry many users behind one address, such as your own offices: their refusals are not counted together.',
+    ),
+    branding: branding(outside),
+  })
+    .superRefine((login, context) => {
+      if (login.refusal_after < login.deadline) return;
+      const message = 'is not shorter than login.deadline: write a shorter one';
+      context.addIssue({ code: 'custom', path: ['refusal_after'], message });
+    })
+    .transform(
+      (login): LoginConfig => ({
+        refusalAfterMs: login.refusal_after,
+        deadlineMs: login.deadline,
+        exemptNetworks: login.exempt_networks,
+        branding: login.branding,
+      }),
+    )
+    .prefault({})
+    .describe('The sign-in: its times and what its page looks like.');
+}
+
+function branding(outside: Outside) {
+  const link = section({
+    label: text('a text', 'write what the link says').describe('What the link says.'),
+    url: linkUrl().describe('Where it leads: an address with https:, http: or mailto:, or a path.'),
+  });
+  return section({
+    name: text('a name', 'write the name of your service').prefault('Webmail').describe('The name over the form.'),
+    logo_file: logo(outside).optional().describe('A logo as SVG, PNG, JPEG or WebP, of at most 256 KiB.'),
+    accent_colour: colour()
+      .prefault('#1f5fbf')
+      .describe('The colour of the button and of links, as "#rrggbb" in quotes.'),
+    links: list(link, 'links such as { label: Help, url: "https://…" }')
+      .prefault([])
+      .describe('Links under the form: help, a forgotten password, the imprint.'),
+    default_locale: locale()
+      .prefault('en')
+      .describe('The language for browsers that ask for none that the gateway speaks.'),
+  })
+    .transform(
+      (branding): BrandingConfig => ({
+        name: branding.name,
+        ...(branding.logo_file === undefined ? {} : { logo: branding.logo_file }),
+        accentColour: branding.accent_colour,
+        links: branding.links.map(({ label, url }) => ({ label, href: url })),
+        defaultLocale: branding.default_locale,
+      }),
+    )
+    .prefault({})
+    .describe('What the sign-in page looks like.');
+}
+
+const pictures: ReadonlyMap<string, string> = new Map([
+  ['.svg', 'image/svg+xml'],
+  ['.png', 'image/png'],
+  ['.jpg', 'image/jpeg'],
+  ['.jpeg', 'image/jpeg'],
+  ['.webp', 'image/webp'],
+]);
+
+function logo(outside: Outside) {
+  const remedy = `name a file that ends in ${either([...pictures.keys()])}`;
+  return leaf({
+    what: 'a file name',
+    remedy,
+    examples: ['logo.svg'],
+    parse: (file) => {
+      const contentType = pictures.get(extname(file).toLowerCase());
+      if (contentType === undefined) return wrong(`${shown(file)} is no picture: ${remedy}`);
+      const body = outside.bytes(file, 256 * 1024);
+      return body.kind === 'wrong' ? body : read({ contentType, body: body.value });
+    },
+  });
+}
+
+function colour() {
+  const remedy = 'write six hexadecimal digits in quotes, such as "#0b5fff" (without quotes, # begins a comment)';
+  return leaf({
+    what: 'a colour',
+    remedy,
+    examples: ['#0b5fff'],
+    parse: (value) =>
+      /^#[\da-f]{6}$/i.test(value) ? read(value.toLowerCase()) : wrong(`${shown(value)} is not a colour: ${remedy}`),
+  });
+}
+
+function linkUrl() {
+  const remedy = 'write an address that begins with https://, http:// or mailto:, or a path that begins with /';
+  return leaf({
+    what: 'a link',
+    remedy,
+    examples: ['https://help.example.org/'],
+    parse: (value) =>
+      /^(?:https?:\/\/|mailto:|\/(?![/\\]))[^\s\\]*$/i.test(value) && URL.canParse(value, 'https://host.invalid')
+        ? read(value)
+        : wrong(`${shown(value)} is not a link: ${remedy}`),
+  });
+}
+
+function locale() {
+  const remedy = 'write a language such as en or de';
+  return leaf({
+    what: 'a language',
+    remedy,
+    examples: ['de'],
+    parse: (value) =>
+      /^[a-z]{2,3}(?:-[A-Z]{2})?$/.test(value) ? read(value) : wrong(`${shown(value)} is not a language: ${remedy}`),
+  });
+}

@@ -1,0 +1,114 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Secret } from '../core/secret.ts';
+import { formatSize } from './quantities.ts';
+import { type Reading, read, wrong } from './reading.ts';
+
+/** What a configuration may name outside itself: files, relative to the one that names them, and the environment. */
+export interface Outside {
+  /** The same outside for a file in another directory. */
+  at(directory: string): Outside;
+  /** The absolute path; nothing is opened. */
+  path(text: string): string;
+  /** The content of a file that is not larger than `most` bytes. */
+  bytes(text: string, most: number): Reading<Uint8Array>;
+  /** The PEM text of one or more certificates. */
+  certificates(text: string): Reading<string>;
+  secretFile(text: string): Reading<Secret>;
+  secretVariable(name: string): Reading<Secret>;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const longestSecret = 64 * 1024;
+const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** Reads each file of certificates once, however many backends name it: make a new one for each load. */
+export function createOutside(
+  directory: string,
+  env: Environment,
+  known: Map<string, Reading<string>> = new Map(),
+): Outside {
+  const path = (text: string) => resolve(directory, text);
+  return {
+    at: (other) => createOutside(other, env, known),
+    path,
+    bytes: (text, most) => readBytes(path(text), most),
+    certificates: (text) => {
+      const file = path(text);
+      const reading = known.get(file) ?? readCertificates(file);
+      known.set(file, reading);
+      return reading;
+    },
+    secretFile: (text) => {
+      const file = readText(path(text));
+      // The line end belongs to the editor; other white space may belong to the secret.
+      return file.kind === 'wrong' ? file : wrapSecret(file.value.replace(/\r?\n$/, ''), path(text));
+    },
+    secretVariable: (name) => {
+      const value = env[name];
+      if (value === undefined) return wrong(`the environment has no ${name}: set it where the gateway is started`);
+      return wrapSecret(value, `the environment variable ${name}`);
+    },
+  };
+}
+
+function wrapSecret(value: string, where: string): Reading<Secret> {
+  if (value === '') return wrong(`${where} is empty: put the secret there, on one line`);
+  if (value.length > longestSecret)
+    return wrong(`${where} is too long for a secret: put the secret there, on one line`);
+  if (/[\r\n\0]/.test(value)) return wrong(`${where} has several lines: put the secret there, on one line`);
+  return read(new Secret(value));
+}
+
+function readCertificates(file: string): Reading<string> {
+  const text = readText(file);
+  if (text.kind === 'wrong') return text;
+  const remedy = 'name a file of PEM certificates (-----BEGIN CERTIFICATE-----)';
+  const found = text.value.match(certificate);
+  if (found === null) return wrong(`${file} holds no certificate: ${remedy}`);
+  for (const [index, pem] of found.entries()) {
+    try {
+      void new X509Certificate(pem);
+    } catch {
+      return wrong(`certificate ${index + 1} in ${file} cannot be read: ${remedy}`);
+    }
+  }
+  return read(`${found.join('\n')}\n`);
+}
+
+function readBytes(file: string, most: number): Reading<Uint8Array> {
+  try {
+    const { size } = statSync(file);
+    return size > most
+      ? wrong(`${file} is larger than ${formatSize(most)}: make it smaller`)
+      : read(readFileSync(file));
+  } catch (error) {
+    return wrong(whyUnreadable(file, error));
+  }
+}
+
+function readText(file: string): Reading<string> {
+  try {
+    return read(readFileSync(file, 'utf8'));
+  } catch (error) {
+    return wrong(whyUnreadable(file, error));
+  }
+}
+
+/** Why a file cannot be read, and what to do, in words. */
+export function whyUnreadable(file: string, error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+  switch (code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return `there is no file ${file}: create it, or name another (paths are relative to the file that names them)`;
+    case 'EACCES':
+      return `${file} may not be read by this user: change its owner or mode`;
+    case 'EISDIR':
+      return `${file} is a directory: name a file`;
+    default:
+      return `${file} cannot be read (${code}): name another file`;
+  }
+}

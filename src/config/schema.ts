@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { backendDefaultsSection, backendSection } from './backends-section.ts';
+import { directorySection } from './directory-section.ts';
+import { certificates, list, oneOf, section, text } from './leaves.ts';
+import { loginSection } from './login-section.ts';
+import type { Outside } from './outside.ts';
+import {
+  listenSection,
+  logSection,
+  operatorsSection,
+  publicUrlSection,
+  requestsSection,
+  shutdownSection,
+  trustedProxiesSection,
+} from './sections.ts';
+import { sessionsSection } from './sessions-section.ts';
+
+/**
+ * The schema of the main file, key by key, in the order in which the reference shows them. `outside` belongs to the
+ * file that is read: the leaves open what it names.
+ */
+export function configShape(outside: Outside) {
+  return {
+    listen: listenSection,
+    public_url: publicUrlSection,
+    trusted_proxies: trustedProxiesSection,
+    operators: operatorsSection,
+    sessions: sessionsSection(outside),
+    directory: directorySection(outside),
+    passdb: passdbSection(outside),
+    login: loginSection(outside),
+    backend_defaults: backendDefaultsSection(outside),
+    backends: backendsSection(outside),
+    include: includeSection,
+    requests: requestsSection,
+    log: logSection,
+    shutdown: shutdownSection,
+  };
+}
+
+/** What an included file may hold. */
+export const includedKeys = ['backends'] as const;
+
+const pattern = text('a file name', 'write a pattern such as backends.d/*.yaml');
+
+const includeSection = z
+  .union([pattern, list(pattern, 'patterns such as backends.d/*.yaml')], {
+    error: 'is neither a pattern nor a list of them: write include: backends.d/*.yaml',
+  })
+  .transform((patterns) => (Array.isArray(patterns) ? patterns : [patterns]))
+  .prefault([])
+  .describe(
+    'Further files, as a pattern or a list of patterns. Each holds a `backends:` part and nothing else; paths in it are ' +
+      'relative to it.',
+  );
+
+function passdbSection(outside: Outside) {
+  return section({
+    type: oneOf(['imap']).prefault('imap').describe('Who checks passwords: the IMAP server of the user’s backend.'),
+    tls_ca_file: certificates(outside)
+      .optional()
+      .describe('PEM certificates of the authorities to trust for IMAP, where a backend names none of its own.'),
+  })
+    .prefault({})
+    .describe('How a password is checked.');
+}
+
+function backendsSection(outside: Outside) {
+  return z
+    .record(z.string(), backendSection(outside), {
+      error: 'is not a map of backends: write { a: { imap: imaps://HOST, webmail: http://HOST/ } }',
+    })
+    .prefault({})
+    .describe('The home mailbox servers, by name. A name is letters, digits, dots, dashes and underscores.');
+}

@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import { type LogConfig, logLevels, type RequestsConfig, type ShutdownConfig } from './config.ts';
+import { parseListen, parseNetwork } from './hosts.ts';
+import { count, duration, leaf, list, oneOf, section, size } from './leaves.ts';
+import { read, wrong } from './reading.ts';
+import { parsePublicUrl, publicUrlRemedy } from './urls.ts';
+
+const fieldName = /^[A-Za-z0-9-]{1,128}$/;
+
+export const listenSection = listenOn('127.0.0.1:8080', 'Where browsers and load balancers reach the gateway.');
+
+export const publicUrlSection = z
+  .union([publicUrl(), list(publicUrl(), 'public URLs').min(1, { error: `is empty: ${publicUrlRemedy}` })], {
+    error: (issue) => `${issue.input === undefined ? 'is missing' : 'is neither a URL nor a list'}: ${publicUrlRemedy}`,
+  })
+  .transform((urls) => (Array.isArray(urls) ? urls : [urls]))
+  .describe(
+    'The address, or the list of addresses, under which users know the gateway: scheme and host, no path. A request ' +
+      'for any other host is refused. The request’s own one is used for redirects and told to the webmail.',
+  );
+
+export const trustedProxiesSection = networks(
+  'Networks of the load balancers whose X-Forwarded-For, -Proto and -Host are believed. Nobody is, until listed here.',
+);
+
+export const operatorsSection = section({
+  listen: listenOn(
+    '127.0.0.1:9090',
+    'Where /metrics and the operators’ API are served. Keep it on loopback or a network of your own.',
+  ),
+})
+  .prefault({})
+  .describe('The second listener, for operators. It is never reachable through the public one.');
+
+export const requestsSection = section({
+  header_size: size({ atLeast: 4096, atMost: 65_536 })
+    .prefault('16 KiB')
+    .describe('The most that a request’s head may take; beyond it the answer is 431.'),
+  header_fields: count({ atLeast: 20, atMost: 1000 })
+    .prefault(100)
+    .describe('How many header fields a request may have; beyond it the answer is 431.'),
+  header_deadline: duration({ atLeastMs: 1000 })
+    .prefault('10s')
+    .describe('How long a request’s head may take to arrive; after that the answer is 408.'),
+  drop_headers: list(headerName(), 'field names')
+    .prefault([])
+    .describe('Further request header fields that never reach a backend, beside all that a client could forge.'),
+})
+  .transform(
+    (requests): RequestsConfig => ({
+      headerBytes: requests.header_size,
+      headerFields: requests.header_fields,
+      headerDeadlineMs: requests.header_deadline,
+      dropHeaders: requests.drop_headers,
+    }),
+  )
+  .prefault({})
+  .describe('What the head of a request may be.');
+
+export const logSection = section({
+  level: oneOf(logLevels).prefault('info').describe('The least important events that are logged.'),
+  requests: z
+    .union([oneOf(['off', 'all']), z.number().gt(0).lt(1)], {
+      error: 'is not known here: write off, all, or a share between 0 and 1 such as 0.01',
+    })
+    .prefault('off')
+    .describe('Which proxied requests are logged: `off`, `all`, or a share such as 0.01. Never a query string.'),
+})
+  .transform(
+    ({ level, requests }): LogConfig => ({
+      level,
+      requests: requests === 'off' ? 0 : requests === 'all' ? 1 : requests,
+    }),
+  )
+  .prefault({})
+  .describe('The log: JSON lines on standard output.');
+
+export const shutdownSection = section({
+  delay: duration({ atLeastMs: 0 })
+    .prefault('5s')
+    .describe('How long /-/ready says 503 before new connections are refused: load balancers must see it.'),
+  deadline: duration({ atLeastMs: 1000 })
+    .prefault('60s')
+    .describe('How long requests and uploads in flight may take to finish.'),
+})
+  .transform(({ delay, deadline }): ShutdownConfig => ({ delayMs: delay, deadlineMs: deadline }))
+  .prefault({})
+  .describe('What SIGTERM does.');
+
+/** A list of networks, empty by default. */
+export function networks(about: string) {
+  const network = leaf({
+    what: 'a network',
+    remedy: 'write a network such as 10.1.2.0/24',
+    examples: ['10.1.2.0/24', '2001:db8::/32'],
+    parse: parseNetwork,
+  });
+  return list(network, 'networks such as 10.1.2.0/24').prefault([]).describe(about);
+}
+
+function listenOn(otherwise: string, about: string) {
+  const remedy = `write an address and a port, such as ${otherwise}`;
+  return leaf({ what: 'an address to listen on', remedy, examples: [otherwise, '[::]:8080'], parse: parseListen })
+    .prefault(otherwise)
+    .describe(about);
+}
+
+function publicUrl() {
+  return leaf({
+    what: 'a public URL',
+    remedy: publicUrlRemedy,
+    examples: ['https://mail.example.org'],
+    parse: parsePublicUrl,
+  });
+}
+
+function headerName() {
+  const remedy = 'write the name of a header field, such as X-Department';
+  return leaf({
+    what: 'a field name',
+    remedy,
+    examples: ['X-Department'],
+    parse: (name) =>
+      fieldName.test(name) ? read(name.toLowerCase()) : wrong(`${JSON.stringify(name)} is not a field name: ${remedy}`),
+  });
+}

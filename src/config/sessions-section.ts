@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import type { SessionsConfig, StoreConfig } from './config.ts';
+import { certificates, count, duration, leaf, ownFile, secret, section, yesOrNo } from './leaves.ts';
+import type { Outside } from './outside.ts';
+import { parseRedisUrl, redisRemedy } from './urls.ts';
+
+export function sessionsSection(outside: Outside) {
+  return section({
+    redis: redis(outside)
+      .optional()
+      .describe(
+        'The Redis that all nodes share: a URL, or a map of `url`, `password` and `tls_ca_file`. Left out: an embedded ' +
+          'store in `store_file`, for one process on one machine.',
+      ),
+    store_file: ownFile(outside)
+      .prefault('state/postern.sqlite')
+      .describe('The file of the embedded store. It is not used when `redis` is set.'),
+    keys_file: ownFile(outside)
+      .prefault('state/keys')
+      .describe(
+        'The server keys that sign cookies and seal credentials, shared by all nodes. Made, with mode 0600, only if ' +
+          'no node has registered a key in the store yet. `postern keys` adds, promotes and retires.',
+      ),
+    idle_timeout: duration({ atLeastMs: 1000 })
+      .prefault('30 min')
+      .describe('A session that is not used for so long ends.'),
+    absolute_timeout: duration({ atLeastMs: 1000 })
+      .prefault('12h')
+      .describe('A session ends so long after its sign-in, however much it is used.'),
+    serve_stale: duration({ atLeastMs: 0 })
+      .prefault('10 min')
+      .describe('While Redis is away: how long a node goes on serving the sessions that it knows.'),
+    max_per_user: count({ atLeast: 1, atMost: 1000 })
+      .prefault(20)
+      .describe('How many sessions one user may have; with one more, the oldest ends.'),
+    idle_counts_polls: yesOrNo()
+      .prefault(true)
+      .describe('Whether the polls that a webmail’s page makes by itself keep a session from being idle.'),
+  })
+    .superRefine((sessions, context) => {
+      if (sessions.idle_timeout <= sessions.absolute_timeout) return;
+      context.addIssue({
+        code: 'custom',
+        path: ['idle_timeout'],
+        message: 'is longer than absolute_timeout, so it would never be reached: write a shorter one',
+      });
+    })
+    .transform(
+      (sessions): SessionsConfig => ({
+        store: sessions.redis ?? { kind: 'embedded', file: sessions.store_file },
+        keysFile: sessions.keys_file,
+        idleTimeoutMs: sessions.idle_timeout,
+        absoluteTimeoutMs: sessions.absolute_timeout,
+        serveStaleMs: sessions.serve_stale,
+        maxPerUser: sessions.max_per_user,
+        idleCountsPolls: sessions.idle_counts_polls,
+      }),
+    )
+    .prefault({})
+    .describe('The gateway’s own sessions: where they live and how long.');
+}
+
+function redis(outside: Outside) {
+  const map = section({
+    url: redisUrl().describe(
+      '`redis://` or `rediss://` (TLS), host, port, database number, and a user where there is one.',
+    ),
+    password: secret(outside).optional().describe('The password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
+    tls_ca_file: certificates(outside)
+      .optional()
+      .describe('PEM certificates of the authorities to trust instead of the system’s; for `rediss://`.'),
+  });
+  return z
+    .union([redisUrl(), map], { error: `is neither a URL nor a map with a url: ${redisRemedy}` })
+    .transform((redis): StoreConfig => {
+      if (typeof redis === 'string') return { kind: 'redis', url: redis };
+      const { url, password, tls_ca_file: ca } = redis;
+      return {
+        kind: 'redis',
+        url,
+        ...(password === undefined ? {} : { password }),
+        ...(ca === undefined ? {} : { ca }),
+      };
+    });
+}
+
+function redisUrl() {
+  return leaf({
+    what: 'a Redis URL',
+    remedy: redisRemedy,
+    examples: ['redis://127.0.0.1:6379/0'],
+    parse: parseRedisUrl,
+  });
+}

@@ -1,0 +1,51 @@
+import type { z } from 'zod';
+import type { Outside } from './outside.ts';
+import { type Reading, wrong } from './reading.ts';
+
+/** What to write where a secret belongs. */
+export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: a secret never stands in this file';
+
+const fileKey = /^(?:.*_)?file$/;
+const secretKey = /^(?:.*_)?(?:password|secret|token)$/;
+
+type Path = readonly (string | number)[];
+
+/**
+ * Settings that belong to a driver, made independent of where they stand: a text under `file` or `…_file` becomes an
+ * absolute path, and a map of nothing but `file` or `env` becomes a secret. A secret that is written out is refused.
+ * What the settings mean is the driver's to check.
+ */
+export function settleSettings<T extends Readonly<Record<string, unknown>>>(
+  settings: T,
+  outside: Outside,
+  context: z.core.$RefinementCtx,
+): T {
+  const note = (path: Path, reading: Reading<unknown>): unknown => {
+    if (reading.kind === 'ok') return reading.value;
+    context.addIssue({ code: 'custom', path: [...path], message: reading.why });
+    return undefined;
+  };
+  const settle = (value: unknown, path: Path): unknown => {
+    if (Array.isArray(value)) return value.map((item, index) => settle(item, [...path, index]));
+    if (!isMap(value)) return settleScalar(value, path);
+    const { file, env, ...others } = value;
+    if (Object.keys(others).length === 0) {
+      if (typeof file === 'string' && env === undefined) return note(path, outside.secretFile(file));
+      if (typeof env === 'string' && file === undefined) return note(path, outside.secretVariable(env));
+    }
+    return settleEach(value, path);
+  };
+  const settleScalar = (value: unknown, path: Path): unknown => {
+    const key = String(path.at(-1));
+    if (secretKey.test(key)) return note(path, wrong(`must come from a file or the environment: ${secretRemedy}`));
+    return fileKey.test(key) && typeof value === 'string' ? outside.path(value) : value;
+  };
+  const settleEach = (map: Readonly<Record<string, unknown>>, path: Path): Record<string, unknown> =>
+    Object.fromEntries(Object.entries(map).map(([key, value]) => [key, settle(value, [...path, key])]));
+  return { ...settings, ...settleEach(settings, []) };
+}
+
+/** Whether a parsed value is a map of keys. */
+export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
