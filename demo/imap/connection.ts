@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import { ImapInput } from './input.ts';
@@ -59,8 +58,14 @@ export class ImapConnection {
   /** Resolves when the client has taken what was sent, or is gone. */
   async flushed(): Promise<void> {
     const socket = this.#socket;
-    if (!socket.writableNeedDrain) return;
-    await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+    if (socket.destroyed || !socket.writableNeedDrain) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        socket.off('drain', done).off('close', done);
+        resolve();
+      };
+      socket.on('drain', done).on('close', done);
+    });
   }
 
   startTls(secureContext: SecureContext): void {

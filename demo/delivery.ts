@@ -1,0 +1,25 @@
+import { type ImapAddress, withMailbox } from './webmail/mail-client.ts';
+import type { Deliver } from './webmail/site.ts';
+
+export interface DeliverySettings {
+  /** Address of a user → the IMAP server that holds the mailbox. */
+  readonly homes: ReadonlyMap<string, ImapAddress>;
+  /** A master user of all these servers. */
+  readonly master: { readonly name: string; readonly password: string };
+}
+
+/** The demo's postman: appends a message to the recipients' INBOX on whichever backend each of them lives. */
+export function createDelivery({ homes, master }: DeliverySettings): Deliver {
+  return async (recipients, message) => {
+    const known = recipients.flatMap((user) => {
+      const home = homes.get(user);
+      return home === undefined ? [] : [{ user, home }];
+    });
+    if (known.length < recipients.length) return recipients.filter((user) => !homes.has(user));
+    for (const { user, home } of known) {
+      const key = { user, actor: master.name, password: master.password };
+      await withMailbox(home, key, (client) => client.append('INBOX', message));
+    }
+    return [];
+  };
+}

@@ -1,0 +1,62 @@
+// Everything here is an addition: each page works without it.
+'use strict';
+
+const pollMs = 15_000;
+const byMark = (mark) => document.querySelector(`[${mark}]`);
+
+for (const time of document.querySelectorAll('time')) {
+  const date = new Date(time.dateTime);
+  time.textContent = date.toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' });
+}
+
+const densitySwitch = byMark('data-density-switch');
+if (densitySwitch) {
+  densitySwitch.hidden = false;
+  densitySwitch.addEventListener('click', () => {
+    const root = document.documentElement;
+    root.dataset.density = root.dataset.density === 'compact' ? 'roomy' : 'compact';
+    // A cookie that scripts set: the gateway lets it through, unlike the session's.
+    document.cookie = `demo_density=${root.dataset.density}; path=/; samesite=lax`;
+  });
+}
+
+const show = (what, text) => {
+  const place = document.querySelector(`[data-live="${what}"]`);
+  if (place) place.textContent = text;
+};
+
+let known;
+async function poll() {
+  const response = await fetch('/api/poll');
+  // The session is gone: the gateway shows where to sign in, and comes back here.
+  if (response.status === 401) return location.reload();
+  if (!response.ok) return show('poll', `answered ${response.status}`);
+  const { backend, total, unseen } = await response.json();
+  const count = byMark('data-unseen');
+  count.textContent = String(unseen);
+  count.hidden = unseen === 0;
+  const notice = byMark('data-new-mail');
+  if (notice && known !== undefined && total > known) notice.hidden = false;
+  known ??= total;
+  show('poll', `backend ${backend}: ${total} messages, ${unseen} unread`);
+}
+
+if (byMark('data-unseen')) {
+  const again = () => void poll().catch(() => show('poll', 'no answer'));
+  again();
+  setInterval(again, pollMs);
+}
+
+if (byMark('data-live')) {
+  const events = new EventSource('/api/events');
+  events.addEventListener('tick', ({ data }) => {
+    const { backend, count } = JSON.parse(data);
+    show('events', `event ${count} from backend ${backend}`);
+  });
+  events.addEventListener('error', () => show('events', 'interrupted'));
+
+  const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/api/echo`);
+  socket.addEventListener('message', ({ data }) => show('socket', data));
+  socket.addEventListener('close', () => show('socket', 'closed'));
+  socket.addEventListener('open', () => socket.send('This sentence went to the backend and came back.'));
+}

@@ -1,0 +1,191 @@
+import type { Readable } from 'node:stream';
+import { type FetchMessageObject, ImapFlow, type MessageAddressObject, type MessageStructureObject } from 'imapflow';
+
+/** Where the mail of a backend is read, by IMAP over TLS. */
+export interface ImapAddress {
+  readonly hostname: string;
+  readonly port: number;
+  /** PEM: the certificate to trust. */
+  readonly ca: string;
+}
+
+/** Whose mailbox is opened; with `actor`, by a master user's name and password. */
+export interface MailboxKey {
+  readonly user: string;
+  readonly password: string;
+  readonly actor?: string;
+  /** The address of the browser, passed on by IMAP ID. */
+  readonly clientAddress?: string;
+}
+
+export interface MessageSummary {
+  readonly uid: number;
+  readonly from: string;
+  readonly to: string;
+  readonly subject: string;
+  readonly date: Date;
+  readonly seen: boolean;
+  readonly size: number;
+}
+
+/** A part of a message that can be downloaded. */
+export interface AttachmentSummary {
+  readonly part: string;
+  readonly filename: string;
+  readonly size: number;
+}
+
+export interface OpenedMessage extends MessageSummary {
+  readonly text: string;
+  readonly attachments: readonly AttachmentSummary[];
+}
+
+/** The server did not take the user's password, now or no longer. */
+export class MailboxRefused extends Error {}
+
+/**
+ * Opens a mailbox for as long as `use` runs: one IMAP connection per request of the browser, as webmails in PHP do.
+ * Rejects with {@link MailboxRefused} when the server refuses the password.
+ */
+export async function withMailbox<T>(
+  address: ImapAddress,
+  key: MailboxKey,
+  use: (client: ImapFlow) => Promise<T>,
+): Promise<T> {
+  const { actor, user, password, clientAddress } = key;
+  const client = new ImapFlow({
+    host: address.hostname,
+    port: address.port,
+    secure: true,
+    tls: { ca: address.ca },
+    auth:
+      actor === undefined
+        ? { user, pass: password }
+        : { user: actor, pass: password, authzid: user, loginMethod: 'AUTH=PLAIN' },
+    clientInfo: { name: 'Demo mail', ...(clientAddress === undefined ? {} : { 'x-originating-ip': clientAddress }) },
+    connectionTimeout: 3000,
+    greetingTimeout: 3000,
+    socketTimeout: 60_000,
+    disableAutoIdle: true,
+    logger: false,
+  });
+  // Without a listener a late socket error would end the process; the call that was cut rejects by itself.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return await use(client);
+  } catch (error) {
+    if (error instanceof Error && 'authenticationFailed' in error && error.authenticationFailed === true) {
+      throw new MailboxRefused('The IMAP server refused the password', { cause: error });
+    }
+    throw error;
+  } finally {
+    client.close();
+  }
+}
+
+/** The messages of a folder, newest first. */
+export async function listMessages(client: ImapFlow, folder: string): Promise<readonly MessageSummary[]> {
+  const { exists } = await client.mailboxOpen(folder, { readOnly: true });
+  if (exists === 0) return [];
+  const messages = await client.fetchAll('1:*', { uid: true, envelope: true, flags: true, size: true });
+  return messages.map(summaryOf).toReversed();
+}
+
+/** How many messages of the INBOX are unread, and how many there are. */
+export async function countInbox(client: ImapFlow): Promise<{ readonly total: number; readonly unseen: number }> {
+  const status = await client.status('INBOX', { messages: true, unseen: true });
+  if (status === false) throw new Error('The IMAP server does not count the INBOX');
+  return { total: status.messages ?? 0, unseen: status.unseen ?? 0 };
+}
+
+/** A message with its text and a list of its attachments, marked as seen; nothing when there is no such message. */
+export async function openMessage(client: ImapFlow, folder: string, uid: number): Promise<OpenedMessage | undefined> {
+  await client.mailboxOpen(folder);
+  const query = { uid: true, envelope: true, flags: true, size: true, bodyStructure: true } as const;
+  const message = await client.fetchOne(String(uid), query, { uid: true });
+  if (message === false || message?.bodyStructure === undefined) return undefined;
+  const leaves = leavesOf(message.bodyStructure);
+  const shown = leaves.find(isShown('text/plain')) ?? leaves.find(isShown('text/html'));
+  let text = '';
+  if (shown !== undefined) {
+    const download = await client.download(String(uid), shown.part ?? '1', { uid: true, maxBytes: 512 * 1024 });
+    text = await textOf(download.content);
+  }
+  await client.messageFlagsAdd(String(uid), ['\\Seen'], { uid: true });
+  const attachments = leaves
+    .filter((leaf) => leaf !== shown)
+    .map((leaf) => ({ part: leaf.part ?? '1', filename: filenameOf(leaf), size: decodedSize(leaf) }));
+  return { ...summaryOf(message), text: shown?.type === 'text/html' ? textOfHtml(text) : text, attachments };
+}
+
+/** Sends the decoded bytes of a part to `take`; false when there is no such part. */
+export async function readPart(
+  client: ImapFlow,
+  where: { readonly folder: string; readonly uid: number; readonly part: string },
+  take: (filename: string, content: Readable) => Promise<void>,
+): Promise<boolean> {
+  await client.mailboxOpen(where.folder, { readOnly: true });
+  const { meta, content } = await client.download(String(where.uid), where.part, { uid: true });
+  if (content === undefined) return false;
+  await take(meta?.filename ?? `part-${where.part}`, content);
+  return true;
+}
+
+function summaryOf(message: FetchMessageObject): MessageSummary {
+  const { envelope, flags, size, uid } = message;
+  return {
+    uid,
+    from: envelope?.from?.map(named).join(', ') ?? '',
+    to: envelope?.to?.map(named).join(', ') ?? '',
+    subject: envelope?.subject ?? '',
+    date: knownDate(envelope?.date),
+    seen: flags?.has('\\Seen') ?? false,
+    size: size ?? 0,
+  };
+}
+
+/** The Date field is the sender's word: what is no date at all becomes the epoch. */
+function knownDate(date: Date | string | undefined): Date {
+  const known = new Date(date ?? 0);
+  return Number.isNaN(known.getTime()) ? new Date(0) : known;
+}
+
+function named({ name, address }: MessageAddressObject): string {
+  return name === undefined || name === '' ? (address ?? '') : `${name} <${address ?? ''}>`;
+}
+
+function leavesOf(node: MessageStructureObject): readonly MessageStructureObject[] {
+  return node.childNodes === undefined || node.childNodes.length === 0 ? [node] : node.childNodes.flatMap(leavesOf);
+}
+
+function isShown(type: string): (leaf: MessageStructureObject) => boolean {
+  return (leaf) => leaf.type === type && leaf.disposition !== 'attachment';
+}
+
+function filenameOf(leaf: MessageStructureObject): string {
+  return leaf.dispositionParameters?.['filename'] ?? leaf.parameters?.['name'] ?? `part-${leaf.part ?? '1'}`;
+}
+
+function decodedSize({ encoding, size = 0 }: MessageStructureObject): number {
+  return encoding === 'base64' ? Math.floor((size * 57) / 78) : size;
+}
+
+async function textOf(content: Readable | undefined): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of content ?? []) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** HTML mail as text. It is escaped like all text: what this misses is ugly, never live. */
+export function textOfHtml(html: string): string {
+  const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', nbsp: ' ', '#39': "'" };
+  return html
+    .replace(/<(script|style|head)\b.*?<\/\1\s*>/gis, '')
+    .replace(/\s+/g, ' ')
+    .replace(/<(?:br|\/p|\/div|\/h\d|\/tr|\/li)\b[^>]*>\s*/gi, '\n')
+    .replace(/<li\b[^>]*>/gi, '• ')
+    .replace(/<[^>]*>/g, '')
+    .replace(/&([a-z]+|#39);/gi, (whole, name: string) => entities[name.toLowerCase()] ?? whole)
+    .trim();
+}
