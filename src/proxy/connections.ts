@@ -1,0 +1,189 @@
+import { buildConnector, Client } from 'undici';
+import type { BackendHost, BackendLimits } from '../core/backend.ts';
+
+/** Who asks for a connection. Exactly one of the two is called, at once where a connection is free. */
+export interface Waiter {
+  onConnection(client: Client): void;
+  /** The waiting list is full, or the wait was too long. */
+  onBusy(): void;
+}
+
+/** The connections to one backend host. */
+export interface HostConnections {
+  acquire(waiter: Waiter): void;
+  /** Takes a waiter off the list; nothing happens when it is not there. */
+  forget(waiter: Waiter): void;
+  /** Gives back what `onConnection` handed out, exactly once. */
+  release(client: Client): void;
+}
+
+export interface Connections {
+  /** The connections to this host; new ones where the configuration of the host has changed. */
+  to(host: BackendHost, limits: BackendLimits): HostConnections;
+  stats(): { readonly host: string; readonly state: 'busy' | 'free' | 'waiting'; readonly count: number }[];
+  close(): Promise<void>;
+}
+
+/** A server that announces when it closes idle connections is believed, less this much for the way there. */
+const keepAliveMarginMs = 4000;
+const maxHeadBytes = 16 * 1024;
+
+/**
+ * Bounded connections to each backend host, the last used first, with a bounded list of those who wait.
+ *
+ * Not undici's Pool: with a cap it loses a connection for ever per request that undici refuses synchronously, its queue
+ * has no bound, and who waits there cannot leave. A Client is one connection; it connects again by itself.
+ */
+export function createConnections(): Connections {
+  const hosts = new Map<string, HostPool>();
+  const retired = new Set<Promise<void>>();
+
+  function retire(pool: HostPool): void {
+    const closed = pool.close();
+    retired.add(closed);
+    void closed.finally(() => retired.delete(closed));
+  }
+
+  return {
+    to(host, limits) {
+      const known = hosts.get(host.name);
+      if (known?.serves(host, limits) === true) return known;
+      if (known !== undefined) retire(known);
+      const pool = new HostPool(host, limits);
+      hosts.set(host.name, pool);
+      return pool;
+    },
+    stats: () => [...hosts.values()].flatMap((pool) => pool.stats()),
+    async close() {
+      for (const pool of hosts.values()) retire(pool);
+      hosts.clear();
+      await Promise.all(retired);
+    },
+  };
+}
+
+class HostPool implements HostConnections {
+  readonly #host: BackendHost;
+  readonly #limits: BackendLimits;
+  readonly #connect: buildConnector.connector;
+  readonly #free: Client[] = [];
+  readonly #busy = new Set<Client>();
+  /** In order of arrival; each with the timer that ends its wait. */
+  readonly #waiting = new Map<Waiter, NodeJS.Timeout>();
+  #closing = false;
+
+  constructor(host: BackendHost, limits: BackendLimits) {
+    this.#host = host;
+    this.#limits = limits;
+    this.#connect = connectorTo(host, limits);
+  }
+
+  /** Whether the pool still fits: a reload makes new objects also for hosts that did not change. */
+  serves(host: BackendHost, limits: BackendLimits): boolean {
+    if (host === this.#host && limits === this.#limits) return true;
+    return (
+      host.webmail.origin === this.#host.webmail.origin &&
+      host.webmail.trust.ca === this.#host.webmail.trust.ca &&
+      host.webmail.trust.servername === this.#host.webmail.trust.servername &&
+      limits.webmailConnectMs === this.#limits.webmailConnectMs &&
+      limits.webmailKeepAliveMs === this.#limits.webmailKeepAliveMs &&
+      limits.connections === this.#limits.connections &&
+      limits.queue === this.#limits.queue &&
+      limits.queueMs === this.#limits.queueMs
+    );
+  }
+
+  acquire(waiter: Waiter): void {
+    const free = this.#free.pop();
+    if (free !== undefined) {
+      this.#lend(free, waiter);
+    } else if (this.#busy.size < this.#limits.connections && !this.#closing) {
+      this.#lend(this.#open(), waiter);
+    } else if (this.#waiting.size < this.#limits.queue && !this.#closing) {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(waiter);
+        waiter.onBusy();
+      }, this.#limits.queueMs);
+      this.#waiting.set(waiter, timer);
+    } else {
+      waiter.onBusy();
+    }
+  }
+
+  forget(waiter: Waiter): void {
+    clearTimeout(this.#waiting.get(waiter));
+    this.#waiting.delete(waiter);
+  }
+
+  release(client: Client): void {
+    if (!this.#busy.delete(client)) return;
+    if (this.#closing) {
+      void client.destroy();
+      return;
+    }
+    const [next] = this.#waiting.keys();
+    if (next === undefined) {
+      this.#free.push(client);
+    } else {
+      this.forget(next);
+      this.#lend(client, next);
+    }
+  }
+
+  stats(): { readonly host: string; readonly state: 'busy' | 'free' | 'waiting'; readonly count: number }[] {
+    const host = this.#host.name;
+    return [
+      { host, state: 'busy', count: this.#busy.size },
+      { host, state: 'free', count: this.#free.filter((client) => client.stats.connected).length },
+      { host, state: 'waiting', count: this.#waiting.size },
+    ];
+  }
+
+  /** Lets busy connections finish and refuses who waits. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    for (const waiter of this.#waiting.keys()) {
+      this.forget(waiter);
+      waiter.onBusy();
+    }
+    await Promise.all([...this.#free.splice(0), ...this.#busy].map((client) => client.close()));
+  }
+
+  #lend(client: Client, waiter: Waiter): void {
+    this.#busy.add(client);
+    waiter.onConnection(client);
+  }
+
+  #open(): Client {
+    const client = new Client(this.#host.webmail.origin, {
+      pipelining: 1,
+      allowH2: false,
+      connect: this.#connect,
+      maxHeaderSize: maxHeadBytes,
+      keepAliveTimeout: this.#limits.webmailKeepAliveMs,
+      keepAliveTimeoutThreshold: keepAliveMarginMs,
+      // Each request says how long it waits.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    return client;
+  }
+}
+
+/** undici takes the name to verify from the Host field, which is the public one: the backend's own is meant. */
+function connectorTo(host: BackendHost, limits: BackendLimits): buildConnector.connector {
+  const { trust } = host.webmail;
+  const connect = buildConnector({
+    timeout: limits.webmailConnectMs,
+    allowH2: false,
+    ...(trust.ca === undefined ? {} : { ca: trust.ca }),
+  });
+  return (options, callback) => {
+    connect({ ...options, servername: trust.servername ?? serverNameOf(options.hostname) }, callback);
+  };
+}
+
+/** An address is verified as such, and must not be sent as a server name (RFC 6066, 3). */
+function serverNameOf(hostname: string): string {
+  return /^[\d.]+$|:/.test(hostname) ? '' : hostname;
+}

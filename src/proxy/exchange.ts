@@ -1,0 +1,175 @@
+import type { Client, Dispatcher } from 'undici';
+import type { BackendHost, BackendLimits } from '../core/backend.ts';
+import { PosternError } from '../core/error.ts';
+import type { ExchangeRequest, ExchangeResponse, HttpExchange } from '../core/http.ts';
+import type { Connections, HostConnections, Waiter } from './connections.ts';
+import { DecodedStart } from './decoded-start.ts';
+import { codeOf, failureKindOf } from './failure.ts';
+import { textOfRaw, UpstreamHead } from './response-headers.ts';
+
+const maxBodyBytes = 256 * 1024;
+
+export interface ExchangeDeps {
+  readonly connections: Connections;
+  readonly limits: (host: BackendHost) => BackendLimits;
+}
+
+/** The gateway's own requests of a webmail, over the same bounded connections as the proxied ones. */
+export function createExchange(deps: ExchangeDeps): HttpExchange {
+  return {
+    send: (host, request, signal) =>
+      new Promise((resolve, reject) => {
+        const limits = deps.limits(host);
+        const pool = deps.connections.to(host, limits);
+        new Exchange({ host, limits, pool, request, signal, resolve, reject }).start();
+      }),
+  };
+}
+
+interface ExchangeTask {
+  readonly host: BackendHost;
+  readonly limits: BackendLimits;
+  readonly pool: HostConnections;
+  readonly request: ExchangeRequest;
+  readonly signal: AbortSignal;
+  readonly resolve: (response: ExchangeResponse) => void;
+  readonly reject: (error: Error) => void;
+}
+
+class Exchange implements Waiter, Dispatcher.DispatchHandler {
+  readonly #task: ExchangeTask;
+  #client: Client | undefined;
+  #controller: Dispatcher.DispatchController | undefined;
+  #head: UpstreamHead | undefined;
+  #body: DecodedStart | undefined;
+  #settled = false;
+  readonly #onAbort = (): void => this.#abort();
+
+  constructor(task: ExchangeTask) {
+    this.#task = task;
+  }
+
+  start(): void {
+    const { signal, pool } = this.#task;
+    if (signal.aborted) return this.#abort();
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+    pool.acquire(this);
+  }
+
+  onConnection(client: Client): void {
+    this.#client = client;
+    const { request, limits } = this.#task;
+    client.dispatch(
+      {
+        path: request.target,
+        method: request.method,
+        headers: request.headers.flat(),
+        body: request.body === undefined ? null : Buffer.from(request.body),
+        headersTimeout: limits.webmailFirstByteMs,
+        bodyTimeout: limits.webmailFirstByteMs,
+      },
+      this,
+    );
+  }
+
+  onBusy(): void {
+    const { host } = this.#task;
+    this.#fail(
+      new PosternError(
+        'ERR_BUSY',
+        `All connections to the webmail of ${host.name} are in use, and the queue is full.`,
+        {
+          source: 'webmail',
+          retryable: true,
+        },
+      ),
+    );
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#settled) controller.abort(new Error('no longer wanted'));
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (status < 200) return;
+    this.#head = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
+    this.#body = new DecodedStart(this.#head.header('content-encoding'), maxBodyBytes);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    const body = this.#body;
+    if (body === undefined) return;
+    controller.pause();
+    body.feed(chunk, () => {
+      if (!body.over) controller.resume();
+      // Nobody reads on: the rest would only keep the connection.
+      else if (this.#client !== undefined) {
+        this.#done();
+        controller.abort(new Error('read far enough'));
+      }
+    });
+  }
+
+  onResponseEnd(): void {
+    this.#release();
+    this.#body?.end(() => this.#done());
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#release();
+    const { host } = this.#task;
+    const late = failureKindOf(error, this.#controller !== undefined) === 'timeout';
+    this.#fail(
+      new PosternError(
+        late ? 'ERR_DEADLINE' : 'ERR_WEBMAIL_UNAVAILABLE',
+        `The webmail of ${host.name} at ${host.webmail.origin} gave no answer (${codeOf(error)}).`,
+        { source: 'webmail', retryable: true, cause: error },
+      ),
+    );
+  }
+
+  #done(): void {
+    const [head, body] = [this.#head, this.#body];
+    if (this.#settled || head === undefined || body === undefined) return;
+    this.#settle();
+    this.#task.resolve({
+      status: head.status,
+      header: (name) => head.header(name),
+      setCookies: head.setCookies,
+      body: body.bytes.toString('utf8'),
+    });
+    body.close();
+  }
+
+  #abort(): void {
+    const { signal, pool } = this.#task;
+    pool.forget(this);
+    this.#fail(
+      new PosternError('ERR_DEADLINE', 'The deadline passed before the webmail answered.', {
+        source: 'webmail',
+        retryable: true,
+        cause: signal.reason,
+      }),
+    );
+    this.#controller?.abort(new Error('no longer wanted'));
+  }
+
+  #fail(error: PosternError): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#body?.close();
+    this.#task.reject(error);
+  }
+
+  #settle(): void {
+    this.#settled = true;
+    this.#task.signal.removeEventListener('abort', this.#onAbort);
+  }
+
+  #release(): void {
+    const client = this.#client;
+    this.#client = undefined;
+    if (client !== undefined) this.#task.pool.release(client);
+  }
+}

@@ -1,0 +1,37 @@
+import type { Answer, RequestHead } from '../core/http.ts';
+
+/**
+ * Why a request could not be served. `unavailable`: the webmail can't be reached. `busy`: its bounded queue is full.
+ * `timeout`: it took the request and did not answer in time. `bad-answer`: it broke the protocol or the connection.
+ * `store`, `unknown-key`: the session can't be read now.
+ */
+export type FailureKind = 'unavailable' | 'busy' | 'timeout' | 'bad-answer' | 'store' | 'unknown-key';
+
+export interface Failure {
+  readonly kind: FailureKind;
+  /** The id under which the log has the rest. */
+  readonly reference: string;
+}
+
+/** The page, or the JSON for a script, that says so: 502, 503 or 504. */
+export type FailureAnswer = (head: RequestHead, failure: Failure) => Answer;
+
+const refusedBeforeSent = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);
+const lostConnection = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
+
+/** The stable code of an error of undici or Node, or its name. */
+export function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+}
+
+/** `sent`: whether the request may have reached the backend. */
+export function failureKindOf(error: Error, sent: boolean): FailureKind {
+  const code = codeOf(error);
+  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return 'timeout';
+  return !sent || refusedBeforeSent.has(code) ? 'unavailable' : 'bad-answer';
+}
+
+/** Whether the connection went away under the request, as an idle one does that the backend closes just then. */
+export function isLostConnection(error: Error): boolean {
+  return lostConnection.has(codeOf(error));
+}

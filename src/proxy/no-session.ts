@@ -1,0 +1,57 @@
+import type { Answer, RequestHead } from '../core/http.ts';
+import type { EndReason } from '../core/session.ts';
+import type { WebmailDriver } from '../core/webmail.ts';
+import { redirectAnswer } from './reply.ts';
+import { destinationOf } from './request-head.ts';
+
+/** Longer targets are not carried through the sign-in page: the user lands on the start page. */
+const maxNext = 2000;
+
+export interface NoSessionDeps {
+  /** Every driver that is configured: without a session nobody knows whose script is asking. */
+  readonly drivers: () => Iterable<WebmailDriver>;
+  /** A small page that our own origin may frame: nothing was sent or saved, sign in in a new tab, then repeat. */
+  readonly framePage: (head: RequestHead) => Answer;
+}
+
+/** What a request without a session gets. `reason`: why the session ended, where there was one. */
+export type NoSession = (head: RequestHead, publicOrigin: string, reason?: EndReason) => Answer;
+
+/**
+ * A page request is led to the sign-in page and back. A webmail's own script or frame gets what its own server would
+ * answer, so that it keeps drafts. Other frames and forms get a small page, anything else 401; never a redirect, which
+ * a script would follow and take the sign-in page for its answer.
+ */
+export function createNoSession(deps: NoSessionDeps): NoSession {
+  return (head, publicOrigin, reason) => {
+    const { destination, certain } = destinationOf(head);
+    const reads = head.method === 'GET' || head.method === 'HEAD';
+    const isPage = destination === 'page' && reads;
+    const loginPath = loginPathOf(isPage ? head.target : undefined, reason);
+    if (isPage && certain) return redirectAnswer(303, publicOrigin + loginPath);
+    for (const driver of deps.drivers()) {
+      const answer = driver.lostAnswer?.(head, loginPathOf(undefined, reason));
+      if (answer !== undefined) return answer;
+    }
+    if (isPage) return redirectAnswer(303, publicOrigin + loginPath);
+    return destination === 'other' ? signInRequired : deps.framePage(head);
+  };
+}
+
+const signInRequired: Answer = {
+  status: 401,
+  headers: [
+    ['Content-Type', 'application/json'],
+    ['Cache-Control', 'no-store'],
+    ['X-Content-Type-Options', 'nosniff'],
+  ],
+  body: '{"error":"sign-in-required","login":"/-/login"}\n',
+};
+
+function loginPathOf(target: string | undefined, reason: EndReason | undefined): string {
+  const query: string[] = [];
+  if (target !== undefined && target !== '/' && target.length <= maxNext)
+    query.push(`next=${encodeURIComponent(target)}`);
+  if (reason !== undefined) query.push(`ended=${reason}`);
+  return query.length === 0 ? '/-/login' : `/-/login?${query.join('&')}`;
+}

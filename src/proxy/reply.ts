@@ -1,0 +1,58 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Answer } from '../core/http.ts';
+
+/** How long a client may go on sending a body that nobody reads, so that it sees the answer instead of a reset. */
+const lingerMs = 5000;
+
+/** Sends a whole answer of the gateway's own, with further fields; the body is left out for HEAD. */
+export function reply(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: Answer,
+  more: readonly (readonly [name: string, value: string])[] = [],
+): void {
+  if (response.headersSent || response.destroyed) return;
+  const body = Buffer.from(answer.body);
+  const fields: string[] = [];
+  for (const [name, value] of answer.headers) fields.push(name, value);
+  for (const [name, value] of more) fields.push(name, value);
+  if (answer.status !== 204) fields.push('Content-Length', String(body.length));
+  response.writeHead(answer.status, fields);
+  response.end(request.method === 'HEAD' ? undefined : body);
+  discardBody(request);
+}
+
+/** Reads the rest of a request's body away, for a few seconds at most. */
+export function discardBody(request: IncomingMessage): void {
+  if (request.complete || request.destroyed) return;
+  const timer = setTimeout(() => request.socket.destroy(), lingerMs);
+  timer.unref();
+  request.once('close', () => clearTimeout(timer));
+  request.once('end', () => clearTimeout(timer));
+  request.resume();
+}
+
+/** A short plain-text answer, never stored. */
+export function textAnswer(status: number, text: string): Answer {
+  return {
+    status,
+    headers: [
+      ['Content-Type', 'text/plain; charset=utf-8'],
+      ['Cache-Control', 'no-store'],
+      ['X-Content-Type-Options', 'nosniff'],
+    ],
+    body: `${text}\n`,
+  };
+}
+
+/** Sends the browser elsewhere on our own origin. `location` is absolute: a target such as `//host/` would leave it. */
+export function redirectAnswer(status: 303 | 308, location: string): Answer {
+  return {
+    status,
+    headers: [
+      ['Location', location],
+      ['Cache-Control', 'no-store'],
+    ],
+    body: '',
+  };
+}

@@ -1,0 +1,85 @@
+import type { IncomingMessage } from 'node:http';
+import type { RequestHead } from '../core/http.ts';
+
+const lowerCaseNames = new Map<string, string>();
+const maxLowerCaseNames = 2000;
+
+/** A field name in lower case; remembered, since browsers send the same two dozen names for ever. */
+export function lowerCaseName(name: string): string {
+  const known = lowerCaseNames.get(name);
+  if (known !== undefined) return known;
+  // Names come from clients: the memory for them is bounded.
+  if (lowerCaseNames.size >= maxLowerCaseNames) lowerCaseNames.clear();
+  const lower = name.toLowerCase();
+  lowerCaseNames.set(name, lower);
+  return lower;
+}
+
+/** The head of a client's request over Node's raw fields: names, values, order and duplicates as they arrived. */
+export class IncomingHead implements RequestHead {
+  readonly method: string;
+  readonly target: string;
+  readonly httpVersion: string;
+  /** Names and values in turn. */
+  readonly raw: readonly string[];
+
+  constructor(request: IncomingMessage) {
+    this.method = request.method ?? '';
+    this.target = request.url ?? '';
+    this.httpVersion = request.httpVersion;
+    this.raw = request.rawHeaders;
+  }
+
+  header(name: string): string | undefined {
+    for (let i = 0; i + 1 < this.raw.length; i += 2) {
+      if (lowerCaseName(this.raw[i] ?? '') === name) return this.raw[i + 1];
+    }
+    return undefined;
+  }
+
+  /** Every value of this name (given in lower case), in order. */
+  all(name: string): string[] {
+    const values: string[] = [];
+    for (let i = 0; i + 1 < this.raw.length; i += 2) {
+      if (lowerCaseName(this.raw[i] ?? '') === name) values.push(this.raw[i + 1] ?? '');
+    }
+    return values;
+  }
+
+  /** The Cookie fields as one, or nothing. */
+  get cookieField(): string | undefined {
+    const fields = this.all('cookie');
+    return fields.length > 1 ? fields.join('; ') : fields[0];
+  }
+
+  /** Whether a body follows: framed by a length other than 0, or chunked. Screened heads only. */
+  get hasBody(): boolean {
+    if (this.header('transfer-encoding') !== undefined) return true;
+    const length = this.header('content-length');
+    return length !== undefined && Number(length) > 0;
+  }
+}
+
+/** What a browser wants the answer for. `page`: the tab itself; `frame`: a document inside a page; `other`: the rest. */
+export type Destination = 'page' | 'frame' | 'other';
+
+/**
+ * What the answer is for, by Sec-Fetch-Mode and -Dest where the browser sends them (they can't be set by scripts),
+ * else by Accept. `certain` is false for the latter: a frame of an old browser looks like a page.
+ */
+export function destinationOf(head: RequestHead): { readonly destination: Destination; readonly certain: boolean } {
+  const mode = head.header('sec-fetch-mode');
+  if (mode !== undefined) {
+    if (mode !== 'navigate') return { destination: 'other', certain: true };
+    const destination = head.header('sec-fetch-dest') ?? 'document';
+    return { destination: destination === 'document' ? 'page' : 'frame', certain: true };
+  }
+  const wantsHtml = /(?:^|[,\s])text\/html/i.test(head.header('accept') ?? '');
+  const byScript = head.header('x-requested-with') !== undefined;
+  return { destination: wantsHtml && !byScript ? 'page' : 'other', certain: false };
+}
+
+/** Whether a tab asks for a page, by GET or HEAD: the one case in which a redirect is seen and followed by a person. */
+export function isPageRequest(head: RequestHead): boolean {
+  return (head.method === 'GET' || head.method === 'HEAD') && destinationOf(head).destination === 'page';
+}

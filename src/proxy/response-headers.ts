@@ -1,0 +1,191 @@
+import type { UpstreamResponseHead } from '../core/http.ts';
+import type { Ingress } from '../core/ingress.ts';
+import type { LiveSession } from '../core/session.ts';
+import { nameInSetCookie } from './browser-cookies.ts';
+import { lowerCaseName } from './request-head.ts';
+
+/** The head of a backend's answer over its raw fields, names and values in turn. */
+export class UpstreamHead implements UpstreamResponseHead {
+  readonly status: number;
+  readonly raw: readonly string[];
+
+  constructor(status: number, raw: readonly string[]) {
+    this.status = status;
+    this.raw = raw;
+  }
+
+  header(name: string): string | undefined {
+    for (let i = 0; i + 1 < this.raw.length; i += 2) {
+      if (lowerCaseName(this.raw[i] ?? '') === name) return this.raw[i + 1];
+    }
+    return undefined;
+  }
+
+  get setCookies(): readonly string[] {
+    const lines: string[] = [];
+    for (let i = 0; i + 1 < this.raw.length; i += 2) {
+      if (lowerCaseName(this.raw[i] ?? '') === 'set-cookie') lines.push(this.raw[i + 1] ?? '');
+    }
+    return lines;
+  }
+}
+
+/** Raw fields as undici keeps them, as text. Field values are bytes: latin1 keeps each of them. */
+export function textOfRaw(raw: unknown): string[] {
+  if (!Array.isArray(raw)) return [];
+  return raw.map((part: unknown) => (Buffer.isBuffer(part) ? part.toString('latin1') : String(part)));
+}
+
+type FieldClass = 'pass' | 'drop' | 'connection' | 'url' | 'refresh' | 'cookie' | 'length';
+
+const droppedNames = new Set([
+  // Hop by hop (RFC 9110, 7.6.1).
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  // Speaks for the whole origin, which is ours, or asks for what the gateway would not pass on.
+  'alt-svc',
+  'clear-site-data',
+  'service-worker-allowed',
+  'www-authenticate',
+  // Meant for the server in front of the webmail.
+  'x-sendfile',
+]);
+const droppedPrefixes = ['proxy', 'x-accel-', 'x-postern-', 'x-sso-'];
+const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+const classes = new Map<string, FieldClass>();
+const maxClasses = 2000;
+
+function classOf(name: string): FieldClass {
+  const known = classes.get(name);
+  if (known !== undefined) return known;
+  if (classes.size >= maxClasses) classes.clear();
+  const found = classify(lowerCaseName(name));
+  classes.set(name, found);
+  return found;
+}
+
+function classify(lower: string): FieldClass {
+  if (!fieldName.test(lower) || droppedNames.has(lower)) return 'drop';
+  if (droppedPrefixes.some((prefix) => lower.startsWith(prefix))) return 'drop';
+  if (lower === 'connection') return 'connection';
+  if (lower === 'location' || lower === 'content-location') return 'url';
+  if (lower === 'refresh') return 'refresh';
+  if (lower === 'set-cookie') return 'cookie';
+  if (lower === 'content-length') return 'length';
+  return 'pass';
+}
+
+/** What an answer is passed on under. */
+export interface ResponseContext {
+  readonly session: LiveSession;
+  readonly ingress: Ingress;
+  /** Scheme, host and port of the backend's webmail. */
+  readonly backendOrigin: string;
+  /** The request target: cookies without a Path belong to its directory. */
+  readonly target: string;
+  /** The jar's generation when the request left; cookies of an older one are ignored. Nothing: cookies are not taken. */
+  readonly generation: number | undefined;
+  readonly nowMs: number;
+  /** Whether the gateway itself owns a cookie of this name. */
+  readonly isOwnCookie: (name: string) => boolean;
+}
+
+/**
+ * The fields for the browser, names and values in turn. Hop-by-hop fields and those that speak for the whole origin are
+ * dropped, URLs of the backend become public ones, and cookies go into the session's jar or on to the browser.
+ */
+export function responseHeaders(upstream: UpstreamHead, context: ResponseContext): string[] {
+  const fields: string[] = [];
+  const before = context.session.jar.changes;
+  let named: Set<string> | undefined;
+  for (let i = 0; i + 1 < upstream.raw.length; i += 2) {
+    const name = upstream.raw[i] ?? '';
+    const value = upstream.raw[i + 1] ?? '';
+    if (!fieldValue.test(value)) continue;
+    switch (classOf(name)) {
+      case 'pass':
+        fields.push(name, value);
+        break;
+      case 'length':
+        // RFC 9110, 8.6: none on 204, whatever the backend says.
+        if (upstream.status !== 204) fields.push(name, value);
+        break;
+      case 'url':
+        fields.push(name, publicUrlOf(value, context));
+        break;
+      case 'refresh':
+        fields.push(name, publicRefreshOf(value, context));
+        break;
+      case 'cookie': {
+        const line = cookieForBrowser(value, context);
+        if (line !== undefined) fields.push(name, line);
+        break;
+      }
+      case 'connection':
+        named ??= new Set();
+        for (const option of value.split(',')) named.add(option.trim().toLowerCase());
+        break;
+      case 'drop':
+    }
+  }
+  if (context.session.jar.changes !== before) context.session.saveJar();
+  return named === undefined || !needsSecondPass(named) ? fields : without(fields, named);
+}
+
+function needsSecondPass(named: ReadonlySet<string>): boolean {
+  return named.size > 1 || (!named.has('keep-alive') && !named.has('close'));
+}
+
+function without(fields: readonly string[], named: ReadonlySet<string>): string[] {
+  const left: string[] = [];
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const lower = lowerCaseName(fields[i] ?? '');
+    if (!named.has(lower) || lower === 'content-length' || lower === 'set-cookie') {
+      left.push(fields[i] ?? '', fields[i + 1] ?? '');
+    }
+  }
+  return left;
+}
+
+function cookieForBrowser(line: string, context: ResponseContext): string | undefined {
+  const { jar } = context.session;
+  if (context.generation !== jar.generation || context.isOwnCookie(nameInSetCookie(line))) return undefined;
+  const absorbed = jar.absorb(line, context.target, context.nowMs);
+  return absorbed.kind === 'browser' ? absorbed.line : undefined;
+}
+
+/** Scheme and authority at the start of a URL, or only the authority. */
+const authorityPart = /^(?:https?:)?[\\/]{2}[^/?#\\]*/i;
+
+/**
+ * A URL of the backend's own origin as a public one; so is one that has the public host with the backend's scheme or
+ * port, which is what a web server writes that knows of no gateway.
+ */
+function publicUrlOf(value: string, context: ResponseContext): string {
+  const prefix = authorityPart.exec(value)?.[0];
+  if (prefix === undefined) return value;
+  const { publicUrl } = context.ingress;
+  const [named, backend, own] = [
+    URL.parse(prefix, context.backendOrigin),
+    URL.parse(context.backendOrigin),
+    URL.parse(publicUrl.origin),
+  ];
+  if (named === null || backend === null || own === null) return value;
+  const isBackend = named.origin === backend.origin;
+  const isPublic =
+    named.host === publicUrl.authority ||
+    (named.hostname === own.hostname && named.protocol === backend.protocol && named.port === backend.port);
+  return isBackend || isPublic ? publicUrl.origin + value.slice(prefix.length) : value;
+}
+
+/** `5; url=http://backend/x`, with or without quotes. */
+function publicRefreshOf(value: string, context: ResponseContext): string {
+  const match = /^(\s*[\d.]+\s*[;,]\s*(?:url\s*=\s*)?["']?)(.*)$/is.exec(value);
+  if (match === null) return value;
+  return `${match[1] ?? ''}${publicUrlOf(match[2] ?? '', context)}`;
+}

@@ -1,0 +1,77 @@
+import { type IncomingHead, lowerCaseName } from './request-head.ts';
+
+/** Why a request is refused before anything looks at it: the status, and a sentence for whoever debugs the client. */
+export interface Refusal {
+  readonly status: 400 | 405 | 431 | 505;
+  readonly why: string;
+}
+
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']);
+
+/** As an Allow field. */
+export const allowedMethods: string = [...methods].join(', ');
+
+const maxFields = 100;
+/** Origin form, visible ASCII, no fragment. Anything else would be read differently by different servers. */
+const originForm = /^\/[\x21\x22\x24-\x7e]*$/;
+const hostForm = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*)|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
+const lengthForm = /^\d{1,15}$/;
+/** Fields that Connection must not name: without them the message would be framed or routed otherwise (RFC 9110, 7.6.1). */
+const endToEnd = new Set(['content-length', 'host', 'transfer-encoding']);
+
+/**
+ * Refuses what Node's parser lets through and no webmail needs, so that whatever goes on has one meaning: odd methods,
+ * versions and targets, doubled Host or framing fields, bodies on GET and HEAD, more than 100 fields.
+ */
+export function screen(head: IncomingHead): Refusal | undefined {
+  if (head.httpVersion !== '1.1' && head.httpVersion !== '1.0') {
+    return { status: 505, why: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' };
+  }
+  if (!methods.has(head.method)) return { status: 405, why: 'This method is not allowed.' };
+  if (!originForm.test(head.target)) return { status: 400, why: 'The request target is not a path of this server.' };
+  if (head.raw.length > 2 * maxFields) return { status: 431, why: `More than ${maxFields} header fields.` };
+  return screenFields(head);
+}
+
+function screenFields(head: IncomingHead): Refusal | undefined {
+  let hosts = 0;
+  let lengths = 0;
+  let codings = 0;
+  let length = '0';
+  for (let i = 0; i + 1 < head.raw.length; i += 2) {
+    const value = head.raw[i + 1] ?? '';
+    switch (lowerCaseName(head.raw[i] ?? '')) {
+      case 'host':
+        hosts += 1;
+        if (!hostForm.test(value)) return { status: 400, why: 'The Host field is malformed.' };
+        break;
+      case 'content-length':
+        lengths += 1;
+        length = value;
+        if (!lengthForm.test(value)) return { status: 400, why: 'The Content-Length field is malformed.' };
+        break;
+      case 'transfer-encoding':
+        codings += 1;
+        if (value.toLowerCase() !== 'chunked')
+          return { status: 400, why: 'Only the transfer coding "chunked" is known.' };
+        break;
+      case 'connection':
+        if (namesEndToEnd(value)) return { status: 400, why: 'The Connection field names a field that must arrive.' };
+        break;
+      default:
+    }
+  }
+  if (hosts > 1) return { status: 400, why: 'More than one Host field.' };
+  if (lengths + codings > 1) return { status: 400, why: 'The length of the body is given more than once.' };
+  if (codings > 0 && head.httpVersion === '1.0') return { status: 400, why: 'HTTP/1.0 has no transfer codings.' };
+  const hasBody = codings > 0 || Number(length) > 0;
+  if (hasBody && (head.method === 'GET' || head.method === 'HEAD')) {
+    return { status: 400, why: 'GET and HEAD requests have no body.' };
+  }
+  return undefined;
+}
+
+function namesEndToEnd(connection: string): boolean {
+  if (connection === 'keep-alive' || connection === 'close') return false;
+  return connection.split(',').some((option) => endToEnd.has(option.trim().toLowerCase()));
+}

@@ -1,0 +1,140 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { type Duplex, pipeline } from 'node:stream';
+import type { BackendHost } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Ingress } from '../core/ingress.ts';
+import type { Log } from '../core/log.ts';
+import type { Attachment, LiveSession } from '../core/session.ts';
+import { codeOf } from './failure.ts';
+import { endWithin, rawReply } from './raw-reply.ts';
+import type { IncomingHead } from './request-head.ts';
+import { responseHeaders, UpstreamHead } from './response-headers.ts';
+
+/** A side that was told to close gets this long to do so. */
+const closingMs = 2000;
+
+export interface TunnelParts {
+  readonly socket: Duplex;
+  readonly head: IncomingHead;
+  readonly ingress: Ingress;
+  readonly session: LiveSession;
+  readonly backend: string;
+  readonly host: BackendHost;
+  readonly handshakeMs: number;
+  readonly isOwnCookie: (name: string) => boolean;
+  readonly newReference: () => string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * One upgraded connection, from the client's socket to the backend's.
+ *
+ * http-proxy-3 leaves the backend's connection open when the client goes before the 101, waits for ever for a silent
+ * backend, and passes the fields of every answer on as they are. All of that is answered here.
+ */
+export class Tunnel implements Attachment {
+  readonly backend: string;
+  readonly #parts: TunnelParts;
+  readonly #generation: number;
+  #outgoing: ClientRequest | undefined;
+  #upstream: Duplex | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(parts: TunnelParts) {
+    this.#parts = parts;
+    this.backend = parts.backend;
+    this.#generation = parts.session.jar.generation;
+    const { socket } = parts;
+    socket.once('close', () => this.#clientClosed());
+    // Half closed: who sends no more frames has gone; the backend is told by http-proxy-3's pipe.
+    socket.once('end', () => endWithin(socket, closingMs));
+  }
+
+  /** Takes the outgoing request before its head is written, and before http-proxy-3 listens to it. */
+  adopt(outgoing: ClientRequest): void {
+    this.#outgoing = outgoing;
+    outgoing.path = this.#parts.head.target;
+    this.#timer = setTimeout(() => {
+      outgoing.destroy(new Error('the backend did not answer the handshake'));
+    }, this.#parts.handshakeMs);
+    outgoing.on('upgrade', (answer, upstream) => this.#opened(answer, upstream));
+    if (this.#parts.socket.destroyed) outgoing.destroy();
+  }
+
+  /** Puts our own way of passing on an answer that is not 101 in the place of http-proxy-3's, once it listens. */
+  replaceAnswer(): void {
+    this.#outgoing?.removeAllListeners('response');
+    this.#outgoing?.on('response', (answer) => this.#refused(answer));
+  }
+
+  /** The handshake or the connection failed. http-proxy-3 closes the client's socket afterwards. */
+  fail(error: Error): void {
+    clearTimeout(this.#timer);
+    const { log, newReference, host, socket } = this.#parts;
+    if (socket.destroyed || this.#upstream !== undefined) return;
+    const reference = newReference();
+    log.warn({ reference, backend: this.backend, host: host.name, code: codeOf(error) }, 'upgrade failed');
+    rawReply(socket, 502, `The mailbox server did not open the connection (${reference}).`);
+  }
+
+  end(): void {
+    this.close();
+  }
+
+  close(): void {
+    this.#parts.socket.destroy();
+  }
+
+  #opened(answer: IncomingMessage, upstream: Duplex): void {
+    clearTimeout(this.#timer);
+    this.#upstream = upstream;
+    const { socket } = this.#parts;
+    if (socket.destroyed) {
+      upstream.destroy();
+      return;
+    }
+    upstream.once('close', () => endWithin(socket, closingMs));
+    const fields = this.#rebuilt(answer);
+    answer.headers = { ...fields, connection: 'Upgrade', upgrade: 'websocket' };
+  }
+
+  #refused(answer: IncomingMessage): void {
+    clearTimeout(this.#timer);
+    const { socket } = this.#parts;
+    const lines = [`HTTP/1.1 ${answer.statusCode ?? 502} ${answer.statusMessage ?? ''}`, 'Connection: close'];
+    for (const [name, value] of Object.entries(this.#rebuilt(answer))) {
+      for (const line of [value].flat()) lines.push(`${name}: ${line}`);
+    }
+    socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+    pipeline(answer, socket, () => endWithin(socket, closingMs));
+  }
+
+  /** The answer's fields for the browser, one entry a name. */
+  #rebuilt(answer: IncomingMessage): Record<string, string | string[]> {
+    const { session, ingress, host, head, clock, isOwnCookie } = this.#parts;
+    const fields = responseHeaders(new UpstreamHead(answer.statusCode ?? 0, answer.rawHeaders), {
+      session,
+      ingress,
+      backendOrigin: host.webmail.origin,
+      target: head.target,
+      generation: this.#generation,
+      nowMs: clock.nowMs(),
+      isOwnCookie,
+    });
+    const entries = new Map<string, string | string[]>();
+    for (let i = 0; i + 1 < fields.length; i += 2) {
+      const name = fields[i] ?? '';
+      const value = fields[i + 1] ?? '';
+      const before = entries.get(name);
+      entries.set(name, before === undefined ? value : [before, value].flat());
+    }
+    return Object.fromEntries(entries);
+  }
+
+  #clientClosed(): void {
+    clearTimeout(this.#timer);
+    this.#outgoing?.destroy();
+    this.#upstream?.destroy();
+  }
+}

@@ -1,0 +1,64 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+
+/** A client that neither sends nor reads for this long, while we would, is gone. */
+export const stallMs = 120_000;
+
+/**
+ * The body of a client's request, as undici reads it. A stream of its own, because undici destroys the body that it
+ * was given when an answer comes early, and with the request itself the client's connection would go. It ends only when
+ * the whole body has arrived; a client that leaves before makes it fail, so that no half is ever taken for the whole.
+ */
+export class Upload extends Readable {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  #expectsContinue: boolean;
+  readonly #onData = (chunk: Buffer): void => this.#take(chunk);
+  readonly #onEnd = (): void => this.#finish();
+  readonly #onClose = (): void => this.#cut();
+
+  constructor(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) {
+    super({ highWaterMark: 64 * 1024 });
+    this.#request = request;
+    this.#response = response;
+    this.#expectsContinue = expectsContinue;
+    request.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose);
+    request.pause();
+  }
+
+  override _read(): void {
+    // Only now is it known that a backend takes the body.
+    if (this.#expectsContinue && !this.#response.headersSent) this.#response.writeContinue();
+    this.#expectsContinue = false;
+    this.#request.socket.setTimeout(stallMs);
+    this.#request.resume();
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#leave();
+    callback(error);
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.push(chunk)) return;
+    this.#request.pause();
+    this.#request.socket.setTimeout(0);
+  }
+
+  #finish(): void {
+    this.#leave();
+    if (this.#request.complete) this.push(null);
+    else this.destroy(new Error('the client left in the middle of its request'));
+  }
+
+  #cut(): void {
+    if (!this.readableEnded && !this.#request.complete) {
+      this.destroy(new Error('the client left in the middle of its request'));
+    }
+  }
+
+  #leave(): void {
+    this.#request.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose);
+    this.#request.socket.setTimeout(0);
+  }
+}

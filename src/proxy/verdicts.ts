@@ -1,0 +1,48 @@
+import type { RequestHead } from '../core/http.ts';
+import type { Ingress } from '../core/ingress.ts';
+import type { LiveSession } from '../core/session.ts';
+import type { SilentSignIn, Verdict } from '../core/webmail.ts';
+import { isPageRequest } from './request-head.ts';
+
+/** Bytes of the decoded body that a driver may look at. */
+export const judgedBytes = 8 * 1024;
+
+/**
+ * What follows from a verdict. `redirect`: sign in silently, then send the tab to the same page. `replay`: sign in
+ * silently, then ask again in the browser's place. `hand-on-lost`: the webmail's own script knows what to do with it.
+ */
+export type Step = 'hand-on' | 'hand-on-lost' | 'redirect' | 'replay' | 'signed-out';
+
+/** Nothing with a body is ever sent twice, and nothing at all more than twice. */
+export function stepAfter(verdict: Verdict, head: RequestHead, sent: { hasBody: boolean; replayed: boolean }): Step {
+  if (verdict === 'alive') return 'hand-on';
+  if (verdict === 'signed-out') return 'signed-out';
+  if (isPageRequest(head)) return 'redirect';
+  const reads = head.method === 'GET' || head.method === 'HEAD';
+  return reads && !sent.hasBody && !sent.replayed ? 'replay' : 'hand-on-lost';
+}
+
+export type Healed =
+  | { readonly kind: 'healed'; readonly landing: string; readonly browserCookies: readonly string[] }
+  | { readonly kind: 'rejected' }
+  | { readonly kind: 'too-often' };
+
+/** A session whose webmail answered "lost" to a request that left under `generation` of its jar. */
+export interface LostSession {
+  readonly session: LiveSession;
+  readonly generation: number;
+  readonly ingress: Ingress;
+  /** Where the users of this backend land. */
+  readonly landing: string;
+}
+
+/**
+ * Signs in to the webmail again, unless another request has done so since this one left.
+ * Rejects with source `webmail` when the webmail could not be asked.
+ */
+export async function heal(lost: LostSession, silentSignIn: SilentSignIn): Promise<Healed> {
+  const { session, generation, ingress, landing } = lost;
+  if (session.jar.generation !== generation) return { kind: 'healed', landing, browserCookies: [] };
+  const outcome = await silentSignIn(session, ingress.client, ingress.publicUrl.origin);
+  return outcome.kind === 'signed-in' ? { ...outcome, kind: 'healed' } : outcome;
+}
