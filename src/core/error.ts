@@ -6,6 +6,7 @@ export const errorCodes = {
   ERR_CONFIG_INVALID: 'The configuration has problems; each one is listed with its place and its remedy.',
   ERR_KEYS_UNUSABLE: 'The server keys file is missing, unreadable, or lacks a key that the other nodes use.',
   ERR_KEY_UNKNOWN: 'A session was sealed under a server key that this node does not have.',
+  ERR_SESSION_ENDED: 'The session ended while a request was still writing to it.',
   ERR_STORE_UNAVAILABLE: 'The session store did not answer in time.',
   ERR_DIRECTORY_UNAVAILABLE: 'No source of the directory could say where the user lives.',
   ERR_DIRECTORY_ANSWER: 'A source of the directory gave an answer that names no configured backend.',

@@ -60,6 +60,15 @@ export function readCookieField(field: string | undefined, acceptPlain: boolean)
   return { own: own.length === 1 ? own[0] : undefined, rest: rest.join('; ') };
 }
 
+/** The field without any session cookie: how our own pages are shown a request with two of them. */
+export function withoutSessionCookies(field: string): string {
+  const kept = field.split(';').filter((piece) => {
+    const name = withoutBlanks(piece.split('=', 1)[0] ?? '');
+    return name !== secureName && name !== plainName;
+  });
+  return withoutBlanks(kept.join(';'));
+}
+
 /** Not `trim`, which takes a no-break space for a blank: in a cookie it is a byte like any other. */
 function withoutBlanks(text: string): string {
   return text.replace(/^[ \t]+|[ \t]+$/g, '');

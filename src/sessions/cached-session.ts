@@ -1,0 +1,198 @@
+import { CookieJar } from '../core/cookie-jar.ts';
+import { Secret } from '../core/secret.ts';
+import type { Attachment, EndReason, LiveSession, RecordKey, SessionRecord, StoredSession } from '../core/session.ts';
+import type { SessionCookie } from './cookie.ts';
+import { openSealed, type SealedFor, seal } from './seal.ts';
+import { parseSavedJar } from './stored-text.ts';
+
+/** The node's bookkeeping, as a session sees it. */
+export interface SessionKeeper {
+  nowMs(): number;
+  /** Which cookies of a backend stay in the gateway although they are not HttpOnly. */
+  ownsCookie(backend: SessionRecord['backend']): (name: string) => boolean;
+  used(session: CachedSession): void;
+  jarChanged(session: CachedSession): void;
+  /** Called when the first attachment came and when the last one went. */
+  attachmentsChanged(session: CachedSession): void;
+  end(key: RecordKey, reason: EndReason): Promise<void>;
+}
+
+interface SealKeys {
+  readonly credentials: Buffer;
+  readonly jar: Buffer;
+}
+
+interface Opened {
+  readonly password: Secret | undefined;
+  readonly jar: CookieJar;
+}
+
+/** A session in a node's memory, with what the node knows of its truth: other parts see no more than LiveSession. */
+export class CachedSession implements LiveSession {
+  readonly key: RecordKey;
+  readonly #keeper: SessionKeeper;
+  readonly #sealKeys: SealKeys;
+  readonly #attachments = new Set<Attachment>();
+  #record: SessionRecord;
+  #opened: Opened;
+  #jarVersion: number;
+  #jarSealed: string | undefined;
+  #ended: EndReason | undefined;
+
+  /** Last use in milliseconds, as far as this node knows. */
+  lastUseMs: number;
+  /** The last use that the store was told. */
+  writtenUseMs: number;
+  /** Since when a change may have been missed; 0 while the store tells of every one. */
+  doubtSinceMs = 0;
+  /** Whether the store told of a change that was not read yet. */
+  changed = false;
+  /** Whether the jar holds something that the store has not taken yet. */
+  jarUnsaved = false;
+  /** Whether the node would still find it. */
+  cached = true;
+
+  private constructor(
+    keeper: SessionKeeper,
+    key: RecordKey,
+    sealKeys: SealKeys,
+    stored: StoredSession,
+    opened: Opened,
+  ) {
+    this.key = key;
+    this.#keeper = keeper;
+    this.#sealKeys = sealKeys;
+    this.#record = stored.record;
+    this.#opened = opened;
+    this.#jarVersion = stored.jar?.version ?? 0;
+    this.#jarSealed = stored.jar?.sealed;
+    this.lastUseMs = Math.max(stored.lastUseMs, stored.record.createdAtMs);
+    this.writtenUseMs = stored.lastUseMs;
+  }
+
+  /** Opens what the store holds with what the cookie carries; nothing when they do not belong together. */
+  static open(keeper: SessionKeeper, cookie: SessionCookie, stored: StoredSession): CachedSession | undefined {
+    const { key, secret, serverKey } = cookie;
+    const sealKeys = {
+      credentials: serverKey.sealKeyOf(secret, 'credentials'),
+      jar: serverKey.sealKeyOf(secret, 'jar'),
+    };
+    const opened = openStored(keeper, key, stored, sealKeys);
+    return opened === undefined ? undefined : new CachedSession(keeper, key, sealKeys, stored, opened);
+  }
+
+  get record(): SessionRecord {
+    return this.#record;
+  }
+
+  get jar(): CookieJar {
+    return this.#opened.jar;
+  }
+
+  get password(): Secret | undefined {
+    return this.#opened.password;
+  }
+
+  get attachments(): number {
+    return this.#attachments.size;
+  }
+
+  touch(): void {
+    this.lastUseMs = this.#keeper.nowMs();
+    this.#keeper.used(this);
+  }
+
+  attach(attachment: Attachment): () => void {
+    if (this.#ended !== undefined) {
+      attachment.end(this.#ended);
+      return () => {};
+    }
+    this.#attachments.add(attachment);
+    if (this.#attachments.size === 1) this.#keeper.attachmentsChanged(this);
+    return () => {
+      if (this.#attachments.delete(attachment) && this.#attachments.size === 0) this.#keeper.attachmentsChanged(this);
+    };
+  }
+
+  saveJar(): void {
+    if (this.#ended !== undefined) return;
+    this.jarUnsaved = true;
+    this.#keeper.jarChanged(this);
+  }
+
+  end(reason: EndReason): Promise<void> {
+    return this.#keeper.end(this.key, reason);
+  }
+
+  /** Ends what hangs on the session, here and now, and lets nothing new hang on it. */
+  close(reason: EndReason): void {
+    this.#ended = reason;
+    this.endAttachments(reason);
+  }
+
+  /** Ends what hangs on the session; the session itself may go on. */
+  endAttachments(reason: EndReason): void {
+    const attachments = [...this.#attachments];
+    this.#attachments.clear();
+    if (attachments.length > 0) this.#keeper.attachmentsChanged(this);
+    for (const attachment of attachments) attachment.end(reason);
+  }
+
+  /** Takes what the store holds now. False when it cannot be opened any more: then it is another session's. */
+  renew(stored: StoredSession): boolean {
+    const newerJar =
+      stored.jar !== undefined && stored.jar.version >= this.#jarVersion && stored.jar.sealed !== this.#jarSealed;
+    if (newerJar || stored.record.sealed !== this.#record.sealed || stored.record.backend !== this.#record.backend) {
+      const opened = openStored(this.#keeper, this.key, stored, this.#sealKeys);
+      if (opened === undefined) return false;
+      // Our own unsaved changes win: they are written over the newer jar in a moment.
+      this.#opened = newerJar && !this.jarUnsaved ? opened : { ...opened, jar: this.jar };
+    }
+    if (newerJar) {
+      this.#jarVersion = stored.jar.version;
+      this.#jarSealed = stored.jar.sealed;
+    }
+    this.#record = stored.record;
+    this.lastUseMs = Math.max(this.lastUseMs, stored.lastUseMs);
+    this.writtenUseMs = Math.max(this.writtenUseMs, stored.lastUseMs);
+    return true;
+  }
+
+  /** The jar as the store is to hold it, with the next version. */
+  sealJar(): { readonly version: number; readonly sealed: string } {
+    this.#jarVersion += 1;
+    this.#jarSealed = seal(
+      this.#sealKeys.jar,
+      JSON.stringify(this.jar.save()),
+      sealedFor(this.key, this.#record, 'jar'),
+    );
+    return { version: this.#jarVersion, sealed: this.#jarSealed };
+  }
+}
+
+/** What the parts of a session's stored form belong to. */
+export function sealedFor(
+  key: RecordKey,
+  { user, backend }: Pick<SessionRecord, 'user' | 'backend'>,
+  purpose: SealedFor['purpose'],
+): SealedFor {
+  return { key, user, backend, purpose };
+}
+
+function openStored(
+  keeper: SessionKeeper,
+  key: RecordKey,
+  { record, jar }: StoredSession,
+  keys: SealKeys,
+): Opened | undefined {
+  const password =
+    record.sealed === '' ? '' : openSealed(keys.credentials, record.sealed, sealedFor(key, record, 'credentials'));
+  if (password === undefined) return undefined;
+  const cookies = jar === undefined ? undefined : openSealed(keys.jar, jar.sealed, sealedFor(key, record, 'jar'));
+  const saved = cookies === undefined ? undefined : parseSavedJar(cookies);
+  if (jar !== undefined && saved === undefined) return undefined;
+  return {
+    password: record.sealed === '' ? undefined : new Secret(password),
+    jar: new CookieJar(keeper.ownsCookie(record.backend), saved),
+  };
+}

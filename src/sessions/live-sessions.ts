@@ -1,0 +1,144 @@
+import { PosternError } from '../core/error.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import type { EndReason, LiveSessions, RecordKey, SessionLookup, SessionRecord } from '../core/session.ts';
+import type { CachedSession } from './cached-session.ts';
+import { readCookieField, type SessionCookie, verifySessionCookie } from './cookie.ts';
+import { createHeldSessions, type HeldLookup, type HeldSessionsOptions } from './held-sessions.ts';
+import type { ServerKeys } from './server-keys.ts';
+import type { KnownField } from './session-cache.ts';
+import { endByTime } from './session-times.ts';
+
+/** What the sessions of a node take. */
+export interface NodeSessionsOptions extends HeldSessionsOptions {
+  readonly keys: ServerKeys;
+  /** Whether a public URL is plain HTTP: only then the cookie name without prefix counts. */
+  readonly acceptPlain: boolean;
+}
+
+/** A session as a list of a user's sessions shows it. */
+export interface ListedSession {
+  readonly key: RecordKey;
+  readonly record: SessionRecord;
+  readonly lastUseMs: number;
+}
+
+/** The sessions of this node: found by cookie, kept true by the store's news, ended here and everywhere. */
+export interface NodeSessions extends LiveSessions {
+  /** Like `find`, for the gateway's own pages, where express-session has verified the cookie. */
+  lookUp(cookie: SessionCookie): HeldLookup | Promise<HeldLookup>;
+  /** Ends a session on all nodes: at once on this one, and repeated until the store took it. */
+  end(key: RecordKey, reason: EndReason): Promise<void>;
+  /**
+   * Ends all sessions of a user but one, and says how many. Rejects when the store cannot list them; those that this
+   * node holds have ended then.
+   */
+  endSessionsOfUser(user: CanonicalUser, reason: EndReason, except?: RecordKey): Promise<number>;
+  /** The user's living sessions, oldest first. Rejects when the store cannot list them. */
+  sessionsOfUser(user: CanonicalUser): Promise<readonly ListedSession[]>;
+  /** For the metrics. */
+  counts(): { readonly cached: number; readonly attached: number; readonly endingsWaiting: number };
+  /** Ends what time has ended, reads again what is in doubt, writes what is due. A timer calls it each second. */
+  sweep(): Promise<void>;
+  /** Stops the timer, and writes what is not written yet. */
+  close(): Promise<void>;
+}
+
+const sweepMs = 1_000;
+
+/** Listens to the store and sweeps from now on; `close` ends both. */
+export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
+  const { store, keys, clock } = options;
+  const held = createHeldSessions(options);
+  const { cache } = held;
+  const timer = setInterval(() => void held.sweep(), sweepMs).unref();
+
+  /** The short cut: no parsing, no signature, no promise. */
+  function findKnown(own: string): CachedSession | undefined {
+    const session = cache.ofCookie(own);
+    if (session === undefined || !held.isFresh(session)) return undefined;
+    cache.refresh(session);
+    return session;
+  }
+
+  /** Tells the short cut of a field that led to a session. */
+  function answer(field: string, { own, rest }: KnownField, found: HeldLookup): SessionLookup {
+    if (found.kind === 'unavailable') return { kind: 'unavailable', why: 'store' };
+    if (found.kind !== 'found') return { ...found, rest };
+    cache.remember(field, { own, rest }, found.session);
+    return { ...found, rest };
+  }
+
+  function findGenuine(
+    field: string,
+    parts: KnownField,
+    cookie: SessionCookie,
+  ): SessionLookup | Promise<SessionLookup> {
+    const found = held.lookUp(cookie);
+    if (found instanceof Promise) return found.then((later) => answer(field, parts, later));
+    return answer(field, parts, found);
+  }
+
+  async function findUnderForeignKey(field: string, parts: KnownField, keyId: string): Promise<SessionLookup> {
+    const met = await meet(keyId);
+    if (met === 'unavailable') return { kind: 'unavailable', why: 'store' };
+    if (met === 'missing') return { kind: 'unavailable', why: 'unknown-key' };
+    const verdict = verifySessionCookie(keys.current(), parts.own);
+    return verdict.kind === 'genuine' ? findGenuine(field, parts, verdict.cookie) : { kind: 'none', rest: parts.rest };
+  }
+
+  async function meet(keyId: string): Promise<'known' | 'missing' | 'none' | 'unavailable'> {
+    try {
+      return await keys.meet(keyId);
+    } catch (error) {
+      if (error instanceof PosternError) return 'unavailable';
+      throw error;
+    }
+  }
+
+  function find(cookieField: string | undefined): SessionLookup | Promise<SessionLookup> {
+    const field = cookieField ?? '';
+    const known = cache.knownField(field) ?? readCookieField(field, options.acceptPlain);
+    const { own, rest } = known;
+    if (own === undefined) return { kind: 'none', rest };
+    const session = findKnown(own);
+    if (session !== undefined) return { kind: 'found', session, rest };
+    const verdict = verifySessionCookie(keys.current(), own);
+    if (verdict.kind === 'genuine') return findGenuine(field, { own, rest }, verdict.cookie);
+    if (verdict.kind === 'foreign-key') return findUnderForeignKey(field, { own, rest }, verdict.id);
+    return { kind: 'none', rest };
+  }
+
+  async function sessionsOfUser(user: CanonicalUser): Promise<readonly ListedSession[]> {
+    const stored = await store.ofUser(keys.current().all.map((key) => key.userKeyOf(user)));
+    return stored
+      .map(({ key, session }) => ({ key, record: session.record, lastUseMs: lastUseOf(key, session.lastUseMs) }))
+      .filter(
+        ({ record, lastUseMs }) => endByTime(record, lastUseMs, options.idleTimeoutMs, clock.nowMs()) === undefined,
+      );
+  }
+
+  /** This node may know of a later use than the store. */
+  function lastUseOf(key: RecordKey, storedMs: number): number {
+    return Math.max(storedMs, cache.get(key)?.lastUseMs ?? 0);
+  }
+
+  return {
+    find,
+    lookUp: held.lookUp,
+    end: held.end,
+    sessionsOfUser,
+    async endSessionsOfUser(user, reason, except) {
+      const here = [...cache.values()].filter((session) => session.record.user === user && session.key !== except);
+      await Promise.all(here.map((session) => held.end(session.key, reason)));
+      const elsewhere = (await sessionsOfUser(user)).filter(({ key }) => key !== except);
+      await Promise.all(elsewhere.map(({ key }) => held.end(key, reason)));
+      return new Set([...here, ...elsewhere].map(({ key }) => key)).size;
+    },
+    counts: held.counts,
+    sweep: () => held.sweep(),
+    async close() {
+      clearInterval(timer);
+      await held.close();
+    },
+  };
+}
