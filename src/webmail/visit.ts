@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { CookieJar, pathOf } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { ExchangeResponse, HttpExchange } from '../core/http.ts';
-import type { WebmailSignIn } from '../core/webmail.ts';
+import type { RequestLine, WebmailSignIn } from '../core/webmail.ts';
 
 /** What every driver is made of. */
 export interface DriverParts {
@@ -25,6 +25,8 @@ export interface VisitOptions {
   readonly ownsCookie: (name: string) => boolean;
   /** Cookies to begin with; none for a sign-in. */
   readonly jar?: CookieJar;
+  /** Fields that the driver adds to each request. */
+  readonly fields?: (request: RequestLine) => readonly (readonly [name: string, value: string])[];
   readonly signal: AbortSignal;
 }
 
@@ -55,7 +57,11 @@ export class Visit {
 
   /** Posts a form, in UTF-8. */
   post(target: string, fields: URLSearchParams): Promise<ExchangeResponse> {
-    return this.#send('POST', target, fields.toString());
+    return this.#send('POST', target, { type: 'application/x-www-form-urlencoded', text: fields.toString() });
+  }
+
+  postJson(target: string, value: unknown): Promise<ExchangeResponse> {
+    return this.#send('POST', target, { type: 'application/json', text: JSON.stringify(value) });
   }
 
   /** What a successful sign-in hands on. */
@@ -73,17 +79,21 @@ export class Visit {
     return own.includes(url.host) ? url.pathname + url.search : undefined;
   }
 
-  async #send(method: 'GET' | 'POST', target: string, body?: string): Promise<ExchangeResponse> {
+  async #send(
+    method: 'GET' | 'POST',
+    target: string,
+    body?: { readonly type: string; readonly text: string },
+  ): Promise<ExchangeResponse> {
     const { exchange, clock } = this.#parts;
-    const { host, signal } = this.#options;
-    const headers = this.#headers(target, body !== undefined);
-    const request = { method, target, headers, ...(body === undefined ? {} : { body }) };
+    const { host, signal, fields } = this.#options;
+    const headers = [...this.#headers(target, body?.type), ...(fields?.({ method, target }) ?? [])];
+    const request = { method, target, headers, ...(body === undefined ? {} : { body: body.text }) };
     const response = await exchange.send(host, request, signal);
     for (const line of response.setCookies) this.#absorb(line, target, clock.nowMs());
     return response;
   }
 
-  #headers(target: string, form: boolean): [name: string, value: string][] {
+  #headers(target: string, bodyType: string | undefined): [name: string, value: string][] {
     const { userAgent, clientAddress, publicOrigin } = this.#options.browser;
     const { host, protocol } = new URL(publicOrigin);
     const cookie = this.#all.header(target, this.#parts.clock.nowMs());
@@ -98,7 +108,7 @@ export class Visit {
     ];
     if (userAgent !== undefined) headers.push(['User-Agent', userAgent]);
     if (cookie !== '') headers.push(['Cookie', cookie]);
-    if (form) headers.push(['Content-Type', 'application/x-www-form-urlencoded']);
+    if (bodyType !== undefined) headers.push(['Content-Type', bodyType]);
     return headers;
   }
 
