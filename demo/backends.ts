@@ -6,7 +6,7 @@ import { seededMail } from './seed-mail.ts';
 import { startWebmail, type Webmail } from './webmail.ts';
 import type { ImapAddress } from './webmail/mail-client.ts';
 
-export interface DemoBackend {
+interface DemoBackend {
   readonly name: string;
   readonly imap: ImapServer;
   readonly webmail: Webmail;

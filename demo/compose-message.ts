@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-export interface Mailbox {
+interface Mailbox {
   readonly name?: string;
   readonly address: string;
 }
@@ -34,7 +34,7 @@ export function composeMessage(message: NewMessage): Buffer {
     `To: ${to.map(mailboxField).join(',\r\n ')}`,
     `Subject: ${unstructured(subject)}`,
     `Date: ${date.toUTCString().replace('GMT', '+0000')}`,
-    `Message-ID: <${randomUUID()}@${from.address.split('@').at(-1) ?? 'localhost'}>`,
+    `Message-ID: <${randomUUID()}@demo.invalid>`,
     'MIME-Version: 1.0',
   ];
   const body = part(
@@ -63,9 +63,14 @@ function part(type: string, fields: readonly string[], content: Buffer): string 
 }
 
 function mailboxField({ name, address }: Mailbox): string {
-  if (name === undefined || name === '') return oneLine(address);
+  if (name === undefined || name === '') return plainAddress(address);
   const shown = /^[\w .-]+$/.test(name) ? `"${name}"` : encodedWords(oneLine(name));
-  return `${shown} <${oneLine(address)}>`;
+  return `${shown} <${plainAddress(address)}>`;
+}
+
+/** What has no place in an address between angle brackets becomes a question mark. */
+function plainAddress(address: string): string {
+  return address.replace(/[^\x21-\x7e]|[<>,;:"\\()]/g, '?').slice(0, 254);
 }
 
 function unstructured(text: string): string {

@@ -17,7 +17,7 @@ export const bob: Person = { name: 'Bob Baker', address: 'bob@example.test', pas
 export const greta: Person = {
   name: 'Greta Größe',
   address: 'greta@example.test',
-  password: 'Paß "wört" €',
+  password: 'schön-grün',
   backend: 'b',
 };
 

@@ -70,14 +70,19 @@ function linesOf(body: Buffer): number {
 function addresses(field: string | undefined): string {
   const each = (field ?? '').match(/(?:"(?:[^"\\]|\\.)*"|<[^>]*>|[^",<])+/g) ?? [];
   const known = each.flatMap((text) => {
-    const { name, address = '' } = /^\s*(?<name>.*?)\s*<\s*(?<address>[^>]*?)\s*>\s*$/.exec(text)?.groups ?? {
-      address: text.trim(),
-    };
+    const opens = text.lastIndexOf('<');
+    const closes = text.indexOf('>', opens);
+    const address = (opens === -1 ? text : text.slice(opens + 1, closes === -1 ? undefined : closes)).trim();
     const at = address.lastIndexOf('@');
     if (at < 1) return [];
-    const display = name?.replace(/^"(.*)"$/, '$1').replace(/\\(.)/g, '$1');
-    const shown = display === undefined || display === '' ? 'NIL' : nstring(display);
+    const name = opens === -1 ? '' : unquoted(text.slice(0, opens).trim());
+    const shown = name === '' ? 'NIL' : nstring(name);
     return [`(${shown} NIL ${nstring(address.slice(0, at))} ${nstring(address.slice(at + 1))})`];
   });
   return known.length === 0 ? 'NIL' : `(${known.join('')})`;
+}
+
+function unquoted(name: string): string {
+  if (!name.startsWith('"') || !name.endsWith('"') || name.length < 2) return name;
+  return name.slice(1, -1).replace(/\\(.)/g, '$1');
 }

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { type FetchMessageObject, ImapFlow, type MessageAddressObject, type MessageStructureObject } from 'imapflow';
+import { textOfHtml } from './text-of-html.ts';
 
 /** Where the mail of a backend is read, by IMAP over TLS. */
 export interface ImapAddress {
@@ -175,17 +176,4 @@ async function textOf(content: Readable | undefined): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of content ?? []) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks).toString('utf8');
-}
-
-/** HTML mail as text. It is escaped like all text: what this misses is ugly, never live. */
-export function textOfHtml(html: string): string {
-  const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', nbsp: ' ', '#39': "'" };
-  return html
-    .replace(/<(script|style|head)\b.*?<\/\1\s*>/gis, '')
-    .replace(/\s+/g, ' ')
-    .replace(/<(?:br|\/p|\/div|\/h\d|\/tr|\/li)\b[^>]*>\s*/gi, '\n')
-    .replace(/<li\b[^>]*>/gi, '• ')
-    .replace(/<[^>]*>/g, '')
-    .replace(/&([a-z]+|#39);/gi, (whole, name: string) => entities[name.toLowerCase()] ?? whole)
-    .trim();
 }
