@@ -1,33 +1,17 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Client, Dispatcher } from 'undici';
-import type { Backend, BackendHost } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Ingress } from '../core/ingress.ts';
-import type { Attachment, EndReason, LiveSession } from '../core/session.ts';
-import type { Verdict, WebmailDriver } from '../core/webmail.ts';
+import type { Attachment, EndReason } from '../core/session.ts';
+import type { Verdict } from '../core/webmail.ts';
+import { Answering } from './answering.ts';
 import type { HostConnections, Waiter } from './connections.ts';
-import { DecodedStart } from './decoded-start.ts';
 import { type FailureKind, failureKindOf, isLostConnection } from './failure.ts';
+import { Judgement } from './judgement.ts';
+import type { Fields, Passage } from './passage.ts';
 import { discardBody } from './reply.ts';
-import type { IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { responseHeaders, textOfRaw, UpstreamHead } from './response-headers.ts';
-import { stallMs, Upload } from './upload.ts';
-import { judgedBytes } from './verdicts.ts';
-
-/** One request of a session on its way to the session's webmail. */
-export interface Passage {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly head: IncomingHead;
-  readonly ingress: Ingress;
-  readonly session: LiveSession;
-  /** The browser's Cookie field without the gateway's own cookies. */
-  readonly cookieRest: string;
-  readonly backend: Backend;
-  readonly host: BackendHost;
-  readonly driver: WebmailDriver;
-}
+import { Upload } from './upload.ts';
+import { upstreamRequest } from './upstream-request.ts';
 
 export interface RelayDeps {
   readonly requestHeaders: RequestHeaders;
@@ -46,46 +30,45 @@ export interface RelayEvents {
   closed(relay: Relay): void;
 }
 
-type Fields = readonly (readonly [name: string, value: string])[];
-
 /**
  * Carries one request to the backend and its answer back, streaming both ways with back-pressure; an abort on either
  * side reaches the other at once. One object per request and no closures on the way of the bytes: this is the hot path.
  */
 export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   readonly passage: Passage;
+  readonly hasBody: boolean;
+  readonly startedAtMs: number;
   /** The jar's generation when the request left. */
   generation = 0;
   /** How often the request was asked again in the browser's place after a silent sign-in. */
   replays = 0;
-  bytes = 0;
   readonly #pool: HostConnections;
   readonly #deps: RelayDeps;
   readonly #events: RelayEvents;
-  readonly #hasBody: boolean;
+  readonly #answering: Answering;
   #detach: (() => void) | undefined;
   #client: Client | undefined;
   #controller: Dispatcher.DispatchController | undefined;
-  #upstream: UpstreamHead | undefined;
-  #judging: DecodedStart | undefined;
-  #held: Buffer[] = [];
+  #judgement: Judgement | undefined;
+  #upload: Upload | undefined;
   /** `dropped`: the answer is not wanted; `closed`: the client has gone or has all that it will get. */
   #state: 'asking' | 'judging' | 'passing' | 'dropped' | 'closed' = 'asking';
   #upstreamEnded = false;
   #retried = false;
-  #left: number | undefined;
-  #upload: Upload | undefined;
 
   constructor(passage: Passage, pool: HostConnections, deps: RelayDeps, events: RelayEvents) {
     this.passage = passage;
+    this.hasBody = passage.head.hasBody;
+    this.startedAtMs = deps.clock.nowMs();
     this.#pool = pool;
     this.#deps = deps;
     this.#events = events;
-    this.#hasBody = passage.head.hasBody;
+    this.#answering = new Answering(passage.request, passage.response);
   }
 
-  get hasBody(): boolean {
-    return this.#hasBody;
+  /** Bytes of the backend's answer that were passed on. */
+  get bytes(): number {
+    return this.#answering.bytes;
   }
 
   /** Whether the client is still there and nothing was answered. */
@@ -106,36 +89,38 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
     this.replays += 1;
     this.#state = 'asking';
     this.#controller = undefined;
-    this.#upstream = undefined;
     this.#upstreamEnded = false;
-    this.#held = [];
     this.#pool.acquire(this);
   }
 
   /** Passes the judged answer on, with further fields. `takeCookies`: whether its cookies count. */
   handOn(takeCookies: boolean, more: Fields): void {
-    const upstream = this.#upstream;
-    const { response } = this.passage;
-    if (upstream === undefined || this.#state !== 'judging' || response.headersSent) return;
-    const fields = responseHeaders(upstream, this.#responseContext(takeCookies));
+    const judgement = this.#judgement;
+    if (judgement === undefined || this.#state !== 'judging') return;
+    const { response, session, ingress, host, head } = this.passage;
+    const fields = responseHeaders(judgement.upstream, {
+      session,
+      ingress,
+      backendOrigin: host.webmail.origin,
+      target: head.target,
+      generation: takeCookies ? this.generation : undefined,
+      nowMs: this.#deps.clock.nowMs(),
+      isOwnCookie: this.#deps.isOwnCookie,
+    });
     for (const [name, value] of more) fields.push(name, value);
     this.#state = 'passing';
-    const length = upstream.header('content-length');
-    this.#left = length === undefined || this.passage.head.method === 'HEAD' ? undefined : Number(length);
-    response.sendDate = false;
-    response.writeHead(upstream.status, fields);
-    for (const chunk of this.#held) this.#write(chunk);
-    this.#held = [];
-    if (this.#upstreamEnded) this.#finishResponse();
+    this.#judgement = undefined;
+    this.#answering.begin(judgement.upstream, fields);
+    for (const chunk of judgement.held) this.#answering.write(chunk);
+    if (this.#upstreamEnded) this.#finish();
     else if (!response.writableNeedDrain) this.#controller?.resume();
   }
 
   /** Lets the answer go: something else will be sent, or the request is asked again. */
   drop(): void {
     this.#state = 'dropped';
-    this.#judging?.close();
-    this.#judging = undefined;
-    this.#held = [];
+    this.#judgement?.close();
+    this.#judgement = undefined;
     if (!this.#upstreamEnded) this.#controller?.abort(new Error('answer not wanted'));
   }
 
@@ -174,34 +159,26 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     if (status < 200 || this.#state !== 'asking') return;
     const { head, driver } = this.passage;
-    const upstream = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
-    this.#upstream = upstream;
+    this.#judgement = new Judgement(head, new UpstreamHead(status, textOfRaw(controller.rawHeaders)), driver);
     this.#state = 'judging';
-    const verdict = driver.judge(head, upstream);
-    if (verdict !== 'look-inside') {
-      this.#events.judged(this, verdict, status);
-    } else if (driver.judgeBody === undefined || head.method === 'HEAD' || status === 204 || status === 304) {
-      this.#events.judged(this, 'alive', status);
-    } else {
-      this.#judging = new DecodedStart(upstream.header('content-encoding'), judgedBytes);
-    }
+    const verdict = this.#judgement.byHead();
+    if (verdict !== undefined) this.#events.judged(this, verdict, status);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#state === 'passing') {
-      this.#write(chunk);
+      if (!this.#answering.write(chunk)) controller.pause();
     } else if (this.#state === 'judging') {
-      this.#held.push(chunk);
       controller.pause();
-      this.#judging?.feed(chunk, () => this.#looked());
+      this.#judgement?.feed(chunk, () => this.#looked());
     }
   }
 
   onResponseEnd(): void {
     this.#upstreamEnded = true;
     this.#release();
-    if (this.#state === 'passing') this.#finishResponse();
-    else this.#judging?.end(() => this.#decide(true));
+    if (this.#state === 'passing') this.#finish();
+    else this.#judgement?.end(() => this.#decide(true));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
@@ -219,115 +196,59 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
       // The head promised more: the client must see that it was cut.
       this.passage.response.destroy();
     } else if (this.#state === 'asking' || this.#state === 'judging') {
-      const sent = this.#controller !== undefined;
       this.drop();
-      this.#events.failed(this, failureKindOf(error, sent), error);
+      this.#events.failed(this, failureKindOf(error, this.#controller !== undefined), error);
     }
   }
 
   #dispatch(client: Client): void {
-    const { head, request, response, ingress, session, cookieRest, backend } = this.passage;
+    const { head, request, response, session } = this.passage;
     this.generation = session.jar.generation;
+    if (this.hasBody) this.#upload = new Upload(request, response, head.header('expect') !== undefined);
     const nowMs = this.#deps.clock.nowMs();
-    // Event streams and what polls for them may be silent for as long as they like.
-    const patienceMs = (head.header('accept') ?? '').includes('text/event-stream')
-      ? 0
-      : backend.limits.webmailFirstByteMs;
-    this.#upload = this.#hasBody ? new Upload(request, response, head.header('expect') !== undefined) : undefined;
-    const options = {
-      path: head.target,
-      method: head.method,
-      headers: this.#deps.requestHeaders(head, { ingress, jar: session.jar, cookieRest, nowMs }),
-      body: this.#upload ?? null,
-      headersTimeout: patienceMs,
-      bodyTimeout: patienceMs,
-      // Else undici takes it from the Host field, and connects anew whenever another public name is asked.
-      servername: 'backend',
-    };
-    client.dispatch(options, this);
+    client.dispatch(upstreamRequest(this.passage, this.#deps.requestHeaders, this.#upload, nowMs), this);
   }
 
   #mayRetry(error: Error): boolean {
     const { method } = this.passage.head;
-    const safe = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
-    return (
-      this.#state === 'asking' &&
-      safe &&
-      !this.#hasBody &&
-      !this.#retried &&
-      this.#controller !== undefined &&
-      isLostConnection(error)
-    );
+    const safe = (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') && !this.hasBody;
+    const sent = this.#controller !== undefined;
+    return safe && sent && this.#state === 'asking' && !this.#retried && isLostConnection(error);
   }
 
   #looked(): void {
-    const judging = this.#judging;
-    if (judging === undefined || this.#upstreamEnded) return;
-    if (judging.over) this.#decide(false);
+    if (this.#judgement === undefined || this.#upstreamEnded) return;
+    if (this.#judgement.enough) this.#decide(false);
     else this.#controller?.resume();
   }
 
   #decide(complete: boolean): void {
-    const judging = this.#judging;
-    const { driver, head } = this.passage;
-    if (judging === undefined || this.#state !== 'judging') return;
-    this.#judging = undefined;
-    const start = judging.bytes;
-    judging.close();
+    const judgement = this.#judgement;
+    if (judgement === undefined || this.#state !== 'judging') return;
     let verdict: Verdict;
     try {
-      verdict = driver.judgeBody?.(head, start, complete) ?? 'alive';
+      verdict = judgement.byBody(complete);
     } catch (error) {
       // A driver's bug, in a callback of zlib: it may cost this request, never the gateway.
       this.drop();
       this.#events.failed(this, 'bad-answer', error instanceof Error ? error : undefined);
       return;
     }
-    this.#events.judged(this, verdict, this.#upstream?.status ?? 0);
-  }
-
-  #write(chunk: Buffer): void {
-    const { request, response } = this.passage;
-    this.bytes += chunk.length;
-    if (this.#left !== undefined) {
-      this.#left -= chunk.length;
-      if (this.#left === 0) {
-        // One write fewer than write() and end().
-        response.end(chunk);
-        return;
-      }
-    }
-    if (response.write(chunk)) return;
-    this.#controller?.pause();
-    request.socket.setTimeout(stallMs);
+    this.#events.judged(this, verdict, judgement.upstream.status);
   }
 
   #drained(): void {
     if (this.#state !== 'passing') return;
-    this.passage.request.socket.setTimeout(0);
+    this.#answering.drained();
     this.#controller?.resume();
   }
 
-  #finishResponse(): void {
-    const { request, response } = this.passage;
-    if (!response.writableEnded) response.end();
+  #finish(): void {
+    this.#answering.finish();
     if (this.#upload === undefined) return;
     // The answer came early: what the client still sends is read away, so that it gets to read the answer.
     this.#upload.destroy();
-    discardBody(request);
-  }
-
-  #responseContext(takeCookies: boolean) {
-    const { session, ingress, host, head } = this.passage;
-    return {
-      session,
-      ingress,
-      backendOrigin: host.webmail.origin,
-      target: head.target,
-      generation: takeCookies ? this.generation : undefined,
-      nowMs: this.#deps.clock.nowMs(),
-      isOwnCookie: this.#deps.isOwnCookie,
-    };
+    discardBody(this.passage.request);
   }
 
   #close(): void {

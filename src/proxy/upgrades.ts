@@ -5,9 +5,8 @@ import type { BackendHost } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
-import type { BackendName } from '../core/names.ts';
 import type { LiveSession, RecordKey } from '../core/session.ts';
-import type { Route } from './requests.ts';
+import type { Routes } from './requests.ts';
 import { rawReply } from './raw-reply.ts';
 import type { IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
@@ -16,7 +15,7 @@ import { screenUpgrade } from './upgrade-screen.ts';
 
 export interface UpgradesDeps {
   readonly requestHeaders: RequestHeaders;
-  readonly routes: (name: BackendName) => Route | undefined;
+  readonly routes: Routes;
   readonly isOwnCookie: (name: string) => boolean;
   readonly newReference: () => string;
   readonly clock: Clock;

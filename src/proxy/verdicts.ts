@@ -4,9 +4,6 @@ import type { LiveSession } from '../core/session.ts';
 import type { SilentSignIn, Verdict } from '../core/webmail.ts';
 import { isPageRequest } from './request-head.ts';
 
-/** Bytes of the decoded body that a driver may look at. */
-export const judgedBytes = 8 * 1024;
-
 /**
  * What follows from a verdict. `redirect`: sign in silently, then send the tab to the same page. `replay`: sign in
  * silently, then ask again in the browser's place. `hand-on-lost`: the webmail's own script knows what to do with it.

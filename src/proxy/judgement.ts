@@ -1,0 +1,59 @@
+import type { Verdict, WebmailDriver } from '../core/webmail.ts';
+import { DecodedStart } from './decoded-start.ts';
+import type { IncomingHead } from './request-head.ts';
+import type { UpstreamHead } from './response-headers.ts';
+
+/** Bytes of the decoded body that a driver may look at. */
+const judgedBytes = 8 * 1024;
+
+/** An answer that waits for the driver's verdict: its head, and what has come of its body, as it came. */
+export class Judgement {
+  readonly upstream: UpstreamHead;
+  held: Buffer[] = [];
+  readonly #head: IncomingHead;
+  readonly #driver: WebmailDriver;
+  #start: DecodedStart | undefined;
+
+  constructor(head: IncomingHead, upstream: UpstreamHead, driver: WebmailDriver) {
+    this.#head = head;
+    this.upstream = upstream;
+    this.#driver = driver;
+  }
+
+  /** The verdict where the heads tell it; else the body is needed. */
+  byHead(): Verdict | undefined {
+    const { status } = this.upstream;
+    const verdict = this.#driver.judge(this.#head, this.upstream);
+    if (verdict !== 'look-inside') return verdict;
+    const hasBody = this.#head.method !== 'HEAD' && status !== 204 && status !== 304;
+    if (this.#driver.judgeBody === undefined || !hasBody) return 'alive';
+    this.#start = new DecodedStart(this.upstream.header('content-encoding'), judgedBytes);
+    return undefined;
+  }
+
+  /** Calls `looked` once the chunk is decoded; `enough` then says whether the driver has all that it may see. */
+  feed(chunk: Buffer, looked: () => void): void {
+    this.held.push(chunk);
+    this.#start?.feed(chunk, looked);
+  }
+
+  end(looked: () => void): void {
+    this.#start?.end(looked);
+  }
+
+  get enough(): boolean {
+    return this.#start?.over === true;
+  }
+
+  /** `complete`: whether the body has ended. To be asked once, after `feed` or `end`. */
+  byBody(complete: boolean): Verdict {
+    const bytes = this.#start?.bytes ?? new Uint8Array();
+    this.close();
+    return this.#driver.judgeBody?.(this.#head, bytes, complete) ?? 'alive';
+  }
+
+  close(): void {
+    this.#start?.close();
+    this.#start = undefined;
+  }
+}

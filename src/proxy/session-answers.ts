@@ -1,0 +1,145 @@
+import type { Answer, RequestHead } from '../core/http.ts';
+import type { Log } from '../core/log.ts';
+import type { EndReason, LiveSession } from '../core/session.ts';
+import type { SilentSignIn, Verdict } from '../core/webmail.ts';
+import { expireBrowserCookies } from './browser-cookies.ts';
+import { codeOf, type FailureAnswer, type FailureKind } from './failure.ts';
+import type { NoSession } from './no-session.ts';
+import type { Fields } from './passage.ts';
+import type { Relay } from './relay.ts';
+import { redirectAnswer, reply } from './reply.ts';
+import { isPageRequest } from './request-head.ts';
+import { heal, stepAfter } from './verdicts.ts';
+
+export interface SessionAnswersDeps {
+  readonly silentSignIn: SilentSignIn;
+  readonly noSession: NoSession;
+  readonly failureAnswer: FailureAnswer;
+  /** For a tab whose webmail loses its session again and again; says what is wrong. */
+  readonly tooOftenAnswer: (head: RequestHead, reference: string) => Answer;
+  /** Set-Cookie lines that clear the gateway's own cookies. */
+  readonly clearedCookies: (secure: boolean) => readonly string[];
+  readonly newReference: () => string;
+  readonly log: Log;
+}
+
+/** What is answered where a backend's answer is not simply passed on: lost sessions, sign-out, failures. */
+export interface SessionAnswers {
+  /** Does what follows from the verdict on the relay's answer. */
+  follow(relay: Relay, verdict: Verdict, status: number): void;
+  fail(relay: Relay, kind: FailureKind, error: unknown): void;
+  ended(relay: Relay, reason: EndReason): void;
+}
+
+export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
+  /** Cookies of a silent sign-in that the browser must hold; they go out with the answer that follows it. */
+  const later = new WeakMap<Relay, Fields>();
+
+  function fail(relay: Relay, kind: FailureKind, error: unknown): void {
+    if (!relay.waits) return;
+    const { head, host, backend } = relay.passage;
+    const reference = deps.newReference();
+    const code = error instanceof Error ? codeOf(error) : undefined;
+    deps.log.warn(
+      { reference, backend: backend.name, host: host.name, kind, code, err: error },
+      'webmail request failed',
+    );
+    send(relay, deps.failureAnswer(head, { kind, reference }));
+  }
+
+  async function healAndGoOn(relay: Relay): Promise<void> {
+    const { head, host, session, ingress } = relay.passage;
+    try {
+      const lost = { session, generation: relay.generation, ingress, landing: host.webmail.landing };
+      const healed = await heal(lost, deps.silentSignIn);
+      if (!relay.waits) return;
+      if (healed.kind === 'healed') {
+        goOn(relay, healed.landing, asSetCookies(healed.browserCookies));
+      } else if (healed.kind === 'rejected') {
+        relay.detach();
+        endSession(session, 'password-changed', deps.log);
+        send(relay, deps.noSession(head, ingress.publicUrl.origin, 'password-changed'));
+      } else {
+        tooOften(relay);
+      }
+    } catch (error) {
+      fail(relay, 'unavailable', error);
+    }
+  }
+
+  function goOn(relay: Relay, landing: string, cookies: Fields): void {
+    const { head, driver, ingress } = relay.passage;
+    if (isPageRequest(head)) {
+      const target = driver.isSignInPage?.(head) === true ? landing : head.target;
+      send(relay, redirectAnswer(303, ingress.publicUrl.origin + target), cookies);
+    } else {
+      later.set(relay, cookies);
+      relay.replay();
+    }
+  }
+
+  function tooOften(relay: Relay): void {
+    const { head, host, session, driver } = relay.passage;
+    const reference = deps.newReference();
+    deps.log.warn({ reference, user: session.record.user, host: host.name }, 'webmail session lost too often');
+    const forScript = isPageRequest(head) ? undefined : driver.lostAnswer?.(head, '/-/login');
+    send(relay, forScript ?? deps.tooOftenAnswer(head, reference));
+  }
+
+  /** The user signed out of the webmail: the session ends, and nothing of it stays in the browser. */
+  function signOut(relay: Relay, status: number): void {
+    const { head, session, ingress } = relay.passage;
+    const expired = [...deps.clearedCookies(ingress.publicUrl.secure), ...expireBrowserCookies(session.jar)];
+    const more: Fields = [['Clear-Site-Data', '"cache"'], ...asSetCookies(expired)];
+    relay.detach();
+    endSession(session, 'signed-out', deps.log);
+    if (isPageRequest(head) && status < 300) {
+      // What the webmail shows now is its own sign-in form, which would not work here.
+      relay.drop();
+      send(relay, redirectAnswer(303, `${ingress.publicUrl.origin}/-/login?ended=signed-out`), more);
+    } else {
+      relay.handOn(true, more);
+    }
+  }
+
+  return {
+    fail,
+    follow(relay, verdict, status) {
+      switch (stepAfter(verdict, relay.passage.head, { hasBody: relay.hasBody, replayed: relay.replays > 0 })) {
+        case 'hand-on':
+          relay.handOn(true, later.get(relay) ?? []);
+          break;
+        case 'hand-on-lost':
+          relay.handOn(false, []);
+          break;
+        case 'signed-out':
+          signOut(relay, status);
+          break;
+        case 'redirect':
+        case 'replay':
+          relay.drop();
+          void healAndGoOn(relay);
+      }
+    },
+    ended(relay, reason) {
+      const { head, ingress } = relay.passage;
+      send(relay, deps.noSession(head, ingress.publicUrl.origin, reason));
+    },
+  };
+}
+
+/** Ends a session on all nodes without waiting for the store, which is asked again until it took it. */
+export function endSession(session: LiveSession, reason: EndReason, log: Log): void {
+  session.end(reason).catch((error: unknown) => {
+    log.error({ err: error, user: session.record.user }, 'a session ended here, and the store does not know yet');
+  });
+}
+
+function send(relay: Relay, answer: Answer, more: Fields = []): void {
+  relay.detach();
+  reply(relay.passage.request, relay.passage.response, answer, more);
+}
+
+function asSetCookies(lines: readonly string[]): Fields {
+  return lines.map((line) => ['Set-Cookie', line] as const);
+}
