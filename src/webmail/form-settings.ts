@@ -72,6 +72,11 @@ export function parseFormSettings(given: Settings): ParsedFormSettings {
   return problems.length === 0 ? { kind: 'ok', settings } : { kind: 'problems', problems };
 }
 
+/** Checks a list of marks under a key that may be left out. */
+export function parseMarks(value: unknown, key: string, problems: SettingProblem[]): readonly Mark[] {
+  return new Reader(problems).marks(value, [key], false);
+}
+
 /** Reads one value after the other and notes what is wrong; what it returns then is never used. */
 class Reader {
   readonly #problems: SettingProblem[];

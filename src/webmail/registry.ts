@@ -1,5 +1,6 @@
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { SettingProblem } from './form-settings.ts';
+import { unknownKeys } from './header-fields.ts';
 import type { DriverParts } from './visit.ts';
 
 interface DriverModule {
@@ -9,7 +10,11 @@ interface DriverModule {
 /** Every webmail driver, by its name in the configuration. A driver is loaded when a backend names it. */
 const drivers = {
   roundcube: () => import('./roundcube.ts'),
+  sogo: () => import('./sogo.ts'),
+  horde: () => import('./horde.ts'),
   form: () => import('./form.ts'),
+  basic: () => import('./basic.ts'),
+  header: () => import('./header.ts'),
   none: () => import('./none.ts'),
 } as const satisfies Readonly<Record<string, () => Promise<DriverModule>>>;
 
@@ -33,8 +38,26 @@ export async function driverProblems(
   name: DriverName,
   settings: Readonly<Record<string, unknown>>,
 ): Promise<readonly SettingProblem[]> {
-  if (name !== 'form') return [];
-  const { parseFormSettings } = await import('./form-settings.ts');
-  const parsed = parseFormSettings(settings);
+  const parsed = (await parsers[name]())(settings);
   return parsed.kind === 'ok' ? [] : parsed.problems;
+}
+
+type SettingsParser = (
+  settings: Readonly<Record<string, unknown>>,
+) => { readonly kind: 'ok' } | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
+
+/** What checks the settings of each driver. */
+const parsers: Readonly<Record<DriverName, () => Promise<SettingsParser>>> = {
+  roundcube: () => Promise.resolve(noSettings),
+  sogo: async () => (await import('./sogo-settings.ts')).parseSogoSettings,
+  horde: () => Promise.resolve(noSettings),
+  form: async () => (await import('./form-settings.ts')).parseFormSettings,
+  basic: async () => (await import('./header-settings.ts')).parseBasicSettings,
+  header: async () => (await import('./header-settings.ts')).parseHeaderSettings,
+  none: () => Promise.resolve(noSettings),
+};
+
+function noSettings(settings: Readonly<Record<string, unknown>>): ReturnType<SettingsParser> {
+  const problems = unknownKeys(settings, []);
+  return problems.length === 0 ? { kind: 'ok' } : { kind: 'problems', problems };
 }

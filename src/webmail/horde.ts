@@ -1,0 +1,137 @@
+import type { BackendHost } from '../core/backend.ts';
+import { pathOf } from '../core/cookie-jar.ts';
+import type { Answer, RequestHead, UpstreamResponseHead } from '../core/http.ts';
+import type { SignInIdentity } from '../core/identity.ts';
+import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+
+/** Horde's number for a sign-out that the user asked for. */
+const reasonLogout = '4';
+/** The message of a refused password, as Horde says it in English, for which a driver's visit asks. */
+const badLogin = 'Login failed because your username or password was entered incorrectly.';
+
+/**
+ * Horde 5 with IMP, by its own form. The path of the webmail URL is Horde's own root, such as `/horde/`.
+ *
+ * Both of its cookies stay in the gateway: one encrypts the credentials in the session of the other. The session is
+ * bound to the browser's User-Agent. Its script's token is new in each session, so a page that outlives one is loaded
+ * anew by Horde's own script.
+ */
+export function create(parts: DriverParts): WebmailDriver {
+  const decoder = new TextDecoder();
+  return {
+    ownsCookie,
+    signIn: (host, as, signal) => {
+      const { publicOrigin, client } = as;
+      const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
+      return signIn(new Visit(parts, { host, browser, ownsCookie, signal }), host, as);
+    },
+    signOut: (host, jar, browser, signal) =>
+      signOut(new Visit(parts, { host, browser, ownsCookie, jar, signal }), rootOf(host)),
+    judge,
+    judgeBody: (_request, start, complete) => judgeDownload(decoder.decode(start), complete),
+    lostAnswer,
+    isSignInPage: (request) => request.method === 'GET' && isLoginScript(request.target) && !asksToSignOut(request),
+    resumeTarget: (target) => (isLoginScript(target) ? pathOf(target).replace(/login\.php$/, '') : target),
+    isPoll: ({ target }) => pathOf(target).endsWith('/services/ajax.php/imp/poll'),
+  };
+}
+
+function ownsCookie(name: string): boolean {
+  return name === 'Horde' || name === 'horde_secret_key';
+}
+
+async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
+  const target = `${rootOf(host)}login.php`;
+  const fields = new URLSearchParams({
+    login_post: '1',
+    app: '',
+    url: '',
+    anchor_string: '',
+    horde_select_view: 'auto',
+    horde_user: as.user,
+    horde_pass: as.password.reveal(),
+  });
+  const answer = await visit.post(target, fields);
+  const location = visit.locationOf(answer, target);
+  if (answer.status === 302 && location !== undefined && !isLoginScript(location)) return visit.signedIn(location);
+  if (answer.status === 200 && answer.body.includes(`<div class="noticetext">${badLogin}</div>`)) {
+    return { kind: 'rejected' };
+  }
+  if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
+  const notice = /<div class="noticetext">([^<]{1,200})/.exec(answer.body)?.[1] ?? 'no message';
+  throw strangeAnswer(host, `${target} answered sign-in with status ${answer.status}: ${notice}`);
+}
+
+/** Sign-out needs the token of the session, which stands in every page of the mailbox. */
+async function signOut(visit: Visit, root: string): Promise<void> {
+  const page = await visit.get(`${root}imp/dynamic.php?page=mailbox`);
+  const token = /"TOKEN":"([\w-]+)"/.exec(page.body)?.[1];
+  if (token !== undefined) {
+    await visit.get(`${root}login.php?horde_logout_token=${token}&logout_reason=${reasonLogout}`);
+  }
+}
+
+/** The directory of the landing path: `/horde/` for `/horde/` and for `/horde/index.php`. */
+function rootOf(host: BackendHost): string {
+  return pathOf(host.webmail.landing).replace(/[^/]*$/, '');
+}
+
+/**
+ * A lost session leads every page to login.php. Its script is told in JSON, with the same words as for a stale token,
+ * and goes to login.php by itself: that is passed on, because a page that outlived its session must be loaded anew.
+ */
+function judge(request: RequestHead, response: UpstreamResponseHead): Verdict | 'look-inside' {
+  if (isLoginScript(request.target)) return asksToSignOut(request) && dropsKey(response) ? 'signed-out' : 'alive';
+  const location = response.header('location') ?? '';
+  if (response.status === 302 && isLoginScript(withoutOrigin(location))) return 'lost';
+  return mayBeErrorPage(request, response) ? 'look-inside' : 'alive';
+}
+
+/** A download without a session is an error page with status 200. A mail's own HTML comes with a Content-Disposition. */
+function mayBeErrorPage(request: RequestHead, response: UpstreamResponseHead): boolean {
+  return (
+    pathOf(request.target).includes('/services/download/') &&
+    response.status === 200 &&
+    response.header('content-disposition') === undefined &&
+    /^text\/html\b/i.test(response.header('content-type') ?? '')
+  );
+}
+
+function judgeDownload(body: string, complete: boolean): Verdict {
+  const isLost =
+    complete && body.startsWith('<html>\n<head><title>') && body.includes('<h3>User is not authenticated.</h3>');
+  return isLost ? 'lost' : 'alive';
+}
+
+/** What Horde's own server says: its script then goes to `loginPath`. */
+function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
+  if (!pathOf(request.target).includes('/services/ajax.php/')) return undefined;
+  const message = { msgs: [{ message: loginPath, type: 'horde.ajaxtimeout' }], response: false };
+  return {
+    status: 200,
+    headers: [
+      ['Content-Type', 'application/json'],
+      ['Cache-Control', 'no-store'],
+      ['X-Content-Type-Options', 'nosniff'],
+    ],
+    body: `/*-secure-${JSON.stringify(message).replaceAll('*/', '*\\/')}*/`,
+  };
+}
+
+function isLoginScript(target: string): boolean {
+  return pathOf(target).endsWith('/login.php');
+}
+
+function asksToSignOut(request: RequestHead): boolean {
+  const query = new URLSearchParams(request.target.slice(pathOf(request.target).length));
+  return query.get('logout_reason') === reasonLogout && query.has('horde_logout_token');
+}
+
+function dropsKey(response: UpstreamResponseHead): boolean {
+  return response.setCookies.some((line) => line.startsWith('horde_secret_key=deleted'));
+}
+
+function withoutOrigin(location: string): string {
+  return location.replace(/^https?:\/\/[^/?#]*/i, '');
+}

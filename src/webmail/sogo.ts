@@ -1,0 +1,170 @@
+import type { BackendHost } from '../core/backend.ts';
+import { pathOf } from '../core/cookie-jar.ts';
+import type { ExchangeResponse, RequestHead, UpstreamResponseHead } from '../core/http.ts';
+import type { SignInIdentity } from '../core/identity.ts';
+import type { RequestIdentity, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import { basicAuthorization, type Fields, fieldValue } from './header-fields.ts';
+import { lostAnswer, retryAnswer } from './sogo-answers.ts';
+import { parseSogoSettings, type SogoSettings } from './sogo-settings.ts';
+import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+
+const sessionCookie = '0xHIGHFLYxSOGo';
+/** SOGo's code for "no policy was violated": the password is wrong. */
+const noPolicy = 65_535;
+
+/**
+ * SOGo 5, by its own JSON sign-in or, in `mode: trusted`, by fields that its web server takes for an identity.
+ *
+ * Its session cookie of 4 KB stays in the gateway; its XSRF-TOKEN must be the browser's, whose script reads it anew for
+ * each request. The gateway says under which address SOGo is seen: SOGo writes it into redirects and JSON. Throws a
+ * TypeError for settings that {@link parseSogoSettings} refuses.
+ */
+export function create(parts: DriverParts & { readonly settings: Readonly<Record<string, unknown>> }): WebmailDriver {
+  const parsed = parseSogoSettings(parts.settings);
+  if (parsed.kind === 'problems') throw new TypeError('settings of the sogo driver were not checked');
+  const { settings } = parsed;
+  const trusted = settings.mode === 'trusted';
+  return {
+    ownsCookie,
+    signIn: (host, as, signal) => {
+      const { publicOrigin, client } = as;
+      const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
+      const fields = (): Fields => [...addressFields(publicOrigin, client.address), ...identityFields(settings, as)];
+      const visit = new Visit(parts, { host, browser, ownsCookie, fields, signal });
+      return trusted ? enter(visit, host) : signIn(visit, host, as);
+    },
+    signOut: async (host, jar, browser, signal) => {
+      const fields = (): Fields => addressFields(browser.publicOrigin, browser.clientAddress);
+      // Without a session of SOGo's own there is nothing to end.
+      if (!trusted) await signOut(new Visit(parts, { host, browser, ownsCookie, jar, fields, signal }));
+    },
+    judge,
+    lostAnswer,
+    retryAnswer,
+    requestHeaders: (_request, as) => [
+      ...addressFields(as.publicOrigin, as.client.address),
+      ...identityFields(settings, as),
+    ],
+    checksNoTokens: trusted,
+    isPoll: ({ target }) => {
+      const path = pathOf(target);
+      return path.endsWith('/Mail/0/folderINBOX/changes') || path.endsWith('/Calendar/alarmslist');
+    },
+  };
+}
+
+function ownsCookie(name: string): boolean {
+  return name === sessionCookie || name === 'SOGoLogin';
+}
+
+/** From where the browser sees SOGo and from where SOGo should say it is seen: the `x-webobjects` fields of its manual. */
+function addressFields(publicOrigin: string, clientAddress: string): Fields {
+  const { hostname, port, protocol } = new URL(publicOrigin);
+  return [
+    ['x-webobjects-server-protocol', 'HTTP/1.0'],
+    ['x-webobjects-remote-host', clientAddress],
+    ['x-webobjects-server-name', hostname],
+    ['x-webobjects-server-port', port === '' ? ({ 'https:': '443' }[protocol] ?? '80') : port],
+    ['x-webobjects-server-url', publicOrigin],
+  ];
+}
+
+function identityFields(settings: SogoSettings, as: Pick<RequestIdentity, 'user' | 'password'>): Fields {
+  if (settings.mode === 'password') return [];
+  const password = settings.imapPassword ?? as.password;
+  return [
+    ['X-Postern-Secret', settings.secret.reveal()],
+    ['x-webobjects-remote-user', fieldValue(as.user)],
+    // SOGo takes the password for IMAP from here, and only if it is said to be of this kind and for the same user.
+    ['x-webobjects-auth-type', 'Basic'],
+    ...(password === undefined ? [] : [basicAuthorization(as.user, password)]),
+  ];
+}
+
+async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
+  const answer = await visit.postJson('/SOGo/connect', {
+    userName: as.user,
+    password: as.password.reveal(),
+    rememberLogin: 0,
+  });
+  if (answer.status === 200 && setsSession(answer)) return visit.signedIn(landingOf(host));
+  if (answer.status === 403 && policyError(answer) === noPolicy) return { kind: 'rejected' };
+  if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
+  throw strangeAnswer(host, `sign-in was answered with ${describe(answer)}`);
+}
+
+/** Opens the first page to see whether the web server and SOGo take the gateway's word: then it leads to the user's own. */
+async function enter(visit: Visit, host: BackendHost): Promise<WebmailSignIn> {
+  const answer = await visit.get('/SOGo/');
+  if (answer.status === 302) return visit.signedIn(landingOf(host));
+  if (answer.status >= 500) throw unavailable(host, `/SOGo/ was answered with status ${answer.status}`);
+  const check = 'check SOGoTrustProxyAuthentication, and secret and addresses in the web server';
+  throw strangeAnswer(host, `SOGo did not take the gateway's word (status ${answer.status}): ${check}`);
+}
+
+/** SOGo's sign-out needs the user's own path, which the first page tells. */
+async function signOut(visit: Visit): Promise<void> {
+  const path = visit.locationOf(await visit.get('/SOGo/'), '/SOGo/');
+  const user = /^\/SOGo\/(?:so\/)?([^/?]+)/.exec(path ?? '')?.[1];
+  if (user !== undefined) await visit.get(`/SOGo/so/${user}/logoff`);
+}
+
+function landingOf(host: BackendHost): string {
+  const { landing } = host.webmail;
+  return pathOf(landing).startsWith('/SOGo') ? landing : '/SOGo/';
+}
+
+function judge(request: RequestHead, response: UpstreamResponseHead): Verdict {
+  const path = pathOf(request.target);
+  if (/^\/SOGo\/(?:so\/)?[^/]+\/logoff$/.test(path)) {
+    return discards(response) && isOwnNavigation(request) ? 'signed-out' : 'alive';
+  }
+  if (discardsSession(response)) return 'lost';
+  // Without any cookie the start page is the sign-in page and says nothing else; with a session it leads to the user's.
+  return /^\/SOGo\/(?:so\/)?$/.test(path) && response.status === 200 ? 'lost' : 'alive';
+}
+
+/**
+ * SOGo's sign-out takes no token: a picture in a mail can end SOGo's session, and the gateway then opens a new one in
+ * silence. Only a page that the user went to from our own origin may end the gateway's.
+ */
+function isOwnNavigation(request: RequestHead): boolean {
+  const site = request.header('sec-fetch-site') ?? 'same-origin';
+  const destination = request.header('sec-fetch-dest') ?? 'document';
+  return destination === 'document' && (site === 'same-origin' || site === 'none');
+}
+
+function setsSession(response: UpstreamResponseHead): boolean {
+  return response.setCookies.some((line) => line.startsWith(`${sessionCookie}=`)) && !discardsSession(response);
+}
+
+function discardsSession(response: UpstreamResponseHead): boolean {
+  return response.setCookies.some((line) => line.startsWith(`${sessionCookie}=discard`));
+}
+
+/** In mode trusted there is no session cookie to discard. */
+function discards(response: UpstreamResponseHead): boolean {
+  return discardsSession(response) || response.setCookies.some((line) => line.startsWith('XSRF-TOKEN=discard'));
+}
+
+function policyError(answer: ExchangeResponse): unknown {
+  const body = jsonOf(answer);
+  return typeof body === 'object' && body !== null && 'LDAPPasswordPolicyError' in body
+    ? body.LDAPPasswordPolicyError
+    : undefined;
+}
+
+function describe(answer: ExchangeResponse): string {
+  const error = policyError(answer);
+  if (typeof error === 'number') return `password policy error ${error}: the user has to see to the password`;
+  if (answer.status === 202) return 'a question for a second factor: switch it off in SOGo, where Postern signs in';
+  return `status ${answer.status} and ${answer.header('content-type') ?? 'no content type'}: check the webmail URL`;
+}
+
+function jsonOf(answer: ExchangeResponse): unknown {
+  try {
+    return JSON.parse(answer.body);
+  } catch {
+    return undefined;
+  }
+}
