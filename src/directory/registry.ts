@@ -4,7 +4,9 @@ type Loader = () => Promise<{ readonly driver: SourceDriver }>;
 
 /** Every type of source, and how its driver is loaded: a client library costs time and memory only where it is used. */
 const loaders: ReadonlyMap<string, Loader> = new Map<string, Loader>([
+  ['cdb', () => import('./cdb.ts')],
   ['map', () => import('./map.ts')],
+  ['regex', () => import('./regex.ts')],
   ['static', () => import('./static.ts')],
 ]);
 

@@ -15,7 +15,7 @@ export function readMeaning(settings: Settings, otherwise: Meaning = 'backend'):
 
 const maxLength = 512;
 /** A backend's name or a host; the chain looks it up, so that its syntax need not be finer than this. */
-const hostText = /^(?:\[([0-9A-Za-z.:_-]+)\]|([0-9A-Za-z._-]+))(?::\d{1,5})?$/;
+const hostText = /^(?:\[([0-9A-Za-z.:_-]+)\]|([0-9A-Za-z._-]+))(?::(?:\d{1,5}|[a-z][a-z0-9-]{0,31}))?$/;
 const bareIPv6 = /^[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*$/;
 
 /**

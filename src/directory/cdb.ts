@@ -1,0 +1,43 @@
+import { type CdbFile, openCdb } from './cdb-file.ts';
+import { tableKeys } from './keys.ts';
+import { couldNotAsk, type SourceDriver, unknownUser } from './source.ts';
+import { readMeaning, readValue } from './value.ts';
+import { watchFile } from './watched-file.ts';
+
+/**
+ * A constant database (tinycdb, `postmap cdb:`) that says where each user lives; a replaced file is taken over. Keys
+ * are asked for in lower case, `@domain` and `*` after the user: write them so.
+ */
+export const driver: SourceDriver = {
+  local: true,
+  configure(settings) {
+    const file = settings.text('file');
+    const meaning = readMeaning(settings);
+
+    return async (deps) => {
+      const watched = await watchFile({ file, load: openCdb, release: (cdb: CdbFile) => cdb.close() }, deps);
+
+      async function get(key: string): Promise<string | undefined> {
+        const cdb = watched.current;
+        try {
+          return await cdb.get(key);
+        } catch (error) {
+          // It was replaced, and closed, between two of its reads.
+          if (watched.current !== cdb) return get(key);
+          throw couldNotAsk(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`, error);
+        }
+      }
+
+      return {
+        async ask(name) {
+          for (const { key, byDefault } of tableKeys(name, deps.defaultDomain)) {
+            const value = await get(key);
+            if (value !== undefined) return readValue(value, meaning, byDefault);
+          }
+          return unknownUser;
+        },
+        [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
+      };
+    };
+  },
+};
