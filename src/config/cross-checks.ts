@@ -63,25 +63,24 @@ export async function checkSources(
   }
 }
 
-/** Settings may stand at the backend or under the defaults: each problem is told where its setting stands. */
+/**
+ * Settings may stand at the backend or under the defaults: each problem is told where its setting stands or belongs,
+ * and once, however many backends share it.
+ */
 export async function checkWebmails(
   settled: readonly SettledBackend[],
   checks: DriverChecks,
-  defaults: { readonly findings: Findings },
+  defaults: { readonly findings: Findings; readonly form: Readonly<Record<string, unknown>> | undefined },
 ): Promise<void> {
   const told = new Set<string>();
   for (const { named, backend } of settled) {
     const own = named.entry.form ?? {};
     for (const { path, message } of await checks.webmail(backend.driver, backend.driverSettings)) {
-      const isOwn = path[0] !== undefined && Object.hasOwn(own, path[0]);
-      const isDefault = !isOwn && path[0] !== undefined && Object.hasOwn(backend.driverSettings, path[0]);
-      if (!isDefault) {
-        named.findings.add([...named.path, backend.driver, ...path], message);
-        continue;
-      }
-      const key = JSON.stringify([backend.driver, path, message]);
-      if (!told.has(key)) defaults.findings.add(['backend_defaults', backend.driver, ...path], message);
-      told.add(key);
+      const isOwn = defaults.form === undefined || (path[0] !== undefined && Object.hasOwn(own, path[0]));
+      const key = JSON.stringify([path, message]);
+      if (isOwn) named.findings.add([...named.path, backend.driver, ...path], message);
+      else if (!told.has(key)) defaults.findings.add(['backend_defaults', backend.driver, ...path], message);
+      if (!isOwn) told.add(key);
     }
   }
 }

@@ -58,7 +58,7 @@ function meaning(value: unknown): string {
 
 function plain(value: unknown): unknown {
   if (value instanceof Secret) return { secret: createHash('sha256').update(value.reveal()).digest('base64') };
-  if (ArrayBuffer.isView(value)) return createHash('sha256').update(value).digest('base64');
+  if (value instanceof Uint8Array) return createHash('sha256').update(value).digest('base64');
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));

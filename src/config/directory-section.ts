@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { normaliseDomain } from '../core/login-name.ts';
 import type { DirectoryConfig, SourceConfig } from './config.ts';
-import { duration, leaf, list, notOneOf, section } from './leaves.ts';
+import { atLeastOne, duration, leaf, list, notOneOf, section } from './leaves.ts';
 import type { Outside } from './outside.ts';
 import { read, shown, wrong } from './reading.ts';
 import { isMap, settleSettings } from './settings.ts';
@@ -139,10 +139,4 @@ function checkAliases(
     if (names.has(domain))
       problem(alias, `leads to ${domain}, which is an alias itself: write the domain that it stands for`);
   }
-}
-
-function atLeastOne<T>(items: readonly T[]): readonly [T, ...T[]] {
-  const [first, ...others] = items;
-  if (first === undefined) throw new TypeError('the list was checked not to be empty');
-  return [first, ...others];
 }

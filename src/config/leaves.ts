@@ -134,6 +134,13 @@ export function either(words: readonly string[]): string {
   return words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
+/** A list whose schema has already demanded an item. */
+export function atLeastOne<T>(items: readonly T[]): readonly [T, ...T[]] {
+  const [first, ...others] = items;
+  if (first === undefined) throw new TypeError('the list was checked not to be empty');
+  return [first, ...others];
+}
+
 function wrongType(input: unknown, what: string, remedy: string): string {
   if (input === undefined) return `is missing: ${remedy}`;
   if (input === null) return `is empty: ${remedy}`;

@@ -71,9 +71,11 @@ async function settle(
   if (names.size === 0)
     findings.add(['backends'], 'names no backend: write { a: { imap: imaps://HOST, webmail: http://HOST/ } }');
   const settled: SettledBackend[] = [];
-  for (const one of defaults === undefined ? [] : named) {
-    const backend = settleBackend(one, { defaults, imapCa: sections.passdb?.tls_ca_file });
-    if (backend !== undefined) settled.push({ named: one, backend });
+  if (defaults !== undefined) {
+    for (const one of named) {
+      const backend = settleBackend(one, { defaults, imapCa: sections.passdb?.tls_ca_file });
+      if (backend !== undefined) settled.push({ named: one, backend });
+    }
   }
   checkServersDiffer(settled);
   const { directory } = sections;
@@ -81,7 +83,7 @@ async function settle(
     checkDirectoryNames(directory, names, findings);
     if (checks !== undefined) await checkSources(directory, checks, findings);
   }
-  if (checks !== undefined) await checkWebmails(settled, checks, { findings });
+  if (checks !== undefined) await checkWebmails(settled, checks, { findings, form: defaults?.form });
   if (!isComplete(sections)) return undefined;
   const backends = new Map(settled.map(({ backend }): [BackendName, Backend] => [backend.name, backend]));
   return {

@@ -35,7 +35,7 @@ export function loginSection(outside: Outside) {
       }),
     )
     .prefault({})
-    .describe('The sign-in: its times and what its page looks like.');
+    .describe('The sign-in: its times, and what its page looks like.');
 }
 
 function branding(outside: Outside) {
@@ -45,10 +45,12 @@ function branding(outside: Outside) {
   });
   return section({
     name: text('a name', 'write the name of your service').prefault('Webmail').describe('The name over the form.'),
-    logo_file: logo(outside).optional().describe('A logo as SVG, PNG, JPEG or WebP, of at most 256 KiB.'),
-    accent_colour: colour()
+    logo: logo(outside).optional().describe('A logo as SVG, PNG, JPEG or WebP, of at most 256 KiB.'),
+    accent: colour()
       .prefault('#1f5fbf')
-      .describe('The colour of the button and of links, as "#rrggbb" in quotes.'),
+      .describe(
+        'The colour of the button and of links, as "#rrggbb" in quotes. Text on it is black or white, as reads better.',
+      ),
     links: list(link, 'links such as { label: Help, url: "https://…" }')
       .prefault([])
       .describe('Links under the form: help, a forgotten password, the imprint.'),
@@ -57,12 +59,12 @@ function branding(outside: Outside) {
       .describe('The language for browsers that ask for none that the gateway speaks.'),
   })
     .transform(
-      (branding): BrandingConfig => ({
-        name: branding.name,
-        ...(branding.logo_file === undefined ? {} : { logo: branding.logo_file }),
-        accentColour: branding.accent_colour,
-        links: branding.links.map(({ label, url }) => ({ label, href: url })),
-        defaultLocale: branding.default_locale,
+      ({ name, logo, accent, links, default_locale }): BrandingConfig => ({
+        name,
+        ...(logo === undefined ? {} : { logo }),
+        accentColour: accent,
+        links: links.map(({ label, url }) => ({ label, href: url })),
+        defaultLocale: default_locale,
       }),
     )
     .prefault({})

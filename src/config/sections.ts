@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type LogConfig, logLevels, type RequestsConfig, type ShutdownConfig } from './config.ts';
 import { parseListen, parseNetwork } from './hosts.ts';
-import { count, duration, leaf, list, oneOf, section, size } from './leaves.ts';
+import { atLeastOne, count, duration, leaf, list, oneOf, section, size } from './leaves.ts';
 import { read, wrong } from './reading.ts';
 import { parsePublicUrl, publicUrlRemedy } from './urls.ts';
 
@@ -13,7 +13,7 @@ export const publicUrlSection = z
   .union([publicUrl(), list(publicUrl(), 'public URLs').min(1, { error: `is empty: ${publicUrlRemedy}` })], {
     error: (issue) => `${issue.input === undefined ? 'is missing' : 'is neither a URL nor a list'}: ${publicUrlRemedy}`,
   })
-  .transform((urls) => (Array.isArray(urls) ? urls : [urls]))
+  .transform((urls) => atLeastOne(Array.isArray(urls) ? urls : [urls]))
   .describe(
     'The address, or the list of addresses, under which users know the gateway: scheme and host, no path. A request ' +
       'for any other host is refused. The request’s own one is used for redirects and told to the webmail.',

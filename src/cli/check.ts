@@ -1,0 +1,69 @@
+import type { Command } from 'commander';
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/load.ts';
+import { ConfigInvalid, formatProblem } from '../config/problem.ts';
+import { driverChecks } from '../driver-checks.ts';
+import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
+import { type Dialled, dialAll } from './online.ts';
+import { configOption, type Format, formatOption, withExamples } from './options.ts';
+import { remarks, summarise } from './summary.ts';
+import type { Surroundings } from './surroundings.ts';
+import { json, table } from './table.ts';
+
+/** `postern check`: whether a configuration is good, and with `--online` whether its servers answer. */
+export function addCheck(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+  const command = program
+    .command('check')
+    .summary('check a configuration, and its servers')
+    .description('Says everything that is wrong with a configuration at once, or what it would run. Starts nothing.')
+    .addOption(configOption())
+    .option('--online', 'dial Redis, and the IMAP server and the webmail of every backend, too')
+    .addOption(formatOption())
+    .action(async ({ config: file, online, format }: { config: string; online?: true; format: Format }) => {
+      const { print } = surroundings;
+      let config: Config;
+      try {
+        config = await loadConfig(file, { env: surroundings.env, checks: driverChecks });
+      } catch (error) {
+        // Elsewhere the problems go to standard error; for programs they are this command's answer.
+        if (!(error instanceof ConfigInvalid) || format === 'table') throw error;
+        print(json({ file, valid: false, problems: error.problems }));
+        return end(exitCodes.invalid);
+      }
+      const dialled = online ? await dialAll(config) : [];
+      print(format === 'json' ? json(asJson(config, dialled)) : asText(config, dialled));
+      end(dialled.some(({ result }) => result === 'failed') ? exitCodes.no : exitCodes.ok);
+    });
+  withExamples(command, [
+    ['postern check -c postern.yaml', 'every problem as file:line:column, or a summary'],
+    ['postern check -c postern.yaml --online', 'the same, and every server is dialled'],
+    ['postern check --format json', 'for a program'],
+  ]).addHelpText('after', `\n1: a server failed; 2: the configuration has problems.\n${exitCodesHelp}`);
+}
+
+function asJson(config: Config, dialled: readonly Dialled[]): object {
+  return {
+    file: config.file,
+    valid: true,
+    summary: Object.fromEntries(summarise(config)),
+    remarks: remarks(config),
+    ...(dialled.length === 0 ? {} : { servers: dialled }),
+  };
+}
+
+function asText(config: Config, dialled: readonly Dialled[]): string {
+  const lines = [
+    `${config.file} is good.`,
+    ...summarise(config).map(([what, facts]) => `  ${what.padEnd(9)}  ${facts}`),
+    ...remarks(config).map((remark) => `Note: ${remark}.`),
+  ];
+  if (dialled.length === 0) return `${lines.join('\n')}\n`;
+  const rows = dialled.map(({ server, address, result, ms, note }) => [server, address, result, `${ms} ms`, note]);
+  return `${lines.join('\n')}\n\n${table(['SERVER', 'ADDRESS', 'RESULT', 'TIME', 'NOTE'], rows)}`;
+}
+
+/** Every problem of a configuration, one per line, as `check` and every other command print it. */
+export function problemLines(error: ConfigInvalid): string {
+  const count = error.problems.length === 1 ? '1 problem' : `${error.problems.length} problems`;
+  return `${error.problems.map((problem) => `${formatProblem(problem)}\n`).join('')}${count}.\n`;
+}

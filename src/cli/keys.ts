@@ -1,0 +1,118 @@
+import type { Command } from 'commander';
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/load.ts';
+import { systemClock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import { silentLog } from '../core/log.ts';
+import { addKey, promoteKey, readKeysFile, retireKey } from '../sessions/keys-file.ts';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { configOption, type Format, formatOption, withExamples } from './options.ts';
+import type { Surroundings } from './surroundings.ts';
+import { json, table } from './table.ts';
+
+/** `postern keys`: the server keys that sign cookies and seal credentials, and their rotation. */
+export function addKeys(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+  const keys = program
+    .command('keys')
+    .summary('add, promote, retire or list the server keys')
+    .description(
+      'The server keys sign cookies and seal what a session holds. All nodes share one file. To rotate: add a key and copy ' +
+        'the file to every node; promote it everywhere; retire the old one after the absolute timeout.',
+    );
+  const load = (name: string) => loadConfig(name, { env: surroundings.env });
+  const fileOf = async (name: string) => (await load(name)).sessions.keysFile;
+
+  keys
+    .command('list')
+    .summary('the keys of the file, and which one seals')
+    .addOption(configOption())
+    .addOption(formatOption())
+    .action(async ({ config, format }: { config: string; format: Format }) => {
+      const file = await fileOf(config);
+      const entries = await readKeysFile(file);
+      if (entries === undefined) {
+        surroundings.complain(`There is no ${file} yet: the first node that starts makes it.\n`);
+        return end(exitCodes.no);
+      }
+      const rows = entries.map(({ id, state, sinceMs }) => ({ id, state, since: new Date(sinceMs).toISOString() }));
+      const asRows = rows.map(({ id, state, since }) => [id, state, since]);
+      surroundings.print(format === 'json' ? json(rows) : table(['KEY', 'STATE', 'SINCE'], asRows));
+      end(exitCodes.ok);
+    });
+
+  keys
+    .command('add')
+    .summary('add a fresh key that opens but does not seal yet')
+    .addOption(configOption())
+    .action(async ({ config }: { config: string }) => {
+      const file = await fileOf(config);
+      const id = await addKey(file);
+      surroundings.print(
+        `Added ${id} to ${file}.\nNow copy the file to every node and reload them (SIGHUP); then: postern keys promote ${id}\n`,
+      );
+      end(exitCodes.ok);
+    });
+
+  keys
+    .command('promote')
+    .summary('let another key seal from now on')
+    .argument('<key>', 'the id of the key')
+    .addOption(configOption())
+    .action(async (id: string, { config }: { config: string }) => {
+      const file = await fileOf(config);
+      await promoteKey(file, id);
+      surroundings.print(
+        `${id} seals from now on.\nCopy ${file} to every node and reload them (SIGHUP); retire the old key after the absolute timeout.\n`,
+      );
+      end(exitCodes.ok);
+    });
+
+  keys
+    .command('retire')
+    .summary('take a key out, of the file and for all nodes')
+    .argument('<key>', 'the id of the key')
+    .option('--now', 'even if sessions that it sealed may still live: they end')
+    .addOption(configOption())
+    .action(async (id: string, { config: name, now }: { config: string; now?: true }) => {
+      const config = await load(name);
+      const refusal = now ? undefined : await whyTooEarly(id, config);
+      if (refusal !== undefined) {
+        surroundings.complain(refusal);
+        return end(exitCodes.no);
+      }
+      surroundings.print(await retire(id, config, surroundings));
+      end(exitCodes.ok);
+    });
+
+  withExamples(keys, [
+    ['postern keys list -c postern.yaml', 'which keys there are, and which one seals'],
+    ['postern keys add', 'first step of a rotation'],
+    ['postern keys promote 1f2e3d4c', 'second step, once every node has the file'],
+    ['postern keys retire 5a6b7c8d', 'last step, after the absolute timeout'],
+  ]);
+}
+
+/** A key that sealed until lately may hold living sessions. */
+async function whyTooEarly(id: string, { sessions }: Config): Promise<string | undefined> {
+  const entry = (await readKeysFile(sessions.keysFile))?.find((key) => key.id === id);
+  if (entry === undefined || entry.state === 'promoted') return undefined;
+  const safeAtMs = entry.sinceMs + sessions.absoluteTimeoutMs;
+  if (safeAtMs <= systemClock.nowMs()) return undefined;
+  return `Sessions that ${id} sealed may live until ${new Date(safeAtMs).toISOString()}: retire it then, or add --now to end them.\n`;
+}
+
+/** Out of the file first: a key that only the store knows stops nodes from starting, and can be retired again. */
+async function retire(id: string, config: Config, surroundings: Surroundings): Promise<string> {
+  const { keysFile } = config.sessions;
+  const isInFile = (await readKeysFile(keysFile))?.some((key) => key.id === id) ?? false;
+  if (isInFile) await retireKey(keysFile, id);
+  const { openStore } = await surroundings.loadGateway();
+  await using store = await openStore(config, silentLog);
+  const isRegistered = (await store.registerKeys([])).some((key) => key.id === id);
+  if (!isInFile && !isRegistered) {
+    const message = `neither ${keysFile} nor the store knows a key ${id}`;
+    throw new PosternError('ERR_KEYS_UNUSABLE', message, { source: 'config', retryable: false });
+  }
+  await store.retireKey(id);
+  return `Retired ${id}.\n${isInFile ? `Copy ${keysFile} to every node and reload them (SIGHUP).\n` : ''}`;
+}

@@ -1,0 +1,123 @@
+import type { Config } from '../config/config.ts';
+import type { Backend, BackendHost } from '../core/backend.ts';
+import { dialImap } from './dial-imap.ts';
+import { dialWebmail } from './dial-webmail.ts';
+
+/** One server that was dialled. `warning`: it answers, and something about it will hurt one day. */
+export interface Dialled {
+  readonly server: string;
+  readonly address: string;
+  readonly result: 'ok' | 'warning' | 'failed';
+  readonly ms: number;
+  readonly note: string;
+}
+
+type Outcome = Pick<Dialled, 'result' | 'note'>;
+type Dial = Pick<Dialled, 'server' | 'address'> & {
+  readonly ask: (signal: AbortSignal) => Promise<Outcome>;
+  readonly limitMs: number;
+};
+
+/** Two hundred backends at once would look like an attack, to them and to the local firewall. */
+const atOnce = 32;
+
+/** Dials Redis, and the IMAP server and the webmail of every backend; never rejects for a server's fault. */
+export async function dialAll(config: Config): Promise<readonly Dialled[]> {
+  const waiting = [
+    ...(await redisDials(config)),
+    ...[...config.backends.values()].flatMap((backend) => backendDials(backend, config)),
+  ];
+  const queue = waiting.entries();
+  const done: [index: number, dialled: Dialled][] = [];
+  const work = async () => {
+    for (const [index, dial] of queue) done.push([index, await carryOut(dial)]);
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  return done.sort(([a], [b]) => a - b).map(([, dialled]) => dialled);
+}
+
+async function carryOut({ server, address, ask, limitMs }: Dial): Promise<Dialled> {
+  const startedAt = performance.now();
+  const outcome = await ask(AbortSignal.timeout(limitMs)).catch(
+    (error: unknown): Outcome => ({ result: 'failed', note: whyFailed(error) }),
+  );
+  return { server, address, ...outcome, ms: Math.round(performance.now() - startedAt) };
+}
+
+async function redisDials({ sessions: { store } }: Config): Promise<Dial[]> {
+  if (store.kind === 'embedded') return [];
+  // The client takes a while to load: not within the time that is told.
+  const { dialRedis } = await import('./dial-redis.ts');
+  const ask = async (signal: AbortSignal): Promise<Outcome> => {
+    const { appendonly, maxmemoryPolicy } = await dialRedis(store, signal);
+    const notes = [
+      ...(appendonly === 'no' ? ['appendonly is no: a restart of Redis signs everybody out'] : []),
+      ...(maxmemoryPolicy !== undefined && maxmemoryPolicy !== 'noeviction'
+        ? [`maxmemory-policy is ${maxmemoryPolicy}: sessions vanish when memory is short; set noeviction`]
+        : []),
+    ];
+    return { result: notes.length === 0 ? 'ok' : 'warning', note: notes.join('; ') };
+  };
+  return [{ server: 'redis', address: store.url, ask, limitMs: 3000 }];
+}
+
+function backendDials(backend: Backend, config: Config): Dial[] {
+  const { limits } = backend;
+  return backend.hosts.flatMap((host): Dial[] => [
+    {
+      server: `${host.name} imap`,
+      address: imapAddress(host),
+      ask: async (signal) => ({ result: 'ok', note: await dialImap(host.imap, signal) }),
+      limitMs: limits.imapConnectMs + limits.imapGreetingMs,
+    },
+    {
+      server: `${host.name} webmail`,
+      address: host.webmail.origin + host.webmail.landing,
+      ask: async (signal) => judgeWebmail(await dialWebmail(host.webmail, config.publicUrls[0].authority, signal)),
+      limitMs: limits.webmailConnectMs + 5000,
+    },
+  ]);
+}
+
+function judgeWebmail({ status }: { readonly status: number }): Outcome {
+  if (status >= 500) return { result: 'failed', note: `answers ${status}: look into the webmail's own log` };
+  if (status === 404 || status === 400) {
+    return {
+      result: 'warning',
+      note: `answers ${status}: is this where the webmail lives, and does it accept the public host name?`,
+    };
+  }
+  return { result: 'ok', note: `answers ${status}` };
+}
+
+function imapAddress({ imap }: BackendHost): string {
+  const host = imap.hostname.includes(':') ? `[${imap.hostname}]` : imap.hostname;
+  return `${imap.security === 'tls' ? 'imaps' : 'imap'}://${host}:${imap.port}`;
+}
+
+/** A failure in a few words, with the remedy where there is a usual one. */
+function whyFailed(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const message = error instanceof Error ? error.message : String(error);
+  switch (code) {
+    case 'ECONNREFUSED':
+      return 'connection refused: nothing listens there';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'the host name is not known to the DNS';
+    case 'ABORT_ERR':
+      return 'no answer in time';
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return 'the certificate is for another name: set tls_server_name';
+    case 'CERT_HAS_EXPIRED':
+      return 'the certificate has expired: renew it';
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+    case 'UNABLE_TO_GET_ISSUER_CERT':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+      return 'the certificate is from an unknown authority: set tls_ca_file';
+    default:
+      return message === '' ? code : message;
+  }
+}

@@ -1,0 +1,22 @@
+import { type Command, Option } from 'commander';
+
+export type Format = 'table' | 'json';
+
+const standardFile = '/etc/postern/postern.yaml';
+
+/** `-c FILE`, the same in every command. */
+export function configOption(): Option {
+  return new Option('-c, --config <file>', 'the configuration').env('POSTERN_CONFIG').default(standardFile);
+}
+
+/** `--format table|json`: for people, or for programs. */
+export function formatOption(): Option {
+  return new Option('--format <format>', 'how to print').choices(['table', 'json']).default('table');
+}
+
+/** Appends examples to a command's help: what to type, and what for. */
+export function withExamples(command: Command, examples: readonly (readonly [line: string, what: string])[]): Command {
+  const width = Math.max(...examples.map(([line]) => line.length));
+  const lines = examples.map(([line, what]) => `  ${line.padEnd(width)}  ${what}`);
+  return command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+}

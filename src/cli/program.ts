@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { ConfigInvalid } from '../config/problem.ts';
+import { PosternError } from '../core/error.ts';
+import { addCheck, problemLines } from './check.ts';
+import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
+import { addInit } from './init.ts';
+import { addKeys } from './keys.ts';
+import { addLookup } from './lookup.ts';
+import { withExamples } from './options.ts';
+import { addServe } from './serve.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** Runs one command line, without the program's own name; resolves with the exit code when the command is done. */
+export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  let code: ExitCode = exitCodes.ok;
+  const program = createProgram(surroundings, (ended) => {
+    code = ended;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    return explain(error, surroundings);
+  }
+}
+
+function createProgram(surroundings: Surroundings, end: (code: ExitCode) => void): Command {
+  const program = new Command('postern')
+    .description('The front door of a webmail cluster: one sign-in, and the right mailbox server.')
+    .version(versionText(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'say what a command does')
+    .configureOutput({
+      writeOut: (text) => surroundings.print(text),
+      writeErr: (text) => surroundings.complain(text),
+    })
+    .exitOverride()
+    .showHelpAfterError('(--help says more)')
+    .showSuggestionAfterError();
+  for (const add of [addServe, addCheck, addLookup, addInit, addKeys]) add(program, surroundings, end);
+  return withExamples(program, [
+    ['postern init', 'write a first configuration'],
+    ['postern check -c postern.yaml --online', 'is it good, and do its servers answer?'],
+    ['postern serve -c postern.yaml', 'run'],
+    ['postern lookup -c postern.yaml alice@example.org', 'on which backend does she live?'],
+  ]).addHelpText('after', `\n${exitCodesHelp}`);
+}
+
+/** Says on standard error what went wrong, and with which code the program ends. */
+function explain(error: unknown, { complain }: Surroundings): ExitCode {
+  // Commander has already said it; help and version end this way too, and are no failure.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.invalid;
+  if (error instanceof ConfigInvalid) {
+    complain(problemLines(error));
+    return exitCodes.invalid;
+  }
+  if (error instanceof PosternError) {
+    complain(`${error.message} (${error.code})\n`);
+    return error.source === 'config' ? exitCodes.invalid : exitCodes.unavailable;
+  }
+  if (isSystemError(error)) {
+    complain(`${error.message}\n`);
+    return exitCodes.unavailable;
+  }
+  complain(`This is a defect of Postern: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return exitCodes.defect;
+}
+
+/** The operating system refused: a port in use, a directory that may not be written. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error;
+}
+
+function versionText(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const parsed: unknown = JSON.parse(text);
+  const isNamed = typeof parsed === 'object' && parsed !== null && 'version' in parsed;
+  return isNamed ? String(parsed.version) : 'unknown';
+}

@@ -1,0 +1,54 @@
+import type { Command } from 'commander';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { configOption, withExamples } from './options.ts';
+import type { RunningGateway, Surroundings } from './surroundings.ts';
+
+/** `postern serve`: the gateway itself, in the foreground, until a signal ends it. */
+export function addServe(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+  const command = program
+    .command('serve')
+    .summary('run the gateway')
+    .description(
+      'Runs the gateway in the foreground and logs to standard output.\n' +
+        'SIGHUP reads the configuration again, all of it or nothing. SIGTERM and SIGINT finish what is in flight and ' +
+        'end; a second one ends at once.',
+    )
+    .addOption(configOption())
+    .action(async ({ config }: { config: string }) => {
+      const { startGateway } = await surroundings.loadGateway();
+      const gateway = await startGateway({ configFile: config });
+      await serveUntilSignal(gateway, surroundings);
+      end(exitCodes.ok);
+    });
+  withExamples(command, [
+    ['postern serve -c postern.yaml', 'run with this configuration'],
+    ['kill -HUP PID', 'take over a changed configuration'],
+  ]);
+}
+
+/** Resolves when the gateway has closed. A second signal to end exits at once. */
+export async function serveUntilSignal(
+  gateway: RunningGateway,
+  { signals, exit }: Pick<Surroundings, 'signals' | 'exit'>,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let isEnding = false;
+  const onEnd = () => {
+    if (isEnding) return exit(exitCodes.ok);
+    isEnding = true;
+    gateway.close().then(resolve, reject);
+  };
+  const onReload = () => {
+    gateway.reload().catch(reject);
+  };
+  signals.on('SIGTERM', onEnd);
+  signals.on('SIGINT', onEnd);
+  signals.on('SIGHUP', onReload);
+  try {
+    await promise;
+  } finally {
+    signals.off('SIGTERM', onEnd);
+    signals.off('SIGINT', onEnd);
+    signals.off('SIGHUP', onReload);
+  }
+}

@@ -1,0 +1,52 @@
+import type { Config } from '../config/config.ts';
+import type { Environment } from '../config/outside.ts';
+import type { HomeLookup } from '../core/directory.ts';
+import type { Log } from '../core/log.ts';
+import type { LoginName } from '../core/names.ts';
+import type { SessionStore } from '../core/session.ts';
+
+/** What a command meets outside itself. Tests hand in their own. */
+export interface Surroundings {
+  readonly print: (text: string) => void;
+  readonly complain: (text: string) => void;
+  /** Asks the person who sits there; missing when nobody does. */
+  readonly ask?: (question: string) => Promise<string>;
+  readonly env: Environment;
+  readonly signals: SignalSource;
+  /** Ends the process at once, whatever is still open. */
+  readonly exit: (code: number) => void;
+  /** Loads the gateway with all its libraries: only where it is needed, since that takes a while. */
+  readonly loadGateway: () => Promise<GatewayModule>;
+}
+
+export interface SignalSource {
+  on(signal: NodeJS.Signals, listener: () => void): unknown;
+  off(signal: NodeJS.Signals, listener: () => void): unknown;
+}
+
+/** What the commands need of the gateway. */
+export interface GatewayModule {
+  /** Resolves when the gateway serves. Rejects when it cannot, with nothing left open. */
+  readonly startGateway: (options: { readonly configFile: string; readonly log?: Log }) => Promise<RunningGateway>;
+  readonly buildDirectory: (config: Config, log: Log) => Promise<OpenDirectory>;
+  /** Opens the session store of a configuration, for one question. */
+  readonly openStore: (config: Config, log: Log) => Promise<SessionStore>;
+}
+
+export interface RunningGateway {
+  /** Reads the configuration again, all of it or nothing; logs what changed or what is wrong. Never rejects. */
+  reload(): Promise<void>;
+  /** Drains as configured under `shutdown`, then closes everything. */
+  close(): Promise<void>;
+}
+
+/** The part of the directory that `lookup` shows. */
+export interface OpenDirectory extends AsyncDisposable {
+  explain(
+    name: LoginName,
+    signal: AbortSignal,
+  ): Promise<{
+    readonly steps: readonly { readonly source: string; readonly outcome: { readonly kind: string } }[];
+    readonly outcome: HomeLookup | { readonly kind: 'tempfail'; readonly why: string };
+  }>;
+}

@@ -1,0 +1,41 @@
+import { createInterface } from 'node:readline/promises';
+import { runCommand } from './cli/program.ts';
+import type { GatewayModule, Surroundings } from './cli/surroundings.ts';
+
+const gatewayUrl = new URL('gateway.ts', import.meta.url).href;
+
+function isGatewayModule(module: unknown): module is GatewayModule {
+  return typeof module === 'object' && module !== null && 'startGateway' in module && 'buildDirectory' in module;
+}
+
+async function loadGateway(): Promise<GatewayModule> {
+  const module: unknown = await import(gatewayUrl);
+  if (!isGatewayModule(module)) throw new TypeError('gateway.ts lacks what the commands need');
+  return module;
+}
+
+async function ask(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return await lines.question(question);
+  } finally {
+    lines.close();
+  }
+}
+
+const surroundings: Surroundings = {
+  print: (text) => void process.stdout.write(text),
+  complain: (text) => void process.stderr.write(text),
+  ...(process.stdin.isTTY ? { ask } : {}),
+  env: process.env,
+  signals: process,
+  exit: (code) => process.exit(code),
+  loadGateway,
+};
+
+// `postern lookup … | head` closes the pipe early: nobody reads on, and nothing is wrong.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 70);
+});
+
+process.exitCode = await runCommand(process.argv.slice(2), surroundings);
