@@ -1,5 +1,5 @@
 import { PosternError } from '../core/error.ts';
-import type { CanonicalUser } from '../core/names.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { EndReason, LiveSessions, RecordKey, SessionLookup, SessionRecord } from '../core/session.ts';
 import type { CachedSession } from './cached-session.ts';
 import { readCookieField, type SessionCookie, verifySessionCookie } from './cookie.ts';
@@ -33,6 +33,8 @@ export interface NodeSessions extends LiveSessions {
    * node holds have ended then.
    */
   endSessionsOfUser(user: CanonicalUser, reason: EndReason, except?: RecordKey): Promise<number>;
+  /** Ends the sessions on these backends that this node holds; others end at their next use. */
+  endHeldOn(backends: ReadonlySet<BackendName>, reason: EndReason): Promise<void>;
   /** The user's living sessions, oldest first. Rejects when the store cannot list them. */
   sessionsOfUser(user: CanonicalUser): Promise<readonly ListedSession[]>;
   /** For the metrics. */
@@ -133,6 +135,10 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
       const elsewhere = (await sessionsOfUser(user)).filter(({ key }) => key !== except);
       await Promise.all(elsewhere.map(({ key }) => held.end(key, reason)));
       return new Set([...here, ...elsewhere].map(({ key }) => key)).size;
+    },
+    async endHeldOn(backends, reason) {
+      const here = [...cache.values()].filter((session) => backends.has(session.record.backend));
+      await Promise.all(here.map((session) => held.end(session.key, reason)));
     },
     counts: held.counts,
     sweep: () => held.sweep(),

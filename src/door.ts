@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto';
+import type { Config } from './config/config.ts';
+import { systemClock } from './core/clock.ts';
+import type { Answer } from './core/http.ts';
+import type { Log } from './core/log.ts';
+import { type Readiness, readinessAnswer } from './core/readiness.ts';
+import { newReference } from './http/reference.ts';
+import { createFrontDoor, type FrontDoor } from './proxy/front-door.ts';
+import { createNoSession } from './proxy/no-session.ts';
+import { createRequests, type FinishedRequest } from './proxy/requests.ts';
+import { createUpgrades, type Upgrades } from './proxy/upgrades.ts';
+import { clearedSessionCookie, ownCookieNames } from './sessions/cookie.ts';
+import type { Site } from './site.ts';
+import type { Standing } from './standing.ts';
+
+export interface DoorOptions {
+  readonly config: Config;
+  readonly standing: Standing;
+  readonly site: () => Site;
+  readonly readiness: () => Readiness;
+  readonly log: Log;
+}
+
+/** Longer than a load balancer keeps an idle connection. */
+const keepAliveMs = 65_000;
+
+/** The public listener with the data plane behind it. What a reload may change is asked of the site at each request. */
+export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrades: Upgrades } {
+  const { config, standing, site, log } = options;
+  const { connections, metrics, sessions, silentSignIn } = standing;
+  const shared = {
+    requestHeaders: (...[head, context]: Parameters<Site['requestHeaders']>) => site().requestHeaders(head, context),
+    routes: (...[name]: Parameters<Site['routeOf']>) => site().routeOf(name),
+    failureAnswer: (...[head, failure]: Parameters<Site['answers']['failure']>) =>
+      site().answers.failure(head, failure),
+    isOwnCookie: (name: string) => ownCookieNames.has(name),
+    newReference: () => newReference(randomBytes),
+    noSession: createNoSession({
+      drivers: () => site().drivers,
+      framePage: (head) => site().answers.noSessionFrame(head),
+    }),
+    clock: systemClock,
+    log,
+  };
+  const requests = createRequests({
+    ...shared,
+    connections,
+    silentSignIn,
+    tooOftenAnswer: (head, reference) => site().answers.tooOften(head, reference),
+    clearedCookies: (secure) => [clearedSessionCookie(secure)],
+    pollsCountAsUse: () => site().config.sessions.idleCountsPolls,
+    requestFinished(finished) {
+      metrics.requestFinished(finished.backend, finished.status, finished.durationMs);
+      if (Math.random() < site().config.log.requests) logRequest(log, finished);
+    },
+  });
+  const upgrades = createUpgrades(shared);
+  const door = createFrontDoor({
+    ...shared,
+    probes: { live: () => probe(200, 'live\n'), ready: () => ready(options.readiness()) },
+    ingress: (request, head) => site().ingress(request, head),
+    pages: (request, response, ingress) => site().pages(request, response, ingress),
+    sessions,
+    requests,
+    upgrades,
+    refusedAnswer: (head, why) => site().answers.refused(head, why),
+    limits: { headBytes: config.requests.headerBytes, headMs: config.requests.headerDeadlineMs, keepAliveMs },
+  });
+  return { ...door, upgrades };
+}
+
+function ready(readiness: Readiness): Answer {
+  const { status, text } = readinessAnswer(readiness);
+  return probe(status, text);
+}
+
+function probe(status: number, body: string): Answer {
+  return {
+    status,
+    headers: [
+      ['Content-Type', 'text/plain; charset=utf-8'],
+      ['Cache-Control', 'no-store'],
+    ],
+    body,
+  };
+}
+
+function logRequest(log: Log, { durationMs, ...facts }: FinishedRequest): void {
+  log.info({ ...facts, ms: durationMs }, 'request');
+}

@@ -1,0 +1,144 @@
+import { createNetworkMatch } from './login/client-network.ts';
+import type { Config } from './config/config.ts';
+import type { BackendHost, BackendLimits } from './core/backend.ts';
+import type { Clock } from './core/clock.ts';
+import { PosternError } from './core/error.ts';
+import type { HttpExchange } from './core/http.ts';
+import type { Log } from './core/log.ts';
+import { createLoginNameParser } from './core/login-name.ts';
+import type { BackendName } from './core/names.ts';
+import type { Passdb } from './core/passdb.ts';
+import type { WebmailDriver } from './core/webmail.ts';
+import { createDirectory, type Directory } from './directory/directory.ts';
+import { type Answers, createAnswers } from './http/answers.ts';
+import { createPages, type Pages, type PagesDeps } from './http/pages.ts';
+import { createViews } from './http/views.ts';
+import { createLogin, type Home, type LoginDeps } from './login/login.ts';
+import { createLoginLog, type LoginEvent } from './login/login-event.ts';
+import type { Logout } from './login/logout.ts';
+import type { Penalty } from './login/penalty.ts';
+import { systemWait } from './login/wait.ts';
+import { createIngress, type IngressReader } from './proxy/ingress.ts';
+import { createRequestHeaders, type RequestHeaders } from './proxy/request-headers.ts';
+import type { Route } from './proxy/requests.ts';
+import { isDriverName, loadDriver } from './webmail/registry.ts';
+
+/** What outlives a reload and every site is built on. */
+export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views'> {
+  readonly logout: Logout;
+  readonly exchange: HttpExchange;
+  readonly penalty: Penalty;
+  readonly passdb: Passdb;
+  readonly storeAnswers: LoginDeps['storeAnswers'];
+  /** For the metrics; the log is the site's. */
+  readonly loginFinished: (event: LoginEvent) => void;
+}
+
+/** All that follows from one configuration and that a reload replaces as a whole. */
+export interface Site extends AsyncDisposable {
+  readonly config: Config;
+  readonly directory: Directory;
+  readonly ingress: IngressReader;
+  readonly pages: Pages;
+  readonly answers: Answers;
+  readonly requestHeaders: RequestHeaders;
+  /** One of each kind: for requests of which nobody knows whose webmail they are for. */
+  readonly drivers: readonly WebmailDriver[];
+  readonly homeOf: (name: BackendName) => Home | undefined;
+  readonly routeOf: (name: BackendName) => Route | undefined;
+  readonly limitsOf: (host: BackendHost) => BackendLimits;
+  readonly isExempt: (address: string) => boolean;
+}
+
+/** Builds a site. Rejects when the directory cannot be opened; nothing is left open then. */
+export async function buildSite(config: Config, parts: SharedParts): Promise<Site> {
+  const { clock, log } = parts;
+  const { drivers, byBackend } = await loadDrivers(config.backends, parts);
+  const homeOf: Site['homeOf'] = (name) => byBackend.get(name);
+  const views = createViews(config.login.branding);
+  const directory = await openDirectory(config, clock, log);
+  const { refusalAfterMs, deadlineMs } = config.login;
+  const logLogin = createLoginLog(log, clock, refusalAfterMs);
+  const login = createLogin({
+    ...parts,
+    parseName: createLoginNameParser(config.directory.nameRules),
+    directory,
+    homeOf,
+    wait: systemWait,
+    observe(event) {
+      logLogin(event);
+      parts.loginFinished(event);
+    },
+    deadlineMs,
+    refusalAfterMs,
+  });
+  return {
+    config,
+    directory,
+    ingress: createIngress({ publicUrls: config.publicUrls, trustedProxies: config.trustedProxies, log, clock }),
+    pages: createPages({ ...parts, login, views }),
+    answers: createAnswers(views),
+    requestHeaders: createRequestHeaders({ alsoDropped: config.requests.dropHeaders }),
+    drivers,
+    homeOf,
+    routeOf: createRoutes(byBackend),
+    limitsOf: createLimits(config.backends),
+    isExempt: createNetworkMatch(config.login.exemptNetworks),
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
+}
+
+/** Opens the directory of a configuration, with all its sources. */
+export function openDirectory(config: Config, clock: Clock, log: Log): Promise<Directory> {
+  return createDirectory({ ...config.directory, backends: config.backends, clock, log });
+}
+
+/** A session stays on the host that its webmail session is on. */
+function createRoutes(homes: ReadonlyMap<BackendName, Home>): Site['routeOf'] {
+  const routes = new Map<BackendName, Route>();
+  for (const [name, { backend, driver }] of homes) {
+    const host: Route['host'] = ({ record }) => backend.hosts.find((one) => one.name === record.host);
+    routes.set(name, { backend, driver, host });
+  }
+  return (name) => routes.get(name);
+}
+
+function createLimits(backends: Config['backends']): Site['limitsOf'] {
+  const limits = new Map<string, BackendLimits>();
+  for (const backend of backends.values()) for (const { name } of backend.hosts) limits.set(name, backend.limits);
+  return ({ name }) => {
+    const found = limits.get(name);
+    if (found === undefined) throw unconfigured(name);
+    return found;
+  };
+}
+
+/** A session or a sign-in may outlive the host it was made for. */
+function unconfigured(host: string): PosternError {
+  const message = `the host ${host} is not configured any more`;
+  return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: false });
+}
+
+/** Backends whose driver has no settings share one; 200 Roundcubes are then asked once whose script a request is from. */
+async function loadDrivers(
+  backends: Config['backends'],
+  { exchange, clock }: SharedParts,
+): Promise<{ readonly drivers: readonly WebmailDriver[]; readonly byBackend: ReadonlyMap<BackendName, Home> }> {
+  const drivers: WebmailDriver[] = [];
+  const shared = new Map<string, WebmailDriver>();
+  const byBackend = new Map<BackendName, Home>();
+  for (const backend of backends.values()) {
+    const { driver: driverName, driverSettings: settings } = backend;
+    const plain = Object.keys(settings).length === 0;
+    let driver = plain ? shared.get(driverName) : undefined;
+    if (driver === undefined) {
+      if (!isDriverName(driverName))
+        throw new TypeError(`the configuration let an unknown driver through: ${driverName}`);
+      driver = await loadDriver(driverName, { exchange, clock, settings });
+      drivers.push(driver);
+      if (plain) shared.set(driverName, driver);
+    }
+    byBackend.set(backend.name, { backend, host: backend.hosts[0], driver });
+  }
+  return { drivers, byBackend };
+}

@@ -1,0 +1,174 @@
+import { randomBytes } from 'node:crypto';
+import type { Config, SessionsConfig } from './config/config.ts';
+import { systemClock } from './core/clock.ts';
+import type { Log } from './core/log.ts';
+import type { SessionStore } from './core/session.ts';
+import type { SilentSignIn } from './core/webmail.ts';
+import type { LoginEvent } from './login/login-event.ts';
+import { createLogout } from './login/logout.ts';
+import { createPenalty } from './login/penalty.ts';
+import { createSilentSignIn } from './login/silent-sign-in.ts';
+import { systemWait } from './login/wait.ts';
+import { createMetrics, type GaugeReadings, type Metrics } from './observe/metrics.ts';
+import { createImapPassdb } from './passdb/imap.ts';
+import { type Connections, createConnections } from './proxy/connections.ts';
+import { createExchange } from './proxy/exchange.ts';
+import { createSessionGate } from './sessions/gate.ts';
+import { createNodeSessions, type NodeSessions } from './sessions/live-sessions.ts';
+import { createRedisStore } from './sessions/redis.ts';
+import { openServerKeys, type ServerKeys } from './sessions/server-keys.ts';
+import { createSqliteStore } from './sessions/sqlite.ts';
+import type { SharedParts, Site } from './site.ts';
+
+/** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
+export interface Standing extends AsyncDisposable {
+  readonly keys: ServerKeys;
+  readonly sessions: NodeSessions;
+  readonly connections: Connections;
+  readonly metrics: Metrics;
+  readonly silentSignIn: SilentSignIn;
+  /** Whether the store answered when it was last asked. */
+  storeUp(): boolean;
+  /** What every site is built on. */
+  readonly parts: SharedParts;
+}
+
+export interface StandingOptions {
+  readonly config: Config;
+  readonly log: Log;
+  /** The site of the moment: a reload puts another one in its place. */
+  readonly site: () => Site;
+  readonly upgrades: GaugeReadings['upgrades'];
+}
+
+/** Opens all of it. Rejects when the keys cannot be used or the store cannot be asked for them; nothing is left open then. */
+export async function openStanding({ config, log, site, upgrades }: StandingOptions): Promise<Standing> {
+  await using opened = new AsyncDisposableStack();
+  const health = { up: true };
+  const metrics = createMetrics({
+    sessions: () => sessions.counts().cached,
+    pendingEnds: () => sessions.counts().endingsWaiting,
+    storeUp: () => health.up,
+    connections: () => connections.stats(),
+    upgrades,
+  });
+  const { store, redis } = await openStore(config.sessions, log, ({ ms, failed }) => {
+    health.up = !failed;
+    metrics.storeCall(ms, failed ? 'failed' : 'ok');
+  });
+  opened.use(store);
+  const keys = await openServerKeys({ file: config.sessions.keysFile, store, clock: systemClock, log, randomBytes });
+
+  const sessions = createNodeSessions({
+    store,
+    keys,
+    clock: systemClock,
+    log,
+    ownsCookie: (backend) => site().homeOf(backend)?.driver.ownsCookie ?? ownsNone,
+    get idleTimeoutMs() {
+      return site().config.sessions.idleTimeoutMs;
+    },
+    get serveStaleMs() {
+      return site().config.sessions.serveStaleMs;
+    },
+    get acceptPlain() {
+      return site().config.publicUrls.some(({ secure }) => !secure);
+    },
+  });
+  opened.defer(() => sessions.close());
+  const connections = createConnections();
+  opened.defer(() => connections.close());
+
+  const homeOf: Site['homeOf'] = (name) => site().homeOf(name);
+  const gate = createSessionGate({
+    store,
+    keys,
+    live: sessions,
+    clock: systemClock,
+    log,
+    randomBytes,
+    get absoluteTimeoutMs() {
+      return site().config.sessions.absoluteTimeoutMs;
+    },
+    get maxPerUser() {
+      return site().config.sessions.maxPerUser;
+    },
+  });
+  const penalty = createPenalty({
+    ...(redis === undefined ? {} : { redis }),
+    key: keys.current().promoted.subkey('penalty'),
+    isExempt: (address) => site().isExempt(address),
+    wait: systemWait,
+    log,
+  });
+  const parts: SharedParts = {
+    gate,
+    live: sessions,
+    formKeys: () => keys.current().all.map((key) => key.subkey('form')),
+    logout: createLogout({ homeOf, log }),
+    exchange: createExchange({ connections, limits: (host) => site().limitsOf(host) }),
+    penalty,
+    passdb: createImapPassdb(),
+    storeAnswers: () => store.ping(),
+    loginFinished: (event) => countLogin(metrics, event),
+    clock: systemClock,
+    randomBytes,
+    log,
+  };
+  const owned = opened.move();
+  return {
+    keys,
+    sessions,
+    connections,
+    metrics,
+    silentSignIn: countedSilentSignIn(createSilentSignIn({ homeOf, clock: systemClock }), metrics),
+    storeUp: () => health.up,
+    parts,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function ownsNone(): boolean {
+  return false;
+}
+
+interface OpenStore {
+  readonly store: SessionStore;
+  /** The client for libraries that share the store. */
+  readonly redis?: object;
+}
+
+/** A tombstone stands as long as a session may live, so that no late write can revive one. */
+async function openStore(
+  { store, absoluteTimeoutMs }: SessionsConfig,
+  log: Log,
+  observe: (took: { readonly ms: number; readonly failed: boolean }) => void,
+): Promise<OpenStore> {
+  const tombstoneMs = absoluteTimeoutMs;
+  if (store.kind === 'embedded') {
+    return { store: createSqliteStore({ file: store.file, tombstoneMs, clock: systemClock }) };
+  }
+  const { kind: _, ...settings } = store;
+  const redis = createRedisStore({ settings, tombstoneMs, log, observe });
+  await redis.open(new AbortController().signal);
+  return { store: redis, redis: redis.connection.client };
+}
+
+function countLogin(metrics: Metrics, { result, backend, ms }: LoginEvent): void {
+  metrics.loginFinished(result, backend);
+  for (const [phase, phaseMs] of Object.entries(ms)) metrics.loginPhase(phase, backend, phaseMs);
+}
+
+function countedSilentSignIn(silentSignIn: SilentSignIn, metrics: Metrics): SilentSignIn {
+  return async (session, client, publicOrigin) => {
+    const { backend } = session.record;
+    try {
+      const outcome = await silentSignIn(session, client, publicOrigin);
+      metrics.silentSignIn(backend, outcome.kind);
+      return outcome;
+    } catch (error) {
+      metrics.silentSignIn(backend, 'unavailable');
+      throw error;
+    }
+  };
+}
