@@ -52,6 +52,8 @@ async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Prom
   if (form === undefined) throw noForm(host, target, page);
 
   const fields = new URLSearchParams([...form.fields]);
+  // The page to return to, which is the form itself here.
+  fields.set('_url', '');
   fields.set('_user', as.user);
   fields.set('_pass', as.password.reveal());
   if (as.timeZone !== undefined) fields.set('_timezone', as.timeZone);

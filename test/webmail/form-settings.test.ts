@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseFormSettings } from '../../src/webmail/form-settings.ts';
+import { driverProblems, isDriverName, loadDriver } from '../../src/webmail/registry.ts';
+import { clock, responseOf, scriptedExchange } from './scripted-exchange.ts';
+
+const least = { user_field: 'u', password_field: 'p', success: { status: 303 }, failure: { status: 401 } };
+
+test('the least settings are enough', () => {
+  const parsed = parseFormSettings(least);
+  assert.ok(parsed.kind === 'ok');
+  assert.deepEqual([parsed.settings.lost, parsed.settings.signOut, parsed.settings.page], [[], undefined, undefined]);
+});
+
+const wrong: readonly (readonly [settings: Readonly<Record<string, unknown>>, problem: string])[] = [
+  [{ ...least, user_feld: 'x' }, 'user_feld is not known'],
+  [{ ...least, user_field: '' }, 'user_field is not a text'],
+  [{ ...least, user_field: undefined }, 'user_field is missing'],
+  [{ ...least, success: undefined }, 'success is missing'],
+  [{ ...least, success: {} }, 'success names no condition'],
+  [{ ...least, success: { path: '/x' } }, 'success names no condition'],
+  [{ ...least, success: '303' }, 'success is not a map'],
+  [{ ...least, failure: [{ status: 401 }, { status: 42 }] }, 'failure.1.status is not a status'],
+  [{ ...least, lost: { location: 'login' } }, 'lost.location is not a path'],
+  [{ ...least, lost: { cookie: 'x' } }, 'lost.cookie is not known'],
+  [{ ...least, page: '//evil.test/' }, 'page is not a path'],
+  [{ ...least, page: '/a b' }, 'page is not a path'],
+  [{ ...least, own_cookies: ['a', 1] }, 'own_cookies.1 is not a text'],
+  [{ ...least, sign_out: { method: 'PUT', path: '/x' } }, 'sign_out.method is neither'],
+  [{ ...least, sign_out: {} }, 'sign_out.path is missing'],
+];
+for (const [settings, problem] of wrong) {
+  test(`is told: ${problem}`, () => {
+    const parsed = parseFormSettings(settings);
+    assert.ok(parsed.kind === 'problems');
+    const told = parsed.problems.map(({ path, message }) => `${path.join('.')} ${message}`);
+    assert.ok(
+      told.some((each) => each.startsWith(problem)),
+      told.join('\n'),
+    );
+  });
+}
+
+test('all problems are told at once', () => {
+  const parsed = parseFormSettings({ page: 1, success: [], failure: [], own_cookies: [2] });
+  assert.ok(parsed.kind === 'problems');
+  assert.ok(parsed.problems.length >= 4);
+});
+
+test('the registry loads each driver by its name, and knows no other', async () => {
+  const exchange = scriptedExchange(() => responseOf(200));
+  for (const name of ['roundcube', 'form', 'none']) {
+    assert.ok(isDriverName(name));
+    assert.deepEqual(await driverProblems(name, name === 'form' ? least : {}), []);
+    const driver = await loadDriver(name, { exchange, clock, settings: least });
+    assert.equal(typeof driver.signIn, 'function');
+  }
+  assert.ok(!isDriverName('toString') && !isDriverName('squirrelmail'));
+  assert.equal((await driverProblems('form', {})).length, 4);
+});
+
+test('a form driver is not made of settings that were not checked', async () => {
+  const exchange = scriptedExchange(() => responseOf(200));
+  await assert.rejects(loadDriver('form', { exchange, clock, settings: {} }), TypeError);
+});
