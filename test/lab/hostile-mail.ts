@@ -6,7 +6,7 @@ const recorded = new URL('../webmail/recorded/', import.meta.url);
 export const lostMarks = {
   page: readFileSync(new URL('lost-page.html', recorded), 'utf8'),
   frame: readFileSync(new URL('lost-frame.html', recorded), 'utf8'),
-  json: readFileSync(new URL('lost-list.json', recorded), 'utf8'),
+  json: readFileSync(new URL('lost-list.txt', recorded), 'utf8'),
 };
 
 const scripts = `<script>

@@ -60,7 +60,7 @@ test('the preview frame gets the same', () => {
 });
 
 test('both are what the driver itself takes for a lost session, as the recorded ones are', () => {
-  for (const body of [recorded('lost-send.html'), recorded('lost-list.json')])
+  for (const body of [recorded('lost-send.html'), recorded('lost-list.txt')])
     assert.equal(judgeText(body, true), 'lost');
   assert.equal(judgeText(answerTo('GET', '/?_remote=1', script).body, true), 'lost');
   assert.equal(judgeText(answerTo('GET', '/?_framed=1', {}).body, true), 'lost');

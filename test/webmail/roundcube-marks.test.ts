@@ -15,12 +15,12 @@ const recordings: readonly (readonly [name: string, verdict: Verdict, complete: 
   ['lost-page.html', 'lost', true],
   ['lost-frame.html', 'lost', true],
   ['lost-send.html', 'lost', true],
-  ['lost-list.json', 'lost', true],
+  ['lost-list.txt', 'lost', true],
   ['mailbox.html', 'alive', false],
   ['hostile-show.html', 'alive', false],
   ['hostile-preview.html', 'alive', false],
-  ['hostile-list.json', 'alive', true],
-  ['hostile-search.json', 'alive', true],
+  ['hostile-list.txt', 'alive', true],
+  ['hostile-search.txt', 'alive', true],
   ['hostile-inline-page.html', 'alive', true],
   ['hostile-inline-frame.html', 'alive', true],
 ];
@@ -31,7 +31,7 @@ for (const [name, verdict, complete] of recordings) {
 }
 
 test('the hostile recordings do hold the marks, so that they test something', () => {
-  for (const name of ['hostile-show.html', 'hostile-list.json', 'hostile-search.json']) {
+  for (const name of ['hostile-show.html', 'hostile-list.txt', 'hostile-search.json']) {
     assert.match(recorded(name), /session_error/);
   }
 });
