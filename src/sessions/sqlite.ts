@@ -39,7 +39,10 @@ CREATE TABLE IF NOT EXISTS server_key (
 
 type Row = Record<string, SQLOutputValue>;
 
-/** The embedded store: sessions in one SQLite file, for a gateway of one process. */
+/**
+ * The embedded store: sessions in one SQLite file, for a gateway of one process.
+ * Throws ERR_STORE_UNAVAILABLE when the file cannot be opened.
+ */
 export function createSqliteStore({ file, tombstoneMs, clock }: SqliteStoreOptions): SessionStore {
   const database = openDatabase(file);
   const sql = prepareStatements(database);
@@ -147,21 +150,28 @@ function settled<Arguments extends unknown[], Result>(
     try {
       return work(...args);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      const message = `the embedded session store failed: ${why}`;
-      throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true, cause: error });
+      throw storeFailure('the embedded session store failed', error);
     }
   };
 }
 
+function storeFailure(what: string, cause: unknown): PosternError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new PosternError('ERR_STORE_UNAVAILABLE', `${what}: ${why}`, { source: 'store', retryable: true, cause });
+}
+
 function openDatabase(file: string): DatabaseSync {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  // SQLite would make the file readable by others; its -wal and -shm take the mode of the file.
-  closeSync(openSync(file, 'a', 0o600));
-  chmodSync(file, 0o600);
-  const database = new DatabaseSync(file, { timeout: 2_000 });
-  database.exec(schema);
-  return database;
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    // SQLite would make the file readable by others; its -wal and -shm take the mode of the file.
+    closeSync(openSync(file, 'a', 0o600));
+    chmodSync(file, 0o600);
+    const database = new DatabaseSync(file, { timeout: 2_000 });
+    database.exec(schema);
+    return database;
+  } catch (error) {
+    throw storeFailure(`the embedded session store ${file} cannot be opened`, error);
+  }
 }
 
 function prepareStatements(database: DatabaseSync) {

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, suite, test } from 'node:test';
+import { createServerKey } from '../../src/sessions/keys.ts';
+import { addKey, makeKeysFile, promoteKey, readKeysFile, retireKey, ringOf } from '../../src/sessions/keys-file.ts';
+import { alice, bob } from './samples.ts';
+
+suite('the keys file', () => {
+  let folder: string;
+  let file: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'postern-keys-'));
+    file = join(folder, 'keys');
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  async function states(): Promise<readonly string[]> {
+    return ((await readKeysFile(file)) ?? []).map((entry) => entry.state);
+  }
+
+  test('a missing file is nothing, which is not a failure', async () => {
+    assert.equal(await readKeysFile(file), undefined);
+  });
+
+  test('a fresh file holds one promoted key that only its owner can read', async () => {
+    const [made] = await makeKeysFile(file);
+    assert.deepEqual(await readKeysFile(file), [made]);
+    assert.equal(made?.state, 'promoted');
+    assert.equal(made.secret.length, 32);
+    assert.equal((await stat(file)).mode & 0o777, 0o600);
+    await assert.rejects(makeKeysFile(file), { code: 'EEXIST' });
+  });
+
+  test('a key is added, promoted, and the old one retired', async () => {
+    const [first] = await makeKeysFile(file);
+    const second = await addKey(file);
+    assert.deepEqual(await states(), ['promoted', 'open']);
+    await promoteKey(file, second);
+    assert.deepEqual(await states(), ['open', 'promoted']);
+    assert.equal(ringOf((await readKeysFile(file)) ?? []).promoted.id, second);
+    await retireKey(file, first?.id ?? '');
+    assert.deepEqual(await states(), ['promoted']);
+    assert.equal((await stat(file)).mode & 0o777, 0o600);
+  });
+
+  test('the file says since when a key has its state', async () => {
+    const at = (nowMs: number) => ({ nowMs: () => nowMs });
+    const randomBytes = (size: number) => Buffer.alloc(size, 7);
+    await makeKeysFile(file, { clock: at(1_000), randomBytes });
+    const added = await addKey(file, { clock: at(2_000), randomBytes: (size) => Buffer.alloc(size, 8) });
+    await promoteKey(file, added, at(3_000));
+    await promoteKey(file, added, at(4_000));
+    const entries = (await readKeysFile(file)) ?? [];
+    assert.deepEqual(
+      entries.map(({ id, sinceMs }) => [id, sinceMs]),
+      [
+        ['07070707', 3_000],
+        ['08080808', 3_000],
+      ],
+    );
+  });
+
+  test('what cannot be done is refused with the reason, and changes nothing', async () => {
+    await assert.rejects(addKey(file), { code: 'ERR_KEYS_UNUSABLE', message: /does not exist/ });
+    const [made] = await makeKeysFile(file);
+    const before = await readFile(file, 'utf8');
+    await assert.rejects(retireKey(file, made?.id ?? ''), { code: 'ERR_KEYS_UNUSABLE', message: /promote another/ });
+    await assert.rejects(promoteKey(file, 'ffffffff'), { message: new RegExp(`no key ffffffff; it has ${made?.id}`) });
+    await assert.rejects(retireKey(file, 'ffffffff'), { message: /no key ffffffff/ });
+    assert.equal(await readFile(file, 'utf8'), before);
+  });
+
+  for (const mode of [0o640, 0o604, 0o660, 0o644]) {
+    test(`mode 0${mode.toString(8)} is refused with the remedy`, async () => {
+      await makeKeysFile(file);
+      await chmod(file, mode);
+      await assert.rejects(readKeysFile(file), {
+        code: 'ERR_KEYS_UNUSABLE',
+        message: `${file} may be read by others (mode 0${mode.toString(8)}); run: chmod 600 ${file}`,
+      });
+    });
+  }
+
+  const secret = Buffer.alloc(32, 1).toString('base64');
+  const since = '2026-11-22T08:00:00.000Z';
+  for (const [what, text, message] of [
+    ['an empty file', '', /must promote exactly one key, and promotes 0/],
+    ['two promoted keys', `00000001 promoted ${since} ${secret}\n00000002 promoted ${since} ${secret}\n`, /promotes 2/],
+    ['a key twice', `00000001 promoted ${since} ${secret}\n00000001 open ${since} ${secret}\n`, /:2 repeats the key/],
+    ['a short secret', `00000001 promoted ${since} c2hvcnQ=\n`, /:1 is not a key/],
+    ['another word', `# comment\n\n00000001 primary ${since} ${secret}\n`, /:3 is not a key/],
+    ['a dot in the id', `0000.001 promoted ${since} ${secret}\n`, /:1 is not a key/],
+  ] as const) {
+    test(`${what} is refused, and no secret is told`, async () => {
+      await writeFile(file, text, { mode: 0o600 });
+      await assert.rejects(readKeysFile(file), (error: Error) => {
+        assert.match(error.message, message);
+        assert.ok(!error.message.includes(secret));
+        return true;
+      });
+    });
+  }
+});
+
+suite('a server key', () => {
+  const key = createServerKey('00000001', Buffer.alloc(32, 1));
+  const other = createServerKey('00000002', Buffer.alloc(32, 2));
+
+  test('derives different values for different purposes, texts and keys', () => {
+    const values = [
+      key.subkey('form token').toString('base64url'),
+      key.subkey('cookie signature').toString('base64url'),
+      key.recordKeyOf('alice@example.test'),
+      key.userKeyOf(alice),
+      key.userKeyOf(bob),
+      other.recordKeyOf('alice@example.test'),
+      other.userKeyOf(alice),
+      other.subkey('form token').toString('base64url'),
+      key.sealKeyOf('A'.repeat(43), 'jar').toString('base64url'),
+      key.sealKeyOf('A'.repeat(43), 'credentials').toString('base64url'),
+      key.sealKeyOf('B'.repeat(43), 'jar').toString('base64url'),
+      other.sealKeyOf('A'.repeat(43), 'jar').toString('base64url'),
+      key.fingerprint,
+      other.fingerprint,
+    ];
+    assert.equal(new Set(values).size, values.length);
+  });
+
+  test('derives the same values on every node', () => {
+    const elsewhere = createServerKey('00000001', Buffer.alloc(32, 1));
+    assert.equal(elsewhere.recordKeyOf('x'), key.recordKeyOf('x'));
+    assert.equal(elsewhere.fingerprint, key.fingerprint);
+    assert.deepEqual(elsewhere.sealKeyOf('C'.repeat(43), 'jar'), key.sealKeyOf('C'.repeat(43), 'jar'));
+  });
+});

@@ -1,0 +1,76 @@
+import type { Clock } from '../../src/core/clock.ts';
+import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
+import type { RecordKey, SessionRecord } from '../../src/core/session.ts';
+import { createServerKey, type ServerKey } from '../../src/sessions/keys.ts';
+
+/** A clock that stands still until it is told to go on. */
+export interface HandClock extends Clock {
+  advance(ms: number): void;
+}
+
+/** Starts at the real time: Redis counts its own. */
+export function handClock(): HandClock {
+  let nowMs = Date.now();
+  return {
+    nowMs: () => nowMs,
+    advance(ms) {
+      nowMs += ms;
+    },
+  };
+}
+
+function isUser(text: string): text is CanonicalUser {
+  return text.includes('@');
+}
+
+function isBackend(text: string): text is BackendName {
+  return text !== '';
+}
+
+export function userNamed(text: string): CanonicalUser {
+  if (!isUser(text)) throw new TypeError('a user has a domain');
+  return text;
+}
+
+export function backendNamed(text: string): BackendName {
+  if (!isBackend(text)) throw new TypeError('a backend has a name');
+  return text;
+}
+
+export const alice = userNamed('alice@example.test');
+export const bob = userNamed('bob@example.test');
+
+/** The same key in each test. */
+export const sampleKey: ServerKey = createServerKey('00000001', Buffer.alloc(32, 1));
+
+/** A name of a record that no other test uses. */
+export function recordKeyOf(id: string): RecordKey {
+  return sampleKey.recordKeyOf(id);
+}
+
+export function sampleRecord(differing: Partial<SessionRecord> = {}): SessionRecord {
+  const createdAtMs = differing.createdAtMs ?? Date.now();
+  const user = differing.user ?? alice;
+  return {
+    user,
+    backend: backendNamed('a'),
+    host: 'a',
+    createdAtMs,
+    absoluteEndMs: createdAtMs + 12 * 3_600_000,
+    clientAddress: '192.0.2.1',
+    userAgent: 'Sample/1.0',
+    publicOrigin: 'https://mail.example.test',
+    userKey: sampleKey.userKeyOf(user),
+    sealed: '',
+    ...differing,
+  };
+}
+
+/** Resolves when the condition holds; fails after five seconds. */
+export async function eventually(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`did not happen within 5 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import fc from 'fast-check';
+import { openSealed, type SealedFor, seal } from '../../src/sessions/seal.ts';
+import { alice, backendNamed, bob, recordKeyOf, sampleKey } from './samples.ts';
+
+const sealKey = sampleKey.sealKeyOf('S'.repeat(43), 'credentials');
+const belongsTo: SealedFor = { key: recordKeyOf('one'), user: alice, backend: backendNamed('a'), purpose: 'credentials' };
+
+suite('sealed text', () => {
+  test('opens to exactly what was sealed, whatever it was', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => {
+        assert.equal(openSealed(sealKey, seal(sealKey, text, belongsTo), belongsTo), text);
+      }),
+    );
+  });
+
+  test('is never the same twice, and shows nothing of the text', () => {
+    const sealed = [seal(sealKey, 'alice-pw', belongsTo), seal(sealKey, 'alice-pw', belongsTo)];
+    assert.notEqual(sealed[0], sealed[1]);
+    assert.match(sealed[0] ?? '', /^1\.[\w-]+$/);
+    assert.ok(!Buffer.from((sealed[0] ?? '').slice(2), 'base64url').includes('alice-pw'));
+  });
+
+  for (const [what, differing] of [
+    ['session', { key: recordKeyOf('two') }],
+    ['user', { user: bob }],
+    ['backend', { backend: backendNamed('b') }],
+    ['purpose', { purpose: 'jar' }],
+  ] as const) {
+    test(`does not open for another ${what}`, () => {
+      const sealed = seal(sealKey, 'alice-pw', belongsTo);
+      assert.equal(openSealed(sealKey, sealed, { ...belongsTo, ...differing }), undefined);
+    });
+  }
+
+  test('does not open with the secret of another cookie', () => {
+    const sealed = seal(sealKey, 'alice-pw', belongsTo);
+    assert.equal(openSealed(sampleKey.sealKeyOf('T'.repeat(43), 'credentials'), sealed, belongsTo), undefined);
+  });
+
+  test('does not open when any bit was turned', () => {
+    const bytes = Buffer.from(seal(sealKey, 'alice-pw', belongsTo).slice(2), 'base64url');
+    for (let bit = 0; bit < bytes.length * 8; bit += 1) {
+      const turned = Buffer.from(bytes);
+      turned[bit >> 3] = (turned[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      assert.equal(openSealed(sealKey, `1.${turned.toString('base64url')}`, belongsTo), undefined);
+    }
+  });
+
+  test('never throws on what is no sealed text', () => {
+    for (const text of ['', '1', '1.', '2.abc', '1.AAAA', `1.${'A'.repeat(37)}`]) {
+      assert.equal(openSealed(sealKey, text, belongsTo), undefined);
+    }
+    fc.assert(fc.property(fc.string(), (text) => assert.equal(openSealed(sealKey, `1.${text}`, belongsTo), undefined)));
+  });
+});
