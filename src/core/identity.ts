@@ -25,4 +25,6 @@ export interface SignInIdentity {
   readonly timeZone: string | undefined;
   /** Scheme, host and port under which the browser sees the webmail. */
   readonly publicOrigin: string;
+  /** The member of staff who opens this mailbox. */
+  readonly actor?: CanonicalUser;
 }

@@ -92,6 +92,8 @@ export interface RequestIdentity {
   readonly publicOrigin: string;
   /** Stands for the gateway's session, as long as it lives; nothing before there is one, and where clients have none. */
   readonly session: string | undefined;
+  /** The member of staff who has opened this mailbox. */
+  readonly actor?: CanonicalUser;
 }
 
 export interface SignOutIdentity {
