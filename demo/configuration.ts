@@ -7,7 +7,6 @@ export interface GatewayPlace {
   /** An empty directory: the configuration and all state go there. */
   readonly directory: string;
   readonly port: number;
-  readonly operatorsPort: number;
 }
 
 /** Writes what a gateway in front of these backends needs, and answers the name of its configuration file. */
@@ -23,7 +22,7 @@ export async function writeConfiguration(backends: DemoBackends, place: GatewayP
 }
 
 /** The README lists the marks of the webmail that stand under `form`. */
-function configuration(backends: DemoBackends, { port, operatorsPort }: GatewayPlace): string {
+function configuration(backends: DemoBackends, { port }: GatewayPlace): string {
   const each = backends.all.map(
     ({ name, imap, webmail }) =>
       `  ${name}: { imap: "imaps://${imap.hostname}:${imap.port}", webmail: "${webmail.origin}/" }`,
@@ -32,7 +31,7 @@ function configuration(backends: DemoBackends, { port, operatorsPort }: GatewayP
 public_url:
   - http://127.0.0.1:${port}
   - http://localhost:${port}
-operators: { listen: 127.0.0.1:${operatorsPort} }
+operators: { listen: 127.0.0.1:0 }
 directory:
   default_domain: ${domain}
   sources:

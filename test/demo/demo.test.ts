@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { WebSocket } from 'ws';
+import { alice, bob, type Person } from '../../demo/people.ts';
+import { isPortFree } from '../../demo/port.ts';
+
+const program = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
+const readyWithinMs = 30_000;
+
+interface RunningDemo {
+  readonly origin: string;
+  /** A directory of its own in the place of the system's for temporary files. */
+  readonly scratch: string;
+  readonly child: ChildProcessByStdio<null, Readable, Readable>;
+  /** What it wrote to its standard output so far. */
+  readonly output: () => string;
+}
+
+function run(scratch: string, ...args: readonly string[]): ChildProcessByStdio<null, Readable, Readable> {
+  const env = { ...process.env, TMPDIR: scratch };
+  return spawn(process.execPath, [program, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+async function scratchOf(t: TestContext): Promise<string> {
+  const scratch = await mkdtemp(join(tmpdir(), 'demo-test-'));
+  t.after(() => rm(scratch, { recursive: true, force: true }));
+  return scratch;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const port = portOf(server);
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
+
+async function textOf(stream: Readable): Promise<string> {
+  let text = '';
+  for await (const chunk of stream) text += String(chunk);
+  return text;
+}
+
+/** Starts the demo on a free port and waits for its ready line. */
+async function startDemo(t: TestContext): Promise<RunningDemo> {
+  const scratch = await scratchOf(t);
+  const port = await freePort();
+  const child = run(scratch, '--port', String(port));
+  t.after(() => child.kill('SIGKILL'));
+  let output = '';
+  let problems = '';
+  child.stderr.on('data', (chunk: Buffer) => (problems += chunk.toString()));
+  let tooLate: NodeJS.Timeout | undefined;
+  await new Promise<void>((resolve, reject) => {
+    tooLate = setTimeout(() => reject(new Error(`Not ready in time. ${problems}`)), readyWithinMs);
+    child.once('exit', () => reject(new Error(`It ended. ${problems}`)));
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (/^ready \S+$/m.test(output)) resolve();
+    });
+  }).finally(() => clearTimeout(tooLate));
+  return { origin: `http://127.0.0.1:${port}`, scratch, child, output: () => output };
+}
+
+/** A browser that follows redirects by itself, as long as they stay on one site. */
+class Browser {
+  readonly #origin: string;
+  readonly cookies = new Map<string, string>();
+
+  constructor(origin: string) {
+    this.#origin = origin;
+  }
+
+  async ask(path: string, init: RequestInit = {}): Promise<{ readonly path: string; readonly response: Response }> {
+    const headers = new Headers({ accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' });
+    headers.set('sec-fetch-site', 'same-origin');
+    headers.set('origin', this.#origin);
+    headers.set('cookie', [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; '));
+    const response = await fetch(this.#origin + path, { ...init, headers, redirect: 'manual' });
+    for (const line of response.headers.getSetCookie()) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
+      this.cookies.set(name, value);
+    }
+    const location = response.headers.get('location');
+    if (location === null || response.status < 300 || response.status > 399) return { path, response };
+    const target = new URL(location, this.#origin + path);
+    assert.equal(target.origin, this.#origin);
+    await response.body?.cancel();
+    return this.ask(target.pathname + target.search);
+  }
+
+  /** The page under a path, after redirects. */
+  async page(path: string): Promise<string> {
+    return (await this.ask(path)).response.text();
+  }
+
+  async signIn(person: Person): Promise<{ readonly path: string; readonly page: string }> {
+    const asked = await this.ask('/');
+    const fields = fieldsIn(await asked.response.text());
+    const [user, password] = ['user', 'password'].map((name) =>
+      [...fields.keys()].find((field) => field.startsWith(name)),
+    );
+    fields.set(user ?? 'user', person.address);
+    fields.set(password ?? 'password', person.password);
+    const { path, response } = await this.ask(asked.path, { method: 'POST', body: fields });
+    return { path, page: await response.text() };
+  }
+}
+
+/** The inputs of a page with their values. */
+function fieldsIn(page: string): URLSearchParams {
+  const fields = new URLSearchParams();
+  for (const [input] of page.matchAll(/<input\b[^>]*>/g)) {
+    const name = /\bname="([^"]*)"/.exec(input)?.[1];
+    if (name !== undefined) fields.set(name, /\bvalue="([^"]*)"/.exec(input)?.[1] ?? '');
+  }
+  return fields;
+}
+
+function tokenIn(page: string): string {
+  return fieldsIn(page).get('token') ?? '';
+}
+
+test('the demo is ready, says whom to try, lets each user in on the right backend, and ends without a trace', async (t) => {
+  const demo = await startDemo(t);
+  assert.match(demo.output(), new RegExp(`^ready ${demo.origin}$`, 'm'));
+  for (const { address, password } of [alice, bob]) {
+    assert.ok(demo.output().includes(address));
+    assert.ok(demo.output().includes(password));
+  }
+
+  const [hers, his] = [new Browser(demo.origin), new Browser(demo.origin)];
+  const landed = await hers.signIn(alice);
+  assert.equal(landed.path, '/mail/INBOX');
+  assert.match(landed.page, /data-backend="a"[^]*alice@example\.test/);
+  assert.match((await his.signIn(bob)).page, /data-backend="b"[^]*bob@example\.test/);
+  assert.deepEqual(
+    [...hers.cookies.keys()].filter((name) => name.startsWith('demo')),
+    [],
+  );
+
+  await t.test('a message with an attachment goes from one backend to the other', async () => {
+    const bytes = randomBytes(500_000);
+    const form = new FormData();
+    form.set('token', tokenIn(await hers.page('/compose')));
+    form.set('to', bob.address);
+    form.set('subject', 'Across');
+    form.set('files', new Blob([new Uint8Array(bytes)]), 'across.bin');
+    const sent = await hers.ask('/compose', { method: 'POST', body: form });
+    assert.equal(sent.path, '/mail/INBOX?sent=1');
+    await sent.response.body?.cancel();
+    const inbox = await his.page('/mail/INBOX');
+    const [, newest = ''] = /href="(\/mail\/INBOX\/\d+)"[^]*?Across/.exec(inbox) ?? [];
+    assert.match(await his.page(newest), /across\.bin/);
+    const { response } = await his.ask(`${newest}/part/2`);
+    assert.ok(Buffer.from(await response.arrayBuffer()).equals(bytes));
+  });
+
+  await t.test('a session that the webmail lost is healed without a second sign-in', async () => {
+    const token = tokenIn(await hers.page('/arrived'));
+    const { path, response } = await hers.ask('/expire', { method: 'POST', body: new URLSearchParams({ token }) });
+    assert.equal(path, '/arrived');
+    assert.match(await response.text(), /data-backend="a"[^]*alice@example\.test/);
+  });
+
+  await t.test('a WebSocket is carried to the backend', async () => {
+    const cookie = [...his.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+    const socket = new WebSocket(`${demo.origin.replace('http', 'ws')}/api/echo`, {
+      headers: { cookie },
+      origin: demo.origin,
+    });
+    const [greeting]: unknown[] = await once(socket, 'message');
+    assert.equal(String(greeting), 'Hello from backend b');
+    const closed = once(socket, 'close');
+    socket.close();
+    await closed;
+  });
+
+  await t.test('signing out in the webmail ends the gateway session', async () => {
+    const token = tokenIn(await hers.page('/compose'));
+    const { path, response } = await hers.ask('/logout', { method: 'POST', body: new URLSearchParams({ token }) });
+    assert.match(path, /^\/-\/login/);
+    await response.body?.cancel();
+    assert.match((await hers.ask('/mail/INBOX')).path, /^\/-\/login/);
+  });
+
+  const exited = once(demo.child, 'exit');
+  demo.child.kill('SIGINT');
+  assert.deepEqual(await exited, [0, null]);
+  assert.equal(await isPortFree(Number(new URL(demo.origin).port)), true);
+  assert.deepEqual(await readdir(demo.scratch), []);
+});
+
+test('a port that is in use is named, with what to do', async (t) => {
+  const scratch = await scratchOf(t);
+  const other = createServer().listen(0, '127.0.0.1');
+  t.after(() => other.close());
+  await once(other, 'listening');
+  const port = portOf(other);
+  const child = run(scratch, '--port', String(port));
+  const [message, [code]] = await Promise.all([textOf(child.stderr), once(child, 'exit')]);
+  assert.match(
+    message,
+    new RegExp(`^Port ${port} of 127\\.0\\.0\\.1 is in use\\. Name another one: .*--port \\d+\\n$`),
+  );
+  assert.equal(code, 1);
+  assert.deepEqual(await readdir(scratch), []);
+});
+
+for (const args of [['--port', 'x'], ['--port', '70000'], ['--nonsense'], ['8081']]) {
+  test(`arguments that make no sense are answered with the usage: ${args.join(' ')}`, async (t) => {
+    const child = run(await scratchOf(t), ...args);
+    const [message, [code]] = await Promise.all([textOf(child.stderr), once(child, 'exit')]);
+    assert.match(message, /^Usage: npm run demo -- \[--port N\]/);
+    assert.equal(code, 2);
+  });
+}
