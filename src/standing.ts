@@ -64,7 +64,7 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     keys,
     clock: systemClock,
     log,
-    ownsCookie: (backend) => site().homeOf(backend)?.driver.ownsCookie ?? ownsNone,
+    ownsCookie: (backend) => (name) => site().homeOf(backend)?.driver.ownsCookie(name) ?? false,
     get idleTimeoutMs() {
       return site().config.sessions.idleTimeoutMs;
     },
@@ -126,10 +126,6 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     parts,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-function ownsNone(): boolean {
-  return false;
 }
 
 interface OpenStore {

@@ -11,7 +11,7 @@ const known = new WeakMap<IncomingMessage, Ingress>();
  */
 export function setIngress(request: IncomingMessage, ingress: Ingress): void {
   known.set(request, ingress);
-  Object.defineProperty(request, 'secure', { value: ingress.publicUrl.secure, enumerable: true });
+  Object.defineProperty(request, 'secure', { value: ingress.publicUrl.secure, configurable: true });
 }
 
 /** Throws a TypeError for a request that {@link setIngress} never saw: a fault of the caller. */
