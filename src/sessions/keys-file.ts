@@ -1,5 +1,5 @@
 import { randomBytes as systemRandomBytes } from 'node:crypto';
-import { open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
@@ -82,9 +82,10 @@ export function ringOf(entries: readonly KeyEntry[]): KeyRing {
   );
 }
 
-/** Makes the file with one promoted key. Rejects when it exists. */
+/** Makes the file, and its folder where that is missing, with one promoted key. Rejects when the file exists. */
 export async function makeKeysFile(file: string, making: KeyMaking = systemMaking): Promise<readonly KeyEntry[]> {
   const entries: readonly KeyEntry[] = [makeKey('promoted', making)];
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const handle = await open(file, 'wx', 0o600);
   try {
     await handle.writeFile(textOf(entries));
