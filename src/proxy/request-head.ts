@@ -23,7 +23,7 @@ export class IncomingHead implements RequestHead {
   /** Names and values in turn. */
   readonly raw: readonly string[];
 
-  constructor(request: IncomingMessage) {
+  constructor(request: Pick<IncomingMessage, 'method' | 'url' | 'httpVersion' | 'rawHeaders'>) {
     this.method = request.method ?? '';
     this.target = request.url ?? '';
     this.httpVersion = request.httpVersion;

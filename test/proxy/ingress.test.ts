@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import type { IncomingMessage } from 'node:http';
+import { createServer } from 'node:http';
+import { test } from 'node:test';
+import { systemClock } from '../../src/core/clock.ts';
+import type { PublicUrl } from '../../src/core/ingress.ts';
+import { createIngress, type IngressDecision } from '../../src/proxy/ingress.ts';
+import { IncomingHead } from '../../src/proxy/request-head.ts';
+import { ask, listening } from './gate.ts';
+
+const https: PublicUrl = { origin: 'https://mail.example.test', authority: 'mail.example.test', secure: true };
+const other: PublicUrl = {
+  origin: 'https://post.example.test:8443',
+  authority: 'post.example.test:8443',
+  secure: true,
+};
+const plain: PublicUrl = { origin: 'http://127.0.0.1:8080', authority: '127.0.0.1:8080', secure: false };
+
+interface Given {
+  readonly lines: readonly string[];
+  readonly urls?: readonly PublicUrl[];
+  readonly trusted?: readonly string[];
+  readonly method?: string;
+  readonly target?: string;
+}
+
+/** Sends real requests over loopback, one for each entry of `given`, to one ingress. */
+async function decide(...given: Given[]): Promise<{ decisions: IngressDecision[]; warnings: string[] }> {
+  const decisions: IngressDecision[] = [];
+  const warnings: string[] = [];
+  let read: (request: IncomingMessage) => void = () => {};
+  const server = createServer({ requireHostHeader: false }, (request, response) => {
+    read(request);
+    response.end('ok');
+  });
+  const port = await listening(server);
+  const log = {
+    debug() {},
+    info() {},
+    error() {},
+    warn: (fields: object, text: string) => void warnings.push(`${text} ${JSON.stringify(fields)}`),
+  };
+  for (const { lines, urls = [https, other, plain], trusted = [], method = 'GET', target = '/mail?x=1' } of given) {
+    const ingress = createIngress({ publicUrls: urls, trustedProxies: trusted, log, clock: systemClock });
+    read = (request) => void decisions.push(ingress(request, new IncomingHead(request)));
+    await ask(port, `${[`${method} ${target} HTTP/1.1`, ...lines].join('\r\n')}\r\nConnection: close\r\n\r\n`);
+  }
+  server.close();
+  return { decisions, warnings };
+}
+
+async function one(given: Given): Promise<{ decision: IngressDecision | undefined; warnings: string[] }> {
+  const { decisions, warnings } = await decide(given);
+  return { decision: decisions[0], warnings };
+}
+
+const loopback = ['127.0.0.0/8'];
+const tls = 'X-Forwarded-Proto: https';
+
+test('the public URL is found by the Host, in any case and with the port of the scheme', async () => {
+  const { decisions } = await decide(
+    { lines: ['Host: Mail.Example.Test', tls], trusted: loopback },
+    { lines: ['Host: mail.example.test:443', tls], trusted: loopback },
+    { lines: ['Host: post.example.test:8443', tls], trusted: loopback },
+    { lines: ['Host: 127.0.0.1:8080'] },
+  );
+  const origins = decisions.map((decision) =>
+    decision.kind === 'accepted' ? decision.ingress.publicUrl.origin : decision,
+  );
+  assert.deepEqual(origins, [https.origin, https.origin, other.origin, plain.origin]);
+});
+
+test('a foreign Host is refused, and the log says what to add', async () => {
+  const { decision, warnings } = await one({ lines: ['Host: evil.test'] });
+  assert.deepEqual(decision, { kind: 'refused', why: 'foreign-host' });
+  assert.match(warnings[0] ?? '', /public_url.*"authority":"evil\.test"/);
+});
+
+test('a request without a Host is refused', async () => {
+  const { decision } = await one({ lines: ['X: y'] });
+  assert.deepEqual(decision, { kind: 'refused', why: 'no-host' });
+});
+
+test('X-Forwarded-Host of a trusted proxy names the public URL, that of a stranger nothing', async () => {
+  const lines = ['Host: 127.0.0.1:8080', 'X-Forwarded-Host: mail.example.test', tls];
+  const { decisions } = await decide({ lines, trusted: loopback }, { lines });
+  const [believed, ignored] = decisions;
+  assert.equal(believed?.kind === 'accepted' && believed.ingress.publicUrl.origin, https.origin);
+  assert.equal(ignored?.kind === 'accepted' && ignored.ingress.publicUrl.origin, plain.origin);
+});
+
+test('plain http from a trusted proxy is redirected for reading and refused for anything else', async () => {
+  const lines = ['Host: mail.example.test', 'X-Forwarded-Proto: http'];
+  const { decisions } = await decide(
+    { lines, trusted: loopback },
+    { lines: [...lines, 'Content-Length: 0'], trusted: loopback, method: 'POST' },
+    { lines, trusted: loopback, target: '//evil.test/x' },
+  );
+  assert.deepEqual(decisions, [
+    { kind: 'redirect', location: 'https://mail.example.test/mail?x=1' },
+    { kind: 'refused', why: 'not-https' },
+    { kind: 'redirect', location: 'https://mail.example.test//evil.test/x' },
+  ]);
+});
+
+test('a peer that is not trusted is not believed about https, and the log says where to add it', async () => {
+  const { decision, warnings } = await one({ lines: ['Host: mail.example.test', tls] });
+  assert.deepEqual(decision, { kind: 'refused', why: 'not-https' });
+  assert.match(warnings[0] ?? '', /trusted_proxies.*"peer":"127\.0\.0\.1"/);
+});
+
+test('a trusted proxy that does not say the scheme is named in the log', async () => {
+  const { decision, warnings } = await one({ lines: ['Host: mail.example.test'], trusted: loopback });
+  assert.deepEqual(decision, { kind: 'refused', why: 'not-https' });
+  assert.match(warnings[0] ?? '', /X-Forwarded-Proto/);
+});
+
+test('of several schemes the last one counts: the nearest proxy wrote it', async () => {
+  const { decision } = await one({
+    lines: ['Host: mail.example.test', 'X-Forwarded-Proto: http, https'],
+    trusted: loopback,
+  });
+  assert.equal(decision?.kind, 'accepted');
+});
+
+test('one cause is logged once a minute', async () => {
+  const warnings: string[] = [];
+  let nowMs = 0;
+  const ingress = createIngress({
+    publicUrls: [plain],
+    trustedProxies: [],
+    log: { debug() {}, info() {}, error() {}, warn: (_fields, text) => void warnings.push(text) },
+    clock: { nowMs: () => nowMs },
+  });
+  const server = createServer((request, response) => {
+    ingress(request, new IncomingHead(request));
+    response.end();
+  });
+  const port = await listening(server);
+  const evil = 'GET / HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n';
+  await ask(port, evil);
+  await ask(port, evil);
+  assert.equal(warnings.length, 1);
+  nowMs = 60_000;
+  await ask(port, evil);
+  assert.equal(warnings.length, 2);
+  server.close();
+});
+
+const walks: readonly [name: string, field: string, trusted: readonly string[], address: string, port?: number][] = [
+  [
+    'the right-most hop that is not trusted is the client',
+    '198.51.100.9, 203.0.113.7, 10.0.0.1',
+    ['127.0.0.1', '10.0.0.0/8'],
+    '203.0.113.7',
+  ],
+  [
+    'what stands left of the client is the client talking',
+    '10.9.9.9, 203.0.113.7',
+    ['127.0.0.1', '10.0.0.0/8'],
+    '203.0.113.7',
+  ],
+  [
+    'if all hops are trusted the first one is the client',
+    '10.0.0.2, 10.0.0.1',
+    ['127.0.0.1', '10.0.0.0/8'],
+    '10.0.0.2',
+  ],
+  ['an IPv6 address in brackets with a port', '[2001:db8::1]:4711', ['127.0.0.1'], '2001:db8::1', 4711],
+  ['an IPv6 address without brackets', '2001:db8::1', ['127.0.0.1'], '2001:db8::1'],
+  ['an IPv4 address with a port', '203.0.113.7:4711', ['127.0.0.1'], '203.0.113.7', 4711],
+  ['an IPv4 address mapped into IPv6', '::ffff:203.0.113.7', ['127.0.0.1'], '203.0.113.7'],
+  ['a word ends the walk at the hop that wrote it', '203.0.113.7, unknown', ['127.0.0.1'], '127.0.0.1'],
+  ['trusted IPv6 networks', '203.0.113.7, 2001:db8::5', ['127.0.0.1', '2001:db8::/32'], '203.0.113.7'],
+];
+
+for (const [name, field, trusted, address, port] of walks) {
+  test(`X-Forwarded-For: ${name}`, async () => {
+    const lines = ['Host: 127.0.0.1:8080', 'X-Forwarded-Proto: http', `X-Forwarded-For: ${field}`];
+    const { decision } = await one({ lines, trusted });
+    const client = decision?.kind === 'accepted' ? decision.ingress.client : undefined;
+    assert.equal(client?.address, address);
+    if (port !== undefined) assert.equal(client?.port, port);
+  });
+}
+
+test('X-Forwarded-For of a stranger is ignored, and the User-Agent is kept', async () => {
+  const { decision } = await one({
+    lines: ['Host: 127.0.0.1:8080', 'X-Forwarded-For: 203.0.113.7', 'User-Agent: Browser/1'],
+  });
+  const client = decision?.kind === 'accepted' ? decision.ingress.client : undefined;
+  assert.equal(client?.address, '127.0.0.1');
+  assert.equal(client?.userAgent, 'Browser/1');
+});
