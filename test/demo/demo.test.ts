@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { alice, bob, type Person } from '../../demo/people.ts';
 import { isPortFree } from '../../demo/port.ts';
+import { Browser, fieldsIn, type Landed } from './browser.ts';
 
 const program = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
 const readyWithinMs = 30_000;
@@ -78,59 +79,13 @@ async function startDemo(t: TestContext): Promise<RunningDemo> {
   return { origin: `http://127.0.0.1:${port}`, scratch, child, output: () => output };
 }
 
-/** A browser that follows redirects by itself, as long as they stay on one site. */
-class Browser {
-  readonly #origin: string;
-  readonly cookies = new Map<string, string>();
-
-  constructor(origin: string) {
-    this.#origin = origin;
-  }
-
-  async ask(path: string, init: RequestInit = {}): Promise<{ readonly path: string; readonly response: Response }> {
-    const headers = new Headers({ accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' });
-    headers.set('sec-fetch-site', 'same-origin');
-    headers.set('origin', this.#origin);
-    headers.set('cookie', [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; '));
-    const response = await fetch(this.#origin + path, { ...init, headers, redirect: 'manual' });
-    for (const line of response.headers.getSetCookie()) {
-      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
-      this.cookies.set(name, value);
-    }
-    const location = response.headers.get('location');
-    if (location === null || response.status < 300 || response.status > 399) return { path, response };
-    const target = new URL(location, this.#origin + path);
-    assert.equal(target.origin, this.#origin);
-    await response.body?.cancel();
-    return this.ask(target.pathname + target.search);
-  }
-
-  /** The page under a path, after redirects. */
-  async page(path: string): Promise<string> {
-    return (await this.ask(path)).response.text();
-  }
-
-  async signIn(person: Person): Promise<{ readonly path: string; readonly page: string }> {
-    const asked = await this.ask('/');
-    const fields = fieldsIn(await asked.response.text());
-    const [user, password] = ['user', 'password'].map((name) =>
-      [...fields.keys()].find((field) => field.startsWith(name)),
-    );
-    fields.set(user ?? 'user', person.address);
-    fields.set(password ?? 'password', person.password);
-    const { path, response } = await this.ask(asked.path, { method: 'POST', body: fields });
-    return { path, page: await response.text() };
-  }
-}
-
-/** The inputs of a page with their values. */
-function fieldsIn(page: string): URLSearchParams {
-  const fields = new URLSearchParams();
-  for (const [input] of page.matchAll(/<input\b[^>]*>/g)) {
-    const name = /\bname="([^"]*)"/.exec(input)?.[1];
-    if (name !== undefined) fields.set(name, /\bvalue="([^"]*)"/.exec(input)?.[1] ?? '');
-  }
-  return fields;
+/** Signs in at the gateway, from the page to which a visitor without a session is led. */
+async function signIn(browser: Browser, person: Person): Promise<Landed> {
+  const asked = await browser.open('/');
+  const fields = fieldsIn(asked.body.toString());
+  fields.set('user', person.address);
+  fields.set('password', person.password);
+  return browser.submit(asked.path, fields);
 }
 
 function tokenIn(page: string): string {
@@ -146,10 +101,10 @@ test('the demo is ready, says whom to try, lets each user in on the right backen
   }
 
   const [hers, his] = [new Browser(demo.origin), new Browser(demo.origin)];
-  const landed = await hers.signIn(alice);
+  const landed = await signIn(hers, alice);
   assert.equal(landed.path, '/mail/INBOX');
-  assert.match(landed.page, /data-backend="a"[^]*alice@example\.test/);
-  assert.match((await his.signIn(bob)).page, /data-backend="b"[^]*bob@example\.test/);
+  assert.match(landed.body.toString(), /data-backend="a"[^]*alice@example\.test/);
+  assert.match((await signIn(his, bob)).body.toString(), /data-backend="b"[^]*bob@example\.test/);
   assert.deepEqual(
     [...hers.cookies.keys()].filter((name) => name.startsWith('demo')),
     [],
@@ -158,33 +113,26 @@ test('the demo is ready, says whom to try, lets each user in on the right backen
   await t.test('a message with an attachment goes from one backend to the other', async () => {
     const bytes = randomBytes(500_000);
     const form = new FormData();
-    form.set('token', tokenIn(await hers.page('/compose')));
+    form.set('token', tokenIn(await hers.text('/compose')));
     form.set('to', bob.address);
     form.set('subject', 'Across');
     form.set('files', new Blob([new Uint8Array(bytes)]), 'across.bin');
-    const sent = await hers.ask('/compose', { method: 'POST', body: form });
-    assert.equal(sent.path, '/mail/INBOX?sent=1');
-    await sent.response.body?.cancel();
-    const inbox = await his.page('/mail/INBOX');
-    const [, newest = ''] = /href="(\/mail\/INBOX\/\d+)"[^]*?Across/.exec(inbox) ?? [];
-    assert.match(await his.page(newest), /across\.bin/);
-    const { response } = await his.ask(`${newest}/part/2`);
-    assert.ok(Buffer.from(await response.arrayBuffer()).equals(bytes));
+    assert.equal((await hers.submit('/compose', form)).path, '/mail/INBOX?sent=1');
+    const [, newest = ''] = /href="(\/mail\/INBOX\/\d+)"/.exec(await his.text('/mail/INBOX')) ?? [];
+    assert.match(await his.text(newest), /Across[^]*across\.bin/);
+    assert.ok((await his.open(`${newest}/part/2`)).body.equals(bytes));
   });
 
   await t.test('a session that the webmail lost is healed without a second sign-in', async () => {
-    const token = tokenIn(await hers.page('/arrived'));
-    const { path, response } = await hers.ask('/expire', { method: 'POST', body: new URLSearchParams({ token }) });
+    const token = tokenIn(await hers.text('/arrived'));
+    const { path, body } = await hers.submit('/expire', new URLSearchParams({ token }));
     assert.equal(path, '/arrived');
-    assert.match(await response.text(), /data-backend="a"[^]*alice@example\.test/);
+    assert.match(body.toString(), /data-backend="a"[^]*alice@example\.test/);
   });
 
   await t.test('a WebSocket is carried to the backend', async () => {
-    const cookie = [...his.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const socket = new WebSocket(`${demo.origin.replace('http', 'ws')}/api/echo`, {
-      headers: { cookie },
-      origin: demo.origin,
-    });
+    const headers = { cookie: his.cookieField };
+    const socket = new WebSocket(`${demo.origin.replace('http', 'ws')}/api/echo`, { headers, origin: demo.origin });
     const [greeting]: unknown[] = await once(socket, 'message');
     assert.equal(String(greeting), 'Hello from backend b');
     const closed = once(socket, 'close');
@@ -192,12 +140,10 @@ test('the demo is ready, says whom to try, lets each user in on the right backen
     await closed;
   });
 
-  await t.test('signing out in the webmail ends the gateway session', async () => {
-    const token = tokenIn(await hers.page('/compose'));
-    const { path, response } = await hers.ask('/logout', { method: 'POST', body: new URLSearchParams({ token }) });
-    assert.match(path, /^\/-\/login/);
-    await response.body?.cancel();
-    assert.match((await hers.ask('/mail/INBOX')).path, /^\/-\/login/);
+  await t.test('signing out in the webmail ends the session of the gateway', async () => {
+    const token = tokenIn(await hers.text('/compose'));
+    assert.match((await hers.submit('/logout', new URLSearchParams({ token }))).path, /^\/-\/login/);
+    assert.match((await hers.open('/mail/INBOX')).path, /^\/-\/login/);
   });
 
   const exited = once(demo.child, 'exit');
