@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Backend, BackendHost, BackendLimits } from '../../src/core/backend.ts';
+import { CookieJar } from '../../src/core/cookie-jar.ts';
+import { PosternError } from '../../src/core/error.ts';
+import type { SignInIdentity } from '../../src/core/identity.ts';
+import { Secret } from '../../src/core/secret.ts';
+import type { LiveSession, RecordKey } from '../../src/core/session.ts';
+import type { SilentSignIn, WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
+import { createSilentSignIn } from '../../src/login/silent-sign-in.ts';
+import { liveSession } from './live-session.ts';
+import { backendName } from './named.ts';
+
+const client = { address: '203.0.113.7', port: 4711, userAgent: 'UA' };
+const origin = 'https://mail.example.test';
+const minuteMs = 60_000;
+
+const host: BackendHost = {
+  name: 'a',
+  imap: { hostname: '127.0.0.1', port: 993, security: 'tls', trust: {} },
+  webmail: { origin: 'http://127.0.0.1', landing: '/', trust: {} },
+};
+const limits: BackendLimits = {
+  imapConnectMs: 1,
+  imapGreetingMs: 1,
+  imapAuthMs: 1,
+  webmailConnectMs: 1,
+  webmailFirstByteMs: 1,
+  webmailKeepAliveMs: 1,
+  connections: 1,
+  queue: 1,
+  queueMs: 1,
+  upgradesPerSession: 1,
+};
+
+function recordKey(text: string): RecordKey {
+  assert.ok(isRecordKey(text));
+  return text;
+}
+
+function isRecordKey(text: string): text is RecordKey {
+  return text !== '';
+}
+
+interface TestSession extends LiveSession {
+  saves: number;
+}
+
+function sessionOf(key: string): TestSession {
+  const jar = new CookieJar(() => true);
+  jar.absorb('sid=old; Path=/', '/', 0);
+  return {
+    ...liveSession({ timeZone: 'Europe/Berlin' }, jar),
+    key: recordKey(key),
+    password: new Secret('alice-pw'),
+    saves: 0,
+    saveJar() {
+      this.saves += 1;
+    },
+  };
+}
+
+/** A webmail that answers each sign-in when the test says so. */
+class Webmail {
+  readonly asked: SignInIdentity[] = [];
+  readonly #waiting: PromiseWithResolvers<WebmailSignIn>[] = [];
+  nowMs = 0;
+  readonly signIn: SilentSignIn;
+
+  constructor(homeOf?: () => undefined) {
+    const backend: Backend = {
+      name: backendName('a'),
+      driver: 'test',
+      driverSettings: {},
+      hosts: [host],
+      limits,
+    };
+    const driver: WebmailDriver = {
+      ownsCookie: () => true,
+      signIn: (_host, as) => {
+        this.asked.push(as);
+        const pending = Promise.withResolvers<WebmailSignIn>();
+        this.#waiting.push(pending);
+        return pending.promise;
+      },
+      signOut: () => Promise.resolve(),
+      judge: () => 'alive',
+    };
+    const clock = { nowMs: () => this.nowMs };
+    this.signIn = createSilentSignIn({ homeOf: homeOf ?? (() => ({ backend, host, driver })), clock });
+  }
+
+  accept(): void {
+    const jar = new CookieJar(() => true);
+    jar.absorb(`sid=new${this.asked.length}; Path=/`, '/', 0);
+    this.#next().resolve({ kind: 'signed-in', jar, browserCookies: ['x=1'], landing: '/mail' });
+  }
+
+  reject(): void {
+    this.#next().resolve({ kind: 'rejected' });
+  }
+
+  fail(error: Error): void {
+    this.#next().reject(error);
+  }
+
+  #next(): PromiseWithResolvers<WebmailSignIn> {
+    const pending = this.#waiting.shift();
+    assert.ok(pending !== undefined, 'nobody is asking');
+    return pending;
+  }
+}
+
+async function settled(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+test('requests that find the session lost at the same time share one sign-in', async () => {
+  const webmail = new Webmail();
+  const session = sessionOf('s');
+  const three = [1, 2, 3].map(() => webmail.signIn(session, client, origin));
+  await settled();
+  assert.equal(webmail.asked.length, 1);
+  webmail.accept();
+  const signedIn = { kind: 'signed-in', landing: '/mail', browserCookies: ['x=1'] };
+  assert.deepEqual(await Promise.all(three), [signedIn, signedIn, signedIn]);
+});
+
+test('the browser and the password of the session are passed on, and its jar is renewed and saved once', async () => {
+  const webmail = new Webmail();
+  const session = sessionOf('s');
+  const attempt = webmail.signIn(session, client, origin);
+  await settled();
+  webmail.accept();
+  await attempt;
+  const [as] = webmail.asked;
+  assert.deepEqual(
+    [as?.user, as?.password.reveal(), as?.client, as?.timeZone, as?.publicOrigin],
+    ['alice@example.test', 'alice-pw', client, 'Europe/Berlin', origin],
+  );
+  assert.equal(session.jar.header('/', 0), 'sid=new1');
+  assert.equal(session.jar.generation, 1);
+  assert.equal(session.saves, 1);
+});
+
+test('one in 10 s and three in 5 min are allowed, per session', async () => {
+  const webmail = new Webmail();
+  const session = sessionOf('s');
+  const times: readonly (readonly [atMs: number, kind: string])[] = [
+    [0, 'signed-in'],
+    [9_999, 'too-often'],
+    [10_000, 'signed-in'],
+    [minuteMs, 'signed-in'],
+    [2 * minuteMs, 'too-often'],
+    [5 * minuteMs, 'signed-in'],
+  ];
+  for (const [atMs, kind] of times) {
+    webmail.nowMs = atMs;
+    const attempt = webmail.signIn(session, client, origin);
+    await settled();
+    if (kind === 'signed-in') webmail.accept();
+    assert.equal((await attempt).kind, kind, `at ${atMs} ms`);
+  }
+  const another = webmail.signIn(sessionOf('other'), client, origin);
+  await settled();
+  webmail.accept();
+  assert.equal((await another).kind, 'signed-in');
+});
+
+test('a refused password leaves the jar as it is', async () => {
+  const webmail = new Webmail();
+  const session = sessionOf('s');
+  const attempt = webmail.signIn(session, client, origin);
+  await settled();
+  webmail.reject();
+  assert.deepEqual(await attempt, { kind: 'rejected' });
+  assert.equal(session.jar.header('/', 0), 'sid=old');
+  assert.equal(session.saves, 0);
+});
+
+test('a webmail that could not be asked fails every request that waited, and the next may try again later', async () => {
+  const webmail = new Webmail();
+  const session = sessionOf('s');
+  const gone = new PosternError('ERR_WEBMAIL_UNAVAILABLE', 'gone', { source: 'webmail', retryable: true });
+  const both = Promise.allSettled([webmail.signIn(session, client, origin), webmail.signIn(session, client, origin)]);
+  await settled();
+  webmail.fail(gone);
+  for (const outcome of await both) assert.ok(outcome.status === 'rejected' && outcome.reason === gone);
+  webmail.nowMs = 10_000;
+  const later = webmail.signIn(session, client, origin);
+  await settled();
+  webmail.accept();
+  assert.equal((await later).kind, 'signed-in');
+});
+
+test('a session without a password cannot sign in silently', async () => {
+  const webmail = new Webmail();
+  const { password: _forgotten, ...rest } = sessionOf('s');
+  assert.deepEqual(await webmail.signIn({ ...rest, password: undefined }, client, origin), { kind: 'rejected' });
+  assert.equal(webmail.asked.length, 0);
+});
+
+test('a host that is gone from the configuration is a failure', async () => {
+  const webmail = new Webmail(() => undefined);
+  await assert.rejects(webmail.signIn(sessionOf('s'), client, origin), {
+    code: 'ERR_WEBMAIL_UNAVAILABLE',
+    source: 'webmail',
+  });
+});
+
+test('of all the users of a restarted webmail, eight sign in at a time, in their order', async () => {
+  const webmail = new Webmail();
+  const attempts = Array.from({ length: 20 }, (_, index) => webmail.signIn(sessionOf(`s${index}`), client, origin));
+  await settled();
+  assert.equal(webmail.asked.length, 8);
+  for (let done = 0; done < 20; done += 1) {
+    webmail.accept();
+    await settled();
+    assert.equal(webmail.asked.length, Math.min(20, 9 + done));
+  }
+  for (const { kind } of await Promise.all(attempts)) assert.equal(kind, 'signed-in');
+});
