@@ -1,4 +1,4 @@
-import { createInterface } from 'node:readline/promises';
+import { createInterface, type Interface } from 'node:readline/promises';
 import { runCommand } from './cli/program.ts';
 import type { GatewayModule, Surroundings } from './cli/surroundings.ts';
 
@@ -14,13 +14,12 @@ async function loadGateway(): Promise<GatewayModule> {
   return module;
 }
 
-async function ask(question: string): Promise<string> {
-  const lines = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    return await lines.question(question);
-  } finally {
-    lines.close();
-  }
+let conversation: Interface | undefined;
+
+/** Rejects with an AbortError when the person ends the input or interrupts. */
+function ask(question: string): Promise<string> {
+  conversation ??= createInterface({ input: process.stdin, output: process.stdout });
+  return conversation.question(question);
 }
 
 const surroundings: Surroundings = {
@@ -39,3 +38,4 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 process.exitCode = await runCommand(process.argv.slice(2), surroundings);
+conversation?.close();

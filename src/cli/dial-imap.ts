@@ -8,30 +8,28 @@ import type { ImapEndpoint } from '../core/backend.ts';
  * Returns what the server said; rejects with the reason when it cannot be reached, trusted or understood.
  */
 export async function dialImap(imap: ImapEndpoint, signal: AbortSignal): Promise<string> {
-  const sockets: Socket[] = [];
-  const onAbort = () => {
-    for (const socket of sockets) socket.destroy(new Error('no answer in time'));
-  };
+  const { hostname: host, port } = imap;
+  signal.throwIfAborted();
+  // The outermost socket only: a TLS socket closes the one below it, and crashes Node when that is closed before it.
+  let socket: Socket | undefined;
+  const onAbort = () => socket?.destroy(new Error('no answer in time'));
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    signal.throwIfAborted();
-    const { hostname: host, port } = imap;
     if (imap.security === 'tls') {
-      const socket = connectTls({ ...trustOptions(imap), host, port });
-      sockets.push(socket);
-      return await greet(socket);
+      socket = connectTls({ ...trustOptions(imap), host, port });
+      const [greeting = ''] = await converse(socket, 'x LOGOUT');
+      return checkGreeting(greeting);
     }
     const plain = connectTcp({ host, port });
-    sockets.push(plain);
+    socket = plain;
     const greeting = await startTls(plain);
     const secured = connectTls({ ...trustOptions(imap), host, socket: plain });
-    sockets.push(secured);
+    socket = secured;
     await isSecured(secured);
-    secured.end('x LOGOUT\r\n');
     return greeting;
   } finally {
     signal.removeEventListener('abort', onAbort);
-    for (const socket of sockets) socket.destroy();
+    socket?.destroy();
   }
 }
 
@@ -39,11 +37,6 @@ function trustOptions({ hostname, trust }: ImapEndpoint): ConnectionOptions {
   // Server names in TLS are names: an address may not be sent as one (RFC 6066).
   const servername = trust.servername ?? (isIP(hostname) === 0 ? hostname : '');
   return { servername, ...(trust.ca === undefined ? {} : { ca: trust.ca }) };
-}
-
-async function greet(socket: TLSSocket): Promise<string> {
-  const [greeting = ''] = await converse(socket, 'x LOGOUT');
-  return checkGreeting(greeting);
 }
 
 async function startTls(socket: Socket): Promise<string> {

@@ -23,54 +23,71 @@ export function initFile(answers: InitAnswers): string {
   const { publicUrl, listen, domain, redis, driver, caFile, backends } = answers;
   const isSecure = publicUrl.startsWith('https:');
   const [first] = backends;
-  const source =
-    backends.length === 1 && first !== undefined
-      ? `{ type: static, backend: ${quote(first.name)} }      # one backend for everybody`
-      : '{ type: map, file: users.map }      # "alice@example.org: a", one per line, # comments';
-  return `# Postern. Every key: docs/configuration.md. What is wrong: postern check -c THIS_FILE
-# Paths are relative to this file. A secret is { file: NAME } or { env: VARIABLE }, never written out here.
-
-# Where browsers, or your load balancer, reach this node.
-listen: ${quote(listen)}
-
-# What users type. Requests for any other host are refused; several addresses are a [list].
-public_url: ${quote(publicUrl)}
-
-# Networks of your load balancers: only their X-Forwarded-* are believed.${isSecure ? ' One of them must end TLS.' : ''}
-trusted_proxies: ${isSecure ? '[127.0.0.1]' : '[]'}
-
-# /metrics and health, for operators only.
-operators: { listen: 127.0.0.1:9090 }
-
-sessions:
-${redis === '' ? '  # redis: redis://127.0.0.1:6379/0      # for more than one node; without it an embedded store, state/postern.sqlite' : `  redis: ${quote(redis)}`}
-  keys_file: state/keys                   # the same on all nodes; made by the first one that starts
-  # idle_timeout: 30 min
-  # absolute_timeout: 12h
-
-directory:
-${domain === '' ? '  # default_domain: example.org           # put after names without a domain' : `  default_domain: ${quote(domain)}           # put after names without a domain`}
-  sources:                                # asked in this order
-    - ${source}
-
-backend_defaults:
-  driver: ${quote(driver)}
-${caFile === '' ? "  # tls_ca_file: ca.crt                   # instead of the system's authorities" : `  tls_ca_file: ${quote(caFile)}                   # instead of the system's authorities`}
-
-# imaps:// is TLS at once, imap:// is STARTTLS, required. The path of the webmail is where users land.
-backends:
-${backends.map(({ name, imap, webmail }) => `  ${quote(name)}: { imap: ${quote(imap)}, webmail: ${quote(webmail)} }\n`).join('')}
-# include: backends.d/*.yaml              # further backends
-`;
+  const isOne = backends.length === 1 && first !== undefined;
+  return [
+    '# Postern. Every key: docs/configuration.md. What is wrong: postern check -c THIS_FILE',
+    '# Paths are relative to this file. A secret is { file: NAME } or { env: VARIABLE }, never written out here.',
+    '',
+    '# Where browsers, or your load balancer, reach this node.',
+    `listen: ${quote(listen)}`,
+    '',
+    '# What users type. Requests for any other host are refused; several addresses are a [list].',
+    `public_url: ${quote(publicUrl)}`,
+    '',
+    `# Networks of your load balancers: only their X-Forwarded-* are believed.${isSecure ? ' One of them must end TLS.' : ''}`,
+    `trusted_proxies: ${isSecure ? '[127.0.0.1]' : '[]'}`,
+    '',
+    '# /metrics and health, for operators only.',
+    'operators: { listen: 127.0.0.1:9090 }',
+    '',
+    'sessions:',
+    redis === ''
+      ? line('  # redis: redis://127.0.0.1:6379/0', 'for several nodes; without it state/postern.sqlite')
+      : `  redis: ${quote(redis)}`,
+    line('  keys_file: state/keys', 'the same on all nodes; made by the first one that starts'),
+    '  # idle_timeout: 30 min',
+    '  # absolute_timeout: 12h',
+    '',
+    'directory:',
+    domain === ''
+      ? line('  # default_domain: example.org', 'put after names without a domain')
+      : line(`  default_domain: ${quote(domain)}`, 'put after names without a domain'),
+    line('  sources:', 'asked in this order'),
+    isOne
+      ? line(`    - { type: static, backend: ${quote(first.name)} }`, 'one backend for everybody')
+      : line('    - { type: map, file: users.map }', '"alice@example.org: a", one per line'),
+    '',
+    'backend_defaults:',
+    `  driver: ${quote(driver)}`,
+    caFile === ''
+      ? line('  # tls_ca_file: ca.crt', "instead of the system's authorities")
+      : line(`  tls_ca_file: ${quote(caFile)}`, "instead of the system's authorities"),
+    '',
+    '# imaps:// is TLS at once, imap:// is STARTTLS, required. The path of the webmail is where users land.',
+    'backends:',
+    ...backends.map(
+      ({ name, imap, webmail }) => `  ${quote(name)}: { imap: ${quote(imap)}, webmail: ${quote(webmail)} }`,
+    ),
+    '',
+    line('# include: backends.d/*.yaml', 'further backends'),
+    '',
+  ].join('\n');
 }
 
 /** Beside a configuration with several backends. */
-export const emptyMap = `# Where each user lives: "user: backend", one per line. The file is read again when it changes.
-# alice@example.org: a
+export function initMap({ domain, backends }: InitAnswers): string {
+  return `# Where each user lives: "user: backend", one per line. The file is read again when it changes.
+# An example; write your own users instead.
+alice@${domain === '' ? 'example.org' : domain}: ${backends[0]?.name ?? 'a'}
 `;
+}
 
-/** Plain where YAML takes it so, also between braces; else as JSON, which YAML is a superset of. */
+function line(text: string, comment: string): string {
+  return `${text.padEnd(39)} # ${comment}`;
+}
+
+/** Plain where YAML takes it so, also between braces; else as JSON, which is YAML too. */
 function quote(text: string): string {
-  const isPlain = /^[a-z][\w./:@-]*$/i.test(text) && !/:$|^(?:true|false|null|yes|no|on|off)$/i.test(text);
+  const isPlain = /^[a-z][\w./:@-]*$/i.test(text) && !/:$|^(?:true|false|null|yes|no|on|off|y|n)$/i.test(text);
   return isPlain ? text : JSON.stringify(text);
 }

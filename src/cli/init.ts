@@ -5,7 +5,7 @@ import { webmailDrivers } from '../config/backends-section.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problem.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
-import { emptyMap, type InitAnswers, type InitBackend, initFile } from './init-file.ts';
+import { type InitAnswers, type InitBackend, initFile, initMap } from './init-file.ts';
 import { withExamples } from './options.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -95,7 +95,7 @@ async function write(output: string, answers: InitAnswers, surroundings: Surroun
   const map = join(dirname(output), 'users.map');
   const needsMap = answers.backends.length > 1 && !(await exists(map));
   await writeFile(draft, initFile(answers), { mode: 0o640 });
-  if (needsMap) await writeFile(map, emptyMap);
+  if (needsMap) await writeFile(map, initMap(answers));
   try {
     await loadConfig(draft, { env: surroundings.env });
     await rename(draft, output);

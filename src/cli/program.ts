@@ -58,6 +58,10 @@ function explain(error: unknown, { complain }: Surroundings): ExitCode {
     complain(`${error.message} (${error.code})\n`);
     return error.source === 'config' ? exitCodes.invalid : exitCodes.unavailable;
   }
+  if (error instanceof Error && error.name === 'AbortError') {
+    complain('\nStopped; nothing was changed.\n');
+    return exitCodes.no;
+  }
   if (isSystemError(error)) {
     complain(`${error.message}\n`);
     return exitCodes.unavailable;

@@ -88,8 +88,16 @@ export function backendSection(outside: Outside) {
       .optional()
       .describe('The name that the certificates must carry; the host of the URL when left out.'),
     ...common(outside),
-    timeouts: section(timeouts).partial().prefault({}).describe('As under backend_defaults, for this backend.'),
-    limits: section(limits).partial().prefault({}).describe('As under backend_defaults, for this backend.'),
+    timeouts: section(timeouts)
+      .partial()
+      .meta({ title: 'map' })
+      .prefault({})
+      .describe('As under backend_defaults, for this backend.'),
+    limits: section(limits)
+      .partial()
+      .meta({ title: 'map' })
+      .prefault({})
+      .describe('As under backend_defaults, for this backend.'),
   });
   return z.union([host().transform((host) => map.parse({ host })), map], {
     error: (issue) =>

@@ -24,7 +24,7 @@ export function openConfigFile(name: string, outside: Outside, problems: ConfigP
   try {
     text = readFileSync(name, 'utf8');
   } catch (error) {
-    problems.push({ file: name, line: 1, column: 1, path: '', text: whyUnreadable(resolve(name), error) });
+    problems.push({ file: name, line: 1, column: 1, path: '', text: whyUnopened(name, error) });
     return undefined;
   }
   const yaml = parseYamlFile(text);
@@ -57,4 +57,10 @@ export function checkKeys(file: ConfigFile, known: readonly string[]): void {
   for (const key of Object.keys(file.root)) {
     if (!known.includes(key)) file.findings.add([key], unknownKey(key, known), 'key');
   }
+}
+
+function whyUnopened(name: string, error: unknown): string {
+  const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  if (isMissing) return 'there is no such file: name another with -c, or let postern init write one';
+  return whyUnreadable(resolve(name), error);
 }

@@ -22,7 +22,7 @@ export function directorySection(outside: Outside) {
       .record(z.string(), domain(), { error: 'is not a map of domains: write { other.example: example.org }' })
       .prefault({})
       .describe('Domains that are other names of a domain: `{ example.com: example.org }`.'),
-    detail_separator: character('what separates a detail')
+    detail_separator: character()
       .optional()
       .describe(
         'Cuts a detail off the user name: with `+`, `alice+shop@…` signs in as `alice@…`. Left out: nothing is cut off.',
@@ -115,10 +115,10 @@ function domain() {
   });
 }
 
-function character(what: string) {
+function character() {
   const remedy = 'write one character in quotes, such as "+"';
   return leaf({
-    what,
+    what: 'one character',
     remedy,
     examples: ['+'],
     parse: (text) =>

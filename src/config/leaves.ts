@@ -20,7 +20,7 @@ interface Leaf<T> {
 export function leaf<T>({ what, remedy, examples, parse }: Leaf<T>) {
   return z
     .string({ error: (issue) => wrongType(issue.input, what, remedy) })
-    .meta(examples === undefined ? {} : { examples: [...examples] })
+    .meta({ title: what.replace(/^an? /, ''), ...(examples === undefined ? {} : { examples: [...examples] }) })
     .transform((text, context) => settle(parse(text), context));
 }
 
@@ -121,6 +121,7 @@ export function secret(outside: Outside) {
             : `must come from a file or the environment: ${secretRemedy}`,
       },
     )
+    .meta({ title: 'secret' })
     .transform((source, context): Secret => {
       const { file, env } = source;
       if (file !== undefined && env === undefined) return settle(outside.secretFile(file), context);
