@@ -140,19 +140,21 @@ export class CachedSession implements LiveSession {
 
   /** Takes what the store holds now. False when it cannot be opened any more: then it is another session's. */
   renew(stored: StoredSession): boolean {
-    const newerJar =
-      stored.jar !== undefined && stored.jar.version >= this.#jarVersion && stored.jar.sealed !== this.#jarSealed;
-    if (newerJar || stored.record.sealed !== this.#record.sealed || stored.record.backend !== this.#record.backend) {
+    const before = this.#record;
+    const { record, jar } = stored;
+    const newerJar = jar !== undefined && jar.version >= this.#jarVersion && jar.sealed !== this.#jarSealed;
+    const sameOwner = record.user === before.user && record.backend === before.backend;
+    if (newerJar || !sameOwner || record.sealed !== before.sealed) {
       const opened = openStored(this.#keeper, this.key, stored, this.#sealKeys);
       if (opened === undefined) return false;
       // Our own unsaved changes win: they are written over the newer jar in a moment.
       this.#opened = newerJar && !this.jarUnsaved ? opened : { ...opened, jar: this.jar };
     }
     if (newerJar) {
-      this.#jarVersion = stored.jar.version;
-      this.#jarSealed = stored.jar.sealed;
+      this.#jarVersion = jar.version;
+      this.#jarSealed = jar.sealed;
     }
-    this.#record = stored.record;
+    this.#record = record;
     this.lastUseMs = Math.max(this.lastUseMs, stored.lastUseMs);
     this.writtenUseMs = Math.max(this.writtenUseMs, stored.lastUseMs);
     return true;

@@ -74,7 +74,9 @@ function createStoreClient({ store, sessions }: ExpressSessionOptions, ring: Key
         const message = 'the session of a request could not be read';
         throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true });
       }
-      return found.kind === 'found' ? JSON.stringify(found.session.record) : null;
+      if (found.kind !== 'found') return null;
+      found.session.touch();
+      return JSON.stringify(found.session.record);
     },
     /** A new record, or one over a living record; never over one that was destroyed. */
     async set(sessionId: string, text: string, { expiration }: { expiration: { value: number } }): Promise<void> {

@@ -24,7 +24,7 @@ import { seal } from './seal.ts';
 import type { ServerKeys } from './server-keys.ts';
 
 /** What a successful sign-in knows. */
-export interface SessionOpening {
+interface SessionOpening {
   readonly user: CanonicalUser;
   readonly backend: BackendName;
   /** The host of the backend, by name. */

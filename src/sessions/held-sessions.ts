@@ -76,6 +76,11 @@ export function createHeldSessions(options: HeldSessionsOptions) {
     return session.doubtSinceMs === 0 || (storeIsAway && clock.nowMs() - session.doubtSinceMs < options.serveStaleMs);
   }
 
+  /** The absolute end needs no store: no use anywhere can put it off. */
+  function isOver(session: CachedSession): boolean {
+    return clock.nowMs() >= session.record.absoluteEndMs;
+  }
+
   function forget(session: CachedSession, reason: EndReason): void {
     cache.drop(session);
     session.close(reason);
@@ -132,6 +137,10 @@ export function createHeldSessions(options: HeldSessionsOptions) {
     const reason = endings.reasonOf(cookie.key);
     if (reason !== undefined) return { kind: 'ended', reason };
     const session = cache.get(cookie.key);
+    if (session !== undefined && isOver(session)) {
+      void end(session.key, 'absolute');
+      return { kind: 'ended', reason: 'absolute' };
+    }
     return session !== undefined && isServable(session, away) ? { kind: 'found', session } : ask(cookie);
   }
 
@@ -179,7 +188,7 @@ export function createHeldSessions(options: HeldSessionsOptions) {
     counts: () => ({ cached: cache.size, attached: attached.size, endingsWaiting: endings.waiting }),
     async sweep(): Promise<void> {
       for (const session of attached) {
-        if (clock.nowMs() >= session.record.absoluteEndMs) void end(session.key, 'absolute');
+        if (isOver(session)) void end(session.key, 'absolute');
         // Nobody vouches for it any longer. The session may go on when the store is back; what is open may not.
         else if (away && session.doubtSinceMs !== 0 && !isServable(session, true)) session.endAttachments('idle');
       }
@@ -192,6 +201,3 @@ export function createHeldSessions(options: HeldSessionsOptions) {
     },
   };
 }
-
-/** The sessions a node holds, for those who are handed them. */
-export type HeldSessions = ReturnType<typeof createHeldSessions>;

@@ -16,7 +16,7 @@ export interface NodeSessionsOptions extends HeldSessionsOptions {
 }
 
 /** A session as a list of a user's sessions shows it. */
-export interface ListedSession {
+interface ListedSession {
   readonly key: RecordKey;
   readonly record: SessionRecord;
   readonly lastUseMs: number;

@@ -53,7 +53,7 @@ function createNodeRedis({ settings, tap }: Pick<RedisConnectionOptions, 'settin
 }
 
 /** The client of node-redis, as configured here. */
-export type RedisClient = ReturnType<typeof createNodeRedis>;
+type RedisClient = ReturnType<typeof createNodeRedis>;
 
 /** A connection that heals itself, and whose commands always settle. */
 export interface RedisConnection {

@@ -10,7 +10,7 @@ export interface KnownField {
 
 const rememberedFields = 20_000;
 /** A longer field is taken apart each time: a client that varies a huge one must not fill the memory. */
-const rememberedFieldChars = 4_096;
+const rememberedFieldChars = 2_048;
 const evictionCandidates = 64;
 
 /**
@@ -68,6 +68,3 @@ export function createSessionCache(limit: number) {
     drop,
   };
 }
-
-/** The cache, for those who are handed it. */
-export type SessionCache = ReturnType<typeof createSessionCache>;

@@ -3,9 +3,14 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
+import type { Clock } from '../../src/core/clock.ts';
 import { createServerKey } from '../../src/sessions/keys.ts';
 import { addKey, makeKeysFile, promoteKey, readKeysFile, retireKey, ringOf } from '../../src/sessions/keys-file.ts';
 import { alice, bob } from './samples.ts';
+
+function clockAt(nowMs: number): Clock {
+  return { nowMs: () => nowMs };
+}
 
 suite('the keys file', () => {
   let folder: string;
@@ -46,12 +51,10 @@ suite('the keys file', () => {
   });
 
   test('the file says since when a key has its state', async () => {
-    const at = (nowMs: number) => ({ nowMs: () => nowMs });
-    const randomBytes = (size: number) => Buffer.alloc(size, 7);
-    await makeKeysFile(file, { clock: at(1_000), randomBytes });
-    const added = await addKey(file, { clock: at(2_000), randomBytes: (size) => Buffer.alloc(size, 8) });
-    await promoteKey(file, added, at(3_000));
-    await promoteKey(file, added, at(4_000));
+    await makeKeysFile(file, { clock: clockAt(1_000), randomBytes: (size) => Buffer.alloc(size, 7) });
+    const added = await addKey(file, { clock: clockAt(2_000), randomBytes: (size) => Buffer.alloc(size, 8) });
+    await promoteKey(file, added, clockAt(3_000));
+    await promoteKey(file, added, clockAt(4_000));
     const entries = (await readKeysFile(file)) ?? [];
     assert.deepEqual(
       entries.map(({ id, sinceMs }) => [id, sinceMs]),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { inspect } from 'node:util';
 import { createClient } from 'redis';
 import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
@@ -113,7 +114,14 @@ suite('the store on Redis', () => {
     await using store = await openStore(own);
     await assert.rejects(store.ping(), { code: 'ERR_STORE_UNAVAILABLE' });
     await own.restart();
-    await eventually(() => store.ping().then(() => true, () => false), 'the first connection');
+    await eventually(
+      () =>
+        store.ping().then(
+          () => true,
+          () => false,
+        ),
+      'the first connection',
+    );
   });
 
   test('an ACL user signs in with its password, and a wrong one is told without it', async () => {
@@ -123,8 +131,8 @@ suite('the store on Redis', () => {
     await admin.sendCommand(['ACL', 'SETUSER', 'postern', 'on', '>right "pässword"', '~ps:*', '+@all']);
     admin.destroy();
     const url = `redis://postern@127.0.0.1:${own.port}/0`;
-    const problems: unknown[] = [];
-    const log = { ...silentLog, warn: (fields: object) => void problems.push(fields) };
+    const problems: string[] = [];
+    const log = { ...silentLog, warn: (fields: object) => void problems.push(inspect(fields)) };
     const settings = { url, password: new Secret('right "pässword"') };
     await using store = createRedisStore({ settings, tombstoneMs, log });
     await store.open(AbortSignal.timeout(5_000));
@@ -134,8 +142,8 @@ suite('the store on Redis', () => {
     await using refused = createRedisStore({ settings: wrong, tombstoneMs, log });
     await refused.open(AbortSignal.timeout(5_000));
     await assert.rejects(refused.ping(), { code: 'ERR_STORE_UNAVAILABLE' });
-    assert.match(String(JSON.stringify(problems)) + String(problems.map((problem) => String(Object(problem)['err']))), /WRONGPASS/);
-    assert.doesNotMatch(JSON.stringify(problems), /not-the-word/);
+    assert.match(problems.join(), /WRONGPASS/);
+    assert.doesNotMatch(problems.join(), /not-the-word/);
   });
 
   test('all keys of one session lie in one slot of a Cluster', async () => {
@@ -148,7 +156,12 @@ suite('the store on Redis', () => {
     const admin = createClient({ url: server.url });
     await admin.connect();
     const keys = await admin.keys('*');
-    assert.deepEqual(keys.sort(), [`ps:h:{${key}}`, `ps:i:${sampleKey.userKeyOf(alice)}`, `ps:j:{${key}}`, `ps:u:{${key}}`]);
+    assert.deepEqual(keys.sort(), [
+      `ps:h:{${key}}`,
+      `ps:i:${sampleKey.userKeyOf(alice)}`,
+      `ps:j:{${key}}`,
+      `ps:u:{${key}}`,
+    ]);
     for (const each of keys) assert.ok((await admin.pTTL(each)) > 0, `${each} must not stay for ever`);
     admin.destroy();
   });

@@ -31,7 +31,10 @@ export interface RunningNode extends AsyncDisposable {
   readonly live: NodeSessions;
   readonly keys: ServerKeys;
   /** Signs in on the page, and hands back what a browser would then send as its Cookie field. */
-  signIn(user: CanonicalUser, cookie?: string): Promise<{ readonly status: number; readonly cookie: string; readonly setCookie: string }>;
+  signIn(
+    user: CanonicalUser,
+    cookie?: string,
+  ): Promise<{ readonly status: number; readonly cookie: string; readonly setCookie: string }>;
   /** The user whom a page sees; `none`, or the status of a failure. */
   page(cookie: string): Promise<string>;
   signOut(cookie: string): Promise<{ readonly status: number; readonly setCookie: string }>;
@@ -133,12 +136,13 @@ function pages(settings: NodeSettings, live: NodeSessions, keys: ServerKeys) {
     await gate.close(request, response, 'signed-out');
     response.send('signed out');
   });
-  const failed: ErrorRequestHandler = (_error, _request, response, _next) => {
-    response.status(503).send('unavailable');
-  };
   app.use(failed);
   return app;
 }
+
+const failed: ErrorRequestHandler = (_error, _request, response, _next) => {
+  response.status(503).send('unavailable');
+};
 
 function isUser(value: unknown): value is CanonicalUser {
   return typeof value === 'string';

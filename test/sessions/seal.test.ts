@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { openSealed, type SealedFor, seal } from '../../src/sessions/seal.ts';
 import { alice, backendNamed, bob, recordKeyOf, sampleKey } from './samples.ts';
 
 const sealKey = sampleKey.sealKeyOf('S'.repeat(43), 'credentials');
-const belongsTo: SealedFor = { key: recordKeyOf('one'), user: alice, backend: backendNamed('a'), purpose: 'credentials' };
+const belongsTo: SealedFor = {
+  key: recordKeyOf('one'),
+  user: alice,
+  backend: backendNamed('a'),
+  purpose: 'credentials',
+};
 
 suite('sealed text', () => {
   test('opens to exactly what was sealed, whatever it was', () => {

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, suite, test } from 'node:test';
+import type { SessionStore } from '../../src/core/session.ts';
+import { createSqliteStore } from '../../src/sessions/sqlite.ts';
+import { attachTo, jarCookie, type NodeSettings, password, type RunningNode, startNode } from './running-node.ts';
+import { alice, bob, type HandClock, handClock } from './samples.ts';
+
+suite('the gate', () => {
+  let folder: string;
+  let store: SessionStore;
+  let clock: HandClock;
+  let node: RunningNode;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'postern-gate-'));
+    clock = handClock();
+    store = createSqliteStore({ file: join(folder, 'store.sqlite'), tombstoneMs: 12 * 3_600_000, clock });
+    node = await start();
+  });
+  afterEach(async () => {
+    await node[Symbol.asyncDispose]();
+    await store[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  function start(differing: Partial<NodeSettings> = {}): Promise<RunningNode> {
+    return startNode({ store, keysFile: join(folder, 'keys'), clock, ...differing });
+  }
+
+  test('opens a session that pages and data plane find, with password, jar and everything known', async () => {
+    const { status, cookie, setCookie } = await node.signIn(alice);
+    assert.equal(status, 200);
+    assert.match(setCookie, /^__Host-postern=s%3A[^;]+; Path=\/; HttpOnly; Secure; SameSite=Lax$/);
+    assert.equal(await node.page(cookie), alice);
+    const session = await node.session(`a=1; ${cookie}; b=2`);
+    assert.equal(session.password?.reveal(), password);
+    assert.equal(session.jar.header('/', clock.nowMs()), `webmail_session=${jarCookie}`);
+    const { userKey, sealed, ...known } = session.record;
+    assert.equal(userKey, node.keys.current().promoted.userKeyOf(alice));
+    assert.match(sealed, /^1\./);
+    assert.deepEqual(known, {
+      user: alice,
+      backend: 'a',
+      host: 'a',
+      createdAtMs: clock.nowMs(),
+      absoluteEndMs: clock.nowMs() + 12 * 3_600_000,
+      clientAddress: '192.0.2.1',
+      userAgent: 'node',
+      publicOrigin: 'https://mail.example.test',
+      timeZone: 'Europe/Berlin',
+    });
+  });
+
+  test('asks the store nothing and sets nothing without a genuine cookie', async () => {
+    let reads = 0;
+    const counted = { ...store, read: (key: Parameters<SessionStore['read']>[0]) => ((reads += 1), store.read(key)) };
+    await using other = await start({ store: counted });
+    const forged = (await node.signIn(alice)).cookie.slice(0, -3);
+    for (const cookie of ['', 'a=1', '__Host-postern=x', forged, `${forged}abc`]) {
+      assert.equal(await other.page(cookie), 'none');
+      assert.equal((await other.find(cookie)).kind, 'none');
+    }
+    assert.equal(reads, 0);
+  });
+
+  test('gives a fresh id at each sign-in, and replaces the session that the browser had', async () => {
+    const first = await node.signIn(alice);
+    const open = attachTo(await node.session(first.cookie));
+    const second = await node.signIn(bob, first.cookie);
+    assert.notEqual(second.cookie, first.cookie);
+    assert.equal(await open.ended, 'replaced');
+    assert.deepEqual(await node.find(first.cookie), { kind: 'ended', reason: 'replaced', rest: '' });
+    assert.equal(await node.page(first.cookie), 'none');
+    assert.equal(await node.page(second.cookie), bob);
+  });
+
+  test('never takes over an id that a browser brought along', async () => {
+    const { cookie } = await node.signIn(alice);
+    await node.signOut(cookie);
+    const again = await node.signIn(alice, cookie);
+    assert.notEqual(again.cookie, cookie);
+    assert.equal(await node.page(cookie), 'none');
+  });
+
+  test('closes a session everywhere and removes its cookie', async () => {
+    await using other = await start();
+    const { cookie } = await node.signIn(alice);
+    await other.session(cookie);
+    const { status, setCookie } = await node.signOut(cookie);
+    assert.equal(status, 200);
+    assert.match(
+      setCookie,
+      /^__Host-postern=; Path=\/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Lax$/,
+    );
+    assert.deepEqual(await node.find(cookie), { kind: 'ended', reason: 'signed-out', rest: '' });
+    assert.deepEqual(await other.find(cookie), { kind: 'ended', reason: 'signed-out', rest: '' });
+  });
+
+  test('closing without a session only removes the cookie', async () => {
+    assert.equal((await node.signOut('')).status, 200);
+    assert.equal((await node.signOut('__Host-postern=junk')).status, 200);
+  });
+
+  test('two session cookies count as none on the pages, as they do on the data plane', async () => {
+    const one = await node.signIn(alice);
+    const two = await node.signIn(bob);
+    for (const both of [
+      `${one.cookie}; ${two.cookie}`,
+      `${two.cookie}; ${one.cookie}`,
+      `${one.cookie}; ${one.cookie}`,
+    ]) {
+      assert.equal(await node.page(both), 'none');
+      assert.deepEqual(await node.find(both), { kind: 'none', rest: '' });
+    }
+  });
+
+  test('ends the oldest session when a user has too many', async () => {
+    await using strict = await start({ maxPerUser: 2 });
+    const cookies: string[] = [];
+    for (let at = 0; at < 3; at += 1) {
+      cookies.push((await strict.signIn(alice)).cookie);
+      clock.advance(1_000);
+    }
+    const others = await strict.signIn(bob);
+    const kinds = await Promise.all(
+      [...cookies, others.cookie].map(async (cookie) => (await strict.find(cookie)).kind),
+    );
+    assert.deepEqual(kinds, ['ended', 'found', 'found', 'found']);
+    const [oldest = ''] = cookies;
+    assert.deepEqual(await strict.find(oldest), { kind: 'ended', reason: 'too-many', rest: '' });
+  });
+
+  test('leaves neither session nor cookie when the store fails in the middle', async () => {
+    const failing: SessionStore = { ...store, writeJar: () => Promise.reject(new Error('disk full')) };
+    await using other = await start({ store: failing });
+    const { status, setCookie } = await other.signIn(alice);
+    assert.equal(status, 503);
+    assert.equal(setCookie, '');
+    assert.deepEqual(await other.live.sessionsOfUser(alice), []);
+  });
+
+  test('writes one record and one jar per sign-in, and none for a page', async () => {
+    const writes: string[] = [];
+    const counted: SessionStore = {
+      ...store,
+      create: (...args) => (writes.push('create'), store.create(...args)),
+      rewrite: (...args) => (writes.push('rewrite'), store.rewrite(...args)),
+      writeJar: (...args) => (writes.push('jar'), store.writeJar(...args)),
+      destroy: (...args) => (writes.push('destroy'), store.destroy(...args)),
+    };
+    await using other = await start({ store: counted });
+    const { cookie } = await other.signIn(alice);
+    assert.equal(await other.page(cookie), alice);
+    assert.deepEqual(writes, ['create', 'jar']);
+  });
+
+  test('uses the name without prefix under plain HTTP', async () => {
+    await using plain = await start({ secure: false });
+    const { cookie, setCookie } = await plain.signIn(alice);
+    assert.match(setCookie, /^postern=s%3A[^;]+; Path=\/; HttpOnly; SameSite=Lax$/);
+    assert.equal(await plain.page(cookie), alice);
+    assert.equal((await plain.find(cookie)).kind, 'found');
+    assert.equal((await node.find(cookie)).kind, 'none');
+  });
+});
