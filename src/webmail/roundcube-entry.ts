@@ -1,0 +1,91 @@
+import { createHmac } from 'node:crypto';
+import type { BackendHost } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import { pathOf } from '../core/cookie-jar.ts';
+import type { UpstreamResponseHead } from '../core/http.ts';
+import type { SignInIdentity } from '../core/identity.ts';
+import type { Secret } from '../core/secret.ts';
+import type { RequestIdentity, RequestLine, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import type { Fields } from './header-fields.ts';
+import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+
+/** Whom a signed entry is for. */
+export type EntryIdentity = Pick<RequestIdentity, 'user' | 'timeZone' | 'actor'> &
+  Partial<Pick<RequestIdentity, 'session'>>;
+
+/**
+ * Roundcube with the plugin `postern` and a shared key: nothing but a signature opens the mailbox.
+ *
+ * Every request carries for whom the gateway makes it, signed for this method and target and for half a minute
+ * (integrations/roundcube/postern). The plugin signs the user in by the master identity of the IMAP server whenever
+ * Roundcube has no session, and has the browser repeat its request, body included, with the token that it had.
+ */
+export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Secret): WebmailDriver {
+  const fieldsFor = (request: RequestLine, as: EntryIdentity): Fields => [
+    ['X-Postern-Entry', signEntry(key, request, as, parts.clock)],
+  ];
+  return {
+    ...roundcube,
+    signIn: (host, as, signal) => {
+      const { publicOrigin, client } = as;
+      const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
+      const fields = (request: RequestLine): Fields => fieldsFor(request, as);
+      const { ownsCookie } = roundcube;
+      return enter(new Visit(parts, { host, browser, ownsCookie, fields, signal }), host, as);
+    },
+    judge: (request, response) => {
+      const verdict = roundcube.judge(request, response);
+      return verdict === 'signed-out' ? verdict : (judgeSessionField(response) ?? verdict);
+    },
+    // What the plugin sees without a signature it ends by itself; Roundcube's own sign-out would need one.
+    signOut: () => Promise.resolve(),
+    requestHeaders: fieldsFor,
+  };
+}
+
+/** What an answer says by the plugin's field, which no content of a mail can set; nothing without it. */
+function judgeSessionField(response: UpstreamResponseHead): Verdict | undefined {
+  const session = response.header('x-postern-session');
+  if (session === undefined) return undefined;
+  return session === 'none' ? 'lost' : 'alive';
+}
+
+/** The user of the plugin's field; nothing when there is none. */
+function userOf(response: UpstreamResponseHead): string | undefined {
+  const [, encoded] = /^user=([\w%.~-]+)$/.exec(response.header('x-postern-session') ?? '') ?? [];
+  // Of broken encoding the query parser makes a replacement character, and throws nothing.
+  return encoded === undefined ? undefined : (new URLSearchParams(`user=${encoded}`).get('user') ?? undefined);
+}
+
+/** The field X-Postern-Entry, as integrations/roundcube/postern/postern_entry.php reads it. */
+export function signEntry(key: Secret, request: RequestLine, as: EntryIdentity, clock: Clock): string {
+  const claims = {
+    user: as.user,
+    session: as.session ?? '',
+    time: Math.floor(clock.nowMs() / 1000),
+    zone: as.timeZone ?? '',
+    actor: as.actor ?? '',
+  };
+  const payload = Buffer.from(JSON.stringify(claims)).toString('base64url');
+  const signed = `postern-entry-1\n${request.method}\n${request.target}\n${payload}`;
+  return `${payload}.${createHmac('sha256', key.reveal()).update(signed, 'utf8').digest('base64url')}`;
+}
+
+async function enter(visit: Visit, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
+  const target = `${pathOf(host.webmail.landing)}?_task=mail`;
+  const answer = await visit.get(target);
+  if (userOf(answer) === as.user) return visit.signedIn(target);
+  const refused = answer.header('x-postern-refused');
+  if (refused === 'imap') throw unavailable(host, 'the IMAP server did not let the master identity in for this user');
+  if (refused !== undefined) throw strangeAnswer(host, refusals.get(refused) ?? `the plugin refused: ${refused}`);
+  if (answer.status >= 500) throw unavailable(host, `${target} was answered with status ${answer.status}`);
+  throw strangeAnswer(host, `no word of the plugin postern at ${target}: install it, and list us in postern_gateways`);
+}
+
+/** What the plugin says when it refuses, and what to do. */
+const refusals: ReadonlyMap<string, string> = new Map([
+  ['key', 'the plugin has no key of 32 characters: set postern_keys'],
+  ['signature', 'the plugin has another key, or something on the way changes the request target'],
+  ['time', 'the clocks of gateway and webmail differ by more than 30 s: set both by NTP'],
+  ['malformed', 'the plugin does not understand the entry: use the plugin of this version'],
+]);
