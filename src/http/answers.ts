@@ -3,28 +3,28 @@ import type { TextKey } from './locales.ts';
 import { answerSecurityHeaders } from './security-headers.ts';
 import type { Views } from './views.ts';
 
-/** Why the data plane has no answer of a backend to pass on. */
-export const failureKinds = ['unreachable', 'broken', 'slow', 'busy', 'store', 'internal'] as const;
+/**
+ * Why the data plane has no answer of a backend to pass on. `unavailable`: the webmail cannot be reached; `busy`: its
+ * queue is full; `timeout`: it did not answer in time; `bad-answer`: it broke the protocol or the connection; `store`
+ * and `unknown-key`: the session cannot be read now.
+ */
+export const failureKinds = ['unavailable', 'busy', 'timeout', 'bad-answer', 'store', 'unknown-key'] as const;
 export type FailureKind = (typeof failureKinds)[number];
 
-export interface Failure {
-  readonly kind: FailureKind;
-  /** Shown here and written to the log. */
-  readonly reference: string;
-}
+/** Why a request is refused before anything is asked: what is wrong with the address that it came to. */
+export const refusals = ['no-host', 'foreign-host', 'not-https', 'not-http'] as const;
+export type Refusal = (typeof refusals)[number];
 
 /** The gateway's own answers on the webmail's paths: pages for navigations, JSON for scripts, in the browser's language. */
 export interface Answers {
-  /** 502, 503 or 504 (500 for a fault of ours); `Retry-After` where trying again may help. */
-  failure(request: RequestHead, failure: Failure): Answer;
+  /** 502, 503 or 504, with `Retry-After` where trying again may help. */
+  failure(request: RequestHead, failure: { readonly kind: FailureKind; readonly reference: string }): Answer;
   /** 503: the webmail lost its session again right after it was signed in to. */
   tooOften(request: RequestHead, reference: string): Answer;
   /** 401 for a frame or a form without a session: nothing was sent or saved. Our own origin may frame it. */
   noSessionFrame(request: RequestHead): Answer;
-  /** 401 for a script or any other client without a session. */
-  noSession(): Answer;
-  /** 421 for a host name that is not served here; plain, for its files would have that name too. */
-  badHost(request: RequestHead, host: string): Answer;
+  /** 400, or 421 for a host name that is not served here. Plain: a style sheet would have that address too. */
+  refused(request: RequestHead, why: Refusal): Answer;
 }
 
 interface FailureForm {
@@ -33,12 +33,12 @@ interface FailureForm {
 }
 
 const failureForms: Readonly<Record<FailureKind, FailureForm>> = {
-  unreachable: { status: 503, retryAfterSeconds: 10 },
-  broken: { status: 502 },
-  slow: { status: 504 },
+  unavailable: { status: 503, retryAfterSeconds: 10 },
   busy: { status: 503, retryAfterSeconds: 5 },
+  timeout: { status: 504 },
+  'bad-answer': { status: 502 },
   store: { status: 503, retryAfterSeconds: 5 },
-  internal: { status: 500 },
+  'unknown-key': { status: 503, retryAfterSeconds: 30 },
 };
 
 export function createAnswers(views: Views): Answers {
@@ -60,7 +60,7 @@ export function createAnswers(views: Views): Answers {
       text: locale.text(keys.text),
       reference: form.reference,
       // Repeating a POST is the user's decision, by the browser's own means.
-      link: isRead(request) ? { href: request.target, label: locale.text('failure.retry') } : undefined,
+      link: isSafeLink(request) ? { href: request.target, label: locale.text('failure.retry') } : undefined,
     };
     const body = views.render('message', { locale, title: locale.text(keys.title) }, values);
     return { status: form.status, headers: [...pageHeaders("'none'"), ...retry], body };
@@ -82,12 +82,11 @@ export function createAnswers(views: Views): Answers {
       const body = views.render('message', { locale, title: locale.text('frame.title') }, values);
       return { status: 401, headers: pageHeaders("'self'"), body };
     },
-    noSession: () => json(401, { error: 'no-session', login: '/-/login' }, []),
-    badHost(request, host) {
-      const locale = localeOf(request);
-      const body = `${locale.text('badHost.title')}. ${locale.text('badHost.text', { host })}\n`;
+    refused(request, why) {
+      const body = `${localeOf(request).text(`refused.${why}`)}\n`;
       const headers = answerSecurityHeaders("'none'");
-      return { status: 421, headers: [...headers, ['Content-Type', 'text/plain; charset=utf-8']], body };
+      const status = why === 'foreign-host' ? 421 : 400;
+      return { status, headers: [...headers, ['Content-Type', 'text/plain; charset=utf-8']], body };
     },
   };
 }
@@ -100,8 +99,9 @@ function wantsPage(request: RequestHead): boolean {
   return !isScript && (request.header('accept') ?? '').includes('text/html');
 }
 
-function isRead(request: RequestHead): boolean {
-  return request.method === 'GET' || request.method === 'HEAD';
+/** Whether the request may be repeated by a link: `//host/` as a link would lead to that host. */
+function isSafeLink({ method, target }: RequestHead): boolean {
+  return (method === 'GET' || method === 'HEAD') && /^\/(?![/\\])/.test(target);
 }
 
 function pageHeaders(framedBy: "'none'" | "'self'"): [name: string, value: string][] {

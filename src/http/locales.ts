@@ -48,7 +48,7 @@ export function preferences(field: string): string[] {
     .split(',')
     .map((part) => {
       const [, tag, weight] =
-        /^\s*([a-z]{1,8}(?:-[a-z0-9]{1,8})*)\s*(?:;\s*q=([01](?:\.\d{0,3})?))?\s*$/i.exec(part) ?? [];
+        /^\s*([a-z]{1,8}(?:-[a-z0-9]{1,8})*)\s*(?:;\s*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?\s*$/i.exec(part) ?? [];
       return { tag: tag ?? '', weight: Number(weight ?? 1) };
     })
     .filter(({ tag, weight }) => tag !== '' && weight > 0)

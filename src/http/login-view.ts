@@ -1,7 +1,7 @@
 import type { Request } from 'express';
 import { type EndReason, endReasons, type SessionRecord } from '../core/session.ts';
 import type { LoginOutcome } from '../login/login.ts';
-import { queryParameter } from './form-body.ts';
+import { queryOf, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';
 import type { Locale, TextKey } from './locales.ts';
 import { nextTarget } from './next-target.ts';
@@ -79,8 +79,7 @@ function isEndReason(code: string | undefined): code is EndReason {
 }
 
 function inLanguage(url: string, tag: string): string {
-  const start = url.indexOf('?');
-  const parameters = new URLSearchParams(start === -1 ? '' : url.slice(start));
+  const parameters = queryOf(url);
   parameters.set('lang', tag);
   return `?${parameters.toString()}`;
 }

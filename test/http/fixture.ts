@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { CookieJar } from '../../src/core/cookie-jar.ts';
+import { PosternError } from '../../src/core/error.ts';
+import type { Ingress } from '../../src/core/ingress.ts';
+import { silentLog } from '../../src/core/log.ts';
+import type { Branding } from '../../src/http/branding.ts';
+import { createPages } from '../../src/http/pages.ts';
+import { createViews, type Views } from '../../src/http/views.ts';
+import type { LoginAttempt, LoginOutcome } from '../../src/login/login.ts';
+import { backendName, canonicalUser } from '../login/named.ts';
+import { createFakeGate, type FakeGate } from './fake-gate.ts';
+
+export const branding: Branding = {
+  name: 'Example Mail',
+  accentColour: '#2f5d8a',
+  links: [{ label: 'Help', href: 'https://help.example.org/' }],
+  defaultLocale: 'en',
+};
+
+export const views: Views = createViews(branding);
+
+/** The pages on a server of their own, with the login use case and the sessions replaced by small fakes. */
+export interface Fixture extends AsyncDisposable {
+  readonly server: Server;
+  readonly origin: string;
+  readonly sessions: FakeGate;
+  /** Every attempt that reached the use case. */
+  readonly attempts: LoginAttempt[];
+  readonly signedOut: string[];
+  /** What the use case answers; by default alice signs in with `right`. */
+  decide: (attempt: LoginAttempt, gone: AbortSignal) => Promise<LoginOutcome>;
+  nowMs: number;
+}
+
+export interface FixtureOptions {
+  /** Whether browsers are told that they came over HTTPS; the server itself speaks HTTP. */
+  readonly secure?: boolean;
+  readonly views?: Views;
+  readonly formKeys?: readonly Uint8Array[];
+}
+
+export async function startPages(options: FixtureOptions = {}): Promise<Fixture> {
+  // As the front door is set: a request without a body then has no end of which Express could wait.
+  const server = createServer({ optimizeEmptyRequests: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (!isAddressInfo(address)) throw new TypeError('no port');
+  const authority = options.secure === true ? 'mail.example.org' : `127.0.0.1:${address.port}`;
+  const origin = `${options.secure === true ? 'https' : 'http'}://${authority}`;
+
+  const fixture: Fixture = {
+    server,
+    origin,
+    sessions: createFakeGate(() => fixture.nowMs),
+    attempts: [],
+    signedOut: [],
+    decide: async (attempt) => (attempt.password.reveal() === 'right' ? aliceSignedIn() : { kind: 'rejected' }),
+    nowMs: Date.UTC(2026, 10, 22),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+  const formKeys = options.formKeys ?? [randomBytes(32)];
+  const pages = createPages({
+    login: async (attempt, gone) => {
+      fixture.attempts.push(attempt);
+      return fixture.decide(attempt, gone);
+    },
+    logout: async (session, _as, end) => {
+      await end();
+      fixture.signedOut.push(session.record.user);
+    },
+    gate: fixture.sessions.gate,
+    live: fixture.sessions.live,
+    views: options.views ?? views,
+    formKeys: () => formKeys,
+    clock: { nowMs: () => fixture.nowMs },
+    randomBytes,
+    log: silentLog,
+  });
+  server.on('request', (request, response) => {
+    const ingress: Ingress = {
+      publicUrl: { origin, authority, secure: options.secure === true },
+      client: { address: '192.0.2.7', port: 4711, userAgent: request.headers['user-agent'] },
+    };
+    pages(request, response, ingress);
+  });
+  return fixture;
+}
+
+export function aliceSignedIn(): LoginOutcome {
+  return {
+    kind: 'signed-in',
+    user: canonicalUser('alice@example.test'),
+    backend: backendName('a'),
+    host: 'a',
+    jar: new CookieJar(() => false),
+    landing: '/?_task=mail',
+    browserCookies: [],
+  };
+}
+
+export function storeAway(): PosternError {
+  return new PosternError('ERR_STORE_UNAVAILABLE', 'the store is away', { source: 'store', retryable: true });
+}
+
+function isAddressInfo(address: AddressInfo | string | null): address is AddressInfo {
+  return typeof address === 'object' && address !== null;
+}

@@ -1,0 +1,336 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import { describe, test } from 'node:test';
+import request from 'supertest';
+import { CookieJar } from '../../src/core/cookie-jar.ts';
+import type { LoginOutcome } from '../../src/login/login.ts';
+import { backendName, canonicalUser } from '../login/named.ts';
+import { openLogin, setCookies, submitLogin, tokenIn, withCookies } from './browser-like.ts';
+import { aliceSignedIn, startPages, storeAway } from './fixture.ts';
+
+type SignedIn = Extract<LoginOutcome, { kind: 'signed-in' }>;
+
+describe('the sign-in page', () => {
+  test('is a form that works without a script and that password managers know', async () => {
+    await using fixture = await startPages();
+    const { status, text, headers } = await request(fixture.server).get('/-/login');
+    assert.equal(status, 200);
+    assert.match(text, /<form method="post"(?![^>]*action)/);
+    assert.match(text, /name="user"[^>]*autocomplete="username"/);
+    assert.match(text, /name="password" type="password" autocomplete="current-password"/);
+    assert.equal(headers['cache-control'], 'no-store');
+    assert.equal(headers['content-type'], 'text/html; charset=utf-8');
+  });
+
+  test('lets nothing run or load but our own files, and nobody frame it', async () => {
+    await using fixture = await startPages();
+    const { headers, text } = await request(fixture.server).get('/-/login');
+    assert.equal(
+      headers['content-security-policy'],
+      "default-src 'none';script-src 'self';style-src 'self';img-src 'self';form-action 'self';base-uri 'none';frame-ancestors 'none'",
+    );
+    assert.equal(headers['x-content-type-options'], 'nosniff');
+    assert.equal(headers['x-frame-options'], 'DENY');
+    assert.equal(headers['referrer-policy'], 'same-origin');
+    assert.equal(headers['x-powered-by'], undefined);
+    assert.doesNotMatch(text, /<style|\sstyle=|<script>|\son\w+=/);
+  });
+
+  for (const secure of [true, false]) {
+    test(`sets the cookie that its form is bound to, and no other (${secure ? 'https' : 'http'})`, async () => {
+      await using fixture = await startPages({ secure });
+      const lines = setCookies(await request(fixture.server).get('/-/login'));
+      const name = secure ? '__Host-postern-form' : 'postern-form';
+      assert.equal(lines.length, 1);
+      assert.match(
+        lines[0] ?? '',
+        new RegExp(
+          `^${name}=[\\w-]{22}; Max-Age=7200; Path=/; Expires=[^;]+; HttpOnly; ${secure ? 'Secure; ' : ''}SameSite=Lax$`,
+        ),
+      );
+    });
+  }
+
+  test('sets no cookie for HEAD', async () => {
+    await using fixture = await startPages();
+    const reply = await request(fixture.server).head('/-/login');
+    assert.equal(reply.status, 200);
+    assert.deepEqual(setCookies(reply), []);
+  });
+
+  test('says why the last session ended, if the code is one that we know', async () => {
+    await using fixture = await startPages();
+    const idle = await request(fixture.server).get('/-/login?ended=idle');
+    assert.match(idle.text, /because you were away for a while/);
+    for (const code of ['', 'idle&ended=idle', 'toString', '<b>', '__proto__']) {
+      const { status, text } = await request(fixture.server).get(`/-/login?ended=${code}`);
+      assert.equal(status, 200);
+      assert.doesNotMatch(text, /role="status">\w/);
+    }
+  });
+
+  test('is shown although the store is away', async () => {
+    await using fixture = await startPages();
+    fixture.sessions.away = true;
+    assert.equal((await request(fixture.server).get('/-/login')).status, 200);
+  });
+});
+
+describe('signing in', () => {
+  test('opens a session with what was typed and leads to where the webmail lands', async () => {
+    await using fixture = await startPages();
+    const password = ' Paß "wört" \\1 € + %2B & = \t';
+    fixture.decide = async () => aliceSignedIn();
+    const reply = await submitLogin(fixture, await openLogin(fixture), { password, time_zone: 'Europe/Berlin' });
+    assert.equal(reply.status, 303);
+    assert.equal(reply.get('Location'), '/?_task=mail');
+    assert.equal(reply.get('Cache-Control'), 'no-store');
+    const [attempt] = fixture.attempts;
+    assert.equal(attempt?.user, 'alice');
+    assert.equal(attempt?.password.reveal(), password);
+    assert.equal(attempt?.client.address, '192.0.2.7');
+    assert.equal(attempt?.publicOrigin, fixture.origin);
+    const [session] = fixture.sessions.opened;
+    assert.equal(session?.timeZone, 'Europe/Berlin');
+    assert.equal(session?.password.reveal(), password);
+    assert.equal(session?.host, 'a');
+  });
+
+  for (const zone of ['', 'Mars/Olympus', '../etc/passwd', 'x'.repeat(100), 'Europe/Berlin\r\nX: y']) {
+    test(`takes no time zone from ${JSON.stringify(zone.slice(0, 30))}`, async () => {
+      await using fixture = await startPages();
+      await submitLogin(fixture, await openLogin(fixture), { time_zone: zone });
+      assert.equal(fixture.attempts[0]?.timeZone, undefined);
+    });
+  }
+
+  test('leads back to the page that was asked for, never to another host', async () => {
+    await using fixture = await startPages();
+    const asked = '/?_task=mail&_mbox=Sent&_uid=7#top';
+    const page = await openLogin(fixture, loginFor(asked));
+    assert.equal((await submitLogin(fixture, page, {}, { target: loginFor(asked) })).get('Location'), asked);
+    for (const foreign of ['//evil.example', 'https://evil.example/', '/\\evil.example', '/']) {
+      const reply = await submitLogin(fixture, page, {}, { target: loginFor(foreign) });
+      assert.equal(reply.get('Location'), '/?_task=mail');
+    }
+    for (const query of ['next=/x&next=/y', 'next[]=/x', 'next[a]=/x', 'Next=/x']) {
+      const reply = await submitLogin(fixture, page, {}, { target: `/-/login?${query}` });
+      assert.equal(reply.get('Location'), '/?_task=mail');
+    }
+  });
+
+  test('does not follow a webmail that lands on another host', async () => {
+    await using fixture = await startPages();
+    fixture.decide = async () => ({ ...signedIn(), landing: '//evil.example/' });
+    const reply = await submitLogin(fixture, await openLogin(fixture));
+    assert.equal(reply.get('Location'), '/');
+  });
+
+  test('hands on the cookies that the webmail wants in the browser', async () => {
+    await using fixture = await startPages();
+    fixture.decide = async () => ({ ...signedIn(), browserCookies: ['XSRF-TOKEN=abc; path=/SOGo/'] });
+    const lines = setCookies(await submitLogin(fixture, await openLogin(fixture)));
+    assert.equal(lines.length, 2);
+    assert.ok(lines.some((line) => line.startsWith('postern=')));
+    assert.ok(lines.includes('XSRF-TOKEN=abc; path=/SOGo/'));
+  });
+
+  test('again as another user replaces the session, clears the cache and takes back the cookies of the first', async () => {
+    await using fixture = await startPages();
+    const jar = new CookieJar(() => false);
+    jar.absorb('colorMode=dark; path=/', '/', fixture.nowMs);
+    fixture.decide = async () => ({ ...signedIn(), jar });
+    const first = await openLogin(fixture);
+    const cookie = withCookies(first.cookie, await submitLogin(fixture, first));
+
+    const second = await openLogin(fixture, '/-/login', cookie);
+    fixture.decide = async () => ({
+      ...signedIn(),
+      user: canonicalUser('bob@example.test'),
+      backend: backendName('b'),
+    });
+    const reply = await submitLogin(fixture, second);
+    assert.equal(reply.get('Clear-Site-Data'), '"cache"');
+    assert.ok(setCookies(reply).some((line) => line.startsWith('colorMode=; Path=/; Expires=Thu, 01 Jan 1970')));
+    assert.deepEqual(fixture.signedOut, ['alice@example.test']);
+    assert.deepEqual(
+      [...fixture.sessions.stored.values()].map(({ record }) => record.user),
+      ['bob@example.test'],
+    );
+  });
+
+  test('again as the same user keeps the cache', async () => {
+    await using fixture = await startPages();
+    const first = await openLogin(fixture);
+    const once = await submitLogin(fixture, first);
+    assert.equal(once.get('Clear-Site-Data'), '"cache"');
+    const page = await openLogin(fixture, '/-/login', withCookies(first.cookie, once));
+    assert.equal((await submitLogin(fixture, page)).get('Clear-Site-Data'), undefined);
+    assert.equal(fixture.sessions.stored.size, 1);
+  });
+
+  test('shows who is signed in already, and the way back to the mail', async () => {
+    await using fixture = await startPages();
+    const page = await openLogin(fixture);
+    const cookie = withCookies(page.cookie, await submitLogin(fixture, page));
+    const { text } = await request(fixture.server).get('/-/login?next=/%3F_task%3Dmail').set('Cookie', cookie);
+    assert.match(text, /signed in as alice@example\.test/);
+    assert.match(text, /href="\/\?_task=mail"/);
+  });
+});
+
+describe('an attempt that leads nowhere', () => {
+  const outcomes: readonly (readonly [LoginOutcome, status: number, says: RegExp])[] = [
+    [{ kind: 'rejected' }, 403, /user name or the password is not right/],
+    [{ kind: 'refused', reason: 'Unpaid since <May>' }, 403, /at present: Unpaid since &lt;May&gt;/],
+    [{ kind: 'expired' }, 403, /expired/],
+    [{ kind: 'contact-admin' }, 403, /administrator/],
+    [{ kind: 'insecure' }, 403, /does not accept passwords over this connection/],
+    [{ kind: 'malformed', field: 'user' }, 400, /user name cannot be right/],
+    [{ kind: 'malformed', field: 'password' }, 400, /password cannot be right/],
+    [{ kind: 'busy' }, 503, /Too many sign-ins/],
+    [{ kind: 'unavailable', source: 'imap', retryable: true }, 503, /not possible for the moment/],
+  ];
+  for (const [outcome, status, says] of outcomes) {
+    test(`(${Object.values(outcome).join(', ')}) is told with ${status}, the name kept and the reference of the log`, async () => {
+      await using fixture = await startPages();
+      fixture.decide = async () => outcome;
+      const page = await openLogin(fixture);
+      const reply = await submitLogin(fixture, page, { user: '"><script>alice' });
+      assert.equal(reply.status, status);
+      assert.match(reply.text, says);
+      assert.match(reply.text, /role="alert" tabindex="-1"/);
+      assert.match(reply.text, /value="&quot;&gt;&lt;script&gt;alice"/);
+      assert.ok(reply.text.includes(fixture.attempts[0]?.reference ?? 'none'));
+      assert.match(reply.text, /<title>Error: /);
+      assert.equal(reply.get('Retry-After'), status === 503 ? '60' : undefined);
+      assert.ok(!reply.text.includes('value="right"'));
+      assert.notEqual(tokenIn(reply.text), '');
+      assert.equal(fixture.sessions.stored.size, 0);
+    });
+  }
+
+  const missing: readonly (readonly [Record<string, string>, RegExp])[] = [
+    [{ user: '' }, /enter your user name/],
+    [{ user: '   ' }, /enter your user name/],
+    [{ password: '' }, /enter your password/],
+  ];
+  for (const [fields, says] of missing) {
+    test(`for want of a field (${JSON.stringify(fields)}) asks nobody`, async () => {
+      await using fixture = await startPages();
+      const reply = await submitLogin(fixture, await openLogin(fixture), fields);
+      assert.equal(reply.status, 400);
+      assert.match(reply.text, says);
+      assert.deepEqual(fixture.attempts, []);
+    });
+  }
+
+  for (const extra of ['&password=x', '&user=x', '&password[]=x', '&__proto__=x&constructor=y']) {
+    test(`does not take a field that comes twice or as a list (${extra})`, async () => {
+      await using fixture = await startPages();
+      const page = await openLogin(fixture);
+      const reply = await request(fixture.server)
+        .post('/-/login')
+        .set('Cookie', page.cookie)
+        .set('Content-Type', 'application/x-www-form-urlencoded')
+        .send(`user=alice&password=wrong&token=${page.token}${extra}`);
+      assert.ok([400, 403].includes(reply.status));
+      for (const attempt of fixture.attempts) assert.equal(attempt.password.reveal(), 'wrong');
+    });
+  }
+
+  test('because of broken UTF-8 never reaches a server as something else', async () => {
+    await using fixture = await startPages();
+    const page = await openLogin(fixture);
+    for (const bytes of ['%ff', '%c3', '%ed%a0%80', '%c0%80']) {
+      await request(fixture.server)
+        .post('/-/login')
+        .set('Cookie', page.cookie)
+        .set('Content-Type', 'application/x-www-form-urlencoded')
+        .send(`user=alice&password=pw${bytes}&token=${page.token}`);
+    }
+    assert.equal(fixture.attempts.length, 4);
+    for (const attempt of fixture.attempts) assert.match(attempt.password.reveal(), /\ufffd/);
+  });
+
+  test('because the session could not be stored is a 503, with nobody signed in', async () => {
+    await using fixture = await startPages();
+    fixture.decide = async () => {
+      fixture.sessions.away = true;
+      return aliceSignedIn();
+    };
+    const reply = await submitLogin(fixture, await openLogin(fixture));
+    assert.equal(reply.status, 503);
+    assert.match(reply.text, /not possible for the moment/);
+    assert.deepEqual(
+      setCookies(reply).filter((line) => line.startsWith('postern=')),
+      [],
+    );
+  });
+
+  test('because of a fault of ours is a page with a reference and status 500', async () => {
+    await using fixture = await startPages();
+    fixture.decide = async () => {
+      throw new TypeError('secret detail');
+    };
+    const reply = await submitLogin(fixture, await openLogin(fixture));
+    assert.equal(reply.status, 500);
+    assert.match(reply.text, /Reference: [0-9A-Z]{4}-[0-9A-Z]{4}/);
+    assert.doesNotMatch(reply.text, /secret detail/);
+  });
+
+  test('because a part failed while it was tried is a 503', async () => {
+    await using fixture = await startPages();
+    fixture.decide = async () => {
+      throw storeAway();
+    };
+    assert.equal((await submitLogin(fixture, await openLogin(fixture))).status, 503);
+  });
+});
+
+test('an unknown user and a wrong password differ in nothing but the reference, the token and the name', async () => {
+  await using fixture = await startPages();
+  const page = await openLogin(fixture);
+  const bare = async (user: string) => {
+    const { status, text, headers } = await submitLogin(fixture, page, { user, password: 'wrong' });
+    const plain = text
+      .replace(/[0-9A-Z]{4}-[0-9A-Z]{4}/g, 'REF')
+      .replace(/name="token" value="[^"]*"/, '')
+      .replaceAll(user, 'USER');
+    return { status, plain, names: Object.keys(headers), length: user.length };
+  };
+  assert.deepEqual(await bare('alice'), await bare('nobod'));
+});
+
+test('a client that hangs up ends the login', async () => {
+  await using fixture = await startPages();
+  const page = await openLogin(fixture);
+  const started = Promise.withResolvers<AbortSignal>();
+  fixture.decide = async (_attempt, gone) => {
+    started.resolve(gone);
+    await once(gone, 'abort');
+    throw gone.reason;
+  };
+  const address = fixture.server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const headers = { cookie: page.cookie, 'content-type': 'application/x-www-form-urlencoded' };
+  const client = httpRequest({ host: '127.0.0.1', port: address.port, method: 'POST', path: '/-/login', headers });
+  client.on('error', () => {});
+  client.end(new URLSearchParams({ user: 'alice', password: 'x', token: page.token }).toString());
+  const gone = await started.promise;
+  const ended = once(gone, 'abort');
+  client.destroy();
+  await ended;
+  assert.equal(gone.aborted, true);
+});
+
+function loginFor(next: string): string {
+  return `/-/login?next=${encodeURIComponent(next)}`;
+}
+
+function signedIn(): SignedIn {
+  const outcome = aliceSignedIn();
+  assert.ok(outcome.kind === 'signed-in');
+  return outcome;
+}
