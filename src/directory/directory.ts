@@ -10,6 +10,7 @@ import { createChain, type Step, type TracedStep } from './chain.ts';
 import { type ConfiguredSource, configureSource, type SourceSettings } from './configured-source.ts';
 import { untilAborted, withDeadline } from './deadline.ts';
 import { createHomes } from './homes.ts';
+import type { ConnectRedis } from './redis.ts';
 import type { SourceDeps } from './source.ts';
 
 export interface DirectoryOptions {
@@ -25,6 +26,8 @@ export interface DirectoryOptions {
   readonly log: Log;
   /** How often files are looked at for changes; a changed one is in force two looks later. */
   readonly pollMs?: number;
+  /** Left out where no source is a Redis. */
+  readonly connectRedis?: ConnectRedis;
 }
 
 export interface DirectoryTimeouts {
@@ -67,6 +70,7 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     defaultDomain: normaliseDomain(options.nameRules.defaultDomain ?? ''),
     parseBareName: createLoginNameParser(withoutDefaultDomain(options.nameRules)),
     pollMs: options.pollMs ?? 1000,
+    connectRedis: options.connectRedis,
   };
   await using opened = new AsyncDisposableStack();
   const steps: Step[] = [];

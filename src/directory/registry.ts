@@ -5,9 +5,13 @@ type Loader = () => Promise<{ readonly driver: SourceDriver }>;
 /** Every type of source, and how its driver is loaded: a client library costs time and memory only where it is used. */
 const loaders: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ['cdb', () => import('./cdb.ts')],
+  ['http', () => import('./http.ts')],
   ['map', () => import('./map.ts')],
+  ['redis', () => import('./redis.ts')],
   ['regex', () => import('./regex.ts')],
+  ['socketmap', () => import('./socketmap.ts')],
   ['static', () => import('./static.ts')],
+  ['tcp_table', () => import('./tcp-table.ts')],
 ]);
 
 export const sourceTypes: readonly string[] = [...loaders.keys()];

@@ -5,6 +5,7 @@ import type { Log } from '../core/log.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, LoginName } from '../core/names.ts';
 import type { FindHome } from './homes.ts';
+import type { ConnectRedis } from './redis.ts';
 import type { Settings } from './settings.ts';
 
 /**
@@ -41,6 +42,7 @@ export interface SourceDeps {
   readonly log: Log;
   /** How often a file is looked at for changes. */
   readonly pollMs: number;
+  readonly connectRedis: ConnectRedis | undefined;
 }
 
 /**

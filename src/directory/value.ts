@@ -23,7 +23,8 @@ const bareIPv6 = /^[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*$/;
  * distribution list and nobody's other name: the user is unknown to such a table.
  */
 export function readValue(value: string, meaning: Meaning, byDefault = false): SourceAnswer {
-  const text = value.trim();
+  // Not trim(): a line end inside a value is no white space around it.
+  const text = value.replace(/^[ \t]+|[ \t]+$/g, '');
   if (text.length > maxLength) throw badAnswer(`a value of ${text.length} characters is no ${meaning}`);
   switch (meaning) {
     case 'user':

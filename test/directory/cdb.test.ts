@@ -151,11 +151,11 @@ test("Perdition's own database of a text map holds what we read from that text",
   const dumped = await runProgram('makegdbm', ['-u', `${file}.db`]);
   const rules = { foldKey: (key: string) => key, isValue: () => true };
   const map = await readMapFile(file, rules, AbortSignal.timeout(5000));
-  // It adds a record of its own, as NIS maps have.
+  // Its values begin with a NUL.
   const lines = dumped
-    .trim()
+    .replaceAll('\0', '')
     .split('\n')
-    .filter((line) => !line.startsWith('YP_'));
+    .filter((line) => /^\w+:/.test(line));
   assert.equal(lines.length, 3);
   for (const line of lines) {
     const [, key = '', value = ''] = /^(.*?):(.*)$/.exec(line) ?? [];

@@ -1,0 +1,108 @@
+import { readFile } from 'node:fs/promises';
+import type { LoginName } from '../core/names.ts';
+import { readAnswerKeys, readAnswerObject } from './answer-object.ts';
+import { createHttpClient, type HttpQuestion, type HttpReply } from './http-client.ts';
+import { isRecord, type Settings } from './settings.ts';
+import { badAnswer, couldNotAsk, type SourceAnswer, type SourceDriver, unknownUser } from './source.ts';
+import { fillTemplate, readTemplate } from './template.ts';
+import { readHost } from './value.ts';
+
+type Protocol = { ask(name: LoginName): HttpQuestion; read(reply: HttpReply): SourceAnswer };
+
+/**
+ * A web service that says where users live.
+ *
+ * `protocol: json` (the default): GET or POST; 200 with a JSON object, 404 for an unknown user. `protocol: auth_http`:
+ * the questions that nginx's mail proxy asks (ngx_mail_auth_http_module), whose `Auth-Server` names the home; no
+ * password is sent. Any other status is a tempfail.
+ */
+export const driver: SourceDriver = {
+  configure(settings) {
+    const url = settings.text('url');
+    const caFile = settings.optionalText('tls_ca_file');
+    const token = settings.secret('bearer_token');
+    const protocol = settings.choice('protocol', ['json', 'auth_http'], 'json');
+    const shape = protocol === 'json' ? readJsonProtocol(settings) : readAuthHttpProtocol(settings);
+    if (url !== '' && !/^https?:$/.test(URL.parse(url.replaceAll('%', ''))?.protocol ?? '')) {
+      settings.problem('url', 'write http://host:port/path or https://…');
+    }
+
+    return async ({ label }) => {
+      const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8');
+      const client = createHttpClient({ label, ca });
+      const authorization = token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` };
+      return {
+        async ask(name, signal) {
+          const question = shape.ask(name);
+          const headers = { accept: 'application/json', ...question.headers, ...authorization };
+          const reply = await client.send({ ...question, headers }, signal);
+          if (reply.status === 404 && protocol === 'json') return unknownUser;
+          if (reply.status !== 200) throw couldNotAsk(`${label} answered ${reply.status}`);
+          return shape.read(reply);
+        },
+        [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+      };
+    };
+  },
+};
+
+function readJsonProtocol(settings: Settings): Protocol {
+  const url = readTemplate(settings, 'url');
+  const method = settings.choice('method', ['GET', 'POST'], 'GET');
+  const keys = readAnswerKeys(settings, 'key');
+  return {
+    ask(name) {
+      const filled = fillTemplate(url, name, encodeURIComponent);
+      if (method === 'GET') return { method, url: filled, headers: {} };
+      const headers = { 'content-type': 'application/json' };
+      return { method, url: filled, headers, body: JSON.stringify({ user: name }) };
+    },
+    read: ({ body }) => readAnswerObject(parseObject(body), keys),
+  };
+}
+
+function parseObject(body: string): Readonly<Record<string, unknown>> {
+  try {
+    const answer: unknown = JSON.parse(body);
+    if (isRecord(answer)) return answer;
+  } catch {
+    // What it is instead is of no interest, and may be anything.
+  }
+  throw badAnswer('the answer is no JSON object');
+}
+
+function readAuthHttpProtocol(settings: Settings): Protocol {
+  const url = settings.text('url');
+  const mailProtocol = settings.choice('mail_protocol', ['imap', 'pop3', 'smtp'], 'imap');
+  const unknownStatus = settings.text('unknown_status', 'Invalid login or password');
+  return {
+    ask: (name) => ({
+      method: 'GET',
+      url,
+      headers: {
+        // As nginx encodes it, and the only way for a name that is not ASCII.
+        'auth-user': encodeURIComponent(name).replaceAll('%40', '@'),
+        'auth-method': 'none',
+        'auth-protocol': mailProtocol,
+        'auth-login-attempt': '1',
+      },
+    }),
+    read(reply) {
+      const status = reply.header('auth-status');
+      if (status === unknownStatus) return unknownUser;
+      if (status !== 'OK') throw couldNotAsk('the service answered with another Auth-Status than OK');
+      const home = reply.header('auth-server');
+      if (home === undefined) throw badAnswer('the answer has no Auth-Server');
+      const user = reply.header('auth-user');
+      return { kind: 'found', home: readHost(home), ...(user === undefined ? {} : { user: decode(user) }) };
+    },
+  };
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
