@@ -107,7 +107,7 @@ export interface Gate extends AsyncDisposable {
   readonly warnings: { readonly fields: object; readonly message: string }[];
 }
 
-const defaultLimits: BackendLimits = {
+export const defaultLimits: BackendLimits = {
   imapConnectMs: 1000,
   imapGreetingMs: 1000,
   imapAuthMs: 1000,

@@ -28,9 +28,9 @@ interface Given {
 async function decide(...given: Given[]): Promise<{ decisions: IngressDecision[]; warnings: string[] }> {
   const decisions: IngressDecision[] = [];
   const warnings: string[] = [];
-  let read: (request: IncomingMessage) => void = () => {};
+  let read: ((request: IncomingMessage) => void) | undefined;
   const server = createServer({ requireHostHeader: false }, (request, response) => {
-    read(request);
+    read?.(request);
     response.end('ok');
   });
   const port = await listening(server);

@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { CookieJar } from '../../src/core/cookie-jar.ts';
+import type { SilentSignInOutcome, WebmailDriver } from '../../src/core/webmail.ts';
+import {
+  ask,
+  eventually,
+  type Gate,
+  get,
+  request,
+  startGate,
+  startRecordingBackend,
+  type TestSession,
+} from './gate.ts';
+
+const page = ['Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: document'];
+const script = ['Sec-Fetch-Mode: cors', 'Sec-Fetch-Dest: empty'];
+
+/** A webmail whose session is the cookie `sid=good`; everything else is answered with a page that says LOST. */
+function webmail(coding?: (text: string) => Buffer, codingName?: string) {
+  return startRecordingBackend((incoming, response) => {
+    const alive = incoming.headers.cookie?.includes('sid=good') === true;
+    const text = alive ? `hello ${incoming.url}` : 'LOST '.padEnd(100_000, 'x');
+    if (codingName !== undefined) response.setHeader('Content-Encoding', codingName);
+    if (!alive) response.setHeader('Set-Cookie', 'sid=anonymous; HttpOnly');
+    response.end(coding === undefined ? text : coding(text));
+  });
+}
+
+const driver: Partial<WebmailDriver> = {
+  ownsCookie: (name) => name === 'sid',
+  judge: () => 'look-inside',
+  judgeBody: (_head, start) => (Buffer.from(start).toString('latin1').startsWith('LOST') ? 'lost' : 'alive'),
+  isSignInPage: (head) => head.target === '/?_task=login',
+  lostAnswer: () => ({ status: 200, headers: [], body: 'own lost answer' }),
+};
+
+function freshJar(value: string): CookieJar {
+  const jar = new CookieJar(() => true);
+  jar.absorb(`sid=${value}; Path=/; HttpOnly`, '/', 1000);
+  return jar;
+}
+
+/** Signs in silently with `outcome`, counting. */
+function signingIn(
+  gate: () => Gate,
+  outcome: SilentSignInOutcome = { kind: 'signed-in', landing: '/landing', browserCookies: ['color=dark; Path=/'] },
+) {
+  const calls: TestSession[] = [];
+  const silentSignIn = async (): Promise<SilentSignInOutcome> => {
+    const { session } = gate();
+    calls.push(session);
+    if (outcome.kind === 'signed-in') session.jar.renew(freshJar('good'));
+    return outcome;
+  };
+  return { calls, silentSignIn };
+}
+
+async function lostGate(backendPort: number, outcome?: SilentSignInOutcome, more: Partial<WebmailDriver> = {}) {
+  let gate: Gate | undefined;
+  const signIn = signingIn(() => {
+    if (gate === undefined) throw new Error('not yet');
+    return gate;
+  }, outcome);
+  gate = await startGate({
+    backendPort,
+    driver: { ...driver, ...more },
+    silentSignIn: signIn.silentSignIn,
+    landing: '/landing',
+  });
+  gate.session.jar.absorb('sid=bad; HttpOnly; Path=/', '/', 1000);
+  return { gate, calls: signIn.calls };
+}
+
+test('a page whose webmail session is lost is signed in to again and asked for once more by the browser', async () => {
+  await using backend = await webmail();
+  const { gate, calls } = await lostGate(backend.port);
+  await using _ = gate;
+  const answer = await ask(gate.port, get('/mail?id=1', ...page));
+  assert.match(answer, /^HTTP\/1\.1 303 [\s\S]*\r\nLocation: http:\/\/mail\.example\.test\/mail\?id=1\r\n/);
+  assert.match(answer, /\r\nSet-Cookie: color=dark; Path=\/\r\n/);
+  assert.equal(calls.length, 1);
+  assert.match(await ask(gate.port, get('/mail?id=1', ...page)), /hello \/mail\?id=1$/);
+  assert.equal(gate.session.jar.value('sid'), 'good', 'the cookie of the lost page did not count');
+});
+
+for (const [name, coding] of [
+  ['gzip', gzipSync],
+  ['deflate', deflateSync],
+  ['br', brotliCompressSync],
+  ['zstd', zstdCompressSync],
+] as const) {
+  test(`a lost session is seen through ${name}, and what is alive arrives as it was coded`, async () => {
+    await using backend = await webmail((text) => coding(Buffer.from(text)), name);
+    const { gate } = await lostGate(backend.port);
+    await using _ = gate;
+    assert.match(await ask(gate.port, get('/x', ...page)), /^HTTP\/1\.1 303 /);
+    const answer = await ask(gate.port, get('/x', ...page));
+    assert.equal(answer.slice(answer.indexOf('\r\n\r\n') + 4), coding(Buffer.from('hello /x')).toString('latin1'));
+  });
+}
+
+test('a body that says it is coded and is not arrives as it is', async () => {
+  await using backend = await startRecordingBackend((_request, response) => {
+    response.setHeader('Content-Encoding', 'gzip');
+    response.end('not gzip');
+  });
+  const { gate } = await lostGate(backend.port);
+  await using _ = gate;
+  assert.match(await ask(gate.port, get('/x', ...page)), /^HTTP\/1\.1 200 [\s\S]*not gzip$/);
+});
+
+test('a script’s GET is asked again in its place, once, with the cookies that the browser must hold', async () => {
+  await using backend = await webmail();
+  const { gate, calls } = await lostGate(backend.port);
+  await using _ = gate;
+  const answer = await ask(gate.port, get('/list?_remote=1', ...script));
+  assert.match(answer, /^HTTP\/1\.1 200 [\s\S]*Set-Cookie: color=dark; Path=\/\r\n[\s\S]*hello \/list\?_remote=1$/);
+  assert.equal(calls.length, 1);
+  assert.equal(backend.seen.length, 2);
+});
+
+test('a request that is lost again after the sign-in is not asked a third time', async () => {
+  await using backend = await startRecordingBackend((_request, response) => response.end('LOST'));
+  const { gate, calls } = await lostGate(backend.port);
+  await using _ = gate;
+  assert.match(await ask(gate.port, get('/x', ...script)), /LOST$/);
+  assert.equal(backend.seen.length, 2);
+  assert.equal(calls.length, 1);
+});
+
+test('nothing with a body is repeated: the webmail’s own script gets its lost answer', async () => {
+  await using backend = await webmail();
+  const { gate, calls } = await lostGate(backend.port);
+  await using _ = gate;
+  const answer = await ask(
+    gate.port,
+    request('POST', '/?_remote=1', ['Cookie: postern=alice', 'Content-Length: 2', ...script], 'hi'),
+  );
+  assert.match(answer, /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nLOST x*$/);
+  assert.equal(backend.seen.length, 1);
+  assert.equal(calls.length, 0);
+  assert.equal(gate.session.jar.value('sid'), 'bad');
+});
+
+test('requests that were lost before another one signed in do not sign in again', async () => {
+  let release: (() => void) | undefined;
+  await using backend = await startRecordingBackend((incoming, response) => {
+    if (incoming.headers.cookie?.includes('sid=good') === true) response.end('hello');
+    else if (incoming.url === '/slow') release = () => response.end('LOST');
+    else response.end('LOST');
+  });
+  const { gate, calls } = await lostGate(backend.port);
+  await using _ = gate;
+  const slow = ask(gate.port, get('/slow', ...script));
+  await eventually(() => release !== undefined);
+  assert.match(await ask(gate.port, get('/fast', ...script)), /hello$/);
+  release?.();
+  assert.match(await slow, /hello$/);
+  assert.equal(calls.length, 1);
+});
+
+test('a refused silent sign-in ends the session, and the sign-in page says why', async () => {
+  await using backend = await webmail();
+  const { gate } = await lostGate(backend.port, { kind: 'rejected' }, { lostAnswer: () => undefined });
+  await using _ = gate;
+  assert.match(
+    await ask(gate.port, get('/x', ...page)),
+    /^HTTP\/1\.1 303 [\s\S]*\/-\/login\?next=%2Fx&ended=password-changed\r\n/,
+  );
+  assert.deepEqual(gate.session.ended, ['password-changed']);
+});
+
+test('a webmail that loses its session again and again is said to, and its script gets what it understands', async () => {
+  await using backend = await webmail();
+  const { gate } = await lostGate(backend.port, { kind: 'too-often' });
+  await using _ = gate;
+  assert.match(await ask(gate.port, get('/x', ...page)), /^HTTP\/1\.1 503 [\s\S]*too often$/);
+  assert.match(await ask(gate.port, get('/x', ...script)), /^HTTP\/1\.1 200 [\s\S]*own lost answer$/);
+});
+
+test('a silent sign-in that could not be tried is an unavailable webmail', async () => {
+  await using backend = await webmail();
+  await using gate = await startGate({ backendPort: backend.port, driver });
+  assert.match(await ask(gate.port, get('/x', ...page)), /^HTTP\/1\.1 503 [\s\S]*unavailable$/);
+});
+
+function judgeBody(): never {
+  throw new TypeError('a bug');
+}
+
+test('a driver that throws costs its request', async () => {
+  await using backend = await startRecordingBackend();
+  for (const broken of [{ judge: judgeBody }, { judge: () => 'look-inside' as const, judgeBody }]) {
+    await using gate = await startGate({ backendPort: backend.port, driver: broken });
+    assert.match(await ask(gate.port, get('/x', ...page)), /^HTTP\/1\.1 502 /);
+  }
+});
+
+test('the webmail’s own sign-in page and the root lead to the landing page', async () => {
+  await using backend = await startRecordingBackend();
+  const { gate } = await lostGate(backend.port, undefined, { judge: () => 'alive' });
+  await using _ = gate;
+  const landing = /^HTTP\/1\.1 303 [\s\S]*\r\nLocation: http:\/\/mail\.example\.test\/landing\r\n/;
+  assert.match(await ask(gate.port, get('/?_task=login', ...page)), landing);
+  assert.match(await ask(gate.port, get('/', ...page)), landing);
+  assert.equal(backend.seen.length, 0);
+  assert.match(await ask(gate.port, get('/landing', ...page)), /^HTTP\/1\.1 200 /);
+});
+
+/** A webmail that signs out at /logout, by a page or by a redirect. */
+function signingOut(status: number) {
+  return startRecordingBackend((_request, response) => {
+    response.writeHead(status, {
+      'Set-Cookie': ['sid=-del-; Max-Age=0; HttpOnly', 'XSRF=; Max-Age=0; Path=/'],
+      Location: '/bye',
+    });
+    response.end('own sign-in form');
+  });
+}
+
+const signedOut: Partial<WebmailDriver> = { judge: (head) => (head.target === '/logout' ? 'signed-out' : 'alive') };
+
+test('a sign-out of the webmail ends the session and leaves nothing in the browser', async () => {
+  await using backend = await signingOut(200);
+  await using gate = await startGate({ backendPort: backend.port, driver: signedOut });
+  gate.session.jar.absorb('colorMode=dark; Path=/mail', '/', 1000);
+  const answer = await ask(gate.port, get('/logout', ...page));
+  assert.match(
+    answer,
+    /^HTTP\/1\.1 303 [\s\S]*\r\nLocation: http:\/\/mail\.example\.test\/-\/login\?ended=signed-out\r\n/,
+  );
+  assert.match(answer, /\r\nClear-Site-Data: "cache"\r\n/);
+  assert.match(answer, /\r\nSet-Cookie: postern=; Path=\/; Max-Age=0\r\n/);
+  assert.match(answer, /\r\nSet-Cookie: colorMode=; Path=\/mail; Expires=Thu, 01 Jan 1970 00:00:00 GMT\r\n/);
+  assert.deepEqual(gate.session.ended, ['signed-out']);
+});
+
+test('a sign-out that leads elsewhere is followed, and one by a script gets its answer', async () => {
+  for (const [status, kind] of [
+    [302, page],
+    [200, script],
+  ] as const) {
+    await using backend = await signingOut(status);
+    await using gate = await startGate({ backendPort: backend.port, driver: signedOut });
+    const answer = await ask(gate.port, get('/logout', ...kind));
+    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `));
+    assert.match(answer, /\r\nLocation: \/bye\r\n/);
+    assert.match(answer, /\r\nClear-Site-Data: "cache"\r\n/);
+    assert.match(answer, /\r\nSet-Cookie: XSRF=; Max-Age=0; Path=\/\r\n/);
+    assert.deepEqual(gate.session.ended, ['signed-out']);
+  }
+});
