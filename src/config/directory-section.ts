@@ -11,7 +11,19 @@ import { isMap, settleSettings } from './settings.ts';
  * before that each `…file` in them is made absolute and each `{ file: … }` or `{ env: … }` read as a secret.
  */
 export const sourceTypes = {
-  map: 'A text file of `user: backend` lines; read again when it changes.',
+  map: 'A text file of `user: backend` lines; Postfix and Perdition tables too. Read again when it changes.',
+  regex: 'A text file of patterns, as Postfix and Perdition have them.',
+  cdb: 'A constant database file.',
+  hash: 'Spreads users over backends by a weighted hash of their names.',
+  ldap: 'A directory server.',
+  postgresql: 'A query to PostgreSQL.',
+  mysql: 'A query to MySQL or MariaDB.',
+  redis: 'A key or hash in Redis.',
+  socketmap: 'A server that speaks Postfix’s socketmap protocol.',
+  tcp_table: 'A server that speaks Postfix’s tcp_table protocol.',
+  http: 'A web service that answers in JSON or as nginx’s auth_http does.',
+  mupdate: 'The MUPDATE master of a Cyrus Murder.',
+  doveadm: 'A Dovecot director, while you move off it.',
   static: 'One backend for every user that no source before it knows.',
 } as const;
 
@@ -33,7 +45,9 @@ export function directorySection(outside: Outside) {
       .describe('Characters that no user name may hold: the separators of master users on your IMAP servers.'),
     sources: list(source(outside), 'sources such as { type: map, file: users.map }')
       .min(1, { error: 'is empty: write at least one source, such as { type: map, file: users.map }' })
-      .describe('Where it is written which backend a user lives on; asked in this order.'),
+      .describe(
+        'Where it is written which backend a user lives on; asked in this order. Each has a `type`, and the settings of that type.',
+      ),
     hosts: z
       .record(z.string(), z.string(), { error: 'is not a map of names: write { old-name.example.org: a }' })
       .prefault({})

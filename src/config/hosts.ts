@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import { domainToASCII } from 'node:url';
+import { normaliseDomain } from '../core/login-name.ts';
 import { type Reading, read, wrong } from './reading.ts';
 
 /** Where a listener is bound: an IP address without brackets, or `localhost`. */
@@ -9,19 +9,13 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-const label = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/;
-
 /** A host name or IP address in its one spelling, without brackets; nothing when it cannot be one. */
 export function parseHost(text: string): string | undefined {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
   if (bare.includes(':')) return parseIPv6(bare);
   if (bare !== text) return undefined;
   if (isIPv4(text)) return text;
-  const name = domainToASCII(text).replace(/\.$/, '');
-  const labels = name.split('.');
-  // What ends in a number is an address by the URL standard, and it is none that is well formed.
-  if (name.length > 253 || /^(?:\d+|0x[\da-f]*)$/.test(labels.at(-1) ?? '')) return undefined;
-  return labels.every((part) => label.test(part)) ? name : undefined;
+  return normaliseDomain(text);
 }
 
 /** A host as it stands in a URL or a Host field: IPv6 in brackets. */

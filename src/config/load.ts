@@ -37,7 +37,7 @@ export async function loadConfig(file: string, { env, checks }: LoadOptions): Pr
   const problems: ConfigProblem[] = [];
   const main = openConfigFile(file, createOutside(resolve(dirname(file)), env), problems);
   const config = main === undefined ? undefined : await settle(main, problems, checks);
-  if (config === undefined || problems.length > 0) throw new ConfigInvalid(inOrder(problems));
+  if (config === undefined || problems.length > 0) throw new ConfigInvalid(inOrder(problems, file));
   return freeze(config);
 }
 
@@ -99,9 +99,13 @@ function isComplete<T extends object>(sections: T): sections is { [Key in keyof 
   return Object.values(sections).every((section) => section !== undefined);
 }
 
-/** As a person reads: file by file, from the top; each line once, however often it was found. */
-function inOrder(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
-  const files = [...new Set(problems.map((problem) => problem.file))];
-  const place = (problem: ConfigProblem) => files.indexOf(problem.file);
-  return [...problems].sort((a, b) => place(a) - place(b) || a.line - b.line || a.column - b.column);
+/** As a person reads: the main file first, each from its top. */
+function inOrder(problems: readonly ConfigProblem[], mainFile: string): readonly ConfigProblem[] {
+  const rank = ({ file }: ConfigProblem) => (file === mainFile ? '' : file);
+  return [...problems].sort((a, b) => compare(rank(a), rank(b)) || a.line - b.line || a.column - b.column);
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }

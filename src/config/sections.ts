@@ -5,6 +5,7 @@ import { atLeastOne, count, duration, leaf, list, oneOf, section, size } from '.
 import { read, wrong } from './reading.ts';
 import { parsePublicUrl, publicUrlRemedy } from './urls.ts';
 
+const shareRemedy = 'is not known here: write off, all, or a share between 0 and 1 such as 0.01';
 const fieldName = /^[A-Za-z0-9-]{1,128}$/;
 
 export const listenSection = listenOn('127.0.0.1:8080', 'Where browsers and load balancers reach the gateway.');
@@ -60,8 +61,8 @@ export const requestsSection = section({
 export const logSection = section({
   level: oneOf(logLevels).prefault('info').describe('The least important events that are logged.'),
   requests: z
-    .union([oneOf(['off', 'all']), z.number().gt(0).lt(1)], {
-      error: 'is not known here: write off, all, or a share between 0 and 1 such as 0.01',
+    .union([oneOf(['off', 'all']), z.number().gt(0, shareRemedy).lt(1, shareRemedy)], {
+      error: shareRemedy,
     })
     .prefault('off')
     .describe('Which proxied requests are logged: `off`, `all`, or a share such as 0.01. Never a query string.'),

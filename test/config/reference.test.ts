@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { z } from 'zod';
+import { sourceTypes } from '../../src/config/directory-section.ts';
+import { webmailDrivers } from '../../src/config/backends-section.ts';
+import { createOutside } from '../../src/config/outside.ts';
+import { referenceFiles, staleReferenceFiles } from '../../src/config/reference.ts';
+import { referenceExamples } from '../../src/config/reference-examples.ts';
+import { configShape } from '../../src/config/schema.ts';
+import { sourceTypes as registeredSources } from '../../src/directory/registry.ts';
+import { isDriverName } from '../../src/webmail/registry.ts';
+import { load, someCertificate } from './fixture.ts';
+
+test('the reference and the JSON schema in docs/ are what the schema says; else run npm run docs', () => {
+  assert.deepEqual(staleReferenceFiles(new URL('../../', import.meta.url)), []);
+});
+
+test('what is stale is named', () => {
+  assert.deepEqual(staleReferenceFiles(new URL('./', import.meta.url)), [...referenceFiles().keys()]);
+});
+
+test('the examples of the reference are one configuration, and it loads', async (t) => {
+  assert.deepEqual([...referenceExamples.keys()], Object.keys(configShape(createOutside('.', {}))));
+  const config = await load(t, {
+    'postern.yaml': [...referenceExamples.values()].join('\n'),
+    'ca.crt': someCertificate,
+    'logo.svg': '<svg/>',
+    'redis.password': 'secret\n',
+    'backends.d/more.yaml': 'backends: { b4: mx4.internal }\n',
+  });
+  assert.deepEqual([...config.backends.keys()], ['b1', 'b2', 'b3', 'old', 'b4']);
+});
+
+test('every key has a description', () => {
+  const schema = z.toJSONSchema(z.strictObject(configShape(createOutside('.', {}))), { io: 'input', reused: 'inline' });
+  const silent: string[] = [];
+  const walk = (node: unknown, path: string) => {
+    if (typeof node !== 'object' || node === null) return;
+    for (const [key, value] of Object.entries(node)) {
+      if (key !== 'properties') walk(value, path);
+      else for (const [name, part] of Object.entries(value ?? {})) visit(part, `${path}.${name}`);
+    }
+  };
+  const visit = (node: unknown, path: string) => {
+    if (typeof node === 'object' && node !== null && !('description' in node)) silent.push(path);
+    walk(node, path);
+  };
+  walk(schema, '');
+  assert.deepEqual(silent, []);
+});
+
+test('whatever has a driver can be configured', () => {
+  assert.deepEqual(
+    registeredSources.filter((type) => !Object.hasOwn(sourceTypes, type)),
+    [],
+  );
+  assert.deepEqual(
+    webmailDrivers.filter((name) => !isDriverName(name)),
+    [],
+  );
+});
