@@ -1,8 +1,8 @@
 type Rgb = readonly [red: number, green: number, blue: number];
 
-/** The page's own grounds, as in static/page.css: what is written on them must be readable. */
-const lightGround: Rgb = [255, 255, 255];
-const darkGround: Rgb = [31, 35, 41];
+/** `--notice` of static/page.css in either scheme: of all grounds the ones on which the accent is hardest to read. */
+const lightGround: Rgb = [237, 242, 248];
+const darkGround: Rgb = [42, 48, 56];
 const white: Rgb = [255, 255, 255];
 const black: Rgb = [0, 0, 0];
 /** WCAG 2.2, 1.4.3, with a little to spare for rounding. */

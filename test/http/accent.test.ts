@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { accentStyles } from '../../src/http/accent.ts';
 
-const light = '#ffffff';
-const dark = '#1f2329';
+const css = readFileSync(new URL('../../static/page.css', import.meta.url), 'utf8');
+/** Every ground that a link or a button stands on, in either scheme. */
+const grounds = (name: string) =>
+  [...css.matchAll(new RegExp(`--${name}: (#[0-9a-f]{6});`, 'g'))].map(([, value]) => value ?? '');
+const [light, dark] = [0, 1].map((scheme) => ['card', 'notice', 'page'].map((name) => grounds(name)[scheme] ?? ''));
 
 /** As WCAG 2.2 defines it, written anew. */
 function contrast(one: string, other: string): number {
@@ -25,6 +29,11 @@ function colours(css: string) {
   return { accent, onAccent, onLight, onDark };
 }
 
+test('the style sheet has three grounds in either scheme', () => {
+  for (const ground of [...(light ?? []), ...(dark ?? [])]) assert.match(ground, /^#/);
+  assert.equal(light?.length, 3);
+});
+
 test('whatever the colour is, what is written on it and in it can be read, in light and in dark', () => {
   const channel = fc.integer({ min: 0, max: 255 }).map((value) => value.toString(16).padStart(2, '0'));
   fc.assert(
@@ -32,8 +41,8 @@ test('whatever the colour is, what is written on it and in it can be read, in li
       const { accent, onAccent, onLight, onDark } = colours(accentStyles(`#${red}${green}${blue}`));
       assert.equal(accent, `#${red}${green}${blue}`);
       assert.ok(contrast(accent, onAccent) >= 4.5);
-      assert.ok(contrast(light, onLight) >= 4.5);
-      assert.ok(contrast(dark, onDark) >= 4.5);
+      for (const ground of light ?? []) assert.ok(contrast(ground, onLight) >= 4.5, ground);
+      for (const ground of dark ?? []) assert.ok(contrast(ground, onDark) >= 4.5, ground);
     }),
   );
 });
@@ -43,7 +52,7 @@ test('a colour that can be read stays as it is', () => {
     accent: '#0066cc',
     onAccent: '#ffffff',
     onLight: '#0066cc',
-    onDark: '#4791da',
+    onDark: '#5c9dde',
   });
 });
 
