@@ -55,7 +55,7 @@ function checkGreeting(line: string): string {
 async function isSecured(socket: TLSSocket): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.once('secureConnect', resolve);
-  socket.once('error', reject);
+  socket.on('error', reject);
   socket.once('close', () => reject(new Error('the server closed the connection')));
   await promise;
 }
@@ -65,7 +65,9 @@ async function converse(socket: Socket, command: string): Promise<readonly strin
   const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
   const lines: string[] = [];
   const reader = createInterface({ input: socket });
-  socket.once('error', reject);
+  // Both tell of the same failure, and either would end the process if nobody listened.
+  reader.on('error', reject);
+  socket.on('error', reject);
   socket.once('close', () => reject(new Error('the server closed the connection')));
   reader.on('line', (line) => {
     if (lines.length === 0) socket.write(`${command}\r\n`);

@@ -102,6 +102,8 @@ function whyFailed(error: unknown): string {
   switch (code) {
     case 'ECONNREFUSED':
       return 'connection refused: nothing listens there';
+    case 'ECONNRESET':
+      return 'the connection was reset: something there refuses this client';
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return 'the host name is not known to the DNS';

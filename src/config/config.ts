@@ -19,6 +19,7 @@ export interface Config {
   readonly publicUrls: readonly [PublicUrl, ...PublicUrl[]];
   /** Networks as `address/prefix`. */
   readonly trustedProxies: readonly string[];
+  readonly proxyProtocol: (typeof proxyProtocolModes)[number];
   readonly operators: { readonly listen: ListenAddress };
   readonly requests: RequestsConfig;
   readonly sessions: SessionsConfig;
@@ -29,6 +30,9 @@ export interface Config {
   readonly shutdown: ShutdownConfig;
   readonly backends: ReadonlyMap<BackendName, Backend>;
 }
+
+/** Whether connections of load balancers begin with a PROXY protocol header. */
+export const proxyProtocolModes = ['off', 'optional', 'required'] as const;
 
 /** What the head of a request may be, and which of its fields never reach a backend. */
 export interface RequestsConfig {

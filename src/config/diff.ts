@@ -17,6 +17,7 @@ type Fixed = readonly [key: string, of: (config: Config) => unknown];
 /** What is bound, opened or fixed when a gateway starts. */
 const fixed: readonly Fixed[] = [
   ['listen', (config) => config.listen],
+  ['proxy_protocol', (config) => config.proxyProtocol],
   ['operators.listen', (config) => config.operators.listen],
   ['requests.header_size', (config) => config.requests.headerBytes],
   ['sessions.redis', (config) => config.sessions.store],

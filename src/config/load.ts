@@ -54,6 +54,7 @@ async function settle(
     listen: part('listen', shape.listen),
     publicUrls: part('public_url', shape.public_url),
     trustedProxies: part('trusted_proxies', shape.trusted_proxies),
+    proxyProtocol: part('proxy_protocol', shape.proxy_protocol),
     operators: part('operators', shape.operators),
     sessions: part('sessions', shape.sessions),
     directory: part('directory', shape.directory),

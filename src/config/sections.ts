@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type LogConfig, logLevels, type RequestsConfig, type ShutdownConfig } from './config.ts';
+import { type LogConfig, logLevels, proxyProtocolModes, type RequestsConfig, type ShutdownConfig } from './config.ts';
 import { parseListen, parseNetwork } from './hosts.ts';
 import { atLeastOne, count, duration, leaf, list, oneOf, section, size } from './leaves.ts';
 import { read, wrong } from './reading.ts';
@@ -23,6 +23,13 @@ export const publicUrlSection = z
 export const trustedProxiesSection = networks(
   'Networks of the load balancers whose X-Forwarded-For, -Proto and -Host are believed. Nobody is, until listed here.',
 );
+
+export const proxyProtocolSection = oneOf(proxyProtocolModes)
+  .prefault('off')
+  .describe(
+    'Whether connections begin with a PROXY protocol header, version 1 or 2, that names the client: `off`; `optional`: ' +
+      'those of `trusted_proxies` may; `required`: only `trusted_proxies` may connect, and always with one.',
+  );
 
 export const operatorsSection = section({
   listen: listenOn(

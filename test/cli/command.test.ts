@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { filesOf, smallest } from '../config/fixture.ts';
+import { postern, run } from './fixture.ts';
+
+describe('the command as a process', () => {
+  test('--version is the one of the package', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+    assert.deepEqual(await postern(['--version']), { code: 0, out: `${version}\n`, err: '' });
+  });
+
+  test('--help teaches with examples and tells the exit codes', async () => {
+    const { code, out } = await postern(['--help']);
+    assert.equal(code, 0);
+    for (const word of ['serve', 'check', 'lookup', 'init', 'keys', 'Examples:', 'Exit codes: 0 done'])
+      assert.ok(out.includes(word), word);
+  });
+
+  test('check of a good configuration ends with 0 and says what would run', async (t) => {
+    const cwd = filesOf(t, { 'postern.yaml': smallest() });
+    const { code, out, err } = await postern(['check', '-c', 'postern.yaml'], { cwd });
+    assert.deepEqual([code, err], [0, '']);
+    assert.match(out, /^postern\.yaml is good\.\n {2}public +http:\/\/127\.0\.0\.1:8080\n/);
+    assert.match(out, /backends +1: 1 none\n$/);
+  });
+
+  test('check of a bad one ends with 2 and names the problems on standard error, as the file was named', async (t) => {
+    const cwd = filesOf(t, { 'postern.yaml': smallest('lisen: 1\nlog: { level: loud }') });
+    assert.deepEqual(await postern(['check', '-c', 'postern.yaml'], { cwd }), {
+      code: 2,
+      out: '',
+      err:
+        'postern.yaml:5:1 lisen: is not a known key: did you mean listen?\n' +
+        'postern.yaml:6:15 log.level: "loud" is not known here: write debug, info, warn, error or silent\n' +
+        '2 problems.\n',
+    });
+  });
+
+  test('lookup asks the real directory: 0 when all are found, 1 when one is unknown or cannot be a name', async (t) => {
+    const text = smallest().replace('{ type: static, backend: a }', '{ type: map, file: users.map }');
+    const cwd = filesOf(t, { 'postern.yaml': text, 'users.map': 'alice@mail.test: a\n' });
+    const found = await postern(['lookup', '-c', 'postern.yaml', 'Alice@MAIL.test'], { cwd });
+    assert.deepEqual([found.code, found.err], [0, '']);
+    assert.match(
+      found.out,
+      /^USER +BACKEND +SOURCE +CANONICAL USER +ANSWER\nAlice@MAIL\.test +a +1 map +alice@mail\.test +found\n$/,
+    );
+    const unknown = await postern(['lookup', '-c', 'postern.yaml', '--format', 'json', 'zoe@mail.test', 'a*b'], {
+      cwd,
+    });
+    assert.equal(unknown.code, 1);
+    assert.deepEqual(JSON.parse(unknown.out), [
+      { typed: 'zoe@mail.test', answer: 'unknown', user: 'zoe@mail.test' },
+      { typed: 'a*b', answer: 'malformed', why: 'forbidden-character' },
+    ]);
+  });
+
+  test('an old Node is told what is needed, and the command ends with 2', async () => {
+    const pretend = "Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.20.2'}})";
+    const nodeArgs = ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`];
+    const { code, out, err } = await postern(['--version'], { nodeArgs });
+    assert.deepEqual([code, out], [2, '']);
+    assert.match(err, /^Postern needs Node 24 or newer; this is Node 20\.20\.2\.\n/);
+  });
+});
+
+describe('wrong usage ends with 2 and says what would be right', () => {
+  const wrong: readonly (readonly [args: readonly string[], says: RegExp])[] = [
+    [['chek'], /unknown command 'chek'\n\(Did you mean check\?\)/],
+    [['check', '--onlin'], /unknown option '--onlin'\n\(Did you mean --online\?\)/],
+    [['lookup'], /missing required argument 'user'/],
+    [['check', '--format', 'xml'], /Allowed choices are table, json/],
+    [[], /Usage: postern/],
+  ];
+  for (const [args, says] of wrong) {
+    test(`postern ${args.join(' ')}`, async () => {
+      const { code, err } = await run(args);
+      assert.match(err, says);
+      assert.equal(code, 2);
+    });
+  }
+});
+
+test('check prints its problems as its answer where a program reads it', async (t) => {
+  const file = join(filesOf(t, { 'postern.yaml': smallest('log: { level: loud }') }), 'postern.yaml');
+  const { code, out } = await run(['check', '-c', file, '--format', 'json']);
+  assert.equal(code, 2);
+  assert.deepEqual(JSON.parse(out), {
+    file,
+    valid: false,
+    problems: [
+      {
+        file,
+        line: 5,
+        column: 15,
+        path: 'log.level',
+        text: '"loud" is not known here: write debug, info, warn, error or silent',
+      },
+    ],
+  });
+});
+
+test('check takes a second look at what is allowed', async (t) => {
+  const text = smallest('operators: { listen: 0.0.0.0:9090 }').replace(
+    'http://127.0.0.1:8080',
+    '[http://mail.test, https://mail.test]',
+  );
+  const file = join(filesOf(t, { 'postern.yaml': text }), 'postern.yaml');
+  const { out } = await run(['check', '-c', file]);
+  assert.deepEqual(out.match(/^Note: .*$/gm), [
+    'Note: http://mail.test is not HTTPS: passwords cross the network in the clear.',
+    'Note: public_url is HTTPS and trusted_proxies is empty: list the load balancer that ends TLS, or it is not believed.',
+    'Note: operators.listen 0.0.0.0:9090 is not on loopback: keep others away from it.',
+  ]);
+});

@@ -1,0 +1,60 @@
+import { execFile } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { runCommand } from '../../src/cli/program.ts';
+import type { GatewayModule, Surroundings } from '../../src/cli/surroundings.ts';
+
+const bin = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
+
+export interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the real command as a process of its own. */
+export async function postern(
+  args: readonly string[],
+  options: { cwd?: string; nodeArgs?: readonly string[] } = {},
+): Promise<Ended> {
+  const { promise, resolve } = Promise.withResolvers<Ended>();
+  const { cwd, nodeArgs = [] } = options;
+  const child = execFile(
+    process.execPath,
+    [...nodeArgs, bin, ...args],
+    { cwd, env: { PATH: process.env['PATH'] } },
+    (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
+  );
+  // Nobody sits there.
+  child.stdin?.end();
+  return promise;
+}
+
+/** Runs a command in this process, in surroundings of the test's own. */
+export async function run(args: readonly string[], given: Partial<Surroundings> = {}): Promise<Ended> {
+  let out = '';
+  let err = '';
+  const code = await runCommand(args, {
+    print: (text) => {
+      out += text;
+    },
+    complain: (text) => {
+      err += text;
+    },
+    env: {},
+    signals: new EventEmitter(),
+    exit: () => {},
+    loadGateway: () => Promise.reject(new Error('this test has no gateway')),
+    ...given,
+  });
+  return { code, out, err };
+}
+
+function missing(): Promise<never> {
+  return Promise.reject(new Error('this test has no such part of the gateway'));
+}
+
+/** A gateway of which a test needs a part; the rest must not be called. */
+export function gatewayWith(part: Partial<GatewayModule>): () => Promise<GatewayModule> {
+  return async () => ({ startGateway: missing, buildDirectory: missing, openStore: missing, ...part });
+}

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { initFile } from '../../src/cli/init-file.ts';
+import { parse } from 'yaml';
+import { filesOf, someCertificate } from '../config/fixture.ts';
+import { run } from './fixture.ts';
+
+const two = [
+  '--public-url',
+  'https://mail.example.org',
+  '--backend',
+  'a=mx1.test',
+  'b=imap://mx2.test,https://mx2.test/mail/',
+];
+
+test('options are enough: what is written is what check accepts, and names every backend', async (t) => {
+  const directory = filesOf(t, { 'ca.crt': someCertificate });
+  const file = join(directory, 'postern.yaml');
+  const options = [
+    '--domain',
+    'example.org',
+    '--redis',
+    'redis://redis.test:6379/0',
+    '--ca',
+    'ca.crt',
+    '--listen',
+    '0.0.0.0:80',
+  ];
+  const init = await run(['init', '-o', file, ...two, ...options]);
+  assert.deepEqual([init.code, init.err], [0, '']);
+  assert.deepEqual(readdirSync(directory).sort(), ['ca.crt', 'postern.yaml', 'users.map']);
+  const check = await run(['check', '-c', file]);
+  assert.equal(check.code, 0, check.err);
+  const written: unknown = parse(readFileSync(file, 'utf8'));
+  assert.deepEqual(written, {
+    listen: '0.0.0.0:80',
+    public_url: 'https://mail.example.org',
+    trusted_proxies: ['127.0.0.1'],
+    operators: { listen: '127.0.0.1:9090' },
+    sessions: { redis: 'redis://redis.test:6379/0', keys_file: 'state/keys' },
+    directory: { default_domain: 'example.org', sources: [{ type: 'map', file: 'users.map' }] },
+    backend_defaults: { driver: 'roundcube', tls_ca_file: 'ca.crt' },
+    backends: {
+      a: { imap: 'imaps://mx1.test', webmail: 'http://mx1.test/' },
+      b: { imap: 'imap://mx2.test', webmail: 'https://mx2.test/mail/' },
+    },
+  });
+});
+
+test('one backend needs no map of users', async (t) => {
+  const directory = filesOf(t, {});
+  const file = join(directory, 'postern.yaml');
+  const init = await run([
+    'init',
+    '-o',
+    file,
+    '--public-url',
+    'http://localhost:8080',
+    '--backend',
+    'only=mx.test',
+    '--driver',
+    'none',
+  ]);
+  assert.equal(init.code, 0, init.err);
+  assert.deepEqual(readdirSync(directory), ['postern.yaml']);
+  const lookup = await run(['check', '-c', file]);
+  assert.match(lookup.out, /directory +1 static\n/);
+});
+
+test('a person is asked what no option says, and an empty answer takes the default', async (t) => {
+  const file = join(filesOf(t, {}), 'postern.yaml');
+  const asked: string[] = [];
+  const answers = new Map([['Backends', 'a=mx1.test b=mx2.test']]);
+  const ask = async (question: string) => {
+    asked.push(question);
+    return answers.get(question.split(',')[0] ?? '') ?? '';
+  };
+  const { code } = await run(['init', '-o', file, '--domain', 'example.org'], { ask });
+  assert.equal(code, 0);
+  assert.deepEqual(
+    asked.map((question) => question.replace(/ ?[[(:].*/s, '')),
+    [
+      'The address that users type',
+      'Listen on',
+      'Redis URL',
+      'Webmail',
+      'Authorities that vouch for the backends, PEM file',
+      'Backends, as NAME=HOST separated by spaces',
+    ],
+  );
+  assert.match(
+    readFileSync(file, 'utf8'),
+    /public_url: http:\/\/127\.0\.0\.1:8080|public_url: "http:\/\/127\.0\.0\.1:8080"/,
+  );
+});
+
+test('a person who stops is not told of a defect, and nothing is written', async (t) => {
+  const directory = filesOf(t, {});
+  const interrupted = Object.assign(new Error('Aborted with Ctrl+C'), { name: 'AbortError' });
+  const { code, err } = await run(['init', '-o', join(directory, 'postern.yaml')], {
+    ask: () => Promise.reject(interrupted),
+  });
+  assert.deepEqual([code, err], [1, '\nStopped; nothing was changed.\n']);
+  assert.deepEqual(readdirSync(directory), []);
+});
+
+test('where nobody can be asked, what is missing is said', async () => {
+  const { code, err } = await run(['init', '--domain', 'example.org', '-o', '/nowhere/postern.yaml']);
+  assert.equal(code, 2);
+  assert.match(err, /give at least --public-url and --backend/);
+});
+
+test('a file that exists is not written over without --force', async (t) => {
+  const file = join(filesOf(t, { 'postern.yaml': 'mine' }), 'postern.yaml');
+  const { code, err } = await run(['init', '-o', file, ...two]);
+  assert.equal(code, 2);
+  assert.match(err, /exists: name another file with --output, or add --force/);
+  assert.equal(readFileSync(file, 'utf8'), 'mine');
+  assert.equal((await run(['init', '-o', file, '--force', ...two])).code, 0);
+  assert.match(readFileSync(file, 'utf8'), /^# Postern\./);
+});
+
+test('what check would refuse is not written, and a map of users that exists stays', async (t) => {
+  const directory = filesOf(t, { 'users.map': 'carol@example.org: a\n' });
+  const file = join(directory, 'postern.yaml');
+  writeFileSync(file, 'mine');
+  const bad = ['--public-url', 'mail.example.org', '--backend', 'a b=mx1', 'b=mx2'];
+  const { code, err } = await run(['init', '--force', '-o', file, ...bad.slice(0, 2), '--backend', 'a}=mx1', 'b=mx2']);
+  assert.equal(code, 2);
+  assert.match(err, /Nothing was written:\n {2}public_url: "mail\.example\.org" is not a public URL/);
+  assert.match(err, /"a}" cannot be a name/);
+  assert.equal(readFileSync(file, 'utf8'), 'mine');
+  assert.deepEqual(readdirSync(directory).sort(), ['postern.yaml', 'users.map']);
+  assert.equal((await run(['init', '--force', '-o', file, ...bad])).code, 2);
+});
+
+test('whatever is answered stands in the file as that value and nothing else', () => {
+  const text = fc.oneof(
+    fc.string(),
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('yes', '# x', '{a: b}', '"', 'a: b', '- a', '*x', 'null', '1', 'a:'),
+  );
+  fc.assert(
+    fc.property(text, text, text, (publicUrl, domain, name) => {
+      const written: unknown = parse(
+        initFile({
+          publicUrl,
+          listen: '127.0.0.1:80',
+          domain: `d${domain}`,
+          redis: '',
+          driver: 'none',
+          caFile: '',
+          backends: [{ name: `n${name}`, imap: publicUrl, webmail: domain }],
+        }),
+      );
+      assert.deepEqual(written, {
+        listen: '127.0.0.1:80',
+        public_url: publicUrl,
+        trusted_proxies: publicUrl.startsWith('https:') ? ['127.0.0.1'] : [],
+        operators: { listen: '127.0.0.1:9090' },
+        sessions: { keys_file: 'state/keys' },
+        directory: { default_domain: `d${domain}`, sources: [{ type: 'static', backend: `n${name}` }] },
+        backend_defaults: { driver: 'none' },
+        backends: { [`n${name}`]: { imap: publicUrl, webmail: domain } },
+      });
+    }),
+  );
+});

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { loadConfig } from '../../src/config/load.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { addKey, makeKeysFile, promoteKey, readKeysFile } from '../../src/sessions/keys-file.ts';
+import { createSqliteStore } from '../../src/sessions/sqlite.ts';
+import { filesOf, smallest } from '../config/fixture.ts';
+import { gatewayWith, run } from './fixture.ts';
+
+/** A configuration with a keys file, and what the commands need of a gateway. */
+async function scene(t: TestContext, more = '') {
+  const directory = filesOf(t, { 'postern.yaml': smallest(more) });
+  mkdirSync(join(directory, 'state'));
+  const config = join(directory, 'postern.yaml');
+  const file = join(directory, 'state/keys');
+  const [first] = await makeKeysFile(file);
+  assert.ok(first);
+  const openStore = async () =>
+    createSqliteStore({ file: join(directory, 'state/store'), tombstoneMs: 1000, clock: systemClock });
+  const keys = (...args: string[]) => run(['keys', ...args, '-c', config], { loadGateway: gatewayWith({ openStore }) });
+  return { config, file, first: first.id, openStore, keys };
+}
+
+test('list shows each key and which one seals, and never a key itself', async (t) => {
+  const { keys, file, first } = await scene(t);
+  const [entry] = (await readKeysFile(file)) ?? [];
+  const { code, out } = await keys('list');
+  assert.equal(code, 0);
+  assert.match(out, new RegExp(`^KEY +STATE +SINCE\n${first} +promoted +\\d{4}-`));
+  const json = await keys('list', '--format', 'json');
+  assert.deepEqual(
+    JSON.parse(json.out).map((key: { id: string }) => key.id),
+    [first],
+  );
+  const secret = entry?.secret.toString('base64') ?? '';
+  assert.ok(secret !== '' && !(out + json.out).includes(secret));
+});
+
+test('list ends with 1 where no node has made the file yet', async (t) => {
+  const config = join(filesOf(t, { 'postern.yaml': smallest() }), 'postern.yaml');
+  const { code, err } = await run(['keys', 'list', '-c', config]);
+  assert.equal(code, 1);
+  assert.match(err, /the first node that starts makes it/);
+});
+
+test('a rotation is add, promote, retire, each with what to do next', async (t) => {
+  const { keys, file, first, config } = await scene(t, 'sessions: { absolute_timeout: 1s, idle_timeout: 1s }');
+  const added = await keys('add');
+  assert.equal(added.code, 0);
+  const fresh = /postern keys promote ([0-9a-f]{8})\n/.exec(added.out)?.[1] ?? '';
+  assert.equal((await keys('promote', fresh)).code, 0);
+  const states = (await readKeysFile(file))?.map(({ id, state }) => [id, state]);
+  assert.deepEqual(states, [
+    [first, 'open'],
+    [fresh, 'promoted'],
+  ]);
+  const { sessions } = await loadConfig(config, { env: {} });
+  assert.equal(sessions.absoluteTimeoutMs, 1000);
+  const retired = await keys('retire', first, '--now');
+  assert.equal(retired.code, 0, retired.err);
+  assert.deepEqual(
+    (await readKeysFile(file))?.map(({ id }) => id),
+    [fresh],
+  );
+});
+
+test('a key that may hold living sessions is not retired, unless that is meant', async (t) => {
+  const { keys, file, first } = await scene(t);
+  await promoteKey(file, await addKey(file));
+  const early = await keys('retire', first);
+  assert.equal(early.code, 1);
+  assert.match(
+    early.err,
+    new RegExp(`^Sessions that ${first} sealed may live until .*: retire it then, or add --now to end them\\.\n$`),
+  );
+  assert.equal((await readKeysFile(file))?.length, 2);
+});
+
+test('retire takes the key off the list of all nodes, also one that this file never had', async (t) => {
+  const { keys, openStore } = await scene(t);
+  {
+    await using store = await openStore();
+    await store.registerKeys([{ id: 'deadbeef', fingerprint: 'f', promoted: true, from: 'other:/state/keys' }]);
+  }
+  assert.equal((await keys('retire', 'deadbeef')).code, 0);
+  await using store = await openStore();
+  assert.deepEqual(await store.registerKeys([]), []);
+  const again = await keys('retire', 'deadbeef');
+  assert.equal(again.code, 2);
+  assert.match(again.err, /neither .*state\/keys nor the store knows a key deadbeef/);
+});
+
+test('the key that seals cannot be retired, and an unknown one not promoted', async (t) => {
+  const { keys, first } = await scene(t);
+  const retired = await keys('retire', first);
+  assert.equal(retired.code, 2);
+  assert.match(retired.err, /promote another one before it is retired/);
+  const promoted = await keys('promote', 'deadbeef');
+  assert.equal(promoted.code, 2);
+  assert.match(promoted.err, /has no key deadbeef/);
+});

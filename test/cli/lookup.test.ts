@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import type { OpenDirectory } from '../../src/cli/surroundings.ts';
+import { filesOf, smallest } from '../config/fixture.ts';
+import { gatewayWith, run } from './fixture.ts';
+
+type Outcome = Awaited<ReturnType<OpenDirectory['explain']>>['outcome'];
+
+async function lookUp(t: TestContext, outcomes: readonly Outcome[]) {
+  const file = join(filesOf(t, { 'postern.yaml': smallest() }), 'postern.yaml');
+  let isClosed = false;
+  const left = [...outcomes];
+  const buildDirectory = async (): Promise<OpenDirectory> => ({
+    explain: async () => {
+      const outcome = left.shift() ?? { kind: 'unknown-user' };
+      return { steps: [{ source: '1 ldap', outcome }], outcome };
+    },
+    [Symbol.asyncDispose]: async () => {
+      isClosed = true;
+    },
+  });
+  const users = outcomes.map((_, index) => `user${index}@mail.test`);
+  const ended = await run(['lookup', '-c', file, ...users], { loadGateway: gatewayWith({ buildDirectory }) });
+  assert.ok(isClosed, 'the directory was left open');
+  return ended;
+}
+
+test('a source that cannot be asked is never a no: the command ends with 3 and says why', async (t) => {
+  const { code, out } = await lookUp(t, [
+    { kind: 'unknown-user' },
+    { kind: 'tempfail', why: 'ldap.test refused the connection' },
+  ]);
+  assert.equal(code, 3);
+  assert.match(
+    out,
+    /user1@mail\.test +- +1 ldap +user1@mail\.test +could-not-ask: ldap\.test refused the connection\n/,
+  );
+});
+
+test('a user who may not sign in is a no, with the reason', async (t) => {
+  const { code, out } = await lookUp(t, [{ kind: 'refused', reason: 'This account is suspended.' }]);
+  assert.equal(code, 1);
+  assert.match(out, /refused: This account is suspended\.\n/);
+});

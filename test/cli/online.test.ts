@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { makeCertificate } from '../passdb/certificates.ts';
+import { ScriptedImap, type Turn } from '../passdb/scripted-imap.ts';
+import { filesOf } from '../config/fixture.ts';
+import { startRedisServer } from '../redis-server.ts';
+import { run } from './fixture.ts';
+
+const certificate = makeCertificate('IP:127.0.0.1');
+const greeting = '* OK [CAPABILITY IMAP4rev1] ready.';
+
+interface Row {
+  readonly server: string;
+  readonly result: string;
+  readonly note: string;
+}
+
+/** Runs `check --online` over backends `b1: …` and returns its exit code and what it says of each server. */
+async function dial(t: TestContext, backends: readonly string[], more = '') {
+  const lines = backends.map((line, index) => `  b${index + 1}: { ${line}, driver: none }\n`).join('');
+  const text = `public_url: https://mail.test\ndirectory: { sources: [{ type: static, backend: b1 }] }\nbackends:\n${lines}${more}`;
+  const directory = filesOf(t, { 'postern.yaml': text, 'ca.crt': certificate.cert });
+  const { code, out, err } = await run([
+    'check',
+    '--online',
+    '--format',
+    'json',
+    '-c',
+    join(directory, 'postern.yaml'),
+  ]);
+  assert.equal(err, '');
+  const { servers }: { servers: readonly Row[] } = JSON.parse(out);
+  return { code, rows: servers.map(({ server, result, note }) => [server, result, note]) };
+}
+
+async function startImap(t: TestContext, script: Parameters<typeof ScriptedImap.start>[0]): Promise<ScriptedImap> {
+  const server = await ScriptedImap.start(script);
+  t.after(() => server[Symbol.asyncDispose]());
+  return server;
+}
+
+/** A webmail that answers with one status, and remembers the heads that it was sent. */
+async function startWebmail(t: TestContext, status: number) {
+  const heads: http.IncomingMessage[] = [];
+  const server = http.createServer((request, response) => {
+    heads.push(request);
+    response.writeHead(status).end('page');
+  });
+  const origin = await listen(t, server);
+  return { origin, heads };
+}
+
+async function listen(t: TestContext, server: net.Server): Promise<string> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return `http://127.0.0.1:${address.port}`;
+}
+
+function startTls(turn: Turn): void {
+  if (turn.command !== 'STARTTLS') return;
+  turn.say(`${turn.tag} OK go ahead`);
+  turn.upgrade(certificate);
+}
+
+test('servers that answer are ok, over TLS and STARTTLS, and are asked as the gateway asks', async (t) => {
+  const tls = await startImap(t, { greeting, certificate, answer: (turn) => turn.say('* BYE', `${turn.tag} OK`) });
+  const plain = await startImap(t, { greeting, answer: startTls });
+  const webmail = await startWebmail(t, 302);
+  const { code, rows } = await dial(t, [
+    `imap: imaps://127.0.0.1:${tls.port}, webmail: ${webmail.origin}/mail/?x, tls_ca_file: ca.crt`,
+    `imap: imap://127.0.0.1:${plain.port}, webmail: ${webmail.origin}/, tls_ca_file: ca.crt`,
+  ]);
+  assert.deepEqual(rows, [
+    ['b1 imap', 'ok', 'ready.'],
+    ['b1 webmail', 'ok', 'answers 302'],
+    ['b2 imap', 'ok', 'ready.'],
+    ['b2 webmail', 'ok', 'answers 302'],
+  ]);
+  assert.equal(code, 0);
+  assert.deepEqual(tls.lines, ['x LOGOUT']);
+  assert.deepEqual(plain.lines, ['x STARTTLS']);
+  const seen = webmail.heads.map(({ method, url, headers }) => [method, url, headers.host]);
+  assert.deepEqual(new Set(seen.map(String)), new Set(['GET,/,mail.test', 'GET,/mail/?x,mail.test']));
+});
+
+test('servers that fail are told apart, with what to do, and the command ends with 1', async (t) => {
+  const tls = await startImap(t, { greeting, certificate });
+  const noTls = await startImap(t, { greeting, answer: (turn) => turn.say(`${turn.tag} BAD unknown command`) });
+  const strange = await startImap(t, { greeting: '220 mail ESMTP', answer: (turn) => turn.say('x 500 what?') });
+  const broken = await startWebmail(t, 502);
+  const elsewhere = await startWebmail(t, 404);
+  const gone = net.createServer();
+  const closed = await listen(t, gone);
+  gone.close();
+  const { code, rows } = await dial(t, [
+    `imap: imaps://127.0.0.1:${tls.port}, webmail: ${broken.origin}`,
+    `imap: imap://127.0.0.1:${noTls.port}, webmail: ${elsewhere.origin}`,
+    `imap: imap://127.0.0.1:${strange.port}, webmail: ${closed}`,
+    `imap: { url: imaps://127.0.0.1:${tls.port}, tls_ca_file: ca.crt, tls_server_name: mx.test }, webmail: ${elsewhere.origin}/x`,
+  ]);
+  const is404 = 'answers 404: is this where the webmail lives, and does it accept the public host name?';
+  assert.deepEqual(rows, [
+    ['b1 imap', 'failed', 'the certificate is from an unknown authority: set tls_ca_file'],
+    ['b1 webmail', 'failed', "answers 502: look into the webmail's own log"],
+    ['b2 imap', 'failed', 'the server refuses STARTTLS: x BAD unknown command'],
+    ['b2 webmail', 'warning', is404],
+    ['b3 imap', 'failed', 'no IMAP greeting: 220 mail ESMTP'],
+    ['b3 webmail', 'failed', 'connection refused: nothing listens there'],
+    ['b4 imap', 'failed', 'the certificate is for another name: set tls_server_name'],
+    ['b4 webmail', 'warning', is404],
+  ]);
+  assert.equal(code, 1);
+});
+
+test('servers that never answer are given up together, each after its own time', async (t) => {
+  const silent = await startImap(t, {});
+  const webmail = await startWebmail(t, 200);
+  const backends = Array.from(
+    { length: 5 },
+    (_, index) => `imap: imap://127.0.0.1:${silent.port}, webmail: ${webmail.origin}/${index}`,
+  );
+  const timeouts = 'backend_defaults: { timeouts: { imap_connect: 100ms, imap_greeting: 100ms } }\n';
+  const { rows } = await dial(t, backends, timeouts);
+  assert.deepEqual(
+    rows.filter(([server]) => server?.endsWith('imap')),
+    [1, 2, 3, 4, 5].map((n) => [`b${n} imap`, 'failed', 'no answer in time']),
+  );
+  await silent.abandoned();
+});
+
+test('a Redis that may forget is warned of, one that keeps is ok, one that is away fails', async (t) => {
+  await using redis = await startRedisServer();
+  const imap = await startImap(t, { greeting, answer: startTls });
+  const webmail = await startWebmail(t, 200);
+  const backend = `imap: imap://127.0.0.1:${imap.port}, webmail: ${webmail.origin}, tls_ca_file: ca.crt`;
+  const sessions = `sessions: { redis: ${redis.url} }\n`;
+  const { createClient } = await import('redis');
+  const client = createClient({ url: redis.url });
+  await client.connect();
+
+  await client.configSet('appendonly', 'no');
+  await client.configSet('maxmemory-policy', 'allkeys-lru');
+  const forgetful = await dial(t, [backend], sessions);
+  assert.deepEqual(forgetful.rows[0], [
+    'redis',
+    'warning',
+    'appendonly is no: a restart of Redis signs everybody out; maxmemory-policy is allkeys-lru: sessions vanish when memory is short; set noeviction',
+  ]);
+  assert.equal(forgetful.code, 0);
+
+  await client.configSet('appendonly', 'yes');
+  await client.configSet('maxmemory-policy', 'noeviction');
+  assert.deepEqual((await dial(t, [backend], sessions)).rows[0], ['redis', 'ok', '']);
+
+  client.destroy();
+  await redis.kill();
+  const away = await dial(t, [backend], sessions);
+  assert.equal(away.rows[0]?.[1], 'failed');
+  assert.match(away.rows[0]?.[2] ?? '', /^connection refused|^the connection was reset/);
+  assert.equal(away.code, 1);
+});
