@@ -9,6 +9,8 @@ export interface AnswerKeys {
   readonly refusal: string;
 }
 
+const withoutReason = 'This account may not sign in.';
+
 /** Reads `backend_key`, `user_key` and `refuse_key` (or `…_column`). */
 export function readAnswerKeys(settings: Settings, what: 'key' | 'column'): AnswerKeys {
   return {
@@ -19,22 +21,25 @@ export function readAnswerKeys(settings: Settings, what: 'key' | 'column'): Answ
 }
 
 /**
- * Makes an answer of an object or a row. A refusal wins. Without the backend's key it says that the user exists, or is
- * another; with the key but without a value it is a bad answer, and so is a value that is not a text.
+ * Makes an answer of an object or a row. A refusal wins: its value is the reason, or yes or no in the ways of SQL,
+ * LDAP and Dovecot's `nologin`. Without a home it says that the user exists, or is another. Throws {@link badAnswer}
+ * when a value is not a text.
  */
 export function readAnswerObject(answer: Readonly<Record<string, unknown>>, keys: AnswerKeys): SourceAnswer {
+  const valueOf = (key: string): unknown => (Object.hasOwn(answer, key) ? answer[key] : undefined);
   const text = (key: string): string | undefined => {
-    const value = Object.hasOwn(answer, key) ? answer[key] : undefined;
-    if (value === undefined || value === null || value === '') return undefined;
+    const value = valueOf(key) ?? '';
     if (typeof value !== 'string') throw badAnswer(`${key} of the answer is not a text`);
-    return value;
+    return value === '' ? undefined : value;
   };
-  const refusal = text(keys.refusal);
-  if (refusal !== undefined) return { kind: 'refused', reason: refusal };
+  const refusal = valueOf(keys.refusal);
+  const reason =
+    refusal === true || refusal === 1 ? 'y' : refusal === false || refusal === 0 ? 'n' : text(keys.refusal);
+  if (reason !== undefined && !/^(?:no?|false|0)$/i.test(reason)) {
+    return { kind: 'refused', reason: /^(?:y|yes|true|1)$/i.test(reason) ? withoutReason : reason };
+  }
   const home = text(keys.backend);
   const user = text(keys.user);
-  if (home === undefined && Object.hasOwn(answer, keys.backend))
-    throw badAnswer(`${keys.backend} of the answer is empty`);
   return {
     kind: 'found',
     ...(home === undefined ? {} : { home: readHost(home) }),

@@ -78,7 +78,11 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
   for (const [position, settings] of options.sources.entries()) {
     const source = await configured(settings, position, timeouts.sourceMs);
     const label = `${position + 1} ${source.type}`;
-    const step = await openStep(source, { ...deps, label }, { ...cacheDefaults, ...options.cache });
+    const step = await openStep(
+      source,
+      { ...deps, label, timeoutMs: source.timeoutMs },
+      { ...cacheDefaults, ...options.cache },
+    );
     opened.use(step);
     steps.push(step);
     if (step.cache !== undefined) caches.set(label, step.cache);

@@ -6,7 +6,10 @@ type Loader = () => Promise<{ readonly driver: SourceDriver }>;
 const loaders: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ['cdb', () => import('./cdb.ts')],
   ['http', () => import('./http.ts')],
+  ['ldap', () => import('./ldap.ts')],
   ['map', () => import('./map.ts')],
+  ['mysql', () => import('./mysql.ts')],
+  ['postgresql', () => import('./postgresql.ts')],
   ['redis', () => import('./redis.ts')],
   ['regex', () => import('./regex.ts')],
   ['socketmap', () => import('./socketmap.ts')],

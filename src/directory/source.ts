@@ -40,6 +40,8 @@ export interface SourceDeps {
   readonly parseBareName: LoginNameParser;
   readonly clock: Clock;
   readonly log: Log;
+  /** The time that one question has in all. */
+  readonly timeoutMs: number;
   /** How often a file is looked at for changes. */
   readonly pollMs: number;
   readonly connectRedis: ConnectRedis | undefined;

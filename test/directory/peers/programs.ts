@@ -17,7 +17,8 @@ export async function runProgram(
     maxBuffer: 64 << 20,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
-  running.child.stdin?.end(options.input ?? '');
+  // It may be gone before it has read all: its exit code tells.
+  running.child.stdin?.on('error', () => {}).end(options.input ?? '');
   return (await running).stdout;
 }
 

@@ -1,0 +1,156 @@
+import {
+  Client,
+  type Entry,
+  Filter,
+  FilterParser,
+  NoSuchObjectError,
+  ResultCodeError,
+  SizeLimitExceededError,
+} from 'ldapts';
+import type { Secret } from '../core/secret.ts';
+import { readAnswerObject } from './answer-object.ts';
+import { createFailover } from './failover.ts';
+import type { Settings } from './settings.ts';
+import { badAnswer, couldNotAsk, type SourceAnswer, type SourceDriver, unknownUser } from './source.ts';
+import { fillTemplate, readTemplate, type Template } from './template.ts';
+import { readTls } from './tls-settings.ts';
+
+/** Result codes by which a server says that another one should be asked: busy, unavailable, unwilling. */
+const elsewhere = new Set([51, 52, 53]);
+
+/**
+ * An LDAP directory: one search per user, whose entry has the home, and may have another name of the user and a reason
+ * to refuse.
+ *
+ * One bound connection is kept, to the first of the servers that answers; TLS unless it is switched off. Referrals are
+ * not followed: where the server has nothing but a referral, the answer is "could not ask". Values go into the filter
+ * through one escaping function (RFC 4515). Several entries, or several values, are a bad answer.
+ */
+export const driver: SourceDriver = {
+  configure(settings) {
+    const search = readSearch(settings);
+    const connectTo = readConnecting(settings);
+    const urls = readUrls(settings);
+
+    return async ({ label, timeoutMs }) => {
+      const connections = createFailover({
+        servers: urls,
+        timeoutMs,
+        label: (url) => `${label} ${url.host}`,
+        open: await connectTo(),
+        // Unbound, it would connect again by itself and search as nobody, who may be shown nothing.
+        isUsable: (client) => client.isConnected && client.isBound,
+        close: (client) => client.unbind(),
+      });
+      return {
+        ask: (name, signal) =>
+          connections.use((client) => find(client, search, fillTemplate(search.filter, name, escapeFilter)), signal),
+        [Symbol.asyncDispose]: () => connections[Symbol.asyncDispose](),
+      };
+    };
+  },
+};
+
+/** Escapes a value for a filter (RFC 4515). */
+export function escapeFilter(value: string): string {
+  return Filter.escape(value);
+}
+
+interface Search {
+  readonly base: string;
+  readonly scope: 'sub' | 'one' | 'base';
+  readonly filter: Template;
+  /** What an answer is made of → the attribute that has it. */
+  readonly attributes: ReadonlyMap<'backend' | 'user' | 'refuse', string>;
+}
+
+async function find(client: Client, search: Search, filter: string): Promise<SourceAnswer> {
+  const { base, scope, attributes } = search;
+  try {
+    const options = { scope, filter, attributes: ['1.1', ...attributes.values()], sizeLimit: 2 };
+    const { searchEntries, searchReferences } = await client.search(base, options);
+    const [entry, ...others] = searchEntries;
+    if (others.length > 0) throw badAnswer('the search found more than one entry');
+    if (entry !== undefined) return readEntry(entry, attributes);
+    if (searchReferences.length > 0)
+      throw couldNotAsk('the server has only a referral, and referrals are not followed');
+    return unknownUser;
+  } catch (error) {
+    if (!(error instanceof ResultCodeError) || elsewhere.has(error.code)) throw error;
+    if (error instanceof SizeLimitExceededError) throw badAnswer('the search found more than one entry', error);
+    const what = error instanceof NoSuchObjectError ? 'there is no such base' : error.message;
+    throw couldNotAsk(`the search was refused with ${error.code}: ${what}`, error);
+  }
+}
+
+function readEntry(entry: Entry, attributes: Search['attributes']): SourceAnswer {
+  // Servers may spell an attribute otherwise than it was asked for.
+  const values = new Map(Object.entries(entry).map(([name, value]) => [name.toLowerCase(), value]));
+  const row: Record<string, unknown> = {};
+  for (const [key, attribute] of attributes) {
+    const value = values.get(attribute.toLowerCase());
+    if (Array.isArray(value) && value.length > 1) throw badAnswer(`the entry has ${attribute} more than once`);
+    row[key] = Array.isArray(value) ? value[0] : value;
+  }
+  return readAnswerObject(row, { backend: 'backend', user: 'user', refusal: 'refuse' });
+}
+
+function readSearch(settings: Settings): Search {
+  const filter = readTemplate(settings, 'filter');
+  const sample = filter.parts.map((part) => (typeof part === 'string' ? part : 'x')).join('');
+  try {
+    FilterParser.parseString(sample);
+  } catch {
+    if (sample !== '') settings.problem('filter', 'write a filter such as (&(objectClass=inetOrgPerson)(mail=%u))');
+  }
+  const attributes = new Map<'backend' | 'user' | 'refuse', string>();
+  for (const key of ['backend', 'user', 'refuse'] as const) {
+    const attribute = settings.optionalText(`${key}_attribute`);
+    if (attribute !== undefined) attributes.set(key, attribute);
+  }
+  return {
+    base: settings.text('base'),
+    scope: settings.choice('scope', ['sub', 'one', 'base'], 'sub'),
+    filter,
+    attributes,
+  };
+}
+
+function readUrls(settings: Settings): readonly URL[] {
+  const texts = settings.list('servers');
+  const urls = texts.map((text) => URL.parse(text)).filter((url) => url !== null);
+  if (urls.length === 0 || urls.length < texts.length || urls.some(({ protocol }) => !/^ldaps?:$/.test(protocol))) {
+    settings.problem('servers', 'write ldap://host or ldaps://host, or a list of them');
+  }
+  return urls;
+}
+
+/** Who connects, and how: the returned function reads what it needs and makes the one that opens a connection. */
+function readConnecting(settings: Settings) {
+  const bindDn = settings.optionalText('bind_dn') ?? '';
+  const password: Secret | undefined = settings.secret('bind_password');
+  const isPlain = settings.choice('tls', ['starttls', 'none'], 'starttls') === 'none';
+  const tls = readTls(settings);
+  if (bindDn !== '' && password === undefined) settings.problem('bind_password', 'is required with bind_dn');
+
+  return async () => {
+    const tlsFor = await tls.load();
+    return async (url: URL, shareMs: number): Promise<Client> => {
+      const options = tlsFor(url.hostname.replace(/^\[|\]$/g, ''));
+      const client = new Client({
+        url: `${url.protocol}//${url.host}`,
+        timeout: shareMs,
+        connectTimeout: shareMs,
+        ...(url.protocol === 'ldaps:' ? { tlsOptions: options } : {}),
+      });
+      try {
+        if (url.protocol === 'ldap:' && !isPlain) await client.startTLS(options);
+        await client.bind(bindDn, password?.reveal() ?? '');
+        return client;
+      } catch (error) {
+        await client.unbind().catch(() => {});
+        throw error;
+      }
+    };
+  };
+}

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import { EqualityFilter, FilterParser } from 'ldapts';
+import { Secret } from '../../src/core/secret.ts';
+import { checkSource } from '../../src/directory/configured-source.ts';
+import { escapeFilter } from '../../src/directory/ldap.ts';
+import { outcomeOf, testDirectory } from './fixture.ts';
+import { startServer } from './peers/line-server.ts';
+import { type Slapd, startSlapd } from './peers/slapd.ts';
+import { sourceContract } from './source-contract.ts';
+
+function settingsFor(slapd: Slapd, server = `ldap://127.0.0.1:${slapd.port}`) {
+  return {
+    type: 'ldap',
+    servers: [server],
+    tls_ca_file: slapd.caFile,
+    bind_dn: slapd.bindDn,
+    bind_password: new Secret(slapd.bindPassword),
+    base: slapd.base,
+    filter: '(&(objectClass=inetOrgPerson)(|(mail=%u)(login=%u)))',
+    backend_attribute: 'mailhost',
+    user_attribute: 'uid',
+    refuse_attribute: 'noLogin',
+  };
+}
+
+sourceContract('ldap', async () => {
+  const slapd = await startSlapd();
+  const put = (user: string, home: string): Promise<void> => slapd.put(user, { login: user, mailHost: home });
+  await put('alice@example.test', 'a');
+  await put('bob@example.test', 'b');
+  return {
+    settings: settingsFor(slapd),
+    put,
+    outage: { begin: () => slapd.stop(), end: () => slapd.start() },
+    [Symbol.asyncDispose]: () => slapd[Symbol.asyncDispose](),
+  };
+});
+
+describe('an LDAP directory', () => {
+  let slapd: Slapd;
+  before(async () => {
+    slapd = await startSlapd();
+    await slapd.put('alice', { mail: ['alice@example.test', 'a.liddell@example.test'], mailHost: 'a', uid: 'alice' });
+    await slapd.put('carol', { mail: 'carol@example.test', uid: 'carol' });
+    await slapd.put('dora', { mail: 'dora@example.test', mailHost: 'a', noLogin: 'Please call the office.' });
+    await slapd.put('emil', { mail: 'emil@example.test', mailHost: 'a', noLogin: 'TRUE' });
+    await slapd.put('fred', { mail: 'fred@example.test', mailHost: 'a', noLogin: 'FALSE' });
+    await slapd.put('gina', { mail: 'gina@example.test', mailHost: ['a', 'b'] });
+    await slapd.put('two', { mail: 'twin@example.test', mailHost: 'a' });
+    await slapd.put('three', { mail: 'twin@example.test', mailHost: 'a' });
+    await slapd.put('jörg (sales) *', { login: 'jörg@example.test', mailHost: 'b' });
+  });
+  after(() => slapd[Symbol.asyncDispose]());
+
+  const outcomes: readonly (readonly [user: string, outcome: string])[] = [
+    ['alice', 'a alice@example.test'],
+    ['a.liddell', 'a alice@example.test'],
+    ['carol', 'ERR_DIRECTORY_ANSWER'],
+    ['dora', 'refused: Please call the office.'],
+    ['emil', 'refused: This account may not sign in.'],
+    ['fred', 'a fred@example.test'],
+    ['gina', 'ERR_DIRECTORY_ANSWER'],
+    ['twin', 'ERR_DIRECTORY_ANSWER'],
+    ['jörg', 'b jörg@example.test'],
+  ];
+  for (const [user, outcome] of outcomes) {
+    test(`${user} is ${outcome}`, async () => {
+      await using directory = await testDirectory([settingsFor(slapd)]);
+      assert.equal(await outcomeOf(directory, user), outcome);
+    });
+  }
+
+  test('may only say who exists, and leave the home to the next source', async () => {
+    const { backend_attribute: _, ...settings } = settingsFor(slapd);
+    await using directory = await testDirectory([settings, { type: 'static', backend: 'b', domains: 'example.test' }]);
+    assert.equal(await outcomeOf(directory, 'a.liddell'), 'b alice@example.test');
+  });
+
+  test('is asked over LDAPS', async () => {
+    await using directory = await testDirectory([settingsFor(slapd, `ldaps://localhost:${slapd.tlsPort}`)]);
+    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
+  });
+
+  test('is not asked when its certificate is not trusted, or another server’s', async () => {
+    const { tls_ca_file: _, ...untrusting } = settingsFor(slapd);
+    for (const settings of [
+      untrusting,
+      { ...untrusting, servers: `ldaps://127.0.0.1:${slapd.tlsPort}` },
+      { ...settingsFor(slapd), tls_server_name: 'other.example.test' },
+      { ...settingsFor(slapd, `ldaps://127.0.0.1:${slapd.tlsPort}`), tls_server_name: 'other.example.test' },
+    ]) {
+      await using directory = await testDirectory([settings]);
+      assert.equal(await outcomeOf(directory, 'alice'), 'ERR_DIRECTORY_UNAVAILABLE');
+    }
+  });
+
+  test('that refuses us is a tempfail, also where it would show a stranger nothing', async () => {
+    await using wrong = await testDirectory([{ ...settingsFor(slapd), bind_password: 'wrong' }]);
+    assert.equal(await outcomeOf(wrong, 'alice'), 'ERR_DIRECTORY_UNAVAILABLE');
+    await using nowhere = await testDirectory([{ ...settingsFor(slapd), base: 'ou=gone,dc=example,dc=test' }]);
+    assert.equal(await outcomeOf(nowhere, 'alice'), 'ERR_DIRECTORY_UNAVAILABLE');
+  });
+
+  test('that has only a referral is a tempfail', async () => {
+    await slapd.add(
+      `dn: ou=branch,${slapd.base}\nobjectClass: referral\nobjectClass: extensibleObject\nou: branch\nref: ldap://127.0.0.1:9/${slapd.base}\n`,
+    );
+    await using directory = await testDirectory([settingsFor(slapd)]);
+    assert.equal(await outcomeOf(directory, 'nobody'), 'ERR_DIRECTORY_UNAVAILABLE');
+    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
+  });
+
+  test('has several servers: one that is away, or hangs, is passed over', async () => {
+    await using hanging = await startServer(() => {});
+    await using directory = await testDirectory([
+      {
+        ...settingsFor(slapd),
+        servers: ['ldap://127.0.0.1:9', `ldap://127.0.0.1:${hanging.port}`, `ldap://127.0.0.1:${slapd.port}`],
+      },
+    ]);
+    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
+    const startedMs = performance.now();
+    assert.equal(await outcomeOf(directory, 'fred'), 'a fred@example.test');
+    assert.ok(performance.now() - startedMs < 500, 'the one that answered is asked first');
+  });
+});
+
+test('a value in a filter is one value, whatever is in it', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', minLength: 1 }), (value) => {
+      const filter = FilterParser.parseString(`(mail=${escapeFilter(value)})`);
+      assert.ok(filter instanceof EqualityFilter);
+      assert.equal(filter.attribute, 'mail');
+      assert.equal(String(filter.value), Buffer.from(value).toString());
+    }),
+  );
+});
+
+test('the settings of an LDAP source are checked', async () => {
+  const problems = await checkSource({
+    type: 'ldap',
+    servers: 'http://x',
+    base: 'dc=x',
+    filter: '(mail=%u',
+    bind_dn: 'cn=x',
+  });
+  assert.deepEqual(
+    problems.map(({ path, message }) => `${path.join('.')}: ${message}`),
+    [
+      'filter: write a filter such as (&(objectClass=inetOrgPerson)(mail=%u))',
+      'bind_password: is required with bind_dn',
+      'servers: write ldap://host or ldaps://host, or a list of them',
+    ],
+  );
+});
