@@ -19,7 +19,7 @@ export interface Surroundings {
   readonly loadGateway: () => Promise<GatewayModule>;
 }
 
-export interface SignalSource {
+interface SignalSource {
   on(signal: NodeJS.Signals, listener: () => void): unknown;
   off(signal: NodeJS.Signals, listener: () => void): unknown;
 }

@@ -7,7 +7,7 @@ import { shown } from './reading.ts';
 import { nearest } from './nearest.ts';
 
 /** What a driver says of its settings: where in them, and what is wrong. */
-export interface SettingProblem {
+interface SettingProblem {
   readonly path: readonly (string | number)[];
   readonly message: string;
 }

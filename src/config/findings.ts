@@ -31,7 +31,7 @@ export function createFindings(file: string, yaml: YamlFile, problems: ConfigPro
 }
 
 /** `directory.sources[0].file`. */
-export function pathText(path: Path): string {
+function pathText(path: Path): string {
   return path
     .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
     .join('')

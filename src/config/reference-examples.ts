@@ -3,6 +3,7 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
   ['listen', 'listen: 0.0.0.0:8080'],
   ['public_url', 'public_url: [https://webmail.example.org, https://mail.example.com]'],
   ['trusted_proxies', 'trusted_proxies: [10.0.0.10, 10.0.0.11, "2001:db8:1::/64"]'],
+  ['proxy_protocol', 'proxy_protocol: required'],
   ['operators', 'operators: { listen: 127.0.0.1:9090 }'],
   [
     'sessions',

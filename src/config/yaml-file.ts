@@ -2,7 +2,7 @@ import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node,
 
 export type Path = readonly (string | number)[];
 /** Counts from 1. */
-export interface Position {
+interface Position {
   readonly line: number;
   readonly column: number;
 }
