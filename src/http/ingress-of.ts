@@ -3,15 +3,9 @@ import type { Ingress } from '../core/ingress.ts';
 
 const known = new WeakMap<IncomingMessage, Ingress>();
 
-/**
- * Tells the pages where a request came in.
- *
- * Express would work that out from headers; here it is decided already, so its `secure`, which express-session asks
- * before it sends a Secure cookie, is replaced by what is known.
- */
+/** Tells the pages where a request came in. Express would work that out anew from headers that a client can send. */
 export function setIngress(request: IncomingMessage, ingress: Ingress): void {
   known.set(request, ingress);
-  Object.defineProperty(request, 'secure', { value: ingress.publicUrl.secure, configurable: true });
 }
 
 /** Throws a TypeError for a request that {@link setIngress} never saw: a fault of the caller. */

@@ -1,20 +1,26 @@
-import type { RequestHandler } from 'express';
-import type { Log } from '../core/log.ts';
+import type { Request, RequestHandler } from 'express';
+import { PosternError } from '../core/error.ts';
+import type { SessionRecord } from '../core/session.ts';
 import { ingressOf } from './ingress-of.ts';
 import type { SessionGate } from './session-gate.ts';
 
-/**
- * Loads the session of the browser. A store that cannot be asked is no reason to show no page: whoever needs the
- * session then finds none, and the sign-in itself asks the store before it tries a password.
- */
-export function createLoadSession(gate: SessionGate, log: Log): RequestHandler {
+/** Loads the session of the browser, over HTTPS and over HTTP under the cookie of either. */
+export function createLoadSession(gate: SessionGate): RequestHandler {
   const overHttps = gate.middleware(true);
   const overHttp = gate.middleware(false);
-  return async (request, response, next) => {
-    const load = ingressOf(request).publicUrl.secure ? overHttps : overHttp;
-    await load(request, response, (error?: unknown) => {
-      if (error !== undefined) log.debug({ err: error }, 'the session could not be read');
-      next();
-    });
-  };
+  return (request, response, next) =>
+    ingressOf(request).publicUrl.secure ? overHttps(request, response, next) : overHttp(request, response, next);
+}
+
+/**
+ * The session of this browser, or nothing; `unreadable` while the store cannot be asked. That is no reason to show no
+ * page: signing in asks the store before it tries a password, and signing out must always be possible.
+ */
+export function sessionOf(gate: SessionGate, request: Request): SessionRecord | 'unreadable' | undefined {
+  try {
+    return gate.current(request);
+  } catch (error) {
+    if (error instanceof PosternError) return 'unreadable';
+    throw error;
+  }
 }

@@ -11,6 +11,7 @@ import { type FormTokens, requestInitiator } from './csrf.ts';
 import { formField, queryParameter } from './form-body.ts';
 import { readFormCookie, writeFormCookie } from './form-cookie.ts';
 import { ingressOf } from './ingress-of.ts';
+import { sessionOf } from './load-session.ts';
 import { missingPassword, missingUser, type Problem, problemOf, renderLogin, staleForm } from './login-view.ts';
 import { nextTarget } from './next-target.ts';
 import { newReference } from './reference.ts';
@@ -38,7 +39,9 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
   function answer(request: Request, response: Response, form: { user: string; problem?: Problem; reference?: string }) {
     const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
     const token = tokens.issue(bindingOf(mayHaveCookie(request) ? giveCookie(request, response) : ''));
-    const html = renderLogin(views, request, locale, { ...form, token, current: gate.current(request) });
+    const session = sessionOf(gate, request);
+    const current = session === 'unreadable' ? undefined : session;
+    const html = renderLogin(views, request, locale, { ...form, token, current });
     response.status(form.problem?.status ?? 200).type('html');
     response.setHeader('Content-Language', locale.tag);
     response.vary('Accept-Language');

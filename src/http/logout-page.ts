@@ -5,6 +5,7 @@ import { expiredCookieLines } from './browser-cookies.ts';
 import { type FormTokens, requestInitiator } from './csrf.ts';
 import { formField, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';
+import { sessionOf } from './load-session.ts';
 import type { SessionGate } from './session-gate.ts';
 import type { Views } from './views.ts';
 
@@ -22,11 +23,11 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
   submit: RequestHandler;
 } {
   function show(request: Request, response: Response): void {
-    const record = gate.current(request);
+    const record = sessionOf(gate, request);
     if (record === undefined) return seeOther(response, '/-/login');
     const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
     const title = locale.text('signOut.title');
-    const text = locale.text('signOut.text', { user: record.user });
+    const text = record === 'unreadable' ? undefined : locale.text('signOut.text', { user: record.user });
     response.type('html').setHeader('Content-Language', locale.tag);
     response.vary('Accept-Language');
     response.end(views.render('logout', { locale, title }, { text, token: tokens.issue(bindingOf(record)) }));
@@ -35,11 +36,11 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
   async function submit(request: Request, response: Response): Promise<void> {
     const { publicUrl, client } = ingressOf(request);
     const initiator = requestInitiator(request.headers, publicUrl.origin);
-    const record = gate.current(request);
-    const isBound = record !== undefined && tokens.check(formField(request.body, 'token'), bindingOf(record));
-    // Without a session there is nothing to bind a token to. Still a page of ours may ask to be rid of a cookie that
-    // names none, or one that the store cannot be asked about now.
-    const isOurs = record === undefined ? initiator === 'own' : isBound && initiator !== 'foreign';
+    const record = sessionOf(gate, request);
+    const isBound = tokens.check(formField(request.body, 'token'), bindingOf(record));
+    // Without a session at hand, a token proves nothing: the browser itself must say that the form was ours. It may
+    // still be rid of its cookie then.
+    const isOurs = typeof record === 'object' ? isBound && initiator !== 'foreign' : initiator === 'own';
     if (!isOurs) return seeOther(response, '/-/logout');
 
     const found = await live.find(request.headers.cookie);
@@ -58,8 +59,8 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
   return { show, submit };
 }
 
-function bindingOf(record: SessionRecord): string {
-  return `sign-out ${record.userKey} ${record.createdAtMs}`;
+function bindingOf(record: SessionRecord | 'unreadable' | undefined): string {
+  return typeof record === 'object' ? `sign-out ${record.userKey} ${record.createdAtMs}` : 'sign-out';
 }
 
 function seeOther(response: Response, location: string): void {

@@ -36,11 +36,11 @@ export type Pages = (request: IncomingMessage, response: ServerResponse, ingress
 
 /** Builds the Express app of the sign-in pages. It reads nothing but what it is given and owns no timer and no socket. */
 export function createPages(deps: PagesDeps): Pages {
-  const { views, gate, log } = deps;
+  const { views, gate } = deps;
   const tokens = createFormTokens(deps.formKeys, deps.clock);
   const loginPage = createLoginPage({ ...deps, tokens });
   const logoutPage = createLogoutPage({ ...deps, tokens });
-  const loadSession = createLoadSession(gate, log);
+  const loadSession = createLoadSession(gate);
   const formBody = createFormBody();
   const notAllowed = createMethodNotAllowed('GET, HEAD, POST');
 

@@ -20,11 +20,14 @@ export interface NewSession {
 
 /** How the pages create, find and end the session of a browser; the data plane has a reader of its own. */
 export interface SessionGate {
-  /** Loads the session that the cookie names. `secure`: whether the browser came over HTTPS. Without a cookie the store is not asked. */
+  /**
+   * Loads the session that the cookie names, and lets the request go on where the store cannot be asked. `secure`:
+   * whether the browser came over HTTPS. Without a cookie the store is not asked.
+   */
   middleware(secure: boolean): RequestHandler;
   /** Puts a session with a new id in the place of any that this browser had; resolves once the store has it. */
   open(request: Request, response: Response, session: NewSession): Promise<void>;
-  /** The living session of this browser. */
+  /** The living session of this browser. Throws ERR_STORE_UNAVAILABLE when it could not be loaded. */
   current(request: Request): SessionRecord | undefined;
   /** Ends the session and clears its cookie, also while the store cannot be asked. */
   close(request: Request, response: Response, reason: EndReason): Promise<void>;

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { Request } from 'express';
 import { PosternError } from '../../src/core/error.ts';
@@ -30,9 +31,9 @@ export function createFakeGate(nowMs: () => number): FakeGate {
     opened,
     away: false,
     gate: {
-      middleware: () => (_request, _response, next) => {
-        if (fake.away) next(storeAway());
-        else next();
+      middleware: (secure) => (request, _response, next) => {
+        assert.equal(secure, ingressOf(request).publicUrl.secure);
+        next();
       },
       async open(request, response, session) {
         if (fake.away) throw storeAway();
@@ -45,7 +46,8 @@ export function createFakeGate(nowMs: () => number): FakeGate {
         response.cookie(nameFor(request), id, { path: '/', httpOnly: true, sameSite: 'lax', secure });
       },
       current(request) {
-        return fake.away ? undefined : stored.get(idOf(request.headers.cookie) ?? '')?.record;
+        if (fake.away && idOf(request.headers.cookie) !== undefined) throw storeAway();
+        return stored.get(idOf(request.headers.cookie) ?? '')?.record;
       },
       async close(request, response, reason) {
         const id = idOf(request.headers.cookie);

@@ -72,8 +72,12 @@ describe('the sign-in page', () => {
 
   test('is shown although the store is away', async () => {
     await using fixture = await startPages();
+    const page = await openLogin(fixture);
+    const cookie = withCookies(page.cookie, await submitLogin(fixture, page));
     fixture.sessions.away = true;
-    assert.equal((await request(fixture.server).get('/-/login')).status, 200);
+    const reply = await request(fixture.server).get('/-/login').set('Cookie', cookie);
+    assert.equal(reply.status, 200);
+    assert.doesNotMatch(reply.text, /signed in as/);
   });
 });
 

@@ -92,12 +92,22 @@ test('signing out works while the store is away', async () => {
   const { fixture, cookie } = await startSignedIn();
   await using _fixture = fixture;
   fixture.sessions.away = true;
+  const page = await request(fixture.server).get('/-/logout').set('Cookie', cookie);
+  assert.equal(page.status, 200);
   const reply = await request(fixture.server)
     .post('/-/logout')
     .set('Cookie', cookie)
     .set('Sec-Fetch-Site', 'same-origin')
     .type('form')
-    .send({});
+    .send({ token: tokenIn(page.text) });
   assert.equal(reply.get('Location'), '/-/login?ended=signed-out');
   assert.ok(setCookies(reply).some((line) => line.startsWith('postern=;')));
+});
+
+test('a page that says nothing of its origin cannot sign out a session that cannot be read', async () => {
+  const { fixture, cookie } = await startSignedIn();
+  await using _fixture = fixture;
+  fixture.sessions.away = true;
+  const reply = await request(fixture.server).post('/-/logout').set('Cookie', cookie).type('form').send({ token: 'x' });
+  assert.deepEqual(setCookies(reply), []);
 });

@@ -6,7 +6,7 @@ import { createClient } from 'redis';
 import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createPenalty, type Penalty, type PenaltyDeps } from '../../src/login/penalty.ts';
-import { type RedisPeer, startRedis } from './redis-peer.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.ts';
 
 const here = new AbortController().signal;
 
@@ -28,10 +28,10 @@ function attemptOf({ user = 'alice', address = '192.0.2.7', password = randomByt
   return { user, address, password: new Secret(password) };
 }
 
-let redis: RedisPeer;
+let redis: RedisServer;
 let client: ReturnType<typeof createClient>;
 before(async () => {
-  redis = await startRedis();
+  redis = await startRedisServer();
   client = createClient({ url: redis.url, disableOfflineQueue: true });
   client.on('error', () => {});
   await client.connect();
