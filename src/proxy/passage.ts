@@ -25,3 +25,19 @@ export interface Passage extends SessionRequest {
 
 /** Further fields of an answer, in order. */
 export type Fields = readonly (readonly [name: string, value: string])[];
+
+/** The fields that a session's driver adds to a request on its way to the webmail. */
+export function driverFieldsOf(
+  driver: WebmailDriver,
+  { head, session, ingress }: Pick<SessionRequest, 'head' | 'session' | 'ingress'>,
+): Fields {
+  if (driver.requestHeaders === undefined) return [];
+  return driver.requestHeaders(head, {
+    user: session.record.user,
+    password: session.password,
+    client: ingress.client,
+    timeZone: session.record.timeZone,
+    publicOrigin: ingress.publicUrl.origin,
+    session: session.key,
+  });
+}

@@ -36,8 +36,8 @@ export interface RelayEvents {
  */
 export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   readonly passage: Passage;
-  readonly hasBody: boolean;
   readonly startedAtMs: number;
+  readonly answering: Answering;
   /** The jar's generation when the request left. */
   generation = 0;
   /** How often the request was asked again in the browser's place after a silent sign-in. */
@@ -45,7 +45,7 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   readonly #pool: HostConnections;
   readonly #deps: RelayDeps;
   readonly #events: RelayEvents;
-  readonly #answering: Answering;
+
   #detach: (() => void) | undefined;
   #client: Client | undefined;
   #controller: Dispatcher.DispatchController | undefined;
@@ -58,17 +58,11 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
 
   constructor(passage: Passage, pool: HostConnections, deps: RelayDeps, events: RelayEvents) {
     this.passage = passage;
-    this.hasBody = passage.head.hasBody;
     this.startedAtMs = deps.clock.nowMs();
     this.#pool = pool;
     this.#deps = deps;
     this.#events = events;
-    this.#answering = new Answering(passage.request, passage.response);
-  }
-
-  /** Bytes of the backend's answer that were passed on. */
-  get bytes(): number {
-    return this.#answering.bytes;
+    this.answering = new Answering(passage.request, passage.response);
   }
 
   /** Whether the client is still there and nothing was answered. */
@@ -97,12 +91,8 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   handOn(takeCookies: boolean, more: Fields): void {
     const judgement = this.#judgement;
     if (judgement === undefined || this.#state !== 'judging') return;
-    const { response, session, ingress, host, head } = this.passage;
     const fields = responseHeaders(judgement.upstream, {
-      session,
-      ingress,
-      backendOrigin: host.webmail.origin,
-      target: head.target,
+      to: this.passage,
       generation: takeCookies ? this.generation : undefined,
       nowMs: this.#deps.clock.nowMs(),
       isOwnCookie: this.#deps.isOwnCookie,
@@ -110,10 +100,10 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
     for (const [name, value] of more) fields.push(name, value);
     this.#state = 'passing';
     this.#judgement = undefined;
-    this.#answering.begin(judgement.upstream, fields);
-    for (const chunk of judgement.held) this.#answering.write(chunk);
+    this.answering.begin(judgement.upstream, fields);
+    for (const chunk of judgement.held) this.answering.write(chunk);
     if (this.#upstreamEnded) this.#finish();
-    else if (!response.writableNeedDrain) this.#controller?.resume();
+    else if (!this.passage.response.writableNeedDrain) this.#controller?.resume();
   }
 
   /** Lets the answer go: something else will be sent, or the request is asked again. */
@@ -167,10 +157,10 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#state === 'passing') {
-      if (!this.#answering.write(chunk)) controller.pause();
+      if (!this.answering.write(chunk)) controller.pause();
     } else if (this.#state === 'judging') {
       controller.pause();
-      this.#judgement?.feed(chunk, () => this.#looked());
+      this.#judgement?.feed(chunk, () => this.#looked(false));
     }
   }
 
@@ -178,7 +168,7 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
     this.#upstreamEnded = true;
     this.#release();
     if (this.#state === 'passing') this.#finish();
-    else this.#judgement?.end(() => this.#decide(true));
+    else this.#judgement?.end(() => this.#looked(true));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
@@ -204,27 +194,25 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   #dispatch(client: Client): void {
     const { head, request, response, session } = this.passage;
     this.generation = session.jar.generation;
-    if (this.hasBody) this.#upload = new Upload(request, response, head.header('expect') !== undefined);
+    if (head.hasBody) this.#upload = new Upload(request, response, head.header('expect') !== undefined);
     const nowMs = this.#deps.clock.nowMs();
     client.dispatch(upstreamRequest(this.passage, this.#deps.requestHeaders, this.#upload, nowMs), this);
   }
 
   #mayRetry(error: Error): boolean {
-    const { method } = this.passage.head;
-    const safe = (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') && !this.hasBody;
-    const sent = this.#controller !== undefined;
-    return safe && sent && this.#state === 'asking' && !this.#retried && isLostConnection(error);
+    // Without a controller nothing was sent: the connection could not be made, and could not be made again.
+    const sent = this.#controller !== undefined && this.#state === 'asking';
+    return sent && !this.#retried && this.passage.head.isRepeatable && isLostConnection(error);
   }
 
-  #looked(): void {
-    if (this.#judgement === undefined || this.#upstreamEnded) return;
-    if (this.#judgement.enough) this.#decide(false);
-    else this.#controller?.resume();
-  }
-
-  #decide(complete: boolean): void {
+  /** `complete`: whether the whole body was looked at. */
+  #looked(complete: boolean): void {
     const judgement = this.#judgement;
-    if (judgement === undefined || this.#state !== 'judging') return;
+    if (judgement === undefined || this.#state !== 'judging' || this.#upstreamEnded !== complete) return;
+    if (!complete && !judgement.enough) {
+      this.#controller?.resume();
+      return;
+    }
     let verdict: Verdict;
     try {
       verdict = judgement.byBody(complete);
@@ -239,12 +227,12 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
 
   #drained(): void {
     if (this.#state !== 'passing') return;
-    this.#answering.drained();
+    this.answering.drained();
     this.#controller?.resume();
   }
 
   #finish(): void {
-    this.#answering.finish();
+    this.answering.finish();
     if (this.#upload === undefined) return;
     // The answer came early: what the client still sends is read away, so that it gets to read the answer.
     this.#upload.destroy();

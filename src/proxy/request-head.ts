@@ -58,6 +58,11 @@ export class IncomingHead implements RequestHead {
     const length = this.header('content-length');
     return length !== undefined && Number(length) > 0;
   }
+
+  /** Whether the request may be sent twice: it only asks, and has no body that is gone once it was sent. */
+  get isRepeatable(): boolean {
+    return (this.method === 'GET' || this.method === 'HEAD' || this.method === 'OPTIONS') && !this.hasBody;
+  }
 }
 
 /** What a browser wants the answer for. `page`: the tab itself; `frame`: a document inside a page; `other`: the rest. */

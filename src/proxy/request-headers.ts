@@ -1,6 +1,7 @@
 import type { CookieJar } from '../core/cookie-jar.ts';
 import type { Ingress } from '../core/ingress.ts';
 import { cookiesForBackend } from './browser-cookies.ts';
+import type { Fields } from './passage.ts';
 import { type IncomingHead, lowerCaseName } from './request-head.ts';
 
 /** `pass`: goes on as it came. `length`, `range`, `connection`, `codings`: looked at. `drop`: never reaches a backend. */
@@ -103,6 +104,8 @@ export interface RequestContext {
   readonly jar: CookieJar;
   /** The browser's Cookie field without the gateway's own cookies. */
   readonly cookieRest: string;
+  /** What the webmail's driver adds; in the place of any other field of the same name. */
+  readonly driverFields: Fields;
   readonly nowMs: number;
 }
 
@@ -174,7 +177,9 @@ function addOwn(fields: string[], head: IncomingHead, context: RequestContext): 
   fields.push('X-Forwarded-Host', publicUrl.authority);
   const cookies = cookiesForBackend(context.jar, context.cookieRest, head.target, context.nowMs);
   if (cookies !== '') fields.push('Cookie', cookies);
-  return fields;
+  if (context.driverFields.length === 0) return fields;
+  const replaced = new Set(context.driverFields.map(([name]) => name.toLowerCase()));
+  return [...without(fields, replaced), ...context.driverFields.flat()];
 }
 
 function namesIn(connection: string, before: ReadonlySet<string> | undefined): ReadonlySet<string> | undefined {

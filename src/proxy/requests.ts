@@ -7,7 +7,7 @@ import type { Connections } from './connections.ts';
 import type { SessionRequest } from './passage.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { redirectAnswer, reply, textAnswer } from './reply.ts';
-import { isPageRequest } from './request-head.ts';
+import { type IncomingHead, isPageRequest } from './request-head.ts';
 import { createSessionAnswers, endSession, type SessionAnswersDeps } from './session-answers.ts';
 
 /** A configured backend as the data plane needs it. */
@@ -86,11 +86,22 @@ function earlyAnswer(task: SessionRequest, driver: WebmailDriver, host: BackendH
     // A script from a mail must not become a worker over the sign-in page.
     return textAnswer(403, 'No service worker may be registered here.');
   }
+  if (driver.checksNoTokens === true && !isReadOrOurs(head, ingress.publicUrl.origin)) {
+    return textAnswer(403, 'This request does not come from a page of this server.');
+  }
   if ((head.method !== 'GET' && head.method !== 'HEAD') || head.target === host.webmail.landing) return undefined;
   // A sign-in page of the webmail's own is of no use to a user with a session; where the webmail lost its own, the
   // landing page shows it, and is healed.
   const wantsLanding = head.target === '/' || (isPageRequest(head) && driver.isSignInPage?.(head) === true);
   return wantsLanding ? redirectAnswer(303, ingress.publicUrl.origin + host.webmail.landing) : undefined;
+}
+
+/** Whether a request changes nothing, or a page of our own origin has made it. */
+function isReadOrOurs(head: IncomingHead, publicOrigin: string): boolean {
+  if (head.method === 'GET' || head.method === 'HEAD' || head.method === 'OPTIONS') return true;
+  const origins = head.all('origin');
+  if (origins.length > 0) return origins.join() === publicOrigin;
+  return head.all('sec-fetch-site').join() === 'same-origin';
 }
 
 function finished(relay: Relay, nowMs: number): FinishedRequest {
@@ -103,6 +114,6 @@ function finished(relay: Relay, nowMs: number): FinishedRequest {
     path: end === -1 ? head.target : head.target.slice(0, end),
     status: response.headersSent ? response.statusCode : 0,
     durationMs: nowMs - relay.startedAtMs,
-    bytes: relay.bytes,
+    bytes: relay.answering.bytes,
   };
 }

@@ -1,4 +1,5 @@
-import type { UpstreamResponseHead } from '../core/http.ts';
+import type { BackendHost } from '../core/backend.ts';
+import type { RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { LiveSession } from '../core/session.ts';
 import { nameInSetCookie } from './browser-cookies.ts';
@@ -82,12 +83,13 @@ function classify(lower: string): FieldClass {
 
 /** What an answer is passed on under. */
 export interface ResponseContext {
-  readonly session: LiveSession;
-  readonly ingress: Ingress;
-  /** Scheme, host and port of the backend's webmail. */
-  readonly backendOrigin: string;
-  /** The request target: cookies without a Path belong to its directory. */
-  readonly target: string;
+  /** The request that the answer belongs to. */
+  readonly to: {
+    readonly session: LiveSession;
+    readonly ingress: Ingress;
+    readonly host: BackendHost;
+    readonly head: RequestHead;
+  };
   /** The jar's generation when the request left; cookies of an older one are ignored. Nothing: cookies are not taken. */
   readonly generation: number | undefined;
   readonly nowMs: number;
@@ -101,7 +103,8 @@ export interface ResponseContext {
  */
 export function responseHeaders(upstream: UpstreamHead, context: ResponseContext): string[] {
   const fields: string[] = [];
-  const before = context.session.jar.changes;
+  const { session } = context.to;
+  const before = session.jar.changes;
   let named: Set<string> | undefined;
   for (let i = 0; i + 1 < upstream.raw.length; i += 2) {
     const name = upstream.raw[i] ?? '';
@@ -133,7 +136,7 @@ export function responseHeaders(upstream: UpstreamHead, context: ResponseContext
       case 'drop':
     }
   }
-  if (context.session.jar.changes !== before) context.session.saveJar();
+  if (session.jar.changes !== before) session.saveJar();
   return named === undefined || !needsSecondPass(named) ? fields : without(fields, named);
 }
 
@@ -153,9 +156,10 @@ function without(fields: readonly string[], named: ReadonlySet<string>): string[
 }
 
 function cookieForBrowser(line: string, context: ResponseContext): string | undefined {
-  const { jar } = context.session;
+  const { session, head } = context.to;
+  const { jar } = session;
   if (context.generation !== jar.generation || context.isOwnCookie(nameInSetCookie(line))) return undefined;
-  const absorbed = jar.absorb(line, context.target, context.nowMs);
+  const absorbed = jar.absorb(line, head.target, context.nowMs);
   return absorbed.kind === 'browser' ? absorbed.line : undefined;
 }
 
@@ -169,10 +173,11 @@ const authorityPart = /^(?:https?:)?[\\/]{2}[^/?#\\]*/i;
 function publicUrlOf(value: string, context: ResponseContext): string {
   const prefix = authorityPart.exec(value)?.[0];
   if (prefix === undefined) return value;
-  const { publicUrl } = context.ingress;
+  const { publicUrl } = context.to.ingress;
+  const backendOrigin = context.to.host.webmail.origin;
   const [named, backend, own] = [
-    URL.parse(prefix, context.backendOrigin),
-    URL.parse(context.backendOrigin),
+    URL.parse(prefix, backendOrigin),
+    URL.parse(backendOrigin),
     URL.parse(publicUrl.origin),
   ];
   if (named === null || backend === null || own === null) return value;

@@ -9,7 +9,7 @@ import type { Fields } from './passage.ts';
 import type { Relay } from './relay.ts';
 import { redirectAnswer, reply } from './reply.ts';
 import { isPageRequest } from './request-head.ts';
-import { heal, stepAfter } from './verdicts.ts';
+import { heal, type Healed, type HealingStep, stepAfter } from './verdicts.ts';
 
 export interface SessionAnswersDeps {
   readonly silentSignIn: SilentSignIn;
@@ -47,14 +47,14 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     send(relay, deps.failureAnswer(head, { kind, reference }));
   }
 
-  async function healAndGoOn(relay: Relay): Promise<void> {
+  async function healAndGoOn(relay: Relay, step: HealingStep): Promise<void> {
     const { head, host, session, ingress } = relay.passage;
     try {
       const lost = { session, generation: relay.generation, ingress, landing: host.webmail.landing };
       const healed = await heal(lost, deps.silentSignIn);
       if (!relay.waits) return;
       if (healed.kind === 'healed') {
-        goOn(relay, healed.landing, asSetCookies(healed.browserCookies));
+        goOn(relay, step, healed);
       } else if (healed.kind === 'rejected') {
         relay.detach();
         endSession(session, 'password-changed', deps.log);
@@ -67,10 +67,15 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     }
   }
 
-  function goOn(relay: Relay, landing: string, cookies: Fields): void {
+  function goOn(relay: Relay, step: HealingStep, healed: Healed & { kind: 'healed' }): void {
     const { head, driver, ingress } = relay.passage;
-    if (isPageRequest(head)) {
-      const target = driver.isSignInPage?.(head) === true ? landing : head.target;
+    const cookies = asSetCookies(healed.browserCookies);
+    const again = step === 'say-again' ? driver.retryAnswer?.(head) : undefined;
+    if (again !== undefined) {
+      send(relay, again, cookies);
+    } else if (step === 'redirect') {
+      const isSignInPage = driver.isSignInPage?.(head) === true;
+      const target = isSignInPage ? healed.landing : (driver.resumeTarget?.(head.target) ?? head.target);
       send(relay, redirectAnswer(303, ingress.publicUrl.origin + target), cookies);
     } else {
       later.set(relay, cookies);
@@ -105,7 +110,10 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
   return {
     fail,
     follow(relay, verdict, status) {
-      switch (stepAfter(verdict, relay.passage.head, { hasBody: relay.hasBody, replayed: relay.replays > 0 })) {
+      const { head, driver } = relay.passage;
+      const scriptRepeats = verdict === 'lost' && driver.retryAnswer?.(head) !== undefined;
+      const step = stepAfter(verdict, head, { hasBody: head.hasBody, replayed: relay.replays > 0, scriptRepeats });
+      switch (step) {
         case 'hand-on':
           relay.handOn(true, later.get(relay) ?? []);
           break;
@@ -117,8 +125,9 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
           break;
         case 'redirect':
         case 'replay':
+        case 'say-again':
           relay.drop();
-          void healAndGoOn(relay);
+          void healAndGoOn(relay, step);
       }
     },
     ended(relay, reason) {

@@ -112,12 +112,9 @@ export class Tunnel implements Attachment {
 
   /** The answer's fields for the browser, one entry a name. */
   #rebuilt(answer: IncomingMessage): Record<string, string | string[]> {
-    const { session, ingress, host, head, clock, isOwnCookie } = this.#parts;
+    const { clock, isOwnCookie } = this.#parts;
     const fields = responseHeaders(new UpstreamHead(answer.statusCode ?? 0, answer.rawHeaders), {
-      session,
-      ingress,
-      backendOrigin: host.webmail.origin,
-      target: head.target,
+      to: this.#parts,
       generation: this.#generation,
       nowMs: clock.nowMs(),
       isOwnCookie,

@@ -6,7 +6,8 @@ import type { Clock } from '../core/clock.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
 import type { LiveSession, RecordKey } from '../core/session.ts';
-import type { Routes } from './requests.ts';
+import type { Route, Routes } from './requests.ts';
+import { driverFieldsOf } from './passage.ts';
 import { rawReply } from './raw-reply.ts';
 import type { IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
@@ -95,7 +96,7 @@ export function createUpgrades(deps: UpgradesDeps): Upgrades {
       const tunnel = new Tunnel({ ...task, ...deps, host, backend: route.backend.name, handshakeMs: timeoutMs });
       byRequest.set(task.request, tunnel);
       track(task, tunnel);
-      handOver(task, host, route.backend.limits.webmailConnectMs);
+      handOver(task, route, host);
       tunnel.replaceAnswer();
     },
     stats() {
@@ -108,14 +109,22 @@ export function createUpgrades(deps: UpgradesDeps): Upgrades {
     },
   };
 
-  function handOver(task: UpgradeTask, host: BackendHost, connectTimeout: number): void {
+  function handOver(task: UpgradeTask, { backend, driver }: Route, host: BackendHost): void {
     const { request, socket, early, head, ingress, session, cookieRest } = task;
     const nowMs = deps.clock.nowMs();
-    const fields = deps.requestHeaders(head, { ingress, jar: session.jar, cookieRest, nowMs });
+    const fields = deps.requestHeaders(head, {
+      ingress,
+      jar: session.jar,
+      cookieRest,
+      driverFields: driverFieldsOf(driver, task),
+      nowMs,
+    });
     request.headers = { ...asObject(fields), connection: 'Upgrade', upgrade: 'websocket' };
     // http-proxy-3 normalises the path, and throws at some: the tunnel sets the true one on the outgoing request.
     request.url = '/';
-    proxy.ws(request, socket, early, optionsFor(host, connectTimeout), (error) => byRequest.get(request)?.fail(error));
+    proxy.ws(request, socket, early, optionsFor(host, backend.limits.webmailConnectMs), (error) =>
+      byRequest.get(request)?.fail(error),
+    );
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici';
-import type { Passage } from './passage.ts';
+import { driverFieldsOf, type Passage } from './passage.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import type { Upload } from './upload.ts';
 
@@ -10,14 +10,15 @@ export function upstreamRequest(
   body: Upload | undefined,
   nowMs: number,
 ): Dispatcher.DispatchOptions {
-  const { head, ingress, session, cookieRest, backend } = passage;
+  const { head, ingress, session, cookieRest, backend, driver } = passage;
+  const driverFields = driverFieldsOf(driver, passage);
   // Event streams may be silent for as long as they like.
   const patient = head.header('accept')?.includes('text/event-stream') === true;
   const patienceMs = patient ? 0 : backend.limits.webmailFirstByteMs;
   const options = {
     path: head.target,
     method: head.method,
-    headers: requestHeaders(head, { ingress, jar: session.jar, cookieRest, nowMs }),
+    headers: requestHeaders(head, { ingress, jar: session.jar, cookieRest, driverFields, nowMs }),
     body: body ?? null,
     headersTimeout: patienceMs,
     bodyTimeout: patienceMs,

@@ -5,18 +5,31 @@ import type { SilentSignIn, Verdict } from '../core/webmail.ts';
 import { isPageRequest } from './request-head.ts';
 
 /**
- * What follows from a verdict. `redirect`: sign in silently, then send the tab to the same page. `replay`: sign in
- * silently, then ask again in the browser's place. `hand-on-lost`: the webmail's own script knows what to do with it.
+ * What follows from a lost session that is signed in to again in silence. `redirect`: the tab goes to the same page.
+ * `replay`: the request is asked again in the browser's place. `say-again`: the webmail's script is told to do so.
  */
-export type Step = 'hand-on' | 'hand-on-lost' | 'redirect' | 'replay' | 'signed-out';
+export type HealingStep = 'redirect' | 'replay' | 'say-again';
 
-/** Nothing with a body is ever sent twice, and nothing at all more than twice. */
-export function stepAfter(verdict: Verdict, head: RequestHead, sent: { hasBody: boolean; replayed: boolean }): Step {
+/** `hand-on-lost`: the webmail's own script knows what to do with the answer. */
+export type Step = 'hand-on' | 'hand-on-lost' | 'signed-out' | HealingStep;
+
+/** What was sent, and how often. */
+export interface Sent {
+  readonly hasBody: boolean;
+  readonly replayed: boolean;
+  /** Whether the driver has an answer that makes the webmail's script repeat this request. */
+  readonly scriptRepeats: boolean;
+}
+
+/** Nothing with a body is ever sent twice by the gateway, and nothing at all more than twice. */
+export function stepAfter(verdict: Verdict, head: RequestHead, sent: Sent): Step {
   if (verdict === 'alive') return 'hand-on';
   if (verdict === 'signed-out') return 'signed-out';
   if (isPageRequest(head)) return 'redirect';
   const reads = head.method === 'GET' || head.method === 'HEAD';
-  return reads && !sent.hasBody && !sent.replayed ? 'replay' : 'hand-on-lost';
+  if (sent.replayed) return 'hand-on-lost';
+  if (reads && !sent.hasBody) return 'replay';
+  return sent.scriptRepeats ? 'say-again' : 'hand-on-lost';
 }
 
 export type Healed =

@@ -260,9 +260,12 @@ export interface ScriptedBackend extends AsyncDisposable {
   accepted: number;
 }
 
-export async function startScriptedBackend(script: (socket: Socket, nth: number) => void): Promise<ScriptedBackend> {
+export async function startScriptedBackend(
+  script: (socket: Socket, nth: number) => void,
+  options: { readonly allowHalfOpen?: boolean } = {},
+): Promise<ScriptedBackend> {
   const sockets = new Set<Socket>();
-  const server = createTcpServer((socket) => {
+  const server = createTcpServer(options, (socket) => {
     backend.accepted += 1;
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import type { BackendHost } from '../../src/core/backend.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { Ingress } from '../../src/core/ingress.ts';
 import { createRequestHeaders } from '../../src/proxy/request-headers.ts';
@@ -24,12 +25,16 @@ const own = [
   'mail.example.test',
 ];
 
-function sent(fields: readonly string[], options: { jar?: CookieJar; rest?: string; method?: string } = {}): string[] {
+function sent(
+  fields: readonly string[],
+  options: { jar?: CookieJar; rest?: string; method?: string; driverFields?: [string, string][] } = {},
+): string[] {
   const jar = options.jar ?? new CookieJar(() => false);
   return rebuild(headOf(options.method ?? 'GET', '/', fields), {
     ingress,
     jar,
     cookieRest: options.rest ?? '',
+    driverFields: options.driverFields ?? [],
     nowMs: 1000,
   });
 }
@@ -142,6 +147,16 @@ test('a length goes on only with a body', () => {
   assert.deepEqual(sent(['Content-Length', '3'], { method: 'POST' }), ['Content-Length', '3', ...own]);
 });
 
+test('the driver’s fields stand in the place of any others of the same name', () => {
+  const driverFields: [string, string][] = [
+    ['X-Webmail-User', 'alice'],
+    ['Authorization', 'Basic x'],
+    ['x-forwarded-host', 'other'],
+  ];
+  const fields = ['X-WEBMAIL-USER', 'mallory', 'Accept', '*/*'];
+  assert.deepEqual(sent(fields, { driverFields }), ['Accept', '*/*', ...own.slice(0, 6), ...driverFields.flat()]);
+});
+
 test('a bomb of ranges does not go on, a few do', () => {
   assert.deepEqual(sent(['Range', `bytes=${Array.from({ length: 200 }, (_, i) => `${i}-${i}`).join(',')}`]), own);
   assert.deepEqual(sent(['Range', 'bytes=0-99,200-']), ['Range', 'bytes=0-99,200-', ...own]);
@@ -169,16 +184,19 @@ test('a name that the driver owns is dropped from the browser also when the jar 
   assert.deepEqual(sent([], { jar, rest: 'sid=forged' }), own);
 });
 
+const host: BackendHost = {
+  name: 'a',
+  imap: { hostname: '127.0.0.11', port: 993, security: 'tls', trust: {} },
+  webmail: { origin: 'http://127.0.0.11', landing: '/', trust: {} },
+};
+
 function received(
   fields: readonly string[],
   options: { status?: number; generation?: number; session?: TestSession } = {},
 ): string[] {
   const session = options.session ?? new TestSession('alice', 'a', (name) => name === 'sid');
   return responseHeaders(new UpstreamHead(options.status ?? 200, fields), {
-    session,
-    ingress,
-    backendOrigin: 'http://127.0.0.11',
-    target: '/mail/x?y',
+    to: { session, ingress, host, head: headOf('GET', '/mail/x?y') },
     generation: options.generation ?? 0,
     nowMs: 1000,
     isOwnCookie: (name) => name.toLowerCase().startsWith('__host-postern'),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import type { WebmailDriver } from '../../src/core/webmail.ts';
 import {
   ask,
   eventually,
@@ -371,6 +372,40 @@ test('polls are no use of the session', async () => {
   });
   await ask(gate.port, get('/poll'));
   assert.equal(gate.session.touches, 0);
+});
+
+test('a webmail that checks no tokens gets only requests that our own pages made', async () => {
+  await using backend = await startRecordingBackend();
+  await using gate = await startGate({ backendPort: backend.port, driver: { checksNoTokens: true } });
+  const post = (...lines: string[]) =>
+    ask(gate.port, request('POST', '/', ['Cookie: postern=alice', 'Content-Length: 0', ...lines]));
+  const foreign = [
+    [],
+    ['Origin: null'],
+    ['Origin: http://evil.test'],
+    ['Origin: http://evil.test', 'Sec-Fetch-Site: same-origin'],
+    ['Origin: http://mail.example.test', 'Origin: http://evil.test'],
+    ['Sec-Fetch-Site: same-site'],
+    ['Sec-Fetch-Site: none'],
+  ];
+  for (const lines of foreign) assert.match(await post(...lines), /^HTTP\/1\.1 403 /, lines.join());
+  assert.equal(backend.seen.length, 0);
+  assert.match(await post('Origin: http://mail.example.test'), /ok$/);
+  assert.match(await post('Sec-Fetch-Site: same-origin'), /ok$/);
+  assert.match(await ask(gate.port, get('/', 'Origin: http://evil.test')), /ok$/);
+});
+
+const requestHeaders: WebmailDriver['requestHeaders'] = ({ method, target }, as) => [
+  ['X-Webmail-Entry', [method, target, as.user, as.client.address, as.publicOrigin, as.session].join(' ')],
+];
+
+test('a driver’s fields are made from the session for each request', async () => {
+  await using backend = await startRecordingBackend();
+  await using gate = await startGate({ backendPort: backend.port, driver: { requestHeaders } });
+  await ask(gate.port, get('/x?y', 'X-Webmail-Entry: forged'));
+  const fields = backend.seen[0]?.fields ?? [];
+  const values = fields.filter((_value, i) => fields[i - 1] === 'X-Webmail-Entry');
+  assert.deepEqual(values, ['GET /x?y alice@example.test 127.0.0.1 http://mail.example.test alice']);
 });
 
 test('a script may not become a service worker unless the driver allows it', async () => {

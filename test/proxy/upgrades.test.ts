@@ -204,6 +204,29 @@ test('clients that leave during the handshake leave nothing behind', async () =>
   assert.equal(gate.session.attachments, 0);
 });
 
+test('a client that leaves while the backend is silent leaves no connection behind', async () => {
+  await using backend = await startScriptedBackend((socket) => void socket.resume());
+  await using gate = await startGate({ backendPort: backend.port });
+  using client = await RawClient.to(gate.port);
+  client.send(get('/ws', ...handshake));
+  await eventually(() => backend.sockets.size === 1);
+  client.socket.destroy();
+  await eventually(() => backend.sockets.size === 0);
+});
+
+test('a client that half closes is closed also by a backend that keeps its half open', async () => {
+  const backend = await startScriptedBackend(
+    (socket) => void socket.once('data', () => void socket.write(`${accepted}\r\n`)),
+    { allowHalfOpen: true },
+  );
+  await using _ = backend;
+  await using gate = await startGate({ backendPort: backend.port });
+  using client = await opened(gate.port);
+  client.socket.end();
+  await client.closed();
+  await eventually(() => gate.upgrades.stats().length === 0);
+});
+
 test('a backend that leaves closes the client, and a client that half closes is closed', async () => {
   const { backend } = await startEcho();
   await using _ = backend;

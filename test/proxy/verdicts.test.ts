@@ -130,6 +130,30 @@ test('a request that is lost again after the sign-in is not asked a third time',
   assert.equal(calls.length, 1);
 });
 
+test('a script that can repeat its request itself is told to, once the user is signed in again', async () => {
+  await using backend = await webmail();
+  const again = { status: 200, headers: [], body: 'say it again' };
+  const { gate, calls } = await lostGate(backend.port, undefined, { retryAnswer: () => again });
+  await using _ = gate;
+  const post = request('POST', '/?_remote=1', ['Cookie: postern=alice', 'Content-Length: 2', ...script], 'hi');
+  assert.match(
+    await ask(gate.port, post),
+    /^HTTP\/1\.1 200 [\s\S]*Set-Cookie: color=dark; Path=\/\r\n[\s\S]*say it again$/,
+  );
+  assert.equal(calls.length, 1);
+  assert.match(await ask(gate.port, post), /hello \/\?_remote=1$/);
+});
+
+test('a page that would only show an error in a fresh webmail session goes where the driver says', async () => {
+  await using backend = await webmail();
+  const { gate } = await lostGate(backend.port, undefined, { resumeTarget: (target) => `${target}&fresh` });
+  await using _ = gate;
+  assert.match(
+    await ask(gate.port, get('/x?_token=old', ...page)),
+    /\r\nLocation: http:\/\/mail\.example\.test\/x\?_token=old&fresh\r\n/,
+  );
+});
+
 test('nothing with a body is repeated: the webmail’s own script gets its lost answer', async () => {
   await using backend = await webmail();
   const { gate, calls } = await lostGate(backend.port);
