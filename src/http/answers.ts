@@ -13,7 +13,7 @@ export type FailureKind = (typeof failureKinds)[number];
 
 /** Why a request is refused before anything is asked: what is wrong with the address that it came to. */
 export const refusals = ['no-host', 'foreign-host', 'not-https', 'not-http'] as const;
-export type Refusal = (typeof refusals)[number];
+type Refusal = (typeof refusals)[number];
 
 /** The gateway's own answers on the webmail's paths: pages for navigations, JSON for scripts, in the browser's language. */
 export interface Answers {

@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
 import helmet from 'helmet';
+import { ingressOf } from './ingress-of.ts';
 
 /** Nothing inline, nothing from elsewhere, nobody may frame it. */
 const contentSecurityPolicy = {
@@ -26,7 +27,7 @@ export function createSecurityHeaders(): RequestHandler {
     crossOriginResourcePolicy: { policy: 'same-origin' },
     originAgentCluster: false,
     referrerPolicy: { policy: 'same-origin' },
-    strictTransportSecurity: { maxAge: 31_536_000, includeSubDomains: false },
+    strictTransportSecurity: false,
     xDnsPrefetchControl: false,
     xDownloadOptions: false,
     xFrameOptions: { action: 'deny' },
@@ -35,6 +36,8 @@ export function createSecurityHeaders(): RequestHandler {
   });
   return (request, response, next) => {
     response.setHeader('Cache-Control', 'no-store');
+    // RFC 6797, 7.2: never over plain HTTP. Other hosts of the domain are not ours to decide about.
+    if (ingressOf(request).publicUrl.secure) response.setHeader('Strict-Transport-Security', 'max-age=31536000');
     fields(request, response, next);
   };
 }

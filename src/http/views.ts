@@ -8,7 +8,7 @@ const views = new URL('../../views/', import.meta.url);
 const statics = new URL('../../static/', import.meta.url);
 
 /** What every page needs beside its own values. */
-export interface PageFrame {
+interface PageFrame {
   readonly locale: Locale;
   readonly title: string;
   /** The address of this page in another language; without it there is no picker. */

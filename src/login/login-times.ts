@@ -1,8 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 
 /** The parts of a login, in their order. */
-export const loginPhases = ['form', 'store', 'directory', 'penalty', 'imap', 'webmail'] as const;
-export type LoginPhase = (typeof loginPhases)[number];
+export type LoginPhase = 'form' | 'store' | 'directory' | 'penalty' | 'imap' | 'webmail';
 
 /** Measures one login. It is in the phase `form` from the request's arrival until `enter` names another. */
 export interface LoginTimes {
