@@ -23,7 +23,10 @@ export interface RedisConnectionOptions {
 
 const commandTimeoutMs = 500;
 const connectTimeoutMs = 1_000;
-/** A silent server is given up after this; the ping keeps a healthy one from being silent. */
+/**
+ * A server that is silent while we are is given up after this; the ping keeps a healthy one from being silent. Each
+ * write starts the time again, so a frozen server under load is noticed by the heartbeat only: see `renew`.
+ */
 const socketTimeoutMs = 1_500;
 const pingIntervalMs = 500;
 
@@ -63,6 +66,8 @@ export interface RedisConnection {
   run<Reply>(command: (client: RedisClient) => Promise<Reply>): Promise<Reply>;
   /** Resolves when the first connection stands, or after a second without one: the connection goes on trying. */
   open(signal: AbortSignal): Promise<void>;
+  /** Gives up a connection that stands but does not answer, and dials anew. */
+  renew(): void;
   close(): void;
 }
 
@@ -84,6 +89,15 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
     log.info({ server }, 'Redis answers');
   });
 
+  /** Settles with the connection, or when the client is closed while it still tries, or never. */
+  async function dial(): Promise<void> {
+    try {
+      await client.connect();
+    } catch {
+      // Closed: each failed attempt before was told by an 'error' event.
+    }
+  }
+
   return {
     client,
     async run(command) {
@@ -102,15 +116,18 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
       }
     },
     async open(signal) {
-      // Settles with the first connection, or never: the deadline is ours.
-      const connected = client.connect();
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(connectTimeoutMs)]);
       const gaveUp = new Promise<void>((resolve) => {
         if (deadline.aborted) resolve();
         deadline.addEventListener('abort', () => resolve(), { once: true });
       });
-      // Rejects only when the client is closed while it still tries.
-      await Promise.race([connected.then(() => undefined).catch(() => undefined), gaveUp]);
+      await Promise.race([dial(), gaveUp]);
+    },
+    renew() {
+      // One that does not stand is being dialled already.
+      if (!client.isReady) return;
+      client.destroy();
+      void dial();
     },
     close() {
       if (client.isOpen) client.destroy();

@@ -31,6 +31,8 @@ const recordPrefix = 'ps:h:';
 const jarPrefix = 'ps:j:';
 const registryKey = 'ps:keys';
 const heartbeatMs = 1_000;
+/** Then the connection is dialled anew: a black-holed one would stand for minutes. */
+const missedBeatsAllowed = 2;
 
 // The braces are the hash tag: all that belongs to one session lies in one slot of a Cluster.
 const recordAt = (key: RecordKey): string => `${recordPrefix}{${key}}`;
@@ -64,6 +66,7 @@ export function createRedisStore(options: RedisStoreOptions): SessionStore & {
   const connection = createRedisConnection({ ...options, tap });
   const run: RedisConnection['run'] = (command) => connection.run(command);
   let heartbeat: NodeJS.Timeout | undefined;
+  let missedBeats = 0;
 
   async function ping(): Promise<void> {
     await run((client) => client.ping());
@@ -72,10 +75,13 @@ export function createRedisStore(options: RedisStoreOptions): SessionStore & {
   async function beat(): Promise<void> {
     try {
       await ping();
+      missedBeats = 0;
       watchfulness.regained();
     } catch {
       // The connection logs what is wrong; here it only counts that it is.
       watchfulness.lost();
+      missedBeats += 1;
+      if (missedBeats >= missedBeatsAllowed) connection.renew();
     }
   }
 

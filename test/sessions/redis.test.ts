@@ -77,9 +77,12 @@ suite('the store on Redis', () => {
     await assert.rejects(store.read(key), { code: 'ERR_STORE_UNAVAILABLE', source: 'store', retryable: true });
     assert.ok(performance.now() - startedAt < 1_000);
     await eventually(() => news.includes('gap'), 'news of the gap');
+    const refused = recordKeyOf('refused');
+    await assert.rejects(store.create(refused, sampleRecord(), 60_000), { code: 'ERR_STORE_UNAVAILABLE' });
     await own.restart();
     await eventually(() => news.includes('restored'), 'news of the return');
     assert.equal((await store.read(key)).kind, 'found');
+    assert.deepEqual(await store.read(refused), { kind: 'none' }, 'what was refused must not be done later');
     news.length = 0;
     await store.destroy(key, 'kicked');
     await eventually(() => news.includes('changed'), 'tracking after the return');
@@ -98,6 +101,25 @@ suite('the store on Redis', () => {
     own.thaw();
     await eventually(() => news.includes('restored'), 'news of the return');
     assert.deepEqual(await store.read(recordKeyOf('any')), { kind: 'none' });
+  });
+
+  test('a connection that stands but does not answer is given up, also under load', async () => {
+    await using own = await startRedisServer();
+    await using store = await openStore(own);
+    own.freeze();
+    await eventually(async () => {
+      await store.ping().catch(() => undefined);
+      return !store.connection.client.isReady;
+    }, 'the end of the connection');
+    own.thaw();
+    await eventually(
+      () =>
+        store.ping().then(
+          () => true,
+          () => false,
+        ),
+      'the next connection',
+    );
   });
 
   test('a server that forgets everything is a gap', async () => {
