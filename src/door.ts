@@ -58,6 +58,7 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
   const door = createFrontDoor({
     ...shared,
     probes: { live: () => probe(200, 'live\n'), ready: () => ready(options.readiness()) },
+    proxyProtocol: standing.proxyProtocol,
     ingress: (request, head) => site().ingress(request, head),
     pages: (request, response, ingress) => site().pages(request, response, ingress),
     sessions,

@@ -18,7 +18,7 @@ import { createLoginLog, type LoginEvent } from './login/login-event.ts';
 import type { Logout } from './login/logout.ts';
 import type { Penalty } from './login/penalty.ts';
 import { systemWait } from './login/wait.ts';
-import { createIngress, type IngressReader } from './proxy/ingress.ts';
+import { createIngress, type IngressOptions, type IngressReader } from './proxy/ingress.ts';
 import { createRequestHeaders, type RequestHeaders } from './proxy/request-headers.ts';
 import type { Route } from './proxy/requests.ts';
 import { isDriverName, loadDriver } from './webmail/registry.ts';
@@ -30,6 +30,7 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly penalty: Penalty;
   readonly passdb: Passdb;
   readonly storeAnswers: LoginDeps['storeAnswers'];
+  readonly proxiedClient: NonNullable<IngressOptions['proxiedClient']>;
   /** For the metrics; the log is the site's. */
   readonly loginFinished: (event: LoginEvent) => void;
 }
@@ -47,6 +48,7 @@ export interface Site extends AsyncDisposable {
   readonly homeOf: (name: BackendName) => Home | undefined;
   readonly routeOf: (name: BackendName) => Route | undefined;
   readonly limitsOf: (host: BackendHost) => BackendLimits;
+  readonly isTrustedProxy: (address: string) => boolean;
   readonly isExempt: (address: string) => boolean;
 }
 
@@ -75,7 +77,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
   return {
     config,
     directory,
-    ingress: createIngress({ publicUrls: config.publicUrls, trustedProxies: config.trustedProxies, log, clock }),
+    ingress: createIngress({ ...parts, publicUrls: config.publicUrls, trustedProxies: config.trustedProxies }),
     pages: createPages({ ...parts, login, views }),
     answers: createAnswers(views),
     requestHeaders: createRequestHeaders({ alsoDropped: config.requests.dropHeaders }),
@@ -83,6 +85,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     homeOf,
     routeOf: createRoutes(byBackend),
     limitsOf: createLimits(config.backends),
+    isTrustedProxy: createNetworkMatch(config.trustedProxies),
     isExempt: createNetworkMatch(config.login.exemptNetworks),
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   };

@@ -18,6 +18,7 @@ import { createNodeSessions, type NodeSessions } from './sessions/live-sessions.
 import { createRedisStore } from './sessions/redis.ts';
 import { openServerKeys, type ServerKeys } from './sessions/server-keys.ts';
 import { createSqliteStore } from './sessions/sqlite.ts';
+import { createProxyProtocol, type ProxyProtocol } from './proxy/proxy-protocol-intake.ts';
 import type { SharedParts, Site } from './site.ts';
 
 /** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
@@ -26,6 +27,7 @@ export interface Standing extends AsyncDisposable {
   readonly sessions: NodeSessions;
   readonly connections: Connections;
   readonly metrics: Metrics;
+  readonly proxyProtocol: ProxyProtocol;
   readonly silentSignIn: SilentSignIn;
   /** Whether the store answered when it was last asked. */
   storeUp(): boolean;
@@ -79,6 +81,13 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
   const connections = createConnections();
   opened.defer(() => connections.close());
 
+  const proxyProtocol = createProxyProtocol({
+    mode: config.proxyProtocol,
+    isTrusted: (address) => site().isTrustedProxy(address),
+    deadlineMs: config.requests.headerDeadlineMs,
+    log,
+    clock: systemClock,
+  });
   const homeOf: Site['homeOf'] = (name) => site().homeOf(name);
   const gate = createSessionGate({
     store,
@@ -108,6 +117,7 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     logout: createLogout({ homeOf, log }),
     exchange: createExchange({ connections, limits: (host) => site().limitsOf(host) }),
     penalty,
+    proxiedClient: proxyProtocol.clientOf,
     passdb: createImapPassdb(),
     storeAnswers: () => store.ping(),
     loginFinished: (event) => countLogin(metrics, event),
@@ -121,6 +131,7 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     sessions,
     connections,
     metrics,
+    proxyProtocol,
     silentSignIn: countedSilentSignIn(createSilentSignIn({ homeOf, clock: systemClock }), metrics),
     storeUp: () => health.up,
     parts,

@@ -8,6 +8,7 @@ import { answerClientError, type LastRequest } from './client-error.ts';
 import type { FailureAnswer } from './failure.ts';
 import type { IngressReader, IngressRefusal } from './ingress.ts';
 import type { NoSession } from './no-session.ts';
+import type { ProxyProtocol } from './proxy-protocol-intake.ts';
 import { rawReply } from './raw-reply.ts';
 import { redirectAnswer, reply, textAnswer } from './reply.ts';
 import { IncomingHead } from './request-head.ts';
@@ -25,6 +26,8 @@ export interface FrontDoorDeps {
   /** `/-/live` and `/-/ready`, for any Host or none. */
   readonly probes: { readonly live: () => Answer; readonly ready: () => Answer };
   readonly ingress: IngressReader;
+  /** Without it, connections begin with HTTP. */
+  readonly proxyProtocol?: ProxyProtocol;
   /** The gateway's own pages. */
   readonly pages: (request: IncomingMessage, response: ServerResponse, ingress: Ingress) => void;
   readonly sessions: LiveSessions;
@@ -71,6 +74,7 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
   });
   // Beyond a limit Node drops fields in silence: screen() counts them and refuses.
   server.maxHeadersCount = 0;
+  deps.proxyProtocol?.standBefore(server);
 
   const sockets = new Set<Duplex>();
   const last = new WeakMap<Duplex, LastRequest>();
@@ -95,7 +99,10 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
   server.on('request', handle);
   // Node would say "100 Continue" before anybody has looked at the request: the upload does, once a backend takes it.
   server.on('checkContinue', handle);
-  server.on('clientError', (error, socket) => answerClientError(error, socket, last.get(socket)));
+  server.on('clientError', (error, socket) => {
+    if (!last.has(socket)) deps.proxyProtocol?.notice(error, socket);
+    answerClientError(error, socket, last.get(socket));
+  });
   server.on('upgrade', (request, socket, early) => {
     // Without a listener a reset is an uncaught exception.
     socket.on('error', () => socket.destroy());

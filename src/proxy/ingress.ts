@@ -1,9 +1,12 @@
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, type Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import type { Ingress, PublicUrl } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
+import { plainAddress } from './plain-address.ts';
+import type { ProxiedClient } from './proxy-protocol-intake.ts';
 import type { IncomingHead } from './request-head.ts';
+import { createWarnings, type Warn } from './warnings.ts';
 
 /**
  * Where a request came in, or why it goes no further. `redirect`: to the same page under HTTPS. `refused`: `why` is
@@ -21,6 +24,8 @@ export interface IngressOptions {
   readonly publicUrls: readonly PublicUrl[];
   /** CIDRs or single addresses whose X-Forwarded-* are believed. */
   readonly trustedProxies: readonly string[];
+  /** Whom the PROXY protocol header of a connection names; without it, connections have none. */
+  readonly proxiedClient?: (connection: Socket) => ProxiedClient | undefined;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -28,7 +33,7 @@ export interface IngressOptions {
 /** Decides once per request, from the connection, the Host and the proxies that are trusted. */
 export type IngressReader = (request: IncomingMessage, head: IncomingHead) => IngressDecision;
 
-/** `unknown`: a trusted proxy that does not say. */
+/** `unknown`: neither a trusted proxy nor its PROXY protocol header says. */
 type Scheme = 'http' | 'https' | 'unknown';
 
 export function createIngress(options: IngressOptions): IngressReader {
@@ -44,7 +49,8 @@ export function createIngress(options: IngressOptions): IngressReader {
   const warn = createWarnings(options.log, options.clock);
 
   return (request, head) => {
-    const peer = plainAddress(request.socket.remoteAddress ?? '');
+    const proxied = options.proxiedClient?.(request.socket);
+    const peer = plainAddress(proxied?.source.address ?? request.socket.remoteAddress ?? '');
     const believed = isTrusted(peer);
     const host = head.header('host');
     const forwardedHost = believed ? lastOf(head.all('x-forwarded-host')) : undefined;
@@ -62,12 +68,22 @@ export function createIngress(options: IngressOptions): IngressReader {
       );
       return { kind: 'refused', why: 'foreign-host' };
     }
-    const scheme = schemeOf(request, head, believed);
+    const scheme = schemeOf({ request, head, named, believed, proxied });
     const publicUrl = named.find((url) => scheme === (url.secure ? 'https' : 'http'));
     if (publicUrl !== undefined) {
-      return { kind: 'accepted', ingress: { publicUrl, client: clientOf(request, head, peer, isTrusted) } };
+      return {
+        kind: 'accepted',
+        ingress: {
+          publicUrl,
+          client: clientOf(
+            head,
+            { address: peer, port: proxied?.source.port ?? request.socket.remotePort ?? 0 },
+            isTrusted,
+          ),
+        },
+      };
     }
-    return wrongScheme(named, scheme, { head, peer, believed, warn });
+    return wrongScheme(named, scheme, { head, peer, believed, proxied, warn });
   };
 }
 
@@ -75,11 +91,12 @@ interface Asked {
   readonly head: IncomingHead;
   readonly peer: string;
   readonly believed: boolean;
-  readonly warn: ReturnType<typeof createWarnings>;
+  readonly proxied: ProxiedClient | undefined;
+  readonly warn: Warn;
 }
 
 function wrongScheme(named: readonly PublicUrl[], scheme: Scheme, asked: Asked): IngressDecision {
-  const { head, peer, believed, warn } = asked;
+  const { head, peer, believed, proxied, warn } = asked;
   const secure = named.find((url) => url.secure);
   if (secure === undefined) {
     if (scheme === 'unknown' && named[0] !== undefined) {
@@ -90,10 +107,17 @@ function wrongScheme(named: readonly PublicUrl[], scheme: Scheme, asked: Asked):
     }
     return { kind: 'refused', why: 'not-http' };
   }
-  if (scheme === 'http' && believed && (head.method === 'GET' || head.method === 'HEAD')) {
+  if (scheme === 'http' && (believed || proxied !== undefined) && (head.method === 'GET' || head.method === 'HEAD')) {
     return { kind: 'redirect', location: `${secure.origin}${head.target}` };
   }
-  if (!believed) {
+  if (proxied !== undefined) {
+    warn(
+      'no-tls-told',
+      peer,
+      { peer, port: proxied.destinationPort },
+      'the PROXY protocol header does not say whether the client used TLS: have the load balancer write send-proxy-v2-ssl',
+    );
+  } else if (!believed) {
     warn(
       'untrusted',
       peer,
@@ -106,24 +130,43 @@ function wrongScheme(named: readonly PublicUrl[], scheme: Scheme, asked: Asked):
   return { kind: 'refused', why: 'not-https' };
 }
 
-function schemeOf(request: IncomingMessage, head: IncomingHead, believed: boolean): Scheme {
+interface Arrived {
+  readonly request: IncomingMessage;
+  readonly head: IncomingHead;
+  readonly named: readonly PublicUrl[];
+  readonly believed: boolean;
+  readonly proxied: ProxiedClient | undefined;
+}
+
+function schemeOf({ request, head, named, believed, proxied }: Arrived): Scheme {
   if (believed) {
     const scheme = lastOf(head.all('x-forwarded-proto'))?.toLowerCase();
-    return scheme === 'http' || scheme === 'https' ? scheme : 'unknown';
+    if (scheme === 'http' || scheme === 'https') return scheme;
+    if (proxied === undefined) return 'unknown';
   }
-  return 'encrypted' in request.socket ? 'https' : 'http';
+  if ('encrypted' in request.socket) return 'https';
+  return proxied === undefined ? 'http' : schemeOfProxied(proxied, named);
+}
+
+/** A header that does not tell of TLS names the port at least, and each scheme of a public URL has one of its own. */
+function schemeOfProxied({ tls, destinationPort }: ProxiedClient, named: readonly PublicUrl[]): Scheme {
+  if (tls !== undefined) return tls ? 'https' : 'http';
+  if (named.some((url) => url.secure && portOf(url) === destinationPort)) return 'https';
+  return destinationPort === 80 || named.some((url) => portOf(url) === destinationPort) ? 'http' : 'unknown';
+}
+
+function portOf({ authority, secure }: PublicUrl): number {
+  return Number(/:(\d+)$/.exec(authority)?.[1] ?? (secure ? 443 : 80));
 }
 
 /** Walks X-Forwarded-For from the right while the hop that wrote it is trusted; an entry that is no address ends the walk. */
 function clientOf(
-  request: IncomingMessage,
   head: IncomingHead,
-  peer: string,
+  peer: { readonly address: string; readonly port: number },
   isTrusted: (address: string) => boolean,
 ): Ingress['client'] {
-  let address = peer;
-  let port = request.socket.remotePort ?? 0;
-  if (isTrusted(peer)) {
+  let { address, port } = peer;
+  if (isTrusted(address)) {
     const hops = head.all('x-forwarded-for').join(',').split(',');
     for (let i = hops.length - 1; i >= 0 && isTrusted(address); i -= 1) {
       const hop = parseHop(hops[i] ?? '');
@@ -143,13 +186,6 @@ function parseHop(text: string): { readonly address: string; readonly port: numb
   if (isIP(whole) !== 0) return { address: plainAddress(whole), port: 0 };
   const address = plainAddress(match[1] ?? match[2] ?? match[3] ?? '');
   return isIP(address) === 0 ? undefined : { address, port: Number(match[4] ?? 0) };
-}
-
-/** Without zone, and IPv4 as IPv4 where the socket shows it mapped into IPv6. */
-function plainAddress(address: string): string {
-  const zone = address.indexOf('%');
-  const bare = zone === -1 ? address : address.slice(0, zone);
-  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(bare) ? bare.slice(7) : bare;
 }
 
 function lastOf(values: readonly string[]): string | undefined {
@@ -177,18 +213,5 @@ function trustOf(cidrs: readonly string[]): (address: string) => boolean {
     if (known.size >= 1000) known.clear();
     known.set(address, trusted);
     return trusted;
-  };
-}
-
-/** One line a minute for each cause: whoever scans the address range must not fill the log. */
-function createWarnings(log: Log, clock: Clock) {
-  const lastMs = new Map<string, number>();
-  return (cause: string, detail: string, fields: object, message: string): void => {
-    const key = `${cause} ${detail}`;
-    const now = clock.nowMs();
-    if (now - (lastMs.get(key) ?? Number.NEGATIVE_INFINITY) < 60_000) return;
-    if (lastMs.size >= 100) lastMs.clear();
-    lastMs.set(key, now);
-    log.warn(fields, message);
   };
 }

@@ -1,0 +1,156 @@
+import { type Server, Socket } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
+import type { Clock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import { plainAddress } from './plain-address.ts';
+import { type ProxyHeader, readProxyHeader } from './proxy-protocol.ts';
+import { createWarnings, type Warn } from './warnings.ts';
+
+/**
+ * Whether connections begin with a PROXY protocol header. `optional`: those of trusted proxies may. `required`: only
+ * trusted proxies connect, and always with one.
+ */
+export type ProxyProtocolMode = 'off' | 'optional' | 'required';
+
+export interface ProxyProtocolOptions {
+  readonly mode: ProxyProtocolMode;
+  readonly isTrusted: (address: string) => boolean;
+  /** How long a header may take to arrive. */
+  readonly deadlineMs: number;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** What a connection's header says of the client behind the proxy. */
+export type ProxiedClient = Extract<ProxyHeader, { readonly kind: 'proxied' }>;
+
+/** Takes PROXY protocol headers off the connections of a listener, before anything else reads from them. */
+export interface ProxyProtocol {
+  /** Stands before an HTTP or HTTPS server that does not listen yet. */
+  standBefore(server: Server): void;
+  /** Whom a connection, as the server's requests show it, comes from; nothing where it speaks for itself. */
+  clientOf(connection: Socket): ProxiedClient | undefined;
+  /** Says in the log what is wrong when bytes that are no HTTP are a header that nobody asked for. */
+  notice(error: Error, connection: unknown): void;
+}
+
+/** A header that came is remembered as long as its connection lives. The address of whoever is refused is logged. */
+export function createProxyProtocol(options: ProxyProtocolOptions): ProxyProtocol {
+  const { mode, isTrusted, deadlineMs } = options;
+  const warn = createWarnings(options.log, options.clock);
+  const clients = new WeakMap<Socket, ProxiedClient>();
+
+  function standBefore(server: Server): void {
+    if (mode === 'off') return;
+    // Node's own listener, which begins to read: TLS has one of its own, and shows another socket later.
+    const [serve] = server.listeners('connection');
+    if (serve === undefined) throw new TypeError('this server does not serve connections');
+    const behindTls = new Map<string, ProxiedClient>();
+    server.removeAllListeners('connection');
+    server.on('connection', (socket: Socket) => {
+      const peer = plainAddress(socket.remoteAddress ?? '');
+      const pass = (): void => void Reflect.apply(serve, server, [socket]);
+      if (!isTrusted(peer)) {
+        if (mode === 'optional') return pass();
+        warn(
+          'proxy-untrusted',
+          peer,
+          { peer },
+          'refused a connection that is not from a trusted proxy: proxy_protocol is required; if this is the load balancer, add it to trusted_proxies',
+        );
+        socket.destroy();
+        return;
+      }
+      takeHeader({ socket, peer, mode, deadlineMs, warn }, (header) => {
+        if (header?.kind === 'proxied') {
+          clients.set(socket, header);
+          if (server instanceof TlsServer) {
+            const link = linkOf(socket);
+            behindTls.set(link, header);
+            socket.once('close', () => behindTls.delete(link));
+          }
+        }
+        pass();
+      });
+    });
+    server.on('secureConnection', (secure: Socket) => {
+      const client = behindTls.get(linkOf(secure));
+      if (client !== undefined) clients.set(secure, client);
+    });
+  }
+
+  return {
+    standBefore,
+    clientOf: (connection) => clients.get(connection),
+    notice(error, connection) {
+      const bytes = 'rawPacket' in error ? error.rawPacket : undefined;
+      if (!Buffer.isBuffer(bytes) || bytes.length < 6 || readProxyHeader(bytes).kind === 'absent') return;
+      const peer = plainAddress((connection instanceof Socket ? connection.remoteAddress : undefined) ?? '');
+      const remedy =
+        mode === 'off'
+          ? 'proxy_protocol is off: set it to required, or take send-proxy out of the load balancer'
+          : 'its address is not in trusted_proxies, or it sends two: add it there if it is the load balancer';
+      warn('proxy-stray', peer, { peer }, `refused a PROXY protocol header: ${remedy}`);
+    },
+  };
+}
+
+interface Arrival {
+  readonly socket: Socket;
+  readonly peer: string;
+  readonly mode: ProxyProtocolMode;
+  readonly deadlineMs: number;
+  readonly warn: Warn;
+}
+
+/** Calls `go` once when the connection may be served, with its header taken off; refuses it otherwise. */
+function takeHeader(arrival: Arrival, go: (header: ProxyHeader | undefined) => void): void {
+  const { socket, peer, mode, deadlineMs, warn } = arrival;
+  let early: Buffer = Buffer.alloc(0);
+  const refuse = (cause: string, message: string, fields: object = {}): void => {
+    leave();
+    warn(cause, peer, { peer, ...fields }, message);
+    socket.destroy();
+  };
+  const onReadable = (): void => {
+    const chunk: unknown = socket.read();
+    if (!Buffer.isBuffer(chunk)) return;
+    early = early.length === 0 ? chunk : Buffer.concat([early, chunk]);
+    const reading = readProxyHeader(early);
+    switch (reading.kind) {
+      case 'incomplete':
+        return;
+      case 'malformed':
+        return refuse('proxy-malformed', 'refused a PROXY protocol header that is none', { why: reading.why });
+      case 'absent':
+        if (mode === 'required') return refuse('proxy-absent', absent);
+        return hand(0, undefined);
+      case 'header':
+        return hand(reading.length, reading.header);
+    }
+  };
+  const hand = (taken: number, header: ProxyHeader | undefined): void => {
+    leave();
+    if (early.length > taken) socket.unshift(early.subarray(taken));
+    go(header);
+  };
+  // A check that only connects leaves without a word: nothing to warn of. A half-closed one would stay for ever.
+  const gone = (): void => {
+    leave();
+    socket.destroy();
+  };
+  const timer = setTimeout(() => refuse('proxy-late', `refused: no PROXY protocol header came in time`), deadlineMs);
+  const leave = (): void => {
+    clearTimeout(timer);
+    socket.off('readable', onReadable).off('end', gone).off('error', gone).off('close', gone);
+  };
+  socket.on('readable', onReadable).on('end', gone).on('error', gone).on('close', gone);
+}
+
+const absent =
+  'refused a connection of a trusted proxy without a PROXY protocol header: add send-proxy-v2 there, and check-send-proxy for its checks, or set proxy_protocol: optional';
+
+/** What a raw connection and the TLS one made of it have in common. */
+function linkOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return `${remoteAddress ?? ''} ${remotePort ?? 0} ${localAddress ?? ''}`;
+}

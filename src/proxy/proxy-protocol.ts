@@ -1,0 +1,154 @@
+import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+
+/**
+ * What a PROXY protocol header says of a connection. `local`: the proxy speaks for itself, or does not know the client;
+ * the connection's own addresses hold.
+ */
+export type ProxyHeader =
+  | { readonly kind: 'local' }
+  | {
+      readonly kind: 'proxied';
+      readonly source: { readonly address: string; readonly port: number };
+      /** The port that the client connected to. */
+      readonly destinationPort: number;
+      /** Whether the client spoke TLS to the proxy; nothing where the header does not say (version 1 never does). */
+      readonly tls: boolean | undefined;
+    };
+
+/** `incomplete`: more bytes may make a header of it. `absent`: these bytes begin no header. */
+export type ProxyHeaderReading =
+  | { readonly kind: 'header'; readonly header: ProxyHeader; readonly length: number }
+  | { readonly kind: 'incomplete' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'malformed'; readonly why: string };
+
+const signature2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
+const signature1 = Buffer.from('PROXY ', 'latin1');
+const longestLine = 107;
+/** Addresses take 36 bytes at most; the rest are TLVs, of which a client certificate's names are the longest. */
+const longestBinary = 4096;
+const fixedLength = 16;
+
+/**
+ * Reads a header of version 1 or 2 from the first bytes of a connection.
+ *
+ * Source: "The PROXY protocol", versions 1 and 2, in HAProxy's doc/proxy-protocol.txt. Whoever writes the header is
+ * believed, so ask only for connections of trusted proxies.
+ */
+export function readProxyHeader(bytes: Buffer): ProxyHeaderReading {
+  if (startsAs(bytes, signature2)) return bytes.length < fixedLength ? { kind: 'incomplete' } : readBinary(bytes);
+  if (startsAs(bytes, signature1)) return readLine(bytes);
+  return { kind: 'absent' };
+}
+
+/** Whether the bytes are the beginning of `signature`, or begin with it. */
+function startsAs(bytes: Buffer, signature: Buffer): boolean {
+  const length = Math.min(bytes.length, signature.length);
+  return bytes.compare(signature, 0, length, 0, length) === 0;
+}
+
+function readLine(bytes: Buffer): ProxyHeaderReading {
+  const end = bytes.subarray(0, longestLine).indexOf('\r\n');
+  if (end === -1) {
+    return bytes.length < longestLine ? { kind: 'incomplete' } : malformed('the line does not end within 107 bytes');
+  }
+  const length = end + 2;
+  const [, protocol, ...parts] = bytes.toString('latin1', 0, end).split(' ');
+  if (protocol === 'UNKNOWN') return { kind: 'header', header: { kind: 'local' }, length };
+  const isAddress = protocol === 'TCP4' ? isIPv4 : protocol === 'TCP6' ? isBareIPv6 : undefined;
+  if (isAddress === undefined) return malformed('the protocol is none of TCP4, TCP6 and UNKNOWN');
+  const [source = '', destination = '', sourcePort = '', destinationPort = ''] = parts;
+  if (parts.length !== 4 || !isAddress(source) || !isAddress(destination))
+    return malformed('the addresses are not two');
+  if (!isPort(sourcePort) || !isPort(destinationPort)) return malformed('the ports are not two');
+  return {
+    kind: 'header',
+    header: {
+      kind: 'proxied',
+      source: { address: protocol === 'TCP4' ? source : oneSpelling(source), port: Number(sourcePort) },
+      destinationPort: Number(destinationPort),
+      tls: undefined,
+    },
+    length,
+  };
+}
+
+function readBinary(bytes: Buffer): ProxyHeaderReading {
+  const versionAndCommand = bytes.readUInt8(12);
+  const command = versionAndCommand & 0x0f;
+  if (versionAndCommand >> 4 !== 2) return malformed('the version is not 2');
+  if (command > 1) return malformed('the command is neither LOCAL nor PROXY');
+  const length = fixedLength + bytes.readUInt16BE(14);
+  if (length > longestBinary) return malformed(`the header is longer than ${longestBinary} bytes`);
+  if (bytes.length < length) return { kind: 'incomplete' };
+  const local: ProxyHeaderReading = { kind: 'header', header: { kind: 'local' }, length };
+  if (command === 0) return local;
+
+  const familyAndTransport = bytes.readUInt8(13);
+  // UNSPEC and UNIX streams have no address of use to us; the real ones hold then.
+  if (familyAndTransport === 0x00 || familyAndTransport === 0x31) return local;
+  if (familyAndTransport !== 0x11 && familyAndTransport !== 0x21) return malformed('the connection is not TCP');
+  const width = familyAndTransport === 0x11 ? 4 : 16;
+  const portsAt = fixedLength + 2 * width;
+  const extrasAt = portsAt + 4;
+  if (length < extrasAt) return malformed('the addresses are cut off');
+  const tls = readTls(bytes.subarray(extrasAt, length));
+  if (tls === 'malformed') return malformed('an extra field is cut off');
+  return {
+    kind: 'header',
+    header: {
+      kind: 'proxied',
+      source: {
+        address: addressOf(bytes.subarray(fixedLength, fixedLength + width)),
+        port: bytes.readUInt16BE(portsAt),
+      },
+      destinationPort: bytes.readUInt16BE(portsAt + 2),
+      tls,
+    },
+    length,
+  };
+}
+
+const sslType = 0x20;
+const clientUsedTls = 0x01;
+
+/** Walks the type-length-value fields behind the addresses. */
+function readTls(extras: Buffer): boolean | undefined | 'malformed' {
+  let tls: boolean | undefined;
+  let at = 0;
+  while (at < extras.length) {
+    if (at + 3 > extras.length) return 'malformed';
+    const start = at + 3;
+    const end = start + extras.readUInt16BE(at + 1);
+    if (end > extras.length) return 'malformed';
+    if (extras.readUInt8(at) === sslType) {
+      // One byte of flags and four of what the client's certificate was worth.
+      if (end - start < 5) return 'malformed';
+      tls = (extras.readUInt8(start) & clientUsedTls) !== 0;
+    }
+    at = end;
+  }
+  return tls;
+}
+
+function addressOf(bytes: Buffer): string {
+  if (bytes.length === 4) return bytes.join('.');
+  return oneSpelling(bytes.toString('hex').replace(/.{4}(?=.)/g, '$&:'));
+}
+
+function oneSpelling(address: string): string {
+  return new SocketAddress({ address, family: 'ipv6' }).address;
+}
+
+/** Without a zone: it would mean something on the proxy only. */
+function isBareIPv6(text: string): boolean {
+  return isIPv6(text) && !text.includes('%');
+}
+
+function isPort(text: string): boolean {
+  return /^(?:0|[1-9]\d{0,4})$/.test(text) && Number(text) <= 65_535;
+}
+
+function malformed(why: string): ProxyHeaderReading {
+  return { kind: 'malformed', why };
+}
