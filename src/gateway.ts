@@ -10,11 +10,12 @@ import { systemClock } from './core/clock.ts';
 import { PosternError } from './core/error.ts';
 import type { Log } from './core/log.ts';
 import type { Readiness } from './core/readiness.ts';
+import type { SessionStore } from './core/session.ts';
 import { createDoor } from './door.ts';
 import { driverChecks } from './driver-checks.ts';
 import { createLog } from './observe/log.ts';
 import { buildSite, openDirectory, type Site } from './site.ts';
-import { openStanding } from './standing.ts';
+import { openStanding, openStore as openSessionStore } from './standing.ts';
 
 export interface GatewayOptions {
   readonly configFile: string;
@@ -40,6 +41,12 @@ export function readConfig(file: string): Promise<Config> {
 /** The directory of a configuration alone, for commands that ask it. */
 export function buildDirectory(config: Config, log: Log) {
   return openDirectory(config, systemClock, log);
+}
+
+/** The session store of a configuration alone, for commands that ask it or change what it registers. */
+export async function openStore({ sessions }: Config, log: Log): Promise<SessionStore> {
+  const { store } = await openSessionStore(sessions, log);
+  return store;
 }
 
 /** Starts a gateway. Rejects when it cannot serve; nothing is left open then. */

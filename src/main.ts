@@ -1,18 +1,6 @@
 import { createInterface, type Interface } from 'node:readline/promises';
 import { runCommand } from './cli/program.ts';
-import type { GatewayModule, Surroundings } from './cli/surroundings.ts';
-
-const gatewayUrl = new URL('gateway.ts', import.meta.url).href;
-
-function isGatewayModule(module: unknown): module is GatewayModule {
-  return typeof module === 'object' && module !== null && 'startGateway' in module && 'buildDirectory' in module;
-}
-
-async function loadGateway(): Promise<GatewayModule> {
-  const module: unknown = await import(gatewayUrl);
-  if (!isGatewayModule(module)) throw new TypeError('gateway.ts lacks what the commands need');
-  return module;
-}
+import type { Surroundings } from './cli/surroundings.ts';
 
 let conversation: Interface | undefined;
 
@@ -29,7 +17,7 @@ const surroundings: Surroundings = {
   env: process.env,
   signals: process,
   exit: (code) => process.exit(code),
-  loadGateway,
+  loadGateway: () => import('./gateway.ts'),
 };
 
 // `postern lookup … | head` closes the pipe early: nobody reads on, and nothing is wrong.

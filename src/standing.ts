@@ -145,11 +145,11 @@ interface OpenStore {
   readonly redis?: object;
 }
 
-/** A tombstone stands as long as a session may live, so that no late write can revive one. */
-async function openStore(
+/** Opens the store of a configuration. A tombstone stands as long as a session may live, so that no late write can revive one. */
+export async function openStore(
   { store, absoluteTimeoutMs }: SessionsConfig,
   log: Log,
-  observe: (took: { readonly ms: number; readonly failed: boolean }) => void,
+  observe: (took: { readonly ms: number; readonly failed: boolean }) => void = () => {},
 ): Promise<OpenStore> {
   const tombstoneMs = absoluteTimeoutMs;
   if (store.kind === 'embedded') {

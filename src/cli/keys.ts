@@ -101,11 +101,13 @@ async function whyTooEarly(id: string, { sessions }: Config): Promise<string | u
   return `Sessions that ${id} sealed may live until ${new Date(safeAtMs).toISOString()}: retire it then, or add --now to end them.\n`;
 }
 
-/** Out of the file first: a key that only the store knows stops nodes from starting, and can be retired again. */
+/**
+ * Nothing is changed unless the store can be asked. Then out of the file first: a key that only the store knows stops
+ * nodes from starting, and can be retired again.
+ */
 async function retire(id: string, config: Config, surroundings: Surroundings): Promise<string> {
   const { keysFile } = config.sessions;
   const isInFile = (await readKeysFile(keysFile))?.some((key) => key.id === id) ?? false;
-  if (isInFile) await retireKey(keysFile, id);
   const { openStore } = await surroundings.loadGateway();
   await using store = await openStore(config, silentLog);
   const isRegistered = (await store.registerKeys([])).some((key) => key.id === id);
@@ -113,6 +115,7 @@ async function retire(id: string, config: Config, surroundings: Surroundings): P
     const message = `neither ${keysFile} nor the store knows a key ${id}`;
     throw new PosternError('ERR_KEYS_UNUSABLE', message, { source: 'config', retryable: false });
   }
+  if (isInFile) await retireKey(keysFile, id);
   await store.retireKey(id);
   return `Retired ${id}.\n${isInFile ? `Copy ${keysFile} to every node and reload them (SIGHUP).\n` : ''}`;
 }
