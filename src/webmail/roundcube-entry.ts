@@ -30,7 +30,7 @@ export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Sec
       const { publicOrigin, client } = as;
       const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
       const fields = (request: RequestLine): Fields => fieldsFor(request, as);
-      const { ownsCookie } = roundcube;
+      const ownsCookie = (name: string): boolean => roundcube.ownsCookie(name);
       return enter(new Visit(parts, { host, browser, ownsCookie, fields, signal }), host, as);
     },
     judge: (request, response) => {

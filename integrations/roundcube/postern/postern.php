@@ -33,6 +33,7 @@ class postern extends rcube_plugin
         $this->from_gateway = postern_networks::hold((string) $_SERVER['REMOTE_ADDR'], $gateways);
 
         $this->add_hook('startup', [$this, 'startup']);
+        $this->add_hook('login_after', [$this, 'login_after']);
         $this->add_hook('request_token', [$this, 'request_token']);
         foreach (['storage_connect', 'smtp_connect', 'managesieve_connect'] as $hook) {
             $this->add_hook($hook, [$this, $hook]);
@@ -56,6 +57,12 @@ class postern extends rcube_plugin
         if (!empty($_SESSION['user_id'])) {
             $this->keep_request_token();
         }
+        $this->tell_session();
+        return $args;
+    }
+
+    public function login_after($args)
+    {
         $this->tell_session();
         return $args;
     }
@@ -180,7 +187,6 @@ class postern extends rcube_plugin
             rcube::write_log('userlogins', sprintf('%s was entered by %s', $this->entry->user, $this->entry->actor));
         }
         $this->keep_request_token();
-        $this->tell_session();
         $rcmail->plugins->exec_hook('login_after', ['_task' => 'mail']);
 
         if ($task === 'login') {

@@ -1,0 +1,76 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { awaitPort, freePort, stopGroup } from './processes.ts';
+
+export const masterPassword = 'the-password-of-the-gateway';
+
+export interface OwnDovecot {
+  readonly port: number;
+  log(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** A Dovecot of the test's own, on a free port, with the sample configuration of integrations/dovecot included. */
+export async function startDovecot(directory: string, users: Readonly<Record<string, string>>): Promise<OwnDovecot> {
+  const port = await freePort();
+  const at = (name: string): string => join(directory, name);
+  for (const name of ['run', 'mail']) await mkdir(at(name), { recursive: true });
+  await chmod(at('mail'), 0o777);
+  await writeFile(
+    at('users'),
+    Object.entries(users)
+      .map(([user, password]) => `${user}:{PLAIN}${password}\n`)
+      .join(''),
+  );
+  await writeFile(at('master-users'), `gateway:{PLAIN}${masterPassword}\n`);
+  const sample = await readFile(new URL('../../integrations/dovecot/postern.conf', import.meta.url), 'utf8');
+  await writeFile(at('postern.conf'), sample.replace('/etc/dovecot/postern-master', at('master-users')));
+  await writeFile(at('dovecot.conf'), configuration(directory, port));
+  const child: ChildProcess = spawn('dovecot', ['-F', '-c', at('dovecot.conf')], { stdio: 'ignore', detached: true });
+  await once(child, 'spawn');
+  await awaitPort(port);
+  return { port, log: () => readFile(at('dovecot.log'), 'utf8'), stop: () => stopGroup(child) };
+}
+
+function configuration(directory: string, port: number): string {
+  return `
+base_dir = ${directory}/run
+state_dir = ${directory}/run
+instance_name = postern-test-${port}
+log_path = ${directory}/dovecot.log
+protocols = imap
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+mail_location = maildir:~/Maildir
+mail_uid = mail
+mail_gid = mail
+first_valid_uid = 8
+!include ${directory}/postern.conf
+# The tests ask for refusals often, and measure no times.
+auth_failure_delay = 0
+passdb {
+  driver = passwd-file
+  args = ${directory}/users
+}
+userdb {
+  driver = static
+  args = uid=mail gid=mail home=${directory}/mail/%u
+}
+service imap-login {
+  inet_listener imap {
+    port = ${port}
+  }
+  inet_listener imaps {
+    port = 0
+  }
+}
+service stats {
+  unix_listener stats-writer {
+    mode = 0666
+  }
+}
+`;
+}

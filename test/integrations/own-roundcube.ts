@@ -1,0 +1,105 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { fileURLToPath } from 'node:url';
+import { awaitPort, freePort, stopGroup } from './processes.ts';
+
+const installed = '/usr/share/roundcube';
+const plugin = fileURLToPath(new URL('../../integrations/roundcube/postern', import.meta.url));
+
+export interface OwnRoundcube {
+  readonly origin: string;
+  /** Makes every session of Roundcube invalid at once. */
+  forgetSessions(): void;
+  /** The names of all users that Roundcube knows. */
+  userNames(): readonly unknown[];
+  log(name: 'errors' | 'userlogins'): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Debian's Roundcube with the plugin, before PHP's own web server, on a free port. `settings`: lines of PHP. */
+export async function startRoundcube(directory: string, settings: readonly string[]): Promise<OwnRoundcube> {
+  const at = (...names: string[]): string => join(directory, ...names);
+  await lay(directory, settings);
+  const database = new DatabaseSync(at('roundcube.db'), { timeout: 5000 });
+  database.exec(await readFile(join(installed, 'SQL/sqlite.initial.sql'), 'utf8'));
+  const port = await freePort();
+  const child: ChildProcess = spawn(
+    'php',
+    [
+      '-d',
+      'display_errors=0',
+      '-d',
+      `error_log=${at('log/php.log')}`,
+      '-S',
+      `127.0.0.1:${port}`,
+      '-t',
+      at('public_html'),
+      at('public_html/index.php'),
+    ],
+    { stdio: 'ignore', detached: true, env: { ...process.env, PHP_CLI_SERVER_WORKERS: '3' } },
+  );
+  await once(child, 'spawn');
+  await awaitPort(port);
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    forgetSessions: () => database.exec('delete from session'),
+    userNames: () =>
+      database
+        .prepare('select username from users order by 1')
+        .all()
+        .map((row) => row['username']),
+    log: (name) => readFile(at('log', `${name}.log`), 'utf8').catch(() => ''),
+    stop: async () => {
+      await stopGroup(child);
+      database.close();
+    },
+  };
+}
+
+/** A Roundcube of links to the installed one, with configuration, database, logs and plugin of its own. */
+async function lay(directory: string, settings: readonly string[]): Promise<void> {
+  const at = (...names: string[]): string => join(directory, ...names);
+  for (const name of ['config', 'public_html', 'plugins', 'skins', 'log', 'temp']) await mkdir(at(name));
+  await chmod(directory, 0o755);
+  await symlink(join(installed, 'program'), at('program'));
+  await symlink(join(installed, 'SQL'), at('SQL'));
+  await symlink(join(installed, 'index.php'), at('index.php'));
+  for (const kind of ['skins', 'plugins']) {
+    for (const name of await readdir(join(installed, kind))) {
+      await symlink(join(installed, kind, name), at(kind, name));
+    }
+  }
+  for (const name of ['defaults.inc.php', 'mimetypes.php']) {
+    await symlink(join('/etc/roundcube', name), at('config', name));
+  }
+  await cp(plugin, at('plugins/postern'), { recursive: true });
+  await writeFile(at('config/config.inc.php'), configuration(directory, settings));
+  await writeFile(
+    at('public_html/index.php'),
+    `<?php
+$_SERVER['SCRIPT_NAME'] = $_SERVER['PHP_SELF'] = '/index.php';
+define('INSTALL_PATH', '${directory}/');
+include INSTALL_PATH . 'index.php';
+`,
+  );
+}
+
+function configuration(directory: string, settings: readonly string[]): string {
+  return `<?php
+$config = [];
+$config['db_dsnw'] = 'sqlite:///${directory}/roundcube.db?mode=0640';
+$config['des_key'] = 'twenty-four-byte-deskey!';
+$config['log_dir'] = '${directory}/log/';
+$config['temp_dir'] = '${directory}/temp/';
+$config['log_logins'] = true;
+$config['language'] = 'en_US';
+$config['enable_spellcheck'] = false;
+$config['mime_types'] = null;
+$config['proxy_whitelist'] = ['127.0.0.1'];
+$config['plugins'] = ['postern'];
+${settings.join('\n')}
+`;
+}
