@@ -7,7 +7,7 @@ import type { Answer, RequestHead } from '../core/http.ts';
  */
 export type FailureKind = 'unavailable' | 'busy' | 'timeout' | 'bad-answer' | 'store' | 'unknown-key';
 
-export interface Failure {
+interface Failure {
   readonly kind: FailureKind;
   /** The id under which the log has the rest. */
   readonly reference: string;

@@ -1,5 +1,6 @@
 import type { Verdict, WebmailDriver } from '../core/webmail.ts';
 import { DecodedStart } from './decoded-start.ts';
+import type { Passage } from './passage.ts';
 import type { IncomingHead } from './request-head.ts';
 import type { UpstreamHead } from './response-headers.ts';
 
@@ -14,10 +15,10 @@ export class Judgement {
   readonly #driver: WebmailDriver;
   #start: DecodedStart | undefined;
 
-  constructor(head: IncomingHead, upstream: UpstreamHead, driver: WebmailDriver) {
+  constructor({ head, driver }: Pick<Passage, 'head' | 'driver'>, upstream: UpstreamHead) {
     this.#head = head;
-    this.upstream = upstream;
     this.#driver = driver;
+    this.upstream = upstream;
   }
 
   /** The verdict where the heads tell it; else the body is needed. */

@@ -7,7 +7,6 @@ import type { HostConnections, Waiter } from './connections.ts';
 import { type FailureKind, failureKindOf, isLostConnection } from './failure.ts';
 import { Judgement } from './judgement.ts';
 import type { Fields, Passage } from './passage.ts';
-import { discardBody } from './reply.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { responseHeaders, textOfRaw, UpstreamHead } from './response-headers.ts';
 import { Upload } from './upload.ts';
@@ -45,7 +44,6 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   readonly #pool: HostConnections;
   readonly #deps: RelayDeps;
   readonly #events: RelayEvents;
-
   #detach: (() => void) | undefined;
   #client: Client | undefined;
   #controller: Dispatcher.DispatchController | undefined;
@@ -82,7 +80,6 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   replay(): void {
     this.replays += 1;
     this.#state = 'asking';
-    this.#controller = undefined;
     this.#upstreamEnded = false;
     this.#pool.acquire(this);
   }
@@ -111,6 +108,7 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
     this.#state = 'dropped';
     this.#judgement?.close();
     this.#judgement = undefined;
+    this.#upload?.destroy();
     if (!this.#upstreamEnded) this.#controller?.abort(new Error('answer not wanted'));
   }
 
@@ -123,9 +121,8 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   end(reason: EndReason): void {
     if (this.#state === 'closed') return;
     this.#pool.forget(this);
-    const { response } = this.passage;
-    if (response.headersSent) {
-      response.destroy();
+    if (this.passage.response.headersSent) {
+      this.passage.response.destroy();
       return;
     }
     this.drop();
@@ -133,8 +130,18 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   }
 
   onConnection(client: Client): void {
+    const { head, request, response, session } = this.passage;
     this.#client = client;
-    this.#dispatch(client);
+    this.#controller = undefined;
+    this.generation = session.jar.generation;
+    if (head.hasBody) this.#upload = new Upload(request, response, head.header('expect') !== undefined);
+    const nowMs = this.#deps.clock.nowMs();
+    try {
+      client.dispatch(upstreamRequest(this.passage, this.#deps.requestHeaders, this.#upload, nowMs), this);
+    } catch (error) {
+      // A driver's bug, perhaps in the turn of another request that gave its connection back.
+      this.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   onBusy(): void {
@@ -148,8 +155,7 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     if (status < 200 || this.#state !== 'asking') return;
-    const { head, driver } = this.passage;
-    this.#judgement = new Judgement(head, new UpstreamHead(status, textOfRaw(controller.rawHeaders)), driver);
+    this.#judgement = new Judgement(this.passage, new UpstreamHead(status, textOfRaw(controller.rawHeaders)));
     this.#state = 'judging';
     const verdict = this.#judgement.byHead();
     if (verdict !== undefined) this.#events.judged(this, verdict, status);
@@ -175,9 +181,8 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
     const client = this.#client;
     if (client !== undefined && this.#mayRetry(error)) {
       this.#retried = true;
-      this.#controller = undefined;
       // The same connection object: what it opens now is fresh, while another idle one may be as stale as this one was.
-      this.#dispatch(client);
+      this.onConnection(client);
       return;
     }
     this.#upstreamEnded = true;
@@ -189,14 +194,6 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
       this.drop();
       this.#events.failed(this, failureKindOf(error, this.#controller !== undefined), error);
     }
-  }
-
-  #dispatch(client: Client): void {
-    const { head, request, response, session } = this.passage;
-    this.generation = session.jar.generation;
-    if (head.hasBody) this.#upload = new Upload(request, response, head.header('expect') !== undefined);
-    const nowMs = this.#deps.clock.nowMs();
-    client.dispatch(upstreamRequest(this.passage, this.#deps.requestHeaders, this.#upload, nowMs), this);
   }
 
   #mayRetry(error: Error): boolean {
@@ -233,10 +230,7 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
 
   #finish(): void {
     this.answering.finish();
-    if (this.#upload === undefined) return;
-    // The answer came early: what the client still sends is read away, so that it gets to read the answer.
-    this.#upload.destroy();
-    discardBody(this.passage.request);
+    this.#upload?.abandon();
   }
 
   #close(): void {

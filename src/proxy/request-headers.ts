@@ -99,7 +99,7 @@ export interface RequestHeadersOptions {
 }
 
 /** What a rebuilt head is made of besides the client's own fields. */
-export interface RequestContext {
+interface RequestContext {
   readonly ingress: Ingress;
   readonly jar: CookieJar;
   /** The browser's Cookie field without the gateway's own cookies. */

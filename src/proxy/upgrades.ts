@@ -24,7 +24,7 @@ export interface UpgradesDeps {
 }
 
 /** A request that asks to leave HTTP, with the session it belongs to. */
-export interface UpgradeTask {
+interface UpgradeTask {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
   /** What the client sent after the head already. */

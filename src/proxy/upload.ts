@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
+import { discardBody } from './reply.ts';
 
 /** A client that neither sends nor reads for this long, while we would, is gone. */
 export const stallMs = 120_000;
@@ -24,6 +25,12 @@ export class Upload extends Readable {
     this.#expectsContinue = expectsContinue;
     request.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose);
     request.pause();
+  }
+
+  /** The answer came early: what the client still sends is read away, so that it gets to read the answer. */
+  abandon(): void {
+    this.destroy();
+    discardBody(this.#request);
   }
 
   override _read(): void {

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer as createTlsServer } from 'node:https';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { BackendHost, BackendLimits, TlsTrust } from '../../src/core/backend.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
+import { makeCertificate } from '../passdb/certificates.ts';
 import { defaultLimits, eventually, listening, startRecordingBackend, startScriptedBackend } from './gate.ts';
 
 function hostAt(port: number, scheme = 'http', trust: TlsTrust = {}): BackendHost {
@@ -156,32 +153,7 @@ test('a host that a reload changes gets new connections, one that it leaves alon
 });
 
 test('a webmail over TLS must prove its own name, not the public one', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'postern-tls-'));
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-days',
-      '2',
-      '-subj',
-      '/CN=backend.internal',
-      '-addext',
-      'subjectAltName=DNS:backend.internal',
-      '-keyout',
-      join(folder, 'key.pem'),
-      '-out',
-      join(folder, 'cert.pem'),
-    ],
-    { stdio: 'ignore' },
-  );
-  const [cert, key] = [readFileSync(join(folder, 'cert.pem'), 'utf8'), readFileSync(join(folder, 'key.pem'), 'utf8')];
-  rmSync(folder, { recursive: true });
+  const { cert, key } = makeCertificate('DNS:backend.internal');
   const server = createTlsServer({ cert, key }, (_request, response) => response.end('secret'));
   const port = await listening(server);
   const headers = [['Host', 'mail.example.test']] as const;

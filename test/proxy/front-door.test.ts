@@ -275,3 +275,14 @@ test('draining cuts what is left at the deadline', async () => {
   await waiting.closed();
   await eventually(() => backend.sockets.size === 0);
 });
+
+test('requests that wait behind another one on their connection end with it', async () => {
+  await using backend = await startScriptedBackend((socket) => void socket.resume());
+  await using gate = await startGate({ backendPort: backend.port });
+  using client = await RawClient.to(gate.port);
+  client.send(get('/one') + get('/two') + get('/three'));
+  await eventually(() => backend.sockets.size === 3);
+  client.socket.destroy();
+  await eventually(() => backend.sockets.size === 0 && gate.session.attachments === 0);
+  assert.equal(gate.finished.length, 3);
+});

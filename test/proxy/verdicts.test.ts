@@ -216,9 +216,14 @@ function judgeBody(): never {
 
 test('a driver that throws costs its request', async () => {
   await using backend = await startRecordingBackend();
-  for (const broken of [{ judge: judgeBody }, { judge: () => 'look-inside' as const, judgeBody }]) {
-    await using gate = await startGate({ backendPort: backend.port, driver: broken });
-    assert.match(await ask(gate.port, get('/x', ...page)), /^HTTP\/1\.1 502 /);
+  const bugs = [
+    { judge: judgeBody },
+    { judge: () => 'look-inside' as const, judgeBody },
+    { requestHeaders: judgeBody },
+  ];
+  for (const driver of bugs) {
+    await using gate = await startGate({ backendPort: backend.port, driver });
+    assert.match(await ask(gate.port, get('/x', ...page)), /^HTTP\/1\.1 50[23] /);
   }
 });
 

@@ -1,0 +1,151 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Answer } from '../core/http.ts';
+import type { Ingress } from '../core/ingress.ts';
+import type { Log } from '../core/log.ts';
+import type { LiveSessions, SessionLookup } from '../core/session.ts';
+import type { FailureAnswer, FailureKind } from './failure.ts';
+import type { IngressReader, IngressRefusal } from './ingress.ts';
+import type { NoSession } from './no-session.ts';
+import { rawReply } from './raw-reply.ts';
+import { redirectAnswer, reply, textAnswer } from './reply.ts';
+import { IncomingHead } from './request-head.ts';
+import type { Requests } from './requests.ts';
+import { allowedMethods, screen } from './screen.ts';
+import type { Upgrades } from './upgrades.ts';
+
+const reservedPrefix = '/-/';
+/** What the gateway's own forms hold at most. */
+const maxOwnBody = 8 * 1024;
+
+export interface AdmissionDeps {
+  /** `/-/live` and `/-/ready`, for any Host or none. */
+  readonly probes: { readonly live: () => Answer; readonly ready: () => Answer };
+  readonly ingress: IngressReader;
+  /** The gateway's own pages. */
+  readonly pages: (request: IncomingMessage, response: ServerResponse, ingress: Ingress) => void;
+  readonly sessions: LiveSessions;
+  readonly requests: Requests;
+  readonly upgrades: Upgrades;
+  readonly noSession: NoSession;
+  readonly failureAnswer: FailureAnswer;
+  /** For a Host that is not ours, and for plain HTTP where HTTPS is asked. */
+  readonly refusedAnswer: (head: IncomingHead, why: IngressRefusal) => Answer;
+  readonly newReference: () => string;
+  readonly log: Log;
+}
+
+/** Leads each request to the probes, the gateway's own pages or the webmail of its session, or refuses it early. */
+export interface Admission {
+  request(request: IncomingMessage, response: ServerResponse): void;
+  /** `early`: what the client sent after the head already. */
+  upgrade(request: IncomingMessage, socket: Duplex, early: Buffer): Promise<void>;
+}
+
+interface Arrival {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly head: IncomingHead;
+}
+
+export function createAdmission(deps: AdmissionDeps): Admission {
+  function failed({ request, response, head }: Arrival, kind: FailureKind, error: unknown): void {
+    const reference = deps.newReference();
+    deps.log.error({ reference, kind, err: error }, 'request failed');
+    reply(request, response, deps.failureAnswer(head, { kind, reference }));
+  }
+
+  /** A bug, perhaps a driver's, may cost its request, never the gateway. */
+  function guarded(arrival: Arrival, step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      failed(arrival, 'bad-answer', error);
+    }
+  }
+
+  function admit(arrival: Arrival): void {
+    const { request, response, head } = arrival;
+    const refusal = screen(head);
+    if (refusal !== undefined) {
+      // What follows on this connection may be read in more than one way.
+      response.shouldKeepAlive = false;
+      const more = refusal.status === 405 ? ([['Allow', allowedMethods]] as const) : [];
+      return reply(request, response, textAnswer(refusal.status, refusal.why), more);
+    }
+    const reads = head.method === 'GET' || head.method === 'HEAD';
+    if (reads && head.target === '/-/live') return reply(request, response, deps.probes.live());
+    if (reads && head.target === '/-/ready') return reply(request, response, deps.probes.ready());
+    const decision = deps.ingress(request, head);
+    if (decision.kind === 'redirect') return reply(request, response, redirectAnswer(308, decision.location));
+    if (decision.kind === 'refused') return reply(request, response, deps.refusedAnswer(head, decision.why));
+    const { ingress } = decision;
+    if (head.target.startsWith(reservedPrefix)) return ownPage(arrival, ingress);
+    const lookup = deps.sessions.find(head.cookieField);
+    if (!(lookup instanceof Promise)) return serve(arrival, ingress, lookup);
+    lookup.then(
+      (found) => guarded(arrival, () => serve(arrival, ingress, found)),
+      (error: unknown) => failed(arrival, 'store', error),
+    );
+  }
+
+  function ownPage({ request, response, head }: Arrival, ingress: Ingress): void {
+    // Express would read the whole body before it answers an error.
+    if (head.header('transfer-encoding') !== undefined) {
+      return reply(request, response, textAnswer(411, 'Give the length of the body.'));
+    }
+    if (Number(head.header('content-length') ?? 0) > maxOwnBody) {
+      return reply(request, response, textAnswer(413, 'The body is too large.'));
+    }
+    if (head.header('expect') !== undefined) response.writeContinue();
+    deps.pages(request, response, ingress);
+  }
+
+  function serve(arrival: Arrival, ingress: Ingress, lookup: SessionLookup): void {
+    const { request, response, head } = arrival;
+    if (request.socket.destroyed) return;
+    const origin = ingress.publicUrl.origin;
+    switch (lookup.kind) {
+      case 'found':
+        deps.requests.pass({ ...arrival, ingress, session: lookup.session, cookieRest: lookup.rest });
+        break;
+      case 'none':
+        reply(request, response, deps.noSession(head, origin));
+        break;
+      case 'ended':
+        reply(request, response, deps.noSession(head, origin, lookup.reason));
+        break;
+      case 'unavailable':
+        failed(arrival, lookup.why, undefined);
+    }
+  }
+
+  return {
+    request(request, response) {
+      const arrival = { request, response, head: new IncomingHead(request) };
+      guarded(arrival, () => admit(arrival));
+    },
+
+    async upgrade(request, socket, early) {
+      const head = new IncomingHead(request);
+      try {
+        const refusal = screen(head);
+        if (refusal !== undefined) return rawReply(socket, refusal.status, refusal.why);
+        const decision = deps.ingress(request, head);
+        if (decision.kind !== 'accepted') return rawReply(socket, 400, 'Not at this address.');
+        if (head.target.startsWith(reservedPrefix)) return rawReply(socket, 404, 'There is nothing here.');
+        const lookup = await deps.sessions.find(head.cookieField);
+        if (socket.destroyed) return;
+        if (lookup.kind === 'unavailable')
+          return rawReply(socket, 503, 'Sessions cannot be read now.', ['Retry-After', '5']);
+        if (lookup.kind !== 'found') return rawReply(socket, 401, 'Sign in first.');
+        const { session, rest } = lookup;
+        deps.upgrades.open({ request, socket, early, head, ingress: decision.ingress, session, cookieRest: rest });
+      } catch (error) {
+        const reference = deps.newReference();
+        deps.log.error({ reference, err: error }, 'upgrade failed');
+        rawReply(socket, 503, `The connection could not be opened (${reference}).`);
+      }
+    },
+  };
+}
