@@ -48,7 +48,7 @@ type SettingsParser = (
 
 /** What checks the settings of each driver. */
 const parsers: Readonly<Record<DriverName, () => Promise<SettingsParser>>> = {
-  roundcube: () => Promise.resolve(noSettings),
+  roundcube: async () => (await import('./roundcube-entry.ts')).parseRoundcubeSettings,
   sogo: async () => (await import('./sogo-settings.ts')).parseSogoSettings,
   horde: () => Promise.resolve(noSettings),
   form: async () => (await import('./form-settings.ts')).parseFormSettings,

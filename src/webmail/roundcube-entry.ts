@@ -6,8 +6,24 @@ import type { UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { Secret } from '../core/secret.ts';
 import type { RequestIdentity, RequestLine, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import type { Fields } from './header-fields.ts';
+import type { SettingProblem } from './form-settings.ts';
+import { type Fields, readSecret, unknownKeys } from './header-fields.ts';
 import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+
+export type ParsedRoundcubeSettings =
+  | { readonly kind: 'ok'; readonly settings: { readonly entryKey: Secret | undefined } }
+  | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
+
+/** Checks the settings of the `roundcube` driver: `entry_key`, shared with the plugin, or nothing. */
+export function parseRoundcubeSettings(given: Readonly<Record<string, unknown>>): ParsedRoundcubeSettings {
+  const problems: SettingProblem[] = [...unknownKeys(given, ['entry_key'])];
+  const entryKey = readSecret(given, 'entry_key', problems);
+  if (entryKey !== undefined && entryKey.reveal().length < 32) {
+    const message = 'must have 32 characters at least, as the plugin demands: make one with openssl rand -base64 32';
+    problems.push({ path: ['entry_key'], message });
+  }
+  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { entryKey } };
+}
 
 /** Whom a signed entry is for. */
 export type EntryIdentity = Pick<RequestIdentity, 'user' | 'timeZone' | 'actor'> &
@@ -30,12 +46,11 @@ export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Sec
       const { publicOrigin, client } = as;
       const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
       const fields = (request: RequestLine): Fields => fieldsFor(request, as);
-      const ownsCookie = (name: string): boolean => roundcube.ownsCookie(name);
-      return enter(new Visit(parts, { host, browser, ownsCookie, fields, signal }), host, as);
-    },
-    judge: (request, response) => {
-      const verdict = roundcube.judge(request, response);
-      return verdict === 'signed-out' ? verdict : (judgeSessionField(response) ?? verdict);
+      return enter(
+        new Visit(parts, { host, browser, ownsCookie: (name) => roundcube.ownsCookie(name), fields, signal }),
+        host,
+        as,
+      );
     },
     // What the plugin sees without a signature it ends by itself; Roundcube's own sign-out would need one.
     signOut: () => Promise.resolve(),
@@ -44,7 +59,7 @@ export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Sec
 }
 
 /** What an answer says by the plugin's field, which no content of a mail can set; nothing without it. */
-function judgeSessionField(response: UpstreamResponseHead): Verdict | undefined {
+export function judgeSessionField(response: UpstreamResponseHead): Verdict | undefined {
   const session = response.header('x-postern-session');
   if (session === undefined) return undefined;
   return session === 'none' ? 'lost' : 'alive';

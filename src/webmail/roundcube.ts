@@ -4,6 +4,7 @@ import type { ExchangeResponse } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { findForm } from './html-form.ts';
+import { judgeSessionField, parseRoundcubeSettings, withEntry } from './roundcube-entry.ts';
 import { lostAnswer, resumeTarget } from './roundcube-lost-answer.ts';
 import { judgeHeads, judgeText } from './roundcube-marks.ts';
 import { readQuery } from './roundcube-requests.ts';
@@ -15,13 +16,20 @@ import type { DriverParts } from './visit.ts';
 const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-recent', 'getunread']);
 
 /**
- * Roundcube, 1.5 and later, by its own sign-in form.
+ * Roundcube, 1.5 and later, by its own sign-in form; with an `entry_key`, by the plugin of integrations/roundcube.
  *
  * Both of its cookies stay in the gateway: half a pair destroys the session on the server. Its second cookie rotates
  * with any answer, so every Set-Cookie must reach the jar. With `ip_check` Roundcube needs the gateway in
  * `proxy_whitelist`.
  */
-export function create(parts: DriverParts): WebmailDriver {
+export function create(parts: DriverParts & { readonly settings?: Readonly<Record<string, unknown>> }): WebmailDriver {
+  const parsed = parseRoundcubeSettings(parts.settings ?? {});
+  if (parsed.kind === 'problems') throw new TypeError('settings of the roundcube driver were not checked');
+  const { entryKey } = parsed.settings;
+  return entryKey === undefined ? byForm(parts) : withEntry(byForm(parts), parts, entryKey);
+}
+
+function byForm(parts: DriverParts): WebmailDriver {
   const decoder = new TextDecoder();
   return {
     ownsCookie,
@@ -32,7 +40,10 @@ export function create(parts: DriverParts): WebmailDriver {
     },
     signOut: (host, jar, browser, signal) =>
       signOut(new Visit(parts, { host, browser, ownsCookie, jar, signal }), pathOf(host.webmail.landing)),
-    judge: judgeHeads,
+    judge: (request, response) => {
+      const verdict = judgeHeads(request, response);
+      return verdict === 'signed-out' ? verdict : (judgeSessionField(response) ?? verdict);
+    },
     judgeBody: (_request, start, complete) => judgeText(decoder.decode(start), complete),
     lostAnswer,
     isSignInPage: (request) => readQuery(request.target).task === 'login',
