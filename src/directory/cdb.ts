@@ -9,7 +9,6 @@ import { watchFile } from './watched-file.ts';
  * are asked for in lower case, `@domain` and `*` after the user: write them so.
  */
 export const driver: SourceDriver = {
-  local: true,
   configure(settings) {
     const file = settings.text('file');
     const meaning = readMeaning(settings);
@@ -29,6 +28,7 @@ export const driver: SourceDriver = {
       }
 
       return {
+        isLocal: true,
         async ask(name) {
           for (const { key, byDefault } of tableKeys(name, deps.defaultDomain)) {
             const value = await get(key);

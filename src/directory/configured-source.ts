@@ -11,7 +11,6 @@ export interface ConfiguredSource extends Follows {
   readonly type: string;
   readonly serves: (domain: string) => boolean;
   readonly timeoutMs: number;
-  readonly isLocal: boolean;
   readonly open: ReturnType<SourceDriver['configure']>;
 }
 
@@ -41,7 +40,6 @@ export async function configureSource(
     onFound: reader.choice('on_found', ['answer', 'next'], 'answer'),
     onUnknown: reader.choice('on_unknown', ['next', 'refuse'], 'next'),
     onTempfail: reader.choice('on_tempfail', ['fail', 'next'], 'fail'),
-    isLocal: driver.local ?? false,
     open: driver.configure(reader),
   };
   const problems = reader.finish();

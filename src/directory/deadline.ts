@@ -30,6 +30,8 @@ export async function withDeadline<T>(
 
 /** The promise's outcome, or a rejection with the signal's reason as soon as it is aborted. */
 export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // When nobody waits for it any more, its failure is nobody's.
+  promise.catch(() => {});
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(signal.reason);

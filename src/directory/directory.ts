@@ -136,7 +136,7 @@ async function openStep(
       withDeadline(source.timeoutMs, signal, label, (limit) => opened.ask(name, limit)),
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
-  const cache = source.isLocal ? undefined : cached(limited, cacheOptions, deps.clock);
+  const cache = opened.isLocal ? undefined : cached(limited, cacheOptions, deps.clock);
   return {
     ...source,
     label,

@@ -11,7 +11,6 @@ import { watchFile } from './watched-file.ts';
  * with different values is a bad answer for that user, never a guess.
  */
 export const driver: SourceDriver = {
-  local: true,
   configure(settings) {
     const file = settings.text('file');
     const meaning = readMeaning(settings);
@@ -23,6 +22,7 @@ export const driver: SourceDriver = {
       };
       const watched = await watchFile({ file, load: (file, signal) => readMapFile(file, rules, signal) }, deps);
       return {
+        isLocal: true,
         // oxlint-disable-next-line require-await -- the port is asynchronous, this map is not
         async ask(name) {
           for (const { key, byDefault } of tableKeys(name, deps.defaultDomain)) {

@@ -8,7 +8,6 @@ import { watchFile } from './watched-file.ts';
  * whole when it changes. Patterns know nobody one by one: what they answer counts as a default.
  */
 export const driver: SourceDriver = {
-  local: true,
   configure(settings) {
     const file = settings.text('file');
     const format = settings.choice('format', ['postfix', 'perdition'], 'postfix');
@@ -17,6 +16,7 @@ export const driver: SourceDriver = {
     return async (deps) => {
       const watched = await watchFile({ file, load: (file) => readPatternFile(file, format) }, deps);
       return {
+        isLocal: true,
         // oxlint-disable-next-line require-await -- the port is asynchronous, matching is not
         async ask(name) {
           const value = matchPatterns(watched.current, name);

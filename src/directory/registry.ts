@@ -8,6 +8,7 @@ const loaders: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ['http', () => import('./http.ts')],
   ['ldap', () => import('./ldap.ts')],
   ['map', () => import('./map.ts')],
+  ['mupdate', () => import('./mupdate.ts')],
   ['mysql', () => import('./mysql.ts')],
   ['postgresql', () => import('./postgresql.ts')],
   ['redis', () => import('./redis.ts')],

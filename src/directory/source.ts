@@ -26,6 +26,8 @@ export type SourceAnswer =
  * `ask` rejects with {@link couldNotAsk} or {@link badAnswer}, and soon after `signal` is aborted.
  */
 export interface Source extends AsyncDisposable {
+  /** Asking is so cheap, and a change is to be seen so soon, that answers are not cached. */
+  readonly isLocal?: true;
   ask(name: LoginName, signal: AbortSignal): Promise<SourceAnswer>;
 }
 
@@ -53,8 +55,6 @@ export interface SourceDeps {
  * A server that is away is no reason not to start.
  */
 export interface SourceDriver {
-  /** Whether asking is so cheap, and a change so soon to be seen, that answers are not cached. */
-  readonly local?: boolean;
   configure(settings: Settings): (deps: SourceDeps) => Source | Promise<Source>;
 }
 
