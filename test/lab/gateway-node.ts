@@ -1,0 +1,145 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Lab } from './lab.ts';
+
+const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
+
+/** What a cluster of gateways shares: the configuration's folder, the addresses, and Redis. */
+export interface ClusterOptions {
+  readonly lab: Lab;
+  readonly redisUrl: string;
+  readonly nodes: number;
+  /** Further top-level lines of the configuration. */
+  readonly settings?: string;
+}
+
+/** Gateway nodes before the lab, each a process of its own, as in production. */
+export interface Cluster extends AsyncDisposable {
+  readonly nodes: readonly GatewayNode[];
+}
+
+export interface GatewayNode {
+  readonly origin: string;
+  /** Every line of its log. */
+  readonly log: readonly string[];
+  /** SIGKILL: nothing is finished, nothing is said. */
+  kill(): Promise<void>;
+  /** Starts it again on the same address. */
+  start(): Promise<void>;
+}
+
+/** Starts a cluster and waits until every node serves. */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-lab-'));
+  const ports = await freePorts(options.nodes);
+  await writeFile(
+    join(folder, 'users.map'),
+    'alice@example.test: a\nanna@example.test: a\nbob@example.test: b\nbert@example.test: b\n',
+  );
+  const nodes: Node[] = [];
+  const end = async (): Promise<void> => {
+    await Promise.all(nodes.map((node) => node.kill()));
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    // One after the other: the first one makes the server keys.
+    for (const port of ports) {
+      const node = new Node(join(folder, `node-${port}.yaml`), port);
+      nodes.push(node);
+      await writeFile(node.configFile, configuration(options, port, ports));
+      await node.start();
+    }
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  return { nodes, [Symbol.asyncDispose]: end };
+}
+
+function configuration(
+  { lab, redisUrl, settings = '' }: ClusterOptions,
+  port: number,
+  ports: readonly number[],
+): string {
+  const backend = (address: string): string =>
+    `{ imap: "imaps://${address}:${lab.port(993)}", webmail: "http://${address}:${lab.port(80)}/", driver: roundcube }`;
+  return `listen: 127.0.0.1:${port}
+public_url: [${ports.map((each) => `"http://127.0.0.1:${each}"`).join(', ')}]
+trusted_proxies: [127.0.0.1/32]
+operators: { listen: 127.0.0.1:0 }
+sessions: { redis: "${redisUrl}", keys_file: keys }
+directory:
+  default_domain: example.test
+  sources:
+    - { type: map, file: users.map }
+passdb: { tls_ca_file: "${lab.caFile}" }
+login: { refusal_after: 0s }
+backends:
+  a: ${backend('127.0.0.11')}
+  b: ${backend('127.0.0.12')}
+shutdown: { delay: 0s, deadline: 2s }
+${settings}
+`;
+}
+
+class Node implements GatewayNode {
+  readonly configFile: string;
+  readonly origin: string;
+  readonly log: string[] = [];
+  #process: ChildProcess | undefined;
+
+  constructor(configFile: string, port: number) {
+    this.configFile = configFile;
+    this.origin = `http://127.0.0.1:${port}`;
+  }
+
+  async start(): Promise<void> {
+    const child = spawn(process.execPath, [program, 'serve', '-c', this.configFile], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#process = child;
+    const endWithUs = (): void => void child.kill('SIGKILL');
+    process.once('exit', endWithUs);
+    child.once('exit', () => process.off('exit', endWithUs));
+    const ready = Promise.withResolvers<void>();
+    const note = (line: string): void => {
+      this.log.push(line);
+      if (/"msg":"ready"/.test(line)) ready.resolve();
+    };
+    createInterface({ input: child.stdout }).on('line', note);
+    createInterface({ input: child.stderr }).on('line', note);
+    child.once('exit', (code) => ready.reject(new Error(`the gateway ended with ${code}:\n${this.log.join('\n')}`)));
+    await ready.promise;
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  }
+}
+
+async function freePorts(count: number): Promise<readonly number[]> {
+  const probes = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(probes.map((probe) => once(probe, 'listening')));
+  const ports = probes.map((probe) => {
+    const address = probe.address();
+    if (address === null || typeof address === 'string') throw new TypeError('a TCP server has an address');
+    return address.port;
+  });
+  await Promise.all(
+    probes.map(async (probe) => {
+      probe.close();
+      await once(probe, 'close');
+    }),
+  );
+  return ports;
+}

@@ -1,0 +1,85 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { after } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+export const labBackends = ['a', 'b', 'c', 'd', 'mupdate', 'perdition'] as const;
+export type LabBackend = (typeof labBackends)[number];
+
+const script = fileURLToPath(new URL('lab', import.meta.url));
+const run = promisify(execFile);
+const portOffset = Number(process.env['LAB_PORT_OFFSET'] ?? 0);
+
+/** The real servers, while a test uses them. */
+export interface Lab {
+  readonly dataFolder: string;
+  /** The file with the authority that vouches for the lab's TLS. */
+  readonly caFile: string;
+  /** The port of a lab that may have been moved aside. */
+  port(standard: number): number;
+  /** Makes every webmail session on this backend invalid at once. */
+  expire(backend: LabBackend): Promise<void>;
+  up(backend: LabBackend): Promise<void>;
+  down(backend: LabBackend): Promise<void>;
+}
+
+/** A user of the lab, as in users.tsv. */
+export interface LabUser {
+  readonly backend: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+/** Runs the lab's script; rejects with what it said. */
+export async function lab(...args: readonly string[]): Promise<string> {
+  const { stdout } = await run(script, args, { maxBuffer: 16 * 1024 * 1024 });
+  return stdout.trim();
+}
+
+/**
+ * Starts what is not running of these backends, for the test file that calls it, which then has them for itself: a
+ * file that wants them too waits. The last one to end stops them.
+ */
+export async function withLab(...backends: readonly LabBackend[]): Promise<Lab> {
+  const self = String(process.pid);
+  const where = await lab('where');
+  await lab('join', self, ...backends);
+  const free = await takeForMyself(`${where}/exclusive`);
+  // What the one before has stopped is started again.
+  await lab('join', self, ...backends);
+  after(
+    async () => {
+      free();
+      await lab('leave', self);
+    },
+    { timeout: 60_000 },
+  );
+  return {
+    dataFolder: where,
+    caFile: `${where}/tls/ca.crt`,
+    port: (standard) => standard + portOffset,
+    expire: async (backend) => void (await lab('expire', backend)),
+    up: async (backend) => void (await lab('join', self, backend)),
+    down: async (backend) => void (await lab('down', backend)),
+  };
+}
+
+/** Waits for a lock and holds it until the returned function is called, or until this process is gone. */
+async function takeForMyself(file: string): Promise<() => void> {
+  // The lock lives as long as its shell, and that one as long as its input: ours.
+  const holder = spawn('flock', [file, 'sh', '-c', 'echo taken; exec cat >/dev/null'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  await once(holder.stdout, 'data');
+  return () => holder.stdin.end();
+}
+
+export const labUsers: readonly LabUser[] = readFileSync(new URL('users.tsv', import.meta.url), 'utf8')
+  .split('\n')
+  .filter((line) => line !== '' && !line.startsWith('#'))
+  .map((line) => {
+    const [backend = '', user = '', password = ''] = line.split('\t');
+    return { backend, user, password };
+  });
