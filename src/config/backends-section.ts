@@ -7,7 +7,7 @@ import { isMap, settleSettings } from './settings.ts';
 import { imapRemedy, parseImapUrl, parseWebmailUrl, webmailRemedy } from './urls.ts';
 
 /** Every webmail driver, with what it is. */
-export const webmailDrivers = ['roundcube', 'form', 'none'] as const;
+export const webmailDrivers = ['roundcube', 'sogo', 'horde', 'form', 'basic', 'header', 'none'] as const;
 
 const hostMark = '$host';
 
@@ -111,12 +111,28 @@ function common(outside: Outside) {
     tls_ca_file: certificates(outside)
       .optional()
       .describe('PEM certificates of the authorities to trust, for IMAP and webmail, instead of the system’s.'),
-    form: z
-      .record(z.string(), z.unknown(), { error: 'is not a map of settings: see the page of the form driver' })
-      .transform((settings, context) => settleSettings(settings, outside, context))
-      .optional()
-      .describe('The settings of the `form` driver: the marks by which it knows the webmail’s pages.'),
+    roundcube: driverSettings(outside, 'roundcube').describe(
+      'The settings of the `roundcube` driver: `entry_key`, where the plugin of integrations/roundcube enters users.',
+    ),
+    sogo: driverSettings(outside, 'sogo').describe(
+      'The settings of the `sogo` driver: `mode` (password or trusted), and for trusted `secret` and `imap_password`.',
+    ),
+    form: driverSettings(outside, 'form').describe(
+      'The settings of the `form` driver: the marks by which it knows the webmail’s pages.',
+    ),
+    basic: driverSettings(outside, 'basic').describe('The settings of the `basic` driver: `signed_out`.'),
+    header: driverSettings(outside, 'header').describe(
+      'The settings of the `header` driver: `user_field`, `secret`, `secret_field`, `password_field`, `signed_out`.',
+    ),
   };
+}
+
+/** What they mean is the driver's to check. */
+function driverSettings(outside: Outside, driver: string) {
+  return z
+    .record(z.string(), z.unknown(), { error: `is not a map of settings: see the page of the ${driver} driver` })
+    .transform((settings, context) => settleSettings(settings, outside, context))
+    .optional();
 }
 
 function endpoint<T>(

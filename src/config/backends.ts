@@ -28,7 +28,7 @@ export function settleBackend(named: NamedBackend, surroundings: BackendSurround
   return {
     name,
     driver,
-    driverSettings: driver === 'form' ? { ...defaults.form, ...entry.form } : {},
+    driverSettings: driver === 'horde' || driver === 'none' ? {} : { ...defaults[driver], ...entry[driver] },
     hosts: [{ name, imap, webmail }],
     limits: settleLimits(entry, defaults),
   };
