@@ -1,12 +1,12 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { Clock } from '../core/clock.ts';
+import { expiredCookieLines } from '../core/expired-cookies.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { Secret } from '../core/secret.ts';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
 import type { Login, LoginOutcome } from '../login/login.ts';
 import type { Logout } from '../login/logout.ts';
-import { expiredCookieLines } from './browser-cookies.ts';
 import { type FormTokens, requestInitiator } from './csrf.ts';
 import { formField, queryParameter } from './form-body.ts';
 import { readFormCookie, writeFormCookie } from './form-cookie.ts';

@@ -1,7 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { LiveSessions, SessionRecord } from '../core/session.ts';
+import { expiredCookieLines } from '../core/expired-cookies.ts';
 import type { Logout } from '../login/logout.ts';
-import { expiredCookieLines } from './browser-cookies.ts';
 import { type FormTokens, requestInitiator } from './csrf.ts';
 import { formField, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';

@@ -30,11 +30,6 @@ function asPhpReadsIt(name: string): string {
   return name.includes('.') ? name.replaceAll('.', '_') : name;
 }
 
-/** Set-Cookie lines that expire every cookie of the webmail that this session's browser was given. */
-export function expireBrowserCookies(jar: CookieJar): string[] {
-  return [...jar.browserCookies].map(([name, path]) => `${name}=; Path=${path}; Expires=Thu, 01 Jan 1970 00:00:00 GMT`);
-}
-
 /** The name in a Set-Cookie line, as a browser would read it. */
 export function nameInSetCookie(line: string): string {
   const [pair = ''] = line.split(';');

@@ -1,8 +1,8 @@
 import type { Answer, RequestHead } from '../core/http.ts';
+import { expiredCookieLines } from '../core/expired-cookies.ts';
 import type { Log } from '../core/log.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SilentSignIn, Verdict } from '../core/webmail.ts';
-import { expireBrowserCookies } from './browser-cookies.ts';
 import { codeOf, type FailureAnswer, type FailureKind } from './failure.ts';
 import type { NoSession } from './no-session.ts';
 import type { Fields } from './passage.ts';
@@ -94,7 +94,10 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
   /** The user signed out of the webmail: the session ends, and nothing of it stays in the browser. */
   function signOut(relay: Relay, status: number): void {
     const { head, session, ingress } = relay.passage;
-    const expired = [...deps.clearedCookies(ingress.publicUrl.secure), ...expireBrowserCookies(session.jar)];
+    const expired = [
+      ...deps.clearedCookies(ingress.publicUrl.secure),
+      ...expiredCookieLines(session.jar, ingress.publicUrl.secure),
+    ];
     const more: Fields = [['Clear-Site-Data', '"cache"'], ...asSetCookies(expired)];
     relay.detach();
     endSession(session, 'signed-out', deps.log);

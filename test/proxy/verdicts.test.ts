@@ -262,7 +262,7 @@ test('a sign-out of the webmail ends the session and leaves nothing in the brows
   );
   assert.match(answer, /\r\nClear-Site-Data: "cache"\r\n/);
   assert.match(answer, /\r\nSet-Cookie: postern=; Path=\/; Max-Age=0\r\n/);
-  assert.match(answer, /\r\nSet-Cookie: colorMode=; Path=\/mail; Expires=Thu, 01 Jan 1970 00:00:00 GMT\r\n/);
+  assert.match(answer, /\r\nSet-Cookie: colorMode=; Path=\/mail; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0\r\n/);
   assert.deepEqual(gate.session.ended, ['signed-out']);
 });
 

@@ -1,4 +1,4 @@
-import type { CookieJar } from '../core/cookie-jar.ts';
+import type { CookieJar } from './cookie-jar.ts';
 
 /** Set-Cookie lines that take back from the browser every cookie that a webmail gave it. */
 export function expiredCookieLines(jar: CookieJar, secure: boolean): string[] {
