@@ -65,7 +65,7 @@ export async function connectMupdate(
 }
 
 interface Conversation extends MupdateConnection {
-  /** The server's greeting; it comes again after STARTTLS (RFC 3656, 4.11). */
+  /** The server's greeting; it comes again after STARTTLS (RFC 3656). */
   readonly banner: Promise<void>;
   /** Stops listening, so that TLS can take the socket over. */
   detach(): void;

@@ -8,7 +8,9 @@ import { badAnswer, couldNotAsk, type Source, type SourceDeps, unknownUser } fro
 
 const firstPauseMs = 250;
 const longestPauseMs = 30_000;
-const keepAliveMs = 10_000;
+/** Cyrus sends a change up to five seconds late, but at once after a NOOP (RFC 3656). */
+const askMs = 1000;
+const silenceMs = 10_000;
 
 /** The locations of INBOXes by name; nothing while one is being made or moved. */
 type Mailboxes = Map<string, string | undefined>;
@@ -41,9 +43,9 @@ export function createMupdateCopy(
       firstCopy.resolve();
       log.info({ source: label, server: server.label, inboxes: fresh.size }, 'directory copy is complete');
       while (master.isOpen) {
-        await Promise.race([master.ended, wait(keepAliveMs, undefined, { signal: closing.signal, ref: false })]);
+        await Promise.race([master.ended, wait(askMs, undefined, { signal: closing.signal, ref: false })]);
         // What the server has not said by now, it will not say: a dead peer is found out.
-        await untilAborted(master.command('NOOP'), AbortSignal.any([closing.signal, AbortSignal.timeout(keepAliveMs)]));
+        await untilAborted(master.command('NOOP'), AbortSignal.any([closing.signal, AbortSignal.timeout(silenceMs)]));
       }
     } finally {
       connection = undefined;

@@ -13,7 +13,7 @@ const backslash = 92;
 const space = 32;
 
 /**
- * Takes responses out of what a MUPDATE server sends (RFC 3656, 2): atoms, quoted strings and literals, one response
+ * Takes responses out of what a MUPDATE server sends (RFC 3656): atoms, quoted strings and literals, one response
  * per line. `push` returns the responses that are complete; it throws when something is no response or too long.
  */
 export function createMupdateReader(): { push(bytes: Buffer): readonly MupdateResponse[] } {
