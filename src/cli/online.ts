@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import { redisAddress } from '../config/redis-address.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import { dialImap } from './dial-imap.ts';
 import { dialWebmail } from './dial-webmail.ts';
@@ -58,7 +59,7 @@ async function redisDials({ sessions: { store } }: Config): Promise<Dial[]> {
     ];
     return { result: notes.length === 0 ? 'ok' : 'warning', note: notes.join('; ') };
   };
-  return [{ server: 'redis', address: store.url, ask, limitMs: 3000 }];
+  return [{ server: 'redis', address: redisAddress(store), ask, limitMs: 3000 }];
 }
 
 function backendDials(backend: Backend, config: Config): Dial[] {

@@ -1,11 +1,12 @@
 import type { Config } from '../config/config.ts';
 import { bracketed, isLoopback, type ListenAddress } from '../config/hosts.ts';
+import { redisAddress } from '../config/redis-address.ts';
 import { formatDuration } from '../config/quantities.ts';
 
 /** What a configuration would run, in a few lines. */
 export function summarise(config: Config): readonly (readonly [what: string, facts: string])[] {
   const { sessions, directory } = config;
-  const store = sessions.store.kind === 'redis' ? sessions.store.url : `embedded, ${sessions.store.file}`;
+  const store = sessions.store.kind === 'redis' ? redisAddress(sessions.store) : `embedded, ${sessions.store.file}`;
   const drivers = Map.groupBy(config.backends.values(), (backend) => backend.driver);
   const backends = [...drivers].map(([driver, some]) => `${some.length} ${driver}`).join(', ');
   return [
@@ -26,7 +27,7 @@ export function remarks(config: Config): readonly string[] {
   const isSecure = config.publicUrls.some((url) => url.secure);
   return [
     ...open.map((url) => `${url.origin} is not HTTPS: passwords cross the network in the clear`),
-    ...(isSecure && config.trustedProxies.length === 0
+    ...(isSecure && config.tls.length === 0 && config.trustedProxies.length === 0
       ? [
           'public_url is HTTPS and trusted_proxies is empty: list the load balancer that ends TLS, or it is not believed',
         ]

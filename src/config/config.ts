@@ -17,10 +17,14 @@ export interface Config {
   readonly listen: ListenAddress;
   /** The first one is what links and examples show. */
   readonly publicUrls: readonly [PublicUrl, ...PublicUrl[]];
+  /** Certificates of the public listener, the default one first; without any it speaks plain HTTP. */
+  readonly tls: readonly TlsCertificateConfig[];
   /** Networks as `address/prefix`. */
   readonly trustedProxies: readonly string[];
   readonly proxyProtocol: (typeof proxyProtocolModes)[number];
-  readonly operators: { readonly listen: ListenAddress };
+  readonly operators: OperatorsConfig;
+  /** How many processes serve. */
+  readonly workers: number;
   readonly requests: RequestsConfig;
   readonly sessions: SessionsConfig;
   readonly directory: DirectoryConfig;
@@ -29,6 +33,20 @@ export interface Config {
   readonly log: LogConfig;
   readonly shutdown: ShutdownConfig;
   readonly backends: ReadonlyMap<BackendName, Backend>;
+}
+
+/** The listeners for operators and their load balancers. */
+export interface OperatorsConfig {
+  readonly listen: ListenAddress;
+  readonly agentCheck?: ListenAddress;
+  /** In percent. */
+  readonly agentWeight: number;
+}
+
+/** PEM files as absolute paths, which were readable and a pair when the configuration was read. */
+export interface TlsCertificateConfig {
+  readonly certificateFile: string;
+  readonly keyFile: string;
 }
 
 /** Whether connections of load balancers begin with a PROXY protocol header. */
@@ -45,15 +63,38 @@ export interface RequestsConfig {
 
 /** Where sessions live: Redis for several nodes, a file for one process. */
 export type StoreConfig =
-  | {
-      readonly kind: 'redis';
-      /** `redis:` or `rediss:`, with the user and the database where they were given; never with a password. */
-      readonly url: string;
-      readonly password?: Secret;
-      /** PEM certificates to trust instead of the system's. */
-      readonly ca?: string;
-    }
+  | ({ readonly kind: 'redis' } & RedisAccess & RedisPlace)
   | { readonly kind: 'embedded'; readonly file: string };
+
+interface RedisAccess {
+  readonly password?: Secret;
+  /** PEM certificates to trust instead of the system's. */
+  readonly ca?: string;
+}
+
+/** One server, those that Sentinels watch, or a Cluster. */
+type RedisPlace =
+  /** `redis:` or `rediss:`, with the user and the database where they were given; never with a password. */
+  | { readonly url: string }
+  | ({
+      readonly sentinels: RedisServers;
+      readonly name: string;
+      readonly database: number;
+      readonly sentinelPassword?: Secret;
+    } & RedisLogin)
+  | ({ readonly cluster: RedisServers } & RedisLogin);
+
+interface RedisLogin {
+  readonly user?: string;
+  readonly tls: boolean;
+}
+
+export interface RedisServer {
+  readonly host: string;
+  readonly port: number;
+}
+
+type RedisServers = readonly [RedisServer, ...RedisServer[]];
 
 export interface SessionsConfig {
   readonly store: StoreConfig;

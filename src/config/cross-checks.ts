@@ -1,6 +1,6 @@
 import type { Backend } from '../core/backend.ts';
 import type { BackendName } from '../core/names.ts';
-import type { DirectoryConfig } from './config.ts';
+import type { Config, DirectoryConfig } from './config.ts';
 import type { Findings } from './findings.ts';
 import type { NamedBackend } from './named-backends.ts';
 import { shown } from './reading.ts';
@@ -34,6 +34,22 @@ export function checkServersDiffer(settled: readonly SettledBackend[]): void {
     if (other === undefined) seen.set(server, backend.name);
     else
       named.findings.add(named.path, `has the same IMAP server and webmail as ${other}: remove one of the two`, 'key');
+  }
+}
+
+/** What the public listener and its processes need of other sections. */
+export function checkListeners(
+  { tls, publicUrls, workers, sessions }: Pick<Config, 'tls' | 'publicUrls' | 'workers' | 'sessions'>,
+  findings: Findings,
+): void {
+  if (tls.length > 0 && !publicUrls.some(({ secure }) => secure)) {
+    findings.add(['tls'], 'makes the listener speak HTTPS, and public_url names no https address: write one there');
+  }
+  if (workers > 1 && sessions.store.kind === 'embedded') {
+    findings.add(
+      ['workers'],
+      `makes ${workers} processes, and the embedded store serves one: set sessions.redis, or write workers: 1`,
+    );
   }
 }
 

@@ -19,6 +19,10 @@ const fixed: readonly Fixed[] = [
   ['listen', (config) => config.listen],
   ['proxy_protocol', (config) => config.proxyProtocol],
   ['operators.listen', (config) => config.operators.listen],
+  ['operators.agent_check', (config) => config.operators.agentCheck],
+  ['workers', (config) => config.workers],
+  // On or off: which certificates it shows may change at any time.
+  ['tls', (config) => config.tls.length > 0],
   ['requests.header_size', (config) => config.requests.headerBytes],
   ['sessions.redis', (config) => config.sessions.store],
   ['sessions.keys_file', (config) => config.sessions.keysFile],

@@ -7,6 +7,7 @@ import type { Config } from './config.ts';
 import { checkKeys, type ConfigFile, openConfigFile, openIncluded } from './config-file.ts';
 import {
   checkDirectoryNames,
+  checkListeners,
   checkServersDiffer,
   checkSources,
   checkWebmails,
@@ -53,9 +54,11 @@ async function settle(
   const sections = {
     listen: part('listen', shape.listen),
     publicUrls: part('public_url', shape.public_url),
+    tls: part('tls', shape.tls),
     trustedProxies: part('trusted_proxies', shape.trusted_proxies),
     proxyProtocol: part('proxy_protocol', shape.proxy_protocol),
     operators: part('operators', shape.operators),
+    workers: part('workers', shape.workers),
     sessions: part('sessions', shape.sessions),
     directory: part('directory', shape.directory),
     passdb: part('passdb', shape.passdb),
@@ -86,6 +89,7 @@ async function settle(
   }
   if (checks !== undefined) await checkWebmails(settled, checks, { findings, form: defaults?.form });
   if (!isComplete(sections)) return undefined;
+  checkListeners(sections, findings);
   const backends = new Map(settled.map(({ backend }): [BackendName, Backend] => [backend.name, backend]));
   return {
     file: main.name,

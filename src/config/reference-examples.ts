@@ -2,9 +2,11 @@
 export const referenceExamples: ReadonlyMap<string, string> = new Map([
   ['listen', 'listen: 0.0.0.0:8080'],
   ['public_url', 'public_url: [https://webmail.example.org, https://mail.example.com]'],
+  ['tls', 'tls: { certificate_file: fullchain.pem, key_file: privkey.pem }'],
   ['trusted_proxies', 'trusted_proxies: [10.0.0.10, 10.0.0.11, "2001:db8:1::/64"]'],
   ['proxy_protocol', 'proxy_protocol: required'],
-  ['operators', 'operators: { listen: 127.0.0.1:9090 }'],
+  ['operators', 'operators: { listen: 127.0.0.1:9090, agent_check: 10.0.0.21:9091 }'],
+  ['workers', 'workers: auto'],
   [
     'sessions',
     `sessions:

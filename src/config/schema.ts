@@ -13,8 +13,10 @@ import {
   requestsSection,
   shutdownSection,
   trustedProxiesSection,
+  workersSection,
 } from './sections.ts';
 import { sessionsSection } from './sessions-section.ts';
+import { tlsSection } from './tls-section.ts';
 
 /**
  * The schema of the main file, key by key, in the order in which the reference shows them. `outside` belongs to the
@@ -24,9 +26,11 @@ export function configShape(outside: Outside) {
   return {
     listen: listenSection,
     public_url: publicUrlSection,
+    tls: tlsSection(outside),
     trusted_proxies: trustedProxiesSection,
     proxy_protocol: proxyProtocolSection,
     operators: operatorsSection,
+    workers: workersSection,
     sessions: sessionsSection(outside),
     directory: directorySection(outside),
     passdb: passdbSection(outside),

@@ -1,5 +1,13 @@
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { type LogConfig, logLevels, proxyProtocolModes, type RequestsConfig, type ShutdownConfig } from './config.ts';
+import {
+  type LogConfig,
+  logLevels,
+  type OperatorsConfig,
+  proxyProtocolModes,
+  type RequestsConfig,
+  type ShutdownConfig,
+} from './config.ts';
 import { parseListen, parseNetwork } from './hosts.ts';
 import { atLeastOne, count, duration, leaf, list, oneOf, section, size } from './leaves.ts';
 import { read, wrong } from './reading.ts';
@@ -36,9 +44,33 @@ export const operatorsSection = section({
     '127.0.0.1:9090',
     'Where /metrics and the operators’ API are served. Keep it on loopback or a network of your own.',
   ),
+  agent_check: listenAddress('127.0.0.1:9091')
+    .optional()
+    .describe('Where HAProxy’s agent check is answered. Left out: nowhere.'),
+  agent_weight: count({ atLeast: 1, atMost: 100 })
+    .prefault(100)
+    .describe('The percentage of its usual weight that HAProxy’s agent check gives this node; a reload changes it.'),
 })
+  .transform(
+    ({ listen, agent_check: agentCheck, agent_weight: agentWeight }): OperatorsConfig => ({
+      listen,
+      ...(agentCheck === undefined ? {} : { agentCheck }),
+      agentWeight,
+    }),
+  )
   .prefault({})
   .describe('The second listener, for operators. It is never reachable through the public one.');
+
+export const workersSection = z
+  .union([oneOf(['auto'], 'a number of processes'), count({ atLeast: 1, atMost: 128 })], {
+    error: 'is not a number of processes: write 1, another number, or auto for one per processor',
+  })
+  .prefault(1)
+  .transform((workers) => (workers === 'auto' ? availableParallelism() : workers))
+  .describe(
+    'How many processes serve on this machine; `auto` is one per processor. More than one need `sessions.redis`. With ' +
+      'several, the first process only leads them: reload, operators’ listener, metrics.',
+  );
 
 export const requestsSection = section({
   header_size: size({ atLeast: 4096, atMost: 65_536 })
@@ -107,10 +139,12 @@ export function networks(about: string) {
 }
 
 function listenOn(otherwise: string, about: string) {
-  const remedy = `write an address and a port, such as ${otherwise}`;
-  return leaf({ what: 'an address to listen on', remedy, examples: [otherwise, '[::]:8080'], parse: parseListen })
-    .prefault(otherwise)
-    .describe(about);
+  return listenAddress(otherwise).prefault(otherwise).describe(about);
+}
+
+function listenAddress(example: string) {
+  const remedy = `write an address and a port, such as ${example}`;
+  return leaf({ what: 'an address to listen on', remedy, examples: [example, '[::]:8080'], parse: parseListen });
 }
 
 function publicUrl() {

@@ -1,16 +1,15 @@
-import { z } from 'zod';
-import type { SessionsConfig, StoreConfig } from './config.ts';
-import { certificates, count, duration, leaf, ownFile, secret, section, yesOrNo } from './leaves.ts';
+import type { SessionsConfig } from './config.ts';
+import { count, duration, ownFile, section, yesOrNo } from './leaves.ts';
 import type { Outside } from './outside.ts';
-import { parseRedisUrl, redisRemedy } from './urls.ts';
+import { redisSection } from './redis-section.ts';
 
 export function sessionsSection(outside: Outside) {
   return section({
-    redis: redis(outside)
+    redis: redisSection(outside)
       .optional()
       .describe(
-        'The Redis that all nodes share: a URL, or a map of `url`, `password` and `tls_ca_file`. Left out: an embedded ' +
-          'store in `store_file`, for one process on one machine.',
+        'The Redis that all nodes share: a URL, or a map with `url`, with `sentinels` and `name`, or with `cluster`. Left ' +
+          'out: an embedded store in `store_file`, for one process on one machine.',
       ),
     store_file: ownFile(outside)
       .prefault('state/postern.sqlite')
@@ -58,37 +57,4 @@ export function sessionsSection(outside: Outside) {
     )
     .prefault({})
     .describe('The gateway’s own sessions: where they live and how long.');
-}
-
-function redis(outside: Outside) {
-  const map = section({
-    url: redisUrl().describe(
-      '`redis://` or `rediss://` (TLS), host, port, database number, and a user where there is one.',
-    ),
-    password: secret(outside).optional().describe('The password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
-    tls_ca_file: certificates(outside)
-      .optional()
-      .describe('PEM certificates of the authorities to trust instead of the system’s; for `rediss://`.'),
-  });
-  return z
-    .union([redisUrl(), map], { error: `is neither a URL nor a map with a url: ${redisRemedy}` })
-    .transform((redis): StoreConfig => {
-      if (typeof redis === 'string') return { kind: 'redis', url: redis };
-      const { url, password, tls_ca_file: ca } = redis;
-      return {
-        kind: 'redis',
-        url,
-        ...(password === undefined ? {} : { password }),
-        ...(ca === undefined ? {} : { ca }),
-      };
-    });
-}
-
-function redisUrl() {
-  return leaf({
-    what: 'a Redis URL',
-    remedy: redisRemedy,
-    examples: ['redis://127.0.0.1:6379/0'],
-    parse: parseRedisUrl,
-  });
 }

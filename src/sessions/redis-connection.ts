@@ -1,17 +1,7 @@
-import { createClient } from 'redis';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { Secret } from '../core/secret.ts';
 import type { InvalidationTap } from './redis-tap.ts';
-
-/** Where a Redis is and how it is signed in to. */
-export interface RedisSettings {
-  /** `redis://host:port/database`, or `rediss://` for TLS; may name an ACL user, never a password. */
-  readonly url: string;
-  readonly password?: Secret;
-  /** PEM certificates of the authorities to trust instead of the system's. */
-  readonly ca?: string;
-}
+import { createRedisLink, type RedisClient, type RedisSettings } from './redis-topology.ts';
 
 export interface RedisConnectionOptions {
   readonly settings: RedisSettings;
@@ -23,40 +13,8 @@ export interface RedisConnectionOptions {
 
 const commandTimeoutMs = 500;
 const connectTimeoutMs = 1_000;
-/**
- * A server that is silent while we are is given up after this; the ping keeps a healthy one from being silent. Each
- * write starts the time again, so a frozen server under load is noticed by the heartbeat only: see `renew`.
- */
-const socketTimeoutMs = 1_500;
-const pingIntervalMs = 500;
-
-function createNodeRedis({ settings, tap }: Pick<RedisConnectionOptions, 'settings' | 'tap'>) {
-  const { protocol, hostname, port, username, pathname } = new URL(settings.url);
-  const socket = {
-    host: hostname.replace(/^\[|\]$/g, ''),
-    port: port === '' ? 6379 : Number(port),
-    connectTimeout: connectTimeoutMs,
-    socketTimeout: socketTimeoutMs,
-    // With a socketTimeout the default strategy gives up for good.
-    reconnectStrategy: (retries: number) => Math.min(100 + 50 * retries, 1_000),
-  };
-  const trust = settings.ca === undefined ? {} : { ca: settings.ca };
-  return createClient({
-    RESP: 3,
-    socket: protocol === 'rediss:' ? { ...socket, ...trust, tls: true } : socket,
-    database: Number(pathname.slice(1)),
-    pingInterval: pingIntervalMs,
-    disableOfflineQueue: true,
-    disableClientInfo: true,
-    maintNotifications: 'disabled',
-    ...(username === '' ? {} : { username: decodeURIComponent(username) }),
-    ...(settings.password === undefined ? {} : { password: settings.password.reveal() }),
-    ...(tap === undefined ? {} : { clientSideCache: tap }),
-  });
-}
-
-/** The client of node-redis, as configured here. */
-type RedisClient = ReturnType<typeof createNodeRedis>;
+/** How long a first connection that failed is waited for before it is tried again. */
+const redialMs = 1_000;
 
 /** A connection that heals itself, and whose commands always settle. */
 export interface RedisConnection {
@@ -64,6 +22,9 @@ export interface RedisConnection {
   readonly client: RedisClient;
   /** Runs a command. Rejects with ERR_STORE_UNAVAILABLE when there is no good answer within 500 ms. */
   run<Reply>(command: (client: RedisClient) => Promise<Reply>): Promise<Reply>;
+  isReady(): boolean;
+  /** Calls the listener each time that a connection stands again. */
+  onReady(listener: () => void): void;
   /** Resolves when the first connection stands, or after a second without one: the connection goes on trying. */
   open(signal: AbortSignal): Promise<void>;
   /** Gives up a connection that stands but does not answer, and dials anew. */
@@ -74,32 +35,42 @@ export interface RedisConnection {
 /** Makes a connection; nothing is dialled before `open`. */
 export function createRedisConnection(options: RedisConnectionOptions): RedisConnection {
   const { settings, log, observe } = options;
-  const client = createNodeRedis(options);
-  const { protocol, host, pathname } = new URL(settings.url);
-  const server = `${protocol}//${host}${pathname}`;
+  const link = createRedisLink(settings, options.tap);
+  const { client, server } = link;
+  const readyListeners = new Set<() => void>();
   let lastProblem = '';
-  // Without a listener an 'error' event would end the process. One line per problem, not one per attempt.
-  client.on('error', (error: unknown) => {
+  let redial: NodeJS.Timeout | undefined;
+  let isClosed = false;
+  // One line per problem, not one per attempt.
+  const failed = (error: unknown): void => {
     const problem = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     if (problem !== lastProblem) log.warn({ server, err: error }, 'Redis does not answer');
     lastProblem = problem;
-  });
-  client.on('ready', () => {
+  };
+  const ready = (): void => {
     lastProblem = '';
     log.info({ server }, 'Redis answers');
-  });
+    for (const listener of readyListeners) listener();
+  };
+  link.listen(ready, failed);
 
-  /** Settles with the connection, or when the client is closed while it still tries, or never. */
+  /** Settles with the connection, or when it is closed while it still tries, or never. */
   async function dial(): Promise<void> {
+    clearTimeout(redial);
     try {
-      await client.connect();
-    } catch {
-      // Closed: each failed attempt before was told by an 'error' event.
+      await link.connect();
+    } catch (error) {
+      if (isClosed) return;
+      // Sentinels and clusters give up when none of the servers that are configured can be asked.
+      failed(error);
+      redial = setTimeout(() => void dial(), redialMs).unref();
     }
   }
 
   return {
     client,
+    isReady: () => link.isReady(),
+    onReady: (listener) => void readyListeners.add(listener),
     async run(command) {
       const startedAt = performance.now();
       let failed = true;
@@ -125,12 +96,14 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
     },
     renew() {
       // One that does not stand is being dialled already.
-      if (!client.isReady) return;
-      client.destroy();
+      if (!link.isReady()) return;
+      link.destroy();
       void dial();
     },
     close() {
-      if (client.isOpen) client.destroy();
+      isClosed = true;
+      clearTimeout(redial);
+      link.destroy();
     },
   };
 }

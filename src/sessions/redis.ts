@@ -12,7 +12,8 @@ import type {
 } from '../core/session.ts';
 import type { Log } from '../core/log.ts';
 import { isRecordKey } from './keys.ts';
-import { createRedisConnection, type RedisConnection, type RedisSettings } from './redis-connection.ts';
+import { createRedisConnection, type RedisConnection } from './redis-connection.ts';
+import type { RedisSettings } from './redis-topology.ts';
 import * as scripts from './redis-scripts.ts';
 import { InvalidationTap } from './redis-tap.ts';
 import { parseEndReason, parseRecord, parseRegisteredKey, parseStoredJar } from './stored-text.ts';
@@ -100,7 +101,7 @@ export function createRedisStore(options: RedisStoreOptions): SessionStore & {
     ping,
     read,
     async open(signal) {
-      connection.client.on('ready', () => void beat());
+      connection.onReady(() => void beat());
       heartbeat ??= setInterval(() => void beat(), heartbeatMs).unref();
       await connection.open(signal);
     },

@@ -12,7 +12,7 @@ const wrong: readonly (readonly [name: string, more: string, lines: readonly str
   [
     'an unknown key that is near to nothing',
     'operators: { zebra: 1 }',
-    ['postern.yaml:5:14 operators.zebra: is not a key that exists here: use listen'],
+    ['postern.yaml:5:14 operators.zebra: is not a key that exists here: use listen, agent_check or agent_weight'],
   ],
   [
     'a bare number where a duration belongs',
@@ -59,7 +59,11 @@ const wrong: readonly (readonly [name: string, more: string, lines: readonly str
       'postern.yaml:5:18 trusted_proxies: "10.0.0.0/8" is not a list: write networks such as 10.1.2.0/24 in brackets, separated by commas, or [] for none',
     ],
   ],
-  ['a section without its keys', 'operators:', ['postern.yaml:5:11 operators: is empty: write its keys: listen']],
+  [
+    'a section without its keys',
+    'operators:',
+    ['postern.yaml:5:11 operators: is empty: write its keys: listen, agent_check, agent_weight'],
+  ],
   [
     'a colour that YAML takes for a comment',
     'login: { branding: { accent: #0b5fff\n  } }',

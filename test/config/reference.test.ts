@@ -9,6 +9,7 @@ import { referenceExamples } from '../../src/config/reference-examples.ts';
 import { configShape } from '../../src/config/schema.ts';
 import { sourceTypes as registeredSources } from '../../src/directory/registry.ts';
 import { isDriverName } from '../../src/webmail/registry.ts';
+import { makeCertificate } from '../passdb/certificates.ts';
 import { load, someCertificate } from './fixture.ts';
 
 test('the reference and the JSON schema in docs/ are what the schema says; else run npm run docs', () => {
@@ -21,9 +22,12 @@ test('what is stale is named', () => {
 
 test('the examples of the reference are one configuration, and it loads', async (t) => {
   assert.deepEqual([...referenceExamples.keys()], Object.keys(configShape(createOutside('.', {}))));
+  const { cert, key } = makeCertificate('DNS:webmail.example.org');
   const config = await load(t, {
     'postern.yaml': [...referenceExamples.values()].join('\n'),
     'ca.crt': someCertificate,
+    'fullchain.pem': cert,
+    'privkey.pem': key,
     'logo.svg': '<svg/>',
     'redis.password': 'secret\n',
     'backends.d/more.yaml': 'backends: { b4: mx4.internal }\n',

@@ -108,7 +108,7 @@ suite('the store on Redis', () => {
     own.freeze();
     await eventually(async () => {
       await store.ping().catch(() => undefined);
-      return !store.connection.client.isReady;
+      return !store.connection.isReady();
     }, 'the end of the connection');
     own.thaw();
     await eventually(

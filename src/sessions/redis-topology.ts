@@ -1,0 +1,182 @@
+import { createClient, createCluster, createSentinel } from 'redis';
+import type { Secret } from '../core/secret.ts';
+import type { InvalidationTap } from './redis-tap.ts';
+
+/** Where a Redis is and how it is signed in to: one server, those that Sentinels watch, or a Cluster. */
+export type RedisSettings = RedisAccess & (RedisByUrl | RedisBySentinels | RedisCluster);
+
+interface RedisAccess {
+  readonly password?: Secret;
+  /** PEM certificates of the authorities to trust instead of the system's. */
+  readonly ca?: string;
+}
+
+interface RedisByUrl {
+  /** `redis://host:port/database`, or `rediss://` for TLS; may name an ACL user, never a password. */
+  readonly url: string;
+}
+
+interface RedisLogin {
+  readonly user?: string;
+  readonly tls: boolean;
+}
+
+interface RedisBySentinels extends RedisLogin {
+  readonly sentinels: readonly RedisServer[];
+  /** Under which the Sentinels watch the master. */
+  readonly name: string;
+  readonly database: number;
+  readonly sentinelPassword?: Secret;
+}
+
+interface RedisCluster extends RedisLogin {
+  /** Some of its nodes. */
+  readonly cluster: readonly RedisServer[];
+}
+
+interface RedisServer {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A client of node-redis for a topology, with what differs between them. */
+export interface RedisLink {
+  readonly client: RedisClient;
+  /** What the log calls it. */
+  readonly server: string;
+  isReady(): boolean;
+  /** Calls the listeners at each connection that stands again, and at each failure: without one the process would end. */
+  listen(ready: () => void, failed: (error: unknown) => void): void;
+  /** Resolves with the first connection, or rejects, or never settles. */
+  connect(): Promise<void>;
+  destroy(): void;
+}
+
+/** What the store calls is the same on all three. */
+export type RedisClient =
+  | ReturnType<typeof createSingle>
+  | ReturnType<typeof createBehindSentinels>
+  | ReturnType<typeof createOfCluster>;
+
+const connectTimeoutMs = 1_000;
+/**
+ * A server that is silent while we are is given up after this; the ping keeps a healthy one from being silent. Each
+ * write starts the time again, so a frozen server under load is noticed by the heartbeat only.
+ */
+const socketTimeoutMs = 1_500;
+const pingIntervalMs = 500;
+/** With Sentinels a connection carries one command at a time. */
+const masterConnections = 8;
+/** How often the Sentinels are asked who is master, should their own word not have come. */
+const sentinelScanMs = 1_000;
+
+/** Makes a link; nothing is dialled before `connect`. */
+export function createRedisLink(settings: RedisSettings, tap: InvalidationTap | undefined): RedisLink {
+  if ('url' in settings) {
+    const client = createSingle(settings, tap);
+    const { protocol, host, pathname } = new URL(settings.url);
+    return {
+      client,
+      server: `${protocol}//${host}${pathname}`,
+      isReady: () => client.isReady,
+      listen: (ready, failed) => void client.on('ready', ready).on('error', failed),
+      connect: async () => void (await client.connect()),
+      destroy: () => (client.isOpen ? client.destroy() : undefined),
+    };
+  }
+  if ('sentinels' in settings) {
+    const client = createBehindSentinels(settings, tap);
+    return {
+      client,
+      server: `${settings.name} of the Sentinels at ${listed(settings.sentinels)}`,
+      isReady: () => client.isReady,
+      listen: (ready, failed) => void client.on('ready', ready).on('error', failed),
+      connect: async () => void (await client.connect()),
+      // Waits for nothing that matters here: sockets are destroyed at once.
+      destroy: () => void client.destroy().catch(() => undefined),
+    };
+  }
+  const client = createOfCluster(settings, tap);
+  return {
+    client,
+    server: `the Cluster at ${listed(settings.cluster)}`,
+    isReady: () => client.isOpen && client.masters.every((master) => isReady(master.client)),
+    listen: (ready, failed) => void client.on('node-ready', ready).on('node-error', failed).on('error', failed),
+    connect: async () => void (await client.connect()),
+    destroy: () => (client.isOpen ? client.destroy() : undefined),
+  };
+}
+
+function createSingle({ url, ...access }: RedisAccess & RedisByUrl, tap: InvalidationTap | undefined) {
+  const { protocol, hostname, port, username, pathname } = new URL(url);
+  const { socket, ...node } = nodeOptions({
+    ...access,
+    tls: protocol === 'rediss:',
+    ...(username === '' ? {} : { user: decodeURIComponent(username) }),
+  });
+  return createClient({
+    ...node,
+    RESP: 3,
+    socket: { ...socket, host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 6379 : Number(port) },
+    database: Number(pathname.slice(1)),
+    ...(tap === undefined ? {} : { clientSideCache: tap }),
+  });
+}
+
+function createBehindSentinels(settings: RedisAccess & RedisBySentinels, tap: InvalidationTap | undefined) {
+  const { sentinels, name, database, sentinelPassword, password: _, ...access } = settings;
+  const { user: __, ...sentinelAccess } = access;
+  return createSentinel({
+    name,
+    RESP: 3,
+    sentinelRootNodes: sentinels.map(({ host, port }) => ({ host, port })),
+    nodeClientOptions: { ...nodeOptions(settings), database },
+    sentinelClientOptions: nodeOptions({
+      ...sentinelAccess,
+      ...(sentinelPassword === undefined ? {} : { password: sentinelPassword }),
+    }),
+    masterPoolSize: masterConnections,
+    scanInterval: sentinelScanMs,
+    passthroughClientErrorEvents: true,
+    ...(tap === undefined ? {} : { clientSideCache: tap }),
+  });
+}
+
+function createOfCluster({ cluster, ...access }: RedisAccess & RedisCluster, tap: InvalidationTap | undefined) {
+  const node = nodeOptions(access);
+  return createCluster({
+    RESP: 3,
+    rootNodes: cluster.map(({ host, port }) => ({ ...node, socket: { ...node.socket, host, port } })),
+    defaults: node,
+    // A master that is gone never comes back under its address: its replica must be found within seconds.
+    topologyRefreshOnReconnectionAttemptStrategy: 500,
+    ...(tap === undefined ? {} : { clientSideCache: tap }),
+  });
+}
+
+/** What every connection to a server has, in each topology. */
+function nodeOptions({ tls, user, password, ca }: RedisAccess & RedisLogin) {
+  const socket = {
+    connectTimeout: connectTimeoutMs,
+    socketTimeout: socketTimeoutMs,
+    // With a socketTimeout the default strategy gives up for good.
+    reconnectStrategy: (retries: number) => Math.min(100 + 50 * retries, 1_000),
+  };
+  return {
+    socket: tls ? { ...socket, ...(ca === undefined ? {} : { ca }), tls: true as const } : socket,
+    pingInterval: pingIntervalMs,
+    disableOfflineQueue: true,
+    disableClientInfo: true,
+    maintNotifications: 'disabled' as const,
+    ...(user === undefined ? {} : { username: user }),
+    ...(password === undefined ? {} : { password: password.reveal() }),
+  };
+}
+
+function isReady(client: unknown): boolean {
+  return typeof client === 'object' && client !== null && 'isReady' in client && client.isReady === true;
+}
+
+function listed(servers: readonly RedisServer[]): string {
+  return servers.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)).join(', ');
+}
