@@ -1,0 +1,171 @@
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import type { StateEntry, StateStore, StateTable } from '../core/state-store.ts';
+import {
+  type ActiveHost,
+  type Batch,
+  type Move,
+  type Override,
+  type ParseValue,
+  parseActiveHost,
+  parseBatch,
+  parseMove,
+  parseOverride,
+  parseSetState,
+  type SetState,
+} from './state-values.ts';
+
+/** One table as this node knows it: `get` and `all` answer from memory, changes go to the store and come back from it. */
+export interface MirroredTable<T> {
+  get(key: string): T | undefined;
+  all(): ReadonlyMap<string, T>;
+  /** Whatever the entry was before. */
+  set(key: string, value: T): Promise<void>;
+  remove(key: string): Promise<void>;
+  /**
+   * Only if nobody changed the entry since this node saw it. `make` gets what is known then, and may say no by
+   * returning nothing.
+   */
+  change(key: string, make: (before: T | undefined) => T | undefined): Promise<'written' | 'refused' | 'conflict'>;
+}
+
+/** What all nodes have agreed on, in the memory of this one. */
+export interface StateMirror extends AsyncDisposable {
+  /** States of backends, and of hosts under `backend/host`-like names of hosts. */
+  readonly states: MirroredTable<SetState>;
+  readonly active: MirroredTable<ActiveHost>;
+  readonly overrides: MirroredTable<Override>;
+  readonly moves: MirroredTable<Move>;
+  readonly batches: MirroredTable<Batch>;
+  /** Reads what there is, then looks for changes again and again. Resolves also when the store is away. */
+  open(): Promise<void>;
+  /** Looks for changes now. Rejects when the store cannot be asked. */
+  refresh(): Promise<void>;
+  /** Calls `listener` after each change of any table, until the returned function is called. */
+  watch(listener: () => void): () => void;
+}
+
+export interface StateMirrorOptions {
+  readonly store: StateStore;
+  readonly log: Log;
+  /** How often others' changes are looked for. */
+  readonly pollMs?: number;
+}
+
+/** Four looks a second would still be cheap; two keep every node within a second of every other. */
+const pollDefaultMs = 500;
+
+/** Keeps a copy of the state in memory and follows the store's changes. While the store is away the copy stands. */
+export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateMirrorOptions): StateMirror {
+  const listeners = new Set<() => void>();
+  let cursor = 0;
+  let away = false;
+  let timer: NodeJS.Timeout | undefined;
+  let reading: Promise<void> | undefined;
+
+  const states = createTable('states', parseSetState);
+  const active = createTable('active', parseActiveHost);
+  const overrides = createTable('overrides', parseOverride);
+  const moves = createTable('moves', parseMove);
+  const batches = createTable('batches', parseBatch);
+  const tables = [states, active, overrides, moves, batches];
+
+  function createTable<T>(table: StateTable, parse: ParseValue<T>) {
+    const values = new Map<string, T>();
+    const versions = new Map<string, number>();
+    async function put(key: string, value: T | undefined, expected?: number) {
+      const text = value === undefined ? undefined : JSON.stringify(value);
+      const outcome = await store.put(table, key, text, expected);
+      await refresh();
+      return outcome;
+    }
+    return {
+      forget(): void {
+        values.clear();
+        versions.clear();
+      },
+      take(entry: StateEntry): void {
+        if (entry.table !== table) return;
+        const value = entry.value === undefined ? undefined : parse(entry.value);
+        if (value === undefined) values.delete(entry.key);
+        else values.set(entry.key, value);
+        if (entry.value === undefined) versions.delete(entry.key);
+        else versions.set(entry.key, entry.version);
+      },
+      mirrored: {
+        get: (key: string) => values.get(key),
+        all: () => values,
+        async set(key: string, value: T) {
+          await put(key, value);
+        },
+        async remove(key: string) {
+          await put(key, undefined);
+        },
+        async change(key: string, make: (before: T | undefined) => T | undefined) {
+          const after = make(values.get(key));
+          return after === undefined ? ('refused' as const) : put(key, after, versions.get(key) ?? 0);
+        },
+      } satisfies MirroredTable<T>,
+    };
+  }
+
+  async function read(): Promise<void> {
+    const changes = await store.changesSince(cursor);
+    if (changes.reset) {
+      log.error({ cursor, found: changes.cursor }, 'the state store lost what it had: states, overrides and moves');
+      for (const table of tables) table.forget();
+    }
+    cursor = changes.cursor;
+    for (const entry of changes.entries) for (const table of tables) table.take(entry);
+    if (changes.reset || changes.entries.length > 0) for (const listener of listeners) listener();
+  }
+
+  /** One reading at a time; who comes during one waits for another, which sees what the first may have missed. */
+  async function refresh(): Promise<void> {
+    while (reading !== undefined) await reading.catch(() => {});
+    reading = read().finally(() => {
+      reading = undefined;
+    });
+    await reading;
+  }
+
+  async function look(): Promise<void> {
+    try {
+      await refresh();
+      if (away) log.info({}, 'the state store answers');
+      away = false;
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      if (!away) log.warn({ err: error }, 'the state store does not answer: what is known stays in force');
+      away = true;
+    }
+  }
+
+  function lookLater(): void {
+    timer = setTimeout(() => void look().finally(() => timer && lookLater()), pollMs).unref();
+  }
+
+  return {
+    states: states.mirrored,
+    active: active.mirrored,
+    overrides: overrides.mirrored,
+    moves: moves.mirrored,
+    batches: batches.mirrored,
+    refresh,
+    async open() {
+      await look();
+      lookLater();
+    },
+    watch(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async [Symbol.asyncDispose]() {
+      clearTimeout(timer);
+      timer = undefined;
+      listeners.clear();
+      await reading?.catch(() => {});
+      await store[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,145 @@
+/** What operators may set; DOWN is found by checks and never set. */
+export const operatorStates = ['READY', 'DRAIN', 'MAINT'] as const;
+export type OperatorState = (typeof operatorStates)[number];
+
+/** A state that an operator gave to a backend or to one host. */
+export interface SetState {
+  readonly state: OperatorState;
+  readonly reason: string;
+  readonly by: string;
+  readonly sinceMs: number;
+  /** When it is expected to end; nothing ends by itself. */
+  readonly untilMs?: number;
+  /** What affected users read, by language tag. */
+  readonly texts: Readonly<Record<string, string>>;
+}
+
+/** Which host of a backend serves, where a primary has standbys. */
+export interface ActiveHost {
+  readonly host: string;
+  readonly by: string;
+  readonly reason: string;
+  readonly sinceMs: number;
+  /** The host that it was taken over from. */
+  readonly from: string;
+}
+
+/** On which backend a user lives, whatever the directory says. */
+export interface Override {
+  readonly backend: string;
+  readonly reason: string;
+  readonly by: string;
+  readonly sinceMs: number;
+}
+
+/**
+ * The steps of a move, in their order. `waiting`: until the user next signs in. `before` and `after`: a hook program
+ * runs. `switched`: the user lives on the new backend. Only `waiting`, `done`, `failed` and `stopped` may stand for long.
+ */
+export const movePhases = ['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped'] as const;
+export type MovePhase = (typeof movePhases)[number];
+
+/** A user's move: its last step stays here, so that it can be explained after a crash. */
+export interface Move {
+  readonly from: string;
+  readonly to: string;
+  readonly phase: MovePhase;
+  readonly reason: string;
+  readonly by: string;
+  /** The node that carries it out. */
+  readonly node: string;
+  readonly startedAtMs: number;
+  readonly phaseAtMs: number;
+  /** Why it failed, and what is the case now. */
+  readonly why?: string;
+}
+
+/** Many moves as one. */
+export interface Batch {
+  readonly moves: readonly { readonly user: string; readonly to: string }[];
+  readonly next: number;
+  readonly perMinute: number;
+  readonly phase: 'running' | 'stopped' | 'done' | 'rolling-back' | 'rolled-back';
+  readonly reason: string;
+  readonly by: string;
+  readonly failed: readonly string[];
+  readonly startedAtMs: number;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Reads a stored text; nothing for a text of another form, such as one of another version. */
+export type ParseValue<T> = (text: string) => T | undefined;
+
+export const parseSetState: ParseValue<SetState> = (text) => guarded(text, isSetState);
+export const parseActiveHost: ParseValue<ActiveHost> = (text) => guarded(text, isActiveHost);
+export const parseOverride: ParseValue<Override> = (text) => guarded(text, isOverride);
+export const parseMove: ParseValue<Move> = (text) => guarded(text, isMove);
+export const parseBatch: ParseValue<Batch> = (text) => guarded(text, isBatch);
+
+function guarded<T>(text: string, is: (value: unknown) => value is T): T | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return is(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function hasTexts(value: Fields, ...names: readonly string[]): boolean {
+  return names.every((name) => typeof value[name] === 'string');
+}
+
+function isTime(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+function isSetState(value: unknown): value is SetState {
+  if (!isFields(value) || !hasTexts(value, 'reason', 'by')) return false;
+  const { state, sinceMs, untilMs, texts } = value;
+  return (
+    operatorStates.some((known) => known === state) &&
+    isTime(sinceMs) &&
+    (untilMs === undefined || isTime(untilMs)) &&
+    isFields(texts) &&
+    hasTexts(texts, ...Object.keys(texts))
+  );
+}
+
+function isActiveHost(value: unknown): value is ActiveHost {
+  return isFields(value) && hasTexts(value, 'host', 'by', 'reason', 'from') && isTime(value['sinceMs']);
+}
+
+function isOverride(value: unknown): value is Override {
+  return isFields(value) && hasTexts(value, 'backend', 'reason', 'by') && isTime(value['sinceMs']);
+}
+
+function isMove(value: unknown): value is Move {
+  if (!isFields(value) || !hasTexts(value, 'from', 'to', 'reason', 'by', 'node')) return false;
+  const { phase, startedAtMs, phaseAtMs, why } = value;
+  return (
+    movePhases.some((known) => known === phase) &&
+    isTime(startedAtMs) &&
+    isTime(phaseAtMs) &&
+    (why === undefined || typeof why === 'string')
+  );
+}
+
+const batchPhases = ['running', 'stopped', 'done', 'rolling-back', 'rolled-back'];
+
+function isBatch(value: unknown): value is Batch {
+  if (!isFields(value) || !hasTexts(value, 'phase', 'reason', 'by')) return false;
+  const { moves, next, perMinute, phase, failed, startedAtMs } = value;
+  return (
+    batchPhases.some((known) => known === phase) &&
+    [next, perMinute, startedAtMs].every(isTime) &&
+    Array.isArray(failed) &&
+    failed.every((user) => typeof user === 'string') &&
+    Array.isArray(moves) &&
+    moves.every((move) => isFields(move) && hasTexts(move, 'user', 'to'))
+  );
+}

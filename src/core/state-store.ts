@@ -1,0 +1,37 @@
+/** The kinds of things that operators and nodes decide, each with keys of its own. */
+export const stateTables = ['states', 'active', 'overrides', 'moves', 'batches'] as const;
+export type StateTable = (typeof stateTables)[number];
+
+/** One thing that was decided. `value` is a text whose form its reader knows; nothing once it was removed. */
+export interface StateEntry {
+  readonly table: StateTable;
+  readonly key: string;
+  readonly value: string | undefined;
+  /** Of the last change; greater than that of every earlier change of any entry. */
+  readonly version: number;
+}
+
+/** What changed after a cursor, in the order of the changes. */
+export interface StateChanges {
+  /** Where to go on from. */
+  readonly cursor: number;
+  /** The store knows less than the cursor says, since it lost what it had: forget everything, `entries` is all there is. */
+  readonly reset: boolean;
+  readonly entries: readonly StateEntry[];
+}
+
+/**
+ * Where lives what all nodes must agree on and no restart may forget: states of backends, which host is active,
+ * overrides, moves. Nodes ask for changes since a cursor, so that nobody can miss one.
+ *
+ * Every call rejects with a PosternError of source `store` (ERR_STORE_UNAVAILABLE) when the store cannot be asked.
+ */
+export interface StateStore extends AsyncDisposable {
+  /** 0 asks for everything. */
+  changesSince(cursor: number): Promise<StateChanges>;
+  /**
+   * Writes an entry, or removes it where there is no value. With `expected`, only if the entry has that version;
+   * 0 stands for one that does not exist.
+   */
+  put(table: StateTable, key: string, value: string | undefined, expected?: number): Promise<'written' | 'conflict'>;
+}

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { createClient } from 'redis';
+import { createRedisStateStore, type RunScript } from '../../src/backends/redis-state-store.ts';
+import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
+import { createStateMirror } from '../../src/backends/state-mirror.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { eventually } from '../proxy/gate.ts';
+import { setState } from './samples.ts';
+import { stateStoreContract } from './state-store-contract.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'postern-state-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+let files = 0;
+const newFile = () => join(folder, `${(files += 1)}`, 'state.sqlite');
+
+stateStoreContract('the embedded store', async () => {
+  const file = newFile();
+  return [createSqliteStateStore(file), createSqliteStateStore(file)];
+});
+
+suite('the state in Redis', () => {
+  let server: RedisServer;
+  let client: ReturnType<typeof createClient>;
+  let run: RunScript;
+  before(async () => {
+    server = await startRedisServer();
+    client = createClient({ url: server.url, RESP: 3 });
+    await client.connect();
+    run = (script, keys, args) => client.eval(script, { keys: [...keys], arguments: [...args] });
+  });
+  after(async () => {
+    client.destroy();
+    await server[Symbol.asyncDispose]();
+  });
+
+  stateStoreContract('Redis', async () => {
+    await client.flushAll();
+    return [createRedisStateStore(run), createRedisStateStore(run)];
+  });
+});
+
+suite('the mirror of the state', () => {
+  test('shows at once what this node wrote, and soon what another wrote', async () => {
+    const file = newFile();
+    await using here = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 20 });
+    await using there = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 20 });
+    await here.open();
+    await there.open();
+    let told = 0;
+    there.watch(() => {
+      told += 1;
+    });
+    await here.states.set('a', setState('MAINT'));
+    assert.equal(here.states.get('a')?.state, 'MAINT');
+    await eventually(() => there.states.get('a')?.state === 'MAINT');
+    assert.ok(told > 0);
+    await there.states.remove('a');
+    await eventually(() => here.states.get('a') === undefined);
+  });
+
+  test('survives a restart', async () => {
+    const file = newFile();
+    {
+      await using mirror = createStateMirror({ store: createSqliteStateStore(file), log: silentLog });
+      await mirror.open();
+      await mirror.states.set('b', setState('DRAIN'));
+    }
+    await using mirror = createStateMirror({ store: createSqliteStateStore(file), log: silentLog });
+    await mirror.open();
+    assert.deepEqual(mirror.states.get('b'), setState('DRAIN'));
+    assert.equal(statSync(file).mode & 0o077, 0, 'others may read the file');
+  });
+
+  test('of two nodes that decide at the same time, one wins and the other sees what', async () => {
+    const file = newFile();
+    await using here = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    await using there = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    await here.open();
+    await there.open();
+    assert.equal(await here.states.change('a', () => setState('DRAIN')), 'written');
+    assert.equal(await there.states.change('a', () => setState('MAINT')), 'conflict');
+    assert.equal(there.states.get('a')?.state, 'DRAIN');
+    assert.equal(await there.states.change('a', () => undefined), 'refused');
+    assert.equal(await there.states.change('a', () => setState('MAINT')), 'written');
+  });
+
+  test('an entry of a form that this version does not know is none, and can be replaced', async () => {
+    const file = newFile();
+    const store = createSqliteStateStore(file);
+    await store.put('states', 'a', '{"state":"ASLEEP"}');
+    await using mirror = createStateMirror({ store, log: silentLog });
+    await mirror.open();
+    assert.equal(mirror.states.get('a'), undefined);
+    assert.equal(await mirror.states.change('a', () => setState('READY')), 'written');
+    assert.equal(mirror.states.get('a')?.state, 'READY');
+  });
+
+  test('keeps what it knows while Redis is away, and catches up when it is back', async () => {
+    await using server = await startRedisServer();
+    const client = createClient({ url: server.url, disableOfflineQueue: true });
+    client.on('error', () => {});
+    await client.connect();
+    const { PosternError } = await import('../../src/core/error.ts');
+    const run: RunScript = (script, keys, args) =>
+      client.eval(script, { keys: [...keys], arguments: [...args] }).catch((cause: unknown) => {
+        throw new PosternError('ERR_STORE_UNAVAILABLE', 'away', { source: 'store', retryable: true, cause });
+      });
+    await using mirror = createStateMirror({ store: createRedisStateStore(run), log: silentLog, pollMs: 20 });
+    await mirror.open();
+    await mirror.states.set('a', setState('MAINT'));
+    await server.kill();
+    await assert.rejects(mirror.states.set('a', setState('READY')), { code: 'ERR_STORE_UNAVAILABLE' });
+    assert.equal(mirror.states.get('a')?.state, 'MAINT');
+    await server.restart();
+    await eventually(() => client.isReady);
+    await createRedisStateStore(run).put('states', 'a', JSON.stringify(setState('DRAIN')));
+    await eventually(() => mirror.states.get('a')?.state === 'DRAIN');
+    client.destroy();
+  });
+});
