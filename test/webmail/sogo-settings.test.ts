@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Secret } from '../../src/core/secret.ts';
+import { create } from '../../src/webmail/sogo.ts';
+import { parseSogoSettings } from '../../src/webmail/sogo-settings.ts';
+import { clock, responseOf, scriptedExchange } from './scripted-exchange.ts';
+
+const secret = new Secret('the-secret-of-the-gateway');
+
+const bad: readonly (readonly [name: string, settings: Readonly<Record<string, unknown>>, problem: string])[] = [
+  ['an unknown mode', { mode: 'header' }, 'mode is neither'],
+  ['trusted without a secret', { mode: 'trusted' }, 'secret is missing'],
+  ['a plain secret', { mode: 'trusted', secret: 'x'.repeat(20) }, 'secret is not a secret'],
+  ['a short secret', { mode: 'trusted', secret: new Secret('short') }, 'secret must be 16'],
+  ['a plain password', { mode: 'trusted', secret, imap_password: 'x' }, 'imap_password is not a secret'],
+  ['a secret that nobody reads', { secret }, 'secret has a use in mode trusted only'],
+  ['a slip', { modus: 'trusted' }, 'modus is not known'],
+];
+for (const [name, settings, problem] of bad) {
+  test(`settings: ${name} is a problem`, () => {
+    const parsed = parseSogoSettings(settings);
+    assert.ok(parsed.kind === 'problems');
+    assert.ok(parsed.problems.some(({ path, message }) => `${path.join('.')} ${message}`.startsWith(problem)));
+    const exchange = scriptedExchange(() => responseOf(200));
+    assert.throws(() => create({ exchange, clock, settings }), TypeError);
+  });
+}
