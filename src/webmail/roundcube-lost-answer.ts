@@ -82,6 +82,7 @@ function json(query: RoundcubeQuery, message: string, target: string): Answer {
   return answer('application/json; charset=UTF-8', JSON.stringify({ action: query.action, ...unlock, exec }));
 }
 
+/** Without the generator the page around it would report a connection error on top. */
 function frame(query: RoundcubeQuery, message: string, target: string): Answer {
   const lock = query.has('_unlock') ? scriptString(lockId(query)) : '0';
   return answer(
@@ -90,6 +91,7 @@ function frame(query: RoundcubeQuery, message: string, target: string): Answer {
 <html>
 <head>
 <meta http-equiv="content-type" content="text/html; charset=UTF-8"><title></title>
+<meta name="generator" content="Roundcube">
 <script>
 if (window.parent && parent.rcmail) {
 \tparent.rcmail.iframe_loaded(${lock});

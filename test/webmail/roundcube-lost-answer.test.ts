@@ -52,6 +52,7 @@ test('the hidden frame that sends a message gets a page that calls the page arou
     ['iframe_loaded', 'display_message', 'session_error'],
   );
   assert.deepEqual(calls[0], ['iframe_loaded', 'loading1']);
+  assert.match(answer.body, /<meta name="generator" content="Roundcube">/, 'by which the page knows its own server');
 });
 
 test('the preview frame gets the same', () => {
