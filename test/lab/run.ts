@@ -15,13 +15,13 @@ const gatewayPort = 8080;
 const operatorsPort = 9090;
 const redisPort = 6379;
 
-async function step<T>(what: string, work: () => Promise<T>): Promise<T> {
+/** Says what is done, how long it took, and what came of it where that is worth saying. */
+async function step(what: string, work: () => Promise<string>): Promise<void> {
   process.stdout.write(`${what} … `);
   const startedMs = performance.now();
   const result = await work();
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-  process.stdout.write(`${seconds} s${typeof result === 'string' ? `, ${result}` : ''}\n`);
-  return result;
+  process.stdout.write(`${seconds} s${result === '' ? '' : `, ${result}`}\n`);
 }
 
 async function up(backends: readonly string[]): Promise<void> {
@@ -30,12 +30,16 @@ async function up(backends: readonly string[]): Promise<void> {
     process.env['LAB_EXTRA_PACKAGES'] = 'redis-server';
     return lab('packages', ...backends);
   });
-  await step(`backends ${backends.join(', ')}`, async () => void (await lab('up', ...backends)));
+  await step(`backends ${backends.join(', ')}`, async () => {
+    await lab('up', ...backends);
+    return 'started';
+  });
   const where = await lab('where');
   await step(`Redis on port ${redisPort}`, () => startRedis(where));
   await step(`the gateway on port ${gatewayPort}`, () => startGateway(where));
+  const homes = readFileSync(join(root, 'examples/users.map'), 'utf8');
   const rows = labUsers
-    .filter(({ backend }) => ['a', 'b'].includes(backend))
+    .filter(({ user, backend }) => homes.includes(`${user}: ${backend}\n`))
     .map(({ user, password, backend }) => `  ${user.padEnd(22)} ${password.padEnd(20)} backend ${backend}`);
   process.stdout.write(`
 ready http://127.0.0.1:${gatewayPort}
@@ -51,7 +55,7 @@ async function down(): Promise<void> {
   const where = await lab('where');
   await step('the gateway', () => stop(pidFile(where, 'gateway')));
   await step('Redis', () => stop(pidFile(where, 'redis')));
-  await step('backends', async () => void (await lab('down')));
+  await step('backends', () => lab('down'));
 }
 
 async function startRedis(where: string): Promise<string> {
