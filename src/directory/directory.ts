@@ -9,6 +9,7 @@ import { type CacheCounts, cacheDefaults, cached, type CachedSource, type CacheO
 import { createChain, type Step, type TracedStep } from './chain.ts';
 import { type ConfiguredSource, configureSource, type SourceSettings } from './configured-source.ts';
 import { untilAborted, withDeadline } from './deadline.ts';
+import type { RingStates } from './hash.ts';
 import { createHomes } from './homes.ts';
 import type { ConnectRedis } from './redis.ts';
 import type { SourceDeps } from './source.ts';
@@ -28,6 +29,8 @@ export interface DirectoryOptions {
   readonly pollMs?: number;
   /** Left out where no source is a Redis. */
   readonly connectRedis?: ConnectRedis;
+  /** For `hash` with shared storage. */
+  readonly states?: RingStates;
 }
 
 export interface DirectoryTimeouts {
@@ -71,6 +74,8 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     parseBareName: createLoginNameParser(withoutDefaultDomain(options.nameRules)),
     pollMs: options.pollMs ?? 1000,
     connectRedis: options.connectRedis,
+    states: options.states,
+    parseLoginName,
   };
   await using opened = new AsyncDisposableStack();
   const steps: Step[] = [];
@@ -87,7 +92,7 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     steps.push(step);
     if (step.cache !== undefined) caches.set(label, step.cache);
   }
-  const chain = createChain({ steps, ...deps, parseLoginName, timeoutMs: timeouts.lookupMs, clock, log });
+  const chain = createChain({ steps, ...deps, timeoutMs: timeouts.lookupMs, clock, log });
   const owned = opened.move();
 
   return {

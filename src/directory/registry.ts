@@ -5,6 +5,8 @@ type Loader = () => Promise<{ readonly driver: SourceDriver }>;
 /** Every type of source, and how its driver is loaded: a client library costs time and memory only where it is used. */
 const loaders: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ['cdb', () => import('./cdb.ts')],
+  ['doveadm', () => import('./doveadm.ts')],
+  ['hash', () => import('./hash.ts')],
   ['http', () => import('./http.ts')],
   ['ldap', () => import('./ldap.ts')],
   ['map', () => import('./map.ts')],

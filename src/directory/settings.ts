@@ -62,12 +62,12 @@ export class Settings {
     return otherwise;
   }
 
-  count(key: string, otherwise: number, limits: { readonly min: number; readonly max: number }): number {
-    const value = this.#take(key) ?? otherwise;
-    if (typeof value === 'number' && Number.isInteger(value) && value >= limits.min && value <= limits.max)
-      return value;
-    this.problem(key, `write a whole number from ${limits.min} to ${limits.max}`);
-    return otherwise;
+  /** A number that may have a fraction, or nothing. */
+  number(key: string, limits: { readonly min: number; readonly max: number }): number | undefined {
+    const value = this.#take(key);
+    if (value === undefined || (typeof value === 'number' && value >= limits.min && value <= limits.max)) return value;
+    this.problem(key, `write a number from ${limits.min} to ${limits.max}`);
+    return undefined;
   }
 
   durationMs(key: string, otherwise: number): number {

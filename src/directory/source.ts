@@ -4,6 +4,7 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, LoginName } from '../core/names.ts';
+import type { RingStates } from './hash.ts';
 import type { FindHome } from './homes.ts';
 import type { ConnectRedis } from './redis.ts';
 import type { Settings } from './settings.ts';
@@ -46,7 +47,10 @@ export interface SourceDeps {
   readonly timeoutMs: number;
   /** How often a file is looked at for changes. */
   readonly pollMs: number;
+  readonly parseLoginName: LoginNameParser;
   readonly connectRedis: ConnectRedis | undefined;
+  /** Nothing where nobody watches the backends: then all of them count as available. */
+  readonly states: RingStates | undefined;
 }
 
 /**
