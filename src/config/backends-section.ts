@@ -3,6 +3,7 @@ import { parseHost } from './hosts.ts';
 import { certificates, count, duration, leaf, oneOf, section } from './leaves.ts';
 import type { Outside } from './outside.ts';
 import { type Reading, read, shown, wrong } from './reading.ts';
+import { furtherHosts, ownServing, servingDefaults } from './serving-section.ts';
 import { isMap, settleSettings } from './settings.ts';
 import { imapRemedy, parseImapUrl, parseWebmailUrl, webmailRemedy } from './urls.ts';
 
@@ -66,6 +67,7 @@ export function backendDefaultsSection(outside: Outside) {
     })
       .prefault({})
       .describe('How much one backend may occupy, so that a slow one harms nobody else’s users.'),
+    ...servingDefaults,
   })
     .prefault({})
     .describe('What holds for every backend that does not say otherwise. Each backend is then one short line.');
@@ -73,7 +75,7 @@ export function backendDefaultsSection(outside: Outside) {
 
 /** One backend: a host name where the defaults have the URLs, or a map. */
 export function backendSection(outside: Outside) {
-  const map = section({
+  const place = {
     host: host().optional().describe('The machine, for the URLs under backend_defaults.'),
     imap: endpoint(outside, 'an IMAP URL', imapRemedy, parseImapUrl, 'imaps://mx1.internal')
       .optional()
@@ -87,6 +89,12 @@ export function backendSection(outside: Outside) {
     tls_server_name: host()
       .optional()
       .describe('The name that the certificates must carry; the host of the URL when left out.'),
+    tls_ca_file: authorities(outside),
+  };
+  const map = section({
+    ...place,
+    ...furtherHosts(place, host()),
+    ...ownServing,
     ...common(outside),
     timeouts: section(timeouts)
       .partial()
@@ -108,9 +116,7 @@ export function backendSection(outside: Outside) {
 function common(outside: Outside) {
   return {
     driver: oneOf(webmailDrivers).optional().describe('The webmail that runs there.'),
-    tls_ca_file: certificates(outside)
-      .optional()
-      .describe('PEM certificates of the authorities to trust, for IMAP and webmail, instead of the system’s.'),
+    tls_ca_file: authorities(outside),
     roundcube: driverSettings(outside, 'roundcube').describe(
       'The settings of the `roundcube` driver: `entry_key`, where the plugin of integrations/roundcube enters users.',
     ),
@@ -125,6 +131,12 @@ function common(outside: Outside) {
       'The settings of the `header` driver: `user_field`, `secret`, `secret_field`, `password_field`, `signed_out`.',
     ),
   };
+}
+
+function authorities(outside: Outside) {
+  return certificates(outside)
+    .optional()
+    .describe('PEM certificates of the authorities to trust, for IMAP and webmail, instead of the system’s.');
 }
 
 /** What they mean is the driver's to check. */

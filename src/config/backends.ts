@@ -1,7 +1,8 @@
 import type { z } from 'zod';
-import type { Backend, BackendLimits, ImapEndpoint, TlsTrust, WebmailEndpoint } from '../core/backend.ts';
+import type { Backend, BackendLimits, ImapEndpoint, Serving, TlsTrust, WebmailEndpoint } from '../core/backend.ts';
 import type { backendDefaultsSection } from './backends-section.ts';
 import { bracketed } from './hosts.ts';
+import { atLeastOne } from './leaves.ts';
 import type { NamedBackend } from './named-backends.ts';
 import type { Reading } from './reading.ts';
 import { originOf, type WebmailUrl } from './urls.ts';
@@ -22,19 +23,85 @@ export function settleBackend(named: NamedBackend, surroundings: BackendSurround
   if (driver === undefined) {
     findings.add(path, 'names no webmail driver: write driver: roundcube, here or under backend_defaults', 'key');
   }
-  const imap = settleImap(named, surroundings);
-  const webmail = settleWebmail(named, surroundings);
-  if (driver === undefined || imap === undefined || webmail === undefined) return undefined;
+  const hosts = settleHosts(named, surroundings);
+  if (driver === undefined || hosts === undefined) return undefined;
   return {
     name,
     driver,
     driverSettings: driver === 'horde' || driver === 'none' ? {} : { ...defaults[driver], ...entry[driver] },
-    hosts: [{ name, imap, webmail }],
+    hosts,
     limits: settleLimits(entry, defaults),
   };
 }
 
-function settleImap(named: NamedBackend, { defaults, imapCa }: BackendSurroundings): ImapEndpoint | undefined {
+/** The primary first, or the equals in their order; nothing when one of them is not complete. */
+function settleHosts(named: NamedBackend, surroundings: BackendSurroundings): Backend['hosts'] | undefined {
+  const hosts = placesOf(named).map((place, index) => {
+    const imap = settleImap(place, surroundings);
+    const webmail = settleWebmail(place, surroundings);
+    const name = index === 0 ? named.name : `${named.name}/${index + 1}`;
+    return imap === undefined || webmail === undefined ? undefined : { name, imap, webmail };
+  });
+  const complete = hosts.filter((host) => host !== undefined);
+  return complete.length === hosts.length ? atLeastOne(complete) : undefined;
+}
+
+/** One machine of a backend, as it is written, with the place where that stands. */
+type WrittenPlace = Pick<NamedBackend, 'path' | 'findings'> & {
+  readonly entry: Pick<NamedBackend['entry'], 'host' | 'imap' | 'webmail' | 'tls_server_name' | 'tls_ca_file'>;
+};
+
+function placesOf({ entry, path, findings }: NamedBackend): WrittenPlace[] {
+  const { standby, hosts, host, imap, webmail, tls_server_name, tls_ca_file } = entry;
+  if (hosts.length === 0) {
+    const standbys = standby.map((own, index) => ({
+      entry: { ...own, tls_ca_file: own.tls_ca_file ?? tls_ca_file },
+      path: [...path, 'standby', index],
+      findings,
+    }));
+    return [{ entry, path, findings }, ...standbys];
+  }
+  if (standby.length > 0)
+    findings.add([...path, 'standby'], 'stands beside hosts, which are equals: remove one', 'key');
+  if (host !== undefined) findings.add([...path, 'host'], 'stands beside hosts: add it to them', 'key');
+  return hosts.map((own, index) => ({
+    entry: {
+      ...own,
+      // An address of its own host fits better than the one that all share.
+      imap: own.imap ?? imap,
+      webmail: own.webmail ?? webmail,
+      tls_server_name: own.tls_server_name ?? tls_server_name,
+      tls_ca_file: own.tls_ca_file ?? tls_ca_file,
+    },
+    path: [...path, 'hosts', index],
+    findings,
+  }));
+}
+
+/** How the hosts of a backend share its work. */
+export function settleServing({ name, entry }: NamedBackend, { defaults }: BackendSurroundings): Serving {
+  const own = entry.health;
+  const common = defaults.health;
+  const path = own.path ?? common.path;
+  return {
+    arrangement: entry.hosts.length === 0 ? 'standby' : 'pool',
+    choice: entry.choice ?? defaults.choice,
+    failover: entry.failover ?? defaults.failover,
+    weights: Object.fromEntries(
+      entry.hosts.map(({ weight }, index) => [index === 0 ? name : `${name}/${index + 1}`, weight]),
+    ),
+    health: {
+      ...(path === undefined ? {} : { path }),
+      httpIntervalMs: own.http_interval ?? common.http_interval,
+      imapIntervalMs: own.imap_interval ?? common.imap_interval,
+      timeoutMs: own.timeout ?? common.timeout,
+      fall: own.fall ?? common.fall,
+      rise: own.rise ?? common.rise,
+    },
+  };
+}
+
+function settleImap(named: WrittenPlace, { defaults, imapCa }: BackendSurroundings): ImapEndpoint | undefined {
   const { entry } = named;
   const url = entry.imap?.url ?? fill(named, 'imap', defaults.imap);
   if (url === undefined) return undefined;
@@ -50,7 +117,7 @@ function settleImap(named: NamedBackend, { defaults, imapCa }: BackendSurroundin
   };
 }
 
-function settleWebmail(named: NamedBackend, { defaults }: BackendSurroundings): WebmailEndpoint | undefined {
+function settleWebmail(named: WrittenPlace, { defaults }: BackendSurroundings): WebmailEndpoint | undefined {
   const { entry } = named;
   const url: WebmailUrl | undefined = entry.webmail?.url ?? fill(named, 'webmail', defaults.webmail);
   if (url === undefined) return undefined;
@@ -66,7 +133,7 @@ function settleWebmail(named: NamedBackend, { defaults }: BackendSurroundings): 
 
 /** The URL that the defaults make of the backend's host. */
 function fill<T>(
-  { entry, path, findings }: NamedBackend,
+  { entry, path, findings }: WrittenPlace,
   key: 'imap' | 'webmail',
   template: ((host: string) => Reading<T>) | undefined,
 ): T | undefined {

@@ -1,4 +1,4 @@
-import type { Backend } from '../core/backend.ts';
+import type { Backend, Serving } from '../core/backend.ts';
 import type { PublicUrl } from '../core/ingress.ts';
 import type { LoginNameRules } from '../core/login-name.ts';
 import type { BackendName } from '../core/names.ts';
@@ -27,17 +27,30 @@ export interface Config {
   readonly workers: number;
   readonly requests: RequestsConfig;
   readonly sessions: SessionsConfig;
+  readonly state: StateConfig;
   readonly directory: DirectoryConfig;
   readonly passdb: { readonly type: 'imap' };
   readonly login: LoginConfig;
   readonly log: LogConfig;
   readonly shutdown: ShutdownConfig;
   readonly backends: ReadonlyMap<BackendName, Backend>;
+  /** How the hosts of each backend share its work. */
+  readonly serving: ReadonlyMap<BackendName, Serving>;
+}
+
+/** What must survive: states, overrides, moves. */
+export interface StateConfig {
+  /** Left out: they live where the sessions do. */
+  readonly redis?: StoreConfig;
 }
 
 /** The listeners for operators and their load balancers. */
 export interface OperatorsConfig {
   readonly listen: ListenAddress;
+  /** A unix socket for the API, for the owner of the process alone. */
+  readonly socket?: string;
+  /** What a client of the API must show over TCP; without it there is none. */
+  readonly token?: Secret;
   readonly agentCheck?: ListenAddress;
   /** In percent. */
   readonly agentWeight: number;

@@ -28,12 +28,20 @@ export interface SettledBackend {
 export function checkServersDiffer(settled: readonly SettledBackend[]): void {
   const seen = new Map<string, BackendName>();
   for (const { named, backend } of settled) {
-    const [{ imap, webmail }] = backend.hosts;
-    const server = JSON.stringify([imap.hostname, imap.port, webmail.origin, webmail.landing]);
-    const other = seen.get(server);
-    if (other === undefined) seen.set(server, backend.name);
-    else
-      named.findings.add(named.path, `has the same IMAP server and webmail as ${other}: remove one of the two`, 'key');
+    for (const { imap, webmail } of backend.hosts) {
+      const server = JSON.stringify([imap.hostname, imap.port, webmail.origin, webmail.landing]);
+      const other = seen.get(server);
+      if (other === undefined) seen.set(server, backend.name);
+      else if (other === backend.name) {
+        named.findings.add(named.path, 'has two hosts with the same IMAP server and webmail: remove one', 'key');
+      } else {
+        named.findings.add(
+          named.path,
+          `has the same IMAP server and webmail as ${other}: remove one of the two`,
+          'key',
+        );
+      }
+    }
   }
 }
 

@@ -19,18 +19,21 @@ const fixed: readonly Fixed[] = [
   ['listen', (config) => config.listen],
   ['proxy_protocol', (config) => config.proxyProtocol],
   ['operators.listen', (config) => config.operators.listen],
+  ['operators.socket', (config) => config.operators.socket],
   ['operators.agent_check', (config) => config.operators.agentCheck],
   ['workers', (config) => config.workers],
   // On or off: which certificates it shows may change at any time.
   ['tls', (config) => config.tls.length > 0],
   ['requests.header_size', (config) => config.requests.headerBytes],
   ['sessions.redis', (config) => config.sessions.store],
+  ['state.redis', (config) => config.state.redis],
   ['sessions.keys_file', (config) => config.sessions.keysFile],
 ];
 
 /** Sections that are compared by what they mean, too: a file that one of them names may have changed. */
 const sections: readonly Fixed[] = [
   ['sessions', (config) => config.sessions],
+  ['operators', (config) => config.operators],
   ['directory', (config) => config.directory],
   ['login', (config) => config.login],
 ];
@@ -45,7 +48,9 @@ export function diffConfig(before: Config, after: Config): ConfigDiff {
     .filter((section) => differs(section) && !written.some((path) => path.startsWith(`${section[0]}.`)))
     .map(([key]) => `${key} (what it names)`);
   const backends = [...new Set([...before.backends.keys(), ...after.backends.keys()])].filter(
-    (name) => meaning(before.backends.get(name)) !== meaning(after.backends.get(name)),
+    (name) =>
+      meaning([before.backends.get(name), before.serving.get(name)]) !==
+      meaning([after.backends.get(name), after.serving.get(name)]),
   );
   return {
     changed: [...written, ...named, ...backends.map((name) => `backends.${name}`)].sort(),

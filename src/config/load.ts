@@ -1,8 +1,8 @@
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
-import type { Backend } from '../core/backend.ts';
+import type { Backend, Serving } from '../core/backend.ts';
 import type { BackendName } from '../core/names.ts';
-import { settleBackend } from './backends.ts';
+import { settleBackend, settleServing } from './backends.ts';
 import type { Config } from './config.ts';
 import { checkKeys, type ConfigFile, openConfigFile, openIncluded } from './config-file.ts';
 import {
@@ -60,6 +60,7 @@ async function settle(
     operators: part('operators', shape.operators),
     workers: part('workers', shape.workers),
     sessions: part('sessions', shape.sessions),
+    state: part('state', shape.state),
     directory: part('directory', shape.directory),
     passdb: part('passdb', shape.passdb),
     login: part('login', shape.login),
@@ -75,10 +76,13 @@ async function settle(
   if (names.size === 0)
     findings.add(['backends'], 'names no backend: write { a: { imap: imaps://HOST, webmail: http://HOST/ } }');
   const settled: SettledBackend[] = [];
+  const serving = new Map<BackendName, Serving>();
   if (defaults !== undefined) {
     for (const one of named) {
-      const backend = settleBackend(one, { defaults, imapCa: sections.passdb?.tls_ca_file });
+      const surroundings = { defaults, imapCa: sections.passdb?.tls_ca_file };
+      const backend = settleBackend(one, surroundings);
       if (backend !== undefined) settled.push({ named: one, backend });
+      serving.set(one.name, settleServing(one, surroundings));
     }
   }
   checkServersDiffer(settled);
@@ -97,6 +101,7 @@ async function settle(
     ...sections,
     passdb: { type: sections.passdb.type },
     backends,
+    serving,
   };
 }
 

@@ -5,7 +5,7 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
   ['tls', 'tls: { certificate_file: fullchain.pem, key_file: privkey.pem }'],
   ['trusted_proxies', 'trusted_proxies: [10.0.0.10, 10.0.0.11, "2001:db8:1::/64"]'],
   ['proxy_protocol', 'proxy_protocol: required'],
-  ['operators', 'operators: { listen: 127.0.0.1:9090, agent_check: 10.0.0.21:9091 }'],
+  ['operators', 'operators: { listen: 127.0.0.1:9090, socket: state/postern.sock, agent_check: 10.0.0.21:9091 }'],
   ['workers', 'workers: auto'],
   [
     'sessions',
@@ -15,6 +15,7 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
   idle_timeout: 30 min
   absolute_timeout: 12h`,
   ],
+  ['state', 'state: { redis: redis://redis-durable.internal:6379/0 }'],
   [
     'directory',
     `directory:
@@ -53,6 +54,10 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
     `backends:
   b1: mx1.internal
   b2: mx2.internal
+  b2s: { host: mx5.internal, standby: [mx5b.internal], failover: manual }
+  farm:
+    imap: imaps://store.internal
+    hosts: [{ host: web1.internal, weight: 2 }, web2.internal]
   b3: { host: mx3.internal, webmail: https://webmail3.internal/, limits: { connections: 512 } }
   old: { imap: imap://192.0.2.7, webmail: { url: https://192.0.2.7/, tls_server_name: old.example.org }, driver: none }`,
   ],

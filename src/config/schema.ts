@@ -15,7 +15,7 @@ import {
   trustedProxiesSection,
   workersSection,
 } from './sections.ts';
-import { sessionsSection } from './sessions-section.ts';
+import { sessionsSection, stateSection } from './sessions-section.ts';
 import { tlsSection } from './tls-section.ts';
 
 /**
@@ -29,9 +29,10 @@ export function configShape(outside: Outside) {
     tls: tlsSection(outside),
     trusted_proxies: trustedProxiesSection,
     proxy_protocol: proxyProtocolSection,
-    operators: operatorsSection,
+    operators: operatorsSection(outside),
     workers: workersSection,
     sessions: sessionsSection(outside),
+    state: stateSection(outside),
     directory: directorySection(outside),
     passdb: passdbSection(outside),
     login: loginSection(outside),

@@ -9,7 +9,8 @@ import {
   type ShutdownConfig,
 } from './config.ts';
 import { parseListen, parseNetwork } from './hosts.ts';
-import { atLeastOne, count, duration, leaf, list, oneOf, section, size } from './leaves.ts';
+import { atLeastOne, count, duration, leaf, list, oneOf, ownFile, secret, section, size } from './leaves.ts';
+import type { Outside } from './outside.ts';
 import { read, wrong } from './reading.ts';
 import { parsePublicUrl, publicUrlRemedy } from './urls.ts';
 
@@ -39,27 +40,40 @@ export const proxyProtocolSection = oneOf(proxyProtocolModes)
       'those of `trusted_proxies` may; `required`: only `trusted_proxies` may connect, and always with one.',
   );
 
-export const operatorsSection = section({
-  listen: listenOn(
-    '127.0.0.1:9090',
-    'Where /metrics and the operators’ API are served. Keep it on loopback or a network of your own.',
-  ),
-  agent_check: listenAddress('127.0.0.1:9091')
-    .optional()
-    .describe('Where HAProxy’s agent check is answered. Left out: nowhere.'),
-  agent_weight: count({ atLeast: 1, atMost: 100 })
-    .prefault(100)
-    .describe('The percentage of its usual weight that HAProxy’s agent check gives this node; a reload changes it.'),
-})
-  .transform(
-    ({ listen, agent_check: agentCheck, agent_weight: agentWeight }): OperatorsConfig => ({
-      listen,
-      ...(agentCheck === undefined ? {} : { agentCheck }),
-      agentWeight,
-    }),
-  )
-  .prefault({})
-  .describe('The second listener, for operators. It is never reachable through the public one.');
+export function operatorsSection(outside: Outside) {
+  return section({
+    listen: listenOn(
+      '127.0.0.1:9090',
+      'Where /metrics and the operators’ API are served. Keep it on loopback or a network of your own.',
+    ),
+    socket: ownFile(outside)
+      .optional()
+      .describe(
+        'A unix socket on which the API is served as well, made with mode 0600: whoever may open it may do everything. ' +
+          'The commands use it when it is there.',
+      ),
+    token: secret(outside)
+      .optional()
+      .describe('What a client of the API must show over TCP: `{ file: NAME }`. Left out: no API over TCP.'),
+    agent_check: listenAddress('127.0.0.1:9091')
+      .optional()
+      .describe('Where HAProxy’s agent check is answered. Left out: nowhere.'),
+    agent_weight: count({ atLeast: 1, atMost: 100 })
+      .prefault(100)
+      .describe('The percentage of its usual weight that HAProxy’s agent check gives this node; a reload changes it.'),
+  })
+    .transform(
+      ({ listen, socket, token, agent_check: agentCheck, agent_weight: agentWeight }): OperatorsConfig => ({
+        listen,
+        ...(socket === undefined ? {} : { socket }),
+        ...(token === undefined ? {} : { token }),
+        ...(agentCheck === undefined ? {} : { agentCheck }),
+        agentWeight,
+      }),
+    )
+    .prefault({})
+    .describe('The second listener, for operators. It is never reachable through the public one.');
+}
 
 export const workersSection = z
   .union([oneOf(['auto'], 'a number of processes'), count({ atLeast: 1, atMost: 128 })], {

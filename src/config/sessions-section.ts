@@ -1,4 +1,4 @@
-import type { SessionsConfig } from './config.ts';
+import type { SessionsConfig, StateConfig } from './config.ts';
 import { count, duration, ownFile, section, yesOrNo } from './leaves.ts';
 import type { Outside } from './outside.ts';
 import { redisSection } from './redis-section.ts';
@@ -57,4 +57,18 @@ export function sessionsSection(outside: Outside) {
     )
     .prefault({})
     .describe('The gateway’s own sessions: where they live and how long.');
+}
+
+export function stateSection(outside: Outside) {
+  return section({
+    redis: redisSection(outside)
+      .optional()
+      .describe(
+        'A Redis of its own, as under `sessions`; it should write to disk (`appendonly yes`) and never evict. Left out: ' +
+          'states and moves live where the sessions do.',
+      ),
+  })
+    .transform(({ redis }): StateConfig => (redis === undefined ? {} : { redis }))
+    .prefault({})
+    .describe('What must survive: states of backends, failovers, moves and overrides.');
 }

@@ -62,3 +62,27 @@ export interface Backend {
   readonly hosts: readonly [BackendHost, ...BackendHost[]];
   readonly limits: BackendLimits;
 }
+
+/** How the hosts of a backend share its work. */
+export interface Serving {
+  /** `standby`: one host serves, the primary unless it failed, and the others stand by. `pool`: all of them serve. */
+  readonly arrangement: 'standby' | 'pool';
+  /** How a pool chooses the host of a new session. */
+  readonly choice: 'rendezvous' | 'least-sessions';
+  /** Whether a standby takes over by itself. */
+  readonly failover: 'automatic' | 'manual';
+  /** By the name of the host; 1 where nothing is said. */
+  readonly weights: Readonly<Record<string, number>>;
+  readonly health: HealthSettings;
+}
+
+/** How often hosts are looked at, and how many answers in a row change the mind. Intervals of 0 are off. */
+export interface HealthSettings {
+  /** The target that is asked for; the webmail driver's own choice where nothing is said. */
+  readonly path?: string;
+  readonly httpIntervalMs: number;
+  readonly imapIntervalMs: number;
+  readonly timeoutMs: number;
+  readonly fall: number;
+  readonly rise: number;
+}

@@ -32,7 +32,7 @@ test('the examples of the reference are one configuration, and it loads', async 
     'redis.password': 'secret\n',
     'backends.d/more.yaml': 'backends: { b4: mx4.internal }\n',
   });
-  assert.deepEqual([...config.backends.keys()], ['b1', 'b2', 'b3', 'old', 'b4']);
+  assert.deepEqual([...config.backends.keys()], ['b1', 'b2', 'b2s', 'farm', 'b3', 'old', 'b4']);
 });
 
 test('every key has a description', () => {

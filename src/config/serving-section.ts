@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { count, duration, leaf, list, oneOf, section } from './leaves.ts';
+import { read, shown, wrong } from './reading.ts';
+
+const health = {
+  path: leaf({
+    what: 'a path',
+    remedy: 'write the path of something small that makes no session, such as /robots.txt',
+    examples: ['/robots.txt'],
+    parse: (text) =>
+      /^\/[!-~]*$/.test(text) ? read(text) : wrong(`${shown(text)} is not a path: begin it with a slash`),
+  })
+    .optional()
+    .describe('What the HTTP check asks for; any answer below 500 is good. Left out: the driver knows.'),
+  http_interval: duration({ atLeastMs: 0 }).describe('How often the webmail is asked; 0s is never.'),
+  imap_interval: duration({ atLeastMs: 0 }).describe('How often IMAP is greeted; 0s is never.'),
+  timeout: duration({ atLeastMs: 50 }).describe('How long a check may take.'),
+  fall: count({ atLeast: 1, atMost: 100 }).describe('How many checks in a row must fail before a host is down.'),
+  rise: count({ atLeast: 1, atMost: 100 }).describe('How many checks in a row must be good before it is up again.'),
+};
+
+/** What holds for the hosts of every backend that does not say otherwise. */
+export const servingDefaults = {
+  choice: oneOf(['rendezvous', 'least-sessions'])
+    .prefault('rendezvous')
+    .describe(
+      'How a backend of several `hosts` chooses one for a new session: `rendezvous` gives a user the same host each ' +
+        'time, by weight; `least-sessions` the host with the fewest sessions on this node, by weight.',
+    ),
+  failover: oneOf(['automatic', 'manual'])
+    .prefault('automatic')
+    .describe(
+      'Whether a `standby` takes over by itself when the primary is down; `manual` is for copies that lag behind. The ' +
+        'way back is always an operator’s: `postern backend activate`.',
+    ),
+  health: section({
+    path: health.path,
+    http_interval: health.http_interval.prefault('2s'),
+    imap_interval: health.imap_interval.prefault('10s'),
+    timeout: health.timeout.prefault('2s'),
+    fall: health.fall.prefault(3),
+    rise: health.rise.prefault(2),
+  })
+    .prefault({})
+    .describe('How the hosts are watched.'),
+};
+
+/** The same keys at one backend. */
+export const ownServing = {
+  choice: oneOf(['rendezvous', 'least-sessions']).optional().describe('As under backend_defaults, for this backend.'),
+  failover: oneOf(['automatic', 'manual']).optional().describe('As under backend_defaults, for this backend.'),
+  health: section(health)
+    .partial()
+    .meta({ title: 'map' })
+    .prefault({})
+    .describe('As under backend_defaults, for this backend.'),
+};
+
+/** Further hosts: `place` is what says where one is. */
+export function furtherHosts<Place extends z.core.$ZodLooseShape>(place: Place, parseHost: z.ZodType<string>) {
+  const remedy = 'write a host, or a map such as { imap: imaps://HOST, webmail: http://HOST/ }';
+  // Its keys stand in the reference already, under the backend itself.
+  const standby = section(place).meta({ title: 'map' });
+  const equal = section({
+    ...place,
+    weight: count({ atLeast: 1, atMost: 1000 }).prefault(1).describe('Its share of the users, beside the others’.'),
+  }).meta({ title: 'map' });
+  const orHost = <Map extends z.ZodType>(map: Map) =>
+    z.union([parseHost.transform((host) => map.parse({ host })), map], {
+      error: (issue) => `${shown(issue.input)} is not a host: ${remedy}`,
+    });
+  return {
+    standby: list(orHost(standby), 'hosts')
+      .prefault([])
+      .describe(
+        'Hosts that stand by for this one, in order: each a host name, or a map of `imap`, `webmail` and so on as here.',
+      ),
+    hosts: list(orHost(equal), 'hosts')
+      .prefault([])
+      .describe(
+        'Instead of one machine: hosts of equal rank, such as a webmail farm with one database. Each is a host name, or a ' +
+          'map as here with a `weight` (1). What they share, such as `imap`, may stand at the backend.',
+      ),
+  };
+}
