@@ -8,7 +8,7 @@ import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
 import { type CacheCounts, cacheDefaults, cached, type CachedSource, type CacheOptions } from './cache.ts';
 import { createChain, type Step, type TracedStep } from './chain.ts';
 import { type ConfiguredSource, configureSource, type SourceSettings } from './configured-source.ts';
-import { untilAborted, withDeadline } from './deadline.ts';
+import { withDeadline } from './deadline.ts';
 import type { RingStates } from './hash.ts';
 import { createHomes } from './homes.ts';
 import type { ConnectRedis } from './redis.ts';
@@ -146,7 +146,8 @@ async function openStep(
     ...source,
     label,
     ...(cache === undefined ? {} : { cache }),
-    ask: cache?.ask ?? (async (name, signal) => ({ answer: await untilAborted(opened.ask(name, signal), signal) })),
+    // It answers at once, or minds its own time: the chain's deadline is enough.
+    ask: cache?.ask ?? (async (name, signal) => ({ answer: await opened.ask(name, signal) })),
     [Symbol.asyncDispose]: () => (cache ?? opened)[Symbol.asyncDispose](),
   };
 }

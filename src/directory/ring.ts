@@ -33,36 +33,6 @@ export function createRing(weights: Weights): Ring {
   };
 }
 
-/** Who would move if the weights were changed. */
-export interface RingChange {
-  readonly users: number;
-  readonly moved: number;
-  /** How many of them go from one backend to another: `a → b`. */
-  readonly flows: ReadonlyMap<string, number>;
-}
-
-/** Counts whose home changes between two rings; `onMove` hears of each. Nothing is kept of the users. */
-export async function compareRings(
-  before: Ring,
-  after: Ring,
-  users: AsyncIterable<string> | Iterable<string>,
-  onMove: (user: string, from: string, to: string) => void = () => {},
-): Promise<RingChange> {
-  const flows = new Map<string, number>();
-  let count = 0;
-  let moved = 0;
-  for await (const user of users) {
-    count += 1;
-    const [from = ''] = before.order(user);
-    const [to = ''] = after.order(user);
-    if (from === to) continue;
-    moved += 1;
-    flows.set(`${from} → ${to}`, (flows.get(`${from} → ${to}`) ?? 0) + 1);
-    onMove(user, from, to);
-  }
-  return { users: count, moved, flows };
-}
-
 function digestOf(text: string): Digest {
   const bytes = hash('sha256', text, 'buffer');
   return [bytes.readUInt32LE(0), bytes.readUInt32LE(4)];
