@@ -55,7 +55,7 @@ export interface WebmailDriver {
    * Fields that the gateway adds to a request on its way to the webmail; they stand in the place of any others of the
    * same name. Called for every request and upgrade: it must not wait.
    */
-  requestHeaders?(request: RequestLine, as: RequestIdentity): readonly (readonly [name: string, value: string])[];
+  requestHeaders?(request: RequestHead, as: RequestIdentity): readonly (readonly [name: string, value: string])[];
 
   /**
    * The webmail is entered by fields that the gateway adds, and may check no tokens of its own: methods other than GET,
@@ -92,6 +92,8 @@ export interface RequestIdentity {
   readonly publicOrigin: string;
   /** Stands for the gateway's session, as long as it lives; nothing before there is one, and where clients have none. */
   readonly session: string | undefined;
+  /** The webmail's cookies that are kept for the session; nothing where a client has none. */
+  readonly jar?: CookieJar;
   /** The member of staff who has opened this mailbox. */
   readonly actor?: CanonicalUser;
 }

@@ -9,6 +9,8 @@ import { parseSogoSettings, type SogoSettings } from './sogo-settings.ts';
 import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 const sessionCookie = '0xHIGHFLYxSOGo';
+/** The token that the browser holds, once more in the jar, under a path that no webmail is ever asked for. */
+const tokenCookie = 'XSRF-TOKEN-kept';
 /** SOGo's code for "no policy was violated": the password is wrong. */
 const noPolicy = 65_535;
 
@@ -31,7 +33,7 @@ export function create(parts: DriverParts & { readonly settings: Readonly<Record
       const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
       const fields = (): Fields => [...addressFields(publicOrigin, client.address), ...identityFields(settings, as)];
       const visit = new Visit(parts, { host, browser, ownsCookie, fields, signal });
-      return trusted ? enter(visit, host) : signIn(visit, host, as);
+      return trusted ? enter(visit, host) : signIn(visit, host, as).then((outcome) => keepToken(outcome, parts));
     },
     signOut: async (host, jar, browser, signal) => {
       const fields = (): Fields => addressFields(browser.publicOrigin, browser.clientAddress);
@@ -41,8 +43,9 @@ export function create(parts: DriverParts & { readonly settings: Readonly<Record
     judge,
     lostAnswer,
     retryAnswer,
-    requestHeaders: (_request, as) => [
+    requestHeaders: (request, as) => [
       ...addressFields(as.publicOrigin, as.client.address),
+      ...tokenField(request, as),
       ...identityFields(settings, as),
     ],
     checksNoTokens: trusted,
@@ -54,7 +57,24 @@ export function create(parts: DriverParts & { readonly settings: Readonly<Record
 }
 
 function ownsCookie(name: string): boolean {
-  return name === sessionCookie || name === 'SOGoLogin';
+  return name === sessionCookie || name === tokenCookie || name === 'SOGoLogin';
+}
+
+function keepToken(outcome: WebmailSignIn, { clock }: DriverParts): WebmailSignIn {
+  if (outcome.kind === 'rejected') return outcome;
+  const line = outcome.browserCookies.find((each) => each.startsWith('XSRF-TOKEN='));
+  const token = /^XSRF-TOKEN=([0-9a-f]+)/.exec(line ?? '')?.[1];
+  if (token !== undefined) outcome.jar.absorb(`${tokenCookie}=${token}; Path=/-/; HttpOnly`, '/-/', clock.nowMs());
+  return outcome;
+}
+
+/**
+ * The current token in the place of the one that the page has: a request that is repeated after a silent sign-in, or
+ * left beside one, carries the old one. No other site can make a browser send this field at all, whatever its value.
+ */
+function tokenField(request: RequestHead, as: RequestIdentity): Fields {
+  const token = request.header('x-xsrf-token') === undefined ? undefined : as.jar?.value(tokenCookie);
+  return token === undefined ? [] : [['X-XSRF-TOKEN', token]];
 }
 
 /** From where the browser sees SOGo and from where SOGo should say it is seen: the `x-webobjects` fields of its manual. */

@@ -46,11 +46,9 @@ test('a sign-in is one signed request for the mailbox, without the password', as
 test('every request is signed for itself', () => {
   const driver = driverBefore(responseOf(200));
   const as = { ...identity('x'), session: 'session-1' };
-  const signatures = [
-    { method: 'GET', target: '/' },
-    { method: 'POST', target: '/' },
-    { method: 'GET', target: '/?_task=mail' },
-  ].map((line) => driver.requestHeaders?.(line, as)[0]?.[1]);
+  const signatures = [requestHead('GET', '/'), requestHead('POST', '/'), requestHead('GET', '/?_task=mail')].map(
+    (line) => driver.requestHeaders?.(line, as)[0]?.[1],
+  );
   assert.equal(new Set(signatures).size, 3);
 });
 

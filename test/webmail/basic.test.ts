@@ -33,7 +33,7 @@ test('user and password go along, in UTF-8', async () => {
   const sent = field(exchange.requests[0], 'authorization')?.slice('Basic '.length) ?? '';
   assert.equal(Buffer.from(sent, 'base64').toString('utf8'), 'alice@example.test:Paß:€');
   const as = { ...identity('right'), session: 'session-1' };
-  const line = { method: 'GET', target: '/' };
+  const line = requestHead('GET', '/');
   assert.deepEqual(driver.requestHeaders?.(line, as), [['Authorization', right]]);
   assert.deepEqual(driver.requestHeaders?.(line, { ...as, password: undefined }), []);
   assert.equal(driver.checksNoTokens, true);

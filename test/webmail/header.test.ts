@@ -18,7 +18,7 @@ import {
 
 const secret = new Secret('the-secret-of-the-gateway');
 const settings = { user_field: 'X-Remote-User', secret };
-const line = { method: 'GET', target: '/' };
+const line = requestHead('GET', '/');
 
 driverContract({
   name: 'header',

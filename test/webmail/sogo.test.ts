@@ -176,7 +176,7 @@ suite('what an answer means', () => {
 
 suite('the fields that the gateway adds', () => {
   const as = { ...identity('right'), session: 'session-1' };
-  const line = { method: 'GET', target: '/SOGo/' };
+  const line = requestHead('GET', '/SOGo/');
 
   test('say under which address SOGo is seen, and from where', () => {
     assert.deepEqual(driverWith().requestHeaders?.(line, as), [
@@ -191,6 +191,19 @@ suite('the fields that the gateway adds', () => {
       ['x-webobjects-server-name', '[2001:db8::1]'],
       ['x-webobjects-server-port', '8080'],
     ]);
+  });
+
+  test('put the current token in the place of a stale one, where the script sends one at all', async () => {
+    const driver = driverWith();
+    const outcome = await driver.signIn(hostWith('/SOGo/'), identity('right'), going);
+    assert.ok(outcome.kind === 'signed-in');
+    const { jar } = outcome;
+    const stale = requestHead('POST', '/SOGo/so/x', { 'x-xsrf-token': 'stale' });
+    const current = ['X-XSRF-TOKEN', 'ab56f44cabb8a94d02bf46e72a0f7d3504bcb84d'];
+    assert.deepEqual(driver.requestHeaders?.(stale, { ...as, jar }).slice(5), [current]);
+    assert.equal(driver.requestHeaders?.(line, { ...as, jar }).length, 5);
+    assert.equal(driver.requestHeaders?.(stale, as).length, 5);
+    assert.doesNotMatch(jar.header('/SOGo/so/', clock.nowMs()), /kept/);
   });
 
   test('in mode trusted they say who, with the secret and the password for IMAP', () => {
