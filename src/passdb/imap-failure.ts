@@ -123,5 +123,7 @@ function failure(
   retryable: boolean,
   cause: unknown,
 ): PosternError {
-  return new PosternError(code, message, { source: 'imap', retryable, cause });
+  // imapflow hangs the command and the server's words on the error of a tagged answer; a log would print them.
+  const own = readFailure(cause).status === '' ? { cause } : {};
+  return new PosternError(code, message, { source: 'imap', retryable, ...own });
 }

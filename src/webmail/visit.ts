@@ -12,7 +12,7 @@ export interface DriverParts {
 }
 
 /** The browser for which a driver acts. */
-export interface Browser {
+interface Browser {
   readonly userAgent: string | undefined;
   readonly clientAddress: string;
   /** Scheme, host and port under which the browser sees the webmail. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Backend, BackendHost, BackendLimits } from '../../src/core/backend.ts';
+import type { Backend, BackendHost } from '../../src/core/backend.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { SignInIdentity } from '../../src/core/identity.ts';
@@ -8,6 +8,7 @@ import { Secret } from '../../src/core/secret.ts';
 import type { LiveSession, RecordKey } from '../../src/core/session.ts';
 import type { SilentSignIn, WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
 import { createSilentSignIn } from '../../src/login/silent-sign-in.ts';
+import { backendLimits } from '../backend-limits.ts';
 import { liveSession } from './live-session.ts';
 import { backendName } from './named.ts';
 
@@ -19,18 +20,6 @@ const host: BackendHost = {
   name: 'a',
   imap: { hostname: '127.0.0.1', port: 993, security: 'tls', trust: {} },
   webmail: { origin: 'http://127.0.0.1', landing: '/', trust: {} },
-};
-const limits: BackendLimits = {
-  imapConnectMs: 1,
-  imapGreetingMs: 1,
-  imapAuthMs: 1,
-  webmailConnectMs: 1,
-  webmailFirstByteMs: 1,
-  webmailKeepAliveMs: 1,
-  connections: 1,
-  queue: 1,
-  queueMs: 1,
-  upgradesPerSession: 1,
 };
 
 function recordKey(text: string): RecordKey {
@@ -73,7 +62,7 @@ class Webmail {
       driver: 'test',
       driverSettings: {},
       hosts: [host],
-      limits,
+      limits: backendLimits,
     };
     const driver: WebmailDriver = {
       ownsCookie: () => true,

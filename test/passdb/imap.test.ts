@@ -6,6 +6,7 @@ import type { CanonicalUser } from '../../src/core/names.ts';
 import type { PasswordCheck } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
+import { backendLimits } from '../backend-limits.ts';
 import { makeCertificate } from './certificates.ts';
 import { ScriptedImap } from './scripted-imap.ts';
 import type { Script, Turn } from './scripted-imap.ts';
@@ -13,18 +14,6 @@ import type { Script, Turn } from './scripted-imap.ts';
 const certificate = makeCertificate('IP:127.0.0.1');
 const stranger = makeCertificate('IP:127.0.0.1');
 const named = makeCertificate('DNS:imap.postern.test');
-const limits: BackendLimits = {
-  imapConnectMs: 3000,
-  imapGreetingMs: 3000,
-  imapAuthMs: 8000,
-  webmailConnectMs: 1,
-  webmailFirstByteMs: 1,
-  webmailKeepAliveMs: 1,
-  connections: 1,
-  queue: 1,
-  queueMs: 1,
-  upgradesPerSession: 1,
-};
 
 interface Ask {
   readonly user?: string;
@@ -59,7 +48,7 @@ async function verify(server: ScriptedImap, ask: Ask = {}): Promise<PasswordChec
   return createImapPassdb().verify(
     { user, password: new Secret(ask.password ?? 'alice-pw') },
     hostOn(server.port, ask),
-    { client, reference: 'ref-1', limits: { ...limits, ...ask.limits } },
+    { client, reference: 'ref-1', limits: { ...backendLimits, ...ask.limits } },
     ask.signal ?? new AbortController().signal,
   );
 }

@@ -1,7 +1,8 @@
 # backend d: Cyrus IMAP + Horde IMP; mupdate: Cyrus murder master; perdition: IMAP/POP3 proxy
 syslog_up() { # only where the machine has no syslog
   running "$VAR/syslog.pid" python3 && return
-  [ -S /dev/log ] && { pgrep -x 'rsyslogd|systemd-journal|syslogd' >/dev/null && return; rm -f /dev/log; }
+  [ -S /dev/log ] && ss -Hxa src /dev/log | grep -q . && return   # somebody reads there
+  rm -f /dev/log
   setsid "$PY" "$LAB/bin/syslog-sink.py" /dev/log "$VAR/syslog.log" >/dev/null 2>&1 </dev/null &
   echo $! >"$VAR/syslog.pid"; local i; for i in $(seq 50); do [ -S /dev/log ] && break; sleep 0.1; done
 }
