@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { AxeBuilder } from '@axe-core/playwright';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { startChromium } from '../chromium.ts';
 import { aliceSignedIn, type Fixture, startPages } from './fixture.ts';
 
 const images = new URL('../../docs/images/', import.meta.url);
@@ -16,18 +17,7 @@ let browser: Browser;
 let fixture: Fixture;
 before(async () => {
   fixture = await startPages();
-  browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  browser = await startChromium();
 });
 after(async () => {
   await browser.close();

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { withLab } from '../lab/lab.ts';
+import { useSite } from './site.ts';
+
+const lab = await withLab('a', 'b');
+/** Set to write the pictures of the documentation anew. */
+const writesImages = process.env['POSTERN_WRITE_IMAGES'] === '1';
+
+suite('a person signs in, in Chromium', { concurrency: false }, () => {
+  const site = useSite(lab);
+
+  test('alice types her name and password, and sees her folders and mails on a', async () => {
+    const alice = await site.visitor();
+    await alice.page.goto('/');
+    assert.match(alice.page.url(), /\/-\/login$/);
+    await alice.fillIn('alice', 'alice-pw');
+    await alice.page.waitForURL('**/?_task=mail');
+    const subjects = await alice.mailbox();
+    assert.ok(subjects.includes('Willkommen auf Server A'), subjects.join());
+    assert.ok(subjects.includes('Äpfel, Öl & Übergrößen – Preisliste in €'), subjects.join());
+    const folders = (await alice.folders()).map((name) => name.split('\n')[0]);
+    assert.deepEqual(folders, ['Inbox', 'Drafts', 'Sent', 'Junk', 'Trash']);
+    assert.match(await alice.page.title(), /Webmail on backend a/);
+    assert.deepEqual(alice.complaints, []);
+    if (writesImages) {
+      await alice.read('HTML-Nachricht mit Anhang: Übersicht.csv');
+      await alice.page.waitForLoadState('networkidle');
+      const images = new URL('../../docs/images/', import.meta.url);
+      await alice.page.screenshot({ path: fileURLToPath(new URL('mailbox-a.png', images)) });
+    }
+  });
+
+  test('bob does the same, and is on b', async () => {
+    const bob = await site.visitor();
+    await bob.signIn('bob@example.test', 'bob-pw');
+    assert.ok((await bob.mailbox()).includes('Willkommen auf Server B'));
+    assert.match(await bob.page.title(), /Webmail on backend b/);
+  });
+
+  test('the browser holds no cookie of the webmail session, and no script can read ours', async () => {
+    const alice = await site.visitor();
+    await alice.signIn('alice', 'alice-pw');
+    const cookies = await alice.context.cookies();
+    assert.deepEqual(
+      cookies.filter(({ name }) => name.startsWith('roundcube')),
+      [],
+    );
+    assert.equal(await alice.page.evaluate<string>('document.cookie'), '');
+  });
+
+  test('a wrong password and an unknown user look alike, and the name is kept', async () => {
+    const seen: string[] = [];
+    for (const name of ['alice', 'nobody']) {
+      const visitor = await site.visitor();
+      await visitor.page.goto('/');
+      await visitor.fillIn(name, 'wrong');
+      await visitor.page.locator('#problem').waitFor();
+      assert.equal(await visitor.page.inputValue('#user'), name);
+      assert.equal(await visitor.page.inputValue('#password'), '');
+      assert.deepEqual(visitor.complaints, []);
+      seen.push((await visitor.page.innerText('body')).replace(/[A-Z0-9]{4}-[A-Z0-9]{4}/, 'reference'));
+    }
+    assert.equal(seen[0], seen[1]);
+    assert.match(seen[0] ?? '', /reference/);
+  });
+
+  test('after a mistake the right password opens the mailbox', async () => {
+    const bob = await site.visitor();
+    await bob.page.goto('/');
+    await bob.fillIn('bob', 'wrong');
+    await bob.page.locator('#problem').waitFor();
+    await bob.page.fill('#password', 'bob-pw');
+    await bob.page.click('button[type=submit]');
+    assert.ok((await bob.mailbox()).includes('Willkommen auf Server B'));
+  });
+
+  test('a link to a folder, with its #fragment, leads there by way of the sign-in page', async () => {
+    const alice = await site.visitor();
+    await alice.page.goto('/?_task=settings&_action=preferences#section-compose');
+    assert.match(alice.page.url(), /\/-\/login\?next=/);
+    await alice.fillIn('alice', 'alice-pw');
+    await alice.page.waitForURL('**/?_task=settings&_action=preferences#section-compose');
+    assert.equal(await alice.page.locator('#sections-table').count(), 1);
+  });
+
+  test('who prefers German reads German', async () => {
+    const visitor = await site.visitor({ locale: 'de-DE' });
+    await visitor.page.goto('/');
+    assert.equal(await visitor.page.getAttribute('html', 'lang'), 'de');
+    await visitor.fillIn('alice', 'falsch');
+    assert.match(await visitor.page.innerText('#problem'), /stimmt nicht/);
+    assert.deepEqual(visitor.complaints, []);
+  });
+});
