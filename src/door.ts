@@ -59,6 +59,7 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     ...shared,
     probes: { live: () => probe(200, 'live\n'), ready: () => ready(options.readiness()) },
     proxyProtocol: standing.proxyProtocol,
+    ...(standing.certificates === undefined ? {} : { certificates: standing.certificates }),
     ingress: (request, head) => site().ingress(request, head),
     pages: (request, response, ingress) => site().pages(request, response, ingress),
     sessions,

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import type { Server } from 'node:net';
+import { createAgentCheck } from './admin/agent-check.ts';
 import { createOperatorsListener } from './admin/operators.ts';
 import type { Config } from './config/config.ts';
 import type { ListenAddress } from './config/hosts.ts';
@@ -79,6 +80,15 @@ export async function startGateway({ configFile, log: givenLog }: GatewayOptions
     operators.closeAllConnections();
   });
   await listen(operators, config.operators.listen);
+  const { agentCheck } = config.operators;
+  if (agentCheck !== undefined) {
+    const agent = createAgentCheck({
+      state: () => (draining ? 'drain' : door.server.listening ? 'up' : 'down'),
+      weight: () => current().config.operators.agentWeight,
+    });
+    opened.defer(() => void agent.close());
+    await listen(agent, agentCheck);
+  }
   await listen(door.server, config.listen);
   const ports = { public: portOf(door.server), operators: portOf(operators) };
   log.info({ ...ports, backends: config.backends.size, store: config.sessions.store.kind }, 'ready');
@@ -88,6 +98,7 @@ export async function startGateway({ configFile, log: givenLog }: GatewayOptions
   async function close(): Promise<void> {
     const { delayMs, deadlineMs } = current().config.shutdown;
     draining = true;
+    door.lastCall();
     log.info({ delayMs, deadlineMs }, 'draining');
     await new Promise((resolve) => setTimeout(resolve, delayMs));
     await door.drain(AbortSignal.timeout(deadlineMs));
@@ -113,6 +124,7 @@ export async function startGateway({ configFile, log: givenLog }: GatewayOptions
       });
       site = fresh;
       retirement.retire(before);
+      await standing.certificates?.reload(next.tls);
       await standing.sessions.endHeldOn(new Set(removed), 'backend-removed');
       log.info({ changed, removed }, 'reloaded');
     } catch (error) {

@@ -19,6 +19,7 @@ import { createRedisStore } from './sessions/redis.ts';
 import { openServerKeys, type ServerKeys } from './sessions/server-keys.ts';
 import { createSqliteStore } from './sessions/sqlite.ts';
 import { createProxyProtocol, type ProxyProtocol } from './proxy/proxy-protocol-intake.ts';
+import { openTlsCertificates, type TlsCertificates } from './proxy/tls-certificates.ts';
 import type { SharedParts, Site } from './site.ts';
 
 /** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
@@ -28,6 +29,8 @@ export interface Standing extends AsyncDisposable {
   readonly connections: Connections;
   readonly metrics: Metrics;
   readonly proxyProtocol: ProxyProtocol;
+  /** Of the public listener; nothing where it speaks plain HTTP. */
+  readonly certificates: TlsCertificates | undefined;
   readonly silentSignIn: SilentSignIn;
   /** Whether the store answered when it was last asked. */
   storeUp(): boolean;
@@ -81,6 +84,9 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
   const connections = createConnections();
   opened.defer(() => connections.close());
 
+  const certificates =
+    config.tls.length === 0 ? undefined : await openTlsCertificates({ files: config.tls, log, clock: systemClock });
+  opened.defer(() => certificates?.close());
   const proxyProtocol = createProxyProtocol({
     mode: config.proxyProtocol,
     isTrusted: (address) => site().isTrustedProxy(address),
@@ -117,7 +123,7 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     logout: createLogout({ homeOf, log }),
     exchange: createExchange({ connections, limits: (host) => site().limitsOf(host) }),
     penalty,
-    proxiedClient: proxyProtocol.clientOf,
+    proxiedClient: (connection) => proxyProtocol.clientOf(connection),
     passdb: createImapPassdb(),
     storeAnswers: () => store.ping(),
     loginFinished: (event) => countLogin(metrics, event),
@@ -132,6 +138,7 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     connections,
     metrics,
     proxyProtocol,
+    certificates,
     silentSignIn: countedSilentSignIn(createSilentSignIn({ homeOf, clock: systemClock }), metrics),
     storeUp: () => health.up,
     parts,

@@ -1,9 +1,12 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type AdmissionDeps, createAdmission } from './admission.ts';
 import { answerClientError, type LastRequest } from './client-error.ts';
 import type { ProxyProtocol } from './proxy-protocol-intake.ts';
 import { rawReply } from './raw-reply.ts';
+import type { TlsCertificates } from './tls-certificates.ts';
 import { mayUpgrade } from './upgrade-screen.ts';
 
 const drainStepMs = 100;
@@ -11,6 +14,8 @@ const drainStepMs = 100;
 export interface FrontDoorDeps extends AdmissionDeps {
   /** Without it, connections begin with HTTP. */
   readonly proxyProtocol?: ProxyProtocol;
+  /** With them the listener speaks HTTPS. */
+  readonly certificates?: TlsCertificates;
   readonly limits: FrontDoorLimits;
 }
 
@@ -24,6 +29,8 @@ interface FrontDoorLimits {
 export interface FrontDoor {
   /** Call `listen` on it; `drain` closes it. */
   readonly server: Server;
+  /** From now on each answer is the last one on its connection: whoever comes next finds another node. */
+  lastCall(): void;
   /** Accepts no more, lets requests finish, ends upgrades; cuts what is left when `signal` is aborted. */
   drain(signal: AbortSignal): Promise<void>;
 }
@@ -32,7 +39,7 @@ export interface FrontDoor {
 export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
   const { limits } = deps;
   const admission = createAdmission(deps);
-  const server = createServer({
+  const options = {
     maxHeaderSize: limits.headBytes,
     headersTimeout: limits.headMs,
     connectionsCheckingInterval: Math.min(1000, limits.headMs),
@@ -44,13 +51,18 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
     // No 'end' event for requests without a body, and a fifth less work for them.
     optimizeEmptyRequests: true,
     shouldUpgradeCallback: mayUpgrade,
-  });
+  };
+  const { certificates } = deps;
+  const server = certificates === undefined ? createServer(options) : createSecure(options, certificates);
   // Beyond a limit Node drops fields in silence: screen() counts them and refuses.
   server.maxHeadersCount = 0;
   deps.proxyProtocol?.standBefore(server);
 
   const sockets = new Set<Duplex>();
   const last = new WeakMap<Duplex, LastRequest>();
+  /** TLS connections that have got as far as HTTP. */
+  const secured = new WeakSet<Duplex>();
+  let isLastCall = false;
   let draining = false;
   const cut = (): void => {
     for (const socket of sockets) socket.destroy();
@@ -59,7 +71,7 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
   function handle(request: IncomingMessage, response: ServerResponse): void {
     last.set(request.socket, { request, response });
     if (request.socket.timeout !== 0) request.socket.setTimeout(0);
-    if (draining) response.shouldKeepAlive = false;
+    if (isLastCall) response.shouldKeepAlive = false;
     admission.request(request, response);
   }
 
@@ -69,10 +81,19 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
     // Node never closes a connection on which nothing was ever sent.
     socket.setTimeout(limits.headMs);
   });
+  server.on('secureConnection', (socket: Socket) => {
+    secured.add(socket);
+    socket.setTimeout(limits.headMs);
+  });
   server.on('request', handle);
   // Node would say "100 Continue" before anybody has looked at the request: the upload does, once a backend takes it.
   server.on('checkContinue', handle);
   server.on('clientError', (error, socket) => {
+    if (certificates !== undefined && !secured.has(socket)) {
+      certificates.notice(error, socket);
+      socket.destroy();
+      return;
+    }
     if (!last.has(socket)) deps.proxyProtocol?.notice(error, socket);
     answerClientError(error, socket, last.get(socket));
   });
@@ -86,7 +107,11 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
 
   return {
     server,
+    lastCall() {
+      isLastCall = true;
+    },
     async drain(signal) {
+      isLastCall = true;
       draining = true;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       deps.upgrades.endAll();
@@ -99,4 +124,11 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
       signal.removeEventListener('abort', cut);
     },
   };
+}
+
+function createSecure(options: ServerOptions, certificates: TlsCertificates): Server {
+  const { headersTimeout: handshakeTimeout = 0 } = options;
+  const server = createTlsServer({ ...options, ...certificates.options, handshakeTimeout });
+  certificates.follow(server);
+  return server;
 }

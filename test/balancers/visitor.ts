@@ -19,6 +19,8 @@ export class Visitor implements Disposable {
   readonly #from: string;
   readonly #agent: Agent;
   readonly cookies = new Map<string, string>();
+  /** How many connections it has made. */
+  connections = 0;
 
   constructor(origin: string, port: number, from = '127.0.0.1') {
     this.#origin = new URL(origin);
@@ -58,6 +60,10 @@ export class Visitor implements Disposable {
         ...(isText ? { 'content-length': String(Buffer.byteLength(body)) } : {}),
         ...options.headers,
       },
+    });
+    request.once('socket', (socket) => {
+      if (!request.reusedSocket) this.connections += 1;
+      socket.setNoDelay();
     });
     if (body === undefined || isText) request.end(body);
     else body.pipe(request);

@@ -1,0 +1,144 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { createSecureContext, type SecureContext, type Server, type TlsOptions } from 'node:tls';
+import type { Clock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import { plainAddress } from './plain-address.ts';
+import { createWarnings } from './warnings.ts';
+
+/** PEM files of a certificate, with its chain, and of its key. */
+export interface CertificateFiles {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
+export interface TlsCertificatesOptions {
+  /** The default certificate first. */
+  readonly files: readonly CertificateFiles[];
+  readonly log: Log;
+  readonly clock: Clock;
+  /** How often the files are looked at. */
+  readonly everyMs?: number;
+}
+
+/** The certificates of a listener, kept what their files say. */
+export interface TlsCertificates {
+  /** For an HTTPS server that {@link follow} is called with. */
+  readonly options: TlsOptions;
+  /** A new default certificate is handed to the server; those by name are asked for at each handshake. */
+  follow(server: Server): void;
+  /** Reads these files in the place of those before. What is wrong is logged, and the old certificates stay. */
+  reload(files: readonly CertificateFiles[]): Promise<void>;
+  /** Says in the log what is wrong when a client speaks no TLS at all. */
+  notice(error: Error, connection: unknown): void;
+  close(): void;
+}
+
+interface Identity {
+  readonly cert: string;
+  readonly key: string;
+  readonly leaf: X509Certificate;
+  readonly context: SecureContext;
+}
+
+const minVersion = 'TLSv1.2';
+const lookEveryMs = 10_000;
+
+/**
+ * Reads the certificates. Rejects when one cannot be used; later, a file that is wrong leaves what is there.
+ *
+ * Connections that stand are not touched by a change. The files are looked at again and again, since a watch on a
+ * file does not survive the ways in which certificates are replaced: renamed over, or behind a symbolic link.
+ */
+export async function openTlsCertificates(options: TlsCertificatesOptions): Promise<TlsCertificates> {
+  const { log, clock, everyMs = lookEveryMs } = options;
+  let { files } = options;
+  const warn = createWarnings(log, clock);
+  let seen = await stampOf(files);
+  let identities = await readIdentities(files);
+  let server: Server | undefined;
+  const [first] = identities;
+  if (first === undefined) throw new TypeError('TLS needs a certificate');
+  tell();
+
+  function tell(): void {
+    for (const { leaf } of identities) {
+      const facts = { names: leaf.subjectAltName, validTo: leaf.validTo };
+      if (Date.parse(leaf.validTo) > clock.nowMs()) log.info(facts, 'certificate in use');
+      else log.error(facts, 'the certificate has expired: put a new one in its file');
+    }
+  }
+
+  async function renew(): Promise<void> {
+    try {
+      identities = await readIdentities(files);
+    } catch (error) {
+      log.error({ err: error }, 'certificates cannot be read; the old ones stay');
+      return;
+    }
+    const [standard] = identities;
+    if (standard !== undefined) server?.setSecureContext({ cert: standard.cert, key: standard.key, minVersion });
+    tell();
+  }
+
+  async function look(): Promise<void> {
+    const stamp = await stampOf(files);
+    if (stamp === seen) return;
+    seen = stamp;
+    await renew();
+  }
+
+  const timer = setInterval(() => void look(), everyMs).unref();
+  return {
+    options: {
+      cert: first.cert,
+      key: first.key,
+      minVersion,
+      ALPNProtocols: ['http/1.1'],
+      SNICallback(name, answer) {
+        const named = identities.find(({ leaf }) => leaf.checkHost(name) !== undefined);
+        answer(null, (named ?? identities[0])?.context);
+      },
+    },
+    follow: (listener) => void (server = listener),
+    async reload(next) {
+      files = next;
+      seen = await stampOf(files);
+      await renew();
+    },
+    notice(error, connection) {
+      const code = 'code' in error ? error.code : undefined;
+      if (code !== 'ERR_SSL_HTTP_REQUEST' && code !== 'ERR_SSL_WRONG_VERSION_NUMBER') return;
+      const peer = plainAddress((connection instanceof Socket ? connection.remoteAddress : undefined) ?? '');
+      const message =
+        'refused bytes that are no TLS: have the load balancer speak TLS to the node (ssl in HAProxy), or remove tls here';
+      warn('no-tls', peer, { peer, code }, message);
+    },
+    close: () => clearInterval(timer),
+  };
+}
+
+async function readIdentities(files: readonly CertificateFiles[]): Promise<readonly Identity[]> {
+  return Promise.all(
+    files.map(async ({ certificateFile, keyFile }) => {
+      const [cert, key] = await Promise.all([readFile(certificateFile, 'utf8'), readFile(keyFile, 'utf8')]);
+      // Throws when the two are no pair, as between the two writes of a renewal: the next look finds the second.
+      return { cert, key, leaf: new X509Certificate(cert), context: createSecureContext({ cert, key, minVersion }) };
+    }),
+  );
+}
+
+/** Changes whenever a file is written or another one takes its place. */
+async function stampOf(files: readonly CertificateFiles[]): Promise<string> {
+  const names = files.flatMap(({ certificateFile, keyFile }) => [certificateFile, keyFile]);
+  const stamps = await Promise.all(
+    names.map((name) =>
+      stat(name).then(
+        ({ mtimeMs, size, ino }) => `${mtimeMs} ${size} ${ino}`,
+        () => 'none',
+      ),
+    ),
+  );
+  return stamps.join();
+}
