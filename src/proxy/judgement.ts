@@ -1,4 +1,4 @@
-import type { Verdict, WebmailDriver } from '../core/webmail.ts';
+import type { Verdict } from '../core/webmail.ts';
 import { DecodedStart } from './decoded-start.ts';
 import type { Passage } from './passage.ts';
 import type { IncomingHead } from './request-head.ts';
@@ -12,7 +12,7 @@ export class Judgement {
   readonly upstream: UpstreamHead;
   held: Buffer[] = [];
   readonly #head: IncomingHead;
-  readonly #driver: WebmailDriver;
+  readonly #driver: Passage['driver'];
   #start: DecodedStart | undefined;
 
   constructor({ head, driver }: Pick<Passage, 'head' | 'driver'>, upstream: UpstreamHead) {

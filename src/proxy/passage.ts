@@ -1,43 +1,42 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import type { Ingress } from '../core/ingress.ts';
-import type { LiveSession } from '../core/session.ts';
+import type { Attachment } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { IncomingHead } from './request-head.ts';
+import type { UpstreamHead } from './response-headers.ts';
+import type { Upload } from './upload.ts';
 
-/** A request whose session was found. */
-export interface SessionRequest {
+/** A request that was let in, and where it came in. */
+export interface AdmittedRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly head: IncomingHead;
   readonly ingress: Ingress;
-  readonly session: LiveSession;
-  /** The browser's Cookie field without the gateway's own cookies. */
-  readonly cookieRest: string;
 }
 
-/** One request of a session on its way to the session's webmail. */
-export interface Passage extends SessionRequest {
+/**
+ * One request on its way to a backend: what the relay must know of it, and how its heads are rebuilt in both
+ * directions. In whose name it goes, and what that means for cookies and credentials, is the passage's own business.
+ */
+export interface Passage extends AdmittedRequest {
   readonly backend: Backend;
   readonly host: BackendHost;
-  readonly driver: WebmailDriver;
+  /** Judges the answers. */
+  readonly driver: Pick<WebmailDriver, 'judge' | 'judgeBody'>;
+  /** Of the cookies that a request takes along now. */
+  readonly generation: number;
+  /** Ties what runs to what it must end with; call the returned function when it is done by itself. */
+  attach(attachment: Attachment): () => void;
+  /** The request as undici sends it. */
+  outgoing(body: Upload | undefined, nowMs: number): Dispatcher.DispatchOptions;
+  /**
+   * The fields of the answer for the client, names and values in turn. `generation`: what the request took along;
+   * nothing: the answer's cookies do not count.
+   */
+  answerFields(upstream: UpstreamHead, generation: number | undefined, nowMs: number): string[];
 }
 
-/** Further fields of an answer, in order. */
+/** Further fields of a head, in order. */
 export type Fields = readonly (readonly [name: string, value: string])[];
-
-/** The fields that a session's driver adds to a request on its way to the webmail. */
-export function driverFieldsOf(
-  driver: WebmailDriver,
-  { head, session, ingress }: Pick<SessionRequest, 'head' | 'session' | 'ingress'>,
-): Fields {
-  if (driver.requestHeaders === undefined) return [];
-  return driver.requestHeaders(head, {
-    user: session.record.user,
-    password: session.password,
-    client: ingress.client,
-    timeZone: session.record.timeZone,
-    publicOrigin: ingress.publicUrl.origin,
-    session: session.key,
-  });
-}

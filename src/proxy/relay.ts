@@ -7,34 +7,26 @@ import type { HostConnections, Waiter } from './connections.ts';
 import { type FailureKind, failureKindOf, isLostConnection } from './failure.ts';
 import { Judgement } from './judgement.ts';
 import type { Fields, Passage } from './passage.ts';
-import type { RequestHeaders } from './request-headers.ts';
-import { responseHeaders, textOfRaw, UpstreamHead } from './response-headers.ts';
+import { textOfRaw, UpstreamHead } from './response-headers.ts';
 import { Upload } from './upload.ts';
-import { upstreamRequest } from './upstream-request.ts';
-
-export interface RelayDeps {
-  readonly requestHeaders: RequestHeaders;
-  readonly isOwnCookie: (name: string) => boolean;
-  readonly clock: Clock;
-}
 
 /** What the relay leaves to others: everything but an answer that is simply passed on. */
-export interface RelayEvents {
+export interface RelayEvents<P extends Passage> {
   /** The verdict on an answer is known. Call `handOn` or `drop`, now or later. */
-  judged(relay: Relay, verdict: Verdict, status: number): void;
-  failed(relay: Relay, kind: FailureKind, error: Error | undefined): void;
+  judged(relay: Relay<P>, verdict: Verdict, status: number): void;
+  failed(relay: Relay<P>, kind: FailureKind, error: Error | undefined): void;
   /** The session ended and nothing has been answered yet. */
-  sessionEnded(relay: Relay, reason: EndReason): void;
+  sessionEnded(relay: Relay<P>, reason: EndReason): void;
   /** The response is closed, in whatever way; called once. */
-  closed(relay: Relay): void;
+  closed(relay: Relay<P>): void;
 }
 
 /**
  * Carries one request to the backend and its answer back, streaming both ways with back-pressure; an abort on either
  * side reaches the other at once. One object per request and no closures on the way of the bytes: this is the hot path.
  */
-export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
-  readonly passage: Passage;
+export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.DispatchHandler {
+  readonly passage: P;
   readonly startedAtMs: number;
   readonly answering: Answering;
   /** The jar's generation when the request left. */
@@ -42,8 +34,8 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   /** How often the request was asked again in the browser's place after a silent sign-in. */
   replays = 0;
   readonly #pool: HostConnections;
-  readonly #deps: RelayDeps;
-  readonly #events: RelayEvents;
+  readonly #clock: Clock;
+  readonly #events: RelayEvents<P>;
   #detach: (() => void) | undefined;
   #client: Client | undefined;
   #controller: Dispatcher.DispatchController | undefined;
@@ -54,11 +46,11 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   #upstreamEnded = false;
   #retried = false;
 
-  constructor(passage: Passage, pool: HostConnections, deps: RelayDeps, events: RelayEvents) {
+  constructor(passage: P, pool: HostConnections, clock: Clock, events: RelayEvents<P>) {
     this.passage = passage;
-    this.startedAtMs = deps.clock.nowMs();
+    this.startedAtMs = clock.nowMs();
     this.#pool = pool;
-    this.#deps = deps;
+    this.#clock = clock;
     this.#events = events;
     this.answering = new Answering(passage.request, passage.response);
   }
@@ -69,8 +61,8 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   }
 
   start(): void {
-    const { session, response } = this.passage;
-    this.#detach = session.attach(this);
+    const { response } = this.passage;
+    this.#detach = this.passage.attach(this);
     response.on('close', () => this.#close());
     response.on('drain', () => this.#drained());
     this.#pool.acquire(this);
@@ -88,12 +80,8 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   handOn(takeCookies: boolean, more: Fields): void {
     const judgement = this.#judgement;
     if (judgement === undefined || this.#state !== 'judging') return;
-    const fields = responseHeaders(judgement.upstream, {
-      to: this.passage,
-      generation: takeCookies ? this.generation : undefined,
-      nowMs: this.#deps.clock.nowMs(),
-      isOwnCookie: this.#deps.isOwnCookie,
-    });
+    const generation = takeCookies ? this.generation : undefined;
+    const fields = this.passage.answerFields(judgement.upstream, generation, this.#clock.nowMs());
     for (const [name, value] of more) fields.push(name, value);
     this.#state = 'passing';
     this.#judgement = undefined;
@@ -130,14 +118,13 @@ export class Relay implements Waiter, Attachment, Dispatcher.DispatchHandler {
   }
 
   onConnection(client: Client): void {
-    const { head, request, response, session } = this.passage;
+    const { head, request, response } = this.passage;
     this.#client = client;
     this.#controller = undefined;
-    this.generation = session.jar.generation;
+    this.generation = this.passage.generation;
     if (head.hasBody) this.#upload = new Upload(request, response, head.header('expect') !== undefined);
-    const nowMs = this.#deps.clock.nowMs();
     try {
-      client.dispatch(upstreamRequest(this.passage, this.#deps.requestHeaders, this.#upload, nowMs), this);
+      client.dispatch(this.passage.outgoing(this.#upload, this.#clock.nowMs()), this);
     } catch (error) {
       // A driver's bug, perhaps in the turn of another request that gave its connection back.
       this.onResponseError(null, error instanceof Error ? error : new Error(String(error)));

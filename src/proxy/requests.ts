@@ -1,14 +1,16 @@
 import type { Backend, BackendHost } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
 import type { Answer } from '../core/http.ts';
 import type { BackendName } from '../core/names.ts';
 import type { LiveSession } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Connections } from './connections.ts';
-import type { SessionRequest } from './passage.ts';
-import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
+import type { Passage } from './passage.ts';
+import { Relay, type RelayEvents } from './relay.ts';
 import { redirectAnswer, reply, textAnswer } from './reply.ts';
 import { type IncomingHead, isPageRequest } from './request-head.ts';
 import { createSessionAnswers, endSession, type SessionAnswersDeps } from './session-answers.ts';
+import { SessionPassage, type SessionPassageDeps, type SessionRequest } from './session-passage.ts';
 
 /** A configured backend as the data plane needs it. */
 export interface Route {
@@ -33,12 +35,13 @@ export interface FinishedRequest {
   readonly bytes: number;
 }
 
-export interface RequestsDeps extends RelayDeps, SessionAnswersDeps {
+export interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps {
   readonly connections: Connections;
   readonly routes: Routes;
   /** Whether what a page asks by itself counts as use. */
   readonly pollsCountAsUse: () => boolean;
   readonly requestFinished: (request: FinishedRequest) => void;
+  readonly clock: Clock;
 }
 
 export interface Requests {
@@ -48,11 +51,11 @@ export interface Requests {
 /** Passes the requests of sessions to their backends, and heals or ends sessions as the answers say. */
 export function createRequests(deps: RequestsDeps): Requests {
   const answers = createSessionAnswers(deps);
-  const events: RelayEvents = {
+  const events: RelayEvents<SessionPassage> = {
     judged: (relay, verdict, status) => answers.follow(relay, verdict, status),
     failed: (relay, kind, error) => answers.fail(relay, kind, error),
     sessionEnded: (relay, reason) => answers.ended(relay, reason),
-    closed: (relay) => deps.requestFinished(finished(relay, deps.clock.nowMs())),
+    closed: (relay) => deps.requestFinished(finishedRequest(relay, deps.clock.nowMs())),
   };
 
   return {
@@ -73,8 +76,8 @@ export function createRequests(deps: RequestsDeps): Requests {
       const early = earlyAnswer(task, driver, host);
       if (early !== undefined) return reply(request, response, early);
       if (deps.pollsCountAsUse() || driver.isPoll?.(head) !== true) session.touch();
-      const passage = { ...task, backend, host, driver };
-      new Relay(passage, deps.connections.to(host, backend.limits), deps, events).start();
+      const passage = new SessionPassage(task, { backend, host, driver }, deps);
+      new Relay(passage, deps.connections.to(host, backend.limits), deps.clock, events).start();
     },
   };
 }
@@ -104,7 +107,8 @@ function isReadOrOurs(head: IncomingHead, publicOrigin: string): boolean {
   return head.all('sec-fetch-site').join() === 'same-origin';
 }
 
-function finished(relay: Relay, nowMs: number): FinishedRequest {
+/** What is told of a request once its response is closed. */
+export function finishedRequest(relay: Relay<Passage>, nowMs: number): FinishedRequest {
   const { backend, host, head, response } = relay.passage;
   const end = head.target.indexOf('?');
   return {

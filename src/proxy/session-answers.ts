@@ -9,6 +9,7 @@ import type { Fields } from './passage.ts';
 import type { Relay } from './relay.ts';
 import { redirectAnswer, reply } from './reply.ts';
 import { isPageRequest } from './request-head.ts';
+import type { SessionPassage } from './session-passage.ts';
 import { heal, type Healed, type HealingStep, stepAfter } from './verdicts.ts';
 
 export interface SessionAnswersDeps {
@@ -23,19 +24,21 @@ export interface SessionAnswersDeps {
   readonly log: Log;
 }
 
+type SessionRelay = Relay<SessionPassage>;
+
 /** What is answered where a backend's answer is not simply passed on: lost sessions, sign-out, failures. */
 export interface SessionAnswers {
   /** Does what follows from the verdict on the relay's answer. */
-  follow(relay: Relay, verdict: Verdict, status: number): void;
-  fail(relay: Relay, kind: FailureKind, error: unknown): void;
-  ended(relay: Relay, reason: EndReason): void;
+  follow(relay: SessionRelay, verdict: Verdict, status: number): void;
+  fail(relay: SessionRelay, kind: FailureKind, error: unknown): void;
+  ended(relay: SessionRelay, reason: EndReason): void;
 }
 
 export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
   /** Cookies of a silent sign-in that the browser must hold; they go out with the answer that follows it. */
-  const later = new WeakMap<Relay, Fields>();
+  const later = new WeakMap<SessionRelay, Fields>();
 
-  function fail(relay: Relay, kind: FailureKind, error: unknown): void {
+  function fail(relay: SessionRelay, kind: FailureKind, error: unknown): void {
     if (!relay.waits) return;
     const { head, host, backend } = relay.passage;
     const reference = deps.newReference();
@@ -47,7 +50,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     send(relay, deps.failureAnswer(head, { kind, reference }));
   }
 
-  async function healAndGoOn(relay: Relay, step: HealingStep): Promise<void> {
+  async function healAndGoOn(relay: SessionRelay, step: HealingStep): Promise<void> {
     const { head, host, session, ingress } = relay.passage;
     try {
       const lost = { session, generation: relay.generation, ingress, landing: host.webmail.landing };
@@ -67,7 +70,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     }
   }
 
-  function goOn(relay: Relay, step: HealingStep, healed: Healed & { kind: 'healed' }): void {
+  function goOn(relay: SessionRelay, step: HealingStep, healed: Healed & { kind: 'healed' }): void {
     const { head, driver, ingress } = relay.passage;
     const cookies = asSetCookies(healed.browserCookies);
     const again = step === 'say-again' ? driver.retryAnswer?.(head) : undefined;
@@ -83,7 +86,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     }
   }
 
-  function tooOften(relay: Relay): void {
+  function tooOften(relay: SessionRelay): void {
     const { head, host, session, driver } = relay.passage;
     const reference = deps.newReference();
     deps.log.warn({ reference, user: session.record.user, host: host.name }, 'webmail session lost too often');
@@ -92,7 +95,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
   }
 
   /** The user signed out of the webmail: the session ends, and nothing of it stays in the browser. */
-  function signOut(relay: Relay, status: number): void {
+  function signOut(relay: SessionRelay, status: number): void {
     const { head, session, ingress } = relay.passage;
     const expired = [
       ...deps.clearedCookies(ingress.publicUrl.secure),
@@ -147,7 +150,7 @@ export function endSession(session: LiveSession, reason: EndReason, log: Log): v
   });
 }
 
-function send(relay: Relay, answer: Answer, more: Fields = []): void {
+function send(relay: SessionRelay, answer: Answer, more: Fields = []): void {
   relay.detach();
   reply(relay.passage.request, relay.passage.response, answer, more);
 }

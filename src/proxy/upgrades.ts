@@ -7,10 +7,10 @@ import type { Ingress } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
 import type { LiveSession, RecordKey } from '../core/session.ts';
 import type { Route, Routes } from './requests.ts';
-import { driverFieldsOf } from './passage.ts';
 import { rawReply } from './raw-reply.ts';
 import type { IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
+import { driverFieldsOf } from './session-passage.ts';
 import { Tunnel } from './tunnel.ts';
 import { screenUpgrade } from './upgrade-screen.ts';
 

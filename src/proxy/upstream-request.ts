@@ -1,24 +1,27 @@
 import type { Dispatcher } from 'undici';
-import { driverFieldsOf, type Passage } from './passage.ts';
-import type { RequestHeaders } from './request-headers.ts';
+import type { IncomingHead } from './request-head.ts';
 import type { Upload } from './upload.ts';
 
-/** The request as undici sends it: the target byte for byte, a rebuilt head, and how long it may take. */
+interface UpstreamParts {
+  /** Names and values in turn, rebuilt. */
+  readonly headers: string[];
+  readonly body: Upload | undefined;
+  /** How long the backend may take to begin its answer, and between any two parts of it. */
+  readonly firstByteMs: number;
+}
+
+/** A request as undici sends it: the target byte for byte, a rebuilt head, and how long it may take. */
 export function upstreamRequest(
-  passage: Passage,
-  requestHeaders: RequestHeaders,
-  body: Upload | undefined,
-  nowMs: number,
+  head: IncomingHead,
+  { headers, body, firstByteMs }: UpstreamParts,
 ): Dispatcher.DispatchOptions {
-  const { head, ingress, session, cookieRest, backend, driver } = passage;
-  const driverFields = driverFieldsOf(driver, passage);
   // Event streams may be silent for as long as they like.
   const patient = head.header('accept')?.includes('text/event-stream') === true;
-  const patienceMs = patient ? 0 : backend.limits.webmailFirstByteMs;
+  const patienceMs = patient ? 0 : firstByteMs;
   const options = {
     path: head.target,
     method: head.method,
-    headers: requestHeaders(head, { ingress, jar: session.jar, cookieRest, driverFields, nowMs }),
+    headers,
     body: body ?? null,
     headersTimeout: patienceMs,
     bodyTimeout: patienceMs,

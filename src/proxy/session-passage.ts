@@ -1,0 +1,98 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
+import type { Backend, BackendHost } from '../core/backend.ts';
+import type { Ingress } from '../core/ingress.ts';
+import type { Attachment, LiveSession } from '../core/session.ts';
+import type { WebmailDriver } from '../core/webmail.ts';
+import type { AdmittedRequest, Fields, Passage } from './passage.ts';
+import type { IncomingHead } from './request-head.ts';
+import type { RequestHeaders } from './request-headers.ts';
+import { responseHeaders, type UpstreamHead } from './response-headers.ts';
+import type { Upload } from './upload.ts';
+import { upstreamRequest } from './upstream-request.ts';
+
+/** A request whose session was found. */
+export interface SessionRequest extends AdmittedRequest {
+  readonly session: LiveSession;
+  /** The browser's Cookie field without the gateway's own cookies. */
+  readonly cookieRest: string;
+}
+
+/** The home of a session, as one request of it is carried there. */
+interface SessionHome {
+  readonly backend: Backend;
+  readonly host: BackendHost;
+  readonly driver: WebmailDriver;
+}
+
+export interface SessionPassageDeps {
+  readonly requestHeaders: RequestHeaders;
+  readonly isOwnCookie: (name: string) => boolean;
+}
+
+/** One request of a session on its way to the session's webmail, with the cookies of the session's jar. */
+export class SessionPassage implements Passage {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly head: IncomingHead;
+  readonly ingress: Ingress;
+  readonly session: LiveSession;
+  readonly backend: Backend;
+  readonly host: BackendHost;
+  readonly driver: WebmailDriver;
+  readonly #cookieRest: string;
+  readonly #deps: SessionPassageDeps;
+
+  constructor(task: SessionRequest, { backend, host, driver }: SessionHome, deps: SessionPassageDeps) {
+    this.request = task.request;
+    this.response = task.response;
+    this.head = task.head;
+    this.ingress = task.ingress;
+    this.session = task.session;
+    this.backend = backend;
+    this.host = host;
+    this.driver = driver;
+    this.#cookieRest = task.cookieRest;
+    this.#deps = deps;
+  }
+
+  get generation(): number {
+    return this.session.jar.generation;
+  }
+
+  attach(attachment: Attachment): () => void {
+    return this.session.attach(attachment);
+  }
+
+  outgoing(body: Upload | undefined, nowMs: number): Dispatcher.DispatchOptions {
+    const headers = this.#deps.requestHeaders(this.head, {
+      ingress: this.ingress,
+      jar: this.session.jar,
+      cookieRest: this.#cookieRest,
+      driverFields: driverFieldsOf(this.driver, this),
+      nowMs,
+    });
+    return upstreamRequest(this.head, { headers, body, firstByteMs: this.backend.limits.webmailFirstByteMs });
+  }
+
+  answerFields(upstream: UpstreamHead, generation: number | undefined, nowMs: number): string[] {
+    return responseHeaders(upstream, { to: this, generation, nowMs, isOwnCookie: this.#deps.isOwnCookie });
+  }
+}
+
+/** The fields that a session's driver adds to a request on its way to the webmail. */
+export function driverFieldsOf(
+  driver: WebmailDriver,
+  { head, session, ingress }: Pick<SessionRequest, 'head' | 'session' | 'ingress'>,
+): Fields {
+  if (driver.requestHeaders === undefined) return [];
+  return driver.requestHeaders(head, {
+    user: session.record.user,
+    password: session.password,
+    client: ingress.client,
+    timeZone: session.record.timeZone,
+    publicOrigin: ingress.publicUrl.origin,
+    session: session.key,
+    jar: session.jar,
+  });
+}
