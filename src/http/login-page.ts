@@ -81,9 +81,8 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
       const outcome = await deps.login(attempt, gone);
       if (outcome.kind !== 'signed-in') return refuse(problemOf(outcome), attempt.reference);
       await openSession(request, response, outcome, attempt);
-      const next = nextTarget(queryParameter(request.url, 'next'), publicUrl.origin);
       response.statusCode = 303;
-      response.setHeader('Location', next ?? nextTarget(outcome.landing, publicUrl.origin) ?? '/');
+      response.setHeader('Location', goOn(outcome, queryParameter(request.url, 'next'), publicUrl.origin));
       response.end();
     } catch (error) {
       if (gone.aborted) return;
@@ -132,6 +131,15 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
     show: (request, response) => answer(request, response, { user: '' }),
     submit,
   };
+}
+
+/** Where the browser was on its way to, #fragment included, or where the webmail lands. */
+function goOn({ landing, resumeTarget }: SignedIn, asked: unknown, origin: string): string {
+  const next = nextTarget(asked, origin);
+  if (next === undefined) return nextTarget(landing, origin) ?? '/';
+  const hash = next.indexOf('#');
+  const [target, fragment] = hash === -1 ? [next, ''] : [next.slice(0, hash), next.slice(hash)];
+  return nextTarget(resumeTarget(target) + fragment, origin) ?? '/';
 }
 
 function bindingOf(cookie: string): string {

@@ -52,6 +52,8 @@ export type LoginOutcome =
       readonly jar: CookieJar;
       readonly landing: string;
       readonly browserCookies: readonly string[];
+      /** Where somebody goes on who asked for this target of an older webmail session. */
+      readonly resumeTarget: (target: string) => string;
     }
   | { readonly kind: 'rejected' }
   | { readonly kind: 'refused'; readonly reason: string }
@@ -181,7 +183,8 @@ export function createLogin(deps: LoginDeps): Login {
       home.driver.signIn(home.host, { user, password, client, timeZone, publicOrigin }, signal),
     );
     if (entered.kind === 'rejected') throw webmailDisagrees(home.host);
-    return { ...entered, user, backend: home.backend.name, host: home.host.name };
+    const resumeTarget = (target: string) => home.driver.resumeTarget?.(target) ?? target;
+    return { ...entered, user, backend: home.backend.name, host: home.host.name, resumeTarget };
   }
 
   function homeOf(backend: BackendName): Home {

@@ -103,6 +103,7 @@ export function aliceSignedIn(): LoginOutcome {
     jar: new CookieJar(() => false),
     landing: '/?_task=mail',
     browserCookies: [],
+    resumeTarget: (target) => target.replace('_action=compose&_id=7', '_action=compose'),
   };
 }
 

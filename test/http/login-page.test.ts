@@ -137,6 +137,13 @@ describe('signing in', () => {
     assert.equal(reply.get('Location'), '/');
   });
 
+  test('goes on where a fresh webmail session can, with the fragment', async () => {
+    await using fixture = await startPages();
+    const target = loginFor('/?_task=mail&_action=compose&_id=7#top');
+    const reply = await submitLogin(fixture, await openLogin(fixture, target), {}, { target });
+    assert.equal(reply.get('Location'), '/?_task=mail&_action=compose#top');
+  });
+
   test('hands on the cookies that the webmail wants in the browser', async () => {
     await using fixture = await startPages();
     fixture.decide = async () => ({ ...signedIn(), browserCookies: ['XSRF-TOKEN=abc; path=/SOGo/'] });
