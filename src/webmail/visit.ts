@@ -75,8 +75,11 @@ export class Visit {
     const { origin } = this.#options.host.webmail;
     if (location === undefined || !URL.canParse(location, origin + target)) return undefined;
     const url = new URL(location, origin + target);
-    const own = [new URL(origin).host, new URL(this.#options.browser.publicOrigin).host];
-    return own.includes(url.host) ? url.pathname + url.search : undefined;
+    const backend = new URL(origin);
+    const seen = new URL(this.#options.browser.publicOrigin);
+    // A web server that knows of no gateway writes the public name with the port that it listens on itself.
+    const isPublic = url.hostname === seen.hostname && (url.port === seen.port || url.port === backend.port);
+    return isPublic || url.host === backend.host ? url.pathname + url.search : undefined;
   }
 
   async #send(

@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { freePort, stopGroup } from './processes.ts';
+
+const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
+
+export interface OwnGatewayOptions {
+  /** The lines below `backends:`, by name. */
+  readonly backends: Readonly<Record<string, string>>;
+  /** User to backend. */
+  readonly users: Readonly<Record<string, string>>;
+  readonly caFile: string;
+  /** Further top-level lines. */
+  readonly settings?: string;
+  /** Files beside the configuration, such as secrets. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+export interface OwnGateway extends AsyncDisposable {
+  readonly origin: string;
+  readonly log: readonly string[];
+}
+
+/** A gateway of one node with the embedded store, as a process of its own; resolves when it serves. */
+export async function startGateway(options: OwnGatewayOptions): Promise<OwnGateway> {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-own-'));
+  const port = await freePort();
+  const users = Object.entries(options.users).map(([user, backend]) => `${user}: ${backend}\n`);
+  await writeFile(join(folder, 'users.map'), users.join(''));
+  for (const [name, text] of Object.entries(options.files ?? {})) {
+    await writeFile(join(folder, name), text, { mode: 0o600 });
+  }
+  await writeFile(join(folder, 'postern.yaml'), configuration(options, port));
+  const child = spawn(process.execPath, [program, 'serve', '-c', join(folder, 'postern.yaml')], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const log: string[] = [];
+  const ready = Promise.withResolvers<void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      log.push(line);
+      if (/"msg":"ready"/.test(line)) ready.resolve();
+    });
+  }
+  child.once('exit', (code) => ready.reject(new Error(`the gateway ended with ${code}:\n${log.join('\n')}`)));
+  await once(child, 'spawn');
+  const stop = async (): Promise<void> => {
+    await stopGroup(child);
+    await rm(folder, { recursive: true });
+  };
+  await ready.promise.catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
+  return { origin: `http://127.0.0.1:${port}`, log, [Symbol.asyncDispose]: stop };
+}
+
+function configuration(options: OwnGatewayOptions, port: number): string {
+  const backends = Object.entries(options.backends).map(([name, line]) => `  ${name}: ${line}\n`);
+  return `listen: 127.0.0.1:${port}
+public_url: http://127.0.0.1:${port}
+trusted_proxies: [127.0.0.1/32]
+operators: { listen: 127.0.0.1:0 }
+sessions: { keys_file: keys }
+directory:
+  default_domain: example.test
+  sources:
+    - { type: map, file: users.map }
+passdb: { tls_ca_file: "${options.caFile}" }
+login: { refusal_after: 0s }
+shutdown: { delay: 0s, deadline: 2s }
+backends:
+${backends.join('')}${options.settings ?? ''}
+`;
+}
