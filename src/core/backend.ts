@@ -51,6 +51,14 @@ export interface BackendLimits {
   readonly upgradesPerSession: number;
 }
 
+/** A path under which clients (DAV, ActiveSync) give name and password with each request, and who serves it. */
+export interface ClientPath {
+  /** Covers itself and all below it: `/SOGo/dav`. Without a final slash. */
+  readonly prefix: string;
+  /** Another server than the webmail. */
+  readonly elsewhere?: { readonly origin: string; readonly trust: TlsTrust };
+}
+
 /** One home mailbox server: an IMAP address and a webmail, on one or more hosts. */
 export interface Backend {
   readonly name: BackendName;
@@ -61,6 +69,8 @@ export interface Backend {
   /** The primary first. */
   readonly hosts: readonly [BackendHost, ...BackendHost[]];
   readonly limits: BackendLimits;
+  /** None when left out. */
+  readonly clientPaths?: readonly ClientPath[];
 }
 
 /** How the hosts of a backend share its work. */

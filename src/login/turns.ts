@@ -12,7 +12,7 @@ export function createTurns(limits: { readonly atOnce: number; readonly waiting:
 
   function wait(signal: AbortSignal): Promise<void> {
     if (waiting.size >= limits.waiting) {
-      const message = 'too many silent sign-ins of one backend are waiting';
+      const message = 'too many sign-ins of one backend are waiting';
       throw new PosternError('ERR_BUSY', message, { source: 'webmail', retryable: true });
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -1,0 +1,179 @@
+import type { ClientAdmission, ClientAuthentication, ClientCredentials } from '../core/client-authentication.ts';
+import type { Clock } from '../core/clock.ts';
+import type { DirectorySource } from '../core/directory.ts';
+import { PosternError } from '../core/error.ts';
+import type { LoginNameParser } from '../core/login-name.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
+import type { Passdb, PasswordCheck } from '../core/passdb.ts';
+import type { ClientCheckEvent } from './client-check-event.ts';
+import type { ClientCheck, ClientChecks } from './client-checks.ts';
+import { withDeadline } from './deadline.ts';
+import type { Home } from './login.ts';
+import { isMalformedPassword } from './malformed-password.ts';
+import type { Penalty } from './penalty.ts';
+import { createTurns, type Turns } from './turns.ts';
+import type { Wait } from './wait.ts';
+
+export interface ClientAuthenticationDeps {
+  readonly parseName: LoginNameParser;
+  readonly directory: Pick<DirectorySource, 'lookup'>;
+  readonly checks: ClientChecks;
+  readonly penalty: Penalty;
+  readonly passdb: Passdb;
+  readonly homeOf: (backend: BackendName) => Home | undefined;
+  readonly clock: Clock;
+  readonly wait: Wait;
+  readonly observe: (event: ClientCheckEvent) => void;
+  readonly newReference: () => string;
+  /** Over all but the penalty. */
+  readonly deadlineMs: number;
+  /** No refusal of a password that was not tried in the last minute leaves earlier, the penalty not counted. */
+  readonly refusalAfterMs: number;
+}
+
+/** After a restart every client's password is asked for at once. */
+const perBackend = { atOnce: 32, waiting: 2000 };
+
+/** What a known user is told whose password was not tried, or could not help. */
+const refusals = {
+  expired: 'This password has expired. Sign in on the web to see what to do.',
+  'contact-admin': 'The mail server refuses this account. Ask your administrator.',
+  insecure: 'The mail server takes no password over this connection. Ask your administrator.',
+} as const satisfies Partial<Record<PasswordCheck['kind'], string>>;
+
+/** One request on its way through the use case, and what its event will say. */
+interface Course {
+  readonly credentials: ClientCredentials;
+  readonly reference: string;
+  readonly arrivedAtMs: number;
+  trace: Pick<ClientCheckEvent, 'user' | 'backend' | 'host' | 'why'>;
+}
+
+/**
+ * The use case of clients that authenticate on every request: name, directory and home at each of them, so that a user
+ * who moves is routed at once; the password at most once a minute. Refusals and penalties are those of the sign-in page.
+ */
+export function createClientAuthentication(deps: ClientAuthenticationDeps): ClientAuthentication {
+  const turns = new Map<BackendName, Turns>();
+
+  async function decide(course: Course, gone: AbortSignal): Promise<ClientAdmission> {
+    const { credentials } = course;
+    const parsed = deps.parseName(withoutDomainPrefix(credentials.user));
+    if (parsed.kind === 'malformed' || isMalformedPassword(credentials.password)) return { kind: 'rejected' };
+    course.trace = { user: parsed.name };
+    const lookup = await withDeadline('directory', deps.deadlineMs, gone, async (signal) =>
+      deps.directory.lookup(parsed.name, signal),
+    );
+    if (lookup.kind === 'refused') {
+      await hold(course, 0, gone);
+      return lookup;
+    }
+    if (lookup.kind === 'unknown-user') {
+      course.trace = { ...course.trace, why: 'unknown-user' };
+      // Tried nowhere, and otherwise treated like a wrong password: nobody outside can tell the two apart.
+      await deps.checks.verdict(checkOf(parsed.name, '', credentials), () => tryPassword(course, async () => 'wrong'));
+      return { kind: 'rejected' };
+    }
+    const { user, backend } = lookup;
+    const home = homeOf(backend);
+    course.trace = { user, backend, host: home.host.name };
+    const verdict = await deps.checks.verdict(checkOf(user, backend, credentials), () =>
+      tryPassword(course, () => askHome(course, user, home)),
+    );
+    if (verdict === 'right') return { kind: 'admitted', user, ...home };
+    return verdict === 'wrong' ? { kind: 'rejected' } : { kind: 'refused', reason: refusals[verdict] };
+  }
+
+  /** Not aborted when the client leaves: whoever hangs up has still tried, and others may wait for the same. */
+  async function tryPassword(course: Course, ask: () => Promise<Verdict>): Promise<Verdict> {
+    const { client, password } = course.credentials;
+    const { user = '' } = course.trace;
+    const admission = await deps.penalty.admit({ user, address: client.address, password }, neverGone);
+    if (admission.kind === 'busy') throw tooManyWait();
+    const verdict = await ask().catch(async (error: unknown) => {
+      await admission.settle('undecided');
+      throw error;
+    });
+    await admission.settle(verdict === 'right' || verdict === 'wrong' ? verdict : 'undecided');
+    report(course, { result: verdict });
+    if (verdict !== 'right') await hold(course, admission.waitedMs, neverGone);
+    return verdict;
+  }
+
+  async function askHome(
+    { credentials, reference }: Course,
+    user: CanonicalUser,
+    { backend, host }: Home,
+  ): Promise<Verdict> {
+    const { client, password } = credentials;
+    const context = { client, reference, limits: backend.limits };
+    const ofBackend = turns.get(backend.name) ?? createTurns(perBackend);
+    turns.set(backend.name, ofBackend);
+    const check = await withDeadline('imap', deps.deadlineMs, neverGone, (signal) =>
+      ofBackend.take(signal, () => deps.passdb.verify({ user, password }, host, context, signal)),
+    );
+    return check.kind;
+  }
+
+  /** Until the moment of all refusals; what the penalty took does not count. */
+  async function hold(course: Course, penaltyMs: number, signal: AbortSignal): Promise<void> {
+    const workedMs = deps.clock.nowMs() - course.arrivedAtMs - penaltyMs;
+    await deps.wait(Math.max(deps.refusalAfterMs - workedMs, 0), signal);
+  }
+
+  function homeOf(backend: BackendName): Home {
+    const home = deps.homeOf(backend);
+    if (home !== undefined) return home;
+    const message = `the directory names the backend ${JSON.stringify(backend)}, which is not configured`;
+    throw new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false });
+  }
+
+  function report(
+    { credentials, reference, arrivedAtMs, trace }: Course,
+    end: Pick<ClientCheckEvent, 'result' | 'error'>,
+  ) {
+    const ms = deps.clock.nowMs() - arrivedAtMs;
+    deps.observe({ ...end, ...trace, client: credentials.client.address, reference, ms });
+  }
+
+  return {
+    async admit(credentials, gone) {
+      const course: Course = {
+        credentials,
+        reference: deps.newReference(),
+        arrivedAtMs: deps.clock.nowMs(),
+        trace: {},
+      };
+      try {
+        return await decide(course, gone);
+      } catch (error) {
+        if (gone.aborted) throw error;
+        report(course, { result: error instanceof PosternError ? 'unavailable' : 'failed', error });
+        const isBusy = error instanceof PosternError && error.code === 'ERR_BUSY';
+        return { kind: isBusy ? 'busy' : 'unavailable', reference: course.reference };
+      }
+    },
+    distrust(user, backend, credentials) {
+      deps.checks.forget(checkOf(user, backend, credentials));
+    },
+  };
+}
+
+type Verdict = PasswordCheck['kind'];
+
+function checkOf(user: string, backend: string, { client, password }: ClientCredentials): ClientCheck {
+  return { user, backend, address: client.address, password };
+}
+
+/** ActiveSync clients write `DOMAIN\name`, some of them with nothing before the backslash. */
+function withoutDomainPrefix(user: string): string {
+  return user.slice(user.lastIndexOf('\\') + 1);
+}
+
+function tooManyWait(): PosternError {
+  const message = 'too many logins are waiting out their penalty';
+  return new PosternError('ERR_BUSY', message, { source: 'client', retryable: true });
+}
+
+/** A check serves every request that waits for it, not only the one that began it. */
+const neverGone = new AbortController().signal;
