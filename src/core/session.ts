@@ -53,6 +53,15 @@ export interface StoredSession {
   readonly jar: StoredJar | undefined;
 }
 
+/** Where a session's webmail session is. */
+export type SessionRoute = Pick<SessionRecord, 'backend' | 'host'>;
+
+/** A living session with its name, as lists of sessions hold it. */
+export interface StoredEntry {
+  readonly key: RecordKey;
+  readonly session: StoredSession;
+}
+
 /** What the store knows of a key: a living session, how one ended (while its tombstone stands), or nothing. */
 export type StoredLookup =
   | { readonly kind: 'found'; readonly session: StoredSession }
@@ -75,6 +84,16 @@ export interface SessionStore extends AsyncDisposable {
   create(key: RecordKey, record: SessionRecord, ttlMs: number): Promise<'created' | 'refused'>;
   /** Writes only over an existing record, and keeps its remaining time. */
   rewrite(key: RecordKey, record: SessionRecord): Promise<'written' | 'gone'>;
+  /**
+   * Writes record and jar together, only while the record has this route: of several nodes that lead a session
+   * elsewhere, one wins. Keeps the remaining time.
+   */
+  reroute(
+    key: RecordKey,
+    from: SessionRoute,
+    record: SessionRecord,
+    jar: StoredJar,
+  ): Promise<'written' | 'elsewhere' | 'gone'>;
   read(key: RecordKey): Promise<StoredLookup>;
   /** Whether there was one. Leaves the tombstone in both cases; it keeps the first reason. */
   destroy(key: RecordKey, reason: EndReason): Promise<boolean>;
@@ -82,9 +101,9 @@ export interface SessionStore extends AsyncDisposable {
   /** When sessions were last used, many at once; never revives one. */
   noteUse(uses: readonly { readonly key: RecordKey; readonly atMs: number }[]): Promise<void>;
   /** The living sessions under these indexes, oldest first. */
-  ofUser(
-    userKeys: readonly UserKey[],
-  ): Promise<readonly { readonly key: RecordKey; readonly session: StoredSession }[]>;
+  ofUser(userKeys: readonly UserKey[]): Promise<readonly StoredEntry[]>;
+  /** All living sessions, some at a time, in no order. */
+  all(): AsyncIterable<readonly StoredEntry[]>;
   /**
    * Registers id and fingerprint of server keys for all nodes, and returns all that are then registered. Registers
    * nothing when `keys` lacks a promoted key that is registered, or has it with another fingerprint.

@@ -1,6 +1,15 @@
 import { CookieJar } from '../core/cookie-jar.ts';
 import { Secret } from '../core/secret.ts';
-import type { Attachment, EndReason, LiveSession, RecordKey, SessionRecord, StoredSession } from '../core/session.ts';
+import type {
+  Attachment,
+  EndReason,
+  LiveSession,
+  RecordKey,
+  SessionRecord,
+  SessionRoute,
+  StoredJar,
+  StoredSession,
+} from '../core/session.ts';
 import type { SessionCookie } from './cookie.ts';
 import { openSealed, type SealedFor, seal } from './seal.ts';
 import { parseSavedJar } from './stored-text.ts';
@@ -144,12 +153,14 @@ export class CachedSession implements LiveSession {
     const { record, jar } = stored;
     const newerJar = jar !== undefined && jar.version >= this.#jarVersion && jar.sealed !== this.#jarSealed;
     const sameOwner = record.user === before.user && record.backend === before.backend;
+    const elsewhere = record.backend !== before.backend || record.host !== before.host;
     if (newerJar || !sameOwner || record.sealed !== before.sealed) {
       const opened = openStored(this.#keeper, this.key, stored, this.#sealKeys);
       if (opened === undefined) return false;
-      // Our own unsaved changes win: they are written over the newer jar in a moment.
-      this.#opened = newerJar && !this.jarUnsaved ? opened : { ...opened, jar: this.jar };
+      // Our own unsaved changes win, and are written over the newer jar in a moment; but not on another host.
+      this.#opened = newerJar && (elsewhere || !this.jarUnsaved) ? opened : { ...opened, jar: this.jar };
     }
+    if (elsewhere) this.jarUnsaved = false;
     if (newerJar) {
       this.#jarVersion = jar.version;
       this.#jarSealed = jar.sealed;
@@ -158,6 +169,27 @@ export class CachedSession implements LiveSession {
     this.lastUseMs = Math.max(this.lastUseMs, stored.lastUseMs);
     this.writtenUseMs = Math.max(this.writtenUseMs, stored.lastUseMs);
     return true;
+  }
+
+  /**
+   * The session on another host, signed in there with the cookies of `fresh`: what the store must take before `renew`
+   * makes it true here. Names that the browser was given stay known; answers of the old host no longer count.
+   */
+  rerouted(to: SessionRoute, fresh: CookieJar): StoredSession & { readonly jar: StoredJar } {
+    const moved = { ...this.#record, ...to };
+    const { password } = this;
+    const record = {
+      ...moved,
+      sealed:
+        password === undefined
+          ? ''
+          : seal(this.#sealKeys.credentials, password.reveal(), sealedFor(this.key, moved, 'credentials')),
+    };
+    const saved = fresh.save();
+    const browserNames = new Map([...this.jar.browserCookies, ...fresh.browserCookies]);
+    const text = JSON.stringify({ ...saved, g: this.jar.generation + 1, b: [...browserNames] });
+    const sealed = seal(this.#sealKeys.jar, text, sealedFor(this.key, moved, 'jar'));
+    return { record, lastUseMs: this.lastUseMs, jar: { version: this.#jarVersion + 1, sealed } };
   }
 
   /** The jar as the store is to hold it, with the next version. */
@@ -191,8 +223,9 @@ function openStored(
     record.sealed === '' ? '' : openSealed(keys.credentials, record.sealed, sealedFor(key, record, 'credentials'));
   if (password === undefined) return undefined;
   const cookies = jar === undefined ? undefined : openSealed(keys.jar, jar.sealed, sealedFor(key, record, 'jar'));
+  // A jar that was sealed for another backend is a late write of before the session was led elsewhere: no cookies are
+  // then known, and the webmail is signed in to again.
   const saved = cookies === undefined ? undefined : parseSavedJar(cookies);
-  if (jar !== undefined && saved === undefined) return undefined;
   return {
     password: record.sealed === '' ? undefined : new Secret(password),
     jar: new CookieJar(keeper.ownsCookie(record.backend), saved),

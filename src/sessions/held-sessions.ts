@@ -2,7 +2,16 @@ import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
-import type { EndReason, RecordKey, SessionRecord, SessionStore, StoredLookup, StoreNews } from '../core/session.ts';
+import type {
+  EndReason,
+  RecordKey,
+  SessionRecord,
+  SessionRoute,
+  SessionStore,
+  StoredLookup,
+  StoreNews,
+} from '../core/session.ts';
+import type { CookieJar } from '../core/cookie-jar.ts';
 import { CachedSession, type SessionKeeper } from './cached-session.ts';
 import type { SessionCookie } from './cookie.ts';
 import { createEndings } from './endings.ts';
@@ -144,6 +153,28 @@ export function createHeldSessions(options: HeldSessionsOptions) {
     return session !== undefined && isServable(session, away) ? { kind: 'found', session } : ask(cookie);
   }
 
+  /**
+   * Leads a session to another host, where `fresh` holds the cookies of a new sign-in. `elsewhere`: another node was
+   * first, and its host counts; `gone`: the session has ended meanwhile. Rejects when the store cannot take it.
+   */
+  async function reroute(
+    key: RecordKey,
+    to: SessionRoute,
+    fresh: CookieJar,
+  ): Promise<'rerouted' | 'elsewhere' | 'gone'> {
+    const session = cache.get(key);
+    if (session === undefined) return 'gone';
+    const { backend, host } = session.record;
+    const next = session.rerouted(to, fresh);
+    const outcome = await store.reroute(key, { backend, host }, next.record, next.jar);
+    if (outcome === 'written') {
+      session.renew(next);
+      return 'rerouted';
+    }
+    settle(key, await reader.read(key), undefined);
+    return outcome;
+  }
+
   /** Reads a session again that this node holds. The sweep repeats what fails. */
   async function refresh(session: CachedSession): Promise<void> {
     try {
@@ -183,6 +214,7 @@ export function createHeldSessions(options: HeldSessionsOptions) {
     cache,
     lookUp,
     end,
+    reroute,
     /** Whether the session may be served at once. */
     isFresh: (session: CachedSession) => isServable(session, away),
     counts: () => ({ cached: cache.size, attached: attached.size, endingsWaiting: endings.waiting }),

@@ -1,6 +1,15 @@
 import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
-import type { EndReason, LiveSessions, RecordKey, SessionLookup, SessionRecord } from '../core/session.ts';
+import type { CookieJar } from '../core/cookie-jar.ts';
+import type {
+  EndReason,
+  LiveSessions,
+  RecordKey,
+  SessionLookup,
+  SessionRecord,
+  SessionRoute,
+  StoredEntry,
+} from '../core/session.ts';
 import type { CachedSession } from './cached-session.ts';
 import { readCookieField, type SessionCookie, verifySessionCookie } from './cookie.ts';
 import { createHeldSessions, type HeldLookup, type HeldSessionsOptions } from './held-sessions.ts';
@@ -15,8 +24,8 @@ export interface NodeSessionsOptions extends HeldSessionsOptions {
   readonly acceptPlain: boolean;
 }
 
-/** A session as a list of a user's sessions shows it. */
-interface ListedSession {
+/** A session as lists show it. */
+export interface ListedSession {
   readonly key: RecordKey;
   readonly record: SessionRecord;
   readonly lastUseMs: number;
@@ -35,6 +44,16 @@ export interface NodeSessions extends LiveSessions {
   endSessionsOfUser(user: CanonicalUser, reason: EndReason, except?: RecordKey): Promise<number>;
   /** Ends the sessions on these backends that this node holds; others end at their next use. */
   endHeldOn(backends: ReadonlySet<BackendName>, reason: EndReason): Promise<void>;
+  /**
+   * Leads a session that this node holds to another host, where `fresh` holds the cookies of a new sign-in.
+   * `elsewhere`: another node was first, and its host counts; `gone`: the session has ended meanwhile. Rejects when
+   * the store cannot take it.
+   */
+  reroute(key: RecordKey, to: SessionRoute, fresh: CookieJar): Promise<'rerouted' | 'elsewhere' | 'gone'>;
+  /** How many sessions this node holds on each host. */
+  heldPerHost(): ReadonlyMap<string, number>;
+  /** All living sessions, some at a time, in no order. Rejects when the store cannot list them. */
+  allSessions(): AsyncIterable<readonly ListedSession[]>;
   /** The user's living sessions, oldest first. Rejects when the store cannot list them. */
   sessionsOfUser(user: CanonicalUser): Promise<readonly ListedSession[]>;
   /** For the metrics. */
@@ -111,7 +130,10 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
   }
 
   async function sessionsOfUser(user: CanonicalUser): Promise<readonly ListedSession[]> {
-    const stored = await store.ofUser(keys.current().all.map((key) => key.userKeyOf(user)));
+    return living(await store.ofUser(keys.current().all.map((key) => key.userKeyOf(user))));
+  }
+
+  function living(stored: readonly StoredEntry[]): readonly ListedSession[] {
     return stored
       .map(({ key, session }) => ({ key, record: session.record, lastUseMs: lastUseOf(key, session.lastUseMs) }))
       .filter(
@@ -128,6 +150,15 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
     find,
     lookUp: held.lookUp,
     end: held.end,
+    reroute: held.reroute,
+    heldPerHost() {
+      const counts = new Map<string, number>();
+      for (const { record } of cache.values()) counts.set(record.host, (counts.get(record.host) ?? 0) + 1);
+      return counts;
+    },
+    async *allSessions() {
+      for await (const entries of store.all()) yield living(entries);
+    },
     sessionsOfUser,
     async endSessionsOfUser(user, reason, except) {
       const here = [...cache.values()].filter((session) => session.record.user === user && session.key !== except);

@@ -15,6 +15,16 @@ redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 redis.call('SET', KEYS[4], ARGV[1], 'NX', 'PX', ARGV[2])
 return record`;
 
+/** KEYS record, jar. ARGV backend and host that the record must name, record, jar. Returns 0 gone, 1 elsewhere, 2 written. */
+export const rerouteScript = `
+local left = redis.call('PTTL', KEYS[1])
+if left <= 0 then return 0 end
+local before = cjson.decode(redis.call('GET', KEYS[1]))
+if before.backend ~= ARGV[1] or before.host ~= ARGV[2] then return 1 end
+redis.call('SET', KEYS[1], ARGV[3], 'PX', left)
+redis.call('SET', KEYS[2], ARGV[4], 'PX', left)
+return 2`;
+
 /** KEYS record, jar. ARGV jar. A jar lives as long as its record. */
 export const writeJarScript = `
 local left = redis.call('PTTL', KEYS[1])
@@ -34,6 +44,13 @@ return 1`;
 /** KEYS index. ARGV score, record key, ttl. The index lives as long as its longest session. */
 export const indexScript = `
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+return 1`;
+
+/** KEYS index of all. ARGV absolute end, record key, ttl. What has reached its end is dropped from the index. */
+export const indexAllScript = `
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1] .. '000')
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1`;
 

@@ -31,6 +31,8 @@ export interface RedisStoreOptions {
 const recordPrefix = 'ps:h:';
 const jarPrefix = 'ps:j:';
 const registryKey = 'ps:keys';
+const allKey = 'ps:all';
+const pageSize = 500;
 const heartbeatMs = 1_000;
 /** Then the connection is dialled anew: a black-holed one would stand for minutes. */
 const missedBeatsAllowed = 2;
@@ -45,7 +47,7 @@ const keyInRedisKey = /\{(.+)\}$/;
 
 /**
  * Sessions in Redis: `ps:h:` the record, `ps:u:` its last use, `ps:j:` its jar, `ps:t:` its tombstone, `ps:i:` the
- * index of a user, `ps:keys` the registry of server keys. Changes come by client tracking on records and jars.
+ * index of a user, `ps:all` the index of all by their absolute end, `ps:keys` the registry of server keys. Changes come by client tracking on records and jars.
  */
 export function createRedisStore(options: RedisStoreOptions): SessionStore & {
   readonly connection: RedisConnection;
@@ -108,7 +110,10 @@ export function createRedisStore(options: RedisStoreOptions): SessionStore & {
     async create(key, record, ttlMs) {
       // The index first: a session that is not listed could not be ended by its user; a listed one that is not there
       // is only skipped.
-      await runScript(scripts.indexScript, [indexAt(record.userKey)], [record.createdAtMs, key, ttlMs]);
+      await Promise.all([
+        runScript(scripts.indexScript, [indexAt(record.userKey)], [record.createdAtMs, key, ttlMs]),
+        runScript(scripts.indexAllScript, [allKey], [record.absoluteEndMs, key, ttlMs]),
+      ]);
       const args = [JSON.stringify(record), ttlMs];
       const created = await runScript(scripts.createScript, [recordAt(key), tombstoneAt(key)], args);
       return created === 1 ? 'created' : 'refused';
@@ -118,12 +123,20 @@ export function createRedisStore(options: RedisStoreOptions): SessionStore & {
       const reply = await run((client) => client.set(recordAt(key), text, { condition: 'XX', expiration: 'KEEPTTL' }));
       return reply === null ? 'gone' : 'written';
     },
+    async reroute(key, from, record, jar) {
+      const args = [from.backend, from.host, JSON.stringify(record), JSON.stringify(jar)];
+      const reply = await runScript(scripts.rerouteScript, [recordAt(key), jarAt(key)], args);
+      if (reply === 2) return 'written';
+      return reply === 1 ? 'elsewhere' : 'gone';
+    },
     async destroy(key, reason: EndReason) {
       const keys = [recordAt(key), useAt(key), jarAt(key), tombstoneAt(key)];
       const before = await runScript(scripts.destroyScript, keys, [reason, options.tombstoneMs]);
       if (typeof before !== 'string') return false;
       const record = parseRecord(before);
-      if (record !== undefined) await run((client) => client.zRem(indexAt(record.userKey), key));
+      if (record !== undefined) {
+        await run((client) => Promise.all([client.zRem(indexAt(record.userKey), key), client.zRem(allKey, key)]));
+      }
       return true;
     },
     async writeJar(key, jar: StoredJar) {
@@ -153,6 +166,17 @@ export function createRedisStore(options: RedisStoreOptions): SessionStore & {
         else await run((client) => client.zRem(indexAt(userKey), key));
       }
       return living.sort((a, b) => a.session.record.createdAtMs - b.session.record.createdAtMs);
+    },
+    async *all() {
+      for (let from = 0; ; from += pageSize) {
+        const start = from;
+        const members = await run((client) => client.zRange(allKey, start, start + pageSize - 1));
+        if (members.length === 0) return;
+        const found = await Promise.all(
+          members.filter(isRecordKey).map(async (key) => ({ key, stored: await read(key) })),
+        );
+        yield found.flatMap(({ key, stored }) => (stored.kind === 'found' ? [{ key, session: stored.session }] : []));
+      }
     },
     async registerKeys(keys: readonly RegisteredKey[]) {
       const texts = keys.map((key) => JSON.stringify(key));

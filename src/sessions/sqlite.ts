@@ -13,6 +13,7 @@ import type {
   StoreNews,
 } from '../core/session.ts';
 import { isRecordKey } from './keys.ts';
+import { prepareStatements, schema, type Statements } from './sqlite-statements.ts';
 import { parseEndReason, parseRecord } from './stored-text.ts';
 
 /** What the embedded store takes. */
@@ -25,18 +26,6 @@ export interface SqliteStoreOptions {
 }
 
 const sweepMs = 60_000;
-const schema = `
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
-CREATE TABLE IF NOT EXISTS session (
-  key TEXT PRIMARY KEY, user_key TEXT NOT NULL, record TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,
-  last_use INTEGER NOT NULL DEFAULT 0, jar_version INTEGER, jar TEXT) STRICT;
-CREATE INDEX IF NOT EXISTS session_user ON session (user_key, created);
-CREATE INDEX IF NOT EXISTS session_expires ON session (expires);
-CREATE TABLE IF NOT EXISTS tombstone (key TEXT PRIMARY KEY, reason TEXT NOT NULL, expires INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS server_key (
-  id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, promoted INTEGER NOT NULL, node TEXT NOT NULL) STRICT;`;
-
 type Row = Record<string, SQLOutputValue>;
 
 /**
@@ -96,6 +85,18 @@ export function createSqliteStore({ file, tombstoneMs, clock }: SqliteStoreOptio
       tellChanged(key);
       return 'written';
     }),
+    reroute: settled((key, from, record, jar: StoredJar) => {
+      const outcome = atomically(() => {
+        const before = read(key);
+        if (before.kind !== 'found') return 'gone';
+        const { backend, host } = before.session.record;
+        if (backend !== from.backend || host !== from.host) return 'elsewhere';
+        sql.reroute.run(JSON.stringify(record), jar.version, jar.sealed, key);
+        return 'written';
+      });
+      if (outcome === 'written') tellChanged(key);
+      return outcome;
+    }),
     read: settled(read),
     destroy: settled((key, reason) => {
       const existed = atomically(() => {
@@ -123,6 +124,15 @@ export function createSqliteStore({ file, tombstoneMs, clock }: SqliteStoreOptio
         .flatMap((row) => livingOf(row))
         .sort((a, b) => a.session.record.createdAtMs - b.session.record.createdAtMs);
     }),
+    async *all() {
+      const page = settled((after: string) => sql.page.all(after, clock.nowMs()));
+      for (let last = ''; ; ) {
+        const rows = await page(last);
+        if (rows.length === 0) return;
+        last = String(rows.at(-1)?.['key']);
+        yield rows.flatMap(livingOf);
+      }
+    },
     registerKeys: settled((keys) => atomically(() => registerKeys(sql, keys))),
     retireKey: settled((id) => {
       sql.retireKey.run(id);
@@ -173,32 +183,6 @@ function openDatabase(file: string): DatabaseSync {
     throw storeFailure(`the embedded session store ${file} cannot be opened`, error);
   }
 }
-
-function prepareStatements(database: DatabaseSync) {
-  const prepare = (text: string) => database.prepare(text);
-  return {
-    session: prepare('SELECT * FROM session WHERE key = ? AND expires > ?'),
-    tombstone: prepare('SELECT reason FROM tombstone WHERE key = ? AND expires > ?'),
-    create: prepare('INSERT INTO session (key, user_key, record, created, expires) VALUES (?, ?, ?, ?, ?)'),
-    rewrite: prepare('UPDATE session SET record = ? WHERE key = ? AND expires > ?'),
-    writeJar: prepare('UPDATE session SET jar_version = ?, jar = ? WHERE key = ? AND expires > ?'),
-    noteUse: prepare('UPDATE session SET last_use = max(last_use, ?) WHERE key = ?'),
-    ofUser: prepare('SELECT * FROM session WHERE user_key = ? AND expires > ? ORDER BY created'),
-    bury: prepare(`INSERT INTO tombstone (key, reason, expires) VALUES (?, ?, ?) ON CONFLICT (key) DO
-      UPDATE SET reason = excluded.reason, expires = excluded.expires WHERE expires <= ?`),
-    sweepOne: prepare('DELETE FROM session WHERE key = ?'),
-    sweepSessions: prepare('DELETE FROM session WHERE expires <= ?'),
-    sweepTombstones: prepare('DELETE FROM tombstone WHERE expires <= ?'),
-    serverKeys: prepare('SELECT * FROM server_key ORDER BY id'),
-    registerKey:
-      prepare(`INSERT INTO server_key (id, fingerprint, promoted, node) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO
-      UPDATE SET fingerprint = excluded.fingerprint, promoted = max(promoted, excluded.promoted), node = excluded.node`),
-    retireKey: prepare('DELETE FROM server_key WHERE id = ?'),
-    ping: prepare('SELECT 1'),
-  };
-}
-
-type Statements = ReturnType<typeof prepareStatements>;
 
 function sessionOf(row: Row | undefined): StoredSession | undefined {
   const record = parseRecord(String(row?.['record']));

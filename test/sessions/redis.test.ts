@@ -178,6 +178,7 @@ suite('the store on Redis', () => {
     await admin.connect();
     const keys = await admin.keys('*');
     assert.deepEqual(keys.sort(), [
+      'ps:all',
       `ps:h:{${key}}`,
       `ps:i:${sampleKey.userKeyOf(alice)}`,
       `ps:j:{${key}}`,

@@ -94,6 +94,32 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
       assert.deepEqual(found.kind === 'found' && found.session.jar, { version: 1, sealed: '1.jar' });
     });
 
+    test('record and jar go to another host together, once, and keep their time', async () => {
+      const from = { backend: sampleRecord().backend, host: 'a' };
+      const there = sampleRecord({ host: 'a/2' });
+      const jar = { version: 2, sealed: 'there' };
+      assert.equal(await store.reroute(key, from, there, jar), 'gone');
+      await store.create(key, sampleRecord(), 300);
+      await store.writeJar(key, { version: 1, sealed: 'here' });
+      assert.equal(await store.reroute(key, from, there, jar), 'written');
+      assert.equal(await store.reroute(key, from, sampleRecord({ host: 'a/3' }), jar), 'elsewhere');
+      const found = await store.read(key);
+      assert.deepEqual(found, { kind: 'found', session: { record: there, lastUseMs: 0, jar } });
+      await under.later(320);
+      assert.equal(await store.reroute(key, { ...from, host: 'a/2' }, there, jar), 'gone');
+      assert.deepEqual(await store.read(key), { kind: 'none' });
+    });
+
+    test('all living sessions are listed, each once', async () => {
+      await store.create(recordKeyOf('one'), sampleRecord(), longMs);
+      await store.create(recordKeyOf('two'), sampleRecord({ user: bob }), longMs);
+      await store.create(recordKeyOf('ended'), sampleRecord(), longMs);
+      await store.destroy(recordKeyOf('ended'), 'kicked');
+      const listed: string[] = [];
+      for await (const page of store.all()) listed.push(...page.map((entry) => entry.key));
+      assert.deepEqual(listed.sort(), [recordKeyOf('one'), recordKeyOf('two')].sort());
+    });
+
     test('the latest of several uses stays', async () => {
       const other = recordKeyOf('two');
       await store.create(key, sampleRecord(), longMs);
