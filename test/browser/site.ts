@@ -15,14 +15,14 @@ export interface Site {
   visitor(options?: BrowserContextOptions): Promise<Person>;
 }
 
-/** Starts the site before the tests of a suite, and ends all of it after them. `settings`: further lines of the configuration. */
-export function useSite(lab: Lab, settings = ''): Site {
+/** Starts the site before the tests of a suite, and ends all of it after them. `sessions`: further settings of those. */
+export function useSite(lab: Lab, sessions = ''): Site {
   const started = new AsyncDisposableStack();
   let node: GatewayNode;
   let browser: Browser;
   before(async () => {
     const redis = started.use(await startRedisServer());
-    const cluster = started.use(await startCluster({ lab, redisUrl: redis.url, nodes: 1, settings }));
+    const cluster = started.use(await startCluster({ lab, redisUrl: redis.url, nodes: 1, sessions }));
     const [first] = cluster.nodes;
     if (first === undefined) throw new TypeError('a cluster of one has a node');
     node = first;

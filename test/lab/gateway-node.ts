@@ -17,6 +17,8 @@ export interface ClusterOptions {
   readonly nodes: number;
   /** Further top-level lines of the configuration. */
   readonly settings?: string;
+  /** Further settings of `sessions`, such as `idle_timeout: 3s`. */
+  readonly sessions?: string;
 }
 
 /** Gateway nodes before the lab, each a process of its own, as in production. */
@@ -63,7 +65,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 }
 
 function configuration(
-  { lab, redisUrl, settings = '' }: ClusterOptions,
+  { lab, redisUrl, settings = '', sessions = '' }: ClusterOptions,
   port: number,
   ports: readonly number[],
 ): string {
@@ -73,7 +75,7 @@ function configuration(
 public_url: [${ports.map((each) => `"http://127.0.0.1:${each}"`).join(', ')}]
 trusted_proxies: [127.0.0.1/32]
 operators: { listen: 127.0.0.1:0 }
-sessions: { redis: "${redisUrl}", keys_file: keys }
+sessions: { redis: "${redisUrl}", keys_file: keys, ${sessions} }
 directory:
   default_domain: example.test
   sources:

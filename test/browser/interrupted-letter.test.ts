@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { suite, test } from 'node:test';
+import { withLab } from '../lab/lab.ts';
+import type { Letter, Person } from './person.ts';
+import { type Site, useSite } from './site.ts';
+
+const lab = await withLab('a', 'b');
+
+/** Alice has typed this letter, and not sent it. */
+async function writing(alice: Person, name: string): Promise<Letter> {
+  const letter = {
+    to: 'bob@example.test',
+    subject: `${name} ${randomUUID()}`,
+    text: 'Long thoughts, typed with care.',
+  };
+  await alice.signIn('alice', 'alice-pw');
+  await alice.startWriting();
+  await alice.write(letter);
+  return letter;
+}
+
+/** She presses Send, is told that her session has ended, and finds every word where it was. */
+async function isTold(alice: Person, letter: Letter): Promise<void> {
+  await alice.send();
+  await alice.page.locator('#messagestack', { hasText: 'Your session has ended.' }).waitFor();
+  assert.match(alice.page.url(), /_action=compose/);
+  assert.deepEqual(await alice.written(), { subject: letter.subject, text: letter.text });
+}
+
+/** Roundcube offers what it kept, and she sends that. */
+async function restoresAndSends(alice: Person, letter: Letter): Promise<void> {
+  await alice.page.locator('.ui-dialog', { hasText: letter.subject }).locator('button.restore').click();
+  assert.deepEqual(await alice.written(), { subject: letter.subject, text: letter.text });
+  await alice.sendAway();
+}
+
+async function arrives(site: Site, letter: Letter): Promise<void> {
+  const bob = await site.visitor();
+  await bob.signIn('bob', 'bob-pw');
+  await bob.receives(letter.subject);
+  const preview = await bob.read(letter.subject);
+  assert.equal((await preview.locator('#messagebody').innerText()).trim(), letter.text);
+}
+
+/** The way that the notice offers: its link, the sign-in page, the kept letter. */
+async function signsInByTheNotice(alice: Person): Promise<void> {
+  await alice.page.locator('#messagestack a', { hasText: 'Sign in again' }).click();
+  await alice.page.waitForURL(/\/-\/login/);
+  await alice.fillIn('alice', 'alice-pw');
+  await alice.page.waitForURL(/_action=compose/);
+}
+
+suite('the session ends by idleness while a letter is written, in Chromium', { concurrency: false }, () => {
+  const site = useSite(lab, 'idle_timeout: 4s');
+
+  test('the words stay, and are sent after signing in by the link of the notice', async () => {
+    const alice = await site.visitor();
+    const letter = await writing(alice, 'idle');
+    // The time itself is what is tried here.
+    await alice.page.waitForTimeout(4500);
+    await isTold(alice, letter);
+    await signsInByTheNotice(alice);
+    await restoresAndSends(alice, letter);
+    await arrives(site, letter);
+    assert.deepEqual(alice.complaints, []);
+  });
+});
+
+suite('the session ends after its longest time while a letter is written, in Chromium', { concurrency: false }, () => {
+  const site = useSite(lab, 'idle_timeout: 10s, absolute_timeout: 10s');
+
+  test('the words stay, and are sent after signing in in another tab', async () => {
+    const alice = await site.visitor();
+    const letter = await writing(alice, 'absolute');
+    await alice.page.waitForTimeout(10_000);
+    await isTold(alice, letter);
+
+    const tab = await alice.tab();
+    await tab.signIn('alice', 'alice-pw');
+    assert.deepEqual(await alice.written(), { subject: letter.subject, text: letter.text });
+    await tab.startWriting();
+    await restoresAndSends(tab, letter);
+    await arrives(site, letter);
+  });
+});
+
+suite('the session is ended elsewhere while a letter is written, in Chromium', { concurrency: false }, () => {
+  const site = useSite(lab, 'max_per_user: 1');
+
+  test('by the same user at another browser: the words stay, and are sent after signing in', async () => {
+    const alice = await site.visitor();
+    const letter = await writing(alice, 'elsewhere');
+    const elsewhere = await site.visitor();
+    await elsewhere.signIn('alice', 'alice-pw');
+    await isTold(alice, letter);
+    await signsInByTheNotice(alice);
+    await restoresAndSends(alice, letter);
+    await arrives(site, letter);
+  });
+
+  test('by signing out in another tab: the words stay, and are sent after signing in', async () => {
+    const alice = await site.visitor();
+    const letter = await writing(alice, 'signed-out');
+    const tab = await alice.tab();
+    await tab.page.goto('/-/logout');
+    await tab.page.click('main button[type=submit]');
+    await tab.page.waitForURL(/\/-\/login/);
+    await isTold(alice, letter);
+    await signsInByTheNotice(alice);
+    await restoresAndSends(alice, letter);
+    await arrives(site, letter);
+  });
+});
