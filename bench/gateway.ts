@@ -1,0 +1,53 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { tlsFrontAddress } from './haproxy.ts';
+import { type Program, startProgram } from './program.ts';
+
+const program = fileURLToPath(new URL('../bin/postern.mjs', import.meta.url));
+
+export interface GatewayOptions {
+  /** For the configuration and the server keys. Several nodes may share it. */
+  readonly folder: string;
+  readonly port: number;
+  readonly redisUrl: string;
+  /** One line each, under `backends:`. */
+  readonly backends: readonly string[];
+  /** The backend of everybody who signs in. */
+  readonly home: string;
+  /** Where a TLS front listens, too. */
+  readonly tlsPort?: number;
+  /** Further top-level lines. */
+  readonly settings?: string;
+  /** For Node, such as `--cpu-prof`. */
+  readonly nodeOptions?: readonly string[];
+}
+
+/** Starts a gateway node as an operator does: the real program, with a configuration file. */
+export async function startGatewayNode(options: GatewayOptions): Promise<Program> {
+  const { folder, port, nodeOptions = [] } = options;
+  await mkdir(folder, { recursive: true });
+  const file = join(folder, `postern-${port}.yaml`);
+  await writeFile(file, configuration(options));
+  const args = [...nodeOptions, program, 'serve', '-c', file];
+  return startProgram(process.execPath, args, { port });
+}
+
+function configuration({ folder, port, redisUrl, backends, home, tlsPort, settings = '' }: GatewayOptions): string {
+  const origins = [`http://127.0.0.1:${port}`, ...(tlsPort === undefined ? [] : [`https://127.0.0.1:${tlsPort}`])];
+  return `listen: 127.0.0.1:${port}
+public_url: [${origins.map((origin) => `"${origin}"`).join(', ')}]
+trusted_proxies: [${tlsFrontAddress}]
+operators: { listen: 127.0.0.1:0 }
+sessions: { redis: "${redisUrl}", keys_file: "${folder}/keys" }
+directory:
+  default_domain: bench.test
+  sources:
+    - { type: static, backend: ${home} }
+backends:
+${backends.map((line) => `  ${line}`).join('\n')}
+log: { level: warn }
+shutdown: { delay: 0s, deadline: 2s }
+${settings}
+`;
+}

@@ -1,0 +1,43 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** What says its version where, and how. */
+const programs = [
+  ['nginx', '-v'],
+  ['haproxy', '-v'],
+  ['caddy', 'version'],
+  ['redis-server', '--version'],
+  ['dovecot', '--version'],
+  ['wrk', '-v'],
+] as const;
+
+/** The machine, the versions and the day, as a list for the report. */
+export async function machineFacts(): Promise<readonly string[]> {
+  const system = /^PRETTY_NAME="(.*)"/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'Linux';
+  const versions = await Promise.all(programs.map(([program, option]) => versionOf(program, option)));
+  const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
+  return [
+    `Machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${memory}, ${system}, Linux ${release()}; everything on loopback.`,
+    `Versions: Node ${process.version.slice(1)}, undici ${packageVersion('undici')}, express ${packageVersion('express')}, http-proxy ${packageVersion('http-proxy')}, ${versions.join(', ')}.`,
+    `Date: ${new Date().toISOString().slice(0, 10)}.`,
+  ];
+}
+
+function packageVersion(name: string): string {
+  const text = readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), 'utf8');
+  const { version }: { version: string } = JSON.parse(text);
+  return version;
+}
+
+/** Some say it on standard error, and wrk with an exit status of 1. */
+async function versionOf(program: string, option: string): Promise<string> {
+  const said = await run(program, [option]).then(
+    ({ stdout, stderr }) => stdout + stderr,
+    (error: { readonly stdout?: string; readonly stderr?: string }) => `${error.stdout ?? ''}${error.stderr ?? ''}`,
+  );
+  return `${program} ${/\d+\.\d+(?:\.\d+)*/.exec(said)?.[0] ?? 'of unknown version'}`;
+}

@@ -1,0 +1,82 @@
+import { cpuMicros } from './cpu.ts';
+import type { Contender, ContenderName, SessionUse } from './contenders.ts';
+import { type Series, seriesOf } from './statistics.ts';
+import type { Load, LoadResult, Wrk } from './wrk.ts';
+
+/** How much is measured. */
+export interface Effort {
+  /** Interleaved rounds of what a target is about, after one that is not counted. */
+  readonly rounds: number;
+  /** The same where only a table stands. */
+  readonly fewerRounds: number;
+  /** Of one load in one round. */
+  readonly seconds: number;
+}
+
+/** One round of one contender. */
+export interface Round extends LoadResult {
+  /** Of all processes that work for the contender's requests. */
+  readonly cpuMicros: number;
+}
+
+/** The rounds of each contender. */
+export type Rounds = ReadonlyMap<ContenderName, readonly Round[]>;
+
+/** One contender under one load. */
+export interface Turn {
+  readonly name: ContenderName;
+  run(): Promise<Round>;
+}
+
+/**
+ * Lets all take turns, in an order that moves on with each round, so that what else the machine does hits none of them
+ * alone. The first turn of each is not counted: its code is not compiled yet and its caches are empty.
+ */
+export async function interleave(turns: readonly Turn[], rounds: number): Promise<Rounds> {
+  const counted = new Map<ContenderName, Round[]>(turns.map(({ name }) => [name, []]));
+  for (let round = 0; round <= rounds; round += 1) {
+    for (let i = 0; i < turns.length; i += 1) {
+      const turn = turns[(i + round) % turns.length];
+      if (turn === undefined) continue;
+      const result = await turn.run();
+      if (round > 0) counted.get(turn.name)?.push(result);
+    }
+  }
+  return counted;
+}
+
+/** What of a load differs between contenders. */
+export type SharedLoad = Omit<Load, 'origin' | 'cookies'>;
+
+/** A turn under wrk. `through: 'tls'` where the contender was set up with it. */
+export async function turnOf(
+  contender: Contender,
+  load: SharedLoad,
+  options: { readonly wrk: Wrk; readonly use?: SessionUse; readonly users?: number; readonly through?: 'tls' },
+): Promise<Turn> {
+  const { origin, pids } = options.through === 'tls' ? tlsOf(contender) : contender;
+  const cookies = await contender.cookies(options.use ?? 'files', options.users ?? 1);
+  return {
+    name: contender.name,
+    async run() {
+      const before = cpuMicros(pids);
+      const result = await options.wrk({ ...load, origin, cookies });
+      return { ...result, cpuMicros: cpuMicros(pids) - before };
+    },
+  };
+}
+
+function tlsOf({ name, tls }: Contender) {
+  if (tls === undefined) throw new TypeError(`${name} was set up without TLS`);
+  return tls;
+}
+
+/** A figure of each round of a contender, as a series. */
+export function figures(rounds: Rounds, name: ContenderName, figure: (round: Round) => number): Series {
+  return seriesOf((rounds.get(name) ?? []).map(figure));
+}
+
+/** CPU microseconds per request. */
+export function cpuPerRequest({ cpuMicros, requests }: Round): number {
+  return cpuMicros / requests;
+}

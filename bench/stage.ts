@@ -1,0 +1,112 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { createClient } from 'redis';
+import { freePort } from '../test/free-port.ts';
+import { backendBlocks, startNginx } from './nginx.ts';
+import { startProgram } from './program.ts';
+import { writeAssets } from './roundcube-page.ts';
+
+/** What every measurement needs: a backend, Redis, a certificate, and a folder for files. */
+export interface Stage extends AsyncDisposable {
+  readonly folder: string;
+  readonly redis: { readonly url: string; readonly pid: number; readonly client: RedisClient };
+  /** A web server with answers of several sizes, the files of a Roundcube page, and `/upload`. */
+  readonly backend: { readonly port: number; readonly pid: number };
+  /** Says WebSocket messages back. */
+  readonly sockets: { readonly port: number; readonly pid: number };
+  /** Key and certificate of 127.0.0.1 in one file. */
+  readonly certificateFile: string;
+  /** Starts a program of `peers/`, which is told its port first; it ends with the stage. */
+  startPeer(file: string, args: readonly string[]): Promise<{ readonly port: number; readonly pid: number }>;
+  /** Ends with the stage. */
+  keep<Part extends AsyncDisposable>(part: Part): Part;
+}
+
+type RedisClient = Awaited<ReturnType<typeof connectRedis>>;
+
+/** Sizes of the answers at `/<name>`, in bytes. */
+const answerSizes = { '1k': 1024, '50k': 50_000, '10m': 10_000_000 } as const;
+
+const run = promisify(execFile);
+
+/** Opens it; everything ends with its disposal. */
+export async function openStage(): Promise<Stage> {
+  await using opened = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'postern-bench-'));
+  opened.defer(() => rm(folder, { recursive: true, force: true }));
+  let stack = opened;
+  const keep: Stage['keep'] = (part) => stack.use(part);
+  const certificateFile = await makeCertificate(folder);
+
+  async function startPeer(file: string, args: readonly string[]) {
+    const port = await freePort();
+    const path = fileURLToPath(new URL(`peers/${file}`, import.meta.url));
+    const { pid } = keep(await startProgram(process.execPath, [path, String(port), ...args], { port }));
+    return { port, pid };
+  }
+
+  const backend = await startBackend(folder, keep);
+  const redis = await startRedis(folder, keep);
+  const client = await connectRedis(redis.url);
+  opened.defer(() => client.destroy());
+  const sockets = await startPeer('web-socket-echo.ts', []);
+  stack = opened.move();
+  return {
+    folder,
+    redis: { ...redis, client },
+    backend,
+    sockets,
+    certificateFile,
+    startPeer,
+    keep,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+async function startBackend(folder: string, keep: Stage['keep']) {
+  const port = await freePort();
+  const root = join(folder, 'www');
+  await mkdir(root);
+  for (const [name, bytes] of Object.entries(answerSizes)) await writeFile(join(root, name), Buffer.alloc(bytes, name));
+  await writeAssets(root);
+  const { pid } = keep(await startNginx(join(folder, 'backend'), port, backendBlocks(root, port)));
+  return { port, pid };
+}
+
+async function startRedis(folder: string, keep: Stage['keep']) {
+  const port = await freePort();
+  const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no'];
+  const { pid } = keep(await startProgram('redis-server', settings, { port }));
+  return { url: `redis://127.0.0.1:${port}/0`, pid };
+}
+
+async function connectRedis(url: string) {
+  const client = createClient({ url });
+  await client.connect();
+  return client;
+}
+
+async function makeCertificate(folder: string): Promise<string> {
+  const [key, certificate, both] = [join(folder, 'tls.key'), join(folder, 'tls.crt'), join(folder, 'tls.pem')];
+  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  await run('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-days',
+    '2',
+    ...subject,
+    '-keyout',
+    key,
+    '-out',
+    certificate,
+  ]);
+  await writeFile(both, (await readFile(key, 'utf8')) + (await readFile(certificate, 'utf8')));
+  return both;
+}

@@ -1,0 +1,35 @@
+import { startContenders } from './contenders.ts';
+import type { Part } from './parts/part.ts';
+import { cases, requestsPart } from './parts/requests.ts';
+import type { Section } from './report.ts';
+import type { Effort } from './rounds.ts';
+import { openStage } from './stage.ts';
+import { createWrk } from './wrk.ts';
+
+/** Every part, in the order of the report. */
+export const parts: ReadonlyMap<string, Part> = new Map(
+  Object.keys(cases).map((name) => [name, requestsPart(name as keyof typeof cases)]),
+);
+
+export interface SuiteOptions {
+  readonly effort: Effort;
+  /** The parts to run, by name. */
+  readonly only: readonly string[];
+  /** Called before and after each part. */
+  readonly say: (text: string) => void;
+}
+
+/** Runs parts of the suite on a stage of their own, one after the other. */
+export async function runSuite({ effort, only, say }: SuiteOptions): Promise<readonly Section[]> {
+  await using stage = await openStage();
+  const contenders = await startContenders(stage);
+  const context = { stage, contenders, wrk: createWrk(stage.folder), effort };
+  const sections: Section[] = [];
+  for (const [name, part] of parts) {
+    if (!only.includes(name)) continue;
+    const startedMs = performance.now();
+    sections.push(...(await part(context)));
+    say(`${name}: ${((performance.now() - startedMs) / 1000).toFixed(0)} s`);
+  }
+  return sections;
+}

@@ -1,0 +1,101 @@
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+/** What is asked of one server, over and over. */
+export interface Load {
+  readonly origin: string;
+  readonly connections: number;
+  readonly seconds: number;
+  /** Asked in turn. */
+  readonly paths: readonly string[];
+  /** Sent in turn with each path; one for an ordinary user. */
+  readonly cookies: readonly string[];
+  /** Sent as the body of a POST. */
+  readonly bodyBytes?: number;
+  /** A pause of this mean between the requests of a connection; 0 asks as fast as it is answered. */
+  readonly delayMs?: number;
+}
+
+export interface LoadResult {
+  readonly requests: number;
+  readonly requestsPerSecond: number;
+  readonly p50Micros: number;
+  readonly p99Micros: number;
+}
+
+/** What Chromium sends with each request of a page. */
+export const browserHeaders: Readonly<Record<string, string>> = {
+  Connection: 'keep-alive',
+  'sec-ch-ua': '"Chromium";v="140", "Not=A?Brand";v="24"',
+  'sec-ch-ua-mobile': '?0',
+  'sec-ch-ua-platform': '"Linux"',
+  'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
+  Accept: 'image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8',
+  'Sec-Fetch-Site': 'same-origin',
+  'Sec-Fetch-Mode': 'no-cors',
+  'Sec-Fetch-Dest': 'image',
+  Referer: 'http://webmail.example.test/?_task=mail&_mbox=INBOX',
+  'Accept-Encoding': 'gzip, deflate, br, zstd',
+  'Accept-Language': 'en-GB,en;q=0.9,de;q=0.8',
+};
+
+const script = fileURLToPath(new URL('requests.lua', import.meta.url));
+const run = promisify(execFile);
+
+/** Makes loads with wrk; plans are written to `folder`. */
+export function createWrk(folder: string) {
+  let plans = 0;
+
+  /** Rejects when a single request failed: a server that refuses is quick. */
+  return async function load(load: Load): Promise<LoadResult> {
+    plans += 1;
+    const planFile = join(folder, `plan-${plans}.lua`);
+    const cookieFile = join(folder, `cookies-${plans}.txt`);
+    await writeFile(cookieFile, load.cookies.join('\n'));
+    await writeFile(planFile, planOf(load, cookieFile));
+    const args = ['-t1', `-c${load.connections}`, `-d${load.seconds}s`, '--timeout', '10s', '-s', script, load.origin];
+    const { stdout } = await run('wrk', [...args, '--', planFile], { timeout: (load.seconds + 20) * 1000 });
+    return resultOf(stdout, load);
+  };
+}
+
+export type Wrk = ReturnType<typeof createWrk>;
+
+function planOf({ paths, bodyBytes = 0, delayMs = 0 }: Load, cookieFile: string): string {
+  const headers = Object.entries(browserHeaders).map(([name, value]) => `[${luaText(name)}]=${luaText(value)}`);
+  return `return {
+method = "${bodyBytes > 0 ? 'POST' : 'GET'}", bodyBytes = ${bodyBytes}, delayMs = ${Math.round(delayMs)},
+headers = {${headers.join(',\n')}},
+paths = {${paths.map(luaText).join(',\n')}},
+cookieFile = ${luaText(cookieFile)},
+}
+`;
+}
+
+/** Of what JSON writes for visible ASCII, Lua reads the same. */
+function luaText(text: string): string {
+  return JSON.stringify(text);
+}
+
+function resultOf(stdout: string, { origin, paths }: Load): LoadResult {
+  const line = stdout.split('\n').findLast((each) => each.startsWith('{')) ?? '{}';
+  const said: unknown = JSON.parse(line);
+  const number = (name: string): number => {
+    const value: unknown = typeof said === 'object' && said !== null ? Reflect.get(said, name) : undefined;
+    if (typeof value !== 'number') throw new TypeError(`wrk says no ${name}:\n${stdout}`);
+    return value;
+  };
+  const requests = number('requests');
+  if (number('failed') > 0 || requests === 0) {
+    throw new Error(`${number('failed')} of ${requests} requests for ${origin}${paths[0] ?? ''} failed:\n${stdout}`);
+  }
+  return {
+    requests,
+    requestsPerSecond: (requests * 1e6) / number('micros'),
+    p50Micros: number('p50'),
+    p99Micros: number('p99'),
+  };
+}
