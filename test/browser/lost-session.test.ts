@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { suite, test } from 'node:test';
+import { withLab } from '../lab/lab.ts';
+import type { Person } from './person.ts';
+import { useSite } from './site.ts';
+
+const lab = await withLab('a', 'b');
+const withFiles = 'HTML-Nachricht mit Anhang: Übersicht.csv';
+
+suite('Roundcube loses its session while a mailbox is open, in Chromium', { concurrency: false }, () => {
+  const site = useSite(lab);
+
+  /** Alice, who has just opened her mailbox; what she does next finds her webmail session gone. */
+  async function reader(act: (alice: Person) => Promise<void>): Promise<void> {
+    const alice = await site.visitor();
+    const signIns: string[] = [];
+    alice.page.on('framenavigated', (frame) => {
+      if (frame.url().includes('/-/login')) signIns.push(frame.url());
+    });
+    await alice.signIn('alice', 'alice-pw');
+    signIns.length = 0;
+    await act(alice);
+    assert.deepEqual(signIns, [], 'nobody is asked to sign in again');
+    assert.equal(await alice.page.locator('#login-form').count(), 0);
+    await alice.context.close();
+  }
+
+  test('another folder is listed', async () => {
+    await reader(async (alice) => {
+      await lab.expire('a');
+      await alice.page.click('#mailboxlist li.sent a');
+      await alice.page.waitForFunction('rcmail.env.mailbox === "Sent" && !rcmail.busy');
+      await alice.page.click('#mailboxlist li.inbox a');
+      assert.ok((await alice.mailbox()).includes('Willkommen auf Server A'));
+      assert.deepEqual(alice.complaints, []);
+    });
+  });
+
+  test('a message is shown in the preview', async () => {
+    await reader(async (alice) => {
+      await lab.expire('a');
+      const preview = await alice.read('Nachricht 8');
+      assert.match(await preview.locator('#messagebody').innerText(), /Text der Nachricht 8/);
+      assert.deepEqual(alice.complaints, []);
+    });
+  });
+
+  test('an attachment is saved: the file, and never a page', async () => {
+    await reader(async (alice) => {
+      const preview = await alice.read(withFiles);
+      await lab.expire('a');
+      const download = await alice.save(preview, 'Übersicht Größen.csv');
+      assert.equal(download.suggestedFilename(), 'Übersicht Größen.csv');
+      assert.equal(await readFile(await download.path(), 'utf8'), 'Größe;Menge\r\nXL;3\r\n');
+    });
+  });
+
+  test('an attachment is saved when something else has healed the session before', async () => {
+    await reader(async (alice) => {
+      const preview = await alice.read(withFiles);
+      await lab.expire('a');
+      await alice.page.evaluate('rcmail.keep_alive()');
+      await alice.page.waitForResponse(/_action=keep-alive/);
+      const download = await alice.save(preview, 'Übersicht Größen.csv');
+      assert.equal(await readFile(await download.path(), 'utf8'), 'Größe;Menge\r\nXL;3\r\n');
+    });
+  });
+
+  test('a new message can be written and sent', async () => {
+    const subject = `after-a-loss-${Date.now()}`;
+    await reader(async (alice) => {
+      await lab.expire('a');
+      await alice.startWriting();
+      await alice.write({ to: 'alice@example.test', subject, text: 'to myself' });
+      await alice.sendAway();
+      await alice.receives(subject);
+    });
+  });
+
+  test('a message is flagged, at the latest after the page has loaded itself again', async () => {
+    await reader(async (alice) => {
+      const row = alice.page.locator('#messagelist tr.message', { hasText: 'Nachricht 4' });
+      await lab.expire('a');
+      await Promise.all([
+        alice.page.waitForResponse(/_action=list/),
+        row.locator('span.flag span').dispatchEvent('click'),
+      ]);
+      await alice.mailbox();
+      await row.locator('span.flag span').dispatchEvent('click');
+      await row.and(alice.page.locator('.flagged')).waitFor();
+    });
+  });
+});
