@@ -14,7 +14,7 @@ export interface LoginNameRules {
 }
 
 /** Why a name was refused before anything was asked. For the log; the page has one text for all of them. */
-export type MalformedWhy = 'empty' | 'too-long' | 'character' | 'forbidden-character' | 'domain';
+type MalformedWhy = 'empty' | 'too-long' | 'character' | 'forbidden-character' | 'domain';
 
 export type ParsedLoginName =
   | { readonly kind: 'ok'; readonly name: LoginName }

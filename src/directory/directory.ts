@@ -33,7 +33,7 @@ export interface DirectoryOptions {
   readonly states?: RingStates;
 }
 
-export interface DirectoryTimeouts {
+interface DirectoryTimeouts {
   /** For each source that sets no `timeout` of its own. */
   readonly sourceMs: number;
   /** Over all sources, aliases included. */
@@ -41,7 +41,7 @@ export interface DirectoryTimeouts {
 }
 
 /** A lookup that was watched: its steps, and how it ended. */
-export interface Explanation {
+interface Explanation {
   readonly steps: readonly TracedStep[];
   readonly outcome: HomeLookup | { readonly kind: 'tempfail'; readonly why: string };
 }

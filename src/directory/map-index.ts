@@ -1,7 +1,7 @@
 import { isBlank, joinValue, newline, nextLogicalLine } from './map-lines.ts';
 
 /** What a map says of a key. `ambiguous`: it is there more than once, with different values. */
-export type MapEntry = { readonly kind: 'value'; readonly value: string } | { readonly kind: 'ambiguous' } | undefined;
+type MapEntry = { readonly kind: 'value'; readonly value: string } | { readonly kind: 'ambiguous' } | undefined;
 
 export interface MapIndex {
   readonly entries: number;

@@ -28,7 +28,7 @@ export function readAddresses(settings: Settings, key: string, defaultPort?: num
 
 const addressRemedy = 'write host:port, "[address]:port" or unix:/path';
 
-export function parseAddress(text: string, defaultPort?: number): ServerAddress | undefined {
+function parseAddress(text: string, defaultPort?: number): ServerAddress | undefined {
   if (text.startsWith('unix:/')) return { label: text, connect: { path: text.slice(5) } };
   const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const host = bracketed ?? plain;
