@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { BrowserContext, Download, FrameLocator, Page } from 'playwright-core';
+import { complaintsOf } from './console.ts';
 
 /** What a person writes, and to whom. */
 export interface Letter {
@@ -9,23 +10,17 @@ export interface Letter {
   readonly attachment?: { readonly name: string; readonly content: Buffer };
 }
 
-/** What Chromium says of an answer of 4xx that a page shows, and of our own wish to clear its cache. */
-const expectedWords = /^(?:Failed to load resource|Clear-Site-Data header on .*: Cleared data types: "cache")/;
-
 /** A person at a browser window, who reads and writes mail in Roundcube as it is seen and clicked. */
 export class Person {
   readonly context: BrowserContext;
   readonly page: Page;
   /** Every word of the console that is not expected, of all windows of this browser. */
-  readonly complaints: string[] = [];
+  readonly complaints: readonly string[];
 
   constructor(context: BrowserContext, page: Page) {
     this.context = context;
     this.page = page;
-    context.on('console', (message) => {
-      if (!expectedWords.test(message.text())) this.complaints.push(message.text());
-    });
-    context.on('weberror', (error) => this.complaints.push(error.error().message));
+    this.complaints = complaintsOf(context);
   }
 
   /** The same browser, another tab. */
