@@ -5,6 +5,8 @@ import type { Answer } from './core/http.ts';
 import type { Log } from './core/log.ts';
 import { type Readiness, readinessAnswer } from './core/readiness.ts';
 import { newReference } from './http/reference.ts';
+import { challengeAnswer } from './proxy/client-challenge.ts';
+import { createClientRequests } from './proxy/client-requests.ts';
 import { createFrontDoor, type FrontDoor } from './proxy/front-door.ts';
 import { createNoSession } from './proxy/no-session.ts';
 import { createRequests, type FinishedRequest } from './proxy/requests.ts';
@@ -28,7 +30,9 @@ const keepAliveMs = 65_000;
 export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrades: Upgrades } {
   const { config, standing, site, log } = options;
   const { connections, metrics, sessions, silentSignIn } = standing;
+  const realm = (): string => site().config.login.branding.name;
   const shared = {
+    connections,
     requestHeaders: (...[head, context]: Parameters<Site['requestHeaders']>) => site().requestHeaders(head, context),
     routes: (...[name]: Parameters<Site['routeOf']>) => site().routeOf(name),
     failureAnswer: (...[head, failure]: Parameters<Site['answers']['failure']>) =>
@@ -38,21 +42,27 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     noSession: createNoSession({
       drivers: () => site().drivers,
       framePage: (head) => site().answers.noSessionFrame(head),
+      challenge: (target) => (site().clientPaths.covers(target) ? challengeAnswer(realm()) : undefined),
     }),
+    requestFinished(finished: FinishedRequest): void {
+      metrics.requestFinished(finished.backend, finished.status, finished.durationMs);
+      if (Math.random() < site().config.log.requests) logRequest(log, finished);
+    },
     clock: systemClock,
     log,
   };
   const requests = createRequests({
     ...shared,
-    connections,
     silentSignIn,
     tooOftenAnswer: (head, reference) => site().answers.tooOften(head, reference),
     clearedCookies: (secure) => [clearedSessionCookie(secure)],
     pollsCountAsUse: () => site().config.sessions.idleCountsPolls,
-    requestFinished(finished) {
-      metrics.requestFinished(finished.backend, finished.status, finished.durationMs);
-      if (Math.random() < site().config.log.requests) logRequest(log, finished);
-    },
+  });
+  const clients = createClientRequests({
+    ...shared,
+    authentication: () => site().clientAuthentication,
+    paths: () => site().clientPaths,
+    realm,
   });
   const upgrades = createUpgrades(shared);
   const door = createFrontDoor({
@@ -64,6 +74,7 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     pages: (request, response, ingress) => site().pages(request, response, ingress),
     sessions,
     requests,
+    clients,
     upgrades,
     refusedAnswer: (head, why) => site().answers.refused(head, why),
     limits: { headBytes: config.requests.headerBytes, headMs: config.requests.headerDeadlineMs, keepAliveMs },

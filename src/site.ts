@@ -1,6 +1,7 @@
 import { createNetworkMatch } from './login/client-network.ts';
 import type { Config } from './config/config.ts';
 import type { BackendHost, BackendLimits } from './core/backend.ts';
+import type { ClientAuthentication } from './core/client-authentication.ts';
 import type { Clock } from './core/clock.ts';
 import { PosternError } from './core/error.ts';
 import type { HttpExchange } from './core/http.ts';
@@ -12,12 +13,17 @@ import type { WebmailDriver } from './core/webmail.ts';
 import { createDirectory, type Directory } from './directory/directory.ts';
 import { type Answers, createAnswers } from './http/answers.ts';
 import { createPages, type Pages, type PagesDeps } from './http/pages.ts';
+import { newReference } from './http/reference.ts';
 import { createViews } from './http/views.ts';
+import { createClientAuthentication } from './login/client-authentication.ts';
+import { type ClientCheckEvent, createClientCheckLog } from './login/client-check-event.ts';
+import type { ClientChecks } from './login/client-checks.ts';
 import { createLogin, type Home, type LoginDeps } from './login/login.ts';
 import { createLoginLog, type LoginEvent } from './login/login-event.ts';
 import type { Logout } from './login/logout.ts';
 import type { Penalty } from './login/penalty.ts';
 import { systemWait } from './login/wait.ts';
+import { type ClientPaths, createClientPaths } from './proxy/client-paths.ts';
 import { createIngress, type IngressOptions, type IngressReader } from './proxy/ingress.ts';
 import { createRequestHeaders, type RequestHeaders } from './proxy/request-headers.ts';
 import type { Route } from './proxy/requests.ts';
@@ -33,6 +39,9 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly proxiedClient: NonNullable<IngressOptions['proxiedClient']>;
   /** For the metrics; the log is the site's. */
   readonly loginFinished: (event: LoginEvent) => void;
+  readonly clientChecks: ClientChecks;
+  /** For the metrics; the log is the site's. */
+  readonly clientChecked: (event: ClientCheckEvent) => void;
 }
 
 /** All that follows from one configuration and that a reload replaces as a whole. */
@@ -43,6 +52,8 @@ export interface Site extends AsyncDisposable {
   readonly pages: Pages;
   readonly answers: Answers;
   readonly requestHeaders: RequestHeaders;
+  readonly clientPaths: ClientPaths;
+  readonly clientAuthentication: ClientAuthentication;
   /** One of each kind: for requests of which nobody knows whose webmail they are for. */
   readonly drivers: readonly WebmailDriver[];
   readonly homeOf: (name: BackendName) => Home | undefined;
@@ -59,20 +70,11 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
   const homeOf: Site['homeOf'] = (name) => byBackend.get(name);
   const views = createViews(config.login.branding);
   const directory = await openDirectory(config, clock, log);
-  const { refusalAfterMs, deadlineMs } = config.login;
-  const logLogin = createLoginLog(log, clock, refusalAfterMs);
-  const login = createLogin({
+  const { login, clientAuthentication } = createLogins(config.login, {
     ...parts,
     parseName: createLoginNameParser(config.directory.nameRules),
     directory,
     homeOf,
-    wait: systemWait,
-    observe(event) {
-      logLogin(event);
-      parts.loginFinished(event);
-    },
-    deadlineMs,
-    refusalAfterMs,
   });
   return {
     config,
@@ -80,6 +82,8 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     ingress: createIngress({ ...parts, publicUrls: config.publicUrls, trustedProxies: config.trustedProxies }),
     pages: createPages({ ...parts, login, views }),
     answers: createAnswers(views),
+    clientPaths: createClientPaths(config.backends.values()),
+    clientAuthentication,
     requestHeaders: createRequestHeaders({ alsoDropped: config.requests.dropHeaders }),
     drivers,
     homeOf,
@@ -88,6 +92,35 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     isTrustedProxy: createNetworkMatch(config.trustedProxies),
     isExempt: createNetworkMatch(config.login.exemptNetworks),
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
+}
+
+/** The two ways to sign in: by the page, and with each request. */
+function createLogins(
+  { refusalAfterMs, deadlineMs }: Config['login'],
+  parts: SharedParts & Pick<LoginDeps, 'parseName' | 'directory' | 'homeOf'>,
+) {
+  const { clock, log, clientChecks } = parts;
+  const logLogin = createLoginLog(log, clock, refusalAfterMs);
+  const logClientCheck = createClientCheckLog(log);
+  const common = { ...parts, wait: systemWait, deadlineMs, refusalAfterMs };
+  return {
+    login: createLogin({
+      ...common,
+      observe(event) {
+        logLogin(event);
+        parts.loginFinished(event);
+      },
+    }),
+    clientAuthentication: createClientAuthentication({
+      ...common,
+      checks: clientChecks,
+      newReference: () => newReference(parts.randomBytes),
+      observe(event) {
+        logClientCheck(event);
+        parts.clientChecked(event);
+      },
+    }),
   };
 }
 

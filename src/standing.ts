@@ -4,6 +4,7 @@ import { systemClock } from './core/clock.ts';
 import type { Log } from './core/log.ts';
 import type { SessionStore } from './core/session.ts';
 import type { SilentSignIn } from './core/webmail.ts';
+import { createClientChecks } from './login/client-checks.ts';
 import type { LoginEvent } from './login/login-event.ts';
 import { createLogout } from './login/logout.ts';
 import { createPenalty } from './login/penalty.ts';
@@ -127,6 +128,8 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     passdb: createImapPassdb(),
     storeAnswers: () => store.ping(),
     loginFinished: (event) => countLogin(metrics, event),
+    clientChecks: createClientChecks({ clock: systemClock, randomBytes }),
+    clientChecked: ({ result, backend }) => metrics.clientChecked(result, backend),
     clock: systemClock,
     randomBytes,
     log,

@@ -35,5 +35,5 @@ export interface ClientAuthentication {
   /** Rejects with the signal's reason when the client is gone. */
   admit(credentials: ClientCredentials, gone: AbortSignal): Promise<ClientAdmission>;
   /** Forgets that these were good: the user's own backend has just refused them. */
-  distrust(user: CanonicalUser, backend: BackendName, credentials: ClientCredentials): void;
+  distrust(user: CanonicalUser, backend: BackendName, credentials: Omit<ClientCredentials, 'user'>): void;
 }

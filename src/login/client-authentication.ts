@@ -161,7 +161,7 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
 
 type Verdict = PasswordCheck['kind'];
 
-function checkOf(user: string, backend: string, { client, password }: ClientCredentials): ClientCheck {
+function checkOf(user: string, backend: string, { client, password }: Omit<ClientCredentials, 'user'>): ClientCheck {
   return { user, backend, address: client.address, password };
 }
 

@@ -46,6 +46,12 @@ export function createMetrics(readings: GaugeReadings) {
     buckets: secondsOfSignIn,
     registers,
   });
+  const clientChecks = new Counter({
+    name: 'postern_client_checks_total',
+    help: 'Passwords of clients that authenticate on every request, by result and backend; remembered ones not counted.',
+    labelNames: ['result', 'backend'],
+    registers,
+  });
   const silentSignIns = new Counter({
     name: 'postern_silent_sign_ins_total',
     help: 'Lost webmail sessions that were signed in again, by backend and result.',
@@ -89,6 +95,9 @@ export function createMetrics(readings: GaugeReadings) {
     },
     loginPhase(phase: string, backend: string | undefined, durationMs: number): void {
       loginPhases.observe({ phase, backend: backend ?? '' }, durationMs / 1000);
+    },
+    clientChecked(result: string, backend: string | undefined): void {
+      clientChecks.inc({ result, backend: backend ?? '' });
     },
     silentSignIn(backend: string, result: string): void {
       silentSignIns.inc({ backend, result });

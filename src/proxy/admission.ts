@@ -4,6 +4,7 @@ import type { Answer } from '../core/http.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
 import type { LiveSessions, SessionLookup } from '../core/session.ts';
+import type { ClientRequests } from './client-requests.ts';
 import type { FailureAnswer, FailureKind } from './failure.ts';
 import type { IngressReader, IngressRefusal } from './ingress.ts';
 import type { NoSession } from './no-session.ts';
@@ -11,7 +12,7 @@ import { rawReply } from './raw-reply.ts';
 import { redirectAnswer, reply, textAnswer } from './reply.ts';
 import { IncomingHead } from './request-head.ts';
 import type { Requests } from './requests.ts';
-import { allowedMethods, screen } from './screen.ts';
+import { screen } from './screen.ts';
 import type { Upgrades } from './upgrades.ts';
 
 const reservedPrefix = '/-/';
@@ -26,6 +27,7 @@ export interface AdmissionDeps {
   readonly pages: (request: IncomingMessage, response: ServerResponse, ingress: Ingress) => void;
   readonly sessions: LiveSessions;
   readonly requests: Requests;
+  readonly clients: ClientRequests;
   readonly upgrades: Upgrades;
   readonly noSession: NoSession;
   readonly failureAnswer: FailureAnswer;
@@ -66,12 +68,12 @@ export function createAdmission(deps: AdmissionDeps): Admission {
 
   function admit(arrival: Arrival): void {
     const { request, response, head } = arrival;
-    const refusal = screen(head);
+    const mayBeClient = deps.clients.covers(head.target);
+    const refusal = screen(head, mayBeClient);
     if (refusal !== undefined) {
       // What follows on this connection may be read in more than one way.
       response.shouldKeepAlive = false;
-      const more = refusal.status === 405 ? ([['Allow', allowedMethods]] as const) : [];
-      return reply(request, response, textAnswer(refusal.status, refusal.why), more);
+      return reply(request, response, textAnswer(refusal.status, refusal.why), refusal.fields);
     }
     const reads = head.method === 'GET' || head.method === 'HEAD';
     if (reads && head.target === '/-/live') return reply(request, response, deps.probes.live());
@@ -81,6 +83,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     if (decision.kind === 'refused') return reply(request, response, deps.refusedAnswer(head, decision.why));
     const { ingress } = decision;
     if (head.target.startsWith(reservedPrefix)) return ownPage(arrival, ingress);
+    if (mayBeClient && head.header('authorization') !== undefined) return deps.clients.pass({ ...arrival, ingress });
     const lookup = deps.sessions.find(head.cookieField);
     if (!(lookup instanceof Promise)) return serve(arrival, ingress, lookup);
     lookup.then(

@@ -12,6 +12,8 @@ export interface NoSessionDeps {
   readonly drivers: () => Iterable<WebmailDriver>;
   /** A small page that our own origin may frame: nothing was sent or saved, sign in in a new tab, then repeat. */
   readonly framePage: (head: RequestHead) => Answer;
+  /** For targets where clients give name and password with each request: 401 with the realm. */
+  readonly challenge: (target: string) => Answer | undefined;
 }
 
 /** What a request without a session gets. `reason`: why the session ended, where there was one. */
@@ -19,11 +21,13 @@ export type NoSession = (head: RequestHead, publicOrigin: string, reason?: EndRe
 
 /**
  * A page request is led to the sign-in page and back. A webmail's own script or frame gets what its own server would
- * answer, so that it keeps drafts. Other frames and forms get a small page, anything else 401; never a redirect, which
+ * answer, so that it keeps drafts. A client that authenticates on every request is asked to. Other frames and forms get a small page, anything else 401; never a redirect, which
  * a script would follow and take the sign-in page for its answer.
  */
 export function createNoSession(deps: NoSessionDeps): NoSession {
   return (head, publicOrigin, reason) => {
+    const challenge = deps.challenge(head.target);
+    if (challenge !== undefined) return challenge;
     const { destination, certain } = destinationOf(head);
     const reads = head.method === 'GET' || head.method === 'HEAD';
     const isPage = destination === 'page' && reads;

@@ -101,7 +101,8 @@ export interface RequestHeadersOptions {
 /** What a rebuilt head is made of besides the client's own fields. */
 interface RequestContext {
   readonly ingress: Ingress;
-  readonly jar: CookieJar;
+  /** Nothing for clients without a session: no cookies go on. */
+  readonly jar: CookieJar | undefined;
   /** The browser's Cookie field without the gateway's own cookies. */
   readonly cookieRest: string;
   /** What the webmail's driver adds; in the place of any other field of the same name. */
@@ -175,8 +176,10 @@ function addOwn(fields: string[], head: IncomingHead, context: RequestContext): 
   fields.push('X-Forwarded-For', client.address);
   fields.push('X-Forwarded-Proto', publicUrl.secure ? 'https' : 'http');
   fields.push('X-Forwarded-Host', publicUrl.authority);
-  const cookies = cookiesForBackend(context.jar, context.cookieRest, head.target, context.nowMs);
-  if (cookies !== '') fields.push('Cookie', cookies);
+  if (context.jar !== undefined) {
+    const cookies = cookiesForBackend(context.jar, context.cookieRest, head.target, context.nowMs);
+    if (cookies !== '') fields.push('Cookie', cookies);
+  }
   if (context.driverFields.length === 0) return fields;
   const replaced = new Set(context.driverFields.map(([name]) => name.toLowerCase()));
   return [...without(fields, replaced), ...context.driverFields.flat()];

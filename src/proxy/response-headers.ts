@@ -85,7 +85,8 @@ function classify(lower: string): FieldClass {
 export interface ResponseContext {
   /** The request that the answer belongs to. */
   readonly to: {
-    readonly session: LiveSession;
+    /** Nothing for clients without a session: cookies go no further. */
+    readonly session: LiveSession | undefined;
     readonly ingress: Ingress;
     readonly host: BackendHost;
     readonly head: RequestHead;
@@ -104,7 +105,7 @@ export interface ResponseContext {
 export function responseHeaders(upstream: UpstreamHead, context: ResponseContext): string[] {
   const fields: string[] = [];
   const { session } = context.to;
-  const before = session.jar.changes;
+  const before = session?.jar.changes;
   let named: Set<string> | undefined;
   for (let i = 0; i + 1 < upstream.raw.length; i += 2) {
     const name = upstream.raw[i] ?? '';
@@ -136,7 +137,7 @@ export function responseHeaders(upstream: UpstreamHead, context: ResponseContext
       case 'drop':
     }
   }
-  if (session.jar.changes !== before) session.saveJar();
+  if (session !== undefined && session.jar.changes !== before) session.saveJar();
   return named === undefined || !needsSecondPass(named) ? fields : without(fields, named);
 }
 
@@ -157,6 +158,7 @@ function without(fields: readonly string[], named: ReadonlySet<string>): string[
 
 function cookieForBrowser(line: string, context: ResponseContext): string | undefined {
   const { session, head } = context.to;
+  if (session === undefined) return undefined;
   const { jar } = session;
   if (context.generation !== jar.generation || context.isOwnCookie(nameInSetCookie(line))) return undefined;
   const absorbed = jar.absorb(line, head.target, context.nowMs);

@@ -1,15 +1,18 @@
+import type { Fields } from './passage.ts';
 import { type IncomingHead, lowerCaseName } from './request-head.ts';
 
 /** Why a request is refused before anything looks at it: the status, and a sentence for whoever debugs the client. */
 export interface Refusal {
   readonly status: 400 | 405 | 431 | 505;
   readonly why: string;
+  readonly fields?: Fields;
 }
 
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']);
 
-/** As an Allow field. */
-export const allowedMethods: string = [...methods].join(', ');
+/** What DAV adds to them (RFC 4918, 3253, 3744, 4791, 5323), for clients that give name and password with each request. */
+const davMethods = 'ACL COPY LOCK MKCALENDAR MKCOL MOVE PROPFIND PROPPATCH REPORT SEARCH UNLOCK';
+const clientMethods = new Set([...methods, ...davMethods.split(' ')]);
 
 const maxFields = 100;
 /** Origin form, visible ASCII, no fragment. Anything else would be read differently by different servers. */
@@ -21,13 +24,17 @@ const endToEnd = new Set(['content-length', 'host', 'transfer-encoding']);
 
 /**
  * Refuses what Node's parser lets through and no webmail needs, so that whatever goes on has one meaning: odd methods,
- * versions and targets, doubled Host or framing fields, bodies on GET and HEAD, more than 100 fields.
+ * versions and targets, doubled Host or framing fields, bodies on GET and HEAD, more than 100 fields. `mayBeClient`:
+ * whether the target is one where DAV is spoken.
  */
-export function screen(head: IncomingHead): Refusal | undefined {
+export function screen(head: IncomingHead, mayBeClient = false): Refusal | undefined {
   if (head.httpVersion !== '1.1' && head.httpVersion !== '1.0') {
     return { status: 505, why: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' };
   }
-  if (!methods.has(head.method)) return { status: 405, why: 'This method is not allowed.' };
+  const allowed = mayBeClient ? clientMethods : methods;
+  if (!allowed.has(head.method)) {
+    return { status: 405, why: 'This method is not allowed.', fields: [['Allow', [...allowed].join(', ')]] };
+  }
   if (!originForm.test(head.target)) return { status: 400, why: 'The request target is not a path of this server.' };
   if (head.raw.length > 2 * maxFields) return { status: 431, why: `More than ${maxFields} header fields.` };
   return screenFields(head);

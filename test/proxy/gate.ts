@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
-import type { Backend, BackendLimits } from '../../src/core/backend.ts';
+import type { Backend, BackendLimits, ClientPath } from '../../src/core/backend.ts';
+import type { ClientAuthentication } from '../../src/core/client-authentication.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { Answer } from '../../src/core/http.ts';
@@ -9,6 +10,9 @@ import type { Log } from '../../src/core/log.ts';
 import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
 import type { Attachment, EndReason, LiveSession, RecordKey, SessionLookup, UserKey } from '../../src/core/session.ts';
 import type { SilentSignIn, WebmailDriver } from '../../src/core/webmail.ts';
+import { challengeAnswer } from '../../src/proxy/client-challenge.ts';
+import { createClientPaths } from '../../src/proxy/client-paths.ts';
+import { createClientRequests } from '../../src/proxy/client-requests.ts';
 import { type Connections, createConnections } from '../../src/proxy/connections.ts';
 import { createFrontDoor, type FrontDoor } from '../../src/proxy/front-door.ts';
 import { createIngress } from '../../src/proxy/ingress.ts';
@@ -93,6 +97,8 @@ export interface GateOptions {
   readonly publicOrigin?: string;
   readonly headMs?: number;
   readonly pages?: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Where clients give name and password with each request, and what is said of them. */
+  readonly clients?: { readonly paths: readonly ClientPath[]; readonly authentication: ClientAuthentication };
   readonly find?: (cookie: string | undefined) => SessionLookup | Promise<SessionLookup>;
 }
 
@@ -141,6 +147,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
       },
     ],
     limits: { ...defaultLimits, ...options.limits },
+    clientPaths: options.clients?.paths ?? [],
   };
   const session = new TestSession('alice', 'a', (name) => driver.ownsCookie(name));
   const finished: FinishedRequest[] = [];
@@ -148,7 +155,13 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const note = (fields: object, message: string): void => void warnings.push({ fields, message });
   const log: Log = { debug() {}, info() {}, warn: note, error: note };
   const connections = createConnections();
-  const noSession = createNoSession({ drivers: () => [driver], framePage: () => text(401, 'frame page') });
+  const clientPaths = createClientPaths([backend]);
+  const noSession = createNoSession({
+    drivers: () => [driver],
+    framePage: () => text(401, 'frame page'),
+    challenge: (target) => (clientPaths.covers(target) ? challengeAnswer('Test mail') : undefined),
+  });
+
   const requestHeaders = createRequestHeaders({ alsoDropped: ['x-house-user'] });
   const common = {
     requestHeaders,
@@ -158,18 +171,24 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     clock: systemClock,
     log,
     noSession,
+    connections,
+    requestFinished: (request: FinishedRequest) => void finished.push(request),
     failureAnswer: (_head: object, failure: { kind: string }) =>
       text(failure.kind === 'timeout' ? 504 : failure.kind === 'bad-answer' ? 502 : 503, failure.kind),
   };
   const upgrades = createUpgrades(common);
   const requests = createRequests({
     ...common,
-    connections,
     silentSignIn: options.silentSignIn ?? (() => Promise.reject(new Error('not in this test'))),
     tooOftenAnswer: () => text(503, 'too often'),
     clearedCookies: () => ['postern=; Path=/; Max-Age=0'],
     pollsCountAsUse: () => false,
-    requestFinished: (request) => void finished.push(request),
+  });
+  const clients = createClientRequests({
+    ...common,
+    authentication: () => options.clients?.authentication ?? nobody,
+    paths: () => clientPaths,
+    realm: () => 'Test mail',
   });
   const [scheme = '', authority = ''] = origin.split('://');
   const frontDoor = createFrontDoor({
@@ -184,6 +203,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     pages: options.pages ?? ((_request, response) => response.end('own page')),
     sessions: { find: options.find ?? ((cookie) => lookUp(cookie, session)) },
     requests,
+    clients,
     upgrades,
     refusedAnswer: (_head, why) => text(why === 'foreign-host' ? 421 : 400, why),
     limits: { headBytes: 16 * 1024, headMs: options.headMs ?? 10_000, keepAliveMs: 65_000 },
@@ -203,6 +223,8 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     },
   };
 }
+
+const nobody: ClientAuthentication = { admit: async () => ({ kind: 'rejected' }), distrust() {} };
 
 function lookUp(cookie: string | undefined, session: TestSession): SessionLookup {
   const pairs = (cookie ?? '').split(/; */).filter((pair) => pair !== '');

@@ -17,6 +17,7 @@ const driver: WebmailDriver = {
 const noSession = createNoSession({
   drivers: () => [driver],
   framePage: () => ({ status: 401, headers: [], body: 'frame' }),
+  challenge: (target) => (target.startsWith('/dav') ? { status: 401, headers: [], body: 'challenge' } : undefined),
 });
 const origin = 'https://mail.example.test';
 
@@ -74,4 +75,10 @@ test('the sign-in page is told why the session ended', () => {
   const answer = noSession(headOf('GET', '/x', page), origin, 'idle');
   assert.deepEqual(answer.headers[0], ['Location', `${origin}/-/login?next=%2Fx&ended=idle`]);
   assert.equal(noSession(headOf('POST', '/?_remote=1', script), origin, 'idle').body, 'driver /-/login?ended=idle');
+});
+
+test('where clients give name and password with each request, nobody is led to the sign-in page', () => {
+  for (const fields of [page, frame, script, old, []]) {
+    assert.equal(noSession(headOf('GET', '/dav/alice?_remote=1', fields), origin, 'idle').body, 'challenge');
+  }
 });

@@ -1,0 +1,114 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Dispatcher } from 'undici';
+import type { Backend, BackendHost, ClientPath } from '../core/backend.ts';
+import { pathOf } from '../core/cookie-jar.ts';
+import type { Ingress } from '../core/ingress.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import type { Secret } from '../core/secret.ts';
+import type { WebmailDriver } from '../core/webmail.ts';
+import { basicField } from './basic-credentials.ts';
+import type { AdmittedRequest, Fields, Passage } from './passage.ts';
+import type { IncomingHead } from './request-head.ts';
+import type { RequestHeaders } from './request-headers.ts';
+import { responseHeaders, type UpstreamHead } from './response-headers.ts';
+import type { Upload } from './upload.ts';
+import { upstreamRequest } from './upstream-request.ts';
+
+/** Who a client was found to be, and where it is served. */
+export interface ClientHome {
+  readonly user: CanonicalUser;
+  readonly password: Secret;
+  readonly backend: Backend;
+  readonly host: BackendHost;
+  readonly driver: WebmailDriver;
+  readonly path: ClientPath;
+}
+
+export interface ClientPassageDeps {
+  readonly requestHeaders: RequestHeaders;
+  readonly isOwnCookie: (name: string) => boolean;
+}
+
+/** An ActiveSync client waits so long for news: [MS-ASCMD] allows a heartbeat interval of 3540 s. */
+const activeSyncMs = 3_600_000;
+const activeSync = '/microsoft-server-activesync';
+
+/** Every answer is the client's: it has no session that could be lost. */
+const noSession: Passage['driver'] = { judge: () => 'alive' };
+
+/**
+ * One request of a client that authenticates on every request. It takes the user's credentials along and no cookies in
+ * either direction; the webmail's own fields go to the webmail alone, for some of them are secrets.
+ */
+export class ClientPassage implements Passage {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly head: IncomingHead;
+  readonly ingress: Ingress;
+  readonly backend: Backend;
+  readonly host: BackendHost;
+  readonly driver = noSession;
+  readonly generation = 0;
+  readonly home: ClientHome;
+  readonly #deps: ClientPassageDeps;
+
+  constructor(task: AdmittedRequest, home: ClientHome, deps: ClientPassageDeps) {
+    this.request = task.request;
+    this.response = task.response;
+    this.head = task.head;
+    this.ingress = task.ingress;
+    this.backend = home.backend;
+    this.host = clientHost(home.host, home.path);
+    this.home = home;
+    this.#deps = deps;
+  }
+
+  attach(): () => void {
+    return () => {};
+  }
+
+  outgoing(body: Upload | undefined, nowMs: number): Dispatcher.DispatchOptions {
+    const headers = this.#deps.requestHeaders(this.head, {
+      ingress: this.ingress,
+      jar: undefined,
+      cookieRest: '',
+      driverFields: this.#driverFields(),
+      nowMs,
+    });
+    const { webmailFirstByteMs } = this.backend.limits;
+    const waitsForNews = pathOf(this.head.target).toLowerCase().startsWith(activeSync);
+    const firstByteMs = waitsForNews ? Math.max(activeSyncMs, webmailFirstByteMs) : webmailFirstByteMs;
+    return upstreamRequest(this.head, { headers, body, firstByteMs });
+  }
+
+  answerFields(upstream: UpstreamHead, _generation: number | undefined, nowMs: number): string[] {
+    const { head, ingress, host } = this;
+    const to = { head, ingress, host, session: undefined };
+    return responseHeaders(upstream, { to, generation: undefined, nowMs, isOwnCookie: this.#deps.isOwnCookie });
+  }
+
+  #driverFields(): Fields {
+    const { user, password, driver, path } = this.home;
+    const own: Fields = [['Authorization', basicField(user, password)]];
+    if (path.elsewhere !== undefined || driver.requestHeaders === undefined) return own;
+    const fields = driver.requestHeaders(this.head, {
+      user,
+      password,
+      client: this.ingress.client,
+      timeZone: undefined,
+      publicOrigin: this.ingress.publicUrl.origin,
+      session: undefined,
+    });
+    // Where the driver has one of its own, the webmail was told to expect that.
+    return fields.some(([name]) => name.toLowerCase() === 'authorization') ? fields : [...fields, ...own];
+  }
+}
+
+/**
+ * The host as clients reach it: under a name of its own, so that thousands of phones that wait for news occupy other
+ * connections than the webmail's.
+ */
+function clientHost(host: BackendHost, { elsewhere }: ClientPath): BackendHost {
+  if (elsewhere === undefined) return { ...host, name: `${host.name}+clients` };
+  return { ...host, name: `${host.name}+${elsewhere.origin}`, webmail: { ...elsewhere, landing: '/' } };
+}

@@ -1,0 +1,121 @@
+import type { ClientAdmission, ClientAuthentication } from '../core/client-authentication.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import { type BasicCredentials, parseBasic } from './basic-credentials.ts';
+import { challengeAnswer, challengeFields } from './client-challenge.ts';
+import { type ClientHome, ClientPassage, type ClientPassageDeps } from './client-passage.ts';
+import type { ClientPaths } from './client-paths.ts';
+import type { Connections } from './connections.ts';
+import { codeOf, type FailureAnswer, type FailureKind } from './failure.ts';
+import type { AdmittedRequest } from './passage.ts';
+import { Relay, type RelayEvents } from './relay.ts';
+import { reply, textAnswer } from './reply.ts';
+import type { IncomingHead } from './request-head.ts';
+import { finishedRequest, type FinishedRequest } from './requests.ts';
+
+export interface ClientRequestsDeps extends ClientPassageDeps {
+  readonly authentication: () => ClientAuthentication;
+  readonly paths: () => ClientPaths;
+  readonly realm: () => string;
+  readonly connections: Connections;
+  readonly failureAnswer: FailureAnswer;
+  readonly requestFinished: (request: FinishedRequest) => void;
+  readonly newReference: () => string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** DAV, ActiveSync, JMAP and other clients that give name and password with each request. */
+export interface ClientRequests {
+  /** Whether the target is one of theirs. */
+  covers(target: string): boolean;
+  /** Passes a request with an Authorization field on to the user's own backend, or says why not. */
+  pass(task: AdmittedRequest): void;
+}
+
+export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
+  const events: RelayEvents<ClientPassage> = {
+    judged(relay, _verdict, status) {
+      if (status !== 401) return relay.handOn(false, []);
+      const { home, backend, ingress } = relay.passage;
+      deps.authentication().distrust(home.user, backend.name, { password: home.password, client: ingress.client });
+      // The backend's own challenge may name a realm that only it has, or a scheme that cannot pass a gateway.
+      relay.handOn(false, challengeFields(deps.realm()));
+    },
+    failed(relay, kind, error) {
+      if (relay.waits) fail(relay.passage, kind, error);
+    },
+    sessionEnded: () => {},
+    closed: (relay) => deps.requestFinished(finishedRequest(relay, deps.clock.nowMs())),
+  };
+
+  function fail({ request, response, head }: AdmittedRequest, kind: FailureKind, error: unknown): void {
+    const reference = deps.newReference();
+    const code = error instanceof Error ? codeOf(error) : undefined;
+    deps.log.warn({ reference, kind, code, err: error }, 'client request failed');
+    reply(request, response, deps.failureAnswer(head, { kind, reference }));
+  }
+
+  async function admit(task: AdmittedRequest, { user, password }: BasicCredentials): Promise<void> {
+    const { response, ingress } = task;
+    const gone = new AbortController();
+    const leave = (): void => gone.abort();
+    response.once('close', leave);
+    try {
+      const credentials = { user, password, client: ingress.client };
+      const admission = await deps.authentication().admit(credentials, gone.signal);
+      if (gone.signal.aborted) return;
+      if (admission.kind === 'admitted') pass(task, { ...admission, password });
+      else refuse(task, admission);
+    } catch (error) {
+      if (!gone.signal.aborted) fail(task, 'bad-answer', error);
+    } finally {
+      response.off('close', leave);
+    }
+  }
+
+  function pass(task: AdmittedRequest, admitted: Omit<ClientHome, 'path'>): void {
+    const { request, response, head } = task;
+    const path = deps.paths().of(admitted.backend, head.target);
+    // Another backend has it: whose it is could not be known before.
+    if (path === undefined) return reply(request, response, textAnswer(404, 'Your mail server has nothing here.'));
+    const passage = new ClientPassage(task, { ...admitted, path }, deps);
+    const pool = deps.connections.to(passage.host, passage.backend.limits);
+    new Relay(passage, pool, deps.clock, events).start();
+  }
+
+  function refuse({ request, response, head }: AdmittedRequest, admission: Refusal): void {
+    switch (admission.kind) {
+      case 'rejected':
+        return reply(request, response, challengeAnswer(deps.realm()));
+      case 'refused':
+        // Not 401: the client would ask its user for another password.
+        return reply(request, response, textAnswer(403, admission.reason));
+      case 'busy':
+      case 'unavailable':
+        return reply(request, response, deps.failureAnswer(head, admission));
+    }
+  }
+
+  return {
+    covers: (target) => deps.paths().covers(target),
+    pass(task) {
+      const { request, response, head } = task;
+      const fields = head.all('authorization');
+      const credentials = fields.length === 1 ? parseBasic(fields[0] ?? '') : undefined;
+      if (credentials === undefined) return reply(request, response, challengeAnswer(deps.realm()));
+      if (isForeignPage(head)) {
+        return reply(request, response, textAnswer(403, 'This request does not come from a page of this server.'));
+      }
+      void admit(task, credentials);
+    },
+  };
+}
+
+type Refusal = Exclude<ClientAdmission, { readonly kind: 'admitted' }>;
+
+/** A browser that was once given name and password sends them with what any page makes it ask (RFC 7617, 4). */
+function isForeignPage(head: IncomingHead): boolean {
+  if (head.method === 'GET' || head.method === 'HEAD' || head.method === 'OPTIONS') return false;
+  return head.all('sec-fetch-site').some((site) => site === 'cross-site' || site === 'same-site');
+}
