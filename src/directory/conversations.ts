@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { untilAborted } from './deadline.ts';
 import type { ServerAddress } from './server-address.ts';
 import { badAnswer, couldNotAsk } from './source.ts';
 
@@ -28,7 +29,7 @@ const maxReplyBytes = 64 * 1024;
 export function createConversations(address: ServerAddress, readReply: ReadReply): Conversations {
   const idle: Socket[] = [];
   const all = new Set<Socket>();
-  const waiting: (() => void)[] = [];
+  const waiting = new Set<() => void>();
   const closing = new AbortController();
 
   async function take(signal: AbortSignal): Promise<{ readonly socket: Socket; readonly isFresh: boolean }> {
@@ -42,11 +43,22 @@ export function createConversations(address: ServerAddress, readReply: ReadReply
     }
   }
 
-  function turn(signal: AbortSignal): Promise<void> {
+  /** Waits until a connection is free, or may be made. */
+  async function turn(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    waiting.push(resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
-    return promise;
+    waiting.add(resolve);
+    try {
+      await untilAborted(promise, signal);
+    } finally {
+      waiting.delete(resolve);
+    }
+  }
+
+  function wakeOne(): void {
+    const [next] = waiting;
+    if (next === undefined) return;
+    waiting.delete(next);
+    next();
   }
 
   async function dial(signal: AbortSignal): Promise<Socket> {
@@ -54,9 +66,11 @@ export function createConversations(address: ServerAddress, readReply: ReadReply
     all.add(socket);
     // Whoever waits for this connection hears of its errors by itself; between questions there is nobody to tell.
     socket.on('error', () => {});
+    // What comes without a question would be taken for the answer to the next one.
+    socket.on('data', () => idle.includes(socket) && socket.destroy());
     socket.once('close', () => {
       all.delete(socket);
-      waiting.shift()?.();
+      wakeOne();
     });
     try {
       await once(socket, 'connect', { signal });
@@ -70,7 +84,7 @@ export function createConversations(address: ServerAddress, readReply: ReadReply
 
   function giveBack(socket: Socket): void {
     idle.push(socket);
-    waiting.shift()?.();
+    wakeOne();
   }
 
   async function ask(question: string, signal: AbortSignal): Promise<string> {
@@ -92,7 +106,7 @@ export function createConversations(address: ServerAddress, readReply: ReadReply
     async [Symbol.asyncDispose]() {
       closing.abort(couldNotAsk('the source is closed'));
       for (const socket of all) socket.destroy();
-      for (const resolve of waiting.splice(0)) resolve();
+      for (const resolve of waiting) resolve();
     },
   };
 }

@@ -42,12 +42,12 @@ export function createFailover<Server, Connection>(options: FailoverOptions<Serv
     return held;
   }
 
-  function letGo(failed: Held<Connection>): void {
+  function letGo(failed: Held<Connection>, error: unknown): void {
     failed.connection.then(options.close).catch(() => {});
     if (held !== failed) return;
     held = undefined;
-    // A kept connection may just have been too old: its server gets another chance.
-    if (!failed.hasAnswered) current = (current + 1) % servers.length;
+    // A kept connection may just have been too old: its server gets another chance, if it is not one that hangs.
+    if (!failed.hasAnswered || error instanceof PosternError) current = (current + 1) % servers.length;
   }
 
   async function attempt<T>(
@@ -66,7 +66,7 @@ export function createFailover<Server, Connection>(options: FailoverOptions<Serv
       return answer;
     } catch (error) {
       const isFinal = error instanceof PosternError && error.code !== 'ERR_DEADLINE';
-      if (!isFinal && !signal.aborted) letGo(mine);
+      if (!isFinal && !signal.aborted) letGo(mine, error);
       throw error;
     }
   }

@@ -23,8 +23,9 @@ export const driver: SourceDriver = {
     const token = settings.secret('bearer_token');
     const protocol = settings.choice('protocol', ['json', 'auth_http'], 'json');
     const shape = protocol === 'json' ? readJsonProtocol(settings) : readAuthHttpProtocol(settings);
-    if (url !== '' && !/^https?:$/.test(URL.parse(url.replaceAll('%', ''))?.protocol ?? '')) {
-      settings.problem('url', 'write http://host:port/path or https://…');
+    // The host is the operator's alone: no part of a name may get into it.
+    if (url !== '' && !/^https?:\/\/[^/?#%@\s]+(?:[/?#]|$)/.test(url)) {
+      settings.problem('url', 'write http://host:port/path or https://…, with %u, %n and %d in the path or query');
     }
 
     return async ({ label }) => {
@@ -52,13 +53,19 @@ function readJsonProtocol(settings: Settings): Protocol {
   const keys = readAnswerKeys(settings, 'key');
   return {
     ask(name) {
-      const filled = fillTemplate(url, name, encodeURIComponent);
+      const filled = fillTemplate(url, name, escapeUrlPart);
       if (method === 'GET') return { method, url: filled, headers: {} };
       const headers = { 'content-type': 'application/json' };
       return { method, url: filled, headers, body: JSON.stringify({ user: name }) };
     },
     read: ({ body }) => readAnswerObject(parseObject(body), keys),
   };
+}
+
+/** Escapes a value for one segment of a path or one value of a query (RFC 3986). */
+export function escapeUrlPart(value: string): string {
+  // Even escaped once, these two are steps in a path, and no name in it.
+  return value === '.' || value === '..' ? value.replaceAll('.', '%252E') : encodeURIComponent(value);
 }
 
 function parseObject(body: string): Readonly<Record<string, unknown>> {

@@ -79,7 +79,11 @@ function refused(error: unknown): never {
   const state = error instanceof Error && 'sqlState' in error ? String(error.sqlState) : '';
   // 42: syntax or access, 22: data, 21: cardinality (MariaDB knowledge base, SQLSTATE).
   if (error instanceof Error && /^(?:42|22|21)/.test(state)) {
-    throw couldNotAsk(`the query was refused with ${state}: ${error.message}`, error);
+    // Class 22 is about values: its text may hold the name.
+    throw couldNotAsk(
+      `the query was refused with ${state}${state.startsWith('22') ? '' : `: ${error.message}`}`,
+      error,
+    );
   }
   throw error;
 }

@@ -65,7 +65,9 @@ export const driver: SourceDriver = {
 /** What is wrong with the query is wrong on every server; shutting down and full (classes 57, 53) is one server's. */
 function refused(error: unknown): never {
   if (error instanceof DatabaseError && !/^(?:57P|53|08|28|3D)/.test(error.code ?? '57P')) {
-    throw couldNotAsk(`the query was refused with ${error.code}: ${error.message}`, error);
+    // Class 22 is about values: its text may hold the name.
+    const why = error.code?.startsWith('22') ? '' : `: ${error.message}`;
+    throw couldNotAsk(`the query was refused with ${error.code}${why}`, error);
   }
   throw error;
 }

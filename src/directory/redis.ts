@@ -52,7 +52,7 @@ export const driver: SourceDriver = {
           ).catch((error: unknown) => {
             throw couldNotAsk(`${label}: ${error instanceof Error ? error.message : String(error)}`, error);
           });
-          return value === null ? unknownUser : readValue(value, meaning);
+          return value === null ? unknownUser : readValue(value, meaning, name);
         },
         async [Symbol.asyncDispose]() {
           redis.close();

@@ -20,7 +20,7 @@ export const driver: SourceDriver = {
         // oxlint-disable-next-line require-await -- the port is asynchronous, matching is not
         async ask(name) {
           const value = matchPatterns(watched.current, name);
-          return value === undefined ? unknownUser : readValue(value, meaning, true);
+          return value === undefined ? unknownUser : readValue(value, meaning, name, true);
         },
         [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
       };

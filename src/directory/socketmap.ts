@@ -25,7 +25,7 @@ export const driver: SourceDriver = {
           const [, status = '', text = ''] = /^(\S+) ?(.*)$/s.exec(reply) ?? [];
           switch (status) {
             case 'OK':
-              return readValue(text, meaning);
+              return readValue(text, meaning, name);
             case 'NOTFOUND':
               return unknownUser;
             case 'TEMP':

@@ -22,7 +22,7 @@ export const driver: SourceDriver = {
           const [, status = '', text = ''] = /^(\d{3})(?: (.*))?$/.exec(reply) ?? [];
           switch (status) {
             case '200':
-              return readValue(unescapeValue(text), meaning);
+              return readValue(unescapeValue(text), meaning, name);
             case '500':
               return unknownUser;
             case '400':

@@ -1,3 +1,5 @@
+import { splitLoginName } from '../core/login-name.ts';
+import type { LoginName } from '../core/names.ts';
 import type { Settings } from './settings.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';
 
@@ -22,18 +24,19 @@ const bareIPv6 = /^[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*$/;
  * Makes an answer of a table's value; throws {@link badAnswer} when it cannot be one. A list of several users is a
  * distribution list and nobody's other name: the user is unknown to such a table.
  */
-export function readValue(value: string, meaning: Meaning, byDefault = false): SourceAnswer {
+export function readValue(value: string, meaning: Meaning, name: LoginName, byDefault = false): SourceAnswer {
   // Not trim(): a line end inside a value is no white space around it.
   const text = value.replace(/^[ \t]+|[ \t]+$/g, '');
   if (text.length > maxLength) throw badAnswer(`a value of ${text.length} characters is no ${meaning}`);
   switch (meaning) {
     case 'user':
       if (/[\s,]/.test(text)) return { kind: 'unknown-user' };
-      return { kind: 'found', user: text, byDefault };
+      // virtual(5): `@domain` is the same user in another domain.
+      return { kind: 'found', user: text.startsWith('@') ? splitLoginName(name).local + text : text, byDefault };
     case 'backend':
       return { kind: 'found', home: readHost(text), byDefault };
     case 'transport': {
-      const nextHop = /^(?:smtp|lmtp|relay|[a-z0-9-]+):(?:inet:)?(.+)$/i.exec(text)?.[1];
+      const nextHop = /^[a-z0-9-]*:(?:inet:)?(.+)$/i.exec(text)?.[1];
       if (nextHop === undefined) throw badAnswer('a value is no transport with a next hop, such as lmtp:[host]:24');
       return { kind: 'found', home: readHost(nextHop), byDefault };
     }

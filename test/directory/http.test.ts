@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
 import { checkSource } from '../../src/directory/configured-source.ts';
+import { escapeUrlPart } from '../../src/directory/http.ts';
 import { eventually, outcomeOf, testDirectory } from './fixture.ts';
 import { startServer } from './peers/line-server.ts';
 import { sourceContract } from './source-contract.ts';
@@ -168,8 +170,28 @@ describe("nginx's auth_http", () => {
 const problems = async (settings: object): Promise<string[]> =>
   (await checkSource({ type: 'http', ...settings })).map(({ path, message }) => `${path.join('.')}: ${message}`);
 
+test('a value in a URL stays where it was put, whatever is in it', () => {
+  const name = fc.oneof(
+    fc.string({ unit: 'grapheme', minLength: 1 }),
+    fc.constantFrom('.', '..', '%2e', '%2E%2e', '/', '\\'),
+  );
+  fc.assert(
+    fc.property(name, (value) => {
+      const url = new URL(`http://directory.test/a/${escapeUrlPart(value)}/b?q=${escapeUrlPart(value)}&r=1`);
+      assert.equal(url.host, 'directory.test');
+      assert.match(url.pathname, /^\/a\/[^/]+\/b$/);
+      assert.deepEqual([...url.searchParams.keys()], ['q', 'r']);
+      if (!/^\.\.?$/.test(value)) assert.equal(url.searchParams.get('q'), value);
+    }),
+  );
+});
+
 test('the settings of a web service are checked', async () => {
-  assert.deepEqual(await problems({ url: 'ftp://x/' }), ['url: write http://host:port/path or https://…']);
+  assert.deepEqual(await problems({ url: 'ftp://x/' }), [
+    'url: write http://host:port/path or https://…, with %u, %n and %d in the path or query',
+  ]);
+  for (const url of ['http://%d/', 'http://x.%d/', 'http://x%n', 'http://u@x/', 'http:///x'])
+    assert.equal((await problems({ url })).length, 1, url);
   assert.deepEqual(await problems({ url: 'https://x/%n%%40%d', backend_key: 'home' }), []);
   assert.deepEqual(await problems({ url: 'https://x/%z' }), [
     'url: %z is not known here: write %u, %n, %d, or %% for a per cent sign',

@@ -196,6 +196,22 @@ describe('a map source', () => {
     assert.equal(await map.ask('x@y.test'), 'ERR_DIRECTORY_ANSWER');
   });
 
+  test("follows Postfix's virtual aliases to the user, and not to lists", async () => {
+    await using map = await mapOf('al alice\n@example.test @other.test\nsales@other.test alice, bob\n', {
+      answers: 'user',
+    });
+    // Nobody says where they live: an alias alone is no home.
+    assert.equal(await map.ask('sales'), 'unknown');
+    assert.equal(await map.ask('al@other.test'), 'unknown');
+    await using file = await mapOf('alice@other.test: a\n');
+    await using directory = await testDirectory([
+      { type: 'map', file: map.file, answers: 'user' },
+      { type: 'map', file: file.file },
+    ]);
+    assert.equal(await outcomeOf(directory, 'al'), 'a alice@other.test');
+    assert.equal(await outcomeOf(directory, 'sales'), 'unknown');
+  });
+
   test('never guesses between two values of one key', async () => {
     await using map = await mapOf('alice: a\nalice: b\nbob: b\n');
     assert.equal(await map.ask('alice'), 'ERR_DIRECTORY_ANSWER');

@@ -149,6 +149,24 @@ describe('what a lookup server may answer', () => {
     assert.equal(await outcomeOf(directory, 'alice'), 'ERR_DIRECTORY_ANSWER');
   });
 
+  test('what comes without a question ends the connection, and is no answer to the next', async () => {
+    let closed = Promise.withResolvers<void>();
+    await using server = await startServer((socket) => {
+      socket.on('close', () => closed.resolve());
+      socket.setEncoding('latin1').on('data', (text: string) => {
+        if (text.includes('bob')) socket.write('200 b\n');
+        else socket.write('200 a\n', () => setImmediate(() => socket.write('200 a\n')));
+      });
+    });
+    await using directory = await testDirectory([{ type: 'tcp_table', server: `127.0.0.1:${server.port}` }]);
+    for (let turn = 0; turn < 20; turn += 1) {
+      closed = Promise.withResolvers<void>();
+      assert.match(await outcomeOf(directory, 'alice'), /^(a alice@example\.test|ERR_DIRECTORY_ANSWER)$/);
+      await closed.promise;
+      assert.equal(await outcomeOf(directory, 'bob'), 'b bob@example.test');
+    }
+  });
+
   test('a question that was given up does not leave its reply to the next', async () => {
     await using server = await startServer((socket) => {
       socket.setEncoding('latin1').on('data', (text: string) => {
