@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { startChromium } from '../chromium.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
+import { withLab } from '../lab/lab.ts';
+
+const lab = await withLab('c');
+
+suite('a letter in SOGo while the session of the gateway ends', { concurrency: false }, () => {
+  const running = new AsyncDisposableStack();
+  let gateway: OwnGateway;
+  let browser: Browser;
+  before(async () => {
+    gateway = running.use(
+      await startGateway({
+        caFile: lab.caFile,
+        users: { 'carol@example.test': 'c', 'clara@example.test': 'c' },
+        backends: {
+          c: `{ imap: "imaps://127.0.0.13:${lab.port(993)}", webmail: "http://127.0.0.13:${lab.port(80)}/SOGo/", driver: sogo }`,
+        },
+      }),
+    );
+    browser = await startChromium();
+    running.defer(() => browser.close());
+  });
+  after(() => running.disposeAsync());
+
+  async function fillIn(page: Page, user: string): Promise<void> {
+    await page.fill('#user', user);
+    await page.fill('#password', `${user}-pw`);
+    await page.click('button[type=submit]');
+    await page.waitForURL(/\/SOGo\/so\/.*\/Mail/);
+  }
+
+  test('the text stays, and goes out after signing in in another tab', async () => {
+    const context = await browser.newContext({ locale: 'en-US', extraHTTPHeaders: { 'x-forwarded-proto': 'http' } });
+    const page = await context.newPage();
+    await page.goto(gateway.origin);
+    await fillIn(page, 'carol');
+    const { editor, save, send } = await writeLetter(page);
+
+    const other = await context.newPage();
+    await other.goto(`${gateway.origin}/-/logout`);
+    await other.click('button[type=submit]');
+    await other.waitForURL(/\/-\/login/);
+
+    await save.click();
+    const note = page.locator('md-toast');
+    await note.getByText('Your session has ended. What you have written is still here').waitFor();
+    assert.equal(await note.getByRole('link', { name: 'Sign in' }).getAttribute('target'), '_blank');
+    await send.click();
+    await page.locator('md-dialog').getByText('sign in again in a new tab, then repeat').waitFor();
+    await page.locator('md-dialog').getByRole('button', { name: 'Close' }).last().click();
+    assert.equal((await editor.innerText()).trim(), 'This text must stay.');
+
+    await fillIn(other, 'carol');
+    const sent = page.waitForResponse((response) => response.url().endsWith('/send'));
+    await send.click();
+    assert.equal((await sent).status(), 200);
+    await page.locator('md-dialog').waitFor({ state: 'detached' });
+    await context.close();
+  });
+
+  /** A letter to clara in the editor, neither saved nor sent. */
+  async function writeLetter(page: Page) {
+    const dialog = page.locator('md-dialog');
+    await page.click('[aria-label="Write a new message"]');
+    await page.locator('md-fab-actions md-icon', { hasText: 'open_in_browser' }).click();
+    await dialog.locator('md-chips input').first().fill('clara@example.test');
+    await page.keyboard.press('Enter');
+    await dialog.locator('input[name=subject]').fill('Kept');
+    const editor = page.frameLocator('iframe.cke_wysiwyg_frame').locator('body');
+    await editor.click();
+    await editor.pressSequentially('This text must stay.');
+    const button = (icon: string) => dialog.locator('button', { has: page.locator(`md-icon[aria-label=${icon}]`) });
+    return { editor, save: button('save'), send: button('send').first() };
+  }
+});
