@@ -133,6 +133,17 @@ describe('what a web service may answer', () => {
     });
   }
 
+  test('connections are kept and used again', async () => {
+    const sockets = new Set<unknown>();
+    await using server = await startHttp((request, response) => {
+      sockets.add(request.socket);
+      response.end('{"backend":"a"}');
+    });
+    await using directory = await testDirectory([{ type: 'http', url: `${server.url}/%u` }]);
+    for (let turn = 0; turn < 10; turn += 1) assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
+    assert.equal(sockets.size, 1);
+  });
+
   test('redirects are not followed, and the token goes to the service alone', async () => {
     const seen: unknown[] = [];
     await using server = await startHttp((request, response) => {
