@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { davAbout, davSection } from './dav-section.ts';
 import { parseHost } from './hosts.ts';
 import { certificates, count, duration, leaf, oneOf, section } from './leaves.ts';
 import type { Outside } from './outside.ts';
@@ -39,6 +40,7 @@ const limits = {
 export function backendDefaultsSection(outside: Outside) {
   return section({
     ...common(outside),
+    dav: davSection(davAbout),
     imap: template('an IMAP URL', imapRemedy, parseImapUrl, 'imaps://$host')
       .optional()
       .describe('The IMAP URL of backends that name only their host; `$host` stands for it.'),
@@ -96,6 +98,7 @@ export function backendSection(outside: Outside) {
     ...furtherHosts(place, host()),
     ...ownServing,
     ...common(outside),
+    dav: davSection('As under backend_defaults, for this backend, and in the place of those.'),
     timeouts: section(timeouts)
       .partial()
       .meta({ title: 'map' })

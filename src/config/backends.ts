@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Backend, BackendLimits, ImapEndpoint, Serving, TlsTrust, WebmailEndpoint } from '../core/backend.ts';
 import type { backendDefaultsSection } from './backends-section.ts';
+import { settleClientPaths } from './dav-section.ts';
 import { bracketed } from './hosts.ts';
 import { atLeastOne } from './leaves.ts';
 import type { NamedBackend } from './named-backends.ts';
@@ -31,6 +32,7 @@ export function settleBackend(named: NamedBackend, surroundings: BackendSurround
     driverSettings: driver === 'horde' || driver === 'none' ? {} : { ...defaults[driver], ...entry[driver] },
     hosts,
     limits: settleLimits(entry, defaults),
+    clientPaths: settleClientPaths(entry.dav ?? defaults.dav, driver, hosts),
   };
 }
 

@@ -55,8 +55,8 @@ export interface BackendLimits {
 export interface ClientPath {
   /** Covers itself and all below it: `/SOGo/dav`. Without a final slash. */
   readonly prefix: string;
-  /** Another server than the webmail. */
-  readonly elsewhere?: { readonly origin: string; readonly trust: TlsTrust };
+  /** Another server than the webmail: scheme, host and port, by the name of the backend's host. */
+  readonly elsewhere?: Readonly<Record<string, string>>;
 }
 
 /** One home mailbox server: an IMAP address and a webmail, on one or more hosts. */

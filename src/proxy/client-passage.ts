@@ -50,6 +50,7 @@ export class ClientPassage implements Passage {
   readonly driver = noSession;
   readonly generation = 0;
   readonly home: ClientHome;
+  readonly #elsewhere: string | undefined;
   readonly #deps: ClientPassageDeps;
 
   constructor(task: AdmittedRequest, home: ClientHome, deps: ClientPassageDeps) {
@@ -58,7 +59,8 @@ export class ClientPassage implements Passage {
     this.head = task.head;
     this.ingress = task.ingress;
     this.backend = home.backend;
-    this.host = clientHost(home.host, home.path);
+    this.#elsewhere = home.path.elsewhere?.[home.host.name];
+    this.host = clientHost(home.host, this.#elsewhere);
     this.home = home;
     this.#deps = deps;
   }
@@ -88,9 +90,9 @@ export class ClientPassage implements Passage {
   }
 
   #driverFields(): Fields {
-    const { user, password, driver, path } = this.home;
+    const { user, password, driver } = this.home;
     const own: Fields = [['Authorization', basicField(user, password)]];
-    if (path.elsewhere !== undefined || driver.requestHeaders === undefined) return own;
+    if (this.#elsewhere !== undefined || driver.requestHeaders === undefined) return own;
     const fields = driver.requestHeaders(this.head, {
       user,
       password,
@@ -108,7 +110,7 @@ export class ClientPassage implements Passage {
  * The host as clients reach it: under a name of its own, so that thousands of phones that wait for news occupy other
  * connections than the webmail's.
  */
-function clientHost(host: BackendHost, { elsewhere }: ClientPath): BackendHost {
+function clientHost(host: BackendHost, elsewhere: string | undefined): BackendHost {
   if (elsewhere === undefined) return { ...host, name: `${host.name}+clients` };
-  return { ...host, name: `${host.name}+${elsewhere.origin}`, webmail: { ...elsewhere, landing: '/' } };
+  return { ...host, name: `${host.name}+${elsewhere}`, webmail: { ...host.webmail, origin: elsewhere } };
 }

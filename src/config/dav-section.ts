@@ -1,0 +1,109 @@
+import { z } from 'zod';
+import type { BackendHost, ClientPath } from '../core/backend.ts';
+import type { webmailDrivers } from './backends-section.ts';
+import { leaf, list } from './leaves.ts';
+import { type Reading, read, shown, wrong } from './reading.ts';
+import { originOf, parseWebmailUrl } from './urls.ts';
+
+type DriverName = (typeof webmailDrivers)[number];
+
+/** Who serves a path: the webmail, or what the function says for a machine. */
+type Server = 'webmail' | ((hostname: string) => Reading<string>);
+
+interface WrittenPath {
+  readonly prefix: string;
+  readonly server: Server;
+}
+
+const pathRemedy = 'write a path such as /SOGo/dav, which stands for itself and all below it';
+const serverRemedy = 'write webmail, or scheme and host of another server, such as http://$host:8081';
+const hostMark = '$host';
+/** What every server reads alike: no query, no escapes, no dot segments, no empty ones. */
+const pathForm = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)+$/;
+
+const wellKnown = ['/.well-known/caldav', '/.well-known/carddav'];
+const activeSync = '/Microsoft-Server-ActiveSync';
+
+/** The paths of each webmail's own server; those without have none. */
+const ofDriver: Partial<Record<DriverName, readonly string[]>> = {
+  sogo: ['/SOGo/dav', activeSync, ...wellKnown],
+  horde: ['/horde/rpc.php', '/horde/rpc', activeSync, ...wellKnown],
+};
+
+/** What `dav` is, where it is told at length. */
+export const davAbout =
+  'Paths under which DAV, ActiveSync and other clients give name and password with each request: a list, or a map of ' +
+  'paths to `webmail` or to another server, in whose URL `$host` stands for the webmail’s host. Left out: those of the ' +
+  `driver (${Object.entries(ofDriver)
+    .map(([driver, prefixes]) => `${driver}: ${prefixes.map((prefix) => `\`${prefix}\``).join(', ')}`)
+    .join('; ')}). \`[]\` for none.`;
+
+/** `dav`: a list of paths, or a map of paths to who serves them. */
+export function davSection(about: string) {
+  const paths = list(path(), 'paths such as /SOGo/dav').transform((prefixes): WrittenPath[] =>
+    prefixes.map((prefix) => ({ prefix, server: 'webmail' })),
+  );
+  const servers = z.record(z.string(), server()).transform((entries, context): WrittenPath[] =>
+    Object.entries(entries).flatMap(([key, server]) => {
+      const prefix = parsePath(key);
+      if (prefix.kind === 'ok') return [{ prefix: prefix.value, server }];
+      context.addIssue({ code: 'custom', path: [key], message: prefix.why });
+      return [];
+    }),
+  );
+  return z
+    .union([paths, servers], { error: `is neither a list of paths nor a map of them: ${pathRemedy}` })
+    .optional()
+    .describe(about);
+}
+
+/** The client paths of a backend; those of its driver where nothing is written. */
+export function settleClientPaths(
+  written: readonly WrittenPath[] | undefined,
+  driver: DriverName,
+  hosts: readonly BackendHost[],
+): readonly ClientPath[] {
+  if (written === undefined) return (ofDriver[driver] ?? []).map((prefix) => ({ prefix }));
+  return written.map(({ prefix, server }) => {
+    if (server === 'webmail') return { prefix };
+    const origins = hosts.flatMap(({ name, webmail }) => {
+      const origin = server(new URL(webmail.origin).hostname);
+      return origin.kind === 'ok' ? [[name, origin.value]] : [];
+    });
+    return { prefix, elsewhere: Object.fromEntries(origins) };
+  });
+}
+
+function path() {
+  return leaf({ what: 'a path', remedy: pathRemedy, examples: ['/SOGo/dav'], parse: parsePath });
+}
+
+function parsePath(text: string): Reading<string> {
+  const prefix = text.replace(/\/$/, '');
+  if (prefix === '/-' || prefix.startsWith('/-/')) {
+    return wrong(`${shown(text)} lies under /-/, which is the gateway's own: ${pathRemedy}`);
+  }
+  return pathForm.test(prefix) ? read(prefix) : wrong(`${shown(text)} is not such a path: ${pathRemedy}`);
+}
+
+function server() {
+  return leaf<Server>({
+    what: 'a server',
+    remedy: serverRemedy,
+    examples: ['webmail', 'http://$host:8081'],
+    parse: (text) => {
+      if (text === 'webmail') return read(text);
+      const fill = (hostname: string) => parseOrigin(text.replace(hostMark, () => hostname));
+      const sample = fill('host.invalid');
+      return sample.kind === 'wrong' ? wrong(sample.why.replace('host.invalid', hostMark)) : read(fill);
+    },
+  });
+}
+
+function parseOrigin(text: string): Reading<string> {
+  const url = parseWebmailUrl(text);
+  if (url.kind === 'wrong') return wrong(`${shown(text)} is not a server: ${serverRemedy}`);
+  const { scheme, host, port, landing } = url.value;
+  if (landing !== '/') return wrong(`${shown(text)} has a path, and requests keep their own: ${serverRemedy}`);
+  return read(originOf(scheme, host, port));
+}
