@@ -1,8 +1,8 @@
 import type { Config } from '../config/config.ts';
 import { redisAddress } from '../config/redis-address.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
-import { dialImap } from './dial-imap.ts';
-import { dialWebmail } from './dial-webmail.ts';
+import { dialImap } from '../backends/dial-imap.ts';
+import { dialWebmail } from '../backends/dial-webmail.ts';
 
 /** One server that was dialled. `warning`: it answers, and something about it will hurt one day. */
 export interface Dialled {

@@ -1,0 +1,86 @@
+import type { Backend, BackendHost, Serving } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import type { Health } from './health.ts';
+import type { HostState, Placement } from './placement.ts';
+import type { StateMirror } from './state-mirror.ts';
+
+export interface FailoverOptions {
+  /** The backends whose primaries have standbys, with how they serve. */
+  readonly backends: () => Iterable<{ readonly backend: Backend; readonly serving: Serving }>;
+  readonly state: Pick<StateMirror, 'active' | 'watch'>;
+  readonly health: Pick<Health, 'onChange'>;
+  readonly placement: Pick<Placement, 'hostState' | 'activeHost'>;
+  readonly node: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Users must not be sent to and fro: after a failover the host that was left is not taken back for so long. */
+const noReturnMs = 5 * 60_000;
+const lookAgainMs = 1_000;
+
+/**
+ * Lets a standby take over from a host that is down or in maintenance, for all nodes at once: whichever node sees it
+ * first writes which host is active, and the others follow. Nothing goes back by itself.
+ */
+export function createFailover(options: FailoverOptions): Disposable & { look(): Promise<void> } {
+  const { state, placement, clock, log } = options;
+  const stops = [options.health.onChange(() => void look()), state.watch(() => void look())];
+  const timer = setInterval(() => void look(), lookAgainMs).unref();
+  let looking = false;
+
+  function successor(backend: Backend, lost: BackendHost): BackendHost | undefined {
+    const last = state.active.get(backend.name);
+    const left = last !== undefined && clock.nowMs() - last.sinceMs < noReturnMs ? last.from : undefined;
+    return backend.hosts.find(
+      (host) => host !== lost && host.name !== left && placement.hostState(backend, host) === 'READY',
+    );
+  }
+
+  async function takeOver(backend: Backend): Promise<void> {
+    const lost = placement.activeHost(backend);
+    const lostState = placement.hostState(backend, lost);
+    if (!isLost(lostState)) return;
+    const next = successor(backend, lost);
+    if (next === undefined) return;
+    const outcome = await state.active.change(backend.name, (before) => {
+      const current = before?.host ?? backend.hosts[0].name;
+      if (current !== lost.name && backend.hosts.some((host) => host.name === current)) return undefined;
+      const reason = `${lost.name} is ${lostState}`;
+      return { host: next.name, from: lost.name, reason, by: `failover on ${options.node}`, sinceMs: clock.nowMs() };
+    });
+    if (outcome === 'written') {
+      log.warn({ backend: backend.name, from: lost.name, to: next.name, because: lostState }, 'a standby took over');
+    }
+  }
+
+  async function look(): Promise<void> {
+    if (looking) return;
+    looking = true;
+    try {
+      for (const { backend, serving } of options.backends()) {
+        const mayAct = serving.arrangement === 'standby' && serving.failover === 'automatic';
+        if (mayAct && backend.hosts.length > 1) await takeOver(backend);
+      }
+    } catch (error) {
+      // The state store is away: nothing can be agreed on. The timer tries again.
+      if (!(error instanceof PosternError)) throw error;
+    } finally {
+      looking = false;
+    }
+  }
+
+  return {
+    look,
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      for (const stop of stops) stop();
+    },
+  };
+}
+
+function isLost(state: HostState): boolean {
+  return state === 'DOWN' || state === 'MAINT';
+}

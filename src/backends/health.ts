@@ -1,0 +1,177 @@
+import type { BackendHost, HealthSettings } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { HostEvidence } from '../core/placement.ts';
+import { createHostHealth, type HealthReport, type HostHealth } from './host-health.ts';
+
+/** A host with how it is to be watched. */
+export interface WatchedHost {
+  readonly host: BackendHost;
+  readonly settings: HealthSettings;
+  /** The target of the HTTP check: of something that makes no session. */
+  readonly target: string;
+}
+
+/** Asks one host once. Rejects with the reason when it does not answer well. */
+export interface HealthProbes {
+  http(watched: WatchedHost, signal: AbortSignal): Promise<void>;
+  imap(watched: WatchedHost, signal: AbortSignal): Promise<void>;
+}
+
+export interface HealthOptions {
+  readonly probes: HealthProbes;
+  readonly clock: Clock;
+  /** Between 0 and 1: nodes that start together must not ask together. */
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** What this node thinks of each host. A host that it does not watch counts as up. */
+export interface Health extends AsyncDisposable {
+  /** Watches exactly these from now on; what was learnt of a host that stays as it was is kept. */
+  watch(hosts: readonly WatchedHost[]): void;
+  isUp(host: string): boolean;
+  isWebmailUp(host: string): boolean;
+  /** Whether one real request may be tried although the webmail counts as down. */
+  takeTrial(host: string): boolean;
+  report(host: string): { readonly webmail: HealthReport; readonly imap: HealthReport } | undefined;
+  /** What a real request has seen of the webmail. */
+  note(host: string, evidence: HostEvidence): void;
+  /** Calls `listener` after each change of mind, until the returned function is called. */
+  onChange(listener: () => void): () => void;
+}
+
+/** After this, requests may try a host again that answered none well. */
+const answersDownMs = 60_000;
+
+interface Watch {
+  readonly watched: WatchedHost;
+  readonly webmail: HostHealth;
+  readonly imap: HostHealth;
+  /** What real requests tell: a web server may live whose PHP is dead, and no check would see it. */
+  readonly answers: HostHealth;
+  readonly ended: AbortController;
+  readonly timers: Map<'webmail' | 'imap', NodeJS.Timeout>;
+}
+
+/** Checks hosts again and again, each service by its own interval with a tenth of jitter. */
+export function createHealth({ probes, clock, random, log }: HealthOptions): Health {
+  const watches = new Map<string, Watch>();
+  const listeners = new Set<() => void>();
+  const running = new Set<Promise<void>>();
+
+  function tell(host: string, service: string, report: HealthReport): void {
+    if (report.up) log.info({ host, service }, 'a host is up again');
+    else log.warn({ host, service, why: report.why }, 'a host is down');
+    for (const listener of listeners) listener();
+  }
+
+  async function check(watch: Watch, service: 'webmail' | 'imap'): Promise<void> {
+    const { watched, ended } = watch;
+    const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(watched.settings.timeoutMs)]);
+    const health = watch[service];
+    let changed: boolean;
+    try {
+      await probes[service === 'webmail' ? 'http' : 'imap'](watched, signal);
+      changed = health.good();
+    } catch (error) {
+      if (ended.signal.aborted) return;
+      changed = health.bad(error instanceof Error ? error.message : String(error));
+    }
+    if (changed) tell(watched.host.name, service, health.report());
+  }
+
+  function schedule(watch: Watch, service: 'webmail' | 'imap', first: boolean): void {
+    const { httpIntervalMs, imapIntervalMs } = watch.watched.settings;
+    const intervalMs = service === 'webmail' ? httpIntervalMs : imapIntervalMs;
+    if (intervalMs === 0 || watch.ended.signal.aborted) return;
+    const waitMs = intervalMs * (first ? random() : 0.9 + 0.2 * random());
+    const timer = setTimeout(() => {
+      const done = check(watch, service).finally(() => {
+        running.delete(done);
+        schedule(watch, service, false);
+      });
+      running.add(done);
+    }, waitMs);
+    watch.timers.set(service, timer.unref());
+  }
+
+  function begin(watched: WatchedHost): void {
+    const { fall, rise } = watched.settings;
+    const health = () => createHostHealth({ fall, rise, clock });
+    const watch: Watch = {
+      watched,
+      webmail: health(),
+      imap: health(),
+      answers: createHostHealth({ fall, rise: 1, clock }),
+      ended: new AbortController(),
+      timers: new Map(),
+    };
+    watches.set(watched.host.name, watch);
+    schedule(watch, 'webmail', true);
+    schedule(watch, 'imap', true);
+  }
+
+  function end(watch: Watch): void {
+    watches.delete(watch.watched.host.name);
+    watch.ended.abort();
+    for (const timer of watch.timers.values()) clearTimeout(timer);
+  }
+
+  function answersWell({ answers }: Watch): boolean {
+    // Nobody asks a host that counts as down, so it would stay so for ever.
+    if (!answers.isUp() && clock.nowMs() - answers.report().sinceMs > answersDownMs) answers.good();
+    return answers.isUp();
+  }
+
+  function note(watch: Watch, evidence: HostEvidence): void {
+    const { webmail, answers, watched } = watch;
+    const { name } = watched.host;
+    if (evidence === 'refused') {
+      if (webmail.bad('a request was refused the connection', true)) tell(name, 'webmail', webmail.report());
+    } else if (evidence === 'failed') {
+      if (answers.bad('requests in a row were not answered well')) tell(name, 'webmail', answers.report());
+    } else {
+      if (!webmail.isUp() && webmail.good()) tell(name, 'webmail', webmail.report());
+      if (answers.good()) tell(name, 'webmail', answers.report());
+    }
+  }
+
+  return {
+    watch(hosts) {
+      const wanted = new Map(hosts.map((watched) => [watched.host.name, JSON.stringify(watched)]));
+      for (const watch of watches.values()) {
+        if (wanted.get(watch.watched.host.name) !== JSON.stringify(watch.watched)) end(watch);
+      }
+      for (const watched of hosts) if (!watches.has(watched.host.name)) begin(watched);
+    },
+    isUp(host) {
+      const watch = watches.get(host);
+      return watch === undefined || (watch.webmail.isUp() && watch.imap.isUp() && answersWell(watch));
+    },
+    isWebmailUp(host) {
+      const watch = watches.get(host);
+      return watch === undefined || (watch.webmail.isUp() && answersWell(watch));
+    },
+    takeTrial: (host) => watches.get(host)?.webmail.takeTrial() ?? true,
+    report(host) {
+      const watch = watches.get(host);
+      if (watch === undefined) return undefined;
+      const { webmail, imap, answers } = watch;
+      return { webmail: (answersWell(watch) ? webmail : answers).report(), imap: imap.report() };
+    },
+    note(host, evidence) {
+      const watch = watches.get(host);
+      if (watch !== undefined) note(watch, evidence);
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async [Symbol.asyncDispose]() {
+      for (const watch of watches.values()) end(watch);
+      listeners.clear();
+      await Promise.all(running);
+    },
+  };
+}

@@ -1,0 +1,82 @@
+import type { Clock } from '../core/clock.ts';
+
+export interface HostHealthOptions {
+  readonly fall: number;
+  readonly rise: number;
+  readonly clock: Clock;
+}
+
+/** What is thought of one service of one host. */
+export interface HealthReport {
+  readonly up: boolean;
+  readonly sinceMs: number;
+  /** Why the last bad answer was bad; stays until it is up again. */
+  readonly why?: string;
+}
+
+const flapWindowMs = 5 * 60_000;
+/** However much a host flaps, it is believed again after so many good checks. */
+const mostChecks = 30;
+const trialEveryMs = 1_000;
+
+/**
+ * Makes up its mind about one service of one host: down after `fall` bad answers in a row, or at once when nothing
+ * listens; up again after `rise` good checks. Each further fall within five minutes doubles how many good checks it
+ * takes. It begins up: a gateway that starts must not lock out everybody until it has looked.
+ */
+export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
+  let up = true;
+  let sinceMs = clock.nowMs();
+  let why: string | undefined;
+  let bad = 0;
+  let good = 0;
+  let lastTrialMs = Number.NEGATIVE_INFINITY;
+  let falls: number[] = [];
+
+  function turn(to: boolean): void {
+    up = to;
+    sinceMs = clock.nowMs();
+    bad = 0;
+    good = 0;
+    falls = falls.filter((at) => sinceMs - at < flapWindowMs);
+    if (to) why = undefined;
+    else falls.push(sinceMs);
+  }
+
+  function neededToRise(): number {
+    return Math.min(rise * 2 ** Math.max(falls.length - 1, 0), Math.max(mostChecks, rise));
+  }
+
+  return {
+    report: (): HealthReport => ({ up, sinceMs, ...(why === undefined ? {} : { why }) }),
+    isUp: (): boolean => up,
+    /** A good check, or a real request that was answered. Returns whether the mind changed. */
+    good(): boolean {
+      bad = 0;
+      if (up) return false;
+      good += 1;
+      if (good < neededToRise()) return false;
+      turn(true);
+      return true;
+    },
+    /** A bad answer, or none. `certain`: nothing listens there, one such answer is enough. */
+    bad(reason: string, certain = false): boolean {
+      why = reason;
+      good = 0;
+      if (!up) return false;
+      bad += 1;
+      if (bad < fall && !certain) return false;
+      turn(false);
+      return true;
+    },
+    /** Whether one real request may find out now what the checks have not yet: one a second while it is down. */
+    takeTrial(): boolean {
+      const nowMs = clock.nowMs();
+      if (nowMs - lastTrialMs < trialEveryMs) return false;
+      lastTrialMs = nowMs;
+      return true;
+    },
+  };
+}
+
+export type HostHealth = ReturnType<typeof createHostHealth>;

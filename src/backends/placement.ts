@@ -1,0 +1,165 @@
+import type { Backend, BackendHost, Serving } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
+import type { Closure, ClosureKind, Place } from '../core/placement.ts';
+import type { SessionRecord } from '../core/session.ts';
+import type { Health } from './health.ts';
+import { rendezvous } from './rendezvous.ts';
+import type { StateMirror } from './state-mirror.ts';
+import type { SetState } from './state-values.ts';
+
+/** What a host is, all things considered. */
+export type HostState = 'READY' | 'DRAIN' | 'MAINT' | 'DOWN';
+
+/** The backends of the moment: a reload puts others in their place. */
+export interface ServedBackends {
+  backend(name: string): Backend | undefined;
+  serving(name: BackendName): Serving | undefined;
+}
+
+export interface PlacementOptions {
+  readonly backends: ServedBackends;
+  readonly state: Pick<StateMirror, 'states' | 'active' | 'overrides' | 'moves'>;
+  readonly health: Pick<Health, 'isUp' | 'isWebmailUp' | 'takeTrial' | 'report'>;
+  /** Sessions that this node holds, by host. */
+  readonly heldPerHost: () => ReadonlyMap<string, number>;
+  readonly clock: Clock;
+}
+
+/** Says where users belong. It decides nothing for others: what must be agreed on is in the state. */
+export interface Placement {
+  /** Where the requests of a session go. Asked for each request: it answers from memory. */
+  ofSession(record: SessionRecord): Place;
+  /** Where a user of this backend is signed in now. Never `elsewhere`. */
+  forSignIn(backend: Backend, user: CanonicalUser): Exclude<Place, { kind: 'elsewhere' }>;
+  hostState(backend: Backend, host: BackendHost): HostState;
+  /** The host that serves, where a primary has standbys. */
+  activeHost(backend: Backend): BackendHost;
+}
+
+/** The keys of the state table: a backend and its first host have one name. */
+export const backendKey = (backend: string): string => `backend:${backend}`;
+export const hostKey = (host: string): string => `host:${host}`;
+
+export function createPlacement({ backends, state, health, heldPerHost, clock }: PlacementOptions): Placement {
+  const setFor = (key: string): SetState | undefined => {
+    const set = state.states.get(key);
+    return set?.state === 'READY' ? undefined : set;
+  };
+
+  function setState(backend: Backend, host: BackendHost): SetState | undefined {
+    const both = [setFor(backendKey(backend.name)), setFor(hostKey(host.name))];
+    return both.find((set) => set?.state === 'MAINT') ?? both.find((set) => set !== undefined);
+  }
+
+  function hostState(backend: Backend, host: BackendHost): HostState {
+    const set = setState(backend, host)?.state;
+    if (set === 'MAINT') return 'MAINT';
+    return health.isUp(host.name) ? (set ?? 'READY') : 'DOWN';
+  }
+
+  function activeHost({ name, hosts }: Backend): BackendHost {
+    const active = state.active.get(name)?.host;
+    return hosts.find((host) => host.name === active) ?? hosts[0];
+  }
+
+  function closed(backend: Backend, kind: ClosureKind, set?: SetState, sinceMs?: number): Place & { kind: 'closed' } {
+    const closure: Closure = {
+      kind,
+      backend: backend.name,
+      sinceMs: set?.sinceMs ?? sinceMs ?? clock.nowMs(),
+      ...(set?.untilMs === undefined ? {} : { untilMs: set.untilMs }),
+      texts: set?.texts ?? {},
+    };
+    return { kind: 'closed', closure };
+  }
+
+  function down(backend: Backend, host: BackendHost): Place & { kind: 'closed' } {
+    const report = health.report(host.name);
+    const since = [report?.webmail, report?.imap].filter((one) => one?.up === false).map((one) => one?.sinceMs ?? 0);
+    return closed(backend, 'down', undefined, since.length === 0 ? undefined : Math.min(...since));
+  }
+
+  /** While a webmail counts as down, one request a second may find out that it is not. */
+  function mayServe(host: BackendHost): boolean {
+    return health.isWebmailUp(host.name) || health.takeTrial(host.name);
+  }
+
+  /** A host for a user among equals: of those that are ready, else of those that only drain. */
+  function choose(backend: Backend, serving: Serving | undefined, user: string, drained: boolean) {
+    const inState = (wanted: HostState) => backend.hosts.filter((host) => hostState(backend, host) === wanted);
+    const ready = inState('READY');
+    const candidates = ready.length === 0 && drained ? inState('DRAIN') : ready;
+    const weightOf = (host: BackendHost) => serving?.weights[host.name] ?? 1;
+    if (serving?.choice !== 'least-sessions') {
+      return rendezvous(user, candidates, (host) => ({ name: host.name, weight: weightOf(host) }));
+    }
+    const held = heldPerHost();
+    const load = (host: BackendHost) => (held.get(host.name) ?? 0) / weightOf(host);
+    return candidates.toSorted((a, b) => load(a) - load(b))[0];
+  }
+
+  function inPool(backend: Backend, serving: Serving | undefined, record: SessionRecord): Place {
+    const own = backend.hosts.find((host) => host.name === record.host);
+    const ownState = own === undefined ? undefined : hostState(backend, own);
+    if (own !== undefined && (ownState === 'READY' || ownState === 'DRAIN')) return { kind: 'here', host: own };
+    const other = choose(backend, serving, record.user, true);
+    if (other !== undefined) return { kind: 'elsewhere', backend: backend.name, host: other };
+    const set = own === undefined ? undefined : setState(backend, own);
+    if (ownState === 'MAINT') return closed(backend, 'maintenance', set);
+    if (own !== undefined && mayServe(own)) return { kind: 'here', host: own };
+    return down(backend, own ?? backend.hosts[0]);
+  }
+
+  function withStandby(backend: Backend, record: SessionRecord): Place {
+    const active = activeHost(backend);
+    const set = setState(backend, active);
+    if (set?.state === 'MAINT') return closed(backend, 'maintenance', set);
+    if (!mayServe(active)) return down(backend, active);
+    if (record.host === active.name) return { kind: 'here', host: active };
+    return { kind: 'elsewhere', backend: backend.name, host: active };
+  }
+
+  function moving(backend: Backend, user: string): (Place & { kind: 'closed' }) | undefined {
+    const move = state.moves.get(user);
+    if (move === undefined || (move.phase !== 'before' && move.phase !== 'switched')) return undefined;
+    return closed(backend, 'moving', undefined, move.startedAtMs);
+  }
+
+  /** Who was moved is at home elsewhere, and finds a place there as at a sign-in. */
+  function moved(record: SessionRecord): Place | undefined {
+    const home = backends.backend(state.overrides.get(record.user)?.backend ?? record.backend);
+    if (home === undefined || home.name === record.backend) return undefined;
+    const place = forSignIn(home, record.user);
+    return place.kind === 'closed' ? place : { kind: 'elsewhere', backend: home.name, host: place.host };
+  }
+
+  function forSignIn(backend: Backend, user: CanonicalUser): Exclude<Place, { kind: 'elsewhere' }> {
+    const held = moving(backend, user);
+    if (held !== undefined) return held;
+    const serving = backends.serving(backend.name);
+    const set = setFor(backendKey(backend.name));
+    if (set !== undefined) return closed(backend, set.state === 'DRAIN' ? 'drain' : 'maintenance', set);
+    const isPool = serving?.arrangement === 'pool';
+    const host = isPool ? choose(backend, serving, user, false) : activeHost(backend);
+    const first = host ?? backend.hosts[0];
+    const hostSet = setState(backend, first);
+    if (hostSet !== undefined) return closed(backend, hostSet.state === 'DRAIN' ? 'drain' : 'maintenance', hostSet);
+    if (health.isUp(first.name) || health.takeTrial(first.name)) return { kind: 'here', host: first };
+    return down(backend, first);
+  }
+
+  return {
+    hostState,
+    activeHost,
+    forSignIn,
+    ofSession(record) {
+      const backend = backends.backend(record.backend);
+      if (backend === undefined) throw new TypeError('the route of a session was looked up before its place');
+      const held = moving(backend, record.user) ?? moved(record);
+      if (held !== undefined) return held;
+      const serving = backends.serving(backend.name);
+      return serving?.arrangement === 'pool' ? inPool(backend, serving, record) : withStandby(backend, record);
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import type { BackendHost } from './backend.ts';
+import type { Client } from './identity.ts';
+import type { BackendName } from './names.ts';
+import type { LiveSession } from './session.ts';
+
+/** Why a backend, or one user of it, is not served now. */
+export const closureKinds = ['maintenance', 'drain', 'down', 'moving'] as const;
+export type ClosureKind = (typeof closureKinds)[number];
+
+/** What users may know of it. Nobody is signed out by a closure. */
+export interface Closure {
+  readonly kind: ClosureKind;
+  readonly backend: BackendName;
+  /** Milliseconds since the epoch. */
+  readonly sinceMs: number;
+  /** When it is expected to end, as far as somebody said. */
+  readonly untilMs?: number;
+  /** The operator's own words for users, by language tag. */
+  readonly texts: Readonly<Record<string, string>>;
+}
+
+/**
+ * Where the requests of a session go. `elsewhere`: first the session must be led there, see {@link Relocate}; `closed`:
+ * nowhere for now.
+ */
+export type Place =
+  | { readonly kind: 'here'; readonly host: BackendHost }
+  | { readonly kind: 'elsewhere'; readonly backend: BackendName; readonly host: BackendHost }
+  | { readonly kind: 'closed'; readonly closure: Closure };
+
+/**
+ * What came of leading a session elsewhere. `relocated`: it is signed in there, by this node or by another;
+ * `browserCookies` are Set-Cookie lines that the browser must get. `rejected`: the webmail refused the password that the
+ * session holds. `ended`: the session ended meanwhile.
+ */
+export type Relocated =
+  | { readonly kind: 'relocated'; readonly landing: string; readonly browserCookies: readonly string[] }
+  | { readonly kind: 'rejected' }
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'closed'; readonly closure: Closure };
+
+/**
+ * Leads a session to the place where it belongs now: signed in there in silence, its record rewritten. Requests that
+ * find this out at the same time share one sign-in. Rejects with source `webmail` or `store` when it cannot be done.
+ */
+export type Relocate = (session: LiveSession, client: Client, publicOrigin: string) => Promise<Relocated>;
+
+/** What a request tells of the health of a host: `refused`: nothing listens there; `failed`: it did not answer well. */
+export type HostEvidence = 'good' | 'refused' | 'failed';

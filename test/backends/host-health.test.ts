@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { describe, it } from 'node:test';
+import { createHealth, type HealthProbes } from '../../src/backends/health.ts';
+import { createHostHealth } from '../../src/backends/host-health.ts';
+import { createProbes } from '../../src/backends/probes.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { eventually } from '../proxy/gate.ts';
+import { handClock, hostNamed, usualHealth } from './samples.ts';
+
+describe('the health of a host', () => {
+  it('begins well, falls after three bad answers in a row and rises after two good ones', () => {
+    const health = createHostHealth({ fall: 3, rise: 2, clock: handClock() });
+    assert.equal(health.isUp(), true);
+    health.bad('no answer');
+    health.bad('no answer');
+    health.good();
+    health.bad('no answer');
+    health.bad('no answer');
+    assert.equal(health.isUp(), true);
+    assert.equal(health.bad('no answer'), true);
+    assert.deepEqual(health.report(), { up: false, sinceMs: 1_000_000, why: 'no answer' });
+    health.good();
+    health.bad('no answer');
+    health.good();
+    assert.equal(health.isUp(), false);
+    assert.equal(health.good(), true);
+    assert.equal(health.isUp(), true);
+  });
+
+  it('is down at once when nothing listens there', () => {
+    const health = createHostHealth({ fall: 3, rise: 2, clock: handClock() });
+    assert.equal(health.bad('refused', true), true);
+    assert.equal(health.isUp(), false);
+  });
+
+  it('is believed the later the more often it fell within five minutes, and forgiven after them', () => {
+    const clock = handClock();
+    const health = createHostHealth({ fall: 1, rise: 2, clock });
+    const checksToRise = () => {
+      health.bad('no answer');
+      let checks = 1;
+      while (!health.good()) checks += 1;
+      return checks;
+    };
+    assert.deepEqual([checksToRise(), checksToRise(), checksToRise(), checksToRise()], [2, 4, 8, 16]);
+    assert.equal(checksToRise(), 30);
+    clock.advance(5 * 60_000);
+    assert.equal(checksToRise(), 2);
+  });
+
+  it('lets one request a second try while it is down', () => {
+    const clock = handClock();
+    const health = createHostHealth({ fall: 1, rise: 2, clock });
+    health.bad('no answer');
+    assert.deepEqual([health.takeTrial(), health.takeTrial()], [true, false]);
+    clock.advance(1000);
+    assert.equal(health.takeTrial(), true);
+  });
+});
+
+/** Probes that say what a test says. */
+function scriptedProbes() {
+  const probes = {
+    webmail: async (): Promise<void> => {},
+    asked: 0,
+    http: async () => {
+      probes.asked += 1;
+      return probes.webmail();
+    },
+    imap: async () => {},
+  };
+  return probes satisfies HealthProbes;
+}
+
+const quick = { ...usualHealth, httpIntervalMs: 5, imapIntervalMs: 0, timeoutMs: 50 };
+
+function createQuickHealth(probes: HealthProbes) {
+  return createHealth({ probes, clock: systemClock, random: () => 0.5, log: silentLog });
+}
+
+describe('the watch over hosts', () => {
+  it('finds a host down and up again, and tells both', async () => {
+    const probes = scriptedProbes();
+    await using health = createQuickHealth(probes);
+    let told = 0;
+    health.onChange(() => {
+      told += 1;
+    });
+    health.watch([{ host: hostNamed('a'), settings: quick, target: '/' }]);
+    probes.webmail = () => Promise.reject(new Error('answered 502'));
+    await eventually(() => !health.isUp('a'));
+    assert.equal(health.report('a')?.webmail.why, 'answered 502');
+    assert.equal(health.isWebmailUp('a'), false);
+    probes.webmail = async () => {};
+    await eventually(() => health.isUp('a'));
+    assert.equal(told, 2);
+  });
+
+  it('takes a probe that hangs for a bad one, by its own timeout', async () => {
+    const probes: HealthProbes = {
+      http: (_watched, signal) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+      imap: async () => {},
+    };
+    await using health = createQuickHealth(probes);
+    health.watch([{ host: hostNamed('a'), settings: { ...quick, timeoutMs: 5 }, target: '/' }]);
+    await eventually(() => !health.isUp('a'));
+  });
+
+  it('asks no more once a host is not to be watched, and keeps what it learnt of others', async () => {
+    const probes = scriptedProbes();
+    await using health = createQuickHealth(probes);
+    const a = { host: hostNamed('a'), settings: { ...quick, httpIntervalMs: 0 }, target: '/' };
+    const b = { host: hostNamed('b'), settings: quick, target: '/' };
+    health.watch([a, b]);
+    health.note('a', 'refused');
+    await eventually(() => probes.asked > 0);
+    health.watch([a]);
+    const { asked } = probes;
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    assert.ok(probes.asked <= asked + 1);
+    assert.equal(health.isUp('a'), false);
+    health.watch([{ ...a, target: '/other' }]);
+    assert.equal(health.isUp('a'), true);
+  });
+
+  it('believes real requests: one that is refused at once, ones that are answered badly after three', async () => {
+    await using health = createQuickHealth(scriptedProbes());
+    health.watch([{ host: hostNamed('a'), settings: { ...quick, httpIntervalMs: 0 }, target: '/' }]);
+    health.note('a', 'failed');
+    health.note('a', 'good');
+    health.note('a', 'failed');
+    health.note('a', 'failed');
+    assert.equal(health.isUp('a'), true);
+    health.note('a', 'failed');
+    assert.equal(health.isUp('a'), false);
+    health.note('a', 'good');
+    assert.equal(health.isUp('a'), true);
+    health.note('a', 'refused');
+    assert.equal(health.isUp('a'), false);
+    health.note('nobody', 'refused');
+    assert.equal(health.isUp('nobody'), true);
+  });
+
+  it('lets requests try a host again a minute after they were answered badly', async () => {
+    const clock = handClock();
+    await using health = createHealth({ probes: scriptedProbes(), clock, random: () => 0.5, log: silentLog });
+    health.watch([
+      { host: hostNamed('a'), settings: { ...usualHealth, httpIntervalMs: 0, imapIntervalMs: 0 }, target: '/' },
+    ]);
+    for (let i = 0; i < 3; i += 1) health.note('a', 'failed');
+    assert.equal(health.isWebmailUp('a'), false);
+    clock.advance(60_001);
+    assert.equal(health.isWebmailUp('a'), true);
+  });
+});
+
+describe('a probe of a real host', () => {
+  it('is content with any answer below 500, and asks for its target under the public name', async () => {
+    const asked: string[] = [];
+    let status = 404;
+    const server = createServer((request, response) => {
+      asked.push(`${request.headers.host} ${request.url}`);
+      response.writeHead(status).end();
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const watched = {
+      host: hostNamed('a', (server.address() as AddressInfo).port),
+      settings: usualHealth,
+      target: '/favicon.ico',
+    };
+    const probes = createProbes(() => 'mail.example.test');
+    await probes.http(watched, AbortSignal.timeout(5000));
+    assert.deepEqual(asked, ['mail.example.test /favicon.ico']);
+    status = 502;
+    await assert.rejects(probes.http(watched, AbortSignal.timeout(5000)), /answered 502/);
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+    await assert.rejects(probes.http(watched, AbortSignal.timeout(5000)), { code: 'ECONNREFUSED' });
+  });
+
+  it('is not content with a server that greets with something else than IMAP', async () => {
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => {});
+      socket.resume();
+      socket.end('220 smtp.example.test ESMTP\r\n');
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const host = { ...hostNamed('a'), imap: { hostname: '127.0.0.1', port, security: 'starttls' as const, trust: {} } };
+    const probes = createProbes(() => 'mail.example.test');
+    await assert.rejects(probes.imap({ host, settings: usualHealth, target: '/' }, AbortSignal.timeout(5000)));
+    server.close();
+    await once(server, 'close');
+  });
+});

@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { createFailover } from '../../src/backends/failover.ts';
+import { backendKey, createPlacement, hostKey, type Placement } from '../../src/backends/placement.ts';
+import { rendezvous } from '../../src/backends/rendezvous.ts';
+import type { StateMirror } from '../../src/backends/state-mirror.ts';
+import type { Backend, Serving } from '../../src/core/backend.ts';
+import { silentLog } from '../../src/core/log.ts';
+import type { Place } from '../../src/core/placement.ts';
+import { backendName, backendOf, handClock, openState, recordOn, servingAs, setState, userName } from './samples.ts';
+
+describe('rendezvous hashing', () => {
+  const users = Array.from({ length: 3000 }, (_, index) => `user${index}@example.test`);
+  const members = [
+    { name: 'x', weight: 1 },
+    { name: 'y', weight: 2 },
+    { name: 'z', weight: 1 },
+  ];
+  const of = (member: (typeof members)[number]) => member;
+
+  it('gives each member its share of the users', () => {
+    const counts = Map.groupBy(users, (user) => rendezvous(user, members, of)?.name);
+    assert.ok(Math.abs((counts.get('x')?.length ?? 0) - 750) < 120);
+    assert.ok(Math.abs((counts.get('y')?.length ?? 0) - 1500) < 120);
+  });
+
+  it('moves only the users of a member that goes', () => {
+    const left = members.slice(0, 2);
+    for (const user of users) {
+      const before = rendezvous(user, members, of)?.name;
+      const after = rendezvous(user, left, of)?.name;
+      assert.ok(before === 'z' ? after !== 'z' : after === before);
+    }
+  });
+
+  it('has nobody to give where there is nobody', () => assert.equal(rendezvous('a', [], of), undefined));
+});
+
+function hostOf(place: Place): string {
+  return place.kind === 'closed' ? place.closure.kind : `${place.kind} ${place.host.name}`;
+}
+
+describe('the place of a session', () => {
+  const clock = handClock();
+  const pair = backendOf('a', 2);
+  const farm = backendOf('farm', 3);
+  const single = backendOf('b', 1);
+  const backends = new Map<string, Backend>([pair, farm, single].map((backend) => [backend.name, backend]));
+  const serving = new Map<string, Serving>([
+    ['a', servingAs('standby')],
+    ['farm', servingAs('pool')],
+    ['b', servingAs('standby')],
+  ]);
+  let state: StateMirror;
+  let placement: Placement;
+  let down: Set<string>;
+  let trials: number;
+  let held: Map<string, number>;
+  let changed: (() => void)[];
+  const health = {
+    isUp: (host: string) => !down.has(host),
+    isWebmailUp: (host: string) => !down.has(host),
+    takeTrial: () => (trials -= 1) >= 0,
+    report: () => undefined,
+    onChange: (listener: () => void) => {
+      changed.push(listener);
+      return () => {};
+    },
+  };
+
+  beforeEach(async () => {
+    state = await openState();
+    down = new Set();
+    held = new Map();
+    changed = [];
+    trials = 0;
+    placement = createPlacement({
+      backends: { backend: (name) => backends.get(name), serving: (name) => serving.get(name) },
+      state,
+      health,
+      heldPerHost: () => held,
+      clock,
+    });
+  });
+  afterEach(() => state[Symbol.asyncDispose]());
+
+  const sessionOn = (host: string) =>
+    hostOf(placement.ofSession(recordOn('alice@example.test', host.split('/')[0] ?? '', host)));
+  const signInAt = (backend: Backend, user = 'alice@example.test') =>
+    hostOf(placement.forSignIn(backend, userName(user)));
+  const failover = () =>
+    createFailover({
+      backends: () =>
+        [...backends.values()].flatMap((backend) => {
+          const how = serving.get(backend.name);
+          return how === undefined ? [] : [{ backend, serving: how }];
+        }),
+      state,
+      health,
+      placement,
+      node: 'gw1',
+      clock,
+      log: silentLog,
+    });
+
+  it('is the primary, as long as nothing is known against it', () => {
+    assert.equal(sessionOn('a'), 'here a');
+    assert.equal(signInAt(pair), 'here a');
+  });
+
+  it('is the standby once it took over, for sessions and sign-ins alike, and nothing goes back by itself', async () => {
+    using takeover = failover();
+    down.add('a');
+    await takeover.look();
+    assert.equal(sessionOn('a'), 'elsewhere a/2');
+    assert.equal(sessionOn('a/2'), 'here a/2');
+    assert.equal(signInAt(pair), 'here a/2');
+    down.delete('a');
+    await takeover.look();
+    assert.equal(sessionOn('a/2'), 'here a/2');
+  });
+
+  it('never goes to and fro: the host that was left is not taken back within five minutes', async () => {
+    using takeover = failover();
+    down.add('a');
+    await takeover.look();
+    down.delete('a');
+    down.add('a/2');
+    await takeover.look();
+    assert.equal(sessionOn('a/2'), 'down');
+    clock.advance(5 * 60_000);
+    await takeover.look();
+    assert.equal(sessionOn('a/2'), 'elsewhere a');
+  });
+
+  it('waits for the operator where failover is manual', async () => {
+    serving.set('a', servingAs('standby', { failover: 'manual' }));
+    using takeover = failover();
+    down.add('a');
+    await takeover.look();
+    assert.equal(sessionOn('a'), 'down');
+    assert.equal(signInAt(pair), 'down');
+    await state.active.set('a', { host: 'a/2', from: 'a', by: 'ops', reason: 'by hand', sinceMs: clock.nowMs() });
+    assert.equal(sessionOn('a'), 'elsewhere a/2');
+    serving.set('a', servingAs('standby'));
+  });
+
+  it('is taken over, too, when the operator takes the primary alone into maintenance', async () => {
+    using takeover = failover();
+    await state.states.set(hostKey('a'), setState('MAINT'));
+    await takeover.look();
+    assert.equal(sessionOn('a'), 'elsewhere a/2');
+  });
+
+  it('is nowhere in maintenance, with the words, since and until when', async () => {
+    await state.states.set(backendKey('b'), setState('MAINT', { untilMs: 99, texts: { de: 'Neue Platten.' } }));
+    const place = placement.ofSession(recordOn('bob@example.test', 'b', 'b'));
+    assert.deepEqual(place, {
+      kind: 'closed',
+      closure: {
+        kind: 'maintenance',
+        backend: backendName('b'),
+        sinceMs: 1000,
+        untilMs: 99,
+        texts: { de: 'Neue Platten.' },
+      },
+    });
+    assert.equal(signInAt(single), 'maintenance');
+    await state.states.set(backendKey('b'), setState('READY'));
+    assert.equal(sessionOn('b'), 'here b');
+  });
+
+  it('stays where it is while the backend drains, and nobody new comes', async () => {
+    await state.states.set(backendKey('b'), setState('DRAIN'));
+    assert.equal(sessionOn('b'), 'here b');
+    assert.equal(signInAt(single), 'drain');
+  });
+
+  it('is closed while the only host is down, but for one trial', () => {
+    down.add('b');
+    assert.equal(sessionOn('b'), 'down');
+    trials = 1;
+    assert.equal(sessionOn('b'), 'here b');
+    assert.equal(sessionOn('b'), 'down');
+  });
+
+  it('is among equals the same for a user each time, and another one when that is lost', async () => {
+    const home = signInAt(farm);
+    assert.equal(signInAt(farm), home);
+    const name = home.replace('here ', '');
+    down.add(name);
+    const next = sessionOn(name);
+    assert.match(next, /^elsewhere farm/);
+    assert.notEqual(next, `elsewhere ${name}`);
+    down.delete(name);
+    assert.equal(sessionOn(next.replace('elsewhere ', '')), next.replace('elsewhere', 'here'));
+  });
+
+  it('is among equals not on one that drains, unless it was there before', async () => {
+    for (const host of ['farm', 'farm/2']) await state.states.set(hostKey(host), setState('DRAIN'));
+    assert.equal(signInAt(farm), 'here farm/3');
+    assert.equal(sessionOn('farm/2'), 'here farm/2');
+    await state.states.set(hostKey('farm/3'), setState('MAINT'));
+    assert.match(sessionOn('farm/3'), /^elsewhere farm/);
+  });
+
+  it('is among equals the one with the fewest sessions for its weight, where that is asked', () => {
+    serving.set(
+      'farm',
+      servingAs('pool', { choice: 'least-sessions', weights: { farm: 1, 'farm/2': 4, 'farm/3': 1 } }),
+    );
+    held = new Map([
+      ['farm', 3],
+      ['farm/2', 8],
+      ['farm/3', 5],
+    ]);
+    assert.equal(signInAt(farm), 'here farm/2');
+    held.set('farm/2', 13);
+    assert.equal(signInAt(farm), 'here farm');
+    serving.set('farm', servingAs('pool'));
+  });
+
+  it('is on another backend for a user who was moved, and held while the move runs', async () => {
+    const move = {
+      from: 'a',
+      to: 'b',
+      reason: 'full',
+      by: 'ops',
+      node: 'gw1',
+      startedAtMs: 5,
+      phaseAtMs: 5,
+    };
+    await state.moves.set('alice@example.test', { ...move, phase: 'before' });
+    assert.equal(sessionOn('a'), 'moving');
+    assert.equal(signInAt(pair), 'moving');
+    assert.equal(signInAt(pair, 'anna@example.test'), 'here a');
+    await state.overrides.set('alice@example.test', { backend: 'b', reason: 'full', by: 'ops', sinceMs: 5 });
+    await state.moves.set('alice@example.test', { ...move, phase: 'done' });
+    assert.equal(sessionOn('a'), 'elsewhere b');
+    assert.equal(sessionOn('b'), 'here b');
+    await state.overrides.set('alice@example.test', { backend: 'gone', reason: 'full', by: 'ops', sinceMs: 5 });
+    assert.equal(sessionOn('a'), 'here a');
+  });
+
+  it('is decided once for all nodes: the second one follows', async () => {
+    using one = failover();
+    using two = failover();
+    down.add('a');
+    await Promise.all([one.look(), two.look()]);
+    assert.equal(state.active.get('a')?.host, 'a/2');
+    assert.equal(state.active.all().size, 1);
+  });
+});
