@@ -16,8 +16,7 @@ export function addServe(program: Command, surroundings: Surroundings, end: (cod
     .addOption(configOption())
     .action(async ({ config }: { config: string }) => {
       const { startGateway } = await surroundings.loadGateway();
-      const gateway = await startGateway({ configFile: config });
-      await serveUntilSignal(gateway, surroundings);
+      await serveUntilSignal(startGateway({ configFile: config }), surroundings);
       end(exitCodes.ok);
     });
   withExamples(command, [
@@ -26,9 +25,12 @@ export function addServe(program: Command, surroundings: Surroundings, end: (cod
   ]);
 }
 
-/** Resolves when the gateway has closed. A second signal to end exits at once. */
+/**
+ * Resolves when the gateway has closed. A second signal to end exits at once. One that comes while the gateway starts
+ * ends it when it has: whoever reads that it is ready may send one before this program does anything more.
+ */
 export async function serveUntilSignal(
-  gateway: RunningGateway,
+  starting: Promise<RunningGateway>,
   { signals, exit }: Pick<Surroundings, 'signals' | 'exit'>,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -36,11 +38,12 @@ export async function serveUntilSignal(
   const onEnd = () => {
     if (isEnding) return exit(exitCodes.ok);
     isEnding = true;
-    gateway.close().then(resolve, reject);
+    starting.then((gateway) => gateway.close()).then(resolve, reject);
   };
   const onReload = () => {
-    gateway.reload().catch(reject);
+    starting.then((gateway) => gateway.reload()).catch(reject);
   };
+  starting.catch(reject);
   signals.on('SIGTERM', onEnd);
   signals.on('SIGINT', onEnd);
   signals.on('SIGHUP', onReload);

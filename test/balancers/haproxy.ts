@@ -36,6 +36,8 @@ export async function sample(name: string, replacements: Readonly<Record<string,
 export interface Nodes {
   readonly g1: number;
   readonly g2?: number;
+  /** Of the agents of both. */
+  readonly agent?: number;
   /** Where clients connect; a free port when left out. */
   readonly port?: number;
 }
@@ -54,6 +56,8 @@ export async function startHaproxy(
     '/etc/haproxy/certs/': join(folder, 'mail.pem'),
     'bind :443': `bind 127.0.0.1:${port}`,
     'bind :80': `bind 127.0.0.1:${plainPort}`,
+    // An agent that does not answer is no news to HAProxy.
+    'agent-port 9091': `agent-port ${nodes.agent ?? nowhere}`,
     'server g1 10.0.0.21:8080': `server g1 127.0.0.1:${nodes.g1}`,
     'server g2 10.0.0.22:8080': `server g2 127.0.0.1:${nodes.g2 ?? nowhere}`,
     // The machine of the tests may not open as many files.
@@ -64,8 +68,12 @@ export async function startHaproxy(
   const file = join(folder, 'haproxy.cfg');
   await writeFile(file, text);
   await run('haproxy', ['-c', '-f', file]);
-  const haproxy = await startProgram('haproxy', ['-db', '-f', file], { isReady: () => connects(port) });
   const ask = (command: string) => askSocket(join(folder, 'admin.sock'), command);
+  const isReady = async () => {
+    await connects(port);
+    await ask('show info');
+  };
+  const haproxy = await startProgram('haproxy', ['-db', '-f', file], { isReady });
   return {
     port,
     plainPort,
@@ -84,7 +92,8 @@ export async function startHaproxy(
   };
 }
 
-async function connects(port: number): Promise<void> {
+/** Resolves when somebody listens there. */
+export async function connects(port: number): Promise<void> {
   const socket = connect(port, '127.0.0.1');
   try {
     await once(socket, 'connect');

@@ -101,8 +101,8 @@ test('a real HAProxy follows checks, weight, drain and a new start, and keeps wh
   const { node, agent, weigh } = await nodeWithAgent();
   await using haproxy = await startHaproxy(
     'haproxy.cfg',
-    { g1: node.port },
-    { 'agent-port 9091': `agent-port ${agent} weight 100` },
+    { g1: node.port, agent },
+    { 'fall 2 rise 2': 'fall 2 rise 2 weight 100' },
   );
   const g1 = () => haproxy.server('g1');
   await eventually('up', async () => (await g1()).status === 'UP');

@@ -5,8 +5,10 @@ import { serveUntilSignal } from '../../src/cli/serve.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { gatewayWith, run } from './fixture.ts';
 
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
 /** A gateway that notes what it is told, and closes when the test says so. */
-function scene() {
+function scene(started = Promise.resolve()) {
   const events: string[] = [];
   const signals = new EventEmitter();
   const closing = Promise.withResolvers<void>();
@@ -18,7 +20,10 @@ function scene() {
     },
   };
   const exit = (code: number) => void events.push(`exit ${code}`);
-  const served = serveUntilSignal(gateway, { signals, exit });
+  const served = serveUntilSignal(
+    started.then(() => gateway),
+    { signals, exit },
+  );
   return { events, signals, closing, served };
 }
 
@@ -27,6 +32,7 @@ describe('a gateway that serves', () => {
     test(`is closed by ${signal}, and the command ends when that is done`, async () => {
       const { events, signals, closing, served } = scene();
       signals.emit(signal);
+      await turn();
       assert.deepEqual(events, ['close']);
       closing.resolve();
       await served;
@@ -37,16 +43,32 @@ describe('a gateway that serves', () => {
   test('ends at once on a second signal', async () => {
     const { events, signals, closing, served } = scene();
     signals.emit('SIGTERM');
+    await turn();
     signals.emit('SIGTERM');
     assert.deepEqual(events, ['close', 'exit 0']);
     closing.resolve();
     await served;
   });
 
+  test('is closed when it has started by a signal that came before, and ends at once on a second one', async () => {
+    const starting = Promise.withResolvers<void>();
+    const { events, signals, closing, served } = scene(starting.promise);
+    signals.emit('SIGTERM');
+    await turn();
+    assert.deepEqual(events, []);
+    signals.emit('SIGTERM');
+    assert.deepEqual(events, ['exit 0']);
+    starting.resolve();
+    closing.resolve();
+    await served;
+    assert.deepEqual(events, ['exit 0', 'close']);
+  });
+
   test('reads its configuration again on SIGHUP, and serves on', async () => {
     const { events, signals, closing, served } = scene();
     signals.emit('SIGHUP');
     signals.emit('SIGHUP');
+    await turn();
     assert.deepEqual(events, ['reload', 'reload']);
     signals.emit('SIGTERM');
     closing.resolve();
