@@ -49,6 +49,13 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
     return joinValue(bytes.toString('utf8', valueStart(bytes, from), end));
   }
 
+  /** Where the entry of an ASCII key is. */
+  function plainPlace(key: string): number | undefined {
+    if (key.length > maxKeyBytes || !/^[\0-\x7f]*$/.test(key)) return undefined;
+    const offset = (slots[slotOf(wanted, 0, wanted.write(key, 'latin1'))] ?? 0) - 1;
+    return offset === -1 ? undefined : offset;
+  }
+
   function addAgain(before: number, from: number): void {
     if (valueAt(before) !== valueAt(from)) ambiguous.add(before);
   }
@@ -82,13 +89,14 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
       return undefined;
     },
     get(key) {
-      const isAscii = /^[\0-\x7f]*$/.test(key);
-      if (isAscii && key.length > maxKeyBytes) return undefined;
-      const from = isAscii
-        ? (slots[slotOf(wanted, 0, wanted.write(key, 'latin1'))] ?? 0) - 1
-        : (oddKeys.get(key) ?? -1);
-      if (from === -1) return undefined;
-      return ambiguous.has(from) ? { kind: 'ambiguous' } : { kind: 'value', value: valueAt(from) };
+      const plain = plainPlace(key);
+      // A folded key may be ASCII: a domain that stands there in its own letters.
+      const odd = oddKeys.get(key);
+      const place = plain ?? odd;
+      if (place === undefined) return undefined;
+      const value = valueAt(place);
+      const isAmbiguous = ambiguous.has(place) || (odd !== undefined && (ambiguous.has(odd) || valueAt(odd) !== value));
+      return isAmbiguous ? { kind: 'ambiguous' } : { kind: 'value', value };
     },
   };
 }

@@ -3,7 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { checkSource } from '../../src/directory/configured-source.ts';
-import { loginName, outcomeOf, temporaryDirectory, testDirectory } from './fixture.ts';
+import { canonicalUser, loginName, outcomeOf, temporaryDirectory, testDirectory } from './fixture.ts';
+import { startServer } from './peers/line-server.ts';
 
 describe('the directory', () => {
   test('asks its sources in order, each for its domains', async () => {
@@ -38,6 +39,30 @@ describe('the directory', () => {
       ],
     );
     assert.deepEqual(outcome, { kind: 'found', backend: 'a', user: 'alice@example.test' });
+  });
+
+  test('explains what failed', async () => {
+    await using directory = await testDirectory([{ type: 'tcp_table', server: '127.0.0.1:9' }]);
+    const { steps, outcome } = await directory.explain(loginName('alice'), AbortSignal.timeout(5000));
+    const why = '127.0.0.1:9 cannot be reached: connect ECONNREFUSED 127.0.0.1:9';
+    assert.deepEqual(outcome, { kind: 'tempfail', why });
+    assert.deepEqual(steps[0]?.outcome, { kind: 'tempfail', why });
+  });
+
+  test('remembers what a server answered until the user is dropped, and counts', async () => {
+    let home = 'a';
+    await using server = await startServer((socket) => void socket.on('data', () => socket.write(`200 ${home}\n`)));
+    const source = { type: 'tcp_table', server: `127.0.0.1:${server.port}` };
+    await using directory = await testDirectory([source], { cache: {} });
+    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
+    home = 'b';
+    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
+    assert.equal(await outcomeOf(directory, 'bob'), 'b bob@example.test');
+    directory.drop(canonicalUser('alice@example.test'));
+    assert.equal(await outcomeOf(directory, 'alice'), 'b alice@example.test');
+    await server.stop();
+    assert.equal(await outcomeOf(directory, 'bob'), 'b bob@example.test');
+    assert.deepEqual([...directory.counts()], [['1 tcp_table', { hits: 2, misses: 3, stale: 0 }]]);
   });
 
   test('tells all problems of a source at once, each with its path', async () => {

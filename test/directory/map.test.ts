@@ -178,6 +178,15 @@ describe('a map source', () => {
     assert.equal(await map.ask('alice@other.test'), 'a alice@other.test');
   });
 
+  test('finds keys that are not ASCII, in whatever spelling they stand there', async () => {
+    await using map = await mapOf('Jo\u0308rg@BÜCHER.example: a\n@例え.テスト: b\nΟΔΟΣ: a\n');
+    assert.equal(await map.ask('jörg@xn--bcher-kva.example'), 'a jörg@xn--bcher-kva.example');
+    assert.equal(await map.ask('x@xn--r8jz45g.xn--zckzah'), 'b x@xn--r8jz45g.xn--zckzah');
+    assert.equal(await map.ask('οδοσ'), 'a οδοσ@example.test');
+    await using twice = await mapOf('x@bücher.example: a\nx@xn--bcher-kva.example: b\n');
+    assert.equal(await twice.ask('x@bücher.example'), 'ERR_DIRECTORY_ANSWER');
+  });
+
   test('reads ports, and for Perdition users before the host', async () => {
     await using map = await mapOf('alice:mail-a.example.test:143\nal:alice@mail-a.example.test:143\n', {
       answers: 'perdition',
