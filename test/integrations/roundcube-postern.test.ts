@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { masterPassword, type OwnDovecot, startDovecot } from './own-dovecot.ts';
 import { type OwnRoundcube, startRoundcube } from './own-roundcube.ts';
 import { createAsking, key } from './roundcube-browser.ts';
+import { type SmtpSink, startSmtpSink } from './smtp-sink.ts';
 
 const alice = 'alice@example.test';
 const users = { [alice]: 'alice-pw', 'mia@example.test': 'mia-pw' };
@@ -14,13 +15,18 @@ const alicesSession = 'user=alice%40example.test';
 const running = new AsyncDisposableStack();
 let dovecot: OwnDovecot;
 let roundcube: OwnRoundcube;
+let smtp: SmtpSink;
 
 before(async () => {
   const directory = await mkdtemp(join(tmpdir(), 'postern-roundcube-'));
   running.defer(() => rm(directory, { recursive: true }));
   dovecot = await startDovecot(directory, users);
   running.defer(() => dovecot.stop());
+  smtp = running.use(await startSmtpSink());
   roundcube = await startRoundcube(directory, [
+    `$config['smtp_host'] = '127.0.0.1:${smtp.port}';`,
+    "$config['smtp_user'] = '%u';",
+    "$config['smtp_pass'] = '%p';",
     `$config['imap_host'] = '127.0.0.1:${dovecot.port}';`,
     "$config['postern_gateways'] = ['127.0.0.1'];",
     `$config['postern_keys'] = ['${key}'];`,
@@ -174,4 +180,15 @@ test('support enters the user’s own account, and the log says who did', async 
   await createAsking(roundcube.origin, 'support-1').ask('/?_task=mail', { user: alice, actor: 'help@example.test' });
   assert.match(await roundcube.log('userlogins'), /alice@example\.test was entered by help@example\.test/);
   assert.deepEqual(roundcube.userNames(), Object.keys(users));
+});
+
+test('a letter of an entered user goes out in her name, by the master identity', async () => {
+  const { ask, token } = await entered();
+  const draft = await ask('/?_task=mail&_action=compose', { user: alice });
+  const id = /_id=(\w+)/.exec(draft.location ?? '')?.[1] ?? '';
+  const fields = { _token: token, _id: id, _from: '1', _to: 'mia@example.test', _subject: 'Hello', _message: 'Text' };
+  const body = new URLSearchParams({ ...fields, _framed: '1' }).toString();
+  const sent = await ask('/?_task=mail&_action=send&_framed=1', { user: alice, body });
+  assert.match(sent.text, /sent_successfully/);
+  assert.deepEqual(smtp.logins, [[alice, 'gateway', masterPassword]]);
 });

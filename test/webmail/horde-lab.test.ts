@@ -6,6 +6,12 @@ import { RoundcubeUser } from '../lab/roundcube-user.ts';
 
 const lab = await withLab('d');
 
+function tokenOf(page: string): string {
+  const token = /"TOKEN":"([\w-]+)"/.exec(page)?.[1];
+  assert.ok(token !== undefined);
+  return token;
+}
+
 suite('the real Horde behind the gateway', { concurrency: false }, () => {
   const running = new AsyncDisposableStack();
   let gateway: OwnGateway;
@@ -30,12 +36,6 @@ suite('the real Horde behind the gateway', { concurrency: false }, () => {
     assert.equal(page.status, 200);
     assert.match(page.target, /^\/horde\/imp\/dynamic\.php/);
     return { person, token: tokenOf(page.body) };
-  }
-
-  function tokenOf(page: string): string {
-    const token = /"TOKEN":"([\w-]+)"/.exec(page)?.[1];
-    assert.ok(token !== undefined);
-    return token;
   }
 
   test('a sign-in leads to the mailbox, and the browser holds nothing of Horde', async () => {

@@ -7,6 +7,28 @@ import { withLab } from '../lab/lab.ts';
 
 const lab = await withLab('c');
 
+async function fillIn(page: Page, user: string): Promise<void> {
+  await page.fill('#user', user);
+  await page.fill('#password', `${user}-pw`);
+  await page.click('button[type=submit]');
+  await page.waitForURL(/\/SOGo\/so\/.*\/Mail/);
+}
+
+/** A letter to clara in the editor, neither saved nor sent. */
+async function writeLetter(page: Page) {
+  const dialog = page.locator('md-dialog');
+  await page.click('[aria-label="Write a new message"]');
+  await page.locator('md-fab-actions md-icon', { hasText: 'open_in_browser' }).click();
+  await dialog.locator('md-chips input').first().fill('clara@example.test');
+  await page.keyboard.press('Enter');
+  await dialog.locator('input[name=subject]').fill('Kept');
+  const editor = page.frameLocator('iframe.cke_wysiwyg_frame').locator('body');
+  await editor.click();
+  await editor.pressSequentially('This text must stay.');
+  const button = (icon: string) => dialog.locator('button', { has: page.locator(`md-icon[aria-label=${icon}]`) });
+  return { editor, save: button('save'), send: button('send').first() };
+}
+
 suite('a letter in SOGo while the session of the gateway ends', { concurrency: false }, () => {
   const running = new AsyncDisposableStack();
   let gateway: OwnGateway;
@@ -25,13 +47,6 @@ suite('a letter in SOGo while the session of the gateway ends', { concurrency: f
     running.defer(() => browser.close());
   });
   after(() => running.disposeAsync());
-
-  async function fillIn(page: Page, user: string): Promise<void> {
-    await page.fill('#user', user);
-    await page.fill('#password', `${user}-pw`);
-    await page.click('button[type=submit]');
-    await page.waitForURL(/\/SOGo\/so\/.*\/Mail/);
-  }
 
   test('the text stays, and goes out after signing in in another tab', async () => {
     const context = await browser.newContext({ locale: 'en-US', extraHTTPHeaders: { 'x-forwarded-proto': 'http' } });
@@ -61,19 +76,4 @@ suite('a letter in SOGo while the session of the gateway ends', { concurrency: f
     await page.locator('md-dialog').waitFor({ state: 'detached' });
     await context.close();
   });
-
-  /** A letter to clara in the editor, neither saved nor sent. */
-  async function writeLetter(page: Page) {
-    const dialog = page.locator('md-dialog');
-    await page.click('[aria-label="Write a new message"]');
-    await page.locator('md-fab-actions md-icon', { hasText: 'open_in_browser' }).click();
-    await dialog.locator('md-chips input').first().fill('clara@example.test');
-    await page.keyboard.press('Enter');
-    await dialog.locator('input[name=subject]').fill('Kept');
-    const editor = page.frameLocator('iframe.cke_wysiwyg_frame').locator('body');
-    await editor.click();
-    await editor.pressSequentially('This text must stay.');
-    const button = (icon: string) => dialog.locator('button', { has: page.locator(`md-icon[aria-label=${icon}]`) });
-    return { editor, save: button('save'), send: button('send').first() };
-  }
 });

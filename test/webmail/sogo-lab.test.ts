@@ -8,6 +8,18 @@ const lab = await withLab('c');
 const carol = '/SOGo/so/carol@example.test';
 const json = { 'content-type': 'application/json', accept: 'application/json, text/plain, */*' };
 
+/** A request of SOGo's script, with the token that the browser holds at this moment. */
+function script(person: RoundcubeUser, method: 'get' | 'post', target: string, value: unknown = {}) {
+  const headers = { ...json, 'x-xsrf-token': person.cookies.get('XSRF-TOKEN') ?? '' };
+  if (method === 'get') return person.get(target, { kind: 'script', headers });
+  const content = { type: 'application/json', bytes: Buffer.from(JSON.stringify(value)) };
+  return person.post(target, { kind: 'script', headers, content });
+}
+
+function list(person: RoundcubeUser) {
+  return script(person, 'post', `${carol}/Mail/0/folderINBOX/view`, { sortingAttributes: { sort: 'arrival', asc: 0 } });
+}
+
 suite('the real SOGo behind the gateway', { concurrency: false }, () => {
   const running = new AsyncDisposableStack();
   let gateway: OwnGateway;
@@ -32,17 +44,6 @@ suite('the real SOGo behind the gateway', { concurrency: false }, () => {
     assert.match(page.body, /UserLogin = 'carol@example\.test'/);
     return person;
   }
-
-  /** A request of SOGo's script, with the token that the browser holds at this moment. */
-  function script(person: RoundcubeUser, method: 'get' | 'post', target: string, value: unknown = {}) {
-    const headers = { ...json, 'x-xsrf-token': person.cookies.get('XSRF-TOKEN') ?? '' };
-    if (method === 'get') return person.get(target, { kind: 'script', headers });
-    const content = { type: 'application/json', bytes: Buffer.from(JSON.stringify(value)) };
-    return person.post(target, { kind: 'script', headers, content });
-  }
-
-  const list = (person: RoundcubeUser) =>
-    script(person, 'post', `${carol}/Mail/0/folderINBOX/view`, { sortingAttributes: { sort: 'arrival', asc: 0 } });
 
   test('a sign-in leads to the mailbox, and the browser holds SOGo’s token but not its session', async () => {
     const person = await carolSignedIn();

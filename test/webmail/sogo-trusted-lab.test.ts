@@ -14,6 +14,16 @@ const carol = '/SOGo/so/carol@example.test';
 const secret = 'a-secret-of-the-test-only';
 const accept = 'application/json, text/plain, */*';
 
+/** Posted as it stands: a browser would not let a test choose these fields. */
+async function statusOf(url: string, headers: Readonly<Record<string, string>>): Promise<number | undefined> {
+  const request = sendRequest(url, { method: 'POST', headers: { ...headers, 'content-type': 'application/json' } });
+  request.end('{}');
+  const [response]: unknown[] = await once(request, 'response');
+  assert.ok(response instanceof IncomingMessage);
+  response.resume();
+  return response.statusCode;
+}
+
 suite('SOGo in mode trusted, behind the sample for nginx', { concurrency: false }, () => {
   const running = new AsyncDisposableStack();
   let gateway: OwnGateway;
@@ -74,16 +84,6 @@ suite('SOGo in mode trusted, behind the sample for nginx', { concurrency: false 
     const headers = { 'sec-fetch-site': 'same-origin', accept, cookie, 'user-agent': browserName };
     assert.equal(await statusOf(gateway.origin + target, { ...headers, 'x-forwarded-proto': 'http' }), 200);
   });
-
-  /** Posted as it stands: a browser would not let a test choose these fields. */
-  async function statusOf(url: string, headers: Readonly<Record<string, string>>): Promise<number | undefined> {
-    const request = sendRequest(url, { method: 'POST', headers: { ...headers, 'content-type': 'application/json' } });
-    request.end('{}');
-    const [response]: unknown[] = await once(request, 'response');
-    assert.ok(response instanceof IncomingMessage);
-    response.resume();
-    return response.statusCode;
-  }
 
   test('SOGo’s own sign-out ends the session of the gateway', async () => {
     const person = await carolSignedIn();
