@@ -52,6 +52,12 @@ export interface WebmailDriver {
   retryAnswer?(request: RequestHead): Answer | undefined;
 
   /**
+   * Whether a read that lost its session may be asked again in a fresh one without its page knowing: not where the page
+   * depends on what the old session held. Without it: yes.
+   */
+  mayReplay?(request: RequestHead): boolean;
+
+  /**
    * Fields that the gateway adds to a request on its way to the webmail; they stand in the place of any others of the
    * same name. Called for every request and upgrade: it must not wait.
    */

@@ -117,8 +117,13 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     fail,
     follow(relay, verdict, status) {
       const { head, driver } = relay.passage;
-      const scriptRepeats = verdict === 'lost' && driver.retryAnswer?.(head) !== undefined;
-      const step = stepAfter(verdict, head, { hasBody: head.hasBody, replayed: relay.replays > 0, scriptRepeats });
+      const lost = verdict === 'lost';
+      const step = stepAfter(verdict, head, {
+        hasBody: head.hasBody,
+        replayed: relay.replays > 0,
+        mayReplay: lost && driver.mayReplay?.(head) !== false,
+        scriptRepeats: lost && driver.retryAnswer?.(head) !== undefined,
+      });
       switch (step) {
         case 'hand-on':
           relay.handOn(true, later.get(relay) ?? []);

@@ -17,6 +17,8 @@ export type Step = 'hand-on' | 'hand-on-lost' | 'signed-out' | HealingStep;
 export interface Sent {
   readonly hasBody: boolean;
   readonly replayed: boolean;
+  /** Whether the driver lets a read be asked again without its page knowing. */
+  readonly mayReplay: boolean;
   /** Whether the driver has an answer that makes the webmail's script repeat this request. */
   readonly scriptRepeats: boolean;
 }
@@ -28,7 +30,7 @@ export function stepAfter(verdict: Verdict, head: RequestHead, sent: Sent): Step
   if (isPageRequest(head)) return 'redirect';
   const reads = head.method === 'GET' || head.method === 'HEAD';
   if (sent.replayed) return 'hand-on-lost';
-  if (reads && !sent.hasBody) return 'replay';
+  if (reads && !sent.hasBody && sent.mayReplay) return 'replay';
   return sent.scriptRepeats ? 'say-again' : 'hand-on-lost';
 }
 

@@ -1,6 +1,6 @@
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Answer, RequestHead } from '../core/http.ts';
-import { isFrameRequest, isScriptRequest, readQuery } from './roundcube-requests.ts';
+import { askingPage, isFrameRequest, isScriptRequest, readQuery } from './roundcube-requests.ts';
 import type { RoundcubeQuery } from './roundcube-requests.ts';
 
 const texts = {
@@ -9,12 +9,16 @@ const texts = {
     signIn: 'Sign in again',
     kept: 'What you have written is kept in this browser:',
     restore: 'and restore your message',
+    anew: 'The webmail had to be opened anew.',
+    restoreNow: 'Restore your message',
   },
   de: {
     ended: 'Ihre Sitzung ist beendet.',
     signIn: 'Neu anmelden',
     kept: 'Was Sie geschrieben haben, ist in diesem Browser aufgehoben:',
     restore: 'und die Nachricht wiederherstellen',
+    anew: 'Der Webmailer musste neu geöffnet werden.',
+    restoreNow: 'Nachricht wiederherstellen',
   },
 } as const;
 
@@ -27,14 +31,37 @@ const texts = {
  * sign-in the user is back on the page that asked; a new message, where a kept one is offered, replaces the old one.
  */
 export function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
-  if (request.method !== 'GET' && request.method !== 'POST') return undefined;
-  const query = readQuery(request.target);
-  // Only pages are left by a script; what a person opens in a tab is led to the sign-in page by a redirect.
-  if (request.header('sec-fetch-dest') === 'document') return undefined;
   const page = askingPage(request);
   const target = page === undefined ? loginPath : withNext(loginPath, resumeTarget(page));
-  const writing = page !== undefined && readQuery(page).action === 'compose';
-  const message = endedMessage(request.header('accept-language'), target, writing);
+  const text = textsFor(request);
+  const message = isWriting(page)
+    ? `${text.ended} ${text.kept} ${link(target, `${text.signIn} ${text.restore}`)}`
+    : `${text.ended} ${link(target, text.signIn)}`;
+  return sessionError(request, message, target);
+}
+
+/**
+ * What the script of a page on which a message is written is told once its user is signed in again; nothing for other
+ * requests. The fresh Roundcube session does not know the message, so that the page can never send it: the script keeps
+ * it in the browser, and the link leads to a new message that offers it.
+ */
+export function retryAnswer(request: RequestHead): Answer | undefined {
+  const page = askingPage(request);
+  if (page === undefined || !isWriting(page)) return undefined;
+  const target = resumeTarget(page);
+  const text = textsFor(request);
+  return sessionError(request, `${text.anew} ${text.kept} ${link(target, text.restoreNow)}`, target);
+}
+
+function isWriting(page: string | undefined): boolean {
+  return page !== undefined && readQuery(page).action === 'compose';
+}
+
+function sessionError(request: RequestHead, message: string, target: string): Answer | undefined {
+  if (request.method !== 'GET' && request.method !== 'POST') return undefined;
+  // Only pages are left by a script; what a person opens in a tab is led to the sign-in page by a redirect.
+  if (request.header('sec-fetch-dest') === 'document') return undefined;
+  const query = readQuery(request.target);
   if (isScriptRequest(request, query)) return json(query, message, target);
   return isFrameRequest(request, query) ? frame(query, message, target) : undefined;
 }
@@ -52,14 +79,6 @@ export function resumeTarget(target: string): string {
     : target;
 }
 
-/** The page in the browser, from the Referer of this origin, which Roundcube's own Referrer-Policy lets through. */
-function askingPage(request: RequestHead): string | undefined {
-  const referer = request.header('referer') ?? '';
-  if (!URL.canParse(referer)) return undefined;
-  const { host, pathname, search } = new URL(referer);
-  return host === request.header('host') && !pathname.startsWith('//') ? pathname + search : undefined;
-}
-
 function withNext(loginPath: string, next: string): string {
   const path = pathOf(loginPath);
   const query = new URLSearchParams(loginPath.slice(path.length));
@@ -67,13 +86,12 @@ function withNext(loginPath: string, next: string): string {
   return `${path}?${query.toString()}`;
 }
 
-function endedMessage(acceptLanguage: string | undefined, target: string, writing: boolean): string {
-  const text = /^\s*de\b/i.test(acceptLanguage ?? '') ? texts.de : texts.en;
-  const link = (label: string): string =>
-    `<a href="${target.replaceAll('&', '&amp;').replaceAll('"', '%22')}">${label}</a>`;
-  return writing
-    ? `${text.ended} ${text.kept} ${link(`${text.signIn} ${text.restore}`)}`
-    : `${text.ended} ${link(text.signIn)}`;
+function textsFor(request: RequestHead): (typeof texts)['en' | 'de'] {
+  return /^\s*de\b/i.test(request.header('accept-language') ?? '') ? texts.de : texts.en;
+}
+
+function link(target: string, label: string): string {
+  return `<a href="${target.replaceAll('&', '&amp;').replaceAll('"', '%22')}">${label}</a>`;
 }
 
 function json(query: RoundcubeQuery, message: string, target: string): Answer {

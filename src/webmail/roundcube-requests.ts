@@ -33,6 +33,14 @@ export function isFrameRequest(request: RequestHead, query: RoundcubeQuery): boo
   return isSet(query.get('_framed')) || (request.method === 'POST' && query.task === 'mail' && query.action === 'send');
 }
 
+/** The page in the browser, from the Referer of this origin, which Roundcube's own Referrer-Policy lets through. */
+export function askingPage(request: RequestHead): string | undefined {
+  const referer = request.header('referer') ?? '';
+  if (!URL.canParse(referer)) return undefined;
+  const { host, pathname, search } = new URL(referer);
+  return host === request.header('host') && !pathname.startsWith('//') ? pathname + search : undefined;
+}
+
 /** PHP's `!empty()`. */
 function isSet(value: string): boolean {
   return value !== '' && value !== '0';

@@ -5,10 +5,11 @@ import type { SignInIdentity } from '../core/identity.ts';
 import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { findForm } from './html-form.ts';
 import { judgeSessionField, parseRoundcubeSettings, withEntry } from './roundcube-entry.ts';
-import { lostAnswer, resumeTarget } from './roundcube-lost-answer.ts';
+import { lostAnswer, resumeTarget, retryAnswer } from './roundcube-lost-answer.ts';
 import { judgeHeads, judgeText } from './roundcube-marks.ts';
 import { readQuery } from './roundcube-requests.ts';
 import { loginFailedTexts } from './roundcube-texts.ts';
+import { keepToken, tokenField } from './roundcube-token.ts';
 import { strangeAnswer, unavailable, Visit } from './visit.ts';
 import type { DriverParts } from './visit.ts';
 
@@ -46,6 +47,9 @@ function byForm(parts: DriverParts): WebmailDriver {
     },
     judgeBody: (_request, start, complete) => judgeText(decoder.decode(start), complete),
     lostAnswer,
+    retryAnswer,
+    mayReplay: (request) => retryAnswer(request) === undefined,
+    requestHeaders: tokenField,
     isSignInPage: (request) => readQuery(request.target).task === 'login',
     resumeTarget,
     isPoll: (request) => polls.has(readQuery(request.target).action),
@@ -69,17 +73,24 @@ async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Prom
   fields.set('_pass', as.password.reveal());
   if (as.timeZone !== undefined) fields.set('_timezone', as.timeZone);
   const answer = await visit.post(target, fields);
-  if (answer.status === 302) return visit.signedIn(landingOf(visit, host, target, answer));
-  return refused(host, answer);
+  if (answer.status !== 302) return refused(host, answer);
+  const landing = landingOf(visit, host, target, answer);
+  keepToken(visit, landing);
+  return visit.signedIn(withoutToken(landing));
 }
 
-/** Roundcube's own choice of the first page; its `_token` has no use in a GET and would stay in the history. */
+/** Roundcube's own choice of the first page. */
 function landingOf(visit: Visit, host: BackendHost, target: string, answer: ExchangeResponse): string {
   const location = visit.locationOf(answer, target);
   if (location === undefined || readQuery(location).task === 'login') {
     throw strangeAnswer(host, `sign-in was answered by a redirect to ${answer.header('location') ?? 'nowhere'}`);
   }
-  return location.replace(/([?&])_token=[^&]*&?/, '$1').replace(/[?&]$/, '');
+  return location;
+}
+
+/** The first page without the token, which would stay in the history. */
+function withoutToken(landing: string): string {
+  return landing.replace(/([?&])_token=[^&]*&?/, '$1').replace(/[?&]$/, '');
 }
 
 function refused(host: BackendHost, answer: ExchangeResponse): WebmailSignIn {

@@ -64,6 +64,11 @@ export class Visit {
     return this.#send('POST', target, { type: 'application/json', text: JSON.stringify(value) });
   }
 
+  /** Keeps a word of the driver's own with the cookies, under a path of the gateway's: no request takes it along. */
+  keep(name: string, value: string): void {
+    this.#kept.absorb(`${name}=${value}; Path=/-/; HttpOnly`, '/-/', this.#parts.clock.nowMs());
+  }
+
   /** What a successful sign-in hands on. */
   signedIn(landing: string): WebmailSignIn {
     return { kind: 'signed-in', jar: this.#kept, browserCookies: [...this.#browserCookies.values()], landing };
