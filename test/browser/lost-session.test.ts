@@ -1,15 +1,20 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { suite, test } from 'node:test';
 import { withLab } from '../lab/lab.ts';
 import type { Person } from './person.ts';
 import { useSite } from './site.ts';
+import { removeLetters } from './tidy-up.ts';
 
 const lab = await withLab('a', 'b');
+/** Stands in the subject of every letter of these tests. */
+const mark = randomUUID();
 const withFiles = 'HTML-Nachricht mit Anhang: Übersicht.csv';
 
 suite('Roundcube loses its session while a mailbox is open, in Chromium', { concurrency: false }, () => {
   const site = useSite(lab);
+  removeLetters(mark);
 
   /** Alice, who has just opened her mailbox; what she does next finds her webmail session gone. */
   async function reader(act: (alice: Person) => Promise<void>): Promise<void> {
@@ -68,7 +73,7 @@ suite('Roundcube loses its session while a mailbox is open, in Chromium', { conc
   });
 
   test('a new message can be written and sent', async () => {
-    const subject = `after-a-loss-${Date.now()}`;
+    const subject = `After a loss ${mark}`;
     await reader(async (alice) => {
       await lab.expire('a');
       await alice.startWriting();
@@ -78,7 +83,20 @@ suite('Roundcube loses its session while a mailbox is open, in Chromium', { conc
     });
   });
 
-  test('a message is flagged, at the latest after the page has loaded itself again', async () => {
+  test('a message is flagged after something else has healed the session', async () => {
+    await reader(async (alice) => {
+      const row = alice.page.locator('#messagelist tr.message', { hasText: 'Nachricht 4' });
+      const flag = row.locator('span.flag span');
+      const wasFlagged = (await flag.getAttribute('class')) === 'flagged';
+      await lab.expire('a');
+      await alice.read('Nachricht 8');
+      await toggled(alice, () => flag.dispatchEvent('click'));
+      assert.equal((await flag.getAttribute('class')) === 'flagged', !wasFlagged);
+      await toggled(alice, () => flag.dispatchEvent('click'));
+    });
+  });
+
+  test('a click that changes something and finds the session lost is not done, and the page loads itself again', async () => {
     await reader(async (alice) => {
       const row = alice.page.locator('#messagelist tr.message', { hasText: 'Nachricht 4' });
       await lab.expire('a');
@@ -87,8 +105,48 @@ suite('Roundcube loses its session while a mailbox is open, in Chromium', { conc
         row.locator('span.flag span').dispatchEvent('click'),
       ]);
       await alice.mailbox();
-      await row.locator('span.flag span').dispatchEvent('click');
-      await row.and(alice.page.locator('.flagged')).waitFor();
+      await toggled(alice, () => row.locator('span.flag span').dispatchEvent('click'));
+      await toggled(alice, () => row.locator('span.flag span').dispatchEvent('click'));
     });
   });
+
+  test('Roundcube is left by its own button, although its page is older than its session', async () => {
+    const alice = await site.visitor();
+    await alice.signIn('alice', 'alice-pw');
+    await lab.expire('a');
+    await alice.read('Nachricht 8');
+    await alice.page.click('#taskmenu a.logout');
+    await alice.page.waitForURL('**/-/login?ended=signed-out');
+    await alice.page.goto('/?_task=mail');
+    assert.match(alice.page.url(), /\/-\/login/);
+  });
+
+  for (const [moment, act] of [
+    ['at the next sign of life of the page', (alice: Person) => alice.page.evaluate('rcmail.keep_alive()')],
+    ['when it is sent', (alice: Person) => alice.send()],
+  ] as const) {
+    test(`a letter that is being written is kept, and can be sent: noticed ${moment}`, async () => {
+      const letter = { to: 'alice@example.test', subject: `Kept ${moment} ${mark}`, text: 'Long thoughts.' };
+      await reader(async (alice) => {
+        await alice.startWriting();
+        await alice.write(letter);
+        await lab.expire('a');
+        await act(alice);
+        const notice = alice.page.locator('#messagestack', { hasText: 'What you have written is kept' });
+        await notice.waitFor();
+        assert.deepEqual(await alice.written(), { subject: letter.subject, text: letter.text });
+        await notice.locator('a').click();
+        await alice.restore(letter);
+        await alice.sendAway();
+        await alice.receives(letter.subject);
+      });
+    });
+  }
 });
+
+/** Roundcube has taken a mark of a message. */
+async function toggled(alice: Person, act: () => Promise<void>): Promise<void> {
+  const [answer] = await Promise.all([alice.page.waitForResponse(/_action=mark/), act()]);
+  assert.equal(answer.status(), 200);
+  assert.doesNotMatch(await answer.text(), /session_error/);
+}

@@ -98,6 +98,12 @@ export class Person {
     };
   }
 
+  /** Takes the letter that Roundcube has kept and now offers. */
+  async restore(letter: Letter): Promise<void> {
+    await this.page.locator('.ui-dialog', { hasText: letter.subject }).locator('button.restore').click();
+    assert.deepEqual(await this.written(), { subject: letter.subject, text: letter.text });
+  }
+
   async send(): Promise<void> {
     await this.page.click('.formbuttons button.send');
   }

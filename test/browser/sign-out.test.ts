@@ -6,15 +6,15 @@ import { useSite } from './site.ts';
 
 const lab = await withLab('a', 'b');
 
+/** Whoever sits down at this browser next sees the sign-in page, and nothing of the mailbox. */
+async function seesNothing(person: Person): Promise<void> {
+  await person.page.waitForURL(/\/-\/login/);
+  await person.page.locator('#password').waitFor();
+  assert.doesNotMatch(await person.page.content(), /Willkommen|Nachricht \d|messagelist/);
+}
+
 suite('somebody signs out, in Chromium', { concurrency: false }, () => {
   const site = useSite(lab);
-
-  /** Whoever sits down at this browser next sees the sign-in page, and nothing of the mailbox. */
-  async function seesNothing(person: Person): Promise<void> {
-    await person.page.waitForURL(/\/-\/login/);
-    await person.page.locator('#password').waitFor();
-    assert.doesNotMatch(await person.page.content(), /Willkommen|Nachricht \d|messagelist/);
-  }
 
   test("Roundcube's own button ends the session: back, reload and the old address show nothing of the mailbox", async () => {
     const alice = await site.visitor();
