@@ -36,7 +36,7 @@ export function retryAnswer(request: RequestHead): Answer | undefined {
 }
 
 /** SOGo's script asks for JSON wherever it does not load a template; DAV clients never do. */
-export function isScriptRequest(request: RequestHead): boolean {
+function isScriptRequest(request: RequestHead): boolean {
   const path = pathOf(request.target);
   if (!path.startsWith('/SOGo/') || path.startsWith('/SOGo/dav/')) return false;
   return /\bapplication\/json\b/i.test(request.header('accept') ?? '');

@@ -14,7 +14,7 @@ export async function startNginx(http: string, port: number): Promise<AsyncDispo
   const places = temporary.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(' ');
   const main = `daemon off; user root; pid ${folder}/pid; error_log ${folder}/error.log; events {}`;
   await writeFile(join(folder, 'nginx.conf'), `${main}\nhttp { access_log off; ${places}\n${http}\n}\n`);
-  const child = spawn('nginx', ['-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')], {
+  const child = spawn('/usr/sbin/nginx', ['-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')], {
     stdio: 'ignore',
     detached: true,
   });

@@ -32,7 +32,7 @@ for (const name of ['nginx/webmail.conf', 'sogo/nginx.conf']) {
       file,
       `pid ${directory}/nginx.pid; error_log ${directory}/error.log; events {}\nhttp { access_log off; ${temporary.join(' ')}\n${sample}\n}`,
     );
-    execFileSync('nginx', ['-t', '-q', '-c', file, '-e', join(directory, 'error.log')], { stdio: 'pipe' });
+    execFileSync('/usr/sbin/nginx', ['-t', '-q', '-c', file, '-e', join(directory, 'error.log')], { stdio: 'pipe' });
   });
 }
 
@@ -42,7 +42,7 @@ test('Dovecot takes the sample, and understands the passdb as one for masters', 
     file,
     `protocols = imap\nssl = no\n${readFileSync(join(integrations, 'dovecot/postern.conf'), 'utf8')}`,
   );
-  const settings = execFileSync('doveconf', ['-n', '-c', file], { encoding: 'utf8', stdio: 'pipe' });
+  const settings = execFileSync('/usr/bin/doveconf', ['-n', '-c', file], { encoding: 'utf8', stdio: 'pipe' });
   assert.match(settings, /master = yes/);
   assert.match(settings, /result_success = continue/);
   assert.match(settings, /login_trusted_networks = 10\.0\.0\.21 10\.0\.0\.22 127\.0\.0\.1/);
