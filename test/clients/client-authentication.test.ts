@@ -9,7 +9,7 @@ import type { PasswordCheck } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createClientAuthentication } from '../../src/login/client-authentication.ts';
 import type { ClientCheckEvent } from '../../src/login/client-check-event.ts';
-import { createClientChecks } from '../../src/login/client-checks.ts';
+import { type ClientCheck, createClientChecks } from '../../src/login/client-checks.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
 import { backendA, hostA } from '../login/login-fixture.ts';
 import { backendName, canonicalUser } from '../login/named.ts';
@@ -242,17 +242,18 @@ test('a password that the backend refuses is not believed any longer', async () 
   assert.equal(asked.length, 2);
 });
 
+function check(password: string): ClientCheck {
+  return { user: 'u', backend: 'a', address: '192.0.2.1', password: new Secret(password) };
+}
+
+function never(): Promise<never> {
+  return Promise.reject(new Error('asked again'));
+}
+
 test('guesses push nothing out of the memory that is right', async () => {
   const checks = createClientChecks({ clock: { nowMs: () => 0 }, randomBytes });
-  const check = (password: string) => ({
-    user: 'u',
-    backend: 'a',
-    address: '192.0.2.1',
-    password: new Secret(password),
-  });
   await checks.verdict(check('right'), async () => 'right');
   for (let i = 0; i < 25_000; i += 1) await checks.verdict(check(`guess ${i}`), async () => 'wrong');
-  const never = (): Promise<never> => Promise.reject(new Error('asked again'));
   assert.equal(await checks.verdict(check('right'), never), 'right');
   assert.equal(await checks.verdict(check('guess 24999'), never), 'wrong');
   await assert.rejects(checks.verdict(check('guess 0'), never), /asked again/);

@@ -309,11 +309,12 @@ test('a phone that waits for news outlives the first-byte deadline, and takes no
   assert.match(await phone.until(isWhole), /news$/);
 });
 
+function read(bytes: Buffer): string | undefined {
+  const parsed = parseBasic(`bAsIc  ${bytes.toString('base64')}`);
+  return parsed === undefined ? undefined : `${parsed.user}|${parsed.password.reveal()}`;
+}
+
 test('Basic credentials are read as UTF-8, and as Latin-1 where they are none', () => {
-  const read = (bytes: Buffer): string | undefined => {
-    const parsed = parseBasic(`bAsIc  ${bytes.toString('base64')}`);
-    return parsed === undefined ? undefined : `${parsed.user}|${parsed.password.reveal()}`;
-  };
   assert.equal(read(Buffer.from('anna:Paß "wört" \\1 €')), 'anna|Paß "wört" \\1 €');
   assert.equal(read(Buffer.from('anna:Paß', 'latin1')), 'anna|Paß');
   assert.equal(read(Buffer.from(':')), '|');
