@@ -8,8 +8,11 @@ import { fileURLToPath } from 'node:url';
  */
 
 /** Servers and tools of the tests, besides those of the lab's backends. */
-const packages = ['openssl', 'redis-server', 'chromium', 'haproxy', 'keepalived'];
-const backends = ['a', 'b'];
+const packages = [
+  ...['openssl', 'redis-server', 'chromium', 'fonts-dejavu-core', 'haproxy', 'keepalived'],
+  ...['slapd', 'ldap-utils', 'postgresql', 'mariadb-server', 'tinycdb', 'libnginx-mod-mail'],
+];
+const backends = ['a', 'b', 'c', 'd'];
 
 const script = fileURLToPath(new URL('lab/lab', import.meta.url));
 const env = { ...process.env, LAB_EXTRA_PACKAGES: packages.join(' ') };
@@ -24,7 +27,7 @@ function prepare(): number {
     process.stderr.write(
       `The tests run real servers and know how to install them on Debian 12 and Ubuntu only. They need the programs of:
   ${packages.join(' ')}
-  and for the lab: Dovecot, Roundcube with PHP-FPM and SQLite, nginx (test/lab/README.md)
+  and for the lab: Dovecot, Roundcube, SOGo, Cyrus and Horde with nginx and PHP-FPM (test/lab/README.md)
 `,
     );
     return 1;
