@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 /** Servers and tools of the tests, besides those of the lab's backends. */
 const packages = [
   ...['openssl', 'redis-server', 'chromium', 'fonts-dejavu-core', 'haproxy', 'keepalived'],
-  ...['slapd', 'ldap-utils', 'postgresql', 'mariadb-server', 'tinycdb', 'libnginx-mod-mail'],
+  ...['slapd', 'ldap-utils', 'postgresql', 'mariadb-server', 'tinycdb', 'libnginx-mod-mail', 'perdition'],
 ];
 const backends = ['a', 'b', 'c', 'd'];
 
