@@ -8,7 +8,10 @@ import { withDeadline } from './deadline.ts';
 import type { Home } from './login.ts';
 import { createTurns, type Turns } from './turns.ts';
 
+/** From its turn on. */
 const deadlineMs = 15_000;
+/** Its turn included: as long as a person waits for a page. */
+const patienceMs = 60_000;
 const pauseMs = 10_000;
 const windowMs = 5 * 60_000;
 const perWindow = 3;
@@ -45,9 +48,17 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
     const as = { user: record.user, password, client, timeZone: record.timeZone, publicOrigin };
     const ofBackend = turns.get(record.backend) ?? createTurns(perBackend);
     turns.set(record.backend, ofBackend);
-    const outcome = await withDeadline('webmail', deadlineMs, neverGone, (signal) =>
-      ofBackend.take(signal, () => home.driver.signIn(host, as, signal)),
-    );
+    let begun = false;
+    const outcome = await withDeadline('webmail', patienceMs, neverGone, (waiting) =>
+      ofBackend.take(waiting, () => {
+        begun = true;
+        return withDeadline('webmail', deadlineMs, waiting, (signal) => home.driver.signIn(host, as, signal));
+      }),
+    ).catch((error: unknown) => {
+      // Who only waited has not hammered anybody.
+      if (!begun) attempts.takeBack(session.key);
+      throw error;
+    });
     if (outcome.kind === 'rejected') return outcome;
     session.jar.renew(outcome.jar);
     session.saveJar();
@@ -67,6 +78,8 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
 interface Attempts {
   /** Whether this session may sign in silently now; if so, it counts. */
   admit(key: RecordKey): boolean;
+  /** The last one does not count after all. */
+  takeBack(key: RecordKey): void;
 }
 
 function createAttempts(clock: Clock): Attempts {
@@ -83,6 +96,7 @@ function createAttempts(clock: Clock): Attempts {
       if (times.size > maxRemembered && oldest !== undefined) times.delete(oldest);
       return true;
     },
+    takeBack: (key) => void times.set(key, (times.get(key) ?? []).slice(0, -1)),
   };
 }
 

@@ -209,3 +209,19 @@ test('of all the users of a restarted webmail, eight sign in at a time, in their
   }
   for (const { kind } of await Promise.all(attempts)) assert.equal(kind, 'signed-in');
 });
+
+test('who found the queue of a restarted webmail full has not used up an attempt', async () => {
+  const webmail = new Webmail();
+  const late = sessionOf('late');
+  const waiting = Array.from({ length: 1008 }, (_, index) => webmail.signIn(sessionOf(`s${index}`), client, origin));
+  await assert.rejects(webmail.signIn(late, client, origin), { code: 'ERR_BUSY', source: 'webmail' });
+  for (let done = 0; done < 1008; done += 1) {
+    await settled();
+    webmail.accept();
+  }
+  await Promise.all(waiting);
+  const again = webmail.signIn(late, client, origin);
+  await settled();
+  webmail.accept();
+  assert.equal((await again).kind, 'signed-in');
+});
