@@ -29,8 +29,18 @@ function bringsToken(request: RequestHead, publicOrigin: string): boolean {
   if (request.header('x-roundcube-request') !== undefined) return true;
   // The token is in the body. Roundcube takes forms out of mails.
   if (request.method === 'POST') return request.header('origin') === publicOrigin;
+  return isTokenNavigation(request);
+}
+
+/** Whether a page of Roundcube's goes to a target that needs a token, with some token. */
+function isTokenNavigation(request: RequestHead): boolean {
   // A mail's links send no Referer, its pictures say what they are.
   const destination = request.header('sec-fetch-dest') ?? 'document';
-  if (destination !== 'document' && destination !== 'iframe') return false;
+  if (request.method !== 'GET' || (destination !== 'document' && destination !== 'iframe')) return false;
   return readQuery(request.target).has('_token') && askingPage(request) !== undefined;
+}
+
+/** Whether a page of Roundcube's signs out: what is wanted is clear, whatever has become of its session. */
+export function signsOut(request: RequestHead): boolean {
+  return readQuery(request.target).task === 'logout' && isTokenNavigation(request);
 }

@@ -9,7 +9,7 @@ import { lostAnswer, resumeTarget, retryAnswer } from './roundcube-lost-answer.t
 import { judgeHeads, judgeText } from './roundcube-marks.ts';
 import { readQuery } from './roundcube-requests.ts';
 import { loginFailedTexts } from './roundcube-texts.ts';
-import { keepToken, tokenField } from './roundcube-token.ts';
+import { keepToken, signsOut, tokenField } from './roundcube-token.ts';
 import { strangeAnswer, unavailable, Visit } from './visit.ts';
 import type { DriverParts } from './visit.ts';
 
@@ -45,7 +45,10 @@ function byForm(parts: DriverParts): WebmailDriver {
       const verdict = judgeHeads(request, response);
       return verdict === 'signed-out' ? verdict : (judgeSessionField(response) ?? verdict);
     },
-    judgeBody: (_request, start, complete) => judgeText(decoder.decode(start), complete),
+    judgeBody: (request, start, complete) => {
+      const verdict = judgeText(decoder.decode(start), complete);
+      return verdict === 'lost' && signsOut(request) ? 'signed-out' : verdict;
+    },
     lostAnswer,
     retryAnswer,
     mayReplay: (request) => retryAnswer(request) === undefined,

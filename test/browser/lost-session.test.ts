@@ -110,16 +110,21 @@ suite('Roundcube loses its session while a mailbox is open, in Chromium', { conc
     });
   });
 
-  test('Roundcube is left by its own button, although its page is older than its session', async () => {
-    const alice = await site.visitor();
-    await alice.signIn('alice', 'alice-pw');
-    await lab.expire('a');
-    await alice.read('Nachricht 8');
-    await alice.page.click('#taskmenu a.logout');
-    await alice.page.waitForURL('**/-/login?ended=signed-out');
-    await alice.page.goto('/?_task=mail');
-    assert.match(alice.page.url(), /\/-\/login/);
-  });
+  for (const [when, act] of [
+    ['that has just lost it', async () => {}],
+    ['that is older than it', async (alice: Person) => void (await alice.read('Nachricht 8'))],
+  ] as const) {
+    test(`Roundcube's own button ends the session, from a page ${when}`, async () => {
+      const alice = await site.visitor();
+      await alice.signIn('alice', 'alice-pw');
+      await lab.expire('a');
+      await act(alice);
+      await alice.page.click('#taskmenu a.logout');
+      await alice.page.waitForURL('**/-/login?ended=signed-out');
+      await alice.page.goto('/?_task=mail');
+      assert.match(alice.page.url(), /\/-\/login/);
+    });
+  }
 
   for (const [moment, act] of [
     ['at the next sign of life of the page', (alice: Person) => alice.page.evaluate('rcmail.keep_alive()')],

@@ -144,6 +144,16 @@ test('a script that can repeat its request itself is told to, once the user is s
   assert.match(await ask(gate.port, post), /hello \/\?_remote=1$/);
 });
 
+test('a page that depends on the old webmail session is told, and its reads are not asked again behind its back', async () => {
+  await using backend = await webmail();
+  const retryAnswer = () => ({ status: 200, headers: [], body: 'all is kept' });
+  const { gate, calls } = await lostGate(backend.port, undefined, { retryAnswer, mayReplay: () => false });
+  await using _ = gate;
+  assert.match(await ask(gate.port, get('/?_action=keep-alive', ...script)), /all is kept$/);
+  assert.equal(calls.length, 1);
+  assert.equal(backend.seen.length, 1);
+});
+
 test('a page that would only show an error in a fresh webmail session goes where the driver says', async () => {
   await using backend = await webmail();
   const { gate } = await lostGate(backend.port, undefined, { resumeTarget: (target) => `${target}&fresh` });

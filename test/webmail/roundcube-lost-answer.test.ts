@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Answer } from '../../src/core/http.ts';
-import { lostAnswer, resumeTarget } from '../../src/webmail/roundcube-lost-answer.ts';
+import { lostAnswer, resumeTarget, retryAnswer } from '../../src/webmail/roundcube-lost-answer.ts';
 import { judgeText } from '../../src/webmail/roundcube-marks.ts';
 import { recorded } from './fake-roundcube.ts';
 import { requestHead } from './scripted-exchange.ts';
@@ -137,3 +137,30 @@ const resumed: readonly (readonly [target: string, to: string])[] = [
 for (const [target, to] of resumed) {
   test(`in a fresh session ${target} goes on at ${to}`, () => assert.equal(resumeTarget(target), to));
 }
+
+const writing = {
+  host: 'mail.example.test',
+  referer: 'https://mail.example.test/rc/?_task=mail&_action=compose&_id=1',
+};
+
+test('a page on which a message is written is told that it is kept, with a link to a new one that offers it', () => {
+  const frame = { ...writing, 'sec-fetch-dest': 'iframe', 'accept-language': 'de' };
+  for (const request of [
+    requestHead('GET', '/rc/?_task=mail&_action=keep-alive&_remote=1', { ...script, ...writing }),
+    requestHead('POST', '/rc/?_task=mail&_unlock=loading1&_framed=1', frame),
+  ]) {
+    const answer = retryAnswer(request);
+    assert.ok(answer !== undefined);
+    const calls = callsOf(answer).slice(-2);
+    assert.match(String(calls[0]?.[1]), /<a href="\/rc\/\?_task=mail&amp;_action=compose">(?:Restore|Nachricht)/);
+    assert.deepEqual(calls[1], ['session_error', '/rc/?_task=mail&_action=compose']);
+  }
+});
+
+test('other pages, and what a person opens from there, are not told', () => {
+  const elsewhere = { ...writing, referer: 'https://mail.example.test/rc/?_task=mail' };
+  assert.equal(retryAnswer(requestHead('GET', '/rc/?_task=mail&_remote=1', { ...script, ...elsewhere })), undefined);
+  assert.equal(retryAnswer(requestHead('GET', '/rc/?_remote=1', script)), undefined);
+  const tab = { ...writing, 'sec-fetch-dest': 'document' };
+  assert.equal(retryAnswer(requestHead('GET', '/rc/?_task=mail&_framed=1', tab)), undefined);
+});

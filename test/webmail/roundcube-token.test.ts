@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { CookieJar } from '../../src/core/cookie-jar.ts';
+import { create } from '../../src/webmail/roundcube.ts';
+import { tokenField } from '../../src/webmail/roundcube-token.ts';
+import { fakeRoundcube, recorded } from './fake-roundcube.ts';
+import { clock, going, hostWith, identity, requestHead, scriptedExchange } from './scripted-exchange.ts';
+
+const publicOrigin = 'https://mail.example.test';
+const driver = create({ exchange: scriptedExchange(fakeRoundcube()), clock });
+
+async function signedIn(): Promise<CookieJar> {
+  const outcome = await driver.signIn(hostWith('/'), identity('right'), going);
+  assert.ok(outcome.kind === 'signed-in');
+  return outcome.jar;
+}
+
+const host = { host: 'mail.example.test' };
+const ours = { ...host, referer: `${publicOrigin}/?_task=mail` };
+const download = '/?_task=mail&_action=get&_uid=3&_part=2&_download=1&_token=old';
+
+const asked: readonly (readonly [
+  what: string,
+  method: string,
+  target: string,
+  fields: Readonly<Record<string, string>>,
+  renewed: boolean,
+])[] = [
+  ['a script’s request', 'GET', '/?_task=mail&_action=list&_remote=1', { 'x-roundcube-request': 'old' }, true],
+  ['a script’s change', 'POST', '/?_task=mail&_action=mark', { 'x-roundcube-request': 'old' }, true],
+  ['a form of our own page', 'POST', '/?_task=mail&_action=send', { origin: publicOrigin }, true],
+  ['a form of another site', 'POST', '/?_task=mail&_action=send', { origin: 'https://evil.example' }, false],
+  ['a form of nobody knows where', 'POST', '/?_task=mail&_action=send', { origin: 'null' }, false],
+  ['a form that does not say where', 'POST', '/?_task=mail&_action=send', ours, false],
+  ['a download', 'GET', download, { ...ours, 'sec-fetch-dest': 'document' }, true],
+  ['a download in a frame', 'GET', download, { ...ours, 'sec-fetch-dest': 'iframe' }, true],
+  ['a download with an older browser', 'GET', download, ours, true],
+  ['a sign-out', 'GET', '/?_task=logout&_token=old', ours, true],
+  ['a link without a token', 'GET', '/?_task=logout', ours, false],
+  ['a link in a mail, which sends no Referer', 'GET', '/?_task=logout&_token=x', host, false],
+  ['a link on another site', 'GET', download, { ...host, referer: 'https://evil.example/' }, false],
+  ['a picture in a mail', 'GET', '/?_task=logout&_token=x', { ...ours, 'sec-fetch-dest': 'image' }, false],
+  ['a page', 'GET', '/?_task=mail', ours, false],
+];
+for (const [what, method, target, fields, renewed] of asked) {
+  test(`${what} ${renewed ? 'goes on with the token of the session' : 'is given no token'}`, async () => {
+    const as = { ...identity('right'), publicOrigin, session: 'session', jar: await signedIn() };
+    assert.deepEqual(
+      tokenField(requestHead(method, target, fields), as),
+      renewed ? [['X-Roundcube-Request', 'T1']] : [],
+    );
+  });
+}
+
+test('the token is never a cookie of a request to the webmail', async () => {
+  assert.doesNotMatch((await signedIn()).header('/?_task=mail', clock.nowMs()), /token/);
+});
+
+test('a client without a jar is given no token', () => {
+  const as = { ...identity('right'), publicOrigin, session: undefined };
+  assert.deepEqual(tokenField(requestHead('POST', '/?_task=mail', { 'x-roundcube-request': 'old' }), as), []);
+});
+
+test('a sign-out of our own page that finds no session is a sign-out; any other page is lost', () => {
+  const lost = Buffer.from(recorded('lost-page.html'));
+  const verdict = (target: string, fields: Readonly<Record<string, string>>) =>
+    driver.judgeBody?.(requestHead('GET', target, fields), lost, true);
+  assert.equal(verdict('/?_task=logout&_token=old', ours), 'signed-out');
+  assert.equal(verdict('/?_task=logout&_token=old', host), 'lost');
+  assert.equal(verdict('/?_task=mail', ours), 'lost');
+});
