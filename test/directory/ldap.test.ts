@@ -123,7 +123,8 @@ describe('an LDAP directory', () => {
     assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
     const startedMs = performance.now();
     assert.equal(await outcomeOf(directory, 'fred'), 'a fred@example.test');
-    assert.ok(performance.now() - startedMs < 500, 'the one that answered is asked first');
+    // The one that hangs would have had its share of the source's five seconds.
+    assert.ok(performance.now() - startedMs < 1400, 'the one that answered is asked first');
   });
 });
 
