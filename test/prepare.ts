@@ -9,8 +9,19 @@ import { fileURLToPath } from 'node:url';
 
 /** Servers and tools of the tests, besides those of the lab's backends. */
 const packages = [
-  ...['openssl', 'redis-server', 'chromium', 'fonts-dejavu-core', 'haproxy', 'keepalived'],
-  ...['slapd', 'ldap-utils', 'postgresql', 'mariadb-server', 'tinycdb', 'libnginx-mod-mail', 'perdition'],
+  'openssl',
+  'redis-server',
+  'chromium',
+  'fonts-dejavu-core',
+  'haproxy',
+  'keepalived',
+  'slapd',
+  'ldap-utils',
+  'postgresql',
+  'mariadb-server',
+  'tinycdb',
+  'libnginx-mod-mail',
+  'perdition',
 ];
 const backends = ['a', 'b', 'c', 'd'];
 

@@ -284,14 +284,16 @@ test('a server that never answers the password is given up after the authenticat
 });
 
 test('a server that trickles is given up when all times together are over', async () => {
-  const timers: NodeJS.Timeout[] = [];
-  await using server = await ScriptedImap.start(
-    wellBehaved({ '': (turn) => void timers.push(setInterval(() => turn.say('* OK wait'), 10)) }),
-  );
-  const error = await failure(verify(server, { limits: { imapConnectMs: 60, imapGreetingMs: 60, imapAuthMs: 60 } }));
+  await using running = new AsyncDisposableStack();
+  const trickle = (turn: { say(line: string): void }) => {
+    const timer = setInterval(() => turn.say('* OK wait'), 10);
+    running.defer(() => clearInterval(timer));
+  };
+  const server = running.use(await ScriptedImap.start(wellBehaved({ '': trickle })));
+  const limits = { imapConnectMs: 500, imapGreetingMs: 500, imapAuthMs: 500 };
+  const error = await failure(verify(server, { limits }));
   assert.equal(error.code, 'ERR_DEADLINE');
   await server.abandoned();
-  for (const timer of timers) clearInterval(timer);
 });
 
 const endlessLine = `* OK ${'x'.repeat(200_000)}`;
