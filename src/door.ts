@@ -29,7 +29,7 @@ const keepAliveMs = 65_000;
 /** The public listener with the data plane behind it. What a reload may change is asked of the site at each request. */
 export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrades: Upgrades } {
   const { config, standing, site, log } = options;
-  const { connections, metrics, sessions, silentSignIn } = standing;
+  const { connections, metrics, operations, sessions, silentSignIn } = standing;
   const realm = (): string => site().config.login.branding.name;
   const shared = {
     connections,
@@ -57,6 +57,10 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     tooOftenAnswer: (head, reference) => site().answers.tooOften(head, reference),
     clearedCookies: (secure) => [clearedSessionCookie(secure)],
     pollsCountAsUse: () => site().config.sessions.idleCountsPolls,
+    hostEvidence: (host, evidence) => operations.health.note(host, evidence),
+    relocate: operations.relocate,
+    reconsider: (record) => operations.reconsider(record),
+    closedAnswer: (head, closure, reference) => site().answers.closed(head, closure, reference),
   });
   const clients = createClientRequests({
     ...shared,

@@ -71,9 +71,11 @@ export async function startGateway({ configFile, log: givenLog }: GatewayOptions
   opened.use(standing);
   site = await buildSite(config, standing.parts);
   opened.defer(() => current()[Symbol.asyncDispose]());
+  standing.operations.siteChanged();
   const retirement = opened.use(createRetirement());
 
   const door = createDoor({ config, standing, site: current, readiness, log });
+  opened.defer(standing.operations.state.watch(() => door.upgrades.endAstray()));
   const operators = createOperatorsListener({ readiness, metrics: standing.metrics });
   opened.defer(() => {
     operators.close();
@@ -123,6 +125,7 @@ export async function startGateway({ configFile, log: givenLog }: GatewayOptions
         throw error;
       });
       site = fresh;
+      standing.operations.siteChanged();
       retirement.retire(before);
       await standing.certificates?.reload(next.tls);
       await standing.sessions.endHeldOn(new Set(removed), 'backend-removed');

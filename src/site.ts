@@ -1,6 +1,8 @@
+import { type OverrideDirectoryDeps, withOverrides } from './backends/overrides.ts';
+import type { Placement } from './backends/placement.ts';
 import { createNetworkMatch } from './login/client-network.ts';
 import type { Config } from './config/config.ts';
-import type { BackendHost, BackendLimits } from './core/backend.ts';
+import type { Backend, BackendHost, BackendLimits } from './core/backend.ts';
 import type { ClientAuthentication } from './core/client-authentication.ts';
 import type { Clock } from './core/clock.ts';
 import { PosternError } from './core/error.ts';
@@ -33,6 +35,8 @@ import { isDriverName, loadDriver } from './webmail/registry.ts';
 export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views'> {
   readonly logout: Logout;
   readonly exchange: HttpExchange;
+  readonly placement: Placement;
+  readonly overrides: OverrideDirectoryDeps['overrides'];
   readonly penalty: Penalty;
   readonly passdb: Passdb;
   readonly storeAnswers: LoginDeps['storeAnswers'];
@@ -57,6 +61,8 @@ export interface Site extends AsyncDisposable {
   /** One of each kind: for requests of which nobody knows whose webmail they are for. */
   readonly drivers: readonly WebmailDriver[];
   readonly homeOf: (name: BackendName) => Home | undefined;
+  /** A configured backend, by a name that may be none. */
+  readonly backendNamed: (name: string) => Backend | undefined;
   readonly routeOf: (name: BackendName) => Route | undefined;
   readonly limitsOf: (host: BackendHost) => BackendLimits;
   readonly isTrustedProxy: (address: string) => boolean;
@@ -68,26 +74,38 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
   const { clock, log } = parts;
   const { drivers, byBackend } = await loadDrivers(config.backends, parts);
   const homeOf: Site['homeOf'] = (name) => byBackend.get(name);
+  const names = new Map<string, Backend>(config.backends);
+  const backendNamed: Site['backendNamed'] = (name) => names.get(name);
   const views = createViews(config.login.branding);
   const directory = await openDirectory(config, clock, log);
+  const overridden = withOverrides(directory, {
+    overrides: parts.overrides,
+    backendNamed: (name) => backendNamed(name)?.name,
+  });
   const { login, clientAuthentication } = createLogins(config.login, {
     ...parts,
     parseName: createLoginNameParser(config.directory.nameRules),
-    directory,
-    homeOf,
+    directory: overridden,
+    homeOf(name, user) {
+      const home = byBackend.get(name);
+      if (home === undefined) return undefined;
+      const place = parts.placement.forSignIn(home.backend, user);
+      return place.kind === 'closed' ? { closure: place.closure } : { ...home, host: place.host };
+    },
   });
   return {
     config,
     directory,
     ingress: createIngress({ ...parts, publicUrls: config.publicUrls, trustedProxies: config.trustedProxies }),
     pages: createPages({ ...parts, login, views }),
-    answers: createAnswers(views),
+    answers: createAnswers(views, clock),
     clientPaths: createClientPaths(config.backends.values()),
     clientAuthentication,
     requestHeaders: createRequestHeaders({ alsoDropped: config.requests.dropHeaders }),
     drivers,
     homeOf,
-    routeOf: createRoutes(byBackend),
+    backendNamed,
+    routeOf: createRoutes(byBackend, parts.placement),
     limitsOf: createLimits(config.backends),
     isTrustedProxy: createNetworkMatch(config.trustedProxies),
     isExempt: createNetworkMatch(config.login.exemptNetworks),
@@ -129,12 +147,10 @@ export function openDirectory(config: Config, clock: Clock, log: Log): Promise<D
   return createDirectory({ ...config.directory, backends: config.backends, clock, log });
 }
 
-/** A session stays on the host that its webmail session is on. */
-function createRoutes(homes: ReadonlyMap<BackendName, Home>): Site['routeOf'] {
+function createRoutes(homes: ReadonlyMap<BackendName, Home>, placement: Placement): Site['routeOf'] {
   const routes = new Map<BackendName, Route>();
   for (const [name, { backend, driver }] of homes) {
-    const host: Route['host'] = ({ record }) => backend.hosts.find((one) => one.name === record.host);
-    routes.set(name, { backend, driver, host });
+    routes.set(name, { backend, driver, place: ({ record }) => placement.ofSession(record) });
   }
   return (name) => routes.get(name);
 }

@@ -16,7 +16,9 @@ import { type Connections, createConnections } from './proxy/connections.ts';
 import { createExchange } from './proxy/exchange.ts';
 import { createSessionGate } from './sessions/gate.ts';
 import { createNodeSessions, type NodeSessions } from './sessions/live-sessions.ts';
+import { type Operations, openOperations } from './operations.ts';
 import { createRedisStore } from './sessions/redis.ts';
+import type { RedisConnection } from './sessions/redis-connection.ts';
 import { openServerKeys, type ServerKeys } from './sessions/server-keys.ts';
 import { createSqliteStore } from './sessions/sqlite.ts';
 import { createProxyProtocol, type ProxyProtocol } from './proxy/proxy-protocol-intake.ts';
@@ -33,6 +35,7 @@ export interface Standing extends AsyncDisposable {
   /** Of the public listener; nothing where it speaks plain HTTP. */
   readonly certificates: TlsCertificates | undefined;
   readonly silentSignIn: SilentSignIn;
+  readonly operations: Operations;
   /** Whether the store answered when it was last asked. */
   storeUp(): boolean;
   /** What every site is built on. */
@@ -96,6 +99,15 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     clock: systemClock,
   });
   const homeOf: Site['homeOf'] = (name) => site().homeOf(name);
+  const operations = opened.use(
+    await openOperations({
+      config,
+      log,
+      site,
+      sessions,
+      ...(redis === undefined ? {} : { redis }),
+    }),
+  );
   const gate = createSessionGate({
     store,
     keys,
@@ -111,13 +123,15 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     },
   });
   const penalty = createPenalty({
-    ...(redis === undefined ? {} : { redis }),
+    ...(redis === undefined ? {} : { redis: redis.client }),
     key: keys.current().promoted.subkey('penalty'),
     isExempt: (address) => site().isExempt(address),
     wait: systemWait,
     log,
   });
   const parts: SharedParts = {
+    placement: operations.placement,
+    overrides: operations.state.overrides,
     gate,
     live: sessions,
     formKeys: () => keys.current().all.map((key) => key.subkey('form')),
@@ -138,6 +152,7 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
   return {
     keys,
     sessions,
+    operations,
     connections,
     metrics,
     proxyProtocol,
@@ -151,8 +166,8 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
 
 interface OpenStore {
   readonly store: SessionStore;
-  /** The client for libraries that share the store. */
-  readonly redis?: object;
+  /** The connection for what else lives in it. */
+  readonly redis?: RedisConnection;
 }
 
 /** Opens the store of a configuration. A tombstone stands as long as a session may live, so that no late write can revive one. */
@@ -168,7 +183,7 @@ export async function openStore(
   const { kind: _, ...settings } = store;
   const redis = createRedisStore({ settings, tombstoneMs, log, observe });
   await redis.open(new AbortController().signal);
-  return { store: redis, redis: redis.connection.client };
+  return { store: redis, redis: redis.connection };
 }
 
 function countLogin(metrics: Metrics, { result, backend, ms }: LoginEvent): void {

@@ -25,11 +25,14 @@ const lookAgainMs = 1_000;
  * Lets a standby take over from a host that is down or in maintenance, for all nodes at once: whichever node sees it
  * first writes which host is active, and the others follow. Nothing goes back by itself.
  */
-export function createFailover(options: FailoverOptions): Disposable & { look(): Promise<void> } {
+export function createFailover(options: FailoverOptions): Disposable & {
+  /** Lets standbys take over where they must; resolves when all nodes may know. */
+  look(): Promise<void>;
+} {
   const { state, placement, clock, log } = options;
   const stops = [options.health.onChange(() => void look()), state.watch(() => void look())];
   const timer = setInterval(() => void look(), lookAgainMs).unref();
-  let looking = false;
+  let looking: Promise<void> | undefined;
 
   function successor(backend: Backend, lost: BackendHost): BackendHost | undefined {
     const last = state.active.get(backend.name);
@@ -56,9 +59,7 @@ export function createFailover(options: FailoverOptions): Disposable & { look():
     }
   }
 
-  async function look(): Promise<void> {
-    if (looking) return;
-    looking = true;
+  async function lookAtAll(): Promise<void> {
     try {
       for (const { backend, serving } of options.backends()) {
         const mayAct = serving.arrangement === 'standby' && serving.failover === 'automatic';
@@ -67,9 +68,14 @@ export function createFailover(options: FailoverOptions): Disposable & { look():
     } catch (error) {
       // The state store is away: nothing can be agreed on. The timer tries again.
       if (!(error instanceof PosternError)) throw error;
-    } finally {
-      looking = false;
     }
+  }
+
+  function look(): Promise<void> {
+    looking ??= lookAtAll().finally(() => {
+      looking = undefined;
+    });
+    return looking;
   }
 
   return {

@@ -78,6 +78,12 @@ export interface WebmailDriver {
    */
   resumeTarget?(target: string): string;
 
+  /**
+   * What a health check may ask for, relative to the folder of the landing page: something that makes no session.
+   * Without it `favicon.ico`, which need not exist.
+   */
+  readonly healthTarget?: string;
+
   /** Whether the request is a poll that the page makes by itself: not a sign of a present user. */
   isPoll?(request: RequestHead): boolean;
 

@@ -1,4 +1,7 @@
+import type { Clock } from '../core/clock.ts';
 import type { Answer, RequestHead } from '../core/http.ts';
+import type { Closure } from '../core/placement.ts';
+import { closureText, retryAfterSeconds } from './closure-text.ts';
 import type { TextKey } from './locales.ts';
 import { answerSecurityHeaders } from './security-headers.ts';
 import type { Views } from './views.ts';
@@ -19,6 +22,11 @@ type Refusal = (typeof refusals)[number];
 export interface Answers {
   /** 502, 503 or 504, with `Retry-After` where trying again may help. */
   failure(request: RequestHead, failure: { readonly kind: FailureKind; readonly reference: string }): Answer;
+  /**
+   * 503 while nobody is served: a page that says why and looks again by itself, JSON for scripts. `Retry-After` keeps
+   * what waits in open tabs waiting.
+   */
+  closed(request: RequestHead, closure: Closure, reference: string): Answer;
   /** 503: the webmail lost its session again right after it was signed in to. */
   tooOften(request: RequestHead, reference: string): Answer;
   /** 401 for a frame or a form without a session: nothing was sent or saved. Our own origin may frame it. */
@@ -41,7 +49,7 @@ const failureForms: Readonly<Record<FailureKind, FailureForm>> = {
   'unknown-key': { status: 503, retryAfterSeconds: 30 },
 };
 
-export function createAnswers(views: Views): Answers {
+export function createAnswers(views: Views, clock: Clock): Answers {
   function localeOf(request: RequestHead) {
     return views.locales.choose(undefined, request.header('accept-language'));
   }
@@ -70,6 +78,25 @@ export function createAnswers(views: Views): Answers {
     failure(request, { kind, reference }) {
       const keys = { title: `failure.${kind}.title`, text: `failure.${kind}.text` } as const;
       return failed(request, kind, keys, { ...failureForms[kind], reference });
+    },
+    closed(request, closure, reference) {
+      const seconds = String(retryAfterSeconds(closure, clock.nowMs()));
+      const { kind: error, sinceMs, untilMs } = closure;
+      const locale = localeOf(request);
+      const { title, text } = closureText(locale, closure);
+      if (!wantsPage(request)) {
+        const times = { since: isoTime(sinceMs), ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }) };
+        return json(503, { error, ...times, text, reference }, [['Retry-After', seconds]]);
+      }
+      const looksAgain = isSafeLink(request);
+      const values = {
+        text: looksAgain ? `${text} ${locale.text('closed.retries')}` : text,
+        reference,
+        link: looksAgain ? { href: request.target, label: locale.text('failure.retry') } : undefined,
+      };
+      const again: [string, string][] = looksAgain ? [['Refresh', seconds]] : [];
+      const body = views.render('message', { locale, title }, values);
+      return { status: 503, headers: [...pageHeaders("'none'"), ['Retry-After', seconds], ...again], body };
     },
     tooOften(request, reference) {
       const keys = { title: 'failure.tooOften.title', text: 'failure.tooOften.text' } as const;
@@ -102,6 +129,10 @@ function wantsPage(request: RequestHead): boolean {
 /** Whether the request may be repeated by a link: `//host/` as a link would lead to that host. */
 function isSafeLink({ method, target }: RequestHead): boolean {
   return (method === 'GET' || method === 'HEAD') && /^\/(?![/\\])/.test(target);
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
 }
 
 function pageHeaders(framedBy: "'none'" | "'self'"): [name: string, value: string][] {

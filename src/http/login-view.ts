@@ -1,6 +1,8 @@
 import type { Request } from 'express';
 import { type EndReason, endReasons, type SessionRecord } from '../core/session.ts';
+import type { Closure } from '../core/placement.ts';
 import type { LoginOutcome } from '../login/login.ts';
+import { closureText } from './closure-text.ts';
 import { queryOf, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';
 import type { Locale, TextKey } from './locales.ts';
@@ -15,6 +17,8 @@ export interface Problem {
   /** The field to correct. */
   readonly field: 'user' | 'password';
   readonly retryAfterSeconds?: number;
+  /** Says more than the key: why nobody is served. */
+  readonly closure?: Closure;
 }
 
 export const missingUser: Problem = { status: 400, key: 'outcome.missing-user', field: 'user' };
@@ -28,6 +32,14 @@ export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>)
       return { status: 400, key: `outcome.malformed-${outcome.field}`, field: outcome.field };
     case 'refused':
       return { status: 403, key: 'outcome.refused', values: { reason: outcome.reason }, field: 'password' };
+    case 'closed':
+      return {
+        status: 503,
+        key: 'closed.down.text',
+        field: 'password',
+        closure: outcome.closure,
+        retryAfterSeconds: 30,
+      };
     case 'busy':
     case 'unavailable':
       return { status: 503, key: `outcome.${outcome.kind}`, field: 'password', retryAfterSeconds: 60 };
@@ -62,11 +74,15 @@ export function renderLogin(views: Views, request: Request, locale: Locale, stat
   return views.render('login', frame, {
     token: state.token,
     user: state.user,
-    problem: problem && { text: text(problem.key, problem.values), field: problem.field, reference },
+    problem: problem && { text: problemText(problem, locale), field: problem.field, reference },
     ended: problem === undefined ? endedText(request, locale) : undefined,
     already: current && { text: text('signIn.already', { user: current.user }), href: next ?? '/' },
     focus: problem?.field ?? (state.user === '' ? 'user' : 'password'),
   });
+}
+
+function problemText({ key, values, closure }: Problem, locale: Locale): string {
+  return closure === undefined ? locale.text(key, values) : closureText(locale, closure).text;
 }
 
 function endedText(request: Request, { text }: Locale): string | undefined {

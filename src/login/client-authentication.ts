@@ -4,6 +4,7 @@ import type { DirectorySource } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
+import type { Closure } from '../core/placement.ts';
 import type { Passdb, PasswordCheck } from '../core/passdb.ts';
 import type { ClientCheckEvent } from './client-check-event.ts';
 import type { ClientCheck, ClientChecks } from './client-checks.ts';
@@ -20,7 +21,8 @@ export interface ClientAuthenticationDeps {
   readonly checks: ClientChecks;
   readonly penalty: Penalty;
   readonly passdb: Passdb;
-  readonly homeOf: (backend: BackendName) => Home | undefined;
+  /** As for a sign-in by the page. */
+  readonly homeOf: (backend: BackendName, user: CanonicalUser) => Home | { readonly closure: Closure } | undefined;
   readonly clock: Clock;
   readonly wait: Wait;
   readonly observe: (event: ClientCheckEvent) => void;
@@ -75,7 +77,7 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
       return { kind: 'rejected' };
     }
     const { user, backend } = lookup;
-    const home = homeOf(backend);
+    const home = homeOf(backend, user);
     course.trace = { user, backend, host: home.host.name };
     const verdict = await deps.checks.verdict(checkOf(user, backend, credentials), () =>
       tryPassword(course, () => askHome(course, user, home)),
@@ -121,8 +123,9 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
     await deps.wait(Math.max(deps.refusalAfterMs - workedMs, 0), signal);
   }
 
-  function homeOf(backend: BackendName): Home {
-    const home = deps.homeOf(backend);
+  function homeOf(backend: BackendName, user: CanonicalUser): Home {
+    const home = deps.homeOf(backend, user);
+    if (home !== undefined && 'closure' in home) throw closed(home.closure);
     if (home !== undefined) return home;
     const message = `the directory names the backend ${JSON.stringify(backend)}, which is not configured`;
     throw new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false });
@@ -177,3 +180,8 @@ function tooManyWait(): PosternError {
 
 /** A check serves every request that waits for it, not only the one that began it. */
 const neverGone = new AbortController().signal;
+
+function closed({ backend, kind }: Closure): PosternError {
+  const message = `the backend ${backend} takes nobody now: ${kind}`;
+  return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: true });
+}

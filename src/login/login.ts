@@ -7,6 +7,7 @@ import type { Client } from '../core/identity.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Passdb, PasswordCheck } from '../core/passdb.ts';
+import type { Closure } from '../core/placement.ts';
 import type { Secret } from '../core/secret.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import { withDeadline } from './deadline.ts';
@@ -40,7 +41,8 @@ export interface LoginAttempt {
 /**
  * What came of a login. `rejected` is an unknown user or a wrong password, and nobody outside can tell which;
  * `refused` is a known user who may not sign in, with a reason for that user; `expired`, `contact-admin` and `insecure`
- * are the mail server's own refusals; `busy`: too many logins are waiting; `unavailable`: somebody could not be asked.
+ * are the mail server's own refusals; `busy`: too many logins are waiting; `closed`: the user's
+ * backend takes nobody now, or the user is being moved; `unavailable`: somebody could not be asked.
  */
 export type LoginOutcome =
   | {
@@ -62,6 +64,7 @@ export type LoginOutcome =
   | { readonly kind: 'insecure' }
   | { readonly kind: 'malformed'; readonly field: 'user' | 'password' }
   | { readonly kind: 'busy' }
+  | { readonly kind: 'closed'; readonly closure: Closure }
   | { readonly kind: 'unavailable'; readonly source: FailureSource; readonly retryable: boolean };
 
 export interface LoginDeps {
@@ -71,7 +74,8 @@ export interface LoginDeps {
   readonly directory: Pick<DirectorySource, 'lookup'>;
   readonly penalty: Penalty;
   readonly passdb: Passdb;
-  readonly homeOf: (backend: BackendName) => Home | undefined;
+  /** Where this user is signed in now, or why nowhere; nothing for a backend that is not configured. */
+  readonly homeOf: (backend: BackendName, user: CanonicalUser) => Home | { readonly closure: Closure } | undefined;
   readonly clock: Clock;
   readonly wait: Wait;
   readonly observe: (event: LoginEvent) => void;
@@ -143,7 +147,11 @@ export function createLogin(deps: LoginDeps): Login {
       return { kind: 'rejected' };
     }
 
-    const home = homeOf(found.backend);
+    const home = homeOf(found.backend, found.user);
+    if ('closure' in home) {
+      await admission.settle('undecided');
+      return { kind: 'closed', closure: home.closure };
+    }
     trace.host = home.host.name;
     const check = await checkPassword(course, found.user, home, admission);
     if (check.kind === 'wrong') {
@@ -187,8 +195,8 @@ export function createLogin(deps: LoginDeps): Login {
     return { ...entered, user, backend: home.backend.name, host: home.host.name, resumeTarget };
   }
 
-  function homeOf(backend: BackendName): Home {
-    const home = deps.homeOf(backend);
+  function homeOf(backend: BackendName, user: CanonicalUser): Home | { readonly closure: Closure } {
+    const home = deps.homeOf(backend, user);
     if (home !== undefined) return home;
     const message = `the directory names the backend ${JSON.stringify(backend)}, which is not configured`;
     throw new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false });

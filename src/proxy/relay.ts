@@ -100,6 +100,14 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     if (!this.#upstreamEnded) this.#controller?.abort(new Error('answer not wanted'));
   }
 
+  /** Leaves a request that nobody has answered to another relay, and tells nobody of its own end. */
+  abandon(): void {
+    this.drop();
+    this.#state = 'closed';
+    this.detach();
+    this.#pool.forget(this);
+  }
+
   /** No longer ends with the session. */
   detach(): void {
     this.#detach?.();

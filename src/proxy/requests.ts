@@ -2,11 +2,14 @@ import type { Backend, BackendHost } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Answer } from '../core/http.ts';
 import type { BackendName } from '../core/names.ts';
+import type { HostEvidence, Place } from '../core/placement.ts';
 import type { LiveSession } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Connections } from './connections.ts';
-import type { Passage } from './passage.ts';
+import { codeOf } from './failure.ts';
+import type { Fields, Passage } from './passage.ts';
 import { Relay, type RelayEvents } from './relay.ts';
+import { createRelocations, type RelocationsDeps } from './relocations.ts';
 import { redirectAnswer, reply, textAnswer } from './reply.ts';
 import { type IncomingHead, isPageRequest } from './request-head.ts';
 import { createSessionAnswers, endSession, type SessionAnswersDeps } from './session-answers.ts';
@@ -16,8 +19,8 @@ import { SessionPassage, type SessionPassageDeps, type SessionRequest } from './
 export interface Route {
   readonly backend: Backend;
   readonly driver: WebmailDriver;
-  /** The host of the backend that holds this session; nothing when none of them can. */
-  host(session: LiveSession): BackendHost | undefined;
+  /** Where the requests of a session of this backend go now. */
+  place(session: LiveSession): Place;
 }
 
 /** Finds a configured backend; may answer differently after a reload. */
@@ -35,12 +38,14 @@ export interface FinishedRequest {
   readonly bytes: number;
 }
 
-export interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps {
+export interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps, RelocationsDeps {
   readonly connections: Connections;
   readonly routes: Routes;
   /** Whether what a page asks by itself counts as use. */
   readonly pollsCountAsUse: () => boolean;
   readonly requestFinished: (request: FinishedRequest) => void;
+  /** What an answer, or its lack, tells of the host. */
+  readonly hostEvidence: (host: string, evidence: HostEvidence) => void;
   readonly clock: Clock;
 }
 
@@ -51,35 +56,70 @@ export interface Requests {
 /** Passes the requests of sessions to their backends, and heals or ends sessions as the answers say. */
 export function createRequests(deps: RequestsDeps): Requests {
   const answers = createSessionAnswers(deps);
+  const relocations = createRelocations(deps);
   const events: RelayEvents<SessionPassage> = {
-    judged: (relay, verdict, status) => answers.follow(relay, verdict, status),
-    failed: (relay, kind, error) => answers.fail(relay, kind, error),
+    judged(relay, verdict, status) {
+      const evidence = evidenceOf(status);
+      if (evidence !== undefined) deps.hostEvidence(relay.passage.host.name, evidence);
+      answers.follow(relay, verdict, status);
+    },
+    failed(relay, kind, error) {
+      const { passage } = relay;
+      if (kind !== 'busy') deps.hostEvidence(passage.host.name, isRefused(error) ? 'refused' : 'failed');
+      if ((kind === 'unavailable' || kind === 'bad-answer') && relay.waits && passage.head.isRepeatable) {
+        void tryElsewhere(relay, () => answers.fail(relay, kind, error));
+      } else answers.fail(relay, kind, error);
+    },
     sessionEnded: (relay, reason) => answers.ended(relay, reason),
     closed: (relay) => deps.requestFinished(finishedRequest(relay, deps.clock.nowMs())),
   };
 
-  return {
-    pass(task) {
-      const { request, response, head, ingress, session } = task;
-      const route = deps.routes(session.record.backend);
-      if (route === undefined) {
-        endSession(session, 'backend-removed', deps.log);
-        return reply(request, response, deps.noSession(head, ingress.publicUrl.origin, 'backend-removed'));
-      }
-      const { backend, driver } = route;
-      const host = route.host(session);
-      if (host === undefined) {
-        const reference = deps.newReference();
-        deps.log.warn({ reference, backend: backend.name }, 'no host of the backend can serve this session');
-        return reply(request, response, deps.failureAnswer(head, { kind: 'unavailable', reference }));
-      }
-      const early = earlyAnswer(task, driver, host);
-      if (early !== undefined) return reply(request, response, early);
-      if (deps.pollsCountAsUse() || driver.isPoll?.(head) !== true) session.touch();
-      const passage = new SessionPassage(task, { backend, host, driver }, deps);
-      new Relay(passage, deps.connections.to(host, backend.limits), deps.clock, events).start();
-    },
-  };
+  /** A request that nobody has answered, and that may be sent twice, goes to the host that takes over. */
+  async function tryElsewhere(relay: Relay<SessionPassage>, fail: () => void): Promise<void> {
+    const place = await deps.reconsider(relay.passage.session.record);
+    if (!relay.waits) return;
+    if (place.kind !== 'elsewhere') return fail();
+    relay.abandon();
+    await relocations.lead(leading(relay.passage.task));
+  }
+
+  function leading(task: SessionRequest) {
+    const route = (): Route | undefined => deps.routes(task.session.record.backend);
+    return { task, driverNow: () => route()?.driver, goOn: (more: Fields) => pass(task, more) };
+  }
+
+  function pass(task: SessionRequest, more: Fields): void {
+    const { request, response, head, ingress, session } = task;
+    const route = deps.routes(session.record.backend);
+    if (route === undefined) {
+      endSession(session, 'backend-removed', deps.log);
+      return reply(request, response, deps.noSession(head, ingress.publicUrl.origin, 'backend-removed'));
+    }
+    const place = route.place(session);
+    if (place.kind === 'elsewhere') return void relocations.lead(leading(task));
+    if (place.kind === 'closed') return void relocations.refuse(leading(task), place.closure);
+    const { backend, driver } = route;
+    const { host } = place;
+    const early = earlyAnswer(task, driver, host);
+    if (early !== undefined) return reply(request, response, early, more);
+    if (deps.pollsCountAsUse() || driver.isPoll?.(head) !== true) session.touch();
+    const passage = new SessionPassage(task, { backend, host, driver }, deps);
+    const relay = new Relay(passage, deps.connections.to(host, backend.limits), deps.clock, events);
+    if (more.length > 0) answers.alsoSend(relay, more);
+    relay.start();
+  }
+
+  return { pass: (task) => pass(task, []) };
+}
+
+/** A 500 may be the webmail's own answer to one request; 502 and 504 are those of a web server whose PHP is dead. */
+function evidenceOf(status: number): HostEvidence | undefined {
+  if (status < 500) return 'good';
+  return status === 502 || status === 504 ? 'failed' : undefined;
+}
+
+function isRefused(error: Error | undefined): boolean {
+  return error !== undefined && codeOf(error) === 'ECONNREFUSED';
 }
 
 /** What the gateway answers in the webmail's place. */

@@ -31,6 +31,8 @@ export interface SessionAnswers {
   /** Does what follows from the verdict on the relay's answer. */
   follow(relay: SessionRelay, verdict: Verdict, status: number): void;
   fail(relay: SessionRelay, kind: FailureKind, error: unknown): void;
+  /** Sends these fields, too, with the answer to this request. */
+  alsoSend(relay: SessionRelay, more: Fields): void;
   ended(relay: SessionRelay, reason: EndReason): void;
 }
 
@@ -115,6 +117,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
 
   return {
     fail,
+    alsoSend: (relay, more) => void later.set(relay, more),
     follow(relay, verdict, status) {
       const { head, driver } = relay.passage;
       const lost = verdict === 'lost';

@@ -40,7 +40,8 @@ export class SessionPassage implements Passage {
   readonly backend: Backend;
   readonly host: BackendHost;
   readonly driver: WebmailDriver;
-  readonly #cookieRest: string;
+  /** The request as it was let in. */
+  readonly task: SessionRequest;
   readonly #deps: SessionPassageDeps;
 
   constructor(task: SessionRequest, { backend, host, driver }: SessionHome, deps: SessionPassageDeps) {
@@ -52,7 +53,7 @@ export class SessionPassage implements Passage {
     this.backend = backend;
     this.host = host;
     this.driver = driver;
-    this.#cookieRest = task.cookieRest;
+    this.task = task;
     this.#deps = deps;
   }
 
@@ -68,7 +69,7 @@ export class SessionPassage implements Passage {
     const headers = this.#deps.requestHeaders(this.head, {
       ingress: this.ingress,
       jar: this.session.jar,
-      cookieRest: this.#cookieRest,
+      cookieRest: this.task.cookieRest,
       driverFields: driverFieldsOf(this.driver, this),
       nowMs,
     });

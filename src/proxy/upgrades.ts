@@ -38,6 +38,8 @@ interface UpgradeTask {
 export interface Upgrades {
   open(task: UpgradeTask): void;
   stats(): { readonly backend: string; readonly count: number }[];
+  /** Ends those whose session is no longer served by the host that they lead to. */
+  endAstray(): void;
   /** Ends all of them, as when the node goes away: browsers connect again, to another node. */
   endAll(): void;
 }
@@ -51,7 +53,7 @@ const handshakeMs = 15_000;
  */
 export function createUpgrades(deps: UpgradesDeps): Upgrades {
   const proxy = new ProxyServer();
-  const tunnels = new Set<Tunnel>();
+  const tunnels = new Map<Tunnel, { readonly session: LiveSession; readonly host: string; readonly backend: string }>();
   const perSession = new Map<RecordKey, number>();
   const byRequest = new WeakMap<IncomingMessage, Tunnel>();
 
@@ -59,9 +61,9 @@ export function createUpgrades(deps: UpgradesDeps): Upgrades {
   // Errors come by the callback of ws(); without a listener an unforeseen one would be thrown.
   proxy.on('error', (error) => deps.log.warn({ err: error }, 'upgrade failed'));
 
-  function track(task: UpgradeTask, tunnel: Tunnel): void {
+  function track(task: UpgradeTask, tunnel: Tunnel, host: string): void {
     const { key } = task.session;
-    tunnels.add(tunnel);
+    tunnels.set(tunnel, { session: task.session, host, backend: task.session.record.backend });
     perSession.set(key, (perSession.get(key) ?? 0) + 1);
     const detach = task.session.attach(tunnel);
     task.socket.once('close', () => {
@@ -82,8 +84,8 @@ export function createUpgrades(deps: UpgradesDeps): Upgrades {
         return;
       }
       const route = deps.routes(session.record.backend);
-      const host = route?.host(session);
-      if (route === undefined || host === undefined) {
+      const place = route?.place(session);
+      if (route === undefined || place?.kind !== 'here') {
         rawReply(socket, 503, 'The mailbox server cannot be reached.');
         return;
       }
@@ -92,20 +94,28 @@ export function createUpgrades(deps: UpgradesDeps): Upgrades {
         return;
       }
       session.touch();
+      const { host } = place;
       const timeoutMs = Math.min(handshakeMs, route.backend.limits.webmailFirstByteMs);
       const tunnel = new Tunnel({ ...task, ...deps, host, backend: route.backend.name, handshakeMs: timeoutMs });
       byRequest.set(task.request, tunnel);
-      track(task, tunnel);
+      track(task, tunnel, host.name);
       handOver(task, route, host);
       tunnel.replaceAnswer();
     },
     stats() {
       const counts = new Map<string, number>();
-      for (const { backend } of tunnels) counts.set(backend, (counts.get(backend) ?? 0) + 1);
+      for (const { backend } of tunnels.values()) counts.set(backend, (counts.get(backend) ?? 0) + 1);
       return [...counts].map(([backend, count]) => ({ backend, count }));
     },
+    endAstray() {
+      for (const [tunnel, { session, host }] of tunnels) {
+        const place = deps.routes(session.record.backend)?.place(session);
+        if (place?.kind === 'elsewhere' || (place?.kind === 'here' && place.host.name !== host)) tunnel.close();
+        else if (place?.kind === 'closed' && place.closure.kind !== 'down') tunnel.close();
+      }
+    },
     endAll() {
-      for (const tunnel of tunnels) tunnel.close();
+      for (const tunnel of tunnels.keys()) tunnel.close();
     },
   };
 

@@ -21,6 +21,8 @@ export function create(parts: DriverParts): WebmailDriver {
   const decoder = new TextDecoder();
   return {
     ownsCookie,
+    // Horde makes a session for whatever does not exist.
+    healthTarget: 'themes/default/graphics/favicon.ico',
     signIn: (host, as, signal) => {
       const { publicOrigin, client } = as;
       const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };

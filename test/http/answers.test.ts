@@ -1,10 +1,11 @@
+import { systemClock } from '../../src/core/clock.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RequestHead } from '../../src/core/http.ts';
 import { createAnswers, type FailureKind, failureKinds } from '../../src/http/answers.ts';
 import { views } from './fixture.ts';
 
-const answers = createAnswers(views);
+const answers = createAnswers(views, systemClock);
 
 function head(fields: Readonly<Record<string, string>>, method = 'GET', target = '/?_task=mail'): RequestHead {
   return { method, target, header: (name) => fields[name] };

@@ -8,7 +8,9 @@ import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { Answer } from '../../src/core/http.ts';
 import type { Log } from '../../src/core/log.ts';
 import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
+import type { Secret } from '../../src/core/secret.ts';
 import type { Attachment, EndReason, LiveSession, RecordKey, SessionLookup, UserKey } from '../../src/core/session.ts';
+import type { HostEvidence, Place, Relocate } from '../../src/core/placement.ts';
 import type { SilentSignIn, WebmailDriver } from '../../src/core/webmail.ts';
 import { challengeAnswer } from '../../src/proxy/client-challenge.ts';
 import { createClientPaths } from '../../src/proxy/client-paths.ts';
@@ -40,13 +42,14 @@ export class TestSession implements LiveSession {
   readonly key: RecordKey;
   readonly record: LiveSession['record'];
   readonly jar: CookieJar;
-  readonly password = undefined;
+  readonly password: Secret | undefined;
   readonly ended: EndReason[] = [];
   touches = 0;
   savedJars = 0;
   readonly #attached = new Set<Attachment>();
 
-  constructor(name: string, backend: string, ownsCookie: (name: string) => boolean) {
+  constructor(name: string, backend: string, ownsCookie: (name: string) => boolean, password?: Secret) {
+    this.password = password;
     this.key = name as RecordKey;
     this.jar = new CookieJar(ownsCookie);
     this.record = {
@@ -93,6 +96,12 @@ export interface GateOptions {
   readonly limits?: Partial<BackendLimits>;
   readonly landing?: string;
   readonly silentSignIn?: SilentSignIn;
+  /** A second host of the backend, `a/2`. */
+  readonly standbyPort?: number;
+  /** Where sessions belong; without it on the first host. */
+  readonly place?: (session: LiveSession, backend: Backend) => Place;
+  readonly relocate?: Relocate;
+  readonly hostEvidence?: (host: string, evidence: HostEvidence) => void;
   readonly trustedProxies?: readonly string[];
   readonly publicOrigin?: string;
   readonly headMs?: number;
@@ -145,11 +154,13 @@ export async function startGate(options: GateOptions): Promise<Gate> {
         imap: { hostname: '127.0.0.1', port: 1, security: 'tls', trust: {} },
         webmail: { origin: `http://127.0.0.1:${options.backendPort}`, landing: options.landing ?? '/', trust: {} },
       },
+      ...(options.standbyPort === undefined ? [] : [hostAt('a/2', options.standbyPort)]),
     ],
     limits: { ...defaultLimits, ...options.limits },
     clientPaths: options.clients?.paths ?? [],
   };
   const session = new TestSession('alice', 'a', (name) => driver.ownsCookie(name));
+  const place = (of: LiveSession): Place => options.place?.(of, backend) ?? { kind: 'here', host: backend.hosts[0] };
   const finished: FinishedRequest[] = [];
   const warnings: { fields: object; message: string }[] = [];
   const note = (fields: object, message: string): void => void warnings.push({ fields, message });
@@ -165,7 +176,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const requestHeaders = createRequestHeaders({ alsoDropped: ['x-house-user'] });
   const common = {
     requestHeaders,
-    routes: (name: BackendName) => (name === 'a' ? { backend, driver, host: () => backend.hosts[0] } : undefined),
+    routes: (name: BackendName) => (name === 'a' ? { backend, driver, place } : undefined),
     isOwnCookie: (name: string) => /^(?:__Host-)?postern/i.test(name),
     newReference: () => 'ref1',
     clock: systemClock,
@@ -183,6 +194,10 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     tooOftenAnswer: () => text(503, 'too often'),
     clearedCookies: () => ['postern=; Path=/; Max-Age=0'],
     pollsCountAsUse: () => false,
+    hostEvidence: options.hostEvidence ?? (() => {}),
+    relocate: options.relocate ?? (() => Promise.reject(new Error('not in this test'))),
+    reconsider: async () => place(session),
+    closedAnswer: (_head, closure) => text(503, closure.kind),
   });
   const clients = createClientRequests({
     ...common,
@@ -225,6 +240,14 @@ export async function startGate(options: GateOptions): Promise<Gate> {
 }
 
 const nobody: ClientAuthentication = { admit: async () => ({ kind: 'rejected' }), distrust() {} };
+
+function hostAt(name: string, port: number): Backend['hosts'][0] {
+  return {
+    name,
+    imap: { hostname: '127.0.0.1', port: 1, security: 'tls', trust: {} },
+    webmail: { origin: `http://127.0.0.1:${port}`, landing: '/', trust: {} },
+  };
+}
 
 function lookUp(cookie: string | undefined, session: TestSession): SessionLookup {
   const pairs = (cookie ?? '').split(/; */).filter((pair) => pair !== '');

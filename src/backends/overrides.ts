@@ -1,0 +1,53 @@
+import type { DirectorySource, HomeLookup } from '../core/directory.ts';
+import { PosternError } from '../core/error.ts';
+import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
+import type { Override } from './state-values.ts';
+
+export interface OverrideDirectoryDeps {
+  readonly overrides: { get(user: string): Override | undefined };
+  /** A configured backend by its name. */
+  readonly backendNamed: (name: string) => BackendName | undefined;
+}
+
+/**
+ * A directory in which moved users live where they were moved to.
+ *
+ * An override says where, never whether: who is refused stays refused. It also answers for a user whom no source knows
+ * yet, and while no source can be asked. One that names a backend which is not configured counts for nothing.
+ */
+export function withOverrides(
+  directory: Pick<DirectorySource, 'lookup'>,
+  { overrides, backendNamed }: OverrideDirectoryDeps,
+): Pick<DirectorySource, 'lookup'> {
+  function homeOf(user: string): BackendName | undefined {
+    const backend = overrides.get(user)?.backend;
+    return backend === undefined ? undefined : backendNamed(backend);
+  }
+
+  function ownAnswer(name: LoginName): HomeLookup | undefined {
+    const backend = homeOf(name);
+    return backend === undefined ? undefined : { kind: 'found', backend, user: asUser(name) };
+  }
+
+  return {
+    async lookup(name, signal) {
+      let found: HomeLookup;
+      try {
+        found = await directory.lookup(name, signal);
+      } catch (error) {
+        const own = ownAnswer(name);
+        if (own === undefined || !(error instanceof PosternError) || signal.aborted) throw error;
+        return own;
+      }
+      if (found.kind === 'unknown-user') return ownAnswer(name) ?? found;
+      const backend = found.kind === 'found' ? homeOf(found.user) : undefined;
+      return found.kind === 'found' && backend !== undefined ? { ...found, backend } : found;
+    },
+  };
+}
+
+/** Overrides are kept under canonical users: a name that has one is such a user. */
+function asUser(name: LoginName): CanonicalUser;
+function asUser(name: string): string {
+  return name;
+}

@@ -1,0 +1,72 @@
+import type { CookieJar } from '../core/cookie-jar.ts';
+import { PosternError } from '../core/error.ts';
+import { expiredCookieLines } from '../core/expired-cookies.ts';
+import type { Client } from '../core/identity.ts';
+import type { BackendName } from '../core/names.ts';
+import type { Place, Relocate, Relocated } from '../core/placement.ts';
+import type { LiveSession, RecordKey, SessionRecord, SessionRoute } from '../core/session.ts';
+import type { WebmailDriver } from '../core/webmail.ts';
+import { withDeadline } from './deadline.ts';
+import { createTurns, type Turns } from './turns.ts';
+
+const deadlineMs = 15_000;
+/** When a host is lost, all of its users come at once. */
+const perBackend = { atOnce: 16, waiting: 5000 };
+
+export interface RelocationDeps {
+  readonly placeOf: (record: SessionRecord) => Place;
+  readonly driverOf: (backend: BackendName) => WebmailDriver | undefined;
+  /** Writes the session's new route and cookies; `elsewhere`: another node was first. */
+  readonly reroute: (key: RecordKey, to: SessionRoute, fresh: CookieJar) => Promise<'rerouted' | 'elsewhere' | 'gone'>;
+}
+
+/**
+ * Leads a session to where it belongs: its user is signed in there with the session's own password, then the record is
+ * rewritten, once for all nodes. Cookies that the browser holds of another backend's webmail are taken back. Sixteen at
+ * a time per backend; a session without a password, because the operator had it forgotten, is `rejected`.
+ */
+export function createRelocation(deps: RelocationDeps): Relocate {
+  const inFlight = new Map<RecordKey, Promise<Relocated>>();
+  const turns = new Map<BackendName, Turns>();
+
+  async function relocate(session: LiveSession, client: Client, publicOrigin: string): Promise<Relocated> {
+    const place = deps.placeOf(session.record);
+    if (place.kind === 'closed') return place;
+    if (place.kind === 'here') {
+      return { kind: 'relocated', landing: place.host.webmail.landing, browserCookies: [] };
+    }
+    const { backend, host } = place;
+    const { record, password } = session;
+    const driver = deps.driverOf(backend);
+    if (password === undefined) return { kind: 'rejected' };
+    if (driver === undefined) throw noSuchBackend(backend);
+    const as = { user: record.user, password, client, timeZone: record.timeZone, publicOrigin };
+    const ofBackend = turns.get(backend) ?? createTurns(perBackend);
+    turns.set(backend, ofBackend);
+    const outcome = await withDeadline('webmail', deadlineMs, neverGone, (signal) =>
+      ofBackend.take(signal, () => driver.signIn(host, as, signal)),
+    );
+    if (outcome.kind === 'rejected') return outcome;
+    const stale = backend === record.backend ? [] : expiredCookieLines(session.jar, publicOrigin.startsWith('https:'));
+    const written = await deps.reroute(session.key, { backend, host: host.name }, outcome.jar);
+    if (written === 'gone') return { kind: 'ended' };
+    const fresh = written === 'rerouted' ? outcome.browserCookies : [];
+    return { kind: 'relocated', landing: outcome.landing, browserCookies: [...stale, ...fresh] };
+  }
+
+  return (session, client, publicOrigin) => {
+    const running = inFlight.get(session.key);
+    if (running !== undefined) return running;
+    const flight = relocate(session, client, publicOrigin).finally(() => inFlight.delete(session.key));
+    inFlight.set(session.key, flight);
+    return flight;
+  };
+}
+
+function noSuchBackend(backend: string): PosternError {
+  const message = `the backend ${backend} is not configured any more`;
+  return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: false });
+}
+
+/** The sign-in serves every request of the session, not only the one that began it. */
+const neverGone = new AbortController().signal;

@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { createFailover } from './backends/failover.ts';
+import { createHealth, type Health, type WatchedHost } from './backends/health.ts';
+import { createPlacement, type Placement } from './backends/placement.ts';
+import { createProbes } from './backends/probes.ts';
+import { createRedisStateStore, type RunScript } from './backends/redis-state-store.ts';
+import { createSqliteStateStore } from './backends/sqlite-state-store.ts';
+import { createStateMirror, type StateMirror } from './backends/state-mirror.ts';
+import type { Config } from './config/config.ts';
+import type { BackendHost } from './core/backend.ts';
+import { systemClock } from './core/clock.ts';
+import type { Log } from './core/log.ts';
+import type { Place, Relocate } from './core/placement.ts';
+import type { SessionRecord } from './core/session.ts';
+import type { StateStore } from './core/state-store.ts';
+import { createRelocation } from './login/relocation.ts';
+import type { NodeSessions } from './sessions/live-sessions.ts';
+import { createRedisConnection, type RedisConnection } from './sessions/redis-connection.ts';
+import type { Site } from './site.ts';
+
+/** Where users belong and how their servers are: what a node opens once and keeps over every reload. */
+export interface Operations extends AsyncDisposable {
+  readonly state: StateMirror;
+  readonly health: Health;
+  readonly placement: Placement;
+  readonly relocate: Relocate;
+  /** The name of this node in what it decides. */
+  readonly node: string;
+  /** The place of a session, once a standby had the time to take over. */
+  reconsider(record: SessionRecord): Promise<Place>;
+  /** Watches the hosts of the site of the moment: call it whenever there is another one. */
+  siteChanged(): void;
+}
+
+export interface OperationsOptions {
+  readonly config: Config;
+  readonly log: Log;
+  readonly site: () => Site;
+  readonly sessions: NodeSessions;
+  /** The Redis of the sessions, where they live in one. */
+  readonly redis?: RedisConnection;
+}
+
+/** Opens the state and begins to follow it; hosts are watched from `siteChanged` on. Resolves also while the store is away. */
+export async function openOperations({ config, log, site, sessions, redis }: OperationsOptions): Promise<Operations> {
+  await using opened = new AsyncDisposableStack();
+  const store = await openStateStore(config, log, redis, opened);
+  const state = opened.use(createStateMirror({ store, log }));
+  await state.open();
+  const probes = createProbes(() => site().config.publicUrls[0].authority);
+  const health = opened.use(createHealth({ probes, clock: systemClock, random: Math.random, log }));
+  const placement = createPlacement({
+    backends: {
+      backend: (name) => site().backendNamed(name),
+      serving: (name) => site().config.serving.get(name),
+    },
+    state,
+    health,
+    heldPerHost: () => sessions.heldPerHost(),
+    clock: systemClock,
+  });
+  const node = `${hostname()} ${process.pid} ${randomUUID().slice(0, 4)}`;
+  const failover = opened.use(
+    createFailover({ backends: () => servedBackends(site()), state, health, placement, node, clock: systemClock, log }),
+  );
+  const relocate = createRelocation({
+    placeOf: (record) => placement.ofSession(record),
+    driverOf: (backend) => site().homeOf(backend)?.driver,
+    reroute: (key, to, fresh) => sessions.reroute(key, to, fresh),
+  });
+  const owned = opened.move();
+  return {
+    state,
+    health,
+    placement,
+    relocate,
+    node,
+    async reconsider(record) {
+      await failover.look();
+      return placement.ofSession(record);
+    },
+    siteChanged: () => health.watch(watchedHosts(site())),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function openStateStore(
+  config: Config,
+  log: Log,
+  redis: RedisConnection | undefined,
+  opened: AsyncDisposableStack,
+): Promise<StateStore> {
+  const own = config.state.redis;
+  if (own !== undefined && own.kind === 'redis') {
+    const { kind: _, ...settings } = own;
+    const connection = createRedisConnection({ settings, log });
+    opened.defer(() => connection.close());
+    await connection.open(new AbortController().signal);
+    return createRedisStateStore(scriptsOn(connection));
+  }
+  if (redis !== undefined) return createRedisStateStore(scriptsOn(redis));
+  const { store } = config.sessions;
+  if (store.kind !== 'embedded') throw new TypeError('the sessions live in a Redis that was not handed in');
+  return createSqliteStateStore(store.file);
+}
+
+function scriptsOn(connection: RedisConnection): RunScript {
+  return (script, keys, args) =>
+    connection.run((client) => client.eval(script, { keys: [...keys], arguments: [...args] }));
+}
+
+function* servedBackends({ config }: Site) {
+  for (const backend of config.backends.values()) {
+    const serving = config.serving.get(backend.name);
+    if (serving !== undefined) yield { backend, serving };
+  }
+}
+
+function watchedHosts(site: Site): WatchedHost[] {
+  return [...servedBackends(site)].flatMap(({ backend, serving: { health: settings } }) =>
+    backend.hosts.map((host) => ({
+      host,
+      settings,
+      target: settings.path ?? smallTarget(host, site.homeOf(backend.name)?.driver.healthTarget),
+    })),
+  );
+}
+
+/** Something that a web server answers by itself, or denies: none of the webmails makes a session for it. */
+function smallTarget({ webmail }: BackendHost, name = 'favicon.ico'): string {
+  const path = webmail.landing.replace(/[?#].*$/, '');
+  return `${path.slice(0, path.lastIndexOf('/') + 1)}${name}`;
+}

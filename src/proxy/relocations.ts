@@ -1,0 +1,110 @@
+import type { Answer, RequestHead } from '../core/http.ts';
+import type { Log } from '../core/log.ts';
+import type { Closure, Place, Relocate, Relocated } from '../core/placement.ts';
+import type { SessionRecord } from '../core/session.ts';
+import type { WebmailDriver } from '../core/webmail.ts';
+import { codeOf, type FailureAnswer } from './failure.ts';
+import type { NoSession } from './no-session.ts';
+import type { Fields } from './passage.ts';
+import { redirectAnswer, reply } from './reply.ts';
+import { endSession } from './session-answers.ts';
+import type { SessionRequest } from './session-passage.ts';
+import { stepAfter } from './verdicts.ts';
+
+export interface RelocationsDeps {
+  readonly relocate: Relocate;
+  /** The place of a session once a standby had the time to take over. */
+  readonly reconsider: (record: SessionRecord) => Promise<Place>;
+  /** 503 while nobody is served, for a person or for a script. */
+  readonly closedAnswer: (head: RequestHead, closure: Closure, reference: string) => Answer;
+  readonly noSession: NoSession;
+  readonly failureAnswer: FailureAnswer;
+  readonly newReference: () => string;
+  readonly log: Log;
+}
+
+/** A request on its way elsewhere. */
+interface Leading {
+  readonly task: SessionRequest;
+  /** The driver of the backend that the session is on, once it is led there. */
+  readonly driverNow: () => WebmailDriver | undefined;
+  /** Carries the request to where the session then is, with further fields for its answer. */
+  readonly goOn: (more: Fields) => void;
+}
+
+/** What is answered while a session's place is not where it was. */
+export interface Relocations {
+  /** Leads the session elsewhere, then the request, as far as it may be sent again in a fresh webmail session. */
+  lead(leading: Leading): Promise<void>;
+  /** Says why nobody is served; a request that may be sent again waits for a standby that takes over just now. */
+  refuse(leading: Leading, closure: Closure): Promise<void>;
+}
+
+export function createRelocations(deps: RelocationsDeps): Relocations {
+  async function lead(leading: Leading): Promise<void> {
+    const { task } = leading;
+    const { request, response, head, session, ingress } = task;
+    const from = session.record.backend;
+    try {
+      const outcome = await deps.relocate(session, ingress.client, ingress.publicUrl.origin);
+      if (response.destroyed) return;
+      if (outcome.kind === 'relocated') return follow(leading, outcome, session.record.backend !== from);
+      if (outcome.kind === 'closed') return close(task, outcome.closure);
+      const reason = outcome.kind === 'rejected' ? 'password-changed' : 'signed-out';
+      if (outcome.kind === 'rejected') endSession(session, reason, deps.log);
+      reply(request, response, deps.noSession(head, ingress.publicUrl.origin, reason));
+    } catch (error) {
+      const reference = deps.newReference();
+      const code = error instanceof Error ? codeOf(error) : undefined;
+      const { backend, host } = session.record;
+      deps.log.warn({ reference, backend, host, code, err: error }, 'a session could not be led to another host');
+      reply(request, response, deps.failureAnswer(head, { kind: 'unavailable', reference }));
+    }
+  }
+
+  function close({ request, response, head, session }: SessionRequest, closure: Closure): void {
+    const reference = deps.newReference();
+    const { backend, host } = session.record;
+    deps.log.info({ reference, backend, host, because: closure.kind }, 'a request was not served');
+    reply(request, response, deps.closedAnswer(head, closure, reference));
+  }
+
+  return {
+    lead,
+    async refuse(leading, closure) {
+      const { task } = leading;
+      if (closure.kind !== 'down' || !task.head.isRepeatable) return close(task, closure);
+      const place = await deps.reconsider(task.session.record);
+      if (task.response.destroyed) return undefined;
+      if (place.kind === 'elsewhere') return lead(leading);
+      return close(task, closure);
+    },
+  };
+}
+
+/** The webmail knows nothing of what the old session held: as if it had lost its session, which was mended at once. */
+function follow(
+  { task, driverNow, goOn }: Leading,
+  { landing, browserCookies }: Relocated & { kind: 'relocated' },
+  moved: boolean,
+): void {
+  const { request, response, head, ingress } = task;
+  const driver = driverNow();
+  const more: Fields = [
+    ...(moved ? [['Clear-Site-Data', '"cache"'] as const] : []),
+    ...browserCookies.map((line) => ['Set-Cookie', line] as const),
+  ];
+  const again = driver?.retryAnswer?.(head);
+  const step = stepAfter('lost', head, {
+    hasBody: head.hasBody,
+    replayed: false,
+    mayReplay: driver?.mayReplay?.(head) !== false,
+    scriptRepeats: again !== undefined,
+  });
+  if (step === 'redirect') {
+    // Another backend may run another webmail, which does not know this page.
+    const target = moved ? landing : (driver?.resumeTarget?.(head.target) ?? head.target);
+    reply(request, response, redirectAnswer(303, ingress.publicUrl.origin + target), more);
+  } else if (step === 'say-again' && again !== undefined) reply(request, response, again, more);
+  else goOn(more);
+}

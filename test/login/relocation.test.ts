@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { CookieJar } from '../../src/core/cookie-jar.ts';
+import type { Place } from '../../src/core/placement.ts';
+import { Secret } from '../../src/core/secret.ts';
+import type { LiveSession, SessionRoute } from '../../src/core/session.ts';
+import type { WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
+import { createRelocation } from '../../src/login/relocation.ts';
+import { hostA, signedInToWebmail } from './login-fixture.ts';
+import { liveSession } from './live-session.ts';
+import { backendName, canonicalUser } from './named.ts';
+
+const client = { address: '192.0.2.7', port: 4711, userAgent: 'Browser/1' };
+const origin = 'https://mail.example.org';
+const hostB = { ...hostA, name: 'b' };
+const toB: Place = { kind: 'elsewhere', backend: backendName('b'), host: hostB };
+
+function bench(script: {
+  readonly place?: () => Place;
+  readonly signIn?: () => Promise<WebmailSignIn>;
+  readonly reroute?: () => Promise<'rerouted' | 'elsewhere' | 'gone'>;
+}) {
+  const signIns: string[] = [];
+  const reroutes: SessionRoute[] = [];
+  const driver: WebmailDriver = {
+    ownsCookie: () => false,
+    judge: () => 'alive',
+    async signOut() {},
+    async signIn(host, as) {
+      signIns.push(`${host.name} ${as.user} ${as.password.reveal()} ${as.publicOrigin}`);
+      return script.signIn?.() ?? signedInToWebmail();
+    },
+  };
+  const relocate = createRelocation({
+    placeOf: script.place ?? (() => toB),
+    driverOf: (backend) => (backend === 'b' ? driver : undefined),
+    async reroute(_key, to) {
+      reroutes.push(to);
+      return script.reroute?.() ?? 'rerouted';
+    },
+  });
+  return { relocate, signIns, reroutes };
+}
+
+function aliceOnA(): LiveSession {
+  const jar = new CookieJar(() => false);
+  jar.absorb('colour=dark; Path=/', '/', 1);
+  const session = liveSession({ user: canonicalUser('alice@example.test'), backend: backendName('a'), host: 'a' }, jar);
+  return {
+    ...session,
+    record: session.record,
+    jar,
+    password: new Secret('alice-pw'),
+  };
+}
+
+describe('leading a session elsewhere', () => {
+  it('signs the user in there once for all requests that find it out together, and rewrites the record', async () => {
+    const { relocate, signIns, reroutes } = bench({});
+    const session = aliceOnA();
+    const [first, second] = await Promise.all([relocate(session, client, origin), relocate(session, client, origin)]);
+    assert.equal(first, second);
+    assert.deepEqual(signIns, ['b alice@example.test alice-pw https://mail.example.org']);
+    assert.deepEqual(reroutes, [{ backend: 'b', host: 'b' }]);
+  });
+
+  it('takes back what the browser holds of the other webmail, and gives it the new cookies', async () => {
+    const { relocate } = bench({});
+    const outcome = await relocate(aliceOnA(), client, origin);
+    assert.ok(outcome.kind === 'relocated');
+    assert.match(outcome.browserCookies[0] ?? '', /^colour=; Path=\/; Expires=Thu, 01 Jan 1970/);
+    assert.deepEqual(outcome.browserCookies.slice(1), ['colour=dark']);
+  });
+
+  it('gives no cookies of its own sign-in when another node was first', async () => {
+    const { relocate } = bench({ reroute: async () => 'elsewhere' });
+    const outcome = await relocate(aliceOnA(), client, origin);
+    assert.ok(outcome.kind === 'relocated');
+    assert.equal(outcome.browserCookies.length, 1);
+  });
+
+  it('says when the session has ended, when the webmail refuses, and when there is no password', async () => {
+    assert.deepEqual(await bench({ reroute: async () => 'gone' }).relocate(aliceOnA(), client, origin), {
+      kind: 'ended',
+    });
+    const refusing = bench({ signIn: async () => ({ kind: 'rejected' }) });
+    assert.deepEqual(await refusing.relocate(aliceOnA(), client, origin), { kind: 'rejected' });
+    assert.deepEqual(refusing.reroutes, []);
+    const forgetful = { ...aliceOnA(), password: undefined };
+    assert.deepEqual(await bench({}).relocate(forgetful, client, origin), { kind: 'rejected' });
+  });
+
+  it('asks nobody when the place has changed again meanwhile', async () => {
+    const closure = { kind: 'down' as const, backend: backendName('b'), sinceMs: 1, texts: {} };
+    const closed = bench({ place: () => ({ kind: 'closed', closure }) });
+    assert.deepEqual(await closed.relocate(aliceOnA(), client, origin), { kind: 'closed', closure });
+    const here = bench({ place: () => ({ kind: 'here', host: hostA }) });
+    assert.deepEqual(await here.relocate(aliceOnA(), client, origin), {
+      kind: 'relocated',
+      landing: '/',
+      browserCookies: [],
+    });
+    assert.deepEqual([...closed.signIns, ...here.signIns], []);
+  });
+
+  it('may be tried again after a failure', async () => {
+    let fails = true;
+    const { relocate } = bench({
+      signIn: async () => {
+        if (fails) throw new Error('connection refused');
+        return signedInToWebmail();
+      },
+    });
+    const session = aliceOnA();
+    await assert.rejects(relocate(session, client, origin), /refused/);
+    fails = false;
+    assert.equal((await relocate(session, client, origin)).kind, 'relocated');
+  });
+});
