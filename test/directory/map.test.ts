@@ -153,19 +153,18 @@ describe('the text of a map', () => {
 });
 
 async function mapOf(text: string, settings: object = {}) {
-  const folder = await temporaryDirectory();
+  await using opened = new AsyncDisposableStack();
+  const folder = opened.use(await temporaryDirectory());
   const file = join(folder.path, 'users.map');
   await writeFile(file, text);
   const log = recordingLog();
-  const directory = await testDirectory([{ type: 'map', file, ...settings }], { log });
+  const directory = opened.use(await testDirectory([{ type: 'map', file, ...settings }], { log }));
+  const owned = opened.move();
   return {
     file,
     log,
     ask: (typed: string) => outcomeOf(directory, typed),
-    async [Symbol.asyncDispose]() {
-      await directory[Symbol.asyncDispose]();
-      await folder[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
