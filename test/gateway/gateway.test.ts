@@ -100,9 +100,10 @@ describe('a reload', () => {
   });
 });
 
+const withDelay = (yaml: string) => yaml.replace('delay: 0s, deadline: 3s', 'delay: 1s, deadline: 10s');
+
 describe('a drain', () => {
   it('is seen by the load balancer first, and refuses nobody until then', async () => {
-    const withDelay = (yaml: string) => yaml.replace('delay: 0s, deadline: 3s', 'delay: 1s, deadline: 10s');
     await using running = await startRunning(withDelay);
     const { browser } = await running.signIn('alice', 'wonderland');
     const closed = running.gateway.close();
