@@ -7,10 +7,10 @@ import type { Secret } from './secret.ts';
 import type { LiveSession } from './session.ts';
 
 /**
- * What an answer says of the webmail's own session: it lives, it is lost (expired, restarted, another browser), or the
- * user has just signed out of the webmail.
+ * What an answer says of the webmail's own session: it lives, it is lost (expired, restarted, another browser), the user
+ * has just signed out of the webmail, or it lives and the page that asked is `outdated`: older than it, and refused.
  */
-export type Verdict = 'alive' | 'lost' | 'signed-out';
+export type Verdict = 'alive' | 'lost' | 'signed-out' | 'outdated';
 
 /**
  * `signed-in`: the cookies are in `jar`; `browserCookies` are Set-Cookie lines that the browser itself must hold;

@@ -88,6 +88,14 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     }
   }
 
+  /** Says in the driver's words that nothing was done, in the place of a refusal that the page would not understand. */
+  function tell(relay: SessionRelay): void {
+    const answer = relay.passage.driver.retryAnswer?.(relay.passage.head);
+    if (answer === undefined) return relay.handOn(true, []);
+    relay.drop();
+    send(relay, answer);
+  }
+
   function tooOften(relay: SessionRelay): void {
     const { head, host, session, driver } = relay.passage;
     const reference = deps.newReference();
@@ -136,6 +144,9 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
           break;
         case 'signed-out':
           signOut(relay, status);
+          break;
+        case 'tell':
+          tell(relay);
           break;
         case 'redirect':
         case 'replay':

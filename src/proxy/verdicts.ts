@@ -10,8 +10,8 @@ import { isPageRequest } from './request-head.ts';
  */
 export type HealingStep = 'redirect' | 'replay' | 'say-again';
 
-/** `hand-on-lost`: the webmail's own script knows what to do with the answer. */
-export type Step = 'hand-on' | 'hand-on-lost' | 'signed-out' | HealingStep;
+/** `hand-on-lost`: the webmail's own script knows what to do with the answer. `tell`: an outdated page is told what it is. */
+export type Step = 'hand-on' | 'hand-on-lost' | 'signed-out' | 'tell' | HealingStep;
 
 /** What was sent, and how often. */
 export interface Sent {
@@ -27,6 +27,7 @@ export interface Sent {
 export function stepAfter(verdict: Verdict, head: RequestHead, sent: Sent): Step {
   if (verdict === 'alive') return 'hand-on';
   if (verdict === 'signed-out') return 'signed-out';
+  if (verdict === 'outdated') return 'tell';
   if (isPageRequest(head)) return 'redirect';
   const reads = head.method === 'GET' || head.method === 'HEAD';
   if (sent.replayed) return 'hand-on-lost';

@@ -1,6 +1,6 @@
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Answer, RequestHead } from '../core/http.ts';
-import { askingPage, isFrameRequest, isScriptRequest, readQuery } from './roundcube-requests.ts';
+import { askingPage, isFrameRequest, isScriptRequest, isWriting, readQuery } from './roundcube-requests.ts';
 import type { RoundcubeQuery } from './roundcube-requests.ts';
 
 const texts = {
@@ -51,10 +51,6 @@ export function retryAnswer(request: RequestHead): Answer | undefined {
   const target = resumeTarget(page);
   const text = textsFor(request);
   return sessionError(request, `${text.anew} ${text.kept} ${link(target, text.restoreNow)}`, target);
-}
-
-function isWriting(page: string | undefined): boolean {
-  return page !== undefined && readQuery(page).action === 'compose';
 }
 
 function sessionError(request: RequestHead, message: string, target: string): Answer | undefined {

@@ -53,6 +53,14 @@ export function judgeText(text: string, complete: boolean): Verdict {
   return isLostPage(body) || (complete && isLostFrame(body)) ? 'lost' : 'alive';
 }
 
+/**
+ * Whether a form of a page was refused, with a whole page of Roundcube's ("REQUEST CHECK FAILED") in the place of the few
+ * lines of script that its frame gets else. No mail has a part in the head of either.
+ */
+export function isRefusedForm(html: string): boolean {
+  return html.includes('\nvar rcmail = new rcube_webmail();\n');
+}
+
 function isLostPage(html: string): boolean {
   const at = html.indexOf(lostPage);
   if (at === -1 || !html.startsWith('"login"', at + lostPage.length)) return false;

@@ -41,6 +41,21 @@ export function askingPage(request: RequestHead): string | undefined {
   return host === request.header('host') && !pathname.startsWith('//') ? pathname + search : undefined;
 }
 
+/** Whether a page is the one on which a message is written. */
+export function isWriting(page: string | undefined): boolean {
+  return page !== undefined && readQuery(page).action === 'compose';
+}
+
+/** Whether such a page sends or saves its message. Its token is in the body, and its message in its own session only. */
+export function sendsMessage(request: RequestHead): boolean {
+  return (
+    request.method === 'POST' &&
+    request.header('x-roundcube-request') === undefined &&
+    isFrameRequest(request, readQuery(request.target)) &&
+    isWriting(askingPage(request))
+  );
+}
+
 /** PHP's `!empty()`. */
 function isSet(value: string): boolean {
   return value !== '' && value !== '0';

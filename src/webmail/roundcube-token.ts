@@ -1,7 +1,7 @@
 import type { RequestHead } from '../core/http.ts';
 import type { RequestIdentity } from '../core/webmail.ts';
 import type { Fields } from './header-fields.ts';
-import { askingPage, readQuery } from './roundcube-requests.ts';
+import { askingPage, readQuery, sendsMessage } from './roundcube-requests.ts';
 import type { Visit } from './visit.ts';
 
 const tokenName = 'roundcube_request_token';
@@ -27,8 +27,8 @@ export function tokenField(request: RequestHead, { jar, publicOrigin }: RequestI
 function bringsToken(request: RequestHead, publicOrigin: string): boolean {
   // Another site cannot send this field at all, whatever its value.
   if (request.header('x-roundcube-request') !== undefined) return true;
-  // The token is in the body. Roundcube takes forms out of mails.
-  if (request.method === 'POST') return request.header('origin') === publicOrigin;
+  // The token is in the body. Roundcube takes forms out of mails. A message of an older session could not be sent.
+  if (request.method === 'POST') return request.header('origin') === publicOrigin && !sendsMessage(request);
   return isTokenNavigation(request);
 }
 

@@ -1,13 +1,13 @@
 import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
-import type { ExchangeResponse } from '../core/http.ts';
+import type { ExchangeResponse, RequestHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
-import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { findForm } from './html-form.ts';
 import { judgeSessionField, parseRoundcubeSettings, withEntry } from './roundcube-entry.ts';
 import { lostAnswer, resumeTarget, retryAnswer } from './roundcube-lost-answer.ts';
-import { judgeHeads, judgeText } from './roundcube-marks.ts';
-import { readQuery } from './roundcube-requests.ts';
+import { isRefusedForm, judgeHeads, judgeText } from './roundcube-marks.ts';
+import { readQuery, sendsMessage } from './roundcube-requests.ts';
 import { loginFailedTexts } from './roundcube-texts.ts';
 import { keepToken, signsOut, tokenField } from './roundcube-token.ts';
 import { strangeAnswer, unavailable, Visit } from './visit.ts';
@@ -45,10 +45,7 @@ function byForm(parts: DriverParts): WebmailDriver {
       const verdict = judgeHeads(request, response);
       return verdict === 'signed-out' ? verdict : (judgeSessionField(response) ?? verdict);
     },
-    judgeBody: (request, start, complete) => {
-      const verdict = judgeText(decoder.decode(start), complete);
-      return verdict === 'lost' && signsOut(request) ? 'signed-out' : verdict;
-    },
+    judgeBody: (request, start, complete) => judgeBody(request, decoder.decode(start), complete),
     lostAnswer,
     retryAnswer,
     mayReplay: (request) => retryAnswer(request) === undefined,
@@ -57,6 +54,12 @@ function byForm(parts: DriverParts): WebmailDriver {
     resumeTarget,
     isPoll: (request) => polls.has(readQuery(request.target).action),
   };
+}
+
+function judgeBody(request: RequestHead, text: string, complete: boolean): Verdict {
+  const verdict = judgeText(text, complete);
+  if (verdict === 'lost') return signsOut(request) ? 'signed-out' : 'lost';
+  return sendsMessage(request) && isRefusedForm(text) ? 'outdated' : verdict;
 }
 
 function ownsCookie(name: string): boolean {

@@ -99,6 +99,25 @@ suite('the session is ended elsewhere while a letter is written, in Chromium', {
     await arrives(site, letter);
   });
 
+  test('by signing out and in again in another tab: the words stay, and a notice leads to where they are sent', async () => {
+    const alice = await site.visitor();
+    const letter = await writing(alice, 'outdated');
+    const tab = await alice.tab();
+    await tab.page.goto('/-/logout');
+    await tab.page.click('main button[type=submit]');
+    await tab.page.waitForURL(/\/-\/login/);
+    await tab.signIn('alice', 'alice-pw');
+    await alice.send();
+    const notice = alice.page.locator('#messagestack', { hasText: 'What you have written is kept' });
+    await notice.waitFor();
+    assert.deepEqual(await alice.written(), { subject: letter.subject, text: letter.text });
+    await notice.locator('a').click();
+    await alice.restore(letter);
+    await alice.sendAway();
+    await arrives(site, letter);
+    assert.ok((await tab.mailbox()).length > 0, 'the other tab goes on');
+  });
+
   test('by signing out in another tab: the words stay, and are sent after signing in', async () => {
     const alice = await site.visitor();
     const letter = await writing(alice, 'signed-out');

@@ -154,6 +154,17 @@ test('a page that depends on the old webmail session is told, and its reads are 
   assert.equal(backend.seen.length, 1);
 });
 
+test('a page that is older than the webmail session is told so, and nobody signs in again', async () => {
+  await using backend = await webmail();
+  const retryAnswer = () => ({ status: 200, headers: [], body: 'all is kept' });
+  const { gate, calls } = await lostGate(backend.port, undefined, { retryAnswer, judgeBody: () => 'outdated' });
+  await using _ = gate;
+  const post = request('POST', '/?_framed=1', ['Cookie: postern=alice', 'Content-Length: 2', ...script], 'hi');
+  assert.match(await ask(gate.port, post), /all is kept$/);
+  assert.equal(calls.length, 0);
+  assert.equal(backend.seen.length, 1);
+});
+
 test('a page that would only show an error in a fresh webmail session goes where the driver says', async () => {
   await using backend = await webmail();
   const { gate } = await lostGate(backend.port, undefined, { resumeTarget: (target) => `${target}&fresh` });

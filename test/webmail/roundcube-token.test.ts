@@ -32,6 +32,13 @@ const asked: readonly (readonly [
   ['a form of another site', 'POST', '/?_task=mail&_action=send', { origin: 'https://evil.example' }, false],
   ['a form of nobody knows where', 'POST', '/?_task=mail&_action=send', { origin: 'null' }, false],
   ['a form that does not say where', 'POST', '/?_task=mail&_action=send', ours, false],
+  [
+    'a message that is sent from a page of an older session',
+    'POST',
+    '/?_task=mail&_unlock=loading1&_framed=1',
+    { ...host, origin: publicOrigin, referer: `${publicOrigin}/?_task=mail&_action=compose&_id=1` },
+    false,
+  ],
   ['a download', 'GET', download, { ...ours, 'sec-fetch-dest': 'document' }, true],
   ['a download in a frame', 'GET', download, { ...ours, 'sec-fetch-dest': 'iframe' }, true],
   ['a download with an older browser', 'GET', download, ours, true],
@@ -59,6 +66,25 @@ test('the token is never a cookie of a request to the webmail', async () => {
 test('a client without a jar is given no token', () => {
   const as = { ...identity('right'), publicOrigin, session: undefined };
   assert.deepEqual(tokenField(requestHead('POST', '/?_task=mail', { 'x-roundcube-request': 'old' }), as), []);
+});
+
+test('a page on which a message is written, and whose token is refused, is outdated; another page is not', () => {
+  const refused = Buffer.from(recorded('refused-form.html'));
+  const verdict = (method: string, referer: string) => {
+    const fields = { ...host, referer: publicOrigin + referer, 'sec-fetch-dest': 'iframe' };
+    return driver.judgeBody?.(requestHead(method, '/?_task=mail&_unlock=l1&_framed=1', fields), refused, true);
+  };
+  assert.equal(verdict('POST', '/?_task=mail&_action=compose&_id=1'), 'outdated');
+  assert.equal(verdict('GET', '/?_task=mail&_action=compose&_id=1'), 'alive');
+  assert.equal(verdict('POST', '/?_task=settings'), 'alive');
+});
+
+test('a message that was sent is no refusal', () => {
+  const fields = { ...ours, referer: `${publicOrigin}/?_task=mail&_action=compose&_id=1` };
+  const request = requestHead('POST', '/?_task=mail&_framed=1', fields);
+  const sent =
+    '<script>\nif (window.parent && parent.rcmail) {\n\tparent.rcmail.sent_successfully("confirmation");\n}\n</script>';
+  assert.equal(driver.judgeBody?.(request, Buffer.from(sent), true), 'alive');
 });
 
 test('a sign-out of our own page that finds no session is a sign-out; any other page is lost', () => {
