@@ -23,6 +23,8 @@ export interface DoorOptions {
   readonly log: Log;
 }
 
+/** A client that neither sends nor reads for so long has gone without saying so. */
+const stallMs = 120_000;
 /** Longer than a load balancer keeps an idle connection. */
 const keepAliveMs = 65_000;
 
@@ -49,6 +51,7 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
       if (Math.random() < site().config.log.requests) logRequest(log, finished);
     },
     clock: systemClock,
+    stallMs,
     log,
   };
   const requests = createRequests({

@@ -35,6 +35,10 @@ export interface AdmissionDeps {
   readonly refusedAnswer: (head: IncomingHead, why: IngressRefusal) => Answer;
   readonly newReference: () => string;
   readonly log: Log;
+  readonly limits: {
+    /** For the body of one of our own forms to arrive, too. */
+    readonly headMs: number;
+  };
 }
 
 /** Leads each request to the probes, the gateway's own pages or the webmail of its session, or refuses it early. */
@@ -101,6 +105,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
       return reply(request, response, textAnswer(413, 'The body is too large.'));
     }
     if (head.header('expect') !== undefined) response.writeContinue();
+    if (head.hasBody) endWithout(request, deps.limits.headMs);
     deps.pages(request, response, ingress);
   }
 
@@ -151,4 +156,11 @@ export function createAdmission(deps: AdmissionDeps): Admission {
       }
     },
   };
+}
+
+/** Cuts a client whose body does not arrive in time: nobody needs to sign in to send one slowly. */
+function endWithout(request: IncomingMessage, ms: number): void {
+  const timer = setTimeout(() => request.socket.destroy(), ms);
+  const arrived = (): void => clearTimeout(timer);
+  request.once('end', arrived).once('close', arrived);
 }

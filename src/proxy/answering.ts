@@ -1,18 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { UpstreamHead } from './response-headers.ts';
-import { stallMs } from './upload.ts';
 
 /** Writes a backend's answer to the client. */
 export class Answering {
   bytes = 0;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  readonly #stallMs: number;
   /** What is still to come of a body of known length. */
   #left: number | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
+  constructor(request: IncomingMessage, response: ServerResponse, stallMs: number) {
     this.#request = request;
     this.#response = response;
+    this.#stallMs = stallMs;
   }
 
   /** @param fields names and values in turn, rebuilt */
@@ -35,7 +36,7 @@ export class Answering {
       }
     }
     if (this.#response.write(chunk)) return true;
-    this.#request.socket.setTimeout(stallMs);
+    this.#request.socket.setTimeout(this.#stallMs);
     return false;
   }
 

@@ -1,5 +1,4 @@
 import type { ClientAdmission, ClientAuthentication } from '../core/client-authentication.ts';
-import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { type BasicCredentials, parseBasic } from './basic-credentials.ts';
 import { challengeAnswer, challengeFields } from './client-challenge.ts';
@@ -8,12 +7,12 @@ import type { ClientPaths } from './client-paths.ts';
 import type { Connections } from './connections.ts';
 import { codeOf, type FailureAnswer, type FailureKind } from './failure.ts';
 import type { AdmittedRequest } from './passage.ts';
-import { Relay, type RelayEvents } from './relay.ts';
+import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { reply, textAnswer } from './reply.ts';
 import type { IncomingHead } from './request-head.ts';
 import { finishedRequest, type FinishedRequest } from './requests.ts';
 
-export interface ClientRequestsDeps extends ClientPassageDeps {
+export interface ClientRequestsDeps extends ClientPassageDeps, RelayDeps {
   readonly authentication: () => ClientAuthentication;
   readonly paths: () => ClientPaths;
   readonly realm: () => string;
@@ -21,7 +20,6 @@ export interface ClientRequestsDeps extends ClientPassageDeps {
   readonly failureAnswer: FailureAnswer;
   readonly requestFinished: (request: FinishedRequest) => void;
   readonly newReference: () => string;
-  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -81,7 +79,7 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
     if (path === undefined) return reply(request, response, textAnswer(404, 'Your mail server has nothing here.'));
     const passage = new ClientPassage(task, { ...admitted, path }, deps);
     const pool = deps.connections.to(passage.host, passage.backend.limits);
-    new Relay(passage, pool, deps.clock, events).start();
+    new Relay(passage, pool, deps, events).start();
   }
 
   function refuse({ request, response, head }: AdmittedRequest, admission: Refusal): void {

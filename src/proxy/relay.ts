@@ -10,6 +10,12 @@ import type { Fields, Passage } from './passage.ts';
 import { textOfRaw, UpstreamHead } from './response-headers.ts';
 import { Upload } from './upload.ts';
 
+export interface RelayDeps {
+  readonly clock: Clock;
+  /** A client that neither sends nor reads for this long, while we would, is gone. */
+  readonly stallMs: number;
+}
+
 /** What the relay leaves to others: everything but an answer that is simply passed on. */
 export interface RelayEvents<P extends Passage> {
   /** The verdict on an answer is known. Call `handOn` or `drop`, now or later. */
@@ -34,7 +40,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   /** How often the request was asked again in the browser's place after a silent sign-in. */
   replays = 0;
   readonly #pool: HostConnections;
-  readonly #clock: Clock;
+  readonly #deps: RelayDeps;
   readonly #events: RelayEvents<P>;
   #detach: (() => void) | undefined;
   #client: Client | undefined;
@@ -46,13 +52,13 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   #upstreamEnded = false;
   #retried = false;
 
-  constructor(passage: P, pool: HostConnections, clock: Clock, events: RelayEvents<P>) {
+  constructor(passage: P, pool: HostConnections, deps: RelayDeps, events: RelayEvents<P>) {
     this.passage = passage;
-    this.startedAtMs = clock.nowMs();
+    this.startedAtMs = deps.clock.nowMs();
     this.#pool = pool;
-    this.#clock = clock;
+    this.#deps = deps;
     this.#events = events;
-    this.answering = new Answering(passage.request, passage.response);
+    this.answering = new Answering(passage.request, passage.response, deps.stallMs);
   }
 
   /** Whether the client is still there and nothing was answered. */
@@ -81,7 +87,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     const judgement = this.#judgement;
     if (judgement === undefined || this.#state !== 'judging') return;
     const generation = takeCookies ? this.generation : undefined;
-    const fields = this.passage.answerFields(judgement.upstream, generation, this.#clock.nowMs());
+    const fields = this.passage.answerFields(judgement.upstream, generation, this.#deps.clock.nowMs());
     for (const [name, value] of more) fields.push(name, value);
     this.#state = 'passing';
     this.#judgement = undefined;
@@ -130,9 +136,9 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     this.#client = client;
     this.#controller = undefined;
     this.generation = this.passage.generation;
-    if (head.hasBody) this.#upload = new Upload(request, response, head.header('expect') !== undefined);
+    if (head.hasBody) this.#upload = new Upload(request, response, head.expectsContinue, this.#deps.stallMs);
     try {
-      client.dispatch(this.passage.outgoing(this.#upload, this.#clock.nowMs()), this);
+      client.dispatch(this.passage.outgoing(this.#upload, this.#deps.clock.nowMs()), this);
     } catch (error) {
       // A driver's bug, perhaps in the turn of another request that gave its connection back.
       this.onResponseError(null, error instanceof Error ? error : new Error(String(error)));

@@ -59,6 +59,11 @@ export class IncomingHead implements RequestHead {
     return length !== undefined && Number(length) > 0;
   }
 
+  /** Whether the client waits for a 100 before it sends its body; any other expectation is refused by Node. */
+  get expectsContinue(): boolean {
+    return this.header('expect') !== undefined;
+  }
+
   /** Whether the request may be sent twice: it only asks, and has no body that is gone once it was sent. */
   get isRepeatable(): boolean {
     return (this.method === 'GET' || this.method === 'HEAD' || this.method === 'OPTIONS') && !this.hasBody;

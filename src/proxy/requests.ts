@@ -1,5 +1,4 @@
 import type { Backend, BackendHost } from '../core/backend.ts';
-import type { Clock } from '../core/clock.ts';
 import type { Answer } from '../core/http.ts';
 import type { BackendName } from '../core/names.ts';
 import type { HostEvidence, Place } from '../core/placement.ts';
@@ -8,7 +7,7 @@ import type { WebmailDriver } from '../core/webmail.ts';
 import type { Connections } from './connections.ts';
 import { codeOf } from './failure.ts';
 import type { Fields, Passage } from './passage.ts';
-import { Relay, type RelayEvents } from './relay.ts';
+import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { createRelocations, type RelocationsDeps } from './relocations.ts';
 import { redirectAnswer, reply, textAnswer } from './reply.ts';
 import { type IncomingHead, isPageRequest } from './request-head.ts';
@@ -38,7 +37,7 @@ export interface FinishedRequest {
   readonly bytes: number;
 }
 
-export interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps, RelocationsDeps {
+export interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps, RelocationsDeps, RelayDeps {
   readonly connections: Connections;
   readonly routes: Routes;
   /** Whether what a page asks by itself counts as use. */
@@ -46,7 +45,6 @@ export interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps, Re
   readonly requestFinished: (request: FinishedRequest) => void;
   /** What an answer, or its lack, tells of the host. */
   readonly hostEvidence: (host: string, evidence: HostEvidence) => void;
-  readonly clock: Clock;
 }
 
 export interface Requests {
@@ -104,7 +102,7 @@ export function createRequests(deps: RequestsDeps): Requests {
     if (early !== undefined) return reply(request, response, early, more);
     if (deps.pollsCountAsUse() || driver.isPoll?.(head) !== true) session.touch();
     const passage = new SessionPassage(task, { backend, host, driver }, deps);
-    const relay = new Relay(passage, deps.connections.to(host, backend.limits), deps.clock, events);
+    const relay = new Relay(passage, deps.connections.to(host, backend.limits), deps, events);
     if (more.length > 0) answers.alsoSend(relay, more);
     relay.start();
   }

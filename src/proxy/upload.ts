@@ -2,9 +2,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { discardBody } from './reply.ts';
 
-/** A client that neither sends nor reads for this long, while we would, is gone. */
-export const stallMs = 120_000;
-
 /**
  * The body of a client's request, as undici reads it. A stream of its own, because undici destroys the body that it
  * was given when an answer comes early, and with the request itself the client's connection would go. It ends only when
@@ -13,16 +10,19 @@ export const stallMs = 120_000;
 export class Upload extends Readable {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  readonly #stallMs: number;
   #expectsContinue: boolean;
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
   readonly #onEnd = (): void => this.#finish();
   readonly #onClose = (): void => this.#cut();
 
-  constructor(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) {
+  /** @param stallMs a client that sends nothing for so long, while we would read, is gone */
+  constructor(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean, stallMs: number) {
     super({ highWaterMark: 64 * 1024 });
     this.#request = request;
     this.#response = response;
     this.#expectsContinue = expectsContinue;
+    this.#stallMs = stallMs;
     request.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose);
     request.pause();
   }
@@ -37,7 +37,7 @@ export class Upload extends Readable {
     // Only now is it known that a backend takes the body.
     if (this.#expectsContinue && !this.#response.headersSent) this.#response.writeContinue();
     this.#expectsContinue = false;
-    this.#request.socket.setTimeout(stallMs);
+    this.#request.socket.setTimeout(this.#stallMs);
     this.#request.resume();
   }
 

@@ -105,6 +105,7 @@ export interface GateOptions {
   readonly trustedProxies?: readonly string[];
   readonly publicOrigin?: string;
   readonly headMs?: number;
+  readonly stallMs?: number;
   readonly pages?: (request: IncomingMessage, response: ServerResponse) => void;
   /** Where clients give name and password with each request, and what is said of them. */
   readonly clients?: { readonly paths: readonly ClientPath[]; readonly authentication: ClientAuthentication };
@@ -180,6 +181,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     isOwnCookie: (name: string) => /^(?:__Host-)?postern/i.test(name),
     newReference: () => 'ref1',
     clock: systemClock,
+    stallMs: options.stallMs ?? 120_000,
     log,
     noSession,
     connections,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
+import type { Answer } from '../../src/core/http.ts';
 import type { SilentSignInOutcome, WebmailDriver } from '../../src/core/webmail.ts';
 import {
   ask,
@@ -144,9 +145,12 @@ test('a script that can repeat its request itself is told to, once the user is s
   assert.match(await ask(gate.port, post), /hello \/\?_remote=1$/);
 });
 
+function retryAnswer(): Answer {
+  return { status: 200, headers: [], body: 'all is kept' };
+}
+
 test('a page that depends on the old webmail session is told, and its reads are not asked again behind its back', async () => {
   await using backend = await webmail();
-  const retryAnswer = () => ({ status: 200, headers: [], body: 'all is kept' });
   const { gate, calls } = await lostGate(backend.port, undefined, { retryAnswer, mayReplay: () => false });
   await using _ = gate;
   assert.match(await ask(gate.port, get('/?_action=keep-alive', ...script)), /all is kept$/);
@@ -156,7 +160,6 @@ test('a page that depends on the old webmail session is told, and its reads are 
 
 test('a page that is older than the webmail session is told so, and nobody signs in again', async () => {
   await using backend = await webmail();
-  const retryAnswer = () => ({ status: 200, headers: [], body: 'all is kept' });
   const { gate, calls } = await lostGate(backend.port, undefined, { retryAnswer, judgeBody: () => 'outdated' });
   await using _ = gate;
   const post = request('POST', '/?_framed=1', ['Cookie: postern=alice', 'Content-Length: 2', ...script], 'hi');
