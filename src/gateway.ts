@@ -7,7 +7,6 @@ import type { ListenAddress } from './config/hosts.ts';
 import { diffConfig } from './config/diff.ts';
 import { loadConfig } from './config/load.ts';
 import { ConfigInvalid, formatProblem } from './config/problem.ts';
-import { systemClock } from './core/clock.ts';
 import { PosternError } from './core/error.ts';
 import type { Log } from './core/log.ts';
 import type { Readiness } from './core/readiness.ts';
@@ -15,7 +14,8 @@ import type { SessionStore } from './core/session.ts';
 import { createDoor } from './door.ts';
 import { driverChecks } from './driver-checks.ts';
 import { createLog } from './observe/log.ts';
-import { buildSite, openDirectory, type Site } from './site.ts';
+import { openDirectory } from './open-directory.ts';
+import { buildSite, type Site } from './site.ts';
 import { openStanding, openStore as openSessionStore } from './standing.ts';
 
 export interface GatewayOptions {
@@ -41,7 +41,7 @@ export function readConfig(file: string): Promise<Config> {
 
 /** The directory of a configuration alone, for commands that ask it. */
 export function buildDirectory(config: Config, log: Log) {
-  return openDirectory(config, systemClock, log);
+  return openDirectory(config, log);
 }
 
 /** The session store of a configuration alone, for commands that ask it or change what it registers. */

@@ -4,15 +4,14 @@ import { createNetworkMatch } from './login/client-network.ts';
 import type { Config } from './config/config.ts';
 import type { Backend, BackendHost, BackendLimits } from './core/backend.ts';
 import type { ClientAuthentication } from './core/client-authentication.ts';
-import type { Clock } from './core/clock.ts';
 import { PosternError } from './core/error.ts';
 import type { HttpExchange } from './core/http.ts';
-import type { Log } from './core/log.ts';
 import { createLoginNameParser } from './core/login-name.ts';
-import type { BackendName } from './core/names.ts';
+import type { BackendName, CanonicalUser } from './core/names.ts';
 import type { Passdb } from './core/passdb.ts';
 import type { WebmailDriver } from './core/webmail.ts';
-import { createDirectory, type Directory } from './directory/directory.ts';
+import type { Directory } from './directory/directory.ts';
+import type { RingStates } from './directory/hash.ts';
 import { type Answers, createAnswers } from './http/answers.ts';
 import { createPages, type Pages, type PagesDeps } from './http/pages.ts';
 import { newReference } from './http/reference.ts';
@@ -25,6 +24,7 @@ import { createLoginLog, type LoginEvent } from './login/login-event.ts';
 import type { Logout } from './login/logout.ts';
 import type { Penalty } from './login/penalty.ts';
 import { systemWait } from './login/wait.ts';
+import { openDirectory } from './open-directory.ts';
 import { type ClientPaths, createClientPaths } from './proxy/client-paths.ts';
 import { createIngress, type IngressOptions, type IngressReader } from './proxy/ingress.ts';
 import { createRequestHeaders, type RequestHeaders } from './proxy/request-headers.ts';
@@ -38,6 +38,8 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly placement: Placement;
   readonly overrides: OverrideDirectoryDeps['overrides'];
   readonly penalty: Penalty;
+  /** For a computed directory. */
+  readonly ringStates: RingStates;
   readonly passdb: Passdb;
   readonly storeAnswers: LoginDeps['storeAnswers'];
   readonly proxiedClient: NonNullable<IngressOptions['proxiedClient']>;
@@ -77,7 +79,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
   const names = new Map<string, Backend>(config.backends);
   const backendNamed: Site['backendNamed'] = (name) => names.get(name);
   const views = createViews(config.login.branding);
-  const directory = await openDirectory(config, clock, log);
+  const directory = await openDirectory(config, log, parts.ringStates);
   const overridden = withOverrides(directory, {
     overrides: parts.overrides,
     backendNamed: (name) => backendNamed(name)?.name,
@@ -140,11 +142,6 @@ function createLogins(
       },
     }),
   };
-}
-
-/** Opens the directory of a configuration, with all its sources. */
-export function openDirectory(config: Config, clock: Clock, log: Log): Promise<Directory> {
-  return createDirectory({ ...config.directory, backends: config.backends, clock, log });
 }
 
 function createRoutes(homes: ReadonlyMap<BackendName, Home>, placement: Placement): Site['routeOf'] {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { createRingStates } from './backends/ring-states.ts';
 import type { Config, SessionsConfig } from './config/config.ts';
 import { systemClock } from './core/clock.ts';
 import type { Log } from './core/log.ts';
@@ -55,6 +56,7 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
   await using opened = new AsyncDisposableStack();
   const health = { up: true };
   const metrics = createMetrics({
+    directoryLookups: () => site().directory.counts(),
     sessions: () => sessions.counts().cached,
     pendingEnds: () => sessions.counts().endingsWaiting,
     storeUp: () => health.up,
@@ -136,6 +138,12 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     live: sessions,
     formKeys: () => keys.current().all.map((key) => key.subkey('form')),
     logout: createLogout({ homeOf, log }),
+    ringStates: createRingStates({
+      backends: { backend: (name) => site().backendNamed(name), serving: (name) => site().config.serving.get(name) },
+      placement: operations.placement,
+      sessions,
+      clock: systemClock,
+    }),
     exchange: createExchange({ connections, limits: (host) => site().limitsOf(host) }),
     penalty,
     proxiedClient: (connection) => proxyProtocol.clientOf(connection),

@@ -7,9 +7,11 @@ import { fillTemplate, readTemplate } from './template.ts';
 
 /** What the gateway knows of its backends at this moment. */
 export interface RingStates {
-  /** Whether a backend takes new sessions: neither DOWN nor MAINT. When it comes back is decided there. */
+  /** Whether a backend serves: neither DOWN nor MAINT. When it comes back is decided there. */
   isInRing(backend: BackendName): boolean;
-  /** How many sessions a backend has, of all nodes. */
+  /** Whether it takes new sessions, too: it is READY. */
+  takesNew(backend: BackendName): boolean;
+  /** How many sessions a backend has; only the shares count. */
   sessions(backend: BackendName): number;
   /** The backend where a user has sessions now. */
   currentHome(user: LoginName, signal: AbortSignal): Promise<BackendName | undefined>;
@@ -19,7 +21,7 @@ export interface RingStates {
  * Computes the home of a user: weighted rendezvous hashing over the backends (ring.ts), the same on every node.
  *
  * With `shared_storage: true` every backend can serve every user, as behind a Dovecot director: a user with sessions
- * stays where they are; a backend that is DOWN or in MAINT leaves the ring; and `max_load: 1.25` lets none have more
+ * stays where they are; a backend that is DOWN or in MAINT leaves the ring; one in DRAIN gets nobody new; and `max_load: 1.25` lets none have more
  * than 1.25 times the sessions that its weight gives it. The users concerned go to the next in their own order. Without
  * it homes never depend on states. Who is in `pinned` lives there. Everybody else is answered by default: the hash
  * knows nobody.
@@ -70,6 +72,10 @@ function sharedChoice(
     const backend = findHome(name);
     return backend !== undefined && states.isInRing(backend);
   };
+  const takesNew = (name: string): boolean => {
+    const backend = findHome(name);
+    return backend !== undefined && states.takesNew(backend);
+  };
   const sessionsOf = (name: string): number => {
     const backend = findHome(name);
     return backend === undefined ? 0 : states.sessions(backend);
@@ -77,7 +83,8 @@ function sharedChoice(
   return async (user, order, signal) => {
     const current = await states.currentHome(user, signal);
     if (current !== undefined && isIn(current)) return current;
-    const available = order.filter(isIn);
+    const ready = order.filter(takesNew);
+    const available = ready.length === 0 ? order.filter(isIn) : ready;
     if (maxLoad === undefined) return available[0];
     const sessions = available.reduce((sum, name) => sum + sessionsOf(name), 0);
     const weight = available.reduce((sum, name) => sum + (weights.get(name) ?? 0), 0);

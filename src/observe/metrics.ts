@@ -25,6 +25,8 @@ export interface GaugeReadings {
     readonly count: number;
   }>;
   upgrades(): Iterable<{ readonly backend: string; readonly count: number }>;
+  /** What the caches of the directory's sources did, by source. */
+  directoryLookups(): ReadonlyMap<string, { readonly hits: number; readonly misses: number; readonly stale: number }>;
 }
 
 /** The gateway's counts and durations in Prometheus' text format, `postern_<noun>_<unit|total>`. */
@@ -85,6 +87,7 @@ export function createMetrics(readings: GaugeReadings) {
     registers,
   });
   for (const gauge of gaugesOver(readings)) registry.registerMetric(gauge);
+  registry.registerMetric(directoryLookups(readings));
 
   return {
     contentType: registry.contentType,
@@ -164,6 +167,24 @@ function gaugesOver(readings: GaugeReadings) {
       },
     }),
   ];
+}
+
+/** Counted by the directory itself, and from 0 again after a reload; sources that are not cached have no cache to watch. */
+function directoryLookups(readings: GaugeReadings) {
+  return new Counter({
+    name: 'postern_directory_lookups_total',
+    help: 'Questions to cached sources of the directory: hit, miss (the source was asked), or stale (it is away: an old answer).',
+    labelNames: ['source', 'result'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [source, { hits, misses, stale }] of readings.directoryLookups()) {
+        this.inc({ source, result: 'hit' }, hits);
+        this.inc({ source, result: 'miss' }, misses);
+        this.inc({ source, result: 'stale' }, stale);
+      }
+    },
+  });
 }
 
 export type Metrics = ReturnType<typeof createMetrics>;

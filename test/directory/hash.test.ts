@@ -73,11 +73,13 @@ describe('the ring', () => {
 
 function states(known: {
   readonly out?: readonly string[];
+  readonly draining?: readonly string[];
   readonly sessions?: Record<string, number>;
   readonly at?: string;
 }): RingStates {
   return {
     isInRing: (backend) => !(known.out ?? []).includes(backend),
+    takesNew: (backend) => ![...(known.out ?? []), ...(known.draining ?? [])].includes(backend),
     sessions: (backend) => known.sessions?.[backend] ?? 0,
     currentHome: () => Promise.resolve(known.at === undefined ? undefined : backendName(known.at)),
   };
@@ -101,6 +103,9 @@ describe('a hash source', () => {
     ['lets users return', shared, states({}), home],
     ['leaves a user where the sessions are', shared, states({ at: other }), other],
     ['but not on a backend that is out', shared, states({ at: other, out: [other] }), home],
+    ['sends nobody new to one that drains', shared, states({ draining: [home] }), other],
+    ['leaves who is there on one that drains', shared, states({ at: home, draining: [home] }), home],
+    ['has one that drains where there is no other', shared, states({ draining: [home], out: [other] }), home],
     ['keeps pinned users pinned', { ...shared, pinned: { alice: home } }, states({ out: [home] }), home],
     ['bounds the load', { ...shared, max_load: 1.25 }, states({ sessions: { [home]: 90, [other]: 10 } }), other],
     [

@@ -9,6 +9,7 @@ describe('the metrics', () => {
     storeUp: () => false,
     connections: () => [{ host: 'a', state: 'busy', count: 3 }],
     upgrades: () => [{ backend: 'a', count: 2 }],
+    directoryLookups: () => new Map([['1 ldap', { hits: 9, misses: 3, stale: 1 }]]),
   });
 
   it('count sign-ins by result and backend', async () => {
@@ -35,6 +36,14 @@ describe('the metrics', () => {
     assert.match(text, /^postern_store_up 0$/m);
     assert.match(text, /^postern_backend_connections\{host="a",state="busy"\} 3$/m);
     assert.match(text, /^postern_upgrades_open\{backend="a"\} 2$/m);
+  });
+
+  it('tell how often the caches of the directory spared a question, anew each time they are read', async () => {
+    await metrics.text();
+    const text = await metrics.text();
+    assert.match(text, /^postern_directory_lookups_total\{source="1 ldap",result="hit"\} 9$/m);
+    assert.match(text, /^postern_directory_lookups_total\{source="1 ldap",result="miss"\} 3$/m);
+    assert.match(text, /^postern_directory_lookups_total\{source="1 ldap",result="stale"\} 1$/m);
   });
 
   it('show the lag of the event loop', async () => {
