@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createFailover } from './backends/failover.ts';
 import { createHealth, type Health, type WatchedHost } from './backends/health.ts';
+import { runHook } from './backends/hooks.ts';
+import { createMoves, type Moves } from './backends/moves.ts';
 import { createPlacement, type Placement } from './backends/placement.ts';
 import { createProbes } from './backends/probes.ts';
 import { createRedisStateStore, type RunScript } from './backends/redis-state-store.ts';
@@ -11,6 +13,7 @@ import type { Config } from './config/config.ts';
 import type { BackendHost } from './core/backend.ts';
 import { systemClock } from './core/clock.ts';
 import type { Log } from './core/log.ts';
+import type { CanonicalUser } from './core/names.ts';
 import type { Place, Relocate } from './core/placement.ts';
 import type { SessionRecord } from './core/session.ts';
 import type { StateStore } from './core/state-store.ts';
@@ -25,6 +28,7 @@ export interface Operations extends AsyncDisposable {
   readonly health: Health;
   readonly placement: Placement;
   readonly relocate: Relocate;
+  readonly moves: Moves;
   /** The name of this node in what it decides. */
   readonly node: string;
   /** The place of a session, once a standby had the time to take over. */
@@ -46,6 +50,8 @@ export interface OperationsOptions {
 export async function openOperations({ config, log, site, sessions, redis }: OperationsOptions): Promise<Operations> {
   await using opened = new AsyncDisposableStack();
   const store = await openStateStore(config, log, redis, opened);
+  /** Before there is a site, changes are only taken note of. */
+  let isReady = false;
   const state = opened.use(createStateMirror({ store, log }));
   await state.open();
   const probes = createProbes(() => site().config.publicUrls[0].authority);
@@ -62,25 +68,57 @@ export async function openOperations({ config, log, site, sessions, redis }: Ope
   });
   const node = `${hostname()} ${process.pid} ${randomUUID().slice(0, 4)}`;
   const failover = opened.use(
-    createFailover({ backends: () => servedBackends(site()), state, health, placement, node, clock: systemClock, log }),
+    createFailover({
+      backends: () => (isReady ? servedBackends(site()) : []),
+      state,
+      health,
+      placement,
+      node,
+      clock: systemClock,
+      log,
+    }),
   );
   const relocate = createRelocation({
     placeOf: (record) => placement.ofSession(record),
     driverOf: (backend) => site().homeOf(backend)?.driver,
     reroute: (key, to, fresh) => sessions.reroute(key, to, fresh),
   });
+  const moves = opened.use(
+    createMoves({
+      state,
+      backendNamed: (name) => site().backendNamed(name)?.name,
+      hooks: () => {
+        const { hookTimeoutMs: timeoutMs, ...programs } = site().config.moves;
+        return { ...programs, timeoutMs };
+      },
+      runHook,
+      node,
+      clock: systemClock,
+      log,
+    }),
+  );
+  // What a hook changed in the directory must not be hidden by what was remembered of it.
+  opened.defer(
+    state.watch((changed) => {
+      for (const { table, key } of changed) if (isReady && table === 'overrides') site().forgetHome(asUser(key));
+    }),
+  );
   const owned = opened.move();
   return {
     state,
     health,
     placement,
     relocate,
+    moves,
     node,
     async reconsider(record) {
       await failover.look();
       return placement.ofSession(record);
     },
-    siteChanged: () => health.watch(watchedHosts(site())),
+    siteChanged() {
+      isReady = true;
+      health.watch(watchedHosts(site()));
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -131,4 +169,10 @@ function watchedHosts(site: Site): WatchedHost[] {
 function smallTarget({ webmail }: BackendHost, name = 'favicon.ico'): string {
   const path = webmail.landing.replace(/[?#].*$/, '');
   return `${path.slice(0, path.lastIndexOf('/') + 1)}${name}`;
+}
+
+/** Overrides are kept under canonical users. */
+function asUser(key: string): CanonicalUser;
+function asUser(key: string): string {
+  return key;
 }

@@ -36,6 +36,7 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly logout: Logout;
   readonly exchange: HttpExchange;
   readonly placement: Placement;
+  readonly arrived: NonNullable<LoginDeps['arrived']>;
   readonly overrides: OverrideDirectoryDeps['overrides'];
   readonly penalty: Penalty;
   /** For a computed directory. */
@@ -65,6 +66,8 @@ export interface Site extends AsyncDisposable {
   readonly homeOf: (name: BackendName) => Home | undefined;
   /** A configured backend, by a name that may be none. */
   readonly backendNamed: (name: string) => Backend | undefined;
+  /** Forgets what is remembered of a user's home. */
+  readonly forgetHome: (user: CanonicalUser) => void;
   readonly routeOf: (name: BackendName) => Route | undefined;
   readonly limitsOf: (host: BackendHost) => BackendLimits;
   readonly isTrustedProxy: (address: string) => boolean;
@@ -84,9 +87,11 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     overrides: parts.overrides,
     backendNamed: (name) => backendNamed(name)?.name,
   });
+  const parseName = createLoginNameParser(config.directory.nameRules);
   const { login, clientAuthentication } = createLogins(config.login, {
     ...parts,
-    parseName: createLoginNameParser(config.directory.nameRules),
+    parseName,
+    arrived: parts.arrived,
     directory: overridden,
     homeOf(name, user) {
       const home = byBackend.get(name);
@@ -107,6 +112,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     drivers,
     homeOf,
     backendNamed,
+    forgetHome: (user) => directory.drop(user),
     routeOf: createRoutes(byBackend, parts.placement),
     limitsOf: createLimits(config.backends),
     isTrustedProxy: createNetworkMatch(config.trustedProxies),

@@ -133,6 +133,10 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
   });
   const parts: SharedParts = {
     placement: operations.placement,
+    arrived: async (user) => {
+      await operations.moves.arrived(user);
+      return site().backendNamed(operations.state.overrides.get(user)?.backend ?? '')?.name;
+    },
     overrides: operations.state.overrides,
     gate,
     live: sessions,

@@ -6,6 +6,7 @@ import type { SessionRecord } from '../core/session.ts';
 import type { Health } from './health.ts';
 import { rendezvous } from './rendezvous.ts';
 import type { StateMirror } from './state-mirror.ts';
+import { isHolding } from './move-steps.ts';
 import type { SetState } from './state-values.ts';
 
 /** What a host is, all things considered. */
@@ -122,7 +123,7 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
 
   function moving(backend: Backend, user: string): (Place & { kind: 'closed' }) | undefined {
     const move = state.moves.get(user);
-    if (move === undefined || (move.phase !== 'before' && move.phase !== 'switched')) return undefined;
+    if (move === undefined || !isHolding(move, clock.nowMs())) return undefined;
     return closed(backend, 'moving', undefined, move.startedAtMs);
   }
 

@@ -42,7 +42,7 @@ export interface StateMirror extends AsyncDisposable {
   /** Looks for changes now. Rejects when the store cannot be asked. */
   refresh(): Promise<void>;
   /** Calls `listener` after each change of any table, until the returned function is called. */
-  watch(listener: () => void): () => void;
+  watch(listener: (changed: readonly StateEntry[]) => void): () => void;
 }
 
 export interface StateMirrorOptions {
@@ -57,7 +57,7 @@ const pollDefaultMs = 500;
 
 /** Keeps a copy of the state in memory and follows the store's changes. While the store is away the copy stands. */
 export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateMirrorOptions): StateMirror {
-  const listeners = new Set<() => void>();
+  const listeners = new Set<(changed: readonly StateEntry[]) => void>();
   let cursor = 0;
   let away = false;
   let timer: NodeJS.Timeout | undefined;
@@ -117,7 +117,7 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
     }
     cursor = changes.cursor;
     for (const entry of changes.entries) for (const table of tables) table.take(entry);
-    if (changes.reset || changes.entries.length > 0) for (const listener of listeners) listener();
+    if (changes.reset || changes.entries.length > 0) for (const listener of listeners) listener(changes.entries);
   }
 
   /** One reading at a time; who comes during one waits for another, which sees what the first may have missed. */

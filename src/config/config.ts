@@ -28,6 +28,7 @@ export interface Config {
   readonly requests: RequestsConfig;
   readonly sessions: SessionsConfig;
   readonly state: StateConfig;
+  readonly moves: MovesConfig;
   readonly directory: DirectoryConfig;
   readonly passdb: { readonly type: 'imap' };
   readonly login: LoginConfig;
@@ -42,6 +43,13 @@ export interface Config {
 export interface StateConfig {
   /** Left out: they live where the sessions do. */
   readonly redis?: StoreConfig;
+}
+
+/** Programs that run around a move, by absolute paths. */
+export interface MovesConfig {
+  readonly before?: string;
+  readonly after?: string;
+  readonly hookTimeoutMs: number;
 }
 
 /** The listeners for operators and their load balancers. */

@@ -61,6 +61,7 @@ async function settle(
     workers: part('workers', shape.workers),
     sessions: part('sessions', shape.sessions),
     state: part('state', shape.state),
+    moves: part('moves', shape.moves),
     directory: part('directory', shape.directory),
     passdb: part('passdb', shape.passdb),
     login: part('login', shape.login),

@@ -15,6 +15,7 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
   idle_timeout: 30 min
   absolute_timeout: 12h`,
   ],
+  ['moves', 'moves: { before: /usr/local/bin/carry-mailbox, after: /usr/local/bin/tell-ldap }'],
   ['state', 'state: { redis: redis://redis-durable.internal:6379/0 }'],
   [
     'directory',

@@ -15,7 +15,7 @@ import {
   trustedProxiesSection,
   workersSection,
 } from './sections.ts';
-import { sessionsSection, stateSection } from './sessions-section.ts';
+import { movesSection, sessionsSection, stateSection } from './sessions-section.ts';
 import { tlsSection } from './tls-section.ts';
 
 /**
@@ -33,6 +33,7 @@ export function configShape(outside: Outside) {
     workers: workersSection,
     sessions: sessionsSection(outside),
     state: stateSection(outside),
+    moves: movesSection(outside),
     directory: directorySection(outside),
     passdb: passdbSection(outside),
     login: loginSection(outside),

@@ -1,4 +1,4 @@
-import type { SessionsConfig, StateConfig } from './config.ts';
+import type { MovesConfig, SessionsConfig, StateConfig } from './config.ts';
 import { count, duration, ownFile, section, yesOrNo } from './leaves.ts';
 import type { Outside } from './outside.ts';
 import { redisSection } from './redis-section.ts';
@@ -71,4 +71,30 @@ export function stateSection(outside: Outside) {
     .transform(({ redis }): StateConfig => (redis === undefined ? {} : { redis }))
     .prefault({})
     .describe('What must survive: states of backends, failovers, moves and overrides.');
+}
+
+export function movesSection(outside: Outside) {
+  return section({
+    before: ownFile(outside)
+      .optional()
+      .describe(
+        'A program that runs before a user is switched to another backend, with the arguments USER FROM TO: it carries ' +
+          'the mailbox. The user waits meanwhile. It may be run again after a failure.',
+      ),
+    after: ownFile(outside)
+      .optional()
+      .describe('A program that runs after the switch, with the same arguments: it tells the directory, for example.'),
+    hook_timeout: duration({ atLeastMs: 1000 })
+      .prefault('10 min')
+      .describe('How long each of the two may take; then it is ended, and the move has failed.'),
+  })
+    .transform(
+      ({ before, after, hook_timeout: hookTimeoutMs }): MovesConfig => ({
+        ...(before === undefined ? {} : { before }),
+        ...(after === undefined ? {} : { after }),
+        hookTimeoutMs,
+      }),
+    )
+    .prefault({})
+    .describe('What is done when a user is moved: see [move-users.md](move-users.md).');
 }

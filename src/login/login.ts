@@ -76,6 +76,11 @@ export interface LoginDeps {
   readonly passdb: Passdb;
   /** Where this user is signed in now, or why nowhere; nothing for a backend that is not configured. */
   readonly homeOf: (backend: BackendName, user: CanonicalUser) => Home | { readonly closure: Closure } | undefined;
+  /**
+   * Carries out what waits for this user's sign-in, once the password was right; answers the backend on which the user
+   * lives then, where that is another. Without it nothing ever waits.
+   */
+  readonly arrived?: (user: CanonicalUser) => Promise<BackendName | undefined>;
   readonly clock: Clock;
   readonly wait: Wait;
   readonly observe: (event: LoginEvent) => void;
@@ -160,8 +165,22 @@ export function createLogin(deps: LoginDeps): Login {
     }
     if (check.kind !== 'right') return check;
 
+    const settled = await settledHome(course, found.user, home);
+    if ('closure' in settled) return { kind: 'closed', closure: settled.closure };
     times.enter('webmail');
-    return enterWebmail(course, found.user, home);
+    trace.backend = settled.backend.name;
+    trace.host = settled.host.name;
+    return enterWebmail(course, found.user, settled);
+  }
+
+  /** A move that waited for this sign-in comes first; who must wait too long for it gets the page that says so. */
+  async function settledHome(course: Course, user: CanonicalUser, home: Home) {
+    const moved = await within(course, 'webmail', async () => deps.arrived?.(user)).catch((error: unknown) => {
+      if (course.gone.aborted || !(error instanceof PosternError) || error.code !== 'ERR_DEADLINE') throw error;
+      return home.backend.name;
+    });
+    if (moved === undefined) return home;
+    return homeOf(moved, user);
   }
 
   async function checkPassword(

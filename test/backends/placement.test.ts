@@ -228,7 +228,7 @@ describe('the place of a session', () => {
       by: 'ops',
       node: 'gw1',
       startedAtMs: 5,
-      phaseAtMs: 5,
+      phaseAtMs: clock.nowMs(),
     };
     await state.moves.set('alice@example.test', { ...move, phase: 'before' });
     assert.equal(sessionOn('a'), 'moving');

@@ -1,0 +1,40 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+/** What a hook program is told, as arguments and as POSTERN_USER, POSTERN_FROM, POSTERN_TO. */
+export interface HookFacts {
+  readonly user: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+const keptOutput = 2_000;
+
+/**
+ * Runs a hook program, without a shell, and ends it at `signal`.
+ * Resolves when it ended with 0; rejects with how it ended and the last it said.
+ */
+export async function runHook(program: string, { user, from, to }: HookFacts, signal: AbortSignal): Promise<void> {
+  const env = { PATH: process.env['PATH'] ?? '', POSTERN_USER: user, POSTERN_FROM: from, POSTERN_TO: to };
+  const child = spawn(program, [user, from, to], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal,
+    killSignal: 'SIGTERM',
+  });
+  let said = '';
+  const keep = (chunk: Buffer): void => {
+    said = (said + chunk.toString('utf8')).slice(-keptOutput);
+  };
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  await once(child, 'close').catch((error: unknown) => {
+    const why = signal.aborted ? 'took too long and was ended' : error instanceof Error ? error.message : String(error);
+    throw new Error(`${program}: ${why}`);
+  });
+  const { exitCode, signalCode } = child;
+  if (exitCode === 0) return;
+  const lastLine = said.trim().split('\n').at(-1) ?? '';
+  const how = exitCode === null ? `ended by ${signalCode ?? 'a signal'}` : `ended with ${exitCode}`;
+  throw new Error(`${program} ${how}${lastLine === '' ? '' : `: ${lastLine}`}`);
+}

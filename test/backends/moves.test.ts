@@ -1,0 +1,229 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, beforeEach, describe, it } from 'node:test';
+import { type HookFacts, runHook } from '../../src/backends/hooks.ts';
+import { explainMove, isHolding } from '../../src/backends/move-steps.ts';
+import { createMoves, type MoveHooks, type Moves } from '../../src/backends/moves.ts';
+import { withOverrides } from '../../src/backends/overrides.ts';
+import type { StateMirror } from '../../src/backends/state-mirror.ts';
+import type { Move } from '../../src/backends/state-values.ts';
+import type { HomeLookup } from '../../src/core/directory.ts';
+import { PosternError } from '../../src/core/error.ts';
+import { silentLog } from '../../src/core/log.ts';
+import type { LoginName } from '../../src/core/names.ts';
+import { backendName, handClock, openState, userName } from './samples.ts';
+
+const alice = userName('alice@example.test');
+const order = { user: alice, from: backendName('a'), to: backendName('b'), reason: 'disk full', by: 'ops' };
+
+describe('a move', () => {
+  const clock = handClock();
+  let state: StateMirror;
+  let moves: Moves;
+  let hooks: MoveHooks;
+  let ran: (HookFacts & { readonly program: string; readonly phase: string | undefined })[];
+  let hookWork: (program: string) => Promise<void>;
+  const start = () =>
+    createMoves({
+      state,
+      backendNamed: backendName,
+      hooks: () => hooks,
+      async runHook(program, facts) {
+        ran.push({ program, ...facts, phase: state.moves.get(facts.user)?.phase });
+        await hookWork(program);
+      },
+      node: 'gw1',
+      clock,
+      log: silentLog,
+      settleMs: 1,
+    });
+  beforeEach(async () => {
+    state = await openState();
+    hooks = { timeoutMs: 1000 };
+    ran = [];
+    hookWork = async () => {};
+    moves = start();
+  });
+  afterEach(async () => {
+    await moves[Symbol.asyncDispose]();
+    await state[Symbol.asyncDispose]();
+  });
+
+  it('switches the user, and leaves what it did', async () => {
+    const outcome = await moves.move(order);
+    assert.equal(outcome.kind, 'moved');
+    assert.equal(state.overrides.get(alice)?.backend, 'b');
+    assert.equal(state.moves.get(alice)?.phase, 'done');
+  });
+
+  it('holds the user for the hook before, and not for the one after', async () => {
+    hooks = { before: '/carry', after: '/tell', timeoutMs: 1000 };
+    await moves.move(order);
+    assert.deepEqual(ran, [
+      { program: '/carry', user: alice, from: 'a', to: 'b', phase: 'before' },
+      { program: '/tell', user: alice, from: 'a', to: 'b', phase: 'after' },
+    ]);
+  });
+
+  it('that fails before the switch leaves the user where the mailbox is, and says so', async () => {
+    hooks = { before: '/carry', timeoutMs: 1000 };
+    hookWork = () => Promise.reject(new Error('no space left'));
+    const outcome = await moves.move(order);
+    assert.ok(outcome.kind === 'failed');
+    assert.match(outcome.move.why ?? '', /no space left.*still lives on a/);
+    assert.equal(state.overrides.get(alice), undefined);
+    hookWork = async () => {};
+    assert.equal((await moves.move(order)).kind, 'moved');
+  });
+
+  it('that fails after the switch can be repeated, from where it began', async () => {
+    hooks = { after: '/tell', timeoutMs: 1000 };
+    hookWork = () => Promise.reject(new Error('away'));
+    assert.equal((await moves.move(order)).kind, 'failed');
+    assert.equal(state.overrides.get(alice)?.backend, 'b');
+    hookWork = async () => {};
+    assert.equal((await moves.move({ ...order, from: backendName('b') })).kind, 'moved');
+    assert.deepEqual(ran.at(-1), { program: '/tell', user: alice, from: 'a', to: 'b', phase: 'after' });
+  });
+
+  it('asked for twice is done once', async () => {
+    hooks = { before: '/carry', timeoutMs: 1000 };
+    const [one, two] = await Promise.all([moves.move(order), moves.move(order)]);
+    assert.equal(one, two);
+    assert.equal(ran.length, 1);
+    assert.deepEqual(await moves.move({ ...order, from: backendName('b') }), { kind: 'already-there' });
+  });
+
+  it('is not begun while another node is at work on one, but when that node went away', async () => {
+    const theirs: Move = {
+      from: 'a',
+      to: 'b',
+      phase: 'before',
+      reason: 'x',
+      by: 'ops',
+      node: 'gw2',
+      startedAtMs: clock.nowMs(),
+      phaseAtMs: clock.nowMs(),
+    };
+    await state.moves.set(alice, theirs);
+    assert.equal((await moves.move(order)).kind, 'busy');
+    assert.equal(isHolding(theirs, clock.nowMs()), true);
+    clock.advance(60_001);
+    assert.equal(isHolding(theirs, clock.nowMs()), false, 'a user must not wait for a node that is gone');
+    assert.match(explainMove(alice, theirs, clock.nowMs()), /gw2 went away in the step "before".*still lives on a/);
+    assert.equal((await moves.move(order)).kind, 'moved');
+  });
+
+  it('can wait for the next sign-in, runs then, once, and can be taken back before', async () => {
+    assert.equal((await moves.moveAtSignIn(order)).kind, 'waiting');
+    assert.equal(state.overrides.get(alice), undefined);
+    const [one, two] = await Promise.all([moves.arrived(alice), moves.arrived(alice)]);
+    assert.equal(one, two);
+    assert.equal(state.overrides.get(alice)?.backend, 'b');
+    assert.equal(await moves.arrived(alice), undefined);
+    const bob = userName('bob@example.test');
+    await moves.moveAtSignIn({ ...order, user: bob });
+    assert.equal((await moves.stop(bob))?.kind, 'stopped');
+    assert.equal(await moves.arrived(bob), undefined);
+  });
+
+  it('of which the node is told to stop leaves a state that explains itself', async () => {
+    hooks = { before: '/carry', timeoutMs: 60_000 };
+    const begun = Promise.withResolvers<void>();
+    hookWork = () => {
+      begun.resolve();
+      return new Promise((_, reject) => setTimeout(() => reject(new Error('ended')), 5));
+    };
+    const outcome = moves.move(order);
+    await begun.promise;
+    await moves[Symbol.asyncDispose]();
+    const settled = await outcome;
+    assert.ok(settled.kind === 'failed');
+    assert.match(explainMove(alice, settled.move, clock.nowMs()), /still lives on a; run the same move again/);
+  });
+});
+
+describe('a hook program', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-hook-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  const program = (name: string, script: string) => {
+    const file = join(folder, name);
+    writeFileSync(file, `#!/bin/sh\n${script}\n`);
+    chmodSync(file, 0o755);
+    return file;
+  };
+  const facts = { user: "o'brien $(id)@example.test", from: 'a', to: 'b' };
+
+  it('gets user and backends as arguments and environment, whatever is in them', async () => {
+    const told = join(folder, 'told');
+    await runHook(
+      program('tell', `printf '%s|' "$@" "$POSTERN_USER" "$POSTERN_TO" > ${told}`),
+      facts,
+      AbortSignal.timeout(5000),
+    );
+    assert.equal(readFileSync(told, 'utf8'), `${facts.user}|a|b|${facts.user}|b|`);
+  });
+
+  it('that fails is told with its last words', async () => {
+    const failing = program('fail', 'echo first; echo disk full >&2; exit 3');
+    await assert.rejects(runHook(failing, facts, AbortSignal.timeout(5000)), /ended with 3: disk full/);
+    await assert.rejects(runHook(join(folder, 'missing'), facts, AbortSignal.timeout(5000)), /ENOENT/);
+  });
+
+  it('that takes too long is ended', async () => {
+    await assert.rejects(runHook(program('hang', 'exec sleep 60'), facts, AbortSignal.timeout(50)), /took too long/);
+  });
+});
+
+describe('the directory with overrides', () => {
+  const answers = new Map<string, HomeLookup>([
+    ['alice@example.test', { kind: 'found', backend: backendName('a'), user: alice }],
+    ['alias@example.test', { kind: 'found', backend: backendName('a'), user: alice }],
+    ['mallory@example.test', { kind: 'refused', reason: 'suspended' }],
+  ]);
+  const moved = new Map(
+    ['alice@example.test', 'mallory@example.test', 'new@example.test'].map((user) => [
+      user,
+      { backend: 'b', reason: '', by: '', sinceMs: 1 },
+    ]),
+  );
+  let isAway = false;
+  const directory = withOverrides(
+    {
+      async lookup(asked) {
+        if (!isAway) return answers.get(asked) ?? { kind: 'unknown-user' };
+        throw new PosternError('ERR_DIRECTORY_UNAVAILABLE', 'away', { source: 'directory', retryable: true });
+      },
+    },
+    { overrides: moved, backendNamed: (backend) => (backend === 'b' ? backendName('b') : undefined) },
+  );
+  const lookUp = async (user: string) => {
+    const found = await directory.lookup(user as LoginName, new AbortController().signal);
+    return found.kind === 'found' ? `${found.user} on ${found.backend}` : found.kind;
+  };
+
+  it('finds a moved user where the mailbox is now, under every name', async () => {
+    assert.equal(await lookUp('alice@example.test'), 'alice@example.test on b');
+    assert.equal(await lookUp('alias@example.test'), 'alice@example.test on b');
+  });
+
+  it('says where, never whether: who is refused stays refused', async () => {
+    assert.equal(await lookUp('mallory@example.test'), 'refused');
+  });
+
+  it('knows users whom no source knows, and answers while none can be asked', async () => {
+    assert.equal(await lookUp('new@example.test'), 'new@example.test on b');
+    assert.equal(await lookUp('nobody@example.test'), 'unknown-user');
+    isAway = true;
+    assert.equal(await lookUp('alice@example.test'), 'alice@example.test on b');
+    await assert.rejects(lookUp('nobody@example.test'), { code: 'ERR_DIRECTORY_UNAVAILABLE' });
+    isAway = false;
+  });
+
+  it('does not follow an override to a backend that is not configured', async () => {
+    moved.set('alice@example.test', { backend: 'gone', reason: '', by: '', sinceMs: 1 });
+    assert.equal(await lookUp('alice@example.test'), 'alice@example.test on a');
+  });
+});
