@@ -11,7 +11,7 @@ export function cpuMicros(roots: readonly number[]): number {
 }
 
 /** The resident memory of these processes and all their descendants, in bytes. */
-export function residentBytes(roots: readonly number[]): number {
+function residentBytes(roots: readonly number[]): number {
   let kilobytes = 0;
   for (const pid of withDescendants(roots)) {
     kilobytes += Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);

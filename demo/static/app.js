@@ -29,8 +29,14 @@ let known;
 async function poll() {
   const response = await fetch('/api/poll');
   // The session is gone: the gateway shows where to sign in, and comes back here.
-  if (response.status === 401) return location.reload();
-  if (!response.ok) return show('poll', `answered ${response.status}`);
+  if (response.status === 401) {
+    location.reload();
+    return;
+  }
+  if (!response.ok) {
+    show('poll', `answered ${response.status}`);
+    return;
+  }
   const { backend, total, unseen } = await response.json();
   const count = byMark('data-unseen');
   count.textContent = String(unseen);

@@ -4,7 +4,7 @@ import type { BackendName } from './names.ts';
 import type { LiveSession } from './session.ts';
 
 /** Why a backend, or one user of it, is not served now. */
-export const closureKinds = ['maintenance', 'drain', 'down', 'moving'] as const;
+const closureKinds = ['maintenance', 'drain', 'down', 'moving'] as const;
 export type ClosureKind = (typeof closureKinds)[number];
 
 /** What users may know of it. Nobody is signed out by a closure. */

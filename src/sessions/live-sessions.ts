@@ -25,7 +25,7 @@ export interface NodeSessionsOptions extends HeldSessionsOptions {
 }
 
 /** A session as lists show it. */
-export interface ListedSession {
+interface ListedSession {
   readonly key: RecordKey;
   readonly record: SessionRecord;
   readonly lastUseMs: number;

@@ -14,8 +14,9 @@ describe('an error code', () => {
   }
 
   it('is all that the page lists', () => {
-    const listed = [...page.matchAll(/^\| `(ERR_\w+)` /gm)].map(([, code]) => code);
-    assert.deepEqual(listed.toSorted(), Object.keys(errorCodes).toSorted());
+    const listed = Array.from(page.matchAll(/^\| `(ERR_\w+)` /gm), ([, code]) => code);
+    assert.deepEqual(new Set(listed), new Set(Object.keys(errorCodes)));
+    assert.equal(listed.length, Object.keys(errorCodes).length);
   });
 
   it('stays with the failure, beside what caused it', () => {
