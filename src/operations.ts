@@ -100,7 +100,9 @@ export async function openOperations({ config, log, site, sessions, redis }: Ope
   // What a hook changed in the directory must not be hidden by what was remembered of it.
   opened.defer(
     state.watch((changed) => {
-      for (const { table, key } of changed) if (isReady && table === 'overrides') site().forgetHome(asUser(key));
+      for (const { table, key } of changed) {
+        if (isReady && (table === 'overrides' || table === 'forgotten')) site().forgetHome(asUser(key));
+      }
     }),
   );
   const owned = opened.move();
@@ -123,14 +125,18 @@ export async function openOperations({ config, log, site, sessions, redis }: Ope
   };
 }
 
-async function openStateStore(
+/**
+ * Opens the state of a configuration. `redis` is the connection of the sessions, where they have one that is open; for a
+ * command that runs beside the gateway there is none, and what it opens instead goes onto `opened`.
+ */
+export async function openStateStore(
   config: Config,
   log: Log,
   redis: RedisConnection | undefined,
   opened: AsyncDisposableStack,
 ): Promise<StateStore> {
-  const own = config.state.redis;
-  if (own !== undefined && own.kind === 'redis') {
+  const own = config.state.redis ?? (redis === undefined ? config.sessions.store : undefined);
+  if (own?.kind === 'redis') {
     const { kind: _, ...settings } = own;
     const connection = createRedisConnection({ settings, log });
     opened.defer(() => connection.close());
@@ -166,7 +172,7 @@ function watchedHosts(site: Site): WatchedHost[] {
 }
 
 /** Something that a web server answers by itself, or denies: none of the webmails makes a session for it. */
-function smallTarget({ webmail }: BackendHost, name = 'favicon.ico'): string {
+export function smallTarget({ webmail }: BackendHost, name = 'favicon.ico'): string {
   const path = webmail.landing.replace(/[?#].*$/, '');
   return `${path.slice(0, path.lastIndexOf('/') + 1)}${name}`;
 }

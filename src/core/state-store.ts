@@ -1,5 +1,8 @@
-/** The kinds of things that operators and nodes decide, each with keys of its own. */
-export const stateTables = ['states', 'active', 'overrides', 'moves', 'batches'] as const;
+/**
+ * The kinds of things that operators and nodes decide, each with keys of its own. `forgotten`: users whose remembered
+ * homes all nodes drop when the entry changes.
+ */
+export const stateTables = ['states', 'active', 'overrides', 'moves', 'batches', 'forgotten'] as const;
 export type StateTable = (typeof stateTables)[number];
 
 /** One thing that was decided. `value` is a text whose form its reader knows; nothing once it was removed. */
