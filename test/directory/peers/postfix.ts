@@ -48,7 +48,10 @@ async function unpackOnce(): Promise<void> {
     if (file.endsWith('.deb')) await runProgram('dpkg', ['-x', join(making, file), join(making, 'root')]);
   }
   const libraries = join(folder, 'root/usr/lib/postfix');
-  const main = `compatibility_level=3.6\nmaillog_file=/dev/stdout\nmeta_directory=${join(folder, 'conf')}\nshlib_directory=${libraries}\n`;
+  // The users that the package would make: postmap only wants them to exist, and to differ.
+  const owners = 'mail_owner=daemon\nsetgid_group=games\n';
+  const places = `meta_directory=${join(folder, 'conf')}\nshlib_directory=${libraries}\n`;
+  const main = `compatibility_level=3.6\nmaillog_file=/dev/stdout\n${owners}${places}`;
   await writeFile(join(conf, 'main.cf'), main);
   await writeFile(join(conf, 'dynamicmaps.cf'), `cdb\t${libraries}/postfix-cdb.so\tdict_cdb_open\tmkmap_cdb_open\n`);
   // Whoever comes second finds it done.
