@@ -100,7 +100,7 @@ export function createRedisLink(settings: RedisSettings, tap: InvalidationTap | 
   return {
     client,
     server: `the Cluster at ${listed(settings.cluster)}`,
-    isReady: () => client.isOpen && client.masters.every((master) => isReady(master.client)),
+    isReady: () => client.masters.length > 0 && client.masters.every((master) => isReady(master.client)),
     listen: (ready, failed) => void client.on('node-ready', ready).on('node-error', failed).on('error', failed),
     connect: async () => void (await client.connect()),
     destroy: () => (client.isOpen ? client.destroy() : undefined),
