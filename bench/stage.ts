@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createClient } from 'redis';
-import { freePort } from '../test/free-port.ts';
+import { freePort } from '../test/ports.ts';
 import { backendBlocks, startNginx } from './nginx.ts';
 import { startProgram } from './program.ts';
 import { writeAssets } from './roundcube-page.ts';

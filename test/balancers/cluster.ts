@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { createCertificate } from '../../demo/certificate.ts';
 import { startImapServer } from '../../demo/imap-server.ts';
 import { alice, people } from '../../demo/people.ts';
+import { listening } from '../ports.ts';
 
 /** A line of a node's log. */
 export type LogLine = Readonly<Record<string, unknown>>;
@@ -49,14 +50,12 @@ export async function startCluster(): Promise<Cluster> {
   const keyPair = createCertificate(['127.0.0.1'], Date.now());
   const users = Object.fromEntries(people.map(({ address, password }) => [address, password]));
   const imap = started.use(await startImapServer({ users, security: 'tls', keyPair }));
-  const webmail = createServer(tellWhatArrived).listen(0, '127.0.0.1');
-  await once(webmail, 'listening');
+  const webmail = createServer(tellWhatArrived);
+  const webmailPort = await listening(webmail);
   started.defer(() => {
     webmail.close();
     webmail.closeAllConnections();
   });
-  const address = webmail.address();
-  const webmailPort = typeof address === 'object' && address !== null ? address.port : 0;
   const folder = await mkdtemp(join(tmpdir(), 'postern-balancers-'));
   started.defer(() => rm(folder, { recursive: true, force: true }));
   await writeFile(join(folder, 'users.map'), `${alice.address}: a\n`);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { freePort } from '../directory/peers/programs.ts';
+import { freePort } from '../ports.ts';
 import { type Cluster, type Node, startCluster } from './cluster.ts';
 import { eventually, startHaproxy } from './haproxy.ts';
 import { Visitor } from './visitor.ts';

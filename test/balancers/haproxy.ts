@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { once } from 'node:events';
-import { freePort, startProgram } from '../directory/peers/programs.ts';
+import { startProgram } from '../directory/peers/programs.ts';
+import { freePort } from '../ports.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
 
 const run = promisify(execFile);

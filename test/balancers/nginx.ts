@@ -1,7 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, runProgram, startProgram } from '../directory/peers/programs.ts';
+import { runProgram, startProgram } from '../directory/peers/programs.ts';
+import { freePort } from '../ports.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
 import { connects, sample } from './haproxy.ts';
 

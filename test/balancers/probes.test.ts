@@ -6,7 +6,8 @@ import { after, before, test } from 'node:test';
 import { createAgentCheck, type AgentState } from '../../src/admin/agent-check.ts';
 import { type Cluster, type Node, startCluster } from './cluster.ts';
 import { eventually, startHaproxy } from './haproxy.ts';
-import { freePort, runProgram } from '../directory/peers/programs.ts';
+import { runProgram } from '../directory/peers/programs.ts';
+import { freePort, listening } from '../ports.ts';
 
 const origin = 'https://mail.example.test';
 
@@ -80,9 +81,7 @@ test('the HTTP_GET of keepalived gets its digest, in HTTP/1.0 and 1.1, under the
 test('the agent says one line: up with its weight, weight 0 when it drains, down when it does not serve', async () => {
   let state: AgentState = 'down';
   const agent = createAgentCheck({ state: () => state, weight: () => 50 });
-  await once(agent.listen(0, '127.0.0.1'), 'listening');
-  const address = agent.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const port = await listening(agent);
   try {
     assert.equal(await say(port, ''), 'down\n');
     state = 'up';

@@ -8,6 +8,7 @@ import { connect as connectTls } from 'node:tls';
 import { systemClock } from '../../src/core/clock.ts';
 import { createProxyProtocol, type ProxyProtocolMode } from '../../src/proxy/proxy-protocol-intake.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
+import { listening } from '../ports.ts';
 import { binaryHeader } from './proxy-headers.ts';
 
 interface Given {
@@ -56,11 +57,8 @@ async function listen({ mode, trusted = true, deadlineMs = 5000, tls = false }: 
     protocol.notice(error, socket);
     socket.destroy();
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
   return {
-    port: typeof address === 'object' && address !== null ? address.port : 0,
+    port: await listening(server),
     warnings,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { after, before, test, type TestContext } from 'node:test';
-import { freePort } from '../directory/peers/programs.ts';
+import { freePort } from '../ports.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
 import { type Cluster, type Node, startCluster } from './cluster.ts';
 import { eventually, type Haproxy, startHaproxy } from './haproxy.ts';

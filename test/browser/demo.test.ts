@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { alice, bob, type Person } from '../../demo/people.ts';
 import { startChromium } from '../chromium.ts';
-import { freePort } from '../free-port.ts';
+import { freePort } from '../ports.ts';
 import { complaintsOf } from './console.ts';
 
 const program = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
@@ -7,6 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { makeCertificate } from '../passdb/certificates.ts';
 import { ScriptedImap, type Turn } from '../passdb/scripted-imap.ts';
 import { filesOf } from '../config/fixture.ts';
+import { listening } from '../ports.ts';
 import { startRedisServer } from '../redis-server.ts';
 import { run } from './fixture.ts';
 
@@ -55,12 +55,9 @@ async function startWebmail(t: TestContext, status: number) {
 }
 
 async function listen(t: TestContext, server: net.Server): Promise<string> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const port = await listening(server);
   t.after(() => server.close());
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return `http://127.0.0.1:${address.port}`;
+  return `http://127.0.0.1:${port}`;
 }
 
 function startTls(turn: Turn): void {

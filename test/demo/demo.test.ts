@@ -3,7 +3,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { alice, bob, type Person } from '../../demo/people.ts';
 import { isPortFree } from '../../demo/port.ts';
+import { freePort, listening } from '../ports.ts';
 import { Browser, fieldsIn, type Landed } from './browser.ts';
 
 const program = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
@@ -35,21 +36,6 @@ async function scratchOf(t: TestContext): Promise<string> {
   const scratch = await mkdtemp(join(tmpdir(), 'demo-test-'));
   t.after(() => rm(scratch, { recursive: true, force: true }));
   return scratch;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const port = portOf(server);
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
 }
 
 async function textOf(stream: Readable): Promise<string> {
@@ -155,10 +141,9 @@ test('the demo is ready, says whom to try, lets each user in on the right backen
 
 test('a port that is in use is named, with what to do', async (t) => {
   const scratch = await scratchOf(t);
-  const other = createServer().listen(0, '127.0.0.1');
+  const other = createServer();
+  const port = await listening(other);
   t.after(() => other.close());
-  await once(other, 'listening');
-  const port = portOf(other);
   const child = run(scratch, '--port', String(port));
   const [message, [code]] = await Promise.all([textOf(child.stderr), once(child, 'exit')]);
   assert.match(

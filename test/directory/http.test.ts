@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { checkSource } from '../../src/directory/configured-source.ts';
 import { escapeUrlPart } from '../../src/directory/http.ts';
+import { listening } from '../ports.ts';
 import { eventually, outcomeOf, testDirectory } from './fixture.ts';
 import { startServer } from './peers/line-server.ts';
 import { sourceContract } from './source-contract.ts';
@@ -14,10 +15,7 @@ type Listener = (...exchange: Parameters<RequestListener>) => Promise<void> | vo
 
 async function startHttp(listener: Listener) {
   const server = createServer((request, response) => void listener(request, response));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new TypeError('a TCP server has an address');
+  const port = await listening(server);
   const stop = async (): Promise<void> => {
     if (!server.listening) return;
     const closed = once(server, 'close');
@@ -26,11 +24,11 @@ async function startHttp(listener: Listener) {
     await closed;
   };
   const start = async (): Promise<void> => {
-    server.listen(address.port, '127.0.0.1');
+    server.listen(port, '127.0.0.1');
     await once(server, 'listening');
   };
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${port}`,
     stop,
     start,
     [Symbol.asyncDispose]: stop,

@@ -7,7 +7,7 @@ import { writeConfiguration } from '../../demo/configuration.ts';
 import type { Log } from '../../src/core/log.ts';
 import { type Gateway, startGateway } from '../../src/gateway.ts';
 import { Browser, fieldsIn, type Landed } from '../demo/browser.ts';
-import { freePort } from '../free-port.ts';
+import { freePort } from '../ports.ts';
 
 interface Logged {
   readonly level: keyof Log;

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { Ingress } from '../../src/core/ingress.ts';
@@ -11,6 +10,7 @@ import { createPages } from '../../src/http/pages.ts';
 import { createViews, type Views } from '../../src/http/views.ts';
 import type { LoginAttempt, LoginOutcome } from '../../src/login/login.ts';
 import { backendName, canonicalUser } from '../login/named.ts';
+import { listening } from '../ports.ts';
 import { createFakeGate, type FakeGate } from './fake-gate.ts';
 
 export const branding: Branding = {
@@ -45,11 +45,8 @@ export interface FixtureOptions {
 export async function startPages(options: FixtureOptions = {}): Promise<Fixture> {
   // As the front door is set: a request without a body then has no end of which Express could wait.
   const server = createServer({ optimizeEmptyRequests: true });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (!isAddressInfo(address)) throw new TypeError('no port');
-  const authority = options.secure === true ? 'mail.example.org' : `127.0.0.1:${address.port}`;
+  const port = await listening(server);
+  const authority = options.secure === true ? 'mail.example.org' : `127.0.0.1:${port}`;
   const origin = `${options.secure === true ? 'https' : 'http'}://${authority}`;
 
   const fixture: Fixture = {
@@ -109,8 +106,4 @@ export function aliceSignedIn(): LoginOutcome {
 
 export function storeAway(): PosternError {
   return new PosternError('ERR_STORE_UNAVAILABLE', 'the store is away', { source: 'store', retryable: true });
-}
-
-function isAddressInfo(address: AddressInfo | string | null): address is AddressInfo {
-  return typeof address === 'object' && address !== null;
 }

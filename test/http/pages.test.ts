@@ -5,13 +5,12 @@ import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import request from 'supertest';
 import { createViews } from '../../src/http/views.ts';
+import { portOf } from '../ports.ts';
 import { branding, type Fixture, startPages, views } from './fixture.ts';
 
 /** Sends bytes as they are and gives back everything that came until the server closed. */
 async function raw(fixture: Fixture, bytes: string): Promise<string> {
-  const address = fixture.server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  const socket = connect(address.port, '127.0.0.1');
+  const socket = connect(portOf(fixture.server), '127.0.0.1');
   await once(socket, 'connect');
   socket.write(bytes);
   return text(socket);

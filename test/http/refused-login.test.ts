@@ -4,6 +4,7 @@ import { request as httpRequest } from 'node:http';
 import { describe, test } from 'node:test';
 import request from 'supertest';
 import type { LoginOutcome } from '../../src/login/login.ts';
+import { portOf } from '../ports.ts';
 import { openLogin, setCookies, submitLogin, tokenIn } from './browser-like.ts';
 import { aliceSignedIn, startPages, storeAway } from './fixture.ts';
 
@@ -139,10 +140,9 @@ test('a client that hangs up ends the login', async () => {
     await once(gone, 'abort');
     throw gone.reason;
   };
-  const address = fixture.server.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const port = portOf(fixture.server);
   const headers = { cookie: page.cookie, 'content-type': 'application/x-www-form-urlencoded' };
-  const client = httpRequest({ host: '127.0.0.1', port: address.port, method: 'POST', path: '/-/login', headers });
+  const client = httpRequest({ host: '127.0.0.1', port, method: 'POST', path: '/-/login', headers });
   client.on('error', () => {});
   client.end(new URLSearchParams({ user: 'alice', password: 'x', token: page.token }).toString());
   const gone = await started.promise;

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { awaitPort, freePort, stopGroup } from './processes.ts';
+import { freePort } from '../ports.ts';
+import { awaitPort, stopGroup } from './processes.ts';
 
 export const masterPassword = 'the-password-of-the-gateway';
 

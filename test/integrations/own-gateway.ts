@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { freePort, stopGroup } from './processes.ts';
+import { freePort } from '../ports.ts';
+import { stopGroup } from './processes.ts';
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 

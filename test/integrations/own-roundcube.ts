@@ -4,7 +4,8 @@ import { chmod, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
-import { awaitPort, freePort, stopGroup } from './processes.ts';
+import { freePort } from '../ports.ts';
+import { awaitPort, stopGroup } from './processes.ts';
 
 const installed = '/usr/share/roundcube';
 const plugin = fileURLToPath(new URL('../../integrations/roundcube/postern', import.meta.url));

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
+import { listening } from '../ports.ts';
 
 export interface SmtpSink extends AsyncDisposable {
   readonly port: number;
@@ -40,14 +41,12 @@ export async function startSmtpSink(): Promise<SmtpSink> {
       rest = lines.pop() ?? '';
       for (const line of lines) hear(line);
     });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
+  });
+  const port = await listening(server);
   const stop = async (): Promise<void> => {
     for (const socket of sockets) socket.destroy();
     server.close();
     await once(server, 'close');
   };
-  return { port: address.port, logins, [Symbol.asyncDispose]: stop };
+  return { port, logins, [Symbol.asyncDispose]: stop };
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
+import { listening, portOf } from '../ports.ts';
 import type { TestCertificate } from './certificates.ts';
 
 /** What a script does with one line of the client; `say` sends a line, `raw` sends bytes. */
@@ -37,15 +38,12 @@ export class ScriptedImap implements AsyncDisposable {
 
   static async start(script: Script): Promise<ScriptedImap> {
     const server = new ScriptedImap(script);
-    server.#server.listen(0, '127.0.0.1');
-    await once(server.#server, 'listening');
+    await listening(server.#server);
     return server;
   }
 
   get port(): number {
-    const address = this.#server.address();
-    if (address === null || typeof address === 'string') throw new Error('not listening');
-    return address.port;
+    return portOf(this.#server);
   }
 
   /** Resolves when the client has closed every connection. */

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { type DemoBackends, startBackends } from '../../demo/backends.ts';
 import { writeConfiguration } from '../../demo/configuration.ts';
 import { Browser, fieldsIn } from '../demo/browser.ts';
-import { freePort } from '../free-port.ts';
+import { freePort } from '../ports.ts';
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { type AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import express, { type ErrorRequestHandler } from 'express';
 import { systemClock, type Clock } from '../../src/core/clock.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
@@ -11,6 +10,7 @@ import type { EndReason, LiveSession, SessionLookup, SessionStore } from '../../
 import { createSessionGate } from '../../src/sessions/gate.ts';
 import { createNodeSessions, type NodeSessions } from '../../src/sessions/live-sessions.ts';
 import { openServerKeys, type ServerKeys } from '../../src/sessions/server-keys.ts';
+import { listening } from '../ports.ts';
 import { backendNamed } from './samples.ts';
 
 export interface NodeSettings {
@@ -60,9 +60,8 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
     ownsCookie: () => (name) => name === 'webmail_session',
     ...(settings.cacheLimit === undefined ? {} : { cacheLimit: settings.cacheLimit }),
   });
-  const server = pages(settings, live, keys).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const origin = `http://127.0.0.1:${portOf(server.address())}`;
+  const server = createServer(pages(settings, live, keys));
+  const origin = `http://127.0.0.1:${await listening(server)}`;
 
   async function find(cookie: string): Promise<SessionLookup> {
     return live.find(cookie);
@@ -151,11 +150,6 @@ function isUser(value: unknown): value is CanonicalUser {
 function userOf(value: unknown): CanonicalUser {
   if (!isUser(value)) throw new TypeError('a user is a text');
   return value;
-}
-
-function portOf(address: AddressInfo | string | null): number {
-  if (address === null || typeof address === 'string') throw new TypeError('a TCP server has a port');
-  return address.port;
 }
 
 /** An attachment that tells why it ended. */

@@ -5,7 +5,7 @@ import { IncomingMessage, request as sendRequest } from 'node:http';
 import { after, before, suite, test } from 'node:test';
 import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
 import { startNginx } from '../integrations/own-nginx.ts';
-import { freePort } from '../integrations/processes.ts';
+import { freePort } from '../ports.ts';
 import { withLab } from '../lab/lab.ts';
 import { browserName, RoundcubeUser } from '../lab/roundcube-user.ts';
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
+import { listening } from '../../ports.ts';
 
 /** A small TCP server of a test, that can be away for a while and come back on its port. */
 export interface LineServer extends AsyncDisposable {
@@ -17,11 +18,7 @@ export async function startServer(serve: (socket: Socket) => void): Promise<Line
     socket.on('error', () => {}).on('close', () => connections.delete(socket));
     serve(socket);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new TypeError('a TCP server has an address');
-  const { port } = address;
+  const port = await listening(server);
   const stop = async (): Promise<void> => {
     if (!server.listening) return;
     const closed = once(server, 'close');

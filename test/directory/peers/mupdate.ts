@@ -5,7 +5,8 @@ import { Secret } from '../../../src/core/secret.ts';
 import { connectMupdate, mupdateString } from '../../../src/directory/mupdate-connection.ts';
 import { temporaryDirectory } from '../fixture.ts';
 import { makeCertificates } from './certificates.ts';
-import { exists, freePort, runProgram, startProgram } from './programs.ts';
+import { freePort } from '../../ports.ts';
+import { exists, runProgram, startProgram } from './programs.ts';
 
 /** A real master of a Cyrus Murder, run from the packages' content: the package would remove Dovecot's. */
 export interface MupdateMaster extends AsyncDisposable {

@@ -1,7 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -71,16 +70,8 @@ export async function startProgram(
   return { kill: () => stop('SIGKILL'), [Symbol.asyncDispose]: () => stop(options.signal ?? 'SIGTERM') };
 }
 
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
-  return address.port;
-}
+/** For those who start programs. */
+export { freePort } from '../../ports.ts';
 
 export async function exists(path: string): Promise<boolean> {
   return access(path).then(

@@ -1,0 +1,30 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+
+/** A port of 127.0.0.1 on which nothing listens now: for programs that cannot choose one themselves. */
+export async function freePort(): Promise<number> {
+  const [port = 0] = await freePorts(1);
+  return port;
+}
+
+/** As {@link freePort}, but several that differ: all are held until the last one is known. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const probes = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(probes.map(listening));
+  for (const probe of probes) probe.close();
+  await Promise.all(probes.map((probe) => once(probe, 'close')));
+  return ports;
+}
+
+/** Has a server listen on 127.0.0.1, on a free port, and resolves with the port. */
+export async function listening(server: Server): Promise<number> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return portOf(server);
+}
+
+/** The port of a server that listens on one. */
+export function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new TypeError('a listener on a port has a port');
+  return address.port;
+}
