@@ -6,12 +6,17 @@ import type { Ingress } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
 import type { Attachment, LiveSession } from '../core/session.ts';
 import { codeOf } from './failure.ts';
+import { closeFrame, FrameBoundary } from './frame-boundary.ts';
 import { endWithin, rawReply } from './raw-reply.ts';
 import type { IncomingHead } from './request-head.ts';
 import { responseHeaders, UpstreamHead } from './response-headers.ts';
 
 /** A side that was told to close gets this long to do so. */
 const closingMs = 2000;
+/** RFC 6455, 7.4.1. */
+const closeCodes = { goingAway: 1001, policy: 1008 };
+/** For a client to read that it was closed; nothing else reaches it or comes from it any more. */
+const farewellMs = 500;
 
 export interface TunnelParts {
   readonly socket: Duplex;
@@ -40,6 +45,7 @@ export class Tunnel implements Attachment {
   #outgoing: ClientRequest | undefined;
   #upstream: Duplex | undefined;
   #timer: NodeJS.Timeout | undefined;
+  readonly #boundary = new FrameBoundary();
 
   constructor(parts: TunnelParts) {
     this.#parts = parts;
@@ -78,17 +84,35 @@ export class Tunnel implements Attachment {
     rawReply(socket, 502, `The mailbox server did not open the connection (${reference}).`);
   }
 
+  /** The session has ended. */
   end(): void {
-    this.close();
+    this.#close(closeCodes.policy);
   }
 
+  /** The node goes away. */
   close(): void {
-    this.#parts.socket.destroy();
+    this.#close(closeCodes.goingAway);
+  }
+
+  #close(code: number): void {
+    const { socket } = this.#parts;
+    const upstream = this.#upstream;
+    if (upstream === undefined || !this.#boundary.reached || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    socket.unpipe(upstream);
+    upstream.unpipe(socket);
+    upstream.destroy();
+    socket.end(closeFrame(code));
+    endWithin(socket, farewellMs);
   }
 
   #opened(answer: IncomingMessage, upstream: Duplex): void {
     clearTimeout(this.#timer);
     this.#upstream = upstream;
+    // Once http-proxy-3 pipes: what the backend sent with its 101 would flow to this listener alone.
+    process.nextTick(() => upstream.on('data', (bytes: Buffer) => this.#boundary.pass(bytes)));
     const { socket } = this.#parts;
     if (socket.destroyed) {
       upstream.destroy();

@@ -6,6 +6,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import {
   ask,
   eventually,
+  type Gate,
   get,
   listening,
   RawClient,
@@ -260,4 +261,52 @@ test('an ordinary request on the same path is answered as such', async () => {
   await using backend = await startRecordingBackend();
   await using gate = await startGate({ backendPort: backend.port });
   assert.match(await ask(gate.port, get('/ws')), /ok$/);
+});
+
+/** A backend that says yes and then sends `bytes`. */
+function sending(bytes: Buffer) {
+  return startScriptedBackend((socket) => {
+    socket.once('data', () => {
+      socket.write(`${accepted}\r\n`);
+      socket.write(bytes);
+    });
+  });
+}
+
+const hello = Buffer.from([0x81, 5, ...Buffer.from('hello')]);
+
+test('a WebSocket that the session took along is told so: 1008, and 1001 where the node goes away', async () => {
+  const ends = [
+    [1008, (gate: Gate) => gate.session.end('signed-out')],
+    [1001, (gate: Gate) => gate.frontDoor.drain(AbortSignal.timeout(10_000))],
+  ] as const;
+  for (const [code, end] of ends) {
+    await using backend = await sending(hello);
+    await using gate = await startGate({ backendPort: backend.port });
+    using client = await opened(gate.port);
+    await client.until((received) => received.endsWith('hello'));
+    await end(gate);
+    assert.ok((await client.closed()).endsWith(`hello\x88\x02${String.fromCharCode(code >> 8, code & 255)}`));
+    await eventually(() => backend.sockets.size === 0 && gate.session.attachments === 0);
+  }
+});
+
+test('nothing is put into the middle of a frame: the connection just ends', async () => {
+  await using backend = await sending(hello.subarray(0, 4));
+  await using gate = await startGate({ backendPort: backend.port });
+  using client = await opened(gate.port);
+  await client.until((received) => received.includes('he'));
+  await gate.session.end('kicked');
+  assert.ok((await client.closed()).endsWith('he'));
+});
+
+test('a client that does not close its half is closed half a second later', async () => {
+  const { backend } = await startEcho();
+  await using _ = backend;
+  await using gate = await startGate({ backendPort: backend.port });
+  using client = await opened(gate.port);
+  client.socket.allowHalfOpen = true;
+  await gate.session.end('kicked');
+  await eventually(() => gate.session.attachments === 0, 1000);
+  assert.equal(backend.sockets.size, 0);
 });
