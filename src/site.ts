@@ -1,6 +1,6 @@
 import { type OverrideDirectoryDeps, withOverrides } from './backends/overrides.ts';
 import type { Placement } from './backends/placement.ts';
-import { createNetworkMatch } from './login/client-network.ts';
+import { createNetworkMatch } from './core/network.ts';
 import type { Config } from './config/config.ts';
 import type { Backend, BackendHost, BackendLimits } from './core/backend.ts';
 import type { ClientAuthentication } from './core/client-authentication.ts';

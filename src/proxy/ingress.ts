@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP, type Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import type { Ingress, PublicUrl } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
-import { plainAddress } from './plain-address.ts';
+import { createNetworkMatch, plainAddress } from '../core/network.ts';
 import type { ProxiedClient } from './proxy-protocol-intake.ts';
 import type { IncomingHead } from './request-head.ts';
 import { createWarnings, type Warn } from './warnings.ts';
@@ -37,7 +37,7 @@ export type IngressReader = (request: IncomingMessage, head: IncomingHead) => In
 type Scheme = 'http' | 'https' | 'unknown';
 
 export function createIngress(options: IngressOptions): IngressReader {
-  const isTrusted = trustOf(options.trustedProxies);
+  const isTrusted = createNetworkMatch(options.trustedProxies);
   const byAuthority = new Map<string, PublicUrl[]>();
   for (const url of options.publicUrls) {
     // A client may write the scheme's own port, too.
@@ -193,25 +193,4 @@ function lastOf(values: readonly string[]): string | undefined {
   if (last === undefined) return undefined;
   const text = last.slice(last.lastIndexOf(',') + 1).trim();
   return text === '' ? undefined : text;
-}
-
-function trustOf(cidrs: readonly string[]): (address: string) => boolean {
-  if (cidrs.length === 0) return () => false;
-  const list = new BlockList();
-  for (const cidr of cidrs) {
-    const [network = '', bits] = cidr.split('/');
-    const family = isIP(network) === 6 ? 'ipv6' : 'ipv4';
-    if (bits === undefined) list.addAddress(network, family);
-    else list.addSubnet(network, Number(bits), family);
-  }
-  const known = new Map<string, boolean>();
-  return (address) => {
-    const before = known.get(address);
-    if (before !== undefined) return before;
-    const family = isIP(address);
-    const trusted = family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
-    if (known.size >= 1000) known.clear();
-    known.set(address, trusted);
-    return trusted;
-  };
 }

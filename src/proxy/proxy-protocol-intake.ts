@@ -2,7 +2,7 @@ import { type Server, Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import { plainAddress } from './plain-address.ts';
+import { plainAddress } from '../core/network.ts';
 import { type ProxyHeader, readProxyHeader } from './proxy-protocol.ts';
 import { createWarnings, type Warn } from './warnings.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { clientNetwork, createNetworkMatch } from '../../src/login/client-network.ts';
+import { clientNetwork } from '../../src/login/client-network.ts';
 
 const networks: readonly (readonly [address: string, network: string])[] = [
   ['192.0.2.77', '192.0.2.0/24'],
@@ -32,30 +32,3 @@ test('addresses that differ in their last 64 bits only share a network, however 
     }),
   );
 });
-
-test('an address matches the networks it lies in, in IPv6 form too', () => {
-  const isExempt = createNetworkMatch(['192.0.2.0/24', '198.51.100.7', '2001:db8:1::/48']);
-  assert.equal(isExempt('192.0.2.255'), true);
-  assert.equal(isExempt('::ffff:192.0.2.1'), true);
-  assert.equal(isExempt('192.0.3.1'), false);
-  assert.equal(isExempt('198.51.100.7'), true);
-  assert.equal(isExempt('198.51.100.8'), false);
-  assert.equal(isExempt('2001:db8:1:ffff::1'), true);
-  assert.equal(isExempt('2001:db8:2::1'), false);
-  assert.equal(isExempt('unknown'), false);
-});
-
-for (const network of [
-  '',
-  'here',
-  '192.0.2.0/33',
-  '192.0.2.0/',
-  '192.0.2/24',
-  '2001:db8::/129',
-  '192.0.2.0/-1',
-  '192.0.2.0/2.5',
-]) {
-  test(`${JSON.stringify(network)} is refused as a network`, () => {
-    assert.throws(() => createNetworkMatch([network]), RangeError);
-  });
-}

@@ -1,0 +1,39 @@
+import { BlockList, isIP } from 'node:net';
+
+const maxRemembered = 1000;
+
+/** An address without its zone, and IPv4 as IPv4 where a socket shows it mapped into IPv6. */
+export function plainAddress(address: string): string {
+  const zone = address.indexOf('%');
+  const bare = zone === -1 ? address : address.slice(0, zone);
+  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(bare) ? bare.slice(7) : bare;
+}
+
+/**
+ * Tells whether an address lies in one of the networks, given as `192.0.2.0/24`, `2001:db8::/32` or a single address.
+ * Throws a RangeError that names the first one that is none of these.
+ */
+export function createNetworkMatch(networks: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [base = '', bits] = network.split('/');
+    const family = isIP(base);
+    const prefix = bits === undefined ? (family === 4 ? 32 : 128) : Number(bits);
+    if (family === 0 || !/^\d{1,3}$/.test(bits ?? '0') || prefix > (family === 4 ? 32 : 128)) {
+      throw new RangeError(`not a network: ${JSON.stringify(network)}`);
+    }
+    list.addSubnet(base, prefix, family === 4 ? 'ipv4' : 'ipv6');
+  }
+  // Each proxied request asks, of the same few addresses.
+  const known = new Map<string, boolean>();
+  return (address) => {
+    const before = known.get(address);
+    if (before !== undefined) return before;
+    const plain = plainAddress(address);
+    const family = isIP(plain);
+    const matches = family !== 0 && list.check(plain, family === 4 ? 'ipv4' : 'ipv6');
+    if (known.size >= maxRemembered) known.clear();
+    known.set(address, matches);
+    return matches;
+  };
+}
