@@ -9,7 +9,10 @@ const folders = [
   ['b', 'bob@example.test', 'INBOX'],
 ] as const;
 
-/** After the tests of a file: removes the letters with this word in their subject, so that mailboxes stay as they were seeded. */
+/**
+ * Removes the letters with this word in their subject after the tests of the suite that calls it, so that mailboxes stay
+ * as they were seeded. To be called in the last suite of a file, where the lab is still there.
+ */
 export function removeLetters(word: string): void {
   after(async () => {
     for (const [backend, user, folder] of folders) {
