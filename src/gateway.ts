@@ -1,9 +1,4 @@
-import { once } from 'node:events';
-import type { Server } from 'node:net';
-import { createAgentCheck } from './admin/agent-check.ts';
-import { createOperatorsListener } from './admin/operators.ts';
 import type { Config } from './config/config.ts';
-import type { ListenAddress } from './config/hosts.ts';
 import { diffConfig } from './config/diff.ts';
 import { loadConfig } from './config/load.ts';
 import { ConfigInvalid, formatProblem } from './config/problem.ts';
@@ -13,21 +8,26 @@ import type { Readiness } from './core/readiness.ts';
 import type { SessionStore } from './core/session.ts';
 import { createDoor } from './door.ts';
 import { driverChecks } from './driver-checks.ts';
+import { listen, openOperators, portOf } from './listening.ts';
 import { createLog } from './observe/log.ts';
 import { openDirectory } from './open-directory.ts';
 import { buildSite, type Site } from './site.ts';
 import { openStanding, openStore as openSessionStore } from './standing.ts';
+import { leadWorkers } from './workers.ts';
 
 export interface GatewayOptions {
   readonly configFile: string;
   /** Where events go; standard output, as JSON, when left out. */
   readonly log?: Log;
+  /** A worker serves and has no listeners for operators: the process that leads it has them. */
+  readonly role?: 'worker';
 }
 
 /** One running gateway node. */
 export interface Gateway {
   /** The ports that are bound, for configurations that say 0. */
   readonly ports: { readonly public: number; readonly operators: number };
+  readiness(): Readiness;
   /** Reads the configuration again: all of it or nothing. Says in the log what changed, or why the old one stays. */
   reload(): Promise<void>;
   /** Drains as configured under `shutdown`, then closes everything. Safe to call twice. */
@@ -51,9 +51,12 @@ export async function openStore({ sessions }: Config, log: Log): Promise<Session
 }
 
 /** Starts a gateway. Rejects when it cannot serve; nothing is left open then. */
-export async function startGateway({ configFile, log: givenLog }: GatewayOptions): Promise<Gateway> {
+export async function startGateway({ configFile, log: givenLog, role }: GatewayOptions): Promise<Gateway> {
   const config = await readConfig(configFile);
   const log = givenLog ?? createLog({ level: config.log.level });
+  if (config.workers > 1 && role !== 'worker') {
+    return leadWorkers({ configFile, config, readConfig: () => readConfig(configFile), log });
+  }
   await using opened = new AsyncDisposableStack();
 
   let site: Site | undefined;
@@ -76,24 +79,17 @@ export async function startGateway({ configFile, log: givenLog }: GatewayOptions
 
   const door = createDoor({ config, standing, site: current, readiness, log });
   opened.defer(standing.operations.state.watch(() => door.upgrades.endAstray()));
-  const operators = createOperatorsListener({ readiness, metrics: standing.metrics });
-  opened.defer(() => {
-    operators.close();
-    operators.closeAllConnections();
-  });
-  await listen(operators, config.operators.listen);
-  const { agentCheck } = config.operators;
-  if (agentCheck !== undefined) {
-    const agent = createAgentCheck({
-      state: () => (draining ? 'drain' : door.server.listening ? 'up' : 'down'),
-      weight: () => current().config.operators.agentWeight,
-    });
-    opened.defer(() => void agent.close());
-    await listen(agent, agentCheck);
+  let operators = 0;
+  if (role === 'worker') standing.metrics.share();
+  else {
+    const state = () => (draining ? 'drain' : door.server.listening ? 'up' : 'down');
+    const weight = () => current().config.operators.agentWeight;
+    operators = await openOperators(config.operators, { readiness, metrics: standing.metrics, state, weight }, opened);
   }
   await listen(door.server, config.listen);
-  const ports = { public: portOf(door.server), operators: portOf(operators) };
-  log.info({ ...ports, backends: config.backends.size, store: config.sessions.store.kind }, 'ready');
+  const ports = { public: portOf(door.server), operators };
+  const facts = { backends: config.backends.size, store: config.sessions.store.kind };
+  log.info({ ...ports, ...facts }, role === 'worker' ? 'worker ready' : 'ready');
 
   const parts = opened.move();
   let closing: Promise<void> | undefined;
@@ -142,6 +138,7 @@ export async function startGateway({ configFile, log: givenLog }: GatewayOptions
 
   return {
     ports,
+    readiness,
     reload: () => (reloads = reloads.then(reload)),
     close: () => (closing ??= close()),
   };
@@ -164,21 +161,4 @@ function createRetirement(): AsyncDisposable & { retire(site: Site): void } {
       await Promise.all([...retired.keys()].map(end));
     },
   };
-}
-
-/** Rejects with what the operator must change when the address cannot be bound. */
-async function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
-  server.listen(port, host);
-  try {
-    await once(server, 'listening');
-  } catch (cause) {
-    const message = `cannot listen on ${host}:${port}: is another process there, or is it no address of this machine?`;
-    throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
-  }
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new TypeError('a listener on a port has a port');
-  return address.port;
 }

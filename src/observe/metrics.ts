@@ -1,4 +1,5 @@
 import {
+  AggregatorRegistry,
   collectDefaultMetrics,
   Counter,
   Gauge,
@@ -92,6 +93,12 @@ export function createMetrics(readings: GaugeReadings) {
   return {
     contentType: registry.contentType,
     text: (): Promise<string> => registry.metrics(),
+    /** Hands them to the process that leads this worker whenever it asks. */
+    share(): void {
+      AggregatorRegistry.setRegistries(registry);
+      // Its constructor makes this worker known, and answers from now on.
+      void new AggregatorRegistry();
+    },
 
     loginFinished(result: string, backend: string | undefined): void {
       logins.inc({ result, backend: backend ?? '' });
@@ -141,6 +148,7 @@ function gaugesOver(readings: GaugeReadings) {
     new Gauge({
       name: 'postern_store_up',
       help: '1 while the session store answers.',
+      aggregator: 'min',
       registers,
       collect() {
         this.set(readings.storeUp() ? 1 : 0);

@@ -8,7 +8,7 @@ import { plainAddress } from '../core/network.ts';
 import { createWarnings } from './warnings.ts';
 
 /** PEM files of a certificate, with its chain, and of its key. */
-export interface CertificateFiles {
+interface CertificateFiles {
   readonly certificateFile: string;
   readonly keyFile: string;
 }

@@ -1,0 +1,147 @@
+import cluster, { type Worker } from 'node:cluster';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Config } from './config/config.ts';
+import { diffConfig } from './config/diff.ts';
+import { ConfigInvalid, formatProblem } from './config/problem.ts';
+import { PosternError } from './core/error.ts';
+import type { Log } from './core/log.ts';
+import type { Readiness } from './core/readiness.ts';
+import { openOperators } from './listening.ts';
+import { createMergedMetrics } from './observe/merged-metrics.ts';
+import { parseReport, type WorkerOrder } from './workers-message.ts';
+
+export interface WorkersOptions {
+  readonly configFile: string;
+  readonly config: Config;
+  readonly readConfig: () => Promise<Config>;
+  readonly log: Log;
+}
+
+/** The first process of several: the same as a gateway to whoever runs it. */
+export interface Workers {
+  readonly ports: { readonly public: number; readonly operators: number };
+  readiness(): Readiness;
+  reload(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const program = fileURLToPath(new URL('workers-process.ts', import.meta.url));
+/** One that dies so soon after its start would only die again at once. */
+const shortLifeMs = 10_000;
+const pauseMs = 1_000;
+
+/**
+ * Starts the workers that serve, and leads them: it alone reads signals and has the operators' listeners, and it
+ * starts another worker in the place of one that dies. Connections are accepted here and handed out in turn, so that
+ * none is lost when a worker ends. Rejects when a worker cannot serve; its log says why.
+ */
+export async function leadWorkers(options: WorkersOptions): Promise<Workers> {
+  const { configFile, log } = options;
+  await using opened = new AsyncDisposableStack();
+  let config = options.config;
+  let draining = false;
+  let serving = false;
+  const degraded = new Map<Worker, readonly string[]>();
+  const pauses = new Set<NodeJS.Timeout>();
+  cluster.setupPrimary({ exec: program, args: [configFile] });
+  opened.defer(() => {
+    for (const pause of pauses) clearTimeout(pause);
+    for (const worker of degraded.keys()) worker.kill('SIGKILL');
+  });
+
+  /** Resolves with its port when it serves. */
+  async function start(): Promise<number> {
+    const worker = cluster.fork();
+    const startedAt = performance.now();
+    degraded.set(worker, []);
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    let isReady = false;
+    worker.on('message', (message) => {
+      const report = parseReport(message);
+      if (report?.report === 'degraded') degraded.set(worker, report.degraded);
+      if (report?.report !== 'ready') return;
+      isReady = true;
+      resolve(report.port);
+    });
+    worker.once('exit', (code, signal) => {
+      degraded.delete(worker);
+      reject(cannotServe());
+      if (draining || !serving) return;
+      const lived = performance.now() - startedAt;
+      log.error(
+        { worker: worker.id, code, signal, ready: isReady },
+        'a worker ended by itself; another one takes its place',
+      );
+      const pause = setTimeout(
+        () => {
+          pauses.delete(pause);
+          start().catch(() => undefined);
+        },
+        lived < shortLifeMs ? pauseMs : 0,
+      );
+      pauses.add(pause);
+    });
+    return promise;
+  }
+
+  function tell(order: WorkerOrder): void {
+    for (const worker of degraded.keys()) if (worker.isConnected()) worker.send(order);
+  }
+
+  const readiness = (): Readiness => ({
+    ready: serving && !draining && degraded.size > 0,
+    degraded: [...new Set([...degraded.values()].flat())],
+  });
+  const operators = await openOperators(
+    config.operators,
+    {
+      readiness,
+      metrics: createMergedMetrics(),
+      state: () => (draining ? 'drain' : readiness().ready ? 'up' : 'down'),
+      weight: () => config.operators.agentWeight,
+    },
+    opened,
+  );
+  // The first one alone: it makes the keys file where there is none.
+  const port = await start();
+  await Promise.all(Array.from({ length: config.workers - 1 }, start));
+  serving = true;
+  log.info({ public: port, operators, workers: config.workers }, 'ready');
+
+  const parts = opened.move();
+  let closing: Promise<void> | undefined;
+  async function close(): Promise<void> {
+    draining = true;
+    log.info(config.shutdown, 'draining');
+    const ends = [...degraded.keys()].filter((worker) => !worker.isDead()).map((worker) => once(worker, 'exit'));
+    tell({ order: 'close' });
+    await Promise.all(ends);
+    await parts.disposeAsync();
+    log.info({}, 'closed');
+  }
+
+  async function reload(): Promise<void> {
+    try {
+      const next = await options.readConfig();
+      const { changed, refused } = diffConfig(config, next);
+      if (refused.length > 0) {
+        log.error({ code: 'ERR_CONFIG_INVALID', problems: refused }, 'reload refused; the old configuration stays');
+        return;
+      }
+      config = next;
+      tell({ order: 'reload' });
+      log.info({ changed }, 'the workers reload');
+    } catch (error) {
+      const problems = error instanceof ConfigInvalid ? error.problems.map(formatProblem) : [String(error)];
+      log.error({ code: 'ERR_CONFIG_INVALID', problems }, 'reload failed; the old configuration stays');
+    }
+  }
+
+  return { ports: { public: port, operators }, readiness, reload, close: () => (closing ??= close()) };
+}
+
+function cannotServe(): PosternError {
+  const message = 'a worker ended before it could serve: its log and standard error say why';
+  return new PosternError('ERR_CONFIG_INVALID', message, { source: 'gateway', retryable: false });
+}

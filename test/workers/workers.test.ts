@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { freePort } from '../directory/peers/programs.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { type Cluster, type Node, startCluster } from '../balancers/cluster.ts';
+import { eventually } from '../balancers/haproxy.ts';
+import { Visitor } from '../balancers/visitor.ts';
+
+const origin = 'http://mail.example.test';
+const workers = 3;
+
+let cluster: Cluster;
+let redis: RedisServer;
+let node: Node;
+let agent: number;
+
+before(async () => {
+  cluster = await startCluster();
+  redis = await startRedisServer();
+  agent = await freePort();
+  node = await cluster.startNode(await configure('warn'));
+});
+after(async () => {
+  await cluster[Symbol.asyncDispose]();
+  await redis[Symbol.asyncDispose]();
+});
+
+function configure(dropped: string, name = 'workers'): Promise<string> {
+  return cluster.configure(
+    name,
+    `public_url: ${origin}
+workers: ${workers}
+sessions: { redis: "${redis.url}", keys_file: workers.keys }
+requests: { drop_headers: [X-${dropped}] }
+operators: { listen: "127.0.0.1:0", agent_check: "127.0.0.1:${name === 'workers' ? agent : 0}" }
+shutdown: { delay: 500ms, deadline: 5s }`,
+  );
+}
+
+/** Requests on connections of their own, which go to the workers in turn. */
+async function visitAll<T>(
+  visit: (visitor: Visitor) => Promise<T>,
+  cookies: Visitor['cookies'],
+): Promise<readonly T[]> {
+  const all: T[] = [];
+  for (let nth = 0; nth < 2 * workers; nth += 1) {
+    using visitor = new Visitor(origin, node.port);
+    for (const [name, value] of cookies) visitor.cookies.set(name, value);
+    all.push(await visit(visitor));
+  }
+  return all;
+}
+
+const operatorsSay = async (path: string) => {
+  const answer = await fetch(`http://127.0.0.1:${node.operators}${path}`);
+  return { status: answer.status, text: await answer.text() };
+};
+
+test('one session is served by every worker, and each worker says that it is ready', async () => {
+  using visitor = new Visitor(origin, node.port);
+  assert.equal((await visitor.signIn()).status, 303);
+  const statuses = await visitAll(async (other) => (await other.get('/arrived')).status, visitor.cookies);
+  assert.deepEqual(new Set(statuses), new Set([200]));
+  assert.equal(node.log.filter(({ msg }) => msg === 'worker ready').length, workers);
+});
+
+test('the operators’ listener shows the metrics of all workers as one', async () => {
+  using visitor = new Visitor(origin, node.port);
+  assert.equal((await visitor.signIn()).status, 303);
+  const before = served((await operatorsSay('/metrics')).text);
+  await visitAll((other) => other.get('/arrived'), visitor.cookies);
+  const { text } = await operatorsSay('/metrics');
+  assert.equal(served(text), before + 2 * workers);
+  assert.match(text, /^postern_store_up 1$/m);
+  assert.deepEqual(await operatorsSay('/-/ready'), { status: 200, text: 'ready\n' });
+});
+
+function served(metrics: string): number {
+  return Number(/^postern_requests_total\{.*class="2xx".*\} (\d+)$/m.exec(metrics)?.[1] ?? 0);
+}
+
+test('SIGHUP reaches every worker, and a bad configuration none', async () => {
+  using visitor = new Visitor(origin, node.port);
+  assert.equal((await visitor.signIn()).status, 303);
+  const arrives = () =>
+    visitAll(async (other) => (await other.arrived({ 'x-house': '1' }))['x-house'], visitor.cookies);
+  assert.deepEqual(new Set(await arrives()), new Set(['1']));
+  await configure('House');
+  node.child.kill('SIGHUP');
+  await eventually('all drop the field', async () => (await arrives()).every((value) => value === undefined));
+  await configure('Nonsense: [');
+  node.child.kill('SIGHUP');
+  await node.logged(/reload failed/);
+  assert.ok((await arrives()).every((value) => value === undefined));
+  await configure('House');
+});
+
+test('a worker that dies is replaced, and its sessions live', async () => {
+  using visitor = new Visitor(origin, node.port);
+  assert.equal((await visitor.signIn()).status, 303);
+  const [victim] = await childrenOf(node.child.pid ?? 0);
+  assert.ok(victim !== undefined);
+  process.kill(victim, 'SIGKILL');
+  await node.logged(/a worker ended by itself/);
+  await eventually('a new worker', async () => (await childrenOf(node.child.pid ?? 0)).length === workers);
+  await eventually('it is ready', () =>
+    Promise.resolve(node.log.filter(({ msg }) => msg === 'worker ready').length === workers + 1),
+  );
+  const statuses = await visitAll(async (other) => (await other.get('/arrived')).status, visitor.cookies);
+  assert.deepEqual(new Set(statuses), new Set([200]));
+});
+
+test('SIGTERM drains all workers, with the whole process group signalled as a service manager does', async () => {
+  const own = await cluster.startNode(await configure('warn', 'other'));
+  const pids = await childrenOf(own.child.pid ?? 0);
+  assert.equal(pids.length, workers);
+  for (const pid of [own.child.pid ?? 0, ...pids]) process.kill(pid, 'SIGTERM');
+  await own.logged(/^draining$/);
+  const ready = await fetch(`http://127.0.0.1:${own.port}/-/ready`);
+  assert.equal(ready.status, 503);
+  assert.deepEqual(await own.exited, [0, null]);
+});
+
+test('kill -9 of the first process leaves no worker behind', async () => {
+  const own = await cluster.startNode(await configure('warn', 'third'));
+  const pids = await childrenOf(own.child.pid ?? 0);
+  own.child.kill('SIGKILL');
+  await own.exited;
+  await eventually('all workers are gone', () => Promise.resolve(pids.every((pid) => !isAlive(pid))));
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function childrenOf(pid: number): Promise<readonly number[]> {
+  const { readFile } = await import('node:fs/promises');
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return text
+    .trim()
+    .split(' ')
+    .filter((part) => part !== '')
+    .map(Number);
+}
