@@ -7,7 +7,7 @@ import type { SessionStore } from './core/session.ts';
 import type { SilentSignIn } from './core/webmail.ts';
 import { createClientChecks } from './login/client-checks.ts';
 import type { LoginEvent } from './login/login-event.ts';
-import { createLogout } from './login/logout.ts';
+import { createLogout, createLogoutOfEnded } from './login/logout.ts';
 import { createPenalty } from './login/penalty.ts';
 import { createSilentSignIn } from './login/silent-sign-in.ts';
 import { systemWait } from './login/wait.ts';
@@ -76,6 +76,7 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     clock: systemClock,
     log,
     ownsCookie: (backend) => (name) => site().homeOf(backend)?.driver.ownsCookie(name) ?? false,
+    ended: (session, reason) => logoutOfEnded(session, reason),
     get idleTimeoutMs() {
       return site().config.sessions.idleTimeoutMs;
     },
@@ -101,6 +102,8 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     clock: systemClock,
   });
   const homeOf: Site['homeOf'] = (name) => site().homeOf(name);
+  const logout = createLogout({ homeOf, log });
+  const logoutOfEnded = createLogoutOfEnded(logout);
   const operations = opened.use(
     await openOperations({
       config,
@@ -138,16 +141,16 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
       return site().backendNamed(operations.state.overrides.get(user)?.backend ?? '')?.name;
     },
     overrides: operations.state.overrides,
-    gate,
-    live: sessions,
-    formKeys: () => keys.current().all.map((key) => key.subkey('form')),
-    logout: createLogout({ homeOf, log }),
     ringStates: createRingStates({
       backends: { backend: (name) => site().backendNamed(name), serving: (name) => site().config.serving.get(name) },
       placement: operations.placement,
       sessions,
       clock: systemClock,
     }),
+    gate,
+    live: sessions,
+    formKeys: () => keys.current().all.map((key) => key.subkey('form')),
+    logout,
     exchange: createExchange({ connections, limits: (host) => site().limitsOf(host) }),
     penalty,
     proxiedClient: (connection) => proxyProtocol.clientOf(connection),

@@ -1,6 +1,6 @@
 import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
-import type { LiveSession } from '../core/session.ts';
+import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SignOutIdentity } from '../core/webmail.ts';
 import { withDeadline } from './deadline.ts';
 import type { Home } from './login.ts';
@@ -31,6 +31,20 @@ export function createLogout({ homeOf, log }: LogoutDeps): Logout {
     } catch (error) {
       log.info({ user: record.user, host: record.host, err: error }, 'the sign-out did not reach the webmail');
     }
+  };
+}
+
+/** Ends of which the webmail would hear nothing else: the browser's own sign-out tells it, and time ends it there too. */
+const silentEnds: ReadonlySet<EndReason> = new Set(['kicked', 'too-many']);
+
+/**
+ * Signs a session that was ended from elsewhere out of its webmail, best effort, where this node had its jar open.
+ */
+export function createLogoutOfEnded(logout: Logout): (session: LiveSession, reason: EndReason) => void {
+  return (session, reason) => {
+    if (!silentEnds.has(reason)) return;
+    const { userAgent, publicOrigin, clientAddress } = session.record;
+    void logout(session, { userAgent, publicOrigin, clientAddress }, async () => {});
   };
 }
 

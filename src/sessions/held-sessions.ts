@@ -4,6 +4,7 @@ import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
 import type {
   EndReason,
+  LiveSession,
   RecordKey,
   SessionRecord,
   SessionRoute,
@@ -31,6 +32,8 @@ export interface HeldSessionsOptions {
   readonly serveStaleMs: number;
   /** Which cookies of a backend stay in the gateway although they are not HttpOnly: its driver says so. */
   readonly ownsCookie: (backend: BackendName) => (name: string) => boolean;
+  /** Told of each session that has ended while this node held it, with its jar still open. */
+  readonly ended?: (session: LiveSession, reason: EndReason) => void;
   /** How many sessions are kept in memory. */
   readonly cacheLimit?: number;
 }
@@ -93,6 +96,7 @@ export function createHeldSessions(options: HeldSessionsOptions) {
   function forget(session: CachedSession, reason: EndReason): void {
     cache.drop(session);
     session.close(reason);
+    options.ended?.(session, reason);
   }
 
   async function end(key: RecordKey, reason: EndReason): Promise<void> {

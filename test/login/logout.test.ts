@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
+import { endReasons } from '../../src/core/session.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { createLogout, type Logout } from '../../src/login/logout.ts';
+import { createLogout, createLogoutOfEnded, type Logout } from '../../src/login/logout.ts';
 import { liveSession } from './live-session.ts';
 import { backendA, hostA } from './login-fixture.ts';
 
@@ -67,4 +68,14 @@ test('a session that could not be ended is not reported as ended', async () => {
     }),
     /store/,
   );
+});
+
+test('a session that was kicked is signed out of its webmail; one whose end the webmail hears of anyway is not', () => {
+  const told: unknown[] = [];
+  const logoutOfEnded = createLogoutOfEnded(async (session, identity) => void told.push([session.key, identity]));
+  const session = liveSession();
+  const { userAgent, publicOrigin, clientAddress } = session.record;
+  for (const reason of endReasons) logoutOfEnded(session, reason);
+  const one = [session.key, { userAgent, publicOrigin, clientAddress }];
+  assert.deepEqual(told, [one, one]);
 });
