@@ -6,6 +6,8 @@ import { PosternError } from './core/error.ts';
 import type { Log } from './core/log.ts';
 import type { Readiness } from './core/readiness.ts';
 import type { SessionStore } from './core/session.ts';
+import { openApiSocket } from './admin/api-socket.ts';
+import { createGatewayApi } from './gateway-api.ts';
 import { createDoor } from './door.ts';
 import { driverChecks } from './driver-checks.ts';
 import { listen, openOperators, portOf } from './listening.ts';
@@ -79,12 +81,20 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
 
   const door = createDoor({ config, standing, site: current, readiness, log });
   opened.defer(standing.operations.state.watch(() => door.upgrades.endAstray()));
+  const api = createGatewayApi({ standing, site: current, log });
+  const { socket } = config.operators;
+  // Of several workers the first one serves it.
+  if (socket !== undefined) opened.use(await openApiSocket(socket, api, role === 'worker'));
   let operators = 0;
   if (role === 'worker') standing.metrics.share();
   else {
     const state = () => (draining ? 'drain' : door.server.listening ? 'up' : 'down');
     const weight = () => current().config.operators.agentWeight;
-    operators = await openOperators(config.operators, { readiness, metrics: standing.metrics, state, weight }, opened);
+    operators = await openOperators(
+      config.operators,
+      { readiness, metrics: standing.metrics, state, weight, api },
+      opened,
+    );
   }
   await listen(door.server, config.listen);
   const ports = { public: portOf(door.server), operators };

@@ -6,7 +6,8 @@ import type { Backend, BackendHost, BackendLimits } from './core/backend.ts';
 import type { ClientAuthentication } from './core/client-authentication.ts';
 import { PosternError } from './core/error.ts';
 import type { HttpExchange } from './core/http.ts';
-import { createLoginNameParser } from './core/login-name.ts';
+import type { DirectorySource } from './core/directory.ts';
+import { createLoginNameParser, type LoginNameParser } from './core/login-name.ts';
 import type { BackendName, CanonicalUser } from './core/names.ts';
 import type { Passdb } from './core/passdb.ts';
 import type { WebmailDriver } from './core/webmail.ts';
@@ -38,9 +39,9 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly placement: Placement;
   readonly arrived: NonNullable<LoginDeps['arrived']>;
   readonly overrides: OverrideDirectoryDeps['overrides'];
-  readonly penalty: Penalty;
   /** For a computed directory. */
   readonly ringStates: RingStates;
+  readonly penalty: Penalty;
   readonly passdb: Passdb;
   readonly storeAnswers: LoginDeps['storeAnswers'];
   readonly proxiedClient: NonNullable<IngressOptions['proxiedClient']>;
@@ -55,6 +56,9 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
 export interface Site extends AsyncDisposable {
   readonly config: Config;
   readonly directory: Directory;
+  /** The same, with moved users where they live now. */
+  readonly homes: Pick<DirectorySource, 'lookup'>;
+  readonly parseName: LoginNameParser;
   readonly ingress: IngressReader;
   readonly pages: Pages;
   readonly answers: Answers;
@@ -103,6 +107,8 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
   return {
     config,
     directory,
+    homes: overridden,
+    parseName,
     ingress: createIngress({ ...parts, publicUrls: config.publicUrls, trustedProxies: config.trustedProxies }),
     pages: createPages({ ...parts, login, views }),
     answers: createAnswers(views, clock),

@@ -1,13 +1,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Api } from './api.ts';
 import { type Readiness, readinessAnswer } from '../core/readiness.ts';
 
 export interface OperatorsDeps {
   readonly readiness: () => Readiness;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** Left out in a process that leads others and has no parts of its own. */
+  readonly api?: Api;
 }
 
 /**
- * The operators' listener: `/metrics`, `/-/live` and `/-/ready`. It is bound to an address of its own, on loopback by default, and
+ * The operators' listener: `/metrics`, `/api/v1/…`, `/-/live` and `/-/ready`. It is bound to an address of its own, on loopback by default, and
  * is never reachable through the public listener. It has no body to read and no state to change.
  */
 export function createOperatorsListener(deps: OperatorsDeps): Server {
@@ -24,6 +27,7 @@ export function createOperatorsListener(deps: OperatorsDeps): Server {
 
 async function answer(request: IncomingMessage, response: ServerResponse, deps: OperatorsDeps): Promise<void> {
   const path = (request.url ?? '').split('?', 1)[0];
+  if (deps.api !== undefined && path?.startsWith('/api/') === true) return deps.api(request, response, 'tcp');
   if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'method not allowed\n');
   switch (path) {
     case '/metrics':
@@ -35,7 +39,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, deps: 
       return send(response, status, text);
     }
     default:
-      return send(response, 404, 'not found: this listener has /metrics, /-/live and /-/ready\n');
+      return send(response, 404, 'not found: this listener has /metrics, /api/v1, /-/live and /-/ready\n');
   }
 }
 

@@ -3,12 +3,10 @@ import type { Log } from '../core/log.ts';
 import type { StateEntry, StateStore, StateTable } from '../core/state-store.ts';
 import {
   type ActiveHost,
-  type Batch,
   type Move,
   type Override,
   type ParseValue,
   parseActiveHost,
-  parseBatch,
   parseMove,
   parseOverride,
   parseSetState,
@@ -36,7 +34,6 @@ export interface StateMirror extends AsyncDisposable {
   readonly active: MirroredTable<ActiveHost>;
   readonly overrides: MirroredTable<Override>;
   readonly moves: MirroredTable<Move>;
-  readonly batches: MirroredTable<Batch>;
   /** Reads what there is, then looks for changes again and again. Resolves also when the store is away. */
   open(): Promise<void>;
   /** Looks for changes now. Rejects when the store cannot be asked. */
@@ -67,8 +64,7 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
   const active = createTable('active', parseActiveHost);
   const overrides = createTable('overrides', parseOverride);
   const moves = createTable('moves', parseMove);
-  const batches = createTable('batches', parseBatch);
-  const tables = [states, active, overrides, moves, batches];
+  const tables = [states, active, overrides, moves];
 
   function createTable<T>(table: StateTable, parse: ParseValue<T>) {
     const values = new Map<string, T>();
@@ -150,7 +146,6 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
     active: active.mirrored,
     overrides: overrides.mirrored,
     moves: moves.mirrored,
-    batches: batches.mirrored,
     refresh,
     async open() {
       await look();

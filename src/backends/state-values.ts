@@ -54,18 +54,6 @@ export interface Move {
   readonly why?: string;
 }
 
-/** Many moves as one. */
-export interface Batch {
-  readonly moves: readonly { readonly user: string; readonly to: string }[];
-  readonly next: number;
-  readonly perMinute: number;
-  readonly phase: 'running' | 'stopped' | 'done' | 'rolling-back' | 'rolled-back';
-  readonly reason: string;
-  readonly by: string;
-  readonly failed: readonly string[];
-  readonly startedAtMs: number;
-}
-
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Reads a stored text; nothing for a text of another form, such as one of another version. */
@@ -75,7 +63,6 @@ export const parseSetState: ParseValue<SetState> = (text) => guarded(text, isSet
 export const parseActiveHost: ParseValue<ActiveHost> = (text) => guarded(text, isActiveHost);
 export const parseOverride: ParseValue<Override> = (text) => guarded(text, isOverride);
 export const parseMove: ParseValue<Move> = (text) => guarded(text, isMove);
-export const parseBatch: ParseValue<Batch> = (text) => guarded(text, isBatch);
 
 function guarded<T>(text: string, is: (value: unknown) => value is T): T | undefined {
   try {
@@ -126,20 +113,5 @@ function isMove(value: unknown): value is Move {
     isTime(startedAtMs) &&
     isTime(phaseAtMs) &&
     (why === undefined || typeof why === 'string')
-  );
-}
-
-const batchPhases = ['running', 'stopped', 'done', 'rolling-back', 'rolled-back'];
-
-function isBatch(value: unknown): value is Batch {
-  if (!isFields(value) || !hasTexts(value, 'phase', 'reason', 'by')) return false;
-  const { moves, next, perMinute, phase, failed, startedAtMs } = value;
-  return (
-    batchPhases.some((known) => known === phase) &&
-    [next, perMinute, startedAtMs].every(isTime) &&
-    Array.isArray(failed) &&
-    failed.every((user) => typeof user === 'string') &&
-    Array.isArray(moves) &&
-    moves.every((move) => isFields(move) && hasTexts(move, 'user', 'to'))
   );
 }

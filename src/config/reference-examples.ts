@@ -15,8 +15,8 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
   idle_timeout: 30 min
   absolute_timeout: 12h`,
   ],
-  ['moves', 'moves: { before: /usr/local/bin/carry-mailbox, after: /usr/local/bin/tell-ldap }'],
   ['state', 'state: { redis: redis://redis-durable.internal:6379/0 }'],
+  ['moves', 'moves: { before: /usr/local/bin/carry-mailbox, after: /usr/local/bin/tell-ldap }'],
   [
     'directory',
     `directory:

@@ -1,0 +1,147 @@
+import type { Health } from '../backends/health.ts';
+import { backendKey, hostKey, type Placement } from '../backends/placement.ts';
+import type { StateMirror } from '../backends/state-mirror.ts';
+import { operatorStates, type SetState } from '../backends/state-values.ts';
+import type { Backend, BackendHost, Serving } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import {
+  ApiRefusal,
+  type ApiRequest,
+  type ApiRoute,
+  isoTime,
+  ok,
+  reasonIn,
+  textIn,
+  textsIn,
+  timeIn,
+} from './api-exchange.ts';
+
+export interface ApiBackendsDeps {
+  readonly backends: () => ReadonlyMap<string, Backend>;
+  readonly serving: (backend: Backend) => Serving | undefined;
+  readonly state: Pick<StateMirror, 'states' | 'active'>;
+  readonly placement: Placement;
+  readonly health: Pick<Health, 'report'>;
+  readonly heldPerHost: () => ReadonlyMap<string, number>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The states of backends and hosts, and which host is active. */
+export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
+  const { state, placement, health, clock, log } = deps;
+
+  function backendNamed(name: string | undefined): Backend {
+    const backend = deps.backends().get(name ?? '');
+    if (backend === undefined) throw new ApiRefusal(404, `there is no backend ${name}`);
+    return backend;
+  }
+
+  function hostNamed(name: string | undefined): BackendHost {
+    for (const { hosts } of deps.backends().values()) {
+      const host = hosts.find((one) => one.name === name);
+      if (host !== undefined) return host;
+    }
+    throw new ApiRefusal(404, `there is no host ${name}`);
+  }
+
+  function describeHost(backend: Backend, host: BackendHost, held: ReadonlyMap<string, number>) {
+    const report = health.report(host.name);
+    return {
+      name: host.name,
+      state: placement.hostState(backend, host),
+      set: shown(state.states.get(hostKey(host.name))),
+      sessions_here: held.get(host.name) ?? 0,
+      webmail: { address: host.webmail.origin, ...report?.webmail },
+      imap: { address: `${host.imap.hostname}:${host.imap.port}`, ...report?.imap },
+    };
+  }
+
+  function describe(backend: Backend) {
+    const held = deps.heldPerHost();
+    const serving = deps.serving(backend);
+    return {
+      name: backend.name,
+      arrangement: serving?.arrangement,
+      failover: serving?.failover,
+      set: shown(state.states.get(backendKey(backend.name))),
+      ...(serving?.arrangement === 'standby' ? { active: placement.activeHost(backend).name } : {}),
+      hosts: backend.hosts.map((host) => describeHost(backend, host, held)),
+    };
+  }
+
+  async function setState(key: string, name: string, request: ApiRequest) {
+    const { body, by } = request;
+    const wanted = operatorStates.find((one) => one === body['state']);
+    if (wanted === undefined) throw new ApiRefusal(400, `state is none of ${operatorStates.join(', ')}`);
+    const untilMs = timeIn(body, 'until');
+    const set: SetState = {
+      state: wanted,
+      reason: reasonIn(request),
+      by,
+      sinceMs: clock.nowMs(),
+      ...(untilMs === undefined ? {} : { untilMs }),
+      texts: textsIn(body, 'texts'),
+    };
+    await state.states.set(key, set);
+    log.info({ audit: 'state', name, state: wanted, reason: set.reason, by }, 'an operator set a state');
+  }
+
+  return [
+    {
+      name: 'listBackends',
+      method: 'GET',
+      path: '/backends',
+      handle: async () => ok({ backends: [...deps.backends().values()].map(describe) }),
+    },
+    {
+      name: 'setBackendState',
+      method: 'PUT',
+      path: '/backends/{backend}/state',
+      async handle(request) {
+        const backend = backendNamed(request.path['backend']);
+        await setState(backendKey(backend.name), backend.name, request);
+        return ok(describe(backend));
+      },
+    },
+    {
+      name: 'setHostState',
+      method: 'PUT',
+      path: '/hosts/{host}/state',
+      async handle(request) {
+        const host = hostNamed(request.path['host']);
+        await setState(hostKey(host.name), host.name, request);
+        return ok({ name: host.name, set: shown(state.states.get(hostKey(host.name))) });
+      },
+    },
+    {
+      name: 'setActiveHost',
+      method: 'PUT',
+      path: '/backends/{backend}/active',
+      async handle(request) {
+        const backend = backendNamed(request.path['backend']);
+        const name = textIn(request.body, 'host');
+        const host = backend.hosts.find((one) => one.name === name);
+        if (host === undefined) throw new ApiRefusal(404, `${backend.name} has no host ${name}`);
+        if (deps.serving(backend)?.arrangement !== 'standby') {
+          throw new ApiRefusal(409, `all hosts of ${backend.name} serve: set the state of a host instead`);
+        }
+        const reason = reasonIn(request);
+        const from = placement.activeHost(backend).name;
+        await state.active.set(backend.name, { host: name, from, reason, by: request.by, sinceMs: clock.nowMs() });
+        log.info(
+          { audit: 'active', backend: backend.name, from, to: name, reason, by: request.by },
+          'an operator chose a host',
+        );
+        return ok(describe(backend));
+      },
+    },
+  ];
+}
+
+function shown(set: SetState | undefined) {
+  if (set === undefined) return undefined;
+  const { sinceMs, untilMs, ...rest } = set;
+  return { ...rest, since: isoTime(sinceMs), ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }) };
+}

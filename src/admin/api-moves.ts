@@ -1,0 +1,101 @@
+import { explainMove } from '../backends/move-steps.ts';
+import type { MoveOutcome, Moves } from '../backends/moves.ts';
+import type { StateMirror } from '../backends/state-mirror.ts';
+import type { Move } from '../backends/state-values.ts';
+import type { Clock } from '../core/clock.ts';
+import type { HomeLookup } from '../core/directory.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
+import { ApiRefusal, type ApiAnswer, type ApiRoute, flagIn, isoTime, ok, reasonIn, textIn } from './api-exchange.ts';
+import { type ApiSessionsDeps, describeSession } from './api-sessions.ts';
+
+export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessions'> {
+  readonly moves: Pick<Moves, 'move' | 'moveAtSignIn' | 'stop'>;
+  readonly state: Pick<StateMirror, 'moves' | 'overrides'>;
+  readonly backendNamed: (name: string) => BackendName | undefined;
+  /** Where the user lives, overrides counted. Rejects when nobody can say. */
+  readonly lookUp: (user: CanonicalUser) => Promise<HomeLookup>;
+  /** The programs that a move would run. */
+  readonly hooks: () => { readonly before?: string; readonly after?: string };
+  readonly clock: Clock;
+}
+
+/** Where users live, and moving them. */
+export function moveRoutes(deps: ApiMovesDeps): readonly ApiRoute[] {
+  const { moves, state, userNamed, clock } = deps;
+
+  function describe(user: string, move: Move) {
+    const { startedAtMs, phaseAtMs, ...rest } = move;
+    const times = { started: isoTime(startedAtMs), phase_since: isoTime(phaseAtMs) };
+    return { user, ...rest, ...times, explanation: explainMove(user, move, clock.nowMs()) };
+  }
+
+  async function homeOf(user: CanonicalUser): Promise<{ user: CanonicalUser; backend: BackendName }> {
+    const home = await deps.lookUp(user);
+    if (home.kind === 'found') return home;
+    if (home.kind === 'refused') throw new ApiRefusal(409, `${user} may not sign in: ${home.reason}`);
+    throw new ApiRefusal(404, `no source of the directory knows ${user}`);
+  }
+
+  function answerOf(user: CanonicalUser, outcome: MoveOutcome): ApiAnswer {
+    if (outcome.kind === 'already-there') return ok({ user, outcome: 'already-there' });
+    const status = outcome.kind === 'busy' ? 409 : outcome.kind === 'failed' ? 502 : 200;
+    return { status, body: { outcome: outcome.kind, ...describe(user, outcome.move) } };
+  }
+
+  return [
+    {
+      name: 'showUser',
+      method: 'GET',
+      path: '/users/{user}',
+      async handle({ path }) {
+        const home = await homeOf(userNamed(path['user']));
+        const { user, backend } = home;
+        const move = state.moves.get(user);
+        const listed = await deps.sessions.sessionsOfUser(user);
+        return ok({
+          user,
+          backend,
+          overridden: state.overrides.get(user)?.backend === backend,
+          ...(move === undefined ? {} : { move: describe(user, move) }),
+          sessions: listed.map(describeSession),
+        });
+      },
+    },
+    {
+      name: 'moveUser',
+      method: 'POST',
+      path: '/users/{user}/move',
+      async handle(request) {
+        const to = deps.backendNamed(textIn(request.body, 'to'));
+        if (to === undefined) throw new ApiRefusal(404, `there is no backend ${String(request.body['to'])}`);
+        const reason = reasonIn(request);
+        const { user, backend: from } = await homeOf(userNamed(request.path['user']));
+        const order = { user, from, to, reason, by: request.by };
+        if (flagIn(request.body, 'dry_run')) return ok({ outcome: 'planned', user, from, to, ...deps.hooks() });
+        const run = flagIn(request.body, 'at_sign_in') ? moves.moveAtSignIn(order) : moves.move(order);
+        return answerOf(user, await run);
+      },
+    },
+    {
+      name: 'stopMove',
+      method: 'DELETE',
+      path: '/users/{user}/move',
+      async handle({ path }) {
+        const user = userNamed(path['user']);
+        const outcome = await moves.stop(user);
+        if (outcome === undefined) throw new ApiRefusal(404, `${user} was never moved`);
+        return answerOf(user, outcome);
+      },
+    },
+    {
+      name: 'listMoves',
+      method: 'GET',
+      path: '/moves',
+      async handle({ query }) {
+        const phase = query.get('phase');
+        const all = [...state.moves.all()].filter(([, move]) => phase === null || move.phase === phase);
+        return ok({ moves: all.map(([user, move]) => describe(user, move)) });
+      },
+    },
+  ];
+}

@@ -1,0 +1,99 @@
+import type { Log } from '../core/log.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import type { RecordKey, SessionRecord } from '../core/session.ts';
+import { ApiRefusal, type ApiRoute, isoTime, ok, reasonIn } from './api-exchange.ts';
+
+/** A session as the store lists it. */
+export interface ListedSession {
+  readonly key: RecordKey;
+  readonly record: SessionRecord;
+  readonly lastUseMs: number;
+}
+
+export interface ApiSessionsDeps {
+  readonly sessions: {
+    allSessions(): AsyncIterable<readonly ListedSession[]>;
+    sessionsOfUser(user: CanonicalUser): Promise<readonly ListedSession[]>;
+    endSessionsOfUser(user: CanonicalUser, reason: 'kicked'): Promise<number>;
+    end(key: RecordKey, reason: 'kicked'): Promise<void>;
+  };
+  /** A user as typed, in the one spelling; a refusal where it can be none. */
+  readonly userNamed: (typed: string | undefined) => CanonicalUser;
+  readonly log: Log;
+}
+
+const mostListed = 1000;
+
+/** Sessions of all nodes: who is here, and ending them. */
+export function sessionRoutes({ sessions, userNamed, log }: ApiSessionsDeps): readonly ApiRoute[] {
+  async function find(wanted: (session: ListedSession) => boolean): Promise<ListedSession | undefined> {
+    for await (const page of sessions.allSessions()) {
+      const found = page.find(wanted);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  async function list(query: URLSearchParams) {
+    const user = query.has('user') ? userNamed(query.get('user') ?? '') : undefined;
+    const matches = ({ record }: ListedSession) =>
+      (user === undefined || record.user === user) &&
+      ['backend', 'host'].every((name) => !query.has(name) || query.get(name) === Reflect.get(record, name)) &&
+      (!query.has('address') || query.get('address') === record.clientAddress);
+    if (user !== undefined) return (await sessions.sessionsOfUser(user)).filter(matches);
+    const found: ListedSession[] = [];
+    for await (const page of sessions.allSessions()) {
+      found.push(...page.filter(matches));
+      if (found.length > mostListed) break;
+    }
+    return found;
+  }
+
+  return [
+    {
+      name: 'listSessions',
+      method: 'GET',
+      path: '/sessions',
+      async handle({ query }) {
+        const found = await list(query);
+        const shown = found.slice(0, mostListed).map(describeSession);
+        return ok({ sessions: shown, truncated: found.length > mostListed });
+      },
+    },
+    {
+      name: 'endSession',
+      method: 'DELETE',
+      path: '/sessions/{session}',
+      async handle(request) {
+        const reason = reasonIn(request);
+        const session = await find(({ key }) => key === request.path['session']);
+        if (session === undefined) throw new ApiRefusal(404, 'there is no such session');
+        await sessions.end(session.key, 'kicked');
+        log.info(
+          { audit: 'session-end', user: session.record.user, reason, by: request.by },
+          'an operator ended a session',
+        );
+        return ok({ ended: 1 });
+      },
+    },
+    {
+      name: 'endSessionsOfUser',
+      method: 'DELETE',
+      path: '/users/{user}/sessions',
+      async handle(request) {
+        const user = userNamed(request.path['user']);
+        const reason = reasonIn(request);
+        const ended = await sessions.endSessionsOfUser(user, 'kicked');
+        log.info({ audit: 'kick', user, ended, reason, by: request.by }, 'an operator ended the sessions of a user');
+        return ok({ user, ended });
+      },
+    },
+  ];
+}
+
+/** What operators see of a session; nothing in it opens a mailbox. */
+export function describeSession({ key, record, lastUseMs }: ListedSession) {
+  const { user, backend, host, clientAddress: address, userAgent: user_agent, createdAtMs } = record;
+  const lastMs = Math.max(lastUseMs, createdAtMs);
+  return { id: key, user, backend, host, address, user_agent, since: isoTime(createdAtMs), last_use: isoTime(lastMs) };
+}

@@ -1,0 +1,142 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import type { Secret } from '../core/secret.ts';
+import { type ApiBackendsDeps, backendRoutes } from './api-backends.ts';
+import { type ApiAnswer, ApiRefusal, type ApiRoute } from './api-exchange.ts';
+import { type ApiMovesDeps, moveRoutes } from './api-moves.ts';
+import { type ApiSessionsDeps, sessionRoutes } from './api-sessions.ts';
+
+type ApiParts = ApiBackendsDeps & ApiSessionsDeps & ApiMovesDeps;
+
+export type ApiDeps = ApiParts & {
+  /** What a client must show over TCP; without it there is no API there. */
+  readonly token: () => Secret | undefined;
+  readonly log: Log;
+};
+
+/** Answers requests below /api/v1. `way`: how they came in; over the socket the file's mode has let them in. */
+export type Api = (request: IncomingMessage, response: ServerResponse, way: 'tcp' | 'socket') => Promise<void>;
+
+const prefix = '/api/v1';
+const longestBody = 64 * 1024;
+
+/** Every operation of the API: docs/openapi.yaml describes exactly these. */
+export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
+  return [...backendRoutes(deps), ...sessionRoutes(deps), ...moveRoutes(deps)];
+}
+
+/** The operators' REST API: JSON in and out. Every change carries a reason and is written to the log as an audit line. */
+export function createApi(deps: ApiDeps): Api {
+  const routes = apiRoutes(deps);
+
+  async function answer(request: IncomingMessage, way: 'tcp' | 'socket'): Promise<ApiAnswer> {
+    if (way === 'tcp') authenticate(request, deps.token());
+    const url = new URL(request.url ?? '/', 'http://operators.invalid');
+    const matches = routes.flatMap((route) => {
+      const path = matchPath(route.path, url.pathname);
+      return path === undefined ? [] : [{ route, path }];
+    });
+    if (matches.length === 0) throw new ApiRefusal(404, 'there is no such resource: see docs/openapi.yaml');
+    const match = matches.find(({ route }) => route.method === request.method);
+    if (match === undefined) throw new ApiRefusal(405, `this resource has no ${request.method ?? 'such method'}`);
+    const body = request.method === 'GET' ? {} : await readBody(request);
+    const by = `${operatorIn(request)} (${way})`;
+    return match.route.handle({ path: match.path, query: url.searchParams, body, by });
+  }
+
+  return async (request, response, way) => {
+    try {
+      const { status, body } = await answer(request, way);
+      send(response, status, body);
+    } catch (error) {
+      if (error instanceof ApiRefusal) send(response, error.status, { error: error.message });
+      else if (error instanceof PosternError) send(response, 503, { error: error.message, code: error.code });
+      else {
+        deps.log.error({ err: error }, 'an operation of the API failed');
+        send(response, 500, { error: 'a defect of Postern: see its log' });
+      }
+    }
+  };
+}
+
+function authenticate({ headers }: IncomingMessage, token: Secret | undefined): void {
+  if (token === undefined) {
+    throw new ApiRefusal(403, 'there is no API over TCP: set operators.token, or use operators.socket');
+  }
+  const shown = /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '';
+  if (!timingSafeEqual(hash(shown), hash(token.reveal())))
+    throw new ApiRefusal(401, 'show the token: Authorization: Bearer …');
+}
+
+/** Hashed, so that texts of any length can be compared in equal time. */
+function hash(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+/** The parameters of a path that fits the route; nothing when it does not. A parameter is one segment, decoded. */
+function matchPath(route: string, pathname: string): Record<string, string> | undefined {
+  const wanted = `${prefix}${route}`.split('/');
+  const given = pathname.split('/');
+  if (wanted.length !== given.length) return undefined;
+  const found: Record<string, string> = {};
+  for (const [index, part] of wanted.entries()) {
+    const segment = given[index] ?? '';
+    if (!part.startsWith('{')) {
+      if (part !== segment) return undefined;
+      continue;
+    }
+    try {
+      found[part.slice(1, -1)] = decodeURIComponent(segment);
+    } catch {
+      return undefined;
+    }
+  }
+  return found;
+}
+
+async function readBody(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
+  // A page in an operator's browser can send no JSON to another origin without being asked first.
+  if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) {
+    throw new ApiRefusal(415, 'send JSON, as application/json');
+  }
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request) {
+    if (!Buffer.isBuffer(chunk)) continue;
+    length += chunk.length;
+    if (length > longestBody) throw new ApiRefusal(413, 'the body is too long');
+    chunks.push(chunk);
+  }
+  const wrong = new ApiRefusal(400, 'the body is no JSON object');
+  try {
+    const body: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    if (isObject(body)) return body;
+  } catch {
+    throw wrong;
+  }
+  throw wrong;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The name that the client gives itself, for the audit. It proves nothing: who may use the API is trusted with it. */
+function operatorIn({ headers }: IncomingMessage): string {
+  const name = headers['postern-operator'];
+  return typeof name === 'string' && /^[\w.@-]{1,100}$/.test(name) ? name : 'unnamed';
+}
+
+function send(response: ServerResponse, status: number, body: object): void {
+  const text = `${JSON.stringify(body)}\n`;
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...(status === 413 ? { connection: 'close' } : {}),
+  });
+  response.end(text);
+}

@@ -1,0 +1,56 @@
+import { type Api, createApi } from './admin/api.ts';
+import { ApiRefusal } from './admin/api-exchange.ts';
+import { systemClock } from './core/clock.ts';
+import type { Log } from './core/log.ts';
+import type { CanonicalUser, LoginName } from './core/names.ts';
+import type { Site } from './site.ts';
+import type { Standing } from './standing.ts';
+
+/** The operators' API over the parts of a running gateway. */
+export function createGatewayApi(options: {
+  readonly standing: Standing;
+  readonly site: () => Site;
+  readonly log: Log;
+}): Api {
+  const { standing, site, log } = options;
+  const { operations, sessions } = standing;
+  return createApi({
+    token: () => site().config.operators.token,
+    backends: () => site().config.backends,
+    serving: (backend) => site().config.serving.get(backend.name),
+    backendNamed: (name) => site().backendNamed(name)?.name,
+    state: operations.state,
+    placement: operations.placement,
+    health: operations.health,
+    moves: operations.moves,
+    hooks: () => {
+      const { before, after } = site().config.moves;
+      return { ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }) };
+    },
+    heldPerHost: () => sessions.heldPerHost(),
+    sessions,
+    userNamed: (typed) => userNamed(site(), typed ?? ''),
+    lookUp: (user) =>
+      site().homes.lookup(asLoginName(user), AbortSignal.timeout(site().config.directory.timeouts.lookupMs)),
+    clock: systemClock,
+    log,
+  });
+}
+
+/** Operators name users as they sign in; sessions and moves are kept under that name unless it is an alias. */
+function userNamed({ parseName }: Site, typed: string): CanonicalUser {
+  const parsed = parseName(typed);
+  if (parsed.kind === 'malformed')
+    throw new ApiRefusal(400, `${JSON.stringify(typed)} cannot be a user: ${parsed.why}`);
+  return asUser(parsed.name);
+}
+
+function asUser(name: LoginName): CanonicalUser;
+function asUser(name: string): string {
+  return name;
+}
+
+function asLoginName(user: CanonicalUser): LoginName;
+function asLoginName(user: string): string {
+  return user;
+}

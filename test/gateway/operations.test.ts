@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import { eventually } from '../sessions/samples.ts';
+import { type StandbySite, startStandbySite } from './standby-site.ts';
+
+const reason = 'a test';
+
+describe('a backend whose primary dies', () => {
+  let site: StandbySite;
+  before(async () => {
+    site = await startStandbySite();
+  });
+  after(() => site[Symbol.asyncDispose]());
+
+  it('goes on at the standby: no read fails, nobody signs in again, others notice nothing', async () => {
+    const alice = await site.signIn('alice');
+    const bob = await site.signIn('bob');
+    assert.match(alice.landed.body.toString(), /backend one/);
+    await site.machines.one.webmail.close();
+    for (let i = 0; i < 10; i += 1) {
+      const page = await alice.browser.open('/mail/INBOX');
+      assert.equal(page.status, 200);
+      assert.match(page.body.toString(), /backend two/);
+      assert.match(await bob.browser.text('/mail/INBOX'), /backend three/);
+    }
+    const signIns = site.logged.filter(({ message }) => message === 'login');
+    assert.equal(signIns.length, 2);
+  });
+
+  it('takes new sign-ins there, and stays there until an operator leads it back', async () => {
+    const anna = await site.signIn('anna');
+    assert.match(anna.landed.body.toString(), /backend two/);
+    const { body } = await site.api('GET', '/backends');
+    assert.equal(body.backends[0].active, 'a/2');
+    assert.equal(body.backends[0].hosts[0].state, 'DOWN');
+    const back = await site.api('PUT', '/backends/a/active', { host: 'a', reason });
+    assert.equal(back.status, 200);
+  });
+});
+
+describe('an operator', () => {
+  let site: StandbySite;
+  before(async () => {
+    site = await startStandbySite();
+  });
+  after(() => site[Symbol.asyncDispose]());
+
+  it('alone may open the socket', () => assert.equal(statSync(site.socket).mode & 0o777, 0o600));
+
+  it('takes a backend into maintenance: its users read why, and go on where they were', async () => {
+    const { browser } = await site.signIn('alice');
+    const bob = await site.signIn('bob');
+    const texts = { en: 'New disks are coming.' };
+    const set = await site.api('PUT', '/backends/a/state', {
+      state: 'MAINT',
+      reason,
+      texts,
+      until: '2099-01-01T00:00Z',
+    });
+    assert.equal(set.status, 200);
+    const page = await browser.open('/mail/INBOX');
+    assert.equal(page.status, 503);
+    assert.match(page.body.toString(), /New disks are coming\. Expected until/);
+    const refused = await site.signIn('anna');
+    assert.equal(refused.landed.status, 503);
+    assert.match(refused.landed.body.toString(), /New disks are coming/);
+    assert.match(await bob.browser.text('/mail/INBOX'), /backend three/);
+    await site.api('PUT', '/backends/a/state', { state: 'READY', reason });
+    assert.match(await browser.text('/mail/INBOX'), /backend one/);
+  });
+
+  it('drains a backend: who is there stays, nobody new comes', async () => {
+    const { browser } = await site.signIn('alice');
+    await site.api('PUT', '/backends/a/state', { state: 'DRAIN', reason });
+    assert.match(await browser.text('/mail/INBOX'), /backend one/);
+    assert.equal((await site.signIn('anna')).landed.status, 503);
+    await site.api('PUT', '/backends/a/state', { state: 'READY', reason });
+  });
+
+  it('leads users from host to host, and back', async () => {
+    const { browser } = await site.signIn('alice');
+    await site.api('PUT', '/backends/a/active', { host: 'a/2', reason });
+    assert.match(await browser.text('/mail/INBOX'), /backend two/);
+    await site.api('PUT', '/backends/a/active', { host: 'a', reason });
+    assert.match(await browser.text('/mail/INBOX'), /backend one/);
+  });
+
+  it('moves a user to another backend: the open session goes on there, and the next sign-in leads there', async () => {
+    const { browser } = await site.signIn('anna');
+    const planned = await site.api('POST', '/users/anna/move', { to: 'b', reason, dry_run: true });
+    assert.deepEqual(planned.body, { outcome: 'planned', user: 'anna@example.test', from: 'a', to: 'b' });
+    const moved = await site.api('POST', '/users/anna/move', { to: 'b', reason });
+    assert.equal(moved.body.outcome, 'moved');
+    assert.match(await browser.text('/mail/INBOX'), /backend three/);
+    assert.match((await site.signIn('anna')).landed.body.toString(), /backend three/);
+    const shown = await site.api('GET', '/users/anna');
+    assert.equal(shown.body.backend, 'b');
+    assert.equal(shown.body.sessions.length, 2);
+    assert.equal((await site.api('POST', '/users/anna/move', { to: 'b', reason })).body.outcome, 'already-there');
+    const back = await site.api('POST', '/users/anna/move', { to: 'a', reason });
+    assert.equal(back.body.outcome, 'moved');
+    assert.match(await browser.text('/mail/INBOX'), /backend one/);
+  });
+
+  it('has a move wait for the next sign-in, which then leads to the new backend', async () => {
+    await site.api('POST', '/users/alice/move', { to: 'b', reason, at_sign_in: true });
+    const { body } = await site.api('GET', '/moves?phase=waiting');
+    assert.match(body.moves[0].explanation, /lives on a and is moved to b at the next sign-in/);
+    assert.match((await site.signIn('alice')).landed.body.toString(), /backend three/);
+    await site.api('POST', '/users/alice/move', { to: 'a', reason });
+  });
+
+  it('lists sessions, ends one, and all of a user', async () => {
+    await site.api('DELETE', '/users/alice/sessions', { reason });
+    const first = await site.signIn('alice');
+    await site.signIn('alice');
+    const { body } = await site.api('GET', '/sessions?user=alice');
+    assert.equal(body.sessions.length, 2);
+    assert.ok(body.sessions.every((one: { backend: string; address: string }) => one.address === '127.0.0.1'));
+    assert.deepEqual((await site.api('DELETE', `/sessions/${body.sessions[0].id}`, { reason })).body, { ended: 1 });
+    assert.match((await first.browser.open('/mail/INBOX')).path, /ended=kicked/);
+    assert.equal((await site.api('DELETE', '/users/alice/sessions', { reason })).body.ended, 1);
+    await eventually(
+      async () => (await site.api('GET', '/sessions?user=alice')).body.sessions.length === 0,
+      'all ended',
+    );
+  });
+
+  it('is told what is wrong with a request, and nothing is changed', async () => {
+    const wrong: [string, string, object | undefined, number][] = [
+      ['PUT', '/backends/nowhere/state', { state: 'MAINT', reason }, 404],
+      ['PUT', '/backends/a/state', { state: 'MAINT' }, 400],
+      ['PUT', '/backends/a/state', { state: 'ASLEEP', reason }, 400],
+      ['PUT', '/backends/a/state', { state: 'MAINT', reason, until: 'soon' }, 400],
+      ['PUT', '/backends/a/state', { state: 'MAINT', reason, texts: { en: 5 } }, 400],
+      ['PUT', '/backends/a/active', { host: 'b', reason }, 404],
+      ['PUT', '/hosts/a%2F9/state', { state: 'MAINT', reason }, 404],
+      ['POST', '/users/nobody/move', { to: 'b', reason }, 404],
+      ['POST', '/users/alice/move', { to: 'nowhere', reason }, 404],
+      ['POST', '/users/a%00b/move', { to: 'b', reason }, 400],
+      ['DELETE', '/sessions/none', { reason }, 404],
+      ['DELETE', '/backends', { reason }, 405],
+      ['GET', '/nothing', undefined, 404],
+    ];
+    for (const [method, path, body, status] of wrong) {
+      const answer = await site.api(method, path, body);
+      assert.equal(answer.status, status, `${method} ${path}`);
+      assert.equal(typeof answer.body.error, 'string');
+    }
+    assert.equal((await site.api('GET', '/backends')).body.backends[0].hosts[0].state, 'READY');
+  });
+
+  it('leaves an audit line of every change, with who and why', async () => {
+    await site.api('PUT', '/hosts/a%2F2/state', { state: 'DRAIN', reason: 'old disks' });
+    const line = site.logged.findLast(({ fields }) => 'audit' in fields);
+    assert.deepEqual(line?.fields, {
+      audit: 'state',
+      name: 'a/2',
+      state: 'DRAIN',
+      reason: 'old disks',
+      by: 'test (socket)',
+    });
+  });
+
+  it('needs the token over TCP, and there is no API there without one', async () => {
+    const url = `http://127.0.0.1:${site.gateway.ports.operators}/api/v1/backends`;
+    assert.equal((await fetch(url)).status, 403);
+    await using guarded = await startStandbySite(', token: { file: token }');
+    const guardedUrl = `http://127.0.0.1:${guarded.gateway.ports.operators}/api/v1/backends`;
+    const ask = async (authorization: string) => (await fetch(guardedUrl, { headers: { authorization } })).status;
+    assert.deepEqual(
+      [await ask('Bearer open-sesame'), await ask('Bearer open'), await ask('Basic open-sesame'), await ask('')],
+      [200, 401, 401, 401],
+    );
+  });
+});

@@ -1,0 +1,136 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request as sendRequest } from 'node:http';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createCertificate } from '../../demo/certificate.ts';
+import { createDelivery } from '../../demo/delivery.ts';
+import { startImapServer } from '../../demo/imap-server.ts';
+import { startWebmail, type Webmail } from '../../demo/webmail.ts';
+import type { Log } from '../../src/core/log.ts';
+import { type Gateway, startGateway } from '../../src/gateway.ts';
+import { Browser, fieldsIn, type Landed } from '../demo/browser.ts';
+import { freePort } from '../ports.ts';
+
+const hostname = '127.0.0.1';
+const password = 'wonderland';
+
+/** One machine with everybody's mailbox, and a webmail that says its name on each page. */
+interface Machine {
+  readonly name: string;
+  readonly imapPort: number;
+  readonly webmail: Webmail;
+}
+
+/** A node before a backend `a` with a standby, and a backend `b`. Alice lives on a; every machine knows everybody. */
+export interface StandbySite extends AsyncDisposable {
+  readonly machines: Readonly<Record<'one' | 'two' | 'three', Machine>>;
+  readonly gateway: Gateway;
+  readonly logged: { readonly level: string; readonly message: string; readonly fields: object }[];
+  /** Asks the API over its socket. */
+  api(method: string, path: string, body?: object): Promise<{ readonly status: number; readonly body: Answer }>;
+  readonly socket: string;
+  readonly configFile: string;
+  signIn(user: string): Promise<{ readonly browser: Browser; readonly landed: Landed }>;
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- JSON that a test looks into.
+type Answer = any;
+
+/** Starts it; `operators` is put behind that section's other keys. */
+export async function startStandbySite(operators = ''): Promise<StandbySite> {
+  await using opened = new AsyncDisposableStack();
+  const directory = await mkdtemp(join(tmpdir(), 'postern-standby-'));
+  opened.defer(() => rm(directory, { recursive: true, force: true }));
+  const keyPair = createCertificate([hostname, 'localhost'], Date.now());
+  const users = { 'alice@example.test': password, 'anna@example.test': password, 'bob@example.test': password };
+  const deliver = createDelivery({ homes: new Map(), master: { name: 'nobody', password: 'nothing' } });
+  const start = async (name: string): Promise<Machine> => {
+    const imap = opened.use(await startImapServer({ users, masters: {}, security: 'tls', keyPair, hostname }));
+    const address = { hostname, port: imap.port, ca: keyPair.certificate };
+    return {
+      name,
+      imapPort: imap.port,
+      webmail: opened.use(await startWebmail({ name, imap: address, deliver, hostname })),
+    };
+  };
+  const machines = { one: await start('one'), two: await start('two'), three: await start('three') };
+  await writeFile(join(directory, 'token'), 'open-sesame\n');
+  await writeFile(join(directory, 'ca.crt'), keyPair.certificate);
+  await writeFile(join(directory, 'users.map'), 'alice@example.test: a\nanna@example.test: a\nbob@example.test: b\n');
+  const port = await freePort();
+  const origin = `http://127.0.0.1:${port}`;
+  const configFile = join(directory, 'postern.yaml');
+  const yaml = `listen: 127.0.0.1:${port}
+public_url: ${origin}
+operators: { listen: 127.0.0.1:0, socket: api.sock${operators} }
+directory: { default_domain: example.test, sources: [{ type: map, file: users.map }] }
+passdb: { tls_ca_file: ca.crt }
+login: { refusal_after: 0s }
+backend_defaults:
+  driver: form
+  health: { http_interval: 100ms, imap_interval: 0s, timeout: 1s }
+  form:
+    page: /login
+    user_field: user
+    password_field: password
+    success: { path: /login, status: 303, location: /mail/ }
+    failure: { path: /login, status: 401 }
+    lost: [{ status: 302, location: /login }, { path: /api/, status: 401 }]
+    signed_out: { path: /logout, status: 303, removes_cookie: demo_session }
+    polls: [/api/poll, /api/events]
+backends:
+  a: { ${place(machines.one)}, standby: [{ ${place(machines.two)} }] }
+  b: { ${place(machines.three)} }
+log: { level: silent }
+shutdown: { delay: 0s, deadline: 1s }
+`;
+  const logged: StandbySite['logged'] = [];
+  const at = (level: keyof Log) => (fields: object, message: string) => void logged.push({ level, message, fields });
+  const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  await writeFile(configFile, yaml);
+  const gateway = await startGateway({ configFile, log });
+  opened.defer(() => gateway.close());
+  const socket = join(directory, 'api.sock');
+  const owned = opened.move();
+  return {
+    machines,
+    gateway,
+    logged,
+    socket,
+    configFile,
+    api: (method, path, body) => askSocket(socket, method, path, body),
+    async signIn(user) {
+      const browser = new Browser(origin);
+      const form = fieldsIn(await browser.text('/-/login'));
+      form.set('user', user);
+      form.set('password', password);
+      return { browser, landed: await browser.submit('/-/login', form) };
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function place({ imapPort, webmail }: Machine): string {
+  return `imap: "imaps://127.0.0.1:${imapPort}", webmail: "${webmail.origin}/"`;
+}
+
+/** A request over a unix socket. */
+export async function askSocket(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<{ readonly status: number; readonly body: Answer }> {
+  const content = body === undefined ? '' : JSON.stringify(body);
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(content),
+    'postern-operator': 'test',
+  };
+  const request = sendRequest({ socketPath, method, path: `/api/v1${path}`, headers });
+  request.end(content);
+  const [response]: IncomingMessage[] = await once(request, 'response');
+  if (response === undefined) throw new Error('no response');
+  return { status: response.statusCode ?? 0, body: JSON.parse(Buffer.concat(await response.toArray()).toString()) };
+}
