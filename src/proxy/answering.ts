@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { UpstreamHead } from './response-headers.ts';
+import { noteSpent } from './spent-buffers.ts';
 
 /** Writes a backend's answer to the client. */
 export class Answering {
@@ -27,6 +28,7 @@ export class Answering {
   /** Whether the client takes more; if not, wait for `drain`. */
   write(chunk: Buffer): boolean {
     this.bytes += chunk.length;
+    noteSpent(chunk.length);
     if (this.#left !== undefined) {
       this.#left -= chunk.length;
       if (this.#left === 0) {

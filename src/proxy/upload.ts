@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { discardBody } from './reply.ts';
+import { noteSpent } from './spent-buffers.ts';
 
 /**
  * The body of a client's request, as undici reads it. A stream of its own, because undici destroys the body that it
@@ -47,6 +48,7 @@ export class Upload extends Readable {
   }
 
   #take(chunk: Buffer): void {
+    noteSpent(chunk.length);
     if (this.push(chunk)) return;
     this.#request.pause();
     this.#request.socket.setTimeout(0);
