@@ -1,4 +1,5 @@
 import type { Backend } from '../core/backend.ts';
+import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import type { BackendName } from '../core/names.ts';
 import type { Config, DirectoryConfig } from './config.ts';
 import type { Findings } from './findings.ts';
@@ -6,16 +7,10 @@ import type { NamedBackend } from './named-backends.ts';
 import { shown } from './reading.ts';
 import { nearest } from './nearest.ts';
 
-/** What a driver says of its settings: where in them, and what is wrong. */
-interface SettingProblem {
-  readonly path: readonly (string | number)[];
-  readonly message: string;
-}
-
 /** The drivers' own checks of what only they understand. They do no I/O but load the driver. */
 export interface DriverChecks {
-  source(settings: Readonly<Record<string, unknown>>): Promise<readonly SettingProblem[]>;
-  webmail(driver: string, settings: Readonly<Record<string, unknown>>): Promise<readonly SettingProblem[]>;
+  source(settings: DriverSettings): Promise<readonly SettingProblem[]>;
+  webmail(driver: string, settings: DriverSettings): Promise<readonly SettingProblem[]>;
 }
 
 /** A backend that is complete, with the place where it stands. */

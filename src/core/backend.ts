@@ -1,3 +1,4 @@
+import type { DriverSettings } from './driver-settings.ts';
 import type { BackendName } from './names.ts';
 
 /** How TLS is spoken to a server: the name it must prove, and who may vouch for it. */
@@ -65,7 +66,7 @@ export interface Backend {
   /** The webmail driver, by its name in the registry. */
   readonly driver: string;
   /** The driver's own settings, checked by the driver's schema. */
-  readonly driverSettings: Readonly<Record<string, unknown>>;
+  readonly driverSettings: DriverSettings;
   /** The primary first. */
   readonly hosts: readonly [BackendHost, ...BackendHost[]];
   readonly limits: BackendLimits;

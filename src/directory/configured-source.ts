@@ -1,7 +1,8 @@
+import type { SettingProblem } from '../core/driver-settings.ts';
 import type { Follows } from './chain.ts';
 import { readDomains } from './domains.ts';
 import { loadDriver, sourceTypes } from './registry.ts';
-import { type SettingProblem, Settings } from './settings.ts';
+import { Settings } from './settings.ts';
 import type { SourceDriver } from './source.ts';
 
 /** A source as the operator wrote it: `type`, what the chain does with it, and the driver's own settings. */

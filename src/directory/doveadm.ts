@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { parseJson } from '../core/json.ts';
 import { createHttpClient } from './http-client.ts';
 import { isRecord } from './settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer, type SourceDriver } from './source.ts';
@@ -61,11 +62,7 @@ function readStatus(body: string): SourceAnswer {
 }
 
 function parseArray(body: string): readonly unknown[] {
-  try {
-    const parsed: unknown = JSON.parse(body);
-    if (Array.isArray(parsed)) return parsed;
-  } catch {
-    // What it is instead is of no interest, and may be anything.
-  }
+  const parsed = parseJson(body);
+  if (Array.isArray(parsed)) return parsed;
   throw badAnswer('the answer is no JSON list');
 }

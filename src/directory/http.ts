@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { parseJson } from '../core/json.ts';
 import type { LoginName } from '../core/names.ts';
 import { readAnswerKeys, readAnswerObject } from './answer-object.ts';
 import { createHttpClient, type HttpQuestion, type HttpReply } from './http-client.ts';
@@ -69,12 +70,8 @@ export function escapeUrlPart(value: string): string {
 }
 
 function parseObject(body: string): Readonly<Record<string, unknown>> {
-  try {
-    const answer: unknown = JSON.parse(body);
-    if (isRecord(answer)) return answer;
-  } catch {
-    // What it is instead is of no interest, and may be anything.
-  }
+  const answer = parseJson(body);
+  if (isRecord(answer)) return answer;
   throw badAnswer('the answer is no JSON object');
 }
 

@@ -1,11 +1,6 @@
+import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import { parseDuration } from '../core/duration.ts';
 import { Secret } from '../core/secret.ts';
-
-/** What is wrong with a setting: the path inside the source's settings, and what to write instead. */
-export interface SettingProblem {
-  readonly path: readonly (string | number)[];
-  readonly message: string;
-}
 
 /**
  * The settings of one source while its driver reads them.
@@ -14,11 +9,11 @@ export interface SettingProblem {
  * problems are seen at once, and is not opened if there were any. Keys that nobody read are problems too.
  */
 export class Settings {
-  readonly #values: Readonly<Record<string, unknown>>;
+  readonly #values: DriverSettings;
   readonly #known = new Set<string>();
   readonly #problems: SettingProblem[] = [];
 
-  constructor(values: Readonly<Record<string, unknown>>) {
+  constructor(values: DriverSettings) {
     this.#values = values;
   }
 
@@ -95,7 +90,7 @@ export class Settings {
     return new Map(entries.map(([name, value]) => [name, String(value)]));
   }
 
-  record(key: string): Readonly<Record<string, unknown>> {
+  record(key: string): DriverSettings {
     const value = this.#take(key) ?? {};
     if (isRecord(value)) return value;
     this.problem(key, 'write names and values: { name: value }');
@@ -123,6 +118,6 @@ export class Settings {
 }
 
 /** Whether a parsed value is an object with keys. */
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is DriverSettings {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Secret);
 }

@@ -1,15 +1,11 @@
 import type { SavedJar } from '../core/cookie-jar.ts';
+import { parseJson } from '../core/json.ts';
 import { type EndReason, endReasons, type RegisteredKey, type SessionRecord, type StoredJar } from '../core/session.ts';
 import { isUserKey } from './keys.ts';
 
-/** What a store keeps is read like anything that comes from outside: text that has another form is no record. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
+/*
+ * What a store keeps is read like anything that comes from outside: text that has another form is no record.
+ */
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;

@@ -3,7 +3,7 @@ import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { headsBear } from './form-marks.ts';
 import { basicAuthorization, type Fields } from './header-fields.ts';
 import { parseBasicSettings } from './header-settings.ts';
-import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 /**
  * A webmail behind HTTP Basic: the gateway adds user and password to every request.
@@ -11,17 +11,15 @@ import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts'
  * It needs the password in the session. Status 401 says that the webmail refuses it now. Throws a TypeError for settings
  * that {@link parseBasicSettings} refuses.
  */
-export function create(parts: DriverParts & { readonly settings: Readonly<Record<string, unknown>> }): WebmailDriver {
+export function create(parts: ConfiguredParts): WebmailDriver {
   const parsed = parseBasicSettings(parts.settings);
   if (parsed.kind === 'problems') throw new TypeError('settings of the basic driver were not checked');
   const { signedOut } = parsed.settings;
   return {
     ownsCookie,
     signIn: (host, as, signal) => {
-      const { publicOrigin, client } = as;
-      const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
       const fields = (): Fields => [basicAuthorization(as.user, as.password)];
-      return signIn(new Visit(parts, { host, browser, ownsCookie, fields, signal }), host);
+      return signIn(new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host);
     },
     signOut: () => Promise.resolve(),
     judge: (request, response) => {

@@ -1,8 +1,5 @@
-/** What is wrong with a setting: its path inside the driver's settings, and what to write instead. */
-export interface SettingProblem {
-  readonly path: readonly (string | number)[];
-  readonly message: string;
-}
+import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
+import type { ParsedSettings } from './driver-settings.ts';
 
 /** A sign in an answer of the webmail: every condition that it names must hold. */
 export interface Mark {
@@ -40,19 +37,14 @@ export interface FormSettings {
   readonly polls: readonly string[];
 }
 
-export type ParsedFormSettings =
-  | { readonly kind: 'ok'; readonly settings: FormSettings }
-  | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
-
 const markKeys = ['path', 'status', 'location', 'sets_cookie', 'removes_cookie', 'text'];
 const describesSignIn = ['page', 'user_field', 'password_field', 'success', 'failure', 'landing'];
 const keys = [...describesSignIn, 'lost', 'signed_out', 'sign_out', 'own_cookies', 'polls'];
 
-type Path = readonly (string | number)[];
-type Settings = Readonly<Record<string, unknown>>;
+type Path = SettingProblem['path'];
 
 /** Checks the settings of the `form` driver; all problems at once. */
-export function parseFormSettings(given: Settings): ParsedFormSettings {
+export function parseFormSettings(given: DriverSettings): ParsedSettings<FormSettings> {
   const problems: SettingProblem[] = [];
   const reader = new Reader(problems);
   reader.known(given, keys, []);
@@ -85,7 +77,7 @@ class Reader {
     this.#problems = problems;
   }
 
-  known(given: Settings, allowed: readonly string[], path: Path): void {
+  known(given: DriverSettings, allowed: readonly string[], path: Path): void {
     for (const key of Object.keys(given)) {
       if (!allowed.includes(key)) this.#note([...path, key], `is not known: write one of ${allowed.join(', ')}`);
     }
@@ -153,7 +145,7 @@ class Reader {
     };
   }
 
-  #map(value: unknown, path: Path): Settings | undefined {
+  #map(value: unknown, path: Path): DriverSettings | undefined {
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
     this.#note(path, 'is not a map of settings');
     return undefined;

@@ -6,7 +6,7 @@ import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { headsBear } from './form-marks.ts';
 import { type FormSettings, type Mark, parseFormSettings } from './form-settings.ts';
 import { findForm } from './html-form.ts';
-import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 /**
  * A webmail with an HTML sign-in form, described by settings: where the form is, what its fields are called, and by
@@ -16,7 +16,7 @@ import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts'
  * in the first bytes of pages and JSON; a mail may contain it as well, so status, location and cookie are the better
  * marks. Throws a TypeError for settings that {@link parseFormSettings} refuses.
  */
-export function create(parts: DriverParts & { readonly settings: Readonly<Record<string, unknown>> }): WebmailDriver {
+export function create(parts: ConfiguredParts): WebmailDriver {
   const parsed = parseFormSettings(parts.settings);
   if (parsed.kind === 'problems') throw new TypeError('settings of the form driver were not checked');
   const { settings } = parsed;
@@ -25,9 +25,7 @@ export function create(parts: DriverParts & { readonly settings: Readonly<Record
   return {
     ownsCookie,
     signIn: (host, as, signal) => {
-      const { publicOrigin, client } = as;
-      const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
-      return signIn(settings, new Visit(parts, { host, browser, ownsCookie, signal }), host, as);
+      return signIn(settings, new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal }), host, as);
     },
     signOut: (host, jar, browser, signal) =>
       signOut(settings, new Visit(parts, { host, browser, ownsCookie, jar, signal })),

@@ -1,6 +1,7 @@
+import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import type { Secret } from '../core/secret.ts';
-import { type Mark, parseMarks, type SettingProblem } from './form-settings.ts';
-import { readSecret, unknownKeys } from './header-fields.ts';
+import { type ParsedSettings, readSecret, unknownKeys } from './driver-settings.ts';
+import { type Mark, parseMarks } from './form-settings.ts';
 
 export interface HeaderSettings {
   /** The field that carries the user. */
@@ -19,17 +20,12 @@ export interface BasicSettings {
   readonly signedOut: readonly Mark[];
 }
 
-type Parsed<T> =
-  | { readonly kind: 'ok'; readonly settings: T }
-  | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
-type Settings = Readonly<Record<string, unknown>>;
-
 /** Names that carry something else on the way to the webmail. */
 const reserved =
   /^(?:host|cookie|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|authorization|x-forwarded-.*|forwarded|proxy-.*)$/i;
 
 /** Checks the settings of the `header` driver; all problems at once. */
-export function parseHeaderSettings(given: Settings): Parsed<HeaderSettings> {
+export function parseHeaderSettings(given: DriverSettings): ParsedSettings<HeaderSettings> {
   const known = ['user_field', 'secret_field', 'secret', 'password_field', 'signed_out'];
   const problems: SettingProblem[] = [...unknownKeys(given, known)];
   const userField = fieldName(given, 'user_field', problems);
@@ -49,13 +45,13 @@ export function parseHeaderSettings(given: Settings): Parsed<HeaderSettings> {
 }
 
 /** Checks the settings of the `basic` driver. */
-export function parseBasicSettings(given: Settings): Parsed<BasicSettings> {
+export function parseBasicSettings(given: DriverSettings): ParsedSettings<BasicSettings> {
   const problems: SettingProblem[] = [...unknownKeys(given, ['signed_out'])];
   const signedOut = headMarks(given, problems);
   return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { signedOut } };
 }
 
-function fieldName(given: Settings, key: string, problems: SettingProblem[]): string | undefined {
+function fieldName(given: DriverSettings, key: string, problems: SettingProblem[]): string | undefined {
   const value = given[key];
   if (value === undefined) return undefined;
   if (typeof value === 'string' && /^[A-Za-z][A-Za-z0-9-]{0,63}$/.test(value) && !reserved.test(value)) return value;
@@ -63,7 +59,7 @@ function fieldName(given: Settings, key: string, problems: SettingProblem[]): st
   return undefined;
 }
 
-function headMarks(given: Settings, problems: SettingProblem[]): readonly Mark[] {
+function headMarks(given: DriverSettings, problems: SettingProblem[]): readonly Mark[] {
   const marks = parseMarks(given['signed_out'], 'signed_out', problems);
   if (marks.some((mark) => mark.text !== undefined)) {
     const message = 'names a text: this driver reads no bodies, take status, location or a cookie';

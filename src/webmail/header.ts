@@ -4,7 +4,7 @@ import type { RequestIdentity, WebmailDriver, WebmailSignIn } from '../core/webm
 import { headsBear } from './form-marks.ts';
 import { type Fields, fieldValue } from './header-fields.ts';
 import { type HeaderSettings, parseHeaderSettings } from './header-settings.ts';
-import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 /**
  * A webmail that takes the user from a request field, because the gateway also knows a secret.
@@ -13,17 +13,15 @@ import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts'
  * or the web server before it, must take these fields from the gateway's addresses only. Throws a TypeError for settings
  * that {@link parseHeaderSettings} refuses.
  */
-export function create(parts: DriverParts & { readonly settings: Readonly<Record<string, unknown>> }): WebmailDriver {
+export function create(parts: ConfiguredParts): WebmailDriver {
   const parsed = parseHeaderSettings(parts.settings);
   if (parsed.kind === 'problems') throw new TypeError('settings of the header driver were not checked');
   const { settings } = parsed;
   return {
     ownsCookie,
     signIn: (host, as, signal) => {
-      const { publicOrigin, client } = as;
-      const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
       const fields = (): Fields => identityFields(settings, as);
-      return enter(new Visit(parts, { host, browser, ownsCookie, fields, signal }), host);
+      return enter(new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host);
     },
     // The webmail has no session that would outlive the fields, or one that nothing opens without them.
     signOut: () => Promise.resolve(),

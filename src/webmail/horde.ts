@@ -3,7 +3,7 @@ import { pathOf } from '../core/cookie-jar.ts';
 import type { Answer, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+import { browserOf, type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 /** Horde's number for a sign-out that the user asked for. */
 const reasonLogout = '4';
@@ -24,9 +24,7 @@ export function create(parts: DriverParts): WebmailDriver {
     // Horde makes a session for whatever does not exist.
     healthTarget: 'themes/default/graphics/favicon.ico',
     signIn: (host, as, signal) => {
-      const { publicOrigin, client } = as;
-      const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
-      return signIn(new Visit(parts, { host, browser, ownsCookie, signal }), host, as);
+      return signIn(new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal }), host, as);
     },
     signOut: (host, jar, browser, signal) =>
       signOut(new Visit(parts, { host, browser, ownsCookie, jar, signal }), rootOf(host)),

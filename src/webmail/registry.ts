@@ -1,10 +1,10 @@
+import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
-import type { SettingProblem } from './form-settings.ts';
-import { unknownKeys } from './header-fields.ts';
-import type { DriverParts } from './visit.ts';
+import { type ParsedSettings, unknownKeys } from './driver-settings.ts';
+import type { ConfiguredParts } from './visit.ts';
 
 interface DriverModule {
-  create(parts: DriverParts & { readonly settings: Readonly<Record<string, unknown>> }): WebmailDriver;
+  create(parts: ConfiguredParts): WebmailDriver;
 }
 
 /** Every webmail driver, by its name in the configuration. A driver is loaded when a backend names it. */
@@ -25,26 +25,18 @@ export function isDriverName(name: string): name is DriverName {
 }
 
 /** Makes the driver of this name for one backend. Its settings must have passed {@link driverProblems}. */
-export async function loadDriver(
-  name: DriverName,
-  parts: DriverParts & { readonly settings: Readonly<Record<string, unknown>> },
-): Promise<WebmailDriver> {
+export async function loadDriver(name: DriverName, parts: ConfiguredParts): Promise<WebmailDriver> {
   const module: DriverModule = await drivers[name]();
   return module.create(parts);
 }
 
 /** What is wrong with the settings of a driver; empty when nothing is. */
-export async function driverProblems(
-  name: DriverName,
-  settings: Readonly<Record<string, unknown>>,
-): Promise<readonly SettingProblem[]> {
+export async function driverProblems(name: DriverName, settings: DriverSettings): Promise<readonly SettingProblem[]> {
   const parsed = (await parsers[name]())(settings);
   return parsed.kind === 'ok' ? [] : parsed.problems;
 }
 
-type SettingsParser = (
-  settings: Readonly<Record<string, unknown>>,
-) => { readonly kind: 'ok' } | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
+type SettingsParser = (settings: DriverSettings) => ParsedSettings<unknown>;
 
 /** What checks the settings of each driver. */
 const parsers: Readonly<Record<DriverName, () => Promise<SettingsParser>>> = {
@@ -57,7 +49,7 @@ const parsers: Readonly<Record<DriverName, () => Promise<SettingsParser>>> = {
   none: () => Promise.resolve(noSettings),
 };
 
-function noSettings(settings: Readonly<Record<string, unknown>>): ReturnType<SettingsParser> {
+function noSettings(settings: DriverSettings): ParsedSettings<undefined> {
   const problems = unknownKeys(settings, []);
-  return problems.length === 0 ? { kind: 'ok' } : { kind: 'problems', problems };
+  return problems.length === 0 ? { kind: 'ok', settings: undefined } : { kind: 'problems', problems };
 }

@@ -2,20 +2,21 @@ import { createHmac } from 'node:crypto';
 import type { BackendHost } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { pathOf } from '../core/cookie-jar.ts';
+import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import type { UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { Secret } from '../core/secret.ts';
 import type { RequestIdentity, RequestLine, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import type { SettingProblem } from './form-settings.ts';
-import { type Fields, readSecret, unknownKeys } from './header-fields.ts';
-import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+import { type ParsedSettings, readSecret, unknownKeys } from './driver-settings.ts';
+import type { Fields } from './header-fields.ts';
+import { browserOf, type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
-export type ParsedRoundcubeSettings =
-  | { readonly kind: 'ok'; readonly settings: { readonly entryKey: Secret | undefined } }
-  | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
+interface RoundcubeSettings {
+  readonly entryKey: Secret | undefined;
+}
 
 /** Checks the settings of the `roundcube` driver: `entry_key`, shared with the plugin, or nothing. */
-export function parseRoundcubeSettings(given: Readonly<Record<string, unknown>>): ParsedRoundcubeSettings {
+export function parseRoundcubeSettings(given: DriverSettings): ParsedSettings<RoundcubeSettings> {
   const problems: SettingProblem[] = [...unknownKeys(given, ['entry_key'])];
   const entryKey = readSecret(given, 'entry_key', problems);
   if (entryKey !== undefined && entryKey.reveal().length < 32) {
@@ -40,17 +41,12 @@ export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Sec
   const fieldsFor = (request: RequestLine, as: EntryIdentity): Fields => [
     ['X-Postern-Entry', signEntry(key, request, as, parts.clock)],
   ];
+  const ownsCookie = (name: string): boolean => roundcube.ownsCookie(name);
   return {
     ...roundcube,
     signIn: (host, as, signal) => {
-      const { publicOrigin, client } = as;
-      const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
       const fields = (request: RequestLine): Fields => fieldsFor(request, as);
-      return enter(
-        new Visit(parts, { host, browser, ownsCookie: (name) => roundcube.ownsCookie(name), fields, signal }),
-        host,
-        as,
-      );
+      return enter(new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host, as);
     },
     // What the plugin sees without a signature it ends by itself; Roundcube's own sign-out would need one.
     signOut: () => Promise.resolve(),

@@ -1,5 +1,6 @@
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Answer, RequestHead } from '../core/http.ts';
+import { textsFor } from './answer-texts.ts';
 import { askingPage, isFrameRequest, isScriptRequest, isWriting, readQuery } from './roundcube-requests.ts';
 import type { RoundcubeQuery } from './roundcube-requests.ts';
 
@@ -33,7 +34,7 @@ const texts = {
 export function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
   const page = askingPage(request);
   const target = page === undefined ? loginPath : withNext(loginPath, resumeTarget(page));
-  const text = textsFor(request);
+  const text = textsFor(request, texts);
   const message = isWriting(page)
     ? `${text.ended} ${text.kept} ${link(target, `${text.signIn} ${text.restore}`)}`
     : `${text.ended} ${link(target, text.signIn)}`;
@@ -49,7 +50,7 @@ export function retryAnswer(request: RequestHead): Answer | undefined {
   const page = askingPage(request);
   if (page === undefined || !isWriting(page)) return undefined;
   const target = resumeTarget(page);
-  const text = textsFor(request);
+  const text = textsFor(request, texts);
   return sessionError(request, `${text.anew} ${text.kept} ${link(target, text.restoreNow)}`, target);
 }
 
@@ -80,10 +81,6 @@ function withNext(loginPath: string, next: string): string {
   const query = new URLSearchParams(loginPath.slice(path.length));
   query.set('next', next);
   return `${path}?${query.toString()}`;
-}
-
-function textsFor(request: RequestHead): (typeof texts)['en' | 'de'] {
-  return /^\s*de\b/i.test(request.header('accept-language') ?? '') ? texts.de : texts.en;
 }
 
 function link(target: string, label: string): string {

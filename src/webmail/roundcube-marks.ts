@@ -1,4 +1,5 @@
 import type { RequestHead, UpstreamResponseHead } from '../core/http.ts';
+import { parseJson } from '../core/json.ts';
 import type { Verdict } from '../core/webmail.ts';
 import { readQuery } from './roundcube-requests.ts';
 
@@ -73,12 +74,7 @@ function isLostFrame(html: string): boolean {
 }
 
 function isLostJson(text: string): boolean {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(text);
-  } catch {
-    return false;
-  }
+  const answer = parseJson(text);
   if (typeof answer !== 'object' || answer === null || !('exec' in answer)) return false;
   return typeof answer.exec === 'string' && lostStatement.test(answer.exec);
 }

@@ -2,6 +2,7 @@ import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { ExchangeResponse, RequestHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
+import { parseJson } from '../core/json.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { findForm } from './html-form.ts';
 import { judgeSessionField, parseRoundcubeSettings, withEntry } from './roundcube-entry.ts';
@@ -10,8 +11,7 @@ import { isRefusedForm, judgeHeads, judgeText } from './roundcube-marks.ts';
 import { readQuery, sendsMessage } from './roundcube-requests.ts';
 import { loginFailedTexts } from './roundcube-texts.ts';
 import { keepToken, signsOut, tokenField } from './roundcube-token.ts';
-import { strangeAnswer, unavailable, Visit } from './visit.ts';
-import type { DriverParts } from './visit.ts';
+import { browserOf, type ConfiguredParts, type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 /** What Roundcube's page does by itself, every minute or half a session lifetime. */
 const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-recent', 'getunread']);
@@ -23,8 +23,8 @@ const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-rece
  * with any answer, so every Set-Cookie must reach the jar. With `ip_check` Roundcube needs the gateway in
  * `proxy_whitelist`.
  */
-export function create(parts: DriverParts & { readonly settings?: Readonly<Record<string, unknown>> }): WebmailDriver {
-  const parsed = parseRoundcubeSettings(parts.settings ?? {});
+export function create(parts: ConfiguredParts): WebmailDriver {
+  const parsed = parseRoundcubeSettings(parts.settings);
   if (parsed.kind === 'problems') throw new TypeError('settings of the roundcube driver were not checked');
   const { entryKey } = parsed.settings;
   return entryKey === undefined ? byForm(parts) : withEntry(byForm(parts), parts, entryKey);
@@ -35,9 +35,7 @@ function byForm(parts: DriverParts): WebmailDriver {
   return {
     ownsCookie,
     signIn: (host, as, signal) => {
-      const { publicOrigin, client } = as;
-      const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
-      return signIn(new Visit(parts, { host, browser, ownsCookie, signal }), host, as);
+      return signIn(new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal }), host, as);
     },
     signOut: (host, jar, browser, signal) =>
       signOut(new Visit(parts, { host, browser, ownsCookie, jar, signal }), pathOf(host.webmail.landing)),
@@ -110,12 +108,8 @@ function refused(host: BackendHost, answer: ExchangeResponse): WebmailSignIn {
 function warningOf(html: string): string | undefined {
   const quoted = /rcmail\.display_message\(("(?:[^"\\]|\\.)*"),"warning"/.exec(html)?.[1];
   if (quoted === undefined) return undefined;
-  try {
-    const text: unknown = JSON.parse(quoted);
-    return typeof text === 'string' ? text : undefined;
-  } catch {
-    return undefined;
-  }
+  const text = parseJson(quoted);
+  return typeof text === 'string' ? text : undefined;
 }
 
 function noForm(host: BackendHost, target: string, page: ExchangeResponse): Error {

@@ -1,5 +1,6 @@
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Answer, RequestHead } from '../core/http.ts';
+import { textsFor } from './answer-texts.ts';
 
 const texts = {
   en: {
@@ -24,7 +25,7 @@ const texts = {
  */
 export function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
   if (!isScriptRequest(request)) return undefined;
-  const text = textsFor(request);
+  const text = textsFor(request, texts);
   // The note at the edge of the page takes HTML; the editor shows plain text, and needs no link: it stays open.
   const link = `<a href="${escapeHtml(loginPath)}" target="_blank" style="color:inherit;margin-left:8px">${text.signIn}</a>`;
   return failure(401, isSending(request) ? text.ended : `${text.ended} ${link}`);
@@ -32,7 +33,7 @@ export function lostAnswer(request: RequestHead, loginPath: string): Answer | un
 
 /** What SOGo's script shows when the user was signed in again but the request could not be repeated. */
 export function retryAnswer(request: RequestHead): Answer | undefined {
-  return isScriptRequest(request) ? failure(409, textsFor(request).retry) : undefined;
+  return isScriptRequest(request) ? failure(409, textsFor(request, texts).retry) : undefined;
 }
 
 /** SOGo's script asks for JSON wherever it does not load a template; DAV clients never do. */
@@ -44,10 +45,6 @@ function isScriptRequest(request: RequestHead): boolean {
 
 function isSending(request: RequestHead): boolean {
   return request.method === 'POST' && pathOf(request.target).endsWith('/send');
-}
-
-function textsFor(request: RequestHead): (typeof texts)['en' | 'de'] {
-  return /^\s*de\b/i.test(request.header('accept-language') ?? '') ? texts.de : texts.en;
 }
 
 function failure(status: number, message: string): Answer {

@@ -1,6 +1,6 @@
+import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import { Secret } from '../core/secret.ts';
-import type { SettingProblem } from './form-settings.ts';
-import { readSecret, unknownKeys } from './header-fields.ts';
+import { type ParsedSettings, readSecret, unknownKeys } from './driver-settings.ts';
 
 /** How SOGo is entered: by its own sign-in, or by a web server in front of it that trusts the gateway. */
 export type SogoSettings =
@@ -13,12 +13,8 @@ export type SogoSettings =
       readonly imapPassword: Secret | undefined;
     };
 
-export type ParsedSogoSettings =
-  | { readonly kind: 'ok'; readonly settings: SogoSettings }
-  | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
-
 /** Checks the settings of the `sogo` driver; all problems at once. */
-export function parseSogoSettings(given: Readonly<Record<string, unknown>>): ParsedSogoSettings {
+export function parseSogoSettings(given: DriverSettings): ParsedSettings<SogoSettings> {
   const mode = given['mode'] ?? 'password';
   const problems: SettingProblem[] = [...unknownKeys(given, ['mode', 'secret', 'imap_password'])];
   if (mode !== 'password' && mode !== 'trusted') {

@@ -2,11 +2,12 @@ import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { ExchangeResponse, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
+import { parseJson } from '../core/json.ts';
 import type { RequestIdentity, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { basicAuthorization, type Fields, fieldValue } from './header-fields.ts';
 import { lostAnswer, retryAnswer } from './sogo-answers.ts';
 import { parseSogoSettings, type SogoSettings } from './sogo-settings.ts';
-import { type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 const sessionCookie = '0xHIGHFLYxSOGo';
 /** The token that the browser holds, once more in the jar, under a path that no webmail is ever asked for. */
@@ -21,7 +22,7 @@ const noPolicy = 65_535;
  * each request. The gateway says under which address SOGo is seen: SOGo writes it into redirects and JSON. Throws a
  * TypeError for settings that {@link parseSogoSettings} refuses.
  */
-export function create(parts: DriverParts & { readonly settings: Readonly<Record<string, unknown>> }): WebmailDriver {
+export function create(parts: ConfiguredParts): WebmailDriver {
   const parsed = parseSogoSettings(parts.settings);
   if (parsed.kind === 'problems') throw new TypeError('settings of the sogo driver were not checked');
   const { settings } = parsed;
@@ -29,11 +30,12 @@ export function create(parts: DriverParts & { readonly settings: Readonly<Record
   return {
     ownsCookie,
     signIn: (host, as, signal) => {
-      const { publicOrigin, client } = as;
-      const browser = { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
-      const fields = (): Fields => [...addressFields(publicOrigin, client.address), ...identityFields(settings, as)];
-      const visit = new Visit(parts, { host, browser, ownsCookie, fields, signal });
-      return trusted ? enter(visit, host) : signIn(visit, host, as).then((outcome) => keepToken(outcome, parts));
+      const fields = (): Fields => [
+        ...addressFields(as.publicOrigin, as.client.address),
+        ...identityFields(settings, as),
+      ];
+      const visit = new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal });
+      return trusted ? enter(visit, host) : signIn(visit, host, as);
     },
     signOut: async (host, jar, browser, signal) => {
       const fields = (): Fields => addressFields(browser.publicOrigin, browser.clientAddress);
@@ -60,12 +62,10 @@ function ownsCookie(name: string): boolean {
   return name === sessionCookie || name === tokenCookie || name === 'SOGoLogin';
 }
 
-function keepToken(outcome: WebmailSignIn, { clock }: DriverParts): WebmailSignIn {
-  if (outcome.kind === 'rejected') return outcome;
-  const line = outcome.browserCookies.find((each) => each.startsWith('XSRF-TOKEN='));
+function keepToken(visit: Visit, answer: ExchangeResponse): void {
+  const line = answer.setCookies.findLast((each) => each.startsWith('XSRF-TOKEN='));
   const token = /^XSRF-TOKEN=([0-9a-f]+)/.exec(line ?? '')?.[1];
-  if (token !== undefined) outcome.jar.absorb(`${tokenCookie}=${token}; Path=/-/; HttpOnly`, '/-/', clock.nowMs());
-  return outcome;
+  if (token !== undefined) visit.keep(tokenCookie, token);
 }
 
 /**
@@ -107,7 +107,10 @@ async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Prom
     password: as.password.reveal(),
     rememberLogin: 0,
   });
-  if (answer.status === 200 && setsSession(answer)) return visit.signedIn(landingOf(host));
+  if (answer.status === 200 && setsSession(answer)) {
+    keepToken(visit, answer);
+    return visit.signedIn(landingOf(host));
+  }
   if (answer.status === 403 && policyError(answer) === noPolicy) return { kind: 'rejected' };
   if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
   throw strangeAnswer(host, `sign-in was answered with ${describe(answer)}`);
@@ -168,7 +171,7 @@ function discards(response: UpstreamResponseHead): boolean {
 }
 
 function policyError(answer: ExchangeResponse): unknown {
-  const body = jsonOf(answer);
+  const body = parseJson(answer.body);
   return typeof body === 'object' && body !== null && 'LDAPPasswordPolicyError' in body
     ? body.LDAPPasswordPolicyError
     : undefined;
@@ -179,12 +182,4 @@ function describe(answer: ExchangeResponse): string {
   if (typeof error === 'number') return `password policy error ${error}: the user has to see to the password`;
   if (answer.status === 202) return 'a question for a second factor: switch it off in SOGo, where Postern signs in';
   return `status ${answer.status} and ${answer.header('content-type') ?? 'no content type'}: check the webmail URL`;
-}
-
-function jsonOf(answer: ExchangeResponse): unknown {
-  try {
-    return JSON.parse(answer.body);
-  } catch {
-    return undefined;
-  }
 }

@@ -2,8 +2,11 @@ import type { BackendHost } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { CookieJar, pathOf } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
+import type { DriverSettings } from '../core/driver-settings.ts';
 import type { ExchangeResponse, HttpExchange } from '../core/http.ts';
-import type { RequestLine, WebmailSignIn } from '../core/webmail.ts';
+import type { SignInIdentity } from '../core/identity.ts';
+import type { RequestLine, SignOutIdentity, WebmailSignIn } from '../core/webmail.ts';
+import type { Fields } from './header-fields.ts';
 
 /** What every driver is made of. */
 export interface DriverParts {
@@ -11,22 +14,25 @@ export interface DriverParts {
   readonly clock: Clock;
 }
 
-/** The browser for which a driver acts. */
-interface Browser {
-  readonly userAgent: string | undefined;
-  readonly clientAddress: string;
-  /** Scheme, host and port under which the browser sees the webmail. */
-  readonly publicOrigin: string;
+/** What a driver with settings is made of. They were checked before. */
+export interface ConfiguredParts extends DriverParts {
+  readonly settings: DriverSettings;
+}
+
+/** The browser of somebody who signs in. */
+export function browserOf({ client, publicOrigin }: Pick<SignInIdentity, 'client' | 'publicOrigin'>): SignOutIdentity {
+  return { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
 }
 
 export interface VisitOptions {
   readonly host: BackendHost;
-  readonly browser: Browser;
+  /** For which the driver acts. */
+  readonly browser: SignOutIdentity;
   readonly ownsCookie: (name: string) => boolean;
   /** Cookies to begin with; none for a sign-in. */
   readonly jar?: CookieJar;
   /** Fields that the driver adds to each request. */
-  readonly fields?: (request: RequestLine) => readonly (readonly [name: string, value: string])[];
+  readonly fields?: (request: RequestLine) => Fields;
   readonly signal: AbortSignal;
 }
 

@@ -84,7 +84,7 @@ test('the field of the plugin says whether the session lives, whatever the body 
   const removal = 'roundcube_sessauth=-del-; expires=Sun, 22 Nov 2020 08:58:15 GMT; Max-Age=0; path=/; HttpOnly';
   for (const driver of [
     driverBefore(responseOf(200)),
-    create({ exchange: scriptedExchange(() => responseOf(200)), clock }),
+    create({ exchange: scriptedExchange(() => responseOf(200)), clock, settings: {} }),
   ]) {
     assert.equal(driver.judge(request, answerHead(200, { ...page, ...alice })), 'alive');
     assert.equal(driver.judge(request, answerHead(200, { ...page, 'x-postern-session': 'none' })), 'lost');

@@ -14,7 +14,7 @@ const lab = await withLab('a', 'b');
 const clock = { nowMs: () => Date.now() };
 const connections = createConnections();
 const exchange = createExchange({ connections, limits: () => backendLimits });
-const driver = create({ exchange, clock });
+const driver = create({ exchange, clock, settings: {} });
 after(() => connections.close());
 
 const places: readonly (readonly [where: string, host: BackendHost, user: string, password: string])[] = [

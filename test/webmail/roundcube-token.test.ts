@@ -7,7 +7,7 @@ import { fakeRoundcube, recorded } from './fake-roundcube.ts';
 import { clock, going, hostWith, identity, requestHead, scriptedExchange } from './scripted-exchange.ts';
 
 const publicOrigin = 'https://mail.example.test';
-const driver = create({ exchange: scriptedExchange(fakeRoundcube()), clock });
+const driver = create({ exchange: scriptedExchange(fakeRoundcube()), clock, settings: {} });
 
 async function signedIn(): Promise<CookieJar> {
   const outcome = await driver.signIn(hostWith('/'), identity('right'), going);

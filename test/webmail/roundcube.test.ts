@@ -19,13 +19,13 @@ import {
 driverContract({
   name: 'roundcube',
   landing: '/',
-  create: (exchange) => create({ exchange, clock }),
+  create: (exchange) => create({ exchange, clock, settings: {} }),
   webmail: fakeRoundcube(),
 });
 
 test('a sign-in sends the token, the time zone and the exact password, and keeps the newest pair of cookies', async () => {
   const exchange = scriptedExchange(fakeRoundcube());
-  const outcome = await create({ exchange, clock }).signIn(hostWith('/'), identity('right'), going);
+  const outcome = await create({ exchange, clock, settings: {} }).signIn(hostWith('/'), identity('right'), going);
   assert.ok(outcome.kind === 'signed-in');
   assert.equal(outcome.landing, '/?_task=mail');
   assert.equal(outcome.jar.header('/', clock.nowMs()), 'roundcube_sessid=s1; roundcube_sessauth=auth1-1795312500');
@@ -39,13 +39,13 @@ test('a sign-in sends the token, the time zone and the exact password, and keeps
 test('an odd password arrives as it is', async () => {
   const exchange = scriptedExchange(fakeRoundcube());
   const password = ' Paß "wört" \\1 €+&=% 🙂';
-  await create({ exchange, clock }).signIn(hostWith('/'), identity(password), going);
+  await create({ exchange, clock, settings: {} }).signIn(hostWith('/'), identity(password), going);
   assert.equal(new URLSearchParams(exchange.requests[1]?.body).get('_pass'), password);
 });
 
 test('a sub path is kept, from the configuration to the landing', async () => {
   const exchange = scriptedExchange(fakeRoundcube('/roundcube/'));
-  const outcome = await create({ exchange, clock }).signIn(
+  const outcome = await create({ exchange, clock, settings: {} }).signIn(
     hostWith('/roundcube/?_task=mail'),
     identity('right'),
     going,
@@ -55,7 +55,7 @@ test('a sub path is kept, from the configuration to the landing', async () => {
 });
 
 test('a wrong password is a refusal in every language of Roundcube', async () => {
-  const driver = create({ exchange: scriptedExchange(fakeRoundcube()), clock });
+  const driver = create({ exchange: scriptedExchange(fakeRoundcube()), clock, settings: {} });
   assert.deepEqual(await driver.signIn(hostWith('/'), identity('wrong'), going), { kind: 'rejected' });
   for (const text of loginFailedTexts) {
     const german = scriptedExchange((_request, count) =>
@@ -63,7 +63,11 @@ test('a wrong password is a refusal in every language of Roundcube', async () =>
         ? responseOf(200, recorded('sign-in-page.html'))
         : responseOf(401, `<script>rcmail.display_message(${JSON.stringify(text)},"warning",0);</script>`),
     );
-    const outcome = await create({ exchange: german, clock }).signIn(hostWith('/'), identity('wrong'), going);
+    const outcome = await create({ exchange: german, clock, settings: {} }).signIn(
+      hostWith('/'),
+      identity('wrong'),
+      going,
+    );
     assert.deepEqual(outcome, { kind: 'rejected' }, text);
   }
 });
@@ -107,7 +111,7 @@ for (const [name, answer, code, message] of failures) {
     const exchange = scriptedExchange((_request, count) =>
       count === 1 ? responseOf(200, recorded('sign-in-page.html')) : answer,
     );
-    const error = await create({ exchange, clock })
+    const error = await create({ exchange, clock, settings: {} })
       .signIn(hostWith('/'), identity('secret-pw'), going)
       .catch((each: unknown) => each);
     assert.ok(error instanceof PosternError);
@@ -120,14 +124,14 @@ for (const [name, answer, code, message] of failures) {
 test('a webmail URL whose path is not that of Roundcube is named as such', async () => {
   const exchange = scriptedExchange(() => responseOf(301, '', { location: 'http://127.0.0.11/roundcube/' }));
   await assert.rejects(
-    create({ exchange, clock }).signIn(hostWith('/roundcube'), identity('right'), going),
+    create({ exchange, clock, settings: {} }).signIn(hostWith('/roundcube'), identity('right'), going),
     /check the path/,
   );
 });
 
 test('a sign-out uses the token of the session', async () => {
   const exchange = scriptedExchange(fakeRoundcube());
-  const driver = create({ exchange, clock });
+  const driver = create({ exchange, clock, settings: {} });
   const outcome = await driver.signIn(hostWith('/'), identity('right'), going);
   assert.ok(outcome.kind === 'signed-in');
   const as = { userAgent: undefined, publicOrigin: 'https://mail.example.test', clientAddress: '203.0.113.7' };
@@ -137,7 +141,7 @@ test('a sign-out uses the token of the session', async () => {
 });
 
 test('polls are what the page does by itself', () => {
-  const driver = create({ exchange: scriptedExchange(() => responseOf(200)), clock });
+  const driver = create({ exchange: scriptedExchange(() => responseOf(200)), clock, settings: {} });
   const isPoll = (target: string): boolean | undefined => driver.isPoll?.(requestHead('POST', target));
   for (const action of ['refresh', 'keep-alive', 'check-recent', 'getunread']) {
     assert.equal(isPoll(`/?_task=mail&_action=${action}`), true);
@@ -148,7 +152,7 @@ test('polls are what the page does by itself', () => {
 });
 
 test('its cookies are its own, and colorMode is not', () => {
-  const driver = create({ exchange: scriptedExchange(() => responseOf(200)), clock });
+  const driver = create({ exchange: scriptedExchange(() => responseOf(200)), clock, settings: {} });
   assert.ok(driver.ownsCookie('roundcube_sessid') && driver.ownsCookie('roundcube_sessauth'));
   assert.ok(!driver.ownsCookie('colorMode'));
 });

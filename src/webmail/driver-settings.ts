@@ -1,0 +1,30 @@
+import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
+import { Secret } from '../core/secret.ts';
+
+/** What came of checking a driver's settings; all problems at once. */
+export type ParsedSettings<T> =
+  | { readonly kind: 'ok'; readonly settings: T }
+  | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
+
+/** A secret of the settings. `problems` learns what is wrong; nothing is returned then, or where there is none. */
+export function readSecret(settings: DriverSettings, key: string, problems: SettingProblem[]): Secret | undefined {
+  const value = settings[key];
+  if (value === undefined) return undefined;
+  if (!(value instanceof Secret)) {
+    problems.push({ path: [key], message: 'is not a secret: write { file: NAME } or { env: VARIABLE }' });
+    return undefined;
+  }
+  if (/^[\x21-\x7e]{16,1024}$/.test(value.reveal())) return value;
+  problems.push({
+    path: [key],
+    message: 'must be 16 to 1024 visible ASCII characters: make one with openssl rand -base64 32',
+  });
+  return undefined;
+}
+
+/** Keys that nobody reads. */
+export function unknownKeys(settings: DriverSettings, known: readonly string[]): readonly SettingProblem[] {
+  const unknown = Object.keys(settings).filter((key) => !known.includes(key));
+  const remedy = known.length === 0 ? 'this driver has no settings' : `write one of ${known.join(', ')}`;
+  return unknown.map((key) => ({ path: [key], message: `is not known: ${remedy}` }));
+}
