@@ -97,12 +97,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     parseName,
     arrived: parts.arrived,
     directory: overridden,
-    homeOf(name, user) {
-      const home = byBackend.get(name);
-      if (home === undefined) return undefined;
-      const place = parts.placement.forSignIn(home.backend, user);
-      return place.kind === 'closed' ? { closure: place.closure } : { ...home, host: place.host };
-    },
+    ...createSignInHomes(byBackend, parts.placement),
   });
   return {
     config,
@@ -127,10 +122,34 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
   };
 }
 
+/** Where users are signed in now: by the page, and where they come with each request. */
+function createSignInHomes(
+  homes: ReadonlyMap<BackendName, Home>,
+  placement: Placement,
+): { readonly homeOf: LoginDeps['homeOf']; readonly clientHomeOf: LoginDeps['homeOf'] } {
+  const homeOf: LoginDeps['homeOf'] = (name, user) => {
+    const home = homes.get(name);
+    if (home === undefined) return undefined;
+    const place = placement.forSignIn(home.backend, user);
+    return place.kind === 'closed' ? { closure: place.closure } : { ...home, host: place.host };
+  };
+  return {
+    homeOf,
+    clientHomeOf(name, user) {
+      const home = homes.get(name);
+      const found = homeOf(name, user);
+      const drains = found !== undefined && 'closure' in found && found.closure.kind === 'drain';
+      // A client that comes with each request is no new session: while a backend drains, it goes on.
+      return drains && home !== undefined ? { ...home, host: placement.activeHost(home.backend) } : found;
+    },
+  };
+}
+
 /** The two ways to sign in: by the page, and with each request. */
 function createLogins(
   { refusalAfterMs, deadlineMs }: Config['login'],
-  parts: SharedParts & Pick<LoginDeps, 'parseName' | 'directory' | 'homeOf'>,
+  parts: SharedParts &
+    Pick<LoginDeps, 'parseName' | 'directory' | 'homeOf'> & { readonly clientHomeOf: LoginDeps['homeOf'] },
 ) {
   const { clock, log, clientChecks } = parts;
   const logLogin = createLoginLog(log, clock, refusalAfterMs);
@@ -146,6 +165,7 @@ function createLogins(
     }),
     clientAuthentication: createClientAuthentication({
       ...common,
+      homeOf: parts.clientHomeOf,
       checks: clientChecks,
       newReference: () => newReference(parts.randomBytes),
       observe(event) {
