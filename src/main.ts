@@ -1,3 +1,4 @@
+import { createInterface as createLines } from 'node:readline';
 import { createInterface, type Interface } from 'node:readline/promises';
 import { runCommand } from './cli/program.ts';
 import type { Surroundings } from './cli/surroundings.ts';
@@ -14,10 +15,12 @@ const surroundings: Surroundings = {
   print: (text) => void process.stdout.write(text),
   complain: (text) => void process.stderr.write(text),
   ...(process.stdin.isTTY ? { ask } : {}),
+  lines: () => createLines({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY }),
+  ...(process.stderr.isTTY ? { progress: (text) => void process.stderr.write(`\r${text}\u001b[K`) } : {}),
   env: process.env,
   signals: process,
   exit: (code) => process.exit(code),
-  loadGateway: () => import('./gateway.ts'),
+  loadGateway: async () => ({ ...(await import('./gateway.ts')), ...(await import('./beside.ts')) }),
 };
 
 // `postern lookup … | head` closes the pipe early: nobody reads on, and nothing is wrong.

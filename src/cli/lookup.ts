@@ -1,12 +1,16 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
+import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/login-name.ts';
 import { driverChecks } from '../driver-checks.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
+import { inOrder } from './in-order.ts';
 import { configOption, type Format, formatOption, withExamples } from './options.ts';
+import { createProgress } from './progress.ts';
 import type { OpenDirectory, Surroundings } from './surroundings.ts';
 import { json, table } from './table.ts';
+import { usersFrom } from './users.ts';
 
 /** One user as `lookup` shows it. `source` is the one that decided, by its place and type. */
 interface Found {
@@ -18,6 +22,10 @@ interface Found {
   readonly why?: string;
 }
 
+/** How many are asked for at once, and how many characters are printed at once. */
+const atOnce = 64;
+const chunk = 64 * 1024;
+
 /** `postern lookup`: where users live, as the gateway would find it out at their sign-in. */
 export function addLookup(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
   const command = program
@@ -26,7 +34,7 @@ export function addLookup(program: Command, surroundings: Surroundings, end: (co
     .description(
       'Asks the directory as a sign-in would: the name is normalised, aliases are followed, sources are asked in their order.',
     )
-    .argument('<user...>', 'user names, as a person would type them')
+    .argument('<user...>', 'user names, as a person would type them; - reads them from standard input, one per line')
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (users: string[], { config: file, format }: { config: string; format: Format }) => {
@@ -34,14 +42,18 @@ export function addLookup(program: Command, surroundings: Surroundings, end: (co
       const { buildDirectory } = await surroundings.loadGateway();
       await using directory = await buildDirectory(config, silentLog);
       const parse = createLoginNameParser(config.directory.nameRules);
+      const all = inOrder(usersFrom(users, surroundings.lines), atOnce, (user) => lookUp(user, parse, directory));
+      if (users.includes('-')) return end(await stream(all, format, surroundings));
       const found: Found[] = [];
-      for (const user of users) found.push(await lookUp(user, parse, directory));
+      for await (const one of all) found.push(one);
       surroundings.print(format === 'json' ? json(found) : asTable(found));
-      end(codeOf(found));
+      end(worst(found.map(codeOf)));
     });
   withExamples(command, [
     ['postern lookup -c postern.yaml alice@example.org', 'her backend, the source that knew, her canonical name'],
     ['postern lookup --format json alice bob', 'the same for a script'],
+    ['postern lookup - < users.txt > homes.tsv', 'a million users: one line each, between tabs, in their order'],
+    ['postern lookup --format json - < users.txt', 'the same, with one JSON object per line'],
   ]).addHelpText(
     'after',
     `\n0: all were found; 1: one is unknown or may not sign in; 3: one could not be asked for.\n${exitCodesHelp}`,
@@ -85,7 +97,38 @@ function asTable(found: readonly Found[]): string {
   );
 }
 
-function codeOf(found: readonly Found[]): ExitCode {
-  if (found.some(({ answer }) => answer === 'could-not-ask')) return exitCodes.unavailable;
-  return found.every(({ answer }) => answer === 'found') ? exitCodes.ok : exitCodes.no;
+/** Prints each as it comes, so that a million lines need no memory. */
+async function stream(all: AsyncIterable<Found>, format: Format, surroundings: Surroundings): Promise<ExitCode> {
+  const progress = createProgress(surroundings, systemClock);
+  let code: ExitCode = exitCodes.ok;
+  let users = 0;
+  let waiting = '';
+  for await (const found of all) {
+    waiting += format === 'json' ? `${JSON.stringify(found)}\n` : asLine(found);
+    code = worst([code, codeOf(found)]);
+    users += 1;
+    progress.count(users);
+    // One write per line would take longer than the lookups.
+    if (waiting.length < chunk) continue;
+    surroundings.print(waiting);
+    waiting = '';
+  }
+  progress.end();
+  surroundings.print(waiting);
+  return code;
+}
+
+/** User, backend, source, canonical user, answer. A tab in a name can be no part of a user, only of what was typed. */
+function asLine({ typed, backend = '-', source = '-', user = '-', answer, why }: Found): string {
+  const cells = [typed, backend, source, user, why === undefined ? answer : `${answer}: ${why}`];
+  return `${cells.map((cell) => cell.replaceAll('\t', ' ')).join('\t')}\n`;
+}
+
+function codeOf({ answer }: Found): ExitCode {
+  if (answer === 'could-not-ask') return exitCodes.unavailable;
+  return answer === 'found' ? exitCodes.ok : exitCodes.no;
+}
+
+function worst(codes: readonly ExitCode[]): ExitCode {
+  return codes.reduce((worse, code) => (code > worse ? code : worse), exitCodes.ok);
 }

@@ -3,7 +3,9 @@ import { Command, CommanderError } from 'commander';
 import { ConfigInvalid } from '../config/problem.ts';
 import { PosternError } from '../core/error.ts';
 import { addCheck, problemLines } from './check.ts';
+import { addDirectory } from './directory.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
+import { addExplain } from './explain.ts';
 import { addInit } from './init.ts';
 import { addKeys } from './keys.ts';
 import { addLookup } from './lookup.ts';
@@ -37,7 +39,8 @@ function createProgram(surroundings: Surroundings, end: (code: ExitCode) => void
     .exitOverride()
     .showHelpAfterError('(--help says more)')
     .showSuggestionAfterError();
-  for (const add of [addServe, addCheck, addLookup, addInit, addKeys]) add(program, surroundings, end);
+  for (const add of [addServe, addCheck, addLookup, addExplain, addDirectory, addInit, addKeys])
+    add(program, surroundings, end);
   return withExamples(program, [
     ['postern init', 'write a first configuration'],
     ['postern check -c postern.yaml --online', 'is it good, and do its servers answer?'],

@@ -1,8 +1,8 @@
 import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/outside.ts';
-import type { HomeLookup } from '../core/directory.ts';
 import type { Log } from '../core/log.ts';
-import type { LoginName } from '../core/names.ts';
+import type { Directory } from '../directory/directory.ts';
+import type { Explain } from '../explain.ts';
 import type { SessionStore } from '../core/session.ts';
 
 /** What a command meets outside itself. Tests hand in their own. */
@@ -11,6 +11,10 @@ export interface Surroundings {
   readonly complain: (text: string) => void;
   /** Asks the person who sits there; missing when nobody does. */
   readonly ask?: (question: string) => Promise<string>;
+  /** The lines of standard input. */
+  readonly lines: () => AsyncIterable<string>;
+  /** Shows how far long work is, over what it showed before; missing where nobody watches. */
+  readonly progress?: (text: string) => void;
   readonly env: Environment;
   readonly signals: SignalSource;
   /** Ends the process at once, whatever is still open. */
@@ -29,6 +33,10 @@ export interface GatewayModule {
   /** Resolves when the gateway serves. Rejects when it cannot, with nothing left open. */
   readonly startGateway: (options: { readonly configFile: string; readonly log?: Log }) => Promise<RunningGateway>;
   readonly buildDirectory: (config: Config, log: Log) => Promise<OpenDirectory>;
+  /** Explains users as a sign-in would find them. */
+  readonly openExplain: (config: Config, log: Log) => Promise<AsyncDisposable & { readonly explain: Explain }>;
+  /** Makes every node forget what it remembers of a user's home. */
+  readonly forgetHomeEverywhere: (config: Config, user: string, log: Log) => Promise<void>;
   /** Opens the session store of a configuration, for one question. */
   readonly openStore: (config: Config, log: Log) => Promise<SessionStore>;
 }
@@ -40,13 +48,5 @@ export interface RunningGateway {
   close(): Promise<void>;
 }
 
-/** The part of the directory that `lookup` shows. */
-export interface OpenDirectory extends AsyncDisposable {
-  explain(
-    name: LoginName,
-    signal: AbortSignal,
-  ): Promise<{
-    readonly steps: readonly { readonly source: string; readonly outcome: { readonly kind: string } }[];
-    readonly outcome: HomeLookup | { readonly kind: 'tempfail'; readonly why: string };
-  }>;
-}
+/** The part of the directory that commands ask. */
+export type OpenDirectory = Pick<Directory, 'explain' | 'lookup'> & AsyncDisposable;

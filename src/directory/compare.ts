@@ -1,7 +1,13 @@
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
-import type { LoginName } from '../core/names.ts';
+import type { LoginNameParser } from '../core/login-name.ts';
 import type { Directory } from './directory.ts';
+
+/** A directory with its own rules for names. */
+export interface ComparedDirectory {
+  readonly directory: Pick<Directory, 'lookup'>;
+  readonly parseName: LoginNameParser;
+}
 
 /** How users fare in two directories. */
 export interface Comparison {
@@ -16,7 +22,8 @@ export interface Comparison {
 
 /** A user whose home differs. A home is a backend's name, `unknown` or `refused`. */
 export interface HomeChange {
-  readonly user: LoginName;
+  /** As it was given. */
+  readonly user: string;
   readonly from: string;
   readonly to: string;
 }
@@ -29,15 +36,15 @@ const concurrent = 64;
  * particular order; `onProgress` of how many have been asked. Rejects when `signal` is aborted.
  */
 export async function compareDirectories(
-  directories: { readonly before: Directory; readonly after: Directory },
-  users: AsyncIterable<LoginName> | Iterable<LoginName>,
+  directories: { readonly before: ComparedDirectory; readonly after: ComparedDirectory },
+  users: AsyncIterable<string> | Iterable<string>,
   listeners: { readonly onChange?: (change: HomeChange) => void; readonly onProgress?: (users: number) => void },
   signal: AbortSignal,
 ): Promise<Comparison> {
   const flows = new Map<string, number>();
   const counts = { users: 0, moved: 0, unsure: 0 };
 
-  async function compareUser(user: LoginName): Promise<void> {
+  async function compareUser(user: string): Promise<void> {
     const [from, to] = await Promise.all([
       homeIn(directories.before, user, signal),
       homeIn(directories.after, user, signal),
@@ -62,10 +69,16 @@ export async function compareDirectories(
   return { ...counts, flows };
 }
 
-/** The home of a user as a word; nothing when the directory could not say. */
-async function homeIn(directory: Directory, user: LoginName, signal: AbortSignal): Promise<string | undefined> {
+/** The home of a user as a word; nothing when the directory could not say. What can be no name is nobody's. */
+async function homeIn(
+  { directory, parseName }: ComparedDirectory,
+  user: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const parsed = parseName(user);
+  if (parsed.kind === 'malformed') return 'unknown';
   try {
-    return wordFor(await directory.lookup(user, signal));
+    return wordFor(await directory.lookup(parsed.name, signal));
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof PosternError) return undefined;

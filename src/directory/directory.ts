@@ -41,7 +41,7 @@ interface DirectoryTimeouts {
 }
 
 /** A lookup that was watched: its steps, and how it ended. */
-interface Explanation {
+export interface Explanation {
   readonly steps: readonly TracedStep[];
   readonly outcome: HomeLookup | { readonly kind: 'tempfail'; readonly why: string };
 }

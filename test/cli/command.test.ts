@@ -14,7 +14,17 @@ describe('the command as a process', () => {
   test('--help teaches with examples and tells the exit codes', async () => {
     const { code, out } = await postern(['--help']);
     assert.equal(code, 0);
-    for (const word of ['serve', 'check', 'lookup', 'init', 'keys', 'Examples:', 'Exit codes: 0 done'])
+    for (const word of [
+      'serve',
+      'check',
+      'lookup',
+      'explain',
+      'directory',
+      'init',
+      'keys',
+      'Examples:',
+      'Exit codes: 0 done',
+    ])
       assert.ok(out.includes(word), word);
   });
 

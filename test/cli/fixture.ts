@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { EventEmitter } from 'node:events';
+import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { runCommand } from '../../src/cli/program.ts';
 import type { GatewayModule, Surroundings } from '../../src/cli/surroundings.ts';
@@ -15,18 +16,18 @@ export interface Ended {
 /** Runs the real command as a process of its own. */
 export async function postern(
   args: readonly string[],
-  options: { cwd?: string; nodeArgs?: readonly string[] } = {},
+  options: { cwd?: string; nodeArgs?: readonly string[]; input?: string } = {},
 ): Promise<Ended> {
   const { promise, resolve } = Promise.withResolvers<Ended>();
-  const { cwd, nodeArgs = [] } = options;
+  const { cwd, nodeArgs = [], input = '' } = options;
   const child = execFile(
     process.execPath,
     [...nodeArgs, bin, ...args],
-    { cwd, env: { PATH: process.env['PATH'] } },
+    { cwd, env: { PATH: process.env['PATH'] }, maxBuffer: 64 * 1024 * 1024 },
     (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
   );
   // Nobody sits there.
-  child.stdin?.end();
+  child.stdin?.end(input);
   return promise;
 }
 
@@ -41,6 +42,7 @@ export async function run(args: readonly string[], given: Partial<Surroundings> 
     complain: (text) => {
       err += text;
     },
+    lines: () => Readable.from([]),
     env: {},
     signals: new EventEmitter(),
     exit: () => {},
@@ -56,5 +58,6 @@ function missing(): Promise<never> {
 
 /** A gateway of which a test needs a part; the rest must not be called. */
 export function gatewayWith(part: Partial<GatewayModule>): () => Promise<GatewayModule> {
-  return async () => ({ startGateway: missing, buildDirectory: missing, openStore: missing, ...part });
+  const none = { startGateway: missing, buildDirectory: missing, openStore: missing };
+  return async () => ({ ...none, openExplain: missing, forgetHomeEverywhere: missing, ...part });
 }

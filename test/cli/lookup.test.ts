@@ -5,17 +5,18 @@ import type { OpenDirectory } from '../../src/cli/surroundings.ts';
 import { filesOf, smallest } from '../config/fixture.ts';
 import { gatewayWith, run } from './fixture.ts';
 
-type Outcome = Awaited<ReturnType<OpenDirectory['explain']>>['outcome'];
+type Outcome = Exclude<Awaited<ReturnType<OpenDirectory['explain']>>['outcome'], { kind: 'found' }>;
 
 async function lookUp(t: TestContext, outcomes: readonly Outcome[]) {
   const file = join(filesOf(t, { 'postern.yaml': smallest() }), 'postern.yaml');
   let isClosed = false;
   const left = [...outcomes];
   const buildDirectory = async (): Promise<OpenDirectory> => ({
-    explain: async () => {
+    explain: async (asked) => {
       const outcome = left.shift() ?? { kind: 'unknown-user' };
-      return { steps: [{ source: '1 ldap', outcome }], outcome };
+      return { steps: [{ source: '1 ldap', asked, outcome, tookMs: 1 }], outcome };
     },
+    lookup: () => Promise.reject(new Error('nobody asks this')),
     [Symbol.asyncDispose]: async () => {
       isClosed = true;
     },

@@ -1,0 +1,76 @@
+import { existsSync } from 'node:fs';
+import { createPlacement } from './backends/placement.ts';
+import { createProbes } from './backends/probes.ts';
+import { createStateMirror } from './backends/state-mirror.ts';
+import type { Config } from './config/config.ts';
+import type { Backend } from './core/backend.ts';
+import { systemClock } from './core/clock.ts';
+import type { Log } from './core/log.ts';
+import { createLoginNameParser } from './core/login-name.ts';
+import type { StateStore } from './core/state-store.ts';
+import { createExplain, type Explain } from './explain.ts';
+import { openDirectory } from './open-directory.ts';
+import { openStateStore, smallTarget } from './operations.ts';
+
+/** Explains users from beside the gateway: it opens the sources and the state anew, and looks at the hosts itself. */
+export async function openExplain(config: Config, log: Log): Promise<AsyncDisposable & { readonly explain: Explain }> {
+  await using opened = new AsyncDisposableStack();
+  const directory = opened.use(await openDirectory(config, log));
+  const state = opened.use(createStateMirror({ store: await openState(config, log, opened), log }));
+  await state.refresh();
+  const backends = new Map<string, Backend>(config.backends);
+  const down = new Map<string, string>();
+  const isUp = (host: string): boolean => !down.has(host);
+  const placement = createPlacement({
+    backends: { backend: (name) => backends.get(name), serving: (name) => config.serving.get(name) },
+    state,
+    health: { isUp, isWebmailUp: isUp, takeTrial: () => false, report: () => undefined },
+    heldPerHost: () => new Map(),
+    clock: systemClock,
+  });
+  const probes = createProbes(() => config.publicUrls[0].authority);
+  const explain = createExplain({
+    parseName: createLoginNameParser(config.directory.nameRules),
+    directory,
+    overrides: state.overrides,
+    backendNamed: (name) => backends.get(name),
+    isPool: ({ name }) => config.serving.get(name)?.arrangement === 'pool',
+    placement,
+    whyDown: (host) => down.get(host),
+    async look({ name, hosts }) {
+      const settings = config.serving.get(name)?.health;
+      if (settings === undefined) return;
+      await Promise.all(
+        hosts.map(async (host) => {
+          const watched = { host, settings, target: settings.path ?? smallTarget(host) };
+          const signal = AbortSignal.timeout(settings.timeoutMs);
+          await Promise.all([probes.http(watched, signal), probes.imap(watched, signal)]).catch((error: unknown) =>
+            down.set(host.name, error instanceof Error ? error.message : String(error)),
+          );
+        }),
+      );
+    },
+  });
+  const owned = opened.move();
+  return { explain, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** Makes every node forget what it remembers of a user's home. Rejects when the store cannot be asked. */
+export async function forgetHomeEverywhere(config: Config, user: string, log: Log): Promise<void> {
+  await using opened = new AsyncDisposableStack();
+  const store = opened.use(await openState(config, log, opened));
+  await store.put('forgotten', user, new Date(systemClock.nowMs()).toISOString());
+}
+
+/** No file is made where no gateway has made one: it would belong to whoever asks. */
+async function openState(config: Config, log: Log, opened: AsyncDisposableStack): Promise<StateStore> {
+  const { store } = config.sessions;
+  if (config.state.redis === undefined && store.kind === 'embedded' && !existsSync(store.file)) return noState;
+  return openStateStore(config, log, undefined, opened);
+}
+
+const noState: StateStore = {
+  changesSince: async () => ({ cursor: 0, reset: false, entries: [] }),
+  put: async () => 'conflict',
+  async [Symbol.asyncDispose]() {},
+};

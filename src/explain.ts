@@ -1,0 +1,151 @@
+import { withOverrides } from './backends/overrides.ts';
+import type { HostState, Placement } from './backends/placement.ts';
+import type { StateMirror } from './backends/state-mirror.ts';
+import type { Backend, BackendHost } from './core/backend.ts';
+import type { HomeLookup } from './core/directory.ts';
+import { PosternError } from './core/error.ts';
+import type { LoginNameParser } from './core/login-name.ts';
+import type { Directory, Explanation } from './directory/directory.ts';
+
+/** One question of a lookup, and what came of it. */
+export interface ExplainedStep {
+  readonly source: string;
+  readonly asked: string;
+  readonly answer: 'found' | 'refused' | 'unknown-user' | 'skipped' | 'tempfail';
+  readonly home?: string;
+  readonly user?: string;
+  readonly why?: string;
+  readonly tookMs: number;
+  /** Age of the remembered answer; missing when the source was asked just now. */
+  readonly ageMs?: number;
+  readonly stale?: true;
+}
+
+/** Why a user is led where the user is led. */
+export interface UserExplanation {
+  readonly typed: string;
+  readonly steps: readonly ExplainedStep[];
+  readonly answer: 'found' | 'unknown' | 'refused' | 'malformed' | 'could-not-ask';
+  readonly why?: string;
+  readonly user?: string;
+  /** The backend is that of a move, whatever the sources say. */
+  readonly moved?: { readonly by: string; readonly reason: string; readonly sinceMs: number };
+  readonly backend?: string;
+  readonly driver?: string;
+  readonly hosts?: readonly ExplainedHost[];
+}
+
+export interface ExplainedHost {
+  readonly name: string;
+  readonly state: HostState;
+  /** Why it is down. */
+  readonly why?: string;
+  /** Where the user's requests go now, or one of those, in a pool. */
+  readonly serves: boolean;
+  readonly imap: string;
+  readonly webmail: string;
+}
+
+export interface ExplainerDeps {
+  readonly parseName: LoginNameParser;
+  readonly directory: Pick<Directory, 'explain'>;
+  readonly overrides: Pick<StateMirror['overrides'], 'get'>;
+  readonly backendNamed: (name: string) => Backend | undefined;
+  readonly isPool: (backend: Backend) => boolean;
+  readonly placement: Pick<Placement, 'hostState' | 'activeHost'>;
+  /** Called before states are asked for, where somebody must first find them out. */
+  readonly look?: (backend: Backend) => Promise<void>;
+  readonly whyDown: (host: string) => string | undefined;
+}
+
+export type Explain = (typed: string, signal: AbortSignal) => Promise<UserExplanation>;
+
+/** Says step by step where a user lives and why, as a sign-in at this moment would find it out. */
+export function createExplain(deps: ExplainerDeps): Explain {
+  const { parseName, directory, overrides, backendNamed, placement, isPool } = deps;
+
+  async function hostsOf(backend: Backend): Promise<readonly ExplainedHost[]> {
+    await deps.look?.(backend);
+    const active = placement.activeHost(backend);
+    return backend.hosts.map((host) => {
+      const state = placement.hostState(backend, host);
+      const why = state === 'DOWN' ? deps.whyDown(host.name) : undefined;
+      return {
+        name: host.name,
+        state,
+        ...(why === undefined ? {} : { why }),
+        serves: isPool(backend) || host === active,
+        imap: imapAddress(host),
+        webmail: host.webmail.origin + host.webmail.landing,
+      };
+    });
+  }
+
+  return async (typed, signal) => {
+    const parsed = parseName(typed);
+    if (parsed.kind === 'malformed') return { typed, steps: [], answer: 'malformed', why: parsed.why };
+    const explained = await directory.explain(parsed.name, signal);
+    const steps = explained.steps.map(asStep);
+    // The sources have answered: what a move makes of it is asked of the one place that knows.
+    const answered = {
+      async lookup() {
+        if (explained.outcome.kind === 'tempfail') throw tempfail(explained.outcome.why);
+        return explained.outcome;
+      },
+    };
+    let home: HomeLookup;
+    try {
+      home = await withOverrides(answered, { overrides, backendNamed: (name) => backendNamed(name)?.name }).lookup(
+        parsed.name,
+        signal,
+      );
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      return { typed, steps, answer: 'could-not-ask', why: error.message, user: parsed.name };
+    }
+    if (home.kind === 'unknown-user') return { typed, steps, answer: 'unknown', user: parsed.name };
+    if (home.kind === 'refused') return { typed, steps, answer: 'refused', why: home.reason, user: parsed.name };
+    const backend = backendNamed(home.backend);
+    const move = overrides.get(home.user);
+    return {
+      typed,
+      steps,
+      answer: 'found',
+      user: home.user,
+      ...(move?.backend === home.backend ? { moved: { by: move.by, reason: move.reason, sinceMs: move.sinceMs } } : {}),
+      backend: home.backend,
+      ...(backend === undefined ? {} : { driver: backend.driver, hosts: await hostsOf(backend) }),
+    };
+  };
+}
+
+type TracedStep = Explanation['steps'][number];
+
+function asStep({ source, asked, outcome, tookMs, ageMs, stale }: TracedStep): ExplainedStep {
+  const step = { source, asked, answer: outcome.kind, tookMs };
+  const age = { ...(ageMs === undefined ? {} : { ageMs }), ...(stale === undefined ? {} : { stale }) };
+  switch (outcome.kind) {
+    case 'found': {
+      const { home, user } = outcome;
+      return { ...step, ...(home === undefined ? {} : { home }), ...(user === undefined ? {} : { user }), ...age };
+    }
+    case 'refused':
+      return { ...step, why: outcome.reason, ...age };
+    case 'tempfail':
+      return { ...step, why: outcome.why, ...age };
+    case 'unknown-user':
+    case 'skipped':
+      return { ...step, ...age };
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function imapAddress({ imap }: BackendHost): string {
+  const host = imap.hostname.includes(':') ? `[${imap.hostname}]` : imap.hostname;
+  return `${imap.security === 'tls' ? 'imaps' : 'imap'}://${host}:${imap.port}`;
+}
+
+function tempfail(why: string): PosternError {
+  return new PosternError('ERR_DIRECTORY_UNAVAILABLE', why, { source: 'directory', retryable: true });
+}
