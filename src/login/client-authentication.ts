@@ -8,11 +8,11 @@ import type { Closure } from '../core/placement.ts';
 import type { Passdb, PasswordCheck } from '../core/passdb.ts';
 import type { ClientCheckEvent } from './client-check-event.ts';
 import type { ClientCheck, ClientChecks } from './client-checks.ts';
-import { withDeadline } from './deadline.ts';
-import type { Home } from './login.ts';
+import { neverGone, withDeadline } from './deadline.ts';
+import { type Home, notConfigured } from './login.ts';
 import { isMalformedPassword } from './malformed-password.ts';
 import type { Penalty } from './penalty.ts';
-import { createTurns, type Turns } from './turns.ts';
+import { createBackendTurns } from './turns.ts';
 import type { Wait } from './wait.ts';
 
 export interface ClientAuthenticationDeps {
@@ -56,7 +56,7 @@ interface Course {
  * who moves is routed at once; the password at most once a minute. Refusals and penalties are those of the sign-in page.
  */
 export function createClientAuthentication(deps: ClientAuthenticationDeps): ClientAuthentication {
-  const turns = new Map<BackendName, Turns>();
+  const turnsOf = createBackendTurns(perBackend);
 
   async function decide(course: Course, gone: AbortSignal): Promise<ClientAdmission> {
     const { credentials } = course;
@@ -109,10 +109,8 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
   ): Promise<Verdict> {
     const { client, password } = credentials;
     const context = { client, reference, limits: backend.limits };
-    const ofBackend = turns.get(backend.name) ?? createTurns(perBackend);
-    turns.set(backend.name, ofBackend);
     const check = await withDeadline('imap', deps.deadlineMs, neverGone, (signal) =>
-      ofBackend.take(signal, () => deps.passdb.verify({ user, password }, host, context, signal)),
+      turnsOf(backend.name).take(signal, () => deps.passdb.verify({ user, password }, host, context, signal)),
     );
     return check.kind;
   }
@@ -125,10 +123,9 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
 
   function homeOf(backend: BackendName, user: CanonicalUser): Home {
     const home = deps.homeOf(backend, user);
-    if (home !== undefined && 'closure' in home) throw closed(home.closure);
-    if (home !== undefined) return home;
-    const message = `the directory names the backend ${JSON.stringify(backend)}, which is not configured`;
-    throw new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false });
+    if (home === undefined) throw notConfigured(backend);
+    if ('closure' in home) throw closed(home.closure);
+    return home;
   }
 
   function report(
@@ -177,9 +174,6 @@ function tooManyWait(): PosternError {
   const message = 'too many logins are waiting out their penalty';
   return new PosternError('ERR_BUSY', message, { source: 'client', retryable: true });
 }
-
-/** A check serves every request that waits for it, not only the one that began it. */
-const neverGone = new AbortController().signal;
 
 function closed({ backend, kind }: Closure): PosternError {
   const message = `the backend ${backend} takes nobody now: ${kind}`;

@@ -31,6 +31,9 @@ export async function withDeadline<T>(
   }
 }
 
+/** For work that serves everybody who waits for it, not only the one that began it. */
+export const neverGone = new AbortController().signal;
+
 function deadlinePassed(source: FailureSource): PosternError {
   return new PosternError('ERR_DEADLINE', 'the deadline of the login passed', { source, retryable: true });
 }

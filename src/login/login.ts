@@ -216,9 +216,8 @@ export function createLogin(deps: LoginDeps): Login {
 
   function homeOf(backend: BackendName, user: CanonicalUser): Home | { readonly closure: Closure } {
     const home = deps.homeOf(backend, user);
-    if (home !== undefined) return home;
-    const message = `the directory names the backend ${JSON.stringify(backend)}, which is not configured`;
-    throw new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false });
+    if (home === undefined) throw notConfigured(backend);
+    return home;
   }
 
   async function within<T>(course: Course, source: FailureSource, work: (signal: AbortSignal) => Promise<T>) {
@@ -234,6 +233,12 @@ export function createLogin(deps: LoginDeps): Login {
 /** Answers to these are held until one moment, so that nobody can read from the clock who said no. */
 function isRefusal(outcome: LoginOutcome): boolean {
   return ['rejected', 'refused', 'expired', 'contact-admin', 'insecure'].includes(outcome.kind);
+}
+
+/** The directory names a backend that nobody configured: a fault between the two, and no answer. */
+export function notConfigured(backend: BackendName): PosternError {
+  const message = `the directory names the backend ${JSON.stringify(backend)}, which is not configured`;
+  return new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false });
 }
 
 /** The mail server has just taken this password: that the webmail does not is a fault between the two. */

@@ -6,8 +6,8 @@ import type { BackendName } from '../core/names.ts';
 import type { Place, Relocate, Relocated } from '../core/placement.ts';
 import type { LiveSession, RecordKey, SessionRecord, SessionRoute } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
-import { withDeadline } from './deadline.ts';
-import { createTurns, type Turns } from './turns.ts';
+import { neverGone, withDeadline } from './deadline.ts';
+import { createBackendTurns } from './turns.ts';
 
 const deadlineMs = 15_000;
 /** When a host is lost, all of its users come at once. */
@@ -27,7 +27,7 @@ export interface RelocationDeps {
  */
 export function createRelocation(deps: RelocationDeps): Relocate {
   const inFlight = new Map<RecordKey, Promise<Relocated>>();
-  const turns = new Map<BackendName, Turns>();
+  const turnsOf = createBackendTurns(perBackend);
 
   async function relocate(session: LiveSession, client: Client, publicOrigin: string): Promise<Relocated> {
     const place = deps.placeOf(session.record);
@@ -41,10 +41,8 @@ export function createRelocation(deps: RelocationDeps): Relocate {
     if (password === undefined) return { kind: 'rejected' };
     if (driver === undefined) throw noSuchBackend(backend);
     const as = { user: record.user, password, client, timeZone: record.timeZone, publicOrigin };
-    const ofBackend = turns.get(backend) ?? createTurns(perBackend);
-    turns.set(backend, ofBackend);
     const outcome = await withDeadline('webmail', deadlineMs, neverGone, (signal) =>
-      ofBackend.take(signal, () => driver.signIn(host, as, signal)),
+      turnsOf(backend).take(signal, () => driver.signIn(host, as, signal)),
     );
     if (outcome.kind === 'rejected') return outcome;
     const stale = backend === record.backend ? [] : expiredCookieLines(session.jar, publicOrigin.startsWith('https:'));
@@ -67,6 +65,3 @@ function noSuchBackend(backend: string): PosternError {
   const message = `the backend ${backend} is not configured any more`;
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: false });
 }
-
-/** The sign-in serves every request of the session, not only the one that began it. */
-const neverGone = new AbortController().signal;

@@ -4,9 +4,9 @@ import type { BackendName } from '../core/names.ts';
 import type { LiveSession, RecordKey } from '../core/session.ts';
 import type { SilentSignIn, SilentSignInOutcome } from '../core/webmail.ts';
 import { PosternError } from '../core/error.ts';
-import { withDeadline } from './deadline.ts';
+import { neverGone, withDeadline } from './deadline.ts';
 import type { Home } from './login.ts';
-import { createTurns, type Turns } from './turns.ts';
+import { createBackendTurns } from './turns.ts';
 
 /** From its turn on. */
 const deadlineMs = 15_000;
@@ -37,7 +37,7 @@ export interface SilentSignInDeps {
 export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
   const inFlight = new Map<RecordKey, Promise<SilentSignInOutcome>>();
   const attempts = createAttempts(deps.clock);
-  const turns = new Map<BackendName, Turns>();
+  const turnsOf = createBackendTurns(perBackend);
 
   async function attempt(session: LiveSession, client: Client, publicOrigin: string): Promise<SilentSignInOutcome> {
     const { record, password } = session;
@@ -46,11 +46,9 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
     const host = home?.backend.hosts.find(({ name }) => name === record.host);
     if (home === undefined || host === undefined) throw noSuchHost(record.host);
     const as = { user: record.user, password, client, timeZone: record.timeZone, publicOrigin };
-    const ofBackend = turns.get(record.backend) ?? createTurns(perBackend);
-    turns.set(record.backend, ofBackend);
     let begun = false;
     const outcome = await withDeadline('webmail', patienceMs, neverGone, (waiting) =>
-      ofBackend.take(waiting, () => {
+      turnsOf(record.backend).take(waiting, () => {
         begun = true;
         return withDeadline('webmail', deadlineMs, waiting, (signal) => home.driver.signIn(host, as, signal));
       }),
@@ -104,6 +102,3 @@ function noSuchHost(host: string): PosternError {
   const message = `the host ${host} of the session is not configured any more`;
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: false });
 }
-
-/** The sign-in serves every request of the session, not only the one that began it. */
-const neverGone = new AbortController().signal;

@@ -1,4 +1,5 @@
 import { PosternError } from '../core/error.ts';
+import type { BackendName } from '../core/names.ts';
 
 /** Lets few do something at a time, in the order of their asking. */
 export interface Turns {
@@ -6,7 +7,22 @@ export interface Turns {
   take<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T>;
 }
 
-export function createTurns(limits: { readonly atOnce: number; readonly waiting: number }): Turns {
+interface TurnLimits {
+  readonly atOnce: number;
+  readonly waiting: number;
+}
+
+/** Turns for each backend by itself, so that one that hangs makes nobody wait for another. */
+export function createBackendTurns(limits: TurnLimits): (backend: BackendName) => Turns {
+  const all = new Map<BackendName, Turns>();
+  return (backend) => {
+    const turns = all.get(backend) ?? createTurns(limits);
+    all.set(backend, turns);
+    return turns;
+  };
+}
+
+function createTurns(limits: TurnLimits): Turns {
   let running = 0;
   const waiting = new Set<() => void>();
 

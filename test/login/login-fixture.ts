@@ -8,6 +8,7 @@ import type { WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
 import type { LoginEvent } from '../../src/login/login-event.ts';
 import { createLogin, type Login, type LoginAttempt, type LoginDeps } from '../../src/login/login.ts';
 import type { PenaltyAttempt } from '../../src/login/penalty.ts';
+import { backendLimits } from '../backend-limits.ts';
 import { backendName, canonicalUser } from './named.ts';
 
 /** A clock that moves only when somebody works or waits. */
@@ -148,16 +149,5 @@ export const backendA: Backend = {
   driver: 'none',
   driverSettings: {},
   hosts: [hostA],
-  limits: {
-    imapConnectMs: 3000,
-    imapGreetingMs: 3000,
-    imapAuthMs: 8000,
-    webmailConnectMs: 3000,
-    webmailFirstByteMs: 180_000,
-    webmailKeepAliveMs: 4000,
-    connections: 256,
-    queue: 256,
-    queueMs: 1000,
-    upgradesPerSession: 20,
-  },
+  limits: backendLimits,
 };
