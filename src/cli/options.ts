@@ -14,6 +14,11 @@ export function formatOption(): Option {
   return new Option('--format <format>', 'how to print').choices(['table', 'json']).default('table');
 }
 
+/** `--reason WORDS`: no change without one, since it goes into the audit. */
+export function reasonOption(): Option {
+  return new Option('--reason <words>', 'why: it goes into the audit').makeOptionMandatory();
+}
+
 /** Appends examples to a command's help: what to type, and what for. */
 export function withExamples(command: Command, examples: readonly (readonly [line: string, what: string])[]): Command {
   const width = Math.max(...examples.map(([line]) => line.length));

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ConfigInvalid } from '../config/problem.ts';
 import { PosternError } from '../core/error.ts';
+import { addBackend } from './backend.ts';
 import { addCheck, problemLines } from './check.ts';
 import { addDirectory } from './directory.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
@@ -9,8 +10,10 @@ import { addExplain } from './explain.ts';
 import { addInit } from './init.ts';
 import { addKeys } from './keys.ts';
 import { addLookup } from './lookup.ts';
+import { addMoves } from './moves.ts';
 import { withExamples } from './options.ts';
 import { addServe } from './serve.ts';
+import { addSessions } from './sessions.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Runs one command line, without the program's own name; resolves with the exit code when the command is done. */
@@ -39,7 +42,18 @@ function createProgram(surroundings: Surroundings, end: (code: ExitCode) => void
     .exitOverride()
     .showHelpAfterError('(--help says more)')
     .showSuggestionAfterError();
-  for (const add of [addServe, addCheck, addLookup, addExplain, addDirectory, addInit, addKeys])
+  for (const add of [
+    addServe,
+    addCheck,
+    addLookup,
+    addExplain,
+    addDirectory,
+    addInit,
+    addKeys,
+    addBackend,
+    addMoves,
+    addSessions,
+  ])
     add(program, surroundings, end);
   return withExamples(program, [
     ['postern init', 'write a first configuration'],

@@ -1,0 +1,92 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request as sendRequest } from 'node:http';
+import { userInfo } from 'node:os';
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/load.ts';
+import { PosternError } from '../core/error.ts';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** What the API said: JSON that the commands look into. */
+export interface ApiReply {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** Asks the running gateway. Rejects with a system error when nobody is there. */
+export type AskApi = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => Promise<ApiReply>;
+
+/** The API of the gateway of a configuration: over its socket, else over TCP with its token. */
+export async function openApi(file: string, { env }: Pick<Surroundings, 'env'>): Promise<AskApi> {
+  const config = await loadConfig(file, { env });
+  const way = wayTo(config);
+  return async (method, path, body) => {
+    const content = body === undefined ? '' : JSON.stringify(body);
+    const request = sendRequest({
+      ...way.options,
+      method,
+      path: `/api/v1${path}`,
+      agent: false,
+      headers: {
+        ...way.headers,
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(content),
+        'postern-operator': operatorName(),
+      },
+    });
+    request.end(content);
+    const [response]: IncomingMessage[] = await once(request, 'response');
+    if (response === undefined) throw new TypeError('a response event carries a response');
+    const text = Buffer.concat(await response.toArray()).toString('utf8');
+    return { status: response.statusCode ?? 0, body: parseBody(text) };
+  };
+}
+
+function wayTo({ file, operators }: Config) {
+  const { socket, token, listen } = operators;
+  if (socket !== undefined) return { options: { socketPath: socket }, headers: {} };
+  if (token !== undefined) {
+    const headers = { authorization: `Bearer ${token.reveal()}` };
+    return { options: { host: listen.host, port: listen.port }, headers };
+  }
+  const message = `${file} gives no way to the gateway: add operators: { socket: state/postern.sock }, or a token`;
+  throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false });
+}
+
+function operatorName(): string {
+  try {
+    return userInfo().username.replace(/[^\w.@-]/g, '_');
+  } catch {
+    // A user without an entry in the system's list, as in a container.
+    return `uid-${process.getuid?.() ?? 'unknown'}`;
+  }
+}
+
+function parseBody(text: string): Readonly<Record<string, unknown>> {
+  const value: unknown = JSON.parse(text);
+  return isObject(value) ? value : {};
+}
+
+/** Whether a part of a reply is a map. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The maps in a list of a reply. */
+export function rowsIn(value: unknown): readonly Readonly<Record<string, unknown>>[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+/** A part of a reply as a table shows it. */
+export function cell(value: unknown): string {
+  if (value === undefined || value === null) return '-';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** How a command ends after a reply that is no success; complains with what the gateway said. */
+export function refusalCode({ status, body }: ApiReply, complain: (text: string) => void): ExitCode | undefined {
+  if (status < 400) return undefined;
+  complain(`${cell(body['error'] ?? body['explanation'])}\n`);
+  if (status === 404 || status === 409 || status === 502) return exitCodes.no;
+  return status < 500 ? exitCodes.invalid : exitCodes.unavailable;
+}

@@ -1,0 +1,112 @@
+import { type Command, Option } from 'commander';
+import { cell, isObject, openApi, refusalCode, rowsIn } from './api-client.ts';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { configOption, type Format, formatOption, reasonOption, withExamples } from './options.ts';
+import type { Surroundings } from './surroundings.ts';
+import { json, table } from './table.ts';
+
+interface SetOptions {
+  readonly config: string;
+  readonly reason: string;
+  readonly until?: string;
+  readonly text: readonly string[];
+  readonly host?: true;
+}
+
+/** `postern backend`: the states of backends and hosts, and which host serves. */
+export function addBackend(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+  const { print, complain } = surroundings;
+  const backend = program.command('backend').summary('list backends, set their states, choose their hosts');
+
+  backend
+    .command('list')
+    .summary('all backends with their hosts, states and health')
+    .addOption(configOption())
+    .addOption(formatOption())
+    .action(async ({ config, format }: { config: string; format: Format }) => {
+      const ask = await openApi(config, surroundings);
+      const reply = await ask('GET', '/backends');
+      const refused = refusalCode(reply, complain);
+      if (refused !== undefined) return end(refused);
+      print(format === 'json' ? json(reply.body) : asTable(reply.body));
+      end(exitCodes.ok);
+    });
+
+  backend
+    .command('set')
+    .summary('READY, DRAIN (nobody new) or MAINT (nobody), on all nodes')
+    .argument('<name>', 'the backend, or with --host one host of it, such as a/2')
+    .argument('<state>', 'READY, DRAIN or MAINT')
+    .option('--host', 'the name is that of a host')
+    .addOption(reasonOption())
+    .option('--until <time>', 'when it is expected to end, such as 2030-01-31T06:00:00Z; nothing ends by itself')
+    .addOption(
+      new Option('--text <language=words>', 'what affected users read; once per language')
+        .default([])
+        .argParser((text: string, before: readonly string[]) => [...before, text]),
+    )
+    .addOption(configOption())
+    .action(async (name: string, state: string, options: SetOptions) => {
+      const ask = await openApi(options.config, surroundings);
+      const texts = Object.fromEntries(options.text.map((text) => splitOnce(text, '=')));
+      const body = { state: state.toUpperCase(), reason: options.reason, until: options.until, texts };
+      const path = `/${options.host === true ? 'hosts' : 'backends'}/${encodeURIComponent(name)}/state`;
+      const reply = await ask('PUT', path, body);
+      const refused = refusalCode(reply, complain);
+      if (refused !== undefined) return end(refused);
+      print(`${name} is ${state.toUpperCase()} for all nodes.\n`);
+      end(exitCodes.ok);
+    });
+
+  backend
+    .command('activate')
+    .summary('let a standby serve, or the primary again; sessions follow')
+    .argument('<backend>', 'the backend')
+    .argument('<host>', 'the host that serves from now on')
+    .addOption(reasonOption())
+    .addOption(configOption())
+    .action(async (name: string, host: string, { config, reason }: { config: string; reason: string }) => {
+      const ask = await openApi(config, surroundings);
+      const reply = await ask('PUT', `/backends/${encodeURIComponent(name)}/active`, { host, reason });
+      const refused = refusalCode(reply, complain);
+      if (refused !== undefined) return end(refused);
+      print(`${host} serves ${name}; sessions follow with their next request.\n`);
+      end(exitCodes.ok);
+    });
+
+  withExamples(backend, [
+    ['postern backend list', 'who is up, and who serves'],
+    ['postern backend set a MAINT --reason "new disks" --text "en=Back at six."', 'nobody is served; users read why'],
+    ['postern backend set --host farm/2 DRAIN --reason kernel', 'nobody new on this host'],
+    ['postern backend activate a a/2 --reason "primary fails"', 'fail over by hand, or back'],
+  ]);
+}
+
+function splitOnce(text: string, separator: string): readonly [string, string] {
+  const at = text.indexOf(separator);
+  return at === -1 ? ['en', text] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+function asTable(body: Readonly<Record<string, unknown>>): string {
+  const rows = rowsIn(body['backends']).flatMap((backend) =>
+    rowsIn(backend['hosts']).map((host) => [
+      cell(backend['name']),
+      `${cell(host['name'])}${backend['active'] === host['name'] ? ' *' : ''}`,
+      cell(host['state']),
+      health(host['webmail']),
+      health(host['imap']),
+      cell(host['sessions_here']),
+      reasonOf(host['set'] ?? backend['set']),
+    ]),
+  );
+  return table(['BACKEND', 'HOST', 'STATE', 'WEBMAIL', 'IMAP', 'SESSIONS HERE', 'REASON'], rows);
+}
+
+function health(service: unknown): string {
+  if (!isObject(service) || service['up'] === undefined) return '-';
+  return service['up'] === true ? 'up' : `down: ${cell(service['why'])}`;
+}
+
+function reasonOf(set: unknown): string {
+  return isObject(set) && set['state'] !== 'READY' ? `${cell(set['reason'])} (${cell(set['by'])})` : '-';
+}

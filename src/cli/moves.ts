@@ -1,0 +1,179 @@
+import { readFile } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import { type ApiReply, type AskApi, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { configOption, type Format, formatOption, reasonOption, withExamples } from './options.ts';
+import type { Surroundings } from './surroundings.ts';
+import { json, table } from './table.ts';
+
+interface MoveOptions {
+  readonly config: string;
+  readonly reason: string;
+  readonly to?: string;
+  readonly file?: string;
+  readonly rate: number;
+  readonly undo?: true;
+  readonly dryRun?: true;
+  readonly atSignIn?: true;
+}
+
+interface Order {
+  readonly user: string;
+  readonly to: string;
+}
+
+/** `postern user move` and `postern move`: moving users to other backends, one or many, and what became of it. */
+export function addMoves(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+  const { print, complain } = surroundings;
+  const user = program.command('user').summary('move users to other backends');
+  user
+    .command('move')
+    .summary('move one user, or those of a file')
+    .argument('[user]', 'as the user would sign in')
+    .option('--to <backend>', 'where to; with --file, where a line names no backend')
+    .option('--file <file>', 'lines of USER or USER BACKEND; # begins a comment')
+    .addOption(new Option('--rate <number>', 'moves a minute at most').default(60).argParser(Number))
+    .option('--undo', 'lead the users back to where they came from')
+    .option('--dry-run', 'only say what would be done')
+    .option('--at-sign-in', 'do it when the user next signs in')
+    .addOption(reasonOption())
+    .addOption(configOption())
+    .action(async (name: string | undefined, options: MoveOptions) => {
+      const orders = await readOrders(name, options);
+      if (orders === undefined || !(options.rate > 0)) {
+        complain('Name a user and --to BACKEND, or --file FILE; a rate is a number above 0.\n');
+        return end(exitCodes.invalid);
+      }
+      const ask = await openApi(options.config, surroundings);
+      end(await moveAll(orders, options, ask, surroundings));
+    });
+  withExamples(user, [
+    ['postern user move alice --to b --reason "a is full"', 'now; her open session follows'],
+    ['postern user move alice --to b --reason test --dry-run', 'what would be done'],
+    [
+      'postern user move --file moves.txt --rate 30 --reason migration',
+      'many; interrupt it, and run it again to go on',
+    ],
+    ['postern user move --file moves.txt --undo --reason "roll back"', 'all of them back'],
+  ]);
+
+  const move = program.command('move').summary('what became of moves');
+  move
+    .command('status')
+    .summary('the last move of each user, with what is the case and what to do')
+    .argument('[user]', 'of this user alone')
+    .option('--phase <phase>', 'such as failed or waiting')
+    .addOption(configOption())
+    .addOption(formatOption())
+    .action(async (name: string | undefined, options: { config: string; format: Format; phase?: string }) => {
+      const ask = await openApi(options.config, surroundings);
+      const query = options.phase === undefined ? '' : `?phase=${encodeURIComponent(options.phase)}`;
+      const reply =
+        name === undefined
+          ? await ask('GET', `/moves${query}`)
+          : await ask('GET', `/users/${encodeURIComponent(name)}`);
+      const refused = refusalCode(reply, complain);
+      if (refused !== undefined) return end(refused);
+      const rows = rowsIn(name === undefined ? reply.body['moves'] : [reply.body['move']]);
+      print(options.format === 'json' ? json(rows) : moveTable(rows));
+      end(exitCodes.ok);
+    });
+  move
+    .command('stop')
+    .summary('take back a move that waits for a sign-in or broke off before its switch')
+    .argument('<user>', 'as the user would sign in')
+    .addOption(reasonOption())
+    .addOption(configOption())
+    .action(async (name: string, { config, reason }: { config: string; reason: string }) => {
+      const ask = await openApi(config, surroundings);
+      const reply = await ask('DELETE', `/users/${encodeURIComponent(name)}/move`, { reason });
+      const refused = refusalCode(reply, complain);
+      if (refused === undefined) print(`${cell(reply.body['explanation'])}\n`);
+      end(refused ?? exitCodes.ok);
+    });
+}
+
+/** What is asked for; nothing when the command line does not say it. */
+async function readOrders(name: string | undefined, { to, file }: MoveOptions): Promise<readonly Order[] | undefined> {
+  if (file === undefined) return name === undefined ? undefined : [{ user: name, to: to ?? '' }];
+  if (name !== undefined) return undefined;
+  const lines = (await readFile(file, 'utf8')).split('\n').map((line) => line.replace(/#.*/, '').trim());
+  return lines
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [user = '', own] = line.split(/\s+/);
+      return { user, to: own ?? to ?? '' };
+    });
+}
+
+/** One after the other, not faster than the rate; an interrupt ends it between two moves. */
+async function moveAll(
+  orders: readonly Order[],
+  options: MoveOptions,
+  ask: AskApi,
+  { print, complain, signals }: Surroundings,
+): Promise<ExitCode> {
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort();
+  signals.on('SIGINT', interrupt);
+  let code: ExitCode = exitCodes.ok;
+  let done = 0;
+  try {
+    for (const order of orders) {
+      if (done > 0) await pause(60_000 / options.rate, interrupted.signal);
+      if (interrupted.signal.aborted) break;
+      const reply = await moveOne(order, options, ask);
+      done += 1;
+      const refused = refusalCode(reply, (text) => complain(`${order.user}: ${text}`));
+      if (refused !== undefined) code = refused;
+      else print(`${done}/${orders.length} ${order.user}: ${said(reply)}\n`);
+    }
+  } finally {
+    signals.off('SIGINT', interrupt);
+  }
+  if (done === orders.length) return code;
+  complain(`Stopped after ${done} of ${orders.length}. The same command goes on; --undo leads back.\n`);
+  return exitCodes.no;
+}
+
+async function moveOne({ user, to }: Order, options: MoveOptions, ask: AskApi): Promise<ApiReply> {
+  const path = `/users/${encodeURIComponent(user)}`;
+  const { reason, undo, dryRun: dry_run, atSignIn: at_sign_in } = options;
+  const known = undo === true ? await ask('GET', path) : undefined;
+  if (known !== undefined && known.status >= 400) return known;
+  const move = known?.body['move'];
+  const from = typeof move === 'object' && move !== null && 'from' in move ? cell(move.from) : undefined;
+  if (undo === true && from === undefined) return { status: 200, body: { outcome: 'was never moved' } };
+  // Who was led back already must not be led there again.
+  if (undo === true && to !== '' && known?.body['backend'] !== to) {
+    return { status: 200, body: { outcome: `lives on ${cell(known?.body['backend'])}: left alone` } };
+  }
+  return ask('POST', `${path}/move`, { to: from ?? to, reason, dry_run, at_sign_in });
+}
+
+function said({ body }: ApiReply): string {
+  const { outcome, from, to, before, after } = body;
+  if (outcome !== 'planned') return `${cell(outcome)}${from === undefined ? '' : `, ${cell(from)} → ${cell(to)}`}`;
+  const hooks = [before, after].filter((hook) => hook !== undefined).map(cell);
+  return `would move ${cell(from)} → ${cell(to)}${hooks.length === 0 ? '' : `, running ${hooks.join(' and ')}`}`;
+}
+
+function moveTable(rows: readonly Readonly<Record<string, unknown>>[]): string {
+  return table(['USER', 'FROM', 'TO', 'PHASE', 'SINCE', 'BY', 'WHAT IS THE CASE'], rows.map(moveCells));
+}
+
+function moveCells(row: Readonly<Record<string, unknown>>): string[] {
+  return ['user', 'from', 'to', 'phase', 'phase_since', 'by', 'explanation'].map((name) => cell(row[name]));
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    const stop = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+  });
+}

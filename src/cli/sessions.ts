@@ -1,0 +1,95 @@
+import type { Command } from 'commander';
+import { type ApiReply, cell, isObject, openApi, refusalCode, rowsIn } from './api-client.ts';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { configOption, type Format, formatOption, reasonOption, withExamples } from './options.ts';
+import type { Surroundings } from './surroundings.ts';
+import { json, table } from './table.ts';
+
+interface ListOptions {
+  readonly config: string;
+  readonly format: Format;
+  readonly user?: string;
+  readonly backend?: string;
+  readonly address?: string;
+}
+
+/** `postern session`, `who` and `kick`: who is signed in, on all nodes, and ending it. */
+export function addSessions(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+  const { print, complain } = surroundings;
+
+  /** Prints a reply, or what is wrong with it. */
+  function finish(reply: ApiReply, text: () => string): void {
+    const refused = refusalCode(reply, complain);
+    if (refused === undefined) print(text());
+    end(refused ?? exitCodes.ok);
+  }
+
+  const session = program.command('session').summary('list sessions, or end one');
+  session
+    .command('list')
+    .summary('sessions of all nodes')
+    .option('--user <user>', 'of this user')
+    .option('--backend <name>', 'on this backend')
+    .option('--address <address>', 'from this client address')
+    .addOption(configOption())
+    .addOption(formatOption())
+    .action(async ({ config, format, ...wanted }: ListOptions) => {
+      const ask = await openApi(config, surroundings);
+      const reply = await ask('GET', `/sessions?${new URLSearchParams(wanted).toString()}`);
+      finish(reply, () => (format === 'json' ? json(reply.body) : sessionTable(reply.body['sessions'])));
+    });
+  session
+    .command('end')
+    .summary('end one session, on all nodes within a second')
+    .argument('<session>', 'its id, from session list')
+    .addOption(reasonOption())
+    .addOption(configOption())
+    .action(async (id: string, { config, reason }: { config: string; reason: string }) => {
+      const ask = await openApi(config, surroundings);
+      finish(await ask('DELETE', `/sessions/${encodeURIComponent(id)}`, { reason }), () => 'Ended.\n');
+    });
+  withExamples(session, [
+    ['postern session list --backend a', 'who is on a'],
+    ['postern session end 3Qf… --reason "lost laptop"', 'end that one'],
+  ]);
+
+  const who = program
+    .command('who')
+    .summary('where a user lives, and from where the user is signed in')
+    .argument('<user>', 'as the user would sign in')
+    .addOption(configOption())
+    .addOption(formatOption())
+    .action(async (user: string, { config, format }: { config: string; format: Format }) => {
+      const ask = await openApi(config, surroundings);
+      const reply = await ask('GET', `/users/${encodeURIComponent(user)}`);
+      finish(reply, () => (format === 'json' ? json(reply.body) : describeUser(reply.body)));
+    });
+  withExamples(who, [['postern who alice@example.org', 'her backend, her move if there is one, her sessions']]);
+
+  const kick = program
+    .command('kick')
+    .summary('end all sessions of a user, on all nodes within a second')
+    .argument('<user>', 'as the user would sign in')
+    .addOption(reasonOption())
+    .addOption(configOption())
+    .action(async (user: string, { config, reason }: { config: string; reason: string }) => {
+      const ask = await openApi(config, surroundings);
+      const reply = await ask('DELETE', `/users/${encodeURIComponent(user)}/sessions`, { reason });
+      finish(reply, () => `Ended ${cell(reply.body['ended'])} sessions of ${cell(reply.body['user'])}.\n`);
+    });
+  withExamples(kick, [['postern kick alice@example.org --reason "account abused"', 'she must sign in again']]);
+}
+
+function sessionTable(sessions: unknown): string {
+  const rows = rowsIn(sessions).map((session) =>
+    ['id', 'user', 'host', 'address', 'since', 'last_use', 'user_agent'].map((name) => cell(session[name])),
+  );
+  return table(['SESSION', 'USER', 'HOST', 'ADDRESS', 'SINCE', 'LAST USE', 'BROWSER'], rows);
+}
+
+function describeUser(body: Readonly<Record<string, unknown>>): string {
+  const { user, backend, overridden, move, sessions } = body;
+  const how = overridden === true ? ' (moved here; the directory may say otherwise)' : '';
+  const moved = isObject(move) ? `Move: ${cell(move['explanation'])}.\n` : '';
+  return `${cell(user)} lives on ${cell(backend)}${how}.\n${moved}${sessionTable(sessions)}`;
+}

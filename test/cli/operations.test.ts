@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { type StandbySite, startStandbySite } from '../gateway/standby-site.ts';
+import { smallest } from '../config/fixture.ts';
+import { run } from './fixture.ts';
+
+describe('the commands for a running gateway', () => {
+  let site: StandbySite;
+  before(async () => {
+    site = await startStandbySite();
+  });
+  after(() => site[Symbol.asyncDispose]());
+
+  const postern = (...args: readonly string[]) => run([...args, '-c', site.configFile]);
+  const reason = ['--reason', 'a test'];
+
+  it('list the backends, and set and undo a state', async () => {
+    const { code, out } = await postern('backend', 'list');
+    assert.equal(code, 0);
+    assert.match(out, /^a +a \* +READY +up +up +0 +-$/m);
+    assert.match(out, /^a +a\/2 +READY/m);
+    const set = await postern('backend', 'set', 'b', 'maint', '--text', 'en=Back at six.', ...reason);
+    assert.deepEqual([set.code, set.out], [0, 'b is MAINT for all nodes.\n']);
+    assert.match((await site.signIn('bob')).landed.body.toString(), /Back at six/);
+    assert.match((await postern('backend', 'list')).out, /^b +b \* +MAINT .*a test \(\S+ \(socket\)\)$/m);
+    await postern('backend', 'set', 'b', 'READY', ...reason);
+    assert.equal((await postern('backend', 'activate', 'a', 'a', ...reason)).code, 0);
+  });
+
+  it('demand a reason for every change, and end with 1 for what does not exist', async () => {
+    assert.equal((await postern('kick', 'alice')).code, 2);
+    const unknown = await postern('backend', 'set', 'nowhere', 'READY', ...reason);
+    assert.deepEqual([unknown.code, unknown.err], [1, 'there is no backend nowhere\n']);
+  });
+
+  it('show who is here, and end sessions', async () => {
+    await site.signIn('alice');
+    const { out } = await postern('who', 'alice');
+    assert.match(out, /^alice@example\.test lives on a\.\n/);
+    assert.match(out, /127\.0\.0\.1/);
+    const id = /^(\S{43}) /m.exec((await postern('session', 'list', '--user', 'alice')).out)?.[1] ?? '';
+    assert.equal((await postern('session', 'end', id, ...reason)).out, 'Ended.\n');
+    await site.signIn('alice');
+    assert.match((await postern('kick', 'alice', ...reason)).out, /^Ended 1 sessions of alice@example\.test\.\n/);
+  });
+
+  it('move users of a file, tell how far they are, and lead them back', async () => {
+    const file = join(dirname(site.configFile), 'moves.txt');
+    writeFileSync(file, '# the first ones\nalice b\nanna   b # with a comment\n\nnobody b\n');
+    const all = ['user', 'move', '--file', file, '--rate', '100000', ...reason];
+    const planned = await postern(...all, '--dry-run');
+    assert.match(planned.out, /^1\/3 alice: would move a → b\n2\/3 anna: would move a → b\n$/);
+    assert.equal(planned.code, 1);
+    assert.match(planned.err, /^nobody: no source of the directory knows nobody@example\.test\n/);
+    assert.match((await postern(...all)).out, /^1\/3 alice: moved, a → b\n2\/3 anna: moved, a → b\n$/);
+    assert.match((await postern(...all)).out, /alice: already-there/);
+    const status = await postern('move', 'status');
+    assert.match(status.out, /^alice@example\.test +a +b +done .*alice@example\.test lives on b$/m);
+    assert.match((await postern(...all, '--undo')).out, /1\/3 alice: moved, b → a\n/);
+    assert.match((await postern(...all, '--undo')).out, /1\/3 alice: lives on a: left alone\n/);
+  });
+
+  it('have a move wait for a sign-in, and take it back', async () => {
+    await postern('user', 'move', 'anna', '--to', 'b', '--at-sign-in', ...reason);
+    assert.match((await postern('move', 'status', '--phase', 'waiting')).out, /is moved to b at the next sign-in/);
+    assert.match((await postern('move', 'stop', 'anna', ...reason)).out, /^stopped; anna@example\.test lives on a\n/);
+  });
+
+  it('say what to add when a configuration gives no way to the gateway, and end with 3 when nobody is there', async () => {
+    const file = join(dirname(site.configFile), 'other.yaml');
+    writeFileSync(file, smallest());
+    const silent = await run(['backend', 'list', '-c', file]);
+    assert.equal(silent.code, 2);
+    assert.match(silent.err, /add operators: \{ socket: state\/postern\.sock \}/);
+    writeFileSync(file, smallest('operators: { socket: nobody.sock }'));
+    assert.equal((await run(['backend', 'list', '-c', file])).code, 3);
+  });
+});
