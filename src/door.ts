@@ -3,6 +3,7 @@ import type { Config } from './config/config.ts';
 import { systemClock } from './core/clock.ts';
 import type { Answer } from './core/http.ts';
 import type { Log } from './core/log.ts';
+import type { HostEvidence } from './core/placement.ts';
 import { type Readiness, readinessAnswer } from './core/readiness.ts';
 import { newReference } from './http/reference.ts';
 import { challengeAnswer } from './proxy/client-challenge.ts';
@@ -50,6 +51,7 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
       metrics.requestFinished(finished.backend, finished.status, finished.durationMs);
       if (Math.random() < site().config.log.requests) logRequest(log, finished);
     },
+    hostEvidence: (host: string, evidence: HostEvidence): void => operations.health.note(host, evidence),
     clock: systemClock,
     stallMs,
     log,
@@ -60,7 +62,6 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     tooOftenAnswer: (head, reference) => site().answers.tooOften(head, reference),
     clearedCookies: (secure) => [clearedSessionCookie(secure)],
     pollsCountAsUse: () => site().config.sessions.idleCountsPolls,
-    hostEvidence: (host, evidence) => operations.health.note(host, evidence),
     relocate: operations.relocate,
     reconsider: (record) => operations.reconsider(record),
     closedAnswer: (head, closure, reference) => site().answers.closed(head, closure, reference),

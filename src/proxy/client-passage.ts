@@ -65,6 +65,11 @@ export class ClientPassage implements Passage {
     this.#deps = deps;
   }
 
+  /** Whether the webmail itself serves it, not another server of the backend. */
+  get isAtWebmail(): boolean {
+    return this.#elsewhere === undefined;
+  }
+
   attach(): () => void {
     return () => {};
   }
@@ -92,7 +97,7 @@ export class ClientPassage implements Passage {
   #driverFields(): Fields {
     const { user, password, driver } = this.home;
     const own: Fields = [['Authorization', basicField(user, password)]];
-    if (this.#elsewhere !== undefined || driver.requestHeaders === undefined) return own;
+    if (!this.isAtWebmail || driver.requestHeaders === undefined) return own;
     const fields = driver.requestHeaders(this.head, {
       user,
       password,

@@ -1,5 +1,6 @@
 import type { ClientAdmission, ClientAuthentication } from '../core/client-authentication.ts';
 import type { Log } from '../core/log.ts';
+import type { HostEvidence } from '../core/placement.ts';
 import { type BasicCredentials, parseBasic } from './basic-credentials.ts';
 import { challengeAnswer, challengeFields } from './client-challenge.ts';
 import { type ClientHome, ClientPassage, type ClientPassageDeps } from './client-passage.ts';
@@ -19,6 +20,8 @@ export interface ClientRequestsDeps extends ClientPassageDeps, RelayDeps {
   readonly connections: Connections;
   readonly failureAnswer: FailureAnswer;
   readonly requestFinished: (request: FinishedRequest) => void;
+  /** Told where nothing listens at the webmail's address. */
+  readonly hostEvidence: (host: string, evidence: HostEvidence) => void;
   readonly newReference: () => string;
   readonly log: Log;
 }
@@ -41,6 +44,9 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
       relay.handOn(false, challengeFields(deps.realm()));
     },
     failed(relay, kind, error) {
+      const { home, isAtWebmail } = relay.passage;
+      const refused = error !== undefined && codeOf(error) === 'ECONNREFUSED';
+      if (refused && isAtWebmail) deps.hostEvidence(home.host.name, 'refused');
       if (relay.waits) fail(relay.passage, kind, error);
     },
     sessionEnded: () => {},

@@ -280,6 +280,24 @@ test('a page of another site cannot use what a browser remembers', async () => {
   assert.match(await ask(gate.port, own), /ok$/);
 });
 
+test('a webmail where nothing listens is told of, another server of the backend is not', async () => {
+  const gone = await startScriptedBackend(() => {});
+  await gone[Symbol.asyncDispose]();
+  const evidence: string[] = [];
+  const { clients } = admitting(gone.port, {
+    paths: [{ prefix: '/dav' }, { prefix: '/dav/sync', elsewhere: { a: `http://127.0.0.1:${gone.port}` } }],
+  });
+  await using gate = await startGate({
+    backendPort: gone.port,
+    clients,
+    hostEvidence: (host, what) => void evidence.push(`${host} ${what}`),
+  });
+  assert.match(await ask(gate.port, request('GET', '/dav/sync/x', [alice])), /^HTTP\/1\.1 503 /);
+  assert.deepEqual(evidence, []);
+  assert.match(await ask(gate.port, request('GET', '/dav/x', [alice])), /^HTTP\/1\.1 503 /);
+  assert.deepEqual(evidence, ['a refused']);
+});
+
 test('a phone that waits for news outlives the first-byte deadline, and takes no connection from the webmail', async () => {
   await using backend = await startScriptedBackend((socket) => {
     socket.once('data', (part) => {
