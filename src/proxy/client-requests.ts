@@ -36,7 +36,7 @@ export interface ClientRequests {
 
 export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
   const events: RelayEvents<ClientPassage> = {
-    judged(relay, _verdict, status) {
+    judged(relay, _verdict, { status }) {
       if (status !== 401) return relay.handOn(false, []);
       const { home, backend, ingress } = relay.passage;
       deps.authentication().distrust(home.user, backend.name, { password: home.password, client: ingress.client });

@@ -19,7 +19,7 @@ export interface RelayDeps {
 /** What the relay leaves to others: everything but an answer that is simply passed on. */
 export interface RelayEvents<P extends Passage> {
   /** The verdict on an answer is known. Call `handOn` or `drop`, now or later. */
-  judged(relay: Relay<P>, verdict: Verdict, status: number): void;
+  judged(relay: Relay<P>, verdict: Verdict, upstream: UpstreamHead): void;
   failed(relay: Relay<P>, kind: FailureKind, error: Error | undefined): void;
   /** The session ended and nothing has been answered yet. */
   sessionEnded(relay: Relay<P>, reason: EndReason): void;
@@ -159,7 +159,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     this.#judgement = new Judgement(this.passage, new UpstreamHead(status, textOfRaw(controller.rawHeaders)));
     this.#state = 'judging';
     const verdict = this.#judgement.byHead();
-    if (verdict !== undefined) this.#events.judged(this, verdict, status);
+    if (verdict !== undefined) this.#events.judged(this, verdict, this.#judgement.upstream);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -220,7 +220,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
       this.#events.failed(this, 'bad-answer', error instanceof Error ? error : undefined);
       return;
     }
-    this.#events.judged(this, verdict, judgement.upstream.status);
+    this.#events.judged(this, verdict, judgement.upstream);
   }
 
   #drained(): void {

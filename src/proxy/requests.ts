@@ -56,10 +56,10 @@ export function createRequests(deps: RequestsDeps): Requests {
   const answers = createSessionAnswers(deps);
   const relocations = createRelocations(deps);
   const events: RelayEvents<SessionPassage> = {
-    judged(relay, verdict, status) {
-      const evidence = evidenceOf(status);
+    judged(relay, verdict, upstream) {
+      const evidence = evidenceOf(upstream.status);
       if (evidence !== undefined) deps.hostEvidence(relay.passage.host.name, evidence);
-      answers.follow(relay, verdict, status);
+      answers.follow(relay, verdict, upstream);
     },
     failed(relay, kind, error) {
       const { passage } = relay;

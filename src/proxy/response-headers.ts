@@ -172,7 +172,11 @@ const authorityPart = /^(?:https?:)?[\\/]{2}[^/?#\\]*/i;
  * A URL of the backend's own origin as a public one; so is one that has the public host with the backend's scheme or
  * port, which is what a web server writes that knows of no gateway.
  */
-function publicUrlOf(value: string, context: ResponseContext): string {
+/** A URL of a backend's answer as the browser must see it: the backend's own addresses become the public one. */
+export function publicUrlOf(
+  value: string,
+  context: { readonly to: Pick<ResponseContext['to'], 'ingress' | 'host'> },
+): string {
   const prefix = authorityPart.exec(value)?.[0];
   if (prefix === undefined) return value;
   const { publicUrl } = context.to.ingress;

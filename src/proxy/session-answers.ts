@@ -8,7 +8,8 @@ import type { NoSession } from './no-session.ts';
 import type { Fields } from './passage.ts';
 import type { Relay } from './relay.ts';
 import { redirectAnswer, reply } from './reply.ts';
-import { isPageRequest } from './request-head.ts';
+import { destinationOf, isPageRequest } from './request-head.ts';
+import { publicUrlOf, type UpstreamHead } from './response-headers.ts';
 import type { SessionPassage } from './session-passage.ts';
 import { heal, type Healed, type HealingStep, stepAfter } from './verdicts.ts';
 
@@ -29,7 +30,7 @@ type SessionRelay = Relay<SessionPassage>;
 /** What is answered where a backend's answer is not simply passed on: lost sessions, sign-out, failures. */
 export interface SessionAnswers {
   /** Does what follows from the verdict on the relay's answer. */
-  follow(relay: SessionRelay, verdict: Verdict, status: number): void;
+  follow(relay: SessionRelay, verdict: Verdict, upstream: UpstreamHead): void;
   fail(relay: SessionRelay, kind: FailureKind, error: unknown): void;
   /** Sends these fields, too, with the answer to this request. */
   alsoSend(relay: SessionRelay, more: Fields): void;
@@ -105,7 +106,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
   }
 
   /** The user signed out of the webmail: the session ends, and nothing of it stays in the browser. */
-  function signOut(relay: SessionRelay, status: number): void {
+  function signOut(relay: SessionRelay, upstream: UpstreamHead): void {
     const { head, session, ingress } = relay.passage;
     const expired = [
       ...deps.clearedCookies(ingress.publicUrl.secure),
@@ -114,8 +115,8 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     const more: Fields = [['Clear-Site-Data', '"cache"'], ...asSetCookies(expired)];
     relay.detach();
     endSession(session, 'signed-out', deps.log);
-    if (isPageRequest(head) && status < 300) {
-      // What the webmail shows now is its own sign-in form, which would not work here.
+    if (destinationOf(head).destination === 'page' && staysHere(upstream, relay.passage)) {
+      // What the webmail shows now is its own sign-in form, which would not work here, or it leads to a page that needs the session.
       relay.drop();
       send(relay, redirectAnswer(303, `${ingress.publicUrl.origin}/-/login?ended=signed-out`), more);
     } else {
@@ -126,7 +127,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
   return {
     fail,
     alsoSend: (relay, more) => void later.set(relay, more),
-    follow(relay, verdict, status) {
+    follow(relay, verdict, upstream) {
       const { head, driver } = relay.passage;
       const lost = verdict === 'lost';
       const step = stepAfter(verdict, head, {
@@ -143,7 +144,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
           relay.handOn(false, []);
           break;
         case 'signed-out':
-          signOut(relay, status);
+          signOut(relay, upstream);
           break;
         case 'tell':
           tell(relay);
@@ -160,6 +161,15 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
       send(relay, deps.noSession(head, ingress.publicUrl.origin, reason));
     },
   };
+}
+
+/** Whether an answer shows a page of its own or leads to one of our own origin, and not to a farewell elsewhere. */
+function staysHere(upstream: UpstreamHead, to: Pick<SessionPassage, 'ingress' | 'host'>): boolean {
+  if (upstream.status < 300) return true;
+  const location = upstream.header('location');
+  if (upstream.status >= 400 || location === undefined) return false;
+  const { origin } = to.ingress.publicUrl;
+  return URL.parse(publicUrlOf(location, { to }), origin)?.origin === origin;
 }
 
 /** Ends a session on all nodes without waiting for the store, which is asked again until it took it. */

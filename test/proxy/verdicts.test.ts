@@ -263,11 +263,11 @@ test('the webmail’s own sign-in page and the root lead to the landing page', a
 });
 
 /** A webmail that signs out at /logout, by a page or by a redirect. */
-function signingOut(status: number) {
+function signingOut(status: number, location = '/bye') {
   return startRecordingBackend((_request, response) => {
     response.writeHead(status, {
       'Set-Cookie': ['sid=-del-; Max-Age=0; HttpOnly', 'XSRF=; Max-Age=0; Path=/'],
-      Location: '/bye',
+      Location: location,
     });
     response.end('own sign-in form');
   });
@@ -291,17 +291,35 @@ test('a sign-out of the webmail ends the session and leaves nothing in the brows
 });
 
 test('a sign-out that leads elsewhere is followed, and one by a script gets its answer', async () => {
-  for (const [status, kind] of [
-    [302, page],
-    [200, script],
+  for (const [status, location, kind] of [
+    [302, 'https://id.example.test/bye', page],
+    [302, '//id.example.test/bye', page],
+    [302, '/bye', script],
+    [200, '/bye', script],
   ] as const) {
-    await using backend = await signingOut(status);
+    await using backend = await signingOut(status, location);
     await using gate = await startGate({ backendPort: backend.port, driver: signedOut });
     const answer = await ask(gate.port, get('/logout', ...kind));
     assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `));
-    assert.match(answer, /\r\nLocation: \/bye\r\n/);
+    assert.match(answer, new RegExp(`\\r\\nLocation: ${location}\\r\\n`));
     assert.match(answer, /\r\nClear-Site-Data: "cache"\r\n/);
     assert.match(answer, /\r\nSet-Cookie: XSRF=; Max-Age=0; Path=\/\r\n/);
     assert.deepEqual(gate.session.ended, ['signed-out']);
+  }
+});
+
+test('a sign-out that leads to a page which needs the session says that the user has signed out', async () => {
+  const ownForm = request('POST', '/logout', ['Cookie: postern=alice', 'Content-Length: 0', ...page]);
+  for (const location of ['/login', 'login.php', 'http://mail.example.test/', '']) {
+    for (const sent of [get('/logout', ...page), ownForm]) {
+      await using backend = await signingOut(302, location);
+      await using gate = await startGate({ backendPort: backend.port, driver: signedOut });
+      const answer = await ask(gate.port, sent);
+      assert.match(
+        answer,
+        /^HTTP\/1\.1 303 [\s\S]*\r\nLocation: http:\/\/mail\.example\.test\/-\/login\?ended=signed-out\r\n/,
+      );
+      assert.deepEqual(gate.session.ended, ['signed-out']);
+    }
   }
 });
