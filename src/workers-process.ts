@@ -11,7 +11,13 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal
 
 const [configFile] = process.argv.slice(2);
 if (configFile === undefined) throw new TypeError('a worker is told its configuration');
-const gateway = await startGateway({ configFile, role: 'worker' });
+const starting = startGateway({ configFile, role: 'worker' });
+// Before it serves: an order that finds nobody listening is lost.
+process.on('message', (message) => {
+  const order = parseOrder(message)?.order;
+  if (order !== undefined) void obey(order);
+});
+const gateway = await starting;
 
 let told = '';
 const timer = setInterval(() => {
@@ -20,15 +26,11 @@ const timer = setInterval(() => {
   told = degraded.join();
   report({ report: 'degraded', degraded });
 }, reportEveryMs);
-
-process.on('message', (message) => {
-  const order = parseOrder(message)?.order;
-  if (order === 'reload') void gateway.reload();
-  if (order === 'close') void end();
-});
 report({ report: 'ready', port: gateway.ports.public });
 
-async function end(): Promise<void> {
+async function obey(order: 'reload' | 'close'): Promise<void> {
+  const gateway = await starting;
+  if (order === 'reload') return gateway.reload();
   await gateway.close();
   clearInterval(timer);
   process.disconnect();

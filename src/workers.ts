@@ -37,76 +37,23 @@ const pauseMs = 1_000;
  * none is lost when a worker ends. Rejects when a worker cannot serve; its log says why.
  */
 export async function leadWorkers(options: WorkersOptions): Promise<Workers> {
-  const { configFile, log } = options;
+  const { log } = options;
   await using opened = new AsyncDisposableStack();
   let config = options.config;
   let draining = false;
-  let serving = false;
-  const degraded = new Map<Worker, readonly string[]>();
-  const pauses = new Set<NodeJS.Timeout>();
-  cluster.setupPrimary({ exec: program, args: [configFile] });
-  opened.defer(() => {
-    for (const pause of pauses) clearTimeout(pause);
-    for (const worker of degraded.keys()) worker.kill('SIGKILL');
-  });
-
-  /** Resolves with its port when it serves. */
-  async function start(): Promise<number> {
-    const worker = cluster.fork();
-    const startedAt = performance.now();
-    degraded.set(worker, []);
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
-    let isReady = false;
-    worker.on('message', (message) => {
-      const report = parseReport(message);
-      if (report?.report === 'degraded') degraded.set(worker, report.degraded);
-      if (report?.report !== 'ready') return;
-      isReady = true;
-      resolve(report.port);
-    });
-    worker.once('exit', (code, signal) => {
-      degraded.delete(worker);
-      reject(cannotServe());
-      if (draining || !serving) return;
-      const lived = performance.now() - startedAt;
-      log.error(
-        { worker: worker.id, code, signal, ready: isReady },
-        'a worker ended by itself; another one takes its place',
-      );
-      const pause = setTimeout(
-        () => {
-          pauses.delete(pause);
-          start().catch(() => undefined);
-        },
-        lived < shortLifeMs ? pauseMs : 0,
-      );
-      pauses.add(pause);
-    });
-    return promise;
-  }
-
-  function tell(order: WorkerOrder): void {
-    for (const worker of degraded.keys()) if (worker.isConnected()) worker.send(order);
-  }
-
-  const readiness = (): Readiness => ({
-    ready: serving && !draining && degraded.size > 0,
-    degraded: [...new Set([...degraded.values()].flat())],
-  });
+  const team = opened.use(createTeam(options.configFile, log));
+  const readiness = (): Readiness => ({ ready: team.serves() && !draining, degraded: team.degraded() });
   const operators = await openOperators(
     config.operators,
     {
       readiness,
       metrics: createMergedMetrics(),
-      state: () => (draining ? 'drain' : readiness().ready ? 'up' : 'down'),
+      state: () => (draining ? 'drain' : team.serves() ? 'up' : 'down'),
       weight: () => config.operators.agentWeight,
     },
     opened,
   );
-  // The first one alone: it makes the keys file where there is none.
-  const port = await start();
-  await Promise.all(Array.from({ length: config.workers - 1 }, start));
-  serving = true;
+  const port = await team.open(config.workers);
   log.info({ public: port, operators, workers: config.workers }, 'ready');
 
   const parts = opened.move();
@@ -114,9 +61,7 @@ export async function leadWorkers(options: WorkersOptions): Promise<Workers> {
   async function close(): Promise<void> {
     draining = true;
     log.info(config.shutdown, 'draining');
-    const ends = [...degraded.keys()].filter((worker) => !worker.isDead()).map((worker) => once(worker, 'exit'));
-    tell({ order: 'close' });
-    await Promise.all(ends);
+    await team.close();
     await parts.disposeAsync();
     log.info({}, 'closed');
   }
@@ -130,7 +75,7 @@ export async function leadWorkers(options: WorkersOptions): Promise<Workers> {
         return;
       }
       config = next;
-      tell({ order: 'reload' });
+      team.tell({ order: 'reload' });
       log.info({ changed }, 'the workers reload');
     } catch (error) {
       const problems = error instanceof ConfigInvalid ? error.problems.map(formatProblem) : [String(error)];
@@ -139,6 +84,88 @@ export async function leadWorkers(options: WorkersOptions): Promise<Workers> {
   }
 
   return { ports: { public: port, operators }, readiness, reload, close: () => (closing ??= close()) };
+}
+
+/** The workers of a node. */
+interface Team extends Disposable {
+  /** Starts so many; resolves with the port when all of them serve. */
+  open(count: number): Promise<number>;
+  serves(): boolean;
+  /** What any of them misses. */
+  degraded(): readonly string[];
+  tell(order: WorkerOrder): void;
+  /** Resolves when each has drained and ended. */
+  close(): Promise<void>;
+}
+
+function createTeam(configFile: string, log: Log): Team {
+  /** What each worker misses. */
+  const living = new Map<Worker, readonly string[]>();
+  const pauses = new Set<NodeJS.Timeout>();
+  let serving = false;
+  cluster.setupPrimary({ exec: program, args: [configFile] });
+
+  /** Resolves with its port when it serves. */
+  async function start(): Promise<number> {
+    const worker = cluster.fork();
+    const startedAt = performance.now();
+    living.set(worker, []);
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    worker.on('message', (message) => {
+      const report = parseReport(message);
+      if (report?.report === 'degraded') living.set(worker, report.degraded);
+      if (report?.report === 'ready') resolve(report.port);
+    });
+    worker.once('exit', (code, signal) => {
+      living.delete(worker);
+      reject(cannotServe());
+      if (!serving) return;
+      log.error({ worker: worker.id, code, signal }, 'a worker ended by itself; another one takes its place');
+      replace(performance.now() - startedAt < shortLifeMs ? pauseMs : 0);
+    });
+    return promise;
+  }
+
+  function replace(afterMs: number): void {
+    const pause = setTimeout(() => {
+      pauses.delete(pause);
+      // One that cannot serve has ended, and is replaced like any other.
+      start().catch(() => undefined);
+    }, afterMs);
+    pauses.add(pause);
+  }
+
+  function tell(order: WorkerOrder): void {
+    for (const worker of living.keys()) if (worker.isConnected()) worker.send(order);
+  }
+
+  function stop(): void {
+    serving = false;
+    for (const pause of pauses) clearTimeout(pause);
+  }
+
+  return {
+    async open(count) {
+      // The first one alone: it makes the keys file where there is none.
+      const port = await start();
+      await Promise.all(Array.from({ length: count - 1 }, start));
+      serving = true;
+      return port;
+    },
+    serves: () => serving && living.size > 0,
+    degraded: () => [...new Set([...living.values()].flat())],
+    tell,
+    async close() {
+      stop();
+      const ends = [...living.keys()].filter((worker) => !worker.isDead()).map((worker) => once(worker, 'exit'));
+      tell({ order: 'close' });
+      await Promise.all(ends);
+    },
+    [Symbol.dispose]() {
+      stop();
+      for (const worker of living.keys()) worker.kill('SIGKILL');
+    },
+  };
 }
 
 function cannotServe(): PosternError {
