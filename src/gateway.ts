@@ -1,8 +1,5 @@
 import type { Config } from './config/config.ts';
-import { diffConfig } from './config/diff.ts';
 import { loadConfig } from './config/load.ts';
-import { ConfigInvalid, formatProblem } from './config/problem.ts';
-import { PosternError } from './core/error.ts';
 import type { Log } from './core/log.ts';
 import type { Readiness } from './core/readiness.ts';
 import type { SessionStore } from './core/session.ts';
@@ -13,6 +10,7 @@ import { driverChecks } from './driver-checks.ts';
 import { listen, openOperators, portOf } from './listening.ts';
 import { createLog } from './observe/log.ts';
 import { openDirectory } from './open-directory.ts';
+import { createReload } from './reload.ts';
 import { buildSite, type Site } from './site.ts';
 import { openStanding, openStore as openSessionStore } from './standing.ts';
 import { leadWorkers } from './workers.ts';
@@ -77,7 +75,17 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
   site = await buildSite(config, standing.parts);
   opened.defer(() => current()[Symbol.asyncDispose]());
   standing.operations.siteChanged();
-  const retirement = opened.use(createRetirement());
+  const reload = opened.use(
+    createReload({
+      readConfig: () => readConfig(configFile),
+      standing,
+      site: current,
+      replace: (fresh) => {
+        site = fresh;
+      },
+      log,
+    }),
+  );
 
   const door = createDoor({ config, standing, site: current, readiness, log });
   opened.defer(standing.operations.state.watch(() => door.upgrades.endAstray()));
@@ -114,61 +122,10 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
     log.info({}, 'closed');
   }
 
-  /** One at a time: a reload that is asked for during a reload begins when that one is done. */
-  let reloads: Promise<void> = Promise.resolve();
-  async function reload(): Promise<void> {
-    const before = current();
-    try {
-      const next = await readConfig(configFile);
-      const { changed, refused, removed } = diffConfig(before.config, next);
-      if (refused.length > 0) {
-        log.error({ code: 'ERR_CONFIG_INVALID', problems: refused }, 'reload refused; the old configuration stays');
-        return;
-      }
-      const fresh = await buildSite(next, standing.parts);
-      await standing.keys.reload().catch(async (error: unknown) => {
-        await fresh[Symbol.asyncDispose]();
-        throw error;
-      });
-      site = fresh;
-      standing.operations.siteChanged();
-      retirement.retire(before);
-      await standing.certificates?.reload(next.tls);
-      await standing.sessions.endHeldOn(new Set(removed), 'backend-removed');
-      log.info({ changed, removed }, 'reloaded');
-    } catch (error) {
-      const problems = error instanceof ConfigInvalid ? error.problems.map(formatProblem) : undefined;
-      const code = error instanceof PosternError ? error.code : 'ERR_CONFIG_INVALID';
-      log.error(
-        { code, ...(problems === undefined ? { err: error } : { problems }) },
-        'reload failed; the old configuration stays',
-      );
-    }
-  }
-
   return {
     ports,
     readiness,
-    reload: () => (reloads = reloads.then(reload)),
+    reload: () => reload.run(),
     close: () => (closing ??= close()),
-  };
-}
-
-/** What a login may take with the longest penalty: until then it may still ask the directory of the old site. */
-const retirementMs = 60_000;
-
-/** Closes sites that a reload replaced, once nobody can be using them any more. */
-function createRetirement(): AsyncDisposable & { retire(site: Site): void } {
-  const retired = new Map<Site, NodeJS.Timeout>();
-  const end = async (site: Site): Promise<void> => {
-    clearTimeout(retired.get(site));
-    retired.delete(site);
-    await site[Symbol.asyncDispose]();
-  };
-  return {
-    retire: (site) => void retired.set(site, setTimeout(() => void end(site), retirementMs).unref()),
-    async [Symbol.asyncDispose]() {
-      await Promise.all([...retired.keys()].map(end));
-    },
   };
 }
