@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ask, get, RawClient, request, startGate, startRecordingBackend } from './gate.ts';
+
+/** What says who, from where, by which scheme, for which target or method: only the gateway may say so. */
+const forged = `
+  X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto X-Forwarded-Port X-Forwarded-Server X-Forwarded-User
+  X-Forwarded-Email X-Forwarded-Prefix X-Forwarded-Ssl X-Forwarded-Client-Cert Forwarded X-Real-IP X-Client-IP
+  Client-IP True-Client-IP CF-Connecting-IP Fastly-Client-IP X-Cluster-Client-IP X-Originating-IP X-Remote-IP
+  X-Remote-Addr X-ProxyUser-Ip X-Azure-ClientIP Remote-User X-Remote-User X-User X-Username X-Auth-User
+  X-WebAuth-User X-Authenticated-User X-WebObjects-Remote-User X-WebObjects-Auth-Type X-WebObjects-Server-URL
+  X-Sso-User X-Sso-Secret X-Postern-Secret X-Postern-User X-Actor X-MS-Client-Principal X-SSL-Client-DN
+  SSL-Client-Verify X-Original-URL X-Rewrite-URL X-Original-Host X-Host X-Override-URL X-HTTP-DestinationURL
+  X-HTTP-Method-Override X-HTTP-Method X-Method-Override X-Accel-Redirect X-Sendfile Proxy Proxy-Authorization
+  Proxy-Connection Authorization Front-End-Https X-Url-Scheme
+`
+  .trim()
+  .split(/\s+/);
+const spellings: readonly ((name: string) => string)[] = [
+  (name) => name,
+  (name) => name.toLowerCase(),
+  (name) => name.toUpperCase(),
+  (name) => name.replaceAll('-', '_'),
+  (name) => name.replaceAll('-', '.'),
+  (name) => name.replace('-', '_'),
+];
+
+for (const [i, spell] of spellings.entries()) {
+  test(`no claim of a client reaches a backend, spelt as ${spell('X-Forwarded-For')} (${i})`, async () => {
+    await using backend = await startRecordingBackend();
+    await using gate = await startGate({ backendPort: backend.port });
+    for (let from = 0; from < forged.length; from += 20) {
+      const lines = forged.slice(from, from + 20).map((name) => `${spell(name)}: forged-${name}`);
+      assert.match(await ask(gate.port, get('/', ...lines)), /ok$/);
+    }
+    for (const { fields } of backend.seen) assert.ok(!fields.some((field) => field.includes('forged')), fields.join());
+    const own = backend.seen[0]?.fields ?? [];
+    assert.deepEqual(
+      own.filter((_value, at) => own[at - 1] === 'X-Forwarded-For'),
+      ['127.0.0.1'],
+    );
+  });
+}
+
+test('what Connection names does not go on, and the fields that the gateway adds stay', async () => {
+  await using backend = await startRecordingBackend();
+  await using gate = await startGate({ backendPort: backend.port });
+  gate.session.jar.absorb('sid=1; HttpOnly; Path=/', '/', 0);
+  const named = 'X-Forwarded-For, X-Forwarded-Host, Cookie, X-Mine, Upgrade, TE';
+  await ask(gate.port, get('/', `Connection: keep-alive, ${named}`, 'X-Mine: 1', 'TE: trailers'));
+  const names = (backend.seen[0]?.fields ?? []).filter((_field, i) => i % 2 === 0).map((name) => name.toLowerCase());
+  for (const name of ['x-forwarded-for', 'x-forwarded-host', 'cookie', 'host']) assert.ok(names.includes(name), name);
+  for (const name of ['x-mine', 'te', 'upgrade']) assert.ok(!names.includes(name), name);
+});
+
+const cookie = 'Cookie: postern=alice';
+const hosts: readonly [name: string, bytes: string, status: RegExp][] = [
+  ['none', `GET / HTTP/1.1\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 400 /],
+  ['two that agree', get('/', 'Host: mail.example.test'), /^HTTP\/1\.1 400 /],
+  ['two that differ', get('/', 'Host: evil.test'), /^HTTP\/1\.1 400 /],
+  ['a foreign one', `GET / HTTP/1.1\r\nHost: evil.test\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 421 /],
+  ['a list', `GET / HTTP/1.1\r\nHost: mail.example.test, evil.test\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 400 /],
+  ['one with a user', `GET / HTTP/1.1\r\nHost: evil@mail.example.test\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 400 /],
+  ['one with a path', `GET / HTTP/1.1\r\nHost: mail.example.test/x\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 400 /],
+  ['one with another port', `GET / HTTP/1.1\r\nHost: mail.example.test:81\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 421 /],
+  ['one that ends in a dot', `GET / HTTP/1.1\r\nHost: mail.example.test.\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 421 /],
+  [
+    'another in the target',
+    `GET http://evil.test/ HTTP/1.1\r\nHost: mail.example.test\r\n${cookie}\r\n\r\n`,
+    /^HTTP\/1\.1 400 /,
+  ],
+  [
+    'a stranger’s X-Forwarded-Host',
+    `GET / HTTP/1.1\r\nHost: evil.test\r\nX-Forwarded-Host: mail.example.test\r\n${cookie}\r\n\r\n`,
+    /^HTTP\/1\.1 421 /,
+  ],
+];
+
+for (const [name, bytes, status] of hosts) {
+  test(`a request whose Host is ${name} reaches no backend`, async () => {
+    await using backend = await startRecordingBackend();
+    await using gate = await startGate({ backendPort: backend.port });
+    assert.match(await ask(gate.port, bytes), status);
+    assert.equal(backend.seen.length, 0);
+  });
+}
+
+const targets: readonly [target: string, arrives: boolean][] = [
+  ['/%2e%2e/%2e%2e/etc/passwd', true],
+  ['/../../etc/passwd', true],
+  ['/a/./b//c///', true],
+  ['/;jsessionid=1/x;y', true],
+  ['/%00%0d%0aSet-Cookie:%20x', true],
+  ['/%252f%255c', true],
+  ['/\\..\\x', true],
+  ['//evil.test/x', true],
+  ['/?a=b&a=c&[]=%ff', true],
+  ['/|<>^`{}"\'', true],
+  ['/@evil.test:80/', true],
+  ['/a%', true],
+  ['/-', true],
+  ['/%2d/login', true],
+  ['/x#y', false],
+  ['*', false],
+  ['evil', false],
+  ['/a\tb', false],
+  ['/\x7f', false],
+  ['/ä', false],
+  ['', false],
+  ['http://mail.example.test/', false],
+  ['?x', false],
+];
+
+for (const [target, arrives] of targets) {
+  test(`with a session ${JSON.stringify(target)} ${arrives ? 'arrives byte for byte' : 'is refused'}`, async () => {
+    await using backend = await startRecordingBackend();
+    await using gate = await startGate({ backendPort: backend.port });
+    using client = await RawClient.to(gate.port);
+    const answer = await client.send(get(target, 'Connection: close')).closed();
+    assert.match(answer, arrives ? /^HTTP\/1\.1 200 / : /^HTTP\/1\.1 400 /);
+    assert.deepEqual(
+      backend.seen.map((one) => one.target),
+      arrives ? [target] : [],
+    );
+  });
+}
+
+test('nothing that a client sends chooses another method', async () => {
+  await using backend = await startRecordingBackend();
+  await using gate = await startGate({ backendPort: backend.port });
+  for (const method of ['TRACE', 'CONNECT', 'TRACK', 'DEBUG', 'PROPFIND', 'get', 'GET\0', 'PURGE']) {
+    using client = await RawClient.to(gate.port);
+    const answer = await client.send(request(method, '/', [cookie, 'Connection: close'])).closed();
+    assert.match(answer, /^(?:HTTP\/1\.1 4\d\d |$)/, method);
+  }
+  await ask(
+    gate.port,
+    request('POST', '/?_method=DELETE', [cookie, 'X-HTTP-Method-Override: DELETE', 'Content-Length: 0']),
+  );
+  assert.deepEqual(
+    backend.seen.map(({ method, fields }) => [method, fields.includes('DELETE')]),
+    [['POST', false]],
+  );
+});
