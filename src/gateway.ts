@@ -53,9 +53,9 @@ export async function openStore({ sessions }: Config, log: Log): Promise<Session
 /** Starts a gateway. Rejects when it cannot serve; nothing is left open then. */
 export async function startGateway({ configFile, log: givenLog, role }: GatewayOptions): Promise<Gateway> {
   const config = await readConfig(configFile);
-  const log = givenLog ?? createLog({ level: config.log.level });
+  const plainLog = givenLog ?? createLog({ level: config.log.level });
   if (config.workers > 1 && role !== 'worker') {
-    return leadWorkers({ configFile, config, readConfig: () => readConfig(configFile), log });
+    return leadWorkers({ configFile, config, readConfig: () => readConfig(configFile), log: plainLog });
   }
   await using opened = new AsyncDisposableStack();
 
@@ -70,8 +70,9 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
     degraded: standing.storeUp() ? [] : ['store'],
   });
 
-  const standing = await openStanding({ config, log, site: current, upgrades: () => door.upgrades.stats() });
+  const standing = await openStanding({ config, log: plainLog, site: current, upgrades: () => door.upgrades.stats() });
   opened.use(standing);
+  const { log } = standing.parts;
   site = await buildSite(config, standing.parts);
   opened.defer(() => current()[Symbol.asyncDispose]());
   standing.operations.siteChanged();

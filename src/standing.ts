@@ -11,6 +11,7 @@ import { createLogout, createLogoutOfEnded } from './login/logout.ts';
 import { createPenalty } from './login/penalty.ts';
 import { createSilentSignIn } from './login/silent-sign-in.ts';
 import { systemWait } from './login/wait.ts';
+import { withAlarms } from './observe/alarms.ts';
 import { createMetrics, type GaugeReadings, type Metrics } from './observe/metrics.ts';
 import { createImapPassdb } from './passdb/imap.ts';
 import { type Connections, createConnections } from './proxy/connections.ts';
@@ -52,7 +53,7 @@ export interface StandingOptions {
 }
 
 /** Opens all of it. Rejects when the keys cannot be used or the store cannot be asked for them; nothing is left open then. */
-export async function openStanding({ config, log, site, upgrades }: StandingOptions): Promise<Standing> {
+export async function openStanding({ config, log: given, site, upgrades }: StandingOptions): Promise<Standing> {
   await using opened = new AsyncDisposableStack();
   const health = { up: true };
   const metrics = createMetrics({
@@ -63,6 +64,7 @@ export async function openStanding({ config, log, site, upgrades }: StandingOpti
     connections: () => connections.stats(),
     upgrades,
   });
+  const log = withAlarms(given, (code) => metrics.alarm(code));
   const { store, redis } = await openStore(config.sessions, log, ({ ms, failed }) => {
     health.up = !failed;
     metrics.storeCall(ms, failed ? 'failed' : 'ok');

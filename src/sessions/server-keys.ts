@@ -77,7 +77,10 @@ export async function openServerKeys(options: ServerKeysOptions): Promise<Server
       if (ring.find(id) !== undefined) return 'known';
       const holder = registered.find((key) => key.id === id);
       if (holder === undefined) return 'none';
-      log.error({ key: id, file, from: holder.from }, 'a session is sealed under a server key that this node lacks');
+      log.error(
+        { code: 'ERR_KEY_UNKNOWN', key: id, file, from: holder.from },
+        'a session is sealed under a server key that this node lacks',
+      );
       return 'missing';
     },
   };
