@@ -1,4 +1,4 @@
-import { access, rename, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { webmailDrivers } from '../config/backends-section.ts';
@@ -94,6 +94,7 @@ async function write(output: string, answers: InitAnswers, surroundings: Surroun
   const draft = `${output}.draft`;
   const map = join(dirname(output), 'users.map');
   const needsMap = answers.backends.length > 1 && !(await exists(map));
+  await mkdir(dirname(output), { recursive: true });
   await writeFile(draft, initFile(answers), { mode: 0o640 });
   if (needsMap) await writeFile(map, initMap(answers));
   try {

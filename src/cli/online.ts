@@ -114,6 +114,10 @@ function whyFailed(error: unknown): string {
       return 'the certificate is for another name: set tls_server_name';
     case 'CERT_HAS_EXPIRED':
       return 'the certificate has expired: renew it';
+    case 'EPROTO':
+    case 'ERR_SSL_WRONG_VERSION_NUMBER':
+    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
+      return 'no TLS is spoken there: is the port right, or did you mean imap:// (STARTTLS) or http://?';
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':

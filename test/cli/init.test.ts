@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { initFile } from '../../src/cli/init-file.ts';
@@ -111,6 +111,13 @@ test('where nobody can be asked, what is missing is said', async () => {
   const { code, err } = await run(['init', '--domain', 'example.org', '-o', '/nowhere/postern.yaml']);
   assert.equal(code, 2);
   assert.match(err, /give at least --public-url and --backend/);
+});
+
+test('a folder that does not exist yet is made', async (t) => {
+  const file = join(filesOf(t, {}), 'etc/postern/postern.yaml');
+  const { code, err } = await run(['init', '-o', file, ...two]);
+  assert.deepEqual([code, err], [0, '']);
+  assert.deepEqual(readdirSync(dirname(file)).sort(), ['postern.yaml', 'users.map']);
 });
 
 test('a file that exists is not written over without --force', async (t) => {

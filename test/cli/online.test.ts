@@ -101,7 +101,9 @@ test('servers that fail are told apart, with what to do, and the command ends wi
     `imap: imap://127.0.0.1:${noTls.port}, webmail: ${elsewhere.origin}`,
     `imap: imap://127.0.0.1:${strange.port}, webmail: ${closed}`,
     `imap: { url: imaps://127.0.0.1:${tls.port}, tls_ca_file: ca.crt, tls_server_name: mx.test }, webmail: ${elsewhere.origin}/x`,
+    `imap: imaps://127.0.0.1:${noTls.port}, webmail: ${elsewhere.origin.replace('http:', 'https:')}`,
   ]);
+  const noTlsThere = 'no TLS is spoken there: is the port right, or did you mean imap:// (STARTTLS) or http://?';
   const is404 = 'answers 404: is this where the webmail lives, and does it accept the public host name?';
   assert.deepEqual(rows, [
     ['b1 imap', 'failed', 'the certificate is from an unknown authority: set tls_ca_file'],
@@ -112,6 +114,8 @@ test('servers that fail are told apart, with what to do, and the command ends wi
     ['b3 webmail', 'failed', 'connection refused: nothing listens there'],
     ['b4 imap', 'failed', 'the certificate is for another name: set tls_server_name'],
     ['b4 webmail', 'warning', is404],
+    ['b5 imap', 'failed', noTlsThere],
+    ['b5 webmail', 'failed', noTlsThere],
   ]);
   assert.equal(code, 1);
 });
