@@ -151,6 +151,7 @@ export async function openStanding({ config, log: given, site, upgrades }: Stand
     }),
     gate,
     live: sessions,
+    ownSessions: sessions,
     formKeys: () => keys.current().all.map((key) => key.subkey('form')),
     logout,
     exchange: createExchange({ connections, limits: (host) => site().limitsOf(host) }),

@@ -16,6 +16,7 @@ import { createLogoutPage } from './logout-page.ts';
 import { createMethodNotAllowed, createNotFound } from './not-found.ts';
 import { createSecurityHeaders } from './security-headers.ts';
 import type { SessionGate } from './session-gate.ts';
+import { createSessionsPage, type OwnSessions } from './sessions-page.ts';
 import type { Views } from './views.ts';
 
 export interface PagesDeps {
@@ -23,6 +24,7 @@ export interface PagesDeps {
   readonly logout: Logout;
   readonly gate: SessionGate;
   readonly live: LiveSessions;
+  readonly ownSessions: OwnSessions;
   readonly views: Views;
   /** Keys that all nodes share: the first signs forms, all verify. */
   readonly formKeys: () => readonly Uint8Array[];
@@ -40,6 +42,7 @@ export function createPages(deps: PagesDeps): Pages {
   const tokens = createFormTokens(deps.formKeys, deps.clock);
   const loginPage = createLoginPage({ ...deps, tokens });
   const logoutPage = createLogoutPage({ ...deps, tokens });
+  const sessionsPage = createSessionsPage({ ...deps, tokens });
   const loadSession = createLoadSession(gate);
   const formBody = createFormBody();
   const notAllowed = createMethodNotAllowed('GET, HEAD, POST');
@@ -60,6 +63,9 @@ export function createPages(deps: PagesDeps): Pages {
   app.get('/-/logout', loadSession, logoutPage.show);
   app.post('/-/logout', formBody, loadSession, logoutPage.submit);
   app.all('/-/logout', notAllowed);
+  app.get('/-/sessions', sessionsPage.show);
+  app.post('/-/sessions', formBody, sessionsPage.submit);
+  app.all('/-/sessions', notAllowed);
   app.use(createNotFound(views));
   app.use(createErrorPage(deps));
 

@@ -20,7 +20,11 @@ export interface Views {
   readonly assets: Assets;
   readonly locales: Locales;
   /** Renders views/`name`.eta in the layout. Every value is escaped. */
-  render(name: 'login' | 'logout' | 'message', frame: PageFrame, values: Readonly<Record<string, unknown>>): string;
+  render(
+    name: 'login' | 'logout' | 'message' | 'sessions',
+    frame: PageFrame,
+    values: Readonly<Record<string, unknown>>,
+  ): string;
 }
 
 /** Reads templates, catalogues and static files, and lets the branding into them. Throws when a file is unreadable. */

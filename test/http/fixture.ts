@@ -7,6 +7,7 @@ import type { Ingress } from '../../src/core/ingress.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { Branding } from '../../src/http/branding.ts';
 import { createPages } from '../../src/http/pages.ts';
+import type { OwnSessions } from '../../src/http/sessions-page.ts';
 import { createViews, type Views } from '../../src/http/views.ts';
 import type { LoginAttempt, LoginOutcome } from '../../src/login/login.ts';
 import { backendName, canonicalUser } from '../login/named.ts';
@@ -40,6 +41,7 @@ export interface FixtureOptions {
   readonly secure?: boolean;
   readonly views?: Views;
   readonly formKeys?: readonly Uint8Array[];
+  readonly ownSessions?: OwnSessions;
 }
 
 export async function startPages(options: FixtureOptions = {}): Promise<Fixture> {
@@ -75,6 +77,7 @@ export async function startPages(options: FixtureOptions = {}): Promise<Fixture>
     },
     gate: fixture.sessions.gate,
     live: fixture.sessions.live,
+    ownSessions: options.ownSessions ?? nobodysSessions,
     views: options.views ?? views,
     formKeys: () => formKeys,
     clock: { nowMs: () => fixture.nowMs },
@@ -90,6 +93,12 @@ export async function startPages(options: FixtureOptions = {}): Promise<Fixture>
   });
   return fixture;
 }
+
+const nobodysSessions: OwnSessions = {
+  sessionsOfUser: async () => [],
+  end: async () => {},
+  endSessionsOfUser: async () => 0,
+};
 
 export function aliceSignedIn(): LoginOutcome {
   return {

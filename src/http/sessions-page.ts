@@ -1,0 +1,109 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { CanonicalUser } from '../core/names.ts';
+import type { EndReason, LiveSession, LiveSessions, RecordKey, SessionRecord } from '../core/session.ts';
+import { type FormTokens, requestInitiator } from './csrf.ts';
+import { deviceName } from './device-name.ts';
+import { formField, queryParameter } from './form-body.ts';
+import { ingressOf } from './ingress-of.ts';
+import type { Locale } from './locales.ts';
+import type { Views } from './views.ts';
+
+/** The sessions of a user, on all nodes. Each call rejects when the store cannot be asked. */
+export interface OwnSessions {
+  sessionsOfUser(
+    user: CanonicalUser,
+  ): Promise<readonly { readonly key: RecordKey; readonly record: SessionRecord; readonly lastUseMs: number }[]>;
+  end(key: RecordKey, reason: EndReason): Promise<void>;
+  endSessionsOfUser(user: CanonicalUser, reason: EndReason, except?: RecordKey): Promise<number>;
+}
+
+export interface SessionsPageDeps {
+  readonly ownSessions: OwnSessions;
+  readonly live: LiveSessions;
+  readonly tokens: FormTokens;
+  readonly views: Views;
+}
+
+/** `/-/sessions`: where a user is signed in, with a button to end each other session, or all of them. */
+export function createSessionsPage({ ownSessions, live, tokens, views }: SessionsPageDeps): {
+  show: RequestHandler;
+  submit: RequestHandler;
+} {
+  /** The session of this browser; the sign-in page, or a 503, where there is none to be had. */
+  async function current(request: Request, response: Response): Promise<LiveSession | undefined> {
+    const found = await live.find(request.headers.cookie);
+    if (found.kind === 'found') return found.session;
+    if (found.kind !== 'unavailable') {
+      seeOther(response, '/-/login');
+      return undefined;
+    }
+    const locale = views.locales.choose(undefined, request.headers['accept-language']);
+    response.status(503).type('html').setHeader('Retry-After', '5');
+    const frame = { locale, title: locale.text('failure.store.title') };
+    response.end(views.render('message', frame, { text: locale.text('failure.store.text') }));
+    return undefined;
+  }
+
+  async function show(request: Request, response: Response): Promise<void> {
+    const session = await current(request, response);
+    if (session === undefined) return;
+    const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
+    const listed = await ownSessions.sessionsOfUser(session.record.user);
+    const time = timeText(locale, session.record.timeZone);
+    const rows = listed.toReversed().map(({ key, record, lastUseMs }) => ({
+      key,
+      isThis: key === session.key,
+      device: deviceName(record.userAgent) ?? locale.text('sessions.unknownDevice'),
+      place: record.clientAddress,
+      since: time(record.createdAtMs),
+      lastUse: time(Math.max(lastUseMs, record.createdAtMs)),
+    }));
+    response.type('html').setHeader('Content-Language', locale.tag);
+    response.vary('Accept-Language');
+    const values = {
+      rows,
+      others: rows.length > 1,
+      user: session.record.user,
+      token: tokens.issue(bindingOf(session)),
+    };
+    response.end(views.render('sessions', { locale, title: locale.text('sessions.title') }, values));
+  }
+
+  async function submit(request: Request, response: Response): Promise<void> {
+    const session = await current(request, response);
+    if (session === undefined) return;
+    const isBound = tokens.check(formField(request.body, 'token'), bindingOf(session));
+    const initiator = requestInitiator(request.headers, ingressOf(request).publicUrl.origin);
+    if (isBound && initiator !== 'foreign') await end(session, formField(request.body, 'end'));
+    seeOther(response, '/-/sessions');
+  }
+
+  /** Only what is the user's own: a key of somebody else's session is no more than a wrong one. */
+  async function end({ key: own, record }: LiveSession, wanted: string | undefined): Promise<void> {
+    if (wanted === 'others') {
+      await ownSessions.endSessionsOfUser(record.user, 'signed-out', own);
+      return;
+    }
+    const listed = await ownSessions.sessionsOfUser(record.user);
+    const found = listed.find(({ key }) => key === wanted && key !== own);
+    if (found !== undefined) await ownSessions.end(found.key, 'signed-out');
+  }
+
+  return { show, submit };
+}
+
+function bindingOf({ record }: LiveSession): string {
+  return `sessions ${record.userKey} ${record.createdAtMs}`;
+}
+
+function timeText({ tag }: Locale, timeZone: string | undefined): (ms: number) => string {
+  const zone = timeZone === undefined ? {} : { timeZone };
+  const format = new Intl.DateTimeFormat(tag, { dateStyle: 'medium', timeStyle: 'short', ...zone });
+  return (ms) => format.format(ms);
+}
+
+function seeOther(response: Response, location: string): void {
+  response.statusCode = 303;
+  response.setHeader('Location', location);
+  response.end();
+}
