@@ -1,4 +1,4 @@
-import type { Config } from '../config/config.ts';
+import type { Config, StoreConfig } from '../config/config.ts';
 import { redisAddress } from '../config/redis-address.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import { dialImap } from '../backends/dial-imap.ts';
@@ -45,21 +45,47 @@ async function carryOut({ server, address, ask, limitMs }: Dial): Promise<Dialle
   return { server, address, ...outcome, ms: Math.round(performance.now() - startedAt) };
 }
 
-async function redisDials({ sessions: { store } }: Config): Promise<Dial[]> {
-  if (store.kind === 'embedded') return [];
+/** What would be lost with a Redis: one for the sessions, or with a Redis of its own for what must survive. */
+const losses = {
+  redis: {
+    restart: 'a restart of Redis signs everybody out, and forgets states and moves',
+    eviction: 'sessions, states and moves vanish when memory is short',
+  },
+  sessions: { restart: 'a restart of Redis signs everybody out', eviction: 'sessions vanish when memory is short' },
+  state: {
+    restart: 'a restart of Redis forgets states and moves',
+    eviction: 'states and moves vanish when memory is short',
+  },
+};
+
+async function redisDials({ sessions: { store }, state }: Config): Promise<Dial[]> {
+  const dials: Dial[] = [];
+  if (store.kind === 'redis') {
+    const loss = state.redis === undefined ? losses.redis : losses.sessions;
+    dials.push(await redisDial('redis', store, loss));
+  }
+  if (state.redis?.kind === 'redis') dials.push(await redisDial('state redis', state.redis, losses.state));
+  return dials;
+}
+
+async function redisDial(
+  server: string,
+  store: StoreConfig & { kind: 'redis' },
+  loss: { readonly restart: string; readonly eviction: string },
+): Promise<Dial> {
   // The client takes a while to load: not within the time that is told.
   const { dialRedis } = await import('./dial-redis.ts');
   const ask = async (signal: AbortSignal): Promise<Outcome> => {
     const { appendonly, maxmemoryPolicy } = await dialRedis(store, signal);
     const notes = [
-      ...(appendonly === 'no' ? ['appendonly is no: a restart of Redis signs everybody out'] : []),
+      ...(appendonly === 'no' ? [`appendonly is no: ${loss.restart}`] : []),
       ...(maxmemoryPolicy !== undefined && maxmemoryPolicy !== 'noeviction'
-        ? [`maxmemory-policy is ${maxmemoryPolicy}: sessions vanish when memory is short; set noeviction`]
+        ? [`maxmemory-policy is ${maxmemoryPolicy}: ${loss.eviction}; set noeviction`]
         : []),
     ];
     return { result: notes.length === 0 ? 'ok' : 'warning', note: notes.join('; ') };
   };
-  return [{ server: 'redis', address: redisAddress(store), ask, limitMs: 3000 }];
+  return { server, address: redisAddress(store), ask, limitMs: 3000 };
 }
 
 function backendDials(backend: Backend, config: Config): Dial[] {

@@ -152,10 +152,20 @@ test('a Redis that may forget is warned of, one that keeps is ok, one that is aw
   assert.deepEqual(forgetful.rows[0], [
     'redis',
     'warning',
-    'appendonly is no: a restart of Redis signs everybody out; maxmemory-policy is allkeys-lru: sessions vanish when memory is short; set noeviction',
+    'appendonly is no: a restart of Redis signs everybody out, and forgets states and moves; maxmemory-policy is allkeys-lru: sessions, states and moves vanish when memory is short; set noeviction',
   ]);
   assert.equal(forgetful.code, 0);
 
+  const ownState = `${sessions}state: { redis: ${redis.url} }\n`;
+  assert.deepEqual(
+    (await dial(t, [backend], ownState)).rows
+      .slice(0, 2)
+      .map(([server = '', , note = '']) => [server, note.split(';')[0]]),
+    [
+      ['redis', 'appendonly is no: a restart of Redis signs everybody out'],
+      ['state redis', 'appendonly is no: a restart of Redis forgets states and moves'],
+    ],
+  );
   await client.configSet('appendonly', 'yes');
   await client.configSet('maxmemory-policy', 'noeviction');
   assert.deepEqual((await dial(t, [backend], sessions)).rows[0], ['redis', 'ok', '']);
