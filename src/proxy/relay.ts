@@ -236,10 +236,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
 
   #close(): void {
     if (this.#state === 'closed') return;
-    this.drop();
-    this.#state = 'closed';
-    this.detach();
-    this.#pool.forget(this);
+    this.abandon();
     this.#events.closed(this);
   }
 

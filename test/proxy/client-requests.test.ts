@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
 import type { ClientPath } from '../../src/core/backend.ts';
 import type { ClientAdmission, ClientAuthentication } from '../../src/core/client-authentication.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { parseBasic } from '../../src/proxy/basic-credentials.ts';
-import { createClientPaths } from '../../src/proxy/client-paths.ts';
 import { backendA, hostA } from '../login/login-fixture.ts';
-import { backendName, canonicalUser } from '../login/named.ts';
+import { canonicalUser } from '../login/named.ts';
 import {
   ask,
   eventually,
@@ -325,44 +322,4 @@ test('a phone that waits for news outlives the first-byte deadline, and takes no
   assert.equal(phone.received, '');
   for (const socket of backend.sockets) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnews');
   assert.match(await phone.until(isWhole), /news$/);
-});
-
-function read(bytes: Buffer): string | undefined {
-  const parsed = parseBasic(`bAsIc  ${bytes.toString('base64')}`);
-  return parsed === undefined ? undefined : `${parsed.user}|${parsed.password.reveal()}`;
-}
-
-test('Basic credentials are read as UTF-8, and as Latin-1 where they are none', () => {
-  assert.equal(read(Buffer.from('anna:Paß "wört" \\1 €')), 'anna|Paß "wört" \\1 €');
-  assert.equal(read(Buffer.from('anna:Paß', 'latin1')), 'anna|Paß');
-  assert.equal(read(Buffer.from(':')), '|');
-  fc.assert(
-    fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (user, password) => {
-      const name = user.replaceAll(':', '');
-      if (`${name}${password}`.includes('\ufffd')) return;
-      assert.equal(read(Buffer.from(`${name}:${password}`)), `${name}|${password}`);
-    }),
-  );
-});
-
-test('a client path covers itself and what is below it, and no way out of it', () => {
-  const clientPaths = createClientPaths([{ ...backendA, name: backendName('a'), clientPaths: paths }]);
-  const covered = ['/dav', '/dav/', '/dav?x', '/dav/a/../', '/dav//x', '/dav/%2Ex/y', '/dav/...', '/dav/a%2Fb'];
-  assert.deepEqual(
-    covered.filter((target) => !clientPaths.covers(target)),
-    ['/dav/a/../'],
-  );
-  const others = [
-    '/',
-    '/da',
-    '/davx',
-    '/DAV',
-    '//dav',
-    '/dav/..',
-    '/dav/%2e%2E/x',
-    '/dav/.%2e\\x',
-    '/dav/x/./y',
-    '/dav/%5c..%5c',
-  ];
-  for (const target of others) assert.ok(!clientPaths.covers(target), target);
 });
