@@ -133,7 +133,7 @@ async function startGuard(stage: Stage, name: ContenderName, args: readonly stri
   await mkdir(folder);
   const blocks = guardBlocks({
     port,
-    tls: { port: tlsPort, certificateFile: stage.certificateFile },
+    tls: { port: tlsPort, certificateFile: stage.tls.keyAndCertificateFile },
     backend: stage.backend.port,
     webSockets: stage.sockets.port,
     service: service.port,
@@ -173,7 +173,7 @@ async function startExpressStack(stage: Stage): Promise<Contender> {
 
 /** HAProxy with TLS in front of a contender that speaks none: both are counted. */
 async function behindTls(stage: Stage, port: number, target: number, pids: readonly number[]): Promise<Entrance> {
-  const { certificateFile } = stage;
+  const certificateFile = stage.tls.keyAndCertificateFile;
   const front = stage.keep(await startTlsFront(stage.folder, { port, target, certificateFile }));
   return { origin: `https://127.0.0.1:${port}`, pids: [front.pid, ...pids] };
 }

@@ -10,6 +10,15 @@ export function cpuMicros(roots: readonly number[]): number {
   return nanos / 1000;
 }
 
+/** The resident memory of these processes and all their descendants, in bytes. */
+export function residentBytes(roots: readonly number[]): number {
+  let kilobytes = 0;
+  for (const pid of withDescendants(roots)) {
+    kilobytes += Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
+  }
+  return kilobytes * 1024;
+}
+
 function withDescendants(roots: readonly number[]): ReadonlySet<number> {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {

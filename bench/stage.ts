@@ -18,8 +18,8 @@ export interface Stage extends AsyncDisposable {
   readonly backend: { readonly port: number; readonly pid: number };
   /** Says WebSocket messages back. */
   readonly sockets: { readonly port: number; readonly pid: number };
-  /** Key and certificate of 127.0.0.1 in one file. */
-  readonly certificateFile: string;
+  /** Key and certificate of 127.0.0.1 in one file, and the certificate alone. */
+  readonly tls: { readonly keyAndCertificateFile: string; readonly certificateFile: string };
   /** Starts a program of `peers/`, which is told its port first; it ends with the stage. */
   startPeer(file: string, args: readonly string[]): Promise<{ readonly port: number; readonly pid: number }>;
   /** Ends with the stage. */
@@ -40,7 +40,7 @@ export async function openStage(): Promise<Stage> {
   opened.defer(() => rm(folder, { recursive: true, force: true }));
   let stack = opened;
   const keep: Stage['keep'] = (part) => stack.use(part);
-  const certificateFile = await makeCertificate(folder);
+  const tls = await makeCertificate(folder);
 
   async function startPeer(file: string, args: readonly string[]) {
     const port = await freePort();
@@ -60,7 +60,7 @@ export async function openStage(): Promise<Stage> {
     redis: { ...redis, client },
     backend,
     sockets,
-    certificateFile,
+    tls,
     startPeer,
     keep,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
@@ -90,7 +90,7 @@ async function connectRedis(url: string) {
   return client;
 }
 
-async function makeCertificate(folder: string): Promise<string> {
+async function makeCertificate(folder: string): Promise<Stage['tls']> {
   const [key, certificate, both] = [join(folder, 'tls.key'), join(folder, 'tls.crt'), join(folder, 'tls.pem')];
   const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
   await run('openssl', [
@@ -108,5 +108,5 @@ async function makeCertificate(folder: string): Promise<string> {
     certificate,
   ]);
   await writeFile(both, (await readFile(key, 'utf8')) + (await readFile(certificate, 'utf8')));
-  return both;
+  return { keyAndCertificateFile: both, certificateFile: certificate };
 }

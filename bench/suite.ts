@@ -1,15 +1,27 @@
 import { startContenders } from './contenders.ts';
 import type { Part } from './parts/part.ts';
-import { cases, requestsPart } from './parts/requests.ts';
+import { cold } from './parts/cold.ts';
+import { latency } from './parts/latency.ts';
+import { caseNames, requestsPart } from './parts/requests.ts';
+import { signIn } from './parts/sign-in.ts';
+import { signIns } from './parts/sign-ins.ts';
+import { start } from './parts/start.ts';
+import { webSockets } from './parts/web-sockets.ts';
 import type { Section } from './report.ts';
 import type { Effort } from './rounds.ts';
 import { openStage } from './stage.ts';
 import { createWrk } from './wrk.ts';
 
 /** Every part, in the order of the report. */
-export const parts: ReadonlyMap<string, Part> = new Map(
-  Object.keys(cases).map((name) => [name, requestsPart(name as keyof typeof cases)]),
-);
+export const parts: ReadonlyMap<string, Part> = new Map([
+  ...caseNames.map((name) => [name, requestsPart(name)] as const),
+  ['cold', cold],
+  ['latency', latency],
+  ['web-sockets', webSockets],
+  ['sign-in', signIn],
+  ['sign-ins', signIns],
+  ['start', start],
+]);
 
 export interface SuiteOptions {
   readonly effort: Effort;

@@ -45,7 +45,7 @@ const small = [
   { to: 'Express stack', atMost: 0.35 },
 ] as const;
 
-export const cases = {
+const cases = {
   '1k': {
     title: 'Answers of 1 KiB, 32 connections',
     about: 'One signed-in user asks as fast as it is answered.',
@@ -116,7 +116,9 @@ export const cases = {
     targets: [],
   },
 } as const satisfies Readonly<Record<string, Case>>;
-export type CaseName = keyof typeof cases;
+type CaseName = keyof typeof cases;
+
+export const caseNames = Object.keys(cases) as readonly CaseName[];
 
 /** The part that measures one of the cases. */
 export function requestsPart(name: CaseName): Part {
