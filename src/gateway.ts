@@ -7,7 +7,7 @@ import { openApiSocket } from './admin/api-socket.ts';
 import { createGatewayApi } from './gateway-api.ts';
 import { createDoor } from './door.ts';
 import { driverChecks } from './driver-checks.ts';
-import { listen, openOperators, portOf } from './listening.ts';
+import { listen, openDirectoryService, openOperators, portOf } from './listening.ts';
 import { createLog } from './observe/log.ts';
 import { openDirectory } from './open-directory.ts';
 import { createReload } from './reload.ts';
@@ -104,6 +104,9 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
       { readiness, metrics: standing.metrics, state, weight, api },
       opened,
     );
+  }
+  if (config.directoryService !== undefined) {
+    await openDirectoryService(config.directoryService, { site: current, metrics: standing.metrics, log }, opened);
   }
   await listen(door.server, config.listen);
   const ports = { public: portOf(door.server), operators };

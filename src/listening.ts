@@ -2,9 +2,15 @@ import { once } from 'node:events';
 import type { Server } from 'node:net';
 import { createAgentCheck, type AgentCheckDeps } from './admin/agent-check.ts';
 import { createOperatorsListener, type OperatorsDeps } from './admin/operators.ts';
-import type { OperatorsConfig } from './config/config.ts';
+import type { DirectoryServiceConfig, OperatorsConfig } from './config/config.ts';
 import type { ListenAddress } from './config/hosts.ts';
+import { systemClock } from './core/clock.ts';
 import { PosternError } from './core/error.ts';
+import type { Log } from './core/log.ts';
+import { createAddresses, resolveByTheSystem } from './directory-service/addresses.ts';
+import { createDirectoryService } from './directory-service/listener.ts';
+import type { Metrics } from './observe/metrics.ts';
+import type { Site } from './site.ts';
 
 /** Rejects with what the operator must change when the address cannot be bound. */
 export async function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
@@ -41,4 +47,25 @@ export async function openOperators(
     await listen(agent, config.agentCheck);
   }
   return portOf(operators);
+}
+
+/** The listener that tells other proxies where users live; what a reload may change is asked of the site at each question. */
+export async function openDirectoryService(
+  config: DirectoryServiceConfig,
+  { site, metrics, log }: { readonly site: () => Site; readonly metrics: Metrics; readonly log: Log },
+  opened: AsyncDisposableStack,
+): Promise<void> {
+  const service = createDirectoryService({
+    routeMail: (typed, signal) => site().routeMail(typed, signal),
+    addresses: createAddresses({ resolve: resolveByTheSystem, clock: systemClock, log }),
+    settings: () => site().config.directoryService ?? config,
+    isAllowed: (address) => site().mayAskForRoutes(address),
+    observe: (protocol, result) => metrics.directoryServiceAnswered(protocol, result),
+    log,
+  });
+  opened.defer(() => {
+    service.close();
+    service.closeAllConnections();
+  });
+  await listen(service, config.listen);
 }

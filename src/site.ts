@@ -13,6 +13,7 @@ import type { Passdb } from './core/passdb.ts';
 import type { WebmailDriver } from './core/webmail.ts';
 import type { Directory } from './directory/directory.ts';
 import type { RingStates } from './directory/hash.ts';
+import type { RouteMail } from './directory-service/mail-route.ts';
 import { type Answers, createAnswers } from './http/answers.ts';
 import { createPages, type Pages, type PagesDeps } from './http/pages.ts';
 import { newReference } from './http/reference.ts';
@@ -25,6 +26,7 @@ import { createLoginLog, type LoginEvent } from './login/login-event.ts';
 import type { Logout } from './login/logout.ts';
 import type { Penalty } from './login/penalty.ts';
 import { systemWait } from './login/wait.ts';
+import { createMailRoutes } from './mail-routes.ts';
 import { openDirectory } from './open-directory.ts';
 import { type ClientPaths, createClientPaths } from './proxy/client-paths.ts';
 import { createIngress, type IngressOptions, type IngressReader } from './proxy/ingress.ts';
@@ -73,6 +75,10 @@ export interface Site extends AsyncDisposable {
   /** Forgets what is remembered of a user's home. */
   readonly forgetHome: (user: CanonicalUser) => void;
   readonly routeOf: (name: BackendName) => Route | undefined;
+  /** For proxies of mail. */
+  readonly routeMail: RouteMail;
+  /** Whether who asks for it may, by address. */
+  readonly mayAskForRoutes: (address: string) => boolean;
   readonly limitsOf: (host: BackendHost) => BackendLimits;
   readonly isTrustedProxy: (address: string) => boolean;
   readonly isExempt: (address: string) => boolean;
@@ -115,6 +121,8 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     backendNamed,
     forgetHome: (user) => directory.drop(user),
     routeOf: createRoutes(byBackend, parts.placement),
+    routeMail: createMailRoutes({ ...parts, parseName, directory: overridden, backends: config.backends }),
+    mayAskForRoutes: createNetworkMatch(config.directoryService?.allow ?? []),
     limitsOf: createLimits(config.backends),
     isTrustedProxy: createNetworkMatch(config.trustedProxies),
     isExempt: createNetworkMatch(config.login.exemptNetworks),

@@ -30,6 +30,8 @@ export interface Config {
   readonly state: StateConfig;
   readonly moves: MovesConfig;
   readonly directory: DirectoryConfig;
+  /** Left out: nobody else is told where users live. */
+  readonly directoryService?: DirectoryServiceConfig;
   readonly passdb: { readonly type: 'imap' };
   readonly login: LoginConfig;
   readonly log: LogConfig;
@@ -146,6 +148,16 @@ export interface DirectoryConfig {
     readonly transientTtlMs: number;
     readonly staleMs: number;
   };
+}
+
+/** The listener on which other proxies ask where users live. */
+export interface DirectoryServiceConfig {
+  readonly listen: ListenAddress;
+  /** Networks as `address/prefix`. */
+  readonly allow: readonly string[];
+  readonly key?: Secret;
+  /** Of the mail servers, by protocol. */
+  readonly ports: { readonly imap: number; readonly pop3: number; readonly smtp: number };
 }
 
 export interface LoginConfig {

@@ -21,6 +21,7 @@ const fixed: readonly Fixed[] = [
   ['operators.listen', (config) => config.operators.listen],
   ['operators.socket', (config) => config.operators.socket],
   ['operators.agent_check', (config) => config.operators.agentCheck],
+  ['directory_service.listen', (config) => config.directoryService?.listen],
   ['workers', (config) => config.workers],
   // On or off: which certificates it shows may change at any time.
   ['tls', (config) => config.tls.length > 0],
@@ -35,6 +36,7 @@ const sections: readonly Fixed[] = [
   ['sessions', (config) => config.sessions],
   ['operators', (config) => config.operators],
   ['directory', (config) => config.directory],
+  ['directory_service', (config) => config.directoryService],
   ['login', (config) => config.login],
 ];
 

@@ -69,6 +69,7 @@ async function settle(
     log: part('log', shape.log),
     shutdown: part('shutdown', shape.shutdown),
   };
+  const directoryService = part('directory_service', shape.directory_service);
   const defaults = part('backend_defaults', shape.backend_defaults);
   const included = openIncluded(main, part('include', shape.include) ?? [], problems);
   for (const file of included) checkKeys(file, includedKeys);
@@ -100,6 +101,7 @@ async function settle(
     file: main.name,
     written: fingerprints(root),
     ...sections,
+    ...(directoryService === undefined ? {} : { directoryService }),
     passdb: { type: sections.passdb.type },
     backends,
     serving,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { backendDefaultsSection, backendSection } from './backends-section.ts';
 import { directorySection } from './directory-section.ts';
+import { directoryServiceSection } from './directory-service-section.ts';
 import { certificates, list, oneOf, section, text } from './leaves.ts';
 import { loginSection } from './login-section.ts';
 import type { Outside } from './outside.ts';
@@ -35,6 +36,7 @@ export function configShape(outside: Outside) {
     state: stateSection(outside),
     moves: movesSection(outside),
     directory: directorySection(outside),
+    directory_service: directoryServiceSection(outside),
     passdb: passdbSection(outside),
     login: loginSection(outside),
     backend_defaults: backendDefaultsSection(outside),

@@ -141,22 +141,24 @@ export const shutdownSection = section({
   .prefault({})
   .describe('What SIGTERM does.');
 
-/** A list of networks, empty by default. */
-export function networks(about: string) {
+/** A list of networks, empty unless said otherwise. */
+export function networks(about: string, otherwise: readonly string[] = []) {
   const network = leaf({
     what: 'a network',
     remedy: 'write a network such as 10.1.2.0/24',
     examples: ['10.1.2.0/24', '2001:db8::/32'],
     parse: parseNetwork,
   });
-  return list(network, 'networks such as 10.1.2.0/24').prefault([]).describe(about);
+  return list(network, 'networks such as 10.1.2.0/24')
+    .prefault([...otherwise])
+    .describe(about);
 }
 
 function listenOn(otherwise: string, about: string) {
   return listenAddress(otherwise).prefault(otherwise).describe(about);
 }
 
-function listenAddress(example: string) {
+export function listenAddress(example: string) {
   const remedy = `write an address and a port, such as ${example}`;
   return leaf({ what: 'an address to listen on', remedy, examples: [example, '[::]:8080'], parse: parseListen });
 }

@@ -81,6 +81,12 @@ export function createMetrics(readings: GaugeReadings) {
     buckets: secondsOfStore,
     registers,
   });
+  const directoryAnswers = new Counter({
+    name: 'postern_directory_service_total',
+    help: 'Questions of other proxies that the directory service answered, by protocol and result.',
+    labelNames: ['protocol', 'result'],
+    registers,
+  });
   const alarms = new Counter({
     name: 'postern_alarms_total',
     help: 'Conditions that an operator should look at, by code; the log line of the same code has the details.',
@@ -118,6 +124,9 @@ export function createMetrics(readings: GaugeReadings) {
     },
     storeCall(durationMs: number, outcome: 'ok' | 'failed'): void {
       storeSeconds.observe({ outcome }, durationMs / 1000);
+    },
+    directoryServiceAnswered(protocol: string, result: string): void {
+      directoryAnswers.inc({ protocol, result });
     },
     alarm(code: string): void {
       alarms.inc({ code });

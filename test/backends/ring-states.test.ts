@@ -23,7 +23,8 @@ function ringStates(known: { states?: Record<string, HostState>; held?: Record<s
     },
     sessions: {
       heldPerHost: () => new Map(Object.entries(held)),
-      sessionsOfUser: async () => (known.homes ?? []).map((home) => ({ record: recordOn('alice@example.test', home, home) })),
+      sessionsOfUser: async () =>
+        (known.homes ?? []).map((home) => ({ record: recordOn('alice@example.test', home, home) })),
     },
     clock,
   });

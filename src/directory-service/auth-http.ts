@@ -1,0 +1,77 @@
+import type { Addresses } from './addresses.ts';
+import { type MailPorts, type MailProtocol, mailProtocols, type MailRoute } from './mail-route.ts';
+
+/** What nginx asked, of all that it sends. The password is not among it: the mail server checks that. */
+export interface AuthHttpQuestion {
+  /** Decoded. */
+  readonly user: string;
+  readonly protocol: MailProtocol;
+  /** `none`: no client waits whose protocol has texts for the answer. */
+  readonly method: string;
+}
+
+export type Fields = Readonly<Record<string, string>>;
+
+/** Seconds that nginx makes a client wait: nobody tries names or hammers a directory that is away. */
+const waitSeconds = '3';
+
+/** Reads the fields of ngx_mail_auth_http_module's request; nothing when it names no user or no known protocol. */
+export function readQuestion(header: (name: string) => string | undefined): AuthHttpQuestion | undefined {
+  const protocol = mailProtocols.find((known) => known === header('auth-protocol'));
+  const user = header('auth-user');
+  if (protocol === undefined || user === undefined) return undefined;
+  return { user: decode(user), protocol, method: header('auth-method') ?? '' };
+}
+
+/** The fields that lead the client to its mail server, or tell it why not. */
+export async function authHttpAnswer(
+  route: MailRoute,
+  question: AuthHttpQuestion,
+  { ports, addresses }: { readonly ports: MailPorts; readonly addresses: Addresses },
+): Promise<Fields> {
+  switch (route.kind) {
+    case 'found':
+      return {
+        'Auth-Status': 'OK',
+        'Auth-Server': await addresses.of(route.host.imap.hostname),
+        'Auth-Port': String(ports[question.protocol]),
+        // A field carries bytes: those of the name's UTF-8.
+        'Auth-User': Buffer.from(route.user).toString('latin1'),
+      };
+    case 'unknown-user':
+    case 'refused':
+      // Nobody has checked a password yet: why an account is closed is not for everybody to know.
+      return refusal(question, 'Invalid login or password', permanentCodes);
+    case 'closed':
+      return temporaryFailure(question);
+    default:
+      return route satisfies never;
+  }
+}
+
+/** "Later", in the words of the client's protocol: no client then asks its user for another password. */
+export function temporaryFailure(question: AuthHttpQuestion): Fields {
+  return refusal(question, 'Temporary server problem, try again later', temporaryCodes);
+}
+
+/** RFC 5530; RFC 2449 and 3206; RFC 4954. */
+const permanentCodes = { imap: '[AUTHENTICATIONFAILED] ', pop3: '[AUTH] ', smtp: '535 5.7.8' } as const;
+const temporaryCodes = { imap: '[UNAVAILABLE] ', pop3: '[SYS/TEMP] ', smtp: '454 4.7.0' } as const;
+
+function refusal({ protocol, method }: AuthHttpQuestion, text: string, codes: Readonly<Record<MailProtocol, string>>) {
+  const prefix = protocol === 'smtp' || method === 'none' ? '' : codes[protocol];
+  return {
+    'Auth-Status': `${prefix}${text}`,
+    ...(protocol === 'smtp' ? { 'Auth-Error-Code': codes.smtp } : {}),
+    'Auth-Wait': waitSeconds,
+  };
+}
+
+/** nginx sends what could break a field as %XX. What is no UTF-8 then is no name either. */
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '\ufffd';
+  }
+}

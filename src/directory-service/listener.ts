@@ -1,0 +1,146 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import type { Secret } from '../core/secret.ts';
+import type { Addresses } from './addresses.ts';
+import { authHttpAnswer, type Fields, readQuestion, temporaryFailure } from './auth-http.ts';
+import type { MailPorts, RouteMail } from './mail-route.ts';
+
+export interface DirectoryServiceDeps {
+  readonly routeMail: RouteMail;
+  readonly addresses: Addresses;
+  /** What a reload may change. */
+  readonly settings: () => { readonly key?: Secret; readonly ports: MailPorts };
+  /** Whether a client may ask, by its address. */
+  readonly isAllowed: (address: string) => boolean;
+  readonly observe: (protocol: 'auth_http' | 'lookup', result: string) => void;
+  readonly log: Log;
+}
+
+interface Reply {
+  readonly status: number;
+  readonly fields?: Fields;
+  readonly body?: object;
+}
+
+/**
+ * Tells other proxies of the same cluster where a user lives, so that mail and webmail never disagree: nginx's mail proxy
+ * under `/auth_http`, everybody else as JSON under `/lookup?user=`. It only routes: no password is read, checked or logged.
+ */
+export function createDirectoryService(deps: DirectoryServiceDeps): Server {
+  const server = createServer({ requireHostHeader: false, maxHeaderSize: 16 * 1024 }, (request, response) => {
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    reply(request, deps, gone.signal)
+      .catch((error: unknown): Reply => {
+        if (!gone.signal.aborted) deps.log.error({ err: error }, 'the directory service failed');
+        return { status: 500 };
+      })
+      .then((answer) => send(response, answer))
+      .catch(() => response.destroy());
+  });
+  server.requestTimeout = 10_000;
+  server.headersTimeout = 10_000;
+  return server;
+}
+
+async function reply(request: IncomingMessage, deps: DirectoryServiceDeps, signal: AbortSignal): Promise<Reply> {
+  const client = request.socket.remoteAddress ?? '';
+  const refused = refusalOf(request, client, deps);
+  if (refused !== undefined) {
+    deps.log.warn({ client, why: refused }, 'the directory service refused a client');
+    return { status: 403, body: { error: refused } };
+  }
+  if (request.method !== 'GET') return { status: 405, body: { error: 'send GET' } };
+  const url = URL.parse(request.url ?? '', 'http://directory.invalid');
+  switch (url?.pathname) {
+    case '/auth_http':
+      return authHttp(request, deps, signal);
+    case '/lookup':
+      return lookup(url.searchParams.get('user') ?? '', deps, signal);
+    default:
+      return { status: 404, body: { error: 'ask /auth_http or /lookup?user=NAME' } };
+  }
+}
+
+function refusalOf(request: IncomingMessage, client: string, deps: DirectoryServiceDeps): string | undefined {
+  if (!deps.isAllowed(client)) return 'the address is not in directory_service.allow';
+  const { key } = deps.settings();
+  if (key === undefined) return undefined;
+  const bearer = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  const shown = headerOf(request)('x-postern-key') ?? bearer ?? '';
+  return timingSafeEqual(digest(shown), digest(key.reveal())) ? undefined : 'the key is missing or wrong';
+}
+
+/** Texts of any length can be compared in equal time once they are hashed. */
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+async function authHttp(request: IncomingMessage, deps: DirectoryServiceDeps, signal: AbortSignal): Promise<Reply> {
+  const question = readQuestion(headerOf(request));
+  if (question === undefined) return { status: 400, body: { error: 'Auth-User and Auth-Protocol are missing' } };
+  try {
+    const route = await deps.routeMail(question.user, signal);
+    const fields = await authHttpAnswer(route, question, { ...deps.settings(), addresses: deps.addresses });
+    deps.observe('auth_http', route.kind);
+    return { status: 200, fields };
+  } catch (error) {
+    if (!(error instanceof PosternError) || signal.aborted) throw error;
+    deps.observe('auth_http', 'tempfail');
+    deps.log.warn({ code: error.code, why: error.message }, 'the directory service could not answer');
+    return { status: 200, fields: temporaryFailure(question) };
+  }
+}
+
+/** 200 with the home, or with `refuse` for one who may not sign in; 404 for an unknown user; 503 for "later". */
+async function lookup(user: string, deps: DirectoryServiceDeps, signal: AbortSignal): Promise<Reply> {
+  try {
+    const route = await deps.routeMail(user, signal);
+    const address = route.kind === 'found' ? await deps.addresses.of(route.host.imap.hostname) : '';
+    deps.observe('lookup', route.kind);
+    switch (route.kind) {
+      case 'found': {
+        const { ports } = deps.settings();
+        const { name: host, imap } = route.host;
+        const body = { user: route.user, backend: route.backend, host, name: imap.hostname, address, ports };
+        return { status: 200, body };
+      }
+      case 'refused':
+        return { status: 200, body: { refuse: route.reason } };
+      case 'unknown-user':
+        return { status: 404, body: { error: 'unknown user' } };
+      case 'closed':
+        return {
+          status: 503,
+          body: { error: 'the backend of this user is in maintenance, or the user is being moved' },
+        };
+      default:
+        return route satisfies never;
+    }
+  } catch (error) {
+    if (!(error instanceof PosternError) || signal.aborted) throw error;
+    deps.observe('lookup', 'tempfail');
+    deps.log.warn({ code: error.code, why: error.message }, 'the directory service could not answer');
+    return { status: 503, body: { error: 'it cannot be said now', code: error.code } };
+  }
+}
+
+function headerOf({ headers }: IncomingMessage): (name: string) => string | undefined {
+  return (name) => {
+    const value = headers[name];
+    return typeof value === 'string' ? value : undefined;
+  };
+}
+
+function send(response: ServerResponse, { status, fields = {}, body }: Reply): void {
+  const text = body === undefined ? '' : `${JSON.stringify(body)}\n`;
+  response.writeHead(status, {
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    ...fields,
+  });
+  response.end(text);
+}

@@ -1,0 +1,31 @@
+import type { Placement } from './backends/placement.ts';
+import type { Backend } from './core/backend.ts';
+import type { DirectorySource } from './core/directory.ts';
+import type { LoginNameParser } from './core/login-name.ts';
+import type { BackendName } from './core/names.ts';
+import type { RouteMail } from './directory-service/mail-route.ts';
+
+export interface MailRoutesDeps {
+  readonly parseName: LoginNameParser;
+  readonly directory: Pick<DirectorySource, 'lookup'>;
+  readonly backends: ReadonlyMap<BackendName, Backend>;
+  readonly placement: Pick<Placement, 'forSignIn' | 'activeHost'>;
+}
+
+/** Where mail clients are led: as a sign-in, but neither a webmail that is down nor a drain keeps them from their mail. */
+export function createMailRoutes({ parseName, directory, backends, placement }: MailRoutesDeps): RouteMail {
+  return async (typed, signal) => {
+    const parsed = parseName(typed);
+    if (parsed.kind === 'malformed') return { kind: 'unknown-user' };
+    const home = await directory.lookup(parsed.name, signal);
+    if (home.kind !== 'found') return home;
+    const backend = backends.get(home.backend);
+    if (backend === undefined) throw new TypeError('the directory answered with a backend that is not configured');
+    const found = { kind: 'found', user: home.user, backend: backend.name } as const;
+    const place = placement.forSignIn(backend, home.user);
+    if (place.kind === 'here') return { ...found, host: place.host };
+    const { kind } = place.closure;
+    if (kind === 'maintenance' || kind === 'moving') return { kind: 'closed' };
+    return { ...found, host: placement.activeHost(backend) };
+  };
+}
