@@ -26,6 +26,8 @@ export interface DoorOptions {
 
 /** A client that neither sends nor reads for so long has gone without saying so. */
 const stallMs = 120_000;
+/** A client that waits for news on a server that its user has left is told within this time. */
+const recheckMs = 60_000;
 /** Longer than a load balancer keeps an idle connection. */
 const keepAliveMs = 65_000;
 
@@ -70,6 +72,7 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     ...shared,
     authentication: () => site().clientAuthentication,
     paths: () => site().clientPaths,
+    recheckMs,
     realm,
   });
   const upgrades = createUpgrades(shared);

@@ -34,6 +34,11 @@ export type ClientAdmission =
 export interface ClientAuthentication {
   /** Rejects with the signal's reason when the client is gone. */
   admit(credentials: ClientCredentials, gone: AbortSignal): Promise<ClientAdmission>;
+  /**
+   * Whether the user is still served there: for requests that wait long, while users are moved and backends closed.
+   * `true` also when nobody can say.
+   */
+  isStillAt(user: CanonicalUser, backend: BackendName, host: string): Promise<boolean>;
   /** Forgets that these were good: the user's own backend has just refused them. */
   distrust(user: CanonicalUser, backend: BackendName, credentials: Omit<ClientCredentials, 'user'>): void;
 }

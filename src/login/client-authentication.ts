@@ -153,6 +153,21 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
         return { kind: isBusy ? 'busy' : 'unavailable', reference: course.reference };
       }
     },
+    async isStillAt(user, backend, host) {
+      const parsed = deps.parseName(user);
+      if (parsed.kind === 'malformed') return false;
+      try {
+        const lookup = await withDeadline('directory', deps.deadlineMs, neverGone, async (signal) =>
+          deps.directory.lookup(parsed.name, signal),
+        );
+        if (lookup.kind !== 'found' || lookup.backend !== backend) return false;
+        const home = deps.homeOf(backend, user);
+        return home !== undefined && 'host' in home && home.host.name === host;
+      } catch (error) {
+        if (error instanceof PosternError) return true;
+        throw error;
+      }
+    },
     distrust(user, backend, credentials) {
       deps.checks.forget(checkOf(user, backend, credentials));
     },

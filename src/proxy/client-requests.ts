@@ -20,6 +20,8 @@ export interface ClientRequestsDeps extends ClientPassageDeps, RelayDeps {
   readonly connections: Connections;
   readonly failureAnswer: FailureAnswer;
   readonly requestFinished: (request: FinishedRequest) => void;
+  /** How often it is asked whether a client that waits is still where it belongs. */
+  readonly recheckMs: number;
   /** Told where nothing listens at the webmail's address. */
   readonly hostEvidence: (host: string, evidence: HostEvidence) => void;
   readonly newReference: () => string;
@@ -35,6 +37,25 @@ export interface ClientRequests {
 }
 
 export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
+  const rechecks = new WeakMap<ClientRelay, NodeJS.Timeout>();
+
+  /** A request that waits for news would stay for an hour on a server that its user has left. */
+  function recheckLater(relay: ClientRelay): void {
+    rechecks.set(relay, setTimeout(() => void recheck(relay), deps.recheckMs).unref());
+  }
+
+  async function recheck(relay: ClientRelay): Promise<void> {
+    const { user, backend, host } = relay.passage.home;
+    try {
+      const stays = await deps.authentication().isStillAt(user, backend.name, host.name);
+      if (relay.passage.response.destroyed) return;
+      if (stays || isUnderWay(relay.passage)) recheckLater(relay);
+      else relay.end('replaced');
+    } catch (error) {
+      deps.log.error({ err: error, backend: backend.name }, 'where a client belongs could not be looked up');
+    }
+  }
+
   const events: RelayEvents<ClientPassage> = {
     judged(relay, _verdict, { status }) {
       if (status !== 401) return relay.handOn(false, []);
@@ -49,8 +70,11 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
       if (refused && isAtWebmail) deps.hostEvidence(home.host.name, 'refused');
       if (relay.waits) fail(relay.passage, kind, error);
     },
-    sessionEnded: () => {},
-    closed: (relay) => deps.requestFinished(finishedRequest(relay, deps.clock.nowMs())),
+    sessionEnded: (relay) => fail(relay.passage, 'unavailable', undefined),
+    closed(relay) {
+      clearTimeout(rechecks.get(relay));
+      deps.requestFinished(finishedRequest(relay, deps.clock.nowMs()));
+    },
   };
 
   function fail({ request, response, head }: AdmittedRequest, kind: FailureKind, error: unknown): void {
@@ -85,7 +109,9 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
     if (path === undefined) return reply(request, response, textAnswer(404, 'Your mail server has nothing here.'));
     const passage = new ClientPassage(task, { ...admitted, path }, deps);
     const pool = deps.connections.to(passage.host, passage.backend.limits);
-    new Relay(passage, pool, deps, events).start();
+    const relay = new Relay(passage, pool, deps, events);
+    recheckLater(relay);
+    relay.start();
   }
 
   function refuse({ request, response, head }: AdmittedRequest, admission: Refusal): void {
@@ -116,6 +142,13 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
   };
 }
 
+/** A body that is on its way may arrive; an event stream has no end of its own. */
+function isUnderWay({ request, response, head }: ClientPassage): boolean {
+  if (head.header('accept')?.includes('text/event-stream') === true) return false;
+  return response.headersSent || !request.complete;
+}
+
+type ClientRelay = Relay<ClientPassage>;
 type Refusal = Exclude<ClientAdmission, { readonly kind: 'admitted' }>;
 
 /** A browser that was once given name and password sends them with what any page makes it ask (RFC 7617, 4). */

@@ -250,6 +250,20 @@ function never(): Promise<never> {
   return Promise.reject(new Error('asked again'));
 }
 
+test('who is still where a request waits is told by the directory, and believed while it cannot say', async () => {
+  const down = new PosternError('ERR_DIRECTORY_UNAVAILABLE', 'down', { source: 'directory', retryable: true });
+  const user = canonicalUser('alice@example.test');
+  const { authentication, homes } = bench();
+  assert.equal(await authentication.isStillAt(user, backendName('a'), 'a'), true);
+  assert.equal(await authentication.isStillAt(user, backendName('a'), 'a/2'), false);
+  homes.set('alice@example.test', 'b');
+  assert.equal(await authentication.isStillAt(user, backendName('a'), 'a'), false);
+  homes.delete('alice@example.test');
+  assert.equal(await authentication.isStillAt(user, backendName('b'), 'b'), false);
+  const silent = bench({ directory: () => Promise.reject(down) });
+  assert.equal(await silent.authentication.isStillAt(user, backendName('a'), 'a'), true);
+});
+
 test('guesses push nothing out of the memory that is right', async () => {
   const checks = createClientChecks({ clock: { nowMs: () => 0 }, randomBytes });
   await checks.verdict(check('right'), async () => 'right');

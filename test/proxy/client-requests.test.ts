@@ -47,6 +47,7 @@ function admitting(port: number, more: { driver?: Partial<WebmailDriver>; paths?
         driver: { ...testDriver, ...more.driver },
       };
     },
+    isStillAt: async () => true,
     distrust: (user, backend) => void distrusted.push(`${user} ${backend}`),
   };
   return { asked, distrusted, clients: { paths, authentication } };
@@ -171,7 +172,11 @@ const outcomes: readonly [name: string, admission: ClientAdmission, answer: RegE
 for (const [name, admission, expected] of outcomes) {
   test(`a client that is ${name} gets its answer, and the next request on the connection its own`, async () => {
     await using backend = await startRecordingBackend();
-    const authentication: ClientAuthentication = { admit: async () => admission, distrust() {} };
+    const authentication: ClientAuthentication = {
+      admit: async () => admission,
+      isStillAt: async () => true,
+      distrust() {},
+    };
     await using gate = await gateFor(backend, { paths, authentication });
     using client = await RawClient.to(gate.port);
     client.send(request('PUT', '/dav/x', [alice, 'Content-Length: 5'], 'hello'));
@@ -185,7 +190,11 @@ for (const [name, admission, expected] of outcomes) {
 
 test('an authentication that fails costs its request', async () => {
   await using backend = await startRecordingBackend();
-  const authentication: ClientAuthentication = { admit: () => Promise.reject(new TypeError('a bug')), distrust() {} };
+  const authentication: ClientAuthentication = {
+    admit: () => Promise.reject(new TypeError('a bug')),
+    isStillAt: async () => true,
+    distrust() {},
+  };
   await using gate = await gateFor(backend, { paths, authentication });
   assert.match(await ask(gate.port, request('GET', '/dav/', [alice])), /^HTTP\/1\.1 502 /);
   assert.match(await ask(gate.port, get('/mail')), /ok$/);
@@ -202,6 +211,7 @@ test('a client that leaves while it is waited for is let go', async () => {
           reject(new Error('gone'));
         });
       }),
+    isStillAt: async () => true,
     distrust() {},
   };
   await using gate = await gateFor(backend, { paths, authentication });
@@ -322,4 +332,45 @@ test('a phone that waits for news outlives the first-byte deadline, and takes no
   assert.equal(phone.received, '');
   for (const socket of backend.sockets) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnews');
   assert.match(await phone.until(isWhole), /news$/);
+});
+
+test('a phone that waits on a server that its user has left is told to come again', async () => {
+  await using backend = await startScriptedBackend((socket) => void socket.resume());
+  const { clients } = admitting(backend.port);
+  const asked: string[] = [];
+  const authentication: ClientAuthentication = {
+    ...clients.authentication,
+    async isStillAt(user, name, host) {
+      asked.push(`${user} ${name} ${host}`);
+      return asked.length < 3;
+    },
+  };
+  await using gate = await startGate({ backendPort: backend.port, clients: { paths, authentication }, recheckMs: 20 });
+  using phone = await RawClient.to(gate.port);
+  phone.send(request('POST', '/Microsoft-Server-ActiveSync?Cmd=Ping', [alice, 'Content-Length: 0']));
+  assert.match(await phone.until(isWhole), /^HTTP\/1\.1 503 /);
+  assert.deepEqual(
+    asked,
+    Array.from({ length: 3 }, () => 'alice@example.test a a'),
+  );
+  await eventually(() => backend.sockets.size === 0);
+});
+
+test('a body that is on its way to the old server or from it may arrive', async () => {
+  await using backend = await startRecordingBackend((_request, response, body) => response.end(body));
+  const { clients } = admitting(backend.port);
+  let asked = 0;
+  const authentication: ClientAuthentication = {
+    ...clients.authentication,
+    async isStillAt() {
+      asked += 1;
+      return false;
+    },
+  };
+  await using gate = await startGate({ backendPort: backend.port, clients: { paths, authentication }, recheckMs: 10 });
+  using client = await RawClient.to(gate.port);
+  client.send(request('PUT', '/dav/x', [alice, 'Content-Length: 10'], 'hello'));
+  await eventually(() => asked > 3);
+  client.send('world');
+  assert.match(await client.until(isWhole), /^HTTP\/1\.1 200 [^]*helloworld$/);
 });

@@ -106,6 +106,7 @@ export interface GateOptions {
   readonly publicOrigin?: string;
   readonly headMs?: number;
   readonly stallMs?: number;
+  readonly recheckMs?: number;
   readonly pages?: (request: IncomingMessage, response: ServerResponse) => void;
   /** Where clients give name and password with each request, and what is said of them. */
   readonly clients?: { readonly paths: readonly ClientPath[]; readonly authentication: ClientAuthentication };
@@ -205,6 +206,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     ...common,
     authentication: () => options.clients?.authentication ?? nobody,
     paths: () => clientPaths,
+    recheckMs: options.recheckMs ?? 60_000,
     realm: () => 'Test mail',
   });
   const [scheme = '', authority = ''] = origin.split('://');
@@ -241,7 +243,11 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   };
 }
 
-const nobody: ClientAuthentication = { admit: async () => ({ kind: 'rejected' }), distrust() {} };
+const nobody: ClientAuthentication = {
+  admit: async () => ({ kind: 'rejected' }),
+  isStillAt: async () => true,
+  distrust() {},
+};
 
 function hostAt(name: string, port: number): Backend['hosts'][0] {
   return {
