@@ -1,6 +1,6 @@
 import type { BackendHost } from '../core/backend.ts';
 import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { headsBear } from './form-marks.ts';
+import { headsBear, isByUser } from './form-marks.ts';
 import { basicAuthorization, type Fields } from './header-fields.ts';
 import { parseBasicSettings } from './header-settings.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
@@ -23,7 +23,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     },
     signOut: () => Promise.resolve(),
     judge: (request, response) => {
-      if (signedOut.some((mark) => headsBear(mark, request.target, response))) return 'signed-out';
+      if (isByUser(request) && signedOut.some((mark) => headsBear(mark, request.target, response))) return 'signed-out';
       return response.status === 401 ? 'lost' : 'alive';
     },
     requestHeaders: (_request, { user, password }) =>

@@ -3,7 +3,7 @@ import { pathOf } from '../core/cookie-jar.ts';
 import type { ExchangeResponse } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { headsBear } from './form-marks.ts';
+import { headsBear, isByUser } from './form-marks.ts';
 import { type FormSettings, type Mark, parseFormSettings } from './form-settings.ts';
 import { findForm } from './html-form.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
@@ -12,7 +12,8 @@ import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } fr
  * A webmail with an HTML sign-in form, described by settings: where the form is, what its fields are called, and by
  * which marks its answers are known.
  *
- * Hidden fields are taken from the page, so that tokens against forged requests work. A mark with a text is looked for
+ * Hidden fields are taken from the page, so that tokens against forged requests work. Of the marks of a sign-in `success`
+ * counts first, so that `failure` may be as wide as "any other redirect". A mark with a text is looked for
  * in the first bytes of pages and JSON; a mail may contain it as well, so status, location and cookie are the better
  * marks. Throws a TypeError for settings that {@link parseFormSettings} refuses.
  */
@@ -33,7 +34,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
       const bears = (mark: Mark): boolean => headsBear(mark, request.target, response);
       const signedOut = settings.signedOut.filter(bears);
       const lost = settings.lost.filter(bears);
-      if (signedOut.some(isHeadMark)) return 'signed-out';
+      if (signedOut.some(isHeadMark)) return isByUser(request) ? 'signed-out' : 'alive';
       if (lost.some(isHeadMark)) return 'lost';
       return signedOut.length + lost.length > 0 ? 'look-inside' : 'alive';
     },
@@ -41,7 +42,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
       const text = decoder.decode(start);
       const bears = (mark: Mark): boolean =>
         mark.text !== undefined && pathOf(request.target).startsWith(mark.path) && text.includes(mark.text);
-      if (settings.signedOut.some(bears)) return 'signed-out';
+      if (settings.signedOut.some(bears)) return isByUser(request) ? 'signed-out' : 'alive';
       return settings.lost.some(bears) ? 'lost' : 'alive';
     },
     isSignInPage: (request) =>
@@ -83,10 +84,10 @@ function outcome(
 ): WebmailSignIn {
   const bears = (mark: Mark): boolean =>
     headsBear(mark, action, answer) && (mark.text === undefined || answer.body.includes(mark.text));
-  if (settings.failure.some(bears)) return { kind: 'rejected' };
   if (settings.success.some(bears)) {
     return visit.signedIn(settings.landing ?? visit.locationOf(answer, action) ?? host.webmail.landing);
   }
+  if (settings.failure.some(bears)) return { kind: 'rejected' };
   if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
   throw strangeAnswer(host, `sign-in was answered with status ${answer.status}, which no success or failure mark fits`);
 }

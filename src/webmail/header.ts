@@ -1,7 +1,7 @@
 import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { RequestIdentity, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { headsBear } from './form-marks.ts';
+import { headsBear, isByUser } from './form-marks.ts';
 import { type Fields, fieldValue } from './header-fields.ts';
 import { type HeaderSettings, parseHeaderSettings } from './header-settings.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
@@ -26,7 +26,9 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     // The webmail has no session that would outlive the fields, or one that nothing opens without them.
     signOut: () => Promise.resolve(),
     judge: (request, response) =>
-      settings.signedOut.some((mark) => headsBear(mark, request.target, response)) ? 'signed-out' : 'alive',
+      isByUser(request) && settings.signedOut.some((mark) => headsBear(mark, request.target, response))
+        ? 'signed-out'
+        : 'alive',
     requestHeaders: (_request, as) => identityFields(settings, as),
     checksNoTokens: true,
   };
