@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid, formatProblem } from '../config/problem.ts';
 import { driverChecks } from '../driver-checks.ts';
+import { askDirectory } from './ask-directory.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
 import { type Dialled, dialAll } from './online.ts';
 import { configOption, type Format, formatOption, withExamples } from './options.ts';
@@ -17,7 +18,7 @@ export function addCheck(program: Command, surroundings: Surroundings, end: (cod
     .summary('check a configuration, and its servers')
     .description('Says everything that is wrong with a configuration at once, or what it would run. Starts nothing.')
     .addOption(configOption())
-    .option('--online', 'dial Redis, and the IMAP server and the webmail of every backend, too')
+    .option('--online', 'dial Redis, the directory, and the IMAP server and the webmail of every backend, too')
     .addOption(formatOption())
     .action(async ({ config: file, online, format }: { config: string; online?: true; format: Format }) => {
       const { print } = surroundings;
@@ -30,7 +31,7 @@ export function addCheck(program: Command, surroundings: Surroundings, end: (cod
         print(json({ file, valid: false, problems: error.problems }));
         return end(exitCodes.invalid);
       }
-      const dialled = online ? await dialAll(config) : [];
+      const dialled = online ? await askAll(config, surroundings) : [];
       print(format === 'json' ? json(asJson(config, dialled)) : asText(config, dialled));
       end(dialled.some(({ result }) => result === 'failed') ? exitCodes.no : exitCodes.ok);
     });
@@ -39,6 +40,11 @@ export function addCheck(program: Command, surroundings: Surroundings, end: (cod
     ['postern check -c postern.yaml --online', 'the same, and every server is dialled'],
     ['postern check --format json', 'for a program'],
   ]).addHelpText('after', `\n1: a server failed; 2: the configuration has problems.\n${exitCodesHelp}`);
+}
+
+async function askAll(config: Config, { loadGateway }: Surroundings): Promise<readonly Dialled[]> {
+  const [directory, servers] = await Promise.all([askDirectory(config, loadGateway), dialAll(config)]);
+  return [directory, ...servers];
 }
 
 function asJson(config: Config, dialled: readonly Dialled[]): object {

@@ -101,7 +101,9 @@ export function createChain(options: ChainOptions): Chain {
       { source: step.label, answer: home.slice(0, 100) },
       'directory source answered with no configured backend',
     );
-    throw badAnswer(`${step.label} answered with a home that is not, or not only, one backend's`);
+    throw badAnswer(
+      `${step.label} answered ${JSON.stringify(home.slice(0, 100))}: that is not one backend's name or host`,
+    );
   }
 
   async function walk(asked: LoginName, signal: AbortSignal, trace: (step: TracedStep) => void): Promise<Walked> {

@@ -134,7 +134,7 @@ async function openStep(
   const opened = await Promise.resolve()
     .then(() => source.open(deps))
     .catch((cause: unknown) => {
-      throw invalid(`directory source ${label}: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+      throw invalid(`directory source ${label}: ${whyNotOpened(cause)}`, cause);
     });
   const limited = {
     ask: (name: LoginName, signal: AbortSignal) =>
@@ -150,6 +150,12 @@ async function openStep(
     ask: cache?.ask ?? (async (name, signal) => ({ answer: await opened.ask(name, signal) })),
     [Symbol.asyncDispose]: () => (cache ?? opened)[Symbol.asyncDispose](),
   };
+}
+
+function whyNotOpened(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  const isMissing = 'code' in cause && cause.code === 'ENOENT' && 'path' in cause;
+  return isMissing ? `there is no file ${String(cause.path)}: create it, or name another` : cause.message;
 }
 
 function withoutDefaultDomain(rules: LoginNameRules): LoginNameRules {

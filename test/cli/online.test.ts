@@ -8,7 +8,8 @@ import { ScriptedImap, type Turn } from '../passdb/scripted-imap.ts';
 import { filesOf } from '../config/fixture.ts';
 import { listening } from '../ports.ts';
 import { startRedisServer } from '../redis-server.ts';
-import { run } from './fixture.ts';
+import { buildDirectory } from '../../src/gateway.ts';
+import { gatewayWith, run } from './fixture.ts';
 
 const certificate = makeCertificate('IP:127.0.0.1');
 const greeting = '* OK [CAPABILITY IMAP4rev1] ready.';
@@ -20,21 +21,18 @@ interface Row {
 }
 
 /** Runs `check --online` over backends `b1: …` and returns its exit code and what it says of each server. */
-async function dial(t: TestContext, backends: readonly string[], more = '') {
+async function dial(t: TestContext, backends: readonly string[], more = '', source = 'type: static, backend: b1') {
   const lines = backends.map((line, index) => `  b${index + 1}: { ${line}, driver: none }\n`).join('');
-  const text = `public_url: https://mail.test\ndirectory: { sources: [{ type: static, backend: b1 }] }\nbackends:\n${lines}${more}`;
+  const text = `public_url: https://mail.test\ndirectory: { sources: [{ ${source} }] }\nbackends:\n${lines}${more}`;
   const directory = filesOf(t, { 'postern.yaml': text, 'ca.crt': certificate.cert });
-  const { code, out, err } = await run([
-    'check',
-    '--online',
-    '--format',
-    'json',
-    '-c',
-    join(directory, 'postern.yaml'),
-  ]);
+  const { code, out, err } = await run(
+    ['check', '--online', '--format', 'json', '-c', join(directory, 'postern.yaml')],
+    { loadGateway: gatewayWith({ buildDirectory }) },
+  );
   assert.equal(err, '');
   const { servers }: { servers: readonly Row[] } = JSON.parse(out);
-  return { code, rows: servers.map(({ server, result, note }) => [server, result, note]) };
+  const [asked, ...rows] = servers.map(({ server, result, note }) => [server, result, note]);
+  return { code, directory: asked, rows };
 }
 
 async function startImap(t: TestContext, script: Parameters<typeof ScriptedImap.start>[0]): Promise<ScriptedImap> {
@@ -118,6 +116,31 @@ test('servers that fail are told apart, with what to do, and the command ends wi
     ['b5 webmail', 'failed', noTlsThere],
   ]);
   assert.equal(code, 1);
+});
+
+test('a directory whose file is missing, or whose server is away, fails; the servers are dialled all the same', async (t) => {
+  const imap = await startImap(t, { greeting, answer: startTls });
+  const webmail = await startWebmail(t, 200);
+  const backend = `imap: imap://127.0.0.1:${imap.port}, webmail: ${webmail.origin}, tls_ca_file: ca.crt`;
+  const gone = net.createServer();
+  const closed = new URL(await listen(t, gone)).host;
+  gone.close();
+  const cases: readonly (readonly [source: string, code: number, result: string, note: RegExp])[] = [
+    ['type: static, backend: b1', 0, 'ok', /^answers$/],
+    [
+      'type: map, file: nowhere.map',
+      1,
+      'failed',
+      /^directory source 1 map: there is no file .*nowhere\.map: create it/,
+    ],
+    [`type: tcp_table, server: "${closed}"`, 1, 'failed', /cannot be reached/],
+  ];
+  for (const [source, expected, result, note] of cases) {
+    const { code, directory, rows } = await dial(t, [backend], '', source);
+    assert.deepEqual(directory?.slice(0, 2), ['directory', result]);
+    assert.match(directory?.[2] ?? '', note);
+    assert.deepEqual([code, rows.length], [expected, 2]);
+  }
 });
 
 test('servers that never answer are given up together, each after its own time', async (t) => {

@@ -260,7 +260,7 @@ describe('a map source', () => {
     });
     await assert.rejects(testDirectory([{ type: 'map', file: '/nowhere/users.map' }]), {
       code: 'ERR_CONFIG_INVALID',
-      message: /1 map: ENOENT/,
+      message: /1 map: there is no file .*: create it/,
     });
     await assert.rejects(testDirectory([{ type: 'map' }]), { message: 'sources.0.file: is required' });
   });
