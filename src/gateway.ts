@@ -110,7 +110,7 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
   }
   await listen(door.server, config.listen);
   const ports = { public: portOf(door.server), operators };
-  const facts = { backends: config.backends.size, store: config.sessions.store.kind };
+  const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind };
   log.info({ ...ports, ...facts }, role === 'worker' ? 'worker ready' : 'ready');
 
   const parts = opened.move();

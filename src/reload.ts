@@ -48,7 +48,8 @@ export function createReload({ readConfig, standing, site, replace, log }: Reloa
     standing.operations.siteChanged();
     await standing.certificates?.reload(fresh.config.tls);
     await standing.sessions.endHeldOn(new Set(removed), 'backend-removed');
-    log.info({ changed, removed }, 'reloaded');
+    const serverKeys = standing.keys.current().all.map(({ id }) => id);
+    log.info({ changed, removed, serverKeys }, 'reloaded');
   }
 
   async function reload(): Promise<void> {

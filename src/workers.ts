@@ -54,7 +54,7 @@ export async function leadWorkers(options: WorkersOptions): Promise<Workers> {
     opened,
   );
   const port = await team.open(config.workers);
-  log.info({ public: port, operators, workers: config.workers }, 'ready');
+  log.info({ public: port, operators, pid: process.pid, workers: config.workers }, 'ready');
 
   const parts = opened.move();
   let closing: Promise<void> | undefined;

@@ -67,6 +67,8 @@ describe('a reload', () => {
     assert.match(page, /Example Mail/);
     assert.deepEqual(running.logged.at(-1)?.message, 'reloaded');
     assert.deepEqual(running.logged.at(-1)?.fields['changed'], ['login.branding.name']);
+    assert.match(String(running.logged.at(-1)?.fields['serverKeys']), /^[0-9a-f]{8}$/);
+    assert.equal(running.logged.find(({ message }) => message === 'ready')?.fields['pid'], process.pid);
   });
 
   it('keeps the old configuration when the new one has a problem, and names it', async () => {
