@@ -1,7 +1,7 @@
 import type { Move, MovePhase } from './state-values.ts';
 
 /** The node that carries a move out says so every few seconds; one that was silent for so long is gone. */
-export const silentMs = 60_000;
+const silentMs = 60_000;
 
 const running: ReadonlySet<MovePhase> = new Set(['before', 'switched', 'after']);
 

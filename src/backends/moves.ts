@@ -7,7 +7,7 @@ import type { StateMirror } from './state-mirror.ts';
 import type { Move, MovePhase } from './state-values.ts';
 
 /** What an operator asks for. */
-export interface MoveOrder {
+interface MoveOrder {
   readonly user: CanonicalUser;
   readonly from: BackendName;
   readonly to: BackendName;

@@ -14,7 +14,7 @@ import {
 } from './state-values.ts';
 
 /** One table as this node knows it: `get` and `all` answer from memory, changes go to the store and come back from it. */
-export interface MirroredTable<T> {
+interface MirroredTable<T> {
   get(key: string): T | undefined;
   all(): ReadonlyMap<string, T>;
   /** Whatever the entry was before. */

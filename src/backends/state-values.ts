@@ -36,7 +36,7 @@ export interface Override {
  * The steps of a move, in their order. `waiting`: until the user next signs in. `before` and `after`: a hook program
  * runs. `switched`: the user lives on the new backend. Only `waiting`, `done`, `failed` and `stopped` may stand for long.
  */
-export const movePhases = ['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped'] as const;
+const movePhases = ['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped'] as const;
 export type MovePhase = (typeof movePhases)[number];
 
 /** A user's move: its last step stays here, so that it can be explained after a crash. */

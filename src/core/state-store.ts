@@ -15,7 +15,7 @@ export interface StateEntry {
 }
 
 /** What changed after a cursor, in the order of the changes. */
-export interface StateChanges {
+interface StateChanges {
   /** Where to go on from. */
   readonly cursor: number;
   /** The store knows less than the cursor says, since it lost what it had: forget everything, `entries` is all there is. */
