@@ -48,6 +48,7 @@ describe('a real nginx mail proxy in front of two real Dovecots', () => {
   let opened: AsyncDisposableStack;
   let nginx: NginxMail;
   const logged: string[] = [];
+  const note = (fields: object, message: string): void => void logged.push(`${JSON.stringify(fields)} ${message}`);
   before(async () => {
     opened = new AsyncDisposableStack();
     const folder = await mkdtemp(join(tmpdir(), 'postern-routes-'));
@@ -78,7 +79,6 @@ passdb: { tls_ca_file: ${JSON.stringify(lab.caFile)} }
 backends: { a: ${backend('127.0.0.11')}, b: ${backend('127.0.0.12')} }
 `,
     );
-    const note = (fields: object, message: string): void => void logged.push(`${JSON.stringify(fields)} ${message}`);
     const log: Log = { debug: note, info: note, warn: note, error: note };
     const gateway = await startGateway({ configFile: join(folder, 'postern.yaml'), log });
     opened.defer(() => gateway.close());
