@@ -64,10 +64,15 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     return hosts.find((host) => host.name === active) ?? hosts[0];
   }
 
-  function closed(backend: Backend, kind: ClosureKind, set?: SetState, sinceMs?: number): Place & { kind: 'closed' } {
+  function closed(
+    backend: BackendName,
+    kind: ClosureKind,
+    set?: SetState,
+    sinceMs?: number,
+  ): Place & { kind: 'closed' } {
     const closure: Closure = {
       kind,
-      backend: backend.name,
+      backend,
       sinceMs: set?.sinceMs ?? sinceMs ?? clock.nowMs(),
       ...(set?.untilMs === undefined ? {} : { untilMs: set.untilMs }),
       texts: set?.texts ?? {},
@@ -78,7 +83,7 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
   function down(backend: Backend, host: BackendHost): Place & { kind: 'closed' } {
     const report = health.report(host.name);
     const since = [report?.webmail, report?.imap].filter((one) => one?.up === false).map((one) => one?.sinceMs ?? 0);
-    return closed(backend, 'down', undefined, since.length === 0 ? undefined : Math.min(...since));
+    return closed(backend.name, 'down', undefined, since.length === 0 ? undefined : Math.min(...since));
   }
 
   /** While a webmail counts as down, one request a second may find out that it is not. */
@@ -107,7 +112,7 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     const other = choose(backend, serving, record.user, true);
     if (other !== undefined) return { kind: 'elsewhere', backend: backend.name, host: other };
     const set = own === undefined ? undefined : setState(backend, own);
-    if (ownState === 'MAINT') return closed(backend, 'maintenance', set);
+    if (ownState === 'MAINT') return closed(backend.name, 'maintenance', set);
     if (own !== undefined && mayServe(own)) return { kind: 'here', host: own };
     return down(backend, own ?? backend.hosts[0]);
   }
@@ -115,7 +120,7 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
   function withStandby(backend: Backend, record: SessionRecord): Place {
     const active = activeHost(backend);
     const set = setState(backend, active);
-    if (set?.state === 'MAINT') return closed(backend, 'maintenance', set);
+    if (set?.state === 'MAINT') return closed(backend.name, 'maintenance', set);
     if (!mayServe(active)) return down(backend, active);
     if (record.host === active.name) return { kind: 'here', host: active };
     return { kind: 'elsewhere', backend: backend.name, host: active };
@@ -124,7 +129,7 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
   function moving(backend: Backend, user: string): (Place & { kind: 'closed' }) | undefined {
     const move = state.moves.get(user);
     if (move === undefined || !isHolding(move, clock.nowMs())) return undefined;
-    return closed(backend, 'moving', undefined, move.startedAtMs);
+    return closed(backend.name, 'moving', undefined, move.startedAtMs);
   }
 
   /** Who was moved is at home elsewhere, and finds a place there as at a sign-in. */
@@ -140,12 +145,13 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     if (held !== undefined) return held;
     const serving = backends.serving(backend.name);
     const set = setFor(backendKey(backend.name));
-    if (set !== undefined) return closed(backend, set.state === 'DRAIN' ? 'drain' : 'maintenance', set);
+    if (set !== undefined) return closed(backend.name, set.state === 'DRAIN' ? 'drain' : 'maintenance', set);
     const isPool = serving?.arrangement === 'pool';
     const host = isPool ? choose(backend, serving, user, false) : activeHost(backend);
     const first = host ?? backend.hosts[0];
     const hostSet = setState(backend, first);
-    if (hostSet !== undefined) return closed(backend, hostSet.state === 'DRAIN' ? 'drain' : 'maintenance', hostSet);
+    if (hostSet !== undefined)
+      return closed(backend.name, hostSet.state === 'DRAIN' ? 'drain' : 'maintenance', hostSet);
     if (health.isUp(first.name) || health.takeTrial(first.name)) return { kind: 'here', host: first };
     return down(backend, first);
   }
@@ -156,7 +162,8 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     forSignIn,
     ofSession(record) {
       const backend = backends.backend(record.backend);
-      if (backend === undefined) throw new TypeError('the route of a session was looked up before its place');
+      // A reload took it away while a request was on its way.
+      if (backend === undefined) return closed(record.backend, 'down');
       const held = moving(backend, record.user) ?? moved(record);
       if (held !== undefined) return held;
       const serving = backends.serving(backend.name);

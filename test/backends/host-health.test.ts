@@ -8,7 +8,7 @@ import { createHostHealth } from '../../src/backends/host-health.ts';
 import { createProbes } from '../../src/backends/probes.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { eventually } from '../proxy/gate.ts';
+import { eventually } from '../eventually.ts';
 import { handClock, hostNamed, usualHealth } from './samples.ts';
 
 describe('the health of a host', () => {

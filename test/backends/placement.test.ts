@@ -242,6 +242,10 @@ describe('the place of a session', () => {
     assert.equal(sessionOn('a'), 'here a');
   });
 
+  it('is nowhere on a backend that a reload took away', () => {
+    assert.equal(hostOf(placement.ofSession(recordOn('alice@example.test', 'gone', 'gone'))), 'down');
+  });
+
   it('is decided once for all nodes: the second one follows', async () => {
     using one = failover();
     using two = failover();

@@ -9,7 +9,7 @@ import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts
 import { createStateMirror } from '../../src/backends/state-mirror.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { eventually } from '../proxy/gate.ts';
+import { eventually } from '../eventually.ts';
 import { setState } from './samples.ts';
 import { stateStoreContract } from './state-store-contract.ts';
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { eventually } from '../sessions/samples.ts';
+import { eventually } from '../eventually.ts';
 import { type StandbySite, startStandbySite } from './standby-site.ts';
 
 const reason = 'a test';
@@ -173,5 +174,38 @@ describe('an operator', () => {
       [await ask('Bearer open-sesame'), await ask('Bearer open'), await ask('Basic open-sesame'), await ask('')],
       [200, 401, 401, 401],
     );
+  });
+});
+
+describe('a move with programs around it', () => {
+  it('holds the user while the mailbox is carried, and nobody else; then tabs and sign-ins go on at the new place', async () => {
+    await using site = await startStandbySite();
+    const folder = dirname(site.configFile);
+    const [before, carried, told] = ['before', 'carried', 'told'].map((name) => join(folder, name));
+    assert.ok(before !== undefined && carried !== undefined && told !== undefined);
+    writeFileSync(before, `#!/bin/sh\necho "$1 $2 $3" >> ${told}\nwhile [ ! -e ${carried} ]; do sleep 0.05; done\n`);
+    chmodSync(before, 0o755);
+    writeFileSync(site.configFile, `${readFileSync(site.configFile, 'utf8')}moves: { before: before }\n`);
+    await site.gateway.reload();
+    const alice = await site.signIn('alice');
+    const bob = await site.signIn('bob');
+
+    const move = site.api('POST', '/users/alice/move', { to: 'b', reason });
+    await eventually(async () => (await alice.browser.open('/mail/INBOX')).status === 503, 'alice is held');
+    const page = await alice.browser.open('/mail/INBOX');
+    assert.match(page.body.toString(), /Your mailbox is moving/);
+    assert.match((await site.signIn('alice')).landed.body.toString(), /just being moved/);
+    assert.match(await bob.browser.text('/mail/INBOX'), /backend three/);
+    const { body } = await site.api('GET', '/moves');
+    assert.match(
+      body.moves[0].explanation,
+      /runs the hook before the move; alice@example\.test waits, and still lives on a/,
+    );
+
+    writeFileSync(carried, '');
+    assert.equal((await move).body.outcome, 'moved');
+    assert.equal(readFileSync(told, 'utf8'), 'alice@example.test a b\n');
+    assert.match(await alice.browser.text('/mail/INBOX'), /backend three/);
+    assert.match((await site.signIn('alice')).landed.body.toString(), /backend three/);
   });
 });
