@@ -4,7 +4,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from 'redis';
-import { freePort, runProgram } from './directory/peers/programs.ts';
+import { runProgram } from './directory/peers/programs.ts';
+import { eventually } from './eventually.ts';
+import { freePort } from './ports.ts';
 import type { RedisSettings } from '../src/sessions/redis-topology.ts';
 
 /** Several real Redis processes that make one store. */
@@ -52,10 +54,10 @@ export async function startSentinels(): Promise<RedisTopology> {
       }
       throw new Error('no Sentinel tells of a master');
     };
-    await until('the Sentinels know each other and the replica', async () => {
+    await eventually(async () => {
       const told = await Promise.all(sentinels.map((port) => cli(port, 'info', 'sentinel')));
       return told.every((text) => text.includes('slaves=1,sentinels=3'));
-    });
+    }, 'the Sentinels know each other and the replica');
     return {
       settings: {
         sentinels: sentinels.map((port) => ({ host, port })),
@@ -99,7 +101,7 @@ export async function startRedisCluster(): Promise<RedisTopology> {
       return info.includes('cluster_state:ok') && replicas.length === 3;
     };
     await runProgram('redis-cli', ['--cluster', 'create', ...nodes, '--cluster-replicas', '1', '--cluster-yes']);
-    await until('the cluster is whole', async () => (await Promise.all(ports.map(isWhole))).every(Boolean));
+    await eventually(async () => (await Promise.all(ports.map(isWhole))).every(Boolean), 'the cluster is whole');
     const masters = async (): Promise<readonly number[]> => {
       for (const port of ports) {
         const told = await cli(port, 'cluster', 'nodes').catch(() => '');
@@ -139,7 +141,7 @@ async function startGroup() {
   async function spawnOne(port: number, args: readonly string[]): Promise<void> {
     const child = spawn('redis-server', args, { stdio: 'ignore' });
     running.set(port, child);
-    await until(`Redis on ${port}`, async () => (await cli(port, 'ping')).startsWith('PONG'));
+    await eventually(async () => (await cli(port, 'ping')).startsWith('PONG'), `Redis on ${port}`);
   }
   async function kill(port: number): Promise<void> {
     const child = running.get(port);
@@ -178,13 +180,5 @@ async function flush(port: number): Promise<void> {
     await client.flushAll();
   } finally {
     client.destroy();
-  }
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  while (!(await holds().catch(() => false))) {
-    if (performance.now() > deadline) throw new Error(`not within 30 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

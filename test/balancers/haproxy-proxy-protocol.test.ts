@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { freePort } from '../ports.ts';
 import { type Cluster, type Node, startCluster } from './cluster.ts';
-import { eventually, startHaproxy } from './haproxy.ts';
+import { eventually } from '../eventually.ts';
+import { startHaproxy } from './haproxy.ts';
 import { Visitor } from './visitor.ts';
 
 const origin = 'https://mail.example.test';
@@ -35,7 +36,7 @@ for (const mode of ['required', 'optional']) {
   test(`send-proxy-v2-ssl of a real HAProxy names client and scheme, from sign-in to the webmail: ${mode}`, async () => {
     const node = mode === 'required' ? required : await nodeWith(mode);
     await using haproxy = await startHaproxy(sampleFile, { g1: node.port });
-    await eventually('the node is up', async () => (await haproxy.server('g1')).status === 'UP');
+    await eventually(async () => (await haproxy.server('g1')).status === 'UP', 'the node is up');
     using visitor = new Visitor(origin, haproxy.port, '127.0.0.77');
     assert.equal((await visitor.signIn()).status, 303);
     assert.ok(visitor.cookies.has('__Host-postern'));
@@ -54,7 +55,7 @@ for (const how of ['send-proxy', 'send-proxy-v2']) {
     const named = `https://mail.example.test:${port}`;
     const node = await nodeWith('required', named);
     await using haproxy = await startHaproxy(sampleFile, { g1: node.port, port }, { 'send-proxy-v2-ssl': how });
-    await eventually('the node is up', async () => (await haproxy.server('g1')).status === 'UP');
+    await eventually(async () => (await haproxy.server('g1')).status === 'UP', 'the node is up');
     using visitor = new Visitor(named, port, '127.0.0.78');
     assert.equal((await visitor.signIn()).status, 303);
     const seen = await visitor.arrived();
@@ -82,7 +83,7 @@ test('a check without check-send-proxy is refused, and the log says what to writ
     { g1: node.port },
     { 'check check-send-proxy': `check port ${node.port}` },
   );
-  await eventually('the node is down', async () => (await haproxy.server('g1')).status === 'DOWN');
+  await eventually(async () => (await haproxy.server('g1')).status === 'DOWN', 'the node is down');
   const { msg, peer } = await node.logged(/PROXY protocol/);
   assert.match(String(msg), /check-send-proxy/);
   assert.equal(peer, '127.0.0.1');
@@ -93,7 +94,7 @@ test('a plain client against required, and a header against off, are refused and
   await assert.rejects(plain.get('/-/ready'));
   const off = await nodeWith('off');
   await using haproxy = await startHaproxy(sampleFile, { g1: off.port });
-  await eventually('the node is down', async () => (await haproxy.server('g1')).status === 'DOWN');
+  await eventually(async () => (await haproxy.server('g1')).status === 'DOWN', 'the node is down');
   const { msg } = await off.logged(/PROXY protocol/);
   assert.match(String(msg), /proxy_protocol is off/);
 });

@@ -108,12 +108,3 @@ async function askSocket(path: string, command: string): Promise<string> {
   socket.write(`${command}\n`);
   return Buffer.concat(await socket.toArray()).toString();
 }
-
-/** Resolves when `holds` does; asked again and again, for at most `ms`. */
-export async function eventually(what: string, holds: () => Promise<boolean>, ms = 15_000): Promise<void> {
-  const deadline = Date.now() + ms;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}

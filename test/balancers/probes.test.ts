@@ -5,7 +5,8 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { createAgentCheck, type AgentState } from '../../src/admin/agent-check.ts';
 import { type Cluster, type Node, startCluster } from './cluster.ts';
-import { eventually, startHaproxy } from './haproxy.ts';
+import { eventually } from '../eventually.ts';
+import { startHaproxy } from './haproxy.ts';
 import { runProgram } from '../directory/peers/programs.ts';
 import { freePort, listening } from '../ports.ts';
 
@@ -104,26 +105,26 @@ test('a real HAProxy follows checks, weight, drain and a new start, and keeps wh
     { 'fall 2 rise 2': 'fall 2 rise 2 weight 100' },
   );
   const g1 = () => haproxy.server('g1');
-  await eventually('up', async () => (await g1()).status === 'UP');
+  await eventually(async () => (await g1()).status === 'UP', 'up');
   assert.equal((await g1()).weight, 100);
 
   await weigh(10);
   node.child.kill('SIGHUP');
-  await eventually('a tenth of the weight', async () => (await g1()).weight === 10);
+  await eventually(async () => (await g1()).weight === 10, 'a tenth of the weight');
 
   await haproxy.ask('set server postern/g1 state drain');
   await weigh(20);
   node.child.kill('SIGHUP');
-  await eventually('another weight', async () => (await haproxy.ask('get weight postern/g1')).startsWith('20 '));
+  await eventually(async () => (await haproxy.ask('get weight postern/g1')).startsWith('20 '), 'another weight');
   assert.match((await g1()).status, /^DRAIN/);
   await haproxy.ask('set server postern/g1 state ready');
-  await eventually('up by hand', async () => (await g1()).status === 'UP');
+  await eventually(async () => (await g1()).status === 'UP', 'up by hand');
 
   node.child.kill('SIGTERM');
-  await eventually('no weight', async () => (await haproxy.ask('get weight postern/g1')).startsWith('0 '));
-  await eventually('down', async () => (await g1()).status === 'DOWN');
+  await eventually(async () => (await haproxy.ask('get weight postern/g1')).startsWith('0 '), 'no weight');
+  await eventually(async () => (await g1()).status === 'DOWN', 'down');
   assert.deepEqual(await node.exited, [0, null]);
 
   await cluster.startNode(await weigh(100));
-  await eventually('up again', async () => (await g1()).status === 'UP' && (await g1()).weight === 100);
+  await eventually(async () => (await g1()).status === 'UP' && (await g1()).weight === 100, 'up again');
 });

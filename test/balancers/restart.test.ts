@@ -6,7 +6,8 @@ import { after, before, test, type TestContext } from 'node:test';
 import { freePort } from '../ports.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
 import { type Cluster, type Node, startCluster } from './cluster.ts';
-import { eventually, type Haproxy, startHaproxy } from './haproxy.ts';
+import { eventually } from '../eventually.ts';
+import { type Haproxy, startHaproxy } from './haproxy.ts';
 import { startNginx } from './nginx.ts';
 import { Visitor } from './visitor.ts';
 
@@ -101,13 +102,13 @@ test('rolling restart of two nodes behind HAProxy under load: no request fails, 
   ];
   const nodes = { g1: await first.start(), g2: await second.start() };
   await using haproxy = await startHaproxy('haproxy.cfg', { g1: first.port, g2: second.port });
-  await eventually('both are up', async () => (await isUp(haproxy, 'g1')()) && (await isUp(haproxy, 'g2')()));
+  await eventually(async () => (await isUp(haproxy, 'g1')()) && (await isUp(haproxy, 'g2')()), 'both are up');
   const load = await startLoad(haproxy.port);
   for (const name of ['g1', 'g2'] as const) {
     nodes[name].child.kill('SIGTERM');
     assert.deepEqual(await nodes[name].exited, [0, null]);
     nodes[name] = await (name === 'g1' ? first : second).start();
-    await eventually(`${name} is up again`, isUp(haproxy, name));
+    await eventually(isUp(haproxy, name), `${name} is up again`);
   }
   await load.stop();
   report(t, load);
@@ -142,13 +143,13 @@ test('kill -9 of a node under load: its users go on at the other one, without a 
   const [first, second] = [await place('k1', '{ delay: 1s }'), await place('k2', '{ delay: 1s }')];
   const [victim] = [await first.start(), await second.start()];
   await using haproxy = await startHaproxy('haproxy.cfg', { g1: first.port, g2: second.port });
-  await eventually('both are up', async () => (await isUp(haproxy, 'g1')()) && (await isUp(haproxy, 'g2')()));
+  await eventually(async () => (await isUp(haproxy, 'g1')()) && (await isUp(haproxy, 'g2')()), 'both are up');
   const load = await startLoad(haproxy.port);
-  await eventually('load', () => Promise.resolve(load.reads > 100));
+  await eventually(() => Promise.resolve(load.reads > 100), 'load');
   victim.child.kill('SIGKILL');
   await victim.exited;
   const before = load.reads;
-  await eventually('more load', () => Promise.resolve(load.reads > before + 200));
+  await eventually(() => Promise.resolve(load.reads > before + 200), 'more load');
   await load.stop();
   report(t, load);
   // Reads are repeated by HAProxy; a write that was on its way to the dead node is lost and must not be repeated.
@@ -163,7 +164,7 @@ test('SIGTERM during an upload of 200 MB: it arrives whole, then the node exits 
   const one = await place('u1', '{ delay: 1s, deadline: 60s }');
   const node = await one.start();
   await using haproxy = await startHaproxy('haproxy.cfg', { g1: one.port });
-  await eventually('the node is up', isUp(haproxy, 'g1'));
+  await eventually(isUp(haproxy, 'g1'), 'the node is up');
   using visitor = new Visitor(origin, haproxy.port);
   await visitor.signIn();
 
@@ -191,7 +192,7 @@ test('SIGTERM during an upload of 200 MB: it arrives whole, then the node exits 
   node.child.kill('SIGTERM');
   await node.logged(/^draining$/);
   // The listener is closed; only the upload keeps the node.
-  await eventually('HAProxy finds nobody there', async () => (await haproxy.server('g1')).status === 'DOWN');
+  await eventually(async () => (await haproxy.server('g1')).status === 'DOWN', 'HAProxy finds nobody there');
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   continueUpload();
   const { status, body: answer } = await upload;

@@ -9,7 +9,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { openTlsCertificates } from '../../src/proxy/tls-certificates.ts';
 import { makeCertificate, type TestCertificate } from '../passdb/certificates.ts';
 import { type Cluster, type Node, startCluster } from './cluster.ts';
-import { eventually } from './haproxy.ts';
+import { eventually } from '../eventually.ts';
 import { Visitor } from './visitor.ts';
 
 const origin = 'https://mail.example.test';
@@ -97,7 +97,7 @@ test('SIGHUP takes new certificates, also the default one, and drops no connecti
   assert.equal((await visitor.get('/-/login')).status, 200);
   await write('mail', makeCertificate('DNS:mail.example.test,DNS:new.example.test'));
   node.child.kill('SIGHUP');
-  await eventually('the new certificate', async () => (await shown(''))?.includes('new.example.test') === true);
+  await eventually(async () => (await shown(''))?.includes('new.example.test') === true, 'the new certificate');
   assert.match((await shown('mail.example.test')) ?? '', /new\.example\.test/);
   // The agent keeps its connection: the gateway did not close it.
   assert.equal((await visitor.get('/-/login')).status, 200);
@@ -126,19 +126,20 @@ test('files that change are read by themselves, once they are a pair, in place o
   });
   try {
     await writeFile(at('own.pem'), second.cert);
-    await eventually('the complaint', () =>
-      Promise.resolve(lines.includes('certificates cannot be read; the old ones stay')),
+    await eventually(
+      () => Promise.resolve(lines.includes('certificates cannot be read; the old ones stay')),
+      'the complaint',
     );
     lines.length = 0;
     await writeFile(at('own.key'), second.key);
-    await eventually('the second', () => Promise.resolve(lines.includes('certificate in use')));
+    await eventually(() => Promise.resolve(lines.includes('certificate in use')), 'the second');
     lines.length = 0;
     await write('next', third);
     for (const end of ['pem', 'key']) {
       await symlink(at(`next.${end}`), at(`link.${end}`));
       await rename(at(`link.${end}`), at(`own.${end}`));
     }
-    await eventually('the third', () => Promise.resolve(lines.includes('certificate in use')));
+    await eventually(() => Promise.resolve(lines.includes('certificate in use')), 'the third');
   } finally {
     certificates.close();
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { type StandbySite, startStandbySite } from '../gateway/standby-site.ts';
-import { eventually } from '../sessions/samples.ts';
+import { eventually } from '../eventually.ts';
 
 const reason = 'a test';
 const credentials = `Basic ${Buffer.from('alice:wonderland').toString('base64')}`;

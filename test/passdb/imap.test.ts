@@ -290,7 +290,7 @@ test('a server that trickles is given up when all times together are over', asyn
     running.defer(() => clearInterval(timer));
   };
   const server = running.use(await ScriptedImap.start(wellBehaved({ '': trickle })));
-  const limits = { imapConnectMs: 500, imapGreetingMs: 500, imapAuthMs: 500 };
+  const limits = { imapConnectMs: 800, imapGreetingMs: 800, imapAuthMs: 800 };
   const error = await failure(verify(server, { limits }));
   assert.equal(error.code, 'ERR_DEADLINE');
   await server.abandoned();

@@ -10,7 +10,7 @@ import {
   type Server,
 } from 'node:http';
 import { after, before, suite, test, type TestContext } from 'node:test';
-import { listening } from './gate.ts';
+import { listening } from '../ports.ts';
 import { type GatewayProcess, startGatewayProcess } from './gateway-process.ts';
 
 const megabyte = 1024 * 1024;

@@ -5,9 +5,9 @@ import type { ClientAdmission, ClientAuthentication } from '../../src/core/clien
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { backendA, hostA } from '../login/login-fixture.ts';
 import { canonicalUser } from '../login/named.ts';
+import { eventually } from '../eventually.ts';
 import {
   ask,
-  eventually,
   type GateOptions,
   get,
   isWhole,

@@ -6,7 +6,9 @@ import type { BackendHost, BackendLimits, TlsTrust } from '../../src/core/backen
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
-import { defaultLimits, eventually, listening, startRecordingBackend, startScriptedBackend } from './gate.ts';
+import { eventually } from '../eventually.ts';
+import { listening } from '../ports.ts';
+import { defaultLimits, startRecordingBackend, startScriptedBackend } from './gate.ts';
 
 function hostAt(port: number, scheme = 'http', trust: TlsTrust = {}): BackendHost {
   return {

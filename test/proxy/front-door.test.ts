@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { eventually } from '../eventually.ts';
 import {
   ask,
-  eventually,
   get,
   isWhole,
   RawClient,

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
+import { connect, createServer as createTcpServer, type Socket } from 'node:net';
 import type { Backend, BackendLimits, ClientPath } from '../../src/core/backend.ts';
 import type { ClientAuthentication } from '../../src/core/client-authentication.ts';
 import { systemClock } from '../../src/core/clock.ts';
@@ -22,20 +22,7 @@ import { createNoSession } from '../../src/proxy/no-session.ts';
 import { createRequestHeaders } from '../../src/proxy/request-headers.ts';
 import { createRequests, type FinishedRequest } from '../../src/proxy/requests.ts';
 import { createUpgrades, type Upgrades } from '../../src/proxy/upgrades.ts';
-
-/** Resolves with the port of a server that now listens on loopback. */
-export async function listening(
-  server: { listen(port: number, host: string): unknown; address(): unknown } & NodeJS.EventEmitter,
-): Promise<number> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  return isAddress(address) ? address.port : 0;
-}
-
-function isAddress(value: unknown): value is AddressInfo {
-  return typeof value === 'object' && value !== null && 'port' in value;
-}
+import { listening } from '../ports.ts';
 
 /** A session as the data plane sees it, without a store. */
 export class TestSession implements LiveSession {
@@ -417,13 +404,4 @@ export function isWhole(received: string): boolean {
   if (/^HTTP\/1\.1 (?:204|304)/.test(head)) return true;
   if (length !== null) return received.length >= end + 4 + Number(length[1]);
   return /\r\ntransfer-encoding: chunked/i.test(head) ? received.endsWith('0\r\n\r\n') : false;
-}
-
-/** Resolves when `holds` does; looked at on each turn of the event loop, for at most `ms`. */
-export async function eventually(holds: () => boolean, ms = 5000): Promise<void> {
-  const deadline = Date.now() + ms;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error('did not become true in time');
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }

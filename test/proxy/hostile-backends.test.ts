@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { eventually, get, isWhole, RawClient, request, startGate, startScriptedBackend } from './gate.ts';
+import { eventually } from '../eventually.ts';
+import { get, isWhole, RawClient, request, startGate, startScriptedBackend } from './gate.ts';
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const evil = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nSet-Cookie: evil=1\r\n\r\nevil';

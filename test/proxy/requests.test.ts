@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
+import { eventually } from '../eventually.ts';
 import {
   ask,
-  eventually,
   get,
   isWhole,
   RawClient,
@@ -421,7 +421,10 @@ test('a script may not become a service worker unless the driver allows it', asy
 
 test('who waits for a connection waits in a bounded list for a bounded time, and may leave', async () => {
   await using backend = await startScriptedBackend(() => {});
-  await using gate = await startGate({ backendPort: backend.port, limits: { connections: 1, queue: 1, queueMs: 300 } });
+  await using gate = await startGate({
+    backendPort: backend.port,
+    limits: { connections: 1, queue: 1, queueMs: 1000 },
+  });
   using first = await RawClient.to(gate.port);
   first.send(get('/'));
   await eventually(() => backend.sockets.size === 1);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { eventually } from '../eventually.ts';
 import {
   ask,
-  eventually,
   get,
   isWhole,
   RawClient,
@@ -30,11 +30,12 @@ test('an upload that stalls is cut, and the backend does not take its half for t
 
 test('an upload that is slow but goes on arrives', async () => {
   await using backend = await startRecordingBackend((_request, response, body) => response.end(body));
-  await using gate = await startGate({ backendPort: backend.port, stallMs });
+  // Each pause is far below it, and all together are above it.
+  await using gate = await startGate({ backendPort: backend.port, stallMs: 1000 });
   using client = await RawClient.to(gate.port);
   client.send(request('POST', '/', ['Cookie: postern=alice', 'Content-Length: 8']));
   for (let i = 0; i < 8; i += 1) {
-    await new Promise((resolve) => setTimeout(resolve, stallMs / 3));
+    await new Promise((resolve) => setTimeout(resolve, 150));
     client.send(String(i));
   }
   assert.match(await client.until(isWhole), /\r\n\r\n01234567$/);

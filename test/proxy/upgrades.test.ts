@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
+import { eventually } from '../eventually.ts';
+import { listening } from '../ports.ts';
 import {
   ask,
-  eventually,
   type Gate,
   get,
-  listening,
   RawClient,
   request,
   startGate,
@@ -306,7 +306,9 @@ test('a client that does not close its half is closed half a second later', asyn
   await using gate = await startGate({ backendPort: backend.port });
   using client = await opened(gate.port);
   client.socket.allowHalfOpen = true;
+  const kickedAtMs = performance.now();
   await gate.session.end('kicked');
-  await eventually(() => gate.session.attachments === 0, 1000);
+  await eventually(() => gate.session.attachments === 0);
+  assert.ok(performance.now() - kickedAtMs < 1900, 'sooner than the two seconds that others have to close');
   assert.equal(backend.sockets.size, 0);
 });

@@ -8,7 +8,8 @@ import type { SessionStore, StoredLookup } from '../../src/core/session.ts';
 import { addKey, promoteKey, retireKey } from '../../src/sessions/keys-file.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite.ts';
 import { attachTo, type NodeSettings, type RunningNode, startNode } from './running-node.ts';
-import { alice, bob, eventually, type HandClock, handClock } from './samples.ts';
+import { eventually } from '../eventually.ts';
+import { alice, bob, type HandClock, handClock } from './samples.ts';
 
 const minuteMs = 60_000;
 

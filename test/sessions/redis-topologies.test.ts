@@ -12,6 +12,7 @@ import { type RedisTopology, startRedisCluster, startSentinels } from '../redis-
 import { type RunningNode, startNode } from './running-node.ts';
 import { alice, bob, recordKeyOf, sampleRecord } from './samples.ts';
 import { storeContract } from './store-contract.ts';
+import { eventually } from '../eventually.ts';
 
 const tombstoneMs = 3_600_000;
 const writesBackWithinMs = 10_000;
@@ -21,15 +22,6 @@ async function openStore({ settings }: RedisTopology) {
   await store.open(AbortSignal.timeout(5_000));
   await eventually(() => Promise.resolve(store.connection.isReady()), 'the first connection');
   return store;
-}
-
-/** As that of the samples, with the patience that an election takes. */
-async function eventually(condition: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!(await condition().catch(() => false))) {
-    if (performance.now() > deadline) throw new Error(`did not happen within 20 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 for (const [name, start] of [

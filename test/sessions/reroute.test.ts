@@ -7,7 +7,8 @@ import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { SessionStore } from '../../src/core/session.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite.ts';
 import { jarCookie, password, type RunningNode, startNode } from './running-node.ts';
-import { alice, backendNamed, eventually, handClock } from './samples.ts';
+import { eventually } from '../eventually.ts';
+import { alice, backendNamed, handClock } from './samples.ts';
 
 suite('a session that is led to another host', () => {
   const clock = handClock();

@@ -66,11 +66,5 @@ export function sampleRecord(differing: Partial<SessionRecord> = {}): SessionRec
   };
 }
 
-/** Resolves when the condition holds; fails after five seconds. */
-export async function eventually(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`did not happen within 5 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
+/** What is to happen within a second may take so long on a machine that has other things to do. */
+export const aSecondMs = 2_500;

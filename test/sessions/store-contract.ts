@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import type { RegisteredKey, SessionStore, StoreNews } from '../../src/core/session.ts';
 import { createServerKey } from '../../src/sessions/keys.ts';
-import { alice, bob, eventually, recordKeyOf, sampleKey, sampleRecord } from './samples.ts';
+import { eventually } from '../eventually.ts';
+import { alice, bob, recordKeyOf, sampleKey, sampleRecord } from './samples.ts';
 
 /** One store under test. `later` lets the store's own time pass. */
 export interface StoreUnderTest {

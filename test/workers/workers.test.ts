@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { freePort } from '../directory/peers/programs.ts';
+import { freePort } from '../ports.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
 import { type Cluster, type Node, startCluster } from '../balancers/cluster.ts';
-import { eventually } from '../balancers/haproxy.ts';
+import { eventually } from '../eventually.ts';
 import { Visitor } from '../balancers/visitor.ts';
 
 const origin = 'http://mail.example.test';
@@ -87,7 +87,7 @@ test('SIGHUP reaches every worker, and a bad configuration none', async () => {
   assert.deepEqual(new Set(await arrives()), new Set(['1']));
   await configure('House');
   node.child.kill('SIGHUP');
-  await eventually('all drop the field', async () => (await arrives()).every((value) => value === undefined));
+  await eventually(async () => (await arrives()).every((value) => value === undefined), 'all drop the field');
   await configure('Nonsense: [');
   node.child.kill('SIGHUP');
   await node.logged(/reload failed/);
@@ -102,9 +102,10 @@ test('a worker that dies is replaced, and its sessions live', async () => {
   assert.ok(victim !== undefined);
   process.kill(victim, 'SIGKILL');
   await node.logged(/a worker ended by itself/);
-  await eventually('a new worker', async () => (await childrenOf(node.child.pid ?? 0)).length === workers);
-  await eventually('it is ready', () =>
-    Promise.resolve(node.log.filter(({ msg }) => msg === 'worker ready').length === workers + 1),
+  await eventually(async () => (await childrenOf(node.child.pid ?? 0)).length === workers, 'a new worker');
+  await eventually(
+    () => Promise.resolve(node.log.filter(({ msg }) => msg === 'worker ready').length === workers + 1),
+    'it is ready',
   );
   const statuses = await visitAll(async (other) => (await other.get('/arrived')).status, visitor.cookies);
   assert.deepEqual(new Set(statuses), new Set([200]));
@@ -126,7 +127,7 @@ test('kill -9 of the first process leaves no worker behind', async () => {
   const pids = await childrenOf(own.child.pid ?? 0);
   own.child.kill('SIGKILL');
   await own.exited;
-  await eventually('all workers are gone', () => Promise.resolve(pids.every((pid) => !isAlive(pid))));
+  await eventually(() => Promise.resolve(pids.every((pid) => !isAlive(pid))), 'all workers are gone');
 });
 
 function isAlive(pid: number): boolean {

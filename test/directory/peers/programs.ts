@@ -70,9 +70,6 @@ export async function startProgram(
   return { kill: () => stop('SIGKILL'), [Symbol.asyncDispose]: () => stop(options.signal ?? 'SIGTERM') };
 }
 
-/** For those who start programs. */
-export { freePort } from '../../ports.ts';
-
 export async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
