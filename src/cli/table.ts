@@ -1,6 +1,13 @@
-/** Rows under their headings, in columns; the last column is not padded. */
+/** A name that somebody typed may be as long as a page; JSON has all of it. */
+const longestCell = 60;
+
+/** Rows under their headings, in columns; the last column is whole and not padded, a long cell of the others is cut. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [headings, ...rows];
+  const all = [headings, ...rows].map((row) =>
+    row.map((cell, column) =>
+      column < row.length - 1 && cell.length > longestCell ? `${cell.slice(0, longestCell - 1)}…` : cell,
+    ),
+  );
   const widths = headings.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
   const lines = all.map((row) =>
     row

@@ -43,7 +43,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
   let isClosed = false;
   // One line per problem, not one per attempt.
   const failed = (error: unknown): void => {
-    const problem = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    const problem = reasonOf(error);
     if (problem !== lastProblem) log.warn({ server, err: error }, 'Redis does not answer');
     lastProblem = problem;
   };
@@ -79,7 +79,8 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
         failed = false;
         return reply;
       } catch (error) {
-        const why = error instanceof Error ? error.message || error.name : String(error);
+        // Without a connection the client says only that it has none.
+        const why = link.isReady() || lastProblem === '' ? reasonOf(error) : lastProblem;
         const message = `Redis at ${server} gave no good answer: ${why}`;
         throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true, cause: error });
       } finally {
@@ -106,6 +107,10 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
       link.destroy();
     },
   };
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
 }
 
 /** node-redis stops counting its own command timeout once the command is written: a frozen server would hang callers. */

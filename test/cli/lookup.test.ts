@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { OpenDirectory } from '../../src/cli/surroundings.ts';
+import { table } from '../../src/cli/table.ts';
 import { filesOf, smallest } from '../config/fixture.ts';
 import { gatewayWith, run } from './fixture.ts';
 
@@ -43,4 +44,16 @@ test('a user who may not sign in is a no, with the reason', async (t) => {
   const { code, out } = await lookUp(t, [{ kind: 'refused', reason: 'This account is suspended.' }]);
   assert.equal(code, 1);
   assert.match(out, /refused: This account is suspended\.\n/);
+});
+
+test('a name as long as a page is cut in the table, and a long reason is not', () => {
+  const rows = table(
+    ['USER', 'ANSWER'],
+    [
+      ['a'.repeat(400), 'b'.repeat(400)],
+      ['carol', 'found'],
+    ],
+  ).split('\n');
+  assert.equal(rows[0], `${'USER'.padEnd(60)}  ANSWER`);
+  assert.equal(rows[1], `${'a'.repeat(59)}…  ${'b'.repeat(400)}`);
 });
