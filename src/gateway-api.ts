@@ -3,6 +3,7 @@ import { ApiRefusal } from './admin/api-exchange.ts';
 import { systemClock } from './core/clock.ts';
 import type { Log } from './core/log.ts';
 import type { CanonicalUser, LoginName } from './core/names.ts';
+import { createExplain } from './explain.ts';
 import type { Site } from './site.ts';
 import type { Standing } from './standing.ts';
 
@@ -29,6 +30,24 @@ export function createGatewayApi(options: {
     },
     heldPerHost: () => sessions.heldPerHost(),
     sessions,
+    explain(typed) {
+      const { config, parseName, directory, backendNamed } = site();
+      const { placement, health, state } = operations;
+      const explain = createExplain({
+        parseName,
+        directory,
+        overrides: state.overrides,
+        backendNamed,
+        isPool: ({ name }) => config.serving.get(name)?.arrangement === 'pool',
+        placement,
+        whyDown(host) {
+          const report = health.report(host);
+          return [report?.webmail, report?.imap].find((service) => service?.up === false)?.why;
+        },
+      });
+      return explain(typed, AbortSignal.timeout(2 * config.directory.timeouts.lookupMs));
+    },
+    forgetHome: (user) => operations.forgetHome(user),
     userNamed: (typed) => userNamed(site(), typed ?? ''),
     lookUp: (user) =>
       site().homes.lookup(asLoginName(user), AbortSignal.timeout(site().config.directory.timeouts.lookupMs)),

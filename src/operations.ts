@@ -31,6 +31,8 @@ export interface Operations extends AsyncDisposable {
   readonly moves: Moves;
   /** The name of this node in what it decides. */
   readonly node: string;
+  /** Makes all nodes forget what they remember of a user's home. Rejects when the store cannot be asked. */
+  forgetHome(user: CanonicalUser): Promise<void>;
   /** The place of a session, once a standby had the time to take over. */
   reconsider(record: SessionRecord): Promise<Place>;
   /** Watches the hosts of the site of the moment: call it whenever there is another one. */
@@ -113,6 +115,10 @@ export async function openOperations({ config, log, site, sessions, redis }: Ope
     relocate,
     moves,
     node,
+    async forgetHome(user) {
+      await store.put('forgotten', user, new Date(systemClock.nowMs()).toISOString());
+      await state.refresh();
+    },
     async reconsider(record) {
       await failover.look();
       return placement.ofSession(record);

@@ -4,11 +4,12 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { Secret } from '../core/secret.ts';
 import { type ApiBackendsDeps, backendRoutes } from './api-backends.ts';
+import { type ApiDirectoryDeps, directoryRoutes } from './api-directory.ts';
 import { type ApiAnswer, ApiRefusal, type ApiRoute } from './api-exchange.ts';
 import { type ApiMovesDeps, moveRoutes } from './api-moves.ts';
 import { type ApiSessionsDeps, sessionRoutes } from './api-sessions.ts';
 
-type ApiParts = ApiBackendsDeps & ApiSessionsDeps & ApiMovesDeps;
+type ApiParts = ApiBackendsDeps & ApiDirectoryDeps & ApiSessionsDeps & ApiMovesDeps;
 
 export type ApiDeps = ApiParts & {
   /** What a client must show over TCP; without it there is no API there. */
@@ -24,7 +25,7 @@ const longestBody = 64 * 1024;
 
 /** Every operation of the API: docs/openapi.yaml describes exactly these. */
 export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
-  return [...backendRoutes(deps), ...sessionRoutes(deps), ...moveRoutes(deps)];
+  return [...backendRoutes(deps), ...sessionRoutes(deps), ...directoryRoutes(deps), ...moveRoutes(deps)];
 }
 
 /** The operators' REST API: JSON in and out. Every change carries a reason and is written to the log as an audit line. */

@@ -3,7 +3,7 @@ import { formatDuration } from '../config/quantities.ts';
 import { loadConfig } from '../config/load.ts';
 import { silentLog } from '../core/log.ts';
 import { driverChecks } from '../driver-checks.ts';
-import type { ExplainedStep, UserExplanation } from '../explain.ts';
+import { type ApiReply, cell, isObject, openApi, rowsIn } from './api-client.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
 import { configOption, type Format, formatOption, withExamples } from './options.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -15,72 +15,106 @@ export function addExplain(program: Command, surroundings: Surroundings, end: (c
     .command('explain')
     .summary('say step by step why a user lives where')
     .description(
-      'Asks the directory as a sign-in would and shows each source with its answer and time, then the backend, its hosts ' +
-        'with their states, and the webmail driver. A move, and states that operators set, are read from the store; the ' +
-        'hosts of the backend are dialled.',
+      'Shows each source with its answer and time, then the backend, its hosts with their states, and the webmail driver, ' +
+        'as a sign-in at this moment would meet them. The running gateway is asked, which knows what it remembers; where ' +
+        'there is no way to it (operators.socket, operators.token), or with --fresh, this command asks the sources and the ' +
+        'store itself and dials the hosts.',
     )
     .argument('<user>', 'a user name, as a person would type it')
+    .option('--fresh', 'ask the sources now, whatever the gateway remembers')
     .addOption(configOption())
     .addOption(formatOption())
-    .action(async (user: string, { config: file, format }: { config: string; format: Format }) => {
-      const config = await loadConfig(file, { env: surroundings.env, checks: driverChecks });
-      const { openExplain } = await surroundings.loadGateway();
-      await using opened = await openExplain(config, silentLog);
-      const explanation = await opened.explain(user, new AbortController().signal);
+    .action(async (user: string, { config, format, fresh }: { config: string; format: Format; fresh?: true }) => {
+      const running = fresh ? undefined : await askRunning(config, user, surroundings);
+      const explanation = running ?? (await askSources(config, user, surroundings));
       surroundings.print(format === 'json' ? json(explanation) : asText(explanation));
       end(codeOf(explanation));
     });
   withExamples(command, [
     ['postern explain -c postern.yaml alice@example.org', 'why is she led to that server?'],
-    ['postern explain --format json alice', 'the same for a program'],
+    ['postern explain --fresh alice', 'what would she meet if nothing were remembered?'],
+    ['postern explain --format json alice', 'for a program'],
   ]).addHelpText('after', `\n1: unknown or may not sign in; 3: could not be asked for.\n${exitCodesHelp}`);
 }
 
-function asText(explanation: UserExplanation): string {
-  const { typed, user, answer, why, steps, moved, backend, driver, hosts = [] } = explanation;
-  const facts: [string, string | undefined][] = [
+type Explained = ApiReply['body'];
+
+/** What the running gateway says; nothing where there is no way to it, or nobody at its end. */
+async function askRunning(file: string, user: string, surroundings: Surroundings): Promise<Explained | undefined> {
+  const { socket, token } = (await loadConfig(file, { env: surroundings.env })).operators;
+  if (socket === undefined && token === undefined) return undefined;
+  const ask = await openApi(file, surroundings);
+  try {
+    const { status, body } = await ask('GET', `/users/${encodeURIComponent(user)}/explanation`);
+    return status === 200 ? body : undefined;
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) return undefined;
+    throw error;
+  }
+}
+
+async function askSources(file: string, user: string, surroundings: Surroundings): Promise<Explained> {
+  const config = await loadConfig(file, { env: surroundings.env, checks: driverChecks });
+  const { openExplain } = await surroundings.loadGateway();
+  await using opened = await openExplain(config, silentLog);
+  return { ...(await opened.explain(user, new AbortController().signal)) };
+}
+
+function asText({ typed, user, answer, why, steps, moved, backend, driver, hosts }: Explained): string {
+  const facts: [string, unknown][] = [
     ['typed', typed],
     ['user', user],
-    ['answer', why === undefined ? answer : `${answer}: ${why}`],
+    ['answer', why === undefined ? answer : `${cell(answer)}: ${cell(why)}`],
     ['backend', backend],
     [
       'moved',
-      moved === undefined ? undefined : `by ${moved.by}, ${new Date(moved.sinceMs).toISOString()}: ${moved.reason}`,
+      isObject(moved) ? `by ${cell(moved['by'])}, ${timeOf(moved['sinceMs'])}: ${cell(moved['reason'])}` : undefined,
     ],
     ['webmail', driver],
   ];
-  const told = facts.flatMap(([name, value]) => (value === undefined ? [] : [`${name.padEnd(8)}${value}\n`])).join('');
-  const asked = table(
-    ['SOURCE', 'ASKED', 'ANSWER', 'TIME', 'FROM'],
-    steps.map((step) => [step.source, step.asked, answerOf(step), `${step.tookMs} ms`, originOf(step)]),
-  );
-  const dialled = table(
-    ['HOST', 'STATE', 'SERVES', 'IMAP', 'WEBMAIL'],
-    hosts.map(({ name, state, why, serves, imap, webmail }) => [
-      name,
-      why === undefined ? state : `${state}: ${why}`,
-      serves ? 'yes' : 'no',
-      imap,
-      webmail,
-    ]),
-  );
-  return [told, ...(steps.length === 0 ? [] : [asked]), ...(hosts.length === 0 ? [] : [dialled])].join('\n');
+  const told = facts
+    .flatMap(([name, value]) => (value === undefined ? [] : [`${name.padEnd(8)}${cell(value)}\n`]))
+    .join('');
+  const asked = rowsIn(steps).map((step) => [
+    cell(step['source']),
+    cell(step['asked']),
+    answerOf(step),
+    `${cell(step['tookMs'])} ms`,
+    originOf(step),
+  ]);
+  const machines = rowsIn(hosts).map(({ name, state, why: whyDown, serves, imap, webmail }) => [
+    cell(name),
+    whyDown === undefined ? cell(state) : `${cell(state)}: ${cell(whyDown)}`,
+    serves === true ? 'yes' : 'no',
+    cell(imap),
+    cell(webmail),
+  ]);
+  return [
+    told,
+    ...(asked.length === 0 ? [] : [table(['SOURCE', 'ASKED', 'ANSWER', 'TIME', 'FROM'], asked)]),
+    ...(machines.length === 0 ? [] : [table(['HOST', 'STATE', 'SERVES', 'IMAP', 'WEBMAIL'], machines)]),
+  ].join('\n');
 }
 
-function answerOf({ answer, home, user, why }: ExplainedStep): string {
-  if (why !== undefined) return `${answer}: ${why}`;
-  if (answer !== 'found') return answer;
-  if (home === undefined) return user === undefined ? 'found: exists' : `found: alias of ${user}`;
-  return user === undefined ? `found: ${home}` : `found: ${home}, as ${user}`;
+function answerOf({ answer, home, user, why }: Explained): string {
+  if (why !== undefined) return `${cell(answer)}: ${cell(why)}`;
+  if (answer !== 'found') return cell(answer);
+  if (home === undefined) return user === undefined ? 'found: exists' : `found: alias of ${cell(user)}`;
+  return user === undefined ? `found: ${cell(home)}` : `found: ${cell(home)}, as ${cell(user)}`;
 }
 
-function originOf({ answer, ageMs, stale }: ExplainedStep): string {
+function originOf({ answer, ageMs, stale }: Explained): string {
   if (answer === 'skipped') return '-';
-  if (ageMs === undefined) return 'asked now';
-  return `remembered for ${formatDuration(ageMs)}${stale === true ? ', the source is away' : ''}`;
+  if (typeof ageMs !== 'number') return 'asked now';
+  const age = ageMs < 1000 ? `${ageMs} ms` : formatDuration(Math.round(ageMs / 1000) * 1000);
+  return `remembered for ${age}${stale === true ? ', the source is away' : ''}`;
 }
 
-function codeOf({ answer }: UserExplanation): ExitCode {
+function timeOf(ms: unknown): string {
+  return typeof ms === 'number' ? new Date(ms).toISOString() : '-';
+}
+
+function codeOf({ answer }: Explained): ExitCode {
   if (answer === 'could-not-ask') return exitCodes.unavailable;
   return answer === 'found' ? exitCodes.ok : exitCodes.no;
 }

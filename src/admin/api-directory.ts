@@ -1,0 +1,37 @@
+import type { Log } from '../core/log.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import { type ApiRoute, ok, reasonIn } from './api-exchange.ts';
+
+export interface ApiDirectoryDeps {
+  /** Step by step why a user lives where, as this node finds it with what it remembers. */
+  readonly explain: (typed: string) => Promise<object>;
+  /** Makes all nodes ask the sources anew. */
+  readonly forgetHome: (user: CanonicalUser) => Promise<void>;
+  /** A user as typed, in the one spelling; a refusal where it can be none. */
+  readonly userNamed: (typed: string | undefined) => CanonicalUser;
+  readonly log: Log;
+}
+
+/** The directory: why a user lives where, and asking anew. */
+export function directoryRoutes({ explain, forgetHome, userNamed, log }: ApiDirectoryDeps): readonly ApiRoute[] {
+  return [
+    {
+      name: 'explainUser',
+      method: 'GET',
+      path: '/users/{user}/explanation',
+      handle: async ({ path }) => ok(await explain(path['user'] ?? '')),
+    },
+    {
+      name: 'forgetHome',
+      method: 'DELETE',
+      path: '/users/{user}/remembered-home',
+      async handle(request) {
+        const user = userNamed(request.path['user']);
+        const reason = reasonIn(request);
+        await forgetHome(user);
+        log.info({ audit: 'forget-home', user, reason, by: request.by }, 'an operator had a home forgotten');
+        return ok({ user });
+      },
+    },
+  ];
+}
