@@ -32,7 +32,7 @@ if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
 installPeers();
 const startedMs = Date.now();
 const sections = await runSuite({
-  effort: { rounds, fewerRounds: Math.ceil(rounds / 2), seconds: 1 },
+  effort: { warmUps: 1, rounds, fewerRounds: Math.ceil(rounds / 2), seconds: 1 },
   only,
   say: (text) => console.error(text),
 });

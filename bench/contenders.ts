@@ -6,7 +6,7 @@ import { startCaddy } from './caddy.ts';
 import { startGatewayNode } from './gateway.ts';
 import { startHaproxy, startTlsFront } from './haproxy.ts';
 import { guardBlocks, startNginx } from './nginx.ts';
-import { openSessionSource, type SessionSource } from './sessions.ts';
+import { openSessionSource } from './sessions.ts';
 import type { Stage } from './stage.ts';
 
 /** Everything that can stand between a browser and the webmail here; `direct` is nothing at all. */
@@ -37,18 +37,16 @@ export interface Contender extends Entrance {
   /** The same with TLS. */
   readonly tls?: Entrance;
   /** Cookie fields of as many signed-in users. */
-  cookies(use: SessionUse, count: number): Promise<readonly string[]>;
+  readonly cookies: (use: SessionUse, count: number) => Promise<readonly string[]>;
 }
 
 export interface Contenders {
   get(name: ContenderName): Contender;
-  /** The store and the keys of the gateway. */
-  readonly sessions: SessionSource;
 }
 
 /** Starts all of them on a stage, with which they end. */
 export async function startContenders(stage: Stage): Promise<Contenders> {
-  const { gateway, sessions } = await startPostern(stage);
+  const { gateway } = await startPostern(stage);
   const others = await Promise.all([
     ...startRelays(stage),
     startPlainHaproxy(stage),
@@ -61,7 +59,6 @@ export async function startContenders(stage: Stage): Promise<Contenders> {
   const direct: Contender = { name: 'direct', origin: originOf(port), pids: [], cookies: uncheckedCookies };
   const byName = new Map([gateway, ...others, direct].map((each) => [each.name, each]));
   return {
-    sessions,
     get(name) {
       const found = byName.get(name);
       if (found === undefined) throw new TypeError(`${name} was not started`);
@@ -70,8 +67,13 @@ export async function startContenders(stage: Stage): Promise<Contenders> {
   };
 }
 
-async function startPostern(stage: Stage) {
-  const folder = join(stage.folder, 'gateway');
+let gateways = 0;
+
+/** Starts a gateway of its own, with a Redis database and server keys of its own. */
+export async function startPostern(stage: Stage, settings = '', further: readonly string[] = []) {
+  gateways += 1;
+  const folder = join(stage.folder, `gateway-${gateways}`);
+  const redisUrl = stage.redis.url.replace(/0$/, String(gateways));
   const [port, tlsPort] = [await freePort(), await freePort()];
   // Nobody signs in here: that is measured elsewhere, with a real IMAP server.
   const backend = (name: string, behind: number, driver: string, imapPort: number): string =>
@@ -80,16 +82,18 @@ async function startPostern(stage: Stage) {
     folder,
     port,
     tlsPort,
-    redisUrl: stage.redis.url,
+    redisUrl,
     home: 'files',
+    settings,
     backends: [
       backend('files', stage.backend.port, 'none', 1),
       backend('roundcube', stage.backend.port, 'roundcube', 2),
       backend('sockets', stage.sockets.port, 'none', 3),
+      ...further,
     ],
   });
   stage.keep(node);
-  const sessions = await openSessionSource(stage.redis.url, join(folder, 'keys'));
+  const sessions = await openSessionSource(redisUrl, join(folder, 'keys'));
   stage.keep(sessions);
   const pids = [node.pid, stage.redis.pid];
   let made = 0;
@@ -104,7 +108,7 @@ async function startPostern(stage: Stage) {
       return values.map((value) => `__Host-postern=${value}`);
     },
   };
-  return { gateway, sessions };
+  return { gateway, sessions, redisUrl, keysFile: join(folder, 'keys') };
 }
 
 function startRelays(stage: Stage): readonly Promise<Contender>[] {

@@ -5,7 +5,9 @@ import type { Load, LoadResult, Wrk } from './wrk.ts';
 
 /** How much is measured. */
 export interface Effort {
-  /** Interleaved rounds of what a target is about, after one that is not counted. */
+  /** Rounds before those that count: the code of none is compiled then, and its caches are empty. */
+  readonly warmUps: number;
+  /** Interleaved rounds of what a target is about. */
   readonly rounds: number;
   /** The same where only a table stands. */
   readonly fewerRounds: number;
@@ -25,21 +27,25 @@ export type Rounds = ReadonlyMap<ContenderName, readonly Round[]>;
 /** One contender under one load. */
 export interface Turn {
   readonly name: ContenderName;
-  run(): Promise<Round>;
+  readonly run: () => Promise<Round>;
 }
 
 /**
  * Lets all take turns, in an order that moves on with each round, so that what else the machine does hits none of them
- * alone. The first turn of each is not counted: its code is not compiled yet and its caches are empty.
+ * alone.
  */
-export async function interleave(turns: readonly Turn[], rounds: number): Promise<Rounds> {
+export async function interleave(
+  turns: readonly Turn[],
+  rounds: number,
+  { warmUps }: Pick<Effort, 'warmUps'>,
+): Promise<Rounds> {
   const counted = new Map<ContenderName, Round[]>(turns.map(({ name }) => [name, []]));
-  for (let round = 0; round <= rounds; round += 1) {
+  for (let round = -warmUps; round < rounds; round += 1) {
     for (let i = 0; i < turns.length; i += 1) {
-      const turn = turns[(i + round) % turns.length];
+      const turn = turns[(i + round + warmUps) % turns.length];
       if (turn === undefined) continue;
       const result = await turn.run();
-      if (round > 0) counted.get(turn.name)?.push(result);
+      if (round >= 0) counted.get(turn.name)?.push(result);
     }
   }
   return counted;

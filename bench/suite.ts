@@ -3,10 +3,12 @@ import type { Part } from './parts/part.ts';
 import { cold } from './parts/cold.ts';
 import { latency } from './parts/latency.ts';
 import { caseNames, requestsPart } from './parts/requests.ts';
+import { memory } from './parts/memory.ts';
 import { signIn } from './parts/sign-in.ts';
 import { signIns } from './parts/sign-ins.ts';
 import { start } from './parts/start.ts';
 import { webSockets } from './parts/web-sockets.ts';
+import { workers } from './parts/workers.ts';
 import type { Section } from './report.ts';
 import type { Effort } from './rounds.ts';
 import { openStage } from './stage.ts';
@@ -21,6 +23,8 @@ export const parts: ReadonlyMap<string, Part> = new Map([
   ['sign-in', signIn],
   ['sign-ins', signIns],
   ['start', start],
+  ['memory', memory],
+  ['workers', workers],
 ]);
 
 export interface SuiteOptions {

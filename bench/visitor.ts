@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Agent, type IncomingMessage, request as sendRequest } from 'node:http';
+import { type Agent, type IncomingMessage, request as sendRequest } from 'node:http';
 import { browserHeaders } from './wrk.ts';
 
 export interface Answer {

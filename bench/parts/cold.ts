@@ -24,7 +24,7 @@ export const cold: Part = async ({ contenders, wrk, effort }) => {
       },
     });
   }
-  const rounds = await interleave(turns, Math.min(effort.fewerRounds, 3));
+  const rounds = await interleave(turns, Math.min(effort.fewerRounds, 3), effort);
   const rows = names.map((name) => {
     const { best, median } = figures(rounds, name, cpuPerRequest);
     const p50 = figures(rounds, name, ({ p50Micros }) => p50Micros / 1000).median;

@@ -17,7 +17,7 @@ export const latency: Part = async ({ contenders, wrk, effort }) => {
   const rate = Math.min(...speeds) / 2;
   const paced = { ...load, delayMs: (connections * 1000) / rate };
   const turns = await Promise.all(names.map((name) => turnOf(contenders.get(name), paced, { wrk })));
-  const rounds = await interleave(turns, effort.rounds);
+  const rounds = await interleave(turns, effort.rounds, effort);
 
   const quantiles = { p50: 'p50Micros', p99: 'p99Micros' } as const;
   const added = (name: (typeof names)[number], quantile: keyof typeof quantiles) => {

@@ -129,7 +129,7 @@ async function measure(each: Case, { contenders, wrk, effort }: PartContext): Pr
   const load = { ...each.load, seconds: effort.seconds };
   const turns = [];
   for (const name of each.contenders) turns.push(await turnOf(contenders.get(name), load, { wrk, ...each }));
-  const rounds = await interleave(turns, each.targets.length > 0 ? effort.rounds : effort.fewerRounds);
+  const rounds = await interleave(turns, each.targets.length > 0 ? effort.rounds : effort.fewerRounds, effort);
   return {
     title: each.title,
     about: each.about,

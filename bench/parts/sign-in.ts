@@ -33,7 +33,7 @@ async function measure(stage: Stage, agent: Agent, rounds: number): Promise<Sect
   await using _node = await startGatewayNode({
     folder: join(stage.folder, 'sign-in'),
     port,
-    redisUrl: stage.redis.url.replace(/0$/, '1'),
+    redisUrl: stage.redis.url.replace(/0$/, '12'),
     home: 'a',
     backends: [
       `a: { imap: "imaps://${address}:${imapPort}", webmail: "${webmail}/", driver: roundcube, tls_ca_file: "${caFile}" }`,

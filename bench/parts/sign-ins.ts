@@ -26,7 +26,7 @@ export const signIns: Part = async ({ stage, effort }) => {
     await startGatewayNode({
       folder: join(stage.folder, 'sign-ins'),
       port,
-      redisUrl: stage.redis.url.replace(/0$/, '2'),
+      redisUrl: stage.redis.url.replace(/0$/, '13'),
       home: 'd',
       backends: [
         `d: { imap: "imaps://127.0.0.1:${dovecot.port}", webmail: "http://127.0.0.1:${stage.backend.port}/", driver: none, tls_ca_file: "${stage.tls.certificateFile}" }`,
@@ -56,12 +56,12 @@ export const signIns: Part = async ({ stage, effort }) => {
     },
   };
   const runs = new Map<string, Run[]>(Object.keys(contestants).map((name) => [name, []]));
-  for (let round = 0; round <= effort.rounds; round += 1) {
-    for (const [name, { pids, run }] of Object.entries(contestants)) {
+  for (let round = -effort.warmUps; round < effort.rounds; round += 1) {
+    for (const [name, { pids, ...contestant }] of Object.entries(contestants)) {
       const [before, startedMs] = [cpuMicros(pids), performance.now()];
-      await run();
+      await contestant.run();
       const perSecond = (perRound * 1000) / (performance.now() - startedMs);
-      if (round > 0) runs.get(name)?.push({ cpuMillis: (cpuMicros(pids) - before) / perRound / 1000, perSecond });
+      if (round >= 0) runs.get(name)?.push({ cpuMillis: (cpuMicros(pids) - before) / perRound / 1000, perSecond });
     }
   }
   agent.destroy();

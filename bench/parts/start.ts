@@ -67,7 +67,7 @@ async function copyOfLab(stage: Stage): Promise<string> {
   const moved = text
     .replaceAll('127.0.0.1:8080', `127.0.0.1:${await freePort()}`)
     .replace('127.0.0.1:9090', `127.0.0.1:${await freePort()}`)
-    .replace('redis://127.0.0.1:6379/0', stage.redis.url.replace(/0$/, '3'));
+    .replace('redis://127.0.0.1:6379/0', stage.redis.url.replace(/0$/, '14'));
   await writeFile(configFile, moved);
   await writeFile(join(folder, 'users.map'), await readFile(new URL('users.map', examples)));
   await writeFile(join(folder, 'ca.crt'), await readFile(stage.tls.certificateFile));

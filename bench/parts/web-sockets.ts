@@ -15,7 +15,7 @@ const message = Buffer.alloc(1024, 'm');
 export const webSockets: Part = async ({ contenders, effort }) => {
   const turns: Turn[] = [];
   for (const name of names) turns.push(await turnOf(contenders.get(name), effort.seconds * 1000));
-  const rounds = await interleave(turns, effort.fewerRounds);
+  const rounds = await interleave(turns, effort.fewerRounds, effort);
   const postern = figures(rounds, 'Postern', cpuPerRequest);
   const rows = names.map((name) => {
     const { best, median, spread } = figures(rounds, name, cpuPerRequest);

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { runSuite } from '../../bench/suite.ts';
+
+/*
+ * That the benchmark still runs, with all its peers: a request that fails ends it. What it measures in a second on a
+ * machine that does other things says nothing, and is not looked at.
+ */
+describe('the benchmark', () => {
+  it('gets answers through every peer, echoes through every WebSocket, and signs in', async () => {
+    const sections = await runSuite({
+      effort: { warmUps: 0, rounds: 1, fewerRounds: 1, seconds: 1 },
+      only: ['1k', 'web-sockets', 'sign-ins'],
+      say: () => {},
+    });
+    const [requests, echoes, signIns] = sections.map(({ table }) => table.rows.map(([name]) => name));
+    assert.deepEqual(requests, [
+      'Postern',
+      'undici relay',
+      'Node relay',
+      'HAProxy',
+      'nginx + service',
+      'nginx + cached service',
+      'Caddy + service',
+      'Express stack',
+      'direct',
+    ]);
+    assert.deepEqual(echoes, ['Postern', 'Node relay', 'HAProxy', 'nginx + service']);
+    assert.deepEqual(signIns, ['Postern', 'bare imapflow logins']);
+    for (const { measured, what } of sections.flatMap(({ targets }) => targets)) {
+      assert.ok(Number.isFinite(measured) && measured > 0, what);
+    }
+  });
+});
