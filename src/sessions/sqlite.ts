@@ -1,8 +1,6 @@
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import type { SQLOutputValue } from 'node:sqlite';
 import type { Clock } from '../core/clock.ts';
-import { PosternError } from '../core/error.ts';
+import { openEmbeddedDatabase } from '../core/embedded-database.ts';
 import type {
   RecordKey,
   RegisteredKey,
@@ -33,8 +31,9 @@ type Row = Record<string, SQLOutputValue>;
  * Throws ERR_STORE_UNAVAILABLE when the file cannot be opened.
  */
 export function createSqliteStore({ file, tombstoneMs, clock }: SqliteStoreOptions): SessionStore {
-  const database = openDatabase(file);
-  const sql = prepareStatements(database);
+  const database = openEmbeddedDatabase(file, schema, 'the embedded session store');
+  const { atomically, settled } = database;
+  const sql = prepareStatements(database.connection);
   const listeners = new Set<(news: StoreNews) => void>();
   const tellChanged = (key: RecordKey): void => {
     for (const listener of listeners) listener({ kind: 'changed', key });
@@ -48,19 +47,6 @@ export function createSqliteStore({ file, tombstoneMs, clock }: SqliteStoreOptio
       // Locked or full: what is left over is expired all the same, and the next sweep takes it.
     }
   }, sweepMs).unref();
-
-  /** Several statements as one: BEGIN IMMEDIATE, because a read that turns into a write may fail at once. */
-  function atomically<Result>(work: () => Result): Result {
-    database.exec('BEGIN IMMEDIATE');
-    try {
-      const result = work();
-      database.exec('COMMIT');
-      return result;
-    } catch (error) {
-      database.exec('ROLLBACK');
-      throw error;
-    }
-  }
 
   function read(key: RecordKey): StoredLookup {
     const tombstone = sql.tombstone.get(key, clock.nowMs());
@@ -147,41 +133,9 @@ export function createSqliteStore({ file, tombstoneMs, clock }: SqliteStoreOptio
     async [Symbol.asyncDispose]() {
       clearInterval(sweep);
       listeners.clear();
-      if (database.isOpen) database.close();
+      await database[Symbol.asyncDispose]();
     },
   };
-}
-
-/** SQLite answers at once; the port's calls promise, and fail as the port says. */
-function settled<Arguments extends unknown[], Result>(
-  work: (...args: Arguments) => Result,
-): (...args: Arguments) => Promise<Result> {
-  return async (...args) => {
-    try {
-      return work(...args);
-    } catch (error) {
-      throw storeFailure('the embedded session store failed', error);
-    }
-  };
-}
-
-function storeFailure(what: string, cause: unknown): PosternError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new PosternError('ERR_STORE_UNAVAILABLE', `${what}: ${why}`, { source: 'store', retryable: true, cause });
-}
-
-function openDatabase(file: string): DatabaseSync {
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    // SQLite would make the file readable by others; its -wal and -shm take the mode of the file.
-    closeSync(openSync(file, 'a', 0o600));
-    chmodSync(file, 0o600);
-    const database = new DatabaseSync(file, { timeout: 2_000 });
-    database.exec(schema);
-    return database;
-  } catch (error) {
-    throw storeFailure(`the embedded session store ${file} cannot be opened`, error);
-  }
 }
 
 function sessionOf(row: Row | undefined): StoredSession | undefined {

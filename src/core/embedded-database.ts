@@ -1,0 +1,68 @@
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { PosternError } from './error.ts';
+
+/** The file of the embedded stores, for a gateway of one process. */
+interface EmbeddedDatabase extends AsyncDisposable {
+  readonly connection: DatabaseSync;
+  /** Several statements as one: BEGIN IMMEDIATE, because a read that turns into a write may fail at once. */
+  readonly atomically: <Result>(work: () => Result) => Result;
+  /** SQLite answers at once; the ports of stores promise, and fail with ERR_STORE_UNAVAILABLE. */
+  readonly settled: <Arguments extends unknown[], Result>(
+    work: (...args: Arguments) => Result,
+  ) => (...args: Arguments) => Promise<Result>;
+}
+
+/**
+ * Opens the file, which is made with its folder when it is missing, and brings its tables about. `what` names the store
+ * in messages. Throws ERR_STORE_UNAVAILABLE when the file cannot be opened.
+ */
+export function openEmbeddedDatabase(file: string, schema: string, what: string): EmbeddedDatabase {
+  const connection = connect(file, schema, what);
+  return {
+    connection,
+    atomically(work) {
+      connection.exec('BEGIN IMMEDIATE');
+      try {
+        const result = work();
+        connection.exec('COMMIT');
+        return result;
+      } catch (error) {
+        connection.exec('ROLLBACK');
+        throw error;
+      }
+    },
+    settled(work) {
+      return async (...args) => {
+        try {
+          return work(...args);
+        } catch (error) {
+          throw failure(`${what} failed`, error);
+        }
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      if (connection.isOpen) connection.close();
+    },
+  };
+}
+
+function connect(file: string, schema: string, what: string): DatabaseSync {
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    // SQLite would make the file readable by others; its -wal and -shm take the mode of the file.
+    closeSync(openSync(file, 'a', 0o600));
+    chmodSync(file, 0o600);
+    const connection = new DatabaseSync(file, { timeout: 2_000 });
+    connection.exec(schema);
+    return connection;
+  } catch (error) {
+    throw failure(`${what} ${file} cannot be opened`, error);
+  }
+}
+
+function failure(what: string, cause: unknown): PosternError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new PosternError('ERR_STORE_UNAVAILABLE', `${what}: ${why}`, { source: 'store', retryable: true, cause });
+}
