@@ -21,7 +21,9 @@ export interface DemoBackends extends AsyncDisposable {
 const hostname = '127.0.0.1';
 const postman = { name: 'postman', password: 'rain-or-snow' };
 
-/** Starts backends a and b on free ports of loopback: an IMAP server with everyone's mail, and a webmail that reads it. */
+/**
+ * Starts backends a and b on free ports of loopback: an IMAP server with everyone's mail, and a webmail that reads it.
+ */
 export async function startBackends(nowMs: number): Promise<DemoBackends> {
   const keyPair = createCertificate([hostname, 'localhost'], nowMs);
   await using started = new AsyncDisposableStack();

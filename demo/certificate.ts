@@ -10,7 +10,8 @@ export interface KeyPair {
 const dayMs = 86_400_000;
 
 /**
- * Makes a certificate that vouches for itself: valid from a day before `nowMs` for 30 days, for these DNS names and IPv4 addresses.
+ * Makes a certificate that vouches for itself: valid from a day before `nowMs` for 30 days, for these DNS names and
+ * IPv4 addresses.
  *
  * Made afresh by every start, so that no private key lies in the repository and nothing expires. Whoever trusts it
  * puts the certificate itself into the list of authorities. X.509 as RFC 5280, 4.1; the key is on P-256.

@@ -208,7 +208,9 @@ function unconfigured(host: string): PosternError {
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: false });
 }
 
-/** Backends whose driver has no settings share one; 200 Roundcubes are then asked once whose script a request is from. */
+/**
+ * Backends whose driver has no settings share one; 200 Roundcubes are then asked once whose script a request is from.
+ */
 async function loadDrivers(
   backends: Config['backends'],
   { exchange, clock }: SharedParts,

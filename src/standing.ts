@@ -52,7 +52,10 @@ export interface StandingOptions {
   readonly upgrades: GaugeReadings['upgrades'];
 }
 
-/** Opens all of it. Rejects when the keys cannot be used or the store cannot be asked for them; nothing is left open then. */
+/**
+ * Opens all of it. Rejects when the keys cannot be used or the store cannot be asked for them; nothing is left open
+ * then.
+ */
 export async function openStanding({ config, log: given, site, upgrades }: StandingOptions): Promise<Standing> {
   await using opened = new AsyncDisposableStack();
   const health = { up: true };
@@ -188,7 +191,10 @@ interface OpenStore {
   readonly redis?: RedisConnection;
 }
 
-/** Opens the store of a configuration. A tombstone stands as long as a session may live, so that no late write can revive one. */
+/**
+ * Opens the store of a configuration. A tombstone stands as long as a session may live, so that no late write can
+ * revive one.
+ */
 export async function openStore(
   { store, absoluteTimeoutMs }: SessionsConfig,
   log: Log,

@@ -26,7 +26,10 @@ export class ImapInput {
     socket.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onEnd);
   }
 
-  /** The next line without its end, each byte one character (latin1). Rejects with {@link ImapSyntaxError} beyond 64 KiB. */
+  /**
+   * The next line without its end, each byte one character (latin1). Rejects with {@link ImapSyntaxError} beyond
+   * 64 KiB.
+   */
   async line(): Promise<string | undefined> {
     for (;;) {
       const buffered = this.#joined();

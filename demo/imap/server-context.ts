@@ -24,7 +24,8 @@ export interface ImapMoment {
 
 /**
  * What a scripted server does instead of its own: `answer` sends this line (after the command's tag, or after `*` for a
- * greeting) and goes on; `raw` sends these bytes and goes on; `hang` answers nothing more; `drop` ends the connection; `late` waits first.
+ * greeting) and goes on; `raw` sends these bytes and goes on; `hang` answers nothing more; `drop` ends the connection;
+ * `late` waits first.
  */
 export type Twist =
   | { readonly kind: 'answer'; readonly line: string }

@@ -9,7 +9,9 @@ export class Html {
 
 type Part = Html | string | number | undefined | readonly Html[];
 
-/** A template for markup: every value in it is escaped, unless it is markup itself. Nothing is left out for `undefined`. */
+/**
+ * A template for markup: every value in it is escaped, unless it is markup itself. Nothing is left out for `undefined`.
+ */
 export function html(strings: TemplateStringsArray, ...values: readonly Part[]): Html {
   const markup = strings.map((string, at) => string + (at < values.length ? render(values[at]) : ''));
   return new Html(markup.join(''));

@@ -19,8 +19,8 @@ export interface NamedBackend {
 const namePattern = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
 
 /**
- * All backends of all files. `names` holds each name that stands somewhere, also where its backend has problems; what is
- * wrong with a name, with a backend by itself, or with two of one name, is noted.
+ * All backends of all files. `names` holds each name that stands somewhere, also where its backend has problems; what
+ * is wrong with a name, with a backend by itself, or with two of one name, is noted.
  */
 export function readBackends(files: readonly ConfigFile[]): {
   readonly backends: readonly NamedBackend[];

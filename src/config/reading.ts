@@ -1,4 +1,6 @@
-/** What became of a text that was parsed: its value, or a sentence that says what is wrong and what to write instead. */
+/**
+ * What became of a text that was parsed: its value, or a sentence that says what is wrong and what to write instead.
+ */
 export type Reading<T> = { readonly kind: 'ok'; readonly value: T } | { readonly kind: 'wrong'; readonly why: string };
 
 export function read<T>(value: T): Reading<T> {

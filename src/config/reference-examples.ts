@@ -1,4 +1,6 @@
-/** For each section of the reference, something to copy. Together they are one good configuration, and a test loads it. */
+/**
+ * For each section of the reference, something to copy. Together they are one good configuration, and a test loads it.
+ */
 export const referenceExamples: ReadonlyMap<string, string> = new Map([
   ['listen', 'listen: 0.0.0.0:8080'],
   ['public_url', 'public_url: [https://webmail.example.org, https://mail.example.com]'],

@@ -33,8 +33,9 @@ const asciiDomain = /^(?=.{1,253}$)(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_
  *
  * Lower case, half width and composed (RFC 8265, UsernameCaseMapped, but each code point by itself, so that a sigma
  * does not depend on its place); the domain in its ASCII form (IDNA). The result of parsing a result is the same
- * result. White space around the name is dropped; inside it is refused, as is everything that cannot be seen.
- * Throws a TypeError when the rules themselves name an impossible domain or chain aliases: check them with {@link normaliseDomain}.
+ * result. White space around the name is dropped; inside it is refused, as is everything that cannot be seen. Throws a
+ * TypeError when the rules themselves name an impossible domain or chain aliases: check them with
+ * {@link normaliseDomain}.
  */
 export function createLoginNameParser(rules: LoginNameRules): LoginNameParser {
   const defaultDomain = rules.defaultDomain === undefined ? undefined : ruleDomain(rules.defaultDomain);

@@ -30,8 +30,8 @@ export type Place =
 
 /**
  * What came of leading a session elsewhere. `relocated`: it is signed in there, by this node or by another;
- * `browserCookies` are Set-Cookie lines that the browser must get. `rejected`: the webmail refused the password that the
- * session holds. `ended`: the session ended meanwhile.
+ * `browserCookies` are Set-Cookie lines that the browser must get. `rejected`: the webmail refused the password that
+ * the session holds. `ended`: the session ended meanwhile.
  */
 export type Relocated =
   | { readonly kind: 'relocated'; readonly landing: string; readonly browserCookies: readonly string[] }

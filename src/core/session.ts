@@ -144,8 +144,6 @@ export interface LiveSession {
   touch(): void;
   /** Ties an attachment to the session; call the returned function when it is done by itself. */
   attach(attachment: Attachment): () => void;
-  /** How many attachments of `kind: upgrade` there are is the caller's business; this counts all. */
-  readonly attachments: number;
   /** Writes the jar, soon and once for many changes; only if the session still exists. */
   saveJar(): void;
   /** Ends the session on all nodes: at once on this one, and repeated until the store took it. */

@@ -18,7 +18,9 @@ export interface StateEntry {
 interface StateChanges {
   /** Where to go on from. */
   readonly cursor: number;
-  /** The store knows less than the cursor says, since it lost what it had: forget everything, `entries` is all there is. */
+  /**
+   * The store knows less than the cursor says, since it lost what it had: forget everything, `entries` is all there is.
+   */
   readonly reset: boolean;
   readonly entries: readonly StateEntry[];
 }

@@ -7,8 +7,9 @@ import type { Secret } from './secret.ts';
 import type { LiveSession } from './session.ts';
 
 /**
- * What an answer says of the webmail's own session: it lives, it is lost (expired, restarted, another browser), the user
- * has just signed out of the webmail, or it lives and the page that asked is `outdated`: older than it, and refused.
+ * What an answer says of the webmail's own session: it lives, it is lost (expired, restarted, another browser), the
+ * user has just signed out of the webmail, or it lives and the page that asked is `outdated`: older than it, and
+ * refused.
  */
 export type Verdict = 'alive' | 'lost' | 'signed-out' | 'outdated';
 
@@ -42,7 +43,9 @@ export interface WebmailDriver {
   /** `start`: at most 8 KiB of the decoded body; `complete` when that is all of it. */
   judgeBody?(request: RequestHead, start: Uint8Array, complete: boolean): Verdict;
 
-  /** What this webmail's own script or frame understands as "sign in again" at `loginPath`; nothing for other requests. */
+  /**
+   * What this webmail's own script or frame understands as "sign in again" at `loginPath`; nothing for other requests.
+   */
   lostAnswer?(request: RequestHead, loginPath: string): Answer | undefined;
 
   /**
@@ -102,7 +105,9 @@ export interface RequestIdentity {
   readonly client: Client;
   readonly timeZone: string | undefined;
   readonly publicOrigin: string;
-  /** Stands for the gateway's session, as long as it lives; nothing before there is one, and where clients have none. */
+  /**
+   * Stands for the gateway's session, as long as it lives; nothing before there is one, and where clients have none.
+   */
   readonly session: string | undefined;
   /** The webmail's cookies that are kept for the session; nothing where a client has none. */
   readonly jar?: CookieJar;
@@ -125,5 +130,8 @@ export type SilentSignInOutcome =
   | { readonly kind: 'rejected' }
   | { readonly kind: 'too-often' };
 
-/** Single flight per session; renews the session's jar. Rejects with source `webmail` when the webmail could not be asked. */
+/**
+ * Single flight per session; renews the session's jar. Rejects with source `webmail` when the webmail could not be
+ * asked.
+ */
 export type SilentSignIn = (session: LiveSession, client: Client, publicOrigin: string) => Promise<SilentSignInOutcome>;

@@ -25,7 +25,10 @@ export const cacheDefaults: CacheOptions = {
   maxEntries: 100_000,
 };
 
-/** An answer, and where it comes from: asked just now when `ageMs` is missing; `stale` when it should be asked again but cannot. */
+/**
+ * An answer, and where it comes from: asked just now when `ageMs` is missing; `stale` when it should be asked again but
+ * cannot.
+ */
 export interface Told {
   readonly answer: SourceAnswer;
   readonly ageMs?: number;

@@ -21,10 +21,10 @@ export interface RingStates {
  * Computes the home of a user: weighted rendezvous hashing over the backends (ring.ts), the same on every node.
  *
  * With `shared_storage: true` every backend can serve every user, as behind a Dovecot director: a user with sessions
- * stays where they are; a backend that is DOWN or in MAINT leaves the ring; one in DRAIN gets nobody new; and `max_load: 1.25` lets none have more
- * than 1.25 times the sessions that its weight gives it. The users concerned go to the next in their own order. Without
- * it homes never depend on states. Who is in `pinned` lives there. Everybody else is answered by default: the hash
- * knows nobody.
+ * stays where they are; a backend that is DOWN or in MAINT leaves the ring; one in DRAIN gets nobody new; and
+ * `max_load: 1.25` lets none have more than 1.25 times the sessions that its weight gives it. The users concerned go to
+ * the next in their own order. Without it homes never depend on states. Who is in `pinned` lives there. Everybody else
+ * is answered by default: the hash knows nobody.
  */
 export const driver: SourceDriver = {
   configure(settings) {

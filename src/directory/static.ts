@@ -1,6 +1,8 @@
 import type { SourceDriver } from './source.ts';
 
-/** One backend for everybody who is asked for: for a site with one backend, or, last in the chain, for unknown users. */
+/**
+ * One backend for everybody who is asked for: for a site with one backend, or, last in the chain, for unknown users.
+ */
 export const driver: SourceDriver = {
   configure(settings) {
     const backend = settings.text('backend');

@@ -18,7 +18,9 @@ export type FailureKind = (typeof failureKinds)[number];
 export const refusals = ['no-host', 'foreign-host', 'not-https', 'not-http'] as const;
 type Refusal = (typeof refusals)[number];
 
-/** The gateway's own answers on the webmail's paths: pages for navigations, JSON for scripts, in the browser's language. */
+/**
+ * The gateway's own answers on the webmail's paths: pages for navigations, JSON for scripts, in the browser's language.
+ */
 export interface Answers {
   /** 502, 503 or 504, with `Retry-After` where trying again may help. */
   failure(request: RequestHead, failure: { readonly kind: FailureKind; readonly reference: string }): Answer;

@@ -20,7 +20,8 @@ export function requestInitiator(headers: IncomingHttpHeaders, origin: string): 
 /**
  * Makes and checks the tokens of our forms: a time and an HMAC over it and what the form is bound to.
  *
- * Nothing is stored, so every node knows every node's tokens. `keys` gives the shared keys: the first signs, all verify.
+ * Nothing is stored, so every node knows every node's tokens. `keys` gives the shared keys: the first signs, all
+ * verify.
  */
 export interface FormTokens {
   issue(boundTo: string): string;

@@ -41,7 +41,10 @@ export function readLocales(folder: URL, defaultTag: string): Locales {
   };
 }
 
-/** The languages of an Accept-Language field, the most wanted first, without those that are not wanted (RFC 9110, 12.5.4). */
+/**
+ * The languages of an Accept-Language field, the most wanted first, without those that are not wanted (RFC 9110,
+ * 12.5.4).
+ */
 export function preferences(field: string): string[] {
   return field
     .slice(0, 500)

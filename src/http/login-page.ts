@@ -146,7 +146,9 @@ function bindingOf(cookie: string): string {
   return `sign-in ${cookie}`;
 }
 
-/** Only the page itself hands out its cookie: when it is asked for, or again when our own form comes back without it. */
+/**
+ * Only the page itself hands out its cookie: when it is asked for, or again when our own form comes back without it.
+ */
 function mayHaveCookie(request: Request): boolean {
   return request.method === 'GET' || requestInitiator(request.headers, ingressOf(request).publicUrl.origin) === 'own';
 }

@@ -36,7 +36,9 @@ export interface PagesDeps {
 /** Answers every request under `/-/` that is a person's: it never leaves one without an answer. */
 export type Pages = (request: IncomingMessage, response: ServerResponse, ingress: Ingress) => void;
 
-/** Builds the Express app of the sign-in pages. It reads nothing but what it is given and owns no timer and no socket. */
+/**
+ * Builds the Express app of the sign-in pages. It reads nothing but what it is given and owns no timer and no socket.
+ */
 export function createPages(deps: PagesDeps): Pages {
   const { views, gate } = deps;
   const tokens = createFormTokens(deps.formKeys, deps.clock);

@@ -53,7 +53,8 @@ interface Course {
 
 /**
  * The use case of clients that authenticate on every request: name, directory and home at each of them, so that a user
- * who moves is routed at once; the password at most once a minute. Refusals and penalties are those of the sign-in page.
+ * who moves is routed at once; the password at most once a minute. Refusals and penalties are those of the sign-in
+ * page.
  */
 export function createClientAuthentication(deps: ClientAuthenticationDeps): ClientAuthentication {
   const turnsOf = createBackendTurns(perBackend);

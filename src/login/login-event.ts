@@ -25,7 +25,10 @@ export interface LoginEvent {
 
 const warningEveryMs = 60_000;
 
-/** Logs each login as one event, and once a minute at most that a mail server holds refusals back for longer than the page does. */
+/**
+ * Logs each login as one event, and once a minute at most that a mail server holds refusals back for longer than the
+ * page does.
+ */
 export function createLoginLog(log: Log, clock: Clock, refusalAfterMs: number): (event: LoginEvent) => void {
   let warnedAtMs = Number.NEGATIVE_INFINITY;
   return (event) => {

@@ -105,7 +105,10 @@ interface Course {
   readonly gone: AbortSignal;
 }
 
-/** The use case of signing in: refuse what is malformed, find the home, wait out the penalty, check the password, enter the webmail. */
+/**
+ * The use case of signing in: refuse what is malformed, find the home, wait out the penalty, check the password, enter
+ * the webmail.
+ */
 export function createLogin(deps: LoginDeps): Login {
   return async (attempt, gone) => {
     const course: Course = { attempt, gone, times: createLoginTimes(deps.clock, attempt.arrivedAtMs), trace: {} };

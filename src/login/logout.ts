@@ -34,7 +34,9 @@ export function createLogout({ homeOf, log }: LogoutDeps): Logout {
   };
 }
 
-/** Ends of which the webmail would hear nothing else: the browser's own sign-out tells it, and time ends it there too. */
+/**
+ * Ends of which the webmail would hear nothing else: the browser's own sign-out tells it, and time ends it there too.
+ */
 const silentEnds: ReadonlySet<EndReason> = new Set(['kicked', 'too-many']);
 
 /**

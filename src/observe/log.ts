@@ -1,7 +1,9 @@
 import { pino, stdTimeFunctions, type DestinationStream, type LevelWithSilent } from 'pino';
 import type { Log } from '../core/log.ts';
 
-/** Fields that hold what opens a mailbox, wherever they stand: the last line of defence, secrets are wrapped already. */
+/**
+ * Fields that hold what opens a mailbox, wherever they stand: the last line of defence, secrets are wrapped already.
+ */
 const secretFields = ['password', 'cookie', 'authorization', 'set-cookie', 'sealed', 'token', 'secret'];
 
 export interface LogOptions {

@@ -186,7 +186,9 @@ function gaugesOver(readings: GaugeReadings) {
   ];
 }
 
-/** Counted by the directory itself, and from 0 again after a reload; sources that are not cached have no cache to watch. */
+/**
+ * Counted by the directory itself, and from 0 again after a reload; sources that are not cached have no cache to watch.
+ */
 function directoryLookups(readings: GaugeReadings) {
   return new Counter({
     name: 'postern_directory_lookups_total',

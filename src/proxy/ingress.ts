@@ -159,7 +159,10 @@ function portOf({ authority, secure }: PublicUrl): number {
   return Number(/:(\d+)$/.exec(authority)?.[1] ?? (secure ? 443 : 80));
 }
 
-/** Walks X-Forwarded-For from the right while the hop that wrote it is trusted; an entry that is no address ends the walk. */
+/**
+ * Walks X-Forwarded-For from the right while the hop that wrote it is trusted; an entry that is no address ends the
+ * walk.
+ */
 function clientOf(
   head: IncomingHead,
   peer: { readonly address: string; readonly port: number },

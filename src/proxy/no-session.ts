@@ -21,8 +21,9 @@ export type NoSession = (head: RequestHead, publicOrigin: string, reason?: EndRe
 
 /**
  * A page request is led to the sign-in page and back. A webmail's own script or frame gets what its own server would
- * answer, so that it keeps drafts. A client that authenticates on every request is asked to. Other frames and forms get a small page, anything else 401; never a redirect, which
- * a script would follow and take the sign-in page for its answer.
+ * answer, so that it keeps drafts. A client that authenticates on every request is asked to. Other frames and forms get
+ * a small page, anything else 401; never a redirect, which a script would follow and take the sign-in page for its
+ * answer.
  */
 export function createNoSession(deps: NoSessionDeps): NoSession {
   return (head, publicOrigin, reason) => {

@@ -12,7 +12,8 @@ export function reply(
   more: readonly (readonly [name: string, value: string])[] = [],
 ): void {
   if (response.headersSent || response.destroyed) return;
-  // A client that was not told to go on may send its body or not: what follows could be read in two ways (RFC 9110, 10.1.1).
+  // A client that was not told to go on may send its body or not: what follows could be read in two ways (RFC 9110,
+  // 10.1.1).
   if (!request.complete && request.headers.expect !== undefined) response.shouldKeepAlive = false;
   const body = Buffer.from(answer.body);
   const fields: string[] = [];

@@ -70,7 +70,9 @@ export class IncomingHead implements RequestHead {
   }
 }
 
-/** What a browser wants the answer for. `page`: the tab itself; `frame`: a document inside a page; `other`: the rest. */
+/**
+ * What a browser wants the answer for. `page`: the tab itself; `frame`: a document inside a page; `other`: the rest.
+ */
 export type Destination = 'page' | 'frame' | 'other';
 
 /**

@@ -4,7 +4,9 @@ import { cookiesForBackend } from './browser-cookies.ts';
 import type { Fields } from './passage.ts';
 import { type IncomingHead, lowerCaseName } from './request-head.ts';
 
-/** `pass`: goes on as it came. `length`, `range`, `connection`, `codings`: looked at. `drop`: never reaches a backend. */
+/**
+ * `pass`: goes on as it came. `length`, `range`, `connection`, `codings`: looked at. `drop`: never reaches a backend.
+ */
 type FieldClass = 'pass' | 'drop' | 'length' | 'range' | 'connection' | 'codings';
 
 /** Hop by hop (RFC 9110, 7.6.1), what Node has answered already (Expect), and what the gateway writes itself. */
@@ -86,7 +88,9 @@ const droppedPrefixes = [
 /** A backend may read `X_Real_IP` or `X.Real.IP` as `X-Real-IP`: such names do not go on at all. */
 const plainName = /^[A-Za-z0-9-]+$/;
 
-/** More ranges than any reader of mail asks for: the whole is sent instead (RFC 9110, 14.2 lets a server ignore Range). */
+/**
+ * More ranges than any reader of mail asks for: the whole is sent instead (RFC 9110, 14.2 lets a server ignore Range).
+ */
 const maxRanges = 5;
 const maxClasses = 2000;
 

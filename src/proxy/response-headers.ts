@@ -91,7 +91,9 @@ export interface ResponseContext {
     readonly host: BackendHost;
     readonly head: RequestHead;
   };
-  /** The jar's generation when the request left; cookies of an older one are ignored. Nothing: cookies are not taken. */
+  /**
+   * The jar's generation when the request left; cookies of an older one are ignored. Nothing: cookies are not taken.
+   */
   readonly generation: number | undefined;
   readonly nowMs: number;
   /** Whether the gateway itself owns a cookie of this name. */

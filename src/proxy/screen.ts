@@ -10,7 +10,9 @@ export interface Refusal {
 
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']);
 
-/** What DAV adds to them (RFC 4918, 3253, 3744, 4791, 5323), for clients that give name and password with each request. */
+/**
+ * What DAV adds to them (RFC 4918, 3253, 3744, 4791, 5323), for clients that give name and password with each request.
+ */
 const davMethods = 'ACL COPY LOCK MKCALENDAR MKCOL MOVE PROPFIND PROPPATCH REPORT SEARCH UNLOCK';
 const clientMethods = new Set([...methods, ...davMethods.split(' ')]);
 
@@ -19,7 +21,9 @@ const maxFields = 100;
 const originForm = /^\/[\x21\x22\x24-\x7e]*$/;
 const hostForm = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*)|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
 const lengthForm = /^\d{1,15}$/;
-/** Fields that Connection must not name: without them the message would be framed or routed otherwise (RFC 9110, 7.6.1). */
+/**
+ * Fields that Connection must not name: without them the message would be framed or routed otherwise (RFC 9110, 7.6.1).
+ */
 const endToEnd = new Set(['content-length', 'host', 'transfer-encoding']);
 
 /**

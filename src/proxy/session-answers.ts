@@ -116,7 +116,8 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     relay.detach();
     endSession(session, 'signed-out', deps.log);
     if (destinationOf(head).destination === 'page' && staysHere(upstream, relay.passage)) {
-      // What the webmail shows now is its own sign-in form, which would not work here, or it leads to a page that needs the session.
+      // What the webmail shows now is its own sign-in form, which would not work here, or it leads to a page that needs
+      // the session.
       relay.drop();
       send(relay, redirectAnswer(303, `${ingress.publicUrl.origin}/-/login?ended=signed-out`), more);
     } else {

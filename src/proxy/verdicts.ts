@@ -10,7 +10,10 @@ import { isPageRequest } from './request-head.ts';
  */
 export type HealingStep = 'redirect' | 'replay' | 'say-again';
 
-/** `hand-on-lost`: the webmail's own script knows what to do with the answer. `tell`: an outdated page is told what it is. */
+/**
+ * `hand-on-lost`: the webmail's own script knows what to do with the answer. `tell`: an outdated page is told what it
+ * is.
+ */
 export type Step = 'hand-on' | 'hand-on-lost' | 'signed-out' | 'tell' | HealingStep;
 
 /** What was sent, and how often. */

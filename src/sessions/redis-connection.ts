@@ -113,7 +113,9 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message || error.name : String(error);
 }
 
-/** node-redis stops counting its own command timeout once the command is written: a frozen server would hang callers. */
+/**
+ * node-redis stops counting its own command timeout once the command is written: a frozen server would hang callers.
+ */
 async function withinDeadline<Reply>(reply: Promise<Reply>): Promise<Reply> {
   const { promise: deadline, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`no answer within ${commandTimeoutMs} ms`)), commandTimeoutMs);

@@ -15,7 +15,10 @@ redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 redis.call('SET', KEYS[4], ARGV[1], 'NX', 'PX', ARGV[2])
 return record`;
 
-/** KEYS record, jar. ARGV backend and host that the record must name, record, jar. Returns 0 gone, 1 elsewhere, 2 written. */
+/**
+ * KEYS record, jar. ARGV backend and host that the record must name, record, jar. Returns 0 gone, 1 elsewhere, 2
+ * written.
+ */
 export const rerouteScript = `
 local left = redis.call('PTTL', KEYS[1])
 if left <= 0 then return 0 end

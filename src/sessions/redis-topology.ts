@@ -45,7 +45,9 @@ export interface RedisLink {
   /** What the log calls it. */
   readonly server: string;
   isReady(): boolean;
-  /** Calls the listeners at each connection that stands again, and at each failure: without one the process would end. */
+  /**
+   * Calls the listeners at each connection that stands again, and at each failure: without one the process would end.
+   */
   listen(ready: () => void, failed: (error: unknown) => void): void;
   /** Resolves with the first connection, or rejects, or never settles. */
   connect(): Promise<void>;

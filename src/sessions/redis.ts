@@ -47,7 +47,8 @@ const keyInRedisKey = /\{(.+)\}$/;
 
 /**
  * Sessions in Redis: `ps:h:` the record, `ps:u:` its last use, `ps:j:` its jar, `ps:t:` its tombstone, `ps:i:` the
- * index of a user, `ps:all` the index of all by their absolute end, `ps:keys` the registry of server keys. Changes come by client tracking on records and jars.
+ * index of a user, `ps:all` the index of all by their absolute end, `ps:keys` the registry of server keys. Changes come
+ * by client tracking on records and jars.
  */
 export function createRedisStore(options: RedisStoreOptions): SessionStore & {
   readonly connection: RedisConnection;

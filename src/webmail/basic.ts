@@ -8,8 +8,8 @@ import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } fr
 /**
  * A webmail behind HTTP Basic: the gateway adds user and password to every request.
  *
- * It needs the password in the session. Status 401 says that the webmail refuses it now. Throws a TypeError for settings
- * that {@link parseBasicSettings} refuses.
+ * It needs the password in the session. Status 401 says that the webmail refuses it now. Throws a TypeError for
+ * settings that {@link parseBasicSettings} refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const parsed = parseBasicSettings(parts.settings);

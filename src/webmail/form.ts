@@ -12,9 +12,9 @@ import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } fr
  * A webmail with an HTML sign-in form, described by settings: where the form is, what its fields are called, and by
  * which marks its answers are known.
  *
- * Hidden fields are taken from the page, so that tokens against forged requests work. Of the marks of a sign-in `success`
- * counts first, so that `failure` may be as wide as "any other redirect". A mark with a text is looked for
- * in the first bytes of pages and JSON; a mail may contain it as well, so status, location and cookie are the better
+ * Hidden fields are taken from the page, so that tokens against forged requests work. Of the marks of a sign-in
+ * `success` counts first, so that `failure` may be as wide as "any other redirect". A mark with a text is looked for in
+ * the first bytes of pages and JSON; a mail may contain it as well, so status, location and cookie are the better
  * marks. Throws a TypeError for settings that {@link parseFormSettings} refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {

@@ -10,8 +10,8 @@ import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } fr
  * A webmail that takes the user from a request field, because the gateway also knows a secret.
  *
  * The secret goes with every request, so the way to the webmail must be TLS or a network of one's own; and the webmail,
- * or the web server before it, must take these fields from the gateway's addresses only. Throws a TypeError for settings
- * that {@link parseHeaderSettings} refuses.
+ * or the web server before it, must take these fields from the gateway's addresses only. Throws a TypeError for
+ * settings that {@link parseHeaderSettings} refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const parsed = parseHeaderSettings(parts.settings);

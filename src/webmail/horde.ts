@@ -88,7 +88,9 @@ function judge(request: RequestHead, response: UpstreamResponseHead): Verdict | 
   return mayBeErrorPage(request, response) ? 'look-inside' : 'alive';
 }
 
-/** A download without a session is an error page with status 200. A mail's own HTML comes with a Content-Disposition. */
+/**
+ * A download without a session is an error page with status 200. A mail's own HTML comes with a Content-Disposition.
+ */
 function mayBeErrorPage(request: RequestHead, response: UpstreamResponseHead): boolean {
   return (
     pathOf(request.target).includes('/services/download/') &&

@@ -37,7 +37,9 @@ export function judgeHeads(request: RequestHead, response: UpstreamResponseHead)
   return 'look-inside';
 }
 
-/** Roundcube removes its second cookie, whatever it is named, by this value; a renewal in the same answer comes later. */
+/**
+ * Roundcube removes its second cookie, whatever it is named, by this value; a renewal in the same answer comes later.
+ */
 function removesSession(setCookies: readonly string[]): boolean {
   const last = new Map<string, string>();
   for (const line of setCookies) {
@@ -55,8 +57,8 @@ export function judgeText(text: string, complete: boolean): Verdict {
 }
 
 /**
- * Whether a form of a page was refused, with a whole page of Roundcube's ("REQUEST CHECK FAILED") in the place of the few
- * lines of script that its frame gets else. No mail has a part in the head of either.
+ * Whether a form of a page was refused, with a whole page of Roundcube's ("REQUEST CHECK FAILED") in the place of the
+ * few lines of script that its frame gets else. No mail has a part in the head of either.
  */
 export function isRefusedForm(html: string): boolean {
   return html.includes('\nvar rcmail = new rcube_webmail();\n');

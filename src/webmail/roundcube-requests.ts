@@ -23,7 +23,9 @@ export function readQuery(target: string): RoundcubeQuery {
   return { task: get('_task'), action: get('_action'), has: (name) => values.has(name), get };
 }
 
-/** A request of Roundcube's own script, which wants JSON. `_remote=1` stands in the query or, for a POST, in the body. */
+/**
+ * A request of Roundcube's own script, which wants JSON. `_remote=1` stands in the query or, for a POST, in the body.
+ */
 export function isScriptRequest(request: RequestHead, query: RoundcubeQuery): boolean {
   return request.header('x-roundcube-request') !== undefined || isSet(query.get('_remote'));
 }
@@ -46,7 +48,9 @@ export function isWriting(page: string | undefined): boolean {
   return page !== undefined && readQuery(page).action === 'compose';
 }
 
-/** Whether such a page sends or saves its message. Its token is in the body, and its message in its own session only. */
+/**
+ * Whether such a page sends or saves its message. Its token is in the body, and its message in its own session only.
+ */
 export function sendsMessage(request: RequestHead): boolean {
   return (
     request.method === 'POST' &&

@@ -77,7 +77,9 @@ function tokenField(request: RequestHead, as: RequestIdentity): Fields {
   return token === undefined ? [] : [['X-XSRF-TOKEN', token]];
 }
 
-/** From where the browser sees SOGo and from where SOGo should say it is seen: the `x-webobjects` fields of its manual. */
+/**
+ * From where the browser sees SOGo and from where SOGo should say it is seen: the `x-webobjects` fields of its manual.
+ */
 function addressFields(publicOrigin: string, clientAddress: string): Fields {
   const { hostname, port, protocol } = new URL(publicOrigin);
   return [
@@ -116,7 +118,9 @@ async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Prom
   throw strangeAnswer(host, `sign-in was answered with ${describe(answer)}`);
 }
 
-/** Opens the first page to see whether the web server and SOGo take the gateway's word: then it leads to the user's own. */
+/**
+ * Opens the first page to see whether the web server and SOGo take the gateway's word: then it leads to the user's own.
+ */
 async function enter(visit: Visit, host: BackendHost): Promise<WebmailSignIn> {
   const answer = await visit.get('/SOGo/');
   if (answer.status === 302) return visit.signedIn(landingOf(host));

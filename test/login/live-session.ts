@@ -23,7 +23,6 @@ export function liveSession(changes: Partial<SessionRecord> = {}, jar = new Cook
     password: undefined,
     touch() {},
     attach: () => () => {},
-    attachments: 0,
     saveJar() {},
     async end() {},
   };

@@ -188,7 +188,7 @@ suite('the live sessions of a node', () => {
     assert.deepEqual(await store.read(session.key), { kind: 'ended', reason: 'signed-out' });
     const late = attachTo(session);
     assert.equal(await late.ended, 'signed-out');
-    assert.equal(session.attachments, 0);
+    assert.equal(node.live.counts().attached, 0);
   });
 
   test('a change that is told while a session is read makes the node read again', async () => {
