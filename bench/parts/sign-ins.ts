@@ -33,7 +33,11 @@ export const signIns: Part = async ({ stage, effort }) => {
       ],
     }),
   );
-  const bare = await stage.startPeer('imap-logins.ts', [String(dovecot.port), dovecotPassword]);
+  const bare = await stage.startPeer('imap-logins.ts', [
+    String(dovecot.port),
+    dovecotPassword,
+    stage.tls.certificateFile,
+  ]);
   const atGateway = await openSignInForm(`http://127.0.0.1:${port}`, agent);
   let users = 0;
   const worker = async (until: number): Promise<void> => {

@@ -1,20 +1,22 @@
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { ImapFlow } from 'imapflow';
 
 /*
- * node imap-logins.ts PORT IMAP-PORT PASSWORD
+ * node imap-logins.ts PORT IMAP-PORT PASSWORD CERTIFICATE-FILE
  *
  * GET /COUNT/AT-ONCE makes so many bare imapflow logins, so many at once, and answers when all have succeeded.
  */
 
-const [port = '', imapPort = '', pass = ''] = process.argv.slice(2);
+const [port = '', imapPort = '', pass = '', certificateFile = ''] = process.argv.slice(2);
+const ca = readFileSync(certificateFile, 'utf8');
 
 async function logIn(user: string): Promise<void> {
   const client = new ImapFlow({
     host: '127.0.0.1',
     port: Number(imapPort),
     secure: true,
-    tls: { rejectUnauthorized: false },
+    tls: { ca },
     auth: { user, pass },
     logger: false,
     verifyOnly: true,
