@@ -8,7 +8,7 @@ import type { LoginNameParser } from './core/login-name.ts';
 import type { Directory, Explanation } from './directory/directory.ts';
 
 /** One question of a lookup, and what came of it. */
-export interface ExplainedStep {
+interface ExplainedStep {
   readonly source: string;
   readonly asked: string;
   readonly answer: 'found' | 'refused' | 'unknown-user' | 'skipped' | 'tempfail';
@@ -22,7 +22,7 @@ export interface ExplainedStep {
 }
 
 /** Why a user is led where the user is led. */
-export interface UserExplanation {
+interface UserExplanation {
   readonly typed: string;
   readonly steps: readonly ExplainedStep[];
   readonly answer: 'found' | 'unknown' | 'refused' | 'malformed' | 'could-not-ask';
@@ -35,7 +35,7 @@ export interface UserExplanation {
   readonly hosts?: readonly ExplainedHost[];
 }
 
-export interface ExplainedHost {
+interface ExplainedHost {
   readonly name: string;
   readonly state: HostState;
   /** Why it is down. */

@@ -35,6 +35,11 @@ export function remarks(config: Config): readonly string[] {
     ...(isLoopback(config.operators.listen.host)
       ? []
       : [`operators.listen ${addressText(config.operators.listen)} is not on loopback: keep others away from it`]),
+    ...(config.directoryService === undefined ||
+    config.directoryService.key !== undefined ||
+    isLoopback(config.directoryService.listen.host)
+      ? []
+      : ['directory_service has no key_file: whoever has an address of its networks learns who is a user here']),
   ];
 }
 
