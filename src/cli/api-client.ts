@@ -35,7 +35,9 @@ export async function openApi(file: string, { env }: Pick<Surroundings, 'env'>):
       },
     });
     request.end(content);
-    const [response]: IncomingMessage[] = await once(request, 'response');
+    const [response]: IncomingMessage[] = await once(request, 'response').catch((error: unknown) => {
+      throw nobodyThere(error, way.place);
+    });
     if (response === undefined) throw new TypeError('a response event carries a response');
     const text = Buffer.concat(await response.toArray()).toString('utf8');
     return { status: response.statusCode ?? 0, body: parseBody(text) };
@@ -44,13 +46,22 @@ export async function openApi(file: string, { env }: Pick<Surroundings, 'env'>):
 
 function wayTo({ file, operators }: Config) {
   const { socket, token, listen } = operators;
-  if (socket !== undefined) return { options: { socketPath: socket }, headers: {} };
+  if (socket !== undefined) return { options: { socketPath: socket }, headers: {}, place: socket };
   if (token !== undefined) {
     const headers = { authorization: `Bearer ${token.reveal()}` };
-    return { options: { host: listen.host, port: listen.port }, headers };
+    return { options: { host: listen.host, port: listen.port }, headers, place: `${listen.host}:${listen.port}` };
   }
   const message = `${file} gives no way to the gateway: add operators: { socket: state/postern.sock }, or a token`;
   throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false });
+}
+
+/** A system error in words that say what to do. */
+function nobodyThere(error: unknown, place: string): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error;
+  const isForbidden = error.code === 'EACCES';
+  const what = isForbidden ? 'run this as the user of the gateway' : 'does the gateway run, with this configuration?';
+  const message = `cannot reach the gateway at ${place} (${String(error.code)}): ${what}`;
+  return Object.assign(new Error(message, { cause: error }), { syscall: 'connect' });
 }
 
 function operatorName(): string {

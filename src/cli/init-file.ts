@@ -37,8 +37,8 @@ export function initFile(answers: InitAnswers): string {
     `# Networks of your load balancers: only their X-Forwarded-* are believed.${isSecure ? ' One of them must end TLS.' : ''}`,
     `trusted_proxies: ${isSecure ? '[127.0.0.1]' : '[]'}`,
     '',
-    '# /metrics and health, for operators only.',
-    'operators: { listen: 127.0.0.1:9090 }',
+    '# For operators only: /metrics and health, and the socket that postern backend, who, kick and move speak to.',
+    'operators: { listen: 127.0.0.1:9090, socket: state/postern.sock }',
     '',
     'sessions:',
     redis === ''

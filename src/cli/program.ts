@@ -23,11 +23,17 @@ export async function runCommand(args: readonly string[], surroundings: Surround
     code = ended;
   });
   try {
-    await program.parseAsync(args, { from: 'user' });
+    await program.parseAsync(idsLast(args), { from: 'user' });
     return code;
   } catch (error) {
     return explain(error, surroundings);
   }
+}
+
+/** One of 64 session ids begins with a dash: whoever copies it from a list does not mean an option. */
+function idsLast(args: readonly string[]): readonly string[] {
+  const ids = args.filter((arg) => /^-[\w-]{42}$/.test(arg));
+  return ids.length === 0 ? args : [...args.filter((arg) => !ids.includes(arg)), '--', ...ids];
 }
 
 function createProgram(surroundings: Surroundings, end: (code: ExitCode) => void): Command {

@@ -75,7 +75,7 @@ export function addSessions(program: Command, surroundings: Surroundings, end: (
     .action(async (user: string, { config, reason }: { config: string; reason: string }) => {
       const ask = await openApi(config, surroundings);
       const reply = await ask('DELETE', `/users/${encodeURIComponent(user)}/sessions`, { reason });
-      finish(reply, () => `Ended ${cell(reply.body['ended'])} sessions of ${cell(reply.body['user'])}.\n`);
+      finish(reply, () => `Sessions of ${cell(reply.body['user'])} that were ended: ${cell(reply.body['ended'])}.\n`);
     });
   withExamples(kick, [['postern kick alice@example.org --reason "account abused"', 'she must sign in again']]);
 }

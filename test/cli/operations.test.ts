@@ -33,6 +33,10 @@ describe('the commands for a running gateway', () => {
     assert.equal((await postern('kick', 'alice')).code, 2);
     const unknown = await postern('backend', 'set', 'nowhere', 'READY', ...reason);
     assert.deepEqual([unknown.code, unknown.err], [1, 'there is no backend nowhere\n']);
+    for (const id of ['-c', '--', 'ab']) {
+      const gone = await postern('session', 'end', id.padEnd(43, 'A'), ...reason);
+      assert.equal(gone.code, 1, gone.err);
+    }
   });
 
   it('show who is here, and end sessions', async () => {
@@ -43,7 +47,10 @@ describe('the commands for a running gateway', () => {
     const id = /^(\S{43}) /m.exec((await postern('session', 'list', '--user', 'alice')).out)?.[1] ?? '';
     assert.equal((await postern('session', 'end', id, ...reason)).out, 'Ended.\n');
     await site.signIn('alice');
-    assert.match((await postern('kick', 'alice', ...reason)).out, /^Ended 1 sessions of alice@example\.test\.\n/);
+    assert.match(
+      (await postern('kick', 'alice', ...reason)).out,
+      /^Sessions of alice@example\.test that were ended: 1\.\n/,
+    );
   });
 
   it('move users of a file, tell how far they are, and lead them back', async () => {
@@ -75,6 +82,8 @@ describe('the commands for a running gateway', () => {
     assert.equal(silent.code, 2);
     assert.match(silent.err, /add operators: \{ socket: state\/postern\.sock \}/);
     writeFileSync(file, smallest('operators: { socket: nobody.sock }'));
-    assert.equal((await run(['backend', 'list', '-c', file])).code, 3);
+    const away = await run(['backend', 'list', '-c', file]);
+    assert.equal(away.code, 3);
+    assert.match(away.err, /^cannot reach the gateway at .*nobody\.sock \(ENOENT\): does the gateway run/);
   });
 });
