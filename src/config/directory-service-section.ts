@@ -18,7 +18,11 @@ export function directoryServiceSection(outside: Outside) {
     })
       .optional()
       .describe('A file with a key on one line, which who asks must show as `X-Postern-Key` or as a bearer token.'),
-    ports: section({ imap: port(143), pop3: port(110), smtp: port(25) })
+    ports: section({
+      imap: port(143).describe('Where the IMAP servers listen.'),
+      pop3: port(110).describe('Where the POP servers listen.'),
+      smtp: port(25).describe('Where the servers listen that take mail from users.'),
+    })
       .prefault({})
       .describe(
         'The ports of the mail servers to which these proxies connect; nginx’s mail proxy speaks no TLS to them.',

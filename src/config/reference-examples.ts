@@ -29,6 +29,7 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
     - { type: map, file: users.map }
     - { type: static, backend: old }`,
   ],
+  ['directory_service', 'directory_service: { listen: 127.0.0.1:9092, allow: [127.0.0.1, 192.0.2.31] }'],
   ['passdb', 'passdb: { tls_ca_file: ca.crt }'],
   [
     'login',
