@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../ports.ts';
+import { type ProcessMemory, processMemory } from '../process-memory.ts';
 import { stopGroup } from './processes.ts';
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
@@ -25,6 +26,7 @@ export interface OwnGatewayOptions {
 export interface OwnGateway extends AsyncDisposable {
   readonly origin: string;
   readonly log: readonly string[];
+  memory(): Promise<ProcessMemory>;
 }
 
 /** A gateway of one node with the embedded store, as a process of its own; resolves when it serves. */
@@ -59,7 +61,8 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
     await stop();
     throw error;
   });
-  return { origin: `http://127.0.0.1:${port}`, log, [Symbol.asyncDispose]: stop };
+  const memory = (): Promise<ProcessMemory> => processMemory(child.pid ?? 0);
+  return { origin: `http://127.0.0.1:${port}`, log, memory, [Symbol.asyncDispose]: stop };
 }
 
 function configuration(options: OwnGatewayOptions, port: number): string {

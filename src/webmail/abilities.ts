@@ -1,0 +1,70 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { DriverSettings } from '../core/driver-settings.ts';
+import { Secret } from '../core/secret.ts';
+import type { WebmailDriver } from '../core/webmail.ts';
+import { type DriverName, loadDriver } from './registry.ts';
+
+/** The page that holds the table, and the lines between which it stands. */
+const page = new URL('../../docs/webmails.md', import.meta.url);
+const begin = '<!-- abilities: generated, npm run docs -->\n';
+const end = '<!-- /abilities -->\n';
+
+const secret = new Secret('0123456789abcdef0123456789abcdef');
+const form = { user_field: 'user', password_field: 'password', success: { status: 303 }, failure: { status: 401 } };
+const variants: readonly (readonly [title: string, name: DriverName, settings: DriverSettings])[] = [
+  ['`roundcube`', 'roundcube', {}],
+  ['`roundcube`, `entry_key`', 'roundcube', { entry_key: secret }],
+  ['`sogo`', 'sogo', {}],
+  ['`sogo`, `mode: trusted`', 'sogo', { mode: 'trusted', secret, imap_password: secret }],
+  ['`horde`', 'horde', {}],
+  ['`form`', 'form', form],
+  ['`basic`', 'basic', {}],
+  ['`header`', 'header', { user_field: 'X-Remote-User', secret }],
+  ['`none`', 'none', {}],
+];
+
+const abilities: readonly (readonly [title: string, has: (driver: WebmailDriver) => boolean])[] = [
+  ['looks into bodies', (driver) => 'judgeBody' in driver],
+  ['keeps a page when the gateway’s session ends', (driver) => 'lostAnswer' in driver],
+  ['keeps a page over a silent sign-in', (driver) => 'retryAnswer' in driver],
+  ['adds fields to each request', (driver) => 'requestHeaders' in driver],
+  ['the gateway checks the origin', ({ checksNoTokens }) => checksNoTokens === true],
+  ['knows its sign-in page', (driver) => 'isSignInPage' in driver],
+  ['knows polls', (driver) => 'isPoll' in driver],
+];
+
+/** What each webmail driver can, as a Markdown table: taken from the drivers themselves. */
+export async function abilitiesTable(): Promise<string> {
+  const rows = await Promise.all(
+    variants.map(async ([title, name, settings]) => {
+      const driver = await loadDriver(name, { exchange, clock: { nowMs: () => 0 }, settings });
+      return row([title, ...abilities.map(([, has]) => (has(driver) ? 'yes' : '–'))]);
+    }),
+  );
+  const titles = ['driver', ...abilities.map(([title]) => title)];
+  return [row(titles), row(titles.map(() => '---')), ...rows].join('');
+}
+
+/** The page with the table as it must be. Throws when the page has no place for it. */
+export function withTable(text: string, table: string): string {
+  const [before, rest] = text.split(begin);
+  const [, after] = rest?.split(end) ?? [];
+  if (before === undefined || after === undefined) throw new Error('docs/webmails.md lacks the place of the table');
+  return before + begin + table + end + after;
+}
+
+const exchange = { send: () => Promise.reject(new Error('a table asks no webmail')) };
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |\n`;
+}
+
+if (import.meta.main) {
+  const text = readFileSync(page, 'utf8');
+  const wanted = withTable(text, await abilitiesTable());
+  if (process.argv[2] === '--write') writeFileSync(page, wanted);
+  else if (wanted !== text) {
+    process.stderr.write('not what the drivers can: docs/webmails.md; run npm run docs\n');
+    process.exitCode = 1;
+  }
+}
