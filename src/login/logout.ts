@@ -16,7 +16,10 @@ export interface LogoutDeps {
  * The use case of signing out: `end` ends the gateway's own session, or puts another in its place; then the webmail is
  * told, best effort and within 2 s, for it forgets by itself what it was not told. Rejects only as `end` does.
  */
-export type Logout = (session: LiveSession, as: SignOutIdentity, end: () => Promise<void>) => Promise<void>;
+export type Logout = (left: LeftSession, as: SignOutIdentity, end: () => Promise<void>) => Promise<void>;
+
+/** The webmail session that is left: where it is, and its cookies. */
+export type LeftSession = Pick<LiveSession, 'record' | 'jar'>;
 
 export function createLogout({ homeOf, log }: LogoutDeps): Logout {
   return async ({ record, jar }, as, end) => {
@@ -44,10 +47,14 @@ const silentEnds: ReadonlySet<EndReason> = new Set(['kicked', 'too-many']);
  */
 export function createLogoutOfEnded(logout: Logout): (session: LiveSession, reason: EndReason) => void {
   return (session, reason) => {
-    if (!silentEnds.has(reason)) return;
-    const { userAgent, publicOrigin, clientAddress } = session.record;
-    void logout(session, { userAgent, publicOrigin, clientAddress }, async () => {});
+    if (silentEnds.has(reason)) leaveWebmail(logout, session);
   };
+}
+
+/** Signs a session out of the webmail that it had, best effort, while the gateway's own ends or goes on elsewhere. */
+export function leaveWebmail(logout: Logout, left: LeftSession): void {
+  const { userAgent, publicOrigin, clientAddress } = left.record;
+  void logout(left, { userAgent, publicOrigin, clientAddress }, async () => {});
 }
 
 /** Who does not wait for the answer has signed out all the same. */

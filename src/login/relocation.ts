@@ -1,4 +1,4 @@
-import type { CookieJar } from '../core/cookie-jar.ts';
+import { CookieJar } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import { expiredCookieLines } from '../core/expired-cookies.ts';
 import type { Client } from '../core/identity.ts';
@@ -7,6 +7,7 @@ import type { Place, Relocate, Relocated } from '../core/placement.ts';
 import type { LiveSession, RecordKey, SessionRecord, SessionRoute } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import { neverGone, withDeadline } from './deadline.ts';
+import type { LeftSession } from './logout.ts';
 import { createBackendTurns } from './turns.ts';
 
 const deadlineMs = 15_000;
@@ -18,12 +19,14 @@ export interface RelocationDeps {
   readonly driverOf: (backend: BackendName) => WebmailDriver | undefined;
   /** Writes the session's new route and cookies; `elsewhere`: another node was first. */
   readonly reroute: (key: RecordKey, to: SessionRoute, fresh: CookieJar) => Promise<'rerouted' | 'elsewhere' | 'gone'>;
+  /** Signs out of the webmail of the backend that a session has left. */
+  readonly leave: (left: LeftSession) => void;
 }
 
 /**
  * Leads a session to where it belongs: its user is signed in there with the session's own password, then the record is
- * rewritten, once for all nodes. Cookies that the browser holds of another backend's webmail are taken back. Sixteen at
- * a time per backend; a session without a password, because the operator had it forgotten, is `rejected`.
+ * rewritten, once for all nodes. Of another backend's webmail the session is signed out then, best effort, and the cookies
+ * that the browser holds of it are taken back. Sixteen at a time per backend; a session without a password, because the operator had it forgotten, is `rejected`.
  */
 export function createRelocation(deps: RelocationDeps): Relocate {
   const inFlight = new Map<RecordKey, Promise<Relocated>>();
@@ -46,8 +49,12 @@ export function createRelocation(deps: RelocationDeps): Relocate {
     );
     if (outcome.kind === 'rejected') return outcome;
     const stale = backend === record.backend ? [] : expiredCookieLines(session.jar, publicOrigin.startsWith('https:'));
+    // The jar of the session holds the new cookies then.
+    const left = { record, jar: new CookieJar(() => true) };
+    left.jar.renew(session.jar);
     const written = await deps.reroute(session.key, { backend, host: host.name }, outcome.jar);
     if (written === 'gone') return { kind: 'ended' };
+    if (written === 'rerouted' && backend !== record.backend) deps.leave(left);
     const fresh = written === 'rerouted' ? outcome.browserCookies : [];
     return { kind: 'relocated', landing: outcome.landing, browserCookies: [...stale, ...fresh] };
   }

@@ -72,10 +72,10 @@ test('a session that could not be ended is not reported as ended', async () => {
 
 test('a session that was kicked is signed out of its webmail; one whose end the webmail hears of anyway is not', () => {
   const told: unknown[] = [];
-  const logoutOfEnded = createLogoutOfEnded(async (session, identity) => void told.push([session.key, identity]));
+  const logoutOfEnded = createLogoutOfEnded(async (session, identity) => void told.push([session.record, identity]));
   const session = liveSession();
   const { userAgent, publicOrigin, clientAddress } = session.record;
   for (const reason of endReasons) logoutOfEnded(session, reason);
-  const one = [session.key, { userAgent, publicOrigin, clientAddress }];
+  const one = [session.record, { userAgent, publicOrigin, clientAddress }];
   assert.deepEqual(told, [one, one]);
 });

@@ -22,6 +22,7 @@ function bench(script: {
 }) {
   const signIns: string[] = [];
   const reroutes: SessionRoute[] = [];
+  const left: string[] = [];
   const driver: WebmailDriver = {
     ownsCookie: () => false,
     judge: () => 'alive',
@@ -38,8 +39,9 @@ function bench(script: {
       reroutes.push(to);
       return script.reroute?.() ?? 'rerouted';
     },
+    leave: ({ record, jar }) => void left.push(`${record.backend} ${jar.header('/', 1)}`),
   });
-  return { relocate, signIns, reroutes };
+  return { relocate, signIns, reroutes, left };
 }
 
 function aliceOnA(): LiveSession {
@@ -70,6 +72,20 @@ describe('leading a session elsewhere', () => {
     assert.ok(outcome.kind === 'relocated');
     assert.match(outcome.browserCookies[0] ?? '', /^colour=; Path=\/; Expires=Thu, 01 Jan 1970/);
     assert.deepEqual(outcome.browserCookies.slice(1), ['colour=dark']);
+  });
+
+  it('signs out of the webmail that was left, once, and not of one that another node or a standby goes on with', async () => {
+    const session = aliceOnA();
+    session.jar.absorb('sid=S; Path=/; HttpOnly', '/', 1);
+    const moved = bench({});
+    await moved.relocate(session, client, origin);
+    assert.deepEqual(moved.left, ['a sid=S']);
+    const second = bench({ reroute: async () => 'elsewhere' });
+    await second.relocate(aliceOnA(), client, origin);
+    const standby = bench({ place: () => ({ kind: 'elsewhere', backend: backendName('b'), host: hostA }) });
+    const onB = { ...aliceOnA(), record: { ...aliceOnA().record, backend: backendName('b') } };
+    await standby.relocate(onB, client, origin);
+    assert.deepEqual([...second.left, ...standby.left], []);
   });
 
   it('gives no cookies of its own sign-in when another node was first', async () => {
