@@ -4,16 +4,16 @@ import type { Log } from './core/log.ts';
 import type { Readiness } from './core/readiness.ts';
 import type { SessionStore } from './core/session.ts';
 import { openApiSocket } from './admin/api-socket.ts';
-import { createGatewayApi } from './gateway-api.ts';
-import { createDoor } from './door.ts';
-import { driverChecks } from './driver-checks.ts';
-import { listen, openDirectoryService, openOperators, portOf } from './listening.ts';
+import { createGatewayApi } from './gateway/api.ts';
+import { createDoor } from './gateway/door.ts';
+import { driverChecks } from './gateway/driver-checks.ts';
+import { listen, openDirectoryService, openOperators, portOf } from './gateway/listening.ts';
 import { createLog } from './observe/log.ts';
-import { openDirectory } from './open-directory.ts';
-import { createReload } from './reload.ts';
-import { buildSite, type Site } from './site.ts';
-import { openStanding, openStore as openSessionStore } from './standing.ts';
-import { leadWorkers } from './workers.ts';
+import { openDirectory } from './gateway/open-directory.ts';
+import { createReload } from './gateway/reload.ts';
+import { buildSite, type Site } from './gateway/site.ts';
+import { openStanding, openStore as openSessionStore } from './gateway/standing.ts';
+import { leadWorkers } from './gateway/workers.ts';
 
 export interface GatewayOptions {
   readonly configFile: string;

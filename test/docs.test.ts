@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
-import { driverChecks } from '../src/driver-checks.ts';
+import { driverChecks } from '../src/gateway/driver-checks.ts';
 import { problemsOf } from './config/fixture.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

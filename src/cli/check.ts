@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid, formatProblem } from '../config/problem.ts';
-import { driverChecks } from '../driver-checks.ts';
+import { driverChecks } from '../gateway/driver-checks.ts';
 import { askDirectory } from './ask-directory.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
 import { type Dialled, dialAll } from './online.ts';

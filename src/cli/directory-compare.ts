@@ -5,7 +5,7 @@ import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/login-name.ts';
 import { type Comparison, compareDirectories, type HomeChange } from '../directory/compare.ts';
-import { driverChecks } from '../driver-checks.ts';
+import { driverChecks } from '../gateway/driver-checks.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
 import { type Format, formatOption, withExamples } from './options.ts';
 import { createProgress } from './progress.ts';

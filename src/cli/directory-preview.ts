@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Config, SourceConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { driverChecks } from '../driver-checks.ts';
+import { driverChecks } from '../gateway/driver-checks.ts';
 import { compare, comparisonCodesHelp } from './directory-compare.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { configOption, type Format, formatOption, withExamples } from './options.ts';

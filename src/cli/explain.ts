@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { formatDuration } from '../config/quantities.ts';
 import { loadConfig } from '../config/load.ts';
 import { silentLog } from '../core/log.ts';
-import { driverChecks } from '../driver-checks.ts';
+import { driverChecks } from '../gateway/driver-checks.ts';
 import { type ApiReply, cell, isObject, openApi, rowsIn } from './api-client.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
 import { configOption, type Format, formatOption, withExamples } from './options.ts';

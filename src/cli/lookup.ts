@@ -3,7 +3,7 @@ import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/login-name.ts';
-import { driverChecks } from '../driver-checks.ts';
+import { driverChecks } from '../gateway/driver-checks.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
 import { inOrder } from './in-order.ts';
 import { configOption, type Format, formatOption, withExamples } from './options.ts';

@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/outside.ts';
 import type { Log } from '../core/log.ts';
 import type { Directory } from '../directory/directory.ts';
-import type { Explain } from '../explain.ts';
+import type { Explain } from '../gateway/explain.ts';
 import type { SessionStore } from '../core/session.ts';
 
 /** What a command meets outside itself. Tests hand in their own. */

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { createClient } from 'redis';
 import type { SourceSettings } from '../../src/directory/configured-source.ts';
 import { checkSource } from '../../src/directory/configured-source.ts';
-import { connectRedis } from '../../src/open-directory.ts';
+import { connectRedis } from '../../src/gateway/open-directory.ts';
 import { startRedisServer } from '../redis-server.ts';
 import { outcomeOf, testDirectory } from './fixture.ts';
 import { sourceContract } from './source-contract.ts';

@@ -1,13 +1,13 @@
-import type { DriverChecks } from './config/cross-checks.ts';
+import type { DriverChecks } from '../config/cross-checks.ts';
 
 /** What the drivers themselves say of their settings. A driver is loaded when the configuration names it. */
 export const driverChecks: DriverChecks = {
   async source(settings) {
-    const { checkSource } = await import('./directory/configured-source.ts');
+    const { checkSource } = await import('../directory/configured-source.ts');
     return checkSource(settings);
   },
   async webmail(driver, settings) {
-    const { driverProblems, isDriverName } = await import('./webmail/registry.ts');
+    const { driverProblems, isDriverName } = await import('../webmail/registry.ts');
     return isDriverName(driver) ? driverProblems(driver, settings) : [];
   },
 };

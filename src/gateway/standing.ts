@@ -1,30 +1,30 @@
 import { randomBytes } from 'node:crypto';
-import { createRingStates } from './backends/ring-states.ts';
-import type { Config, SessionsConfig } from './config/config.ts';
-import { systemClock } from './core/clock.ts';
-import type { Log } from './core/log.ts';
-import type { SessionStore } from './core/session.ts';
-import type { SilentSignIn } from './core/webmail.ts';
-import { createClientChecks } from './login/client-checks.ts';
-import type { LoginEvent } from './login/login-event.ts';
-import { createLogout, createLogoutOfEnded } from './login/logout.ts';
-import { createPenalty } from './login/penalty.ts';
-import { createSilentSignIn } from './login/silent-sign-in.ts';
-import { systemWait } from './login/wait.ts';
-import { withAlarms } from './observe/alarms.ts';
-import { createMetrics, type GaugeReadings, type Metrics } from './observe/metrics.ts';
-import { createImapPassdb } from './passdb/imap.ts';
-import { type Connections, createConnections } from './proxy/connections.ts';
-import { createExchange } from './proxy/exchange.ts';
-import { createSessionGate } from './sessions/gate.ts';
-import { createNodeSessions, type NodeSessions } from './sessions/live-sessions.ts';
+import { createRingStates } from '../backends/ring-states.ts';
+import type { Config, SessionsConfig } from '../config/config.ts';
+import { systemClock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { SessionStore } from '../core/session.ts';
+import type { SilentSignIn } from '../core/webmail.ts';
+import { createClientChecks } from '../login/client-checks.ts';
+import type { LoginEvent } from '../login/login-event.ts';
+import { createLogout, createLogoutOfEnded, leaveWebmail } from '../login/logout.ts';
+import { createPenalty } from '../login/penalty.ts';
+import { createSilentSignIn } from '../login/silent-sign-in.ts';
+import { systemWait } from '../login/wait.ts';
+import { withAlarms } from '../observe/alarms.ts';
+import { createMetrics, type GaugeReadings, type Metrics } from '../observe/metrics.ts';
+import { createImapPassdb } from '../passdb/imap.ts';
+import { type Connections, createConnections } from '../proxy/connections.ts';
+import { createExchange } from '../proxy/exchange.ts';
+import { createSessionGate, type SessionGate } from '../sessions/gate.ts';
+import { createNodeSessions, type NodeSessions, type NodeSessionsOptions } from '../sessions/live-sessions.ts';
+import { createRedisStore } from '../sessions/redis.ts';
+import type { RedisConnection } from '../sessions/redis-connection.ts';
+import { openServerKeys, type ServerKeys } from '../sessions/server-keys.ts';
+import { createSqliteStore } from '../sessions/sqlite.ts';
+import { createProxyProtocol, type ProxyProtocol } from '../proxy/proxy-protocol-intake.ts';
+import { openTlsCertificates, type TlsCertificates } from '../proxy/tls-certificates.ts';
 import { type Operations, openOperations } from './operations.ts';
-import { createRedisStore } from './sessions/redis.ts';
-import type { RedisConnection } from './sessions/redis-connection.ts';
-import { openServerKeys, type ServerKeys } from './sessions/server-keys.ts';
-import { createSqliteStore } from './sessions/sqlite.ts';
-import { createProxyProtocol, type ProxyProtocol } from './proxy/proxy-protocol-intake.ts';
-import { openTlsCertificates, type TlsCertificates } from './proxy/tls-certificates.ts';
 import type { SharedParts, Site } from './site.ts';
 
 /** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
@@ -75,23 +75,7 @@ export async function openStanding({ config, log: given, site, upgrades }: Stand
   opened.use(store);
   const keys = await openServerKeys({ file: config.sessions.keysFile, store, clock: systemClock, log, randomBytes });
 
-  const sessions = createNodeSessions({
-    store,
-    keys,
-    clock: systemClock,
-    log,
-    ownsCookie: (backend) => (name) => site().homeOf(backend)?.driver.ownsCookie(name) ?? false,
-    ended: (session, reason) => logoutOfEnded(session, reason),
-    get idleTimeoutMs() {
-      return site().config.sessions.idleTimeoutMs;
-    },
-    get serveStaleMs() {
-      return site().config.sessions.serveStaleMs;
-    },
-    get acceptPlain() {
-      return site().config.publicUrls.some(({ secure }) => !secure);
-    },
-  });
+  const sessions = sessionsOf({ store, keys, log, site, ended: (session, reason) => logoutOfEnded(session, reason) });
   opened.defer(() => sessions.close());
   const connections = createConnections();
   opened.defer(() => connections.close());
@@ -115,23 +99,11 @@ export async function openStanding({ config, log: given, site, upgrades }: Stand
       log,
       site,
       sessions,
+      leave: (left) => leaveWebmail(logout, left),
       ...(redis === undefined ? {} : { redis }),
     }),
   );
-  const gate = createSessionGate({
-    store,
-    keys,
-    live: sessions,
-    clock: systemClock,
-    log,
-    randomBytes,
-    get absoluteTimeoutMs() {
-      return site().config.sessions.absoluteTimeoutMs;
-    },
-    get maxPerUser() {
-      return site().config.sessions.maxPerUser;
-    },
-  });
+  const gate = gateOf({ store, keys, log, site }, sessions);
   const penalty = createPenalty({
     ...(redis === undefined ? {} : { redis: redis.client }),
     key: keys.current().promoted.subkey('penalty'),
@@ -183,6 +155,46 @@ export async function openStanding({ config, log: given, site, upgrades }: Stand
     parts,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+interface SessionParts {
+  readonly store: SessionStore;
+  readonly keys: ServerKeys;
+  readonly log: Log;
+  readonly site: () => Site;
+}
+
+/** The getters let a reload change what they say. */
+function sessionsOf({ site, ...parts }: SessionParts & Pick<NodeSessionsOptions, 'ended'>): NodeSessions {
+  return createNodeSessions({
+    ...parts,
+    clock: systemClock,
+    ownsCookie: (backend) => (name) => site().homeOf(backend)?.driver.ownsCookie(name) ?? false,
+    get idleTimeoutMs() {
+      return site().config.sessions.idleTimeoutMs;
+    },
+    get serveStaleMs() {
+      return site().config.sessions.serveStaleMs;
+    },
+    get acceptPlain() {
+      return site().config.publicUrls.some(({ secure }) => !secure);
+    },
+  });
+}
+
+function gateOf({ site, ...parts }: SessionParts, live: NodeSessions): SessionGate {
+  return createSessionGate({
+    ...parts,
+    live,
+    clock: systemClock,
+    randomBytes,
+    get absoluteTimeoutMs() {
+      return site().config.sessions.absoluteTimeoutMs;
+    },
+    get maxPerUser() {
+      return site().config.sessions.maxPerUser;
+    },
+  });
 }
 
 interface OpenStore {

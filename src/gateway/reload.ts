@@ -1,8 +1,8 @@
-import type { Config } from './config/config.ts';
-import { diffConfig } from './config/diff.ts';
-import { ConfigInvalid, formatProblem } from './config/problem.ts';
-import { PosternError } from './core/error.ts';
-import type { Log } from './core/log.ts';
+import type { Config } from '../config/config.ts';
+import { diffConfig } from '../config/diff.ts';
+import { ConfigInvalid, formatProblem } from '../config/problem.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
 import { buildSite, type Site } from './site.ts';
 import type { Standing } from './standing.ts';
 

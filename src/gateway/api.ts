@@ -1,8 +1,8 @@
-import { type Api, createApi } from './admin/api.ts';
-import { ApiRefusal } from './admin/api-exchange.ts';
-import { systemClock } from './core/clock.ts';
-import type { Log } from './core/log.ts';
-import type { CanonicalUser, LoginName } from './core/names.ts';
+import { type Api, createApi } from '../admin/api.ts';
+import { ApiRefusal } from '../admin/api-exchange.ts';
+import { systemClock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { CanonicalUser, LoginName } from '../core/names.ts';
 import { createExplain } from './explain.ts';
 import type { Site } from './site.ts';
 import type { Standing } from './standing.ts';

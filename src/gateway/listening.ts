@@ -1,15 +1,15 @@
 import { once } from 'node:events';
 import type { Server } from 'node:net';
-import { createAgentCheck, type AgentCheckDeps } from './admin/agent-check.ts';
-import { createOperatorsListener, type OperatorsDeps } from './admin/operators.ts';
-import type { DirectoryServiceConfig, OperatorsConfig } from './config/config.ts';
-import type { ListenAddress } from './config/hosts.ts';
-import { systemClock } from './core/clock.ts';
-import { PosternError } from './core/error.ts';
-import type { Log } from './core/log.ts';
-import { createAddresses, resolveByTheSystem } from './directory-service/addresses.ts';
-import { createDirectoryService } from './directory-service/listener.ts';
-import type { Metrics } from './observe/metrics.ts';
+import { createAgentCheck, type AgentCheckDeps } from '../admin/agent-check.ts';
+import { createOperatorsListener, type OperatorsDeps } from '../admin/operators.ts';
+import type { DirectoryServiceConfig, OperatorsConfig } from '../config/config.ts';
+import type { ListenAddress } from '../config/hosts.ts';
+import { systemClock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import { createAddresses, resolveByTheSystem } from '../directory-service/addresses.ts';
+import { createDirectoryService } from '../directory-service/listener.ts';
+import type { Metrics } from '../observe/metrics.ts';
 import type { Site } from './site.ts';
 
 /** Rejects with what the operator must change when the address cannot be bound. */

@@ -1,10 +1,10 @@
-import type { Config } from './config/config.ts';
-import { systemClock } from './core/clock.ts';
-import type { Log } from './core/log.ts';
-import { createDirectory, type Directory } from './directory/directory.ts';
-import type { RingStates } from './directory/hash.ts';
-import type { ConnectRedis } from './directory/redis.ts';
-import { createRedisConnection } from './sessions/redis-connection.ts';
+import type { Config } from '../config/config.ts';
+import { systemClock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import { createDirectory, type Directory } from '../directory/directory.ts';
+import type { RingStates } from '../directory/hash.ts';
+import type { ConnectRedis } from '../directory/redis.ts';
+import { createRedisConnection } from '../sessions/redis-connection.ts';
 
 /**
  * Opens the directory of a configuration, with all its sources. Without `states` all backends count as available, as

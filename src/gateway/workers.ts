@@ -1,14 +1,14 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Config } from './config/config.ts';
-import { diffConfig } from './config/diff.ts';
-import { ConfigInvalid, formatProblem } from './config/problem.ts';
-import { PosternError } from './core/error.ts';
-import type { Log } from './core/log.ts';
-import type { Readiness } from './core/readiness.ts';
+import type { Config } from '../config/config.ts';
+import { diffConfig } from '../config/diff.ts';
+import { ConfigInvalid, formatProblem } from '../config/problem.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import type { Readiness } from '../core/readiness.ts';
 import { openOperators } from './listening.ts';
-import { createMergedMetrics } from './observe/merged-metrics.ts';
+import { createMergedMetrics } from '../observe/merged-metrics.ts';
 import { parseReport, type WorkerOrder } from './workers-message.ts';
 
 export interface WorkersOptions {

@@ -1,25 +1,26 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { createFailover } from './backends/failover.ts';
-import { createHealth, type Health, type WatchedHost } from './backends/health.ts';
-import { runHook } from './backends/hooks.ts';
-import { createMoves, type Moves } from './backends/moves.ts';
-import { createPlacement, type Placement } from './backends/placement.ts';
-import { createProbes } from './backends/probes.ts';
-import { createRedisStateStore, type RunScript } from './backends/redis-state-store.ts';
-import { createSqliteStateStore } from './backends/sqlite-state-store.ts';
-import { createStateMirror, type StateMirror } from './backends/state-mirror.ts';
-import type { Config } from './config/config.ts';
-import type { BackendHost } from './core/backend.ts';
-import { systemClock } from './core/clock.ts';
-import type { Log } from './core/log.ts';
-import type { CanonicalUser } from './core/names.ts';
-import type { Place, Relocate } from './core/placement.ts';
-import type { SessionRecord } from './core/session.ts';
-import type { StateStore } from './core/state-store.ts';
-import { createRelocation } from './login/relocation.ts';
-import type { NodeSessions } from './sessions/live-sessions.ts';
-import { createRedisConnection, type RedisConnection } from './sessions/redis-connection.ts';
+import { createFailover } from '../backends/failover.ts';
+import { createHealth, type Health, type WatchedHost } from '../backends/health.ts';
+import { runHook } from '../backends/hooks.ts';
+import { createMoves, type Moves } from '../backends/moves.ts';
+import { createPlacement, type Placement } from '../backends/placement.ts';
+import { createProbes } from '../backends/probes.ts';
+import { createRedisStateStore, type RunScript } from '../backends/redis-state-store.ts';
+import { createSqliteStateStore } from '../backends/sqlite-state-store.ts';
+import { createStateMirror, type StateMirror } from '../backends/state-mirror.ts';
+import type { Config } from '../config/config.ts';
+import type { BackendHost } from '../core/backend.ts';
+import { systemClock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import type { Place, Relocate } from '../core/placement.ts';
+import type { SessionRecord } from '../core/session.ts';
+import type { StateStore } from '../core/state-store.ts';
+import type { LeftSession } from '../login/logout.ts';
+import { createRelocation } from '../login/relocation.ts';
+import type { NodeSessions } from '../sessions/live-sessions.ts';
+import { createRedisConnection, type RedisConnection } from '../sessions/redis-connection.ts';
 import type { Site } from './site.ts';
 
 /** Where users belong and how their servers are: what a node opens once and keeps over every reload. */
@@ -46,10 +47,13 @@ export interface OperationsOptions {
   readonly sessions: NodeSessions;
   /** The Redis of the sessions, where they live in one. */
   readonly redis?: RedisConnection;
+  /** Signs out of the webmail that a moved session has left. */
+  readonly leave: (left: LeftSession) => void;
 }
 
 /** Opens the state and begins to follow it; hosts are watched from `siteChanged` on. Resolves also while the store is away. */
-export async function openOperations({ config, log, site, sessions, redis }: OperationsOptions): Promise<Operations> {
+export async function openOperations(options: OperationsOptions): Promise<Operations> {
+  const { config, log, site, sessions, redis, leave } = options;
   await using opened = new AsyncDisposableStack();
   const store = await openStateStore(config, log, redis, opened);
   /** Before there is a site, changes are only taken note of. */
@@ -84,6 +88,7 @@ export async function openOperations({ config, log, site, sessions, redis }: Ope
     placeOf: (record) => placement.ofSession(record),
     driverOf: (backend) => site().homeOf(backend)?.driver,
     reroute: (key, to, fresh) => sessions.reroute(key, to, fresh),
+    leave,
   });
   const moves = opened.use(
     createMoves({

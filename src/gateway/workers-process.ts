@@ -1,4 +1,4 @@
-import { startGateway } from './gateway.ts';
+import { startGateway } from '../gateway.ts';
 import { parseOrder, type WorkerReport } from './workers-message.ts';
 
 const reportEveryMs = 1_000;

@@ -1,9 +1,9 @@
-import type { Placement } from './backends/placement.ts';
-import type { Backend } from './core/backend.ts';
-import type { DirectorySource } from './core/directory.ts';
-import type { LoginNameParser } from './core/login-name.ts';
-import type { BackendName } from './core/names.ts';
-import type { RouteMail } from './directory-service/mail-route.ts';
+import type { Placement } from '../backends/placement.ts';
+import type { Backend } from '../core/backend.ts';
+import type { DirectorySource } from '../core/directory.ts';
+import type { LoginNameParser } from '../core/login-name.ts';
+import type { BackendName } from '../core/names.ts';
+import type { RouteMail } from '../directory-service/mail-route.ts';
 
 export interface MailRoutesDeps {
   readonly parseName: LoginNameParser;
