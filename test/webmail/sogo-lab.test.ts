@@ -103,7 +103,7 @@ suite('the real SOGo behind the gateway', { concurrency: false }, () => {
   test('SOGo’s own sign-out ends the session of the gateway', async () => {
     const person = await carolSignedIn();
     const answer = await person.get(`${carol}/logoff`);
-    assert.equal(answer.status, 302);
+    assert.deepEqual([answer.status, answer.headers.location], [303, `${gateway.origin}/-/login?ended=signed-out`]);
     const next = await person.get('/SOGo/');
     assert.deepEqual([next.status, new URL(next.headers.location ?? '').pathname], [303, '/-/login']);
     assert.equal(person.cookies.has('XSRF-TOKEN'), false);
