@@ -24,5 +24,6 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["node", "-e", "fetch(process.env.POSTERN_HEALTH_URL).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 STOPSIGNAL SIGTERM
 # exec form: node is process 1 and gets the signal itself.
-ENTRYPOINT ["node", "/opt/postern/bin/postern.mjs"]
+# The flags are those of deploy/postern.service.
+ENTRYPOINT ["node", "--no-memory-reducer", "--min-semi-space-size=16", "/opt/postern/bin/postern.mjs"]
 CMD ["serve", "-c", "/etc/postern/postern.yaml"]

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tlsFrontAddress } from './haproxy.ts';
+import { nodeFlags } from './node-flags.ts';
 import { type Program, startProgram } from './program.ts';
 
 const program = fileURLToPath(new URL('../bin/postern.mjs', import.meta.url));
@@ -19,17 +20,15 @@ export interface GatewayOptions {
   readonly tlsPort?: number;
   /** Further top-level lines. */
   readonly settings?: string;
-  /** For Node, such as `--cpu-prof`. */
-  readonly nodeOptions?: readonly string[];
 }
 
 /** Starts a gateway node as an operator does: the real program, with a configuration file. */
 export async function startGatewayNode(options: GatewayOptions): Promise<Program> {
-  const { folder, port, nodeOptions = [] } = options;
+  const { folder, port } = options;
   await mkdir(folder, { recursive: true });
   const file = join(folder, `postern-${port}.yaml`);
   await writeFile(file, configuration(options));
-  const args = [...nodeOptions, program, 'serve', '-c', file];
+  const args = [...nodeFlags, program, 'serve', '-c', file];
   return startProgram(process.execPath, args, { port });
 }
 

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { createClient } from 'redis';
 import { freePort } from '../test/ports.ts';
 import { backendBlocks, startNginx } from './nginx.ts';
+import { nodeFlags } from './node-flags.ts';
 import { startProgram } from './program.ts';
 import { writeAssets } from './roundcube-page.ts';
 
@@ -45,7 +46,7 @@ export async function openStage(): Promise<Stage> {
   async function startPeer(file: string, args: readonly string[]) {
     const port = await freePort();
     const path = fileURLToPath(new URL(`peers/${file}`, import.meta.url));
-    const { pid } = keep(await startProgram(process.execPath, [path, String(port), ...args], { port }));
+    const { pid } = keep(await startProgram(process.execPath, [...nodeFlags, path, String(port), ...args], { port }));
     return { port, pid };
   }
 

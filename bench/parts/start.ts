@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../test/ports.ts';
 import { residentBytes } from '../cpu.ts';
+import { nodeFlags } from '../node-flags.ts';
 import { significant } from '../report.ts';
 import { seriesOf } from '../statistics.ts';
 import type { Stage } from '../stage.ts';
@@ -21,7 +22,7 @@ const idleMs = 2_000;
 export const start: Part = async ({ stage, effort }) => {
   const configFile = await copyOfLab(stage);
   const commands = {
-    'Postern with examples/lab.yaml': [program, 'serve', '-c', configFile],
+    'Postern with examples/lab.yaml': [...nodeFlags, program, 'serve', '-c', configFile],
     'Node, importing express and redis': importsOnly,
   };
   const times = new Map<string, number[]>(Object.keys(commands).map((name) => [name, []]));
@@ -34,7 +35,10 @@ export const start: Part = async ({ stage, effort }) => {
   }
   const [ours, theirs] = Object.keys(commands).map((name) => seriesOf(times.get(name) ?? []));
   if (ours === undefined || theirs === undefined) throw new TypeError('both were started');
-  const [weight, bare] = [await idleMegabytes([program, 'serve', '-c', configFile]), await idleMegabytes(nothing)];
+  const [weight, bare] = [
+    await idleMegabytes([...nodeFlags, program, 'serve', '-c', configFile]),
+    await idleMegabytes(nothing),
+  ];
   const rows = [
     ['Postern with examples/lab.yaml', significant(ours.best), significant(ours.median), significant(weight)],
     ['Node, importing express and redis', significant(theirs.best), significant(theirs.median), ''],
