@@ -24,6 +24,14 @@ export interface RedisTopology extends AsyncDisposable {
 
 const host = '127.0.0.1';
 
+/** A replica that has not got its master's data yet cannot take its place: these many have it. */
+async function awaitReplicas(ports: readonly number[], count: number): Promise<void> {
+  await eventually(async () => {
+    const told = await Promise.all(ports.map((port) => cli(port, 'info', 'replication')));
+    return told.filter((text) => text.includes('master_link_status:up')).length === count;
+  }, 'the replicas have the data of their masters');
+}
+
 /** A master with a replica and three Sentinels, which take a master for gone after a second of silence. */
 export async function startSentinels(): Promise<RedisTopology> {
   const group = await startGroup();
@@ -58,6 +66,7 @@ export async function startSentinels(): Promise<RedisTopology> {
       const told = await Promise.all(sentinels.map((port) => cli(port, 'info', 'sentinel')));
       return told.every((text) => text.includes('slaves=1,sentinels=3'));
     }, 'the Sentinels know each other and the replica');
+    await awaitReplicas([replica], 1);
     return {
       settings: {
         sentinels: sentinels.map((port) => ({ host, port })),
@@ -102,6 +111,7 @@ export async function startRedisCluster(): Promise<RedisTopology> {
     };
     await runProgram('redis-cli', ['--cluster', 'create', ...nodes, '--cluster-replicas', '1', '--cluster-yes']);
     await eventually(async () => (await Promise.all(ports.map(isWhole))).every(Boolean), 'the cluster is whole');
+    await awaitReplicas(ports, 3);
     const masters = async (): Promise<readonly number[]> => {
       for (const port of ports) {
         const told = await cli(port, 'cluster', 'nodes').catch(() => '');
@@ -158,7 +168,19 @@ async function startGroup() {
       const port = await freePort();
       const dir = join(folder, name);
       await mkdir(dir);
-      await spawnOne(port, ['--port', String(port), '--bind', host, '--dir', dir, '--save', '', ...more]);
+      await spawnOne(port, [
+        '--port',
+        String(port),
+        '--bind',
+        host,
+        '--dir',
+        dir,
+        '--save',
+        '',
+        '--repl-diskless-sync-delay',
+        '0',
+        ...more,
+      ]);
       return port;
     },
     async end(): Promise<void> {
