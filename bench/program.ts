@@ -24,6 +24,8 @@ const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
+// A signal ends Node without that event.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 /** Starts a program and waits until it takes connections. Rejects with what it said when it ends before. */
 export async function startProgram(
