@@ -26,7 +26,7 @@ export interface GatewayOptions {
 /** One running gateway node. */
 export interface Gateway {
   /** The ports that are bound, for configurations that say 0. */
-  readonly ports: { readonly public: number; readonly operators: number };
+  readonly ports: { readonly public: number; readonly operators: number; readonly console?: number };
   readiness(): Readiness;
   /** Reads the configuration again: all of it or nothing. Says in the log what changed, or why the old one stays. */
   reload(): Promise<void>;
@@ -88,7 +88,8 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
     }),
   );
 
-  const door = createDoor({ config, standing, site: current, readiness, log });
+  const doorOptions = { config, standing, site: current, readiness, log };
+  const door = createDoor({ ...doorOptions, serves: 'public' });
   opened.defer(standing.operations.state.watch(() => door.upgrades.endAstray()));
   const api = createGatewayApi({ standing, site: current, log });
   const { socket } = config.operators;
@@ -109,7 +110,14 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
     await openDirectoryService(config.directoryService, { site: current, metrics: standing.metrics, log }, opened);
   }
   await listen(door.server, config.listen);
-  const ports = { public: portOf(door.server), operators };
+  const consoleListen = config.support?.listen;
+  const consoleDoor = consoleListen === undefined ? undefined : createDoor({ ...doorOptions, serves: 'console' });
+  if (consoleDoor !== undefined && consoleListen !== undefined) await listen(consoleDoor.server, consoleListen);
+  const ports = {
+    public: portOf(door.server),
+    operators,
+    ...(consoleDoor === undefined ? {} : { console: portOf(consoleDoor.server) }),
+  };
   const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind };
   log.info({ ...ports, ...facts }, role === 'worker' ? 'worker ready' : 'ready');
 
@@ -119,9 +127,11 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
     const { delayMs, deadlineMs } = current().config.shutdown;
     draining = true;
     door.lastCall();
+    consoleDoor?.lastCall();
     log.info({ delayMs, deadlineMs }, 'draining');
     await new Promise((resolve) => setTimeout(resolve, delayMs));
-    await door.drain(AbortSignal.timeout(deadlineMs));
+    const signal = AbortSignal.timeout(deadlineMs);
+    await Promise.all([door.drain(signal), consoleDoor?.drain(signal)]);
     await parts.disposeAsync();
     log.info({}, 'closed');
   }

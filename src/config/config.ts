@@ -3,6 +3,7 @@ import type { PublicUrl } from '../core/ingress.ts';
 import type { LoginNameRules } from '../core/login-name.ts';
 import type { BackendName } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
+import type { NoticePolicy, StaffGrant } from '../core/staff.ts';
 import type { ListenAddress } from './hosts.ts';
 
 /**
@@ -34,6 +35,8 @@ export interface Config {
   readonly directoryService?: DirectoryServiceConfig;
   readonly passdb: { readonly type: 'imap' };
   readonly login: LoginConfig;
+  /** Left out: there is no console, and nobody opens a mailbox but its user. */
+  readonly support?: SupportConfig;
   readonly log: LogConfig;
   readonly shutdown: ShutdownConfig;
   readonly backends: ReadonlyMap<BackendName, Backend>;
@@ -175,6 +178,24 @@ export interface BrandingConfig {
   readonly accentColour: string;
   readonly links: readonly { readonly label: string; readonly href: string }[];
   readonly defaultLocale: string;
+}
+
+/** The console of the staff and the mailboxes that they open. */
+export interface SupportConfig {
+  readonly console: PublicUrl;
+  /** Where opened mailboxes are shown. */
+  readonly assist: PublicUrl;
+  /** Of the console alone; left out: the public listener serves it. */
+  readonly listen?: ListenAddress;
+  /** By canonical user. */
+  readonly staff: ReadonlyMap<string, StaffGrant>;
+  readonly rolesFromDirectory: boolean;
+  /** Canonical users. */
+  readonly neverOpened: ReadonlySet<string>;
+  readonly notice: NoticePolicy;
+  /** Of a staff member's session. */
+  readonly idleTimeoutMs: number;
+  readonly absoluteTimeoutMs: number;
 }
 
 export interface LogConfig {

@@ -1,7 +1,8 @@
 import type { Backend } from '../core/backend.ts';
 import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
+import type { PublicUrl } from '../core/ingress.ts';
 import type { BackendName } from '../core/names.ts';
-import type { Config, DirectoryConfig } from './config.ts';
+import type { Config, DirectoryConfig, SupportConfig } from './config.ts';
 import type { Findings } from './findings.ts';
 import type { NamedBackend } from './named-backends.ts';
 import { shown } from './reading.ts';
@@ -56,6 +57,26 @@ export function checkListeners(
   }
 }
 
+/** Browsers keep apart what has host names of its own: a port is not enough, cookies know none. */
+export function checkSupport(
+  support: SupportConfig | undefined,
+  publicUrls: readonly PublicUrl[],
+  findings: Findings,
+): void {
+  if (support === undefined) return;
+  const taken = new Map(publicUrls.map((url) => [hostOf(url), 'public_url']));
+  for (const key of ['console', 'assist'] as const) {
+    const url = support[key];
+    const other = taken.get(hostOf(url));
+    if (other !== undefined) {
+      findings.add(['support', key], `has the host name of ${other}: write one of its own, such as ${key}.example.org`);
+    } else if (!url.secure && publicUrls.every(({ secure }) => secure)) {
+      findings.add(['support', key], 'is not HTTPS, and public_url is: write https://');
+    }
+    taken.set(hostOf(url), `support.${key}`);
+  }
+}
+
 /** Every backend that the directory names must exist. `known` holds every name, also of backends that have problems. */
 export function checkDirectoryNames(directory: DirectoryConfig, known: ReadonlySet<string>, findings: Findings): void {
   const check = (name: unknown, path: (string | number)[]) => {
@@ -102,4 +123,8 @@ export async function checkWebmails(
       if (!isOwn) told.add(key);
     }
   }
+}
+
+function hostOf({ origin }: PublicUrl): string {
+  return new URL(origin).hostname;
 }

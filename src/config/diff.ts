@@ -22,6 +22,8 @@ const fixed: readonly Fixed[] = [
   ['operators.socket', (config) => config.operators.socket],
   ['operators.agent_check', (config) => config.operators.agentCheck],
   ['directory_service.listen', (config) => config.directoryService?.listen],
+  ['support', (config) => config.support !== undefined],
+  ['support.listen', (config) => config.support?.listen],
   ['workers', (config) => config.workers],
   // On or off: which certificates it shows may change at any time.
   ['tls', (config) => config.tls.length > 0],

@@ -10,6 +10,7 @@ import {
   checkListeners,
   checkServersDiffer,
   checkSources,
+  checkSupport,
   checkWebmails,
   type DriverChecks,
   type SettledBackend,
@@ -70,6 +71,7 @@ async function settle(
     shutdown: part('shutdown', shape.shutdown),
   };
   const directoryService = part('directory_service', shape.directory_service);
+  const support = part('support', shape.support);
   const defaults = part('backend_defaults', shape.backend_defaults);
   const included = openIncluded(main, part('include', shape.include) ?? [], problems);
   for (const file of included) checkKeys(file, includedKeys);
@@ -96,12 +98,14 @@ async function settle(
   if (checks !== undefined) await checkWebmails(settled, checks, { findings, form: defaults?.form });
   if (!isComplete(sections)) return undefined;
   checkListeners(sections, findings);
+  checkSupport(support, sections.publicUrls, findings);
   const backends = new Map(settled.map(({ backend }): [BackendName, Backend] => [backend.name, backend]));
   return {
     file: main.name,
     written: fingerprints(root),
     ...sections,
     ...(directoryService === undefined ? {} : { directoryService }),
+    ...(support === undefined ? {} : { support }),
     passdb: { type: sections.passdb.type },
     backends,
     serving,

@@ -44,6 +44,18 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
     default_locale: de`,
   ],
   [
+    'support',
+    `support:
+  console: https://support.example.org
+  assist: https://assist.example.org
+  staff:
+    sam@example.org: { roles: [support], domains: [example.org] }
+    olga@example.org: operator
+    ada@example.org: auditor
+  never_opened: [head@example.org]
+  notice: message`,
+  ],
+  [
     'backend_defaults',
     `backend_defaults:
   driver: roundcube

@@ -17,6 +17,7 @@ import {
   workersSection,
 } from './sections.ts';
 import { movesSection, sessionsSection, stateSection } from './sessions-section.ts';
+import { supportSection } from './support-section.ts';
 import { tlsSection } from './tls-section.ts';
 
 /**
@@ -39,6 +40,7 @@ export function configShape(outside: Outside) {
     directory_service: directoryServiceSection(outside),
     passdb: passdbSection(outside),
     login: loginSection(outside),
+    support: supportSection,
     backend_defaults: backendDefaultsSection(outside),
     backends: backendsSection(outside),
     include: includeSection,

@@ -21,6 +21,15 @@ export const endReasons = [
 ] as const;
 export type EndReason = (typeof endReasons)[number];
 
+/** A mailbox that staff opened: who, why, and on whose session it hangs. The session's user is the subject. */
+export interface Assist {
+  readonly actor: CanonicalUser;
+  /** The staff member's own session: when it ends, this one does. */
+  readonly staffSession: RecordKey;
+  readonly reason: string;
+  readonly ticket: string;
+}
+
 /** What the store holds of a session. By itself it opens nothing: the credentials are sealed under the cookie. */
 export interface SessionRecord {
   readonly user: CanonicalUser;
@@ -36,7 +45,9 @@ export interface SessionRecord {
   readonly timeZone?: string;
   /** The user's indexes: where the store lists this session. */
   readonly userKey: UserKey;
-  /** Sealed password; empty where the operator chose to forget it. */
+  /** Only of a mailbox that staff opened. */
+  readonly assist?: Assist;
+  /** The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend and `assist`. */
   readonly sealed: string;
 }
 

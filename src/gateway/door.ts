@@ -20,6 +20,8 @@ export interface DoorOptions {
   readonly config: Config;
   readonly standing: Standing;
   readonly site: () => Site;
+  /** The public listener, or the console's own. */
+  readonly serves: 'public' | 'console';
   readonly readiness: () => Readiness;
   readonly log: Log;
 }
@@ -31,7 +33,7 @@ const recheckMs = 60_000;
 /** Longer than a load balancer keeps an idle connection. */
 const keepAliveMs = 65_000;
 
-/** The public listener with the data plane behind it. What a reload may change is asked of the site at each request. */
+/** A listener with the data plane behind it. What a reload may change is asked of the site at each request. */
 export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrades: Upgrades } {
   const { config, standing, site, log } = options;
   const { connections, metrics, operations, sessions, silentSignIn } = standing;
@@ -81,7 +83,8 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     probes: { live: () => probe(200, 'live\n'), ready: () => ready(options.readiness()) },
     proxyProtocol: standing.proxyProtocol,
     ...(standing.certificates === undefined ? {} : { certificates: standing.certificates }),
-    ingress: (request, head) => site().ingress(request, head),
+    ingress: (request, head) =>
+      options.serves === 'public' ? site().ingress(request, head) : site().consoleIngress(request, head),
     pages: (request, response, ingress) => site().pages(request, response, ingress),
     sessions,
     requests,

@@ -6,6 +6,7 @@ import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
 import type { ClientAuthentication } from '../core/client-authentication.ts';
 import { PosternError } from '../core/error.ts';
 import type { HttpExchange } from '../core/http.ts';
+import type { HostKind } from '../core/ingress.ts';
 import type { DirectorySource } from '../core/directory.ts';
 import { createLoginNameParser, type LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
@@ -15,7 +16,10 @@ import type { Directory } from '../directory/directory.ts';
 import type { RingStates } from '../directory/hash.ts';
 import type { RouteMail } from '../directory-service/mail-route.ts';
 import { type Answers, createAnswers } from '../http/answers.ts';
-import { createPages, type Pages, type PagesDeps } from '../http/pages.ts';
+import { createAssistPages } from '../http/assist-pages.ts';
+import { createConsolePages } from '../http/console-pages.ts';
+import type { Pages } from '../http/own-app.ts';
+import { createPages, type PagesDeps } from '../http/pages.ts';
 import { newReference } from '../http/reference.ts';
 import { createViews } from '../http/views.ts';
 import { createClientAuthentication } from '../login/client-authentication.ts';
@@ -62,6 +66,8 @@ export interface Site extends AsyncDisposable {
   readonly homes: Pick<DirectorySource, 'lookup'>;
   readonly parseName: LoginNameParser;
   readonly ingress: IngressReader;
+  /** For the console's own listener. */
+  readonly consoleIngress: IngressReader;
   readonly pages: Pages;
   readonly answers: Answers;
   readonly requestHeaders: RequestHeaders;
@@ -110,8 +116,12 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     directory,
     homes: overridden,
     parseName,
-    ingress: createIngress({ ...parts, publicUrls: config.publicUrls, trustedProxies: config.trustedProxies }),
-    pages: createPages({ ...parts, login, views }),
+    ...createIngresses(config, parts),
+    pages: createAllPages({
+      public: createPages({ ...parts, login, views }),
+      console: createConsolePages({ ...parts, views }),
+      assist: createAssistPages({ ...parts, views }),
+    }),
     answers: createAnswers(views, clock),
     clientPaths: createClientPaths(config.backends.values()),
     clientAuthentication,
@@ -127,6 +137,30 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     isTrustedProxy: createNetworkMatch(config.trustedProxies),
     isExempt: createNetworkMatch(config.login.exemptNetworks),
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
+}
+
+/** Our own pages under each host name. */
+function createAllPages(pages: Readonly<Record<HostKind, Pages>>): Pages {
+  return (request, response, ingress) => pages[ingress.hostKind](request, response, ingress);
+}
+
+/** Who may come in where: the console by the public listener, or by one of its own. */
+function createIngresses(
+  { publicUrls, trustedProxies, support }: Config,
+  parts: SharedParts,
+): Pick<Site, 'ingress' | 'consoleIngress'> {
+  const common = { ...parts, trustedProxies };
+  const console = support === undefined ? {} : { console: support.console };
+  const assist = support === undefined ? {} : { assist: support.assist };
+  return {
+    ingress: createIngress({
+      ...common,
+      publicUrls,
+      ...assist,
+      ...(support?.listen === undefined ? console : {}),
+    }),
+    consoleIngress: createIngress({ ...common, publicUrls: [], ...console }),
   };
 }
 

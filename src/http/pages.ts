@@ -1,20 +1,15 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import express from 'express';
 import type { Clock } from '../core/clock.ts';
-import type { Ingress } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
 import type { LiveSessions } from '../core/session.ts';
 import type { Login } from '../login/login.ts';
 import type { Logout } from '../login/logout.ts';
 import { createFormTokens } from './csrf.ts';
-import { createErrorPage } from './error-page.ts';
 import { createFormBody } from './form-body.ts';
-import { setIngress } from './ingress-of.ts';
 import { createLoadSession } from './load-session.ts';
 import { createLoginPage } from './login-page.ts';
 import { createLogoutPage } from './logout-page.ts';
-import { createMethodNotAllowed, createNotFound } from './not-found.ts';
-import { createSecurityHeaders } from './security-headers.ts';
+import { createMethodNotAllowed } from './not-found.ts';
+import { createOwnApp, type Pages } from './own-app.ts';
 import type { SessionGate } from './session-gate.ts';
 import { createSessionsPage, type OwnSessions } from './sessions-page.ts';
 import type { Views } from './views.ts';
@@ -33,14 +28,11 @@ export interface PagesDeps {
   readonly log: Log;
 }
 
-/** Answers every request under `/-/` that is a person's: it never leaves one without an answer. */
-export type Pages = (request: IncomingMessage, response: ServerResponse, ingress: Ingress) => void;
-
 /**
  * Builds the Express app of the sign-in pages. It reads nothing but what it is given and owns no timer and no socket.
  */
 export function createPages(deps: PagesDeps): Pages {
-  const { views, gate } = deps;
+  const { gate } = deps;
   const tokens = createFormTokens(deps.formKeys, deps.clock);
   const loginPage = createLoginPage({ ...deps, tokens });
   const logoutPage = createLogoutPage({ ...deps, tokens });
@@ -49,30 +41,15 @@ export function createPages(deps: PagesDeps): Pages {
   const formBody = createFormBody();
   const notAllowed = createMethodNotAllowed('GET, HEAD, POST');
 
-  const app = express();
-  app.disable('x-powered-by');
-  app.disable('etag');
-  app.enable('case sensitive routing');
-  app.enable('strict routing');
-  // Every parameter is read by name and once; nothing builds objects of what a client sent.
-  app.set('query parser', false);
-
-  app.use(createSecurityHeaders());
-  app.use(views.assets.serve);
-  app.get('/-/login', loadSession, loginPage.show);
-  app.post('/-/login', formBody, loadSession, loginPage.submit);
-  app.all('/-/login', notAllowed);
-  app.get('/-/logout', loadSession, logoutPage.show);
-  app.post('/-/logout', formBody, loadSession, logoutPage.submit);
-  app.all('/-/logout', notAllowed);
-  app.get('/-/sessions', sessionsPage.show);
-  app.post('/-/sessions', formBody, sessionsPage.submit);
-  app.all('/-/sessions', notAllowed);
-  app.use(createNotFound(views));
-  app.use(createErrorPage(deps));
-
-  return (request, response, ingress) => {
-    setIngress(request, ingress);
-    app(request, response);
-  };
+  return createOwnApp(deps, (app) => {
+    app.get('/-/login', loadSession, loginPage.show);
+    app.post('/-/login', formBody, loadSession, loginPage.submit);
+    app.all('/-/login', notAllowed);
+    app.get('/-/logout', loadSession, logoutPage.show);
+    app.post('/-/logout', formBody, loadSession, logoutPage.submit);
+    app.all('/-/logout', notAllowed);
+    app.get('/-/sessions', sessionsPage.show);
+    app.post('/-/sessions', formBody, sessionsPage.submit);
+    app.all('/-/sessions', notAllowed);
+  });
 }

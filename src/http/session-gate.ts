@@ -3,7 +3,7 @@ import type { CookieJar } from '../core/cookie-jar.ts';
 import type { Client } from '../core/identity.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
-import type { EndReason, SessionRecord } from '../core/session.ts';
+import type { Assist, EndReason, SessionRecord } from '../core/session.ts';
 
 /** What a new session is made of. */
 export interface NewSession {
@@ -11,11 +11,16 @@ export interface NewSession {
   readonly backend: BackendName;
   /** The host of the backend, by name. */
   readonly host: string;
-  readonly password: Secret;
+  /** Nothing where the session has none. */
+  readonly password: Secret | undefined;
   readonly jar: CookieJar;
   readonly client: Client;
   readonly publicOrigin: string;
   readonly timeZone: string | undefined;
+  /** Of a mailbox that staff opened. */
+  readonly assist?: Assist;
+  /** In the place of the absolute timeout. */
+  readonly lifetimeMs?: number;
 }
 
 /** How the pages create, find and end the session of a browser; the data plane has a reader of its own. */

@@ -48,7 +48,9 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
     const session = await current(request, response);
     if (session === undefined) return;
     const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
-    const listed = await ownSessions.sessionsOfUser(session.record.user);
+    const all = await ownSessions.sessionsOfUser(session.record.user);
+    // What support opened is told as the operator decided, not here.
+    const listed = all.filter(({ record }) => record.assist === undefined);
     const time = timeText(locale, session.record.timeZone);
     const rows = listed.toReversed().map(({ key, record, lastUseMs }) => ({
       key,

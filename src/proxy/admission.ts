@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Answer } from '../core/http.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
-import type { LiveSessions, SessionLookup } from '../core/session.ts';
+import type { LiveSession, LiveSessions, SessionLookup } from '../core/session.ts';
 import type { ClientRequests } from './client-requests.ts';
 import type { FailureAnswer, FailureKind } from './failure.ts';
 import type { IngressReader, IngressRefusal } from './ingress.ts';
@@ -86,8 +86,9 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     if (decision.kind === 'redirect') return reply(request, response, redirectAnswer(308, decision.location));
     if (decision.kind === 'refused') return reply(request, response, deps.refusedAnswer(head, decision.why));
     const { ingress } = decision;
-    if (head.target.startsWith(reservedPrefix)) return ownPage(arrival, ingress);
-    if (mayBeClient && head.header('authorization') !== undefined) return deps.clients.pass({ ...arrival, ingress });
+    if (ingress.hostKind === 'console' || head.target.startsWith(reservedPrefix)) return ownPage(arrival, ingress);
+    if (mayBeClient && ingress.hostKind === 'public' && head.header('authorization') !== undefined)
+      return deps.clients.pass({ ...arrival, ingress });
     const lookup = deps.sessions.find(head.cookieField);
     if (!(lookup instanceof Promise)) return serve(arrival, ingress, lookup);
     lookup.then(
@@ -115,6 +116,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     const origin = ingress.publicUrl.origin;
     switch (lookup.kind) {
       case 'found':
+        if (!isOf(lookup.session, ingress)) return reply(request, response, deps.noSession(head, origin));
         deps.requests.pass({ ...arrival, ingress, session: lookup.session, cookieRest: lookup.rest });
         break;
       case 'none':
@@ -140,13 +142,17 @@ export function createAdmission(deps: AdmissionDeps): Admission {
         const refusal = screen(head);
         if (refusal !== undefined) return rawReply(socket, refusal.status, refusal.why);
         const decision = deps.ingress(request, head);
-        if (decision.kind !== 'accepted') return rawReply(socket, 400, 'Not at this address.');
+        if (decision.kind !== 'accepted' || decision.ingress.hostKind === 'console') {
+          return rawReply(socket, 400, 'Not at this address.');
+        }
         if (head.target.startsWith(reservedPrefix)) return rawReply(socket, 404, 'There is nothing here.');
         const lookup = await deps.sessions.find(head.cookieField);
         if (socket.destroyed) return;
         if (lookup.kind === 'unavailable')
           return rawReply(socket, 503, 'Sessions cannot be read now.', ['Retry-After', '5']);
-        if (lookup.kind !== 'found') return rawReply(socket, 401, 'Sign in first.');
+        if (lookup.kind !== 'found' || !isOf(lookup.session, decision.ingress)) {
+          return rawReply(socket, 401, 'Sign in first.');
+        }
         const { session, rest } = lookup;
         deps.upgrades.open({ request, socket, early, head, ingress: decision.ingress, session, cookieRest: rest });
       } catch (error) {
@@ -156,6 +162,11 @@ export function createAdmission(deps: AdmissionDeps): Admission {
       }
     },
   };
+}
+
+/** A mailbox that staff opened is seen under its own host name only, and a user's own session never there. */
+function isOf({ record }: LiveSession, { hostKind }: Ingress): boolean {
+  return (record.assist !== undefined) === (hostKind === 'assist');
 }
 
 /** Cuts a client whose body does not arrive in time: nobody needs to sign in to send one slowly. */

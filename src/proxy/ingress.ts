@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP, type Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
-import type { Ingress, PublicUrl } from '../core/ingress.ts';
+import type { HostKind, Ingress, PublicUrl } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
 import { createNetworkMatch, plainAddress } from '../core/network.ts';
 import type { ProxiedClient } from './proxy-protocol-intake.ts';
@@ -22,6 +22,9 @@ export type IngressRefusal = 'no-host' | 'foreign-host' | 'not-https' | 'not-htt
 
 export interface IngressOptions {
   readonly publicUrls: readonly PublicUrl[];
+  /** Of the staff, as far as the listener serves them. */
+  readonly console?: PublicUrl;
+  readonly assist?: PublicUrl;
   /** CIDRs or single addresses whose X-Forwarded-* are believed. */
   readonly trustedProxies: readonly string[];
   /** Whom the PROXY protocol header of a connection names; without it, connections have none. */
@@ -29,6 +32,9 @@ export interface IngressOptions {
   readonly log: Log;
   readonly clock: Clock;
 }
+
+/** An address, and what is under it. */
+type NamedHost = PublicUrl & { readonly hostKind: HostKind };
 
 /** Decides once per request, from the connection, the Host and the proxies that are trusted. */
 export type IngressReader = (request: IncomingMessage, head: IncomingHead) => IngressDecision;
@@ -38,8 +44,8 @@ type Scheme = 'http' | 'https' | 'unknown';
 
 export function createIngress(options: IngressOptions): IngressReader {
   const isTrusted = createNetworkMatch(options.trustedProxies);
-  const byAuthority = new Map<string, PublicUrl[]>();
-  for (const url of options.publicUrls) {
+  const byAuthority = new Map<string, NamedHost[]>();
+  for (const url of namedHosts(options)) {
     // A client may write the scheme's own port, too.
     const withPort = /:\d+$/.test(url.authority) ? url.authority : `${url.authority}:${url.secure ? 443 : 80}`;
     for (const authority of new Set([url.authority, withPort])) {
@@ -69,12 +75,13 @@ export function createIngress(options: IngressOptions): IngressReader {
       return { kind: 'refused', why: 'foreign-host' };
     }
     const scheme = schemeOf({ request, head, named, believed, proxied });
-    const publicUrl = named.find((url) => scheme === (url.secure ? 'https' : 'http'));
-    if (publicUrl !== undefined) {
+    const arrivedAt = named.find((url) => scheme === (url.secure ? 'https' : 'http'));
+    if (arrivedAt !== undefined) {
       return {
         kind: 'accepted',
         ingress: {
-          publicUrl,
+          publicUrl: arrivedAt,
+          hostKind: arrivedAt.hostKind,
           client: clientOf(
             head,
             { address: peer, port: proxied?.source.port ?? request.socket.remotePort ?? 0 },
@@ -85,6 +92,14 @@ export function createIngress(options: IngressOptions): IngressReader {
     }
     return wrongScheme(named, scheme, { head, peer, believed, proxied, warn });
   };
+}
+
+function namedHosts({ publicUrls, console, assist }: IngressOptions): readonly NamedHost[] {
+  return [
+    ...publicUrls.map((url): NamedHost => ({ ...url, hostKind: 'public' })),
+    ...(console === undefined ? [] : [{ ...console, hostKind: 'console' } as const]),
+    ...(assist === undefined ? [] : [{ ...assist, hostKind: 'assist' } as const]),
+  ];
 }
 
 interface Asked {

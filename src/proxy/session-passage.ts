@@ -95,5 +95,6 @@ export function driverFieldsOf(
     publicOrigin: ingress.publicUrl.origin,
     session: session.key,
     jar: session.jar,
+    ...(session.record.assist === undefined ? {} : { actor: session.record.assist.actor }),
   });
 }

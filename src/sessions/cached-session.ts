@@ -180,10 +180,7 @@ export class CachedSession implements LiveSession {
     const { password } = this;
     const record = {
       ...moved,
-      sealed:
-        password === undefined
-          ? ''
-          : seal(this.#sealKeys.credentials, password.reveal(), sealedFor(this.key, moved, 'credentials')),
+      sealed: sealPassword(this.#sealKeys.credentials, password, sealedFor(this.key, moved, 'credentials')),
     };
     const saved = fresh.save();
     const browserNames = new Map([...this.jar.browserCookies, ...fresh.browserCookies]);
@@ -207,10 +204,24 @@ export class CachedSession implements LiveSession {
 /** What the parts of a session's stored form belong to. */
 export function sealedFor(
   key: RecordKey,
-  { user, backend }: Pick<SessionRecord, 'user' | 'backend'>,
+  { user, backend, assist, absoluteEndMs }: Pick<SessionRecord, 'user' | 'backend' | 'assist' | 'absoluteEndMs'>,
   purpose: SealedFor['purpose'],
 ): SealedFor {
-  return { key, user, backend, purpose };
+  const owner = { key, user, backend, purpose };
+  return assist === undefined ? owner : { ...owner, assist: { ...assist, absoluteEndMs } };
+}
+
+/**
+ * Seals a password, or an empty text where there is none: without a seal nothing would say whose session it is, and
+ * whoever can write to the store could make it another user's.
+ */
+export function sealPassword(
+  sealKey: Buffer,
+  password: Secret | undefined,
+  belongsTo: SealedFor,
+  randomBytes?: (size: number) => Buffer,
+): string {
+  return seal(sealKey, password?.reveal() ?? '', belongsTo, randomBytes);
 }
 
 function openStored(
@@ -219,15 +230,14 @@ function openStored(
   { record, jar }: StoredSession,
   keys: SealKeys,
 ): Opened | undefined {
-  const password =
-    record.sealed === '' ? '' : openSealed(keys.credentials, record.sealed, sealedFor(key, record, 'credentials'));
+  const password = openSealed(keys.credentials, record.sealed, sealedFor(key, record, 'credentials'));
   if (password === undefined) return undefined;
   const cookies = jar === undefined ? undefined : openSealed(keys.jar, jar.sealed, sealedFor(key, record, 'jar'));
   // A jar that was sealed for another backend is a late write of before the session was led elsewhere: no cookies are
   // then known, and the webmail is signed in to again.
   const saved = cookies === undefined ? undefined : parseSavedJar(cookies);
   return {
-    password: record.sealed === '' ? undefined : new Secret(password),
+    password: password === '' ? undefined : new Secret(password),
     jar: new CookieJar(keeper.ownsCookie(record.backend), saved),
   };
 }

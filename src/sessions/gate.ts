@@ -6,8 +6,8 @@ import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
-import type { EndReason, SessionRecord, SessionStore } from '../core/session.ts';
-import { sealedFor } from './cached-session.ts';
+import type { Assist, EndReason, SessionRecord, SessionStore } from '../core/session.ts';
+import { sealedFor, sealPassword } from './cached-session.ts';
 import {
   parseSessionId,
   readCookieField,
@@ -35,6 +35,10 @@ interface SessionOpening {
   readonly client: Client;
   readonly publicOrigin: string;
   readonly timeZone: string | undefined;
+  /** Of a mailbox that staff opened. */
+  readonly assist?: Assist;
+  /** In the place of the absolute timeout. */
+  readonly lifetimeMs?: number;
 }
 
 /** What the gate takes. The numbers are read at each use: a getter lets a reload change them. */
@@ -71,39 +75,41 @@ export function createSessionGate(options: SessionGateOptions): SessionGate {
   const failures = new WeakMap<Request, PosternError>();
 
   async function write(cookie: SessionCookie, request: Request, opening: SessionOpening): Promise<void> {
-    request.session.record = recordOf(cookie, opening);
+    const record = recordOf(cookie, opening);
+    request.session.record = record;
     // Awaited before any answer: express-session sends the page even if its own save at the end fails.
     await settled((done) => request.session.save(done));
     const text = JSON.stringify(opening.jar.save());
     const jarKey = cookie.serverKey.sealKeyOf(cookie.secret, 'jar');
-    const sealed = seal(jarKey, text, sealedFor(cookie.key, opening, 'jar'), randomBytes);
+    const sealed = seal(jarKey, text, sealedFor(cookie.key, record, 'jar'), randomBytes);
     await store.writeJar(cookie.key, { version: 1, sealed });
   }
 
   function recordOf({ key, secret, serverKey }: SessionCookie, opening: SessionOpening): SessionRecord {
-    const { user, backend, host, password, client, publicOrigin, timeZone } = opening;
+    const { user, backend, host, password, client, publicOrigin, timeZone, assist } = opening;
     const nowMs = clock.nowMs();
-    const credentialsKey = serverKey.sealKeyOf(secret, 'credentials');
-    const belongsTo = sealedFor(key, opening, 'credentials');
-    return {
+    const unsealed: Omit<SessionRecord, 'sealed'> = {
       user,
       backend,
       host,
       createdAtMs: nowMs,
-      absoluteEndMs: nowMs + options.absoluteTimeoutMs,
+      absoluteEndMs: nowMs + (opening.lifetimeMs ?? options.absoluteTimeoutMs),
       clientAddress: client.address,
       userAgent: client.userAgent ?? '',
       publicOrigin,
       ...(timeZone === undefined ? {} : { timeZone }),
       userKey: serverKey.userKeyOf(user),
-      sealed: password === undefined ? '' : seal(credentialsKey, password.reveal(), belongsTo, randomBytes),
+      ...(assist === undefined ? {} : { assist }),
     };
+    const credentialsKey = serverKey.sealKeyOf(secret, 'credentials');
+    const belongsTo = sealedFor(key, unsealed, 'credentials');
+    return { ...unsealed, sealed: sealPassword(credentialsKey, password, belongsTo, randomBytes) };
   }
 
   async function endTooMany(user: CanonicalUser, opened: SessionCookie): Promise<void> {
     try {
       const sessions = await live.sessionsOfUser(user);
-      const older = sessions.filter(({ key }) => key !== opened.key);
+      const older = sessions.filter(({ key, record }) => key !== opened.key && record.assist === undefined);
       const tooMany = older.slice(0, Math.max(0, older.length + 1 - options.maxPerUser));
       await Promise.all(tooMany.map(({ key }) => live.end(key, 'too-many')));
     } catch (error) {
@@ -149,7 +155,7 @@ export function createSessionGate(options: SessionGateOptions): SessionGate {
         void live.end(cookie.key, 'signed-out');
         throw error;
       }
-      await endTooMany(opening.user, cookie);
+      if (opening.assist === undefined) await endTooMany(opening.user, cookie);
     },
 
     current(request) {

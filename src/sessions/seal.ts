@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes as systemRandomBytes } from 'node:crypto';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
-import type { RecordKey } from '../core/session.ts';
+import type { Assist, RecordKey } from '../core/session.ts';
 import type { SealPurpose } from './keys.ts';
 
 /** What sealed text belongs to. Text that was moved to another session, user, backend or purpose does not open. */
@@ -9,6 +9,8 @@ export interface SealedFor {
   readonly user: CanonicalUser;
   readonly backend: BackendName;
   readonly purpose: SealPurpose;
+  /** Only of a mailbox that staff opened, with its end. */
+  readonly assist?: Assist & { readonly absoluteEndMs: number };
 }
 
 const algorithm = 'aes-256-gcm';
@@ -17,8 +19,13 @@ const nonceBytes = 12;
 const tagBytes = 16;
 
 /** The parts cannot run into one another: JSON quotes them. */
-function vouchedFor({ key, user, backend, purpose }: SealedFor): Buffer {
-  return Buffer.from(JSON.stringify([version, key, user, backend, purpose]));
+function vouchedFor({ key, user, backend, purpose, assist }: SealedFor): Buffer {
+  const parts: (string | number)[] = [version, key, user, backend, purpose];
+  if (assist !== undefined) {
+    const { actor, staffSession, reason, ticket, absoluteEndMs } = assist;
+    parts.push(actor, staffSession, reason, ticket, absoluteEndMs);
+  }
+  return Buffer.from(JSON.stringify(parts));
 }
 
 /**

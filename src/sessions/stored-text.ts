@@ -1,7 +1,14 @@
 import type { SavedJar } from '../core/cookie-jar.ts';
 import { parseJson } from '../core/json.ts';
-import { type EndReason, endReasons, type RegisteredKey, type SessionRecord, type StoredJar } from '../core/session.ts';
-import { isUserKey } from './keys.ts';
+import {
+  type Assist,
+  type EndReason,
+  endReasons,
+  type RegisteredKey,
+  type SessionRecord,
+  type StoredJar,
+} from '../core/session.ts';
+import { isRecordKey, isUserKey } from './keys.ts';
 
 /*
  * What a store keeps is read like anything that comes from outside: text that has another form is no record.
@@ -13,14 +20,25 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function isSessionRecord(value: unknown): value is SessionRecord {
   if (!isObject(value)) return false;
-  const { userKey, timeZone, createdAtMs, absoluteEndMs, ...texts } = value;
+  const { userKey, timeZone, createdAtMs, absoluteEndMs, assist, ...texts } = value;
   const { user, backend, host, clientAddress, userAgent, publicOrigin, sealed } = texts;
   return (
     [user, backend, host, clientAddress, userAgent, publicOrigin, sealed].every((text) => typeof text === 'string') &&
     [createdAtMs, absoluteEndMs].every(Number.isSafeInteger) &&
     (timeZone === undefined || typeof timeZone === 'string') &&
+    (assist === undefined || isAssist(assist)) &&
     typeof userKey === 'string' &&
     isUserKey(userKey)
+  );
+}
+
+function isAssist(value: unknown): value is Assist {
+  if (!isObject(value)) return false;
+  const { actor, staffSession, reason, ticket } = value;
+  return (
+    [actor, reason, ticket].every((text) => typeof text === 'string') &&
+    typeof staffSession === 'string' &&
+    isRecordKey(staffSession)
   );
 }
 

@@ -87,6 +87,7 @@ export async function startPages(options: FixtureOptions = {}): Promise<Fixture>
   server.on('request', (request, response) => {
     const ingress: Ingress = {
       publicUrl: { origin, authority, secure: options.secure === true },
+      hostKind: 'public',
       client: { address: '192.0.2.7', port: 4711, userAgent: request.headers['user-agent'] },
     };
     pages(request, response, ingress);

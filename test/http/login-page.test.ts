@@ -103,7 +103,7 @@ describe('signing in', () => {
     assert.equal(attempt?.publicOrigin, fixture.origin);
     const [session] = fixture.sessions.opened;
     assert.equal(session?.timeZone, 'Europe/Berlin');
-    assert.equal(session?.password.reveal(), password);
+    assert.equal(session?.password?.reveal(), password);
     assert.equal(session?.host, 'a');
   });
 

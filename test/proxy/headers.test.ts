@@ -11,6 +11,7 @@ import { headOf } from './heads.ts';
 
 const ingress: Ingress = {
   publicUrl: { origin: 'https://mail.example.test', authority: 'mail.example.test', secure: true },
+  hostKind: 'public',
   client: { address: '203.0.113.7', port: 4711, userAgent: 'Browser/1' },
 };
 const rebuild = createRequestHeaders({ alsoDropped: ['x-house-user'] });

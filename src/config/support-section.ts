@@ -1,0 +1,123 @@
+import { z } from 'zod';
+import { createLoginNameParser, normaliseDomain } from '../core/login-name.ts';
+import { noticePolicies, type StaffGrant, staffRoles } from '../core/staff.ts';
+import type { SupportConfig } from './config.ts';
+import { duration, either, leaf, list, oneOf, section, yesOrNo } from './leaves.ts';
+import { type Reading, read, shown, wrong } from './reading.ts';
+import { listenAddress } from './sections.ts';
+import { parsePublicUrl, publicUrlRemedy } from './urls.ts';
+
+const parseName = createLoginNameParser({});
+const nameRemedy = 'write the name of a mailbox as it is known here, such as sam@example.org, in lower case';
+
+/** Support: the console of the staff, and the mailboxes that they open. */
+export const supportSection = section({
+  console: hostUrl('https://support.example.org').describe(
+    'The address of the console, under a host name of its own: browsers keep it apart from what a webmail may run.',
+  ),
+  assist: hostUrl('https://assist.example.org').describe(
+    'The address under which opened mailboxes are shown, under a third host name.',
+  ),
+  listen: listenAddress('127.0.0.1:8081')
+    .optional()
+    .describe('A listener of its own for the console, say in a network of the staff. Left out: the public one.'),
+  staff: z
+    .record(z.string(), grant(), { error: 'is not a map of names: write { sam@example.org: support }' })
+    .superRefine((staff, context) => {
+      for (const name of Object.keys(staff)) {
+        const reading = readUserName(name);
+        if (reading.kind === 'wrong') context.addIssue({ code: 'custom', path: [name], message: reading.why });
+      }
+    })
+    .prefault({})
+    .describe(
+      'Who is staff, by the name of the own mailbox: a role, or `{ roles: [support, operator], domains: [example.org] }`. ' +
+        '`support` opens mailboxes, `operator` sees and acts on backends, `auditor` reads the audit.',
+    ),
+  roles_from_directory: yesOrNo()
+    .prefault(false)
+    .describe(
+      'Whether the role that a source of the directory answers counts, too: a role, or `support example.org` with its ' +
+        'domains. It is asked again at every step, and each minute while it is used.',
+    ),
+  never_opened: list(userName(), 'names such as head@example.org')
+    .prefault([])
+    .describe('Users whose mailboxes nobody opens. Those of staff are never opened anyway.'),
+  notice: oneOf(noticePolicies)
+    .prefault('at-sign-in')
+    .describe(
+      'How users learn that their mailbox was opened: `never`, `at-sign-in` (a page, once), or `message` (in the INBOX).',
+    ),
+  idle_timeout: duration({ atLeastMs: 1000 })
+    .prefault('15 min')
+    .describe('A staff member’s session that is not used for so long ends, and with it what it opened.'),
+  absolute_timeout: duration({ atLeastMs: 1000 })
+    .prefault('8h')
+    .describe('A staff member’s session ends so long after its sign-in.'),
+})
+  .transform(
+    ({ console, assist, listen, ...rest }): SupportConfig => ({
+      console,
+      assist,
+      ...(listen === undefined ? {} : { listen }),
+      staff: new Map(Object.entries(rest.staff)),
+      rolesFromDirectory: rest.roles_from_directory,
+      neverOpened: new Set(rest.never_opened),
+      notice: rest.notice,
+      idleTimeoutMs: rest.idle_timeout,
+      absoluteTimeoutMs: rest.absolute_timeout,
+    }),
+  )
+  .optional()
+  .describe(
+    'Staff who open users’ mailboxes, and what they need for it. Left out: nobody does, and there is no console.',
+  );
+
+function hostUrl(example: string) {
+  return leaf({ what: 'a public URL', remedy: publicUrlRemedy, examples: [example], parse: parsePublicUrl });
+}
+
+function userName() {
+  return leaf({ what: 'a name', remedy: nameRemedy, examples: ['sam@example.org'], parse: readUserName });
+}
+
+/** Only as the one spelling of a user: another would never be met. */
+function readUserName(name: string): Reading<string> {
+  const parsed = parseName(name);
+  return parsed.kind === 'ok' && parsed.name === name
+    ? read(name)
+    : wrong(`${shown(name)} is no such name: ${nameRemedy}`);
+}
+
+function grant() {
+  const role = oneOf(staffRoles);
+  const domain = leaf({
+    what: 'a domain',
+    remedy: 'write a domain such as example.org',
+    examples: ['example.org'],
+    parse: (text) => {
+      const domain = normaliseDomain(text);
+      return domain === undefined
+        ? wrong(`${shown(text)} is not a domain: write one such as example.org`)
+        : read(domain);
+    },
+  });
+  const whole = section({
+    roles: list(role, 'roles such as support')
+      .min(1, { error: `is empty: write ${either(staffRoles)}` })
+      .describe('What the member of staff may do.'),
+    domains: list(domain, 'domains such as example.org')
+      .min(1, { error: 'is empty: list domains, or leave the key out for all of them' })
+      .optional()
+      .describe('The domains whose users `support` may see and open. Left out: all of them.'),
+  });
+  return z
+    .union([role, whole], {
+      error: `is not a role: write ${either(staffRoles)}, or { roles: [support], domains: [example.org] }`,
+    })
+    .transform((given): StaffGrant => {
+      if (typeof given === 'string') return { roles: [given] };
+      const { roles, domains } = given;
+      return domains === undefined ? { roles } : { roles, domains };
+    });
+}
