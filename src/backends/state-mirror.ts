@@ -1,31 +1,16 @@
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { StateEntry, StateStore, StateTable } from '../core/state-store.ts';
+import type { MirroredTable, ParseValue, StateEntry, StateStore, StateTable } from '../core/state-store.ts';
 import {
   type ActiveHost,
   type Move,
   type Override,
-  type ParseValue,
   parseActiveHost,
   parseMove,
   parseOverride,
   parseSetState,
   type SetState,
 } from './state-values.ts';
-
-/** One table as this node knows it: `get` and `all` answer from memory, changes go to the store and come back from it. */
-interface MirroredTable<T> {
-  get(key: string): T | undefined;
-  all(): ReadonlyMap<string, T>;
-  /** Whatever the entry was before. */
-  set(key: string, value: T): Promise<void>;
-  remove(key: string): Promise<void>;
-  /**
-   * Only if nobody changed the entry since this node saw it. `make` gets what is known then, and may say no by
-   * returning nothing.
-   */
-  change(key: string, make: (before: T | undefined) => T | undefined): Promise<'written' | 'refused' | 'conflict'>;
-}
 
 /** What all nodes have agreed on, in the memory of this one. */
 export interface StateMirror extends AsyncDisposable {
@@ -34,6 +19,8 @@ export interface StateMirror extends AsyncDisposable {
   readonly active: MirroredTable<ActiveHost>;
   readonly overrides: MirroredTable<Override>;
   readonly moves: MirroredTable<Move>;
+  /** A further table, for its one user: to be asked for before `open`. */
+  table<T>(name: StateTable, parse: ParseValue<T>): MirroredTable<T>;
   /** Reads what there is, then looks for changes again and again. Resolves also when the store is away. */
   open(): Promise<void>;
   /** Looks for changes now. Rejects when the store cannot be asked. */
@@ -64,7 +51,7 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
   const active = createTable('active', parseActiveHost);
   const overrides = createTable('overrides', parseOverride);
   const moves = createTable('moves', parseMove);
-  const tables = [states, active, overrides, moves];
+  const tables: Pick<ReturnType<typeof createTable>, 'forget' | 'take'>[] = [states, active, overrides, moves];
 
   function createTable<T>(table: StateTable, parse: ParseValue<T>) {
     const values = new Map<string, T>();
@@ -96,6 +83,12 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
         },
         async remove(key: string) {
           await put(key, undefined);
+        },
+        async take(key: string) {
+          await refresh();
+          const [before, version] = [values.get(key), versions.get(key)];
+          if (before === undefined || version === undefined) return undefined;
+          return (await put(key, undefined, version)) === 'written' ? before : undefined;
         },
         async change(key: string, make: (before: T | undefined) => T | undefined) {
           const after = make(values.get(key));
@@ -146,6 +139,11 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
     active: active.mirrored,
     overrides: overrides.mirrored,
     moves: moves.mirrored,
+    table(name, parse) {
+      const table = createTable(name, parse);
+      tables.push(table);
+      return table.mirrored;
+    },
     refresh,
     async open() {
       await look();

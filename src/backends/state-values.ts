@@ -1,3 +1,5 @@
+import type { ParseValue } from '../core/state-store.ts';
+
 /** What operators may set; DOWN is found by checks and never set. */
 export const operatorStates = ['READY', 'DRAIN', 'MAINT'] as const;
 export type OperatorState = (typeof operatorStates)[number];
@@ -55,9 +57,6 @@ export interface Move {
 }
 
 type Fields = Readonly<Record<string, unknown>>;
-
-/** Reads a stored text; nothing for a text of another form, such as one of another version. */
-export type ParseValue<T> = (text: string) => T | undefined;
 
 export const parseSetState: ParseValue<SetState> = (text) => guarded(text, isSetState);
 export const parseActiveHost: ParseValue<ActiveHost> = (text) => guarded(text, isActiveHost);

@@ -1,8 +1,21 @@
 /**
- * The kinds of things that operators and nodes decide, each with keys of its own. `forgotten`: users whose remembered
- * homes all nodes drop when the entry changes.
+ * The kinds of things that operators, staff and nodes decide, each with keys of its own. `forgotten`: users whose
+ * remembered homes all nodes drop when the entry changes; `staff`: second factors; `links`, `opened`, `notices`: of
+ * mailboxes that staff open; `audit`: the last line of each chain.
  */
-export const stateTables = ['states', 'active', 'overrides', 'moves', 'batches', 'forgotten'] as const;
+export const stateTables = [
+  'states',
+  'active',
+  'overrides',
+  'moves',
+  'batches',
+  'forgotten',
+  'staff',
+  'links',
+  'opened',
+  'notices',
+  'audit',
+] as const;
 export type StateTable = (typeof stateTables)[number];
 
 /** One thing that was decided. `value` is a text whose form its reader knows; nothing once it was removed. */
@@ -39,4 +52,23 @@ export interface StateStore extends AsyncDisposable {
    * 0 stands for one that does not exist.
    */
   put(table: StateTable, key: string, value: string | undefined, expected?: number): Promise<'written' | 'conflict'>;
+}
+
+/** Reads a stored text; nothing for a text of another form, such as one of another version. */
+export type ParseValue<T> = (text: string) => T | undefined;
+
+/** One table as this node knows it: `get` and `all` answer from memory, changes go to the store and come back from it. */
+export interface MirroredTable<T> {
+  get(key: string): T | undefined;
+  all(): ReadonlyMap<string, T>;
+  /** Whatever the entry was before. */
+  set(key: string, value: T): Promise<void>;
+  remove(key: string): Promise<void>;
+  /** Removes an entry and answers what it was: to one caller on one node, and nothing to all others. */
+  take(key: string): Promise<T | undefined>;
+  /**
+   * Only if nobody changed the entry since this node saw it. `make` gets what is known then, and may say no by
+   * returning nothing.
+   */
+  change(key: string, make: (before: T | undefined) => T | undefined): Promise<'written' | 'refused' | 'conflict'>;
 }

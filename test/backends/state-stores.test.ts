@@ -89,6 +89,23 @@ suite('the mirror of the state', () => {
     assert.equal(await there.states.change('a', () => setState('MAINT')), 'written');
   });
 
+  test('an entry can be taken once, by one of all nodes, also by one that has not seen it yet', async () => {
+    const file = newFile();
+    await using here = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    await using there = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    const [linksHere, linksThere] = [here, there].map((mirror) => mirror.table('links', (text) => text));
+    await here.open();
+    await there.open();
+    await linksHere?.set('l1', 'to a');
+    const taken = await Promise.all([linksThere?.take('l1'), linksHere?.take('l1'), linksThere?.take('l1')]);
+    assert.deepEqual(
+      taken.filter((one) => one !== undefined),
+      ['"to a"'],
+    );
+    assert.equal(await linksHere?.take('l1'), undefined);
+    assert.equal(await linksHere?.take('never'), undefined);
+  });
+
   test('an entry of a form that this version does not know is none, and can be replaced', async () => {
     const file = newFile();
     const store = createSqliteStateStore(file);
