@@ -1,3 +1,4 @@
+import type { Health } from './backends/health.ts';
 import type { Config } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import type { Log } from './core/log.ts';
@@ -5,29 +6,32 @@ import type { Readiness } from './core/readiness.ts';
 import type { SessionStore } from './core/session.ts';
 import { openApiSocket } from './admin/api-socket.ts';
 import { createGatewayApi } from './gateway/api.ts';
-import { createDoor } from './gateway/door.ts';
+import { createDoors } from './gateway/doors.ts';
 import { driverChecks } from './gateway/driver-checks.ts';
-import { listen, openDirectoryService, openOperators, portOf } from './gateway/listening.ts';
+import { openDirectoryService, openOperators } from './gateway/listening.ts';
 import { createLog } from './observe/log.ts';
 import { openDirectory } from './gateway/open-directory.ts';
+import type { Reception } from './gateway/reception.ts';
 import { createReload } from './gateway/reload.ts';
 import { buildSite, type Site } from './gateway/site.ts';
 import { openStanding, openStore as openSessionStore } from './gateway/standing.ts';
-import { leadWorkers } from './gateway/workers.ts';
+import { createTeam } from './gateway/workers.ts';
 
 export interface GatewayOptions {
   readonly configFile: string;
   /** Where events go; standard output, as JSON, when left out. */
   readonly log?: Log;
-  /** A worker serves and has no listeners for operators: the process that leads it has them. */
-  readonly role?: 'worker';
+  /** A worker only serves: the process that leads it checks the hosts, and has the listeners for operators. */
+  readonly worker?: { readonly health: Health };
 }
 
 /** One running gateway node. */
 export interface Gateway {
   /** The ports that are bound, for configurations that say 0. */
-  readonly ports: { readonly public: number; readonly operators: number; readonly console?: number };
+  readonly ports: Reception['ports'] & { readonly operators: number };
   readiness(): Readiness;
+  /** How many sessions it holds on each host. */
+  heldPerHost(): ReadonlyMap<string, number>;
   /** Reads the configuration again: all of it or nothing. Says in the log what changed, or why the old one stays. */
   reload(): Promise<void>;
   /** Drains as configured under `shutdown`, then closes everything. Safe to call twice. */
@@ -50,14 +54,15 @@ export async function openStore({ sessions }: Config, log: Log): Promise<Session
   return store;
 }
 
-/** Starts a gateway. Rejects when it cannot serve; nothing is left open then. */
-export async function startGateway({ configFile, log: givenLog, role }: GatewayOptions): Promise<Gateway> {
+/**
+ * Starts a gateway: one process, or the first of several, which has no part in serving and does what is to be done once
+ * per node. Rejects when it cannot serve; nothing is left open then.
+ */
+export async function startGateway({ configFile, log: givenLog, worker }: GatewayOptions): Promise<Gateway> {
   const config = await readConfig(configFile);
   const plainLog = givenLog ?? createLog({ level: config.log.level });
-  if (config.workers > 1 && role !== 'worker') {
-    return leadWorkers({ configFile, config, readConfig: () => readConfig(configFile), log: plainLog });
-  }
   await using opened = new AsyncDisposableStack();
+  const team = config.workers > 1 && worker === undefined ? opened.use(createTeam(configFile, plainLog)) : undefined;
 
   let site: Site | undefined;
   let draining = false;
@@ -66,16 +71,24 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
     return site;
   };
   const readiness = (): Readiness => ({
-    ready: site !== undefined && !draining,
-    degraded: standing.storeUp() ? [] : ['store'],
+    ready: reception.isOpen() && !draining,
+    degraded: [...new Set([...(standing.storeUp() ? [] : ['store']), ...(team?.degraded() ?? [])])],
   });
 
-  const standing = await openStanding({ config, log: plainLog, site: current, upgrades: () => door.upgrades.stats() });
+  const standing = await openStanding({
+    config,
+    log: plainLog,
+    site: current,
+    upgrades: () => doors.upgrades(),
+    ...(worker === undefined ? {} : { health: worker.health }),
+    ...(team === undefined ? {} : { heldPerHost: () => team.heldPerHost() }),
+  });
   opened.use(standing);
+  const { sessions, operations } = standing;
   const { log } = standing.parts;
   site = await buildSite(config, standing.parts);
   opened.defer(() => current()[Symbol.asyncDispose]());
-  standing.operations.siteChanged();
+  operations.siteChanged();
   const reload = opened.use(
     createReload({
       readConfig: () => readConfig(configFile),
@@ -83,55 +96,48 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
       site: current,
       replace: (fresh) => {
         site = fresh;
+        team?.reload();
       },
       log,
     }),
   );
 
-  const doorOptions = { config, standing, site: current, readiness, log };
-  const door = createDoor({ ...doorOptions, serves: 'public' });
-  opened.defer(standing.operations.state.watch(() => door.upgrades.endAstray()));
-  const api = createGatewayApi({ standing, site: current, log });
-  const { socket } = config.operators;
-  // Of several workers the first one serves it.
-  if (socket !== undefined) opened.use(await openApiSocket(socket, api, role === 'worker'));
+  const doors = createDoors({ config, standing, site: current, readiness, log });
+  opened.defer(operations.state.watch(() => doors.endAstray()));
+  const reception: Reception = team ?? doors;
+  const sharedMetrics = team === undefined && worker === undefined ? standing.metrics : standing.metrics.share();
   let operators = 0;
-  if (role === 'worker') standing.metrics.share();
-  else {
-    const state = () => (draining ? 'drain' : door.server.listening ? 'up' : 'down');
+  if (worker === undefined) {
+    const api = createGatewayApi({ standing, site: current, log });
+    const { socket } = config.operators;
+    if (socket !== undefined) opened.use(await openApiSocket(socket, api));
+    const state = () => (draining ? 'drain' : reception.isOpen() ? 'up' : 'down');
     const weight = () => current().config.operators.agentWeight;
     operators = await openOperators(
       config.operators,
-      { readiness, metrics: standing.metrics, state, weight, api },
+      { readiness, metrics: sharedMetrics, state, weight, api },
       opened,
     );
   }
-  if (config.directoryService !== undefined) {
+  if (config.directoryService !== undefined && team === undefined) {
     await openDirectoryService(config.directoryService, { site: current, metrics: standing.metrics, log }, opened);
   }
-  await listen(door.server, config.listen);
-  const consoleListen = config.support?.listen;
-  const consoleDoor = consoleListen === undefined ? undefined : createDoor({ ...doorOptions, serves: 'console' });
-  if (consoleDoor !== undefined && consoleListen !== undefined) await listen(consoleDoor.server, consoleListen);
-  const ports = {
-    public: portOf(door.server),
-    operators,
-    ...(consoleDoor === undefined ? {} : { console: portOf(consoleDoor.server) }),
-  };
-  const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind };
-  log.info({ ...ports, ...facts }, role === 'worker' ? 'worker ready' : 'ready');
+  if (team === undefined) await doors.open();
+  else await team.open(config.workers, { health: operations.health });
+  const ports = { ...reception.ports, operators };
+  const workers = team === undefined ? {} : { workers: config.workers };
+  const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };
+  log.info({ ...ports, ...facts }, worker === undefined ? 'ready' : 'worker ready');
 
   const parts = opened.move();
   let closing: Promise<void> | undefined;
   async function close(): Promise<void> {
     const { delayMs, deadlineMs } = current().config.shutdown;
     draining = true;
-    door.lastCall();
-    consoleDoor?.lastCall();
+    reception.lastCall();
     log.info({ delayMs, deadlineMs }, 'draining');
     await new Promise((resolve) => setTimeout(resolve, delayMs));
-    const signal = AbortSignal.timeout(deadlineMs);
-    await Promise.all([door.drain(signal), consoleDoor?.drain(signal)]);
+    await reception.drain(AbortSignal.timeout(deadlineMs));
     await parts.disposeAsync();
     log.info({}, 'closed');
   }
@@ -139,6 +145,7 @@ export async function startGateway({ configFile, log: givenLog, role }: GatewayO
   return {
     ports,
     readiness,
+    heldPerHost: () => sessions.heldPerHost(),
     reload: () => reload.run(),
     close: () => (closing ??= close()),
   };

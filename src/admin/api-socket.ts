@@ -8,15 +8,13 @@ import type { Api } from './api.ts';
 
 /**
  * Serves the API on a unix socket with mode 0600. What a node that died left there is replaced; one that another node
- * serves is not: `mayBeTaken` says whether that is a fault. Rejects with what the operator must change when it cannot be made. Dispose of it to close it.
+ * serves is not. Rejects with what the operator must change when it cannot be made. Dispose of it to close it.
  */
-export async function openApiSocket(file: string, api: Api, mayBeTaken = false): Promise<AsyncDisposable> {
+export async function openApiSocket(file: string, api: Api): Promise<AsyncDisposable> {
   const server = createServer((request, response) => void api(request, response, 'socket'));
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const isTaken = await isServed(file);
-    if (isTaken && mayBeTaken) return { async [Symbol.asyncDispose]() {} };
-    if (isTaken) throw new Error('another process serves it');
+    if (await isServed(file)) throw new Error('another process serves it');
     rmSync(file, { force: true });
     // Nobody may connect before the mode is set.
     const mask = process.umask(0o177);

@@ -5,8 +5,7 @@ import { type Readiness, readinessAnswer } from '../core/readiness.ts';
 export interface OperatorsDeps {
   readonly readiness: () => Readiness;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
-  /** Left out in a process that leads others and has no parts of its own. */
-  readonly api?: Api;
+  readonly api: Api;
 }
 
 /**
@@ -27,7 +26,7 @@ export function createOperatorsListener(deps: OperatorsDeps): Server {
 
 async function answer(request: IncomingMessage, response: ServerResponse, deps: OperatorsDeps): Promise<void> {
   const path = (request.url ?? '').split('?', 1)[0];
-  if (deps.api !== undefined && path?.startsWith('/api/') === true) return deps.api(request, response, 'tcp');
+  if (path?.startsWith('/api/') === true) return deps.api(request, response, 'tcp');
   if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'method not allowed\n');
   switch (path) {
     case '/metrics':

@@ -2,7 +2,7 @@ import type { BackendHost, HealthSettings } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { HostEvidence } from '../core/placement.ts';
-import { createHostHealth, type HealthReport, type HostHealth } from './host-health.ts';
+import { createHostHealth, createTrials, type HealthReport, type HostHealth } from './host-health.ts';
 
 /** A host with how it is to be watched. */
 export interface WatchedHost {
@@ -26,6 +26,12 @@ export interface HealthOptions {
   readonly log: Log;
 }
 
+/** What is thought of both services of a host. */
+export interface HostReport {
+  readonly webmail: HealthReport;
+  readonly imap: HealthReport;
+}
+
 /** What this node thinks of each host. A host that it does not watch counts as up. */
 export interface Health extends AsyncDisposable {
   /** Watches exactly these from now on; what was learnt of a host that stays as it was is kept. */
@@ -34,7 +40,9 @@ export interface Health extends AsyncDisposable {
   isWebmailUp(host: string): boolean;
   /** Whether one real request may be tried although the webmail counts as down. */
   takeTrial(host: string): boolean;
-  report(host: string): { readonly webmail: HealthReport; readonly imap: HealthReport } | undefined;
+  report(host: string): HostReport | undefined;
+  /** Of all hosts that are watched. */
+  reports(): ReadonlyMap<string, HostReport>;
   /** What a real request has seen of the webmail. */
   note(host: string, evidence: HostEvidence): void;
   /** Calls `listener` after each change of mind, until the returned function is called. */
@@ -59,6 +67,7 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
   const watches = new Map<string, Watch>();
   const listeners = new Set<() => void>();
   const running = new Set<Promise<void>>();
+  const takeTrial = createTrials(clock);
 
   function tell(host: string, service: string, report: HealthReport): void {
     if (report.up) log.info({ host, service }, 'a host is up again');
@@ -124,6 +133,11 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
     return answers.isUp();
   }
 
+  function reportOf(watch: Watch): HostReport {
+    const { webmail, imap, answers } = watch;
+    return { webmail: (answersWell(watch) ? webmail : answers).report(), imap: imap.report() };
+  }
+
   function note(watch: Watch, evidence: HostEvidence): void {
     const { webmail, answers, watched } = watch;
     const { name } = watched.host;
@@ -153,13 +167,12 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
       const watch = watches.get(host);
       return watch === undefined || (watch.webmail.isUp() && answersWell(watch));
     },
-    takeTrial: (host) => watches.get(host)?.webmail.takeTrial() ?? true,
+    takeTrial: (host) => !watches.has(host) || takeTrial(host),
     report(host) {
       const watch = watches.get(host);
-      if (watch === undefined) return undefined;
-      const { webmail, imap, answers } = watch;
-      return { webmail: (answersWell(watch) ? webmail : answers).report(), imap: imap.report() };
+      return watch === undefined ? undefined : reportOf(watch);
     },
+    reports: () => new Map([...watches].map(([host, watch]) => [host, reportOf(watch)])),
     note(host, evidence) {
       const watch = watches.get(host);
       if (watch !== undefined) note(watch, evidence);

@@ -30,7 +30,6 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
   let why: string | undefined;
   let bad = 0;
   let good = 0;
-  let lastTrialMs = Number.NEGATIVE_INFINITY;
   let falls: number[] = [];
 
   function turn(to: boolean): void {
@@ -69,14 +68,18 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
       turn(false);
       return true;
     },
-    /** Whether one real request may find out now what the checks have not yet: one a second while it is down. */
-    takeTrial(): boolean {
-      const nowMs = clock.nowMs();
-      if (nowMs - lastTrialMs < trialEveryMs) return false;
-      lastTrialMs = nowMs;
-      return true;
-    },
   };
 }
 
 export type HostHealth = ReturnType<typeof createHostHealth>;
+
+/** Whether one real request may find out now what the checks have not yet: one a second for each host that is down. */
+export function createTrials(clock: Clock): (host: string) => boolean {
+  const last = new Map<string, number>();
+  return (host) => {
+    const nowMs = clock.nowMs();
+    if (nowMs - (last.get(host) ?? Number.NEGATIVE_INFINITY) < trialEveryMs) return false;
+    last.set(host, nowMs);
+    return true;
+  };
+}

@@ -47,6 +47,8 @@ export interface OperationsOptions {
   readonly sessions: NodeSessions;
   /** The Redis of the sessions, where they live in one. */
   readonly redis?: RedisConnection;
+  /** Of a process that does not check the hosts itself. */
+  readonly health?: Health;
   /** Signs out of the webmail that a moved session has left. */
   readonly leave: (left: LeftSession) => void;
 }
@@ -61,7 +63,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   const state = opened.use(createStateMirror({ store, log }));
   await state.open();
   const probes = createProbes(() => site().config.publicUrls[0].authority);
-  const health = opened.use(createHealth({ probes, clock: systemClock, random: Math.random, log }));
+  const health = opened.use(options.health ?? createHealth({ probes, clock: systemClock, random: Math.random, log }));
   const placement = createPlacement({
     backends: {
       backend: (name) => site().backendNamed(name),

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createRingStates } from '../backends/ring-states.ts';
+import type { Health } from '../backends/health.ts';
 import type { Config, SessionsConfig } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
@@ -50,13 +51,18 @@ export interface StandingOptions {
   /** The site of the moment: a reload puts another one in its place. */
   readonly site: () => Site;
   readonly upgrades: GaugeReadings['upgrades'];
+  /** Of a process that does not check the hosts itself. */
+  readonly health?: Health;
+  /** How many sessions this node holds on each host, where other processes hold them. */
+  readonly heldPerHost?: () => ReadonlyMap<string, number>;
 }
 
 /**
  * Opens all of it. Rejects when the keys cannot be used or the store cannot be asked for them; nothing is left open
  * then.
  */
-export async function openStanding({ config, log: given, site, upgrades }: StandingOptions): Promise<Standing> {
+export async function openStanding(options: StandingOptions): Promise<Standing> {
+  const { config, log: given, site, upgrades } = options;
   await using opened = new AsyncDisposableStack();
   const health = { up: true };
   const metrics = createMetrics({
@@ -75,8 +81,16 @@ export async function openStanding({ config, log: given, site, upgrades }: Stand
   opened.use(store);
   const keys = await openServerKeys({ file: config.sessions.keysFile, store, clock: systemClock, log, randomBytes });
 
-  const sessions = sessionsOf({ store, keys, log, site, ended: (session, reason) => logoutOfEnded(session, reason) });
-  opened.defer(() => sessions.close());
+  const ownSessions = sessionsOf({
+    store,
+    keys,
+    log,
+    site,
+    ended: (session, reason) => logoutOfEnded(session, reason),
+  });
+  opened.defer(() => ownSessions.close());
+  const { heldPerHost } = options;
+  const sessions: NodeSessions = heldPerHost === undefined ? ownSessions : { ...ownSessions, heldPerHost };
   const connections = createConnections();
   opened.defer(() => connections.close());
 
@@ -100,6 +114,7 @@ export async function openStanding({ config, log: given, site, upgrades }: Stand
       site,
       sessions,
       leave: (left) => leaveWebmail(logout, left),
+      ...(options.health === undefined ? {} : { health: options.health }),
       ...(redis === undefined ? {} : { redis }),
     }),
   );

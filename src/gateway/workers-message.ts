@@ -1,25 +1,28 @@
-/** What the first process tells a worker. */
-export type WorkerOrder = { readonly order: 'reload' | 'close' };
+import type { HostReport } from '../backends/health.ts';
+import type { HostEvidence } from '../core/placement.ts';
+import type { Reception } from './reception.ts';
 
-/** What a worker tells the first process. */
+/** What the first process tells a worker. `health`: what it thinks of each host. */
+export type WorkerOrder =
+  | { readonly order: 'reload' | 'close' }
+  | { readonly order: 'health'; readonly reports: readonly (readonly [string, HostReport])[] };
+
+/** What a worker tells the first process. `held`: how many sessions it holds, by host. */
 export type WorkerReport =
-  | { readonly report: 'ready'; readonly port: number }
-  | { readonly report: 'degraded'; readonly degraded: readonly string[] };
+  | { readonly report: 'ready'; readonly ports: Reception['ports'] }
+  | { readonly report: 'degraded'; readonly degraded: readonly string[] }
+  | { readonly report: 'held'; readonly perHost: readonly (readonly [string, number])[] }
+  | { readonly report: 'evidence'; readonly host: string; readonly evidence: HostEvidence };
 
-/** Nothing for messages that are not ours: the metrics have some of their own on the same channel. */
-export function parseOrder(message: unknown): WorkerOrder | undefined {
-  if (typeof message !== 'object' || message === null || !('order' in message)) return undefined;
-  const { order } = message;
-  return order === 'reload' || order === 'close' ? { order } : undefined;
+/*
+ * Both ends are one program of one version, on a channel that nobody else can write to: the key alone tells ours from the
+ * messages of the metrics there.
+ */
+
+export function isOrder(message: unknown): message is WorkerOrder {
+  return typeof message === 'object' && message !== null && 'order' in message;
 }
 
-/** As {@link parseOrder}. */
-export function parseReport(message: unknown): WorkerReport | undefined {
-  if (typeof message !== 'object' || message === null || !('report' in message)) return undefined;
-  const { report } = message;
-  if (report === 'ready' && 'port' in message) return { report, port: Number(message.port) };
-  if (report === 'degraded' && 'degraded' in message && Array.isArray(message.degraded)) {
-    return { report, degraded: message.degraded.map(String) };
-  }
-  return undefined;
+export function isReport(message: unknown): message is WorkerReport {
+  return typeof message === 'object' && message !== null && 'report' in message;
 }

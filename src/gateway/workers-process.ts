@@ -1,5 +1,7 @@
+import { createFollowedHealth } from '../backends/followed-health.ts';
+import { systemClock } from '../core/clock.ts';
 import { startGateway } from '../gateway.ts';
-import { parseOrder, type WorkerReport } from './workers-message.ts';
+import { isOrder, type WorkerOrder, type WorkerReport } from './workers-message.ts';
 
 const reportEveryMs = 1_000;
 
@@ -11,31 +13,41 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal
 
 const [configFile] = process.argv.slice(2);
 if (configFile === undefined) throw new TypeError('a worker is told its configuration');
-const starting = startGateway({ configFile, role: 'worker' });
+const health = createFollowedHealth({
+  tell: (host, evidence) => report({ report: 'evidence', host, evidence }),
+  clock: systemClock,
+});
+const starting = startGateway({ configFile, worker: { health } });
 // Before it serves: an order that finds nobody listening is lost.
 process.on('message', (message) => {
-  const order = parseOrder(message)?.order;
-  if (order !== undefined) void obey(order);
+  if (isOrder(message)) void obey(message);
 });
 const gateway = await starting;
 
-let told = '';
+const told = new Map<WorkerReport['report'], string>();
 const timer = setInterval(() => {
-  const { degraded } = gateway.readiness();
-  if (degraded.join() === told) return;
-  told = degraded.join();
-  report({ report: 'degraded', degraded });
+  reportChange({ report: 'degraded', degraded: gateway.readiness().degraded });
+  reportChange({ report: 'held', perHost: [...gateway.heldPerHost()] });
 }, reportEveryMs);
-report({ report: 'ready', port: gateway.ports.public });
+report({ report: 'ready', ports: gateway.ports });
 
-async function obey(order: 'reload' | 'close'): Promise<void> {
+async function obey(order: WorkerOrder): Promise<void> {
+  if (order.order === 'health') return health.follow(new Map(order.reports));
   const gateway = await starting;
-  if (order === 'reload') return gateway.reload();
+  if (order.order === 'reload') return gateway.reload();
   await gateway.close();
   clearInterval(timer);
   process.disconnect();
 }
 
+function reportChange(message: WorkerReport): void {
+  const text = JSON.stringify(message);
+  if (told.get(message.report) === text) return;
+  told.set(message.report, text);
+  report(message);
+}
+
 function report(message: WorkerReport): void {
-  process.send?.(message);
+  // Who leads may have gone a moment ago: then this one ends, too.
+  if (process.connected) process.send?.(message);
 }

@@ -1,120 +1,83 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Config } from '../config/config.ts';
-import { diffConfig } from '../config/diff.ts';
-import { ConfigInvalid, formatProblem } from '../config/problem.ts';
+import type { Health } from '../backends/health.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { Readiness } from '../core/readiness.ts';
-import { openOperators } from './listening.ts';
-import { createMergedMetrics } from '../observe/merged-metrics.ts';
-import { parseReport, type WorkerOrder } from './workers-message.ts';
+import type { Reception } from './reception.ts';
+import { isReport, type WorkerOrder, type WorkerReport } from './workers-message.ts';
 
-export interface WorkersOptions {
-  readonly configFile: string;
-  readonly config: Config;
-  readonly readConfig: () => Promise<Config>;
-  readonly log: Log;
+/** What the first process does that its workers hear of. */
+interface Led {
+  readonly health: Pick<Health, 'note' | 'reports' | 'onChange'>;
 }
 
-/** The first process of several: the same as a gateway to whoever runs it. */
-export interface Workers {
-  readonly ports: { readonly public: number; readonly operators: number };
-  readiness(): Readiness;
-  reload(): Promise<void>;
-  close(): Promise<void>;
+/** The workers of a node: they serve, and the process that leads them does the rest. */
+export interface Team extends Reception, Disposable {
+  /** Starts so many. Resolves when all of them serve; rejects when one cannot, and its log says why. */
+  open(count: number, led: Led): Promise<void>;
+  /** What any of them misses. */
+  degraded(): readonly string[];
+  /** The sessions that they hold, all together. */
+  heldPerHost(): ReadonlyMap<string, number>;
+  /** Makes them read the configuration again. */
+  reload(): void;
+}
+
+/** What the leading process knows of a worker. */
+interface Member {
+  degraded: readonly string[];
+  held: readonly (readonly [string, number])[];
 }
 
 const program = fileURLToPath(new URL('workers-process.ts', import.meta.url));
 /** One that dies so soon after its start would only die again at once. */
 const shortLifeMs = 10_000;
 const pauseMs = 1_000;
+/** What changes a mind without being told, such as time, reaches the workers after so long. */
+const tellEveryMs = 1_000;
 
 /**
- * Starts the workers that serve, and leads them: it alone reads signals and has the operators' listeners, and it
- * starts another worker in the place of one that dies. Connections are accepted here and handed out in turn, so that
- * none is lost when a worker ends. Rejects when a worker cannot serve; its log says why.
+ * The workers of this process, none of them started. Another one takes the place of one that dies. Connections are
+ * accepted here and handed out in turn, so that none is lost when a worker ends.
  */
-export async function leadWorkers(options: WorkersOptions): Promise<Workers> {
-  const { log } = options;
-  await using opened = new AsyncDisposableStack();
-  let config = options.config;
-  let draining = false;
-  const team = opened.use(createTeam(options.configFile, log));
-  const readiness = (): Readiness => ({ ready: team.serves() && !draining, degraded: team.degraded() });
-  const operators = await openOperators(
-    config.operators,
-    {
-      readiness,
-      metrics: createMergedMetrics(),
-      state: () => (draining ? 'drain' : team.serves() ? 'up' : 'down'),
-      weight: () => config.operators.agentWeight,
-    },
-    opened,
-  );
-  const port = await team.open(config.workers);
-  log.info({ public: port, operators, pid: process.pid, workers: config.workers }, 'ready');
+export function createTeam(configFile: string, log: Log): Team {
+  const living = new Map<Worker, Member>();
+  const pauses = new Set<NodeJS.Timeout>();
+  let ports: Reception['ports'] = { public: 0 };
+  let serving = false;
+  let led: Led | undefined;
+  const telling = new DisposableStack();
+  let toldHealth = '';
+  cluster.setupPrimary({ exec: program, args: [configFile] });
 
-  const parts = opened.move();
-  let closing: Promise<void> | undefined;
-  async function close(): Promise<void> {
-    draining = true;
-    log.info(config.shutdown, 'draining');
-    await team.close();
-    await parts.disposeAsync();
-    log.info({}, 'closed');
-  }
-
-  async function reload(): Promise<void> {
-    try {
-      const next = await options.readConfig();
-      const { changed, refused } = diffConfig(config, next);
-      if (refused.length > 0) {
-        log.error({ code: 'ERR_CONFIG_INVALID', problems: refused }, 'reload refused; the old configuration stays');
+  function heard(worker: Worker, member: Member, report: WorkerReport): void {
+    switch (report.report) {
+      case 'degraded':
+        member.degraded = report.degraded;
         return;
-      }
-      config = next;
-      team.tell({ order: 'reload' });
-      log.info({ changed }, 'the workers reload');
-    } catch (error) {
-      const problems = error instanceof ConfigInvalid ? error.problems.map(formatProblem) : [String(error)];
-      log.error({ code: 'ERR_CONFIG_INVALID', problems }, 'reload failed; the old configuration stays');
+      case 'held':
+        member.held = report.perHost;
+        return;
+      case 'evidence':
+        led?.health.note(report.host, report.evidence);
+        return;
+      case 'ready':
+        worker.send(healthOrder());
     }
   }
 
-  return { ports: { public: port, operators }, readiness, reload, close: () => (closing ??= close()) };
-}
-
-/** The workers of a node. */
-interface Team extends Disposable {
-  /** Starts so many; resolves with the port when all of them serve. */
-  open(count: number): Promise<number>;
-  serves(): boolean;
-  /** What any of them misses. */
-  degraded(): readonly string[];
-  tell(order: WorkerOrder): void;
-  /** Resolves when each has drained and ended. */
-  close(): Promise<void>;
-}
-
-function createTeam(configFile: string, log: Log): Team {
-  /** What each worker misses. */
-  const living = new Map<Worker, readonly string[]>();
-  const pauses = new Set<NodeJS.Timeout>();
-  let serving = false;
-  cluster.setupPrimary({ exec: program, args: [configFile] });
-
-  /** Resolves with its port when it serves. */
-  async function start(): Promise<number> {
+  /** Resolves with its ports when it serves. */
+  async function start(): Promise<Reception['ports']> {
     const worker = cluster.fork();
     const startedAt = performance.now();
-    living.set(worker, []);
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const member: Member = { degraded: [], held: [] };
+    living.set(worker, member);
+    const { promise, resolve, reject } = Promise.withResolvers<Reception['ports']>();
     worker.on('message', (message) => {
-      const report = parseReport(message);
-      if (report?.report === 'degraded') living.set(worker, report.degraded);
-      if (report?.report === 'ready') resolve(report.port);
+      if (!isReport(message)) return;
+      heard(worker, member, message);
+      if (message.report === 'ready') resolve(message.ports);
     });
     worker.once('exit', (code, signal) => {
       living.delete(worker);
@@ -139,27 +102,53 @@ function createTeam(configFile: string, log: Log): Team {
     for (const worker of living.keys()) if (worker.isConnected()) worker.send(order);
   }
 
+  function healthOrder(): WorkerOrder {
+    return { order: 'health', reports: [...(led?.health.reports() ?? [])] };
+  }
+
+  function tellHealth(): void {
+    const order = healthOrder();
+    const text = JSON.stringify(order);
+    if (text === toldHealth) return;
+    toldHealth = text;
+    tell(order);
+  }
+
   function stop(): void {
     serving = false;
+    telling.dispose();
     for (const pause of pauses) clearTimeout(pause);
   }
 
   return {
-    async open(count) {
-      // The first one alone: it makes the keys file where there is none.
-      const port = await start();
-      await Promise.all(Array.from({ length: count - 1 }, start));
-      serving = true;
-      return port;
+    get ports() {
+      return ports;
     },
-    serves: () => serving && living.size > 0,
-    degraded: () => [...new Set([...living.values()].flat())],
-    tell,
-    async close() {
+    async open(count, leading) {
+      led = leading;
+      telling.adopt(setInterval(tellHealth, tellEveryMs), clearInterval);
+      telling.defer(leading.health.onChange(tellHealth));
+      const started = await Promise.all(Array.from({ length: count }, start));
+      ports = started[0] ?? ports;
+      serving = true;
+    },
+    isOpen: () => serving && living.size > 0,
+    degraded: () => [...living.values()].flatMap((member) => member.degraded),
+    heldPerHost() {
+      const sums = new Map<string, number>();
+      for (const { held } of living.values()) {
+        for (const [host, count] of held) sums.set(host, (sums.get(host) ?? 0) + count);
+      }
+      return sums;
+    },
+    reload: () => tell({ order: 'reload' }),
+    lastCall() {
       stop();
-      const ends = [...living.keys()].filter((worker) => !worker.isDead()).map((worker) => once(worker, 'exit'));
       tell({ order: 'close' });
-      await Promise.all(ends);
+    },
+    /** Each has a deadline of its own. */
+    async drain() {
+      await Promise.all([...living.keys()].filter((worker) => !worker.isDead()).map((worker) => once(worker, 'exit')));
     },
     [Symbol.dispose]() {
       stop();

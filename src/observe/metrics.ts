@@ -99,11 +99,15 @@ export function createMetrics(readings: GaugeReadings) {
   return {
     contentType: registry.contentType,
     text: (): Promise<string> => registry.metrics(),
-    /** Hands them to the process that leads this worker whenever it asks. */
-    share(): void {
+    /**
+     * Makes this process one of several: the first one can show what all of them counted, the others tell it theirs
+     * whenever it asks. What a worker counted ends with it.
+     */
+    share(): { readonly contentType: string; text(): Promise<string> } {
       AggregatorRegistry.setRegistries(registry);
-      // Its constructor makes this worker known, and answers from now on.
-      void new AggregatorRegistry();
+      // Its constructor makes a worker known, which answers from now on.
+      const all = new AggregatorRegistry();
+      return { contentType: all.contentType, text: () => all.clusterMetrics() };
     },
 
     loginFinished(result: string, backend: string | undefined): void {

@@ -11,6 +11,7 @@ describe("the operators' listener", () => {
   const server = createOperatorsListener({
     readiness: () => readiness,
     metrics: { contentType: 'text/plain; version=0.0.4', text: async () => 'postern_sessions_cached 3\n' },
+    api: async (_request, response, way) => void response.end(`the API by ${way}`),
   });
   let port = 0;
   before(async () => {
@@ -26,6 +27,10 @@ describe("the operators' listener", () => {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, { method });
     return { status: response.status, type: response.headers.get('content-type'), text: await response.text() };
   };
+
+  it('leads to the API, which asks for its token itself', async () => {
+    assert.equal((await get('/api/v1/backends', 'PUT')).text, 'the API by tcp');
+  });
 
   it('shows the metrics in the format that Prometheus asks for', async () => {
     assert.deepEqual(await get('/metrics'), {

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { describe, it } from 'node:test';
 import { createHealth, type HealthProbes } from '../../src/backends/health.ts';
-import { createHostHealth } from '../../src/backends/host-health.ts';
+import { createHostHealth, createTrials } from '../../src/backends/host-health.ts';
 import { createProbes } from '../../src/backends/probes.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -54,11 +54,10 @@ describe('the health of a host', () => {
 
   it('lets one request a second try while it is down', () => {
     const clock = handClock();
-    const health = createHostHealth({ fall: 1, rise: 2, clock });
-    health.bad('no answer');
-    assert.deepEqual([health.takeTrial(), health.takeTrial()], [true, false]);
+    const takeTrial = createTrials(clock);
+    assert.deepEqual([takeTrial('a'), takeTrial('a'), takeTrial('b')], [true, false, true]);
     clock.advance(1000);
-    assert.equal(health.takeTrial(), true);
+    assert.equal(takeTrial('a'), true);
   });
 });
 

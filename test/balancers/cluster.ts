@@ -34,6 +34,8 @@ export interface Node extends AsyncDisposable {
 export interface Cluster extends AsyncDisposable {
   /** Of the configurations, with users.map and ca.crt. */
   readonly folder: string;
+  /** `isIll`: its check is answered by 500. `checks`: when `/check` was asked for, in milliseconds. */
+  readonly webmail: { isIll: boolean; readonly checks: number[] };
   /** A whole configuration file: `more` are its first lines, without listeners. */
   configure(
     name: string,
@@ -50,11 +52,16 @@ export async function startCluster(): Promise<Cluster> {
   const keyPair = createCertificate(['127.0.0.1'], Date.now());
   const users = Object.fromEntries(people.map(({ address, password }) => [address, password]));
   const imap = started.use(await startImapServer({ users, security: 'tls', keyPair }));
-  const webmail = createServer(tellWhatArrived);
-  const webmailPort = await listening(webmail);
+  const webmail = { isIll: false, checks: new Array<number>() };
+  const server = createServer((request, response) => {
+    if (request.url !== '/check') return tellWhatArrived(request, response);
+    webmail.checks.push(performance.now());
+    response.writeHead(webmail.isIll ? 500 : 200).end();
+  });
+  const webmailPort = await listening(server);
   started.defer(() => {
-    webmail.close();
-    webmail.closeAllConnections();
+    server.close();
+    server.closeAllConnections();
   });
   const folder = await mkdtemp(join(tmpdir(), 'postern-balancers-'));
   started.defer(() => rm(folder, { recursive: true, force: true }));
@@ -63,6 +70,7 @@ export async function startCluster(): Promise<Cluster> {
   const owned = started.move();
   return {
     folder,
+    webmail,
     async configure(name, more, ports = {}) {
       const file = join(folder, `${name}.yaml`);
       const yaml = `${more}

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { alice } from '../../demo/people.ts';
 import { freePort } from '../ports.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
 import { type Cluster, type Node, startCluster } from '../balancers/cluster.ts';
@@ -18,6 +21,7 @@ before(async () => {
   cluster = await startCluster();
   redis = await startRedisServer();
   agent = await freePort();
+  await writeFile(join(cluster.folder, 'token'), 'open-sesame\n');
   node = await cluster.startNode(await configure('warn'));
 });
 after(async () => {
@@ -32,7 +36,8 @@ function configure(dropped: string, name = 'workers'): Promise<string> {
 workers: ${workers}
 sessions: { redis: "${redis.url}", keys_file: workers.keys }
 requests: { drop_headers: [X-${dropped}] }
-operators: { listen: "127.0.0.1:0", agent_check: "127.0.0.1:${name === 'workers' ? agent : 0}" }
+operators: { listen: "127.0.0.1:0", agent_check: "127.0.0.1:${name === 'workers' ? agent : 0}", token: { file: token } }
+backend_defaults: { health: { http_interval: 200ms, imap_interval: 0s, timeout: 5s, path: /check } }
 shutdown: { delay: 500ms, deadline: 5s }`,
   );
 }
@@ -75,9 +80,59 @@ test('the operators’ listener shows the metrics of all workers as one', async 
   assert.deepEqual(await operatorsSay('/-/ready'), { status: 200, text: 'ready\n' });
 });
 
+// oxlint-disable-next-line typescript/no-explicit-any -- JSON that a test looks into.
+async function askApi(method: string, path: string, body?: object): Promise<any> {
+  const answer = await fetch(`http://127.0.0.1:${node.operators}/api/v1${path}`, {
+    method,
+    headers: { authorization: 'Bearer open-sesame', 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  assert.equal(answer.status, 200);
+  return answer.json();
+}
+
+async function firstHost() {
+  return (await askApi('GET', '/backends')).backends[0].hosts[0];
+}
+
 function served(metrics: string): number {
   return Number(/^postern_requests_total\{.*class="2xx".*\} (\d+)$/m.exec(metrics)?.[1] ?? 0);
 }
+
+test('the first process alone looks at the hosts: as often as one process would', async () => {
+  const { checks } = cluster.webmail;
+  await eventually(() => Promise.resolve(checks.length >= 4), 'the host is looked at');
+  const [first, last] = [checks.at(-4), checks.at(-1)];
+  assert.ok(first !== undefined && last !== undefined);
+  // Three workers that looked for themselves would need a fourth of the time.
+  assert.ok(last - first >= 3 * 180 - 20, `four checks within ${last - first} ms`);
+});
+
+test('a host that the first process finds down is down in every worker, and up again with it', async () => {
+  using visitor = new Visitor(origin, node.port);
+  assert.equal((await visitor.signIn()).status, 303);
+  cluster.webmail.isIll = true;
+  await eventually(async () => (await firstHost()).state === 'DOWN', 'it is found down');
+  const statuses = () => visitAll(async (other) => (await other.get('/arrived')).status, visitor.cookies);
+  // One request a second may try.
+  await eventually(async () => (await statuses()).filter((status) => status === 503).length > workers, 'all know');
+  cluster.webmail.isIll = false;
+  await eventually(async () => (await firstHost()).state === 'READY', 'it is found up');
+  await eventually(async () => (await statuses()).every((status) => status === 200), 'all know');
+});
+
+test('the operators’ API is the first process’: it counts the sessions of all workers and ends them everywhere', async () => {
+  using visitor = new Visitor(origin, node.port);
+  assert.equal((await visitor.signIn()).status, 303);
+  await visitAll((other) => other.get('/arrived'), visitor.cookies);
+  await eventually(
+    async () => (await firstHost()).sessions_here >= workers,
+    'each worker has told that it holds the session',
+  );
+  assert.ok((await askApi('DELETE', `/users/${alice.address}/sessions`, { reason: 'a test' })).ended >= 1);
+  const statuses = () => visitAll(async (other) => (await other.get('/arrived')).status, visitor.cookies);
+  await eventually(async () => (await statuses()).every((status) => status === 303), 'all lead to the sign-in page');
+});
 
 test('SIGHUP reaches every worker, and a bad configuration none', async () => {
   using visitor = new Visitor(origin, node.port);
@@ -140,7 +195,6 @@ function isAlive(pid: number): boolean {
 }
 
 async function childrenOf(pid: number): Promise<readonly number[]> {
-  const { readFile } = await import('node:fs/promises');
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
   return text
     .trim()
