@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Closure, ClosureKind, Place } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
+import { homeOfSession } from './adoption.ts';
 import type { Health } from './health.ts';
 import { rendezvous } from './rendezvous.ts';
 import type { StateMirror } from './state-mirror.ts';
@@ -20,7 +21,7 @@ export interface ServedBackends {
 
 export interface PlacementOptions {
   readonly backends: ServedBackends;
-  readonly state: Pick<StateMirror, 'states' | 'active' | 'overrides' | 'moves'>;
+  readonly state: Pick<StateMirror, 'states' | 'active' | 'overrides' | 'homes' | 'moves'>;
   readonly health: Pick<Health, 'isUp' | 'isWebmailUp' | 'takeTrial' | 'report'>;
   /** Sessions that this node holds, by host. */
   readonly heldPerHost: () => ReadonlyMap<string, number>;
@@ -132,9 +133,9 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     return closed(backend.name, 'moving', undefined, move.startedAtMs);
   }
 
-  /** Who was moved is at home elsewhere, and finds a place there as at a sign-in. */
+  /** Who was moved, or whose home the directory changed, is at home elsewhere, and finds a place there as at a sign-in. */
   function moved(record: SessionRecord): Place | undefined {
-    const home = backends.backend(state.overrides.get(record.user)?.backend ?? record.backend);
+    const home = backends.backend(homeOfSession(state, record));
     if (home === undefined || home.name === record.backend) return undefined;
     const place = forSignIn(home, record.user);
     return place.kind === 'closed' ? place : { kind: 'elsewhere', backend: home.name, host: place.host };

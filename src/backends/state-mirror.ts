@@ -3,9 +3,11 @@ import type { Log } from '../core/log.ts';
 import type { MirroredTable, ParseValue, StateEntry, StateStore, StateTable } from '../core/state-store.ts';
 import {
   type ActiveHost,
+  type FoundHome,
   type Move,
   type Override,
   parseActiveHost,
+  parseFoundHome,
   parseMove,
   parseOverride,
   parseSetState,
@@ -18,6 +20,8 @@ export interface StateMirror extends AsyncDisposable {
   readonly states: MirroredTable<SetState>;
   readonly active: MirroredTable<ActiveHost>;
   readonly overrides: MirroredTable<Override>;
+  /** Of users whose answer of the directory changed while they had sessions. */
+  readonly homes: MirroredTable<FoundHome>;
   readonly moves: MirroredTable<Move>;
   /** A further table, for its one user: to be asked for before `open`. */
   table<T>(name: StateTable, parse: ParseValue<T>): MirroredTable<T>;
@@ -50,8 +54,9 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
   const states = createTable('states', parseSetState);
   const active = createTable('active', parseActiveHost);
   const overrides = createTable('overrides', parseOverride);
+  const homes = createTable('homes', parseFoundHome);
   const moves = createTable('moves', parseMove);
-  const tables: Pick<ReturnType<typeof createTable>, 'forget' | 'take'>[] = [states, active, overrides, moves];
+  const tables: Pick<ReturnType<typeof createTable>, 'forget' | 'take'>[] = [states, active, overrides, homes, moves];
 
   function createTable<T>(table: StateTable, parse: ParseValue<T>) {
     const values = new Map<string, T>();
@@ -138,6 +143,7 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
     states: states.mirrored,
     active: active.mirrored,
     overrides: overrides.mirrored,
+    homes: homes.mirrored,
     moves: moves.mirrored,
     table(name, parse) {
       const table = createTable(name, parse);

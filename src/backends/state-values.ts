@@ -34,6 +34,13 @@ export interface Override {
   readonly sinceMs: number;
 }
 
+/** Where the directory has come to say that a user lives, who had sessions elsewhere then. */
+export interface FoundHome {
+  readonly backend: string;
+  readonly from: string;
+  readonly sinceMs: number;
+}
+
 /**
  * The steps of a move, in their order. `waiting`: until the user next signs in. `before` and `after`: a hook program
  * runs. `switched`: the user lives on the new backend. Only `waiting`, `done`, `failed` and `stopped` may stand for long.
@@ -61,6 +68,7 @@ type Fields = Readonly<Record<string, unknown>>;
 export const parseSetState: ParseValue<SetState> = (text) => guarded(text, isSetState);
 export const parseActiveHost: ParseValue<ActiveHost> = (text) => guarded(text, isActiveHost);
 export const parseOverride: ParseValue<Override> = (text) => guarded(text, isOverride);
+export const parseFoundHome: ParseValue<FoundHome> = (text) => guarded(text, isFoundHome);
 export const parseMove: ParseValue<Move> = (text) => guarded(text, isMove);
 
 function guarded<T>(text: string, is: (value: unknown) => value is T): T | undefined {
@@ -102,6 +110,10 @@ function isActiveHost(value: unknown): value is ActiveHost {
 
 function isOverride(value: unknown): value is Override {
   return isFields(value) && hasTexts(value, 'backend', 'reason', 'by') && isTime(value['sinceMs']);
+}
+
+function isFoundHome(value: unknown): value is FoundHome {
+  return isFields(value) && hasTexts(value, 'backend', 'from') && isTime(value['sinceMs']);
 }
 
 function isMove(value: unknown): value is Move {

@@ -1,12 +1,14 @@
 /**
  * The kinds of things that operators, staff and nodes decide, each with keys of its own. `forgotten`: users whose
  * remembered homes all nodes drop when the entry changes; `staff`: second factors; `links`, `opened`, `notices`: of
- * mailboxes that staff open; `audit`: the last line of each chain.
+ * mailboxes that staff open; `audit`: the last line of each chain; `homes`: of users whose answer of the directory changed
+ * while they had sessions.
  */
 export const stateTables = [
   'states',
   'active',
   'overrides',
+  'homes',
   'moves',
   'batches',
   'forgotten',

@@ -4,6 +4,7 @@ import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser, LoginName } from '../core/names.ts';
 import { createExplain } from './explain.ts';
+import { lookUpHome } from './operations.ts';
 import type { Site } from './site.ts';
 import type { Standing } from './standing.ts';
 
@@ -49,8 +50,7 @@ export function createGatewayApi(options: {
     },
     forgetHome: (user) => operations.forgetHome(user),
     userNamed: (typed) => userNamed(site(), typed ?? ''),
-    lookUp: (user) =>
-      site().homes.lookup(asLoginName(user), AbortSignal.timeout(site().config.directory.timeouts.lookupMs)),
+    lookUp: (user) => lookUpHome(site(), user),
     clock: systemClock,
     log,
   });
@@ -67,9 +67,4 @@ function userNamed({ parseName }: Site, typed: string): CanonicalUser {
 function asUser(name: LoginName): CanonicalUser;
 function asUser(name: string): string {
   return name;
-}
-
-function asLoginName(user: CanonicalUser): LoginName;
-function asLoginName(user: string): string {
-  return user;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { type Adoption, createAdoption } from '../backends/adoption.ts';
 import { createFailover } from '../backends/failover.ts';
 import { createHealth, type Health, type WatchedHost } from '../backends/health.ts';
 import { runHook } from '../backends/hooks.ts';
@@ -12,8 +13,9 @@ import { createStateMirror, type StateMirror } from '../backends/state-mirror.ts
 import type { Config } from '../config/config.ts';
 import type { BackendHost } from '../core/backend.ts';
 import { systemClock } from '../core/clock.ts';
+import type { HomeLookup } from '../core/directory.ts';
 import type { Log } from '../core/log.ts';
-import type { CanonicalUser } from '../core/names.ts';
+import type { CanonicalUser, LoginName } from '../core/names.ts';
 import type { Place, Relocate } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { StateStore } from '../core/state-store.ts';
@@ -30,6 +32,7 @@ export interface Operations extends AsyncDisposable {
   readonly placement: Placement;
   readonly relocate: Relocate;
   readonly moves: Moves;
+  readonly adoption: Adoption;
   /** The name of this node in what it decides. */
   readonly node: string;
   /** Makes all nodes forget what they remember of a user's home. Rejects when the store cannot be asked. */
@@ -106,11 +109,23 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
       log,
     }),
   );
+  const adoption = opened.use(
+    createAdoption({
+      state,
+      sessions: () => sessions.heldRecords(),
+      lookUp: (user, signal) => lookUpHome(site(), user, signal),
+      sessionMs: () => site().config.sessions.absoluteTimeoutMs,
+      clock: systemClock,
+      log,
+    }),
+  );
   // What a hook changed in the directory must not be hidden by what was remembered of it.
   opened.defer(
     state.watch((changed) => {
       for (const { table, key } of changed) {
-        if (isReady && (table === 'overrides' || table === 'forgotten')) site().forgetHome(asUser(key));
+        if (!isReady || !['overrides', 'homes', 'forgotten'].includes(table)) continue;
+        site().forgetHome(asUser(key));
+        if (table === 'forgotten') void adoption.look(asUser(key));
       }
     }),
   );
@@ -121,6 +136,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
     placement,
     relocate,
     moves,
+    adoption,
     node,
     async forgetHome(user) {
       await store.put('forgotten', user, new Date(systemClock.nowMs()).toISOString());
@@ -194,4 +210,19 @@ export function smallTarget({ webmail }: BackendHost, name = 'favicon.ico'): str
 function asUser(key: string): CanonicalUser;
 function asUser(key: string): string {
   return key;
+}
+
+/** Where a user would be signed in, within the time that a lookup has. */
+export function lookUpHome(
+  { homes, config }: Site,
+  user: CanonicalUser,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<HomeLookup> {
+  const limit = AbortSignal.timeout(config.directory.timeouts.lookupMs);
+  return homes.lookup(asLoginName(user), AbortSignal.any([signal, limit]));
+}
+
+function asLoginName(user: CanonicalUser): LoginName;
+function asLoginName(user: string): string {
+  return user;
 }

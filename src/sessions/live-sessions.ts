@@ -52,6 +52,8 @@ export interface NodeSessions extends LiveSessions {
   reroute(key: RecordKey, to: SessionRoute, fresh: CookieJar): Promise<'rerouted' | 'elsewhere' | 'gone'>;
   /** How many sessions this node holds on each host. */
   heldPerHost(): ReadonlyMap<string, number>;
+  /** What this node holds in memory. */
+  heldRecords(): Iterable<SessionRecord>;
   /** All living sessions, some at a time, in no order. Rejects when the store cannot list them. */
   allSessions(): AsyncIterable<readonly ListedSession[]>;
   /** The user's living sessions, oldest first. Rejects when the store cannot list them. */
@@ -155,6 +157,9 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
       const counts = new Map<string, number>();
       for (const { record } of cache.values()) counts.set(record.host, (counts.get(record.host) ?? 0) + 1);
       return counts;
+    },
+    *heldRecords() {
+      for (const { record } of cache.values()) yield record;
     },
     async *allSessions() {
       for await (const entries of store.all()) yield living(entries);

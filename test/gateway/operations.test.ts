@@ -177,6 +177,22 @@ describe('an operator', () => {
   });
 });
 
+describe('a home that changes in the directory itself', () => {
+  it('is followed by open sessions, signed in there in silence; others notice nothing', async () => {
+    await using site = await startStandbySite();
+    const alice = await site.signIn('alice');
+    const anna = await site.signIn('anna');
+    assert.match(alice.landed.body.toString(), /backend one/);
+    const map = 'alice@example.test: b\nanna@example.test: a\nbob@example.test: b\n';
+    writeFileSync(join(dirname(site.configFile), 'users.map'), map);
+    await eventually(async () => /backend three/.test(await alice.browser.text('/mail/INBOX')), 'alice is on b');
+    assert.match(await anna.browser.text('/mail/INBOX'), /backend one/);
+    assert.equal(site.logged.filter(({ message }) => message === 'login').length, 2);
+    const change = site.logged.find(({ message }) => message === 'the home of a user changed in the directory');
+    assert.deepEqual(change?.fields, { user: 'alice@example.test', from: 'a', to: 'b' });
+  });
+});
+
 describe('a move with programs around it', () => {
   it('holds the user while the mailbox is carried, and nobody else; then tabs and sign-ins go on at the new place', async () => {
     await using site = await startStandbySite();

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { type Adoption, createAdoption, homeOfSession } from '../../src/backends/adoption.ts';
+import type { StateMirror } from '../../src/backends/state-mirror.ts';
+import type { HomeLookup } from '../../src/core/directory.ts';
+import { PosternError } from '../../src/core/error.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { backendName, handClock, openState, recordOn, userName } from './samples.ts';
+
+const alice = userName('alice@example.test');
+const hour = 3_600_000;
+
+describe('a home that changes in the directory', () => {
+  const clock = handClock();
+  let state: StateMirror;
+  let adoption: Adoption;
+  let answer: () => Promise<HomeLookup>;
+  let asked: number;
+  const session = recordOn(alice, 'a', 'a');
+
+  const found =
+    (backend: string, user = alice) =>
+    async (): Promise<HomeLookup> => ({
+      kind: 'found',
+      backend: backendName(backend),
+      user,
+    });
+  const node = (sessions = [session]) =>
+    createAdoption({
+      state,
+      sessions: () => sessions,
+      lookUp: () => {
+        asked += 1;
+        return answer();
+      },
+      sessionMs: () => 12 * hour,
+      clock,
+      log: silentLog,
+    });
+
+  beforeEach(async () => {
+    state = await openState();
+    asked = 0;
+    answer = found('a');
+    adoption = node();
+  });
+  afterEach(async () => {
+    await adoption[Symbol.asyncDispose]();
+    await state[Symbol.asyncDispose]();
+  });
+
+  it('is taken over for sessions that began before, and not for later ones', async () => {
+    await adoption.lookOn();
+    assert.equal(homeOfSession(state, session), 'a');
+    answer = found('b');
+    await adoption.lookOn();
+    assert.equal(homeOfSession(state, session), 'b');
+    clock.advance(1);
+    assert.equal(homeOfSession(state, { ...session, createdAtMs: clock.nowMs() }), 'a');
+  });
+
+  it('counts for less than an override of an operator', async () => {
+    answer = found('b');
+    await adoption.lookOn();
+    await state.overrides.set(alice, { backend: 'c', reason: 'full', by: 'ops', sinceMs: 1 });
+    assert.equal(homeOfSession(state, session), 'c');
+    await adoption.lookOn();
+    assert.equal(asked, 1);
+  });
+
+  it('does not change again within ten minutes, so that servers which lag send nobody to and fro', async () => {
+    answer = found('b');
+    await adoption.lookOn();
+    answer = found('a');
+    clock.advance(10 * 60_000 - 1);
+    await adoption.lookOn();
+    assert.equal(homeOfSession(state, session), 'b');
+    clock.advance(1);
+    await adoption.lookOn();
+    assert.equal(homeOfSession(state, session), 'a');
+  });
+
+  it('is no news when nobody can be asked, the user is refused or unknown, or another user is meant', async () => {
+    const tempfail = new PosternError('ERR_DIRECTORY_UNAVAILABLE', 'away', { source: 'directory', retryable: true });
+    const answers: (() => Promise<HomeLookup>)[] = [
+      () => Promise.reject(tempfail),
+      async () => ({ kind: 'refused', reason: 'suspended' }),
+      async () => ({ kind: 'unknown-user' }),
+      found('b', userName('other@example.test')),
+    ];
+    for (const one of answers) {
+      answer = one;
+      await adoption.lookOn();
+    }
+    assert.equal(asked, answers.length);
+    assert.equal(homeOfSession(state, session), 'a');
+  });
+
+  it('is looked for at once when an operator says so, in each session of the user', async () => {
+    answer = found('b');
+    await using other = node([recordOn('bob@example.test', 'a', 'a'), recordOn(alice, 'b', 'b'), session]);
+    await other.look(alice);
+    assert.equal(homeOfSession(state, session), 'b');
+    assert.equal(asked, 2);
+  });
+
+  it('is forgotten once no session can be from before', async () => {
+    answer = found('b');
+    await adoption.lookOn();
+    await using other = node([]);
+    clock.advance(12 * hour);
+    await other.lookOn();
+    assert.equal(state.homes.get(alice)?.backend, 'b');
+    clock.advance(1);
+    await other.lookOn();
+    assert.equal(state.homes.get(alice), undefined);
+  });
+});
