@@ -96,11 +96,12 @@ function asText({ typed, user, answer, why, steps, moved, backend, driver, hosts
   ].join('\n');
 }
 
-function answerOf({ answer, home, user, why }: Explained): string {
+function answerOf({ answer, home, user, role, why }: Explained): string {
   if (why !== undefined) return `${cell(answer)}: ${cell(why)}`;
   if (answer !== 'found') return cell(answer);
-  if (home === undefined) return user === undefined ? 'found: exists' : `found: alias of ${cell(user)}`;
-  return user === undefined ? `found: ${cell(home)}` : `found: ${cell(home)}, as ${cell(user)}`;
+  const asRole = role === undefined ? '' : `, role ${cell(role)}`;
+  if (home === undefined) return `found: ${user === undefined ? 'exists' : `alias of ${cell(user)}`}${asRole}`;
+  return `found: ${cell(home)}${user === undefined ? '' : `, as ${cell(user)}`}${asRole}`;
 }
 
 function originOf({ answer, ageMs, stale }: Explained): string {

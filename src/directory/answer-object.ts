@@ -2,21 +2,23 @@ import type { Settings } from './settings.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';
 import { readHost } from './value.ts';
 
-/** Under which names an answer of several values has the home, another name of the user, and why it is refused. */
+/** Under which names an answer of several values has the home, another name of the user, a refusal, and a staff role. */
 export interface AnswerKeys {
   readonly backend: string;
   readonly user: string;
   readonly refusal: string;
+  readonly role: string;
 }
 
 const withoutReason = 'This account may not sign in.';
 
-/** Reads `backend_key`, `user_key` and `refuse_key` (or `…_column`). */
+/** Reads `backend_key`, `user_key`, `refuse_key` and `role_key` (or `…_column`). */
 export function readAnswerKeys(settings: Settings, what: 'key' | 'column'): AnswerKeys {
   return {
     backend: settings.text(`backend_${what}`, 'backend'),
     user: settings.text(`user_${what}`, 'user'),
     refusal: settings.text(`refuse_${what}`, 'refuse'),
+    role: settings.text(`role_${what}`, 'role'),
   };
 }
 
@@ -40,9 +42,17 @@ export function readAnswerObject(answer: Readonly<Record<string, unknown>>, keys
   }
   const home = text(keys.backend);
   const user = text(keys.user);
+  const role = text(keys.role);
   return {
     kind: 'found',
     ...(home === undefined ? {} : { home: readHost(home) }),
     ...(user === undefined ? {} : { user }),
+    ...(role === undefined ? {} : { role: readRole(role) }),
   };
+}
+
+/** The name of a role as staff; throws {@link badAnswer} for what can be none. */
+export function readRole(text: string): string {
+  if (/^[^\p{C}]{1,64}$/u.test(text)) return text;
+  throw badAnswer('a role is longer than 64 characters or holds control characters');
 }

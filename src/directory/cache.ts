@@ -44,6 +44,8 @@ export interface CacheCounts {
 export interface CachedSource extends AsyncDisposable {
   readonly counts: Readonly<CacheCounts>;
   readonly ask: (name: LoginName, signal: AbortSignal) => Promise<Told>;
+  /** Asks the source whatever is remembered, and remembers what it says. Without an answer it rejects. */
+  readonly askAnew: (name: LoginName, signal: AbortSignal) => Promise<Told>;
   /** Forgets every name that is meant, and every name that was answered with a user who is meant. */
   drop(isMeant: (name: string) => boolean): void;
 }
@@ -152,6 +154,10 @@ export function cached(source: Source, options: CacheOptions, clock: Clock): Cac
         if (!(error instanceof PosternError) || signal.aborted || entry === undefined) throw error;
         return afterFailure(entry, error, clock.nowMs() - entry.answeredAtMs);
       }
+    },
+    async askAnew(name, signal) {
+      counts.misses += 1;
+      return { answer: await board(name, signal) };
     },
     drop(isMeant) {
       for (const [name, { answer }] of entries) {

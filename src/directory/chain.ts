@@ -62,7 +62,8 @@ const maxAliases = 8;
  *
  * An alias starts the chain anew under the other name. A source that could not be asked is never taken for "no": where
  * the operator lets the next one be asked, an unknown user and an answer by default still mean "later", because the
- * silent source might have known better. What names no configured backend is an alarm and a tempfail.
+ * silent source might have known better. What names no configured backend is an alarm and a tempfail. The role is the
+ * first that a source says of the very user that the answer names: one that stands with an alias grants nothing.
  */
 export function createChain(options: ChainOptions): Chain {
   const { steps, findHome, parseLoginName, clock, log } = options;
@@ -110,6 +111,7 @@ export function createChain(options: ChainOptions): Chain {
     const { domain } = splitLoginName(asked);
     let silent: PosternError | undefined;
     let isKnown = false;
+    let role: string | undefined;
     for (const step of steps) {
       if (!step.serves(domain)) {
         trace({ source: step.label, asked, outcome: { kind: 'skipped' }, tookMs: 0 });
@@ -126,8 +128,10 @@ export function createChain(options: ChainOptions): Chain {
       } else {
         if (silent !== undefined && answer.byDefault === true) throw silent;
         const user = answer.user === undefined ? asked : readUser(step, answer.user);
+        role = user === asked ? (role ?? answer.role) : answer.role;
         if (answer.home !== undefined && step.onFound === 'answer') {
-          return { kind: 'found', backend: readHome(step, answer.home), user: canonical(user) };
+          const backend = readHome(step, answer.home);
+          return { kind: 'found', backend, user: canonical(user), ...(role === undefined ? {} : { role }) };
         }
         if (user !== asked) return { kind: 'alias', user };
         isKnown = true;

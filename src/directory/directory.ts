@@ -48,6 +48,11 @@ export interface Explanation {
 
 export interface Directory extends DirectorySource {
   lookup(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;
+  /**
+   * The same past the caches, whose answers it renews: nothing remembered counts, and a source that cannot be asked
+   * makes it reject. For what must be known now, such as a role.
+   */
+  lookupFresh(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;
   explain(name: LoginName, signal: AbortSignal): Promise<Explanation>;
   /** Forgets what is remembered of a user, under all names that lead to that user. */
   drop(user: CanonicalUser): void;
@@ -78,7 +83,7 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     parseLoginName,
   };
   await using opened = new AsyncDisposableStack();
-  const steps: Step[] = [];
+  const steps: OpenStep[] = [];
   const caches = new Map<string, CachedSource>();
   for (const [position, settings] of options.sources.entries()) {
     const source = await configured(settings, position, timeouts.sourceMs);
@@ -92,11 +97,15 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     steps.push(step);
     if (step.cache !== undefined) caches.set(label, step.cache);
   }
-  const chain = createChain({ steps, ...deps, timeoutMs: timeouts.lookupMs, clock, log });
+  const chainOf = (ofSteps: readonly Step[]) =>
+    createChain({ steps: ofSteps, ...deps, timeoutMs: timeouts.lookupMs, clock, log });
+  const chain = chainOf(steps);
+  const freshChain = chainOf(steps.map((step) => ({ ...step, ask: step.askAnew })));
   const owned = opened.move();
 
   return {
     lookup: (name, signal) => chain.lookup(name, signal),
+    lookupFresh: (name, signal) => freshChain.lookup(name, signal),
     async explain(name, signal) {
       const traced: TracedStep[] = [];
       try {
@@ -125,11 +134,13 @@ async function configured(settings: SourceSettings, position: number, timeoutMs:
   throw invalid(problems.join('\n'));
 }
 
-async function openStep(
-  source: ConfiguredSource,
-  deps: SourceDeps,
-  cacheOptions: CacheOptions,
-): Promise<Step & AsyncDisposable & { readonly cache?: CachedSource }> {
+interface OpenStep extends Step, AsyncDisposable {
+  readonly cache?: CachedSource;
+  /** As `ask`, past the cache. */
+  readonly askAnew: Step['ask'];
+}
+
+async function openStep(source: ConfiguredSource, deps: SourceDeps, cacheOptions: CacheOptions): Promise<OpenStep> {
   const { label } = deps;
   const opened = await Promise.resolve()
     .then(() => source.open(deps))
@@ -142,12 +153,14 @@ async function openStep(
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
   const cache = opened.isLocal ? undefined : cached(limited, cacheOptions, deps.clock);
+  // A local source answers at once, or minds its own time: the chain's deadline is enough.
+  const askLocal: Step['ask'] = async (name, signal) => ({ answer: await opened.ask(name, signal) });
   return {
     ...source,
     label,
     ...(cache === undefined ? {} : { cache }),
-    // It answers at once, or minds its own time: the chain's deadline is enough.
-    ask: cache?.ask ?? (async (name, signal) => ({ answer: await opened.ask(name, signal) })),
+    ask: cache?.ask ?? askLocal,
+    askAnew: cache?.askAnew ?? askLocal,
     [Symbol.asyncDispose]: () => (cache ?? opened)[Symbol.asyncDispose](),
   };
 }

@@ -19,8 +19,8 @@ import { readTls } from './tls-settings.ts';
 const elsewhere = new Set([51, 52, 53]);
 
 /**
- * An LDAP directory: one search per user, whose entry has the home, and may have another name of the user and a reason
- * to refuse.
+ * An LDAP directory: one search per user, whose entry has the home, and may have another name of the user, a reason to
+ * refuse, and a role as staff.
  *
  * One bound connection is kept, to the first of the servers that answers; TLS unless it is switched off. Referrals are
  * not followed: where the server has nothing but a referral, the answer is "could not ask". Values go into the filter
@@ -56,12 +56,15 @@ export function escapeFilter(value: string): string {
   return Filter.escape(value);
 }
 
+const answerParts = ['backend', 'user', 'refuse', 'role'] as const;
+type AnswerPart = (typeof answerParts)[number];
+
 interface Search {
   readonly base: string;
   readonly scope: 'sub' | 'one' | 'base';
   readonly filter: Template;
   /** What an answer is made of → the attribute that has it. */
-  readonly attributes: ReadonlyMap<'backend' | 'user' | 'refuse', string>;
+  readonly attributes: ReadonlyMap<AnswerPart, string>;
 }
 
 async function find(client: Client, search: Search, filter: string): Promise<SourceAnswer> {
@@ -92,7 +95,7 @@ function readEntry(entry: Entry, attributes: Search['attributes']): SourceAnswer
     if (Array.isArray(value) && value.length > 1) throw badAnswer(`the entry has ${attribute} more than once`);
     row[key] = Array.isArray(value) ? value[0] : value;
   }
-  return readAnswerObject(row, { backend: 'backend', user: 'user', refusal: 'refuse' });
+  return readAnswerObject(row, { backend: 'backend', user: 'user', refusal: 'refuse', role: 'role' });
 }
 
 function readSearch(settings: Settings): Search {
@@ -103,8 +106,8 @@ function readSearch(settings: Settings): Search {
   } catch {
     if (sample !== '') settings.problem('filter', 'write a filter such as (&(objectClass=inetOrgPerson)(mail=%u))');
   }
-  const attributes = new Map<'backend' | 'user' | 'refuse', string>();
-  for (const key of ['backend', 'user', 'refuse'] as const) {
+  const attributes = new Map<AnswerPart, string>();
+  for (const key of answerParts) {
     const attribute = settings.optionalText(`${key}_attribute`);
     if (attribute !== undefined) attributes.set(key, attribute);
   }

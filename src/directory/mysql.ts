@@ -11,7 +11,7 @@ const poolSize = 8;
 
 /**
  * MariaDB or MySQL: one query with parameters (prepared on the server), on a pool of connections to the first of the
- * servers that answers. The row's columns `backend`, `user` and `refuse` are the answer. TLS unless it is switched off.
+ * servers that answers. The row's columns `backend`, `user`, `refuse` and `role` are the answer. TLS unless it is switched off.
  */
 export const driver: SourceDriver = {
   configure(settings) {

@@ -9,7 +9,7 @@ const poolSize = 8;
 
 /**
  * PostgreSQL: one query with parameters, on a pool of connections to the first of the servers that answers. The row's
- * columns `backend`, `user` and `refuse` are the answer. TLS unless it is switched off.
+ * columns `backend`, `user`, `refuse` and `role` are the answer. TLS unless it is switched off.
  */
 export const driver: SourceDriver = {
   configure(settings) {

@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import type { Log } from '../core/log.ts';
+import type { LoginName } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
+import { readRole } from './answer-object.ts';
 import { couldNotAsk, type SourceDriver, unknownUser } from './source.ts';
-import { fillTemplate, readTemplate } from './template.ts';
+import { fillTemplate, readTemplate, type Template } from './template.ts';
 import { readMeaning, readValue } from './value.ts';
 
 /** The commands that this source needs. Each settles within the connection's own command timeout. */
@@ -24,7 +26,7 @@ export type ConnectRedis = (server: RedisServer, log: Log) => Promise<RedisReade
 
 /**
  * Redis: a string per user (`key: "home:%u"`), one hash of all users (`key: homes`, `field: "%u"`), or a hash per user
- * (`key: "user:%u"`, `field: backend`).
+ * (`key: "user:%u"`, `field: backend`), which may have the user's role as staff in another field.
  */
 export const driver: SourceDriver = {
   configure(settings) {
@@ -33,26 +35,34 @@ export const driver: SourceDriver = {
     const caFile = settings.optionalText('tls_ca_file');
     const key = readTemplate(settings, 'key');
     const field = settings.has('field') ? readTemplate(settings, 'field') : undefined;
+    const roleField = settings.has('role_field') ? readTemplate(settings, 'role_field') : undefined;
     const meaning = readMeaning(settings);
     if (url !== '' && !/^rediss?:\/\/[^/]*[^/@:]+/.test(url))
       settings.problem('url', 'write redis://host:port/database');
+    if (roleField !== undefined && field === undefined)
+      settings.problem('role_field', 'needs field: a string has no other');
     if (URL.parse(url)?.password) settings.problem('url', 'holds a password: write it as password: { file: … }');
 
     return async ({ label, log, connectRedis }) => {
       if (connectRedis === undefined) throw new Error('there is no client for Redis here');
       const ca = caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') };
       const redis = await connectRedis({ url, ...ca, ...(password === undefined ? {} : { password }) }, log);
-      const read = (key: string, field: string | undefined): Promise<string | null> =>
-        field === undefined ? redis.get(key) : redis.hGet(key, field);
+      const read = (name: LoginName, field: Template | undefined): Promise<string | null> => {
+        const filledKey = fillTemplate(key, name, asItIs);
+        return field === undefined ? redis.get(filledKey) : redis.hGet(filledKey, fillTemplate(field, name, asItIs));
+      };
       return {
         async ask(name) {
-          const value = await read(
-            fillTemplate(key, name, (value) => value),
-            field === undefined ? undefined : fillTemplate(field, name, (value) => value),
-          ).catch((error: unknown) => {
+          const [value, role] = await Promise.all([
+            read(name, field),
+            roleField === undefined ? null : read(name, roleField),
+          ]).catch((error: unknown) => {
             throw couldNotAsk(`${label}: ${error instanceof Error ? error.message : String(error)}`, error);
           });
-          return value === null ? unknownUser : readValue(value, meaning, name);
+          if (value === null) return unknownUser;
+          const answer = readValue(value, meaning, name);
+          if (answer.kind !== 'found' || role === null || role === '') return answer;
+          return { ...answer, role: readRole(role) };
         },
         async [Symbol.asyncDispose]() {
           redis.close();
@@ -61,3 +71,8 @@ export const driver: SourceDriver = {
     };
   },
 };
+
+/** A command of Redis carries each value apart: nothing needs escaping. */
+function asItIs(value: string): string {
+  return value;
+}

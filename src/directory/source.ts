@@ -14,10 +14,16 @@ import type { Settings } from './settings.ts';
  *
  * `found` with a `home` (a backend's name or one of its hosts) says where the user lives; with a `user` it also says
  * under which name. With a `user` alone it is an alias. With neither the user exists, and another source says where.
- * `byDefault` marks an answer for names that the source does not know one by one.
+ * `byDefault` marks an answer for names that the source does not know one by one. `role` is that user's role as staff.
  */
 export type SourceAnswer =
-  | { readonly kind: 'found'; readonly home?: string; readonly user?: string; readonly byDefault?: boolean }
+  | {
+      readonly kind: 'found';
+      readonly home?: string;
+      readonly user?: string;
+      readonly role?: string;
+      readonly byDefault?: boolean;
+    }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'unknown-user' };
 

@@ -14,6 +14,7 @@ interface ExplainedStep {
   readonly answer: 'found' | 'refused' | 'unknown-user' | 'skipped' | 'tempfail';
   readonly home?: string;
   readonly user?: string;
+  readonly role?: string;
   readonly why?: string;
   readonly tookMs: number;
   /** Age of the remembered answer; missing when the source was asked just now. */
@@ -126,8 +127,14 @@ function asStep({ source, asked, outcome, tookMs, ageMs, stale }: TracedStep): E
   const age = { ...(ageMs === undefined ? {} : { ageMs }), ...(stale === undefined ? {} : { stale }) };
   switch (outcome.kind) {
     case 'found': {
-      const { home, user } = outcome;
-      return { ...step, ...(home === undefined ? {} : { home }), ...(user === undefined ? {} : { user }), ...age };
+      const { home, user, role } = outcome;
+      return {
+        ...step,
+        ...(home === undefined ? {} : { home }),
+        ...(user === undefined ? {} : { user }),
+        ...(role === undefined ? {} : { role }),
+        ...age,
+      };
     }
     case 'refused':
       return { ...step, why: outcome.reason, ...age };

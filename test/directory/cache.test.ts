@@ -97,6 +97,25 @@ describe('the cache of a source', () => {
     assert.equal((await ask(couldNotAsk('away'))).told.answer.kind, 'refused');
   });
 
+  test('asks anew where it must, remembers the answer, and gives no old one for it', async () => {
+    const { ask, cache, questions } = cacheUnderTest();
+    await ask(onA);
+    const anew = cache.askAnew(alice, never);
+    questions[1]?.answer({ kind: 'found', home: 'b', role: 'helpdesk' });
+    assert.deepEqual(await anew, { answer: { kind: 'found', home: 'b', role: 'helpdesk' } });
+    assert.deepEqual(await ask(onA), {
+      told: { answer: { kind: 'found', home: 'b', role: 'helpdesk' }, ageMs: 0 },
+      wasAsked: false,
+    });
+    const failed = cache.askAnew(alice, never);
+    questions[2]?.fail(couldNotAsk('away'));
+    await assert.rejects(failed, { message: 'away' });
+    assert.equal((await ask(onA)).told.stale, true);
+    const again = cache.askAnew(alice, never);
+    questions[3]?.answer(onA);
+    assert.deepEqual(await again, { answer: onA }, 'nor does a remembered failure stand for the source');
+  });
+
   test('asks once for many who want the same', async () => {
     const { cache, questions } = cacheUnderTest();
     const all = [cache.ask(alice, never), cache.ask(alice, never), cache.ask(bob, never)];

@@ -44,7 +44,8 @@ function chainOf(steps: readonly Step[]) {
 async function outcome(steps: readonly Step[], typed = 'alice', trace?: (step: TracedStep) => void) {
   try {
     const home = await chainOf(steps).lookup(loginName(typed), new AbortController().signal, trace);
-    return home.kind === 'found' ? `${home.backend} ${home.user}` : home.kind;
+    if (home.kind !== 'found') return home.kind;
+    return `${home.backend} ${home.user}${home.role === undefined ? '' : ` (${home.role})`}`;
   } catch (error) {
     if (!(error instanceof PosternError)) throw error;
     return error.code;
@@ -63,6 +64,21 @@ describe('the chain of sources', () => {
     ['no source knows nobody', [], 'unknown-user'],
     ['the first who knows answers', [step({}), step({ '*': onA }), step({ '*': onB })], 'a alice@example.test'],
     ['nobody knows', [step({}), step({})], 'unknown-user'],
+    [
+      'a role is said by whoever knows the user, the home by another',
+      [step({ '*': { kind: 'found', role: 'lead' } }), step({ '*': { kind: 'found', home: 'a', role: 'none' } })],
+      'a alice@example.test (lead)',
+    ],
+    [
+      'a role of an alias is nobody’s',
+      [step({ alice: { kind: 'found', user: 'bob', role: 'lead' }, bob: onB })],
+      'b bob@example.test',
+    ],
+    [
+      'nor does a role of the typed name go over to the user behind it',
+      [step({ '*': { kind: 'found', role: 'lead' } }), step({ '*': { kind: 'found', home: 'a', user: 'bob' } })],
+      'a bob@example.test',
+    ],
     ['a refusal ends it', [step({ '*': refused }), step({ '*': onA })], 'refused'],
     [
       'unknown ends it where the operator says so',

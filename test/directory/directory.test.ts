@@ -65,6 +65,21 @@ describe('the directory', () => {
     assert.deepEqual([...directory.counts()], [['1 tcp_table', { hits: 2, misses: 3, stale: 0 }]]);
   });
 
+  test('asks past what it remembers where an answer must be of now, and remembers that', async () => {
+    let home = 'a';
+    await using server = await startServer((socket) => void socket.on('data', () => socket.write(`200 ${home}\n`)));
+    const source = { type: 'tcp_table', server: `127.0.0.1:${server.port}` };
+    await using directory = await testDirectory([source], { cache: {} });
+    const fresh = async () => directory.lookupFresh(loginName('alice'), AbortSignal.timeout(20_000));
+    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
+    home = 'b';
+    assert.deepEqual(await fresh(), { kind: 'found', backend: 'b', user: 'alice@example.test' });
+    assert.equal(await outcomeOf(directory, 'alice'), 'b alice@example.test');
+    await server.stop();
+    await assert.rejects(fresh(), { code: 'ERR_DIRECTORY_UNAVAILABLE' });
+    assert.equal(await outcomeOf(directory, 'alice'), 'b alice@example.test');
+  });
+
   test('tells all problems of a source at once, each with its path', async () => {
     const problems = await checkSource({
       type: 'map',

@@ -67,11 +67,15 @@ export function testDirectory(
   });
 }
 
-/** What a lookup of a typed name ends with, in one line: `a alice@example.test`, `unknown`, `refused: …`, `ERR_…`. */
+/**
+ * What a lookup of a typed name ends with, in one line: `a alice@example.test`, for one of the staff
+ * `a alice@example.test (role)`, `unknown`, `refused: …`, `ERR_…`.
+ */
 export async function outcomeOf(directory: Directory, typed: string, signal?: AbortSignal): Promise<string> {
   try {
     const home = await directory.lookup(loginName(typed), signal ?? AbortSignal.timeout(20_000));
-    if (home.kind === 'found') return `${home.backend} ${home.user}`;
+    const role = home.kind === 'found' && home.role !== undefined ? ` (${home.role})` : '';
+    if (home.kind === 'found') return `${home.backend} ${home.user}${role}`;
     return home.kind === 'refused' ? `refused: ${home.reason}` : 'unknown';
   } catch (error) {
     if (error instanceof PosternError) return error.code;

@@ -22,6 +22,7 @@ function settingsFor(slapd: Slapd, server = `ldap://127.0.0.1:${slapd.port}`) {
     backend_attribute: 'mailhost',
     user_attribute: 'uid',
     refuse_attribute: 'noLogin',
+    role_attribute: 'employeeType',
   };
 }
 
@@ -48,6 +49,8 @@ describe('an LDAP directory', () => {
     await slapd.put('emil', { mail: 'emil@example.test', mailHost: 'a', noLogin: 'TRUE' });
     await slapd.put('fred', { mail: 'fred@example.test', mailHost: 'a', noLogin: 'FALSE' });
     await slapd.put('gina', { mail: 'gina@example.test', mailHost: ['a', 'b'] });
+    await slapd.put('hugo', { mail: 'hugo@example.test', mailHost: 'b', employeeType: 'helpdesk' });
+    await slapd.put('ines', { mail: 'ines@example.test', mailHost: 'b', employeeType: ['helpdesk', 'lead'] });
     await slapd.put('two', { mail: 'twin@example.test', mailHost: 'a' });
     await slapd.put('three', { mail: 'twin@example.test', mailHost: 'a' });
     await slapd.put('jörg (sales) *', { login: 'jörg@example.test', mailHost: 'b' });
@@ -62,6 +65,8 @@ describe('an LDAP directory', () => {
     ['emil', 'refused: This account may not sign in.'],
     ['fred', 'a fred@example.test'],
     ['gina', 'ERR_DIRECTORY_ANSWER'],
+    ['hugo', 'b hugo@example.test (helpdesk)'],
+    ['ines', 'ERR_DIRECTORY_ANSWER'],
     ['twin', 'ERR_DIRECTORY_ANSWER'],
     ['jörg', 'b jörg@example.test'],
   ];

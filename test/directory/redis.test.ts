@@ -47,6 +47,22 @@ const problems = async (url: string): Promise<string[]> =>
   (await checkSource({ type: 'redis', url, key: '%u' })).map(({ message }) => message);
 
 describe('a redis source', () => {
+  test('may have the role of somebody of the staff in another field', async () => {
+    await using server = await startRedisServer();
+    const client = await createClient({ url: server.url }).connect();
+    await client.hSet('user:alice@example.test', { backend: 'a', role: 'helpdesk' });
+    await client.hSet('user:bob@example.test', { backend: 'b' });
+    await client.hSet('user:carol@example.test', { role: 'helpdesk' });
+    await client.hSet('user:dora@example.test', { backend: 'b', role: 'help\ndesk' });
+    client.destroy();
+    const settings = { type: 'redis', url: server.url, key: 'user:%u', field: 'backend', role_field: 'role' };
+    await using directory = await testDirectory([settings], { connectRedis });
+    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test (helpdesk)');
+    assert.equal(await outcomeOf(directory, 'bob'), 'b bob@example.test');
+    assert.equal(await outcomeOf(directory, 'carol'), 'unknown');
+    assert.equal(await outcomeOf(directory, 'dora'), 'ERR_DIRECTORY_ANSWER');
+  });
+
   test('cannot ask a key of another kind', async () => {
     await using server = await startRedisServer();
     const client = await createClient({ url: server.url }).connect();

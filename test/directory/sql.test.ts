@@ -79,6 +79,16 @@ for (const { type, start, settings, slow, list } of databases) {
       });
     }
 
+    test('a column may have the role of somebody of the staff', async () => {
+      const withRole = settings.query.replace(
+        ', refuse',
+        ", refuse, case when login = 'al@example.test' then 'lead' end as role",
+      );
+      await using directory = await testDirectory([{ ...settingsFor(server), query: withRole }]);
+      assert.equal(await outcomeOf(directory, 'al'), 'a alice@example.test (lead)');
+      assert.equal(await outcomeOf(directory, 'fred'), 'a fred@example.test');
+    });
+
     test('a slow query is given up, and the next is answered', async () => {
       await using directory = await testDirectory([{ ...settingsFor(server), query: slow, timeout: '300ms' }]);
       const startedMs = performance.now();
