@@ -92,7 +92,8 @@ export function createAnswers(views: Views, clock: Clock): Answers {
       }
       const looksAgain = isSafeLink(request);
       const values = {
-        text: looksAgain ? `${text} ${locale.text('closed.retries')}` : text,
+        text,
+        countDown: looksAgain ? { seconds, text: locale.text('closed.retries') } : undefined,
         reference,
         link: looksAgain ? { href: request.target, label: locale.text('failure.retry') } : undefined,
       };

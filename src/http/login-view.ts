@@ -38,7 +38,8 @@ export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>)
         key: 'closed.down.text',
         field: 'password',
         closure: outcome.closure,
-        retryAfterSeconds: 30,
+        // Most moves are over by then; whoever types the password needs as long anyway.
+        retryAfterSeconds: outcome.closure.kind === 'moving' ? 10 : 30,
       };
     case 'busy':
     case 'unavailable':
@@ -74,6 +75,11 @@ export function renderLogin(views: Views, request: Request, locale: Locale, stat
   return views.render('login', frame, {
     token: state.token,
     user: state.user,
+    countDown: problem?.closure && {
+      seconds: String(problem.retryAfterSeconds),
+      text: text('closed.signIn'),
+      done: text('closed.signInNow'),
+    },
     problem: problem && { text: problemText(problem, locale), field: problem.field, reference },
     ended: problem === undefined ? endedText(request, locale) : undefined,
     already: current && { text: text('signIn.already', { user: current.user }), href: next ?? '/' },

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { startChromium } from '../chromium.ts';
+import { eventually } from '../eventually.ts';
+import { startStandbySite } from '../gateway/standby-site.ts';
+
+test('who is being moved sees a page that counts down and goes on by itself, and a sign-in counts down, too', async () => {
+  await using site = await startStandbySite();
+  const folder = dirname(site.configFile);
+  const carried = join(folder, 'carried');
+  writeFileSync(join(folder, 'before'), `#!/bin/sh\nwhile [ ! -e ${carried} ]; do sleep 0.05; done\n`);
+  chmodSync(join(folder, 'before'), 0o755);
+  writeFileSync(site.configFile, `${readFileSync(site.configFile, 'utf8')}moves: { before: before }\n`);
+  await site.gateway.reload();
+  const browser = await startChromium();
+  try {
+    const signIn = async () => {
+      const page = await browser.newPage({ locale: 'en-GB', baseURL: `http://127.0.0.1:${site.gateway.ports.public}` });
+      await page.goto('/-/login');
+      await page.fill('#user', 'alice');
+      await page.fill('#password', 'wonderland');
+      await page.click('button[type=submit]');
+      return page;
+    };
+    const page = await signIn();
+    await page.waitForSelector('text=backend one');
+    const move = site.api('POST', '/users/alice/move', { to: 'b', reason: 'a test' });
+    await eventually(async () => {
+      await page.goto('/mail/INBOX');
+      return (await page.title()).startsWith('Your mailbox is moving');
+    }, 'alice is held');
+    const line = page.locator('[data-count-down]');
+    assert.match(await line.innerText(), /looks again by itself in [123] s\./);
+    await page.waitForSelector('text=in 1 s.');
+
+    const other = await signIn();
+    await other.waitForSelector('#problem >> text=Please sign in again in 9 s.');
+
+    writeFileSync(carried, '');
+    assert.equal((await move).body.outcome, 'moved');
+    await page.waitForSelector('text=backend three');
+  } finally {
+    await browser.close();
+  }
+});
