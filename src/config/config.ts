@@ -29,6 +29,7 @@ export interface Config {
   readonly requests: RequestsConfig;
   readonly sessions: SessionsConfig;
   readonly state: StateConfig;
+  readonly audit: AuditConfig;
   readonly moves: MovesConfig;
   readonly directory: DirectoryConfig;
   /** Left out: nobody else is told where users live. */
@@ -48,6 +49,11 @@ export interface Config {
 export interface StateConfig {
   /** Left out: they live where the sessions do. */
   readonly redis?: StoreConfig;
+}
+
+/** Where it is written what staff and operators do. */
+export interface AuditConfig {
+  readonly file: string;
 }
 
 /** Programs that run around a move, by absolute paths. */

@@ -30,6 +30,7 @@ const fixed: readonly Fixed[] = [
   ['requests.header_size', (config) => config.requests.headerBytes],
   ['sessions.redis', (config) => config.sessions.store],
   ['state.redis', (config) => config.state.redis],
+  ['audit.file', (config) => config.audit.file],
   ['sessions.keys_file', (config) => config.sessions.keysFile],
 ];
 

@@ -62,6 +62,7 @@ async function settle(
     workers: part('workers', shape.workers),
     sessions: part('sessions', shape.sessions),
     state: part('state', shape.state),
+    audit: part('audit', shape.audit),
     moves: part('moves', shape.moves),
     directory: part('directory', shape.directory),
     passdb: part('passdb', shape.passdb),

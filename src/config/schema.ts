@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { auditSection } from './audit-section.ts';
 import { backendDefaultsSection, backendSection } from './backends-section.ts';
 import { directorySection } from './directory-section.ts';
 import { directoryServiceSection } from './directory-service-section.ts';
@@ -35,6 +36,7 @@ export function configShape(outside: Outside) {
     workers: workersSection,
     sessions: sessionsSection(outside),
     state: stateSection(outside),
+    audit: auditSection(outside),
     moves: movesSection(outside),
     directory: directorySection(outside),
     directory_service: directoryServiceSection(outside),

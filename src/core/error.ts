@@ -1,5 +1,5 @@
 /** Who could not do its part. */
-export type FailureSource = 'client' | 'config' | 'directory' | 'imap' | 'webmail' | 'store' | 'gateway';
+export type FailureSource = 'client' | 'config' | 'directory' | 'imap' | 'webmail' | 'store' | 'audit' | 'gateway';
 
 /** Every stable error code, with the sentence that docs/operate.md shows for it. */
 export const errorCodes = {
@@ -14,6 +14,7 @@ export const errorCodes = {
   ERR_IMAP_PROTOCOL: 'The IMAP server of the backend broke the protocol or offered no safe way to sign in.',
   ERR_WEBMAIL_UNAVAILABLE: 'The webmail of the backend could not be asked.',
   ERR_WEBMAIL_ANSWER: 'The webmail of the backend gave an answer that its driver does not understand.',
+  ERR_AUDIT_UNAVAILABLE: 'The audit could not be written or read: nobody opens a mailbox of others until it can be.',
   ERR_BUSY: 'The bounded queue for this backend is full.',
   ERR_DEADLINE: 'The deadline passed before an answer came.',
 } as const;

@@ -12,6 +12,7 @@ import { createSqliteStateStore } from '../backends/sqlite-state-store.ts';
 import { createStateMirror, type StateMirror } from '../backends/state-mirror.ts';
 import type { Config } from '../config/config.ts';
 import type { BackendHost } from '../core/backend.ts';
+import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import type { Log } from '../core/log.ts';
@@ -22,11 +23,14 @@ import type { StateStore } from '../core/state-store.ts';
 import type { LeftSession } from '../login/logout.ts';
 import { createRelocation } from '../login/relocation.ts';
 import type { NodeSessions } from '../sessions/live-sessions.ts';
+import type { ServerKeys } from '../sessions/server-keys.ts';
 import { createRedisConnection, type RedisConnection } from '../sessions/redis-connection.ts';
+import { openAudit } from './open-audit.ts';
 import type { Site } from './site.ts';
 
 /** Where users belong and how their servers are: what a node opens once and keeps over every reload. */
 export interface Operations extends AsyncDisposable {
+  readonly audit: Audit;
   readonly state: StateMirror;
   readonly health: Health;
   readonly placement: Placement;
@@ -48,6 +52,7 @@ export interface OperationsOptions {
   readonly log: Log;
   readonly site: () => Site;
   readonly sessions: NodeSessions;
+  readonly keys: Pick<ServerKeys, 'current'>;
   /** The Redis of the sessions, where they live in one. */
   readonly redis?: RedisConnection;
   /** Of a process that does not check the hosts itself. */
@@ -58,13 +63,14 @@ export interface OperationsOptions {
 
 /** Opens the state and begins to follow it; hosts are watched from `siteChanged` on. Resolves also while the store is away. */
 export async function openOperations(options: OperationsOptions): Promise<Operations> {
-  const { config, log, site, sessions, redis, leave } = options;
+  const { config, log, site, sessions, keys, redis, leave } = options;
   await using opened = new AsyncDisposableStack();
   const store = await openStateStore(config, log, redis, opened);
   /** Before there is a site, changes are only taken note of. */
   let isReady = false;
   const state = opened.use(createStateMirror({ store, log }));
   await state.open();
+  const audit = opened.use(openAudit({ config, keys, log }));
   const probes = createProbes(() => site().config.publicUrls[0].authority);
   const health = opened.use(options.health ?? createHealth({ probes, clock: systemClock, random: Math.random, log }));
   const placement = createPlacement({
@@ -131,6 +137,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   );
   const owned = opened.move();
   return {
+    audit,
     state,
     health,
     placement,

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createRingStates } from '../backends/ring-states.ts';
 import type { Health } from '../backends/health.ts';
 import type { Config, SessionsConfig } from '../config/config.ts';
+import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { SessionStore } from '../core/session.ts';
@@ -39,6 +40,8 @@ export interface Standing extends AsyncDisposable {
   readonly certificates: TlsCertificates | undefined;
   readonly silentSignIn: SilentSignIn;
   readonly operations: Operations;
+  /** Where everything is written that staff and operators do. */
+  readonly audit: Audit;
   /** Whether the store answered when it was last asked. */
   storeUp(): boolean;
   /** What every site is built on. */
@@ -113,6 +116,7 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
       log,
       site,
       sessions,
+      keys,
       leave: (left) => leaveWebmail(logout, left),
       ...(options.health === undefined ? {} : { health: options.health }),
       ...(redis === undefined ? {} : { redis }),
@@ -161,6 +165,7 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     keys,
     sessions,
     operations,
+    audit: operations.audit,
     connections,
     metrics,
     proxyProtocol,

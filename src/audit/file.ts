@@ -1,0 +1,53 @@
+import { mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** What became of lines that were appended: the first `written` of them are in the file, and all of those on disk unless there is a failure. */
+export interface Appended {
+  readonly written: number;
+  readonly failure?: unknown;
+}
+
+/**
+ * Appends lines to a file, which is made with mode 0600 where it is missing, and syncs them to disk.
+ *
+ * The file is opened anew each time: whoever rotates it only renames it, and needs no signal. Several processes may
+ * append to one file. A line that was torn by a crash or a full disk is ended first, so that no line is glued to it.
+ * Never rejects.
+ */
+export async function appendLines(file: string, lines: readonly string[]): Promise<Appended> {
+  let written = 0;
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    await using handle = await open(file, 'a+', 0o600);
+    const { size } = await handle.stat();
+    let before = (await endsInMidLine(handle, size)) ? '\n' : '';
+    for (const line of lines) {
+      const bytes = Buffer.from(`${before}${line}\n`);
+      const { bytesWritten } = await handle.write(bytes);
+      if (bytesWritten < bytes.length) throw new Error('the disk took only a part of a line');
+      before = '';
+      written += 1;
+    }
+    await handle.sync();
+    if (size === 0) await syncFolder(dirname(file));
+    return { written };
+  } catch (failure) {
+    return { written, failure };
+  }
+}
+
+async function endsInMidLine(
+  handle: { read(buffer: Buffer, offset: number, length: number, position: number): Promise<unknown> },
+  size: number,
+): Promise<boolean> {
+  if (size === 0) return false;
+  const last = Buffer.alloc(1);
+  await handle.read(last, 0, 1, size - 1);
+  return last[0] !== 0x0a;
+}
+
+/** A file that was just made must be there after a crash. */
+async function syncFolder(folder: string): Promise<void> {
+  await using handle = await open(folder, 'r');
+  await handle.sync();
+}

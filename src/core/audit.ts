@@ -1,0 +1,82 @@
+/**
+ * What is audited. `impersonation-ended`: by somebody or something else than its time or its Stop button, which the
+ * facts name. `role-used`: somebody saw or did what a role of staff allows.
+ */
+const auditEventNames = [
+  'staff-sign-in',
+  'staff-refused',
+  'staff-sign-out',
+  'staff-enrolled',
+  'staff-unenrolled',
+  'role-used',
+  'role-refused',
+  'impersonation-start',
+  'impersonation-stop',
+  'impersonation-expired',
+  'impersonation-refused',
+  'impersonation-ended',
+  'subject-told',
+  'backend-state',
+  'host-state',
+  'active-host',
+  'failover',
+  'user-move',
+  'session-end',
+  'penalty-lifted',
+  'home-forgotten',
+] as const;
+type AuditEventName = (typeof auditEventNames)[number];
+
+/** What somebody did, for whoever must be able to show it later. It holds no secret. */
+export interface AuditEvent {
+  readonly event: AuditEventName;
+  /** Who did it: never the one to whom it was done. */
+  readonly actor: string;
+  /** To whom or to what it was done. */
+  readonly subject?: string;
+  /** From where, where it came over a network. */
+  readonly address?: string;
+  readonly facts?: AuditFacts;
+}
+
+export type AuditFacts = Readonly<Record<string, string | number | boolean>>;
+
+/** A line of the audit, as it is read again. Values were cut and cleaned of control characters when it was written. */
+export interface AuditLine extends Omit<AuditEvent, 'event'> {
+  /** Of the process that wrote it: each has a chain of its own, whose lines count from 1. */
+  readonly chain: string;
+  readonly sequence: number;
+  readonly timeMs: number;
+  readonly node: string;
+  /** One of `auditEventNames`, or one of another version. */
+  readonly event: string;
+}
+
+/** Which lines are meant: those that fit everything that is given. */
+export interface AuditFilter {
+  readonly event?: string;
+  readonly actor?: string;
+  readonly subject?: string;
+  readonly node?: string;
+  /** Inclusive. */
+  readonly sinceMs?: number;
+  /** Exclusive. */
+  readonly untilMs?: number;
+}
+
+/** Where everything is written that staff and operators do. */
+export interface Audit {
+  /**
+   * Resolves when the line is on disk.
+   *
+   * Rejects with a PosternError of source `audit` (ERR_AUDIT_UNAVAILABLE) when it cannot be written, after two seconds
+   * at the latest: what must not happen unseen must then not happen. Such a line may have been written all the same.
+   */
+  record(event: AuditEvent): Promise<void>;
+  /**
+   * The lines of this machine that fit, newest first, at most `limit` of them. What it takes does not grow with the
+   * audit, but with how far back the lines lie. They are not verified: `postern audit verify` is for that. Rejects as
+   * `record` does when the file cannot be read.
+   */
+  list(filter: AuditFilter, limit: number): Promise<readonly AuditLine[]>;
+}
