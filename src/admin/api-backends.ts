@@ -2,11 +2,12 @@ import type { Health } from '../backends/health.ts';
 import { backendKey, hostKey, type Placement } from '../backends/placement.ts';
 import type { StateMirror } from '../backends/state-mirror.ts';
 import { operatorStates, type SetState } from '../backends/state-values.ts';
+import { type Audit, type AuditEvent, recordIfPossible } from '../core/audit.ts';
 import type { Backend, BackendHost, Serving } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Log } from '../core/log.ts';
 import {
   ApiRefusal,
+  askerOf,
   type ApiRequest,
   type ApiRoute,
   isoTime,
@@ -25,12 +26,12 @@ export interface ApiBackendsDeps {
   readonly health: Pick<Health, 'report'>;
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly audit: Pick<Audit, 'record'>;
 }
 
 /** The states of backends and hosts, and which host is active. */
 export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
-  const { state, placement, health, clock, log } = deps;
+  const { state, placement, health, clock, audit } = deps;
 
   function backendNamed(name: string | undefined): Backend {
     const backend = deps.backends().get(name ?? '');
@@ -71,7 +72,7 @@ export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
     };
   }
 
-  async function setState(key: string, name: string, request: ApiRequest) {
+  async function setState(event: AuditEvent['event'], key: string, name: string, request: ApiRequest) {
     const { body, by } = request;
     const wanted = operatorStates.find((one) => one === body['state']);
     if (wanted === undefined) throw new ApiRefusal(400, `state is none of ${operatorStates.join(', ')}`);
@@ -85,7 +86,12 @@ export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
       texts: textsIn(body, 'texts'),
     };
     await state.states.set(key, set);
-    log.info({ audit: 'state', name, state: wanted, reason: set.reason, by }, 'an operator set a state');
+    const facts = {
+      state: wanted,
+      reason: set.reason,
+      ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }),
+    };
+    await recordIfPossible(audit, { event, ...askerOf(request), subject: name, facts });
   }
 
   return [
@@ -101,7 +107,7 @@ export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
       path: '/backends/{backend}/state',
       async handle(request) {
         const backend = backendNamed(request.path['backend']);
-        await setState(backendKey(backend.name), backend.name, request);
+        await setState('backend-state', backendKey(backend.name), backend.name, request);
         return ok(describe(backend));
       },
     },
@@ -111,7 +117,7 @@ export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
       path: '/hosts/{host}/state',
       async handle(request) {
         const host = hostNamed(request.path['host']);
-        await setState(hostKey(host.name), host.name, request);
+        await setState('host-state', hostKey(host.name), host.name, request);
         return ok({ name: host.name, set: shown(state.states.get(hostKey(host.name))) });
       },
     },
@@ -129,11 +135,9 @@ export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
         }
         const reason = reasonIn(request);
         const from = placement.activeHost(backend).name;
-        await state.active.set(backend.name, { host: name, from, reason, by: request.by, sinceMs: clock.nowMs() });
-        log.info(
-          { audit: 'active', backend: backend.name, from, to: name, reason, by: request.by },
-          'an operator chose a host',
-        );
+        await state.active.set(backend.name, { host: host.name, from, reason, by: request.by, sinceMs: clock.nowMs() });
+        const facts = { from, to: host.name, reason };
+        await recordIfPossible(audit, { event: 'active-host', ...askerOf(request), subject: backend.name, facts });
         return ok(describe(backend));
       },
     },

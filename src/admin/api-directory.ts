@@ -1,6 +1,6 @@
-import type { Log } from '../core/log.ts';
+import { type Audit, recordIfPossible } from '../core/audit.ts';
 import type { CanonicalUser } from '../core/names.ts';
-import { type ApiRoute, ok, reasonIn } from './api-exchange.ts';
+import { type ApiRoute, askerOf, ok, reasonIn } from './api-exchange.ts';
 
 export interface ApiDirectoryDeps {
   /** Step by step why a user lives where, as this node finds it with what it remembers. */
@@ -9,11 +9,11 @@ export interface ApiDirectoryDeps {
   readonly forgetHome: (user: CanonicalUser) => Promise<void>;
   /** A user as typed, in the one spelling; a refusal where it can be none. */
   readonly userNamed: (typed: string | undefined) => CanonicalUser;
-  readonly log: Log;
+  readonly audit: Pick<Audit, 'record'>;
 }
 
 /** The directory: why a user lives where, and asking anew. */
-export function directoryRoutes({ explain, forgetHome, userNamed, log }: ApiDirectoryDeps): readonly ApiRoute[] {
+export function directoryRoutes({ explain, forgetHome, userNamed, audit }: ApiDirectoryDeps): readonly ApiRoute[] {
   return [
     {
       name: 'explainUser',
@@ -29,7 +29,12 @@ export function directoryRoutes({ explain, forgetHome, userNamed, log }: ApiDire
         const user = userNamed(request.path['user']);
         const reason = reasonIn(request);
         await forgetHome(user);
-        log.info({ audit: 'forget-home', user, reason, by: request.by }, 'an operator had a home forgotten');
+        await recordIfPossible(audit, {
+          event: 'home-forgotten',
+          ...askerOf(request),
+          subject: user,
+          facts: { reason },
+        });
         return ok({ user });
       },
     },

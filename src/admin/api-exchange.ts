@@ -1,3 +1,5 @@
+import type { AuditEvent } from '../core/audit.ts';
+
 /** A request of the API, read and authenticated. */
 export interface ApiRequest {
   /** The parts of the path that the route names. */
@@ -6,6 +8,8 @@ export interface ApiRequest {
   readonly body: Readonly<Record<string, unknown>>;
   /** Who asks, for the audit: as the client says, over which way. */
   readonly by: string;
+  /** The client's address, where it came over a network. */
+  readonly address?: string;
 }
 
 export interface ApiAnswer {
@@ -49,6 +53,11 @@ export function reasonIn({ body }: ApiRequest): string {
   return textIn(body, 'reason')
     .replace(/\p{C}+/gu, ' ')
     .trim();
+}
+
+/** Who asks and from where, as the audit has it. */
+export function askerOf({ by, address }: ApiRequest): Pick<AuditEvent, 'actor' | 'address'> {
+  return { actor: by, ...(address === undefined ? {} : { address }) };
 }
 
 /** A time as ISO 8601 in milliseconds, or nothing where there is none. */

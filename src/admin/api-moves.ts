@@ -2,10 +2,22 @@ import { explainMove } from '../backends/move-steps.ts';
 import type { MoveOutcome, Moves } from '../backends/moves.ts';
 import type { StateMirror } from '../backends/state-mirror.ts';
 import type { Move } from '../backends/state-values.ts';
+import { type Audit, type AuditFacts, recordIfPossible } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
-import { ApiRefusal, type ApiAnswer, type ApiRoute, flagIn, isoTime, ok, reasonIn, textIn } from './api-exchange.ts';
+import {
+  ApiRefusal,
+  type ApiAnswer,
+  type ApiRequest,
+  type ApiRoute,
+  askerOf,
+  flagIn,
+  isoTime,
+  ok,
+  reasonIn,
+  textIn,
+} from './api-exchange.ts';
 import { type ApiSessionsDeps, describeSession } from './api-sessions.ts';
 
 export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessions'> {
@@ -16,6 +28,7 @@ export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessi
   readonly lookUp: (user: CanonicalUser) => Promise<HomeLookup>;
   /** The programs that a move would run. */
   readonly hooks: () => { readonly before?: string; readonly after?: string };
+  readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
 }
 
@@ -40,6 +53,11 @@ export function moveRoutes(deps: ApiMovesDeps): readonly ApiRoute[] {
     if (outcome.kind === 'already-there') return ok({ user, outcome: 'already-there' });
     const status = outcome.kind === 'busy' ? 409 : outcome.kind === 'failed' ? 502 : 200;
     return { status, body: { outcome: outcome.kind, ...describe(user, outcome.move) } };
+  }
+
+  /** What an operator wants; what becomes of it is told by whoever carries it out. */
+  function tell(request: ApiRequest, subject: string, facts: AuditFacts): Promise<void> {
+    return recordIfPossible(deps.audit, { event: 'user-move', ...askerOf(request), subject, facts });
   }
 
   return [
@@ -72,18 +90,21 @@ export function moveRoutes(deps: ApiMovesDeps): readonly ApiRoute[] {
         const { user, backend: from } = await homeOf(userNamed(request.path['user']));
         const order = { user, from, to, reason, by: request.by };
         if (flagIn(request.body, 'dry_run')) return ok({ outcome: 'planned', user, from, to, ...deps.hooks() });
-        const run = flagIn(request.body, 'at_sign_in') ? moves.moveAtSignIn(order) : moves.move(order);
-        return answerOf(user, await run);
+        const isLater = flagIn(request.body, 'at_sign_in');
+        await tell(request, user, { step: isLater ? 'ordered for the next sign-in' : 'ordered', from, to, reason });
+        return answerOf(user, await (isLater ? moves.moveAtSignIn(order) : moves.move(order)));
       },
     },
     {
       name: 'stopMove',
       method: 'DELETE',
       path: '/users/{user}/move',
-      async handle({ path }) {
-        const user = userNamed(path['user']);
+      async handle(request) {
+        const user = userNamed(request.path['user']);
+        const reason = reasonIn(request);
         const outcome = await moves.stop(user);
         if (outcome === undefined) throw new ApiRefusal(404, `${user} was never moved`);
+        if (outcome.kind === 'stopped') await tell(request, user, { step: 'stopped', reason });
         return answerOf(user, outcome);
       },
     },

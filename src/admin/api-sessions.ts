@@ -1,7 +1,7 @@
-import type { Log } from '../core/log.ts';
+import { type Audit, recordIfPossible } from '../core/audit.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { RecordKey, SessionRecord } from '../core/session.ts';
-import { ApiRefusal, type ApiRoute, isoTime, ok, reasonIn } from './api-exchange.ts';
+import { ApiRefusal, type ApiRoute, askerOf, isoTime, ok, reasonIn } from './api-exchange.ts';
 
 /** A session as the store lists it. */
 export interface ListedSession {
@@ -19,13 +19,13 @@ export interface ApiSessionsDeps {
   };
   /** A user as typed, in the one spelling; a refusal where it can be none. */
   readonly userNamed: (typed: string | undefined) => CanonicalUser;
-  readonly log: Log;
+  readonly audit: Pick<Audit, 'record'>;
 }
 
 const mostListed = 1000;
 
 /** Sessions of all nodes: who is here, and ending them. */
-export function sessionRoutes({ sessions, userNamed, log }: ApiSessionsDeps): readonly ApiRoute[] {
+export function sessionRoutes({ sessions, userNamed, audit }: ApiSessionsDeps): readonly ApiRoute[] {
   async function find(wanted: (session: ListedSession) => boolean): Promise<ListedSession | undefined> {
     for await (const page of sessions.allSessions()) {
       const found = page.find(wanted);
@@ -69,10 +69,9 @@ export function sessionRoutes({ sessions, userNamed, log }: ApiSessionsDeps): re
         const session = await find(({ key }) => key === request.path['session']);
         if (session === undefined) throw new ApiRefusal(404, 'there is no such session');
         await sessions.end(session.key, 'kicked');
-        log.info(
-          { audit: 'session-end', user: session.record.user, reason, by: request.by },
-          'an operator ended a session',
-        );
+        const { user: subject } = session.record;
+        const facts = { ended: 1, reason };
+        await recordIfPossible(audit, { event: 'session-end', ...askerOf(request), subject, facts });
         return ok({ ended: 1 });
       },
     },
@@ -84,7 +83,8 @@ export function sessionRoutes({ sessions, userNamed, log }: ApiSessionsDeps): re
         const user = userNamed(request.path['user']);
         const reason = reasonIn(request);
         const ended = await sessions.endSessionsOfUser(user, 'kicked');
-        log.info({ audit: 'kick', user, ended, reason, by: request.by }, 'an operator ended the sessions of a user');
+        const facts = { ended, reason };
+        await recordIfPossible(audit, { event: 'session-end', ...askerOf(request), subject: user, facts });
         return ok({ user, ended });
       },
     },

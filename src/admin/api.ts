@@ -3,13 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { Secret } from '../core/secret.ts';
+import { type ApiAuditDeps, auditRoutes } from './api-audit.ts';
 import { type ApiBackendsDeps, backendRoutes } from './api-backends.ts';
 import { type ApiDirectoryDeps, directoryRoutes } from './api-directory.ts';
 import { type ApiAnswer, ApiRefusal, type ApiRoute } from './api-exchange.ts';
 import { type ApiMovesDeps, moveRoutes } from './api-moves.ts';
 import { type ApiSessionsDeps, sessionRoutes } from './api-sessions.ts';
 
-type ApiParts = ApiBackendsDeps & ApiDirectoryDeps & ApiSessionsDeps & ApiMovesDeps;
+type ApiParts = ApiAuditDeps & ApiBackendsDeps & ApiDirectoryDeps & ApiSessionsDeps & ApiMovesDeps;
 
 export type ApiDeps = ApiParts & {
   /** What a client must show over TCP; without it there is no API there. */
@@ -25,10 +26,16 @@ const longestBody = 64 * 1024;
 
 /** Every operation of the API: docs/openapi.yaml describes exactly these. */
 export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
-  return [...backendRoutes(deps), ...sessionRoutes(deps), ...directoryRoutes(deps), ...moveRoutes(deps)];
+  return [
+    ...backendRoutes(deps),
+    ...sessionRoutes(deps),
+    ...directoryRoutes(deps),
+    ...moveRoutes(deps),
+    ...auditRoutes(deps),
+  ];
 }
 
-/** The operators' REST API: JSON in and out. Every change carries a reason and is written to the log as an audit line. */
+/** The operators' REST API: JSON in and out. Every change carries a reason and is audited. */
 export function createApi(deps: ApiDeps): Api {
   const routes = apiRoutes(deps);
 
@@ -44,7 +51,14 @@ export function createApi(deps: ApiDeps): Api {
     if (match === undefined) throw new ApiRefusal(405, `this resource has no ${request.method ?? 'such method'}`);
     const body = request.method === 'GET' ? {} : await readBody(request);
     const by = `${operatorIn(request)} (${way})`;
-    return match.route.handle({ path: match.path, query: url.searchParams, body, by });
+    const address = request.socket.remoteAddress;
+    return match.route.handle({
+      path: match.path,
+      query: url.searchParams,
+      body,
+      by,
+      ...(way === 'tcp' && address !== undefined ? { address } : {}),
+    });
   }
 
   return async (request, response, way) => {

@@ -43,7 +43,7 @@ const deadlineDefaultMs = 2_000;
 
 /**
  * The audit of one process: one chain of lines, which begins with its first event. Events that come together share one
- * sync of the disk. Dispose of it to have what waits written.
+ * sync of the disk. The log tells of each, also of one that could not be written. Dispose of it to have what waits written.
  */
 export function createAudit(options: AuditOptions): Audit & AsyncDisposable {
   const { file, node, clock, log, deadlineMs = deadlineDefaultMs } = options;
@@ -96,6 +96,7 @@ export function createAudit(options: AuditOptions): Audit & AsyncDisposable {
       const timer = setTimeout(() => late.reject(unavailable(file, new Error('the disk does not answer'))), deadlineMs);
       try {
         await Promise.race([enqueue(event), late.promise]);
+        log.info({ audited: event }, 'audit');
       } catch (error) {
         log.error({ code: 'ERR_AUDIT_UNAVAILABLE', err: error, audited: event }, 'an audit line could not be written');
         throw error;

@@ -1,4 +1,5 @@
 import type { Backend, BackendHost, Serving } from '../core/backend.ts';
+import { type Audit, recordIfPossible } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
@@ -12,6 +13,7 @@ export interface FailoverOptions {
   readonly state: Pick<StateMirror, 'active' | 'watch'>;
   readonly health: Pick<Health, 'onChange'>;
   readonly placement: Pick<Placement, 'hostState' | 'activeHost'>;
+  readonly audit: Pick<Audit, 'record'>;
   readonly node: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -48,15 +50,18 @@ export function createFailover(options: FailoverOptions): Disposable & {
     if (!isLost(lostState)) return;
     const next = successor(backend, lost);
     if (next === undefined) return;
+    const reason = `${lost.name} is ${lostState}`;
+    const actor = `failover on ${options.node}`;
     const outcome = await state.active.change(backend.name, (before) => {
       const current = before?.host ?? backend.hosts[0].name;
       if (current !== lost.name && backend.hosts.some((host) => host.name === current)) return undefined;
-      const reason = `${lost.name} is ${lostState}`;
-      return { host: next.name, from: lost.name, reason, by: `failover on ${options.node}`, sinceMs: clock.nowMs() };
+      return { host: next.name, from: lost.name, reason, by: actor, sinceMs: clock.nowMs() };
     });
-    if (outcome === 'written') {
-      log.warn({ backend: backend.name, from: lost.name, to: next.name, because: lostState }, 'a standby took over');
-    }
+    if (outcome !== 'written') return;
+    log.warn({ backend: backend.name, from: lost.name, to: next.name, because: lostState }, 'a standby took over');
+    const facts = { from: lost.name, to: next.name, reason };
+    // Nobody waits for a disk before users are served again.
+    void recordIfPossible(options.audit, { event: 'failover', actor, subject: backend.name, facts });
   }
 
   async function lookAtAll(): Promise<void> {

@@ -1,3 +1,4 @@
+import { type Audit, recordIfPossible } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
@@ -27,6 +28,7 @@ export interface MovesOptions {
   readonly backendNamed: (name: string) => BackendName | undefined;
   readonly hooks: () => MoveHooks;
   readonly runHook: (program: string, facts: HookFacts, signal: AbortSignal) => Promise<void>;
+  readonly audit: Pick<Audit, 'record'>;
   readonly node: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -65,11 +67,19 @@ export function createMoves(options: MovesOptions): Moves {
   async function write(user: CanonicalUser, move: Move, phase: MovePhase, why?: string): Promise<Move> {
     const next = { ...move, phase, phaseAtMs: clock.nowMs(), ...(why === undefined ? {} : { why }) };
     await state.moves.set(user, next);
-    log.info(
-      { audit: 'move', user, from: move.from, to: move.to, phase, by: move.by, reason: move.reason, why },
-      'move',
-    );
+    tell(user, next);
+    if (phase === 'done' || phase === 'failed') auditEnd(user, next);
     return next;
+  }
+
+  function tell(user: CanonicalUser, { from, to, phase, by, reason, why }: Move): void {
+    log.info({ user, from, to, phase, by, reason, why }, 'move');
+  }
+
+  /** No user waits for it. */
+  function auditEnd(subject: CanonicalUser, { from, to, phase, by, reason, why }: Move): void {
+    const facts = { step: phase, from, to, reason, ...(why === undefined ? {} : { why }) };
+    void recordIfPossible(options.audit, { event: 'user-move', actor: by, subject, facts });
   }
 
   /** Runs a hook while the move says that somebody is at work on it. */
@@ -130,7 +140,7 @@ export function createMoves(options: MovesOptions): Moves {
     );
     const now = state.moves.get(user);
     if (outcome !== 'written') return now === undefined ? { kind: 'already-there' } : { kind: 'busy', move: now };
-    log.info({ audit: 'move', user, from: move.from, to: move.to, phase, by: move.by, reason: move.reason }, 'move');
+    tell(user, move);
     return phase === 'waiting' ? { kind: 'waiting', move } : carryOut(user, move);
   }
 

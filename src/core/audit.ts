@@ -80,3 +80,11 @@ export interface Audit {
    */
   list(filter: AuditFilter, limit: number): Promise<readonly AuditLine[]>;
 }
+
+/**
+ * Records what happens whether it is written or not: an outage of the audit must not make an outage of mail worse. Never
+ * rejects; the audit has raised its alarm.
+ */
+export async function recordIfPossible(audit: Pick<Audit, 'record'>, event: AuditEvent): Promise<void> {
+  await audit.record(event).catch(() => undefined);
+}

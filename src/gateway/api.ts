@@ -51,6 +51,7 @@ export function createGatewayApi(options: {
     forgetHome: (user) => operations.forgetHome(user),
     userNamed: (typed) => userNamed(site(), typed ?? ''),
     lookUp: (user) => lookUpHome(site(), user),
+    audit: standing.audit,
     clock: systemClock,
     log,
   });

@@ -90,6 +90,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
       state,
       health,
       placement,
+      audit,
       node,
       clock: systemClock,
       log,
@@ -110,6 +111,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
         return { ...programs, timeoutMs };
       },
       runHook,
+      audit,
       node,
       clock: systemClock,
       log,

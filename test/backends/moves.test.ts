@@ -13,7 +13,7 @@ import type { HomeLookup } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { LoginName } from '../../src/core/names.ts';
-import { backendName, handClock, openState, userName } from './samples.ts';
+import { backendName, handClock, openState, userName, noteAudit } from './samples.ts';
 
 const alice = userName('alice@example.test');
 const order = { user: alice, from: backendName('a'), to: backendName('b'), reason: 'disk full', by: 'ops' };
@@ -24,6 +24,7 @@ describe('a move', () => {
   let moves: Moves;
   let hooks: MoveHooks;
   let ran: (HookFacts & { readonly program: string; readonly phase: string | undefined })[];
+  let audit: ReturnType<typeof noteAudit>;
   let hookWork: (program: string) => Promise<void>;
   const start = () =>
     createMoves({
@@ -34,6 +35,7 @@ describe('a move', () => {
         ran.push({ program, ...facts, phase: state.moves.get(facts.user)?.phase });
         await hookWork(program);
       },
+      audit,
       node: 'gw1',
       clock,
       log: silentLog,
@@ -43,6 +45,7 @@ describe('a move', () => {
     state = await openState();
     hooks = { timeoutMs: 1000 };
     ran = [];
+    audit = noteAudit();
     hookWork = async () => {};
     moves = start();
   });
@@ -56,6 +59,8 @@ describe('a move', () => {
     assert.equal(outcome.kind, 'moved');
     assert.equal(state.overrides.get(alice)?.backend, 'b');
     assert.equal(state.moves.get(alice)?.phase, 'done');
+    const facts = { step: 'done', from: 'a', to: 'b', reason: 'disk full' };
+    assert.deepEqual(audit.noted, [{ event: 'user-move', actor: 'ops', subject: alice, facts }]);
   });
 
   it('holds the user for the hook before, and not for the one after', async () => {
@@ -74,6 +79,8 @@ describe('a move', () => {
     assert.ok(outcome.kind === 'failed');
     assert.match(outcome.move.why ?? '', /no space left.*still lives on a/);
     assert.equal(state.overrides.get(alice), undefined);
+    assert.equal(audit.noted[0]?.facts?.['step'], 'failed');
+    assert.match(String(audit.noted[0]?.facts?.['why']), /no space left/);
     hookWork = async () => {};
     assert.equal((await moves.move(order)).kind, 'moved');
   });

@@ -7,7 +7,17 @@ import type { StateMirror } from '../../src/backends/state-mirror.ts';
 import type { Backend, Serving } from '../../src/core/backend.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { Place } from '../../src/core/placement.ts';
-import { backendName, backendOf, handClock, openState, recordOn, servingAs, setState, userName } from './samples.ts';
+import {
+  backendName,
+  backendOf,
+  handClock,
+  openState,
+  recordOn,
+  servingAs,
+  setState,
+  userName,
+  noteAudit,
+} from './samples.ts';
 
 describe('rendezvous hashing', () => {
   const users = Array.from({ length: 3000 }, (_, index) => `user${index}@example.test`);
@@ -88,6 +98,7 @@ describe('the place of a session', () => {
     hostOf(placement.ofSession(recordOn('alice@example.test', host.split('/')[0] ?? '', host)));
   const signInAt = (backend: Backend, user = 'alice@example.test') =>
     hostOf(placement.forSignIn(backend, userName(user)));
+  const audit = noteAudit();
   const failover = () =>
     createFailover({
       backends: () =>
@@ -98,6 +109,7 @@ describe('the place of a session', () => {
       state,
       health,
       placement,
+      audit,
       node: 'gw1',
       clock,
       log: silentLog,
@@ -115,6 +127,14 @@ describe('the place of a session', () => {
     assert.equal(sessionOn('a'), 'elsewhere a/2');
     assert.equal(sessionOn('a/2'), 'here a/2');
     assert.equal(signInAt(pair), 'here a/2');
+    assert.deepEqual(audit.noted, [
+      {
+        event: 'failover',
+        actor: 'failover on gw1',
+        subject: 'a',
+        facts: { from: 'a', to: 'a/2', reason: 'a is DOWN' },
+      },
+    ]);
     down.delete('a');
     await takeover.look();
     assert.equal(sessionOn('a/2'), 'here a/2');

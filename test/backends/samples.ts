@@ -5,6 +5,7 @@ import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts
 import { createStateMirror, type StateMirror } from '../../src/backends/state-mirror.ts';
 import type { OperatorState, SetState } from '../../src/backends/state-values.ts';
 import type { Backend, BackendHost, HealthSettings, Serving } from '../../src/core/backend.ts';
+import type { Audit, AuditEvent } from '../../src/core/audit.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
@@ -25,6 +26,12 @@ export function userName(name: string): CanonicalUser {
 }
 
 /** A clock that stands still until it is told to go on. */
+/** An audit that remembers what it was told. */
+export function noteAudit(): Pick<Audit, 'record'> & { readonly noted: readonly AuditEvent[] } {
+  const noted: AuditEvent[] = [];
+  return { noted, record: async (event) => void noted.push(event) };
+}
+
 export function handClock(): Clock & { advance(ms: number): void } {
   let nowMs = 1_000_000;
   return {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { eventually } from '../eventually.ts';
@@ -152,16 +153,41 @@ describe('an operator', () => {
     assert.equal((await site.api('GET', '/backends')).body.backends[0].hosts[0].state, 'READY');
   });
 
-  it('leaves an audit line of every change, with who and why', async () => {
+  it('leaves a line in the audit of every change, with who and why, and reads them again', async () => {
     await site.api('PUT', '/hosts/a%2F2/state', { state: 'DRAIN', reason: 'old disks' });
-    const line = site.logged.findLast(({ fields }) => 'audit' in fields);
-    assert.deepEqual(line?.fields, {
-      audit: 'state',
-      name: 'a/2',
-      state: 'DRAIN',
-      reason: 'old disks',
-      by: 'test (socket)',
-    });
+    await site.api('DELETE', '/users/anna/remembered-home', { reason: 'tidying up' });
+    await site.api('DELETE', '/users/carl/sessions', { reason: 'abused' });
+    await site.api('POST', '/users/anna/move', { to: 'b', reason: 'full', at_sign_in: true });
+    await site.api('DELETE', '/users/anna/move', { reason: 'not needed' });
+    await site.api('PUT', '/hosts/a%2F2/state', { state: 'READY', reason: 'done' });
+    const { body } = await site.api('GET', '/audit?limit=6');
+    assert.equal(body.truncated, true);
+    const who = { actor: 'test (socket)', node: hostname() };
+    const told = body.lines.map(({ node, event, actor, subject, facts }: Record<string, unknown>) => ({
+      node,
+      actor,
+      event,
+      subject,
+      facts,
+    }));
+    assert.deepEqual(told, [
+      { ...who, event: 'host-state', subject: 'a/2', facts: { state: 'READY', reason: 'done' } },
+      { ...who, event: 'user-move', subject: 'anna@example.test', facts: { step: 'stopped', reason: 'not needed' } },
+      {
+        ...who,
+        event: 'user-move',
+        subject: 'anna@example.test',
+        facts: { step: 'ordered for the next sign-in', from: 'a', to: 'b', reason: 'full' },
+      },
+      { ...who, event: 'session-end', subject: 'carl@example.test', facts: { ended: 0, reason: 'abused' } },
+      { ...who, event: 'home-forgotten', subject: 'anna@example.test', facts: { reason: 'tidying up' } },
+      { ...who, event: 'host-state', subject: 'a/2', facts: { state: 'DRAIN', reason: 'old disks' } },
+    ]);
+    const first = await site.api('GET', '/audit?event=home-forgotten&subject=anna@example.test&since=2020-01-01');
+    assert.deepEqual([first.body.lines.length, first.body.truncated], [1, false]);
+    assert.deepEqual((await site.api('GET', '/audit?until=2020-01-01')).body.lines, []);
+    for (const wrong of ['limit=0', 'limit=x', 'since=yesterday'])
+      assert.equal((await site.api('GET', `/audit?${wrong}`)).status, 400, wrong);
   });
 
   it('needs the token over TCP, and there is no API there without one', async () => {
@@ -174,6 +200,30 @@ describe('an operator', () => {
       [await ask('Bearer open-sesame'), await ask('Bearer open'), await ask('Basic open-sesame'), await ask('')],
       [200, 401, 401, 401],
     );
+    const response = await fetch(`${guardedUrl}/b/state`, {
+      method: 'PUT',
+      headers: { authorization: 'Bearer open-sesame', 'content-type': 'application/json', 'postern-operator': 'anna' },
+      body: JSON.stringify({ state: 'DRAIN', reason }),
+    });
+    assert.equal(response.status, 200);
+    const { lines } = (await guarded.api('GET', '/audit?limit=1')).body;
+    assert.deepEqual([lines[0].actor, lines[0].address], ['anna (tcp)', '127.0.0.1']);
+  });
+
+  it('can act while the audit cannot be written, and the log has what it should have said', async () => {
+    await using full = await startStandbySite('', 'audit: { file: /dev/full }');
+    const set = await full.api('PUT', '/backends/a/state', { state: 'MAINT', reason });
+    assert.equal(set.status, 200);
+    assert.equal(set.body.hosts[0].state, 'MAINT');
+    const alarm = full.logged.find(({ message }) => message === 'an audit line could not be written');
+    assert.deepEqual(Reflect.get(alarm?.fields ?? {}, 'audited'), {
+      event: 'backend-state',
+      actor: 'test (socket)',
+      subject: 'a',
+      facts: { state: 'MAINT', reason },
+    });
+    const { landed } = await full.signIn('bob');
+    assert.match(landed.body.toString(), /backend three/);
   });
 });
 

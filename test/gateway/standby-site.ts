@@ -37,8 +37,8 @@ export interface StandbySite extends AsyncDisposable {
 // oxlint-disable-next-line typescript/no-explicit-any -- JSON that a test looks into.
 type Answer = any;
 
-/** Starts it; `operators` is put behind that section's other keys. */
-export async function startStandbySite(operators = ''): Promise<StandbySite> {
+/** Starts it; `operators` is put behind that section's other keys, `more` behind all sections. */
+export async function startStandbySite(operators = '', more = ''): Promise<StandbySite> {
   await using opened = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'postern-standby-'));
   opened.defer(() => rm(directory, { recursive: true, force: true }));
@@ -64,6 +64,7 @@ export async function startStandbySite(operators = ''): Promise<StandbySite> {
   const yaml = `listen: 127.0.0.1:${port}
 public_url: ${origin}
 operators: { listen: 127.0.0.1:0, socket: api.sock${operators} }
+${more}
 directory: { default_domain: example.test, sources: [{ type: map, file: users.map }] }
 passdb: { tls_ca_file: ca.crt }
 login: { refusal_after: 0s }

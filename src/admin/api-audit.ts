@@ -1,0 +1,47 @@
+import type { Audit, AuditFilter, AuditLine } from '../core/audit.ts';
+import { ApiRefusal, type ApiRoute, isoTime, ok, timeIn } from './api-exchange.ts';
+
+export interface ApiAuditDeps {
+  readonly audit: Pick<Audit, 'list'>;
+}
+
+const mostListed = 1000;
+const texts = ['event', 'actor', 'subject', 'node'] as const;
+
+/** What was written down on this machine. */
+export function auditRoutes({ audit }: ApiAuditDeps): readonly ApiRoute[] {
+  return [
+    {
+      name: 'listAudit',
+      method: 'GET',
+      path: '/audit',
+      async handle({ query }) {
+        const limit = limitIn(query);
+        // One more than is shown tells whether there are more.
+        const lines = await audit.list(filterIn(query), limit + 1);
+        return ok({ lines: lines.slice(0, limit).map(describe), truncated: lines.length > limit });
+      },
+    },
+  ];
+}
+
+function filterIn(query: URLSearchParams): AuditFilter {
+  const asked = Object.fromEntries(query);
+  const sinceMs = timeIn(asked, 'since');
+  const untilMs = timeIn(asked, 'until');
+  return {
+    ...Object.fromEntries(texts.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]]))),
+    ...(sinceMs === undefined ? {} : { sinceMs }),
+    ...(untilMs === undefined ? {} : { untilMs }),
+  };
+}
+
+function limitIn(query: URLSearchParams): number {
+  const limit = Number(query.get('limit') ?? 100);
+  if (Number.isInteger(limit) && limit >= 1 && limit <= mostListed) return limit;
+  throw new ApiRefusal(400, `limit is no number from 1 to ${mostListed}`);
+}
+
+function describe({ timeMs, ...line }: AuditLine) {
+  return { time: isoTime(timeMs), ...line };
+}
