@@ -4,6 +4,7 @@ import { parseHost } from './hosts.ts';
 import { certificates, count, duration, leaf, oneOf, section } from './leaves.ts';
 import type { Outside } from './outside.ts';
 import { type Reading, read, shown, wrong } from './reading.ts';
+import { masterSection } from './master-section.ts';
 import { furtherHosts, ownServing, servingDefaults } from './serving-section.ts';
 import { isMap, settleSettings } from './settings.ts';
 import { imapRemedy, parseImapUrl, parseWebmailUrl, webmailRemedy } from './urls.ts';
@@ -120,16 +121,21 @@ function common(outside: Outside) {
   return {
     driver: oneOf(webmailDrivers).optional().describe('The webmail that runs there.'),
     tls_ca_file: authorities(outside),
+    master: masterSection(outside),
     roundcube: driverSettings(outside, 'roundcube').describe(
-      'The settings of the `roundcube` driver: `entry_key`, where the plugin of integrations/roundcube enters users.',
+      'The settings of the `roundcube` driver: `entry_key`, where the plugin of integrations/roundcube enters users; ' +
+        'or `master_login`.',
     ),
     sogo: driverSettings(outside, 'sogo').describe(
       'The settings of the `sogo` driver: `mode` (password or trusted), and for trusted `secret` and `imap_password`.',
     ),
+    horde: driverSettings(outside, 'horde').describe('The settings of the `horde` driver: `master_login`.'),
     form: driverSettings(outside, 'form').describe(
       'The settings of the `form` driver: the marks by which it knows the webmail’s pages.',
     ),
-    basic: driverSettings(outside, 'basic').describe('The settings of the `basic` driver: `signed_out`.'),
+    basic: driverSettings(outside, 'basic').describe(
+      'The settings of the `basic` driver: `signed_out`, `master_login`.',
+    ),
     header: driverSettings(outside, 'header').describe(
       'The settings of the `header` driver: `user_field`, `secret`, `secret_field`, `password_field`, `signed_out`.',
     ),

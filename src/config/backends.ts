@@ -25,13 +25,15 @@ export function settleBackend(named: NamedBackend, surroundings: BackendSurround
     findings.add(path, 'names no webmail driver: write driver: roundcube, here or under backend_defaults', 'key');
   }
   const hosts = settleHosts(named, surroundings);
+  const master = entry.master ?? defaults.master;
   if (driver === undefined || hosts === undefined) return undefined;
   return {
     name,
     driver,
-    driverSettings: driver === 'horde' || driver === 'none' ? {} : { ...defaults[driver], ...entry[driver] },
+    driverSettings: driver === 'none' ? {} : { ...defaults[driver], ...entry[driver] },
     hosts,
     limits: settleLimits(entry, defaults),
+    ...(master === undefined ? {} : { master }),
     clientPaths: settleClientPaths(entry.dav ?? defaults.dav, driver, hosts),
   };
 }

@@ -41,6 +41,25 @@ export function checkServersDiffer(settled: readonly SettledBackend[]): void {
   }
 }
 
+/**
+ * What entering without a password needs: a master where `master_login` is declared, and that nobody can sign in as
+ * `user*master` on the page.
+ */
+export function checkMasters(settled: readonly SettledBackend[], forbidden: string): void {
+  for (const { named, backend } of settled) {
+    const { driver, driverSettings, master } = backend;
+    if (master === undefined && driverSettings['master_login'] === true) {
+      const message = `has ${driver}: { master_login: true } and no master: write master: { user: NAME, password: { file: NAME } }`;
+      named.findings.add(named.path, message, 'key');
+    }
+    if (master !== undefined && !forbidden.includes(master.separator)) {
+      const character = shown(master.separator);
+      const message = `has a master with the separator ${character}, which names may hold: add it to directory.forbidden_characters`;
+      named.findings.add(named.path, message, 'key');
+    }
+  }
+}
+
 /** What the public listener and its processes need of other sections. */
 export function checkListeners(
   { tls, publicUrls, workers, sessions }: Pick<Config, 'tls' | 'publicUrls' | 'workers' | 'sessions'>,

@@ -8,6 +8,7 @@ import { checkKeys, type ConfigFile, openConfigFile, openIncluded } from './conf
 import {
   checkDirectoryNames,
   checkListeners,
+  checkMasters,
   checkServersDiffer,
   checkSources,
   checkSupport,
@@ -94,6 +95,7 @@ async function settle(
   const { directory } = sections;
   if (directory !== undefined) {
     checkDirectoryNames(directory, names, findings);
+    checkMasters(settled, directory.nameRules.forbiddenCharacters ?? '');
     if (checks !== undefined) await checkSources(directory, checks, findings);
   }
   if (checks !== undefined) await checkWebmails(settled, checks, { findings, form: defaults?.form });

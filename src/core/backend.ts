@@ -1,5 +1,6 @@
 import type { DriverSettings } from './driver-settings.ts';
 import type { BackendName } from './names.ts';
+import type { Secret } from './secret.ts';
 
 /** How TLS is spoken to a server: the name it must prove, and who may vouch for it. */
 export interface TlsTrust {
@@ -60,6 +61,14 @@ export interface ClientPath {
   readonly elsewhere?: Readonly<Record<string, string>>;
 }
 
+/** Who may open every mailbox of a backend: a master user of Dovecot, one of `proxyservers` in Cyrus. */
+export interface MasterIdentity {
+  readonly user: string;
+  readonly password: Secret;
+  /** What stands between the user and the master where a name holds both: `alice*master`. */
+  readonly separator: string;
+}
+
 /** One home mailbox server: an IMAP address and a webmail, on one or more hosts. */
 export interface Backend {
   readonly name: BackendName;
@@ -70,6 +79,8 @@ export interface Backend {
   /** The primary first. */
   readonly hosts: readonly [BackendHost, ...BackendHost[]];
   readonly limits: BackendLimits;
+  /** Without one the gateway opens nobody's mailbox over IMAP. */
+  readonly master?: MasterIdentity;
   /** None when left out. */
   readonly clientPaths?: readonly ClientPath[];
 }

@@ -19,7 +19,8 @@ export interface Client {
 /** What a webmail driver needs to sign a user in as if the browser did it. */
 export interface SignInIdentity {
   readonly user: CanonicalUser;
-  readonly password: Secret;
+  /** Nothing: the webmail is entered by a master identity, see `masterEntry` of its driver. */
+  readonly password: Secret | undefined;
   readonly client: Client;
   /** IANA name such as `Europe/Berlin`; some webmails show all times in UTC without it. */
   readonly timeZone: string | undefined;

@@ -26,12 +26,28 @@ export type WebmailSignIn =
     }
   | { readonly kind: 'rejected' };
 
+/**
+ * What a webmail can be entered to without the user's password. `own-account`: the mailbox with the user's own settings.
+ * `other-account`: the same mail, but the webmail makes it another account, with settings of its own. `why` is a clause
+ * for staff and operators: what is in the way, and what an operator would have to do.
+ */
+export type MasterEntry =
+  | { readonly kind: 'own-account' }
+  | { readonly kind: 'other-account'; readonly why: string }
+  | { readonly kind: 'impossible'; readonly why: string };
+
 /** Knows one webmail: how to sign a user in, see that its session is lost, see and perform sign-out. */
 export interface WebmailDriver {
   /** Whether a cookie of this name stays in the gateway although it is not HttpOnly. */
   ownsCookie(name: string): boolean;
 
-  /** Rejects with source `webmail` when the webmail could not be asked or answered with nonsense. */
+  /** What a sign-in without the user's password comes to, as this driver is configured. */
+  readonly masterEntry: MasterEntry;
+
+  /**
+   * Rejects with source `webmail` when the webmail could not be asked or answered with nonsense. Without a password it
+   * enters by a master identity; where that is impossible it rejects with ERR_NO_MASTER_ENTRY and sends nothing.
+   */
   signIn(host: BackendHost, as: SignInIdentity, signal: AbortSignal): Promise<WebmailSignIn>;
 
   /** Best effort: ends the webmail's session of this jar. */

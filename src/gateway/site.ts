@@ -253,13 +253,13 @@ async function loadDrivers(
   const shared = new Map<string, WebmailDriver>();
   const byBackend = new Map<BackendName, Home>();
   for (const backend of backends.values()) {
-    const { driver: driverName, driverSettings: settings } = backend;
+    const { driver: driverName, driverSettings: settings, master } = backend;
     const plain = Object.keys(settings).length === 0;
     let driver = plain ? shared.get(driverName) : undefined;
     if (driver === undefined) {
       if (!isDriverName(driverName))
         throw new TypeError(`the configuration let an unknown driver through: ${driverName}`);
-      driver = await loadDriver(driverName, { exchange, clock, settings });
+      driver = await loadDriver(driverName, { exchange, clock, settings, ...(master === undefined ? {} : { master }) });
       drivers.push(driver);
       if (plain) shared.set(driverName, driver);
     }

@@ -7,6 +7,7 @@ import type { Place, Relocate, Relocated } from '../core/placement.ts';
 import type { LiveSession, RecordKey, SessionRecord, SessionRoute } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import { neverGone, withDeadline } from './deadline.ts';
+import { canEnter, identityOf } from './entry.ts';
 import type { LeftSession } from './logout.ts';
 import { createBackendTurns } from './turns.ts';
 
@@ -26,7 +27,8 @@ export interface RelocationDeps {
 /**
  * Leads a session to where it belongs: its user is signed in there with the session's own password, then the record is
  * rewritten, once for all nodes. Of another backend's webmail the session is signed out then, best effort, and the cookies
- * that the browser holds of it are taken back. Sixteen at a time per backend; a session without a password, because the operator had it forgotten, is `rejected`.
+ * that the browser holds of it are taken back. Sixteen at a time per backend; a session without a password
+ * is entered by a master identity, and `rejected` where the new webmail cannot be.
  */
 export function createRelocation(deps: RelocationDeps): Relocate {
   const inFlight = new Map<RecordKey, Promise<Relocated>>();
@@ -39,11 +41,11 @@ export function createRelocation(deps: RelocationDeps): Relocate {
       return { kind: 'relocated', landing: place.host.webmail.landing, browserCookies: [] };
     }
     const { backend, host } = place;
-    const { record, password } = session;
+    const { record } = session;
     const driver = deps.driverOf(backend);
-    if (password === undefined) return { kind: 'rejected' };
     if (driver === undefined) throw noSuchBackend(backend);
-    const as = { user: record.user, password, client, timeZone: record.timeZone, publicOrigin };
+    if (!canEnter(session, driver)) return { kind: 'rejected' };
+    const as = identityOf(session, client, publicOrigin);
     const outcome = await withDeadline('webmail', deadlineMs, neverGone, (signal) =>
       turnsOf(backend).take(signal, () => driver.signIn(host, as, signal)),
     );

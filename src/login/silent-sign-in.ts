@@ -5,6 +5,7 @@ import type { LiveSession, RecordKey } from '../core/session.ts';
 import type { SilentSignIn, SilentSignInOutcome } from '../core/webmail.ts';
 import { PosternError } from '../core/error.ts';
 import { neverGone, withDeadline } from './deadline.ts';
+import { canEnter, identityOf } from './entry.ts';
 import type { Home } from './login.ts';
 import { createBackendTurns } from './turns.ts';
 
@@ -31,8 +32,8 @@ export interface SilentSignInDeps {
  * 5 min, so that a webmail that forgets everybody is not hammered, and eight at a time per backend.
  *
  * A fresh sign-in takes the place of all cookies in the session's jar. Rejects with source `webmail`: the webmail could
- * not be asked, ERR_BUSY when too many wait. A session without a password, because the operator had it forgotten, is
- * `rejected`. It is not aborted when the request that began it is gone: the next one needs it too.
+ * not be asked, ERR_BUSY when too many wait. A session without a password is entered by a master identity, and
+ * `rejected` where the webmail cannot be. It is not aborted when the request that began it is gone: the next one needs it too.
  */
 export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
   const inFlight = new Map<RecordKey, Promise<SilentSignInOutcome>>();
@@ -40,12 +41,12 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
   const turnsOf = createBackendTurns(perBackend);
 
   async function attempt(session: LiveSession, client: Client, publicOrigin: string): Promise<SilentSignInOutcome> {
-    const { record, password } = session;
-    if (password === undefined) return { kind: 'rejected' };
+    const { record } = session;
     const home = deps.homeOf(record.backend);
     const host = home?.backend.hosts.find(({ name }) => name === record.host);
     if (home === undefined || host === undefined) throw noSuchHost(record.host);
-    const as = { user: record.user, password, client, timeZone: record.timeZone, publicOrigin };
+    if (!canEnter(session, home.driver)) return { kind: 'rejected' };
+    const as = identityOf(session, client, publicOrigin);
     let begun = false;
     const outcome = await withDeadline('webmail', patienceMs, neverGone, (waiting) =>
       turnsOf(record.backend).take(waiting, () => {

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { DriverSettings } from '../core/driver-settings.ts';
 import { Secret } from '../core/secret.ts';
-import type { WebmailDriver } from '../core/webmail.ts';
+import type { MasterEntry, WebmailDriver } from '../core/webmail.ts';
 import { type DriverName, loadDriver } from './registry.ts';
 
 /** The page that holds the table, and the lines between which it stands. */
@@ -10,20 +10,31 @@ const begin = '<!-- abilities: generated, npm run docs -->\n';
 const end = '<!-- /abilities -->\n';
 
 const secret = new Secret('0123456789abcdef0123456789abcdef');
+const master = { user: 'master', password: secret, separator: '*' };
 const form = { user_field: 'user', password_field: 'password', success: { status: 303 }, failure: { status: 401 } };
 const variants: readonly (readonly [title: string, name: DriverName, settings: DriverSettings])[] = [
   ['`roundcube`', 'roundcube', {}],
+  ['`roundcube`, `master_login`', 'roundcube', { master_login: true }],
   ['`roundcube`, `entry_key`', 'roundcube', { entry_key: secret }],
   ['`sogo`', 'sogo', {}],
   ['`sogo`, `mode: trusted`', 'sogo', { mode: 'trusted', secret, imap_password: secret }],
   ['`horde`', 'horde', {}],
+  ['`horde`, `master_login`', 'horde', { master_login: true }],
   ['`form`', 'form', form],
+  ['`form`, `master_login`', 'form', { ...form, master_login: true }],
   ['`basic`', 'basic', {}],
+  ['`basic`, `master_login`', 'basic', { master_login: true }],
   ['`header`', 'header', { user_field: 'X-Remote-User', secret }],
   ['`none`', 'none', {}],
 ];
 
-const abilities: readonly (readonly [title: string, has: (driver: WebmailDriver) => boolean])[] = [
+const entries: Readonly<Record<MasterEntry['kind'], string>> = {
+  'own-account': 'yes',
+  'other-account': 'as another account',
+  impossible: '–',
+};
+const abilities: readonly (readonly [title: string, has: (driver: WebmailDriver) => boolean | string])[] = [
+  ['entered without the password', ({ masterEntry }) => entries[masterEntry.kind]],
   ['looks into bodies', (driver) => 'judgeBody' in driver],
   ['keeps a page when the gateway’s session ends', (driver) => 'lostAnswer' in driver],
   ['keeps a page over a silent sign-in', (driver) => 'retryAnswer' in driver],
@@ -37,8 +48,8 @@ const abilities: readonly (readonly [title: string, has: (driver: WebmailDriver)
 export async function abilitiesTable(): Promise<string> {
   const rows = await Promise.all(
     variants.map(async ([title, name, settings]) => {
-      const driver = await loadDriver(name, { exchange, clock: { nowMs: () => 0 }, settings });
-      return row([title, ...abilities.map(([, has]) => (has(driver) ? 'yes' : '–'))]);
+      const driver = await loadDriver(name, { exchange, clock: { nowMs: () => 0 }, settings, master });
+      return row([title, ...abilities.map(([, has]) => cell(has(driver)))]);
     }),
   );
   const titles = ['driver', ...abilities.map(([title]) => title)];
@@ -54,6 +65,11 @@ export function withTable(text: string, table: string): string {
 }
 
 const exchange = { send: () => Promise.reject(new Error('a table asks no webmail')) };
+
+function cell(has: boolean | string): string {
+  if (typeof has === 'string') return has;
+  return has ? 'yes' : '–';
+}
 
 function row(cells: readonly string[]): string {
   return `| ${cells.join(' | ')} |\n`;

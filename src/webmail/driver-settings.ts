@@ -22,6 +22,14 @@ export function readSecret(settings: DriverSettings, key: string, problems: Sett
   return undefined;
 }
 
+/** Whether the webmail may be entered as `user*master`: only where somebody wrote it. */
+export function readMasterLogin(settings: DriverSettings, problems: SettingProblem[]): boolean {
+  const value = settings['master_login'] ?? false;
+  if (typeof value === 'boolean') return value;
+  problems.push({ path: ['master_login'], message: 'is not a yes or no: write true or false' });
+  return false;
+}
+
 /** Keys that nobody reads. */
 export function unknownKeys(settings: DriverSettings, known: readonly string[]): readonly SettingProblem[] {
   const unknown = Object.keys(settings).filter((key) => !known.includes(key));

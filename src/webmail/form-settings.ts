@@ -1,5 +1,5 @@
 import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
-import type { ParsedSettings } from './driver-settings.ts';
+import { type ParsedSettings, readMasterLogin } from './driver-settings.ts';
 
 /** A sign in an answer of the webmail: every condition that it names must hold. */
 export interface Mark {
@@ -35,11 +35,12 @@ export interface FormSettings {
   readonly ownCookies: readonly string[];
   /** Beginnings of paths that a page asks for by itself. */
   readonly polls: readonly string[];
+  readonly masterLogin: boolean;
 }
 
 const markKeys = ['path', 'status', 'location', 'sets_cookie', 'removes_cookie', 'text'];
 const describesSignIn = ['page', 'user_field', 'password_field', 'success', 'failure', 'landing'];
-const keys = [...describesSignIn, 'lost', 'signed_out', 'sign_out', 'own_cookies', 'polls'];
+const keys = [...describesSignIn, 'lost', 'signed_out', 'sign_out', 'own_cookies', 'polls', 'master_login'];
 
 type Path = SettingProblem['path'];
 
@@ -60,6 +61,7 @@ export function parseFormSettings(given: DriverSettings): ParsedSettings<FormSet
     landing: reader.path(given['landing'], ['landing']),
     ownCookies: reader.texts(given['own_cookies'], ['own_cookies']),
     polls: reader.texts(given['polls'], ['polls']),
+    masterLogin: readMasterLogin(given, problems),
   };
   return problems.length === 0 ? { kind: 'ok', settings } : { kind: 'problems', problems };
 }

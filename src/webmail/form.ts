@@ -1,12 +1,14 @@
 import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { ExchangeResponse } from '../core/http.ts';
-import type { SignInIdentity } from '../core/identity.ts';
 import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { headsBear, isByUser } from './form-marks.ts';
 import { type FormSettings, type Mark, parseFormSettings } from './form-settings.ts';
 import { findForm } from './html-form.ts';
+import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+
+const onlyPassword = 'the webmail’s form takes only the password, unless the operator declares master_login';
 
 /**
  * A webmail with an HTML sign-in form, described by settings: where the form is, what its fields are called, and by
@@ -21,12 +23,18 @@ export function create(parts: ConfiguredParts): WebmailDriver {
   const parsed = parseFormSettings(parts.settings);
   if (parsed.kind === 'problems') throw new TypeError('settings of the form driver were not checked');
   const { settings } = parsed;
+  const logins = createMasterLogins(settings.masterLogin, parts.master, onlyPassword);
   const ownsCookie = (name: string): boolean => settings.ownCookies.includes(name);
   const decoder = new TextDecoder();
   return {
     ownsCookie,
-    signIn: (host, as, signal) => {
-      return signIn(settings, new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal }), host, as);
+    masterEntry: logins.masterEntry,
+    signIn: async (host, as, signal) => {
+      const login = logins.of(as);
+      if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
+      const visit = new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal });
+      const outcome = await signIn(settings, visit, host, login);
+      return outcome.kind === 'rejected' ? refusedLogin(host, as) : outcome;
     },
     signOut: (host, jar, browser, signal) =>
       signOut(settings, new Visit(parts, { host, browser, ownsCookie, jar, signal })),
@@ -59,7 +67,7 @@ async function signIn(
   settings: FormSettings,
   visit: Visit,
   host: BackendHost,
-  as: SignInIdentity,
+  login: MasterLogin,
 ): Promise<WebmailSignIn> {
   const target = settings.page ?? host.webmail.landing;
   const page = await visit.get(target);
@@ -69,8 +77,8 @@ async function signIn(
     throw strangeAnswer(host, `no form with a field ${settings.passwordField} at ${target} (status ${page.status})`);
   }
   const fields = new URLSearchParams([...form.fields]);
-  fields.set(settings.userField, as.user);
-  fields.set(settings.passwordField, as.password.reveal());
+  fields.set(settings.userField, login.user);
+  fields.set(settings.passwordField, login.password.reveal());
   const action = actionOf(form.action, target, host);
   return outcome(settings, visit, host, action, await visit.post(action, fields));
 }

@@ -1,6 +1,6 @@
 import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import type { Secret } from '../core/secret.ts';
-import { type ParsedSettings, readSecret, unknownKeys } from './driver-settings.ts';
+import { type ParsedSettings, readMasterLogin, readSecret, unknownKeys } from './driver-settings.ts';
 import { type Mark, parseMarks } from './form-settings.ts';
 
 export interface HeaderSettings {
@@ -17,6 +17,7 @@ export interface HeaderSettings {
 }
 
 export interface BasicSettings {
+  readonly masterLogin: boolean;
   readonly signedOut: readonly Mark[];
 }
 
@@ -46,9 +47,10 @@ export function parseHeaderSettings(given: DriverSettings): ParsedSettings<Heade
 
 /** Checks the settings of the `basic` driver. */
 export function parseBasicSettings(given: DriverSettings): ParsedSettings<BasicSettings> {
-  const problems: SettingProblem[] = [...unknownKeys(given, ['signed_out'])];
+  const problems: SettingProblem[] = [...unknownKeys(given, ['signed_out', 'master_login'])];
   const signedOut = headMarks(given, problems);
-  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { signedOut } };
+  const masterLogin = readMasterLogin(given, problems);
+  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { signedOut, masterLogin } };
 }
 
 function fieldName(given: DriverSettings, key: string, problems: SettingProblem[]): string | undefined {

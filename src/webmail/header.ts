@@ -1,9 +1,10 @@
 import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
-import type { RequestIdentity, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import type { MasterEntry, RequestIdentity, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { headsBear, isByUser } from './form-marks.ts';
 import { type Fields, fieldValue } from './header-fields.ts';
 import { type HeaderSettings, parseHeaderSettings } from './header-settings.ts';
+import { noMasterEntry } from './master-login.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 /**
@@ -17,9 +18,12 @@ export function create(parts: ConfiguredParts): WebmailDriver {
   const parsed = parseHeaderSettings(parts.settings);
   if (parsed.kind === 'problems') throw new TypeError('settings of the header driver were not checked');
   const { settings } = parsed;
+  const masterEntry = masterEntryOf(settings);
   return {
     ownsCookie,
-    signIn: (host, as, signal) => {
+    masterEntry,
+    signIn: async (host, as, signal) => {
+      if (as.password === undefined && masterEntry.kind === 'impossible') throw noMasterEntry(host, masterEntry);
       const fields = (): Fields => identityFields(settings, as);
       return enter(new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host);
     },
@@ -32,6 +36,11 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     requestHeaders: (_request, as) => identityFields(settings, as),
     checksNoTokens: true,
   };
+}
+
+function masterEntryOf({ passwordField }: HeaderSettings): MasterEntry {
+  if (passwordField === undefined) return { kind: 'own-account' };
+  return { kind: 'impossible', why: 'the webmail takes the user’s password for IMAP from password_field' };
 }
 
 function ownsCookie(): boolean {

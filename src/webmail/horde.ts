@@ -1,14 +1,27 @@
 import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
+import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import type { Answer, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { browserOf, type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+import { type ParsedSettings, readMasterLogin, unknownKeys } from './driver-settings.ts';
+import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
+import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 /** Horde's number for a sign-out that the user asked for. */
 const reasonLogout = '4';
 /** The message of a refused password, as Horde says it in English, for which a driver's visit asks. */
 const badLogin = 'Login failed because your username or password was entered incorrectly.';
+
+const onlyPassword =
+  'Horde takes only the password; with Dovecot, master_login: true opens the mail under another account of Horde';
+
+/** Checks the settings of the `horde` driver: `master_login`, or nothing. */
+export function parseHordeSettings(given: DriverSettings): ParsedSettings<{ readonly masterLogin: boolean }> {
+  const problems: SettingProblem[] = [...unknownKeys(given, ['master_login'])];
+  const masterLogin = readMasterLogin(given, problems);
+  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { masterLogin } };
+}
 
 /**
  * Horde 5 with IMP, by its own form. The path of the webmail URL is Horde's own root, such as `/horde/`.
@@ -17,14 +30,20 @@ const badLogin = 'Login failed because your username or password was entered inc
  * bound to the browser's User-Agent. Its script's token is new in each session, so a page that outlives one is loaded
  * anew by Horde's own script.
  */
-export function create(parts: DriverParts): WebmailDriver {
+export function create(parts: ConfiguredParts): WebmailDriver {
+  const parsed = parseHordeSettings(parts.settings);
+  if (parsed.kind === 'problems') throw new TypeError('settings of the horde driver were not checked');
+  const logins = createMasterLogins(parsed.settings.masterLogin, parts.master, onlyPassword);
   const decoder = new TextDecoder();
   return {
     ownsCookie,
+    masterEntry: logins.masterEntry,
     // Horde makes a session for whatever does not exist.
     healthTarget: 'themes/default/graphics/favicon.ico',
-    signIn: (host, as, signal) => {
-      return signIn(new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal }), host, as);
+    signIn: async (host, as, signal) => {
+      const login = logins.of(as);
+      if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
+      return signIn(new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal }), host, as, login);
     },
     signOut: (host, jar, browser, signal) =>
       signOut(new Visit(parts, { host, browser, ownsCookie, jar, signal }), rootOf(host)),
@@ -41,7 +60,7 @@ function ownsCookie(name: string): boolean {
   return name === 'Horde' || name === 'horde_secret_key';
 }
 
-async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
+async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity, login: MasterLogin): Promise<WebmailSignIn> {
   const target = `${rootOf(host)}login.php`;
   const fields = new URLSearchParams({
     login_post: '1',
@@ -49,14 +68,14 @@ async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Prom
     url: '',
     anchor_string: '',
     horde_select_view: 'auto',
-    horde_user: as.user,
-    horde_pass: as.password.reveal(),
+    horde_user: login.user,
+    horde_pass: login.password.reveal(),
   });
   const answer = await visit.post(target, fields);
   const location = visit.locationOf(answer, target);
   if (answer.status === 302 && location !== undefined && !isLoginScript(location)) return visit.signedIn(location);
   if (answer.status === 200 && answer.body.includes(`<div class="noticetext">${badLogin}</div>`)) {
-    return { kind: 'rejected' };
+    return refusedLogin(host, as);
   }
   if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
   const notice = /<div class="noticetext">([^<]{1,200})/.exec(answer.body)?.[1] ?? 'no message';

@@ -5,6 +5,7 @@ import type { WebmailDriver } from '../core/webmail.ts';
 export function create(): WebmailDriver {
   return {
     ownsCookie: () => false,
+    masterEntry: { kind: 'own-account' },
     signIn: (host) =>
       Promise.resolve({
         kind: 'signed-in',

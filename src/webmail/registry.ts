@@ -42,7 +42,7 @@ type SettingsParser = (settings: DriverSettings) => ParsedSettings<unknown>;
 const parsers: Readonly<Record<DriverName, () => Promise<SettingsParser>>> = {
   roundcube: async () => (await import('./roundcube-entry.ts')).parseRoundcubeSettings,
   sogo: async () => (await import('./sogo-settings.ts')).parseSogoSettings,
-  horde: () => Promise.resolve(noSettings),
+  horde: async () => (await import('./horde.ts')).parseHordeSettings,
   form: async () => (await import('./form-settings.ts')).parseFormSettings,
   basic: async () => (await import('./header-settings.ts')).parseBasicSettings,
   header: async () => (await import('./header-settings.ts')).parseHeaderSettings,

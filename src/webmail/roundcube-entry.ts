@@ -7,23 +7,29 @@ import type { UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { Secret } from '../core/secret.ts';
 import type { RequestIdentity, RequestLine, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { type ParsedSettings, readSecret, unknownKeys } from './driver-settings.ts';
+import { type ParsedSettings, readMasterLogin, readSecret, unknownKeys } from './driver-settings.ts';
 import type { Fields } from './header-fields.ts';
 import { browserOf, type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 interface RoundcubeSettings {
   readonly entryKey: Secret | undefined;
+  readonly masterLogin: boolean;
 }
 
-/** Checks the settings of the `roundcube` driver: `entry_key`, shared with the plugin, or nothing. */
+/** Checks the settings of the `roundcube` driver: `entry_key`, shared with the plugin, or `master_login`, or nothing. */
 export function parseRoundcubeSettings(given: DriverSettings): ParsedSettings<RoundcubeSettings> {
-  const problems: SettingProblem[] = [...unknownKeys(given, ['entry_key'])];
+  const problems: SettingProblem[] = [...unknownKeys(given, ['entry_key', 'master_login'])];
   const entryKey = readSecret(given, 'entry_key', problems);
   if (entryKey !== undefined && entryKey.reveal().length < 32) {
     const message = 'must have 32 characters at least, as the plugin demands: make one with openssl rand -base64 32';
     problems.push({ path: ['entry_key'], message });
   }
-  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { entryKey } };
+  const masterLogin = readMasterLogin(given, problems);
+  if (masterLogin && entryKey !== undefined) {
+    const message = 'has no use beside entry_key, which opens the user’s own account: remove it';
+    problems.push({ path: ['master_login'], message });
+  }
+  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { entryKey, masterLogin } };
 }
 
 /** Whom a signed entry is for. */
@@ -44,6 +50,7 @@ export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Sec
   const ownsCookie = (name: string): boolean => roundcube.ownsCookie(name);
   return {
     ...roundcube,
+    masterEntry: { kind: 'own-account' },
     signIn: (host, as, signal) => {
       const fields = (request: RequestLine): Fields => fieldsFor(request, as);
       return enter(new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host, as);

@@ -5,6 +5,13 @@ import type { SignInIdentity } from '../core/identity.ts';
 import { parseJson } from '../core/json.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { findForm } from './html-form.ts';
+import {
+  createMasterLogins,
+  type MasterLogin,
+  type MasterLogins,
+  noMasterEntry,
+  refusedLogin,
+} from './master-login.ts';
 import { judgeSessionField, parseRoundcubeSettings, withEntry } from './roundcube-entry.ts';
 import { lostAnswer, resumeTarget, retryAnswer } from './roundcube-lost-answer.ts';
 import { isRefusedForm, judgeHeads, judgeText } from './roundcube-marks.ts';
@@ -16,6 +23,9 @@ import { browserOf, type ConfiguredParts, type DriverParts, strangeAnswer, unava
 /** What Roundcube's page does by itself, every minute or half a session lifetime. */
 const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-recent', 'getunread']);
 
+const withoutPlugin =
+  'Roundcube’s form takes only the password: install the plugin of integrations/roundcube, and set entry_key';
+
 /**
  * Roundcube, 1.5 and later, by its own sign-in form; with an `entry_key`, by the plugin of integrations/roundcube.
  *
@@ -26,16 +36,20 @@ const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-rece
 export function create(parts: ConfiguredParts): WebmailDriver {
   const parsed = parseRoundcubeSettings(parts.settings);
   if (parsed.kind === 'problems') throw new TypeError('settings of the roundcube driver were not checked');
-  const { entryKey } = parsed.settings;
-  return entryKey === undefined ? byForm(parts) : withEntry(byForm(parts), parts, entryKey);
+  const { entryKey, masterLogin } = parsed.settings;
+  const roundcube = byForm(parts, createMasterLogins(masterLogin, parts.master, withoutPlugin));
+  return entryKey === undefined ? roundcube : withEntry(roundcube, parts, entryKey);
 }
 
-function byForm(parts: DriverParts): WebmailDriver {
+function byForm(parts: DriverParts, logins: MasterLogins): WebmailDriver {
   const decoder = new TextDecoder();
   return {
     ownsCookie,
-    signIn: (host, as, signal) => {
-      return signIn(new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal }), host, as);
+    masterEntry: logins.masterEntry,
+    signIn: async (host, as, signal) => {
+      const login = logins.of(as);
+      if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
+      return signIn(new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal }), host, as, login);
     },
     signOut: (host, jar, browser, signal) =>
       signOut(new Visit(parts, { host, browser, ownsCookie, jar, signal }), pathOf(host.webmail.landing)),
@@ -64,7 +78,7 @@ function ownsCookie(name: string): boolean {
   return name === 'roundcube_sessid' || name === 'roundcube_sessauth';
 }
 
-async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
+async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity, login: MasterLogin): Promise<WebmailSignIn> {
   const target = `${pathOf(host.webmail.landing)}?_task=login`;
   const page = await visit.get(target);
   const form = page.status === 200 ? findForm(page.body, (each) => each.fields.has('_token')) : undefined;
@@ -73,11 +87,11 @@ async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Prom
   const fields = new URLSearchParams([...form.fields]);
   // The page to return to, which is the form itself here.
   fields.set('_url', '');
-  fields.set('_user', as.user);
-  fields.set('_pass', as.password.reveal());
+  fields.set('_user', login.user);
+  fields.set('_pass', login.password.reveal());
   if (as.timeZone !== undefined) fields.set('_timezone', as.timeZone);
   const answer = await visit.post(target, fields);
-  if (answer.status !== 302) return refused(host, answer);
+  if (answer.status !== 302) return refused(host, as, answer);
   const landing = landingOf(visit, host, target, answer);
   keepToken(visit, landing);
   return visit.signedIn(withoutToken(landing));
@@ -97,9 +111,9 @@ function withoutToken(landing: string): string {
   return landing.replace(/([?&])_token=[^&]*&?/, '$1').replace(/[?&]$/, '');
 }
 
-function refused(host: BackendHost, answer: ExchangeResponse): WebmailSignIn {
+function refused(host: BackendHost, as: SignInIdentity, answer: ExchangeResponse): WebmailSignIn {
   const message = warningOf(answer.body);
-  if (message !== undefined && loginFailedTexts.has(message)) return { kind: 'rejected' };
+  if (message !== undefined && loginFailedTexts.has(message)) return refusedLogin(host, as);
   if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
   throw strangeAnswer(host, `sign-in was answered with status ${answer.status}: ${message ?? 'no message'}`);
 }

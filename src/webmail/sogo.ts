@@ -1,10 +1,11 @@
 import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { ExchangeResponse, RequestHead, UpstreamResponseHead } from '../core/http.ts';
-import type { SignInIdentity } from '../core/identity.ts';
 import { parseJson } from '../core/json.ts';
-import type { RequestIdentity, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import type { Secret } from '../core/secret.ts';
+import type { MasterEntry, RequestIdentity, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { basicAuthorization, type Fields, fieldValue } from './header-fields.ts';
+import { noMasterEntry } from './master-login.ts';
 import { lostAnswer, retryAnswer } from './sogo-answers.ts';
 import { parseSogoSettings, type SogoSettings } from './sogo-settings.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
@@ -29,13 +30,15 @@ export function create(parts: ConfiguredParts): WebmailDriver {
   const trusted = settings.mode === 'trusted';
   return {
     ownsCookie,
-    signIn: (host, as, signal) => {
+    masterEntry: masterEntryOf(settings),
+    signIn: async (host, as, signal) => {
       const fields = (): Fields => [
         ...addressFields(as.publicOrigin, as.client.address),
         ...identityFields(settings, as),
       ];
+      if (as.password === undefined && !opensAll(settings)) throw noMasterEntry(host, masterEntryOf(settings));
       const visit = new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal });
-      return trusted ? enter(visit, host) : signIn(visit, host, as);
+      return trusted || as.password === undefined ? enter(visit, host) : signIn(visit, host, as.user, as.password);
     },
     signOut: async (host, jar, browser, signal) => {
       const fields = (): Fields => addressFields(browser.publicOrigin, browser.clientAddress);
@@ -56,6 +59,19 @@ export function create(parts: ConfiguredParts): WebmailDriver {
       return path.endsWith('/Mail/0/folderINBOX/changes') || path.endsWith('/Calendar/alarmslist');
     },
   };
+}
+
+function opensAll(settings: SogoSettings): boolean {
+  return settings.mode === 'trusted' && settings.imapPassword !== undefined;
+}
+
+function masterEntryOf(settings: SogoSettings): MasterEntry {
+  if (opensAll(settings)) return { kind: 'own-account' };
+  const trusted = settings.mode === 'trusted';
+  const why = trusted
+    ? 'SOGo takes the user’s own password for IMAP: set imap_password, and IMAPLoginFieldName in SOGo'
+    : 'SOGo takes only the password: set mode: trusted with an imap_password';
+  return { kind: 'impossible', why };
 }
 
 function ownsCookie(name: string): boolean {
@@ -103,10 +119,10 @@ function identityFields(settings: SogoSettings, as: Pick<RequestIdentity, 'user'
   ];
 }
 
-async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
+async function signIn(visit: Visit, host: BackendHost, user: string, password: Secret): Promise<WebmailSignIn> {
   const answer = await visit.postJson('/SOGo/connect', {
-    userName: as.user,
-    password: as.password.reveal(),
+    userName: user,
+    password: password.reveal(),
     rememberLogin: 0,
   });
   if (answer.status === 200 && setsSession(answer)) {

@@ -1,4 +1,4 @@
-import type { BackendHost } from '../core/backend.ts';
+import type { BackendHost, MasterIdentity } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { CookieJar, pathOf } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
@@ -17,6 +17,8 @@ export interface DriverParts {
 /** What a driver with settings is made of. They were checked before. */
 export interface ConfiguredParts extends DriverParts {
   readonly settings: DriverSettings;
+  /** Of the backend; only drivers that declare `master_login` look at it. */
+  readonly master?: MasterIdentity;
 }
 
 /** The browser of somebody who signs in. */

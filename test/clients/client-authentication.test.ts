@@ -18,6 +18,7 @@ import type { WebmailDriver } from '../../src/core/webmail.ts';
 
 const driver: WebmailDriver = {
   ownsCookie: () => false,
+  masterEntry: { kind: 'own-account' },
   signIn: () => Promise.reject(new Error('not in this test')),
   signOut: () => Promise.resolve(),
   judge: () => 'alive',

@@ -71,6 +71,7 @@ export function createBench(script: Script = {}): Bench {
   };
   const driver: WebmailDriver = {
     ownsCookie: () => false,
+    masterEntry: { kind: 'own-account' },
     judge: () => 'alive',
     async signOut() {},
     async signIn(host, as, signal) {

@@ -12,6 +12,7 @@ const as = { userAgent: 'Browser/1', publicOrigin: 'https://mail.example.org', c
 function createTried(signOut: WebmailDriver['signOut']): Logout {
   const driver: WebmailDriver = {
     ownsCookie: () => false,
+    masterEntry: { kind: 'own-account' },
     judge: () => 'alive',
     signIn: async () => ({ kind: 'rejected' }),
     signOut,

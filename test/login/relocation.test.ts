@@ -4,7 +4,7 @@ import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { Place } from '../../src/core/placement.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { LiveSession, SessionRoute } from '../../src/core/session.ts';
-import type { WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
+import type { MasterEntry, WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
 import { createRelocation } from '../../src/login/relocation.ts';
 import { hostA, signedInToWebmail } from './login-fixture.ts';
 import { liveSession } from './live-session.ts';
@@ -18,6 +18,7 @@ const toB: Place = { kind: 'elsewhere', backend: backendName('b'), host: hostB }
 function bench(script: {
   readonly place?: () => Place;
   readonly signIn?: () => Promise<WebmailSignIn>;
+  readonly masterEntry?: MasterEntry;
   readonly reroute?: () => Promise<'rerouted' | 'elsewhere' | 'gone'>;
 }) {
   const signIns: string[] = [];
@@ -25,10 +26,11 @@ function bench(script: {
   const left: string[] = [];
   const driver: WebmailDriver = {
     ownsCookie: () => false,
+    masterEntry: script.masterEntry ?? { kind: 'own-account' },
     judge: () => 'alive',
     async signOut() {},
     async signIn(host, as) {
-      signIns.push(`${host.name} ${as.user} ${as.password.reveal()} ${as.publicOrigin}`);
+      signIns.push(`${host.name} ${as.user} ${as.password?.reveal() ?? 'master'} ${as.publicOrigin}`);
       return script.signIn?.() ?? signedInToWebmail();
     },
   };
@@ -95,15 +97,23 @@ describe('leading a session elsewhere', () => {
     assert.equal(outcome.browserCookies.length, 1);
   });
 
-  it('says when the session has ended, when the webmail refuses, and when there is no password', async () => {
+  it('says when the session has ended and when the webmail refuses', async () => {
     assert.deepEqual(await bench({ reroute: async () => 'gone' }).relocate(aliceOnA(), client, origin), {
       kind: 'ended',
     });
     const refusing = bench({ signIn: async () => ({ kind: 'rejected' }) });
     assert.deepEqual(await refusing.relocate(aliceOnA(), client, origin), { kind: 'rejected' });
     assert.deepEqual(refusing.reroutes, []);
+  });
+
+  it('enters by a master identity where the session has no password, or says that it cannot', async () => {
     const forgetful = { ...aliceOnA(), password: undefined };
-    assert.deepEqual(await bench({}).relocate(forgetful, client, origin), { kind: 'rejected' });
+    const open = bench({});
+    assert.equal((await open.relocate(forgetful, client, origin)).kind, 'relocated');
+    assert.deepEqual(open.signIns, [`b alice@example.test master ${origin}`]);
+    const closed = bench({ masterEntry: { kind: 'impossible', why: 'of its form' } });
+    assert.deepEqual(await closed.relocate(forgetful, client, origin), { kind: 'rejected' });
+    assert.deepEqual(closed.signIns, []);
   });
 
   it('asks nobody when the place has changed again meanwhile', async () => {

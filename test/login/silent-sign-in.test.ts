@@ -6,11 +6,11 @@ import { PosternError } from '../../src/core/error.ts';
 import type { SignInIdentity } from '../../src/core/identity.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { LiveSession, RecordKey } from '../../src/core/session.ts';
-import type { SilentSignIn, WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
+import type { MasterEntry, SilentSignIn, WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
 import { createSilentSignIn } from '../../src/login/silent-sign-in.ts';
 import { backendLimits } from '../backend-limits.ts';
 import { liveSession } from './live-session.ts';
-import { backendName } from './named.ts';
+import { backendName, canonicalUser } from './named.ts';
 
 const client = { address: '203.0.113.7', port: 4711, userAgent: 'UA' };
 const origin = 'https://mail.example.test';
@@ -54,6 +54,7 @@ class Webmail {
   readonly asked: SignInIdentity[] = [];
   readonly #waiting: PromiseWithResolvers<WebmailSignIn>[] = [];
   nowMs = 0;
+  masterEntry: MasterEntry = { kind: 'own-account' };
   readonly signIn: SilentSignIn;
 
   constructor(homeOf?: () => undefined) {
@@ -64,8 +65,9 @@ class Webmail {
       hosts: [host],
       limits: backendLimits,
     };
-    const driver: WebmailDriver = {
+    const driver = (): WebmailDriver => ({
       ownsCookie: () => true,
+      masterEntry: this.masterEntry,
       signIn: (_host, as) => {
         this.asked.push(as);
         const pending = Promise.withResolvers<WebmailSignIn>();
@@ -74,9 +76,9 @@ class Webmail {
       },
       signOut: () => Promise.resolve(),
       judge: () => 'alive',
-    };
+    });
     const clock = { nowMs: () => this.nowMs };
-    this.signIn = createSilentSignIn({ homeOf: homeOf ?? (() => ({ backend, host, driver })), clock });
+    this.signIn = createSilentSignIn({ homeOf: homeOf ?? (() => ({ backend, host, driver: driver() })), clock });
   }
 
   accept(): void {
@@ -124,7 +126,7 @@ test('the browser and the password of the session are passed on, and its jar is 
   await attempt;
   const [as] = webmail.asked;
   assert.deepEqual(
-    [as?.user, as?.password.reveal(), as?.client, as?.timeZone, as?.publicOrigin],
+    [as?.user, as?.password?.reveal(), as?.client, as?.timeZone, as?.publicOrigin],
     ['alice@example.test', 'alice-pw', client, 'Europe/Berlin', origin],
   );
   assert.equal(session.jar.header('/', 0), 'sid=new1');
@@ -182,11 +184,31 @@ test('a webmail that could not be asked fails every request that waited, and the
   assert.equal((await later).kind, 'signed-in');
 });
 
-test('a session without a password cannot sign in silently', async () => {
+test('a session without a password is entered by a master identity, where the webmail can be', async () => {
+  const session = { ...sessionOf('s'), password: undefined };
   const webmail = new Webmail();
-  const { password: _forgotten, ...rest } = sessionOf('s');
-  assert.deepEqual(await webmail.signIn({ ...rest, password: undefined }, client, origin), { kind: 'rejected' });
-  assert.equal(webmail.asked.length, 0);
+  const attempt = webmail.signIn(session, client, origin);
+  await settled();
+  webmail.accept();
+  assert.equal((await attempt).kind, 'signed-in');
+  assert.deepEqual([webmail.asked.length, webmail.asked[0]?.password], [1, undefined]);
+
+  const closed = new Webmail();
+  closed.masterEntry = { kind: 'impossible', why: 'of its form' };
+  assert.deepEqual(await closed.signIn(session, client, origin), { kind: 'rejected' });
+  assert.equal(closed.asked.length, 0);
+});
+
+test('the webmail of a mailbox that staff opened learns who does', async () => {
+  const actor = canonicalUser('sam@example.test');
+  const assist = { actor, staffSession: recordKey('staff'), reason: 'cannot find a folder', ticket: '' };
+  const session = { ...sessionOf('s'), password: undefined };
+  const webmail = new Webmail();
+  const attempt = webmail.signIn({ ...session, record: { ...session.record, assist } }, client, origin);
+  await settled();
+  webmail.accept();
+  await attempt;
+  assert.equal(webmail.asked[0]?.actor, actor);
 });
 
 test('a host that is gone from the configuration is a failure', async () => {

@@ -25,6 +25,7 @@ const challenge = /\r\nWWW-Authenticate: Basic realm="Test mail", charset="UTF-8
 
 const testDriver: WebmailDriver = {
   ownsCookie: () => false,
+  masterEntry: { kind: 'own-account' },
   signIn: () => Promise.reject(new Error('not in this test')),
   signOut: () => Promise.resolve(),
   judge: () => 'lost',

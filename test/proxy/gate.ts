@@ -128,6 +128,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const origin = options.publicOrigin ?? 'http://mail.example.test';
   const driver: WebmailDriver = {
     ownsCookie: () => false,
+    masterEntry: { kind: 'own-account' },
     signIn: () => Promise.reject(new Error('not in this test')),
     signOut: () => Promise.resolve(),
     judge: () => 'alive',

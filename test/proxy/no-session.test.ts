@@ -6,6 +6,7 @@ import { headOf } from './heads.ts';
 
 const driver: WebmailDriver = {
   ownsCookie: () => false,
+  masterEntry: { kind: 'own-account' },
   signIn: () => Promise.reject(new Error('unused')),
   signOut: () => Promise.resolve(),
   judge: () => 'alive',

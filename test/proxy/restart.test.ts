@@ -45,6 +45,7 @@ test('500 sessions of a restarted webmail all go on: each signs in once, eight a
   const exchange = createExchange({ connections, limits: () => limits });
   const driver: WebmailDriver = {
     ownsCookie: () => true,
+    masterEntry: { kind: 'own-account' },
     signOut: () => Promise.resolve(),
     judge: () => 'look-inside',
     judgeBody: (_head, start) => (Buffer.from(start).toString('latin1') === 'LOST' ? 'lost' : 'alive'),

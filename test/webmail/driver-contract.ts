@@ -79,6 +79,22 @@ export function driverContract(under: DriverUnderTest): void {
     }
   });
 
+  test(`${under.name}: without the user's password it enters as it says it can, or refuses and sends nothing`, async () => {
+    const { driver, exchange } = before();
+    const outcome = await driver
+      .signIn(host, { ...identity('right'), password: undefined }, going)
+      .catch((error: unknown) => error);
+    if (driver.masterEntry.kind !== 'impossible') {
+      assert.ok(typeof outcome === 'object' && outcome !== null && 'kind' in outcome);
+      assert.equal(outcome.kind, 'signed-in');
+      return;
+    }
+    assert.ok(outcome instanceof PosternError);
+    assert.deepEqual([outcome.code, outcome.source, outcome.retryable], ['ERR_NO_MASTER_ENTRY', 'webmail', false]);
+    assert.ok(outcome.message.includes(driver.masterEntry.why));
+    assert.deepEqual(exchange.requests, []);
+  });
+
   test(`${under.name}: signing out with an empty jar does no harm`, async () => {
     await before().driver.signOut(host, new CookieJar(() => true), signOutAs, going);
   });

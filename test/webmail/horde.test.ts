@@ -38,12 +38,12 @@ function fakeHorde(request: ExchangeRequest): ExchangeResponse {
   return responseOf(200, 'HordeCore.conf = {"TOKEN":"JZ_AQueSOx73M1lZ53Fl8_n"};', page);
 }
 
-const driver = create({ exchange: scriptedExchange(fakeHorde), clock });
+const driver = create({ exchange: scriptedExchange(fakeHorde), clock, settings: {} });
 
 driverContract({
   name: 'horde',
   landing: '/horde/',
-  create: (exchange) => create({ exchange, clock }),
+  create: (exchange) => create({ exchange, clock, settings: {} }),
   webmail: fakeHorde,
 });
 
@@ -71,7 +71,7 @@ suite('sign-in', () => {
   ];
   for (const [name, answer, message] of notices) {
     test(`${name} is no wrong password`, async () => {
-      const strange = create({ exchange: scriptedExchange(() => answer), clock });
+      const strange = create({ exchange: scriptedExchange(() => answer), clock, settings: {} });
       await assert.rejects(strange.signIn(hostWith('/horde/'), identity('right'), going), {
         code: 'ERR_WEBMAIL_ANSWER',
         message,
@@ -81,7 +81,7 @@ suite('sign-in', () => {
 
   test('signing out carries the token of the session', async () => {
     const exchange = scriptedExchange(fakeHorde);
-    const under = create({ exchange, clock });
+    const under = create({ exchange, clock, settings: {} });
     const outcome = await under.signIn(hostWith('/horde/index.php'), identity('right'), going);
     assert.ok(outcome.kind === 'signed-in');
     const { client, publicOrigin } = identity('right');
