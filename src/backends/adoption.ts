@@ -2,12 +2,13 @@ import type { Clock } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { CanonicalUser } from '../core/names.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { StateMirror } from './state-mirror.ts';
+import type { FoundHome } from './state-values.ts';
 
 /** What of a session counts here. */
-type HeldRecord = Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs'>;
+type HeldRecord = Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'homeSinceMs'>;
 
 export interface AdoptionOptions {
   readonly state: Pick<StateMirror, 'homes' | 'overrides'>;
@@ -21,10 +22,15 @@ export interface AdoptionOptions {
   readonly log: Log;
 }
 
+/** What is decided of users' homes, to look it up. */
+export type HomeDecisions = { readonly [Table in 'homes' | 'overrides']: Pick<StateMirror[Table], 'get'> };
+
 /** Finds users whose home has changed in the directory while they have sessions, which go on at the new home then. */
 export interface Adoption extends AsyncDisposable {
-  /** Looks at one user now, if this node holds a session of that user. Never rejects. */
+  /** Looks at one user now, because an operator says so, if this node holds a session of that user. Never rejects. */
   look(user: CanonicalUser): Promise<void>;
+  /** Looks at the user of a session whose backend serves nobody now, before that user is told so. Never rejects. */
+  lookForPlace(record: HeldRecord): Promise<void>;
   /** Looks at the next users in turn. A timer calls it each second. Never rejects. */
   lookOn(): Promise<void>;
 }
@@ -34,29 +40,45 @@ const everyMs = 1_000;
 const usersAtOnce = 20;
 /** Servers of a directory that lag behind each other must not send a user to and fro. */
 const settledMs = 10 * 60_000;
+/** Nor must nodes that see different backends down: where one saw nobody served, no other leads back for so long. */
+const noReturnMs = 5 * 60_000;
+/** A user who could be served nowhere waits no longer to hear so. */
+const placeMs = 2_000;
+
+/** Whether a user may live on `to` from now on, who was led to `known` so long ago. */
+type MayFollow = (known: FoundHome, to: BackendName, agoMs: number) => boolean;
+const inTurn: MayFollow = (_known, _to, agoMs) => agoMs >= settledMs;
+const unserved: MayFollow = ({ from, fled }, to, agoMs) => fled !== true || to !== from || agoMs >= noReturnMs;
+const asTold: MayFollow = () => true;
 
 /**
  * Asks the directory in turn for the users who have sessions here. Whoever is found to live elsewhere than the session
  * is noted for all nodes, see `homes` of the state: sessions that began before follow with their next request, and
  * every node forgets what it remembered of that user's home. An override of an operator counts for more, and a user
- * who was refused, is unknown or cannot be asked for stays where the sessions are.
+ * who was refused, is unknown or cannot be asked for stays where the sessions are. So do the users of a computed
+ * directory with shared storage leave a backend that is down or in maintenance: by turns, and each at the next request.
  */
 export function createAdoption(options: AdoptionOptions): Adoption {
   const { state, clock, log } = options;
   const ended = new AbortController();
   let queue: HeldRecord[] = [];
   let looking: Promise<void> | undefined;
+  const unservedUsers = new Map<CanonicalUser, Promise<void>>();
   const timer = setInterval(() => void lookOn(), everyMs).unref();
 
-  async function compare(record: HeldRecord): Promise<void> {
+  async function compare(record: HeldRecord, mayFollow: MayFollow, signal: AbortSignal): Promise<void> {
     const { user } = record;
     const nowMs = clock.nowMs();
     const known = state.homes.get(user);
-    if (state.overrides.get(user) !== undefined || (known !== undefined && nowMs - known.sinceMs < settledMs)) return;
-    const found = await options.lookUp(user, ended.signal);
+    const may = (to: BackendName) => known === undefined || mayFollow(known, to, nowMs - known.sinceMs);
+    if (state.overrides.get(user) !== undefined || (mayFollow === inTurn && !may(record.backend))) return;
+    const found = await options.lookUp(user, signal);
     const from = homeOfSession(state, record);
-    if (found.kind !== 'found' || found.user !== user || found.backend === from) return;
-    const home = { backend: found.backend, from, sinceMs: nowMs };
+    if (found.kind !== 'found' || found.user !== user || found.backend === from || !may(found.backend)) return;
+    const fled = mayFollow === unserved ? { fled: true as const } : {};
+    // Later than what it replaces, whatever the clocks of two nodes say.
+    const sinceMs = Math.max(nowMs, (known?.sinceMs ?? 0) + 1, (record.homeSinceMs ?? 0) + 1);
+    const home: FoundHome = { backend: found.backend, from, sinceMs, ...fled };
     // Of two nodes that see it at the same time one writes.
     const outcome = await state.homes.change(user, (before) => (before === known ? home : undefined));
     if (outcome === 'written')
@@ -89,7 +111,8 @@ export function createAdoption(options: AdoptionOptions): Adoption {
       queue = nextRound();
       await attempt(forgetOld);
     }
-    await Promise.all(queue.splice(0, usersAtOnce).map((record) => attempt(() => compare(record))));
+    const next = queue.splice(0, usersAtOnce);
+    await Promise.all(next.map((record) => attempt(() => compare(record, inTurn, ended.signal))));
   }
 
   function lookOn(): Promise<void> {
@@ -102,21 +125,35 @@ export function createAdoption(options: AdoptionOptions): Adoption {
   return {
     lookOn,
     async look(user) {
-      for (const record of nextRound()) if (record.user === user) await attempt(() => compare(record));
+      for (const record of nextRound())
+        if (record.user === user) await attempt(() => compare(record, asTold, ended.signal));
+    },
+    async lookForPlace(record) {
+      const { user } = record;
+      const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(placeMs)]);
+      const flight =
+        unservedUsers.get(user) ??
+        attempt(() => compare(record, unserved, signal)).finally(() => unservedUsers.delete(user));
+      unservedUsers.set(user, flight);
+      await flight;
     },
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       ended.abort();
-      await looking;
+      await Promise.all([looking, ...unservedUsers.values()]);
     },
   };
 }
 
-/** Where a session's user lives, as far as it is known without asking: a later decision counts for more than the record. */
+/**
+ * Where a session's user lives, as far as it is known without asking: a later decision counts for more than the record,
+ * and a record that another node has led on for more than a decision that was followed before.
+ */
 export function homeOfSession(
-  { overrides, homes }: Pick<StateMirror, 'homes' | 'overrides'>,
-  { user, backend, createdAtMs }: HeldRecord,
+  { overrides, homes }: HomeDecisions,
+  { user, backend, createdAtMs, homeSinceMs = 0 }: HeldRecord,
 ): string {
   const home = homes.get(user);
-  return overrides.get(user)?.backend ?? (home !== undefined && home.sinceMs > createdAtMs ? home.backend : backend);
+  const isLater = home !== undefined && home.sinceMs > Math.max(createdAtMs, homeSinceMs);
+  return overrides.get(user)?.backend ?? (isLater ? home.backend : backend);
 }

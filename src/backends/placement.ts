@@ -138,7 +138,10 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     const home = backends.backend(homeOfSession(state, record));
     if (home === undefined || home.name === record.backend) return undefined;
     const place = forSignIn(home, record.user);
-    return place.kind === 'closed' ? place : { kind: 'elsewhere', backend: home.name, host: place.host };
+    if (place.kind === 'closed') return place;
+    const homeSinceMs = state.homes.get(record.user)?.sinceMs;
+    const since = homeSinceMs === undefined ? {} : { homeSinceMs };
+    return { kind: 'elsewhere', backend: home.name, host: place.host, ...since };
   }
 
   function forSignIn(backend: Backend, user: CanonicalUser): Exclude<Place, { kind: 'elsewhere' }> {

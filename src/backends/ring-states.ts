@@ -1,27 +1,23 @@
 import type { Backend } from '../core/backend.ts';
-import type { Clock } from '../core/clock.ts';
 import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
 import type { SessionRecord } from '../core/session.ts';
+import type { MirroredTable } from '../core/state-store.ts';
+import { type HomeDecisions, homeOfSession } from './adoption.ts';
 import type { HostState, Placement, ServedBackends } from './placement.ts';
+import type { RingLoads } from './ring-loads.ts';
 
 export interface RingStatesDeps {
   readonly backends: ServedBackends;
   readonly placement: Pick<Placement, 'hostState' | 'activeHost'>;
-  readonly sessions: {
-    heldPerHost(): ReadonlyMap<string, number>;
-    sessionsOfUser(user: CanonicalUser): Promise<readonly { readonly record: SessionRecord }[]>;
-  };
-  readonly clock: Clock;
+  readonly state: HomeDecisions;
+  readonly sessionsOfUser: (user: CanonicalUser) => Promise<readonly { readonly record: SessionRecord }[]>;
+  /** When an operator last had what is remembered of a user forgotten. */
+  readonly forgotten: Pick<MirroredTable<number>, 'get'>;
+  readonly loads: Pick<RingLoads, 'sessions'>;
 }
 
-/** Counting goes through all sessions of the node: once a second is often enough for a share. */
-const countMs = 1000;
-
 /** What a computed directory with shared storage must know of the backends, of their states and their sessions. */
-export function createRingStates({ backends, placement, sessions, clock }: RingStatesDeps) {
-  let counted: ReadonlyMap<string, number> = new Map();
-  let countedAtMs = Number.NEGATIVE_INFINITY;
-
+export function createRingStates({ backends, placement, state, forgotten, ...deps }: RingStatesDeps) {
   /** The states of the hosts that serve. */
   function servingStates(name: BackendName): readonly HostState[] {
     const backend = backends.backend(name);
@@ -34,26 +30,21 @@ export function createRingStates({ backends, placement, sessions, clock }: RingS
     return isPool ? [...backend.hosts] : [placement.activeHost(backend)];
   }
 
-  function held(): ReadonlyMap<string, number> {
-    const nowMs = clock.nowMs();
-    if (Math.abs(nowMs - countedAtMs) >= countMs) {
-      counted = sessions.heldPerHost();
-      countedAtMs = nowMs;
-    }
-    return counted;
-  }
-
   return {
-    isInRing: (name: BackendName) => servingStates(name).some((state) => state === 'READY' || state === 'DRAIN'),
+    isInRing: (name: BackendName) => servingStates(name).some((one) => one === 'READY' || one === 'DRAIN'),
     takesNew: (name: BackendName) => servingStates(name).includes('READY'),
-    /** Those of this node stand for those of all: load balancers spread them without affinity, and only shares count. */
-    sessions(name: BackendName): number {
-      const hosts = backends.backend(name)?.hosts ?? [];
-      return hosts.reduce((sum, host) => sum + (held().get(host.name) ?? 0), 0);
-    },
-    /** Where the user signed in last, of the sessions that live. */
+    sessions: (name: BackendName) => deps.loads.sessions(name),
+    /**
+     * Where the user signed in last, of the sessions that live, or was led since. What was so before an operator had
+     * it forgotten holds nobody any more.
+     */
     async currentHome(user: LoginName): Promise<BackendName | undefined> {
-      return (await sessions.sessionsOfUser(asUser(user))).at(-1)?.record.backend;
+      const record = (await deps.sessionsOfUser(asUser(user))).at(-1)?.record;
+      if (record === undefined) return undefined;
+      const sinceMs = Math.max(record.createdAtMs, record.homeSinceMs ?? 0, state.homes.get(record.user)?.sinceMs ?? 0);
+      const forgottenAtMs = forgotten.get(record.user);
+      if (forgottenAtMs !== undefined && sinceMs <= forgottenAtMs) return undefined;
+      return backends.backend(homeOfSession(state, record))?.name;
     },
   };
 }

@@ -39,6 +39,14 @@ export interface FoundHome {
   readonly backend: string;
   readonly from: string;
   readonly sinceMs: number;
+  /** Because a node saw nobody served on `from`. */
+  readonly fled?: true;
+}
+
+/** How many sessions a node held on each host, and when. */
+export interface RingLoad {
+  readonly atMs: number;
+  readonly perHost: Readonly<Record<string, number>>;
 }
 
 /**
@@ -69,6 +77,12 @@ export const parseSetState: ParseValue<SetState> = (text) => guarded(text, isSet
 export const parseActiveHost: ParseValue<ActiveHost> = (text) => guarded(text, isActiveHost);
 export const parseOverride: ParseValue<Override> = (text) => guarded(text, isOverride);
 export const parseFoundHome: ParseValue<FoundHome> = (text) => guarded(text, isFoundHome);
+export const parseRingLoad: ParseValue<RingLoad> = (text) => guarded(text, isRingLoad);
+/** When all nodes were told to forget. */
+export const parseForgotten: ParseValue<number> = (text) => {
+  const atMs = Date.parse(text);
+  return Number.isNaN(atMs) ? undefined : atMs;
+};
 export const parseMove: ParseValue<Move> = (text) => guarded(text, isMove);
 
 function guarded<T>(text: string, is: (value: unknown) => value is T): T | undefined {
@@ -113,7 +127,13 @@ function isOverride(value: unknown): value is Override {
 }
 
 function isFoundHome(value: unknown): value is FoundHome {
-  return isFields(value) && hasTexts(value, 'backend', 'from') && isTime(value['sinceMs']);
+  if (!isFields(value) || !hasTexts(value, 'backend', 'from')) return false;
+  return isTime(value['sinceMs']) && (value['fled'] === undefined || value['fled'] === true);
+}
+
+function isRingLoad(value: unknown): value is RingLoad {
+  if (!isFields(value) || !isTime(value['atMs']) || !isFields(value['perHost'])) return false;
+  return Object.values(value['perHost']).every((count) => Number.isSafeInteger(count));
 }
 
 function isMove(value: unknown): value is Move {

@@ -13,7 +13,7 @@ export function addDirectoryDrop(directory: Command, surroundings: Surroundings,
     .summary('make all nodes forget a user’s remembered home')
     .description(
       'Tells all nodes, through the store that they share, to forget what they remember of a user, under all names that ' +
-        'lead to that user. Within a second the next lookup asks the sources. Sessions stay as they are.',
+        'lead to that user. Within a second the next lookup asks the sources, and open sessions follow where the answer is another.',
     )
     .argument('<user...>', 'user names, as a person would type them')
     .addOption(configOption())
@@ -38,5 +38,6 @@ export function addDirectoryDrop(directory: Command, surroundings: Surroundings,
     });
   withExamples(command, [
     ['postern directory drop alice@example.org', 'her home has changed in LDAP just now'],
+    ['postern directory drop alice bob', 'they left a backend that was down, and go home now that it is back'],
   ]).addHelpText('after', `\n3: the store could not be asked.\n${exitCodesHelp}`);
 }

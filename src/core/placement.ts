@@ -25,7 +25,13 @@ export interface Closure {
  */
 export type Place =
   | { readonly kind: 'here'; readonly host: BackendHost }
-  | { readonly kind: 'elsewhere'; readonly backend: BackendName; readonly host: BackendHost }
+  | {
+      readonly kind: 'elsewhere';
+      readonly backend: BackendName;
+      readonly host: BackendHost;
+      /** When the directory was found to say so, where it is for that. */
+      readonly homeSinceMs?: number;
+    }
   | { readonly kind: 'closed'; readonly closure: Closure };
 
 /**

@@ -36,6 +36,8 @@ export interface SessionRecord {
   readonly backend: BackendName;
   /** The host of the backend, by name. */
   readonly host: string;
+  /** Of the latest change of the user's home in the directory that the session followed, when it was found. */
+  readonly homeSinceMs?: number;
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number;
   readonly absoluteEndMs: number;
@@ -65,7 +67,7 @@ export interface StoredSession {
 }
 
 /** Where a session's webmail session is. */
-export type SessionRoute = Pick<SessionRecord, 'backend' | 'host'>;
+export type SessionRoute = Pick<SessionRecord, 'backend' | 'host' | 'homeSinceMs'>;
 
 /** A living session with its name, as lists of sessions hold it. */
 export interface StoredEntry {

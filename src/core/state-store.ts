@@ -2,7 +2,7 @@
  * The kinds of things that operators, staff and nodes decide, each with keys of its own. `forgotten`: users whose
  * remembered homes all nodes drop when the entry changes; `staff`: second factors; `links`, `opened`, `notices`: of
  * mailboxes that staff open; `audit`: the last line of each chain; `homes`: of users whose answer of the directory changed
- * while they had sessions.
+ * while they had sessions; `loads`: how many sessions each node holds, where a directory balances by them.
  */
 export const stateTables = [
   'states',
@@ -12,6 +12,7 @@ export const stateTables = [
   'moves',
   'batches',
   'forgotten',
+  'loads',
   'staff',
   'links',
   'opened',

@@ -10,7 +10,8 @@ import { createLoginNameParser } from '../core/login-name.ts';
 import type { StateStore } from '../core/state-store.ts';
 import { createExplain, type Explain } from './explain.ts';
 import { openDirectory } from './open-directory.ts';
-import { openStateStore, smallTarget } from './operations.ts';
+import { smallTarget } from './operations.ts';
+import { openStateStore } from './state-store.ts';
 
 /** Explains users from beside the gateway: it opens the sources and the state anew, and looks at the hosts itself. */
 export async function openExplain(config: Config, log: Log): Promise<AsyncDisposable & { readonly explain: Explain }> {

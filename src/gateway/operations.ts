@@ -5,11 +5,12 @@ import { createFailover } from '../backends/failover.ts';
 import { createHealth, type Health, type WatchedHost } from '../backends/health.ts';
 import { runHook } from '../backends/hooks.ts';
 import { createMoves, type Moves } from '../backends/moves.ts';
-import { createPlacement, type Placement } from '../backends/placement.ts';
+import { createPlacement, type Placement, type ServedBackends } from '../backends/placement.ts';
 import { createProbes } from '../backends/probes.ts';
-import { createRedisStateStore, type RunScript } from '../backends/redis-state-store.ts';
-import { createSqliteStateStore } from '../backends/sqlite-state-store.ts';
+import { createRingLoads } from '../backends/ring-loads.ts';
+import { createRingStates } from '../backends/ring-states.ts';
 import { createStateMirror, type StateMirror } from '../backends/state-mirror.ts';
+import { parseForgotten, parseRingLoad } from '../backends/state-values.ts';
 import type { Config } from '../config/config.ts';
 import type { BackendHost } from '../core/backend.ts';
 import type { Audit } from '../core/audit.ts';
@@ -19,14 +20,15 @@ import type { Log } from '../core/log.ts';
 import type { CanonicalUser, LoginName } from '../core/names.ts';
 import type { Place, Relocate } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
-import type { StateStore } from '../core/state-store.ts';
+import type { RingStates } from '../directory/hash.ts';
 import type { LeftSession } from '../login/logout.ts';
 import { createRelocation } from '../login/relocation.ts';
 import type { NodeSessions } from '../sessions/live-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
-import { createRedisConnection, type RedisConnection } from '../sessions/redis-connection.ts';
+import type { RedisConnection } from '../sessions/redis-connection.ts';
 import { openAudit } from './open-audit.ts';
 import type { Site } from './site.ts';
+import { openStateStore } from './state-store.ts';
 
 /** Where users belong and how their servers are: what a node opens once and keeps over every reload. */
 export interface Operations extends AsyncDisposable {
@@ -41,7 +43,9 @@ export interface Operations extends AsyncDisposable {
   readonly node: string;
   /** Makes all nodes forget what they remember of a user's home. Rejects when the store cannot be asked. */
   forgetHome(user: CanonicalUser): Promise<void>;
-  /** The place of a session, once a standby had the time to take over. */
+  /** For a computed directory. */
+  readonly ringStates: RingStates;
+  /** The place of a session, once a standby had the time to take over, and the directory to say another home. */
   reconsider(record: SessionRecord): Promise<Place>;
   /** Watches the hosts of the site of the moment: call it whenever there is another one. */
   siteChanged(): void;
@@ -69,21 +73,35 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   /** Before there is a site, changes are only taken note of. */
   let isReady = false;
   const state = opened.use(createStateMirror({ store, log }));
+  const forgotten = state.table('forgotten', parseForgotten);
+  const loadsTable = state.table('loads', parseRingLoad);
   await state.open();
   const audit = opened.use(openAudit({ config, keys, log }));
   const probes = createProbes(() => site().config.publicUrls[0].authority);
   const health = opened.use(options.health ?? createHealth({ probes, clock: systemClock, random: Math.random, log }));
+  const backends: ServedBackends = {
+    backend: (name) => site().backendNamed(name),
+    serving: (name) => site().config.serving.get(name),
+  };
   const placement = createPlacement({
-    backends: {
-      backend: (name) => site().backendNamed(name),
-      serving: (name) => site().config.serving.get(name),
-    },
+    backends,
     state,
     health,
     heldPerHost: () => sessions.heldPerHost(),
     clock: systemClock,
   });
   const node = `${hostname()} ${process.pid} ${randomUUID().slice(0, 4)}`;
+  const loads = opened.use(
+    createRingLoads({
+      table: loadsTable,
+      backends,
+      heldPerHost: () => sessions.heldPerHost(),
+      isWanted: () => isReady && site().config.directory.sources.some((source) => 'max_load' in source),
+      node,
+      clock: systemClock,
+      log,
+    }),
+  );
   const failover = opened.use(
     createFailover({
       backends: () => (isReady ? servedBackends(site()) : []),
@@ -147,12 +165,26 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
     moves,
     adoption,
     node,
+    ringStates: createRingStates({
+      backends,
+      placement,
+      state,
+      sessionsOfUser: (user) => sessions.sessionsOfUser(user),
+      forgotten,
+      loads,
+    }),
     async forgetHome(user) {
       await store.put('forgotten', user, new Date(systemClock.nowMs()).toISOString());
       await state.refresh();
     },
     async reconsider(record) {
       await failover.look();
+      const place = placement.ofSession(record);
+      if (place.kind === 'elsewhere') return place;
+      // A host that is down may be tried by one request a second: that is no place yet.
+      if (place.kind === 'here' && health.isWebmailUp(place.host.name)) return place;
+      if (place.kind === 'closed' && !['down', 'maintenance'].includes(place.closure.kind)) return place;
+      await adoption.lookForPlace(record);
       return placement.ofSession(record);
     },
     siteChanged() {
@@ -161,35 +193,6 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-/**
- * Opens the state of a configuration. `redis` is the connection of the sessions, where they have one that is open; for a
- * command that runs beside the gateway there is none, and what it opens instead goes onto `opened`.
- */
-export async function openStateStore(
-  config: Config,
-  log: Log,
-  redis: RedisConnection | undefined,
-  opened: AsyncDisposableStack,
-): Promise<StateStore> {
-  const own = config.state.redis ?? (redis === undefined ? config.sessions.store : undefined);
-  if (own?.kind === 'redis') {
-    const { kind: _, ...settings } = own;
-    const connection = createRedisConnection({ settings, log });
-    opened.defer(() => connection.close());
-    await connection.open(new AbortController().signal);
-    return createRedisStateStore(scriptsOn(connection));
-  }
-  if (redis !== undefined) return createRedisStateStore(scriptsOn(redis));
-  const { store } = config.sessions;
-  if (store.kind !== 'embedded') throw new TypeError('the sessions live in a Redis that was not handed in');
-  return createSqliteStateStore(store.file);
-}
-
-function scriptsOn(connection: RedisConnection): RunScript {
-  return (script, keys, args) =>
-    connection.run((client) => client.eval(script, { keys: [...keys], arguments: [...args] }));
 }
 
 function* servedBackends({ config }: Site) {

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { createRingStates } from '../backends/ring-states.ts';
 import type { Health } from '../backends/health.ts';
 import type { Config, SessionsConfig } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
@@ -137,12 +136,7 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
       return site().backendNamed(operations.state.overrides.get(user)?.backend ?? '')?.name;
     },
     overrides: operations.state.overrides,
-    ringStates: createRingStates({
-      backends: { backend: (name) => site().backendNamed(name), serving: (name) => site().config.serving.get(name) },
-      placement: operations.placement,
-      sessions,
-      clock: systemClock,
-    }),
+    ringStates: operations.ringStates,
     gate,
     live: sessions,
     ownSessions: sessions,

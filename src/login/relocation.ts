@@ -40,7 +40,7 @@ export function createRelocation(deps: RelocationDeps): Relocate {
     if (place.kind === 'here') {
       return { kind: 'relocated', landing: place.host.webmail.landing, browserCookies: [] };
     }
-    const { backend, host } = place;
+    const { backend, host, homeSinceMs } = place;
     const { record } = session;
     const driver = deps.driverOf(backend);
     if (driver === undefined) throw noSuchBackend(backend);
@@ -52,9 +52,10 @@ export function createRelocation(deps: RelocationDeps): Relocate {
     if (outcome.kind === 'rejected') return outcome;
     const stale = backend === record.backend ? [] : expiredCookieLines(session.jar, publicOrigin.startsWith('https:'));
     // The jar of the session holds the new cookies then.
+    const route = { backend, host: host.name, ...(homeSinceMs === undefined ? {} : { homeSinceMs }) };
     const left = { record, jar: new CookieJar(() => true) };
     left.jar.renew(session.jar);
-    const written = await deps.reroute(session.key, { backend, host: host.name }, outcome.jar);
+    const written = await deps.reroute(session.key, route, outcome.jar);
     if (written === 'gone') return { kind: 'ended' };
     if (written === 'rerouted' && backend !== record.backend) deps.leave(left);
     const fresh = written === 'rerouted' ? outcome.browserCookies : [];

@@ -13,7 +13,7 @@ import { stepAfter } from './verdicts.ts';
 
 export interface RelocationsDeps {
   readonly relocate: Relocate;
-  /** The place of a session once a standby had the time to take over. */
+  /** The place of a session once a standby had the time to take over, and the directory to say another home. */
   readonly reconsider: (record: SessionRecord) => Promise<Place>;
   /** 503 while nobody is served, for a person or for a script. */
   readonly closedAnswer: (head: RequestHead, closure: Closure, reference: string) => Answer;
@@ -36,7 +36,7 @@ interface Leading {
 export interface Relocations {
   /** Leads the session elsewhere, then the request, as far as it may be sent again in a fresh webmail session. */
   lead(leading: Leading): Promise<void>;
-  /** Says why nobody is served; a request that may be sent again waits for a standby that takes over just now. */
+  /** Says why nobody is served, unless another place for this session is found just now. */
   refuse(leading: Leading, closure: Closure): Promise<void>;
 }
 
@@ -73,7 +73,7 @@ export function createRelocations(deps: RelocationsDeps): Relocations {
     lead,
     async refuse(leading, closure) {
       const { task } = leading;
-      if (closure.kind !== 'down' || !task.head.isRepeatable) return close(task, closure);
+      if (closure.kind !== 'down' && closure.kind !== 'maintenance') return close(task, closure);
       const place = await deps.reconsider(task.session.record);
       if (task.response.destroyed) return undefined;
       if (place.kind === 'elsewhere') return lead(leading);

@@ -20,11 +20,12 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function isSessionRecord(value: unknown): value is SessionRecord {
   if (!isObject(value)) return false;
-  const { userKey, timeZone, createdAtMs, absoluteEndMs, assist, ...texts } = value;
+  const { userKey, timeZone, createdAtMs, absoluteEndMs, homeSinceMs, assist, ...texts } = value;
   const { user, backend, host, clientAddress, userAgent, publicOrigin, sealed } = texts;
   return (
     [user, backend, host, clientAddress, userAgent, publicOrigin, sealed].every((text) => typeof text === 'string') &&
     [createdAtMs, absoluteEndMs].every(Number.isSafeInteger) &&
+    (homeSinceMs === undefined || Number.isSafeInteger(homeSinceMs)) &&
     (timeZone === undefined || typeof timeZone === 'string') &&
     (assist === undefined || isAssist(assist)) &&
     typeof userKey === 'string' &&

@@ -59,6 +59,17 @@ describe('a home that changes in the directory', () => {
     assert.equal(homeOfSession(state, { ...session, createdAtMs: clock.nowMs() }), 'a');
   });
 
+  it('is older news than a session that another node has led on', async () => {
+    answer = found('b');
+    await adoption.lookOn();
+    const sinceMs = state.homes.get(alice)?.sinceMs ?? 0;
+    const ledOn = { ...recordOn(alice, 'c', 'c'), homeSinceMs: sinceMs + 60_000 };
+    assert.equal(homeOfSession(state, ledOn), 'c');
+    await using other = node([ledOn]);
+    await other.look(alice);
+    assert.equal(homeOfSession(state, ledOn), 'b');
+  });
+
   it('counts for less than an override of an operator', async () => {
     answer = found('b');
     await adoption.lookOn();
@@ -102,6 +113,35 @@ describe('a home that changes in the directory', () => {
     await other.look(alice);
     assert.equal(homeOfSession(state, session), 'b');
     assert.equal(asked, 2);
+  });
+
+  it('is looked for at once when its backend serves nobody: on to a third, but not back for five minutes', async () => {
+    answer = found('b');
+    await Promise.all([adoption.lookForPlace(session), adoption.lookForPlace(session)]);
+    assert.equal(homeOfSession(state, session), 'b');
+    assert.equal(asked, 1, 'all requests of a user share one question');
+    answer = found('a');
+    clock.advance(5 * 60_000 - 1);
+    await adoption.lookForPlace(session);
+    assert.equal(homeOfSession(state, session), 'b');
+    answer = found('c');
+    await adoption.lookForPlace(session);
+    assert.equal(homeOfSession(state, session), 'c');
+    answer = found('b');
+    clock.advance(5 * 60_000);
+    await adoption.lookForPlace(session);
+    assert.equal(homeOfSession(state, session), 'b');
+  });
+
+  it('goes back at once when an operator says so, and away again when it serves nobody once more', async () => {
+    answer = found('b');
+    await adoption.lookForPlace(session);
+    answer = found('a');
+    await adoption.look(alice);
+    assert.equal(homeOfSession(state, session), 'a');
+    answer = found('b');
+    await adoption.lookForPlace(session);
+    assert.equal(homeOfSession(state, session), 'b');
   });
 
   it('is forgotten once no session can be from before', async () => {

@@ -3,24 +3,10 @@ import { type IncomingMessage, request as sendRequest } from 'node:http';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createCertificate } from '../../demo/certificate.ts';
-import { createDelivery } from '../../demo/delivery.ts';
-import { startImapServer } from '../../demo/imap-server.ts';
-import { startWebmail, type Webmail } from '../../demo/webmail.ts';
 import type { Log } from '../../src/core/log.ts';
 import { type Gateway, startGateway } from '../../src/gateway.ts';
-import { Browser, fieldsIn, type Landed } from '../demo/browser.ts';
 import { freePort } from '../ports.ts';
-
-const hostname = '127.0.0.1';
-const password = 'wonderland';
-
-/** One machine with everybody's mailbox, and a webmail that says its name on each page. */
-interface Machine {
-  readonly name: string;
-  readonly imapPort: number;
-  readonly webmail: Webmail;
-}
+import { backendDefaults, createMachines, type Machine, place, type SignedIn, signInAt } from './machines.ts';
 
 /** A node before a backend `a` with a standby, and a backend `b`. Alice lives on a; every machine knows everybody. */
 export interface StandbySite extends AsyncDisposable {
@@ -31,7 +17,7 @@ export interface StandbySite extends AsyncDisposable {
   api(method: string, path: string, body?: object): Promise<{ readonly status: number; readonly body: Answer }>;
   readonly socket: string;
   readonly configFile: string;
-  signIn(user: string): Promise<{ readonly browser: Browser; readonly landed: Landed }>;
+  signIn(user: string): Promise<SignedIn>;
 }
 
 // oxlint-disable-next-line typescript/no-explicit-any -- JSON that a test looks into.
@@ -42,21 +28,10 @@ export async function startStandbySite(operators = '', more = ''): Promise<Stand
   await using opened = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'postern-standby-'));
   opened.defer(() => rm(directory, { recursive: true, force: true }));
-  const keyPair = createCertificate([hostname, 'localhost'], Date.now());
-  const users = { 'alice@example.test': password, 'anna@example.test': password, 'bob@example.test': password };
-  const deliver = createDelivery({ homes: new Map(), master: { name: 'nobody', password: 'nothing' } });
-  const start = async (name: string): Promise<Machine> => {
-    const imap = opened.use(await startImapServer({ users, masters: {}, security: 'tls', keyPair, hostname }));
-    const address = { hostname, port: imap.port, ca: keyPair.certificate };
-    return {
-      name,
-      imapPort: imap.port,
-      webmail: opened.use(await startWebmail({ name, imap: address, deliver, hostname })),
-    };
-  };
+  const { start, certificate } = createMachines(opened);
   const machines = { one: await start('one'), two: await start('two'), three: await start('three') };
   await writeFile(join(directory, 'token'), 'open-sesame\n');
-  await writeFile(join(directory, 'ca.crt'), keyPair.certificate);
+  await writeFile(join(directory, 'ca.crt'), certificate);
   await writeFile(join(directory, 'users.map'), 'alice@example.test: a\nanna@example.test: a\nbob@example.test: b\n');
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
@@ -68,19 +43,7 @@ ${more}
 directory: { default_domain: example.test, sources: [{ type: map, file: users.map }] }
 passdb: { tls_ca_file: ca.crt }
 login: { refusal_after: 0s }
-backend_defaults:
-  driver: form
-  health: { http_interval: 100ms, imap_interval: 0s, timeout: 1s }
-  form:
-    page: /login
-    user_field: user
-    password_field: password
-    success: { path: /login, status: 303, location: /mail/ }
-    failure: { path: /login, status: 401 }
-    lost: [{ status: 302, location: /login }, { path: /api/, status: 401 }]
-    signed_out: { path: /logout, status: 303, removes_cookie: demo_session }
-    polls: [/api/poll, /api/events]
-backends:
+${backendDefaults}backends:
   a: { ${place(machines.one)}, standby: [{ ${place(machines.two)} }] }
   b: { ${place(machines.three)} }
 log: { level: silent }
@@ -101,19 +64,9 @@ shutdown: { delay: 0s, deadline: 1s }
     socket,
     configFile,
     api: (method, path, body) => askSocket(socket, method, path, body),
-    async signIn(user) {
-      const browser = new Browser(origin);
-      const form = fieldsIn(await browser.text('/-/login'));
-      form.set('user', user);
-      form.set('password', password);
-      return { browser, landed: await browser.submit('/-/login', form) };
-    },
+    signIn: (user) => signInAt(origin, user),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-function place({ imapPort, webmail }: Machine): string {
-  return `imap: "imaps://127.0.0.1:${imapPort}", webmail: "${webmail.origin}/"`;
 }
 
 /** A request over a unix socket. */

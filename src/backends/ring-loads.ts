@@ -1,0 +1,90 @@
+import type { Clock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import type { BackendName } from '../core/names.ts';
+import type { MirroredTable } from '../core/state-store.ts';
+import type { ServedBackends } from './placement.ts';
+import type { RingLoad } from './state-values.ts';
+
+export interface RingLoadsOptions {
+  /** What each node counted last. */
+  readonly table: MirroredTable<RingLoad>;
+  readonly backends: Pick<ServedBackends, 'backend'>;
+  /** Sessions that this node holds, by host. */
+  readonly heldPerHost: () => ReadonlyMap<string, number>;
+  /** Whether anybody needs the counts: only then are they told to the other nodes. */
+  readonly isWanted: () => boolean;
+  readonly node: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** How loaded backends are, over all nodes. */
+export interface RingLoads extends AsyncDisposable {
+  /** The sum of what the nodes hold. A session that several nodes hold counts for each of them: only shares count. */
+  sessions(backend: BackendName): number;
+  /** Tells the other nodes what this one holds. A timer calls it every ten seconds. Never rejects. */
+  tell(): Promise<void>;
+}
+
+/** Counting goes through all sessions of the node: once a second is often enough for a share. */
+const countMs = 1_000;
+const tellMs = 10_000;
+/** A node that was silent for so long is gone, and what it held is held by others. */
+const silentMs = 60_000;
+
+/** Counts the sessions of this node, and adds what the others told. A node that has just begun thus knows the shares, too. */
+export function createRingLoads({ table, backends, node, clock, log, ...options }: RingLoadsOptions): RingLoads {
+  let counted: ReadonlyMap<string, number> = new Map();
+  let countedAtMs = Number.NEGATIVE_INFINITY;
+  let telling: Promise<void> | undefined;
+  const timer = setInterval(() => void tell(), tellMs).unref();
+
+  function held(): ReadonlyMap<string, number> {
+    const nowMs = clock.nowMs();
+    if (Math.abs(nowMs - countedAtMs) >= countMs) {
+      counted = options.heldPerHost();
+      countedAtMs = nowMs;
+    }
+    return counted;
+  }
+
+  function isSilent({ atMs }: RingLoad): boolean {
+    return Math.abs(clock.nowMs() - atMs) > silentMs;
+  }
+
+  async function write(): Promise<void> {
+    try {
+      await table.set(node, { atMs: clock.nowMs(), perHost: Object.fromEntries(options.heldPerHost()) });
+      const gone = [...table.all()].filter(([, load]) => isSilent(load));
+      for (const [other] of gone) await table.remove(other);
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      log.debug({ code: error.code }, 'the other nodes could not be told how many sessions this one holds');
+    }
+  }
+
+  function tell(): Promise<void> {
+    if (!options.isWanted()) return Promise.resolve();
+    telling ??= write().finally(() => {
+      telling = undefined;
+    });
+    return telling;
+  }
+
+  return {
+    tell,
+    sessions(name) {
+      const hosts = backends.backend(name)?.hosts ?? [];
+      const others = [...table.all()].filter(([other, load]) => other !== node && !isSilent(load));
+      return hosts.reduce((sum, { name: host }) => {
+        const elsewhere = others.reduce((count, [, { perHost }]) => count + (perHost[host] ?? 0), 0);
+        return sum + (held().get(host) ?? 0) + elsewhere;
+      }, 0);
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await telling;
+    },
+  };
+}

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { createRing } from '../../src/directory/ring.ts';
+import type { Browser } from '../demo/browser.ts';
+import { eventually } from '../eventually.ts';
+import { type RingSite, startRingSite } from './ring-site.ts';
+
+const reason = 'a test';
+const [home = '', next = '', last = ''] = createRing(
+  new Map([
+    ['a', 1],
+    ['b', 1],
+    ['c', 1],
+  ]),
+).order('alice@example.test');
+
+describe('a computed home on shared storage, behind two nodes', () => {
+  let site: RingSite;
+  before(async () => {
+    site = await startRingSite();
+  });
+  after(() => site[Symbol.asyncDispose]());
+
+  const setState = (backend: string, state: string) => site.api('PUT', `/backends/${backend}/state`, { state, reason });
+  const signIns = () => site.logged.filter(({ message }) => message === 'login').length;
+
+  /** Ends all sessions of alice; the first node hears within a second that her home is back. */
+  async function signsInAtHome(): Promise<Browser> {
+    let browser: Browser | undefined;
+    await eventually(async () => {
+      await site.api('DELETE', '/users/alice/sessions', { reason });
+      const signedIn = await site.signIn('alice');
+      browser = signedIn.browser;
+      return signedIn.landed.body.toString().includes(`backend ${home}`);
+    }, 'alice signs in at home');
+    assert.ok(browser !== undefined);
+    return browser;
+  }
+
+  it('is left when its backend goes into maintenance: an open session goes on at the next, at once, on both nodes', async () => {
+    const { browser, landed } = await site.signIn('alice');
+    assert.match(landed.body.toString(), new RegExp(`backend ${home}`));
+    await setState(home, 'MAINT');
+    assert.deepEqual(await site.servedBy(browser), [next, next]);
+    assert.equal(signIns(), 1);
+
+    await setState(home, 'READY');
+    assert.deepEqual(await site.servedBy(browser), [next, next], 'nobody returns by itself');
+    assert.match(
+      (await site.signIn('alice')).landed.body.toString(),
+      new RegExp(`backend ${next}`),
+      'nor in another tab',
+    );
+  });
+
+  it('is returned to when an operator says so', async () => {
+    const { browser } = await site.signIn('alice');
+    assert.deepEqual(await site.servedBy(browser), [next, next]);
+    const forgotten = await site.api('DELETE', '/users/alice/remembered-home', { reason });
+    assert.equal(forgotten.status, 200);
+    await eventually(async () => (await site.servedBy(browser)).every((one) => one === home), 'alice is at home');
+  });
+
+  it('is returned to at the next sign-in after the last session', async () => {
+    const { browser } = await site.signIn('alice');
+    await setState(home, 'MAINT');
+    assert.deepEqual(await site.servedBy(browser), [next, next]);
+    await setState(home, 'READY');
+    await signsInAtHome();
+  });
+
+  it('is left when its backend dies: no read fails, nobody signs in again; and when the next one does, too', async () => {
+    const browser = await signsInAtHome();
+    const before = signIns();
+    assert.deepEqual(await site.servedBy(browser), [home, home]);
+    await site.machines[home]?.webmail.close();
+    for (let turn = 0; turn < 5; turn += 1) assert.deepEqual(await site.servedBy(browser), [next, next]);
+    await site.machines[next]?.webmail.close();
+    for (let turn = 0; turn < 5; turn += 1) assert.deepEqual(await site.servedBy(browser), [last, last]);
+    assert.equal(signIns(), before);
+    await site.machines[last]?.webmail.close();
+    await eventually(async () => (await site.servedBy(browser)).every((one) => one === '503'), 'nobody is left');
+  });
+});
