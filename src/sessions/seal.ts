@@ -1,5 +1,5 @@
-import { createCipheriv, createDecipheriv, randomBytes as systemRandomBytes } from 'node:crypto';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
+import { openSealedText, sealText } from '../core/sealed-text.ts';
 import type { Assist, RecordKey } from '../core/session.ts';
 import type { SealPurpose } from './keys.ts';
 
@@ -13,50 +13,24 @@ export interface SealedFor {
   readonly assist?: Assist & { readonly absoluteEndMs: number };
 }
 
-const algorithm = 'aes-256-gcm';
-const version = '1';
-const nonceBytes = 12;
-const tagBytes = 16;
-
-/** The parts cannot run into one another: JSON quotes them. */
-function vouchedFor({ key, user, backend, purpose, assist }: SealedFor): Buffer {
-  const parts: (string | number)[] = [version, key, user, backend, purpose];
-  if (assist !== undefined) {
-    const { actor, staffSession, reason, ticket, absoluteEndMs } = assist;
-    parts.push(actor, staffSession, reason, ticket, absoluteEndMs);
-  }
-  return Buffer.from(JSON.stringify(parts));
+function ownerOf({ key, user, backend, purpose, assist }: SealedFor): readonly (string | number)[] {
+  const owner = [key, user, backend, purpose];
+  if (assist === undefined) return owner;
+  const { actor, staffSession, reason, ticket, absoluteEndMs } = assist;
+  return [...owner, actor, staffSession, reason, ticket, absoluteEndMs];
 }
 
-/**
- * Seals a text with AES-256-GCM: `1.`, then nonce, ciphertext and tag in base64url.
- * The nonce is random: one session writes far fewer texts than the 2^32 that NIST SP 800-38D allows for one key.
- */
+/** Seals a text of a session. */
 export function seal(
   sealKey: Buffer,
   plain: string,
   belongsTo: SealedFor,
-  randomBytes: (size: number) => Buffer = systemRandomBytes,
+  randomBytes?: (size: number) => Buffer,
 ): string {
-  const nonce = randomBytes(nonceBytes);
-  const cipher = createCipheriv(algorithm, sealKey, nonce, { authTagLength: tagBytes });
-  cipher.setAAD(vouchedFor(belongsTo));
-  const parts = [nonce, cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()];
-  return `${version}.${Buffer.concat(parts).toString('base64url')}`;
+  return sealText(sealKey, plain, ownerOf(belongsTo), randomBytes);
 }
 
 /** The text that was sealed, or nothing when it was altered, is of another version, or belongs to something else. */
 export function openSealed(sealKey: Buffer, sealed: string, belongsTo: SealedFor): string | undefined {
-  if (!sealed.startsWith(`${version}.`)) return undefined;
-  const bytes = Buffer.from(sealed.slice(version.length + 1), 'base64url');
-  if (bytes.length < nonceBytes + tagBytes) return undefined;
-  const decipher = createDecipheriv(algorithm, sealKey, bytes.subarray(0, nonceBytes), { authTagLength: tagBytes });
-  decipher.setAAD(vouchedFor(belongsTo));
-  decipher.setAuthTag(bytes.subarray(-tagBytes));
-  try {
-    return Buffer.concat([decipher.update(bytes.subarray(nonceBytes, -tagBytes)), decipher.final()]).toString('utf8');
-  } catch {
-    // Node tells a wrong tag by throwing.
-    return undefined;
-  }
+  return openSealedText(sealKey, sealed, ownerOf(belongsTo));
 }

@@ -1,0 +1,98 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { parseJson } from '../core/json.ts';
+import type { ParseValue } from '../core/state-store.ts';
+
+/** The second factor of a member of staff, as all nodes know it. By itself it opens nothing. */
+export interface Enrolment {
+  /** The one-time code that an operator gave out, hashed; nothing once it was used. */
+  readonly invitation?: { readonly hash: string; readonly untilMs: number };
+  /** A key that waits for its first code, sealed, and the staff session to which it was shown. */
+  readonly offer?: { readonly sealedKey: string; readonly session: string; readonly untilMs: number };
+  readonly factor?: Factor;
+  /** Wrong codes in a row, of whatever kind. */
+  readonly failures: number;
+  /** Until then no code is looked at. */
+  readonly lockedUntilMs: number;
+}
+
+export interface Factor {
+  readonly sealedKey: string;
+  readonly sinceMs: number;
+  /** The newest half minute whose code was used: it and all before are dead. */
+  readonly lastStep: number;
+  /** Recovery codes that were not used yet, hashed. */
+  readonly recovery: readonly string[];
+}
+
+export const noEnrolment: Enrolment = { failures: 0, lockedUntilMs: 0 };
+
+/** Without vowels and what looks alike: to be read aloud and typed off paper, and never a word. */
+const alphabet = '23456789bcdfghjkmnpqrstvwxyz';
+const groups = 4;
+const groupLength = 4;
+
+/** A code for one use such as `x7kd-92mp-…`, of 76 random bits. */
+export function makeCode(randomBytes: (size: number) => Buffer): string {
+  const signs: string[] = [];
+  while (signs.length < groups * groupLength) {
+    for (const byte of randomBytes(32)) {
+      // Whole rounds of the alphabet only: each sign is as likely as any other.
+      if (byte < Math.floor(256 / alphabet.length) * alphabet.length)
+        signs.push(alphabet.charAt(byte % alphabet.length));
+    }
+  }
+  const text = signs.slice(0, groups * groupLength).join('');
+  return text.match(new RegExp(`.{${groupLength}}`, 'g'))?.join('-') ?? text;
+}
+
+/** How a code is kept. It is long and random, so that a plain hash cannot be searched; `owner` keeps codes apart. */
+export function hashOfCode(owner: string, code: string): string {
+  const plain = code.toLowerCase().replace(/[\s-]/g, '');
+  return createHash('sha256')
+    .update(JSON.stringify([owner, plain]))
+    .digest('base64url');
+}
+
+/** Whether two hashes are one, in equal time. */
+export function isSameHash(a: string, b: string): boolean {
+  const [left, right] = [Buffer.from(a), Buffer.from(b)];
+  return left.length === right.length && timingSafeEqual(left, right);
+}
+
+export const parseEnrolment: ParseValue<Enrolment> = (text) => {
+  const value = parseJson(text);
+  return isEnrolment(value) ? value : undefined;
+};
+
+function isEnrolment(value: unknown): value is Enrolment {
+  if (!isFields(value)) return false;
+  const { invitation, offer, factor, failures, lockedUntilMs } = value;
+  return (
+    (invitation === undefined || hasForm(invitation, ['hash'], ['untilMs'])) &&
+    (offer === undefined || hasForm(offer, ['sealedKey', 'session'], ['untilMs'])) &&
+    (factor === undefined || isFactor(factor)) &&
+    [failures, lockedUntilMs].every(Number.isSafeInteger)
+  );
+}
+
+function isFactor(value: unknown): boolean {
+  if (!hasForm(value, ['sealedKey'], ['sinceMs', 'lastStep'])) return false;
+  const { recovery } = value;
+  return Array.isArray(recovery) && recovery.every((hash) => typeof hash === 'string');
+}
+
+function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function hasForm(
+  value: unknown,
+  texts: readonly string[],
+  numbers: readonly string[],
+): value is Readonly<Record<string, unknown>> {
+  return (
+    isFields(value) &&
+    texts.every((name) => typeof value[name] === 'string') &&
+    numbers.every((name) => Number.isSafeInteger(value[name]))
+  );
+}

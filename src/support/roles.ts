@@ -1,0 +1,70 @@
+import type { Clock } from '../core/clock.ts';
+import type { HomeLookup } from '../core/directory.ts';
+import { normaliseDomain } from '../core/login-name.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import { type StaffGrant, staffRoles } from '../core/staff.ts';
+
+/** What decides who is staff: the configuration of the moment. */
+export interface StaffSettings {
+  readonly staff: ReadonlyMap<string, StaffGrant>;
+  readonly rolesFromDirectory: boolean;
+}
+
+export interface RolesDeps {
+  /** Of the moment; nothing where nobody is staff. */
+  readonly settings: () => StaffSettings | undefined;
+  /** What the directory says now, past all that is remembered. Rejects when it could not ask. */
+  readonly lookupFresh: (user: CanonicalUser, signal: AbortSignal) => Promise<HomeLookup>;
+}
+
+/**
+ * Says what a member of staff may do at this moment; nothing for who is none. What the configuration says of somebody
+ * counts; of others the directory is asked anew each time, where it may say so. Rejects when it could not ask: that
+ * takes no role away, and gives none.
+ */
+export type RoleOf = (user: CanonicalUser, signal: AbortSignal) => Promise<StaffGrant | undefined>;
+
+const rememberedMs = 60_000;
+
+export function createRoleOf({ settings, lookupFresh }: RolesDeps): RoleOf {
+  return async (user, signal) => {
+    const now = settings();
+    const configured = now?.staff.get(user);
+    if (now === undefined || configured !== undefined || !now.rolesFromDirectory) return configured;
+    const found = await lookupFresh(user, signal);
+    // An alias of a member of staff is another name of the same person; another user is nobody we asked for.
+    return found.kind === 'found' && found.user === user ? grantIn(found.role) : undefined;
+  };
+}
+
+/**
+ * Remembers what the directory said for a minute, for whoever asks again and again while a role is used. What the
+ * configuration says is never remembered; what could not be asked is asked again.
+ */
+export function createRememberedRoleOf(deps: RolesDeps & { readonly clock: Clock }): RoleOf {
+  const known = new Map<CanonicalUser, { readonly atMs: number; readonly grant: StaffGrant | undefined }>();
+  const fresh = createRoleOf(deps);
+  return async (user, signal) => {
+    const nowMs = deps.clock.nowMs();
+    if (deps.settings()?.staff.has(user) !== false || !deps.settings()?.rolesFromDirectory) return fresh(user, signal);
+    const before = known.get(user);
+    if (before !== undefined && nowMs - before.atMs < rememberedMs) return before.grant;
+    const grant = await fresh(user, signal);
+    for (const [name, { atMs }] of known) if (nowMs - atMs >= rememberedMs) known.delete(name);
+    known.set(user, { atMs: nowMs, grant });
+    return grant;
+  };
+}
+
+/**
+ * The grant in what a directory calls somebody: a role, and the domains to which it is limited: `support example.org`.
+ * A text that is not wholly understood grants nothing: a limit that was misspelt must not be no limit.
+ */
+export function grantIn(text: string | undefined): StaffGrant | undefined {
+  const [name, ...listed] = (text ?? '').trim().split(/[\s,]+/);
+  const role = staffRoles.find((one) => one === name?.toLowerCase());
+  if (role === undefined) return undefined;
+  const domains = listed.map(normaliseDomain).filter((domain) => domain !== undefined);
+  if (domains.length < listed.length) return undefined;
+  return domains.length === 0 ? { roles: [role] } : { roles: [role], domains };
+}

@@ -1,0 +1,213 @@
+import type { Clock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import { Secret } from '../core/secret.ts';
+import type { MirroredTable } from '../core/state-store.ts';
+import { type Enrolment, type Factor, hashOfCode, isSameHash, makeCode, noEnrolment } from './enrolment.ts';
+import { makeTotpKey, stepOfCode } from './totp.ts';
+import type { Vault } from './vault.ts';
+
+export interface SecondFactorsDeps {
+  readonly enrolments: MirroredTable<Enrolment>;
+  readonly vault: Vault;
+  readonly clock: Clock;
+  readonly randomBytes: (size: number) => Buffer;
+}
+
+/**
+ * What came of a code. `used`: it was right and is dead, since each is good for one use; `locked`: too many were wrong,
+ * and none is looked at until then.
+ */
+export type CodeCheck =
+  | RightCode
+  | { readonly kind: 'wrong' }
+  | { readonly kind: 'used' }
+  | { readonly kind: 'locked'; readonly untilMs: number };
+
+interface RightCode {
+  readonly kind: 'right';
+  readonly by: 'app' | 'recovery';
+  readonly recoveryLeft: number;
+}
+
+/** A refused code. */
+type CodeRefusal = Exclude<CodeCheck, { kind: 'right' }>;
+
+/** Where a member of staff stands: `invited` has a one-time code that still counts. */
+export type EnrolmentState = 'none' | 'invited' | 'enrolled';
+
+/**
+ * The second factors of the staff, of all nodes: codes of an authenticator app (RFC 6238), and recovery codes. Each
+ * change is one write that loses against any other, so that no code counts twice, on whatever nodes it is shown at once.
+ * Calls that change something reject when the state store cannot take it.
+ */
+export interface SecondFactors {
+  stateOf(user: string): EnrolmentState;
+  /** All who have a second factor or may make one. */
+  all(): readonly { readonly user: string; readonly state: EnrolmentState; readonly sinceMs?: number }[];
+  /** A one-time code with which `user` may make a second factor; it ends any earlier one. Nothing for who has one. */
+  invite(user: string): Promise<{ readonly code: Secret; readonly untilMs: number } | undefined>;
+  /** Takes the one-time code; from then on the key is on offer to this staff session, and to no other. */
+  accept(user: string, session: string, code: string): Promise<{ readonly kind: 'right' } | CodeRefusal>;
+  /** The key on offer to this staff session, until it was confirmed. */
+  offered(user: string, session: string): Secret | undefined;
+  /** Takes the first code of the key on offer; from then on it is the second factor. The recovery codes are seen only here. */
+  confirm(
+    user: string,
+    session: string,
+    code: string,
+  ): Promise<{ readonly kind: 'right'; readonly recovery: readonly string[] } | CodeRefusal>;
+  /** A code of the app or a recovery code. */
+  check(user: string, code: string): Promise<CodeCheck>;
+  /** Whether there was one to take away. */
+  reset(user: string): Promise<boolean>;
+}
+
+const invitationMs = 24 * 60 * 60 * 1000;
+const offerMs = 15 * 60 * 1000;
+const recoveryCodes = 10;
+/** So many wrong codes in a row, and the second factor rests: 5 of a million in 5 min, whoever has the password. */
+const failuresBeforeRest = 5;
+const restMs = 5 * 60 * 1000;
+/** Nodes that write at once take turns; more in one moment is no accident. */
+const attempts = 10;
+
+export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
+  const { enrolments, vault, clock, randomBytes } = deps;
+
+  /** Decides on the newest enrolment, and again where another node changed it meanwhile; writes only where it changes. */
+  async function settle<T>(
+    user: string,
+    decide: (before: Enrolment) => { readonly after?: Enrolment; readonly outcome: T },
+  ): Promise<T> {
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      let decided: ReturnType<typeof decide> | undefined;
+      const written = await enrolments.change(user, (before = noEnrolment) => {
+        decided = decide(before);
+        return decided.after;
+      });
+      if (written !== 'conflict' && decided !== undefined) return decided.outcome;
+    }
+    const message = 'the second factor of a member of staff was changed again and again at once';
+    throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true });
+  }
+
+  /** What is the same for every kind of code: the rest after wrong ones, and their count. */
+  function judged<T extends { readonly kind: 'right' }>(
+    before: Enrolment,
+    judge: () => { readonly after: Enrolment; readonly outcome: T } | 'wrong' | 'used',
+  ): { readonly after?: Enrolment; readonly outcome: T | CodeRefusal } {
+    const nowMs = clock.nowMs();
+    if (nowMs < before.lockedUntilMs) return { outcome: { kind: 'locked', untilMs: before.lockedUntilMs } };
+    const verdict = judge();
+    if (verdict === 'used') return { outcome: { kind: 'used' } };
+    if (verdict !== 'wrong') return { ...verdict, after: { ...verdict.after, failures: 0, lockedUntilMs: 0 } };
+    const failures = before.failures + 1;
+    if (failures < failuresBeforeRest) return { after: { ...before, failures }, outcome: { kind: 'wrong' } };
+    const untilMs = nowMs + restMs;
+    return { after: { ...before, failures: 0, lockedUntilMs: untilMs }, outcome: { kind: 'locked', untilMs } };
+  }
+
+  function stateOf(user: string): EnrolmentState {
+    const { factor, invitation } = enrolments.get(user) ?? noEnrolment;
+    if (factor !== undefined) return 'enrolled';
+    return invitation !== undefined && clock.nowMs() < invitation.untilMs ? 'invited' : 'none';
+  }
+
+  function offeredIn({ offer }: Enrolment, user: string, session: string): Secret | undefined {
+    if (offer === undefined || offer.session !== session || clock.nowMs() >= offer.untilMs) return undefined;
+    return vault.open(offer.sealedKey, user);
+  }
+
+  function checkApp(before: Enrolment, factor: Factor, user: string, code: string) {
+    const key = vault.open(factor.sealedKey, user);
+    if (key === undefined) throw keyLost();
+    const step = stepOfCode(key, code, clock.nowMs());
+    if (step === undefined) return 'wrong';
+    if (step <= factor.lastStep) return 'used';
+    // Sealed anew, so that it outlives the server key of its first day.
+    const after = { ...before, factor: { ...factor, sealedKey: vault.seal(key, user), lastStep: step } };
+    return { after, outcome: { kind: 'right', by: 'app', recoveryLeft: factor.recovery.length } } as const;
+  }
+
+  return {
+    stateOf,
+    all() {
+      return [...enrolments.all()].map(([user, { factor }]) => ({
+        user,
+        state: stateOf(user),
+        ...(factor === undefined ? {} : { sinceMs: factor.sinceMs }),
+      }));
+    },
+
+    async invite(user) {
+      const code = makeCode(randomBytes);
+      const untilMs = clock.nowMs() + invitationMs;
+      const invited = await settle(user, ({ factor, failures, lockedUntilMs }) => {
+        if (factor !== undefined) return { outcome: false };
+        const invitation = { hash: hashOfCode(user, code), untilMs };
+        return { after: { invitation, failures, lockedUntilMs }, outcome: true };
+      });
+      return invited ? { code: new Secret(code), untilMs } : undefined;
+    },
+
+    async accept(user, session, code) {
+      const sealedKey = vault.seal(makeTotpKey(randomBytes), user);
+      return settle(user, (before) =>
+        judged(before, () => {
+          const { invitation, ...rest } = before;
+          const counts = invitation !== undefined && clock.nowMs() < invitation.untilMs;
+          if (!counts || !isSameHash(invitation.hash, hashOfCode(user, code))) return 'wrong';
+          const offer = { sealedKey, session, untilMs: clock.nowMs() + offerMs };
+          return { after: { ...rest, offer }, outcome: { kind: 'right' } };
+        }),
+      );
+    },
+
+    offered: (user, session) => offeredIn(enrolments.get(user) ?? noEnrolment, user, session),
+
+    async confirm(user, session, code) {
+      const recovery = Array.from({ length: recoveryCodes }, () => makeCode(randomBytes));
+      const hashes = recovery.map((one) => hashOfCode(user, one));
+      return settle(user, (before) =>
+        judged(before, () => {
+          const key = offeredIn(before, user, session);
+          const lastStep = key && stepOfCode(key, code, clock.nowMs());
+          if (key === undefined || lastStep === undefined) return 'wrong';
+          const factor = { sealedKey: vault.seal(key, user), sinceMs: clock.nowMs(), lastStep, recovery: hashes };
+          return { after: { ...noEnrolment, factor }, outcome: { kind: 'right', recovery } };
+        }),
+      );
+    },
+
+    async check(user, code) {
+      return settle(user, (before) =>
+        judged<RightCode>(before, () => {
+          const { factor } = before;
+          if (factor === undefined) return 'wrong';
+          const typed = code.replace(/\s/g, '');
+          return /^\d+$/.test(typed)
+            ? checkApp(before, factor, user, typed)
+            : checkRecovery(before, factor, user, typed);
+        }),
+      );
+    },
+
+    async reset(user) {
+      return (await enrolments.take(user)) !== undefined;
+    },
+  };
+}
+
+function checkRecovery(before: Enrolment, factor: Factor, user: string, code: string) {
+  const hash = hashOfCode(user, code);
+  const recovery = factor.recovery.filter((one) => !isSameHash(one, hash));
+  if (recovery.length === factor.recovery.length) return 'wrong';
+  const after = { ...before, factor: { ...factor, recovery } };
+  return { after, outcome: { kind: 'right', by: 'recovery', recoveryLeft: recovery.length } } as const;
+}
+
+function keyLost(): PosternError {
+  const message =
+    'the second factor of a member of staff is sealed under a server key that is gone: run postern staff reset NAME, then enrol NAME';
+  return new PosternError('ERR_KEY_UNKNOWN', message, { source: 'gateway', retryable: false });
+}

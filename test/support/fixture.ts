@@ -1,0 +1,52 @@
+import { randomBytes } from 'node:crypto';
+import { Secret as TotpKey, TOTP } from 'otpauth';
+import type { StateStore } from '../../src/core/state-store.ts';
+import { createStateMirror, type StateMirror } from '../../src/backends/state-mirror.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { createServerKey } from '../../src/sessions/keys.ts';
+import { parseEnrolment } from '../../src/support/enrolment.ts';
+import { createSecondFactors, type SecondFactors } from '../../src/support/second-factor.ts';
+import { createVault, type VaultKeys } from '../../src/support/vault.ts';
+
+/** A node as far as second factors go. Its clock is the test's. */
+export interface FactorNode extends AsyncDisposable {
+  readonly factors: SecondFactors;
+  readonly mirror: StateMirror;
+}
+
+export const serverKeys: VaultKeys = ringOf(createServerKey('0a0a0a0a', randomBytes(32)));
+
+export function ringOf(...keys: readonly ReturnType<typeof createServerKey>[]): VaultKeys {
+  const [promoted] = keys;
+  if (promoted === undefined) throw new Error('a ring has a key');
+  return { promoted, find: (id) => keys.find((key) => key.id === id) };
+}
+
+export async function startFactorNode(
+  store: StateStore,
+  clock: { nowMs(): number },
+  keys: () => VaultKeys = () => serverKeys,
+): Promise<FactorNode> {
+  const mirror = createStateMirror({ store, log: silentLog, pollMs: 60_000 });
+  const enrolments = mirror.table('staff', parseEnrolment);
+  await mirror.open();
+  const factors = createSecondFactors({ enrolments, vault: createVault(keys, randomBytes), clock, randomBytes });
+  return { factors, mirror, [Symbol.asyncDispose]: () => mirror[Symbol.asyncDispose]() };
+}
+
+/** What an authenticator app shows at this moment, made from the key as a person would type it. */
+export function codeOf(key: string, atMs: number): string {
+  return TOTP.generate({ secret: TotpKey.fromBase32(key), timestamp: atMs });
+}
+
+/** Takes somebody through the enrolment; returns the key in the app and the recovery codes. */
+export async function enrol(factors: SecondFactors, user: string, nowMs: number) {
+  const invited = await factors.invite(user);
+  if (invited === undefined) throw new Error(`${user} has a second factor already`);
+  await factors.accept(user, 'session-1', invited.code.reveal());
+  const key = factors.offered(user, 'session-1')?.reveal();
+  if (key === undefined) throw new Error('no key is on offer');
+  const confirmed = await factors.confirm(user, 'session-1', codeOf(key, nowMs));
+  if (confirmed.kind !== 'right') throw new Error(`the first code was ${confirmed.kind}`);
+  return { key, recovery: confirmed.recovery };
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { createClient } from 'redis';
+import { createRedisStateStore, type RunScript } from '../../src/backends/redis-state-store.ts';
+import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { qrPicture } from '../../src/support/qr-picture.ts';
+import { stepOfCode, totpAddress } from '../../src/support/totp.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { secondFactorContract } from './second-factor-contract.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'postern-factors-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+let files = 0;
+
+secondFactorContract('the embedded store', async () => {
+  const file = join(folder, `${(files += 1)}`, 'state.sqlite');
+  return [createSqliteStateStore(file), createSqliteStateStore(file)];
+});
+
+suite('second factors in Redis', () => {
+  let server: RedisServer;
+  let client: ReturnType<typeof createClient>;
+  before(async () => {
+    server = await startRedisServer();
+    client = createClient({ url: server.url, RESP: 3 });
+    await client.connect();
+  });
+  after(async () => {
+    client.destroy();
+    await server[Symbol.asyncDispose]();
+  });
+
+  secondFactorContract('Redis', async () => {
+    await client.flushAll();
+    const run: RunScript = (script, keys, args) => client.eval(script, { keys: [...keys], arguments: [...args] });
+    return [createRedisStateStore(run), createRedisStateStore(run)];
+  });
+});
+
+suite('codes of an authenticator app', () => {
+  // RFC 6238, appendix B, for SHA-1; its eight digits end in these six.
+  const key = new Secret('GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ');
+  for (const [seconds, code] of [
+    [59, '287082'],
+    [1_111_111_109, '081804'],
+    [1_234_567_890, '005924'],
+    [20_000_000_000, '353130'],
+  ] as const) {
+    test(`are those of RFC 6238 at second ${seconds}`, () => {
+      assert.equal(stepOfCode(key, code, seconds * 1000), Math.floor(seconds / 30));
+    });
+  }
+
+  for (const text of ['', '28708', '2870822', '28708a', '２８７０８２', '287 082', ' 287082', '-87082']) {
+    test(`are never ${JSON.stringify(text)}`, () => {
+      assert.equal(stepOfCode(key, text, 59_000), undefined);
+    });
+  }
+
+  test('come from an address that names the service and the person', () => {
+    const address = new URL(totpAddress(key, 'Example Mail', 'sam@example.test').reveal());
+    assert.equal(address.protocol, 'otpauth:');
+    assert.equal(decodeURIComponent(address.pathname), '/Example Mail:sam@example.test');
+    assert.equal(address.searchParams.get('secret'), key.reveal());
+    assert.equal(address.searchParams.get('digits'), '6');
+  });
+
+  test('and its picture needs neither a style nor a script', () => {
+    const picture = qrPicture(totpAddress(key, 'Example Mail', 'sam@example.test'));
+    assert.match(picture, /^<svg [^>]*><rect [^>]*\/><path [^>]*\/><\/svg>$/);
+    assert.doesNotMatch(picture, /style|script|href|on\w+=/i);
+  });
+});
