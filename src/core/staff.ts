@@ -3,7 +3,7 @@
  * read the audit, and nothing else.
  */
 export const staffRoles = ['support', 'operator', 'auditor'] as const;
-export type StaffRole = (typeof staffRoles)[number];
+type StaffRole = (typeof staffRoles)[number];
 
 /** What was granted to one member of staff. It comes from the configuration or the directory, never from a form. */
 export interface StaffGrant {

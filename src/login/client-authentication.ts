@@ -9,7 +9,7 @@ import type { Passdb, PasswordCheck } from '../core/passdb.ts';
 import type { ClientCheckEvent } from './client-check-event.ts';
 import type { ClientCheck, ClientChecks } from './client-checks.ts';
 import { neverGone, withDeadline } from './deadline.ts';
-import { type Home, notConfigured } from './login.ts';
+import { type Home, notConfigured } from './authentication.ts';
 import { isMalformedPassword } from './malformed-password.ts';
 import type { Penalty } from './penalty.ts';
 import { createBackendTurns } from './turns.ts';

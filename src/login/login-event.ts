@@ -6,8 +6,11 @@ import type { LoginPhase } from './login-times.ts';
 
 /** What is told of each login, once: facts for the log and the metrics, and no password. */
 export interface LoginEvent {
-  /** `abandoned`: the client went away before there was an outcome. `failed`: a fault of the gateway itself. */
-  readonly result: LoginOutcome['kind'] | 'abandoned' | 'failed';
+  /**
+   * `authenticated`: a password of staff was right; `abandoned`: the client went away before there was an outcome;
+   * `failed`: a fault of the gateway itself.
+   */
+  readonly result: LoginOutcome['kind'] | 'authenticated' | 'abandoned' | 'failed';
   /** What users are never told. */
   readonly why?: 'unknown-user' | 'wrong-password';
   /** The phase that it ended in. */

@@ -3,7 +3,7 @@ import type { BackendName } from '../core/names.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SignOutIdentity } from '../core/webmail.ts';
 import { withDeadline } from './deadline.ts';
-import type { Home } from './login.ts';
+import type { Home } from './authentication.ts';
 
 const webmailSignOutMs = 2_000;
 

@@ -6,7 +6,7 @@ import type { SilentSignIn, SilentSignInOutcome } from '../core/webmail.ts';
 import { PosternError } from '../core/error.ts';
 import { neverGone, withDeadline } from './deadline.ts';
 import { canEnter, identityOf } from './entry.ts';
-import type { Home } from './login.ts';
+import type { Home } from './authentication.ts';
 import { createBackendTurns } from './turns.ts';
 
 /** From its turn on. */

@@ -17,7 +17,7 @@ export interface SecondFactorsDeps {
  * What came of a code. `used`: it was right and is dead, since each is good for one use; `locked`: too many were wrong,
  * and none is looked at until then.
  */
-export type CodeCheck =
+type CodeCheck =
   | RightCode
   | { readonly kind: 'wrong' }
   | { readonly kind: 'used' }
@@ -33,7 +33,7 @@ interface RightCode {
 type CodeRefusal = Exclude<CodeCheck, { kind: 'right' }>;
 
 /** Where a member of staff stands: `invited` has a one-time code that still counts. */
-export type EnrolmentState = 'none' | 'invited' | 'enrolled';
+type EnrolmentState = 'none' | 'invited' | 'enrolled';
 
 /**
  * The second factors of the staff, of all nodes: codes of an authenticator app (RFC 6238), and recovery codes. Each

@@ -7,6 +7,7 @@ import { Secret } from '../../src/core/secret.ts';
 import type { WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
 import type { LoginEvent } from '../../src/login/login-event.ts';
 import { createLogin, type Login, type LoginAttempt, type LoginDeps } from '../../src/login/login.ts';
+import { createStaffLogin, type StaffLogin } from '../../src/login/staff-login.ts';
 import type { PenaltyAttempt } from '../../src/login/penalty.ts';
 import { backendLimits } from '../backend-limits.ts';
 import { backendName, canonicalUser } from './named.ts';
@@ -14,6 +15,8 @@ import { backendName, canonicalUser } from './named.ts';
 /** A clock that moves only when somebody works or waits. */
 export interface Bench {
   readonly login: Login;
+  /** Over the same ports. */
+  readonly staffLogin: StaffLogin;
   nowMs: number;
   /** What was asked, in order: `store`, `directory alice@example.test`, `imap …`, `webmail …`, `wait 3000`. */
   readonly asked: string[];
@@ -57,7 +60,7 @@ export function signedInToWebmail(): WebmailSignIn {
 /** The login use case with every port replaced by a few scripted lines. */
 export function createBench(script: Script = {}): Bench {
   const took = script.takesMs ?? { directory: 5, imap: 40, webmail: 90 };
-  const bench: Omit<Bench, 'login'> = {
+  const bench: Omit<Bench, 'login' | 'staffLogin'> = {
     nowMs: 1_000_000,
     asked: [],
     events: [],
@@ -124,7 +127,7 @@ export function createBench(script: Script = {}): Bench {
     deadlineMs: script.deadlineMs ?? 15_000,
     refusalAfterMs: 3_000,
   };
-  return Object.assign(bench, { login: createLogin(deps) });
+  return Object.assign(bench, { login: createLogin(deps), staffLogin: createStaffLogin(deps) });
 }
 
 export function attempt(changes: { readonly user?: string; readonly password?: string } = {}): LoginAttempt {

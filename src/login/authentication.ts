@@ -1,0 +1,130 @@
+import type { Backend, BackendHost } from '../core/backend.ts';
+import type { DirectorySource } from '../core/directory.ts';
+import { type FailureSource, PosternError } from '../core/error.ts';
+import type { LoginNameParser } from '../core/login-name.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
+import type { Passdb, PasswordCheck } from '../core/passdb.ts';
+import type { Closure } from '../core/placement.ts';
+import type { WebmailDriver } from '../core/webmail.ts';
+import type { Course } from './course.ts';
+import { isMalformedPassword } from './malformed-password.ts';
+import type { Admission, Penalty } from './penalty.ts';
+
+/** Where a backend's users are signed in now: `host` is the one that takes new sessions. */
+export interface Home {
+  readonly backend: Backend;
+  readonly host: BackendHost;
+  readonly driver: WebmailDriver;
+}
+
+/**
+ * Why somebody is not who was claimed, or may not come in. `rejected` is an unknown user or a wrong password, and nobody
+ * outside can tell which; `refused` is a known user who may not sign in, with a reason for that user; `expired`,
+ * `contact-admin` and `insecure` are the mail server's own refusals; `busy`: too many logins are waiting; `closed`: the
+ * user's backend takes nobody now, or the user is being moved; `unavailable`: somebody could not be asked.
+ */
+export type AuthenticationRefusal =
+  | { readonly kind: 'rejected' }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'expired' }
+  | { readonly kind: 'contact-admin' }
+  | { readonly kind: 'insecure' }
+  | { readonly kind: 'malformed'; readonly field: 'user' | 'password' }
+  | { readonly kind: 'busy' }
+  | { readonly kind: 'closed'; readonly closure: Closure }
+  | { readonly kind: 'unavailable'; readonly source: FailureSource; readonly retryable: boolean };
+
+export interface AuthenticationDeps {
+  readonly parseName: LoginNameParser;
+  /** Rejects when no session could be kept now: better before a password is tried than after. */
+  readonly storeAnswers: () => Promise<void>;
+  readonly directory: Pick<DirectorySource, 'lookup'>;
+  readonly penalty: Penalty;
+  readonly passdb: Passdb;
+  /** Where this user is signed in now, or why nowhere; nothing for a backend that is not configured. */
+  readonly homeOf: (backend: BackendName, user: CanonicalUser) => Home | { readonly closure: Closure } | undefined;
+}
+
+type Authenticated = { readonly kind: 'authenticated'; readonly user: CanonicalUser; readonly home: Home };
+
+/** The first half of every sign-in: refuse what is malformed, find the home, wait out the penalty, check the password. */
+export type Authenticate = (course: Course) => Promise<Authenticated | AuthenticationRefusal>;
+
+export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
+  async function checkPassword(
+    course: Course,
+    user: CanonicalUser,
+    home: Home,
+    admission: Extract<Admission, { kind: 'admitted' }>,
+  ): Promise<PasswordCheck> {
+    const { client, password, reference } = course.attempt;
+    const context = { client, reference, limits: home.backend.limits };
+    try {
+      const check = await course.within('imap', async (signal) =>
+        deps.passdb.verify({ user, password }, home.host, context, signal),
+      );
+      await admission.settle(check.kind === 'right' || check.kind === 'wrong' ? check.kind : 'undecided');
+      return check;
+    } catch (error) {
+      // Who hangs up while the password is being tried has still tried it.
+      if (!course.gone.aborted) await admission.settle('undecided');
+      throw error;
+    }
+  }
+
+  return async (course) => {
+    const { attempt, times, trace, gone } = course;
+    const parsed = deps.parseName(attempt.user);
+    if (parsed.kind === 'malformed') return { kind: 'malformed', field: 'user' };
+    if (isMalformedPassword(attempt.password)) return { kind: 'malformed', field: 'password' };
+    trace.user = parsed.name;
+    times.enter('store');
+    await deps.storeAnswers();
+
+    times.enter('directory');
+    const found = await course.within('directory', async (signal) => deps.directory.lookup(parsed.name, signal));
+    if (found.kind === 'refused') return found;
+    if (found.kind === 'found') Object.assign(trace, { user: found.user, backend: found.backend });
+
+    times.enter('penalty');
+    const { password, client } = attempt;
+    const admission = await deps.penalty.admit({ user: trace.user, address: client.address, password }, gone);
+    if (admission.kind === 'busy') return admission;
+    times.enter('imap');
+    if (found.kind === 'unknown-user') {
+      trace.why = 'unknown-user';
+      await admission.settle('wrong');
+      return { kind: 'rejected' };
+    }
+
+    const home = configuredHome(deps.homeOf, found.backend, found.user);
+    if ('closure' in home) {
+      await admission.settle('undecided');
+      return { kind: 'closed', closure: home.closure };
+    }
+    trace.host = home.host.name;
+    const check = await checkPassword(course, found.user, home, admission);
+    if (check.kind === 'wrong') {
+      trace.why = 'wrong-password';
+      return { kind: 'rejected' };
+    }
+    return check.kind === 'right' ? { kind: 'authenticated', user: found.user, home } : check;
+  };
+}
+
+/** Throws ERR_DIRECTORY_ANSWER for a backend that nobody configured. */
+export function configuredHome(
+  homeOf: AuthenticationDeps['homeOf'],
+  backend: BackendName,
+  user: CanonicalUser,
+): Home | { readonly closure: Closure } {
+  const home = homeOf(backend, user);
+  if (home === undefined) throw notConfigured(backend);
+  return home;
+}
+
+/** The directory names a backend that nobody configured: a fault between the two, and no answer. */
+export function notConfigured(backend: BackendName): PosternError {
+  const message = `the directory names the backend ${JSON.stringify(backend)}, which is not configured`;
+  return new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false });
+}
