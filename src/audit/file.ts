@@ -24,8 +24,9 @@ export async function appendLines(file: string, lines: readonly string[]): Promi
     for (const line of lines) {
       const bytes = Buffer.from(`${before}${line}\n`);
       const { bytesWritten } = await handle.write(bytes);
-      if (bytesWritten < bytes.length) throw new Error('the disk took only a part of a line');
-      before = '';
+      // Without its end a line is whole, and the next one ends it.
+      if (bytesWritten < bytes.length - 1) throw new Error('the disk took only a part of a line');
+      before = bytesWritten < bytes.length ? '\n' : '';
       written += 1;
     }
     await handle.sync();

@@ -1,18 +1,16 @@
-import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { AuditFilter, AuditLine } from '../core/audit.ts';
 import { PosternError } from '../core/error.ts';
 import { parseLine } from './line.ts';
-
-const chunkBytes = 64 * 1024;
-/** Of a text without an end no more is kept: it is no line of ours. */
-const longestLine = 1024 * 1024;
+import { linesBackwards, linesForwards } from './lines.ts';
+import type { PlacedText } from './finding.ts';
 
 /**
  * The file and what was rotated out of it (`audit.jsonl.1`, `audit.jsonl.2`, …), newest first. Rejects with
  * ERR_AUDIT_UNAVAILABLE when the folder cannot be read; a folder that is not there holds none.
  */
-async function auditFiles(file: string): Promise<readonly string[]> {
+export async function auditFiles(file: string): Promise<readonly string[]> {
   const names = await readdir(dirname(file)).catch((error: unknown): string[] => {
     if (isMissing(error)) return [];
     throw unreadable(file, error);
@@ -50,8 +48,23 @@ export async function listLines(file: string, filter: AuditFilter, limit: number
   return found;
 }
 
+/** The texts of files, in their order. Rejects with ERR_AUDIT_UNAVAILABLE when one cannot be read. */
+export async function* placedTexts(files: readonly string[]): AsyncGenerator<PlacedText> {
+  for (const file of files) {
+    let number = 0;
+    try {
+      for await (const text of linesForwards(file)) {
+        number += 1;
+        yield { file, number, text };
+      }
+    } catch (error) {
+      throw unreadable(file, error);
+    }
+  }
+}
+
 /** Whether a line is one of those that are meant. */
-function fits(line: AuditLine, filter: AuditFilter): boolean {
+export function fits(line: AuditLine, filter: AuditFilter): boolean {
   const {
     event,
     actor,
@@ -68,35 +81,6 @@ function fits(line: AuditLine, filter: AuditFilter): boolean {
     line.timeMs >= sinceMs &&
     line.timeMs < untilMs
   );
-}
-
-/** The lines of a file from its end, with one chunk of it in memory at a time. */
-async function* linesBackwards(file: string): AsyncGenerator<string> {
-  await using handle = await open(file, 'r');
-  let { size: end } = await handle.stat();
-  let rest: Buffer = Buffer.alloc(0);
-  while (end > 0) {
-    const start = Math.max(0, end - chunkBytes);
-    const chunk = Buffer.concat([await readAt(handle, start, end - start), rest]);
-    const firstEnd = start === 0 ? -1 : chunk.indexOf(0x0a);
-    end = start;
-    if (firstEnd === -1 && start > 0) {
-      rest = chunk.subarray(0, longestLine);
-      continue;
-    }
-    rest = chunk.subarray(0, firstEnd + 1);
-    yield* chunk
-      .subarray(firstEnd + 1)
-      .toString('utf8')
-      .split('\n')
-      .toReversed();
-  }
-}
-
-async function readAt(handle: FileHandle, start: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(length);
-  const { bytesRead } = await handle.read(buffer, 0, length, start);
-  return buffer.subarray(0, bytesRead);
 }
 
 function isMissing(error: unknown): boolean {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ConfigInvalid } from '../config/problem.ts';
 import { PosternError } from '../core/error.ts';
+import { addAudit } from './audit.ts';
 import { addBackend } from './backend.ts';
 import { addCheck, problemLines } from './check.ts';
 import { addDirectory } from './directory.ts';
@@ -59,6 +60,7 @@ function createProgram(surroundings: Surroundings, end: (code: ExitCode) => void
     addBackend,
     addMoves,
     addSessions,
+    addAudit,
   ])
     add(program, surroundings, end);
   return withExamples(program, [

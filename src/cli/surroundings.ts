@@ -1,3 +1,4 @@
+import type { Anchor } from '../audit/anchors.ts';
 import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/outside.ts';
 import type { Log } from '../core/log.ts';
@@ -37,6 +38,8 @@ export interface GatewayModule {
   readonly openExplain: (config: Config, log: Log) => Promise<AsyncDisposable & { readonly explain: Explain }>;
   /** Makes every node forget what it remembers of a user's home. */
   readonly forgetHomeEverywhere: (config: Config, user: string, log: Log) => Promise<void>;
+  /** Where the chains of the audit end, as the state store knows it. */
+  readonly readAuditAnchors: (config: Config, log: Log) => Promise<readonly Anchor[]>;
   /** Opens the session store of a configuration, for one question. */
   readonly openStore: (config: Config, log: Log) => Promise<SessionStore>;
 }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { type Anchor, readAnchors } from '../audit/anchors.ts';
 import { createPlacement } from '../backends/placement.ts';
 import { createProbes } from '../backends/probes.ts';
 import { createStateMirror } from '../backends/state-mirror.ts';
@@ -61,6 +62,12 @@ export async function forgetHomeEverywhere(config: Config, user: string, log: Lo
   await using opened = new AsyncDisposableStack();
   const store = opened.use(await openState(config, log, opened));
   await store.put('forgotten', user, new Date(systemClock.nowMs()).toISOString());
+}
+
+/** Where the chains of the audit end, of all machines. Rejects when the store cannot be asked. */
+export async function readAuditAnchors(config: Config, log: Log): Promise<readonly Anchor[]> {
+  await using opened = new AsyncDisposableStack();
+  return readAnchors(opened.use(await openState(config, log, opened)));
 }
 
 /** No file is made where no gateway has made one: it would belong to whoever asks. */

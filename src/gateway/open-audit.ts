@@ -1,29 +1,41 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { createAnchors } from '../audit/anchors.ts';
 import { createAudit } from '../audit/audit.ts';
 import type { AuditKey } from '../audit/line.ts';
 import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
+import type { StateStore } from '../core/state-store.ts';
 import type { KeyRing } from '../sessions/keys.ts';
 
 export interface OpenAuditOptions {
   readonly config: Config;
+  /** Where the ends of chains are anchored; it stays whoever's it is. */
+  readonly store: StateStore;
   readonly keys: { current(): Pick<KeyRing, 'promoted'> };
   readonly log: Log;
 }
 
 /** The audit of this process. Nothing is written before its first event. */
-export function openAudit({ config, keys, log }: OpenAuditOptions): Audit & AsyncDisposable {
-  return createAudit({
-    file: config.audit.file,
-    node: hostname(),
-    key: () => auditKeyOf(keys.current().promoted),
-    clock: systemClock,
-    randomBytes,
-    log,
-  });
+export function openAudit({ config, store, keys, log }: OpenAuditOptions): Audit & AsyncDisposable {
+  const { file } = config.audit;
+  const node = hostname();
+  const opened = new AsyncDisposableStack();
+  const anchors = opened.use(createAnchors({ store, log }));
+  const audit = opened.use(
+    createAudit({
+      file,
+      node,
+      key: () => auditKeyOf(keys.current().promoted),
+      clock: systemClock,
+      randomBytes,
+      log,
+      written: ({ chain, sequence, mac, timeMs }) => anchors.note({ chain, sequence, mac, timeMs, node, file }),
+    }),
+  );
+  return { ...audit, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
 function auditKeyOf(key: KeyRing['promoted']): AuditKey {

@@ -1,0 +1,127 @@
+import type { Anchor } from './anchors.ts';
+import type { WrittenLine } from './line.ts';
+import type { Finding, OrderedFinding, Place, Stray } from './finding.ts';
+
+export const unknownKey = 'is signed under a key that the keys file does not have';
+
+/** Follows one chain through the files, and knows what is wrong with it first. */
+export interface ChainCheck {
+  readonly chain: string;
+  /** The next genuine line of this chain in the order of the files; `order` counts over all texts. */
+  take(line: WrittenLine, place: Place, order: number): void;
+  /** Takes out of `strays` the text that stands where a line of this chain is missing, if one fits. */
+  explain(strays: Stray[], fits: (stray: Stray) => boolean): void;
+  finding(): OrderedFinding | undefined;
+  notes(): readonly string[];
+}
+
+/** Lines that are missing where they should stand: between two places, or behind the last one. */
+interface Gap {
+  readonly from: number;
+  readonly to: number;
+  readonly afterOrder: number;
+  readonly beforeOrder: number;
+  /** Of the line behind it. */
+  readonly place: Place | undefined;
+  cameLater: boolean;
+  replacement: Stray | undefined;
+}
+
+/** Begins at the chain's first line, or behind the first one that is there where older files were removed on purpose. */
+export function createChainCheck(chain: string, anchor: Anchor | undefined, olderRemoved: boolean): ChainCheck {
+  let next = 1;
+  let lastMac: string | undefined;
+  let lastOrder = 0;
+  let lastPlace: Place | undefined;
+  let gap: Gap | undefined;
+  let other: OrderedFinding | undefined;
+  let beginsAt = 1;
+
+  function note(order: number, finding: Omit<Finding, 'chain'>): void {
+    other ??= { order, finding: { chain, ...finding } };
+  }
+
+  function open(from: number, to: number, beforeOrder: number, place: Place | undefined): void {
+    gap ??= { from, to, afterOrder: lastOrder, beforeOrder, place, cameLater: false, replacement: undefined };
+  }
+
+  /** The gap at the end shows only once all lines were seen. */
+  function closed(): Gap | undefined {
+    if (anchor !== undefined && anchor.sequence >= next) {
+      open(next, anchor.sequence, Number.POSITIVE_INFINITY, undefined);
+    }
+    return gap;
+  }
+
+  return {
+    chain,
+    take({ said: { sequence }, previous, mac }, place, order) {
+      if (sequence < next) {
+        if (gap !== undefined && sequence >= gap.from && sequence <= gap.to) gap.cameLater = true;
+        else note(order, { damage: 'appended', sequence, place, explanation: 'is a copy of a line before it' });
+        return;
+      }
+      const isFirst = lastPlace === undefined;
+      if (isFirst && olderRemoved && sequence > 1) beginsAt = sequence;
+      else if (sequence > next) open(next, sequence - 1, order, place);
+      else if (previous !== lastMac) {
+        note(order, { damage: 'edited', sequence, place, explanation: 'does not follow the line before it' });
+      }
+      if (sequence === anchor?.sequence && mac !== anchor.mac) {
+        note(order, {
+          damage: 'edited',
+          sequence,
+          place,
+          explanation: 'is another line than the one that was anchored',
+        });
+      }
+      next = sequence + 1;
+      lastMac = mac;
+      lastOrder = order;
+      lastPlace = place;
+    },
+    explain(strays, fits) {
+      const open = closed();
+      if (open === undefined || open.cameLater || open.replacement !== undefined) return;
+      const index = strays.findIndex(
+        (stray) => stray.order > open.afterOrder && stray.order < open.beforeOrder && fits(stray),
+      );
+      if (index !== -1) [open.replacement] = strays.splice(index, 1);
+    },
+    finding() {
+      const missing = closed();
+      if (missing === undefined || (other !== undefined && other.order < missing.beforeOrder)) return other;
+      const order = missing.replacement?.order ?? missing.beforeOrder;
+      return { order, finding: { chain, ...describe(missing, lastPlace) } };
+    },
+    notes() {
+      const notes: string[] = [];
+      if (beginsAt > 1)
+        notes.push(`chain ${chain} begins at line ${beginsAt}: what was before is in files that were removed`);
+      if (anchor === undefined)
+        notes.push(`chain ${chain} has no anchor in the store: nothing shows whether its end is missing`);
+      return notes;
+    },
+  };
+}
+
+function describe(gap: Gap, last: Place | undefined): Omit<Finding, 'chain'> {
+  const { from, to, replacement, place } = gap;
+  const missing = from === to ? `line ${from}` : `lines ${from} to ${to}`;
+  if (place !== undefined && gap.cameLater) {
+    const explanation = `stands before ${missing} of its chain`;
+    return { damage: 'reordered', sequence: to + 1, place, explanation };
+  }
+  if (replacement !== undefined) {
+    const kind =
+      replacement.why === 'unknown-key'
+        ? ({ damage: replacement.why, explanation: unknownKey } as const)
+        : ({ damage: 'edited', explanation: 'is not what was written' } as const);
+    return { ...kind, sequence: from, place: replacement.place };
+  }
+  if (place !== undefined) {
+    return { damage: 'deleted', sequence: from, place, explanation: `should follow ${missing}, which is missing` };
+  }
+  if (last === undefined) return { damage: 'truncated', sequence: 1, explanation: `all lines up to ${to} are missing` };
+  return { damage: 'truncated', sequence: from, place: last, explanation: `was followed by ${missing}` };
+}

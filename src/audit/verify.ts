@@ -1,0 +1,108 @@
+import type { Anchor } from './anchors.ts';
+import type { Finding, OrderedFinding, PlacedText, Stray } from './finding.ts';
+import { type ChainCheck, createChainCheck, unknownKey } from './chain-check.ts';
+import { isGenuine, parseLine } from './line.ts';
+
+export interface Verification {
+  readonly lines: number;
+  readonly chains: number;
+  readonly findings: readonly Finding[];
+  /** What an auditor should know and nobody need have done. */
+  readonly notes: readonly string[];
+}
+
+export interface VerifyOptions {
+  /** The key of an id, as lines name it. */
+  readonly keyOf: (id: string) => Buffer | undefined;
+  /** Of all chains that are known. */
+  readonly anchors: readonly Anchor[];
+  /** Whether the chain must be in these texts; one that is not is of another machine or file. */
+  readonly belongsHere: (anchor: Anchor) => boolean;
+  /** Files before the first text were removed on purpose, as rotation does. */
+  readonly olderRemoved: boolean;
+}
+
+const beginning = '{"time":"';
+/** More are not looked at one by one: the audit is lost then in any case. */
+const mostStrays = 10_000;
+
+/**
+ * Verifies the texts of an audit, oldest first, and says of each chain what was done to it first. It holds little in
+ * memory, however long the audit is.
+ */
+export async function verify(texts: AsyncIterable<PlacedText>, options: VerifyOptions): Promise<Verification> {
+  const anchors = new Map(options.anchors.map((anchor) => [anchor.chain, anchor]));
+  const checks = new Map<string, ChainCheck>();
+  const strays: Stray[] = [];
+  let order = 0;
+  let oldestMs = Number.POSITIVE_INFINITY;
+  const checkOf = (chain: string): ChainCheck => {
+    const known = checks.get(chain) ?? createChainCheck(chain, anchors.get(chain), options.olderRemoved);
+    checks.set(chain, known);
+    return known;
+  };
+  for await (const { text, ...place } of texts) {
+    order += 1;
+    const line = parseLine(text);
+    const secret = line === undefined ? undefined : options.keyOf(line.key);
+    if (line !== undefined && secret !== undefined && isGenuine(line, { id: line.key, secret })) {
+      oldestMs = Math.min(oldestMs, line.said.timeMs);
+      checkOf(line.said.chain).take(line, place, order);
+    } else if (strays.length < mostStrays) {
+      const why = line === undefined ? whyNoLine(text) : secret === undefined ? 'unknown-key' : 'false';
+      strays.push({ order, place, chain: line?.said.chain ?? chainIn(text), why });
+    }
+  }
+  const notes: string[] = [];
+  for (const anchor of anchors.values()) {
+    const isRotatedAway = options.olderRemoved && anchor.timeMs < oldestMs && oldestMs !== Number.POSITIVE_INFINITY;
+    if (checks.has(anchor.chain) || !options.belongsHere(anchor)) continue;
+    if (isRotatedAway) notes.push(`chain ${anchor.chain} is older than these files`);
+    else checkOf(anchor.chain);
+  }
+  const all = [...checks.values()];
+  // A text that names a chain explains what is missing there before it explains anything else.
+  for (const check of all) check.explain(strays, (stray) => stray.chain === check.chain);
+  for (const check of all) check.explain(strays, ({ chain }) => chain === undefined || !checks.has(chain));
+  const findings = [...all.flatMap((check) => check.finding() ?? []), ...appended(strays, checks)];
+  for (const check of all) notes.push(...check.notes());
+  for (const { place } of strays.filter(({ why }) => why === 'torn')) {
+    notes.push(
+      `${place.file}:${place.number} was torn by a crash or a full disk while it was written; nothing was done on it`,
+    );
+  }
+  return { lines: order, chains: checks.size, findings: firstOfEach(findings), notes };
+}
+
+/** What is left explains nothing that is missing: it was added. */
+function appended(strays: readonly Stray[], checks: ReadonlyMap<string, ChainCheck>): OrderedFinding[] {
+  return strays
+    .filter(({ why }) => why !== 'torn')
+    .map(({ order, place, chain, why }) => {
+      const known = chain !== undefined && checks.has(chain) ? { chain } : {};
+      const kind =
+        why === 'unknown-key'
+          ? ({ damage: why, explanation: `${unknownKey}: was the key lost, or the line made up?` } as const)
+          : ({ damage: 'appended', explanation: 'was not written by Postern, or not as it is' } as const);
+      return { order, finding: { ...kind, ...known, place } };
+    });
+}
+
+/** Of each chain the first finding in the order of the files; of texts of no chain, too. */
+function firstOfEach(findings: readonly OrderedFinding[]): readonly Finding[] {
+  const first = new Map<string, Finding>();
+  for (const { finding } of findings.toSorted((a, b) => a.order - b.order)) {
+    const key = finding.chain ?? '';
+    if (!first.has(key)) first.set(key, finding);
+  }
+  return [...first.values()];
+}
+
+function whyNoLine(text: string): Stray['why'] {
+  const begins = text.startsWith(beginning) || beginning.startsWith(text);
+  return begins && !/"mac":"[\w-]{43}"\}$/.test(text) ? 'torn' : 'false';
+}
+
+function chainIn(text: string): string | undefined {
+  return /"chain":"([0-9a-f]{16})"/.exec(text)?.[1];
+}

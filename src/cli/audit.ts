@@ -1,0 +1,153 @@
+import { hostname } from 'node:os';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseLine } from '../audit/line.ts';
+import { auditFiles, fits, listLines, placedTexts } from '../audit/reading.ts';
+import { verify, type Verification } from '../audit/verify.ts';
+import { loadConfig } from '../config/load.ts';
+import type { AuditFilter } from '../core/audit.ts';
+import { silentLog } from '../core/log.ts';
+import { createServerKey } from '../sessions/keys.ts';
+import { readKeysFile } from '../sessions/keys-file.ts';
+import { auditCsv, auditJson, auditJsonArray, auditTable } from './audit-formats.ts';
+import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
+import { configOption, type Format, formatOption, withExamples } from './options.ts';
+import type { Surroundings } from './surroundings.ts';
+import { json } from './table.ts';
+
+interface FilterOptions {
+  readonly event?: string;
+  readonly actor?: string;
+  readonly subject?: string;
+  readonly node?: string;
+  readonly since?: number;
+  readonly until?: number;
+}
+
+interface VerifyOptions {
+  readonly config: string;
+  readonly format: Format;
+  readonly olderRemoved?: true;
+  readonly withoutStore?: true;
+}
+
+/** `postern audit`: what staff and operators did, and whether anybody changed what was written of it. */
+export function addAudit(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+  const { print } = surroundings;
+  const load = (file: string) => loadConfig(file, { env: surroundings.env });
+  const audit = program
+    .command('audit')
+    .summary('list, export or verify what staff and operators did')
+    .description('Reads the file `audit.file` of this machine, and what was rotated out of it.');
+
+  withFilters(audit.command('list').summary('lines that fit, newest first'))
+    .option('--limit <number>', 'at most so many', wholeNumber, 50)
+    .addOption(configOption())
+    .addOption(formatOption())
+    .action(
+      async ({
+        config,
+        format,
+        limit,
+        ...wanted
+      }: FilterOptions & { config: string; format: Format; limit: number }) => {
+        const { file } = (await load(config)).audit;
+        const lines = await listLines(file, filterOf(wanted), limit);
+        print(format === 'json' ? json(lines.map(auditJson)) : auditTable(lines));
+        end(exitCodes.ok);
+      },
+    );
+
+  withFilters(audit.command('export').summary('all lines that fit, oldest first, for other programs'))
+    .addOption(new Option('--format <format>', 'how to print').choices(['csv', 'json']).default('csv'))
+    .addOption(configOption())
+    .action(async ({ config, format, ...wanted }: FilterOptions & { config: string; format: 'csv' | 'json' }) => {
+      const { file } = (await load(config)).audit;
+      const filter = filterOf(wanted);
+      const write = format === 'csv' ? auditCsv() : auditJsonArray();
+      print(write.head);
+      for await (const { text } of placedTexts((await auditFiles(file)).toReversed())) {
+        const line = parseLine(text)?.said;
+        if (line !== undefined && fits(line, filter)) print(write.line(line));
+      }
+      print(write.foot());
+      end(exitCodes.ok);
+    });
+
+  audit
+    .command('verify')
+    .summary('was any line edited, deleted, reordered, cut off or added?')
+    .argument(
+      '[files...]',
+      'other files than those of this machine, oldest first; a whole chain that is gone is not seen then',
+    )
+    .option('--older-removed', 'files before these were removed on purpose, as rotation does')
+    .option('--without-store', 'do not ask the state store: lines that are missing at the end are not seen then')
+    .addOption(configOption())
+    .addOption(formatOption())
+    .action(async (files: string[], options: VerifyOptions) => {
+      const config = await load(options.config);
+      const { file } = config.audit;
+      const { readAuditAnchors } = await surroundings.loadGateway();
+      const keys = (await readKeysFile(config.sessions.keysFile)) ?? [];
+      const secrets = new Map(keys.map(({ id, secret }) => [id, createServerKey(id, secret).subkey('audit')]));
+      const names = files.length > 0 ? files : (await auditFiles(file)).toReversed();
+      const found = await verify(placedTexts(names), {
+        keyOf: (id) => secrets.get(id),
+        anchors: options.withoutStore === true ? [] : await readAuditAnchors(config, silentLog),
+        belongsHere: (anchor) => files.length === 0 && anchor.node === hostname() && anchor.file === file,
+        olderRemoved: options.olderRemoved === true,
+      });
+      print(options.format === 'json' ? json(found) : inWords(found));
+      end(found.findings.length === 0 ? exitCodes.ok : exitCodes.no);
+    });
+
+  withExamples(audit, [
+    ['postern audit list --subject alice@example.org', 'what was done to her, newest first'],
+    ['postern audit list --event impersonation-start --since 2030-01-01', 'mailboxes that were opened this year'],
+    ['postern audit export --actor sam@example.org > sam.csv', 'what he did'],
+    ['postern audit verify', 'is it as it was written?'],
+  ]).addHelpText(
+    'after',
+    `\nverify: 0 nothing was changed, 1 something was, 3 the store could not be asked.\n${exitCodesHelp}`,
+  );
+}
+
+function withFilters(command: Command): Command {
+  return command
+    .option('--event <name>', 'such as backend-state')
+    .option('--actor <name>', 'who did it')
+    .option('--subject <name>', 'to whom or to what')
+    .option('--node <name>', 'on which machine')
+    .option('--since <time>', 'from this time on, such as 2030-01-31 or 2030-01-31T06:00:00Z', time)
+    .option('--until <time>', 'before this time', time);
+}
+
+function filterOf({ since, until, ...texts }: FilterOptions): AuditFilter {
+  return {
+    ...texts,
+    ...(since === undefined ? {} : { sinceMs: since }),
+    ...(until === undefined ? {} : { untilMs: until }),
+  };
+}
+
+function time(text: string): number {
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) throw new InvalidArgumentError('Write a time such as 2030-01-31T06:00:00Z.');
+  return ms;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('Write a whole number, at least 1.');
+  return Number(text);
+}
+
+function inWords({ lines, chains, findings, notes }: Verification): string {
+  const found = findings.map(({ damage, place, chain, sequence, explanation }) => {
+    const where = place === undefined ? 'nowhere' : `${place.file}:${place.number}`;
+    const which = chain === undefined ? '' : `, chain ${chain}${sequence === undefined ? '' : ` line ${sequence}`}`;
+    return `${where}: ${damage.toUpperCase()}${which}: ${explanation}`;
+  });
+  const where = chains === 1 ? 'one chain' : `${chains} chains`;
+  const sum = `${lines} lines in ${where}: ${findings.length === 0 ? 'nothing was changed' : 'this audit was changed'}.`;
+  return [...found, ...notes.map((note) => `note: ${note}`), sum, ''].join('\n');
+}
