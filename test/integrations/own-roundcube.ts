@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -20,12 +21,20 @@ export interface OwnRoundcube {
   stop(): Promise<void>;
 }
 
-/** Debian's Roundcube with the plugin, before PHP's own web server, on a free port. `settings`: lines of PHP. */
-export async function startRoundcube(directory: string, settings: readonly string[]): Promise<OwnRoundcube> {
+/**
+ * Debian's Roundcube with the plugin, before PHP's own web server, on a free port. `settings`: lines of PHP. Several may
+ * share a `databaseFile`.
+ */
+export async function startRoundcube(
+  directory: string,
+  settings: readonly string[],
+  databaseFile = join(directory, 'roundcube.db'),
+): Promise<OwnRoundcube> {
   const at = (...names: string[]): string => join(directory, ...names);
-  await lay(directory, settings);
-  const database = new DatabaseSync(at('roundcube.db'), { timeout: 5000 });
-  database.exec(await readFile(join(installed, 'SQL/sqlite.initial.sql'), 'utf8'));
+  await lay(directory, settings, databaseFile);
+  const isFirst = !existsSync(databaseFile);
+  const database = new DatabaseSync(databaseFile, { timeout: 5000 });
+  if (isFirst) database.exec(await readFile(join(installed, 'SQL/sqlite.initial.sql'), 'utf8'));
   const port = await freePort();
   const child: ChildProcess = spawn(
     'php',
@@ -55,13 +64,13 @@ export async function startRoundcube(directory: string, settings: readonly strin
     log: (name) => readFile(at('log', `${name}.log`), 'utf8').catch(() => ''),
     stop: async () => {
       await stopGroup(child);
-      database.close();
+      if (database.isOpen) database.close();
     },
   };
 }
 
 /** A Roundcube of links to the installed one, with configuration, database, logs and plugin of its own. */
-async function lay(directory: string, settings: readonly string[]): Promise<void> {
+async function lay(directory: string, settings: readonly string[], databaseFile: string): Promise<void> {
   const at = (...names: string[]): string => join(directory, ...names);
   for (const name of ['config', 'public_html', 'plugins', 'skins', 'log', 'temp']) await mkdir(at(name));
   await chmod(directory, 0o755);
@@ -77,7 +86,7 @@ async function lay(directory: string, settings: readonly string[]): Promise<void
     await symlink(join('/etc/roundcube', name), at('config', name));
   }
   await cp(plugin, at('plugins/postern'), { recursive: true });
-  await writeFile(at('config/config.inc.php'), configuration(directory, settings));
+  await writeFile(at('config/config.inc.php'), configuration(directory, settings, databaseFile));
   await writeFile(
     at('public_html/index.php'),
     `<?php
@@ -88,10 +97,10 @@ include INSTALL_PATH . 'index.php';
   );
 }
 
-function configuration(directory: string, settings: readonly string[]): string {
+function configuration(directory: string, settings: readonly string[], databaseFile: string): string {
   return `<?php
 $config = [];
-$config['db_dsnw'] = 'sqlite:///${directory}/roundcube.db?mode=0640';
+$config['db_dsnw'] = 'sqlite:///${databaseFile}?mode=0640';
 $config['des_key'] = 'twenty-four-byte-deskey!';
 $config['log_dir'] = '${directory}/log/';
 $config['temp_dir'] = '${directory}/temp/';
