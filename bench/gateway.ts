@@ -14,7 +14,7 @@ export interface GatewayOptions {
   readonly redisUrl: string;
   /** One line each, under `backends:`. */
   readonly backends: readonly string[];
-  /** The backend of everybody who signs in. */
+  /** The backend of everybody whose name does not begin with that of another one and a full stop. */
   readonly home: string;
   /** Where a TLS front listens, too. */
   readonly tlsPort?: number;
@@ -28,6 +28,7 @@ export async function startGatewayNode(options: GatewayOptions): Promise<Program
   await mkdir(folder, { recursive: true });
   const file = join(folder, `postern-${port}.yaml`);
   await writeFile(file, configuration(options));
+  await writeFile(join(folder, 'homes.regexp'), '/^([a-z0-9]+)\\./ $1\n');
   const args = [...nodeFlags, program, 'serve', '-c', file];
   return startProgram(process.execPath, args, { port });
 }
@@ -42,6 +43,7 @@ sessions: { redis: "${redisUrl}", keys_file: "${folder}/keys" }
 directory:
   default_domain: bench.test
   sources:
+    - { type: regex, file: homes.regexp }
     - { type: static, backend: ${home} }
 backends:
 ${backends.map((line) => `  ${line}`).join('\n')}

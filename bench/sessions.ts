@@ -15,7 +15,7 @@ import { browserHeaders } from './wrk.ts';
 export interface SessionSource extends AsyncDisposable {
   readonly store: SessionStore;
   readonly keys: ServerKeys;
-  /** Makes sessions on this backend, and answers their cookies. Their users are `prefix` and a number. */
+  /** Makes sessions on this backend, and answers their cookies. Their users are the backend, `prefix` and a number. */
   make(count: number, backend: string, prefix: string): Promise<readonly string[]>;
 }
 
@@ -37,7 +37,7 @@ export async function openSessionSource(redisUrl: string, keysFile: string): Pro
       for (let from = 0; from < count; from += atOnce) {
         const users = Array.from(
           { length: Math.min(atOnce, count - from) },
-          (_, i) => `${prefix}${from + i}@bench.test`,
+          (_, i) => `${backend}.${prefix}${from + i}@bench.test`,
         );
         cookies.push(...(await Promise.all(users.map((user) => makeOne(store, keys.current(), user, backend)))));
       }
