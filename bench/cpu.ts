@@ -19,7 +19,8 @@ export function residentBytes(roots: readonly number[]): number {
   return kilobytes * 1024;
 }
 
-function withDescendants(roots: readonly number[]): ReadonlySet<number> {
+/** These processes and all their descendants. */
+export function withDescendants(roots: readonly number[]): ReadonlySet<number> {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;

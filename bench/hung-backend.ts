@@ -1,0 +1,108 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { Agent, request as sendRequest } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { eventually } from '../test/eventually.ts';
+import { freePort } from '../test/ports.ts';
+import { startPostern } from './contenders.ts';
+import { withDescendants } from './cpu.ts';
+import { installPeers } from './install.ts';
+import { machineFacts } from './machine.ts';
+import { backendBlocks, startNginx } from './nginx.ts';
+import { markdownTable, significant, targetTable, withMeasured } from './report.ts';
+import { seriesOf } from './statistics.ts';
+import { openStage } from './stage.ts';
+import { createWrk } from './wrk.ts';
+
+/*
+ * npm run bench:hung-backend    what users of one backend notice of another one that hangs; writes docs/operate.md
+ */
+
+const rounds = 9;
+const seconds = 10;
+/** Of the users who are measured: a tenth of what the node can do. */
+const load = { connections: 32, paths: ['/1k'], seconds, delayMs: 32 };
+/** Of the users of the backend that hangs, whether it answers or not. */
+const othersPerSecond = 200;
+const page = new URL('../docs/operate.md', import.meta.url);
+
+installPeers();
+await using stage = await openStage();
+const wrk = createWrk(stage.folder);
+const hungPort = await freePort();
+const hung = stage.keep(
+  await startNginx(join(stage.folder, 'hung'), hungPort, backendBlocks(join(stage.folder, 'www'), hungPort)),
+);
+const { gateway, sessions } = await startPostern(stage, '', [
+  `hung: { imap: "imaps://127.0.0.1:9", webmail: "http://127.0.0.1:${hungPort}/", driver: none }`,
+]);
+const cookies = await gateway.cookies('files', 100);
+const othersCookies = await sessions.make(100, 'hung', 'hung-user');
+const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+const outcomes = new Map<string, number>();
+let nextUser = 0;
+
+const timer = setInterval(() => void askHung().then(count), 1000 / othersPerSecond);
+const p99 = { well: new Array<number>(), hung: new Array<number>() };
+const p50 = { well: new Array<number>(), hung: new Array<number>() };
+for (let round = -1; round < rounds; round += 1) {
+  for (const state of round % 2 === 0 ? (['well', 'hung'] as const) : (['hung', 'well'] as const)) {
+    if (state === 'hung') stop(true);
+    const result = await wrk({ ...load, origin: gateway.origin, cookies });
+    stop(false);
+    await eventually(async () => (await askHung()) === '200', 'the backend is back');
+    await pause(1_000);
+    if (round < 0) outcomes.clear();
+    else {
+      p99[state].push(result.p99Micros / 1000);
+      p50[state].push(result.p50Micros / 1000);
+    }
+  }
+}
+clearInterval(timer);
+agent.destroy();
+
+const rows = (['well', 'hung'] as const).map((state) => {
+  const [middle, high] = [seriesOf(p50[state]), seriesOf(p99[state])];
+  return [state, ...[middle.best, middle.median, high.best, high.median].map(significant)];
+});
+const [well, ill] = [seriesOf(p99.well), seriesOf(p99.hung)];
+const target = {
+  what: 'p99 of users of another backend while one hangs, to the same while it is well',
+  limit: 1.2,
+  measured: ill.median / well.median,
+  besides: `medians of ${rounds} rounds; best rounds ${significant(ill.best / well.best)}`,
+};
+const asked = [...outcomes].toSorted(([a], [b]) => a.localeCompare(b)).map(([what, times]) => `${what}: ${times}`);
+const measured = [
+  [...(await machineFacts()), `Command: \`npm run bench:hung-backend\`, ${rounds} rounds of ${seconds} s.`]
+    .map((fact) => `- ${fact}`)
+    .join('\n'),
+  markdownTable(targetTable([target])),
+  markdownTable({ head: ['other backend', 'p50 ms, best', 'median', 'p99 ms, best', 'median'], rows }),
+  `Users of the backend that hung every other ${seconds} s, ${othersPerSecond} requests a second: ${asked.join(', ')}.`,
+].join('\n\n');
+console.log(measured);
+await writeFile(page, withMeasured(await readFile(page, 'utf8'), measured));
+
+/** The worker of the web server, too: its master takes no connections. */
+function stop(is: boolean): void {
+  for (const pid of withDescendants([hung.pid])) process.kill(pid, is ? 'SIGSTOP' : 'SIGCONT');
+}
+
+/** The status, or that there was none. */
+function askHung(): Promise<string> {
+  nextUser += 1;
+  const cookie = `__Host-postern=${othersCookies[nextUser % othersCookies.length]}`;
+  return new Promise((resolve) => {
+    const request = sendRequest(`${gateway.origin}/1k`, { agent, headers: { cookie } }, (response) => {
+      response.resume().once('end', () => resolve(String(response.statusCode)));
+    });
+    request.once('error', () => resolve('no answer'));
+    request.end();
+  });
+}
+
+function count(outcome: string): void {
+  outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+}
