@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -34,6 +35,9 @@ export interface TwoMachines extends AsyncDisposable {
 /** Starts them, with Redis and a webmail on the network's own namespace, which is this process'. */
 export async function startTwoMachines(folder: string): Promise<TwoMachines> {
   await using opened = new AsyncDisposableStack();
+  // In this mount namespace alone: the names of ours must not stay in the machine's.
+  mkdirSync('/run/netns', { recursive: true });
+  run('mount', '-t', 'tmpfs', 'tmpfs', '/run/netns');
   ip('link', 'set', 'lo', 'up');
   ip('link', 'add', 'br0', 'type', 'bridge');
   ip('addr', 'add', `${network}.1/24`, 'dev', 'br0');
@@ -126,6 +130,10 @@ async function end(child: ChildProcess): Promise<void> {
 }
 
 function ip(...args: readonly string[]): void {
-  const { status, stderr } = spawnSync('ip', args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`ip ${args.join(' ')}: ${stderr}`);
+  run('ip', ...args);
+}
+
+function run(command: string, ...args: readonly string[]): void {
+  const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
 }

@@ -21,6 +21,8 @@ import {
 export interface ApiBackendsDeps {
   readonly backends: () => ReadonlyMap<string, Backend>;
   readonly serving: (backend: Backend) => Serving | undefined;
+  /** Whether a computed directory may put users of a backend on another one. */
+  readonly isShared: () => boolean;
   readonly state: Pick<StateMirror, 'states' | 'active'>;
   readonly placement: Placement;
   readonly health: Pick<Health, 'report'>;
@@ -28,6 +30,9 @@ export interface ApiBackendsDeps {
   readonly clock: Clock;
   readonly audit: Pick<Audit, 'record'>;
 }
+
+const percentIsFor =
+  'percent is for DRAIN of a host among equals, or of a backend where `hash` with shared_storage can put users elsewhere';
 
 /** The states of backends and hosts, and which host is active. */
 export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
@@ -45,6 +50,11 @@ export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
       if (host !== undefined) return host;
     }
     throw new ApiRefusal(404, `there is no host ${name}`);
+  }
+
+  function isInPool(host: BackendHost): boolean {
+    const backend = [...deps.backends().values()].find(({ hosts }) => hosts.includes(host));
+    return backend !== undefined && deps.serving(backend)?.arrangement === 'pool';
   }
 
   function describeHost(backend: Backend, host: BackendHost, held: ReadonlyMap<string, number>) {
@@ -72,13 +82,22 @@ export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
     };
   }
 
-  async function setState(event: AuditEvent['event'], key: string, name: string, request: ApiRequest) {
+  async function setState(
+    event: AuditEvent['event'],
+    key: string,
+    name: string,
+    request: ApiRequest,
+    mayDrainPartly: boolean,
+  ) {
     const { body, by } = request;
     const wanted = operatorStates.find((one) => one === body['state']);
     if (wanted === undefined) throw new ApiRefusal(400, `state is none of ${operatorStates.join(', ')}`);
     const untilMs = timeIn(body, 'until');
+    const percent = percentIn(body);
+    if (percent !== undefined && (wanted !== 'DRAIN' || !mayDrainPartly)) throw new ApiRefusal(409, percentIsFor);
     const set: SetState = {
       state: wanted,
+      ...(percent === undefined ? {} : { percent }),
       reason: reasonIn(request),
       by,
       sinceMs: clock.nowMs(),
@@ -88,6 +107,7 @@ export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
     await state.states.set(key, set);
     const facts = {
       state: wanted,
+      ...(percent === undefined ? {} : { percent: String(percent) }),
       reason: set.reason,
       ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }),
     };
@@ -107,7 +127,7 @@ export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
       path: '/backends/{backend}/state',
       async handle(request) {
         const backend = backendNamed(request.path['backend']);
-        await setState('backend-state', backendKey(backend.name), backend.name, request);
+        await setState('backend-state', backendKey(backend.name), backend.name, request, deps.isShared());
         return ok(describe(backend));
       },
     },
@@ -117,7 +137,7 @@ export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
       path: '/hosts/{host}/state',
       async handle(request) {
         const host = hostNamed(request.path['host']);
-        await setState('host-state', hostKey(host.name), host.name, request);
+        await setState('host-state', hostKey(host.name), host.name, request, isInPool(host));
         return ok({ name: host.name, set: shown(state.states.get(hostKey(host.name))) });
       },
     },
@@ -148,4 +168,12 @@ function shown(set: SetState | undefined) {
   if (set === undefined) return undefined;
   const { sinceMs, untilMs, ...rest } = set;
   return { ...rest, since: isoTime(sinceMs), ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }) };
+}
+
+/** The share of users that a DRAIN is about. */
+function percentIn(body: ApiRequest['body']): number | undefined {
+  const value = body['percent'];
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && value > 0 && value <= 100) return value;
+  throw new ApiRefusal(400, 'percent is no number above 0, up to 100');
 }

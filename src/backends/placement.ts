@@ -5,7 +5,7 @@ import type { Closure, ClosureKind, Place } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import { homeOfSession } from './adoption.ts';
 import type { Health } from './health.ts';
-import { rendezvous } from './rendezvous.ts';
+import { fraction, rendezvous } from './rendezvous.ts';
 import type { StateMirror } from './state-mirror.ts';
 import { isHolding } from './move-steps.ts';
 import type { SetState } from './state-values.ts';
@@ -35,6 +35,8 @@ export interface Placement {
   /** Where a user of this backend is signed in now. Never `elsewhere`. */
   forSignIn(backend: Backend, user: CanonicalUser): Exclude<Place, { kind: 'elsewhere' }>;
   hostState(backend: Backend, host: BackendHost): HostState;
+  /** Whether a host takes new sessions of this user: it is READY, or drains only others. */
+  takesNew(backend: Backend, host: BackendHost, user: string): boolean;
   /** The host that serves, where a primary has standbys. */
   activeHost(backend: Backend): BackendHost;
 }
@@ -58,6 +60,11 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     const set = setState(backend, host)?.state;
     if (set === 'MAINT') return 'MAINT';
     return health.isUp(host.name) ? (set ?? 'READY') : 'DOWN';
+  }
+
+  function takesNew(backend: Backend, host: BackendHost, user: string): boolean {
+    const states = [setFor(backendKey(backend.name)), setFor(hostKey(host.name))];
+    return health.isUp(host.name) && states.every((set) => !refuses(set, user));
   }
 
   function activeHost({ name, hosts }: Backend): BackendHost {
@@ -94,9 +101,9 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
 
   /** A host for a user among equals: of those that are ready, else of those that only drain. */
   function choose(backend: Backend, serving: Serving | undefined, user: string, drained: boolean) {
-    const inState = (wanted: HostState) => backend.hosts.filter((host) => hostState(backend, host) === wanted);
-    const ready = inState('READY');
-    const candidates = ready.length === 0 && drained ? inState('DRAIN') : ready;
+    const ready = backend.hosts.filter((host) => takesNew(backend, host, user));
+    const draining = () => backend.hosts.filter((host) => hostState(backend, host) === 'DRAIN');
+    const candidates = ready.length === 0 && drained ? draining() : ready;
     const weightOf = (host: BackendHost) => serving?.weights[host.name] ?? 1;
     if (serving?.choice !== 'least-sessions') {
       return rendezvous(user, candidates, (host) => ({ name: host.name, weight: weightOf(host) }));
@@ -149,12 +156,13 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     if (held !== undefined) return held;
     const serving = backends.serving(backend.name);
     const set = setFor(backendKey(backend.name));
-    if (set !== undefined) return closed(backend.name, set.state === 'DRAIN' ? 'drain' : 'maintenance', set);
+    if (set !== undefined && refuses(set, user))
+      return closed(backend.name, set.state === 'DRAIN' ? 'drain' : 'maintenance', set);
     const isPool = serving?.arrangement === 'pool';
     const host = isPool ? choose(backend, serving, user, false) : activeHost(backend);
     const first = host ?? backend.hosts[0];
     const hostSet = setState(backend, first);
-    if (hostSet !== undefined)
+    if (hostSet !== undefined && refuses(hostSet, user))
       return closed(backend.name, hostSet.state === 'DRAIN' ? 'drain' : 'maintenance', hostSet);
     if (health.isUp(first.name) || health.takeTrial(first.name)) return { kind: 'here', host: first };
     return down(backend, first);
@@ -162,6 +170,7 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
 
   return {
     hostState,
+    takesNew,
     activeHost,
     forSignIn,
     ofSession(record) {
@@ -174,4 +183,10 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
       return serving?.arrangement === 'pool' ? inPool(backend, serving, record) : withStandby(backend, record);
     },
   };
+}
+
+/** Whether a state keeps new sessions of this user out; a share of users is the same one on every node, and grows. */
+function refuses(set: SetState | undefined, user: string): boolean {
+  if (set === undefined) return false;
+  return set.state !== 'DRAIN' || set.percent === undefined || fraction(user, 'drain') * 100 < set.percent;
 }

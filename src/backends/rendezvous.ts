@@ -21,8 +21,8 @@ export function rendezvous<T>(
   return best;
 }
 
-/** Between 0 and 1, neither of them, and the same on every node. */
-function fraction(key: string, name: string): number {
+/** Of a key and a name: between 0 and 1, neither of them, and the same on every node. */
+export function fraction(key: string, name: string): number {
   const digest = createHash('sha256')
     .update(JSON.stringify([key, name]))
     .digest();

@@ -8,7 +8,7 @@ import type { RingLoads } from './ring-loads.ts';
 
 export interface RingStatesDeps {
   readonly backends: ServedBackends;
-  readonly placement: Pick<Placement, 'hostState' | 'activeHost'>;
+  readonly placement: Pick<Placement, 'hostState' | 'takesNew' | 'activeHost'>;
   readonly state: HomeDecisions;
   readonly sessionsOfUser: (user: CanonicalUser) => Promise<readonly { readonly record: SessionRecord }[]>;
   /** When an operator last had what is remembered of a user forgotten. */
@@ -32,7 +32,10 @@ export function createRingStates({ backends, placement, state, forgotten, ...dep
 
   return {
     isInRing: (name: BackendName) => servingStates(name).some((one) => one === 'READY' || one === 'DRAIN'),
-    takesNew: (name: BackendName) => servingStates(name).includes('READY'),
+    takesNew(name: BackendName, user: LoginName): boolean {
+      const backend = backends.backend(name);
+      return backend !== undefined && servingHosts(backend).some((host) => placement.takesNew(backend, host, user));
+    },
     sessions: (name: BackendName) => deps.loads.sessions(name),
     /**
      * Where the user signed in last, of the sessions that live, or was led since. What was so before an operator had

@@ -7,6 +7,8 @@ export type OperatorState = (typeof operatorStates)[number];
 /** A state that an operator gave to a backend or to one host. */
 export interface SetState {
   readonly state: OperatorState;
+  /** Of DRAIN: the share of users who are not taken; everybody where nothing is said. */
+  readonly percent?: number;
   readonly reason: string;
   readonly by: string;
   readonly sinceMs: number;
@@ -108,9 +110,10 @@ function isTime(value: unknown): value is number {
 
 function isSetState(value: unknown): value is SetState {
   if (!isFields(value) || !hasTexts(value, 'reason', 'by')) return false;
-  const { state, sinceMs, untilMs, texts } = value;
+  const { state, percent, sinceMs, untilMs, texts } = value;
   return (
     operatorStates.some((known) => known === state) &&
+    (percent === undefined || typeof percent === 'number') &&
     isTime(sinceMs) &&
     (untilMs === undefined || isTime(untilMs)) &&
     isFields(texts) &&

@@ -9,6 +9,7 @@ interface SetOptions {
   readonly config: string;
   readonly reason: string;
   readonly until?: string;
+  readonly percent?: number;
   readonly text: readonly string[];
   readonly host?: true;
 }
@@ -39,6 +40,11 @@ export function addBackend(program: Command, surroundings: Surroundings, end: (c
     .argument('<state>', 'READY, DRAIN or MAINT')
     .option('--host', 'the name is that of a host')
     .addOption(reasonOption())
+    .addOption(
+      new Option('--percent <number>', 'of DRAIN: only this share of the users goes elsewhere at sign-in').argParser(
+        Number,
+      ),
+    )
     .option('--until <time>', 'when it is expected to end, such as 2030-01-31T06:00:00Z; nothing ends by itself')
     .addOption(
       new Option('--text <language=words>', 'what affected users read; once per language')
@@ -49,7 +55,13 @@ export function addBackend(program: Command, surroundings: Surroundings, end: (c
     .action(async (name: string, state: string, options: SetOptions) => {
       const ask = await openApi(options.config, surroundings);
       const texts = Object.fromEntries(options.text.map((text) => splitOnce(text, '=')));
-      const body = { state: state.toUpperCase(), reason: options.reason, until: options.until, texts };
+      const body = {
+        state: state.toUpperCase(),
+        reason: options.reason,
+        percent: options.percent,
+        until: options.until,
+        texts,
+      };
       const path = `/${options.host === true ? 'hosts' : 'backends'}/${encodeURIComponent(name)}/state`;
       const reply = await ask('PUT', path, body);
       const refused = refusalCode(reply, complain);
@@ -92,7 +104,7 @@ function asTable(body: Readonly<Record<string, unknown>>): string {
     rowsIn(backend['hosts']).map((host) => [
       cell(backend['name']),
       `${cell(host['name'])}${backend['active'] === host['name'] ? ' *' : ''}`,
-      cell(host['state']),
+      stateOf(backend, host),
       health(host['webmail']),
       health(host['imap']),
       cell(host['sessions_here']),
@@ -100,6 +112,13 @@ function asTable(body: Readonly<Record<string, unknown>>): string {
     ]),
   );
   return table(['BACKEND', 'HOST', 'STATE', 'WEBMAIL', 'IMAP', 'SESSIONS HERE', 'REASON'], rows);
+}
+
+/** With the share of users that a DRAIN is about. */
+function stateOf(backend: Readonly<Record<string, unknown>>, host: Readonly<Record<string, unknown>>): string {
+  const set = [host['set'], backend['set']].find((one) => isObject(one) && one['percent'] !== undefined);
+  const state = cell(host['state']);
+  return state === 'DRAIN' && isObject(set) ? `${state} ${cell(set['percent'])} %` : state;
 }
 
 function health(service: unknown): string {

@@ -9,8 +9,8 @@ import { fillTemplate, readTemplate } from './template.ts';
 export interface RingStates {
   /** Whether a backend serves: neither DOWN nor MAINT. When it comes back is decided there. */
   isInRing(backend: BackendName): boolean;
-  /** Whether it takes new sessions, too: it is READY. */
-  takesNew(backend: BackendName): boolean;
+  /** Whether it takes new sessions of this user, too: it is READY, or drains only others. */
+  takesNew(backend: BackendName, user: LoginName): boolean;
   /** How many sessions a backend has; only the shares count. */
   sessions(backend: BackendName): number;
   /** The backend where a user has sessions now. */
@@ -72,9 +72,9 @@ function sharedChoice(
     const backend = findHome(name);
     return backend !== undefined && states.isInRing(backend);
   };
-  const takesNew = (name: string): boolean => {
+  const takesNew = (name: string, user: LoginName): boolean => {
     const backend = findHome(name);
-    return backend !== undefined && states.takesNew(backend);
+    return backend !== undefined && states.takesNew(backend, user);
   };
   const sessionsOf = (name: string): number => {
     const backend = findHome(name);
@@ -83,7 +83,7 @@ function sharedChoice(
   return async (user, order, signal) => {
     const current = await states.currentHome(user, signal);
     if (current !== undefined && isIn(current)) return current;
-    const ready = order.filter(takesNew);
+    const ready = order.filter((name) => takesNew(name, user));
     const available = ready.length === 0 ? order.filter(isIn) : ready;
     if (maxLoad === undefined) return available[0];
     const sessions = available.reduce((sum, name) => sum + sessionsOf(name), 0);

@@ -20,6 +20,10 @@ export function createGatewayApi(options: {
     token: () => site().config.operators.token,
     backends: () => site().config.backends,
     serving: (backend) => site().config.serving.get(backend.name),
+    isShared: () =>
+      site().config.directory.sources.some(
+        ({ type, ...settings }) => type === 'hash' && Reflect.get(settings, 'shared_storage') === true,
+      ),
     backendNamed: (name) => site().backendNamed(name)?.name,
     state: operations.state,
     placement: operations.placement,

@@ -224,6 +224,28 @@ describe('the place of a session', () => {
     assert.match(sessionOn('farm/3'), /^elsewhere farm/);
   });
 
+  it('is refused to a share of the users while a backend drains in part, and a greater share holds the smaller', async () => {
+    const users = Array.from({ length: 1000 }, (_, i) => `user${i}@example.test`);
+    const refusedAt = async (percent: number) => {
+      await state.states.set(backendKey('b'), setState('DRAIN', { percent }));
+      return new Set(users.filter((user) => signInAt(single, user) === 'drain'));
+    };
+    const [fifth, half, all] = [await refusedAt(20), await refusedAt(50), await refusedAt(100)];
+    assert.ok(Math.abs(fifth.size - 200) < 40 && Math.abs(half.size - 500) < 50, `${fifth.size}, ${half.size}`);
+    assert.ok([...fifth].every((user) => half.has(user)));
+    assert.equal(all.size, users.length);
+    assert.equal(sessionOn('b'), 'here b');
+  });
+
+  it('is among equals elsewhere for a share of the users of a host that drains in part', async () => {
+    const users = Array.from({ length: 1000 }, (_, i) => `user${i}@example.test`);
+    const homes = users.map((user) => signInAt(farm, user));
+    await state.states.set(hostKey('farm/2'), setState('DRAIN', { percent: 20 }));
+    const own = homes.filter((home) => home === 'here farm/2').length;
+    const moved = users.filter((user, i) => signInAt(farm, user) !== homes[i]).length;
+    assert.ok(Math.abs(moved / own - 0.2) < 0.08, `${moved} of ${own}`);
+  });
+
   it('is among equals the one with the fewest sessions for its weight, where that is asked', () => {
     serving.set(
       'farm',

@@ -12,6 +12,8 @@ const backends = new Map<string, typeof pair>([pair, farm].map((backend) => [bac
 /** Sessions of alice on these backends, the last one at 1, the others before. */
 interface Known {
   readonly states?: Record<string, HostState>;
+  /** A user whom one that drains takes all the same. */
+  readonly taken?: string;
   readonly homes?: string[];
   /** Where she was found to live since, and when. */
   readonly found?: { readonly backend: string; readonly sinceMs: number };
@@ -27,6 +29,7 @@ function ringStates(known: Known) {
     },
     placement: {
       hostState: (_, host) => known.states?.[host.name] ?? 'READY',
+      takesNew: (_, host, user) => (known.states?.[host.name] ?? 'READY') === 'READY' || user === known.taken,
       activeHost: ({ hosts }) => hosts[1] ?? hosts[0],
     },
     state: { homes: { get: () => found }, overrides: { get: () => undefined } },
@@ -44,6 +47,10 @@ const [a1, a2] = pair.hosts.map(({ name }) => name);
 const [f1, f2] = farm.hosts.map(({ name }) => name);
 assert.ok(a1 !== undefined && a2 !== undefined && f1 !== undefined && f2 !== undefined);
 
+const parsed = createLoginNameParser({})('alice@example.test');
+assert.ok(parsed.kind === 'ok');
+const alice = parsed.name;
+
 describe('what a computed directory knows of backends', () => {
   it('is the state of the host that serves, not of one that stands by', () => {
     assert.equal(ringStates({ states: { [a1]: 'DOWN' } }).isInRing(a), true);
@@ -57,8 +64,9 @@ describe('what a computed directory knows of backends', () => {
 
   it('tells one that drains from one that takes new sessions', () => {
     const states = ringStates({ states: { [a2]: 'DRAIN' } });
-    assert.deepEqual([states.isInRing(a), states.takesNew(a)], [true, false]);
-    assert.equal(ringStates({}).takesNew(a), true);
+    assert.deepEqual([states.isInRing(a), states.takesNew(a, alice)], [true, false]);
+    assert.equal(ringStates({}).takesNew(a, alice), true);
+    assert.equal(ringStates({ states: { [a2]: 'DRAIN' }, taken: alice }).takesNew(a, alice), true);
   });
 
   const homes: readonly (readonly [name: string, known: Known, home: string | undefined])[] = [
@@ -76,9 +84,7 @@ describe('what a computed directory knows of backends', () => {
   ];
   for (const [name, known, home] of homes) {
     it(`is ${name}`, async () => {
-      const parsed = createLoginNameParser({})('alice@example.test');
-      assert.ok(parsed.kind === 'ok');
-      assert.equal(await ringStates(known).currentHome(parsed.name), home);
+      assert.equal(await ringStates(known).currentHome(alice), home);
     });
   }
 });

@@ -136,6 +136,8 @@ describe('an operator', () => {
       ['PUT', '/backends/a/state', { state: 'ASLEEP', reason }, 400],
       ['PUT', '/backends/a/state', { state: 'MAINT', reason, until: 'soon' }, 400],
       ['PUT', '/backends/a/state', { state: 'MAINT', reason, texts: { en: 5 } }, 400],
+      ['PUT', '/backends/a/state', { state: 'DRAIN', percent: 20, reason }, 409],
+      ['PUT', '/hosts/a%2F2/state', { state: 'DRAIN', percent: 20, reason }, 409],
       ['PUT', '/backends/a/active', { host: 'b', reason }, 404],
       ['PUT', '/hosts/a%2F9/state', { state: 'MAINT', reason }, 404],
       ['POST', '/users/nobody/move', { to: 'b', reason }, 404],

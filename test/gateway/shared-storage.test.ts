@@ -82,3 +82,19 @@ describe('a computed home on shared storage, behind two nodes', () => {
     await eventually(async () => (await site.servedBy(browser)).every((one) => one === '503'), 'nobody is left');
   });
 });
+
+describe('a computed home on shared storage whose backend drains in part', () => {
+  it('is elsewhere for the share of users whom its backend does not take, and for nobody else', async () => {
+    await using site = await startRingSite();
+    const drain = (percent: number) => site.api('PUT', `/backends/${home}/state`, { state: 'DRAIN', percent, reason });
+    assert.equal((await drain(100)).status, 200);
+    assert.equal((await drain(101)).status, 400);
+    const signsInOn = async () => {
+      await site.api('DELETE', '/users/alice/sessions', { reason });
+      return /backend (\w)/.exec((await site.signIn('alice')).landed.body.toString())?.[1];
+    };
+    await eventually(async () => (await signsInOn()) === next, 'alice is among all');
+    await drain(0.001);
+    await eventually(async () => (await signsInOn()) === home, 'alice is not among one in a hundred thousand');
+  });
+});

@@ -51,13 +51,6 @@ suite('a pool of two Roundcubes', { concurrency: false }, () => {
   });
   after(() => running.disposeAsync());
 
-  /** The host that serves a user now, by the title of the page. */
-  async function hostOf(person: RoundcubeUser): Promise<string> {
-    const page = await person.open('/?_task=mail');
-    assert.equal(page.status, 200);
-    return /Farm, host (\w+)/.exec(page.body)?.[1] ?? page.body.slice(0, 300);
-  }
-
   async function signIns(): Promise<number> {
     let count = 0;
     for (const roundcube of farm.values()) {
@@ -107,3 +100,10 @@ suite('a pool of two Roundcubes', { concurrency: false }, () => {
     assert.equal(await signIns(), before);
   });
 });
+
+/** The host that serves a user now, by the title of the page. */
+async function hostOf(person: RoundcubeUser): Promise<string> {
+  const page = await person.open('/?_task=mail');
+  assert.equal(page.status, 200);
+  return /Farm, host (\w+)/.exec(page.body)?.[1] ?? page.body.slice(0, 300);
+}
