@@ -6,8 +6,7 @@ import { verify, type Verification } from '../audit/verify.ts';
 import { loadConfig } from '../config/load.ts';
 import type { AuditFilter } from '../core/audit.ts';
 import { silentLog } from '../core/log.ts';
-import { createServerKey } from '../sessions/keys.ts';
-import { readKeysFile } from '../sessions/keys-file.ts';
+import { readAuditKeys } from '../sessions/keys-file.ts';
 import { auditCsv, auditJson, auditJsonArray, auditTable } from './audit-formats.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
 import { configOption, type Format, formatOption, withExamples } from './options.ts';
@@ -88,11 +87,10 @@ export function addAudit(program: Command, surroundings: Surroundings, end: (cod
       const config = await load(options.config);
       const { file } = config.audit;
       const { readAuditAnchors } = await surroundings.loadGateway();
-      const keys = (await readKeysFile(config.sessions.keysFile)) ?? [];
-      const secrets = new Map(keys.map(({ id, secret }) => [id, createServerKey(id, secret).subkey('audit')]));
+      const keys = await readAuditKeys(config.sessions.keysFile);
       const names = files.length > 0 ? files : (await auditFiles(file)).toReversed();
       const found = await verify(placedTexts(names), {
-        keyOf: (id) => secrets.get(id),
+        keyOf: (id) => keys.get(id),
         anchors: options.withoutStore === true ? [] : await readAuditAnchors(config, silentLog),
         belongsHere: (anchor) => files.length === 0 && anchor.node === hostname() && anchor.file === file,
         olderRemoved: options.olderRemoved === true,

@@ -16,6 +16,19 @@ export interface KeyEntry {
   readonly secret: Buffer;
 }
 
+/** What stays of a key that was retired: it verifies the audit that was written under it, and opens nothing. */
+interface RetiredKey {
+  readonly id: string;
+  readonly sinceMs: number;
+  /** Its subkey `audit`. */
+  readonly auditKey: Buffer;
+}
+
+interface KeysFile {
+  readonly keys: readonly KeyEntry[];
+  readonly retired: readonly RetiredKey[];
+}
+
 /** What making a key needs from outside. */
 export interface KeyMaking {
   readonly clock: Clock;
@@ -24,9 +37,10 @@ export interface KeyMaking {
 
 const systemMaking: KeyMaking = { clock: systemClock, randomBytes: systemRandomBytes };
 const secretBytes = 32;
-const line = /^([0-9a-f]{8}) (promoted|open) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([A-Za-z0-9+/]{43}=)$/;
+const line = /^([0-9a-f]{8}) (promoted|open|retired) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([A-Za-z0-9+/]{43}=)$/;
 const header = `# Server keys of Postern: the same file on every node, readable by its owner only.
 # Whoever has it and a user's cookie can open that user's session. Change it with: postern keys add|promote|retire
+# A retired key opens nothing: what stands here verifies the audit that was written under it.
 `;
 
 function unusable(message: string, cause?: unknown): PosternError {
@@ -42,6 +56,24 @@ function isMissing(error: unknown): boolean {
  * Rejects with ERR_KEYS_UNUSABLE when others may read it, or when a line is not a key.
  */
 export async function readKeysFile(file: string): Promise<readonly KeyEntry[] | undefined> {
+  return (await readWhole(file))?.keys;
+}
+
+/**
+ * The keys that verify the audit, by id: also those of retired server keys. None where there is no such file; rejects as
+ * `readKeysFile` does.
+ */
+export async function readAuditKeys(file: string): Promise<ReadonlyMap<string, Buffer>> {
+  const { keys, retired } = (await readWhole(file)) ?? { keys: [], retired: [] };
+  const living = keys.map((entry): [string, Buffer] => [entry.id, auditKeyOf(entry)]);
+  return new Map([...retired.map(({ id, auditKey }): [string, Buffer] => [id, auditKey]), ...living]);
+}
+
+function auditKeyOf({ id, secret }: KeyEntry): Buffer {
+  return createServerKey(id, secret).subkey('audit');
+}
+
+async function readWhole(file: string): Promise<KeysFile | undefined> {
   let text: string;
   try {
     const { mode } = await stat(file);
@@ -57,20 +89,26 @@ export async function readKeysFile(file: string): Promise<readonly KeyEntry[] | 
   return parseKeys(file, text);
 }
 
-function parseKeys(file: string, text: string): readonly KeyEntry[] {
-  const entries: KeyEntry[] = [];
+function parseKeys(file: string, text: string): KeysFile {
+  const keys: KeyEntry[] = [];
+  const retired: RetiredKey[] = [];
+  const seen = new Set<string>();
   for (const [index, content] of text.split('\n').entries()) {
     if (content.trim() === '' || content.startsWith('#')) continue;
     const [, id, state, since, secret] = line.exec(content.trimEnd()) ?? [];
-    if (id === undefined || (state !== 'promoted' && state !== 'open') || since === undefined || secret === undefined) {
+    if (id === undefined || since === undefined || secret === undefined) {
       throw unusable(`${file}:${index + 1} is not a key; copy the file again from a node that works`);
     }
-    if (entries.some((entry) => entry.id === id)) throw unusable(`${file}:${index + 1} repeats the key ${id}`);
-    entries.push({ id, state, sinceMs: Date.parse(since), secret: Buffer.from(secret, 'base64') });
+    if (seen.has(id)) throw unusable(`${file}:${index + 1} repeats the key ${id}`);
+    seen.add(id);
+    const sinceMs = Date.parse(since);
+    const bytes = Buffer.from(secret, 'base64');
+    if (state === 'promoted' || state === 'open') keys.push({ id, state, sinceMs, secret: bytes });
+    else retired.push({ id, sinceMs, auditKey: bytes });
   }
-  const promoted = entries.filter((entry) => entry.state === 'promoted').length;
+  const promoted = keys.filter((entry) => entry.state === 'promoted').length;
   if (promoted !== 1) throw unusable(`${file} must promote exactly one key, and promotes ${promoted}`);
-  return entries;
+  return { keys, retired };
 }
 
 /** The ring of what a file holds. */
@@ -88,7 +126,7 @@ export async function makeKeysFile(file: string, making: KeyMaking = systemMakin
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const handle = await open(file, 'wx', 0o600);
   try {
-    await handle.writeFile(textOf(entries));
+    await handle.writeFile(textOf({ keys: entries, retired: [] }));
     await handle.sync();
   } finally {
     await handle.close();
@@ -99,62 +137,67 @@ export async function makeKeysFile(file: string, making: KeyMaking = systemMakin
 /** Adds a fresh key that does not seal yet, and returns its id. Copy the file to all nodes before it is promoted. */
 export async function addKey(file: string, making: KeyMaking = systemMaking): Promise<string> {
   const added = makeKey('open', making);
-  await replaceKeysFile(file, [...(await existing(file)), added]);
+  const { keys, retired } = await existing(file);
+  await replaceKeysFile(file, { keys: [...keys, added], retired });
   return added.id;
 }
 
 /** Lets another key of the file seal from now on. */
 export async function promoteKey(file: string, id: string, clock: Clock = systemClock): Promise<void> {
-  const entries = await existing(file);
-  if (!entries.some((entry) => entry.id === id)) throw noSuchKey(file, id, entries);
+  const { keys, retired } = await existing(file);
+  if (!keys.some((entry) => entry.id === id)) throw noSuchKey(file, id, keys);
   const sinceMs = clock.nowMs();
-  const next = entries.map((entry): KeyEntry => {
+  const next = keys.map((entry): KeyEntry => {
     const state = entry.id === id ? 'promoted' : 'open';
     return state === entry.state ? entry : { ...entry, state, sinceMs };
   });
-  await replaceKeysFile(file, next);
+  await replaceKeysFile(file, { keys: next, retired });
 }
 
 /**
- * Takes a key out of the file: what it sealed can no longer be opened. The promoted one cannot be retired.
- * Its registration in the store is another matter: see `SessionStore.retireKey`.
+ * Takes a key out of the file: what it sealed can no longer be opened. What stays verifies the audit that was written
+ * under it. The promoted one cannot be retired. Its registration in the store is another matter: see
+ * `SessionStore.retireKey`.
  */
-export async function retireKey(file: string, id: string): Promise<void> {
-  const entries = await existing(file);
-  const retired = entries.find((entry) => entry.id === id);
-  if (retired === undefined) throw noSuchKey(file, id, entries);
-  if (retired.state === 'promoted') throw unusable(`the key ${id} seals; promote another one before it is retired`);
-  await replaceKeysFile(
-    file,
-    entries.filter((entry) => entry !== retired),
-  );
+export async function retireKey(file: string, id: string, clock: Clock = systemClock): Promise<void> {
+  const { keys, retired } = await existing(file);
+  const leaving = keys.find((entry) => entry.id === id);
+  if (leaving === undefined) throw noSuchKey(file, id, keys);
+  if (leaving.state === 'promoted') throw unusable(`the key ${id} seals; promote another one before it is retired`);
+  await replaceKeysFile(file, {
+    keys: keys.filter((entry) => entry !== leaving),
+    retired: [...retired, { id, sinceMs: clock.nowMs(), auditKey: auditKeyOf(leaving) }],
+  });
 }
 
 function noSuchKey(file: string, id: string, entries: readonly KeyEntry[]): PosternError {
   return unusable(`${file} has no key ${id}; it has ${entries.map((entry) => entry.id).join(', ')}`);
 }
 
-async function existing(file: string): Promise<readonly KeyEntry[]> {
-  const entries = await readKeysFile(file);
-  if (entries === undefined) {
+async function existing(file: string): Promise<KeysFile> {
+  const whole = await readWhole(file);
+  if (whole === undefined) {
     throw unusable(`${file} does not exist; the first node that starts makes it, further nodes need a copy`);
   }
-  return entries;
+  return whole;
 }
 
 function makeKey(state: KeyEntry['state'], { clock, randomBytes }: KeyMaking): KeyEntry {
   return { id: randomBytes(4).toString('hex'), state, sinceMs: clock.nowMs(), secret: randomBytes(secretBytes) };
 }
 
-function textOf(entries: readonly KeyEntry[]): string {
-  const lines = entries.map(({ id, state, sinceMs, secret }) =>
+function textOf({ keys, retired }: KeysFile): string {
+  const lines = [
+    ...keys,
+    ...retired.map(({ auditKey: secret, ...rest }) => ({ ...rest, state: 'retired', secret })),
+  ].map(({ id, state, sinceMs, secret }) =>
     [id, state, new Date(sinceMs).toISOString(), secret.toString('base64')].join(' '),
   );
   return `${header}${lines.join('\n')}\n`;
 }
 
 /** Readers see the old file or the new one, never half of either. */
-async function replaceKeysFile(file: string, entries: readonly KeyEntry[]): Promise<void> {
+async function replaceKeysFile(file: string, content: KeysFile): Promise<void> {
   const before = await stat(file);
   const fresh = `${file}.new`;
   await unlink(fresh).catch((error: unknown) => {
@@ -164,7 +207,7 @@ async function replaceKeysFile(file: string, entries: readonly KeyEntry[]): Prom
   try {
     // An operator runs the command as root; the gateway must still be able to read its keys afterwards.
     await handle.chown(before.uid, before.gid);
-    await handle.writeFile(textOf(entries));
+    await handle.writeFile(textOf(content));
     await handle.sync();
   } finally {
     await handle.close();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { addKey, promoteKey, readKeysFile, retireKey } from '../../src/sessions/keys-file.ts';
 import { type StandbySite, startStandbySite } from '../gateway/standby-site.ts';
 import { type Ended, postern } from './fixture.ts';
 
@@ -73,6 +74,14 @@ describe('postern audit', () => {
     assert.match(removed.out, /note: chain \w+ begins at line 3: what was before is in files that were removed/);
     assert.equal(JSON.parse((await audit('list', '--format', 'json')).out).length, 5);
     renameSync(`${file}.1`, `${file}.old`);
+  });
+
+  it('verifies what was written under a key that was retired since', async () => {
+    const keys = join(dirname(file), 'keys');
+    const [before] = (await readKeysFile(keys)) ?? [];
+    await promoteKey(keys, await addKey(keys));
+    await retireKey(keys, before?.id ?? '');
+    assert.equal((await audit('verify')).out, '5 lines in one chain: nothing was changed.\n');
   });
 
   it('sees no missing end without the store, and says so', async () => {

@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import type { Clock } from '../../src/core/clock.ts';
 import { createServerKey } from '../../src/sessions/keys.ts';
-import { addKey, makeKeysFile, promoteKey, readKeysFile, retireKey, ringOf } from '../../src/sessions/keys-file.ts';
+import {
+  addKey,
+  makeKeysFile,
+  promoteKey,
+  readAuditKeys,
+  readKeysFile,
+  retireKey,
+  ringOf,
+} from '../../src/sessions/keys-file.ts';
 import { alice, bob } from './samples.ts';
 
 function clockAt(nowMs: number): Clock {
@@ -45,7 +53,11 @@ suite('the keys file', () => {
     await promoteKey(file, second);
     assert.deepEqual(await states(), ['open', 'promoted']);
     assert.equal(ringOf((await readKeysFile(file)) ?? []).promoted.id, second);
+    const ofAudit = await readAuditKeys(file);
     await retireKey(file, first?.id ?? '');
+    assert.deepEqual(await readAuditKeys(file), ofAudit);
+    assert.ok(!(await readFile(file, 'utf8')).includes(first?.secret.toString('base64') ?? ''));
+    assert.equal((await readKeysFile(file))?.length, 1);
     assert.deepEqual(await states(), ['promoted']);
     assert.equal((await stat(file)).mode & 0o777, 0o600);
   });
