@@ -52,6 +52,12 @@ function refusal(code: string, host: BackendHost, error: unknown): PasswordCheck
   return refusals[code] ?? { kind: 'wrong' };
 }
 
+/** The response code of a tagged NO, empty where it has none; nothing for whatever else went wrong. */
+export function responseCodeOf(error: unknown): string | undefined {
+  const { status, responseCode } = readFailure(error);
+  return status === 'NO' ? responseCode : undefined;
+}
+
 /** Answers that no later attempt will change: the server does not speak the protocol as it must. */
 const protocolCodes: ReadonlySet<string> = new Set([
   'STARTTLS_INJECTION',

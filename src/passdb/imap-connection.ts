@@ -1,0 +1,112 @@
+import { ImapFlow } from 'imapflow';
+import type { ImapFlowOptions } from 'imapflow';
+import type { BackendHost, BackendLimits, ImapEndpoint } from '../core/backend.ts';
+import { PosternError } from '../core/error.ts';
+import type { PasswordCheckContext } from '../core/passdb.ts';
+
+/** Connect, greeting and authentication together, unless authentication alone was given more. */
+const togetherMs = 12_000;
+/** A server that only says yes or no has no use for more. */
+const longestResponse = 64 * 1024;
+
+/** A client that has not dialled yet. TLS only; the browser's address and the reference go ahead by ID (RFC 2971). */
+export function createClient(
+  host: BackendHost,
+  { client, reference, limits }: PasswordCheckContext,
+  own: Pick<ImapFlowOptions, 'auth' | 'verifyOnly'>,
+): ImapFlow {
+  const flow = new ImapFlow({
+    host: host.imap.hostname,
+    port: host.imap.port,
+    ...securityOptions(host.imap),
+    // Empty fields are not sent; left out, imapflow would introduce itself.
+    clientInfo: {
+      name: 'Postern',
+      version: false,
+      vendor: false,
+      'support-url': false,
+      'x-originating-ip': client.address,
+      'x-originating-port': String(client.port),
+      'x-session-id': reference,
+    },
+    disableAutoIdle: true,
+    disableAutoEnable: true,
+    disableCompression: true,
+    logger: false,
+    connectionTimeout: limits.imapConnectMs,
+    greetingTimeout: limits.imapGreetingMs,
+    socketTimeout: limits.imapAuthMs,
+    maxLineLength: longestResponse,
+    maxLiteralSize: longestResponse,
+    maxResponseSize: 2 * longestResponse,
+    ...own,
+  });
+  // Whatever happens after connect() has settled is of no interest, but unheard it would end the process.
+  flow.on('error', () => {});
+  return flow;
+}
+
+function securityOptions({ security, trust }: ImapEndpoint): ImapFlowOptions {
+  return {
+    secure: security === 'tls',
+    // Without it imapflow upgrades only if the server offers to, and a man in the middle makes it not offer.
+    ...(security === 'starttls' ? { doSTARTTLS: true } : {}),
+    ...(trust.servername === undefined ? {} : { servername: trust.servername }),
+    ...(trust.ca === undefined ? {} : { tls: { ca: trust.ca } }),
+  };
+}
+
+/**
+ * Does one piece of work with a client, within what connecting, greeting and authenticating may take. Rejects with
+ * ERR_DEADLINE when time or the caller's patience is over; what the work itself rejects with passes.
+ */
+export async function within<T>(
+  client: ImapFlow,
+  host: BackendHost,
+  limits: BackendLimits,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (signal.aborted) throw tooLate(host, signal.reason);
+  let late = false;
+  const hangUp = (): void => {
+    late = true;
+    client.close();
+  };
+  const timer = setTimeout(hangUp, longestWait(limits));
+  signal.addEventListener('abort', hangUp, { once: true });
+  try {
+    return await work();
+  } catch (error) {
+    throw late ? tooLate(host, signal.reason ?? error) : error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', hangUp);
+  }
+}
+
+/**
+ * The mechanisms by which the server accepted a command of ours. `client.authenticated` is also true after a PREAUTH
+ * greeting; which mechanism succeeded is noted only when its tagged OK came. The map is not part of imapflow's
+ * published types.
+ */
+export function acceptedBy(client: ImapFlow): ReadonlySet<unknown> {
+  const mechanisms: unknown = Reflect.get(client, 'authCapabilities');
+  const noted = mechanisms instanceof Map ? [...mechanisms] : [];
+  return new Set(noted.filter(([, accepted]) => accepted === true).map(([name]) => name));
+}
+
+/** A session that the server took for authenticated before anything was sent belongs to nobody we know. */
+export function preauthenticated(host: BackendHost): PosternError {
+  const message = `IMAP server of ${host.name} took the session for authenticated before a password was sent (PREAUTH)`;
+  return new PosternError('ERR_IMAP_PROTOCOL', message, { source: 'imap', retryable: false });
+}
+
+function tooLate(host: BackendHost, cause: unknown): PosternError {
+  const message = `IMAP server of ${host.name} gave no answer in time`;
+  return new PosternError('ERR_DEADLINE', message, { source: 'imap', retryable: true, cause });
+}
+
+function longestWait({ imapConnectMs, imapGreetingMs, imapAuthMs }: BackendLimits): number {
+  return Math.max(imapAuthMs, Math.min(imapConnectMs + imapGreetingMs + imapAuthMs, togetherMs));
+}

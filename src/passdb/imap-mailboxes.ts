@@ -1,0 +1,138 @@
+import type { ImapFlow } from 'imapflow';
+import { PosternError } from '../core/error.ts';
+import type { MailboxAnswer, MailboxOf, MailboxRefusal, Mailboxes } from '../core/mailboxes.ts';
+import { acceptedBy, createClient, preauthenticated, within } from './imap-connection.ts';
+import { responseCodeOf, translateFailure } from './imap-failure.ts';
+
+/**
+ * Opens mailboxes over IMAP by SASL PLAIN with the user as authorization id (RFC 4616).
+ *
+ * imapflow falls back to LOGIN as the master, in silence, where a server offers no AUTH=PLAIN: the master's password is
+ * therefore handed out only once the server has offered it, and `done` means that this very mechanism was accepted.
+ * Cyrus lets a proxy in as anybody and makes an INBOX for names that have none; there the master first asks, as itself,
+ * whether the mailbox exists, which Cyrus tells only to `admins`. Each call's connections are gone when it settles.
+ */
+export function createImapMailboxes(): Mailboxes {
+  return {
+    open: (mailbox, signal) => enter(mailbox, signal, () => Promise.resolve(done)),
+    append: (mailbox, message, signal) => enter(mailbox, signal, (client) => append(client, mailbox, message)),
+  };
+}
+
+const done: MailboxAnswer = { kind: 'done' };
+type Work = (client: ImapFlow) => Promise<MailboxAnswer>;
+
+async function enter(mailbox: MailboxOf, signal: AbortSignal, work: Work): Promise<MailboxAnswer> {
+  if (/\p{Cc}/u.test(mailbox.user)) return refused('user-refused');
+  const first = await connected(mailbox, { asUser: true, makesMailboxes: false }, signal, work);
+  if (first !== 'makes-mailboxes') return first;
+  const shown = await connected(mailbox, { asUser: false, makesMailboxes: true }, signal, (client) =>
+    isShown(client, mailbox),
+  );
+  if (shown === 'makes-mailboxes' || shown.kind === 'refused') return refused('not-shown');
+  const entered = await connected(mailbox, { asUser: true, makesMailboxes: true }, signal, work);
+  return entered === 'makes-mailboxes' ? refused('not-shown') : entered;
+}
+
+interface Manner {
+  /** As the user, or as the master itself. */
+  readonly asUser: boolean;
+  /** Whether a server is fine that makes mailboxes for whoever is named. */
+  readonly makesMailboxes: boolean;
+}
+
+/** `makes-mailboxes`: the server is of that kind, and was told nothing yet. */
+async function connected(
+  mailbox: MailboxOf,
+  { asUser, makesMailboxes }: Manner,
+  signal: AbortSignal,
+  work: Work,
+): Promise<MailboxAnswer | 'makes-mailboxes'> {
+  const { user, master, host, context } = mailbox;
+  let held: 'makes-mailboxes' | 'no-plain' | undefined;
+  const hold = (): typeof held => {
+    if (!client.capabilities.has('AUTH=PLAIN')) return 'no-plain';
+    return !makesMailboxes && isCyrus(client) ? 'makes-mailboxes' : undefined;
+  };
+  const auth = {
+    user: master.user,
+    loginMethod: 'AUTH=PLAIN',
+    ...(asUser ? { authzid: user } : {}),
+    // Read by imapflow when the server has said what it is and what it can; with an empty one it sends nothing.
+    get pass() {
+      held = hold();
+      return held === undefined ? master.password.reveal() : '';
+    },
+  };
+  const client = createClient(host, context, { auth });
+  if (!asUser) withoutNamespaces(client);
+  try {
+    return await within(client, host, context.limits, signal, async () => {
+      await client.connect();
+      if (!acceptedBy(client).has('AUTH=PLAIN')) throw preauthenticated(host);
+      return work(client);
+    });
+  } catch (error) {
+    if (error instanceof PosternError) throw error;
+    if (held === 'makes-mailboxes') return held;
+    if (held === 'no-plain') return refused('no-authorization-id');
+    translateFailure(error, host);
+    return refused(responseCodeOf(error) === 'AUTHORIZATIONFAILED' ? 'user-refused' : 'master-refused');
+  } finally {
+    client.close();
+  }
+}
+
+/** By its own words, before anybody is authenticated. A Cyrus that hides its name must be set not to autocreate. */
+function isCyrus({ greeting, serverInfo }: ImapFlow): boolean {
+  return /\bcyrus\b/i.test(`${greeting ?? ''} ${serverInfo?.name ?? ''}`);
+}
+
+/** A quota root is told of mailboxes that exist, to those who may know of them, and makes none (RFC 9208). */
+async function isShown(client: ImapFlow, { user }: MailboxOf): Promise<MailboxAnswer> {
+  const delimiter = client.namespace?.delimiter ?? '/';
+  const at = user.lastIndexOf('@');
+  const [local, domain] = at === -1 ? [user, ''] : [user.slice(0, at), user.slice(at)];
+  const name = delimiter === '.' ? local.replaceAll('.', '^') : local;
+  const quota = await client.getQuota(`user${delimiter}${name}${domain}`);
+  return quota === false || quota === undefined ? refused('not-shown') : done;
+}
+
+/**
+ * To an admin of Cyrus NAMESPACE answers that it has none of its own, at which imapflow stalls for ever; without that
+ * capability it asks LIST for the delimiter instead.
+ */
+function withoutNamespaces(client: ImapFlow): void {
+  let { capabilities } = client;
+  Object.defineProperty(client, 'capabilities', {
+    get: () => capabilities,
+    set: (announced: typeof capabilities) => {
+      announced.delete('NAMESPACE');
+      capabilities = announced;
+    },
+  });
+}
+
+async function append(client: ImapFlow, { host }: MailboxOf, message: string): Promise<MailboxAnswer> {
+  try {
+    const appended = await client.append('INBOX', message);
+    return appended === false ? refused('not-written') : done;
+  } catch (error) {
+    if (responseCodeOf(error) !== undefined) return refused('not-written');
+    translateFailure(error, host);
+    throw error;
+  }
+}
+
+const refusals: Readonly<Record<MailboxRefusal, string>> = {
+  'master-refused': 'The mail server refuses the master identity: check its name and password, and that it may be one.',
+  'user-refused': 'The mail server lets the master identity in, but not to this user.',
+  'no-authorization-id': 'The mail server offers no AUTH=PLAIN: a master identity would only open its own mailbox.',
+  'not-shown':
+    'This Cyrus server makes a mailbox for whoever is named, and shows only its admins that this one exists: let the master be one of them.',
+  'not-written': 'The mail server takes no message of the master into this mailbox: look at its quota and its rights.',
+};
+
+function refused(why: MailboxRefusal): MailboxAnswer {
+  return { kind: 'refused', why, text: refusals[why] };
+}
