@@ -49,6 +49,8 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
   return {
     report: (): HealthReport => ({ up, sinceMs, ...(why === undefined ? {} : { why }) }),
     isUp: (): boolean => up,
+    /** It counts as up, and the last answer was bad. */
+    isInDoubt: (): boolean => up && bad > 0,
     /** A good check, or a real request that was answered. Returns whether the mind changed. */
     good(): boolean {
       bad = 0;

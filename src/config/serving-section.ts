@@ -37,7 +37,7 @@ export const servingDefaults = {
     path: health.path,
     http_interval: health.http_interval.prefault('2s'),
     imap_interval: health.imap_interval.prefault('10s'),
-    timeout: health.timeout.prefault('2s'),
+    timeout: health.timeout.prefault('1s'),
     fall: health.fall.prefault(3),
     rise: health.rise.prefault(2),
   })

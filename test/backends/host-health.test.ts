@@ -110,6 +110,22 @@ describe('the watch over hosts', () => {
     await eventually(() => !health.isUp('a'));
   });
 
+  it('finds a host that hangs down within 6 s by the default settings', async (t) => {
+    const probes: HealthProbes = {
+      http: (_watched, signal) =>
+        new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+      imap: async () => {},
+    };
+    // As late as it can be: a whole interval, and its jitter, passes before the first look.
+    await using health = createHealth({ probes, clock: systemClock, random: () => 1, log: silentLog });
+    const startedMs = performance.now();
+    health.watch([{ host: hostNamed('a'), settings: { ...usualHealth, timeoutMs: 1000 }, target: '/' }]);
+    await eventually(() => !health.isUp('a'));
+    const tookMs = performance.now() - startedMs;
+    t.diagnostic(`down after ${Math.round(tookMs)} ms`);
+    assert.ok(tookMs < 6_000, `${tookMs} ms`);
+  });
+
   it('asks no more once a host is not to be watched, and keeps what it learnt of others', async () => {
     const probes = scriptedProbes();
     await using health = createQuickHealth(probes);

@@ -47,7 +47,7 @@ test('hosts are watched as the design says, and each backend may differ', async 
   const yaml = `${head}  a: { host: mx1, health: { path: /up, imap_interval: 0s } }\n  b: mx2\n`;
   const config = await load(t, { 'postern.yaml': yaml });
   const [a, b] = config.serving.values();
-  const usual = { httpIntervalMs: 2000, imapIntervalMs: 10_000, timeoutMs: 2000, fall: 3, rise: 2 };
+  const usual = { httpIntervalMs: 2000, imapIntervalMs: 10_000, timeoutMs: 1000, fall: 3, rise: 2 };
   assert.deepEqual(b?.health, usual);
   assert.deepEqual(a?.health, { ...usual, path: '/up', imapIntervalMs: 0 });
 });
