@@ -54,6 +54,15 @@ export interface StateConfig {
 /** Where it is written what staff and operators do. */
 export interface AuditConfig {
   readonly file: string;
+  /** Where a copy of each line goes; left out: nowhere. */
+  readonly syslog?: SyslogConfig;
+}
+
+export interface SyslogConfig {
+  readonly host: string;
+  readonly port: number;
+  /** Left out: plain TCP. */
+  readonly tls?: { readonly ca?: string };
 }
 
 /** Programs that run around a move, by absolute paths. */

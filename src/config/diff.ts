@@ -31,6 +31,7 @@ const fixed: readonly Fixed[] = [
   ['sessions.redis', (config) => config.sessions.store],
   ['state.redis', (config) => config.state.redis],
   ['audit.file', (config) => config.audit.file],
+  ['audit.syslog', (config) => config.audit.syslog],
   ['sessions.keys_file', (config) => config.sessions.keysFile],
 ];
 

@@ -18,7 +18,7 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
   absolute_timeout: 12h`,
   ],
   ['state', 'state: { redis: redis://redis-durable.internal:6379/0 }'],
-  ['audit', 'audit: { file: /var/log/postern/audit.jsonl }'],
+  ['audit', 'audit: { file: /var/log/postern/audit.jsonl, syslog: { url: tls://siem.internal, tls_ca_file: ca.crt } }'],
   ['moves', 'moves: { before: /usr/local/bin/carry-mailbox, after: /usr/local/bin/tell-ldap }'],
   [
     'directory',

@@ -83,6 +83,17 @@ export function parseRedisUrl(text: string): Reading<string> {
   return read(text);
 }
 
+export const syslogRemedy = 'write tls://HOST:6514, or tcp://HOST:601 in a network that nobody else hears';
+
+/** `tls://siem.internal`, `tcp://192.0.2.9:514`. */
+export function parseSyslogUrl(text: string): Reading<{ host: string; port: number; isTls: boolean }> {
+  const [, scheme = '', authority = ''] = /^(tls|tcp):\/\/([^/?#@]*)\/?$/i.exec(text) ?? [];
+  const place = parseAuthority(authority);
+  if (place === undefined) return wrong(`${quoted(text)} is not the URL of a syslog server: ${syslogRemedy}`);
+  const isTls = scheme.toLowerCase() === 'tls';
+  return read({ host: place.host, port: place.port ?? (isTls ? 6514 : 601), isTls });
+}
+
 function parseHttpUrl(text: string, what: string, remedy: string): Reading<URL> {
   const authority = /^https?:\/\/([^/?#\\]*)/i.exec(text)?.[1];
   if (authority?.includes('@') === true) return wrong(`the URL holds a user or password: ${remedy}`);

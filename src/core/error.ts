@@ -16,6 +16,7 @@ export const errorCodes = {
   ERR_WEBMAIL_ANSWER: 'The webmail of the backend gave an answer that its driver does not understand.',
   ERR_AUDIT_UNAVAILABLE: 'The audit could not be written or read: nobody opens a mailbox of others until it can be.',
   ERR_NO_MASTER_ENTRY: 'A mailbox was to be opened without its user’s password, which its backend does not allow.',
+  ERR_AUDIT_COPY: 'Lines of the audit could not be copied to syslog; the file of the audit has them.',
   ERR_BUSY: 'The bounded queue for this backend is full.',
   ERR_DEADLINE: 'The deadline passed before an answer came.',
 } as const;

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createAnchors } from '../audit/anchors.ts';
 import { createAudit } from '../audit/audit.ts';
+import { createSyslogCopy } from '../audit/syslog.ts';
 import type { AuditKey } from '../audit/line.ts';
 import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
@@ -24,6 +25,8 @@ export function openAudit({ config, store, keys, log }: OpenAuditOptions): Audit
   const node = hostname();
   const opened = new AsyncDisposableStack();
   const anchors = opened.use(createAnchors({ store, log }));
+  const { syslog } = config.audit;
+  const copy = syslog === undefined ? undefined : opened.use(createSyslogCopy({ ...syslog, node, log }));
   const audit = opened.use(
     createAudit({
       file,
@@ -32,7 +35,11 @@ export function openAudit({ config, store, keys, log }: OpenAuditOptions): Audit
       clock: systemClock,
       randomBytes,
       log,
-      written: ({ chain, sequence, mac, timeMs }) => anchors.note({ chain, sequence, mac, timeMs, node, file }),
+      written(line) {
+        const { chain, sequence, mac, timeMs } = line;
+        anchors.note({ chain, sequence, mac, timeMs, node, file });
+        copy?.send(line);
+      },
     }),
   );
   return { ...audit, [Symbol.asyncDispose]: () => opened.disposeAsync() };

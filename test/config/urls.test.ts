@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { originOf, parseImapUrl, parsePublicUrl, parseRedisUrl, parseWebmailUrl } from '../../src/config/urls.ts';
+import {
+  originOf,
+  parseImapUrl,
+  parsePublicUrl,
+  parseRedisUrl,
+  parseSyslogUrl,
+  parseWebmailUrl,
+} from '../../src/config/urls.ts';
 
 describe('IMAP URLs', () => {
   const good: readonly (readonly [text: string, value: object])[] = [
@@ -82,9 +89,30 @@ describe('Redis URLs', () => {
   }
 });
 
+describe('syslog URLs', () => {
+  const good: readonly (readonly [text: string, value: object])[] = [
+    ['tls://siem.internal', { host: 'siem.internal', port: 6514, isTls: true }],
+    ['tcp://192.0.2.9/', { host: '192.0.2.9', port: 601, isTls: false }],
+    ['TLS://[2001:db8::9]:514', { host: '2001:db8::9', port: 514, isTls: true }],
+  ];
+  for (const [text, value] of good) test(text, () => assert.deepEqual(parseSyslogUrl(text), { kind: 'ok', value }));
+  for (const text of [
+    '',
+    'siem',
+    'udp://siem',
+    'tls://',
+    'tls://siem:0',
+    'tls://siem/x',
+    'tls://siem?x',
+    'https://siem',
+  ]) {
+    test(`${JSON.stringify(text)} is refused`, () => assert.equal(parseSyslogUrl(text).kind, 'wrong'));
+  }
+});
+
 test('a password in a URL is refused and never repeated', () => {
-  const parsers = [parseImapUrl, parseWebmailUrl, parsePublicUrl, parseRedisUrl];
-  for (const scheme of ['imaps', 'imap', 'http', 'https', 'redis', 'rediss', 'ftp', '']) {
+  const parsers = [parseImapUrl, parseWebmailUrl, parsePublicUrl, parseRedisUrl, parseSyslogUrl];
+  for (const scheme of ['imaps', 'imap', 'http', 'https', 'redis', 'rediss', 'tls', 'tcp', 'ftp', '']) {
     for (const rest of ['mx1', 'mx1:bad', '']) {
       for (const parse of parsers) {
         const reading = parse(`${scheme}://user:hunter2@${rest}`);
@@ -96,12 +124,12 @@ test('a password in a URL is refused and never repeated', () => {
 });
 
 test('no text makes a parser throw, and no line end gets through', () => {
-  const parsers = [parseImapUrl, parseWebmailUrl, parsePublicUrl, parseRedisUrl];
+  const parsers = [parseImapUrl, parseWebmailUrl, parsePublicUrl, parseRedisUrl, parseSyslogUrl];
   const hostile = fc.oneof(
     fc.string(),
     fc.webUrl({ withFragments: true, withQueryParameters: true }),
     fc
-      .tuple(fc.constantFrom('imaps://', 'imap://', 'http://', 'https://', 'redis://'), fc.string())
+      .tuple(fc.constantFrom('imaps://', 'imap://', 'http://', 'https://', 'redis://', 'tls://'), fc.string())
       .map((parts) => parts.join('')),
   );
   fc.assert(
