@@ -31,6 +31,12 @@ interface WrittenEvent {
   readonly timeMs: number;
 }
 
+/** The audit, for whoever opens and closes it. */
+export interface OwnAudit extends Audit, AsyncDisposable {
+  /** Looks whether it can be written, and says in the log if not, or if it ends in mid-line. Never rejects. */
+  open(): Promise<void>;
+}
+
 interface Waiting {
   readonly event: AuditEvent;
   readonly resolve: () => void;
@@ -45,7 +51,7 @@ const deadlineDefaultMs = 2_000;
  * The audit of one process: one chain of lines, which begins with its first event. Events that come together share one
  * sync of the disk. The log tells of each, also of one that could not be written. Dispose of it to have what waits written.
  */
-export function createAudit(options: AuditOptions): Audit & AsyncDisposable {
+export function createAudit(options: AuditOptions): OwnAudit {
   const { file, node, clock, log, deadlineMs = deadlineDefaultMs } = options;
   const chain = options.randomBytes(8).toString('hex');
   const waiting: Waiting[] = [];
@@ -63,7 +69,8 @@ export function createAudit(options: AuditOptions): Audit & AsyncDisposable {
       return { ...line, event: event.event, chain, sequence: place.sequence, timeMs: place.timeMs };
     });
     const texts = lines.map(({ text }) => text);
-    const { written, failure } = await appendLines(file, texts);
+    const { written, torn, failure } = await appendLines(file, texts);
+    if (torn) tellTorn();
     // A line that stands in the file counts, though it may not have reached the disk.
     sequence += written;
     previous = written === 0 ? previous : lines[written - 1]?.mac;
@@ -72,6 +79,21 @@ export function createAudit(options: AuditOptions): Audit & AsyncDisposable {
     for (const { resolve, reject } of batch) {
       if (error === undefined) resolve();
       else reject(error);
+    }
+  }
+
+  function tellTorn(): void {
+    log.warn({ file }, 'the audit ends in mid-line, after a crash or a full disk: the next line begins anew');
+  }
+
+  /** Rejects when it takes too long. What it began goes on. */
+  async function soon<T>(work: Promise<T>): Promise<T> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(unavailable(file, new Error('the disk does not answer'))), deadlineMs);
+    try {
+      return await Promise.race([work, late.promise]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -91,22 +113,28 @@ export function createAudit(options: AuditOptions): Audit & AsyncDisposable {
   }
 
   return {
-    async record(event) {
-      const late = Promise.withResolvers<never>();
-      const timer = setTimeout(() => late.reject(unavailable(file, new Error('the disk does not answer'))), deadlineMs);
+    async open() {
       try {
-        await Promise.race([enqueue(event), late.promise]);
+        const { torn, failure } = await soon(appendLines(file, []));
+        if (torn) tellTorn();
+        if (failure !== undefined) throw unavailable(file, failure);
+      } catch (error) {
+        log.error({ code: 'ERR_AUDIT_UNAVAILABLE', err: error }, 'the audit cannot be written');
+      }
+    },
+    async record(event) {
+      try {
+        await soon(enqueue(event));
         log.info({ audited: event }, 'audit');
       } catch (error) {
         log.error({ code: 'ERR_AUDIT_UNAVAILABLE', err: error, audited: event }, 'an audit line could not be written');
         throw error;
-      } finally {
-        clearTimeout(timer);
       }
     },
     list: (filter, limit) => listLines(file, filter, limit),
     async [Symbol.asyncDispose]() {
-      await writing;
+      // Whoever waits for a line has been told by now, or is told when time is up.
+      if (writing !== undefined) await soon(writing).catch(() => undefined);
     },
   };
 }

@@ -1,9 +1,13 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** What became of lines that were appended: the first `written` of them are in the file, and all of those on disk unless there is a failure. */
-export interface Appended {
+/**
+ * What became of lines that were appended: the first `written` of them are in the file, and on disk unless there is a
+ * failure. `torn`: the file ended in mid-line.
+ */
+interface Appended {
   readonly written: number;
+  readonly torn: boolean;
   readonly failure?: unknown;
 }
 
@@ -12,15 +16,17 @@ export interface Appended {
  *
  * The file is opened anew each time: whoever rotates it only renames it, and needs no signal. Several processes may
  * append to one file. A line that was torn by a crash or a full disk is ended first, so that no line is glued to it.
- * Never rejects.
+ * Without lines it only looks whether it could write. Never rejects.
  */
 export async function appendLines(file: string, lines: readonly string[]): Promise<Appended> {
   let written = 0;
+  let torn = false;
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
     await using handle = await open(file, 'a+', 0o600);
     const { size } = await handle.stat();
-    let before = (await endsInMidLine(handle, size)) ? '\n' : '';
+    torn = await endsInMidLine(handle, size);
+    let before = torn ? '\n' : '';
     for (const line of lines) {
       const bytes = Buffer.from(`${before}${line}\n`);
       const { bytesWritten } = await handle.write(bytes);
@@ -29,11 +35,11 @@ export async function appendLines(file: string, lines: readonly string[]): Promi
       before = bytesWritten < bytes.length ? '\n' : '';
       written += 1;
     }
-    await handle.sync();
+    if (lines.length > 0) await handle.sync();
     if (size === 0) await syncFolder(dirname(file));
-    return { written };
+    return { written, torn };
   } catch (failure) {
-    return { written, failure };
+    return { written, torn, failure };
   }
 }
 

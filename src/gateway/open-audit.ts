@@ -19,8 +19,8 @@ export interface OpenAuditOptions {
   readonly log: Log;
 }
 
-/** The audit of this process. Nothing is written before its first event. */
-export function openAudit({ config, store, keys, log }: OpenAuditOptions): Audit & AsyncDisposable {
+/** The audit of this process. It can be opened also where nothing can be written; the log has an alarm then. */
+export async function openAudit({ config, store, keys, log }: OpenAuditOptions): Promise<Audit & AsyncDisposable> {
   const { file } = config.audit;
   const node = hostname();
   const opened = new AsyncDisposableStack();
@@ -42,6 +42,7 @@ export function openAudit({ config, store, keys, log }: OpenAuditOptions): Audit
       },
     }),
   );
+  await audit.open();
   return { ...audit, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 

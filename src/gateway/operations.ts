@@ -76,7 +76,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   const forgotten = state.table('forgotten', parseForgotten);
   const loadsTable = state.table('loads', parseRingLoad);
   await state.open();
-  const audit = opened.use(openAudit({ config, store, keys, log }));
+  const audit = opened.use(await openAudit({ config, store, keys, log }));
   const probes = createProbes(() => site().config.publicUrls[0].authority);
   const health = opened.use(options.health ?? createHealth({ probes, clock: systemClock, random: Math.random, log }));
   const backends: ServedBackends = {

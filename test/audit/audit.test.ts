@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { isGenuine, parseLine } from '../../src/audit/line.ts';
@@ -90,6 +91,17 @@ describe('the audit', () => {
     assert.deepEqual(audit.alarms, ['ERR_AUDIT_UNAVAILABLE']);
   });
 
+  it('says at the start that it cannot be written, and nothing where it can', async () => {
+    await using good = auditIn(newFile());
+    await good.open();
+    assert.deepEqual(good.alarms, []);
+    assert.equal(statSync(good.file).size, 0);
+    await using bad = auditIn(join(good.file, 'audit.jsonl'));
+    await bad.open();
+    assert.deepEqual(bad.alarms, ['ERR_AUDIT_UNAVAILABLE']);
+    await assert.rejects(bad.record(opened), { code: 'ERR_AUDIT_UNAVAILABLE', message: /ENOTDIR|EEXIST/ });
+  });
+
   it('goes on in a file of the same name when the old one was renamed', async () => {
     await using audit = auditIn(newFile());
     await audit.record(opened);
@@ -107,11 +119,15 @@ describe('the audit', () => {
     await before.record(opened);
     appendFileSync(file, '{"time":"2026-01-01T00:00:00.000Z","event":"imperso');
     await using after = auditIn(file);
+    await after.open();
     await after.record(opened);
+    await after.record(opened);
+    const warning = 'the audit ends in mid-line, after a crash or a full disk: the next line begins anew';
+    assert.deepEqual(after.alarms, [warning, warning]);
     const texts = readFileSync(file, 'utf8').trimEnd().split('\n');
     assert.deepEqual(
       texts.map((text) => parseLine(text)?.said.sequence),
-      [1, undefined, 1],
+      [1, undefined, 1, 2],
     );
   });
 

@@ -3,9 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import { createAudit } from '../../src/audit/audit.ts';
+import { createAudit, type OwnAudit } from '../../src/audit/audit.ts';
 import { type AuditKey, parseLine, type WrittenLine } from '../../src/audit/line.ts';
-import type { Audit } from '../../src/core/audit.ts';
 import { silentLog } from '../../src/core/log.ts';
 
 export const start = Date.parse('2026-03-01T08:00:00Z');
@@ -20,9 +19,9 @@ export function newFile(): string {
   return join(folder, `${(files += 1)}`, 'audit.jsonl');
 }
 
-export interface TestAudit extends Audit, AsyncDisposable {
+interface TestAudit extends OwnAudit {
   readonly file: string;
-  /** The codes of what it logged as an error. */
+  /** The codes of what it logged as an error, and its warnings. */
   readonly alarms: readonly string[];
   passMs(ms: number): void;
 }
@@ -33,6 +32,7 @@ export function auditIn(file: string, given: Partial<Parameters<typeof createAud
   const alarms: string[] = [];
   const log = {
     ...silentLog,
+    warn: (_: object, message: string) => void alarms.push(message),
     error: (fields: object) => void alarms.push('code' in fields ? String(fields.code) : 'none'),
   };
   const clock = { nowMs: () => nowMs };
