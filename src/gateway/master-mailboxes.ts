@@ -1,0 +1,79 @@
+import type { Backend, BackendHost, MasterIdentity } from '../core/backend.ts';
+import { PosternError } from '../core/error.ts';
+import type { Client } from '../core/identity.ts';
+import type { MailboxAnswer, MailboxOf, Mailboxes } from '../core/mailboxes.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import { noticeMessage, type NoticeLanguage, type Opened } from '../support/notice-message.ts';
+
+/** A notice takes as long as a login may. */
+const deadlineMs = 15_000;
+/** The gateway acts by itself. */
+const ownClient: Client = { address: '127.0.0.1', port: 0, userAgent: undefined };
+
+/** What mailboxes are opened with. The name of the site and its languages are read at each message. */
+export interface MasterMailboxesDeps {
+  readonly mailboxes: Mailboxes;
+  /** The backend of one of its hosts. */
+  readonly backendOf: (host: BackendHost) => Backend | undefined;
+  readonly newReference: () => string;
+  /** Of letters and digits. */
+  readonly newMessageId: () => string;
+  readonly site: () => { readonly name: string; readonly domain: string };
+  /** The one that most users read first. */
+  readonly languages: () => readonly [NoticeLanguage, ...NoticeLanguage[]];
+}
+
+/** What support does over IMAP, by the master identity of the user's backend. */
+export interface MasterMailboxes {
+  /** Whether the mail server lets the master identity in to this user. Rejects when it could not be asked. */
+  readonly checkMaster: (
+    user: CanonicalUser,
+    place: { readonly backend: Backend; readonly host: BackendHost },
+    client: Client,
+    signal: AbortSignal,
+  ) => Promise<{ readonly kind: 'ok' } | { readonly kind: 'refused'; readonly why: string }>;
+  /** Puts a message into the user's INBOX that tells of an opening. Rejects when that could not be done. */
+  readonly appendMessage: (user: CanonicalUser, opened: Opened, host: BackendHost) => Promise<void>;
+}
+
+export function createMasterMailboxes(deps: MasterMailboxesDeps): MasterMailboxes {
+  const { mailboxes, newReference } = deps;
+
+  function mailboxOf(
+    user: CanonicalUser,
+    { backend, host, master }: { backend: Backend; host: BackendHost; master: MasterIdentity },
+    client: Client,
+  ): MailboxOf {
+    return { user, host, master, context: { client, reference: newReference(), limits: backend.limits } };
+  }
+
+  return {
+    async checkMaster(user, { backend, host }, client, signal) {
+      const { master } = backend;
+      if (master === undefined) return { kind: 'refused', why: noMaster(backend) };
+      const answer = await mailboxes.open(mailboxOf(user, { backend, host, master }, client), signal);
+      return answer.kind === 'done' ? { kind: 'ok' } : { kind: 'refused', why: answer.text };
+    },
+    async appendMessage(user, opened, host) {
+      const backend = deps.backendOf(host);
+      const master = backend?.master;
+      if (backend === undefined || master === undefined) throw notAppended(host, noMaster({ name: host.name }));
+      const { name, domain } = deps.site();
+      const at = user.lastIndexOf('@');
+      const from = { name, domain: at === -1 ? domain : user.slice(at + 1) };
+      const message = noticeMessage(opened, { to: user, from, id: deps.newMessageId() }, deps.languages());
+      const mailbox = mailboxOf(user, { backend, host, master }, ownClient);
+      const answer: MailboxAnswer = await mailboxes.append(mailbox, message, AbortSignal.timeout(deadlineMs));
+      if (answer.kind === 'refused') throw notAppended(host, answer.text);
+    },
+  };
+}
+
+function noMaster({ name }: { readonly name: string }): string {
+  return `The backend ${name} has no master in the configuration.`;
+}
+
+function notAppended({ name }: BackendHost, why: string): PosternError {
+  const message = `no notice could be put into a mailbox on ${name}: ${why}`;
+  return new PosternError('ERR_NO_MASTER_ENTRY', message, { source: 'imap', retryable: false });
+}

@@ -1,0 +1,110 @@
+import type { CanonicalUser } from '../core/names.ts';
+
+/** What a user is told of one opening of the mailbox. */
+export interface Opened {
+  readonly actor: string;
+  readonly reason: string;
+  readonly minutes: number;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
+/** One language of the message. */
+export interface NoticeLanguage {
+  /** A BCP 47 tag. */
+  readonly tag: string;
+  readonly text: (
+    key: 'noticeMessage.subject' | 'noticeMessage.text' | 'noticeMessage.reason' | 'noticeMessage.question',
+    values?: Readonly<Record<string, string>>,
+  ) => string;
+}
+
+export interface NoticeEnvelope {
+  readonly to: CanonicalUser;
+  /** What the site calls itself, and the domain that it writes from. */
+  readonly from: { readonly name: string; readonly domain: string };
+  /** Unique: the part of the Message-ID before the `@`, of letters and digits. */
+  readonly id: string;
+}
+
+/**
+ * A message (RFC 5322, CRLF, only ASCII on the wire) that tells a user who opened the mailbox, when, why and for how
+ * long: in the first language, then in the others. Nothing in it can begin a header field or another part: what is
+ * not plain ASCII in a header becomes encoded words (RFC 2047), the text is base64.
+ */
+export function noticeMessage(
+  opened: Opened,
+  { to, from, id }: NoticeEnvelope,
+  languages: readonly [NoticeLanguage, ...NoticeLanguage[]],
+): string {
+  const [first] = languages;
+  const text = languages.map((language) => textIn(language, opened)).join('\r\n\r\n-- \r\n\r\n');
+  return [
+    `Date: ${new Date(opened.atMs).toUTCString().replace('GMT', '+0000')}`,
+    `From: ${phrase(from.name)} <postmaster@${from.domain}>`,
+    `To: ${address(to)}`,
+    `Subject: ${words(first.text('noticeMessage.subject'))}`,
+    `Message-ID: <${id}@${from.domain}>`,
+    'MIME-Version: 1.0',
+    'Content-Type: text/plain; charset=utf-8',
+    'Content-Transfer-Encoding: base64',
+    `Content-Language: ${languages.map(({ tag }) => tag).join(', ')}`,
+    // So that no holiday notice answers it (RFC 3834).
+    'Auto-Submitted: auto-generated',
+    '',
+    ...(Buffer.from(text)
+      .toString('base64')
+      .match(/.{1,76}/g) ?? []),
+    '',
+  ].join('\r\n');
+}
+
+function textIn({ tag, text }: NoticeLanguage, { actor, reason, minutes, atMs }: Opened): string {
+  const format = new Intl.DateTimeFormat(tag, { dateStyle: 'full', timeStyle: 'long' });
+  const values = { actor: oneLine(actor), time: format.format(atMs), minutes: String(minutes) };
+  return [
+    text('noticeMessage.text', values),
+    text('noticeMessage.reason', { reason: oneLine(reason) }),
+    text('noticeMessage.question'),
+    '',
+  ].join('\r\n\r\n');
+}
+
+/** Without control and format characters, which could hide or reverse what is read. */
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
+}
+
+/** Unstructured text of a header: as it is, or as encoded words of at most 75 characters. */
+function words(text: string): string {
+  const clean = oneLine(text);
+  return /^[\x20-\x7e]{0,60}$/.test(clean) && !clean.includes('=?') ? clean : encodedWords(clean);
+}
+
+/** The name of a sender: quoted, or as encoded words. */
+function phrase(text: string): string {
+  const clean = oneLine(text);
+  return /^[\x20-\x7e]{1,60}$/.test(clean) && !clean.includes('=?')
+    ? `"${clean.replace(/["\\]/g, '\\$&')}"`
+    : encodedWords(clean);
+}
+
+/** No word splits a character (RFC 2047, 5): 45 bytes are 60 characters of base64. */
+function encodedWords(text: string): string {
+  const parts: string[] = [''];
+  for (const character of text) {
+    const last = parts.at(-1) ?? '';
+    if (Buffer.byteLength(last + character) > 45) parts.push(character);
+    else parts[parts.length - 1] = last + character;
+  }
+  return parts.map((part) => `=?utf-8?B?${Buffer.from(part).toString('base64')}?=`).join('\r\n ');
+}
+
+/** The user as an address, where the name is one. */
+function address(user: CanonicalUser): string {
+  const at = user.lastIndexOf('@');
+  const [local, domain] = [user.slice(0, at), user.slice(at + 1)];
+  if (at < 1 || !/^[\x21-\x7e]+$/.test(user)) return 'undisclosed-recipients:;';
+  const isAtom = /^[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*$/.test(local);
+  return `<${isAtom ? local : `"${local.replace(/["\\]/g, '\\$&')}"`}@${domain}>`;
+}

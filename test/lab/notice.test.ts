@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { after, before, suite, test } from 'node:test';
+import type { Backend, BackendHost } from '../../src/core/backend.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { createMasterMailboxes } from '../../src/gateway/master-mailboxes.ts';
+import { readLocales } from '../../src/http/locales.ts';
+import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
+import { backendLimits } from '../backend-limits.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
+import { backendName, canonicalUser } from '../login/named.ts';
+import { withLab } from './lab.ts';
+import { RoundcubeUser } from './roundcube-user.ts';
+
+const lab = await withLab('a');
+const host: BackendHost = {
+  name: 'a',
+  imap: {
+    hostname: '127.0.0.11',
+    port: lab.port(993),
+    security: 'tls',
+    trust: { ca: readFileSync(lab.caFile, 'utf8') },
+  },
+  webmail: { origin: 'http://127.0.0.11', landing: '/', trust: {} },
+};
+const backend: Backend = {
+  name: backendName('a'),
+  driver: 'roundcube',
+  driverSettings: {},
+  hosts: [host],
+  limits: backendLimits,
+  master: { user: 'gateway', password: new Secret('gateway-pw'), separator: '*' },
+};
+const { master: _nobody, ...withoutMaster } = backend;
+const locales = readLocales(new URL('../../views/locales/', import.meta.url), 'en');
+
+function mailboxesOf(known: Backend) {
+  return createMasterMailboxes({
+    mailboxes: createImapMailboxes(),
+    backendOf: () => known,
+    newReference: () => 'ref',
+    newMessageId: () => randomUUID().replaceAll('-', ''),
+    site: () => ({ name: 'Bürgerpost', domain: 'example.test' }),
+    languages: () => [locales.choose('de', undefined), locales.choose('en', undefined)],
+  });
+}
+
+const client = { address: '203.0.113.77', port: 4711, userAgent: undefined };
+const anna = canonicalUser('anna@example.test');
+const opened = { actor: 'sam@example.test', reason: '', minutes: 15, atMs: Date.now() };
+
+suite('a user is told by a message', { concurrency: false }, () => {
+  const running = new AsyncDisposableStack();
+  let gateway: OwnGateway;
+  before(async () => {
+    gateway = running.use(
+      await startGateway({
+        caFile: lab.caFile,
+        users: { [anna]: 'a' },
+        backends: {
+          a: `{ imap: "imaps://127.0.0.11:${lab.port(993)}", webmail: "http://127.0.0.11:${lab.port(80)}/", driver: roundcube }`,
+        },
+      }),
+    );
+  });
+  after(() => running.disposeAsync());
+
+  test('it is in Roundcube’s list, unread, and says who, why and for how long', async () => {
+    const reason = `Ordner „Müll“ fehlt, ${randomUUID()}`;
+    await mailboxesOf(backend).appendMessage(anna, { ...opened, reason }, host);
+
+    const person = new RoundcubeUser(gateway.origin);
+    await person.signIn('anna', 'Paß "wört" \\1 €');
+    const list = await person.script('/?_task=mail&_action=list&_mbox=INBOX&_sort=arrival_DESC');
+    const rows = [...JSON.parse(list.body).exec.matchAll(/add_message_row\((\d+),(\{.*?\}),(\{.*?\}|\[\])/g)];
+    const [, uid, columns = '', flags = ''] = rows.find(([row]) => row.includes('Postfach geöffnet')) ?? [];
+    assert.ok(uid !== undefined, list.body);
+    assert.match(columns, /Der Support hat Ihr Postfach geöffnet/);
+    assert.match(columns, /Bürgerpost/);
+    assert.doesNotMatch(flags, /"seen"/);
+    const message = await person.get(`/?_task=mail&_action=show&_uid=${uid}&_mbox=INBOX`);
+    const text = message.body.replace(/<[^>]*>/g, '').replaceAll('&#64;', '@');
+    assert.match(text, /sam@example\.test vom Support hat Ihr Postfach geöffnet/);
+    assert.match(text, /at most 15 minutes/);
+    assert.ok(text.includes(reason));
+  });
+
+  test('the master identity is let in to her, and to nobody who is unknown', async () => {
+    const { checkMaster } = mailboxesOf(backend);
+    const place = { backend, host };
+    const { signal } = new AbortController();
+    assert.deepEqual(await checkMaster(anna, place, client, signal), { kind: 'ok' });
+    const nobody = await checkMaster(canonicalUser('nobody@example.test'), place, client, signal);
+    assert.ok(nobody.kind === 'refused');
+    assert.match(nobody.why, /not to this user/);
+  });
+
+  test('without a master, and where the server refuses, it is said that nobody was told', async () => {
+    const wrong = { ...backend, master: { user: 'gateway', password: new Secret('wrong'), separator: '*' } };
+    const tried: readonly (readonly [known: Backend, message: RegExp])[] = [
+      [withoutMaster, /has no master/],
+      [wrong, /refuses the master identity/],
+    ];
+    for (const [known, message] of tried) {
+      const attempt = mailboxesOf(known).appendMessage(anna, opened, host);
+      await assert.rejects(attempt, { code: 'ERR_NO_MASTER_ENTRY', message });
+    }
+    const check = await mailboxesOf(withoutMaster).checkMaster(
+      anna,
+      { backend: withoutMaster, host },
+      client,
+      new AbortController().signal,
+    );
+    assert.equal(check.kind, 'refused');
+  });
+});
