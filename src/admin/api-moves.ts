@@ -46,6 +46,8 @@ export function moveRoutes(deps: ApiMovesDeps): readonly ApiRoute[] {
     const home = await deps.lookUp(user);
     if (home.kind === 'found') return home;
     if (home.kind === 'refused') throw new ApiRefusal(409, `${user} may not sign in: ${home.reason}`);
+    if (home.kind === 'referred')
+      throw new ApiRefusal(409, `${user} was not here lately: only ${home.server.name} knows the home, at a sign-in`);
     throw new ApiRefusal(404, `no source of the directory knows ${user}`);
   }
 

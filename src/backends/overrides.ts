@@ -40,8 +40,10 @@ export function withOverrides(
         return own;
       }
       if (found.kind === 'unknown-user') return ownAnswer(name) ?? found;
-      const backend = found.kind === 'found' ? homeOf(found.user) : undefined;
-      return found.kind === 'found' && backend !== undefined ? { ...found, backend } : found;
+      if (found.kind === 'refused') return found;
+      const backend = homeOf(found.user);
+      if (backend === undefined) return found;
+      return found.kind === 'found' ? { ...found, backend } : { kind: 'found', user: found.user, backend };
     },
   };
 }

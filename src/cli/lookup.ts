@@ -74,14 +74,10 @@ async function lookUp(
     return { typed, answer: 'found', backend: outcome.backend, ...source, user: outcome.user };
   }
   if (outcome.kind === 'unknown-user') return { typed, answer: 'unknown', user: parsed.name };
-  const answer = outcome.kind === 'refused' ? 'refused' : 'could-not-ask';
-  return {
-    typed,
-    answer,
-    ...source,
-    user: parsed.name,
-    why: outcome.kind === 'refused' ? outcome.reason : outcome.why,
-  };
+  const notFound = { typed, ...source, user: parsed.name };
+  if (outcome.kind === 'refused') return { ...notFound, answer: 'refused', why: outcome.reason };
+  const why = outcome.kind === 'referred' ? `${outcome.server.name} says so, but only at a sign-in` : outcome.why;
+  return { ...notFound, answer: 'could-not-ask', why };
 }
 
 function asTable(found: readonly Found[]): string {

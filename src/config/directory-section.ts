@@ -24,6 +24,7 @@ export const sourceTypes = {
   http: 'A web service that answers in JSON or as nginx’s auth_http does.',
   mupdate: 'The MUPDATE master of a Cyrus Murder.',
   doveadm: 'A Dovecot director, while you move off it.',
+  referral: 'An IMAP server that refers users to their homes when they sign in (RFC 2221).',
   static: 'One backend for every user that no source before it knows.',
 } as const;
 

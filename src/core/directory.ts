@@ -1,14 +1,42 @@
+import type { BackendLimits, ImapEndpoint } from './backend.ts';
 import type { BackendName, CanonicalUser, LoginName } from './names.ts';
 
 /**
  * What a source knows of a user. `refused` is a known user who may not sign in; `reason` may be shown to that user.
+ * `referred`: only an IMAP server can say, and only to who signs in there; nobody knows yet whether there is such a user.
  * `role` is what the directory calls this member of the staff; whether it grants anything is the configuration's to say.
  * A source that could not be asked rejects with a {@link PosternError} of source `directory`: that is never an answer.
  */
 export type HomeLookup =
   | { readonly kind: 'found'; readonly backend: BackendName; readonly user: CanonicalUser; readonly role?: string }
+  | ReferredUser
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'unknown-user' };
+
+/** A user who must be asked for with the password. */
+export interface ReferredUser {
+  readonly kind: 'referred';
+  readonly user: CanonicalUser;
+  readonly server: Referrer;
+}
+
+/** An IMAP server that refers users to their homes (RFC 2221). `name` is how logs call it. */
+export interface ReferralServer {
+  readonly name: string;
+  readonly imap: ImapEndpoint;
+  readonly limits: Pick<BackendLimits, 'imapConnectMs' | 'imapGreetingMs' | 'imapAuthMs'>;
+}
+
+/** Such a server, asked for one user. */
+export interface Referrer extends ReferralServer {
+  /**
+   * The home that its answer means: the URL of a referral, or nothing where it took the password itself. Throws a
+   * {@link PosternError} of source `directory` where that is no configured backend, or the URL is of another user.
+   */
+  homeOf(referral: string | undefined): BackendName;
+  /** Remembers the home, once the password was right there. */
+  learn(backend: BackendName): void;
+}
 
 export interface DirectorySource extends AsyncDisposable {
   /** Rejects when it could not ask, and when `signal` is aborted. */

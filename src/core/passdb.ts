@@ -1,4 +1,4 @@
-import type { Backend, BackendHost } from './backend.ts';
+import type { BackendHost, BackendLimits } from './backend.ts';
 import type { Client, Credentials } from './identity.ts';
 
 /**
@@ -16,15 +16,31 @@ export interface PasswordCheckContext {
   readonly client: Client;
   /** Passed on as `x-session-id`, so that the server's log and ours can be joined. */
   readonly reference: string;
-  readonly limits: Backend['limits'];
+  readonly limits: Pick<BackendLimits, 'imapConnectMs' | 'imapGreetingMs' | 'imapAuthMs'>;
 }
+
+/** An IMAP server to ask. */
+export type ImapHost = Pick<BackendHost, 'name' | 'imap'>;
 
 export interface Passdb {
   /** Rejects with source `imap` when the server could not be asked, also when it says "later". */
   verify(
     credentials: Credentials,
-    host: BackendHost,
+    host: ImapHost,
     context: PasswordCheckContext,
     signal: AbortSignal,
   ): Promise<PasswordCheck>;
+}
+
+export interface Referrals {
+  /**
+   * As `verify`, of a server that may refer the user to another one (RFC 2221): `to` is the URL as it came, of which
+   * nothing is checked. For `verify` a referral is no answer.
+   */
+  ask(
+    credentials: Credentials,
+    host: ImapHost,
+    context: PasswordCheckContext,
+    signal: AbortSignal,
+  ): Promise<PasswordCheck | { readonly kind: 'referred'; readonly to: string }>;
 }

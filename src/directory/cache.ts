@@ -46,6 +46,8 @@ export interface CachedSource extends AsyncDisposable {
   readonly ask: (name: LoginName, signal: AbortSignal) => Promise<Told>;
   /** Asks the source whatever is remembered, and remembers what it says. Without an answer it rejects. */
   readonly askAnew: (name: LoginName, signal: AbortSignal) => Promise<Told>;
+  /** Remembers an answer that was had in another way. */
+  learn(name: LoginName, answer: SourceAnswer): void;
   /** Forgets every name that is meant, and every name that was answered with a user who is meant. */
   drop(isMeant: (name: string) => boolean): void;
 }
@@ -86,6 +88,10 @@ export function cached(source: Source, options: CacheOptions, clock: Clock): Cac
     }
   }
 
+  function answered(answer: SourceAnswer): Entry {
+    return { answer, answeredAtMs: clock.nowMs(), failedAtMs: 0 };
+  }
+
   /** What may be said without asking; nothing when the source must be asked. */
   function remembered(name: LoginName, entry: Entry, nowMs: number): Told | undefined {
     const { answer, failure } = entry;
@@ -116,7 +122,8 @@ export function cached(source: Source, options: CacheOptions, clock: Clock): Cac
       if (entry !== undefined) keep(name, entry);
     };
     flight.promise.then(
-      (answer) => land({ answer, answeredAtMs: clock.nowMs(), failedAtMs: 0 }),
+      // That somebody must be asked is soon said again; what was learned of the name is worth more.
+      (answer) => land(answer.kind === 'referred' ? undefined : answered(answer)),
       (failure: unknown) =>
         land(
           failure instanceof PosternError
@@ -159,6 +166,7 @@ export function cached(source: Source, options: CacheOptions, clock: Clock): Cac
       counts.misses += 1;
       return { answer: await board(name, signal) };
     },
+    learn: (name, answer) => keep(name, answered(answer)),
     drop(isMeant) {
       for (const [name, { answer }] of entries) {
         const user = answer?.kind === 'found' ? answer.user : undefined;

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { HomeLookup } from '../core/directory.ts';
+import type { HomeLookup, ReferralServer, Referrer } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { type LoginNameParser, splitLoginName } from '../core/login-name.ts';
@@ -7,6 +7,7 @@ import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
 import type { Told } from './cache.ts';
 import { withDeadline } from './deadline.ts';
 import type { FindHome } from './homes.ts';
+import { createReferrer } from './referrer.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';
 
 /** What follows on each kind of answer of a source. */
@@ -24,6 +25,8 @@ export interface Step extends Follows {
   /** Whether users of this domain are asked for; the domain is empty for a name without one. */
   readonly serves: (domain: string) => boolean;
   readonly ask: (name: LoginName, signal: AbortSignal) => Promise<Told>;
+  /** Remembers what the source's server has said at a sign-in. */
+  readonly learn?: (name: LoginName, answer: SourceAnswer) => void;
 }
 
 /** One question of a lookup, for `postern explain`. */
@@ -107,6 +110,21 @@ export function createChain(options: ChainOptions): Chain {
     );
   }
 
+  function referrerOf(step: Step, asked: LoginName, server: ReferralServer): Referrer {
+    return createReferrer({
+      server,
+      asked,
+      readHome: (host) => readHome(step, host),
+      readUser: (user) => readUser(step, user),
+      bad(why) {
+        const error = badAnswer(why);
+        log.error({ source: step.label, code: error.code, why }, 'directory source gave a bad answer');
+        return error;
+      },
+      learn: (backend) => step.learn?.(asked, { kind: 'found', home: backend }),
+    });
+  }
+
   async function walk(asked: LoginName, signal: AbortSignal, trace: (step: TracedStep) => void): Promise<Walked> {
     const { domain } = splitLoginName(asked);
     let silent: PosternError | undefined;
@@ -125,6 +143,8 @@ export function createChain(options: ChainOptions): Chain {
         return { kind: 'refused', reason: oneLine(answer.reason) };
       } else if (answer.kind === 'unknown-user') {
         if (step.onUnknown === 'refuse') break;
+      } else if (answer.kind === 'referred') {
+        return { kind: 'referred', user: canonical(asked), server: referrerOf(step, asked, answer.server) };
       } else {
         if (silent !== undefined && answer.byDefault === true) throw silent;
         const user = answer.user === undefined ? asked : readUser(step, answer.user);

@@ -86,10 +86,12 @@ async function homeIn(
   }
 }
 
-function wordFor(home: HomeLookup): string {
+function wordFor(home: HomeLookup): string | undefined {
   switch (home.kind) {
     case 'found':
       return home.backend;
+    case 'referred':
+      return undefined;
     case 'refused':
       return 'refused';
     case 'unknown-user':

@@ -12,7 +12,7 @@ import { withDeadline } from './deadline.ts';
 import type { RingStates } from './hash.ts';
 import { createHomes } from './homes.ts';
 import type { ConnectRedis } from './redis.ts';
-import type { SourceDeps } from './source.ts';
+import type { SourceAnswer, SourceDeps } from './source.ts';
 
 export interface DirectoryOptions {
   /** Asked in this order. File names absolute, secrets read. */
@@ -158,7 +158,9 @@ async function openStep(source: ConfiguredSource, deps: SourceDeps, cacheOptions
   return {
     ...source,
     label,
-    ...(cache === undefined ? {} : { cache }),
+    ...(cache === undefined
+      ? {}
+      : { cache, learn: (name: LoginName, answer: SourceAnswer) => cache.learn(name, answer) }),
     ask: cache?.ask ?? askLocal,
     askAnew: cache?.askAnew ?? askLocal,
     [Symbol.asyncDispose]: () => (cache ?? opened)[Symbol.asyncDispose](),

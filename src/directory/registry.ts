@@ -14,6 +14,7 @@ const loaders: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ['mysql', () => import('./mysql.ts')],
   ['postgresql', () => import('./postgresql.ts')],
   ['redis', () => import('./redis.ts')],
+  ['referral', () => import('./referral.ts')],
   ['regex', () => import('./regex.ts')],
   ['socketmap', () => import('./socketmap.ts')],
   ['static', () => import('./static.ts')],

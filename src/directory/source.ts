@@ -1,5 +1,6 @@
 import type { Backend } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
+import type { ReferralServer } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
@@ -14,6 +15,7 @@ import type { Settings } from './settings.ts';
  *
  * `found` with a `home` (a backend's name or one of its hosts) says where the user lives; with a `user` it also says
  * under which name. With a `user` alone it is an alias. With neither the user exists, and another source says where.
+ * `referred`: this server says so, to who signs in there.
  * `byDefault` marks an answer for names that the source does not know one by one. `role` is that user's role as staff.
  */
 export type SourceAnswer =
@@ -24,6 +26,7 @@ export type SourceAnswer =
       readonly role?: string;
       readonly byDefault?: boolean;
     }
+  | { readonly kind: 'referred'; readonly server: ReferralServer }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'unknown-user' };
 

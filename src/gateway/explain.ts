@@ -11,7 +11,7 @@ import type { Directory, Explanation } from '../directory/directory.ts';
 interface ExplainedStep {
   readonly source: string;
   readonly asked: string;
-  readonly answer: 'found' | 'refused' | 'unknown-user' | 'skipped' | 'tempfail';
+  readonly answer: 'found' | 'referred' | 'refused' | 'unknown-user' | 'skipped' | 'tempfail';
   readonly home?: string;
   readonly user?: string;
   readonly role?: string;
@@ -105,6 +105,8 @@ export function createExplain(deps: ExplainerDeps): Explain {
       return { typed, steps, answer: 'could-not-ask', why: error.message, user: parsed.name };
     }
     if (home.kind === 'unknown-user') return { typed, steps, answer: 'unknown', user: parsed.name };
+    if (home.kind === 'referred')
+      return { typed, steps, answer: 'could-not-ask', why: atSignIn(home.server.name), user: parsed.name };
     if (home.kind === 'refused') return { typed, steps, answer: 'refused', why: home.reason, user: parsed.name };
     const backend = backendNamed(home.backend);
     const move = overrides.get(home.user);
@@ -136,6 +138,8 @@ function asStep({ source, asked, outcome, tookMs, ageMs, stale }: TracedStep): E
         ...age,
       };
     }
+    case 'referred':
+      return { ...step, why: atSignIn(outcome.server.name), ...age };
     case 'refused':
       return { ...step, why: outcome.reason, ...age };
     case 'tempfail':
@@ -146,6 +150,10 @@ function asStep({ source, asked, outcome, tookMs, ageMs, stale }: TracedStep): E
     default:
       return outcome satisfies never;
   }
+}
+
+function atSignIn(server: string): string {
+  return `${server} says where this user lives, but only at a sign-in`;
 }
 
 function imapAddress({ imap }: BackendHost): string {

@@ -1,6 +1,7 @@
 import type { Placement } from '../backends/placement.ts';
 import type { Backend } from '../core/backend.ts';
 import type { DirectorySource } from '../core/directory.ts';
+import { PosternError } from '../core/error.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
 import type { BackendName } from '../core/names.ts';
 import type { RouteMail } from '../directory-service/mail-route.ts';
@@ -18,6 +19,7 @@ export function createMailRoutes({ parseName, directory, backends, placement }: 
     const parsed = parseName(typed);
     if (parsed.kind === 'malformed') return { kind: 'unknown-user' };
     const home = await directory.lookup(parsed.name, signal);
+    if (home.kind === 'referred') throw saidAtSignIn(home.server.name);
     if (home.kind !== 'found') return home;
     const backend = backends.get(home.backend);
     if (backend === undefined) throw new TypeError('the directory answered with a backend that is not configured');
@@ -28,4 +30,9 @@ export function createMailRoutes({ parseName, directory, backends, placement }: 
     if (kind === 'maintenance' || kind === 'moving') return { kind: 'closed' };
     return { ...found, host: placement.activeHost(backend) };
   };
+}
+
+function saidAtSignIn(server: string): PosternError {
+  const message = `${server} says where a user lives only at a sign-in`;
+  return new PosternError('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true });
 }

@@ -10,7 +10,7 @@ import type { HostKind } from '../core/ingress.ts';
 import type { DirectorySource } from '../core/directory.ts';
 import { createLoginNameParser, type LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
-import type { Passdb } from '../core/passdb.ts';
+import type { Passdb, Referrals } from '../core/passdb.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { RingStates } from '../directory/hash.ts';
@@ -49,7 +49,7 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   /** For a computed directory. */
   readonly ringStates: RingStates;
   readonly penalty: Penalty;
-  readonly passdb: Passdb;
+  readonly passdb: Passdb & Referrals;
   readonly storeAnswers: LoginDeps['storeAnswers'];
   readonly proxiedClient: NonNullable<IngressOptions['proxiedClient']>;
   /** For the metrics; the log is the site's. */

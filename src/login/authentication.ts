@@ -3,12 +3,13 @@ import type { DirectorySource } from '../core/directory.ts';
 import { type FailureSource, PosternError } from '../core/error.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
-import type { Passdb, PasswordCheck } from '../core/passdb.ts';
+import type { Passdb, PasswordCheck, Referrals } from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Course } from './course.ts';
 import { isMalformedPassword } from './malformed-password.ts';
-import type { Admission, Penalty } from './penalty.ts';
+import { createPasswordTrial } from './password-trial.ts';
+import type { Penalty } from './penalty.ts';
 
 /** Where a backend's users are signed in now: `host` is the one that takes new sessions. */
 export interface Home {
@@ -40,7 +41,7 @@ export interface AuthenticationDeps {
   readonly storeAnswers: () => Promise<void>;
   readonly directory: Pick<DirectorySource, 'lookup'>;
   readonly penalty: Penalty;
-  readonly passdb: Passdb;
+  readonly passdb: Passdb & Referrals;
   /** Where this user is signed in now, or why nowhere; nothing for a backend that is not configured. */
   readonly homeOf: (backend: BackendName, user: CanonicalUser) => Home | { readonly closure: Closure } | undefined;
 }
@@ -51,27 +52,6 @@ type Authenticated = { readonly kind: 'authenticated'; readonly user: CanonicalU
 export type Authenticate = (course: Course) => Promise<Authenticated | AuthenticationRefusal>;
 
 export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
-  async function checkPassword(
-    course: Course,
-    user: CanonicalUser,
-    home: Home,
-    admission: Extract<Admission, { kind: 'admitted' }>,
-  ): Promise<PasswordCheck> {
-    const { client, password, reference } = course.attempt;
-    const context = { client, reference, limits: home.backend.limits };
-    try {
-      const check = await course.within('imap', async (signal) =>
-        deps.passdb.verify({ user, password }, home.host, context, signal),
-      );
-      await admission.settle(check.kind === 'right' || check.kind === 'wrong' ? check.kind : 'undecided');
-      return check;
-    } catch (error) {
-      // Who hangs up while the password is being tried has still tried it.
-      if (!course.gone.aborted) await admission.settle('undecided');
-      throw error;
-    }
-  }
-
   return async (course) => {
     const { attempt, times, trace, gone } = course;
     const parsed = deps.parseName(attempt.user);
@@ -84,7 +64,8 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     times.enter('directory');
     const found = await course.within('directory', async (signal) => deps.directory.lookup(parsed.name, signal));
     if (found.kind === 'refused') return found;
-    if (found.kind === 'found') Object.assign(trace, { user: found.user, backend: found.backend });
+    if (found.kind !== 'unknown-user') trace.user = found.user;
+    if (found.kind === 'found') trace.backend = found.backend;
 
     times.enter('penalty');
     const { password, client } = attempt;
@@ -97,19 +78,27 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
       return { kind: 'rejected' };
     }
 
-    const home = configuredHome(deps.homeOf, found.backend, found.user);
+    const trial = createPasswordTrial(deps.passdb, course, admission);
+    const lived = await trial.whereIs(found);
+    if (lived.kind !== 'found') return refusal(course, lived);
+    trace.backend = lived.backend;
+    const home = configuredHome(deps.homeOf, lived.backend, lived.user);
     if ('closure' in home) {
       await admission.settle('undecided');
       return { kind: 'closed', closure: home.closure };
     }
     trace.host = home.host.name;
-    const check = await checkPassword(course, found.user, home, admission);
-    if (check.kind === 'wrong') {
-      trace.why = 'wrong-password';
-      return { kind: 'rejected' };
-    }
-    return check.kind === 'right' ? { kind: 'authenticated', user: found.user, home } : check;
+    const check = await trial.check(found.user, home);
+    if (check.kind !== 'right') return refusal(course, check);
+    if (found.kind === 'referred') found.server.learn(lived.backend);
+    return { kind: 'authenticated', user: found.user, home };
   };
+}
+
+function refusal({ trace }: Course, check: Exclude<PasswordCheck, { kind: 'right' }>): AuthenticationRefusal {
+  if (check.kind !== 'wrong') return check;
+  trace.why = 'wrong-password';
+  return { kind: 'rejected' };
 }
 
 /** Throws ERR_DIRECTORY_ANSWER for a backend that nobody configured. */

@@ -1,17 +1,18 @@
 import type { ClientAdmission, ClientAuthentication, ClientCredentials } from '../core/client-authentication.ts';
 import type { Clock } from '../core/clock.ts';
-import type { DirectorySource } from '../core/directory.ts';
+import type { DirectorySource, HomeLookup, ReferredUser } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
-import type { BackendName, CanonicalUser } from '../core/names.ts';
+import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
 import type { Closure } from '../core/placement.ts';
-import type { Passdb, PasswordCheck } from '../core/passdb.ts';
+import type { Passdb, PasswordCheck, Referrals } from '../core/passdb.ts';
 import type { ClientCheckEvent } from './client-check-event.ts';
 import type { ClientCheck, ClientChecks } from './client-checks.ts';
 import { neverGone, withDeadline } from './deadline.ts';
 import { type Home, notConfigured } from './authentication.ts';
 import { isMalformedPassword } from './malformed-password.ts';
 import type { Penalty } from './penalty.ts';
+import { findReferredHome } from './referred-home.ts';
 import { createBackendTurns } from './turns.ts';
 import type { Wait } from './wait.ts';
 
@@ -20,7 +21,7 @@ export interface ClientAuthenticationDeps {
   readonly directory: Pick<DirectorySource, 'lookup'>;
   readonly checks: ClientChecks;
   readonly penalty: Penalty;
-  readonly passdb: Passdb;
+  readonly passdb: Passdb & Referrals;
   /** As for a sign-in by the page. */
   readonly homeOf: (backend: BackendName, user: CanonicalUser) => Home | { readonly closure: Closure } | undefined;
   readonly clock: Clock;
@@ -64,9 +65,7 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
     const parsed = deps.parseName(withoutDomainPrefix(credentials.user));
     if (parsed.kind === 'malformed' || isMalformedPassword(credentials.password)) return { kind: 'rejected' };
     course.trace = { user: parsed.name };
-    const lookup = await withDeadline('directory', deps.deadlineMs, gone, async (signal) =>
-      deps.directory.lookup(parsed.name, signal),
-    );
+    const lookup = await lookUp(parsed.name, gone);
     if (lookup.kind === 'refused') {
       await hold(course, 0, gone);
       return lookup;
@@ -77,14 +76,47 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
       await deps.checks.verdict(checkOf(parsed.name, '', credentials), () => tryPassword(course, async () => 'wrong'));
       return { kind: 'rejected' };
     }
-    const { user, backend } = lookup;
+    const { user } = lookup;
+    if (lookup.kind === 'referred') {
+      const known = checkOf(user, '', credentials);
+      const said = await deps.checks.verdict(known, () => tryPassword(course, () => askReferrer(course, lookup)));
+      if (said !== 'right') return refusal(said);
+      // From now on the directory knows the home, as long as it remembers it.
+      deps.checks.forget(known);
+    }
+    const { backend } = lookup.kind === 'found' ? lookup : await learnedHome(parsed.name, gone);
     const home = homeOf(backend, user);
     course.trace = { user, backend, host: home.host.name };
     const verdict = await deps.checks.verdict(checkOf(user, backend, credentials), () =>
       tryPassword(course, () => askHome(course, user, home)),
     );
     if (verdict === 'right') return { kind: 'admitted', user, ...home };
-    return verdict === 'wrong' ? { kind: 'rejected' } : { kind: 'refused', reason: refusals[verdict] };
+    return refusal(verdict);
+  }
+
+  function lookUp(name: LoginName, gone: AbortSignal): Promise<HomeLookup> {
+    return withDeadline('directory', deps.deadlineMs, gone, async (signal) => deps.directory.lookup(name, signal));
+  }
+
+  async function learnedHome(name: LoginName, gone: AbortSignal): Promise<HomeLookup & { kind: 'found' }> {
+    const lookup = await lookUp(name, gone);
+    if (lookup.kind === 'found') return lookup;
+    const message = 'a home that a server said at a sign-in is not remembered: is directory.cache.found 0?';
+    throw new PosternError('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true });
+  }
+
+  /** The server that knows the home, then the home. */
+  async function askReferrer(course: Course, referred: ReferredUser): Promise<Verdict> {
+    const { client, password } = course.credentials;
+    const context = { client, reference: course.reference };
+    const found = await withDeadline('imap', deps.deadlineMs, neverGone, (signal) =>
+      findReferredHome(deps.passdb, referred, password, context, signal),
+    );
+    if (found.kind !== 'found') return found.kind;
+    const home = homeOf(found.backend, found.user);
+    const verdict = await askHome(course, found.user, home);
+    if (verdict === 'right') referred.server.learn(found.backend);
+    return verdict;
   }
 
   /** Not aborted when the client leaves: whoever hangs up has still tried, and others may wait for the same. */
@@ -158,9 +190,9 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
       const parsed = deps.parseName(user);
       if (parsed.kind === 'malformed') return false;
       try {
-        const lookup = await withDeadline('directory', deps.deadlineMs, neverGone, async (signal) =>
-          deps.directory.lookup(parsed.name, signal),
-        );
+        const lookup = await lookUp(parsed.name, neverGone);
+        // Nobody says so now: what was said before still stands.
+        if (lookup.kind === 'referred') return true;
         if (lookup.kind !== 'found' || lookup.backend !== backend) return false;
         const home = deps.homeOf(backend, user);
         return home !== undefined && 'host' in home && home.host.name === host;
@@ -176,6 +208,10 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
 }
 
 type Verdict = PasswordCheck['kind'];
+
+function refusal(verdict: Exclude<Verdict, 'right'>): ClientAdmission {
+  return verdict === 'wrong' ? { kind: 'rejected' } : { kind: 'refused', reason: refusals[verdict] };
+}
 
 function checkOf(user: string, backend: string, { client, password }: Omit<ClientCredentials, 'user'>): ClientCheck {
   return { user, backend, address: client.address, password };

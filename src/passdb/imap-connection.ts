@@ -1,8 +1,8 @@
 import { ImapFlow } from 'imapflow';
 import type { ImapFlowOptions } from 'imapflow';
-import type { BackendHost, BackendLimits, ImapEndpoint } from '../core/backend.ts';
+import type { ImapEndpoint } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
-import type { PasswordCheckContext } from '../core/passdb.ts';
+import type { ImapHost, PasswordCheckContext } from '../core/passdb.ts';
 
 /** Connect, greeting and authentication together, unless authentication alone was given more. */
 const togetherMs = 12_000;
@@ -11,7 +11,7 @@ const longestResponse = 64 * 1024;
 
 /** A client that has not dialled yet. TLS only; the browser's address and the reference go ahead by ID (RFC 2971). */
 export function createClient(
-  host: BackendHost,
+  host: ImapHost,
   { client, reference, limits }: PasswordCheckContext,
   own: Pick<ImapFlowOptions, 'auth' | 'verifyOnly'>,
 ): ImapFlow {
@@ -62,8 +62,8 @@ function securityOptions({ security, trust }: ImapEndpoint): ImapFlowOptions {
  */
 export async function within<T>(
   client: ImapFlow,
-  host: BackendHost,
-  limits: BackendLimits,
+  host: ImapHost,
+  limits: PasswordCheckContext['limits'],
   signal: AbortSignal,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -97,16 +97,16 @@ export function acceptedBy(client: ImapFlow): ReadonlySet<unknown> {
 }
 
 /** A session that the server took for authenticated before anything was sent belongs to nobody we know. */
-export function preauthenticated(host: BackendHost): PosternError {
+export function preauthenticated(host: ImapHost): PosternError {
   const message = `IMAP server of ${host.name} took the session for authenticated before a password was sent (PREAUTH)`;
   return new PosternError('ERR_IMAP_PROTOCOL', message, { source: 'imap', retryable: false });
 }
 
-function tooLate(host: BackendHost, cause: unknown): PosternError {
+function tooLate(host: ImapHost, cause: unknown): PosternError {
   const message = `IMAP server of ${host.name} gave no answer in time`;
   return new PosternError('ERR_DEADLINE', message, { source: 'imap', retryable: true, cause });
 }
 
-function longestWait({ imapConnectMs, imapGreetingMs, imapAuthMs }: BackendLimits): number {
+function longestWait({ imapConnectMs, imapGreetingMs, imapAuthMs }: PasswordCheckContext['limits']): number {
   return Math.max(imapAuthMs, Math.min(imapConnectMs + imapGreetingMs + imapAuthMs, togetherMs));
 }

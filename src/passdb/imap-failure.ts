@@ -1,9 +1,14 @@
-import type { BackendHost } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
-import type { PasswordCheck } from '../core/passdb.ts';
+import type { ImapHost, PasswordCheck } from '../core/passdb.ts';
 
 /** Response codes of a tagged NO (RFC 5530) that are no verdict on the password: the server cannot say now. */
 const later: ReadonlySet<string> = new Set(['UNAVAILABLE', 'INUSE', 'LIMIT', 'SERVERBUG']);
+
+/** What the server said instead of a verdict: ask the one of this URL. */
+export interface ReferralAnswer {
+  readonly kind: 'referred';
+  readonly to: string;
+}
 
 const refusals: Readonly<Record<string, PasswordCheck>> = {
   EXPIRED: { kind: 'expired' },
@@ -18,9 +23,9 @@ const refusals: Readonly<Record<string, PasswordCheck>> = {
  * is an answer, and its response code decides: a code that means "later" is a failure, an unknown one or none means
  * that the password is wrong (RFC 3501, 6.2.3).
  */
-export function translateFailure(error: unknown, host: BackendHost): PasswordCheck {
+export function translateFailure(error: unknown, host: ImapHost): PasswordCheck | ReferralAnswer {
   const seen = readFailure(error);
-  if (seen.authenticationFailed && seen.status === 'NO') return refusal(seen.responseCode, host, error);
+  if (seen.authenticationFailed && seen.status === 'NO') return refusal(seen, host, error);
   if (isTlsProblem(seen)) {
     const message = `no trusted TLS with the IMAP server of ${host.name} (${describe(seen)}); check tls_ca_file and tls_server_name`;
     throw failure('ERR_IMAP_PROTOCOL', message, false, error);
@@ -41,14 +46,15 @@ export function translateFailure(error: unknown, host: BackendHost): PasswordChe
   );
 }
 
-function refusal(code: string, host: BackendHost, error: unknown): PasswordCheck {
+function refusal(
+  { responseCode: code, response }: Seen,
+  host: ImapHost,
+  error: unknown,
+): PasswordCheck | ReferralAnswer {
   if (later.has(code)) {
     throw failure('ERR_IMAP_UNAVAILABLE', `IMAP server of ${host.name} says later: ${code}`, true, error);
   }
-  if (code === 'REFERRAL') {
-    const message = `IMAP server of ${host.name} refers the user to another server: the directory names the wrong backend`;
-    throw failure('ERR_IMAP_UNAVAILABLE', message, false, error);
-  }
+  if (code === 'REFERRAL') return { kind: 'referred', to: readReferralUrl(response) };
   return refusals[code] ?? { kind: 'wrong' };
 }
 
@@ -56,6 +62,18 @@ function refusal(code: string, host: BackendHost, error: unknown): PasswordCheck
 export function responseCodeOf(error: unknown): string | undefined {
   const { status, responseCode } = readFailure(error);
   return status === 'NO' ? responseCode : undefined;
+}
+
+/** A home that refers the user elsewhere is none. */
+export function refersElsewhere(host: ImapHost): PosternError {
+  const message = `IMAP server of ${host.name} refers the user to another server: the directory names the wrong backend`;
+  return failure('ERR_IMAP_UNAVAILABLE', message, false, undefined);
+}
+
+/** Of `2 NO [REFERRAL "imap://…"] text`, as imapflow writes it down; empty where there is none. */
+function readReferralUrl(response: string): string {
+  const [, quoted, plain] = /^\S+ NO \[REFERRAL (?:"([^"\\\s]+)"|([^"\\\s\]]+))\]/i.exec(response) ?? [];
+  return quoted ?? plain ?? '';
 }
 
 /** Answers that no later attempt will change: the server does not speak the protocol as it must. */
@@ -96,6 +114,8 @@ interface Seen {
   /** NO or BAD of the tagged answer, or empty. */
   readonly status: string;
   readonly responseCode: string;
+  /** The whole tagged answer. */
+  readonly response: string;
   readonly authenticationFailed: boolean;
   readonly tls: boolean;
 }
@@ -112,6 +132,7 @@ function readFailure(error: unknown): Seen {
     message: text('message'),
     status: text('responseStatus'),
     responseCode: text('serverResponseCode').toUpperCase(),
+    response: text('response'),
     authenticationFailed: field('authenticationFailed') === true,
     tls: field('tlsFailed') === true,
   };

@@ -2,7 +2,7 @@ import type { ImapFlow } from 'imapflow';
 import { PosternError } from '../core/error.ts';
 import type { MailboxAnswer, MailboxOf, MailboxRefusal, Mailboxes } from '../core/mailboxes.ts';
 import { acceptedBy, createClient, preauthenticated, within } from './imap-connection.ts';
-import { responseCodeOf, translateFailure } from './imap-failure.ts';
+import { refersElsewhere, responseCodeOf, translateFailure } from './imap-failure.ts';
 
 /**
  * Opens mailboxes over IMAP by SASL PLAIN with the user as authorization id (RFC 4616).
@@ -76,7 +76,7 @@ async function connected(
     if (error instanceof PosternError) throw error;
     if (held === 'makes-mailboxes') return held;
     if (held === 'no-plain') return refused('no-authorization-id');
-    translateFailure(error, host);
+    if (translateFailure(error, host).kind === 'referred') throw refersElsewhere(host);
     return refused(responseCodeOf(error) === 'AUTHORIZATIONFAILED' ? 'user-refused' : 'master-refused');
   } finally {
     client.close();

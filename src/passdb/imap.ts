@@ -1,10 +1,9 @@
 import type { ImapFlow } from 'imapflow';
-import type { BackendHost, BackendLimits } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
 import type { Credentials } from '../core/identity.ts';
-import type { Passdb, PasswordCheck } from '../core/passdb.ts';
+import type { ImapHost, Passdb, PasswordCheck, PasswordCheckContext, Referrals } from '../core/passdb.ts';
 import { acceptedBy, createClient, preauthenticated, within } from './imap-connection.ts';
-import { translateFailure } from './imap-failure.ts';
+import { type ReferralAnswer, refersElsewhere, translateFailure } from './imap-failure.ts';
 
 /**
  * Checks passwords by signing in to the IMAP server of the user's home host.
@@ -14,19 +13,31 @@ import { translateFailure } from './imap-failure.ts';
  * that it greeted us as signed in. An empty password, and a user or password that no IMAP command can carry, are
  * `wrong` without asking. Each call is one connection, which is gone when the promise settles.
  */
-export function createImapPassdb(): Passdb {
+export function createImapPassdb(): Passdb & Referrals {
   return {
+    ask,
     async verify(credentials, host, context, signal) {
-      if (!canTravel(credentials)) return { kind: 'wrong' };
-      const { user, password } = credentials;
-      const client = createClient(host, context, { auth: { user, pass: password.reveal() }, verifyOnly: true });
-      try {
-        return await signIn(client, host, context.limits, signal);
-      } finally {
-        client.close();
-      }
+      const check = await ask(credentials, host, context, signal);
+      if (check.kind === 'referred') throw refersElsewhere(host);
+      return check;
     },
   };
+}
+
+async function ask(
+  credentials: Credentials,
+  host: ImapHost,
+  context: PasswordCheckContext,
+  signal: AbortSignal,
+): Promise<PasswordCheck | ReferralAnswer> {
+  if (!canTravel(credentials)) return { kind: 'wrong' };
+  const { user, password } = credentials;
+  const client = createClient(host, context, { auth: { user, pass: password.reveal() }, verifyOnly: true });
+  try {
+    return await signIn(client, host, context.limits, signal);
+  } finally {
+    client.close();
+  }
 }
 
 /** A control character ends the command or, in SASL PLAIN, the field (NUL, RFC 4616). */
@@ -37,10 +48,10 @@ function canTravel({ user, password }: Credentials): boolean {
 
 async function signIn(
   client: ImapFlow,
-  host: BackendHost,
-  limits: BackendLimits,
+  host: ImapHost,
+  limits: PasswordCheckContext['limits'],
   signal: AbortSignal,
-): Promise<PasswordCheck> {
+): Promise<PasswordCheck | ReferralAnswer> {
   try {
     await within(client, host, limits, signal, () => client.connect());
   } catch (error) {

@@ -5,6 +5,7 @@ import type { ClientCredentials } from '../../src/core/client-authentication.ts'
 import type { HomeLookup } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { createLoginNameParser } from '../../src/core/login-name.ts';
+import type { BackendName } from '../../src/core/names.ts';
 import type { PasswordCheck } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createClientAuthentication } from '../../src/login/client-authentication.ts';
@@ -60,6 +61,10 @@ function bench(script: Script = {}) {
         asked.push(`${host.name} ${user} ${password.reveal()}`);
         if (script.verify !== undefined) return script.verify(password.reveal());
         return { kind: password.reveal() === 'right' ? 'right' : 'wrong' };
+      },
+      async ask({ user, password }, host) {
+        asked.push(`${host.name} ${user} ${password.reveal()}`);
+        return password.reveal() === 'right' ? { kind: 'referred', to: 'imap://b/' } : { kind: 'wrong' };
       },
     },
     homeOf: (name) =>
@@ -196,6 +201,56 @@ test('a user who may not sign in is told why, and no password is tried', async (
   assert.deepEqual(await admit('alice', 'right'), { kind: 'refused', reason: 'Unpaid.' });
   assert.deepEqual(waits, [3_000]);
   assert.equal(asked.length, 0);
+});
+
+/** A directory that knows homes only from a server that must be asked with the password. */
+function referringDirectory() {
+  const learned = new Map<string, BackendName>();
+  const imap = { hostname: 'mail.test', port: 993, security: 'tls', trust: {} } as const;
+  const directory = async (name: string): Promise<HomeLookup> => {
+    const user = canonicalUser(name);
+    const backend = learned.get(name);
+    if (backend !== undefined) return { kind: 'found', user, backend };
+    const server = {
+      name: 'referrer',
+      imap,
+      limits: { imapConnectMs: 1, imapGreetingMs: 1, imapAuthMs: 1 },
+      homeOf: () => backendName('b'),
+      learn: (home: BackendName) => void learned.set(name, home),
+    };
+    return { kind: 'referred', user, server };
+  };
+  return { directory, learned };
+}
+
+test('a home that only a server knows is asked of it once with the password, then of the home', async () => {
+  const { directory, learned } = referringDirectory();
+  const { authentication, admit, asked, clock } = bench({ directory });
+  const user = canonicalUser('alice@example.test');
+  for (let i = 0; i < 3; i += 1) {
+    const admission = await admit('alice', 'right');
+    assert.ok(admission.kind === 'admitted' && admission.backend.name === 'b');
+  }
+  const there = ['referrer alice@example.test right', 'b alice@example.test right'];
+  assert.deepEqual(asked, [...there, 'b alice@example.test right']);
+  learned.clear();
+  assert.equal(await authentication.isStillAt(user, backendName('b'), 'b'), true, 'nobody says otherwise');
+  clock.at += 60_000;
+  assert.equal((await admit('alice', 'right')).kind, 'admitted');
+  assert.deepEqual(asked.slice(3, 5), there);
+});
+
+test('a password that such a server refuses is tried nowhere else, and raises the penalty', async () => {
+  const { admit, asked, waits } = bench({ directory: referringDirectory().directory });
+  for (const password of ['wrong', 'worse', 'worst']) assert.equal((await admit('alice', password)).kind, 'rejected');
+  assert.deepEqual(
+    asked,
+    ['wrong', 'worse', 'worst'].map((password) => `referrer alice@example.test ${password}`),
+  );
+  assert.ok(
+    waits.some((ms) => ms !== 3_000),
+    'a penalty was waited out',
+  );
 });
 
 test('an expired password is no wrong one: the user is told, and it raises no penalty', async () => {

@@ -69,13 +69,14 @@ export function testDirectory(
 
 /**
  * What a lookup of a typed name ends with, in one line: `a alice@example.test`, for one of the staff
- * `a alice@example.test (role)`, `unknown`, `refused: …`, `ERR_…`.
+ * `a alice@example.test (role)`, `referred: …`, `unknown`, `refused: …`, `ERR_…`.
  */
 export async function outcomeOf(directory: Directory, typed: string, signal?: AbortSignal): Promise<string> {
   try {
     const home = await directory.lookup(loginName(typed), signal ?? AbortSignal.timeout(20_000));
     const role = home.kind === 'found' && home.role !== undefined ? ` (${home.role})` : '';
     if (home.kind === 'found') return `${home.backend} ${home.user}${role}`;
+    if (home.kind === 'referred') return `referred: ${home.server.name}`;
     return home.kind === 'refused' ? `refused: ${home.reason}` : 'unknown';
   } catch (error) {
     if (error instanceof PosternError) return error.code;

@@ -1,4 +1,4 @@
-import { createCertificate } from '../../demo/certificate.ts';
+import { createCertificate, type KeyPair } from '../../demo/certificate.ts';
 import { createDelivery } from '../../demo/delivery.ts';
 import { startImapServer } from '../../demo/imap-server.ts';
 import { startWebmail, type Webmail } from '../../demo/webmail.ts';
@@ -16,15 +16,15 @@ export interface Machine {
 
 /** Starts machines that are closed with `opened`; on each of them alice, anna and bob have their mail. */
 export function createMachines(opened: AsyncDisposableStack): {
-  /** For the configuration: all of them have it. */
-  readonly certificate: string;
+  /** All of them have it. */
+  readonly keyPair: KeyPair;
   readonly start: (name: string) => Promise<Machine>;
 } {
   const keyPair = createCertificate([hostname, 'localhost'], Date.now());
   const users = { 'alice@example.test': password, 'anna@example.test': password, 'bob@example.test': password };
   const deliver = createDelivery({ homes: new Map(), master: { name: 'nobody', password: 'nothing' } });
   return {
-    certificate: keyPair.certificate,
+    keyPair,
     async start(name: string): Promise<Machine> {
       const imap = opened.use(await startImapServer({ users, masters: {}, security: 'tls', keyPair, hostname }));
       const address = { hostname, port: imap.port, ca: keyPair.certificate };

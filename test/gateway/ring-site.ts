@@ -27,9 +27,9 @@ export async function startRingSite(): Promise<RingSite> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-ring-'));
   opened.defer(() => rm(directory, { recursive: true, force: true }));
   const redis = opened.use(await startRedisServer());
-  const { start, certificate } = createMachines(opened);
+  const { start, keyPair } = createMachines(opened);
   const machines = { a: await start('a'), b: await start('b'), c: await start('c') };
-  await writeFile(join(directory, 'ca.crt'), certificate);
+  await writeFile(join(directory, 'ca.crt'), keyPair.certificate);
   const logged: RingSite['logged'] = [];
   const write = (fields: object, message: string) => void logged.push({ message, fields });
   const log: Log = { debug: write, info: write, warn: write, error: write };

@@ -28,10 +28,10 @@ export async function startStandbySite(operators = '', more = ''): Promise<Stand
   await using opened = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'postern-standby-'));
   opened.defer(() => rm(directory, { recursive: true, force: true }));
-  const { start, certificate } = createMachines(opened);
+  const { start, keyPair } = createMachines(opened);
   const machines = { one: await start('one'), two: await start('two'), three: await start('three') };
   await writeFile(join(directory, 'token'), 'open-sesame\n');
-  await writeFile(join(directory, 'ca.crt'), certificate);
+  await writeFile(join(directory, 'ca.crt'), keyPair.certificate);
   await writeFile(join(directory, 'users.map'), 'alice@example.test: a\nanna@example.test: a\nbob@example.test: b\n');
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;

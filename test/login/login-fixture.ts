@@ -2,7 +2,7 @@ import type { Backend, BackendHost } from '../../src/core/backend.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { HomeLookup } from '../../src/core/directory.ts';
 import { createLoginNameParser } from '../../src/core/login-name.ts';
-import type { PasswordCheck } from '../../src/core/passdb.ts';
+import type { PasswordCheck, Referrals } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
 import type { LoginEvent } from '../../src/login/login-event.ts';
@@ -31,6 +31,8 @@ export interface Script {
   readonly store?: () => Promise<void>;
   readonly directory?: (signal: AbortSignal) => Promise<HomeLookup>;
   readonly passdb?: (signal: AbortSignal) => Promise<PasswordCheck>;
+  /** What the server says that refers users to their homes. */
+  readonly referral?: Awaited<ReturnType<Referrals['ask']>>;
   readonly webmail?: (signal: AbortSignal) => Promise<WebmailSignIn>;
   /** Milliseconds that the penalty waits, or that it is full. */
   readonly penalty?: number | 'busy';
@@ -113,6 +115,11 @@ export function createBench(script: Script = {}): Bench {
         bench.tried.push(credentials.password.reveal());
         work(`imap ${host.name} ${credentials.user} ${context.client.address} ${context.reference}`, took.imap);
         return script.passdb === undefined ? { kind: 'right' } : script.passdb(signal);
+      },
+      async ask(credentials, host, context) {
+        bench.tried.push(credentials.password.reveal());
+        work(`referrer ${host.name} ${credentials.user} ${context.client.address}`, took.imap);
+        return script.referral ?? { kind: 'referred', to: 'imap://mail-a/' };
       },
     },
     homeOf: (name) =>
