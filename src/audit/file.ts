@@ -1,4 +1,4 @@
-import { mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
@@ -36,25 +36,27 @@ export async function appendLines(file: string, lines: readonly string[]): Promi
       written += 1;
     }
     if (lines.length > 0) await handle.sync();
-    if (size === 0) await syncFolder(dirname(file));
+    if (size === 0) await settleFolder(handle, dirname(file));
     return { written, torn };
   } catch (failure) {
     return { written, torn, failure };
   }
 }
 
-async function endsInMidLine(
-  handle: { read(buffer: Buffer, offset: number, length: number, position: number): Promise<unknown> },
-  size: number,
-): Promise<boolean> {
+async function endsInMidLine(handle: FileHandle, size: number): Promise<boolean> {
   if (size === 0) return false;
   const last = Buffer.alloc(1);
   await handle.read(last, 0, 1, size - 1);
   return last[0] !== 0x0a;
 }
 
-/** A file that was just made must be there after a crash. */
-async function syncFolder(folder: string): Promise<void> {
-  await using handle = await open(folder, 'r');
-  await handle.sync();
+/**
+ * A file that was just made must be there after a crash, and a command that root runs must not take it away from the
+ * gateway: it belongs to whom its folder belongs.
+ */
+async function settleFolder(file: FileHandle, name: string): Promise<void> {
+  await using folder = await open(name, 'r');
+  const { uid, gid } = await folder.stat();
+  if (uid !== 0 && process.getuid?.() === 0) await file.chown(uid, gid);
+  await folder.sync();
 }

@@ -64,7 +64,8 @@ function nobodyThere(error: unknown, place: string): unknown {
   return Object.assign(new Error(message, { cause: error }), { syscall: 'connect' });
 }
 
-function operatorName(): string {
+/** Who sits there, as the system says. */
+export function operatorName(): string {
   try {
     return userInfo().username.replace(/[^\w.@-]/g, '_');
   } catch {

@@ -1,4 +1,5 @@
 import type { AuditFacts, AuditLine } from '../core/audit.ts';
+import { auditCsvHead, auditCsvRow } from '../core/audit-csv.ts';
 import { table } from './table.ts';
 
 /** Lines on their way out, one after another: there may be more than fit into memory. */
@@ -27,30 +28,8 @@ export function auditJsonArray(): LineWriter {
   };
 }
 
-const columns = ['time', 'node', 'event', 'actor', 'subject', 'address', 'facts', 'chain', 'sequence'] as const;
-
-/**
- * CSV of RFC 4180. A cell that a spreadsheet would take for a formula begins with an apostrophe instead (OWASP, CSV
- * injection): what a user or a client sent may stand there.
- */
 export function auditCsv(): LineWriter {
-  return {
-    head: row(columns),
-    line({ timeMs, node, event, actor, subject = '', address = '', facts, chain, sequence }) {
-      const told = facts === undefined ? '' : JSON.stringify(facts);
-      return row([isoTime(timeMs), node, event, actor, subject, address, told, chain, String(sequence)]);
-    },
-    foot: () => '',
-  };
-}
-
-function row(cells: readonly string[]): string {
-  return `${cells.map(cell).join(',')}\r\n`;
-}
-
-function cell(text: string): string {
-  const harmless = /^\s*[=+\-@＝＋－＠]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+  return { head: auditCsvHead, line: auditCsvRow, foot: () => '' };
 }
 
 /** For a person at a terminal: nothing that a value holds moves the cursor or turns the text around. */

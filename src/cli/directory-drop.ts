@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/login-name.ts';
+import { operatorName } from './api-client.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
 import { configOption, withExamples } from './options.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -31,7 +32,7 @@ export function addDirectoryDrop(directory: Command, surroundings: Surroundings,
       }
       const { forgetHomeEverywhere } = await surroundings.loadGateway();
       for (const name of names) {
-        await forgetHomeEverywhere(config, name, silentLog);
+        await forgetHomeEverywhere(config, name, `${operatorName()} (command)`, silentLog);
         surroundings.print(`All nodes ask anew for ${name}.\n`);
       }
       end(exitCodes.ok);

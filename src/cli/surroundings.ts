@@ -37,7 +37,7 @@ export interface GatewayModule {
   /** Explains users as a sign-in would find them. */
   readonly openExplain: (config: Config, log: Log) => Promise<AsyncDisposable & { readonly explain: Explain }>;
   /** Makes every node forget what it remembers of a user's home. */
-  readonly forgetHomeEverywhere: (config: Config, user: string, log: Log) => Promise<void>;
+  readonly forgetHomeEverywhere: (config: Config, user: string, by: string, log: Log) => Promise<void>;
   /** Where the chains of the audit end, as the state store knows it. */
   readonly readAuditAnchors: (config: Config, log: Log) => Promise<readonly Anchor[]>;
   /** Opens the session store of a configuration, for one question. */

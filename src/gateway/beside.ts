@@ -4,11 +4,13 @@ import { createPlacement } from '../backends/placement.ts';
 import { createProbes } from '../backends/probes.ts';
 import { createStateMirror } from '../backends/state-mirror.ts';
 import type { Config } from '../config/config.ts';
+import { recordIfPossible } from '../core/audit.ts';
 import type { Backend } from '../core/backend.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { createLoginNameParser } from '../core/login-name.ts';
 import type { StateStore } from '../core/state-store.ts';
+import { openCommandAudit } from './open-audit.ts';
 import { createExplain, type Explain } from './explain.ts';
 import { openDirectory } from './open-directory.ts';
 import { smallTarget } from './operations.ts';
@@ -58,10 +60,12 @@ export async function openExplain(config: Config, log: Log): Promise<AsyncDispos
 }
 
 /** Makes every node forget what it remembers of a user's home. Rejects when the store cannot be asked. */
-export async function forgetHomeEverywhere(config: Config, user: string, log: Log): Promise<void> {
+export async function forgetHomeEverywhere(config: Config, user: string, by: string, log: Log): Promise<void> {
   await using opened = new AsyncDisposableStack();
   const store = opened.use(await openState(config, log, opened));
   await store.put('forgotten', user, new Date(systemClock.nowMs()).toISOString());
+  await using audit = await openCommandAudit(config, store, log);
+  if (audit !== undefined) await recordIfPossible(audit, { event: 'home-forgotten', actor: by, subject: user });
 }
 
 /** Where the chains of the audit end, of all machines. Rejects when the store cannot be asked. */

@@ -10,6 +10,7 @@ import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { StateStore } from '../core/state-store.ts';
 import type { KeyRing } from '../sessions/keys.ts';
+import { readKeysFile, ringOf } from '../sessions/keys-file.ts';
 
 export interface OpenAuditOptions {
   readonly config: Config;
@@ -44,6 +45,21 @@ export async function openAudit({ config, store, keys, log }: OpenAuditOptions):
   );
   await audit.open();
   return { ...audit, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/**
+ * The audit for a command that runs beside the gateway, in the same file. Nothing where this machine has no server keys:
+ * no gateway has run here. Rejects with ERR_KEYS_UNUSABLE.
+ */
+export async function openCommandAudit(
+  config: Config,
+  store: StateStore,
+  log: Log,
+): Promise<(Audit & AsyncDisposable) | undefined> {
+  const entries = await readKeysFile(config.sessions.keysFile);
+  if (entries === undefined) return undefined;
+  const ring = ringOf(entries);
+  return openAudit({ config, store, keys: { current: () => ring }, log });
 }
 
 function auditKeyOf(key: KeyRing['promoted']): AuditKey {

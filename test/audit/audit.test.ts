@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, renameSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, chownSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { isGenuine, parseLine } from '../../src/audit/line.ts';
@@ -89,6 +89,26 @@ describe('the audit', () => {
     });
     assert.ok(performance.now() - before < 1000);
     assert.deepEqual(audit.alarms, ['ERR_AUDIT_UNAVAILABLE']);
+  });
+
+  it('belongs to the owner of its folder, also where a command of root made it', async () => {
+    const folder = dirname(newFile());
+    mkdirSync(folder);
+    if (process.getuid?.() === 0) chownSync(folder, 65_534, 65_534);
+    await using audit = auditIn(join(folder, 'audit.jsonl'));
+    await audit.record(opened);
+    assert.equal(statSync(audit.file).uid, statSync(folder).uid);
+  });
+
+  it('goes on with its chain under another key', async () => {
+    let current = key;
+    await using audit = auditIn(newFile(), { key: () => current });
+    await audit.record(opened);
+    current = { id: 'fedcba98', secret: Buffer.alloc(32, 7) };
+    await audit.record(opened);
+    const [first, second] = linesOf(audit.file);
+    assert.equal(second?.previous, first?.mac);
+    assert.ok(second !== undefined && isGenuine(second, current) && !isGenuine(second, key));
   });
 
   it('says at the start that it cannot be written, and nothing where it can', async () => {

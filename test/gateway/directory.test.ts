@@ -60,5 +60,8 @@ describe('the directory of a running gateway', () => {
     assert.deepEqual([dropped.code, dropped.out], [0, 'All nodes ask anew for alice@example.test.\n']);
     const deadline = Date.now() + 10_000;
     while ((await explain('alice')).backend !== 'b') assert.ok(Date.now() < deadline, 'it is still remembered');
+    const audited = await postern(['audit', 'list', '--subject', 'alice@example.test', '-c', running.configFile]);
+    assert.match(audited.out, /Z +home-forgotten +[\w.@-]+ \(command\) +alice@example\.test +-\n$/);
+    assert.equal((await postern(['audit', 'verify', '-c', running.configFile])).code, 0);
   });
 });
