@@ -42,7 +42,7 @@ export function createFollowedHealth({ tell, clock }: FollowedHealthOptions): Fo
     watch() {},
     isWebmailUp,
     isUp: (host) => isWebmailUp(host) && (known.get(host)?.imap.up ?? true),
-    takeTrial,
+    takeTrial: (host) => known.get(host)?.webmail.hangs === undefined && takeTrial(host),
     report: (host) => known.get(host),
     reports: () => known,
     note(host, evidence) {

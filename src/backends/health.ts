@@ -38,7 +38,10 @@ export interface Health extends AsyncDisposable {
   watch(hosts: readonly WatchedHost[]): void;
   isUp(host: string): boolean;
   isWebmailUp(host: string): boolean;
-  /** Whether one real request may be tried although the webmail counts as down. */
+  /**
+   * Whether one real request may be tried although the webmail counts as down. Never while the webmail hangs: somebody
+   * would wait for minutes, and the checks find out as soon.
+   */
   takeTrial(host: string): boolean;
   report(host: string): HostReport | undefined;
   /** Of all hosts that are watched. */
@@ -90,7 +93,8 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
       changed = health.good();
     } catch (error) {
       if (ended.signal.aborted) return;
-      changed = health.bad(error instanceof Error ? error.message : String(error));
+      const why = error instanceof Error ? error.message : String(error);
+      changed = health.bad(why, signal.aborted ? 'hangs' : undefined);
     }
     if (changed) tell(watched.host.name, service, health.report());
   }
@@ -151,7 +155,7 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
     const { webmail, answers, watched } = watch;
     const { name } = watched.host;
     if (evidence === 'refused') {
-      if (webmail.bad('a request was refused the connection', true)) tell(name, 'webmail', webmail.report());
+      if (webmail.bad('a request was refused the connection', 'refused')) tell(name, 'webmail', webmail.report());
     } else if (evidence === 'failed') {
       if (answers.bad('requests in a row were not answered well')) tell(name, 'webmail', answers.report());
     } else {
@@ -176,7 +180,10 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
       const watch = watches.get(host);
       return watch === undefined || (watch.webmail.isUp() && answersWell(watch));
     },
-    takeTrial: (host) => !watches.has(host) || takeTrial(host),
+    takeTrial(host) {
+      const watch = watches.get(host);
+      return watch === undefined || (watch.webmail.report().hangs === undefined && takeTrial(host));
+    },
     report(host) {
       const watch = watches.get(host);
       return watch === undefined ? undefined : reportOf(watch);

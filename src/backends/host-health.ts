@@ -12,6 +12,8 @@ export interface HealthReport {
   readonly sinceMs: number;
   /** Why the last bad answer was bad; stays until it is up again. */
   readonly why?: string;
+  /** There was no answer at all in time: who tried it would wait for long. */
+  readonly hangs?: true;
 }
 
 const flapWindowMs = 5 * 60_000;
@@ -28,6 +30,7 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
   let up = true;
   let sinceMs = clock.nowMs();
   let why: string | undefined;
+  let hangs = false;
   let bad = 0;
   let good = 0;
   let falls: number[] = [];
@@ -38,8 +41,10 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
     bad = 0;
     good = 0;
     falls = falls.filter((at) => sinceMs - at < flapWindowMs);
-    if (to) why = undefined;
-    else falls.push(sinceMs);
+    if (to) {
+      why = undefined;
+      hangs = false;
+    } else falls.push(sinceMs);
   }
 
   function neededToRise(): number {
@@ -47,7 +52,12 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
   }
 
   return {
-    report: (): HealthReport => ({ up, sinceMs, ...(why === undefined ? {} : { why }) }),
+    report: (): HealthReport => ({
+      up,
+      sinceMs,
+      ...(why === undefined ? {} : { why }),
+      ...(hangs ? { hangs } : {}),
+    }),
     isUp: (): boolean => up,
     /** It counts as up, and the last answer was bad. */
     isInDoubt: (): boolean => up && bad > 0,
@@ -60,13 +70,14 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
       turn(true);
       return true;
     },
-    /** A bad answer, or none. `certain`: nothing listens there, one such answer is enough. */
-    bad(reason: string, certain = false): boolean {
+    /** A bad answer, or none. `refused`: nothing listens there, one such answer is enough. `hangs`: none in time. */
+    bad(reason: string, how?: 'refused' | 'hangs'): boolean {
       why = reason;
+      hangs = how === 'hangs';
       good = 0;
       if (!up) return false;
       bad += 1;
-      if (bad < fall && !certain) return false;
+      if (bad < fall && how !== 'refused') return false;
       turn(false);
       return true;
     },

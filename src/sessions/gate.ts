@@ -152,6 +152,7 @@ export function createSessionGate(options: SessionGateOptions): SessionGate {
       } catch (error) {
         // express-session would still send the cookie of a session that nobody has.
         Reflect.deleteProperty(request, 'session');
+        if (error instanceof PosternError) failures.set(request, error);
         void live.end(cookie.key, 'signed-out');
         throw error;
       }

@@ -30,8 +30,11 @@ describe('the health that another process finds', () => {
     assert.deepEqual([health.isUp('a'), health.isWebmailUp('a')], [false, false]);
     assert.deepEqual([health.isUp('b'), health.isWebmailUp('b')], [false, true]);
     assert.equal(health.report('a')?.webmail.why, 'answered 502');
+    assert.deepEqual([health.takeTrial('a'), health.takeTrial('a')], [true, false]);
     health.follow(new Map([['a', up]]));
     assert.equal(health.isUp('a'), true);
+    health.follow(new Map([['c', { ...up, webmail: { up: false, sinceMs: 2, hangs: true } }]]));
+    assert.equal(health.takeTrial('c'), false);
   });
 
   it('tells what is bad, and a good answer only where it can change a mind', () => {

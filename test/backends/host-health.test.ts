@@ -33,7 +33,7 @@ describe('the health of a host', () => {
 
   it('is down at once when nothing listens there', () => {
     const health = createHostHealth({ fall: 3, rise: 2, clock: handClock() });
-    assert.equal(health.bad('refused', true), true);
+    assert.equal(health.bad('refused', 'refused'), true);
     assert.equal(health.isUp(), false);
   });
 
@@ -108,6 +108,7 @@ describe('the watch over hosts', () => {
     await using health = createQuickHealth(probes);
     health.watch([{ host: hostNamed('a'), settings: { ...quick, timeoutMs: 5 }, target: '/' }]);
     await eventually(() => !health.isUp('a'));
+    assert.equal(health.takeTrial('a'), false, 'nobody is made to wait for it');
   });
 
   it('finds a host that hangs down within 6 s by the default settings', async (t) => {
