@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { Anchor } from '../../src/audit/anchors.ts';
 import { parseLine, writeLine } from '../../src/audit/line.ts';
 import { verify, type VerifyOptions } from '../../src/audit/verify.ts';
-import { key, start } from './fixture.ts';
+import { auditIn, key, newFile, start } from './fixture.ts';
 
 const one = '1111111111111111';
 const two = '2222222222222222';
@@ -208,6 +209,22 @@ describe('the verifier', () => {
       `truncated nowhere ${one} 1`,
       `truncated nowhere ${two} 1`,
     ]);
+  });
+
+  it('minds no clock that was set back: the order is that of the sequence', async () => {
+    const file = newFile();
+    await using audit = auditIn(file);
+    for (const hours of [1, -48, 24, -1]) {
+      audit.passMs(hours * 3_600_000);
+      await audit.record({ event: 'role-used', actor: `${hours} h` });
+    }
+    const { findings, lines } = await verified(readFileSync(file, 'utf8').trimEnd().split('\n'), []);
+    assert.deepEqual([findings, lines], [[], 4]);
+    const listed = await audit.list({}, 9);
+    assert.deepEqual(
+      listed.map(({ actor }) => actor),
+      ['-1 h', '24 h', '-48 h', '1 h'],
+    );
   });
 
   it('misses no chain of another machine', async () => {

@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { eventually } from '../eventually.ts';
-import { type StandbySite, startStandbySite } from './standby-site.ts';
+import { askSocket, type StandbySite, startStandbySite } from './standby-site.ts';
 
 const reason = 'a test';
 
@@ -212,6 +212,27 @@ describe('an operator', () => {
     assert.deepEqual([lines[0].actor, lines[0].address], ['anna (tcp)', '127.0.0.1']);
   });
 
+  it('can pass for nobody of the staff in the audit, and put nothing but a reason into it', async () => {
+    const forged = {
+      state: 'READY',
+      reason: 'a\r\n{"event":"failover"}',
+      actor: 'eve',
+      address: '192.0.2.1',
+      by: 'eve',
+    };
+    const { status } = await askSocket(site.socket, 'PUT', '/hosts/a%2F2/state', forged, {
+      'postern-operator': 'sam@example.test',
+      'x-forwarded-for': '192.0.2.1',
+    });
+    assert.equal(status, 200);
+    const [line] = (await site.api('GET', '/audit?limit=1')).body.lines;
+    const { actor, subject, address, facts } = line;
+    assert.deepEqual([actor, subject, address], ['sam@example.test (socket)', 'a/2', undefined]);
+    assert.deepEqual(facts, { state: 'READY', reason: 'a {"event":"failover"}' });
+    await askSocket(site.socket, 'PUT', '/hosts/a%2F2/state', forged, { 'postern-operator': 'sam (staff)' });
+    assert.equal((await site.api('GET', '/audit?limit=1')).body.lines[0].actor, 'unnamed (socket)');
+  });
+
   it('can act while the audit cannot be written, and the log has what it should have said', async () => {
     await using full = await startStandbySite('', 'audit: { file: /dev/full }');
     const set = await full.api('PUT', '/backends/a/state', { state: 'MAINT', reason });
@@ -226,6 +247,8 @@ describe('an operator', () => {
     });
     const { landed } = await full.signIn('bob');
     assert.match(landed.body.toString(), /backend three/);
+    const metrics = await fetch(`http://127.0.0.1:${full.gateway.ports.operators}/metrics`);
+    assert.match(await metrics.text(), /^postern_alarms_total\{code="ERR_AUDIT_UNAVAILABLE"\} [1-9]/m);
   });
 });
 

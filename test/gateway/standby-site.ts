@@ -75,12 +75,14 @@ export async function askSocket(
   method: string,
   path: string,
   body?: object,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly status: number; readonly body: Answer }> {
   const content = body === undefined ? '' : JSON.stringify(body);
   const headers = {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(content),
     'postern-operator': 'test',
+    ...more,
   };
   const request = sendRequest({ socketPath, method, path: `/api/v1${path}`, headers });
   request.end(content);
