@@ -1,8 +1,8 @@
 /**
- * What is audited. `impersonation-ended`: by somebody or something else than its time or its Stop button, which the
- * facts name. `role-used`: somebody saw or did what a role of staff allows.
+ * What is audited; docs/audit.md lists each. `impersonation-ended`: by somebody or something else than its time or its
+ * Stop button, which the facts name. `role-used`: somebody saw or did what a role of staff allows.
  */
-const auditEventNames = [
+export const auditEventNames = [
   'staff-sign-in',
   'staff-refused',
   'staff-sign-out',
