@@ -145,6 +145,7 @@ export interface SessionsConfig {
   readonly serveStaleMs: number;
   readonly maxPerUser: number;
   readonly idleCountsPolls: boolean;
+  readonly forgetPassword: boolean;
 }
 
 /** One source: its type and its settings as they are written, with paths absolute and secrets wrapped. */

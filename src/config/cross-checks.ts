@@ -2,6 +2,7 @@ import type { Backend } from '../core/backend.ts';
 import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import type { PublicUrl } from '../core/ingress.ts';
 import type { BackendName } from '../core/names.ts';
+import type { MasterEntry } from '../core/webmail.ts';
 import type { Config, DirectoryConfig, SupportConfig } from './config.ts';
 import type { Findings } from './findings.ts';
 import type { NamedBackend } from './named-backends.ts';
@@ -12,6 +13,8 @@ import { nearest } from './nearest.ts';
 export interface DriverChecks {
   source(settings: DriverSettings): Promise<readonly SettingProblem[]>;
   webmail(driver: string, settings: DriverSettings): Promise<readonly SettingProblem[]>;
+  /** What the driver comes to without a password; only of a backend in whose settings it finds no problem. */
+  masterEntry(backend: Backend): Promise<MasterEntry>;
 }
 
 /** A backend that is complete, with the place where it stands. */
@@ -57,6 +60,31 @@ export function checkMasters(settled: readonly SettledBackend[], forbidden: stri
       const message = `has a master with the separator ${character}, which names may hold: add it to directory.forbidden_characters`;
       named.findings.add(named.path, message, 'key');
     }
+  }
+}
+
+/**
+ * A password that is forgotten must not be needed again: every webmail has to open the user's own account without it.
+ * Each reason is told once, however many backends share it.
+ */
+export async function checkForgetting(
+  settled: readonly SettledBackend[],
+  checks: DriverChecks,
+  findings: Findings,
+): Promise<void> {
+  const byReason = new Map<string, string[]>();
+  for (const { backend } of settled) {
+    const { name, driver, driverSettings } = backend;
+    if ((await checks.webmail(driver, driverSettings)).length > 0) continue;
+    const entry = await checks.masterEntry(backend);
+    if (entry.kind === 'own-account') continue;
+    byReason.set(entry.why, [...(byReason.get(entry.why) ?? []), name]);
+  }
+  for (const [why, names] of byReason) {
+    const [first, ...others] = names;
+    const which = others.length === 0 ? `the backend ${first}` : `the backend ${first} and ${others.length} more`;
+    const message = `needs webmails that open the user’s own account without a password, which ${which} cannot: ${why}`;
+    findings.add(['sessions', 'forget_password'], message);
   }
 }
 

@@ -7,6 +7,7 @@ import type { Config } from './config.ts';
 import { checkKeys, type ConfigFile, openConfigFile, openIncluded } from './config-file.ts';
 import {
   checkDirectoryNames,
+  checkForgetting,
   checkListeners,
   checkMasters,
   checkServersDiffer,
@@ -99,6 +100,9 @@ async function settle(
     if (checks !== undefined) await checkSources(directory, checks, findings);
   }
   if (checks !== undefined) await checkWebmails(settled, checks, { findings, form: defaults?.form });
+  if (checks !== undefined && sections.sessions?.forgetPassword === true) {
+    await checkForgetting(settled, checks, findings);
+  }
   if (!isComplete(sections)) return undefined;
   checkListeners(sections, findings);
   checkSupport(support, sections.publicUrls, findings);

@@ -27,6 +27,6 @@ export function masterSection(outside: Outside) {
     .optional()
     .describe(
       'Who may open mailboxes of this backend without their users’ passwords, over IMAP and, with `master_login`, in ' +
-        'the webmail: for support, and for `sessions.forget_password`.',
+        'the webmail: for support.',
     );
 }

@@ -32,6 +32,12 @@ export function sessionsSection(outside: Outside) {
     max_per_user: count({ atLeast: 1, atMost: 1000 })
       .prefault(20)
       .describe('How many sessions one user may have; with one more, the oldest ends.'),
+    forget_password: yesOrNo()
+      .prefault(false)
+      .describe(
+        'Whether the password is forgotten once it was checked, where every backend can be entered by a master identity ' +
+          'into the user’s own account: see [security.md](security.md#without-a-password-in-the-session).',
+      ),
     idle_counts_polls: yesOrNo()
       .prefault(true)
       .describe('Whether the polls that a webmail’s page makes by itself keep a session from being idle.'),
@@ -53,6 +59,7 @@ export function sessionsSection(outside: Outside) {
         serveStaleMs: sessions.serve_stale,
         maxPerUser: sessions.max_per_user,
         idleCountsPolls: sessions.idle_counts_polls,
+        forgetPassword: sessions.forget_password,
       }),
     )
     .prefault({})

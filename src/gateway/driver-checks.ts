@@ -10,4 +10,10 @@ export const driverChecks: DriverChecks = {
     const { driverProblems, isDriverName } = await import('../webmail/registry.ts');
     return isDriverName(driver) ? driverProblems(driver, settings) : [];
   },
+  async masterEntry({ driver, driverSettings, master }) {
+    const { isDriverName, masterEntryOf } = await import('../webmail/registry.ts');
+    return isDriverName(driver)
+      ? masterEntryOf(driver, driverSettings, master)
+      : { kind: 'impossible', why: 'there is no such driver' };
+  },
 };

@@ -205,6 +205,9 @@ function gateOf({ site, ...parts }: SessionParts, live: NodeSessions): SessionGa
     get absoluteTimeoutMs() {
       return site().config.sessions.absoluteTimeoutMs;
     },
+    get forgetPassword() {
+      return site().config.sessions.forgetPassword;
+    },
     get maxPerUser() {
       return site().config.sessions.maxPerUser;
     },

@@ -29,7 +29,7 @@ interface SessionOpening {
   readonly backend: BackendName;
   /** The host of the backend, by name. */
   readonly host: string;
-  /** Nothing where the operator chose to forget it. */
+  /** Nothing where staff opened the mailbox. */
   readonly password: Secret | undefined;
   readonly jar: CookieJar;
   readonly client: Client;
@@ -51,6 +51,8 @@ export interface SessionGateOptions {
   readonly randomBytes: (size: number) => Buffer;
   readonly absoluteTimeoutMs: number;
   readonly maxPerUser: number;
+  /** Whether sessions keep no password. */
+  readonly forgetPassword: boolean;
 }
 
 /** What the gateway's own pages do with sessions. */
@@ -103,7 +105,8 @@ export function createSessionGate(options: SessionGateOptions): SessionGate {
     };
     const credentialsKey = serverKey.sealKeyOf(secret, 'credentials');
     const belongsTo = sealedFor(key, unsealed, 'credentials');
-    return { ...unsealed, sealed: sealPassword(credentialsKey, password, belongsTo, randomBytes) };
+    const kept = options.forgetPassword ? undefined : password;
+    return { ...unsealed, sealed: sealPassword(credentialsKey, kept, belongsTo, randomBytes) };
   }
 
   async function endTooMany(user: CanonicalUser, opened: SessionCookie): Promise<void> {

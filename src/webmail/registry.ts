@@ -1,5 +1,6 @@
+import type { MasterIdentity } from '../core/backend.ts';
 import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
-import type { WebmailDriver } from '../core/webmail.ts';
+import type { MasterEntry, WebmailDriver } from '../core/webmail.ts';
 import { type ParsedSettings, unknownKeys } from './driver-settings.ts';
 import type { ConfiguredParts } from './visit.ts';
 
@@ -28,6 +29,18 @@ export function isDriverName(name: string): name is DriverName {
 export async function loadDriver(name: DriverName, parts: ConfiguredParts): Promise<WebmailDriver> {
   const module: DriverModule = await drivers[name]();
   return module.create(parts);
+}
+
+/** What a driver comes to without a password, with settings that have passed {@link driverProblems}; it asks nobody. */
+export async function masterEntryOf(
+  name: DriverName,
+  settings: DriverSettings,
+  master: MasterIdentity | undefined,
+): Promise<MasterEntry> {
+  const exchange = { send: () => Promise.reject(new TypeError('only asked what it can')) };
+  const parts = { exchange, clock: { nowMs: () => 0 }, settings, ...(master === undefined ? {} : { master }) };
+  const { masterEntry } = await loadDriver(name, parts);
+  return masterEntry;
 }
 
 /** What is wrong with the settings of a driver; empty when nothing is. */

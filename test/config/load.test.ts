@@ -52,6 +52,7 @@ test('what is left out has the defaults of the design', async (t) => {
     absoluteTimeoutMs: 12 * 3_600_000,
     serveStaleMs: 10 * 60_000,
     maxPerUser: 20,
+    forgetPassword: false,
     idleCountsPolls: true,
   });
   assert.deepEqual(config.directory.timeouts, { sourceMs: 2000, lookupMs: 5000 });

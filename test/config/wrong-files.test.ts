@@ -173,6 +173,7 @@ backends:
       checks: {
         source: async () => [{ path: ['fil'], message: 'unknown' }],
         webmail: async (_, settings) => [{ path: ['page'], message: `is ${String(settings['page'])}` }],
+        masterEntry: async () => ({ kind: 'own-account' }),
       },
     },
   );

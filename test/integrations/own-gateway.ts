@@ -17,6 +17,8 @@ export interface OwnGatewayOptions {
   /** User to backend. */
   readonly users: Readonly<Record<string, string>>;
   readonly caFile: string;
+  /** Further keys of `sessions`, such as `redis: redis://…`. */
+  readonly sessions?: string;
   /** Further top-level lines. */
   readonly settings?: string;
   /** Files beside the configuration, such as secrets. */
@@ -71,7 +73,7 @@ function configuration(options: OwnGatewayOptions, port: number): string {
 public_url: http://127.0.0.1:${port}
 trusted_proxies: [127.0.0.1/32]
 operators: { listen: 127.0.0.1:0 }
-sessions: { keys_file: keys }
+sessions: { keys_file: keys${options.sessions === undefined ? '' : `, ${options.sessions}`} }
 directory:
   default_domain: example.test
   sources:

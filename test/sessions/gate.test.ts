@@ -116,6 +116,20 @@ suite('the gate', () => {
     }
   });
 
+  test('keeps the password, sealed, or nothing of it where it is to be forgotten', async () => {
+    const { cookie } = await node.signIn(alice);
+    const kept = await node.find(cookie);
+    assert.ok(kept.kind === 'found' && kept.session.password !== undefined);
+
+    await using forgetful = await start({ forgetPassword: true });
+    const found = await forgetful.find((await forgetful.signIn(alice)).cookie);
+    assert.ok(found.kind === 'found');
+    assert.equal(found.session.password, undefined);
+    // Nonce and tag, and nothing between them.
+    assert.equal(Buffer.from(found.session.record.sealed.slice(2), 'base64url').length, 12 + 16);
+    assert.equal(found.session.jar.value('webmail_session'), kept.session.jar.value('webmail_session'));
+  });
+
   test('ends the oldest session when a user has too many', async () => {
     await using strict = await start({ maxPerUser: 2 });
     const cookies: string[] = [];

@@ -22,6 +22,7 @@ export interface NodeSettings {
   readonly absoluteTimeoutMs?: number;
   readonly serveStaleMs?: number;
   readonly maxPerUser?: number;
+  readonly forgetPassword?: boolean;
   readonly secure?: boolean;
   readonly cacheLimit?: number;
 }
@@ -110,6 +111,7 @@ function pages(settings: NodeSettings, live: NodeSessions, keys: ServerKeys) {
     randomBytes,
     absoluteTimeoutMs: settings.absoluteTimeoutMs ?? 12 * 3_600_000,
     maxPerUser: settings.maxPerUser ?? 20,
+    forgetPassword: settings.forgetPassword ?? false,
   });
   const app = express();
   app.use(gate.middleware(secure));
