@@ -1,0 +1,148 @@
+/**
+ * What each source of the directory does with its real peer: `node --expose-gc bench/directory-drivers.ts [SECONDS]`.
+ *
+ * Prints, per source: lookups per second through the whole directory without its cache, 32 at once and each of another
+ * name, and the memory that the source and its client library keep. The peers run on the same machine; those of
+ * socketmap, tcp_table and http even in this process, and take their share of it.
+ */
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { DirectoryOptions } from '../src/directory/directory.ts';
+import { connectRedis } from '../src/gateway/open-directory.ts';
+import { loginName, temporaryDirectory, testDirectory } from '../test/directory/fixture.ts';
+import { startDirector } from '../test/directory/peers/director.ts';
+import { startServer } from '../test/directory/peers/line-server.ts';
+import { startMariadb } from '../test/directory/peers/mariadb.ts';
+import { startMupdateMaster } from '../test/directory/peers/mupdate.ts';
+import { startPostgresql } from '../test/directory/peers/postgresql.ts';
+import { startSlapd } from '../test/directory/peers/slapd.ts';
+import { listening } from '../test/ports.ts';
+import { startRedisServer } from '../test/redis-server.ts';
+
+interface Peer extends AsyncDisposable {
+  readonly settings: DirectoryOptions['sources'][number];
+  readonly options?: Partial<DirectoryOptions>;
+}
+
+const seconds = Number(process.argv[2] ?? 5);
+const atOnce = 32;
+const query = 'select backend from homes where login = %u';
+
+const peers: Readonly<Record<string, () => Promise<Peer>>> = {
+  static: async () => withoutPeer({ type: 'static', backend: 'a' }),
+  hash: async () => withoutPeer({ type: 'hash' }),
+  async regex() {
+    const folder = await temporaryDirectory();
+    const file = join(folder.path, 'homes.re');
+    await writeFile(file, Array.from({ length: 100 }, (_, n) => `/^user${n + 100}0@/ a\n`).join('') + '/./ b\n');
+    return { settings: { type: 'regex', file }, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
+  },
+  async redis() {
+    const server = await startRedisServer();
+    const settings = { type: 'redis', url: server.url, key: 'home:%u' };
+    return { settings, options: { connectRedis }, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  },
+  async tcp_table() {
+    const server = await startServer((socket) => void socket.on('data', () => socket.write('200 a\n')));
+    return {
+      settings: { type: 'tcp_table', server: `127.0.0.1:${server.port}` },
+      [Symbol.asyncDispose]: () => server.stop(),
+    };
+  },
+  async socketmap() {
+    const server = await startServer((socket) => void socket.on('data', () => socket.write('4:OK a,')));
+    const settings = { type: 'socketmap', map: 'homes', server: `127.0.0.1:${server.port}` };
+    return { settings, [Symbol.asyncDispose]: () => server.stop() };
+  },
+  async http() {
+    const server = createServer((_request, response) => void response.end('{"backend":"a"}'));
+    const port = await listening(server);
+    return {
+      settings: { type: 'http', url: `http://127.0.0.1:${port}/%u` },
+      async [Symbol.asyncDispose]() {
+        server.close();
+        server.closeAllConnections();
+      },
+    };
+  },
+  async ldap() {
+    const slapd = await startSlapd();
+    await slapd.put('alice', { mail: 'alice@example.test', mailHost: 'a' });
+    const settings = {
+      type: 'ldap',
+      servers: `ldap://127.0.0.1:${slapd.port}`,
+      tls_ca_file: slapd.caFile,
+      bind_dn: slapd.bindDn,
+      bind_password: slapd.bindPassword,
+      base: slapd.base,
+      filter: '(mail=%u)',
+      backend_attribute: 'mailHost',
+    };
+    return { settings, [Symbol.asyncDispose]: () => slapd[Symbol.asyncDispose]() };
+  },
+  async postgresql() {
+    const server = await startPostgresql();
+    const own = { type: 'postgresql', database: 'postgres', user: 'postern', query };
+    const settings = { ...own, servers: `127.0.0.1:${server.port}`, tls_ca_file: server.caFile };
+    return { settings, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  },
+  async mysql() {
+    const server = await startMariadb();
+    const own = { type: 'mysql', database: 'postern', user: 'postern', password: 'postern-pw', query };
+    const tls = { tls_ca_file: server.caFile, tls_server_name: 'db.example.test' };
+    const settings = { ...own, ...tls, servers: `127.0.0.1:${server.port}` };
+    return { settings, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  },
+  'mupdate (find)': () => murder('find'),
+  'mupdate (update)': () => murder('update'),
+  async doveadm() {
+    const hosts = { '127.0.0.101': 'a', '127.0.0.102': 'b' };
+    const director = await startDirector(Object.keys(hosts));
+    const settings = { type: 'doveadm', url: director.url, api_key: director.apiKey };
+    return { settings, options: { hosts }, [Symbol.asyncDispose]: () => director[Symbol.asyncDispose]() };
+  },
+};
+
+function withoutPeer(settings: Peer['settings']): Peer {
+  return { settings, async [Symbol.asyncDispose]() {} };
+}
+
+async function murder(mode: 'find' | 'update'): Promise<Peer> {
+  const { port, user, password, caFile, ...master } = await startMupdateMaster();
+  const settings = { type: 'mupdate', servers: `127.0.0.1:${port}`, mode, user, password, tls_ca_file: caFile };
+  return { settings, [Symbol.asyncDispose]: () => master[Symbol.asyncDispose]() };
+}
+
+async function residentMiB(): Promise<number> {
+  for (let turn = 0; turn < 3; turn += 1) {
+    globalThis.gc?.();
+    await wait(50);
+  }
+  return process.memoryUsage().rss / 2 ** 20;
+}
+
+async function measure(name: string, start: () => Promise<Peer>): Promise<void> {
+  await using peer = await start();
+  const before = await residentMiB();
+  await using directory = await testDirectory([peer.settings], peer.options);
+  const never = new AbortController().signal;
+  let asked = 0;
+  async function askUntil(endMs: number): Promise<void> {
+    while (performance.now() < endMs) await directory.lookup(loginName(`user${(asked += 1)}`), never);
+  }
+  const askFor = async (ms: number): Promise<void> => {
+    const endMs = performance.now() + ms;
+    await Promise.all(Array.from({ length: atOnce }, () => askUntil(endMs)));
+  };
+  await askFor(1000);
+  asked = 0;
+  const startedMs = performance.now();
+  await askFor(seconds * 1000);
+  const perSecond = asked / ((performance.now() - startedMs) / 1000);
+  const heldMiB = (await residentMiB()) - before;
+  process.stdout.write(`${name.padEnd(16)} ${perSecond.toFixed(0)} lookups/s, memory ${heldMiB.toFixed(0)} MiB\n`);
+}
+
+for (const [name, start] of Object.entries(peers)) await measure(name, start);
