@@ -1,7 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import type { Health } from './backends/health.ts';
+import { createTestSignIns } from './backends/test-sign-ins.ts';
 import type { Config } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
+import { systemClock } from './core/clock.ts';
 import type { Log } from './core/log.ts';
+import type { HostEvidence } from './core/placement.ts';
 import type { Readiness } from './core/readiness.ts';
 import type { SessionStore } from './core/session.ts';
 import { openApiSocket } from './admin/api-socket.ts';
@@ -9,6 +13,8 @@ import { createGatewayApi } from './gateway/api.ts';
 import { createDoors } from './gateway/doors.ts';
 import { driverChecks } from './gateway/driver-checks.ts';
 import { openDirectoryService, openOperators } from './gateway/listening.ts';
+import { newReference } from './http/reference.ts';
+import { createTestSignIn, type TestedHost } from './login/test-sign-in.ts';
 import { createLog } from './observe/log.ts';
 import { openDirectory } from './gateway/open-directory.ts';
 import type { Reception } from './gateway/reception.ts';
@@ -102,6 +108,16 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     }),
   );
 
+  if (worker === undefined) {
+    const signIn = createTestSignIn({
+      passdb: standing.parts.passdb,
+      publicOrigin: () => current().config.publicUrls[0].origin,
+      newReference: () => newReference(randomBytes),
+    });
+    const note = (host: string, evidence: HostEvidence) => operations.health.note(host, evidence);
+    opened.use(createTestSignIns({ tested: () => testedHosts(current()), signIn, note, clock: systemClock, log }));
+  }
+
   const doors = createDoors({ config, standing, site: current, readiness, log });
   opened.defer(operations.state.watch(() => doors.endAstray()));
   const reception: Reception = team ?? doors;
@@ -149,4 +165,13 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     reload: () => reload.run(),
     close: () => (closing ??= close()),
   };
+}
+
+/** Each host of the backends that have a test account. */
+function* testedHosts({ config, homeOf }: Site): Iterable<readonly [TestedHost, number]> {
+  for (const [name, { testAccount: account }] of config.serving) {
+    const home = homeOf(name);
+    if (account === undefined || home === undefined) continue;
+    for (const host of home.backend.hosts) yield [{ home, host, account }, account.intervalMs];
+  }
 }

@@ -70,7 +70,7 @@ export function backendDefaultsSection(outside: Outside) {
     })
       .prefault({})
       .describe('How much one backend may occupy, so that a slow one harms nobody else’s users.'),
-    ...servingDefaults,
+    ...servingDefaults(outside),
   })
     .prefault({})
     .describe('What holds for every backend that does not say otherwise. Each backend is then one short line.');
@@ -97,7 +97,7 @@ export function backendSection(outside: Outside) {
   const map = section({
     ...place,
     ...furtherHosts(place, host()),
-    ...ownServing,
+    ...ownServing(outside),
     ...common(outside),
     dav: davSection('As under backend_defaults, for this backend, and in the place of those.'),
     timeouts: section(timeouts)

@@ -87,6 +87,7 @@ export function settleServing({ name, entry }: NamedBackend, { defaults }: Backe
   const own = entry.health;
   const common = defaults.health;
   const path = own.path ?? common.path;
+  const account = entry.test_account ?? defaults.test_account;
   return {
     arrangement: entry.hosts.length === 0 ? 'standby' : 'pool',
     choice: entry.choice ?? defaults.choice,
@@ -102,6 +103,9 @@ export function settleServing({ name, entry }: NamedBackend, { defaults }: Backe
       fall: own.fall ?? common.fall,
       rise: own.rise ?? common.rise,
     },
+    ...(account === undefined
+      ? {}
+      : { testAccount: { user: account.user, password: account.password, intervalMs: account.interval } }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { count, duration, leaf, list, oneOf, section } from './leaves.ts';
+import { count, duration, leaf, list, oneOf, secret, section } from './leaves.ts';
+import type { Outside } from './outside.ts';
 import { read, shown, wrong } from './reading.ts';
 
 const health = {
@@ -19,8 +20,24 @@ const health = {
   rise: count({ atLeast: 1, atMost: 100 }).describe('How many checks in a row must be good before it is up again.'),
 };
 
+/** An account of the operator's own. */
+function testAccount(outside: Outside) {
+  return section({
+    user: leaf({
+      what: 'a user',
+      remedy: 'write the account as its server knows it, such as probe@example.org',
+      examples: ['probe@example.org'],
+      parse: (text) => (/^[^\s\p{C}]{1,254}$/u.test(text) ? read(text) : wrong(`${shown(text)} is not a user`)),
+    }).describe('The account, as its server knows it.'),
+    password: secret(outside).describe('Its password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
+    interval: duration({ atLeastMs: 1000 }).prefault('60s').describe('How often it is signed in on each host.'),
+  })
+    .meta({ title: 'map' })
+    .optional();
+}
+
 /** What holds for the hosts of every backend that does not say otherwise. */
-export const servingDefaults = {
+export const servingDefaults = (outside: Outside) => ({
   choice: oneOf(['rendezvous', 'least-sessions'])
     .prefault('rendezvous')
     .describe(
@@ -43,10 +60,14 @@ export const servingDefaults = {
   })
     .prefault({})
     .describe('How the hosts are watched.'),
-};
+  test_account: testAccount(outside).describe(
+    'An account of your own that is signed in on each host, password and webmail, and out again: it sees what no check sees. ' +
+      'Three times in a row without an answer of the webmail count as for requests of users.',
+  ),
+});
 
 /** The same keys at one backend. */
-export const ownServing = {
+export const ownServing = (outside: Outside) => ({
   choice: oneOf(['rendezvous', 'least-sessions']).optional().describe('As under backend_defaults, for this backend.'),
   failover: oneOf(['automatic', 'manual']).optional().describe('As under backend_defaults, for this backend.'),
   health: section(health)
@@ -54,7 +75,8 @@ export const ownServing = {
     .meta({ title: 'map' })
     .prefault({})
     .describe('As under backend_defaults, for this backend.'),
-};
+  test_account: testAccount(outside).describe('As under backend_defaults, for this backend.'),
+});
 
 /** Further hosts: `place` is what says where one is. */
 export function furtherHosts<Place extends z.core.$ZodLooseShape>(place: Place, parseHost: z.ZodType<string>) {

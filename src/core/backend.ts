@@ -96,6 +96,8 @@ export interface Serving {
   /** By the name of the host; 1 where nothing is said. */
   readonly weights: Readonly<Record<string, number>>;
   readonly health: HealthSettings;
+  /** None where nobody wrote one. */
+  readonly testAccount?: TestAccount;
 }
 
 /** How often hosts are looked at, and how many answers in a row change the mind. Intervals of 0 are off. */
@@ -107,4 +109,12 @@ export interface HealthSettings {
   readonly timeoutMs: number;
   readonly fall: number;
   readonly rise: number;
+}
+
+/** An account that is signed in by the whole path, to see whether that works. */
+export interface TestAccount {
+  /** As its server knows it. */
+  readonly user: string;
+  readonly password: Secret;
+  readonly intervalMs: number;
 }

@@ -52,6 +52,17 @@ test('hosts are watched as the design says, and each backend may differ', async 
   assert.deepEqual(a?.health, { ...usual, path: '/up', imapIntervalMs: 0 });
 });
 
+test('a test account is signed in on each host of all backends, or of one', async (t) => {
+  const account = '{ user: probe@example.org, password: { file: probe.password }, interval: 5 min }';
+  const yaml = `${head}  a: { host: mx1, test_account: ${account} }\n  b: mx2\n`;
+  const config = await load(t, { 'postern.yaml': yaml, 'probe.password': 'open sesame\n' });
+  const [a, b] = config.serving.values();
+  assert.equal(a?.testAccount?.user, 'probe@example.org');
+  assert.equal(a?.testAccount?.password.reveal(), 'open sesame');
+  assert.equal(a?.testAccount?.intervalMs, 300_000);
+  assert.equal(b?.testAccount, undefined);
+});
+
 test('what cannot be meant is said, with its place', async (t) => {
   const wrong = (backend: string) => problemsOf(t, { 'postern.yaml': `${head}  a: ${backend}\n` });
   assert.match(

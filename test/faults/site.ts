@@ -58,6 +58,7 @@ export async function startMachine(name: string): Promise<Machine> {
 export async function startFaultSite(
   places: { readonly a: readonly [number, number?]; readonly b: number },
   more = '',
+  driver = 'none',
 ): Promise<FaultSite> {
   await using opened = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'postern-faults-'));
@@ -66,6 +67,7 @@ export async function startFaultSite(
   const users = { 'alice@example.test': 'wonderland', 'bob@example.test': 'wonderland' };
   const imap = opened.use(await startImapServer({ users, security: 'tls', keyPair }));
   await writeFile(join(folder, 'ca.crt'), keyPair.certificate);
+  await writeFile(join(folder, 'password'), 'wonderland\n');
   await writeFile(join(folder, 'users.map'), 'alice@example.test: a\nbob@example.test: b\n');
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
@@ -84,8 +86,8 @@ passdb: { tls_ca_file: ca.crt }
 login: { refusal_after: 0s }
 shutdown: { delay: 0s, deadline: 1s }
 backends:
-  a: { ${at(primary)}${standbys}, driver: none }
-  b: { ${at(places.b)}, driver: none }
+  a: { ${at(primary)}${standbys}, driver: ${driver} }
+  b: { ${at(places.b)}, driver: ${driver} }
 ${more}
 `,
   );

@@ -1,0 +1,73 @@
+import type { BackendHost } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import type { HostEvidence } from '../core/placement.ts';
+
+export interface TestSignInsDeps<Tested extends { readonly host: BackendHost }> {
+  /** The hosts that are tested now, with how often. */
+  readonly tested: () => Iterable<readonly [tested: Tested, intervalMs: number]>;
+  /** Signs in on a host and out again. Rejects: could not ask. */
+  readonly signIn: (tested: Tested, signal: AbortSignal) => Promise<'signed-in' | 'refused'>;
+  /** What it means for the webmail of the host, as if a user had met it. */
+  readonly note: (host: string, evidence: HostEvidence) => void;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const lookMs = 1_000;
+/** As long as a user would wait. */
+const deadlineMs = 15_000;
+
+/**
+ * Signs a test account in on each host, again and again, by the whole path. A webmail that cannot be asked counts as a
+ * request that failed; an account that is refused, or mail that does not answer, is told in the log when it begins and
+ * when it ends: it may be the account, and IMAP has checks of its own.
+ */
+export function createTestSignIns<Tested extends { readonly host: BackendHost }>(
+  deps: TestSignInsDeps<Tested>,
+): AsyncDisposable {
+  const ended = new AbortController();
+  const dueAtMs = new Map<string, number>();
+  const said = new Map<string, string>();
+  const running = new Map<string, Promise<void>>();
+  const timer = setInterval(look, lookMs).unref();
+
+  async function test(tested: Tested): Promise<void> {
+    const { name } = tested.host;
+    let outcome: string;
+    try {
+      outcome = await deps.signIn(tested, AbortSignal.any([ended.signal, AbortSignal.timeout(deadlineMs)]));
+      if (outcome === 'signed-in') deps.note(name, 'good');
+    } catch (error) {
+      if (ended.signal.aborted) return;
+      outcome = error instanceof Error ? error.message : String(error);
+      if (!(error instanceof PosternError) || error.source !== 'imap') deps.note(name, 'failed');
+    }
+    if ((said.get(name) ?? 'signed-in') === outcome) return;
+    said.set(name, outcome);
+    if (outcome === 'signed-in') deps.log.info({ host: name }, 'the test account signs in again');
+    else deps.log.warn({ host: name, why: outcome }, 'the test account cannot sign in');
+  }
+
+  function look(): void {
+    const nowMs = deps.clock.nowMs();
+    for (const [tested, intervalMs] of deps.tested()) {
+      const { name } = tested.host;
+      if (running.has(name) || nowMs < (dueAtMs.get(name) ?? 0)) continue;
+      dueAtMs.set(name, nowMs + intervalMs);
+      running.set(
+        name,
+        test(tested).finally(() => running.delete(name)),
+      );
+    }
+  }
+
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      ended.abort();
+      await Promise.all(running.values());
+    },
+  };
+}

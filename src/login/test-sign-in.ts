@@ -1,0 +1,48 @@
+import type { BackendHost, TestAccount } from '../core/backend.ts';
+import type { Client } from '../core/identity.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import type { Passdb } from '../core/passdb.ts';
+import type { Home } from './authentication.ts';
+
+export interface TestSignInDeps {
+  readonly passdb: Passdb;
+  readonly publicOrigin: () => string;
+  readonly newReference: () => string;
+}
+
+/** Where the account is tried. */
+export interface TestedHost {
+  readonly home: Home;
+  readonly host: BackendHost;
+  readonly account: TestAccount;
+}
+
+/** Who asks: the gateway itself. */
+const client: Client = { address: '127.0.0.1', port: 0, userAgent: 'Mozilla/5.0 (postern test account)' };
+
+/**
+ * Signs the test account in on one host as a user would be, password and webmail, and out again.
+ * Rejects with source `imap` or `webmail` when that could not be asked. `refused`: one of the two refuses the account.
+ */
+export function createTestSignIn({ passdb, publicOrigin, newReference }: TestSignInDeps) {
+  return async ({ home, host, account }: TestedHost, signal: AbortSignal): Promise<'signed-in' | 'refused'> => {
+    const user = asUser(account.user);
+    const { password } = account;
+    const context = { client, reference: newReference(), limits: home.backend.limits };
+    const check = await passdb.verify({ user, password }, host, context, signal);
+    if (check.kind !== 'right') return 'refused';
+    const origin = publicOrigin();
+    const as = { user, password, client, timeZone: undefined, publicOrigin: origin };
+    const entered = await home.driver.signIn(host, as, signal);
+    if (entered.kind === 'rejected') return 'refused';
+    const leaving = { userAgent: client.userAgent ?? '', publicOrigin: origin, clientAddress: client.address };
+    await home.driver.signOut(host, entered.jar, leaving, signal);
+    return 'signed-in';
+  };
+}
+
+/** The operator writes the account as its server knows it. */
+function asUser(user: string): CanonicalUser;
+function asUser(user: string): string {
+  return user;
+}
