@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { hostname } from 'node:os';
 import { describe, it } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
@@ -9,38 +9,8 @@ import { createSyslogCopy, type SyslogOptions } from '../../src/audit/syslog.ts'
 import { silentLog } from '../../src/core/log.ts';
 import { eventually } from '../eventually.ts';
 import { freePort, listening, portOf } from '../ports.ts';
+import { syslogListener } from './syslog-listener.ts';
 import { auditIn, linesOf, newFile, start } from './fixture.ts';
-
-/** A syslog server that reads frames by their octets. */
-function listener(server: Server, event: 'connection' | 'secureConnection' = 'connection') {
-  const messages: string[] = [];
-  const sockets = new Set<Socket>();
-  server.on(event, (socket: Socket) => {
-    sockets.add(socket);
-    let bytes = Buffer.alloc(0);
-    socket.on('data', (chunk: Buffer) => {
-      bytes = Buffer.concat([bytes, chunk]);
-      for (;;) {
-        const [prefix, digits] = /^(\d+) /.exec(bytes.subarray(0, 8).toString('latin1')) ?? [];
-        if (prefix === undefined || bytes.length < prefix.length + Number(digits)) return;
-        messages.push(bytes.subarray(prefix.length, prefix.length + Number(digits)).toString('utf8'));
-        bytes = bytes.subarray(prefix.length + Number(digits));
-      }
-    });
-    socket.on('error', () => socket.destroy());
-    socket.on('close', () => sockets.delete(socket));
-  });
-  return {
-    messages,
-    sockets,
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy();
-      if (!server.listening) return;
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}
 
 /** A copy whose words to the log are kept. */
 function copyTo(port: number, given: Partial<SyslogOptions> = {}) {
@@ -59,7 +29,7 @@ const head = `<109>1 2026-03-01T08:00:00.000Z node_1 postern ${process.pid} role
 describe('the copy of the audit', () => {
   it('is one message for each line on disk, in order, over TCP', async () => {
     const server = createServer();
-    await using heard = listener(server);
+    await using heard = syslogListener(server);
     await using copy = copyTo(await listening(server), { node: hostname() });
     await using audit = auditIn(newFile(), { written: (written) => copy.send(written) });
     await Promise.all(['sam', 'bjørn 🐻', 'eve\n1 <109>1'].map((actor) => audit.record({ event: 'role-used', actor })));
@@ -77,7 +47,7 @@ describe('the copy of the audit', () => {
     const { certificate, key } = createCertificate(['127.0.0.1'], Date.now());
     const stranger = createCertificate(['127.0.0.1'], Date.now());
     const server = createTlsServer({ cert: certificate, key });
-    await using heard = listener(server, 'secureConnection');
+    await using heard = syslogListener(server, 'secureConnection');
     const port = await listening(server);
     await using wrong = copyTo(port, { tls: { ca: stranger.certificate } });
     wrong.send(line('secret'));
@@ -95,7 +65,7 @@ describe('the copy of the audit', () => {
     for (const text of texts) copy.send(line(text));
     await eventually(() => copy.said.length > 0);
     const server = createServer();
-    await using heard = listener(server);
+    await using heard = syslogListener(server);
     await once(server.listen(port, '127.0.0.1'), 'listening');
     await eventually(() => heard.messages.length === 1000);
     assert.deepEqual(
@@ -107,7 +77,7 @@ describe('the copy of the audit', () => {
 
   it('goes on over another connection when one breaks', async () => {
     const server = createServer();
-    await using heard = listener(server);
+    await using heard = syslogListener(server);
     await using copy = copyTo(await listening(server));
     copy.send(line('before'));
     await eventually(() => heard.messages.length === 1);
@@ -129,7 +99,7 @@ describe('the copy of the audit', () => {
 
   it('does not keep the process from ending where a server reads nothing', async () => {
     const server = createServer({ pauseOnConnect: true });
-    await using _ = listener(server);
+    await using _ = syslogListener(server);
     await listening(server);
     const copy = copyTo(portOf(server));
     for (let index = 0; index < 1000; index += 1) copy.send(line('x'.repeat(20_000)));
@@ -141,7 +111,7 @@ describe('the copy of the audit', () => {
 
   it('leaves before the process ends', async () => {
     const server = createServer();
-    await using heard = listener(server);
+    await using heard = syslogListener(server);
     const copy = copyTo(await listening(server));
     for (const text of ['one', 'two']) copy.send(line(text));
     await copy[Symbol.asyncDispose]();

@@ -1,17 +1,24 @@
 import assert from 'node:assert/strict';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { addKey, promoteKey, readKeysFile, retireKey } from '../../src/sessions/keys-file.ts';
+import { syslogListener } from '../audit/syslog-listener.ts';
+import { eventually } from '../eventually.ts';
 import { type StandbySite, startStandbySite } from '../gateway/standby-site.ts';
+import { listening } from '../ports.ts';
 import { type Ended, postern } from './fixture.ts';
 
 describe('postern audit', () => {
   let site: StandbySite;
   let file: string;
   let asWritten: string;
+  const server = createServer();
+  const syslog = syslogListener(server);
   before(async () => {
-    site = await startStandbySite();
+    const port = await listening(server);
+    site = await startStandbySite('', `audit: { syslog: "tcp://127.0.0.1:${port}" }`);
     file = join(dirname(site.configFile), 'state/audit.jsonl');
     const reasons = ['new disks', '=HYPERLINK("http://evil.test")', 'a, "quoted" reason', 'done'];
     for (const [index, reason] of reasons.entries()) {
@@ -22,7 +29,10 @@ describe('postern audit', () => {
     await site.gateway.close();
     asWritten = readFileSync(file, 'utf8');
   });
-  after(() => site[Symbol.asyncDispose]());
+  after(async () => {
+    await site[Symbol.asyncDispose]();
+    await syslog[Symbol.asyncDispose]();
+  });
   beforeEach(() => writeFileSync(file, asWritten));
 
   const audit = (...args: string[]): Promise<Ended> => postern(['audit', ...args, '-c', site.configFile]);
@@ -33,6 +43,14 @@ describe('postern audit', () => {
     const { code, out } = await audit('verify');
     assert.equal(out, '5 lines in one chain: nothing was changed.\n');
     assert.equal(code, 0);
+  });
+
+  it('has its copy in syslog', async () => {
+    await eventually(() => syslog.messages.length === 5);
+    assert.deepEqual(
+      syslog.messages.map((message) => message.slice(message.indexOf('{'))),
+      lines(),
+    );
   });
 
   it('names the first line that was edited, deleted, reordered, cut off or added, and ends with 1', async () => {
