@@ -9,8 +9,9 @@ import { type ApiDirectoryDeps, directoryRoutes } from './api-directory.ts';
 import { type ApiAnswer, ApiRefusal, type ApiRoute } from './api-exchange.ts';
 import { type ApiMovesDeps, moveRoutes } from './api-moves.ts';
 import { type ApiSessionsDeps, sessionRoutes } from './api-sessions.ts';
+import { type ApiStaffDeps, staffRoutes } from './api-staff.ts';
 
-type ApiParts = ApiAuditDeps & ApiBackendsDeps & ApiDirectoryDeps & ApiSessionsDeps & ApiMovesDeps;
+type ApiParts = ApiAuditDeps & ApiBackendsDeps & ApiDirectoryDeps & ApiSessionsDeps & ApiMovesDeps & ApiStaffDeps;
 
 export type ApiDeps = ApiParts & {
   /** What a client must show over TCP; without it there is no API there. */
@@ -31,6 +32,7 @@ export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
     ...sessionRoutes(deps),
     ...directoryRoutes(deps),
     ...moveRoutes(deps),
+    ...staffRoutes(deps),
     ...auditRoutes(deps),
   ];
 }

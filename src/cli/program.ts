@@ -15,6 +15,7 @@ import { addMoves } from './moves.ts';
 import { withExamples } from './options.ts';
 import { addServe } from './serve.ts';
 import { addSessions } from './sessions.ts';
+import { addStaff } from './staff.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Runs one command line, without the program's own name; resolves with the exit code when the command is done. */
@@ -61,6 +62,7 @@ function createProgram(surroundings: Surroundings, end: (code: ExitCode) => void
     addMoves,
     addSessions,
     addAudit,
+    addStaff,
   ])
     add(program, surroundings, end);
   return withExamples(program, [

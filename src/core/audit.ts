@@ -6,6 +6,7 @@ export const auditEventNames = [
   'staff-sign-in',
   'staff-refused',
   'staff-sign-out',
+  'staff-invited',
   'staff-enrolled',
   'staff-unenrolled',
   'role-used',

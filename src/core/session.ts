@@ -30,6 +30,13 @@ export interface Assist {
   readonly ticket: string;
 }
 
+/** What the owner of a session at the console has shown: that is no session of a webmail, and holds no credentials. */
+export interface StaffProof {
+  readonly step: 'password' | 'second-factor';
+  /** When a code was last shown; milliseconds since the epoch, 0 before the first. */
+  readonly provenAtMs: number;
+}
+
 /** What the store holds of a session. By itself it opens nothing: the credentials are sealed under the cookie. */
 export interface SessionRecord {
   readonly user: CanonicalUser;
@@ -49,6 +56,8 @@ export interface SessionRecord {
   readonly userKey: UserKey;
   /** Only of a mailbox that staff opened. */
   readonly assist?: Assist;
+  /** Only of a session at the console; `sealed` then vouches for the record alone. */
+  readonly staff?: StaffProof;
   /** The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend and `assist`. */
   readonly sealed: string;
 }

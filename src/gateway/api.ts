@@ -3,7 +3,7 @@ import { ApiRefusal } from '../admin/api-exchange.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser, LoginName } from '../core/names.ts';
-import { createExplain } from './explain.ts';
+import { explainHere } from './explain-here.ts';
 import { lookUpHome } from './operations.ts';
 import type { Site } from './site.ts';
 import type { Standing } from './standing.ts';
@@ -16,6 +16,7 @@ export function createGatewayApi(options: {
 }): Api {
   const { standing, site, log } = options;
   const { operations, sessions } = standing;
+  const staffParts = standing.parts.consoleStanding.parts;
   return createApi({
     token: () => site().config.operators.token,
     backends: () => site().config.backends,
@@ -35,26 +36,19 @@ export function createGatewayApi(options: {
     },
     heldPerHost: () => sessions.heldPerHost(),
     sessions,
-    explain(typed) {
-      const { config, parseName, directory, backendNamed } = site();
-      const { placement, health, state } = operations;
-      const explain = createExplain({
-        parseName,
-        directory,
-        overrides: state.overrides,
-        backendNamed,
-        isPool: ({ name }) => config.serving.get(name)?.arrangement === 'pool',
-        placement,
-        whyDown(host) {
-          const report = health.report(host);
-          return [report?.webmail, report?.imap].find((service) => service?.up === false)?.why;
-        },
-      });
-      return explain(typed, AbortSignal.timeout(2 * config.directory.timeouts.lookupMs));
-    },
+    explain: (typed) => explainHere(site(), operations, typed),
     forgetHome: (user) => operations.forgetHome(user),
     userNamed: (typed) => userNamed(site(), typed ?? ''),
     lookUp: (user) => lookUpHome(site(), user),
+    staff: {
+      configured: () => site().config.support?.staff ?? new Map(),
+      async isStaff(user) {
+        const { lookupMs } = site().config.directory.timeouts;
+        return (await staffParts.roleOf(user, AbortSignal.timeout(lookupMs))) !== undefined;
+      },
+      console: () => site().config.support?.console.origin,
+      factors: staffParts.factors,
+    },
     audit: standing.audit,
     clock: systemClock,
     log,

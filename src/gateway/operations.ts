@@ -17,6 +17,7 @@ import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import type { Log } from '../core/log.ts';
+import type { MirroredTable } from '../core/state-store.ts';
 import type { CanonicalUser, LoginName } from '../core/names.ts';
 import type { Place, Relocate } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
@@ -27,6 +28,7 @@ import type { NodeSessions } from '../sessions/live-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import type { RedisConnection } from '../sessions/redis-connection.ts';
 import { openAudit } from './open-audit.ts';
+import { type Enrolment, parseEnrolment } from '../support/enrolment.ts';
 import type { Site } from './site.ts';
 import { openStateStore } from './state-store.ts';
 
@@ -34,6 +36,8 @@ import { openStateStore } from './state-store.ts';
 export interface Operations extends AsyncDisposable {
   readonly audit: Audit;
   readonly state: StateMirror;
+  /** The second factors of the staff. */
+  readonly enrolments: MirroredTable<Enrolment>;
   readonly health: Health;
   readonly placement: Placement;
   readonly relocate: Relocate;
@@ -75,6 +79,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   const state = opened.use(createStateMirror({ store, log }));
   const forgotten = state.table('forgotten', parseForgotten);
   const loadsTable = state.table('loads', parseRingLoad);
+  const enrolments = state.table('staff', parseEnrolment);
   await state.open();
   const audit = opened.use(await openAudit({ config, store, keys, log }));
   const probes = createProbes(() => site().config.publicUrls[0].authority);
@@ -159,6 +164,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   return {
     audit,
     state,
+    enrolments,
     health,
     placement,
     relocate,

@@ -18,6 +18,7 @@ import type { RouteMail } from '../directory-service/mail-route.ts';
 import { type Answers, createAnswers } from '../http/answers.ts';
 import { createAssistPages } from '../http/assist-pages.ts';
 import { createConsolePages } from '../http/console-pages.ts';
+import type { ConsoleImpersonation } from '../http/console-users.ts';
 import type { Pages } from '../http/own-app.ts';
 import { createPages, type PagesDeps } from '../http/pages.ts';
 import { newReference } from '../http/reference.ts';
@@ -28,10 +29,12 @@ import type { ClientChecks } from '../login/client-checks.ts';
 import type { Home } from '../login/authentication.ts';
 import { createLogin, type LoginDeps } from '../login/login.ts';
 import { createLoginLog, type LoginEvent } from '../login/login-event.ts';
+import { createStaffLogin } from '../login/staff-login.ts';
 import type { Logout } from '../login/logout.ts';
 import type { Penalty } from '../login/penalty.ts';
 import { systemWait } from '../login/wait.ts';
 import { createMailRoutes } from './mail-routes.ts';
+import type { ConsoleStanding } from './console.ts';
 import { openDirectory } from './open-directory.ts';
 import { type ClientPaths, createClientPaths } from '../proxy/client-paths.ts';
 import { createIngress, type IngressOptions, type IngressReader } from '../proxy/ingress.ts';
@@ -41,6 +44,7 @@ import { isDriverName, loadDriver } from '../webmail/registry.ts';
 
 /** What outlives a reload and every site is built on. */
 export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views'> {
+  readonly consoleStanding: ConsoleStanding;
   readonly logout: Logout;
   readonly exchange: HttpExchange;
   readonly placement: Placement;
@@ -105,7 +109,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     backendNamed: (name) => backendNamed(name)?.name,
   });
   const parseName = createLoginNameParser(config.directory.nameRules);
-  const { login, clientAuthentication } = createLogins(config.login, {
+  const { login, staffLogin, clientAuthentication } = createLogins(config.login, {
     ...parts,
     parseName,
     arrived: parts.arrived,
@@ -120,7 +124,13 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     ...createIngresses(config, parts),
     pages: createAllPages({
       public: createPages({ ...parts, login, views }),
-      console: createConsolePages({ ...parts, views }),
+      console: createConsolePages({
+        ...parts.consoleStanding.parts,
+        staffLogin,
+        serviceName: config.login.branding.name,
+        impersonation: noImpersonation,
+        views,
+      }),
       assist: createAssistPages({ ...parts, views }),
     }),
     answers: createAnswers(views, clock),
@@ -145,6 +155,14 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
 function createAllPages(pages: Readonly<Record<HostKind, Pages>>): Pages {
   return (request, response, ingress) => pages[ingress.hostKind](request, response, ingress);
 }
+
+/** Of a gateway that cannot open mailboxes. */
+const noImpersonation: ConsoleImpersonation = {
+  permission: async () => ({ kind: 'refused', why: 'no-entry', detail: 'this version of Postern opens none.' }),
+  start: async () => ({ kind: 'refused', why: 'no-entry', detail: 'this version of Postern opens none.' }),
+  openedBy: () => [],
+  stop: async () => {},
+};
 
 /** Who may come in where: the console by the public listener, or by one of its own. */
 function createIngresses(
@@ -198,14 +216,14 @@ function createLogins(
   const logLogin = createLoginLog(log, clock, refusalAfterMs);
   const logClientCheck = createClientCheckLog(log);
   const common = { ...parts, wait: systemWait, deadlineMs, refusalAfterMs };
+  const observe = (event: LoginEvent): void => {
+    logLogin(event);
+    parts.loginFinished(event);
+  };
   return {
-    login: createLogin({
-      ...common,
-      observe(event) {
-        logLogin(event);
-        parts.loginFinished(event);
-      },
-    }),
+    login: createLogin({ ...common, observe }),
+    // Who has a mailbox on a backend that drains can still be the one to look after it.
+    staffLogin: createStaffLogin({ ...common, homeOf: parts.clientHomeOf, observe }),
     clientAuthentication: createClientAuthentication({
       ...common,
       homeOf: parts.clientHomeOf,

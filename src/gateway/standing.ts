@@ -25,6 +25,7 @@ import { openServerKeys, type ServerKeys } from '../sessions/server-keys.ts';
 import { createSqliteStore } from '../sessions/sqlite.ts';
 import { createProxyProtocol, type ProxyProtocol } from '../proxy/proxy-protocol-intake.ts';
 import { openTlsCertificates, type TlsCertificates } from '../proxy/tls-certificates.ts';
+import { openConsole } from './console.ts';
 import { type Operations, openOperations } from './operations.ts';
 import type { SharedParts, Site } from './site.ts';
 
@@ -129,7 +130,11 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     wait: systemWait,
     log,
   });
+  const consoleStanding = opened.use(
+    openConsole({ config, store, redis, sessions, keys, operations, penalty, site, log }),
+  );
   const parts: SharedParts = {
+    consoleStanding,
     placement: operations.placement,
     arrived: async (user) => {
       await operations.moves.arrived(user);
@@ -147,7 +152,10 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     proxiedClient: (connection) => proxyProtocol.clientOf(connection),
     passdb: createImapPassdb(),
     storeAnswers: () => store.ping(),
-    loginFinished: (event) => countLogin(metrics, event),
+    loginFinished(event) {
+      countLogin(metrics, event);
+      consoleStanding.noteSignIn(event);
+    },
     clientChecks: createClientChecks({ clock: systemClock, randomBytes }),
     clientChecked: ({ result, backend }) => metrics.clientChecked(result, backend),
     clock: systemClock,

@@ -29,7 +29,8 @@ export async function openStateStore(
   return createSqliteStateStore(store.file);
 }
 
-function scriptsOn(connection: RedisConnection): RunScript {
+/** Scripts on a connection of the sessions. */
+export function scriptsOn(connection: RedisConnection): RunScript {
   return (script, keys, args) =>
     connection.run((client) => client.eval(script, { keys: [...keys], arguments: [...args] }));
 }

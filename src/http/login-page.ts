@@ -10,6 +10,7 @@ import type { Logout } from '../login/logout.ts';
 import { type FormTokens, requestInitiator } from './csrf.ts';
 import { formField, queryParameter } from './form-body.ts';
 import { readFormCookie, writeFormCookie } from './form-cookie.ts';
+import { goneSignal } from './gone-signal.ts';
 import { ingressOf } from './ingress-of.ts';
 import { sessionOf } from './load-session.ts';
 import { missingPassword, missingUser, type Problem, problemOf, renderLogin, staleForm } from './login-view.ts';
@@ -160,12 +161,4 @@ function knownTimeZone(name: string | undefined): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function goneSignal(response: Response): AbortSignal {
-  const gone = new AbortController();
-  response.once('close', () => {
-    if (!response.writableFinished) gone.abort();
-  });
-  return gone.signal;
 }

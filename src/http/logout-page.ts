@@ -7,6 +7,7 @@ import { formField, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';
 import { sessionOf } from './load-session.ts';
 import type { SessionGate } from './session-gate.ts';
+import { seeOther } from './see-other.ts';
 import type { Views } from './views.ts';
 
 export interface LogoutPageDeps {
@@ -61,10 +62,4 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
 
 function bindingOf(record: SessionRecord | 'unreadable' | undefined): string {
   return typeof record === 'object' ? `sign-out ${record.userKey} ${record.createdAtMs}` : 'sign-out';
-}
-
-function seeOther(response: Response, location: string): void {
-  response.statusCode = 303;
-  response.setHeader('Location', location);
-  response.end();
 }

@@ -6,6 +6,7 @@ import { deviceName } from './device-name.ts';
 import { formField, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';
 import type { Locale } from './locales.ts';
+import { seeOther } from './see-other.ts';
 import type { Views } from './views.ts';
 
 /** The sessions of a user, on all nodes. Each call rejects when the store cannot be asked. */
@@ -102,10 +103,4 @@ function timeText({ tag }: Locale, timeZone: string | undefined): (ms: number) =
   const zone = timeZone === undefined ? {} : { timeZone };
   const format = new Intl.DateTimeFormat(tag, { dateStyle: 'medium', timeStyle: 'short', ...zone });
   return (ms) => format.format(ms);
-}
-
-function seeOther(response: Response, location: string): void {
-  response.statusCode = 303;
-  response.setHeader('Location', location);
-  response.end();
 }

@@ -7,6 +7,23 @@ import { type Locale, type Locales, readLocales } from './locales.ts';
 const views = new URL('../../views/', import.meta.url);
 const statics = new URL('../../static/', import.meta.url);
 
+/** The pages that there are; those of the staff are in English. */
+type ViewName =
+  | 'login'
+  | 'logout'
+  | 'message'
+  | 'sessions'
+  | 'console-sign-in'
+  | 'console-factor'
+  | 'console-enrol'
+  | 'console-recovery'
+  | 'console-users'
+  | 'console-link'
+  | 'console-opened'
+  | 'console-backends'
+  | 'console-audit'
+  | 'console-message';
+
 /** What every page needs beside its own values. */
 interface PageFrame {
   readonly locale: Locale;
@@ -20,11 +37,7 @@ export interface Views {
   readonly assets: Assets;
   readonly locales: Locales;
   /** Renders views/`name`.eta in the layout. Every value is escaped. */
-  render(
-    name: 'login' | 'logout' | 'message' | 'sessions',
-    frame: PageFrame,
-    values: Readonly<Record<string, unknown>>,
-  ): string;
+  render(name: ViewName, frame: PageFrame, values: Readonly<Record<string, unknown>>): string;
 }
 
 /** Reads templates, catalogues and static files, and lets the branding into them. Throws when a file is unreadable. */

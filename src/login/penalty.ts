@@ -31,6 +31,14 @@ export interface Penalty {
   admit(attempt: PenaltyAttempt, signal: AbortSignal): Promise<Admission>;
 }
 
+/** What support sees of the penalty of one user, and may take away. The networks are those of these addresses. */
+export interface PenaltyRelief {
+  /** Wrong passwords of the last ten minutes, from everywhere, and the longest delay from any of the networks. */
+  stateOf(user: string, addresses: readonly string[]): Promise<{ readonly refusals: number; readonly delayMs: number }>;
+  /** Clears the counts of the user, from everywhere and from these networks; never those of the networks themselves. */
+  lift(user: string, addresses: readonly string[]): Promise<void>;
+}
+
 export interface PenaltyDeps {
   /** A connected client of the `redis` package that all nodes share; without it each process counts for itself. */
   readonly redis?: object;
@@ -59,13 +67,30 @@ const maxWaitingPerNetwork = 50;
  * A wrong password that was tried before raises nothing. A right one clears the user's counts, never the network's:
  * an attacker may own a mailbox.
  */
-export function createPenalty(deps: PenaltyDeps): Penalty {
+export function createPenalty(deps: PenaltyDeps): Penalty & PenaltyRelief {
   const counters = createCounters(deps.redis, deps.log);
   const waiting = createWaitingRoom();
   const hash = (...parts: readonly string[]) =>
     createHmac('sha256', deps.key).update(JSON.stringify(parts)).digest().subarray(0, 16).toString('base64url');
 
+  const pairsOf = (user: string, addresses: readonly string[]) =>
+    [...new Set(addresses.map(clientNetwork))].map((network) => hash('pair', user, network));
+
   return {
+    async stateOf(user, addresses) {
+      const [refusals, ...ofPairs] = await Promise.all([
+        counters.users.count(hash('user', user)),
+        ...pairsOf(user, addresses).map((pair) => counters.pairs.count(pair)),
+      ]);
+      const delays = [delayOfUser(refusals), ...ofPairs.map((count) => stepOf(stepsMs, count))];
+      return { refusals, delayMs: Math.max(...delays) };
+    },
+
+    async lift(user, addresses) {
+      const pairs = pairsOf(user, addresses).map((pair) => counters.pairs.clear(pair));
+      await Promise.all([counters.users.clear(hash('user', user)), ...pairs]);
+    },
+
     async admit({ user, address, password }, signal) {
       const network = clientNetwork(address);
       const exempt = deps.isExempt(address);
@@ -87,7 +112,7 @@ export function createPenalty(deps: PenaltyDeps): Penalty {
       const delayMs = Math.max(
         stepOf(stepsMs, ofPair),
         stepOf(stepsMs, ofNetwork - networkAllowance + 1),
-        stepOf(userStepsMs, Math.floor(ofUser / refusalsPerUserStep)),
+        delayOfUser(ofUser),
       );
       if (delayMs > 0) {
         const leave = waiting.enter(network, exempt);
@@ -127,6 +152,10 @@ export function createPenalty(deps: PenaltyDeps): Penalty {
     if (keys.networkKey !== undefined) raised.push([counters.networks, keys.networkKey]);
     await Promise.all(raised.map(async ([counter, key]) => counter.raise(key)));
   }
+}
+
+function delayOfUser(refusals: number): number {
+  return stepOf(userStepsMs, Math.floor(refusals / refusalsPerUserStep));
 }
 
 function stepOf(steps: readonly number[], refusals: number): number {

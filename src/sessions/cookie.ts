@@ -11,6 +11,8 @@ export const ownCookieNames: ReadonlySet<string> = new Set([
   plainName,
   `${secureName}-form`,
   `${plainName}-form`,
+  `${secureName}-staff`,
+  `${plainName}-staff`,
 ]);
 
 /** The name of the session cookie under a public URL. The prefix makes browsers refuse it from anyone but this host. */

@@ -112,7 +112,9 @@ export function createSessionGate(options: SessionGateOptions): SessionGate {
   async function endTooMany(user: CanonicalUser, opened: SessionCookie): Promise<void> {
     try {
       const sessions = await live.sessionsOfUser(user);
-      const older = sessions.filter(({ key, record }) => key !== opened.key && record.assist === undefined);
+      const older = sessions.filter(
+        ({ key, record }) => key !== opened.key && record.assist === undefined && record.staff === undefined,
+      );
       const tooMany = older.slice(0, Math.max(0, older.length + 1 - options.maxPerUser));
       await Promise.all(tooMany.map(({ key }) => live.end(key, 'too-many')));
     } catch (error) {

@@ -139,7 +139,10 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
     return stored
       .map(({ key, session }) => ({ key, record: session.record, lastUseMs: lastUseOf(key, session.lastUseMs) }))
       .filter(
-        ({ record, lastUseMs }) => endByTime(record, lastUseMs, options.idleTimeoutMs, clock.nowMs()) === undefined,
+        // Sessions at the console have times of their own, and are ended by them.
+        ({ record, lastUseMs }) =>
+          record.staff !== undefined ||
+          endByTime(record, lastUseMs, options.idleTimeoutMs, clock.nowMs()) === undefined,
       );
   }
 

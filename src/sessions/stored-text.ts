@@ -6,6 +6,7 @@ import {
   endReasons,
   type RegisteredKey,
   type SessionRecord,
+  type StaffProof,
   type StoredJar,
 } from '../core/session.ts';
 import { isRecordKey, isUserKey } from './keys.ts';
@@ -20,7 +21,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function isSessionRecord(value: unknown): value is SessionRecord {
   if (!isObject(value)) return false;
-  const { userKey, timeZone, createdAtMs, absoluteEndMs, homeSinceMs, assist, ...texts } = value;
+  const { userKey, timeZone, createdAtMs, absoluteEndMs, homeSinceMs, assist, staff, ...texts } = value;
   const { user, backend, host, clientAddress, userAgent, publicOrigin, sealed } = texts;
   return (
     [user, backend, host, clientAddress, userAgent, publicOrigin, sealed].every((text) => typeof text === 'string') &&
@@ -28,6 +29,7 @@ function isSessionRecord(value: unknown): value is SessionRecord {
     (homeSinceMs === undefined || Number.isSafeInteger(homeSinceMs)) &&
     (timeZone === undefined || typeof timeZone === 'string') &&
     (assist === undefined || isAssist(assist)) &&
+    (staff === undefined || isStaffProof(staff)) &&
     typeof userKey === 'string' &&
     isUserKey(userKey)
   );
@@ -40,6 +42,14 @@ function isAssist(value: unknown): value is Assist {
     [actor, reason, ticket].every((text) => typeof text === 'string') &&
     typeof staffSession === 'string' &&
     isRecordKey(staffSession)
+  );
+}
+
+function isStaffProof(value: unknown): value is StaffProof {
+  return (
+    isObject(value) &&
+    (value['step'] === 'password' || value['step'] === 'second-factor') &&
+    Number.isSafeInteger(value['provenAtMs'])
   );
 }
 

@@ -1,0 +1,94 @@
+import { type Audit, recordIfPossible } from '../core/audit.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import type { RecordKey, SessionRecord } from '../core/session.ts';
+import { ApiRefusal, askerOf, type ApiRoute, isoTime, ok, reasonIn } from './api-exchange.ts';
+import type { Secret } from '../core/secret.ts';
+
+export interface ApiStaffDeps {
+  readonly staff: {
+    /** Who is staff by the configuration, with the roles. */
+    configured(): ReadonlyMap<string, { readonly roles: readonly string[]; readonly domains?: readonly string[] }>;
+    /** Whether somebody has a role now. Rejects when the directory could not be asked. */
+    isStaff(user: CanonicalUser): Promise<boolean>;
+    /** Where the console is; nothing where there is none. */
+    console(): string | undefined;
+    readonly factors: {
+      all(): readonly { readonly user: string; readonly state: string; readonly sinceMs?: number }[];
+      invite(user: string): Promise<{ readonly code: Secret; readonly untilMs: number } | undefined>;
+      reset(user: string): Promise<boolean>;
+    };
+  };
+  readonly sessions: {
+    sessionsOfUser(
+      user: CanonicalUser,
+    ): Promise<readonly { readonly key: RecordKey; readonly record: SessionRecord }[]>;
+    end(key: RecordKey, reason: 'kicked'): Promise<void>;
+  };
+  readonly userNamed: (typed: string | undefined) => CanonicalUser;
+  readonly audit: Pick<Audit, 'record'>;
+}
+
+/** The staff and their second factors: who has one, a one-time code to make one, taking one away. */
+export function staffRoutes({ staff, sessions, userNamed, audit }: ApiStaffDeps): readonly ApiRoute[] {
+  function consoleAddress(): string {
+    const address = staff.console();
+    if (address === undefined) throw new ApiRefusal(409, 'there is no console: the configuration has no support');
+    return address;
+  }
+
+  return [
+    {
+      name: 'listStaff',
+      method: 'GET',
+      path: '/staff',
+      async handle() {
+        const known = new Map(staff.factors.all().map(({ user, ...rest }) => [user, rest]));
+        const configured = staff.configured();
+        const users = [...new Set([...configured.keys(), ...known.keys()])].sort();
+        const described = users.map((user) => {
+          const { state = 'none', sinceMs } = known.get(user) ?? {};
+          const { roles, domains } = configured.get(user) ?? {};
+          const since = sinceMs === undefined ? {} : { since: isoTime(sinceMs) };
+          return { user, roles, domains, second_factor: state, ...since };
+        });
+        return ok({ staff: described });
+      },
+    },
+    {
+      name: 'inviteStaff',
+      method: 'POST',
+      path: '/staff/{user}/enrolment',
+      async handle(request) {
+        const address = consoleAddress();
+        const user = userNamed(request.path['user']);
+        if (!(await staff.isStaff(user))) throw new ApiRefusal(409, `${user} has no role: nothing would open`);
+        // A code that nobody could be asked about later is not made.
+        await audit.record({ event: 'staff-invited', ...askerOf(request), subject: user });
+        const invited = await staff.factors.invite(user);
+        if (invited === undefined) {
+          throw new ApiRefusal(409, `${user} has a second factor: take it away first, with postern staff reset`);
+        }
+        return ok({ user, code: invited.code.reveal(), until: isoTime(invited.untilMs), console: address });
+      },
+    },
+    {
+      name: 'resetStaff',
+      method: 'DELETE',
+      path: '/staff/{user}/enrolment',
+      async handle(request) {
+        const user = userNamed(request.path['user']);
+        const reason = reasonIn(request);
+        if (!(await staff.factors.reset(user))) throw new ApiRefusal(404, `${user} has no second factor`);
+        const atConsole = (await sessions.sessionsOfUser(user)).filter(({ record }) => record.staff !== undefined);
+        await Promise.all(atConsole.map(({ key }) => sessions.end(key, 'kicked')));
+        await recordIfPossible(audit, {
+          event: 'staff-unenrolled',
+          ...askerOf(request),
+          subject: user,
+          facts: { reason, ended: atConsole.length },
+        });
+        return ok({ user, ended: atConsole.length });
+      },
+    },
+  ];
+}

@@ -1,0 +1,77 @@
+import type { Command } from 'commander';
+import { type ApiReply, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { configOption, type Format, formatOption, reasonOption, withExamples } from './options.ts';
+import type { Surroundings } from './surroundings.ts';
+import { json, table } from './table.ts';
+
+/** `postern staff`: who is staff, and their second factors. */
+export function addStaff(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+  const { print, complain } = surroundings;
+
+  /** Prints a reply, or what is wrong with it. */
+  function finish(reply: ApiReply, text: () => string): void {
+    const refused = refusalCode(reply, complain);
+    if (refused === undefined) print(text());
+    end(refused ?? exitCodes.ok);
+  }
+
+  const staff = program.command('staff').summary('list the staff, give out or take away second factors');
+  staff
+    .command('list')
+    .summary('who is staff by the configuration or has a second factor')
+    .addOption(configOption())
+    .addOption(formatOption())
+    .action(async ({ config, format }: { config: string; format: Format }) => {
+      const ask = await openApi(config, surroundings);
+      const reply = await ask('GET', '/staff');
+      finish(reply, () => (format === 'json' ? json(reply.body) : staffTable(reply.body['staff'])));
+    });
+  staff
+    .command('enrol')
+    .summary('make a one-time code with which somebody sets up the second factor')
+    .argument('<user>', 'the mailbox of the member of staff')
+    .addOption(configOption())
+    .action(async (user: string, { config }: { config: string }) => {
+      const ask = await openApi(config, surroundings);
+      const reply = await ask('POST', `/staff/${encodeURIComponent(user)}/enrolment`, {});
+      finish(reply, () => invitation(reply.body));
+    });
+  staff
+    .command('reset')
+    .summary('take the second factor away, and end the sessions at the console')
+    .argument('<user>', 'the mailbox of the member of staff')
+    .addOption(reasonOption())
+    .addOption(configOption())
+    .action(async (user: string, { config, reason }: { config: string; reason: string }) => {
+      const ask = await openApi(config, surroundings);
+      const reply = await ask('DELETE', `/staff/${encodeURIComponent(user)}/enrolment`, { reason });
+      finish(reply, () => `${cell(reply.body['user'])} has no second factor any more, and no console without one.\n`);
+    });
+  withExamples(staff, [
+    ['postern staff enrol sam@example.org', 'print a code for sam, good once and for a day'],
+    ['postern staff reset sam@example.org --reason "lost telephone"', 'then enrol again'],
+  ]);
+}
+
+function invitation({ user, code, until, console: address }: ApiReply['body']): string {
+  return (
+    `One-time code for ${cell(user)}: ${cell(code)}\n` +
+    `Good once, until ${cell(until)}, at ${cell(address)} after the own password. Give it to nobody else.\n`
+  );
+}
+
+function staffTable(staff: unknown): string {
+  const rows = rowsIn(staff).map((one) => [
+    cell(one['user']),
+    list(one['roles']),
+    list(one['domains']),
+    cell(one['second_factor']),
+    cell(one['since']),
+  ]);
+  return table(['STAFF', 'ROLES', 'DOMAINS', 'SECOND FACTOR', 'SINCE'], rows);
+}
+
+function list(value: unknown): string {
+  return Array.isArray(value) ? value.join(' ') : '-';
+}

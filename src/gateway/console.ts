@@ -1,0 +1,175 @@
+import { randomBytes } from 'node:crypto';
+import { backendKey } from '../backends/placement.ts';
+import { operatorStates } from '../backends/state-values.ts';
+import type { Config } from '../config/config.ts';
+import { systemClock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { CanonicalUser, LoginName } from '../core/names.ts';
+import type { SessionStore } from '../core/session.ts';
+import type { ConsoleBackends } from '../http/console-backends.ts';
+import type { ConsolePagesDeps } from '../http/console-pages.ts';
+import type { ConsoleUsers } from '../http/console-users.ts';
+import type { LoginEvent } from '../login/login-event.ts';
+import type { PenaltyRelief } from '../login/penalty.ts';
+import type { NodeSessions } from '../sessions/live-sessions.ts';
+import type { RedisConnection } from '../sessions/redis-connection.ts';
+import type { ServerKeys } from '../sessions/server-keys.ts';
+import { createRedisSignIns } from '../support/redis-sign-ins.ts';
+import { createRoleOf } from '../support/roles.ts';
+import { createSecondFactors } from '../support/second-factor.ts';
+import { createSignInNotes, type SignIns } from '../support/sign-ins.ts';
+import { createSqliteSignIns } from '../support/sqlite-sign-ins.ts';
+import { createStaffSessions } from '../support/staff-sessions.ts';
+import { createVault } from '../support/vault.ts';
+import { explainHere, whyDown } from './explain-here.ts';
+import type { Operations } from './operations.ts';
+import type { Site } from './site.ts';
+import { scriptsOn } from './state-store.ts';
+
+export interface ConsoleOptions {
+  readonly config: Config;
+  readonly store: SessionStore;
+  /** The Redis of the sessions, where they live in one. */
+  readonly redis: RedisConnection | undefined;
+  readonly sessions: NodeSessions;
+  readonly keys: ServerKeys;
+  readonly operations: Operations;
+  readonly penalty: PenaltyRelief;
+  readonly site: () => Site;
+  readonly log: Log;
+}
+
+/** What a node keeps for the console over every reload. */
+export interface ConsoleStanding extends AsyncDisposable {
+  /** What its pages need beside what is the site's. */
+  readonly parts: Omit<ConsolePagesDeps, 'staffLogin' | 'impersonation' | 'serviceName' | 'views'>;
+  /** Keeps a sign-in for support to see, where there is support. */
+  noteSignIn(event: LoginEvent): void;
+}
+
+export function openConsole(options: ConsoleOptions): ConsoleStanding {
+  const { store, sessions, keys, operations, site, log } = options;
+  const { audit } = operations;
+  const opened = new AsyncDisposableStack();
+  const clock = systemClock;
+  const signIns = opened.use(openSignIns(options));
+  const notes = opened.use(createSignInNotes(signIns, log));
+  return {
+    parts: {
+      roleOf: createRoleOf({
+        settings: () => site().config.support,
+        lookupFresh: (user, signal) => {
+          const { directory, config } = site();
+          const limit = AbortSignal.timeout(config.directory.timeouts.lookupMs);
+          return directory.lookupFresh(asLoginName(user), AbortSignal.any([signal, limit]));
+        },
+      }),
+      sessions: createStaffSessions({
+        store,
+        end: (key, reason) => sessions.end(key, reason),
+        keys: () => keys.current(),
+        times: () => site().config.support,
+        clock,
+        randomBytes,
+        log,
+      }),
+      factors: createSecondFactors({
+        enrolments: operations.enrolments,
+        vault: createVault(() => keys.current(), randomBytes),
+        clock,
+        randomBytes,
+      }),
+      users: createUsers(options, signIns),
+      backends: createBackends(options),
+      audit,
+      formKeys: () => keys.current().all.map((key) => key.subkey('console form')),
+      clock,
+      randomBytes,
+      log,
+    },
+    noteSignIn({ user, backend, result, why, client: address, reference }) {
+      // Of names that nobody knows there is no end.
+      if (user === undefined || (backend === undefined && result !== 'refused')) return;
+      if (site().config.support === undefined) return;
+      const noted = { atMs: clock.nowMs(), result, address, reference, ...(why === undefined ? {} : { why }) };
+      notes.note(user, noted);
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+function openSignIns({ config, redis, keys }: ConsoleOptions): SignIns {
+  if (redis !== undefined) {
+    return createRedisSignIns(scriptsOn(redis), (user) => {
+      const { all } = keys.current();
+      return all.map((key) => key.userKeyOf(asUser(user)));
+    });
+  }
+  const { store } = config.sessions;
+  if (store.kind !== 'embedded') throw new TypeError('the sessions live in a Redis that was not handed in');
+  return createSqliteSignIns(store.file, systemClock);
+}
+
+function createUsers({ site, operations, sessions, penalty }: ConsoleOptions, signIns: SignIns): ConsoleUsers {
+  const addressesOf = async (user: string) => (await signIns.of(user)).map(({ address }) => address);
+  return {
+    named(typed) {
+      const parsed = site().parseName(typed);
+      return parsed.kind === 'ok' ? parsed.name : undefined;
+    },
+    explain: (typed) => explainHere(site(), operations, typed),
+    sessions: (user) => sessions.sessionsOfUser(asUser(user)),
+    signIns: (user) => signIns.of(user),
+    penalty: async (user) => penalty.stateOf(user, await addressesOf(user)),
+    liftPenalty: async (user) => penalty.lift(user, await addressesOf(user)),
+  };
+}
+
+function createBackends({ site, operations, sessions }: ConsoleOptions): ConsoleBackends {
+  const { state, placement, health, audit } = operations;
+  return {
+    all() {
+      const held = sessions.heldPerHost();
+      const { config } = site();
+      return [...config.backends.values()].map((backend) => {
+        const set = state.states.get(backendKey(backend.name));
+        const isPool = config.serving.get(backend.name)?.arrangement === 'pool';
+        const active = placement.activeHost(backend);
+        return {
+          name: backend.name,
+          ...(set === undefined ? {} : { set }),
+          hosts: backend.hosts.map((host) => {
+            const why = whyDown(health, host.name);
+            return {
+              name: host.name,
+              state: placement.hostState(backend, host),
+              serves: isPool || host === active,
+              sessions: held.get(host.name) ?? 0,
+              ...(why === undefined ? {} : { why }),
+            };
+          }),
+        };
+      });
+    },
+    async set(name, wanted, reason, { actor, address }) {
+      const backend = site().backendNamed(name);
+      const known = operatorStates.find((one) => one === wanted);
+      if (backend === undefined || known === undefined) return 'unknown';
+      const facts = { state: known, reason };
+      await audit.record({ event: 'backend-state', actor, address, subject: backend.name, facts });
+      const set = { state: known, reason, by: `${actor} (console)`, sinceMs: systemClock.nowMs(), texts: {} };
+      await state.states.set(backendKey(backend.name), set);
+      return 'set';
+    },
+  };
+}
+
+function asLoginName(user: CanonicalUser): LoginName;
+function asLoginName(user: string): string {
+  return user;
+}
+
+function asUser(name: string): CanonicalUser;
+function asUser(name: string): string {
+  return name;
+}

@@ -1,0 +1,82 @@
+import type { Audit, AuditFilter, AuditLine } from '../core/audit.ts';
+import type { Visit, VisitWork } from './console-guard.ts';
+import { showPage } from './console-view.ts';
+import { queryOf } from './form-body.ts';
+import type { Views } from './views.ts';
+
+const shownAtMost = 200;
+const exportedAtMost = 10_000;
+
+/** `/-/audit`: what staff and operators did, newest first, and the same as a table to keep. Reading it is audited, too. */
+export function createConsoleAudit({
+  audit,
+  views,
+}: {
+  readonly audit: Audit;
+  readonly views: Views;
+}): Readonly<Record<'show' | 'export', VisitWork>> {
+  async function read({ staff, request }: Visit, limit: number, did: string) {
+    const { filter, typed } = filterOf(request.url);
+    const facts = { did, ...Object.fromEntries(Object.entries(typed).filter(([, text]) => text !== '')) };
+    await audit.record({ event: 'role-used', actor: staff.user, address: staff.address, facts });
+    return { typed, lines: await audit.list(filter, limit) };
+  }
+
+  return {
+    async show(visit: Visit): Promise<void> {
+      const { typed, lines } = await read(visit, shownAtMost, 'read the audit');
+      const rows = lines.map((line) => ({ ...line, facts: factsText(line) }));
+      const values = { typed, rows, isCut: lines.length === shownAtMost, query: new URLSearchParams(typed).toString() };
+      showPage(views, visit.response, { ...visit.frame, title: 'Audit' }, ['console-audit', values]);
+    },
+
+    async export(visit: Visit): Promise<void> {
+      const { lines } = await read(visit, exportedAtMost, 'exported the audit');
+      const { response } = visit;
+      response.setHeader('Content-Type', 'text/csv; charset=utf-8');
+      response.setHeader('Content-Disposition', 'attachment; filename="audit.csv"');
+      const head = ['time', 'node', 'chain', 'sequence', 'event', 'actor', 'subject', 'address', 'facts'];
+      const rows = lines.map((line) => [
+        new Date(line.timeMs).toISOString(),
+        line.node,
+        line.chain,
+        String(line.sequence),
+        line.event,
+        line.actor,
+        line.subject ?? '',
+        line.address ?? '',
+        factsText(line),
+      ]);
+      response.end([head, ...rows].map((row) => `${row.map(csvCell).join(',')}\r\n`).join(''));
+    },
+  };
+}
+
+/** Only what is understood narrows the list: a filter that cannot be read is left out, and shown as it was typed. */
+function filterOf(url: string): { readonly filter: AuditFilter; readonly typed: Readonly<Record<string, string>> } {
+  const query = queryOf(url);
+  const text = (name: string) => (query.get(name) ?? '').trim().slice(0, 254);
+  const typed = { event: text('event'), actor: text('actor'), subject: text('subject'), day: text('day') };
+  const dayMs = /^\d{4}-\d{2}-\d{2}$/.test(typed.day) ? Date.parse(typed.day) : Number.NaN;
+  return {
+    typed,
+    filter: {
+      ...(typed.event === '' ? {} : { event: typed.event }),
+      ...(typed.actor === '' ? {} : { actor: typed.actor }),
+      ...(typed.subject === '' ? {} : { subject: typed.subject }),
+      ...(Number.isNaN(dayMs) ? {} : { sinceMs: dayMs, untilMs: dayMs + 24 * 60 * 60 * 1000 }),
+    },
+  };
+}
+
+function factsText({ facts }: AuditLine): string {
+  return Object.entries(facts ?? {})
+    .map(([name, value]) => `${name}: ${String(value)}`)
+    .join('; ');
+}
+
+/** A spreadsheet takes a cell that begins with one of these signs for a formula. */
+function csvCell(text: string): string {
+  const plain = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return `"${plain.replaceAll('"', '""')}"`;
+}

@@ -1,0 +1,123 @@
+import type { Audit } from '../core/audit.ts';
+import type { Clock } from '../core/clock.ts';
+import { qrPicture } from '../support/qr-picture.ts';
+import type { SecondFactors } from '../support/second-factor.ts';
+import { staffCookieLine } from '../support/staff-cookie.ts';
+import type { StaffSessions } from '../support/staff-sessions.ts';
+import { totpAddress } from '../support/totp.ts';
+import type { Visit, VisitWork } from './console-guard.ts';
+import { showPage } from './console-view.ts';
+import { formField } from './form-body.ts';
+import { ingressOf } from './ingress-of.ts';
+import { seeOther } from './see-other.ts';
+import type { Views } from './views.ts';
+
+export interface ConsoleFactorDeps {
+  readonly factors: SecondFactors;
+  readonly sessions: StaffSessions;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly views: Views;
+  /** What an authenticator app calls this service. */
+  readonly serviceName: string;
+  readonly clock: Clock;
+}
+
+type Refused = Exclude<Awaited<ReturnType<SecondFactors['check']>>, { kind: 'right' }>;
+
+/** `/-/factor` and `/-/enrol`: the second step of a sign-in, and how a member of staff comes by it. */
+export function createConsoleFactor(
+  deps: ConsoleFactorDeps,
+): Readonly<Record<'show' | 'submit' | 'showEnrol' | 'submitEnrol', VisitWork>> {
+  const { factors, sessions, audit, views, clock } = deps;
+
+  async function refused(visit: Visit, refusal: Refused, step: string): Promise<string> {
+    await audit.record({ event: 'staff-refused', ...whoOf(visit), facts: { step, why: refusal.kind } });
+    return codeProblem(refusal, clock.nowMs());
+  }
+
+  async function stepUp({ session, request, response }: Visit): Promise<void> {
+    const { cookie } = await sessions.stepUp(session);
+    response.appendHeader('Set-Cookie', staffCookieLine(cookie, ingressOf(request).publicUrl.secure));
+  }
+
+  function showFactor({ frame, response }: Visit, problem?: string): void {
+    const page = { ...frame, title: 'Second factor', status: problem === undefined ? 200 : 403 };
+    showPage(views, response, page, ['console-factor', { problem }]);
+  }
+
+  function showEnrol(visit: Visit, problem?: string): void {
+    const { frame, response, session, staff } = visit;
+    const key = factors.offered(staff.user, session.key);
+    const offer =
+      key === undefined
+        ? undefined
+        : {
+            picture: qrPicture(totpAddress(key, deps.serviceName, staff.user)),
+            key: key.reveal().replace(/.{4}(?=.)/g, '$& '),
+          };
+    const isInvited = factors.stateOf(staff.user) === 'invited';
+    const page = { ...frame, title: 'Set up the second factor', status: problem === undefined ? 200 : 403 };
+    showPage(views, response, page, ['console-enrol', { problem, offer, isInvited }]);
+  }
+
+  return {
+    show(visit: Visit): void {
+      if (factors.stateOf(visit.staff.user) === 'enrolled') showFactor(visit);
+      else seeOther(visit.response, '/-/enrol');
+    },
+
+    async submit(visit: Visit): Promise<void> {
+      const { staff, request, response } = visit;
+      const check = await factors.check(staff.user, formField(request.body, 'code') ?? '');
+      if (check.kind !== 'right') return showFactor(visit, await refused(visit, check, 'second factor'));
+      const facts = { by: check.by, recovery_left: check.recoveryLeft, roles: staff.roles.join(' ') };
+      await audit.record({ event: 'staff-sign-in', ...whoOf(visit), facts });
+      await stepUp(visit);
+      seeOther(response, '/-/');
+    },
+
+    showEnrol(visit: Visit): void {
+      if (factors.stateOf(visit.staff.user) === 'enrolled') seeOther(visit.response, '/-/factor');
+      else showEnrol(visit);
+    },
+
+    /** The one-time code first; then the first code of the app. */
+    async submitEnrol(visit: Visit): Promise<void> {
+      const { staff, session, request, response, frame } = visit;
+      if (factors.stateOf(staff.user) === 'enrolled') return seeOther(response, '/-/factor');
+      const invitation = formField(request.body, 'invitation');
+      if (invitation !== undefined) {
+        const accepted = await factors.accept(staff.user, session.key, invitation);
+        if (accepted.kind !== 'right') return showEnrol(visit, await refused(visit, accepted, 'one-time code'));
+        return seeOther(response, '/-/enrol');
+      }
+      const confirmed = await factors.confirm(staff.user, session.key, formField(request.body, 'code') ?? '');
+      if (confirmed.kind !== 'right') return showEnrol(visit, await refused(visit, confirmed, 'first code'));
+      await audit.record({ event: 'staff-enrolled', ...whoOf(visit) });
+      await audit.record({ event: 'staff-sign-in', ...whoOf(visit), facts: { by: 'enrolment' } });
+      await stepUp(visit);
+      const page = { ...frame, title: 'Your recovery codes' };
+      showPage(views, response, page, ['console-recovery', { codes: confirmed.recovery }]);
+    },
+  };
+}
+
+/** What is said of a code that did not count. */
+export function codeProblem(refusal: Refused, nowMs: number): string {
+  switch (refusal.kind) {
+    case 'wrong':
+      return 'That code is not right. Please check the clock of your telephone, and type the code that it shows now.';
+    case 'used':
+      return 'That code was used already: each is good once. Please wait for the next one.';
+    case 'locked': {
+      const minutes = Math.max(1, Math.ceil((refusal.untilMs - nowMs) / 60_000));
+      return `Too many codes were wrong. No code counts for the next ${minutes} min.`;
+    }
+    default:
+      return refusal satisfies never;
+  }
+}
+
+function whoOf({ staff }: Visit) {
+  return { actor: staff.user, address: staff.address };
+}

@@ -1,0 +1,161 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { Audit } from '../core/audit.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import type { StaffGrant } from '../core/staff.ts';
+import type { StaffOnDuty } from '../support/duty.ts';
+import type { RoleOf } from '../support/roles.ts';
+import { staffCookieLine } from '../support/staff-cookie.ts';
+import type { StaffSession, StaffSessions } from '../support/staff-sessions.ts';
+import { type ConsoleFrame, showMessage } from './console-view.ts';
+import { type FormTokens, requestInitiator } from './csrf.ts';
+import { formField } from './form-body.ts';
+import { goneSignal } from './gone-signal.ts';
+import { ingressOf } from './ingress-of.ts';
+import { newReference } from './reference.ts';
+import { seeOther } from './see-other.ts';
+import type { Views } from './views.ts';
+
+type StaffRole = StaffGrant['roles'][number];
+
+/** A request of a member of staff whose session and role were looked up for it. */
+export interface Visit {
+  readonly request: Request;
+  readonly response: Response;
+  readonly session: StaffSession;
+  readonly staff: StaffOnDuty;
+  /** What the pages show around their own part. */
+  readonly frame: ConsoleFrame;
+  /** Aborted when the browser is gone. */
+  readonly gone: AbortSignal;
+}
+
+/** What is done for a visit: it always answers. */
+export type VisitWork = (visit: Visit) => Promise<void> | void;
+
+/** What a page asks for. Without `step`, any session will do; without `role`, any role. */
+interface Needs {
+  readonly step?: StaffSession['step'];
+  readonly role?: StaffRole;
+}
+
+export interface ConsoleGuardDeps {
+  readonly sessions: StaffSessions;
+  readonly roleOf: RoleOf;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly tokens: FormTokens;
+  readonly views: Views;
+  readonly log: Log;
+  readonly randomBytes: (size: number) => Buffer;
+}
+
+/**
+ * Lets in to a page of the console who has the session and, asked anew each time, the role for it. A form counts only
+ * from our own page, in this session. Who has lost every role has lost the session, too.
+ */
+export type ConsoleGuard = (needs: Needs, work: VisitWork) => RequestHandler;
+
+export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
+  const { sessions, audit, tokens, views } = deps;
+
+  async function visit(request: Request, response: Response, needs: Needs): Promise<Visit | undefined> {
+    const { publicUrl, client } = ingressOf(request);
+    const session = await sessions.find(request.headers.cookie, publicUrl.secure);
+    if (session === undefined) return goTo(response, '/-/login');
+    const gone = goneSignal(response);
+    const grant = await deps.roleOf(session.user, gone);
+    const who = { actor: session.user, address: client.address };
+    if (grant === undefined) {
+      await sessions.end(session, 'kicked');
+      await audit.record({ event: 'role-refused', ...who, facts: { path: request.path, why: 'no role' } });
+      response.appendHeader('Set-Cookie', staffCookieLine(undefined, publicUrl.secure));
+      return goTo(response, '/-/login?ended=role');
+    }
+    if (needs.step !== undefined && session.step !== needs.step) {
+      return goTo(response, session.step === 'password' ? '/-/factor' : '/-/');
+    }
+    const { key, user, provenAtMs } = session;
+    const staff: StaffOnDuty = { ...grant, user, session: key, address: client.address, provenAtMs };
+    const frame = {
+      user,
+      roles: session.step === 'password' ? [] : grant.roles,
+      token: tokens.issue(bindingOf(session)),
+    };
+    if (needs.role !== undefined && !grant.roles.includes(needs.role)) {
+      await audit.record({ event: 'role-refused', ...who, facts: { path: request.path, why: `not ${needs.role}` } });
+      showMessage(views, response, { ...frame, status: 403, title: 'Not for your role' }, roleText(needs.role));
+      return undefined;
+    }
+    if (request.method === 'POST' && !tokens.check(formField(request.body, 'token'), bindingOf(session))) {
+      showMessage(views, response, { ...frame, status: 403, title: 'Please try again' }, staleText);
+      return undefined;
+    }
+    return { request, response, session, staff, frame, gone };
+  }
+
+  return (needs, work) => async (request, response) => {
+    try {
+      const visiting = await visit(request, response, needs);
+      if (visiting !== undefined) await work(visiting);
+    } catch (error) {
+      if (response.destroyed && !response.writableFinished) return;
+      if (!(error instanceof PosternError)) throw error;
+      showUnavailable(deps, response, error);
+    }
+  };
+}
+
+const staleText = 'This page was open for a long time, or it was of another session. Nothing was done.';
+
+/** Says that somebody could not be asked, under a reference that the log has, too. */
+export function showUnavailable(
+  { views, log, randomBytes }: Pick<ConsoleGuardDeps, 'views' | 'log' | 'randomBytes'>,
+  response: Response,
+  error: PosternError,
+): void {
+  const reference = newReference(randomBytes);
+  log.warn({ err: error, code: error.code, reference }, 'a page of the console could not be shown');
+  response.setHeader('Retry-After', '5');
+  const frame = { user: undefined, roles: [], token: '', status: 503, title: 'Not possible for the moment' };
+  const text =
+    error.source === 'audit'
+      ? 'The audit cannot be written, and what nobody could show later does not happen. Nothing was done.'
+      : `What must be asked could not be asked (${error.source}). Nothing was done.`;
+  showMessage(views, response, frame, text, reference);
+}
+
+/**
+ * Demands of everything but a navigation that our own page sent it: the browser says so, and who says nothing is not
+ * believed. The webmail and the console may be hosts of one site, which browsers otherwise let do much.
+ */
+export function createOwnOriginOnly(): RequestHandler {
+  return (request, response, next) => {
+    const { origin } = ingressOf(request).publicUrl;
+    const initiator = requestInitiator(request.headers, origin);
+    const site = request.headers['sec-fetch-site'];
+    const reads = request.method === 'GET' || request.method === 'HEAD';
+    const navigates = [undefined, 'navigate'].includes(request.headers['sec-fetch-mode']);
+    const isTop = [undefined, 'document'].includes(request.headers['sec-fetch-dest']);
+    const allowed = reads ? site === undefined || initiator === 'own' || (navigates && isTop) : initiator === 'own';
+    // Of two hosts of one site the browser puts neither into a process of its own, but for this.
+    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
+    if (!allowed || (!reads && request.headers.origin !== undefined && request.headers.origin !== origin)) {
+      response.status(403).type('text').end('Only the pages of this console may ask for that.\n');
+      return;
+    }
+    next();
+  };
+}
+
+function bindingOf({ key }: StaffSession): string {
+  return `console ${key}`;
+}
+
+function goTo(response: Response, location: string): undefined {
+  seeOther(response, location);
+  return undefined;
+}
+
+function roleText(role: StaffRole): string {
+  return `This page is for staff with the role ${role}. Who needs it can be given it in the configuration, or in the directory.`;
+}

@@ -1,0 +1,234 @@
+import type { Audit } from '../core/audit.ts';
+import type { Clock } from '../core/clock.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import type { RecordKey, SessionRecord } from '../core/session.ts';
+import type { StaffOnDuty } from '../support/duty.ts';
+import type { SecondFactors } from '../support/second-factor.ts';
+import type { SignIn } from '../support/sign-ins.ts';
+import type { StaffSessions } from '../support/staff-sessions.ts';
+import { codeProblem } from './console-factor.ts';
+import type { Visit, VisitWork } from './console-guard.ts';
+import { refusalText } from './console-texts.ts';
+import { showMessage, showPage } from './console-view.ts';
+import { deviceName } from './device-name.ts';
+import { formField, queryParameter } from './form-body.ts';
+import { seeOther } from './see-other.ts';
+import type { Views } from './views.ts';
+
+/** Why a user is led where the user is led. */
+interface ExplainedUser {
+  readonly answer: 'found' | 'unknown' | 'refused' | 'malformed' | 'could-not-ask';
+  readonly why?: string;
+  readonly user?: string;
+  readonly backend?: string;
+  readonly driver?: string;
+  readonly moved?: { readonly by: string; readonly reason: string; readonly sinceMs: number };
+  readonly hosts?: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly why?: string;
+    readonly serves: boolean;
+  }[];
+  readonly steps: readonly {
+    readonly source: string;
+    readonly answer: string;
+    readonly home?: string;
+    readonly why?: string;
+  }[];
+}
+
+/** What slows a user's sign-ins down. */
+interface PenaltyState {
+  /** Wrong passwords of the last ten minutes, from everywhere. */
+  readonly refusals: number;
+  /** The longest delay that the next sign-in from a known network would meet. */
+  readonly delayMs: number;
+}
+
+/** What support sees of users. Each call rejects when somebody could not be asked. */
+export interface ConsoleUsers {
+  explain(typed: string): Promise<ExplainedUser>;
+  /** The one spelling, and whether the role covers it; nothing for what can be no name. */
+  named(typed: string): string | undefined;
+  sessions(user: string): Promise<readonly { readonly record: SessionRecord; readonly lastUseMs: number }[]>;
+  signIns(user: string): Promise<readonly SignIn[]>;
+  penalty(user: string): Promise<PenaltyState>;
+  liftPenalty(user: string): Promise<void>;
+}
+
+type Refused = { readonly kind: 'refused'; readonly why: string; readonly detail?: string };
+
+/** Opening mailboxes, as far as the console has a part in it. */
+export interface ConsoleImpersonation {
+  permission(
+    staff: StaffOnDuty,
+    typed: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly kind: 'allowed'; readonly subject: CanonicalUser; readonly note?: string } | Refused>;
+  start(
+    staff: StaffOnDuty,
+    request: { readonly subject: string; readonly reason: string; readonly ticket: string; readonly minutes: number },
+    signal: AbortSignal,
+  ): Promise<{ readonly kind: 'started'; readonly link: string } | Refused>;
+  /** The open ones of a member of staff. */
+  openedBy(actor: string): readonly {
+    readonly session: string;
+    readonly subject: string;
+    readonly reason: string;
+    readonly ticket: string;
+    readonly untilMs: number;
+  }[];
+  stop(session: RecordKey): Promise<void>;
+}
+
+export interface ConsoleUsersDeps {
+  readonly users: ConsoleUsers;
+  readonly impersonation: ConsoleImpersonation;
+  readonly factors: Pick<SecondFactors, 'check'>;
+  readonly sessions: Pick<StaffSessions, 'proveAnew'>;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly views: Views;
+  readonly clock: Clock;
+}
+
+/** What somebody has typed into the form, shown again with what is wrong with it. */
+interface Typed {
+  readonly problem: string;
+  readonly reason: string;
+  readonly ticket: string;
+  readonly minutes: number;
+}
+
+/** `/-/users`: find a user, see what is the case with the mail of this user, open the mailbox, lift the penalty. */
+export function createConsoleUsers(
+  deps: ConsoleUsersDeps,
+): Readonly<Record<'show' | 'submit' | 'showOpened' | 'stopOpened', VisitWork>> {
+  const { users, impersonation, audit, views, clock } = deps;
+
+  /** Only those whom the role covers: of others it is not even said whether they exist. */
+  function coveredName({ staff }: Visit, typed: string): string | undefined {
+    const user = users.named(typed);
+    if (user === undefined) return undefined;
+    const domain = user.slice(user.lastIndexOf('@') + 1);
+    return staff.domains === undefined || staff.domains.includes(domain) ? user : undefined;
+  }
+
+  async function showUser(visit: Visit, typed: string, back?: Typed): Promise<void> {
+    const { staff, frame, response, gone } = visit;
+    const named = coveredName(visit, typed);
+    const explained = named === undefined ? undefined : await users.explain(named);
+    // An alias may lead to somebody of another domain.
+    const user = explained?.user === undefined ? undefined : coveredName(visit, explained.user);
+    if (explained === undefined || user === undefined) {
+      const problem = 'There is no such user, or your role does not cover the domain.';
+      return showPage(views, response, { ...frame, title: 'Users', status: 404 }, [
+        'console-users',
+        { typed, problem },
+      ]);
+    }
+    await audit.record({ event: 'role-used', ...who(staff), subject: user, facts: { did: 'looked at a user' } });
+    const [permission, sessions, signIns, penalty] = await Promise.all([
+      impersonation.permission(staff, user, gone),
+      users.sessions(user),
+      users.signIns(user),
+      users.penalty(user),
+    ]);
+    const values = {
+      typed,
+      explained,
+      subject: user,
+      cannotOpen: permission.kind === 'refused' ? refusalText(permission) : undefined,
+      note: permission.kind === 'allowed' ? permission.note : undefined,
+      sessions: sessions.map(({ record, lastUseMs }) => ({
+        device: deviceName(record.userAgent) ?? 'Unknown browser',
+        address: record.clientAddress,
+        sinceMs: record.createdAtMs,
+        lastUseMs: Math.max(lastUseMs, record.createdAtMs),
+        by: record.assist?.actor,
+        isConsole: record.staff !== undefined,
+      })),
+      signIns,
+      penalty,
+      back,
+    };
+    const page = { ...frame, title: user, status: back === undefined ? 200 : 403 };
+    showPage(views, response, page, ['console-users', values]);
+  }
+
+  async function lift({ staff, response, frame }: Visit, subject: string): Promise<void> {
+    await audit.record({ event: 'penalty-lifted', ...who(staff), subject });
+    await users.liftPenalty(subject);
+    showMessage(views, response, { ...frame, title: 'The penalty is lifted' }, `${subject} can sign in without delay.`);
+  }
+
+  async function open(visit: Visit, subject: string): Promise<void> {
+    const { request, response, frame, gone } = visit;
+    const form = {
+      reason: formField(request.body, 'reason') ?? '',
+      ticket: formField(request.body, 'ticket') ?? '',
+      minutes: Number(formField(request.body, 'minutes')),
+    };
+    const proven = await prove(visit, formField(request.body, 'code') ?? '');
+    if (typeof proven === 'string') return showUser(visit, subject, { ...form, problem: proven });
+    const started = await impersonation.start(proven, { ...form, subject }, gone);
+    if (started.kind === 'refused') return showUser(visit, subject, { ...form, problem: refusalText(started) });
+    // A form may lead to our own origin only: to the other host leads a link that staff follow themselves.
+    const values = { link: started.link, subject, minutes: form.minutes };
+    showPage(views, response, { ...frame, title: 'The mailbox can be opened' }, ['console-link', values]);
+  }
+
+  /** A fresh code, each time; what is wrong with it otherwise. */
+  async function prove({ staff, session }: Visit, code: string): Promise<StaffOnDuty | string> {
+    const check = await deps.factors.check(staff.user, code);
+    if (check.kind !== 'right') {
+      const facts = { step: 'fresh code', why: check.kind };
+      await audit.record({ event: 'staff-refused', ...who(staff), facts });
+      return codeProblem(check, clock.nowMs());
+    }
+    const proven = await deps.sessions.proveAnew(session);
+    return proven === undefined ? 'Your session has ended meanwhile.' : { ...staff, provenAtMs: proven.provenAtMs };
+  }
+
+  return {
+    async show(visit: Visit): Promise<void> {
+      const typed = queryParameter(visit.request.url, 'user')?.trim() ?? '';
+      if (typed !== '') return showUser(visit, typed);
+      const { frame, response } = visit;
+      showPage(views, response, { ...frame, title: 'Users' }, ['console-users', { typed }]);
+    },
+
+    async submit(visit: Visit): Promise<void> {
+      const subject = coveredName(visit, formField(visit.request.body, 'user') ?? '');
+      const wanted = formField(visit.request.body, 'do');
+      if (subject === undefined || (wanted !== 'open' && wanted !== 'lift')) {
+        await audit.record({ event: 'role-refused', ...who(visit.staff), facts: { path: '/-/users', why: 'domain' } });
+        return showMessage(views, visit.response, { ...visit.frame, title: 'Not possible', status: 403 }, noSubject);
+      }
+      await (wanted === 'open' ? open(visit, subject) : lift(visit, subject));
+    },
+
+    showOpened({ staff, frame, response }: Visit): void {
+      const opened = impersonation.openedBy(staff.user);
+      showPage(views, response, { ...frame, title: 'Opened mailboxes' }, ['console-opened', { opened }]);
+    },
+
+    async stopOpened({ staff, request, response }: Visit): Promise<void> {
+      const wanted = formField(request.body, 'stop');
+      const found = impersonation.openedBy(staff.user).find(({ session }) => session === wanted);
+      if (found !== undefined) await impersonation.stop(asRecordKey(found.session));
+      seeOther(response, '/-/opened');
+    },
+  };
+}
+
+const noSubject = 'There is no such user, or your role does not cover the domain.';
+
+function who({ user, address }: StaffOnDuty) {
+  return { actor: user, address };
+}
+
+/** Opened mailboxes are known under the names of their sessions. */
+function asRecordKey(key: string): RecordKey;
+function asRecordKey(key: string): string {
+  return key;
+}

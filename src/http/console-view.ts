@@ -1,0 +1,48 @@
+import type { Response } from 'express';
+import type { Views } from './views.ts';
+
+/** What stands around every page of the console. */
+export interface ConsoleFrame {
+  /** Nobody before the sign-in. */
+  readonly user: string | undefined;
+  /** Whose pages are in the menu. */
+  readonly roles: readonly string[];
+  /** Of the forms of this page. */
+  readonly token: string;
+}
+
+/** A page of the console: its frame, its title and, where it is no success, its status. */
+interface ConsolePage extends ConsoleFrame {
+  readonly title: string;
+  readonly status?: number;
+}
+
+type ConsoleView = Extract<Parameters<Views['render']>[0], `console-${string}`>;
+
+/** Shows a page of the console. The console speaks English. */
+export function showPage(
+  views: Views,
+  response: Response,
+  { title, status = 200, ...frame }: ConsolePage,
+  [name, values]: readonly [ConsoleView, Readonly<Record<string, unknown>>],
+): void {
+  const locale = views.locales.choose('en', undefined);
+  response.status(status).type('html');
+  response.end(views.render(name, { locale, title }, { ...frame, ...values, time: timeText }));
+}
+
+/** A page that only says something. */
+export function showMessage(
+  views: Views,
+  response: Response,
+  page: ConsolePage,
+  text: string,
+  reference?: string,
+): void {
+  showPage(views, response, page, ['console-message', { text, reference }]);
+}
+
+/** A time as staff of different places can tell each other: in UTC. */
+function timeText(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}

@@ -1,0 +1,23 @@
+import type { CanonicalUser } from '../core/names.ts';
+import type { RecordKey } from '../core/session.ts';
+import type { StaffGrant } from '../core/staff.ts';
+
+/** A member of staff at the console: signed in, with the second factor, for this very request. */
+export interface StaffOnDuty extends StaffGrant {
+  readonly user: CanonicalUser;
+  readonly session: RecordKey;
+  /** The address of the browser. */
+  readonly address: string;
+  /** When the second factor was last shown; milliseconds since the epoch. */
+  readonly provenAtMs: number;
+}
+
+/** What is asked about staff at every step. */
+export interface Duty {
+  /** What this user may do now; nothing for who is no staff. Rejects when the directory could not be asked. */
+  grantOf(user: CanonicalUser, signal: AbortSignal): Promise<StaffGrant | undefined>;
+  /** Whether this session of a staff member still lives. Rejects when the store could not be asked. */
+  isOnDuty(session: RecordKey): Promise<boolean>;
+  /** Notes that the staff member is at work, so that the session does not grow idle. */
+  atWork(session: RecordKey): void;
+}

@@ -1,0 +1,173 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../core/clock.ts';
+import type { Client } from '../core/identity.ts';
+import type { Log } from '../core/log.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
+import type { EndReason, RecordKey, SessionRecord, SessionStore, StaffProof, UserKey } from '../core/session.ts';
+import { makeStaffCookie, readStaffCookie, type StaffKey, type StaffKeys } from './staff-cookie.ts';
+
+export interface StaffSessionsDeps {
+  readonly store: Pick<SessionStore, 'create' | 'rewrite' | 'read' | 'noteUse'>;
+  /** Ends a session on all nodes; repeated until the store took it. */
+  readonly end: (key: RecordKey, reason: EndReason) => Promise<void>;
+  readonly keys: () => StaffKeys & { readonly promoted: { userKeyOf(user: CanonicalUser): UserKey } };
+  /** Of the moment; nothing where there is no console. */
+  readonly times: () => { readonly idleTimeoutMs: number; readonly absoluteTimeoutMs: number } | undefined;
+  readonly clock: Clock;
+  readonly randomBytes: (size: number) => Buffer;
+  readonly log: Log;
+}
+
+/** The session of a member of staff at the console. */
+export interface StaffSession extends StaffProof {
+  readonly key: RecordKey;
+  readonly user: CanonicalUser;
+  readonly record: SessionRecord;
+}
+
+/** Who has shown a right password. */
+interface StaffArrival {
+  readonly user: CanonicalUser;
+  readonly backend: BackendName;
+  readonly host: string;
+  readonly client: Client;
+  readonly publicOrigin: string;
+}
+
+/** A session with the cookie that leads to it. */
+interface IssuedStaffSession {
+  readonly cookie: string;
+  readonly session: StaffSession;
+}
+
+/**
+ * The sessions at the console. They live in the store of all sessions, under names of their own and with no credentials
+ * in them, so that a kick reaches them; they are read from it at each request, and no cookie of one kind leads to the
+ * other. Each call rejects when the store cannot be asked.
+ */
+export interface StaffSessions {
+  /** After the password: what it may do is no more than show the second factor. */
+  open(arrival: StaffArrival): Promise<IssuedStaffSession>;
+  /** The living session of a browser. `secure`: whether it came over HTTPS. */
+  find(cookieField: string | undefined, secure: boolean): Promise<StaffSession | undefined>;
+  /** After the second factor at sign-in: under a new id, the old one is dead. */
+  stepUp(session: StaffSession): Promise<IssuedStaffSession>;
+  /** After a fresh code: the same session, newly proven; nothing when it has ended. */
+  proveAnew(session: StaffSession): Promise<StaffSession | undefined>;
+  end(session: StaffSession, reason: EndReason): Promise<void>;
+  /** Whether this session lives and has shown its second factor. */
+  isOnDuty(session: RecordKey): Promise<boolean>;
+  /** Notes use by something else than a request of the console. */
+  atWork(session: RecordKey): void;
+}
+
+/** Use is written so often at most. */
+const noteEveryMs = 10_000;
+
+export function createStaffSessions(deps: StaffSessionsDeps): StaffSessions {
+  const { store, keys, times, clock, log } = deps;
+  const noted = new Map<RecordKey, number>();
+
+  /** A record that somebody else wrote into the store, or moved there, is none. */
+  function isGenuine(key: RecordKey, record: SessionRecord): boolean {
+    const [id = '', mac = ''] = record.sealed.split('.');
+    const serverKey = keys().find(id);
+    if (serverKey === undefined) return false;
+    const [left, right] = [Buffer.from(mac), Buffer.from(macOf(serverKey, key, record))];
+    return left.length === right.length && timingSafeEqual(left, right);
+  }
+
+  async function read(key: RecordKey): Promise<StaffSession | undefined> {
+    const found = await store.read(key);
+    const limits = times();
+    if (found.kind !== 'found' || limits === undefined) return undefined;
+    const { record, lastUseMs } = found.session;
+    const { staff: proof, user } = record;
+    if (proof === undefined || !isGenuine(key, record)) return undefined;
+    const session = { key, user, record, ...proof };
+    const usedAtMs = Math.max(lastUseMs, record.createdAtMs, noted.get(key) ?? 0);
+    const nowMs = clock.nowMs();
+    const isOld = nowMs >= record.absoluteEndMs || nowMs >= record.createdAtMs + limits.absoluteTimeoutMs;
+    if (!isOld && nowMs - usedAtMs < limits.idleTimeoutMs) return session;
+    await deps.end(key, isOld ? 'absolute' : 'idle');
+    return undefined;
+  }
+
+  async function noteUse(key: RecordKey): Promise<void> {
+    const nowMs = clock.nowMs();
+    if (nowMs - (noted.get(key) ?? 0) < noteEveryMs) return;
+    for (const [old, atMs] of noted) if (nowMs - atMs >= noteEveryMs) noted.delete(old);
+    noted.set(key, nowMs);
+    await store.noteUse([{ key, atMs: nowMs }]);
+  }
+
+  async function issue(record: SessionRecord, proof: StaffProof): Promise<IssuedStaffSession> {
+    const ring = keys();
+    const { value, key } = makeStaffCookie(ring, deps.randomBytes);
+    const fresh = signed(key, ring.promoted, { ...record, staff: proof });
+    if ((await store.create(key, fresh, record.absoluteEndMs - clock.nowMs())) === 'refused') {
+      throw new TypeError('a fresh random id names no record');
+    }
+    return { cookie: value, session: { key, user: record.user, record: fresh, ...proof } };
+  }
+
+  return {
+    async open({ user, backend, host, client, publicOrigin }) {
+      const nowMs = clock.nowMs();
+      const lifetimeMs = times()?.absoluteTimeoutMs ?? 0;
+      const record: SessionRecord = {
+        user,
+        backend,
+        host,
+        createdAtMs: nowMs,
+        absoluteEndMs: nowMs + lifetimeMs,
+        clientAddress: client.address,
+        userAgent: client.userAgent ?? '',
+        publicOrigin,
+        userKey: keys().promoted.userKeyOf(user),
+        sealed: '',
+      };
+      return issue(record, { step: 'password', provenAtMs: 0 });
+    },
+
+    async find(cookieField, secure) {
+      const key = readStaffCookie(keys(), cookieField, secure);
+      const session = key && (await read(key));
+      if (session !== undefined) await noteUse(session.key);
+      return session;
+    },
+
+    async stepUp({ key, record }) {
+      await deps.end(key, 'replaced');
+      return issue(record, { step: 'second-factor', provenAtMs: clock.nowMs() });
+    },
+
+    async proveAnew({ key, record, user }) {
+      const proof: StaffProof = { step: 'second-factor', provenAtMs: clock.nowMs() };
+      const fresh = signed(key, keys().promoted, { ...record, staff: proof });
+      if ((await store.rewrite(key, fresh)) === 'gone') return undefined;
+      return { key, user, record: fresh, ...proof };
+    },
+
+    end: ({ key }, reason) => deps.end(key, reason),
+
+    async isOnDuty(key) {
+      return (await read(key))?.step === 'second-factor';
+    },
+
+    atWork(key) {
+      noteUse(key).catch((error: unknown) => log.debug({ err: error }, 'the use of a staff session was not noted'));
+    },
+  };
+}
+
+function signed(key: RecordKey, serverKey: StaffKey, record: SessionRecord): SessionRecord {
+  return { ...record, sealed: `${serverKey.id}.${macOf(serverKey, key, record)}` };
+}
+
+function macOf(serverKey: StaffKey, key: RecordKey, record: SessionRecord): string {
+  const { user, createdAtMs, absoluteEndMs, publicOrigin, staff } = record;
+  return createHmac('sha256', serverKey.subkey('staff session'))
+    .update(JSON.stringify([key, user, createdAtMs, absoluteEndMs, publicOrigin, staff?.step, staff?.provenAtMs]))
+    .digest('base64url');
+}

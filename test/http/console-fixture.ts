@@ -1,0 +1,263 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import request, { type Response } from 'supertest';
+import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
+import type { AuditEvent } from '../../src/core/audit.ts';
+import { PosternError } from '../../src/core/error.ts';
+import { silentLog } from '../../src/core/log.ts';
+import type { CanonicalUser } from '../../src/core/names.ts';
+import type { SessionStore } from '../../src/core/session.ts';
+import type { StaffGrant } from '../../src/core/staff.ts';
+import { createConsolePages } from '../../src/http/console-pages.ts';
+import type { ConsoleBackends } from '../../src/http/console-backends.ts';
+import type { ConsoleImpersonation, ConsoleUsers } from '../../src/http/console-users.ts';
+import { createServerKey } from '../../src/sessions/keys.ts';
+import { createSqliteStore } from '../../src/sessions/sqlite.ts';
+import type { SecondFactors } from '../../src/support/second-factor.ts';
+import { createStaffSessions, type StaffSessions } from '../../src/support/staff-sessions.ts';
+import { backendName, canonicalUser } from '../login/named.ts';
+import { listening } from '../ports.ts';
+import { codeOf, enrol, ringOf, startFactorNode } from '../support/fixture.ts';
+import { setCookies, tokenIn, withCookies } from './browser-like.ts';
+import { views } from './fixture.ts';
+
+export const sam = canonicalUser('sam@example.test');
+
+/** The console on a server of its own, over real stores; who may sign in and what support sees is the test's to say. */
+export interface ConsoleFixture extends AsyncDisposable {
+  readonly server: Server;
+  readonly origin: string;
+  readonly factors: SecondFactors;
+  readonly sessions: StaffSessions;
+  readonly store: SessionStore;
+  readonly audited: AuditEvent[];
+  /** Who is staff at this moment. */
+  readonly grants: Map<string, StaffGrant>;
+  /** What reached the use cases behind the forms. */
+  readonly done: string[];
+  clock: { nowMs: number };
+  /** No line of the audit can be written any more. */
+  isAuditAway: boolean;
+}
+
+export async function startConsole(): Promise<ConsoleFixture> {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-console-'));
+  const server = createServer({ optimizeEmptyRequests: true });
+  const port = await listening(server);
+  const origin = `http://support.localhost:${port}`;
+  const time = { nowMs: Date.now() };
+  const clock = { nowMs: () => time.nowMs };
+  const serverKey = createServerKey('0a0a0a0a', randomBytes(32));
+  const ring = {
+    ...ringOf(serverKey),
+    promoted: serverKey,
+    find: (id: string) => (id === serverKey.id ? serverKey : undefined),
+  };
+  const store = createSqliteStore({ file: join(folder, 'sessions.sqlite'), tombstoneMs: 60_000, clock });
+  const node = await startFactorNode(createSqliteStateStore(join(folder, 'state.sqlite')), clock, () => ring);
+  const end: Parameters<typeof createStaffSessions>[0]['end'] = async (key, reason) =>
+    void (await store.destroy(key, reason));
+  const sessions = createStaffSessions({
+    store,
+    end,
+    keys: () => ring,
+    times: () => ({ idleTimeoutMs: 15 * 60_000, absoluteTimeoutMs: 8 * 60 * 60_000 }),
+    clock,
+    randomBytes,
+    log: silentLog,
+  });
+  const fixture: ConsoleFixture = {
+    server,
+    origin,
+    factors: node.factors,
+    sessions,
+    store,
+    audited: [],
+    grants: new Map([[String(sam), { roles: ['support'], domains: ['example.test'] }]]),
+    done: [],
+    clock: time,
+    isAuditAway: false,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+      await node[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  const pages = createConsolePages({
+    staffLogin: async ({ user, password }) =>
+      password.reveal() === 'right'
+        ? { kind: 'authenticated', user: asUser(user), backend: backendName('a'), host: 'a' }
+        : { kind: 'rejected' },
+    roleOf: async (user) => fixture.grants.get(user),
+    audit: {
+      async record(event) {
+        if (fixture.isAuditAway) throw auditAway();
+        fixture.audited.push(event);
+      },
+      list: async () =>
+        fixture.audited.map((event, sequence) => ({ ...event, chain: 'c', node: 'n', sequence, timeMs: time.nowMs })),
+    },
+    sessions,
+    factors: node.factors,
+    serviceName: 'Example Mail',
+    users: someUsers(fixture),
+    impersonation: someImpersonation(fixture),
+    backends: someBackends(fixture),
+    views,
+    formKeys: () => [serverKey.subkey('form')],
+    clock,
+    randomBytes,
+    log: silentLog,
+  });
+  server.on('request', (incoming, response) => {
+    pages(incoming, response, {
+      publicUrl: { origin, authority: `support.localhost:${port}`, secure: false },
+      hostKind: 'console',
+      client: { address: '192.0.2.7', port: 4711, userAgent: incoming.headers['user-agent'] },
+    });
+  });
+  return fixture;
+}
+
+function someUsers({ done }: ConsoleFixture): ConsoleUsers {
+  return {
+    named: (typed) => (/^[\w.+-]+@[\w.-]+$/.test(typed) ? typed.toLowerCase() : undefined),
+    async explain(typed) {
+      done.push(`explain ${typed}`);
+      // An alias leads to somebody of another domain.
+      const user = typed === 'alias@example.test' ? 'eve@other.test' : typed;
+      const hosts = [{ name: 'a', state: 'READY', serves: true }];
+      const steps = [{ source: '1 map', answer: 'found', home: 'a' }];
+      return { answer: 'found', user, backend: 'a', driver: 'roundcube', hosts, steps };
+    },
+    sessions: async () => [],
+    signIns: async () => [
+      {
+        atMs: Date.UTC(2026, 10, 26),
+        result: 'rejected',
+        why: 'wrong-password',
+        address: '192.0.2.9',
+        reference: 'R9',
+      },
+    ],
+    penalty: async () => ({ refusals: 3, delayMs: 4_000 }),
+    async liftPenalty(user) {
+      done.push(`lift ${user}`);
+    },
+  };
+}
+
+function someImpersonation({ done }: ConsoleFixture): ConsoleImpersonation {
+  return {
+    permission: async (staff, typed) =>
+      typed === staff.user ? { kind: 'refused', why: 'oneself' } : { kind: 'allowed', subject: canonicalUser(typed) },
+    async start(staff, { subject, reason, minutes }) {
+      done.push(`start ${staff.user} ${subject} ${minutes} ${reason}`);
+      return { kind: 'started', link: 'http://assist.localhost/-/assist/open?link=L' };
+    },
+    openedBy: (actor) =>
+      actor === sam
+        ? [{ session: 'K', subject: 'alice@example.test', reason: 'lost her folders', ticket: 'T1', untilMs: 0 }]
+        : [],
+    async stop(session) {
+      done.push(`stop ${session}`);
+    },
+  };
+}
+
+function someBackends({ done }: ConsoleFixture): ConsoleBackends {
+  return {
+    all: () => [{ name: 'a', hosts: [{ name: 'a', state: 'DOWN', serves: true, sessions: 4, why: 'refused' }] }],
+    async set(name, state, reason, by) {
+      if (name !== 'a' || !['READY', 'DRAIN', 'MAINT'].includes(state)) return 'unknown';
+      done.push(`set ${name} ${state} ${reason} ${by.actor}`);
+      return 'set';
+    },
+  };
+}
+
+function auditAway(): PosternError {
+  return new PosternError('ERR_AUDIT_UNAVAILABLE', 'disk full', { source: 'audit', retryable: true });
+}
+
+function asUser(typed: string): CanonicalUser {
+  return canonicalUser(typed.includes('@') ? typed : `${typed}@example.test`);
+}
+
+/** A browser at the console: its cookies, the page that it has open, and what it says of itself. */
+export interface StaffBrowser {
+  cookie: string;
+  token: string;
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  /** The form of the page that is open. */
+  post(
+    path: string,
+    fields: Readonly<Record<string, string>>,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<Response>;
+}
+
+export function staffBrowser({ server, origin }: { server: Server | string; origin: string }): StaffBrowser {
+  const { host } = new URL(origin);
+  const browser: StaffBrowser = {
+    cookie: '',
+    token: '',
+    async get(path, headers = {}) {
+      const says = { 'Sec-Fetch-Site': 'none', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' };
+      return keep(
+        await request(server)
+          .get(path)
+          .set('Cookie', browser.cookie)
+          .set({ Host: host, ...says, ...headers }),
+      );
+    },
+    async post(path, fields, headers = {}) {
+      const form = new URLSearchParams({ token: browser.token, ...fields });
+      return keep(
+        await request(server)
+          .post(path)
+          .set('Cookie', browser.cookie)
+          .set('Content-Type', 'application/x-www-form-urlencoded')
+          .set({ Host: host, Origin: origin, 'Sec-Fetch-Site': 'same-origin', ...headers })
+          .send(form.toString()),
+      );
+    },
+  };
+  function keep(reply: Response): Response {
+    browser.cookie = setCookies(reply).some((line) => /staff=;/.test(line))
+      ? browser.cookie.replace(/(?:; )?postern-staff=[^;]*/, '')
+      : withCookies(browser.cookie, reply);
+    browser.token = tokenIn(reply.text) || browser.token;
+    return reply;
+  }
+  return browser;
+}
+
+/** Somebody with a second factor, who has only shown the password. */
+export async function halfSignedIn(fixture: ConsoleFixture, user: string = sam) {
+  const { key, recovery } = await enrol(fixture.factors, user, fixture.clock.nowMs);
+  const browser = staffBrowser(fixture);
+  await browser.get('/-/login');
+  await browser.post('/-/login', { user, password: 'right' });
+  await browser.get('/-/factor');
+  /** A code that was not used yet. */
+  const nextCode = (): string => {
+    fixture.clock.nowMs += 30_000;
+    return codeOf(key, fixture.clock.nowMs);
+  };
+  return { browser, key, recovery, nextCode };
+}
+
+/** Somebody at the console. */
+export async function signedIn(fixture: ConsoleFixture, user: string = sam) {
+  const half = await halfSignedIn(fixture, user);
+  await half.browser.post('/-/factor', { code: half.nextCode() });
+  return half;
+}

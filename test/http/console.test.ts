@@ -1,0 +1,352 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, suite, test } from 'node:test';
+import request from 'supertest';
+import { codeOf } from '../support/fixture.ts';
+import { setCookies } from './browser-like.ts';
+import { type ConsoleFixture, halfSignedIn, sam, signedIn, staffBrowser, startConsole } from './console-fixture.ts';
+
+let fixture: ConsoleFixture;
+beforeEach(async () => {
+  fixture = await startConsole();
+});
+afterEach(() => fixture[Symbol.asyncDispose]());
+
+const audited = () => fixture.audited.map(({ event }) => event);
+const opening = {
+  user: 'alice@example.test',
+  do: 'open',
+  reason: 'cannot see her folders',
+  ticket: 'T1',
+  minutes: '15',
+};
+
+suite('the console', () => {
+  test('leads everybody without a session to its sign-in, and serves nothing else', async () => {
+    const browser = staffBrowser(fixture);
+    assert.equal((await browser.get('/')).headers['location'], '/-/');
+    for (const path of ['/-/', '/-/users', '/-/opened', '/-/backends', '/-/audit', '/-/audit.csv', '/-/factor']) {
+      const reply = await browser.get(path);
+      assert.deepEqual([reply.status, reply.headers['location']], [303, '/-/login'], path);
+    }
+    assert.equal((await browser.get('/?_task=mail')).headers['location'], '/-/');
+    assert.equal((await browser.get('/SOGo/')).status, 404);
+    assert.equal((await browser.get('/-/sessions')).status, 404);
+  });
+
+  test('takes a password, then a code, each under another cookie that no script and no other site can use', async () => {
+    const { browser, nextCode } = await halfSignedIn(fixture);
+    const half = browser.cookie;
+    assert.equal((await browser.get('/-/users')).headers['location'], '/-/factor');
+    const reply = await browser.post('/-/factor', { code: nextCode() });
+    assert.equal(reply.headers['location'], '/-/');
+    assert.match(
+      setCookies(reply).join('\n'),
+      /^postern-staff=0a0a0a0a\.[\w-]{43}\.[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/,
+    );
+    assert.equal((await browser.get('/-/')).headers['location'], '/-/users');
+    assert.equal((await browser.get('/-/users')).status, 200);
+    const old = staffBrowser(fixture);
+    old.cookie = half;
+    assert.equal((await old.get('/-/factor')).headers['location'], '/-/login', 'the id of before the step is dead');
+    assert.deepEqual(audited(), ['staff-sign-in']);
+  });
+
+  test('tells who is no staff no more than that, and only after the right password', async () => {
+    const browser = staffBrowser(fixture);
+    await browser.get('/-/login');
+    const wrong = await browser.post('/-/login', { user: 'mia', password: 'wrong' });
+    const noRole = await browser.post('/-/login', { user: 'mia', password: 'right' });
+    assert.deepEqual([wrong.status, noRole.status], [403, 403]);
+    assert.match(wrong.text, /not right/);
+    assert.match(noRole.text, /no role/);
+    assert.ok(!browser.cookie.includes('staff'));
+    assert.deepEqual(
+      fixture.audited.map(({ event, actor, facts }) => [event, actor, facts?.['why']]),
+      [
+        ['staff-refused', 'mia', 'rejected'],
+        ['staff-refused', 'mia@example.test', 'no role'],
+      ],
+    );
+  });
+
+  test('lets nobody enrol without the one-time code, and shows key and recovery codes once', async () => {
+    const browser = staffBrowser(fixture);
+    await browser.get('/-/login');
+    await browser.post('/-/login', { user: 'sam', password: 'right' });
+    assert.equal((await browser.get('/-/factor')).headers['location'], '/-/enrol');
+    assert.match((await browser.get('/-/enrol')).text, /postern staff enrol sam@example\.test/);
+    const invited = await fixture.factors.invite(sam);
+    assert.equal((await browser.post('/-/enrol', { invitation: 'x7kd-92mp-x7kd-92mp' })).status, 403);
+    assert.equal((await browser.post('/-/enrol', { code: '123456' })).status, 403);
+    const accepted = await browser.post('/-/enrol', { invitation: invited?.code.reveal() ?? '' });
+    assert.equal(accepted.headers['location'], '/-/enrol');
+    const offer = await browser.get('/-/enrol');
+    assert.match(offer.text, /<svg xmlns="http:\/\/www.w3.org\/2000\/svg"/);
+    const key = /<code>([A-Z2-7 ]+)<\/code>/.exec(offer.text)?.[1]?.replaceAll(' ', '') ?? '';
+    const done = await browser.post('/-/enrol', { code: codeOf(key, fixture.clock.nowMs) });
+    assert.equal(done.text.match(/<code>[\w-]{19}<\/code>/g)?.length, 10);
+    assert.equal((await browser.get('/-/users')).status, 200);
+    assert.equal((await browser.get('/-/enrol')).headers['location'], '/-/');
+    assert.ok(audited().includes('staff-enrolled'));
+  });
+
+  test('takes no code twice: not of the app, not of recovery', async () => {
+    const { browser, nextCode, recovery } = await halfSignedIn(fixture);
+    const code = nextCode();
+    assert.equal((await browser.post('/-/factor', { code })).status, 303);
+    const other = staffBrowser(fixture);
+    await other.get('/-/login');
+    await other.post('/-/login', { user: 'sam', password: 'right' });
+    await other.get('/-/factor');
+    const replayed = await other.post('/-/factor', { code });
+    assert.equal(replayed.status, 403);
+    assert.match(replayed.text, /used already/);
+    assert.equal((await other.post('/-/factor', { code: recovery[0] ?? '' })).status, 303);
+    await other.post('/-/logout', {});
+    await other.get('/-/login');
+    await other.post('/-/login', { user: 'sam', password: 'right' });
+    await other.get('/-/factor');
+    assert.equal((await other.post('/-/factor', { code: recovery[0] ?? '' })).status, 403);
+  });
+
+  for (const [what, headers] of [
+    ['of the webmail’s host', { Origin: 'http://mail.localhost', 'Sec-Fetch-Site': 'same-site' }],
+    ['of another site', { Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' }],
+    ['without an origin', { Origin: 'null', 'Sec-Fetch-Site': 'same-origin' }],
+    ['whose fields disagree', { Origin: 'http://mail.localhost', 'Sec-Fetch-Site': 'same-origin' }],
+    ['typed in', { 'Sec-Fetch-Site': 'none' }],
+  ] as const) {
+    test(`takes no form ${what}`, async () => {
+      const { browser, nextCode } = await signedIn(fixture);
+      await browser.get('/-/users?user=alice@example.test');
+      const reply = await browser.post('/-/users', { ...opening, code: nextCode() }, headers);
+      assert.equal(reply.status, 403);
+      assert.deepEqual(
+        fixture.done.filter((line) => line.startsWith('start')),
+        [],
+      );
+    });
+  }
+
+  test('believes no client that says nothing of where a form came from', async () => {
+    const { browser, nextCode } = await signedIn(fixture);
+    await browser.get('/-/users?user=alice@example.test');
+    const form = new URLSearchParams({ ...opening, token: browser.token, code: nextCode() });
+    const reply = await request(fixture.server).post('/-/users').set('Cookie', browser.cookie).send(form.toString());
+    assert.equal(reply.status, 403);
+    assert.deepEqual(
+      fixture.done.filter((line) => line.startsWith('start')),
+      [],
+    );
+  });
+
+  for (const [what, headers] of [
+    [
+      'a script of the webmail’s host',
+      { 'Sec-Fetch-Site': 'same-site', 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' },
+    ],
+    ['a frame', { 'Sec-Fetch-Site': 'same-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'iframe' }],
+    ['an image', { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors', 'Sec-Fetch-Dest': 'image' }],
+  ] as const) {
+    test(`shows no page to ${what}`, async () => {
+      const { browser } = await signedIn(fixture);
+      const reply = await browser.get('/-/users?user=alice@example.test', headers);
+      assert.equal(reply.status, 403);
+      assert.doesNotMatch(reply.text, /alice/);
+      assert.deepEqual(fixture.done, []);
+    });
+  }
+
+  test('takes a form only with the token of this very session', async () => {
+    const { browser } = await signedIn(fixture);
+    fixture.grants.set('ann@example.test', { roles: ['support'] });
+    const ann = await signedIn(fixture, 'ann@example.test');
+    await ann.browser.get('/-/users');
+    for (const token of ['', 'x', ann.browser.token]) {
+      assert.equal((await browser.post('/-/users', { user: 'alice@example.test', do: 'lift', token })).status, 403);
+    }
+    assert.deepEqual(fixture.done, []);
+  });
+
+  test('opens a mailbox with a fresh code only, each time', async () => {
+    const { browser, nextCode } = await signedIn(fixture);
+    await browser.get('/-/users?user=alice@example.test');
+    const without = await browser.post('/-/users', opening);
+    assert.equal(without.status, 403);
+    assert.match(without.text, /value="cannot see her folders"/);
+    const code = nextCode();
+    const started = await browser.post('/-/users', { ...opening, code });
+    assert.match(
+      started.text,
+      /href="http:\/\/assist\.localhost\/-\/assist\/open\?link=L"[^>]* rel="noopener noreferrer"/,
+    );
+    assert.equal((await browser.post('/-/users', { ...opening, code })).status, 403);
+    assert.deepEqual(
+      fixture.done.filter((line) => line.startsWith('start')),
+      ['start sam@example.test alice@example.test 15 cannot see her folders'],
+    );
+    assert.equal((await browser.get('/-/opened')).status, 200, 'the session is the same as before');
+  });
+
+  test('shows why a mailbox cannot be opened, beside a button that does nothing', async () => {
+    const { browser } = await signedIn(fixture);
+    const { text } = await browser.get(`/-/users?user=${sam}`);
+    assert.match(text, /Nobody opens the own mailbox here/);
+    assert.match(text, /<button class="primary" type="button" disabled/);
+    assert.doesNotMatch(text, /name="reason"/);
+  });
+
+  test('shows a user to support: home, why, sign-ins, penalty; and writes down that it was looked at', async () => {
+    const { browser } = await signedIn(fixture);
+    const { text } = await browser.get('/-/users?user=Alice@example.test');
+    for (const part of [
+      /<strong>a<\/strong>/,
+      /READY/,
+      /rejected: wrong-password/,
+      /192\.0\.2\.9/,
+      /R9/,
+      /waits 4 s/,
+    ]) {
+      assert.match(text, part);
+    }
+    const line = fixture.audited.at(-1);
+    assert.deepEqual([line?.event, line?.actor, line?.subject], ['role-used', sam, 'alice@example.test']);
+    await browser.post('/-/users', { user: 'alice@example.test', do: 'lift' });
+    assert.deepEqual(
+      fixture.done.filter((one) => one.startsWith('lift')),
+      ['lift alice@example.test'],
+    );
+    assert.equal(fixture.audited.at(-1)?.event, 'penalty-lifted');
+  });
+
+  test('shows nothing of users of another domain, however they are named', async () => {
+    const { browser, nextCode } = await signedIn(fixture);
+    for (const user of ['eve@other.test', 'alias@example.test', 'nobody@', '<script>@example.test']) {
+      const reply = await browser.get(`/-/users?user=${encodeURIComponent(user)}`);
+      assert.equal(reply.status, 404, user);
+      assert.doesNotMatch(reply.text, /READY|<script>@/);
+    }
+    await browser.get('/-/users?user=alice@example.test');
+    const forged = { ...opening, user: 'eve@other.test', role: 'support', domains: 'other.test', code: nextCode() };
+    assert.equal((await browser.post('/-/users', forged)).status, 403);
+    assert.equal((await browser.post('/-/users', { user: 'eve@other.test', do: 'lift' })).status, 403);
+    assert.deepEqual(
+      fixture.done.filter((line) => !line.startsWith('explain')),
+      [],
+    );
+  });
+
+  test('keeps an auditor from everything but the audit, whatever the form says', async () => {
+    fixture.grants.set(sam, { roles: ['auditor'] });
+    const { browser, nextCode } = await signedIn(fixture);
+    assert.equal((await browser.get('/-/')).headers['location'], '/-/audit');
+    assert.equal((await browser.get('/-/audit')).status, 200);
+    for (const path of ['/-/users', '/-/opened', '/-/backends']) {
+      assert.equal((await browser.get(path)).status, 403, path);
+      const forged = { ...opening, role: 'support', roles: 'support', stop: 'K', backend: 'a', state: 'MAINT' };
+      assert.equal((await browser.post(path, { ...forged, code: nextCode() })).status, 403, path);
+    }
+    assert.deepEqual(fixture.done, []);
+    assert.equal(fixture.audited.filter(({ event }) => event === 'role-refused').length, 6);
+  });
+
+  test('keeps support from backends and audit, and an operator from users', async () => {
+    const { browser } = await signedIn(fixture);
+    assert.equal((await browser.get('/-/backends')).status, 403);
+    assert.equal((await browser.get('/-/audit.csv')).status, 403);
+    fixture.grants.set(sam, { roles: ['operator'] });
+    assert.equal((await browser.get('/-/users?user=alice@example.test')).status, 403);
+    assert.equal((await browser.get('/-/backends')).status, 200);
+    assert.equal((await browser.post('/-/backends', { backend: 'a', state: 'DOWN', reason: 'x' })).status, 400);
+    assert.equal((await browser.post('/-/backends', { backend: 'a', state: 'MAINT', reason: ' ' })).status, 400);
+    assert.equal(
+      (await browser.post('/-/backends', { backend: 'a', state: 'MAINT', reason: 'new disks' })).status,
+      303,
+    );
+    assert.deepEqual(fixture.done, ['set a MAINT new disks sam@example.test']);
+  });
+
+  test('ends the session of who loses the role in the middle of it, and says so', async () => {
+    const { browser, nextCode } = await signedIn(fixture);
+    await browser.get('/-/users?user=alice@example.test');
+    const { cookie } = browser;
+    fixture.grants.delete(sam);
+    const reply = await browser.post('/-/users', { ...opening, code: nextCode() });
+    assert.equal(reply.headers['location'], '/-/login?ended=role');
+    fixture.grants.set(sam, { roles: ['support'] });
+    browser.cookie = cookie;
+    assert.equal((await browser.get('/-/users')).headers['location'], '/-/login', 'it stays ended');
+    assert.deepEqual(
+      fixture.done.filter((line) => line.startsWith('start')),
+      [],
+    );
+  });
+
+  test('does nothing that the audit cannot hold', async () => {
+    const { browser, nextCode } = await signedIn(fixture);
+    await browser.get('/-/users?user=alice@example.test');
+    fixture.isAuditAway = true;
+    const seen = await browser.get('/-/users?user=alice@example.test');
+    assert.equal(seen.status, 503);
+    assert.doesNotMatch(seen.text, /READY/);
+    assert.equal((await browser.post('/-/users', { user: 'alice@example.test', do: 'lift' })).status, 503);
+    fixture.grants.set('ann@example.test', { roles: ['support'] });
+    const ann = await halfSignedIn(fixture, 'ann@example.test');
+    assert.equal((await ann.browser.post('/-/factor', { code: ann.nextCode() })).status, 503);
+    assert.equal((await ann.browser.get('/-/users')).headers['location'], '/-/factor');
+    assert.ok(nextCode() !== '');
+    assert.ok(!fixture.done.includes('lift alice@example.test'));
+  });
+
+  test('ends by disuse, by age, by sign-out and by a kick', async () => {
+    const { browser, nextCode } = await signedIn(fixture);
+    const minuteMs = 60_000;
+    fixture.clock.nowMs += 14 * minuteMs;
+    assert.equal((await browser.get('/-/users')).status, 200);
+    fixture.clock.nowMs += 14 * minuteMs;
+    assert.equal((await browser.get('/-/users')).status, 200);
+    fixture.clock.nowMs += 16 * minuteMs;
+    assert.equal((await browser.get('/-/users')).headers['location'], '/-/login');
+
+    await browser.get('/-/login');
+    await browser.post('/-/login', { user: 'sam', password: 'right' });
+    await browser.get('/-/factor');
+    await browser.post('/-/factor', { code: nextCode() });
+    for (let tenMinutes = 1; tenMinutes < 8 * 6; tenMinutes += 1) {
+      fixture.clock.nowMs += 10 * minuteMs;
+      assert.equal((await browser.get('/-/users')).status, 200);
+    }
+    fixture.clock.nowMs += 10 * minuteMs;
+    assert.equal((await browser.get('/-/users')).headers['location'], '/-/login');
+  });
+
+  test('stops what is one’s own, and nothing else', async () => {
+    const { browser } = await signedIn(fixture);
+    assert.match((await browser.get('/-/opened')).text, /lost her folders \(T1\)/);
+    await browser.post('/-/opened', { stop: 'other' });
+    await browser.post('/-/opened', { stop: 'K' });
+    assert.deepEqual(fixture.done, ['stop K']);
+  });
+
+  test('exports the audit as a table in which no cell is a formula', async () => {
+    fixture.grants.set(sam, { roles: ['auditor'] });
+    const { browser } = await signedIn(fixture);
+    fixture.audited.push({ event: 'staff-refused', actor: '=HYPERLINK("http://evil.example")', facts: { why: 'x' } });
+    const reply = await browser.get('/-/audit.csv?actor=x');
+    assert.match(reply.headers['content-type'] ?? '', /^text\/csv/);
+    assert.match(reply.text, /^"time","node",.*\r\n/);
+    assert.ok(reply.text.includes(`"'=HYPERLINK(""http://evil.example"")"`));
+  });
+
+  test('puts its security fields on every page', async () => {
+    const { browser } = await signedIn(fixture);
+    for (const path of ['/-/login', '/-/users', '/-/nowhere']) {
+      const { headers } = await browser.get(path);
+      assert.match(headers['content-security-policy'] ?? '', /default-src 'none'.*frame-ancestors 'none'/);
+      assert.doesNotMatch(headers['content-security-policy'] ?? '', /unsafe/);
+      assert.equal(headers['cache-control'], 'no-store');
+      assert.equal(headers['cross-origin-opener-policy'], 'same-origin');
+      assert.equal(headers['x-frame-options'], 'DENY');
+    }
+  });
+});
