@@ -20,7 +20,7 @@ export interface SessionSource extends AsyncDisposable {
 }
 
 const lifetimeMs = 12 * 3_600_000;
-const atOnce = 200;
+const atOnce = 50;
 
 const quiet: Log = { debug() {}, info() {}, warn() {}, error: (fields, message) => console.error(message, fields) };
 

@@ -26,10 +26,8 @@ export interface SessionKeeper {
   end(key: RecordKey, reason: EndReason): Promise<void>;
 }
 
-interface SealKeys {
-  readonly credentials: Buffer;
-  readonly jar: Buffer;
-}
+/** V8 copies a part that short; a longer one would keep the whole text. */
+const markChars = 12;
 
 interface Opened {
   readonly password: Secret | undefined;
@@ -38,14 +36,14 @@ interface Opened {
 
 /** A session in a node's memory, with what the node knows of its truth: other parts see no more than LiveSession. */
 export class CachedSession implements LiveSession {
-  readonly key: RecordKey;
+  readonly #cookie: SessionCookie;
   readonly #keeper: SessionKeeper;
-  readonly #sealKeys: SealKeys;
-  readonly #attachments = new Set<Attachment>();
+  /** Made when something hangs on the session: an empty set is not small. */
+  #attachments: Set<Attachment> | undefined;
   #record: SessionRecord;
   #opened: Opened;
   #jarVersion: number;
-  #jarSealed: string | undefined;
+  #jarMark: string | undefined;
   #ended: EndReason | undefined;
 
   /** Last use in milliseconds, as far as this node knows. */
@@ -61,33 +59,25 @@ export class CachedSession implements LiveSession {
   /** Whether the node would still find it. */
   cached = true;
 
-  private constructor(
-    keeper: SessionKeeper,
-    key: RecordKey,
-    sealKeys: SealKeys,
-    stored: StoredSession,
-    opened: Opened,
-  ) {
-    this.key = key;
+  private constructor(keeper: SessionKeeper, cookie: SessionCookie, stored: StoredSession, opened: Opened) {
+    this.#cookie = cookie;
     this.#keeper = keeper;
-    this.#sealKeys = sealKeys;
     this.#record = stored.record;
     this.#opened = opened;
     this.#jarVersion = stored.jar?.version ?? 0;
-    this.#jarSealed = stored.jar?.sealed;
+    this.#jarMark = markOf(stored.jar);
     this.lastUseMs = Math.max(stored.lastUseMs, stored.record.createdAtMs);
     this.writtenUseMs = stored.lastUseMs;
   }
 
   /** Opens what the store holds with what the cookie carries; nothing when they do not belong together. */
   static open(keeper: SessionKeeper, cookie: SessionCookie, stored: StoredSession): CachedSession | undefined {
-    const { key, secret, serverKey } = cookie;
-    const sealKeys = {
-      credentials: serverKey.sealKeyOf(secret, 'credentials'),
-      jar: serverKey.sealKeyOf(secret, 'jar'),
-    };
-    const opened = openStored(keeper, key, stored, sealKeys);
-    return opened === undefined ? undefined : new CachedSession(keeper, key, sealKeys, stored, opened);
+    const opened = openStored(keeper, cookie, stored);
+    return opened === undefined ? undefined : new CachedSession(keeper, cookie, stored, opened);
+  }
+
+  get key(): RecordKey {
+    return this.#cookie.key;
   }
 
   get record(): SessionRecord {
@@ -103,7 +93,7 @@ export class CachedSession implements LiveSession {
   }
 
   get attachments(): number {
-    return this.#attachments.size;
+    return this.#attachments?.size ?? 0;
   }
 
   touch(): void {
@@ -116,10 +106,13 @@ export class CachedSession implements LiveSession {
       attachment.end(this.#ended);
       return () => {};
     }
-    this.#attachments.add(attachment);
-    if (this.#attachments.size === 1) this.#keeper.attachmentsChanged(this);
+    const attachments = (this.#attachments ??= new Set());
+    attachments.add(attachment);
+    if (attachments.size === 1) this.#keeper.attachmentsChanged(this);
     return () => {
-      if (this.#attachments.delete(attachment) && this.#attachments.size === 0) this.#keeper.attachmentsChanged(this);
+      if (!attachments.delete(attachment) || attachments.size > 0 || attachments !== this.#attachments) return;
+      this.#attachments = undefined;
+      this.#keeper.attachmentsChanged(this);
     };
   }
 
@@ -141,21 +134,22 @@ export class CachedSession implements LiveSession {
 
   /** Ends what hangs on the session; the session itself may go on. */
   endAttachments(reason: EndReason): void {
-    const attachments = [...this.#attachments];
-    this.#attachments.clear();
-    if (attachments.length > 0) this.#keeper.attachmentsChanged(this);
-    for (const attachment of attachments) attachment.end(reason);
+    const attachments = this.#attachments;
+    if (attachments === undefined) return;
+    this.#attachments = undefined;
+    this.#keeper.attachmentsChanged(this);
+    for (const attachment of [...attachments]) attachment.end(reason);
   }
 
   /** Takes what the store holds now. False when it cannot be opened any more: then it is another session's. */
   renew(stored: StoredSession): boolean {
     const before = this.#record;
     const { record, jar } = stored;
-    const newerJar = jar !== undefined && jar.version >= this.#jarVersion && jar.sealed !== this.#jarSealed;
+    const newerJar = jar !== undefined && jar.version >= this.#jarVersion && markOf(jar) !== this.#jarMark;
     const sameOwner = record.user === before.user && record.backend === before.backend;
     const elsewhere = record.backend !== before.backend || record.host !== before.host;
     if (newerJar || !sameOwner || record.sealed !== before.sealed) {
-      const opened = openStored(this.#keeper, this.key, stored, this.#sealKeys);
+      const opened = openStored(this.#keeper, this.#cookie, stored);
       if (opened === undefined) return false;
       // Our own unsaved changes win, and are written over the newer jar in a moment; but not on another host.
       this.#opened = newerJar && (elsewhere || !this.jarUnsaved) ? opened : { ...opened, jar: this.jar };
@@ -163,7 +157,7 @@ export class CachedSession implements LiveSession {
     if (elsewhere) this.jarUnsaved = false;
     if (newerJar) {
       this.#jarVersion = jar.version;
-      this.#jarSealed = jar.sealed;
+      this.#jarMark = markOf(jar);
     }
     this.#record = record;
     this.lastUseMs = Math.max(this.lastUseMs, stored.lastUseMs);
@@ -180,24 +174,23 @@ export class CachedSession implements LiveSession {
     const { password } = this;
     const record = {
       ...moved,
-      sealed: sealPassword(this.#sealKeys.credentials, password, sealedFor(this.key, moved, 'credentials')),
+      sealed: sealPassword(sealKeyOf(this.#cookie, 'credentials'), password, sealedFor(this.key, moved, 'credentials')),
     };
     const saved = fresh.save();
     const browserNames = new Map([...this.jar.browserCookies, ...fresh.browserCookies]);
     const text = JSON.stringify({ ...saved, g: this.jar.generation + 1, b: [...browserNames] });
-    const sealed = seal(this.#sealKeys.jar, text, sealedFor(this.key, moved, 'jar'));
+    const sealed = seal(sealKeyOf(this.#cookie, 'jar'), text, sealedFor(this.key, moved, 'jar'));
     return { record, lastUseMs: this.lastUseMs, jar: { version: this.#jarVersion + 1, sealed } };
   }
 
   /** The jar as the store is to hold it, with the next version. */
-  sealJar(): { readonly version: number; readonly sealed: string } {
+  sealJar(): StoredJar {
     this.#jarVersion += 1;
-    this.#jarSealed = seal(
-      this.#sealKeys.jar,
-      JSON.stringify(this.jar.save()),
-      sealedFor(this.key, this.#record, 'jar'),
-    );
-    return { version: this.#jarVersion, sealed: this.#jarSealed };
+    const text = JSON.stringify(this.jar.save());
+    const sealed = seal(sealKeyOf(this.#cookie, 'jar'), text, sealedFor(this.key, this.#record, 'jar'));
+    const jar = { version: this.#jarVersion, sealed };
+    this.#jarMark = markOf(jar);
+    return jar;
   }
 }
 
@@ -224,15 +217,22 @@ export function sealPassword(
   return seal(sealKey, password?.reveal() ?? '', belongsTo, randomBytes);
 }
 
-function openStored(
-  keeper: SessionKeeper,
-  key: RecordKey,
-  { record, jar }: StoredSession,
-  keys: SealKeys,
-): Opened | undefined {
-  const password = openSealed(keys.credentials, record.sealed, sealedFor(key, record, 'credentials'));
+/** Derived at each use, which is rare: kept, the two keys would be a quarter of what a session weighs. */
+function sealKeyOf({ serverKey, secret }: SessionCookie, purpose: SealedFor['purpose']): Buffer {
+  return serverKey.sealKeyOf(secret, purpose);
+}
+
+/** Tells two seals of a jar apart by a few characters of their tags: enough to see whether it is one's own write. */
+function markOf(jar: StoredJar | undefined): string | undefined {
+  return jar?.sealed.slice(-markChars);
+}
+
+function openStored(keeper: SessionKeeper, cookie: SessionCookie, { record, jar }: StoredSession): Opened | undefined {
+  const { key } = cookie;
+  const password = openSealed(sealKeyOf(cookie, 'credentials'), record.sealed, sealedFor(key, record, 'credentials'));
   if (password === undefined) return undefined;
-  const cookies = jar === undefined ? undefined : openSealed(keys.jar, jar.sealed, sealedFor(key, record, 'jar'));
+  const cookies =
+    jar === undefined ? undefined : openSealed(sealKeyOf(cookie, 'jar'), jar.sealed, sealedFor(key, record, 'jar'));
   // A jar that was sealed for another backend is a late write of before the session was led elsewhere: no cookies are
   // then known, and the webmail is signed in to again.
   const saved = cookies === undefined ? undefined : parseSavedJar(cookies);

@@ -67,6 +67,11 @@ const connectTimeoutMs = 1_000;
  */
 const socketTimeoutMs = 1_500;
 const pingIntervalMs = 500;
+/**
+ * Each command has a deadline already (redis-connection.ts). The client's own would be an AbortSignal for each, which
+ * lives for five seconds and costs more than the command.
+ */
+const commandOptions = { timeout: 0 } as const;
 /** With Sentinels a connection carries one command at a time. */
 const masterConnections = 8;
 /** How often the Sentinels are asked who is master, should their own word not have come. */
@@ -139,6 +144,7 @@ function createBehindSentinels(settings: RedisAccess & RedisBySentinels, tap: In
     }),
     masterPoolSize: masterConnections,
     scanInterval: sentinelScanMs,
+    commandOptions,
     passthroughClientErrorEvents: true,
     ...(tap === undefined ? {} : { clientSideCache: tap }),
   });
@@ -152,6 +158,7 @@ function createOfCluster({ cluster, ...access }: RedisAccess & RedisCluster, tap
     defaults: node,
     // A master that is gone never comes back under its address: its replica must be found within seconds.
     topologyRefreshOnReconnectionAttemptStrategy: 500,
+    commandOptions,
     ...(tap === undefined ? {} : { clientSideCache: tap }),
   });
 }
@@ -167,6 +174,7 @@ function nodeOptions({ tls, user, password, ca }: RedisAccess & RedisLogin) {
   return {
     socket: tls ? { ...socket, ...(ca === undefined ? {} : { ca }), tls: true as const } : socket,
     pingInterval: pingIntervalMs,
+    commandOptions,
     disableOfflineQueue: true,
     disableClientInfo: true,
     maintNotifications: 'disabled' as const,
