@@ -31,11 +31,17 @@ if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
 
 installPeers();
 const startedMs = Date.now();
+const failures: string[] = [];
 const sections = await runSuite({
   effort: { warmUps: 1, rounds, fewerRounds: Math.ceil(rounds / 2), seconds: 1 },
   only,
   say: (text) => console.error(text),
+  failed(name, error) {
+    console.error(`${name} failed:`, error);
+    failures.push(name);
+  },
 });
+if (failures.length > 0) process.exitCode = 1;
 const measured = await report(sections, Math.round((Date.now() - startedMs) / 60_000));
 console.log(measured);
 if (rounds >= defaultRounds && only.length === parts.size) {
@@ -44,6 +50,7 @@ if (rounds >= defaultRounds && only.length === parts.size) {
 
 async function report(sections: readonly Section[], minutes: number): Promise<string> {
   const facts = [...(await machineFacts()), `Command: \`${command}\`, ${rounds} rounds, ${minutes} minutes.`];
+  if (failures.length > 0) facts.push(`**Could not be measured:** ${failures.join(', ')}.`);
   const targets = sections.flatMap((section) => section.targets);
   return [
     facts.map((fact) => `- ${fact}`).join('\n'),

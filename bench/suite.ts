@@ -33,10 +33,12 @@ export interface SuiteOptions {
   readonly only: readonly string[];
   /** Called before and after each part. */
   readonly say: (text: string) => void;
+  /** Called when a part fails, and the others go on; without it the first failure ends the run. */
+  readonly failed?: (name: string, error: unknown) => void;
 }
 
 /** Runs parts of the suite on a stage of their own, one after the other. */
-export async function runSuite({ effort, only, say }: SuiteOptions): Promise<readonly Section[]> {
+export async function runSuite({ effort, only, say, failed }: SuiteOptions): Promise<readonly Section[]> {
   await using stage = await openStage();
   const contenders = await startContenders(stage);
   const context = { stage, contenders, wrk: createWrk(stage.folder), effort };
@@ -44,7 +46,12 @@ export async function runSuite({ effort, only, say }: SuiteOptions): Promise<rea
   for (const [name, part] of parts) {
     if (!only.includes(name)) continue;
     const startedMs = performance.now();
-    sections.push(...(await part(context)));
+    try {
+      sections.push(...(await part(context)));
+    } catch (error) {
+      if (failed === undefined) throw error;
+      failed(name, error);
+    }
     say(`${name}: ${((performance.now() - startedMs) / 1000).toFixed(0)} s`);
   }
   return sections;
