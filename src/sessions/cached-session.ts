@@ -138,7 +138,7 @@ export class CachedSession implements LiveSession {
     if (attachments === undefined) return;
     this.#attachments = undefined;
     this.#keeper.attachmentsChanged(this);
-    for (const attachment of [...attachments]) attachment.end(reason);
+    for (const attachment of attachments) attachment.end(reason);
   }
 
   /** Takes what the store holds now. False when it cannot be opened any more: then it is another session's. */
