@@ -14,8 +14,12 @@ COPY src ./src
 COPY views ./views
 COPY static ./static
 # The configuration, the keys file and the embedded store live here: mount a volume.
-RUN install -d -o node -g node -m 0750 /etc/postern /var/lib/postern
+RUN install -d -o node -g node -m 0750 /etc/postern /var/lib/postern /var/cache/postern
 USER node
+# Compiled here once, with the flags of the start: it takes half as long then.
+ENV NODE_COMPILE_CACHE=/var/cache/postern
+RUN ["node", "--no-memory-reducer", "--min-semi-space-size=16", "--import", "/opt/postern/src/cli/program.ts", \
+  "--import", "/opt/postern/src/gateway.ts", "--import", "/opt/postern/src/gateway/beside.ts", "-e", "0"]
 WORKDIR /etc/postern
 EXPOSE 8080
 # The operators' listener answers on loopback inside the container; change the address together with `operators.listen`.
