@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { createClient } from 'redis';
+import { silentLog } from '../../src/core/log.ts';
+import { createRedisSignIns } from '../../src/support/redis-sign-ins.ts';
+import { createSignInNotes, type SignIn, type SignIns } from '../../src/support/sign-ins.ts';
+import { createSqliteSignIns } from '../../src/support/sqlite-sign-ins.ts';
+import { userNamed } from '../sessions/samples.ts';
+import { createServerKey } from '../../src/sessions/keys.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.ts';
+
+const alice = 'alice@example.test';
+const startMs = Date.UTC(2026, 10, 26);
+const dayMs = 24 * 60 * 60 * 1000;
+const folder = mkdtempSync(join(tmpdir(), 'postern-sign-ins-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+let files = 0;
+
+function signIn(number: number, atMs = startMs + number): SignIn {
+  return { atMs, result: 'rejected', why: 'wrong-password', address: '192.0.2.7', reference: `R${number}` };
+}
+
+function contract(name: string, open: () => Promise<SignIns>): void {
+  suite(`recent sign-ins over ${name}`, () => {
+    test('are those of the user alone, newest first, and the last twenty of them', async () => {
+      await using signIns = await open();
+      for (let number = 1; number <= 23; number += 1) await signIns.note(alice, signIn(number));
+      await signIns.note('bob@example.test', signIn(99));
+      const kept = await signIns.of(alice);
+      assert.deepEqual([kept.length, kept[0], kept[19]], [20, signIn(23), signIn(4)]);
+      assert.deepEqual(await signIns.of('bob@example.test'), [signIn(99)]);
+      assert.deepEqual(await signIns.of('nobody@example.test'), []);
+    });
+  });
+}
+
+contract('the embedded store', async () =>
+  createSqliteSignIns(join(folder, `${(files += 1)}.sqlite`), { nowMs: () => startMs }),
+);
+
+test('the embedded store forgets a sign-in after thirty days', async () => {
+  const clock = { now: startMs, nowMs: () => clock.now };
+  await using signIns = createSqliteSignIns(join(folder, 'old.sqlite'), clock);
+  await signIns.note(alice, signIn(1));
+  clock.now = startMs + 30 * dayMs;
+  assert.deepEqual(await signIns.of(alice), [signIn(1)]);
+  clock.now += 1;
+  assert.deepEqual(await signIns.of(alice), []);
+});
+
+suite('recent sign-ins in Redis', () => {
+  let server: RedisServer;
+  let client: ReturnType<typeof createClient>;
+  const keys = [createServerKey('00000002', Buffer.alloc(32, 2)), createServerKey('00000001', Buffer.alloc(32, 1))];
+  const open = (ring = keys): SignIns =>
+    createRedisSignIns(
+      (script, names, args) => client.eval(script, { keys: [...names], arguments: [...args] }),
+      (user) => ring.map((key) => key.userKeyOf(userNamed(user))),
+    );
+  before(async () => {
+    server = await startRedisServer();
+    client = createClient({ url: server.url, RESP: 3 });
+    await client.connect();
+  });
+  after(async () => {
+    client.destroy();
+    await server[Symbol.asyncDispose]();
+  });
+
+  contract('Redis', async () => {
+    await client.flushAll();
+    return open();
+  });
+
+  test('go after thirty days, under a name that shows nobody’s, and are found after a change of keys', async () => {
+    await client.flushAll();
+    await open(keys.slice(1)).note(alice, signIn(1));
+    await open().note(alice, signIn(2));
+    assert.deepEqual(await open().of(alice), [signIn(2), signIn(1)]);
+    for (const name of await client.keys('*')) {
+      assert.match(name, /^ps:i:[\w-]{43}$/);
+      const ttlMs = await client.pTTL(name);
+      assert.ok(ttlMs > 29 * dayMs && ttlMs <= 30 * dayMs);
+    }
+  });
+});
+
+test('notes never make a sign-in wait or fail, and what waits is bounded', async () => {
+  const held = Promise.withResolvers<void>();
+  let begun = 0;
+  const notes = createSignInNotes(
+    {
+      async note() {
+        begun += 1;
+        await held.promise;
+        throw new Error('the store is away');
+      },
+    },
+    silentLog,
+  );
+  for (let number = 0; number < 2_000; number += 1) notes.note(alice, signIn(number));
+  assert.equal(begun, 500);
+  held.resolve();
+  await notes[Symbol.asyncDispose]();
+});
