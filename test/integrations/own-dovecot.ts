@@ -13,7 +13,10 @@ export interface OwnDovecot {
   stop(): Promise<void>;
 }
 
-/** A Dovecot of the test's own, on a free port, with the sample configuration of integrations/dovecot included. */
+/** The lines of the sample that restricts masters: the gateway may do everything, `support` only look. */
+const acls = '* user=gateway lrwstipekxa\n* user=support lr\n';
+
+/** A Dovecot of the test's own, on a free port, with the sample configurations of integrations/dovecot included. */
 export async function startDovecot(directory: string, users: Readonly<Record<string, string>>): Promise<OwnDovecot> {
   const port = await freePort();
   const at = (name: string): string => join(directory, name);
@@ -25,9 +28,13 @@ export async function startDovecot(directory: string, users: Readonly<Record<str
       .map(([user, password]) => `${user}:{PLAIN}${password}\n`)
       .join(''),
   );
-  await writeFile(at('master-users'), `gateway:{PLAIN}${masterPassword}\n`);
-  const sample = await readFile(new URL('../../integrations/dovecot/postern.conf', import.meta.url), 'utf8');
-  await writeFile(at('postern.conf'), sample.replace('/etc/dovecot/postern-master', at('master-users')));
+  await writeFile(at('master-users'), `gateway:{PLAIN}${masterPassword}\nsupport:{PLAIN}${masterPassword}\n`);
+  await writeFile(at('acls'), acls);
+  for (const name of ['postern.conf', 'restricted-master.conf']) {
+    const sample = await readFile(new URL(`../../integrations/dovecot/${name}`, import.meta.url), 'utf8');
+    const own = sample.replaceAll('/etc/dovecot/postern-master', at('master-users'));
+    await writeFile(at(name), own.replaceAll('/etc/dovecot/postern-acls', at('acls')));
+  }
   await writeFile(at('dovecot.conf'), configuration(directory, port));
   const child: ChildProcess = spawn('dovecot', ['-F', '-c', at('dovecot.conf')], { stdio: 'ignore', detached: true });
   await once(child, 'spawn');
@@ -50,6 +57,7 @@ mail_uid = mail
 mail_gid = mail
 first_valid_uid = 8
 !include ${directory}/postern.conf
+!include ${directory}/restricted-master.conf
 # The tests ask for refusals often, and measure no times.
 auth_failure_delay = 0
 passdb {

@@ -32,6 +32,8 @@ before(async () => {
     `$config['postern_keys'] = ['${key}'];`,
     "$config['postern_auth_cid'] = 'gateway';",
     `$config['postern_auth_pw'] = '${masterPassword}';`,
+    "$config['postern_support_cid'] = 'support';",
+    `$config['postern_support_pw'] = '${masterPassword}';`,
   ]);
   running.defer(() => roundcube.stop());
 });
@@ -180,6 +182,26 @@ test('support enters the user’s own account, and the log says who did', async 
   await createAsking(roundcube.origin, 'support-1').ask('/?_task=mail', { user: alice, actor: 'help@example.test' });
   assert.match(await roundcube.log('userlogins'), /alice@example\.test was entered by help@example\.test/);
   assert.deepEqual(roundcube.userNames(), Object.keys(users));
+});
+
+/** The folders after somebody has tried to make one: the user herself, or staff. */
+async function makeFolder(actor?: string): Promise<string> {
+  const { ask } = createAsking(roundcube.origin, actor ?? 'herself');
+  const as = actor === undefined ? { user: alice } : { user: alice, actor };
+  await ask('/?_task=mail', as);
+  const page = await ask('/?_task=mail', as);
+  assert.match(page.text, /"task":"mail"/);
+  const token = /"request_token":"([0-9a-f]{32})"/.exec(page.text)?.[1] ?? '';
+  const fields = { _token: token, _name: `made by ${actor ?? 'herself'}`, _parent: '', _viewmode: '0' };
+  const body = new URLSearchParams(fields).toString();
+  await ask('/?_task=settings&_action=save-folder&_framed=1', { ...as, body });
+  return (await ask('/?_task=settings&_action=folders', as)).text;
+}
+
+test('staff with an identity that may only look make no folder; the user herself does', async () => {
+  assert.doesNotMatch(await makeFolder('help@example.test'), /made by help@example\.test/);
+  assert.match(await makeFolder(), /made by herself/);
+  assert.match(await dovecot.log(), /user=<alice@example\.test>.*master=<support>/);
 });
 
 test('a letter of an entered user goes out in her name, by the master identity', async () => {

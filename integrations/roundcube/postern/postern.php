@@ -85,8 +85,7 @@ class postern extends rcube_plugin
         if ($this->by_entry()) {
             // PLAIN alone carries the user as authorization id; with any other method the master itself would be let in
             $args['auth_type'] = 'PLAIN';
-            $args['auth_cid']  = $this->setting('postern_auth_cid');
-            $args['auth_pw']   = $this->setting('postern_auth_pw');
+            [$args['auth_cid'], $args['auth_pw']] = $this->master();
         }
         return $args;
     }
@@ -96,8 +95,7 @@ class postern extends rcube_plugin
         // without a user name Roundcube sends without authentication, and so it stays
         if ($this->by_entry() && !empty($args['smtp_user'])) {
             $args['smtp_auth_type'] = 'PLAIN';
-            $args['smtp_auth_cid']  = $this->setting('postern_auth_cid');
-            $args['smtp_auth_pw']   = $this->setting('postern_auth_pw');
+            [$args['smtp_auth_cid'], $args['smtp_auth_pw']] = $this->master();
         }
         return $args;
     }
@@ -106,8 +104,7 @@ class postern extends rcube_plugin
     {
         if ($this->by_entry()) {
             $args['auth_type'] = 'PLAIN';
-            $args['auth_cid']  = $this->setting('postern_auth_cid');
-            $args['auth_pw']   = $this->setting('postern_auth_pw');
+            [$args['auth_cid'], $args['auth_pw']] = $this->master();
         }
         return $args;
     }
@@ -231,7 +228,14 @@ class postern extends rcube_plugin
     /** Whether this request works in the user's name by the master identity. */
     private function by_entry()
     {
-        return $this->entry !== null && $this->setting('postern_auth_cid') !== null;
+        return $this->entry !== null && $this->master()[0] !== null;
+    }
+
+    /** Name and password of the master identity of this request: another one for staff, where there is one. */
+    private function master()
+    {
+        $for = $this->entry->actor !== '' && $this->setting('postern_support_cid') !== null ? 'support' : 'auth';
+        return [$this->setting("postern_{$for}_cid"), $this->setting("postern_{$for}_pw")];
     }
 
     private function keys()
