@@ -66,15 +66,16 @@ export function createAdoption(options: AdoptionOptions): Adoption {
   const unservedUsers = new Map<CanonicalUser, Promise<void>>();
   const timer = setInterval(() => void lookOn(), everyMs).unref();
 
-  async function compare(record: HeldRecord, mayFollow: MayFollow, signal: AbortSignal): Promise<void> {
+  /** Answers whether another node has decided something meanwhile, which this one had not heard of. */
+  async function compare(record: HeldRecord, mayFollow: MayFollow, signal: AbortSignal): Promise<boolean> {
     const { user } = record;
     const nowMs = clock.nowMs();
     const known = state.homes.get(user);
     const may = (to: BackendName) => known === undefined || mayFollow(known, to, nowMs - known.sinceMs);
-    if (state.overrides.get(user) !== undefined || (mayFollow === inTurn && !may(record.backend))) return;
+    if (state.overrides.get(user) !== undefined || (mayFollow === inTurn && !may(record.backend))) return false;
     const found = await options.lookUp(user, signal);
     const from = homeOfSession(state, record);
-    if (found.kind !== 'found' || found.user !== user || found.backend === from || !may(found.backend)) return;
+    if (found.kind !== 'found' || found.user !== user || found.backend === from || !may(found.backend)) return false;
     const fled = mayFollow === unserved ? { fled: true as const } : {};
     // Later than what it replaces, whatever the clocks of two nodes say.
     const sinceMs = Math.max(nowMs, (known?.sinceMs ?? 0) + 1, (record.homeSinceMs ?? 0) + 1);
@@ -83,6 +84,12 @@ export function createAdoption(options: AdoptionOptions): Adoption {
     const outcome = await state.homes.change(user, (before) => (before === known ? home : undefined));
     if (outcome === 'written')
       log.info({ user, from, to: home.backend }, 'the home of a user changed in the directory');
+    return outcome !== 'written';
+  }
+
+  async function compareUnserved(record: HeldRecord): Promise<void> {
+    const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(placeMs)]);
+    if (await compare(record, unserved, signal)) await compare(record, unserved, signal);
   }
 
   async function attempt(work: () => Promise<unknown>): Promise<void> {
@@ -130,10 +137,8 @@ export function createAdoption(options: AdoptionOptions): Adoption {
     },
     async lookForPlace(record) {
       const { user } = record;
-      const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(placeMs)]);
       const flight =
-        unservedUsers.get(user) ??
-        attempt(() => compare(record, unserved, signal)).finally(() => unservedUsers.delete(user));
+        unservedUsers.get(user) ?? attempt(() => compareUnserved(record)).finally(() => unservedUsers.delete(user));
       unservedUsers.set(user, flight);
       await flight;
     },

