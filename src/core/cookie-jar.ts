@@ -22,6 +22,7 @@ export type Absorbed = { readonly kind: 'kept' | 'ignored' } | { readonly kind: 
 const maxCookies = 50;
 const maxBytes = 32 * 1024;
 const maxBrowserNames = 50;
+const noNames: ReadonlyMap<string, string> = new Map();
 /** Control characters would end the field; a semicolon would end the pair. */
 const fieldText = /^[^\u0000-\u001f\u007f;]*$/;
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -38,7 +39,8 @@ export class CookieJar {
   readonly #ownsCookie: (name: string) => boolean;
   readonly #cookies = new Map<string, KeptCookie>();
   readonly #keptNames = new Set<string>();
-  readonly #browserNames = new Map<string, string>();
+  /** Made when it is needed: every session has a jar, and an empty map is not small. */
+  #browserNames: Map<string, string> | undefined;
   #generation: number;
   #changes = 0;
   #bytes = 0;
@@ -48,7 +50,7 @@ export class CookieJar {
     this.#generation = saved?.g ?? 0;
     for (const [name, value, path, expiresMs] of saved?.c ?? []) this.#put({ name, value, path, expiresMs });
     for (const name of saved?.k ?? []) this.#keptNames.add(name);
-    for (const [name, path] of saved?.b ?? []) this.#browserNames.set(name, path);
+    for (const [name, path] of saved?.b ?? []) this.#rememberBrowserName(name, path);
     this.#changes = 0;
   }
 
@@ -64,7 +66,7 @@ export class CookieJar {
 
   /** Names and paths of the cookies that the browser was given. */
   get browserCookies(): ReadonlyMap<string, string> {
-    return this.#browserNames;
+    return this.#browserNames ?? noNames;
   }
 
   /** Whether a cookie of this name from the browser must be dropped. */
@@ -81,9 +83,9 @@ export class CookieJar {
     if (parsed === undefined) return { kind: 'ignored' };
     const { cookie, httpOnly, expired } = parsed;
     if (!httpOnly && !this.keeps(cookie.name)) {
-      if (this.#browserNames.get(cookie.name) !== cookie.path) {
-        if (this.#browserNames.size >= maxBrowserNames) return { kind: 'ignored' };
-        this.#browserNames.set(cookie.name, cookie.path);
+      if (this.browserCookies.get(cookie.name) !== cookie.path) {
+        if (this.browserCookies.size >= maxBrowserNames) return { kind: 'ignored' };
+        this.#rememberBrowserName(cookie.name, cookie.path);
         this.#changes += 1;
       }
       return { kind: 'browser', line: parsed.lineWithoutDomain };
@@ -128,7 +130,7 @@ export class CookieJar {
     this.#bytes = 0;
     for (const cookie of fresh.#cookies.values()) this.#put(cookie);
     for (const name of fresh.#keptNames) this.#keptNames.add(name);
-    for (const [name, path] of fresh.#browserNames) this.#browserNames.set(name, path);
+    for (const [name, path] of fresh.browserCookies) this.#rememberBrowserName(name, path);
     this.#generation += 1;
     this.#changes += 1;
   }
@@ -138,8 +140,13 @@ export class CookieJar {
       g: this.#generation,
       c: [...this.#cookies.values()].map((cookie) => [cookie.name, cookie.value, cookie.path, cookie.expiresMs]),
       k: [...this.#keptNames],
-      b: [...this.#browserNames],
+      b: [...this.browserCookies],
     };
+  }
+
+  #rememberBrowserName(name: string, path: string): void {
+    this.#browserNames ??= new Map();
+    this.#browserNames.set(name, path);
   }
 
   #put(cookie: KeptCookie): boolean {

@@ -109,7 +109,9 @@ export function makeSessionId(serverKey: ServerKey, randomBytes: (size: number) 
 export function parseSessionId(ring: KeyRing, sessionId: string): SessionCookie | undefined {
   const [, keyId = '', id = '', secret = ''] = sessionIdText.exec(sessionId) ?? [];
   const serverKey = ring.find(keyId);
-  return serverKey === undefined ? undefined : { serverKey, key: serverKey.recordKeyOf(id), secret };
+  if (serverKey === undefined) return undefined;
+  // A copy: a session keeps it, and a part of a text keeps the whole text.
+  return { serverKey, key: serverKey.recordKeyOf(id), secret: Buffer.from(secret, 'latin1').toString('latin1') };
 }
 
 /** Verifies the value that a browser sent: percent-encoded `s:<value>.<HMAC>`, as express-session writes it. */
