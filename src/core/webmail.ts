@@ -88,6 +88,12 @@ export interface WebmailDriver {
    */
   readonly checksNoTokens?: boolean;
 
+  /**
+   * Whether a document at this target, in a tab of its own, is a page of the webmail: an attachment that is shown is
+   * not. Without it: every one is.
+   */
+  isPage?(request: RequestHead): boolean;
+
   /** Whether the target is the webmail's own sign-in page, which a user with a session never needs to see. */
   isSignInPage?(request: RequestHead): boolean;
 

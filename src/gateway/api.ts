@@ -4,7 +4,7 @@ import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser, LoginName } from '../core/names.ts';
 import { explainHere } from './explain-here.ts';
-import { lookUpHome } from './operations.ts';
+import { lookUpHome } from './look-up.ts';
 import type { Site } from './site.ts';
 import type { Standing } from './standing.ts';
 

@@ -4,7 +4,7 @@ import { operatorStates } from '../backends/state-values.ts';
 import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import type { CanonicalUser, LoginName } from '../core/names.ts';
+import type { CanonicalUser } from '../core/names.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { ConsoleBackends } from '../http/console-backends.ts';
 import type { ConsolePagesDeps } from '../http/console-pages.ts';
@@ -22,6 +22,7 @@ import { createSqliteSignIns } from '../support/sqlite-sign-ins.ts';
 import { createStaffSessions } from '../support/staff-sessions.ts';
 import { createVault } from '../support/vault.ts';
 import { explainHere, whyDown } from './explain-here.ts';
+import { lookUpFresh } from './look-up.ts';
 import type { Operations } from './operations.ts';
 import type { Site } from './site.ts';
 import { scriptsOn } from './state-store.ts';
@@ -58,11 +59,7 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
     parts: {
       roleOf: createRoleOf({
         settings: () => site().config.support,
-        lookupFresh: (user, signal) => {
-          const { directory, config } = site();
-          const limit = AbortSignal.timeout(config.directory.timeouts.lookupMs);
-          return directory.lookupFresh(asLoginName(user), AbortSignal.any([signal, limit]));
-        },
+        lookupFresh: (user, signal) => lookUpFresh(site(), user, signal),
       }),
       sessions: createStaffSessions({
         store,
@@ -162,11 +159,6 @@ function createBackends({ site, operations, sessions }: ConsoleOptions): Console
       return 'set';
     },
   };
-}
-
-function asLoginName(user: CanonicalUser): LoginName;
-function asLoginName(user: string): string {
-  return user;
 }
 
 function asUser(name: string): CanonicalUser;

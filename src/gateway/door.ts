@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Answer } from '../core/http.ts';
+import type { LiveSessions } from '../core/session.ts';
 import type { Log } from '../core/log.ts';
 import type { HostEvidence } from '../core/placement.ts';
 import { type Readiness, readinessAnswer } from '../core/readiness.ts';
@@ -13,6 +14,7 @@ import { createNoSession } from '../proxy/no-session.ts';
 import { createRequests, type FinishedRequest } from '../proxy/requests.ts';
 import { createUpgrades, type Upgrades } from '../proxy/upgrades.ts';
 import { clearedSessionCookie, ownCookieNames } from '../sessions/cookie.ts';
+import type { Upkeep } from '../support/upkeep.ts';
 import type { Site } from './site.ts';
 import type { Standing } from './standing.ts';
 
@@ -65,6 +67,7 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     silentSignIn,
     tooOftenAnswer: (head, reference) => site().answers.tooOften(head, reference),
     clearedCookies: (secure) => [clearedSessionCookie(secure)],
+    bannerOf: (session, head, ingress) => site().bannerOf(session, head, ingress),
     pollsCountAsUse: () => site().config.sessions.idleCountsPolls,
     relocate: operations.relocate,
     reconsider: (record) => operations.reconsider(record),
@@ -86,7 +89,7 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     ingress: (request, head) =>
       options.serves === 'public' ? site().ingress(request, head) : site().consoleIngress(request, head),
     pages: (request, response, ingress) => site().pages(request, response, ingress),
-    sessions,
+    sessions: standing.support === undefined ? sessions : guarded(sessions, standing.support.upkeep),
     requests,
     clients,
     upgrades,
@@ -94,6 +97,16 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     limits: { headBytes: config.requests.headerBytes, headMs: config.requests.headerDeadlineMs, keepAliveMs },
   });
   return { ...door, upgrades };
+}
+
+/** Sessions of opened mailboxes count only while somebody vouches for them. */
+function guarded(sessions: LiveSessions, upkeep: Pick<Upkeep, 'guard'>): LiveSessions {
+  return {
+    find(cookieField) {
+      const found = sessions.find(cookieField);
+      return found instanceof Promise ? found.then((later) => upkeep.guard(later)) : upkeep.guard(found);
+    },
+  };
 }
 
 function ready(readiness: Readiness): Answer {

@@ -15,10 +15,9 @@ import type { Config } from '../config/config.ts';
 import type { BackendHost } from '../core/backend.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
-import type { HomeLookup } from '../core/directory.ts';
 import type { Log } from '../core/log.ts';
+import type { CanonicalUser } from '../core/names.ts';
 import type { MirroredTable } from '../core/state-store.ts';
-import type { CanonicalUser, LoginName } from '../core/names.ts';
 import type { Place, Relocate } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { RingStates } from '../directory/hash.ts';
@@ -28,14 +27,17 @@ import type { NodeSessions } from '../sessions/live-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import type { RedisConnection } from '../sessions/redis-connection.ts';
 import { openAudit } from './open-audit.ts';
+import { lookUpHome } from './look-up.ts';
 import { type Enrolment, parseEnrolment } from '../support/enrolment.ts';
 import type { Site } from './site.ts';
 import { openStateStore } from './state-store.ts';
+import { supportTables, type SupportTables } from './support.ts';
 
 /** Where users belong and how their servers are: what a node opens once and keeps over every reload. */
 export interface Operations extends AsyncDisposable {
   readonly audit: Audit;
   readonly state: StateMirror;
+  readonly support: SupportTables;
   /** The second factors of the staff. */
   readonly enrolments: MirroredTable<Enrolment>;
   readonly health: Health;
@@ -79,6 +81,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   const state = opened.use(createStateMirror({ store, log }));
   const forgotten = state.table('forgotten', parseForgotten);
   const loadsTable = state.table('loads', parseRingLoad);
+  const support = supportTables(state);
   const enrolments = state.table('staff', parseEnrolment);
   await state.open();
   const audit = opened.use(await openAudit({ config, store, keys, log }));
@@ -164,6 +167,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   return {
     audit,
     state,
+    support,
     enrolments,
     health,
     placement,
@@ -228,19 +232,4 @@ export function smallTarget({ webmail }: BackendHost, name = 'favicon.ico'): str
 function asUser(key: string): CanonicalUser;
 function asUser(key: string): string {
   return key;
-}
-
-/** Where a user would be signed in, within the time that a lookup has. */
-export function lookUpHome(
-  { homes, config }: Site,
-  user: CanonicalUser,
-  signal: AbortSignal = new AbortController().signal,
-): Promise<HomeLookup> {
-  const limit = AbortSignal.timeout(config.directory.timeouts.lookupMs);
-  return homes.lookup(asLoginName(user), AbortSignal.any([signal, limit]));
-}
-
-function asLoginName(user: CanonicalUser): LoginName;
-function asLoginName(user: string): string {
-  return user;
 }

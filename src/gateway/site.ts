@@ -2,6 +2,7 @@ import { type OverrideDirectoryDeps, withOverrides } from '../backends/overrides
 import type { Placement } from '../backends/placement.ts';
 import { createNetworkMatch } from '../core/network.ts';
 import type { Config } from '../config/config.ts';
+import type { Audit } from '../core/audit.ts';
 import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
 import type { ClientAuthentication } from '../core/client-authentication.ts';
 import { PosternError } from '../core/error.ts';
@@ -17,8 +18,11 @@ import type { RingStates } from '../directory/hash.ts';
 import type { RouteMail } from '../directory-service/mail-route.ts';
 import { type Answers, createAnswers } from '../http/answers.ts';
 import { createAssistPages } from '../http/assist-pages.ts';
+import { createBanner } from '../http/banner.ts';
 import { createConsolePages } from '../http/console-pages.ts';
 import type { ConsoleImpersonation } from '../http/console-users.ts';
+import type { Locales } from '../http/locales.ts';
+import { createFormTokens } from '../http/csrf.ts';
 import type { Pages } from '../http/own-app.ts';
 import { createPages, type PagesDeps } from '../http/pages.ts';
 import { newReference } from '../http/reference.ts';
@@ -34,16 +38,24 @@ import type { Logout } from '../login/logout.ts';
 import type { Penalty } from '../login/penalty.ts';
 import { systemWait } from '../login/wait.ts';
 import { createMailRoutes } from './mail-routes.ts';
+import { createMasterMailboxes } from './master-mailboxes.ts';
 import type { ConsoleStanding } from './console.ts';
+import { type AssistDeps, createAssist } from './assist.ts';
 import { openDirectory } from './open-directory.ts';
+import type { BannerOf } from '../proxy/banner.ts';
+import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { type ClientPaths, createClientPaths } from '../proxy/client-paths.ts';
 import { createIngress, type IngressOptions, type IngressReader } from '../proxy/ingress.ts';
 import { createRequestHeaders, type RequestHeaders } from '../proxy/request-headers.ts';
 import type { Route } from '../proxy/requests.ts';
+import type { SupportStanding } from './support.ts';
 import { isDriverName, loadDriver } from '../webmail/registry.ts';
 
 /** What outlives a reload and every site is built on. */
-export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views'> {
+export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views' | 'telling'> {
+  /** Where the configuration has support. */
+  readonly support?: SupportStanding;
+  readonly audit: Audit;
   readonly consoleStanding: ConsoleStanding;
   readonly logout: Logout;
   readonly exchange: HttpExchange;
@@ -75,6 +87,8 @@ export interface Site extends AsyncDisposable {
   readonly consoleIngress: IngressReader;
   readonly pages: Pages;
   readonly answers: Answers;
+  /** For pages of opened mailboxes. */
+  readonly bannerOf: BannerOf;
   readonly requestHeaders: RequestHeaders;
   readonly clientPaths: ClientPaths;
   readonly clientAuthentication: ClientAuthentication;
@@ -109,13 +123,12 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     backendNamed: (name) => backendNamed(name)?.name,
   });
   const parseName = createLoginNameParser(config.directory.nameRules);
-  const { login, staffLogin, clientAuthentication } = createLogins(config.login, {
-    ...parts,
-    parseName,
-    arrived: parts.arrived,
-    directory: overridden,
-    ...createSignInHomes(byBackend, parts.placement),
-  });
+  const signInHomes = createSignInHomes(byBackend, parts.placement);
+  const common = { ...parts, parseName, directory: overridden, ...signInHomes };
+  const { login, staffLogin, clientAuthentication } = createLogins(config.login, { ...common, arrived: parts.arrived });
+  const assist = assistOf(config, { ...common, configured: homeOf }, views.locales);
+  const tokens = createFormTokens(parts.formKeys, clock);
+  const publicPages = createPages({ ...parts, login, views, telling: assist?.telling ?? nothingToTell });
   return {
     config,
     directory,
@@ -123,16 +136,17 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     parseName,
     ...createIngresses(config, parts),
     pages: createAllPages({
-      public: createPages({ ...parts, login, views }),
+      public: publicPages,
       console: createConsolePages({
         ...parts.consoleStanding.parts,
         staffLogin,
         serviceName: config.login.branding.name,
-        impersonation: noImpersonation,
+        impersonation: consoleImpersonation(assist, parts),
         views,
       }),
-      assist: createAssistPages({ ...parts, views }),
+      assist: assist === undefined ? publicPages : createAssistPages({ ...parts, ...assist, views, tokens }),
     }),
+    bannerOf: createBanner({ ...parts, assets: views.assistAssets, locales: views.locales, tokens }),
     answers: createAnswers(views, clock),
     clientPaths: createClientPaths(config.backends.values()),
     clientAuthentication,
@@ -151,18 +165,54 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
   };
 }
 
+/** Nothing where the configuration has no support. */
+function assistOf(
+  { support: settings, backends, login, publicUrls }: Config,
+  deps: SharedParts & Omit<AssistDeps, 'support' | 'checkMaster' | 'appendMessage'>,
+  locales: Locales,
+) {
+  const { support } = deps;
+  if (settings === undefined || support === undefined) return undefined;
+  const first = locales.choose(login.branding.defaultLocale, undefined);
+  const masterMailboxes = createMasterMailboxes({
+    mailboxes: createImapMailboxes(),
+    backendOf: ({ name }) => [...backends.values()].find(({ hosts }) => hosts.some((host) => host.name === name)),
+    newReference: () => newReference(deps.randomBytes),
+    newMessageId: () => deps.randomBytes(16).toString('hex'),
+    site: () => ({ name: login.branding.name, domain: new URL(publicUrls[0].origin).hostname }),
+    languages: () => [first, ...locales.all.filter(({ tag }) => tag !== first.tag)],
+  });
+  return {
+    ...createAssist(settings, { ...deps, ...masterMailboxes, support }),
+    upkeep: support.upkeep,
+    consoleOrigin: settings.console.origin,
+  };
+}
+
+const nothingToTell = { pending: () => [], read: () => Promise.resolve() };
+
 /** Our own pages under each host name. */
 function createAllPages(pages: Readonly<Record<HostKind, Pages>>): Pages {
   return (request, response, ingress) => pages[ingress.hostKind](request, response, ingress);
 }
 
-/** Of a gateway that cannot open mailboxes. */
-const noImpersonation: ConsoleImpersonation = {
-  permission: async () => ({ kind: 'refused', why: 'no-entry', detail: 'this version of Postern opens none.' }),
-  start: async () => ({ kind: 'refused', why: 'no-entry', detail: 'this version of Postern opens none.' }),
-  openedBy: () => [],
-  stop: async () => {},
-};
+const refusesAll = async () => ({ kind: 'refused', why: 'not-support' }) as const;
+
+/** Opening mailboxes from the console; a gateway without support has no console, and refuses. */
+function consoleImpersonation(
+  assist: ReturnType<typeof assistOf>,
+  { ownSessions }: Pick<SharedParts, 'ownSessions'>,
+): ConsoleImpersonation {
+  if (assist === undefined) {
+    return { permission: refusesAll, start: refusesAll, openedBy: () => [], stop: async () => {} };
+  }
+  return {
+    permission: assist.impersonation.permission,
+    start: (...asked) => assist.impersonation.start(...asked),
+    openedBy: (actor) => assist.upkeep.of(actor),
+    stop: (session) => ownSessions.end(session, 'signed-out'),
+  };
+}
 
 /** Who may come in where: the console by the public listener, or by one of its own. */
 function createIngresses(

@@ -26,6 +26,7 @@ import { createSqliteStore } from '../sessions/sqlite.ts';
 import { createProxyProtocol, type ProxyProtocol } from '../proxy/proxy-protocol-intake.ts';
 import { openTlsCertificates, type TlsCertificates } from '../proxy/tls-certificates.ts';
 import { openConsole } from './console.ts';
+import { openSupport, type SupportStanding } from './support.ts';
 import { type Operations, openOperations } from './operations.ts';
 import type { SharedParts, Site } from './site.ts';
 
@@ -39,6 +40,8 @@ export interface Standing extends AsyncDisposable {
   /** Of the public listener; nothing where it speaks plain HTTP. */
   readonly certificates: TlsCertificates | undefined;
   readonly silentSignIn: SilentSignIn;
+  /** Nothing where the configuration has none. */
+  readonly support: SupportStanding | undefined;
   readonly operations: Operations;
   /** Where everything is written that staff and operators do. */
   readonly audit: Audit;
@@ -122,6 +125,7 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
       ...(redis === undefined ? {} : { redis }),
     }),
   );
+  const { audit } = operations;
   const gate = gateOf({ store, keys, log, site }, sessions);
   const penalty = createPenalty({
     ...(redis === undefined ? {} : { redis: redis.client }),
@@ -133,6 +137,12 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
   const consoleStanding = opened.use(
     openConsole({ config, store, redis, sessions, keys, operations, penalty, site, log }),
   );
+  const support =
+    config.support === undefined
+      ? undefined
+      : opened.use(
+          openSupport({ tables: operations.support, store, keys, audit, staff: consoleStanding.parts, site, log }),
+        );
   const parts: SharedParts = {
     consoleStanding,
     placement: operations.placement,
@@ -142,6 +152,8 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     },
     overrides: operations.state.overrides,
     ringStates: operations.ringStates,
+    ...(support === undefined ? {} : { support }),
+    audit,
     gate,
     live: sessions,
     ownSessions: sessions,
@@ -167,7 +179,8 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     keys,
     sessions,
     operations,
-    audit: operations.audit,
+    audit,
+    support,
     connections,
     metrics,
     proxyProtocol,

@@ -10,14 +10,13 @@ export interface MadeAsset {
   readonly body: Uint8Array;
 }
 
-/** The files under `/-/static/`, kept in memory. */
+/** Files under one prefix, kept in memory. */
 export interface Assets {
   /** The address of a file, with its version. Throws a TypeError for a name that there is not. */
   url(name: string): string;
   readonly serve: RequestHandler;
 }
 
-const prefix = '/-/static/';
 const contentTypes: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
@@ -27,7 +26,7 @@ const contentTypes: Readonly<Record<string, string>> = {
 const inertPolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 /** Reads a folder of files with a known ending, and adds those that were made. */
-export function readAssets(folder: URL, made: readonly MadeAsset[]): Assets {
+export function readAssets(folder: URL, made: readonly MadeAsset[], prefix = '/-/static/'): Assets {
   const files = readdirSync(folder).flatMap((name): MadeAsset[] => {
     const contentType = contentTypes[extname(name)];
     return contentType === undefined ? [] : [{ name, contentType, body: readFileSync(new URL(name, folder)) }];

@@ -1,7 +1,146 @@
+import type { Request, Response } from 'express';
+import type { Clock } from '../core/clock.ts';
+import { expiredCookieLines } from '../core/expired-cookies.ts';
+import type { LiveSession, LiveSessions } from '../core/session.ts';
+import type { Impersonation, Opened } from '../support/impersonation.ts';
+import type { Upkeep } from '../support/upkeep.ts';
+import { stopBindingOf } from './banner.ts';
+import { closureText } from './closure-text.ts';
+import { type FormTokens, requestInitiator } from './csrf.ts';
 import type { ErrorPageDeps } from './error-page.ts';
+import { createFormBody, formField, queryParameter } from './form-body.ts';
+import { goneSignal } from './gone-signal.ts';
+import { ingressOf } from './ingress-of.ts';
+import { createLoadSession } from './load-session.ts';
+import type { Locale, TextKey } from './locales.ts';
+import { createMethodNotAllowed } from './not-found.ts';
 import { createOwnApp, type Pages } from './own-app.ts';
+import type { SessionGate } from './session-gate.ts';
 
-/** Builds the gateway's own pages under the host name of opened mailboxes. */
-export function createAssistPages(deps: ErrorPageDeps): Pages {
-  return createOwnApp(deps, () => {});
+export interface AssistPagesDeps extends ErrorPageDeps {
+  readonly impersonation: Pick<Impersonation, 'open'>;
+  readonly upkeep: Pick<Upkeep, 'opened'>;
+  /** Tells the user, as the operator decided. */
+  readonly tell: (opened: OpenedMailbox) => Promise<void>;
+  readonly gate: SessionGate;
+  readonly live: LiveSessions;
+  readonly tokens: FormTokens;
+  readonly consoleOrigin: string;
+  readonly clock: Clock;
+}
+
+export type OpenedMailbox = Extract<Opened, { kind: 'opened' }>;
+
+/** Builds the gateway's own pages under the host name of opened mailboxes: one opens, one ends, one says what ended. */
+export function createAssistPages(deps: AssistPagesDeps): Pages {
+  const { views, gate, live, tokens, clock } = deps;
+  const loadSession = createLoadSession(gate);
+  const notAllowed = createMethodNotAllowed('GET, HEAD');
+
+  function say(request: Request, response: Response, page: { status: number; title: TextKey; text: string }): void {
+    const locale = localeOf(request);
+    const link = { href: deps.consoleOrigin, label: locale.text('assist.console') };
+    response.status(page.status).type('html').setHeader('Content-Language', locale.tag);
+    response.vary('Accept-Language');
+    response.end(views.render('message', { locale, title: locale.text(page.title) }, { text: page.text, link }));
+  }
+
+  function localeOf(request: Request): Locale {
+    return views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
+  }
+
+  async function open(request: Request, response: Response): Promise<void> {
+    const token = queryParameter(request.url, 'link') ?? '';
+    const opened = await deps.impersonation.open(token, ingressOf(request).client, goneSignal(response));
+    if (opened.kind === 'refused') return refuse(request, response, opened);
+    await openSession(request, response, opened);
+    response.statusCode = 303;
+    response.setHeader('Location', opened.landing);
+    response.end();
+  }
+
+  function refuse(request: Request, response: Response, refusal: Extract<Opened, { kind: 'refused' }>): void {
+    const locale = localeOf(request);
+    const text =
+      refusal.why === 'closed'
+        ? closureText(locale, refusal.closure).text
+        : locale.text(`support.refused.${refusal.why}`, 'detail' in refusal ? { detail: refusal.detail } : {});
+    const status = refusal.why === 'closed' ? 503 : 403;
+    say(request, response, { status, title: 'assist.refused.title', text });
+  }
+
+  async function openSession(request: Request, response: Response, opened: OpenedMailbox): Promise<void> {
+    const { publicUrl, client } = ingressOf(request);
+    const { opening, backend, host, jar, browserCookies } = opened;
+    const { actor, staffSession, subject, reason, ticket, minutes } = opening;
+    const before = await sessionOf(request);
+    const key = await gate.open(request, response, {
+      user: subject,
+      backend,
+      host,
+      jar,
+      client,
+      password: undefined,
+      publicOrigin: publicUrl.origin,
+      timeZone: undefined,
+      assist: { actor, staffSession, reason, ticket },
+      lifetimeMs: minutes * 60_000,
+    });
+    const sinceMs = clock.nowMs();
+    try {
+      const untilMs = sinceMs + minutes * 60_000;
+      await deps.upkeep.opened(key, { actor, subject, reason, ticket, sinceMs, untilMs });
+      await deps.tell(opened);
+    } catch (error) {
+      // Nobody would know that it is open, or its user never hear of it.
+      await gate.close(request, response, 'kicked');
+      throw error;
+    }
+    response.setHeader('Clear-Site-Data', '"cache"');
+    for (const line of before === undefined ? [] : expiredCookieLines(before.jar, publicUrl.secure)) {
+      response.appendHeader('Set-Cookie', line);
+    }
+    for (const line of browserCookies) response.appendHeader('Set-Cookie', line);
+  }
+
+  async function stop(request: Request, response: Response): Promise<void> {
+    const { publicUrl } = ingressOf(request);
+    const session = await sessionOf(request);
+    if (session !== undefined) {
+      const isBound = tokens.check(formField(request.body, 'token'), stopBindingOf(session));
+      if (!isBound || requestInitiator(request.headers, publicUrl.origin) === 'foreign') {
+        const text = localeOf(request).text('assist.stale');
+        return say(request, response, { status: 400, title: 'assist.refused.title', text });
+      }
+      await gate.close(request, response, 'signed-out');
+      for (const line of expiredCookieLines(session.jar, publicUrl.secure)) response.appendHeader('Set-Cookie', line);
+      response.setHeader('Clear-Site-Data', '"cache"');
+    }
+    response.statusCode = 303;
+    response.setHeader('Location', '/-/login?ended=signed-out');
+    response.end();
+  }
+
+  async function sessionOf(request: Request): Promise<LiveSession | undefined> {
+    const found = await live.find(request.headers.cookie);
+    return found.kind === 'found' && found.session.record.assist !== undefined ? found.session : undefined;
+  }
+
+  /** Where the webmail's own scripts are led, too, once there is no session. */
+  function closed(request: Request, response: Response): void {
+    const ended = queryParameter(request.url, 'ended');
+    const key = ended === 'signed-out' || ended === 'absolute' ? ended : ended === undefined ? 'none' : 'ended';
+    const text = localeOf(request).text(`assist.closed.${key}`);
+    say(request, response, { status: 200, title: 'assist.closed.title', text });
+  }
+
+  return createOwnApp(deps, (app) => {
+    app.use(views.assistAssets.serve);
+    app.get('/-/assist/open', loadSession, (request, response) =>
+      request.method === 'HEAD' ? notAllowed(request, response, () => {}) : open(request, response),
+    );
+    app.post('/-/assist/stop', createFormBody(), loadSession, stop);
+    app.get('/-/login', closed);
+    app.all('/-/login', notAllowed);
+  });
 }

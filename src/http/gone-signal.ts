@@ -1,7 +1,7 @@
-import type { Response } from 'express';
+import type { ServerResponse } from 'node:http';
 
-/** Aborted when the browser goes away before it had its answer. */
-export function goneSignal(response: Response): AbortSignal {
+/** Aborted when the client leaves before it has its answer. */
+export function goneSignal(response: ServerResponse): AbortSignal {
   const gone = new AbortController();
   response.once('close', () => {
     if (!response.writableFinished) gone.abort();

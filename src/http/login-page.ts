@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { expiredCookieLines } from '../core/expired-cookies.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import type { CanonicalUser } from '../core/names.ts';
 import { Secret } from '../core/secret.ts';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
 import type { Login, LoginOutcome } from '../login/login.ts';
@@ -24,6 +25,8 @@ export interface LoginPageDeps {
   readonly logout: Logout;
   readonly gate: SessionGate;
   readonly live: LiveSessions;
+  /** Whether there is something that the user must be told before the mail. */
+  readonly mustRead: (user: CanonicalUser) => boolean;
   readonly tokens: FormTokens;
   readonly views: Views;
   readonly clock: Clock;
@@ -83,7 +86,9 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
       if (outcome.kind !== 'signed-in') return refuse(problemOf(outcome), attempt.reference);
       await openSession(request, response, outcome, attempt);
       response.statusCode = 303;
-      response.setHeader('Location', goOn(outcome, queryParameter(request.url, 'next'), publicUrl.origin));
+      const next = goOn(outcome, queryParameter(request.url, 'next'), publicUrl.origin);
+      const first = deps.mustRead(outcome.user) ? `/-/notice?next=${encodeURIComponent(next)}` : next;
+      response.setHeader('Location', first);
       response.end();
     } catch (error) {
       if (gone.aborted) return;
@@ -101,8 +106,9 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
   ): Promise<void> {
     const { secure } = ingressOf(request).publicUrl;
     const before = await sessionBefore(request);
-    const open = async () =>
-      gate.open(request, response, { user, backend, host, jar, password, client, publicOrigin, timeZone });
+    const open = async (): Promise<void> => {
+      await gate.open(request, response, { user, backend, host, jar, password, client, publicOrigin, timeZone });
+    };
 
     if (before === undefined) await open();
     else await deps.logout(before, { ...client, publicOrigin, clientAddress: client.address }, open);

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { LiveSessions } from '../core/session.ts';
+import type { Telling } from '../support/telling.ts';
 import type { Login } from '../login/login.ts';
 import type { Logout } from '../login/logout.ts';
 import { createFormTokens } from './csrf.ts';
@@ -11,6 +12,7 @@ import { createLogoutPage } from './logout-page.ts';
 import { createMethodNotAllowed } from './not-found.ts';
 import { createOwnApp, type Pages } from './own-app.ts';
 import type { SessionGate } from './session-gate.ts';
+import { createNoticePage } from './notice-page.ts';
 import { createSessionsPage, type OwnSessions } from './sessions-page.ts';
 import type { Views } from './views.ts';
 
@@ -20,6 +22,7 @@ export interface PagesDeps {
   readonly gate: SessionGate;
   readonly live: LiveSessions;
   readonly ownSessions: OwnSessions;
+  readonly telling: Pick<Telling, 'pending' | 'read'>;
   readonly views: Views;
   /** Keys that all nodes share: the first signs forms, all verify. */
   readonly formKeys: () => readonly Uint8Array[];
@@ -34,8 +37,9 @@ export interface PagesDeps {
 export function createPages(deps: PagesDeps): Pages {
   const { gate } = deps;
   const tokens = createFormTokens(deps.formKeys, deps.clock);
-  const loginPage = createLoginPage({ ...deps, tokens });
+  const loginPage = createLoginPage({ ...deps, tokens, mustRead: (user) => deps.telling.pending(user).length > 0 });
   const logoutPage = createLogoutPage({ ...deps, tokens });
+  const noticePage = createNoticePage({ ...deps, tokens });
   const sessionsPage = createSessionsPage({ ...deps, tokens });
   const loadSession = createLoadSession(gate);
   const formBody = createFormBody();
@@ -48,6 +52,9 @@ export function createPages(deps: PagesDeps): Pages {
     app.get('/-/logout', loadSession, logoutPage.show);
     app.post('/-/logout', formBody, loadSession, logoutPage.submit);
     app.all('/-/logout', notAllowed);
+    app.get('/-/notice', noticePage.show);
+    app.post('/-/notice', formBody, noticePage.submit);
+    app.all('/-/notice', notAllowed);
     app.get('/-/sessions', sessionsPage.show);
     app.post('/-/sessions', formBody, sessionsPage.submit);
     app.all('/-/sessions', notAllowed);

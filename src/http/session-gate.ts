@@ -3,7 +3,7 @@ import type { CookieJar } from '../core/cookie-jar.ts';
 import type { Client } from '../core/identity.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
-import type { Assist, EndReason, SessionRecord } from '../core/session.ts';
+import type { Assist, EndReason, RecordKey, SessionRecord } from '../core/session.ts';
 
 /** What a new session is made of. */
 export interface NewSession {
@@ -30,8 +30,11 @@ export interface SessionGate {
    * whether the browser came over HTTPS. Without a cookie the store is not asked.
    */
   middleware(secure: boolean): RequestHandler;
-  /** Puts a session with a new id in the place of any that this browser had; resolves once the store has it. */
-  open(request: Request, response: Response, session: NewSession): Promise<void>;
+  /**
+   * Puts a session with a new id in the place of any that this browser had; resolves with its name once the store has
+   * it.
+   */
+  open(request: Request, response: Response, session: NewSession): Promise<RecordKey>;
   /** The living session of this browser. Throws ERR_STORE_UNAVAILABLE when it could not be loaded. */
   current(request: Request): SessionRecord | undefined;
   /** Ends the session and clears its cookie, also while the store cannot be asked. */

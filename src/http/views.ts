@@ -12,6 +12,7 @@ type ViewName =
   | 'login'
   | 'logout'
   | 'message'
+  | 'notice'
   | 'sessions'
   | 'console-sign-in'
   | 'console-factor'
@@ -35,6 +36,8 @@ interface PageFrame {
 /** The pages as HTML, the languages they speak and the files they use. */
 export interface Views {
   readonly assets: Assets;
+  /** Those under `/-/assist/`, for pages of webmails. */
+  readonly assistAssets: Assets;
   readonly locales: Locales;
   /** Renders views/`name`.eta in the layout. Every value is escaped. */
   render(name: ViewName, frame: PageFrame, values: Readonly<Record<string, unknown>>): string;
@@ -60,6 +63,7 @@ export function createViews(branding: Branding): Views {
 
   return {
     assets,
+    assistAssets: readAssets(new URL('assist/', statics), [], '/-/assist/'),
     locales,
     render(name, { locale, title, inLanguage }, values) {
       const languages = locales.all.map(({ tag, label }) => ({ tag, label, href: inLanguage?.(tag) }));

@@ -47,7 +47,8 @@ const silentEnds: ReadonlySet<EndReason> = new Set(['kicked', 'too-many']);
  */
 export function createLogoutOfEnded(logout: Logout): (session: LiveSession, reason: EndReason) => void {
   return (session, reason) => {
-    if (silentEnds.has(reason)) leaveWebmail(logout, session);
+    // What staff opened is always signed out: no webmail session must outlive the permission.
+    if (silentEnds.has(reason) || session.record.assist !== undefined) leaveWebmail(logout, session);
   };
 }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Insertion } from './insertion.ts';
 import type { UpstreamHead } from './response-headers.ts';
 import { noteSpent } from './spent-buffers.ts';
 
@@ -10,6 +11,7 @@ export class Answering {
   readonly #stallMs: number;
   /** What is still to come of a body of known length. */
   #left: number | undefined;
+  #insertion: Insertion | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, stallMs: number) {
     this.#request = request;
@@ -18,15 +20,17 @@ export class Answering {
   }
 
   /** @param fields names and values in turn, rebuilt */
-  begin(upstream: UpstreamHead, fields: string[]): void {
+  begin(upstream: UpstreamHead, fields: string[], insertion: Insertion | undefined): void {
+    this.#insertion = insertion;
     const length = upstream.header('content-length');
-    if (length !== undefined && this.#request.method !== 'HEAD') this.#left = Number(length);
+    if (length !== undefined && insertion === undefined && this.#request.method !== 'HEAD') this.#left = Number(length);
     this.#response.sendDate = false;
     this.#response.writeHead(upstream.status, fields);
   }
 
   /** Whether the client takes more; if not, wait for `drain`. */
-  write(chunk: Buffer): boolean {
+  write(received: Buffer): boolean {
+    const chunk = this.#insertion === undefined ? received : this.#insertion.feed(received);
     this.bytes += chunk.length;
     noteSpent(chunk.length);
     if (this.#left !== undefined) {
@@ -47,6 +51,8 @@ export class Answering {
   }
 
   finish(): void {
-    if (!this.#response.writableEnded) this.#response.end();
+    if (this.#response.writableEnded) return;
+    if (this.#insertion === undefined) this.#response.end();
+    else this.#response.end(this.#insertion.finish());
   }
 }

@@ -4,6 +4,7 @@ import type { Backend, BackendHost } from '../core/backend.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { Attachment } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
+import type { Insertion } from './insertion.ts';
 import type { IncomingHead } from './request-head.ts';
 import type { UpstreamHead } from './response-headers.ts';
 import type { Upload } from './upload.ts';
@@ -36,6 +37,8 @@ export interface Passage extends AdmittedRequest {
    * nothing: the answer's cookies do not count.
    */
   answerFields(upstream: UpstreamHead, generation: number | undefined, nowMs: number): string[];
+  /** What goes into the body of the answer whose fields were asked for last; nearly always nothing. */
+  readonly insertion?: Insertion | undefined;
 }
 
 /** Further fields of a head, in order. */

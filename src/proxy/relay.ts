@@ -91,7 +91,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     for (const [name, value] of more) fields.push(name, value);
     this.#state = 'passing';
     this.#judgement = undefined;
-    this.answering.begin(judgement.upstream, fields);
+    this.answering.begin(judgement.upstream, fields, this.passage.insertion);
     for (const chunk of judgement.held) this.answering.write(chunk);
     if (this.#upstreamEnded) this.#finish();
     else if (!this.passage.response.writableNeedDrain) this.#controller?.resume();

@@ -59,7 +59,9 @@ export function createRequests(deps: RequestsDeps): Requests {
     judged(relay, verdict, upstream) {
       const evidence = evidenceOf(upstream.status);
       if (evidence !== undefined) deps.hostEvidence(relay.passage.host.name, evidence);
-      answers.follow(relay, verdict, upstream);
+      if (relay.passage.lacksBanner(upstream)) {
+        answers.fail(relay, 'bad-answer', new Error('a page of an opened mailbox came compressed, unasked'));
+      } else answers.follow(relay, verdict, upstream);
     },
     failed(relay, kind, error) {
       const { passage } = relay;

@@ -4,8 +4,10 @@ import type { Backend, BackendHost } from '../core/backend.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { Attachment, LiveSession } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
+import { askingForPlain, type Banner, type BannerOf, bannerPlace, fieldsWithBanner } from './banner.ts';
+import { Insertion } from './insertion.ts';
 import type { AdmittedRequest, Fields, Passage } from './passage.ts';
-import type { IncomingHead } from './request-head.ts';
+import { destinationOf, type IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { responseHeaders, type UpstreamHead } from './response-headers.ts';
 import type { Upload } from './upload.ts';
@@ -26,6 +28,8 @@ interface SessionHome {
 }
 
 export interface SessionPassageDeps {
+  /** For mailboxes that staff opened. */
+  readonly bannerOf: BannerOf;
   readonly requestHeaders: RequestHeaders;
   readonly isOwnCookie: (name: string) => boolean;
 }
@@ -42,6 +46,8 @@ export class SessionPassage implements Passage {
   readonly driver: WebmailDriver;
   /** The request as it was let in. */
   readonly task: SessionRequest;
+  insertion: Insertion | undefined;
+  readonly #banner: Banner | undefined;
   readonly #deps: SessionPassageDeps;
 
   constructor(task: SessionRequest, { backend, host, driver }: SessionHome, deps: SessionPassageDeps) {
@@ -54,6 +60,7 @@ export class SessionPassage implements Passage {
     this.host = host;
     this.driver = driver;
     this.task = task;
+    this.#banner = mayShowBanner(task, driver) ? deps.bannerOf(task.session, task.head, task.ingress) : undefined;
     this.#deps = deps;
   }
 
@@ -73,12 +80,28 @@ export class SessionPassage implements Passage {
       driverFields: driverFieldsOf(this.driver, this),
       nowMs,
     });
-    return upstreamRequest(this.head, { headers, body, firstByteMs: this.backend.limits.webmailFirstByteMs });
+    const asked = this.#banner === undefined ? headers : askingForPlain(headers);
+    return upstreamRequest(this.head, { headers: asked, body, firstByteMs: this.backend.limits.webmailFirstByteMs });
+  }
+
+  /** Whether the answer is a page that must have a banner, in a form that nobody can write one into. */
+  lacksBanner(upstream: UpstreamHead): boolean {
+    return this.#banner !== undefined && bannerPlace(upstream) === 'unreadable';
   }
 
   answerFields(upstream: UpstreamHead, generation: number | undefined, nowMs: number): string[] {
-    return responseHeaders(upstream, { to: this, generation, nowMs, isOwnCookie: this.#deps.isOwnCookie });
+    const fields = responseHeaders(upstream, { to: this, generation, nowMs, isOwnCookie: this.#deps.isOwnCookie });
+    this.insertion = undefined;
+    if (this.#banner === undefined || bannerPlace(upstream) !== 'here') return fields;
+    this.insertion = new Insertion(this.#banner.html);
+    return fieldsWithBanner(fields, this.#banner);
   }
+}
+
+/** A document that fills a tab, as far as the browser says what it asks for, and that is the webmail's own. */
+function mayShowBanner({ head, session }: SessionRequest, driver: WebmailDriver): boolean {
+  if (session.record.assist === undefined || head.method === 'HEAD') return false;
+  return destinationOf(head).destination === 'page' && driver.isPage?.(head) !== false;
 }
 
 /** The fields that a session's driver adds to a request on its way to the webmail. */

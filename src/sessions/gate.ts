@@ -6,7 +6,7 @@ import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
-import type { Assist, EndReason, SessionRecord, SessionStore } from '../core/session.ts';
+import type { Assist, EndReason, RecordKey, SessionRecord, SessionStore } from '../core/session.ts';
 import { sealedFor, sealPassword } from './cached-session.ts';
 import {
   parseSessionId,
@@ -61,10 +61,10 @@ export interface SessionGate {
   middleware(secure: boolean): RequestHandler;
   /**
    * Opens a session under a fresh id, in the place of the one that the browser had; the oldest of the user's sessions
-   * end when there are too many. Resolves when the store has all of it; when it rejects there is no session and no
+   * end when there are too many. Resolves with its name when the store has all of it; when it rejects there is no session and no
    * cookie.
    */
-  open(request: Request, response: Response, opening: SessionOpening): Promise<void>;
+  open(request: Request, response: Response, opening: SessionOpening): Promise<RecordKey>;
   /** The session of the request, or nothing. Throws ERR_STORE_UNAVAILABLE when it could not be looked up. */
   current(request: Request): SessionRecord | undefined;
   /** Ends the session of the request and removes its cookie; also while the store is away. */
@@ -162,6 +162,7 @@ export function createSessionGate(options: SessionGateOptions): SessionGate {
         throw error;
       }
       if (opening.assist === undefined) await endTooMany(opening.user, cookie);
+      return cookie.key;
     },
 
     current(request) {

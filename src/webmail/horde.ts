@@ -52,6 +52,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     lostAnswer,
     isSignInPage: (request) => request.method === 'GET' && isLoginScript(request.target) && !asksToSignOut(request),
     resumeTarget: (target) => (isLoginScript(target) ? pathOf(target).replace(/login\.php$/, '') : target),
+    isPage: ({ target }) => !/\/services\/download\/|\/view\.php$/.test(pathOf(target)),
     isPoll: ({ target }) => pathOf(target).endsWith('/services/ajax.php/imp/poll'),
   };
 }

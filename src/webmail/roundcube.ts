@@ -64,6 +64,8 @@ function byForm(parts: DriverParts, logins: MasterLogins): WebmailDriver {
     requestHeaders: tokenField,
     isSignInPage: (request) => readQuery(request.target).task === 'login',
     resumeTarget,
+    // `get` is an attachment, a page of HTML at worst.
+    isPage: ({ target }) => readQuery(target).action !== 'get',
     isPoll: (request) => polls.has(readQuery(request.target).action),
   };
 }

@@ -54,6 +54,8 @@ export function create(parts: ConfiguredParts): WebmailDriver {
       ...identityFields(settings, as),
     ],
     checksNoTokens: trusted,
+    // A part of a message is shown under its file name, its own pages have none.
+    isPage: ({ target }) => !/\.[^/]*$/.test(pathOf(target)) && !pathOf(target).includes('/asAttachment'),
     isPoll: ({ target }) => {
       const path = pathOf(target);
       return path.endsWith('/Mail/0/folderINBOX/changes') || path.endsWith('/Calendar/alarmslist');

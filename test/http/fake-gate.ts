@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { Request } from 'express';
 import { PosternError } from '../../src/core/error.ts';
-import type { EndReason, LiveSession, LiveSessions } from '../../src/core/session.ts';
+import type { EndReason, LiveSession, LiveSessions, RecordKey } from '../../src/core/session.ts';
 import { ingressOf } from '../../src/http/ingress-of.ts';
 import type { NewSession, SessionGate } from '../../src/http/session-gate.ts';
 import { liveSession } from '../login/live-session.ts';
@@ -44,6 +44,7 @@ export function createFakeGate(nowMs: () => number): FakeGate {
         stored.set(id, liveSessionOf(session, nowMs()));
         const { secure } = ingressOf(request).publicUrl;
         response.cookie(nameFor(request), id, { path: '/', httpOnly: true, sameSite: 'lax', secure });
+        return id as RecordKey;
       },
       current(request) {
         if (fake.away && idOf(request.headers.cookie) !== undefined) throw storeAway();

@@ -8,6 +8,7 @@ import { silentLog } from '../../src/core/log.ts';
 import type { Branding } from '../../src/http/branding.ts';
 import { createPages } from '../../src/http/pages.ts';
 import type { OwnSessions } from '../../src/http/sessions-page.ts';
+import type { Telling } from '../../src/support/telling.ts';
 import { createViews, type Views } from '../../src/http/views.ts';
 import type { LoginAttempt, LoginOutcome } from '../../src/login/login.ts';
 import { backendName, canonicalUser } from '../login/named.ts';
@@ -42,6 +43,7 @@ export interface FixtureOptions {
   readonly views?: Views;
   readonly formKeys?: readonly Uint8Array[];
   readonly ownSessions?: OwnSessions;
+  readonly telling?: Pick<Telling, 'pending' | 'read'>;
 }
 
 export async function startPages(options: FixtureOptions = {}): Promise<Fixture> {
@@ -78,6 +80,7 @@ export async function startPages(options: FixtureOptions = {}): Promise<Fixture>
     gate: fixture.sessions.gate,
     live: fixture.sessions.live,
     ownSessions: options.ownSessions ?? nobodysSessions,
+    telling: options.telling ?? { pending: () => [], read: () => Promise.resolve() },
     views: options.views ?? views,
     formKeys: () => formKeys,
     clock: { nowMs: () => fixture.nowMs },

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, createServer as createTcpServer, type Socket } from 'node:net';
@@ -12,6 +13,7 @@ import type { Secret } from '../../src/core/secret.ts';
 import type { Attachment, EndReason, LiveSession, RecordKey, SessionLookup, UserKey } from '../../src/core/session.ts';
 import type { HostEvidence, Place, Relocate } from '../../src/core/placement.ts';
 import type { SilentSignIn, WebmailDriver } from '../../src/core/webmail.ts';
+import type { BannerOf } from '../../src/proxy/banner.ts';
 import { challengeAnswer } from '../../src/proxy/client-challenge.ts';
 import { createClientPaths } from '../../src/proxy/client-paths.ts';
 import { createClientRequests } from '../../src/proxy/client-requests.ts';
@@ -91,6 +93,7 @@ export interface GateOptions {
   readonly hostEvidence?: (host: string, evidence: HostEvidence) => void;
   readonly trustedProxies?: readonly string[];
   readonly publicOrigin?: string;
+  readonly bannerOf?: BannerOf;
   readonly headMs?: number;
   readonly stallMs?: number;
   readonly recheckMs?: number;
@@ -185,6 +188,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     silentSignIn: options.silentSignIn ?? (() => Promise.reject(new Error('not in this test'))),
     tooOftenAnswer: () => text(503, 'too often'),
     clearedCookies: () => ['postern=; Path=/; Max-Age=0'],
+    bannerOf: options.bannerOf ?? (() => assert.fail('not in this test')),
     pollsCountAsUse: () => false,
     relocate: options.relocate ?? (() => Promise.reject(new Error('not in this test'))),
     reconsider: async () => place(session),
@@ -203,6 +207,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     probes: { live: () => text(200, 'live'), ready: () => text(200, 'ready') },
     ingress: createIngress({
       publicUrls: [{ origin, authority, secure: scheme === 'https' }],
+      assist: { origin: 'http://assist.example.test', authority: 'assist.example.test', secure: false },
       trustedProxies: options.trustedProxies ?? [],
       log,
       clock: systemClock,

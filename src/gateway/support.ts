@@ -1,0 +1,89 @@
+import { randomBytes } from 'node:crypto';
+import type { Audit } from '../core/audit.ts';
+import { systemClock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { RecordKey, SessionStore } from '../core/session.ts';
+import type { MirroredTable } from '../core/state-store.ts';
+import type { ServerKeys } from '../sessions/server-keys.ts';
+import type { StateMirror } from '../backends/state-mirror.ts';
+import type { Duty } from '../support/duty.ts';
+import { createLinks, type Links, parseLink, type StoredLink } from '../support/links.ts';
+import { createNotices, type Notice, type Notices, parseNotices } from '../support/notices.ts';
+import { type OpenedMailbox, parseOpenedMailbox } from '../support/opened-mailboxes.ts';
+import { createUpkeep, type Upkeep } from '../support/upkeep.ts';
+import { createDuty } from '../support/on-duty.ts';
+import { createRememberedRoleOf, type RoleOf } from '../support/roles.ts';
+import type { StaffSessions } from '../support/staff-sessions.ts';
+import { lookUpFresh } from './look-up.ts';
+import type { Site } from './site.ts';
+
+/** What all nodes know of opened mailboxes. */
+export interface SupportTables {
+  readonly links: MirroredTable<StoredLink>;
+  readonly opened: MirroredTable<OpenedMailbox>;
+  readonly notices: MirroredTable<readonly Notice[]>;
+}
+
+/** To be called before the mirror is opened. */
+export function supportTables(state: Pick<StateMirror, 'table'>): SupportTables {
+  return {
+    links: state.table('links', parseLink),
+    opened: state.table('opened', parseOpenedMailbox),
+    notices: state.table('notices', parseNotices),
+  };
+}
+
+/** What a node keeps for its staff over every reload. */
+export interface SupportStanding extends AsyncDisposable {
+  readonly duty: Duty;
+  readonly links: Links;
+  readonly notices: Notices;
+  readonly upkeep: Upkeep;
+}
+
+export interface SupportStandingOptions {
+  readonly tables: SupportTables;
+  readonly store: SessionStore;
+  readonly keys: Pick<ServerKeys, 'current'>;
+  readonly audit: Audit;
+  readonly staff: { readonly roleOf: RoleOf; readonly sessions: StaffSessions };
+  readonly site: () => Site;
+  readonly log: Log;
+}
+
+export function openSupport(options: SupportStandingOptions): SupportStanding {
+  const { tables, store, keys, audit, site, log, staff } = options;
+  const clock = systemClock;
+  const duty = createDuty(staff.roleOf, staff.sessions);
+  // Of a role that is used each second the directory is asked each minute.
+  const rememberedRoleOf = createRememberedRoleOf({
+    settings: () => site().config.support,
+    lookupFresh: (user, signal) => lookUpFresh(site(), user, signal),
+    clock,
+  });
+  const links = createLinks({
+    table: tables.links,
+    keys: () => keys.current().all.map((key) => key.subkey('assist link')),
+    clock,
+    randomBytes,
+  });
+  const upkeep = createUpkeep({
+    duty: createDuty(rememberedRoleOf, staff.sessions),
+    opened: tables.opened,
+    links,
+    endOf: async (session: RecordKey) => {
+      const found = await store.read(session);
+      return found.kind === 'found' ? undefined : found.kind === 'ended' ? found.reason : 'signed-out';
+    },
+    audit,
+    clock,
+    log,
+  });
+  return {
+    duty,
+    links,
+    notices: createNotices(tables.notices),
+    upkeep,
+    [Symbol.asyncDispose]: () => upkeep[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,69 @@
+import type { Ingress } from '../core/ingress.ts';
+import type { RequestHead } from '../core/http.ts';
+import type { LiveSession } from '../core/session.ts';
+import type { Assets } from './assets.ts';
+import type { FormTokens } from './csrf.ts';
+import type { Locales } from './locales.ts';
+
+export interface BannerDeps {
+  readonly assets: Assets;
+  readonly locales: Locales;
+  readonly tokens: FormTokens;
+  readonly randomBytes: (size: number) => Buffer;
+}
+
+/** What stands in a page of an opened mailbox, and what the page's policy must let in for it: URLs without query. */
+interface BannerParts {
+  readonly html: string;
+  readonly nonce: string;
+  readonly script: string;
+  readonly style: string;
+  readonly formAction: string;
+}
+
+/** Makes the banner of an opened mailbox: who, whose, why, until when, and a button that ends it. */
+export function createBanner({ assets, locales, tokens, randomBytes }: BannerDeps) {
+  return (session: LiveSession, head: RequestHead, { publicUrl: { origin } }: Ingress): BannerParts => {
+    const { user, assist, absoluteEndMs } = session.record;
+    const locale = locales.choose(undefined, head.header('accept-language'));
+    const { actor = '', reason = '', ticket = '' } = assist ?? {};
+    const facts = {
+      texts: {
+        label: locale.text('assist.label'),
+        who: locale.text('assist.who', { actor, subject: user }),
+        why: ticket === '' ? reason : `${reason} (${ticket})`,
+        left: locale.text('assist.left'),
+        stop: locale.text('assist.stop'),
+      },
+      untilMs: absoluteEndMs,
+      token: tokens.issue(stopBindingOf(session)),
+      style: assets.url('banner.css'),
+    };
+    const nonce = randomBytes(16).toString('base64url');
+    const script = assets.url('banner.js');
+    const style = assets.url('banner.css');
+    return {
+      html:
+        `<link rel="stylesheet" href="${style}">` +
+        `<script src="${script}" nonce="${nonce}" data-banner="${inAttribute(JSON.stringify(facts))}"></script>`,
+      nonce,
+      script: origin + withoutQuery(script),
+      style: origin + withoutQuery(style),
+      formAction: `${origin}/-/assist/stop`,
+    };
+  };
+}
+
+/** What the form that ends an opened mailbox is bound to. */
+export function stopBindingOf({ key }: Pick<LiveSession, 'key'>): string {
+  return `assist stop ${key}`;
+}
+
+/** A text in a quoted attribute, in ASCII: whatever the coding of the page, it says the same. */
+function inAttribute(text: string): string {
+  return text.replace(/[^ !#-%'-;=?-~]/gu, (character) => `&#${character.codePointAt(0)};`);
+}
+
+function withoutQuery(url: string): string {
+  return url.replace(/\?.*$/, '');
+}

@@ -1,0 +1,74 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { LiveSession, LiveSessions } from '../core/session.ts';
+import type { Telling } from '../support/telling.ts';
+import { type FormTokens, requestInitiator } from './csrf.ts';
+import { formField, queryParameter } from './form-body.ts';
+import { ingressOf } from './ingress-of.ts';
+import { nextTarget } from './next-target.ts';
+import type { Views } from './views.ts';
+
+export interface NoticePageDeps {
+  readonly telling: Pick<Telling, 'pending' | 'read'>;
+  readonly live: LiveSessions;
+  readonly tokens: FormTokens;
+  readonly views: Views;
+}
+
+/** `/-/notice`: tells a user once who opened the mailbox, when and why, on the way from the sign-in to the mail. */
+export function createNoticePage({ telling, live, tokens, views }: NoticePageDeps): {
+  show: RequestHandler;
+  submit: RequestHandler;
+} {
+  async function sessionOf(request: Request): Promise<LiveSession | undefined> {
+    const found = await live.find(request.headers.cookie);
+    return found.kind === 'found' && found.session.record.assist === undefined ? found.session : undefined;
+  }
+
+  async function show(request: Request, response: Response): Promise<void> {
+    const session = await sessionOf(request);
+    const pending = session === undefined ? [] : telling.pending(session.record.user);
+    const last = pending.at(-1);
+    if (session === undefined || last === undefined) return goOn(request, response);
+    const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
+    const { timeZone } = session.record;
+    const zone = timeZone === undefined ? {} : { timeZone };
+    const time = new Intl.DateTimeFormat(locale.tag, { dateStyle: 'full', timeStyle: 'short', ...zone });
+    response.type('html').setHeader('Content-Language', locale.tag);
+    response.vary('Accept-Language');
+    const values = {
+      notices: pending.map(({ actor, reason, minutes, atMs }) => ({
+        when: time.format(atMs),
+        who: locale.text('notice.who', { actor, minutes: String(minutes) }),
+        why: locale.text('notice.why', { reason }),
+      })),
+      token: tokens.issue(bindingOf(session, last.atMs)),
+      until: last.atMs,
+    };
+    response.end(views.render('notice', { locale, title: locale.text('notice.title') }, values));
+  }
+
+  async function submit(request: Request, response: Response): Promise<void> {
+    const session = await sessionOf(request);
+    const until = Number(formField(request.body, 'until'));
+    if (session !== undefined && Number.isSafeInteger(until)) {
+      const isBound = tokens.check(formField(request.body, 'token'), bindingOf(session, until));
+      const initiator = requestInitiator(request.headers, ingressOf(request).publicUrl.origin);
+      if (isBound && initiator !== 'foreign') await telling.read(session.record.user, until);
+    }
+    goOn(request, response);
+  }
+
+  return { show, submit };
+}
+
+function bindingOf({ key }: LiveSession, untilMs: number): string {
+  return `notice ${key} ${untilMs}`;
+}
+
+/** To where the user was on the way to. */
+function goOn(request: Request, response: Response): void {
+  response.statusCode = 303;
+  const { origin } = ingressOf(request).publicUrl;
+  response.setHeader('Location', nextTarget(queryParameter(request.url, 'next'), origin) ?? '/');
+  response.end();
+}

@@ -1,0 +1,60 @@
+import type { Ingress } from '../core/ingress.ts';
+import type { LiveSession } from '../core/session.ts';
+import { allowedPolicy, isSandboxed } from './banner-policy.ts';
+import { type IncomingHead, lowerCaseName } from './request-head.ts';
+import type { UpstreamHead } from './response-headers.ts';
+
+/** What stands in every page of a mailbox that staff opened. */
+export interface Banner {
+  /** Its elements, in ASCII. */
+  readonly html: string;
+  /** Of its script. */
+  readonly nonce: string;
+  /** What the page's policy must let in: URLs without query. */
+  readonly script: string;
+  readonly style: string;
+  readonly formAction: string;
+}
+
+/** The banner of a session; `head` chooses its language. */
+export type BannerOf = (session: LiveSession, head: IncomingHead, ingress: Ingress) => Banner;
+
+/** What stands in the way of a banner when a body comes in a form that nobody can write into. */
+const withoutForAsking = new Set(['accept-encoding', 'if-none-match', 'if-modified-since', 'range', 'if-range']);
+
+/** The fields of a request for a page with a banner: the whole of it, in plain. */
+export function askingForPlain(fields: readonly string[]): string[] {
+  const plain: string[] = [];
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i] ?? '';
+    if (!withoutForAsking.has(lowerCaseName(name))) plain.push(name, fields[i + 1] ?? '');
+  }
+  plain.push('Accept-Encoding', 'identity');
+  return plain;
+}
+
+/**
+ * Whether an answer is a document that the banner goes into; `unreadable`: it is one, in a coding that was not asked for.
+ */
+export function bannerPlace(upstream: UpstreamHead): 'here' | 'nowhere' | 'unreadable' {
+  if (!/^\s*(?:text\/html|application\/xhtml\+xml)\b/i.test(upstream.header('content-type') ?? '')) return 'nowhere';
+  if (upstream.status === 204 || upstream.status === 304) return 'nowhere';
+  const disposition = upstream.header('content-disposition') ?? '';
+  if (/^\s*attachment\b/i.test(disposition) || isSandboxed(upstream)) return 'nowhere';
+  const coding = upstream.header('content-encoding');
+  return coding === undefined || coding.trim().toLowerCase() === 'identity' ? 'here' : 'unreadable';
+}
+
+/** The fields of an answer that the banner goes into: without a length, and with a policy that lets the banner in. */
+export function fieldsWithBanner(fields: readonly string[], banner: Banner): string[] {
+  const changed: string[] = [];
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i] ?? '';
+    const value = fields[i + 1] ?? '';
+    const lower = lowerCaseName(name);
+    // The answer is no longer the bytes that these tell of.
+    if (lower === 'content-length' || lower === 'etag' || lower === 'content-md5' || lower === 'digest') continue;
+    changed.push(name, lower === 'content-security-policy' ? allowedPolicy(value, banner) : value);
+  }
+  return changed;
+}

@@ -1,0 +1,198 @@
+import type { Audit, AuditEvent } from '../core/audit.ts';
+import type { Backend, BackendHost } from '../core/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import type { CookieJar } from '../core/cookie-jar.ts';
+import type { Client } from '../core/identity.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
+import type { Closure } from '../core/placement.ts';
+import type { StaffGrant } from '../core/staff.ts';
+import type { WebmailDriver } from '../core/webmail.ts';
+import type { Duty, StaffOnDuty } from './duty.ts';
+import type { Links } from './links.ts';
+import { type Opening, openingMinutes } from './opening.ts';
+import type { AskPermission, Permission, Refusal } from './permission.ts';
+
+/** Where a user's mailbox is opened now. */
+interface OpeningPlace {
+  readonly backend: Backend;
+  readonly host: BackendHost;
+  readonly driver: WebmailDriver;
+}
+
+/** What the mail server said to the master identity: `ok` means that it let in the user, and nobody else. */
+type MasterCheck = { readonly kind: 'ok' } | { readonly kind: 'refused'; readonly why: string };
+
+export interface ImpersonationDeps {
+  readonly permission: AskPermission;
+  readonly duty: Pick<Duty, 'grantOf' | 'isOnDuty'>;
+  readonly links: Pick<Links, 'issue' | 'use'>;
+  readonly audit: Pick<Audit, 'record'>;
+  /** Where this user would be signed in, or why nowhere; nothing for a backend that is not configured. */
+  readonly placeOf: (
+    backend: BackendName,
+    user: CanonicalUser,
+  ) => OpeningPlace | { readonly closure: Closure } | undefined;
+  /** Asks the mail server whether the master identity is let in for this user. */
+  readonly checkMaster: (
+    user: CanonicalUser,
+    place: OpeningPlace,
+    client: Client,
+    signal: AbortSignal,
+  ) => Promise<MasterCheck>;
+  /** Under which the opened mailbox is seen. */
+  readonly assistOrigin: string;
+  readonly clock: Clock;
+}
+
+/** What a form of the console says, checked for nothing yet. */
+interface OpeningRequest {
+  readonly subject: string;
+  readonly reason: string;
+  readonly ticket: string;
+  readonly minutes: number;
+}
+
+/** `unproven`: the second factor must be shown anew; `reason`, `ticket`, `minutes`: the form says something impossible. */
+type StartRefusal = Refusal | { readonly why: 'unproven' | 'reason' | 'ticket' | 'minutes' };
+
+type Started =
+  | { readonly kind: 'started' /** Where the browser goes: dead after one use, or a minute. */; readonly link: string }
+  | ({ readonly kind: 'refused' } & StartRefusal);
+
+/** `dead`: the link was used, is too old, or never was one; `off-duty`: the staff session or the role has ended. */
+type OpenRefusal =
+  | Refusal
+  | { readonly why: 'dead' | 'off-duty' }
+  | { readonly why: 'mail-server' | 'webmail'; readonly detail: string }
+  | { readonly why: 'closed'; readonly closure: Closure };
+
+export type Opened =
+  | {
+      readonly kind: 'opened';
+      readonly opening: Opening;
+      readonly backend: BackendName;
+      readonly host: string;
+      readonly jar: CookieJar;
+      readonly landing: string;
+      readonly browserCookies: readonly string[];
+    }
+  | ({ readonly kind: 'refused' } & OpenRefusal);
+
+/** Opens users' mailboxes for staff. Each call rejects when somebody who must be asked could not be. */
+export interface Impersonation {
+  permission: AskPermission;
+  /** From the console: checks, writes it down, and makes a link. No audit, no link. */
+  start(staff: StaffOnDuty, request: OpeningRequest, signal: AbortSignal): Promise<Started>;
+  /** From the link: checks everything again and enters the webmail by the master identity, never with a password. */
+  open(token: string, client: Client, signal: AbortSignal): Promise<Opened>;
+}
+
+const provenForMs = 5 * 60_000;
+const shortestReason = 10;
+const longestReason = 500;
+const longestTicket = 100;
+
+export function createImpersonation(deps: ImpersonationDeps): Impersonation {
+  const { permission, duty, links, audit, clock } = deps;
+
+  function unfit({ reason, ticket }: OpeningRequest, staff: StaffOnDuty): StartRefusal | undefined {
+    if (clock.nowMs() - staff.provenAtMs > provenForMs) return { why: 'unproven' };
+    if (reason.length < shortestReason || reason.length > longestReason) return { why: 'reason' };
+    return ticket.length > longestTicket ? { why: 'ticket' } : undefined;
+  }
+
+  async function start(staff: StaffOnDuty, request: OpeningRequest, signal: AbortSignal): Promise<Started> {
+    const asked = { ...request, reason: oneLine(request.reason), ticket: oneLine(request.ticket) };
+    const facts = { reason: asked.reason, ticket: asked.ticket, minutes: asked.minutes };
+    const who = { actor: staff.user, address: staff.address };
+    const refuse = async (subject: string, refusal: StartRefusal): Promise<Started> => {
+      await audit.record({ event: 'impersonation-refused', ...who, subject, facts: { ...facts, why: refusal.why } });
+      return { kind: 'refused', ...refusal };
+    };
+    const minutes = openingMinutes.find((known) => known === asked.minutes);
+    const problem = unfit(asked, staff);
+    if (problem !== undefined) return refuse(asked.subject, problem);
+    if (minutes === undefined) return refuse(asked.subject, { why: 'minutes' });
+    const answer = await permission(staff, asked.subject, signal);
+    if (answer.kind === 'refused') return refuse(asked.subject, answer);
+    const { subject } = answer;
+    // Written and synced first: what nobody could show later does not happen.
+    await audit.record({ event: 'impersonation-start', ...who, subject, facts: { ...facts, backend: answer.backend } });
+    const { reason, ticket } = asked;
+    const token = await links.issue({
+      actor: staff.user,
+      staffSession: staff.session,
+      subject,
+      reason,
+      ticket,
+      minutes,
+    });
+    return { kind: 'started', link: `${deps.assistOrigin}/-/assist/open?link=${token}` };
+  }
+
+  async function open(token: string, client: Client, signal: AbortSignal): Promise<Opened> {
+    const opening = await links.use(token);
+    if (opening === undefined) return { kind: 'refused', why: 'dead' };
+    const refuse = async (refusal: OpenRefusal): Promise<Opened> => {
+      await audit.record({ ...lineOf(opening, client), event: 'impersonation-refused', facts: factsOf(refusal) });
+      return { kind: 'refused', ...refusal };
+    };
+    const answer = await permissionNow(opening, signal);
+    if (answer.kind === 'refused') return refuse(answer);
+    const place = deps.placeOf(answer.backend, opening.subject);
+    if (place === undefined) return refuse({ why: 'unknown-user' });
+    if ('closure' in place) return refuse({ why: 'closed', closure: place.closure });
+    const check = await deps.checkMaster(opening.subject, place, client, signal);
+    if (check.kind === 'refused') return refuse({ why: 'mail-server', detail: check.why });
+    const entered = await place.driver.signIn(place.host, identityOf(opening, client), signal);
+    if (entered.kind === 'rejected') {
+      return refuse({ why: 'webmail', detail: 'the webmail did not let the master identity in' });
+    }
+    const { jar, landing, browserCookies } = entered;
+    return {
+      kind: 'opened',
+      opening,
+      backend: place.backend.name,
+      host: place.host.name,
+      jar,
+      landing,
+      browserCookies,
+    };
+  }
+
+  /** What was granted when the link was made may be gone. */
+  async function permissionNow(
+    { actor, staffSession, subject }: Opening,
+    signal: AbortSignal,
+  ): Promise<Extract<Permission, { kind: 'allowed' }> | ({ kind: 'refused' } & OpenRefusal)> {
+    const grant: StaffGrant | undefined = await duty.grantOf(actor, signal);
+    if (grant === undefined || !(await duty.isOnDuty(staffSession))) return { kind: 'refused', why: 'off-duty' };
+    return permission({ ...grant, user: actor }, subject, signal);
+  }
+
+  function identityOf({ actor, subject }: Opening, client: Client) {
+    return {
+      user: subject,
+      password: undefined,
+      client,
+      timeZone: undefined,
+      publicOrigin: deps.assistOrigin,
+      actor,
+    };
+  }
+
+  return { permission, start, open };
+}
+
+function lineOf({ actor, subject }: Opening, client: Client): Pick<AuditEvent, 'actor' | 'subject' | 'address'> {
+  return { actor, subject, address: client.address };
+}
+
+function factsOf(refusal: OpenRefusal): { readonly why: string; readonly detail?: string } {
+  return 'detail' in refusal ? { why: refusal.why, detail: refusal.detail } : { why: refusal.why };
+}
+
+/** As it stands in one line of a page, of the audit and of a mail. */
+function oneLine(text: string): string {
+  return text.replace(/[\p{C}\p{Z}]+/gu, ' ').trim();
+}

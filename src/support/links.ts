@@ -1,0 +1,91 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../core/clock.ts';
+import { parseJson } from '../core/json.ts';
+import type { MirroredTable } from '../core/state-store.ts';
+import { isOpening, type Opening } from './opening.ts';
+
+/** A link as the store holds it: under a hash of its token, with what only a server key can have vouched for. */
+export interface StoredLink {
+  /** What the link opens, as JSON. */
+  readonly opening: string;
+  /** Milliseconds since the epoch. */
+  readonly expiresAtMs: number;
+  readonly mac: string;
+}
+
+export interface LinksDeps {
+  readonly table: Pick<MirroredTable<StoredLink>, 'all' | 'set' | 'take'>;
+  /** Keys that all nodes share: the first vouches, all verify. */
+  readonly keys: () => readonly Uint8Array[];
+  readonly clock: Clock;
+  readonly randomBytes: (size: number) => Uint8Array;
+}
+
+/** Links that open a mailbox once, within a minute, on whatever node. Each call rejects when the store cannot be asked. */
+export interface Links {
+  /** The token of a fresh link: whoever brings it first may do what `opening` says. */
+  issue(opening: Opening): Promise<string>;
+  /** What a token opens, to one caller; nothing once it was used, after a minute, and for what never was one. */
+  use(token: string): Promise<Opening | undefined>;
+  /** Removes links that nobody used in time. */
+  sweep(): Promise<void>;
+}
+
+const lifetimeMs = 60_000;
+const tokenText = /^[\w-]{43}$/;
+
+/**
+ * Keeps links in the state that all nodes share. Neither the store nor a link opens anything alone: an entry is found
+ * only with the token, and counts only with the MAC of a server key.
+ */
+export function createLinks({ table, keys, clock, randomBytes }: LinksDeps): Links {
+  return {
+    async issue(opening) {
+      const [key] = keys();
+      if (key === undefined) throw new TypeError('there is no key to vouch for links with');
+      const token = Buffer.from(randomBytes(32)).toString('base64url');
+      const link = { opening: JSON.stringify(opening), expiresAtMs: clock.nowMs() + lifetimeMs };
+      await table.set(nameOf(token), { ...link, mac: macOf(key, token, link).toString('base64url') });
+      return token;
+    },
+
+    async use(token) {
+      if (!tokenText.test(token)) return undefined;
+      const link = await table.take(nameOf(token));
+      if (link === undefined || clock.nowMs() > link.expiresAtMs) return undefined;
+      const mac = Buffer.from(link.mac, 'base64url');
+      const isGenuine = keys().some((key) => isSame(macOf(key, token, link), mac));
+      const opening = isGenuine ? parseJson(link.opening) : undefined;
+      return isOpening(opening) ? opening : undefined;
+    },
+
+    async sweep() {
+      const old = [...table.all()].filter(([, { expiresAtMs }]) => clock.nowMs() > expiresAtMs);
+      for (const [name] of old) await table.take(name);
+    },
+  };
+}
+
+/** Reads an entry of the table. */
+export function parseLink(text: string): StoredLink | undefined {
+  const value = parseJson(text);
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { opening, expiresAtMs, mac }: Partial<Record<keyof StoredLink, unknown>> = value;
+  return typeof opening === 'string' && typeof expiresAtMs === 'number' && typeof mac === 'string'
+    ? { opening, expiresAtMs, mac }
+    : undefined;
+}
+
+function nameOf(token: string): string {
+  return createHash('sha256').update(token).digest('base64url');
+}
+
+function macOf(key: Uint8Array, token: string, { opening, expiresAtMs }: Omit<StoredLink, 'mac'>): Buffer {
+  return createHmac('sha256', key)
+    .update(JSON.stringify(['assist link', token, opening, expiresAtMs]))
+    .digest();
+}
+
+function isSame(a: Buffer, b: Buffer): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
+}

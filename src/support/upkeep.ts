@@ -1,0 +1,163 @@
+import type { Audit, AuditEvent } from '../core/audit.ts';
+import type { Clock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
+import type { Assist, EndReason, LiveSession, RecordKey, SessionLookup } from '../core/session.ts';
+import type { MirroredTable } from '../core/state-store.ts';
+import type { Duty } from './duty.ts';
+import type { Links } from './links.ts';
+import type { OpenedMailbox } from './opened-mailboxes.ts';
+
+export interface UpkeepDeps {
+  readonly duty: Duty;
+  readonly opened: Pick<MirroredTable<OpenedMailbox>, 'all' | 'set' | 'take'>;
+  readonly links: Pick<Links, 'sweep'>;
+  /** How a session ended, as the store knows; nothing while it lives. Rejects when the store cannot be asked. */
+  readonly endOf: (session: RecordKey) => Promise<EndReason | undefined>;
+  readonly audit: Pick<Audit, 'record'>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Keeps opened mailboxes true on this node: each ends with its staff session, its role and its time. */
+export interface Upkeep extends AsyncDisposable {
+  /** Notes an opened mailbox for all nodes; rejects when the store cannot take it. */
+  opened(session: RecordKey, mailbox: OpenedMailbox): Promise<void>;
+  /** Passes a lookup on; the session of an opened mailbox only once its staff session and role were vouched for. */
+  guard(lookup: SessionLookup): SessionLookup | Promise<SessionLookup>;
+  /** Those of a member of staff, on all nodes. */
+  of(actor: string): readonly (OpenedMailbox & { readonly session: string })[];
+}
+
+const vouchEveryMs = 1_000;
+const reapEveryMs = 15_000;
+const askMs = 5_000;
+
+/** Starts its timer at once; `close` ends it, and leaves what is open open: another node goes on. */
+export function createUpkeep(deps: UpkeepDeps): Upkeep {
+  const { duty, opened, audit, clock, log } = deps;
+  const watched = new Map<RecordKey, LiveSession>();
+  let reapedAtMs = clock.nowMs();
+  let looking: Promise<void> = Promise.resolve();
+  const timer = setInterval(() => {
+    looking = look();
+  }, vouchEveryMs).unref();
+
+  /** Whether the mailbox may stay open; rejects when nobody could say. */
+  async function isVouchedFor({ actor, staffSession }: Assist): Promise<boolean> {
+    const [grant, onDuty] = await Promise.all([
+      duty.grantOf(actor, AbortSignal.timeout(askMs)),
+      duty.isOnDuty(staffSession),
+    ]);
+    return onDuty && grant !== undefined && grant.roles.includes('support');
+  }
+
+  /** While nobody can say, what was open stays open, as sessions do while the store is away. Its end in time stands. */
+  async function vouch(session: LiveSession, assist: Assist): Promise<void> {
+    try {
+      if (await isVouchedFor(assist)) duty.atWork(assist.staffSession);
+      else await session.end('kicked');
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      log.warn({ err: error, actor: assist.actor }, 'nobody could vouch for an opened mailbox; it stays open for now');
+    }
+  }
+
+  function watch(session: LiveSession): void {
+    watched.set(session.key, session);
+    session.attach({
+      end(reason) {
+        watched.delete(session.key);
+        close(session.key, reason).catch((error: unknown) => unnoted(error));
+      },
+    });
+  }
+
+  /** Whoever takes the entry writes the line: one node of all. */
+  async function close(key: RecordKey, reason: EndReason): Promise<void> {
+    const mailbox = await opened.take(key);
+    if (mailbox !== undefined) await audit.record(lineOfEnd(mailbox, reason));
+  }
+
+  /** Ends whose line nobody wrote: the node that held the mailbox had gone. */
+  async function reap(): Promise<void> {
+    for (const [key, { untilMs }] of opened.all()) {
+      const session = asRecordKey(key);
+      if (watched.has(session)) continue;
+      const reason = (await deps.endOf(session)) ?? (clock.nowMs() > untilMs ? 'absolute' : undefined);
+      if (reason !== undefined) await close(session, reason);
+    }
+    await deps.links.sweep();
+  }
+
+  async function look(): Promise<void> {
+    try {
+      await Promise.all(
+        [...watched.values()].map(async (session) => {
+          const { assist } = session.record;
+          if (assist !== undefined) await vouch(session, assist);
+        }),
+      );
+      if (clock.nowMs() - reapedAtMs < reapEveryMs) return;
+      reapedAtMs = clock.nowMs();
+      await reap();
+    } catch (error) {
+      unnoted(error);
+    }
+  }
+
+  function unnoted(error: unknown): void {
+    log.error({ err: error }, 'the end of an opened mailbox could not be noted yet');
+  }
+
+  return {
+    opened: (session, mailbox) => opened.set(session, mailbox),
+    guard(lookup) {
+      const session = lookup.kind === 'found' ? lookup.session : undefined;
+      const assist = session?.record.assist;
+      if (session === undefined || assist === undefined || watched.has(session.key)) return lookup;
+      return isVouchedFor(assist).then(
+        async (vouched): Promise<SessionLookup> => {
+          if (vouched) {
+            if (!watched.has(session.key)) watch(session);
+            return lookup;
+          }
+          await session.end('kicked');
+          return { kind: 'ended', reason: 'kicked', rest: lookup.kind === 'found' ? lookup.rest : '' };
+        },
+        (error: unknown): SessionLookup => {
+          if (error instanceof PosternError) return { kind: 'unavailable', why: 'store' };
+          throw error;
+        },
+      );
+    },
+    of: (actor) =>
+      [...opened.all()]
+        .filter(([, mailbox]) => mailbox.actor === actor && mailbox.untilMs > clock.nowMs())
+        .map(([session, mailbox]) => ({ ...mailbox, session })),
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await looking;
+    },
+  };
+}
+
+const ownEnds = new Map<EndReason, AuditEvent['event']>([
+  ['signed-out', 'impersonation-stop'],
+  ['absolute', 'impersonation-expired'],
+]);
+
+function lineOfEnd({ actor, subject, reason, ticket }: OpenedMailbox, ended: EndReason): AuditEvent {
+  return {
+    event: ownEnds.get(ended) ?? 'impersonation-ended',
+    actor,
+    subject,
+    facts: { reason, ticket, ended },
+  };
+}
+
+/** The table is keyed by the names of sessions. */
+function asRecordKey(key: string): RecordKey;
+function asRecordKey(key: string): string {
+  return key;
+}

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { CookieJar } from '../../src/core/cookie-jar.ts';
+import type { SignInIdentity } from '../../src/core/identity.ts';
+import type { StaffGrant } from '../../src/core/staff.ts';
+import { createImpersonation, type ImpersonationDeps } from '../../src/support/impersonation.ts';
+import type { Opening } from '../../src/support/opening.ts';
+import { defaultLimits } from '../proxy/gate.ts';
+import { auditForTests, backend, dutyForTests, onDuty, user } from './staff.ts';
+
+const support: StaffGrant = { roles: ['support'] };
+const signal = new AbortController().signal;
+const client = { address: '192.0.2.9', port: 1, userAgent: 'test' };
+const host = {
+  name: 'a',
+  imap: { hostname: '127.0.0.1', port: 1, security: 'tls', trust: {} },
+  webmail: { origin: 'http://127.0.0.1:1', landing: '/mail/', trust: {} },
+} as const;
+const wanted = { subject: 'alice@example.test', reason: 'cannot send since Monday', ticket: 'T-1', minutes: 15 };
+
+function started(more: Partial<ImpersonationDeps> = {}) {
+  const audit = auditForTests();
+  const duty = dutyForTests({ 'sam@example.test': support });
+  const issued = new Map<string, Opening>();
+  const entered: SignInIdentity[] = [];
+  const clock = { ms: 10_000_000, nowMs: () => clock.ms };
+  const impersonation = createImpersonation({
+    permission: async (staff, typed) =>
+      staff.roles.includes('support')
+        ? { kind: 'allowed', subject: user(typed), backend: backend('a') }
+        : { kind: 'refused', why: 'not-support' },
+    duty,
+    links: {
+      issue: async (opening) => {
+        issued.set(`token${issued.size}`, opening);
+        return `token${issued.size - 1}`;
+      },
+      use: async (token) => {
+        const opening = issued.get(token);
+        issued.delete(token);
+        return opening;
+      },
+    },
+    audit,
+    placeOf: () => ({
+      backend: {
+        name: backend('a'),
+        driver: 'test',
+        driverSettings: {},
+        hosts: [host],
+        limits: defaultLimits,
+      },
+      host,
+      driver: {
+        ownsCookie: () => false,
+        masterEntry: { kind: 'own-account' },
+        async signIn(_host, as) {
+          entered.push(as);
+          return { kind: 'signed-in', jar: new CookieJar(() => false), browserCookies: [], landing: '/mail/' };
+        },
+        signOut: () => Promise.resolve(),
+        judge: () => 'alive',
+      },
+    }),
+    checkMaster: async () => ({ kind: 'ok' }),
+    assistOrigin: 'https://assist.example.test',
+    clock,
+    ...more,
+  });
+  const sam = () => onDuty('sam@example.test', support, clock.ms);
+  const start = (request = {}) => impersonation.start(sam(), { ...wanted, ...request }, signal);
+  const tokenOf = async () => {
+    const outcome = await start();
+    assert.equal(outcome.kind, 'started');
+    return new URL(outcome.kind === 'started' ? outcome.link : '').searchParams.get('link') ?? '';
+  };
+  return { impersonation, audit, duty, issued, entered, clock, sam, start, tokenOf };
+}
+
+suite('opening a mailbox for staff', () => {
+  test('is written down before there is a link, with who, whom and why', async () => {
+    const { start, audit } = started();
+    const outcome = await start();
+    assert.match(
+      outcome.kind === 'started' ? outcome.link : '',
+      /^https:\/\/assist\.example\.test\/-\/assist\/open\?link=/,
+    );
+    assert.deepEqual(audit.lines, [
+      {
+        event: 'impersonation-start',
+        actor: 'sam@example.test',
+        subject: 'alice@example.test',
+        address: '192.0.2.9',
+        facts: { reason: 'cannot send since Monday', ticket: 'T-1', minutes: 15, backend: 'a' },
+      },
+    ]);
+  });
+
+  test('does not happen when it cannot be written down', async () => {
+    const { start, audit, issued } = started();
+    audit.full = true;
+    await assert.rejects(start(), { code: 'ERR_AUDIT_UNAVAILABLE' });
+    assert.equal(issued.size, 0);
+  });
+
+  for (const [why, request] of [
+    ['reason', { reason: 'too short' }],
+    ['reason', { reason: ' \u200b\t          x' }],
+    ['reason', { reason: 'x'.repeat(501) }],
+    ['ticket', { ticket: 'x'.repeat(101) }],
+    ['minutes', { minutes: 61 }],
+    ['minutes', { minutes: 480 }],
+    ['minutes', { minutes: Number.NaN }],
+  ] as const) {
+    test(`is refused for its ${why}: ${JSON.stringify(request).slice(0, 40)}`, async () => {
+      const { start, audit } = started();
+      assert.deepEqual(await start(request), { kind: 'refused', why });
+      assert.deepEqual(audit.events(), ['impersonation-refused sam@example.test alice@example.test']);
+    });
+  }
+
+  test('needs a second factor that is not older than five minutes', async () => {
+    const { impersonation, sam, clock } = started();
+    const earlier = sam();
+    clock.ms += 5 * 60_000 + 1;
+    assert.deepEqual(await impersonation.start(earlier, wanted, signal), { kind: 'refused', why: 'unproven' });
+  });
+
+  test('is refused to who has no such role', async () => {
+    const { impersonation, clock } = started();
+    const olga = onDuty('olga@example.test', { roles: ['operator'] }, clock.ms);
+    assert.deepEqual(await impersonation.start(olga, wanted, signal), { kind: 'refused', why: 'not-support' });
+  });
+});
+
+suite('the link to it', () => {
+  test('enters the webmail for the subject, in the name of the actor, without a password', async () => {
+    const { impersonation, tokenOf, entered } = started();
+    const opened = await impersonation.open(await tokenOf(), client, signal);
+    assert.equal(opened.kind === 'opened' && opened.landing, '/mail/');
+    assert.deepEqual(
+      entered.map(({ user: subject, actor, password, publicOrigin }) => ({ subject, actor, password, publicOrigin })),
+      [
+        {
+          subject: 'alice@example.test',
+          actor: 'sam@example.test',
+          password: undefined,
+          publicOrigin: 'https://assist.example.test',
+        },
+      ],
+    );
+  });
+
+  test('is dead after one use', async () => {
+    const { impersonation, tokenOf } = started();
+    const token = await tokenOf();
+    await impersonation.open(token, client, signal);
+    assert.deepEqual(await impersonation.open(token, client, signal), { kind: 'refused', why: 'dead' });
+  });
+
+  test('opens nothing once the staff session has ended', async () => {
+    const { impersonation, tokenOf, duty, sam, entered, audit } = started();
+    const token = await tokenOf();
+    duty.ended.add(sam().session);
+    assert.deepEqual(await impersonation.open(token, client, signal), { kind: 'refused', why: 'off-duty' });
+    assert.equal(entered.length, 0);
+    assert.equal(audit.events().at(-1), 'impersonation-refused sam@example.test alice@example.test');
+  });
+
+  test('opens nothing once the role is gone, or another one', async () => {
+    for (const grant of [undefined, { roles: ['operator'] } satisfies StaffGrant]) {
+      const { impersonation, tokenOf, duty, entered } = started();
+      const token = await tokenOf();
+      if (grant === undefined) duty.grants.clear();
+      else duty.grants.set('sam@example.test', grant);
+      const outcome = await impersonation.open(token, client, signal);
+      assert.equal(outcome.kind, 'refused');
+      assert.equal(entered.length, 0);
+    }
+  });
+
+  test('opens nothing where the mail server does not let the master in for this user', async () => {
+    const { impersonation, tokenOf, entered } = started({
+      checkMaster: async () => ({ kind: 'refused', why: 'no such user' }),
+    });
+    const outcome = await impersonation.open(await tokenOf(), client, signal);
+    assert.deepEqual(outcome, { kind: 'refused', why: 'mail-server', detail: 'no such user' });
+    assert.equal(entered.length, 0);
+  });
+});

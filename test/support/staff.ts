@@ -1,0 +1,70 @@
+import type { AuditEvent } from '../../src/core/audit.ts';
+import { PosternError } from '../../src/core/error.ts';
+import type { HomeLookup } from '../../src/core/directory.ts';
+import type { LoginName } from '../../src/core/names.ts';
+import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
+import type { RecordKey } from '../../src/core/session.ts';
+import type { StaffGrant } from '../../src/core/staff.ts';
+import type { Duty, StaffOnDuty } from '../../src/support/duty.ts';
+
+export const user = (name: string) => name as CanonicalUser;
+export const backend = (name: string) => name as BackendName;
+export const session = (name: string) => name.padEnd(43, '-') as RecordKey;
+
+/** A member of staff as the console would hand one in. */
+export function onDuty(name: string, grant: StaffGrant, provenAtMs = 0): StaffOnDuty {
+  return { user: user(name), session: session(name), address: '192.0.2.9', provenAtMs, ...grant };
+}
+
+/** Who is staff, to be changed in mid-test; sessions that were ended; and whether anybody can be asked. */
+export interface DutyForTests extends Duty {
+  readonly grants: Map<string, StaffGrant>;
+  readonly ended: Set<string>;
+  readonly worked: string[];
+  away: boolean;
+}
+
+export function dutyForTests(grants: Readonly<Record<string, StaffGrant>>): DutyForTests {
+  const duty: DutyForTests = {
+    grants: new Map(Object.entries(grants)),
+    ended: new Set(),
+    worked: [],
+    away: false,
+    async grantOf(name) {
+      if (duty.away)
+        throw new PosternError('ERR_DIRECTORY_UNAVAILABLE', 'away', { source: 'directory', retryable: true });
+      return duty.grants.get(name);
+    },
+    isOnDuty: async (key) => !duty.ended.has(key),
+    atWork: (key) => void duty.worked.push(key),
+  };
+  return duty;
+}
+
+/** A directory of a few users. */
+export function directoryOf(users: Readonly<Record<string, HomeLookup>>) {
+  return {
+    lookup: async (name: LoginName): Promise<HomeLookup> => users[name] ?? { kind: 'unknown-user' },
+  };
+}
+
+export function livesOn(name: string, home: string): HomeLookup {
+  return { kind: 'found', user: user(name), backend: backend(home) };
+}
+
+/** An audit in memory, which can be full. */
+export function auditForTests() {
+  const lines: AuditEvent[] = [];
+  const audit = {
+    lines,
+    full: false,
+    async record(event: AuditEvent): Promise<void> {
+      if (audit.full) {
+        throw new PosternError('ERR_AUDIT_UNAVAILABLE', 'the disk is full', { source: 'audit', retryable: true });
+      }
+      lines.push(event);
+    },
+    events: () => lines.map(({ event, actor, subject }) => `${event} ${actor} ${subject ?? ''}`.trim()),
+  };
+  return audit;
+}
