@@ -12,7 +12,7 @@ export interface BannerDeps {
   readonly randomBytes: (size: number) => Buffer;
 }
 
-/** What stands in a page of an opened mailbox, and what the page's policy must let in for it: URLs without query. */
+/** What stands in a page of an opened mailbox, and what the page's policy must let in for it: addresses without query. */
 interface BannerParts {
   readonly html: string;
   readonly nonce: string;
@@ -41,14 +41,13 @@ export function createBanner({ assets, locales, tokens, randomBytes }: BannerDep
     };
     const nonce = randomBytes(16).toString('base64url');
     const script = assets.url('banner.js');
-    const style = assets.url('banner.css');
     return {
       html:
-        `<link rel="stylesheet" href="${style}">` +
+        `<link rel="stylesheet" href="${assets.url('page.css')}">` +
         `<script src="${script}" nonce="${nonce}" data-banner="${inAttribute(JSON.stringify(facts))}"></script>`,
       nonce,
       script: origin + withoutQuery(script),
-      style: origin + withoutQuery(style),
+      style: `${origin}/-/assist/`,
       formAction: `${origin}/-/assist/stop`,
     };
   };

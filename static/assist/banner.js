@@ -34,8 +34,8 @@ host.attachShadow({ mode: 'closed' }).append(element('link', { rel: 'stylesheet'
 
 function show() {
   document.documentElement.classList.add('postern-assisted');
-  // Before everything else, also for those who go from link to link.
-  if (document.body !== null && document.body.firstElementChild !== host) document.body.prepend(host);
+  // Before everything else, also for those who go from link to link; and not in the body, which is moved down.
+  if (document.body !== null) document.body.before(host);
 }
 
 const announced = new Set();

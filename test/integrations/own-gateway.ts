@@ -19,14 +19,16 @@ export interface OwnGatewayOptions {
   readonly caFile: string;
   /** Further keys of `sessions`, such as `redis: redis://…`. */
   readonly sessions?: string;
-  /** Further top-level lines. */
-  readonly settings?: string;
+  /** Further top-level lines, for a gateway on this port. */
+  readonly settings?: string | ((port: number) => string);
   /** Files beside the configuration, such as secrets. */
   readonly files?: Readonly<Record<string, string>>;
 }
 
 export interface OwnGateway extends AsyncDisposable {
   readonly origin: string;
+  readonly port: number;
+  readonly configFile: string;
   readonly log: readonly string[];
   memory(): Promise<ProcessMemory>;
 }
@@ -40,8 +42,9 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
   for (const [name, text] of Object.entries(options.files ?? {})) {
     await writeFile(join(folder, name), text, { mode: 0o600 });
   }
-  await writeFile(join(folder, 'postern.yaml'), configuration(options, port));
-  const child = spawn(process.execPath, [program, 'serve', '-c', join(folder, 'postern.yaml')], {
+  const configFile = join(folder, 'postern.yaml');
+  await writeFile(configFile, configuration(options, port));
+  const child = spawn(process.execPath, [program, 'serve', '-c', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
@@ -64,15 +67,16 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
     throw error;
   });
   const memory = (): Promise<ProcessMemory> => processMemory(child.pid ?? 0);
-  return { origin: `http://127.0.0.1:${port}`, log, memory, [Symbol.asyncDispose]: stop };
+  return { origin: `http://127.0.0.1:${port}`, port, configFile, log, memory, [Symbol.asyncDispose]: stop };
 }
 
 function configuration(options: OwnGatewayOptions, port: number): string {
+  const { settings = '' } = options;
   const backends = Object.entries(options.backends).map(([name, line]) => `  ${name}: ${line}\n`);
   return `listen: 127.0.0.1:${port}
 public_url: http://127.0.0.1:${port}
 trusted_proxies: [127.0.0.1/32]
-operators: { listen: 127.0.0.1:0 }
+operators: { listen: 127.0.0.1:0, socket: api.sock }
 sessions: { keys_file: keys${options.sessions === undefined ? '' : `, ${options.sessions}`} }
 directory:
   default_domain: example.test
@@ -82,6 +86,6 @@ passdb: { tls_ca_file: "${options.caFile}" }
 login: { refusal_after: 0s }
 shutdown: { delay: 0s, deadline: 2s }
 backends:
-${backends.join('')}${options.settings ?? ''}
+${backends.join('')}${typeof settings === 'string' ? settings : settings(port)}
 `;
 }

@@ -13,7 +13,10 @@ export async function startNginx(http: string, port: number): Promise<AsyncDispo
   await chmod(folder, 0o755);
   const places = temporary.map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(' ');
   const main = `daemon off; user root; pid ${folder}/pid; error_log ${folder}/error.log; events {}`;
-  await writeFile(join(folder, 'nginx.conf'), `${main}\nhttp { access_log off; ${places}\n${http}\n}\n`);
+  await writeFile(
+    join(folder, 'nginx.conf'),
+    `${main}\nhttp { include /etc/nginx/mime.types; access_log off; ${places}\n${http}\n}\n`,
+  );
   const child = spawn('/usr/sbin/nginx', ['-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')], {
     stdio: 'ignore',
     detached: true,

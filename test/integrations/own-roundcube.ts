@@ -49,7 +49,7 @@ export async function startRoundcube(
       at('public_html'),
       at('public_html/index.php'),
     ],
-    { stdio: 'ignore', detached: true, env: { ...process.env, PHP_CLI_SERVER_WORKERS: '3' } },
+    { stdio: 'ignore', detached: true, env: { ...process.env, PHP_CLI_SERVER_WORKERS: '6' } },
   );
   await once(child, 'spawn');
   await awaitPort(port);
@@ -86,10 +86,13 @@ async function lay(directory: string, settings: readonly string[], databaseFile:
     await symlink(join('/etc/roundcube', name), at('config', name));
   }
   await cp(plugin, at('plugins/postern'), { recursive: true });
+  for (const name of ['program', 'skins', 'plugins']) await symlink(at(name), at('public_html', name));
   await writeFile(at('config/config.inc.php'), configuration(directory, settings, databaseFile));
   await writeFile(
     at('public_html/index.php'),
     `<?php
+// Styles, scripts and pictures are PHP's web server's own to serve.
+if (preg_match('#^/(?:program|skins|plugins)/[^?]+[.](?:js|css|png|svg|gif|jpg|woff2?|html)$#', parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH))) return false;
 $_SERVER['SCRIPT_NAME'] = $_SERVER['PHP_SELF'] = '/index.php';
 define('INSTALL_PATH', '${directory}/');
 include INSTALL_PATH . 'index.php';

@@ -10,7 +10,11 @@ sasl_user() { printf %s "$2" | saslpasswd2 -p -c -f "$CONF/sasldb2" -u "$3" "$1"
 cyrus_dirs() {
   mkdir -p "$DATA"/cyrus/{db,log,msg,proc,socket,user,quota,ptclient,sync,lock,sieve,backup} "$DATA/spool" "$RUN/proc" "$RUN/lock"
   # Cyrus looks the mupdate port up by name (it ignores mupdate_port when it connects)
-  grep -q '^mupdate[[:space:]]' /etc/services || printf 'mupdate\t\t%s/tcp\t\t\t# webmail lab\n' "$P_MUPDATE" >>/etc/services
+  # Cyrus knows the port by this name alone: the line of a lab that was moved aside (LAB_PORT_OFFSET) gives way.
+  grep -q "^mupdate[[:space:]]*$P_MUPDATE/tcp" /etc/services || {
+    sed -i '/^mupdate[[:space:]].*# webmail lab$/d' /etc/services
+    printf 'mupdate\t\t%s/tcp\t\t\t# webmail lab\n' "$P_MUPDATE" >>/etc/services
+  }
   chown -R cyrus:mail "$DATA/cyrus" "$DATA/spool" "$RUN" 2>/dev/null
   chown cyrus:mail "$CONF/sasldb2"; chmod 640 "$CONF/sasldb2"
 }

@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { AxeBuilder } from '@axe-core/playwright';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { startChromium } from '../chromium.ts';
+import { postern } from '../cli/fixture.ts';
+import { eventually } from '../eventually.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
+import { startNginx } from '../integrations/own-nginx.ts';
+import { startRoundcube } from '../integrations/own-roundcube.ts';
+import { key } from '../integrations/roundcube-browser.ts';
+import { withLab } from '../lab/lab.ts';
+import { freePort } from '../ports.ts';
+import { codeOf } from '../support/fixture.ts';
+
+const lab = await withLab('a', 'b', 'c');
+const writesImages = process.env['POSTERN_WRITE_IMAGES'] === '1';
+const images = new URL('../../docs/images/', import.meta.url);
+const secret = 'a-secret-of-the-test-only';
+const reason = 'cannot find the letter from Monday';
+
+suite('support, as staff and users see it', { concurrency: false }, () => {
+  const running = new AsyncDisposableStack();
+  let gateway: OwnGateway;
+  let browser: Browser;
+  let staff: BrowserContext;
+  let console: Page;
+  let appKey = '';
+  let recovery: readonly string[] = [];
+
+  before(async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'postern-support-'));
+    running.defer(() => rm(directory, { recursive: true }));
+    const roundcube = await startRoundcube(directory, [
+      `$config['imap_host'] = '127.0.0.11:${lab.port(143)}';`,
+      "$config['postern_gateways'] = ['127.0.0.1'];",
+      `$config['postern_keys'] = ['${key}'];`,
+      "$config['postern_auth_cid'] = 'gateway';",
+      "$config['postern_auth_pw'] = 'gateway-pw';",
+    ]);
+    running.defer(() => roundcube.stop());
+    const sogo = await trustingNginx();
+    const master = 'master: { user: gateway, password: { file: imap.secret } }';
+    gateway = running.use(
+      await startGateway({
+        caFile: lab.caFile,
+        users: {
+          'alice@example.test': 'a',
+          'anna@example.test': 'a',
+          'sam@example.test': 'b',
+          'carol@example.test': 'c',
+        },
+        files: { 'roundcube.key': key, 'sogo.secret': secret, 'imap.secret': 'gateway-pw' },
+        settings: (port) => `support:
+  console: http://support.localhost:${port}
+  assist: http://assist.localhost:${port}
+  staff: { sam@example.test: { roles: [support, operator, auditor] } }
+  never_opened: [anna@example.test]`,
+        backends: {
+          a: `{ imap: "imaps://127.0.0.11:${lab.port(993)}", webmail: "${roundcube.origin}/", driver: roundcube, ${master},
+      roundcube: { entry_key: { file: roundcube.key } } }`,
+          b: `{ imap: "imaps://127.0.0.12:${lab.port(993)}", webmail: "http://127.0.0.12:${lab.port(80)}/", driver: roundcube }`,
+          c: `{ imap: "imaps://127.0.0.13:${lab.port(993)}", webmail: "${sogo}/SOGo/", driver: sogo, ${master},
+      sogo: { mode: trusted, secret: { file: sogo.secret }, imap_password: { file: imap.secret } } }`,
+        },
+      }),
+    );
+    browser = await startChromium();
+    running.defer(() => browser.close());
+    staff = await newContext();
+    console = await staff.newPage();
+  });
+  after(() => running.disposeAsync());
+
+  async function trustingNginx(): Promise<string> {
+    const port = await freePort();
+    const sample = await readFile(new URL('../../integrations/sogo/nginx.conf', import.meta.url), 'utf8');
+    const rendered = sample
+      .replaceAll('10.0.0.21', '127.0.0.1')
+      .replace('REPLACE-BY-THE-SECRET-OF-THE-GATEWAY', secret)
+      .replace('listen 80;', `listen 127.0.0.1:${port};`)
+      .replace('http://127.0.0.1:20000', `http://127.0.0.13:${lab.port(20_001)}`);
+    running.use(await startNginx(rendered, port));
+    return `http://127.0.0.1:${port}`;
+  }
+
+  async function newContext(): Promise<BrowserContext> {
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 800 },
+      locale: 'en-GB',
+      timezoneId: 'Europe/Berlin',
+      extraHTTPHeaders: { 'x-forwarded-proto': 'http' },
+    });
+    context.setDefaultTimeout(15_000);
+    return context;
+  }
+
+  const at = (host: 'support' | 'assist', path: string) => `http://${host}.localhost:${gateway.port}${path}`;
+  const run = (...args: readonly string[]) => postern([...args, '-c', gateway.configFile]);
+  /** Asks for a mailbox at the console, and answers the tab in which it is open. */
+  async function open(user: string, code: string): Promise<Page> {
+    await console.goto(at('support', `/-/users?user=${user}`));
+    await console.fill('#reason', reason);
+    await console.fill('#ticket', 'T-1234');
+    await console.fill('#code', code);
+    await console.click('button[value=open]');
+    await console.getByRole('heading', { name: 'The mailbox can be opened' }).waitFor();
+    const [tab] = await Promise.all([staff.waitForEvent('page'), console.click('a.primary')]);
+    return tab;
+  }
+
+  test('sam gets a second factor with a one-time code from an operator', async () => {
+    const { out } = await run('staff', 'enrol', 'sam@example.test');
+    const code = /: (\S{19})\n/.exec(out)?.[1] ?? '';
+    await console.goto(at('support', '/'));
+    await assertAccessible(console);
+    await picture(console, 'console-sign-in');
+    await console.fill('#user', 'sam');
+    await console.fill('#password', 'sam-pw');
+    await console.click('button[type=submit].primary');
+    await console.fill('#invitation', code);
+    await console.click('button[type=submit].primary');
+    appKey = (await console.locator('code').first().innerText()).replaceAll(' ', '');
+    await assertAccessible(console);
+    await console.fill('#code', codeOf(appKey, Date.now()));
+    await console.click('button[type=submit].primary');
+    await console.getByRole('heading', { name: 'Your recovery codes' }).waitFor();
+    recovery = await console.locator('.codes li').allInnerTexts();
+    assert.equal(recovery.length, 10);
+  });
+
+  test('sam sees a user’s page, and why a mailbox is not opened', async () => {
+    await console.goto(at('support', '/-/users?user=alice'));
+    await assertAccessible(console);
+    await picture(console, 'console-user');
+    for (const [user, why] of [
+      ['sam', /own mailbox/i],
+      ['anna', /never opened/i],
+    ] as const) {
+      await console.goto(at('support', `/-/users?user=${user}`));
+      assert.match(await console.locator('#why-not').innerText(), why);
+    }
+  });
+
+  test('sam opens alice’s Roundcube: her folders and letters, under a banner, which stops it', async () => {
+    const mailbox = await open('alice', codeOf(appKey, Date.now() + 30_000));
+    await mailbox.waitForURL(/_task=mail/);
+    assert.equal(new URL(mailbox.url()).host, `assist.localhost:${gateway.port}`);
+    await mailbox.locator('#messagelist tr.message').first().waitFor();
+    assert.ok((await mailbox.locator('#mailboxlist li a').allInnerTexts()).length > 2);
+    assert.ok(await hasBanner(mailbox));
+    await picture(mailbox, 'assist-roundcube');
+    const body = await mailbox.locator('body').boundingBox();
+    assert.ok((body?.y ?? 0) >= 32, 'the page makes room for the banner');
+    // Roundcube's preview is a frame, and has none of its own.
+    await mailbox.locator('#messagelist tr.message').first().click();
+    const preview = mailbox.frameLocator('#messagecontframe');
+    await preview.locator('#message-header').waitFor();
+    assert.equal(await preview.locator('postern-assist').count(), 0);
+    // Another page of the webmail has one again.
+    await mailbox.goto(at('assist', '/?_task=settings'));
+    await mailbox.locator('postern-assist').waitFor({ state: 'attached' });
+    assert.match(await mailbox.content(), /alice@example\.test/);
+
+    await console.goto(at('support', '/-/opened'));
+    assert.match(await console.locator('table').innerText(), /alice@example\.test.*cannot find/s);
+    await assertAccessible(console);
+
+    // By keyboard alone: whatever the webmail has focused, the button is before it all.
+    const isReached = () => mailbox.evaluate<boolean>("document.activeElement?.localName === 'postern-assist'");
+    for (let left = 60; left > 0 && !(await isReached()); left -= 1) await mailbox.keyboard.press('Shift+Tab');
+    assert.ok(await isReached());
+    await mailbox.keyboard.press('Enter');
+    await mailbox.getByText('You closed the mailbox').waitFor();
+    await mailbox.goto(at('assist', '/?_task=mail'));
+    await mailbox.getByText('Mailboxes are opened from the support console').waitFor();
+  });
+
+  test('sam opens carol’s SOGo', async () => {
+    const mailbox = await open('carol', recovery[0] ?? '');
+    await mailbox.waitForURL(/\/SOGo\//);
+    await mailbox.locator('postern-assist').waitFor({ state: 'attached' });
+    await mailbox.getByText('carol@example.test').first().waitFor();
+    await mailbox.waitForLoadState('networkidle');
+    await picture(mailbox, 'assist-sogo');
+    await console.goto(at('support', '/-/opened'));
+    await console.click('button[name=stop]');
+    await eventually(async () => (await mailbox.goto(at('assist', '/SOGo/')))?.url().includes('/-/login') === true);
+  });
+
+  test('alice finds the notice at her next sign-in, once', async () => {
+    const context = await newContext();
+    const page = await context.newPage();
+    for (const time of ['first', 'second']) {
+      await page.goto(`${gateway.origin}/-/login`);
+      await page.fill('#user', 'alice');
+      await page.fill('#password', 'alice-pw');
+      await page.click('button[type=submit]');
+      if (time === 'first') {
+        await page.getByText('Your mailbox was opened by support').first().waitFor();
+        assert.match(
+          await page.locator('main').innerText(),
+          /sam@example\.test, for at most 15 minutes\s+Reason: cannot find/,
+        );
+        await assertAccessible(page);
+        await picture(page, 'notice');
+        await page.click('button.primary');
+      }
+      await page.waitForURL(/_task=mail/);
+      await context.clearCookies();
+    }
+  });
+
+  test('the audit says who did what to whom, and verifies', async () => {
+    await console.goto(at('support', '/-/audit?actor=sam@example.test'));
+    await assertAccessible(console);
+    await picture(console, 'console-audit');
+    const text = await console.locator('table').innerText();
+    for (const event of ['staff-enrolled', 'impersonation-start', 'impersonation-stop', 'subject-told']) {
+      assert.match(text, new RegExp(event), event);
+    }
+    assert.doesNotMatch(text, /alice@example\.test\s+sam@example\.test/);
+    const verified = await run('audit', 'verify');
+    assert.equal(verified.code, 0, verified.out + verified.err);
+  });
+});
+
+async function picture(page: Page, name: string): Promise<void> {
+  if (writesImages) await page.screenshot({ path: fileURLToPath(new URL(`${name}.png`, images)) });
+}
+
+async function assertAccessible(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  assert.deepEqual(
+    violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`),
+    [],
+  );
+}
+
+/** Whether the banner stands in the page. What it says is out of reach of the page's scripts, and of a test's. */
+async function hasBanner(page: Page): Promise<boolean> {
+  return (await page.locator('postern-assist').count()) === 1;
+}
