@@ -21,7 +21,7 @@ export function createNoticePage({ telling, live, tokens, views }: NoticePageDep
 } {
   async function sessionOf(request: Request): Promise<LiveSession | undefined> {
     const found = await live.find(request.headers.cookie);
-    return found.kind === 'found' && found.session.record.assist === undefined ? found.session : undefined;
+    return found.kind === 'found' ? found.session : undefined;
   }
 
   async function show(request: Request, response: Response): Promise<void> {

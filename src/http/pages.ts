@@ -11,6 +11,7 @@ import { createLoginPage } from './login-page.ts';
 import { createLogoutPage } from './logout-page.ts';
 import { createMethodNotAllowed } from './not-found.ts';
 import { createOwnApp, type Pages } from './own-app.ts';
+import { onlyOwnSessions } from './own-sessions.ts';
 import type { SessionGate } from './session-gate.ts';
 import { createNoticePage } from './notice-page.ts';
 import { createSessionsPage, type OwnSessions } from './sessions-page.ts';
@@ -34,7 +35,8 @@ export interface PagesDeps {
 /**
  * Builds the Express app of the sign-in pages. It reads nothing but what it is given and owns no timer and no socket.
  */
-export function createPages(deps: PagesDeps): Pages {
+export function createPages(given: PagesDeps): Pages {
+  const deps = onlyOwnSessions(given);
   const { gate } = deps;
   const tokens = createFormTokens(deps.formKeys, deps.clock);
   const loginPage = createLoginPage({ ...deps, tokens, mustRead: (user) => deps.telling.pending(user).length > 0 });

@@ -204,7 +204,16 @@ export interface StaffBrowser {
   ): Promise<Response>;
 }
 
-export function staffBrowser({ server, origin }: { server: Server | string; origin: string }): StaffBrowser {
+/** `forwarded`: fields of a load balancer in front. */
+export function staffBrowser({
+  server,
+  origin,
+  forwarded = {},
+}: {
+  server: Server | string;
+  origin: string;
+  forwarded?: Readonly<Record<string, string>>;
+}): StaffBrowser {
   const { host } = new URL(origin);
   const browser: StaffBrowser = {
     cookie: '',
@@ -215,7 +224,7 @@ export function staffBrowser({ server, origin }: { server: Server | string; orig
         await request(server)
           .get(path)
           .set('Cookie', browser.cookie)
-          .set({ Host: host, ...says, ...headers }),
+          .set({ Host: host, ...forwarded, ...says, ...headers }),
       );
     },
     async post(path, fields, headers = {}) {
@@ -225,7 +234,7 @@ export function staffBrowser({ server, origin }: { server: Server | string; orig
           .post(path)
           .set('Cookie', browser.cookie)
           .set('Content-Type', 'application/x-www-form-urlencoded')
-          .set({ Host: host, Origin: origin, 'Sec-Fetch-Site': 'same-origin', ...headers })
+          .set({ Host: host, ...forwarded, Origin: origin, 'Sec-Fetch-Site': 'same-origin', ...headers })
           .send(form.toString()),
       );
     },

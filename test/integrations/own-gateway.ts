@@ -31,6 +31,8 @@ export interface OwnGateway extends AsyncDisposable {
   readonly configFile: string;
   readonly log: readonly string[];
   memory(): Promise<ProcessMemory>;
+  /** Has it read its configuration again. */
+  reload(): void;
 }
 
 /** A gateway of one node with the embedded store, as a process of its own; resolves when it serves. */
@@ -67,7 +69,15 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
     throw error;
   });
   const memory = (): Promise<ProcessMemory> => processMemory(child.pid ?? 0);
-  return { origin: `http://127.0.0.1:${port}`, port, configFile, log, memory, [Symbol.asyncDispose]: stop };
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    port,
+    configFile,
+    log,
+    memory,
+    reload: () => void child.kill('SIGHUP'),
+    [Symbol.asyncDispose]: stop,
+  };
 }
 
 function configuration(options: OwnGatewayOptions, port: number): string {
