@@ -69,7 +69,7 @@ export function createPermission(deps: PermissionDeps): AskPermission {
 }
 
 /** Whether the role of a member of staff covers this user. */
-function covers({ domains }: StaffGrant, user: string): boolean {
+export function covers({ domains }: StaffGrant, user: string): boolean {
   return domains === undefined || domains.includes(user.slice(user.lastIndexOf('@') + 1));
 }
 

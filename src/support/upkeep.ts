@@ -6,6 +6,8 @@ import type { Assist, EndReason, LiveSession, RecordKey, SessionLookup } from '.
 import type { MirroredTable } from '../core/state-store.ts';
 import type { Duty } from './duty.ts';
 import type { Links } from './links.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import { covers } from './permission.ts';
 import type { OpenedMailbox } from './opened-mailboxes.ts';
 
 export interface UpkeepDeps {
@@ -17,6 +19,8 @@ export interface UpkeepDeps {
   readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
   readonly log: Log;
+  /** How often what is open is vouched for. */
+  readonly vouchEveryMs?: number;
 }
 
 /** Keeps opened mailboxes true on this node: each ends with its staff session, its role and its time. */
@@ -38,24 +42,27 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
   const { duty, opened, audit, clock, log } = deps;
   const watched = new Map<RecordKey, LiveSession>();
   let reapedAtMs = clock.nowMs();
-  let looking: Promise<void> = Promise.resolve();
+  let looking: Promise<void> | undefined;
+  // One look at a time, however long the directory takes.
   const timer = setInterval(() => {
-    looking = look();
-  }, vouchEveryMs).unref();
+    looking ??= look().finally(() => {
+      looking = undefined;
+    });
+  }, deps.vouchEveryMs ?? vouchEveryMs).unref();
 
   /** Whether the mailbox may stay open; rejects when nobody could say. */
-  async function isVouchedFor({ actor, staffSession }: Assist): Promise<boolean> {
+  async function isVouchedFor(subject: CanonicalUser, { actor, staffSession }: Assist): Promise<boolean> {
     const [grant, onDuty] = await Promise.all([
       duty.grantOf(actor, AbortSignal.timeout(askMs)),
       duty.isOnDuty(staffSession),
     ]);
-    return onDuty && grant !== undefined && grant.roles.includes('support');
+    return onDuty && grant !== undefined && grant.roles.includes('support') && covers(grant, subject);
   }
 
   /** While nobody can say, what was open stays open, as sessions do while the store is away. Its end in time stands. */
   async function vouch(session: LiveSession, assist: Assist): Promise<void> {
     try {
-      if (await isVouchedFor(assist)) duty.atWork(assist.staffSession);
+      if (await isVouchedFor(session.record.user, assist)) duty.atWork(assist.staffSession);
       else await session.end('kicked');
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
@@ -116,7 +123,7 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
       const session = lookup.kind === 'found' ? lookup.session : undefined;
       const assist = session?.record.assist;
       if (session === undefined || assist === undefined || watched.has(session.key)) return lookup;
-      return isVouchedFor(assist).then(
+      return isVouchedFor(session.record.user, assist).then(
         async (vouched): Promise<SessionLookup> => {
           if (vouched) {
             if (!watched.has(session.key)) watch(session);

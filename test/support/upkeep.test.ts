@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { suite, test, type TestContext } from 'node:test';
+import { silentLog } from '../../src/core/log.ts';
+import type { Attachment, EndReason, LiveSession, SessionLookup } from '../../src/core/session.ts';
+import type { OpenedMailbox } from '../../src/support/opened-mailboxes.ts';
+import { createUpkeep } from '../../src/support/upkeep.ts';
+import { eventually } from '../eventually.ts';
+import { liveSession } from '../login/live-session.ts';
+import { auditForTests, dutyForTests, session, user } from './staff.ts';
+
+const mailbox: OpenedMailbox = {
+  actor: user('sam@example.test'),
+  subject: user('alice@example.test'),
+  reason: 'cannot send since Monday',
+  ticket: 'T-1',
+  sinceMs: 0,
+  untilMs: 300_000,
+};
+
+/** One node that keeps the opened mailbox of alice, with a table that other nodes might share. */
+function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
+  const duty = dutyForTests({ 'sam@example.test': { roles: ['support'], domains: ['example.test'] } });
+  const audit = auditForTests();
+  const clock = { ms: 0, nowMs: () => clock.ms };
+  const ended = new Map<string, EndReason>();
+  const upkeep = createUpkeep({
+    duty,
+    opened: {
+      all: () => table,
+      set: async (key, value) => void table.set(key, value),
+      async take(key) {
+        const before = table.get(key);
+        table.delete(key);
+        return before;
+      },
+    },
+    links: { sweep: () => Promise.resolve() },
+    endOf: async (key) => ended.get(key),
+    audit,
+    clock,
+    log: silentLog,
+    vouchEveryMs: 5,
+  });
+  t.after(() => upkeep[Symbol.asyncDispose]());
+  return { upkeep, duty, audit, clock, ended, table };
+}
+
+/** The session of an opened mailbox, as a node holds it. */
+function assisted(name = 'assist'): LiveSession & { readonly ends: EndReason[] } {
+  const attachments: Attachment[] = [];
+  const ends: EndReason[] = [];
+  const { actor, subject, reason, ticket } = mailbox;
+  return {
+    ...liveSession({ user: subject, assist: { actor, staffSession: session('sam'), reason, ticket } }),
+    key: session(name),
+    ends,
+    attach: (attachment) => {
+      attachments.push(attachment);
+      return () => {};
+    },
+    async end(why) {
+      ends.push(why);
+      for (const attachment of attachments) attachment.end(why);
+    },
+  };
+}
+
+const found = (of: LiveSession): SessionLookup => ({ kind: 'found', session: of, rest: '' });
+
+suite('an opened mailbox', () => {
+  test('is let through once its staff session and role were vouched for, and then at once', async (t) => {
+    const { upkeep, duty } = node(t);
+    const of = assisted();
+    assert.equal((await upkeep.guard(found(of))).kind, 'found');
+    assert.ok(!(upkeep.guard(found(of)) instanceof Promise));
+    await eventually(() => duty.worked.length > 0);
+    assert.equal((await upkeep.guard(found(liveSession()))).kind, 'found', 'others need nobody to vouch for them');
+  });
+
+  for (const [what, change] of [
+    ['the staff session', (duty: ReturnType<typeof dutyForTests>) => duty.ended.add(session('sam'))],
+    ['the role', (duty) => duty.grants.clear()],
+    ['support among the roles', (duty) => duty.grants.set('sam@example.test', { roles: ['auditor'] })],
+    ['the domain', (duty) => duty.grants.set('sam@example.test', { roles: ['support'], domains: ['other.test'] })],
+  ] satisfies [string, (duty: ReturnType<typeof dutyForTests>) => unknown][]) {
+    test(`ends by itself with ${what}, and the audit says so once`, async (t) => {
+      const { upkeep, duty, audit, table } = node(t);
+      const of = assisted();
+      await upkeep.opened(of.key, mailbox);
+      await upkeep.guard(found(of));
+      change(duty);
+      await eventually(() => audit.lines.length > 0);
+      assert.deepEqual(of.ends, ['kicked']);
+      assert.deepEqual(audit.events(), ['impersonation-ended sam@example.test alice@example.test']);
+      assert.equal(table.size, 0);
+    });
+
+    test(`is not let through where ${what} was gone before`, async (t) => {
+      const { upkeep, duty } = node(t);
+      change(duty);
+      const of = assisted();
+      assert.equal((await upkeep.guard(found(of))).kind, 'ended');
+      assert.deepEqual(of.ends, ['kicked']);
+    });
+  }
+
+  for (const [why, event] of [
+    ['signed-out', 'impersonation-stop'],
+    ['absolute', 'impersonation-expired'],
+    ['kicked', 'impersonation-ended'],
+  ] as const) {
+    test(`that ends as ${why} is an ${event} in the audit`, async (t) => {
+      const { upkeep, audit } = node(t);
+      const of = assisted();
+      await upkeep.opened(of.key, mailbox);
+      await upkeep.guard(found(of));
+      await of.end(why);
+      await eventually(() => audit.lines.length > 0);
+      assert.deepEqual(audit.lines[0], {
+        event,
+        actor: 'sam@example.test',
+        subject: 'alice@example.test',
+        facts: { reason: mailbox.reason, ticket: mailbox.ticket, ended: why },
+      });
+    });
+  }
+
+  test('of a node that has gone is noted by another one, once its time is over', async (t) => {
+    const { upkeep, audit, clock } = node(t, new Map([[session('lost'), mailbox]]));
+    clock.ms = 299_000;
+    assert.equal(upkeep.of('sam@example.test').length, 1);
+    clock.ms = 316_000;
+    await eventually(() => audit.lines.length > 0);
+    assert.equal(audit.events()[0], 'impersonation-expired sam@example.test alice@example.test');
+    assert.equal(upkeep.of('sam@example.test').length, 0);
+  });
+
+  test('stays open while nobody can be asked, and none is let through that was not vouched for', async (t) => {
+    const { upkeep, duty } = node(t);
+    const of = assisted();
+    await upkeep.guard(found(of));
+    duty.away = true;
+    const worked = duty.worked.length;
+    assert.equal((await upkeep.guard(found(assisted('other')))).kind, 'unavailable');
+    duty.away = false;
+    await eventually(() => duty.worked.length > worked);
+    assert.deepEqual(of.ends, []);
+  });
+});
