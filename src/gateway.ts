@@ -20,7 +20,8 @@ import { openDirectory } from './gateway/open-directory.ts';
 import type { Reception } from './gateway/reception.ts';
 import { createReload } from './gateway/reload.ts';
 import { buildSite, type Site } from './gateway/site.ts';
-import { openStanding, openStore as openSessionStore } from './gateway/standing.ts';
+import { openStore as openSessionStore } from './gateway/session-parts.ts';
+import { openStanding } from './gateway/standing.ts';
 import { createTeam } from './gateway/workers.ts';
 
 export interface GatewayOptions {

@@ -8,9 +8,15 @@ import { createImpersonation, type Impersonation, type ImpersonationDeps } from 
 import { createPermission } from '../support/permission.ts';
 import { createTelling, type Telling, type TellingDeps } from '../support/telling.ts';
 import type { AuthenticationDeps, Home } from '../login/authentication.ts';
+import { newReference } from '../http/reference.ts';
+import type { ConsoleImpersonation } from '../http/console-users.ts';
+import type { Locales } from '../http/locales.ts';
+import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
+import { createMasterMailboxes } from './master-mailboxes.ts';
+import type { SharedParts } from './site.ts';
 import type { SupportStanding } from './support.ts';
 
-export interface AssistDeps extends Pick<AuthenticationDeps, 'parseName' | 'directory' | 'homeOf'> {
+interface AssistDeps extends Pick<AuthenticationDeps, 'parseName' | 'directory' | 'homeOf'> {
   readonly support: SupportStanding;
   /** A configured backend with its driver, in whatever state. */
   readonly configured: (name: BackendName) => Home | undefined;
@@ -22,14 +28,14 @@ export interface AssistDeps extends Pick<AuthenticationDeps, 'parseName' | 'dire
 }
 
 /** What one configuration makes of support. */
-export interface Assist {
+interface Assist {
   readonly impersonation: Impersonation;
   readonly telling: Telling;
   /** Tells the user of an opened mailbox, as the operator decided. */
   tell(opened: OpenedMailbox): Promise<void>;
 }
 
-export function createAssist(settings: NonNullable<Config['support']>, deps: AssistDeps): Assist {
+function createAssist(settings: NonNullable<Config['support']>, deps: AssistDeps): Assist {
   const { support, configured, clock } = deps;
   const permission = createPermission({
     parseName: deps.parseName,
@@ -55,5 +61,47 @@ export function createAssist(settings: NonNullable<Config['support']>, deps: Ass
       const host = configured(backend)?.backend.hosts.find(({ name }) => name === hostName);
       if (host !== undefined) await telling.tell(subject, { actor, reason, minutes, atMs: clock.nowMs() }, host);
     },
+  };
+}
+
+/** Nothing where the configuration has no support. */
+export function assistOf(
+  { support: settings, backends, login, publicUrls }: Config,
+  deps: SharedParts & Omit<AssistDeps, 'support' | 'checkMaster' | 'appendMessage'>,
+  locales: Locales,
+) {
+  const { support } = deps;
+  if (settings === undefined || support === undefined) return undefined;
+  const first = locales.choose(login.branding.defaultLocale, undefined);
+  const masterMailboxes = createMasterMailboxes({
+    mailboxes: createImapMailboxes(),
+    backendOf: ({ name }) => [...backends.values()].find(({ hosts }) => hosts.some((host) => host.name === name)),
+    newReference: () => newReference(deps.randomBytes),
+    newMessageId: () => deps.randomBytes(16).toString('hex'),
+    site: () => ({ name: login.branding.name, domain: new URL(publicUrls[0].origin).hostname }),
+    languages: () => [first, ...locales.all.filter(({ tag }) => tag !== first.tag)],
+  });
+  return {
+    ...createAssist(settings, { ...deps, ...masterMailboxes, support }),
+    upkeep: support.upkeep,
+    consoleOrigin: settings.console.origin,
+  };
+}
+
+const refusesAll = async () => ({ kind: 'refused', why: 'not-support' }) as const;
+
+/** Opening mailboxes from the console; a gateway without support has no console, and refuses. */
+export function consoleImpersonation(
+  assist: ReturnType<typeof assistOf>,
+  { ownSessions }: Pick<SharedParts, 'ownSessions'>,
+): ConsoleImpersonation {
+  if (assist === undefined) {
+    return { permission: refusesAll, start: refusesAll, openedBy: () => [], stop: async () => {} };
+  }
+  return {
+    permission: assist.impersonation.permission,
+    start: (...asked) => assist.impersonation.start(...asked),
+    openedBy: (actor) => assist.upkeep.of(actor),
+    stop: (session) => ownSessions.end(session, 'signed-out'),
   };
 }

@@ -20,36 +20,29 @@ import { type Answers, createAnswers } from '../http/answers.ts';
 import { createAssistPages } from '../http/assist-pages.ts';
 import { createBanner } from '../http/banner.ts';
 import { createConsolePages } from '../http/console-pages.ts';
-import type { ConsoleImpersonation } from '../http/console-users.ts';
-import type { Locales } from '../http/locales.ts';
 import { createFormTokens } from '../http/csrf.ts';
 import type { Pages } from '../http/own-app.ts';
 import { createPages, type PagesDeps } from '../http/pages.ts';
-import { newReference } from '../http/reference.ts';
 import { createViews } from '../http/views.ts';
-import { createClientAuthentication } from '../login/client-authentication.ts';
-import { type ClientCheckEvent, createClientCheckLog } from '../login/client-check-event.ts';
+import type { ClientCheckEvent } from '../login/client-check-event.ts';
 import type { ClientChecks } from '../login/client-checks.ts';
 import type { Home } from '../login/authentication.ts';
-import { createLogin, type LoginDeps } from '../login/login.ts';
-import { createLoginLog, type LoginEvent } from '../login/login-event.ts';
-import { createStaffLogin } from '../login/staff-login.ts';
+import type { LoginDeps } from '../login/login.ts';
+import type { LoginEvent } from '../login/login-event.ts';
 import type { Logout } from '../login/logout.ts';
 import type { Penalty } from '../login/penalty.ts';
-import { systemWait } from '../login/wait.ts';
 import { createMailRoutes } from './mail-routes.ts';
-import { createMasterMailboxes } from './master-mailboxes.ts';
 import type { ConsoleStanding } from './console.ts';
-import { type AssistDeps, createAssist } from './assist.ts';
+import { assistOf, consoleImpersonation } from './assist.ts';
+import { loadDrivers } from './drivers.ts';
+import { createLogins, createSignInHomes } from './logins.ts';
 import { openDirectory } from './open-directory.ts';
 import type { BannerOf } from '../proxy/banner.ts';
-import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { type ClientPaths, createClientPaths } from '../proxy/client-paths.ts';
 import { createIngress, type IngressOptions, type IngressReader } from '../proxy/ingress.ts';
 import { createRequestHeaders, type RequestHeaders } from '../proxy/request-headers.ts';
 import type { Route } from '../proxy/requests.ts';
 import type { SupportStanding } from './support.ts';
-import { isDriverName, loadDriver } from '../webmail/registry.ts';
 
 /** What outlives a reload and every site is built on. */
 export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views' | 'telling'> {
@@ -165,53 +158,11 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
   };
 }
 
-/** Nothing where the configuration has no support. */
-function assistOf(
-  { support: settings, backends, login, publicUrls }: Config,
-  deps: SharedParts & Omit<AssistDeps, 'support' | 'checkMaster' | 'appendMessage'>,
-  locales: Locales,
-) {
-  const { support } = deps;
-  if (settings === undefined || support === undefined) return undefined;
-  const first = locales.choose(login.branding.defaultLocale, undefined);
-  const masterMailboxes = createMasterMailboxes({
-    mailboxes: createImapMailboxes(),
-    backendOf: ({ name }) => [...backends.values()].find(({ hosts }) => hosts.some((host) => host.name === name)),
-    newReference: () => newReference(deps.randomBytes),
-    newMessageId: () => deps.randomBytes(16).toString('hex'),
-    site: () => ({ name: login.branding.name, domain: new URL(publicUrls[0].origin).hostname }),
-    languages: () => [first, ...locales.all.filter(({ tag }) => tag !== first.tag)],
-  });
-  return {
-    ...createAssist(settings, { ...deps, ...masterMailboxes, support }),
-    upkeep: support.upkeep,
-    consoleOrigin: settings.console.origin,
-  };
-}
-
 const nothingToTell = { pending: () => [], read: () => Promise.resolve() };
 
 /** Our own pages under each host name. */
 function createAllPages(pages: Readonly<Record<HostKind, Pages>>): Pages {
   return (request, response, ingress) => pages[ingress.hostKind](request, response, ingress);
-}
-
-const refusesAll = async () => ({ kind: 'refused', why: 'not-support' }) as const;
-
-/** Opening mailboxes from the console; a gateway without support has no console, and refuses. */
-function consoleImpersonation(
-  assist: ReturnType<typeof assistOf>,
-  { ownSessions }: Pick<SharedParts, 'ownSessions'>,
-): ConsoleImpersonation {
-  if (assist === undefined) {
-    return { permission: refusesAll, start: refusesAll, openedBy: () => [], stop: async () => {} };
-  }
-  return {
-    permission: assist.impersonation.permission,
-    start: (...asked) => assist.impersonation.start(...asked),
-    openedBy: (actor) => assist.upkeep.of(actor),
-    stop: (session) => ownSessions.end(session, 'signed-out'),
-  };
 }
 
 /** Who may come in where: the console by the public listener, or by one of its own. */
@@ -230,60 +181,6 @@ function createIngresses(
       ...(support?.listen === undefined ? console : {}),
     }),
     consoleIngress: createIngress({ ...common, publicUrls: [], ...console }),
-  };
-}
-
-/** Where users are signed in now: by the page, and where they come with each request. */
-function createSignInHomes(
-  homes: ReadonlyMap<BackendName, Home>,
-  placement: Placement,
-): { readonly homeOf: LoginDeps['homeOf']; readonly clientHomeOf: LoginDeps['homeOf'] } {
-  const homeOf: LoginDeps['homeOf'] = (name, user) => {
-    const home = homes.get(name);
-    if (home === undefined) return undefined;
-    const place = placement.forSignIn(home.backend, user);
-    return place.kind === 'closed' ? { closure: place.closure } : { ...home, host: place.host };
-  };
-  return {
-    homeOf,
-    clientHomeOf(name, user) {
-      const home = homes.get(name);
-      const found = homeOf(name, user);
-      const drains = found !== undefined && 'closure' in found && found.closure.kind === 'drain';
-      // A client that comes with each request is no new session: while a backend drains, it goes on.
-      return drains && home !== undefined ? { ...home, host: placement.activeHost(home.backend) } : found;
-    },
-  };
-}
-
-/** The two ways to sign in: by the page, and with each request. */
-function createLogins(
-  { refusalAfterMs, deadlineMs }: Config['login'],
-  parts: SharedParts &
-    Pick<LoginDeps, 'parseName' | 'directory' | 'homeOf'> & { readonly clientHomeOf: LoginDeps['homeOf'] },
-) {
-  const { clock, log, clientChecks } = parts;
-  const logLogin = createLoginLog(log, clock, refusalAfterMs);
-  const logClientCheck = createClientCheckLog(log);
-  const common = { ...parts, wait: systemWait, deadlineMs, refusalAfterMs };
-  const observe = (event: LoginEvent): void => {
-    logLogin(event);
-    parts.loginFinished(event);
-  };
-  return {
-    login: createLogin({ ...common, observe }),
-    // Who has a mailbox on a backend that drains can still be the one to look after it.
-    staffLogin: createStaffLogin({ ...common, homeOf: parts.clientHomeOf, observe }),
-    clientAuthentication: createClientAuthentication({
-      ...common,
-      homeOf: parts.clientHomeOf,
-      checks: clientChecks,
-      newReference: () => newReference(parts.randomBytes),
-      observe(event) {
-        logClientCheck(event);
-        parts.clientChecked(event);
-      },
-    }),
   };
 }
 
@@ -309,30 +206,4 @@ function createLimits(backends: Config['backends']): Site['limitsOf'] {
 function unconfigured(host: string): PosternError {
   const message = `the host ${host} is not configured any more`;
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: false });
-}
-
-/**
- * Backends whose driver has no settings share one; 200 Roundcubes are then asked once whose script a request is from.
- */
-async function loadDrivers(
-  backends: Config['backends'],
-  { exchange, clock }: SharedParts,
-): Promise<{ readonly drivers: readonly WebmailDriver[]; readonly byBackend: ReadonlyMap<BackendName, Home> }> {
-  const drivers: WebmailDriver[] = [];
-  const shared = new Map<string, WebmailDriver>();
-  const byBackend = new Map<BackendName, Home>();
-  for (const backend of backends.values()) {
-    const { driver: driverName, driverSettings: settings, master } = backend;
-    const plain = Object.keys(settings).length === 0;
-    let driver = plain ? shared.get(driverName) : undefined;
-    if (driver === undefined) {
-      if (!isDriverName(driverName))
-        throw new TypeError(`the configuration let an unknown driver through: ${driverName}`);
-      driver = await loadDriver(driverName, { exchange, clock, settings, ...(master === undefined ? {} : { master }) });
-      drivers.push(driver);
-      if (plain) shared.set(driverName, driver);
-    }
-    byBackend.set(backend.name, { backend, host: backend.hosts[0], driver });
-  }
-  return { drivers, byBackend };
 }

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Health } from '../backends/health.ts';
-import type { Config, SessionsConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import type { SessionStore } from '../core/session.ts';
 import type { SilentSignIn } from '../core/webmail.ts';
 import { createClientChecks } from '../login/client-checks.ts';
 import type { LoginEvent } from '../login/login-event.ts';
@@ -17,17 +16,14 @@ import { createMetrics, type GaugeReadings, type Metrics } from '../observe/metr
 import { createImapPassdb } from '../passdb/imap.ts';
 import { type Connections, createConnections } from '../proxy/connections.ts';
 import { createExchange } from '../proxy/exchange.ts';
-import { createSessionGate, type SessionGate } from '../sessions/gate.ts';
-import { createNodeSessions, type NodeSessions, type NodeSessionsOptions } from '../sessions/live-sessions.ts';
-import { createRedisStore } from '../sessions/redis.ts';
-import type { RedisConnection } from '../sessions/redis-connection.ts';
+import type { NodeSessions } from '../sessions/live-sessions.ts';
 import { openServerKeys, type ServerKeys } from '../sessions/server-keys.ts';
-import { createSqliteStore } from '../sessions/sqlite.ts';
 import { createProxyProtocol, type ProxyProtocol } from '../proxy/proxy-protocol-intake.ts';
 import { openTlsCertificates, type TlsCertificates } from '../proxy/tls-certificates.ts';
 import { openConsole } from './console.ts';
 import { openSupport, type SupportStanding } from './support.ts';
 import { type Operations, openOperations } from './operations.ts';
+import { gateOf, openStore, sessionsOf } from './session-parts.ts';
 import type { SharedParts, Site } from './site.ts';
 
 /** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
@@ -190,74 +186,6 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     parts,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-interface SessionParts {
-  readonly store: SessionStore;
-  readonly keys: ServerKeys;
-  readonly log: Log;
-  readonly site: () => Site;
-}
-
-/** The getters let a reload change what they say. */
-function sessionsOf({ site, ...parts }: SessionParts & Pick<NodeSessionsOptions, 'ended'>): NodeSessions {
-  return createNodeSessions({
-    ...parts,
-    clock: systemClock,
-    ownsCookie: (backend) => (name) => site().homeOf(backend)?.driver.ownsCookie(name) ?? false,
-    get idleTimeoutMs() {
-      return site().config.sessions.idleTimeoutMs;
-    },
-    get serveStaleMs() {
-      return site().config.sessions.serveStaleMs;
-    },
-    get acceptPlain() {
-      return site().config.publicUrls.some(({ secure }) => !secure);
-    },
-  });
-}
-
-function gateOf({ site, ...parts }: SessionParts, live: NodeSessions): SessionGate {
-  return createSessionGate({
-    ...parts,
-    live,
-    clock: systemClock,
-    randomBytes,
-    get absoluteTimeoutMs() {
-      return site().config.sessions.absoluteTimeoutMs;
-    },
-    get forgetPassword() {
-      return site().config.sessions.forgetPassword;
-    },
-    get maxPerUser() {
-      return site().config.sessions.maxPerUser;
-    },
-  });
-}
-
-interface OpenStore {
-  readonly store: SessionStore;
-  /** The connection for what else lives in it. */
-  readonly redis?: RedisConnection;
-}
-
-/**
- * Opens the store of a configuration. A tombstone stands as long as a session may live, so that no late write can
- * revive one.
- */
-export async function openStore(
-  { store, absoluteTimeoutMs }: SessionsConfig,
-  log: Log,
-  observe: (took: { readonly ms: number; readonly failed: boolean }) => void = () => {},
-): Promise<OpenStore> {
-  const tombstoneMs = absoluteTimeoutMs;
-  if (store.kind === 'embedded') {
-    return { store: createSqliteStore({ file: store.file, tombstoneMs, clock: systemClock }) };
-  }
-  const { kind: _, ...settings } = store;
-  const redis = createRedisStore({ settings, tombstoneMs, log, observe });
-  await redis.open(new AbortController().signal);
-  return { store: redis, redis: redis.connection };
 }
 
 function countLogin(metrics: Metrics, { result, backend, ms }: LoginEvent): void {

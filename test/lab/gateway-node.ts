@@ -42,7 +42,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const ports = await freePorts(options.nodes);
   await writeFile(
     join(folder, 'users.map'),
-    'alice@example.test: a\nanna@example.test: a\nbob@example.test: b\nbert@example.test: b\n',
+    'alice@example.test: a\nanna@example.test: a\nbob@example.test: b\nbert@example.test: b\nsam@example.test: b\n',
   );
   const nodes: Node[] = [];
   const end = async (): Promise<void> => {

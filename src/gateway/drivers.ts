@@ -1,0 +1,32 @@
+import type { Config } from '../config/config.ts';
+import type { BackendName } from '../core/names.ts';
+import type { WebmailDriver } from '../core/webmail.ts';
+import type { Home } from '../login/authentication.ts';
+import { isDriverName, loadDriver } from '../webmail/registry.ts';
+import type { SharedParts } from './site.ts';
+
+/**
+ * Backends whose driver has no settings share one; 200 Roundcubes are then asked once whose script a request is from.
+ */
+export async function loadDrivers(
+  backends: Config['backends'],
+  { exchange, clock }: Pick<SharedParts, 'exchange' | 'clock'>,
+): Promise<{ readonly drivers: readonly WebmailDriver[]; readonly byBackend: ReadonlyMap<BackendName, Home> }> {
+  const drivers: WebmailDriver[] = [];
+  const shared = new Map<string, WebmailDriver>();
+  const byBackend = new Map<BackendName, Home>();
+  for (const backend of backends.values()) {
+    const { driver: driverName, driverSettings: settings, master } = backend;
+    const plain = Object.keys(settings).length === 0;
+    let driver = plain ? shared.get(driverName) : undefined;
+    if (driver === undefined) {
+      if (!isDriverName(driverName))
+        throw new TypeError(`the configuration let an unknown driver through: ${driverName}`);
+      driver = await loadDriver(driverName, { exchange, clock, settings, ...(master === undefined ? {} : { master }) });
+      drivers.push(driver);
+      if (plain) shared.set(driverName, driver);
+    }
+    byBackend.set(backend.name, { backend, host: backend.hosts[0], driver });
+  }
+  return { drivers, byBackend };
+}

@@ -1,0 +1,66 @@
+import type { Placement } from '../backends/placement.ts';
+import type { Config } from '../config/config.ts';
+import type { BackendName } from '../core/names.ts';
+import { newReference } from '../http/reference.ts';
+import type { Home } from '../login/authentication.ts';
+import { createClientAuthentication } from '../login/client-authentication.ts';
+import { createClientCheckLog } from '../login/client-check-event.ts';
+import { createLogin, type LoginDeps } from '../login/login.ts';
+import { createLoginLog, type LoginEvent } from '../login/login-event.ts';
+import { createStaffLogin } from '../login/staff-login.ts';
+import { systemWait } from '../login/wait.ts';
+import type { SharedParts } from './site.ts';
+
+/** Where users are signed in now: by the page, and where they come with each request. */
+export function createSignInHomes(
+  homes: ReadonlyMap<BackendName, Home>,
+  placement: Placement,
+): { readonly homeOf: LoginDeps['homeOf']; readonly clientHomeOf: LoginDeps['homeOf'] } {
+  const homeOf: LoginDeps['homeOf'] = (name, user) => {
+    const home = homes.get(name);
+    if (home === undefined) return undefined;
+    const place = placement.forSignIn(home.backend, user);
+    return place.kind === 'closed' ? { closure: place.closure } : { ...home, host: place.host };
+  };
+  return {
+    homeOf,
+    clientHomeOf(name, user) {
+      const home = homes.get(name);
+      const found = homeOf(name, user);
+      const drains = found !== undefined && 'closure' in found && found.closure.kind === 'drain';
+      // A client that comes with each request is no new session: while a backend drains, it goes on.
+      return drains && home !== undefined ? { ...home, host: placement.activeHost(home.backend) } : found;
+    },
+  };
+}
+
+/** The ways to sign in: by the page, at the console, and with each request. */
+export function createLogins(
+  { refusalAfterMs, deadlineMs }: Config['login'],
+  parts: SharedParts &
+    Pick<LoginDeps, 'parseName' | 'directory' | 'homeOf'> & { readonly clientHomeOf: LoginDeps['homeOf'] },
+) {
+  const { clock, log, clientChecks } = parts;
+  const logLogin = createLoginLog(log, clock, refusalAfterMs);
+  const logClientCheck = createClientCheckLog(log);
+  const common = { ...parts, wait: systemWait, deadlineMs, refusalAfterMs };
+  const observe = (event: LoginEvent): void => {
+    logLogin(event);
+    parts.loginFinished(event);
+  };
+  return {
+    login: createLogin({ ...common, observe }),
+    // Who has a mailbox on a backend that drains can still be the one to look after it.
+    staffLogin: createStaffLogin({ ...common, homeOf: parts.clientHomeOf, observe }),
+    clientAuthentication: createClientAuthentication({
+      ...common,
+      homeOf: parts.clientHomeOf,
+      checks: clientChecks,
+      newReference: () => newReference(parts.randomBytes),
+      observe(event) {
+        logClientCheck(event);
+        parts.clientChecked(event);
+      },
+    }),
+  };
+}
