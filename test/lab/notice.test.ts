@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
 import type { Backend, BackendHost } from '../../src/core/backend.ts';
@@ -46,7 +46,8 @@ function mailboxesOf(known: Backend) {
   });
 }
 
-const client = { address: '203.0.113.77', port: 4711, userAgent: undefined };
+// Of its own: Dovecot delays what comes after refusals from one address.
+const client = { address: `198.51.100.${randomInt(1, 128)}`, port: 4711, userAgent: undefined };
 const anna = canonicalUser('anna@example.test');
 const opened = { actor: 'sam@example.test', reason: '', minutes: 15, atMs: Date.now() };
 
