@@ -1,6 +1,7 @@
 import { chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { Secret } from '../../../src/core/secret.ts';
 import { connectMupdate, mupdateString } from '../../../src/directory/mupdate-connection.ts';
 import { temporaryDirectory } from '../fixture.ts';
@@ -63,6 +64,17 @@ export async function startMupdateMaster(): Promise<MupdateMaster> {
       connection.close();
     }
   };
+  /** On a busy machine Cyrus' server has been seen to hang up and be started anew. What is said twice means the same. */
+  const sayAll = async (commands: readonly string[]): Promise<void> => {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await sendAll(commands);
+      } catch (error) {
+        if (attempt === 5) throw error;
+        await setTimeout(200);
+      }
+    }
+  };
   const master = join(packages, 'usr/lib/cyrus/bin/master');
   const args = ['-D', '-C', at('imapd.conf'), '-M', at('cyrus.conf'), '-p', at('master.pid')];
   const launch = () => startProgram(master, args, { isReady: () => sendAll(['NOOP']) });
@@ -72,9 +84,9 @@ export async function startMupdateMaster(): Promise<MupdateMaster> {
     caFile,
     user: 'murder',
     password: 'murder-pw',
-    send: (command) => sendAll([command]),
+    send: (command) => sayAll([command]),
     activate: (mailboxes) =>
-      sendAll([...mailboxes].map(([name, place]) => `ACTIVATE ${mupdateString(name)} ${mupdateString(place)} "acl"`)),
+      sayAll([...mailboxes].map(([name, place]) => `ACTIVATE ${mupdateString(name)} ${mupdateString(place)} "acl"`)),
     async stop() {
       await running[Symbol.asyncDispose]();
     },
