@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { systemClock } from '../src/core/clock.ts';
+import type { SavedJar } from '../src/core/cookie-jar.ts';
 import type { Log } from '../src/core/log.ts';
 import type { BackendName, CanonicalUser } from '../src/core/names.ts';
 import type { SessionRecord, SessionStore } from '../src/core/session.ts';
@@ -69,14 +70,12 @@ async function makeOne(store: SessionStore, ring: KeyRing, user: string, backend
   };
   const created = await store.create(key, record, lifetimeMs);
   if (created !== 'created') throw new Error('the store refused a fresh session');
-  const jar = {
+  const jar: SavedJar = {
     g: 1,
     c: [
       ['roundcube_sessid', randomBytes(13).toString('hex'), '/', 0],
       ['roundcube_sessauth', `${randomBytes(13).toString('hex')}-1795312500`, '/', 0],
     ],
-    k: ['roundcube_sessid', 'roundcube_sessauth'],
-    b: [],
   };
   const jarKey = serverKey.sealKeyOf(secret, 'jar');
   await store.writeJar(key, { version: 1, sealed: seal(jarKey, JSON.stringify(jar), sealedFor(key, owner, 'jar')) });

@@ -6,14 +6,14 @@ interface KeptCookie {
   readonly expiresMs: number;
 }
 
-/** What a jar looks like in its sealed form. Short names: it is stored with every session. */
+/** What a jar looks like in its sealed form. Short names, and no empty lists: it is stored with every session. */
 export interface SavedJar {
   readonly g: number;
   readonly c: readonly (readonly [name: string, value: string, path: string, expiresMs: number])[];
-  /** Names that stay in the gateway from now on. */
-  readonly k: readonly string[];
+  /** Names that stay in the gateway although no cookie has them now. */
+  readonly k?: readonly string[];
   /** Names that the browser was given, with their paths. */
-  readonly b: readonly (readonly [name: string, path: string])[];
+  readonly b?: readonly (readonly [name: string, path: string])[];
 }
 
 /** What became of a Set-Cookie line: kept in the jar, to be sent on to the browser as `line`, or dropped. */
@@ -22,7 +22,8 @@ export type Absorbed = { readonly kind: 'kept' | 'ignored' } | { readonly kind: 
 const maxCookies = 50;
 const maxBytes = 32 * 1024;
 const maxBrowserNames = 50;
-const noNames: ReadonlyMap<string, string> = new Map();
+const noNames: readonly string[] = [];
+const noPaths: ReadonlyMap<string, string> = new Map();
 /** Control characters would end the field; a semicolon would end the pair. */
 const fieldText = /^[^\u0000-\u001f\u007f;]*$/;
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -37,10 +38,11 @@ const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
  */
 export class CookieJar {
   readonly #ownsCookie: (name: string) => boolean;
-  readonly #cookies = new Map<string, KeptCookie>();
-  readonly #keptNames = new Set<string>();
-  /** Made when it is needed: every session has a jar, and an empty map is not small. */
-  #browserNames: Map<string, string> | undefined;
+  // Short lists, and no empty ones: every session has a jar, and maps are not small.
+  readonly #cookies: KeptCookie[] = [];
+  /** Of cookies that are gone: these stay in the gateway like those that are there. */
+  #formerNames: readonly string[] = noNames;
+  #browserNames: ReadonlyMap<string, string> = noPaths;
   #generation: number;
   #changes = 0;
   #bytes = 0;
@@ -49,7 +51,7 @@ export class CookieJar {
     this.#ownsCookie = ownsCookie;
     this.#generation = saved?.g ?? 0;
     for (const [name, value, path, expiresMs] of saved?.c ?? []) this.#put({ name, value, path, expiresMs });
-    for (const name of saved?.k ?? []) this.#keptNames.add(name);
+    for (const name of saved?.k ?? []) this.#rememberFormerName(name);
     for (const [name, path] of saved?.b ?? []) this.#rememberBrowserName(name, path);
     this.#changes = 0;
   }
@@ -66,12 +68,12 @@ export class CookieJar {
 
   /** Names and paths of the cookies that the browser was given. */
   get browserCookies(): ReadonlyMap<string, string> {
-    return this.#browserNames ?? noNames;
+    return this.#browserNames;
   }
 
   /** Whether a cookie of this name from the browser must be dropped. */
   keeps(name: string): boolean {
-    return this.#keptNames.has(name) || this.#ownsCookie(name);
+    return this.#hasKept(name) || this.#ownsCookie(name);
   }
 
   /**
@@ -83,34 +85,35 @@ export class CookieJar {
     if (parsed === undefined) return { kind: 'ignored' };
     const { cookie, httpOnly, expired } = parsed;
     if (!httpOnly && !this.keeps(cookie.name)) {
-      if (this.browserCookies.get(cookie.name) !== cookie.path) {
-        if (this.browserCookies.size >= maxBrowserNames) return { kind: 'ignored' };
+      if (this.#browserNames.get(cookie.name) !== cookie.path) {
+        if (this.#browserNames.size >= maxBrowserNames) return { kind: 'ignored' };
         this.#rememberBrowserName(cookie.name, cookie.path);
         this.#changes += 1;
       }
       return { kind: 'browser', line: parsed.lineWithoutDomain };
     }
-    if (!this.#keptNames.has(cookie.name)) {
-      if (this.#keptNames.size >= 2 * maxCookies) return { kind: 'ignored' };
-      this.#keptNames.add(cookie.name);
-      this.#changes += 1;
+    const { name } = cookie;
+    if (!this.#hasKept(name) && this.#cookies.length + this.#formerNames.length >= 2 * maxCookies) {
+      return { kind: 'ignored' };
     }
-    if (expired) {
-      this.#drop(keyOf(cookie));
-      return { kind: 'kept' };
-    }
-    return { kind: this.#put(cookie) ? 'kept' : 'ignored' };
+    if (!expired && this.#put(cookie)) return { kind: 'kept' };
+    if (expired) this.#drop(cookie);
+    // Also when it found no room: the next one is kept, too.
+    this.#rememberFormerName(name);
+    return { kind: expired ? 'kept' : 'ignored' };
   }
 
   /** The cookies for a request target, as a Cookie field value: longer paths first; empty when there are none. */
   header(target: string, nowMs: number): string {
-    if (this.#cookies.size === 0) return '';
+    if (this.#cookies.length === 0) return '';
     const path = pathOf(target);
     const matching: KeptCookie[] = [];
-    for (const cookie of this.#cookies.values()) {
-      if (cookie.expiresMs !== 0 && cookie.expiresMs <= nowMs) this.#drop(keyOf(cookie));
+    const ended: KeptCookie[] = [];
+    for (const cookie of this.#cookies) {
+      if (cookie.expiresMs !== 0 && cookie.expiresMs <= nowMs) ended.push(cookie);
       else if (pathMatches(path, cookie.path)) matching.push(cookie);
     }
+    for (const cookie of ended) this.#drop(cookie);
     matching.sort((a, b) => b.path.length - a.path.length);
     return matching.map((cookie) => `${cookie.name}=${cookie.value}`).join('; ');
   }
@@ -118,7 +121,7 @@ export class CookieJar {
   /** The value kept under a name, of the longest path, or nothing. */
   value(name: string): string | undefined {
     let best: KeptCookie | undefined;
-    for (const cookie of this.#cookies.values()) {
+    for (const cookie of this.#cookies) {
       if (cookie.name === name && (best === undefined || cookie.path.length > best.path.length)) best = cookie;
     }
     return best?.value;
@@ -126,11 +129,12 @@ export class CookieJar {
 
   /** Takes the cookies of a fresh sign-in in the place of all that were kept, as a new generation. */
   renew(fresh: CookieJar): void {
-    this.#cookies.clear();
+    const before = this.#cookies.splice(0);
     this.#bytes = 0;
-    for (const cookie of fresh.#cookies.values()) this.#put(cookie);
-    for (const name of fresh.#keptNames) this.#keptNames.add(name);
-    for (const [name, path] of fresh.browserCookies) this.#rememberBrowserName(name, path);
+    for (const cookie of fresh.#cookies) this.#put(cookie);
+    for (const { name } of before) this.#rememberFormerName(name);
+    for (const name of fresh.#formerNames) this.#rememberFormerName(name);
+    for (const [name, path] of fresh.#browserNames) this.#rememberBrowserName(name, path);
     this.#generation += 1;
     this.#changes += 1;
   }
@@ -138,35 +142,55 @@ export class CookieJar {
   save(): SavedJar {
     return {
       g: this.#generation,
-      c: [...this.#cookies.values()].map((cookie) => [cookie.name, cookie.value, cookie.path, cookie.expiresMs]),
-      k: [...this.#keptNames],
-      b: [...this.browserCookies],
+      c: this.#cookies.map((cookie) => [cookie.name, cookie.value, cookie.path, cookie.expiresMs]),
+      ...(this.#formerNames.length === 0 ? {} : { k: this.#formerNames }),
+      ...(this.#browserNames.size === 0 ? {} : { b: [...this.#browserNames] }),
     };
   }
 
+  #hasKept(name: string): boolean {
+    return this.#formerNames.includes(name) || this.#cookies.some((cookie) => cookie.name === name);
+  }
+
+  #rememberFormerName(name: string): void {
+    if (this.#hasKept(name)) return;
+    this.#formerNames = [...this.#formerNames, name];
+    this.#changes += 1;
+  }
+
   #rememberBrowserName(name: string, path: string): void {
-    this.#browserNames ??= new Map();
-    this.#browserNames.set(name, path);
+    this.#browserNames = new Map(this.#browserNames).set(name, path);
   }
 
   #put(cookie: KeptCookie): boolean {
-    const key = keyOf(cookie);
-    const before = this.#cookies.get(key);
+    const at = this.#indexOf(cookie);
+    const before = this.#cookies[at];
     if (before?.value === cookie.value && before.expiresMs === cookie.expiresMs) return true;
     const bytes = this.#bytes + sizeOf(cookie) - (before === undefined ? 0 : sizeOf(before));
-    if (bytes > maxBytes || (before === undefined && this.#cookies.size >= maxCookies)) return false;
-    this.#cookies.set(key, cookie);
+    if (bytes > maxBytes || (before === undefined && this.#cookies.length >= maxCookies)) return false;
+    if (before === undefined) {
+      this.#cookies.push(cookie);
+      if (this.#formerNames.includes(cookie.name)) {
+        this.#formerNames = this.#formerNames.filter((name) => name !== cookie.name);
+      }
+    } else this.#cookies[at] = cookie;
     this.#bytes = bytes;
     this.#changes += 1;
     return true;
   }
 
-  #drop(key: string): void {
-    const before = this.#cookies.get(key);
+  #drop(cookie: KeptCookie): void {
+    const at = this.#indexOf(cookie);
+    const [before] = at === -1 ? [] : this.#cookies.splice(at, 1);
     if (before === undefined) return;
-    this.#cookies.delete(key);
     this.#bytes -= sizeOf(before);
     this.#changes += 1;
+    this.#rememberFormerName(before.name);
+  }
+
+  /** A cookie is one of a name and a path. */
+  #indexOf({ name, path }: KeptCookie): number {
+    return this.#cookies.findIndex((cookie) => cookie.name === name && cookie.path === path);
   }
 }
 
@@ -174,10 +198,6 @@ export class CookieJar {
 export function pathOf(target: string): string {
   const end = target.search(/[?#]/);
   return end === -1 ? target : target.slice(0, end);
-}
-
-function keyOf(cookie: KeptCookie): string {
-  return `${cookie.name};${cookie.path}`;
 }
 
 function sizeOf(cookie: KeptCookie): number {

@@ -17,6 +17,8 @@ import { parseSavedJar } from './stored-text.ts';
 /** The node's bookkeeping, as a session sees it. */
 export interface SessionKeeper {
   nowMs(): number;
+  /** An equal text, which others keep, too. */
+  share(text: string): string;
   /** Which cookies of a backend stay in the gateway although they are not HttpOnly. */
   ownsCookie(backend: SessionRecord['backend']): (name: string) => boolean;
   used(session: CachedSession): void;
@@ -58,11 +60,14 @@ export class CachedSession implements LiveSession {
   jarUnsaved = false;
   /** Whether the node would still find it. */
   cached = true;
+  /** The Cookie field that last led to it, and what of it is for the backend. */
+  field: string | undefined;
+  rest = '';
 
   private constructor(keeper: SessionKeeper, cookie: SessionCookie, stored: StoredSession, opened: Opened) {
     this.#cookie = cookie;
     this.#keeper = keeper;
-    this.#record = stored.record;
+    this.#record = lightened(stored.record, keeper);
     this.#opened = opened;
     this.#jarVersion = stored.jar?.version ?? 0;
     this.#jarMark = markOf(stored.jar);
@@ -159,7 +164,7 @@ export class CachedSession implements LiveSession {
       this.#jarVersion = jar.version;
       this.#jarMark = markOf(jar);
     }
-    this.#record = record;
+    this.#record = lightened(record, this.#keeper);
     this.lastUseMs = Math.max(this.lastUseMs, stored.lastUseMs);
     this.writtenUseMs = Math.max(this.writtenUseMs, stored.lastUseMs);
     return true;
@@ -225,6 +230,17 @@ function sealKeyOf({ serverKey, secret }: SessionCookie, purpose: SealedFor['pur
 /** Tells two seals of a jar apart by a few characters of their tags: enough to see whether it is one's own write. */
 function markOf(jar: StoredJar | undefined): string | undefined {
   return jar?.sealed.slice(-markChars);
+}
+
+/** The record with the texts that many have in common. */
+function lightened(record: SessionRecord, keeper: SessionKeeper): SessionRecord {
+  const { userAgent, publicOrigin, timeZone } = record;
+  return {
+    ...record,
+    userAgent: keeper.share(userAgent),
+    publicOrigin: keeper.share(publicOrigin),
+    ...(timeZone === undefined ? {} : { timeZone: keeper.share(timeZone) }),
+  };
 }
 
 function openStored(keeper: SessionKeeper, cookie: SessionCookie, { record, jar }: StoredSession): Opened | undefined {

@@ -19,6 +19,7 @@ import { createEndings } from './endings.ts';
 import { createJarWrites } from './jar-writes.ts';
 import { createSessionCache } from './session-cache.ts';
 import { endByTime } from './session-times.ts';
+import { createSharedTexts } from './shared-texts.ts';
 import { createUndisturbedReader } from './undisturbed-reader.ts';
 import { createUseNotes } from './use-notes.ts';
 
@@ -68,6 +69,7 @@ export function createHeldSessions(options: HeldSessionsOptions) {
 
   const keeper: SessionKeeper = {
     nowMs: () => clock.nowMs(),
+    share: createSharedTexts(),
     ownsCookie: (backend) => options.ownsCookie(backend),
     used: (session) => useNotes.note(session),
     jarChanged: (session) => jarWrites.note(session),

@@ -10,11 +10,9 @@ import type {
   SessionRoute,
   StoredEntry,
 } from '../core/session.ts';
-import type { CachedSession } from './cached-session.ts';
 import { readCookieField, type SessionCookie, verifySessionCookie } from './cookie.ts';
 import { createHeldSessions, type HeldLookup, type HeldSessionsOptions } from './held-sessions.ts';
 import type { ServerKeys } from './server-keys.ts';
-import type { KnownField } from './session-cache.ts';
 import { endByTime } from './session-times.ts';
 
 /** What the sessions of a node take. */
@@ -75,38 +73,25 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
   const { cache } = held;
   const timer = setInterval(() => void held.sweep(), sweepMs).unref();
 
-  /** The short cut: no parsing, no signature, no promise. */
-  function findKnown(own: string): CachedSession | undefined {
-    const session = cache.ofCookie(own);
-    if (session === undefined || !held.isFresh(session)) return undefined;
-    cache.refresh(session);
-    return session;
-  }
-
   /** Tells the short cut of a field that led to a session. */
-  function answer(field: string, { own, rest }: KnownField, found: HeldLookup): SessionLookup {
+  function answer(field: string, rest: string, found: HeldLookup): SessionLookup {
     if (found.kind === 'unavailable') return { kind: 'unavailable', why: 'store' };
-    if (found.kind !== 'found') return { ...found, rest };
-    cache.remember(field, { own, rest }, found.session);
+    if (found.kind === 'found') cache.remember(found.session, field, rest);
     return { ...found, rest };
   }
 
-  function findGenuine(
-    field: string,
-    parts: KnownField,
-    cookie: SessionCookie,
-  ): SessionLookup | Promise<SessionLookup> {
+  function findGenuine(field: string, rest: string, cookie: SessionCookie): SessionLookup | Promise<SessionLookup> {
     const found = held.lookUp(cookie);
-    if (found instanceof Promise) return found.then((later) => answer(field, parts, later));
-    return answer(field, parts, found);
+    if (found instanceof Promise) return found.then((later) => answer(field, rest, later));
+    return answer(field, rest, found);
   }
 
-  async function findUnderForeignKey(field: string, parts: KnownField, keyId: string): Promise<SessionLookup> {
+  async function findUnderForeignKey(field: string, own: string, rest: string, keyId: string): Promise<SessionLookup> {
     const met = await meet(keyId);
     if (met === 'unavailable') return { kind: 'unavailable', why: 'store' };
     if (met === 'missing') return { kind: 'unavailable', why: 'unknown-key' };
-    const verdict = verifySessionCookie(keys.current(), parts.own);
-    return verdict.kind === 'genuine' ? findGenuine(field, parts, verdict.cookie) : { kind: 'none', rest: parts.rest };
+    const verdict = verifySessionCookie(keys.current(), own);
+    return verdict.kind === 'genuine' ? findGenuine(field, rest, verdict.cookie) : { kind: 'none', rest };
   }
 
   async function meet(keyId: string): Promise<'known' | 'missing' | 'none' | 'unavailable'> {
@@ -120,14 +105,17 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
 
   function find(cookieField: string | undefined): SessionLookup | Promise<SessionLookup> {
     const field = cookieField ?? '';
-    const known = cache.knownField(field) ?? readCookieField(field, options.acceptPlain);
-    const { own, rest } = known;
+    // The short cut: no parsing, no signature, no promise.
+    const known = cache.ofField(field);
+    if (known !== undefined && held.isFresh(known)) {
+      cache.refresh(known);
+      return { kind: 'found', session: known, rest: known.rest };
+    }
+    const { own, rest } = readCookieField(field, options.acceptPlain);
     if (own === undefined) return { kind: 'none', rest };
-    const session = findKnown(own);
-    if (session !== undefined) return { kind: 'found', session, rest };
     const verdict = verifySessionCookie(keys.current(), own);
-    if (verdict.kind === 'genuine') return findGenuine(field, { own, rest }, verdict.cookie);
-    if (verdict.kind === 'foreign-key') return findUnderForeignKey(field, { own, rest }, verdict.id);
+    if (verdict.kind === 'genuine') return findGenuine(field, rest, verdict.cookie);
+    if (verdict.kind === 'foreign-key') return findUnderForeignKey(field, own, rest, verdict.id);
     return { kind: 'none', rest };
   }
 

@@ -1,29 +1,26 @@
 import type { RecordKey } from '../core/session.ts';
-import { BoundedMap } from './bounded-map.ts';
 import type { CachedSession } from './cached-session.ts';
 
-/** A Cookie field that led to a session before. */
-export interface KnownField {
-  readonly own: string;
-  readonly rest: string;
-}
-
-const rememberedFields = 20_000;
-/** A longer field is taken apart each time: a client that varies a huge one must not fill the memory. */
+/** A longer field is taken apart each time: a client that sends a huge one must not fill the memory. */
 const rememberedFieldChars = 2_048;
 const evictionCandidates = 64;
 
 /**
- * The sessions in a node's memory, least recently used first, with two short cuts to them: whole Cookie field → own
- * value and rest; own value → session. Only fields that led to a session are remembered, so strangers fill nothing.
+ * The sessions in a node's memory, least recently used first, with a short cut to them: the whole Cookie field that
+ * last led to one. Strangers fill nothing, and what is dropped leaves nothing.
  */
 export function createSessionCache(limit: number) {
   const byKey = new Map<RecordKey, CachedSession>();
-  const byCookie = new BoundedMap<string, CachedSession>(limit);
-  const fields = new BoundedMap<string, KnownField>(rememberedFields);
+  const byField = new Map<string, CachedSession>();
+
+  function forgetField(session: CachedSession): void {
+    if (session.field !== undefined) byField.delete(session.field);
+    session.field = undefined;
+  }
 
   function drop(session: CachedSession): void {
     session.cached = false;
+    forgetField(session);
     if (byKey.get(session.key) === session) byKey.delete(session.key);
   }
 
@@ -45,13 +42,7 @@ export function createSessionCache(limit: number) {
     },
     values: () => byKey.values(),
     get: (key: RecordKey) => byKey.get(key),
-    knownField: (field: string) => fields.get(field),
-    ofCookie(own: string): CachedSession | undefined {
-      const session = byCookie.get(own);
-      if (session === undefined || session.cached) return session;
-      byCookie.delete(own);
-      return undefined;
-    },
+    ofField: (field: string) => byField.get(field),
     /** Moves the session to the end of the line. */
     refresh(session: CachedSession): void {
       byKey.delete(session.key);
@@ -61,9 +52,13 @@ export function createSessionCache(limit: number) {
       byKey.set(session.key, session);
       if (byKey.size > limit) makeRoom();
     },
-    remember(field: string, known: KnownField, session: CachedSession): void {
-      byCookie.set(known.own, session);
-      if (field.length <= rememberedFieldChars) fields.set(field, known);
+    /** Takes the short cut to the session that a field has led to; `rest` is what it holds besides. */
+    remember(session: CachedSession, field: string, rest: string): void {
+      if (!session.cached || field.length > rememberedFieldChars) return;
+      forgetField(session);
+      session.field = field;
+      session.rest = rest;
+      byField.set(field, session);
     },
     drop,
   };

@@ -74,10 +74,8 @@ function isSavedJar(value: unknown): value is SavedJar {
     Number.isSafeInteger(g) &&
     Array.isArray(c) &&
     c.every((cookie) => isTuple(cookie, 'string', 'string', 'string', 'number')) &&
-    Array.isArray(k) &&
-    k.every((name) => typeof name === 'string') &&
-    Array.isArray(b) &&
-    b.every((pair) => isTuple(pair, 'string', 'string'))
+    (k === undefined || (Array.isArray(k) && k.every((name) => typeof name === 'string'))) &&
+    (b === undefined || (Array.isArray(b) && b.every((pair) => isTuple(pair, 'string', 'string'))))
   );
 }
 

@@ -105,6 +105,13 @@ describe('a jar', () => {
     assert.equal(jar.changes, before + 1);
   });
 
+  test('keeps a name of which only the name was saved, and one that found no room', () => {
+    const jar = new CookieJar(ownsNothing, { g: 0, c: [['sid', '1', '/', 0]], k: ['sid', 'gone'] });
+    jar.absorb(`big=${'x'.repeat(33_000)}; HttpOnly`, '/', nowMs);
+    for (const name of ['sid', 'gone', 'big']) assert.equal(jar.keeps(name), true);
+    assert.deepEqual(jar.save().k, ['gone', 'big']);
+  });
+
   test('renews to the cookies of a fresh sign-in alone, one generation on', () => {
     const jar = jarOf('sid=1; HttpOnly', 'old=1; HttpOnly');
     jar.renew(jarOf('sid=2; HttpOnly', 'fresh=1; HttpOnly'));

@@ -49,6 +49,10 @@ suite('the live sessions of a node', () => {
     const otherField = node.live.find(`${cookie}; b=2`);
     assert.ok(!(otherField instanceof Promise) && otherField.kind === 'found');
     assert.equal(otherField.session, session);
+    assert.equal(otherField.rest, 'b=2');
+    const firstField = node.live.find(field);
+    assert.ok(!(firstField instanceof Promise) && firstField.kind === 'found');
+    assert.equal(firstField.rest, 'a=1');
   });
 
   test('a session idles out for requests and for what is open, and says why', async () => {
