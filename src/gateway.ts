@@ -8,6 +8,7 @@ import type { Log } from './core/log.ts';
 import type { HostEvidence } from './core/placement.ts';
 import type { Readiness } from './core/readiness.ts';
 import type { SessionStore } from './core/session.ts';
+import type { AskLeader } from './directory/source.ts';
 import { openApiSocket } from './admin/api-socket.ts';
 import { createGatewayApi } from './gateway/api.ts';
 import { createDoors } from './gateway/doors.ts';
@@ -28,8 +29,11 @@ export interface GatewayOptions {
   readonly configFile: string;
   /** Where events go; standard output, as JSON, when left out. */
   readonly log?: Log;
-  /** A worker only serves: the process that leads it checks the hosts, and has the listeners for operators. */
-  readonly worker?: { readonly health: Health };
+  /**
+   * A worker only serves: the process that leads it checks the hosts, keeps the streams of the directory, and has the
+   * listeners for operators.
+   */
+  readonly worker?: { readonly health: Health; readonly askLeader: AskLeader };
 }
 
 /** One running gateway node. */
@@ -87,7 +91,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     log: plainLog,
     site: current,
     upgrades: () => doors.upgrades(),
-    ...(worker === undefined ? {} : { health: worker.health }),
+    ...(worker === undefined ? {} : { worker }),
     ...(team === undefined ? {} : { heldPerHost: () => team.heldPerHost() }),
   });
   opened.use(standing);
@@ -140,7 +144,10 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     await openDirectoryService(config.directoryService, { site: current, metrics: standing.metrics, log }, opened);
   }
   if (team === undefined) await doors.open();
-  else await team.open(config.workers, { health: operations.health });
+  else {
+    const askSource: AskLeader = (source, name, signal) => current().directory.askSource(source, name, signal);
+    await team.open(config.workers, { health: operations.health, askSource });
+  }
   const ports = { ...reception.ports, operators };
   const workers = team === undefined ? {} : { workers: config.workers };
   const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };

@@ -12,7 +12,7 @@ import { withDeadline } from './deadline.ts';
 import type { RingStates } from './hash.ts';
 import { createHomes } from './homes.ts';
 import type { ConnectRedis } from './redis.ts';
-import type { SourceAnswer, SourceDeps } from './source.ts';
+import { type AskLeader, couldNotAsk, type Source, type SourceAnswer, type SourceDeps } from './source.ts';
 
 export interface DirectoryOptions {
   /** Asked in this order. File names absolute, secrets read. */
@@ -31,6 +31,8 @@ export interface DirectoryOptions {
   readonly connectRedis?: ConnectRedis;
   /** For `hash` with shared storage. */
   readonly states?: RingStates;
+  /** Of a process that another one leads. */
+  readonly askLeader?: AskLeader;
 }
 
 interface DirectoryTimeouts {
@@ -54,6 +56,8 @@ export interface Directory extends DirectorySource {
    */
   lookupFresh(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;
   explain(name: LoginName, signal: AbortSignal): Promise<Explanation>;
+  /** One source alone, for a process that this one leads. One that is not there, or not any more, could not be asked. */
+  readonly askSource: AskLeader;
   /** Forgets what is remembered of a user, under all names that lead to that user. */
   drop(user: CanonicalUser): void;
   /** What the cache of each source did since the start, by the source's label; local sources have none. */
@@ -82,19 +86,21 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     states: options.states,
     parseLoginName,
   };
+  const { askLeader } = options;
   await using opened = new AsyncDisposableStack();
   const steps: OpenStep[] = [];
   const caches = new Map<string, CachedSource>();
+  const asks = new Map<string, Source['ask']>();
   for (const [position, settings] of options.sources.entries()) {
     const source = await configured(settings, position, timeouts.sourceMs);
     const label = `${position + 1} ${source.type}`;
-    const step = await openStep(
-      source,
-      { ...deps, label, timeoutMs: source.timeoutMs },
-      { ...cacheDefaults, ...options.cache },
-    );
+    const name = nameOf(settings);
+    const { timeoutMs } = source;
+    const leading = askLeader === undefined ? undefined : ofLeader(askLeader, name, { label, timeoutMs });
+    const step = await openStep(source, { ...deps, label, timeoutMs, leading }, { ...cacheDefaults, ...options.cache });
     opened.use(step);
     steps.push(step);
+    asks.set(name, step.askSource);
     if (step.cache !== undefined) caches.set(label, step.cache);
   }
   const chainOf = (ofSteps: readonly Step[]) =>
@@ -114,6 +120,11 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
         if (!(error instanceof PosternError)) throw error;
         return { steps: traced, outcome: { kind: 'tempfail', why: error.message } };
       }
+    },
+    async askSource(source, name, signal) {
+      const ask = asks.get(source);
+      if (ask === undefined) throw couldNotAsk('the process that leads has no such source: it has just reloaded');
+      return ask(name, signal);
     },
     drop(user) {
       const isMeant = (text: string): boolean => {
@@ -138,6 +149,23 @@ interface OpenStep extends Step, AsyncDisposable {
   readonly cache?: CachedSource;
   /** As `ask`, past the cache. */
   readonly askAnew: Step['ask'];
+  readonly askSource: Source['ask'];
+}
+
+/**
+ * What a source is called between the processes of a node: its settings, secrets hidden. Never its place, where after a
+ * reload another source may stand.
+ */
+function nameOf(settings: SourceSettings): string {
+  return JSON.stringify(settings);
+}
+
+function ofLeader(
+  askLeader: AskLeader,
+  source: string,
+  { label, timeoutMs }: Pick<SourceDeps, 'label' | 'timeoutMs'>,
+): Source['ask'] {
+  return (name, signal) => withDeadline(timeoutMs, signal, label, (limit) => askLeader(source, name, limit));
 }
 
 async function openStep(source: ConfiguredSource, deps: SourceDeps, cacheOptions: CacheOptions): Promise<OpenStep> {
@@ -163,6 +191,7 @@ async function openStep(source: ConfiguredSource, deps: SourceDeps, cacheOptions
       : { cache, learn: (name: LoginName, answer: SourceAnswer) => cache.learn(name, answer) }),
     ask: cache?.ask ?? askLocal,
     askAnew: cache?.askAnew ?? askLocal,
+    askSource: (name, signal) => opened.ask(name, signal),
     [Symbol.asyncDispose]: () => (cache ?? opened)[Symbol.asyncDispose](),
   };
 }

@@ -23,7 +23,12 @@ export const driver: SourceDriver = {
 
     return async (deps) => {
       const ready = await login();
-      return mode === 'find' ? openFind(servers, ready, deps) : createMupdateCopy(servers, ready, deps);
+      if (mode === 'find') return openFind(servers, ready, deps);
+      const { leading } = deps;
+      // A node keeps one copy, however many processes it has.
+      return leading === undefined
+        ? createMupdateCopy(servers, ready, deps)
+        : { isLocal: true, ask: leading, async [Symbol.asyncDispose]() {} };
     };
   },
 };

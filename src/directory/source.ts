@@ -41,6 +41,9 @@ export interface Source extends AsyncDisposable {
   ask(name: LoginName, signal: AbortSignal): Promise<SourceAnswer>;
 }
 
+/** Asks a source of the process that leads this one: `source` is what the source is called between them. */
+export type AskLeader = (source: string, name: LoginName, signal: AbortSignal) => Promise<SourceAnswer>;
+
 /** What every driver gets to work with. */
 export interface SourceDeps {
   /** How the source is called in logs: its place in the chain and its type, for example `2 ldap`. */
@@ -60,6 +63,11 @@ export interface SourceDeps {
   readonly connectRedis: ConnectRedis | undefined;
   /** Nothing where nobody watches the backends: then all of them count as available. */
   readonly states: RingStates | undefined;
+  /**
+   * The same source in the process that leads this one, for what a node does once only; nothing where nobody leads.
+   * Minds the time that the question has.
+   */
+  readonly leading: Source['ask'] | undefined;
 }
 
 /**

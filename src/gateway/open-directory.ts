@@ -3,14 +3,19 @@ import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
 import type { RingStates } from '../directory/hash.ts';
+import type { AskLeader } from '../directory/source.ts';
 import type { ConnectRedis } from '../directory/redis.ts';
 import { createRedisConnection } from '../sessions/redis-connection.ts';
 
 /**
- * Opens the directory of a configuration, with all its sources. Without `states` all backends count as available, as
- * for a command that runs beside the gateway.
+ * Opens the directory of a configuration, with all its sources. Without `ringStates` all backends count as available,
+ * as for a command that runs beside the gateway; without `askLeader` it opens also what a node has once only.
  */
-export function openDirectory(config: Config, log: Log, states?: RingStates): Promise<Directory> {
+export function openDirectory(
+  config: Config,
+  log: Log,
+  { ringStates: states, askLeader }: { readonly ringStates?: RingStates; readonly askLeader?: AskLeader } = {},
+): Promise<Directory> {
   return createDirectory({
     ...config.directory,
     backends: config.backends,
@@ -18,6 +23,7 @@ export function openDirectory(config: Config, log: Log, states?: RingStates): Pr
     log,
     connectRedis,
     ...(states === undefined ? {} : { states }),
+    ...(askLeader === undefined ? {} : { askLeader }),
   });
 }
 

@@ -15,6 +15,7 @@ import type { Passdb, Referrals } from '../core/passdb.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { RingStates } from '../directory/hash.ts';
+import type { AskLeader } from '../directory/source.ts';
 import type { RouteMail } from '../directory-service/mail-route.ts';
 import { type Answers, createAnswers } from '../http/answers.ts';
 import { createAssistPages } from '../http/assist-pages.ts';
@@ -57,6 +58,8 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly overrides: OverrideDirectoryDeps['overrides'];
   /** For a computed directory. */
   readonly ringStates: RingStates;
+  /** Of a process that another one leads. */
+  readonly askLeader?: AskLeader;
   readonly penalty: Penalty;
   readonly passdb: Passdb & Referrals;
   readonly storeAnswers: LoginDeps['storeAnswers'];
@@ -110,7 +113,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
   const names = new Map<string, Backend>(config.backends);
   const backendNamed: Site['backendNamed'] = (name) => names.get(name);
   const views = createViews(config.login.branding);
-  const directory = await openDirectory(config, log, parts.ringStates);
+  const directory = await openDirectory(config, log, parts);
   const overridden = withOverrides(directory, {
     overrides: parts.overrides,
     backendNamed: (name) => backendNamed(name)?.name,

@@ -6,6 +6,7 @@ import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { SilentSignIn } from '../core/webmail.ts';
 import { createClientChecks } from '../login/client-checks.ts';
+import type { AskLeader } from '../directory/source.ts';
 import type { LoginEvent } from '../login/login-event.ts';
 import { createLogout, createLogoutOfEnded, leaveWebmail } from '../login/logout.ts';
 import { createPenalty } from '../login/penalty.ts';
@@ -53,8 +54,8 @@ export interface StandingOptions {
   /** The site of the moment: a reload puts another one in its place. */
   readonly site: () => Site;
   readonly upgrades: GaugeReadings['upgrades'];
-  /** Of a process that does not check the hosts itself. */
-  readonly health?: Health;
+  /** Of a process that another one leads. */
+  readonly worker?: { readonly health: Health; readonly askLeader: AskLeader };
   /** How many sessions this node holds on each host, where other processes hold them. */
   readonly heldPerHost?: () => ReadonlyMap<string, number>;
 }
@@ -64,7 +65,7 @@ export interface StandingOptions {
  * then.
  */
 export async function openStanding(options: StandingOptions): Promise<Standing> {
-  const { config, log: given, site, upgrades } = options;
+  const { config, log: given, site, upgrades, worker } = options;
   await using opened = new AsyncDisposableStack();
   const health = { up: true };
   const metrics = createMetrics({
@@ -117,7 +118,7 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
       sessions,
       keys,
       leave: (left) => leaveWebmail(logout, left),
-      ...(options.health === undefined ? {} : { health: options.health }),
+      ...(worker === undefined ? {} : { health: worker.health }),
       ...(redis === undefined ? {} : { redis }),
     }),
   );
@@ -148,6 +149,7 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     },
     overrides: operations.state.overrides,
     ringStates: operations.ringStates,
+    ...(worker === undefined ? {} : { askLeader: worker.askLeader }),
     ...(support === undefined ? {} : { support }),
     audit,
     gate,

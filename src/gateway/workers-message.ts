@@ -1,10 +1,12 @@
 import type { HostReport } from '../backends/health.ts';
 import type { HostEvidence } from '../core/placement.ts';
+import type { DirectoryQuestion, DirectoryReply } from './directory-questions.ts';
 import type { Reception } from './reception.ts';
 
-/** What the first process tells a worker. `health`: what it thinks of each host. */
+/** What the first process tells a worker. `hear`: what it asked of the directory. `health`: what it thinks of each host. */
 export type WorkerOrder =
   | { readonly order: 'reload' | 'close' }
+  | { readonly order: 'hear'; readonly reply: DirectoryReply }
   | { readonly order: 'health'; readonly reports: readonly (readonly [string, HostReport])[] };
 
 /** What a worker tells the first process. `held`: how many sessions it holds, by host. */
@@ -12,6 +14,7 @@ export type WorkerReport =
   | { readonly report: 'ready'; readonly ports: Reception['ports'] }
   | { readonly report: 'degraded'; readonly degraded: readonly string[] }
   | { readonly report: 'held'; readonly perHost: readonly (readonly [string, number])[] }
+  | { readonly report: 'question'; readonly question: DirectoryQuestion }
   | { readonly report: 'evidence'; readonly host: string; readonly evidence: HostEvidence };
 
 /*

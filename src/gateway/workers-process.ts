@@ -1,6 +1,7 @@
 import { createFollowedHealth } from '../backends/followed-health.ts';
 import { systemClock } from '../core/clock.ts';
 import { startGateway } from '../gateway.ts';
+import { createDirectoryQuestions } from './directory-questions.ts';
 import { isOrder, type WorkerOrder, type WorkerReport } from './workers-message.ts';
 
 const reportEveryMs = 1_000;
@@ -17,7 +18,8 @@ const health = createFollowedHealth({
   tell: (host, evidence) => report({ report: 'evidence', host, evidence }),
   clock: systemClock,
 });
-const starting = startGateway({ configFile, worker: { health } });
+const questions = createDirectoryQuestions((question) => report({ report: 'question', question }));
+const starting = startGateway({ configFile, worker: { health, askLeader: questions.ask } });
 // Before it serves: an order that finds nobody listening is lost.
 process.on('message', (message) => {
   if (isOrder(message)) void obey(message);
@@ -33,6 +35,7 @@ report({ report: 'ready', ports: gateway.ports });
 
 async function obey(order: WorkerOrder): Promise<void> {
   if (order.order === 'health') return health.follow(new Map(order.reports));
+  if (order.order === 'hear') return questions.heard(order.reply);
   const gateway = await starting;
   if (order.order === 'reload') return gateway.reload();
   await gateway.close();
@@ -47,7 +50,8 @@ function reportChange(message: WorkerReport): void {
   report(message);
 }
 
-function report(message: WorkerReport): void {
-  // Who leads may have gone a moment ago: then this one ends, too.
+/** Whether there is somebody to tell: who leads may have gone a moment ago, and then this one ends, too. */
+function report(message: WorkerReport): boolean {
   if (process.connected) process.send?.(message);
+  return process.connected;
 }

@@ -4,11 +4,14 @@ import { fileURLToPath } from 'node:url';
 import type { Health } from '../backends/health.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import type { AskLeader } from '../directory/source.ts';
+import { replyTo } from './directory-questions.ts';
 import type { Reception } from './reception.ts';
 import { isReport, type WorkerOrder, type WorkerReport } from './workers-message.ts';
 
-/** What the first process does that its workers hear of. */
+/** What the first process does that its workers hear of, or ask for. */
 interface Led {
+  readonly askSource: AskLeader;
   readonly health: Pick<Health, 'note' | 'reports' | 'onChange'>;
 }
 
@@ -62,6 +65,11 @@ export function createTeam(configFile: string, log: Log): Team {
       case 'evidence':
         led?.health.note(report.host, report.evidence);
         return;
+      case 'question':
+        if (led !== undefined) {
+          void replyTo(report.question, led.askSource).then((reply) => tell({ order: 'hear', reply }, [worker]));
+        }
+        return;
       case 'ready':
         worker.send(healthOrder());
     }
@@ -98,8 +106,8 @@ export function createTeam(configFile: string, log: Log): Team {
     pauses.add(pause);
   }
 
-  function tell(order: WorkerOrder): void {
-    for (const worker of living.keys()) if (worker.isConnected()) worker.send(order);
+  function tell(order: WorkerOrder, workers: Iterable<Worker> = living.keys()): void {
+    for (const worker of workers) if (worker.isConnected()) worker.send(order);
   }
 
   function healthOrder(): WorkerOrder {

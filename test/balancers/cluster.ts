@@ -36,7 +36,7 @@ export interface Cluster extends AsyncDisposable {
   readonly folder: string;
   /** `isIll`: its check is answered by 500. `checks`: when `/check` was asked for, in milliseconds. */
   readonly webmail: { isIll: boolean; readonly checks: number[] };
-  /** A whole configuration file: `more` are its first lines, without listeners. */
+  /** A whole configuration file: `more` are its first lines, without listeners, with another directory or without. */
   configure(
     name: string,
     more: string,
@@ -75,7 +75,7 @@ export async function startCluster(): Promise<Cluster> {
       const file = join(folder, `${name}.yaml`);
       const yaml = `${more}
 listen: 127.0.0.1:${ports.public ?? 0}
-directory: { default_domain: example.test, sources: [{ type: map, file: users.map }] }
+${more.includes('directory:') ? '' : 'directory: { default_domain: example.test, sources: [{ type: map, file: users.map }] }'}
 passdb: { tls_ca_file: ca.crt }
 backends:
   a: { imap: "imaps://127.0.0.1:${imap.port}", webmail: "http://127.0.0.1:${webmailPort}/", driver: none }

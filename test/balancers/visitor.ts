@@ -78,11 +78,11 @@ export class Visitor implements Disposable {
     return this.send('GET', path, { headers });
   }
 
-  /** Signs Alice in; resolves with the answer to the form. */
-  async signIn(password: string = alice.password): Promise<Reply> {
+  /** Signs Alice in, or somebody else; resolves with the answer to the form. */
+  async signIn(password: string = alice.password, user: string = alice.address): Promise<Reply> {
     const page = await this.get('/-/login');
     const token = /name="token" value="([^"]*)"/.exec(page.body)?.[1] ?? '';
-    const form = new URLSearchParams({ token, user: alice.address, password });
+    const form = new URLSearchParams({ token, user, password });
     return this.send('POST', '/-/login', {
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: form.toString(),

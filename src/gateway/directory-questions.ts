@@ -1,0 +1,62 @@
+import { type ErrorCode, PosternError } from '../core/error.ts';
+import type { LoginName } from '../core/names.ts';
+import { type AskLeader, couldNotAsk, type SourceAnswer } from '../directory/source.ts';
+
+/** What a worker asks the first process: a source of the directory that is opened there only. */
+export interface DirectoryQuestion {
+  readonly id: number;
+  readonly source: string;
+  readonly name: LoginName;
+}
+
+/** What the first process says to it. `failed` is no answer. */
+export type DirectoryReply = { readonly id: number } & (
+  | { readonly answer: SourceAnswer }
+  | { readonly failed: { readonly code: ErrorCode; readonly message: string; readonly retryable: boolean } }
+);
+
+/** The first process gives up then: whoever asked has long done so. */
+const patienceMs = 60_000;
+
+/** The first process' end. Never rejects for what is a failure of the directory. */
+export async function replyTo({ id, source, name }: DirectoryQuestion, ask: AskLeader): Promise<DirectoryReply> {
+  try {
+    return { id, answer: await ask(source, name, AbortSignal.timeout(patienceMs)) };
+  } catch (error) {
+    const { code, message, retryable } = error instanceof PosternError ? error : couldNotAsk(String(error));
+    return { id, failed: { code, message, retryable } };
+  }
+}
+
+/** A worker's end: `send` says whether there is still somebody to ask. */
+export function createDirectoryQuestions(send: (question: DirectoryQuestion) => boolean) {
+  const waiting = new Map<number, PromiseWithResolvers<SourceAnswer>>();
+  let count = 0;
+
+  const ask: AskLeader = async (source, name, signal) => {
+    signal.throwIfAborted();
+    const id = (count += 1);
+    const reply = Promise.withResolvers<SourceAnswer>();
+    waiting.set(id, reply);
+    const giveUp = (): void => reply.reject(signal.reason);
+    signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      if (!send({ id, source, name })) throw couldNotAsk('the first process of this node is gone');
+      return await reply.promise;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+      waiting.delete(id);
+    }
+  };
+
+  return {
+    ask,
+    /** One that comes too late is nobody's. */
+    heard(reply: DirectoryReply): void {
+      const asked = waiting.get(reply.id);
+      if ('answer' in reply) return asked?.resolve(reply.answer);
+      const { code, message, retryable } = reply.failed;
+      asked?.reject(new PosternError(code, message, { source: 'directory', retryable }));
+    },
+  };
+}

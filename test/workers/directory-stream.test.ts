@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { alice, bob, greta, type Person } from '../../demo/people.ts';
+import { type Cluster, type Node, startCluster } from '../balancers/cluster.ts';
+import { Visitor } from '../balancers/visitor.ts';
+import { type MupdateMaster, startMupdateMaster } from '../directory/peers/mupdate.ts';
+import { eventually } from '../eventually.ts';
+import { listening } from '../ports.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.ts';
+
+const origin = 'http://mail.example.test';
+const workers = 3;
+const here = '127.0.0.1!default';
+
+let cluster: Cluster;
+let redis: RedisServer;
+let master: MupdateMaster;
+let way: CountedWay;
+let node: Node;
+
+before(async () => {
+  cluster = await startCluster();
+  redis = await startRedisServer();
+  master = await startMupdateMaster();
+  await master.activate(new Map([['user.alice', here]]));
+  await master.send(`RESERVE "user.greta" "${here}"`);
+  way = await startWay(master.port);
+  await writeFile(join(cluster.folder, 'murder.password'), `${master.password}\n`);
+  const source = `type: mupdate, servers: "127.0.0.1:${way.port}", user: ${master.user}, password: { file: murder.password }`;
+  const file = await cluster.configure(
+    'murder',
+    `public_url: ${origin}
+workers: ${workers}
+sessions: { redis: "${redis.url}", keys_file: murder.keys }
+login: { refusal_after: 0s }
+directory: { default_domain: example.test, sources: [{ ${source}, tls_ca_file: ${master.caFile} }] }`,
+  );
+  node = await cluster.startNode(file);
+});
+after(async () => {
+  await way?.close();
+  await cluster[Symbol.asyncDispose]();
+  await master[Symbol.asyncDispose]();
+  await redis[Symbol.asyncDispose]();
+});
+
+/** What becomes of sign-ins on connections of their own, which go to the workers in turn. */
+async function signIns({ address, password }: Pick<Person, 'address' | 'password'>): Promise<string> {
+  const statuses = new Set<number>();
+  for (let nth = 0; nth < 2 * workers; nth += 1) {
+    using visitor = new Visitor(origin, node.port);
+    // Each unknown name is another one: who repeats one waits.
+    statuses.add((await visitor.signIn(password, address.replace('NTH', String(nth)))).status);
+  }
+  return [...statuses].join(' ');
+}
+
+const strangers = { address: 'stranger-NTH@example.test', password: bob.password };
+
+test('one process of a node holds the stream of a Murder, and every worker is told who lives where', async () => {
+  assert.equal(await signIns(alice), '303');
+  assert.equal(await signIns(strangers), '403');
+  assert.equal(node.log.filter(({ msg }) => msg === 'worker ready').length, workers);
+  assert.equal(way.count(), 1);
+});
+
+test('what the master changes is so in every worker at once', async () => {
+  assert.equal(await signIns(greta), '503');
+  await master.activate(new Map([['user.greta', here]]));
+  await eventually(async () => (await signIns(greta)) === '303', 'greta has a home everywhere');
+  assert.equal(way.count(), 1);
+});
+
+test('a reload takes another stream, and the workers ask it', async () => {
+  const before = way.count();
+  await writeFile(join(cluster.folder, 'murder.password'), master.password);
+  node.child.kill('SIGHUP');
+  await node.logged(/^reloaded$/);
+  await eventually(async () => (await signIns(alice)) === '303', 'alice has a home everywhere');
+  assert.equal(way.count(), before + 1);
+});
+
+test('without its master nobody is unknown: who is in the copy signs in, others are asked to come later', async () => {
+  await way.close();
+  await eventually(async () => (await signIns(bob)) === '503', 'nobody can say whether there is a bob');
+  assert.equal(await signIns(alice), '303');
+});
+
+interface CountedWay {
+  readonly port: number;
+  /** How many connections were made. */
+  count(): number;
+  /** Cuts all, and takes no more. */
+  close(): Promise<void>;
+}
+
+/** A way to a port that counts who goes there. */
+async function startWay(to: number): Promise<CountedWay> {
+  let count = 0;
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    count += 1;
+    const onward = connect(to, '127.0.0.1');
+    for (const [one, other] of [
+      [socket, onward],
+      [onward, socket],
+    ] as const) {
+      sockets.add(one);
+      one.on('error', () => other.destroy()).on('close', () => other.destroy());
+      one.pipe(other);
+    }
+  });
+  const port = await listening(server);
+  return {
+    port,
+    count: () => count,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      if (server.listening) await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
