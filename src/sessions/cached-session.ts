@@ -11,7 +11,7 @@ import type {
   StoredSession,
 } from '../core/session.ts';
 import type { SessionCookie } from './cookie.ts';
-import { openSealed, type SealedFor, seal } from './seal.ts';
+import { isSameOwner, openSealed, type SealedFor, seal } from './seal.ts';
 import { parseSavedJar } from './stored-text.ts';
 
 /** The node's bookkeeping, as a session sees it. */
@@ -151,7 +151,8 @@ export class CachedSession implements LiveSession {
     const before = this.#record;
     const { record, jar } = stored;
     const newerJar = jar !== undefined && jar.version >= this.#jarVersion && markOf(jar) !== this.#jarMark;
-    const sameOwner = record.user === before.user && record.backend === before.backend;
+    const ownerIn = (one: SessionRecord) => sealedFor(this.key, one, 'credentials');
+    const sameOwner = isSameOwner(ownerIn(before), ownerIn(record));
     const elsewhere = record.backend !== before.backend || record.host !== before.host;
     if (newerJar || !sameOwner || record.sealed !== before.sealed) {
       const opened = openStored(this.#keeper, this.#cookie, stored);

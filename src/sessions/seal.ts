@@ -20,6 +20,11 @@ function ownerOf({ key, user, backend, purpose, assist }: SealedFor): readonly (
   return [...owner, actor, staffSession, reason, ticket, absoluteEndMs];
 }
 
+/** Whether what was sealed for the one opens for the other. */
+export function isSameOwner(one: SealedFor, other: SealedFor): boolean {
+  return JSON.stringify(ownerOf(one)) === JSON.stringify(ownerOf(other));
+}
+
 /** Seals a text of a session. */
 export function seal(
   sealKey: Buffer,

@@ -344,6 +344,16 @@ suite('the live sessions of a node', () => {
     assert.equal((await node.find(cookie)).kind, 'none');
   });
 
+  test('a record that was made that of an opened mailbox is refused, by the node that has it open, too', async () => {
+    const { cookie } = await node.signIn(alice);
+    const { key, record } = await node.session(cookie);
+    const assist = { actor: bob, staffSession: key, reason: 'none at all', ticket: '' };
+    await store.rewrite(key, { ...record, assist });
+    await eventually(async () => (await node.find(cookie)).kind === 'none');
+    await using other = await start();
+    assert.deepEqual(await other.find(cookie), { kind: 'none', rest: '' });
+  });
+
   test('a jar that was copied to another session is not opened: no cookie of it is there', async () => {
     const alices = await node.session((await node.signIn(alice)).cookie);
     const bobs = await node.signIn(bob);
