@@ -5,3 +5,8 @@ export interface Clock {
 }
 
 export const systemClock: Clock = { nowMs: () => Date.now() };
+
+/** Whether less than `spanMs` went by since then. A time that lies ahead, since a clock was set back, is no recent one. */
+export function isRecent(sinceMs: number, spanMs: number, nowMs: number): boolean {
+  return sinceMs <= nowMs && nowMs - sinceMs < spanMs;
+}

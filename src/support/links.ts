@@ -32,6 +32,8 @@ export interface Links {
 }
 
 const lifetimeMs = 60_000;
+/** So much the clocks of two nodes may differ. A link from further ahead is one of before a clock was set back. */
+const skewMs = 60_000;
 const tokenText = /^[\w-]{43}$/;
 
 /**
@@ -39,6 +41,11 @@ const tokenText = /^[\w-]{43}$/;
  * only with the token, and counts only with the MAC of a server key.
  */
 export function createLinks({ table, keys, clock, randomBytes }: LinksDeps): Links {
+  function isInTime({ expiresAtMs }: StoredLink): boolean {
+    const leftMs = expiresAtMs - clock.nowMs();
+    return leftMs >= 0 && leftMs <= lifetimeMs + skewMs;
+  }
+
   return {
     async issue(opening) {
       const [key] = keys();
@@ -52,7 +59,7 @@ export function createLinks({ table, keys, clock, randomBytes }: LinksDeps): Lin
     async use(token) {
       if (!tokenText.test(token)) return undefined;
       const link = await table.take(nameOf(token));
-      if (link === undefined || clock.nowMs() > link.expiresAtMs) return undefined;
+      if (link === undefined || !isInTime(link)) return undefined;
       const mac = Buffer.from(link.mac, 'base64url');
       const isGenuine = keys().some((key) => isSame(macOf(key, token, link), mac));
       const opening = isGenuine ? parseJson(link.opening) : undefined;
@@ -60,7 +67,7 @@ export function createLinks({ table, keys, clock, randomBytes }: LinksDeps): Lin
     },
 
     async sweep() {
-      const old = [...table.all()].filter(([, { expiresAtMs }]) => clock.nowMs() > expiresAtMs);
+      const old = [...table.all()].filter(([, link]) => !isInTime(link));
       for (const [name] of old) await table.take(name);
     },
   };

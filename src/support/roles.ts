@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts';
+import { type Clock, isRecent } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { normaliseDomain } from '../core/login-name.ts';
 import type { CanonicalUser } from '../core/names.ts';
@@ -48,9 +48,9 @@ export function createRememberedRoleOf(deps: RolesDeps & { readonly clock: Clock
     const nowMs = deps.clock.nowMs();
     if (deps.settings()?.staff.has(user) !== false || !deps.settings()?.rolesFromDirectory) return fresh(user, signal);
     const before = known.get(user);
-    if (before !== undefined && nowMs - before.atMs < rememberedMs) return before.grant;
+    if (before !== undefined && isRecent(before.atMs, rememberedMs, nowMs)) return before.grant;
     const grant = await fresh(user, signal);
-    for (const [name, { atMs }] of known) if (nowMs - atMs >= rememberedMs) known.delete(name);
+    for (const [name, { atMs }] of known) if (!isRecent(atMs, rememberedMs, nowMs)) known.delete(name);
     known.set(user, { atMs: nowMs, grant });
     return grant;
   };

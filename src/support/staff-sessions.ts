@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { Clock } from '../core/clock.ts';
+import { type Clock, isRecent } from '../core/clock.ts';
 import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
@@ -54,7 +54,9 @@ export interface StaffSessions {
   stepUp(session: StaffSession): Promise<IssuedStaffSession>;
   /** After a fresh code: the same session, newly proven; nothing when it has ended. */
   proveAnew(session: StaffSession): Promise<StaffSession | undefined>;
-  end(session: StaffSession, reason: EndReason): Promise<void>;
+  /** The name of the session to which a cookie leads, whether it lives or not; nothing for a forged one. Asks nobody. */
+  named(cookieField: string | undefined, secure: boolean): RecordKey | undefined;
+  end(session: Pick<StaffSession, 'key'>, reason: EndReason): Promise<void>;
   /** Whether this session lives and has shown its second factor. */
   isOnDuty(session: RecordKey): Promise<boolean>;
   /** Notes use by something else than a request of the console. */
@@ -95,8 +97,8 @@ export function createStaffSessions(deps: StaffSessionsDeps): StaffSessions {
 
   async function noteUse(key: RecordKey): Promise<void> {
     const nowMs = clock.nowMs();
-    if (nowMs - (noted.get(key) ?? 0) < noteEveryMs) return;
-    for (const [old, atMs] of noted) if (nowMs - atMs >= noteEveryMs) noted.delete(old);
+    if (isRecent(noted.get(key) ?? 0, noteEveryMs, nowMs)) return;
+    for (const [old, atMs] of noted) if (!isRecent(atMs, noteEveryMs, nowMs)) noted.delete(old);
     noted.set(key, nowMs);
     await store.noteUse([{ key, atMs: nowMs }]);
   }
@@ -129,6 +131,8 @@ export function createStaffSessions(deps: StaffSessionsDeps): StaffSessions {
       };
       return issue(record, { step: 'password', provenAtMs: 0 });
     },
+
+    named: (cookieField, secure) => readStaffCookie(keys(), cookieField, secure),
 
     async find(cookieField, secure) {
       const key = readStaffCookie(keys(), cookieField, secure);

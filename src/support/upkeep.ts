@@ -1,5 +1,5 @@
 import type { Audit, AuditEvent } from '../core/audit.ts';
-import type { Clock } from '../core/clock.ts';
+import { type Clock, isRecent } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { Assist, EndReason, LiveSession, RecordKey, SessionLookup } from '../core/session.ts';
@@ -18,6 +18,8 @@ export interface UpkeepDeps {
   readonly endOf: (session: RecordKey) => Promise<EndReason | undefined>;
   readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
+  /** Milliseconds that went by, whatever is done to the clock. */
+  readonly elapsedMs?: () => number;
   readonly log: Log;
   /** How often what is open is vouched for. */
   readonly vouchEveryMs?: number;
@@ -40,7 +42,8 @@ const askMs = 5_000;
 /** Starts its timer at once; `close` ends it, and leaves what is open open: another node goes on. */
 export function createUpkeep(deps: UpkeepDeps): Upkeep {
   const { duty, opened, audit, clock, log } = deps;
-  const watched = new Map<RecordKey, LiveSession>();
+  const elapsedMs = deps.elapsedMs ?? (() => performance.now());
+  const watched = new Map<RecordKey, { readonly session: LiveSession; readonly endsAtMs: number }>();
   let reapedAtMs = clock.nowMs();
   let looking: Promise<void> | undefined;
   // One look at a time, however long the directory takes.
@@ -70,8 +73,11 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
     }
   }
 
+  /** A clock that is set back gives nobody more time than was granted. */
   function watch(session: LiveSession): void {
-    watched.set(session.key, session);
+    const { createdAtMs, absoluteEndMs } = session.record;
+    const leftMs = absoluteEndMs - Math.max(createdAtMs, clock.nowMs());
+    watched.set(session.key, { session, endsAtMs: elapsedMs() + leftMs });
     session.attach({
       end(reason) {
         watched.delete(session.key);
@@ -100,12 +106,13 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
   async function look(): Promise<void> {
     try {
       await Promise.all(
-        [...watched.values()].map(async (session) => {
+        [...watched.values()].map(async ({ session, endsAtMs }) => {
           const { assist } = session.record;
-          if (assist !== undefined) await vouch(session, assist);
+          if (elapsedMs() >= endsAtMs) await session.end('absolute');
+          else if (assist !== undefined) await vouch(session, assist);
         }),
       );
-      if (clock.nowMs() - reapedAtMs < reapEveryMs) return;
+      if (isRecent(reapedAtMs, reapEveryMs, clock.nowMs())) return;
       reapedAtMs = clock.nowMs();
       await reap();
     } catch (error) {

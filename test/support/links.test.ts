@@ -72,6 +72,17 @@ suite('a link to a mailbox', () => {
     assert.equal(here.table.all().size, 0);
   });
 
+  test('is dead where a clock was set back: nobody has it for longer than a minute', async (t) => {
+    const { here, there, clock } = await twoNodes(t);
+    const token = await here.links.issue(opening);
+    clock.ms -= 60 * 60_000;
+    assert.equal(await there.links.use(token), undefined);
+    const other = await here.links.issue(opening);
+    // Nodes may differ by a little.
+    clock.ms -= 50_000;
+    assert.deepEqual(await there.links.use(other), opening);
+  });
+
   test('is nothing when it never was one', async (t) => {
     const { here } = await twoNodes(t);
     for (const token of ['', 'x', '../../states/a', randomBytes(32).toString('base64url')]) {

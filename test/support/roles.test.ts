@@ -89,6 +89,14 @@ suite('the role of a member of staff', () => {
     assert.equal(await rememberedRoleOf(mia, never), undefined);
   });
 
+  test('is asked of the directory again when the clock was set back', async () => {
+    const { says, rememberedRoleOf } = setUp(true);
+    await rememberedRoleOf(mia, never);
+    says.role = undefined;
+    says.nowMs -= 60 * 60_000;
+    assert.equal(await rememberedRoleOf(mia, never), undefined);
+  });
+
   for (const [text, grant] of [
     ['support', { roles: ['support'] }],
     [' Auditor ', { roles: ['auditor'] }],

@@ -105,6 +105,22 @@ export function secondFactorContract(name: string, open: () => Promise<readonly 
         assert.equal((await here.check(sam, ` ${codeOf(key, clock.now)} `)).kind, 'right');
       }));
 
+    test('a clock that is set back or forward revives no code', () =>
+      running(async ({ here, there, clock }) => {
+        const { key } = await enrol(here, sam, clock.now);
+        clock.now += 10 * minuteMs;
+        const used = codeOf(key, clock.now);
+        assert.equal((await here.check(sam, used)).kind, 'right');
+        const usedAtMs = clock.now;
+        clock.now -= 60 * minuteMs;
+        assert.equal((await there.check(sam, codeOf(key, clock.now))).kind, 'used');
+        clock.now = usedAtMs;
+        assert.equal((await there.check(sam, used)).kind, 'used');
+        clock.now += 60 * minuteMs;
+        assert.equal((await there.check(sam, used)).kind, 'wrong');
+        assert.equal((await there.check(sam, codeOf(key, clock.now))).kind, 'right');
+      }));
+
     test('each of ten recovery codes is good once', () =>
       running(async ({ here, there, clock }) => {
         const { recovery } = await enrol(here, sam, clock.now);

@@ -21,7 +21,7 @@ const mailbox: OpenedMailbox = {
 function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
   const duty = dutyForTests({ 'sam@example.test': { roles: ['support'], domains: ['example.test'] } });
   const audit = auditForTests();
-  const clock = { ms: 0, nowMs: () => clock.ms };
+  const clock = { ms: 0, elapsedMs: 0, nowMs: () => clock.ms };
   const ended = new Map<string, EndReason>();
   const upkeep = createUpkeep({
     duty,
@@ -38,6 +38,7 @@ function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
     endOf: async (key) => ended.get(key),
     audit,
     clock,
+    elapsedMs: () => clock.elapsedMs,
     log: silentLog,
     vouchEveryMs: 5,
   });
@@ -51,7 +52,12 @@ function assisted(name = 'assist'): LiveSession & { readonly ends: EndReason[] }
   const ends: EndReason[] = [];
   const { actor, subject, reason, ticket } = mailbox;
   return {
-    ...liveSession({ user: subject, assist: { actor, staffSession: session('sam'), reason, ticket } }),
+    ...liveSession({
+      user: subject,
+      createdAtMs: 0,
+      absoluteEndMs: mailbox.untilMs,
+      assist: { actor, staffSession: session('sam'), reason, ticket },
+    }),
     key: session(name),
     ends,
     attach: (attachment) => {
@@ -103,6 +109,23 @@ suite('an opened mailbox', () => {
       assert.deepEqual(of.ends, ['kicked']);
     });
   }
+
+  test('ends when its time is over, whatever was done to the clock', async (t) => {
+    const { upkeep, duty, audit, clock } = node(t);
+    const [early, late] = [assisted('early'), assisted('late')];
+    await upkeep.opened(early.key, mailbox);
+    await upkeep.guard(found(early));
+    clock.ms = -60 * 60_000;
+    await upkeep.guard(found(late));
+    clock.elapsedMs = 299_999;
+    const { length } = duty.worked;
+    await eventually(() => duty.worked.length > length + 2);
+    assert.deepEqual([early.ends, late.ends], [[], []]);
+    clock.elapsedMs = 300_000;
+    await eventually(() => audit.lines.length > 0);
+    assert.deepEqual([early.ends, late.ends], [['absolute'], ['absolute']]);
+    assert.deepEqual(audit.events(), ['impersonation-expired sam@example.test alice@example.test']);
+  });
 
   for (const [why, event] of [
     ['signed-out', 'impersonation-stop'],
