@@ -101,7 +101,7 @@ export function addAudit(program: Command, surroundings: Surroundings, end: (cod
 
   withExamples(audit, [
     ['postern audit list --subject alice@example.org', 'what was done to her, newest first'],
-    ['postern audit list --event impersonation-start --since 2030-01-01', 'mailboxes that were opened this year'],
+    ['postern audit list --event impersonation-opened --since 2030-01-01', 'mailboxes that were opened this year'],
     ['postern audit export --actor sam@example.org > sam.csv', 'what he did'],
     ['postern audit verify', 'is it as it was written?'],
   ]).addHelpText(

@@ -12,6 +12,7 @@ export const auditEventNames = [
   'role-used',
   'role-refused',
   'impersonation-start',
+  'impersonation-opened',
   'impersonation-stop',
   'impersonation-expired',
   'impersonation-refused',

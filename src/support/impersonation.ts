@@ -1,6 +1,6 @@
 import type { Audit, AuditEvent } from '../core/audit.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
-import type { Clock } from '../core/clock.ts';
+import { type Clock, isRecent } from '../core/clock.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
 import type { Client } from '../core/identity.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
@@ -83,7 +83,7 @@ export interface Impersonation {
   permission: AskPermission;
   /** From the console: checks, writes it down, and makes a link. No audit, no link. */
   start(staff: StaffOnDuty, request: OpeningRequest, signal: AbortSignal): Promise<Started>;
-  /** From the link: checks everything again and enters the webmail by the master identity, never with a password. */
+  /** From the link: checks everything again, writes it down, and enters the webmail by the master identity, never with a password. */
   open(token: string, client: Client, signal: AbortSignal): Promise<Opened>;
 }
 
@@ -96,7 +96,7 @@ export function createImpersonation(deps: ImpersonationDeps): Impersonation {
   const { permission, duty, links, audit, clock } = deps;
 
   function unfit({ reason, ticket }: OpeningRequest, staff: StaffOnDuty): StartRefusal | undefined {
-    if (clock.nowMs() - staff.provenAtMs > provenForMs) return { why: 'unproven' };
+    if (!isRecent(staff.provenAtMs, provenForMs, clock.nowMs())) return { why: 'unproven' };
     if (reason.length < shortestReason || reason.length > longestReason) return { why: 'reason' };
     return ticket.length > longestTicket ? { why: 'ticket' } : undefined;
   }
@@ -144,6 +144,9 @@ export function createImpersonation(deps: ImpersonationDeps): Impersonation {
     if ('closure' in place) return refuse({ why: 'closed', closure: place.closure });
     const check = await deps.checkMaster(opening.subject, place, client, signal);
     if (check.kind === 'refused') return refuse({ why: 'mail-server', detail: check.why });
+    // From where: the link may have been carried to another browser.
+    const facts = { backend: place.backend.name, host: place.host.name };
+    await audit.record({ ...lineOf(opening, client), event: 'impersonation-opened', facts });
     const entered = await place.driver.signIn(place.host, identityOf(opening, client), signal);
     if (entered.kind === 'rejected') {
       return refuse({ why: 'webmail', detail: 'the webmail did not let the master identity in' });

@@ -126,6 +126,13 @@ suite('opening a mailbox for staff', () => {
     assert.deepEqual(await impersonation.start(earlier, wanted, signal), { kind: 'refused', why: 'unproven' });
   });
 
+  test('needs one that was not shown in a time to come: a clock was set back meanwhile', async () => {
+    const { impersonation, sam, clock } = started();
+    const earlier = sam();
+    clock.ms -= 60 * 60_000;
+    assert.deepEqual(await impersonation.start(earlier, wanted, signal), { kind: 'refused', why: 'unproven' });
+  });
+
   test('is refused to who has no such role', async () => {
     const { impersonation, clock } = started();
     const olga = onDuty('olga@example.test', { roles: ['operator'] }, clock.ms);
@@ -149,6 +156,22 @@ suite('the link to it', () => {
         },
       ],
     );
+  });
+
+  test('is written down when it is used, from where, before the webmail is entered; else nothing is', async () => {
+    const { impersonation, tokenOf, entered, audit } = started();
+    await impersonation.open(await tokenOf(), { ...client, address: '198.51.100.7' }, signal);
+    assert.deepEqual(audit.lines.at(-1), {
+      event: 'impersonation-opened',
+      actor: 'sam@example.test',
+      subject: 'alice@example.test',
+      address: '198.51.100.7',
+      facts: { backend: 'a', host: 'a' },
+    });
+    const token = await tokenOf();
+    audit.full = true;
+    await assert.rejects(impersonation.open(token, client, signal), { code: 'ERR_AUDIT_UNAVAILABLE' });
+    assert.equal(entered.length, 1);
   });
 
   test('is dead after one use', async () => {
