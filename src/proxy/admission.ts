@@ -5,6 +5,7 @@ import type { Ingress } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
 import type { LiveSession, LiveSessions, SessionLookup } from '../core/session.ts';
 import type { ClientRequests } from './client-requests.ts';
+import { isFromElsewhere } from './elsewhere.ts';
 import type { FailureAnswer, FailureKind } from './failure.ts';
 import type { IngressReader, IngressRefusal } from './ingress.ts';
 import type { NoSession } from './no-session.ts';
@@ -87,6 +88,9 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     if (decision.kind === 'refused') return reply(request, response, deps.refusedAnswer(head, decision.why));
     const { ingress } = decision;
     if (ingress.hostKind === 'console' || head.target.startsWith(reservedPrefix)) return ownPage(arrival, ingress);
+    if (ingress.hostKind === 'assist' && isFromElsewhere(head, ingress.publicUrl.origin)) {
+      return reply(request, response, textAnswer(403, 'Only the pages of this mailbox may ask for that.'));
+    }
     if (mayBeClient && ingress.hostKind === 'public' && head.header('authorization') !== undefined)
       return deps.clients.pass({ ...arrival, ingress });
     const lookup = deps.sessions.find(head.cookieField);

@@ -112,6 +112,22 @@ suite('the banner of a mailbox that staff opened', () => {
     assert.ok((await answerOf(html, page, { own: true })).answer.includes(page));
   });
 
+  for (const [what, head, status] of [
+    ['another host’s script', 'Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty', 403],
+    ['another host’s image', 'Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image', 403],
+    ['another host’s frame', 'Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe', 403],
+    ['an older browser on another host', 'Origin: http://mail.example.test', 403],
+    ['a link', 'Sec-Fetch-Site: same-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document', 200],
+    ['its own scripts', 'Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty', 200],
+    ['its own scripts in an older browser', 'Origin: http://assist.example.test', 200],
+  ] as const) {
+    test(`${status === 200 ? 'and its page are' : 'and its page are not'} shown to ${what}`, async () => {
+      const { answer, asked } = await answerOf(html, page, { head });
+      assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `));
+      assert.equal(asked.length > 0, status === 200);
+    });
+  }
+
   test('is never left out: a page in a coding that was not asked for is not shown', async () => {
     const { answer } = await answerOf({ ...html, 'Content-Encoding': 'gzip' }, gzipSync(page));
     assert.match(answer, /^HTTP\/1\.1 502 /);
