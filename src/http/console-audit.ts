@@ -1,4 +1,5 @@
 import type { Audit, AuditFilter, AuditLine } from '../core/audit.ts';
+import { auditCsvHead, auditCsvRow } from '../core/audit-csv.ts';
 import type { Visit, VisitWork } from './console-guard.ts';
 import { showPage } from './console-view.ts';
 import { queryOf } from './form-body.ts';
@@ -35,19 +36,7 @@ export function createConsoleAudit({
       const { response } = visit;
       response.setHeader('Content-Type', 'text/csv; charset=utf-8');
       response.setHeader('Content-Disposition', 'attachment; filename="audit.csv"');
-      const head = ['time', 'node', 'chain', 'sequence', 'event', 'actor', 'subject', 'address', 'facts'];
-      const rows = lines.map((line) => [
-        new Date(line.timeMs).toISOString(),
-        line.node,
-        line.chain,
-        String(line.sequence),
-        line.event,
-        line.actor,
-        line.subject ?? '',
-        line.address ?? '',
-        factsText(line),
-      ]);
-      response.end([head, ...rows].map((row) => `${row.map(csvCell).join(',')}\r\n`).join(''));
+      response.end([auditCsvHead, ...lines.map(auditCsvRow)].join(''));
     },
   };
 }
@@ -73,10 +62,4 @@ function factsText({ facts }: AuditLine): string {
   return Object.entries(facts ?? {})
     .map(([name, value]) => `${name}: ${String(value)}`)
     .join('; ');
-}
-
-/** A spreadsheet takes a cell that begins with one of these signs for a formula. */
-function csvCell(text: string): string {
-  const plain = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return `"${plain.replaceAll('"', '""')}"`;
 }

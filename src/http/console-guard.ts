@@ -33,9 +33,9 @@ export interface Visit {
 /** What is done for a visit: it always answers. */
 export type VisitWork = (visit: Visit) => Promise<void> | void;
 
-/** What a page asks for. Without `step`, any session will do; without `role`, any role. */
+/** What a page asks for. Without `role`, any role will do. */
 interface Needs {
-  readonly step?: StaffSession['step'];
+  readonly step: StaffSession['step'];
   readonly role?: StaffRole;
 }
 
@@ -71,7 +71,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
       response.appendHeader('Set-Cookie', staffCookieLine(undefined, publicUrl.secure));
       return goTo(response, '/-/login?ended=role');
     }
-    if (needs.step !== undefined && session.step !== needs.step) {
+    if (session.step !== needs.step) {
       return goTo(response, session.step === 'password' ? '/-/factor' : '/-/');
     }
     const { key, user, provenAtMs } = session;
@@ -79,14 +79,14 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
     const frame = {
       user,
       roles: session.step === 'password' ? [] : grant.roles,
-      token: tokens.issue(bindingOf(session)),
+      token: tokens.issue(formBindingOf(session)),
     };
     if (needs.role !== undefined && !grant.roles.includes(needs.role)) {
       await audit.record({ event: 'role-refused', ...who, facts: { path: request.path, why: `not ${needs.role}` } });
       showMessage(views, response, { ...frame, status: 403, title: 'Not for your role' }, roleText(needs.role));
       return undefined;
     }
-    if (request.method === 'POST' && !tokens.check(formField(request.body, 'token'), bindingOf(session))) {
+    if (request.method === 'POST' && !tokens.check(formField(request.body, 'token'), formBindingOf(session))) {
       showMessage(views, response, { ...frame, status: 403, title: 'Please try again' }, staleText);
       return undefined;
     }
@@ -105,7 +105,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
   };
 }
 
-const staleText = 'This page was open for a long time, or it was of another session. Nothing was done.';
+export const staleText = 'This page was open for a long time, or it was of another session. Nothing was done.';
 
 /** Says that somebody could not be asked, under a reference that the log has, too. */
 export function showUnavailable(
@@ -147,7 +147,8 @@ export function createOwnOriginOnly(): RequestHandler {
   };
 }
 
-function bindingOf({ key }: StaffSession): string {
+/** What the forms of a session's pages are bound to. */
+export function formBindingOf({ key }: Pick<StaffSession, 'key'>): string {
   return `console ${key}`;
 }
 

@@ -1,3 +1,4 @@
+import type { Express } from 'express';
 import type { Audit } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import { type ConsoleBackends, createConsoleBackends } from './console-backends.ts';
@@ -5,15 +6,14 @@ import { createConsoleAudit } from './console-audit.ts';
 import { type ConsoleFactorDeps, createConsoleFactor } from './console-factor.ts';
 import { type ConsoleGuardDeps, createConsoleGuard, createOwnOriginOnly } from './console-guard.ts';
 import { type ConsoleSignInDeps, createConsoleSignIn } from './console-sign-in.ts';
+import { createConsoleSignOut } from './console-sign-out.ts';
 import { type ConsoleUsersDeps, createConsoleUsers } from './console-users.ts';
 import { createFormTokens } from './csrf.ts';
 import type { ErrorPageDeps } from './error-page.ts';
 import { createFormBody } from './form-body.ts';
-import { ingressOf } from './ingress-of.ts';
 import { createMethodNotAllowed } from './not-found.ts';
 import { createOwnApp, type Pages } from './own-app.ts';
 import { seeOther } from './see-other.ts';
-import { staffCookieLine } from '../support/staff-cookie.ts';
 
 export type ConsolePagesDeps = Omit<
   ErrorPageDeps & ConsoleGuardDeps & ConsoleSignInDeps & ConsoleFactorDeps & ConsoleUsersDeps,
@@ -28,6 +28,11 @@ export type ConsolePagesDeps = Omit<
 
 /** Builds the console of the staff: everything under its host name. It owns no timer and no socket. */
 export function createConsolePages(deps: ConsolePagesDeps): Pages {
+  return createOwnApp(deps, (app) => addConsoleRoutes(app, deps));
+}
+
+/** All that there is under the host name of the console, each route with the role that it asks for. */
+export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
   const parts = { ...deps, tokens: createFormTokens(deps.formKeys, deps.clock) };
   const signIn = createConsoleSignIn(parts);
   const factor = createConsoleFactor(parts);
@@ -36,52 +41,40 @@ export function createConsolePages(deps: ConsolePagesDeps): Pages {
   const audit = createConsoleAudit(parts);
   const guard = createConsoleGuard(parts);
   const form = createFormBody();
-  const notAllowed = createMethodNotAllowed('GET, HEAD, POST');
-  const ownOriginOnly = createOwnOriginOnly();
   const [half, whole] = [{ step: 'password' }, { step: 'second-factor' }] as const;
   const support = { ...whole, role: 'support' } as const;
   const operator = { ...whole, role: 'operator' } as const;
   const auditor = { ...whole, role: 'auditor' } as const;
 
-  return createOwnApp(deps, (app) => {
-    app.use(ownOriginOnly);
-    app.get('/', (_request, response) => seeOther(response, '/-/'));
-    app.get(
-      '/-/',
-      guard(whole, ({ staff, response }) => seeOther(response, homeOf(staff.roles))),
-    );
+  app.use(createOwnOriginOnly());
+  app.get('/', (_request, response) => seeOther(response, '/-/'));
+  app.get(
+    '/-/',
+    guard(whole, ({ staff, response }) => seeOther(response, homeOf(staff.roles))),
+  );
 
-    app.get('/-/login', signIn.show);
-    app.post('/-/login', form, signIn.submit);
-    app.get('/-/factor', guard(half, factor.show));
-    app.post('/-/factor', form, guard(half, factor.submit));
-    app.get('/-/enrol', guard(half, factor.showEnrol));
-    app.post('/-/enrol', form, guard(half, factor.submitEnrol));
+  app.get('/-/login', signIn.show);
+  app.post('/-/login', form, signIn.submit);
+  app.get('/-/factor', guard(half, factor.show));
+  app.post('/-/factor', form, guard(half, factor.submit));
+  app.get('/-/enrol', guard(half, factor.showEnrol));
+  app.post('/-/enrol', form, guard(half, factor.submitEnrol));
 
-    app.get('/-/users', guard(support, users.show));
-    app.post('/-/users', form, guard(support, users.submit));
-    app.get('/-/opened', guard(support, users.showOpened));
-    app.post('/-/opened', form, guard(support, users.stopOpened));
-    app.get('/-/backends', guard(operator, backends.show));
-    app.post('/-/backends', form, guard(operator, backends.submit));
-    app.get('/-/audit', guard(auditor, audit.show));
-    app.get('/-/audit.csv', guard(auditor, audit.export));
+  app.get('/-/users', guard(support, users.show));
+  app.post('/-/users', form, guard(support, users.submit));
+  app.get('/-/opened', guard(support, users.showOpened));
+  app.post('/-/opened', form, guard(support, users.stopOpened));
+  app.get('/-/backends', guard(operator, backends.show));
+  app.post('/-/backends', form, guard(operator, backends.submit));
+  app.get('/-/audit', guard(auditor, audit.show));
+  app.get('/-/audit.csv', guard(auditor, audit.export));
 
-    app.post(
-      '/-/logout',
-      form,
-      guard({}, async ({ session, staff, request, response }) => {
-        await deps.sessions.end(session, 'signed-out');
-        await deps.audit.record({ event: 'staff-sign-out', actor: staff.user, address: staff.address });
-        response.appendHeader('Set-Cookie', staffCookieLine(undefined, ingressOf(request).publicUrl.secure));
-        response.setHeader('Clear-Site-Data', '"cache"');
-        seeOther(response, '/-/login');
-      }),
-    );
-    for (const path of ['/', '/-/', '/-/login', '/-/factor', '/-/enrol', '/-/users', '/-/opened', '/-/backends']) {
-      app.all(path, notAllowed);
-    }
-  });
+  app.post('/-/logout', form, createConsoleSignOut(parts));
+  for (const path of ['/', '/-/', '/-/audit', '/-/audit.csv']) app.all(path, createMethodNotAllowed('GET, HEAD'));
+  for (const path of ['/-/login', '/-/factor', '/-/enrol', '/-/users', '/-/opened', '/-/backends']) {
+    app.all(path, createMethodNotAllowed('GET, HEAD, POST'));
+  }
+  app.all('/-/logout', createMethodNotAllowed('POST'));
 }
 
 /** The first page of a member of staff. */

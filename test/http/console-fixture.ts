@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import express from 'express';
 import request, { type Response } from 'supertest';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
 import type { AuditEvent } from '../../src/core/audit.ts';
@@ -12,7 +13,7 @@ import { silentLog } from '../../src/core/log.ts';
 import type { CanonicalUser } from '../../src/core/names.ts';
 import type { SessionStore } from '../../src/core/session.ts';
 import type { StaffGrant } from '../../src/core/staff.ts';
-import { createConsolePages } from '../../src/http/console-pages.ts';
+import { addConsoleRoutes, type ConsolePagesDeps, createConsolePages } from '../../src/http/console-pages.ts';
 import type { ConsoleBackends } from '../../src/http/console-backends.ts';
 import type { ConsoleImpersonation, ConsoleUsers } from '../../src/http/console-users.ts';
 import { createServerKey } from '../../src/sessions/keys.ts';
@@ -31,6 +32,8 @@ export const sam = canonicalUser('sam@example.test');
 export interface ConsoleFixture extends AsyncDisposable {
   readonly server: Server;
   readonly origin: string;
+  /** Each as a method, or ALL, and a path. */
+  readonly routes: readonly string[];
   readonly factors: SecondFactors;
   readonly sessions: StaffSessions;
   readonly store: SessionStore;
@@ -40,8 +43,8 @@ export interface ConsoleFixture extends AsyncDisposable {
   /** What reached the use cases behind the forms. */
   readonly done: string[];
   clock: { nowMs: number };
-  /** No line of the audit can be written any more. */
-  isAuditAway: boolean;
+  /** What can be written, or asked, no more. */
+  readonly away: Set<'audit' | 'roles' | 'store'>;
 }
 
 export async function startConsole(): Promise<ConsoleFixture> {
@@ -62,7 +65,13 @@ export async function startConsole(): Promise<ConsoleFixture> {
   const end: Parameters<typeof createStaffSessions>[0]['end'] = async (key, reason) =>
     void (await store.destroy(key, reason));
   const sessions = createStaffSessions({
-    store,
+    store: {
+      ...store,
+      async read(key) {
+        if (fixture.away.has('store')) throw away('store');
+        return store.read(key);
+      },
+    },
     end,
     keys: () => ring,
     times: () => ({ idleTimeoutMs: 15 * 60_000, absoluteTimeoutMs: 8 * 60 * 60_000 }),
@@ -70,9 +79,11 @@ export async function startConsole(): Promise<ConsoleFixture> {
     randomBytes,
     log: silentLog,
   });
+  const routes: string[] = [];
   const fixture: ConsoleFixture = {
     server,
     origin,
+    routes,
     factors: node.factors,
     sessions,
     store,
@@ -80,7 +91,7 @@ export async function startConsole(): Promise<ConsoleFixture> {
     grants: new Map([[String(sam), { roles: ['support'], domains: ['example.test'] }]]),
     done: [],
     clock: time,
-    isAuditAway: false,
+    away: new Set(),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();
@@ -90,15 +101,18 @@ export async function startConsole(): Promise<ConsoleFixture> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
-  const pages = createConsolePages({
+  const deps: ConsolePagesDeps = {
     staffLogin: async ({ user, password }) =>
       password.reveal() === 'right'
         ? { kind: 'authenticated', user: asUser(user), backend: backendName('a'), host: 'a' }
         : { kind: 'rejected' },
-    roleOf: async (user) => fixture.grants.get(user),
+    async roleOf(user) {
+      if (fixture.away.has('roles')) throw away('directory');
+      return fixture.grants.get(user);
+    },
     audit: {
       async record(event) {
-        if (fixture.isAuditAway) throw auditAway();
+        if (fixture.away.has('audit')) throw away('audit');
         fixture.audited.push(event);
       },
       list: async () =>
@@ -115,7 +129,9 @@ export async function startConsole(): Promise<ConsoleFixture> {
     clock,
     randomBytes,
     log: silentLog,
-  });
+  };
+  routes.push(...routesOf(deps));
+  const pages = createConsolePages(deps);
   server.on('request', (incoming, response) => {
     pages(incoming, response, {
       publicUrl: { origin, authority: `support.localhost:${port}`, secure: false },
@@ -124,6 +140,18 @@ export async function startConsole(): Promise<ConsoleFixture> {
     });
   });
   return fixture;
+}
+
+/** What the console really answers, asked of the router itself: a route that nobody thought of is among them. */
+function routesOf(deps: ConsolePagesDeps): readonly string[] {
+  const app = express();
+  addConsoleRoutes(app, deps);
+  return app.router.stack.flatMap(({ route }) => {
+    const methods = new Set((route?.stack ?? []).map(({ method }) => method).filter(Boolean));
+    // One route for every method that Express knows.
+    if (methods.size > 2) return [`ALL ${route?.path}`];
+    return [...methods].map((method) => `${method.toUpperCase()} ${route?.path}`);
+  });
 }
 
 function someUsers({ done }: ConsoleFixture): ConsoleUsers {
@@ -183,8 +211,9 @@ function someBackends({ done }: ConsoleFixture): ConsoleBackends {
   };
 }
 
-function auditAway(): PosternError {
-  return new PosternError('ERR_AUDIT_UNAVAILABLE', 'disk full', { source: 'audit', retryable: true });
+function away(what: 'audit' | 'directory' | 'store'): PosternError {
+  const code = `ERR_${what.toUpperCase() as 'AUDIT' | 'DIRECTORY' | 'STORE'}_UNAVAILABLE` as const;
+  return new PosternError(code, 'away', { source: what, retryable: true });
 }
 
 function asUser(typed: string): CanonicalUser {

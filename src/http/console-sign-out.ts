@@ -1,0 +1,48 @@
+import type { Request, RequestHandler, Response } from 'express';
+import { recordIfPossible } from '../core/audit.ts';
+import { PosternError } from '../core/error.ts';
+import { staffCookieLine } from '../support/staff-cookie.ts';
+import type { StaffSession } from '../support/staff-sessions.ts';
+import { type ConsoleGuardDeps, formBindingOf, staleText } from './console-guard.ts';
+import { showMessage } from './console-view.ts';
+import { formField } from './form-body.ts';
+import { ingressOf } from './ingress-of.ts';
+import { seeOther } from './see-other.ts';
+
+/**
+ * The console's `/-/logout`. It asks for no role, and fails for want of nothing: not of the directory, of the disk of the
+ * audit, or of the store, which is told of the end as soon as it is back.
+ */
+export function createConsoleSignOut({
+  sessions,
+  tokens,
+  audit,
+  views,
+}: Pick<ConsoleGuardDeps, 'sessions' | 'tokens' | 'audit' | 'views'>): RequestHandler {
+  async function found(request: Request): Promise<StaffSession | undefined> {
+    try {
+      return await sessions.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
+    } catch (error) {
+      if (error instanceof PosternError) return undefined;
+      throw error;
+    }
+  }
+
+  return async (request: Request, response: Response) => {
+    const { publicUrl, client } = ingressOf(request);
+    const key = sessions.named(request.headers.cookie, publicUrl.secure);
+    if (key === undefined) return seeOther(response, '/-/login');
+    if (!tokens.check(formField(request.body, 'token'), formBindingOf({ key }))) {
+      const page = { user: undefined, roles: [], token: '', status: 403, title: 'Please try again' };
+      return showMessage(views, response, page, staleText);
+    }
+    const session = await found(request);
+    await sessions.end({ key }, 'signed-out');
+    if (session !== undefined) {
+      await recordIfPossible(audit, { event: 'staff-sign-out', actor: session.user, address: client.address });
+    }
+    response.appendHeader('Set-Cookie', staffCookieLine(undefined, publicUrl.secure));
+    response.setHeader('Clear-Site-Data', '"cache"');
+    seeOther(response, '/-/login');
+  };
+}
