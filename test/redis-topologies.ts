@@ -22,6 +22,11 @@ export interface RedisTopology extends AsyncDisposable {
   empty(): Promise<void>;
 }
 
+export interface RedisCluster extends RedisTopology {
+  /** Leads all slots of a master that hold keys to another one, as `redis-cli --cluster reshard` does. Resolves with their number. */
+  moveSlots(from: number): Promise<number>;
+}
+
 const host = '127.0.0.1';
 
 /** A replica that has not got its master's data yet cannot take its place: these many have it. */
@@ -87,7 +92,7 @@ export async function startSentinels(): Promise<RedisTopology> {
 }
 
 /** Three masters with a replica each, which take a master for gone after a second of silence. */
-export async function startRedisCluster(): Promise<RedisTopology> {
+export async function startRedisCluster(): Promise<RedisCluster> {
   const group = await startGroup();
   try {
     const ports: number[] = [];
@@ -131,12 +136,42 @@ export async function startRedisCluster(): Promise<RedisTopology> {
       },
       kill: (port) => group.kill(port),
       empty: async () => void (await Promise.all((await masters()).map(flush))),
+      async moveSlots(from) {
+        const all = await masters();
+        const to = all.find((port) => port !== from);
+        if (to === undefined) throw new Error('a cluster has several masters');
+        const keys = lines(await cli(from, '--scan'));
+        const slots = new Set<string>();
+        for (const key of keys) slots.add(await cli(from, 'cluster', 'keyslot', key));
+        for (const slot of slots) await moveSlot(slot, { from, to, all });
+        return slots.size;
+      },
       [Symbol.asyncDispose]: () => group.end(),
     };
   } catch (error) {
     await group.end();
     throw error;
   }
+}
+
+/** Where a slot is half moved, the old master answers ASK for keys that have gone, and TRYAGAIN for some of each. */
+async function moveSlot(
+  slot: string,
+  { from, to, all }: { readonly from: number; readonly to: number; readonly all: readonly number[] },
+): Promise<void> {
+  const [fromId, toId] = [await cli(from, 'cluster', 'myid'), await cli(to, 'cluster', 'myid')];
+  await cli(to, 'cluster', 'setslot', slot, 'importing', fromId);
+  await cli(from, 'cluster', 'setslot', slot, 'migrating', toId);
+  for (const key of lines(await cli(from, 'cluster', 'getkeysinslot', slot, '1000'))) {
+    await cli(from, 'migrate', host, String(to), key, '0', '5000');
+  }
+  for (const port of [to, from, ...all.filter((other) => other !== to && other !== from)]) {
+    await cli(port, 'cluster', 'setslot', slot, 'node', toId);
+  }
+}
+
+function lines(text: string): readonly string[] {
+  return text.split('\n').filter((line) => line !== '');
 }
 
 async function startGroup() {
@@ -192,7 +227,7 @@ async function startGroup() {
 }
 
 async function cli(port: number, ...command: readonly string[]): Promise<string> {
-  return runProgram('redis-cli', ['-h', host, '-p', String(port), ...command]);
+  return (await runProgram('redis-cli', ['-h', host, '-p', String(port), ...command])).trim();
 }
 
 async function flush(port: number): Promise<void> {

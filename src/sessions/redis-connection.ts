@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { InvalidationTap } from './redis-tap.ts';
@@ -15,6 +16,7 @@ const commandTimeoutMs = 500;
 const connectTimeoutMs = 1_000;
 /** How long a first connection that failed is waited for before it is tried again. */
 const redialMs = 1_000;
+const tryAgainMs = 10;
 
 /** A connection that heals itself, and whose commands always settle. */
 export interface RedisConnection {
@@ -75,7 +77,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
       const startedAt = performance.now();
       let failed = true;
       try {
-        const reply = await withinDeadline(command(client));
+        const reply = await withinDeadline(() => command(client));
         failed = false;
         return reply;
       } catch (error) {
@@ -116,12 +118,31 @@ function reasonOf(error: unknown): string {
 /**
  * node-redis stops counting its own command timeout once the command is written: a frozen server would hang callers.
  */
-async function withinDeadline<Reply>(reply: Promise<Reply>): Promise<Reply> {
+async function withinDeadline<Reply>(command: () => Promise<Reply>): Promise<Reply> {
   const { promise: deadline, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`no answer within ${commandTimeoutMs} ms`)), commandTimeoutMs);
+  const gone = new AbortController();
+  const timer = setTimeout(() => {
+    gone.abort();
+    reject(new Error(`no answer within ${commandTimeoutMs} ms`));
+  }, commandTimeoutMs);
   try {
-    return await Promise.race([reply, deadline]);
+    return await Promise.race([onceWhole(command, gone.signal), deadline]);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/**
+ * A Cluster that leads a slot to another master refuses, without doing anything, what takes several of its keys while
+ * some of them have gone: for milliseconds. node-redis follows MOVED and ASK, but not this.
+ */
+async function onceWhole<Reply>(command: () => Promise<Reply>, gone: AbortSignal): Promise<Reply> {
+  for (;;) {
+    try {
+      return await command();
+    } catch (error) {
+      if (gone.aborted || !reasonOf(error).startsWith('TRYAGAIN')) throw error;
+      await wait(tryAgainMs);
+    }
   }
 }
