@@ -1,15 +1,16 @@
 /**
- * What each source of the directory does with its real peer: `node --expose-gc bench/directory-drivers.ts [SECONDS]`.
+ * What each source of the directory does with its real peer: `node --expose-gc bench/directory-drivers.ts [SECONDS [SOURCE]]`.
  *
  * Prints, per source: lookups per second through the whole directory without its cache, 32 at once and each of another
- * name, and the memory that the source and its client library keep. The peers run on the same machine; those of
- * socketmap, tcp_table and http even in this process, and take their share of it.
+ * name, and the memory that the source and its client library keep. Each source has a process of its own. The peers run
+ * on the same machine; those of socketmap, tcp_table and http even in that process, and take their share of it.
  */
+import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { DirectoryOptions } from '../src/directory/directory.ts';
+import type { Directory, DirectoryOptions } from '../src/directory/directory.ts';
 import { connectRedis } from '../src/gateway/open-directory.ts';
 import { loginName, temporaryDirectory, testDirectory } from '../test/directory/fixture.ts';
 import { startDirector } from '../test/directory/peers/director.ts';
@@ -26,8 +27,9 @@ interface Peer extends AsyncDisposable {
   readonly options?: Partial<DirectoryOptions>;
 }
 
-const seconds = Number(process.argv[2] ?? 5);
+const [, script = '', seconds = '5', only] = process.argv;
 const atOnce = 32;
+const never = new AbortController().signal;
 const query = 'select backend from homes where login = %u';
 
 const peers: Readonly<Record<string, () => Promise<Peer>>> = {
@@ -115,34 +117,47 @@ async function murder(mode: 'find' | 'update'): Promise<Peer> {
   return { settings, [Symbol.asyncDispose]: () => master[Symbol.asyncDispose]() };
 }
 
-async function residentMiB(): Promise<number> {
+/** What is kept, and not how far a busy heap once stretched: the resident size would tell of the pace. */
+async function keptMiB(): Promise<number> {
   for (let turn = 0; turn < 3; turn += 1) {
     globalThis.gc?.();
     await wait(50);
   }
-  return process.memoryUsage().rss / 2 ** 20;
+  const { heapUsed, external } = process.memoryUsage();
+  return (heapUsed + external) / 2 ** 20;
 }
 
-async function measure(name: string, start: () => Promise<Peer>): Promise<void> {
-  await using peer = await start();
-  const before = await residentMiB();
-  await using directory = await testDirectory([peer.settings], peer.options);
-  const never = new AbortController().signal;
+async function measure(name: string, peer: Peer): Promise<void> {
   let asked = 0;
-  async function askUntil(endMs: number): Promise<void> {
-    while (performance.now() < endMs) await directory.lookup(loginName(`user${(asked += 1)}`), never);
-  }
-  const askFor = async (ms: number): Promise<void> => {
+  const askFor = async (directory: Directory, ms: number): Promise<number> => {
     const endMs = performance.now() + ms;
-    await Promise.all(Array.from({ length: atOnce }, () => askUntil(endMs)));
+    const askUntilThen = async (): Promise<void> => {
+      while (performance.now() < endMs) {
+        await directory.lookup(loginName(`user${(asked += 1)}`), never);
+      }
+    };
+    asked = 0;
+    const startedMs = performance.now();
+    await Promise.all(Array.from({ length: atOnce }, askUntilThen));
+    return asked / ((performance.now() - startedMs) / 1000);
   };
-  await askFor(1000);
-  asked = 0;
-  const startedMs = performance.now();
-  await askFor(seconds * 1000);
-  const perSecond = asked / ((performance.now() - startedMs) / 1000);
-  const heldMiB = (await residentMiB()) - before;
-  process.stdout.write(`${name.padEnd(16)} ${perSecond.toFixed(0)} lookups/s, memory ${heldMiB.toFixed(0)} MiB\n`);
+  // What all sources share is no part of the figure.
+  await using plain = await testDirectory([{ type: 'static', backend: 'a' }]);
+  await askFor(plain, 1000);
+  const before = await keptMiB();
+  await using directory = await testDirectory([peer.settings], peer.options);
+  await askFor(directory, 1000);
+  const perSecond = await askFor(directory, Number(seconds) * 1000);
+  const heldMiB = (await keptMiB()) - before;
+  process.stdout.write(`${name.padEnd(16)} ${perSecond.toFixed(0)} lookups/s, memory ${heldMiB.toFixed(1)} MiB\n`);
 }
 
-for (const [name, start] of Object.entries(peers)) await measure(name, start);
+if (only === undefined) {
+  for (const name of Object.keys(peers)) {
+    spawnSync(process.execPath, ['--expose-gc', script, seconds, name], { stdio: 'inherit' });
+  }
+} else {
+  await using peer = await peers[only]?.();
+  if (peer === undefined) throw new Error(`there is no source ${only}`);
+  await measure(only, peer);
+}

@@ -1,5 +1,5 @@
 import {
-  Client,
+  type Client,
   type Entry,
   Filter,
   FilterParser,
@@ -7,13 +7,12 @@ import {
   ResultCodeError,
   SizeLimitExceededError,
 } from 'ldapts';
-import type { Secret } from '../core/secret.ts';
 import { readAnswerObject } from './answer-object.ts';
 import { createFailover } from './failover.ts';
+import { readConnecting } from './ldap-connections.ts';
 import type { Settings } from './settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer, type SourceDriver, unknownUser } from './source.ts';
 import { fillTemplate, readTemplate, type Template } from './template.ts';
-import { readTls } from './tls-settings.ts';
 
 /** Result codes by which a server says that another one should be asked: busy, unavailable, unwilling. */
 const elsewhere = new Set([51, 52, 53]);
@@ -22,9 +21,10 @@ const elsewhere = new Set([51, 52, 53]);
  * An LDAP directory: one search per user, whose entry has the home, and may have another name of the user, a reason to
  * refuse, and a role as staff.
  *
- * One bound connection is kept, to the first of the servers that answers; TLS unless it is switched off. Referrals are
- * not followed: where the server has nothing but a referral, the answer is "could not ask". Values go into the filter
- * through one escaping function (RFC 4515). Several entries, or several values, are a bad answer.
+ * Bound connections are kept to the first of the servers that answers, as many as there are searches at once and at
+ * most eight; TLS unless it is switched off. Referrals are not followed: where the server has nothing but a referral,
+ * the answer is "could not ask". Values go into the filter through one escaping function (RFC 4515). Several entries,
+ * or several values, are a bad answer.
  */
 export const driver: SourceDriver = {
   configure(settings) {
@@ -38,13 +38,14 @@ export const driver: SourceDriver = {
         timeoutMs,
         label: (url) => `${label} ${url.host}`,
         open: await connectTo(),
-        // Unbound, it would connect again by itself and search as nobody, who may be shown nothing.
-        isUsable: (client) => client.isConnected && client.isBound,
-        close: (client) => client.unbind(),
+        isUsable: (held) => held.isUsable(),
+        close: (held) => held.close(),
       });
       return {
-        ask: (name, signal) =>
-          connections.use((client) => find(client, search, fillTemplate(search.filter, name, escapeFilter)), signal),
+        ask(name, signal) {
+          const filter = fillTemplate(search.filter, name, escapeFilter);
+          return connections.use((held) => held.use((client) => find(client, search, filter)), signal);
+        },
         [Symbol.asyncDispose]: () => connections[Symbol.asyncDispose](),
       };
     };
@@ -126,34 +127,4 @@ function readUrls(settings: Settings): readonly URL[] {
     settings.problem('servers', 'write ldap://host or ldaps://host, or a list of them');
   }
   return urls;
-}
-
-/** Who connects, and how: the returned function reads what it needs and makes the one that opens a connection. */
-function readConnecting(settings: Settings) {
-  const bindDn = settings.optionalText('bind_dn') ?? '';
-  const password: Secret | undefined = settings.secret('bind_password');
-  const isPlain = settings.choice('tls', ['starttls', 'none'], 'starttls') === 'none';
-  const tls = readTls(settings);
-  if (bindDn !== '' && password === undefined) settings.problem('bind_password', 'is required with bind_dn');
-
-  return async () => {
-    const tlsFor = await tls.load();
-    return async (url: URL, shareMs: number): Promise<Client> => {
-      const options = tlsFor(url.hostname.replace(/^\[|\]$/g, ''));
-      const client = new Client({
-        url: `${url.protocol}//${url.host}`,
-        timeout: shareMs,
-        connectTimeout: shareMs,
-        ...(url.protocol === 'ldaps:' ? { tlsOptions: options } : {}),
-      });
-      try {
-        if (url.protocol === 'ldap:' && !isPlain) await client.startTLS(options);
-        await client.bind(bindDn, password?.reveal() ?? '');
-        return client;
-      } catch (error) {
-        await client.unbind().catch(() => {});
-        throw error;
-      }
-    };
-  };
 }

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { connect, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { EqualityFilter, FilterParser } from 'ldapts';
 import { Secret } from '../../src/core/secret.ts';
 import { checkSource } from '../../src/directory/configured-source.ts';
+import type { Directory } from '../../src/directory/directory.ts';
 import { escapeFilter } from '../../src/directory/ldap.ts';
 import { outcomeOf, testDirectory } from './fixture.ts';
 import { startServer } from './peers/line-server.ts';
@@ -108,6 +110,34 @@ describe('an LDAP directory', () => {
     assert.equal(await outcomeOf(nowhere, 'alice'), 'ERR_DIRECTORY_UNAVAILABLE');
   });
 
+  test('is asked on several bound connections at once, and on no more than eight', async () => {
+    await using between = await startServer((socket) => relay(socket, slapd.port));
+    await using directory = await testDirectory([settingsFor(slapd, `ldap://127.0.0.1:${between.port}`)]);
+    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
+    assert.equal(between.connections.size, 1);
+    await askAtOnce(directory, 5000, () => between.connections.size >= 8);
+    await askAtOnce(directory, 100);
+    assert.equal(between.connections.size, 8);
+    const [first, ...others] = between.connections;
+    first?.destroy();
+    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
+    for (const other of others) other.destroy();
+    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
+  });
+
+  test('that takes a single connection is asked on that one', async () => {
+    let taken = 0;
+    await using between = await startServer((socket) => {
+      taken += 1;
+      if (taken === 1) relay(socket, slapd.port);
+      else socket.destroy();
+    });
+    await using directory = await testDirectory([settingsFor(slapd, `ldap://127.0.0.1:${between.port}`)]);
+    await askAtOnce(directory, 100);
+    assert.ok(taken > 1, 'more were tried');
+    assert.equal(between.connections.size, 1);
+  });
+
   test('that has only a referral is a tempfail', async () => {
     await slapd.add(
       `dn: ou=branch,${slapd.base}\nobjectClass: referral\nobjectClass: extensibleObject\nou: branch\nref: ldap://127.0.0.1:9/${slapd.base}\n`,
@@ -132,6 +162,27 @@ describe('an LDAP directory', () => {
     assert.equal(hung, 1, 'the one that answered is asked first');
   });
 });
+
+function relay(socket: Socket, port: number): void {
+  const server = connect(port, '127.0.0.1');
+  server.on('error', () => {}).on('close', () => socket.destroy());
+  socket
+    .on('close', () => server.destroy())
+    .pipe(server)
+    .pipe(socket);
+}
+
+/** Sixteen searches are under way at any time, each for another name, until there were so many or it is enough. */
+async function askAtOnce(directory: Directory, searches: number, isEnough = () => false): Promise<void> {
+  let asked = 0;
+  const person = async (): Promise<void> => {
+    while (asked < searches && !isEnough()) {
+      asked += 1;
+      assert.equal(await outcomeOf(directory, `nobody-${asked}`), 'unknown');
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, person));
+}
 
 test('a value in a filter is one value, whatever is in it', () => {
   fc.assert(
