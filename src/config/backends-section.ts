@@ -129,7 +129,9 @@ function common(outside: Outside) {
     sogo: driverSettings(outside, 'sogo').describe(
       'The settings of the `sogo` driver: `mode` (password or trusted), and for trusted `secret` and `imap_password`.',
     ),
-    horde: driverSettings(outside, 'horde').describe('The settings of the `horde` driver: `master_login`.'),
+    horde: driverSettings(outside, 'horde').describe(
+      'The settings of the `horde` driver: `master_login`, `own_account`.',
+    ),
     form: driverSettings(outside, 'form').describe(
       'The settings of the `form` driver: the marks by which it knows the webmail’s pages.',
     ),

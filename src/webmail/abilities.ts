@@ -20,6 +20,7 @@ const variants: readonly (readonly [title: string, name: DriverName, settings: D
   ['`sogo`, `mode: trusted`', 'sogo', { mode: 'trusted', secret, imap_password: secret }],
   ['`horde`', 'horde', {}],
   ['`horde`, `master_login`', 'horde', { master_login: true }],
+  ['`horde`, `own_account`', 'horde', { master_login: true, own_account: true }],
   ['`form`', 'form', form],
   ['`form`, `master_login`', 'form', { ...form, master_login: true }],
   ['`basic`', 'basic', {}],

@@ -22,11 +22,11 @@ export function readSecret(settings: DriverSettings, key: string, problems: Sett
   return undefined;
 }
 
-/** Whether the webmail may be entered as `user*master`: only where somebody wrote it. */
-export function readMasterLogin(settings: DriverSettings, problems: SettingProblem[]): boolean {
-  const value = settings['master_login'] ?? false;
+/** A setting that is in force only where somebody wrote it, such as `master_login`: entry as `user*master`. */
+export function readYesOrNo(settings: DriverSettings, key: string, problems: SettingProblem[]): boolean {
+  const value = settings[key] ?? false;
   if (typeof value === 'boolean') return value;
-  problems.push({ path: ['master_login'], message: 'is not a yes or no: write true or false' });
+  problems.push({ path: [key], message: 'is not a yes or no: write true or false' });
   return false;
 }
 

@@ -1,5 +1,5 @@
 import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
-import { type ParsedSettings, readMasterLogin } from './driver-settings.ts';
+import { type ParsedSettings, readYesOrNo } from './driver-settings.ts';
 
 /** A sign in an answer of the webmail: every condition that it names must hold. */
 export interface Mark {
@@ -61,7 +61,7 @@ export function parseFormSettings(given: DriverSettings): ParsedSettings<FormSet
     landing: reader.path(given['landing'], ['landing']),
     ownCookies: reader.texts(given['own_cookies'], ['own_cookies']),
     polls: reader.texts(given['polls'], ['polls']),
-    masterLogin: readMasterLogin(given, problems),
+    masterLogin: readYesOrNo(given, 'master_login', problems),
   };
   return problems.length === 0 ? { kind: 'ok', settings } : { kind: 'problems', problems };
 }

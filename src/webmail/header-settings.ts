@@ -1,6 +1,6 @@
 import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import type { Secret } from '../core/secret.ts';
-import { type ParsedSettings, readMasterLogin, readSecret, unknownKeys } from './driver-settings.ts';
+import { type ParsedSettings, readYesOrNo, readSecret, unknownKeys } from './driver-settings.ts';
 import { type Mark, parseMarks } from './form-settings.ts';
 
 export interface HeaderSettings {
@@ -49,7 +49,7 @@ export function parseHeaderSettings(given: DriverSettings): ParsedSettings<Heade
 export function parseBasicSettings(given: DriverSettings): ParsedSettings<BasicSettings> {
   const problems: SettingProblem[] = [...unknownKeys(given, ['signed_out', 'master_login'])];
   const signedOut = headMarks(given, problems);
-  const masterLogin = readMasterLogin(given, problems);
+  const masterLogin = readYesOrNo(given, 'master_login', problems);
   return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { signedOut, masterLogin } };
 }
 

@@ -4,7 +4,7 @@ import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts'
 import type { Answer, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { type ParsedSettings, readMasterLogin, unknownKeys } from './driver-settings.ts';
+import { type ParsedSettings, readYesOrNo, unknownKeys } from './driver-settings.ts';
 import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
@@ -14,13 +14,23 @@ const reasonLogout = '4';
 const badLogin = 'Login failed because your username or password was entered incorrectly.';
 
 const onlyPassword =
-  'Horde takes only the password; with Dovecot, master_login: true opens the mail under another account of Horde';
+  'Horde takes only the password; with Dovecot, master_login: true opens the mail, and with the hook of integrations/horde the user’s own account';
 
-/** Checks the settings of the `horde` driver: `master_login`, or nothing. */
-export function parseHordeSettings(given: DriverSettings): ParsedSettings<{ readonly masterLogin: boolean }> {
-  const problems: SettingProblem[] = [...unknownKeys(given, ['master_login'])];
-  const masterLogin = readMasterLogin(given, problems);
-  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { masterLogin } };
+interface HordeSettings {
+  readonly masterLogin: boolean;
+  /** Whether Horde has the hook by which `user*master` is the user to it. */
+  readonly ownAccount: boolean;
+}
+
+/** Checks the settings of the `horde` driver: `master_login` with or without `own_account`, or nothing. */
+export function parseHordeSettings(given: DriverSettings): ParsedSettings<HordeSettings> {
+  const problems: SettingProblem[] = [...unknownKeys(given, ['master_login', 'own_account'])];
+  const masterLogin = readYesOrNo(given, 'master_login', problems);
+  const ownAccount = readYesOrNo(given, 'own_account', problems);
+  if (ownAccount && !masterLogin) {
+    problems.push({ path: ['own_account'], message: 'says how master_login enters: set master_login: true, too' });
+  }
+  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { masterLogin, ownAccount } };
 }
 
 /**
@@ -33,7 +43,8 @@ export function parseHordeSettings(given: DriverSettings): ParsedSettings<{ read
 export function create(parts: ConfiguredParts): WebmailDriver {
   const parsed = parseHordeSettings(parts.settings);
   if (parsed.kind === 'problems') throw new TypeError('settings of the horde driver were not checked');
-  const logins = createMasterLogins(parsed.settings.masterLogin, parts.master, onlyPassword);
+  const { masterLogin, ownAccount } = parsed.settings;
+  const logins = createMasterLogins(masterLogin, parts.master, onlyPassword, ownAccount);
   const decoder = new TextDecoder();
   return {
     ownsCookie,

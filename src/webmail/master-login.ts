@@ -22,14 +22,19 @@ export interface MasterLogins {
   of(as: Pick<SignInIdentity, 'user' | 'password'>): MasterLogin | undefined;
 }
 
-/** `otherwise` says why not, and what an operator would do, where `master_login` is not declared. */
+/**
+ * `otherwise` says why not, and what an operator would do, where `master_login` is not declared. `isOwnAccount`: the
+ * operator had the webmail know `user*master` as the user.
+ */
 export function createMasterLogins(
   declared: boolean,
   master: MasterIdentity | undefined,
   otherwise: string,
+  isOwnAccount = false,
 ): MasterLogins {
+  const entry = entryOf(declared, master, otherwise);
   return {
-    masterEntry: entryOf(declared, master, otherwise),
+    masterEntry: isOwnAccount && entry.kind === 'other-account' ? { kind: 'own-account' } : entry,
     of({ user, password }) {
       if (password !== undefined) return { user, password };
       if (!declared || master === undefined) return undefined;

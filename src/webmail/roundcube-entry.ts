@@ -7,7 +7,7 @@ import type { UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { Secret } from '../core/secret.ts';
 import type { RequestIdentity, RequestLine, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { type ParsedSettings, readMasterLogin, readSecret, unknownKeys } from './driver-settings.ts';
+import { type ParsedSettings, readYesOrNo, readSecret, unknownKeys } from './driver-settings.ts';
 import type { Fields } from './header-fields.ts';
 import { browserOf, type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
@@ -24,7 +24,7 @@ export function parseRoundcubeSettings(given: DriverSettings): ParsedSettings<Ro
     const message = 'must have 32 characters at least, as the plugin demands: make one with openssl rand -base64 32';
     problems.push({ path: ['entry_key'], message });
   }
-  const masterLogin = readMasterLogin(given, problems);
+  const masterLogin = readYesOrNo(given, 'master_login', problems);
   if (masterLogin && entryKey !== undefined) {
     const message = 'has no use beside entry_key, which opens the user’s own account: remove it';
     problems.push({ path: ['master_login'], message });

@@ -23,6 +23,7 @@ const entries: readonly (readonly [name: DriverName, settings: DriverSettings, k
   ['sogo', { mode: 'trusted', secret, imap_password: secret }, 'own-account'],
   ['horde', {}, 'impossible'],
   ['horde', { master_login: true }, 'other-account'],
+  ['horde', { master_login: true, own_account: true }, 'own-account'],
   ['form', form, 'impossible'],
   ['form', { ...form, master_login: true }, 'other-account'],
   ['basic', {}, 'impossible'],
@@ -49,7 +50,8 @@ for (const [name, settings, kind] of entries) {
 test('without a master of the backend nothing is sent, whatever is declared', async () => {
   const exchange = scriptedExchange(() => responseOf(500));
   for (const name of ['roundcube', 'horde', 'form', 'basic'] as const) {
-    const settings = { ...(name === 'form' ? form : {}), master_login: true };
+    const own = name === 'horde' ? { own_account: true } : {};
+    const settings = { ...(name === 'form' ? form : {}), master_login: true, ...own };
     const driver = await loadDriver(name, { exchange, clock, settings });
     assert.equal(driver.masterEntry.kind, 'impossible');
     await assert.rejects(driver.signIn(hostWith('/'), alice, going), { message: /has no master: set its user/ });
@@ -136,6 +138,9 @@ test('master_login is a yes or no, and has no use beside the key of the plugin',
       { path: ['master_login'], message: 'is not a yes or no: write true or false' },
     ]);
   }
+  assert.deepEqual(await driverProblems('horde', { own_account: true }), [
+    { path: ['own_account'], message: 'says how master_login enters: set master_login: true, too' },
+  ]);
   const both = { entry_key: secret, master_login: true };
   const [problem] = await driverProblems('roundcube', both);
   assert.deepEqual(problem?.path, ['master_login']);
