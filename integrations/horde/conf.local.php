@@ -23,7 +23,7 @@ $conf['session']['timeout'] = 0;
 //   header: { user_field: X-Remote-User, password_field: X-Remote-Password, secret: { file: horde.key },
 //             signed_out: { path: /horde/login.php, removes_cookie: horde_secret_key } }
 // The web server must pass these fields from the gateways alone, and only with the secret. IMP needs the password: it
-// knows no authorization id, so there is no entry without one. In imp/config/backends.local.php: 'hordeauth' => 'full'.
+// knows no authorization id, so this is no entry without one (hooks.php is, with Dovecot). In imp/config/backends.local.php: 'hordeauth' => 'full'.
 //$conf['auth']['driver'] = 'shibboleth';
 //$conf['auth']['params'] = [
 //    'username_header' => 'HTTP_X_REMOTE_USER', 'password_holder' => 'header',

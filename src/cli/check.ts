@@ -18,7 +18,10 @@ export function addCheck(program: Command, surroundings: Surroundings, end: (cod
     .summary('check a configuration, and its servers')
     .description('Says everything that is wrong with a configuration at once, or what it would run. Starts nothing.')
     .addOption(configOption())
-    .option('--online', 'dial Redis, the directory, and the IMAP server and the webmail of every backend, too')
+    .option(
+      '--online',
+      'dial Redis, the directory, the IMAP server and the webmail of every backend, and try its master, too',
+    )
     .addOption(formatOption())
     .action(async ({ config: file, online, format }: { config: string; online?: true; format: Format }) => {
       const { print } = surroundings;

@@ -22,11 +22,12 @@ type Dial = Pick<Dialled, 'server' | 'address'> & {
 /** Two hundred backends at once would look like an attack, to them and to the local firewall. */
 const atOnce = 32;
 
-/** Dials Redis, and the IMAP server and the webmail of every backend; never rejects for a server's fault. */
+/** Dials Redis, the IMAP server and the webmail of every backend, and its master identity; never rejects for a server's fault. */
 export async function dialAll(config: Config): Promise<readonly Dialled[]> {
   const waiting = [
     ...(await redisDials(config)),
     ...[...config.backends.values()].flatMap((backend) => backendDials(backend, config)),
+    ...(await masterDials(config)),
   ];
   const queue = waiting.entries();
   const done: [index: number, dialled: Dialled][] = [];
@@ -104,6 +105,25 @@ function backendDials(backend: Backend, config: Config): Dial[] {
       limitMs: limits.webmailConnectMs + 5000,
     },
   ]);
+}
+
+async function masterDials({ backends, serving }: Config): Promise<Dial[]> {
+  const dials: Dial[] = [];
+  for (const { name, hosts, limits, master } of backends.values()) {
+    if (master === undefined) continue;
+    const { tryMaster } = await import('./try-master.ts');
+    const account = serving.get(name)?.testAccount;
+    for (const host of hosts) {
+      dials.push({
+        server: `${host.name} master`,
+        address: imapAddress(host),
+        ask: (signal) => tryMaster({ host, limits, master, account }, signal),
+        // Cyrus is asked three times.
+        limitMs: 3 * (limits.imapConnectMs + limits.imapGreetingMs + limits.imapAuthMs),
+      });
+    }
+  }
+  return dials;
 }
 
 function judgeWebmail({ status }: { readonly status: number }): Outcome {

@@ -29,7 +29,8 @@ async function enter(mailbox: MailboxOf, signal: AbortSignal, work: Work): Promi
   const shown = await connected(mailbox, { asUser: false, makesMailboxes: true }, signal, (client) =>
     isShown(client, mailbox),
   );
-  if (shown === 'makes-mailboxes' || shown.kind === 'refused') return refused('not-shown');
+  if (shown === 'makes-mailboxes') return refused('not-shown');
+  if (shown.kind === 'refused') return shown;
   const entered = await connected(mailbox, { asUser: true, makesMailboxes: true }, signal, work);
   return entered === 'makes-mailboxes' ? refused('not-shown') : entered;
 }

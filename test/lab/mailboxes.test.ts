@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { MailboxAnswer } from '../../src/core/mailboxes.ts';
 import { Secret } from '../../src/core/secret.ts';
+import { buildDirectory } from '../../src/gateway.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { backendLimits } from '../backend-limits.ts';
+import { gatewayWith, run } from '../cli/fixture.ts';
+import { filesOf } from '../config/fixture.ts';
 import { canonicalUser } from '../login/named.ts';
 import { withLab } from './lab.ts';
 
@@ -39,6 +43,10 @@ async function open(address: string, user: string, master = gateway): Promise<st
   return answer.kind === 'refused' ? answer.why : answer.kind;
 }
 
+function probe(user: string): string {
+  return `test_account: { user: ${user}@example.test, password: { env: PW } }`;
+}
+
 suite('real IMAP servers and the master identity', () => {
   test('Dovecot lets a master user in to a user, and to nobody who is unknown', async () => {
     assert.equal(await open(dovecot, 'alice@example.test'), 'done');
@@ -60,5 +68,51 @@ suite('real IMAP servers and the master identity', () => {
 
   test('Cyrus shows one of its proxyservers nothing: where it cannot be told, nobody is let in', async () => {
     assert.equal(await open(cyrus, 'dave@example.test'), 'not-shown');
+  });
+
+  test('postern check --online tries the master of each backend, and says what is wrong', async (t) => {
+    const cases: readonly (readonly [address: string, master: string, more: string, result: string, note: RegExp])[] = [
+      [dovecot, 'gateway', '', 'ok', /^gateway is known; set test_account/],
+      [dovecot, 'gateway', probe('alice'), 'ok', /^gateway is let in to alice@example\.test$/],
+      [
+        dovecot,
+        'gateway',
+        probe('nobody'),
+        'failed',
+        /but not to this user\. nobody@example\.test is the test_account/,
+      ],
+      [dovecot, 'mia@example.test', '', 'failed', /^The mail server refuses the master identity: check its name/],
+      [cyrus, 'cyrus', probe('dave'), 'ok', /^cyrus is let in to dave@example\.test$/],
+      [cyrus, 'gateway', probe('dave'), 'failed', /let the master be one of them\.$/],
+      [cyrus, 'gateway', '', 'warning', /^gateway is known; set test_account to see whether this Cyrus/],
+    ];
+    const backends = cases.map(
+      ([address, master, more], at) => `  b${at}: { imap: imaps://${address}:${lab.port(993)}, driver: none,
+    webmail: http://${address}:${lab.port(80)}/${at}, master: { user: ${master}, password: { file: ${master}.pw } }, ${more} }\n`,
+    );
+    const folder = filesOf(t, {
+      'gateway.pw': 'gateway-pw',
+      'cyrus.pw': 'cyrus-pw',
+      'mia@example.test.pw': 'mia-pw',
+      'postern.yaml': `public_url: https://mail.test
+directory: { sources: [{ type: static, backend: b0 }], forbidden_characters: "*" }
+passdb: { tls_ca_file: "${lab.caFile}" }
+backend_defaults: { timeouts: { imap_auth: 30s } }
+backends:
+${backends.join('')}`,
+    });
+    const { code, out, err } = await run(
+      ['check', '--online', '--format', 'json', '-c', join(folder, 'postern.yaml')],
+      { loadGateway: gatewayWith({ buildDirectory }), env: { PW: 'never sent' } },
+    );
+    assert.equal(err, '');
+    assert.equal(code, 1);
+    const { servers }: { servers: { server: string; result: string; note: string }[] } = JSON.parse(out);
+    const tried = servers.filter(({ server }) => server.endsWith(' master'));
+    assert.deepEqual(
+      tried.map(({ result }) => result),
+      cases.map(([, , , result]) => result),
+    );
+    for (const [at, [, , , , note]] of cases.entries()) assert.match(tried[at]?.note ?? '', note);
   });
 });

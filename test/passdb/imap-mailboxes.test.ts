@@ -171,6 +171,11 @@ test('a mailbox that Cyrus does not show is never entered', async () => {
   }
 });
 
+test('a master that Cyrus refuses is told apart from one to whom it shows nothing', async () => {
+  const { answer } = await opened({ greeting: cyrus, verdict: () => 'NO authentication failure' });
+  assert.equal(refused(answer), 'master-refused');
+});
+
 test('where Cyrus separates by dots, those of a name are written as it writes them', async () => {
   const { answer } = await opened(
     { greeting: cyrus, delimiter: '.', shown: ['user.al^ice@example.test'] },
