@@ -5,6 +5,7 @@ import { checkSource } from '../../src/directory/configured-source.ts';
 import type { RingStates } from '../../src/directory/hash.ts';
 import { createRing } from '../../src/directory/ring.ts';
 import { backendName, backendsNamed, outcomeOf, testDirectory } from './fixture.ts';
+import { sourceContract } from './source-contract.ts';
 
 const users = Array.from({ length: 20_000 }, (_, number) => `user${number}@example.test`);
 const weightsOf = (weights: Record<string, number>): ReadonlyMap<string, number> => new Map(Object.entries(weights));
@@ -13,6 +14,11 @@ function homesOf(weights: Record<string, number>): Map<string, string> {
   const ring = createRing(weightsOf(weights));
   return new Map(users.map((user) => [user, ring.order(user)[0] ?? '']));
 }
+
+sourceContract('hash', async () => ({ settings: { type: 'hash' }, async [Symbol.asyncDispose]() {} }), {
+  hasNoPeer: true,
+  everybody: (user) => [`a ${user}`, `b ${user}`],
+});
 
 describe('the ring', () => {
   test('gives each backend users by its weight', () => {

@@ -7,8 +7,14 @@ import { checkSource } from '../../src/directory/configured-source.ts';
 import type { Directory } from '../../src/directory/directory.ts';
 import { readReferral } from '../../src/directory/referrer.ts';
 import { canonicalUser, loginName, outcomeOf, recordingLog, testDirectory } from './fixture.ts';
+import { sourceContract } from './source-contract.ts';
 
 const settings = { type: 'referral', server: 'imaps://mail.example.test' };
+
+sourceContract('referral', async () => ({ settings, async [Symbol.asyncDispose]() {} }), {
+  hasNoPeer: true,
+  everybody: () => ['referred: imaps://mail.example.test'],
+});
 
 async function referrerOf(directory: Directory, user = 'alice'): Promise<Referrer> {
   const found = await directory.lookup(loginName(user), AbortSignal.timeout(5000));
