@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { OpenDirectory } from '../../src/cli/surroundings.ts';
 import { table } from '../../src/cli/table.ts';
+import { buildDirectory } from '../../src/gateway.ts';
 import { filesOf, smallest } from '../config/fixture.ts';
 import { gatewayWith, run } from './fixture.ts';
 
@@ -44,6 +45,29 @@ test('a user who may not sign in is a no, with the reason', async (t) => {
   const { code, out } = await lookUp(t, [{ kind: 'refused', reason: 'This account is suspended.' }]);
   assert.equal(code, 1);
   assert.match(out, /refused: This account is suspended\.\n/);
+});
+
+test('who watches long work sees how far it is, until it is done; who does not sees nothing', async (t) => {
+  const file = join(filesOf(t, { 'postern.yaml': smallest() }), 'postern.yaml');
+  const loadGateway = gatewayWith({ buildDirectory });
+  const shown: string[] = [];
+  async function* untilShown() {
+    while (shown.length < 2) yield 'alice';
+  }
+  const watched = await run(['lookup', '-c', file, '-'], {
+    loadGateway,
+    lines: untilShown,
+    progress: (text) => void shown.push(text),
+  });
+  assert.equal(watched.code, 0, watched.err);
+  assert.equal(shown.length, 3);
+  assert.match(shown[0] ?? '', /^[\d,]+ users, [\d,]+ a second$/);
+  assert.equal(shown[2], '');
+  const lines = async function* () {
+    yield* ['alice', 'bob'];
+  };
+  const unwatched = await run(['lookup', '-c', file, '-'], { loadGateway, lines });
+  assert.deepEqual([unwatched.out.split('\n').length, unwatched.err], [3, '']);
 });
 
 test('a name as long as a page is cut in the table, and a long reason is not', () => {
