@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import type { OpenDirectory } from '../../src/cli/surroundings.ts';
 import { table } from '../../src/cli/table.ts';
@@ -63,10 +64,10 @@ test('who watches long work sees how far it is, until it is done; who does not s
   assert.equal(shown.length, 3);
   assert.match(shown[0] ?? '', /^[\d,]+ users, [\d,]+ a second$/);
   assert.equal(shown[2], '');
-  const lines = async function* () {
-    yield* ['alice', 'bob'];
-  };
-  const unwatched = await run(['lookup', '-c', file, '-'], { loadGateway, lines });
+  const unwatched = await run(['lookup', '-c', file, '-'], {
+    loadGateway,
+    lines: () => Readable.from(['alice', 'bob']),
+  });
   assert.deepEqual([unwatched.out.split('\n').length, unwatched.err], [3, '']);
 });
 
