@@ -1,5 +1,6 @@
 import type { BackendHost, HealthSettings } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
+import { isOwnShortage } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { HostEvidence } from '../core/placement.ts';
 import { createHostHealth, createTrials, type HealthReport, type HostHealth } from './host-health.ts';
@@ -75,12 +76,20 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
   const watches = new Map<string, Watch>();
   const listeners = new Set<() => void>();
   const running = new Set<Promise<void>>();
+  let isShort = false;
   const takeTrial = createTrials(clock);
 
   function tell(host: string, service: string, report: HealthReport): void {
     if (report.up) log.info({ host, service }, 'a host is up again');
     else log.warn({ host, service, why: report.why }, 'a host is down');
     for (const listener of listeners) listener();
+  }
+
+  /** What this node lacks is nothing that a host can be blamed for. */
+  function lacks(error: unknown): void {
+    if (!isShort)
+      log.error({ err: error }, 'hosts cannot be checked: this node has too few descriptors, ports or memory');
+    isShort = true;
   }
 
   async function check(watch: Watch, service: 'webmail' | 'imap'): Promise<void> {
@@ -90,9 +99,11 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
     let changed: boolean;
     try {
       await probes[service === 'webmail' ? 'http' : 'imap'](watched, signal);
+      isShort = false;
       changed = health.good();
     } catch (error) {
       if (ended.signal.aborted) return;
+      if (isOwnShortage(error)) return lacks(error);
       const why = error instanceof Error ? error.message : String(error);
       changed = health.bad(why, signal.aborted ? 'hangs' : undefined);
     }

@@ -1,6 +1,6 @@
 import type { BackendHost } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import { PosternError } from '../core/error.ts';
+import { isOwnShortage, PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { HostEvidence } from '../core/placement.ts';
 
@@ -42,7 +42,8 @@ export function createTestSignIns<Tested extends { readonly host: BackendHost }>
     } catch (error) {
       if (ended.signal.aborted) return;
       outcome = error instanceof Error ? error.message : String(error);
-      if (!(error instanceof PosternError) || error.source !== 'imap') deps.note(name, 'failed');
+      const isOfWebmail = !(error instanceof PosternError) || error.source !== 'imap';
+      if (isOfWebmail && !isOwnShortage(error)) deps.note(name, 'failed');
     }
     if ((said.get(name) ?? 'signed-in') === outcome) return;
     said.set(name, outcome);

@@ -46,3 +46,14 @@ export class PosternError extends Error {
     this.retryable = details.retryable;
   }
 }
+
+const shortages: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
+
+/**
+ * Whether somebody was not asked because this machine had nothing left to ask with: no descriptor, port or memory. That
+ * says nothing of who was to be asked.
+ */
+export function isOwnShortage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return ('code' in error && shortages.has(error.code)) || isOwnShortage(error.cause);
+}

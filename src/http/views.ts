@@ -1,3 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
 import { accentStyles } from './accent.ts';
 import { type Assets, readAssets } from './assets.ts';
@@ -55,7 +58,7 @@ export function createViews(branding: Branding): Views {
     ...(logo === undefined ? [] : [{ name: 'logo', ...logo }]),
   ]);
   const locales = readLocales(new URL('locales/', views), branding.defaultLocale);
-  const eta = new Eta({ views: views.pathname, cache: true });
+  const eta = openTemplates(fileURLToPath(views));
   const shared = {
     brand: { name: branding.name, links: branding.links, logo: logo === undefined ? undefined : assets.url('logo') },
     asset: (name: string) => assets.url(name),
@@ -71,4 +74,23 @@ export function createViews(branding: Branding): Views {
       return eta.render(`./${name}`, { ...shared, ...frame, languages: inLanguage && languages, ...values });
     },
   };
+}
+
+/**
+ * All templates are read now: at the first use there may be no descriptor left, or the files of another version where an
+ * upgrade has been installed.
+ */
+function openTemplates(folder: string): Eta {
+  const texts = new Map(
+    readdirSync(folder)
+      .filter((name) => name.endsWith('.eta'))
+      .map((name) => [join(folder, name), readFileSync(join(folder, name), 'utf8')]),
+  );
+  const eta = new Eta({ views: folder, cache: true });
+  eta.readFile = (path) => {
+    const text = texts.get(path);
+    if (text === undefined) throw new TypeError(`there is no template ${path}`);
+    return text;
+  };
+  return eta;
 }

@@ -1,4 +1,5 @@
 import type { Backend, BackendHost } from '../core/backend.ts';
+import { isOwnShortage } from '../core/error.ts';
 import type { Answer } from '../core/http.ts';
 import type { BackendName } from '../core/names.ts';
 import type { HostEvidence, Place } from '../core/placement.ts';
@@ -65,7 +66,8 @@ export function createRequests(deps: RequestsDeps): Requests {
     },
     failed(relay, kind, error) {
       const { passage } = relay;
-      if (kind !== 'busy') deps.hostEvidence(passage.host.name, isRefused(error) ? 'refused' : 'failed');
+      const isOurs = kind === 'busy' || isOwnShortage(error);
+      if (!isOurs) deps.hostEvidence(passage.host.name, isRefused(error) ? 'refused' : 'failed');
       if ((kind === 'unavailable' || kind === 'bad-answer') && relay.waits && passage.head.isRepeatable) {
         void tryElsewhere(relay, () => answers.fail(relay, kind, error));
       } else answers.fail(relay, kind, error);

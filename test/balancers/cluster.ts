@@ -34,15 +34,16 @@ export interface Node extends AsyncDisposable {
 export interface Cluster extends AsyncDisposable {
   /** Of the configurations, with users.map and ca.crt. */
   readonly folder: string;
-  /** `isIll`: its check is answered by 500. `checks`: when `/check` was asked for, in milliseconds. */
-  readonly webmail: { isIll: boolean; readonly checks: number[] };
+  /** `isIll`: its check is answered by 500. `checks`: when `/check` was asked for, in milliseconds. `uploads`: begun. */
+  readonly webmail: { isIll: boolean; readonly checks: number[]; uploads: number };
   /** A whole configuration file: `more` are its first lines, without listeners, with another directory or without. */
   configure(
     name: string,
     more: string,
     ports?: { readonly public?: number; readonly operators?: number },
   ): Promise<string>;
-  startNode(configFile: string): Promise<Node>;
+  /** `descriptors`: how many files and connections it may have open. */
+  startNode(configFile: string, limits?: { readonly descriptors: number }): Promise<Node>;
 }
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
@@ -52,8 +53,9 @@ export async function startCluster(): Promise<Cluster> {
   const keyPair = createCertificate(['127.0.0.1'], Date.now());
   const users = Object.fromEntries(people.map(({ address, password }) => [address, password]));
   const imap = started.use(await startImapServer({ users, security: 'tls', keyPair }));
-  const webmail = { isIll: false, checks: new Array<number>() };
+  const webmail = { isIll: false, checks: new Array<number>(), uploads: 0 };
   const server = createServer((request, response) => {
+    if (request.url === '/upload') webmail.uploads += 1;
     if (request.url !== '/check') return tellWhatArrived(request, response);
     webmail.checks.push(performance.now());
     response.writeHead(webmail.isIll ? 500 : 200).end();
@@ -84,7 +86,7 @@ ${more.includes('operators:') ? '' : `operators: { listen: "127.0.0.1:${ports.op
       await writeFile(file, yaml);
       return file;
     },
-    startNode: (configFile) => startNode(configFile, owned),
+    startNode: (configFile, limits) => startNode(configFile, owned, limits),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -105,8 +107,17 @@ const tellWhatArrived: RequestListener = (request, response) => {
   });
 };
 
-async function startNode(configFile: string, cluster: AsyncDisposableStack): Promise<Node> {
-  const child = spawn(process.execPath, [program, 'serve', '-c', configFile], { stdio: ['ignore', 'pipe', 'pipe'] });
+async function startNode(
+  configFile: string,
+  cluster: AsyncDisposableStack,
+  limits?: { readonly descriptors: number },
+): Promise<Node> {
+  const command = [process.execPath, program, 'serve', '-c', configFile];
+  const [run = '', ...args] =
+    limits === undefined
+      ? command
+      : ['prlimit', `--nofile=${limits.descriptors}:${limits.descriptors}`, '--', ...command];
+  const child = spawn(run, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
   const stop = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
