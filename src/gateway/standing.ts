@@ -138,7 +138,16 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     config.support === undefined
       ? undefined
       : opened.use(
-          openSupport({ tables: operations.support, store, keys, audit, staff: consoleStanding.parts, site, log }),
+          openSupport({
+            tables: operations.support,
+            store,
+            keys,
+            audit,
+            end: (key, reason) => sessions.end(key, reason),
+            staff: consoleStanding.parts,
+            site,
+            log,
+          }),
         );
   const parts: SharedParts = {
     consoleStanding,

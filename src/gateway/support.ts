@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import type { RecordKey, SessionStore } from '../core/session.ts';
+import type { EndReason, RecordKey, SessionStore } from '../core/session.ts';
 import type { MirroredTable } from '../core/state-store.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import type { StateMirror } from '../backends/state-mirror.ts';
@@ -46,6 +46,8 @@ export interface SupportStandingOptions {
   readonly store: SessionStore;
   readonly keys: Pick<ServerKeys, 'current'>;
   readonly audit: Audit;
+  /** Ends a session on all nodes. */
+  readonly end: (session: RecordKey, reason: EndReason) => Promise<void>;
   readonly staff: { readonly roleOf: RoleOf; readonly sessions: StaffSessions };
   readonly site: () => Site;
   readonly log: Log;
@@ -75,6 +77,7 @@ export function openSupport(options: SupportStandingOptions): SupportStanding {
       const found = await store.read(session);
       return found.kind === 'found' ? undefined : found.kind === 'ended' ? found.reason : 'signed-out';
     },
+    end: options.end,
     audit,
     clock,
     log,

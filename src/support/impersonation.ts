@@ -55,7 +55,7 @@ interface OpeningRequest {
 /** `unproven`: the second factor must be shown anew; `reason`, `ticket`, `minutes`: the form says something impossible. */
 type StartRefusal = Refusal | { readonly why: 'unproven' | 'reason' | 'ticket' | 'minutes' };
 
-type Started =
+export type Started =
   | { readonly kind: 'started' /** Where the browser goes: dead after one use, or a minute. */; readonly link: string }
   | ({ readonly kind: 'refused' } & StartRefusal);
 

@@ -16,6 +16,8 @@ export interface UpkeepDeps {
   readonly links: Pick<Links, 'sweep'>;
   /** How a session ended, as the store knows; nothing while it lives. Rejects when the store cannot be asked. */
   readonly endOf: (session: RecordKey) => Promise<EndReason | undefined>;
+  /** Ends a session on all nodes. */
+  readonly end: (session: RecordKey, reason: EndReason) => Promise<void>;
   readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
   /** Milliseconds that went by, whatever is done to the clock. */
@@ -54,7 +56,10 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
   }, deps.vouchEveryMs ?? vouchEveryMs).unref();
 
   /** Whether the mailbox may stay open; rejects when nobody could say. */
-  async function isVouchedFor(subject: CanonicalUser, { actor, staffSession }: Assist): Promise<boolean> {
+  async function isVouchedFor(
+    subject: CanonicalUser,
+    { actor, staffSession }: Pick<Assist, 'actor' | 'staffSession'>,
+  ): Promise<boolean> {
     const [grant, onDuty] = await Promise.all([
       duty.grantOf(actor, AbortSignal.timeout(askMs)),
       duty.isOnDuty(staffSession),
@@ -92,15 +97,31 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
     if (mailbox !== undefined) await audit.record(lineOfEnd(mailbox, reason));
   }
 
-  /** Ends whose line nobody wrote: the node that held the mailbox had gone. */
+  /**
+   * Sees to those that no request has kept on this node: their browser has not come yet, or came to another one, which
+   * may have gone since.
+   */
   async function reap(): Promise<void> {
-    for (const [key, { untilMs }] of opened.all()) {
+    for (const [key, mailbox] of opened.all()) {
       const session = asRecordKey(key);
       if (watched.has(session)) continue;
-      const reason = (await deps.endOf(session)) ?? (clock.nowMs() > untilMs ? 'absolute' : undefined);
-      if (reason !== undefined) await close(session, reason);
+      const ended = await deps.endOf(session);
+      const reason = ended ?? (await dueEndOf(mailbox));
+      if (reason === undefined) continue;
+      if (ended === undefined) await deps.end(session, reason);
+      await close(session, reason);
     }
     await deps.links.sweep();
+  }
+
+  async function dueEndOf(mailbox: OpenedMailbox): Promise<EndReason | undefined> {
+    if (clock.nowMs() > mailbox.untilMs) return 'absolute';
+    try {
+      return (await isVouchedFor(mailbox.subject, mailbox)) ? undefined : 'kicked';
+    } catch (error) {
+      if (error instanceof PosternError) return undefined;
+      throw error;
+    }
   }
 
   async function look(): Promise<void> {

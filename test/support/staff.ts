@@ -22,6 +22,7 @@ export interface DutyForTests extends Duty {
   readonly ended: Set<string>;
   readonly worked: string[];
   away: boolean;
+  asked: number;
 }
 
 export function dutyForTests(grants: Readonly<Record<string, StaffGrant>>): DutyForTests {
@@ -30,7 +31,9 @@ export function dutyForTests(grants: Readonly<Record<string, StaffGrant>>): Duty
     ended: new Set(),
     worked: [],
     away: false,
+    asked: 0,
     async grantOf(name) {
+      duty.asked += 1;
       if (duty.away)
         throw new PosternError('ERR_DIRECTORY_UNAVAILABLE', 'away', { source: 'directory', retryable: true });
       return duty.grants.get(name);

@@ -10,6 +10,7 @@ import { auditForTests, dutyForTests, session, user } from './staff.ts';
 
 const mailbox: OpenedMailbox = {
   actor: user('sam@example.test'),
+  staffSession: session('sam'),
   subject: user('alice@example.test'),
   reason: 'cannot send since Monday',
   ticket: 'T-1',
@@ -36,6 +37,7 @@ function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
     },
     links: { sweep: () => Promise.resolve() },
     endOf: async (key) => ended.get(key),
+    end: async (key, reason) => void ended.set(key, reason),
     audit,
     clock,
     elapsedMs: () => clock.elapsedMs,
@@ -156,6 +158,18 @@ suite('an opened mailbox', () => {
     await eventually(() => audit.lines.length > 0);
     assert.equal(audit.events()[0], 'impersonation-expired sam@example.test alice@example.test');
     assert.equal(upkeep.of('sam@example.test').length, 0);
+  });
+
+  test('to which no browser has come ends with the staff session, too', async (t) => {
+    const { upkeep, audit, clock, duty, ended } = node(t, new Map([[session('unseen'), mailbox]]));
+    clock.ms = 16_000;
+    await eventually(() => duty.asked > 0);
+    assert.equal(upkeep.of('sam@example.test').length, 1);
+    duty.ended.add(session('sam'));
+    clock.ms = 32_000;
+    await eventually(() => audit.lines.length > 0);
+    assert.equal(ended.get(session('unseen')), 'kicked');
+    assert.equal(audit.events()[0], 'impersonation-ended sam@example.test alice@example.test');
   });
 
   test('stays open while nobody can be asked, and none is let through that was not vouched for', async (t) => {
