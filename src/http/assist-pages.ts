@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
 import type { Clock } from '../core/clock.ts';
 import { expiredCookieLines } from '../core/expired-cookies.ts';
+import { PosternError } from '../core/error.ts';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
 import type { Impersonation, Opened } from '../support/impersonation.ts';
 import type { Upkeep } from '../support/upkeep.ts';
@@ -15,6 +16,7 @@ import { createLoadSession } from './load-session.ts';
 import type { Locale, TextKey } from './locales.ts';
 import { createMethodNotAllowed } from './not-found.ts';
 import { createOwnApp, type Pages } from './own-app.ts';
+import { newReference } from './reference.ts';
 import type { SessionGate } from './session-gate.ts';
 
 export interface AssistPagesDeps extends ErrorPageDeps {
@@ -37,12 +39,20 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
   const loadSession = createLoadSession(gate);
   const notAllowed = createMethodNotAllowed('GET, HEAD');
 
-  function say(request: Request, response: Response, page: { status: number; title: TextKey; text: string }): void {
+  interface Page {
+    readonly status: number;
+    readonly title: TextKey;
+    readonly text: string;
+    /** The log has it, too. */
+    readonly reference?: string;
+  }
+
+  function say(request: Request, response: Response, { text, reference, ...page }: Page): void {
     const locale = localeOf(request);
     const link = { href: deps.consoleOrigin, label: locale.text('assist.console') };
     response.status(page.status).type('html').setHeader('Content-Language', locale.tag);
     response.vary('Accept-Language');
-    response.end(views.render('message', { locale, title: locale.text(page.title) }, { text: page.text, link }));
+    response.end(views.render('message', { locale, title: locale.text(page.title) }, { text, link, reference }));
   }
 
   function localeOf(request: Request): Locale {
@@ -51,12 +61,28 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
 
   async function open(request: Request, response: Response): Promise<void> {
     const token = queryParameter(request.url, 'link') ?? '';
-    const opened = await deps.impersonation.open(token, ingressOf(request).client, goneSignal(response));
-    if (opened.kind === 'refused') return refuse(request, response, opened);
-    await openSession(request, response, opened);
-    response.statusCode = 303;
-    response.setHeader('Location', opened.landing);
-    response.end();
+    const gone = goneSignal(response);
+    try {
+      const opened = await deps.impersonation.open(token, ingressOf(request).client, gone);
+      if (opened.kind === 'refused') return refuse(request, response, opened);
+      await openSession(request, response, opened);
+      response.statusCode = 303;
+      response.setHeader('Location', opened.landing);
+      response.end();
+    } catch (error) {
+      if (gone.aborted) return;
+      if (!(error instanceof PosternError)) throw error;
+      unavailable(request, response, error);
+    }
+  }
+
+  function unavailable(request: Request, response: Response, error: PosternError): void {
+    const reference = newReference(deps.randomBytes);
+    deps.log.warn({ err: error, code: error.code, reference }, 'a mailbox could not be opened for staff');
+    const { source } = error;
+    const key = source === 'audit' ? 'support.unavailable.audit' : 'support.unavailable.other';
+    const text = localeOf(request).text(key, { source });
+    say(request, response, { status: 503, title: 'assist.refused.title', text, reference });
   }
 
   function refuse(request: Request, response: Response, refusal: Extract<Opened, { kind: 'refused' }>): void {
@@ -89,7 +115,7 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
     const sinceMs = clock.nowMs();
     try {
       const untilMs = sinceMs + minutes * 60_000;
-      await deps.upkeep.opened(key, { actor, subject, reason, ticket, sinceMs, untilMs });
+      await deps.upkeep.opened(key, { actor, staffSession, subject, reason, ticket, sinceMs, untilMs });
       await deps.tell(opened);
     } catch (error) {
       // Nobody would know that it is open, or its user never hear of it.

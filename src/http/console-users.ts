@@ -3,12 +3,12 @@ import type { Clock } from '../core/clock.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { RecordKey, SessionRecord } from '../core/session.ts';
 import type { StaffOnDuty } from '../support/duty.ts';
+import type { Started } from '../support/impersonation.ts';
 import type { SecondFactors } from '../support/second-factor.ts';
 import type { SignIn } from '../support/sign-ins.ts';
 import type { StaffSessions } from '../support/staff-sessions.ts';
 import { codeProblem } from './console-factor.ts';
 import type { Visit, VisitWork } from './console-guard.ts';
-import { refusalText } from './console-texts.ts';
 import { showMessage, showPage } from './console-view.ts';
 import { deviceName } from './device-name.ts';
 import { formField, queryParameter } from './form-body.ts';
@@ -56,7 +56,7 @@ export interface ConsoleUsers {
   liftPenalty(user: string): Promise<void>;
 }
 
-type Refused = { readonly kind: 'refused'; readonly why: string; readonly detail?: string };
+type Refused = Extract<Started, { kind: 'refused' }>;
 
 /** Opening mailboxes, as far as the console has a part in it. */
 export interface ConsoleImpersonation {
@@ -104,6 +104,11 @@ export function createConsoleUsers(
   deps: ConsoleUsersDeps,
 ): Readonly<Record<'show' | 'submit' | 'showOpened' | 'stopOpened', VisitWork>> {
   const { users, impersonation, audit, views, clock } = deps;
+  const english = views.locales.choose('en', undefined);
+
+  function refusalText(refusal: Refused): string {
+    return english.text(`support.refused.${refusal.why}`, 'detail' in refusal ? { detail: refusal.detail } : {});
+  }
 
   /** Only those whom the role covers: of others it is not even said whether they exist. */
   function coveredName({ staff }: Visit, typed: string): string | undefined {

@@ -139,7 +139,7 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
     await picture(console, 'console-user');
     for (const [user, why] of [
       ['sam', /own mailbox/i],
-      ['anna', /never opened/i],
+      ['anna', /has excluded this mailbox/],
     ] as const) {
       await console.goto(at('support', `/-/users?user=${user}`));
       assert.match(await console.locator('#why-not').innerText(), why);

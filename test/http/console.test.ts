@@ -191,7 +191,7 @@ suite('the console', () => {
   test('shows why a mailbox cannot be opened, beside a button that does nothing', async () => {
     const { browser } = await signedIn(fixture);
     const { text } = await browser.get(`/-/users?user=${sam}`);
-    assert.match(text, /Nobody opens the own mailbox here/);
+    assert.match(text, /This is your own mailbox/);
     assert.match(text, /<button class="primary" type="button" disabled/);
     assert.doesNotMatch(text, /name="reason"/);
   });
