@@ -5,10 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { eventually } from '../eventually.ts';
 import { freePort } from '../ports.ts';
 import { type ProcessMemory, processMemory } from '../process-memory.ts';
 import { stopGroup } from './processes.ts';
 
+const clock = fileURLToPath(new URL('clock.mjs', import.meta.url));
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 
 export interface OwnGatewayOptions {
@@ -33,6 +35,10 @@ export interface OwnGateway extends AsyncDisposable {
   memory(): Promise<ProcessMemory>;
   /** Has it read its configuration again. */
   reload(): void;
+  /** What its clock says. */
+  nowMs(): number;
+  /** Sets its clock so much ahead of ours, or behind it. */
+  setClock(offsetMs: number): Promise<void>;
 }
 
 /** A gateway of one node with the embedded store, as a process of its own; resolves when it serves. */
@@ -46,9 +52,12 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
   }
   const configFile = join(folder, 'postern.yaml');
   await writeFile(configFile, configuration(options, port));
-  const child = spawn(process.execPath, [program, 'serve', '-c', configFile], {
+  const clockFile = join(folder, 'clock');
+  let offsetMs = 0;
+  const child = spawn(process.execPath, ['--import', clock, program, 'serve', '-c', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
+    env: { ...process.env, POSTERN_TEST_CLOCK: clockFile },
   });
   const log: string[] = [];
   const ready = Promise.withResolvers<void>();
@@ -76,6 +85,14 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
     log,
     memory,
     reload: () => void child.kill('SIGHUP'),
+    nowMs: () => Date.now() + offsetMs,
+    async setClock(wantedMs) {
+      await writeFile(clockFile, String(wantedMs));
+      const known = log.length;
+      child.kill('SIGUSR2');
+      await eventually(() => log.indexOf('"the clock was set"', known) !== -1);
+      offsetMs = wantedMs;
+    },
     [Symbol.asyncDispose]: stop,
   };
 }

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request as sendRequest } from 'node:http';
+import { after, before, suite, test } from 'node:test';
+import { WebSocket, WebSocketServer } from 'ws';
+import { eventually } from '../eventually.ts';
+import { listening } from '../ports.ts';
+import { withLab } from './lab.ts';
+import { startDesk, type SupportDesk } from './support-desk.ts';
+
+const lab = await withLab('a', 'b');
+const mia = 'mia@example.test';
+
+suite('an opened mailbox, with all that hangs on it, ends', { concurrency: false }, () => {
+  const running = new AsyncDisposableStack();
+  let desk: SupportDesk;
+  /** What the webmail sees of a connection that has no end of its own. */
+  const streams = new Set<IncomingMessage>();
+  before(async () => {
+    // A webmail that has a WebSocket and a stream of events, which the real ones of the lab have not.
+    const webmail = createServer((request, response) => {
+      if (request.url !== '/events')
+        return response.setHeader('Content-Type', 'text/html').end('<html><head></head></html>');
+      streams.add(request);
+      response.once('close', () => streams.delete(request));
+      return response.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('data: here\n\n');
+    });
+    const sockets = new WebSocketServer({ server: webmail, path: '/socket' });
+    const port = await listening(webmail);
+    running.defer(() => {
+      sockets.close();
+      webmail.closeAllConnections();
+      webmail.close();
+    });
+    desk = running.use(await startDesk(lab, { webmail: `http://127.0.0.1:${port}` }));
+  });
+  after(() => running.disposeAsync());
+
+  /** A WebSocket and a stream in an opened mailbox; `closed` once both are. */
+  async function hangOn(cookie: string): Promise<{ readonly closed: Promise<unknown> }> {
+    const host = desk.hostOf('assist');
+    const headers = { Host: host, Origin: `http://${host}`, Cookie: cookie, 'X-Forwarded-Proto': 'http' };
+    const socket = new WebSocket(`ws://127.0.0.1:${desk.gateway.port}/socket`, { headers });
+    const request = sendRequest({ port: desk.gateway.port, path: '/events', headers }).end();
+    const [[stream]] = await Promise.all([once(request, 'response'), once(socket, 'open')]);
+    stream.on('error', () => {}).resume();
+    const closes = [socket, stream].map((one) => new Promise((resolve) => one.once('close', resolve)));
+    return { closed: Promise.all(closes) };
+  }
+
+  const rolesOf = (before: string, then: string) =>
+    desk.rewrite(`sam@example.test: ${before}`, `sam@example.test: ${then}`);
+  const support = '{ roles: [support], domains: [example.test] }';
+
+  for (const [what, how, event, undo] of [
+    ['by Stop in the banner', (cookie) => desk.stop(cookie), 'impersonation-stop'],
+    ['by a kick of the user', () => desk.run('kick', 'mia', '--reason', 'a test'), 'impersonation-ended'],
+    [
+      'with a role that is another one since the reload',
+      () => rolesOf(support, '{ roles: [operator] }'),
+      'impersonation-ended',
+      () => rolesOf('{ roles: [operator] }', support),
+    ],
+    [
+      'with the domain that the role covers no more',
+      () => rolesOf(support, '{ roles: [support], domains: [other.test] }'),
+      'impersonation-ended',
+      () => rolesOf('{ roles: [support], domains: [other.test] }', support),
+    ],
+    ['by a kick of the member of staff', () => desk.run('kick', 'sam', '--reason', 'a test'), 'impersonation-ended'],
+    [
+      'by the sign-out at the console',
+      async () => {
+        await desk.sam.get('/-/users');
+        await desk.sam.post('/-/logout', {});
+      },
+      'impersonation-ended',
+    ],
+    [
+      'with the second factor',
+      () => desk.run('staff', 'reset', 'sam', '--reason', 'lost telephone'),
+      'impersonation-ended',
+    ],
+    [
+      'when its time is over, and not by a clock that was set back',
+      async (cookie) => {
+        await desk.gateway.setClock(-60 * 60_000);
+        assert.ok(await desk.isOpen(cookie));
+        await desk.gateway.setClock(5 * 60_000);
+      },
+      'impersonation-expired',
+      () => desk.gateway.setClock(0),
+    ],
+  ] satisfies [string, (cookie: string) => Promise<unknown>, string, (() => Promise<unknown>)?][]) {
+    test(what, async () => {
+      if ((await desk.sam.get('/-/users')).status !== 200) await desk.refresh();
+      const cookie = await desk.opened(mia);
+      const { closed } = await hangOn(cookie);
+      try {
+        await desk.assertEnds(cookie, () => how(cookie));
+        await closed;
+        await eventually(() => streams.size === 0);
+      } finally {
+        await undo?.();
+      }
+      await eventually(async () => {
+        const { out } = await desk.run('audit', 'list', '--subject', mia, '--limit', '1', '--format', 'json');
+        const [line]: { event: string; actor: string }[] = JSON.parse(out);
+        assert.deepEqual([line?.event, line?.actor], [event, 'sam@example.test']);
+        return true;
+      });
+    });
+  }
+
+  test('and so does the link that was not used yet', async () => {
+    await desk.refresh();
+    const link = await desk.linkFor(mia);
+    await rolesOf(support, '{ roles: [operator] }');
+    assert.equal((await desk.getAt(desk.hostOf('assist'), link)).status, 403);
+  });
+});
