@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { ConfigInvalid, formatProblem } from '../config/problem.ts';
+import { ConfigInvalid } from '../config/problem.ts';
 import { driverChecks } from '../gateway/driver-checks.ts';
 import { askDirectory } from './ask-directory.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
@@ -69,10 +69,4 @@ function asText(config: Config, dialled: readonly Dialled[]): string {
   if (dialled.length === 0) return `${lines.join('\n')}\n`;
   const rows = dialled.map(({ server, address, result, ms, note }) => [server, address, result, `${ms} ms`, note]);
   return `${lines.join('\n')}\n\n${table(['SERVER', 'ADDRESS', 'RESULT', 'TIME', 'NOTE'], rows)}`;
-}
-
-/** Every problem of a configuration, one per line, as `check` and every other command print it. */
-export function problemLines(error: ConfigInvalid): string {
-  const count = error.problems.length === 1 ? '1 problem' : `${error.problems.length} problems`;
-  return `${error.problems.map((problem) => `${formatProblem(problem)}\n`).join('')}${count}.\n`;
 }

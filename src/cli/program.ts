@@ -1,29 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { ConfigInvalid } from '../config/problem.ts';
+import { ConfigInvalid, problemLines } from '../config/problem.ts';
 import { PosternError } from '../core/error.ts';
-import { addAudit } from './audit.ts';
-import { addBackend } from './backend.ts';
-import { addCheck, problemLines } from './check.ts';
-import { addDirectory } from './directory.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
-import { addExplain } from './explain.ts';
-import { addInit } from './init.ts';
-import { addKeys } from './keys.ts';
-import { addLookup } from './lookup.ts';
-import { addMoves } from './moves.ts';
 import { withExamples } from './options.ts';
 import { addServe } from './serve.ts';
-import { addSessions } from './sessions.ts';
-import { addStaff } from './staff.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** Runs one command line, without the program's own name; resolves with the exit code when the command is done. */
 export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
   let code: ExitCode = exitCodes.ok;
-  const program = createProgram(surroundings, (ended) => {
-    code = ended;
-  });
+  const program = createProgram(surroundings);
+  // A start is in a hurry, and needs none of the others.
+  const others = args[0] === 'serve' ? [] : (await import('./commands.ts')).otherCommands;
+  for (const add of [addServe, ...others]) {
+    add(program, surroundings, (ended) => {
+      code = ended;
+    });
+  }
   try {
     await program.parseAsync(idsLast(args), { from: 'user' });
     return code;
@@ -38,7 +32,7 @@ function idsLast(args: readonly string[]): readonly string[] {
   return ids.length === 0 ? args : [...args.filter((arg) => !ids.includes(arg)), '--', ...ids];
 }
 
-function createProgram(surroundings: Surroundings, end: (code: ExitCode) => void): Command {
+function createProgram(surroundings: Surroundings): Command {
   const program = new Command('postern')
     .description('The front door of a webmail cluster: one sign-in, and the right mailbox server.')
     .version(versionText(), '-V, --version', 'print the version')
@@ -50,21 +44,6 @@ function createProgram(surroundings: Surroundings, end: (code: ExitCode) => void
     .exitOverride()
     .showHelpAfterError('(--help says more)')
     .showSuggestionAfterError();
-  for (const add of [
-    addServe,
-    addCheck,
-    addLookup,
-    addExplain,
-    addDirectory,
-    addInit,
-    addKeys,
-    addBackend,
-    addMoves,
-    addSessions,
-    addAudit,
-    addStaff,
-  ])
-    add(program, surroundings, end);
   return withExamples(program, [
     ['postern init', 'write a first configuration'],
     ['postern check -c postern.yaml --online', 'is it good, and do its servers answer?'],

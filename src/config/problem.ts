@@ -31,3 +31,9 @@ export class ConfigInvalid extends PosternError {
     this.problems = problems;
   }
 }
+
+/** Every problem of a configuration, one per line, as `check` and every other command print it. */
+export function problemLines(error: ConfigInvalid): string {
+  const count = error.problems.length === 1 ? '1 problem' : `${error.problems.length} problems`;
+  return `${error.problems.map((problem) => `${formatProblem(problem)}\n`).join('')}${count}.\n`;
+}

@@ -1,5 +1,4 @@
-import { ImapFlow } from 'imapflow';
-import type { ImapFlowOptions } from 'imapflow';
+import type { ImapFlow, ImapFlowOptions } from 'imapflow';
 import type { ImapEndpoint } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
 import type { ImapHost, PasswordCheckContext } from '../core/passdb.ts';
@@ -9,13 +8,14 @@ const togetherMs = 12_000;
 /** A server that only says yes or no has no use for more. */
 const longestResponse = 64 * 1024;
 
-/** A client that has not dialled yet. TLS only; the browser's address and the reference go ahead by ID (RFC 2971). */
-export function createClient(
+/** A client that has not dialled yet; the library is loaded for the first one. TLS only; the browser's address and the reference go ahead by ID (RFC 2971). */
+export async function createClient(
   host: ImapHost,
   { client, reference, limits }: PasswordCheckContext,
   own: Pick<ImapFlowOptions, 'auth' | 'verifyOnly'>,
-): ImapFlow {
-  const flow = new ImapFlow({
+): Promise<ImapFlow> {
+  const imapflow = await import('imapflow');
+  const flow = new imapflow.ImapFlow({
     host: host.imap.hostname,
     port: host.imap.port,
     ...securityOptions(host.imap),

@@ -65,7 +65,7 @@ async function connected(
       return held === undefined ? master.password.reveal() : '';
     },
   };
-  const client = createClient(host, context, { auth });
+  const client = await createClient(host, context, { auth });
   if (!asUser) withoutNamespaces(client);
   try {
     return await within(client, host, context.limits, signal, async () => {

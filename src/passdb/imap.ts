@@ -32,7 +32,7 @@ async function ask(
 ): Promise<PasswordCheck | ReferralAnswer> {
   if (!canTravel(credentials)) return { kind: 'wrong' };
   const { user, password } = credentials;
-  const client = createClient(host, context, { auth: { user, pass: password.reveal() }, verifyOnly: true });
+  const client = await createClient(host, context, { auth: { user, pass: password.reveal() }, verifyOnly: true });
   try {
     return await signIn(client, host, context.limits, signal);
   } finally {

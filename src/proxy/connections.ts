@@ -1,4 +1,6 @@
-import { buildConnector, Client } from 'undici';
+// The whole of undici would be 90 modules more at each start: fetch, caches, mocks.
+import buildConnector from 'undici/lib/core/connect.js';
+import Client from 'undici/lib/dispatcher/client.js';
 import type { BackendHost, BackendLimits } from '../core/backend.ts';
 
 /** Who asks for a connection. Exactly one of the two is called, at once where a connection is free. */

@@ -1,4 +1,4 @@
-import { BasicPooledClientSideCache } from 'redis';
+import { BasicPooledClientSideCache } from '@redis/client';
 
 /** What the tap calls. Both may be called more than once for one event. */
 export interface TapListener {

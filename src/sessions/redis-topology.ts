@@ -1,4 +1,4 @@
-import { createClient, createCluster, createSentinel } from 'redis';
+import { createClient, createCluster, createSentinel } from '@redis/client';
 import type { Secret } from '../core/secret.ts';
 import type { InvalidationTap } from './redis-tap.ts';
 
