@@ -12,8 +12,9 @@ import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
 import { backendName, canonicalUser } from '../login/named.ts';
 import { withLab } from './lab.ts';
 import { RoundcubeUser } from './roundcube-user.ts';
+import { startDesk } from './support-desk.ts';
 
-const lab = await withLab('a');
+const lab = await withLab('a', 'b');
 const host: BackendHost = {
   name: 'a',
   imap: {
@@ -51,6 +52,51 @@ const client = { address: `198.51.100.${randomInt(1, 128)}`, port: 4711, userAge
 const anna = canonicalUser('anna@example.test');
 const opened = { actor: 'sam@example.test', reason: '', minutes: 15, atMs: Date.now() };
 
+/** As Roundcube shows it in its list, and opened. */
+async function newestNotice(person: RoundcubeUser, subject: string) {
+  const list = await person.script('/?_task=mail&_action=list&_mbox=INBOX&_sort=arrival_DESC');
+  const rows = [...JSON.parse(list.body).exec.matchAll(/add_message_row\((\d+),(\{.*?\}),(\{.*?\}|\[\])/g)];
+  const [, uid, columns = '', flags = ''] = rows.find(([row]) => row.includes(subject)) ?? [];
+  assert.ok(uid !== undefined, list.body);
+  const message = await person.get(`/?_task=mail&_action=show&_uid=${uid}&_mbox=INBOX`);
+  return { columns, flags, text: message.body.replace(/<[^>]*>/g, '').replaceAll('&#64;', '@') };
+}
+
+/** Goes on from the page that tells it, which is shown once. */
+async function readNotice(alice: RoundcubeUser, page: string): Promise<void> {
+  const field = (name: string) => new RegExp(`name="${name}" value="([^"]*)"`).exec(page)?.[1] ?? '';
+  const reply = await alice.post('/-/notice', { form: { token: field('token'), until: field('until') } });
+  assert.equal(reply.status, 303);
+  assert.doesNotMatch((await alice.open('/-/notice')).body, /opened by support/);
+}
+
+suite('what support did is told to the user by the gateway itself', { concurrency: false }, () => {
+  for (const notice of ['message', 'at-sign-in', 'never'] as const) {
+    test(`notice: ${notice}`, async () => {
+      await using desk = await startDesk(lab, { support: [`notice: ${notice}`] });
+      const reason = `cannot find ${randomUUID()}`;
+      const link = await desk.linkFor('alice@example.test', { reason, ticket: 'T-77' });
+      assert.equal((await desk.getAt(desk.hostOf('assist'), link)).status, 303);
+
+      const alice = new RoundcubeUser(desk.gateway.origin);
+      const landed = await alice.signIn('alice', 'alice-pw');
+      assert.equal(landed.body.includes(reason), notice === 'at-sign-in');
+      if (notice === 'at-sign-in') await readNotice(alice, landed.body);
+      const { text } =
+        notice === 'message' ? await newestNotice(alice, 'opened by support') : await newestNotice(alice, '');
+      assert.equal(text.includes(reason), notice === 'message');
+      const told = await desk.run('audit', 'list', '--event', 'subject-told', '--format', 'json');
+      const lines: { actor: string; subject: string; facts: { by: string } }[] = JSON.parse(told.out);
+      assert.deepEqual(
+        lines.map(({ actor, subject, facts }) => [actor, subject, facts.by]),
+        notice === 'never'
+          ? []
+          : [['sam@example.test', 'alice@example.test', notice === 'message' ? 'message' : 'page']],
+      );
+    });
+  }
+});
+
 suite('a user is told by a message', { concurrency: false }, () => {
   const running = new AsyncDisposableStack();
   let gateway: OwnGateway;
@@ -73,15 +119,10 @@ suite('a user is told by a message', { concurrency: false }, () => {
 
     const person = new RoundcubeUser(gateway.origin);
     await person.signIn('anna', 'Paß "wört" \\1 €');
-    const list = await person.script('/?_task=mail&_action=list&_mbox=INBOX&_sort=arrival_DESC');
-    const rows = [...JSON.parse(list.body).exec.matchAll(/add_message_row\((\d+),(\{.*?\}),(\{.*?\}|\[\])/g)];
-    const [, uid, columns = '', flags = ''] = rows.find(([row]) => row.includes('Postfach geöffnet')) ?? [];
-    assert.ok(uid !== undefined, list.body);
+    const { columns, flags, text } = await newestNotice(person, 'Postfach geöffnet');
     assert.match(columns, /Der Support hat Ihr Postfach geöffnet/);
     assert.match(columns, /Bürgerpost/);
     assert.doesNotMatch(flags, /"seen"/);
-    const message = await person.get(`/?_task=mail&_action=show&_uid=${uid}&_mbox=INBOX`);
-    const text = message.body.replace(/<[^>]*>/g, '').replaceAll('&#64;', '@');
     assert.match(text, /sam@example\.test vom Support hat Ihr Postfach geöffnet/);
     assert.match(text, /at most 15 minutes/);
     assert.ok(text.includes(reason));

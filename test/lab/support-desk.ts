@@ -38,7 +38,7 @@ export interface SupportDesk extends AsyncDisposable {
   code(): string;
   ask(more?: Asked): Promise<Response>;
   /** The target of the link that the console shows. */
-  linkFor(user?: string): Promise<string>;
+  linkFor(user?: string, more?: Asked): Promise<string>;
   /** A navigation of a browser. */
   getAt(host: string, target: string, cookie?: string): request.Test;
   /** The cookie of an opened mailbox. */
@@ -127,8 +127,8 @@ ${(options.support ?? ['notice: never']).map((line) => `  ${line}`).join('\n')}`
       return sam.post('/-/users', { do: 'open', user, reason, ticket: '', minutes: '5', code: desk.code(), ...more });
     },
 
-    async linkFor(user = 'alice@example.test') {
-      const reply = await desk.ask({ user });
+    async linkFor(user = 'alice@example.test', more = {}) {
+      const reply = await desk.ask({ user, ...more });
       const link = /href="(http:\/\/assist[^"]+)"/.exec(reply.text)?.[1];
       assert.ok(link !== undefined, reply.text);
       return new URL(link).pathname + new URL(link).search;
