@@ -35,6 +35,7 @@ export function createFailover(options: FailoverOptions): Disposable & {
   const stops = [options.health.onChange(() => void look()), state.watch(() => void look())];
   const timer = setInterval(() => void look(), lookAgainMs).unref();
   let looking: Promise<void> | undefined;
+  let following: Promise<void> | undefined;
 
   function successor(backend: Backend, lost: BackendHost): BackendHost | undefined {
     const last = state.active.get(backend.name);
@@ -76,11 +77,21 @@ export function createFailover(options: FailoverOptions): Disposable & {
     }
   }
 
-  function look(): Promise<void> {
-    looking ??= lookAtAll().finally(() => {
+  function begin(): Promise<void> {
+    looking = lookAtAll().finally(() => {
       looking = undefined;
     });
     return looking;
+  }
+
+  /** A look that has begun may have passed what was lost since: one more follows it, for all who ask meanwhile. */
+  function look(): Promise<void> {
+    if (looking === undefined) return begin();
+    following ??= looking.then(() => {
+      following = undefined;
+      return begin();
+    });
+    return following;
   }
 
   return {

@@ -76,8 +76,8 @@ export function createRelocations(deps: RelocationsDeps): Relocations {
       if (closure.kind !== 'down' && closure.kind !== 'maintenance') return close(task, closure);
       const place = await deps.reconsider(task.session.record);
       if (task.response.destroyed) return undefined;
-      if (place.kind === 'elsewhere') return lead(leading);
-      return close(task, closure);
+      // `here`: another request of the session has led it away meanwhile.
+      return place.kind === 'closed' ? close(task, closure) : lead(leading);
     },
   };
 }

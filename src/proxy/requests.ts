@@ -78,11 +78,13 @@ export function createRequests(deps: RequestsDeps): Requests {
 
   /** A request that nobody has answered, and that may be sent twice, goes to the host that takes over. */
   async function tryElsewhere(relay: Relay<SessionPassage>, fail: () => void): Promise<void> {
-    const place = await deps.reconsider(relay.passage.session.record);
+    const { session, host, task } = relay.passage;
+    const place = await deps.reconsider(session.record);
     if (!relay.waits) return;
-    if (place.kind !== 'elsewhere') return fail();
+    // `here`: another request of the session has led it away meanwhile.
+    if (place.kind === 'closed' || (place.kind === 'here' && place.host.name === host.name)) return fail();
     relay.abandon();
-    await relocations.lead(leading(relay.passage.task));
+    await relocations.lead(leading(task));
   }
 
   function leading(task: SessionRequest) {

@@ -55,11 +55,13 @@ describe('the place of a session', () => {
   const pair = backendOf('a', 2);
   const farm = backendOf('farm', 3);
   const single = backendOf('b', 1);
-  const backends = new Map<string, Backend>([pair, farm, single].map((backend) => [backend.name, backend]));
+  const lastPair = backendOf('z', 2);
+  const backends = new Map<string, Backend>([pair, farm, single, lastPair].map((backend) => [backend.name, backend]));
   const serving = new Map<string, Serving>([
     ['a', servingAs('standby')],
     ['farm', servingAs('pool')],
     ['b', servingAs('standby')],
+    ['z', servingAs('standby')],
   ]);
   let state: StateMirror;
   let placement: Placement;
@@ -138,6 +140,17 @@ describe('the place of a session', () => {
     down.delete('a');
     await takeover.look();
     assert.equal(sessionOn('a/2'), 'here a/2');
+  });
+
+  it('is the standby also of a backend that is lost while another one is taken over', async () => {
+    using takeover = failover();
+    down.add('z');
+    const first = takeover.look();
+    down.add('a');
+    await takeover.look();
+    assert.equal(sessionOn('a'), 'elsewhere a/2');
+    assert.equal(sessionOn('z'), 'elsewhere z/2');
+    await first;
   });
 
   it('never goes to and fro: the host that was left is not taken back within five minutes', async () => {

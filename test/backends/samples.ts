@@ -25,13 +25,13 @@ export function userName(name: string): CanonicalUser {
   return name as CanonicalUser;
 }
 
-/** A clock that stands still until it is told to go on. */
 /** An audit that remembers what it was told. */
 export function noteAudit(): Pick<Audit, 'record'> & { readonly noted: readonly AuditEvent[] } {
   const noted: AuditEvent[] = [];
   return { noted, record: async (event) => void noted.push(event) };
 }
 
+/** A clock that stands still until it is told to go on. */
 export function handClock(): Clock & { advance(ms: number): void } {
   let nowMs = 1_000_000;
   return {

@@ -170,3 +170,54 @@ test('a primary that flaps is left once: no read fails, and its users are not se
   assert.ok(served.every((name) => name === 'machine primary' || name === 'machine standby'));
   assert.ok(changes <= 1);
 });
+
+test('a backend killed under load, with a standby: no read fails, nobody signs in again, others notice nothing', async (t) => {
+  const primary = await startKillable('primary');
+  await using standby = await startMachine('standby');
+  await using b = await startMachine('b');
+  await using site = await startFaultSite({ a: [primary.port, standby.port], b: b.port });
+  const alice = await site.signIn('alice');
+  const bob = await site.signIn('bob');
+  const answers = { alice: new Map<string, number>(), bob: new Map<string, number>() };
+  let isLoaded = true;
+  const readOn = async (user: keyof typeof answers, { browser }: { readonly browser: Browser }) => {
+    while (isLoaded) {
+      const answer = await browser
+        .open('/')
+        .then(({ status, body }) => `${status} ${body.toString().slice(0, 20)}`, String);
+      answers[user].set(answer, (answers[user].get(answer) ?? 0) + 1);
+    }
+  };
+  const readers = [...Array.from({ length: 16 }, () => readOn('alice', alice)), readOn('bob', bob), readOn('bob', bob)];
+  const read = (user: keyof typeof answers, answer: string) => answers[user].get(answer) ?? 0;
+  await eventually(() => read('alice', '200 machine primary') > 500, 'there is load');
+  const took = timed(eventually(() => read('alice', '200 machine standby') > 500, 'the standby carries it'));
+  primary.kill();
+  await took.finally(() => {
+    isLoaded = false;
+  });
+  await Promise.all(readers);
+  t.diagnostic(
+    `alice: ${JSON.stringify([...answers.alice])}, bob: ${JSON.stringify([...answers.bob])}; ` +
+      `500 reads by the standby ${(await took).ms} ms after the kill`,
+  );
+  assert.deepEqual(new Set(answers.alice.keys()), new Set(['200 machine primary', '200 machine standby']));
+  assert.deepEqual([...answers.bob.keys()], ['200 machine b']);
+});
+
+/** A webmail in a process of its own, which takes its time, so that requests are under way when it is killed. */
+async function startKillable(name: string): Promise<{ readonly port: number; kill(): void }> {
+  const port = await freePort();
+  const program = `require('node:http').createServer((request, response) => {
+    setTimeout(() => response.end('machine ${name}'), 5);
+  }).listen(${port}, '127.0.0.1', () => console.log('listens'));`;
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  const kill = (): void => void child.kill('SIGKILL');
+  after(async () => {
+    kill();
+    await exited;
+  });
+  await once(child.stdout, 'data');
+  return { port, kill };
+}

@@ -38,7 +38,8 @@ async function movingGate(options: Partial<GateOptions> & Pick<GateOptions, 'bac
   return { gate, relocations };
 }
 
-async function failingGate(bytes: string, isTakenOver: boolean) {
+/** `then`: what is the case once the host is lost. */
+async function failingGate(bytes: string, then: 'a standby takes over' | 'nobody does' | 'the session was led away') {
   await using there = await startRecordingBackend();
   const evidence: [string, HostEvidence][] = [];
   let isLost = false;
@@ -52,9 +53,9 @@ async function failingGate(bytes: string, isTakenOver: boolean) {
     },
     place(_session, backend) {
       const [first, second = first] = backend.hosts;
-      if (isLed) return { kind: 'here', host: second };
       if (!isLost) return { kind: 'here', host: first };
-      return isTakenOver
+      if (isLed || then === 'the session was led away') return { kind: 'here', host: second };
+      return then === 'a standby takes over'
         ? { kind: 'elsewhere', backend: backend.name, host: second }
         : { kind: 'closed', closure: down };
     },
@@ -130,24 +131,26 @@ describe('a session that belongs on another host', () => {
 });
 
 describe('a host that is lost under a request', () => {
-  it('loses no read: the standby answers it', async () => {
-    const { answer, evidence } = await failingGate(get('/api/list', 'X-Requested-With: XMLHttpRequest'), true);
-    assert.match(answer, /^HTTP\/1\.1 200 /);
-    assert.deepEqual(evidence, [
-      ['a', 'refused'],
-      ['a/2', 'good'],
-    ]);
-  });
+  for (const then of ['a standby takes over', 'the session was led away'] as const) {
+    it(`loses no read: the standby answers it (${then})`, async () => {
+      const { answer, evidence } = await failingGate(get('/api/list', 'X-Requested-With: XMLHttpRequest'), then);
+      assert.match(answer, /^HTTP\/1\.1 200 /);
+      assert.deepEqual(evidence, [
+        ['a', 'refused'],
+        ['a/2', 'good'],
+      ]);
+    });
+  }
 
   it('replays nothing with a body, although it may never have arrived', async () => {
     const post = request('POST', '/send', ['Cookie: postern=alice', 'Content-Length: 4'], 'mail');
-    const { answer, seen } = await failingGate(post, true);
+    const { answer, seen } = await failingGate(post, 'a standby takes over');
     assert.match(answer, /^HTTP\/1\.1 503 /);
     assert.deepEqual(seen, []);
   });
 
   it('is a 503 where nobody stands by', async () => {
-    const { answer } = await failingGate(get('/api/list', 'X-Requested-With: XMLHttpRequest'), false);
+    const { answer } = await failingGate(get('/api/list', 'X-Requested-With: XMLHttpRequest'), 'nobody does');
     assert.match(answer, /^HTTP\/1\.1 503 /);
   });
 });
