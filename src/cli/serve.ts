@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { collectAfterStart } from '../core/collection.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { configOption, withExamples } from './options.ts';
 import type { RunningGateway, Surroundings } from './surroundings.ts';
@@ -16,7 +17,9 @@ export function addServe(program: Command, surroundings: Surroundings, end: (cod
     .addOption(configOption())
     .action(async ({ config }: { config: string }) => {
       const { startGateway } = await surroundings.loadGateway();
-      await serveUntilSignal(startGateway({ configFile: config }), surroundings);
+      const starting = startGateway({ configFile: config });
+      starting.then(collectAfterStart, () => undefined);
+      await serveUntilSignal(starting, surroundings);
       end(exitCodes.ok);
     });
   withExamples(command, [

@@ -1,5 +1,6 @@
 import { createFollowedHealth } from '../backends/followed-health.ts';
 import { systemClock } from '../core/clock.ts';
+import { collectAfterStart } from '../core/collection.ts';
 import { startGateway } from '../gateway.ts';
 import { createDirectoryQuestions } from './directory-questions.ts';
 import { isOrder, type WorkerOrder, type WorkerReport } from './workers-message.ts';
@@ -25,6 +26,7 @@ process.on('message', (message) => {
   if (isOrder(message)) void obey(message);
 });
 const gateway = await starting;
+collectAfterStart();
 
 const told = new Map<WorkerReport['report'], string>();
 const timer = setInterval(() => {

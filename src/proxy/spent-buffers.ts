@@ -1,10 +1,8 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collectYoung } from '../core/collection.ts';
 
 const collectAfterBytes = 32 * 1024 * 1024;
 
 let spentBytes = 0;
-let collect: (() => void) | undefined;
 
 /**
  * Counts what has gone by of bodies, and has V8 free the buffers in time.
@@ -17,15 +15,5 @@ export function noteSpent(bytes: number): void {
   spentBytes += bytes;
   if (spentBytes < collectAfterBytes) return;
   spentBytes = 0;
-  collect ??= minorCollection();
-  collect();
-}
-
-/** Node hands out `gc` only by a flag, which counts for contexts that are made from then on. */
-function minorCollection(): () => void {
-  setFlagsFromString('--expose-gc');
-  const gc: unknown = runInNewContext('globalThis.gc');
-  setFlagsFromString('--no-expose-gc');
-  if (typeof gc !== 'function') return () => {};
-  return () => void gc({ type: 'minor' });
+  collectYoung();
 }
