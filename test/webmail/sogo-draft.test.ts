@@ -24,56 +24,81 @@ async function writeLetter(page: Page) {
   await dialog.locator('input[name=subject]').fill('Kept');
   const editor = page.frameLocator('iframe.cke_wysiwyg_frame').locator('body');
   await editor.click();
-  await editor.pressSequentially('This text must stay.');
+  await editor.fill('This text must stay.');
   const button = (icon: string) => dialog.locator('button', { has: page.locator(`md-icon[aria-label=${icon}]`) });
   return { editor, save: button('save'), send: button('send').first() };
 }
 
-suite('a letter in SOGo while the session of the gateway ends', { concurrency: false }, () => {
-  const running = new AsyncDisposableStack();
-  let gateway: OwnGateway;
-  let browser: Browser;
-  before(async () => {
-    gateway = running.use(
-      await startGateway({
-        caFile: lab.caFile,
-        users: { 'carol@example.test': 'c', 'clara@example.test': 'c' },
-        backends: {
-          c: `{ imap: "imaps://127.0.0.13:${lab.port(993)}", webmail: "http://127.0.0.13:${lab.port(80)}/SOGo/", driver: sogo }`,
-        },
-      }),
-    );
-    browser = await startChromium();
-    running.defer(() => browser.close());
+/** How the session of the gateway ends, with further settings of sessions; `since`: when it began, at the earliest. */
+const endings: readonly (readonly [
+  how: string,
+  sessions: string,
+  end: (page: Page, other: Page, since: number) => Promise<void>,
+])[] = [
+  // The time itself is what is tried here.
+  ['by idleness', 'idle_timeout: 8s', (page) => page.waitForTimeout(8500)],
+  [
+    'after its longest time',
+    'idle_timeout: 20s, absolute_timeout: 20s',
+    (page, _other, since) => page.waitForTimeout(Math.max(0, since + 20_500 - performance.now())),
+  ],
+  [
+    'by a sign-out in another tab',
+    'idle_timeout: 30 min',
+    async (_page, other) => {
+      await other.goto(new URL('/-/logout', other.url()).href);
+      await other.click('button[type=submit]');
+      await other.waitForURL(/\/-\/login/);
+    },
+  ],
+];
+
+for (const [how, sessions, end] of endings) {
+  suite(`a letter is written in SOGo while the session of the gateway ends ${how}`, () => {
+    const running = new AsyncDisposableStack();
+    let gateway: OwnGateway;
+    let browser: Browser;
+    before(async () => {
+      gateway = running.use(
+        await startGateway({
+          caFile: lab.caFile,
+          users: { 'carol@example.test': 'c', 'clara@example.test': 'c' },
+          sessions,
+          backends: {
+            c: `{ imap: "imaps://127.0.0.13:${lab.port(993)}", webmail: "http://127.0.0.13:${lab.port(80)}/SOGo/", driver: sogo }`,
+          },
+        }),
+      );
+      browser = await startChromium();
+      running.defer(() => browser.close());
+    });
+    after(() => running.disposeAsync());
+
+    test('the text stays, and goes out after signing in in another tab', async () => {
+      const context = await browser.newContext({ locale: 'en-US', extraHTTPHeaders: { 'x-forwarded-proto': 'http' } });
+      const [page, other] = [await context.newPage(), await context.newPage()];
+      for (const tab of [page, other]) await tab.goto(gateway.origin);
+      const since = performance.now();
+      await fillIn(page, 'carol');
+      const { editor, save, send } = await writeLetter(page);
+      await end(page, other, since);
+
+      await save.click();
+      const note = page.locator('md-toast');
+      await note.getByText('Your session has ended. What you have written is still here').waitFor();
+      assert.equal(await note.getByRole('link', { name: 'Sign in' }).getAttribute('target'), '_blank');
+      await send.click();
+      await page.locator('md-dialog').getByText('sign in again in a new tab, then repeat').waitFor();
+      await page.locator('md-dialog').getByRole('button', { name: 'Close' }).last().click();
+      assert.equal((await editor.innerText()).trim(), 'This text must stay.');
+
+      await other.goto(gateway.origin);
+      await fillIn(other, 'carol');
+      const sent = page.waitForResponse((response) => response.url().endsWith('/send'));
+      await send.click();
+      assert.equal((await sent).status(), 200);
+      await page.locator('md-dialog').waitFor({ state: 'detached' });
+      await context.close();
+    });
   });
-  after(() => running.disposeAsync());
-
-  test('the text stays, and goes out after signing in in another tab', async () => {
-    const context = await browser.newContext({ locale: 'en-US', extraHTTPHeaders: { 'x-forwarded-proto': 'http' } });
-    const page = await context.newPage();
-    await page.goto(gateway.origin);
-    await fillIn(page, 'carol');
-    const { editor, save, send } = await writeLetter(page);
-
-    const other = await context.newPage();
-    await other.goto(`${gateway.origin}/-/logout`);
-    await other.click('button[type=submit]');
-    await other.waitForURL(/\/-\/login/);
-
-    await save.click();
-    const note = page.locator('md-toast');
-    await note.getByText('Your session has ended. What you have written is still here').waitFor();
-    assert.equal(await note.getByRole('link', { name: 'Sign in' }).getAttribute('target'), '_blank');
-    await send.click();
-    await page.locator('md-dialog').getByText('sign in again in a new tab, then repeat').waitFor();
-    await page.locator('md-dialog').getByRole('button', { name: 'Close' }).last().click();
-    assert.equal((await editor.innerText()).trim(), 'This text must stay.');
-
-    await fillIn(other, 'carol');
-    const sent = page.waitForResponse((response) => response.url().endsWith('/send'));
-    await send.click();
-    assert.equal((await sent).status(), 200);
-    await page.locator('md-dialog').waitFor({ state: 'detached' });
-    await context.close();
-  });
-});
+}
