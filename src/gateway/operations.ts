@@ -124,6 +124,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   );
   const relocate = createRelocation({
     placeOf: (record) => placement.ofSession(record),
+    reconsider,
     driverOf: (backend) => site().homeOf(backend)?.driver,
     reroute: (key, to, fresh) => sessions.reroute(key, to, fresh),
     leave,
@@ -163,6 +164,15 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
       }
     }),
   );
+  async function reconsider(record: SessionRecord): Promise<Place> {
+    await failover.look();
+    const place = placement.ofSession(record);
+    // A host that is down may be tried by one request a second: that is no place yet.
+    if (place.kind !== 'closed' && health.isWebmailUp(place.host.name)) return place;
+    if (place.kind === 'closed' && !['down', 'maintenance'].includes(place.closure.kind)) return place;
+    await adoption.lookForPlace(record);
+    return placement.ofSession(record);
+  }
   const owned = opened.move();
   return {
     audit,
@@ -187,16 +197,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
       await store.put('forgotten', user, new Date(systemClock.nowMs()).toISOString());
       await state.refresh();
     },
-    async reconsider(record) {
-      await failover.look();
-      const place = placement.ofSession(record);
-      if (place.kind === 'elsewhere') return place;
-      // A host that is down may be tried by one request a second: that is no place yet.
-      if (place.kind === 'here' && health.isWebmailUp(place.host.name)) return place;
-      if (place.kind === 'closed' && !['down', 'maintenance'].includes(place.closure.kind)) return place;
-      await adoption.lookForPlace(record);
-      return placement.ofSession(record);
-    },
+    reconsider,
     siteChanged() {
       isReady = true;
       health.watch(watchedHosts(site()));

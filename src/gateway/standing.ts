@@ -166,7 +166,11 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     ownSessions: sessions,
     formKeys: () => keys.current().all.map((key) => key.subkey('form')),
     logout,
-    exchange: createExchange({ connections, limits: (host) => site().limitsOf(host) }),
+    exchange: createExchange({
+      connections,
+      limits: (host) => site().limitsOf(host),
+      refused: ({ name }) => operations.health.note(name, 'refused'),
+    }),
     penalty,
     proxiedClient: (connection) => proxyProtocol.clientOf(connection),
     passdb: createImapPassdb(),

@@ -15,8 +15,12 @@ const deadlineMs = 15_000;
 /** When a host is lost, all of its users come at once. */
 const perBackend = { atOnce: 16, waiting: 5000 };
 
+type Elsewhere = Extract<Place, { kind: 'elsewhere' }>;
+
 export interface RelocationDeps {
   readonly placeOf: (record: SessionRecord) => Place;
+  /** The same, after the host that it named could not be asked. */
+  readonly reconsider: (record: SessionRecord) => Promise<Place>;
   readonly driverOf: (backend: BackendName) => WebmailDriver | undefined;
   /** Writes the session's new route and cookies; `elsewhere`: another node was first. */
   readonly reroute: (key: RecordKey, to: SessionRoute, fresh: CookieJar) => Promise<'rerouted' | 'elsewhere' | 'gone'>;
@@ -40,7 +44,22 @@ export function createRelocation(deps: RelocationDeps): Relocate {
     if (place.kind === 'here') {
       return { kind: 'relocated', landing: place.host.webmail.landing, browserCookies: [] };
     }
-    const { backend, host, homeSinceMs } = place;
+    try {
+      return await leadTo(place, session, { client, publicOrigin });
+    } catch (error) {
+      if (!(error instanceof PosternError) || error.code !== 'ERR_WEBMAIL_UNAVAILABLE') throw error;
+      // Of two hosts that are lost together, nobody knew it of the second one.
+      const other = await deps.reconsider(session.record);
+      if (other.kind !== 'elsewhere' || other.host.name === place.host.name) throw error;
+      return leadTo(other, session, { client, publicOrigin });
+    }
+  }
+
+  async function leadTo(
+    { backend, host, homeSinceMs }: Elsewhere,
+    session: LiveSession,
+    { client, publicOrigin }: { readonly client: Client; readonly publicOrigin: string },
+  ): Promise<Relocated> {
     const { record } = session;
     const driver = deps.driverOf(backend);
     if (driver === undefined) throw noSuchBackend(backend);

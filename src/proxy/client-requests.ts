@@ -6,7 +6,7 @@ import { challengeAnswer, challengeFields } from './client-challenge.ts';
 import { type ClientHome, ClientPassage, type ClientPassageDeps } from './client-passage.ts';
 import type { ClientPaths } from './client-paths.ts';
 import type { Connections } from './connections.ts';
-import { codeOf, type FailureAnswer, type FailureKind } from './failure.ts';
+import { codeOf, type FailureAnswer, type FailureKind, isRefused } from './failure.ts';
 import type { AdmittedRequest } from './passage.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { reply, textAnswer } from './reply.ts';
@@ -66,8 +66,7 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
     },
     failed(relay, kind, error) {
       const { home, isAtWebmail } = relay.passage;
-      const refused = error !== undefined && codeOf(error) === 'ECONNREFUSED';
-      if (refused && isAtWebmail) deps.hostEvidence(home.host.name, 'refused');
+      if (isRefused(error) && isAtWebmail) deps.hostEvidence(home.host.name, 'refused');
       if (relay.waits) fail(relay.passage, kind, error);
     },
     sessionEnded: (relay) => fail(relay.passage, 'unavailable', undefined),

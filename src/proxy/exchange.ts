@@ -4,7 +4,7 @@ import { PosternError } from '../core/error.ts';
 import type { ExchangeRequest, ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { Connections, HostConnections, Waiter } from './connections.ts';
 import { DecodedStart } from './decoded-start.ts';
-import { codeOf, failureKindOf } from './failure.ts';
+import { codeOf, failureKindOf, isRefused } from './failure.ts';
 import { textOfRaw, UpstreamHead } from './response-headers.ts';
 
 const maxBodyBytes = 256 * 1024;
@@ -12,6 +12,8 @@ const maxBodyBytes = 256 * 1024;
 export interface ExchangeDeps {
   readonly connections: Connections;
   readonly limits: (host: BackendHost) => BackendLimits;
+  /** Nothing listens there. */
+  readonly refused?: (host: BackendHost) => void;
 }
 
 /** The gateway's own requests of a webmail, over the same bounded connections as the proxied ones. */
@@ -21,7 +23,8 @@ export function createExchange(deps: ExchangeDeps): HttpExchange {
       new Promise((resolve, reject) => {
         const limits = deps.limits(host);
         const pool = deps.connections.to(host, limits);
-        new Exchange({ host, limits, pool, request, signal, resolve, reject }).start();
+        const refused = (): void => deps.refused?.(host);
+        new Exchange({ host, limits, pool, request, signal, refused, resolve, reject }).start();
       }),
   };
 }
@@ -32,6 +35,7 @@ interface ExchangeTask {
   readonly pool: HostConnections;
   readonly request: ExchangeRequest;
   readonly signal: AbortSignal;
+  readonly refused: () => void;
   readonly resolve: (response: ExchangeResponse) => void;
   readonly reject: (error: Error) => void;
 }
@@ -118,7 +122,8 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#release();
-    const { host } = this.#task;
+    const { host, refused } = this.#task;
+    if (isRefused(error)) refused();
     const late = failureKindOf(error, this.#controller !== undefined) === 'timeout';
     this.#fail(
       new PosternError(

@@ -24,6 +24,11 @@ export function codeOf(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
 }
 
+/** Whether nothing listens there. */
+export function isRefused(error: Error | undefined): boolean {
+  return error !== undefined && codeOf(error) === 'ECONNREFUSED';
+}
+
 /** `sent`: whether the request may have reached the backend. */
 export function failureKindOf(error: Error, sent: boolean): FailureKind {
   const code = codeOf(error);

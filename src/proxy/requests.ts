@@ -6,7 +6,7 @@ import type { HostEvidence, Place } from '../core/placement.ts';
 import type { LiveSession } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Connections } from './connections.ts';
-import { codeOf } from './failure.ts';
+import { isRefused } from './failure.ts';
 import type { Fields, Passage } from './passage.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { createRelocations, type RelocationsDeps } from './relocations.ts';
@@ -120,10 +120,6 @@ export function createRequests(deps: RequestsDeps): Requests {
 function evidenceOf(status: number): HostEvidence | undefined {
   if (status < 500) return 'good';
   return status === 502 || status === 504 ? 'failed' : undefined;
-}
-
-function isRefused(error: Error | undefined): boolean {
-  return error !== undefined && codeOf(error) === 'ECONNREFUSED';
 }
 
 /** What the gateway answers in the webmail's place. */

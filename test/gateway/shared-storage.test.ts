@@ -83,6 +83,16 @@ describe('a computed home on shared storage, behind two nodes', () => {
   });
 });
 
+describe('a computed home on shared storage that dies together with the next one', () => {
+  it('is left for the one after: no read fails', async () => {
+    await using site = await startRingSite();
+    const { browser } = await site.signIn('alice');
+    assert.deepEqual(await site.servedBy(browser), [home, home]);
+    await Promise.all([site.machines[home]?.webmail.close(), site.machines[next]?.webmail.close()]);
+    for (let turn = 0; turn < 5; turn += 1) assert.deepEqual(await site.servedBy(browser), [last, last]);
+  });
+});
+
 describe('a computed home on shared storage whose backend drains in part', () => {
   it('is elsewhere for the share of users whom its backend does not take, and for nobody else', async () => {
     await using site = await startRingSite();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
+import { PosternError } from '../../src/core/error.ts';
 import type { Place } from '../../src/core/placement.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { LiveSession, SessionRoute } from '../../src/core/session.ts';
@@ -17,7 +18,8 @@ const toB: Place = { kind: 'elsewhere', backend: backendName('b'), host: hostB }
 
 function bench(script: {
   readonly place?: () => Place;
-  readonly signIn?: () => Promise<WebmailSignIn>;
+  readonly reconsider?: () => Place;
+  readonly signIn?: (host: string) => Promise<WebmailSignIn>;
   readonly masterEntry?: MasterEntry;
   readonly reroute?: () => Promise<'rerouted' | 'elsewhere' | 'gone'>;
 }) {
@@ -31,11 +33,12 @@ function bench(script: {
     async signOut() {},
     async signIn(host, as) {
       signIns.push(`${host.name} ${as.user} ${as.password?.reveal() ?? 'master'} ${as.publicOrigin}`);
-      return script.signIn?.() ?? signedInToWebmail();
+      return script.signIn?.(host.name) ?? signedInToWebmail();
     },
   };
   const relocate = createRelocation({
     placeOf: script.place ?? (() => toB),
+    reconsider: async () => script.reconsider?.() ?? toB,
     driverOf: (backend) => (backend === 'b' ? driver : undefined),
     async reroute(_key, to) {
       reroutes.push(to);
@@ -45,6 +48,9 @@ function bench(script: {
   });
   return { relocate, signIns, reroutes, left };
 }
+
+const lost = (): Promise<never> =>
+  Promise.reject(new PosternError('ERR_WEBMAIL_UNAVAILABLE', 'gone', { source: 'webmail', retryable: true }));
 
 function aliceOnA(): LiveSession {
   const jar = new CookieJar(() => false);
@@ -127,6 +133,25 @@ describe('leading a session elsewhere', () => {
       browserCookies: [],
     });
     assert.deepEqual([...closed.signIns, ...here.signIns], []);
+  });
+
+  it('goes on to another host when the first one is lost, too', async () => {
+    const toC: Place = { ...toB, host: { ...hostB, name: 'c' } };
+    const twice = bench({
+      reconsider: () => toC,
+      signIn: async (host) => (host === 'b' ? lost() : signedInToWebmail()),
+    });
+    assert.equal((await twice.relocate(aliceOnA(), client, origin)).kind, 'relocated');
+    assert.deepEqual(twice.reroutes, [{ backend: 'b', host: 'c' }]);
+  });
+
+  it('asks no host twice, and gives up when the second one fails', async () => {
+    const same = bench({ signIn: lost });
+    await assert.rejects(same.relocate(aliceOnA(), client, origin), { code: 'ERR_WEBMAIL_UNAVAILABLE' });
+    assert.equal(same.signIns.length, 1);
+    const other = bench({ reconsider: () => ({ ...toB, host: hostA }), signIn: lost });
+    await assert.rejects(other.relocate(aliceOnA(), client, origin), { code: 'ERR_WEBMAIL_UNAVAILABLE' });
+    assert.equal(other.signIns.length, 2);
   });
 
   it('may be tried again after a failure', async () => {

@@ -7,7 +7,7 @@ import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
 import { eventually } from '../eventually.ts';
-import { listening } from '../ports.ts';
+import { freePort, listening } from '../ports.ts';
 import { defaultLimits, startRecordingBackend, startScriptedBackend } from './gate.ts';
 
 function hostAt(port: number, scheme = 'http', trust: TlsTrust = {}): BackendHost {
@@ -20,8 +20,13 @@ function hostAt(port: number, scheme = 'http', trust: TlsTrust = {}): BackendHos
 
 function exchanging(limits: Partial<BackendLimits> = {}) {
   const connections = createConnections();
-  const exchange = createExchange({ connections, limits: () => ({ ...defaultLimits, ...limits }) });
-  return { connections, exchange, [Symbol.asyncDispose]: () => connections.close() };
+  const refused: string[] = [];
+  const exchange = createExchange({
+    connections,
+    limits: () => ({ ...defaultLimits, ...limits }),
+    refused: ({ name }) => void refused.push(name),
+  });
+  return { connections, exchange, refused, [Symbol.asyncDispose]: () => connections.close() };
 }
 
 const soon = (): AbortSignal => AbortSignal.timeout(5000);
@@ -105,8 +110,18 @@ for (const [name, script, code] of failures) {
       peer.exchange.send(hostAt(backend.port), { method: 'GET', target: '/', headers: [] }, soon()),
       { code, source: 'webmail' },
     );
+    assert.deepEqual(peer.refused, []);
   });
 }
+
+test('where nothing listens the exchange fails, and that is told of the host', async () => {
+  await using peer = exchanging();
+  const port = await freePort();
+  await assert.rejects(peer.exchange.send(hostAt(port), { method: 'GET', target: '/', headers: [] }, soon()), {
+    code: 'ERR_WEBMAIL_UNAVAILABLE',
+  });
+  assert.deepEqual(peer.refused, ['a']);
+});
 
 test('an aborted exchange leaves the waiting list or its connection at once', async () => {
   await using backend = await startScriptedBackend((socket) => void socket.resume());
