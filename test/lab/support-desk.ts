@@ -17,6 +17,8 @@ export interface DeskOptions {
   readonly support?: readonly string[];
   /** A webmail of the test's own, for mia. */
   readonly webmail?: string;
+  /** How that one is entered, if not by trusted fields: the keys of its backend. */
+  readonly driver?: string;
 }
 
 /** What somebody asks for with the form of a user's page. */
@@ -68,7 +70,7 @@ export async function startDesk(lab: Lab, options: DeskOptions = {}): Promise<Su
       'sam@example.test': 'b',
       'bert@example.test': 'b',
     },
-    files: { 'header.secret': 'lab-shared-secret', 'imap.secret': 'gateway-pw' },
+    files: { 'header.secret': 'lab-shared-secret', 'imap.secret': 'gateway-pw', 'support.secret': 'support-pw' },
     settings: (port) => `support:
   console: http://support.localhost:${port}
   assist: http://assist.localhost:${port}
@@ -79,7 +81,9 @@ ${(options.support ?? ['notice: never']).map((line) => `  ${line}`).join('\n')}`
     backends: {
       a: `{ ${imap}, webmail: "http://127.0.0.11:${lab.port(82)}/?_task=mail", ${trusting} }`,
       b: `{ imap: "imaps://127.0.0.12:${lab.port(993)}", webmail: "http://127.0.0.12:${lab.port(80)}/", driver: roundcube }`,
-      ...(options.webmail === undefined ? {} : { w: `{ ${imap}, webmail: "${options.webmail}/", ${trusting} }` }),
+      ...(options.webmail === undefined
+        ? {}
+        : { w: `{ ${imap}, webmail: "${options.webmail}/", ${options.driver ?? trusting} }` }),
     },
   });
   const server = `http://127.0.0.1:${gateway.port}`;

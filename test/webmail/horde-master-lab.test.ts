@@ -4,8 +4,9 @@ import { after, before, suite, test } from 'node:test';
 import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
 import { lab as labCommand, withLab } from '../lab/lab.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
+import { startDesk } from '../lab/support-desk.ts';
 
-const lab = await withLab('a', 'd');
+const lab = await withLab('a', 'b', 'd');
 
 suite('the real Horde on Dovecot, entered by the master identity', { concurrency: false }, () => {
   const running = new AsyncDisposableStack();
@@ -32,8 +33,7 @@ suite('the real Horde on Dovecot, entered by the master identity', { concurrency
     await lab.expire('d');
     const page = await person.open('/horde/imp/dynamic.php?page=mailbox');
     assert.equal(page.target, '/horde/imp/dynamic.php?page=mailbox');
-    const folders = await foldersOf(person, tokenOf(page.body));
-    for (const name of ['Inbox', 'Drafts', 'Sent', 'Trash']) assert.ok(folders.includes(name), folders.join());
+    assertFolders(await listOf(person, tokenOf(page.body)));
     const logins = (await labCommand('log', 'a'))
       .split('\n')
       .filter((line) => line.includes('imap-login: Info: Login'));
@@ -41,19 +41,46 @@ suite('the real Horde on Dovecot, entered by the master identity', { concurrency
   });
 
   test('with the hook of integrations/horde it is her own account, and no other one', async () => {
-    const accounts = await readdir(`${lab.dataFolder}/d/data/prefs`);
-    assert.ok(accounts.includes('alice@example.test.prefs'));
-    assert.deepEqual(
-      accounts.filter((name) => name.includes('*gateway')),
-      [],
-    );
+    assert.deepEqual(await accountsOf('alice'), ['alice@example.test']);
   });
 });
 
-async function foldersOf(person: RoundcubeUser, token: string): Promise<readonly string[]> {
+suite('staff open a mailbox in the real Horde on Dovecot', { concurrency: false }, () => {
+  for (const [account, master, settings] of [
+    ['mia@example.test', '{ user: gateway, password: { file: imap.secret } }', ', own_account: true'],
+    ['mia@example.test*support', '{ user: support, password: { file: support.secret } }', ''],
+  ] as const) {
+    test(`as ${account}: they see the folders, and the banner`, async () => {
+      await using desk = await startDesk(lab, {
+        webmail: `http://127.0.0.14:${lab.port(84)}/horde`,
+        driver: `driver: horde, master: ${master}, horde: { master_login: true${settings} }`,
+      });
+      const browser = new RoundcubeUser(desk.gateway.origin);
+      const headers = { host: desk.hostOf('assist') };
+      await browser.get(await desk.linkFor('mia@example.test'), { headers });
+      const page = await browser.get('/horde/imp/dynamic.php?page=mailbox', { headers });
+      assert.match(page.body, /data-banner="[^"]*mia@example\.test/);
+      assertFolders(await listOf(browser, tokenOf(page.body), headers));
+      assert.ok((await accountsOf('mia')).includes(account));
+    });
+  }
+});
+
+/** Under which names Horde keeps preferences of this user. */
+async function accountsOf(user: string): Promise<readonly string[]> {
+  const files = await readdir(`${lab.dataFolder}/d/data/prefs`);
+  return files.filter((name) => name.startsWith(`${user}@`)).map((name) => name.replace(/\.prefs$/, ''));
+}
+
+/** What Horde's script is told of all folders. */
+async function listOf(person: RoundcubeUser, token: string, headers = {}): Promise<string> {
   const form = { token, initial: '1', mboxes: '["SU5CT1g"]', unsub: '0', all: '0', base: '' };
-  const answer = await person.post('/horde/services/ajax.php/imp/listMailboxes', { kind: 'script', form });
-  return [...answer.body.matchAll(/"l":"([^"]+)"/g)].map(([, name]) => name ?? '');
+  return (await person.post('/horde/services/ajax.php/imp/listMailboxes', { kind: 'script', form, headers })).body;
+}
+
+function assertFolders(answer: string): void {
+  const folders = [...answer.matchAll(/"l":"([^"]+)"/g)].map(([, name]) => name ?? '');
+  for (const name of ['Inbox', 'Drafts', 'Sent', 'Trash']) assert.ok(folders.includes(name), answer);
 }
 
 function tokenOf(page: string): string {
