@@ -16,6 +16,8 @@ const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url))
 export interface OwnGatewayOptions {
   /** The lines below `backends:`, by name. */
   readonly backends: Readonly<Record<string, string>>;
+  /** Sources of the directory that are asked first, such as `{ type: http, url: … }`. */
+  readonly sources?: readonly string[];
   /** User to backend. */
   readonly users: Readonly<Record<string, string>>;
   readonly caFile: string;
@@ -108,7 +110,7 @@ sessions: { keys_file: keys${options.sessions === undefined ? '' : `, ${options.
 directory:
   default_domain: example.test
   sources:
-    - { type: map, file: users.map }
+${(options.sources ?? []).map((source) => `    - ${source}\n`).join('')}    - { type: map, file: users.map }
 passdb: { tls_ca_file: "${options.caFile}" }
 login: { refusal_after: 0s }
 shutdown: { delay: 0s, deadline: 2s }

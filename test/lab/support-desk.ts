@@ -15,6 +15,8 @@ export const reason = 'cannot find the letter from Monday';
 export interface DeskOptions {
   /** Further lines of the configuration's `support`. */
   readonly support?: readonly string[];
+  /** A service that the directory asks for the role of staff, instead of what the configuration says of sam. */
+  readonly roles?: string;
   /** A webmail of the test's own, for mia. */
   readonly webmail?: string;
   /** How that one is entered, if not by trusted fields: the keys of its backend. */
@@ -70,13 +72,15 @@ export async function startDesk(lab: Lab, options: DeskOptions = {}): Promise<Su
       'sam@example.test': 'b',
       'bert@example.test': 'b',
     },
+    ...(options.roles === undefined ? {} : { sources: [`{ type: http, url: "${options.roles}/%u" }`] }),
     files: { 'header.secret': 'lab-shared-secret', 'imap.secret': 'gateway-pw', 'support.secret': 'support-pw' },
     settings: (port) => `support:
   console: http://support.localhost:${port}
   assist: http://assist.localhost:${port}
+  roles_from_directory: ${options.roles !== undefined}
   staff:
-    sam@example.test: { roles: [support], domains: [example.test] }
     bert@example.test: auditor
+${options.roles === undefined ? '    sam@example.test: { roles: [support], domains: [example.test] }' : ''}
 ${(options.support ?? ['notice: never']).map((line) => `  ${line}`).join('\n')}`,
     backends: {
       a: `{ ${imap}, webmail: "http://127.0.0.11:${lab.port(82)}/?_task=mail", ${trusting} }`,

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request as sendRequest } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  request as sendRequest,
+  type Server,
+} from 'node:http';
 import { after, before, suite, test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { eventually } from '../eventually.ts';
@@ -18,21 +24,17 @@ suite('an opened mailbox, with all that hangs on it, ends', { concurrency: false
   const streams = new Set<IncomingMessage>();
   before(async () => {
     // A webmail that has a WebSocket and a stream of events, which the real ones of the lab have not.
-    const webmail = createServer((request, response) => {
+    const listener: RequestListener = (request, response) => {
       if (request.url !== '/events')
         return response.setHeader('Content-Type', 'text/html').end('<html><head></head></html>');
       streams.add(request);
       response.once('close', () => streams.delete(request));
       return response.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('data: here\n\n');
-    });
-    const sockets = new WebSocketServer({ server: webmail, path: '/socket' });
-    const port = await listening(webmail);
-    running.defer(() => {
-      sockets.close();
-      webmail.closeAllConnections();
-      webmail.close();
-    });
-    desk = running.use(await startDesk(lab, { webmail: `http://127.0.0.1:${port}` }));
+    };
+    const webmail = running.use(await startService(listener));
+    const sockets = new WebSocketServer({ server: webmail.server, path: '/socket' });
+    running.defer(() => sockets.close());
+    desk = running.use(await startDesk(lab, { webmail: webmail.origin }));
   });
   after(() => running.disposeAsync());
 
@@ -119,3 +121,39 @@ suite('an opened mailbox, with all that hangs on it, ends', { concurrency: false
     assert.equal((await desk.getAt(desk.hostOf('assist'), link)).status, 403);
   });
 });
+
+test('a role that the directory takes away ends the mailbox within a minute, and is asked for at each step', async () => {
+  let role = 'support example.test';
+  let asked = 0;
+  await using service = await startService((request, response) => {
+    asked += 1;
+    if (request.url !== '/sam%40example.test') return response.writeHead(404).end();
+    return response.setHeader('Content-Type', 'application/json').end(JSON.stringify({ backend: 'b', role }));
+  });
+  await using desk = await startDesk(lab, { roles: service.origin });
+  const cookie = await desk.opened();
+  const link = await desk.linkFor();
+  assert.ok(await desk.isOpen(cookie));
+  role = 'auditor';
+  const before = asked;
+  // At the console and with the link at once: both ask anew.
+  assert.match((await desk.sam.get('/-/users')).text, /Not for your role/);
+  assert.equal((await desk.getAt(desk.hostOf('assist'), link)).status, 403);
+  assert.ok(asked > before);
+  await desk.assertEnds(cookie, () => desk.gateway.setClock(60_000));
+});
+
+async function startService(
+  listener: RequestListener,
+): Promise<AsyncDisposable & { readonly server: Server; readonly origin: string }> {
+  const server = createServer(listener);
+  const port = await listening(server);
+  return {
+    server,
+    origin: `http://127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
