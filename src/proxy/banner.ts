@@ -45,6 +45,9 @@ export function bannerPlace(upstream: UpstreamHead): 'here' | 'nowhere' | 'unrea
   return coding === undefined || coding.trim().toLowerCase() === 'identity' ? 'here' : 'unreadable';
 }
 
+/** The answer is no longer the bytes that these tell of; and who may hold its window is ours to say. */
+const gone = new Set(['content-length', 'etag', 'content-md5', 'digest', 'cross-origin-opener-policy']);
+
 /** The fields of an answer that the banner goes into: without a length, and with a policy that lets the banner in. */
 export function fieldsWithBanner(fields: readonly string[], banner: Banner): string[] {
   const changed: string[] = [];
@@ -52,9 +55,10 @@ export function fieldsWithBanner(fields: readonly string[], banner: Banner): str
     const name = fields[i] ?? '';
     const value = fields[i + 1] ?? '';
     const lower = lowerCaseName(name);
-    // The answer is no longer the bytes that these tell of.
-    if (lower === 'content-length' || lower === 'etag' || lower === 'content-md5' || lower === 'digest') continue;
+    if (gone.has(lower)) continue;
     changed.push(name, lower === 'content-security-policy' ? allowedPolicy(value, banner) : value);
   }
+  // Windows of the users' host, whose page may have opened this one, have no hold on it.
+  changed.push('Cross-Origin-Opener-Policy', 'same-origin');
   return changed;
 }

@@ -16,6 +16,7 @@ import { key } from '../integrations/roundcube-browser.ts';
 import { withLab } from '../lab/lab.ts';
 import { freePort } from '../ports.ts';
 import { codeOf } from '../support/fixture.ts';
+import { attackFromMail } from './attack.ts';
 
 const lab = await withLab('a', 'b', 'c');
 const writesImages = process.env['POSTERN_WRITE_IMAGES'] === '1';
@@ -48,6 +49,9 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
     gateway = running.use(
       await startGateway({
         caFile: lab.caFile,
+        // All three are of one site, as in production: nothing but the names keeps them apart.
+        host: 'mail.post.localhost',
+        isDirect: true,
         users: {
           'alice@example.test': 'a',
           'anna@example.test': 'a',
@@ -56,8 +60,8 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
         },
         files: { 'roundcube.key': key, 'sogo.secret': secret, 'imap.secret': 'gateway-pw' },
         settings: (port) => `support:
-  console: http://support.localhost:${port}
-  assist: http://assist.localhost:${port}
+  console: http://support.post.localhost:${port}
+  assist: http://assist.post.localhost:${port}
   staff: { sam@example.test: { roles: [support, operator, auditor] } }
   never_opened: [anna@example.test]`,
         backends: {
@@ -93,13 +97,12 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
       viewport: { width: 1280, height: 800 },
       locale: 'en-GB',
       timezoneId: 'Europe/Berlin',
-      extraHTTPHeaders: { 'x-forwarded-proto': 'http' },
     });
     context.setDefaultTimeout(15_000);
     return context;
   }
 
-  const at = (host: 'support' | 'assist', path: string) => `http://${host}.localhost:${gateway.port}${path}`;
+  const at = (host: 'support' | 'assist', path: string) => `http://${host}.post.localhost:${gateway.port}${path}`;
   const run = (...args: readonly string[]) => postern([...args, '-c', gateway.configFile]);
   /** Asks for a mailbox at the console, and answers the tab in which it is open. */
   async function open(user: string, code: string): Promise<Page> {
@@ -149,7 +152,7 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
   test('sam opens alice’s Roundcube: her folders and letters, under a banner, which stops it', async () => {
     const mailbox = await open('alice', codeOf(appKey, Date.now() + 30_000));
     await mailbox.waitForURL(/_task=mail/);
-    assert.equal(new URL(mailbox.url()).host, `assist.localhost:${gateway.port}`);
+    assert.equal(new URL(mailbox.url()).host, `assist.post.localhost:${gateway.port}`);
     await mailbox.locator('#messagelist tr.message').first().waitFor();
     assert.ok((await mailbox.locator('#mailboxlist li a').allInnerTexts()).length > 2);
     assert.ok(await hasBanner(mailbox));
@@ -190,6 +193,55 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
     await console.goto(at('support', '/-/opened'));
     await console.click('button[name=stop]');
     await eventually(async () => (await mailbox.goto(at('assist', '/SOGo/')))?.url().includes('/-/login') === true);
+  });
+
+  test('a script in a mail, on the users’ host, gets nothing of the console and of an opened mailbox', async () => {
+    const mailbox = await open('alice', recovery[1] ?? '');
+    await mailbox.waitForURL(/_task=mail/);
+    const page = await staff.newPage();
+    await page.goto(`${gateway.origin}/-/login`);
+    await page.fill('#user', 'anna');
+    await page.fill('#password', 'Paß "wört" \\1 €');
+    await page.click('button[type=submit]');
+    await page.waitForURL(/_task=mail/);
+    const targets = [
+      at('support', '/-/users?user=alice'),
+      at('support', '/-/audit.csv'),
+      at('support', '/-/opened'),
+      at('assist', '/?_task=mail'),
+      at('assist', '/?_task=settings'),
+    ];
+    const answered: [string, number][] = [];
+    staff.on('response', (response) => {
+      const url = response.url();
+      if (!url.startsWith(gateway.origin)) answered.push([url, response.status()]);
+    });
+    const backends = at('support', '/-/backends');
+    const own = `${gateway.origin}/?_task=settings`;
+    const seen = await page.evaluate(attackFromMail({ own, targets, backends }));
+    assert.deepEqual(seen, ['200 of the own host']);
+    for (const url of [...targets, backends])
+      assert.ok(
+        answered.some(([asked]) => asked === url),
+        url,
+      );
+    for (const [url, status] of answered) assert.equal(status, 403, url);
+    answered.length = 0;
+    // What its window opens is out of its reach, too.
+    const [popup] = await Promise.all([
+      staff.waitForEvent('page'),
+      page.evaluate(`void (globalThis.popup = open(${JSON.stringify(targets[3])}))`),
+    ]);
+    await popup.locator('postern-assist').waitFor({ state: 'attached' });
+    assert.equal(await page.evaluate('popup.closed'), true);
+    await popup.close();
+    await page.close();
+    const { out } = await run('audit', 'list', '--event', 'backend-state', '--format', 'json');
+    assert.deepEqual(JSON.parse(out), []);
+    await mailbox.reload();
+    assert.ok(await hasBanner(mailbox), 'it is still open');
+    await console.goto(at('support', '/-/opened'));
+    await console.click('button[name=stop]');
   });
 
   test('alice finds the notice at her next sign-in, once', async () => {

@@ -14,6 +14,10 @@ const clock = fileURLToPath(new URL('clock.mjs', import.meta.url));
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 
 export interface OwnGatewayOptions {
+  /** Of the address under which users know it. */
+  readonly host?: string;
+  /** Nobody stands in front, who would say what came by HTTPS. */
+  readonly isDirect?: boolean;
   /** The lines below `backends:`, by name. */
   readonly backends: Readonly<Record<string, string>>;
   /** Sources of the directory that are asked first, such as `{ type: http, url: … }`. */
@@ -81,7 +85,7 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
   });
   const memory = (): Promise<ProcessMemory> => processMemory(child.pid ?? 0);
   return {
-    origin: `http://127.0.0.1:${port}`,
+    origin: originOf(options, port),
     port,
     configFile,
     log,
@@ -103,9 +107,8 @@ function configuration(options: OwnGatewayOptions, port: number): string {
   const { settings = '' } = options;
   const backends = Object.entries(options.backends).map(([name, line]) => `  ${name}: ${line}\n`);
   return `listen: 127.0.0.1:${port}
-public_url: http://127.0.0.1:${port}
-trusted_proxies: [127.0.0.1/32]
-operators: { listen: 127.0.0.1:0, socket: api.sock }
+public_url: ${originOf(options, port)}
+${options.isDirect === true ? '' : 'trusted_proxies: [127.0.0.1/32]\n'}operators: { listen: 127.0.0.1:0, socket: api.sock }
 sessions: { keys_file: keys${options.sessions === undefined ? '' : `, ${options.sessions}`} }
 directory:
   default_domain: example.test
@@ -117,4 +120,8 @@ shutdown: { delay: 0s, deadline: 2s }
 backends:
 ${backends.join('')}${typeof settings === 'string' ? settings : settings(port)}
 `;
+}
+
+function originOf({ host = '127.0.0.1' }: OwnGatewayOptions, port: number): string {
+  return `http://${host}:${port}`;
 }

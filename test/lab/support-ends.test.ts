@@ -22,15 +22,15 @@ suite('an opened mailbox, with all that hangs on it, ends', { concurrency: false
   let desk: SupportDesk;
   /** What the webmail sees of a connection that has no end of its own. */
   const streams = new Set<IncomingMessage>();
+  // A webmail that has a WebSocket and a stream of events, which the real ones of the lab have not.
+  const listener: RequestListener = (request, response) => {
+    if (request.url !== '/events')
+      return response.setHeader('Content-Type', 'text/html').end('<html><head></head></html>');
+    streams.add(request);
+    response.once('close', () => streams.delete(request));
+    return response.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('data: here\n\n');
+  };
   before(async () => {
-    // A webmail that has a WebSocket and a stream of events, which the real ones of the lab have not.
-    const listener: RequestListener = (request, response) => {
-      if (request.url !== '/events')
-        return response.setHeader('Content-Type', 'text/html').end('<html><head></head></html>');
-      streams.add(request);
-      response.once('close', () => streams.delete(request));
-      return response.writeHead(200, { 'Content-Type': 'text/event-stream' }).write('data: here\n\n');
-    };
     const webmail = running.use(await startService(listener));
     const sockets = new WebSocketServer({ server: webmail.server, path: '/socket' });
     running.defer(() => sockets.close());
