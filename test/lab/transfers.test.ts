@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { after, before, suite, test } from 'node:test';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { deliver } from './deliver.ts';
 import { type Cluster, startCluster } from './gateway-node.ts';
 import { lab as labScript, withLab } from './lab.ts';
 import { RoundcubeUser, sha256 } from './roundcube-user.ts';
@@ -79,16 +78,6 @@ suite('mail through the gateway', { concurrency: false }, () => {
     assert.match(down.headers['content-disposition'] ?? '', /attachment/);
     assert.deepEqual([down.bytes, down.sha256], [content.length, sha256(content)]);
   });
-
-  test('an attachment of 50 MB comes down as it was', async () => {
-    const content = randomBytes(50 * megabyte);
-    await deliver(lab.port(25), 'alice@example.test', messageWith(content, subject));
-    const alice = await signedIn('alice', 'alice-pw');
-    const uid = await findMessage(alice);
-    const query = `_uid=${uid}&_mbox=INBOX&_part=2&_download=1&_token=${alice.token}`;
-    const down = await alice.get(`/?_task=mail&_action=get&${query}`);
-    assert.deepEqual([down.bytes, down.sha256], [content.length, sha256(content)]);
-  });
 });
 
 /** Uploads as Roundcube's script does, and answers what it is told. */
@@ -102,20 +91,4 @@ async function upload(person: RoundcubeUser, id: string, content: Buffer): Promi
     content: { type: `multipart/form-data; boundary=${boundary}`, bytes },
   });
   return answer.body;
-}
-
-function messageWith(content: Buffer, subject: string): string {
-  const boundary = 'big-boundary';
-  return [
-    'From: big@elsewhere.test',
-    'To: alice@example.test',
-    `Subject: ${subject}`,
-    'MIME-Version: 1.0',
-    `Content-Type: multipart/mixed; boundary=${boundary}`,
-    `\n--${boundary}\nContent-Type: text/plain\n\nSee the attachment.\n--${boundary}`,
-    'Content-Type: application/octet-stream; name="big.bin"',
-    'Content-Disposition: attachment; filename="big.bin"',
-    `Content-Transfer-Encoding: base64\n\n${content.toString('base64').replaceAll(/.{76}/g, '$&\n')}`,
-    `--${boundary}--\n`,
-  ].join('\n');
 }

@@ -11,7 +11,7 @@ import { deliver } from '../lab/deliver.ts';
 import { withLab } from '../lab/lab.ts';
 import { browserName, RoundcubeUser, sha256 } from '../lab/roundcube-user.ts';
 
-const lab = await withLab('c', 'd');
+const lab = await withLab('a', 'c', 'd');
 const megabyte = 1024 * 1024;
 const subject = `big-${randomUUID()}`;
 const received = randomBytes(50 * megabyte);
@@ -30,6 +30,34 @@ interface Correspondent {
   readonly arrived: (answer: string) => Promise<readonly string[]>;
 }
 type Fields = readonly (readonly [name: string, value: string])[];
+
+async function aliceInRoundcube(gateway: OwnGateway): Promise<Correspondent> {
+  const person = new RoundcubeUser(gateway.origin);
+  await person.signIn('alice', 'alice-pw');
+  const list = await person.script(`/?_task=mail&_action=search&_mbox=INBOX&_q=${subject}&_headers=subject`);
+  const uid = /add_message_row\((\d+),/.exec(list.body)?.[1];
+  assert.ok(uid !== undefined, list.body);
+  const compose = await person.open('/?_task=mail&_action=compose');
+  const id = /"compose_id":"(\w+)"/.exec(compose.body)?.[1] ?? '';
+  const query = `_uid=${uid}&_mbox=INBOX&_part=2&_download=1&_token=${person.token}`;
+  return {
+    person,
+    attachment: `/?_task=mail&_action=get&${query}`,
+    file: '/program/js/app.min.js',
+    upload: {
+      target: `/?_task=mail&_action=upload&_remote=1&_from=compose&_id=${id}&_uploadid=upload1`,
+      headers: { 'x-roundcube-request': person.token },
+      fields: [],
+    },
+    arrived: async (answer) => {
+      const file = /rcmfile\w+/.exec(answer)?.[0] ?? '';
+      const { sha256 } = await person.get(`/?_task=mail&_action=display-attachment&_file=${file}&_id=${id}`);
+      // One message has room for two of them, not three.
+      await person.script('/?_task=mail&_action=remove-attachment', { _id: id, _file: file });
+      return [sha256];
+    },
+  };
+}
 
 async function carolInSogo(gateway: OwnGateway): Promise<Correspondent> {
   const person = new RoundcubeUser(gateway.origin);
@@ -117,14 +145,20 @@ suite('big bodies through the gateway', { concurrency: false }, () => {
     gateway = running.use(
       await startGateway({
         caFile: lab.caFile,
-        users: { 'carol@example.test': 'c', 'dave@example.test': 'd' },
-        backends: { c: backend('127.0.0.13', '/SOGo/', 'sogo'), d: backend('127.0.0.14', '/horde/', 'horde') },
+        users: { 'alice@example.test': 'a', 'carol@example.test': 'c', 'dave@example.test': 'd' },
+        backends: {
+          a: backend('127.0.0.11', '/', 'roundcube'),
+          c: backend('127.0.0.13', '/SOGo/', 'sogo'),
+          d: backend('127.0.0.14', '/horde/', 'horde'),
+        },
       }),
     );
-    for (const user of ['carol', 'dave']) await deliver(lab.port(25), `${user}@example.test`, bigMessage(user));
+    for (const user of ['alice', 'carol', 'dave'])
+      await deliver(lab.port(25), `${user}@example.test`, bigMessage(user));
   });
   after(async () => {
     await running.disposeAsync();
+    await removeBigMails('127.0.0.11', 'alice', ['INBOX']);
     await removeBigMails('127.0.0.13', 'carol', ['INBOX', 'Drafts']);
     await removeBigMails('127.0.0.14', 'dave', ['INBOX']);
   });
@@ -138,6 +172,7 @@ suite('big bodies through the gateway', { concurrency: false }, () => {
   }
 
   for (const [webmail, field, enter] of [
+    ['Roundcube', '_attachments[]', aliceInRoundcube],
     ['SOGo', 'attachments', carolInSogo],
     ['Horde', 'file_upload', daveInHorde],
   ] as const) {
