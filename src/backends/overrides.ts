@@ -42,8 +42,9 @@ export function withOverrides(
       if (found.kind === 'unknown-user') return ownAnswer(name) ?? found;
       if (found.kind === 'refused') return found;
       const backend = homeOf(found.user);
-      if (backend === undefined) return found;
-      return found.kind === 'found' ? { ...found, backend } : { kind: 'found', user: found.user, backend };
+      if (backend === undefined || (found.kind === 'found' && found.backend === backend)) return found;
+      const role = found.kind === 'found' && found.role !== undefined ? { role: found.role } : {};
+      return { kind: 'found', user: found.user, backend, ...role };
     },
   };
 }

@@ -32,8 +32,11 @@ export interface PlacementOptions {
 export interface Placement {
   /** Where the requests of a session go. Asked for each request: it answers from memory. */
   ofSession(record: SessionRecord): Place;
-  /** Where a user of this backend is signed in now. Never `elsewhere`. */
-  forSignIn(backend: Backend, user: CanonicalUser): Exclude<Place, { kind: 'elsewhere' }>;
+  /**
+   * Where a user of this backend is signed in now. Never `elsewhere`. `stays`: the user has sessions there, and a backend
+   * that drains finishes them.
+   */
+  forSignIn(backend: Backend, user: CanonicalUser, stays?: boolean): Exclude<Place, { kind: 'elsewhere' }>;
   hostState(backend: Backend, host: BackendHost): HostState;
   /** Whether a host takes new sessions of this user: it is READY, or drains only others. */
   takesNew(backend: Backend, host: BackendHost, user: string): boolean;
@@ -151,18 +154,19 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     return { kind: 'elsewhere', backend: home.name, host: place.host, ...since };
   }
 
-  function forSignIn(backend: Backend, user: CanonicalUser): Exclude<Place, { kind: 'elsewhere' }> {
+  function forSignIn(backend: Backend, user: CanonicalUser, stays = false): Exclude<Place, { kind: 'elsewhere' }> {
     const held = moving(backend, user);
     if (held !== undefined) return held;
+    const keepsOut = (one: SetState) => refuses(one, user) && !(stays && one.state === 'DRAIN');
     const serving = backends.serving(backend.name);
     const set = setFor(backendKey(backend.name));
-    if (set !== undefined && refuses(set, user))
+    if (set !== undefined && keepsOut(set))
       return closed(backend.name, set.state === 'DRAIN' ? 'drain' : 'maintenance', set);
     const isPool = serving?.arrangement === 'pool';
-    const host = isPool ? choose(backend, serving, user, false) : activeHost(backend);
+    const host = isPool ? choose(backend, serving, user, stays) : activeHost(backend);
     const first = host ?? backend.hosts[0];
     const hostSet = setState(backend, first);
-    if (hostSet !== undefined && refuses(hostSet, user))
+    if (hostSet !== undefined && keepsOut(hostSet))
       return closed(backend.name, hostSet.state === 'DRAIN' ? 'drain' : 'maintenance', hostSet);
     if (health.isUp(first.name) || health.takeTrial(first.name)) return { kind: 'here', host: first };
     return down(backend, first);

@@ -5,10 +5,17 @@ import type { BackendName, CanonicalUser, LoginName } from './names.ts';
  * What a source knows of a user. `refused` is a known user who may not sign in; `reason` may be shown to that user.
  * `referred`: only an IMAP server can say, and only to who signs in there; nobody knows yet whether there is such a user.
  * `role` is what the directory calls this member of the staff; whether it grants anything is the configuration's to say.
+ * `stays`: the user lives there because of sessions there, and belongs to them also where nobody new is taken.
  * A source that could not be asked rejects with a {@link PosternError} of source `directory`: that is never an answer.
  */
 export type HomeLookup =
-  | { readonly kind: 'found'; readonly backend: BackendName; readonly user: CanonicalUser; readonly role?: string }
+  | {
+      readonly kind: 'found';
+      readonly backend: BackendName;
+      readonly user: CanonicalUser;
+      readonly role?: string;
+      readonly stays?: true;
+    }
   | ReferredUser
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'unknown-user' };

@@ -151,7 +151,8 @@ export function createChain(options: ChainOptions): Chain {
         role = user === asked ? (role ?? answer.role) : answer.role;
         if (answer.home !== undefined && step.onFound === 'answer') {
           const backend = readHome(step, answer.home);
-          return { kind: 'found', backend, user: canonical(user), ...(role === undefined ? {} : { role }) };
+          const stays = answer.stays === true ? { stays: true as const } : {};
+          return { kind: 'found', backend, user: canonical(user), ...(role === undefined ? {} : { role }), ...stays };
         }
         if (user !== asked) return { kind: 'alias', user };
         isKnown = true;

@@ -50,9 +50,9 @@ export const driver: SourceDriver = {
           const home = homes.get(name);
           if (home !== undefined) return { kind: 'found', home };
           const order = ring.order(fillTemplate(key, name, (value) => value));
-          const chosen = choose === undefined ? order[0] : await choose(name, order, signal);
-          if (chosen === undefined) throw couldNotAsk('no backend of the ring is available');
-          return { kind: 'found', home: chosen, byDefault: true };
+          const chosen = choose === undefined ? { home: order[0] } : await choose(name, order, signal);
+          if (chosen.home === undefined) throw couldNotAsk('no backend of the ring is available');
+          return { kind: 'found', byDefault: true, ...chosen, home: chosen.home };
         },
         async [Symbol.asyncDispose]() {},
       };
@@ -60,7 +60,12 @@ export const driver: SourceDriver = {
   },
 };
 
-type Choice = (user: LoginName, order: readonly string[], signal: AbortSignal) => Promise<string | undefined>;
+interface Chosen {
+  readonly home: string | undefined;
+  readonly stays?: true;
+}
+
+type Choice = (user: LoginName, order: readonly string[], signal: AbortSignal) => Promise<Chosen>;
 
 function sharedChoice(
   weights: Weights,
@@ -82,15 +87,15 @@ function sharedChoice(
   };
   return async (user, order, signal) => {
     const current = await states.currentHome(user, signal);
-    if (current !== undefined && isIn(current)) return current;
+    if (current !== undefined && isIn(current)) return { home: current, stays: true };
     const ready = order.filter((name) => takesNew(name, user));
     const available = ready.length === 0 ? order.filter(isIn) : ready;
-    if (maxLoad === undefined) return available[0];
+    if (maxLoad === undefined) return { home: available[0] };
     const sessions = available.reduce((sum, name) => sum + sessionsOf(name), 0);
     const weight = available.reduce((sum, name) => sum + (weights.get(name) ?? 0), 0);
     // Mirrokni, Thorup and Zadimoghaddam, "Consistent hashing with bounded loads" (2018).
     const room = (name: string): number => Math.ceil((maxLoad * (sessions + 1) * (weights.get(name) ?? 0)) / weight);
-    return available.find((name) => sessionsOf(name) < room(name)) ?? available[0];
+    return { home: available.find((name) => sessionsOf(name) < room(name)) ?? available[0] };
   };
 }
 

@@ -17,6 +17,7 @@ import type { Settings } from './settings.ts';
  * under which name. With a `user` alone it is an alias. With neither the user exists, and another source says where.
  * `referred`: this server says so, to who signs in there.
  * `byDefault` marks an answer for names that the source does not know one by one. `role` is that user's role as staff.
+ * `stays`: the home is where the user has sessions.
  */
 export type SourceAnswer =
   | {
@@ -25,6 +26,7 @@ export type SourceAnswer =
       readonly user?: string;
       readonly role?: string;
       readonly byDefault?: boolean;
+      readonly stays?: true;
     }
   | { readonly kind: 'referred'; readonly server: ReferralServer }
   | { readonly kind: 'refused'; readonly reason: string }

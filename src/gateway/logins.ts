@@ -16,10 +16,10 @@ export function createSignInHomes(
   homes: ReadonlyMap<BackendName, Home>,
   placement: Placement,
 ): { readonly homeOf: LoginDeps['homeOf']; readonly clientHomeOf: LoginDeps['homeOf'] } {
-  const homeOf: LoginDeps['homeOf'] = (name, user) => {
+  const homeOf: LoginDeps['homeOf'] = (name, user, stays) => {
     const home = homes.get(name);
     if (home === undefined) return undefined;
-    const place = placement.forSignIn(home.backend, user);
+    const place = placement.forSignIn(home.backend, user, stays);
     return place.kind === 'closed' ? { closure: place.closure } : { ...home, host: place.host };
   };
   return {

@@ -42,9 +42,18 @@ export interface AuthenticationDeps {
   readonly directory: Pick<DirectorySource, 'lookup'>;
   readonly penalty: Penalty;
   readonly passdb: Passdb & Referrals;
-  /** Where this user is signed in now, or why nowhere; nothing for a backend that is not configured. */
-  readonly homeOf: (backend: BackendName, user: CanonicalUser) => Home | { readonly closure: Closure } | undefined;
+  readonly homeOf: HomeOf;
 }
+
+/**
+ * Where this user is signed in now, or why nowhere; nothing for a backend that is not configured. `stays`: the user has
+ * sessions there already.
+ */
+type HomeOf = (
+  backend: BackendName,
+  user: CanonicalUser,
+  stays?: boolean,
+) => Home | { readonly closure: Closure } | undefined;
 
 type Authenticated = { readonly kind: 'authenticated'; readonly user: CanonicalUser; readonly home: Home };
 
@@ -82,7 +91,8 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     const lived = await trial.whereIs(found);
     if (lived.kind !== 'found') return refusal(course, lived);
     trace.backend = lived.backend;
-    const home = configuredHome(deps.homeOf, lived.backend, lived.user);
+    const stays = found.kind === 'found' && found.stays === true;
+    const home = configured(lived.backend, deps.homeOf(lived.backend, lived.user, stays));
     if ('closure' in home) {
       await admission.settle('undecided');
       return { kind: 'closed', closure: home.closure };
@@ -102,12 +112,7 @@ function refusal({ trace }: Course, check: Exclude<PasswordCheck, { kind: 'right
 }
 
 /** Throws ERR_DIRECTORY_ANSWER for a backend that nobody configured. */
-export function configuredHome(
-  homeOf: AuthenticationDeps['homeOf'],
-  backend: BackendName,
-  user: CanonicalUser,
-): Home | { readonly closure: Closure } {
-  const home = homeOf(backend, user);
+export function configured<T>(backend: BackendName, home: T | undefined): T {
   if (home === undefined) throw notConfigured(backend);
   return home;
 }

@@ -5,7 +5,7 @@ import type { BackendName, CanonicalUser } from '../core/names.ts';
 import {
   type AuthenticationDeps,
   type AuthenticationRefusal,
-  configuredHome,
+  configured,
   createAuthenticate,
   type Home,
 } from './authentication.ts';
@@ -71,7 +71,7 @@ export function createLogin(deps: LoginDeps): Login {
         if (course.gone.aborted || !(error instanceof PosternError) || error.code !== 'ERR_DEADLINE') throw error;
         return home.backend.name;
       });
-    return moved === undefined ? home : configuredHome(deps.homeOf, moved, user);
+    return moved === undefined ? home : configured(moved, deps.homeOf(moved, user));
   }
 
   return (attempt, gone) => run(attempt, gone, (course) => signIn(course, attempt));

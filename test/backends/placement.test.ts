@@ -98,8 +98,8 @@ describe('the place of a session', () => {
 
   const sessionOn = (host: string) =>
     hostOf(placement.ofSession(recordOn('alice@example.test', host.split('/')[0] ?? '', host)));
-  const signInAt = (backend: Backend, user = 'alice@example.test') =>
-    hostOf(placement.forSignIn(backend, userName(user)));
+  const signInAt = (backend: Backend, user = 'alice@example.test', stays = false) =>
+    hostOf(placement.forSignIn(backend, userName(user), stays));
   const audit = noteAudit();
   const failover = () =>
     createFailover({
@@ -207,6 +207,16 @@ describe('the place of a session', () => {
     await state.states.set(backendKey('b'), setState('DRAIN'));
     assert.equal(sessionOn('b'), 'here b');
     assert.equal(signInAt(single), 'drain');
+  });
+
+  it('is where the user has sessions while the backend drains, and not while it is in maintenance', async () => {
+    for (const backend of [pair, farm]) {
+      await state.states.set(backendKey(backend.name), setState('DRAIN'));
+      assert.equal(signInAt(backend), 'drain');
+      assert.match(signInAt(backend, 'alice@example.test', true), /^here /);
+      await state.states.set(backendKey(backend.name), setState('MAINT'));
+      assert.equal(signInAt(backend, 'alice@example.test', true), 'maintenance');
+    }
   });
 
   it('is closed while the only host is down, but for one trial', () => {

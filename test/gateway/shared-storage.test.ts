@@ -6,13 +6,9 @@ import { eventually } from '../eventually.ts';
 import { type RingSite, startRingSite } from './ring-site.ts';
 
 const reason = 'a test';
-const [home = '', next = '', last = ''] = createRing(
-  new Map([
-    ['a', 1],
-    ['b', 1],
-    ['c', 1],
-  ]),
-).order('alice@example.test');
+const ringOf = (user: string) =>
+  createRing(new Map(['a', 'b', 'c'].map((name) => [name, 1]))).order(`${user}@example.test`);
+const [home = '', next = '', last = ''] = ringOf('alice');
 
 describe('a computed home on shared storage, behind two nodes', () => {
   let site: RingSite;
@@ -90,6 +86,26 @@ describe('a computed home on shared storage that dies together with the next one
     assert.deepEqual(await site.servedBy(browser), [home, home]);
     await Promise.all([site.machines[home]?.webmail.close(), site.machines[next]?.webmail.close()]);
     for (let turn = 0; turn < 5; turn += 1) assert.deepEqual(await site.servedBy(browser), [last, last]);
+  });
+});
+
+describe('a computed home on shared storage whose backend drains', () => {
+  it('keeps who has sessions there, on other devices, too; nobody new comes, nor they themselves when all have ended', async () => {
+    await using site = await startRingSite();
+    const signsInOn = async (user: string) =>
+      /backend (\w)/.exec((await site.signIn(user)).landed.body.toString())?.[1];
+    assert.equal(await signsInOn('alice'), home);
+    assert.equal((await site.api('PUT', `/backends/${home}/state`, { state: 'DRAIN', reason })).status, 200);
+    // Anna is at home there, too.
+    await eventually(async () => {
+      await site.api('DELETE', '/users/anna/sessions', { reason });
+      const [own, other] = ringOf('anna');
+      assert.equal(own, home);
+      return (await signsInOn('anna')) === other;
+    }, 'anna is led elsewhere');
+    assert.equal(await signsInOn('alice'), home);
+    await site.api('DELETE', '/users/alice/sessions', { reason });
+    await eventually(async () => (await signsInOn('alice')) === next, 'alice is new there');
   });
 });
 
