@@ -14,6 +14,7 @@ const packages = [
   'chromium',
   'fonts-dejavu-core',
   'haproxy',
+  'apache2-bin',
   'keepalived',
   'slapd',
   'ldap-utils',

@@ -36,6 +36,29 @@ for (const name of ['nginx/webmail.conf', 'sogo/nginx.conf']) {
   });
 }
 
+test('Apache takes apache/webmail.conf with the modules that it names', () => {
+  const sample = readFileSync(join(integrations, 'apache/webmail.conf'), 'utf8');
+  const [, named = ''] = /^# a2enmod (.*)$/m.exec(sample) ?? [];
+  // Those that Debian's Apache has from the start; mod_proxy is what proxy_fcgi needs, and is enabled with it.
+  const modules = ['mpm_event', 'authz_core', 'authz_host', 'proxy', ...named.split(' ')];
+  const file = join(directory, 'apache.conf');
+  const loads = modules.map((name) => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so\n`);
+  writeFileSync(
+    file,
+    `ServerName lab.test\nErrorLog ${directory}/error.log\nPidFile ${directory}/apache.pid\n${loads.join('')}` +
+      sample.replace('/var/lib/roundcube/public_html', directory),
+  );
+  execFileSync('/usr/sbin/apache2', ['-t', '-f', file], { stdio: 'pipe' });
+});
+
+test('Cyrus knows every word of cyrus/imapd.conf', () => {
+  const file = join(directory, 'imapd.conf');
+  const sample = readFileSync(join(integrations, 'cyrus/imapd.conf'), 'utf8').replace('#admins:', 'admins:');
+  writeFileSync(file, `configdirectory: ${directory}\npartition-default: ${directory}\n${sample}`);
+  const lint = ['-C', file, 'conf-lint'];
+  assert.equal(execFileSync('/usr/lib/cyrus/bin/cyr_info', lint, { encoding: 'utf8', stdio: 'pipe' }), '');
+});
+
 test('Dovecot takes the sample, and understands the passdb as one for masters', () => {
   const file = join(directory, 'dovecot.conf');
   writeFileSync(
