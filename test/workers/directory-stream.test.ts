@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
-import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { alice, bob, greta, type Person } from '../../demo/people.ts';
@@ -8,8 +7,8 @@ import { type Cluster, type Node, startCluster } from '../balancers/cluster.ts';
 import { Visitor } from '../balancers/visitor.ts';
 import { type MupdateMaster, startMupdateMaster } from '../directory/peers/mupdate.ts';
 import { eventually } from '../eventually.ts';
-import { listening } from '../ports.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { startTcpWay, type TcpWay } from '../tcp-way.ts';
 
 const origin = 'http://mail.example.test';
 const workers = 3;
@@ -18,7 +17,7 @@ const here = '127.0.0.1!default';
 let cluster: Cluster;
 let redis: RedisServer;
 let master: MupdateMaster;
-let way: CountedWay;
+let way: TcpWay;
 let node: Node;
 
 before(async () => {
@@ -27,7 +26,7 @@ before(async () => {
   master = await startMupdateMaster();
   await master.activate(new Map([['user.alice', here]]));
   await master.send(`RESERVE "user.greta" "${here}"`);
-  way = await startWay(master.port);
+  way = await startTcpWay(master.port);
   await writeFile(join(cluster.folder, 'murder.password'), `${master.password}\n`);
   const source = `type: mupdate, servers: "127.0.0.1:${way.port}", user: ${master.user}, password: { file: murder.password }`;
   const file = await cluster.configure(
@@ -88,38 +87,3 @@ test('without its master nobody is unknown: who is in the copy signs in, others 
   await eventually(async () => (await signIns(bob)) === '503', 'nobody can say whether there is a bob');
   assert.equal(await signIns(alice), '303');
 });
-
-interface CountedWay {
-  readonly port: number;
-  /** How many connections were made. */
-  count(): number;
-  /** Cuts all, and takes no more. */
-  close(): Promise<void>;
-}
-
-/** A way to a port that counts who goes there. */
-async function startWay(to: number): Promise<CountedWay> {
-  let count = 0;
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    count += 1;
-    const onward = connect(to, '127.0.0.1');
-    for (const [one, other] of [
-      [socket, onward],
-      [onward, socket],
-    ] as const) {
-      sockets.add(one);
-      one.on('error', () => other.destroy()).on('close', () => other.destroy());
-      one.pipe(other);
-    }
-  });
-  const port = await listening(server);
-  return {
-    port,
-    count: () => count,
-    async close() {
-      for (const socket of sockets) socket.destroy();
-      if (server.listening) await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
