@@ -18,7 +18,9 @@ const maxProblems = 10;
  */
 export async function readMapFile(file: string, rules: MapRules, signal: AbortSignal): Promise<MapIndex> {
   const bytes = await readBytes(file, signal);
-  const index = createMapIndex(bytes, await countLines(bytes, signal), rules);
+  const lines = await countLines(bytes, signal);
+  if (lines === undefined) throw new Error(`${file}: is not UTF-8 text`);
+  const index = createMapIndex(bytes, lines, rules);
   const problems: string[] = [];
   let sliceEnd = 0;
   for (let at = 0, line = 1; at < bytes.length && problems.length < maxProblems; ) {
@@ -48,16 +50,20 @@ async function readBytes(file: string, signal: AbortSignal): Promise<Buffer> {
     if (bytesRead === 0) throw new Error(`${file}: became shorter while it was read`);
     at += bytesRead;
   }
-  if (!isUtf8(bytes) || bytes.includes(0)) throw new Error(`${file}: is not UTF-8 text`);
   // A byte order mark is none of the first key.
-  return bytes.subarray(bytes.indexOf('\ufeff') === 0 ? 3 : 0);
+  return bytes.subarray(bytes.subarray(0, 3).toString() === '\ufeff' ? 3 : 0);
 }
 
-async function countLines(bytes: Buffer, signal: AbortSignal): Promise<number> {
+/** How many lines there are; nothing where this is no text in UTF-8. */
+async function countLines(bytes: Buffer, signal: AbortSignal): Promise<number | undefined> {
   let lines = 1;
-  for (let from = 0; from < bytes.length; from += sliceBytes) {
-    const to = Math.min(from + sliceBytes, bytes.length);
-    for (let at = from; at < to; at += 1) if (bytes[at] === 10) lines += 1;
+  for (let from = 0; from < bytes.length; ) {
+    // The end of a line is never in the middle of a character.
+    const lineEnd = bytes.indexOf(10, from + sliceBytes);
+    const slice = bytes.subarray(from, lineEnd === -1 ? bytes.length : lineEnd + 1);
+    if (!isUtf8(slice) || slice.includes(0)) return undefined;
+    for (let at = 0; at < slice.length; at += 1) if (slice[at] === 10) lines += 1;
+    from += slice.length;
     await nextTurn(undefined, { signal });
   }
   return lines;
