@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes as systemRandomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, type KeyObject, randomBytes as systemRandomBytes } from 'node:crypto';
 
 const algorithm = 'aes-256-gcm';
 /** Of the form, the first thing that it vouches for. */
@@ -13,7 +13,7 @@ const tagBytes = 16;
  * The nonce is random: a key seals far fewer texts than the 2^32 that NIST SP 800-38D allows for one.
  */
 export function sealText(
-  key: Buffer,
+  key: KeyObject,
   plain: string,
   owner: readonly (string | number)[],
   randomBytes: (size: number) => Buffer = systemRandomBytes,
@@ -26,7 +26,11 @@ export function sealText(
 }
 
 /** The text that was sealed, or nothing when it was altered, is of another version, or belongs to something else. */
-export function openSealedText(key: Buffer, sealed: string, owner: readonly (string | number)[]): string | undefined {
+export function openSealedText(
+  key: KeyObject,
+  sealed: string,
+  owner: readonly (string | number)[],
+): string | undefined {
   if (!sealed.startsWith(`${sealVersion}.`)) return undefined;
   const bytes = Buffer.from(sealed.slice(sealVersion.length + 1), 'base64url');
   if (bytes.length < nonceBytes + tagBytes) return undefined;

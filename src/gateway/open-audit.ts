@@ -63,5 +63,5 @@ export async function openCommandAudit(
 }
 
 function auditKeyOf(key: KeyRing['promoted']): AuditKey {
-  return { id: key.id, secret: key.subkey('audit') };
+  return { id: key.id, secret: key.subkey('audit').export() };
 }

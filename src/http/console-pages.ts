@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { Express } from 'express';
 import type { Audit } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
@@ -23,7 +24,7 @@ export type ConsolePagesDeps = Omit<
   readonly audit: Audit;
   readonly clock: Clock;
   /** Keys that all nodes share: the first signs forms, all verify. */
-  readonly formKeys: () => readonly Uint8Array[];
+  readonly formKeys: () => readonly KeyObject[];
 };
 
 /** Builds the console of the staff: everything under its host name. It owns no timer and no socket. */

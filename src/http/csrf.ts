@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../core/clock.ts';
 
@@ -28,7 +28,7 @@ export interface FormTokens {
   check(token: unknown, boundTo: string): boolean;
 }
 
-export function createFormTokens(keys: () => readonly Uint8Array[], clock: Clock): FormTokens {
+export function createFormTokens(keys: () => readonly KeyObject[], clock: Clock): FormTokens {
   return {
     issue(boundTo) {
       const [key] = keys();
@@ -47,7 +47,7 @@ export function createFormTokens(keys: () => readonly Uint8Array[], clock: Clock
   };
 }
 
-function sign(key: Uint8Array, issued: string, boundTo: string): string {
+function sign(key: KeyObject, issued: string, boundTo: string): string {
   return createHmac('sha256', key)
     .update(JSON.stringify(['form', issued, boundTo]))
     .digest('base64url');

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { LiveSessions } from '../core/session.ts';
@@ -26,7 +27,7 @@ export interface PagesDeps {
   readonly telling: Pick<Telling, 'pending' | 'read'>;
   readonly views: Views;
   /** Keys that all nodes share: the first signs forms, all verify. */
-  readonly formKeys: () => readonly Uint8Array[];
+  readonly formKeys: () => readonly KeyObject[];
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Buffer;
   readonly log: Log;

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { PasswordCheck } from '../core/passdb.ts';
 import type { Secret } from '../core/secret.ts';
@@ -36,7 +36,7 @@ const maxRemembered = 20_000;
  * network and password, and do not outlive their minute by being used: a changed password is met within that time.
  */
 export function createClientChecks({ clock, randomBytes }: ClientChecksDeps): ClientChecks {
-  const key = randomBytes(32);
+  const key = createSecretKey(randomBytes(32));
   // Apart, so that guesses cannot push out what is right.
   const right = createMemory(clock);
   const others = createMemory(clock);

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, type KeyObject } from 'node:crypto';
 import type { Log } from '../core/log.ts';
 import type { Secret } from '../core/secret.ts';
 import { clientNetwork } from './client-network.ts';
@@ -43,7 +43,7 @@ export interface PenaltyDeps {
   /** A connected client of the `redis` package that all nodes share; without it each process counts for itself. */
   readonly redis?: object;
   /** Hashes names, networks and guesses, so that the store holds none of them. Shared by all nodes. */
-  readonly key: Uint8Array;
+  readonly key: KeyObject;
   /** Networks that carry many users: the count per network does not apply to them. */
   readonly isExempt: (address: string) => boolean;
   readonly wait: Wait;

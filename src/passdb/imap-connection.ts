@@ -1,5 +1,6 @@
+import { createSecureContext, type SecureContext } from 'node:tls';
 import type { ImapFlow, ImapFlowOptions } from 'imapflow';
-import type { ImapEndpoint } from '../core/backend.ts';
+import type { ImapEndpoint, TlsTrust } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
 import type { ImapHost, PasswordCheckContext } from '../core/passdb.ts';
 
@@ -52,8 +53,19 @@ function securityOptions({ security, trust }: ImapEndpoint): ImapFlowOptions {
     // Without it imapflow upgrades only if the server offers to, and a man in the middle makes it not offer.
     ...(security === 'starttls' ? { doSTARTTLS: true } : {}),
     ...(trust.servername === undefined ? {} : { servername: trust.servername }),
-    ...(trust.ca === undefined ? {} : { tls: { ca: trust.ca } }),
+    tls: { secureContext: secureContextOf(trust) },
   };
+}
+
+/** By the trust of an endpoint, which a reload makes anew: certificates are read once, not at every sign-in. */
+const secureContexts = new WeakMap<TlsTrust, SecureContext>();
+
+function secureContextOf(trust: TlsTrust): SecureContext {
+  const known = secureContexts.get(trust);
+  if (known !== undefined) return known;
+  const fresh = createSecureContext(trust.ca === undefined ? {} : { ca: trust.ca });
+  secureContexts.set(trust, fresh);
+  return fresh;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { CookieJar } from '../core/cookie-jar.ts';
 import { Secret } from '../core/secret.ts';
 import type {
@@ -215,7 +216,7 @@ export function sealedFor(
  * whoever can write to the store could make it another user's.
  */
 export function sealPassword(
-  sealKey: Buffer,
+  sealKey: KeyObject,
   password: Secret | undefined,
   belongsTo: SealedFor,
   randomBytes?: (size: number) => Buffer,
@@ -224,7 +225,7 @@ export function sealPassword(
 }
 
 /** Derived at each use, which is rare: kept, the two keys would be a quarter of what a session weighs. */
-function sealKeyOf({ serverKey, secret }: SessionCookie, purpose: SealedFor['purpose']): Buffer {
+function sealKeyOf({ serverKey, secret }: SessionCookie, purpose: SealedFor['purpose']): KeyObject {
   return serverKey.sealKeyOf(secret, purpose);
 }
 

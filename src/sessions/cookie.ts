@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { RecordKey } from '../core/session.ts';
 import type { KeyRing, ServerKey } from './keys.ts';
 
@@ -96,7 +96,7 @@ const sessionIdText = new RegExp(`^([0-9a-f]{8})\\.(${randomPart})\\.(${randomPa
 const signedText = new RegExp(`^s:([0-9a-f]{8}\\.${randomPart}\\.${randomPart})\\.([A-Za-z0-9+/]{43})$`);
 
 /** What express-session signs with: the subkey of the key whose id stands in the value. */
-export function signatureKey(serverKey: ServerKey): Buffer {
+export function signatureKey(serverKey: ServerKey): KeyObject {
   return serverKey.subkey('cookie signature');
 }
 

@@ -70,7 +70,7 @@ export async function readAuditKeys(file: string): Promise<ReadonlyMap<string, B
 }
 
 function auditKeyOf({ id, secret }: KeyEntry): Buffer {
-  return createServerKey(id, secret).subkey('audit');
+  return createServerKey(id, secret).subkey('audit').export();
 }
 
 async function readWhole(file: string): Promise<KeysFile | undefined> {

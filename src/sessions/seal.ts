@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import { openSealedText, sealText } from '../core/sealed-text.ts';
 import type { Assist, RecordKey } from '../core/session.ts';
@@ -27,7 +28,7 @@ export function isSameOwner(one: SealedFor, other: SealedFor): boolean {
 
 /** Seals a text of a session. */
 export function seal(
-  sealKey: Buffer,
+  sealKey: KeyObject,
   plain: string,
   belongsTo: SealedFor,
   randomBytes?: (size: number) => Buffer,
@@ -36,6 +37,6 @@ export function seal(
 }
 
 /** The text that was sealed, or nothing when it was altered, is of another version, or belongs to something else. */
-export function openSealed(sealKey: Buffer, sealed: string, belongsTo: SealedFor): string | undefined {
+export function openSealed(sealKey: KeyObject, sealed: string, belongsTo: SealedFor): string | undefined {
   return openSealedText(sealKey, sealed, ownerOf(belongsTo));
 }

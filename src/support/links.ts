@@ -1,4 +1,4 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { parseJson } from '../core/json.ts';
 import type { MirroredTable } from '../core/state-store.ts';
@@ -16,7 +16,7 @@ export interface StoredLink {
 export interface LinksDeps {
   readonly table: Pick<MirroredTable<StoredLink>, 'all' | 'set' | 'take'>;
   /** Keys that all nodes share: the first vouches, all verify. */
-  readonly keys: () => readonly Uint8Array[];
+  readonly keys: () => readonly KeyObject[];
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Uint8Array;
 }
@@ -87,7 +87,7 @@ function nameOf(token: string): string {
   return createHash('sha256').update(token).digest('base64url');
 }
 
-function macOf(key: Uint8Array, token: string, { opening, expiresAtMs }: Omit<StoredLink, 'mac'>): Buffer {
+function macOf(key: KeyObject, token: string, { opening, expiresAtMs }: Omit<StoredLink, 'mac'>): Buffer {
   return createHmac('sha256', key)
     .update(JSON.stringify(['assist link', token, opening, expiresAtMs]))
     .digest();

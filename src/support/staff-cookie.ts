@@ -1,10 +1,10 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { RecordKey } from '../core/session.ts';
 
 /** A server key as the sessions of staff use it. */
 export interface StaffKey {
   readonly id: string;
-  subkey(purpose: string): Buffer;
+  subkey(purpose: string): KeyObject;
   recordKeyOf(id: string): RecordKey;
 }
 

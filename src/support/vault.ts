@@ -1,10 +1,11 @@
+import type { KeyObject } from 'node:crypto';
 import { Secret } from '../core/secret.ts';
 import { openSealedText, sealText } from '../core/sealed-text.ts';
 
 /** One of the server keys that all nodes share, as far as a vault uses it. */
 interface VaultKey {
   readonly id: string;
-  subkey(purpose: string): Buffer;
+  subkey(purpose: string): KeyObject;
 }
 
 /** The server keys of the moment: the promoted one seals, all open. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import type { ClientCredentials } from '../../src/core/client-authentication.ts';
 import type { HomeLookup } from '../../src/core/directory.ts';
@@ -55,7 +55,7 @@ function bench(script: Script = {}) {
       },
     },
     checks: createClientChecks({ clock, randomBytes }),
-    penalty: createPenalty({ key: randomBytes(32), isExempt: () => false, wait, log: silentLog }),
+    penalty: createPenalty({ key: createSecretKey(randomBytes(32)), isExempt: () => false, wait, log: silentLog }),
     passdb: {
       async verify({ user, password }, host) {
         asked.push(`${host.name} ${user} ${password.reveal()}`);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import request from 'supertest';
 import { createFormTokens, formLifetimeMs, requestInitiator } from '../../src/http/csrf.ts';
@@ -34,7 +34,7 @@ for (const [headers, whose] of initiators) {
 
 describe('a form token', () => {
   const clock = { now: 1_000_000_000, nowMs: () => clock.now };
-  const [key, older] = [randomBytes(32), randomBytes(32)];
+  const [key, older] = [createSecretKey(randomBytes(32)), createSecretKey(randomBytes(32))];
 
   test('is good for what it was bound to, for two hours', () => {
     const tokens = createFormTokens(() => [key], clock);

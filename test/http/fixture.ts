@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
@@ -41,7 +41,7 @@ export interface FixtureOptions {
   /** Whether browsers are told that they came over HTTPS; the server itself speaks HTTP. */
   readonly secure?: boolean;
   readonly views?: Views;
-  readonly formKeys?: readonly Uint8Array[];
+  readonly formKeys?: readonly KeyObject[];
   readonly ownSessions?: OwnSessions;
   readonly telling?: Pick<Telling, 'pending' | 'read'>;
 }
@@ -67,7 +67,7 @@ export async function startPages(options: FixtureOptions = {}): Promise<Fixture>
       await once(server, 'close');
     },
   };
-  const formKeys = options.formKeys ?? [randomBytes(32)];
+  const formKeys = options.formKeys ?? [createSecretKey(randomBytes(32))];
   const pages = createPages({
     login: async (attempt, gone) => {
       fixture.attempts.push(attempt);

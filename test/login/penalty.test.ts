@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { createClient } from 'redis';
@@ -43,7 +43,7 @@ after(async () => {
 
 function createTried(store: 'memory' | 'redis', more: Partial<PenaltyDeps> = {}): Penalty {
   return createPenalty({
-    key: randomBytes(32),
+    key: createSecretKey(randomBytes(32)),
     isExempt: () => false,
     wait: async (_ms, signal) => signal.throwIfAborted(),
     log: silentLog,

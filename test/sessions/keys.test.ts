@@ -125,18 +125,18 @@ suite('a server key', () => {
 
   test('derives different values for different purposes, texts and keys', () => {
     const values = [
-      key.subkey('form token').toString('base64url'),
-      key.subkey('cookie signature').toString('base64url'),
+      key.subkey('form token').export().toString('base64url'),
+      key.subkey('cookie signature').export().toString('base64url'),
       key.recordKeyOf('alice@example.test'),
       key.userKeyOf(alice),
       key.userKeyOf(bob),
       other.recordKeyOf('alice@example.test'),
       other.userKeyOf(alice),
-      other.subkey('form token').toString('base64url'),
-      key.sealKeyOf('A'.repeat(43), 'jar').toString('base64url'),
-      key.sealKeyOf('A'.repeat(43), 'credentials').toString('base64url'),
-      key.sealKeyOf('B'.repeat(43), 'jar').toString('base64url'),
-      other.sealKeyOf('A'.repeat(43), 'jar').toString('base64url'),
+      other.subkey('form token').export().toString('base64url'),
+      key.sealKeyOf('A'.repeat(43), 'jar').export().toString('base64url'),
+      key.sealKeyOf('A'.repeat(43), 'credentials').export().toString('base64url'),
+      key.sealKeyOf('B'.repeat(43), 'jar').export().toString('base64url'),
+      other.sealKeyOf('A'.repeat(43), 'jar').export().toString('base64url'),
       key.fingerprint,
       other.fingerprint,
     ];
@@ -147,6 +147,6 @@ suite('a server key', () => {
     const elsewhere = createServerKey('00000001', Buffer.alloc(32, 1));
     assert.equal(elsewhere.recordKeyOf('x'), key.recordKeyOf('x'));
     assert.equal(elsewhere.fingerprint, key.fingerprint);
-    assert.deepEqual(elsewhere.sealKeyOf('C'.repeat(43), 'jar'), key.sealKeyOf('C'.repeat(43), 'jar'));
+    assert.ok(elsewhere.sealKeyOf('C'.repeat(43), 'jar').equals(key.sealKeyOf('C'.repeat(43), 'jar')));
   });
 });

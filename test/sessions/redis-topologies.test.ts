@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createSecretKey } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,7 +67,7 @@ for (const [name, start] of [
         await using store = await openStore(topology);
         const penalty = createPenalty({
           redis: store.connection.client,
-          key: Buffer.alloc(32, 9),
+          key: createSecretKey(Buffer.alloc(32, 9)),
           isExempt: () => false,
           wait: async (ms) => void waits.push(ms),
           log: silentLog,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,8 +20,10 @@ const opening: Opening = {
   minutes: 15,
 };
 
+const freshKey = () => createSecretKey(randomBytes(32));
+
 /** Links of two nodes over one state. */
-async function twoNodes(t: TestContext, keys = [[randomBytes(32)], [] as Buffer[]]) {
+async function twoNodes(t: TestContext, keys = [[freshKey()], [] as KeyObject[]]) {
   const folder = mkdtempSync(join(tmpdir(), 'postern-links-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const clock = { ms: 1_000_000, nowMs: () => clock.ms };
@@ -91,7 +93,7 @@ suite('a link to a mailbox', () => {
   });
 
   test('is nothing to a node with other keys: whoever can write to the store makes none', async (t) => {
-    const { here, there } = await twoNodes(t, [[randomBytes(32)], [randomBytes(32)]]);
+    const { here, there } = await twoNodes(t, [[freshKey()], [freshKey()]]);
     assert.equal(await there.links.use(await here.links.issue(opening)), undefined);
   });
 
@@ -106,7 +108,7 @@ suite('a link to a mailbox', () => {
   });
 
   test('stays good while the keys rotate', async (t) => {
-    const [old, fresh] = [randomBytes(32), randomBytes(32)];
+    const [old, fresh] = [freshKey(), freshKey()];
     const { here, there } = await twoNodes(t, [[old], [fresh, old]]);
     assert.deepEqual(await there.links.use(await here.links.issue(opening)), opening);
   });
