@@ -45,12 +45,14 @@ suite('the real Horde on Dovecot, entered by the master identity', { concurrency
   });
 });
 
-suite('staff open a mailbox in the real Horde on Dovecot', { concurrency: false }, () => {
+const support = '{ user: support, password: { file: support.secret } }';
+
+suite('staff open a mailbox by the name of user and master', { concurrency: false }, () => {
   for (const [account, master, settings] of [
     ['mia@example.test', '{ user: gateway, password: { file: imap.secret } }', ', own_account: true'],
-    ['mia@example.test*support', '{ user: support, password: { file: support.secret } }', ''],
+    ['mia@example.test*support', support, ''],
   ] as const) {
-    test(`as ${account}: they see the folders, and the banner`, async () => {
+    test(`in Horde as ${account}: they see the folders, and the banner`, async () => {
       await using desk = await startDesk(lab, {
         webmail: `http://127.0.0.14:${lab.port(84)}/horde`,
         driver: `driver: horde, master: ${master}, horde: { master_login: true${settings} }`,
@@ -62,6 +64,29 @@ suite('staff open a mailbox in the real Horde on Dovecot', { concurrency: false 
       assert.match(page.body, /data-banner="[^"]*mia@example\.test/);
       assertFolders(await listOf(browser, tokenOf(page.body), headers));
       assert.ok((await accountsOf('mia')).includes(account));
+    });
+  }
+
+  for (const [driver, port] of [
+    ['roundcube', 80],
+    ['basic', 81],
+  ] as const) {
+    test(`in Roundcube, entered by the driver ${driver}: they see the messages, and the banner`, async () => {
+      await using desk = await startDesk(lab, {
+        webmail: `http://127.0.0.11:${lab.port(port)}`,
+        driver: `driver: ${driver}, master: ${support}, ${driver}: { master_login: true }`,
+      });
+      const browser = new RoundcubeUser(desk.gateway.origin);
+      const headers = { host: desk.hostOf('assist') };
+      await browser.get(await desk.linkFor('mia@example.test'), { headers });
+      const page = await browser.get('/?_task=mail', { headers });
+      assert.match(page.body, /data-banner="[^"]*mia@example\.test/);
+      assert.match(page.body, /mia@example\.test\*support/);
+      const list = await browser.get('/?_task=mail&_action=list&_mbox=INBOX&_remote=1', {
+        kind: 'script',
+        headers: { ...headers, 'x-roundcube-request': /"request_token":"(\w+)"/.exec(page.body)?.[1] ?? '' },
+      });
+      assert.match(list.body, /Willkommen auf Server A/);
     });
   }
 });
