@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { RequestHead } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
@@ -9,6 +10,7 @@ export interface BannerDeps {
   readonly assets: Assets;
   readonly locales: Locales;
   readonly tokens: FormTokens;
+  readonly clock: Clock;
   readonly randomBytes: (size: number) => Buffer;
 }
 
@@ -22,7 +24,7 @@ interface BannerParts {
 }
 
 /** Makes the banner of an opened mailbox: who, whose, why, until when, and a button that ends it. */
-export function createBanner({ assets, locales, tokens, randomBytes }: BannerDeps) {
+export function createBanner({ assets, locales, tokens, clock, randomBytes }: BannerDeps) {
   return (session: LiveSession, head: RequestHead, { publicUrl: { origin } }: Ingress): BannerParts => {
     const { user, assist, absoluteEndMs } = session.record;
     const locale = locales.choose(undefined, head.header('accept-language'));
@@ -35,7 +37,7 @@ export function createBanner({ assets, locales, tokens, randomBytes }: BannerDep
         left: locale.text('assist.left'),
         stop: locale.text('assist.stop'),
       },
-      untilMs: absoluteEndMs,
+      leftMs: absoluteEndMs - clock.nowMs(),
       token: tokens.issue(stopBindingOf(session)),
       style: assets.url('banner.css'),
     };

@@ -1,5 +1,5 @@
 // Stands in every page of a mailbox that support has opened. It says so, counts down, and can end it.
-const { texts, untilMs, token, style } = JSON.parse(document.currentScript.dataset.banner);
+const { texts, leftMs, token, style } = JSON.parse(document.currentScript.dataset.banner);
 
 function element(name, properties, ...children) {
   const made = Object.assign(document.createElement(name), properties);
@@ -38,9 +38,11 @@ function show() {
   if (document.body !== null) document.body.before(host);
 }
 
+// By no clock of the browser's, which may be wrong.
+const endsAtMs = performance.now() + leftMs;
 const announced = new Set();
 function tick() {
-  const left = Math.max(0, Math.ceil((untilMs - Date.now()) / 1000));
+  const left = Math.max(0, Math.ceil((endsAtMs - performance.now()) / 1000));
   time.textContent = texts.left.replace('{time}', `${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}`);
   for (const minutes of [5, 1]) {
     if (left > minutes * 60 || announced.has(minutes)) continue;

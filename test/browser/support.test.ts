@@ -285,12 +285,22 @@ async function picture(page: Page, name: string): Promise<void> {
   if (writesImages) await page.screenshot({ path: fileURLToPath(new URL(`${name}.png`, images)) });
 }
 
+/** By day on a wide screen, and by night on a narrow one, where nothing may be wider than the screen. */
 async function assertAccessible(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  assert.deepEqual(
-    violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`),
-    [],
-  );
+  const wide = page.viewportSize() ?? { width: 1280, height: 800 };
+  for (const [viewport, colorScheme] of [
+    [{ ...wide, width: 360 }, 'dark'],
+    [wide, 'light'],
+  ] as const) {
+    await page.setViewportSize(viewport);
+    await page.emulateMedia({ colorScheme });
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    assert.deepEqual(
+      violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`),
+      [],
+    );
+    assert.equal(await page.evaluate('document.documentElement.scrollWidth - innerWidth'), 0);
+  }
 }
 
 /** Whether the banner stands in the page. What it says is out of reach of the page's scripts, and of a test's. */
