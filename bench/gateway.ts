@@ -39,7 +39,7 @@ function configuration({ folder, port, redisUrl, backends, home, tlsPort, settin
 public_url: [${origins.map((origin) => `"${origin}"`).join(', ')}]
 trusted_proxies: [${tlsFrontAddress}]
 operators: { listen: 127.0.0.1:0 }
-sessions: { redis: "${redisUrl}", keys_file: "${folder}/keys" }
+sessions: { redis: "${redisUrl}", keys_file: "${folder}/keys", max_per_user: 1000 }
 directory:
   default_domain: bench.test
   sources:
