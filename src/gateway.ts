@@ -43,6 +43,8 @@ export interface Gateway {
   readiness(): Readiness;
   /** How many sessions it holds on each host. */
   heldPerHost(): ReadonlyMap<string, number>;
+  /** Whether load balancers are to send nothing new; it serves on in both cases. */
+  takeOut(isOut: boolean): void;
   /** Reads the configuration again: all of it or nothing. Says in the log what changed, or why the old one stays. */
   reload(): Promise<void>;
   /** Drains as configured under `shutdown`, then closes everything. Safe to call twice. */
@@ -77,14 +79,20 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
 
   let site: Site | undefined;
   let draining = false;
+  let isOut = false;
   const current = (): Site => {
     if (site === undefined) throw new TypeError('the gateway serves before it is built');
     return site;
   };
   const readiness = (): Readiness => ({
-    ready: reception.isOpen() && !draining,
+    ready: reception.isOpen() && !draining && !isOut,
     degraded: [...new Set([...(standing.storeUp() ? [] : ['store']), ...(team?.degraded() ?? [])])],
   });
+
+  const takeOut: Gateway['takeOut'] = (is) => {
+    isOut = is;
+    team?.takeOut(is);
+  };
 
   const standing = await openStanding({
     config,
@@ -129,10 +137,11 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   const sharedMetrics = team === undefined && worker === undefined ? standing.metrics : standing.metrics.share();
   let operators = 0;
   if (worker === undefined) {
-    const api = createGatewayApi({ standing, site: current, log });
+    const node = { readiness, isOut: () => isOut, takeOut };
+    const api = createGatewayApi({ standing, site: current, node, log });
     const { socket } = config.operators;
     if (socket !== undefined) opened.use(await openApiSocket(socket, api));
-    const state = () => (draining ? 'drain' : reception.isOpen() ? 'up' : 'down');
+    const state = () => (draining || isOut ? 'drain' : reception.isOpen() ? 'up' : 'down');
     const weight = () => current().config.operators.agentWeight;
     operators = await openOperators(
       config.operators,
@@ -170,6 +179,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     ports,
     readiness,
     heldPerHost: () => sessions.heldPerHost(),
+    takeOut,
     reload: () => reload.run(),
     close: () => (closing ??= close()),
   };

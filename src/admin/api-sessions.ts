@@ -23,6 +23,7 @@ export interface ApiSessionsDeps {
 }
 
 const mostListed = 1000;
+const filters = ['user', 'backend', 'host', 'address'] as const;
 
 /** Sessions of all nodes: who is here, and ending them. */
 export function sessionRoutes({ sessions, userNamed, audit }: ApiSessionsDeps): readonly ApiRoute[] {
@@ -34,7 +35,8 @@ export function sessionRoutes({ sessions, userNamed, audit }: ApiSessionsDeps): 
     return undefined;
   }
 
-  async function list(query: URLSearchParams) {
+  /** Those that fit all that is asked for; at least one more than `most`, where there are more. */
+  async function list(query: URLSearchParams, most = Number.POSITIVE_INFINITY) {
     const user = query.has('user') ? userNamed(query.get('user') ?? '') : undefined;
     const matches = ({ record }: ListedSession) =>
       (user === undefined || record.user === user) &&
@@ -44,7 +46,7 @@ export function sessionRoutes({ sessions, userNamed, audit }: ApiSessionsDeps): 
     const found: ListedSession[] = [];
     for await (const page of sessions.allSessions()) {
       found.push(...page.filter(matches));
-      if (found.length > mostListed) break;
+      if (found.length > most) break;
     }
     return found;
   }
@@ -55,9 +57,26 @@ export function sessionRoutes({ sessions, userNamed, audit }: ApiSessionsDeps): 
       method: 'GET',
       path: '/sessions',
       async handle({ query }) {
-        const found = await list(query);
+        const found = await list(query, mostListed);
         const shown = found.slice(0, mostListed).map(describeSession);
         return ok({ sessions: shown, truncated: found.length > mostListed });
+      },
+    },
+    {
+      name: 'endSessions',
+      method: 'DELETE',
+      path: '/sessions',
+      async handle(request) {
+        const { query } = request;
+        const wanted = filters.flatMap((name) => (query.has(name) ? [[name, query.get(name) ?? ''] as const] : []));
+        if (wanted.length === 0) throw new ApiRefusal(400, `say whose: one of ${filters.join(', ')} at least`);
+        const reason = reasonIn(request);
+        // All are found before the first one ends: the pages of a list that shrinks would hide some.
+        const found = await list(query);
+        for (const { key } of found) await sessions.end(key, 'kicked');
+        const facts = { ...Object.fromEntries(wanted), ended: found.length, reason };
+        await recordIfPossible(audit, { event: 'session-end', ...askerOf(request), facts });
+        return ok({ ended: found.length });
       },
     },
     {

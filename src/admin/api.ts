@@ -8,10 +8,17 @@ import { type ApiBackendsDeps, backendRoutes } from './api-backends.ts';
 import { type ApiDirectoryDeps, directoryRoutes } from './api-directory.ts';
 import { type ApiAnswer, ApiRefusal, type ApiRoute } from './api-exchange.ts';
 import { type ApiMovesDeps, moveRoutes } from './api-moves.ts';
+import { type ApiNodeDeps, nodeRoutes } from './api-node.ts';
 import { type ApiSessionsDeps, sessionRoutes } from './api-sessions.ts';
 import { type ApiStaffDeps, staffRoutes } from './api-staff.ts';
 
-type ApiParts = ApiAuditDeps & ApiBackendsDeps & ApiDirectoryDeps & ApiSessionsDeps & ApiMovesDeps & ApiStaffDeps;
+type ApiParts = ApiAuditDeps &
+  ApiBackendsDeps &
+  ApiDirectoryDeps &
+  ApiNodeDeps &
+  ApiSessionsDeps &
+  ApiMovesDeps &
+  ApiStaffDeps;
 
 export type ApiDeps = ApiParts & {
   /** What a client must show over TCP; without it there is no API there. */
@@ -34,6 +41,7 @@ export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
     ...moveRoutes(deps),
     ...staffRoutes(deps),
     ...auditRoutes(deps),
+    ...nodeRoutes(deps),
   ];
 }
 

@@ -3,6 +3,7 @@ import { addAudit } from './audit.ts';
 import { addBackend } from './backend.ts';
 import { addCheck } from './check.ts';
 import { addDirectory } from './directory.ts';
+import { addDrain } from './drain.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { addExplain } from './explain.ts';
 import { addInit } from './init.ts';
@@ -27,6 +28,7 @@ export const otherCommands: readonly AddCommand[] = [
   addBackend,
   addMoves,
   addSessions,
+  addDrain,
   addAudit,
   addStaff,
 ];

@@ -13,6 +13,10 @@ interface ListOptions {
   readonly address?: string;
 }
 
+interface EndOptions extends Omit<ListOptions, 'format'> {
+  readonly reason: string;
+}
+
 /** `postern session`, `who` and `kick`: who is signed in, on all nodes, and ending it. */
 export function addSessions(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
   const { print, complain } = surroundings;
@@ -40,17 +44,29 @@ export function addSessions(program: Command, surroundings: Surroundings, end: (
     });
   session
     .command('end')
-    .summary('end one session, on all nodes within a second')
-    .argument('<session>', 'its id, from session list')
+    .summary('end one session, or all that fit, on all nodes within a second')
+    .argument('[session]', 'its id, from session list')
+    .option('--user <user>', 'of this user')
+    .option('--backend <name>', 'on this backend')
+    .option('--address <address>', 'from this client address')
     .addOption(reasonOption())
     .addOption(configOption())
-    .action(async (id: string, { config, reason }: { config: string; reason: string }) => {
+    .action(async (id: string | undefined, { config, reason, ...wanted }: EndOptions) => {
+      if ((id === undefined) === (Object.keys(wanted).length === 0)) {
+        complain('say which: the id of one session, or --user, --backend or --address\n');
+        return end(exitCodes.invalid);
+      }
       const ask = await openApi(config, surroundings);
-      finish(await ask('DELETE', `/sessions/${encodeURIComponent(id)}`, { reason }), () => 'Ended.\n');
+      const which = id === undefined ? `?${new URLSearchParams(wanted).toString()}` : `/${encodeURIComponent(id)}`;
+      const reply = await ask('DELETE', `/sessions${which}`, { reason });
+      finish(reply, () =>
+        id === undefined ? `Sessions that were ended: ${cell(reply.body['ended'])}.\n` : 'Ended.\n',
+      );
     });
   withExamples(session, [
     ['postern session list --backend a', 'who is on a'],
     ['postern session end 3Qf… --reason "lost laptop"', 'end that one'],
+    ['postern session end --address 192.0.2.7 --reason abused', 'end all from there'],
   ]);
 
   const who = program

@@ -21,6 +21,7 @@ export const auditEventNames = [
   'backend-state',
   'host-state',
   'active-host',
+  'node-state',
   'failover',
   'user-move',
   'session-end',

@@ -1,4 +1,5 @@
 import { type Api, createApi } from '../admin/api.ts';
+import type { ApiNodeDeps } from '../admin/api-node.ts';
 import { ApiRefusal } from '../admin/api-exchange.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
@@ -12,9 +13,10 @@ import type { Standing } from './standing.ts';
 export function createGatewayApi(options: {
   readonly standing: Standing;
   readonly site: () => Site;
+  readonly node: Omit<ApiNodeDeps['node'], 'name'>;
   readonly log: Log;
 }): Api {
-  const { standing, site, log } = options;
+  const { standing, site, node, log } = options;
   const { operations, sessions } = standing;
   const staffParts = standing.parts.consoleStanding.parts;
   return createApi({
@@ -49,6 +51,7 @@ export function createGatewayApi(options: {
       console: () => site().config.support?.console.origin,
       factors: staffParts.factors,
     },
+    node: { ...node, name: operations.node },
     audit: standing.audit,
     clock: systemClock,
     log,

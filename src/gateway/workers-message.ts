@@ -6,6 +6,7 @@ import type { Reception } from './reception.ts';
 /** What the first process tells a worker. `hear`: what it asked of the directory. `health`: what it thinks of each host. */
 export type WorkerOrder =
   | { readonly order: 'reload' | 'close' }
+  | { readonly order: 'take-out'; readonly isOut: boolean }
   | { readonly order: 'hear'; readonly reply: DirectoryReply }
   | { readonly order: 'health'; readonly reports: readonly (readonly [string, HostReport])[] };
 

@@ -40,6 +40,7 @@ async function obey(order: WorkerOrder): Promise<void> {
   if (order.order === 'hear') return questions.heard(order.reply);
   const gateway = await starting;
   if (order.order === 'reload') return gateway.reload();
+  if (order.order === 'take-out') return gateway.takeOut(order.isOut);
   await gateway.close();
   clearInterval(timer);
   process.disconnect();

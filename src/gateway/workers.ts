@@ -25,6 +25,8 @@ export interface Team extends Reception, Disposable {
   heldPerHost(): ReadonlyMap<string, number>;
   /** Makes them read the configuration again. */
   reload(): void;
+  /** Has them say at `/-/ready` whether load balancers are to send nothing new. */
+  takeOut(isOut: boolean): void;
 }
 
 /** What the leading process knows of a worker. */
@@ -49,6 +51,7 @@ export function createTeam(configFile: string, log: Log): Team {
   const pauses = new Set<NodeJS.Timeout>();
   let ports: Reception['ports'] = { public: 0 };
   let serving = false;
+  let isOut = false;
   let led: Led | undefined;
   const telling = new DisposableStack();
   let toldHealth = '';
@@ -72,6 +75,7 @@ export function createTeam(configFile: string, log: Log): Team {
         return;
       case 'ready':
         worker.send(healthOrder());
+        if (isOut) tell({ order: 'take-out', isOut }, [worker]);
     }
   }
 
@@ -150,6 +154,10 @@ export function createTeam(configFile: string, log: Log): Team {
       return sums;
     },
     reload: () => tell({ order: 'reload' }),
+    takeOut(is) {
+      isOut = is;
+      tell({ order: 'take-out', isOut });
+    },
     lastCall() {
       stop();
       tell({ order: 'close' });

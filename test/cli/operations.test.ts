@@ -53,6 +53,37 @@ describe('the commands for a running gateway', () => {
     );
   });
 
+  it('end all sessions that fit, and none when nothing is said of which', async () => {
+    await site.signIn('anna');
+    await site.signIn('bob');
+    assert.equal((await postern('session', 'end', ...reason)).code, 2);
+    assert.equal((await postern('session', 'end', '-A'.padEnd(43, 'A'), '--backend', 'a', ...reason)).code, 2);
+    const elsewhere = await postern('session', 'end', '--backend', 'b', '--address', '192.0.2.1', ...reason);
+    assert.equal(elsewhere.out, 'Sessions that were ended: 0.\n');
+    const onB = await postern('session', 'end', '--backend', 'b', ...reason);
+    assert.match(onB.out, /^Sessions that were ended: [1-9]/);
+    const left = (await postern('session', 'list')).out;
+    assert.match(left, /anna@example\.test/);
+    assert.doesNotMatch(left, /bob@example\.test/);
+    await postern('session', 'end', '--address', '127.0.0.1', ...reason);
+    assert.doesNotMatch((await postern('session', 'list')).out, /@example\.test/);
+  });
+
+  it('take the node out, and back', async () => {
+    const { gateway } = site;
+    assert.equal((await postern('drain', ...reason)).out, 'This node drains: it serves on, and wants nothing new.\n');
+    assert.equal(gateway.readiness().ready, false);
+    assert.match((await site.signIn('alice')).landed.body.toString(), /backend/);
+    assert.equal((await postern('drain', '--undo', ...reason)).out, 'This node takes requests again.\n');
+    assert.equal(gateway.readiness().ready, true);
+    const { body } = await site.api('GET', '/audit?event=node-state');
+    const facts = body.lines.map((line: { facts: object }) => line.facts);
+    assert.deepEqual(facts, [
+      { state: 'READY', reason: 'a test' },
+      { state: 'DRAIN', reason: 'a test' },
+    ]);
+  });
+
   it('move users of a file, tell how far they are, and lead them back', async () => {
     const file = join(dirname(site.configFile), 'moves.txt');
     writeFileSync(file, '# the first ones\nalice b\nanna   b # with a comment\n\nnobody b\n');

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { alice } from '../../demo/people.ts';
 import { freePort } from '../ports.ts';
@@ -132,6 +134,27 @@ test('the operators’ API is the first process’: it counts the sessions of al
   assert.ok((await askApi('DELETE', `/users/${alice.address}/sessions`, { reason: 'a test' })).ended >= 1);
   const statuses = () => visitAll(async (other) => (await other.get('/arrived')).status, visitor.cookies);
   await eventually(async () => (await statuses()).every((status) => status === 303), 'all lead to the sign-in page');
+});
+
+async function agentSays(): Promise<string> {
+  return (await text(connect(agent, '127.0.0.1'))).trim();
+}
+
+test('a node that is taken out says so in every worker and to agents, and serves on until it is taken back', async () => {
+  using visitor = new Visitor(origin, node.port);
+  assert.equal((await visitor.signIn()).status, 303);
+  const seen = async (path: string) =>
+    new Set(await visitAll(async (other) => (await other.get(path)).status, visitor.cookies));
+  assert.equal(await agentSays(), 'up 100%');
+  const drained = await askApi('PUT', '/node/state', { state: 'DRAIN', reason: 'a test' });
+  assert.deepEqual([drained.state, drained.ready], ['DRAIN', false]);
+  await eventually(async () => String([...(await seen('/-/ready'))]) === '503', 'all say so');
+  assert.equal(await agentSays(), 'up 0%');
+  assert.equal((await operatorsSay('/-/ready')).status, 503);
+  assert.deepEqual(await seen('/arrived'), new Set([200]));
+  await askApi('PUT', '/node/state', { state: 'READY', reason: 'a test' });
+  await eventually(async () => String([...(await seen('/-/ready'))]) === '200', 'all are ready');
+  assert.equal(await agentSays(), 'up 100%');
 });
 
 test('SIGHUP reaches every worker, and a bad configuration none', async () => {
