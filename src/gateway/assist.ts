@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
+import type { MasterEntry } from '../core/webmail.ts';
 import type { OpenedMailbox } from '../http/assist-pages.ts';
 import { createImpersonation, type Impersonation, type ImpersonationDeps } from '../support/impersonation.ts';
 import { createPermission } from '../support/permission.ts';
@@ -12,7 +13,7 @@ import { newReference } from '../http/reference.ts';
 import type { ConsoleImpersonation } from '../http/console-users.ts';
 import type { Locales } from '../http/locales.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
-import { createMasterMailboxes } from './master-mailboxes.ts';
+import { createMasterMailboxes, noMaster } from './master-mailboxes.ts';
 import type { SharedParts } from './site.ts';
 import type { SupportStanding } from './support.ts';
 
@@ -42,7 +43,10 @@ function createAssist(settings: NonNullable<Config['support']>, deps: AssistDeps
     directory: deps.directory,
     duty: support.duty,
     neverOpened: settings.neverOpened,
-    masterEntryOf: (name) => configured(name)?.driver.masterEntry,
+    masterEntryOf(name) {
+      const home = configured(name);
+      return home === undefined ? undefined : openingOf(home);
+    },
   });
   const impersonation = createImpersonation({
     ...deps,
@@ -62,6 +66,12 @@ function createAssist(settings: NonNullable<Config['support']>, deps: AssistDeps
       if (host !== undefined) await telling.tell(subject, { actor, reason, minutes, atMs: clock.nowMs() }, host);
     },
   };
+}
+
+/** The mail server is asked as the master, too, whatever the webmail wants. */
+function openingOf({ backend: { name, master }, driver: { masterEntry } }: Home): MasterEntry {
+  if (master !== undefined || masterEntry.kind === 'impossible') return masterEntry;
+  return { kind: 'impossible', why: noMaster({ name }) };
 }
 
 /** Nothing where the configuration has no support. */

@@ -69,7 +69,8 @@ export function createMasterMailboxes(deps: MasterMailboxesDeps): MasterMailboxe
   };
 }
 
-function noMaster({ name }: { readonly name: string }): string {
+/** Why nothing is opened there. */
+export function noMaster({ name }: { readonly name: string }): string {
   return `The backend ${name} has no master in the configuration.`;
 }
 

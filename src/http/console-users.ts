@@ -1,5 +1,6 @@
 import type { Audit } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { RecordKey, SessionRecord } from '../core/session.ts';
 import type { StaffOnDuty } from '../support/duty.ts';
@@ -118,8 +119,20 @@ export function createConsoleUsers(
     return staff.domains === undefined || staff.domains.includes(domain) ? user : undefined;
   }
 
+  /** The page is shown while the directory is away, too: that is when it is needed. */
+  async function mayOpen({ staff, gone }: Visit, user: string): Promise<{ cannotOpen?: string; note?: string }> {
+    try {
+      const permission = await impersonation.permission(staff, user, gone);
+      if (permission.kind === 'refused') return { cannotOpen: refusalText(permission) };
+      return permission.note === undefined ? {} : { note: permission.note };
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      return { cannotOpen: english.text('support.unavailable.other', { source: error.source }) };
+    }
+  }
+
   async function showUser(visit: Visit, typed: string, back?: Typed): Promise<void> {
-    const { staff, frame, response, gone } = visit;
+    const { staff, frame, response } = visit;
     const named = coveredName(visit, typed);
     const explained = named === undefined ? undefined : await users.explain(named);
     // An alias may lead to somebody of another domain.
@@ -133,7 +146,7 @@ export function createConsoleUsers(
     }
     await audit.record({ event: 'role-used', ...who(staff), subject: user, facts: { did: 'looked at a user' } });
     const [permission, sessions, signIns, penalty] = await Promise.all([
-      impersonation.permission(staff, user, gone),
+      mayOpen(visit, user),
       users.sessions(user),
       users.signIns(user),
       users.penalty(user),
@@ -142,8 +155,7 @@ export function createConsoleUsers(
       typed,
       explained,
       subject: user,
-      cannotOpen: permission.kind === 'refused' ? refusalText(permission) : undefined,
-      note: permission.kind === 'allowed' ? permission.note : undefined,
+      ...permission,
       sessions: sessions.map(({ record, lastUseMs }) => ({
         device: deviceName(record.userAgent) ?? 'Unknown browser',
         address: record.clientAddress,

@@ -44,7 +44,7 @@ export interface ConsoleFixture extends AsyncDisposable {
   readonly done: string[];
   clock: { nowMs: number };
   /** What can be written, or asked, no more. */
-  readonly away: Set<'audit' | 'roles' | 'store'>;
+  readonly away: Set<'audit' | 'directory' | 'roles' | 'store'>;
 }
 
 export async function startConsole(): Promise<ConsoleFixture> {
@@ -182,10 +182,14 @@ function someUsers({ done }: ConsoleFixture): ConsoleUsers {
   };
 }
 
-function someImpersonation({ done }: ConsoleFixture): ConsoleImpersonation {
+function someImpersonation({ done, away: gone }: ConsoleFixture): ConsoleImpersonation {
   return {
-    permission: async (staff, typed) =>
-      typed === staff.user ? { kind: 'refused', why: 'oneself' } : { kind: 'allowed', subject: canonicalUser(typed) },
+    async permission(staff, typed) {
+      if (gone.has('directory')) throw away('directory');
+      return typed === staff.user
+        ? { kind: 'refused', why: 'oneself' }
+        : { kind: 'allowed', subject: canonicalUser(typed) };
+    },
     async start(staff, { subject, reason, minutes }) {
       done.push(`start ${staff.user} ${subject} ${minutes} ${reason}`);
       return { kind: 'started', link: 'http://assist.localhost/-/assist/open?link=L' };

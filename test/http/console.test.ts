@@ -196,6 +196,16 @@ suite('the console', () => {
     assert.doesNotMatch(text, /name="reason"/);
   });
 
+  test('shows a user while nobody can say whether the mailbox may be opened, and opens none', async () => {
+    const { browser } = await signedIn(fixture);
+    fixture.away.add('directory');
+    const { status, text } = await browser.get('/-/users?user=alice@example.test');
+    assert.equal(status, 200);
+    assert.match(text, /could not be asked \(directory\)/);
+    assert.match(text, /<button class="primary" type="button" disabled/);
+    assert.match(text, /wrong-password/);
+  });
+
   test('shows a user to support: home, why, sign-ins, penalty; and writes down that it was looked at', async () => {
     const { browser } = await signedIn(fixture);
     const { text } = await browser.get('/-/users?user=Alice@example.test');

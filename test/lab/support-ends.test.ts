@@ -143,6 +143,15 @@ test('a role that the directory takes away ends the mailbox within a minute, and
   await desk.assertEnds(cookie, () => desk.gateway.setClock(60_000));
 });
 
+test('a backend without a master opens none, and the user’s page says so', async () => {
+  await using service = await startService((_request, response) => response.end('<html><head></head></html>'));
+  await using desk = await startDesk(lab, { webmail: service.origin, driver: 'driver: none' });
+  const { text } = await desk.sam.get(`/-/users?user=${mia}`);
+  assert.match(text, /The backend w has no master in the configuration/);
+  assert.match(text, /<button class="primary" type="button" disabled/);
+  assert.doesNotMatch((await desk.ask({ user: mia })).text, /assist\/open/);
+});
+
 async function startService(
   listener: RequestListener,
 ): Promise<AsyncDisposable & { readonly server: Server; readonly origin: string }> {
