@@ -140,11 +140,10 @@ export async function startRedisCluster(): Promise<RedisCluster> {
         const all = await masters();
         const to = all.find((port) => port !== from);
         if (to === undefined) throw new Error('a cluster has several masters');
-        const keys = lines(await cli(from, '--scan'));
-        const slots = new Set<string>();
-        for (const key of keys) slots.add(await cli(from, 'cluster', 'keyslot', key));
-        for (const slot of slots) await moveSlot(slot, { from, to, all });
-        return slots.size;
+        await using opened = new AsyncDisposableStack();
+        const nodes = new Map<number, Ask>();
+        for (const port of all) nodes.set(port, await openNode(port, opened));
+        return await moveAllSlots(nodes, from, to);
       },
       [Symbol.asyncDispose]: () => group.end(),
     };
@@ -154,24 +153,39 @@ export async function startRedisCluster(): Promise<RedisCluster> {
   }
 }
 
-/** Where a slot is half moved, the old master answers ASK for keys that have gone, and TRYAGAIN for some of each. */
-async function moveSlot(
-  slot: string,
-  { from, to, all }: { readonly from: number; readonly to: number; readonly all: readonly number[] },
-): Promise<void> {
-  const [fromId, toId] = [await cli(from, 'cluster', 'myid'), await cli(to, 'cluster', 'myid')];
-  await cli(to, 'cluster', 'setslot', slot, 'importing', fromId);
-  await cli(from, 'cluster', 'setslot', slot, 'migrating', toId);
-  for (const key of lines(await cli(from, 'cluster', 'getkeysinslot', slot, '1000'))) {
-    await cli(from, 'migrate', host, String(to), key, '0', '5000');
-  }
-  for (const port of [to, from, ...all.filter((other) => other !== to && other !== from)]) {
-    await cli(port, 'cluster', 'setslot', slot, 'node', toId);
-  }
+type Ask = (...command: readonly string[]) => Promise<unknown>;
+
+async function openNode(port: number, opened: AsyncDisposableStack): Promise<Ask> {
+  const client = createClient({ url: `redis://${host}:${port}` });
+  client.on('error', () => undefined);
+  await client.connect();
+  opened.defer(() => client.close());
+  return (...command) => client.sendCommand([...command]);
 }
 
-function lines(text: string): readonly string[] {
-  return text.split('\n').filter((line) => line !== '');
+/** While a slot is half moved, the old master answers ASK for keys that have gone, and TRYAGAIN for some of each. */
+async function moveAllSlots(nodes: ReadonlyMap<number, Ask>, from: number, to: number): Promise<number> {
+  const [old, fresh] = [nodes.get(from), nodes.get(to)];
+  if (old === undefined || fresh === undefined) throw new Error('both are masters');
+  const [oldId, freshId] = [String(await old('CLUSTER', 'MYID')), String(await fresh('CLUSTER', 'MYID'))];
+  const slots = new Set<string>();
+  for (const key of texts(await old('KEYS', '*'))) slots.add(String(await old('CLUSTER', 'KEYSLOT', key)));
+  for (const slot of slots) {
+    await fresh('CLUSTER', 'SETSLOT', slot, 'IMPORTING', oldId);
+    await old('CLUSTER', 'SETSLOT', slot, 'MIGRATING', freshId);
+    for (const key of texts(await old('CLUSTER', 'GETKEYSINSLOT', slot, '1000'))) {
+      await old('MIGRATE', host, String(to), key, '0', '5000');
+      // As long as a big slot takes.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const others = [...nodes.values()].filter((node) => node !== fresh && node !== old);
+    for (const node of [fresh, old, ...others]) await node('CLUSTER', 'SETSLOT', slot, 'NODE', freshId);
+  }
+  return slots.size;
+}
+
+function texts(reply: unknown): readonly string[] {
+  return Array.isArray(reply) ? reply.map(String) : [];
 }
 
 async function startGroup() {
@@ -227,7 +241,7 @@ async function startGroup() {
 }
 
 async function cli(port: number, ...command: readonly string[]): Promise<string> {
-  return (await runProgram('redis-cli', ['-h', host, '-p', String(port), ...command])).trim();
+  return runProgram('redis-cli', ['-h', host, '-p', String(port), ...command]);
 }
 
 async function flush(port: number): Promise<void> {
