@@ -69,6 +69,8 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
       if (isRefused(error) && isAtWebmail) deps.hostEvidence(home.host.name, 'refused');
       if (relay.waits) fail(relay.passage, kind, error);
     },
+    completed() {},
+    brokenOff() {},
     sessionEnded: (relay) => fail(relay.passage, 'unavailable', undefined),
     closed(relay) {
       clearTimeout(rechecks.get(relay));

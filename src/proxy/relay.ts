@@ -21,6 +21,10 @@ export interface RelayEvents<P extends Passage> {
   /** The verdict on an answer is known. Call `handOn` or `drop`, now or later. */
   judged(relay: Relay<P>, verdict: Verdict, upstream: UpstreamHead): void;
   failed(relay: Relay<P>, kind: FailureKind, error: Error | undefined): void;
+  /** All of an answer that was passed on has come. */
+  completed(relay: Relay<P>): void;
+  /** The backend broke it off. */
+  brokenOff(relay: Relay<P>): void;
   /** The session ended and nothing has been answered yet. */
   sessionEnded(relay: Relay<P>, reason: EndReason): void;
   /** The response is closed, in whatever way; called once. */
@@ -191,6 +195,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     if (this.#state === 'passing') {
       // The head promised more: the client must see that it was cut.
       this.passage.response.destroy();
+      this.#events.brokenOff(this);
     } else if (this.#state === 'asking' || this.#state === 'judging') {
       this.drop();
       this.#events.failed(this, failureKindOf(error, this.#controller !== undefined), error);
@@ -230,6 +235,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   }
 
   #finish(): void {
+    this.#events.completed(this);
     this.answering.finish();
     this.#upload?.abandon();
   }

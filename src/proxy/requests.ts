@@ -59,7 +59,9 @@ export function createRequests(deps: RequestsDeps): Requests {
   const events: RelayEvents<SessionPassage> = {
     judged(relay, verdict, upstream) {
       const evidence = evidenceOf(upstream.status);
-      if (evidence !== undefined) deps.hostEvidence(relay.passage.host.name, evidence);
+      // An answer that is passed on is good when all of it has come.
+      const isLater = evidence === 'good' && verdict === 'alive';
+      if (evidence !== undefined && !isLater) deps.hostEvidence(relay.passage.host.name, evidence);
       if (relay.passage.lacksBanner(upstream)) {
         answers.fail(relay, 'bad-answer', new Error('a page of an opened mailbox came compressed, unasked'));
       } else answers.follow(relay, verdict, upstream);
@@ -72,6 +74,10 @@ export function createRequests(deps: RequestsDeps): Requests {
         void tryElsewhere(relay, () => answers.fail(relay, kind, error));
       } else answers.fail(relay, kind, error);
     },
+    completed({ passage: { host, response } }) {
+      if (response.statusCode < 500) deps.hostEvidence(host.name, 'good');
+    },
+    brokenOff: (relay) => deps.hostEvidence(relay.passage.host.name, 'failed'),
     sessionEnded: (relay, reason) => answers.ended(relay, reason),
     closed: (relay) => deps.requestFinished(finishedRequest(relay, deps.clock.nowMs())),
   };

@@ -107,6 +107,10 @@ test('an answer that is reset in the middle never looks whole, and a form is nev
   const before = seen.get('POST') ?? 0;
   await assert.rejects(browser.submit('/form', new URLSearchParams({ text: 'once' })));
   assert.equal((seen.get('POST') ?? 0) - before, 1);
+  await eventually(async () => {
+    await browser.open('/').catch(() => undefined);
+    return (await site.stateOf('a')) === 'DOWN';
+  }, 'three of them in a row take it down');
   t.diagnostic(`methods that arrived: ${JSON.stringify([...seen])}`);
 });
 
