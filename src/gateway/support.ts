@@ -71,6 +71,7 @@ export function openSupport(options: SupportStandingOptions): SupportStanding {
   });
   const upkeep = createUpkeep({
     duty: createDuty(rememberedRoleOf, staff.sessions),
+    isNeverOpened: (user) => site().config.support?.neverOpened.has(user) === true,
     opened: tables.opened,
     links,
     endOf: async (session: RecordKey) => {

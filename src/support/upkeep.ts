@@ -12,6 +12,8 @@ import type { OpenedMailbox } from './opened-mailboxes.ts';
 
 export interface UpkeepDeps {
   readonly duty: Duty;
+  /** Whether the operator has excluded this user, as the configuration is now. */
+  readonly isNeverOpened: (user: CanonicalUser) => boolean;
   readonly opened: Pick<MirroredTable<OpenedMailbox>, 'all' | 'set' | 'take'>;
   readonly links: Pick<Links, 'sweep'>;
   /** How a session ended, as the store knows; nothing while it lives. Rejects when the store cannot be asked. */
@@ -60,11 +62,15 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
     subject: CanonicalUser,
     { actor, staffSession }: Pick<Assist, 'actor' | 'staffSession'>,
   ): Promise<boolean> {
-    const [grant, onDuty] = await Promise.all([
-      duty.grantOf(actor, AbortSignal.timeout(askMs)),
+    if (deps.isNeverOpened(subject)) return false;
+    const signal = AbortSignal.timeout(askMs);
+    const [grant, onDuty, ofSubject] = await Promise.all([
+      duty.grantOf(actor, signal),
       duty.isOnDuty(staffSession),
+      duty.grantOf(subject, signal),
     ]);
-    return onDuty && grant !== undefined && grant.roles.includes('support') && covers(grant, subject);
+    const mayOpen = grant !== undefined && grant.roles.includes('support') && covers(grant, subject);
+    return onDuty && mayOpen && ofSubject === undefined;
   }
 
   /** While nobody can say, what was open stays open, as sessions do while the store is away. Its end in time stands. */

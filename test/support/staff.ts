@@ -20,6 +20,8 @@ export function onDuty(name: string, grant: StaffGrant, provenAtMs = 0): StaffOn
 export interface DutyForTests extends Duty {
   readonly grants: Map<string, StaffGrant>;
   readonly ended: Set<string>;
+  /** Users whom the operator lets nobody open. */
+  readonly excluded: Set<string>;
   readonly worked: string[];
   away: boolean;
   asked: number;
@@ -29,6 +31,7 @@ export function dutyForTests(grants: Readonly<Record<string, StaffGrant>>): Duty
   const duty: DutyForTests = {
     grants: new Map(Object.entries(grants)),
     ended: new Set(),
+    excluded: new Set(),
     worked: [],
     away: false,
     asked: 0,

@@ -26,6 +26,7 @@ function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
   const ended = new Map<string, EndReason>();
   const upkeep = createUpkeep({
     duty,
+    isNeverOpened: (name) => duty.excluded.has(name),
     opened: {
       all: () => table,
       set: async (key, value) => void table.set(key, value),
@@ -89,6 +90,8 @@ suite('an opened mailbox', () => {
     ['the staff session', (duty: ReturnType<typeof dutyForTests>) => duty.ended.add(session('sam'))],
     ['the role', (duty) => duty.grants.clear()],
     ['support among the roles', (duty) => duty.grants.set('sam@example.test', { roles: ['auditor'] })],
+    ['what kept the user from being staff', (duty) => duty.grants.set('alice@example.test', { roles: ['auditor'] })],
+    ['the operator’s leave', (duty) => duty.excluded.add('alice@example.test')],
     ['the domain', (duty) => duty.grants.set('sam@example.test', { roles: ['support'], domains: ['other.test'] })],
   ] satisfies [string, (duty: ReturnType<typeof dutyForTests>) => unknown][]) {
     test(`ends by itself with ${what}, and the audit says so once`, async (t) => {
