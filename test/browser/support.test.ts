@@ -190,6 +190,10 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
     await mailbox.getByText('carol@example.test').first().waitFor();
     await mailbox.waitForLoadState('networkidle');
     await picture(mailbox, 'assist-sogo');
+    for (const folder of ['Drafts', 'Junk']) await mailbox.getByText(folder, { exact: true }).first().waitFor();
+    await mailbox.goto(at('assist', '/SOGo/so/carol@example.test/Preferences'));
+    await mailbox.locator('postern-assist').waitFor({ state: 'attached' });
+    await mailbox.getByText('carol@example.test').first().waitFor();
     await console.goto(at('support', '/-/opened'));
     await console.click('button[name=stop]');
     await eventually(async () => (await mailbox.goto(at('assist', '/SOGo/')))?.url().includes('/-/login') === true);

@@ -8,6 +8,7 @@ import { run } from '../cli/fixture.ts';
 import { eventually } from '../eventually.ts';
 import { type StaffBrowser, staffBrowser } from '../http/console-fixture.ts';
 import { codeOf } from '../support/fixture.ts';
+import { freePort } from '../ports.ts';
 import { type RunningGateway, startRunning } from './running.ts';
 
 const staff = 'bob@example.test';
@@ -143,4 +144,33 @@ describe('the console of a running gateway', () => {
     assert.equal((await reset.get('/-/factor')).headers['location'], '/-/login');
     assert.equal((await postern('staff', 'reset', 'bob', '--reason', 'again')).code, 1);
   });
+});
+
+function signInPage(origin: string, name: string) {
+  return request(origin).get('/-/login').set('Host', name);
+}
+
+test('a console with a listener of its own is served there, and nowhere else', async () => {
+  const port = await freePort();
+  const host = `support.localhost:${port}`;
+  await using own = await startRunning((yaml) =>
+    [
+      yaml.trimEnd(),
+      'support:',
+      `  console: http://${host}`,
+      '  assist: http://assist.localhost:1',
+      `  listen: 127.0.0.1:${port}`,
+      `  staff: { ${staff}: support }`,
+      '',
+    ].join('\n'),
+  );
+  assert.match((await signInPage(`http://127.0.0.1:${port}`, host)).text, /For staff/);
+  for (const [origin, name] of [
+    [own.origin, host],
+    [`http://127.0.0.1:${port}`, new URL(own.origin).host],
+    [`http://127.0.0.1:${port}`, 'assist.localhost:1'],
+  ] as const) {
+    const reply = await signInPage(origin, name);
+    assert.equal(reply.status, 421, `${name} at ${origin}`);
+  }
 });

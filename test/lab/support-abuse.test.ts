@@ -67,6 +67,11 @@ suite('what staff, and others, try with opened mailboxes', { concurrency: false 
       assert.equal(reply.status, 303);
       assert.doesNotMatch(reply.text, /alice/);
     }
+    // From there nothing leads to another mailbox, not even with the console's own cookie.
+    for (const path of ['/-/users?user=mia', '/-/factor', '/-/sessions', '/-/audit']) {
+      const nested = await desk.getAt(desk.hostOf('assist'), path, `${cookie}; ${desk.sam.cookie}`);
+      assert.equal(nested.status, 404, path);
+    }
     const sessions = await desk.getAt(desk.hostOf('public'), '/-/sessions', cookie);
     assert.doesNotMatch(sessions.text, /alice/);
     const alice = new RoundcubeUser(desk.gateway.origin);

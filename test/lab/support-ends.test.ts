@@ -116,6 +116,11 @@ suite('an opened mailbox, with all that hangs on it, ends', { concurrency: false
 
   test('and so does the link that was not used yet', async () => {
     await desk.refresh();
+    const old = await desk.linkFor(mia);
+    await desk.gateway.setClock(61_000);
+    const late = await desk.getAt(desk.hostOf('assist'), old);
+    assert.deepEqual([late.status, /older than a minute/.test(late.text)], [403, true]);
+    await desk.gateway.setClock(0);
     const link = await desk.linkFor(mia);
     await rolesOf(support, '{ roles: [operator] }');
     assert.equal((await desk.getAt(desk.hostOf('assist'), link)).status, 403);
@@ -143,13 +148,24 @@ test('a role that the directory takes away ends the mailbox within a minute, and
   await desk.assertEnds(cookie, () => desk.gateway.setClock(60_000));
 });
 
-test('a backend without a master opens none, and the user’s page says so', async () => {
-  await using service = await startService((_request, response) => response.end('<html><head></head></html>'));
-  await using desk = await startDesk(lab, { webmail: service.origin, driver: 'driver: none' });
-  const { text } = await desk.sam.get(`/-/users?user=${mia}`);
-  assert.match(text, /The backend w has no master in the configuration/);
-  assert.match(text, /<button class="primary" type="button" disabled/);
-  assert.doesNotMatch((await desk.ask({ user: mia })).text, /assist\/open/);
+test('a webmail that asks for nothing is opened where its backend has a master, and else not, as the page says', async () => {
+  const html = { 'Content-Type': 'text/html' };
+  await using service = await startService((_request, response) =>
+    response.writeHead(200, html).end('<html><head></head>mia</html>'),
+  );
+  const webmail = service.origin;
+  {
+    await using desk = await startDesk(lab, { webmail, driver: 'driver: none' });
+    const { text } = await desk.sam.get(`/-/users?user=${mia}`);
+    assert.match(text, /The backend w has no master in the configuration/);
+    assert.match(text, /<button class="primary" type="button" disabled/);
+    assert.doesNotMatch((await desk.ask({ user: mia })).text, /assist\/open/);
+  }
+  const master = 'master: { user: gateway, password: { file: imap.secret } }';
+  await using desk = await startDesk(lab, { webmail, driver: `driver: none, ${master}` });
+  const page = await desk.getAt(desk.hostOf('assist'), '/', await desk.opened(mia));
+  assert.match(page.text, /data-banner="[^"]+"/);
+  assert.match(page.text, /mia<\/html>/);
 });
 
 async function startService(

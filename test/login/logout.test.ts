@@ -6,6 +6,7 @@ import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { createLogout, createLogoutOfEnded, type Logout } from '../../src/login/logout.ts';
 import { liveSession } from './live-session.ts';
 import { backendA, hostA } from './login-fixture.ts';
+import { canonicalUser } from './named.ts';
 
 const as = { userAgent: 'Browser/1', publicOrigin: 'https://mail.example.org', clientAddress: '192.0.2.7' };
 
@@ -79,4 +80,13 @@ test('a session that was kicked is signed out of its webmail; one whose end the 
   for (const reason of endReasons) logoutOfEnded(session, reason);
   const one = [session.record, { userAgent, publicOrigin, clientAddress }];
   assert.deepEqual(told, [one, one]);
+});
+
+test('a mailbox that staff opened is signed out of its webmail, however it ends', () => {
+  const told: string[] = [];
+  const logoutOfEnded = createLogoutOfEnded(async ({ record }) => void told.push(record.user));
+  const { key } = liveSession();
+  const assist = { actor: canonicalUser('sam@example.org'), staffSession: key, reason: 'x', ticket: '' };
+  for (const reason of endReasons) logoutOfEnded(liveSession({ assist }), reason);
+  assert.equal(told.length, endReasons.length);
 });
