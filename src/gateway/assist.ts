@@ -10,7 +10,7 @@ import { createPermission } from '../support/permission.ts';
 import { createTelling, type Telling, type TellingDeps } from '../support/telling.ts';
 import type { AuthenticationDeps, Home } from '../login/authentication.ts';
 import { newReference } from '../http/reference.ts';
-import type { ConsoleImpersonation } from '../http/console-users.ts';
+import type { ConsolePagesDeps } from '../http/console-pages.ts';
 import type { Locales } from '../http/locales.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { createMasterMailboxes, noMaster } from './master-mailboxes.ts';
@@ -104,7 +104,7 @@ const refusesAll = async () => ({ kind: 'refused', why: 'not-support' }) as cons
 export function consoleImpersonation(
   assist: ReturnType<typeof assistOf>,
   { ownSessions }: Pick<SharedParts, 'ownSessions'>,
-): ConsoleImpersonation {
+): ConsolePagesDeps['impersonation'] {
   if (assist === undefined) {
     return { permission: refusesAll, start: refusesAll, openedBy: () => [], stop: async () => {} };
   }

@@ -6,6 +6,7 @@ import { type ConsoleBackends, createConsoleBackends } from './console-backends.
 import { createConsoleAudit } from './console-audit.ts';
 import { type ConsoleFactorDeps, createConsoleFactor } from './console-factor.ts';
 import { type ConsoleGuardDeps, createConsoleGuard, createOwnOriginOnly } from './console-guard.ts';
+import { type ConsoleOpenedDeps, createConsoleOpened } from './console-opened.ts';
 import { type ConsoleSignInDeps, createConsoleSignIn } from './console-sign-in.ts';
 import { createConsoleSignOut } from './console-sign-out.ts';
 import { type ConsoleUsersDeps, createConsoleUsers } from './console-users.ts';
@@ -17,7 +18,7 @@ import { createOwnApp, type Pages } from './own-app.ts';
 import { seeOther } from './see-other.ts';
 
 export type ConsolePagesDeps = Omit<
-  ErrorPageDeps & ConsoleGuardDeps & ConsoleSignInDeps & ConsoleFactorDeps & ConsoleUsersDeps,
+  ErrorPageDeps & ConsoleGuardDeps & ConsoleSignInDeps & ConsoleFactorDeps & ConsoleUsersDeps & ConsoleOpenedDeps,
   'tokens'
 > & {
   readonly backends: ConsoleBackends;
@@ -38,6 +39,7 @@ export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
   const signIn = createConsoleSignIn(parts);
   const factor = createConsoleFactor(parts);
   const users = createConsoleUsers(parts);
+  const opened = createConsoleOpened(parts);
   const backends = createConsoleBackends(parts);
   const audit = createConsoleAudit(parts);
   const guard = createConsoleGuard(parts);
@@ -63,8 +65,8 @@ export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
 
   app.get('/-/users', guard(support, users.show));
   app.post('/-/users', form, guard(support, users.submit));
-  app.get('/-/opened', guard(support, users.showOpened));
-  app.post('/-/opened', form, guard(support, users.stopOpened));
+  app.get('/-/opened', guard(support, opened.show));
+  app.post('/-/opened', form, guard(support, opened.stop));
   app.get('/-/backends', guard(operator, backends.show));
   app.post('/-/backends', form, guard(operator, backends.submit));
   app.get('/-/audit', guard(auditor, audit.show));

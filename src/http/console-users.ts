@@ -2,7 +2,7 @@ import type { Audit } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { CanonicalUser } from '../core/names.ts';
-import type { RecordKey, SessionRecord } from '../core/session.ts';
+import type { SessionRecord } from '../core/session.ts';
 import type { StaffOnDuty } from '../support/duty.ts';
 import type { Started } from '../support/impersonation.ts';
 import type { SecondFactors } from '../support/second-factor.ts';
@@ -13,7 +13,6 @@ import type { Visit, VisitWork } from './console-guard.ts';
 import { showMessage, showPage } from './console-view.ts';
 import { deviceName } from './device-name.ts';
 import { formField, queryParameter } from './form-body.ts';
-import { seeOther } from './see-other.ts';
 import type { Views } from './views.ts';
 
 /** Why a user is led where the user is led. */
@@ -59,8 +58,8 @@ export interface ConsoleUsers {
 
 type Refused = Extract<Started, { kind: 'refused' }>;
 
-/** Opening mailboxes, as far as the console has a part in it. */
-export interface ConsoleImpersonation {
+/** Opening mailboxes, as far as a user's page has a part in it. */
+interface ConsoleOpening {
   permission(
     staff: StaffOnDuty,
     typed: string,
@@ -71,20 +70,11 @@ export interface ConsoleImpersonation {
     request: { readonly subject: string; readonly reason: string; readonly ticket: string; readonly minutes: number },
     signal: AbortSignal,
   ): Promise<{ readonly kind: 'started'; readonly link: string } | Refused>;
-  /** The open ones of a member of staff. */
-  openedBy(actor: string): readonly {
-    readonly session: string;
-    readonly subject: string;
-    readonly reason: string;
-    readonly ticket: string;
-    readonly untilMs: number;
-  }[];
-  stop(session: RecordKey): Promise<void>;
 }
 
 export interface ConsoleUsersDeps {
   readonly users: ConsoleUsers;
-  readonly impersonation: ConsoleImpersonation;
+  readonly impersonation: ConsoleOpening;
   readonly factors: Pick<SecondFactors, 'check'>;
   readonly sessions: Pick<StaffSessions, 'proveAnew'>;
   readonly audit: Pick<Audit, 'record'>;
@@ -101,9 +91,7 @@ interface Typed {
 }
 
 /** `/-/users`: find a user, see what is the case with the mail of this user, open the mailbox, lift the penalty. */
-export function createConsoleUsers(
-  deps: ConsoleUsersDeps,
-): Readonly<Record<'show' | 'submit' | 'showOpened' | 'stopOpened', VisitWork>> {
+export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'show' | 'submit', VisitWork>> {
   const { users, impersonation, audit, views, clock } = deps;
   const english = views.locales.choose('en', undefined);
 
@@ -131,6 +119,12 @@ export function createConsoleUsers(
     }
   }
 
+  /** Whoever tries names of other domains leaves a trace. */
+  async function noteNotCovered({ staff, request }: Visit, typed: string): Promise<void> {
+    const facts = { path: request.path, why: 'domain' };
+    await audit.record({ event: 'role-refused', ...who(staff), subject: typed.slice(0, 254), facts });
+  }
+
   async function showUser(visit: Visit, typed: string, back?: Typed): Promise<void> {
     const { staff, frame, response } = visit;
     const named = coveredName(visit, typed);
@@ -138,7 +132,8 @@ export function createConsoleUsers(
     // An alias may lead to somebody of another domain.
     const user = explained?.user === undefined ? undefined : coveredName(visit, explained.user);
     if (explained === undefined || user === undefined) {
-      const problem = 'There is no such user, or your role does not cover the domain.';
+      await noteNotCovered(visit, typed);
+      const problem = noSubject;
       return showPage(views, response, { ...frame, title: 'Users', status: 404 }, [
         'console-users',
         { typed, problem },
@@ -215,25 +210,14 @@ export function createConsoleUsers(
     },
 
     async submit(visit: Visit): Promise<void> {
-      const subject = coveredName(visit, formField(visit.request.body, 'user') ?? '');
+      const typed = formField(visit.request.body, 'user') ?? '';
+      const subject = coveredName(visit, typed);
       const wanted = formField(visit.request.body, 'do');
       if (subject === undefined || (wanted !== 'open' && wanted !== 'lift')) {
-        await audit.record({ event: 'role-refused', ...who(visit.staff), facts: { path: '/-/users', why: 'domain' } });
+        await noteNotCovered(visit, typed);
         return showMessage(views, visit.response, { ...visit.frame, title: 'Not possible', status: 403 }, noSubject);
       }
       await (wanted === 'open' ? open(visit, subject) : lift(visit, subject));
-    },
-
-    showOpened({ staff, frame, response }: Visit): void {
-      const opened = impersonation.openedBy(staff.user);
-      showPage(views, response, { ...frame, title: 'Opened mailboxes' }, ['console-opened', { opened }]);
-    },
-
-    async stopOpened({ staff, request, response }: Visit): Promise<void> {
-      const wanted = formField(request.body, 'stop');
-      const found = impersonation.openedBy(staff.user).find(({ session }) => session === wanted);
-      if (found !== undefined) await impersonation.stop(asRecordKey(found.session));
-      seeOther(response, '/-/opened');
     },
   };
 }
@@ -242,10 +226,4 @@ const noSubject = 'There is no such user, or your role does not cover the domain
 
 function who({ user, address }: StaffOnDuty) {
   return { actor: user, address };
-}
-
-/** Opened mailboxes are known under the names of their sessions. */
-function asRecordKey(key: string): RecordKey;
-function asRecordKey(key: string): string {
-  return key;
 }

@@ -15,7 +15,7 @@ import type { SessionStore } from '../../src/core/session.ts';
 import type { StaffGrant } from '../../src/core/staff.ts';
 import { addConsoleRoutes, type ConsolePagesDeps, createConsolePages } from '../../src/http/console-pages.ts';
 import type { ConsoleBackends } from '../../src/http/console-backends.ts';
-import type { ConsoleImpersonation, ConsoleUsers } from '../../src/http/console-users.ts';
+import type { ConsoleUsers } from '../../src/http/console-users.ts';
 import { createServerKey } from '../../src/sessions/keys.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite.ts';
 import type { SecondFactors } from '../../src/support/second-factor.ts';
@@ -182,7 +182,7 @@ function someUsers({ done }: ConsoleFixture): ConsoleUsers {
   };
 }
 
-function someImpersonation({ done, away: gone }: ConsoleFixture): ConsoleImpersonation {
+function someImpersonation({ done, away: gone }: ConsoleFixture): ConsolePagesDeps['impersonation'] {
   return {
     async permission(staff, typed) {
       if (gone.has('directory')) throw away('directory');

@@ -1,0 +1,50 @@
+import type { RecordKey } from '../core/session.ts';
+import type { Visit, VisitWork } from './console-guard.ts';
+import { showPage } from './console-view.ts';
+import { formField } from './form-body.ts';
+import { seeOther } from './see-other.ts';
+import type { Views } from './views.ts';
+
+/** Mailboxes that are open now. */
+interface ConsoleOpenMailboxes {
+  /** The open ones of a member of staff. */
+  openedBy(actor: string): readonly {
+    readonly session: string;
+    readonly subject: string;
+    readonly reason: string;
+    readonly ticket: string;
+    readonly untilMs: number;
+  }[];
+  stop(session: RecordKey): Promise<void>;
+}
+
+export interface ConsoleOpenedDeps {
+  readonly impersonation: ConsoleOpenMailboxes;
+  readonly views: Views;
+}
+
+/** `/-/opened`: what a member of staff has open, in whatever browser, and the end of it. */
+export function createConsoleOpened({
+  impersonation,
+  views,
+}: ConsoleOpenedDeps): Readonly<Record<'show' | 'stop', VisitWork>> {
+  return {
+    show({ staff, frame, response }: Visit): void {
+      const opened = impersonation.openedBy(staff.user);
+      showPage(views, response, { ...frame, title: 'Opened mailboxes' }, ['console-opened', { opened }]);
+    },
+
+    async stop({ staff, request, response }: Visit): Promise<void> {
+      const wanted = formField(request.body, 'stop');
+      const found = impersonation.openedBy(staff.user).find(({ session }) => session === wanted);
+      if (found !== undefined) await impersonation.stop(asRecordKey(found.session));
+      seeOther(response, '/-/opened');
+    },
+  };
+}
+
+/** Opened mailboxes are known under the names of their sessions. */
+function asRecordKey(key: string): RecordKey;
+function asRecordKey(key: string): string {
+  return key;
+}
