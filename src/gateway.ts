@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Health } from './backends/health.ts';
 import { createTestSignIns } from './backends/test-sign-ins.ts';
 import type { Config } from './config/config.ts';
+import { type ConfigFiles, type FilesRead, recordFiles, replayFiles } from './config/files.ts';
 import { loadConfig } from './config/load.ts';
 import { systemClock } from './core/clock.ts';
 import type { Log } from './core/log.ts';
@@ -30,10 +31,10 @@ export interface GatewayOptions {
   /** Where events go; standard output, as JSON, when left out. */
   readonly log?: Log;
   /**
-   * A worker only serves: the process that leads it checks the hosts, keeps the streams of the directory, and has the
-   * listeners for operators.
+   * A worker only serves: the process that leads it checks the hosts, keeps the streams of the directory, has the
+   * listeners for operators, and reads the configuration.
    */
-  readonly worker?: { readonly health: Health; readonly askLeader: AskLeader };
+  readonly worker?: { readonly health: Health; readonly askLeader: AskLeader; readonly filesRead: () => FilesRead };
 }
 
 /** One running gateway node. */
@@ -52,8 +53,8 @@ export interface Gateway {
 }
 
 /** Reads and checks a configuration. Rejects with ConfigInvalid, which holds every problem at once. */
-export function readConfig(file: string): Promise<Config> {
-  return loadConfig(file, { env: process.env, checks: driverChecks });
+export function readConfig(file: string, files?: ConfigFiles): Promise<Config> {
+  return loadConfig(file, { env: process.env, checks: driverChecks, ...(files === undefined ? {} : { files }) });
 }
 
 /** The directory of a configuration alone, for commands that ask it. */
@@ -72,7 +73,8 @@ export async function openStore({ sessions }: Config, log: Log): Promise<Session
  * per node. Rejects when it cannot serve; nothing is left open then.
  */
 export async function startGateway({ configFile, log: givenLog, worker }: GatewayOptions): Promise<Gateway> {
-  const config = await readConfig(configFile);
+  const reading = createReading(configFile, worker?.filesRead);
+  const config = await reading.read();
   const plainLog = givenLog ?? createLog({ level: config.log.level });
   await using opened = new AsyncDisposableStack();
   const team = config.workers > 1 && worker === undefined ? opened.use(createTeam(configFile, plainLog)) : undefined;
@@ -110,12 +112,12 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   operations.siteChanged();
   const reload = opened.use(
     createReload({
-      readConfig: () => readConfig(configFile),
+      readConfig: () => reading.read(),
       standing,
       site: current,
       replace: (fresh) => {
         site = fresh;
-        team?.reload();
+        team?.reload(reading.filesRead());
       },
       log,
     }),
@@ -155,7 +157,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   if (team === undefined) await doors.open();
   else {
     const askSource: AskLeader = (source, name, signal) => current().directory.askSource(source, name, signal);
-    await team.open(config.workers, { health: operations.health, askSource });
+    await team.open(config.workers, { health: operations.health, askSource, filesRead: reading.filesRead() });
   }
   const ports = { ...reception.ports, operators };
   const workers = team === undefined ? {} : { workers: config.workers };
@@ -192,4 +194,19 @@ function* testedHosts({ config, homeOf }: Site): Iterable<readonly [TestedHost, 
     if (account === undefined || home === undefined) continue;
     for (const host of home.backend.hosts) yield [{ home, host, account }, account.intervalMs];
   }
+}
+
+/** Reads the configuration from disk, or as the process that leads this one has read it. */
+function createReading(file: string, given: (() => FilesRead) | undefined) {
+  let filesRead: FilesRead = { contents: {}, included: {} };
+  return {
+    /** What was read last. */
+    filesRead: () => filesRead,
+    read(): Promise<Config> {
+      if (given !== undefined) return readConfig(file, replayFiles(given()));
+      const { files, record } = recordFiles();
+      filesRead = record;
+      return readConfig(file, files);
+    },
+  };
 }

@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createFindings, type Findings } from './findings.ts';
-import { findIncluded } from './include.ts';
 import { unknownKey } from './leaves.ts';
 import { type Outside, whyUnreadable } from './outside.ts';
 import type { ConfigProblem } from './problem.ts';
@@ -22,7 +20,7 @@ export interface ConfigFile {
 export function openConfigFile(name: string, outside: Outside, problems: ConfigProblem[]): ConfigFile | undefined {
   let text: string;
   try {
-    text = readFileSync(name, 'utf8');
+    text = outside.files.read(name).toString('utf8');
   } catch (error) {
     problems.push({ file: name, line: 1, column: 1, path: '', text: whyUnopened(name, error) });
     return undefined;
@@ -41,7 +39,7 @@ export function openConfigFile(name: string, outside: Outside, problems: ConfigP
 export function openIncluded(main: ConfigFile, patterns: readonly string[], problems: ConfigProblem[]): ConfigFile[] {
   const opened: ConfigFile[] = [];
   for (const [index, pattern] of patterns.entries()) {
-    const names = findIncluded(pattern, dirname(main.name));
+    const names = main.outside.files.included(pattern, dirname(main.name));
     const path = Array.isArray(main.root['include']) ? ['include', index] : ['include'];
     if (names === undefined) main.findings.add(path, `there is no file ${pattern}: create it, or name another`);
     for (const name of names ?? []) {

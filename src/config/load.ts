@@ -17,6 +17,7 @@ import {
   type DriverChecks,
   type SettledBackend,
 } from './cross-checks.ts';
+import type { ConfigFiles } from './files.ts';
 import { fingerprints } from './fingerprints.ts';
 import { freeze } from './freeze.ts';
 import { readBackends } from './named-backends.ts';
@@ -29,6 +30,8 @@ export interface LoadOptions {
   readonly env: Environment;
   /** What the drivers say of their settings; without it those are not looked into. */
   readonly checks?: DriverChecks;
+  /** Those on disk when left out. */
+  readonly files?: ConfigFiles;
 }
 
 /**
@@ -37,9 +40,9 @@ export interface LoadOptions {
  * Rejects with {@link ConfigInvalid}, which lists every problem of all files at once. What the configuration names is
  * read too: included files, certificates, secrets, the logo; not what the gateway makes itself, and no server is asked.
  */
-export async function loadConfig(file: string, { env, checks }: LoadOptions): Promise<Config> {
+export async function loadConfig(file: string, { env, checks, files }: LoadOptions): Promise<Config> {
   const problems: ConfigProblem[] = [];
-  const main = openConfigFile(file, createOutside(resolve(dirname(file)), env), problems);
+  const main = openConfigFile(file, createOutside(resolve(dirname(file)), env, files), problems);
   const config = main === undefined ? undefined : await settle(main, problems, checks);
   if (config === undefined || problems.length > 0) throw new ConfigInvalid(inOrder(problems, file));
   return freeze(config);

@@ -1,12 +1,13 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Secret } from '../core/secret.ts';
+import { type ConfigFiles, filesOnDisk } from './files.ts';
 import { formatSize } from './quantities.ts';
 import { type Reading, read, wrong } from './reading.ts';
 
 /** What a configuration may name outside itself: files, relative to the one that names them, and the environment. */
 export interface Outside {
+  readonly files: ConfigFiles;
   /** The same outside for a file in another directory. */
   at(directory: string): Outside;
   /** The absolute path; nothing is opened. */
@@ -28,21 +29,23 @@ const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 export function createOutside(
   directory: string,
   env: Environment,
+  files: ConfigFiles = filesOnDisk,
   known: Map<string, Reading<string>> = new Map(),
 ): Outside {
   const path = (text: string) => resolve(directory, text);
   return {
-    at: (other) => createOutside(other, env, known),
+    files,
+    at: (other) => createOutside(other, env, files, known),
     path,
-    bytes: (text, most) => readBytes(path(text), most),
+    bytes: (text, most) => readBytes(files, path(text), most),
     certificates: (text) => {
       const file = path(text);
-      const reading = known.get(file) ?? readCertificates(file);
+      const reading = known.get(file) ?? readCertificates(files, file);
       known.set(file, reading);
       return reading;
     },
     secretFile: (text) => {
-      const file = readText(path(text));
+      const file = readText(files, path(text));
       // The line end belongs to the editor; other white space may belong to the secret.
       return file.kind === 'wrong' ? file : wrapSecret(file.value.replace(/\r?\n$/, ''), path(text));
     },
@@ -62,8 +65,8 @@ function wrapSecret(value: string, where: string): Reading<Secret> {
   return read(new Secret(value));
 }
 
-function readCertificates(file: string): Reading<string> {
-  const text = readText(file);
+function readCertificates(files: ConfigFiles, file: string): Reading<string> {
+  const text = readText(files, file);
   if (text.kind === 'wrong') return text;
   const remedy = 'name a file of PEM certificates (-----BEGIN CERTIFICATE-----)';
   const found = text.value.match(certificate);
@@ -78,20 +81,19 @@ function readCertificates(file: string): Reading<string> {
   return read(`${found.join('\n')}\n`);
 }
 
-function readBytes(file: string, most: number): Reading<Uint8Array> {
+function readBytes(files: ConfigFiles, file: string, most: number): Reading<Uint8Array> {
   try {
-    const { size } = statSync(file);
-    return size > most
+    return files.size(file) > most
       ? wrong(`${file} is larger than ${formatSize(most)}: make it smaller`)
-      : read(readFileSync(file));
+      : read(files.read(file));
   } catch (error) {
     return wrong(whyUnreadable(file, error));
   }
 }
 
-function readText(file: string): Reading<string> {
+function readText(files: ConfigFiles, file: string): Reading<string> {
   try {
-    return read(readFileSync(file, 'utf8'));
+    return read(files.read(file).toString('utf8'));
   } catch (error) {
     return wrong(whyUnreadable(file, error));
   }

@@ -1,17 +1,20 @@
+import type { FilesRead } from '../config/files.ts';
 import type { HostReport } from '../backends/health.ts';
 import type { HostEvidence } from '../core/placement.ts';
 import type { DirectoryQuestion, DirectoryReply } from './directory-questions.ts';
 import type { Reception } from './reception.ts';
 
-/** What the first process tells a worker. `hear`: what it asked of the directory. `health`: what it thinks of each host. */
+/** What the first process tells a worker. `start`, `reload`: with the configuration as it was read there. `hear`: what it asked of the directory. `health`: what it thinks of each host. */
 export type WorkerOrder =
-  | { readonly order: 'reload' | 'close' }
+  | { readonly order: 'close' }
+  | { readonly order: 'start' | 'reload'; readonly filesRead: FilesRead }
   | { readonly order: 'take-out'; readonly isOut: boolean }
   | { readonly order: 'hear'; readonly reply: DirectoryReply }
   | { readonly order: 'health'; readonly reports: readonly (readonly [string, HostReport])[] };
 
 /** What a worker tells the first process. `held`: how many sessions it holds, by host. */
 export type WorkerReport =
+  | { readonly report: 'listening' }
   | { readonly report: 'ready'; readonly ports: Reception['ports'] }
   | { readonly report: 'degraded'; readonly degraded: readonly string[] }
   | { readonly report: 'held'; readonly perHost: readonly (readonly [string, number])[] }

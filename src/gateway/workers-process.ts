@@ -1,3 +1,4 @@
+import type { FilesRead } from '../config/files.ts';
 import { createFollowedHealth } from '../backends/followed-health.ts';
 import { systemClock } from '../core/clock.ts';
 import { collectAfterStart } from '../core/collection.ts';
@@ -20,15 +21,19 @@ const health = createFollowedHealth({
   clock: systemClock,
 });
 const questions = createDirectoryQuestions((question) => report({ report: 'question', question }));
-const starting = startGateway({ configFile, worker: { health, askLeader: questions.ask } });
-// Before it serves: an order that finds nobody listening is lost.
+let filesRead: FilesRead = { contents: {}, included: {} };
+const told = Promise.withResolvers<void>();
+const worker = { health, askLeader: questions.ask, filesRead: () => filesRead };
+const starting = told.promise.then(() => startGateway({ configFile, worker }));
 process.on('message', (message) => {
   if (isOrder(message)) void obey(message);
 });
+// An order that finds nobody listening is lost: from now on there is somebody.
+report({ report: 'listening' });
 const gateway = await starting;
 collectAfterStart();
 
-const told = new Map<WorkerReport['report'], string>();
+const lastReports = new Map<WorkerReport['report'], string>();
 const timer = setInterval(() => {
   reportChange({ report: 'degraded', degraded: gateway.readiness().degraded });
   reportChange({ report: 'held', perHost: [...gateway.heldPerHost()] });
@@ -38,8 +43,15 @@ report({ report: 'ready', ports: gateway.ports });
 async function obey(order: WorkerOrder): Promise<void> {
   if (order.order === 'health') return health.follow(new Map(order.reports));
   if (order.order === 'hear') return questions.heard(order.reply);
+  if (order.order === 'start') {
+    filesRead = order.filesRead;
+    return told.resolve();
+  }
   const gateway = await starting;
-  if (order.order === 'reload') return gateway.reload();
+  if (order.order === 'reload') {
+    filesRead = order.filesRead;
+    return gateway.reload();
+  }
   if (order.order === 'take-out') return gateway.takeOut(order.isOut);
   await gateway.close();
   clearInterval(timer);
@@ -48,8 +60,8 @@ async function obey(order: WorkerOrder): Promise<void> {
 
 function reportChange(message: WorkerReport): void {
   const text = JSON.stringify(message);
-  if (told.get(message.report) === text) return;
-  told.set(message.report, text);
+  if (lastReports.get(message.report) === text) return;
+  lastReports.set(message.report, text);
   report(message);
 }
 

@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { FilesRead } from '../config/files.ts';
 import type { Health } from '../backends/health.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
@@ -12,6 +13,8 @@ import { isReport, type WorkerOrder, type WorkerReport } from './workers-message
 /** What the first process does that its workers hear of, or ask for. */
 interface Led {
   readonly askSource: AskLeader;
+  /** The configuration that is in force at the start. */
+  readonly filesRead: FilesRead;
   readonly health: Pick<Health, 'note' | 'reports' | 'onChange'>;
 }
 
@@ -23,8 +26,8 @@ export interface Team extends Reception, Disposable {
   degraded(): readonly string[];
   /** The sessions that they hold, all together. */
   heldPerHost(): ReadonlyMap<string, number>;
-  /** Makes them read the configuration again. */
-  reload(): void;
+  /** Has them take over this configuration, and those that come after them. */
+  reload(filesRead: FilesRead): void;
   /** Has them say at `/-/ready` whether load balancers are to send nothing new. */
   takeOut(isOut: boolean): void;
 }
@@ -52,6 +55,7 @@ export function createTeam(configFile: string, log: Log): Team {
   let ports: Reception['ports'] = { public: 0 };
   let serving = false;
   let isOut = false;
+  let filesRead: FilesRead | undefined;
   let led: Led | undefined;
   const telling = new DisposableStack();
   let toldHealth = '';
@@ -72,6 +76,9 @@ export function createTeam(configFile: string, log: Log): Team {
         if (led !== undefined) {
           void replyTo(report.question, led.askSource).then((reply) => tell({ order: 'hear', reply }, [worker]));
         }
+        return;
+      case 'listening':
+        if (filesRead !== undefined) tell({ order: 'start', filesRead }, [worker]);
         return;
       case 'ready':
         worker.send(healthOrder());
@@ -138,6 +145,7 @@ export function createTeam(configFile: string, log: Log): Team {
     },
     async open(count, leading) {
       led = leading;
+      filesRead = leading.filesRead;
       telling.adopt(setInterval(tellHealth, tellEveryMs), clearInterval);
       telling.defer(leading.health.onChange(tellHealth));
       const started = await Promise.all(Array.from({ length: count }, start));
@@ -153,7 +161,10 @@ export function createTeam(configFile: string, log: Log): Team {
       }
       return sums;
     },
-    reload: () => tell({ order: 'reload' }),
+    reload(fresh) {
+      filesRead = fresh;
+      tell({ order: 'reload', filesRead });
+    },
     takeOut(is) {
       isOut = is;
       tell({ order: 'take-out', isOut });
