@@ -35,7 +35,9 @@ export function createConsoleAudit({
       const { lines } = await read(visit, exportedAtMost, 'exported the audit');
       const { response } = visit;
       response.setHeader('Content-Type', 'text/csv; charset=utf-8');
-      response.setHeader('Content-Disposition', 'attachment; filename="audit.csv"');
+      // Whoever keeps it must see that there are more.
+      const name = lines.length < exportedAtMost ? 'audit.csv' : `audit-newest-${exportedAtMost}.csv`;
+      response.setHeader('Content-Disposition', `attachment; filename="${name}"`);
       response.end([auditCsvHead, ...lines.map(auditCsvRow)].join(''));
     },
   };

@@ -115,8 +115,10 @@ export async function startConsole(): Promise<ConsoleFixture> {
         if (fixture.away.has('audit')) throw away('audit');
         fixture.audited.push(event);
       },
-      list: async () =>
-        fixture.audited.map((event, sequence) => ({ ...event, chain: 'c', node: 'n', sequence, timeMs: time.nowMs })),
+      list: async (_filter, limit) =>
+        fixture.audited
+          .slice(-limit)
+          .map((event, sequence) => ({ ...event, chain: 'c', node: 'n', sequence, timeMs: time.nowMs })),
     },
     sessions,
     factors: node.factors,

@@ -335,8 +335,17 @@ suite('the console', () => {
     fixture.audited.push({ event: 'staff-refused', actor: '=HYPERLINK("http://evil.example")', facts: { why: 'x' } });
     const reply = await browser.get('/-/audit.csv?actor=x');
     assert.match(reply.headers['content-type'] ?? '', /^text\/csv/);
+    assert.match(reply.headers['content-disposition'] ?? '', /"audit\.csv"/);
     assert.match(reply.text, /^time,node,event,.*\r\n/);
     assert.ok(reply.text.includes(`"'=HYPERLINK(""http://evil.example"")"`));
+  });
+
+  test('says in the name of the table that it is not the whole audit', async () => {
+    fixture.grants.set(sam, { roles: ['auditor'] });
+    const { browser } = await signedIn(fixture);
+    for (let lines = 0; lines < 10_000; lines += 1) fixture.audited.push({ event: 'role-used', actor: sam });
+    const reply = await browser.get('/-/audit.csv');
+    assert.match(reply.headers['content-disposition'] ?? '', /"audit-newest-10000\.csv"/);
   });
 
   test('puts its security fields on every page', async () => {
