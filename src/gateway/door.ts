@@ -77,6 +77,7 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     ...shared,
     authentication: () => site().clientAuthentication,
     paths: () => site().clientPaths,
+    takenOver: () => operations.takenOver(),
     recheckMs,
     realm,
   });

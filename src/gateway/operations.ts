@@ -53,6 +53,8 @@ export interface Operations extends AsyncDisposable {
   readonly ringStates: RingStates;
   /** The place of a session, once a standby had the time to take over, and the directory to say another home. */
   reconsider(record: SessionRecord): Promise<Place>;
+  /** Resolves when standbys have taken over from hosts that are known to be lost. */
+  takenOver(): Promise<void>;
   /** Watches the hosts of the site of the moment: call it whenever there is another one. */
   siteChanged(): void;
 }
@@ -198,6 +200,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
       await state.refresh();
     },
     reconsider,
+    takenOver: () => failover.look(),
     siteChanged() {
       isReady = true;
       health.watch(watchedHosts(site()));

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { ClientAdmission, ClientAuthentication } from '../core/client-authentication.ts';
 import type { Log } from '../core/log.ts';
 import type { HostEvidence } from '../core/placement.ts';
@@ -24,6 +25,8 @@ export interface ClientRequestsDeps extends ClientPassageDeps, RelayDeps {
   readonly recheckMs: number;
   /** Told where nothing listens at the webmail's address. */
   readonly hostEvidence: (host: string, evidence: HostEvidence) => void;
+  /** Resolves when standbys have taken over from what is known to be lost. */
+  readonly takenOver: () => Promise<void>;
   readonly newReference: () => string;
   readonly log: Log;
 }
@@ -38,6 +41,8 @@ export interface ClientRequests {
 
 export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
   const rechecks = new WeakMap<ClientRelay, NodeJS.Timeout>();
+  /** Those whose requests were sent elsewhere a second time. */
+  const repeated = new WeakSet<ServerResponse>();
 
   /** A request that waits for news would stay for an hour on a server that its user has left. */
   function recheckLater(relay: ClientRelay): void {
@@ -56,6 +61,19 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
     }
   }
 
+  /** A request that nobody has answered, and that may be sent twice, goes once to where its user is served now. */
+  async function tryElsewhere(relay: ClientRelay, giveUp: () => void): Promise<void> {
+    const { home, response } = relay.passage;
+    const { user, password } = home;
+    await deps.takenOver();
+    const stays = await deps.authentication().isStillAt(user, home.backend.name, home.host.name);
+    if (stays || !relay.waits) return giveUp();
+    clearTimeout(rechecks.get(relay));
+    relay.abandon();
+    repeated.add(response);
+    await admit(relay.passage, { user, password });
+  }
+
   const events: RelayEvents<ClientPassage> = {
     judged(relay, _verdict, { status }) {
       if (status !== 401) return relay.handOn(false, []);
@@ -65,9 +83,15 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
       relay.handOn(false, challengeFields(deps.realm()));
     },
     failed(relay, kind, error) {
-      const { home, isAtWebmail } = relay.passage;
+      const { home, isAtWebmail, head } = relay.passage;
       if (isRefused(error) && isAtWebmail) deps.hostEvidence(home.host.name, 'refused');
-      if (relay.waits) fail(relay.passage, kind, error);
+      const giveUp = (): void => {
+        if (relay.waits) fail(relay.passage, kind, error);
+      };
+      const isLost = kind === 'unavailable' || kind === 'bad-answer';
+      if (isLost && isAtWebmail && head.isRepeatable && !repeated.has(relay.passage.response)) {
+        tryElsewhere(relay, giveUp).catch(giveUp);
+      } else giveUp();
     },
     completed() {},
     brokenOff() {},

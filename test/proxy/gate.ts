@@ -197,6 +197,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const clients = createClientRequests({
     ...common,
     authentication: () => options.clients?.authentication ?? nobody,
+    takenOver: () => Promise.resolve(),
     paths: () => clientPaths,
     recheckMs: options.recheckMs ?? 60_000,
     realm: () => 'Test mail',
