@@ -36,7 +36,7 @@ export function createRedisSignIns(run: RunScript, keysOf: (user: string) => rea
 }
 
 function listOf(key: UserKey): string {
-  return `ps:i:${key}`;
+  return `ps:s:${key}`;
 }
 
 function strangeReply(): PosternError {

@@ -8,7 +8,8 @@ import { silentLog } from '../../src/core/log.ts';
 import { createRedisSignIns } from '../../src/support/redis-sign-ins.ts';
 import { createSignInNotes, type SignIn, type SignIns } from '../../src/support/sign-ins.ts';
 import { createSqliteSignIns } from '../../src/support/sqlite-sign-ins.ts';
-import { userNamed } from '../sessions/samples.ts';
+import { recordKeyOf, sampleRecord, userNamed } from '../sessions/samples.ts';
+import { createRedisStore } from '../../src/sessions/redis.ts';
 import { createServerKey } from '../../src/sessions/keys.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
 
@@ -75,13 +76,27 @@ suite('recent sign-ins in Redis', () => {
     return open();
   });
 
+  test('stand beside the sessions of the same user, whichever came first', async () => {
+    await client.flushAll();
+    await using store = createRedisStore({ settings: { url: server.url }, tombstoneMs: 60_000, log: silentLog });
+    await store.open(new AbortController().signal);
+    const [promoted] = keys;
+    assert.ok(promoted !== undefined);
+    const record = sampleRecord({ user: userNamed(alice), userKey: promoted.userKeyOf(userNamed(alice)) });
+    await open().note(alice, signIn(1));
+    assert.equal(await store.create(recordKeyOf('one'), record, 60_000), 'created');
+    await open().note(alice, signIn(2));
+    assert.deepEqual(await open().of(alice), [signIn(2), signIn(1)]);
+    assert.equal((await store.ofUser([record.userKey])).length, 1);
+  });
+
   test('go after thirty days, under a name that shows nobody’s, and are found after a change of keys', async () => {
     await client.flushAll();
     await open(keys.slice(1)).note(alice, signIn(1));
     await open().note(alice, signIn(2));
     assert.deepEqual(await open().of(alice), [signIn(2), signIn(1)]);
     for (const name of await client.keys('*')) {
-      assert.match(name, /^ps:i:[\w-]{43}$/);
+      assert.match(name, /^ps:s:[\w-]{43}$/);
       const ttlMs = await client.pTTL(name);
       assert.ok(ttlMs > 29 * dayMs && ttlMs <= 30 * dayMs);
     }
