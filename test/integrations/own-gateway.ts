@@ -41,6 +41,8 @@ export interface OwnGateway extends AsyncDisposable {
   memory(): Promise<ProcessMemory>;
   /** Has it read its configuration again. */
   reload(): void;
+  /** A second node: with the same keys, names and stores, which must not be the embedded ones. Dispose of it first. */
+  startTwin(): Promise<AsyncDisposable & { readonly port: number }>;
   /** What its clock says. */
   nowMs(): number;
   /** Sets its clock so much ahead of ours, or behind it. */
@@ -60,27 +62,9 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
   await writeFile(configFile, configuration(options, port));
   const clockFile = join(folder, 'clock');
   let offsetMs = 0;
-  const child = spawn(process.execPath, ['--import', clock, program, 'serve', '-c', configFile], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-    env: { ...process.env, POSTERN_TEST_CLOCK: clockFile },
-  });
-  const log: string[] = [];
-  const ready = Promise.withResolvers<void>();
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => {
-      log.push(line);
-      if (/"msg":"ready"/.test(line)) ready.resolve();
-    });
-  }
-  child.once('exit', (code) => ready.reject(new Error(`the gateway ended with ${code}:\n${log.join('\n')}`)));
-  await once(child, 'spawn');
-  const stop = async (): Promise<void> => {
-    await stopGroup(child);
-    await rm(folder, { recursive: true });
-  };
-  await ready.promise.catch(async (error: unknown) => {
-    await stop();
+  const removeFolder = () => rm(folder, { recursive: true });
+  const { child, log } = await serve(configFile, clockFile).catch(async (error: unknown) => {
+    await removeFolder();
     throw error;
   });
   const memory = (): Promise<ProcessMemory> => processMemory(child.pid ?? 0);
@@ -99,8 +83,45 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
       await eventually(() => log.indexOf('"the clock was set"', known) !== -1);
       offsetMs = wantedMs;
     },
-    [Symbol.asyncDispose]: stop,
+    async startTwin() {
+      const twinPort = await freePort();
+      const twinFile = join(folder, 'twin.yaml');
+      const ofTwin = configuration(options, port)
+        .replace(`listen: 127.0.0.1:${port}\n`, `listen: 127.0.0.1:${twinPort}\n`)
+        .replace('socket: api.sock', 'socket: twin.sock');
+      await writeFile(twinFile, ofTwin);
+      const twin = await serve(twinFile, clockFile);
+      return { port: twinPort, [Symbol.asyncDispose]: () => stopGroup(twin.child) };
+    },
+    async [Symbol.asyncDispose]() {
+      await stopGroup(child);
+      await removeFolder();
+    },
   };
+}
+
+/** A process that serves; resolves when it does. */
+async function serve(configFile: string, clockFile: string) {
+  const child = spawn(process.execPath, ['--import', clock, program, 'serve', '-c', configFile], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    env: { ...process.env, POSTERN_TEST_CLOCK: clockFile },
+  });
+  const log: string[] = [];
+  const ready = Promise.withResolvers<void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      log.push(line);
+      if (/"msg":"ready"/.test(line)) ready.resolve();
+    });
+  }
+  child.once('exit', (code) => ready.reject(new Error(`the gateway ended with ${code}:\n${log.join('\n')}`)));
+  await once(child, 'spawn');
+  await ready.promise.catch(async (error: unknown) => {
+    await stopGroup(child);
+    throw error;
+  });
+  return { child, log };
 }
 
 function configuration(options: OwnGatewayOptions, port: number): string {

@@ -15,6 +15,8 @@ export const reason = 'cannot find the letter from Monday';
 export interface DeskOptions {
   /** Further lines of the configuration's `support`. */
   readonly support?: readonly string[];
+  /** Where sessions and states live; in a file otherwise. */
+  readonly redis?: string;
   /** A service that the directory asks for the role of staff, instead of what the configuration says of sam. */
   readonly roles?: string;
   /** A webmail of the test's own, for mia. */
@@ -65,6 +67,7 @@ export async function startDesk(lab: Lab, options: DeskOptions = {}): Promise<Su
       header: { user_field: X-Sso-User, secret_field: X-Sso-Secret, secret: { file: header.secret } }`;
   const gateway = await startGateway({
     caFile: lab.caFile,
+    ...(options.redis === undefined ? {} : { sessions: `redis: { url: "${options.redis}" }` }),
     users: {
       'alice@example.test': 'a',
       'mia@example.test': options.webmail === undefined ? 'a' : 'w',

@@ -11,6 +11,7 @@ import { after, before, suite, test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { eventually } from '../eventually.ts';
 import { listening } from '../ports.ts';
+import { startRedisServer } from '../redis-server.ts';
 import { withLab } from './lab.ts';
 import { startDesk, type SupportDesk } from './support-desk.ts';
 
@@ -20,6 +21,7 @@ const mia = 'mia@example.test';
 suite('an opened mailbox, with all that hangs on it, ends', { concurrency: false }, () => {
   const running = new AsyncDisposableStack();
   let desk: SupportDesk;
+  let twin: { readonly port: number };
   /** What the webmail sees of a connection that has no end of its own. */
   const streams = new Set<IncomingMessage>();
   // A webmail that has a WebSocket and a stream of events, which the real ones of the lab have not.
@@ -34,16 +36,18 @@ suite('an opened mailbox, with all that hangs on it, ends', { concurrency: false
     const webmail = running.use(await startService(listener));
     const sockets = new WebSocketServer({ server: webmail.server, path: '/socket' });
     running.defer(() => sockets.close());
-    desk = running.use(await startDesk(lab, { webmail: webmail.origin }));
+    const redis = running.use(await startRedisServer());
+    desk = running.use(await startDesk(lab, { webmail: webmail.origin, redis: redis.url }));
+    twin = running.use(await desk.gateway.startTwin());
   });
   after(() => running.disposeAsync());
 
-  /** A WebSocket and a stream in an opened mailbox; `closed` once both are. */
+  /** A WebSocket and a stream in an opened mailbox, at another node than all else; `closed` once both are. */
   async function hangOn(cookie: string): Promise<{ readonly closed: Promise<unknown> }> {
     const host = desk.hostOf('assist');
     const headers = { Host: host, Origin: `http://${host}`, Cookie: cookie, 'X-Forwarded-Proto': 'http' };
-    const socket = new WebSocket(`ws://127.0.0.1:${desk.gateway.port}/socket`, { headers });
-    const request = sendRequest({ port: desk.gateway.port, path: '/events', headers }).end();
+    const socket = new WebSocket(`ws://127.0.0.1:${twin.port}/socket`, { headers });
+    const request = sendRequest({ port: twin.port, path: '/events', headers }).end();
     const [[stream]] = await Promise.all([once(request, 'response'), once(socket, 'open')]);
     stream.on('error', () => {}).resume();
     const closes = [socket, stream].map((one) => new Promise((resolve) => one.once('close', resolve)));
