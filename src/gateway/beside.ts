@@ -71,7 +71,7 @@ export async function forgetHomeEverywhere(config: Config, user: string, by: str
 /** Where the chains of the audit end, of all machines. Rejects when the store cannot be asked. */
 export async function readAuditAnchors(config: Config, log: Log): Promise<readonly Anchor[]> {
   await using opened = new AsyncDisposableStack();
-  return readAnchors(opened.use(await openState(config, log, opened)));
+  return await readAnchors(opened.use(await openState(config, log, opened)));
 }
 
 /** No file is made where no gateway has made one: it would belong to whoever asks. */
