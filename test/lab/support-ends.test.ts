@@ -118,6 +118,11 @@ suite('an opened mailbox, with all that hangs on it, ends', { concurrency: false
     });
   }
 
+  test('and the audit of both nodes verifies, against what is anchored in Redis', async () => {
+    const { code, out, err } = await desk.run('audit', 'verify');
+    assert.equal(code, 0, out + err);
+  });
+
   test('and so does the link that was not used yet', async () => {
     await desk.refresh();
     const old = await desk.linkFor(mia);
