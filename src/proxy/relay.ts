@@ -31,6 +31,9 @@ export interface RelayEvents<P extends Passage> {
   closed(relay: Relay<P>): void;
 }
 
+/** So long a program may take to die. */
+const dyingMs = 100;
+
 /**
  * Carries one request to the backend and its answer back, streaming both ways with back-pressure; an abort on either
  * side reaches the other at once. One object per request and no closures on the way of the bytes: this is the hot path.
@@ -54,7 +57,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   /** `dropped`: the answer is not wanted; `closed`: the client has gone or has all that it will get. */
   #state: 'asking' | 'judging' | 'passing' | 'dropped' | 'closed' = 'asking';
   #upstreamEnded = false;
-  #retried = false;
+  #losses = 0;
 
   constructor(passage: P, pool: HostConnections, deps: RelayDeps, events: RelayEvents<P>) {
     this.passage = passage;
@@ -184,12 +187,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     const client = this.#client;
-    if (client !== undefined && this.#mayRetry(error)) {
-      this.#retried = true;
-      // The same connection object: what it opens now is fresh, while another idle one may be as stale as this one was.
-      this.onConnection(client);
-      return;
-    }
+    if (client !== undefined && this.#mayRetry(error)) return this.#retry(client);
     this.#upstreamEnded = true;
     this.#release();
     if (this.#state === 'passing') {
@@ -205,7 +203,20 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   #mayRetry(error: Error): boolean {
     // Without a controller nothing was sent: the connection could not be made, and could not be made again.
     const sent = this.#controller !== undefined && this.#state === 'asking';
-    return sent && !this.#retried && this.passage.head.isRepeatable && isLostConnection(error);
+    return sent && this.#losses < 2 && this.passage.head.isRepeatable && isLostConnection(error);
+  }
+
+  #retry(client: Client): void {
+    this.#losses += 1;
+    // The same connection object: what it opens now is fresh, while another idle one may be as stale as this one was.
+    if (this.#losses === 1) return this.onConnection(client);
+    // A program that is killed may lose connections before it stops listening: a moment later it is known to be gone.
+    this.#release();
+    this.#controller = undefined;
+    const ask = (): void => {
+      if (this.#state === 'asking') this.#pool.acquire(this);
+    };
+    setTimeout(ask, dyingMs).unref();
   }
 
   /** `complete`: whether the whole body was looked at. */

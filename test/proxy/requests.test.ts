@@ -299,11 +299,37 @@ test('a stale connection costs a GET nothing, and a POST is never sent twice', a
   assert.equal(posts, before + 1);
 });
 
-test('a GET is tried twice at most', async () => {
+test('a GET that loses a new connection, too, is asked once more a moment later', async () => {
+  let asked = 0;
+  await using backend = await startScriptedBackend((socket) => {
+    socket.on('data', () => (++asked < 3 ? socket.destroy() : socket.write(plain)));
+  });
+  await using gate = await startGate({ backendPort: backend.port });
+  assert.match(await ask(gate.port, get('/')), /^HTTP\/1\.1 200/);
+  assert.equal(asked, 3);
+});
+
+test('who leaves meanwhile is not asked for again', async () => {
+  let asked = 0;
+  await using backend = await startScriptedBackend((socket) => {
+    socket.on('data', () => (++asked < 3 ? socket.destroy() : socket.write(plain)));
+  });
+  await using gate = await startGate({ backendPort: backend.port });
+  {
+    using client = await RawClient.to(gate.port);
+    client.send(get('/'));
+    await eventually(() => asked === 2);
+  }
+  await eventually(() => gate.finished.length === 1 && gate.session.attachments === 0);
+  assert.match(await ask(gate.port, get('/')), /^HTTP\/1\.1 200/);
+  assert.equal(asked, 3);
+});
+
+test('a GET is tried three times at most', async () => {
   await using backend = await startScriptedBackend((socket) => socket.on('data', () => socket.destroy()));
   await using gate = await startGate({ backendPort: backend.port });
   assert.match(await ask(gate.port, get('/')), /^HTTP\/1\.1 502/);
-  assert.equal(backend.accepted, 2);
+  assert.equal(backend.accepted, 3);
 });
 
 test('a backend that refuses connections is unavailable, one that never answers is late', async () => {
