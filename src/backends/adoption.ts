@@ -88,8 +88,18 @@ export function createAdoption(options: AdoptionOptions): Adoption {
   }
 
   async function compareUnserved(record: HeldRecord): Promise<void> {
-    const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(placeMs)]);
-    if (await compare(record, unserved, signal)) await compare(record, unserved, signal);
+    // Not AbortSignal.timeout(): it fires after the answer, too, which is felt while many are refused.
+    const late = new AbortController();
+    const message = `the directory did not answer within ${placeMs} ms`;
+    const giveUp = (): void =>
+      late.abort(new PosternError('ERR_DEADLINE', message, { source: 'directory', retryable: true }));
+    const timer = setTimeout(giveUp, placeMs);
+    const signal = AbortSignal.any([ended.signal, late.signal]);
+    try {
+      if (await compare(record, unserved, signal)) await compare(record, unserved, signal);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async function attempt(work: () => Promise<unknown>): Promise<void> {

@@ -1,8 +1,8 @@
 import { PosternError } from '../core/error.ts';
 
 /**
- * Asks with a deadline: rejects with ERR_DEADLINE after `ms`, with the caller's reason when `signal` is aborted, and
- * in both cases at once, whether or not what was asked listens to the signal that it got.
+ * Asks with a deadline: rejects with ERR_DEADLINE after `ms` and when `signal` is one of time, with the caller's reason
+ * when it is aborted otherwise, and always at once, whether or not what was asked listens to the signal that it got.
  */
 export async function withDeadline<T>(
   ms: number,
@@ -11,14 +11,15 @@ export async function withDeadline<T>(
   ask: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
-  const timer = setTimeout(() => {
-    const message = `${what} did not answer within ${ms} ms`;
-    controller.abort(new PosternError('ERR_DEADLINE', message, { source: 'directory', retryable: true }));
-  }, ms);
-  const passOn = (): void => controller.abort(signal.reason);
+  const timer = setTimeout(() => controller.abort(late(`${what} did not answer within ${ms} ms`)), ms);
+  const passOn = (): void => {
+    const isLate = signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError';
+    controller.abort(isLate ? late(`${what} did not answer in time`) : signal.reason);
+  };
   signal.addEventListener('abort', passOn, { once: true });
   try {
-    signal.throwIfAborted();
+    if (signal.aborted) passOn();
+    controller.signal.throwIfAborted();
     return await untilAborted(ask(controller.signal), controller.signal);
   } finally {
     clearTimeout(timer);
@@ -26,6 +27,10 @@ export async function withDeadline<T>(
     // Nobody waits any more: what is still under way must not go on.
     controller.abort();
   }
+}
+
+function late(message: string): PosternError {
+  return new PosternError('ERR_DEADLINE', message, { source: 'directory', retryable: true });
 }
 
 /** The promise's outcome, or a rejection with the signal's reason as soon as it is aborted. */

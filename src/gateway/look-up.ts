@@ -5,17 +5,13 @@ import type { Site } from './site.ts';
 const never = new AbortController().signal;
 
 /** Where a user lives, overrides and caches counted. Rejects when that could not be asked in time. */
-export function lookUpHome({ homes, config }: Site, user: CanonicalUser, signal = never): Promise<HomeLookup> {
-  return homes.lookup(asLoginName(user), inTime(config, signal));
+export function lookUpHome({ homes }: Site, user: CanonicalUser, signal = never): Promise<HomeLookup> {
+  return homes.lookup(asLoginName(user), signal);
 }
 
 /** What the directory says of a user now, past all that is remembered. Rejects when that could not be asked in time. */
-export function lookUpFresh({ directory, config }: Site, user: CanonicalUser, signal = never): Promise<HomeLookup> {
-  return directory.lookupFresh(asLoginName(user), inTime(config, signal));
-}
-
-function inTime(config: Site['config'], signal: AbortSignal): AbortSignal {
-  return AbortSignal.any([signal, AbortSignal.timeout(config.directory.timeouts.lookupMs)]);
+export function lookUpFresh({ directory }: Site, user: CanonicalUser, signal = never): Promise<HomeLookup> {
+  return directory.lookupFresh(asLoginName(user), signal);
 }
 
 /** A canonical user is a login name, too. */

@@ -25,10 +25,19 @@ const timeParts = {
   timeZoneName: 'short',
 } as const;
 
+/** One for each language: to make one takes longer than all else of an answer, and many come while a backend is down. */
+const timeFormats = new Map<string, Intl.DateTimeFormat>();
+
+function timeFormat(tag: string): Intl.DateTimeFormat {
+  const format = timeFormats.get(tag) ?? new Intl.DateTimeFormat(tag, timeParts);
+  timeFormats.set(tag, format);
+  return format;
+}
+
 /** What a user reads of a closure: the operator's own words where there are some, and until when or since when. */
 export function closureText(locale: Locale, closure: Closure): { readonly title: string; readonly text: string } {
   const own = ownWords(locale.tag, closure.texts);
-  const time = (ms: number) => new Intl.DateTimeFormat(locale.tag, timeParts).format(ms);
+  const time = (ms: number) => timeFormat(locale.tag).format(ms);
   const when =
     closure.untilMs === undefined
       ? locale.text('closed.since', { time: time(closure.sinceMs) })

@@ -133,6 +133,20 @@ describe('a home that changes in the directory', () => {
     assert.equal(homeOfSession(state, session), 'b');
   });
 
+  it('is waited for no longer than two seconds when its backend serves nobody', async () => {
+    await using other = createAdoption({
+      state,
+      sessions: () => [session],
+      lookUp: (_user, signal) =>
+        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+      sessionMs: () => 12 * hour,
+      clock,
+      log: silentLog,
+    });
+    await other.lookForPlace(session);
+    assert.equal(homeOfSession(state, session), 'a');
+  });
+
   it('goes back at once when an operator says so, and away again when it serves nobody once more', async () => {
     answer = found('b');
     await adoption.lookForPlace(session);

@@ -194,6 +194,14 @@ describe('the chain of sources', () => {
     );
   });
 
+  test('a caller whose time is over has the same answer as one who waited for long', async () => {
+    const hanging = [step({ '*': 'never' })];
+    const ask = (signal: AbortSignal) => chainOf(hanging).lookup(loginName('alice'), signal);
+    for (const signal of [AbortSignal.timeout(1), AbortSignal.abort(new DOMException('late', 'TimeoutError'))])
+      await assert.rejects(ask(signal), { code: 'ERR_DEADLINE' });
+    await assert.rejects(ask(AbortSignal.abort(new RangeError('gone'))), RangeError);
+  });
+
   test('a fault of a driver is no answer and is not hidden', async () => {
     await assert.rejects(outcome([step({ '*': new TypeError('bug') })]), TypeError);
   });
