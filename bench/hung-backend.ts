@@ -1,5 +1,4 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { Agent, request as sendRequest } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../test/ports.ts';
@@ -11,7 +10,7 @@ import { backendBlocks, startNginx } from './nginx.ts';
 import { markdownTable, significant, targetTable, withMeasured } from './report.ts';
 import { seriesOf } from './statistics.ts';
 import { openStage } from './stage.ts';
-import { createWrk } from './wrk.ts';
+import { createWrk, startLoad } from './wrk.ts';
 
 /*
  * npm run bench:hung-backend    what users of one backend notice of another one that hangs; writes docs/operate.md
@@ -22,8 +21,11 @@ const rounds = 9;
 const seconds = 10;
 /** Of the users who are measured: a tenth of what the node can do. */
 const load = { connections: 32, paths: ['/1k'], seconds, delayMs: 32 };
-/** Of the users of the backend that hangs, whether it answers or not. */
-const othersPerSecond = 200;
+/**
+ * Of the users of the backend that hangs: each has a connection, asks for something every ten seconds, and waits for the
+ * answer. They fill what the gateway lends to the backend, and most of its waiting list.
+ */
+const others = { connections: 2_000, paths: ['/1k'], seconds: 3_600, delayMs: 10_000 };
 const page = new URL('../docs/operate.md', import.meta.url);
 
 installPeers();
@@ -37,12 +39,13 @@ const { gateway, sessions } = await startPostern(stage, '', [
   `hung: { imap: "imaps://127.0.0.1:9", webmail: "http://127.0.0.1:${hungPort}/", driver: none }`,
 ]);
 const cookies = await gateway.cookies('files', 100);
-const othersCookies = await sessions.make(100, 'hung', 'hung-user');
-const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
-const outcomes = new Map<string, number>();
-let nextUser = 0;
+const othersCookies = (await sessions.make(others.connections, 'hung', 'hung-user')).map(
+  (value) => `__Host-postern=${value}`,
+);
+using beside = await startLoad(stage.folder, { ...others, origin: gateway.origin, cookies: othersCookies });
+// Until they have come.
+await pause(2 * others.delayMs);
 
-const timer = setInterval(() => void askHung().then(count), 1000 / othersPerSecond);
 const p99 = { well: new Array<number>(), hung: new Array<number>() };
 const p50 = { well: new Array<number>(), hung: new Array<number>() };
 for (let round = -1; round < rounds; round += 1) {
@@ -52,15 +55,12 @@ for (let round = -1; round < rounds; round += 1) {
     stop(false);
     await untilWell();
     await pause(1_000);
-    if (round < 0) outcomes.clear();
-    else {
-      p99[state].push(result.p99Micros / 1000);
-      p50[state].push(result.p50Micros / 1000);
-    }
+    if (round < 0) continue;
+    p99[state].push(result.p99Micros / 1000);
+    p50[state].push(result.p50Micros / 1000);
   }
 }
-clearInterval(timer);
-agent.destroy();
+const asked = await beside.end();
 
 const rows = (['well', 'hung'] as const).map((state) => {
   const [middle, high] = [seriesOf(p50[state]), seriesOf(p99[state])];
@@ -73,14 +73,13 @@ const target = {
   measured: ill.best / well.best,
   besides: `best of ${rounds} rounds; medians ${significant(ill.median / well.median)}`,
 };
-const asked = [...outcomes].toSorted(([a], [b]) => a.localeCompare(b)).map(([what, times]) => `${what}: ${times}`);
 const measured = [
   [...(await machineFacts()), `Command: \`npm run bench:hung-backend\`, ${rounds} rounds of ${seconds} s.`]
     .map((fact) => `- ${fact}`)
     .join('\n'),
   markdownTable(targetTable([target])),
   markdownTable({ head: ['other backend', 'p50 ms, best', 'median', 'p99 ms, best', 'median'], rows }),
-  `Users of the backend that hung, ${othersPerSecond} requests a second, also between the rounds: ${asked.join(', ')}.`,
+  `Users of the backend that hung: ${others.connections}, with ${significant(asked.perSecond)} requests a second all the time, also between the rounds; ${asked.refused} of ${asked.requests} were refused.`,
 ].join('\n\n');
 console.log(measured);
 await writeFile(page, withMeasured(await readFile(page, 'utf8'), measured));
@@ -99,24 +98,9 @@ async function untilWell(): Promise<void> {
   const deadlineMs = performance.now() + 120_000;
   for (let good = 0; good < inRow; ) {
     if (performance.now() > deadlineMs) throw new Error('the backend is not believed to be well again');
-    good = (await askHung()) === '200' ? good + 1 : 0;
+    const cookie = othersCookies[good % othersCookies.length] ?? '';
+    const { status } = await fetch(`${gateway.origin}/1k`, { headers: { cookie } });
+    good = status === 200 ? good + 1 : 0;
     await pause(20);
   }
-}
-
-/** The status, or that there was none. */
-function askHung(): Promise<string> {
-  nextUser += 1;
-  const cookie = `__Host-postern=${othersCookies[nextUser % othersCookies.length]}`;
-  return new Promise((resolve) => {
-    const request = sendRequest(`${gateway.origin}/1k`, { agent, headers: { cookie } }, (response) => {
-      response.resume().once('end', () => resolve(String(response.statusCode)));
-    });
-    request.once('error', () => resolve('no answer'));
-    request.end();
-  });
-}
-
-function count(outcome: string): void {
-  outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
 }

@@ -35,7 +35,7 @@ end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '\n{"requests":%d,"micros":%d,"bytes":%.0f,"p50":%.1f,"p99":%.1f,"failed":%d}\n',
-    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99),
+    '\n{"requests":%d,"micros":%d,"bytes":%.0f,"p50":%.1f,"p99":%.1f,"refused":%d,"failed":%d}\n',
+    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99), errors.status,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end

@@ -1,6 +1,8 @@
-import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -48,8 +50,6 @@ const patience = 5;
 
 /** Makes loads with wrk; plans are written to `folder`. */
 export function createWrk(folder: string) {
-  let plans = 0;
-
   /**
    * Rejects when a single request failed: a server that refuses is quick. Asks for longer, once, when none was answered
    * in the time: a machine that does other things may need more than a second for a big body.
@@ -59,18 +59,44 @@ export function createWrk(folder: string) {
   };
 
   async function attempt(load: Load): Promise<LoadResult | undefined> {
-    plans += 1;
-    const planFile = join(folder, `plan-${plans}.lua`);
-    const cookieFile = join(folder, `cookies-${plans}.txt`);
-    await writeFile(cookieFile, load.cookies.join('\n'));
-    await writeFile(planFile, planOf(load, cookieFile));
-    const args = ['-t1', `-c${load.connections}`, `-d${load.seconds}s`, '--timeout', '10s', '-s', script, load.origin];
-    const { stdout } = await run('wrk', [...args, '--', planFile], { timeout: (load.seconds + 20) * 1000 });
+    const { stdout } = await run('wrk', await argsOf(folder, load), { timeout: (load.seconds + 20) * 1000 });
     return resultOf(stdout, load);
   }
 }
 
 export type Wrk = ReturnType<typeof createWrk>;
+
+/** A load that goes on beside what is measured. */
+export interface LoadBeside extends Disposable {
+  /** Ends it. `refused`: with a status of 400 or more. */
+  end(): Promise<{ readonly requests: number; readonly refused: number; readonly perSecond: number }>;
+}
+
+/** Starts a load whose requests may be refused; it goes on for `seconds` unless it is ended before. */
+export async function startLoad(folder: string, load: Load): Promise<LoadBeside> {
+  const wrk = spawn('wrk', await argsOf(folder, load), { stdio: ['ignore', 'pipe', 'inherit'] });
+  const output = text(wrk.stdout);
+  const exited = once(wrk, 'exit');
+  return {
+    async end() {
+      wrk.kill('SIGINT');
+      await exited;
+      const number = numbersOf(await output);
+      const requests = number('requests');
+      return { requests, refused: number('refused'), perSecond: (requests * 1e6) / number('micros') };
+    },
+    [Symbol.dispose]: () => void wrk.kill('SIGKILL'),
+  };
+}
+
+async function argsOf(folder: string, load: Load): Promise<string[]> {
+  const own = await mkdtemp(join(folder, 'load-'));
+  const [planFile, cookieFile] = [join(own, 'plan.lua'), join(own, 'cookies.txt')];
+  await writeFile(cookieFile, load.cookies.join('\n'));
+  await writeFile(planFile, planOf(load, cookieFile));
+  const { connections, seconds, origin } = load;
+  return ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, origin, '--', planFile];
+}
 
 function planOf({ paths, bodyBytes = 0, delayMs = 0 }: Load, cookieFile: string): string {
   const headers = Object.entries(browserHeaders).map(([name, value]) => `[${luaText(name)}]=${luaText(value)}`);
@@ -94,13 +120,7 @@ function noAnswer({ origin, paths }: Load): never {
 
 /** Nothing when not one request was answered in the time. */
 function resultOf(stdout: string, { origin, paths }: Load): LoadResult | undefined {
-  const line = stdout.split('\n').findLast((each) => each.startsWith('{')) ?? '{}';
-  const said: unknown = JSON.parse(line);
-  const number = (name: string): number => {
-    const value: unknown = typeof said === 'object' && said !== null ? Reflect.get(said, name) : undefined;
-    if (typeof value !== 'number') throw new TypeError(`wrk says no ${name}:\n${stdout}`);
-    return value;
-  };
+  const number = numbersOf(stdout);
   const requests = number('requests');
   if (number('failed') > 0) {
     throw new Error(`${number('failed')} of ${requests} requests for ${origin}${paths[0] ?? ''} failed:\n${stdout}`);
@@ -111,5 +131,16 @@ function resultOf(stdout: string, { origin, paths }: Load): LoadResult | undefin
     requestsPerSecond: (requests * 1e6) / number('micros'),
     p50Micros: number('p50'),
     p99Micros: number('p99'),
+  };
+}
+
+/** Reads what requests.lua says at the end. */
+function numbersOf(stdout: string): (name: string) => number {
+  const line = stdout.split('\n').findLast((each) => each.startsWith('{')) ?? '{}';
+  const said: unknown = JSON.parse(line);
+  return (name) => {
+    const value: unknown = typeof said === 'object' && said !== null ? Reflect.get(said, name) : undefined;
+    if (typeof value !== 'number') throw new TypeError(`wrk says no ${name}:\n${stdout}`);
+    return value;
   };
 }

@@ -24,10 +24,13 @@ export async function withDeadline<T>(
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', passOn);
-    // Nobody waits any more: what is still under way must not go on.
-    controller.abort();
+    // What is still under way must not go on.
+    controller.abort(over);
   }
 }
+
+/** Made once: a reason of its own for each question would cost more than what a local source does. */
+const over = new Error('nobody waits for the answer any more');
 
 function late(message: string): PosternError {
   return new PosternError('ERR_DEADLINE', message, { source: 'directory', retryable: true });
