@@ -59,7 +59,8 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
   deps.proxyProtocol?.standBefore(server);
 
   const sockets = new Set<Duplex>();
-  const last = new WeakMap<Duplex, LastRequest>();
+  /** Of each connection that has said something: the last request, until it is answered. */
+  const last = new WeakMap<Duplex, LastRequest | undefined>();
   /** TLS connections that have got as far as HTTP. */
   const secured = new WeakSet<Duplex>();
   let isLastCall = false;
@@ -68,8 +69,15 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
     for (const socket of sockets) socket.destroy();
   };
 
+  /** A connection that waits for its next request must not keep what the last one was made of. */
+  function forget(this: ServerResponse): void {
+    const { socket } = this.req;
+    if (last.get(socket)?.response === this) last.set(socket, undefined);
+  }
+
   function handle(request: IncomingMessage, response: ServerResponse): void {
     last.set(request.socket, { request, response });
+    response.on('close', forget);
     if (request.socket.timeout !== 0) request.socket.setTimeout(0);
     if (isLastCall) response.shouldKeepAlive = false;
     admission.request(request, response);

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { eventually } from '../eventually.ts';
 import {
@@ -66,6 +69,28 @@ test('long and unmeasured bodies for the gateway’s own pages are refused befor
   assert.equal(status(await ask(gate.port, request('POST', '/-/login', ['Content-Length: 10000000000']))), 413);
   assert.equal(status(await ask(gate.port, request('POST', '/-/login', ['Transfer-Encoding: chunked']))), 411);
   assert.equal(status(await ask(gate.port, request('POST', '/-/login', ['Content-Length: 3'], 'a=b'))), 200);
+});
+
+test('a connection that waits for its next request keeps nothing of the last one', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc');
+  await using backend = await startRecordingBackend();
+  await using gate = await startGate({ backendPort: backend.port });
+  const made: WeakRef<object>[] = [];
+  gate.frontDoor.server.on('request', (incoming: IncomingMessage, response: ServerResponse) => {
+    made.push(new WeakRef(incoming), new WeakRef(response));
+  });
+  using client = await RawClient.to(gate.port);
+  for (const asked of [get('/mail'), get('/-/login'), request('GET', '/mail', []), get('/mail', 'X: y')]) {
+    client.received = '';
+    await client.send(asked).until(isWhole);
+    await eventually(() => {
+      collect();
+      return made.length > 0 && made.every((one) => one.deref() === undefined);
+    }, 'request and response are collected');
+  }
+  assert.equal(made.length, 8);
+  assert.equal(client.ended, false);
 });
 
 const clean: readonly [name: string, bytes: string, statuses: readonly number[]][] = [
