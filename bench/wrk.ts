@@ -77,6 +77,9 @@ export async function startLoad(folder: string, load: Load): Promise<LoadBeside>
   const wrk = spawn('wrk', await argsOf(folder, load), { stdio: ['ignore', 'pipe', 'inherit'] });
   const output = text(wrk.stdout);
   const exited = once(wrk, 'exit');
+  const kill = (): void => void wrk.kill('SIGKILL');
+  // A benchmark that fails must not leave it behind.
+  process.once('exit', kill);
   return {
     async end() {
       wrk.kill('SIGINT');
@@ -85,7 +88,7 @@ export async function startLoad(folder: string, load: Load): Promise<LoadBeside>
       const requests = number('requests');
       return { requests, refused: number('refused'), perSecond: (requests * 1e6) / number('micros') };
     },
-    [Symbol.dispose]: () => void wrk.kill('SIGKILL'),
+    [Symbol.dispose]: kill,
   };
 }
 
