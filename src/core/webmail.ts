@@ -83,6 +83,12 @@ export interface WebmailDriver {
   requestHeaders?(request: RequestHead, as: RequestIdentity): readonly (readonly [name: string, value: string])[];
 
   /**
+   * What stands for the webmail's own token against forged requests now, where a page of an older webmail session may
+   * bring its own: in the query, or in a form. Nothing for requests that no page of the webmail makes.
+   */
+  pageToken?(request: RequestHead, as: RequestIdentity): PageToken | undefined;
+
+  /**
    * The webmail is entered by fields that the gateway adds, and may check no tokens of its own: methods other than GET,
    * HEAD and OPTIONS need the public Origin or `Sec-Fetch-Site: same-origin`.
    */
@@ -114,6 +120,12 @@ export interface WebmailDriver {
 
   /** Whether a service worker may be registered from this target. Without it: never. */
   allowsServiceWorker?(request: RequestHead): boolean;
+}
+
+/** A token as pages carry it: `name` in query and form, `value` of the webmail session that there is now. */
+export interface PageToken {
+  readonly name: string;
+  readonly value: string;
 }
 
 /** What a request asks for: part of what a driver may sign. */

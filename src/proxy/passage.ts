@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { Attachment } from '../core/session.ts';
-import type { WebmailDriver } from '../core/webmail.ts';
+import type { PageToken, WebmailDriver } from '../core/webmail.ts';
 import type { Insertion } from './insertion.ts';
 import type { IncomingHead } from './request-head.ts';
 import type { UpstreamHead } from './response-headers.ts';
@@ -30,8 +30,10 @@ export interface Passage extends AdmittedRequest {
   readonly generation: number;
   /** Ties what runs to what it must end with; call the returned function when it is done by itself. */
   attach(attachment: Attachment): () => void;
-  /** The request as undici sends it. */
-  outgoing(body: Upload | undefined, nowMs: number): Dispatcher.DispatchOptions;
+  /** What is written over the token of a form that an older page sends; see the driver's `pageToken`. */
+  pageToken?(): PageToken | undefined;
+  /** The request as undici sends it. `grown`: by how many bytes the body is longer than the client said. */
+  outgoing(body: Upload | undefined, nowMs: number, grown?: number): Dispatcher.DispatchOptions;
   /**
    * The fields of the answer for the client, names and values in turn. `generation`: what the request took along;
    * nothing: the answer's cookies do not count.

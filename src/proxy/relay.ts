@@ -1,11 +1,12 @@
 import type { Client, Dispatcher } from 'undici';
 import type { Clock } from '../core/clock.ts';
 import type { Attachment, EndReason } from '../core/session.ts';
-import type { Verdict } from '../core/webmail.ts';
+import type { PageToken, Verdict } from '../core/webmail.ts';
 import { Answering } from './answering.ts';
 import type { HostConnections, Waiter } from './connections.ts';
 import { type FailureKind, failureKindOf, isLostConnection } from './failure.ts';
 import { Judgement } from './judgement.ts';
+import { renewForm } from './page-token.ts';
 import type { Fields, Passage } from './passage.ts';
 import { textOfRaw, UpstreamHead } from './response-headers.ts';
 import { Upload } from './upload.ts';
@@ -144,10 +145,33 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     this.#controller = undefined;
     this.generation = this.passage.generation;
     if (head.hasBody) this.#upload = new Upload(request, response, head.expectsContinue, this.#deps.stallMs);
+    this.#attempt(() => {
+      const upload = this.#upload;
+      const token = upload === undefined ? undefined : this.passage.pageToken?.();
+      if (upload === undefined || token === undefined) this.#dispatch(client, 0);
+      else void this.#renewForm(client, upload, token);
+    });
+  }
+
+  async #renewForm(client: Client, upload: Upload, token: PageToken): Promise<void> {
+    const grown = await renewForm(upload, this.passage.head.header('content-type'), token);
+    // Who left meanwhile, or whose session ended, has been seen to.
+    if (grown === undefined || this.#state !== 'asking') this.#release();
+    else this.#attempt(() => this.#dispatch(client, grown));
+  }
+
+  #dispatch(client: Client, grown: number): void {
+    const upload = this.#upload;
+    // A chunked body of nothing has ended already, and would not end again.
+    const body = upload?.complete === true && upload.readableLength === 0 ? undefined : upload;
+    client.dispatch(this.passage.outgoing(body, this.#deps.clock.nowMs(), grown), this);
+  }
+
+  /** A driver's bug may cost this request, not the one that gave its connection back and in whose turn it happens. */
+  #attempt(act: () => void): void {
     try {
-      client.dispatch(this.passage.outgoing(this.#upload, this.#deps.clock.nowMs()), this);
+      act();
     } catch (error) {
-      // A driver's bug, perhaps in the turn of another request that gave its connection back.
       this.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
     }
   }

@@ -3,10 +3,11 @@ import type { Dispatcher } from 'undici';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { Attachment, LiveSession } from '../core/session.ts';
-import type { WebmailDriver } from '../core/webmail.ts';
+import type { PageToken, RequestIdentity, WebmailDriver } from '../core/webmail.ts';
 import { askingForPlain, type Banner, type BannerOf, bannerPlace, fieldsWithBanner } from './banner.ts';
 import { Insertion } from './insertion.ts';
 import type { AdmittedRequest, Fields, Passage } from './passage.ts';
+import { renewTarget } from './page-token.ts';
 import { destinationOf, type IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { responseHeaders, type UpstreamHead } from './response-headers.ts';
@@ -72,7 +73,11 @@ export class SessionPassage implements Passage {
     return this.session.attach(attachment);
   }
 
-  outgoing(body: Upload | undefined, nowMs: number): Dispatcher.DispatchOptions {
+  pageToken(): PageToken | undefined {
+    return this.driver.pageToken?.(this.head, identityOf(this));
+  }
+
+  outgoing(body: Upload | undefined, nowMs: number, grown = 0): Dispatcher.DispatchOptions {
     const headers = this.#deps.requestHeaders(this.head, {
       ingress: this.ingress,
       jar: this.session.jar,
@@ -81,7 +86,13 @@ export class SessionPassage implements Passage {
       nowMs,
     });
     const asked = this.#banner === undefined ? headers : askingForPlain(headers);
-    return upstreamRequest(this.head, { headers: asked, body, firstByteMs: this.backend.limits.webmailFirstByteMs });
+    const token = this.pageToken();
+    return upstreamRequest(this.head, {
+      ...(token === undefined ? {} : { target: renewTarget(this.head.target, token) }),
+      headers: grown === 0 ? asked : withLength(asked, grown),
+      body,
+      firstByteMs: this.backend.limits.webmailFirstByteMs,
+    });
   }
 
   /** Whether the answer is a page that must have a banner, in a form that nobody can write one into. */
@@ -107,10 +118,13 @@ function mayShowBanner({ head, session }: SessionRequest, driver: WebmailDriver)
 /** The fields that a session's driver adds to a request on its way to the webmail. */
 export function driverFieldsOf(
   driver: WebmailDriver,
-  { head, session, ingress }: Pick<SessionRequest, 'head' | 'session' | 'ingress'>,
+  request: Pick<SessionRequest, 'head' | 'session' | 'ingress'>,
 ): Fields {
-  if (driver.requestHeaders === undefined) return [];
-  return driver.requestHeaders(head, {
+  return driver.requestHeaders?.(request.head, identityOf(request)) ?? [];
+}
+
+function identityOf({ session, ingress }: Pick<SessionRequest, 'session' | 'ingress'>): RequestIdentity {
+  return {
     user: session.record.user,
     password: session.password,
     client: ingress.client,
@@ -119,5 +133,12 @@ export function driverFieldsOf(
     session: session.key,
     jar: session.jar,
     ...(session.record.assist === undefined ? {} : { actor: session.record.assist.actor }),
-  });
+  };
+}
+
+/** The same fields, whose body is longer than the client said; where it did not say, it is chunked. */
+function withLength(fields: readonly string[], grown: number): string[] {
+  return fields.map((value, i) =>
+    i % 2 === 1 && fields[i - 1]?.toLowerCase() === 'content-length' ? String(Number(value) + grown) : value,
+  );
 }

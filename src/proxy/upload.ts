@@ -13,6 +13,7 @@ export class Upload extends Readable {
   readonly #response: ServerResponse;
   readonly #stallMs: number;
   #expectsContinue: boolean;
+  #complete = false;
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
   readonly #onEnd = (): void => this.#finish();
   readonly #onClose = (): void => this.#cut();
@@ -26,6 +27,11 @@ export class Upload extends Readable {
     this.#stallMs = stallMs;
     request.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose);
     request.pause();
+  }
+
+  /** Whether all of it has arrived; some may still have to be read. */
+  get complete(): boolean {
+    return this.#complete;
   }
 
   /** The answer came early: what the client still sends is read away, so that it gets to read the answer. */
@@ -56,8 +62,10 @@ export class Upload extends Readable {
 
   #finish(): void {
     this.#leave();
-    if (this.#request.complete) this.push(null);
-    else this.destroy(new Error('the client left in the middle of its request'));
+    if (this.#request.complete) {
+      this.#complete = true;
+      this.push(null);
+    } else this.destroy(new Error('the client left in the middle of its request'));
   }
 
   #cut(): void {

@@ -3,6 +3,8 @@ import type { IncomingHead } from './request-head.ts';
 import type { Upload } from './upload.ts';
 
 interface UpstreamParts {
+  /** In the place of the one that the client asked for. */
+  readonly target?: string;
   /** Names and values in turn, rebuilt. */
   readonly headers: string[];
   readonly body: Upload | undefined;
@@ -10,16 +12,16 @@ interface UpstreamParts {
   readonly firstByteMs: number;
 }
 
-/** A request as undici sends it: the target byte for byte, a rebuilt head, and how long it may take. */
+/** A request as undici sends it: the target byte for byte (but for a token of the webmail's), a rebuilt head, and how long it may take. */
 export function upstreamRequest(
   head: IncomingHead,
-  { headers, body, firstByteMs }: UpstreamParts,
+  { target = head.target, headers, body, firstByteMs }: UpstreamParts,
 ): Dispatcher.DispatchOptions {
   // Event streams may be silent for as long as they like.
   const patient = head.header('accept')?.includes('text/event-stream') === true;
   const patienceMs = patient ? 0 : firstByteMs;
   const options = {
-    path: head.target,
+    path: target,
     method: head.method,
     headers,
     body: body ?? null,

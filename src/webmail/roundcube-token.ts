@@ -1,5 +1,5 @@
 import type { RequestHead } from '../core/http.ts';
-import type { RequestIdentity } from '../core/webmail.ts';
+import type { PageToken, RequestIdentity } from '../core/webmail.ts';
 import type { Fields } from './header-fields.ts';
 import { askingPage, readQuery, sendsMessage } from './roundcube-requests.ts';
 import type { Visit } from './visit.ts';
@@ -13,23 +13,37 @@ export function keepToken(visit: Visit, landing: string): void {
 }
 
 /**
- * The current token in the place of the one that the page has. A page stays open over a silent sign-in, and Roundcube
- * would refuse its next click, its downloads, and its sign-out.
+ * The current token in the place of the one that a script has. A page stays open over a silent sign-in, and Roundcube
+ * would refuse its next click.
  *
- * Only for requests that a page of Roundcube makes by its script or form, with some token: never for what another site
- * or a mail can make a browser ask.
+ * Only where the browser's own request has the field, which another site cannot send at all: to Roundcube 1.7 a request
+ * with it is one of its script, and is answered as such.
  */
-export function tokenField(request: RequestHead, { jar, publicOrigin }: RequestIdentity): Fields {
+export function tokenField(request: RequestHead, { jar }: RequestIdentity): Fields {
   const token = jar?.value(tokenName);
-  return token !== undefined && bringsToken(request, publicOrigin) ? [['X-Roundcube-Request', token]] : [];
+  return token !== undefined && isByScript(request) ? [['X-Roundcube-Request', token]] : [];
 }
 
-function bringsToken(request: RequestHead, publicOrigin: string): boolean {
-  // Another site cannot send this field at all, whatever its value.
-  if (request.header('x-roundcube-request') !== undefined) return true;
-  // The token is in the body. Roundcube takes forms out of mails. A message of an older session could not be sent.
-  if (request.method === 'POST') return request.header('origin') === publicOrigin && !sendsMessage(request);
-  return isTokenNavigation(request);
+/**
+ * The current token for the forms, the downloads and the sign-out of such a page, which have theirs in the body or in
+ * the query.
+ *
+ * Only for requests that a page of Roundcube makes, with some token: never for what another site or a mail can make a
+ * browser ask.
+ */
+export function pageToken(request: RequestHead, { jar, publicOrigin }: RequestIdentity): PageToken | undefined {
+  const value = jar?.value(tokenName);
+  if (value === undefined || isByScript(request)) return undefined;
+  return isOwnForm(request, publicOrigin) || isTokenNavigation(request) ? { name: '_token', value } : undefined;
+}
+
+function isByScript(request: RequestHead): boolean {
+  return request.header('x-roundcube-request') !== undefined;
+}
+
+/** Roundcube takes forms out of mails. A message of an older session could not be sent. */
+function isOwnForm(request: RequestHead, publicOrigin: string): boolean {
+  return request.method === 'POST' && request.header('origin') === publicOrigin && !sendsMessage(request);
 }
 
 /** Whether a page of Roundcube's goes to a target that needs a token, with some token. */

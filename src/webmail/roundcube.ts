@@ -17,7 +17,7 @@ import { lostAnswer, resumeTarget, retryAnswer } from './roundcube-lost-answer.t
 import { isRefusedForm, judgeHeads, judgeText } from './roundcube-marks.ts';
 import { readQuery, sendsMessage } from './roundcube-requests.ts';
 import { loginFailedTexts } from './roundcube-texts.ts';
-import { keepToken, signsOut, tokenField } from './roundcube-token.ts';
+import { keepToken, pageToken, signsOut, tokenField } from './roundcube-token.ts';
 import { browserOf, type ConfiguredParts, type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 /** What Roundcube's page does by itself, every minute or half a session lifetime. */
@@ -62,6 +62,7 @@ function byForm(parts: DriverParts, logins: MasterLogins): WebmailDriver {
     retryAnswer,
     mayReplay: (request) => retryAnswer(request) === undefined,
     requestHeaders: tokenField,
+    pageToken,
     isSignInPage: (request) => readQuery(request.target).task === 'login',
     resumeTarget,
     // `get` is an attachment, a page of HTML at worst.

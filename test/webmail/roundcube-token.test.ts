@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CookieJar } from '../../src/core/cookie-jar.ts';
 import { create } from '../../src/webmail/roundcube.ts';
-import { tokenField } from '../../src/webmail/roundcube-token.ts';
+import { pageToken, tokenField } from '../../src/webmail/roundcube-token.ts';
 import { fakeRoundcube, recorded } from './fake-roundcube.ts';
 import { clock, going, hostWith, identity, requestHead, scriptedExchange } from './scripted-exchange.ts';
 
@@ -24,38 +24,42 @@ const asked: readonly (readonly [
   method: string,
   target: string,
   fields: Readonly<Record<string, string>>,
-  renewed: boolean,
+  renewed: 'field' | 'page' | 'none',
 ])[] = [
-  ['a script’s request', 'GET', '/?_task=mail&_action=list&_remote=1', { 'x-roundcube-request': 'old' }, true],
-  ['a script’s change', 'POST', '/?_task=mail&_action=mark', { 'x-roundcube-request': 'old' }, true],
-  ['a form of our own page', 'POST', '/?_task=mail&_action=send', { origin: publicOrigin }, true],
-  ['a form of another site', 'POST', '/?_task=mail&_action=send', { origin: 'https://evil.example' }, false],
-  ['a form of nobody knows where', 'POST', '/?_task=mail&_action=send', { origin: 'null' }, false],
-  ['a form that does not say where', 'POST', '/?_task=mail&_action=send', ours, false],
+  ['a script’s request', 'GET', '/?_task=mail&_action=list&_remote=1', { 'x-roundcube-request': 'old' }, 'field'],
+  ['a script’s change', 'POST', '/?_task=mail&_action=mark', { 'x-roundcube-request': 'old' }, 'field'],
+  ['a form of our own page', 'POST', '/?_task=mail&_action=send', { origin: publicOrigin }, 'page'],
+  ['a form of another site', 'POST', '/?_task=mail&_action=send', { origin: 'https://evil.example' }, 'none'],
+  ['a form of nobody knows where', 'POST', '/?_task=mail&_action=send', { origin: 'null' }, 'none'],
+  ['a form that does not say where', 'POST', '/?_task=mail&_action=send', ours, 'none'],
   [
     'a message that is sent from a page of an older session',
     'POST',
     '/?_task=mail&_unlock=loading1&_framed=1',
     { ...host, origin: publicOrigin, referer: `${publicOrigin}/?_task=mail&_action=compose&_id=1` },
-    false,
+    'none',
   ],
-  ['a download', 'GET', download, { ...ours, 'sec-fetch-dest': 'document' }, true],
-  ['a download in a frame', 'GET', download, { ...ours, 'sec-fetch-dest': 'iframe' }, true],
-  ['a download with an older browser', 'GET', download, ours, true],
-  ['a sign-out', 'GET', '/?_task=logout&_token=old', ours, true],
-  ['a link without a token', 'GET', '/?_task=logout', ours, false],
-  ['a link in a mail, which sends no Referer', 'GET', '/?_task=logout&_token=x', host, false],
-  ['a link on another site', 'GET', download, { ...host, referer: 'https://evil.example/' }, false],
-  ['a picture in a mail', 'GET', '/?_task=logout&_token=x', { ...ours, 'sec-fetch-dest': 'image' }, false],
-  ['a page', 'GET', '/?_task=mail', ours, false],
+  ['a download', 'GET', download, { ...ours, 'sec-fetch-dest': 'document' }, 'page'],
+  ['a download in a frame', 'GET', download, { ...ours, 'sec-fetch-dest': 'iframe' }, 'page'],
+  ['a download with an older browser', 'GET', download, ours, 'page'],
+  ['a sign-out', 'GET', '/?_task=logout&_token=old', ours, 'page'],
+  ['a link without a token', 'GET', '/?_task=logout', ours, 'none'],
+  ['a link in a mail, which sends no Referer', 'GET', '/?_task=logout&_token=x', host, 'none'],
+  ['a link on another site', 'GET', download, { ...host, referer: 'https://evil.example/' }, 'none'],
+  ['a picture in a mail', 'GET', '/?_task=logout&_token=x', { ...ours, 'sec-fetch-dest': 'image' }, 'none'],
+  ['a page', 'GET', '/?_task=mail', ours, 'none'],
 ];
+const told = {
+  field: 'has the token of the session in its field',
+  page: 'has the token of the session where its page wrote one',
+  none: 'is given no token',
+};
 for (const [what, method, target, fields, renewed] of asked) {
-  test(`${what} ${renewed ? 'goes on with the token of the session' : 'is given no token'}`, async () => {
+  test(`${what} ${told[renewed]}`, async () => {
     const as = { ...identity('right'), publicOrigin, session: 'session', jar: await signedIn() };
-    assert.deepEqual(
-      tokenField(requestHead(method, target, fields), as),
-      renewed ? [['X-Roundcube-Request', 'T1']] : [],
-    );
+    const request = requestHead(method, target, fields);
+    assert.deepEqual(tokenField(request, as), renewed === 'field' ? [['X-Roundcube-Request', 'T1']] : []);
+    assert.deepEqual(pageToken(request, as), renewed === 'page' ? { name: '_token', value: 'T1' } : undefined);
   });
 }
 
@@ -66,6 +70,7 @@ test('the token is never a cookie of a request to the webmail', async () => {
 test('a client without a jar is given no token', () => {
   const as = { ...identity('right'), publicOrigin, session: undefined };
   assert.deepEqual(tokenField(requestHead('POST', '/?_task=mail', { 'x-roundcube-request': 'old' }), as), []);
+  assert.equal(pageToken(requestHead('POST', '/?_task=mail', { origin: publicOrigin }), as), undefined);
 });
 
 test('a page on which a message is written, and whose token is refused, is outdated; another page is not', () => {
