@@ -49,7 +49,7 @@ if (rounds >= defaultRounds && only.length === parts.size) {
 }
 
 async function report(sections: readonly Section[], minutes: number): Promise<string> {
-  const facts = [...(await machineFacts()), `Command: \`${command}\`, ${rounds} rounds, ${minutes} minutes.`];
+  const facts = [...machineFacts(), `Command: \`${command}\`, ${rounds} rounds, ${minutes} minutes.`];
   if (failures.length > 0) facts.push(`**Could not be measured:** ${failures.join(', ')}.`);
   const targets = sections.flatMap((section) => section.targets);
   return [

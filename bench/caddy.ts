@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Program, startProgram } from './program.ts';
+import { connects, type RunningProgram, startProgram } from '../test/programs.ts';
 
 export interface CaddyOptions {
   readonly port: number;
@@ -9,7 +9,7 @@ export interface CaddyOptions {
 }
 
 /** Caddy with forward_auth before each request, as its documentation says. */
-export async function startCaddy(folder: string, { port, backend, service }: CaddyOptions): Promise<Program> {
+export async function startCaddy(folder: string, { port, backend, service }: CaddyOptions): Promise<RunningProgram> {
   const file = join(folder, 'Caddyfile');
   await writeFile(
     file,
@@ -29,5 +29,8 @@ http://127.0.0.1:${port} {
   );
   // Else it keeps its configuration in the home folder.
   const env = { XDG_CONFIG_HOME: folder, XDG_DATA_HOME: folder };
-  return startProgram('caddy', ['run', '--adapter', 'caddyfile', '--config', file], { port, env });
+  return startProgram('caddy', ['run', '--adapter', 'caddyfile', '--config', file], {
+    isReady: () => connects(port),
+    env,
+  });
 }

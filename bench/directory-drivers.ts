@@ -5,7 +5,6 @@
  * name, and the memory that the source and its client library keep. Each source has a process of its own. The peers run
  * on the same machine; those of socketmap, tcp_table and http even in that process, and take their share of it.
  */
-import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -21,6 +20,7 @@ import { startPostgresql } from '../test/directory/peers/postgresql.ts';
 import { startSlapd } from '../test/directory/peers/slapd.ts';
 import { listening } from '../test/ports.ts';
 import { startRedisServer } from '../test/redis-server.ts';
+import { spawnSync } from '../test/programs.ts';
 
 interface Peer extends AsyncDisposable {
   readonly settings: DirectoryOptions['sources'][number];

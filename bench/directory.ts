@@ -4,7 +4,6 @@
  * Prints, per source: time to open, memory that stays, the longest pause of the event loop while the file is read again,
  * and the time of one lookup.
  */
-import { execFileSync } from 'node:child_process';
 import { createWriteStream, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -15,6 +14,7 @@ import { backendsNamed, loginName, nameRules } from '../test/directory/fixture.t
 import { silentLog } from '../src/core/log.ts';
 import { systemClock } from '../src/core/clock.ts';
 import { createDirectory } from '../src/directory/directory.ts';
+import { execFileSync } from '../test/programs.ts';
 
 const users = Number(process.argv[2] ?? 1_000_000);
 const folder = mkdtempSync(join(tmpdir(), 'postern-bench-'));

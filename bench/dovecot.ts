@@ -1,7 +1,7 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '../test/ports.ts';
-import { type Program, startProgram } from './program.ts';
+import { connects, type RunningProgram, startProgram } from '../test/programs.ts';
 
 /** The password of every user. */
 export const dovecotPassword = 'correct-horse-battery';
@@ -10,14 +10,14 @@ export const dovecotPassword = 'correct-horse-battery';
 export async function startDovecot(
   folder: string,
   certificateFile: string,
-): Promise<Program & { readonly port: number }> {
+): Promise<RunningProgram & { readonly port: number }> {
   const [port, home] = [await freePort(), join(folder, 'dovecot')];
   await mkdir(join(home, 'mail'), { recursive: true });
   // Mail is another user's than ours.
   await Promise.all([chmod(folder, 0o755), chmod(join(home, 'mail'), 0o777)]);
   const file = join(home, 'dovecot.conf');
   await writeFile(file, configuration(home, port, certificateFile));
-  return { ...(await startProgram('dovecot', ['-F', '-c', file], { port })), port };
+  return { ...(await startProgram('dovecot', ['-F', '-c', file], { isReady: () => connects(port) })), port };
 }
 
 function configuration(home: string, port: number, certificateFile: string): string {

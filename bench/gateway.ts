@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tlsFrontAddress } from './haproxy.ts';
 import { nodeFlags } from './node-flags.ts';
-import { type Program, startProgram } from './program.ts';
+import { connects, type RunningProgram, startProgram } from '../test/programs.ts';
 
 const program = fileURLToPath(new URL('../bin/postern.mjs', import.meta.url));
 
@@ -23,14 +23,14 @@ export interface GatewayOptions {
 }
 
 /** Starts a gateway node as an operator does: the real program, with a configuration file. */
-export async function startGatewayNode(options: GatewayOptions): Promise<Program> {
+export async function startGatewayNode(options: GatewayOptions): Promise<RunningProgram> {
   const { folder, port } = options;
   await mkdir(folder, { recursive: true });
   const file = join(folder, `postern-${port}.yaml`);
   await writeFile(file, configuration(options));
   await writeFile(join(folder, 'homes.regexp'), '/^([a-z0-9]+)\\./ $1\n');
   const args = [...nodeFlags, program, 'serve', '-c', file];
-  return startProgram(process.execPath, args, { port });
+  return startProgram(process.execPath, args, { isReady: () => connects(port) });
 }
 
 function configuration({ folder, port, redisUrl, backends, home, tlsPort, settings = '' }: GatewayOptions): string {

@@ -1,12 +1,17 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Program, startProgram } from './program.ts';
+import { connects, type RunningProgram, startProgram } from '../test/programs.ts';
 
 /** The address from which the TLS front connects: the only one whose X-Forwarded-* the gateway believes. */
 export const tlsFrontAddress = '127.0.0.9';
 
 /** A plain HAProxy with one thread: no session, no check, keep-alive on both sides. */
-export async function startHaproxy(folder: string, port: number, backend: number, sockets: number): Promise<Program> {
+export async function startHaproxy(
+  folder: string,
+  port: number,
+  backend: number,
+  sockets: number,
+): Promise<RunningProgram> {
   return start(
     folder,
     port,
@@ -32,7 +37,7 @@ export async function startTlsFront(
     target,
     certificateFile,
   }: { readonly port: number; readonly target: number; readonly certificateFile: string },
-): Promise<Program> {
+): Promise<RunningProgram> {
   return start(
     folder,
     port,
@@ -49,7 +54,7 @@ backend target
   );
 }
 
-async function start(folder: string, port: number, sections: string): Promise<Program> {
+async function start(folder: string, port: number, sections: string): Promise<RunningProgram> {
   const file = join(folder, `haproxy-${port}.cfg`);
   await writeFile(
     file,
@@ -64,5 +69,5 @@ defaults
   timeout tunnel 1h
 ${sections}`,
   );
-  return startProgram('haproxy', ['-db', '-f', file], { port });
+  return startProgram('haproxy', ['-db', '-f', file], { isReady: () => connects(port) });
 }

@@ -74,7 +74,7 @@ const target = {
   besides: `best of ${rounds} rounds; medians ${significant(ill.median / well.median)}`,
 };
 const measured = [
-  [...(await machineFacts()), `Command: \`npm run bench:hung-backend\`, ${rounds} rounds of ${seconds} s.`]
+  [...machineFacts(), `Command: \`npm run bench:hung-backend\`, ${rounds} rounds of ${seconds} s.`]
     .map((fact) => `- ${fact}`)
     .join('\n'),
   markdownTable(targetTable([target])),

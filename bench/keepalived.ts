@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as sendRequest } from 'node:http';
@@ -11,6 +10,7 @@ import { machineFacts } from './machine.ts';
 import { markdownTable, withMeasured } from './report.ts';
 import { openSessionSource } from './sessions.ts';
 import { sharedOrigin, startTwoMachines } from './two-machines.ts';
+import { spawnSync } from '../test/programs.ts';
 
 /*
  * npm run bench:keepalived    what users notice when a real keepalived moves the address; writes docs/load-balancers.md
@@ -81,7 +81,7 @@ const rows = [...seen].map(([what, outages]) => {
 });
 const measured = [
   [
-    ...(await machineFacts()),
+    ...machineFacts(),
     `Command: \`npm run bench:keepalived\`, ${rounds} rounds; a request on a new connection every ${everyMs} ms.`,
   ]
     .map((fact) => `- ${fact}`)

@@ -1,9 +1,6 @@
-import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
-import { promisify } from 'node:util';
-
-const run = promisify(execFile);
+import { spawnSync } from '../test/programs.ts';
 
 /** What says its version where, and how. */
 const programs = [
@@ -16,9 +13,9 @@ const programs = [
 ] as const;
 
 /** The machine, the versions and the day, as a list for the report. */
-export async function machineFacts(): Promise<readonly string[]> {
+export function machineFacts(): readonly string[] {
   const system = /^PRETTY_NAME="(.*)"/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'Linux';
-  const versions = await Promise.all(programs.map(([program, option]) => versionOf(program, option)));
+  const versions = programs.map(([program, option]) => versionOf(program, option));
   const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
   return [
     `Machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${memory}, ${system}, Linux ${release()}; everything on loopback.`,
@@ -34,10 +31,8 @@ function packageVersion(name: string): string {
 }
 
 /** Some say it on standard error, and wrk with an exit status of 1. */
-async function versionOf(program: string, option: string): Promise<string> {
-  const said = await run(program, [option]).then(
-    ({ stdout, stderr }) => stdout + stderr,
-    (error: { readonly stdout?: string; readonly stderr?: string }) => `${error.stdout ?? ''}${error.stderr ?? ''}`,
-  );
+function versionOf(program: string, option: string): string {
+  const { stdout, stderr } = spawnSync(program, [option], { encoding: 'utf8' });
+  const said = stdout + stderr;
   return `${program} ${/\d+\.\d+(?:\.\d+)*/.exec(said)?.[0] ?? 'of unknown version'}`;
 }

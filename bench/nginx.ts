@@ -1,13 +1,13 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Program, startProgram } from './program.ts';
+import { connects, type RunningProgram, startProgram } from '../test/programs.ts';
 
 /** Starts an nginx of one worker with these `server` and `upstream` blocks, its files in `folder`. */
-export async function startNginx(folder: string, port: number, blocks: string): Promise<Program> {
+export async function startNginx(folder: string, port: number, blocks: string): Promise<RunningProgram> {
   await mkdir(join(folder, 'temp'), { recursive: true });
   const file = join(folder, 'nginx.conf');
   await writeFile(file, configuration(folder, blocks));
-  return startProgram('nginx', ['-c', file, '-e', 'stderr'], { port });
+  return startProgram('nginx', ['-c', file, '-e', 'stderr'], { isReady: () => connects(port) });
 }
 
 function configuration(folder: string, blocks: string): string {

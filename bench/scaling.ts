@@ -43,7 +43,7 @@ const sessionHead = [
   'MB',
 ];
 const measured = [
-  [...(await machineFacts()), 'Command: `npm run bench:scaling`.'].map((fact) => `- ${fact}`).join('\n'),
+  [...machineFacts(), 'Command: `npm run bench:scaling`.'].map((fact) => `- ${fact}`).join('\n'),
   markdownTable(targetTable([target])),
   markdownTable({ head: sessionHead, rows: sessionRows }),
   markdownTable({ head: ['backends', 'CPU µs per request, best', 'median', 'MB'], rows: backendRows }),

@@ -1,14 +1,13 @@
-import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { createClient } from 'redis';
 import { freePort } from '../test/ports.ts';
+import { runProgram } from '../test/programs.ts';
 import { backendBlocks, startNginx } from './nginx.ts';
 import { nodeFlags } from './node-flags.ts';
-import { startProgram } from './program.ts';
+import { connects, startProgram } from '../test/programs.ts';
 import { writeAssets } from './roundcube-page.ts';
 
 /** What every measurement needs: a backend, Redis, a certificate, and a folder for files. */
@@ -32,8 +31,6 @@ type RedisClient = Awaited<ReturnType<typeof connectRedis>>;
 /** Sizes of the answers at `/<name>`, in bytes. */
 const answerSizes = { '1k': 1024, '50k': 50_000, '10m': 10_000_000 } as const;
 
-const run = promisify(execFile);
-
 /** Opens it; everything ends with its disposal. */
 export async function openStage(): Promise<Stage> {
   await using opened = new AsyncDisposableStack();
@@ -46,7 +43,11 @@ export async function openStage(): Promise<Stage> {
   async function startPeer(file: string, args: readonly string[]) {
     const port = await freePort();
     const path = fileURLToPath(new URL(`peers/${file}`, import.meta.url));
-    const { pid } = keep(await startProgram(process.execPath, [...nodeFlags, path, String(port), ...args], { port }));
+    const { pid } = keep(
+      await startProgram(process.execPath, [...nodeFlags, path, String(port), ...args], {
+        isReady: () => connects(port),
+      }),
+    );
     return { port, pid };
   }
 
@@ -81,7 +82,7 @@ async function startBackend(folder: string, keep: Stage['keep']) {
 async function startRedis(folder: string, keep: Stage['keep']) {
   const port = await freePort();
   const settings = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'no'];
-  const { pid } = keep(await startProgram('redis-server', settings, { port }));
+  const { pid } = keep(await startProgram('redis-server', settings, { isReady: () => connects(port) }));
   return { url: `redis://127.0.0.1:${port}/0`, pid };
 }
 
@@ -94,7 +95,7 @@ async function connectRedis(url: string) {
 async function makeCertificate(folder: string): Promise<Stage['tls']> {
   const [key, certificate, both] = [join(folder, 'tls.key'), join(folder, 'tls.crt'), join(folder, 'tls.pem')];
   const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
-  await run('openssl', [
+  await runProgram('openssl', [
     'req',
     '-x509',
     '-newkey',

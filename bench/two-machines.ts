@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -6,7 +6,8 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { startProgram } from './program.ts';
+import { connects, startProgram } from '../test/programs.ts';
+import { spawn, spawnSync } from '../test/programs.ts';
 
 /** The address that keepalived moves, and the network that the two machines and their users are on. */
 const network = '10.77.0';
@@ -43,7 +44,7 @@ export async function startTwoMachines(folder: string): Promise<TwoMachines> {
   ip('addr', 'add', `${network}.1/24`, 'dev', 'br0');
   ip('link', 'set', 'br0', 'up');
   const redis = ['--port', '6379', '--bind', '127.0.0.1', `${network}.1`, '--protected-mode', 'no', '--save', ''];
-  opened.use(await startProgram('redis-server', [...redis, '--dir', folder], { port: 6379 }));
+  opened.use(await startProgram('redis-server', [...redis, '--dir', folder], { isReady: () => connects(6379) }));
   const webmail = createServer((_request, response) => response.end('a page'));
   webmail.listen(8080, `${network}.1`);
   await once(webmail, 'listening');

@@ -1,10 +1,9 @@
-import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { runProgram, spawn } from '../test/programs.ts';
 
 /** What is asked of one server, over and over. */
 export interface Load {
@@ -45,7 +44,6 @@ export const browserHeaders: Readonly<Record<string, string>> = {
 };
 
 const script = fileURLToPath(new URL('requests.lua', import.meta.url));
-const run = promisify(execFile);
 const patience = 5;
 
 /** Makes loads with wrk; plans are written to `folder`. */
@@ -59,7 +57,7 @@ export function createWrk(folder: string) {
   };
 
   async function attempt(load: Load): Promise<LoadResult | undefined> {
-    const { stdout } = await run('wrk', await argsOf(folder, load), { timeout: (load.seconds + 20) * 1000 });
+    const stdout = await runProgram('wrk', await argsOf(folder, load), { timeoutMs: (load.seconds + 20) * 1000 });
     return resultOf(stdout, load);
   }
 }
@@ -77,9 +75,6 @@ export async function startLoad(folder: string, load: Load): Promise<LoadBeside>
   const wrk = spawn('wrk', await argsOf(folder, load), { stdio: ['ignore', 'pipe', 'inherit'] });
   const output = text(wrk.stdout);
   const exited = once(wrk, 'exit');
-  const kill = (): void => void wrk.kill('SIGKILL');
-  // A benchmark that fails must not leave it behind.
-  process.once('exit', kill);
   return {
     async end() {
       wrk.kill('SIGINT');
@@ -88,7 +83,7 @@ export async function startLoad(folder: string, load: Load): Promise<LoadBeside>
       const requests = number('requests');
       return { requests, refused: number('refused'), perSecond: (requests * 1e6) / number('micros') };
     },
-    [Symbol.dispose]: kill,
+    [Symbol.dispose]: () => void wrk.kill('SIGKILL'),
   };
 }
 

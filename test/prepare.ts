@@ -1,45 +1,28 @@
-import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { listedPrograms, spawnSync } from './programs.ts';
 
 /*
  * Installs what the tests need and the machine lacks; npm test runs it first. Where nothing is missing it does nothing.
  * No service is started by an installation.
  */
 
-/** Servers and tools of the tests, besides those of the lab's backends. */
-const packages = [
-  'openssl',
-  'redis-server',
-  'chromium',
-  'fonts-dejavu-core',
-  'haproxy',
-  'apache2-bin',
-  'keepalived',
-  'slapd',
-  'ldap-utils',
-  'postgresql',
-  'mariadb-server',
-  'tinycdb',
-  'libnginx-mod-mail',
-  'perdition',
-];
-const backends = ['a', 'b', 'c', 'd'];
+/** Whose packages of programs.tsv a run of the tests needs. */
+const wanted = ['tests', 'bench', 'a', 'b', 'c', 'd', 'mupdate', 'perdition'];
 
 const script = fileURLToPath(new URL('lab/lab', import.meta.url));
-const env = { ...process.env, LAB_EXTRA_PACKAGES: packages.join(' ') };
 
 function missingPackages(): readonly string[] {
-  const { stdout } = spawnSync(script, ['missing', ...backends], { env, encoding: 'utf8' });
+  const { stdout } = spawnSync(script, ['missing', ...wanted], { encoding: 'utf8' });
   return stdout.split('\n').filter((line) => line !== '');
 }
 
 function prepare(): number {
   if (!existsSync('/etc/debian_version')) {
+    const packages = new Set(listedPrograms.map((listed) => listed.package));
     process.stderr.write(
       `The tests run real servers and know how to install them on Debian 12 and Ubuntu only. They need the programs of:
-  ${packages.join(' ')}
-  and for the lab: Dovecot, Roundcube, SOGo, Cyrus and Horde with nginx and PHP-FPM (test/lab/README.md)
+  ${[...packages].join(' ')}
 `,
     );
     return 1;
@@ -53,7 +36,7 @@ function prepare(): number {
   }
   if (missing.length === 0) return 0;
   process.stdout.write(`installing ${missing.length} packages, once; this takes a minute or two\n`);
-  return spawnSync(script, ['packages', ...backends], { env, stdio: 'inherit' }).status ?? 1;
+  return spawnSync(script, ['packages', ...wanted], { stdio: 'inherit' }).status ?? 1;
 }
 
 process.exitCode = prepare();

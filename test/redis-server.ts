@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { freePort } from './ports.ts';
+import { spawn } from './programs.ts';
 
 /** A real redis-server of a test: on a free port of loopback, with its data in a folder of its own. */
 export interface RedisServer extends AsyncDisposable {
@@ -60,10 +61,6 @@ async function launch(port: number, folder: string): Promise<ChildProcess> {
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
   const server = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  // A test that fails must not leave it behind.
-  const endWithUs = (): void => void server.kill('SIGKILL');
-  process.once('exit', endWithUs);
-  server.once('exit', () => process.off('exit', endWithUs));
   const said: string[] = [];
   for await (const line of createInterface({ input: server.stdout })) {
     said.push(line);

@@ -1,13 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from 'redis';
-import { runProgram } from './directory/peers/programs.ts';
+import { runProgram } from './programs.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './ports.ts';
 import type { RedisSettings } from '../src/sessions/redis-topology.ts';
+import { spawn } from './programs.ts';
 
 /** Several real Redis processes that make one store. */
 export interface RedisTopology extends AsyncDisposable {
@@ -191,11 +192,6 @@ function texts(reply: unknown): readonly string[] {
 async function startGroup() {
   const folder = await mkdtemp(join(tmpdir(), 'postern-redis-'));
   const running = new Map<number, ChildProcess>();
-  const endAll = (): void => {
-    for (const child of running.values()) child.kill('SIGKILL');
-  };
-  // A test that fails must not leave them behind.
-  process.once('exit', endAll);
 
   async function spawnOne(port: number, args: readonly string[]): Promise<void> {
     const child = spawn('redis-server', args, { stdio: 'ignore' });
@@ -233,7 +229,6 @@ async function startGroup() {
       return port;
     },
     async end(): Promise<void> {
-      process.off('exit', endAll);
       await Promise.all([...running.keys()].map(kill));
       await rm(folder, { recursive: true, force: true });
     },

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { freePort } from '../../test/ports.ts';
 import { type Contender, type SessionUse, startPostern } from '../contenders.ts';
 import { residentBytes } from '../cpu.ts';
-import { startProgram } from '../program.ts';
+import { connects, startProgram } from '../../test/programs.ts';
 import { significant, type Target } from '../report.ts';
 import type { Stage } from '../stage.ts';
 import type { Part } from './part.ts';
@@ -96,7 +96,7 @@ async function weighStored(stage: Stage): Promise<{ readonly redis: number; read
   const port = await freePort();
   const program = fileURLToPath(new URL('../peers/held-sessions.ts', import.meta.url));
   const args = ['--expose-gc', program, String(port), redisUrl, keysFile, cookieFile];
-  await using _holder = await startProgram(process.execPath, args, { port });
+  await using _holder = await startProgram(process.execPath, args, { isReady: () => connects(port) });
   const { held, bytes }: { held: number; bytes: number } = JSON.parse(
     await (await fetch(`http://127.0.0.1:${port}/`)).text(),
   );

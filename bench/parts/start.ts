@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { significant } from '../report.ts';
 import { seriesOf } from '../statistics.ts';
 import type { Stage } from '../stage.ts';
 import type { Part } from './part.ts';
+import { spawn } from '../../test/programs.ts';
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 const examples = new URL('../../examples/', import.meta.url);

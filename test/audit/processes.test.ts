@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { describe, it } from 'node:test';
@@ -8,6 +7,7 @@ import { placedTexts } from '../../src/audit/reading.ts';
 import { verify } from '../../src/audit/verify.ts';
 import { eventually } from '../eventually.ts';
 import { auditIn, key, newFile } from './fixture.ts';
+import { spawn } from '../programs.ts';
 
 const program = fileURLToPath(new URL('writer.ts', import.meta.url));
 

@@ -1,4 +1,4 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -12,6 +12,7 @@ import { createCertificate } from '../../demo/certificate.ts';
 import { startImapServer } from '../../demo/imap-server.ts';
 import { alice, people } from '../../demo/people.ts';
 import { listening } from '../ports.ts';
+import { spawn } from '../programs.ts';
 
 /** A line of a node's log. */
 export type LogLine = Readonly<Record<string, unknown>>;

@@ -1,15 +1,10 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { once } from 'node:events';
-import { startProgram } from '../directory/peers/programs.ts';
+import { connects, runProgram, startProgram } from '../programs.ts';
 import { freePort } from '../ports.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
-
-const run = promisify(execFile);
 
 /** A real HAProxy in the foreground. */
 export interface Haproxy extends AsyncDisposable {
@@ -68,7 +63,7 @@ export async function startHaproxy(
   });
   const file = join(folder, 'haproxy.cfg');
   await writeFile(file, text);
-  await run('haproxy', ['-c', '-f', file]);
+  await runProgram('haproxy', ['-c', '-f', file]);
   const ask = (command: string) => askSocket(join(folder, 'admin.sock'), command);
   const isReady = async () => {
     await connects(port);
@@ -91,16 +86,6 @@ export async function startHaproxy(
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** Resolves when somebody listens there. */
-export async function connects(port: number): Promise<void> {
-  const socket = connect(port, '127.0.0.1');
-  try {
-    await once(socket, 'connect');
-  } finally {
-    socket.destroy();
-  }
 }
 
 async function askSocket(path: string, command: string): Promise<string> {

@@ -1,10 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runProgram, startProgram } from '../directory/peers/programs.ts';
+import { connects, runProgram, startProgram } from '../programs.ts';
 import { freePort } from '../ports.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
-import { connects, sample } from './haproxy.ts';
+import { sample } from './haproxy.ts';
 
 /** A real nginx in the foreground. */
 export interface Nginx extends AsyncDisposable {

@@ -7,7 +7,7 @@ import { createAgentCheck, type AgentState } from '../../src/admin/agent-check.t
 import { type Cluster, type Node, startCluster } from './cluster.ts';
 import { eventually } from '../eventually.ts';
 import { startHaproxy } from './haproxy.ts';
-import { runProgram } from '../directory/peers/programs.ts';
+import { runProgram } from '../programs.ts';
 import { freePort, listening } from '../ports.ts';
 
 const origin = 'https://mail.example.test';

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sample } from './haproxy.ts';
+import { spawn } from '../programs.ts';
 
 /** What `keepalived -t` has to say of a file. Its exit status tells nothing: with VRRP it ends itself by a signal. */
 async function complaints(file: string): Promise<string> {
-  // In a process group of its own, since it signals the whole of its group.
-  const keepalived = spawn('keepalived', ['-t', '-f', file], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const keepalived = spawn('keepalived', ['-t', '-f', file], { stdio: ['ignore', 'pipe', 'pipe'] });
   const [out, err] = await Promise.all([keepalived.stdout.toArray(), keepalived.stderr.toArray()]);
   return Buffer.concat([...out, ...err]).toString();
 }

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { after, before, suite, test } from 'node:test';
@@ -9,6 +8,7 @@ import { alice, bob, type Person } from '../../demo/people.ts';
 import { startChromium } from '../chromium.ts';
 import { freePort } from '../ports.ts';
 import { complaintsOf } from './console.ts';
+import { spawn } from '../programs.ts';
 
 const program = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
 

@@ -1,9 +1,10 @@
-import { execFile } from 'node:child_process';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { runCommand } from '../../src/cli/program.ts';
 import type { GatewayModule, Surroundings } from '../../src/cli/surroundings.ts';
+import { spawn } from '../programs.ts';
 
 const bin = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 
@@ -18,17 +19,12 @@ export async function postern(
   args: readonly string[],
   options: { cwd?: string; nodeArgs?: readonly string[]; input?: string } = {},
 ): Promise<Ended> {
-  const { promise, resolve } = Promise.withResolvers<Ended>();
   const { cwd, nodeArgs = [], input = '' } = options;
-  const child = execFile(
-    process.execPath,
-    [...nodeArgs, bin, ...args],
-    { cwd, env: { PATH: process.env['PATH'] }, maxBuffer: 64 * 1024 * 1024 },
-    (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
-  );
+  const child = spawn(process.execPath, [...nodeArgs, bin, ...args], { cwd, env: { PATH: process.env['PATH'] } });
   // Nobody sits there.
-  child.stdin?.end(input);
-  return promise;
+  child.stdin.on('error', () => {}).end(input);
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: child.exitCode ?? -1, out, err };
 }
 
 /** Runs a command in this process, in surroundings of the test's own. */

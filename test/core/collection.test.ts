@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
+import { runProgram } from '../programs.ts';
 
 const collection = new URL('../../src/core/collection.ts', import.meta.url);
 
@@ -19,6 +18,6 @@ setTimeout(() => console.log((used() - before) / (most - before)), 1500);
 `;
 
 test('what only the start needed goes back to the system, a moment later and without being asked', async () => {
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program]);
+  const stdout = await runProgram(process.execPath, ['--input-type=module', '-e', program]);
   assert.ok(Number(stdout) < 0.5, `${stdout.trim()} of it is still there`);
 });

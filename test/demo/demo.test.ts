@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
@@ -14,6 +14,7 @@ import { alice, bob, type Person } from '../../demo/people.ts';
 import { isPortFree } from '../../demo/port.ts';
 import { freePort, listening } from '../ports.ts';
 import { Browser, fieldsIn, type Landed } from './browser.ts';
+import { spawn } from '../programs.ts';
 
 const program = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
 const readyWithinMs = 30_000;

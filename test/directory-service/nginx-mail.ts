@@ -1,8 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connects } from '../balancers/haproxy.ts';
-import { runProgram, startProgram } from '../directory/peers/programs.ts';
+import { connects, runProgram, startProgram } from '../programs.ts';
 import { freePorts } from '../ports.ts';
 
 /** A real nginx as a mail proxy. */

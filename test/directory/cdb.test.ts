@@ -7,7 +7,7 @@ import { openCdb } from '../../src/directory/cdb-file.ts';
 import { readMapFile } from '../../src/directory/map-file.ts';
 import { eventually, outcomeOf, temporaryDirectory, testDirectory } from './fixture.ts';
 import { postfix } from './peers/postfix.ts';
-import { runProgram } from './peers/programs.ts';
+import { runProgram } from '../programs.ts';
 import { sourceContract } from './source-contract.ts';
 
 type Records = ReadonlyMap<string, string>;

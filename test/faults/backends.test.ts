@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, test } from 'node:test';
@@ -7,6 +6,7 @@ import type { Browser } from '../demo/browser.ts';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../ports.ts';
 import { startFaultSite, startMachine, timed } from './site.ts';
+import { spawn } from '../programs.ts';
 
 /** Others' requests, as long as `work` takes: how many, and the slowest in milliseconds. */
 async function meanwhile(other: Browser, work: Promise<unknown>) {

@@ -1,9 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '../ports.ts';
-import { awaitPort, stopGroup } from './processes.ts';
+import { awaitPort, spawn, stopProgram } from '../programs.ts';
 
 export const masterPassword = 'the-password-of-the-gateway';
 
@@ -36,10 +36,10 @@ export async function startDovecot(directory: string, users: Readonly<Record<str
     await writeFile(at(name), own.replaceAll('/etc/dovecot/postern-acls', at('acls')));
   }
   await writeFile(at('dovecot.conf'), configuration(directory, port));
-  const child: ChildProcess = spawn('dovecot', ['-F', '-c', at('dovecot.conf')], { stdio: 'ignore', detached: true });
+  const child: ChildProcess = spawn('dovecot', ['-F', '-c', at('dovecot.conf')], { stdio: 'ignore' });
   await once(child, 'spawn');
   await awaitPort(port);
-  return { port, log: () => readFile(at('dovecot.log'), 'utf8'), stop: () => stopGroup(child) };
+  return { port, log: () => readFile(at('dovecot.log'), 'utf8'), stop: () => stopProgram(child) };
 }
 
 function configuration(directory: string, port: number): string {

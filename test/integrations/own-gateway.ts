@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../ports.ts';
 import { type ProcessMemory, processMemory } from '../process-memory.ts';
-import { stopGroup } from './processes.ts';
+import { spawn, stopProgram } from '../programs.ts';
 
 const clock = fileURLToPath(new URL('clock.mjs', import.meta.url));
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
@@ -91,10 +90,10 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
         .replace('socket: api.sock', 'socket: twin.sock');
       await writeFile(twinFile, ofTwin);
       const twin = await serve(twinFile, clockFile);
-      return { port: twinPort, [Symbol.asyncDispose]: () => stopGroup(twin.child) };
+      return { port: twinPort, [Symbol.asyncDispose]: () => stopProgram(twin.child) };
     },
     async [Symbol.asyncDispose]() {
-      await stopGroup(child);
+      await stopProgram(child);
       await removeFolder();
     },
   };
@@ -104,7 +103,6 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
 async function serve(configFile: string, clockFile: string) {
   const child = spawn(process.execPath, ['--import', clock, program, 'serve', '-c', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
     env: { ...process.env, POSTERN_TEST_CLOCK: clockFile },
   });
   const log: string[] = [];
@@ -118,7 +116,7 @@ async function serve(configFile: string, clockFile: string) {
   child.once('exit', (code) => ready.reject(new Error(`the gateway ended with ${code}:\n${log.join('\n')}`)));
   await once(child, 'spawn');
   await ready.promise.catch(async (error: unknown) => {
-    await stopGroup(child);
+    await stopProgram(child);
     throw error;
   });
   return { child, log };

@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { awaitPort, stopGroup } from './processes.ts';
+import { awaitPort, spawn, stopProgram } from '../programs.ts';
 
 const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
@@ -19,13 +18,12 @@ export async function startNginx(http: string, port: number): Promise<AsyncDispo
   );
   const child = spawn('/usr/sbin/nginx', ['-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')], {
     stdio: 'ignore',
-    detached: true,
   });
   await once(child, 'spawn');
   await awaitPort(port);
   return {
     [Symbol.asyncDispose]: async () => {
-      await stopGroup(child);
+      await stopProgram(child);
       await rm(folder, { recursive: true });
     },
   };

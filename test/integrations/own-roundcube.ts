@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../ports.ts';
-import { awaitPort, stopGroup } from './processes.ts';
+import { awaitPort, spawn, stopProgram } from '../programs.ts';
 
 const installed = '/usr/share/roundcube';
 const plugin = fileURLToPath(new URL('../../integrations/roundcube/postern', import.meta.url));
@@ -49,7 +49,7 @@ export async function startRoundcube(
       at('public_html'),
       at('public_html/index.php'),
     ],
-    { stdio: 'ignore', detached: true, env: { ...process.env, PHP_CLI_SERVER_WORKERS: '6' } },
+    { stdio: 'ignore', env: { ...process.env, PHP_CLI_SERVER_WORKERS: '6' } },
   );
   await once(child, 'spawn');
   await awaitPort(port);
@@ -63,7 +63,7 @@ export async function startRoundcube(
         .map((row) => row['username']),
     log: (name) => readFile(at('log', `${name}.log`), 'utf8').catch(() => ''),
     stop: async () => {
-      await stopGroup(child);
+      await stopProgram(child);
       if (database.isOpen) database.close();
     },
   };

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import { Secret } from '../../src/core/secret.ts';
 import { signEntry } from '../../src/webmail/roundcube-entry.ts';
 import { canonical } from './roundcube-browser.ts';
+import { execFileSync } from '../programs.ts';
 
 const directory = fileURLToPath(new URL('../../integrations/roundcube/postern/', import.meta.url));
 const nowMs = Date.UTC(2026, 10, 22);

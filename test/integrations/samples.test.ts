@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { execFileSync } from '../programs.ts';
 
 const integrations = fileURLToPath(new URL('../../integrations/', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'postern-samples-'));

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { freePorts } from '../ports.ts';
 import type { Lab } from './lab.ts';
+import { spawn } from '../programs.ts';
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 

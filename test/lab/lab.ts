@@ -1,15 +1,13 @@
-import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { runProgram, spawn } from '../programs.ts';
 
 export const labBackends = ['a', 'b', 'c', 'd', 'mupdate', 'perdition'] as const;
 export type LabBackend = (typeof labBackends)[number];
 
 const script = fileURLToPath(new URL('lab', import.meta.url));
-const run = promisify(execFile);
 const portOffset = Number(process.env['LAB_PORT_OFFSET'] ?? 0);
 
 /** The real servers, while a test uses them. */
@@ -34,8 +32,7 @@ export interface LabUser {
 
 /** Runs the lab's script; rejects with what it said. */
 export async function lab(...args: readonly string[]): Promise<string> {
-  const { stdout } = await run(script, args, { maxBuffer: 16 * 1024 * 1024 });
-  return stdout.trim();
+  return (await runProgram(script, args)).trim();
 }
 
 /**

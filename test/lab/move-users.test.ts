@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +9,7 @@ import { run } from '../cli/fixture.ts';
 import { freePort } from '../ports.ts';
 import { withLab } from './lab.ts';
 import { RoundcubeUser } from './roundcube-user.ts';
+import { execFileSync } from '../programs.ts';
 
 const lab = await withLab('a', 'b');
 const page = readFileSync('docs/move-users.md', 'utf8');

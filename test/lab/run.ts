@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { spawnToStay } from '../programs.ts';
 import { lab, labBackends, labUsers } from './lab.ts';
 
 /*
@@ -27,8 +27,7 @@ async function step(what: string, work: () => Promise<string>): Promise<void> {
 async function up(backends: readonly string[]): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('the lab starts servers on ports below 1024: run it as root');
   await step(`packages for ${backends.join(', ')} and redis-server`, () => {
-    process.env['LAB_EXTRA_PACKAGES'] = 'redis-server';
-    return lab('packages', ...backends);
+    return lab('packages', 'lab', ...backends);
   });
   await step(`backends ${backends.join(', ')}`, async () => {
     await lab('up', ...backends);
@@ -80,7 +79,7 @@ async function startGateway(where: string): Promise<string> {
 
 function startInBackground(command: string, args: readonly string[], where: string, name: string): void {
   const log = openSync(join(where, `${name}.log`), 'a');
-  const child = spawn(command, args, { detached: true, stdio: ['ignore', log, log], cwd: where });
+  const child = spawnToStay(command, args, { detached: true, stdio: ['ignore', log, log], cwd: where });
   child.unref();
   writeFileSync(pidFile(where, name), String(child.pid));
 }

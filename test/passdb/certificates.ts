@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { execFileSync } from '../programs.ts';
 
 /** A certificate that vouches for itself, with its key, both PEM. */
 export interface TestCertificate {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { type DemoBackends, startBackends } from '../../demo/backends.ts';
 import { writeConfiguration } from '../../demo/configuration.ts';
 import { Browser, fieldsIn } from '../demo/browser.ts';
 import { freePort } from '../ports.ts';
+import { spawn } from '../programs.ts';
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runProgram } from './programs.ts';
+import { runProgram } from '../../programs.ts';
 
 export interface Certificates {
   readonly caFile: string;

@@ -2,7 +2,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { temporaryDirectory } from '../fixture.ts';
 import { freePort } from '../../ports.ts';
-import { runProgram, type RunningProgram, startProgram } from './programs.ts';
+import { runProgram, type RunningProgram, startProgram } from '../../programs.ts';
 
 /** A real Dovecot 2.3 director of a test, with its doveadm HTTP API. */
 export interface Director extends AsyncDisposable {

@@ -4,7 +4,7 @@ import { createConnection } from 'mysql2/promise';
 import { temporaryDirectory } from '../fixture.ts';
 import { makeCertificates } from './certificates.ts';
 import { freePort } from '../../ports.ts';
-import { runProgram, startProgram } from './programs.ts';
+import { runProgram, startProgram } from '../../programs.ts';
 import type { SqlServer } from './sql-server.ts';
 
 /** A real MariaDB of a test, over TCP with TLS, with the database `postern` and the password `postern-pw`. */

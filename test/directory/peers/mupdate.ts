@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -7,7 +7,7 @@ import { connectMupdate, mupdateString } from '../../../src/directory/mupdate-co
 import { temporaryDirectory } from '../fixture.ts';
 import { makeCertificates } from './certificates.ts';
 import { freePort } from '../../ports.ts';
-import { exists, runProgram, startProgram } from './programs.ts';
+import { exists, runProgram, startProgram, unpackPackages } from '../../programs.ts';
 
 /** A real master of a Cyrus Murder, run from the packages' content: the package would remove Dovecot's. */
 export interface MupdateMaster extends AsyncDisposable {
@@ -105,10 +105,7 @@ async function unpackOnce(): Promise<void> {
   if (await exists(packages)) return;
   const making = `${packages}.${process.pid}`;
   await mkdir(making);
-  await runProgram('apt-get', ['download', '-q', 'cyrus-common', 'cyrus-murder', 'cyrus-imapd'], { cwd: making });
-  for (const file of await readdir(making)) {
-    if (file.endsWith('.deb')) await runProgram('dpkg', ['-x', join(making, file), making]);
-  }
+  await unpackPackages(['cyrus-common', 'cyrus-murder', 'cyrus-imapd'], making);
   // Whoever comes second finds it done.
   await rename(making, packages).catch(() => rm(making, { recursive: true, force: true }));
 }

@@ -1,7 +1,7 @@
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { exists, runProgram } from './programs.ts';
+import { exists, runProgram, unpackPackages } from '../../programs.ts';
 
 /** Postfix's own programs, run from the packages' content: installing them would replace the machine's mail agent. */
 export interface Postfix {
@@ -43,10 +43,9 @@ async function unpackOnce(): Promise<void> {
   const making = `${folder}.${process.pid}`;
   const conf = join(making, 'conf');
   await mkdir(conf, { recursive: true });
-  await runProgram('apt-get', ['download', '-q', 'postfix', 'postfix-cdb'], { cwd: making });
-  for (const file of await readdir(making)) {
-    if (file.endsWith('.deb')) await runProgram('dpkg', ['-x', join(making, file), join(making, 'root')]);
-  }
+  const unpacked = join(making, 'root');
+  await mkdir(unpacked);
+  await unpackPackages(['postfix', 'postfix-cdb'], unpacked);
   const libraries = join(folder, 'root/usr/lib/postfix');
   // The users that the package would make: postmap only wants them to exist, and to differ.
   const owners = 'mail_owner=daemon\nsetgid_group=games\n';

@@ -4,7 +4,7 @@ import { Client } from 'pg';
 import { temporaryDirectory } from '../fixture.ts';
 import { makeCertificates } from './certificates.ts';
 import { freePort } from '../../ports.ts';
-import { runProgram, startProgram } from './programs.ts';
+import { runProgram, startProgram } from '../../programs.ts';
 import type { SqlServer } from './sql-server.ts';
 
 /** A real PostgreSQL of a test, over TCP with TLS, with the table `homes`. */

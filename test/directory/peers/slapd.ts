@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { temporaryDirectory } from '../fixture.ts';
 import { type Certificates, makeCertificates } from './certificates.ts';
 import { freePort } from '../../ports.ts';
-import { runProgram, type RunningProgram, startProgram } from './programs.ts';
+import { runProgram, type RunningProgram, startProgram } from '../../programs.ts';
 
 /** A real slapd of a test: StartTLS on `port`, LDAPS on `tlsPort`. Only `bindDn` may read. */
 export interface Slapd extends AsyncDisposable, Certificates {
