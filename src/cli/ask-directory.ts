@@ -1,35 +1,111 @@
 import type { Config } from '../config/config.ts';
-import { silentLog } from '../core/log.ts';
-import { createLoginNameParser } from '../core/login-name.ts';
 import { PosternError } from '../core/error.ts';
+import { type Log, silentLog } from '../core/log.ts';
+import { createLoginNameParser, type LoginNameParser } from '../core/login-name.ts';
+import { inOrder } from './in-order.ts';
 import type { Dialled } from './online.ts';
 import type { OpenDirectory, Surroundings } from './surroundings.ts';
 
-/** Nobody's name: every source is asked, unless one of them answers for everybody. */
-const nobody = 'postern-check@invalid';
+type Outcome = Pick<Dialled, 'result' | 'note'>;
+type Explained = Awaited<ReturnType<OpenDirectory['explain']>>['outcome'];
 
-/** Opens the directory, whose files are read by that, and asks its sources for a user that does not exist. */
-export async function askDirectory(config: Config, loadGateway: Surroundings['loadGateway']): Promise<Dialled> {
-  const { buildDirectory } = await loadGateway();
-  const startedAt = performance.now();
-  const address = config.directory.sources.map(({ type }, index) => `${index + 1} ${type}`).join(', ');
-  const why = await whyNotAsked(config, buildDirectory);
-  const ms = Math.round(performance.now() - startedAt);
-  return { server: 'directory', address, result: why === undefined ? 'ok' : 'failed', ms, note: why ?? 'answers' };
+/** A name that is looked up: `server` is where it is written, for the first column. */
+interface Question {
+  readonly server: 'user' | 'staff' | 'never_opened';
+  readonly name: string;
 }
 
-async function whyNotAsked(
+/** Nobody's name: every source is asked, unless one of them answers for everybody. */
+const nobody = 'postern-check@invalid';
+const atOnce = 32;
+const hint = 'answers; to see what users would get, name some: check --online USER USER USER';
+
+/**
+ * Opens the directory, whose files are read by that, and asks its sources for a user that does not exist; then for the
+ * given users, and for every name of the configuration: one that is nobody's mailbox protects and allows nobody.
+ */
+export async function askDirectory(
   config: Config,
-  open: (config: Config, log: typeof silentLog) => Promise<OpenDirectory>,
-): Promise<string | undefined> {
+  users: readonly string[],
+  loadGateway: Surroundings['loadGateway'],
+): Promise<readonly Dialled[]> {
+  const { buildDirectory } = await loadGateway();
+  const address = config.directory.sources.map(({ type }, index) => `${index + 1} ${type}`).join(', ');
+  const warnings: string[] = [];
+  const log = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) } satisfies Log;
+  const startedAt = performance.now();
+  const row = (outcome: Outcome): Dialled => ({ server: 'directory', address, ...outcome, ms: since(startedAt) });
   try {
-    await using directory = await open(config, silentLog);
-    const parsed = createLoginNameParser(config.directory.nameRules)(nobody);
-    if (parsed.kind === 'malformed') return undefined;
-    const { outcome } = await directory.explain(parsed.name, AbortSignal.timeout(config.directory.timeouts.lookupMs));
-    return outcome.kind === 'tempfail' ? outcome.why : undefined;
+    await using directory = await buildDirectory(config, log);
+    const remarks = [...warnings];
+    const parse = createLoginNameParser(config.directory.nameRules);
+    const answers = await ask(directory, parse, nobody);
+    if (answers?.kind === 'tempfail') return [row({ result: 'failed', note: answers.why })];
+    const isWarning = remarks.length > 0;
+    const said = isWarning ? remarks.join('; ') : users.length === 0 && canRefuse(config) ? hint : 'answers';
+    const rows = [row({ result: isWarning ? 'warning' : 'ok', note: said })];
+    for await (const one of inOrder(questions(config, users), atOnce, (question) =>
+      answer(question, directory, parse),
+    )) {
+      rows.push(one);
+    }
+    return rows;
   } catch (error) {
-    if (error instanceof PosternError) return error.message;
+    if (error instanceof PosternError) return [row({ result: 'failed', note: error.message })];
     throw error;
   }
+}
+
+async function* questions({ support }: Config, users: readonly string[]): AsyncIterable<Question> {
+  for (const name of users) yield { server: 'user', name };
+  for (const name of support?.staff.keys() ?? []) yield { server: 'staff', name };
+  for (const name of support?.neverOpened ?? []) yield { server: 'never_opened', name };
+}
+
+async function answer(question: Question, directory: OpenDirectory, parse: LoginNameParser): Promise<Dialled> {
+  const startedAt = performance.now();
+  const outcome = await ask(directory, parse, question.name);
+  const judged = outcome === undefined ? noName : judge(question, outcome);
+  return { server: question.server, address: question.name, ...judged, ms: since(startedAt) };
+}
+
+const noName: Outcome = { result: 'warning', note: 'is no name that could sign in' };
+
+/** The answer for a name; undefined for what cannot be one. The directory minds the time. */
+async function ask(directory: OpenDirectory, parse: LoginNameParser, name: string): Promise<Explained | undefined> {
+  const parsed = parse(name);
+  if (parsed.kind === 'malformed') return undefined;
+  return (await directory.explain(parsed.name, new AbortController().signal)).outcome;
+}
+
+function judge({ server, name }: Question, outcome: Explained): Outcome {
+  const isUser = server === 'user';
+  const harm = server === 'staff' ? 'it lets nobody in' : 'it protects nobody';
+  switch (outcome.kind) {
+    case 'found': {
+      const { user, backend } = outcome;
+      if (isUser || user === name)
+        return { result: 'ok', note: `lives on ${backend}${user === name ? '' : ` as ${user}`}` };
+      return { result: 'warning', note: `is another name of ${user}: ${harm}; write ${user}` };
+    }
+    case 'refused':
+      return { result: server === 'staff' ? 'warning' : 'ok', note: `may not sign in: ${outcome.reason}` };
+    case 'referred':
+      return { result: 'ok', note: `${outcome.server.name} says where, but only at a sign-in` };
+    case 'unknown-user':
+      return { result: 'warning', note: isUser ? 'is unknown here' : `is unknown here: ${harm}` };
+    case 'tempfail':
+      return { result: 'failed', note: outcome.why };
+    default:
+      return outcome satisfies never;
+  }
+}
+
+/** Whether a source may say that a user must not sign in: what its values mean is easily taken wrongly. */
+function canRefuse({ directory: { sources } }: Config): boolean {
+  return sources.some((source) => ['ldap', 'postgresql', 'mysql', 'http'].includes(source.type));
+}
+
+function since(startedAt: number): number {
+  return Math.round(performance.now() - startedAt);
 }

@@ -17,14 +17,16 @@ export function addCheck(program: Command, surroundings: Surroundings, end: (cod
     .command('check')
     .summary('check a configuration, and its servers')
     .description('Says everything that is wrong with a configuration at once, or what it would run. Starts nothing.')
+    .argument('[user...]', 'with --online: users to look up, to see what each would get')
     .addOption(configOption())
     .option(
       '--online',
-      'dial Redis, the directory, the IMAP server and the webmail of every backend, and try its master, too',
+      'dial Redis, the directory, the IMAP server and the webmail of every backend, try its master, and look the names of the configuration up, too',
     )
     .addOption(formatOption())
-    .action(async ({ config: file, online, format }: { config: string; online?: true; format: Format }) => {
+    .action(async (users: string[], { config: file, online, format }: CheckOptions) => {
       const { print } = surroundings;
+      if (users.length > 0 && !online) command.error('error: users are looked up with --online only');
       let config: Config;
       try {
         config = await loadConfig(file, { env: surroundings.env, checks: driverChecks });
@@ -34,20 +36,31 @@ export function addCheck(program: Command, surroundings: Surroundings, end: (cod
         print(json({ file, valid: false, problems: error.problems }));
         return end(exitCodes.invalid);
       }
-      const dialled = online ? await askAll(config, surroundings) : [];
+      const dialled = online ? await askAll(config, users, surroundings) : [];
       print(format === 'json' ? json(asJson(config, dialled)) : asText(config, dialled));
       end(dialled.some(({ result }) => result === 'failed') ? exitCodes.no : exitCodes.ok);
     });
   withExamples(command, [
     ['postern check -c postern.yaml', 'every problem as file:line:column, or a summary'],
     ['postern check -c postern.yaml --online', 'the same, and every server is dialled'],
+    ['postern check --online alice bob carol', 'and what these three would get of the directory'],
     ['postern check --format json', 'for a program'],
   ]).addHelpText('after', `\n1: a server failed; 2: the configuration has problems.\n${exitCodesHelp}`);
 }
 
-async function askAll(config: Config, { loadGateway }: Surroundings): Promise<readonly Dialled[]> {
-  const [directory, servers] = await Promise.all([askDirectory(config, loadGateway), dialAll(config)]);
-  return [directory, ...servers];
+interface CheckOptions {
+  readonly config: string;
+  readonly online?: true;
+  readonly format: Format;
+}
+
+async function askAll(
+  config: Config,
+  users: readonly string[],
+  { loadGateway }: Surroundings,
+): Promise<readonly Dialled[]> {
+  const [names, servers] = await Promise.all([askDirectory(config, users, loadGateway), dialAll(config)]);
+  return [...names, ...servers];
 }
 
 function asJson(config: Config, dialled: readonly Dialled[]): object {

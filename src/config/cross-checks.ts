@@ -1,6 +1,7 @@
 import type { Backend } from '../core/backend.ts';
 import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import type { PublicUrl } from '../core/ingress.ts';
+import { createLoginNameParser, domainOfUsers, normaliseDomain } from '../core/login-name.ts';
 import type { BackendName } from '../core/names.ts';
 import type { MasterEntry } from '../core/webmail.ts';
 import type { Config, DirectoryConfig, SupportConfig } from './config.ts';
@@ -8,6 +9,8 @@ import type { Findings } from './findings.ts';
 import type { NamedBackend } from './named-backends.ts';
 import { shown } from './reading.ts';
 import { nearest } from './nearest.ts';
+import { isMap } from './settings.ts';
+import type { Path } from './yaml-file.ts';
 
 /** The drivers' own checks of what only they understand. They do no I/O but load the driver. */
 export interface DriverChecks {
@@ -121,6 +124,49 @@ export function checkSupport(
       findings.add(['support', key], 'is not HTTPS, and public_url is: write https://');
     }
     taken.set(hostOf(url), `support.${key}`);
+  }
+}
+
+/**
+ * Every name of a user or a domain must be spelt as a sign-in spells it: another spelling meets nobody, and what it was to
+ * protect, or to allow, is not.
+ */
+export function checkSpellings(
+  support: SupportConfig | undefined,
+  { nameRules, sources }: Pick<DirectoryConfig, 'nameRules' | 'sources'>,
+  findings: Findings,
+): void {
+  const parse = createLoginNameParser(nameRules);
+  const remedy = 'write the name of a mailbox as it is known here, such as sam@example.org';
+  const checkUser = (name: string, path: Path, at?: 'key') => {
+    const parsed = parse(name);
+    if (parsed.kind === 'malformed') findings.add(path, `${shown(name)} is no such name: ${remedy}`, at);
+    else if (parsed.name !== name) findings.add(path, `${shown(name)} signs in as ${parsed.name}: write that`, at);
+  };
+  const checkDomain = (domain: string, path: Path) => {
+    const written = normaliseDomain(domain.replace(/^\*\./, ''));
+    const target = domainOfUsers(written ?? '', nameRules);
+    if (target === undefined || target === written) return;
+    findings.add(path, `${shown(domain)} is another name of ${target} here, under which users are known: write that`);
+  };
+  for (const [name, { domains }] of support?.staff ?? []) {
+    const path = ['support', 'staff', name];
+    checkUser(name, path, 'key');
+    for (const [index, domain] of (domains ?? []).entries()) checkDomain(domain, [...path, 'domains', index]);
+  }
+  for (const [index, name] of [...(support?.neverOpened ?? [])].entries()) {
+    checkUser(name, ['support', 'never_opened', index]);
+  }
+  for (const [index, { domains, pinned }] of sources.entries()) {
+    const path = ['directory', 'sources', index];
+    const isList = Array.isArray(domains);
+    for (const [at, domain] of [domains ?? []].flat().entries()) {
+      if (typeof domain === 'string') checkDomain(domain, [...path, 'domains', ...(isList ? [at] : [])]);
+    }
+    for (const name of isMap(pinned) ? Object.keys(pinned) : []) {
+      // A source reads these in any spelling.
+      if (parse(name).kind === 'malformed') checkUser(name, [...path, 'pinned', name], 'key');
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { normaliseDomain } from '../core/login-name.ts';
+import { createNetworkMatch, plainAddress } from '../core/network.ts';
 import { type Reading, read, wrong } from './reading.ts';
 
 /** Where a listener is bound: an IP address without brackets, or `localhost`. */
@@ -38,27 +39,47 @@ export function parseListen(text: string): Reading<ListenAddress> {
   return read({ host, port });
 }
 
+/** The widest networks that are taken: all private ones fit in, and no part of the Internet that is one site's. */
+const widest = { ipv4: 8, ipv6: 16 };
+/** Unique local and link-local addresses, which are nobody's on the Internet. */
+const ownIPv6 = createNetworkMatch(['fc00::/7', 'fe80::/10']);
+
 /**
  * A network as `address/prefix`: `10.0.0.0/8`, `2001:db8::/32`; a bare address stands for itself alone.
- * A prefix of 0 is refused: wherever networks stand in this configuration, "everybody" would be a hole.
+ *
+ * Wherever networks stand in this configuration, "everybody" would be a hole: what is the whole Internet, or a large part
+ * of it, is refused. IPv4 written as IPv6 (`::ffff:10.0.0.0/104`) is read as the IPv4 that it is, as clients are.
  */
 export function parseNetwork(text: string): Reading<string> {
   const remedy = 'write a network such as 10.1.2.0/24 or 2001:db8::/32, or one address';
   const [, addressText = '', prefixText] = /^([^/]+?)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   const address = isIPv4(addressText) ? addressText : parseIPv6(addressText);
   if (address === undefined) return wrong(`${JSON.stringify(text)} is not a network: ${remedy}`);
-  const width = address.includes(':') ? 128 : 32;
+  const isWide = address.includes(':');
+  const width = isWide ? 128 : 32;
   const prefix = prefixText === undefined ? width : Number(prefixText);
   if (prefix > width) return wrong(`${JSON.stringify(text)} has a prefix longer than ${width}: ${remedy}`);
-  if (prefix === 0) {
+  const mapped = plainAddress(address);
+  if (isWide && mapped !== address && prefix >= 96) {
+    return parseNetwork(`${mapped}/${prefix - 96}`);
+  }
+  const holdsIPv4 = isWide && createNetworkMatch([`${address}/${prefix}`])('0.0.0.0');
+  if (prefix === 0 || holdsIPv4) {
     return wrong(`${JSON.stringify(text)} is the whole Internet: list only the addresses that you run yourself`);
+  }
+  const least = isWide ? (ownIPv6(address) ? 7 : widest.ipv6) : widest.ipv4;
+  if (prefix < least) {
+    return wrong(
+      `${JSON.stringify(text)} is a large part of the Internet: list only the addresses that you run yourself`,
+    );
   }
   return read(`${address}/${prefix}`);
 }
 
 /** Whether an address to listen on can be reached from this machine only. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
+  const plain = plainAddress(host);
+  return plain === 'localhost' || plain === '::1' || (isIPv4(plain) && plain.startsWith('127.'));
 }
 
 /** A zone (`fe80::1%eth0`) is refused: no URL and no certificate can carry it. */

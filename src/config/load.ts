@@ -12,6 +12,7 @@ import {
   checkMasters,
   checkServersDiffer,
   checkSources,
+  checkSpellings,
   checkSupport,
   checkWebmails,
   type DriverChecks,
@@ -99,6 +100,7 @@ async function settle(
   const { directory } = sections;
   if (directory !== undefined) {
     checkDirectoryNames(directory, names, findings);
+    checkSpellings(support, directory, findings);
     checkMasters(settled, directory.nameRules.forbiddenCharacters ?? '');
     if (checks !== undefined) await checkSources(directory, checks, findings);
   }

@@ -1,14 +1,11 @@
 import { z } from 'zod';
-import { createLoginNameParser, normaliseDomain } from '../core/login-name.ts';
+import { normaliseDomain } from '../core/login-name.ts';
 import { noticePolicies, type StaffGrant, staffRoles } from '../core/staff.ts';
 import type { SupportConfig } from './config.ts';
-import { duration, either, leaf, list, oneOf, section, yesOrNo } from './leaves.ts';
-import { type Reading, read, shown, wrong } from './reading.ts';
+import { duration, either, leaf, list, oneOf, section, text, yesOrNo } from './leaves.ts';
+import { read, shown, wrong } from './reading.ts';
 import { listenAddress } from './sections.ts';
 import { parsePublicUrl, publicUrlRemedy } from './urls.ts';
-
-const parseName = createLoginNameParser({});
-const nameRemedy = 'write the name of a mailbox as it is known here, such as sam@example.org, in lower case';
 
 /** Support: the console of the staff, and the mailboxes that they open. */
 export const supportSection = section({
@@ -23,12 +20,6 @@ export const supportSection = section({
     .describe('A listener of its own for the console, say in a network of the staff. Left out: the public one.'),
   staff: z
     .record(z.string(), grant(), { error: 'is not a map of names: write { sam@example.org: support }' })
-    .superRefine((staff, context) => {
-      for (const name of Object.keys(staff)) {
-        const reading = readUserName(name);
-        if (reading.kind === 'wrong') context.addIssue({ code: 'custom', path: [name], message: reading.why });
-      }
-    })
     .prefault({})
     .describe(
       'Who is staff, by the name of the own mailbox: a role, or `{ roles: [support, operator], domains: [example.org] }`. ' +
@@ -77,16 +68,9 @@ function hostUrl(example: string) {
   return leaf({ what: 'a public URL', remedy: publicUrlRemedy, examples: [example], parse: parsePublicUrl });
 }
 
+/** The spelling is checked once the rules of the site are known, in cross-checks.ts. */
 function userName() {
-  return leaf({ what: 'a name', remedy: nameRemedy, examples: ['sam@example.org'], parse: readUserName });
-}
-
-/** Only as the one spelling of a user: another would never be met. */
-function readUserName(name: string): Reading<string> {
-  const parsed = parseName(name);
-  return parsed.kind === 'ok' && parsed.name === name
-    ? read(name)
-    : wrong(`${shown(name)} is no such name: ${nameRemedy}`);
+  return text('a name', 'write the name of a mailbox as it is known here, such as sam@example.org');
 }
 
 function grant() {

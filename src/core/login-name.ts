@@ -76,6 +76,13 @@ export function normaliseDomain(text: string): string | undefined {
   return asciiDomain.test(ascii) ? ascii : undefined;
 }
 
+/** The domain under which its users are known: an alias replaced. Undefined when the text cannot be a domain. */
+export function domainOfUsers(text: string, { domainAliases = {} }: LoginNameRules): string | undefined {
+  const domain = normaliseDomain(text);
+  const behind = Object.entries(domainAliases).find(([alias]) => normaliseDomain(alias) === domain)?.[1];
+  return behind === undefined ? domain : normaliseDomain(behind);
+}
+
 /** A login name in its two halves; `domain` is empty for a name without one. */
 export function splitLoginName(name: LoginName): { readonly local: string; readonly domain: string } {
   const at = name.lastIndexOf('@');

@@ -1,12 +1,22 @@
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 
 const maxRemembered = 1000;
 
-/** An address without its zone, and IPv4 as IPv4 where a socket shows it mapped into IPv6. */
+/** An address without its zone, and IPv4 as IPv4 where it is mapped into IPv6, in whatever spelling. */
 export function plainAddress(address: string): string {
   const zone = address.indexOf('%');
   const bare = zone === -1 ? address : address.slice(0, zone);
-  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(bare) ? bare.slice(7) : bare;
+  if (/^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(bare)) return bare.slice(7);
+  return /^[0:]*:ffff:/i.test(bare) && isIPv6(bare) ? mappedIPv4(bare) : bare;
+}
+
+/** Of `::ffff:a00:1`, as URLs write it, or of the address in full. */
+function mappedIPv4(address: string): string {
+  const [, high, low] =
+    /^\[::ffff:([\da-f]{1,4}):([\da-f]{1,4})\]$/.exec(new URL(`http://[${address}]/`).hostname) ?? [];
+  if (high === undefined || low === undefined) return address;
+  const bytes = [high, low].map((part) => Number.parseInt(part, 16)).flatMap((part) => [part >> 8, part & 255]);
+  return bytes.join('.');
 }
 
 /**

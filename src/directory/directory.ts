@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { DirectorySource, HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import { createLoginNameParser, type LoginNameRules, normaliseDomain } from '../core/login-name.ts';
+import { createLoginNameParser, domainOfUsers, type LoginNameRules } from '../core/login-name.ts';
 import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
 import { type CacheCounts, cacheDefaults, cached, type CachedSource, type CacheOptions } from './cache.ts';
 import { createChain, type Step, type TracedStep } from './chain.ts';
@@ -79,7 +79,8 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
   const deps = {
     ...options,
     findHome: createHomes(options.backends, options.hosts),
-    defaultDomain: normaliseDomain(options.nameRules.defaultDomain ?? ''),
+    // What a bare name ends up in: the default domain may be an alias.
+    defaultDomain: domainOfUsers(options.nameRules.defaultDomain ?? '', options.nameRules),
     parseBareName: createLoginNameParser(withoutDefaultDomain(options.nameRules)),
     pollMs: options.pollMs ?? 1000,
     connectRedis: options.connectRedis,

@@ -68,6 +68,11 @@ describe('networks', () => {
     ['10.1.2.3', '10.1.2.3/32'],
     ['2001:DB8::/32', '2001:db8::/32'],
     ['::1', '::1/128'],
+    ['fc00::/7', 'fc00::/7'],
+    ['fe80::/10', 'fe80::/10'],
+    ['::ffff:10.0.0.0/104', '10.0.0.0/8'],
+    ['::ffff:a01:203', '10.1.2.3/32'],
+    ['0:0:0:0:0:ffff:10.1.2.3', '10.1.2.3/32'],
   ];
   for (const [text, network] of good) {
     test(text, () => assert.deepEqual(parseNetwork(text), { kind: 'ok', value: network }));
@@ -79,6 +84,18 @@ describe('networks', () => {
     '::/129',
     '0.0.0.0/0',
     '::/0',
+    '0.0.0.0/1',
+    '128.0.0.0/1',
+    '64.0.0.0/2',
+    '10.0.0.0/7',
+    '::/1',
+    '::/16',
+    '::/80',
+    '8000::/1',
+    '2000::/3',
+    '::ffff:0:0/96',
+    '::ffff:0.0.0.0/97',
+    '::ffff:0:0/95',
     '10.0.0.0/',
     '10.0.0.0/8/8',
     '10/8',
@@ -99,6 +116,8 @@ describe('networks', () => {
 });
 
 test('loopback is what only this machine reaches', () => {
-  const answers = ['127.0.0.1', '127.8.0.1', '::1', 'localhost', '0.0.0.0', '::', '10.0.0.1'].map(isLoopback);
-  assert.deepEqual(answers, [true, true, true, true, false, false, false]);
+  const answers = ['127.0.0.1', '127.8.0.1', '::1', '::ffff:7f00:1', 'localhost', '0.0.0.0', '::', '10.0.0.1'].map(
+    isLoopback,
+  );
+  assert.deepEqual(answers, [true, true, true, true, true, false, false, false]);
 });

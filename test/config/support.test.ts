@@ -54,7 +54,11 @@ test('plain HTTP is refused where users come by HTTPS', async (t) => {
 for (const [why, more, problem] of [
   ['a role that does not exist', ', staff: { sam@example.test: boss }', /staff.*write support, operator or auditor/],
   ['no roles at all', ', staff: { sam@example.test: { roles: [] } }', /roles: is empty: write support/],
-  ['a name in capitals, which no canonical user has', ', staff: { Sam@example.test: support }', /lower case/],
+  [
+    'a name in capitals, which no canonical user has',
+    ', staff: { Sam@example.test: support }',
+    /signs in as sam@example.test: write that/,
+  ],
   ['a user never to be opened who is no name', ', never_opened: ["a b"]', /is no such name/],
 ] as const) {
   test(`refuses ${why}`, async (t) => {
