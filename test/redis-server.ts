@@ -21,11 +21,14 @@ export interface RedisServer extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-/** Starts a redis-server and waits until it takes connections. Dispose of it to end it and remove its data. */
-export async function startRedisServer(): Promise<RedisServer> {
+/**
+ * Starts a redis-server and waits until it takes connections. `more` are further arguments of the program. Dispose of it
+ * to end it and remove its data.
+ */
+export async function startRedisServer(more: readonly string[] = []): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-redis-'));
   const port = await freePort();
-  let server = await launch(port, folder);
+  let server = await launch(port, folder, more);
 
   async function kill(): Promise<void> {
     if (server.exitCode !== null || server.signalCode !== null) return;
@@ -41,7 +44,7 @@ export async function startRedisServer(): Promise<RedisServer> {
     freeze: () => void server.kill('SIGSTOP'),
     thaw: () => void server.kill('SIGCONT'),
     async restart() {
-      server = await launch(port, folder);
+      server = await launch(port, folder, more);
     },
     async [Symbol.asyncDispose]() {
       await kill();
@@ -50,7 +53,7 @@ export async function startRedisServer(): Promise<RedisServer> {
   };
 }
 
-async function launch(port: number, folder: string): Promise<ChildProcess> {
+async function launch(port: number, folder: string, more: readonly string[]): Promise<ChildProcess> {
   const settings = {
     port: String(port),
     bind: '127.0.0.1',
@@ -60,7 +63,7 @@ async function launch(port: number, folder: string): Promise<ChildProcess> {
     appendfsync: 'always',
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-  const server = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const server = spawn('redis-server', [...args, ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
   const said: string[] = [];
   for await (const line of createInterface({ input: server.stdout })) {
     said.push(line);

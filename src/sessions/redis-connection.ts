@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { ErrorReply } from '@redis/client';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { InvalidationTap } from './redis-tap.ts';
@@ -14,9 +15,13 @@ export interface RedisConnectionOptions {
 
 const commandTimeoutMs = 500;
 const connectTimeoutMs = 1_000;
-/** How long a first connection that failed is waited for before it is tried again. */
-const redialMs = 1_000;
+/** The pause before the first of several dials in a row; it doubles with each. */
+const redialMs = 100;
+const redialMostMs = 5_000;
+/** So many times in a row a server may be connected to without a single good answer before the next dial is put off. */
+const emptyConnections = 3;
 const tryAgainMs = 10;
+const sayAgainMs = 60_000;
 
 /** A connection that heals itself, and whose commands always settle. */
 export interface RedisConnection {
@@ -29,29 +34,53 @@ export interface RedisConnection {
   onReady(listener: () => void): void;
   /** Resolves when the first connection stands, or after a second without one: the connection goes on trying. */
   open(signal: AbortSignal): Promise<void>;
-  /** Gives up a connection that stands but does not answer, and dials anew. */
+  /** Gives up a connection that stands but does not answer, and dials anew after a pause that grows. */
   renew(): void;
   close(): void;
 }
 
 /** Makes a connection; nothing is dialled before `open`. */
 export function createRedisConnection(options: RedisConnectionOptions): RedisConnection {
-  const { settings, log, observe } = options;
-  const link = createRedisLink(settings, options.tap);
+  const { settings, log, observe, tap } = options;
+  const link = createRedisLink(settings, tap);
   const { client, server } = link;
   const readyListeners = new Set<() => void>();
   let lastProblem = '';
+  let lastRefusal = '';
+  let refusedAt = 0;
   let redial: NodeJS.Timeout | undefined;
   let isClosed = false;
+  /** Dials since the last good answer. */
+  let vain = 0;
+  /** Connections that stood since the last good answer. */
+  let empty = 0;
   // One line per problem, not one per attempt.
   const failed = (error: unknown): void => {
+    if (tap?.isWatching === true && isTrackingRefused(error)) {
+      tap.giveUp();
+      log.warn({ server, err: error }, 'Redis has no client tracking: sessions are read again twice a second instead');
+      return;
+    }
+    if (isRefusal(error)) {
+      refused(error);
+      return;
+    }
     const problem = reasonOf(error);
     if (problem !== lastProblem) log.warn({ server, err: error }, 'Redis does not answer');
     lastProblem = problem;
   };
+  /** Other commands may well be answered meanwhile: one line a minute says what is refused. */
+  const refused = (error: unknown): void => {
+    const [problem, now] = [reasonOf(error), performance.now()];
+    if (problem === lastRefusal && now - refusedAt < sayAgainMs) return;
+    [lastRefusal, refusedAt] = [problem, now];
+    log.warn({ server, why: problem }, 'Redis refuses a command');
+  };
   const ready = (): void => {
-    lastProblem = '';
-    log.info({ server }, 'Redis answers');
+    empty += 1;
+    // A server that takes connections and drops them at once would otherwise be dialled without a pause.
+    if (empty > emptyConnections * link.connections) return dialLater();
+    if (lastProblem === '' || empty === 1) log.info({ server }, 'Redis answers');
     for (const listener of readyListeners) listener();
   };
   link.listen(ready, failed);
@@ -59,14 +88,22 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
   /** Settles with the connection, or when it is closed while it still tries, or never. */
   async function dial(): Promise<void> {
     clearTimeout(redial);
+    redial = undefined;
     try {
       await link.connect();
     } catch (error) {
       if (isClosed) return;
       // Sentinels and clusters give up when none of the servers that are configured can be asked.
       failed(error);
-      redial = setTimeout(() => void dial(), redialMs).unref();
+      dialLater();
     }
+  }
+
+  function dialLater(): void {
+    if (isClosed || redial !== undefined) return;
+    link.destroy();
+    redial = setTimeout(() => void dial(), Math.min(redialMs * 2 ** vain, redialMostMs)).unref();
+    vain += 1;
   }
 
   return {
@@ -79,11 +116,14 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
       try {
         const reply = await withinDeadline(() => command(client));
         failed = false;
+        vain = 0;
+        empty = 0;
+        lastProblem = '';
         return reply;
       } catch (error) {
         // Without a connection the client says only that it has none.
         const why = link.isReady() || lastProblem === '' ? reasonOf(error) : lastProblem;
-        const message = `Redis at ${server} gave no good answer: ${why}`;
+        const message = `Redis at ${server} ${isRefusal(error) ? 'answers' : 'gave no good answer'}: ${why}`;
         throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true, cause: error });
       } finally {
         observe?.({ ms: performance.now() - startedAt, failed });
@@ -99,9 +139,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
     },
     renew() {
       // One that does not stand is being dialled already.
-      if (!link.isReady()) return;
-      link.destroy();
-      void dial();
+      if (link.isReady()) dialLater();
     },
     close() {
       isClosed = true;
@@ -111,8 +149,31 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
   };
 }
 
+/** What Redis' refusals mean to an operator, by their first word. */
+const refusals: Readonly<Record<string, string>> = {
+  MISCONF: 'it takes no writes because it cannot save its snapshot: is its disk full?',
+  MASTERDOWN: 'it is a replica that has lost its master, and serves nothing until it is back',
+  READONLY: 'it is a replica, and takes no writes: is this the address of the master?',
+  LOADING: 'it reads its data from disk, and will answer soon',
+  OOM: 'its memory is full: raise maxmemory',
+  NOPERM: 'its ACL lets this user not do that; docs/operate.md has the line that it needs',
+  NOAUTH: 'it wants a password: set sessions.redis.password',
+  WRONGPASS: 'the user name or password is wrong, or the user is off',
+};
+
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message || error.name : String(error);
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  const meaning = refusals[/^[A-Z]+/.exec(message)?.[0] ?? ''];
+  return meaning === undefined ? message : `${meaning} (${message})`;
+}
+
+/** Whether this is a word of the server: it is there, and does not do what it was asked. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof ErrorReply || (error instanceof PosternError && isRefusal(error.cause));
+}
+
+function isTrackingRefused(error: unknown): boolean {
+  return isRefusal(error) && error instanceof Error && /tracking/i.test(error.message);
 }
 
 /**

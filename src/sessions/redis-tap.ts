@@ -21,6 +21,7 @@ type HandleCache = BasicPooledClientSideCache['handleCache'];
 export class InvalidationTap extends BasicPooledClientSideCache {
   readonly #prefixes: readonly string[];
   readonly #listener: TapListener;
+  #isWatching = true;
 
   constructor(prefixes: readonly string[], listener: TapListener) {
     super();
@@ -33,7 +34,19 @@ export class InvalidationTap extends BasicPooledClientSideCache {
     return transform === undefined ? reply : transform(reply, undefined, typeMapping);
   }
 
+  /** False once the server was found to have no client tracking, or not to allow it. */
+  get isWatching(): boolean {
+    return this.#isWatching;
+  }
+
+  /** From the next connection on tracking is not asked for, and changes are not told. */
+  giveUp(): void {
+    this.#isWatching = false;
+  }
+
   override trackingOn(): string[] {
+    // The client sends some command in its place: this one is allowed to everybody who may read anything here.
+    if (!this.#isWatching) return ['EXISTS', `${this.#prefixes[0]}{none}`];
     return ['CLIENT', 'TRACKING', 'ON', 'BCAST', ...this.#prefixes.flatMap((prefix) => ['PREFIX', prefix])];
   }
 

@@ -45,6 +45,8 @@ export interface RedisLink {
   /** What the log calls it. */
   readonly server: string;
   isReady(): boolean;
+  /** About how many connections tell that they stand when all is well. */
+  readonly connections: number;
   /**
    * Calls the listeners at each connection that stands again, and at each failure: without one the process would end.
    */
@@ -74,6 +76,8 @@ const pingIntervalMs = 500;
 const commandOptions = { timeout: 0 } as const;
 /** With Sentinels a connection carries one command at a time. */
 const masterConnections = 8;
+/** Those of a Cluster of a dozen servers. */
+const clusterConnections = 12;
 /** How often the Sentinels are asked who is master, should their own word not have come. */
 const sentinelScanMs = 1_000;
 
@@ -86,6 +90,7 @@ export function createRedisLink(settings: RedisSettings, tap: InvalidationTap | 
       client,
       server: `${protocol}//${host}${pathname}`,
       isReady: () => client.isReady,
+      connections: 1,
       listen: (ready, failed) => void client.on('ready', ready).on('error', failed),
       connect: async () => void (await client.connect()),
       destroy: () => (client.isOpen ? client.destroy() : undefined),
@@ -97,6 +102,7 @@ export function createRedisLink(settings: RedisSettings, tap: InvalidationTap | 
       client,
       server: `${settings.name} of the Sentinels at ${listed(settings.sentinels)}`,
       isReady: () => client.isReady,
+      connections: masterConnections,
       listen: (ready, failed) => void client.on('ready', ready).on('error', failed),
       connect: async () => void (await client.connect()),
       // Waits for nothing that matters here: sockets are destroyed at once.
@@ -108,6 +114,7 @@ export function createRedisLink(settings: RedisSettings, tap: InvalidationTap | 
     client,
     server: `the Cluster at ${listed(settings.cluster)}`,
     isReady: () => client.masters.length > 0 && client.masters.every((master) => isReady(master.client)),
+    connections: clusterConnections,
     listen: (ready, failed) => void client.on('node-ready', ready).on('node-error', failed).on('error', failed),
     connect: async () => void (await client.connect()),
     destroy: () => (client.isOpen ? client.destroy() : undefined),

@@ -12,7 +12,7 @@ import type {
 } from '../core/session.ts';
 import type { Log } from '../core/log.ts';
 import { isRecordKey } from './keys.ts';
-import { createRedisConnection, type RedisConnection } from './redis-connection.ts';
+import { createRedisConnection, isRefusal, type RedisConnection } from './redis-connection.ts';
 import type { RedisSettings } from './redis-topology.ts';
 import * as scripts from './redis-scripts.ts';
 import { InvalidationTap } from './redis-tap.ts';
@@ -34,6 +34,8 @@ const registryKey = 'ps:keys';
 const allKey = 'ps:all';
 const pageSize = 500;
 const heartbeatMs = 1_000;
+/** How often all sessions are in doubt where changes are not told. */
+const pollMs = 500;
 /** Then the connection is dialled anew: a black-holed one would stand for minutes. */
 const missedBeatsAllowed = 2;
 
@@ -48,7 +50,8 @@ const keyInRedisKey = /\{(.+)\}$/;
 /**
  * Sessions in Redis: `ps:h:` the record, `ps:u:` its last use, `ps:j:` its jar, `ps:t:` its tombstone, `ps:i:` the
  * index of a user, `ps:all` the index of all by their absolute end, `ps:keys` the registry of server keys. Changes come
- * by client tracking on records and jars.
+ * by client tracking on records and jars; where a server has none, every session is in doubt twice a second, and read
+ * again before its next use.
  */
 export function createRedisStore(options: RedisStoreOptions): SessionStore & {
   readonly connection: RedisConnection;
@@ -72,21 +75,34 @@ export function createRedisStore(options: RedisStoreOptions): SessionStore & {
   let heartbeat: NodeJS.Timeout | undefined;
   let missedBeats = 0;
 
+  /** A read, since PING fails on a server that only takes no writes: what can be read is there. */
   async function ping(): Promise<void> {
-    await run((client) => client.ping());
+    await run((client) => client.exists(registryKey));
   }
 
   async function beat(): Promise<void> {
     try {
       await ping();
       missedBeats = 0;
+      if (!tap.isWatching) watchfulness.lost();
       watchfulness.regained();
-    } catch {
+    } catch (error) {
       // The connection logs what is wrong; here it only counts that it is.
       watchfulness.lost();
-      missedBeats += 1;
+      // A new connection would only hear the same refusal; one that does not stand is being dialled.
+      missedBeats = isRefusal(error) || !connection.isReady() ? 0 : missedBeats + 1;
       if (missedBeats >= missedBeatsAllowed) connection.renew();
     }
+  }
+
+  function beatLater(): void {
+    heartbeat = setTimeout(
+      () => {
+        beatLater();
+        void beat();
+      },
+      tap.isWatching ? heartbeatMs : pollMs,
+    ).unref();
   }
 
   async function runScript(script: string, keys: string[], args: readonly (string | number)[]): Promise<unknown> {
@@ -105,7 +121,7 @@ export function createRedisStore(options: RedisStoreOptions): SessionStore & {
     read,
     async open(signal) {
       connection.onReady(() => void beat());
-      heartbeat ??= setInterval(() => void beat(), heartbeatMs).unref();
+      if (heartbeat === undefined) beatLater();
       await connection.open(signal);
     },
     async create(key, record, ttlMs) {
@@ -193,7 +209,7 @@ export function createRedisStore(options: RedisStoreOptions): SessionStore & {
       return () => listeners.delete(listener);
     },
     async [Symbol.asyncDispose]() {
-      clearInterval(heartbeat);
+      clearTimeout(heartbeat);
       listeners.clear();
       connection.close();
     },

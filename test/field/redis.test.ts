@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { describe, it } from 'node:test';
+import { createClient } from 'redis';
+import type { Log } from '../../src/core/log.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { createRedisStore } from '../../src/sessions/redis.ts';
+import { eventually } from '../eventually.ts';
+import { listening } from '../ports.ts';
+import { startRedisServer } from '../redis-server.ts';
+import { recordKeyOf, sampleRecord } from '../sessions/samples.ts';
+import { readFieldInput } from './input.ts';
+
+interface Noted {
+  readonly log: Log;
+  /** Messages with what they are about. */
+  readonly lines: readonly string[];
+}
+
+function notingLog(): Noted {
+  const lines: string[] = [];
+  const note = (fields: object, message: string): void => {
+    lines.push(`${message} ${'err' in fields && fields.err instanceof Error ? fields.err.message : ''}`);
+  };
+  return { log: { debug: () => {}, info: note, warn: note, error: note }, lines };
+}
+
+/** As the ACL user `postern`, where a password is given. */
+async function openStore(port: number, { log }: Pick<Noted, 'log'> = notingLog(), password?: string) {
+  const settings =
+    password === undefined
+      ? { url: `redis://127.0.0.1:${port}/0` }
+      : { url: `redis://postern@127.0.0.1:${port}/0`, password: new Secret(password) };
+  const store = createRedisStore({ settings, tombstoneMs: 60_000, log });
+  await store.open(AbortSignal.timeout(5_000));
+  return store;
+}
+
+/** What a server says to a command, in RESP: `-MISCONF …`; undefined to drop the connection. */
+type Answer = (command: string) => string | undefined;
+
+/** A server that speaks enough of RESP for the handshake, and answers as a test says; it counts its connections. */
+async function startScripted(answer: Answer) {
+  const sockets = new Set<Socket>();
+  let dials = 0;
+  const server = createServer((socket) => {
+    dials += 1;
+    sockets.add(socket);
+    socket.on('error', () => {}).on('close', () => sockets.delete(socket));
+    socket.on('data', (bytes: Buffer) => {
+      // Every command is an array; the first bulk string of each is its name.
+      for (const [, name = ''] of bytes.toString().matchAll(/\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n/g)) {
+        const said = name.toUpperCase() === 'HELLO' ? '%1\r\n$5\r\nproto\r\n:3' : answer(name.toUpperCase());
+        if (said === undefined) socket.destroy();
+        else socket.write(`${said}\r\n`);
+      }
+    });
+  });
+  const port = await listening(server);
+  return {
+    port,
+    dials: () => dials,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+describe('a Redis that answers, but not as one would wish', () => {
+  const misconf = '-MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist to disk.';
+  const cases: readonly (readonly [what: string, answer: Answer])[] = [
+    ['takes no writes and refuses PING (MISCONF)', (name) => (name === 'PING' ? misconf : ':0')],
+    [
+      'is a replica that has lost its master (MASTERDOWN)',
+      (name) =>
+        name === 'CLIENT' ? '+OK' : '-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is no.',
+    ],
+    ['drops each connection at its first command', (name) => (name === 'CLIENT' ? '+OK' : undefined)],
+    ['drops each connection after the handshake', () => undefined],
+    ['is full', () => '-ERR max number of clients reached'],
+  ];
+  for (const [what, answer] of cases) {
+    it(`is not dialled again and again when it ${what}`, async () => {
+      const noted = notingLog();
+      await using server = await startScripted(answer);
+      await using store = await openStore(server.port, noted);
+      const asked = Date.now();
+      while (Date.now() - asked < 2_500) await store.ping().catch(() => new Promise((later) => setTimeout(later, 50)));
+      assert.ok(server.dials() <= 20, `${server.dials()} connections`);
+      assert.ok(noted.lines.length <= 40, `${noted.lines.length} lines of log`);
+    });
+  }
+});
+
+describe('a Redis whose disk is full', () => {
+  it('is read on, however long: what cannot be done is said as what it is', async () => {
+    const script = (await readFieldInput('M1-redis-misconf.sh')).toString();
+    const given = /redis-server --port \d+ (.*) --daemonize/.exec(script)?.[1] ?? '';
+    const settings = [...given.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '');
+    assert.ok(settings.includes('/proc') && settings.includes('--stop-writes-on-bgsave-error'));
+    // While sessions live: the snapshots are switched on when there are some.
+    await using server = await startRedisServer(['--enable-protected-configs', 'yes']);
+    const noted = notingLog();
+    await using store = await openStore(server.port, noted);
+    const key = recordKeyOf('before the disk was full');
+    await store.create(key, sampleRecord(), 60_000);
+    const operator = createClient({ url: server.url });
+    await operator.connect();
+    try {
+      for (let at = 0; at < settings.length; at += 2) {
+        const [name = '', value = ''] = settings.slice(at, at + 2);
+        if (name === '--dir') await operator.configSet('appendonly', 'no');
+        await operator.configSet(name.replace(/^--/, ''), value);
+      }
+      await operator.sendCommand(['BGSAVE', 'SCHEDULE']).catch(() => {});
+      await eventually(async () => (await operator.info('persistence')).includes('rdb_last_bgsave_status:err'));
+      await assert.rejects(operator.ping(), /^Error: MISCONF|MISCONF/);
+      const connections = Number(/total_connections_received:(\d+)/.exec(await operator.info('stats'))?.[1]);
+
+      await assert.rejects(
+        store.create(recordKeyOf('on a full disk'), sampleRecord(), 60_000),
+        /takes no writes because it cannot save its snapshot: is its disk full\? \(MISCONF/,
+      );
+      let gaps = 0;
+      store.watch((news) => void (news.kind === 'gap' && (gaps += 1)));
+      // More than two heartbeats.
+      for (const end = Date.now() + 2_500; Date.now() < end; ) {
+        assert.equal((await store.read(key)).kind, 'found');
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      assert.equal(gaps, 0);
+      const later = Number(/total_connections_received:(\d+)/.exec(await operator.info('stats'))?.[1]);
+      assert.equal(later, connections);
+      assert.ok(noted.lines.length < 5, noted.lines.join('\n'));
+    } finally {
+      operator.destroy();
+    }
+  });
+});
+
+describe('a Redis without client tracking', () => {
+  it('is asked again for each session twice a second, which the log says; ends and jars arrive in time', async () => {
+    const rule = (await readFieldInput('M2-redis-no-tracking.acl')).toString().split('\n')[1] ?? '';
+    assert.match(rule, /^ACL SETUSER postern .* -client\|tracking$/);
+    await using server = await startRedisServer();
+    const operator = createClient({ url: server.url });
+    await operator.connect();
+    try {
+      await operator.sendCommand(rule.split(' '));
+      const noted = notingLog();
+      await using here = await openStore(server.port, noted, 'postern-pw');
+      await using there = await openStore(server.port, notingLog(), 'postern-pw');
+      await eventually(() => noted.lines.some((line) => line.startsWith('Redis has no client tracking')));
+      assert.equal(noted.lines.filter((line) => line.startsWith('Redis has no client tracking')).length, 1);
+      await eventually(() => here.connection.isReady() && there.connection.isReady());
+
+      const key = recordKeyOf('without tracking');
+      await here.create(key, sampleRecord(), 60_000);
+      const news: string[] = [];
+      there.watch(({ kind }) => void news.push(kind));
+      await here.destroy(key, 'kicked');
+      // In doubt, and told at once that the store can be asked: whoever holds the session reads it again.
+      await eventually(() => news.join(' ').includes('gap restored'));
+      assert.deepEqual(await there.read(key), { kind: 'ended', reason: 'kicked' });
+    } finally {
+      operator.destroy();
+    }
+  });
+});
