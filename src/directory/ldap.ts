@@ -22,8 +22,8 @@ const elsewhere = new Set([51, 52, 53]);
  * refuse, and a role as staff.
  *
  * Bound connections are kept to the first of the servers that answers, as many as there are searches at once and at
- * most eight; TLS unless it is switched off. Referrals are not followed: where the server has nothing but a referral,
- * the answer is "could not ask". Values go into the filter through one escaping function (RFC 4515). Several entries,
+ * most eight; TLS unless it is switched off. Referrals are not followed: references beside a complete search are no
+ * answer, and a base that is referred elsewhere as a whole "could not be asked". Values go into the filter through one escaping function (RFC 4515). Several entries,
  * or several values, are a bad answer.
  */
 export const driver: SourceDriver = {
@@ -72,13 +72,12 @@ async function find(client: Client, search: Search, filter: string): Promise<Sou
   const { base, scope, attributes } = search;
   try {
     const options = { scope, filter, attributes: ['1.1', ...attributes.values()], sizeLimit: 2 };
-    const { searchEntries, searchReferences } = await client.search(base, options);
+    // References to other servers (RFC 4511, 4.5.3) stand beside every answer of an Active Directory's domain root. The
+    // search is complete all the same: what this server holds of the base, it has said.
+    const { searchEntries } = await client.search(base, options);
     const [entry, ...others] = searchEntries;
     if (others.length > 0) throw badAnswer('the search found more than one entry');
-    if (entry !== undefined) return readEntry(entry, attributes);
-    if (searchReferences.length > 0)
-      throw couldNotAsk('the server has only a referral, and referrals are not followed');
-    return unknownUser;
+    return entry === undefined ? unknownUser : readEntry(entry, attributes);
   } catch (error) {
     if (!(error instanceof ResultCodeError) || elsewhere.has(error.code)) throw error;
     if (error instanceof SizeLimitExceededError) throw badAnswer('the search found more than one entry', error);

@@ -1,8 +1,8 @@
-import { isUtf8 } from 'node:buffer';
 import { open } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createMapIndex, type MapIndex, type MapRules } from './map-index.ts';
 import { nextLogicalLine } from './map-lines.ts';
+import { encodingProblems, whyUtf16 } from './small-file.ts';
 
 const maxBytes = 2 ** 31 - 1;
 const sliceBytes = 128 * 1024;
@@ -14,12 +14,14 @@ const maxProblems = 10;
  *
  * The text stays as it is, outside the JavaScript heap, with an index of four bytes per slot: a million users cost
  * their file and 8 MiB. It is read in slices, so that requests go on meanwhile. Rejects with all places (ten at most)
- * where a line is no such line, when the text is not UTF-8, and when there is no entry in it.
+ * where a line is no such line, or no UTF-8, and when there is no entry in it. Comments may be anything.
  */
 export async function readMapFile(file: string, rules: MapRules, signal: AbortSignal): Promise<MapIndex> {
   const bytes = await readBytes(file, signal);
-  const lines = await countLines(bytes, signal);
-  if (lines === undefined) throw new Error(`${file}: is not UTF-8 text`);
+  const utf16 = whyUtf16(bytes);
+  if (utf16 !== undefined) throw new Error(`${file}: ${utf16}`);
+  const { lines, unreadable } = await lookOver(bytes, signal);
+  if (unreadable.length > 0) throw new Error(unreadable.map((problem) => `${file}:${problem}`).join('\n'));
   const index = createMapIndex(bytes, lines, rules);
   const problems: string[] = [];
   let sliceEnd = 0;
@@ -54,17 +56,21 @@ async function readBytes(file: string, signal: AbortSignal): Promise<Buffer> {
   return bytes.subarray(bytes.subarray(0, 3).toString() === '\ufeff' ? 3 : 0);
 }
 
-/** How many lines there are; nothing where this is no text in UTF-8. */
-async function countLines(bytes: Buffer, signal: AbortSignal): Promise<number | undefined> {
+/** How many lines there are, and the first ones of those that are no text in UTF-8. */
+async function lookOver(
+  bytes: Buffer,
+  signal: AbortSignal,
+): Promise<{ readonly lines: number; readonly unreadable: readonly string[] }> {
   let lines = 1;
-  for (let from = 0; from < bytes.length; ) {
+  const unreadable: string[] = [];
+  for (let from = 0; from < bytes.length && unreadable.length < maxProblems; ) {
     // The end of a line is never in the middle of a character.
     const lineEnd = bytes.indexOf(10, from + sliceBytes);
     const slice = bytes.subarray(from, lineEnd === -1 ? bytes.length : lineEnd + 1);
-    if (!isUtf8(slice) || slice.includes(0)) return undefined;
+    unreadable.push(...encodingProblems(slice, lines));
     for (let at = 0; at < slice.length; at += 1) if (slice[at] === 10) lines += 1;
     from += slice.length;
     await nextTurn(undefined, { signal });
   }
-  return lines;
+  return { lines, unreadable: unreadable.slice(0, maxProblems) };
 }

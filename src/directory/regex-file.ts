@@ -20,7 +20,14 @@ const postfixForm = /^(!?)\s*([^\s\w!])((?:\\.|(?!\2)[^\\])*)\2([a-zA-Z]*)(?:\s+
  * cannot be matched so (references inside the pattern, lookaround) is refused here. Rejects with every place.
  */
 export async function readPatternFile(file: string, format: PatternFormat): Promise<readonly PatternRule[]> {
-  const text = await readSmallFile(file);
+  const { text, problems: unreadable } = await readSmallFile(file);
+  if (unreadable.length > 0)
+    throw new Error(
+      unreadable
+        .slice(0, 10)
+        .map((problem) => `${file}:${problem}`)
+        .join('\n'),
+    );
   const lines = format === 'postfix' ? postfixLines(text) : perditionLines(text);
   if (lines.length === 0) throw new Error(`${file}: there is no pattern in this file`);
   if (lines.length > maxRules) throw new Error(`${file}: more than ${maxRules} patterns; a table of users is a map`);

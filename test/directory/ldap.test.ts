@@ -138,15 +138,6 @@ describe('an LDAP directory', () => {
     assert.equal(between.connections.size, 1);
   });
 
-  test('that has only a referral is a tempfail', async () => {
-    await slapd.add(
-      `dn: ou=branch,${slapd.base}\nobjectClass: referral\nobjectClass: extensibleObject\nou: branch\nref: ldap://127.0.0.1:9/${slapd.base}\n`,
-    );
-    await using directory = await testDirectory([settingsFor(slapd)]);
-    assert.equal(await outcomeOf(directory, 'nobody'), 'ERR_DIRECTORY_UNAVAILABLE');
-    assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
-  });
-
   test('has several servers: one that is away, or hangs, is passed over', async () => {
     let hung = 0;
     await using hanging = await startServer(() => (hung += 1));
