@@ -156,6 +156,8 @@ function operatorIn({ headers }: IncomingMessage): string {
 
 function send(response: ServerResponse, status: number, body: object): void {
   const text = `${JSON.stringify(body)}\n`;
+  // RFC 9110, 15.5.2.
+  if (status === 401) response.setHeader('www-authenticate', 'Bearer realm="postern"');
   response.writeHead(status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(text),

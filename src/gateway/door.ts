@@ -94,6 +94,7 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     requests,
     clients,
     upgrades,
+    maxFields: () => site().config.requests.headerFields,
     refusedAnswer: (head, why) => site().answers.refused(head, why),
     limits: { headBytes: config.requests.headerBytes, headMs: config.requests.headerDeadlineMs, keepAliveMs },
   });

@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Clock } from '../core/clock.ts';
 import type { Answer } from '../core/http.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { Log } from '../core/log.ts';
 import type { LiveSession, LiveSessions, SessionLookup } from '../core/session.ts';
+import { signInChallenge } from './client-challenge.ts';
 import type { ClientRequests } from './client-requests.ts';
 import { isFromElsewhere } from './elsewhere.ts';
 import type { FailureAnswer, FailureKind } from './failure.ts';
@@ -13,15 +15,16 @@ import { rawReply } from './raw-reply.ts';
 import { redirectAnswer, reply, textAnswer } from './reply.ts';
 import { IncomingHead } from './request-head.ts';
 import type { Requests } from './requests.ts';
-import { screen } from './screen.ts';
+import { type Refusal, screen } from './screen.ts';
 import type { Upgrades } from './upgrades.ts';
+import { createWarnings } from './warnings.ts';
 
 const reservedPrefix = '/-/';
 /** What the gateway's own forms hold at most. */
 const maxOwnBody = 8 * 1024;
 
 export interface AdmissionDeps {
-  /** `/-/live` and `/-/ready`, for any Host or none. */
+  /** `/-/live` and `/-/ready`, by GET, HEAD or OPTIONS, for any Host or none. */
   readonly probes: { readonly live: () => Answer; readonly ready: () => Answer };
   readonly ingress: IngressReader;
   /** The gateway's own pages. */
@@ -35,6 +38,9 @@ export interface AdmissionDeps {
   /** For a Host that is not ours, and for plain HTTP where HTTPS is asked. */
   readonly refusedAnswer: (head: IncomingHead, why: IngressRefusal) => Answer;
   readonly newReference: () => string;
+  /** How many fields a head may have. */
+  readonly maxFields: () => number;
+  readonly clock: Clock;
   readonly log: Log;
   readonly limits: {
     /** For the body of one of our own forms to arrive, too. */
@@ -56,6 +62,14 @@ interface Arrival {
 }
 
 export function createAdmission(deps: AdmissionDeps): Admission {
+  const warn = createWarnings(deps.log, deps.clock);
+
+  /** Whoever set the client or the balancer up reads the log before the answer. */
+  function noteRefused({ status, why, remedy }: Refusal, { method }: IncomingHead, { socket }: IncomingMessage): void {
+    const facts = { status, method, peer: socket.remoteAddress };
+    warn('screened', why, facts, `request refused: ${why}${remedy === undefined ? '' : ` ${remedy}`}`);
+  }
+
   function failed({ request, response, head }: Arrival, kind: FailureKind, error: unknown): void {
     const reference = deps.newReference();
     deps.log.error({ reference, kind, err: error }, 'request failed');
@@ -74,15 +88,15 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   function admit(arrival: Arrival): void {
     const { request, response, head } = arrival;
     const mayBeClient = deps.clients.covers(head.target);
-    const refusal = screen(head, mayBeClient);
+    const refusal = screen(head, deps.maxFields(), mayBeClient);
     if (refusal !== undefined) {
+      noteRefused(refusal, head, request);
       // What follows on this connection may be read in more than one way.
       response.shouldKeepAlive = false;
       return reply(request, response, textAnswer(refusal.status, refusal.why), refusal.fields);
     }
-    const reads = head.method === 'GET' || head.method === 'HEAD';
-    if (reads && head.target === '/-/live') return reply(request, response, deps.probes.live());
-    if (reads && head.target === '/-/ready') return reply(request, response, deps.probes.ready());
+    const probe = probeOf(head);
+    if (probe !== undefined) return reply(request, response, deps.probes[probe](), probeFields);
     const decision = deps.ingress(request, head);
     if (decision.kind === 'redirect') return reply(request, response, redirectAnswer(308, decision.location));
     if (decision.kind === 'refused') return reply(request, response, deps.refusedAnswer(head, decision.why));
@@ -111,6 +125,8 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     }
     if (head.header('expect') !== undefined) response.writeContinue();
     if (head.hasBody) endWithout(request, deps.limits.headMs);
+    // Express knows no absolute form.
+    request.url = head.target;
     deps.pages(request, response, ingress);
   }
 
@@ -143,7 +159,8 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     async upgrade(request, socket, early) {
       const head = new IncomingHead(request);
       try {
-        const refusal = screen(head);
+        const refusal = screen(head, deps.maxFields());
+        if (refusal !== undefined) noteRefused(refusal, head, request);
         if (refusal !== undefined) return rawReply(socket, refusal.status, refusal.why);
         const decision = deps.ingress(request, head);
         if (decision.kind !== 'accepted' || decision.ingress.hostKind === 'console') {
@@ -155,7 +172,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
         if (lookup.kind === 'unavailable')
           return rawReply(socket, 503, 'Sessions cannot be read now.', ['Retry-After', '5']);
         if (lookup.kind !== 'found' || !isOf(lookup.session, decision.ingress)) {
-          return rawReply(socket, 401, 'Sign in first.');
+          return rawReply(socket, 401, 'Sign in first.', signInChallenge);
         }
         const { session, rest } = lookup;
         deps.upgrades.open({ request, socket, early, head, ingress: decision.ingress, session, cookieRest: rest });
@@ -166,6 +183,15 @@ export function createAdmission(deps: AdmissionDeps): Admission {
       }
     },
   };
+}
+
+const probeFields = [['Allow', 'GET, HEAD, OPTIONS']] as const;
+
+/** The probe that a balancer asks for, by whatever Host, with or without a query. */
+function probeOf({ method, target }: IncomingHead): 'live' | 'ready' | undefined {
+  if (method !== 'GET' && method !== 'HEAD' && method !== 'OPTIONS') return undefined;
+  const [path] = target.split('?', 1);
+  return path === '/-/live' ? 'live' : path === '/-/ready' ? 'ready' : undefined;
 }
 
 /** A mailbox that staff opened is seen under its own host name only, and a user's own session never there. */

@@ -13,3 +13,9 @@ export function challengeFields(realm: string): Fields {
   const plain = realm.replaceAll(/[^\x20-\x7e]/g, '').replaceAll(/["\\]/g, '\\$&');
   return [['WWW-Authenticate', `Basic realm="${plain}", charset="UTF-8"`]];
 }
+
+/**
+ * The challenge of a refusal that only the sign-in page can lift: RFC 9110, 15.5.2 demands one, and browsers ask nobody
+ * for a password under a scheme that they don't know.
+ */
+export const signInChallenge = ['WWW-Authenticate', 'Cookie realm="sign-in", form-action="/-/login"'] as const;

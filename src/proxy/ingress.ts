@@ -53,44 +53,79 @@ export function createIngress(options: IngressOptions): IngressReader {
     }
   }
   const warn = createWarnings(options.log, options.clock);
+  const circles = createCircles(options.clock);
 
   return (request, head) => {
     const proxied = options.proxiedClient?.(request.socket);
     const peer = plainAddress(proxied?.source.address ?? request.socket.remoteAddress ?? '');
     const believed = isTrusted(peer);
-    const host = head.header('host');
-    const forwardedHost = believed ? lastOf(head.all('x-forwarded-host')) : undefined;
-    if (host === undefined && forwardedHost === undefined) return { kind: 'refused', why: 'no-host' };
+    const { client, proxies } = clientOf(
+      head,
+      { address: peer, port: proxied?.source.port ?? request.socket.remotePort ?? 0 },
+      isTrusted,
+    );
+    const { host } = head;
+    const forwardedHost = believed ? toldBy(head.all('x-forwarded-host'), proxies) : undefined;
+    if (host === undefined && forwardedHost === undefined) {
+      const remedy = 'request without a Host: have the load balancer send the one that users type';
+      warn('no-host', peer, { peer }, remedy);
+      return { kind: 'refused', why: 'no-host' };
+    }
     const named =
       (forwardedHost === undefined ? undefined : byAuthority.get(forwardedHost.toLowerCase())) ??
       (host === undefined ? undefined : byAuthority.get(host.toLowerCase()));
     if (named === undefined) {
       const authority = (forwardedHost ?? host ?? '').slice(0, 255);
-      warn(
-        'foreign-host',
-        authority,
-        { authority, peer },
-        'Host is not one of public_url: add it there if users know it',
-      );
+      warn('foreign-host', authority, { authority, peer }, foreignHostRemedy(believed, forwardedHost));
       return { kind: 'refused', why: 'foreign-host' };
     }
-    const scheme = schemeOf({ request, head, named, believed, proxied });
+    const scheme = schemeOf({ request, head, named, believed, proxied, proxies });
     const arrivedAt = named.find((url) => scheme === (url.secure ? 'https' : 'http'));
     if (arrivedAt !== undefined) {
-      return {
-        kind: 'accepted',
-        ingress: {
-          publicUrl: arrivedAt,
-          hostKind: arrivedAt.hostKind,
-          client: clientOf(
-            head,
-            { address: peer, port: proxied?.source.port ?? request.socket.remotePort ?? 0 },
-            isTrusted,
-          ),
-        },
-      };
+      return { kind: 'accepted', ingress: { publicUrl: arrivedAt, hostKind: arrivedAt.hostKind, client } };
     }
-    return wrongScheme(named, scheme, { head, peer, believed, proxied, warn });
+    const decision = wrongScheme(named, scheme, { head, peer, believed, proxied, warn });
+    if (decision.kind === 'redirect' && circles.isOne(`${client.address} ${client.userAgent ?? ''} ${head.target}`)) {
+      warn('redirected-again', peer, { peer, proxies, client: client.address, ...toldOf(head) }, circleRemedy);
+    }
+    return decision;
+  };
+}
+
+const circleRemedy =
+  'a client that was sent to https keeps coming back as http: if it does use https, the proxy that ends TLS must say so ' +
+  'in X-Forwarded-Proto, and each proxy behind it must pass that on or append to it';
+
+function foreignHostRemedy(believed: boolean, forwardedHost: string | undefined): string {
+  return believed && forwardedHost === undefined
+    ? 'Host is not one of public_url: add it there if users know it, or have the load balancer send X-Forwarded-Host'
+    : 'Host is not one of public_url: add it there if users know it';
+}
+
+/** What proxies told of a request, for the log. */
+function toldOf(head: IncomingHead): object {
+  const told = (name: string): string => head.all(name).join(', ').slice(0, 255);
+  return { forwardedProto: told('x-forwarded-proto'), forwardedFor: told('x-forwarded-for') };
+}
+
+const circleMs = 10_000;
+const redirectsOfACircle = 3;
+
+/** Notices a client that is redirected to the same address again and again: a browser gives up after some twenty times. */
+function createCircles(clock: Clock): { isOne(key: string): boolean } {
+  const redirected = new Map<string, { readonly sinceMs: number; times: number }>();
+  return {
+    isOne(key) {
+      const nowMs = clock.nowMs();
+      const known = redirected.get(key);
+      if (known !== undefined && nowMs - known.sinceMs < circleMs) {
+        known.times += 1;
+        return known.times >= redirectsOfACircle;
+      }
+      if (redirected.size >= 1000) redirected.clear();
+      redirected.set(key, { sinceMs: nowMs, times: 1 });
+      return false;
+    },
   };
 }
 
@@ -151,12 +186,21 @@ interface Arrived {
   readonly named: readonly PublicUrl[];
   readonly believed: boolean;
   readonly proxied: ProxiedClient | undefined;
+  readonly proxies: number;
 }
 
-function schemeOf({ request, head, named, believed, proxied }: Arrived): Scheme {
+/** What proxies write for a scheme: of a WebSocket some write its own name. */
+const schemes: ReadonlyMap<string | undefined, 'http' | 'https'> = new Map([
+  ['http', 'http'],
+  ['ws', 'http'],
+  ['https', 'https'],
+  ['wss', 'https'],
+]);
+
+function schemeOf({ request, head, named, believed, proxied, proxies }: Arrived): Scheme {
   if (believed) {
-    const scheme = lastOf(head.all('x-forwarded-proto'))?.toLowerCase();
-    if (scheme === 'http' || scheme === 'https') return scheme;
+    const scheme = schemes.get(toldBy(head.all('x-forwarded-proto'), proxies)?.toLowerCase());
+    if (scheme !== undefined) return scheme;
     if (proxied === undefined) return 'unknown';
   }
   if ('encrypted' in request.socket) return 'https';
@@ -176,23 +220,25 @@ function portOf({ authority, secure }: PublicUrl): number {
 
 /**
  * Walks X-Forwarded-For from the right while the hop that wrote it is trusted; an entry that is no address ends the
- * walk.
+ * walk. `proxies`: how many trusted proxies the request came through, as far as they say.
  */
 function clientOf(
   head: IncomingHead,
   peer: { readonly address: string; readonly port: number },
   isTrusted: (address: string) => boolean,
-): Ingress['client'] {
+): { readonly client: Ingress['client']; readonly proxies: number } {
   let { address, port } = peer;
+  let proxies = 0;
   if (isTrusted(address)) {
     const hops = head.all('x-forwarded-for').join(',').split(',');
     for (let i = hops.length - 1; i >= 0 && isTrusted(address); i -= 1) {
       const hop = parseHop(hops[i] ?? '');
       if (hop === undefined) break;
       ({ address, port } = hop);
+      proxies += 1;
     }
   }
-  return { address, port, userAgent: head.header('user-agent') };
+  return { client: { address, port, userAgent: head.header('user-agent') }, proxies };
 }
 
 /** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`: all of them are seen in X-Forwarded-For. */
@@ -206,9 +252,15 @@ function parseHop(text: string): { readonly address: string; readonly port: numb
   return isIP(address) === 0 ? undefined : { address, port: Number(match[4] ?? 0) };
 }
 
-function lastOf(values: readonly string[]): string | undefined {
-  const last = values.at(-1);
-  if (last === undefined) return undefined;
-  const text = last.slice(last.lastIndexOf(',') + 1).trim();
+/**
+ * What the first of so many proxies told: each appends what it saw, so that the list counts from the right as that of
+ * addresses does. A shorter list was begun by a proxy behind the first: its left end is the nearest to the client.
+ */
+function toldBy(values: readonly string[], proxies: number): string | undefined {
+  const told = values
+    .join(',')
+    .split(',')
+    .map((value) => value.trim());
+  const text = told[Math.max(told.length - Math.max(proxies, 1), 0)];
   return text === '' ? undefined : text;
 }

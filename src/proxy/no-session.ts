@@ -1,6 +1,7 @@
 import type { Answer, RequestHead } from '../core/http.ts';
 import type { EndReason } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
+import { signInChallenge } from './client-challenge.ts';
 import { redirectAnswer } from './reply.ts';
 import { destinationOf } from './request-head.ts';
 
@@ -23,10 +24,10 @@ export type NoSession = (head: RequestHead, publicOrigin: string, reason?: EndRe
  * A page request is led to the sign-in page and back. A webmail's own script or frame gets what its own server would
  * answer, so that it keeps drafts. A client that authenticates on every request is asked to. Other frames and forms get
  * a small page, anything else 401; never a redirect, which a script would follow and take the sign-in page for its
- * answer.
+ * answer. Each 401 has its challenge.
  */
 export function createNoSession(deps: NoSessionDeps): NoSession {
-  return (head, publicOrigin, reason) => {
+  const answerOf: NoSession = (head, publicOrigin, reason) => {
     const challenge = deps.challenge(head.target);
     if (challenge !== undefined) return challenge;
     const { destination, certain } = destinationOf(head);
@@ -40,6 +41,13 @@ export function createNoSession(deps: NoSessionDeps): NoSession {
     }
     if (isPage) return redirectAnswer(303, publicOrigin + loginPath);
     return destination === 'other' ? signInRequired : deps.framePage(head);
+  };
+  return (head, publicOrigin, reason) => {
+    const answer = answerOf(head, publicOrigin, reason);
+    const isChallenged = answer.headers.some(([name]) => name.toLowerCase() === 'www-authenticate');
+    return answer.status !== 401 || isChallenged
+      ? answer
+      : { ...answer, headers: [...answer.headers, signInChallenge] };
   };
 }
 

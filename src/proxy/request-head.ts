@@ -15,17 +15,26 @@ export function lowerCaseName(name: string): string {
   return lower;
 }
 
+/** The absolute form of a target (RFC 9112, 3.2.2): scheme, authority, and the rest, which may lack its path. */
+const absoluteForm = /^https?:\/\/([^/?#]*)(.*)$/is;
+
 /** The head of a client's request over Node's raw fields: names, values, order and duplicates as they arrived. */
 export class IncomingHead implements RequestHead {
   readonly method: string;
+  /** Path and query. An absolute target is taken apart: its authority is the host then. */
   readonly target: string;
+  /** The authority of a target in absolute form; undefined for every other form. */
+  readonly targetAuthority: string | undefined;
   readonly httpVersion: string;
   /** Names and values in turn. */
   readonly raw: readonly string[];
 
   constructor(request: Pick<IncomingMessage, 'method' | 'url' | 'httpVersion' | 'rawHeaders'>) {
     this.method = request.method ?? '';
-    this.target = request.url ?? '';
+    const url = request.url ?? '';
+    const [, authority, rest = ''] = (url.startsWith('/') ? null : absoluteForm.exec(url)) ?? [];
+    this.targetAuthority = authority;
+    this.target = authority === undefined ? url : rest.startsWith('/') ? rest : `/${rest}`;
     this.httpVersion = request.httpVersion;
     this.raw = request.rawHeaders;
   }
@@ -44,6 +53,12 @@ export class IncomingHead implements RequestHead {
       if (lowerCaseName(this.raw[i] ?? '') === name) values.push(this.raw[i + 1] ?? '');
     }
     return values;
+  }
+
+  /** Host and port that the client asked for; undefined without any. An absolute target outweighs Host (RFC 9112, 3.2.2). */
+  get host(): string | undefined {
+    const host = this.targetAuthority ?? this.header('host');
+    return host === '' ? undefined : host;
   }
 
   /** The Cookie fields as one, or nothing. */

@@ -5,6 +5,8 @@ import { type IncomingHead, lowerCaseName } from './request-head.ts';
 export interface Refusal {
   readonly status: 400 | 405 | 431 | 505;
   readonly why: string;
+  /** What the operator can change, for the log. */
+  readonly remedy?: string;
   readonly fields?: Fields;
 }
 
@@ -16,10 +18,10 @@ const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PAT
 const davMethods = 'ACL COPY LOCK MKCALENDAR MKCOL MOVE PROPFIND PROPPATCH REPORT SEARCH UNLOCK';
 const clientMethods = new Set([...methods, ...davMethods.split(' ')]);
 
-const maxFields = 100;
 /** Origin form, visible ASCII, no fragment. Anything else would be read differently by different servers. */
 const originForm = /^\/[\x21\x22\x24-\x7e]*$/;
-const hostForm = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*)|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
+/** Balancers send the names of their own pools, underscores included; the ingress decides which host is ours. */
+const hostForm = /^(?:[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
 const lengthForm = /^\d{1,15}$/;
 /**
  * Fields that Connection must not name: without them the message would be framed or routed otherwise (RFC 9110, 7.6.1).
@@ -28,19 +30,25 @@ const endToEnd = new Set(['content-length', 'host', 'transfer-encoding']);
 
 /**
  * Refuses what Node's parser lets through and no webmail needs, so that whatever goes on has one meaning: odd methods,
- * versions and targets, doubled Host or framing fields, bodies on GET and HEAD, more than 100 fields. `mayBeClient`:
- * whether the target is one where DAV is spoken.
+ * versions and targets, doubled Host or framing fields, bodies on GET and HEAD, too many fields. `maxFields`: how many
+ * are allowed. `mayBeClient`: whether the target is one where DAV is spoken.
  */
-export function screen(head: IncomingHead, mayBeClient = false): Refusal | undefined {
+export function screen(head: IncomingHead, maxFields: number, mayBeClient = false): Refusal | undefined {
   if (head.httpVersion !== '1.1' && head.httpVersion !== '1.0') {
     return { status: 505, why: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' };
   }
   const allowed = mayBeClient ? clientMethods : methods;
   if (!allowed.has(head.method)) {
-    return { status: 405, why: 'This method is not allowed.', fields: [['Allow', [...allowed].join(', ')]] };
+    const remedy = 'DAV is spoken under the paths that a backend lists as dav.';
+    return { status: 405, why: 'This method is not allowed.', remedy, fields: [['Allow', [...allowed].join(', ')]] };
   }
-  if (!originForm.test(head.target)) return { status: 400, why: 'The request target is not a path of this server.' };
-  if (head.raw.length > 2 * maxFields) return { status: 431, why: `More than ${maxFields} header fields.` };
+  const { targetAuthority } = head;
+  const isPath = originForm.test(head.target) && (targetAuthority === undefined || hostForm.test(targetAuthority));
+  if (!isPath) return { status: 400, why: 'The request target is not a path of this server.' };
+  if (head.raw.length > 2 * maxFields) {
+    const remedy = 'Raise requests.header_fields, or have the load balancer add fewer.';
+    return { status: 431, why: `More than ${maxFields} header fields.`, remedy };
+  }
   return screenFields(head);
 }
 
@@ -54,7 +62,11 @@ function screenFields(head: IncomingHead): Refusal | undefined {
     switch (lowerCaseName(head.raw[i] ?? '')) {
       case 'host':
         hosts += 1;
-        if (!hostForm.test(value)) return { status: 400, why: 'The Host field is malformed.' };
+        // Empty where the client has no name for the server (RFC 9112, 3.2), as probes of balancers do.
+        if (value !== '' && !hostForm.test(value)) {
+          const remedy = 'Have the load balancer send the Host that the browser sent.';
+          return { status: 400, why: 'The Host field is malformed.', remedy };
+        }
         break;
       case 'content-length':
         lengths += 1;

@@ -12,8 +12,14 @@ export interface Nginx extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Starts nginx with the sample of deploy/ on a free port of loopback, in front of these nodes. */
-export async function startNginx(nodes: { readonly g1: number; readonly g2: number }): Promise<Nginx> {
+/**
+ * Starts nginx with the sample of deploy/ on a free port of loopback, in front of these nodes. `more`: further texts of
+ * the sample to replace.
+ */
+export async function startNginx(
+  nodes: { readonly g1: number; readonly g2: number },
+  more: Readonly<Record<string, string>> = {},
+): Promise<Nginx> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-nginx-'));
   const { cert, key } = makeCertificate('DNS:mail.example.test');
   await writeFile(join(folder, 'mail.pem'), cert);
@@ -29,6 +35,7 @@ export async function startNginx(nodes: { readonly g1: number; readonly g2: numb
     'webmail.example.org': 'mail.example.test',
     '10.0.0.21:8080': `127.0.0.1:${nodes.g1}`,
     '10.0.0.22:8080': `127.0.0.1:${nodes.g2}`,
+    ...more,
   });
   await writeFile(join(folder, 'site.conf'), site);
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(

@@ -22,7 +22,9 @@ test('the probes answer in HTTP/1.0 without a Host, and under any Host', async (
   await using backend = await startRecordingBackend();
   await using gate = await startGate({ backendPort: backend.port });
   assert.match(await ask(gate.port, 'GET /-/live HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 OK\r\n[\s\S]*live$/);
-  assert.match(await ask(gate.port, 'GET /-/ready HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n'), /ready$/);
+  for (const host of ['10.0.0.1', '', 'postern_gateway_1:8080', '[::1]:8080']) {
+    assert.match(await ask(gate.port, `GET /-/ready HTTP/1.1\r\nHost: ${host}\r\n\r\n`), /ready$/, host);
+  }
   using head = await RawClient.to(gate.port);
   head.send('HEAD /-/live HTTP/1.0\r\n\r\n');
   assert.match(await head.closed(), /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\n$/);
@@ -137,7 +139,11 @@ const clean: readonly [name: string, bytes: string, statuses: readonly number[]]
   ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', [400, 405, 505]],
   ['a bad version', 'GET / HTTP/9.9\r\nHost: mail.example.test\r\n\r\n', [400, 505]],
   ['a bad start line', 'GET\r\n\r\n', [400]],
-  ['an absolute target', 'GET http://evil.test/ HTTP/1.1\r\nHost: mail.example.test\r\n\r\n', [400]],
+  [
+    'an absolute target with a user',
+    'GET http://a@mail.example.test/ HTTP/1.1\r\nHost: mail.example.test\r\n\r\n',
+    [400],
+  ],
   ['a target of 20 KiB', request('GET', `/${'x'.repeat(20_000)}`, []), [431]],
   ['fields of 20 KiB', request('GET', '/', [`X: ${'x'.repeat(20_000)}`]), [431]],
   [

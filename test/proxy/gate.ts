@@ -218,6 +218,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     requests,
     clients,
     upgrades,
+    maxFields: () => 100,
     refusedAnswer: (_head, why) => text(why === 'foreign-host' ? 421 : 400, why),
     limits: { headBytes: 16 * 1024, headMs: options.headMs ?? 10_000, keepAliveMs: 65_000 },
   });

@@ -116,7 +116,7 @@ test('a trusted proxy that does not say the scheme is named in the log', async (
   assert.match(warnings[0] ?? '', /X-Forwarded-Proto/);
 });
 
-test('of several schemes the last one counts: the nearest proxy wrote it', async () => {
+test('of several schemes the last one counts where one proxy is known of: it wrote it', async () => {
   const { decision } = await one({
     lines: ['Host: mail.example.test', 'X-Forwarded-Proto: http, https'],
     trusted: loopback,

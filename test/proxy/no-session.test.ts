@@ -83,3 +83,12 @@ test('where clients give name and password with each request, nobody is led to t
     assert.equal(noSession(headOf('GET', '/dav/alice?_remote=1', fields), origin, 'idle').body, 'challenge');
   }
 });
+
+test('each 401 has a challenge, and nothing else has', () => {
+  const challenge = ['WWW-Authenticate', 'Cookie realm="sign-in", form-action="/-/login"'];
+  for (const fields of [frame, script, []]) {
+    assert.deepEqual(noSession(headOf('POST', '/x', fields), origin).headers.at(-1), challenge);
+  }
+  const { headers } = noSession(headOf('GET', '/x', page), origin);
+  assert.ok(!headers.some(([name]) => name === 'WWW-Authenticate'));
+});

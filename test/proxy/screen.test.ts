@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { screen } from '../../src/proxy/screen.ts';
+import { screen as screenWith } from '../../src/proxy/screen.ts';
+import type { IncomingHead } from '../../src/proxy/request-head.ts';
 import { headOf } from './heads.ts';
 
 const host = ['Host', 'mail.example.test'];
+const screen = (head: IncomingHead) => screenWith(head, 100);
 
 const refused: readonly [name: string, head: ReturnType<typeof headOf>, status: number][] = [
   ['TRACE', headOf('TRACE', '/'), 405],
@@ -14,7 +16,10 @@ const refused: readonly [name: string, head: ReturnType<typeof headOf>, status: 
   ['HTTP/2.0', headOf('GET', '/', host, '2.0'), 505],
   ['HTTP/0.9', headOf('GET', '/', host, '0.9'), 505],
   ['an asterisk as target', headOf('OPTIONS', '*'), 400],
-  ['an absolute target', headOf('GET', 'http://evil.test/'), 400],
+  ['an absolute target with a user', headOf('GET', 'http://a:b@mail.example.test/'), 400],
+  ['an absolute target without a host', headOf('GET', 'http:///x'), 400],
+  ['an absolute target of another scheme', headOf('GET', 'ftp://mail.example.test/'), 400],
+  ['an absolute target with a fragment', headOf('GET', 'http://mail.example.test#x'), 400],
   ['a target without a slash', headOf('GET', 'evil'), 400],
   ['an empty target', headOf('GET', ''), 400],
   ['a fragment', headOf('GET', '/a#b'), 400],
@@ -25,7 +30,6 @@ const refused: readonly [name: string, head: ReturnType<typeof headOf>, status: 
   ['a Host with a path', headOf('GET', '/', ['Host', 'mail.example.test/x']), 400],
   ['a Host with user and password', headOf('GET', '/', ['Host', 'a:b@mail.example.test']), 400],
   ['two Hosts in one field', headOf('GET', '/', ['Host', 'a.test, b.test']), 400],
-  ['an empty Host', headOf('GET', '/', ['Host', '']), 400],
   ['two lengths', headOf('POST', '/', [...host, 'Content-Length', '3', 'content-length', '3']), 400],
   ['a list of lengths', headOf('POST', '/', [...host, 'Content-Length', '3, 3']), 400],
   ['a signed length', headOf('POST', '/', [...host, 'Content-Length', '+3']), 400],
@@ -73,6 +77,10 @@ const accepted: readonly [name: string, head: ReturnType<typeof headOf>][] = [
   ['odd but visible characters in the target', headOf('GET', '//x/..;/%00/\\"<>^`{|}?a=%2f&b')],
   ['a DELETE with a body', headOf('DELETE', '/', [...host, 'Content-Length', '3'])],
   ['a chunked POST, whatever the case', headOf('POST', '/', [...host, 'TRANSFER-ENCODING', 'Chunked'])],
+  ['an empty Host', headOf('GET', '/', ['Host', ''])],
+  ['a Host with underscores', headOf('GET', '/', ['Host', 'postern_nodes_1:8080'])],
+  ['an absolute target', headOf('GET', 'HTTP://mail.example.test:443/x?y')],
+  ['an absolute target without a path', headOf('OPTIONS', 'http://mail.example.test')],
   ['an IPv6 Host with a port', headOf('GET', '/', ['Host', '[2001:db8::1]:8443'])],
   [
     '100 fields',
@@ -111,4 +119,12 @@ test('what is let through has one Host at most and one framing, whatever the fie
       assert.match(framings[0] ?? '0', /^(?:\d{1,15}|chunked)$/i);
     }),
   );
+});
+
+test('how many fields a head may have is as configured', () => {
+  const fields = Array.from({ length: 60 }, (_, i) => (i % 2 === 0 ? `X-${i}` : 'v'));
+  assert.equal(screenWith(headOf('GET', '/', fields), 30), undefined);
+  const refusal = screenWith(headOf('GET', '/', fields), 29);
+  assert.equal(refusal?.status, 431);
+  assert.match(refusal?.remedy ?? '', /requests\.header_fields/);
 });
