@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Command, CommanderError } from 'commander';
 import { parse, stringify } from 'yaml';
+import { otherCommands } from '../src/cli/commands.ts';
+import { addServe } from '../src/cli/serve.ts';
 import { driverChecks } from '../src/gateway/driver-checks.ts';
 import { problemsOf } from './config/fixture.ts';
 
@@ -33,6 +38,65 @@ function completed(example: object): string {
   });
 }
 
+interface ShownCommand {
+  readonly at: string;
+  readonly line: string;
+}
+
+/**
+ * The commands that a page tells people to type: lines of its examples, and what stands in its sentences with more than
+ * the name of a command. Those that stand for several, such as `audit list|verify`, nobody can type.
+ */
+function commandsOf(page: string): readonly ShownCommand[] {
+  const text = readFileSync(join(root, page), 'utf8');
+  const inLines = [...text.matchAll(/^ *(?:\$ )?postern ([a-z].*)$/gm)];
+  const inSentences = [...text.matchAll(/`postern ([a-z][^`]*)`/g)].filter(
+    ([, line = '']) => !/^[a-z]+( [a-z]+)?$/.test(line),
+  );
+  return [...inLines, ...inSentences]
+    .map(({ index, 1: line = '' }) => ({ at: `${page}:${text.slice(0, index).split('\n').length}`, line }))
+    .filter(({ line }) => !/\w\|\w/.test(line));
+}
+
+/** As a shell takes it apart, without what it does with files. */
+function argumentsOf(line: string): readonly string[] {
+  const typed = line.replace(/\s+#.*$/, '').replace(/\s+[<>|].*$/, '');
+  return [...typed.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+}
+
+/** What is wrong with a command line as it stands; nothing is done. */
+async function refusalOf(line: string): Promise<string | undefined> {
+  const said: string[] = [];
+  const program = new Command('postern');
+  const output = { writeOut: () => {}, writeErr: (text: string) => void said.push(text) };
+  program.exitOverride().configureOutput(output);
+  const surroundings = {
+    print: () => {},
+    complain: () => {},
+    lines: () => Readable.from([]),
+    env: {},
+    signals: new EventEmitter(),
+    exit: () => {},
+    loadGateway: () => Promise.reject(new Error('nothing is run here')),
+  };
+  for (const add of [addServe, ...otherCommands]) add(program, surroundings, () => {});
+  idle(program);
+  try {
+    await program.parseAsync(argumentsOf(line), { from: 'user' });
+    return undefined;
+  } catch (error) {
+    if (error instanceof CommanderError) return said.join('') || error.message;
+    throw error;
+  }
+}
+
+/** Leaves of a command what it takes, and takes away what it does. */
+function idle(command: Command): void {
+  command.exitOverride();
+  if (command.commands.length === 0) command.action(() => {});
+  for (const child of command.commands) idle(child);
+}
+
 /** What a page cannot bring along: files beside the configuration, and an environment. */
 const surroundings = /there is no file|the environment has no/;
 
@@ -45,6 +109,12 @@ describe('the documentation', () => {
         .filter((target) => !/^[a-z]+:/.test(target))
         .filter((target) => !existsSync(join(root, dirname(page), target)));
       assert.deepEqual(missing, []);
+    });
+  }
+
+  for (const { at, line } of pages.flatMap(commandsOf)) {
+    it(`${at} shows a command that is taken as it stands: postern ${line}`, async () => {
+      assert.equal(await refusalOf(line), undefined);
     });
   }
 

@@ -21,6 +21,8 @@ type ApiParts = ApiAuditDeps &
   ApiStaffDeps;
 
 export type ApiDeps = ApiParts & {
+  /** Reads what other nodes wrote. Rejects when the state store cannot be asked. */
+  readonly refresh: () => Promise<void>;
   /** What a client must show over TCP; without it there is no API there. */
   readonly token: () => Secret | undefined;
   readonly log: Log;
@@ -60,6 +62,7 @@ export function createApi(deps: ApiDeps): Api {
     const match = matches.find(({ route }) => route.method === request.method);
     if (match === undefined) throw new ApiRefusal(405, `this resource has no ${request.method ?? 'such method'}`);
     const body = request.method === 'GET' ? {} : await readBody(request);
+    await readNews();
     const by = `${operatorIn(request)} (${way})`;
     const address = request.socket.remoteAddress;
     return match.route.handle({
@@ -69,6 +72,16 @@ export function createApi(deps: ApiDeps): Api {
       by,
       ...(way === 'tcp' && address !== undefined ? { address } : {}),
     });
+  }
+
+  /** The command before may have been another node's. Without the store it is answered from what is known. */
+  async function readNews(): Promise<void> {
+    try {
+      await deps.refresh();
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      deps.log.debug({ err: error }, 'an operation of the API is answered by what this node knew already');
+    }
   }
 
   return async (request, response, way) => {

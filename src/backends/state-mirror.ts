@@ -50,6 +50,7 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
   let away = false;
   let timer: NodeJS.Timeout | undefined;
   let reading: Promise<void> | undefined;
+  let following: Promise<void> | undefined;
 
   const states = createTable('states', parseSetState);
   const active = createTable('active', parseActiveHost);
@@ -96,6 +97,8 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
           return (await put(key, undefined, version)) === 'written' ? before : undefined;
         },
         async change(key: string, make: (before: T | undefined) => T | undefined) {
+          // What another node wrote a moment ago must not be refused, or decided on, as if it had not been.
+          await refresh();
           const after = make(values.get(key));
           return after === undefined ? ('refused' as const) : put(key, after, versions.get(key) ?? 0);
         },
@@ -114,13 +117,24 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
     if (changes.reset || changes.entries.length > 0) for (const listener of listeners) listener(changes.entries);
   }
 
-  /** One reading at a time; who comes during one waits for another, which sees what the first may have missed. */
-  async function refresh(): Promise<void> {
-    while (reading !== undefined) await reading.catch(() => {});
+  function begin(): Promise<void> {
     reading = read().finally(() => {
       reading = undefined;
     });
-    await reading;
+    return reading;
+  }
+
+  /** One reading at a time; all who come during one share the next, which sees what the first may have missed. */
+  function refresh(): Promise<void> {
+    if (reading === undefined) return begin();
+    following ??= reading
+      .catch(() => {})
+      .then(() => {
+        following = undefined;
+        // Another may have begun in between: after all who wait for this one had come.
+        return reading ?? begin();
+      });
+    return following;
   }
 
   async function look(): Promise<void> {

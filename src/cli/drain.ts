@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { openApi, refusalCode } from './api-client.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
-import { configOption, reasonOption, withExamples } from './options.ts';
+import { configOption, reasonWhereNeeded, withExamples } from './options.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** `postern drain`: takes this node out of what load balancers send to, while it serves on. */
@@ -15,9 +15,14 @@ export function addDrain(program: Command, surroundings: Surroundings, end: (cod
         'stays until --undo, or until it is started again. SIGTERM drains and ends it.',
     )
     .option('--undo', 'take requests again')
-    .addOption(reasonOption())
+    .addOption(reasonWhereNeeded())
     .addOption(configOption())
-    .action(async ({ config, reason, undo }: { config: string; reason: string; undo?: true }) => {
+    .action(async ({ config, undo, ...given }: { config: string; reason?: string; undo?: true }) => {
+      const reason = given.reason ?? (undo === true ? 'the drain is taken back' : undefined);
+      if (reason === undefined) {
+        complain('say why this node drains: --reason WORDS goes into the audit; only --undo needs none\n');
+        return end(exitCodes.invalid);
+      }
       const ask = await openApi(config, surroundings);
       const reply = await ask('PUT', '/node/state', { state: undo === true ? 'READY' : 'DRAIN', reason });
       const refused = refusalCode(reply, complain);
@@ -25,12 +30,12 @@ export function addDrain(program: Command, surroundings: Surroundings, end: (cod
       print(
         undo === true
           ? 'This node takes requests again.\n'
-          : 'This node drains: it serves on, and wants nothing new.\n',
+          : 'Draining: existing requests go on, load balancers send no new ones. Undo with --undo.\n',
       );
       end(exitCodes.ok);
     });
   withExamples(command, [
     ['postern drain --reason "new kernel"', 'before this machine is stopped'],
-    ['postern drain --undo --reason "it stays"', 'back into service'],
+    ['postern drain --undo', 'back into service'],
   ]);
 }

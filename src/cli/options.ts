@@ -14,9 +14,17 @@ export function formatOption(): Option {
   return new Option('--format <format>', 'how to print').choices(['table', 'json']).default('table');
 }
 
+const reasonFlags = '--reason <words>';
+const reasonText = 'why: it goes into the audit';
+
 /** `--reason WORDS`: no change without one, since it goes into the audit. */
 export function reasonOption(): Option {
-  return new Option('--reason <words>', 'why: it goes into the audit').makeOptionMandatory();
+  return new Option(reasonFlags, reasonText).makeOptionMandatory();
+}
+
+/** The same where a command can say by itself why, in some of its forms. */
+export function reasonWhereNeeded(): Option {
+  return new Option(reasonFlags, reasonText);
 }
 
 /** Appends examples to a command's help: what to type, and what for. */

@@ -91,7 +91,12 @@ export function addSessions(program: Command, surroundings: Surroundings, end: (
     .action(async (user: string, { config, reason }: { config: string; reason: string }) => {
       const ask = await openApi(config, surroundings);
       const reply = await ask('DELETE', `/users/${encodeURIComponent(user)}/sessions`, { reason });
-      finish(reply, () => `Sessions of ${cell(reply.body['user'])} that were ended: ${cell(reply.body['ended'])}.\n`);
+      finish(reply, () => {
+        const { user: ofWhom, ended } = reply.body;
+        return ended === 0
+          ? `${cell(ofWhom)} has no open sessions.\n`
+          : `Sessions of ${cell(ofWhom)} that were ended: ${cell(ended)}.\n`;
+      });
     });
   withExamples(kick, [['postern kick alice@example.org --reason "account abused"', 'she must sign in again']]);
 }

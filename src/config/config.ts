@@ -190,6 +190,10 @@ export interface LoginConfig {
 export interface BrandingConfig {
   readonly name: string;
   readonly logo?: { readonly contentType: string; readonly body: Uint8Array };
+  /** In the place of the logo on a dark page. */
+  readonly logoDark?: { readonly contentType: string; readonly body: Uint8Array };
+  /** `auto`: as each browser wants it. */
+  readonly scheme: 'auto' | 'light' | 'dark';
   /** `#rrggbb`. */
   readonly accentColour: string;
   readonly links: readonly { readonly label: string; readonly href: string }[];

@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 import type { BrandingConfig, LoginConfig } from './config.ts';
-import { duration, either, leaf, list, section, text } from './leaves.ts';
+import { duration, either, leaf, list, oneOf, section, text } from './leaves.ts';
 import type { Outside } from './outside.ts';
 import { read, shown, wrong } from './reading.ts';
 import { networks } from './sections.ts';
@@ -46,6 +46,15 @@ function branding(outside: Outside) {
   return section({
     name: text('a name', 'write the name of your service').prefault('Webmail').describe('The name over the form.'),
     logo: logo(outside).optional().describe('A logo as SVG, PNG, JPEG or WebP, of at most 256 KiB.'),
+    logo_dark: logo(outside)
+      .optional()
+      .describe(
+        'The same for browsers that want dark pages: a logo with dark lettering cannot be read there. Without it the ' +
+          'logo is shown on both, so give this or write `scheme: light`.',
+      ),
+    scheme: oneOf(['auto', 'light', 'dark'])
+      .prefault('auto')
+      .describe('Whether the pages are light, dark, or as each browser wants them. The console follows it, too.'),
     accent: colour()
       .prefault('#1f5fbf')
       .describe(
@@ -59,9 +68,11 @@ function branding(outside: Outside) {
       .describe('The language for browsers that ask for none that the gateway speaks.'),
   })
     .transform(
-      ({ name, logo, accent, links, default_locale }): BrandingConfig => ({
+      ({ name, logo, logo_dark: logoDark, scheme, accent, links, default_locale }): BrandingConfig => ({
         name,
         ...(logo === undefined ? {} : { logo }),
+        ...(logoDark === undefined ? {} : { logoDark }),
+        scheme,
         accentColour: accent,
         links: links.map(({ label, url }) => ({ label, href: url })),
         defaultLocale: default_locale,

@@ -40,6 +40,7 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
   branding:
     name: Example Mail
     logo: logo.svg
+    logo_dark: logo-dark.svg
     accent: "#0b6e4f"
     links: [{ label: Forgot your password?, url: https://id.example.org/reset }]
     default_locale: de`,

@@ -1,5 +1,6 @@
 /**
- * What is audited; docs/audit.md lists each. `impersonation-ended`: by somebody or something else than its time or its
+ * What is audited; docs/audit.md lists each. `impersonation-failed`: nothing came of an opening that was started, or
+ * even written down as opened, and nobody saw the mailbox. `impersonation-ended`: by somebody or something else than its time or its
  * Stop button, which the facts name. `role-used`: somebody saw or did what a role of staff allows.
  */
 export const auditEventNames = [
@@ -13,6 +14,7 @@ export const auditEventNames = [
   'role-refused',
   'impersonation-start',
   'impersonation-opened',
+  'impersonation-failed',
   'impersonation-stop',
   'impersonation-expired',
   'impersonation-refused',

@@ -8,9 +8,13 @@ export type RecordKey = string & { readonly __brand: 'RecordKey' };
 /** The name of a user's index in the store: a keyed hash of the canonical user. */
 export type UserKey = string & { readonly __brand: 'UserKey' };
 
-/** Why a session ended; the sign-in page has a text for each that a user may meet. */
+/**
+ * Why a session ended; the sign-in page has a text for each that a user may meet. `signed-out`: in this browser;
+ * `ended-elsewhere`: the same user ended it from the session of another device; `kicked`: by operators or staff.
+ */
 export const endReasons = [
   'signed-out',
+  'ended-elsewhere',
   'idle',
   'absolute',
   'kicked',

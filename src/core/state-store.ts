@@ -70,8 +70,8 @@ export interface MirroredTable<T> {
   /** Removes an entry and answers what it was: to one caller on one node, and nothing to all others. */
   take(key: string): Promise<T | undefined>;
   /**
-   * Only if nobody changed the entry since this node saw it. `make` gets what is known then, and may say no by
-   * returning nothing.
+   * Reads what others wrote, then writes only if nobody changed the entry meanwhile. `make` gets what is known then, and
+   * may say no by returning nothing.
    */
   change(key: string, make: (before: T | undefined) => T | undefined): Promise<'written' | 'refused' | 'conflict'>;
 }

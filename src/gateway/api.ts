@@ -29,6 +29,7 @@ export function createGatewayApi(options: {
       ),
     backendNamed: (name) => site().backendNamed(name)?.name,
     state: operations.state,
+    refresh: () => operations.state.refresh(),
     placement: operations.placement,
     health: operations.health,
     moves: operations.moves,

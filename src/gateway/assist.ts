@@ -56,7 +56,12 @@ function createAssist(settings: NonNullable<Config['support']>, deps: AssistDeps
     placeOf: deps.homeOf,
     assistOrigin: settings.assist.origin,
   });
-  const telling = createTelling({ ...deps, policy: settings.notice, notices: support.notices });
+  const telling = createTelling({
+    ...deps,
+    policy: settings.notice,
+    notices: support.notices,
+    refresh: support.refresh,
+  });
   return {
     impersonation,
     telling,
@@ -101,10 +106,7 @@ export function assistOf(
 const refusesAll = async () => ({ kind: 'refused', why: 'not-support' }) as const;
 
 /** Opening mailboxes from the console; a gateway without support has no console, and refuses. */
-export function consoleImpersonation(
-  assist: ReturnType<typeof assistOf>,
-  { ownSessions }: Pick<SharedParts, 'ownSessions'>,
-): ConsolePagesDeps['impersonation'] {
+export function consoleImpersonation(assist: ReturnType<typeof assistOf>): ConsolePagesDeps['impersonation'] {
   if (assist === undefined) {
     return { permission: refusesAll, start: refusesAll, openedBy: () => [], stop: async () => {} };
   }
@@ -112,6 +114,6 @@ export function consoleImpersonation(
     permission: assist.impersonation.permission,
     start: (...asked) => assist.impersonation.start(...asked),
     openedBy: (actor) => assist.upkeep.of(actor),
-    stop: (session) => ownSessions.end(session, 'signed-out'),
+    stop: (session) => assist.upkeep.stop(session),
   };
 }

@@ -79,6 +79,7 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
       users: createUsers(options, signIns),
       backends: createBackends(options),
       audit,
+      refresh: () => operations.state.refresh(),
       formKeys: () => keys.current().all.map((key) => key.subkey('console form')),
       clock,
       randomBytes,

@@ -71,7 +71,7 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     pollsCountAsUse: () => site().config.sessions.idleCountsPolls,
     relocate: operations.relocate,
     reconsider: (record) => operations.reconsider(record),
-    closedAnswer: (head, closure, reference) => site().answers.closed(head, closure, reference),
+    closedAnswer: (...closed) => site().answers.closed(...closed),
   });
   const clients = createClientRequests({
     ...shared,

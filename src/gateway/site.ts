@@ -137,7 +137,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
         ...parts.consoleStanding.parts,
         staffLogin,
         serviceName: config.login.branding.name,
-        impersonation: consoleImpersonation(assist, parts),
+        impersonation: consoleImpersonation(assist),
         views,
       }),
       assist: assist === undefined ? publicPages : createAssistPages({ ...parts, ...assist, views, tokens }),
@@ -161,7 +161,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
   };
 }
 
-const nothingToTell = { pending: () => [], read: () => Promise.resolve() };
+const nothingToTell = { pending: () => [], pendingNow: async () => [], read: () => Promise.resolve() };
 
 /** Our own pages under each host name. */
 function createAllPages(pages: Readonly<Record<HostKind, Pages>>): Pages {

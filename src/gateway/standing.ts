@@ -140,6 +140,7 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
       : opened.use(
           openSupport({
             tables: operations.support,
+            refresh: () => operations.state.refresh(),
             store,
             keys,
             audit,

@@ -39,10 +39,13 @@ export interface SupportStanding extends AsyncDisposable {
   readonly links: Links;
   readonly notices: Notices;
   readonly upkeep: Upkeep;
+  /** Reads what other nodes wrote of all of this. Rejects when the state store cannot be asked. */
+  readonly refresh: () => Promise<void>;
 }
 
 export interface SupportStandingOptions {
   readonly tables: SupportTables;
+  readonly refresh: () => Promise<void>;
   readonly store: SessionStore;
   readonly keys: Pick<ServerKeys, 'current'>;
   readonly audit: Audit;
@@ -76,7 +79,8 @@ export function openSupport(options: SupportStandingOptions): SupportStanding {
     links,
     endOf: async (session: RecordKey) => {
       const found = await store.read(session);
-      return found.kind === 'found' ? undefined : found.kind === 'ended' ? found.reason : 'signed-out';
+      if (found.kind === 'found') return undefined;
+      return found.kind === 'ended' ? found.reason : 'unknown';
     },
     end: options.end,
     audit,
@@ -88,6 +92,7 @@ export function openSupport(options: SupportStandingOptions): SupportStanding {
     links,
     notices: createNotices(tables.notices),
     upkeep,
+    refresh: options.refresh,
     [Symbol.asyncDispose]: () => upkeep[Symbol.asyncDispose](),
   };
 }

@@ -1,6 +1,6 @@
 type Rgb = readonly [red: number, green: number, blue: number];
 
-/** `--notice` of static/page.css in either scheme: of all grounds the ones on which the accent is hardest to read. */
+/** `--notice` of static/page.css and of static/dark.css: of all grounds the ones on which the accent is hardest to read. */
 const lightGround: Rgb = [237, 242, 248];
 const darkGround: Rgb = [42, 48, 56];
 const white: Rgb = [255, 255, 255];
@@ -9,21 +9,20 @@ const black: Rgb = [0, 0, 0];
 const readable = 4.6;
 
 /**
- * The style sheet that carries the operator's accent colour, given as `#rgb` or `#rrggbb`.
+ * The styles that carry the operator's accent colour, given as `#rgb` or `#rrggbb`, and what a dark page changes in them.
  *
  * The colour itself fills buttons, with black or white text on it, whichever is easier to read; as text and outline it
  * is darkened or lightened until it is readable on the page in either scheme. Throws a RangeError for any other form.
  */
-export function accentStyles(colour: string): string {
+export function accentStyles(colour: string): { readonly light: string; readonly dark: string } {
   const accent = parse(colour);
   const onAccent = contrast(accent, white) >= contrast(accent, black) ? white : black;
   const onLight = mixUntilReadable(accent, black, lightGround);
   const onDark = mixUntilReadable(accent, white, darkGround);
-  return [
-    `:root { --accent: ${hex(accent)}; --on-accent: ${hex(onAccent)}; --accent-text: ${hex(onLight)}; }`,
-    `@media (prefers-color-scheme: dark) { :root { --accent-text: ${hex(onDark)}; } }`,
-    '',
-  ].join('\n');
+  return {
+    light: `:root { --accent: ${hex(accent)}; --on-accent: ${hex(onAccent)}; --accent-text: ${hex(onLight)}; }\n`,
+    dark: `:root { --accent-text: ${hex(onDark)}; }\n`,
+  };
 }
 
 /** WCAG 2.2, contrast ratio. */

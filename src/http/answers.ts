@@ -26,9 +26,9 @@ export interface Answers {
   failure(request: RequestHead, failure: { readonly kind: FailureKind; readonly reference: string }): Answer;
   /**
    * 503 while nobody is served: a page that says why and looks again by itself, JSON for scripts. `Retry-After` keeps
-   * what waits in open tabs waiting.
+   * what waits in open tabs waiting. `timeZone`: that of the session's browser.
    */
-  closed(request: RequestHead, closure: Closure, reference: string): Answer;
+  closed(request: RequestHead, closure: Closure, reference: string, timeZone?: string): Answer;
   /** 503: the webmail lost its session again right after it was signed in to. */
   tooOften(request: RequestHead, reference: string): Answer;
   /** 401 for a frame or a form without a session: nothing was sent or saved. Our own origin may frame it. */
@@ -81,11 +81,12 @@ export function createAnswers(views: Views, clock: Clock): Answers {
       const keys = { title: `failure.${kind}.title`, text: `failure.${kind}.text` } as const;
       return failed(request, kind, keys, { ...failureForms[kind], reference });
     },
-    closed(request, closure, reference) {
-      const seconds = String(retryAfterSeconds(closure, clock.nowMs()));
+    closed(request, closure, reference, timeZone) {
+      const nowMs = clock.nowMs();
+      const seconds = String(retryAfterSeconds(closure, nowMs));
       const { kind: error, sinceMs, untilMs } = closure;
       const locale = localeOf(request);
-      const { title, text } = closureText(locale, closure);
+      const { title, text } = closureText(locale, closure, { as: 'user', timeZone, nowMs });
       if (!wantsPage(request)) {
         const times = { since: isoTime(sinceMs), ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }) };
         return json(503, { error, ...times, text, reference }, [['Retry-After', seconds]]);

@@ -7,6 +7,7 @@ import type { Impersonation, Opened } from '../support/impersonation.ts';
 import type { Upkeep } from '../support/upkeep.ts';
 import { stopBindingOf } from './banner.ts';
 import { closureText } from './closure-text.ts';
+import { sourceKeyOf } from './console-view.ts';
 import { type FormTokens, requestInitiator } from './csrf.ts';
 import type { ErrorPageDeps } from './error-page.ts';
 import { createFormBody, formField, queryParameter } from './form-body.ts';
@@ -20,7 +21,7 @@ import { newReference } from './reference.ts';
 import type { SessionGate } from './session-gate.ts';
 
 export interface AssistPagesDeps extends ErrorPageDeps {
-  readonly impersonation: Pick<Impersonation, 'open'>;
+  readonly impersonation: Pick<Impersonation, 'open' | 'failed'>;
   readonly upkeep: Pick<Upkeep, 'opened'>;
   /** Tells the user, as the operator decided. */
   readonly tell: (opened: OpenedMailbox) => Promise<void>;
@@ -32,6 +33,9 @@ export interface AssistPagesDeps extends ErrorPageDeps {
 }
 
 export type OpenedMailbox = Extract<Opened, { kind: 'opened' }>;
+
+/** Reasons with a text of their own. */
+const closedTexts = ['signed-out', 'absolute', 'ended-elsewhere'] as const;
 
 /** Builds the gateway's own pages under the host name of opened mailboxes: one opens, one ends, one says what ended. */
 export function createAssistPages(deps: AssistPagesDeps): Pages {
@@ -65,7 +69,12 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
     try {
       const opened = await deps.impersonation.open(token, ingressOf(request).client, gone);
       if (opened.kind === 'refused') return refuse(request, response, opened);
-      await openSession(request, response, opened);
+      try {
+        await openSession(request, response, opened);
+      } catch (error) {
+        await deps.impersonation.failed(opened.opening, ingressOf(request).client, error);
+        throw error;
+      }
       response.statusCode = 303;
       response.setHeader('Location', opened.landing);
       response.end();
@@ -79,9 +88,13 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
   function unavailable(request: Request, response: Response, error: PosternError): void {
     const reference = newReference(deps.randomBytes);
     deps.log.warn({ err: error, code: error.code, reference }, 'a mailbox could not be opened for staff');
-    const { source } = error;
-    const key = source === 'audit' ? 'support.unavailable.audit' : 'support.unavailable.other';
-    const text = localeOf(request).text(key, { source });
+    const locale = localeOf(request);
+    const source = locale.text(sourceKeyOf(error.source));
+    // The link is used up already, so whoever reads this was let in by us.
+    const text =
+      error.source === 'audit'
+        ? locale.text('support.unavailable.audit')
+        : `${locale.text('support.unavailable.other', { source })} ${locale.text('support.cause', { detail: error.message })}`;
     say(request, response, { status: 503, title: 'assist.refused.title', text, reference });
   }
 
@@ -89,7 +102,7 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
     const locale = localeOf(request);
     const text =
       refusal.why === 'closed'
-        ? closureText(locale, refusal.closure).text
+        ? closureText(locale, refusal.closure, { as: 'staff', timeZone: undefined, nowMs: clock.nowMs() }).text
         : locale.text(`support.refused.${refusal.why}`, 'detail' in refusal ? { detail: refusal.detail } : {});
     const status = refusal.why === 'closed' ? 503 : 403;
     say(request, response, { status, title: 'assist.refused.title', text });
@@ -155,8 +168,8 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
   /** Where the webmail's own scripts are led, too, once there is no session. */
   function closed(request: Request, response: Response): void {
     const ended = queryParameter(request.url, 'ended');
-    const key = ended === 'signed-out' || ended === 'absolute' ? ended : ended === undefined ? 'none' : 'ended';
-    const text = localeOf(request).text(`assist.closed.${key}`);
+    const known = closedTexts.find((reason) => reason === ended);
+    const text = localeOf(request).text(`assist.closed.${known ?? (ended === undefined ? 'none' : 'ended')}`);
     say(request, response, { status: 200, title: 'assist.closed.title', text });
   }
 

@@ -23,7 +23,7 @@ interface BannerParts {
   readonly formAction: string;
 }
 
-/** Makes the banner of an opened mailbox: who, whose, why, until when, and a button that ends it. */
+/** Makes the banner of an opened mailbox: whose, by whom, why, until when, and a button that ends it. */
 export function createBanner({ assets, locales, tokens, clock, randomBytes }: BannerDeps) {
   return (session: LiveSession, head: RequestHead, { publicUrl: { origin } }: Ingress): BannerParts => {
     const { user, assist, absoluteEndMs } = session.record;
@@ -32,7 +32,8 @@ export function createBanner({ assets, locales, tokens, clock, randomBytes }: Ba
     const facts = {
       texts: {
         label: locale.text('assist.label'),
-        who: locale.text('assist.who', { actor, subject: user }),
+        subject: user,
+        by: locale.text('assist.by', { actor }),
         why: ticket === '' ? reason : `${reason} (${ticket})`,
         left: locale.text('assist.left'),
         stop: locale.text('assist.stop'),

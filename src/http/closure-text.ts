@@ -1,51 +1,42 @@
-import type { Closure, ClosureKind } from '../core/placement.ts';
-import type { Locale, TextKey } from './locales.ts';
+import type { Closure } from '../core/placement.ts';
+import { type Locale, timeTextOf } from './locales.ts';
 
-const texts: Readonly<Record<ClosureKind, TextKey>> = {
-  maintenance: 'closed.maintenance.text',
-  drain: 'closed.drain.text',
-  down: 'closed.down.text',
-  moving: 'closed.moving.text',
-};
-
-const titles: Readonly<Record<ClosureKind, TextKey>> = {
-  maintenance: 'closed.maintenance.title',
-  drain: 'closed.drain.title',
-  down: 'closed.down.title',
-  moving: 'closed.moving.title',
-};
-
-/** With the zone: nobody knows which one the reader is in. */
-const timeParts = {
-  year: 'numeric',
-  month: '2-digit',
-  day: '2-digit',
-  hour: '2-digit',
-  minute: '2-digit',
-  timeZoneName: 'short',
-} as const;
-
-/** One for each language: to make one takes longer than all else of an answer, and many come while a backend is down. */
-const timeFormats = new Map<string, Intl.DateTimeFormat>();
-
-function timeFormat(tag: string): Intl.DateTimeFormat {
-  const format = timeFormats.get(tag) ?? new Intl.DateTimeFormat(tag, timeParts);
-  timeFormats.set(tag, format);
-  return format;
+/**
+ * Who reads of a closure. `user`: somebody who is signed in and stays so; `visitor`: somebody who wanted to sign in;
+ * `staff`: somebody who wanted to open the mailbox of another.
+ */
+export interface ClosureReader {
+  readonly as: 'user' | 'visitor' | 'staff';
+  /** The reader's own, as far as the browser told it. */
+  readonly timeZone: string | undefined;
+  readonly nowMs: number;
 }
 
-/** What a user reads of a closure: the operator's own words where there are some, and until when or since when. */
-export function closureText(locale: Locale, closure: Closure): { readonly title: string; readonly text: string } {
-  const own = ownWords(locale.tag, closure.texts);
-  const time = (ms: number) => timeFormat(locale.tag).format(ms);
+const forms = { user: 'text', visitor: 'signIn', staff: 'staff' } as const;
+
+/** What one reads of a closure: the operator's own words for users where there are some, and until or since when. */
+export function closureText(
+  locale: Locale,
+  closure: Closure,
+  reader: ClosureReader,
+): { readonly title: string; readonly text: string } {
+  const { kind, sinceMs, untilMs, texts } = closure;
+  const time = timeTextOf(locale, 'long', reader.timeZone);
+  const own = reader.as === 'staff' ? undefined : ownWords(locale.tag, texts);
+  const until = reader.as === 'visitor' ? 'closed.again' : 'closed.until';
   const when =
-    closure.untilMs === undefined
-      ? locale.text('closed.since', { time: time(closure.sinceMs) })
-      : locale.text('closed.until', { time: time(closure.untilMs) });
+    untilMs !== undefined && endIsNamed(closure, reader.nowMs)
+      ? locale.text(until, { time: time(untilMs) })
+      : locale.text('closed.since', { time: time(sinceMs) });
   return {
-    title: locale.text(titles[closure.kind]),
-    text: [own ?? locale.text(texts[closure.kind]), ...(closure.kind === 'moving' ? [] : [when])].join(' '),
+    title: locale.text(`closed.${kind}.title`),
+    text: [own ?? locale.text(`closed.${kind}.${forms[reader.as]}`), ...(kind === 'moving' ? [] : [when])].join(' '),
   };
+}
+
+/** Whether somebody said when it ends, and that is still to come: what is late has no end that is known. */
+export function endIsNamed({ kind, untilMs }: Closure, nowMs: number): boolean {
+  return kind !== 'moving' && untilMs !== undefined && untilMs > nowMs;
 }
 
 /** When to look again: a move is over soon, and nobody needs to ask long before the time that was named. */

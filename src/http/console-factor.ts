@@ -30,9 +30,9 @@ export function createConsoleFactor(
 ): Readonly<Record<'show' | 'submit' | 'showEnrol' | 'submitEnrol', VisitWork>> {
   const { factors, sessions, audit, views, clock } = deps;
 
-  async function refused(visit: Visit, refusal: Refused, step: string): Promise<string> {
+  async function refused(visit: Visit, refusal: Refused, step: 'second factor' | 'one-time code' | 'first code') {
     await audit.record({ event: 'staff-refused', ...whoOf(visit), facts: { step, why: refusal.kind } });
-    return codeProblem(refusal, clock.nowMs());
+    return codeProblem(refusal, clock.nowMs(), step === 'one-time code' ? 'operator' : 'app');
   }
 
   async function stepUp({ session, request, response }: Visit): Promise<void> {
@@ -102,16 +102,18 @@ export function createConsoleFactor(
   };
 }
 
-/** What is said of a code that did not count. */
-export function codeProblem(refusal: Refused, nowMs: number): string {
+/** What is said of a code that did not count. `from`: who made it, which decides what can be done about it. */
+export function codeProblem(refusal: Refused, nowMs: number, from: 'app' | 'operator'): string {
   switch (refusal.kind) {
     case 'wrong':
-      return 'That code is not right. Please check the clock of your telephone, and type the code that it shows now.';
+      return from === 'operator'
+        ? 'This one-time code is wrong or no longer valid. Ask the operator for a new one.'
+        : 'This code is wrong. Type the code that your app shows now. If that fails, check the clock of your phone.';
     case 'used':
-      return 'That code was used already: each is good once. Please wait for the next one.';
+      return 'This code was used already. Wait for the next one.';
     case 'locked': {
       const minutes = Math.max(1, Math.ceil((refusal.untilMs - nowMs) / 60_000));
-      return `Too many codes were wrong. No code counts for the next ${minutes} min.`;
+      return `Too many wrong codes. Try again in ${minutes} min.`;
     }
     default:
       return refusal satisfies never;

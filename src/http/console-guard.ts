@@ -7,7 +7,7 @@ import type { StaffOnDuty } from '../support/duty.ts';
 import type { RoleOf } from '../support/roles.ts';
 import { staffCookieLine } from '../support/staff-cookie.ts';
 import type { StaffSession, StaffSessions } from '../support/staff-sessions.ts';
-import { type ConsoleFrame, showMessage } from './console-view.ts';
+import { type ConsoleFrame, showMessage, sourceKeyOf } from './console-view.ts';
 import { type FormTokens, requestInitiator } from './csrf.ts';
 import { formField } from './form-body.ts';
 import { goneSignal } from './gone-signal.ts';
@@ -45,6 +45,8 @@ export interface ConsoleGuardDeps {
   readonly audit: Pick<Audit, 'record'>;
   readonly tokens: FormTokens;
   readonly views: Views;
+  /** Reads what other nodes wrote. Rejects when the state store cannot be asked. */
+  readonly refresh: () => Promise<void>;
   readonly log: Log;
   readonly randomBytes: (size: number) => Buffer;
 }
@@ -63,6 +65,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
     const session = await sessions.find(request.headers.cookie, publicUrl.secure);
     if (session === undefined) return goTo(response, '/-/login');
     const gone = goneSignal(response);
+    await readNews(needs);
     const grant = await deps.roleOf(session.user, gone);
     const who = { actor: session.user, address: client.address };
     if (grant === undefined) {
@@ -93,6 +96,19 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
     return { request, response, session, staff, frame, gone };
   }
 
+  /**
+   * The form before may have been another node's to answer. Without the state store the pages show what is known; only
+   * of second factors nobody may be told what is not known to be so.
+   */
+  async function readNews({ step }: Needs): Promise<void> {
+    try {
+      await deps.refresh();
+    } catch (error) {
+      if (!(error instanceof PosternError) || step === 'password') throw error;
+      deps.log.warn({ err: error, code: error.code }, 'a page of the console shows what this node knew already');
+    }
+  }
+
   return (needs, work) => async (request, response) => {
     try {
       const visiting = await visit(request, response, needs);
@@ -100,28 +116,31 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
     } catch (error) {
       if (response.destroyed && !response.writableFinished) return;
       if (!(error instanceof PosternError)) throw error;
-      showUnavailable(deps, response, error);
+      showUnavailable(deps, response, error, error.message);
     }
   };
 }
 
-export const staleText = 'This page was open for a long time, or it was of another session. Nothing was done.';
+export const staleText = 'This page was open for too long, or it belongs to another session. Nothing was changed.';
 
-/** Says that somebody could not be asked, under a reference that the log has, too. */
+/** Says that somebody could not be asked, under a reference that the log has, too. `cause`: only for whom we know. */
 export function showUnavailable(
   { views, log, randomBytes }: Pick<ConsoleGuardDeps, 'views' | 'log' | 'randomBytes'>,
   response: Response,
   error: PosternError,
+  cause?: string,
 ): void {
+  const { text } = views.locales.choose('en', undefined);
   const reference = newReference(randomBytes);
   log.warn({ err: error, code: error.code, reference }, 'a page of the console could not be shown');
   response.setHeader('Retry-After', '5');
   const frame = { user: undefined, roles: [], token: '', status: 503, title: 'Not possible for the moment' };
-  const text =
+  const why =
     error.source === 'audit'
-      ? 'The audit cannot be written, and what nobody could show later does not happen. Nothing was done.'
-      : `What must be asked could not be asked (${error.source}). Nothing was done.`;
-  showMessage(views, response, frame, text, reference);
+      ? 'The audit log cannot be written. Without it nothing is done here. Tell an operator.'
+      : `${text(sourceKeyOf(error.source))} did not answer. Nothing was changed.`;
+  const more = cause === undefined || error.source === 'audit' ? '' : ` ${text('support.cause', { detail: cause })}`;
+  showMessage(views, response, frame, why + more, reference);
 }
 
 /**
@@ -158,5 +177,5 @@ function goTo(response: Response, location: string): undefined {
 }
 
 function roleText(role: StaffRole): string {
-  return `This page is for staff with the role ${role}. Who needs it can be given it in the configuration, or in the directory.`;
+  return `You need the role "${role}" for this page. Ask an operator.`;
 }

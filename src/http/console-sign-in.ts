@@ -10,10 +10,10 @@ import type { StaffSessions } from '../support/staff-sessions.ts';
 import { type ConsoleGuardDeps, showUnavailable } from './console-guard.ts';
 import { showPage } from './console-view.ts';
 import { formField, queryParameter } from './form-body.ts';
-import { readFormCookie, writeFormCookie } from './form-cookie.ts';
+import { formProblemOf, writeFormCookie } from './form-cookie.ts';
 import { goneSignal } from './gone-signal.ts';
 import { ingressOf } from './ingress-of.ts';
-import { missingPassword, missingUser, problemOf, staleForm } from './login-view.ts';
+import { formProblem, missingPassword, missingUser, problemOf } from './login-view.ts';
 import { newReference } from './reference.ts';
 import { seeOther } from './see-other.ts';
 
@@ -34,6 +34,7 @@ export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHan
     readonly status: number;
     readonly text: string;
     readonly reference?: string;
+    readonly field: 'user' | 'password';
   }
 
   function answer(request: Request, response: Response, user: string, problem?: Said): void {
@@ -49,17 +50,18 @@ export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHan
     const { client, publicUrl } = ingressOf(request);
     const user = formField(request.body, 'user') ?? '';
     const password = formField(request.body, 'password') ?? '';
-    const cookie = readFormCookie(request);
-    const isOurs = cookie !== undefined && tokens.check(formField(request.body, 'token'), bindingOf(cookie));
-    const early = !isOurs
-      ? staleForm
-      : user.trim() === ''
-        ? missingUser
-        : password === ''
-          ? missingPassword
-          : undefined;
+    const formWhy = formProblemOf(request, tokens, bindingOf);
+    const early =
+      formWhy !== undefined
+        ? formProblem(formWhy, publicUrl.authority)
+        : user.trim() === ''
+          ? missingUser
+          : password === ''
+            ? missingPassword
+            : undefined;
     if (early !== undefined) {
-      return answer(request, response, user, { status: early.status, text: english.text(early.key) });
+      const text = english.text(early.key, early.values);
+      return answer(request, response, user, { status: early.status, text, field: early.field });
     }
     const gone = goneSignal(response);
     const reference = newReference(randomBytes);
@@ -71,12 +73,12 @@ export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHan
         const who = { actor: user.slice(0, 254), address: client.address };
         await audit.record({ event: 'staff-refused', ...who, facts: { step: 'password', why: outcome.kind } });
         const text = problem.closure === undefined ? english.text(problem.key, problem.values) : closedText;
-        return answer(request, response, user, { status: problem.status, text, reference });
+        return answer(request, response, user, { status: problem.status, text, reference, field: problem.field });
       }
       const who = { actor: outcome.user, address: client.address };
       if ((await deps.roleOf(outcome.user, gone)) === undefined) {
         await audit.record({ event: 'staff-refused', ...who, facts: { step: 'password', why: 'no role' } });
-        return answer(request, response, user, { status: 403, text: noStaffText, reference });
+        return answer(request, response, user, { status: 403, text: noStaffText, reference, field: 'user' });
       }
       const { cookie: value } = await deps.sessions.open({ ...outcome, client, publicOrigin: publicUrl.origin });
       response.appendHeader('Set-Cookie', staffCookieLine(value, publicUrl.secure));
@@ -91,8 +93,9 @@ export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHan
   return { show: (request, response) => answer(request, response, ''), submit };
 }
 
-const noStaffText = 'Your password is right, but you have no role here. Who should have one can be given it.';
-const closedText = 'The server of your own mailbox takes no sign-ins at present, so nobody can check your password.';
+const noStaffText = 'You have no access to this console. If you need it, ask an operator.';
+const closedText =
+  'The mail server of your own mailbox is not accepting sign-ins right now, so nobody can check your password.';
 
 function bindingOf(cookie: string): string {
   return `console sign-in ${cookie}`;

@@ -10,7 +10,7 @@ import type { SignIn } from '../support/sign-ins.ts';
 import type { StaffSessions } from '../support/staff-sessions.ts';
 import { codeProblem } from './console-factor.ts';
 import type { Visit, VisitWork } from './console-guard.ts';
-import { showMessage, showPage } from './console-view.ts';
+import { showMessage, showPage, sourceKeyOf } from './console-view.ts';
 import { deviceName } from './device-name.ts';
 import { formField, queryParameter } from './form-body.ts';
 import type { Views } from './views.ts';
@@ -39,8 +39,6 @@ interface ExplainedUser {
 
 /** What slows a user's sign-ins down. */
 interface PenaltyState {
-  /** Wrong passwords of the last ten minutes, from everywhere. */
-  readonly refusals: number;
   /** The longest delay that the next sign-in from a known network would meet. */
   readonly delayMs: number;
 }
@@ -82,9 +80,14 @@ export interface ConsoleUsersDeps {
   readonly clock: Clock;
 }
 
-/** What somebody has typed into the form, shown again with what is wrong with it. */
+/** The fields of the form that opens a mailbox. */
+type OpeningField = 'reason' | 'ticket' | 'minutes' | 'code';
+
+/** What somebody has typed into the form, shown again with what is wrong with it, and where. */
 interface Typed {
   readonly problem: string;
+  /** The field to correct; none where the whole is refused. */
+  readonly field?: OpeningField;
   readonly reason: string;
   readonly ticket: string;
   readonly minutes: number;
@@ -115,7 +118,9 @@ export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'sho
       return permission.note === undefined ? {} : { note: permission.note };
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      return { cannotOpen: english.text('support.unavailable.other', { source: error.source }) };
+      const source = english.text(sourceKeyOf(error.source));
+      const detail = english.text('support.cause', { detail: error.message });
+      return { cannotOpen: `${english.text('support.unavailable.other', { source })} ${detail}` };
     }
   }
 
@@ -163,14 +168,15 @@ export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'sho
       penalty,
       back,
     };
-    const page = { ...frame, title: user, status: back === undefined ? 200 : 403 };
+    const title = back === undefined ? user : english.text('error.title', { title: user });
+    const page = { ...frame, title, status: back === undefined ? 200 : 403 };
     showPage(views, response, page, ['console-users', values]);
   }
 
   async function lift({ staff, response, frame }: Visit, subject: string): Promise<void> {
     await audit.record({ event: 'penalty-lifted', ...who(staff), subject });
     await users.liftPenalty(subject);
-    showMessage(views, response, { ...frame, title: 'The penalty is lifted' }, `${subject} can sign in without delay.`);
+    showMessage(views, response, { ...frame, title: 'The delay is removed' }, `${subject} can sign in without delay.`);
   }
 
   async function open(visit: Visit, subject: string): Promise<void> {
@@ -181,9 +187,11 @@ export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'sho
       minutes: Number(formField(request.body, 'minutes')),
     };
     const proven = await prove(visit, formField(request.body, 'code') ?? '');
-    if (typeof proven === 'string') return showUser(visit, subject, { ...form, problem: proven });
+    if (typeof proven === 'string') return showUser(visit, subject, { ...form, problem: proven, field: 'code' });
     const started = await impersonation.start(proven, { ...form, subject }, gone);
-    if (started.kind === 'refused') return showUser(visit, subject, { ...form, problem: refusalText(started) });
+    if (started.kind === 'refused') {
+      return showUser(visit, subject, { ...form, problem: refusalText(started), ...fieldOf(started) });
+    }
     // A form may lead to our own origin only: to the other host leads a link that staff follow themselves.
     const values = { link: started.link, subject, minutes: form.minutes };
     showPage(views, response, { ...frame, title: 'The mailbox can be opened' }, ['console-link', values]);
@@ -195,7 +203,7 @@ export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'sho
     if (check.kind !== 'right') {
       const facts = { step: 'fresh code', why: check.kind };
       await audit.record({ event: 'staff-refused', ...who(staff), facts });
-      return codeProblem(check, clock.nowMs());
+      return codeProblem(check, clock.nowMs(), 'app');
     }
     const proven = await deps.sessions.proveAnew(session);
     return proven === undefined ? 'Your session has ended meanwhile.' : { ...staff, provenAtMs: proven.provenAtMs };
@@ -220,6 +228,11 @@ export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'sho
       await (wanted === 'open' ? open(visit, subject) : lift(visit, subject));
     },
   };
+}
+
+function fieldOf({ why }: Refused): { readonly field?: OpeningField } {
+  if (why === 'unproven') return { field: 'code' };
+  return why === 'reason' || why === 'ticket' || why === 'minutes' ? { field: why } : {};
 }
 
 const noSubject = 'There is no such user, or your role does not cover the domain.';

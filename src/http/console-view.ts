@@ -1,4 +1,6 @@
 import type { Response } from 'express';
+import type { FailureSource } from '../core/error.ts';
+import type { TextKey } from './locales.ts';
 import type { Views } from './views.ts';
 
 /** What stands around every page of the console. */
@@ -45,4 +47,9 @@ export function showMessage(
 /** A time as staff of different places can tell each other: in UTC. */
 function timeText(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** The name of somebody who did not answer, as staff call it. */
+export function sourceKeyOf(source: FailureSource): TextKey {
+  return source === 'client' || source === 'config' ? 'support.source.gateway' : `support.source.${source}`;
 }

@@ -26,9 +26,19 @@ export function requestInitiator(headers: IncomingHttpHeaders, origin: string): 
 export interface FormTokens {
   issue(boundTo: string): string;
   check(token: unknown, boundTo: string): boolean;
+  /** Whether it bears the time of a form that is not too old. Proves nothing: anybody can write such a text. */
+  isRecent(token: unknown): boolean;
 }
 
 export function createFormTokens(keys: () => readonly KeyObject[], clock: Clock): FormTokens {
+  function partsOf(token: unknown): { readonly issued: string; readonly mac: string } | undefined {
+    const [, issued, mac] = (typeof token === 'string' && /^([0-9a-z]{1,11})\.([\w-]{43})$/.exec(token)) || [];
+    if (issued === undefined || mac === undefined) return undefined;
+    const ageMs = clock.nowMs() - Number.parseInt(issued, 36);
+    // The clocks of two nodes may differ by a little.
+    return ageMs > formLifetimeMs || ageMs < -60_000 ? undefined : { issued, mac };
+  }
+
   return {
     issue(boundTo) {
       const [key] = keys();
@@ -37,13 +47,12 @@ export function createFormTokens(keys: () => readonly KeyObject[], clock: Clock)
       return `${issued}.${sign(key, issued, boundTo)}`;
     },
     check(token, boundTo) {
-      const [, issued, mac] = (typeof token === 'string' && /^([0-9a-z]{1,11})\.([\w-]{43})$/.exec(token)) || [];
-      if (issued === undefined || mac === undefined) return false;
-      const ageMs = clock.nowMs() - Number.parseInt(issued, 36);
-      // The clocks of two nodes may differ by a little.
-      if (ageMs > formLifetimeMs || ageMs < -60_000) return false;
+      const parts = partsOf(token);
+      if (parts === undefined) return false;
+      const { issued, mac } = parts;
       return keys().some((key) => timingSafeEqual(Buffer.from(sign(key, issued, boundTo)), Buffer.from(mac)));
     },
+    isRecent: (token) => partsOf(token) !== undefined,
   };
 }
 

@@ -1,12 +1,13 @@
 import type { Request, Response } from 'express';
-import { formLifetimeMs } from './csrf.ts';
+import { formLifetimeMs, type FormTokens, requestInitiator } from './csrf.ts';
+import { formField } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';
 
 /**
  * The value of the cookie that the forms of this browser are bound to, or nothing.
  * Only one well-formed cookie of the name counts: two mean that somebody else set one.
  */
-export function readFormCookie(request: Request): string | undefined {
+function readFormCookie(request: Request): string | undefined {
   const name = cookieName(ingressOf(request).publicUrl.secure);
   const values = (request.headers.cookie ?? '')
     .split(';')
@@ -24,6 +25,24 @@ export function writeFormCookie(request: Request, response: Response, randomByte
   const flags = { path: '/', httpOnly: true, sameSite: 'lax', secure, maxAge: formLifetimeMs } as const;
   response.cookie(cookieName(secure), value, flags);
   return value;
+}
+
+/**
+ * What is wrong with a sign-in form that came back: it is `stale`, or somebody else's; `no-cookie`: it is young, and the
+ * browser did not send the cookie that it was given with the form.
+ */
+export function formProblemOf(
+  request: Request,
+  tokens: Pick<FormTokens, 'check' | 'isRecent'>,
+  bindingOf: (cookie: string) => string,
+): 'stale' | 'no-cookie' | undefined {
+  const { origin, secure } = ingressOf(request).publicUrl;
+  if (requestInitiator(request.headers, origin) === 'foreign') return 'stale';
+  const token = formField(request.body, 'token');
+  const cookie = readFormCookie(request);
+  if (cookie !== undefined) return tokens.check(token, bindingOf(cookie)) ? undefined : 'stale';
+  const hasSome = (request.headers.cookie ?? '').includes(`${cookieName(secure)}=`);
+  return !hasSome && tokens.isRecent(token) ? 'no-cookie' : 'stale';
 }
 
 /** A browser takes a `__Host-` cookie from this very host over HTTPS only: no other host can plant one. */

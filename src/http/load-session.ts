@@ -1,6 +1,6 @@
 import type { Request, RequestHandler } from 'express';
 import { PosternError } from '../core/error.ts';
-import type { SessionRecord } from '../core/session.ts';
+import type { SessionLookup, SessionRecord } from '../core/session.ts';
 import { ingressOf } from './ingress-of.ts';
 import type { SessionGate } from './session-gate.ts';
 
@@ -23,4 +23,9 @@ export function sessionOf(gate: SessionGate, request: Request): SessionRecord | 
     if (error instanceof PosternError) return 'unreadable';
     throw error;
   }
+}
+
+/** Where a browser without a session is led; the page there says why it ended, where there was one. */
+export function signInPathOf(found: SessionLookup): string {
+  return found.kind === 'ended' ? `/-/login?ended=${found.reason}` : '/-/login';
 }

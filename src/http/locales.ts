@@ -41,6 +41,30 @@ export function readLocales(folder: URL, defaultTag: string): Locales {
   };
 }
 
+/** To make one takes longer than all else of a page. The zones that browsers name are some hundred, the texts few. */
+const timeFormats = new Map<string, Intl.DateTimeFormat>();
+const rememberedFormats = 200;
+
+/**
+ * Writes times as readers of a language do; where they differ over which number is the day, the month is a word. Without
+ * the reader's own time zone they are in UTC, and say so.
+ */
+export function timeTextOf(
+  { tag }: Locale,
+  dateStyle: 'full' | 'long' | 'medium',
+  timeZone: string | undefined,
+): (ms: number) => string {
+  const name = `${tag} ${dateStyle} ${timeZone ?? ''}`;
+  let format = timeFormats.get(name);
+  if (format === undefined) {
+    format = new Intl.DateTimeFormat(tag, { dateStyle, timeStyle: 'short', timeZone: timeZone ?? 'UTC' });
+    if (timeFormats.size >= rememberedFormats) timeFormats.clear();
+    timeFormats.set(name, format);
+  }
+  const known = format;
+  return (ms) => (timeZone === undefined ? `${known.format(ms)} UTC` : known.format(ms));
+}
+
 /**
  * The languages of an Accept-Language field, the most wanted first, without those that are not wanted (RFC 9110,
  * 12.5.4).

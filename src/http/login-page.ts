@@ -5,16 +5,16 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import { Secret } from '../core/secret.ts';
-import type { LiveSession, LiveSessions } from '../core/session.ts';
+import type { EndReason, LiveSession, LiveSessions } from '../core/session.ts';
 import type { Login, LoginOutcome } from '../login/login.ts';
 import type { Logout } from '../login/logout.ts';
 import { type FormTokens, requestInitiator } from './csrf.ts';
 import { formField, queryParameter } from './form-body.ts';
-import { readFormCookie, writeFormCookie } from './form-cookie.ts';
+import { formProblemOf, writeFormCookie } from './form-cookie.ts';
 import { goneSignal } from './gone-signal.ts';
 import { ingressOf } from './ingress-of.ts';
 import { sessionOf } from './load-session.ts';
-import { missingPassword, missingUser, type Problem, problemOf, renderLogin, staleForm } from './login-view.ts';
+import { formProblem, missingPassword, missingUser, type Problem, problemOf, renderLogin } from './login-view.ts';
 import { nextTarget } from './next-target.ts';
 import { newReference } from './reference.ts';
 import type { SessionGate } from './session-gate.ts';
@@ -40,12 +40,19 @@ type SignedIn = Extract<LoginOutcome, { kind: 'signed-in' }>;
 export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; submit: RequestHandler } {
   const { gate, tokens, views, randomBytes } = deps;
 
-  function answer(request: Request, response: Response, form: { user: string; problem?: Problem; reference?: string }) {
+  async function answer(
+    request: Request,
+    response: Response,
+    form: { user: string; problem?: Problem; reference?: string },
+  ): Promise<void> {
     const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
     const token = tokens.issue(bindingOf(mayHaveCookie(request) ? giveCookie(request, response) : ''));
     const session = sessionOf(gate, request);
     const current = session === 'unreadable' ? undefined : session;
-    const html = renderLogin(views, request, locale, { ...form, token, current });
+    const ended = form.problem === undefined && session === undefined ? await endOfSession(request) : undefined;
+    const timeZone = knownTimeZone(formField(request.body, 'time_zone'));
+    const state = { ...form, token, current, ended, timeZone, nowMs: deps.clock.nowMs() };
+    const html = renderLogin(views, request, locale, state);
     response.status(form.problem?.status ?? 200).type('html');
     response.setHeader('Content-Language', locale.tag);
     response.vary('Accept-Language');
@@ -67,7 +74,8 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
     const refuse = (problem: Problem, reference?: string) =>
       answer(request, response, { user, problem, ...(reference !== undefined && { reference }) });
 
-    if (!isOwnForm(request)) return refuse(staleForm);
+    const formWhy = formProblemOf(request, tokens, bindingOf);
+    if (formWhy !== undefined) return refuse(formProblem(formWhy, publicUrl.authority));
     if (user.trim() === '') return refuse(missingUser);
     if (password === '') return refuse(missingPassword);
 
@@ -83,7 +91,7 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
     const gone = goneSignal(response);
     try {
       const outcome = await deps.login(attempt, gone);
-      if (outcome.kind !== 'signed-in') return refuse(problemOf(outcome), attempt.reference);
+      if (outcome.kind !== 'signed-in') return await refuse(problemOf(outcome), attempt.reference);
       await openSession(request, response, outcome, attempt);
       response.statusCode = 303;
       const next = goOn(outcome, queryParameter(request.url, 'next'), publicUrl.origin);
@@ -94,7 +102,10 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
       if (gone.aborted) return;
       if (!(error instanceof PosternError)) throw error;
       deps.log.warn({ err: error, reference: attempt.reference }, 'the session could not be opened');
-      refuse(problemOf({ kind: 'unavailable', source: error.source, retryable: error.retryable }), attempt.reference);
+      await refuse(
+        problemOf({ kind: 'unavailable', source: error.source, retryable: error.retryable }),
+        attempt.reference,
+      );
     }
   }
 
@@ -127,11 +138,9 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
     return found.kind === 'found' ? found.session : undefined;
   }
 
-  function isOwnForm(request: Request): boolean {
-    const cookie = readFormCookie(request);
-    const initiator = requestInitiator(request.headers, ingressOf(request).publicUrl.origin);
-    const isBound = cookie !== undefined && tokens.check(formField(request.body, 'token'), bindingOf(cookie));
-    return initiator !== 'foreign' && isBound;
+  async function endOfSession(request: Request): Promise<EndReason | undefined> {
+    const found = await deps.live.find(request.headers.cookie);
+    return found.kind === 'ended' ? found.reason : undefined;
   }
 
   return {

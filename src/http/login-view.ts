@@ -2,7 +2,7 @@ import type { Request } from 'express';
 import { type EndReason, endReasons, type SessionRecord } from '../core/session.ts';
 import type { Closure } from '../core/placement.ts';
 import type { LoginOutcome } from '../login/login.ts';
-import { closureText } from './closure-text.ts';
+import { closureText, endIsNamed } from './closure-text.ts';
 import { queryOf, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';
 import type { Locale, TextKey } from './locales.ts';
@@ -23,7 +23,11 @@ export interface Problem {
 
 export const missingUser: Problem = { status: 400, key: 'outcome.missing-user', field: 'user' };
 export const missingPassword: Problem = { status: 400, key: 'outcome.missing-password', field: 'password' };
-export const staleForm: Problem = { status: 403, key: 'outcome.stale', field: 'password' };
+
+/** What is said of a form that counted for nothing. `host`: of which the browser must keep cookies. */
+export function formProblem(why: 'stale' | 'no-cookie', host: string): Problem {
+  return { status: 403, key: `outcome.${why}`, values: { host }, field: 'password' };
+}
 
 /** What the user is told of an outcome, and under which status. */
 export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>): Problem {
@@ -35,7 +39,7 @@ export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>)
     case 'closed':
       return {
         status: 503,
-        key: 'closed.down.text',
+        key: 'closed.down.signIn',
         field: 'password',
         closure: outcome.closure,
         // Most moves are over by then; whoever types the password needs as long anyway.
@@ -59,11 +63,16 @@ export interface LoginViewState {
   readonly user: string;
   readonly problem?: Problem;
   readonly reference?: string;
+  /** Why the session ended that the browser still has the cookie of. */
+  readonly ended: EndReason | undefined;
+  /** Of the reader, as far as the form told it. */
+  readonly timeZone: string | undefined;
+  readonly nowMs: number;
 }
 
 /** The sign-in page as HTML. */
 export function renderLogin(views: Views, request: Request, locale: Locale, state: LoginViewState): string {
-  const { problem, reference, current } = state;
+  const { problem, reference, current, nowMs } = state;
   const { text } = locale;
   const title = text('signIn.title');
   const frame = {
@@ -75,24 +84,32 @@ export function renderLogin(views: Views, request: Request, locale: Locale, stat
   return views.render('login', frame, {
     token: state.token,
     user: state.user,
-    countDown: problem?.closure && {
-      seconds: String(problem.retryAfterSeconds),
-      text: text('closed.signIn'),
-      done: text('closed.signInNow'),
-    },
-    problem: problem && { text: problemText(problem, locale), field: problem.field, reference },
-    ended: problem === undefined ? endedText(request, locale) : undefined,
+    // Where an end is named, only that counts.
+    countDown: problem?.closure &&
+      !endIsNamed(problem.closure, nowMs) && {
+        seconds: String(problem.retryAfterSeconds),
+        text: text('closed.signIn'),
+        done: text('closed.signInNow'),
+      },
+    problem: problem && { text: problemText(problem, locale, state), field: problem.field, reference },
+    ended: problem === undefined && current === undefined ? endedText(request, locale, state.ended) : undefined,
     already: current && { text: text('signIn.already', { user: current.user }), href: next ?? '/' },
     focus: problem?.field ?? (state.user === '' ? 'user' : 'password'),
   });
 }
 
-function problemText({ key, values, closure }: Problem, locale: Locale): string {
-  return closure === undefined ? locale.text(key, values) : closureText(locale, closure).text;
+function problemText(
+  { key, values, closure }: Problem,
+  locale: Locale,
+  { timeZone, nowMs }: Pick<LoginViewState, 'timeZone' | 'nowMs'>,
+): string {
+  if (closure === undefined) return locale.text(key, values);
+  return closureText(locale, closure, { as: 'visitor', timeZone, nowMs }).text;
 }
 
-function endedText(request: Request, { text }: Locale): string | undefined {
-  const code = queryParameter(request.url, 'ended');
+/** What the session itself says counts; the address says it where the cookie is gone. */
+function endedText(request: Request, { text }: Locale, ended: EndReason | undefined): string | undefined {
+  const code = ended ?? queryParameter(request.url, 'ended');
   return isEndReason(code) ? text(`ended.${code}`) : undefined;
 }
 

@@ -5,7 +5,7 @@ import type { Logout } from '../login/logout.ts';
 import { type FormTokens, requestInitiator } from './csrf.ts';
 import { formField, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';
-import { sessionOf } from './load-session.ts';
+import { sessionOf, signInPathOf } from './load-session.ts';
 import type { SessionGate } from './session-gate.ts';
 import { seeOther } from './see-other.ts';
 import type { Views } from './views.ts';
@@ -23,9 +23,9 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
   show: RequestHandler;
   submit: RequestHandler;
 } {
-  function show(request: Request, response: Response): void {
+  async function show(request: Request, response: Response): Promise<void> {
     const record = sessionOf(gate, request);
-    if (record === undefined) return seeOther(response, '/-/login');
+    if (record === undefined) return seeOther(response, signInPathOf(await live.find(request.headers.cookie)));
     const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
     const title = locale.text('signOut.title');
     const text = record === 'unreadable' ? undefined : locale.text('signOut.text', { user: record.user });
@@ -54,7 +54,8 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
       }
     } else await end();
     response.setHeader('Clear-Site-Data', '"cache"');
-    seeOther(response, '/-/login?ended=signed-out');
+    // Whoever signs out of what others had ended meanwhile must hear of that.
+    seeOther(response, found.kind === 'ended' ? signInPathOf(found) : '/-/login?ended=signed-out');
   }
 
   return { show, submit };

@@ -4,11 +4,12 @@ import type { Telling } from '../support/telling.ts';
 import { type FormTokens, requestInitiator } from './csrf.ts';
 import { formField, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';
+import { timeTextOf } from './locales.ts';
 import { nextTarget } from './next-target.ts';
 import type { Views } from './views.ts';
 
 export interface NoticePageDeps {
-  readonly telling: Pick<Telling, 'pending' | 'read'>;
+  readonly telling: Pick<Telling, 'pendingNow' | 'read'>;
   readonly live: LiveSessions;
   readonly tokens: FormTokens;
   readonly views: Views;
@@ -26,18 +27,16 @@ export function createNoticePage({ telling, live, tokens, views }: NoticePageDep
 
   async function show(request: Request, response: Response): Promise<void> {
     const session = await sessionOf(request);
-    const pending = session === undefined ? [] : telling.pending(session.record.user);
+    const pending = session === undefined ? [] : await telling.pendingNow(session.record.user);
     const last = pending.at(-1);
     if (session === undefined || last === undefined) return goOn(request, response);
     const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
-    const { timeZone } = session.record;
-    const zone = timeZone === undefined ? {} : { timeZone };
-    const time = new Intl.DateTimeFormat(locale.tag, { dateStyle: 'full', timeStyle: 'short', ...zone });
+    const time = timeTextOf(locale, 'full', session.record.timeZone);
     response.type('html').setHeader('Content-Language', locale.tag);
     response.vary('Accept-Language');
     const values = {
       notices: pending.map(({ actor, reason, minutes, atMs }) => ({
-        when: time.format(atMs),
+        when: time(atMs),
         who: locale.text('notice.who', { actor, minutes: String(minutes) }),
         why: locale.text('notice.why', { reason }),
       })),

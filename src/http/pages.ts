@@ -24,7 +24,7 @@ export interface PagesDeps {
   readonly gate: SessionGate;
   readonly live: LiveSessions;
   readonly ownSessions: OwnSessions;
-  readonly telling: Pick<Telling, 'pending' | 'read'>;
+  readonly telling: Pick<Telling, 'pending' | 'pendingNow' | 'read'>;
   readonly views: Views;
   /** Keys that all nodes share: the first signs forms, all verify. */
   readonly formKeys: () => readonly KeyObject[];

@@ -5,7 +5,8 @@ import { type FormTokens, requestInitiator } from './csrf.ts';
 import { deviceName } from './device-name.ts';
 import { formField, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';
-import type { Locale } from './locales.ts';
+import { signInPathOf } from './load-session.ts';
+import { timeTextOf } from './locales.ts';
 import { seeOther } from './see-other.ts';
 import type { Views } from './views.ts';
 
@@ -35,7 +36,7 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
     const found = await live.find(request.headers.cookie);
     if (found.kind === 'found') return found.session;
     if (found.kind !== 'unavailable') {
-      seeOther(response, '/-/login');
+      seeOther(response, signInPathOf(found));
       return undefined;
     }
     const locale = views.locales.choose(undefined, request.headers['accept-language']);
@@ -52,7 +53,7 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
     const all = await ownSessions.sessionsOfUser(session.record.user);
     // What support opened is told as the operator decided, not here.
     const listed = all.filter(({ record }) => record.assist === undefined);
-    const time = timeText(locale, session.record.timeZone);
+    const time = timeTextOf(locale, 'medium', session.record.timeZone);
     const rows = listed.toReversed().map(({ key, record, lastUseMs }) => ({
       key,
       isThis: key === session.key,
@@ -84,12 +85,12 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
   /** Only what is the user's own: a key of somebody else's session is no more than a wrong one. */
   async function end({ key: own, record }: LiveSession, wanted: string | undefined): Promise<void> {
     if (wanted === 'others') {
-      await ownSessions.endSessionsOfUser(record.user, 'signed-out', own);
+      await ownSessions.endSessionsOfUser(record.user, 'ended-elsewhere', own);
       return;
     }
     const listed = await ownSessions.sessionsOfUser(record.user);
     const found = listed.find(({ key }) => key === wanted && key !== own);
-    if (found !== undefined) await ownSessions.end(found.key, 'signed-out');
+    if (found !== undefined) await ownSessions.end(found.key, 'ended-elsewhere');
   }
 
   return { show, submit };
@@ -97,10 +98,4 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
 
 function bindingOf({ record }: LiveSession): string {
   return `sessions ${record.userKey} ${record.createdAtMs}`;
-}
-
-function timeText({ tag }: Locale, timeZone: string | undefined): (ms: number) => string {
-  const zone = timeZone === undefined ? {} : { timeZone };
-  const format = new Intl.DateTimeFormat(tag, { dateStyle: 'medium', timeStyle: 'short', ...zone });
-  return (ms) => format.format(ms);
 }

@@ -48,19 +48,21 @@ export interface Views {
 
 /** Reads templates, catalogues and static files, and lets the branding into them. Throws when a file is unreadable. */
 export function createViews(branding: Branding): Views {
-  const { logo } = branding;
+  const { logo, logoDark } = branding;
   const assets = readAssets(statics, [
-    {
-      name: 'accent.css',
-      contentType: 'text/css; charset=utf-8',
-      body: Buffer.from(accentStyles(branding.accentColour)),
-    },
+    { name: 'accent.css', contentType: 'text/css; charset=utf-8', body: Buffer.from(colourStyles(branding)) },
     ...(logo === undefined ? [] : [{ name: 'logo', ...logo }]),
+    ...(logoDark === undefined ? [] : [{ name: 'logo-dark', ...logoDark }]),
   ]);
   const locales = readLocales(new URL('locales/', views), branding.defaultLocale);
   const eta = openTemplates(fileURLToPath(views));
   const shared = {
-    brand: { name: branding.name, links: branding.links, logo: logo === undefined ? undefined : assets.url('logo') },
+    brand: {
+      name: branding.name,
+      links: branding.links,
+      colourScheme: { auto: 'light dark', light: 'only light', dark: 'dark' }[branding.scheme],
+      ...logosOf(branding, assets),
+    },
     asset: (name: string) => assets.url(name),
   };
 
@@ -74,6 +76,25 @@ export function createViews(branding: Branding): Views {
       return eta.render(`./${name}`, { ...shared, ...frame, languages: inLanguage && languages, ...values });
     },
   };
+}
+
+/** The accent, and the colours of dark pages for whom they are meant. */
+function colourStyles({ accentColour, scheme }: Branding): string {
+  const { light, dark } = accentStyles(accentColour);
+  if (scheme === 'light') return light;
+  const all = readFileSync(new URL('dark.css', statics), 'utf8') + dark;
+  return light + (scheme === 'dark' ? all : `@media (prefers-color-scheme: dark) {\n${all}}\n`);
+}
+
+/** The picture over the form, and the one that takes its place where a browser wants dark pages. */
+function logosOf({ logo, logoDark, scheme }: Branding, assets: Assets): { logo?: string; logoDark?: string } {
+  const light = logo === undefined ? undefined : assets.url('logo');
+  const dark = logoDark === undefined ? undefined : assets.url('logo-dark');
+  if (scheme !== 'auto' || light === undefined || dark === undefined) {
+    const only = scheme === 'dark' ? (dark ?? light) : (light ?? dark);
+    return only === undefined ? {} : { logo: only };
+  }
+  return { logo: light, logoDark: dark };
 }
 
 /**

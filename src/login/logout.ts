@@ -40,7 +40,7 @@ export function createLogout({ homeOf, log }: LogoutDeps): Logout {
 /**
  * Ends of which the webmail would hear nothing else: the browser's own sign-out tells it, and time ends it there too.
  */
-const silentEnds: ReadonlySet<EndReason> = new Set(['kicked', 'too-many']);
+const silentEnds: ReadonlySet<EndReason> = new Set(['ended-elsewhere', 'kicked', 'too-many']);
 
 /**
  * Signs a session that was ended from elsewhere out of its webmail, best effort, where this node had its jar open.

@@ -16,7 +16,12 @@ export interface RelocationsDeps {
   /** The place of a session once a standby had the time to take over, and the directory to say another home. */
   readonly reconsider: (record: SessionRecord) => Promise<Place>;
   /** 503 while nobody is served, for a person or for a script. */
-  readonly closedAnswer: (head: RequestHead, closure: Closure, reference: string) => Answer;
+  readonly closedAnswer: (
+    head: RequestHead,
+    closure: Closure,
+    reference: string,
+    timeZone: string | undefined,
+  ) => Answer;
   readonly noSession: NoSession;
   readonly failureAnswer: FailureAnswer;
   readonly newReference: () => string;
@@ -64,9 +69,9 @@ export function createRelocations(deps: RelocationsDeps): Relocations {
 
   function close({ request, response, head, session }: SessionRequest, closure: Closure): void {
     const reference = deps.newReference();
-    const { backend, host } = session.record;
+    const { backend, host, timeZone } = session.record;
     deps.log.info({ reference, backend, host, because: closure.kind }, 'a request was not served');
-    reply(request, response, deps.closedAnswer(head, closure, reference));
+    reply(request, response, deps.closedAnswer(head, closure, reference, timeZone));
   }
 
   return {

@@ -1,7 +1,8 @@
-import type { Audit, AuditEvent } from '../core/audit.ts';
+import { type Audit, type AuditEvent, type AuditFacts, recordIfPossible } from '../core/audit.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import { type Clock, isRecent } from '../core/clock.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
+import { PosternError } from '../core/error.ts';
 import type { Client } from '../core/identity.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Closure } from '../core/placement.ts';
@@ -85,6 +86,8 @@ export interface Impersonation {
   start(staff: StaffOnDuty, request: OpeningRequest, signal: AbortSignal): Promise<Started>;
   /** From the link: checks everything again, writes it down, and enters the webmail by the master identity, never with a password. */
   open(token: string, client: Client, signal: AbortSignal): Promise<Opened>;
+  /** Writes down that nothing came of an opening after all, and why. Never rejects. */
+  failed(opening: Opening, client: Client, error: unknown): Promise<void>;
 }
 
 const provenForMs = 5 * 60_000;
@@ -133,6 +136,17 @@ export function createImpersonation(deps: ImpersonationDeps): Impersonation {
   async function open(token: string, client: Client, signal: AbortSignal): Promise<Opened> {
     const opening = await links.use(token);
     if (opening === undefined) return { kind: 'refused', why: 'dead' };
+    try {
+      return await enter(opening, client, signal);
+    } catch (error) {
+      await failed(opening, client, signal.aborted ? signal.reason : error);
+      const refusal = refusalIn(error);
+      if (refusal === undefined) throw error;
+      return { kind: 'refused', ...refusal };
+    }
+  }
+
+  async function enter(opening: Opening, client: Client, signal: AbortSignal): Promise<Opened> {
     const refuse = async (refusal: OpenRefusal): Promise<Opened> => {
       await audit.record({ ...lineOf(opening, client), event: 'impersonation-refused', facts: factsOf(refusal) });
       return { kind: 'refused', ...refusal };
@@ -149,7 +163,13 @@ export function createImpersonation(deps: ImpersonationDeps): Impersonation {
     await audit.record({ ...lineOf(opening, client), event: 'impersonation-opened', facts });
     const entered = await place.driver.signIn(place.host, identityOf(opening, client), signal);
     if (entered.kind === 'rejected') {
-      return refuse({ why: 'webmail', detail: 'the webmail did not let the master identity in' });
+      const refusal = { why: 'webmail', detail: 'the webmail did not let the master identity in' } as const;
+      await recordIfPossible(audit, {
+        ...lineOf(opening, client),
+        event: 'impersonation-failed',
+        facts: factsOf(refusal),
+      });
+      return { kind: 'refused', ...refusal };
     }
     const { jar, landing, browserCookies } = entered;
     return {
@@ -161,6 +181,14 @@ export function createImpersonation(deps: ImpersonationDeps): Impersonation {
       landing,
       browserCookies,
     };
+  }
+
+  async function failed(opening: Opening, client: Client, error: unknown): Promise<void> {
+    await recordIfPossible(audit, {
+      ...lineOf(opening, client),
+      event: 'impersonation-failed',
+      facts: factsOfFailure(error),
+    });
   }
 
   /** What was granted when the link was made may be gone. */
@@ -184,7 +212,7 @@ export function createImpersonation(deps: ImpersonationDeps): Impersonation {
     };
   }
 
-  return { permission, start, open };
+  return { permission, start, open, failed };
 }
 
 function lineOf({ actor, subject }: Opening, client: Client): Pick<AuditEvent, 'actor' | 'subject' | 'address'> {
@@ -193,6 +221,22 @@ function lineOf({ actor, subject }: Opening, client: Client): Pick<AuditEvent, '
 
 function factsOf(refusal: OpenRefusal): { readonly why: string; readonly detail?: string } {
   return 'detail' in refusal ? { why: refusal.why, detail: refusal.detail } : { why: refusal.why };
+}
+
+function factsOfFailure(error: unknown): AuditFacts {
+  if (error instanceof PosternError) return { why: error.source, detail: error.message };
+  return isAbort(error) ? { why: 'the browser was gone' } : { why: 'a defect of the gateway' };
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+/** What says no in words of its own and will say so again: to try it once more would only cost another code. */
+function refusalIn(error: unknown): OpenRefusal | undefined {
+  if (!(error instanceof PosternError) || error.retryable) return undefined;
+  if (error.source === 'imap') return { why: 'mail-server', detail: error.message };
+  return error.source === 'webmail' ? { why: 'webmail', detail: error.message } : undefined;
 }
 
 /** As it stands in one line of a page, of the audit and of a mail. */

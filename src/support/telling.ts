@@ -11,6 +11,8 @@ export interface TellingDeps {
   readonly notices: Pick<Notices, 'of' | 'add' | 'told'>;
   /** Puts a message into the user's INBOX. Rejects when that could not be done. */
   readonly appendMessage: (user: CanonicalUser, notice: Notice, host: BackendHost) => Promise<void>;
+  /** Reads what other nodes wrote. Rejects when the state store cannot be asked. */
+  readonly refresh: () => Promise<void>;
   readonly audit: Pick<Audit, 'record'>;
   readonly log: Log;
 }
@@ -19,13 +21,15 @@ export interface TellingDeps {
 export interface Telling {
   /** Rejects when it can be told in no way. */
   tell(user: CanonicalUser, notice: Notice, host: BackendHost): Promise<void>;
-  /** What a user must read at this sign-in. */
+  /** What a user must read at this sign-in, as far as this node knows. */
   pending(user: CanonicalUser): readonly Notice[];
+  /** The same, with what other nodes wrote just now where they can be asked. */
+  pendingNow(user: CanonicalUser): Promise<readonly Notice[]>;
   /** The user has read those up to this time. Rejects when the store cannot be asked. */
   read(user: CanonicalUser, untilMs: number): Promise<void>;
 }
 
-export function createTelling({ policy, notices, appendMessage, audit, log }: TellingDeps): Telling {
+export function createTelling({ policy, notices, appendMessage, refresh, audit, log }: TellingDeps): Telling {
   async function noteTold(user: CanonicalUser, { actor }: Notice, by: string): Promise<void> {
     try {
       await audit.record({ event: 'subject-told', actor, subject: user, facts: { by } });
@@ -49,6 +53,14 @@ export function createTelling({ policy, notices, appendMessage, audit, log }: Te
       await noteTold(user, notice, 'message');
     },
     pending: (user) => notices.of(user),
+    async pendingNow(user) {
+      try {
+        await refresh();
+      } catch (error) {
+        if (!(error instanceof PosternError)) throw error;
+      }
+      return notices.of(user);
+    },
     async read(user, untilMs) {
       const read = notices.of(user).filter(({ atMs }) => atMs <= untilMs);
       await notices.told(user, untilMs);

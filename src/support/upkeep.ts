@@ -16,8 +16,11 @@ export interface UpkeepDeps {
   readonly isNeverOpened: (user: CanonicalUser) => boolean;
   readonly opened: Pick<MirroredTable<OpenedMailbox>, 'all' | 'set' | 'take'>;
   readonly links: Pick<Links, 'sweep'>;
-  /** How a session ended, as the store knows; nothing while it lives. Rejects when the store cannot be asked. */
-  readonly endOf: (session: RecordKey) => Promise<EndReason | undefined>;
+  /**
+   * How a session ended, as the store knows: undefined while it lives, `unknown` when the store has forgotten it. Rejects
+   * when the store cannot be asked.
+   */
+  readonly endOf: (session: RecordKey) => Promise<EndReason | 'unknown' | undefined>;
   /** Ends a session on all nodes. */
   readonly end: (session: RecordKey, reason: EndReason) => Promise<void>;
   readonly audit: Pick<Audit, 'record'>;
@@ -35,6 +38,8 @@ export interface Upkeep extends AsyncDisposable {
   opened(session: RecordKey, mailbox: OpenedMailbox): Promise<void>;
   /** Passes a lookup on; the session of an opened mailbox only once its staff session and role were vouched for. */
   guard(lookup: SessionLookup): SessionLookup | Promise<SessionLookup>;
+  /** Closes an opened mailbox as its staff member wants it; it is on no list any more when this resolves. */
+  stop(session: RecordKey): Promise<void>;
   /** Those of a member of staff, on all nodes. */
   of(actor: string): readonly (OpenedMailbox & { readonly session: string })[];
 }
@@ -112,10 +117,10 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
       const session = asRecordKey(key);
       if (watched.has(session)) continue;
       const ended = await deps.endOf(session);
-      const reason = ended ?? (await dueEndOf(mailbox));
-      if (reason === undefined) continue;
-      if (ended === undefined) await deps.end(session, reason);
-      await close(session, reason);
+      const reason = ended === undefined || ended === 'unknown' ? await dueEndOf(mailbox) : ended;
+      if (ended === undefined && reason !== undefined) await deps.end(session, reason);
+      // Of what the store has forgotten it can only be said that nobody pressed Stop.
+      if (ended === 'unknown' || reason !== undefined) await close(session, reason ?? 'kicked');
     }
     await deps.links.sweep();
   }
@@ -171,6 +176,10 @@ export function createUpkeep(deps: UpkeepDeps): Upkeep {
           throw error;
         },
       );
+    },
+    async stop(session) {
+      await deps.end(session, 'signed-out');
+      await close(session, 'signed-out').catch(unnoted);
     },
     of: (actor) =>
       [...opened.all()]

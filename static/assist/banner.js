@@ -19,14 +19,20 @@ const stop = element(
 const bar = element(
   'div',
   { className: 'bar' },
-  element('strong', { textContent: texts.who }),
-  element('span', { className: 'why', textContent: texts.why, title: texts.why }),
+  // Whose mailbox it is comes first and whole, whatever room there is.
+  element('strong', { textContent: texts.subject }),
+  element('span', { className: 'why', textContent: `${texts.by}: ${texts.why}`, title: `${texts.by}: ${texts.why}` }),
   time,
   spoken,
   stop,
 );
 bar.setAttribute('role', 'region');
 bar.setAttribute('aria-label', texts.label);
+
+// A long name takes more lines, and the page makes room for them.
+new ResizeObserver(() => {
+  document.documentElement.style.setProperty('--postern-assist-room', `${bar.offsetHeight}px`);
+}).observe(bar);
 
 // Out of reach of the webmail's styles, as far as a page can be kept from its own parts.
 const host = document.createElement('postern-assist');

@@ -82,11 +82,48 @@ suite('the mirror of the state', () => {
     await using there = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
     await here.open();
     await there.open();
-    assert.equal(await here.states.change('a', () => setState('DRAIN')), 'written');
-    assert.equal(await there.states.change('a', () => setState('MAINT')), 'conflict');
+    const both = [
+      here.states.change('a', () => setState('DRAIN')),
+      there.states.change('a', () => setState('MAINT')),
+    ] as const;
+    assert.deepEqual(await Promise.all(both), ['written', 'conflict']);
     assert.equal(there.states.get('a')?.state, 'DRAIN');
     assert.equal(await there.states.change('a', () => undefined), 'refused');
     assert.equal(await there.states.change('a', () => setState('MAINT')), 'written');
+  });
+
+  test('a node decides on what another one wrote a moment ago, not on what it had seen before', async () => {
+    const file = newFile();
+    await using here = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    await using there = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    await here.open();
+    await there.open();
+    await here.states.set('a', setState('DRAIN'));
+    const seen: unknown[] = [];
+    const decide = (before: { readonly state: string } | undefined) => {
+      seen.push(before?.state);
+      return undefined;
+    };
+    assert.equal(await there.states.change('a', decide), 'refused');
+    assert.deepEqual(seen, ['DRAIN']);
+  });
+
+  test('however many look at once, the store is asked twice', async () => {
+    const store = createSqliteStateStore(newFile());
+    let asked = 0;
+    const counted = {
+      ...store,
+      async changesSince(cursor: number) {
+        asked += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+        return store.changesSince(cursor);
+      },
+    };
+    await using mirror = createStateMirror({ store: counted, log: silentLog, pollMs: 60_000 });
+    await mirror.open();
+    asked = 0;
+    await Promise.all(Array.from({ length: 500 }, () => mirror.refresh()));
+    assert.equal(asked, 2);
   });
 
   test('an entry can be taken once, by one of all nodes, also by one that has not seen it yet', async () => {

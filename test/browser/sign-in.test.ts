@@ -87,7 +87,7 @@ suite('a person signs in, in Chromium', { concurrency: false }, () => {
     await visitor.page.goto('/');
     assert.equal(await visitor.page.getAttribute('html', 'lang'), 'de');
     await visitor.fillIn('alice', 'falsch');
-    assert.match(await visitor.page.innerText('#problem'), /stimmt nicht/);
+    assert.match(await visitor.page.innerText('#problem'), /ist falsch/);
     assert.deepEqual(visitor.complaints, []);
   });
 });

@@ -45,7 +45,7 @@ suite('somebody signs out, in Chromium', { concurrency: false }, () => {
     await bob.page.goto('/-/logout');
     await bob.page.click('main button[type=submit]');
     await bob.page.waitForURL('**/-/login?ended=signed-out');
-    assert.match(await bob.page.innerText('main'), /You have signed out/);
+    assert.match(await bob.page.innerText('main'), /You are signed out/);
     await bob.page.goBack();
     await bob.page.goBack();
     await seesNothing(bob);

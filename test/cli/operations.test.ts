@@ -71,15 +71,19 @@ describe('the commands for a running gateway', () => {
 
   it('take the node out, and back', async () => {
     const { gateway } = site;
-    assert.equal((await postern('drain', ...reason)).out, 'This node drains: it serves on, and wants nothing new.\n');
+    assert.deepEqual((await postern('drain')).code, 2, 'only --undo needs no reason');
+    assert.equal(
+      (await postern('drain', ...reason)).out,
+      'Draining: existing requests go on, load balancers send no new ones. Undo with --undo.\n',
+    );
     assert.equal(gateway.readiness().ready, false);
     assert.match((await site.signIn('alice')).landed.body.toString(), /backend/);
-    assert.equal((await postern('drain', '--undo', ...reason)).out, 'This node takes requests again.\n');
+    assert.equal((await postern('drain', '--undo')).out, 'This node takes requests again.\n');
     assert.equal(gateway.readiness().ready, true);
     const { body } = await site.api('GET', '/audit?event=node-state');
     const facts = body.lines.map((line: { facts: object }) => line.facts);
     assert.deepEqual(facts, [
-      { state: 'READY', reason: 'a test' },
+      { state: 'READY', reason: 'the drain is taken back' },
       { state: 'DRAIN', reason: 'a test' },
     ]);
   });

@@ -29,6 +29,7 @@ test('the examples of the reference are one configuration, and it loads', async 
     'fullchain.pem': cert,
     'privkey.pem': key,
     'logo.svg': '<svg/>',
+    'logo-dark.svg': '<svg/>',
     'redis.password': 'secret\n',
     'backends.d/more.yaml': 'backends: { b4: mx4.internal }\n',
   });

@@ -92,9 +92,9 @@ describe('the console of a running gateway', () => {
     assert.match(page.text, /disabled aria-describedby="why-not"/, 'a form has no way in without the password');
     await gateway.signIn('alice', 'wrong-1');
     await gateway.signIn('alice', 'wrong-2');
-    assert.match((await browser.get('/-/users?user=alice')).text, /2 wrong passwords.*waits 4 s/);
+    assert.match((await browser.get('/-/users?user=alice')).text, /Slowed down: the next sign-in waits up to 4 s/);
     await browser.post('/-/users', { user: 'alice@example.test', do: 'lift' });
-    assert.match((await browser.get('/-/users?user=alice')).text, /0 wrong passwords/);
+    assert.match((await browser.get('/-/users?user=alice')).text, /Not slowed down/);
     const state = { backend: 'a', state: 'DRAIN', reason: 'new disks' };
     assert.equal((await browser.post('/-/backends', state)).status, 303);
     assert.match((await browser.get('/-/backends')).text, /DRAIN since .*by bob@example\.test \(console\): new disks/);
@@ -164,7 +164,7 @@ test('a console with a listener of its own is served there, and nowhere else', a
       '',
     ].join('\n'),
   );
-  assert.match((await signInPage(`http://127.0.0.1:${port}`, host)).text, /For staff/);
+  assert.match((await signInPage(`http://127.0.0.1:${port}`, host)).text, /Staff sign-in/);
   for (const [origin, name] of [
     [own.origin, host],
     [`http://127.0.0.1:${port}`, new URL(own.origin).host],

@@ -28,15 +28,15 @@ describe('the page of a user’s own sessions', () => {
       await signIn('alice', 'wonderland'),
     ];
     const page = await here.text('/-/sessions');
-    assert.match(page, /this one/);
+    assert.match(page, /This device/);
     assert.match(page, /From 127\.0\.0\.1, since/);
     const [newest = ''] = keysOn(page);
     assert.equal(keysOn(page).length, 2);
     await submit(here, newest, page);
-    assert.match((await elsewhere.open('/mail/INBOX')).path, /ended=signed-out/);
+    assert.match((await elsewhere.open('/mail/INBOX')).path, /ended=ended-elsewhere/);
     assert.match(await there.text('/mail/INBOX'), /backend a/);
     await submit(here, 'others');
-    assert.match((await there.open('/mail/INBOX')).path, /ended=signed-out/);
+    assert.match((await there.open('/mail/INBOX')).path, /ended=ended-elsewhere/);
     assert.match(await here.text('/mail/INBOX'), /backend a/);
     assert.deepEqual(keysOn(await here.text('/-/sessions')), []);
   });

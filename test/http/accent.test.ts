@@ -4,11 +4,11 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { accentStyles } from '../../src/http/accent.ts';
 
-const css = readFileSync(new URL('../../static/page.css', import.meta.url), 'utf8');
 /** Every ground that a link or a button stands on, in either scheme. */
-const grounds = (name: string) =>
-  [...css.matchAll(new RegExp(`--${name}: (#[0-9a-f]{6});`, 'g'))].map(([, value]) => value ?? '');
-const [light, dark] = [0, 1].map((scheme) => ['card', 'notice', 'page'].map((name) => grounds(name)[scheme] ?? ''));
+const [light, dark] = ['page.css', 'dark.css'].map((file) => {
+  const css = readFileSync(new URL(`../../static/${file}`, import.meta.url), 'utf8');
+  return ['card', 'notice', 'page'].map((name) => new RegExp(`--${name}: (#[0-9a-f]{6});`).exec(css)?.[1] ?? '');
+});
 
 /** As WCAG 2.2 defines it, written anew. */
 function contrast(one: string, other: string): number {
@@ -24,7 +24,8 @@ function luminance(colour: string): number {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
-function colours(css: string) {
+function colours(styles: ReturnType<typeof accentStyles>) {
+  const css = styles.light + styles.dark;
   const [accent = '', onAccent = '', onLight = '', onDark = ''] = css.match(/#[0-9a-f]{6}/g) ?? [];
   return { accent, onAccent, onLight, onDark };
 }

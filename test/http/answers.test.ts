@@ -79,7 +79,7 @@ test('a webmail that loses its session again and again is said to do so', () => 
   const page = answers.tooOften(navigation, 'R1');
   assert.equal(page.status, 503);
   assert.equal(field(page, 'Retry-After'), '60');
-  assert.match(page.body, /keeps losing your session/);
+  assert.match(page.body, /keeps signing you out/);
 });
 
 test('a frame without a session says that nothing was sent, and only our own pages may frame it', () => {

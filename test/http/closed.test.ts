@@ -28,7 +28,7 @@ describe('the answer while nobody is served', () => {
     const answer = answers.closed(requestWith(navigation), maintenance, 'R-1');
     assert.equal(answer.status, 503);
     assert.match(answer.body, /Neue Platten &lt;b&gt;kommen&lt;\/b&gt;\./);
-    assert.match(answer.body, /Voraussichtlich bis 22\.11\.2026/);
+    assert.match(answer.body, /Voraussichtlich bis 22\. November 2026 um 09:15 UTC/);
     assert.match(answer.body, /R-1/);
     assert.equal(fieldOf(answer, 'Retry-After'), '60');
     assert.equal(fieldOf(answer, 'Refresh'), '60');
@@ -36,7 +36,7 @@ describe('the answer while nobody is served', () => {
 
   it('has words of its own where the operator said none, and any words rather than none', () => {
     const silent = answers.closed(requestWith(navigation), { ...maintenance, texts: {} }, 'R-1');
-    assert.match(silent.body, /wird gewartet/);
+    assert.match(silent.body, /Wir arbeiten an Ihrem Mailserver/);
     const french = answers.closed(
       requestWith(navigation),
       { ...maintenance, texts: { fr: 'Nouveaux disques.' } },

@@ -44,7 +44,7 @@ export interface ConsoleFixture extends AsyncDisposable {
   readonly done: string[];
   clock: { nowMs: number };
   /** What can be written, or asked, no more. */
-  readonly away: Set<'audit' | 'directory' | 'roles' | 'store'>;
+  readonly away: Set<'audit' | 'directory' | 'roles' | 'state' | 'store'>;
 }
 
 export async function startConsole(): Promise<ConsoleFixture> {
@@ -127,6 +127,9 @@ export async function startConsole(): Promise<ConsoleFixture> {
     impersonation: someImpersonation(fixture),
     backends: someBackends(fixture),
     views,
+    async refresh() {
+      if (fixture.away.has('state')) throw away('store');
+    },
     formKeys: () => [serverKey.subkey('form')],
     clock,
     randomBytes,
@@ -177,7 +180,7 @@ function someUsers({ done }: ConsoleFixture): ConsoleUsers {
         reference: 'R9',
       },
     ],
-    penalty: async () => ({ refusals: 3, delayMs: 4_000 }),
+    penalty: async () => ({ delayMs: 4_000 }),
     async liftPenalty(user) {
       done.push(`lift ${user}`);
     },

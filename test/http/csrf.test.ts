@@ -111,7 +111,7 @@ test('a page that was open for hours is no dead end: the form comes again, with 
   // Cookie and token have both run out.
   const again = await submitLogin(fixture, { ...page, cookie: '' }, { user: 'alice@example.test' });
   assert.equal(again.status, 403);
-  assert.match(again.text, /open for a long time/);
+  assert.match(again.text, /open for too long/);
   assert.match(again.text, /value="alice@example\.test"/);
   assert.deepEqual(fixture.attempts, []);
 

@@ -18,6 +18,7 @@ import { createFakeGate, type FakeGate } from './fake-gate.ts';
 export const branding: Branding = {
   name: 'Example Mail',
   accentColour: '#2f5d8a',
+  scheme: 'auto',
   links: [{ label: 'Help', href: 'https://help.example.org/' }],
   defaultLocale: 'en',
 };
@@ -43,7 +44,7 @@ export interface FixtureOptions {
   readonly views?: Views;
   readonly formKeys?: readonly KeyObject[];
   readonly ownSessions?: OwnSessions;
-  readonly telling?: Pick<Telling, 'pending' | 'read'>;
+  readonly telling?: Pick<Telling, 'pending' | 'pendingNow' | 'read'>;
 }
 
 export async function startPages(options: FixtureOptions = {}): Promise<Fixture> {
@@ -80,7 +81,7 @@ export async function startPages(options: FixtureOptions = {}): Promise<Fixture>
     gate: fixture.sessions.gate,
     live: fixture.sessions.live,
     ownSessions: options.ownSessions ?? nobodysSessions,
-    telling: options.telling ?? { pending: () => [], read: () => Promise.resolve() },
+    telling: options.telling ?? { pending: () => [], pendingNow: async () => [], read: () => Promise.resolve() },
     views: options.views ?? views,
     formKeys: () => formKeys,
     clock: { nowMs: () => fixture.nowMs },

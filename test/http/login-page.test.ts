@@ -68,7 +68,7 @@ describe('the sign-in page', () => {
   test('says why the last session ended, if the code is one that we know', async () => {
     await using fixture = await startPages();
     const idle = await request(fixture.server).get('/-/login?ended=idle');
-    assert.match(idle.text, /because you were away for a while/);
+    assert.match(idle.text, /You were away for a while/);
     for (const code of ['', 'idle&ended=idle', 'toString', '<b>', '__proto__']) {
       const { status, text } = await request(fixture.server).get(`/-/login?ended=${code}`);
       assert.equal(status, 200);

@@ -36,7 +36,7 @@ for (const path of unknownPaths) {
     await using fixture = await startPages();
     const answer = await raw(fixture, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
     assert.match(answer, /^HTTP\/1\.1 404 /);
-    assert.match(answer, /There is no such page/);
+    assert.match(answer, /Page not found/);
   });
 }
 

@@ -10,15 +10,15 @@ import { aliceSignedIn, startPages, storeAway } from './fixture.ts';
 
 describe('an attempt that leads nowhere', () => {
   const outcomes: readonly (readonly [LoginOutcome, status: number, says: RegExp])[] = [
-    [{ kind: 'rejected' }, 403, /user name or the password is not right/],
+    [{ kind: 'rejected' }, 403, /Wrong user name or password/],
     [{ kind: 'refused', reason: 'Unpaid since <May>' }, 403, /at present: Unpaid since &lt;May&gt;/],
     [{ kind: 'expired' }, 403, /expired/],
     [{ kind: 'contact-admin' }, 403, /administrator/],
-    [{ kind: 'insecure' }, 403, /does not accept passwords over this connection/],
-    [{ kind: 'malformed', field: 'user' }, 400, /user name cannot be right/],
-    [{ kind: 'malformed', field: 'password' }, 400, /password cannot be right/],
-    [{ kind: 'busy' }, 503, /Too many sign-ins/],
-    [{ kind: 'unavailable', source: 'imap', retryable: true }, 503, /not possible for the moment/],
+    [{ kind: 'insecure' }, 403, /because of a configuration error/],
+    [{ kind: 'malformed', field: 'user' }, 400, /does not look like a user name/],
+    [{ kind: 'malformed', field: 'password' }, 400, /password contains characters that cannot be used/],
+    [{ kind: 'busy' }, 503, /Many people are signing in/],
+    [{ kind: 'unavailable', source: 'imap', retryable: true }, 503, /It is not your password/],
   ];
   for (const [outcome, status, says] of outcomes) {
     test(`(${Object.values(outcome).join(', ')}) is told with ${status}, the name kept and the reference of the log`, async () => {
@@ -90,7 +90,7 @@ describe('an attempt that leads nowhere', () => {
     };
     const reply = await submitLogin(fixture, await openLogin(fixture));
     assert.equal(reply.status, 503);
-    assert.match(reply.text, /not possible for the moment/);
+    assert.match(reply.text, /It is not your password/);
     assert.deepEqual(
       setCookies(reply).filter((line) => line.startsWith('postern=')),
       [],

@@ -108,7 +108,7 @@ suite('what staff, and others, try with opened mailboxes', { concurrency: false 
     assert.ok(await desk.isOpen(cookie ?? ''));
     // A second tab of the console sees it, and stops it.
     const tab = await desk.sam.get('/-/opened');
-    const name = /name="stop" value="([^"]+)" aria-label="Stop mia@/.exec(tab.text)?.[1] ?? '';
+    const name = /name="stop" value="([^"]+)" aria-label="Close mia@/.exec(tab.text)?.[1] ?? '';
     await desk.assertEnds(cookie ?? '', () => desk.sam.post('/-/opened', { stop: name }));
   });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
+import { PosternError } from '../../src/core/error.ts';
 import type { SignInIdentity } from '../../src/core/identity.ts';
 import type { StaffGrant } from '../../src/core/staff.ts';
 import { createImpersonation, type ImpersonationDeps } from '../../src/support/impersonation.ts';
@@ -24,7 +25,7 @@ function started(more: Partial<ImpersonationDeps> = {}) {
   const issued = new Map<string, Opening>();
   const entered: SignInIdentity[] = [];
   const clock = { ms: 10_000_000, nowMs: () => clock.ms };
-  const impersonation = createImpersonation({
+  const deps: ImpersonationDeps = {
     permission: async (staff, typed) =>
       staff.roles.includes('support')
         ? { kind: 'allowed', subject: user(typed), backend: backend('a') }
@@ -66,7 +67,8 @@ function started(more: Partial<ImpersonationDeps> = {}) {
     assistOrigin: 'https://assist.example.test',
     clock,
     ...more,
-  });
+  };
+  const impersonation = createImpersonation(deps);
   const sam = () => onDuty('sam@example.test', support, clock.ms);
   const start = (request = {}) => impersonation.start(sam(), { ...wanted, ...request }, signal);
   const tokenOf = async () => {
@@ -74,7 +76,7 @@ function started(more: Partial<ImpersonationDeps> = {}) {
     assert.equal(outcome.kind, 'started');
     return new URL(outcome.kind === 'started' ? outcome.link : '').searchParams.get('link') ?? '';
   };
-  return { impersonation, audit, duty, issued, entered, clock, sam, start, tokenOf };
+  return { impersonation, placeOf: deps.placeOf, audit, duty, issued, entered, clock, sam, start, tokenOf };
 }
 
 suite('opening a mailbox for staff', () => {
@@ -210,4 +212,89 @@ suite('the link to it', () => {
     assert.deepEqual(outcome, { kind: 'refused', why: 'mail-server', detail: 'no such user' });
     assert.equal(entered.length, 0);
   });
+
+  const failures: readonly (readonly [string, Partial<ImpersonationDeps>, refused: string | undefined, why: string])[] =
+    [
+      [
+        'the webmail refuses the master',
+        entering(webmailSays('the master identity was refused', false)),
+        'webmail',
+        'webmail',
+      ],
+      ['the webmail does not answer', entering(webmailSays('connection refused', true)), undefined, 'webmail'],
+      [
+        'the mail server breaks the protocol',
+        { checkMaster: () => Promise.reject(imapSays('it offers no safe way')) },
+        'mail-server',
+        'imap',
+      ],
+      [
+        'the driver has a defect',
+        entering(new TypeError('undefined is no function')),
+        undefined,
+        'a defect of the gateway',
+      ],
+    ];
+  for (const [what, deps, refused, why] of failures) {
+    test(`leaves a line of its own where ${what}, and says the cause where once more would not help`, async () => {
+      const { impersonation, tokenOf, audit } = started(deps);
+      const opening = impersonation.open(await tokenOf(), client, signal);
+      if (refused === undefined) await assert.rejects(opening);
+      else {
+        const outcome = await opening;
+        assert.ok(outcome.kind === 'refused' && 'detail' in outcome);
+        assert.equal(outcome.why, refused);
+        assert.match(outcome.detail, /master identity was refused|no safe way/);
+      }
+      const last = audit.lines.at(-1);
+      assert.deepEqual(
+        [last?.event, last?.actor, last?.subject, last?.address, last?.facts?.['why']],
+        ['impersonation-failed', 'sam@example.test', 'alice@example.test', '192.0.2.9', why],
+      );
+      assert.doesNotMatch(JSON.stringify(last), /no function/);
+    });
+  }
+
+  test('leaves such a line where the webmail says no, and where the browser has gone meanwhile', async () => {
+    const refusing = started(entering({ kind: 'rejected' }));
+    const outcome = await refusing.impersonation.open(await refusing.tokenOf(), client, signal);
+    assert.equal(outcome.kind === 'refused' && outcome.why, 'webmail');
+    assert.deepEqual(refusing.audit.events().slice(-2), [
+      'impersonation-opened sam@example.test alice@example.test',
+      'impersonation-failed sam@example.test alice@example.test',
+    ]);
+    const gone = new AbortController();
+    const leaving = started({
+      checkMaster: async () => {
+        gone.abort();
+        throw webmailSays('it was not waited for', true);
+      },
+    });
+    await assert.rejects(leaving.impersonation.open(await leaving.tokenOf(), client, gone.signal));
+    assert.deepEqual(leaving.audit.lines.at(-1)?.facts, { why: 'the browser was gone' });
+  });
 });
+
+function webmailSays(message: string, retryable: boolean): PosternError {
+  return new PosternError('ERR_WEBMAIL_ANSWER', message, { source: 'webmail', retryable });
+}
+
+function imapSays(message: string): PosternError {
+  return new PosternError('ERR_IMAP_PROTOCOL', message, { source: 'imap', retryable: false });
+}
+
+/** A webmail that answers the entry so, or fails so. */
+function entering(answer: Error | { readonly kind: 'rejected' }): Partial<ImpersonationDeps> {
+  return {
+    placeOf: (...asked) => {
+      const place = started().placeOf(...asked);
+      if (place === undefined || 'closure' in place) return place;
+      return { ...place, driver: { ...place.driver, signIn: () => answerOf(answer) } };
+    },
+  };
+}
+
+async function answerOf<T>(answer: T | Error): Promise<T> {
+  if (answer instanceof Error) throw answer;
+  return answer;
+}

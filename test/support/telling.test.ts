@@ -27,7 +27,10 @@ function withPolicy(policy: NoticePolicy, append: () => Promise<void> = async ()
     },
   });
   const audit = auditForTests();
-  return { audit, telling: createTelling({ policy, notices, appendMessage: append, audit, log: silentLog }) };
+  return {
+    audit,
+    telling: createTelling({ refresh: async () => {}, policy, notices, appendMessage: append, audit, log: silentLog }),
+  };
 }
 
 suite('a user whose mailbox was opened', () => {

@@ -23,7 +23,7 @@ function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
   const duty = dutyForTests({ 'sam@example.test': { roles: ['support'], domains: ['example.test'] } });
   const audit = auditForTests();
   const clock = { ms: 0, elapsedMs: 0, nowMs: () => clock.ms };
-  const ended = new Map<string, EndReason>();
+  const ended = new Map<string, EndReason | 'unknown'>();
   const upkeep = createUpkeep({
     duty,
     isNeverOpened: (name) => duty.excluded.has(name),
@@ -112,6 +112,35 @@ suite('an opened mailbox', () => {
       const of = assisted();
       assert.equal((await upkeep.guard(found(of))).kind, 'ended');
       assert.deepEqual(of.ends, ['kicked']);
+    });
+  }
+
+  test('that its staff member closes is on no list and in the audit when that is done, whoever holds it', async (t) => {
+    const { upkeep, audit, table, ended } = node(t);
+    await upkeep.opened(session('elsewhere'), mailbox);
+    await upkeep.stop(session('elsewhere'));
+    assert.equal(ended.get(session('elsewhere')), 'signed-out');
+    assert.deepEqual([table.size, upkeep.of('sam@example.test').length], [0, 0]);
+    assert.deepEqual(audit.events(), ['impersonation-stop sam@example.test alice@example.test']);
+    const full = node(t);
+    full.audit.full = true;
+    await full.upkeep.opened(session('elsewhere'), mailbox);
+    await full.upkeep.stop(session('elsewhere'));
+    assert.equal(full.table.size, 0, 'it ends whether the audit can be written or not');
+  });
+
+  for (const [what, atMs, event] of [
+    ['whose time was over', 300_001, 'impersonation-expired'],
+    ['whose time was not over', 60_000, 'impersonation-ended'],
+  ] as const) {
+    test(`that the store has forgotten, ${what}, is no mailbox that somebody closed`, async (t) => {
+      const { upkeep, audit, clock, ended, table } = node(t);
+      await upkeep.opened(session('lost'), mailbox);
+      ended.set(session('lost'), 'unknown');
+      clock.ms = atMs;
+      await eventually(() => audit.lines.length > 0);
+      assert.deepEqual(audit.events(), [`${event} sam@example.test alice@example.test`]);
+      assert.equal(table.size, 0);
     });
   }
 
