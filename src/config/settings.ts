@@ -7,6 +7,8 @@ export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: a secret
 
 const fileKey = /^(?:.*_)?file$/;
 const secretKey = /^(?:.*_)?(?:password|secret|token)$/;
+/** In a template of a driver's: where the user's own password goes. */
+const passwordPlace = '{password}';
 
 type Path = readonly (string | number)[];
 
@@ -37,7 +39,8 @@ export function settleSettings<T extends Readonly<Record<string, unknown>>>(
   };
   const settleScalar = (value: unknown, path: Path): unknown => {
     const key = String(path.at(-1));
-    if (secretKey.test(key)) return note(path, wrong(`must come from a file or the environment: ${secretRemedy}`));
+    if (secretKey.test(key) && value !== passwordPlace)
+      return note(path, wrong(`must come from a file or the environment: ${secretRemedy}`));
     return fileKey.test(key) && typeof value === 'string' ? outside.path(value) : value;
   };
   const settleEach = (map: Readonly<Record<string, unknown>>, path: Path): Record<string, unknown> =>

@@ -32,11 +32,15 @@ export interface ExchangeRequest {
   readonly target: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly body?: string;
+  /** How the body becomes bytes, where it is not UTF-8: one byte a character. */
+  readonly bodyCoding?: 'latin1';
 }
 
 export interface ExchangeResponse extends UpstreamResponseHead {
-  /** The decoded body, cut at 256 KiB. */
+  /** The decoded body, in characters, cut at 1 MiB. */
   readonly body: string;
+  /** Whether the body was longer. */
+  readonly isCut?: boolean;
 }
 
 /**

@@ -56,7 +56,13 @@ export interface WebmailDriver {
   /** Decided by the heads where it can be; `look-inside` asks for the first bytes of the body. */
   judge(request: RequestHead, response: UpstreamResponseHead): Verdict | 'look-inside';
 
-  /** `start`: at most 8 KiB of the decoded body; `complete` when that is all of it. */
+  /**
+   * How many bytes of the decoded body `judgeBody` wants of an answer to this request, after `look-inside`: without it
+   * 8 KiB, at most 1 MiB. The answer waits for them.
+   */
+  judgedBytes?(request: RequestHead): number;
+
+  /** `start`: the first bytes of the decoded body, at most `judgedBytes`; `complete` when that is all of it. */
   judgeBody?(request: RequestHead, start: Uint8Array, complete: boolean): Verdict;
 
   /**
@@ -100,8 +106,11 @@ export interface WebmailDriver {
    */
   isPage?(request: RequestHead): boolean;
 
-  /** Whether the target is the webmail's own sign-in page, which a user with a session never needs to see. */
-  isSignInPage?(request: RequestHead): boolean;
+  /**
+   * Whether the target is the webmail's own sign-in page, which a user with a session never needs to see. `landing`:
+   * where the users of the host land.
+   */
+  isSignInPage?(request: RequestHead, landing?: string): boolean;
 
   /**
    * Where a navigation to `target` goes when a fresh webmail session has taken the place of the one it was made for:

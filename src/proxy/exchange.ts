@@ -1,5 +1,6 @@
 import type { Client, Dispatcher } from 'undici';
 import type { BackendHost, BackendLimits } from '../core/backend.ts';
+import { charsetOf, decodeText } from '../core/charset.ts';
 import { PosternError } from '../core/error.ts';
 import type { ExchangeRequest, ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { Connections, HostConnections, Waiter } from './connections.ts';
@@ -7,7 +8,8 @@ import { DecodedStart } from './decoded-start.ts';
 import { codeOf, failureKindOf, isRefused } from './failure.ts';
 import { textOfRaw, UpstreamHead } from './response-headers.ts';
 
-const maxBodyBytes = 256 * 1024;
+/** Sign-in pages of half a megabyte are in use. */
+const maxBodyBytes = 1024 * 1024;
 
 export interface ExchangeDeps {
   readonly connections: Connections;
@@ -68,7 +70,7 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
         path: request.target,
         method: request.method,
         headers: request.headers.flat(),
-        body: request.body === undefined ? null : Buffer.from(request.body),
+        body: request.body === undefined ? null : Buffer.from(request.body, request.bodyCoding ?? 'utf8'),
         headersTimeout: limits.webmailFirstByteMs,
         bodyTimeout: limits.webmailFirstByteMs,
       },
@@ -98,7 +100,7 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     if (status < 200) return;
     this.#head = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
-    this.#body = new DecodedStart(this.#head.header('content-encoding'), maxBodyBytes);
+    this.#body = new DecodedStart(this.#head.header('content-encoding'), maxBodyBytes + 1);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -138,13 +140,16 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
     const [head, body] = [this.#head, this.#body];
     if (this.#settled || head === undefined || body === undefined) return;
     this.#settle();
+    const bytes = body.bytes;
+    body.close();
+    const kept = bytes.subarray(0, maxBodyBytes);
     this.#task.resolve({
       status: head.status,
       header: (name) => head.header(name),
       setCookies: head.setCookies,
-      body: body.bytes.toString('utf8'),
+      body: decodeText(kept, charsetOf(head.header('content-type'), kept)),
+      isCut: bytes.length > maxBodyBytes,
     });
-    body.close();
   }
 
   #abort(): void {

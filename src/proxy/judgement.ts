@@ -4,8 +4,9 @@ import type { Passage } from './passage.ts';
 import type { IncomingHead } from './request-head.ts';
 import type { UpstreamHead } from './response-headers.ts';
 
-/** Bytes of the decoded body that a driver may look at. */
+/** Bytes of the decoded body that a driver looks at, unless it asks for more. */
 const judgedBytes = 8 * 1024;
+const mostJudgedBytes = 1024 * 1024;
 
 /** An answer that waits for the driver's verdict: its head, and what has come of its body, as it came. */
 export class Judgement {
@@ -28,7 +29,8 @@ export class Judgement {
     if (verdict !== 'look-inside') return verdict;
     const hasBody = this.#head.method !== 'HEAD' && status !== 204 && status !== 304;
     if (this.#driver.judgeBody === undefined || !hasBody) return 'alive';
-    this.#start = new DecodedStart(this.upstream.header('content-encoding'), judgedBytes);
+    const wanted = Math.min(this.#driver.judgedBytes?.(this.#head) ?? judgedBytes, mostJudgedBytes);
+    this.#start = new DecodedStart(this.upstream.header('content-encoding'), wanted);
     return undefined;
   }
 

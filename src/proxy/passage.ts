@@ -25,7 +25,7 @@ export interface Passage extends AdmittedRequest {
   readonly backend: Backend;
   readonly host: BackendHost;
   /** Judges the answers. */
-  readonly driver: Pick<WebmailDriver, 'judge' | 'judgeBody'>;
+  readonly driver: Pick<WebmailDriver, 'judge' | 'judgeBody' | 'judgedBytes'>;
   /** Of the cookies that a request takes along now. */
   readonly generation: number;
   /** Ties what runs to what it must end with; call the returned function when it is done by itself. */

@@ -32,6 +32,8 @@ export interface RelayEvents<P extends Passage> {
   closed(relay: Relay<P>): void;
 }
 
+/** An answer that waits for a sign-in is read so far. */
+const heldBytes = 64 * 1024;
 /** So long a program may take to die. */
 const dyingMs = 100;
 
@@ -58,6 +60,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   /** `dropped`: the answer is not wanted; `closed`: the client has gone or has all that it will get. */
   #state: 'asking' | 'judging' | 'passing' | 'dropped' | 'closed' = 'asking';
   #upstreamEnded = false;
+  #holds = false;
   #losses = 0;
 
   constructor(passage: P, pool: HostConnections, deps: RelayDeps, events: RelayEvents<P>) {
@@ -103,6 +106,15 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     for (const chunk of judgement.held) this.answering.write(chunk);
     if (this.#upstreamEnded) this.#finish();
     else if (!this.passage.response.writableNeedDrain) this.#controller?.resume();
+  }
+
+  /**
+   * Reads on while the judged answer waits, so that a small one gives its connection back, which the sign-in that it
+   * waits for may need. A large one is handed on without its cookies.
+   */
+  hold(): void {
+    this.#holds = true;
+    if (!this.#upstreamEnded) this.#controller?.resume();
   }
 
   /** Lets the answer go: something else will be sent, or the request is asked again. */
@@ -196,6 +208,10 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#state === 'passing') {
       if (!this.answering.write(chunk)) controller.pause();
+    } else if (this.#state === 'judging' && this.#holds) {
+      this.#judgement?.held.push(chunk);
+      const length = this.#judgement?.held.reduce((sum, each) => sum + each.length, 0) ?? 0;
+      if (length > heldBytes) this.handOn(false, []);
     } else if (this.#state === 'judging') {
       controller.pause();
       this.#judgement?.feed(chunk, () => this.#looked(false));

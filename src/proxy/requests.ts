@@ -141,8 +141,9 @@ function earlyAnswer(task: SessionRequest, driver: WebmailDriver, host: BackendH
   if ((head.method !== 'GET' && head.method !== 'HEAD') || head.target === host.webmail.landing) return undefined;
   // A sign-in page of the webmail's own is of no use to a user with a session; where the webmail lost its own, the
   // landing page shows it, and is healed.
-  const wantsLanding = head.target === '/' || (isPageRequest(head) && driver.isSignInPage?.(head) === true);
-  return wantsLanding ? redirectAnswer(303, ingress.publicUrl.origin + host.webmail.landing) : undefined;
+  const { landing } = host.webmail;
+  const wantsLanding = head.target === '/' || (isPageRequest(head) && driver.isSignInPage?.(head, landing) === true);
+  return wantsLanding ? redirectAnswer(303, ingress.publicUrl.origin + landing) : undefined;
 }
 
 /** Whether a request changes nothing, or a page of our own origin has made it. */

@@ -62,25 +62,38 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
       if (healed.kind === 'healed') {
         goOn(relay, step, healed);
       } else if (healed.kind === 'rejected') {
+        relay.drop();
         relay.detach();
         endSession(session, 'password-changed', deps.log);
         send(relay, deps.noSession(head, ingress.publicUrl.origin, 'password-changed'));
+      } else if (step === 'hand-on-healed') {
+        relay.handOn(false, []);
       } else {
         tooOften(relay);
       }
     } catch (error) {
-      fail(relay, 'unavailable', error);
+      if (step === 'hand-on-healed') handOnUnhealed(relay, error);
+      else fail(relay, 'unavailable', error);
     }
   }
 
+  /** The webmail has answered this request, though it cannot be signed in to: its answer is as good as one of ours. */
+  function handOnUnhealed(relay: SessionRelay, error: unknown): void {
+    const { backend, host } = relay.passage;
+    deps.log.warn({ backend: backend.name, host: host.name, err: error }, 'webmail session lost; not signed in again');
+    relay.handOn(false, []);
+  }
+
   function goOn(relay: SessionRelay, step: HealingStep, healed: Healed & { kind: 'healed' }): void {
-    const { head, driver, ingress } = relay.passage;
+    const { head, driver, host, ingress } = relay.passage;
     const cookies = asSetCookies(healed.browserCookies);
     const again = step === 'say-again' ? driver.retryAnswer?.(head) : undefined;
     if (again !== undefined) {
       send(relay, again, cookies);
+    } else if (step === 'hand-on-healed') {
+      relay.handOn(false, cookies);
     } else if (step === 'redirect') {
-      const isSignInPage = driver.isSignInPage?.(head) === true;
+      const isSignInPage = driver.isSignInPage?.(head, host.webmail.landing) === true;
       const target = isSignInPage ? healed.landing : (driver.resumeTarget?.(head.target) ?? head.target);
       send(relay, redirectAnswer(303, ingress.publicUrl.origin + target), cookies);
     } else {
@@ -154,6 +167,11 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
         case 'replay':
         case 'say-again':
           relay.drop();
+          void healAndGoOn(relay, step);
+          break;
+        case 'hand-on-healed':
+          // Its answer waits, so that the next request of the script finds the session.
+          relay.hold();
           void healAndGoOn(relay, step);
       }
     },

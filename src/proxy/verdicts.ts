@@ -7,12 +7,13 @@ import { isPageRequest } from './request-head.ts';
 /**
  * What follows from a lost session that is signed in to again in silence. `redirect`: the tab goes to the same page.
  * `replay`: the request is asked again in the browser's place. `say-again`: the webmail's script is told to do so.
+ * `hand-on-healed`: the script gets the webmail's own answer, and what it sends next finds a session.
  */
-export type HealingStep = 'redirect' | 'replay' | 'say-again';
+export type HealingStep = 'redirect' | 'replay' | 'say-again' | 'hand-on-healed';
 
 /**
- * `hand-on-lost`: the webmail's own script knows what to do with the answer. `tell`: an outdated page is told what it
- * is.
+ * `hand-on-lost`: a fresh session was lost at once, and the webmail's own script knows what to do with the answer.
+ * `tell`: an outdated page is told what it is.
  */
 export type Step = 'hand-on' | 'hand-on-lost' | 'signed-out' | 'tell' | HealingStep;
 
@@ -35,7 +36,7 @@ export function stepAfter(verdict: Verdict, head: RequestHead, sent: Sent): Step
   const reads = head.method === 'GET' || head.method === 'HEAD';
   if (sent.replayed) return 'hand-on-lost';
   if (reads && !sent.hasBody && sent.mayReplay) return 'replay';
-  return sent.scriptRepeats ? 'say-again' : 'hand-on-lost';
+  return sent.scriptRepeats ? 'say-again' : 'hand-on-healed';
 }
 
 export type Healed =

@@ -1,15 +1,55 @@
 import { pathOf } from '../core/cookie-jar.ts';
 import type { RequestHead, UpstreamResponseHead } from '../core/http.ts';
-import type { Mark } from './form-settings.ts';
+import { parseJson } from '../core/json.ts';
+import type { JsonValue, Mark } from './form-settings.ts';
 
-/** Whether the heads satisfy a mark. A mark with a text needs the body as well, and then only a page can bear it. */
+/** Whether the heads satisfy a mark. One that needs the body as well can be borne by a page or by JSON only. */
 export function headsBear(mark: Mark, target: string, response: UpstreamResponseHead): boolean {
   if (!pathOf(target).startsWith(mark.path)) return false;
   if (mark.status !== undefined && response.status !== mark.status) return false;
   if (mark.location !== undefined && !locationPath(response, target).startsWith(mark.location)) return false;
   if (mark.setsCookie !== undefined && !cookieAfter(response, mark.setsCookie)) return false;
   if (mark.removesCookie !== undefined && cookieAfter(response, mark.removesCookie) !== false) return false;
-  return mark.text === undefined || isPage(response);
+  return isHeadMark(mark) || isPage(response);
+}
+
+/** Whether the heads alone tell. */
+export function isHeadMark(mark: Mark): boolean {
+  return mark.text === undefined && mark.json === undefined;
+}
+
+/**
+ * Whether the body, or its beginning, satisfies a mark. A text is looked for in UTF-8 and in Latin-1, in which the pages
+ * of old webmails are. JSON must be there as a whole.
+ */
+export function bodyBears(mark: Mark, start: Uint8Array, complete: boolean): boolean {
+  const bytes = Buffer.from(start.buffer, start.byteOffset, start.byteLength);
+  if (mark.text !== undefined) {
+    const looked = bytes.subarray(0, mark.within);
+    if (!looked.includes(mark.text) && !looked.includes(Buffer.from(mark.text, 'latin1'))) return false;
+  }
+  return mark.json === undefined || (complete && jsonBears(mark.json, bytes.toString('utf8')));
+}
+
+/** Whether a body, in characters, satisfies a mark. */
+export function textBears(mark: Mark, body: string): boolean {
+  if (mark.text !== undefined && !body.includes(mark.text)) return false;
+  return mark.json === undefined || jsonBears(mark.json, body);
+}
+
+function jsonBears(values: readonly JsonValue[], body: string): boolean {
+  const parsed = parseJson(body);
+  return parsed !== undefined && values.every(({ path, value }) => valueAt(parsed, path) === value);
+}
+
+/** The value of a member of a member in JSON; undefined where there is none. */
+export function valueAt(json: unknown, path: readonly string[]): unknown {
+  let value = json;
+  for (const name of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
+    value = new Map<string, unknown>(Object.entries(value)).get(name);
+  }
+  return value;
 }
 
 /**
@@ -21,6 +61,11 @@ export function isByUser(request: RequestHead): boolean {
   const site = request.header('sec-fetch-site') ?? 'same-origin';
   const destination = request.header('sec-fetch-dest') ?? 'document';
   return (site === 'same-origin' || site === 'none') && (destination === 'document' || destination === 'empty');
+}
+
+/** Whether an answer says of itself that it is JSON, so that no page is kept waiting for its end. */
+export function isJson(response: UpstreamResponseHead): boolean {
+  return /^application\/(?:[\w.-]+\+)?json\b/i.test(response.header('content-type') ?? '');
 }
 
 function isPage(response: UpstreamResponseHead): boolean {

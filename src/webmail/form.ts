@@ -1,10 +1,15 @@
 import type { BackendHost } from '../core/backend.ts';
+import { charsetOf } from '../core/charset.ts';
 import { pathOf } from '../core/cookie-jar.ts';
-import type { ExchangeResponse } from '../core/http.ts';
-import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { headsBear, isByUser } from './form-marks.ts';
-import { type FormSettings, type Mark, parseFormSettings } from './form-settings.ts';
-import { findForm } from './html-form.ts';
+import type { ExchangeResponse, RequestHead } from '../core/http.ts';
+import { parseJson } from '../core/json.ts';
+import { Secret } from '../core/secret.ts';
+import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import { bodyBears, headsBear, isByUser, isHeadMark, isJson, textBears, valueAt } from './form-marks.ts';
+import { type FormSettings, type JsonSignIn, type JsonToken, type Mark, parseFormSettings } from './form-settings.ts';
+import { type Submission, submissionOf } from './form-submission.ts';
+import type { Fields } from './header-fields.ts';
+import { type HtmlForm, type HtmlPage, readForms } from './html-form.ts';
 import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
@@ -12,12 +17,12 @@ const onlyPassword = 'the webmail’s form takes only the password, unless the o
 
 /**
  * A webmail with an HTML sign-in form, described by settings: where the form is, what its fields are called, and by
- * which marks its answers are known.
+ * which marks its answers are known. Or one whose script signs in by JSON (`json`).
  *
- * Hidden fields are taken from the page, so that tokens against forged requests work. Of the marks of a sign-in
- * `success` counts first, so that `failure` may be as wide as "any other redirect". A mark with a text is looked for in
- * the first bytes of pages and JSON; a mail may contain it as well, so status, location and cookie are the better
- * marks. Throws a TypeError for settings that {@link parseFormSettings} refuses.
+ * The form is sent as a browser does: what the page prefilled, chose or hid goes along, and so does the button. Of the
+ * marks of a sign-in `success` counts first, so that `failure` may be as wide as "any other redirect". A mark with a text
+ * is looked for in the first bytes of pages and JSON; a mail may contain it as well, so status, location, cookie and the
+ * values of JSON are the better marks. Throws a TypeError for settings that {@link parseFormSettings} refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const parsed = parseFormSettings(parts.settings);
@@ -25,7 +30,6 @@ export function create(parts: ConfiguredParts): WebmailDriver {
   const { settings } = parsed;
   const logins = createMasterLogins(settings.masterLogin, parts.master, onlyPassword);
   const ownsCookie = (name: string): boolean => settings.ownCookies.includes(name);
-  const decoder = new TextDecoder();
   return {
     ownsCookie,
     masterEntry: logins.masterEntry,
@@ -37,30 +41,59 @@ export function create(parts: ConfiguredParts): WebmailDriver {
       return outcome.kind === 'rejected' ? refusedLogin(host, as) : outcome;
     },
     signOut: (host, jar, browser, signal) =>
-      signOut(settings, new Visit(parts, { host, browser, ownsCookie, jar, signal })),
-    judge: (request, response) => {
-      const bears = (mark: Mark): boolean => headsBear(mark, request.target, response);
-      const signedOut = settings.signedOut.filter(bears);
-      const lost = settings.lost.filter(bears);
-      if (signedOut.some(isHeadMark)) return isByUser(request) ? 'signed-out' : 'alive';
-      if (lost.some(isHeadMark)) return 'lost';
-      return signedOut.length + lost.length > 0 ? 'look-inside' : 'alive';
-    },
-    judgeBody: (request, start) => {
-      const text = decoder.decode(start);
-      const bears = (mark: Mark): boolean =>
-        mark.text !== undefined && pathOf(request.target).startsWith(mark.path) && text.includes(mark.text);
-      if (settings.signedOut.some(bears)) return isByUser(request) ? 'signed-out' : 'alive';
-      return settings.lost.some(bears) ? 'lost' : 'alive';
-    },
-    isSignInPage: (request) =>
-      request.method === 'GET' && settings.page !== undefined && pathOf(request.target) === pathOf(settings.page),
+      signOut(settings, new Visit(parts, { host, browser, ownsCookie, jar, signal }), host),
+    ...judging(settings),
+    isSignInPage: (request, landing = '') => isSignInPage(settings, request, landing),
     isPoll: (request) => settings.polls.some((path) => request.target.startsWith(path)),
   };
 }
 
-function isHeadMark(mark: Mark): boolean {
-  return mark.text === undefined;
+/** Not where the form stands in the place of every page, at the path at which the user lands. */
+function isSignInPage({ page, json }: FormSettings, { method, target }: RequestHead, landing: string): boolean {
+  if (page === undefined || json !== undefined || pathOf(page) === pathOf(landing)) return false;
+  return method === 'GET' && pathOf(target) === pathOf(page);
+}
+
+interface Marks {
+  readonly signedOut: readonly Mark[];
+  readonly lost: readonly Mark[];
+}
+
+function judging(settings: FormSettings): Required<Pick<WebmailDriver, 'judge' | 'judgeBody' | 'judgedBytes'>> {
+  /** Marks whose part of the heads an answer bears, until its body was looked at. */
+  const open = new WeakMap<RequestHead, Marks>();
+  const marksOf = (request: RequestHead): Marks => {
+    const fits = (mark: Mark): boolean => !isHeadMark(mark) && pathOf(request.target).startsWith(mark.path);
+    return open.get(request) ?? { signedOut: settings.signedOut.filter(fits), lost: settings.lost.filter(fits) };
+  };
+  return {
+    judge: (request, response) => {
+      const bears = (mark: Mark): boolean =>
+        headsBear(mark, request.target, response) && (mark.json === undefined || isJson(response));
+      const signedOut = settings.signedOut.filter(bears);
+      const lost = settings.lost.filter(bears);
+      if (signedOut.some(isHeadMark)) return signedOutBy(request);
+      if (lost.some(isHeadMark)) return 'lost';
+      if (signedOut.length + lost.length === 0) return 'alive';
+      open.set(request, { signedOut, lost });
+      return 'look-inside';
+    },
+    judgedBytes: (request) => {
+      const { signedOut, lost } = marksOf(request);
+      return Math.max(0, ...[...signedOut, ...lost].map(({ within }) => within));
+    },
+    judgeBody: (request, start, complete) => {
+      const { signedOut, lost } = marksOf(request);
+      open.delete(request);
+      const bears = (mark: Mark): boolean => bodyBears(mark, start, complete);
+      if (signedOut.some(bears)) return signedOutBy(request);
+      return lost.some(bears) ? 'lost' : 'alive';
+    },
+  };
+}
+
+function signedOutBy(request: RequestHead): Verdict {
+  return isByUser(request) ? 'signed-out' : 'alive';
 }
 
 async function signIn(
@@ -70,17 +103,102 @@ async function signIn(
   login: MasterLogin,
 ): Promise<WebmailSignIn> {
   const target = settings.page ?? host.webmail.landing;
-  const page = await visit.get(target);
-  if (page.status >= 500) throw unavailable(host, `${target} was answered with status ${page.status}`);
-  const form = findForm(page.body, (each) => each.fields.has(settings.passwordField));
-  if (form === undefined) {
-    throw strangeAnswer(host, `no form with a field ${settings.passwordField} at ${target} (status ${page.status})`);
+  if (settings.json !== undefined) return signInByJson(settings, settings.json, visit, host, login);
+  const answer = await readPage(visit, host, target);
+  const page = readForms(answer.body);
+  const [form, ...others] = formsIn(page, settings, host, target, answer);
+  const typed = new Map([
+    [settings.userField, login.user],
+    [settings.passwordField, login.password.reveal()],
+  ]);
+  const charset = charsetOf(answer.header('content-type'), answer.body);
+  const filled = submissionOf(form, { typed, charset, button: settings.button });
+  const submission = settings.method === undefined ? filled : { ...filled, method: settings.method };
+  const action = actionOf(submission, visit, target, page);
+  // A form that is sent elsewhere would carry the password there.
+  if (action === undefined) throw strangeAnswer(host, 'the sign-in form is sent to another server');
+  const among =
+    others.length === 0
+      ? ''
+      : `; ${others.length + 1} forms at ${target} have the field ${settings.passwordField}, and the first was sent: form_name says which`;
+  return outcome(settings, visit, host, action, await submit(visit, host, action, submission), among);
+}
+
+async function readPage(visit: Visit, host: BackendHost, target: string): Promise<ExchangeResponse> {
+  const answer = await visit.get(target);
+  const { status } = answer;
+  if (status >= 500) throw unavailable(host, `${target} was answered with status ${status}`);
+  const location = answer.header('location');
+  if (status >= 300 && status < 400 && location !== undefined) {
+    throw strangeAnswer(host, `no form at ${target}, but a redirect to ${pathOf(location)}: set page to where it ends`);
   }
-  const fields = new URLSearchParams([...form.fields]);
-  fields.set(settings.userField, login.user);
-  fields.set(settings.passwordField, login.password.reveal());
-  const action = actionOf(form.action, target, host);
-  return outcome(settings, visit, host, action, await visit.post(action, fields));
+  return answer;
+}
+
+/** The forms of a page that could be meant, the likeliest first. Throws what says why there is none. */
+function formsIn(
+  page: HtmlPage,
+  settings: FormSettings,
+  host: BackendHost,
+  target: string,
+  answer: ExchangeResponse,
+): readonly [HtmlForm, ...HtmlForm[]] {
+  const { userField, passwordField, formName } = settings;
+  const withPassword = page.forms.filter(
+    (form) => has(form, passwordField) && (formName === undefined || [form.id, form.name].includes(formName)),
+  );
+  const withBoth = withPassword.filter((form) => has(form, userField));
+  const [form, ...others] = withBoth.length > 0 ? withBoth : withPassword;
+  if (form === undefined) throw noForm(page, settings, host, target, answer);
+  return [form, ...others];
+}
+
+function has(form: HtmlForm, name: string): boolean {
+  return form.controls.some((control) => control.name === name);
+}
+
+function noForm(
+  page: HtmlPage,
+  { passwordField, formName }: FormSettings,
+  host: BackendHost,
+  target: string,
+  { status, isCut }: ExchangeResponse,
+): Error {
+  const named = formName === undefined ? '' : ` called ${formName}`;
+  const missing = `no form${named} with a field ${passwordField} at ${target} (status ${status})`;
+  if (status >= 400) return strangeAnswer(host, `${missing}: the webmail refused to show the page; check page`);
+  if (isCut === true) return strangeAnswer(host, `${missing} in its first 1 MiB, and the page is longer than that`);
+  if (page.forms.length === 0) {
+    return strangeAnswer(host, `${missing}: the page has no form; a script may make it, see json in form.md`);
+  }
+  const names = new Set(page.forms.flatMap(({ controls }) => controls.map(({ name }) => name)));
+  names.delete('');
+  const found = [...names].slice(0, 20).join(', ').slice(0, 400);
+  return strangeAnswer(host, `${missing}: its forms have the fields ${found}`);
+}
+
+/** The path with query that a form is sent to; undefined when it leads to another server. */
+function actionOf(
+  { action }: Pick<Submission, 'action'>,
+  visit: Visit,
+  at: string,
+  page: HtmlPage,
+): string | undefined {
+  return action === undefined || action === '' ? at : visit.targetOf(action, at, page.base);
+}
+
+async function submit(
+  visit: Visit,
+  host: BackendHost,
+  target: string,
+  submission: Submission,
+): Promise<ExchangeResponse> {
+  try {
+    return await visit.submit(target, submission);
+  } catch (error) {
+    if (error instanceof RangeError) throw strangeAnswer(host, `the form cannot be sent: ${error.message}`);
+    throw error;
+  }
 }
 
 function outcome(
@@ -89,33 +207,102 @@ function outcome(
   host: BackendHost,
   action: string,
   answer: ExchangeResponse,
+  among = '',
 ): WebmailSignIn {
-  const bears = (mark: Mark): boolean =>
-    headsBear(mark, action, answer) && (mark.text === undefined || answer.body.includes(mark.text));
+  const bears = (mark: Mark): boolean => headsBear(mark, action, answer) && textBears(mark, answer.body);
   if (settings.success.some(bears)) {
     return visit.signedIn(settings.landing ?? visit.locationOf(answer, action) ?? host.webmail.landing);
   }
   if (settings.failure.some(bears)) return { kind: 'rejected' };
-  if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
-  throw strangeAnswer(host, `sign-in was answered with status ${answer.status}, which no success or failure mark fits`);
+  const { status } = answer;
+  if (status >= 500) throw unavailable(host, `sign-in was answered with status ${status}`);
+  const location = answer.header('location');
+  const to = location === undefined ? '' : `; it leads to ${pathOf(location)}`;
+  const cut = answer.isCut === true ? '; the page is longer than the 1 MiB in which texts are looked for' : '';
+  throw strangeAnswer(
+    host,
+    `sign-in was answered with status ${status}, which no success or failure mark fits${to}${cut}${among}`,
+  );
 }
 
-/** The path that a form is sent to. A form that is sent elsewhere would carry the password there. */
-function actionOf(action: string | undefined, page: string, host: BackendHost): string {
-  const base = new URL(page, host.webmail.origin);
-  const url = new URL(action === undefined || action === '' ? page : action, base);
-  if (url.origin !== base.origin) throw strangeAnswer(host, 'the sign-in form is sent to another server');
-  return url.pathname + url.search;
+async function signInByJson(
+  settings: FormSettings,
+  json: JsonSignIn,
+  visit: Visit,
+  host: BackendHost,
+  login: MasterLogin,
+): Promise<WebmailSignIn> {
+  const fields = await tokenFields(settings, json, visit, host);
+  const body = filledIn(
+    json.body,
+    new Map([
+      ['{user}', login.user],
+      ['{password}', login.password.reveal()],
+    ]),
+  );
+  return outcome(settings, visit, host, json.path, await visit.postJson(json.path, body, fields));
 }
 
-async function signOut(settings: FormSettings, visit: Visit): Promise<void> {
-  if (settings.signOut === undefined) return;
-  const { method, path, page } = settings.signOut;
-  if (method === 'GET') {
-    await visit.get(path);
-    return;
+/** The token as the webmail's script sends it. `page` is read first, for its cookies also where there is no token. */
+async function tokenFields(
+  { page: target }: FormSettings,
+  { token }: JsonSignIn,
+  visit: Visit,
+  host: BackendHost,
+): Promise<Fields> {
+  const at = target ?? host.webmail.landing;
+  const page = target === undefined && token === undefined ? undefined : await readPage(visit, host, at);
+  if (token === undefined || page === undefined) return [];
+  const value = tokenIn(token.from, visit, page);
+  if (value !== undefined && /^[\x21-\x7e]+$/.test(value)) return [[token.header, value]];
+  const { from } = token;
+  const place = from.kind === 'json' ? from.path.join('.') : from.name;
+  throw strangeAnswer(host, `no token in the ${from.kind} ${place} at ${at} (status ${page.status})`);
+}
+
+function tokenIn(from: JsonToken['from'], visit: Visit, page: ExchangeResponse): string | undefined {
+  if (from.kind === 'meta') return readForms(page.body).metas.get(from.name);
+  if (from.kind === 'json') {
+    const value = valueAt(parseJson(page.body), from.path);
+    return typeof value === 'string' ? value : undefined;
   }
-  const body = page === undefined ? '' : (await visit.get(page)).body;
-  const form = findForm(body, (each) => each.action === path);
-  await visit.post(path, new URLSearchParams([...(form?.fields ?? [])]));
+  const value = visit.cookie(from.name);
+  // As scripts read it: what a cookie cannot hold is encoded there.
+  return value === undefined
+    ? undefined
+    : (new URLSearchParams(`v=${value.replaceAll('+', '%2B')}`).get('v') ?? undefined);
+}
+
+/** A template with its places filled in, whatever the texts contain that are put there. */
+function filledIn(template: unknown, texts: ReadonlyMap<string, string>): unknown {
+  if (typeof template === 'string')
+    return template.replace(/\{(?:user|password)\}/g, (place) => texts.get(place) ?? place);
+  if (Array.isArray(template)) return template.map((each: unknown) => filledIn(each, texts));
+  if (template instanceof Secret) return template.reveal();
+  if (typeof template !== 'object' || template === null) return template;
+  return Object.fromEntries(Object.entries(template).map(([name, value]) => [name, filledIn(value, texts)]));
+}
+
+async function signOut(settings: FormSettings, visit: Visit, host: BackendHost): Promise<void> {
+  if (settings.signOut === undefined) return;
+  const { method, path, page: target, json } = settings.signOut;
+  if (json !== undefined) {
+    const fields = settings.json === undefined ? [] : await tokenFields(settings, settings.json, visit, host);
+    await visit.postJson(path, json, fields);
+  } else if (method === 'GET') {
+    await visit.get(path);
+  } else {
+    await visit.submit(path, await signOutForm(visit, path, target));
+  }
+}
+
+/** The form whose action is the sign-out, with its own button; an empty one where the page has none, or is not known. */
+async function signOutForm(visit: Visit, path: string, target: string | undefined): Promise<Submission> {
+  const answer = target === undefined ? undefined : await visit.get(target);
+  const page = readForms(answer?.body ?? '');
+  const form = page.forms
+    .map((each) => submissionOf(each, { typed: new Map(), charset: 'utf-8' }))
+    .find((each) => target !== undefined && actionOf(each, visit, target, page) === path);
+  const empty = { action: path, enctype: 'application/x-www-form-urlencoded', charset: 'utf-8', entries: [] } as const;
+  return { ...(form ?? empty), method: 'POST' };
 }

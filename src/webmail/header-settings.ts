@@ -63,8 +63,8 @@ function fieldName(given: DriverSettings, key: string, problems: SettingProblem[
 
 function headMarks(given: DriverSettings, problems: SettingProblem[]): readonly Mark[] {
   const marks = parseMarks(given['signed_out'], 'signed_out', problems);
-  if (marks.some((mark) => mark.text !== undefined)) {
-    const message = 'names a text: this driver reads no bodies, take status, location or a cookie';
+  if (marks.some((mark) => mark.text !== undefined || mark.json !== undefined)) {
+    const message = 'names a text or JSON: this driver reads no bodies, take status, location or a cookie';
     problems.push({ path: ['signed_out'], message });
   }
   return marks;

@@ -6,6 +6,7 @@ import type { DriverSettings } from '../core/driver-settings.ts';
 import type { ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { RequestLine, SignOutIdentity, WebmailSignIn } from '../core/webmail.ts';
+import { encodeSubmission, type Submission, urlEncoded } from './form-submission.ts';
 import type { Fields } from './header-fields.ts';
 
 /** What every driver is made of. */
@@ -38,11 +39,19 @@ export interface VisitOptions {
   readonly signal: AbortSignal;
 }
 
+interface SentBody {
+  readonly type: string;
+  readonly text: string;
+  readonly coding?: 'latin1';
+}
+
 /**
  * A driver's small browser: speaks to one host as the user's own browser would through the gateway, and keeps cookies.
  *
  * It follows no redirects. Every request carries the User-Agent of the browser, because some webmails bind their
- * session to it, and the same forwarding fields as proxied traffic, because some bind it to the address.
+ * session to it, and the same forwarding fields as proxied traffic, because some bind it to the address. What is sent
+ * names the public address as its origin, and the page that was read before as its referrer, as webmails demand that
+ * look for forged requests.
  */
 export class Visit {
   readonly #parts: DriverParts;
@@ -51,6 +60,8 @@ export class Visit {
   readonly #all = new CookieJar(() => true);
   readonly #kept: CookieJar;
   readonly #browserCookies = new Map<string, string>();
+  /** The page that was read last. */
+  #page: string | undefined;
 
   constructor(parts: DriverParts, options: VisitOptions) {
     this.#parts = parts;
@@ -59,8 +70,22 @@ export class Visit {
     if (options.jar !== undefined) this.#all.renew(options.jar);
   }
 
-  get(target: string): Promise<ExchangeResponse> {
-    return this.#send('GET', target);
+  async get(target: string): Promise<ExchangeResponse> {
+    const response = await this.#send('GET', target);
+    this.#page = target;
+    return response;
+  }
+
+  /**
+   * Sends a form to `target`, as a browser does; the query of a form that is sent by GET takes the place of any other.
+   * Throws a RangeError for a text that the coding of the form cannot carry.
+   */
+  submit(target: string, submission: Submission): Promise<ExchangeResponse> {
+    if (submission.method === 'POST') {
+      return this.#send('POST', target, { ...encodeSubmission(submission), coding: 'latin1' });
+    }
+    // Not read as a page: its target, which holds what was typed, is nobody's referrer.
+    return this.#send('GET', `${pathOf(target)}?${urlEncoded(submission.entries, submission.charset)}`);
   }
 
   /** Posts a form, in UTF-8. */
@@ -68,8 +93,14 @@ export class Visit {
     return this.#send('POST', target, { type: 'application/x-www-form-urlencoded', text: fields.toString() });
   }
 
-  postJson(target: string, value: unknown): Promise<ExchangeResponse> {
-    return this.#send('POST', target, { type: 'application/json', text: JSON.stringify(value) });
+  /** Sends JSON, with further fields of the webmail's own script. */
+  postJson(target: string, value: unknown, more: Fields = []): Promise<ExchangeResponse> {
+    return this.#send('POST', target, { type: 'application/json', text: JSON.stringify(value) }, more);
+  }
+
+  /** The value of a cookie that was set in this visit; undefined where none was. */
+  cookie(name: string): string | undefined {
+    return this.#all.value(name);
   }
 
   /** Keeps a word of the driver's own with the cookies, under a path of the gateway's: no request takes it along. */
@@ -85,9 +116,18 @@ export class Visit {
   /** The path with query of a Location, resolved against `target`; nothing when it leads to another server. */
   locationOf(response: ExchangeResponse, target: string): string | undefined {
     const location = response.header('location');
+    return location === undefined ? undefined : this.targetOf(location, target);
+  }
+
+  /**
+   * The path with query of an address that stands in the page at `target`, whose own `base` it may have; undefined when
+   * it leads to another server.
+   */
+  targetOf(address: string, target: string, base = ''): string | undefined {
     const { origin } = this.#options.host.webmail;
-    if (location === undefined || !URL.canParse(location, origin + target)) return undefined;
-    const url = new URL(location, origin + target);
+    const from = URL.parse(base, origin + target);
+    const url = from === null ? null : URL.parse(address, from.href);
+    if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
     const backend = new URL(origin);
     const seen = new URL(this.#options.browser.publicOrigin);
     // A web server that knows of no gateway writes the public name with the port that it listens on itself.
@@ -95,21 +135,18 @@ export class Visit {
     return isPublic || url.host === backend.host ? url.pathname + url.search : undefined;
   }
 
-  async #send(
-    method: 'GET' | 'POST',
-    target: string,
-    body?: { readonly type: string; readonly text: string },
-  ): Promise<ExchangeResponse> {
+  async #send(method: 'GET' | 'POST', target: string, body?: SentBody, more: Fields = []): Promise<ExchangeResponse> {
     const { exchange, clock } = this.#parts;
     const { host, signal, fields } = this.#options;
-    const headers = [...this.#headers(target, body?.type), ...(fields?.({ method, target }) ?? [])];
-    const request = { method, target, headers, ...(body === undefined ? {} : { body: body.text }) };
+    const headers = [...this.#headers(method, target, body?.type), ...more, ...(fields?.({ method, target }) ?? [])];
+    const coding = body?.coding === undefined ? {} : { bodyCoding: body.coding };
+    const request = { method, target, headers, ...(body === undefined ? {} : { body: body.text, ...coding }) };
     const response = await exchange.send(host, request, signal);
     for (const line of response.setCookies) this.#absorb(line, target, clock.nowMs());
     return response;
   }
 
-  #headers(target: string, bodyType: string | undefined): [name: string, value: string][] {
+  #headers(method: string, target: string, bodyType: string | undefined): [name: string, value: string][] {
     const { userAgent, clientAddress, publicOrigin } = this.#options.browser;
     const { host, protocol } = new URL(publicOrigin);
     const cookie = this.#all.header(target, this.#parts.clock.nowMs());
@@ -122,6 +159,10 @@ export class Visit {
       ['X-Forwarded-Proto', protocol.slice(0, -1)],
       ['X-Forwarded-Host', host],
     ];
+    // A form that is posted without having been read stands on the page that takes it.
+    const page = this.#page ?? (method === 'POST' ? target : undefined);
+    if (page !== undefined) headers.push(['Referer', publicOrigin + page]);
+    if (method === 'POST') headers.push(['Origin', publicOrigin]);
     if (userAgent !== undefined) headers.push(['User-Agent', userAgent]);
     if (cookie !== '') headers.push(['Cookie', cookie]);
     if (bodyType !== undefined) headers.push(['Content-Type', bodyType]);

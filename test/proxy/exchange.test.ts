@@ -56,19 +56,33 @@ test('an exchange sends what it is given and follows nothing', async () => {
   assert.equal(seen?.fields[seen.fields.indexOf('host') + 1], 'mail.example.test');
 });
 
-test('a coded body is decoded, and a long one is cut at 256 KiB', async () => {
+test('a coded body is decoded, and a long one is cut at 1 MiB, and says so', async () => {
   await using backend = await startRecordingBackend((incoming, response) => {
     response.setHeader('Content-Encoding', 'gzip');
-    response.end(gzipSync(incoming.url === '/long' ? 'x'.repeat(1_000_000) : 'Grüße'));
+    response.end(gzipSync(incoming.url === '/long' ? 'x'.repeat(2_000_000) : 'Grüße'));
   });
   await using peer = exchanging();
   const host = hostAt(backend.port);
   assert.equal((await peer.exchange.send(host, { method: 'GET', target: '/', headers: [] }, soon())).body, 'Grüße');
-  assert.equal(
-    (await peer.exchange.send(host, { method: 'GET', target: '/long', headers: [] }, soon())).body.length,
-    262_144,
-  );
+  const long = await peer.exchange.send(host, { method: 'GET', target: '/long', headers: [] }, soon());
+  assert.deepEqual([long.body.length, long.isCut], [1_048_576, true]);
 });
+
+for (const [what, contentType, page, text] of [
+  ['its head', 'text/html; charset="ISO-8859-1"', 'Gr\u00fc\u00dfe', 'Grüße'],
+  ['its meta', 'text/html', '<meta charset="iso-8859-2">\u00a3', '<meta charset="iso-8859-2">Ł'],
+  ['nothing', 'text/html', 'Gr\u00c3\u00bc\u00c3\u009fe', 'Grüße'],
+] as const) {
+  test(`a page is read in the coding that ${what} says`, async () => {
+    await using backend = await startRecordingBackend((_request, response) => {
+      response.setHeader('Content-Type', contentType);
+      response.end(Buffer.from(page, 'latin1'));
+    });
+    await using peer = exchanging();
+    const answer = await peer.exchange.send(hostAt(backend.port), { method: 'GET', target: '/', headers: [] }, soon());
+    assert.deepEqual([answer.body, answer.isCut], [text, false]);
+  });
+}
 
 test('an endless body is cut, and its connection given up', async () => {
   await using backend = await startScriptedBackend((socket) => {
@@ -83,7 +97,7 @@ test('an endless body is cut, and its connection given up', async () => {
   });
   await using peer = exchanging();
   const response = await peer.exchange.send(hostAt(backend.port), { method: 'GET', target: '/', headers: [] }, soon());
-  assert.equal(response.body.length, 262_144);
+  assert.equal(response.body.length, 1_048_576);
   await eventually(() => backend.sockets.size === 0);
 });
 

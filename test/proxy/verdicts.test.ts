@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
-import type { Answer } from '../../src/core/http.ts';
-import type { SilentSignInOutcome, WebmailDriver } from '../../src/core/webmail.ts';
+import type { Answer, RequestHead } from '../../src/core/http.ts';
+import type { SilentSignInOutcome, Verdict, WebmailDriver } from '../../src/core/webmail.ts';
 import { eventually } from '../eventually.ts';
 import { ask, type Gate, get, request, startGate, startRecordingBackend, type TestSession } from './gate.ts';
 
@@ -170,18 +170,66 @@ test('a page that would only show an error in a fresh webmail session goes where
   );
 });
 
-test('nothing with a body is repeated: the webmail’s own script gets its lost answer', async () => {
+function judgePosts(head: RequestHead): Verdict {
+  return head.method === 'POST' ? 'lost' : 'alive';
+}
+
+const write = request('POST', '/?_remote=1', ['Cookie: postern=alice', 'Content-Length: 2', ...script], 'hi');
+
+test('nothing with a body is repeated: the script gets its lost answer, and the second try finds a session', async () => {
   await using backend = await webmail();
   const { gate, calls } = await lostGate(backend.port);
   await using _ = gate;
-  const answer = await ask(
-    gate.port,
-    request('POST', '/?_remote=1', ['Cookie: postern=alice', 'Content-Length: 2', ...script], 'hi'),
-  );
+  const answer = await ask(gate.port, write);
   assert.match(answer, /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nLOST x*$/);
-  assert.equal(backend.seen.length, 1);
-  assert.equal(calls.length, 0);
-  assert.equal(gate.session.jar.value('sid'), 'bad');
+  assert.doesNotMatch(answer, /sid=/, 'the cookie of the lost answer does not count');
+  assert.deepEqual([backend.seen.length, calls.length], [1, 1]);
+  assert.equal(gate.session.jar.value('sid'), 'good');
+  assert.match(await ask(gate.port, write), /hello \/\?_remote=1$/);
+});
+
+test('a small lost answer waits for the sign-in, and brings the cookies that the second try needs', async () => {
+  await using backend = await startRecordingBackend((incoming, response) =>
+    response.end(incoming.headers.cookie?.includes('sid=good') === true ? 'hello' : 'LOST'),
+  );
+  const { gate } = await lostGate(backend.port);
+  await using _ = gate;
+  assert.match(await ask(gate.port, write), /^HTTP\/1\.1 200 [\s\S]*Set-Cookie: color=dark; Path=\/\r\n[\s\S]*LOST$/);
+});
+
+test('a lost answer that waits for the sign-in holds no connection that the sign-in needs', async () => {
+  await using backend = await startRecordingBackend((_request, response) => response.end('LOST'));
+  let gate: Gate | undefined;
+  const silentSignIn = async (): Promise<SilentSignInOutcome> => {
+    // Another request by the only connection that there is.
+    assert.match(await ask(gate?.port ?? 0, get('/other', ...script)), /^HTTP\/1\.1 200 /);
+    gate?.session.jar.renew(freshJar('good'));
+    return { kind: 'signed-in', landing: '/', browserCookies: [] };
+  };
+  gate = await startGate({
+    backendPort: backend.port,
+    driver: { ...driver, judge: judgePosts },
+    silentSignIn,
+    limits: { connections: 1 },
+  });
+  await using _ = gate;
+  assert.match(await ask(gate.port, write), /LOST$/);
+  assert.equal(gate.session.jar.value('sid'), 'good');
+});
+
+test('a script whose lost write cannot be followed by a sign-in gets the webmail’s answer all the same', async () => {
+  await using backend = await webmail();
+  const { gate } = await lostGate(backend.port, { kind: 'too-often' });
+  await using _ = gate;
+  assert.match(await ask(gate.port, write), /LOST x*$/);
+});
+
+test('a lost write after the password was changed ends the session', async () => {
+  await using backend = await webmail();
+  const { gate } = await lostGate(backend.port, { kind: 'rejected' });
+  await using _ = gate;
+  assert.match(await ask(gate.port, write), /own lost answer$/);
+  assert.deepEqual(gate.session.ended, ['password-changed']);
 });
 
 test('requests that were lost before another one signed in do not sign in again', async () => {

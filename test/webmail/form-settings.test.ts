@@ -28,6 +28,19 @@ const wrong: readonly (readonly [settings: Readonly<Record<string, unknown>>, pr
   [{ ...least, own_cookies: ['a', 1] }, 'own_cookies.1 is not a text'],
   [{ ...least, sign_out: { method: 'PUT', path: '/x' } }, 'sign_out.method is neither'],
   [{ ...least, sign_out: {} }, 'sign_out.path is missing'],
+  [{ ...least, method: 'PUT' }, 'method is neither'],
+  [{ ...least, lost: { text: 'x', within: '2 MiB' } }, 'lost.within is not a size from 8 KiB to 1 MiB'],
+  [{ ...least, lost: { text: 'x', within: 65536 } }, 'lost.within is not a size'],
+  [{ ...least, lost: { within: '64 KiB' } }, 'lost names no condition'],
+  [{ ...least, lost: { json: { a: {} } } }, 'lost.json.a is not a text, a number, true, false or null'],
+  [{ ...least, json: { path: '/api', body: { u: '{user}', p: '{password}' } } }, 'user_field is of a form'],
+  [{ json: { path: '/api', body: { u: '{user}' } } }, 'json.body has no {password}'],
+  [{ json: { body: { u: '{user}{password}' } } }, 'json.path is missing'],
+  [{ json: { path: '/', body: { u: '{user}{password}' }, token: { header: 'X' } } }, 'json.token stands in one place'],
+  [
+    { json: { path: '/', body: { u: '{user}{password}' }, token: { cookie: 'c', header: 'X Y' } } },
+    'json.token.header is not the name',
+  ],
 ];
 for (const [settings, problem] of wrong) {
   test(`is told: ${problem}`, () => {

@@ -40,7 +40,10 @@ function webmail(request: ExchangeRequest): ExchangeResponse {
   if (request.method === 'GET' && request.target === '/login')
     return responseOf(200, page, {}, ['pre=1; Path=/; HttpOnly', 'shown=1; Path=/']);
   if (request.method === 'GET')
-    return responseOf(200, '<form action="/logout"><input type="hidden" name="t" value="T"></form>');
+    return responseOf(
+      200,
+      '<form action="/logout" method="post"><input type="hidden" name="t" value="T"><button name="out" value="1">x</button></form>',
+    );
   if (request.target === '/logout') return responseOf(303, '', { location: '/login' }, ['sid=; Max-Age=0; Path=/']);
   const form = new URLSearchParams(request.body);
   if (form.get('token') !== 'a&b' || !(field(request, 'cookie') ?? '').includes('pre=1'))
@@ -55,12 +58,15 @@ function webmail(request: ExchangeRequest): ExchangeResponse {
 
 driverContract({ name: 'form', landing: '/', create: (exchange) => create({ exchange, clock, settings }), webmail });
 
-test('the form is filled in as a browser would: hidden fields, no unchecked box, no button', async () => {
+test('the form is filled in as a browser would: hidden fields, no unchecked box, the button, and where it came from', async () => {
   const exchange = scriptedExchange(webmail);
   const outcome = await create({ exchange, clock, settings }).signIn(hostWith('/'), identity('right'), going);
   assert.ok(outcome.kind === 'signed-in');
-  assert.equal(exchange.requests[1]?.body, 'token=a%26b&user=alice%40example.test&pass=right');
-  assert.match(field(exchange.requests[1], 'cookie') ?? '', /pre=1; shown=1/);
+  const sent = exchange.requests[1];
+  assert.equal(sent?.body, 'token=a%26b&user=alice%40example.test&pass=right&go=Submit');
+  assert.match(field(sent, 'cookie') ?? '', /pre=1; shown=1/);
+  const named = ['origin', 'referer', 'host'].map((name) => field(sent, name));
+  assert.deepEqual(named, ['https://mail.example.test', 'https://mail.example.test/login', 'mail.example.test']);
 });
 
 test('own and HttpOnly cookies stay, the others are for the browser, and the Location is the landing', async () => {
@@ -98,6 +104,98 @@ test('a form that would carry the password to another server is not sent', async
   assert.equal(exchange.requests.length, 1);
 });
 
+/** Why a sign-in failed before a page that `answer` gives for each GET. */
+async function failing(
+  answer: ExchangeResponse,
+  more: Readonly<Record<string, unknown>> = {},
+  posted = responseOf(200, 'x'),
+): Promise<string> {
+  const exchange = scriptedExchange((request) => (request.method === 'GET' ? answer : posted));
+  const error = await create({ exchange, clock, settings: { ...settings, ...more } })
+    .signIn(hostWith('/'), identity('right'), going)
+    .catch((each: unknown) => each);
+  assert.ok(error instanceof PosternError && error.source === 'webmail');
+  assert.doesNotMatch(error.message, /right\b/);
+  return error.message;
+}
+
+const form = (attributes = '', name = 'pass'): string =>
+  `<form method="post" ${attributes}><input name="user"><input name="${name}"></form>`;
+
+const failures: readonly (readonly [what: string, message: () => Promise<string>, RegExp])[] = [
+  [
+    'a page without a form',
+    () => failing(responseOf(200, '<p>Hi')),
+    /the page has no form; a script may make it, see json/,
+  ],
+  ['other fields', () => failing(responseOf(200, form('', 'pw'))), /its forms have the fields user, pw$/],
+  [
+    'another form',
+    () => failing(responseOf(200, form('id="a"')), { form_name: 'b' }),
+    /no form called b with a field pass/,
+  ],
+  [
+    'a page that is refused',
+    () => failing(responseOf(403, 'no')),
+    /status 403\): the webmail refused to show the page/,
+  ],
+  [
+    'a page elsewhere',
+    () => failing(responseOf(302, '', { location: '/in?x' })),
+    /a redirect to \/in: set page to where/,
+  ],
+  [
+    'a page that is too long',
+    () => failing({ ...responseOf(200, '<p>Hi'), isCut: true }),
+    /in its first 1 MiB, and the page is longer than that/,
+  ],
+  [
+    'two forms that could be meant',
+    () => failing(responseOf(200, form('action="/a"') + form('action="/b"'))),
+    /no success or failure mark fits; 2 forms at \/login have the field pass, and the first was sent: form_name says which/,
+  ],
+  [
+    'a redirect that no mark names',
+    () => failing(responseOf(200, form()), {}, responseOf(302, '', { location: 'https://x.test/sso?t=1' })),
+    /status 302, which no success or failure mark fits; it leads to https:\/\/x\.test\/sso$/,
+  ],
+  [
+    'a coding that the gateway cannot write',
+    () => failing(responseOf(200, form('accept-charset="shift_jis"')), { user_field: 'ü' }),
+    /the form cannot be sent: in shift_jis only ASCII can be written/,
+  ],
+];
+for (const [what, message, expected] of failures) {
+  test(`the log says what was wrong: ${what}`, async () => assert.match(await message(), expected));
+}
+
+test('the form and the button can be named, and the way where a script sends it', async () => {
+  const two = `<form><input name="pass"><button name="no">x</button></form>
+    <form name="b" action="https://mail.example.test/in"><input name="user"><input name="pass"><button name="x">x</button><button name="y" value="1">y</button></form>`;
+  const exchange = scriptedExchange((request) =>
+    request.method === 'GET' ? responseOf(200, two) : responseOf(303, '', { location: '/mail/' }),
+  );
+  const named = { ...settings, form_name: 'b', button: 'y', method: 'POST' };
+  const outcome = await create({ exchange, clock, settings: named }).signIn(hostWith('/'), identity('right'), going);
+  assert.equal(outcome.kind, 'signed-in');
+  const sent = exchange.requests[1];
+  assert.deepEqual([sent?.method, sent?.target], ['POST', '/in']);
+  assert.equal(sent?.body, 'user=alice%40example.test&pass=right&y=1');
+});
+
+test('a page of a megabyte, however its elements are nested, is read at once', async () => {
+  const deep = `${'<b id=x>'.repeat(60_000)}${'<fieldset disabled>'.repeat(20_000)}${'</fieldset>'.repeat(20_000)}`;
+  const long =
+    deep + form('action="/login"').replace('<input', '<input type="hidden" name="token" value="a&amp;b"><input');
+  assert.ok(long.length > 900_000);
+  const exchange = scriptedExchange((request) =>
+    request.method === 'GET' ? responseOf(200, long) : responseOf(303, '', { location: '/mail/' }),
+  );
+  const outcome = await create({ exchange, clock, settings }).signIn(hostWith('/'), identity('right'), going);
+  assert.equal(outcome.kind, 'signed-in');
+  assert.equal(exchange.requests[1]?.body, 'token=a%26b&user=alice%40example.test&pass=right');
+});
+
 const heads: readonly (readonly [target: string, response: ReturnType<typeof answerHead>, Verdict | 'look-inside'])[] =
   [
     ['/mail/', answerHead(302, { location: '/login?back=1' }), 'lost'],
@@ -125,6 +223,35 @@ test('a text mark is looked for in the body', () => {
   assert.equal(judged('<html>mail'), 'alive');
 });
 
+test('a text that stands late is found as far as the mark says, and no page waits for more', () => {
+  const lost = [
+    { status: 200, text: '<form id="sign-in"', within: '64 KiB' },
+    { status: 401, text: 'nobody' },
+  ];
+  const driver = create({ exchange: scriptedExchange(webmail), clock, settings: { ...settings, lost } });
+  const late = Buffer.from(`${'x'.repeat(60_000)}<form id="sign-in">nobody`);
+  const judged = (status: number, body: Buffer): readonly [number | undefined, Verdict | undefined] => {
+    const request = requestHead('GET', '/mail/');
+    assert.equal(driver.judge(request, answerHead(status, { 'content-type': 'text/html' })), 'look-inside');
+    const bytes = driver.judgedBytes?.(request);
+    return [bytes, driver.judgeBody?.(request, body.subarray(0, bytes), true)];
+  };
+  assert.deepEqual(judged(200, late), [65_536, 'lost']);
+  assert.deepEqual(judged(200, Buffer.from('nobody')), [65_536, 'alive'], 'the text of a mark for another status');
+  assert.deepEqual(judged(401, Buffer.from('nobody')), [8192, 'lost']);
+});
+
+test('a text in the coding of an old page is found', () => {
+  const driver = create({
+    exchange: scriptedExchange(webmail),
+    clock,
+    settings: { ...settings, lost: { status: 200, text: 'Bitte melden Sie sich für' } },
+  });
+  const text = 'Bitte melden Sie sich für heute an';
+  const judged = (body: Buffer): Verdict | undefined => driver.judgeBody?.(requestHead('GET', '/mail/'), body, true);
+  assert.deepEqual([judged(Buffer.from(text)), judged(Buffer.from(text, 'latin1'))], ['lost', 'lost']);
+});
+
 test('a sign-out by POST takes the hidden fields of its form along', async () => {
   const exchange = scriptedExchange(webmail);
   const driver = create({ exchange, clock, settings });
@@ -133,7 +260,7 @@ test('a sign-out by POST takes the hidden fields of its form along', async () =>
   const as = { userAgent: 'UA', publicOrigin: 'https://mail.example.test', clientAddress: '203.0.113.7' };
   await driver.signOut(hostWith('/'), outcome.jar, as, going);
   const last = exchange.requests.at(-1);
-  assert.deepEqual([last?.method, last?.target, last?.body], ['POST', '/logout', 't=T']);
+  assert.deepEqual([last?.method, last?.target, last?.body], ['POST', '/logout', 't=T&out=1']);
   assert.match(field(last, 'cookie') ?? '', /sid=S/);
 });
 
@@ -141,6 +268,7 @@ test('its sign-in page and its polls are known', () => {
   const driver = create({ exchange: scriptedExchange(webmail), clock, settings });
   assert.equal(driver.isSignInPage?.(requestHead('GET', '/login?x')), true);
   assert.equal(driver.isSignInPage?.(requestHead('GET', '/login/x')), false);
+  assert.equal(driver.isSignInPage?.(requestHead('GET', '/login?page=inbox'), '/login'), false, 'it is every page');
   assert.equal(driver.isPoll?.(requestHead('GET', '/api/poll?1')), true);
   assert.equal(driver.isPoll?.(requestHead('GET', '/mail/')), false);
 });

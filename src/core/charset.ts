@@ -1,0 +1,68 @@
+/** Coding of a text where nobody says another one. */
+const usual = 'utf-8';
+/** How far browsers look for a `<meta>` that names the coding. */
+const lookedAt = 1024;
+
+/**
+ * The coding of a page or a text, as browsers choose it: a byte order mark, then `Content-Type`, then a `<meta>` in the
+ * first kilobyte, then UTF-8. `start`: the first bytes, or the first characters where they were decoded before.
+ */
+export function charsetOf(contentType: string | undefined, start: Uint8Array | string): string {
+  const text = typeof start === 'string' ? start.slice(0, lookedAt) : latin1Of(start.subarray(0, lookedAt));
+  if (text.startsWith('\u00ef\u00bb\u00bf') || text.startsWith('\ufeff')) return usual;
+  const named = /;\s*charset\s*=\s*"?([\w.:-]+)/i.exec(contentType ?? '')?.[1];
+  if (named !== undefined) return knownCharset(named) ?? usual;
+  if (!/^\s*(?:text\/html|application\/xhtml\+xml)\b/i.test(contentType ?? 'text/html')) return usual;
+  const meta = /<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([\w.:-]+)/i.exec(text)?.[1];
+  const found = meta === undefined ? undefined : knownCharset(meta);
+  // A page whose `<meta>` could be read is not in UTF-16.
+  return found === undefined || found.startsWith('utf-16') ? usual : found;
+}
+
+/** The name of a coding by one of its labels; undefined for a label that no browser knows. */
+export function knownCharset(label: string): string | undefined {
+  try {
+    return new TextDecoder(label.trim()).encoding;
+  } catch {
+    return undefined;
+  }
+}
+
+export function decodeText(bytes: Uint8Array, charset: string): string {
+  return new TextDecoder(charset).decode(bytes);
+}
+
+/**
+ * A text as bytes. What the coding lacks becomes a character reference, as browsers do it in forms. Throws a RangeError
+ * for characters outside ASCII in a coding of several bytes a character, other than UTF-8.
+ */
+export function encodeText(text: string, charset: string): Buffer {
+  if (charset === usual || charset.startsWith('utf-16') || isAscii(text)) return Buffer.from(text, 'utf8');
+  const bytes = singleBytesOf(charset);
+  if (bytes === undefined) throw new RangeError(`in ${charset} only ASCII can be written`);
+  const written = Array.from(text, (character) => {
+    const byte = bytes.get(character);
+    return byte === undefined ? `&#${character.codePointAt(0) ?? 0xfffd};` : String.fromCharCode(byte);
+  });
+  return Buffer.from(written.join(''), 'latin1');
+}
+
+/** Each character of a coding with one byte a character; undefined for another coding. */
+function singleBytesOf(charset: string): ReadonlyMap<string, number> | undefined {
+  const decoder = new TextDecoder(charset);
+  const bytes = new Map<string, number>();
+  for (let byte = 0; byte < 256; byte += 1) {
+    const character = decoder.decode(Uint8Array.of(byte));
+    if (character.length === 1 && character !== '\ufffd') bytes.set(character, byte);
+  }
+  // The least of them lack some letters; of the others hardly a byte stands alone.
+  return bytes.size > 200 ? bytes : undefined;
+}
+
+function isAscii(text: string): boolean {
+  return Buffer.byteLength(text) === text.length;
+}
+
+function latin1Of(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}
