@@ -13,7 +13,7 @@ const longestResponse = 64 * 1024;
 export async function createClient(
   host: ImapHost,
   { client, reference, limits }: PasswordCheckContext,
-  own: Pick<ImapFlowOptions, 'auth' | 'verifyOnly'>,
+  own: Pick<ImapFlowOptions, 'verifyOnly'> = {},
 ): Promise<ImapFlow> {
   const imapflow = await import('imapflow');
   const flow = new imapflow.ImapFlow({
@@ -95,23 +95,6 @@ export async function within<T>(
     clearTimeout(timer);
     signal.removeEventListener('abort', hangUp);
   }
-}
-
-/**
- * The mechanisms by which the server accepted a command of ours. `client.authenticated` is also true after a PREAUTH
- * greeting; which mechanism succeeded is noted only when its tagged OK came. The map is not part of imapflow's
- * published types.
- */
-export function acceptedBy(client: ImapFlow): ReadonlySet<unknown> {
-  const mechanisms: unknown = Reflect.get(client, 'authCapabilities');
-  const noted = mechanisms instanceof Map ? [...mechanisms] : [];
-  return new Set(noted.filter(([, accepted]) => accepted === true).map(([name]) => name));
-}
-
-/** A session that the server took for authenticated before anything was sent belongs to nobody we know. */
-export function preauthenticated(host: ImapHost): PosternError {
-  const message = `IMAP server of ${host.name} took the session for authenticated before a password was sent (PREAUTH)`;
-  return new PosternError('ERR_IMAP_PROTOCOL', message, { source: 'imap', retryable: false });
 }
 
 function tooLate(host: ImapHost, cause: unknown): PosternError {

@@ -1,14 +1,15 @@
 import type { ImapFlow } from 'imapflow';
-import { PosternError } from '../core/error.ts';
 import type { MailboxAnswer, MailboxOf, MailboxRefusal, Mailboxes } from '../core/mailboxes.ts';
-import { acceptedBy, createClient, preauthenticated, within } from './imap-connection.ts';
+import { authenticateBy, NotAuthenticated, type TaggedAnswer } from './imap-authentication.ts';
+import { createClient, within } from './imap-connection.ts';
 import { refersElsewhere, responseCodeOf, translateFailure } from './imap-failure.ts';
+import { isWayRefused, verdictOf } from './imap-verdict.ts';
 
 /**
  * Opens mailboxes over IMAP by SASL PLAIN with the user as authorization id (RFC 4616).
  *
- * imapflow falls back to LOGIN as the master, in silence, where a server offers no AUTH=PLAIN: the master's password is
- * therefore handed out only once the server has offered it, and `done` means that this very mechanism was accepted.
+ * LOGIN would sign in as the master, to the master's own mailbox: the master's password is therefore sent only where the
+ * server offers AUTH=PLAIN, by that alone, and `done` means its tagged OK.
  * Cyrus lets a proxy in as anybody and makes an INBOX for names that have none; there the master first asks, as itself,
  * whether the mailbox exists, which Cyrus tells only to `admins`. Each call's connections are gone when it settles.
  */
@@ -50,38 +51,35 @@ async function connected(
   work: Work,
 ): Promise<MailboxAnswer | 'makes-mailboxes'> {
   const { user, master, host, context } = mailbox;
-  let held: 'makes-mailboxes' | 'no-plain' | undefined;
-  const hold = (): typeof held => {
-    if (!client.capabilities.has('AUTH=PLAIN')) return 'no-plain';
-    return !makesMailboxes && isCyrus(client) ? 'makes-mailboxes' : undefined;
-  };
-  const auth = {
-    user: master.user,
-    loginMethod: 'AUTH=PLAIN',
-    ...(asUser ? { authzid: user } : {}),
-    // Read by imapflow when the server has said what it is and what it can; with an empty one it sends nothing.
-    get pass() {
-      held = hold();
-      return held === undefined ? master.password.reveal() : '';
-    },
-  };
-  const client = await createClient(host, context, { auth });
+  const seen: { held?: 'makes-mailboxes' | 'no-plain'; answer?: TaggedAnswer } = {};
+  const client = await createClient(host, context);
   if (!asUser) withoutNamespaces(client);
+  authenticateBy(client, host, async (exchange) => {
+    // The server has said what it is and what it can; the password is not sent to one that must be asked otherwise.
+    if (!client.capabilities.has('AUTH=PLAIN')) seen.held = 'no-plain';
+    else if (!makesMailboxes && isCyrus(client)) seen.held = 'makes-mailboxes';
+    if (seen.held !== undefined) throw new NotAuthenticated(seen.held);
+    return (seen.answer = await exchange.plain(master.user, master.password.reveal(), asUser ? user : ''));
+  });
   try {
     return await within(client, host, context.limits, signal, async () => {
       await client.connect();
-      if (!acceptedBy(client).has('AUTH=PLAIN')) throw preauthenticated(host);
       return work(client);
     });
   } catch (error) {
-    if (error instanceof PosternError) throw error;
-    if (held === 'makes-mailboxes') return held;
-    if (held === 'no-plain') return refused('no-authorization-id');
-    if (translateFailure(error, host).kind === 'referred') throw refersElsewhere(host);
-    return refused(responseCodeOf(error) === 'AUTHORIZATIONFAILED' ? 'user-refused' : 'master-refused');
+    if (seen.held === 'makes-mailboxes') return seen.held;
+    if (seen.held === 'no-plain') return refused('no-authorization-id');
+    if (seen.answer === undefined || seen.answer.status === 'OK') throw translateFailure(error, host);
+    return refusalOf(seen.answer, host);
   } finally {
     client.close();
   }
+}
+
+function refusalOf(answer: TaggedAnswer, host: MailboxOf['host']): MailboxAnswer {
+  if (isWayRefused(answer)) return refused('no-authorization-id');
+  if (verdictOf(answer, host).kind === 'referred') throw refersElsewhere(host);
+  return refused(answer.code === 'AUTHORIZATIONFAILED' ? 'user-refused' : 'master-refused');
 }
 
 /** By its own words, before anybody is authenticated. A Cyrus that hides its name must be set not to autocreate. */
@@ -120,8 +118,7 @@ async function append(client: ImapFlow, { host }: MailboxOf, message: string): P
     return appended === false ? refused('not-written') : done;
   } catch (error) {
     if (responseCodeOf(error) !== undefined) return refused('not-written');
-    translateFailure(error, host);
-    throw error;
+    throw translateFailure(error, host);
   }
 }
 

@@ -1,43 +1,65 @@
 import type { ImapFlow } from 'imapflow';
-import { PosternError } from '../core/error.ts';
 import type { Credentials } from '../core/identity.ts';
 import type { ImapHost, Passdb, PasswordCheck, PasswordCheckContext, Referrals } from '../core/passdb.ts';
-import { acceptedBy, createClient, preauthenticated, within } from './imap-connection.ts';
-import { type ReferralAnswer, refersElsewhere, translateFailure } from './imap-failure.ts';
+import { authenticateBy, type Exchange, type TaggedAnswer } from './imap-authentication.ts';
+import { createClient, within } from './imap-connection.ts';
+import { brokeProtocol, refersElsewhere, translateFailure } from './imap-failure.ts';
+import { isWayRefused, verdictOf } from './imap-verdict.ts';
 
 /**
  * Checks passwords by signing in to the IMAP server of the user's home host.
  *
  * The password travels over TLS only. The client's address, port and the reference go ahead of it by ID, where the
- * server announces ID (RFC 2971). `right` means that the server answered OK to our own LOGIN or AUTHENTICATE, never
- * that it greeted us as signed in. An empty password, and a user or password that no IMAP command can carry, are
- * `wrong` without asking. Each call is one connection, which is gone when the promise settles.
+ * server announces ID (RFC 2971). `right` means a tagged OK to our own LOGIN or AUTHENTICATE, never anything else that
+ * a server says. An empty password, and a user or password that no IMAP command can carry, are `wrong` without asking.
+ * Each call is one connection, which is gone when the promise settles.
  */
 export function createImapPassdb(): Passdb & Referrals {
   return {
-    ask,
+    async ask(credentials, host, context, signal) {
+      const answer = await answerTo(credentials, host, context, signal);
+      return answer === undefined ? { kind: 'wrong' } : verdictOf(answer, host);
+    },
     async verify(credentials, host, context, signal) {
-      const check = await ask(credentials, host, context, signal);
-      if (check.kind === 'referred') throw refersElsewhere(host);
-      return check;
+      const answer = await answerTo(credentials, host, context, signal);
+      if (answer === undefined) return { kind: 'wrong' };
+      const verdict = verdictOf(answer, host);
+      return verdict.kind === 'referred' ? atHome(answer, host) : verdict;
     },
   };
 }
 
-async function ask(
+/** A home may let the user in and name another server all the same (RFC 2221); one that only does the latter is none. */
+function atHome({ status }: TaggedAnswer, host: ImapHost): PasswordCheck {
+  if (status === 'OK') return { kind: 'right' };
+  throw refersElsewhere(host);
+}
+
+/** The tagged answer of the server; nothing where it need not be asked. */
+async function answerTo(
   credentials: Credentials,
   host: ImapHost,
   context: PasswordCheckContext,
   signal: AbortSignal,
-): Promise<PasswordCheck | ReferralAnswer> {
-  if (!canTravel(credentials)) return { kind: 'wrong' };
-  const { user, password } = credentials;
-  const client = await createClient(host, context, { auth: { user, pass: password.reveal() }, verifyOnly: true });
+): Promise<TaggedAnswer | undefined> {
+  if (!canTravel(credentials)) return undefined;
+  const client = await createClient(host, context, { verifyOnly: true });
+  const said: { answer?: TaggedAnswer } = {};
+  authenticateBy(
+    client,
+    host,
+    async (exchange) => (said.answer = await tryPassword(client, exchange, credentials, host)),
+  );
   try {
-    return await signIn(client, host, context.limits, signal);
+    await within(client, host, context.limits, signal, () => client.connect());
+  } catch (error) {
+    const { answer } = said;
+    if (answer === undefined || (answer.status === 'OK' && isUndone(error))) throw translateFailure(error, host);
   } finally {
     client.close();
   }
+  if (said.answer === undefined) throw brokeProtocol(host, 'it was asked nothing');
+  return said.answer;
 }
 
 /** A control character ends the command or, in SASL PLAIN, the field (NUL, RFC 4616). */
@@ -46,18 +68,32 @@ function canTravel({ user, password }: Credentials): boolean {
   return text !== '' && !/[\0\r\n]/.test(text) && !/\p{Cc}/u.test(user);
 }
 
-async function signIn(
-  client: ImapFlow,
+/**
+ * By AUTHENTICATE where it is offered; refused as a way, it is followed by one LOGIN, if the server takes that. A
+ * password that was judged is never sent twice: the server counts its refusals, too.
+ */
+async function tryPassword(
+  { capabilities }: ImapFlow,
+  exchange: Exchange,
+  { user, password }: Credentials,
   host: ImapHost,
-  limits: PasswordCheckContext['limits'],
-  signal: AbortSignal,
-): Promise<PasswordCheck | ReferralAnswer> {
-  try {
-    await within(client, host, limits, signal, () => client.connect());
-  } catch (error) {
-    if (error instanceof PosternError) throw error;
-    return translateFailure(error, host);
-  }
-  if (acceptedBy(client).size > 0) return { kind: 'right' };
-  throw preauthenticated(host);
+): Promise<TaggedAnswer> {
+  const [way, other] = waysTo(capabilities, user);
+  if (way === undefined) throw brokeProtocol(host, 'it offers no way to send a password (LOGINDISABLED)');
+  const answer = await exchange[way](user, password.reveal(), '');
+  return other === 'login' && isWayRefused(answer) ? exchange.login(user, password.reveal()) : answer;
+}
+
+function waysTo(offered: ImapFlow['capabilities'], user: string): readonly (keyof Exchange)[] {
+  const ways: (keyof Exchange)[] = [];
+  if (offered.has('AUTH=PLAIN')) ways.push('plain');
+  else if (offered.has('AUTH=LOGIN')) ways.push('saslLogin');
+  if (!offered.has('LOGINDISABLED')) ways.push('login');
+  // Exchange takes names such as DOMAIN\user/mailbox by LOGIN only.
+  return /[\\/]/.test(user) ? ways.toReversed() : ways;
+}
+
+/** Exchange says OK, and BAD to what follows, where the user has no such mailbox; imapflow tells it by this mark. */
+function isUndone(error: unknown): boolean {
+  return error instanceof Error && Reflect.get(error, 'authenticationFailed') === true;
 }

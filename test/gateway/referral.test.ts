@@ -23,11 +23,21 @@ async function startReferralSite(says: Says) {
   const [a, b] = [await start('a'), await start('b')];
   const certificate = { cert: keyPair.certificate, key: keyPair.key };
   const greeting = '* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready';
+  let asked: Turn | undefined;
   const referrer = opened.use(
     await ScriptedImap.start({
       certificate,
       greeting,
-      answer: (turn) => turn.say(`${turn.tag} ${turn.command === 'AUTHENTICATE' ? says(turn) : 'OK done'}`),
+      answer(turn) {
+        if (turn.command === 'AUTHENTICATE') {
+          asked = turn;
+          turn.say('+ ');
+        } else if (asked === undefined) turn.say(`${turn.tag} OK done`);
+        else {
+          turn.say(`${asked.tag} ${says(asked)}`);
+          asked = undefined;
+        }
+      },
     }),
   );
   await writeFile(join(directory, 'ca.crt'), keyPair.certificate);

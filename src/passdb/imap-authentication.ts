@@ -1,0 +1,187 @@
+import type { ImapAttributeNode, ImapFlow, ImapResponse } from 'imapflow';
+import type { ImapHost } from '../core/passdb.ts';
+import { brokeProtocol } from './imap-failure.ts';
+
+/** The tagged answer to the command that carries a password: the only thing that can be a yes or a no. */
+export interface TaggedAnswer {
+  readonly status: 'OK' | 'NO' | 'BAD';
+  /** The response code in upper case (RFC 5530), empty where there is none. */
+  readonly code: string;
+  /** What stands behind the code in its brackets, such as the URL of a referral. */
+  readonly argument: string;
+  readonly text: string;
+  /** Whether the whole password was sent by then. An answer that came before judges none. */
+  readonly sent: boolean;
+}
+
+/** Speaks one authenticating command with the server. Rejects when there is no tagged answer to it. */
+export interface Exchange {
+  /** SASL PLAIN (RFC 4616); `authorizeAs` is empty for the user itself. */
+  plain(user: string, password: string, authorizeAs: string): Promise<TaggedAnswer>;
+  /** The SASL mechanism LOGIN, which asks for name and password one by one. */
+  saslLogin(user: string, password: string): Promise<TaggedAnswer>;
+  /** The command LOGIN. What is not plain ASCII travels as a literal: a quoted string may not hold it (RFC 3501). */
+  login(user: string, password: string): Promise<TaggedAnswer>;
+}
+
+/** Refused by a tagged answer, which the caller has seen already. */
+export class NotAuthenticated extends Error {}
+
+/**
+ * Has a client authenticate by `attempt` in the place of imapflow, whose own way takes more than a tagged OK for
+ * success: an OK before the password was sent, a NO with a text that it knows from FETCH, a greeting.
+ *
+ * The session goes on only when the attempt returns an OK; anything else makes `connect` reject. A session that the
+ * server took for authenticated before anything was sent is given up, and nothing is attempted.
+ */
+export function authenticateBy(
+  client: ImapFlow,
+  host: ImapHost,
+  attempt: (exchange: Exchange) => Promise<TaggedAnswer>,
+): void {
+  const inside = insideOf(client);
+  const authenticate = async (): Promise<true> => {
+    if (client.state !== client.states.NOT_AUTHENTICATED) throw preauthenticated(host);
+    inside.expectCapabilityUpdate = true;
+    const { status, sent } = await attempt(exchangeOver(inside, host));
+    if (status !== 'OK' || !sent) throw new NotAuthenticated(`the server answered ${status}`);
+    await inside.setAuthenticationState();
+    return true;
+  };
+  Object.defineProperty(client, 'authenticate', { value: authenticate });
+}
+
+function exchangeOver(inside: Inside, host: ImapHost): Exchange {
+  const authenticate = (mechanism: string, ...replies: readonly string[]) => {
+    const left = replies.map((reply) => Buffer.from(reply).toString('base64'));
+    return commandOver(inside, host, 'AUTHENTICATE', [{ type: 'ATOM', value: mechanism }], {
+      onContinue() {
+        // Who asks for more than the mechanism has gets the exchange cancelled (RFC 3501, 6.2.2).
+        inside.write(left.shift() ?? '*');
+      },
+      isSent: () => left.length === 0,
+    });
+  };
+  return {
+    plain: (user, password, authorizeAs) => authenticate('PLAIN', `${authorizeAs}\0${user}\0${password}`),
+    saslLogin: (user, password) => authenticate('LOGIN', user, password),
+    login(user, password) {
+      const attributes = [user, password].map((value) => ({ ...stringOf(value), sensitive: true }));
+      return commandOver(inside, host, 'LOGIN', attributes, {
+        onContinue() {
+          const part = inside.commandParts.shift();
+          if (part !== undefined) inside.write(part);
+        },
+        isSent: () => inside.commandParts.length === 0,
+      });
+    },
+  };
+}
+
+function stringOf(value: string): ImapAttributeNode {
+  return /^[\x20-\x7e]*$/.test(value) ? { type: 'STRING', value } : { type: 'LITERAL', value: Buffer.from(value) };
+}
+
+interface Sending {
+  onContinue(): void;
+  isSent(): boolean;
+}
+
+async function commandOver(
+  inside: Inside,
+  host: ImapHost,
+  name: string,
+  attributes: readonly ImapAttributeNode[],
+  sending: Sending,
+): Promise<TaggedAnswer> {
+  let tag: unknown;
+  let sent = false;
+  const command = inside.exec(name, attributes, {
+    onSend() {
+      tag = inside.currentRequest === false ? undefined : inside.currentRequest.tag;
+      sent = sending.isSent();
+    },
+    onPlusTag() {
+      sending.onContinue();
+      sent = sending.isSent();
+    },
+  });
+  const response = await taggedResponse(command);
+  const status = response.command?.toUpperCase();
+  if (response.tag !== tag || (status !== 'OK' && status !== 'NO' && status !== 'BAD')) {
+    throw brokeProtocol(host, 'an answer to another command');
+  }
+  if (status === 'OK' && !sent) throw brokeProtocol(host, 'it said yes before the password was sent');
+  return { status, sent, ...codeOf(response), text: textOf(response) };
+}
+
+async function taggedResponse(command: ReturnType<Inside['exec']>): Promise<ImapResponse> {
+  try {
+    const completed = await command;
+    // Until then imapflow reads nothing more.
+    completed.next();
+    return completed.response;
+  } catch (error) {
+    const refused = responseOf(error);
+    if (refused === undefined) throw error;
+    return refused;
+  }
+}
+
+/** Of a tagged NO or BAD, with which imapflow rejects; what has a code of imapflow's own is another failure. */
+function responseOf(error: unknown): ImapResponse | undefined {
+  if (typeof error !== 'object' || error === null || Reflect.get(error, 'code') !== undefined) return undefined;
+  const response: unknown = Reflect.get(error, 'response');
+  return isResponse(response) ? response : undefined;
+}
+
+function isResponse(value: unknown): value is ImapResponse {
+  return typeof value === 'object' && value !== null && typeof Reflect.get(value, 'tag') === 'string';
+}
+
+function codeOf({ attributes }: ImapResponse): Pick<TaggedAnswer, 'code' | 'argument'> {
+  const first = attributes?.[0];
+  const [code, ...rest] = (Array.isArray(first) ? undefined : first?.section) ?? [];
+  const text = (node: typeof code): string =>
+    node === null || node === undefined || Array.isArray(node) ? '' : String(node.value ?? '');
+  return { code: text(code).toUpperCase(), argument: text(rest[0]) };
+}
+
+function textOf({ attributes }: ImapResponse): string {
+  const texts = (attributes ?? []).map((node) =>
+    node !== null && !Array.isArray(node) && node.type === 'TEXT' ? String(node.value ?? '') : '',
+  );
+  return texts.join(' ').trim();
+}
+
+/** A session that the server took for authenticated before anything was sent belongs to nobody we know. */
+function preauthenticated(host: ImapHost): Error {
+  return brokeProtocol(host, 'it took the session for authenticated before a password was sent (PREAUTH)');
+}
+
+/** What of imapflow is not among its published types; the version is pinned. */
+interface Inside {
+  exec(
+    command: string,
+    attributes: readonly ImapAttributeNode[],
+    options: { readonly onSend: () => void; readonly onPlusTag: () => void },
+  ): Promise<{ readonly response: ImapResponse; readonly next: () => void }>;
+  write(chunk: string | Buffer): void;
+  setAuthenticationState(): Promise<void>;
+  expectCapabilityUpdate: boolean;
+  readonly commandParts: (string | Buffer)[];
+  readonly currentRequest: false | { readonly tag: string };
+}
+
+function insideOf(client: ImapFlow): Inside {
+  if (!hasInside(client)) throw new TypeError('this imapflow is another one than the pinned version');
+  return client;
+}
+
+function hasInside(client: ImapFlow): client is ImapFlow & Inside {
+  const needed = ['exec', 'write', 'authenticate', 'setAuthenticationState'];
+  return (
+    needed.every((name) => typeof Reflect.get(client, name) === 'function') &&
+    Array.isArray(Reflect.get(client, 'commandParts'))
+  );
+}

@@ -1,0 +1,51 @@
+import type { ImapHost, PasswordCheck } from '../core/passdb.ts';
+import type { TaggedAnswer } from './imap-authentication.ts';
+import { brokeProtocol, saysLater } from './imap-failure.ts';
+
+/** What the server said instead of a verdict: ask the one of this URL. */
+export interface ReferralAnswer {
+  readonly kind: 'referred';
+  readonly to: string;
+}
+
+/** Response codes of a tagged NO that are no verdict on the password: the server cannot say now. */
+const later: ReadonlySet<string> = new Set(['UNAVAILABLE', 'INUSE', 'LIMIT', 'SERVERBUG', 'OVERQUOTA', 'CORRUPTION']);
+
+/** Codes that speak of the command, never of who sent it (RFC 5530): no verdict either, and no later one is better. */
+const misunderstood: ReadonlySet<string> = new Set(['CLIENTBUG', 'CANNOT', 'ALREADYEXISTS', 'EXPUNGEISSUED']);
+
+const refusals: Readonly<Record<string, PasswordCheck>> = {
+  EXPIRED: { kind: 'expired' },
+  CONTACTADMIN: { kind: 'contact-admin' },
+  NOPERM: { kind: 'contact-admin' },
+  PRIVACYREQUIRED: { kind: 'insecure' },
+};
+
+/**
+ * What a tagged answer to a password says: a verdict on it, or where to ask. Throws an error of source `imap` where it
+ * judges nothing: what means "later", what speaks of the command, and whatever came before the password was sent. An
+ * unknown code or none means that the password is wrong (RFC 3501, 6.2.3).
+ */
+export function verdictOf(answer: TaggedAnswer, host: ImapHost): PasswordCheck | ReferralAnswer {
+  const { status, code, argument } = answer;
+  if (code === 'REFERRAL' && status !== 'BAD') return { kind: 'referred', to: argument };
+  if (status === 'OK') return { kind: 'right' };
+  if (status === 'NO' && later.has(code)) throw saysLater(host, code);
+  if (status === 'BAD' || misunderstood.has(code)) throw brokeProtocol(host, `${status} ${code}`.trim());
+  const known = refusals[code];
+  if (known !== undefined) return known;
+  if (isWayRefused(answer)) throw brokeProtocol(host, 'it refuses the ways of sending a password that it offers');
+  return { kind: 'wrong' };
+}
+
+/**
+ * Whether the server refused the way and not the password, so that another way is worth a try: before it had the
+ * password, or in words that speak of the mechanism (Perdition announces the mechanisms of the servers behind it).
+ */
+export function isWayRefused({ status, code, sent, text }: TaggedAnswer): boolean {
+  if (status === 'OK' || code in refusals || later.has(code) || code === 'REFERRAL') return false;
+  return !sent || (status === 'NO' && noSuchMechanism.test(text) && code !== 'AUTHENTICATIONFAILED');
+}
+
+const noSuchMechanism =
+  /\bmechanism\b.*\b(?:not|un)\s?(?:supported|available|known|implemented)\b|\b(?:unsupported|unknown|invalid|no)\b.*\bmechanism\b/i;
