@@ -14,6 +14,9 @@ export const errorCodes = {
   ERR_IMAP_PROTOCOL: 'The IMAP server of the backend broke the protocol or offered no safe way to sign in.',
   ERR_WEBMAIL_UNAVAILABLE: 'The webmail of the backend could not be asked.',
   ERR_WEBMAIL_ANSWER: 'The webmail of the backend gave an answer that its driver does not understand.',
+  ERR_WEBMAIL_MAIL_SERVER: 'The webmail could not reach its own mail server.',
+  ERR_WEBMAIL_LOCKED:
+    'The webmail takes no sign-ins of this user, or of the gateway, for a while: it has seen too many.',
   ERR_AUDIT_UNAVAILABLE: 'The audit could not be written or read: nobody opens a mailbox of others until it can be.',
   ERR_NO_MASTER_ENTRY: 'A mailbox was to be opened without its user’s password, which its backend does not allow.',
   ERR_AUDIT_COPY: 'Lines of the audit could not be copied to syslog; the file of the audit has them.',

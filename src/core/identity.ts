@@ -14,6 +14,8 @@ export interface Client {
   readonly port: number;
   /** The browser's own User-Agent, or nothing. */
   readonly userAgent: string | undefined;
+  /** The browser's own Accept-Language, or nothing. */
+  readonly language?: string | undefined;
 }
 
 /** What a webmail driver needs to sign a user in as if the browser did it. */

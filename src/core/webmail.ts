@@ -94,6 +94,9 @@ export interface WebmailDriver {
    */
   pageToken?(request: RequestHead, as: RequestIdentity): PageToken | undefined;
 
+  /** Without it a sign-in never leads to a page that comes before the mailbox. */
+  readonly interlude?: Interlude;
+
   /**
    * The webmail is entered by fields that the gateway adds, and may check no tokens of its own: methods other than GET,
    * HEAD and OPTIONS need the public Origin or `Sec-Fetch-Site: same-origin`.
@@ -129,6 +132,21 @@ export interface WebmailDriver {
 
   /** Whether a service worker may be registered from this target. Without it: never. */
   allowsServiceWorker?(request: RequestHead): boolean;
+}
+
+/**
+ * A page with which the webmail answered the right password (a second factor, a password that has expired), and which it
+ * shows only once. It waits in the jar until the user goes on from it.
+ */
+export interface Interlude {
+  /**
+   * What is answered in the webmail's place meanwhile: that page, where a tab asks for one, and word of it to the scripts
+   * of older pages. Changes the jar once the user goes on.
+   */
+  answer(request: RequestHead, jar: CookieJar): Answer | undefined;
+
+  /** Whether a form goes on from the page: what looks like a lost session then may be the page's next word. */
+  isForm(request: RequestHead, jar: CookieJar): boolean;
 }
 
 /** A token as pages carry it: `name` in query and form, `value` of the webmail session that there is now. */

@@ -102,10 +102,8 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
       if (gone.aborted) return;
       if (!(error instanceof PosternError)) throw error;
       deps.log.warn({ err: error, reference: attempt.reference }, 'the session could not be opened');
-      await refuse(
-        problemOf({ kind: 'unavailable', source: error.source, retryable: error.retryable }),
-        attempt.reference,
-      );
+      const { code, source, retryable } = error;
+      await refuse(problemOf({ kind: 'unavailable', code, source, retryable }), attempt.reference);
     }
   }
 

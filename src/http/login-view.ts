@@ -1,4 +1,5 @@
 import type { Request } from 'express';
+import type { ErrorCode } from '../core/error.ts';
 import { type EndReason, endReasons, type SessionRecord } from '../core/session.ts';
 import type { Closure } from '../core/placement.ts';
 import type { LoginOutcome } from '../login/login.ts';
@@ -45,8 +46,9 @@ export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>)
         // Most moves are over by then; whoever types the password needs as long anyway.
         retryAfterSeconds: outcome.closure.kind === 'moving' ? 10 : 30,
       };
-    case 'busy':
     case 'unavailable':
+      return { status: 503, key: unavailableKey(outcome.code), field: 'password', retryAfterSeconds: 60 };
+    case 'busy':
       return { status: 503, key: `outcome.${outcome.kind}`, field: 'password', retryAfterSeconds: 60 };
     case 'rejected':
     case 'expired':
@@ -55,6 +57,11 @@ export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>)
       break;
   }
   return { status: 403, key: `outcome.${outcome.kind}`, field: 'password' };
+}
+
+function unavailableKey(code: ErrorCode): TextKey {
+  if (code === 'ERR_WEBMAIL_MAIL_SERVER') return 'outcome.webmail-mail-server';
+  return code === 'ERR_WEBMAIL_LOCKED' ? 'outcome.webmail-locked' : 'outcome.unavailable';
 }
 
 export interface LoginViewState {

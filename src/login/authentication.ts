@@ -1,6 +1,6 @@
 import type { Backend, BackendHost } from '../core/backend.ts';
 import type { DirectorySource } from '../core/directory.ts';
-import { type FailureSource, PosternError } from '../core/error.ts';
+import { type ErrorCode, type FailureSource, PosternError } from '../core/error.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Passdb, PasswordCheck, Referrals } from '../core/passdb.ts';
@@ -33,7 +33,12 @@ export type AuthenticationRefusal =
   | { readonly kind: 'malformed'; readonly field: 'user' | 'password' }
   | { readonly kind: 'busy' }
   | { readonly kind: 'closed'; readonly closure: Closure }
-  | { readonly kind: 'unavailable'; readonly source: FailureSource; readonly retryable: boolean };
+  | {
+      readonly kind: 'unavailable';
+      readonly code: ErrorCode;
+      readonly source: FailureSource;
+      readonly retryable: boolean;
+    };
 
 export interface AuthenticationDeps {
   readonly parseName: LoginNameParser;

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import { type FailureSource, PosternError } from '../core/error.ts';
+import { type ErrorCode, type FailureSource, PosternError } from '../core/error.ts';
 import type { Client } from '../core/identity.ts';
 import type { Secret } from '../core/secret.ts';
 import { withDeadline } from './deadline.ts';
@@ -46,7 +46,12 @@ export interface CoursesDeps {
 }
 
 /** Somebody could not be asked. */
-type Unavailable = { readonly kind: 'unavailable'; readonly source: FailureSource; readonly retryable: boolean };
+type Unavailable = {
+  readonly kind: 'unavailable';
+  readonly code: ErrorCode;
+  readonly source: FailureSource;
+  readonly retryable: boolean;
+};
 
 /**
  * Runs sign-ins: each is told of once, whatever becomes of it; refusals leave at one moment; what could not be asked is
@@ -72,7 +77,7 @@ export function createCourses(deps: CoursesDeps) {
       if (course.gone.aborted) report(course, { result: 'abandoned' });
       else report(course, { result: error instanceof PosternError ? 'unavailable' : 'failed', error });
       if (course.gone.aborted || !(error instanceof PosternError)) throw error;
-      return { kind: 'unavailable', source: error.source, retryable: error.retryable };
+      return { kind: 'unavailable', code: error.code, source: error.source, retryable: error.retryable };
     }
   }
 

@@ -238,7 +238,8 @@ function clientOf(
       proxies += 1;
     }
   }
-  return { client: { address, port, userAgent: head.header('user-agent') }, proxies };
+  const client = { address, port, userAgent: head.header('user-agent'), language: head.header('accept-language') };
+  return { client, proxies };
 }
 
 /** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`: all of them are seen in X-Forwarded-For. */

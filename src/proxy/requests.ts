@@ -110,7 +110,7 @@ export function createRequests(deps: RequestsDeps): Requests {
     if (place.kind === 'closed') return void relocations.refuse(leading(task), place.closure);
     const { backend, driver } = route;
     const { host } = place;
-    const early = earlyAnswer(task, driver, host);
+    const early = earlyAnswer(task, driver, host) ?? interludeOf(task, driver);
     if (early !== undefined) return reply(request, response, early, more);
     if (deps.pollsCountAsUse() || driver.isPoll?.(head) !== true) session.touch();
     const passage = new SessionPassage(task, { backend, host, driver }, deps);
@@ -126,6 +126,17 @@ export function createRequests(deps: RequestsDeps): Requests {
 function evidenceOf(status: number): HostEvidence | undefined {
   if (status < 500) return 'good';
   return status === 502 || status === 504 ? 'failed' : undefined;
+}
+
+/** What the webmail wants to be shown before anything else. */
+function interludeOf(
+  { head, session }: Pick<SessionRequest, 'head' | 'session'>,
+  driver: WebmailDriver,
+): Answer | undefined {
+  const before = session.jar.changes;
+  const answer = driver.interlude?.answer(head, session.jar);
+  if (session.jar.changes !== before) session.saveJar();
+  return answer;
 }
 
 /** What the gateway answers in the webmail's place. */

@@ -97,6 +97,8 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
       const target = isSignInPage ? healed.landing : (driver.resumeTarget?.(head.target) ?? head.target);
       send(relay, redirectAnswer(303, ingress.publicUrl.origin + target), cookies);
     } else {
+      const interlude = driver.interlude?.answer(head, relay.passage.session.jar);
+      if (interlude !== undefined) return send(relay, interlude, cookies);
       later.set(relay, cookies);
       relay.replay();
     }
@@ -142,9 +144,9 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     fail,
     alsoSend: (relay, more) => void later.set(relay, more),
     follow(relay, verdict, upstream) {
-      const { head, driver } = relay.passage;
-      const lost = verdict === 'lost';
-      const step = stepAfter(verdict, head, {
+      const { head, driver, session } = relay.passage;
+      const lost = verdict === 'lost' && driver.interlude?.isForm(head, session.jar) !== true;
+      const step = stepAfter(verdict === 'lost' && !lost ? 'alive' : verdict, head, {
         hasBody: head.hasBody,
         replayed: relay.replays > 0,
         mayReplay: lost && driver.mayReplay?.(head) !== false,

@@ -12,6 +12,8 @@ const texts = {
     restore: 'and restore your message',
     anew: 'The webmail had to be opened anew.',
     restoreNow: 'Restore your message',
+    notSaved: 'Nothing of what you sent was saved:',
+    formAgain: 'fill in the form again',
   },
   de: {
     ended: 'Ihre Sitzung ist beendet.',
@@ -20,6 +22,8 @@ const texts = {
     restore: 'und die Nachricht wiederherstellen',
     anew: 'Der Webmailer musste neu geöffnet werden.',
     restoreNow: 'Nachricht wiederherstellen',
+    notSaved: 'Was Sie abgeschickt haben, wurde nicht gespeichert:',
+    formAgain: 'Formular noch einmal ausfüllen',
   },
 } as const;
 
@@ -42,15 +46,24 @@ export function lostAnswer(request: RequestHead, loginPath: string): Answer | un
 }
 
 /**
- * What the script of a page on which a message is written is told once its user is signed in again; nothing for other
- * requests. The fresh Roundcube session does not know the message, so that the page can never send it: the script keeps
- * it in the browser, and the link leads to a new message that offers it.
+ * What is told once its user is signed in again to the page of a request that could not be done; nothing for other
+ * requests.
+ *
+ * The script of a page on which a message is written: the fresh Roundcube session does not know the message, so that
+ * the page can never send it. The script keeps it in the browser, and the link leads to a new message that offers it.
+ *
+ * A form that fills the tab, such as that of the password: in its place Roundcube would show its own sign-in form.
  */
 export function retryAnswer(request: RequestHead): Answer | undefined {
   const page = askingPage(request);
-  if (page === undefined || !isWriting(page)) return undefined;
-  const target = resumeTarget(page);
+  if (page === undefined) return undefined;
   const text = textsFor(request, texts);
+  if (request.method === 'POST' && request.header('sec-fetch-dest') === 'document') {
+    const told = `${text.anew} ${text.notSaved} ${link(resumeTarget(page), text.formAgain)}`;
+    return html(text.anew, `</head>\n<body><p role="alert">${told}</p></body>`);
+  }
+  if (!isWriting(page)) return undefined;
+  const target = resumeTarget(page);
   return sessionError(request, `${text.anew} ${text.kept} ${link(target, text.restoreNow)}`, target);
 }
 
@@ -96,13 +109,9 @@ function json(query: RoundcubeQuery, message: string, target: string): Answer {
 /** Without the generator the page around it would report a connection error on top. */
 function frame(query: RoundcubeQuery, message: string, target: string): Answer {
   const lock = query.has('_unlock') ? scriptString(lockId(query)) : '0';
-  return answer(
-    'text/html; charset=UTF-8',
-    `<!DOCTYPE html>
-<html>
-<head>
-<meta http-equiv="content-type" content="text/html; charset=UTF-8"><title></title>
-<meta name="generator" content="Roundcube">
+  return html(
+    '',
+    `<meta name="generator" content="Roundcube">
 <script>
 if (window.parent && parent.rcmail) {
 \tparent.rcmail.iframe_loaded(${lock});
@@ -111,7 +120,22 @@ if (window.parent && parent.rcmail) {
 }
 </script>
 </head>
-<body></body>
+<body></body>`,
+  );
+}
+
+/** A whole page. */
+export function pageAnswer(page: string): Answer {
+  return answer('text/html; charset=UTF-8', page);
+}
+
+function html(title: string, rest: string): Answer {
+  return pageAnswer(
+    `<!DOCTYPE html>
+<html>
+<head>
+<meta http-equiv="content-type" content="text/html; charset=UTF-8"><title>${title}</title>
+${rest}
 </html>
 `,
   );

@@ -1,5 +1,6 @@
 import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
+import { type ErrorCode, PosternError } from '../core/error.ts';
 import type { ExchangeResponse, RequestHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import { parseJson } from '../core/json.ts';
@@ -13,10 +14,11 @@ import {
   refusedLogin,
 } from './master-login.ts';
 import { judgeSessionField, parseRoundcubeSettings, withEntry } from './roundcube-entry.ts';
+import { interlude, isPage, keepPage } from './roundcube-interlude.ts';
 import { lostAnswer, resumeTarget, retryAnswer } from './roundcube-lost-answer.ts';
 import { isRefusedForm, judgeHeads, judgeText } from './roundcube-marks.ts';
 import { readQuery, sendsMessage } from './roundcube-requests.ts';
-import { loginFailedTexts } from './roundcube-texts.ts';
+import { accountLockedTexts, loginFailedTexts, storageErrorTexts } from './roundcube-texts.ts';
 import { keepToken, pageToken, signsOut, tokenField } from './roundcube-token.ts';
 import { browserOf, type ConfiguredParts, type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
@@ -49,7 +51,9 @@ function byForm(parts: DriverParts, logins: MasterLogins): WebmailDriver {
     signIn: async (host, as, signal) => {
       const login = logins.of(as);
       if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
-      return signIn(new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal }), host, as, login);
+      const { language } = as.client;
+      const visit = new Visit(parts, { host, browser: browserOf(as), ownsCookie, language, signal });
+      return signIn(visit, host, as, login);
     },
     signOut: (host, jar, browser, signal) =>
       signOut(new Visit(parts, { host, browser, ownsCookie, jar, signal }), pathOf(host.webmail.landing)),
@@ -63,6 +67,7 @@ function byForm(parts: DriverParts, logins: MasterLogins): WebmailDriver {
     mayReplay: (request) => retryAnswer(request) === undefined,
     requestHeaders: tokenField,
     pageToken,
+    interlude,
     isSignInPage: (request) => readQuery(request.target).task === 'login',
     resumeTarget,
     // `get` is an attachment, a page of HTML at worst.
@@ -94,7 +99,7 @@ async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity, login
   fields.set('_pass', login.password.reveal());
   if (as.timeZone !== undefined) fields.set('_timezone', as.timeZone);
   const answer = await visit.post(target, fields);
-  if (answer.status !== 302) return refused(host, as, answer);
+  if (answer.status !== 302) return answeredByPage(visit, host, as, answer);
   const landing = landingOf(visit, host, target, answer);
   keepToken(visit, landing);
   return visit.signedIn(withoutToken(landing));
@@ -114,11 +119,40 @@ function withoutToken(landing: string): string {
   return landing.replace(/([?&])_token=[^&]*&?/, '$1').replace(/[?&]$/, '');
 }
 
-function refused(host: BackendHost, as: SignInIdentity, answer: ExchangeResponse): WebmailSignIn {
+/** A page that is no refusal is one that a plugin shows before it lets the user go on. */
+function answeredByPage(visit: Visit, host: BackendHost, as: SignInIdentity, answer: ExchangeResponse): WebmailSignIn {
   const message = warningOf(answer.body);
   if (message !== undefined && loginFailedTexts.has(message)) return refusedLogin(host, as);
+  if (message !== undefined && storageErrorTexts.has(message)) {
+    throw refusal(host, 'ERR_WEBMAIL_MAIL_SERVER', `${message} Check $config['imap_host'] there, and the IMAP server`);
+  }
+  if ((message !== undefined && accountLockedTexts.has(message)) || isTooMany(answer)) {
+    throw tooMany(host, message ?? `sign-in was answered with status ${answer.status}`);
+  }
   if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
-  throw strangeAnswer(host, `sign-in was answered with status ${answer.status}: ${message ?? 'no message'}`);
+  if (answer.status !== 200 || !isPage(answer.body)) {
+    throw strangeAnswer(host, `sign-in was answered with status ${answer.status}: ${message ?? 'no message'}`);
+  }
+  if (as.actor !== undefined)
+    throw strangeAnswer(host, 'it asks the user for more than the password: nobody else can go on');
+  keepPage(visit, answer.body);
+  return visit.signedIn(`${pathOf(host.webmail.landing)}?_task=mail`);
+}
+
+function isTooMany({ status }: ExchangeResponse): boolean {
+  return status === 403 || status === 429;
+}
+
+function tooMany(host: BackendHost, why: string): PosternError {
+  return refusal(
+    host,
+    'ERR_WEBMAIL_LOCKED',
+    `${why} See $config['login_rate_limit'], and exempt us where addresses are banned`,
+  );
+}
+
+function refusal(host: BackendHost, code: ErrorCode, why: string): PosternError {
+  return new PosternError(code, `webmail of ${host.name}: ${why}`, { source: 'webmail', retryable: true });
 }
 
 /** The warning above the sign-in form, in the language of the webmail. */
@@ -131,12 +165,25 @@ function warningOf(html: string): string | undefined {
 
 function noForm(host: BackendHost, target: string, page: ExchangeResponse): Error {
   if (page.status >= 500) return unavailable(host, `${target} was answered with status ${page.status}`);
+  if (isTooMany(page)) return tooMany(host, `${target} was answered with status ${page.status}.`);
   const location = page.header('location');
+  if (location !== undefined && host.webmail.origin.startsWith('http:') && isHttps(location, target)) {
+    const told = `${target} leads to HTTPS: where force_https does that, list us in $config['proxy_whitelist'], so that`;
+    const rest =
+      'X-Forwarded-Proto counts, and have public_url https; where a web server does, write https: in the webmail URL';
+    return strangeAnswer(host, `${told} ${rest}`);
+  }
   const found = location === undefined ? `status ${page.status}` : `a redirect to ${location}`;
   return strangeAnswer(
     host,
     `no sign-in form of Roundcube at ${target}, but ${found}; check the path of the webmail URL`,
   );
+}
+
+/** Whether a Location is the same target, by HTTPS. */
+function isHttps(location: string, target: string): boolean {
+  const url = URL.parse(location);
+  return url?.protocol === 'https:' && url.pathname + url.search === target;
 }
 
 /** The proper way, with Roundcube's own clean-up (emptying the trash on sign-out): it needs the session's token. */

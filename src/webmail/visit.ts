@@ -32,6 +32,8 @@ export interface VisitOptions {
   /** For which the driver acts. */
   readonly browser: SignOutIdentity;
   readonly ownsCookie: (name: string) => boolean;
+  /** The languages that the browser asks for, where the driver understands the webmail in all of them. */
+  readonly language?: string | undefined;
   /** Cookies to begin with; none for a sign-in. */
   readonly jar?: CookieJar;
   /** Fields that the driver adds to each request. */
@@ -149,12 +151,13 @@ export class Visit {
   #headers(method: string, target: string, bodyType: string | undefined): [name: string, value: string][] {
     const { userAgent, clientAddress, publicOrigin } = this.#options.browser;
     const { host, protocol } = new URL(publicOrigin);
+    const { language } = this.#options;
     const cookie = this.#all.header(target, this.#parts.clock.nowMs());
     const headers: [string, string][] = [
       ['Host', host],
       ['Accept', 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8'],
       // Messages that a driver has to understand come in the language that it asks for, unless the webmail has one set.
-      ['Accept-Language', 'en'],
+      ['Accept-Language', language ?? 'en'],
       ['X-Forwarded-For', clientAddress],
       ['X-Forwarded-Proto', protocol.slice(0, -1)],
       ['X-Forwarded-Host', host],

@@ -18,7 +18,11 @@ describe('an attempt that leads nowhere', () => {
     [{ kind: 'malformed', field: 'user' }, 400, /does not look like a user name/],
     [{ kind: 'malformed', field: 'password' }, 400, /password contains characters that cannot be used/],
     [{ kind: 'busy' }, 503, /Many people are signing in/],
-    [{ kind: 'unavailable', source: 'imap', retryable: true }, 503, /It is not your password/],
+    [
+      { kind: 'unavailable', code: 'ERR_IMAP_UNAVAILABLE', source: 'imap', retryable: true },
+      503,
+      /It is not your password/,
+    ],
   ];
   for (const [outcome, status, says] of outcomes) {
     test(`(${Object.values(outcome).join(', ')}) is told with ${status}, the name kept and the reference of the log`, async () => {

@@ -140,7 +140,12 @@ const failures: readonly (readonly [FailureSource, Script])[] = [
 for (const [source, script] of failures) {
   test(`when the ${source} cannot be asked that is said at once, nobody else is asked, and nothing is counted`, async () => {
     const bench = createBench(script);
-    assert.deepEqual(await bench.login(attempt(), here), { kind: 'unavailable', source, retryable: true });
+    assert.deepEqual(await bench.login(attempt(), here), {
+      kind: 'unavailable',
+      code: 'ERR_IMAP_UNAVAILABLE',
+      source,
+      retryable: true,
+    });
     assert.equal(bench.asked.at(-1)?.split(' ')[0], source);
     assert.ok(!bench.settled.includes('wrong'));
     assert.equal(bench.events[0]?.result, 'unavailable');
@@ -150,13 +155,23 @@ for (const [source, script] of failures) {
 test('a backend that is not configured is a fault of the directory, not of the user', async () => {
   const bench = createBench({ knowsBackend: false });
   const outcome = await bench.login(attempt(), here);
-  assert.deepEqual(outcome, { kind: 'unavailable', source: 'directory', retryable: false });
+  assert.deepEqual(outcome, {
+    kind: 'unavailable',
+    code: 'ERR_DIRECTORY_ANSWER',
+    source: 'directory',
+    retryable: false,
+  });
   assert.deepEqual(bench.tried, []);
 });
 
 test('a webmail that refuses what the mail server took is unavailable, never a wrong password', async () => {
   const bench = createBench({ webmail: async () => ({ kind: 'rejected' }) });
-  assert.deepEqual(await bench.login(attempt(), here), { kind: 'unavailable', source: 'webmail', retryable: false });
+  assert.deepEqual(await bench.login(attempt(), here), {
+    kind: 'unavailable',
+    code: 'ERR_WEBMAIL_ANSWER',
+    source: 'webmail',
+    retryable: false,
+  });
   assert.deepEqual(bench.settled, ['right']);
 });
 

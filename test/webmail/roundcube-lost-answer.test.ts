@@ -164,3 +164,16 @@ test('other pages, and what a person opens from there, are not told', () => {
   const tab = { ...writing, 'sec-fetch-dest': 'document' };
   assert.equal(retryAnswer(requestHead('GET', '/rc/?_task=mail&_framed=1', tab)), undefined);
 });
+
+test('a form that fills the tab is told that nothing was saved, and is a link away', () => {
+  const referer = 'https://mail.example.test/rc/?_task=settings&_action=plugin.password';
+  const tab = { referer, host: 'mail.example.test', 'sec-fetch-dest': 'document' };
+  const save = '/rc/?_task=settings&_action=plugin.password-save';
+  const answer = retryAnswer(requestHead('POST', save, tab));
+  assert.match(answer?.body ?? '', /Nothing of what you sent was saved/);
+  assert.match(answer?.body ?? '', /href="\/rc\/\?_task=settings&amp;_action=plugin\.password"/);
+  const german = retryAnswer(requestHead('POST', save, { ...tab, 'accept-language': 'de' }));
+  assert.match(german?.body ?? '', /wurde nicht gespeichert/);
+  assert.equal(retryAnswer(requestHead('POST', save, { ...tab, referer: 'https://evil.example/' })), undefined);
+  assert.equal(retryAnswer(requestHead('POST', save, { ...tab, 'sec-fetch-dest': 'iframe' })), undefined);
+});

@@ -129,6 +129,41 @@ test('a webmail URL whose path is not that of Roundcube is named as such', async
   );
 });
 
+const leads: readonly (readonly [what: string, location: string, told: RegExp])[] = [
+  ['force_https', 'https://mail.example.test/?_task=login', /force_https .*proxy_whitelist/],
+  ['another path', 'https://mail.example.test/roundcube/', /check the path/],
+];
+for (const [what, location, told] of leads) {
+  test(`a form that leads away by ${what}: the error names the remedy`, async () => {
+    const exchange = scriptedExchange(() => responseOf(302, '', { location }));
+    const driver = create({ exchange, clock, settings: {} });
+    await assert.rejects(driver.signIn(hostWith('/'), identity('right'), going), told);
+  });
+}
+
+test('Roundcube is asked in the languages of the browser: a new user of its keeps the first one', async () => {
+  const exchange = scriptedExchange(fakeRoundcube());
+  const as = identity('right');
+  const driver = create({ exchange, clock, settings: {} });
+  await driver.signIn(hostWith('/'), { ...as, client: { ...as.client, language: 'de-AT,de;q=0.9' } }, going);
+  assert.deepEqual(
+    exchange.requests.map((each) => field(each, 'accept-language')),
+    ['de-AT,de;q=0.9', 'de-AT,de;q=0.9'],
+  );
+  await driver.signIn(hostWith('/'), as, going);
+  assert.equal(field(exchange.requests.at(-1), 'accept-language'), 'en');
+});
+
+test('a mailbox that staff opens goes no further where the user would have to', async () => {
+  const step = '<script>var rcmail = new rcube_webmail();</script>';
+  const exchange = scriptedExchange((_request, count) =>
+    responseOf(200, count === 1 ? recorded('sign-in-page.html') : step),
+  );
+  const driver = create({ exchange, clock, settings: {} });
+  const as = identity('right');
+  await assert.rejects(driver.signIn(hostWith('/'), { ...as, actor: as.user }, going), /more than the password/);
+});
+
 test('a sign-out uses the token of the session', async () => {
   const exchange = scriptedExchange(fakeRoundcube());
   const driver = create({ exchange, clock, settings: {} });

@@ -2,21 +2,11 @@
 roundcube_up() { # $1: SameSite as PHP literal, $2: ip_check, $3: imap uri
   local RC_SAMESITE=$1 RC_IPCHECK=$2 RC_IMAP=$3 d rc=$RUN/rc
   running "$RUN/fpm.pid" php-fpm && running "$RUN/nginx.pid" nginx && return
-  mkdir -p "$rc/config" "$rc/public_html/program" "$rc/plugins" "$rc/skins"
-  ln -sfn /usr/share/roundcube/index.php "$rc/index.php"
-  ln -sfn /usr/share/roundcube/program "$rc/program"
-  ln -sfn /usr/share/roundcube/SQL "$rc/SQL"
-  for d in /usr/share/roundcube/plugins/*; do ln -sfn "$d" "$rc/plugins/${d##*/}"; done
-  for d in /usr/share/roundcube/skins/*; do ln -sfn "$d" "$rc/skins/${d##*/}"; done
+  if [ -n "${LAB_ROUNDCUBE:-}" ]; then roundcube_checkout "$LAB_ROUNDCUBE" "$rc"; else roundcube_debian "$rc"; fi
   rm -rf "$rc/plugins/lab_sso"; cp -r "$LAB/plugins/lab_sso" "$rc/plugins/"   # www-data must be able to read it
-  for d in plugins skins; do ln -sfn "../$d" "$rc/public_html/$d"; done
-  for d in js resources; do ln -sfn "/usr/share/roundcube/program/$d" "$rc/public_html/program/$d"; done
-  printf "<?php\ndefine('INSTALL_PATH', '%s/');\ninclude INSTALL_PATH . 'index.php';\n" "$rc" >"$rc/public_html/index.php"
-  ln -sfn /etc/roundcube/defaults.inc.php "$rc/config/defaults.inc.php"
-  ln -sfn /etc/roundcube/mimetypes.php "$rc/config/mimetypes.php"
   render "$LAB/tpl/roundcube.inc.php" >"$rc/config/config.inc.php"
   if [ ! -s "$DATA/roundcube.db" ]; then
-    sqlite3 "$DATA/roundcube.db" </usr/share/roundcube/SQL/sqlite.initial.sql; chown www-data "$DATA/roundcube.db"
+    sqlite3 "$DATA/roundcube.db" <"$rc/SQL/sqlite.initial.sql"; chown www-data "$DATA/roundcube.db"
   fi
   fpm_up
   nginx_conf "$LAB/tpl/nginx-roundcube.conf" VARIANT >"$CONF/nginx.conf" <<L
@@ -27,6 +17,23 @@ $P_HDR plain header
 $P_SHORT plain short
 L
   nginx_up
+}
+roundcube_debian() { # links to the installed one
+  local rc=$1 d
+  mkdir -p "$rc/config" "$rc/public_html/program" "$rc/plugins" "$rc/skins"
+  ln -sfn /usr/share/roundcube/index.php "$rc/index.php"
+  ln -sfn /usr/share/roundcube/program "$rc/program"
+  ln -sfn /usr/share/roundcube/SQL "$rc/SQL"
+  for d in /usr/share/roundcube/plugins/*; do ln -sfn "$d" "$rc/plugins/${d##*/}"; done
+  for d in /usr/share/roundcube/skins/*; do ln -sfn "$d" "$rc/skins/${d##*/}"; done
+  for d in plugins skins; do ln -sfn "../$d" "$rc/public_html/$d"; done
+  for d in js resources; do ln -sfn "/usr/share/roundcube/program/$d" "$rc/public_html/program/$d"; done
+  printf "<?php\ndefine('INSTALL_PATH', '%s/');\ninclude INSTALL_PATH . 'index.php';\n" "$rc" >"$rc/public_html/index.php"
+  ln -sfn /etc/roundcube/defaults.inc.php "$rc/config/defaults.inc.php"
+  ln -sfn /etc/roundcube/mimetypes.php "$rc/config/mimetypes.php"
+}
+roundcube_checkout() { # a copy of another version, which somebody laid there by hand
+  mkdir -p "$2"; cp -r "$1"/. "$2/"
 }
 up_a() { dovecot_up; roundcube_up null false "$IP:$P_IMAP"; }
 up_b() { dovecot_up; roundcube_up "'Lax'" true "ssl://$IP:$P_IMAPS"; }

@@ -1,0 +1,64 @@
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { type CookieJar, pathOf } from '../core/cookie-jar.ts';
+import type { RequestHead } from '../core/http.ts';
+import type { Interlude } from '../core/webmail.ts';
+import { lostAnswer, pageAnswer } from './roundcube-lost-answer.ts';
+import { isScriptRequest, readQuery } from './roundcube-requests.ts';
+import type { Visit } from './visit.ts';
+
+/*
+ * A plugin (second factor, captcha, an expired password) may answer the right password with a page of its own, which
+ * comes once, as the answer to that very form. It waits in the jar until the browser has asked for it.
+ */
+
+const pageName = 'roundcube_page';
+/** In the place of a page from which the user has gone on, until a tab asks for another. */
+const leftPage = '-';
+const maxPage = 256 * 1024;
+
+/** Whether the answer to a sign-in is a page of Roundcube's with which the user is to go on. */
+export function isPage(html: string): boolean {
+  return html.includes('new rcube_webmail()');
+}
+
+/** Keeps the page for the browser. One that is too long for the jar is not kept: the landing page is asked for then. */
+export function keepPage(visit: Visit, html: string): void {
+  visit.keep(pageName, deflateRawSync(html).toString('base64url'));
+}
+
+/** The page, to every tab that asks for one: until it has sent something, all else would end what Roundcube has begun. */
+export const interlude: Interlude = {
+  answer(request, jar) {
+    const kept = jar.value(pageName);
+    if (kept === undefined) return undefined;
+    const query = readQuery(request.target);
+    if (kept === leftPage || query.task === 'logout') {
+      if (isTab(request)) keepInJar(jar, '');
+      return undefined;
+    }
+    const html = inflateRawSync(Buffer.from(kept, 'base64url'), { maxOutputLength: maxPage }).toString('utf8');
+    if (isTab(request)) return pageAnswer(html);
+    const goesOn = request.method === 'POST' || isScriptRequest(request, query);
+    if (!goesOn || isOlder(request, html)) return lostAnswer(request, pathOf(request.target));
+    keepInJar(jar, leftPage);
+    return undefined;
+  },
+  isForm: (request, jar) => request.method === 'POST' && jar.value(pageName) === leftPage,
+};
+
+function keepInJar(jar: CookieJar, value: string): void {
+  jar.absorb(`${pageName}=${value}; Path=/-/; HttpOnly${value === '' ? '; Max-Age=0' : ''}`, '/-/', 0);
+}
+
+function isTab(request: RequestHead): boolean {
+  if (request.method !== 'GET') return false;
+  const destination = request.header('sec-fetch-dest');
+  if (destination !== undefined) return destination === 'document';
+  return /\btext\/html\b/i.test(request.header('accept') ?? '') && request.header('x-requested-with') === undefined;
+}
+
+/** Whether the script that asks has the token of another page. */
+function isOlder(request: RequestHead, html: string): boolean {
+  const token = request.header('x-roundcube-request');
+  return token !== undefined && !html.includes(`"request_token":${JSON.stringify(token)}`);
+}
