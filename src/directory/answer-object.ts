@@ -1,54 +1,156 @@
-import type { Settings } from './settings.ts';
+import { isUtf8 } from 'node:buffer';
+import { isRecord, type Settings } from './settings.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';
-import { readHost } from './value.ts';
+import { type Meaning, readMeaning, readValue, type ValueContext } from './value.ts';
 
 /** Under which names an answer of several values has the home, another name of the user, a refusal, and a staff role. */
 export interface AnswerKeys {
-  readonly backend: string;
-  readonly user: string;
-  readonly refusal: string;
-  readonly role: string;
+  readonly backend: string | undefined;
+  readonly user: string | undefined;
+  readonly refusal: Refusal | undefined;
+  readonly role: string | undefined;
+  /** How the value of `backend` is meant. */
+  readonly meaning: Meaning;
+}
+
+/** Which value says whether the user may sign in. Words are in lower case. */
+interface Refusal {
+  readonly key: string;
+  /** Only these refuse; undefined where the values are yes or no, or the reason. */
+  readonly when?: ReadonlySet<string>;
+  /** These mean "try again later". */
+  readonly later: ReadonlySet<string>;
 }
 
 const withoutReason = 'This account may not sign in.';
+const no = /^(?:no?|f|false|off|0|active|enabled|ok|0000-00-00\b.*)$/i;
+const yes = /^(?:y|yes|t|true|on)$/i;
+/** Numbers, and times as databases and directories write them: they are nothing to show to a user. */
+const figures = /^(?:[-+]?\d+(?:\.\d+)?|\d{4}-\d\d-\d\d(?:[T ]\d.*)?|\d{8,14}(?:[.,]\d+)?(?:Z|[-+]\d{4}))$/;
 
-/** Reads `backend_key`, `user_key`, `refuse_key` and `role_key` (or `…_column`). */
-export function readAnswerKeys(settings: Settings, what: 'key' | 'column'): AnswerKeys {
+/**
+ * Reads `backend_key`, `user_key`, `refuse_key` and `role_key` (or `…_column`, `…_attribute`), `refuse` with its words,
+ * and `answers`. Attributes have no usual names: what is not named is not asked for.
+ */
+export function readAnswerKeys(settings: Settings, what: 'key' | 'column' | 'attribute'): AnswerKeys {
+  const read = (part: string): string | undefined =>
+    what === 'attribute' ? settings.optionalText(`${part}_${what}`) : settings.text(`${part}_${what}`, part);
+  const meaning = readMeaning(settings);
+  if (meaning === 'user') settings.problem('answers', `write backend, perdition or transport; users are user_${what}`);
   return {
-    backend: settings.text(`backend_${what}`, 'backend'),
-    user: settings.text(`user_${what}`, 'user'),
-    refusal: settings.text(`refuse_${what}`, 'refuse'),
-    role: settings.text(`role_${what}`, 'role'),
+    backend: read('backend'),
+    user: read('user'),
+    refusal: settings.has('refuse') ? readRefusal(settings, what) : plainRefusal(read('refuse')),
+    role: read('role'),
+    meaning,
   };
 }
 
+function plainRefusal(key: string | undefined): Refusal | undefined {
+  return key === undefined ? undefined : { key, later: new Set() };
+}
+
+/** Reads `refuse: { attribute, when, later }`. */
+function readRefusal(settings: Settings, what: string): Refusal | undefined {
+  if (settings.has(`refuse_${what}`)) settings.problem('refuse', `write this or refuse_${what}, not both`);
+  const {
+    [what]: key = what === 'attribute' ? undefined : 'refuse',
+    when,
+    later,
+    ...others
+  } = settings.record('refuse');
+  const form = `{ ${what}: NAME, when: [locked, closed], later: [maintenance] }`;
+  const words = { when: wordsIn(when), later: wordsIn(later) };
+  if (
+    typeof key !== 'string' ||
+    key === '' ||
+    Object.keys(others).length > 0 ||
+    Object.values(words).includes('none')
+  ) {
+    settings.problem('refuse', `write ${form}; when and later may be left out`);
+    return undefined;
+  }
+  if (words.when === 'none' || words.later === 'none') return undefined;
+  return { key, ...(words.when === undefined ? {} : { when: words.when }), later: words.later ?? new Set() };
+}
+
+/** A word or a list of them; undefined when it is left out. */
+function wordsIn(value: unknown): ReadonlySet<string> | 'none' | undefined {
+  if (value === undefined || value === null) return undefined;
+  const words = [value].flat();
+  const isWord = (word: unknown) => ['string', 'number', 'boolean'].includes(typeof word);
+  return words.every(isWord) ? new Set(words.map((word) => String(word).trim().toLowerCase())) : 'none';
+}
+
 /**
- * Makes an answer of an object or a row. A refusal wins: its value is the reason, or yes or no in the ways of SQL,
- * LDAP and Dovecot's `nologin`. Without a home it says that the user exists, or is another. Throws {@link badAnswer}
- * when a value is not a text.
+ * Makes an answer of an object, a row or an entry. A refusal wins: its value is the reason, or yes or no in the ways of
+ * SQL, LDAP and Dovecot's `nologin`, or one of the words that `refuse` lists. Without a home it says that the user
+ * exists, or is another. Throws {@link badAnswer} when a value is not a text.
  */
-export function readAnswerObject(answer: Readonly<Record<string, unknown>>, keys: AnswerKeys): SourceAnswer {
-  const valueOf = (key: string): unknown => (Object.hasOwn(answer, key) ? answer[key] : undefined);
-  const text = (key: string): string | undefined => {
-    const value = valueOf(key) ?? '';
-    if (typeof value !== 'string') throw badAnswer(`${key} of the answer is not a text`);
-    return value === '' ? undefined : value;
-  };
-  const refusal = valueOf(keys.refusal);
-  const reason =
-    refusal === true || refusal === 1 ? 'y' : refusal === false || refusal === 0 ? 'n' : text(keys.refusal);
-  if (reason !== undefined && !/^(?:no?|false|0)$/i.test(reason)) {
-    return { kind: 'refused', reason: /^(?:y|yes|true|1)$/i.test(reason) ? withoutReason : reason };
+export function readAnswerObject(
+  answer: Readonly<Record<string, unknown>>,
+  keys: AnswerKeys,
+  context: ValueContext,
+): SourceAnswer {
+  const text = (key: string | undefined): string | undefined =>
+    key !== undefined && Object.hasOwn(answer, key) ? textOf(answer[key], key) : undefined;
+  if (keys.refusal !== undefined) {
+    const refused = judge(text(keys.refusal.key), keys.refusal);
+    if (refused !== undefined) return refused;
   }
   const home = text(keys.backend);
   const user = text(keys.user);
   const role = text(keys.role);
+  const found = home === undefined ? { kind: 'found' as const } : readValue(home, keys.meaning, context);
+  if (found.kind !== 'found') return found;
   return {
-    kind: 'found',
-    ...(home === undefined ? {} : { home: readHost(home) }),
+    ...found,
     ...(user === undefined ? {} : { user }),
     ...(role === undefined ? {} : { role: readRole(role) }),
   };
+}
+
+function judge(text: string | undefined, { when, later }: Refusal): SourceAnswer | undefined {
+  if (text === undefined) return undefined;
+  const word = text.toLowerCase();
+  if (later.has(word)) return { kind: 'later' };
+  if (when !== undefined) return when.has(word) ? { kind: 'refused', reason: withoutReason } : undefined;
+  if (no.test(text)) return undefined;
+  return { kind: 'refused', reason: yes.test(text) || figures.test(text) ? withoutReason : text };
+}
+
+/**
+ * The text of a value of any type that databases and directories have; undefined for NULL and for what is blank, as a
+ * `char(n)` that is padded. Bytes are text where they can be, and else a number, as a `bit(1)`.
+ */
+function textOf(value: unknown, key: string): string | undefined {
+  switch (typeof value) {
+    case 'string':
+      return withoutPadding(value);
+    case 'number':
+    case 'bigint':
+    case 'boolean':
+      return String(value);
+    default:
+      if (value === undefined || value === null) return undefined;
+  }
+  // MariaDB's 0000-00-00 is no date: nothing happened yet.
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? undefined : value.toISOString();
+  if (value instanceof Uint8Array) return textOfBytes(Buffer.from(value), key);
+  throw badAnswer(`${key} of the answer is ${isRecord(value) ? 'an object' : 'a list'}, and not a text`);
+}
+
+/** Not trim(): a line end inside a value is no white space around it. */
+function withoutPadding(text: string): string | undefined {
+  return text.replace(/^[ \t]+|[ \t\0]+$/g, '') || undefined;
+}
+
+function textOfBytes(bytes: Buffer, key: string): string | undefined {
+  const text = withoutPadding(bytes.toString('utf8'));
+  if (bytes.length === 0 || (text !== undefined && isUtf8(bytes) && !/\p{Cc}/u.test(text))) return text;
+  if (bytes.length <= 8) return String(BigInt(`0x${bytes.toString('hex')}`));
+  if (text === undefined) return undefined;
+  throw badAnswer(`${key} of the answer is binary, and not a text`);
 }
 
 /** The name of a role as staff; throws {@link badAnswer} for what can be none. */

@@ -32,7 +32,7 @@ export const driver: SourceDriver = {
         async ask(name) {
           for (const { key, byDefault } of tableKeys(name, deps.defaultDomain)) {
             const value = await get(key);
-            if (value !== undefined) return readValue(value, meaning, name, byDefault);
+            if (value !== undefined) return readValue(value, meaning, { name, findHome: deps.findHome, byDefault });
           }
           return unknownUser;
         },

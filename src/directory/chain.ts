@@ -8,7 +8,7 @@ import type { Told } from './cache.ts';
 import { withDeadline } from './deadline.ts';
 import type { FindHome } from './homes.ts';
 import { createReferrer } from './referrer.ts';
-import { badAnswer, type SourceAnswer } from './source.ts';
+import { badAnswer, couldNotAsk, type SourceAnswer } from './source.ts';
 
 /** What follows on each kind of answer of a source. */
 export interface Follows {
@@ -141,6 +141,9 @@ export function createChain(options: ChainOptions): Chain {
         silent ??= answer;
       } else if (answer.kind === 'refused') {
         return { kind: 'refused', reason: oneLine(answer.reason) };
+      } else if (answer.kind === 'later') {
+        log.info({ source: step.label }, 'directory source says that the user is to try again later');
+        throw couldNotAsk(`${step.label} says that the user is to try again later`);
       } else if (answer.kind === 'unknown-user') {
         if (step.onUnknown === 'refuse') break;
       } else if (answer.kind === 'referred') {

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import type { Backend } from '../core/backend.ts';
 import type { BackendName } from '../core/names.ts';
 
@@ -41,8 +42,9 @@ export function createHomes(
 }
 
 function foldHost(host: string): string {
-  return host
+  const bare = host
     .toLowerCase()
     .replace(/^\[(.*)\]$/, '$1')
     .replace(/\.$/, '');
+  return isIPv6(bare) && !bare.includes('%') ? new URL(`http://[${bare}]/`).hostname.slice(1, -1) : bare;
 }

@@ -6,9 +6,9 @@ import { createHttpClient, type HttpQuestion, type HttpReply } from './http-clie
 import { isRecord, type Settings } from './settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer, type SourceDriver, unknownUser } from './source.ts';
 import { fillTemplate, readTemplate } from './template.ts';
-import { readHost } from './value.ts';
+import { readHost, type ValueContext } from './value.ts';
 
-type Protocol = { ask(name: LoginName): HttpQuestion; read(reply: HttpReply): SourceAnswer };
+type Protocol = { ask(name: LoginName): HttpQuestion; read(reply: HttpReply, context: ValueContext): SourceAnswer };
 
 /**
  * A web service that says where users live.
@@ -29,7 +29,7 @@ export const driver: SourceDriver = {
       settings.problem('url', 'write http://host:port/path or https://…, with %u, %n and %d in the path or query');
     }
 
-    return async ({ label }) => {
+    return async ({ label, findHome }) => {
       const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8');
       const client = createHttpClient({ label, ca });
       const authorization = token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` };
@@ -40,7 +40,7 @@ export const driver: SourceDriver = {
           const reply = await client.send({ ...question, headers }, signal);
           if (reply.status === 404 && protocol === 'json') return unknownUser;
           if (reply.status !== 200) throw couldNotAsk(`${label} answered ${reply.status}`);
-          return shape.read(reply);
+          return shape.read(reply, { name, findHome });
         },
         [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
       };
@@ -59,7 +59,7 @@ function readJsonProtocol(settings: Settings): Protocol {
       const headers = { 'content-type': 'application/json' };
       return { method, url: filled, headers, body: JSON.stringify({ user: name }) };
     },
-    read: ({ body }) => readAnswerObject(parseObject(body), keys),
+    read: ({ body }, context) => readAnswerObject(parseObject(body), keys, context),
   };
 }
 

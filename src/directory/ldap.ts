@@ -7,12 +7,13 @@ import {
   ResultCodeError,
   SizeLimitExceededError,
 } from 'ldapts';
-import { readAnswerObject } from './answer-object.ts';
+import { type AnswerKeys, readAnswerKeys, readAnswerObject } from './answer-object.ts';
 import { createFailover } from './failover.ts';
 import { readConnecting } from './ldap-connections.ts';
 import type { Settings } from './settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer, type SourceDriver, unknownUser } from './source.ts';
 import { fillTemplate, readTemplate, type Template } from './template.ts';
+import type { ValueContext } from './value.ts';
 
 /** Result codes by which a server says that another one should be asked: busy, unavailable, unwilling. */
 const elsewhere = new Set([51, 52, 53]);
@@ -32,7 +33,7 @@ export const driver: SourceDriver = {
     const connectTo = readConnecting(settings);
     const urls = readUrls(settings);
 
-    return async ({ label, timeoutMs }) => {
+    return async ({ label, timeoutMs, findHome }) => {
       const connections = createFailover({
         servers: urls,
         timeoutMs,
@@ -44,7 +45,10 @@ export const driver: SourceDriver = {
       return {
         ask(name, signal) {
           const filter = fillTemplate(search.filter, name, escapeFilter);
-          return connections.use((held) => held.use((client) => find(client, search, filter)), signal);
+          return connections.use(
+            (held) => held.use((client) => find(client, search, filter, { name, findHome })),
+            signal,
+          );
         },
         [Symbol.asyncDispose]: () => connections[Symbol.asyncDispose](),
       };
@@ -57,27 +61,25 @@ export function escapeFilter(value: string): string {
   return Filter.escape(value);
 }
 
-const answerParts = ['backend', 'user', 'refuse', 'role'] as const;
-type AnswerPart = (typeof answerParts)[number];
-
 interface Search {
   readonly base: string;
   readonly scope: 'sub' | 'one' | 'base';
   readonly filter: Template;
-  /** What an answer is made of → the attribute that has it. */
-  readonly attributes: ReadonlyMap<AnswerPart, string>;
+  /** The attributes that an answer is made of. */
+  readonly keys: AnswerKeys;
 }
 
-async function find(client: Client, search: Search, filter: string): Promise<SourceAnswer> {
-  const { base, scope, attributes } = search;
+async function find(client: Client, search: Search, filter: string, context: ValueContext): Promise<SourceAnswer> {
+  const { base, scope, keys } = search;
+  const attributes = [keys.backend, keys.user, keys.refusal?.key, keys.role].filter((name) => name !== undefined);
   try {
-    const options = { scope, filter, attributes: ['1.1', ...attributes.values()], sizeLimit: 2 };
+    const options = { scope, filter, attributes: ['1.1', ...attributes], sizeLimit: 2 };
     // References to other servers (RFC 4511, 4.5.3) stand beside every answer of an Active Directory's domain root. The
     // search is complete all the same: what this server holds of the base, it has said.
     const { searchEntries } = await client.search(base, options);
     const [entry, ...others] = searchEntries;
     if (others.length > 0) throw badAnswer('the search found more than one entry');
-    return entry === undefined ? unknownUser : readEntry(entry, attributes);
+    return entry === undefined ? unknownUser : readAnswerObject(rowOf(entry, attributes), keys, context);
   } catch (error) {
     if (!(error instanceof ResultCodeError) || elsewhere.has(error.code)) throw error;
     if (error instanceof SizeLimitExceededError) throw badAnswer('the search found more than one entry', error);
@@ -86,16 +88,16 @@ async function find(client: Client, search: Search, filter: string): Promise<Sou
   }
 }
 
-function readEntry(entry: Entry, attributes: Search['attributes']): SourceAnswer {
-  // Servers may spell an attribute otherwise than it was asked for.
+/** The values of an entry, under the names by which they were asked for: servers may spell an attribute otherwise. */
+function rowOf(entry: Entry, attributes: readonly string[]): Readonly<Record<string, unknown>> {
   const values = new Map(Object.entries(entry).map(([name, value]) => [name.toLowerCase(), value]));
-  const row: Record<string, unknown> = {};
-  for (const [key, attribute] of attributes) {
-    const value = values.get(attribute.toLowerCase());
-    if (Array.isArray(value) && value.length > 1) throw badAnswer(`the entry has ${attribute} more than once`);
-    row[key] = Array.isArray(value) ? value[0] : value;
-  }
-  return readAnswerObject(row, { backend: 'backend', user: 'user', refusal: 'refuse', role: 'role' });
+  return Object.fromEntries(
+    attributes.map((attribute) => {
+      const value = values.get(attribute.toLowerCase());
+      if (Array.isArray(value) && value.length > 1) throw badAnswer(`the entry has ${attribute} more than once`);
+      return [attribute, Array.isArray(value) ? value[0] : value];
+    }),
+  );
 }
 
 function readSearch(settings: Settings): Search {
@@ -106,16 +108,11 @@ function readSearch(settings: Settings): Search {
   } catch {
     if (sample !== '') settings.problem('filter', 'write a filter such as (&(objectClass=inetOrgPerson)(mail=%u))');
   }
-  const attributes = new Map<AnswerPart, string>();
-  for (const key of answerParts) {
-    const attribute = settings.optionalText(`${key}_attribute`);
-    if (attribute !== undefined) attributes.set(key, attribute);
-  }
   return {
     base: settings.text('base'),
     scope: settings.choice('scope', ['sub', 'one', 'base'], 'sub'),
     filter,
-    attributes,
+    keys: readAnswerKeys(settings, 'attribute'),
   };
 }
 

@@ -27,7 +27,8 @@ export const driver: SourceDriver = {
         async ask(name) {
           for (const { key, byDefault } of tableKeys(name, deps.defaultDomain)) {
             const entry = watched.current.get(key);
-            if (entry?.kind === 'value') return readValue(entry.value, meaning, name, byDefault);
+            if (entry?.kind === 'value')
+              return readValue(entry.value, meaning, { name, findHome: deps.findHome, byDefault });
             if (entry?.kind === 'ambiguous') throw badAnswer(`${file} has this user twice, with different values`);
           }
           return unknownUser;

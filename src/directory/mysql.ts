@@ -26,7 +26,7 @@ export const driver: SourceDriver = {
       settings.problem('tls_server_name', 'is required where a server is named by its address');
     }
 
-    return async ({ label, timeoutMs }) => {
+    return async ({ label, timeoutMs, findHome }) => {
       const tlsFor = await tls.load();
       const pools = createFailover({
         servers,
@@ -62,7 +62,7 @@ export const driver: SourceDriver = {
           pools.use(async (pool, shareMs) => {
             const statement = { sql: query.text, timeout: shareMs };
             const [rows] = await pool.execute(statement, [...query.values(name)]).catch(refused);
-            return query.read(Array.isArray(rows) ? rows : []);
+            return query.read(Array.isArray(rows) ? rows : [], { name, findHome });
           }, signal),
         [Symbol.asyncDispose]: () => pools[Symbol.asyncDispose](),
       };

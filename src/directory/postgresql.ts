@@ -21,7 +21,7 @@ export const driver: SourceDriver = {
     const isPlain = settings.choice('tls', ['required', 'none'], 'required') === 'none';
     const tls = readTls(settings);
 
-    return async ({ label, timeoutMs }) => {
+    return async ({ label, timeoutMs, findHome }) => {
       const tlsFor = await tls.load();
       const pools = createFailover({
         servers,
@@ -54,7 +54,7 @@ export const driver: SourceDriver = {
         ask: (name, signal) =>
           pools.use(async (pool) => {
             const { rows } = await pool.query({ text: query.text, values: [...query.values(name)] }).catch(refused);
-            return query.read(rows);
+            return query.read(rows, { name, findHome });
           }, signal),
         [Symbol.asyncDispose]: () => pools[Symbol.asyncDispose](),
       };

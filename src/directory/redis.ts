@@ -43,7 +43,7 @@ export const driver: SourceDriver = {
       settings.problem('role_field', 'needs field: a string has no other');
     if (URL.parse(url)?.password) settings.problem('url', 'holds a password: write it as password: { file: … }');
 
-    return async ({ label, log, connectRedis }) => {
+    return async ({ label, log, connectRedis, findHome }) => {
       if (connectRedis === undefined) throw new Error('there is no client for Redis here');
       const ca = caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') };
       const redis = await connectRedis({ url, ...ca, ...(password === undefined ? {} : { password }) }, log);
@@ -60,7 +60,7 @@ export const driver: SourceDriver = {
             throw couldNotAsk(`${label}: ${error instanceof Error ? error.message : String(error)}`, error);
           });
           if (value === null) return unknownUser;
-          const answer = readValue(value, meaning, name);
+          const answer = readValue(value, meaning, { name, findHome });
           if (answer.kind !== 'found' || role === null || role === '') return answer;
           return { ...answer, role: readRole(role) };
         },

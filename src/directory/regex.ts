@@ -20,7 +20,9 @@ export const driver: SourceDriver = {
         // oxlint-disable-next-line require-await -- the port is asynchronous, matching is not
         async ask(name) {
           const value = matchPatterns(watched.current, name);
-          return value === undefined ? unknownUser : readValue(value, meaning, name, true);
+          return value === undefined
+            ? unknownUser
+            : readValue(value, meaning, { name, findHome: deps.findHome, byDefault: true });
         },
         [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
       };

@@ -16,7 +16,7 @@ export const driver: SourceDriver = {
     const meaning = readMeaning(settings);
     if (/\s/.test(map)) settings.problem('map', 'the name of a map holds no white space');
 
-    return () => {
+    return ({ findHome }) => {
       const server = createConversations(address, readNetstring);
       return {
         async ask(name, signal) {
@@ -25,7 +25,7 @@ export const driver: SourceDriver = {
           const [, status = '', text = ''] = /^(\S+) ?(.*)$/s.exec(reply) ?? [];
           switch (status) {
             case 'OK':
-              return readValue(text, meaning, name);
+              return readValue(text, meaning, { name, findHome });
             case 'NOTFOUND':
               return unknownUser;
             case 'TEMP':

@@ -15,7 +15,7 @@ import type { Settings } from './settings.ts';
  *
  * `found` with a `home` (a backend's name or one of its hosts) says where the user lives; with a `user` it also says
  * under which name. With a `user` alone it is an alias. With neither the user exists, and another source says where.
- * `referred`: this server says so, to who signs in there.
+ * `referred`: this server says so, to who signs in there. `later`: the user exists, and is to try again later.
  * `byDefault` marks an answer for names that the source does not know one by one. `role` is that user's role as staff.
  * `stays`: the home is where the user has sessions.
  */
@@ -30,7 +30,8 @@ export type SourceAnswer =
     }
   | { readonly kind: 'referred'; readonly server: ReferralServer }
   | { readonly kind: 'refused'; readonly reason: string }
-  | { readonly kind: 'unknown-user' };
+  | { readonly kind: 'later' }
+  | { readonly kind: 'unknown-user'; readonly why?: string };
 
 /**
  * One place that knows where users live. It only asks: cache, deadline and checks are the chain's.

@@ -3,12 +3,13 @@ import { type AnswerKeys, readAnswerKeys, readAnswerObject } from './answer-obje
 import type { Settings } from './settings.ts';
 import { badAnswer, type SourceAnswer, unknownUser } from './source.ts';
 import { parseTemplate, type Template, type TemplateVariable, valueOf } from './template.ts';
+import type { ValueContext } from './value.ts';
 
 /** A query with its values apart: nothing that a person typed ever becomes SQL. */
 export interface SqlQuery {
   readonly text: string;
   values(name: LoginName): readonly string[];
-  read(rows: readonly unknown[]): SourceAnswer;
+  read(rows: readonly unknown[], context: ValueContext): SourceAnswer;
 }
 
 /**
@@ -34,16 +35,16 @@ export function readQuery(settings: Settings, placeholder: (number: number) => s
   return {
     text: text.join(''),
     values: (name) => variables.map((variable) => valueOf(variable, name)),
-    read: (rows) => readRows(rows, keys),
+    read: (rows, context) => readRows(rows, keys, context),
   };
 }
 
-function readRows(rows: readonly unknown[], keys: AnswerKeys): SourceAnswer {
+function readRows(rows: readonly unknown[], keys: AnswerKeys, context: ValueContext): SourceAnswer {
   const [row, ...others] = rows;
   if (row === undefined) return unknownUser;
   if (others.length > 0) throw badAnswer('the query found more than one row');
   if (typeof row !== 'object' || row === null) throw badAnswer('the query found something that is no row');
-  return readAnswerObject({ ...row }, keys);
+  return readAnswerObject({ ...row }, keys, context);
 }
 
 function hasQuotedVariable({ parts }: Template): boolean {

@@ -14,7 +14,7 @@ export const driver: SourceDriver = {
     const key = readTemplate(settings, 'key', '%u');
     const meaning = readMeaning(settings);
 
-    return () => {
+    return ({ findHome }) => {
       const server = createConversations(address, readLine);
       return {
         async ask(name, signal) {
@@ -22,7 +22,7 @@ export const driver: SourceDriver = {
           const [, status = '', text = ''] = /^(\d{3})(?: (.*))?$/.exec(reply) ?? [];
           switch (status) {
             case '200':
-              return readValue(unescapeValue(text), meaning, name);
+              return readValue(unescapeValue(text), meaning, { name, findHome });
             case '500':
               return unknownUser;
             case '400':

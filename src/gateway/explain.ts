@@ -11,7 +11,7 @@ import type { Directory, Explanation } from '../directory/directory.ts';
 interface ExplainedStep {
   readonly source: string;
   readonly asked: string;
-  readonly answer: 'found' | 'referred' | 'refused' | 'unknown-user' | 'skipped' | 'tempfail';
+  readonly answer: 'found' | 'referred' | 'refused' | 'later' | 'unknown-user' | 'skipped' | 'tempfail';
   readonly home?: string;
   readonly user?: string;
   readonly role?: string;
@@ -145,6 +145,8 @@ function asStep({ source, asked, outcome, tookMs, ageMs, stale }: TracedStep): E
     case 'tempfail':
       return { ...step, why: outcome.why, ...age };
     case 'unknown-user':
+      return { ...step, ...(outcome.why === undefined ? {} : { why: outcome.why }), ...age };
+    case 'later':
     case 'skipped':
       return { ...step, ...age };
     default:
