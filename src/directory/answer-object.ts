@@ -77,9 +77,12 @@ function readRefusal(settings: Settings, what: string): Refusal | undefined {
 /** A word or a list of them; undefined when it is left out. */
 function wordsIn(value: unknown): ReadonlySet<string> | 'none' | undefined {
   if (value === undefined || value === null) return undefined;
-  const words = [value].flat();
-  const isWord = (word: unknown) => ['string', 'number', 'boolean'].includes(typeof word);
-  return words.every(isWord) ? new Set(words.map((word) => String(word).trim().toLowerCase())) : 'none';
+  const words = new Set<string>();
+  for (const word of [value].flat()) {
+    if (typeof word !== 'string' && typeof word !== 'number' && typeof word !== 'boolean') return 'none';
+    words.add(String(word).trim().toLowerCase());
+  }
+  return words;
 }
 
 /**
