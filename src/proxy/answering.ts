@@ -8,15 +8,13 @@ export class Answering {
   bytes = 0;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #stallMs: number;
   /** What is still to come of a body of known length. */
   #left: number | undefined;
   #insertion: Insertion | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse, stallMs: number) {
+  constructor(request: IncomingMessage, response: ServerResponse) {
     this.#request = request;
     this.#response = response;
-    this.#stallMs = stallMs;
   }
 
   /** @param fields names and values in turn, rebuilt */
@@ -41,13 +39,7 @@ export class Answering {
         return true;
       }
     }
-    if (this.#response.write(chunk)) return true;
-    this.#request.socket.setTimeout(this.#stallMs);
-    return false;
-  }
-
-  drained(): void {
-    this.#request.socket.setTimeout(0);
+    return this.#response.write(chunk);
   }
 
   finish(): void {

@@ -1,18 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { rawReply } from './raw-reply.ts';
-
-/** The last request that was read from a connection, and its response. */
-export interface LastRequest {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-}
+import type { Turn } from './turns.ts';
 
 /**
  * Answers bytes that are no HTTP, once the answers that the connection still owes are out, and closes it. An answer to
  * broken bytes must never be taken for the answer to the request before them.
  */
-export function answerClientError(error: Error, socket: Duplex, last: LastRequest | undefined): void {
+export function answerClientError(error: Error, socket: Duplex, last: Turn | undefined): void {
   if (socket.destroyed || !socket.writable) {
     socket.destroy();
     return;

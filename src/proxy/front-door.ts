@@ -3,10 +3,12 @@ import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type AdmissionDeps, createAdmission } from './admission.ts';
-import { answerClientError, type LastRequest } from './client-error.ts';
+import { answerClientError } from './client-error.ts';
 import type { ProxyProtocol } from './proxy-protocol-intake.ts';
 import { rawReply } from './raw-reply.ts';
+import { reply, textAnswer } from './reply.ts';
 import type { TlsCertificates } from './tls-certificates.ts';
+import { Turns } from './turns.ts';
 import { mayUpgrade } from './upgrade-screen.ts';
 
 const drainStepMs = 100;
@@ -17,6 +19,8 @@ export interface FrontDoorDeps extends AdmissionDeps {
   /** With them the listener speaks HTTPS. */
   readonly certificates?: TlsCertificates;
   readonly limits: FrontDoorLimits;
+  /** A client that takes nothing of its answer for so long, whoever writes it, is gone. */
+  readonly stallMs: number;
 }
 
 interface FrontDoorLimits {
@@ -50,7 +54,9 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
     requireHostHeader: false,
     // No 'end' event for requests without a body, and a fifth less work for them.
     optimizeEmptyRequests: true,
-    shouldUpgradeCallback: mayUpgrade,
+    // Behind an answer that is still open it would be written into that answer.
+    shouldUpgradeCallback: (request: IncomingMessage) =>
+      turns.get(request.socket)?.open === undefined && mayUpgrade(request),
   };
   const { certificates } = deps;
   const server = certificates === undefined ? createServer(options) : createSecure(options, certificates);
@@ -58,9 +64,10 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
   server.maxHeadersCount = 0;
   deps.proxyProtocol?.standBefore(server);
 
-  const sockets = new Set<Duplex>();
-  /** Of each connection that has said something: the last request, until it is answered. */
-  const last = new WeakMap<Duplex, LastRequest | undefined>();
+  /** Under TLS both ends of it: the raw connection, and the one that HTTP is spoken on. */
+  const sockets = new Set<Socket>();
+  /** Of each connection that has said something. */
+  const turns = new WeakMap<Duplex, Turns>();
   /** TLS connections that have got as far as HTTP. */
   const secured = new WeakSet<Duplex>();
   let isLastCall = false;
@@ -68,19 +75,19 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
   const cut = (): void => {
     for (const socket of sockets) socket.destroy();
   };
+  const watch = setInterval(() => watchWriting(sockets, deps.stallMs), Math.min(1000, deps.stallMs / 2)).unref();
 
-  /** A connection that waits for its next request must not keep what the last one was made of. */
-  function forget(this: ServerResponse): void {
-    const { socket } = this.req;
-    if (last.get(socket)?.response === this) last.set(socket, undefined);
+  function admit(request: IncomingMessage, response: ServerResponse): void {
+    if (request.socket.timeout !== 0) request.socket.setTimeout(0);
+    if (isLastCall) response.shouldKeepAlive = false;
+    if (response.statusCode === 417) reply(request, response, textAnswer(417, 'Only 100-continue is expected here.'));
+    else admission.request(request, response);
   }
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
-    last.set(request.socket, { request, response });
-    response.on('close', forget);
-    if (request.socket.timeout !== 0) request.socket.setTimeout(0);
-    if (isLastCall) response.shouldKeepAlive = false;
-    admission.request(request, response);
+    let ofSocket = turns.get(request.socket);
+    if (ofSocket === undefined) turns.set(request.socket, (ofSocket = new Turns(request.socket, admit)));
+    ofSocket.take(request, response);
   }
 
   server.on('connection', (socket) => {
@@ -91,24 +98,38 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
   });
   server.on('secureConnection', (socket: Socket) => {
     secured.add(socket);
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
     socket.setTimeout(limits.headMs);
   });
   server.on('request', handle);
   // Node would say "100 Continue" before anybody has looked at the request: the upload does, once a backend takes it.
   server.on('checkContinue', handle);
+  // Node would refuse any other expectation past us, and past the answer before it.
+  server.on('checkExpectation', (request, response) => {
+    response.statusCode = 417;
+    handle(request, response);
+  });
+  server.on('timeout', (socket) => {
+    if (turns.get(socket)?.open === undefined) socket.destroy();
+    else cutIfStalled(socket);
+  });
   server.on('clientError', (error, socket) => {
     if (certificates !== undefined && !secured.has(socket)) {
       certificates.notice(error, socket);
       socket.destroy();
       return;
     }
-    if (!last.has(socket)) deps.proxyProtocol?.notice(error, socket);
-    answerClientError(error, socket, last.get(socket));
+    const ofSocket = turns.get(socket);
+    if (ofSocket?.keeps(error) === true) return;
+    if (ofSocket === undefined) deps.proxyProtocol?.notice(error, socket);
+    answerClientError(error, socket, ofSocket?.open);
   });
   server.on('upgrade', (request, socket, early) => {
     // Without a listener a reset is an uncaught exception.
     socket.on('error', () => socket.destroy());
     request.socket.setTimeout(0);
+    request.socket.on('timeout', () => cutIfStalled(request.socket));
     if (draining) rawReply(socket, 503, 'This node is going away.');
     else void admission.upgrade(request, socket, early);
   });
@@ -129,9 +150,26 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
       if (signal.aborted) cut();
       await closed;
       clearInterval(timer);
+      clearInterval(watch);
       signal.removeEventListener('abort', cut);
     },
   };
+}
+
+/**
+ * Starts the stall timer of connections whose answer waits in this process. A look at all of them each second costs the
+ * requests nothing; that the client reads on, be it slowly, Node's timer sees by itself.
+ */
+function watchWriting(sockets: Iterable<Socket>, stallMs: number): void {
+  for (const socket of sockets) {
+    if (socket.writableLength > 0 && socket.timeout !== stallMs) socket.setTimeout(stallMs);
+  }
+}
+
+/** Cuts a connection whose time is over while it has something to take; one that waits for us may wait. */
+function cutIfStalled(socket: Socket): void {
+  if (socket.writableLength > 0) socket.destroy();
+  else socket.setTimeout(0);
 }
 
 function createSecure(options: ServerOptions, certificates: TlsCertificates): Server {

@@ -13,7 +13,7 @@ import { Upload } from './upload.ts';
 
 export interface RelayDeps {
   readonly clock: Clock;
-  /** A client that neither sends nor reads for this long, while we would, is gone. */
+  /** A client that sends nothing of its body for this long, while we would read, is gone. */
   readonly stallMs: number;
 }
 
@@ -69,7 +69,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     this.#pool = pool;
     this.#deps = deps;
     this.#events = events;
-    this.answering = new Answering(passage.request, passage.response, deps.stallMs);
+    this.answering = new Answering(passage.request, passage.response);
   }
 
   /** Whether the client is still there and nothing was answered. */
@@ -281,7 +281,6 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
 
   #drained(): void {
     if (this.#state !== 'passing') return;
-    this.answering.drained();
     this.#controller?.resume();
   }
 

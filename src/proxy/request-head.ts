@@ -74,7 +74,7 @@ export class IncomingHead implements RequestHead {
     return length !== undefined && Number(length) > 0;
   }
 
-  /** Whether the client waits for a 100 before it sends its body; any other expectation is refused by Node. */
+  /** Whether the client waits for a 100 before it sends its body; any other expectation is refused before. */
   get expectsContinue(): boolean {
     return this.header('expect') !== undefined;
   }

@@ -14,6 +14,8 @@ export class Upload extends Readable {
   readonly #stallMs: number;
   #expectsContinue: boolean;
   #complete = false;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #onStall = (): void => void this.#request.socket.destroy();
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
   readonly #onEnd = (): void => this.#finish();
   readonly #onClose = (): void => this.#cut();
@@ -44,7 +46,7 @@ export class Upload extends Readable {
     // Only now is it known that a backend takes the body.
     if (this.#expectsContinue && !this.#response.headersSent) this.#response.writeContinue();
     this.#expectsContinue = false;
-    this.#request.socket.setTimeout(this.#stallMs);
+    this.#timer ??= setTimeout(this.#onStall, this.#stallMs).unref();
     this.#request.resume();
   }
 
@@ -55,9 +57,10 @@ export class Upload extends Readable {
 
   #take(chunk: Buffer): void {
     noteSpent(chunk.length);
+    this.#timer?.refresh();
     if (this.push(chunk)) return;
     this.#request.pause();
-    this.#request.socket.setTimeout(0);
+    this.#rest();
   }
 
   #finish(): void {
@@ -76,6 +79,12 @@ export class Upload extends Readable {
 
   #leave(): void {
     this.#request.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose);
-    this.#request.socket.setTimeout(0);
+    this.#rest();
+  }
+
+  /** The client is not waited for. */
+  #rest(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 }

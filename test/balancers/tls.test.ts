@@ -158,3 +158,14 @@ test('an expired certificate is an error in the log, and used', async () => {
   assert.deepEqual(lines, ['the certificate has expired: put a new one in its file']);
   await rm(at('old.pem'));
 });
+
+test('requests that are sent ahead over TLS are answered one after the other', async () => {
+  const socket = await handshake();
+  let received = '';
+  socket.setEncoding('latin1').on('data', (part: string) => (received += part));
+  const probe = 'GET /-/live HTTP/1.1\r\n\r\n';
+  socket.write(`${probe.repeat(500)}GET /-/login HTTP/1.1\r\nHost: mail.example.test\r\n\r\n`);
+  await eventually(() => received.includes('</html>'));
+  assert.equal(received.match(/HTTP\/1\.1 200 OK/g)?.length, 501);
+  socket.destroy();
+});

@@ -1,0 +1,123 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** A request that was read from a connection, and its response. */
+export interface Turn {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** llhttp's HPE_PAUSED: what a callback returns so that the parser stops where it is. */
+const stopHere = 21;
+
+/**
+ * One answer at a time on one connection: what a client sends ahead of its answer waits unread, and its requests reach
+ * the gateway one after the other, in order.
+ *
+ * Node alone makes objects of all requests in the 64 KiB that it reads at once, some 1,700 of them in 4 MB, and has them
+ * served side by side. It has no documented way to stop its parser between two requests, so `onIncoming` of the parser
+ * is wrapped. Should a later Node no longer stop there, the connection of a client with two requests ahead is cut.
+ */
+export class Turns {
+  readonly #socket: Socket;
+  readonly #serve: (request: IncomingMessage, response: ServerResponse) => void;
+  #open: Turn | undefined;
+  #next: Turn | undefined;
+  /** What came behind the head of the next request; undefined while the parser runs. */
+  #unread: Buffer[] | undefined;
+  readonly #onClose = (): void => this.#close();
+  readonly #onTurn = (): void => this.#goOn();
+  /** Node reads on by itself when an answer has drained or a body is wanted. */
+  readonly #stayPaused = (): void => void this.#socket.emit('pause');
+
+  /** @param serve takes each request when its turn has come */
+  constructor(socket: Socket, serve: (request: IncomingMessage, response: ServerResponse) => void) {
+    this.#socket = socket;
+    this.#serve = serve;
+    const parser = parserOf(socket);
+    if (parser === undefined) return;
+    const incoming = parser.onIncoming;
+    parser.onIncoming = (request, keepAlive) => {
+      const told = incoming(request, keepAlive);
+      return told === 0 && this.#next?.request === request ? stopHere : told;
+    };
+  }
+
+  /** What is being answered. */
+  get open(): Turn | undefined {
+    return this.#open;
+  }
+
+  take(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#open === undefined) return this.#begin(request, response);
+    if (this.#next !== undefined) {
+      // The parser did not stop.
+      this.#socket.destroy();
+      return;
+    }
+    this.#next = { request, response };
+    this.#socket.on('resume', this.#stayPaused);
+  }
+
+  /** Whether an error of the parser only says that it stopped as it should; the bytes behind are kept. */
+  keeps(error: Error): boolean {
+    if (this.#next === undefined || !isStop(error)) return false;
+    // Once it has stopped it no longer knows how far it got.
+    const rest = this.#unread === undefined ? error.rawPacket.subarray(error.bytesParsed) : error.rawPacket;
+    (this.#unread ??= []).push(rest);
+    this.#socket.pause();
+    return true;
+  }
+
+  #begin(request: IncomingMessage, response: ServerResponse): void {
+    this.#open = { request, response };
+    response.on('close', this.#onClose);
+    this.#serve(request, response);
+  }
+
+  #close(): void {
+    // The others first: who sends a thousand requests at once is one client of many.
+    if (this.#next !== undefined) setImmediate(this.#onTurn);
+    else this.#open = undefined;
+  }
+
+  #goOn(): void {
+    const [next, unread, socket] = [this.#next, this.#unread, this.#socket];
+    this.#open = undefined;
+    this.#next = undefined;
+    this.#unread = undefined;
+    socket.off('resume', this.#stayPaused);
+    // A connection that ends with the last answer owes no other.
+    if (next === undefined || socket.destroyed || !socket.writable) return;
+    this.#begin(next.request, next.response);
+    const parser = parserOf(socket);
+    if (unread !== undefined && parser !== undefined) {
+      parser.resume();
+      const [first] = unread;
+      socket.emit('data', unread.length === 1 ? first : Buffer.concat(unread));
+    }
+    if (this.#next === undefined) socket.resume();
+  }
+}
+
+/** What is used of Node's parser, which its types do not know. */
+interface Parser {
+  onIncoming: (request: IncomingMessage, keepAlive: boolean) => number;
+  resume(): void;
+}
+
+function parserOf(socket: Socket): Parser | undefined {
+  const parser: unknown = 'parser' in socket && !socket.destroyed ? socket.parser : undefined;
+  return isParser(parser) ? parser : undefined;
+}
+
+function isParser(parser: unknown): parser is Parser {
+  if (typeof parser !== 'object' || parser === null || !('onIncoming' in parser) || !('resume' in parser)) return false;
+  return typeof parser.onIncoming === 'function' && typeof parser.resume === 'function';
+}
+
+function isStop(error: Error): error is Error & { readonly rawPacket: Buffer; readonly bytesParsed: number } {
+  if (!('code' in error) || error.code !== 'HPE_PAUSED') return false;
+  if (!('rawPacket' in error) || !Buffer.isBuffer(error.rawPacket)) return false;
+  return 'bytesParsed' in error && typeof error.bytesParsed === 'number';
+}
