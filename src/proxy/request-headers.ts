@@ -14,7 +14,6 @@ const droppedNames = new Set([
   'cookie',
   'cookie2',
   'expect',
-  'forwarded',
   'host',
   'http2-settings',
   'keep-alive',
@@ -23,66 +22,50 @@ const droppedNames = new Set([
   'transfer-encoding',
   'upgrade',
   'authorization',
-  // Whom, from where, and by which scheme: only the gateway may say so.
-  'cf-connecting-ip',
-  'cf-connecting-ipv6',
-  'client-ip',
-  'cluster-client-ip',
-  'fastly-client-ip',
-  'front-end-https',
-  'remote-addr',
-  'remote-host',
-  'remote-user',
-  'true-client-ip',
-  'x-accel-redirect',
-  'x-actor',
-  'x-appengine-user-ip',
-  'x-azure-clientip',
-  'x-azure-socketip',
-  'x-client-ip',
-  'x-cluster-client-ip',
-  'x-envoy-external-address',
-  'x-host',
-  'x-https',
-  'x-originating-ip',
-  'x-real-ip',
-  'x-real-port',
-  'x-remote-addr',
-  'x-remote-host',
-  'x-remote-ip',
-  'x-remote-user',
-  'x-scheme',
-  'x-sendfile',
-  'x-true-client-ip',
-  'x-url-scheme',
-  'x-user',
-  'x-username',
-  'x-webauth-user',
-  // What would make a backend take another method or target than the one that was judged.
-  'x-http-method',
-  'x-http-method-override',
-  'x-method-override',
-  'x-override-url',
-  'x-rewrite-url',
-  'x-http-path-override',
-  'x-http-destinationurl',
 ]);
 
-const droppedPrefixes = [
-  'proxy',
-  'ssl-',
-  'x-arr-',
-  'x-auth-',
-  'x-authenticated-',
-  'x-client-cert',
-  'x-forward',
-  'x-ms-client-principal',
-  'x-original',
-  'x-postern-',
-  'x-proxy',
-  'x-ssl-',
-  'x-sso-',
-  'x-webobjects-',
+/** What a part of a name says of the person behind a request. */
+const person = String.raw`(?:user|usr|login|name|uid|upn|id|e?mail|dn|groups?|roles?|principal|identity|subject|claims?|account)`;
+/** What a part of a name says of the machine or the certificate behind it. */
+const machine = String.raw`(?:ip|ipv6|addr|address|host|port|proto|scheme|ssl|tls|cert|certificate|verify|dn|s-dn|i-dn|serial|san|fingerprint)`;
+
+/**
+ * Whom, from where, by which scheme, and for which target or method: only the gateway may say so. Each line is a family
+ * of names that some server, gateway or framework reads as the word of whatever stands in front of it.
+ */
+const droppedFamilies: readonly RegExp[] = [
+  // Proxies: addresses, hosts, ports and schemes as they saw them.
+  /^(?:x-)?forward/,
+  /^(?:x-)?proxy/,
+  /^(?:x-)?(?:original|originating)/,
+  /^(?:x-)?real-/,
+  /^(?:x-)?true-client-/,
+  /^(?:x-)?cluster-/,
+  /^(?:x-)?remote-/,
+  /^x-(?:scheme|https?|host|port|proto|protocol|server|front-end-https|url-scheme)$/,
+  /^(?:x-)?(?:server|source)-(?:name|addr|address|ip|port|host|proto|protocol|scheme)/,
+  /^front-end-https$/,
+  new RegExp(`^(?:x-)?client-?${machine}`),
+  // Certificates of clients.
+  /^(?:x-)?(?:ssl|tls|mtls|peer-cert|certificate)-/,
+  // Networks and clouds in front.
+  /^(?:x-)?(?:cf|cdn|fastly|akamai|azure|fd|appengine|arr|envoy|goog|kong|amzn|amz-cf|ms-client-principal|ms-token)-/,
+  /^x-ms-client-principal$/,
+  // Gateways that sign people in, and the modules of web servers that do.
+  /^(?:x-)?(?:tailscale|oidc|pomerium|vouch|shib|mellon|saml|authentik|authelia|authn|authz|sso|webauth|krb|kerberos)-/,
+  /^(?:x-)?(?:consumer|credential|jwt|webobjects|postern|iv|sm|oam|osso|ajp|redirect)-/,
+  /^x-(?:auth|authenticated|id-token|anonymous-consumer|zumo-auth)(?:-|$)/,
+  /^auth-/,
+  new RegExp(`^(?:x-)?(?:authenticated|webmail|user|sm|iv)-?${person}`),
+  /^x-(?:user|usr|login|uid|upn|e?mail|groups?|roles?|principal|identity|pass|password)$/,
+  /^(?:x-)?(?:actor|impersonate|on-behalf-of)/,
+  // Exchange: what its front end tells its back end.
+  /^x-(?:be(?:resource|cookie|server|target)|anonresource|backend|commonaccesstoken|rps-|targetserver)/,
+  /^(?:x-)?msexch/,
+  // Another method, path or script than the one that was judged; files that a server in front would send.
+  /^x-(?:http|method|override|rewrite|script|path|middleware|accel|sendfile|reproxy)(?:-|$)/,
+  /^x-request(?:ed)?-(?:uri|url|path|method|host)/,
+  /^(?:script-name|path-info|request-uri|request-method|server-name|query-string|document-root|http-)/,
 ];
 
 /** A backend may read `X_Real_IP` or `X.Real.IP` as `X-Real-IP`: such names do not go on at all. */
@@ -166,7 +149,7 @@ export function createRequestHeaders(options: RequestHeadersOptions): RequestHea
 
 function classify(lower: string): FieldClass {
   if (!plainName.test(lower) || droppedNames.has(lower)) return 'drop';
-  if (droppedPrefixes.some((prefix) => lower.startsWith(prefix))) return 'drop';
+  if (droppedFamilies.some((family) => family.test(lower))) return 'drop';
   if (lower === 'connection') return 'connection';
   if (lower === 'content-length') return 'length';
   if (lower === 'range') return 'range';

@@ -47,14 +47,39 @@ const droppedNames = new Set([
   'transfer-encoding',
   'upgrade',
   // Speaks for the whole origin, which is ours, or asks for what the gateway would not pass on.
+  'accept-ch',
+  'accept-ch-lifetime',
+  'activate-storage-access',
   'alt-svc',
   'clear-site-data',
+  'critical-ch',
+  'expect-ct',
+  'idp-signin-status',
+  'nel',
+  'observe-browsing-topics',
+  'origin-agent-cluster',
+  'origin-isolation',
+  'report-to',
+  'reporting-endpoints',
   'service-worker-allowed',
+  'set-cookie2',
+  'set-login',
+  'strict-transport-security',
+  'use-as-dictionary',
   'www-authenticate',
-  // Meant for the server in front of the webmail.
-  'x-sendfile',
 ]);
-const droppedPrefixes = ['proxy', 'x-accel-', 'x-postern-', 'x-sso-'];
+const droppedFamilies: readonly RegExp[] = [
+  /^proxy/,
+  /^authentication-/,
+  // Pins of keys, sessions bound to devices, storage and reports of the origin.
+  /^public-key-pins/,
+  /^(?:sec|secure)-session-/,
+  /^shared-storage-/,
+  /^attribution-reporting-/,
+  /^ad-auction-/,
+  // Meant for the server in front of the webmail.
+  /^x-(?:accel-|sendfile|reproxy-|lighttpd-send|litespeed-|postern-|sso-)/,
+];
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -72,7 +97,7 @@ function classOf(name: string): FieldClass {
 
 function classify(lower: string): FieldClass {
   if (!fieldName.test(lower) || droppedNames.has(lower)) return 'drop';
-  if (droppedPrefixes.some((prefix) => lower.startsWith(prefix))) return 'drop';
+  if (droppedFamilies.some((family) => family.test(lower))) return 'drop';
   if (lower === 'connection') return 'connection';
   if (lower === 'location' || lower === 'content-location') return 'url';
   if (lower === 'refresh') return 'refresh';

@@ -13,6 +13,20 @@ const forged = `
   SSL-Client-Verify X-Original-URL X-Rewrite-URL X-Original-Host X-Host X-Override-URL X-HTTP-DestinationURL
   X-HTTP-Method-Override X-HTTP-Method X-Method-Override X-Accel-Redirect X-Sendfile Proxy Proxy-Authorization
   Proxy-Connection Authorization Front-End-Https X-Url-Scheme
+  Forwarded-For Forwarded-Host X-ForwardedFor X-Forwarded-Uri X-Forwarded-Prefix X-Real-Port X-ClientIP Client-Cert
+  Client-Cert-Chain X-Client-Verify X-Client-Cert X-Client-S-DN X-Client-Addr TLS-Client-Cert X-TLS-Client-DN
+  Cf-Access-Authenticated-User-Email Cf-Access-Jwt-Assertion Cf-Visitor X-Goog-Authenticated-User-Email
+  X-Goog-Authenticated-User-Id X-Goog-Iap-Jwt-Assertion Tailscale-User-Login Tailscale-User-Name X-Tailscale-User
+  Oidc-Claim-Sub Oidc-Claim-Email X-Oidc-Claim-Email X-Amzn-Oidc-Identity X-Amzn-Mtls-Clientcert Remote-Groups
+  Remote-Email Remote-Name X-Remote-Groups X-Webmail-User X-Webmail-Login X-User-Id X-User-Email X-UserName X-Email
+  X-Groups X-Identity X-Pomerium-Claim-Email X-Pomerium-Jwt-Assertion X-BEResource X-AnonResource-Backend
+  X-BackEndCookie X-CommonAccessToken msExchProxyUri X-msExchTargetBackend X-Script-Name Script-Name Path-Info
+  X-HTTP-Host-Override X-HTTP-Method X-Rewrite-Target X-Request-Uri X-Requested-Url Shib-Session-Id Shib-Identity-Provider
+  X-Shib-User X-Vouch-User X-Vouch-IdP-Claims-Email X-Authentik-Username X-Authelia-User X-Consumer-Username
+  X-Credential-Identifier X-Kong-Proxy X-Envoy-Original-Path X-Jwt-Assertion X-Id-Token Mellon-Name-Id Saml-Subject
+  Sm-User Iv-User Iv-Groups Oam-Remote-User Auth-User X-Auth Authenticated-User X-MS-Token-AAD-Id-Token
+  X-MS-Client-Principal-Name X-Zumo-Auth X-Krb-Principal X-Impersonate-User Impersonate-User X-On-Behalf-Of
+  X-Middleware-Subrequest Redirect-Remote-User HTTP-Remote-User X-Server-Name X-Proto X-Port X-Source-IP
 `
   .trim()
   .split(/\s+/);
@@ -41,6 +55,31 @@ for (const [i, spell] of spellings.entries()) {
     );
   });
 }
+
+/** What browsers, scripts of webmails, and programs for DAV and ActiveSync send, and their servers need. */
+const genuine = `
+  User-Agent Accept Accept-Language Referer Origin Content-Type If-None-Match If-Modified-Since If-Match Cache-Control
+  Pragma DNT Sec-GPC Sec-Fetch-Site Sec-CH-UA Via Traceparent X-Request-ID X-Requested-With X-XSRF-TOKEN X-CSRF-Token
+  X-CSRFToken X-Roundcube-Request X-Horde-Session-Token X-Zimbra-Csrf-Token X-SOGo-Token X-Frame-Options X-File-Name
+  X-File-Size X-User-Agent X-Client-Version X-ClientApplication X-ClientInfo Client-Request-Id X-AnchorMailbox
+  X-OWA-CANARY X-OWA-UrlPostData X-OWA-ActionName Depth Destination If Lock-Token Overwrite Timeout Prefer Brief
+  Schedule-Reply Slug X-WebDAV-Method MS-ASProtocolVersion MS-ASAcceptMultiPart X-MS-PolicyKey X-MS-RP
+  X-MapiHttpCapability X-Nextcloud-WebDAV-AutoMkcol X-Apple-Client-Info X-Upload-Content-Type X-Timezone-Offset
+  X-Department X-Beacon Last-Event-ID X-Powered-By X-Mailer X-Priority
+`
+  .trim()
+  .split(/\s+/);
+
+test('what browsers, webmails’ scripts and programs send arrives', async () => {
+  await using backend = await startRecordingBackend();
+  await using gate = await startGate({ backendPort: backend.port });
+  assert.match(await ask(gate.port, get('/', ...genuine.map((name) => `${name}: genuine`))), /ok$/);
+  const fields = backend.seen[0]?.fields ?? [];
+  assert.deepEqual(
+    fields.filter((_field, at) => fields[at + 1] === 'genuine'),
+    genuine,
+  );
+});
 
 test('what Connection names does not go on, and the fields that the gateway adds stay', async () => {
   await using backend = await startRecordingBackend();

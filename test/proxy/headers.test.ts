@@ -204,6 +204,25 @@ function received(
   });
 }
 
+/** Fields with which one webmail would decide for the sign-in page, for the other webmails and for days to come. */
+const originWide = `
+  Strict-Transport-Security NEL Report-To Reporting-Endpoints Accept-CH Accept-CH-Lifetime Critical-CH Expect-CT
+  Public-Key-Pins Public-Key-Pins-Report-Only Origin-Agent-Cluster Set-Cookie2 Set-Login Sec-Session-Registration
+  Secure-Session-Registration Shared-Storage-Write Attribution-Reporting-Register-Source Observe-Browsing-Topics
+  Activate-Storage-Access Use-As-Dictionary Authentication-Info X-Sendfile X-Reproxy-URL ACCEPT-ch nel
+`
+  .trim()
+  .split(/\s+/);
+
+test('what a webmail says of its own pages and files goes on', () => {
+  const fields = `Content-Security-Policy Permissions-Policy X-Frame-Options Referrer-Policy Cross-Origin-Opener-Policy
+    Cache-Control Content-Disposition DAV Allow MS-Server-ActiveSync MS-ASProtocolVersions Retry-After Vary Link
+    X-DNS-Prefetch-Control X-Robots-Tag Sec-WebSocket-Accept Accept-Ranges Access-Control-Allow-Origin`
+    .split(/\s+/)
+    .flatMap((name) => [name, 'v']);
+  assert.deepEqual(received(fields), fields);
+});
+
 test('fields of the hop, and those that speak for our origin, do not reach the browser', () => {
   const dropped = [
     'Connection',
@@ -232,6 +251,7 @@ test('fields of the hop, and those that speak for our origin, do not reach the b
     '/x',
     'X-Sso-Session',
     'alice',
+    ...originWide.flatMap((name) => [name, 'v']),
   ];
   assert.deepEqual(received([...dropped, 'Content-Type', 'text/html', 'ETag', '"x"']), [
     'Content-Type',
