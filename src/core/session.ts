@@ -185,7 +185,10 @@ export type SessionLookup =
   /** The store could not be asked, or the session is sealed under a key that this node lacks: 503, never a sign-out. */
   | { readonly kind: 'unavailable'; readonly why: 'store' | 'unknown-key' };
 
-/** Finds the session of a request. Answers at once, without a promise, when it is in the node's cache. */
+/**
+ * Finds the session of a request. Answers at once, without a promise, when it is in the node's cache. `secure`: whether
+ * the browser came by https, where only the cookie counts that nobody else can have planted.
+ */
 export interface LiveSessions {
-  find(cookieField: string | undefined): SessionLookup | Promise<SessionLookup>;
+  find(cookieField: string | undefined, secure: boolean): SessionLookup | Promise<SessionLookup>;
 }

@@ -104,8 +104,8 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
 /** Sessions of opened mailboxes count only while somebody vouches for them. */
 function guarded(sessions: LiveSessions, upkeep: Pick<Upkeep, 'guard'>): LiveSessions {
   return {
-    find(cookieField) {
-      const found = sessions.find(cookieField);
+    find(cookieField, secure) {
+      const found = sessions.find(cookieField, secure);
       return found instanceof Promise ? found.then((later) => upkeep.guard(later)) : upkeep.guard(found);
     },
   };

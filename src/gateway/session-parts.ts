@@ -30,9 +30,6 @@ export function sessionsOf({ site, ...parts }: SessionParts & Pick<NodeSessionsO
     get serveStaleMs() {
       return site().config.sessions.serveStaleMs;
     },
-    get acceptPlain() {
-      return site().config.publicUrls.some(({ secure }) => !secure);
-    },
   });
 }
 

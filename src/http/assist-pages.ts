@@ -16,6 +16,7 @@ import { ingressOf } from './ingress-of.ts';
 import { createLoadSession } from './load-session.ts';
 import type { Locale, TextKey } from './locales.ts';
 import { createMethodNotAllowed } from './not-found.ts';
+import { createOnlyDocuments } from './only-documents.ts';
 import { createOwnApp, type Pages } from './own-app.ts';
 import { newReference } from './reference.ts';
 import type { SessionGate } from './session-gate.ts';
@@ -76,7 +77,8 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
         throw error;
       }
       response.statusCode = 303;
-      response.setHeader('Location', opened.landing);
+      // Absolute: a landing such as `//host/` would leave the origin.
+      response.setHeader('Location', ingressOf(request).publicUrl.origin + opened.landing);
       response.end();
     } catch (error) {
       if (gone.aborted) return;
@@ -161,7 +163,7 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
   }
 
   async function sessionOf(request: Request): Promise<LiveSession | undefined> {
-    const found = await live.find(request.headers.cookie);
+    const found = await live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     return found.kind === 'found' && found.session.record.assist !== undefined ? found.session : undefined;
   }
 
@@ -175,6 +177,7 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
 
   return createOwnApp(deps, (app) => {
     app.use(views.assistAssets.serve);
+    app.use(createOnlyDocuments());
     app.get('/-/assist/open', loadSession, (request, response) =>
       request.method === 'HEAD' ? notAllowed(request, response, () => {}) : open(request, response),
     );

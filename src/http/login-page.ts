@@ -132,12 +132,12 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
   }
 
   async function sessionBefore(request: Request): Promise<LiveSession | undefined> {
-    const found = await deps.live.find(request.headers.cookie);
+    const found = await deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     return found.kind === 'found' ? found.session : undefined;
   }
 
   async function endOfSession(request: Request): Promise<EndReason | undefined> {
-    const found = await deps.live.find(request.headers.cookie);
+    const found = await deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     return found.kind === 'ended' ? found.reason : undefined;
   }
 

@@ -25,7 +25,11 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
 } {
   async function show(request: Request, response: Response): Promise<void> {
     const record = sessionOf(gate, request);
-    if (record === undefined) return seeOther(response, signInPathOf(await live.find(request.headers.cookie)));
+    if (record === undefined)
+      return seeOther(
+        response,
+        signInPathOf(await live.find(request.headers.cookie, ingressOf(request).publicUrl.secure)),
+      );
     const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
     const title = locale.text('signOut.title');
     const text = record === 'unreadable' ? undefined : locale.text('signOut.text', { user: record.user });
@@ -44,7 +48,7 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
     const isOurs = typeof record === 'object' ? isBound && initiator !== 'foreign' : initiator === 'own';
     if (!isOurs) return seeOther(response, '/-/logout');
 
-    const found = await live.find(request.headers.cookie);
+    const found = await live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     const end = async () => gate.close(request, response, 'signed-out');
     if (found.kind === 'found') {
       const as = { userAgent: client.userAgent, publicOrigin: publicUrl.origin, clientAddress: client.address };

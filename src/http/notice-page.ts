@@ -21,7 +21,7 @@ export function createNoticePage({ telling, live, tokens, views }: NoticePageDep
   submit: RequestHandler;
 } {
   async function sessionOf(request: Request): Promise<LiveSession | undefined> {
-    const found = await live.find(request.headers.cookie);
+    const found = await live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     return found.kind === 'found' ? found.session : undefined;
   }
 

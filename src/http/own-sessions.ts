@@ -7,8 +7,8 @@ export function onlyOwnSessions<T extends { readonly live: LiveSessions; readonl
   return {
     ...deps,
     live: {
-      find(cookieField) {
-        const found = live.find(cookieField);
+      find(cookieField, secure) {
+        const found = live.find(cookieField, secure);
         return found instanceof Promise ? found.then(ownOrNone) : ownOrNone(found);
       },
     },

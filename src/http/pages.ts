@@ -11,6 +11,7 @@ import { createLoadSession } from './load-session.ts';
 import { createLoginPage } from './login-page.ts';
 import { createLogoutPage } from './logout-page.ts';
 import { createMethodNotAllowed } from './not-found.ts';
+import { createOnlyDocuments } from './only-documents.ts';
 import { createOwnApp, type Pages } from './own-app.ts';
 import { onlyOwnSessions } from './own-sessions.ts';
 import type { SessionGate } from './session-gate.ts';
@@ -49,6 +50,7 @@ export function createPages(given: PagesDeps): Pages {
   const notAllowed = createMethodNotAllowed('GET, HEAD, POST');
 
   return createOwnApp(deps, (app) => {
+    app.use(createOnlyDocuments());
     app.get('/-/login', loadSession, loginPage.show);
     app.post('/-/login', formBody, loadSession, loginPage.submit);
     app.all('/-/login', notAllowed);

@@ -33,7 +33,7 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
 } {
   /** The session of this browser; the sign-in page, or a 503, where there is none to be had. */
   async function current(request: Request, response: Response): Promise<LiveSession | undefined> {
-    const found = await live.find(request.headers.cookie);
+    const found = await live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     if (found.kind === 'found') return found.session;
     if (found.kind !== 'unavailable') {
       seeOther(response, signInPathOf(found));

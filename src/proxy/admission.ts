@@ -107,7 +107,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     }
     if (mayBeClient && ingress.hostKind === 'public' && head.header('authorization') !== undefined)
       return deps.clients.pass({ ...arrival, ingress });
-    const lookup = deps.sessions.find(head.cookieField);
+    const lookup = deps.sessions.find(head.cookieField, ingress.publicUrl.secure);
     if (!(lookup instanceof Promise)) return serve(arrival, ingress, lookup);
     lookup.then(
       (found) => guarded(arrival, () => serve(arrival, ingress, found)),
@@ -167,7 +167,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
           return rawReply(socket, 400, 'Not at this address.');
         }
         if (head.target.startsWith(reservedPrefix)) return rawReply(socket, 404, 'There is nothing here.');
-        const lookup = await deps.sessions.find(head.cookieField);
+        const lookup = await deps.sessions.find(head.cookieField, decision.ingress.publicUrl.secure);
         if (socket.destroyed) return;
         if (lookup.kind === 'unavailable')
           return rawReply(socket, 503, 'Sessions cannot be read now.', ['Retry-After', '5']);

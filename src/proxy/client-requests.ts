@@ -11,7 +11,7 @@ import { codeOf, type FailureAnswer, type FailureKind, isRefused } from './failu
 import type { AdmittedRequest } from './passage.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { reply, textAnswer } from './reply.ts';
-import type { IncomingHead } from './request-head.ts';
+import { type IncomingHead, isServiceWorkerScript } from './request-head.ts';
 import { finishedRequest, type FinishedRequest } from './requests.ts';
 
 export interface ClientRequestsDeps extends ClientPassageDeps, RelayDeps {
@@ -159,6 +159,9 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
       const fields = head.all('authorization');
       const credentials = fields.length === 1 ? parseBasic(fields[0] ?? '') : undefined;
       if (credentials === undefined) return reply(request, response, challengeAnswer(deps.realm()));
+      if (isServiceWorkerScript(head)) {
+        return reply(request, response, textAnswer(403, 'No service worker may be registered here.'));
+      }
       if (isForeignPage(head)) {
         return reply(request, response, textAnswer(403, 'This request does not come from a page of this server.'));
       }

@@ -106,6 +106,11 @@ export function destinationOf(head: RequestHead): { readonly destination: Destin
   return { destination: wantsHtml && !byScript ? 'page' : 'other', certain: false };
 }
 
+/** Whether a browser would register the answer as a service worker. */
+export function isServiceWorkerScript(head: RequestHead): boolean {
+  return head.header('service-worker') !== undefined || head.header('sec-fetch-dest') === 'serviceworker';
+}
+
 /** Whether a tab asks for a page, by GET or HEAD: the one case in which a redirect is seen and followed by a person. */
 export function isPageRequest(head: RequestHead): boolean {
   return (head.method === 'GET' || head.method === 'HEAD') && destinationOf(head).destination === 'page';

@@ -11,7 +11,7 @@ import type { Fields, Passage } from './passage.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { createRelocations, type RelocationsDeps } from './relocations.ts';
 import { redirectAnswer, reply, textAnswer } from './reply.ts';
-import { type IncomingHead, isPageRequest } from './request-head.ts';
+import { type IncomingHead, isPageRequest, isServiceWorkerScript } from './request-head.ts';
 import { createSessionAnswers, endSession, type SessionAnswersDeps } from './session-answers.ts';
 import { SessionPassage, type SessionPassageDeps, type SessionRequest } from './session-passage.ts';
 
@@ -142,7 +142,7 @@ function interludeOf(
 /** What the gateway answers in the webmail's place. */
 function earlyAnswer(task: SessionRequest, driver: WebmailDriver, host: BackendHost): Answer | undefined {
   const { head, ingress } = task;
-  if (head.header('service-worker') !== undefined && driver.allowsServiceWorker?.(head) !== true) {
+  if (isServiceWorkerScript(head) && driver.allowsServiceWorker?.(head) !== true) {
     // A script from a mail must not become a worker over the sign-in page.
     return textAnswer(403, 'No service worker may be registered here.');
   }

@@ -41,7 +41,7 @@ export interface CookieField {
 
 /**
  * Takes the gateway's own cookies out of a Cookie field.
- * `acceptPlain` says whether the name without prefix counts: only where a public URL is plain HTTP.
+ * `acceptPlain` says whether the name without prefix counts: only for requests that came by plain HTTP.
  */
 export function readCookieField(field: string | undefined, acceptPlain: boolean): CookieField {
   if (field === undefined || field === '') return { own: undefined, rest: '' };

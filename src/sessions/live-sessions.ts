@@ -18,8 +18,6 @@ import { endByTime } from './session-times.ts';
 /** What the sessions of a node take. */
 export interface NodeSessionsOptions extends HeldSessionsOptions {
   readonly keys: ServerKeys;
-  /** Whether a public URL is plain HTTP: only then the cookie name without prefix counts. */
-  readonly acceptPlain: boolean;
 }
 
 /** A session as lists show it. */
@@ -103,15 +101,16 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
     }
   }
 
-  function find(cookieField: string | undefined): SessionLookup | Promise<SessionLookup> {
-    const field = cookieField ?? '';
+  function find(cookieField: string | undefined, secure: boolean): SessionLookup | Promise<SessionLookup> {
+    // The same field counts otherwise under the other scheme. No browser's field begins with a semicolon.
+    const field = secure ? (cookieField ?? '') : `;${cookieField ?? ''}`;
     // The short cut: no parsing, no signature, no promise.
     const known = cache.ofField(field);
     if (known !== undefined && held.isFresh(known)) {
       cache.refresh(known);
       return { kind: 'found', session: known, rest: known.rest };
     }
-    const { own, rest } = readCookieField(field, options.acceptPlain);
+    const { own, rest } = readCookieField(cookieField, !secure);
     if (own === undefined) return { kind: 'none', rest };
     const verdict = verifySessionCookie(keys.current(), own);
     if (verdict.kind === 'genuine') return findGenuine(field, rest, verdict.cookie);

@@ -63,6 +63,17 @@ const fieldsOf = (backend: RecordingBackend, name: string, nth = -1): string[] =
   return fields.filter((_value, i) => fields[i - 1]?.toLowerCase() === name);
 };
 
+test('no service worker is registered where name and password come with each request', async () => {
+  await using backend = await startRecordingBackend();
+  const { clients, asked } = admitting(backend.port);
+  await using gate = await gateFor(backend, clients);
+  for (const field of ['Service-Worker: script', 'Sec-Fetch-Dest: serviceworker']) {
+    const worker = request('GET', '/dav/alice/sw.js', [alice, field]);
+    assert.match(await ask(gate.port, worker), /^HTTP\/1\.1 403 /);
+  }
+  assert.deepEqual([asked, backend.seen], [[], []]);
+});
+
 test('a client’s request reaches the user’s own backend with the user’s credentials, and nothing else of the client’s', async () => {
   await using backend = await startRecordingBackend((_request, response) => {
     response.setHeader('Set-Cookie', ['sid=1; HttpOnly', 'x=2']);

@@ -441,6 +441,7 @@ test('a script may not become a service worker unless the driver allows it', asy
     driver: { allowsServiceWorker: (head) => head.target === '/sw.js' },
   });
   assert.match(await ask(gate.port, get('/attachment.js', 'Service-Worker: script')), /^HTTP\/1\.1 403 /);
+  assert.match(await ask(gate.port, get('/mail.js', 'Sec-Fetch-Dest: serviceworker')), /^HTTP\/1\.1 403 /);
   assert.match(await ask(gate.port, get('/sw.js', 'Service-Worker: script')), /^HTTP\/1\.1 200 /);
   assert.equal(backend.seen.length, 1);
 });

@@ -178,4 +178,13 @@ suite('the gate', () => {
     assert.equal((await plain.find(cookie)).kind, 'found');
     assert.equal((await node.find(cookie)).kind, 'none');
   });
+
+  test('counts the name without prefix under plain HTTP alone, also where both schemes are served', async () => {
+    await using plain = await start({ secure: false });
+    const { cookie } = await plain.signIn(alice);
+    for (let i = 0; i < 2; i += 1) {
+      assert.equal((await plain.live.find(cookie, true)).kind, 'none', 'anybody may have planted it');
+      assert.equal((await plain.live.find(cookie, false)).kind, 'found');
+    }
+  });
 });

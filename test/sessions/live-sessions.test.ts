@@ -42,15 +42,15 @@ suite('the live sessions of a node', () => {
     const { cookie } = await node.signIn(alice);
     const field = `a=1; ${cookie}`;
     const session = await node.session(field);
-    const again = node.live.find(field);
+    const again = node.live.find(field, true);
     assert.ok(!(again instanceof Promise) && again.kind === 'found');
     assert.equal(again.session, session);
     assert.equal(again.rest, 'a=1');
-    const otherField = node.live.find(`${cookie}; b=2`);
+    const otherField = node.live.find(`${cookie}; b=2`, true);
     assert.ok(!(otherField instanceof Promise) && otherField.kind === 'found');
     assert.equal(otherField.session, session);
     assert.equal(otherField.rest, 'b=2');
-    const firstField = node.live.find(field);
+    const firstField = node.live.find(field, true);
     assert.ok(!(firstField instanceof Promise) && firstField.kind === 'found');
     assert.equal(firstField.rest, 'a=1');
   });
@@ -278,8 +278,8 @@ suite('the live sessions of a node', () => {
     }
     assert.equal(small.live.counts().cached, 3);
     const [first = '', second = ''] = cookies;
-    assert.ok(!(small.live.find(first) instanceof Promise));
-    const reread = small.live.find(second);
+    assert.ok(!(small.live.find(first, true) instanceof Promise));
+    const reread = small.live.find(second, true);
     assert.ok(reread instanceof Promise);
     assert.equal((await reread).kind, 'found');
   });

@@ -57,7 +57,6 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
     log,
     idleTimeoutMs: settings.idleTimeoutMs ?? 30 * 60_000,
     serveStaleMs: settings.serveStaleMs ?? 10 * 60_000,
-    acceptPlain: !secure,
     ownsCookie: () => (name) => name === 'webmail_session',
     ...(settings.cacheLimit === undefined ? {} : { cacheLimit: settings.cacheLimit }),
   });
@@ -65,7 +64,7 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
   const origin = `http://127.0.0.1:${await listening(server)}`;
 
   async function find(cookie: string): Promise<SessionLookup> {
-    return live.find(cookie);
+    return live.find(cookie, secure);
   }
 
   async function post(path: string, cookie: string | undefined): Promise<{ status: number; setCookie: string }> {
