@@ -1,5 +1,5 @@
 import { type CdbFile, openCdb } from './cdb-file.ts';
-import { tableKeys } from './keys.ts';
+import { catchAllIgnored, isCatchAll, readDefaultKeys, tableKeys } from './keys.ts';
 import { couldNotAsk, type SourceDriver, unknownUser } from './source.ts';
 import { readMeaning, readValue } from './value.ts';
 import { watchFile } from './watched-file.ts';
@@ -12,9 +12,12 @@ export const driver: SourceDriver = {
   configure(settings) {
     const file = settings.text('file');
     const meaning = readMeaning(settings);
+    const { domains, followsCatchAll } = readDefaultKeys(settings, meaning);
 
     return async (deps) => {
       const watched = await watchFile({ file, load: openCdb, release: (cdb: CdbFile) => cdb.close() }, deps);
+
+      let isTold = false;
 
       async function get(key: string): Promise<string | undefined> {
         const cdb = watched.current;
@@ -30,8 +33,14 @@ export const driver: SourceDriver = {
       return {
         isLocal: true,
         async ask(name) {
-          for (const { key, byDefault } of tableKeys(name, deps.defaultDomain)) {
+          for (const { key, byDefault } of tableKeys(name, deps.defaultDomain, domains)) {
             const value = await get(key);
+            if (value !== undefined && byDefault && !followsCatchAll && isCatchAll(value, meaning)) {
+              // Nothing lists the keys of such a file: it is told when it is met, once.
+              if (!isTold) deps.log.warn({ source: deps.label, file, key }, catchAllIgnored);
+              isTold = true;
+              return unknownUser;
+            }
             if (value !== undefined) return readValue(value, meaning, { name, findHome: deps.findHome, byDefault });
           }
           return unknownUser;

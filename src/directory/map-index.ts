@@ -5,6 +5,8 @@ type MapEntry = { readonly kind: 'value'; readonly value: string } | { readonly 
 
 export interface MapIndex {
   readonly entries: number;
+  /** The first key `@domain` or `*` whose value is an alias for any name. */
+  readonly catchAll: string | undefined;
   /** Takes the entry that begins at `from`; returns what is wrong with it. */
   add(from: number, goesOn: boolean): string | undefined;
   /** The entry of a key in its one spelling. */
@@ -16,11 +18,17 @@ export interface MapRules {
   readonly foldKey: (key: string) => string | undefined;
   /** Whether a value can be one at all: asked where it goes over several lines, which is mostly a slip. */
   readonly isValue: (value: string) => boolean;
+  /** Whether a colon behind white space belongs to the value, as in Postfix's `domain :`. Left out: it does not. */
+  readonly keepsColon?: boolean;
+  /** Whether the value of `@domain` or `*` is an alias for any name. */
+  readonly isCatchAll?: (value: string) => boolean;
 }
 
 const colon = 58;
 const carriageReturn = 13;
 const hash = 35;
+const asterisk = 42;
+const atSign = 64;
 const maxKeyBytes = 1024;
 
 /**
@@ -34,7 +42,9 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
   const oddKeys = new Map<string, number>();
   const ambiguous = new Set<number>();
   const wanted = Buffer.alloc(maxKeyBytes);
+  const keepsColon = rules.keepsColon === true;
   let entries = 0;
+  let catchAll: string | undefined;
 
   /** The slot that holds the key, or the free one where it belongs. */
   function slotOf(key: Buffer, from: number, to: number): number {
@@ -46,7 +56,7 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
 
   function valueAt(from: number): string {
     const { end } = nextLogicalLine(bytes, from);
-    return joinValue(bytes.toString('utf8', valueStart(bytes, from), end));
+    return joinValue(bytes.toString('utf8', valueStart(bytes, from, keepsColon), end));
   }
 
   /** Where the entry of an ASCII key is. */
@@ -74,13 +84,20 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
     get entries() {
       return entries;
     },
+    get catchAll() {
+      return catchAll;
+    },
     add(from, goesOn) {
       const to = keyEnd(bytes, from);
       if (to === from) return 'there is no key before the colon';
       if (to - from > maxKeyBytes) return `the key is longer than ${maxKeyBytes} bytes`;
-      if (!hasValue(bytes[valueStart(bytes, from)]) && valueAt(from) === '') return 'there is a key without a value';
+      if (!hasValue(bytes[valueStart(bytes, from, keepsColon)]) && valueAt(from) === '')
+        return 'there is a key without a value';
       if (goesOn && !rules.isValue(valueAt(from))) return 'goes on over several lines, and is no value so';
       entries += 1;
+      if (catchAll === undefined && (bytes[from] === atSign || bytes[from] === asterisk)) {
+        if (rules.isCatchAll?.(valueAt(from)) === true) catchAll = bytes.toString('utf8', from, to);
+      }
       if (bytes.subarray(from, to).some((byte) => byte > 127)) return addOddKey(from, to);
       const slot = slotOf(bytes, from, to);
       const before = (slots[slot] ?? 0) - 1;
@@ -107,10 +124,12 @@ function keyEnd(bytes: Buffer, from: number): number {
   return at;
 }
 
-function valueStart(bytes: Buffer, from: number): number {
-  let at = keyEnd(bytes, from);
+function valueStart(bytes: Buffer, from: number, keepsColon: boolean): number {
+  const key = keyEnd(bytes, from);
+  let at = key;
   while (isBlank(bytes[at])) at += 1;
-  if (bytes[at] === colon) at += 1;
+  // `key : value` has a colon of its own; `key :value` and `key :` have Postfix's transport without a name.
+  if (bytes[at] === colon && !(keepsColon && at > key && !isBlank(bytes[at + 1]))) at += 1;
   while (isBlank(bytes[at])) at += 1;
   return at;
 }

@@ -1,4 +1,4 @@
-import { foldTableKey, tableKeys } from './keys.ts';
+import { catchAllIgnored, foldTableKey, isCatchAll, readDefaultKeys, tableKeys } from './keys.ts';
 import { readMapFile } from './map-file.ts';
 import { badAnswer, type SourceDriver, unknownUser } from './source.ts';
 import { readMeaning, readValue } from './value.ts';
@@ -14,19 +14,31 @@ export const driver: SourceDriver = {
   configure(settings) {
     const file = settings.text('file');
     const meaning = readMeaning(settings);
+    const { domains, followsCatchAll } = readDefaultKeys(settings, meaning);
 
     return async (deps) => {
       const rules = {
-        foldKey: (key: string) => foldTableKey(key, deps.parseBareName),
-        isValue: (value: string) => meaning === 'user' || !value.includes(' '),
+        foldKey: (key: string) => foldTableKey(key, deps.parseBareName, domains),
+        isValue: (value: string) => meaning === 'user' || meaning === 'transport' || !value.includes(' '),
+        isCatchAll: (value: string) => isCatchAll(value, meaning),
+        keepsColon: meaning === 'transport',
       };
-      const watched = await watchFile({ file, load: (file, signal) => readMapFile(file, rules, signal) }, deps);
+      const load = async (name: string, signal: AbortSignal) => {
+        const index = await readMapFile(name, rules, signal);
+        const key = index.catchAll;
+        if (key !== undefined && !followsCatchAll) deps.log.warn({ source: deps.label, file, key }, catchAllIgnored);
+        return index;
+      };
+      const watched = await watchFile({ file, load }, deps);
       return {
         isLocal: true,
         // oxlint-disable-next-line require-await -- the port is asynchronous, this map is not
         async ask(name) {
-          for (const { key, byDefault } of tableKeys(name, deps.defaultDomain)) {
+          for (const { key, byDefault } of tableKeys(name, deps.defaultDomain, domains)) {
             const entry = watched.current.get(key);
+            if (entry?.kind === 'value' && byDefault && !followsCatchAll && isCatchAll(entry.value, meaning)) {
+              return unknownUser;
+            }
             if (entry?.kind === 'value')
               return readValue(entry.value, meaning, { name, findHome: deps.findHome, byDefault });
             if (entry?.kind === 'ambiguous') throw badAnswer(`${file} has this user twice, with different values`);

@@ -97,7 +97,7 @@ describe('the directory', () => {
         'on_found: write one of answer, next',
         'file: is required',
         'answers: write one of backend, perdition, transport, user',
-        'colour: unknown key; this source knows answers, domains, file, on_found, on_tempfail, on_unknown, timeout, type',
+        'colour: unknown key; this source knows answers, catch_all, domains, file, on_found, on_tempfail, on_unknown, parent_domain_matches_subdomains, timeout, type',
       ],
     );
     assert.match((await checkSource({ type: 'nis' }))[0]?.message ?? '', /^write one of .*map, .*static/);
