@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problem.ts';
 import { driverChecks } from '../gateway/driver-checks.ts';
 import { askDirectory } from './ask-directory.ts';
+import { checkFiles } from './check-files.ts';
 import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
 import { type Dialled, dialAll } from './online.ts';
 import { configOption, type Format, formatOption, withExamples } from './options.ts';
@@ -16,7 +17,10 @@ export function addCheck(program: Command, surroundings: Surroundings, end: (cod
   const command = program
     .command('check')
     .summary('check a configuration, and its servers')
-    .description('Says everything that is wrong with a configuration at once, or what it would run. Starts nothing.')
+    .description(
+      'Says everything that is wrong with a configuration and the files that it names at once, or what it would run. ' +
+        'Starts nothing.',
+    )
     .argument('[user...]', 'with --online: users to look up, to see what each would get')
     .addOption(configOption())
     .option(
@@ -36,7 +40,10 @@ export function addCheck(program: Command, surroundings: Surroundings, end: (cod
         print(json({ file, valid: false, problems: error.problems }));
         return end(exitCodes.invalid);
       }
-      const dialled = online ? await askAll(config, users, surroundings) : [];
+      const unusable = (await checkFiles(config, online ? undefined : surroundings.loadGateway)).filter(
+        ({ result }) => result === 'failed',
+      );
+      const dialled = online ? [...unusable, ...(await askAll(config, users, surroundings))] : unusable;
       print(format === 'json' ? json(asJson(config, dialled)) : asText(config, dialled));
       end(dialled.some(({ result }) => result === 'failed') ? exitCodes.no : exitCodes.ok);
     });
@@ -45,7 +52,7 @@ export function addCheck(program: Command, surroundings: Surroundings, end: (cod
     ['postern check -c postern.yaml --online', 'the same, and every server is dialled'],
     ['postern check --online alice bob carol', 'and what these three would get of the directory'],
     ['postern check --format json', 'for a program'],
-  ]).addHelpText('after', `\n1: a server failed; 2: the configuration has problems.\n${exitCodesHelp}`);
+  ]).addHelpText('after', `\n1: a server or a file failed; 2: the configuration has problems.\n${exitCodesHelp}`);
 }
 
 interface CheckOptions {
@@ -75,7 +82,9 @@ function asJson(config: Config, dialled: readonly Dialled[]): object {
 
 function asText(config: Config, dialled: readonly Dialled[]): string {
   const lines = [
-    `${config.file} is good.`,
+    dialled.some(({ result }) => result === 'failed')
+      ? `${config.file} is well formed, but see below.`
+      : `${config.file} is good.`,
     ...summarise(config).map(([what, facts]) => `  ${what.padEnd(9)}  ${facts}`),
     ...remarks(config).map((remark) => `Note: ${remark}.`),
   ];

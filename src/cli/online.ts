@@ -1,6 +1,7 @@
 import type { Config, StoreConfig } from '../config/config.ts';
 import { redisAddress } from '../config/redis-address.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
+import { explainFailure } from '../core/connection-failure.ts';
 import { dialImap } from '../backends/dial-imap.ts';
 import { dialWebmail } from '../backends/dial-webmail.ts';
 
@@ -41,7 +42,7 @@ export async function dialAll(config: Config): Promise<readonly Dialled[]> {
 async function carryOut({ server, address, ask, limitMs }: Dial): Promise<Dialled> {
   const startedAt = performance.now();
   const outcome = await ask(AbortSignal.timeout(limitMs)).catch(
-    (error: unknown): Outcome => ({ result: 'failed', note: whyFailed(error) }),
+    (error: unknown): Outcome => ({ result: 'failed', note: explainFailure(error) }),
   );
   return { server, address, ...outcome, ms: Math.round(performance.now() - startedAt) };
 }
@@ -63,9 +64,10 @@ async function redisDials({ sessions: { store }, state }: Config): Promise<Dial[
   const dials: Dial[] = [];
   if (store.kind === 'redis') {
     const loss = state.redis === undefined ? losses.redis : losses.sessions;
-    dials.push(await redisDial('redis', store, loss));
+    dials.push(await redisDial('redis', store, loss, { sessions: true, state: state.redis === undefined }));
   }
-  if (state.redis?.kind === 'redis') dials.push(await redisDial('state redis', state.redis, losses.state));
+  if (state.redis?.kind === 'redis')
+    dials.push(await redisDial('state redis', state.redis, losses.state, { sessions: false, state: true }));
   return dials;
 }
 
@@ -73,12 +75,16 @@ async function redisDial(
   server: string,
   store: StoreConfig & { kind: 'redis' },
   loss: { readonly restart: string; readonly eviction: string },
+  holds: { readonly sessions: boolean; readonly state: boolean },
 ): Promise<Dial> {
   // The client takes a while to load: not within the time that is told.
   const { dialRedis } = await import('./dial-redis.ts');
   const ask = async (signal: AbortSignal): Promise<Outcome> => {
-    const { appendonly, maxmemoryPolicy } = await dialRedis(store, signal);
+    const { appendonly, maxmemoryPolicy, tracks } = await dialRedis(store, holds, signal);
     const notes = [
+      ...(tracks || !holds.sessions
+        ? []
+        : ['it has no client tracking: each node reads a session in use again twice a second']),
       ...(appendonly === 'no' ? [`appendonly is no: ${loss.restart}`] : []),
       ...(maxmemoryPolicy !== undefined && maxmemoryPolicy !== 'noeviction'
         ? [`maxmemory-policy is ${maxmemoryPolicy}: ${loss.eviction}; set noeviction`]
@@ -140,37 +146,4 @@ function judgeWebmail({ status }: { readonly status: number }): Outcome {
 function imapAddress({ imap }: BackendHost): string {
   const host = imap.hostname.includes(':') ? `[${imap.hostname}]` : imap.hostname;
   return `${imap.security === 'tls' ? 'imaps' : 'imap'}://${host}:${imap.port}`;
-}
-
-/** A failure in a few words, with the remedy where there is a usual one. */
-function whyFailed(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const message = error instanceof Error ? error.message : String(error);
-  switch (code) {
-    case 'ECONNREFUSED':
-      return 'connection refused: nothing listens there';
-    case 'ECONNRESET':
-      return 'the connection was reset: something there refuses this client';
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'the host name is not known to the DNS';
-    case 'ABORT_ERR':
-      return 'no answer in time';
-    case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return 'the certificate is for another name: set tls_server_name';
-    case 'CERT_HAS_EXPIRED':
-      return 'the certificate has expired: renew it';
-    case 'EPROTO':
-    case 'ERR_SSL_WRONG_VERSION_NUMBER':
-    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
-      return 'no TLS is spoken there: is the port right, or did you mean imap:// (STARTTLS) or http://?';
-    case 'SELF_SIGNED_CERT_IN_CHAIN':
-    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
-    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
-    case 'UNABLE_TO_GET_ISSUER_CERT':
-    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
-      return 'the certificate is from an unknown authority: set tls_ca_file';
-    default:
-      return message === '' ? code : message;
-  }
 }

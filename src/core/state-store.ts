@@ -2,7 +2,8 @@
  * The kinds of things that operators, staff and nodes decide, each with keys of its own. `forgotten`: users whose
  * remembered homes all nodes drop when the entry changes; `staff`: second factors; `links`, `opened`, `notices`: of
  * mailboxes that staff open; `audit`: the last line of each chain; `homes`: of users whose answer of the directory changed
- * while they had sessions; `loads`: how many sessions each node holds, where a directory balances by them.
+ * while they had sessions; `loads`: how many sessions each node holds, where a directory balances by them;
+ * `probe`: of nodes that try at their start whether they may write.
  */
 export const stateTables = [
   'states',
@@ -18,6 +19,7 @@ export const stateTables = [
   'opened',
   'notices',
   'audit',
+  'probe',
 ] as const;
 export type StateTable = (typeof stateTables)[number];
 

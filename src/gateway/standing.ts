@@ -25,6 +25,7 @@ import { openConsole } from './console.ts';
 import { openSupport, type SupportStanding } from './support.ts';
 import { type Operations, openOperations } from './operations.ts';
 import { gateOf, openStore, sessionsOf } from './session-parts.ts';
+import { probeSessions, probeState } from './store-probe.ts';
 import type { SharedParts, Site } from './site.ts';
 
 /** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
@@ -82,6 +83,11 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     metrics.storeCall(ms, failed ? 'failed' : 'ok');
   });
   opened.use(store);
+  // A node that may not do what it must would say that it is ready, and sign nobody in.
+  if (redis !== undefined && worker === undefined) {
+    await probeSessions(redis);
+    if (config.state.redis === undefined) await probeState(redis);
+  }
   const keys = await openServerKeys({ file: config.sessions.keysFile, store, clock: systemClock, log, randomBytes });
 
   const ownSessions = sessionsOf({

@@ -39,18 +39,30 @@ export function createCounters(redis: object | undefined, log: Log): PenaltyCoun
   };
 }
 
+/** Counts in this Redis and forgets it again. Rejects where the server refuses that. */
+export async function probeCounters(redis: object): Promise<void> {
+  const limiter = new RateLimiterRedis({ ...limiterOptions('probe', 1), ...redisOptions(redis) });
+  await limiter.penalty('probe');
+  await limiter.get('probe');
+  await limiter.reward('probe');
+  await limiter.delete('probe');
+}
+
+// The points decide nothing: counts are read and turned into delays here, never into a lockout.
+function limiterOptions(name: string, duration: number) {
+  return { keyPrefix: `ps:p:${name}`, points: Number.MAX_SAFE_INTEGER, duration };
+}
+
+// Without useRedisPackage the limiter calls a function of another client library.
+function redisOptions(redis: object) {
+  return { storeClient: redis, useRedisPackage: true, rejectIfRedisNotReady: true };
+}
+
 function createLimiter(name: string, duration: number, redis: object | undefined, log: Log): RateLimiterAbstract {
-  // The points decide nothing: counts are read and turned into delays here, never into a lockout.
-  const options = { keyPrefix: `ps:p:${name}`, points: Number.MAX_SAFE_INTEGER, duration };
+  const options = limiterOptions(name, duration);
   const memory = new RateLimiterMemory(options);
   if (redis === undefined) return memory;
-  const limiter = new RateLimiterRedis({
-    ...options,
-    storeClient: redis,
-    // Without it the limiter calls a function of another client library.
-    useRedisPackage: true,
-    rejectIfRedisNotReady: true,
-  });
+  const limiter = new RateLimiterRedis({ ...options, ...redisOptions(redis) });
   // A store that hangs counts as one that is away: node-redis keeps a written command waiting without end.
   log.debug({ counter: name }, 'penalty counts are kept in the store');
   return new RLWrapperTimeouts({ limiter, timeoutMs: storeTimeoutMs, insuranceLimiter: memory });

@@ -1,8 +1,10 @@
 import { randomBytes as systemRandomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
+import { exposureOf } from '../core/secret-file.ts';
 import { createKeyRing, createServerKey, type KeyRing } from './keys.ts';
 
 /** One key as the file holds it. */
@@ -53,7 +55,7 @@ function isMissing(error: unknown): boolean {
 
 /**
  * Reads the keys of a file, or nothing when there is no such file.
- * Rejects with ERR_KEYS_UNUSABLE when others may read it, or when a line is not a key.
+ * Rejects with ERR_KEYS_UNUSABLE when others may change or read it (see `exposureOf`), or when a line is not a key.
  */
 export async function readKeysFile(file: string): Promise<readonly KeyEntry[] | undefined> {
   return (await readWhole(file))?.keys;
@@ -76,15 +78,16 @@ function auditKeyOf({ id, secret }: KeyEntry): Buffer {
 async function readWhole(file: string): Promise<KeysFile | undefined> {
   let text: string;
   try {
-    const { mode } = await stat(file);
-    if ((mode & 0o077) !== 0) {
-      throw unusable(`${file} may be read by others (mode 0${(mode & 0o777).toString(8)}); run: chmod 600 ${file}`);
-    }
+    const exposure = exposureOf(file, (await stat(file)).mode);
+    if (exposure !== undefined) throw unusable(exposure);
     text = await readFile(file, 'utf8');
   } catch (error) {
     if (isMissing(error)) return undefined;
     if (error instanceof PosternError) throw error;
-    throw unusable(`${file} cannot be read; let the gateway's own user own it`, error);
+    throw unusable(
+      `${file} cannot be read by this user: let it own the file, or be in the file's group (mode 0440)`,
+      error,
+    );
   }
   return parseKeys(file, text);
 }
@@ -198,6 +201,10 @@ function textOf({ keys, retired }: KeysFile): string {
 
 /** Readers see the old file or the new one, never half of either. */
 async function replaceKeysFile(file: string, content: KeysFile): Promise<void> {
+  await access(dirname(file), constants.W_OK).catch((error: unknown) => {
+    const remedy = 'change the file where it comes from (a secret of the container platform), and mount it again';
+    throw unusable(`${file} lies in a folder that this user may not write: ${remedy}`, error);
+  });
   const before = await stat(file);
   const fresh = `${file}.new`;
   await unlink(fresh).catch((error: unknown) => {

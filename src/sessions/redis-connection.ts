@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { ErrorReply } from '@redis/client';
+import { explainFailure } from '../core/connection-failure.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { InvalidationTap } from './redis-tap.ts';
@@ -65,8 +66,8 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
       refused(error);
       return;
     }
-    const problem = reasonOf(error);
-    if (problem !== lastProblem) log.warn({ server, err: error }, 'Redis does not answer');
+    const problem = `${reasonOf(error)}${link.hint}`;
+    if (problem !== lastProblem) log.warn({ server, why: problem, err: error }, 'Redis does not answer');
     lastProblem = problem;
   };
   /** Other commands may well be answered meanwhile: one line a minute says what is refused. */
@@ -162,9 +163,16 @@ const refusals: Readonly<Record<string, string>> = {
 };
 
 function reasonOf(error: unknown): string {
+  // An error of the network names its code, and where it happened the address.
+  if (error instanceof Error && 'code' in error) return `${explainFailure(error)}${addressOf(error)}`;
   const message = error instanceof Error ? error.message || error.name : String(error);
-  const meaning = refusals[/^[A-Z]+/.exec(message)?.[0] ?? ''];
+  const word = message.includes("can't run this command") ? 'NOPERM' : (/^[A-Z]+/.exec(message)?.[0] ?? '');
+  const meaning = refusals[word];
   return meaning === undefined ? message : `${meaning} (${message})`;
+}
+
+function addressOf(error: object): string {
+  return 'address' in error && 'port' in error ? ` (${String(error.address)}:${String(error.port)})` : '';
 }
 
 /** Whether this is a word of the server: it is there, and does not do what it was asked. */

@@ -45,6 +45,8 @@ export interface RedisLink {
   /** What the log calls it. */
   readonly server: string;
   isReady(): boolean;
+  /** What else may be in the way when a server cannot be reached; may be empty. */
+  readonly hint: string;
   /** About how many connections tell that they stand when all is well. */
   readonly connections: number;
   /**
@@ -90,6 +92,7 @@ export function createRedisLink(settings: RedisSettings, tap: InvalidationTap | 
       client,
       server: `${protocol}//${host}${pathname}`,
       isReady: () => client.isReady,
+      hint: '',
       connections: 1,
       listen: (ready, failed) => void client.on('ready', ready).on('error', failed),
       connect: async () => void (await client.connect()),
@@ -102,6 +105,7 @@ export function createRedisLink(settings: RedisSettings, tap: InvalidationTap | 
       client,
       server: `${settings.name} of the Sentinels at ${listed(settings.sentinels)}`,
       isReady: () => client.isReady,
+      hint: `; the Sentinels say where ${settings.name} is: can that address be reached from here? (sentinel get-master-addr-by-name ${settings.name})`,
       connections: masterConnections,
       listen: (ready, failed) => void client.on('ready', ready).on('error', failed),
       connect: async () => void (await client.connect()),
@@ -114,6 +118,7 @@ export function createRedisLink(settings: RedisSettings, tap: InvalidationTap | 
     client,
     server: `the Cluster at ${listed(settings.cluster)}`,
     isReady: () => client.masters.length > 0 && client.masters.every((master) => isReady(master.client)),
+    hint: '; the Cluster says where its servers are: can those addresses be reached from here? (cluster nodes)',
     connections: clusterConnections,
     listen: (ready, failed) => void client.on('node-ready', ready).on('node-error', failed).on('error', failed),
     connect: async () => void (await client.connect()),

@@ -55,6 +55,8 @@ const keyInRedisKey = /\{(.+)\}$/;
  */
 export function createRedisStore(options: RedisStoreOptions): SessionStore & {
   readonly connection: RedisConnection;
+  /** Whether the server tells of changes; known once a connection stood. */
+  tracks(): boolean;
   /** Dials, and starts the heartbeat. Resolves also when Redis is away: it may come later. */
   open(signal: AbortSignal): Promise<void>;
 } {
@@ -117,6 +119,7 @@ export function createRedisStore(options: RedisStoreOptions): SessionStore & {
 
   return {
     connection,
+    tracks: () => tap.isWatching,
     ping,
     read,
     async open(signal) {

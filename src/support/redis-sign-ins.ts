@@ -15,8 +15,18 @@ return 1`;
 const readScript = `return redis.call('LRANGE', KEYS[1], 0, -1)`;
 
 /** The latest sign-ins in a Redis: a list per user, under a keyed hash of the name. `keysOf`: the newest key first. */
-export function createRedisSignIns(run: RunScript, keysOf: (user: string) => readonly UserKey[]): SignIns {
+export function createRedisSignIns(
+  run: RunScript,
+  keysOf: (user: string) => readonly UserKey[],
+): SignIns & {
+  /** Notes and reads something that goes by itself. Rejects where the server refuses that. */
+  probe(): Promise<void>;
+} {
   return {
+    async probe() {
+      await run(noteScript, ['ps:s:probe'], ['', '1', '1']);
+      await run(readScript, ['ps:s:probe'], []);
+    },
     async note(user, signIn) {
       const [key] = keysOf(user);
       if (key === undefined) throw new TypeError('there is always a promoted key');

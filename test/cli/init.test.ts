@@ -6,7 +6,8 @@ import * as fc from 'fast-check';
 import { initFile } from '../../src/cli/init-file.ts';
 import { parse } from 'yaml';
 import { filesOf, someCertificate } from '../config/fixture.ts';
-import { run } from './fixture.ts';
+import { buildDirectory } from '../../src/gateway.ts';
+import { gatewayWith, run } from './fixture.ts';
 
 const two = [
   '--public-url',
@@ -32,7 +33,7 @@ test('options are enough: what is written is what check accepts, and names every
   const init = await run(['init', '-o', file, ...two, ...options]);
   assert.deepEqual([init.code, init.err], [0, '']);
   assert.deepEqual(readdirSync(directory).sort(), ['ca.crt', 'postern.yaml', 'users.map']);
-  const check = await run(['check', '-c', file]);
+  const check = await run(['check', '-c', file], { loadGateway: gatewayWith({ buildDirectory }) });
   assert.equal(check.code, 0, check.err);
   const written: unknown = parse(readFileSync(file, 'utf8'));
   assert.deepEqual(written, {

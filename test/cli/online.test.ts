@@ -110,7 +110,11 @@ test('servers that fail are told apart, with what to do, and the command ends wi
     ['b2 webmail', 'warning', is404],
     ['b3 imap', 'failed', 'no IMAP greeting: 220 mail ESMTP'],
     ['b3 webmail', 'failed', 'connection refused: nothing listens there'],
-    ['b4 imap', 'failed', 'the certificate is for another name: set tls_server_name'],
+    [
+      'b4 imap',
+      'failed',
+      "the certificate is for another name: write that name in the address, or for a backend set tls_server_name (Hostname/IP does not match certificate's altnames: Host: mx.test. is not cert's CN: postern test)",
+    ],
     ['b4 webmail', 'warning', is404],
     ['b5 imap', 'failed', noTlsThere],
     ['b5 webmail', 'failed', noTlsThere],

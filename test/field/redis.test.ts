@@ -1,16 +1,26 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { createClient } from 'redis';
 import type { Log } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
+import { dialRedis } from '../../src/cli/dial-redis.ts';
+import { buildDirectory, startGateway } from '../../src/gateway.ts';
+import { makeKeysFile } from '../../src/sessions/keys-file.ts';
 import { createRedisStore } from '../../src/sessions/redis.ts';
+import { gatewayWith, run } from '../cli/fixture.ts';
+import { filesOf } from '../config/fixture.ts';
 import { eventually } from '../eventually.ts';
 import { listening } from '../ports.ts';
 import { startRedisServer } from '../redis-server.ts';
 import { recordKeyOf, sampleRecord } from '../sessions/samples.ts';
 import { readFieldInput } from './input.ts';
+
+type RedisByUser = Extract<Parameters<typeof dialRedis>[0], { readonly url: string }>;
 
 interface Noted {
   readonly log: Log;
@@ -167,6 +177,108 @@ describe('a Redis without client tracking', () => {
       assert.deepEqual(await there.read(key), { kind: 'ended', reason: 'kicked' });
     } finally {
       operator.destroy();
+    }
+  });
+});
+
+/** Hands a Redis to a test that lets the user `postern` do this. */
+async function withUser(rights: string, work: (store: RedisByUser) => Promise<void>): Promise<void> {
+  await using server = await startRedisServer();
+  const operator = createClient({ url: server.url });
+  await operator.connect();
+  try {
+    await operator.sendCommand(rights.split(' '));
+    const url = `redis://postern@127.0.0.1:${server.port}/0`;
+    await work({ kind: 'redis', url, password: new Secret('PASSWORD') });
+  } finally {
+    operator.destroy();
+  }
+}
+
+describe('a Redis user with least rights', () => {
+  const docs = readFileSync(new URL('../../docs/operate.md', import.meta.url), 'utf8');
+  const documented = /^ACL SETUSER postern on >PASSWORD .*$/m.exec(docs)?.[0] ?? '';
+  const both = { sessions: true, state: true };
+
+  it('may do all that serving does, by the line of the docs', async () => {
+    await withUser(documented, async (store) => {
+      const reply = await dialRedis(store, both, AbortSignal.timeout(3_000));
+      assert.deepEqual(reply, { appendonly: 'yes', maxmemoryPolicy: 'noeviction', tracks: true });
+    });
+  });
+
+  for (const right of ['+eval', '+zadd', '+mget', '+incrby', '+zscore', '~ps:*', '~{ps:state}:*']) {
+    it(`is told by check --online that ${right} is lacking`, async () => {
+      await withUser(documented.replace(` ${right}`, ''), async (store) => {
+        await assert.rejects(dialRedis(store, both, AbortSignal.timeout(3_000)), /its ACL lets this user not do that/);
+      });
+    });
+  }
+
+  it('does not get a node that says ready and signs nobody in', async (t) => {
+    await withUser(documented.replace(' +zadd', ''), async ({ url }) => {
+      const folder = filesOf(t, {
+        'redis-password': 'PASSWORD',
+        'postern.yaml': `listen: 127.0.0.1:0
+operators: { listen: 127.0.0.1:0 }
+public_url: http://127.0.0.1:1
+sessions: { redis: { url: "${url}", password: { file: redis-password } } }
+directory: { sources: [{ type: static, backend: a }] }
+backends: { a: { imap: imaps://127.0.0.1, webmail: http://127.0.0.1:1/, driver: none } }
+`,
+      });
+      const { log } = notingLog();
+      const starting = startGateway({ configFile: join(folder, 'postern.yaml'), log });
+      await assert.rejects(starting, /its ACL lets this user not do that/);
+    });
+  });
+});
+
+describe('a keys file as containers mount it', () => {
+  it('is taken by check with the group’s right to read, and where nobody may write', async (t) => {
+    const script = (await readFieldInput('M4-keys-mode.sh')).toString();
+    assert.match(script, /chmod 0440 state\/keys/);
+    assert.match(script, /Docker secrets: root 0444/);
+    const folder = filesOf(t, {
+      'postern.yaml': `public_url: https://mail.test
+directory: { sources: [{ type: map, file: users.map }] }
+backends: { a: { imap: imaps://a.test, webmail: http://a.test/, driver: none } }
+`,
+      'users.map': 'alice@example.test: a\n',
+    });
+    await makeKeysFile(join(folder, 'state/keys'));
+    const check = () =>
+      run(['check', '-c', join(folder, 'postern.yaml')], { loadGateway: gatewayWith({ buildDirectory }) });
+    for (const mode of [0o440, 0o444, 0o400]) {
+      await chmod(join(folder, 'state/keys'), mode);
+      const { code, out } = await check();
+      assert.equal(code, 0, out);
+    }
+    await chmod(join(folder, 'state/keys'), 0o644);
+    const open = await check();
+    assert.equal(open.code, 1);
+    assert.match(
+      open.out,
+      /keys may be read by everybody \(mode 0644\); run: chmod 600 .*, or mount it with mode 0440/,
+    );
+  });
+
+  it('and all else that ends serve is found by check: broken tables, with their lines', async (t) => {
+    const folder = filesOf(t, {
+      'postern.yaml': `public_url: https://mail.test
+directory: { sources: [{ type: map, file: users.map }, { type: regex, file: homes.regex }] }
+backends: { a: { imap: imaps://a.test, webmail: http://a.test/, driver: none } }
+`,
+      'users.map': 'alice@example.test\n',
+      'homes.regex': '/(/ a\n',
+    });
+    const { code, out } = await run(['check', '-c', join(folder, 'postern.yaml')], {
+      loadGateway: gatewayWith({ buildDirectory }),
+    });
+    assert.equal(code, 1);
+    assert.match(out, /well formed, but see below/);
+    for (const what of [/directory map +\S*users\.map +failed/, /directory regex +\S*homes\.regex +failed/]) {
+      assert.match(out, what);
     }
   });
 });

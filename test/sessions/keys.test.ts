@@ -87,14 +87,26 @@ suite('the keys file', () => {
     assert.equal(await readFile(file, 'utf8'), before);
   });
 
-  for (const mode of [0o640, 0o604, 0o660, 0o644]) {
+  for (const [mode, why] of [
+    [0o604, 'read by everybody'],
+    [0o644, 'read by everybody'],
+    [0o660, 'changed by others'],
+    [0o602, 'changed by others'],
+    [0o666, 'changed by others'],
+  ] as const) {
     test(`mode 0${mode.toString(8)} is refused with the remedy`, async () => {
       await makeKeysFile(file);
       await chmod(file, mode);
-      await assert.rejects(readKeysFile(file), {
-        code: 'ERR_KEYS_UNUSABLE',
-        message: `${file} may be read by others (mode 0${mode.toString(8)}); run: chmod 600 ${file}`,
-      });
+      const message = new RegExp(`^${file} may be ${why} \\(mode 0${mode.toString(8)}\\); run: chmod 600 ${file}`);
+      await assert.rejects(readKeysFile(file), { code: 'ERR_KEYS_UNUSABLE', message });
+    });
+  }
+
+  for (const mode of [0o600, 0o400, 0o440, 0o640, 0o444]) {
+    test(`mode 0${mode.toString(8)} is taken: containers and packages hand out secrets so`, async () => {
+      const [made] = await makeKeysFile(file);
+      await chmod(file, mode);
+      assert.deepEqual(await readKeysFile(file), [made]);
     });
   }
 

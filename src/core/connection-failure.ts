@@ -1,0 +1,47 @@
+/**
+ * Says in a few words why a server could not be talked to, with the remedy where there is a usual one. The server’s own
+ * bytes are no part of it.
+ */
+export function explainFailure(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const message = error instanceof Error ? error.message : String(error);
+  switch (code) {
+    case 'ECONNREFUSED':
+      return 'connection refused: nothing listens there';
+    case 'ECONNRESET':
+      return 'the connection was reset: something there refuses this client';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'the host name is not known to the DNS';
+    case 'ABORT_ERR':
+    case 'ETIMEDOUT':
+      return 'no answer in time';
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return `there is no way to this address from here: ${message}`;
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return `the certificate is for another name: write that name in the address, or for a backend set tls_server_name (${message})`;
+    case 'ERR_SSL_UNSUPPORTED_PROTOCOL':
+    case 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION':
+      return 'the server speaks only TLS 1.1 or older, which is refused here: bring it to TLS 1.2';
+    case 'ERR_SSL_DH_KEY_TOO_SMALL':
+      return 'the server’s Diffie-Hellman parameters are too short (under 2048 bits): renew them there (Dovecot: ssl_dh)';
+    case 'ERR_SSL_EE_KEY_TOO_SMALL':
+    case 'ERR_SSL_CA_MD_TOO_WEAK':
+      return 'the server’s certificate has too short a key or too weak a signature: renew it with 2048 bits and SHA-256';
+    case 'CERT_HAS_EXPIRED':
+      return 'the certificate has expired: renew it';
+    case 'EPROTO':
+    case 'ERR_SSL_WRONG_VERSION_NUMBER':
+    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
+      return 'no TLS is spoken there: is the port right, or did you mean imap:// (STARTTLS) or http://?';
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+    case 'UNABLE_TO_GET_ISSUER_CERT':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+      return 'the certificate is from an unknown authority: set tls_ca_file';
+    default:
+      return message === '' ? code : message;
+  }
+}

@@ -1,0 +1,26 @@
+import { createRedisStateStore } from '../backends/redis-state-store.ts';
+import { systemClock } from '../core/clock.ts';
+import { probeCounters } from '../login/penalty-counters.ts';
+import type { RedisConnection } from '../sessions/redis-connection.ts';
+import { probeSessionStore } from '../sessions/redis-probe.ts';
+import { createRedisSignIns } from '../support/redis-sign-ins.ts';
+import { scriptsOn } from './state-store.ts';
+
+/**
+ * Does on a Redis all that serving does there with sessions, penalties and recent sign-ins. Rejects with
+ * ERR_STORE_UNAVAILABLE, which says what is refused.
+ */
+export async function probeSessions(connection: RedisConnection): Promise<void> {
+  await probeSessionStore(connection);
+  await connection.run((client) => probeCounters(client));
+  const signIns = createRedisSignIns(scriptsOn(connection), () => []);
+  await signIns.probe();
+}
+
+/** Does on a Redis what serving does there with states, moves and all else that must survive. Rejects as above. */
+export async function probeState(connection: RedisConnection): Promise<void> {
+  const state = createRedisStateStore(scriptsOn(connection));
+  await state.put('probe', 'start', new Date(systemClock.nowMs()).toISOString());
+  await state.put('probe', 'start', undefined);
+  await state.changesSince(0);
+}
