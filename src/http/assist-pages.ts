@@ -168,8 +168,9 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
   }
 
   /** Where the webmail's own scripts are led, too, once there is no session. */
-  function closed(request: Request, response: Response): void {
-    const ended = queryParameter(request.url, 'ended');
+  async function closed(request: Request, response: Response): Promise<void> {
+    const lookup = await live.find(request.headers.cookie);
+    const ended = lookup.kind === 'ended' ? lookup.reason : queryParameter(request.url, 'ended');
     const known = closedTexts.find((reason) => reason === ended);
     const text = localeOf(request).text(`assist.closed.${known ?? (ended === undefined ? 'none' : 'ended')}`);
     say(request, response, { status: 200, title: 'assist.closed.title', text });

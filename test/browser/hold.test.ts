@@ -32,11 +32,11 @@ test('who is being moved sees a page that counts down and goes on by itself, and
       return (await page.title()).startsWith('Your mailbox is moving');
     }, 'alice is held');
     const line = page.locator('[data-count-down]');
-    assert.match(await line.innerText(), /looks again by itself in [123] s\./);
-    await page.waitForSelector('text=in 1 s.');
+    assert.match(await line.innerText(), /Checking again in [123] seconds\./);
+    await page.waitForSelector('text=in 1 seconds.');
 
     const other = await signIn();
-    await other.waitForSelector('#problem >> text=Please sign in again in 9 s.');
+    await other.waitForSelector('#problem >> text=You can try again in 9 seconds.');
 
     writeFileSync(carried, '');
     assert.equal((await move).body.outcome, 'moved');

@@ -164,6 +164,32 @@ describe('the opening form of the console that comes back', () => {
   }
 });
 
+describe('the sign-in page that comes back in a low window, as over a keyboard on the screen', () => {
+  for (const viewport of [
+    { width: 360, height: 400 },
+    { width: 1100, height: 420 },
+    { width: 640, height: 320 },
+  ]) {
+    it(`shows what is wrong, and the field that has the focus (${viewport.width} × ${viewport.height})`, async () => {
+      await using fixture = await startPages();
+      await visit({ viewport }, async (page) => {
+        await page.goto(`${fixture.origin}/-/login`);
+        await page.fill('#user', 'alice');
+        await page.fill('#password', 'wrong');
+        await page.click('button.primary');
+        await page.locator('#problem').waitFor();
+        const [problem, field] = [
+          await page.locator('#problem').boundingBox(),
+          await page.locator('#password').boundingBox(),
+        ];
+        assert.ok(problem !== null && field !== null);
+        const isSeen = problem.y >= 0 && field.y + field.height <= viewport.height;
+        assert.ok(isSeen, JSON.stringify([problem, field]));
+      });
+    });
+  }
+});
+
 function picture(colour: string) {
   const text = `<text y="30" fill="${colour}">Example</text>`;
   const body = Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="160" height="40">${text}</svg>`);
