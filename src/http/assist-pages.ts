@@ -169,7 +169,7 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
 
   /** Where the webmail's own scripts are led, too, once there is no session. */
   async function closed(request: Request, response: Response): Promise<void> {
-    const lookup = await live.find(request.headers.cookie);
+    const lookup = await live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     const ended = lookup.kind === 'ended' ? lookup.reason : queryParameter(request.url, 'ended');
     const known = closedTexts.find((reason) => reason === ended);
     const text = localeOf(request).text(`assist.closed.${known ?? (ended === undefined ? 'none' : 'ended')}`);

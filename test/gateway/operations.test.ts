@@ -233,7 +233,7 @@ describe('an operator', () => {
     assert.equal((await site.api('GET', '/audit?limit=1')).body.lines[0].actor, 'unnamed (socket)');
   });
 
-  it('can act while the audit cannot be written, and the log has what it should have said', async () => {
+  it('can act while the audit log cannot be written, and the log has what it should have said', async () => {
     await using full = await startStandbySite('', 'audit: { file: /dev/full }');
     const set = await full.api('PUT', '/backends/a/state', { state: 'MAINT', reason });
     assert.equal(set.status, 200);

@@ -151,11 +151,11 @@ suite('what staff, and others, try with opened mailboxes', { concurrency: false 
     try {
       const refused = await desk.ask();
       assert.equal(refused.status, 503);
-      assert.match(refused.text, /audit cannot be written/);
+      assert.match(refused.text, /audit log cannot be written/);
       assert.doesNotMatch(refused.text, /assist\/open/);
       const opening = await desk.getAt(desk.hostOf('assist'), link);
       assert.deepEqual([opening.status, opening.headers['location']], [503, undefined]);
-      assert.match(opening.text, /audit cannot be written/);
+      assert.match(opening.text, /audit log cannot be written/);
       assert.ok(setCookies(opening).every((line) => !line.startsWith('postern=s')));
       await alice.signIn('alice', 'alice-pw');
       assert.equal((await alice.get('/?_task=mail')).status, 200);

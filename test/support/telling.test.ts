@@ -56,7 +56,7 @@ suite('a user whose mailbox was opened', () => {
     assert.deepEqual(telling.pending(alice), [later]);
   });
 
-  test('is told while the audit cannot be written: that it was opened stands there already', async () => {
+  test('is told while the audit log cannot be written: that it was opened stands there already', async () => {
     const { telling, audit } = withPolicy('at-sign-in');
     await telling.tell(alice, notice, host);
     audit.full = true;
