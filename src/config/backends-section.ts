@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { davAbout, davSection } from './dav-section.ts';
 import { parseHost } from './hosts.ts';
-import { certificates, count, duration, leaf, oneOf, section } from './leaves.ts';
+import { certificates, count, duration, leaf, list, oneOf, section } from './leaves.ts';
 import type { Outside } from './outside.ts';
 import { type Reading, read, shown, wrong } from './reading.ts';
 import { masterSection } from './master-section.ts';
@@ -121,6 +121,13 @@ function common(outside: Outside) {
   return {
     driver: oneOf(webmailDrivers).optional().describe('The webmail that runs there.'),
     tls_ca_file: authorities(outside),
+    imap_later: laterTexts(),
+    imap_ok_referral: oneOf(['accept', 'refuse'] as const)
+      .optional()
+      .describe(
+        'What a mail server means that takes the password and names another server (`OK [REFERRAL …]`): `accept`, the user ' +
+          'is signed in here, which is the default; or `refuse`, the directory is wrong. Both are in the log.',
+      ),
     master: masterSection(outside),
     roundcube: driverSettings(outside, 'roundcube').describe(
       'The settings of the `roundcube` driver: `entry_key`, where the plugin of integrations/roundcube enters users; ' +
@@ -142,6 +149,25 @@ function common(outside: Outside) {
       'The settings of the `header` driver: `user_field`, `secret`, `secret_field`, `password_field`, `signed_out`.',
     ),
   };
+}
+
+function laterTexts() {
+  const remedy = 'write at least four characters of what the server says, such as "try again later"';
+  const phrase = leaf({
+    what: 'a text',
+    remedy,
+    examples: ['try again later'],
+    parse: (value) => {
+      const plain = value.replace(/\s+/g, ' ').trim().toLowerCase();
+      return plain.length < 4 ? wrong(`${shown(value)} is too short: ${remedy}`) : read(plain);
+    },
+  });
+  return list(phrase, 'texts such as "try again later"')
+    .optional()
+    .describe(
+      'Texts by which the mail server says that it cannot judge a password now, where it says so without a response code: ' +
+        'a refusal that holds one counts for no penalty, and is answered as an outage. Upper and lower case are the same.',
+    );
 }
 
 function authorities(outside: Outside) {

@@ -44,10 +44,21 @@ function settleHosts(named: NamedBackend, surroundings: BackendSurroundings): Ba
     const imap = settleImap(place, surroundings);
     const webmail = settleWebmail(place, surroundings);
     const name = index === 0 ? named.name : `${named.name}/${index + 1}`;
-    return imap === undefined || webmail === undefined ? undefined : { name, imap, webmail };
+    if (imap === undefined || webmail === undefined) return undefined;
+    return { name, imap: { ...imap, ...answersOf(named, surroundings) }, webmail };
   });
   const complete = hosts.filter((host) => host !== undefined);
   return complete.length === hosts.length ? atLeastOne(complete) : undefined;
+}
+
+/** What the site says of its IMAP servers' answers. */
+function answersOf(
+  { entry }: NamedBackend,
+  { defaults }: BackendSurroundings,
+): Pick<ImapEndpoint, 'laterTexts' | 'okReferral'> {
+  const laterTexts = entry.imap_later ?? defaults.imap_later;
+  const okReferral = entry.imap_ok_referral ?? defaults.imap_ok_referral;
+  return { ...(laterTexts === undefined ? {} : { laterTexts }), ...(okReferral === undefined ? {} : { okReferral }) };
 }
 
 /** One machine of a backend, as it is written, with the place where that stands. */

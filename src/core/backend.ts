@@ -17,6 +17,10 @@ export interface ImapEndpoint {
   /** `tls`: TLS from the first byte. `starttls`: upgraded before anything is sent, or refused. */
   readonly security: 'tls' | 'starttls';
   readonly trust: TlsTrust;
+  /** Texts of a refusal, in lower case, by which this site's server says that it cannot judge now. */
+  readonly laterTexts?: readonly string[];
+  /** Whether a user who is let in and referred to another server (`OK [REFERRAL …]`) stays here; `accept` when left out. */
+  readonly okReferral?: 'accept' | 'refuse';
 }
 
 export interface WebmailEndpoint {

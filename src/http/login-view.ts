@@ -50,9 +50,11 @@ export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>)
       return { status: 503, key: unavailableKey(outcome.code), field: 'password', retryAfterSeconds: 60 };
     case 'busy':
       return { status: 503, key: `outcome.${outcome.kind}`, field: 'password', retryAfterSeconds: 60 };
+    case 'contact-admin':
+      if (outcome.reason === undefined) break;
+      return { status: 403, key: 'outcome.refused', values: { reason: outcome.reason }, field: 'password' };
     case 'rejected':
     case 'expired':
-    case 'contact-admin':
     case 'insecure':
       break;
   }

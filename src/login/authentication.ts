@@ -28,7 +28,7 @@ export type AuthenticationRefusal =
   | { readonly kind: 'rejected' }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'expired' }
-  | { readonly kind: 'contact-admin' }
+  | { readonly kind: 'contact-admin'; readonly reason?: string }
   | { readonly kind: 'insecure' }
   | { readonly kind: 'malformed'; readonly field: 'user' | 'password' }
   | { readonly kind: 'busy' }

@@ -5,7 +5,7 @@ import { PosternError } from '../core/error.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
 import type { Closure } from '../core/placement.ts';
-import type { Passdb, PasswordCheck, Referrals } from '../core/passdb.ts';
+import type { Passdb, PasswordCheck, Referrals, ServerWords } from '../core/passdb.ts';
 import type { ClientCheckEvent } from './client-check-event.ts';
 import type { ClientCheck, ClientChecks } from './client-checks.ts';
 import { neverGone, withDeadline } from './deadline.ts';
@@ -49,7 +49,7 @@ interface Course {
   readonly credentials: ClientCredentials;
   readonly reference: string;
   readonly arrivedAtMs: number;
-  trace: Pick<ClientCheckEvent, 'user' | 'backend' | 'host' | 'why'>;
+  trace: Pick<ClientCheckEvent, 'user' | 'backend' | 'host' | 'why' | 'said'>;
 }
 
 /**
@@ -108,7 +108,7 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
   /** The server that knows the home, then the home. */
   async function askReferrer(course: Course, referred: ReferredUser): Promise<Verdict> {
     const { client, password } = course.credentials;
-    const context = { client, reference: course.reference };
+    const context = { client, reference: course.reference, heard: heardBy(course) };
     const found = await withDeadline('imap', deps.deadlineMs, neverGone, (signal) =>
       findReferredHome(deps.passdb, referred, password, context, signal),
     );
@@ -135,13 +135,9 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
     return verdict;
   }
 
-  async function askHome(
-    { credentials, reference }: Course,
-    user: CanonicalUser,
-    { backend, host }: Home,
-  ): Promise<Verdict> {
-    const { client, password } = credentials;
-    const context = { client, reference, limits: backend.limits };
+  async function askHome(course: Course, user: CanonicalUser, { backend, host }: Home): Promise<Verdict> {
+    const { client, password } = course.credentials;
+    const context = { client, reference: course.reference, heard: heardBy(course), limits: backend.limits };
     const check = await withDeadline('imap', deps.deadlineMs, neverGone, (signal) =>
       turnsOf(backend.name).take(signal, () => deps.passdb.verify({ user, password }, host, context, signal)),
     );
@@ -208,6 +204,12 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
 }
 
 type Verdict = PasswordCheck['kind'];
+
+function heardBy(course: Course): (said: ServerWords) => void {
+  return (said) => {
+    course.trace = { ...course.trace, said };
+  };
+}
 
 function refusal(verdict: Exclude<Verdict, 'right'>): ClientAdmission {
   return verdict === 'wrong' ? { kind: 'rejected' } : { kind: 'refused', reason: refusals[verdict] };

@@ -1,6 +1,6 @@
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { PasswordCheck } from '../core/passdb.ts';
+import type { PasswordCheck, ServerWords } from '../core/passdb.ts';
 
 /** What is told of each password of a client that was really tried, once; those that are remembered tell nothing. */
 export interface ClientCheckEvent {
@@ -8,6 +8,8 @@ export interface ClientCheckEvent {
   readonly result: PasswordCheck['kind'] | 'unavailable' | 'failed';
   /** What clients are never told. */
   readonly why?: 'unknown-user';
+  /** What the mail server said to the password, unless that was a bare yes. */
+  readonly said?: ServerWords;
   readonly user?: string;
   readonly backend?: string;
   readonly host?: string;

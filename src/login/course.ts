@@ -21,7 +21,7 @@ export interface PasswordAttempt {
 }
 
 /** What the event of a sign-in will say, filled in on the way. */
-type Trace = Partial<Record<'user' | 'backend' | 'host', string>> & Pick<LoginEvent, 'why'>;
+type Trace = Partial<Record<'user' | 'backend' | 'host', string>> & Pick<LoginEvent, 'why' | 'said'>;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 

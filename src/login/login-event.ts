@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import type { ServerWords } from '../core/passdb.ts';
 import type { LoginOutcome } from './login.ts';
 import type { LoginPhase } from './login-times.ts';
 
@@ -13,6 +14,8 @@ export interface LoginEvent {
   readonly result: LoginOutcome['kind'] | 'authenticated' | 'abandoned' | 'failed';
   /** What users are never told. */
   readonly why?: 'unknown-user' | 'wrong-password';
+  /** What the mail server said to the password, unless that was a bare yes. For operators. */
+  readonly said?: ServerWords;
   /** The phase that it ended in. */
   readonly phase: LoginPhase;
   readonly reference: string;

@@ -1,6 +1,6 @@
 import type { HomeLookup } from '../core/directory.ts';
 import type { CanonicalUser } from '../core/names.ts';
-import type { Passdb, PasswordCheck, Referrals } from '../core/passdb.ts';
+import type { Passdb, PasswordCheck, Referrals, ServerWords } from '../core/passdb.ts';
 import type { Home } from './authentication.ts';
 import type { Course } from './course.ts';
 import type { Admission } from './penalty.ts';
@@ -19,6 +19,9 @@ export function createPasswordTrial(
   admission: Extract<Admission, { kind: 'admitted' }>,
 ): PasswordTrial {
   const { client, password, reference } = course.attempt;
+  const heard = (said: ServerWords): void => {
+    course.trace.said = said;
+  };
 
   async function settled<T extends PasswordCheck | ReferredHome>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
     try {
@@ -36,11 +39,11 @@ export function createPasswordTrial(
   return {
     async whereIs(found) {
       if (found.kind === 'found') return found;
-      const context = { client, reference };
+      const context = { client, reference, heard };
       return settled((signal) => findReferredHome(passdb, found, password, context, signal));
     },
     check(user, { backend, host }) {
-      const context = { client, reference, limits: backend.limits };
+      const context = { client, reference, heard, limits: backend.limits };
       return settled((signal) => passdb.verify({ user, password }, host, context, signal));
     },
   };

@@ -97,6 +97,11 @@ export async function within<T>(
   }
 }
 
+/** By its own words, before anybody is authenticated: its greeting, and its answer to ID. */
+export function isServer({ greeting, serverInfo }: ImapFlow, name: 'cyrus' | 'dovecot'): boolean {
+  return new RegExp(`\\b${name}\\b`, 'i').test(`${greeting ?? ''} ${serverInfo?.name ?? ''}`);
+}
+
 function tooLate(host: ImapHost, cause: unknown): PosternError {
   const message = `IMAP server of ${host.name} gave no answer in time`;
   return new PosternError('ERR_DEADLINE', message, { source: 'imap', retryable: true, cause });

@@ -1,7 +1,7 @@
 import type { ImapFlow } from 'imapflow';
 import type { MailboxAnswer, MailboxOf, MailboxRefusal, Mailboxes } from '../core/mailboxes.ts';
 import { authenticateBy, NotAuthenticated, type TaggedAnswer } from './imap-authentication.ts';
-import { createClient, within } from './imap-connection.ts';
+import { createClient, isServer, within } from './imap-connection.ts';
 import { refersElsewhere, responseCodeOf, translateFailure } from './imap-failure.ts';
 import { isWayRefused, verdictOf } from './imap-verdict.ts';
 
@@ -57,7 +57,8 @@ async function connected(
   authenticateBy(client, host, async (exchange) => {
     // The server has said what it is and what it can; the password is not sent to one that must be asked otherwise.
     if (!client.capabilities.has('AUTH=PLAIN')) seen.held = 'no-plain';
-    else if (!makesMailboxes && isCyrus(client)) seen.held = 'makes-mailboxes';
+    // A Cyrus that hides its name must be set not to autocreate.
+    else if (!makesMailboxes && isServer(client, 'cyrus')) seen.held = 'makes-mailboxes';
     if (seen.held !== undefined) throw new NotAuthenticated(seen.held);
     return (seen.answer = await exchange.plain(master.user, master.password.reveal(), asUser ? user : ''));
   });
@@ -78,13 +79,8 @@ async function connected(
 
 function refusalOf(answer: TaggedAnswer, host: MailboxOf['host']): MailboxAnswer {
   if (isWayRefused(answer)) return refused('no-authorization-id');
-  if (verdictOf(answer, host).kind === 'referred') throw refersElsewhere(host);
+  if (verdictOf(answer, {}, { host, isDovecot: false }).kind === 'referred') throw refersElsewhere(host);
   return refused(answer.code === 'AUTHORIZATIONFAILED' ? 'user-refused' : 'master-refused');
-}
-
-/** By its own words, before anybody is authenticated. A Cyrus that hides its name must be set not to autocreate. */
-function isCyrus({ greeting, serverInfo }: ImapFlow): boolean {
-  return /\bcyrus\b/i.test(`${greeting ?? ''} ${serverInfo?.name ?? ''}`);
 }
 
 /** A quota root is told of mailboxes that exist, to those who may know of them, and makes none (RFC 9208). */

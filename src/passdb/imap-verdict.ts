@@ -1,6 +1,7 @@
-import type { ImapHost, PasswordCheck } from '../core/passdb.ts';
+import type { ImapHost, PasswordCheck, ServerWords } from '../core/passdb.ts';
 import type { TaggedAnswer } from './imap-authentication.ts';
-import { brokeProtocol, saysLater } from './imap-failure.ts';
+import { brokeProtocol, refersElsewhere, saysLater } from './imap-failure.ts';
+import { meaningOf } from './imap-known-texts.ts';
 
 /** What the server said instead of a verdict: ask the one of this URL. */
 export interface ReferralAnswer {
@@ -9,33 +10,71 @@ export interface ReferralAnswer {
 }
 
 /** Response codes of a tagged NO that are no verdict on the password: the server cannot say now. */
-const later: ReadonlySet<string> = new Set(['UNAVAILABLE', 'INUSE', 'LIMIT', 'SERVERBUG', 'OVERQUOTA', 'CORRUPTION']);
+const later: ReadonlySet<string> = new Set([
+  'UNAVAILABLE',
+  'INUSE',
+  'LIMIT',
+  'SERVERBUG',
+  'OVERQUOTA',
+  'CORRUPTION',
+  // Not registered, and said by Yahoo and Microsoft.
+  'TEMPFAIL',
+  'THROTTLED',
+]);
 
 /** Codes that speak of the command, never of who sent it (RFC 5530): no verdict either, and no later one is better. */
 const misunderstood: ReadonlySet<string> = new Set(['CLIENTBUG', 'CANNOT', 'ALREADYEXISTS', 'EXPUNGEISSUED']);
 
+const contactAdmin = { kind: 'contact-admin' } as const;
 const refusals: Readonly<Record<string, PasswordCheck>> = {
   EXPIRED: { kind: 'expired' },
-  CONTACTADMIN: { kind: 'contact-admin' },
-  NOPERM: { kind: 'contact-admin' },
+  CONTACTADMIN: contactAdmin,
+  NOPERM: contactAdmin,
   PRIVACYREQUIRED: { kind: 'insecure' },
 };
+
+/** By whom an answer was given. */
+export interface Answerer {
+  readonly host: ImapHost;
+  /** Dovecot says a reason of its operators' only after the right password. */
+  readonly isDovecot: boolean;
+}
 
 /**
  * What a tagged answer to a password says: a verdict on it, or where to ask. Throws an error of source `imap` where it
  * judges nothing: what means "later", what speaks of the command, and whatever came before the password was sent. An
- * unknown code or none means that the password is wrong (RFC 3501, 6.2.3).
+ * unknown code or text means that the password is wrong (RFC 3501, 6.2.3).
  */
-export function verdictOf(answer: TaggedAnswer, host: ImapHost): PasswordCheck | ReferralAnswer {
+export function verdictOf(
+  answer: TaggedAnswer,
+  words: ServerWords,
+  { host, isDovecot }: Answerer,
+): PasswordCheck | ReferralAnswer {
   const { status, code, argument } = answer;
   if (code === 'REFERRAL' && status !== 'BAD') return { kind: 'referred', to: argument };
   if (status === 'OK') return { kind: 'right' };
-  if (status === 'NO' && later.has(code)) throw saysLater(host, code);
+  const meaning = meaningIn(answer, host);
+  if (meaning === 'elsewhere') throw refersElsewhere(host);
+  if (meaning === 'expired') return { kind: 'expired' };
   if (status === 'BAD' || misunderstood.has(code)) throw brokeProtocol(host, `${status} ${code}`.trim());
-  const known = refusals[code];
+  const known = refusals[code] ?? (isDovecot && code === 'ALERT' ? contactAdmin : undefined);
+  if (known?.kind === 'contact-admin' && isDovecot && words.code !== undefined && words.text !== undefined) {
+    return { ...known, reason: words.text };
+  }
   if (known !== undefined) return known;
   if (isWayRefused(answer)) throw brokeProtocol(host, 'it refuses the ways of sending a password that it offers');
   return { kind: 'wrong' };
+}
+
+/** Throws for "later". A server that says AUTHENTICATIONFAILED has judged, whatever its text. */
+function meaningIn({ status, code, text }: TaggedAnswer, host: ImapHost): 'expired' | 'elsewhere' | undefined {
+  if (status === 'NO' && later.has(code)) throw saysLater(host, code);
+  const said = `[${code}] ${text}`.toLowerCase();
+  if (host.imap.laterTexts?.some((own) => said.includes(own)) === true) throw saysLater(host, 'a text of imap_later');
+  if (code === 'AUTHENTICATIONFAILED') return undefined;
+  const known = meaningOf(text);
+  if (known?.means === 'later') throw saysLater(host, `a text of ${known.server}`);
+  return known?.means;
 }
 
 /**

@@ -2,9 +2,10 @@ import type { ImapFlow } from 'imapflow';
 import type { Credentials } from '../core/identity.ts';
 import type { ImapHost, Passdb, PasswordCheck, PasswordCheckContext, Referrals } from '../core/passdb.ts';
 import { authenticateBy, type Exchange, type TaggedAnswer } from './imap-authentication.ts';
-import { createClient, within } from './imap-connection.ts';
+import { createClient, isServer, within } from './imap-connection.ts';
 import { brokeProtocol, refersElsewhere, translateFailure } from './imap-failure.ts';
-import { isWayRefused, verdictOf } from './imap-verdict.ts';
+import { isWayRefused, type ReferralAnswer, verdictOf } from './imap-verdict.ts';
+import { wordsOf } from './server-words.ts';
 
 /**
  * Checks passwords by signing in to the IMAP server of the user's home host.
@@ -16,33 +17,42 @@ import { isWayRefused, verdictOf } from './imap-verdict.ts';
  */
 export function createImapPassdb(): Passdb & Referrals {
   return {
-    async ask(credentials, host, context, signal) {
-      const answer = await answerTo(credentials, host, context, signal);
-      return answer === undefined ? { kind: 'wrong' } : verdictOf(answer, host);
-    },
+    ask: async (...asked) => (await hear(...asked)).verdict,
     async verify(credentials, host, context, signal) {
-      const answer = await answerTo(credentials, host, context, signal);
-      if (answer === undefined) return { kind: 'wrong' };
-      const verdict = verdictOf(answer, host);
+      const { verdict, answer } = await hear(credentials, host, context, signal);
       return verdict.kind === 'referred' ? atHome(answer, host) : verdict;
     },
   };
 }
 
 /** A home may let the user in and name another server all the same (RFC 2221); one that only does the latter is none. */
-function atHome({ status }: TaggedAnswer, host: ImapHost): PasswordCheck {
-  if (status === 'OK') return { kind: 'right' };
+function atHome(answer: TaggedAnswer | undefined, host: ImapHost): PasswordCheck {
+  if (answer?.status === 'OK' && host.imap.okReferral !== 'refuse') return { kind: 'right' };
   throw refersElsewhere(host);
 }
 
-/** The tagged answer of the server; nothing where it need not be asked. */
+type Heard = { readonly verdict: PasswordCheck | ReferralAnswer; readonly answer?: TaggedAnswer };
+
+/** The verdict, and the answer that it was read from, where the server had to be asked. */
+async function hear(
+  credentials: Credentials,
+  host: ImapHost,
+  context: PasswordCheckContext,
+  signal: AbortSignal,
+): Promise<Heard> {
+  if (!canTravel(credentials)) return { verdict: { kind: 'wrong' } };
+  const { answer, isDovecot } = await answerTo(credentials, host, context, signal);
+  const words = wordsOf(answer, credentials.user, credentials.password.reveal());
+  if (answer.status !== 'OK' || answer.code === 'REFERRAL') context.heard?.(words);
+  return { verdict: verdictOf(answer, words, { host, isDovecot }), answer };
+}
+
 async function answerTo(
   credentials: Credentials,
   host: ImapHost,
   context: PasswordCheckContext,
   signal: AbortSignal,
-): Promise<TaggedAnswer | undefined> {
-  if (!canTravel(credentials)) return undefined;
+): Promise<{ readonly answer: TaggedAnswer; readonly isDovecot: boolean }> {
   const client = await createClient(host, context, { verifyOnly: true });
   const said: { answer?: TaggedAnswer } = {};
   authenticateBy(
@@ -58,8 +68,9 @@ async function answerTo(
   } finally {
     client.close();
   }
-  if (said.answer === undefined) throw brokeProtocol(host, 'it was asked nothing');
-  return said.answer;
+  const { answer } = said;
+  if (answer === undefined) throw brokeProtocol(host, 'it was asked nothing');
+  return { answer, isDovecot: isServer(client, 'dovecot') };
 }
 
 /** A control character ends the command or, in SASL PLAIN, the field (NUL, RFC 4616). */

@@ -1,0 +1,83 @@
+/** What a server means by a text that it sends with a NO and without a response code that says it. */
+type KnownMeaning = 'later' | 'expired' | 'elsewhere';
+
+interface KnownText {
+  readonly server: string;
+  /** Where the text stands: the server's code, or what it was seen to say. */
+  readonly source: string;
+  readonly text: RegExp;
+  readonly means: KnownMeaning;
+}
+
+/**
+ * Texts by which servers say that they did not judge the password, each as its server writes it. A text that is not here
+ * is a refusal: what may mean "later" for one site is for its operator to say (`imap_later` of a backend).
+ */
+export const knownTexts: readonly KnownText[] = [
+  {
+    server: 'Exchange',
+    source: 'Imap4, ProcessException: the mailbox server behind it cannot be reached',
+    text: /^server unavailable\. \d+/i,
+    means: 'later',
+  },
+  {
+    server: 'Exchange Online',
+    source: 'its throttling, said to BAD and NO',
+    text: /^request is throttled\b|^server busy\b/i,
+    means: 'later',
+  },
+  {
+    server: 'Zimbra',
+    source: 'ImapHandler, MAINTENANCE_MODE',
+    text: /^account undergoing maintenance; please try again later/i,
+    means: 'later',
+  },
+  {
+    server: 'Zimbra',
+    source: 'ImapHandler, CHANGE_PASSWORD: after the right password',
+    text: /^password must be changed before imap login permitted/i,
+    means: 'expired',
+  },
+  {
+    server: 'Zimbra',
+    source: 'ImapHandler, the account is on another server',
+    text: /^(?:login|authenticate) failed \(wrong host\)/i,
+    means: 'elsewhere',
+  },
+  {
+    server: 'Cyrus',
+    source: 'libsasl2 and libcyrus_imap: saslauthd or a server of the murder does not answer',
+    text: /\bno response\b|\bcannot connect to (?:saslauthd|courier authdaemond)\b|\bserver\(s\) unavailable to complete operation\b|\bgeneric failure$/i,
+    means: 'later',
+  },
+  {
+    server: 'Courier',
+    source: 'imapd, when authdaemond fails',
+    text: /\btemporary (?:problem|failure)\b|\btemporary authentication failure\b/i,
+    means: 'later',
+  },
+  {
+    server: 'Dovecot',
+    source: 'login-common (AUTH_TEMP_FAILED_MSG, LOGIN_PROXY_FAILURE_MSG), imap-login before response codes',
+    text: /^temporary authentication failure\b|^account is temporarily unavailable\b|^internal error occurred\. refer to server log/i,
+    means: 'later',
+  },
+  {
+    server: 'Dovecot',
+    source: 'login-common, ERR_TOO_MANY_USERIP_CONNECTIONS: after the right password',
+    text: /^maximum number of connections from user\+ip exceeded/i,
+    means: 'later',
+  },
+  {
+    server: 'Gmail',
+    source: 'its limits, as clients report them',
+    text: /^too many (?:simultaneous connections|login attempts)\b|^account exceeded command or bandwidth limits|^temporary system problem/i,
+    means: 'later',
+  },
+];
+
+/** What a text means, or nothing where no server is known to say it. */
+export function meaningOf(text: string): KnownText | undefined {
+  const plain = text.replace(/\s+/g, ' ').trim();
+  return knownTexts.find((known) => known.text.test(plain));
+}
