@@ -1,11 +1,11 @@
 import type { Clock } from '../core/clock.ts';
-import type { HostEvidence } from '../core/placement.ts';
+import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import type { Health, HostReport } from './health.ts';
 import { createTrials } from './host-health.ts';
 
 export interface FollowedHealthOptions {
   /** Tells the process that checks what a real request has seen. */
-  readonly tell: (host: string, evidence: HostEvidence) => void;
+  readonly tell: (host: string, evidence: HostEvidence, asked?: AskedFor) => void;
   readonly clock: Clock;
 }
 
@@ -45,13 +45,13 @@ export function createFollowedHealth({ tell, clock }: FollowedHealthOptions): Fo
     takeTrial: (host) => known.get(host)?.webmail.hangs === undefined && takeTrial(host),
     report: (host) => known.get(host),
     reports: () => known,
-    note(host, evidence) {
+    note(host, evidence, asked) {
       if (evidence === 'good') {
         if (doubted.delete(host) || !isWebmailUp(host)) tell(host, evidence);
         return;
       }
       doubted.add(host);
-      tell(host, evidence);
+      tell(host, evidence, asked);
       const report = known.get(host);
       if (evidence === 'failed' || report === undefined || !report.webmail.up) return;
       const webmail = { up: false, sinceMs: clock.nowMs(), why: 'a request was refused the connection' };

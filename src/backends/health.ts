@@ -2,8 +2,15 @@ import type { BackendHost, HealthSettings } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { isOwnShortage } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { HostEvidence } from '../core/placement.ts';
-import { createHostHealth, createTrials, type HealthReport, type HostHealth } from './host-health.ts';
+import type { AskedFor, HostEvidence } from '../core/placement.ts';
+import {
+  createFailureRow,
+  createHostHealth,
+  createTrials,
+  type FailureRow,
+  type HealthReport,
+  type HostHealth,
+} from './host-health.ts';
 
 /** A host with how it is to be watched. */
 export interface WatchedHost {
@@ -16,6 +23,8 @@ export interface WatchedHost {
 /** Asks one host once. Rejects with the reason when it does not answer well. */
 export interface HealthProbes {
   http(watched: WatchedHost, signal: AbortSignal): Promise<void>;
+  /** For the page that users land on, and all of it. */
+  page(host: BackendHost, signal: AbortSignal): Promise<void>;
   imap(watched: WatchedHost, signal: AbortSignal): Promise<void>;
 }
 
@@ -47,14 +56,16 @@ export interface Health extends AsyncDisposable {
   report(host: string): HostReport | undefined;
   /** Of all hosts that are watched. */
   reports(): ReadonlyMap<string, HostReport>;
-  /** What a real request has seen of the webmail. */
-  note(host: string, evidence: HostEvidence): void;
+  /** What a request has seen of the webmail. Without `asked` it was the gateway's own. */
+  note(host: string, evidence: HostEvidence, asked?: AskedFor): void;
   /** Calls `listener` after each change of mind, until the returned function is called. */
   onChange(listener: () => void): () => void;
 }
 
 /** After a bad answer, until the mind is made up, the next check comes so soon. */
 const doubtMs = 1_000;
+/** A page is made by a program, and takes so much longer than what a check asks for. */
+const pageMs = 2_000;
 /** After this, requests may try a host again that answered none well. */
 const answersDownMs = 60_000;
 
@@ -64,6 +75,7 @@ interface Watch {
   readonly imap: HostHealth;
   /** What real requests tell: a web server may live whose PHP is dead, and no check would see it. */
   readonly answers: HostHealth;
+  readonly failures: FailureRow;
   readonly ended: AbortController;
   readonly timers: Map<'webmail' | 'imap', NodeJS.Timeout>;
 }
@@ -137,6 +149,7 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
       webmail: health(),
       imap: health(),
       answers: createHostHealth({ fall, rise: 1, clock }),
+      failures: createFailureRow({ fall, clock }),
       ended: new AbortController(),
       timers: new Map(),
     };
@@ -162,14 +175,44 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
     return { webmail: (answersWell(watch) ? webmail : answers).report(), imap: imap.report() };
   }
 
-  function note(watch: Watch, evidence: HostEvidence): void {
-    const { webmail, answers, watched } = watch;
+  /**
+   * Asks a host whose requests fail for the page where users land. The checks ask for a file, which a web server gives
+   * whose programs are dead.
+   */
+  async function look({ watched, answers, failures, ended }: Watch): Promise<void> {
+    const { host, settings } = watched;
+    const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(settings.timeoutMs + pageMs)]);
+    try {
+      await probes.page(host, signal);
+    } catch (error) {
+      if (ended.signal.aborted || isOwnShortage(error) || !failures.goesOn()) return;
+      const why = error instanceof Error ? error.message : String(error);
+      const reason = `requests in a row were not answered well, nor was one for ${host.webmail.landing}: ${why}`;
+      if (answers.bad(reason, 'sure')) tell(host.name, 'webmail', answers.report());
+    }
+  }
+
+  function noteFailure(watch: Watch, asked: AskedFor | undefined): void {
+    const { answers, failures, watched } = watch;
+    const told = asked === undefined ? undefined : failures.add(asked);
+    if (told === 'look') {
+      const done = look(watch).finally(() => running.delete(done));
+      running.add(done);
+    }
+    if (asked !== undefined && told !== 'down') return;
+    const reason = 'requests in a row were not answered well';
+    if (answers.bad(reason, told === 'down' ? 'sure' : undefined)) tell(watched.host.name, 'webmail', answers.report());
+  }
+
+  function note(watch: Watch, evidence: HostEvidence, asked: AskedFor | undefined): void {
+    const { webmail, answers, failures, watched } = watch;
     const { name } = watched.host;
     if (evidence === 'refused') {
-      if (webmail.bad('a request was refused the connection', 'refused')) tell(name, 'webmail', webmail.report());
+      if (webmail.bad('a request was refused the connection', 'sure')) tell(name, 'webmail', webmail.report());
     } else if (evidence === 'failed') {
-      if (answers.bad('requests in a row were not answered well')) tell(name, 'webmail', answers.report());
+      noteFailure(watch, asked);
     } else {
+      failures.end();
       if (!webmail.isUp() && webmail.good()) tell(name, 'webmail', webmail.report());
       if (answers.good()) tell(name, 'webmail', answers.report());
     }
@@ -200,9 +243,9 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
       return watch === undefined ? undefined : reportOf(watch);
     },
     reports: () => new Map([...watches].map(([host, watch]) => [host, reportOf(watch)])),
-    note(host, evidence) {
+    note(host, evidence, asked) {
       const watch = watches.get(host);
-      if (watch !== undefined) note(watch, evidence);
+      if (watch !== undefined) note(watch, evidence, asked);
     },
     onChange(listener) {
       listeners.add(listener);

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { AskedFor } from '../core/placement.ts';
 
 export interface HostHealthOptions {
   readonly fall: number;
@@ -70,14 +71,14 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
       turn(true);
       return true;
     },
-    /** A bad answer, or none. `refused`: nothing listens there, one such answer is enough. `hangs`: none in time. */
-    bad(reason: string, how?: 'refused' | 'hangs'): boolean {
+    /** A bad answer, or none. `sure`: one such answer is enough, as where nothing listens. `hangs`: none in time. */
+    bad(reason: string, how?: 'sure' | 'hangs'): boolean {
       why = reason;
       hangs = how === 'hangs';
       good = 0;
       if (!up) return false;
       bad += 1;
-      if (bad < fall && how !== 'refused') return false;
+      if (bad < fall && how !== 'sure') return false;
       turn(false);
       return true;
     },
@@ -85,6 +86,50 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
 }
 
 export type HostHealth = ReturnType<typeof createHostHealth>;
+
+/** Failures that are further apart have nothing to do with one another. */
+const rowMs = 60_000;
+
+/**
+ * What requests in a row that were not answered well tell of a host. One mail may break every answer about itself,
+ * however often somebody asks for it: only different users who ask for different things tell of the host.
+ */
+export function createFailureRow({ fall, clock }: Pick<HostHealthOptions, 'fall' | 'clock'>) {
+  let failures = 0;
+  let lastMs = 0;
+  let first: AskedFor | undefined;
+  let hasOtherUser = false;
+  let hasOtherTarget = false;
+
+  function end(): void {
+    failures = 0;
+    first = undefined;
+    hasOtherUser = false;
+    hasOtherTarget = false;
+  }
+
+  return {
+    /** A request was answered well. */
+    end,
+    /** A request was not. `down`: the host is to be left; `look`: it is to be asked whether it serves anything. */
+    add(asked: AskedFor): 'down' | 'look' | undefined {
+      const nowMs = clock.nowMs();
+      if (nowMs - lastMs > rowMs) end();
+      lastMs = nowMs;
+      failures += 1;
+      first ??= asked;
+      hasOtherUser ||= asked.user !== first.user;
+      hasOtherTarget ||= asked.target !== first.target;
+      if (failures < fall) return undefined;
+      if (hasOtherUser && hasOtherTarget) return 'down';
+      return failures % fall === 0 ? 'look' : undefined;
+    },
+    /** Whether requests still fail in a row. */
+    goesOn: (): boolean => failures >= fall,
+  };
+}
+
+export type FailureRow = ReturnType<typeof createFailureRow>;
 
 /** Whether one real request may find out now what the checks have not yet: one a second for each host that is down. */
 export function createTrials(clock: Clock): (host: string) => boolean {

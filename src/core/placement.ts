@@ -53,3 +53,9 @@ export type Relocate = (session: LiveSession, client: Client, publicOrigin: stri
 
 /** What a request tells of the health of a host: `refused`: nothing listens there; `failed`: it did not answer well. */
 export type HostEvidence = 'good' | 'refused' | 'failed';
+
+/** Whose request it was and what it asked for: what one answer is like tells little of a host. */
+export interface AskedFor {
+  readonly user: string;
+  readonly target: string;
+}

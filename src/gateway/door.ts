@@ -4,7 +4,7 @@ import { systemClock } from '../core/clock.ts';
 import type { Answer } from '../core/http.ts';
 import type { LiveSessions } from '../core/session.ts';
 import type { Log } from '../core/log.ts';
-import type { HostEvidence } from '../core/placement.ts';
+import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import { type Readiness, readinessAnswer } from '../core/readiness.ts';
 import { newReference } from '../http/reference.ts';
 import { challengeAnswer } from '../proxy/client-challenge.ts';
@@ -57,7 +57,8 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
       metrics.requestFinished(finished.backend, finished.status, finished.durationMs);
       if (Math.random() < site().config.log.requests) logRequest(log, finished);
     },
-    hostEvidence: (host: string, evidence: HostEvidence): void => operations.health.note(host, evidence),
+    hostEvidence: (host: string, evidence: HostEvidence, asked?: AskedFor): void =>
+      operations.health.note(host, evidence, asked),
     clock: systemClock,
     stallMs,
     log,

@@ -1,6 +1,6 @@
 import type { FilesRead } from '../config/files.ts';
 import type { HostReport } from '../backends/health.ts';
-import type { HostEvidence } from '../core/placement.ts';
+import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import type { DirectoryQuestion, DirectoryReply } from './directory-questions.ts';
 import type { Reception } from './reception.ts';
 
@@ -19,7 +19,12 @@ export type WorkerReport =
   | { readonly report: 'degraded'; readonly degraded: readonly string[] }
   | { readonly report: 'held'; readonly perHost: readonly (readonly [string, number])[] }
   | { readonly report: 'question'; readonly question: DirectoryQuestion }
-  | { readonly report: 'evidence'; readonly host: string; readonly evidence: HostEvidence };
+  | {
+      readonly report: 'evidence';
+      readonly host: string;
+      readonly evidence: HostEvidence;
+      readonly asked?: AskedFor | undefined;
+    };
 
 /*
  * Both ends are one program of one version, on a channel that nobody else can write to: the key alone tells ours from the

@@ -17,7 +17,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal
 const [configFile] = process.argv.slice(2);
 if (configFile === undefined) throw new TypeError('a worker is told its configuration');
 const health = createFollowedHealth({
-  tell: (host, evidence) => report({ report: 'evidence', host, evidence }),
+  tell: (host, evidence, asked) => report({ report: 'evidence', host, evidence, asked }),
   clock: systemClock,
 });
 const questions = createDirectoryQuestions((question) => report({ report: 'question', question }));

@@ -70,7 +70,7 @@ export function createTeam(configFile: string, log: Log): Team {
         member.held = report.perHost;
         return;
       case 'evidence':
-        led?.health.note(report.host, report.evidence);
+        led?.health.note(report.host, report.evidence, report.asked);
         return;
       case 'question':
         if (led !== undefined) {

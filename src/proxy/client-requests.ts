@@ -7,12 +7,12 @@ import { challengeAnswer, challengeFields } from './client-challenge.ts';
 import { type ClientHome, ClientPassage, type ClientPassageDeps } from './client-passage.ts';
 import type { ClientPaths } from './client-paths.ts';
 import type { Connections } from './connections.ts';
-import { codeOf, type FailureAnswer, type FailureKind, isRefused } from './failure.ts';
+import { type FailureAnswer, type FailureKind, isRefused, reasonOf } from './failure.ts';
 import type { AdmittedRequest } from './passage.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { reply, textAnswer } from './reply.ts';
-import { type IncomingHead, isServiceWorkerScript } from './request-head.ts';
-import { finishedRequest, type FinishedRequest } from './requests.ts';
+import { type IncomingHead, isServiceWorkerScript, loggedPath } from './request-head.ts';
+import { brokenAnswer, finishedRequest, type FinishedRequest } from './requests.ts';
 
 export interface ClientRequestsDeps extends ClientPassageDeps, RelayDeps {
   readonly authentication: () => ClientAuthentication;
@@ -94,7 +94,9 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
       } else giveUp();
     },
     completed() {},
-    brokenOff() {},
+    brokenOff: (relay, error) => deps.log.warn(brokenAnswer(relay, error), 'a webmail broke off its answer'),
+    readAgain: (relay, error) =>
+      deps.log.warn(brokenAnswer(relay, error), 'the head of an answer is faulty, and is read again with forbearance'),
     sessionEnded: (relay) => fail(relay.passage, 'unavailable', undefined),
     closed(relay) {
       clearTimeout(rechecks.get(relay));
@@ -104,8 +106,8 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
 
   function fail({ request, response, head }: AdmittedRequest, kind: FailureKind, error: unknown): void {
     const reference = deps.newReference();
-    const code = error instanceof Error ? codeOf(error) : undefined;
-    deps.log.warn({ reference, kind, code, err: error }, 'client request failed');
+    const { method } = head;
+    deps.log.warn({ reference, kind, method, path: loggedPath(head), ...reasonOf(error) }, 'client request failed');
     reply(request, response, deps.failureAnswer(head, { kind, reference }));
   }
 

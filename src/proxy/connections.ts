@@ -2,6 +2,7 @@
 import buildConnector from 'undici/lib/core/connect.js';
 import Client from 'undici/lib/dispatcher/client.js';
 import type { BackendHost, BackendLimits } from '../core/backend.ts';
+import { HeadCleaningSocket, maxHeadBytes } from './lenient-head.ts';
 
 /** Who asks for a connection. Exactly one of the two is called, at once where a connection is free. */
 export interface Waiter {
@@ -17,6 +18,11 @@ export interface HostConnections {
   forget(waiter: Waiter): void;
   /** Gives back what `onConnection` handed out, exactly once. */
   release(client: Client): void;
+  /**
+   * Takes back what `onConnection` handed out for one that understands a faulty head; it serves one answer. The request
+   * is sent anew.
+   */
+  exchangeForLenient(client: Client): Client;
 }
 
 export interface Connections {
@@ -28,7 +34,6 @@ export interface Connections {
 
 /** A server that announces when it closes idle connections is believed, less this much for the way there. */
 const keepAliveMarginMs = 4000;
-const maxHeadBytes = 16 * 1024;
 
 /**
  * Bounded connections to each backend host, the last used first, with a bounded list of those who wait.
@@ -70,6 +75,8 @@ class HostPool implements HostConnections {
   readonly #connect: buildConnector.connector;
   readonly #free: Client[] = [];
   readonly #busy = new Set<Client>();
+  /** Of the busy ones, those that end with their answer. */
+  readonly #lenient = new Set<Client>();
   /** In order of arrival; each with the timer that ends its wait. */
   readonly #waiting = new Map<Waiter, NodeJS.Timeout>();
   #closing = false;
@@ -119,17 +126,30 @@ class HostPool implements HostConnections {
 
   release(client: Client): void {
     if (!this.#busy.delete(client)) return;
-    if (this.#closing) {
-      void client.destroy();
-      return;
-    }
+    const isSpent = this.#lenient.delete(client);
+    if (this.#closing || isSpent) void client.destroy();
+    if (this.#closing) return;
     const [next] = this.#waiting.keys();
-    if (next === undefined) {
-      this.#free.push(client);
-    } else {
+    if (next !== undefined) {
       this.forget(next);
-      this.#lend(client, next);
+      this.#lend(isSpent ? this.#open() : client, next);
+    } else if (!isSpent) {
+      this.#free.push(client);
     }
+  }
+
+  exchangeForLenient(client: Client): Client {
+    this.#busy.delete(client);
+    void client.destroy();
+    const lenient = this.#open((options, callback) => {
+      this.#connect(options, (error, socket) => {
+        if (error === null) callback(null, new HeadCleaningSocket(socket));
+        else callback(error, null);
+      });
+    });
+    this.#busy.add(lenient);
+    this.#lenient.add(lenient);
+    return lenient;
   }
 
   stats(): { readonly host: string; readonly state: 'busy' | 'free' | 'waiting'; readonly count: number }[] {
@@ -156,11 +176,11 @@ class HostPool implements HostConnections {
     waiter.onConnection(client);
   }
 
-  #open(): Client {
+  #open(connect = this.#connect): Client {
     const client = new Client(this.#host.webmail.origin, {
       pipelining: 1,
       allowH2: false,
-      connect: this.#connect,
+      connect,
       maxHeaderSize: maxHeadBytes,
       keepAliveTimeout: this.#limits.webmailKeepAliveMs,
       keepAliveTimeoutThreshold: keepAliveMarginMs,

@@ -40,3 +40,17 @@ export function failureKindOf(error: Error, sent: boolean): FailureKind {
 export function isLostConnection(error: Error): boolean {
   return lostConnection.has(codeOf(error));
 }
+
+/** Whether an answer came that does not follow the protocol to the letter; before its head is known, a faulty head. */
+export function isFaultyHead(error: Error): boolean {
+  return error.name === 'HTTPParserError' || codeOf(error) === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
+}
+
+/**
+ * An error for the log: its code and what it says, without the bytes of an answer that it may hold; all of it where it
+ * is a bug of ours.
+ */
+export function reasonOf(error: unknown): { readonly code?: string; readonly reason?: string; readonly err?: Error } {
+  if (!(error instanceof Error)) return {};
+  return 'code' in error ? { code: codeOf(error), reason: error.message } : { code: error.name, err: error };
+}

@@ -4,7 +4,7 @@ import type { Attachment, EndReason } from '../core/session.ts';
 import type { PageToken, Verdict } from '../core/webmail.ts';
 import { Answering } from './answering.ts';
 import type { HostConnections, Waiter } from './connections.ts';
-import { type FailureKind, failureKindOf, isLostConnection } from './failure.ts';
+import { type FailureKind, failureKindOf, isFaultyHead, isLostConnection } from './failure.ts';
 import { Judgement } from './judgement.ts';
 import { renewForm } from './page-token.ts';
 import type { Fields, Passage } from './passage.ts';
@@ -25,7 +25,9 @@ export interface RelayEvents<P extends Passage> {
   /** All of an answer that was passed on has come. */
   completed(relay: Relay<P>): void;
   /** The backend broke it off. */
-  brokenOff(relay: Relay<P>): void;
+  brokenOff(relay: Relay<P>, error: Error): void;
+  /** The head of the answer was faulty, and the request is asked again of a reader that forgives more. */
+  readAgain(relay: Relay<P>, error: Error): void;
   /** The session ended and nothing has been answered yet. */
   sessionEnded(relay: Relay<P>, reason: EndReason): void;
   /** The response is closed, in whatever way; called once. */
@@ -62,6 +64,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   #upstreamEnded = false;
   #holds = false;
   #losses = 0;
+  #isLenient = false;
 
   constructor(passage: P, pool: HostConnections, deps: RelayDeps, events: RelayEvents<P>) {
     this.passage = passage;
@@ -228,12 +231,13 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     const client = this.#client;
     if (client !== undefined && this.#mayRetry(error)) return this.#retry(client);
+    if (client !== undefined && this.#mayReadAgain(error)) return this.#readAgain(client, error);
     this.#upstreamEnded = true;
     this.#release();
     if (this.#state === 'passing') {
       // The head promised more: the client must see that it was cut.
       this.passage.response.destroy();
-      this.#events.brokenOff(this);
+      this.#events.brokenOff(this, error);
     } else if (this.#state === 'asking' || this.#state === 'judging') {
       this.drop();
       this.#events.failed(this, failureKindOf(error, this.#controller !== undefined), error);
@@ -257,6 +261,16 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
       if (this.#state === 'asking') this.#pool.acquire(this);
     };
     setTimeout(ask, dyingMs).unref();
+  }
+
+  #mayReadAgain(error: Error): boolean {
+    return this.#state === 'asking' && !this.#isLenient && this.passage.head.isRepeatable && isFaultyHead(error);
+  }
+
+  #readAgain(client: Client, error: Error): void {
+    this.#isLenient = true;
+    this.#events.readAgain(this, error);
+    this.onConnection(this.#pool.exchangeForLenient(client));
   }
 
   /** `complete`: whether the whole body was looked at. */

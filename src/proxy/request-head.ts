@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { pathOf } from '../core/cookie-jar.ts';
 import type { RequestHead } from '../core/http.ts';
 
 const lowerCaseNames = new Map<string, string>();
@@ -114,4 +115,12 @@ export function isServiceWorkerScript(head: RequestHead): boolean {
 /** Whether a tab asks for a page, by GET or HEAD: the one case in which a redirect is seen and followed by a person. */
 export function isPageRequest(head: RequestHead): boolean {
   return (head.method === 'GET' || head.method === 'HEAD') && destinationOf(head).destination === 'page';
+}
+
+/** As much of a path as the log takes. */
+const loggedPathLength = 200;
+
+/** The path that a request asks for, as the log has it: without the query, and not for ever. */
+export function loggedPath({ target }: Pick<RequestHead, 'target'>): string {
+  return pathOf(target).slice(0, loggedPathLength);
 }

@@ -1,17 +1,18 @@
 import type { Backend, BackendHost } from '../core/backend.ts';
+import { pathOf } from '../core/cookie-jar.ts';
 import { isOwnShortage } from '../core/error.ts';
 import type { Answer } from '../core/http.ts';
 import type { BackendName } from '../core/names.ts';
-import type { HostEvidence, Place } from '../core/placement.ts';
+import type { AskedFor, HostEvidence, Place } from '../core/placement.ts';
 import type { LiveSession } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Connections } from './connections.ts';
-import { isRefused } from './failure.ts';
+import { isRefused, reasonOf } from './failure.ts';
 import type { Fields, Passage } from './passage.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { createRelocations, type RelocationsDeps } from './relocations.ts';
 import { redirectAnswer, reply, textAnswer } from './reply.ts';
-import { type IncomingHead, isPageRequest, isServiceWorkerScript } from './request-head.ts';
+import { type IncomingHead, isPageRequest, isServiceWorkerScript, loggedPath } from './request-head.ts';
 import { createSessionAnswers, endSession, type SessionAnswersDeps } from './session-answers.ts';
 import { SessionPassage, type SessionPassageDeps, type SessionRequest } from './session-passage.ts';
 
@@ -45,7 +46,7 @@ export interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps, Re
   readonly pollsCountAsUse: () => boolean;
   readonly requestFinished: (request: FinishedRequest) => void;
   /** What an answer, or its lack, tells of the host. */
-  readonly hostEvidence: (host: string, evidence: HostEvidence) => void;
+  readonly hostEvidence: (host: string, evidence: HostEvidence, asked?: AskedFor) => void;
 }
 
 export interface Requests {
@@ -61,7 +62,7 @@ export function createRequests(deps: RequestsDeps): Requests {
       const evidence = evidenceOf(upstream.status);
       // An answer that is passed on is good when all of it has come.
       const isLater = evidence === 'good' && verdict === 'alive';
-      if (evidence !== undefined && !isLater) deps.hostEvidence(relay.passage.host.name, evidence);
+      if (evidence !== undefined && !isLater) tell(relay, evidence);
       if (relay.passage.lacksBanner(upstream)) {
         answers.fail(relay, 'bad-answer', new Error('a page of an opened mailbox came compressed, unasked'));
       } else answers.follow(relay, verdict, upstream);
@@ -69,18 +70,28 @@ export function createRequests(deps: RequestsDeps): Requests {
     failed(relay, kind, error) {
       const { passage } = relay;
       const isOurs = kind === 'busy' || isOwnShortage(error);
-      if (!isOurs) deps.hostEvidence(passage.host.name, isRefused(error) ? 'refused' : 'failed');
+      if (!isOurs) tell(relay, isRefused(error) ? 'refused' : 'failed');
       if ((kind === 'unavailable' || kind === 'bad-answer') && relay.waits && passage.head.isRepeatable) {
         void tryElsewhere(relay, () => answers.fail(relay, kind, error));
       } else answers.fail(relay, kind, error);
     },
-    completed({ passage: { host, response } }) {
-      if (response.statusCode < 500) deps.hostEvidence(host.name, 'good');
+    completed(relay) {
+      if (relay.passage.response.statusCode < 500) tell(relay, 'good');
     },
-    brokenOff: (relay) => deps.hostEvidence(relay.passage.host.name, 'failed'),
+    brokenOff(relay, error) {
+      tell(relay, 'failed');
+      deps.log.warn(brokenAnswer(relay, error), 'a webmail broke off its answer');
+    },
+    readAgain: (relay, error) =>
+      deps.log.warn(brokenAnswer(relay, error), 'the head of an answer is faulty, and is read again with forbearance'),
     sessionEnded: (relay, reason) => answers.ended(relay, reason),
     closed: (relay) => deps.requestFinished(finishedRequest(relay, deps.clock.nowMs())),
   };
+
+  function tell({ passage }: Relay<SessionPassage>, evidence: HostEvidence): void {
+    const { host, session, head } = passage;
+    deps.hostEvidence(host.name, evidence, { user: session.record.user, target: head.target });
+  }
 
   /** A request that nobody has answered, and that may be sent twice, goes to the host that takes over. */
   async function tryElsewhere(relay: Relay<SessionPassage>, fail: () => void): Promise<void> {
@@ -165,15 +176,27 @@ function isReadOrOurs(head: IncomingHead, publicOrigin: string): boolean {
   return head.all('sec-fetch-site').join() === 'same-origin';
 }
 
-/** What is told of a request once its response is closed. */
-export function finishedRequest(relay: Relay<Passage>, nowMs: number): FinishedRequest {
+/** What the log says of an answer that is not as it should be: which one, and how; none of its bytes. */
+export function brokenAnswer(relay: Relay<Passage>, error: Error): object {
   const { backend, host, head, response } = relay.passage;
-  const end = head.target.indexOf('?');
   return {
     backend: backend.name,
     host: host.name,
     method: head.method,
-    path: end === -1 ? head.target : head.target.slice(0, end),
+    path: loggedPath(head),
+    ...(response.headersSent ? { status: response.statusCode, bytes: relay.answering.bytes } : {}),
+    ...reasonOf(error),
+  };
+}
+
+/** What is told of a request once its response is closed. */
+export function finishedRequest(relay: Relay<Passage>, nowMs: number): FinishedRequest {
+  const { backend, host, head, response } = relay.passage;
+  return {
+    backend: backend.name,
+    host: host.name,
+    method: head.method,
+    path: pathOf(head.target),
     status: response.headersSent ? response.statusCode : 0,
     durationMs: nowMs - relay.startedAtMs,
     bytes: relay.answering.bytes,

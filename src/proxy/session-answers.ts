@@ -3,12 +3,12 @@ import { expiredCookieLines } from '../core/expired-cookies.ts';
 import type { Log } from '../core/log.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SilentSignIn, Verdict } from '../core/webmail.ts';
-import { codeOf, type FailureAnswer, type FailureKind } from './failure.ts';
+import { type FailureAnswer, type FailureKind, reasonOf } from './failure.ts';
 import type { NoSession } from './no-session.ts';
 import type { Fields } from './passage.ts';
 import type { Relay } from './relay.ts';
 import { redirectAnswer, reply } from './reply.ts';
-import { destinationOf, isPageRequest } from './request-head.ts';
+import { destinationOf, isPageRequest, loggedPath } from './request-head.ts';
 import { publicUrlOf, type UpstreamHead } from './response-headers.ts';
 import type { SessionPassage } from './session-passage.ts';
 import { heal, type Healed, type HealingStep, stepAfter } from './verdicts.ts';
@@ -45,9 +45,9 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     if (!relay.waits) return;
     const { head, host, backend } = relay.passage;
     const reference = deps.newReference();
-    const code = error instanceof Error ? codeOf(error) : undefined;
+    const { method } = head;
     deps.log.warn(
-      { reference, backend: backend.name, host: host.name, kind, code, err: error },
+      { reference, backend: backend.name, host: host.name, kind, method, path: loggedPath(head), ...reasonOf(error) },
       'webmail request failed',
     );
     send(relay, deps.failureAnswer(head, { kind, reference }));

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { describe, it } from 'node:test';
 import { createHealth, type HealthProbes } from '../../src/backends/health.ts';
-import { createHostHealth, createTrials } from '../../src/backends/host-health.ts';
+import { createFailureRow, createHostHealth, createTrials } from '../../src/backends/host-health.ts';
 import { createProbes } from '../../src/backends/probes.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -33,7 +33,7 @@ describe('the health of a host', () => {
 
   it('is down at once when nothing listens there', () => {
     const health = createHostHealth({ fall: 3, rise: 2, clock: handClock() });
-    assert.equal(health.bad('refused', 'refused'), true);
+    assert.equal(health.bad('refused', 'sure'), true);
     assert.equal(health.isUp(), false);
   });
 
@@ -61,15 +61,51 @@ describe('the health of a host', () => {
   });
 });
 
+/** What each of these requests tells, where none was answered well. */
+const rows: readonly (readonly [name: string, asked: string, told: readonly string[]])[] = [
+  ['one user who clicks six times on one mail', 'ax ax ax ax ax ax', ['look', 'look']],
+  ['one user who asks for many things', 'ax ay az aw', ['look']],
+  ['many users who ask for one thing', 'ax bx cx dx', ['look']],
+  ['two users and two things', 'ax ax by', ['down']],
+  ['two users and two things, crosswise', 'ax bx ay', ['down']],
+  ['two users, too few times', 'ax by', []],
+];
+
+describe('a row of requests that were not answered well', () => {
+  for (const [name, asked, told] of rows) {
+    it(`tells of ${name}`, () => {
+      const row = createFailureRow({ fall: 3, clock: handClock() });
+      const said = asked.split(' ').map(([user = '', target = '']) => row.add({ user, target }));
+      assert.deepEqual(
+        said.filter((one) => one !== undefined),
+        told,
+      );
+    });
+  }
+
+  it('begins anew with a good answer, and after a minute', () => {
+    const clock = handClock();
+    const row = createFailureRow({ fall: 3, clock });
+    const fail = (user: string) => row.add({ user, target: user });
+    assert.deepEqual([fail('a'), fail('b')], [undefined, undefined]);
+    row.end();
+    assert.deepEqual([fail('a'), fail('b')], [undefined, undefined]);
+    clock.advance(60_001);
+    assert.deepEqual([fail('a'), fail('b'), row.goesOn(), fail('a')], [undefined, undefined, false, 'down']);
+  });
+});
+
 /** Probes that say what a test says. */
 function scriptedProbes() {
   const probes = {
     webmail: async (): Promise<void> => {},
+    pages: async (): Promise<void> => {},
     asked: 0,
     http: async () => {
       probes.asked += 1;
       return probes.webmail();
     },
+    page: async () => probes.pages(),
     imap: async () => {},
   };
   return probes satisfies HealthProbes;
@@ -103,6 +139,7 @@ describe('the watch over hosts', () => {
     const probes: HealthProbes = {
       http: (_watched, signal) =>
         new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+      page: async () => {},
       imap: async () => {},
     };
     await using health = createQuickHealth(probes);
@@ -115,6 +152,7 @@ describe('the watch over hosts', () => {
     const probes: HealthProbes = {
       http: (_watched, signal) =>
         new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+      page: async () => {},
       imap: async () => {},
     };
     // As late as it can be: a whole interval, and its jitter, passes before the first look.
@@ -162,6 +200,28 @@ describe('the watch over hosts', () => {
     assert.equal(health.isUp('nobody'), true);
   });
 
+  it('leaves a host whose one answer is broken, and asks it for a page where one user has met nothing else', async () => {
+    const probes = scriptedProbes();
+    await using health = createQuickHealth(probes);
+    health.watch([{ host: hostNamed('a'), settings: { ...quick, httpIntervalMs: 0 }, target: '/' }]);
+    let asked = 0;
+    probes.pages = async () => void (asked += 1);
+    const click = () => health.note('a', 'failed', { user: 'alice', target: '/mail?uid=7' });
+    for (let nth = 0; nth < 6; nth += 1) click();
+    await eventually(() => asked === 2);
+    assert.equal(health.isUp('a'), true);
+    probes.pages = () => Promise.reject(new Error('answered 502'));
+    for (let nth = 0; nth < 3; nth += 1) click();
+    await eventually(() => !health.isUp('a'));
+    assert.match(health.report('a')?.webmail.why ?? '', /nor was one for \/: answered 502/);
+    health.note('a', 'good', { user: 'alice', target: '/' });
+    health.note('a', 'failed', { user: 'alice', target: '/' });
+    health.note('a', 'failed', { user: 'bob', target: '/' });
+    assert.equal(health.isUp('a'), true);
+    health.note('a', 'failed', { user: 'bob', target: '/inbox' });
+    assert.equal(health.isUp('a'), false);
+  });
+
   it('lets requests try a host again a minute after they were answered badly', async () => {
     const clock = handClock();
     await using health = createHealth({ probes: scriptedProbes(), clock, random: () => 0.5, log: silentLog });
@@ -176,12 +236,16 @@ describe('the watch over hosts', () => {
 });
 
 describe('a probe of a real host', () => {
-  it('is content with any answer below 500, and asks for its target under the public name', async () => {
+  it('is content with any answer below 500, asks for its head alone, and under the public name', async () => {
     const asked: string[] = [];
     let status = 404;
     const server = createServer((request, response) => {
-      asked.push(`${request.headers.host} ${request.url}`);
-      response.writeHead(status).end();
+      asked.push(`${request.method} ${request.headers.host} ${request.url}`);
+      // The head is none that a strict parser takes.
+      request.socket.write(
+        `HTTP/1.1 ${request.method === 'GET' ? 200 : status} \r\nX: \x01${'x'.repeat(20_000)}\r\n\r\n`,
+      );
+      response.destroy();
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const watched = {
@@ -191,7 +255,10 @@ describe('a probe of a real host', () => {
     };
     const probes = createProbes(() => 'mail.example.test');
     await probes.http(watched, AbortSignal.timeout(5000));
-    assert.deepEqual(asked, ['mail.example.test /favicon.ico']);
+    assert.deepEqual(asked, ['HEAD mail.example.test /favicon.ico']);
+    status = 501;
+    await probes.http(watched, AbortSignal.timeout(5000));
+    assert.deepEqual(asked.slice(1), ['HEAD mail.example.test /favicon.ico', 'GET mail.example.test /favicon.ico']);
     status = 502;
     await assert.rejects(probes.http(watched, AbortSignal.timeout(5000)), /answered 502/);
     server.closeAllConnections();

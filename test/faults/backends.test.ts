@@ -110,7 +110,7 @@ test('an answer that is reset in the middle never looks whole, and a form is nev
   await eventually(async () => {
     await browser.open('/').catch(() => undefined);
     return (await site.stateOf('a')) === 'DOWN';
-  }, 'three of them in a row take it down');
+  }, 'three of them in a row take it down, since the page that users land on is cut, too');
   t.diagnostic(`methods that arrived: ${JSON.stringify([...seen])}`);
 });
 

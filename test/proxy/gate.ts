@@ -11,7 +11,7 @@ import type { Log } from '../../src/core/log.ts';
 import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
 import type { Secret } from '../../src/core/secret.ts';
 import type { Attachment, EndReason, LiveSession, RecordKey, SessionLookup, UserKey } from '../../src/core/session.ts';
-import type { HostEvidence, Place, Relocate } from '../../src/core/placement.ts';
+import type { AskedFor, HostEvidence, Place, Relocate } from '../../src/core/placement.ts';
 import type { SilentSignIn, WebmailDriver } from '../../src/core/webmail.ts';
 import type { BannerOf } from '../../src/proxy/banner.ts';
 import { challengeAnswer } from '../../src/proxy/client-challenge.ts';
@@ -90,7 +90,7 @@ export interface GateOptions {
   /** Where sessions belong; without it on the first host. */
   readonly place?: (session: LiveSession, backend: Backend) => Place;
   readonly relocate?: Relocate;
-  readonly hostEvidence?: (host: string, evidence: HostEvidence) => void;
+  readonly hostEvidence?: (host: string, evidence: HostEvidence, asked?: AskedFor) => void;
   readonly trustedProxies?: readonly string[];
   readonly publicOrigin?: string;
   readonly bannerOf?: BannerOf;

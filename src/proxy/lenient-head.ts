@@ -1,0 +1,178 @@
+import { Socket } from 'node:net';
+
+/** What a head may have at most, here as where it is parsed strictly. */
+export const maxHeadBytes = 64 * 1024;
+
+/** A head as a strict parser takes it, and where the body begins in the bytes that were looked at. */
+interface CleanedHead {
+  readonly status: number;
+  readonly head: string;
+  readonly bodyAt: number;
+}
+
+type Field = readonly [name: string, value: string];
+
+const statusLine = /^HTTP\/1\.[01] ([1-5]\d\d)(?: |$)/;
+const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const controls = /[^\t\x20-\x7e\x80-\xff]/g;
+/** Fields that lead somewhere or are kept: a cleaned one could mean what nobody wrote. */
+const droppedUnlessClean = new Set(['set-cookie', 'location', 'content-location', 'refresh']);
+/** Written anew, or of no use on a connection that ends with this answer. */
+const rewritten = new Set([
+  'connection',
+  'keep-alive',
+  'content-length',
+  'transfer-encoding',
+  'x-content-type-options',
+]);
+
+/**
+ * Cleans the head of an answer that a strict parser refused, where its meaning is beyond doubt: control characters
+ * become blanks (RFC 9110, 5.5), and a length that is none is left out, so that the body ends with the connection.
+ * A bare line feed ends a line only where it ends all of them: in any other head it is a control character, so that
+ * nobody can write fields or a body into the value of a field. Undefined when more bytes are needed; throws when the
+ * head cannot be understood, has two framings, or is too long.
+ */
+function cleanHead(bytes: Buffer): CleanedHead | undefined {
+  const text = bytes.toString('latin1', 0, maxHeadBytes + 1);
+  const firstEnd = text.indexOf('\n');
+  const byLineFeed = firstEnd !== -1 && text[firstEnd - 1] !== '\r';
+  const end = firstEnd === -1 ? null : (byLineFeed ? /\n\r?\n/ : /\r\n\r\n/).exec(text);
+  if (end === null) {
+    if (text.length > maxHeadBytes) throw new Error('the head of the answer is too long');
+    return undefined;
+  }
+  const [first = '', ...lines] = text.slice(0, end.index).split(byLineFeed ? /\r?\n/ : '\r\n');
+  const status = Number(statusLine.exec(first)?.[1]);
+  if (Number.isNaN(status) || status === 101) throw new Error('the answer has no status');
+  const fields = fieldsIn(lines);
+  const passed = fields.flatMap(([name, value]): Field[] => {
+    const lower = name.toLowerCase();
+    if (rewritten.has(lower) || (lower === 'set-cookie' && byLineFeed)) return [];
+    const cleaned = value.replaceAll(controls, ' ');
+    return cleaned !== value && droppedUnlessClean.has(lower) ? [] : [[name, cleaned]];
+  });
+  const own: Field[] = [
+    ['Connection', connectionOf(fields)],
+    ['X-Content-Type-Options', 'nosniff'],
+    ...framingOf(fields),
+  ];
+  // Where a bare line feed ends lines, a value that holds two of them begins the body: what came so gets no rights here.
+  if (byLineFeed) own.push(['Content-Security-Policy', 'sandbox']);
+  const head = [...passed, ...own].map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  return { status, head: `HTTP/1.1 ${status} \r\n${head}\r\n`, bodyAt: end.index + end[0].length };
+}
+
+/** Lines that are no field are left out; one that begins with a blank goes on with the value before (RFC 9112, 5.2). */
+function fieldsIn(lines: readonly string[]): Field[] {
+  const fields: [name: string, value: string][] = [];
+  for (const line of lines) {
+    const last = fields.at(-1);
+    if (/^[ \t]/.test(line)) {
+      if (last !== undefined) last[1] = `${last[1]} ${line.trim()}`;
+      continue;
+    }
+    const colon = line.indexOf(':');
+    const name = line.slice(0, Math.max(colon, 0)).trimEnd();
+    if (fieldName.test(name)) fields.push([name, line.slice(colon + 1).trim()]);
+  }
+  return fields;
+}
+
+/** The one framing of the body; none where the connection ends it. Throws where there are two. */
+function framingOf(fields: readonly Field[]): Field[] {
+  const valuesOf = (wanted: string) =>
+    fields
+      .filter(([name]) => name.toLowerCase() === wanted)
+      .flatMap(([, value]) => value.split(',').map((one) => one.trim()));
+  const lengths = new Set(valuesOf('content-length'));
+  const codings = valuesOf('transfer-encoding');
+  if (codings.length > 0) {
+    if (lengths.size > 0 || codings.join().toLowerCase() !== 'chunked') throw new Error('the answer has two framings');
+    return [['Transfer-Encoding', 'chunked']];
+  }
+  const [length = ''] = lengths;
+  return lengths.size === 1 && /^\d{1,15}$/.test(length) ? [['Content-Length', length]] : [];
+}
+
+/** That the connection ends, and the names of fields that go no further. */
+function connectionOf(fields: readonly Field[]): string {
+  const named = fields
+    .filter(([name]) => name.toLowerCase() === 'connection')
+    .flatMap(([, value]) => value.split(',').map((one) => one.trim()))
+    .filter((one) => fieldName.test(one) && !/^(?:close|keep-alive)$/i.test(one));
+  return ['close', ...named].join(', ');
+}
+
+/**
+ * A connection whose first answer has its head cleaned before anybody reads it. What follows the head goes through as
+ * it is: who reads it parses all of it strictly, once.
+ */
+export class HeadCleaningSocket extends Socket {
+  readonly #inner: Socket;
+  /** What has come of the head; undefined once it is through. */
+  #pending: Buffer | undefined = Buffer.alloc(0);
+
+  constructor(inner: Socket) {
+    super({ allowHalfOpen: true });
+    this.#inner = inner;
+    inner.on('data', (chunk: Buffer) => this.#take(chunk));
+    inner.on('end', () => this.push(null));
+    inner.on('error', (error) => this.destroy(error));
+    inner.on('close', (hadError) => {
+      if (hadError || !inner.readableEnded) this.destroy();
+    });
+    inner.pause();
+  }
+
+  override _read(): void {
+    this.#inner.resume();
+  }
+
+  override _write(chunk: Buffer | string, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#inner.write(chunk, encoding, done);
+  }
+
+  override _writev(
+    chunks: { readonly chunk: Buffer | string; readonly encoding: BufferEncoding }[],
+    done: (error?: Error | null) => void,
+  ): void {
+    const parts = chunks.map(({ chunk, encoding }) =>
+      typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk,
+    );
+    this.#inner.write(Buffer.concat(parts), done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#inner.end(() => done());
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#inner.destroy();
+    done(error);
+    // A socket says so itself, behind its error.
+    process.nextTick(() => this.emit('close', error !== null));
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#pending === undefined) {
+      if (!this.push(chunk)) this.#inner.pause();
+      return;
+    }
+    this.#pending = Buffer.concat([this.#pending, chunk]);
+    try {
+      for (let cleaned = cleanHead(this.#pending); cleaned !== undefined; cleaned = cleanHead(this.#pending)) {
+        this.#pending = this.#pending.subarray(cleaned.bodyAt);
+        // What announces the answer is none: it is left out.
+        if (cleaned.status < 200) continue;
+        const body = this.#pending;
+        this.#pending = undefined;
+        this.push(Buffer.from(cleaned.head, 'latin1'));
+        if (body.length > 0 && !this.push(body)) this.#inner.pause();
+        return;
+      }
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+}

@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict';
+import type { RequestListener } from 'node:http';
+import { describe, it } from 'node:test';
+import type { AskedFor, HostEvidence } from '../../src/core/placement.ts';
+import type { Log } from '../../src/core/log.ts';
+import { eventually } from '../eventually.ts';
+import { type Machine, startFaultSite, startMachine } from '../faults/site.ts';
+import { get, isWhole, RawClient, request, startGate, startScriptedBackend } from '../proxy/gate.ts';
+import { readFieldInput } from './input.ts';
+
+const controlName = await readFieldInput('H2-control-filename.response');
+const longLength = await readFieldInput('H4-long-length.response');
+const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
+/** Asks once through a gate whose backend answers so, and closes the connection. */
+async function askOnce(bytes: string | Buffer, asking = get('/mail/part?uid=7')) {
+  const arrived: string[] = [];
+  const evidence: (readonly [HostEvidence, AskedFor | undefined])[] = [];
+  await using backend = await startScriptedBackend((socket) => {
+    socket.once('data', (part) => {
+      const line = part.toString('latin1').split('\r\n')[0] ?? '';
+      arrived.push(line);
+      socket.end(line.includes('/next') ? ok : bytes, 'latin1');
+    });
+  });
+  await using gate = await startGate({
+    backendPort: backend.port,
+    limits: { connections: 1 },
+    hostEvidence: (_host, seen, asked) => void evidence.push([seen, asked]),
+  });
+  using client = await RawClient.to(gate.port);
+  const answer = await client.send(asking).until(isWhole);
+  await eventually(() => gate.session.attachments === 0);
+  // The one connection that there may be is free again, and nothing of the answer before is on it.
+  using next = await RawClient.to(gate.port);
+  assert.match(await next.send(get('/next')).until(isWhole), /^HTTP\/1\.1 200 [^]*\r\n\r\nok$/);
+  const end = answer.indexOf('\r\n\r\n');
+  const head = answer.slice(0, end);
+  return { head, body: answer.slice(end + 4), whole: isWhole(answer), arrived, evidence, warnings: gate.warnings };
+}
+
+const chunk = (body: string): string => `${Buffer.byteLength(body, 'latin1').toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+
+/** Heads with a fault that leaves no doubt of what is meant. */
+const mended: readonly (readonly [name: string, bytes: string | Buffer, head: RegExp, body: string])[] = [
+  [
+    'control characters in the name of an attachment',
+    controlName,
+    /\r\nContent-Disposition: attachment; filename=" >20O 0=:5B0 {3}\.PDF"(?=\r\n|$)/,
+    '%PDF-1.4 test',
+  ],
+  [
+    'a line feed in the name of an attachment',
+    'HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename="a\nb.pdf"\r\nContent-Length: 4\r\n\r\n%PDF',
+    /\r\nContent-Disposition: attachment; filename="a b\.pdf"(?=\r\n|$)/,
+    '%PDF',
+  ],
+  [
+    'a line feed that would begin another field',
+    'HTTP/1.1 200 OK\r\nX: a\nSet-Cookie: evil=1\r\nContent-Length: 4\r\n\r\n%PDF',
+    /\r\nX: a Set-Cookie: evil=1\r\n/,
+    '%PDF',
+  ],
+  [
+    'line feeds that would begin the body',
+    'HTTP/1.1 200 OK\r\nX: a\n\n<script>evil</script>\r\nContent-Length: 4\r\n\r\n%PDF',
+    /\r\nX: a {2}<script>/,
+    '%PDF',
+  ],
+  [
+    'a carriage return that would begin another field',
+    'HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: evil=1\r\nContent-Length: 4\r\n\r\n%PDF',
+    /\r\nX: a Set-Cookie: evil=1\r\n/,
+    '%PDF',
+  ],
+  ['a NUL', 'HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 4\r\n\r\n%PDF', /\r\nX: a b\r\n/, '%PDF'],
+  [
+    'a field whose name is none',
+    'HTTP/1.1 200 OK\r\nX y: a\r\n(no field)\r\nContent-Length: 4\r\n\r\n%PDF',
+    /^(?![^]*(?:X y|no field))/,
+    '%PDF',
+  ],
+  ['a blank before the colon', 'HTTP/1.1 200 OK\r\nContent-Length : 4\r\n\r\n%PDF', /\r\nContent-Length: 4/, '%PDF'],
+  [
+    'a head of 20 KiB',
+    `HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename="${'x'.repeat(20 * 1024)}"\r\nContent-Length: 4\r\n\r\n%PDF`,
+    /filename="x{20480}"/,
+    '%PDF',
+  ],
+  [
+    'two lengths',
+    'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 4\r\n\r\n%PDF',
+    /^(?![^]*Content-Length)/,
+    chunk('%PDF'),
+  ],
+  ['the same length twice', 'HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n\r\n%PDF', /\r\nContent-Length: 4/, '%PDF'],
+  ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -4\r\n\r\n%PDF', /^(?![^]*Content-Length)/, chunk('%PDF')],
+  [
+    'a length that is no number',
+    'HTTP/1.1 200 OK\r\nContent-Length: 4 bytes\r\n\r\n%PDF',
+    /^(?![^]*Content-Length)/,
+    chunk('%PDF'),
+  ],
+  [
+    'a control character beside a chunked body',
+    'HTTP/1.1 200 OK\r\nX: \x01\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n%PDF\r\n0\r\n\r\n',
+    /\r\nTransfer-Encoding: chunked/,
+    chunk('%PDF'),
+  ],
+  [
+    'lines that all end in a bare line feed',
+    'HTTP/1.1 200 OK\nContent-Type: application/pdf\nSet-Cookie: evil=1\nContent-Length: 4\n\n%PDF',
+    /^(?![^]*Set-Cookie)[^]*\r\nContent-Security-Policy: sandbox/,
+    '%PDF',
+  ],
+  [
+    'a control character behind an announcement',
+    'HTTP/1.1 103 Early Hints\r\nLink: \x01\r\n\r\nHTTP/1.1 200 OK\r\nX: \x01\r\nContent-Length: 4\r\n\r\n%PDF',
+    /^HTTP\/1\.1 200 /,
+    '%PDF',
+  ],
+];
+
+/** Heads of which nobody can say what they mean. */
+const refused: readonly (readonly [name: string, bytes: string])[] = [
+  [
+    'a length and a coding',
+    'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
+  ],
+  ['another coding', 'HTTP/1.1 200 OK\r\nX: \x01\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'],
+  ['a coding twice', 'HTTP/1.1 200 OK\r\nX: \x01\r\nTransfer-Encoding: chunked, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'],
+  ['no head at all', '<html>evil</html>\r\n\r\n'],
+  ['another version', 'HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\nok'],
+  ['a status of two digits', 'HTTP/1.1 99 Odd\r\nContent-Length: 2\r\n\r\nok'],
+  ['a switch of protocols', 'HTTP/1.1 101 Switching\r\nUpgrade: evil\r\nConnection: Upgrade\r\nX: \x01\r\n\r\nevil'],
+  ['a head of 70 KB', `HTTP/1.1 200 OK\r\nX: \x01${'x'.repeat(70_000)}\r\n\r\nok`],
+  ['half a head', 'HTTP/1.1 200 OK\r\nX: \x01\r\nContent-Le'],
+];
+
+describe('an answer whose head has a fault', () => {
+  for (const [name, bytes, head, body] of mended) {
+    it(`arrives where its meaning is beyond doubt: ${name}`, async () => {
+      const seen = await askOnce(bytes);
+      assert.match(seen.head, /^HTTP\/1\.1 200 /);
+      assert.match(seen.head, head);
+      assert.doesNotMatch(seen.head, /\r\nset-cookie:/i);
+      assert.doesNotMatch(seen.head.replaceAll('\r\n', ''), /[\0-\x1f\x7f]/);
+      assert.equal(seen.body, body);
+      assert.deepEqual(
+        seen.evidence.map(([what]) => what),
+        ['good', 'good'],
+      );
+    });
+  }
+
+  for (const [name, bytes] of refused) {
+    it(`is a failure where it could mean two things: ${name}`, async () => {
+      const seen = await askOnce(bytes);
+      assert.match(seen.head, /^HTTP\/1\.1 502 /);
+      assert.ok(!seen.body.includes('evil'));
+      assert.ok(seen.arrived.length <= 5, seen.arrived.join());
+    });
+  }
+
+  it('is asked for again only where asking changes nothing', async () => {
+    const seen = await askOnce(controlName, request('POST', '/x', ['Cookie: postern=alice', 'Content-Length: 0']));
+    assert.match(seen.head, /^HTTP\/1\.1 502 /);
+    assert.deepEqual(seen.arrived, ['POST /x HTTP/1.1', 'GET /next HTTP/1.1']);
+  });
+
+  it('is in the log with what it was for, and with none of its bytes', async () => {
+    const { warnings } = await askOnce(controlName);
+    const [{ fields, message } = { fields: {}, message: '' }] = warnings;
+    assert.match(message, /the head of an answer is faulty/);
+    assert.deepEqual(Object.keys(fields), ['backend', 'host', 'method', 'path', 'code', 'reason']);
+    assert.ok(JSON.stringify(warnings).includes('"path":"/mail/part"'));
+    assert.doesNotMatch(JSON.stringify(warnings), /uid|5B0|PDF-1\.4/);
+  });
+});
+
+describe('an answer that is shorter than its length', () => {
+  it('never looks whole, and the log says which one it was', async () => {
+    const { head, body, whole, evidence, warnings } = await askOnce(longLength);
+    assert.match(head, /^HTTP\/1\.1 200 /);
+    assert.match(body, /^x+$/);
+    assert.equal(whole, false);
+    assert.deepEqual(evidence[0], ['failed', { user: 'alice@example.test', target: '/mail/part?uid=7' }]);
+    const [{ fields, message } = { fields: {}, message: '' }] = warnings;
+    assert.equal(message, 'a webmail broke off its answer');
+    const { code, reason, ...known } = fields as Record<string, unknown>;
+    assert.deepEqual(known, {
+      backend: 'a',
+      host: 'a',
+      method: 'GET',
+      path: '/mail/part',
+      status: 200,
+      bytes: body.length,
+    });
+    assert.match(String(code), /^UND_ERR_/);
+    assert.match(String(reason), /length|closed/);
+  });
+});
+
+/** What a machine says to whoever asks for the one mail; everything else it answers well. */
+const faultyMails: readonly (readonly [name: string, answer: RequestListener])[] = [
+  ['control characters', (request) => void request.socket.end(controlName)],
+  ['a wrong length', (request) => void request.socket.end(longLength)],
+  ['a framing in doubt', (request) => void request.socket.end(refused[0]?.[1] ?? '')],
+  ['a reset', (request) => void request.socket.resetAndDestroy()],
+  ['502 of one script', (_request, response) => void response.writeHead(502).end()],
+  ['504 of one script', (_request, response) => void response.writeHead(504).end()],
+];
+
+function holdMail(machine: Machine, answer: RequestListener): void {
+  const well = machine.answer;
+  machine.answer = (asked, response) =>
+    asked.url?.startsWith('/mail') === true ? answer(asked, response) : well(asked, response);
+}
+
+describe('one mail that breaks its answers', () => {
+  for (const equals of [true, false]) {
+    const arrangement = equals ? 'two equals' : 'a primary with a standby';
+    for (const [name, answer] of faultyMails) {
+      it(`leaves ${arrangement} up after six clicks: ${name}`, async () => {
+        await using one = await startMachine('one');
+        await using two = await startMachine('two');
+        await using b = await startMachine('b');
+        for (const machine of [one, two]) holdMail(machine, answer);
+        const logged: string[] = [];
+        const note = (fields: object, message: string) => void logged.push(`${message} ${JSON.stringify(fields)}`);
+        const log: Log = { debug() {}, info: note, warn: note, error: note };
+        await using site = await startFaultSite({ a: [one.port, two.port], b: b.port, equals }, '', 'none', log);
+        const { browser } = await site.signIn('alice');
+        const before = await browser.text('/');
+        for (let click = 0; click < 6; click += 1) await browser.open('/mail?uid=7').catch(() => undefined);
+        assert.deepEqual(
+          (await site.hostsOf('a')).map(({ state }) => state),
+          ['READY', 'READY'],
+        );
+        assert.equal(await browser.text('/'), before);
+        assert.ok(!logged.some((line) => line.startsWith('a host is down') || line.startsWith('a standby took over')));
+        assert.ok(!logged.some((line) => line.includes('PDF') || line.includes('xxxx')));
+      });
+    }
+  }
+});
+
+/** A web server whose programs are dead: it has its files. */
+const hasOnlyFiles: RequestListener = (asked, response) => {
+  if (asked.url === '/favicon.ico') response.end();
+  else response.writeHead(502).end();
+};
+
+describe('a host that answers nobody well', () => {
+  it('is down after three clicks of one user, where the page that users land on says so, too', async () => {
+    await using a = await startMachine('a');
+    await using b = await startMachine('b');
+    await using site = await startFaultSite({ a: [a.port], b: b.port });
+    const { browser } = await site.signIn('alice');
+    a.answer = hasOnlyFiles;
+    for (let click = 0; click < 3; click += 1) await browser.open('/mail?uid=7');
+    await eventually(async () => (await site.stateOf('a')) === 'DOWN');
+  });
+
+  it('is down after three requests of different users for different things', async () => {
+    await using a = await startMachine('a');
+    await using b = await startMachine('b');
+    await using site = await startFaultSite({ a: [a.port], b: b.port });
+    const alice = await site.signIn('alice');
+    const anna = await site.signIn('anna');
+    // The page that users land on is a file, too.
+    a.answer = (asked, response) =>
+      asked.url === '/' || asked.url === '/favicon.ico' ? void response.end() : void response.writeHead(502).end();
+    for (let click = 0; click < 2; click += 1) await alice.browser.open(`/mail?uid=${click}`);
+    assert.equal(await site.stateOf('a'), 'READY');
+    await anna.browser.open('/folders');
+    assert.equal(await site.stateOf('a'), 'DOWN');
+  });
+});
