@@ -145,9 +145,10 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     if (socket !== undefined) opened.use(await openApiSocket(socket, api));
     const state = () => (draining || isOut ? 'drain' : reception.isOpen() ? 'up' : 'down');
     const weight = () => current().config.operators.agentWeight;
+    const hostNames = () => current().config.operators.hostNames ?? [];
     operators = await openOperators(
       config.operators,
-      { readiness, metrics: sharedMetrics, state, weight, api },
+      { readiness, metrics: sharedMetrics, state, weight, api, hostNames },
       opened,
     );
   }
@@ -162,6 +163,9 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   const ports = { ...reception.ports, operators };
   const workers = team === undefined ? {} : { workers: config.workers };
   const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };
+  for (const file of worker === undefined ? config.exposedSecrets : []) {
+    log.warn({ file }, 'every user of this machine may read a secret: chmod 600, or 640 with the group of the gateway');
+  }
   log.info({ ...ports, ...facts }, worker === undefined ? 'ready' : 'worker ready');
 
   const parts = opened.move();

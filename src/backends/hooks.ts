@@ -16,7 +16,9 @@ const keptOutput = 2_000;
  */
 export async function runHook(program: string, { user, from, to }: HookFacts, signal: AbortSignal): Promise<void> {
   const env = { PATH: process.env['PATH'] ?? '', POSTERN_USER: user, POSTERN_FROM: from, POSTERN_TO: to };
-  const child = spawn(program, [user, from, to], {
+  // A program would take a name such as --x@example.org for an option.
+  const args = [...(user.startsWith('-') ? ['--'] : []), user, from, to];
+  const child = spawn(program, args, {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
     signal,

@@ -30,6 +30,8 @@ export function initFile(answers: InitAnswers): string {
     '',
     '# Where browsers, or your load balancer, reach this node.',
     `listen: ${quote(listen)}`,
+    '# Behind a balancer that keeps idle connections for more than 60 s (Google 600 s, Envoy 1 h; docs/load-balancers.md):',
+    `# listen: { address: ${quote(listen)}, keep_alive: 620s }`,
     '',
     '# What users type. Requests for any other host are refused; several addresses are a [list].',
     `public_url: ${quote(publicUrl)}`,

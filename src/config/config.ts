@@ -15,7 +15,11 @@ export interface Config {
   readonly file: string;
   /** What the main file says, as path → hash of the value: see {@link diffConfig}. */
   readonly written: ReadonlyMap<string, string>;
+  /** Files of secrets that every user of the machine may read, by absolute path. */
+  readonly exposedSecrets: readonly string[];
   readonly listen: ListenAddress;
+  /** For idle connections, of the console's own listener, too. */
+  readonly keepAliveMs: number;
   /** The first one is what links and examples show. */
   readonly publicUrls: readonly [PublicUrl, ...PublicUrl[]];
   /** Certificates of the public listener, the default one first; without any it speaks plain HTTP. */
@@ -80,6 +84,8 @@ export interface OperatorsConfig {
   /** What a client of the API must show over TCP; without it there is none. */
   readonly token?: Secret;
   readonly agentCheck?: ListenAddress;
+  /** Under which the first is reached besides. */
+  readonly hostNames?: readonly string[];
   /** In percent. */
   readonly agentWeight: number;
 }

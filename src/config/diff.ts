@@ -17,6 +17,7 @@ type Fixed = readonly [key: string, of: (config: Config) => unknown];
 /** What is bound, opened or fixed when a gateway starts. */
 const fixed: readonly Fixed[] = [
   ['listen', (config) => config.listen],
+  ['listen.keep_alive', (config) => config.keepAliveMs],
   ['proxy_protocol', (config) => config.proxyProtocol],
   ['operators.listen', (config) => config.operators.listen],
   ['operators.socket', (config) => config.operators.socket],

@@ -1,10 +1,12 @@
-import { readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { findIncluded } from './include.ts';
 
 /** What a configuration is read from. `size` and `read` throw as node:fs does. */
 export interface ConfigFiles {
   size(path: string): number;
   read(path: string): Buffer;
+  /** Whether every user of the machine may read it; not so on a read-only mount, as containers get secrets. */
+  isExposed(path: string): boolean;
   /** As {@link findIncluded}. */
   included(pattern: string, directory: string): readonly string[] | undefined;
 }
@@ -20,14 +22,25 @@ export interface FilesRead {
 export const filesOnDisk: ConfigFiles = {
   size: (path) => statSync(path).size,
   read: (path) => readFileSync(path),
+  isExposed: (path) => (statSync(path).mode & 0o004) !== 0 && !isOnReadOnlyMount(path),
   included: findIncluded,
 };
+
+function isOnReadOnlyMount(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return false;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EROFS';
+  }
+}
 
 /** The files on disk; `record` holds what was read of them. */
 export function recordFiles(): { readonly files: ConfigFiles; readonly record: FilesRead } {
   const record: FilesRead = { contents: {}, included: {} };
   const files: ConfigFiles = {
     size: (path) => filesOnDisk.size(path),
+    isExposed: (path) => filesOnDisk.isExposed(path),
     read(path) {
       const content = filesOnDisk.read(path);
       record.contents[path] = content.toString('base64');
@@ -51,6 +64,8 @@ export function replayFiles({ contents, included }: FilesRead): ConfigFiles {
   };
   return {
     size: (path) => read(path).length,
+    // Whoever recorded them has said so.
+    isExposed: () => false,
     read,
     included: (pattern, directory) => included[`${directory}\0${pattern}`],
   };

@@ -58,8 +58,10 @@ async function settle(
   const shape = configShape(main.outside);
   checkKeys(main, Object.keys(shape));
   const part = <T>(key: string, schema: z.ZodType<T>) => findings.parse(schema, root[key], [key]);
+  const listening = part('listen', shape.listen);
   const sections = {
-    listen: part('listen', shape.listen),
+    listen: listening?.address,
+    keepAliveMs: listening?.keepAliveMs,
     publicUrls: part('public_url', shape.public_url),
     tls: part('tls', shape.tls),
     trustedProxies: part('trusted_proxies', shape.trusted_proxies),
@@ -115,6 +117,7 @@ async function settle(
   return {
     file: main.name,
     written: fingerprints(root),
+    exposedSecrets: [...main.outside.exposed],
     ...sections,
     ...(directoryService === undefined ? {} : { directoryService }),
     ...(support === undefined ? {} : { support }),

@@ -8,6 +8,8 @@ import { type Reading, read, wrong } from './reading.ts';
 /** What a configuration may name outside itself: files, relative to the one that names them, and the environment. */
 export interface Outside {
   readonly files: ConfigFiles;
+  /** Files of secrets that every user of the machine may read, by absolute path. */
+  readonly exposed: Set<string>;
   /** The same outside for a file in another directory. */
   at(directory: string): Outside;
   /** The absolute path; nothing is opened. */
@@ -31,11 +33,13 @@ export function createOutside(
   env: Environment,
   files: ConfigFiles = filesOnDisk,
   known: Map<string, Reading<string>> = new Map(),
+  exposed: Set<string> = new Set(),
 ): Outside {
   const path = (text: string) => resolve(directory, text);
   return {
     files,
-    at: (other) => createOutside(other, env, files, known),
+    exposed,
+    at: (other) => createOutside(other, env, files, known, exposed),
     path,
     bytes: (text, most) => readBytes(files, path(text), most),
     certificates: (text) => {
@@ -46,6 +50,7 @@ export function createOutside(
     },
     secretFile: (text) => {
       const file = readText(files, path(text));
+      if (file.kind === 'ok' && files.isExposed(path(text))) exposed.add(path(text));
       // The line end belongs to the editor; other white space may belong to the secret.
       return file.kind === 'wrong' ? file : wrapSecret(file.value.replace(/\r?\n$/, ''), path(text));
     },

@@ -8,7 +8,8 @@ import {
   type RequestsConfig,
   type ShutdownConfig,
 } from './config.ts';
-import { parseListen, parseNetwork } from './hosts.ts';
+import { type ListenAddress, parseHost, parseListen, parseNetwork } from './hosts.ts';
+import { formatDuration } from './quantities.ts';
 import { atLeastOne, count, duration, leaf, list, oneOf, ownFile, secret, section, size } from './leaves.ts';
 import type { Outside } from './outside.ts';
 import { read, wrong } from './reading.ts';
@@ -17,7 +18,35 @@ import { parsePublicUrl, publicUrlRemedy } from './urls.ts';
 const shareRemedy = 'is not known here: write off, all, or a share between 0 and 1 such as 0.01';
 const fieldName = /^[A-Za-z0-9-]{1,128}$/;
 
-export const listenSection = listenOn('127.0.0.1:8080', 'Where browsers and load balancers reach the gateway.');
+interface ListenConfig {
+  readonly address: ListenAddress;
+  readonly keepAliveMs: number;
+}
+
+const defaultListen = '127.0.0.1:8080';
+const defaultKeepAliveMs = 65_000;
+
+export const listenSection = z
+  .union(
+    [
+      listenAddress(defaultListen).transform((address): ListenConfig => ({ address, keepAliveMs: defaultKeepAliveMs })),
+      section({
+        address: listenAddress(defaultListen).prefault(defaultListen).describe('The address and the port.'),
+        keep_alive: duration({ atLeastMs: 1000 })
+          .prefault(formatDuration(defaultKeepAliveMs))
+          .describe(
+            'How long an idle connection is kept. Write more than the load balancer keeps one: docs/load-balancers.md has a ' +
+              'table. Otherwise what it sends at the moment of closing is lost.',
+          ),
+      }).transform(({ address, keep_alive: keepAliveMs }): ListenConfig => ({ address, keepAliveMs })),
+    ],
+    {
+      error:
+        'is neither an address nor a map: write an address and a port, such as 127.0.0.1:8080, or { address: …, keep_alive: … }',
+    },
+  )
+  .prefault(defaultListen)
+  .describe('Where browsers and load balancers reach the gateway: an address, or a map of `address` and `keep_alive`.');
 
 export const publicUrlSection = z
   .union([publicUrl(), list(publicUrl(), 'public URLs').min(1, { error: `is empty: ${publicUrlRemedy}` })], {
@@ -55,6 +84,12 @@ export function operatorsSection(outside: Outside) {
     token: secret(outside)
       .optional()
       .describe('What a client of the API must show over TCP: `{ file: NAME }`. Left out: no API over TCP.'),
+    host_names: list(hostName(), 'host names')
+      .prefault([])
+      .describe(
+        'Names under which operators and their monitoring reach this listener, beside addresses, `localhost`, names without a ' +
+          'dot and that of the machine. Any other Host is refused, but for /-/live and /-/ready.',
+      ),
     agent_check: listenAddress('127.0.0.1:9091')
       .optional()
       .describe('Where HAProxy’s agent check is answered. Left out: nowhere.'),
@@ -63,8 +98,16 @@ export function operatorsSection(outside: Outside) {
       .describe('The percentage of its usual weight that HAProxy’s agent check gives this node; a reload changes it.'),
   })
     .transform(
-      ({ listen, socket, token, agent_check: agentCheck, agent_weight: agentWeight }): OperatorsConfig => ({
+      ({
         listen,
+        socket,
+        token,
+        host_names: hostNames,
+        agent_check: agentCheck,
+        agent_weight: agentWeight,
+      }): OperatorsConfig => ({
+        listen,
+        ...(hostNames.length === 0 ? {} : { hostNames }),
         ...(socket === undefined ? {} : { socket }),
         ...(token === undefined ? {} : { token }),
         ...(agentCheck === undefined ? {} : { agentCheck }),
@@ -161,6 +204,19 @@ function listenOn(otherwise: string, about: string) {
 export function listenAddress(example: string) {
   const remedy = `write an address and a port, such as ${example}`;
   return leaf({ what: 'an address to listen on', remedy, examples: [example, '[::]:8080'], parse: parseListen });
+}
+
+function hostName() {
+  const remedy = 'write a host name, such as postern.monitoring.example.org';
+  return leaf({
+    what: 'a host name',
+    remedy,
+    examples: ['postern.monitoring.example.org'],
+    parse: (text) => {
+      const host = parseHost(text);
+      return host === undefined ? wrong(`${JSON.stringify(text)} is not a host name: ${remedy}`) : read(host);
+    },
+  });
 }
 
 function publicUrl() {

@@ -32,8 +32,6 @@ export interface DoorOptions {
 const stallMs = 120_000;
 /** A client that waits for news on a server that its user has left is told within this time. */
 const recheckMs = 60_000;
-/** Longer than a load balancer keeps an idle connection. */
-const keepAliveMs = 65_000;
 
 /** A listener with the data plane behind it. What a reload may change is asked of the site at each request. */
 export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrades: Upgrades } {
@@ -97,7 +95,11 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     upgrades,
     maxFields: () => site().config.requests.headerFields,
     refusedAnswer: (head, why) => site().answers.refused(head, why),
-    limits: { headBytes: config.requests.headerBytes, headMs: config.requests.headerDeadlineMs, keepAliveMs },
+    limits: {
+      headBytes: config.requests.headerBytes,
+      headMs: config.requests.headerDeadlineMs,
+      keepAliveMs: config.keepAliveMs,
+    },
   });
   return { ...door, upgrades };
 }

@@ -7,10 +7,11 @@ import { createOperatorsListener } from '../../src/admin/operators.ts';
 import type { Readiness } from '../../src/core/readiness.ts';
 
 describe("the operators' listener", () => {
-  let readiness: Readiness = { ready: true, degraded: [] };
+  let readiness: Readiness = { ready: false, degraded: [] };
   const server = createOperatorsListener({
     readiness: () => readiness,
     metrics: { contentType: 'text/plain; version=0.0.4', text: async () => 'postern_sessions_cached 3\n' },
+    hostNames: () => ['postern.monitoring.example.org'],
     api: async (_request, response, way) => void response.end(`the API by ${way}`),
   });
   let port = 0;
@@ -38,6 +39,18 @@ describe("the operators' listener", () => {
       type: 'text/plain; version=0.0.4',
       text: 'postern_sessions_cached 3\n',
     });
+  });
+
+  it('refuses a Host that may be a stranger’s domain, and answers probes under any', async () => {
+    const ours = ['127.0.0.1:9090', '[::1]:9090', '10.0.0.21', 'localhost:9090', 'postern:9090', '', 'x.localhost'];
+    for (const host of [...ours, 'Postern.Monitoring.example.org:9090']) {
+      assert.equal(await statusUnder(port, host, '/metrics'), '200', host);
+    }
+    for (const host of ['evil.test', 'evil.test:9090', '127.0.0.1.evil.test', 'monitoring.example.org', '[::1].test']) {
+      assert.equal(await statusUnder(port, host, '/metrics'), '421', host);
+      assert.equal(await statusUnder(port, host, '/api/v1/backends', 'PUT'), '421', host);
+      assert.equal(await statusUnder(port, host, '/-/ready', 'OPTIONS'), '503', host);
+    }
   });
 
   it('is live whatever the state of the node', async () => {
@@ -73,3 +86,14 @@ describe("the operators' listener", () => {
     assert.equal((await get('/metrics', 'POST')).status, 405);
   });
 });
+
+/** The status of an answer to a request under this Host. */
+async function statusUnder(port: number, host: string, path: string, method = 'GET'): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write(`${method} ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+  return (
+    Buffer.concat(await socket.toArray())
+      .toString()
+      .split(' ')[1] ?? ''
+  );
+}

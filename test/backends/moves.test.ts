@@ -173,6 +173,14 @@ describe('a hook program', () => {
     assert.equal(readFileSync(told, 'utf8'), `${facts.user}|a|b|${facts.user}|b|`);
   });
 
+  it('never takes a name for an option', async () => {
+    const told = join(folder, 'dashed');
+    const dashed = { ...facts, user: '--config=x@example.test' };
+    const tell = program('tell-dashed', `printf '%s|' "$@" "$POSTERN_USER" > ${told}`);
+    await runHook(tell, dashed, AbortSignal.timeout(5000));
+    assert.equal(readFileSync(told, 'utf8'), `--|${dashed.user}|a|b|${dashed.user}|`);
+  });
+
   it('that fails is told with its last words', async () => {
     const failing = program('fail', 'echo first; echo disk full >&2; exit 3');
     await assert.rejects(runHook(failing, facts, AbortSignal.timeout(5000)), /ended with 3: disk full/);

@@ -37,6 +37,17 @@ test('the example of the laboratory loads as it stands, beside a certificate', a
   ]);
 });
 
+test('the listener may say how long it keeps idle connections', async (t) => {
+  const listening = async (listen: string) => {
+    const { listen: address, keepAliveMs } = await load(t, { 'postern.yaml': smallest(`listen: ${listen}`) });
+    return [`${address.host}:${address.port}`, keepAliveMs];
+  };
+  assert.deepEqual(await listening('0.0.0.0:80'), ['0.0.0.0:80', 65_000]);
+  assert.deepEqual(await listening('{ keep_alive: 620s }'), ['127.0.0.1:8080', 620_000]);
+  assert.deepEqual(await listening('{ address: "[::]:80", keep_alive: 1h }'), [':::80', 3_600_000]);
+  await assert.rejects(listening('{ address: nowhere }'), /ConfigInvalid|address/);
+});
+
 test('what is left out has the defaults of the design', async (t) => {
   const config = await load(t, { 'postern.yaml': smallest() });
   const directory = config.sessions.keysFile.replace('/state/keys', '');

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
+import { remarks } from '../../src/cli/summary.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/config.ts';
 import { Secret } from '../../src/core/secret.ts';
-import { load, problemsOf, smallest } from './fixture.ts';
+import { filesOf, load, problemsOf, smallest } from './fixture.ts';
 
 function redis(password: string): string {
   return smallest(`sessions: { redis: { url: redis://127.0.0.1, password: ${password} } }`);
@@ -69,4 +73,16 @@ describe('secrets', () => {
       'postern.yaml:2:56 directory.sources[0].bind.password: must come from a file or the environment: write { file: NAME } or { env: VARIABLE }: a secret never stands in this file',
     ]);
   });
+});
+
+test('a file of a secret that every user of the machine may read is noted, and nothing else is', async (t) => {
+  const yaml = smallest(
+    'operators: { token: { file: token } }\nsessions: { redis: { sentinels: [r1], name: m, password: { file: redis } } }\n',
+  );
+  const directory = filesOf(t, { 'postern.yaml': yaml, token: 'secret\n', redis: 'secret\n' });
+  chmodSync(join(directory, 'token'), 0o644);
+  chmodSync(join(directory, 'redis'), 0o640);
+  const config = await loadConfig(join(directory, 'postern.yaml'), { env: {} });
+  assert.deepEqual(config.exposedSecrets, [join(directory, 'token')]);
+  assert.match(remarks(config).join('\n'), /token holds a secret, and every user of this machine may read it/);
 });
