@@ -122,6 +122,7 @@ function common(outside: Outside) {
     driver: oneOf(webmailDrivers).optional().describe('The webmail that runs there.'),
     tls_ca_file: authorities(outside),
     imap_later: laterTexts(),
+    login_name: loginName(),
     imap_ok_referral: oneOf(['accept', 'refuse'] as const)
       .optional()
       .describe(
@@ -149,6 +150,30 @@ function common(outside: Outside) {
       'The settings of the `header` driver: `user_field`, `secret`, `secret_field`, `password_field`, `signed_out`.',
     ),
   };
+}
+
+function loginName() {
+  const remedy = 'write full, local, or a text in quotes with %n (name), %d (domain) or %u (both), such as "%n"';
+  const form = () =>
+    leaf({
+      what: 'a form of names',
+      remedy,
+      examples: ['local', '%n'],
+      parse: (value) => {
+        const template = { full: '%u', local: '%n' }[value] ?? value;
+        const isTemplate = /%[nu]/.test(template) && !/%(?![und%])|[\s\p{C}]/u.test(template.replaceAll('%%', ''));
+        return isTemplate ? read(template) : wrong(`${shown(value)} is not a form of names: ${remedy}`);
+      },
+    });
+  return section({
+    imap: form().optional().describe('As the IMAP server wants it; `full` when left out.'),
+    webmail: form().optional().describe('As the webmail wants it, and keeps settings by; `full` when left out.'),
+  })
+    .optional()
+    .describe(
+      'How users are named towards the servers of a backend: `full` (alice@example.org), `local` (alice), or a text with %n, %d and %u. ' +
+        'The user stays the canonical one in sessions, log and audit. `local` is for backends with users of one domain alone.',
+    );
 }
 
 function laterTexts() {

@@ -26,6 +26,7 @@ export function settleBackend(named: NamedBackend, surroundings: BackendSurround
   }
   const hosts = settleHosts(named, surroundings);
   const master = entry.master ?? defaults.master;
+  const webmailLoginName = entry.login_name?.webmail ?? defaults.login_name?.webmail;
   if (driver === undefined || hosts === undefined) return undefined;
   return {
     name,
@@ -33,6 +34,7 @@ export function settleBackend(named: NamedBackend, surroundings: BackendSurround
     driverSettings: driver === 'none' ? {} : { ...defaults[driver], ...entry[driver] },
     hosts,
     limits: settleLimits(entry, defaults),
+    ...(webmailLoginName === undefined ? {} : { webmailLoginName }),
     ...(master === undefined ? {} : { master }),
     clientPaths: settleClientPaths(entry.dav ?? defaults.dav, driver, hosts),
   };
@@ -51,14 +53,19 @@ function settleHosts(named: NamedBackend, surroundings: BackendSurroundings): Ba
   return complete.length === hosts.length ? atLeastOne(complete) : undefined;
 }
 
-/** What the site says of its IMAP servers' answers. */
+/** What the site says of its IMAP servers: of their answers, and of names as they want them. */
 function answersOf(
   { entry }: NamedBackend,
   { defaults }: BackendSurroundings,
-): Pick<ImapEndpoint, 'laterTexts' | 'okReferral'> {
+): Pick<ImapEndpoint, 'laterTexts' | 'okReferral' | 'loginName'> {
   const laterTexts = entry.imap_later ?? defaults.imap_later;
   const okReferral = entry.imap_ok_referral ?? defaults.imap_ok_referral;
-  return { ...(laterTexts === undefined ? {} : { laterTexts }), ...(okReferral === undefined ? {} : { okReferral }) };
+  const loginName = entry.login_name?.imap ?? defaults.login_name?.imap;
+  return {
+    ...(laterTexts === undefined ? {} : { laterTexts }),
+    ...(okReferral === undefined ? {} : { okReferral }),
+    ...(loginName === undefined ? {} : { loginName }),
+  };
 }
 
 /** One machine of a backend, as it is written, with the place where that stands. */

@@ -35,6 +35,12 @@ export function directorySection(outside: Outside) {
       .record(z.string(), domain(), { error: 'is not a map of domains: write { other.example: example.org }' })
       .prefault({})
       .describe('Domains that are other names of a domain: `{ example.com: example.org }`.'),
+    windows_domains: z
+      .record(z.string(), domain(), { error: 'is not a map of domains: write { EXAMPLE: example.org }' })
+      .prefault({})
+      .describe(
+        'Windows domains, and the domain of their users: with `{ EXAMPLE: example.org }`, `EXAMPLE\\alice` is `alice@example.org`.',
+      ),
     detail_separator: character()
       .optional()
       .describe(
@@ -69,6 +75,7 @@ export function directorySection(outside: Outside) {
           ...(directory.default_domain === undefined ? {} : { defaultDomain: directory.default_domain }),
           ...(directory.detail_separator === undefined ? {} : { detailSeparator: directory.detail_separator }),
           domainAliases: directory.domain_aliases,
+          windowsDomains: directory.windows_domains,
           forbiddenCharacters: directory.forbidden_characters,
         },
         sources: atLeastOne(directory.sources),

@@ -21,6 +21,8 @@ export interface ImapEndpoint {
   readonly laterTexts?: readonly string[];
   /** Whether a user who is let in and referred to another server (`OK [REFERRAL …]`) stays here; `accept` when left out. */
   readonly okReferral?: 'accept' | 'refuse';
+  /** How the server wants users to be named, as a template with %u, %n and %d; the canonical user when left out. */
+  readonly loginName?: string;
 }
 
 export interface WebmailEndpoint {
@@ -83,6 +85,8 @@ export interface Backend {
   /** The primary first. */
   readonly hosts: readonly [BackendHost, ...BackendHost[]];
   readonly limits: BackendLimits;
+  /** How the webmail wants users to be named, as `loginName` of its IMAP server. */
+  readonly webmailLoginName?: string;
   /** Without one the gateway opens nobody's mailbox over IMAP. */
   readonly master?: MasterIdentity;
   /** None when left out. */

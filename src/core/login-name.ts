@@ -1,5 +1,5 @@
 import { domainToASCII } from 'node:url';
-import type { LoginName } from './names.ts';
+import type { CanonicalUser, LoginName } from './names.ts';
 
 /** How this site writes its users. All of it is optional: without rules a name is only brought into one spelling. */
 export interface LoginNameRules {
@@ -7,6 +7,8 @@ export interface LoginNameRules {
   readonly defaultDomain?: string;
   /** Domains that are other names of a domain, for example `example.com` → `example.org`. */
   readonly domainAliases?: Readonly<Record<string, string>>;
+  /** Windows domains, as in `EXAMPLE\alice`, and the domain that stands for each: `example` → `example.org`. */
+  readonly windowsDomains?: Readonly<Record<string, string>>;
   /** Cuts `+detail` off the local part, for example `+`. */
   readonly detailSeparator?: string;
   /** Characters that no name may hold: the separators of master users, for example `*`. */
@@ -46,13 +48,16 @@ export function createLoginNameParser(rules: LoginNameRules): LoginNameParser {
     // Otherwise the result of parsing a result could be another name.
     if (aliases.has(domain)) throw new TypeError(`a domain alias must not lead to another alias: ${domain}`);
   }
+  const windows = new Map(
+    Object.entries(rules.windowsDomains ?? {}).map(([name, domain]) => [name.toLowerCase(), ruleDomain(domain)]),
+  );
   const separator = rules.detailSeparator ?? '';
   const forbidden = Array.from(rules.forbiddenCharacters ?? '');
 
   return (typed) => {
     // What is far too long is not worth normalising.
     if (typed.length > 4 * maxBytes) return malformed('too-long');
-    const text = foldCase(typed.trim());
+    const text = withoutWindowsDomain(foldCase(typed.trim()), windows);
     if (unwanted.test(text)) return malformed('character');
     if (forbidden.some((character) => text.includes(character))) return malformed('forbidden-character');
 
@@ -84,9 +89,25 @@ export function domainOfUsers(text: string, { domainAliases = {} }: LoginNameRul
 }
 
 /** A login name in its two halves; `domain` is empty for a name without one. */
-export function splitLoginName(name: LoginName): { readonly local: string; readonly domain: string } {
+export function splitLoginName(name: LoginName | CanonicalUser): { readonly local: string; readonly domain: string } {
   const at = name.lastIndexOf('@');
   return at === -1 ? { local: name, domain: '' } : { local: name.slice(0, at), domain: name.slice(at + 1) };
+}
+
+/**
+ * A user's name as a server behind wants it: a template with `%u` (the whole name), `%n` (without the domain), `%d` (the
+ * domain) and `%%`, as in Dovecot; the whole name where there is none.
+ */
+export function nameForServer(user: CanonicalUser, template = '%u'): CanonicalUser {
+  const { local, domain } = splitLoginName(user);
+  const parts: Readonly<Record<string, string>> = { u: user, n: local, d: domain };
+  return asServerKnows(template.replace(/%([und%])/g, (_all, key: string) => parts[key] ?? '%'));
+}
+
+/** It goes to that server alone; everything else keeps the canonical user. */
+function asServerKnows(name: string): CanonicalUser;
+function asServerKnows(name: string): string {
+  return name;
 }
 
 function accept(text: string): ParsedLoginName {
@@ -99,6 +120,15 @@ function isLoginName(text: string): text is LoginName {
 
 function malformed(why: MalformedWhy): ParsedLoginName {
   return { kind: 'malformed', why };
+}
+
+/** `example\alice` as `alice@example.org`, where a rule says so; a name with a domain of its own keeps that. */
+function withoutWindowsDomain(text: string, windows: ReadonlyMap<string, string>): string {
+  const at = text.indexOf('\\');
+  const domain = at === -1 ? undefined : windows.get(text.slice(0, at));
+  if (domain === undefined) return text;
+  const name = text.slice(at + 1);
+  return name === '' || name.includes('@') ? name : `${name}@${domain}`;
 }
 
 function withoutDetail(local: string, separator: string): string {

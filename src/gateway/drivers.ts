@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
-import type { BackendName } from '../core/names.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
+import { nameForServer } from '../core/login-name.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Home } from '../login/authentication.ts';
 import { isDriverName, loadDriver } from '../webmail/registry.ts';
@@ -26,7 +27,25 @@ export async function loadDrivers(
       drivers.push(driver);
       if (plain) shared.set(driverName, driver);
     }
-    byBackend.set(backend.name, { backend, host: backend.hosts[0], driver });
+    const named = naming(driver, backend.webmailLoginName);
+    byBackend.set(backend.name, { backend, host: backend.hosts[0], driver: named });
   }
   return { drivers, byBackend };
+}
+
+/** The driver, which names users as their webmail wants it; to everybody else they keep their canonical name. */
+function naming(driver: WebmailDriver, template: string | undefined): WebmailDriver {
+  if (template === undefined || template === '%u') return driver;
+  const asKnown = <As extends { readonly user: CanonicalUser }>(as: As): As => ({
+    ...as,
+    user: nameForServer(as.user, template),
+  });
+  return {
+    ...driver,
+    signIn: (host, as, signal) => driver.signIn(host, asKnown(as), signal),
+    ...(driver.requestHeaders !== undefined && {
+      requestHeaders: (head, as) => driver.requestHeaders?.(head, asKnown(as)) ?? [],
+    }),
+    ...(driver.pageToken !== undefined && { pageToken: (head, as) => driver.pageToken?.(head, asKnown(as)) }),
+  };
 }

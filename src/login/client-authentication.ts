@@ -62,7 +62,7 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
 
   async function decide(course: Course, gone: AbortSignal): Promise<ClientAdmission> {
     const { credentials } = course;
-    const parsed = deps.parseName(withoutDomainPrefix(credentials.user));
+    const parsed = deps.parseName(withoutDomainPrefix(credentials.user, deps.parseName));
     if (parsed.kind === 'malformed' || isMalformedPassword(credentials.password)) return { kind: 'rejected' };
     course.trace = { user: parsed.name };
     const lookup = await lookUp(parsed.name, gone);
@@ -219,8 +219,10 @@ function checkOf(user: string, backend: string, { client, password }: Omit<Clien
   return { user, backend, address: client.address, password };
 }
 
-/** ActiveSync clients write `DOMAIN\name`, some of them with nothing before the backslash. */
-function withoutDomainPrefix(user: string): string {
+/** ActiveSync clients write `DOMAIN\name`, some of them with nothing before the backslash; a rule may know the domain. */
+function withoutDomainPrefix(user: string, parseName: LoginNameParser): string {
+  const parsed = parseName(user);
+  if (parsed.kind === 'ok' && !parsed.name.includes('\\')) return user;
   return user.slice(user.lastIndexOf('\\') + 1);
 }
 

@@ -1,4 +1,5 @@
 import type { ImapFlow } from 'imapflow';
+import { nameForServer } from '../core/login-name.ts';
 import type { MailboxAnswer, MailboxOf, MailboxRefusal, Mailboxes } from '../core/mailboxes.ts';
 import { authenticateBy, NotAuthenticated, type TaggedAnswer } from './imap-authentication.ts';
 import { createClient, isServer, within } from './imap-connection.ts';
@@ -50,7 +51,8 @@ async function connected(
   signal: AbortSignal,
   work: Work,
 ): Promise<MailboxAnswer | 'makes-mailboxes'> {
-  const { user, master, host, context } = mailbox;
+  const { master, host, context } = mailbox;
+  const user = nameForServer(mailbox.user, host.imap.loginName);
   const seen: { held?: 'makes-mailboxes' | 'no-plain'; answer?: TaggedAnswer } = {};
   const client = await createClient(host, context);
   if (!asUser) withoutNamespaces(client);
@@ -84,7 +86,8 @@ function refusalOf(answer: TaggedAnswer, host: MailboxOf['host']): MailboxAnswer
 }
 
 /** A quota root is told of mailboxes that exist, to those who may know of them, and makes none (RFC 9208). */
-async function isShown(client: ImapFlow, { user }: MailboxOf): Promise<MailboxAnswer> {
+async function isShown(client: ImapFlow, mailbox: MailboxOf): Promise<MailboxAnswer> {
+  const user = nameForServer(mailbox.user, mailbox.host.imap.loginName);
   const delimiter = client.namespace?.delimiter ?? '/';
   const at = user.lastIndexOf('@');
   const [local, domain] = at === -1 ? [user, ''] : [user.slice(0, at), user.slice(at)];

@@ -1,5 +1,6 @@
 import type { ImapFlow } from 'imapflow';
 import type { Credentials } from '../core/identity.ts';
+import { nameForServer } from '../core/login-name.ts';
 import type { ImapHost, Passdb, PasswordCheck, PasswordCheckContext, Referrals } from '../core/passdb.ts';
 import { authenticateBy, type Exchange, type TaggedAnswer } from './imap-authentication.ts';
 import { createClient, isServer, within } from './imap-connection.ts';
@@ -35,14 +36,15 @@ type Heard = { readonly verdict: PasswordCheck | ReferralAnswer; readonly answer
 
 /** The verdict, and the answer that it was read from, where the server had to be asked. */
 async function hear(
-  credentials: Credentials,
+  { user, password }: Credentials,
   host: ImapHost,
   context: PasswordCheckContext,
   signal: AbortSignal,
 ): Promise<Heard> {
+  const credentials = { user: nameForServer(user, host.imap.loginName), password };
   if (!canTravel(credentials)) return { verdict: { kind: 'wrong' } };
   const { answer, isDovecot } = await answerTo(credentials, host, context, signal);
-  const words = wordsOf(answer, credentials.user, credentials.password.reveal());
+  const words = wordsOf(answer, credentials.user, password.reveal());
   if (answer.status !== 'OK' || answer.code === 'REFERRAL') context.heard?.(words);
   return { verdict: verdictOf(answer, words, { host, isDovecot }), answer };
 }
