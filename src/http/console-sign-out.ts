@@ -42,7 +42,6 @@ export function createConsoleSignOut({
       await recordIfPossible(audit, { event: 'staff-sign-out', actor: session.user, address: client.address });
     }
     response.appendHeader('Set-Cookie', staffCookieLine(undefined, publicUrl.secure));
-    response.setHeader('Clear-Site-Data', '"cache"');
     seeOther(response, '/-/login');
   };
 }

@@ -28,6 +28,9 @@ export interface FormTokens {
   check(token: unknown, boundTo: string): boolean;
   /** Whether it bears the time of a form that is not too old. Proves nothing: anybody can write such a text. */
   isRecent(token: unknown): boolean;
+  /** A lasting mark of what it is bound to, which only the gateway can make or read. */
+  mark(boundTo: string): string;
+  isMark(mark: string, boundTo: string): boolean;
 }
 
 export function createFormTokens(keys: () => readonly KeyObject[], clock: Clock): FormTokens {
@@ -39,12 +42,16 @@ export function createFormTokens(keys: () => readonly KeyObject[], clock: Clock)
     return ageMs > formLifetimeMs || ageMs < -60_000 ? undefined : { issued, mac };
   }
 
+  function signingKey(): KeyObject {
+    const [key] = keys();
+    if (key === undefined) throw new TypeError('there is no key to sign forms with');
+    return key;
+  }
+
   return {
     issue(boundTo) {
-      const [key] = keys();
-      if (key === undefined) throw new TypeError('there is no key to sign forms with');
       const issued = clock.nowMs().toString(36);
-      return `${issued}.${sign(key, issued, boundTo)}`;
+      return `${issued}.${sign(signingKey(), issued, boundTo)}`;
     },
     check(token, boundTo) {
       const parts = partsOf(token);
@@ -53,6 +60,8 @@ export function createFormTokens(keys: () => readonly KeyObject[], clock: Clock)
       return keys().some((key) => timingSafeEqual(Buffer.from(sign(key, issued, boundTo)), Buffer.from(mac)));
     },
     isRecent: (token) => partsOf(token) !== undefined,
+    mark: (boundTo) => sign(signingKey(), 'mark', boundTo),
+    isMark: (mark, boundTo) => keys().some((key) => sign(key, 'mark', boundTo) === mark),
   };
 }
 

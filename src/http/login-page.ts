@@ -13,6 +13,7 @@ import { formField, queryParameter } from './form-body.ts';
 import { formProblemOf, writeFormCookie } from './form-cookie.ts';
 import { goneSignal } from './gone-signal.ts';
 import { ingressOf } from './ingress-of.ts';
+import { noteLastUser } from './last-user.ts';
 import { sessionOf } from './load-session.ts';
 import { formProblem, missingPassword, missingUser, type Problem, problemOf, renderLogin } from './login-view.ts';
 import { nextTarget } from './next-target.ts';
@@ -122,11 +123,13 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
     if (before === undefined) await open();
     else await deps.logout(before, { ...client, publicOrigin, clientAddress: client.address }, open);
 
-    if (before?.record.user !== user || before.record.backend !== backend) {
+    const isAnother = noteLastUser(request, response, tokens, user);
+    // It takes a browser with a large cache seconds: only where the cache may be somebody else's.
+    if (isAnother || (before !== undefined && before.record.user !== user)) {
       response.setHeader('Clear-Site-Data', '"cache"');
-      for (const line of before === undefined ? [] : expiredCookieLines(before.jar, secure)) {
-        response.appendHeader('Set-Cookie', line);
-      }
+    }
+    if (before !== undefined && (before.record.user !== user || before.record.backend !== backend)) {
+      for (const line of expiredCookieLines(before.jar, secure)) response.appendHeader('Set-Cookie', line);
     }
     for (const line of browserCookies) response.appendHeader('Set-Cookie', line);
   }

@@ -57,7 +57,6 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
         response.appendHeader('Set-Cookie', line);
       }
     } else await end();
-    response.setHeader('Clear-Site-Data', '"cache"');
     // Whoever signs out of what others had ended meanwhile must hear of that.
     seeOther(response, found.kind === 'ended' ? signInPathOf(found) : '/-/login?ended=signed-out');
   }

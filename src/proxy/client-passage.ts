@@ -77,6 +77,7 @@ export class ClientPassage implements Passage {
   outgoing(body: Upload | undefined, nowMs: number): Dispatcher.DispatchOptions {
     const headers = this.#deps.requestHeaders(this.head, {
       ingress: this.ingress,
+      backendOrigin: this.host.webmail.origin,
       jar: undefined,
       cookieRest: '',
       driverFields: this.#driverFields(),

@@ -95,10 +95,7 @@ function follow(
 ): void {
   const { request, response, head, ingress } = task;
   const driver = driverNow();
-  const more: Fields = [
-    ...(moved ? [['Clear-Site-Data', '"cache"'] as const] : []),
-    ...browserCookies.map((line) => ['Set-Cookie', line] as const),
-  ];
+  const more: Fields = browserCookies.map((line) => ['Set-Cookie', line] as const);
   const again = driver?.retryAnswer?.(head);
   const step = stepAfter('lost', head, {
     hasBody: head.hasBody,

@@ -7,7 +7,7 @@ import { type IncomingHead, lowerCaseName } from './request-head.ts';
 /**
  * `pass`: goes on as it came. `length`, `range`, `connection`, `codings`: looked at. `drop`: never reaches a backend.
  */
-type FieldClass = 'pass' | 'drop' | 'length' | 'range' | 'connection' | 'codings';
+type FieldClass = 'pass' | 'drop' | 'length' | 'range' | 'connection' | 'codings' | 'destination';
 
 /** Hop by hop (RFC 9110, 7.6.1), what Node has answered already (Expect), and what the gateway writes itself. */
 const droppedNames = new Set([
@@ -88,6 +88,8 @@ export interface RequestHeadersOptions {
 /** What a rebuilt head is made of besides the client's own fields. */
 interface RequestContext {
   readonly ingress: Ingress;
+  /** That of the webmail, where a MOVE or COPY may name it. */
+  readonly backendOrigin?: string;
   /** Nothing for clients without a session: no cookies go on. */
   readonly jar: CookieJar | undefined;
   /** The browser's Cookie field without the gateway's own cookies. */
@@ -136,6 +138,9 @@ export function createRequestHeaders(options: RequestHeadersOptions): RequestHea
         case 'codings':
           fields.push(name, onlyKnownCodings(value));
           break;
+        case 'destination':
+          fields.push(name, destinationFor(value, context));
+          break;
         case 'connection':
           named = namesIn(value, named);
           break;
@@ -154,6 +159,7 @@ function classify(lower: string): FieldClass {
   if (lower === 'content-length') return 'length';
   if (lower === 'range') return 'range';
   if (lower === 'accept-encoding') return 'codings';
+  if (lower === 'destination') return 'destination';
   return 'pass';
 }
 
@@ -170,6 +176,20 @@ function addOwn(fields: string[], head: IncomingHead, context: RequestContext): 
   if (context.driverFields.length === 0) return fields;
   const replaced = new Set(context.driverFields.map(([name]) => name.toLowerCase()));
   return [...without(fields, replaced), ...context.driverFields.flat()];
+}
+
+/**
+ * The place that a MOVE or COPY names (RFC 4918, 10.3), in the scheme of the webmail's own server: mod_dav and nginx take
+ * any other for another server. The port stays the public one, by which servers that look for the forwarding fields
+ * know themselves.
+ */
+function destinationFor(value: string, { ingress: { publicUrl }, backendOrigin = '' }: RequestContext): string {
+  const [authority = ''] = /^https?:\/\/[^/?#]*/i.exec(value) ?? [];
+  const isOwn = authority !== '' && URL.parse(authority)?.origin === publicUrl.origin;
+  const scheme = backendOrigin.slice(0, backendOrigin.indexOf(':'));
+  if (!isOwn || scheme === '' || scheme === (publicUrl.secure ? 'https' : 'http')) return value;
+  const port = /:\d+$/.test(publicUrl.authority) ? '' : publicUrl.secure ? ':443' : ':80';
+  return `${scheme}://${publicUrl.authority}${port}${value.slice(authority.length)}`;
 }
 
 function namesIn(connection: string, before: ReadonlySet<string> | undefined): ReadonlySet<string> | undefined {

@@ -171,8 +171,9 @@ function earlyAnswer(task: SessionRequest, driver: WebmailDriver, host: BackendH
 /** Whether a request changes nothing, or a page of our own origin has made it. */
 function isReadOrOurs(head: IncomingHead, publicOrigin: string): boolean {
   if (head.method === 'GET' || head.method === 'HEAD' || head.method === 'OPTIONS') return true;
-  const origins = head.all('origin');
-  if (origins.length > 0) return origins.join() === publicOrigin;
+  const origin = head.all('origin').join();
+  // A page that sends no referrer hides its origin as well; what the browser says of the site still holds.
+  if (origin !== '' && origin !== 'null') return origin === publicOrigin;
   return head.all('sec-fetch-site').join() === 'same-origin';
 }
 

@@ -3,7 +3,7 @@ import type { RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { LiveSession } from '../core/session.ts';
 import { nameInSetCookie } from './browser-cookies.ts';
-import { lowerCaseName } from './request-head.ts';
+import { destinationOf, lowerCaseName } from './request-head.ts';
 
 /** The head of a backend's answer over its raw fields, names and values in turn. */
 export class UpstreamHead implements UpstreamResponseHead {
@@ -37,7 +37,7 @@ export function textOfRaw(raw: unknown): string[] {
   return raw.map((part: unknown) => (Buffer.isBuffer(part) ? part.toString('latin1') : String(part)));
 }
 
-type FieldClass = 'pass' | 'drop' | 'connection' | 'url' | 'refresh' | 'cookie' | 'length';
+type FieldClass = 'pass' | 'drop' | 'type' | 'caching' | 'connection' | 'url' | 'refresh' | 'cookie' | 'length';
 
 const droppedNames = new Set([
   // Hop by hop (RFC 9110, 7.6.1).
@@ -103,6 +103,8 @@ function classify(lower: string): FieldClass {
   if (lower === 'refresh') return 'refresh';
   if (lower === 'set-cookie') return 'cookie';
   if (lower === 'content-length') return 'length';
+  if (lower === 'content-type') return 'type';
+  if (lower === 'cache-control') return 'caching';
   return 'pass';
 }
 
@@ -134,12 +136,22 @@ export function responseHeaders(upstream: UpstreamHead, context: ResponseContext
   const { session } = context.to;
   const before = session?.jar.changes;
   let named: Set<string> | undefined;
+  let isHtml = false;
+  let caching = '';
   for (let i = 0; i + 1 < upstream.raw.length; i += 2) {
     const name = upstream.raw[i] ?? '';
     const value = upstream.raw[i + 1] ?? '';
     if (!fieldValue.test(value)) continue;
     switch (classOf(name)) {
       case 'pass':
+        fields.push(name, value);
+        break;
+      case 'type':
+        isHtml = htmlType.test(value);
+        fields.push(name, value);
+        break;
+      case 'caching':
+        caching += `${value},`;
         fields.push(name, value);
         break;
       case 'length':
@@ -165,7 +177,22 @@ export function responseHeaders(upstream: UpstreamHead, context: ResponseContext
     }
   }
   if (session !== undefined && session.jar.changes !== before) session.saveJar();
-  return named === undefined || !needsSecondPass(named) ? fields : without(fields, named);
+  const passed = named === undefined || !needsSecondPass(named) ? fields : without(fields, named);
+  const mustNotStay = session !== undefined && !isLasting(caching, isHtml, context.to.head);
+  return mustNotStay ? [...without(passed, cachingNames), 'Cache-Control', 'private, no-store'] : passed;
+}
+
+const cachingNames: ReadonlySet<string> = new Set(['cache-control']);
+const htmlType = /^\s*(?:text\/html|application\/xhtml\+xml)/i;
+const lasting = /no-store|public|immutable|max-age=[1-9]/i;
+
+/**
+ * Whether an answer may stay in the browser as its webmail said. A page does only where that was said in so many words:
+ * else whoever goes back would see the mail of a session that has ended.
+ */
+function isLasting(caching: string, isHtml: boolean, head: RequestHead): boolean {
+  if (isHtml) return lasting.test(caching);
+  return caching !== '' || destinationOf(head).destination === 'other';
 }
 
 function needsSecondPass(named: ReadonlySet<string>): boolean {

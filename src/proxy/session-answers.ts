@@ -127,7 +127,9 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
       ...deps.clearedCookies(ingress.publicUrl.secure),
       ...expiredCookieLines(session.jar, ingress.publicUrl.secure),
     ];
-    const more: Fields = [['Clear-Site-Data', '"cache"'], ...asSetCookies(expired)];
+    // A large cache takes a browser seconds to clear: the user's own may stay, another's mailbox may not.
+    const isOpened = session.record.assist !== undefined;
+    const more: Fields = [...(isOpened ? [['Clear-Site-Data', '"cache"'] as const] : []), ...asSetCookies(expired)];
     relay.detach();
     endSession(session, 'signed-out', deps.log);
     if (destinationOf(head).destination === 'page' && staysHere(upstream, relay.passage)) {

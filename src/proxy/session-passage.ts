@@ -80,6 +80,7 @@ export class SessionPassage implements Passage {
   outgoing(body: Upload | undefined, nowMs: number, grown = 0): Dispatcher.DispatchOptions {
     const headers = this.#deps.requestHeaders(this.head, {
       ingress: this.ingress,
+      backendOrigin: this.host.webmail.origin,
       jar: this.session.jar,
       cookieRest: this.task.cookieRest,
       driverFields: driverFieldsOf(this.driver, this),

@@ -11,6 +11,8 @@ export const ownCookieNames: ReadonlySet<string> = new Set([
   plainName,
   `${secureName}-form`,
   `${plainName}-form`,
+  `${secureName}-last`,
+  `${plainName}-last`,
   `${secureName}-staff`,
   `${plainName}-staff`,
 ]);

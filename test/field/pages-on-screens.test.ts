@@ -53,7 +53,7 @@ async function startMailbox(user: string, actor: string) {
   const bannerOf = createBanner({
     assets: views.assistAssets,
     locales: views.locales,
-    tokens: { issue: () => 'token', check: () => false, isRecent: () => false },
+    tokens: { issue: () => 'token', check: () => false, isRecent: () => false, mark: () => '', isMark: () => false },
     clock,
     randomBytes,
   });

@@ -148,7 +148,7 @@ describe('signing in', () => {
     await using fixture = await startPages();
     fixture.decide = async () => ({ ...signedIn(), browserCookies: ['XSRF-TOKEN=abc; path=/SOGo/'] });
     const lines = setCookies(await submitLogin(fixture, await openLogin(fixture)));
-    assert.equal(lines.length, 2);
+    assert.equal(lines.length, 3);
     assert.ok(lines.some((line) => line.startsWith('postern=')));
     assert.ok(lines.includes('XSRF-TOKEN=abc; path=/SOGo/'));
   });
@@ -181,10 +181,27 @@ describe('signing in', () => {
     await using fixture = await startPages();
     const first = await openLogin(fixture);
     const once = await submitLogin(fixture, first);
-    assert.equal(once.get('Clear-Site-Data'), '"cache"');
+    assert.equal(once.get('Clear-Site-Data'), undefined);
     const page = await openLogin(fixture, '/-/login', withCookies(first.cookie, once));
     assert.equal((await submitLogin(fixture, page)).get('Clear-Site-Data'), undefined);
     assert.equal(fixture.sessions.stored.size, 1);
+  });
+
+  test('after another user has signed out clears the cache, and names that user to nobody', async () => {
+    await using fixture = await startPages();
+    const first = await openLogin(fixture);
+    const alice = await submitLogin(fixture, first);
+    const note = setCookies(alice).find((line) => line.startsWith('postern-last=')) ?? '';
+    assert.match(note, /^postern-last=[\w-]{43}; Max-Age=34560000; Path=\/; Expires=[^;]+; HttpOnly; SameSite=Lax$/);
+    const [last = ''] = note.split(';');
+    // The session has ended: the note is all that the browser still has.
+    const withNote = async (user: string) => {
+      fixture.decide = async () => ({ ...signedIn(), user: canonicalUser(user) });
+      const page = await openLogin(fixture);
+      return submitLogin(fixture, { ...page, cookie: `${page.cookie}; ${last}` });
+    };
+    assert.equal((await withNote('alice@example.test')).get('Clear-Site-Data'), undefined);
+    assert.equal((await withNote('bob@example.test')).get('Clear-Site-Data'), '"cache"');
   });
 
   test('shows who is signed in already, and the way back to the mail', async () => {

@@ -258,6 +258,8 @@ test('fields of the hop, and those that speak for our origin, do not reach the b
     'text/html',
     'ETag',
     '"x"',
+    'Cache-Control',
+    'private, no-store',
   ]);
 });
 
