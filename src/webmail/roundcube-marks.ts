@@ -1,7 +1,7 @@
 import type { RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import { parseJson } from '../core/json.ts';
 import type { Verdict } from '../core/webmail.ts';
-import { readQuery } from './roundcube-requests.ts';
+import { readQuery, sendsMessage } from './roundcube-requests.ts';
 
 /*
  * Roundcube answers a lost session with status 200 and no field that says so. What its body says must be read so that
@@ -30,7 +30,9 @@ export function judgeHeads(request: RequestHead, response: UpstreamResponseHead)
   // The sign-in form itself: its answers begin with the removal of the old cookie.
   if (query.task === 'login') return 'alive';
   if (removesSession(response.setCookies)) return query.task === 'logout' ? 'signed-out' : 'lost';
-  if (response.status !== 200 || response.header('content-disposition') !== undefined) return 'alive';
+  // A letter from a page that is too old is refused with 200 by Roundcube 1.6, and with 403 by 1.7.
+  const isAnswer = response.status === 200 || (response.status === 403 && sendsMessage(request));
+  if (!isAnswer || response.header('content-disposition') !== undefined) return 'alive';
   if (!/^(?:text\/html|application\/json)\b/i.test(response.header('content-type') ?? '')) return 'alive';
   if (query.action === rawFileAction && rawFileFields.some((name) => response.header(name) !== undefined))
     return 'alive';

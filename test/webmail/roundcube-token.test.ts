@@ -4,7 +4,7 @@ import type { CookieJar } from '../../src/core/cookie-jar.ts';
 import { create } from '../../src/webmail/roundcube.ts';
 import { pageToken, tokenField } from '../../src/webmail/roundcube-token.ts';
 import { fakeRoundcube, recorded } from './fake-roundcube.ts';
-import { clock, going, hostWith, identity, requestHead, scriptedExchange } from './scripted-exchange.ts';
+import { answerHead, clock, going, hostWith, identity, requestHead, scriptedExchange } from './scripted-exchange.ts';
 
 const publicOrigin = 'https://mail.example.test';
 const driver = create({ exchange: scriptedExchange(fakeRoundcube()), clock, settings: {} });
@@ -82,6 +82,15 @@ test('a page on which a message is written, and whose token is refused, is outda
   assert.equal(verdict('POST', '/?_task=mail&_action=compose&_id=1'), 'outdated');
   assert.equal(verdict('GET', '/?_task=mail&_action=compose&_id=1'), 'alive');
   assert.equal(verdict('POST', '/?_task=settings'), 'alive');
+});
+
+test('such a refusal is looked into whatever its status: 1.6 says 200, 1.7 says 403', () => {
+  const fields = { ...host, referer: `${publicOrigin}/?_task=mail&_action=compose&_id=1`, 'sec-fetch-dest': 'iframe' };
+  const html = { 'content-type': 'text/html; charset=UTF-8' };
+  const judged = (status: number, method: string) =>
+    driver.judge(requestHead(method, '/?_task=mail&_unlock=l1&_framed=1', fields), answerHead(status, html));
+  for (const status of [200, 403]) assert.equal(judged(status, 'POST'), 'look-inside');
+  assert.equal(judged(403, 'GET'), 'alive');
 });
 
 test('a message that was sent is no refusal', () => {
