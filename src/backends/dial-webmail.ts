@@ -1,7 +1,7 @@
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { isIP } from 'node:net';
-import type { WebmailEndpoint } from '../core/backend.ts';
+import type { BackendHost, WebmailEndpoint } from '../core/backend.ts';
 
 /** An answer of a webmail, as far as a check needs it. */
 export interface WebmailReply {
@@ -72,4 +72,10 @@ function ask(
   const request = url.protocol === 'https:' ? requestHttps(url, options, resolve) : requestHttp(url, options, resolve);
   request.on('error', reject).end();
   return promise;
+}
+
+/** Something that a web server answers by itself, or denies: none of the webmails makes a session for it. */
+export function smallTarget({ webmail }: Pick<BackendHost, 'webmail'>, name = 'favicon.ico'): string {
+  const path = webmail.landing.replace(/[?#].*$/, '');
+  return `${path.slice(0, path.lastIndexOf('/') + 1)}${name}`;
 }

@@ -3,7 +3,7 @@ import { redisAddress } from '../config/redis-address.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import { explainFailure } from '../core/connection-failure.ts';
 import { dialImap } from '../backends/dial-imap.ts';
-import { dialWebmail } from '../backends/dial-webmail.ts';
+import { dialWebmail, readWebmail, smallTarget } from '../backends/dial-webmail.ts';
 
 /** One server that was dialled. `warning`: it answers, and something about it will hurt one day. */
 export interface Dialled {
@@ -107,7 +107,11 @@ function backendDials(backend: Backend, config: Config): Dial[] {
     {
       server: `${host.name} webmail`,
       address: host.webmail.origin + host.webmail.landing,
-      ask: async (signal) => judgeWebmail(await dialWebmail(host.webmail, config.publicUrls[0].authority, signal)),
+      ask: async (signal) => {
+        const publicHost = config.publicUrls[0].authority;
+        const outcome = judgeWebmail(await dialWebmail(host.webmail, publicHost, signal));
+        return outcome.result === 'ok' ? weighCheck(outcome, { backend, host, config }, signal) : outcome;
+      },
       limitMs: limits.webmailConnectMs + 5000,
     },
   ]);
@@ -141,6 +145,26 @@ function judgeWebmail({ status }: { readonly status: number }): Outcome {
     };
   }
   return { result: 'ok', note: `answers ${status}` };
+}
+
+/** More than the icon that a web server has as a file. */
+const dearBytes = 64 * 1024;
+
+/** Warns where what the checks ask for every few seconds is no small file: it would be made anew, or begin a session. */
+async function weighCheck(
+  outcome: Outcome,
+  { backend, host, config }: { readonly backend: Backend; readonly host: BackendHost; readonly config: Config },
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const target = config.serving.get(backend.name)?.health.path ?? smallTarget(host);
+  const webmail = { ...host.webmail, landing: target };
+  const startedAt = performance.now();
+  const { bytes, setsCookie } = await readWebmail(webmail, config.publicUrls[0].authority, signal);
+  const cost = `${Math.ceil(bytes / 1024)} KB in ${Math.round(performance.now() - startedAt)} ms`;
+  const why = setsCookie ? 'sets a cookie' : bytes > dearBytes ? 'is no small file' : undefined;
+  if (why === undefined) return outcome;
+  const note = `each check asks for ${target}, which ${why} (${cost}): name a small file by health: { path }`;
+  return { result: 'warning', note: `${outcome.note}; ${note}` };
 }
 
 function imapAddress({ imap }: BackendHost): string {

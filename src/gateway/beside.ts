@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { type Anchor, readAnchors } from '../audit/anchors.ts';
 import { createPlacement } from '../backends/placement.ts';
+import { smallTarget } from '../backends/dial-webmail.ts';
 import { createProbes } from '../backends/probes.ts';
 import { createStateMirror } from '../backends/state-mirror.ts';
 import type { Config } from '../config/config.ts';
@@ -13,7 +14,6 @@ import type { StateStore } from '../core/state-store.ts';
 import { openCommandAudit } from './open-audit.ts';
 import { createExplain, type Explain } from './explain.ts';
 import { openDirectory } from './open-directory.ts';
-import { smallTarget } from './operations.ts';
 import { openStateStore } from './state-store.ts';
 
 /** Explains users from beside the gateway: it opens the sources and the state anew, and looks at the hosts itself. */

@@ -6,13 +6,13 @@ import { createHealth, type Health, type WatchedHost } from '../backends/health.
 import { runHook } from '../backends/hooks.ts';
 import { createMoves, type Moves } from '../backends/moves.ts';
 import { createPlacement, type Placement, type ServedBackends } from '../backends/placement.ts';
+import { smallTarget } from '../backends/dial-webmail.ts';
 import { createProbes } from '../backends/probes.ts';
 import { createRingLoads } from '../backends/ring-loads.ts';
 import { createRingStates } from '../backends/ring-states.ts';
 import { createStateMirror, type StateMirror } from '../backends/state-mirror.ts';
 import { parseForgotten, parseRingLoad } from '../backends/state-values.ts';
 import type { Config } from '../config/config.ts';
-import type { BackendHost } from '../core/backend.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
@@ -224,12 +224,6 @@ function watchedHosts(site: Site): WatchedHost[] {
       target: settings.path ?? smallTarget(host, site.homeOf(backend.name)?.driver.healthTarget),
     })),
   );
-}
-
-/** Something that a web server answers by itself, or denies: none of the webmails makes a session for it. */
-export function smallTarget({ webmail }: BackendHost, name = 'favicon.ico'): string {
-  const path = webmail.landing.replace(/[?#].*$/, '');
-  return `${path.slice(0, path.lastIndexOf('/') + 1)}${name}`;
 }
 
 /** Overrides are kept under canonical users. */

@@ -82,7 +82,10 @@ test('servers that answer are ok, over TLS and STARTTLS, and are asked as the ga
   assert.deepEqual(tls.lines, ['x LOGOUT']);
   assert.deepEqual(plain.lines, ['x STARTTLS']);
   const seen = webmail.heads.map(({ method, url, headers }) => [method, url, headers.host]);
-  assert.deepEqual(new Set(seen.map(String)), new Set(['GET,/,mail.test', 'GET,/mail/?x,mail.test']));
+  assert.deepEqual(
+    new Set(seen.map(String)),
+    new Set(['/', '/favicon.ico', '/mail/?x', '/mail/favicon.ico'].map((url) => `GET,${url},mail.test`)),
+  );
 });
 
 test('servers that fail are told apart, with what to do, and the command ends with 1', async (t) => {
@@ -203,4 +206,32 @@ test('a Redis that may forget is warned of, one that keeps is ok, one that is aw
   assert.equal(away.rows[0]?.[1], 'failed');
   assert.match(away.rows[0]?.[2] ?? '', /^connection refused|^the connection was reset/);
   assert.equal(away.code, 1);
+});
+
+test('a webmail whose check is a page, or begins a session, is warned of with what it costs', async (t) => {
+  const imap = await startImap(t, { greeting, certificate, answer: (turn) => turn.say('* BYE', `${turn.tag} OK`) });
+  const server = http.createServer((request, response) => {
+    if (request.url === '/session/favicon.ico') response.setHeader('Set-Cookie', 'session=1');
+    response.end(request.url?.startsWith('/page/') === true ? 'x'.repeat(643_000) : 'small');
+  });
+  const origin = await listen(t, server);
+  const at = (path: string) => `imap: imaps://127.0.0.1:${imap.port}, webmail: ${origin}/${path}/, tls_ca_file: ca.crt`;
+  const { rows } = await dial(t, [
+    at('page'),
+    at('session'),
+    `${at('page/in')}, health: { path: /robots.txt }`,
+    at('file'),
+  ]);
+  const notes = rows.filter(([server]) => server?.endsWith('webmail')).map(([, result, note]) => `${result}: ${note}`);
+  const words =
+    /^warning: answers 200; each check asks for (\S+), which (.*) \((\d+) KB in \d+ ms\): name a small file by health/;
+  assert.deepEqual(
+    notes.map((note) => words.exec(note)?.slice(1) ?? note),
+    [
+      ['/page/favicon.ico', 'is no small file', '628'],
+      ['/session/favicon.ico', 'sets a cookie', '1'],
+      'ok: answers 200',
+      'ok: answers 200',
+    ],
+  );
 });
