@@ -1,5 +1,5 @@
 import type { Backend, BackendHost } from '../core/backend.ts';
-import type { DirectorySource } from '../core/directory.ts';
+import type { DirectorySource, HomeLookup } from '../core/directory.ts';
 import { type ErrorCode, type FailureSource, PosternError } from '../core/error.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
@@ -9,7 +9,7 @@ import type { WebmailDriver } from '../core/webmail.ts';
 import type { Course } from './course.ts';
 import { isMalformedPassword } from './malformed-password.ts';
 import { createPasswordTrial } from './password-trial.ts';
-import type { Penalty } from './penalty.ts';
+import type { Admission, Penalty } from './penalty.ts';
 
 /** Where a backend's users are signed in now: `host` is the one that takes new sessions. */
 export interface Home {
@@ -60,6 +60,8 @@ type HomeOf = (
   stays?: boolean,
 ) => Home | { readonly closure: Closure } | undefined;
 
+type Admitted = Extract<Admission, { kind: 'admitted' }>;
+
 type Authenticated = { readonly kind: 'authenticated'; readonly user: CanonicalUser; readonly home: Home };
 
 /** The first half of every sign-in: refuse what is malformed, find the home, wait out the penalty, check the password. */
@@ -86,28 +88,38 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     const admission = await deps.penalty.admit({ user: trace.user, address: client.address, password }, gone);
     if (admission.kind === 'busy') return admission;
     times.enter('imap');
+    try {
+      return await judged(course, found, admission);
+    } finally {
+      // What became of it was said before, unless somebody could not be asked.
+      await admission.settle(gone.aborted ? 'abandoned' : 'undecided');
+    }
+  };
+
+  async function judged(
+    course: Course,
+    found: Exclude<HomeLookup, { kind: 'refused' }>,
+    admission: Admitted,
+  ): Promise<Authenticated | AuthenticationRefusal> {
+    const { trace } = course;
     if (found.kind === 'unknown-user') {
       trace.why = 'unknown-user';
       await admission.settle('wrong');
       return { kind: 'rejected' };
     }
-
     const trial = createPasswordTrial(deps.passdb, course, admission);
     const lived = await trial.whereIs(found);
     if (lived.kind !== 'found') return refusal(course, lived);
     trace.backend = lived.backend;
     const stays = found.kind === 'found' && found.stays === true;
     const home = configured(lived.backend, deps.homeOf(lived.backend, lived.user, stays));
-    if ('closure' in home) {
-      await admission.settle('undecided');
-      return { kind: 'closed', closure: home.closure };
-    }
+    if ('closure' in home) return { kind: 'closed', closure: home.closure };
     trace.host = home.host.name;
     const check = await trial.check(found.user, home);
     if (check.kind !== 'right') return refusal(course, check);
     if (found.kind === 'referred') found.server.learn(lived.backend);
     return { kind: 'authenticated', user: found.user, home };
-  };
+  }
 }
 
 function refusal({ trace }: Course, check: Exclude<PasswordCheck, { kind: 'right' }>): AuthenticationRefusal {

@@ -73,13 +73,17 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
     if (lookup.kind === 'unknown-user') {
       course.trace = { ...course.trace, why: 'unknown-user' };
       // Tried nowhere, and otherwise treated like a wrong password: nobody outside can tell the two apart.
-      await deps.checks.verdict(checkOf(parsed.name, '', credentials), () => tryPassword(course, async () => 'wrong'));
+      await deps.checks.verdict(checkOf(parsed.name, '', credentials), gone, (allGone) =>
+        tryPassword(course, allGone, async () => 'wrong'),
+      );
       return { kind: 'rejected' };
     }
     const { user } = lookup;
     if (lookup.kind === 'referred') {
       const known = checkOf(user, '', credentials);
-      const said = await deps.checks.verdict(known, () => tryPassword(course, () => askReferrer(course, lookup)));
+      const said = await deps.checks.verdict(known, gone, (allGone) =>
+        tryPassword(course, allGone, () => askReferrer(course, lookup)),
+      );
       if (said !== 'right') return refusal(said);
       // From now on the directory knows the home, as long as it remembers it.
       deps.checks.forget(known);
@@ -87,8 +91,8 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
     const { backend } = lookup.kind === 'found' ? lookup : await learnedHome(parsed.name, gone);
     const home = homeOf(backend, user);
     course.trace = { user, backend, host: home.host.name };
-    const verdict = await deps.checks.verdict(checkOf(user, backend, credentials), () =>
-      tryPassword(course, () => askHome(course, user, home)),
+    const verdict = await deps.checks.verdict(checkOf(user, backend, credentials), gone, (allGone) =>
+      tryPassword(course, allGone, () => askHome(course, user, home)),
     );
     if (verdict === 'right') return { kind: 'admitted', user, ...home };
     return refusal(verdict);
@@ -119,11 +123,14 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
     return verdict;
   }
 
-  /** Not aborted when the client leaves: whoever hangs up has still tried, and others may wait for the same. */
-  async function tryPassword(course: Course, ask: () => Promise<Verdict>): Promise<Verdict> {
+  /**
+   * Ends when all who wait for it have left while the penalty is waited out. Not aborted from then on: whoever hangs up
+   * has still tried.
+   */
+  async function tryPassword(course: Course, allGone: AbortSignal, ask: () => Promise<Verdict>): Promise<Verdict> {
     const { client, password } = course.credentials;
     const { user = '' } = course.trace;
-    const admission = await deps.penalty.admit({ user, address: client.address, password }, neverGone);
+    const admission = await deps.penalty.admit({ user, address: client.address, password }, allGone);
     if (admission.kind === 'busy') throw tooManyWait();
     const verdict = await ask().catch(async (error: unknown) => {
       await admission.settle('undecided');

@@ -17,10 +17,20 @@ export interface ClientCheck {
 export interface ClientChecks {
   /**
    * What is remembered of the check, or what `ask` finds out; those who ask for the same at the same time share one.
-   * When `ask` rejects, all of them do, and nothing is remembered.
+   * When `ask` rejects, all of them do, and nothing is remembered. Its signal is aborted when all of them are gone;
+   * who is gone is rejected with the reason of `gone`.
    */
-  verdict(check: ClientCheck, ask: () => Promise<PasswordCheck['kind']>): Promise<PasswordCheck['kind']>;
+  verdict(check: ClientCheck, gone: AbortSignal, ask: Ask): Promise<PasswordCheck['kind']>;
   forget(check: ClientCheck): void;
+}
+
+type Ask = (allGone: AbortSignal) => Promise<PasswordCheck['kind']>;
+
+/** A question that several wait for. */
+interface Flight {
+  readonly answer: Promise<PasswordCheck['kind']>;
+  readonly allGone: AbortController;
+  waiting: number;
 }
 
 export interface ClientChecksDeps {
@@ -40,31 +50,53 @@ export function createClientChecks({ clock, randomBytes }: ClientChecksDeps): Cl
   // Apart, so that guesses cannot push out what is right.
   const right = createMemory(clock);
   const others = createMemory(clock);
-  const inFlight = new Map<string, Promise<PasswordCheck['kind']>>();
+  const inFlight = new Map<string, Flight>();
 
   function hashOf({ user, backend, address, password }: ClientCheck): string {
     const parts = JSON.stringify([user, backend, clientNetwork(address), password.reveal()]);
     return createHmac('sha256', key).update(parts).digest('base64url');
   }
 
-  async function find(hash: string, ask: () => Promise<PasswordCheck['kind']>): Promise<PasswordCheck['kind']> {
+  async function find(hash: string, allGone: AbortController, ask: Ask): Promise<PasswordCheck['kind']> {
+    const verdict = await ask(allGone.signal);
+    (verdict === 'right' ? right : others).put(hash, verdict);
+    return verdict;
+  }
+
+  function launch(hash: string, ask: Ask): Flight {
+    const allGone = new AbortController();
+    const flight: Flight = { answer: find(hash, allGone, ask), allGone, waiting: 0 };
+    const land = (): void => {
+      if (inFlight.get(hash) === flight) inFlight.delete(hash);
+    };
+    flight.answer.then(land, land);
+    inFlight.set(hash, flight);
+    return flight;
+  }
+
+  async function board(hash: string, gone: AbortSignal, flight: Flight): Promise<PasswordCheck['kind']> {
+    const left = Promise.withResolvers<never>();
+    const leave = (): void => left.reject(gone.reason);
+    gone.addEventListener('abort', leave, { once: true });
+    flight.waiting += 1;
     try {
-      const verdict = await ask();
-      (verdict === 'right' ? right : others).put(hash, verdict);
-      return verdict;
+      return await Promise.race([flight.answer, left.promise]);
     } finally {
-      inFlight.delete(hash);
+      gone.removeEventListener('abort', leave);
+      flight.waiting -= 1;
+      if (flight.waiting === 0) {
+        // Whoever comes now begins anew.
+        if (inFlight.get(hash) === flight) inFlight.delete(hash);
+        flight.allGone.abort(gone.reason);
+      }
     }
   }
 
   return {
-    verdict(check, ask) {
+    async verdict(check, gone, ask) {
+      gone.throwIfAborted();
       const hash = hashOf(check);
-      const known = right.get(hash) ?? others.get(hash);
-      if (known !== undefined) return Promise.resolve(known);
-      const running = inFlight.get(hash) ?? find(hash, ask);
-      inFlight.set(hash, running);
-      return running;
+      return right.get(hash) ?? others.get(hash) ?? board(hash, gone, inFlight.get(hash) ?? launch(hash, ask));
     },
     forget: (check) => right.drop(hashOf(check)),
   };

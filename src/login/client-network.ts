@@ -12,6 +12,20 @@ export function clientNetwork(address: string): string {
   return `${firstGroups(plain).join(':')}::/64`;
 }
 
+/**
+ * The networks that an address belongs to, the widest first and the address last: what one subscriber or one site may
+ * have at most is a /48 or a /56 of IPv6, and a /24 stands for neighbours in IPv4.
+ */
+export function clientNetworks(address: string): readonly string[] {
+  const plain = plainAddress(address);
+  if (isIPv4(plain)) return [clientNetwork(plain), plain];
+  if (isIP(plain) === 0) return [plain];
+  const [first = '0', second = '0', third = '0', fourth = '0'] = firstGroups(plain);
+  const site = `${first}:${second}:${third}`;
+  const home = Number.parseInt(fourth, 16) & 0xff00;
+  return [`${site}::/48`, `${site}:${home.toString(16)}::/56`, clientNetwork(plain), plain];
+}
+
 /** The first four groups of an IPv6 address, without leading zeros. */
 function firstGroups(address: string): string[] {
   const [head = '', tail] = address.toLowerCase().split('::');

@@ -24,16 +24,10 @@ export function createPasswordTrial(
   };
 
   async function settled<T extends PasswordCheck | ReferredHome>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    try {
-      const check = await course.within('imap', ask);
-      if (check.kind === 'right' || check.kind === 'wrong') await admission.settle(check.kind);
-      else if (check.kind !== 'found') await admission.settle('undecided');
-      return check;
-    } catch (error) {
-      // Who hangs up while the password is being tried has still tried it.
-      if (!course.gone.aborted) await admission.settle('undecided');
-      throw error;
-    }
+    const check = await course.within('imap', ask);
+    if (check.kind === 'right' || check.kind === 'wrong') await admission.settle(check.kind);
+    else if (check.kind !== 'found') await admission.settle('undecided');
+    return check;
   }
 
   return {

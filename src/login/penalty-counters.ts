@@ -1,9 +1,4 @@
-import {
-  type RateLimiterAbstract,
-  RateLimiterMemory,
-  RateLimiterRedis,
-  RLWrapperTimeouts,
-} from 'rate-limiter-flexible';
+import { type RateLimiterAbstract, RateLimiterRedis, RLWrapperTimeouts } from 'rate-limiter-flexible';
 import type { Log } from '../core/log.ts';
 
 /** Counts by key, each for a fixed time from its first raise. Never rejects for the store's sake. */
@@ -30,7 +25,13 @@ const storeTimeoutMs = 500;
 
 /** Counters in Redis, or in memory without it and for as long as it cannot be asked. */
 export function createCounters(redis: object | undefined, log: Log): PenaltyCounters {
-  const counter = (name: string, seconds: number) => createCounter(createLimiter(name, seconds, redis, log));
+  const counter = (name: string, seconds: number): Counter => {
+    const memory = createMemoryCounter(seconds, () => performance.now());
+    if (redis === undefined) return memory;
+    // A store that hangs counts as one that is away: node-redis keeps a written command waiting without end.
+    log.debug({ counter: name }, 'penalty counts are kept in the store');
+    return createStoredCounter(createLimiter(name, seconds, redis), memory);
+  };
   return {
     pairs: counter('pair', 900),
     guesses: counter('guess', 900),
@@ -58,25 +59,76 @@ function redisOptions(redis: object) {
   return { storeClient: redis, useRedisPackage: true, rejectIfRedisNotReady: true };
 }
 
-function createLimiter(name: string, duration: number, redis: object | undefined, log: Log): RateLimiterAbstract {
-  const options = limiterOptions(name, duration);
-  const memory = new RateLimiterMemory(options);
-  if (redis === undefined) return memory;
-  const limiter = new RateLimiterRedis({ ...options, ...redisOptions(redis) });
-  // A store that hangs counts as one that is away: node-redis keeps a written command waiting without end.
-  log.debug({ counter: name }, 'penalty counts are kept in the store');
-  return new RLWrapperTimeouts({ limiter, timeoutMs: storeTimeoutMs, insuranceLimiter: memory });
+function createLimiter(name: string, duration: number, redis: object): RateLimiterAbstract {
+  const limiter = new RateLimiterRedis({ ...limiterOptions(name, duration), ...redisOptions(redis) });
+  return new RLWrapperTimeouts({ limiter, timeoutMs: storeTimeoutMs });
 }
 
-function createCounter(limiter: RateLimiterAbstract): Counter {
+/** Each call that the store does not answer goes to the memory of this process. */
+function createStoredCounter(limiter: RateLimiterAbstract, memory: Counter): Counter {
   return {
-    count: async (key) => Math.max((await limiter.get(key))?.consumedPoints ?? 0, 0),
-    raise: async (key) => (await limiter.penalty(key)).consumedPoints,
+    count: (key) =>
+      limiter.get(key).then(
+        (found) => Math.max(found?.consumedPoints ?? 0, 0),
+        () => memory.count(key),
+      ),
+    raise: (key) =>
+      limiter.penalty(key).then(
+        ({ consumedPoints }) => consumedPoints,
+        () => memory.raise(key),
+      ),
+    lower: (key) =>
+      limiter.reward(key).then(
+        () => undefined,
+        () => memory.lower(key),
+      ),
+    clear: (key) =>
+      limiter.delete(key).then(
+        () => undefined,
+        () => memory.clear(key),
+      ),
+  };
+}
+
+/** Counts of one process. A count of 0 takes no memory, and one whose time is over is forgotten with the next raise. */
+export function createMemoryCounter(seconds: number, nowMs: () => number): Counter & { readonly size: number } {
+  // Each lasts equally long from its first raise: the oldest stands first.
+  const counts = new Map<string, { count: number; readonly endMs: number }>();
+
+  function living(key: string) {
+    const found = counts.get(key);
+    return found !== undefined && nowMs() < found.endMs ? found : undefined;
+  }
+
+  function forgetEnded(): void {
+    for (const [key, { endMs }] of counts) {
+      if (nowMs() < endMs) return;
+      counts.delete(key);
+    }
+  }
+
+  return {
+    get size() {
+      return counts.size;
+    },
+    async count(key) {
+      return living(key)?.count ?? 0;
+    },
+    async raise(key) {
+      forgetEnded();
+      const found = living(key) ?? { count: 0, endMs: nowMs() + seconds * 1000 };
+      found.count += 1;
+      counts.set(key, found);
+      return found.count;
+    },
     async lower(key) {
-      await limiter.reward(key);
+      const found = living(key);
+      if (found === undefined) return;
+      found.count -= 1;
+      if (found.count <= 0) counts.delete(key);
     },
     async clear(key) {
-      await limiter.delete(key);
+      counts.delete(key);
     },
   };
 }

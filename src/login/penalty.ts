@@ -1,9 +1,10 @@
 import { createHmac, type KeyObject } from 'node:crypto';
 import type { Log } from '../core/log.ts';
 import type { Secret } from '../core/secret.ts';
-import { clientNetwork } from './client-network.ts';
+import { clientNetwork, clientNetworks } from './client-network.ts';
 import { type Counter, createCounters } from './penalty-counters.ts';
 import type { Wait } from './wait.ts';
+import { createTrials, createWaitingRoom } from './waiting-room.ts';
 
 /** One attempt to sign in, before its password is tried. */
 export interface PenaltyAttempt {
@@ -14,14 +15,15 @@ export interface PenaltyAttempt {
 }
 
 /**
- * `admitted`: it waited `waitedMs`; the password may be tried now, and `settle` must be called once with what came of
- * it: `undecided` when nobody could say. `busy`: too many are waiting already; nothing was counted.
+ * `admitted`: it waited `waitedMs`; the password may be tried now, and `settle` must be called with what came of it:
+ * `undecided` when nobody could say, `abandoned` when the client left while it was tried. Only the first call counts.
+ * `busy`: too many are waiting already; nothing was counted.
  */
 export type Admission =
   | {
       readonly kind: 'admitted';
       readonly waitedMs: number;
-      settle(verdict: 'right' | 'wrong' | 'undecided'): Promise<void>;
+      settle(verdict: 'right' | 'wrong' | 'undecided' | 'abandoned'): Promise<void>;
     }
   | { readonly kind: 'busy' };
 
@@ -56,25 +58,95 @@ const networkAllowance = 30;
 /** So many refusals of one user, over all networks, for each step; strangers can cause no more than the last one. */
 const refusalsPerUserStep = 10;
 const userStepsMs = [0, 2_000, 4_000] as const;
-const maxWaiting = 1_000;
-const maxWaitingPerNetwork = 50;
+const waitingLimits = { inAll: 1_000, perNetwork: 50 };
+/** How long an attempt waits for the verdicts of those before it: longer than mail servers hold a refusal back. */
+const trialPatienceMs = 3_000;
+/** So many passwords of one network are tried at once; mail servers need milliseconds for those that are right. */
+const trialsPerNetwork = 10;
 
 /**
  * Three counts slow a login down, and the longest delay holds: refusals of this user from this network (2, 4, 8, 15 s),
  * of this network over all names (the same, from the 30th in 10 min), and of this user from everywhere (2, then 4 s).
  *
- * The first is raised before the password is tried and taken back after, so that parallel guesses count each other.
+ * The first is raised before the password is tried and taken back after, so that parallel guesses count each other. Of
+ * one network only few are tried at once, so that the second does not learn of a burst too late.
  * A wrong password that was tried before raises nothing. A right one clears the user's counts, never the network's:
  * an attacker may own a mailbox.
+ *
+ * Those who wait for refusals of their own or of their network need a place in the waiting room. Who waits only because
+ * strangers guess at the user needs none.
  */
 export function createPenalty(deps: PenaltyDeps): Penalty & PenaltyRelief {
   const counters = createCounters(deps.redis, deps.log);
-  const waiting = createWaitingRoom();
+  const room = createWaitingRoom(waitingLimits);
+  const beginTrial = createTrials({ atOnce: trialsPerNetwork, patienceMs: trialPatienceMs, wait: deps.wait });
   const hash = (...parts: readonly string[]) =>
     createHmac('sha256', deps.key).update(JSON.stringify(parts)).digest().subarray(0, 16).toString('base64url');
 
   const pairsOf = (user: string, addresses: readonly string[]) =>
     [...new Set(addresses.map(clientNetwork))].map((network) => hash('pair', user, network));
+
+  function keysOf({ user, address, password }: PenaltyAttempt): Keys {
+    const network = clientNetwork(address);
+    const pair = hash('pair', user, network);
+    const guess = `${pair}:${hash('guess', user, network, password.reveal()).slice(0, 6)}`;
+    return {
+      pair,
+      guess,
+      user: hash('user', user),
+      network: deps.isExempt(address) ? undefined : hash('network', network),
+    };
+  }
+
+  /** Waits for the delay. False where there is no place to wait. */
+  async function waitOut({ user, address }: PenaltyAttempt, delays: Delays, signal: AbortSignal): Promise<boolean> {
+    const delayMs = longest(delays);
+    if (delays.own === 0 && delays.network === 0) {
+      await deps.wait(delayMs, signal);
+      return true;
+    }
+    const isExempt = deps.isExempt(address);
+    const network = clientNetwork(address);
+    // Of those whom one network carries, nobody is the other's neighbour.
+    const from = isExempt ? [`${network} ${user}`] : clientNetworks(address);
+    const place = room.enter({ from, network: isExempt ? undefined : network, delayMs });
+    if (place === undefined) return false;
+    try {
+      await deps.wait(delayMs, AbortSignal.any([signal, place.givenUp]));
+      return true;
+    } catch (error) {
+      if (place.givenUp.aborted && !signal.aborted) return false;
+      throw error;
+    } finally {
+      place.leave();
+    }
+  }
+
+  function settling(keys: Keys, repeated: boolean, takeBack: () => Promise<void>, endTrial: () => void) {
+    let settled = false;
+    return async (verdict: 'right' | 'wrong' | 'undecided' | 'abandoned'): Promise<void> => {
+      if (settled) return;
+      settled = true;
+      try {
+        if (verdict === 'right') await Promise.all([counters.pairs.clear(keys.pair), counters.users.clear(keys.user)]);
+        else if (verdict === 'undecided') await takeBack();
+        else if (verdict === 'wrong' && !repeated) await refuse(keys);
+      } finally {
+        endTrial();
+      }
+    };
+  }
+
+  async function refuse({ guess, pair, user, network }: Keys): Promise<void> {
+    // A second click sends the same guess twice at once: only the first to come back counts.
+    if ((await counters.guesses.raise(guess)) > 1) {
+      await counters.pairs.lower(pair);
+      return;
+    }
+    const raised: [Counter, string][] = [[counters.users, user]];
+    if (network !== undefined) raised.push([counters.networks, network]);
+    await Promise.all(raised.map(async ([counter, key]) => counter.raise(key)));
+  }
 
   return {
     async stateOf(user, addresses) {
@@ -91,67 +163,66 @@ export function createPenalty(deps: PenaltyDeps): Penalty & PenaltyRelief {
       await Promise.all([counters.users.clear(hash('user', user)), ...pairs]);
     },
 
-    async admit({ user, address, password }, signal) {
-      const network = clientNetwork(address);
-      const exempt = deps.isExempt(address);
-      const pair = hash('pair', user, network);
-      const guess = `${pair}:${hash('guess', user, network, password.reveal()).slice(0, 6)}`;
-      const userKey = hash('user', user);
-      const networkKey = hash('network', network);
-
-      const repeated = (await counters.guesses.count(guess)) > 0;
+    async admit(attempt, signal) {
+      const keys = keysOf(attempt);
+      const network = clientNetwork(attempt.address);
+      const begin = async () => (keys.network === undefined ? () => {} : beginTrial(network, signal));
+      let endTrial = await begin();
+      const repeated = (await counters.guesses.count(keys.guess)) > 0;
       const [ofPair, ofUser, ofNetwork] = await Promise.all([
-        repeated ? counters.pairs.count(pair) : counters.pairs.raise(pair).then((count) => count - 1),
-        counters.users.count(userKey),
-        exempt ? 0 : counters.networks.count(networkKey),
+        repeated ? counters.pairs.count(keys.pair) : counters.pairs.raise(keys.pair).then((count) => count - 1),
+        counters.users.count(keys.user),
+        keys.network === undefined ? 0 : counters.networks.count(keys.network),
       ]);
       const takeBack = async () => {
-        if (!repeated) await counters.pairs.lower(pair);
+        if (!repeated) await counters.pairs.lower(keys.pair);
       };
-
-      const delayMs = Math.max(
-        stepOf(stepsMs, ofPair),
-        stepOf(stepsMs, ofNetwork - networkAllowance + 1),
-        delayOfUser(ofUser),
-      );
-      if (delayMs > 0) {
-        const leave = waiting.enter(network, exempt);
-        if (leave === undefined) {
-          await takeBack();
-          return { kind: 'busy' };
-        }
+      const delays: Delays = {
+        own: stepOf(stepsMs, ofPair),
+        network: delayOfNetwork(ofNetwork, room.waitingFrom(network)),
+        user: delayOfUser(ofUser),
+      };
+      const waitedMs = longest(delays);
+      if (waitedMs > 0) {
+        endTrial();
         try {
-          await deps.wait(delayMs, signal);
+          if (!(await waitOut(attempt, delays, signal))) {
+            await takeBack();
+            return { kind: 'busy' };
+          }
+          endTrial = await begin();
         } catch (error) {
           await takeBack();
           throw error;
-        } finally {
-          leave();
         }
       }
-
-      return {
-        kind: 'admitted',
-        waitedMs: delayMs,
-        async settle(verdict) {
-          if (verdict === 'right') await Promise.all([counters.pairs.clear(pair), counters.users.clear(userKey)]);
-          else if (verdict === 'undecided') await takeBack();
-          else if (!repeated) await refuse({ pair, guess, userKey, networkKey: exempt ? undefined : networkKey });
-        },
-      };
+      return { kind: 'admitted', waitedMs, settle: settling(keys, repeated, takeBack, endTrial) };
     },
   };
+}
 
-  async function refuse(keys: { pair: string; guess: string; userKey: string; networkKey: string | undefined }) {
-    // A second click sends the same guess twice at once: only the first to come back counts.
-    if ((await counters.guesses.raise(keys.guess)) > 1) {
-      await counters.pairs.lower(keys.pair);
-      return;
-    }
-    const raised: [Counter, string][] = [[counters.users, keys.userKey]];
-    if (keys.networkKey !== undefined) raised.push([counters.networks, keys.networkKey]);
-    await Promise.all(raised.map(async ([counter, key]) => counter.raise(key)));
-  }
+/** What an attempt is counted under, hashed. `network` is undefined where the network carries many users. */
+interface Keys {
+  readonly pair: string;
+  readonly guess: string;
+  readonly user: string;
+  readonly network: string | undefined;
+}
+
+/** What each count asks for, in milliseconds. */
+interface Delays {
+  readonly own: number;
+  readonly network: number;
+  readonly user: number;
+}
+
+function longest({ own, network, user }: Delays): number {
+  return Math.max(own, network, user);
+}
+
+/** Those that wait already are counted like refusals, once the network has had as many as it may. */
+function delayOfNetwork(refusals: number, waiting: number): number {
+  return refusals < networkAllowance ? 0 : stepOf(stepsMs, refusals + waiting - networkAllowance + 1);
 }
 
 function delayOfUser(refusals: number): number {
@@ -160,24 +231,4 @@ function delayOfUser(refusals: number): number {
 
 function stepOf(steps: readonly number[], refusals: number): number {
   return steps[Math.min(Math.max(refusals, 0), steps.length - 1)] ?? 0;
-}
-
-/** Bounds how many logins wait, in all and for one network, so that waiting cannot be used to exhaust a node. */
-function createWaitingRoom(): { enter(network: string, exempt: boolean): (() => void) | undefined } {
-  let all = 0;
-  const byNetwork = new Map<string, number>();
-  return {
-    enter(network, exempt) {
-      const here = byNetwork.get(network) ?? 0;
-      if (all >= maxWaiting || (!exempt && here >= maxWaitingPerNetwork)) return undefined;
-      all += 1;
-      byNetwork.set(network, here + 1);
-      return () => {
-        all -= 1;
-        const left = (byNetwork.get(network) ?? 1) - 1;
-        if (left === 0) byNetwork.delete(network);
-        else byNetwork.set(network, left);
-      };
-    },
-  };
 }

@@ -17,6 +17,8 @@ import { backendName, canonicalUser } from '../login/named.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 
+const here = new AbortController().signal;
+
 const driver: WebmailDriver = {
   ownsCookie: () => false,
   masterEntry: { kind: 'own-account' },
@@ -322,9 +324,9 @@ test('who is still where a request waits is told by the directory, and believed 
 
 test('guesses push nothing out of the memory that is right', async () => {
   const checks = createClientChecks({ clock: { nowMs: () => 0 }, randomBytes });
-  await checks.verdict(check('right'), async () => 'right');
-  for (let i = 0; i < 25_000; i += 1) await checks.verdict(check(`guess ${i}`), async () => 'wrong');
-  assert.equal(await checks.verdict(check('right'), never), 'right');
-  assert.equal(await checks.verdict(check('guess 24999'), never), 'wrong');
-  await assert.rejects(checks.verdict(check('guess 0'), never), /asked again/);
+  await checks.verdict(check('right'), here, async () => 'right');
+  for (let i = 0; i < 25_000; i += 1) await checks.verdict(check(`guess ${i}`), here, async () => 'wrong');
+  assert.equal(await checks.verdict(check('right'), here, never), 'right');
+  assert.equal(await checks.verdict(check('guess 24999'), here, never), 'wrong');
+  await assert.rejects(checks.verdict(check('guess 0'), here, never), /asked again/);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { clientNetwork } from '../../src/login/client-network.ts';
+import { clientNetwork, clientNetworks } from '../../src/login/client-network.ts';
 
 const networks: readonly (readonly [address: string, network: string])[] = [
   ['192.0.2.77', '192.0.2.0/24'],
@@ -32,3 +32,16 @@ test('addresses that differ in their last 64 bits only share a network, however 
     }),
   );
 });
+
+const nested: readonly (readonly [address: string, networks: readonly string[]])[] = [
+  ['192.0.2.77', ['192.0.2.0/24', '192.0.2.77']],
+  ['::ffff:192.0.2.77', ['192.0.2.0/24', '192.0.2.77']],
+  ['2001:db8:1:12ab::5', ['2001:db8:1::/48', '2001:db8:1:1200::/56', '2001:db8:1:12ab::/64', '2001:db8:1:12ab::5']],
+  ['2001:db8::5', ['2001:db8:0::/48', '2001:db8:0:0::/56', '2001:db8:0:0::/64', '2001:db8::5']],
+  ['unknown', ['unknown']],
+];
+for (const [address, networks] of nested) {
+  test(`${address} belongs to ${networks.join(', ')}`, () => {
+    assert.deepEqual(clientNetworks(address), networks);
+  });
+}

@@ -101,11 +101,13 @@ export function createBench(script: Script = {}): Bench {
         bench.penalised.push(attempt);
         if (script.penalty === 'busy') return { kind: 'busy' };
         bench.nowMs += script.penalty ?? 0;
+        let settled = false;
         return {
           kind: 'admitted',
           waitedMs: script.penalty ?? 0,
           async settle(verdict) {
-            bench.settled.push(verdict);
+            if (!settled) bench.settled.push(verdict);
+            settled = true;
           },
         };
       },

@@ -5,6 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { createClient } from 'redis';
 import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
+import { createMemoryCounter } from '../../src/login/penalty-counters.ts';
 import { createPenalty, type Penalty, type PenaltyDeps } from '../../src/login/penalty.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
 
@@ -151,21 +152,49 @@ for (const store of ['memory', 'redis'] as const) {
 
 test('only so many logins of one network wait at a time, and a place is free again when one is let in', async () => {
   const waits: (() => void)[] = [];
-  const penalty = createTried('memory', { wait: async () => new Promise((resolve) => waits.push(resolve)) });
-  const guess = (count: number) => penalty.admit(attemptOf({ user: `user${count}` }), here);
-  // The first guess of each user goes through; the second waits, for the first is still in flight.
-  for (let count = 0; count < 50; count += 1) assert.equal((await guess(count)).kind, 'admitted');
-  const waiting = Array.from({ length: 50 }, (_, count) => guess(count));
+  const penalty = createTried('memory', {
+    // Others than those of a penalty wait for verdicts, and are called.
+    wait: async (ms) => new Promise((resolve) => void (ms !== 3_000 && waits.push(resolve))),
+  });
+  // Each but the first guess at a user waits, for the first is still in flight.
+  const guess = (count: number) => penalty.admit(attemptOf({ user: `user${count % 9}` }), here);
+  for (let count = 0; count < 9; count += 1) assert.equal((await guess(count)).kind, 'admitted');
+  const kinds: string[] = [];
+  const waiting = Array.from({ length: 50 }, async (_, count) => {
+    const admission = await guess(count);
+    kinds.push(admission.kind);
+    if (admission.kind === 'admitted') await admission.settle('undecided');
+  });
   while (waits.length < 50) await turn();
 
   assert.equal((await guess(0)).kind, 'busy');
   waits[0]?.();
-  assert.equal((await waiting[0])?.kind, 'admitted');
+  while (kinds.length < 1) await turn();
   const late = guess(0);
   while (waits.length < 51) await turn();
   for (const release of waits) release();
   assert.equal((await late).kind, 'admitted');
   await Promise.all(waiting);
+  assert.deepEqual(new Set(kinds), new Set(['admitted']));
+});
+
+test('counts in memory are forgotten when they are 0, and when their time is over', async () => {
+  let now = 0;
+  const counter = createMemoryCounter(900, () => now);
+  for (let key = 0; key < 1_000; key += 1) {
+    await counter.raise(`${key}`);
+    await counter.lower(`${key}`);
+  }
+  assert.equal(counter.size, 0);
+  await counter.lower('never raised');
+  assert.equal(await counter.raise('a'), 1);
+  assert.equal(await counter.raise('a'), 2);
+  now = 899_999;
+  assert.equal(await counter.count('a'), 2);
+  now = 900_000;
+  assert.equal(await counter.count('a'), 0);
+  await counter.raise('b');
+  assert.equal(counter.size, 1);
 });
 
 test('in the store there are no names, networks or passwords, and every count ends by itself', async () => {
