@@ -75,6 +75,7 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
         vault: createVault(() => keys.current(), randomBytes),
         clock,
         randomBytes,
+        log,
       }),
       users: createUsers(options, signIns),
       backends: createBackends(options),

@@ -13,6 +13,8 @@ export interface Enrolment {
   readonly failures: number;
   /** Until then no code is looked at. */
   readonly lockedUntilMs: number;
+  /** How often it rested since the last right code; undefined for never. */
+  readonly rests?: number;
 }
 
 export interface Factor {
@@ -66,12 +68,12 @@ export const parseEnrolment: ParseValue<Enrolment> = (text) => {
 
 function isEnrolment(value: unknown): value is Enrolment {
   if (!isFields(value)) return false;
-  const { invitation, offer, factor, failures, lockedUntilMs } = value;
+  const { invitation, offer, factor, failures, lockedUntilMs, rests = 0 } = value;
   return (
     (invitation === undefined || hasForm(invitation, ['hash'], ['untilMs'])) &&
     (offer === undefined || hasForm(offer, ['sealedKey', 'session'], ['untilMs'])) &&
     (factor === undefined || isFactor(factor)) &&
-    [failures, lockedUntilMs].every(Number.isSafeInteger)
+    [failures, lockedUntilMs, rests].every(Number.isSafeInteger)
   );
 }
 

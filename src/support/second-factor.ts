@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
 import { Secret } from '../core/secret.ts';
 import type { MirroredTable } from '../core/state-store.ts';
 import { type Enrolment, type Factor, hashOfCode, isSameHash, makeCode, noEnrolment } from './enrolment.ts';
@@ -11,6 +12,7 @@ export interface SecondFactorsDeps {
   readonly vault: Vault;
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Buffer;
+  readonly log: Log;
 }
 
 /**
@@ -65,14 +67,17 @@ export interface SecondFactors {
 const invitationMs = 24 * 60 * 60 * 1000;
 const offerMs = 15 * 60 * 1000;
 const recoveryCodes = 10;
-/** So many wrong codes in a row, and the second factor rests: 5 of a million in 5 min, whoever has the password. */
+/** So many wrong codes in a row, and the second factor rests, each time longer until a code is right. */
 const failuresBeforeRest = 5;
-const restMs = 5 * 60 * 1000;
+const minuteMs = 60 * 1000;
+const restsMs = [5 * minuteMs, 15 * minuteMs, 60 * minuteMs, 240 * minuteMs] as const;
+/** From so many rests on it is an alarm: somebody has the password, and guesses. */
+const restsBeforeAlarm = 2;
 /** Nodes that write at once take turns; more in one moment is no accident. */
 const attempts = 10;
 
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
-  const { enrolments, vault, clock, randomBytes } = deps;
+  const { enrolments, vault, clock, randomBytes, log } = deps;
 
   /** Decides on the newest enrolment, and again where another node changed it meanwhile; writes only where it changes. */
   async function settle<T>(
@@ -85,10 +90,20 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
         decided = decide(before);
         return decided.after;
       });
-      if (written !== 'conflict' && decided !== undefined) return decided.outcome;
+      if (written === 'conflict' || decided === undefined) continue;
+      tellOfRest(user, decided.after);
+      return decided.outcome;
     }
     const message = 'the second factor of a member of staff was changed again and again at once';
     throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true });
+  }
+
+  function tellOfRest(user: string, after: Enrolment | undefined): void {
+    const rests = after?.rests ?? 0;
+    const restsNow = after !== undefined && after.failures === 0 && after.lockedUntilMs > clock.nowMs();
+    if (!restsNow || rests < restsBeforeAlarm) return;
+    const untilMs = after.lockedUntilMs;
+    log.error({ user, rests, untilMs }, 'second factor guessed at: whoever tries knows the password, so change it');
   }
 
   /** What is the same for every kind of code: the rest after wrong ones, and their count. */
@@ -100,11 +115,13 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
     if (nowMs < before.lockedUntilMs) return { outcome: { kind: 'locked', untilMs: before.lockedUntilMs } };
     const verdict = judge();
     if (verdict === 'used') return { outcome: { kind: 'used' } };
-    if (verdict !== 'wrong') return { ...verdict, after: { ...verdict.after, failures: 0, lockedUntilMs: 0 } };
+    if (verdict !== 'wrong')
+      return { ...verdict, after: { ...verdict.after, failures: 0, lockedUntilMs: 0, rests: 0 } };
     const failures = before.failures + 1;
     if (failures < failuresBeforeRest) return { after: { ...before, failures }, outcome: { kind: 'wrong' } };
-    const untilMs = nowMs + restMs;
-    return { after: { ...before, failures: 0, lockedUntilMs: untilMs }, outcome: { kind: 'locked', untilMs } };
+    const rests = (before.rests ?? 0) + 1;
+    const untilMs = nowMs + (restsMs[Math.min(rests, restsMs.length) - 1] ?? 0);
+    return { after: { ...before, failures: 0, lockedUntilMs: untilMs, rests }, outcome: { kind: 'locked', untilMs } };
   }
 
   function stateOf(user: string): EnrolmentState {
@@ -142,10 +159,10 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
     async invite(user) {
       const code = makeCode(randomBytes);
       const untilMs = clock.nowMs() + invitationMs;
-      const invited = await settle(user, ({ factor, failures, lockedUntilMs }) => {
+      const invited = await settle(user, ({ factor, failures, lockedUntilMs, rests = 0 }) => {
         if (factor !== undefined) return { outcome: false };
         const invitation = { hash: hashOfCode(user, code), untilMs };
-        return { after: { invitation, failures, lockedUntilMs }, outcome: true };
+        return { after: { invitation, failures, lockedUntilMs, rests }, outcome: true };
       });
       return invited ? { code: new Secret(code), untilMs } : undefined;
     },

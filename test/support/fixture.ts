@@ -12,6 +12,8 @@ import { createVault, type VaultKeys } from '../../src/support/vault.ts';
 export interface FactorNode extends AsyncDisposable {
   readonly factors: SecondFactors;
   readonly mirror: StateMirror;
+  /** What was logged as an error. */
+  readonly alarms: readonly string[];
 }
 
 export const serverKeys: VaultKeys = ringOf(createServerKey('0a0a0a0a', randomBytes(32)));
@@ -30,8 +32,11 @@ export async function startFactorNode(
   const mirror = createStateMirror({ store, log: silentLog, pollMs: 60_000 });
   const enrolments = mirror.table('staff', parseEnrolment);
   await mirror.open();
-  const factors = createSecondFactors({ enrolments, vault: createVault(keys, randomBytes), clock, randomBytes });
-  return { factors, mirror, [Symbol.asyncDispose]: () => mirror[Symbol.asyncDispose]() };
+  const vault = createVault(keys, randomBytes);
+  const alarms: string[] = [];
+  const log = { ...silentLog, error: (_facts: object, text: string) => void alarms.push(text) };
+  const factors = createSecondFactors({ enrolments, vault, clock, randomBytes, log });
+  return { factors, mirror, alarms, [Symbol.asyncDispose]: () => mirror[Symbol.asyncDispose]() };
 }
 
 /** What an authenticator app shows at this moment, made from the key as a person would type it. */

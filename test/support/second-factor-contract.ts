@@ -151,6 +151,28 @@ export function secondFactorContract(name: string, open: () => Promise<readonly 
         assert.equal((await there.check(sam, codeOf(key, clock.now))).kind, 'right');
       }));
 
+    test('guesses get harder: each rest is longer until a code is right, and the second is an alarm', () =>
+      running(async ({ here, there, clock, nodes }) => {
+        const { key } = await enrol(here, sam, clock.now);
+        const fiveWrong = async () => {
+          const kinds: string[] = [];
+          const wrong = codeOf(key, clock.now) === '000000' ? '111111' : '000000';
+          for (const node of [here, there, here, there, here]) kinds.push((await node.check(sam, wrong)).kind);
+          assert.equal(kinds.at(-1), 'locked');
+        };
+        for (const [rest, minutes] of [5, 15, 60, 240, 240].entries()) {
+          await fiveWrong();
+          assert.equal(nodes[0].alarms.length, rest);
+          clock.now += minutes * minuteMs - 1;
+          assert.equal((await there.check(sam, codeOf(key, clock.now))).kind, 'locked');
+          clock.now += 1;
+        }
+        assert.equal((await there.check(sam, codeOf(key, clock.now))).kind, 'right');
+        await fiveWrong();
+        clock.now += 5 * minuteMs;
+        assert.equal((await here.check(sam, codeOf(key, clock.now))).kind, 'right');
+      }));
+
     test('parallel guesses are all counted', () =>
       running(async ({ here, there, clock }) => {
         const { key } = await enrol(here, sam, clock.now);
