@@ -11,5 +11,6 @@ export const backendLimits: BackendLimits = {
   connections: 256,
   queue: 256,
   queueMs: 5000,
+  connectionsPerUser: 64,
   upgradesPerSession: 20,
 };

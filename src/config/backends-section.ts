@@ -30,6 +30,11 @@ const timeouts = {
 
 const limits = {
   connections: count({ atLeast: 1, atMost: 10_000 }).describe('Open connections to the webmail, per host.'),
+  connections_per_user: count({ atLeast: 1, atMost: 10_000 })
+    .optional()
+    .describe(
+      'How many of them one user may hold at once; the user’s further requests wait. Left out: a quarter, at least 6.',
+    ),
   queue: count({ atLeast: 0, atMost: 100_000 }).describe(
     'Requests that may wait for a connection, per host; others get a 503.',
   ),
@@ -64,6 +69,7 @@ export function backendDefaultsSection(outside: Outside) {
       .describe('How long a backend may take.'),
     limits: section({
       connections: limits.connections.prefault(256),
+      connections_per_user: limits.connections_per_user,
       queue: limits.queue.prefault(512),
       queue_time: limits.queue_time.prefault('5s'),
       upgrades_per_session: limits.upgrades_per_session.prefault(20),

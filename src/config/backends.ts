@@ -182,6 +182,7 @@ function trust(servername: string | undefined, ca: string | undefined): TlsTrust
 function settleLimits(entry: NamedBackend['entry'], defaults: BackendDefaults): BackendLimits {
   const own = { ...entry.timeouts, ...entry.limits };
   const common = { ...defaults.timeouts, ...defaults.limits };
+  const connections = own.connections ?? common.connections;
   return {
     imapConnectMs: own.imap_connect ?? common.imap_connect,
     imapGreetingMs: own.imap_greeting ?? common.imap_greeting,
@@ -189,7 +190,10 @@ function settleLimits(entry: NamedBackend['entry'], defaults: BackendDefaults): 
     webmailConnectMs: own.webmail_connect ?? common.webmail_connect,
     webmailFirstByteMs: own.webmail_first_byte ?? common.webmail_first_byte,
     webmailKeepAliveMs: own.webmail_keep_alive ?? common.webmail_keep_alive,
-    connections: own.connections ?? common.connections,
+    connections,
+    // At least what a browser opens to a server of its own.
+    connectionsPerUser:
+      own.connections_per_user ?? common.connections_per_user ?? Math.max(6, Math.ceil(connections / 4)),
     queue: own.queue ?? common.queue,
     queueMs: own.queue_time ?? common.queue_time,
     upgradesPerSession: own.upgrades_per_session ?? common.upgrades_per_session,

@@ -104,6 +104,8 @@ export interface RequestsConfig {
   readonly headerBytes: number;
   readonly headerFields: number;
   readonly headerDeadlineMs: number;
+  readonly stallMs: number;
+  readonly uploadBytesPerSecond: number;
   /** Further fields to drop, in lower case. */
   readonly dropHeaders: readonly string[];
 }

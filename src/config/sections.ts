@@ -139,6 +139,15 @@ export const requestsSection = section({
   header_deadline: duration({ atLeastMs: 1000 })
     .prefault('10s')
     .describe('How long a request’s head may take to arrive; after that the answer is 408.'),
+  stall_timeout: duration({ atLeastMs: 1000 })
+    .prefault('120s')
+    .describe('A client that takes nothing of its answer, or sends nothing of its body, for so long is cut.'),
+  upload_rate: size({ atLeast: 0, atMost: 1024 * 1024 })
+    .prefault('1 KiB')
+    .describe(
+      'The least that a client must send of a body in a second, on average over `stall_timeout`; time in which the ' +
+        'webmail does not read does not count. `0 B` is no least rate.',
+    ),
   drop_headers: list(headerName(), 'field names')
     .prefault([])
     .describe('Further request header fields that never reach a backend, beside all that a client could forge.'),
@@ -148,11 +157,13 @@ export const requestsSection = section({
       headerBytes: requests.header_size,
       headerFields: requests.header_fields,
       headerDeadlineMs: requests.header_deadline,
+      stallMs: requests.stall_timeout,
+      uploadBytesPerSecond: requests.upload_rate,
       dropHeaders: requests.drop_headers,
     }),
   )
   .prefault({})
-  .describe('What the head of a request may be.');
+  .describe('What a request may be, and how slow.');
 
 export const logSection = section({
   level: oneOf(logLevels).prefault('info').describe('The least important events that are logged.'),

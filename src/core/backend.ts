@@ -52,6 +52,8 @@ export interface BackendLimits {
   readonly webmailKeepAliveMs: number;
   /** Open connections per host. */
   readonly connections: number;
+  /** Of these one user may hold so many at once; the user's further requests wait. */
+  readonly connectionsPerUser: number;
   /** Requests that may wait for a connection, per host, and for how long. */
   readonly queue: number;
   readonly queueMs: number;

@@ -28,8 +28,6 @@ export interface DoorOptions {
   readonly log: Log;
 }
 
-/** A client that neither sends nor reads for so long has gone without saying so. */
-const stallMs = 120_000;
 /** A client that waits for news on a server that its user has left is told within this time. */
 const recheckMs = 60_000;
 
@@ -58,7 +56,8 @@ export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrade
     hostEvidence: (host: string, evidence: HostEvidence, asked?: AskedFor): void =>
       operations.health.note(host, evidence, asked),
     clock: systemClock,
-    stallMs,
+    stallMs: config.requests.stallMs,
+    uploadBytesPerSecond: config.requests.uploadBytesPerSecond,
     log,
   };
   const requests = createRequests({

@@ -65,6 +65,10 @@ export class ClientPassage implements Passage {
     this.#deps = deps;
   }
 
+  get user(): string {
+    return this.home.user;
+  }
+
   /** Whether the webmail itself serves it, not another server of the backend. */
   get isAtWebmail(): boolean {
     return this.#elsewhere === undefined;

@@ -6,6 +6,8 @@ import { HeadCleaningSocket, maxHeadBytes } from './lenient-head.ts';
 
 /** Who asks for a connection. Exactly one of the two is called, at once where a connection is free. */
 export interface Waiter {
+  /** Whose share of the connections it takes; the gateway's own requests have none. */
+  readonly user?: string;
   onConnection(client: Client): void;
   /** The waiting list is full, or the wait was too long. */
   onBusy(): void;
@@ -74,7 +76,9 @@ class HostPool implements HostConnections {
   readonly #limits: BackendLimits;
   readonly #connect: buildConnector.connector;
   readonly #free: Client[] = [];
-  readonly #busy = new Set<Client>();
+  /** With whose share each counts. */
+  readonly #busy = new Map<Client, string | undefined>();
+  readonly #perUser = new Map<string, number>();
   /** Of the busy ones, those that end with their answer. */
   readonly #lenient = new Set<Client>();
   /** In order of arrival; each with the timer that ends its wait. */
@@ -97,18 +101,20 @@ class HostPool implements HostConnections {
       limits.webmailConnectMs === this.#limits.webmailConnectMs &&
       limits.webmailKeepAliveMs === this.#limits.webmailKeepAliveMs &&
       limits.connections === this.#limits.connections &&
+      limits.connectionsPerUser === this.#limits.connectionsPerUser &&
       limits.queue === this.#limits.queue &&
       limits.queueMs === this.#limits.queueMs
     );
   }
 
   acquire(waiter: Waiter): void {
-    const free = this.#free.pop();
+    const mayHave = this.#mayHave(waiter);
+    const free = mayHave ? this.#free.pop() : undefined;
     if (free !== undefined) {
       this.#lend(free, waiter);
-    } else if (this.#busy.size < this.#limits.connections && !this.#closing) {
+    } else if (mayHave && this.#busy.size < this.#limits.connections && !this.#closing) {
       this.#lend(this.#open(), waiter);
-    } else if (this.#waiting.size < this.#limits.queue && !this.#closing) {
+    } else if (this.#waiting.size < this.#limits.queue && (mayHave || this.#mayWait(waiter)) && !this.#closing) {
       const timer = setTimeout(() => {
         this.#waiting.delete(waiter);
         waiter.onBusy();
@@ -125,11 +131,13 @@ class HostPool implements HostConnections {
   }
 
   release(client: Client): void {
-    if (!this.#busy.delete(client)) return;
+    if (!this.#busy.has(client)) return;
+    this.#giveBack(this.#busy.get(client));
+    this.#busy.delete(client);
     const isSpent = this.#lenient.delete(client);
     if (this.#closing || isSpent) void client.destroy();
     if (this.#closing) return;
-    const [next] = this.#waiting.keys();
+    const next = this.#next();
     if (next !== undefined) {
       this.forget(next);
       this.#lend(isSpent ? this.#open() : client, next);
@@ -139,6 +147,7 @@ class HostPool implements HostConnections {
   }
 
   exchangeForLenient(client: Client): Client {
+    const user = this.#busy.get(client);
     this.#busy.delete(client);
     void client.destroy();
     const lenient = this.#open((options, callback) => {
@@ -147,7 +156,7 @@ class HostPool implements HostConnections {
         else callback(error, null);
       });
     });
-    this.#busy.add(lenient);
+    this.#busy.set(lenient, user);
     this.#lenient.add(lenient);
     return lenient;
   }
@@ -168,12 +177,38 @@ class HostPool implements HostConnections {
       this.forget(waiter);
       waiter.onBusy();
     }
-    await Promise.all([...this.#free.splice(0), ...this.#busy].map((client) => client.close()));
+    await Promise.all([...this.#free.splice(0), ...this.#busy.keys()].map((client) => client.close()));
   }
 
   #lend(client: Client, waiter: Waiter): void {
-    this.#busy.add(client);
+    const { user } = waiter;
+    this.#busy.set(client, user);
+    if (user !== undefined) this.#perUser.set(user, (this.#perUser.get(user) ?? 0) + 1);
     waiter.onConnection(client);
+  }
+
+  #giveBack(user: string | undefined): void {
+    if (user === undefined) return;
+    const left = (this.#perUser.get(user) ?? 1) - 1;
+    if (left === 0) this.#perUser.delete(user);
+    else this.#perUser.set(user, left);
+  }
+
+  /** Whether the user's share has room. One user must not take all connections, by whatever requests. */
+  #mayHave({ user }: Waiter): boolean {
+    return user === undefined || (this.#perUser.get(user) ?? 0) < this.#limits.connectionsPerUser;
+  }
+
+  /** Whether who has a whole share of connections may take a place of the waiting list: of those no more, too. */
+  #mayWait({ user }: Waiter): boolean {
+    let waiting = 0;
+    for (const waiter of this.#waiting.keys()) if (waiter.user === user) waiting += 1;
+    return waiting < this.#limits.connectionsPerUser;
+  }
+
+  #next(): Waiter | undefined {
+    for (const waiter of this.#waiting.keys()) if (this.#mayHave(waiter)) return waiter;
+    return undefined;
   }
 
   #open(connect = this.#connect): Client {

@@ -103,7 +103,7 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
     socket.setTimeout(limits.headMs);
   });
   server.on('request', handle);
-  // Node would say "100 Continue" before anybody has looked at the request: the upload does, once a backend takes it.
+  // Node would say "100 Continue" before anybody has looked at the request: the upload does, once it is let in.
   server.on('checkContinue', handle);
   // Node would refuse any other expectation past us, and past the answer before it.
   server.on('checkExpectation', (request, response) => {

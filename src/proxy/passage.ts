@@ -22,6 +22,8 @@ export interface AdmittedRequest {
  * directions. In whose name it goes, and what that means for cookies and credentials, is the passage's own business.
  */
 export interface Passage extends AdmittedRequest {
+  /** In whose name it goes. */
+  readonly user: string;
   readonly backend: Backend;
   readonly host: BackendHost;
   /** Judges the answers. */

@@ -9,12 +9,10 @@ import { Judgement } from './judgement.ts';
 import { renewForm } from './page-token.ts';
 import type { Fields, Passage } from './passage.ts';
 import { textOfRaw, UpstreamHead } from './response-headers.ts';
-import { Upload } from './upload.ts';
+import { Upload, type UploadPace } from './upload.ts';
 
-export interface RelayDeps {
+export interface RelayDeps extends UploadPace {
   readonly clock: Clock;
-  /** A client that sends nothing of its body for this long, while we would read, is gone. */
-  readonly stallMs: number;
 }
 
 /** What the relay leaves to others: everything but an answer that is simply passed on. */
@@ -75,17 +73,26 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     this.answering = new Answering(passage.request, passage.response);
   }
 
+  get user(): string {
+    return this.passage.user;
+  }
+
   /** Whether the client is still there and nothing was answered. */
   get waits(): boolean {
     return this.#state !== 'closed' && !this.passage.response.headersSent;
   }
 
   start(): void {
-    const { response } = this.passage;
+    const { head, request, response } = this.passage;
     this.#detach = this.passage.attach(this);
     response.on('close', () => this.#close());
     response.on('drain', () => this.#drained());
-    this.#pool.acquire(this);
+    if (!head.hasBody) return this.#pool.acquire(this);
+    this.#upload = new Upload(request, response, head.expectsContinue, this.#deps);
+    // Who announces a body and sends none must not hold a connection of the backend.
+    this.#upload.begin(() => {
+      if (this.#state === 'asking') this.#pool.acquire(this);
+    });
   }
 
   /** Asks once more, after the answer was dropped. Only for requests without a body. */
@@ -155,11 +162,9 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   }
 
   onConnection(client: Client): void {
-    const { head, request, response } = this.passage;
     this.#client = client;
     this.#controller = undefined;
     this.generation = this.passage.generation;
-    if (head.hasBody) this.#upload = new Upload(request, response, head.expectsContinue, this.#deps.stallMs);
     this.#attempt(() => {
       const upload = this.#upload;
       const token = upload === undefined ? undefined : this.passage.pageToken?.();

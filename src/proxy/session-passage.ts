@@ -65,6 +65,10 @@ export class SessionPassage implements Passage {
     this.#deps = deps;
   }
 
+  get user(): string {
+    return this.session.record.user;
+  }
+
   get generation(): number {
     return this.session.jar.generation;
   }

@@ -3,6 +3,14 @@ import { Readable } from 'node:stream';
 import { discardBody } from './reply.ts';
 import { noteSpent } from './spent-buffers.ts';
 
+/** How slowly a client may send a body that we would read. */
+export interface UploadPace {
+  /** A client that sends nothing for so long is gone; how often its pace is looked at. */
+  readonly stallMs: number;
+  /** The least that it must send on average, over each such time. */
+  readonly uploadBytesPerSecond: number;
+}
+
 /**
  * The body of a client's request, as undici reads it. A stream of its own, because undici destroys the body that it
  * was given when an answer comes early, and with the request itself the client's connection would go. It ends only when
@@ -11,22 +19,24 @@ import { noteSpent } from './spent-buffers.ts';
 export class Upload extends Readable {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #stallMs: number;
-  #expectsContinue: boolean;
+  readonly #pace: UploadPace;
+  readonly #expectsContinue: boolean;
   #complete = false;
   #timer: NodeJS.Timeout | undefined;
-  readonly #onStall = (): void => void this.#request.socket.destroy();
+  /** Bytes that came since the client was waited for, or since the last look. */
+  #arrived = 0;
+  #begun: (() => void) | undefined;
+  readonly #onLook = (): void => this.#look();
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
   readonly #onEnd = (): void => this.#finish();
   readonly #onClose = (): void => this.#cut();
 
-  /** @param stallMs a client that sends nothing for so long, while we would read, is gone */
-  constructor(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean, stallMs: number) {
+  constructor(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean, pace: UploadPace) {
     super({ highWaterMark: 64 * 1024 });
     this.#request = request;
     this.#response = response;
     this.#expectsContinue = expectsContinue;
-    this.#stallMs = stallMs;
+    this.#pace = pace;
     request.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose);
     request.pause();
   }
@@ -36,6 +46,13 @@ export class Upload extends Readable {
     return this.#complete;
   }
 
+  /** Asks the client for its body, and calls `begun` once the first of it has come. */
+  begin(begun: () => void): void {
+    this.#begun = begun;
+    if (this.#expectsContinue && !this.#response.headersSent) this.#response.writeContinue();
+    this.#want();
+  }
+
   /** The answer came early: what the client still sends is read away, so that it gets to read the answer. */
   abandon(): void {
     this.destroy();
@@ -43,11 +60,7 @@ export class Upload extends Readable {
   }
 
   override _read(): void {
-    // Only now is it known that a backend takes the body.
-    if (this.#expectsContinue && !this.#response.headersSent) this.#response.writeContinue();
-    this.#expectsContinue = false;
-    this.#timer ??= setTimeout(this.#onStall, this.#stallMs).unref();
-    this.#request.resume();
+    this.#want();
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
@@ -57,10 +70,34 @@ export class Upload extends Readable {
 
   #take(chunk: Buffer): void {
     noteSpent(chunk.length);
+    this.#arrived += chunk.length;
+    if (!this.push(chunk)) {
+      this.#request.pause();
+      this.#rest();
+    }
+    this.#begins();
+  }
+
+  #begins(): void {
+    const begun = this.#begun;
+    this.#begun = undefined;
+    begun?.();
+  }
+
+  #want(): void {
+    this.#timer ??= setTimeout(this.#onLook, this.#pace.stallMs).unref();
+    this.#request.resume();
+  }
+
+  /** A client that is waited for and sends too little keeps a connection of its backend from others. */
+  #look(): void {
+    const { stallMs, uploadBytesPerSecond } = this.#pace;
+    if (this.#arrived < Math.max(1, (uploadBytesPerSecond * stallMs) / 1000)) {
+      this.#request.socket.destroy();
+      return;
+    }
+    this.#arrived = 0;
     this.#timer?.refresh();
-    if (this.push(chunk)) return;
-    this.#request.pause();
-    this.#rest();
   }
 
   #finish(): void {
@@ -68,6 +105,7 @@ export class Upload extends Readable {
     if (this.#request.complete) {
       this.#complete = true;
       this.push(null);
+      this.#begins();
     } else this.destroy(new Error('the client left in the middle of its request'));
   }
 
@@ -86,5 +124,6 @@ export class Upload extends Readable {
   #rest(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#arrived = 0;
   }
 }

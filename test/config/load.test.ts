@@ -78,6 +78,8 @@ test('what is left out has the defaults of the design', async (t) => {
     headerBytes: 16_384,
     headerFields: 100,
     headerDeadlineMs: 10_000,
+    stallMs: 120_000,
+    uploadBytesPerSecond: 1024,
     dropHeaders: [],
   });
   assert.deepEqual(config.log, { level: 'info', requests: 0 });
@@ -92,6 +94,7 @@ test('what is left out has the defaults of the design', async (t) => {
     connections: 256,
     queue: 512,
     queueMs: 5000,
+    connectionsPerUser: 64,
     upgradesPerSession: 20,
   });
 });

@@ -19,6 +19,7 @@ const limits: Backend['limits'] = {
   connections: 256,
   queue: 256,
   queueMs: 5000,
+  connectionsPerUser: 64,
   upgradesPerSession: 20,
 };
 

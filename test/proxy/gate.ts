@@ -96,6 +96,7 @@ export interface GateOptions {
   readonly bannerOf?: BannerOf;
   readonly headMs?: number;
   readonly stallMs?: number;
+  readonly uploadBytesPerSecond?: number;
   readonly recheckMs?: number;
   readonly pages?: (request: IncomingMessage, response: ServerResponse) => void;
   /** Where clients give name and password with each request, and what is said of them. */
@@ -122,6 +123,7 @@ export const defaultLimits: BackendLimits = {
   webmailFirstByteMs: 10_000,
   webmailKeepAliveMs: 4000,
   connections: 8,
+  connectionsPerUser: 8,
   queue: 8,
   queueMs: 1000,
   upgradesPerSession: 2,
@@ -175,6 +177,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     hostEvidence: options.hostEvidence ?? (() => {}),
     clock: systemClock,
     stallMs: options.stallMs ?? 120_000,
+    uploadBytesPerSecond: options.uploadBytesPerSecond ?? 0,
     log,
     noSession,
     connections,

@@ -180,7 +180,7 @@ test('an early answer to an upload reaches the client, and both sides get their 
   assert.match(await client.until(isWhole), /^HTTP\/1\.1 200 [\s\S]*ok$/);
 });
 
-test('Expect: 100-continue is answered when a backend takes the body, and not before', async () => {
+test('Expect: 100-continue is answered once the request is let in, and not before', async () => {
   await using backend = await startRecordingBackend((_request, response, body) => response.end(body));
   await using gate = await startGate({ backendPort: backend.port });
   using client = await RawClient.to(gate.port);

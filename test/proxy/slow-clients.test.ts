@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { eventually } from '../eventually.ts';
 import {
   ask,
+  TestSession,
   get,
   isWhole,
   RawClient,
@@ -39,6 +40,68 @@ test('an upload that is slow but goes on arrives', async () => {
     client.send(String(i));
   }
   assert.match(await client.until(isWhole), /\r\n\r\n01234567$/);
+});
+
+test('uploads that send a byte now and then are cut, and one that is as fast as it must be arrives', async () => {
+  await using backend = await startRecordingBackend((_request, response, body) => response.end(`got ${body.length}`));
+  await using gate = await startGate({ backendPort: backend.port, stallMs: 1000, uploadBytesPerSecond: 20 });
+  const upload = request('POST', '/', ['Cookie: postern=alice', 'Content-Length: 100']);
+  using dripping = await RawClient.to(gate.port);
+  using steady = await RawClient.to(gate.port);
+  dripping.send(upload);
+  steady.send(upload);
+  const drip = setInterval(() => {
+    dripping.send('x');
+    steady.send('x'.repeat(5));
+  }, 100);
+  assert.match(await steady.until(isWhole), /got 100$/);
+  assert.equal(await dripping.closed(), '');
+  clearInterval(drip);
+  assert.deepEqual(
+    backend.seen.map(({ body }) => body.length),
+    [100],
+  );
+});
+
+test('a body that does not begin takes no connection of the backend', async () => {
+  await using backend = await startRecordingBackend((_request, response, body) => response.end(`got ${body.length}`));
+  await using gate = await startGate({ backendPort: backend.port, limits: { connections: 1 } });
+  const announced = ['Content-Length: 5', 'Transfer-Encoding: chunked', 'Content-Length: 5\r\nExpect: 100-continue'];
+  const clients = await Promise.all(announced.map(() => RawClient.to(gate.port)));
+  for (const [i, client] of clients.entries()) {
+    client.send(request('POST', '/', ['Cookie: postern=alice', announced[i] ?? '']));
+  }
+  await eventually(() => gate.session.attachments === 3);
+  assert.match(await ask(gate.port, get('/next')), /got 0$/);
+  for (const [i, client] of clients.entries()) {
+    client.received = '';
+    client.send(i === 1 ? '5\r\nhello\r\n0\r\n\r\n' : 'hello');
+    assert.match(await client.until(isWhole), /got 5$/);
+  }
+});
+
+test('one user’s requests take no more than a share of the connections, and of the waiting list', async () => {
+  await using backend = await startRecordingBackend((incoming, response) => {
+    if (incoming.url !== '/hang') response.end('ok');
+  });
+  const bob = new TestSession('bob', 'a', () => false);
+  await using gate = await startGate({
+    backendPort: backend.port,
+    limits: { connections: 4, connectionsPerUser: 3, queue: 8, queueMs: 60_000 },
+    find: (cookie) => ({ kind: 'found', session: cookie === 'postern=bob' ? bob : gate.session, rest: '' }),
+  });
+  const clients = await Promise.all(Array.from({ length: 20 }, () => RawClient.to(gate.port)));
+  // Uploads that have begun, and reads.
+  for (const [i, client] of clients.entries()) {
+    client.send(i < 10 ? get('/hang') : request('POST', '/hang', ['Cookie: postern=alice', 'Content-Length: 9'], 'b'));
+  }
+  await eventually(() => clients.filter(({ received }) => received.startsWith('HTTP/1.1 503 ')).length === 14);
+  assert.deepEqual(gate.connections.stats().slice(0, 1), [{ host: 'a', state: 'busy', count: 3 }]);
+  assert.match(await ask(gate.port, request('GET', '/mail', ['Cookie: postern=bob'])), /ok$/);
+  for (const client of clients) client.socket.destroy();
+  await eventually(() => gate.session.attachments === 0);
+  // What was held is given back.
+  assert.match(await ask(gate.port, get('/mail')), /ok$/);
 });
 
 test('a client that stops reading is cut, and its backend is free again', async () => {
