@@ -55,12 +55,16 @@ async function makeOne(store: SessionStore, ring: KeyRing, user: string, backend
   if (cookie === undefined) throw new TypeError('a fresh id has a key of the ring');
   const { key, secret, serverKey } = cookie;
   const nowMs = systemClock.nowMs();
-  const owner = { user: user as CanonicalUser, backend: backend as BackendName, absoluteEndMs: nowMs + lifetimeMs };
+  const owner = {
+    user: user as CanonicalUser,
+    backend: backend as BackendName,
+    createdAtMs: nowMs,
+    absoluteEndMs: nowMs + lifetimeMs,
+  };
   const credentialsKey = serverKey.sealKeyOf(secret, 'credentials');
   const record: SessionRecord = {
     ...owner,
     host: backend,
-    createdAtMs: nowMs,
     clientAddress: '192.0.2.17',
     userAgent: browserHeaders['User-Agent'] ?? '',
     publicOrigin: 'https://webmail.example.test',

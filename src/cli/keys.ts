@@ -108,14 +108,17 @@ async function whyTooEarly(id: string, { sessions }: Config): Promise<string | u
 async function retire(id: string, config: Config, surroundings: Surroundings): Promise<string> {
   const { keysFile } = config.sessions;
   const isInFile = (await readKeysFile(keysFile))?.some((key) => key.id === id) ?? false;
-  const { openStore } = await surroundings.loadGateway();
+  const { openStore, renewState } = await surroundings.loadGateway();
   await using store = await openStore(config, silentLog);
   const isRegistered = (await store.registerKeys([])).some((key) => key.id === id);
   if (!isInFile && !isRegistered) {
     const message = `neither ${keysFile} nor the store knows a key ${id}`;
     throw new PosternError('ERR_KEYS_UNUSABLE', message, { source: 'config', retryable: false });
   }
-  if (isInFile) await retireKey(keysFile, id);
+  if (isInFile) {
+    await renewState(config, silentLog);
+    await retireKey(keysFile, id);
+  }
   await store.retireKey(id);
   return `Retired ${id}.\n${isInFile ? `Copy ${keysFile} to every node and reload them (SIGHUP).\n` : ''}`;
 }

@@ -40,6 +40,8 @@ export interface GatewayModule {
   readonly forgetHomeEverywhere: (config: Config, user: string, by: string, log: Log) => Promise<void>;
   /** Where the chains of the audit end, as the state store knows it. */
   readonly readAuditAnchors: (config: Config, log: Log) => Promise<readonly Anchor[]>;
+  /** Vouches for the whole state by the promoted server key. */
+  readonly renewState: (config: Config, log: Log) => Promise<void>;
   /** Opens the session store of a configuration, for one question. */
   readonly openStore: (config: Config, log: Log) => Promise<SessionStore>;
 }

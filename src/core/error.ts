@@ -5,7 +5,9 @@ export type FailureSource = 'client' | 'config' | 'directory' | 'imap' | 'webmai
 export const errorCodes = {
   ERR_CONFIG_INVALID: 'The configuration has problems; each one is listed with its place and its remedy.',
   ERR_KEYS_UNUSABLE: 'The server keys file is missing, unreadable, or lacks a key that the other nodes use.',
-  ERR_KEY_UNKNOWN: 'A session was sealed under a server key that this node does not have.',
+  ERR_KEY_UNKNOWN: 'A session, or an entry of the state, stands under a server key that this node does not have.',
+  ERR_ENTRY_FORGED:
+    'Entries of the state were not written with a server key, or were changed or moved since: they count as none.',
   ERR_SESSION_ENDED: 'The session ended while a request was still writing to it.',
   ERR_STORE_UNAVAILABLE: 'The session store did not answer in time.',
   ERR_DIRECTORY_UNAVAILABLE: 'No source of the directory could say where the user lives.',

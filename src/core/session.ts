@@ -62,7 +62,7 @@ export interface SessionRecord {
   readonly assist?: Assist;
   /** Only of a session at the console; `sealed` then vouches for the record alone. */
   readonly staff?: StaffProof;
-  /** The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend and `assist`. */
+  /** The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend, times and `assist`. */
   readonly sealed: string;
 }
 

@@ -4,13 +4,15 @@ import { createPlacement } from '../backends/placement.ts';
 import { smallTarget } from '../backends/dial-webmail.ts';
 import { createProbes } from '../backends/probes.ts';
 import { createStateMirror } from '../backends/state-mirror.ts';
+import type { StateKeys, VouchedStateStore } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
 import { recordIfPossible } from '../core/audit.ts';
 import type { Backend } from '../core/backend.ts';
 import { systemClock } from '../core/clock.ts';
+import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { createLoginNameParser } from '../core/login-name.ts';
-import type { StateStore } from '../core/state-store.ts';
+import { readAuditKeys, readKeysFile, ringOf } from '../sessions/keys-file.ts';
 import { openCommandAudit } from './open-audit.ts';
 import { createExplain, type Explain } from './explain.ts';
 import { openDirectory } from './open-directory.ts';
@@ -74,15 +76,36 @@ export async function readAuditAnchors(config: Config, log: Log): Promise<readon
   return await readAnchors(opened.use(await openState(config, log, opened)));
 }
 
-/** No file is made where no gateway has made one: it would belong to whoever asks. */
-async function openState(config: Config, log: Log, opened: AsyncDisposableStack): Promise<StateStore> {
-  const { store } = config.sessions;
-  if (config.state.redis === undefined && store.kind === 'embedded' && !existsSync(store.file)) return noState;
-  return openStateStore(config, log, undefined, opened);
+/**
+ * Vouches for the whole state by the promoted key of the file, so that another one can be retired also where no gateway
+ * has run since. Rejects when the store cannot be asked.
+ */
+export async function renewState(config: Config, log: Log): Promise<void> {
+  await using opened = new AsyncDisposableStack();
+  await opened.use(await openState(config, log, opened)).renew();
 }
 
-const noState: StateStore = {
+/** No file is made where no gateway has made one: it would belong to whoever asks. */
+async function openState(config: Config, log: Log, opened: AsyncDisposableStack): Promise<VouchedStateStore> {
+  const { store } = config.sessions;
+  if (config.state.redis === undefined && store.kind === 'embedded' && !existsSync(store.file)) return noState;
+  return openStateStore(config, log, undefined, opened, await stateKeysIn(config.sessions.keysFile));
+}
+
+/** The server keys for a command: of a key that the file does not have, it knows only whether it was retired. */
+async function stateKeysIn(file: string): Promise<StateKeys> {
+  const entries = await readKeysFile(file);
+  if (entries === undefined) {
+    const message = `${file} does not exist: the server keys vouch for what all nodes agree on; copy it from a node`;
+    throw new PosternError('ERR_KEYS_UNUSABLE', message, { source: 'config', retryable: false });
+  }
+  const [ring, everKnown] = [ringOf(entries), await readAuditKeys(file)];
+  return { current: () => ring, meet: async (id) => (everKnown.has(id) ? 'none' : 'missing') };
+}
+
+const noState: VouchedStateStore = {
   changesSince: async () => ({ cursor: 0, reset: false, entries: [] }),
   put: async () => 'conflict',
+  renew: async () => {},
   async [Symbol.asyncDispose]() {},
 };

@@ -99,10 +99,7 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
 
 function openSignIns({ config, redis, keys }: ConsoleOptions): SignIns {
   if (redis !== undefined) {
-    return createRedisSignIns(scriptsOn(redis), (user) => {
-      const { all } = keys.current();
-      return all.map((key) => key.userKeyOf(asUser(user)));
-    });
+    return createRedisSignIns(scriptsOn(redis), () => keys.current());
   }
   const { store } = config.sessions;
   if (store.kind !== 'embedded') throw new TypeError('the sessions live in a Redis that was not handed in');

@@ -12,6 +12,7 @@ import { createRingLoads } from '../backends/ring-loads.ts';
 import { createRingStates } from '../backends/ring-states.ts';
 import { createStateMirror, type StateMirror } from '../backends/state-mirror.ts';
 import { parseForgotten, parseRingLoad } from '../backends/state-values.ts';
+import { keepRenewed } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
@@ -64,7 +65,7 @@ export interface OperationsOptions {
   readonly log: Log;
   readonly site: () => Site;
   readonly sessions: NodeSessions;
-  readonly keys: Pick<ServerKeys, 'current'>;
+  readonly keys: Pick<ServerKeys, 'current' | 'meet'>;
   /** The Redis of the sessions, where they live in one. */
   readonly redis?: RedisConnection;
   /** Of a process that does not check the hosts itself. */
@@ -77,7 +78,7 @@ export interface OperationsOptions {
 export async function openOperations(options: OperationsOptions): Promise<Operations> {
   const { config, log, site, sessions, keys, redis, leave } = options;
   await using opened = new AsyncDisposableStack();
-  const store = await openStateStore(config, log, redis, opened);
+  const store = await openStateStore(config, log, redis, opened, keys);
   /** Before there is a site, changes are only taken note of. */
   let isReady = false;
   const state = opened.use(createStateMirror({ store, log }));
@@ -86,6 +87,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   const support = supportTables(state);
   const enrolments = state.table('staff', parseEnrolment);
   await state.open();
+  opened.use(keepRenewed(store));
   const audit = opened.use(await openAudit({ config, store, keys, log }));
   const probes = createProbes(() => site().config.publicUrls[0].authority);
   const health = opened.use(options.health ?? createHealth({ probes, clock: systemClock, random: Math.random, log }));

@@ -1,15 +1,29 @@
 import { createRedisStateStore, type RunScript } from '../backends/redis-state-store.ts';
 import { createSqliteStateStore } from '../backends/sqlite-state-store.ts';
+import { createVouchedStateStore, type StateKeys, type VouchedStateStore } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
+import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { StateStore } from '../core/state-store.ts';
 import { createRedisConnection, type RedisConnection } from '../sessions/redis-connection.ts';
 
 /**
  * Opens the state of a configuration. `redis` is the connection of the sessions, where they have one that is open; for a
- * command that runs beside the gateway there is none, and what it opens instead goes onto `opened`.
+ * command that runs beside the gateway there is none, and what it opens instead goes onto `opened`. Of its entries only
+ * those count for which one of `keys` vouches.
  */
 export async function openStateStore(
+  config: Config,
+  log: Log,
+  redis: RedisConnection | undefined,
+  opened: AsyncDisposableStack,
+  keys: StateKeys,
+): Promise<VouchedStateStore> {
+  const store = await openBareStore(config, log, redis, opened);
+  return createVouchedStateStore({ store, keys, clock: systemClock, log });
+}
+
+async function openBareStore(
   config: Config,
   log: Log,
   redis: RedisConnection | undefined,

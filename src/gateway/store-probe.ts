@@ -3,7 +3,7 @@ import { systemClock } from '../core/clock.ts';
 import { probeCounters } from '../login/penalty-counters.ts';
 import type { RedisConnection } from '../sessions/redis-connection.ts';
 import { probeSessionStore } from '../sessions/redis-probe.ts';
-import { createRedisSignIns } from '../support/redis-sign-ins.ts';
+import { probeSignIns } from '../support/redis-sign-ins.ts';
 import { scriptsOn } from './state-store.ts';
 
 /**
@@ -13,8 +13,7 @@ import { scriptsOn } from './state-store.ts';
 export async function probeSessions(connection: RedisConnection): Promise<void> {
   await probeSessionStore(connection);
   await connection.run((client) => probeCounters(client));
-  const signIns = createRedisSignIns(scriptsOn(connection), () => []);
-  await signIns.probe();
+  await probeSignIns(scriptsOn(connection));
 }
 
 /** Does on a Redis what serving does there with states, moves and all else that must survive. Rejects as above. */

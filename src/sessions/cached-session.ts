@@ -204,11 +204,12 @@ export class CachedSession implements LiveSession {
 /** What the parts of a session's stored form belong to. */
 export function sealedFor(
   key: RecordKey,
-  { user, backend, assist, absoluteEndMs }: Pick<SessionRecord, 'user' | 'backend' | 'assist' | 'absoluteEndMs'>,
+  record: Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'absoluteEndMs' | 'assist'>,
   purpose: SealedFor['purpose'],
 ): SealedFor {
-  const owner = { key, user, backend, purpose };
-  return assist === undefined ? owner : { ...owner, assist: { ...assist, absoluteEndMs } };
+  const { user, backend, createdAtMs, absoluteEndMs, assist } = record;
+  const owner = { key, user, backend, purpose, createdAtMs, absoluteEndMs };
+  return assist === undefined ? owner : { ...owner, assist };
 }
 
 /**

@@ -4,21 +4,25 @@ import { openSealedText, sealText } from '../core/sealed-text.ts';
 import type { Assist, RecordKey } from '../core/session.ts';
 import type { SealPurpose } from './keys.ts';
 
-/** What sealed text belongs to. Text that was moved to another session, user, backend or purpose does not open. */
+/** What sealed text belongs to. Text that was moved to another session, user, backend, purpose or time does not open. */
 export interface SealedFor {
   readonly key: RecordKey;
   readonly user: CanonicalUser;
   readonly backend: BackendName;
   readonly purpose: SealPurpose;
-  /** Only of a mailbox that staff opened, with its end. */
-  readonly assist?: Assist & { readonly absoluteEndMs: number };
+  /** When the session began and when it ends at the latest: nobody who can write to the store makes it last longer. */
+  readonly createdAtMs: number;
+  readonly absoluteEndMs: number;
+  /** Only of a mailbox that staff opened. */
+  readonly assist?: Assist;
 }
 
-function ownerOf({ key, user, backend, purpose, assist }: SealedFor): readonly (string | number)[] {
-  const owner = [key, user, backend, purpose];
+function ownerOf(belongsTo: SealedFor): readonly (string | number)[] {
+  const { key, user, backend, purpose, createdAtMs, absoluteEndMs, assist } = belongsTo;
+  const owner = [key, user, backend, purpose, createdAtMs, absoluteEndMs];
   if (assist === undefined) return owner;
-  const { actor, staffSession, reason, ticket, absoluteEndMs } = assist;
-  return [...owner, actor, staffSession, reason, ticket, absoluteEndMs];
+  const { actor, staffSession, reason, ticket } = assist;
+  return [...owner, actor, staffSession, reason, ticket];
 }
 
 /** Whether what was sealed for the one opens for the other. */

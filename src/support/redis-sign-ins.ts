@@ -1,9 +1,24 @@
 import { PosternError } from '../core/error.ts';
 import type { UserKey } from '../core/session.ts';
-import { parseSignIn, type SignIns, signInsKept, signInsKeptMs } from './sign-ins.ts';
+import { readVouched, vouchFor, type VouchingKey, type VouchingKeys } from '../core/vouched-text.ts';
+import { parseSignIn, type SignIn, type SignIns, signInsKept, signInsKeptMs } from './sign-ins.ts';
 
 /** Runs a Lua script on a Redis. Rejects with ERR_STORE_UNAVAILABLE when there is no good answer in time. */
 type RunScript = (script: string, keys: readonly string[], args: readonly string[]) => Promise<unknown>;
+
+/** A server key, as far as recent sign-ins use it. */
+interface SignInsKey extends VouchingKey {
+  userKeyOf(user: string): UserKey;
+}
+
+/** The server keys of the moment. */
+export interface SignInsKeys extends VouchingKeys {
+  readonly promoted: SignInsKey;
+  /** The promoted one first. */
+  readonly all: readonly SignInsKey[];
+}
+
+const kind = 'recent sign-in';
 
 /** KEYS the list of a user. ARGV the entry, how many are kept, for how long. */
 const noteScript = `
@@ -14,35 +29,42 @@ return 1`;
 
 const readScript = `return redis.call('LRANGE', KEYS[1], 0, -1)`;
 
-/** The latest sign-ins in a Redis: a list per user, under a keyed hash of the name. `keysOf`: the newest key first. */
-export function createRedisSignIns(
-  run: RunScript,
-  keysOf: (user: string) => readonly UserKey[],
-): SignIns & {
-  /** Notes and reads something that goes by itself. Rejects where the server refuses that. */
-  probe(): Promise<void>;
-} {
+/**
+ * The latest sign-ins in a Redis: a list per user, under a keyed hash of the name. Each line is vouched for with its user:
+ * one that was changed, moved, or written without a server key is left out.
+ */
+export function createRedisSignIns(run: RunScript, keys: () => SignInsKeys): SignIns {
+  function genuineIn(user: string, stored: unknown): readonly SignIn[] {
+    const read = readVouched(keys(), kind, [user], String(stored));
+    const signIn = read.kind === 'genuine' ? parseSignIn(read.text) : undefined;
+    return signIn === undefined ? [] : [signIn];
+  }
+
   return {
-    async probe() {
-      await run(noteScript, ['ps:s:probe'], ['', '1', '1']);
-      await run(readScript, ['ps:s:probe'], []);
-    },
     async note(user, signIn) {
-      const [key] = keysOf(user);
-      if (key === undefined) throw new TypeError('there is always a promoted key');
-      await run(noteScript, [listOf(key)], [JSON.stringify(signIn), String(signInsKept), String(signInsKeptMs)]);
+      const { promoted } = keys();
+      const line = vouchFor(promoted, kind, [user], JSON.stringify(signIn));
+      const list = listOf(promoted.userKeyOf(user));
+      await run(noteScript, [list], [line, String(signInsKept), String(signInsKeptMs)]);
     },
     async of(user) {
-      const replies = await Promise.all(keysOf(user).map((key) => run(readScript, [listOf(key)], [])));
+      const lists = keys().all.map((key) => listOf(key.userKeyOf(user)));
+      const replies = await Promise.all(lists.map((list) => run(readScript, [list], [])));
       if (!replies.every(Array.isArray)) throw strangeReply();
       return replies
         .flat()
-        .flatMap((text) => parseSignIn(String(text)) ?? [])
+        .flatMap((stored) => genuineIn(user, stored))
         .slice(0, signInsKept);
     },
     // The connection belongs to whoever handed it in.
     async [Symbol.asyncDispose]() {},
   };
+}
+
+/** Notes and reads something that goes by itself. Rejects where the server refuses that. */
+export async function probeSignIns(run: RunScript): Promise<void> {
+  await run(noteScript, ['ps:s:probe'], ['', '1', '1']);
+  await run(readScript, ['ps:s:probe'], []);
 }
 
 function listOf(key: UserKey): string {

@@ -3,6 +3,9 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { loadConfig } from '../../src/config/load.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { renewState } from '../../src/gateway/beside.ts';
 import { addKey, promoteKey, readKeysFile, retireKey } from '../../src/sessions/keys-file.ts';
 import { syslogListener } from '../audit/syslog-listener.ts';
 import { eventually } from '../eventually.ts';
@@ -98,6 +101,7 @@ describe('postern audit', () => {
     const keys = join(dirname(file), 'keys');
     const [before] = (await readKeysFile(keys)) ?? [];
     await promoteKey(keys, await addKey(keys));
+    await renewState(await loadConfig(site.configFile, { env: {} }), silentLog);
     await retireKey(keys, before?.id ?? '');
     assert.equal((await audit('verify')).out, '5 lines in one chain: nothing was changed.\n');
   });

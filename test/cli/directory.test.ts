@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
+import { createVouchedStateStore, type StateKeys } from '../../src/backends/vouched-state-store.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { makeKeysFile, ringOf } from '../../src/sessions/keys-file.ts';
 import { freePorts } from '../ports.ts';
 import { filesOf } from '../config/fixture.ts';
 import { postern } from './fixture.ts';
@@ -19,6 +24,17 @@ directory:
 backends: { a: ${backend('127.0.0.1')}, b: ${backend('127.0.0.2')} }
 `;
   return filesOf(t, { 'old.yaml': yaml(weights), 'new.yaml': yaml('a: 0, b: 1'), 'users.map': 'alice: a\nbob: b\n' });
+}
+
+/** The state of a gateway that has run in this folder, as it keeps it and as a file; it has made its keys. */
+async function stateIn(cwd: string) {
+  const { sessions } = await loadConfig(join(cwd, 'old.yaml'), { env: {} });
+  assert.ok(sessions.store.kind === 'embedded');
+  const bare = createSqliteStateStore(sessions.store.file);
+  const ring = ringOf(await makeKeysFile(sessions.keysFile));
+  const keys: StateKeys = { current: () => ring, meet: async () => 'none' };
+  const vouched = createVouchedStateStore({ store: bare, keys, clock: systemClock, log: silentLog });
+  return { bare, vouched, keysFile: sessions.keysFile, [Symbol.asyncDispose]: () => bare[Symbol.asyncDispose]() };
 }
 
 const numbered = (count: number) => Array.from({ length: count }, (_, index) => `u${index}\n`).join('');
@@ -88,16 +104,23 @@ describe('postern directory', () => {
 
   test('drop leaves word for every node in the store that they share', async (t) => {
     const cwd = await site(t);
-    const { sessions } = await loadConfig(join(cwd, 'old.yaml'), { env: {} });
-    assert.ok(sessions.store.kind === 'embedded');
-    await using store = createSqliteStateStore(sessions.store.file);
+    await using state = await stateIn(cwd);
     const { code, out } = await postern(['directory', 'drop', '-c', 'old.yaml', 'Alice'], { cwd });
     assert.deepEqual([code, out], [0, 'All nodes ask anew for alice@mail.test.\n']);
-    const { entries } = await store.changesSince(0);
+    const { entries } = await state.vouched.changesSince(0);
     assert.deepEqual(
-      entries.map(({ table, key }) => [table, key]),
-      [['forgotten', 'alice@mail.test']],
+      entries.filter(({ table }) => table !== 'audit').map(({ table, key, value }) => [table, key, typeof value]),
+      [['forgotten', 'alice@mail.test', 'string']],
     );
+  });
+
+  test('drop is refused where the machine lacks the server keys: no node would heed it', async (t) => {
+    const cwd = await site(t);
+    await using state = await stateIn(cwd);
+    await rm(state.keysFile);
+    const { code, err } = await postern(['directory', 'drop', '-c', 'old.yaml', 'Alice'], { cwd });
+    assert.notEqual(code, 0);
+    assert.match(err, /does not exist: the server keys vouch for .*copy it from a node/);
   });
 });
 
@@ -122,16 +145,18 @@ describe('postern explain', () => {
 
   test('shows a move, and a state that an operator set', async (t) => {
     const cwd = await site(t);
-    const { sessions } = await loadConfig(join(cwd, 'old.yaml'), { env: {} });
-    assert.ok(sessions.store.kind === 'embedded');
-    await using store = createSqliteStateStore(sessions.store.file);
+    await using state = await stateIn(cwd);
     const since = { reason: 'new disks', by: 'ops', sinceMs: 0 };
-    await store.put('overrides', 'alice@mail.test', JSON.stringify({ ...since, backend: 'b' }));
-    await store.put('states', 'backend:b', JSON.stringify({ ...since, state: 'MAINT', texts: {} }));
+    await state.vouched.put('overrides', 'alice@mail.test', JSON.stringify({ ...since, backend: 'b' }));
+    await state.vouched.put('states', 'backend:b', JSON.stringify({ ...since, state: 'MAINT', texts: {} }));
     const { out } = await postern(['explain', '-c', 'old.yaml', '--format', 'json', 'alice'], { cwd });
     const { backend, moved, hosts, steps } = JSON.parse(out);
     assert.deepEqual([backend, moved], ['b', since]);
     assert.deepEqual([steps[0].home, hosts[0].state, hosts[0].serves], ['a', 'MAINT', true]);
+    // Somebody who can write to the store, and has no server key, moves bob.
+    await state.bare.put('overrides', 'bob@mail.test', JSON.stringify({ ...since, backend: 'a' }));
+    const bob = await postern(['explain', '-c', 'old.yaml', '--format', 'json', 'bob'], { cwd });
+    assert.deepEqual([JSON.parse(bob.out).backend, JSON.parse(bob.out).moved], ['b', undefined]);
   });
 
   test('ends with 1 for a name that can be nobody, and says why', async (t) => {

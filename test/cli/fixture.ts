@@ -55,5 +55,11 @@ function missing(): Promise<never> {
 /** A gateway of which a test needs a part; the rest must not be called. */
 export function gatewayWith(part: Partial<GatewayModule>): () => Promise<GatewayModule> {
   const none = { startGateway: missing, buildDirectory: missing, openStore: missing, openExplain: missing };
-  return async () => ({ ...none, forgetHomeEverywhere: missing, readAuditAnchors: missing, ...part });
+  return async () => ({
+    ...none,
+    forgetHomeEverywhere: missing,
+    readAuditAnchors: missing,
+    renewState: missing,
+    ...part,
+  });
 }

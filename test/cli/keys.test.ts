@@ -4,7 +4,11 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/core/clock.ts';
-import { addKey, makeKeysFile, promoteKey, readKeysFile } from '../../src/sessions/keys-file.ts';
+import { addKey, makeKeysFile, promoteKey, readKeysFile, ringOf } from '../../src/sessions/keys-file.ts';
+import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
+import { createVouchedStateStore } from '../../src/backends/vouched-state-store.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { renewState } from '../../src/gateway/beside.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite.ts';
 import { filesOf, smallest } from '../config/fixture.ts';
 import { gatewayWith, run } from './fixture.ts';
@@ -19,7 +23,8 @@ async function scene(t: TestContext, more = '') {
   assert.ok(first);
   const openStore = async () =>
     createSqliteStore({ file: join(directory, 'state/store'), tombstoneMs: 1000, clock: systemClock });
-  const keys = (...args: string[]) => run(['keys', ...args, '-c', config], { loadGateway: gatewayWith({ openStore }) });
+  const keys = (...args: string[]) =>
+    run(['keys', ...args, '-c', config], { loadGateway: gatewayWith({ openStore, renewState }) });
   return { config, file, first: first.id, openStore, keys };
 }
 
@@ -64,6 +69,29 @@ test('a rotation is add, promote, retire, each with what to do next', async (t) 
     (await readKeysFile(file))?.map(({ id }) => id),
     [fresh],
   );
+});
+
+test('what nodes agree on outlives the key under which it was written, also where no gateway has run since', async (t) => {
+  const { keys, file, first, config } = await scene(t);
+  const { sessions } = await loadConfig(config, { env: {} });
+  assert.ok(sessions.store.kind === 'embedded');
+  const bare = createSqliteStateStore(sessions.store.file);
+  const vouched = async () => {
+    const ring = ringOf((await readKeysFile(file)) ?? []);
+    const stateKeys = { current: () => ring, meet: async () => 'none' as const };
+    return createVouchedStateStore({ store: bare, keys: stateKeys, clock: systemClock, log: silentLog });
+  };
+  await (await vouched()).put('states', 'backend:a', '"MAINT"');
+  await bare.put('staff', 'mia@example.test', '"forged"');
+  const fresh = await addKey(file);
+  await keys('promote', fresh);
+  assert.equal((await keys('retire', first, '--now')).code, 0);
+  const { entries } = await (await vouched()).changesSince(0);
+  assert.deepEqual(Object.fromEntries(entries.map(({ key, value }) => [key, value])), {
+    'backend:a': '"MAINT"',
+    'mia@example.test': undefined,
+  });
+  await bare[Symbol.asyncDispose]();
 });
 
 test('a key that may hold living sessions is not retired, unless that is meant', async (t) => {

@@ -10,6 +10,8 @@ const belongsTo: SealedFor = {
   user: alice,
   backend: backendNamed('a'),
   purpose: 'credentials',
+  createdAtMs: 1_000,
+  absoluteEndMs: 2_000,
 };
 
 suite('sealed text', () => {
@@ -33,6 +35,8 @@ suite('sealed text', () => {
     ['user', { user: bob }],
     ['backend', { backend: backendNamed('b') }],
     ['purpose', { purpose: 'jar' }],
+    ['beginning', { createdAtMs: 1_001 }],
+    ['end', { absoluteEndMs: 2_001 }],
   ] as const) {
     test(`does not open for another ${what}`, () => {
       const sealed = seal(sealKey, 'alice-pw', belongsTo);

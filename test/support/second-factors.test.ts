@@ -6,10 +6,15 @@ import { after, before, suite, test } from 'node:test';
 import { createClient } from 'redis';
 import { createRedisStateStore, type RunScript } from '../../src/backends/redis-state-store.ts';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
+import { createVouchedStateStore, type StateKeys } from '../../src/backends/vouched-state-store.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
+import { hashOfCode } from '../../src/support/enrolment.ts';
 import { qrPicture } from '../../src/support/qr-picture.ts';
 import { stepOfCode, totpAddress } from '../../src/support/totp.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { enrol, serverKeys, startFactorNode } from './fixture.ts';
 import { secondFactorContract } from './second-factor-contract.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-factors-'));
@@ -19,6 +24,28 @@ let files = 0;
 secondFactorContract('the embedded store', async () => {
   const file = join(folder, `${(files += 1)}`, 'state.sqlite');
   return [createSqliteStateStore(file), createSqliteStateStore(file)];
+});
+
+test('whoever writes to the store without a server key gets neither a recovery code nor an invitation in', async () => {
+  const bare = createSqliteStateStore(join(folder, `${(files += 1)}`, 'state.sqlite'));
+  const keys: StateKeys = { current: () => serverKeys, meet: async () => 'none' };
+  const store = createVouchedStateStore({ store: bare, keys, clock: systemClock, log: silentLog });
+  await using node = await startFactorNode(store, systemClock);
+  const [sam, mia] = ['sam@example.test', 'mia@example.test'];
+  await enrol(node.factors, sam, systemClock.nowMs());
+  const own = 'x7kd-92mp-x7kd-92mp';
+  const stored = (await bare.changesSince(0)).entries.find(({ key }) => key === sam)?.value ?? '';
+  assert.match(stored, /"recovery":\[/);
+  await bare.put('staff', sam, stored.replace('"recovery":[', `"recovery":["${hashOfCode(sam, own)}",`));
+  const invitation = { hash: hashOfCode(mia, own), untilMs: systemClock.nowMs() + 60_000 };
+  await bare.put('staff', mia, JSON.stringify({ invitation, failures: 0, lockedUntilMs: 0 }));
+  assert.deepEqual(await node.factors.check(sam, own), { kind: 'wrong' });
+  assert.deepEqual(await node.factors.accept(mia, 's', own), { kind: 'wrong' });
+  await node.mirror.refresh();
+  assert.equal(node.factors.stateOf(mia), 'none');
+  // What was put there keeps no operator from enrolling.
+  await enrol(node.factors, mia, systemClock.nowMs());
+  assert.equal(node.factors.stateOf(mia), 'enrolled');
 });
 
 suite('second factors in Redis', () => {

@@ -10,7 +10,7 @@ import { createSignInNotes, type SignIn, type SignIns } from '../../src/support/
 import { createSqliteSignIns } from '../../src/support/sqlite-sign-ins.ts';
 import { recordKeyOf, sampleRecord, userNamed } from '../sessions/samples.ts';
 import { createRedisStore } from '../../src/sessions/redis.ts';
-import { createServerKey } from '../../src/sessions/keys.ts';
+import { createKeyRing, createServerKey } from '../../src/sessions/keys.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
 
 const alice = 'alice@example.test';
@@ -59,7 +59,7 @@ suite('recent sign-ins in Redis', () => {
   const open = (ring = keys): SignIns =>
     createRedisSignIns(
       (script, names, args) => client.eval(script, { keys: [...names], arguments: [...args] }),
-      (user) => ring.map((key) => key.userKeyOf(userNamed(user))),
+      () => createKeyRing(ring, ring[0]?.id ?? ''),
     );
   before(async () => {
     server = await startRedisServer();
@@ -100,6 +100,27 @@ suite('recent sign-ins in Redis', () => {
       const ttlMs = await client.pTTL(name);
       assert.ok(ttlMs > 29 * dayMs && ttlMs <= 30 * dayMs);
     }
+  });
+
+  test('are what a gateway noted of this very user: no line that was changed, moved, or written by others', async () => {
+    await client.flushAll();
+    const [promoted, ...olderKeys] = keys;
+    assert.ok(promoted !== undefined);
+    const listOf = (user: string) => `ps:s:${promoted.userKeyOf(userNamed(user))}`;
+    await open().note('bob@example.test', signIn(1));
+    await open([createServerKey(promoted.id, Buffer.alloc(32, 9))]).note(alice, signIn(2));
+    const [ofBob = ''] = await client.lRange(listOf('bob@example.test'), 0, -1);
+    await open().note(alice, signIn(3));
+    const [ofAlice = ''] = await client.lRange(listOf(alice), 0, -1);
+    const forged = [
+      ofBob,
+      ofAlice.replace('192.0.2.7', '192.0.2.8'),
+      JSON.stringify(signIn(4)),
+      `${promoted.id}..${JSON.stringify(signIn(5))}`,
+      `${olderKeys[0]?.id}${ofAlice.slice(8)}`,
+    ];
+    await client.lPush(listOf(alice), forged);
+    assert.deepEqual(await open().of(alice), [signIn(3)]);
   });
 });
 
