@@ -153,7 +153,8 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
       state,
       sessions: () => sessions.heldRecords(),
       lookUp: (user, signal) => lookUpHome(site(), user, signal),
-      sessionMs: () => site().config.sessions.absoluteTimeoutMs,
+      // A start may take longer than its first round.
+      sessionMs: () => (isReady ? site().config.sessions.absoluteTimeoutMs : Number.POSITIVE_INFINITY),
       clock: systemClock,
       log,
     }),
