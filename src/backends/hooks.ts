@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** What a hook program is told, as arguments and as POSTERN_USER, POSTERN_FROM, POSTERN_TO. */
+/** What a hook program is told: the first three as arguments too, all of them as POSTERN_USER, POSTERN_FROM and so on. */
 export interface HookFacts {
   readonly user: string;
   readonly from: string;
   readonly to: string;
+  /** The user as the mail servers of both backends are told the name; the canonical one where left out. */
+  readonly fromLogin?: string;
+  readonly toLogin?: string;
 }
 
 const keptOutput = 2_000;
@@ -14,8 +17,16 @@ const keptOutput = 2_000;
  * Runs a hook program, without a shell, and ends it at `signal`.
  * Resolves when it ended with 0; rejects with how it ended and the last it said.
  */
-export async function runHook(program: string, { user, from, to }: HookFacts, signal: AbortSignal): Promise<void> {
-  const env = { PATH: process.env['PATH'] ?? '', POSTERN_USER: user, POSTERN_FROM: from, POSTERN_TO: to };
+export async function runHook(program: string, facts: HookFacts, signal: AbortSignal): Promise<void> {
+  const { user, from, to, fromLogin = user, toLogin = user } = facts;
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    POSTERN_USER: user,
+    POSTERN_FROM: from,
+    POSTERN_TO: to,
+    POSTERN_FROM_LOGIN: fromLogin,
+    POSTERN_TO_LOGIN: toLogin,
+  };
   // A program would take a name such as --x@example.org for an option.
   const args = [...(user.startsWith('-') ? ['--'] : []), user, from, to];
   const child = spawn(program, args, {

@@ -47,7 +47,7 @@ export async function tryMaster(
   return { result: 'warning', note };
 }
 
-/** The operator writes the account as its server knows it. */
+/** The operator writes the account as the canonical user that it is. */
 function asUser(user: string): CanonicalUser;
 function asUser(user: string): string {
   return user;

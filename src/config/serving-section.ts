@@ -25,10 +25,10 @@ function testAccount(outside: Outside) {
   return section({
     user: leaf({
       what: 'a user',
-      remedy: 'write the account as its server knows it, such as probe@example.org',
+      remedy: 'write the account as users are named here, such as probe@example.org',
       examples: ['probe@example.org'],
       parse: (text) => (/^[^\s\p{C}]{1,254}$/u.test(text) ? read(text) : wrong(`${shown(text)} is not a user`)),
-    }).describe('The account, as its server knows it.'),
+    }).describe('The account, with its domain; servers are told its name by `login_name`, as those of users.'),
     password: secret(outside).describe('Its password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
     interval: duration({ atLeastMs: 1000 }).prefault('60s').describe('How often it is signed in on each host.'),
   })

@@ -123,7 +123,7 @@ export interface HealthSettings {
 
 /** An account that is signed in by the whole path, to see whether that works. */
 export interface TestAccount {
-  /** As its server knows it. */
+  /** As users are named here; servers are told it by their `loginName`. */
   readonly user: string;
   readonly password: Secret;
   readonly intervalMs: number;

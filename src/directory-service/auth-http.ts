@@ -1,3 +1,4 @@
+import { nameForServer } from '../core/login-name.ts';
 import type { Addresses } from './addresses.ts';
 import { type MailPorts, type MailProtocol, mailProtocols, type MailRoute } from './mail-route.ts';
 
@@ -36,7 +37,7 @@ export async function authHttpAnswer(
         'Auth-Server': await addresses.of(route.host.imap.hostname),
         'Auth-Port': String(ports[question.protocol]),
         // A field carries bytes: those of the name's UTF-8.
-        'Auth-User': Buffer.from(route.user).toString('latin1'),
+        'Auth-User': Buffer.from(nameForServer(route.user, route.host.imap.loginName)).toString('latin1'),
       };
     case 'unknown-user':
     case 'refused':

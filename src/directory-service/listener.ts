@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import { nameForServer } from '../core/login-name.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Addresses } from './addresses.ts';
 import { authHttpAnswer, type Fields, readQuestion, temporaryFailure } from './auth-http.ts';
@@ -103,8 +104,10 @@ async function lookup(user: string, deps: DirectoryServiceDeps, signal: AbortSig
     switch (route.kind) {
       case 'found': {
         const { ports } = deps.settings();
+        const { user, backend } = route;
         const { name: host, imap } = route.host;
-        const body = { user: route.user, backend: route.backend, host, name: imap.hostname, address, ports };
+        const login = nameForServer(user, imap.loginName);
+        const body = { user, login, backend, host, name: imap.hostname, address, ports };
         return { status: 200, body };
       }
       case 'refused':

@@ -17,6 +17,7 @@ import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
+import { nameForServer } from '../core/login-name.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { MirroredTable } from '../core/state-store.ts';
 import type { Place, Relocate } from '../core/placement.ts';
@@ -141,7 +142,11 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
         const { hookTimeoutMs: timeoutMs, ...programs } = site().config.moves;
         return { ...programs, timeoutMs };
       },
-      runHook,
+      runHook(program, facts, signal) {
+        const loginAt = (backend: string) =>
+          nameForServer(asUser(facts.user), site().backendNamed(backend)?.hosts[0].imap.loginName);
+        return runHook(program, { ...facts, fromLogin: loginAt(facts.from), toLogin: loginAt(facts.to) }, signal);
+      },
       audit,
       node,
       clock: systemClock,

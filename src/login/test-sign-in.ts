@@ -41,7 +41,7 @@ export function createTestSignIn({ passdb, publicOrigin, newReference }: TestSig
   };
 }
 
-/** The operator writes the account as its server knows it. */
+/** The operator writes the account as the canonical user that it is. */
 function asUser(user: string): CanonicalUser;
 function asUser(user: string): string {
   return user;

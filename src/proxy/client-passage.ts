@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici';
 import type { Backend, BackendHost, ClientPath } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Ingress } from '../core/ingress.ts';
+import { nameForServer } from '../core/login-name.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
@@ -100,8 +101,10 @@ export class ClientPassage implements Passage {
   }
 
   #driverFields(): Fields {
-    const { user, password, driver } = this.home;
-    const own: Fields = [['Authorization', basicField(user, password)]];
+    const { user, password, driver, backend, host } = this.home;
+    // Another server of the backend lets in whom its mail server lets in, and so knows users by the same names.
+    const template = this.isAtWebmail ? backend.webmailLoginName : host.imap.loginName;
+    const own: Fields = [['Authorization', basicField(nameForServer(user, template), password)]];
     if (!this.isAtWebmail || driver.requestHeaders === undefined) return own;
     const fields = driver.requestHeaders(this.head, {
       user,

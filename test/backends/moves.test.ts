@@ -166,11 +166,14 @@ describe('a hook program', () => {
   it('gets user and backends as arguments and environment, whatever is in them', async () => {
     const told = join(folder, 'told');
     await runHook(
-      program('tell', `printf '%s|' "$@" "$POSTERN_USER" "$POSTERN_TO" > ${told}`),
-      facts,
+      program(
+        'tell',
+        `printf '%s|' "$@" "$POSTERN_USER" "$POSTERN_TO" "$POSTERN_FROM_LOGIN" "$POSTERN_TO_LOGIN" > ${told}`,
+      ),
+      { ...facts, toLogin: "o'brien" },
       AbortSignal.timeout(5000),
     );
-    assert.equal(readFileSync(told, 'utf8'), `${facts.user}|a|b|${facts.user}|b|`);
+    assert.equal(readFileSync(told, 'utf8'), `${facts.user}|a|b|${facts.user}|b|${facts.user}|o'brien|`);
   });
 
   it('never takes a name for an option', async () => {

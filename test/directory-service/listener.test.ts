@@ -18,6 +18,7 @@ const away = new PosternError('ERR_DIRECTORY_UNAVAILABLE', 'ldap1 is away', { so
 const homes: Readonly<Record<string, MailRoute>> = {
   alice: found,
   'jörg %x@example.test': { ...found, user: userName('jörg@example.test') },
+  bare: { ...found, host: { ...host, imap: { ...host.imap, loginName: '%n' } } },
   closed: { kind: 'closed' },
   suspended: { kind: 'refused', reason: 'Please call 1234.' },
 };
@@ -86,6 +87,11 @@ describe('nginx’s mail proxy', () => {
       nginx('alice'),
       { 'auth-status': 'OK', 'auth-server': '192.0.2.7', 'auth-port': '143', 'auth-user': 'alice@example.test' },
     ],
+    [
+      'signs in under the name that the server wants',
+      nginx('bare'),
+      { 'auth-status': 'OK', 'auth-server': '192.0.2.7', 'auth-user': 'alice' },
+    ],
     ['gets the port of POP3', nginx('alice', 'pop3'), { 'auth-status': 'OK', 'auth-port': '110' }],
     ['gets the port of SMTP', nginx('alice', 'smtp'), { 'auth-status': 'OK', 'auth-port': '587' }],
     ['sends what a field cannot carry as %XX', nginx('j%C3%B6rg%20%25x@example.test'), { 'auth-status': 'OK' }],
@@ -141,12 +147,19 @@ describe('a lookup as JSON', () => {
     assert.equal(status, 200);
     assert.deepEqual(JSON.parse(body), {
       user: 'alice@example.test',
+      login: 'alice@example.test',
       backend: 'a',
       host: 'a',
       name: 'mx1.test',
       address: '192.0.2.7',
       ports: { imap: 143, pop3: 110, smtp: 587 },
     });
+  });
+
+  it('says by which name the server knows the user', async () => {
+    await using service = await start();
+    const { user, login } = JSON.parse((await service.ask('/lookup?user=bare')).body);
+    assert.deepEqual([user, login], ['alice@example.test', 'alice']);
   });
 
   it('tells no from not now', async () => {

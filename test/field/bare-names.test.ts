@@ -1,15 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Backend } from '../../src/core/backend.ts';
+import type { ClientAuthentication } from '../../src/core/client-authentication.ts';
 import type { HttpExchange } from '../../src/core/http.ts';
 import { createLoginNameParser, nameForServer } from '../../src/core/login-name.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { loadDrivers } from '../../src/gateway/drivers.ts';
+import { createTestSignIn } from '../../src/login/test-sign-in.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
 import { backendLimits } from '../backend-limits.ts';
 import { backendName, canonicalUser } from '../login/named.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
 import { ScriptedImap } from '../passdb/scripted-imap.ts';
+import { ask, request, startGate, startRecordingBackend } from '../proxy/gate.ts';
+import { field, responseOf, scriptedExchange } from '../webmail/scripted-exchange.ts';
 import { serverOf } from './imap-dialogue.ts';
 import { readFieldInput } from './input.ts';
 
@@ -94,6 +99,84 @@ describe('a webmail that wants bare names', () => {
       ['alice'],
     );
   });
+});
+
+const bareBackend = (driver: string, port = 1): Backend => ({
+  name: backendName('a'),
+  driver,
+  driverSettings: { master_login: true },
+  master: { user: 'postern', password: new Secret('master-pw'), separator: '*' },
+  hosts: [hostOn(port, '%n')],
+  limits: backendLimits,
+  webmailLoginName: '%n',
+});
+
+async function homeOf(backend: Backend, exchange: HttpExchange = nobody) {
+  const parts = { exchange, clock: { nowMs: () => 0 } };
+  const { byBackend } = await loadDrivers(new Map([[backend.name, backend]]), parts);
+  const home = byBackend.get(backend.name);
+  assert.ok(home);
+  return home;
+}
+
+const basic = (name: string, password: string) => `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
+
+describe('whoever enters such a webmail', () => {
+  it('as user*master, names the user as the webmail does', async () => {
+    const { driver } = await homeOf(bareBackend('basic'));
+    const as = { user, password: undefined, client, timeZone: undefined, publicOrigin: 'http://x', session: undefined };
+    const fields = driver.requestHeaders?.({ method: 'GET', target: '/', header: () => undefined }, as);
+    assert.deepEqual(fields, [['Authorization', basic('alice*postern', 'master-pw')]]);
+  });
+
+  it('as the test account, is named at both servers as users are', async () => {
+    await using imap = await ScriptedImap.start(server('IMAP4rev1'));
+    const exchange = scriptedExchange(() => responseOf(200));
+    const home = await homeOf(bareBackend('basic', imap.port), exchange);
+    const signIn = createTestSignIn({
+      passdb: createImapPassdb(),
+      publicOrigin: () => 'http://x',
+      newReference: () => 'ref-1',
+    });
+    const account = { user: 'probe@example.org', password: new Secret('secret'), intervalMs: 1000 };
+    assert.equal(await signIn({ home, host: home.host, account }, going), 'signed-in');
+    assert.ok(imap.lines.some((line) => line.endsWith(' LOGIN "probe" "secret"')));
+    assert.equal(field(exchange.requests[0], 'authorization'), basic('probe', 'secret'));
+  });
+});
+
+describe('a calendar program or phone, whose user is known by a bare name', () => {
+  const names: readonly (readonly [target: string, webmail: string, imap: string, name: string])[] = [
+    ['/dav/x', '%n', '%u', 'alice'],
+    ['/dav/x', '%u', '%n', 'alice@example.org'],
+    ['/Microsoft-Server-ActiveSync?Cmd=Sync', '%n', '%u', 'alice@example.org'],
+    ['/Microsoft-Server-ActiveSync?Cmd=Sync', '%u', '%n', 'alice'],
+  ];
+  for (const [target, webmailLoginName, imapLoginName, name] of names) {
+    it(`is ${name} at ${target} with ${webmailLoginName} for the webmail, ${imapLoginName} for IMAP`, async () => {
+      await using behind = await startRecordingBackend();
+      const origin = `http://127.0.0.1:${behind.port}`;
+      const host = { ...hostOn(1, imapLoginName), webmail: { origin, landing: '/', trust: {} } };
+      const paths = [{ prefix: '/dav' }, { prefix: '/Microsoft-Server-ActiveSync', elsewhere: { a: origin } }];
+      const home = await homeOf({
+        ...bareBackend('basic'),
+        driver: 'none',
+        driverSettings: {},
+        hosts: [host],
+        webmailLoginName,
+        clientPaths: paths,
+      });
+      const authentication: ClientAuthentication = {
+        admit: async () => ({ kind: 'admitted', user, ...home }),
+        isStillAt: async () => true,
+        distrust() {},
+      };
+      await using gate = await startGate({ backendPort: behind.port, clients: { paths, authentication } });
+      await ask(gate.port, request('GET', target, [`Authorization: ${basic('EXAMPLE\\Alice', 'pw')}`]));
+      const fields = behind.seen[0]?.fields ?? [];
+      assert.equal(fields[fields.findIndex((field) => field.toLowerCase() === 'authorization') + 1], basic(name, 'pw'));
+    });
+  }
 });
 
 describe('a Windows domain before the name', () => {

@@ -3,12 +3,15 @@ import { once } from 'node:events';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '../ports.ts';
+import type { TestCertificate } from '../passdb/certificates.ts';
 import { awaitPort, spawn, stopProgram } from '../programs.ts';
 
 export const masterPassword = 'the-password-of-the-gateway';
 
 export interface OwnDovecot {
   readonly port: number;
+  /** Of IMAP over TLS; 0 where there is none. */
+  readonly tlsPort: number;
   log(): Promise<string>;
   stop(): Promise<void>;
 }
@@ -16,9 +19,17 @@ export interface OwnDovecot {
 /** The lines of the sample that restricts masters: the gateway may do everything, `support` only look. */
 const acls = '* user=gateway lrwstipekxa\n* user=support lr\n';
 
-/** A Dovecot of the test's own, on a free port, with the sample configurations of integrations/dovecot included. */
-export async function startDovecot(directory: string, users: Readonly<Record<string, string>>): Promise<OwnDovecot> {
+/**
+ * A Dovecot of the test's own, on a free port, with the sample configurations of integrations/dovecot included; with a
+ * certificate on another port over TLS, too.
+ */
+export async function startDovecot(
+  directory: string,
+  users: Readonly<Record<string, string>>,
+  certificate?: TestCertificate,
+): Promise<OwnDovecot> {
   const port = await freePort();
+  const tlsPort = certificate === undefined ? 0 : await freePort();
   const at = (name: string): string => join(directory, name);
   for (const name of ['run', 'mail']) await mkdir(at(name), { recursive: true });
   await chmod(at('mail'), 0o777);
@@ -35,14 +46,17 @@ export async function startDovecot(directory: string, users: Readonly<Record<str
     const own = sample.replaceAll('/etc/dovecot/postern-master', at('master-users'));
     await writeFile(at(name), own.replaceAll('/etc/dovecot/postern-acls', at('acls')));
   }
-  await writeFile(at('dovecot.conf'), configuration(directory, port));
+  if (certificate !== undefined) await writeFile(at('dovecot.pem'), certificate.cert + certificate.key);
+  await writeFile(at('dovecot.conf'), configuration(directory, port, tlsPort));
   const child: ChildProcess = spawn('dovecot', ['-F', '-c', at('dovecot.conf')], { stdio: 'ignore' });
   await once(child, 'spawn');
   await awaitPort(port);
-  return { port, log: () => readFile(at('dovecot.log'), 'utf8'), stop: () => stopProgram(child) };
+  return { port, tlsPort, log: () => readFile(at('dovecot.log'), 'utf8'), stop: () => stopProgram(child) };
 }
 
-function configuration(directory: string, port: number): string {
+function configuration(directory: string, port: number, tlsPort: number): string {
+  const ssl =
+    tlsPort === 0 ? 'ssl = no' : `ssl = yes\nssl_cert = <${directory}/dovecot.pem\nssl_key = <${directory}/dovecot.pem`;
   return `
 base_dir = ${directory}/run
 state_dir = ${directory}/run
@@ -50,7 +64,7 @@ instance_name = postern-test-${port}
 log_path = ${directory}/dovecot.log
 protocols = imap
 listen = 127.0.0.1
-ssl = no
+${ssl}
 disable_plaintext_auth = no
 mail_location = maildir:~/Maildir
 mail_uid = mail
@@ -73,7 +87,8 @@ service imap-login {
     port = ${port}
   }
   inet_listener imaps {
-    port = 0
+    port = ${tlsPort}
+    ssl = yes
   }
 }
 service stats {
