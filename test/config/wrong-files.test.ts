@@ -37,7 +37,7 @@ const wrongFiles: readonly (readonly [name: string, text: string, lines: readonl
     'log: { level: info }',
     [
       'postern.yaml:1:1 public_url: is missing: write scheme and host as users type them, such as https://mail.example.org',
-      'postern.yaml:1:1 directory: is missing: write its keys: default_domain, domain_aliases, detail_separator, forbidden_characters, sources, hosts, source_timeout, lookup_timeout, cache',
+      'postern.yaml:1:1 directory: is missing: write its keys: default_domain, domain_aliases, windows_domains, detail_separator, forbidden_characters, sources, hosts, source_timeout, lookup_timeout, cache',
       'postern.yaml:1:1 backends: names no backend: write { a: { imap: imaps://HOST, webmail: http://HOST/ } }',
     ],
   ],

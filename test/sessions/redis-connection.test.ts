@@ -13,7 +13,7 @@ test('a command without a connection says why there is none', async () => {
       connection.run((client) => client.ping()),
       {
         code: 'ERR_STORE_UNAVAILABLE',
-        message: new RegExp(`no good answer: connect ECONNREFUSED 127\\.0\\.0\\.1:${port}$`),
+        message: new RegExp(`connection refused: nothing listens there \\(127\\.0\\.0\\.1:${port}\\)$`),
       },
     );
   } finally {
