@@ -285,7 +285,7 @@ describe('a move with programs around it', () => {
     await eventually(async () => (await alice.browser.open('/mail/INBOX')).status === 503, 'alice is held');
     const page = await alice.browser.open('/mail/INBOX');
     assert.match(page.body.toString(), /Your mailbox is moving/);
-    assert.match((await site.signIn('alice')).landed.body.toString(), /just being moved/);
+    assert.match((await site.signIn('alice')).landed.body.toString(), /We are moving your mailbox/);
     assert.match(await bob.browser.text('/mail/INBOX'), /backend three/);
     const { body } = await site.api('GET', '/moves');
     assert.match(
