@@ -55,12 +55,19 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
   const clock = systemClock;
   const signIns = opened.use(openSignIns(options));
   const notes = opened.use(createSignInNotes(signIns, log));
+  const roleOf = createRoleOf({
+    settings: () => site().config.support,
+    lookupFresh: (user, signal) => lookUpFresh(site(), user, signal),
+  });
   return {
     parts: {
-      roleOf: createRoleOf({
-        settings: () => site().config.support,
-        lookupFresh: (user, signal) => lookUpFresh(site(), user, signal),
-      }),
+      roleOf,
+      async staffNamed(typed, signal) {
+        const parsed = site().parseName(typed);
+        if (parsed.kind !== 'ok') return undefined;
+        const user = asUser(parsed.name);
+        return (await roleOf(user, signal)) === undefined ? undefined : user;
+      },
       sessions: createStaffSessions({
         store,
         end: (key, reason) => sessions.end(key, reason),

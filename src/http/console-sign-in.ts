@@ -1,8 +1,9 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { Audit } from '../core/audit.ts';
-import type { Clock } from '../core/clock.ts';
+import { type Clock, isRecent } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import { Secret } from '../core/secret.ts';
+import type { CanonicalUser } from '../core/names.ts';
 import type { StaffLogin } from '../login/staff-login.ts';
 import type { RoleOf } from '../support/roles.ts';
 import { staffCookieLine } from '../support/staff-cookie.ts';
@@ -21,14 +22,20 @@ export interface ConsoleSignInDeps extends ConsoleGuardDeps {
   readonly staffLogin: StaffLogin;
   readonly sessions: StaffSessions;
   readonly roleOf: RoleOf;
+  /** The member of staff whose name this is; undefined for everybody else. Rejects when the directory could not be asked. */
+  readonly staffNamed: (typed: string, signal: AbortSignal) => Promise<CanonicalUser | undefined>;
   readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
 }
 
+/** How long further refusals of a member of staff are counted before the audit is told again. */
+const repeatMs = 60_000;
+
 /** The console's `/-/login`: the own mailbox and its password. Who is no staff is told nothing else than who mistyped. */
 export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHandler; submit: RequestHandler } {
-  const { views, tokens, audit, randomBytes } = deps;
+  const { views, tokens, randomBytes } = deps;
   const english = views.locales.choose('en', undefined);
+  const noteRefusal = createRefusals(deps);
 
   interface Said {
     readonly status: number;
@@ -70,14 +77,15 @@ export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHan
       const outcome = await deps.staffLogin(attempt, gone);
       if (outcome.kind !== 'authenticated') {
         const problem = problemOf(outcome);
-        const who = { actor: user.slice(0, 254), address: client.address };
-        await audit.record({ event: 'staff-refused', ...who, facts: { step: 'password', why: outcome.kind } });
+        await noteRefusal({ typed: user, address: client.address, reference, why: outcome.kind }, gone);
         const text = problem.closure === undefined ? english.text(problem.key, problem.values) : closedText;
         return answer(request, response, user, { status: problem.status, text, reference, field: problem.field });
       }
-      const who = { actor: outcome.user, address: client.address };
       if ((await deps.roleOf(outcome.user, gone)) === undefined) {
-        await audit.record({ event: 'staff-refused', ...who, facts: { step: 'password', why: 'no role' } });
+        deps.log.warn(
+          { user: outcome.user, client: client.address, reference },
+          'a user without a role was refused at the console',
+        );
         return answer(request, response, user, { status: 403, text: noStaffText, reference, field: 'user' });
       }
       const { cookie: value } = await deps.sessions.open({ ...outcome, client, publicOrigin: publicUrl.origin });
@@ -91,6 +99,41 @@ export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHan
   }
 
   return { show: (request, response) => answer(request, response, ''), submit };
+}
+
+interface Refusal {
+  /** As it stands in the form: it may be anything, a password too, and is written nowhere. */
+  readonly typed: string;
+  readonly address: string;
+  readonly reference: string;
+  readonly why: string;
+}
+
+/**
+ * Audits refused passwords of staff, and of nobody else: whoever has no account must not be able to write into the
+ * audit, nor to fill it. Refusals of one member within a minute of the last line are counted in the next one.
+ */
+function createRefusals({ audit, clock, log, staffNamed }: ConsoleSignInDeps) {
+  const told = new Map<CanonicalUser, { readonly atMs: number; untold: number }>();
+  return async ({ typed, address, reference, why }: Refusal, signal: AbortSignal): Promise<void> => {
+    const actor = await staffNamed(typed, signal).catch((error: unknown) => {
+      if (!(error instanceof PosternError)) throw error;
+      return undefined;
+    });
+    if (actor === undefined) {
+      log.info({ client: address, reference, why }, 'a sign-in at the console was refused');
+      return;
+    }
+    const nowMs = clock.nowMs();
+    const before = told.get(actor);
+    if (before !== undefined && isRecent(before.atMs, repeatMs, nowMs)) {
+      before.untold += 1;
+      return;
+    }
+    told.set(actor, { atMs: nowMs, untold: 0 });
+    const repeats = before === undefined || before.untold === 0 ? {} : { repeats: before.untold };
+    await audit.record({ event: 'staff-refused', actor, address, facts: { step: 'password', why, ...repeats } });
+  };
 }
 
 const noStaffText = 'You have no access to this console. If you need it, ask an operator.';

@@ -110,6 +110,10 @@ export async function startConsole(): Promise<ConsoleFixture> {
       if (fixture.away.has('roles')) throw away('directory');
       return fixture.grants.get(user);
     },
+    async staffNamed(typed) {
+      const user = asUser(typed);
+      return fixture.grants.has(user) ? user : undefined;
+    },
     audit: {
       async record(event) {
         if (fixture.away.has('audit')) throw away('audit');

@@ -60,13 +60,34 @@ suite('the console', () => {
     assert.match(wrong.text, /Wrong user name or password/);
     assert.match(noRole.text, /no access to this console/);
     assert.ok(!browser.cookie.includes('staff'));
+    assert.deepEqual(fixture.audited, []);
+  });
+
+  test('audits refused passwords of staff alone, once a minute, and never what was typed', async () => {
+    const browser = staffBrowser(fixture);
+    await browser.get('/-/login');
+    for (const user of ['nobody', 'pässword-of-sam', '"><script>', 'x'.repeat(300)]) {
+      for (let nth = 0; nth < 5; nth += 1) await browser.post('/-/login', { user, password: 'wrong' });
+    }
+    assert.deepEqual(fixture.audited, []);
+    for (let nth = 0; nth < 5; nth += 1) await browser.post('/-/login', { user: 'sam', password: 'wrong' });
+    fixture.clock.nowMs += 61_000;
+    await browser.post('/-/login', { user: 'sam', password: 'wrong' });
     assert.deepEqual(
-      fixture.audited.map(({ event, actor, facts }) => [event, actor, facts?.['why']]),
+      fixture.audited.map(({ event, actor, facts }) => [event, actor, facts]),
       [
-        ['staff-refused', 'mia', 'rejected'],
-        ['staff-refused', 'mia@example.test', 'no role'],
+        ['staff-refused', sam, { step: 'password', why: 'rejected' }],
+        ['staff-refused', sam, { step: 'password', why: 'rejected', repeats: 4 }],
       ],
     );
+  });
+
+  test('answers strangers while the audit cannot be written', async () => {
+    const browser = staffBrowser(fixture);
+    await browser.get('/-/login');
+    fixture.away.add('audit');
+    assert.equal((await browser.post('/-/login', { user: 'mia', password: 'wrong' })).status, 403);
+    assert.equal((await browser.post('/-/login', { user: 'sam', password: 'wrong' })).status, 503);
   });
 
   test('lets nobody enrol without the one-time code, and shows key and recovery codes once', async () => {
