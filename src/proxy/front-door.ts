@@ -8,7 +8,7 @@ import type { ProxyProtocol } from './proxy-protocol-intake.ts';
 import { rawReply } from './raw-reply.ts';
 import { reply, textAnswer } from './reply.ts';
 import type { TlsCertificates } from './tls-certificates.ts';
-import { Turns } from './turns.ts';
+import { Turns, wantsUpgrade } from './turns.ts';
 import { mayUpgrade } from './upgrade-screen.ts';
 
 const drainStepMs = 100;
@@ -79,7 +79,7 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
 
   function admit(request: IncomingMessage, response: ServerResponse): void {
     if (request.socket.timeout !== 0) request.socket.setTimeout(0);
-    if (isLastCall) response.shouldKeepAlive = false;
+    if (isLastCall || wantsUpgrade(request)) response.shouldKeepAlive = false;
     if (response.statusCode === 417) reply(request, response, textAnswer(417, 'Only 100-continue is expected here.'));
     else admission.request(request, response);
   }

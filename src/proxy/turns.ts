@@ -57,6 +57,7 @@ export class Turns {
     }
     this.#next = { request, response };
     this.#socket.on('resume', this.#stayPaused);
+    if (wantsUpgrade(request) && !this.#open.response.headersSent) this.#open.response.shouldKeepAlive = false;
   }
 
   /** Whether an error of the parser only says that it stopped as it should; the bytes behind are kept. */
@@ -89,6 +90,8 @@ export class Turns {
     socket.off('resume', this.#stayPaused);
     // A connection that ends with the last answer owes no other.
     if (next === undefined || socket.destroyed || !socket.writable) return;
+    // Where such a request ends, the parser no longer knows.
+    if (wantsUpgrade(next.request)) return socket.destroySoon();
     this.#begin(next.request, next.response);
     const parser = parserOf(socket);
     if (unread !== undefined && parser !== undefined) {
@@ -98,6 +101,14 @@ export class Turns {
     }
     if (this.#next === undefined) socket.resume();
   }
+}
+
+/**
+ * Whether a request asks to leave HTTP. Where that is not done Node loses what it has read behind the request, and takes
+ * what comes next for the beginning of another: the answer must be the last one on its connection.
+ */
+export function wantsUpgrade(request: IncomingMessage): boolean {
+  return request.headers.upgrade !== undefined;
 }
 
 /** What is used of Node's parser, which its types do not know. */
