@@ -39,6 +39,9 @@ export class Visitor {
       agent: this.#agent,
       headers: {
         ...browserHeaders,
+        // Our own pages are opened in a tab, or not at all.
+        'Sec-Fetch-Dest': 'document',
+        'Sec-Fetch-Mode': 'navigate',
         'Accept-Encoding': 'identity',
         Origin: this.#origin,
         Cookie: [...this.#cookies].map((pair) => pair.join('=')).join('; '),

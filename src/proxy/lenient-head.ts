@@ -16,7 +16,14 @@ const statusLine = /^HTTP\/1\.[01] ([1-5]\d\d)(?: |$)/;
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const controls = /[^\t\x20-\x7e\x80-\xff]/g;
 /** Fields that lead somewhere or are kept: a cleaned one could mean what nobody wrote. */
-const droppedUnlessClean = new Set(['set-cookie', 'location', 'content-location', 'refresh']);
+const droppedUnlessClean = new Set([
+  'set-cookie',
+  'location',
+  'content-location',
+  'refresh',
+  'access-control-allow-origin',
+  'access-control-allow-credentials',
+]);
 /** Written anew, or of no use on a connection that ends with this answer. */
 const rewritten = new Set([
   'connection',
@@ -50,6 +57,8 @@ function cleanHead(bytes: Buffer): CleanedHead | undefined {
     const lower = name.toLowerCase();
     if (rewritten.has(lower) || (lower === 'set-cookie' && byLineFeed)) return [];
     const cleaned = value.replaceAll(controls, ' ');
+    // A webmail may have compared the whole value, to keep HTML from being shown.
+    if (cleaned !== value && lower === 'content-type') return [[name, 'application/octet-stream']];
     return cleaned !== value && droppedUnlessClean.has(lower) ? [] : [[name, cleaned]];
   });
   const own: Field[] = [

@@ -53,9 +53,14 @@ const droppedFamilies: readonly RegExp[] = [
   /^x-ms-client-principal$/,
   // Gateways that sign people in, and the modules of web servers that do.
   /^(?:x-)?(?:tailscale|oidc|pomerium|vouch|shib|mellon|saml|authentik|authelia|authn|authz|sso|webauth|krb|kerberos)-/,
-  /^(?:x-)?(?:consumer|credential|jwt|webobjects|postern|iv|sm|oam|osso|ajp|redirect)-/,
-  /^x-(?:auth|authenticated|id-token|anonymous-consumer|zumo-auth)(?:-|$)/,
-  /^auth-/,
+  /^(?:x-)?(?:consumer|credential|jwt|webobjects|postern|iv|oam|osso|ajp|redirect)-/,
+  // SiteMinder's own; X-SM-Token is SnappyMail's.
+  /^sm-/,
+  /^x-(?:auth|authenticated|authentication|authorization|authorized|id-token|anonymous-consumer|zumo-auth|userinfo)(?:-|$)/,
+  /^x-token-(?:user|subject|email|groups?)/,
+  /^(?:auth|wl-proxy|teleport-jwt|ngrok-auth|incap-client|fly-client|do-connecting)-/,
+  /^(?:x-)?(?:logon-user|preferred-username)$/,
+  /^x-(?:true-?client|real|sucuri-client)-?ip$/,
   new RegExp(`^(?:x-)?(?:authenticated|webmail|user|sm|iv)-?${person}`),
   /^x-(?:user|usr|login|uid|upn|e?mail|groups?|roles?|principal|identity|pass|password)$/,
   /^(?:x-)?(?:actor|impersonate|on-behalf-of)/,

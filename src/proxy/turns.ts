@@ -9,6 +9,8 @@ export interface Turn {
 
 /** llhttp's HPE_PAUSED: what a callback returns so that the parser stops where it is. */
 const stopHere = 21;
+/** Behind the next request so much is read, to notice a client that hangs up; the rest waits in the kernel. */
+const unreadBytes = 65_536;
 
 /**
  * One answer at a time on one connection: what a client sends ahead of its answer waits unread, and its requests reach
@@ -25,10 +27,13 @@ export class Turns {
   #next: Turn | undefined;
   /** What came behind the head of the next request; undefined while the parser runs. */
   #unread: Buffer[] | undefined;
+  #unreadLength = 0;
   readonly #onClose = (): void => this.#close();
   readonly #onTurn = (): void => this.#goOn();
   /** Node reads on by itself when an answer has drained or a body is wanted. */
-  readonly #stayPaused = (): void => void this.#socket.emit('pause');
+  readonly #stayPaused = (): void => {
+    if (this.#unreadLength > unreadBytes) this.#socket.emit('pause');
+  };
 
   /** @param serve takes each request when its turn has come */
   constructor(socket: Socket, serve: (request: IncomingMessage, response: ServerResponse) => void) {
@@ -66,7 +71,8 @@ export class Turns {
     // Once it has stopped it no longer knows how far it got.
     const rest = this.#unread === undefined ? error.rawPacket.subarray(error.bytesParsed) : error.rawPacket;
     (this.#unread ??= []).push(rest);
-    this.#socket.pause();
+    this.#unreadLength += rest.length;
+    if (this.#unreadLength > unreadBytes) this.#socket.pause();
     return true;
   }
 
@@ -87,6 +93,7 @@ export class Turns {
     this.#open = undefined;
     this.#next = undefined;
     this.#unread = undefined;
+    this.#unreadLength = 0;
     socket.off('resume', this.#stayPaused);
     // A connection that ends with the last answer owes no other.
     if (next === undefined || socket.destroyed || !socket.writable) return;

@@ -26,7 +26,9 @@ const forged = `
   X-Credential-Identifier X-Kong-Proxy X-Envoy-Original-Path X-Jwt-Assertion X-Id-Token Mellon-Name-Id Saml-Subject
   Sm-User Iv-User Iv-Groups Oam-Remote-User Auth-User X-Auth Authenticated-User X-MS-Token-AAD-Id-Token
   X-MS-Client-Principal-Name X-Zumo-Auth X-Krb-Principal X-Impersonate-User Impersonate-User X-On-Behalf-Of
-  X-Middleware-Subrequest Redirect-Remote-User HTTP-Remote-User X-Server-Name X-Proto X-Port X-Source-IP
+  WL-Proxy-Client-IP WL-Proxy-SSL X-Userinfo X-Authorization X-Authentication-Email X-Authorized-User X-Token-User-Email
+  X-Preferred-Username Logon-User X-Logon-User Teleport-Jwt-Assertion Ngrok-Auth-User-Email X-TrueClientIP X-RealIP
+  Incap-Client-IP Fly-Client-IP Do-Connecting-IP X-Sucuri-ClientIP X-Middleware-Subrequest Redirect-Remote-User HTTP-Remote-User X-Server-Name X-Proto X-Port X-Source-IP
 `
   .trim()
   .split(/\s+/);
@@ -65,7 +67,7 @@ const genuine = `
   X-OWA-CANARY X-OWA-UrlPostData X-OWA-ActionName Depth Destination If Lock-Token Overwrite Timeout Prefer Brief
   Schedule-Reply Slug X-WebDAV-Method MS-ASProtocolVersion MS-ASAcceptMultiPart X-MS-PolicyKey X-MS-RP
   X-MapiHttpCapability X-Nextcloud-WebDAV-AutoMkcol X-Apple-Client-Info X-Upload-Content-Type X-Timezone-Offset
-  X-Department X-Beacon Last-Event-ID X-Powered-By X-Mailer X-Priority
+  X-SM-Token X-Token X-Department X-Beacon Last-Event-ID X-Powered-By X-Mailer X-Priority
 `
   .trim()
   .split(/\s+/);
