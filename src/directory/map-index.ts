@@ -128,10 +128,18 @@ function valueStart(bytes: Buffer, from: number, keepsColon: boolean): number {
   const key = keyEnd(bytes, from);
   let at = key;
   while (isBlank(bytes[at])) at += 1;
-  // `key : value` has a colon of its own; `key :value` and `key :` have Postfix's transport without a name.
-  if (bytes[at] === colon && !(keepsColon && at > key && !isBlank(bytes[at + 1]))) at += 1;
+  // `key : value` has a colon of its own; `key :value` and `key :`, also with blanks or a comment behind, have Postfix's
+  // transport without a name.
+  if (bytes[at] === colon && !(keepsColon && at > key && !isOwnColon(bytes, at))) at += 1;
   while (isBlank(bytes[at])) at += 1;
   return at;
+}
+
+/** Whether white space and a value follow a colon. */
+function isOwnColon(bytes: Buffer, colonAt: number): boolean {
+  let at = colonAt + 1;
+  while (isBlank(bytes[at])) at += 1;
+  return at > colonAt + 1 && hasValue(bytes[at]);
 }
 
 function hasValue(first: number | undefined): boolean {

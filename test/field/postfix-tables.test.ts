@@ -84,6 +84,14 @@ describe("Postfix's forms of a result", () => {
     });
   }
 
+  for (const end of [' \n', '\t\r\n', '   # local, as ever\n', ' ']) {
+    test(`a colon alone with ${JSON.stringify(end)} behind it changes nothing`, async () => {
+      const text = `bob@example.test lmtp:[mail-b.example.test]\nexample.test :${end}`;
+      const { outcomes, log } = await askText(text, ['alice', 'bob']);
+      assert.deepEqual([outcomes, log], [['unknown', 'b'], []]);
+    });
+  }
+
   test('a transport without a next hop goes to the domain itself', async () => {
     const { outcomes } = await askText('mail-a.example.test lmtp:\n', ['x@mail-a.example.test']);
     assert.deepEqual(outcomes, ['a']);
