@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { suite, test } from 'node:test';
+import { after, suite, test } from 'node:test';
 import type { FrameLocator, Page } from 'playwright-core';
-import { withLab } from '../lab/lab.ts';
+import { lab as labCommand, withLab } from '../lab/lab.ts';
 import type { Person } from './person.ts';
 import { useSite } from './site.ts';
 
@@ -172,6 +172,14 @@ function zoneOf(word: string): string {
 
 suite('Roundcube’s forms, in Chromium', { concurrency: false }, () => {
   const site = useSite(lab);
+
+  // Others look at alice's folders, too.
+  after(async () => {
+    const made = await labCommand('doveadm', 'a', 'mailbox', 'list', '-u', 'alice@example.test');
+    for (const name of made.split('\n').filter((line) => /^w[0-9a-f]{8}$/.test(line))) {
+      await labCommand('doveadm', 'a', 'mailbox', 'delete', '-s', '-u', 'alice@example.test', name);
+    }
+  });
 
   async function withAlice(act: (alice: Person) => Promise<void>): Promise<void> {
     const alice = await site.visitor();
