@@ -129,7 +129,8 @@ suite('calendars and address books in SOGo through the gateway', { concurrency: 
     assert.ok(foreign.status >= 400, String(foreign.status));
     const page = await carol().ask('GET', '/SOGo/so/carol@example.test/Mail/view');
     assert.equal(page.status, 401);
-    assert.equal(page.headers['www-authenticate'], undefined);
+    // No program is asked for a password there.
+    assert.equal(page.headers['www-authenticate'], 'Cookie realm="sign-in", form-action="/-/login"');
   });
 
   test('a wrong password and an unknown user are asked again alike, and the mail server is asked once', async () => {
