@@ -7,6 +7,8 @@ import type { UpstreamHead } from './response-headers.ts';
 /** Bytes of the decoded body that a driver looks at, unless it asks for more. */
 const judgedBytes = 8 * 1024;
 const mostJudgedBytes = 1024 * 1024;
+/** How long an answer may be looked at before it is passed on as it is. */
+const lookMs = 10_000;
 
 /** An answer that waits for the driver's verdict: its head, and what has come of its body, as it came. */
 export class Judgement {
@@ -15,6 +17,7 @@ export class Judgement {
   readonly #head: IncomingHead;
   readonly #driver: Passage['driver'];
   #start: DecodedStart | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor({ head, driver }: Pick<Passage, 'head' | 'driver'>, upstream: UpstreamHead) {
     this.#head = head;
@@ -34,6 +37,15 @@ export class Judgement {
     return undefined;
   }
 
+  /** Calls `looked` when the body takes too long to come; its answer is alive then. */
+  lookNoLonger(looked: () => void): void {
+    const giveUp = (): void => {
+      this.#start?.giveUp();
+      looked();
+    };
+    this.#timer = setTimeout(giveUp, lookMs).unref();
+  }
+
   /** Calls `looked` once the chunk is decoded; `enough` then says whether the driver has all that it may see. */
   feed(chunk: Buffer, looked: () => void): void {
     this.held.push(chunk);
@@ -51,11 +63,14 @@ export class Judgement {
   /** `complete`: whether the body has ended. To be asked once, after `feed` or `end`. */
   byBody(complete: boolean): Verdict {
     const bytes = this.#start?.bytes ?? new Uint8Array();
+    const isKnown = this.#start?.gaveUp !== true;
     this.close();
+    if (!isKnown) return 'alive';
     return this.#driver.judgeBody?.(this.#head, bytes, complete) ?? 'alive';
   }
 
   close(): void {
+    clearTimeout(this.#timer);
     this.#start?.close();
     this.#start = undefined;
   }

@@ -211,6 +211,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     this.#state = 'judging';
     const verdict = this.#judgement.byHead();
     if (verdict !== undefined) this.#events.judged(this, verdict, this.#judgement.upstream);
+    else this.#judgement.lookNoLonger(() => this.#looked(false));
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
