@@ -1,4 +1,5 @@
 import { pino, stdTimeFunctions, type DestinationStream, type LevelWithSilent } from 'pino';
+import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 
 /**
@@ -19,7 +20,9 @@ export function createLog(options: LogOptions): Log {
       level: options.level,
       base: { app: 'postern' },
       timestamp: stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
+      formatters: { level: (label) => ({ level: label }), log: withLoggedErrors },
+      // pino would print every property of an error, whatever a library hung on it.
+      serializers: { err: (value: unknown) => value },
       redact: {
         paths: secretFields.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]),
         censor: '[secret]',
@@ -27,4 +30,99 @@ export function createLog(options: LogOptions): Log {
     },
     options.destination ?? pino.destination({ fd: 1, sync: false }),
   );
+}
+
+function withLoggedErrors(fields: Record<string, unknown>): Record<string, unknown> {
+  let logged: Record<string, unknown> | undefined;
+  for (const [name, value] of Object.entries(fields)) {
+    if (value instanceof Error) (logged ??= { ...fields })[name] = loggedError(value);
+  }
+  return logged ?? fields;
+}
+
+/** Where this program's own code lies, as stack traces name it. */
+const ownCode = new URL('..', import.meta.url).href;
+const maxCauses = 5;
+const maxMessage = 500;
+const plainName = /^[A-Za-z]{1,40}$/;
+const plainCode = /^[A-Za-z0-9_.-]{1,64}$/;
+const frameForm = /^ {4}at [^\n]{1,300}$/;
+
+/** What of an error reaches the log; anything else may be bytes of a backend, of IMAP or of a directory. */
+interface LoggedError {
+  readonly type: string;
+  readonly code?: string | number;
+  readonly message?: string;
+  readonly syscall?: string;
+  readonly address?: string;
+  readonly port?: number;
+  readonly stack?: string;
+  readonly cause?: LoggedError;
+}
+
+function loggedError(error: Error, depth = 0): LoggedError {
+  const frames = framesOf(error);
+  const code = codeOf(error);
+  const { cause } = error;
+  const name = error.constructor.name;
+  return {
+    type: plainName.test(name) ? name : 'Error',
+    ...(code === undefined ? {} : { code }),
+    ...(hasOwnWords(error, code, frames) ? { message: bounded(error.message) } : {}),
+    ...placeOf(error),
+    ...(frames.length === 0 ? {} : { stack: frames.join('\n') }),
+    ...(cause instanceof Error && depth < maxCauses ? { cause: loggedError(cause, depth + 1) } : {}),
+  };
+}
+
+/**
+ * Whether the words of an error were written by this program, Node's system calls, undici or its parser. Those of others
+ * quote what they were given: a database its row, `JSON.parse` its text, an IMAP client the server's answer.
+ */
+function hasOwnWords(error: Error, code: string | number | undefined, frames: readonly string[]): boolean {
+  if (error instanceof PosternError || isSystemError(error, code)) return true;
+  if (typeof code === 'string' && /^(?:UND_ERR|HPE)_/.test(code)) return true;
+  return frames[0]?.includes(ownCode) === true;
+}
+
+function isSystemError(error: Error, code: string | number | undefined): boolean {
+  const syscall: unknown = 'syscall' in error ? error.syscall : undefined;
+  return typeof syscall === 'string' && typeof code === 'string' && /^E[A-Z0-9_]+$/.test(code);
+}
+
+function codeOf(error: Error): string | number | undefined {
+  const code: unknown = 'code' in error ? error.code : undefined;
+  if (typeof code === 'number') return code;
+  if (typeof code === 'string' && plainCode.test(code)) return code;
+  // Redis says what is the matter in the first word: MISCONF, NOPERM, LOADING.
+  return /^(?:ErrorReply|SimpleError)$/.test(error.constructor.name)
+    ? /^[A-Z]{3,20}(?= |$)/.exec(error.message)?.[0]
+    : undefined;
+}
+
+function placeOf(error: Error): Pick<LoggedError, 'syscall' | 'address' | 'port'> {
+  const syscall: unknown = 'syscall' in error ? error.syscall : undefined;
+  const address: unknown = 'address' in error ? error.address : undefined;
+  const port: unknown = 'port' in error ? error.port : undefined;
+  return {
+    ...(typeof syscall === 'string' && plainCode.test(syscall) ? { syscall } : {}),
+    ...(typeof address === 'string' && address.length <= 108 ? { address } : {}),
+    ...(typeof port === 'number' ? { port } : {}),
+  };
+}
+
+/** The calls that led to an error, without its words, which stand before them. */
+function framesOf(error: Error): string[] {
+  const stack = error.stack ?? '';
+  const words = stack.indexOf(error.message);
+  if (words === -1) return [];
+  return stack
+    .slice(words + error.message.length)
+    .split('\n')
+    .filter((line) => frameForm.test(line))
+    .slice(0, 10);
+}
+
+function bounded(message: string): string {
+  return message.length <= maxMessage ? message : `${message.slice(0, maxMessage)}…`;
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { PosternError } from '../../src/core/error.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createLog } from '../../src/observe/log.ts';
 
@@ -40,6 +41,43 @@ describe('the log', () => {
     assert.deepEqual(
       lines((log) => log.debug({}, 'detail')),
       [],
+    );
+  });
+
+  it('prints of an error what this program and the system said, and nothing that a server sent', () => {
+    const marker = 'Set-Cookie: id=MARKER';
+    class HTTPParserError extends Error {
+      readonly code = 'HPE_INVALID_HEADER_TOKEN';
+      readonly data = `HTTP/1.1 200 OK\r\n${marker}`;
+    }
+    const imap = Object.assign(new Error('Command failed'), { response: marker, executedCommand: marker });
+    const foreign = new SyntaxError(`Unexpected token in ${marker}`);
+    foreign.stack = `SyntaxError: ${foreign.message}\n    at JSON.parse (<anonymous>)\n    at parse (/srv/node_modules/x.js:1:1)`;
+    const own = new PosternError('ERR_WEBMAIL_UNAVAILABLE', 'the webmail of a could not be asked', {
+      source: 'webmail',
+      retryable: true,
+      cause: new HTTPParserError('Response does not match the HTTP/1.1 protocol (Invalid header value char)'),
+    });
+    const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:1'), {
+      code: 'ECONNREFUSED',
+      syscall: 'connect',
+      address: '127.0.0.1',
+      port: 1,
+    });
+    const written = lines((log) => {
+      for (const err of [own, imap, foreign, refused]) log.warn({ err }, 'failed');
+      log.warn({ why: new HTTPParserError('x'), list: [] }, 'under another name');
+    });
+    assert.doesNotMatch(JSON.stringify(written), /MARKER/);
+    const [first, , third, fourth] = written.map(({ err }) => err);
+    assert.equal(Reflect.get(Object(first), 'message'), 'the webmail of a could not be asked');
+    const cause = Reflect.get(Object(first), 'cause');
+    assert.equal(cause.code, 'HPE_INVALID_HEADER_TOKEN');
+    assert.match(cause.message, /Invalid header value char/);
+    assert.equal(Reflect.get(Object(third), 'message'), undefined);
+    assert.deepEqual(
+      ['message', 'code', 'syscall', 'address', 'port'].map((name) => Reflect.get(Object(fourth), name)),
+      ['connect ECONNREFUSED 127.0.0.1:1', 'ECONNREFUSED', 'connect', '127.0.0.1', 1],
     );
   });
 });
