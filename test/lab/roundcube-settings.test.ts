@@ -47,7 +47,7 @@ suite('Roundcube as sites configure it', { concurrency: false }, () => {
       assert.match(page.target, /^\/roundcube\/\?_task=mail/);
       assert.match(page.body, /Webmail on backend a :: Inbox/);
       assert.match((await person.open('/')).target, /^\/roundcube\//);
-      assert.deepEqual([...person.cookies.keys()].sort(), ['postern', 'postern-form']);
+      assert.deepEqual([...person.cookies.keys()].sort(), ['postern', 'postern-form', 'postern-last']);
     });
 
     test('a link into it survives the sign-in', async () => {
@@ -93,7 +93,7 @@ suite('Roundcube as sites configure it', { concurrency: false }, () => {
       }
       assert.match((await person.script('/?_task=mail&_action=list&_mbox=INBOX')).body, /add_message_row/);
       assert.equal(signInsOf('bob', 'b'), before + 1);
-      assert.deepEqual([...person.cookies.keys()].sort(), ['postern', 'postern-form']);
+      assert.deepEqual([...person.cookies.keys()].sort(), ['postern', 'postern-form', 'postern-last']);
     });
 
     test('who comes from another address goes on in a new session of Roundcube, without signing in', async () => {
