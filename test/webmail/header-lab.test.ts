@@ -33,7 +33,7 @@ suite('a real Roundcube that is entered by HTTP Basic, and one by trusted fields
       const person = new RoundcubeUser(gateway.origin);
       const page = await person.signIn(user, `${user}-pw`);
       assert.match(page.body, /"task":"mail"/);
-      assert.deepEqual([...person.cookies.keys()].sort(), ['postern', 'postern-form']);
+      assert.deepEqual([...person.cookies.keys()].sort(), ['postern', 'postern-form', 'postern-last']);
       await lab.expire('a');
       assert.match((await person.open('/?_task=mail')).body, /"mailbox":"INBOX"/);
       const list = await person.script('/?_task=mail&_action=mark', { _uid: '1', _flag: 'read' });

@@ -40,7 +40,7 @@ suite('the real Horde behind the gateway', { concurrency: false }, () => {
 
   test('a sign-in leads to the mailbox, and the browser holds nothing of Horde', async () => {
     const { person, token } = await daveSignedIn();
-    assert.deepEqual([...person.cookies.keys()].sort(), ['postern', 'postern-form']);
+    assert.deepEqual([...person.cookies.keys()].sort(), ['postern', 'postern-form', 'postern-last']);
     const poll = await person.post('/horde/services/ajax.php/imp/poll', { kind: 'script', form: { token } });
     assert.match(poll.body, /"response":(?:true|\{)/);
   });

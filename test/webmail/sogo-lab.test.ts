@@ -47,7 +47,7 @@ suite('the real SOGo behind the gateway', { concurrency: false }, () => {
 
   test('a sign-in leads to the mailbox, and the browser holds SOGo’s token but not its session', async () => {
     const person = await carolSignedIn();
-    assert.deepEqual([...person.cookies.keys()].sort(), ['XSRF-TOKEN', 'postern', 'postern-form']);
+    assert.deepEqual([...person.cookies.keys()].sort(), ['XSRF-TOKEN', 'postern', 'postern-form', 'postern-last']);
     assert.match((await list(person)).body, /^\{"headers"/);
   });
 
