@@ -52,15 +52,19 @@ export function authenticateBy(
 }
 
 function exchangeOver(inside: Inside, host: ImapHost): Exchange {
-  const authenticate = (mechanism: string, ...replies: readonly string[]) => {
+  const authenticate = async (mechanism: string, ...replies: readonly string[]) => {
     const left = replies.map((reply) => Buffer.from(reply).toString('base64'));
-    return commandOver(inside, host, 'AUTHENTICATE', [{ type: 'ATOM', value: mechanism }], {
+    let isCancelled = false;
+    const answer = await commandOver(inside, host, 'AUTHENTICATE', [{ type: 'ATOM', value: mechanism }], {
       onContinue() {
         // Who asks for more than the mechanism has gets the exchange cancelled (RFC 3501, 6.2.2).
+        isCancelled ||= left.length === 0;
         inside.write(left.shift() ?? '*');
       },
       isSent: () => left.length === 0,
     });
+    if (answer.status === 'OK' && isCancelled) throw brokeProtocol(host, 'it said yes to what was cancelled');
+    return answer;
   };
   return {
     plain: (user, password, authorizeAs) => authenticate('PLAIN', `${authorizeAs}\0${user}\0${password}`),

@@ -227,3 +227,37 @@ describe('an answer that comes before the password', () => {
     }
   }
 });
+
+describe('an exchange that the server asks more for than its mechanism has', () => {
+  const mechanisms: readonly (readonly [name: string, replies: number])[] = [
+    ['PLAIN', 1],
+    ['LOGIN', 2],
+  ];
+  for (const [mechanism, replies] of mechanisms) {
+    for (const [use, ask] of Object.entries(uses)) {
+      if (isMaster(use) && mechanism !== 'PLAIN') continue;
+      it(`AUTHENTICATE ${mechanism} is cancelled, and an OK behind that is no yes: ${use}`, async () => {
+        let tag = '';
+        let asked = 0;
+        const sent: string[] = [];
+        const script = serverThat(`IMAP4rev1 LOGINDISABLED AUTH=${mechanism}`, { bytes: () => '' });
+        const outcome = await outcomeOf(
+          {
+            ...script,
+            answer(turn) {
+              const isOver = asked > replies + 1;
+              if (isOver || (tag === '' && turn.command !== 'AUTHENTICATE')) return script.answer?.(turn);
+              if (tag === '') tag = turn.tag;
+              else sent.push(turn.line);
+              asked += 1;
+              turn.say(asked <= replies + 1 ? '+ ' : `${tag} OK Logged in`);
+            },
+          },
+          ask,
+        );
+        assert.equal(outcome, 'ERR_IMAP_PROTOCOL');
+        assert.equal(sent[replies], '*');
+      });
+    }
+  }
+});
