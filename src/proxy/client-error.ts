@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { rawReply } from './raw-reply.ts';
-import type { Turn } from './turns.ts';
+import { endBehind, type Turn } from './turns.ts';
 
 /**
  * Answers bytes that are no HTTP, once the answers that the connection still owes are out, and closes it. An answer to
@@ -19,9 +19,7 @@ export function answerClientError(error: Error, socket: Duplex, last: Turn | und
   const { request, response } = last;
   if (request.complete) {
     // Garbage behind a good request, which still gets its answer.
-    response.shouldKeepAlive = false;
-    response.once('finish', () => socket.end());
-    response.once('close', () => socket.destroy());
+    endBehind(response, socket);
     return;
   }
   // Its own body is broken. Without a socket the response still waits behind an earlier one.

@@ -5,7 +5,7 @@ import { PosternError } from '../core/error.ts';
 import type { ExchangeRequest, ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { Connections, HostConnections, Waiter } from './connections.ts';
 import { DecodedStart } from './decoded-start.ts';
-import { codeOf, failureKindOf, isRefused } from './failure.ts';
+import { announcedWithoutEnd, codeOf, failureKindOf, isRefused, maxAnnouncements } from './failure.ts';
 import { textOfRaw, UpstreamHead } from './response-headers.ts';
 
 /** Sign-in pages of half a megabyte are in use. */
@@ -49,6 +49,7 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
   #head: UpstreamHead | undefined;
   #body: DecodedStart | undefined;
   #settled = false;
+  #announcements = 0;
   readonly #onAbort = (): void => this.#abort();
 
   constructor(task: ExchangeTask) {
@@ -98,7 +99,11 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    if (status < 200) return;
+    if (status < 200) {
+      this.#announcements += 1;
+      if (this.#announcements > maxAnnouncements) controller.abort(announcedWithoutEnd());
+      return;
+    }
     this.#head = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
     this.#body = new DecodedStart(this.#head.header('content-encoding'), maxBodyBytes + 1);
   }

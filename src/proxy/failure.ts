@@ -24,6 +24,15 @@ export function codeOf(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
 }
 
+/** So many heads (1xx) may announce an answer. Each of them starts the time anew in which its head is awaited. */
+export const maxAnnouncements = 100;
+
+/** For an answer that was announced more often. */
+export function announcedWithoutEnd(): Error {
+  const message = `the answer was announced by more than ${maxAnnouncements} heads (1xx)`;
+  return Object.assign(new Error(message), { code: 'ERR_ANNOUNCED_WITHOUT_END' });
+}
+
 /** Whether nothing listens there. */
 export function isRefused(error: Error | undefined): boolean {
   return error !== undefined && codeOf(error) === 'ECONNREFUSED';

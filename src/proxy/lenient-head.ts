@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import { announcedWithoutEnd, maxAnnouncements } from './failure.ts';
 
 /** What a head may have at most, here as where it is parsed strictly. */
 export const maxHeadBytes = 64 * 1024;
@@ -121,6 +122,7 @@ export class HeadCleaningSocket extends Socket {
   readonly #inner: Socket;
   /** What has come of the head; undefined once it is through. */
   #pending: Buffer | undefined = Buffer.alloc(0);
+  #announcements = 0;
 
   constructor(inner: Socket) {
     super({ allowHalfOpen: true });
@@ -173,7 +175,11 @@ export class HeadCleaningSocket extends Socket {
       for (let cleaned = cleanHead(this.#pending); cleaned !== undefined; cleaned = cleanHead(this.#pending)) {
         this.#pending = this.#pending.subarray(cleaned.bodyAt);
         // What announces the answer is none: it is left out.
-        if (cleaned.status < 200) continue;
+        if (cleaned.status < 200) {
+          this.#announcements += 1;
+          if (this.#announcements > maxAnnouncements) throw announcedWithoutEnd();
+          continue;
+        }
         const body = this.#pending;
         this.#pending = undefined;
         this.push(Buffer.from(cleaned.head, 'latin1'));

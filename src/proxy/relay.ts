@@ -4,7 +4,14 @@ import type { Attachment, EndReason } from '../core/session.ts';
 import type { PageToken, Verdict } from '../core/webmail.ts';
 import { Answering } from './answering.ts';
 import type { HostConnections, Waiter } from './connections.ts';
-import { type FailureKind, failureKindOf, isFaultyHead, isLostConnection } from './failure.ts';
+import {
+  announcedWithoutEnd,
+  type FailureKind,
+  failureKindOf,
+  isFaultyHead,
+  isLostConnection,
+  maxAnnouncements,
+} from './failure.ts';
 import { Judgement } from './judgement.ts';
 import { renewForm } from './page-token.ts';
 import type { Fields, Passage } from './passage.ts';
@@ -62,6 +69,8 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   #upstreamEnded = false;
   #holds = false;
   #losses = 0;
+  /** Of the attempt that goes on. */
+  #announcements = 0;
   #isLenient = false;
 
   constructor(passage: P, pool: HostConnections, deps: RelayDeps, events: RelayEvents<P>) {
@@ -202,11 +211,17 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    this.#announcements = 0;
     if (this.#state !== 'asking') controller.abort(new Error('the client has gone'));
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    if (status < 200 || this.#state !== 'asking') return;
+    if (this.#state !== 'asking') return;
+    if (status < 200) {
+      this.#announcements += 1;
+      if (this.#announcements > maxAnnouncements) controller.abort(announcedWithoutEnd());
+      return;
+    }
     this.#judgement = new Judgement(this.passage, new UpstreamHead(status, textOfRaw(controller.rawHeaders)));
     this.#state = 'judging';
     const verdict = this.#judgement.byHead();

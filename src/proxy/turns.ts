@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /** A request that was read from a connection, and its response. */
 export interface Turn {
@@ -43,6 +44,12 @@ export class Turns {
     if (parser === undefined) return;
     const incoming = parser.onIncoming;
     parser.onIncoming = (request, keepAlive) => {
+      if (request.method === 'CONNECT' && this.#open !== undefined) {
+        // Node would give the connection away under the answer that is open on it, unless it sees no upgrade.
+        Object.assign(request, { upgrade: false });
+        endBehind(this.#open.response, socket);
+        return stopHere;
+      }
       const told = incoming(request, keepAlive);
       return told === 0 && this.#next?.request === request ? stopHere : told;
     };
@@ -116,6 +123,13 @@ export class Turns {
  */
 export function wantsUpgrade(request: IncomingMessage): boolean {
   return request.headers.upgrade !== undefined;
+}
+
+/** Ends a connection with the answer that is open on it. */
+export function endBehind(response: ServerResponse, socket: Duplex): void {
+  response.shouldKeepAlive = false;
+  response.once('finish', () => socket.end());
+  response.once('close', () => socket.destroy());
 }
 
 /** What is used of Node's parser, which its types do not know. */

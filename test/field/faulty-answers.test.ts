@@ -135,6 +135,10 @@ const refused: readonly (readonly [name: string, bytes: string])[] = [
   ['a switch of protocols', 'HTTP/1.1 101 Switching\r\nUpgrade: evil\r\nConnection: Upgrade\r\nX: \x01\r\n\r\nevil'],
   ['a head of 70 KB', `HTTP/1.1 200 OK\r\nX: \x01${'x'.repeat(70_000)}\r\n\r\nok`],
   ['half a head', 'HTTP/1.1 200 OK\r\nX: \x01\r\nContent-Le'],
+  [
+    'announcements without end',
+    `${'HTTP/1.1 103 Early Hints\r\nLink: \x01\r\n\r\n'.repeat(101)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`,
+  ],
 ];
 
 describe('an answer whose head has a fault', () => {

@@ -204,3 +204,12 @@ test('a webmail over TLS must prove its own name, not the public one', async () 
   server.close();
   server.closeAllConnections();
 });
+
+test('an answer that is announced without end is none', async () => {
+  await using backend = await startScriptedBackend((socket) => {
+    socket.on('data', () => socket.write('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'.repeat(200)));
+  });
+  await using peer = exchanging();
+  const asked = peer.exchange.send(hostAt(backend.port), { method: 'GET', target: '/', headers: [] }, soon());
+  await assert.rejects(asked, { code: 'ERR_WEBMAIL_UNAVAILABLE', message: /ERR_ANNOUNCED_WITHOUT_END/ });
+});

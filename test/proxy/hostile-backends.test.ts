@@ -65,6 +65,7 @@ const rows: readonly [name: string, bytes: string, seen: Seen][] = [
     `${'HTTP/1.1 103 Early Hints\r\nLink: </evil>\r\n\r\n'.repeat(100)}${ok}`,
     /^HTTP\/1\.1 200 [^]*\r\n\r\nok$/,
   ],
+  ['early hints without end', `${'HTTP/1.1 103 Early Hints\r\nLink: </evil>\r\n\r\n'.repeat(101)}${ok}`, 'failure'],
   [
     'trailers',
     `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Set-Cookie\r\n\r\n2\r\nok\r\n0\r\nSet-Cookie: evil=1\r\n\r\n`,

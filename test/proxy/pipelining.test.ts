@@ -149,6 +149,37 @@ for (const [name, bytes] of upgrades) {
   });
 }
 
+for (const [name, isBig] of [
+  ['before its head is sent', false],
+  ['in the middle of its body', true],
+] as const) {
+  test(`a CONNECT that is sent ahead cuts no answer, ${name}: the connection ends behind it`, async () => {
+    let slow: ServerResponse | undefined;
+    await using backend = await startRecordingBackend((_request, response) => {
+      slow = response;
+      if (isBig) response.write(Buffer.alloc(3_000_000, 'b'));
+    });
+    await using gate = await startGate({ backendPort: backend.port });
+    using client = await RawClient.to(gate.port);
+    client.send(get('/slow'));
+    await eventually(() => slow !== undefined);
+    if (isBig) await client.until((received) => received.includes('bbb'));
+    client.send(request('CONNECT', 'evil.test:443', []) + get('/behind'));
+    // Until the gateway has read it.
+    await ask(gate.port, get('/-/login'));
+    slow?.end('the end');
+    const answer = await client.closed();
+    assert.match(answer, /^HTTP\/1\.1 200 OK\r\n/);
+    assert.match(answer.slice(-30), /the end/);
+    assert.ok(isWhole(answer));
+    assert.equal(answer.match(/HTTP\/1\.1 \d/g)?.length, 1);
+    assert.deepEqual(
+      backend.seen.map(({ target }) => target),
+      ['/slow'],
+    );
+  });
+}
+
 // Node loses what it has read behind such a request: what came then would be read from its middle.
 test('a request for an upgrade that is served as it is, is the last one on its connection', async () => {
   await using backend = await startRecordingBackend((incoming, response, body) =>
