@@ -139,6 +139,13 @@ export class CookieJar {
     this.#changes += 1;
   }
 
+  /** A jar of its own with those of these cookies whose names are chosen; it keeps those names and no others. */
+  pick(chosen: (name: string) => boolean): CookieJar {
+    const picked = new CookieJar(chosen);
+    for (const cookie of this.#cookies) if (chosen(cookie.name)) picked.#put(cookie);
+    return picked;
+  }
+
   save(): SavedJar {
     return {
       g: this.#generation,

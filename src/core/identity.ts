@@ -1,3 +1,4 @@
+import type { CookieJar } from './cookie-jar.ts';
 import type { CanonicalUser } from './names.ts';
 import type { Secret } from './secret.ts';
 
@@ -30,4 +31,6 @@ export interface SignInIdentity {
   readonly publicOrigin: string;
   /** The member of staff who opens this mailbox. */
   readonly actor?: CanonicalUser;
+  /** Cookies of the webmail that this browser has already, of the names that its driver carries. */
+  readonly carried?: CookieJar;
 }

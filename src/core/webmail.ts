@@ -41,6 +41,13 @@ export interface WebmailDriver {
   /** Whether a cookie of this name stays in the gateway although it is not HttpOnly. */
   ownsCookie(name: string): boolean;
 
+  /**
+   * Whether a sign-in after a lost session takes a cookie of this name along, as the answer that told of the loss left
+   * it: under it the webmail keeps a form that was posted to no session, and shows it again on the page of that form.
+   * Without it none is taken, and the webmail keeps no forms.
+   */
+  carriesCookie?(name: string): boolean;
+
   /** What a sign-in without the user's password comes to, as this driver is configured. */
   readonly masterEntry: MasterEntry;
 
@@ -191,8 +198,19 @@ export type SilentSignInOutcome =
   | { readonly kind: 'rejected' }
   | { readonly kind: 'too-often' };
 
+/** The answer by which a session was found lost: from which host, to which target, and what it set. */
+export interface LostAnswer extends Pick<UpstreamResponseHead, 'setCookies'> {
+  readonly host: string;
+  readonly target: string;
+}
+
 /**
  * Single flight per session; renews the session's jar. Rejects with source `webmail` when the webmail could not be
- * asked.
+ * asked. Of `lost` only what the driver carries is used, and only for the host that the session belongs to.
  */
-export type SilentSignIn = (session: LiveSession, client: Client, publicOrigin: string) => Promise<SilentSignInOutcome>;
+export type SilentSignIn = (
+  session: LiveSession,
+  client: Client,
+  publicOrigin: string,
+  lost?: LostAnswer,
+) => Promise<SilentSignInOutcome>;

@@ -216,10 +216,10 @@ function countLogin(metrics: Metrics, { result, backend, ms }: LoginEvent): void
 }
 
 function countedSilentSignIn(silentSignIn: SilentSignIn, metrics: Metrics): SilentSignIn {
-  return async (session, client, publicOrigin) => {
+  return async (session, client, publicOrigin, lost) => {
     const { backend } = session.record;
     try {
-      const outcome = await silentSignIn(session, client, publicOrigin);
+      const outcome = await silentSignIn(session, client, publicOrigin, lost);
       metrics.silentSignIn(backend, outcome.kind);
       return outcome;
     } catch (error) {

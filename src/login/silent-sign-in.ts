@@ -1,8 +1,9 @@
+import { CookieJar } from '../core/cookie-jar.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Client } from '../core/identity.ts';
 import type { BackendName } from '../core/names.ts';
 import type { LiveSession, RecordKey } from '../core/session.ts';
-import type { SilentSignIn, SilentSignInOutcome } from '../core/webmail.ts';
+import type { LostAnswer, SilentSignIn, SilentSignInOutcome, WebmailDriver } from '../core/webmail.ts';
 import { PosternError } from '../core/error.ts';
 import { neverGone, withDeadline } from './deadline.ts';
 import { canEnter, identityOf } from './entry.ts';
@@ -31,7 +32,8 @@ export interface SilentSignInDeps {
  * session: requests that find it lost at the same time share one sign-in. At most one per session in 10 s and three in
  * 5 min, so that a webmail that forgets everybody is not hammered, and eight at a time per backend.
  *
- * A fresh sign-in takes the place of all cookies in the session's jar. Rejects with source `webmail`: the webmail could
+ * A fresh sign-in takes the place of all cookies in the session's jar; those that the driver carries go along with it, as
+ * the answer left them that told of the loss, of several the first. Rejects with source `webmail`: the webmail could
  * not be asked, ERR_BUSY when too many wait. A session without a password is entered by a master identity, and
  * `rejected` where the webmail cannot be. It is not aborted when the request that began it is gone: the next one needs it too.
  */
@@ -40,13 +42,19 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
   const attempts = createAttempts(deps.clock);
   const turnsOf = createBackendTurns(perBackend);
 
-  async function attempt(session: LiveSession, client: Client, publicOrigin: string): Promise<SilentSignInOutcome> {
+  async function attempt(
+    session: LiveSession,
+    client: Client,
+    publicOrigin: string,
+    lost: LostAnswer | undefined,
+  ): Promise<SilentSignInOutcome> {
     const { record } = session;
     const home = deps.homeOf(record.backend);
     const host = home?.backend.hosts.find(({ name }) => name === record.host);
     if (home === undefined || host === undefined) throw noSuchHost(record.host);
     if (!canEnter(session, home.driver)) return { kind: 'rejected' };
-    const as = identityOf(session, client, publicOrigin);
+    const carried = carriedCookies(session, home.driver, lost, deps.clock.nowMs());
+    const as = { ...identityOf(session, client, publicOrigin), ...(carried === undefined ? {} : { carried }) };
     let begun = false;
     const outcome = await withDeadline('webmail', patienceMs, neverGone, (waiting) =>
       turnsOf(record.backend).take(waiting, () => {
@@ -64,14 +72,28 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
     return { kind: 'signed-in', landing: outcome.landing, browserCookies: outcome.browserCookies };
   }
 
-  return (session, client, publicOrigin) => {
+  return (session, client, publicOrigin, lost) => {
     const running = inFlight.get(session.key);
     if (running !== undefined) return running;
     if (!attempts.admit(session.key)) return Promise.resolve({ kind: 'too-often' });
-    const flight = attempt(session, client, publicOrigin).finally(() => inFlight.delete(session.key));
+    const flight = attempt(session, client, publicOrigin, lost).finally(() => inFlight.delete(session.key));
     inFlight.set(session.key, flight);
     return flight;
   };
+}
+
+/** What a browser would hold after the answer, of the names that the driver carries. */
+function carriedCookies(
+  { record, jar }: LiveSession,
+  driver: WebmailDriver,
+  lost: LostAnswer | undefined,
+  nowMs: number,
+): CookieJar | undefined {
+  if (lost === undefined || lost.host !== record.host || driver.carriesCookie === undefined) return undefined;
+  const after = new CookieJar((name) => driver.ownsCookie(name));
+  after.renew(jar);
+  for (const line of lost.setCookies) after.absorb(line, lost.target, nowMs);
+  return after.pick((name) => driver.carriesCookie?.(name) === true);
 }
 
 interface Attempts {

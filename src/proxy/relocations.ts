@@ -102,6 +102,8 @@ function follow(
     replayed: false,
     mayReplay: driver?.mayReplay?.(head) !== false,
     scriptRepeats: again !== undefined,
+    // Here nothing was sent to the webmail: it keeps nothing.
+    keepsForms: false,
   });
   if (step === 'redirect') {
     // Another backend may run another webmail, which does not know this page.

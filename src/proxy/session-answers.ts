@@ -53,10 +53,12 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     send(relay, deps.failureAnswer(head, { kind, reference }));
   }
 
-  async function healAndGoOn(relay: SessionRelay, step: HealingStep): Promise<void> {
+  async function healAndGoOn(relay: SessionRelay, step: HealingStep, upstream: UpstreamHead): Promise<void> {
     const { head, host, session, ingress } = relay.passage;
     try {
-      const lost = { session, generation: relay.generation, ingress, landing: host.webmail.landing };
+      const { generation } = relay;
+      const answer = { host: host.name, target: head.target, setCookies: upstream.setCookies };
+      const lost = { session, generation, ingress, landing: host.webmail.landing, answer };
       const healed = await heal(lost, deps.silentSignIn);
       if (!relay.waits) return;
       if (healed.kind === 'healed') {
@@ -153,6 +155,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
         replayed: relay.replays > 0,
         mayReplay: lost && driver.mayReplay?.(head) !== false,
         scriptRepeats: lost && driver.retryAnswer?.(head) !== undefined,
+        keepsForms: driver.carriesCookie !== undefined,
       });
       switch (step) {
         case 'hand-on':
@@ -171,12 +174,12 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
         case 'replay':
         case 'say-again':
           relay.drop();
-          void healAndGoOn(relay, step);
+          void healAndGoOn(relay, step, upstream);
           break;
         case 'hand-on-healed':
           // Its answer waits, so that the next request of the script finds the session.
           relay.hold();
-          void healAndGoOn(relay, step);
+          void healAndGoOn(relay, step, upstream);
       }
     },
     ended(relay, reason) {

@@ -1,8 +1,8 @@
 import type { RequestHead } from '../core/http.ts';
 import type { Ingress } from '../core/ingress.ts';
 import type { LiveSession } from '../core/session.ts';
-import type { SilentSignIn, Verdict } from '../core/webmail.ts';
-import { isPageRequest } from './request-head.ts';
+import type { LostAnswer, SilentSignIn, Verdict } from '../core/webmail.ts';
+import { destinationOf, isPageRequest } from './request-head.ts';
 
 /**
  * What follows from a lost session that is signed in to again in silence. `redirect`: the tab goes to the same page.
@@ -25,6 +25,8 @@ export interface Sent {
   readonly mayReplay: boolean;
   /** Whether the driver has an answer that makes the webmail's script repeat this request. */
   readonly scriptRepeats: boolean;
+  /** Whether the webmail keeps a form that was posted to no session, and shows it again on the page of that form. */
+  readonly keepsForms: boolean;
 }
 
 /** Nothing with a body is ever sent twice by the gateway, and nothing at all more than twice. */
@@ -33,6 +35,8 @@ export function stepAfter(verdict: Verdict, head: RequestHead, sent: Sent): Step
   if (verdict === 'signed-out') return 'signed-out';
   if (verdict === 'outdated') return 'tell';
   if (isPageRequest(head)) return 'redirect';
+  const isForm = head.method === 'POST' && destinationOf(head).destination !== 'other';
+  if (isForm && sent.keepsForms) return 'redirect';
   const reads = head.method === 'GET' || head.method === 'HEAD';
   if (sent.replayed) return 'hand-on-lost';
   if (reads && !sent.hasBody && sent.mayReplay) return 'replay';
@@ -51,6 +55,7 @@ export interface LostSession {
   readonly ingress: Ingress;
   /** Where the users of this backend land. */
   readonly landing: string;
+  readonly answer: LostAnswer;
 }
 
 /**
@@ -58,8 +63,8 @@ export interface LostSession {
  * Rejects with source `webmail` when the webmail could not be asked.
  */
 export async function heal(lost: LostSession, silentSignIn: SilentSignIn): Promise<Healed> {
-  const { session, generation, ingress, landing } = lost;
+  const { session, generation, ingress, landing, answer } = lost;
   if (session.jar.generation !== generation) return { kind: 'healed', landing, browserCookies: [] };
-  const outcome = await silentSignIn(session, ingress.client, ingress.publicUrl.origin);
+  const outcome = await silentSignIn(session, ingress.client, ingress.publicUrl.origin, answer);
   return outcome.kind === 'signed-in' ? { ...outcome, kind: 'healed' } : outcome;
 }

@@ -67,6 +67,8 @@ export interface FormSettings {
   readonly landing: string | undefined;
   /** Cookies that stay in the gateway although they are not HttpOnly. */
   readonly ownCookies: readonly string[];
+  /** Cookies under which the webmail keeps a form that was posted to a lost session; these stay in the gateway, too. */
+  readonly carriedCookies: readonly string[];
   /** Beginnings of paths that a page asks for by itself. */
   readonly polls: readonly string[];
   readonly masterLogin: boolean;
@@ -94,6 +96,7 @@ const keys = [
   'signed_out',
   'sign_out',
   'own_cookies',
+  'carried_cookies',
   'polls',
   'master_login',
 ];
@@ -127,6 +130,7 @@ export function parseFormSettings(given: DriverSettings): ParsedSettings<FormSet
     signOut: reader.signOut(given['sign_out'], ['sign_out']),
     landing: reader.path(given['landing'], ['landing']),
     ownCookies: reader.texts(given['own_cookies'], ['own_cookies']),
+    carriedCookies: reader.texts(given['carried_cookies'], ['carried_cookies']),
     polls: reader.texts(given['polls'], ['polls']),
     masterLogin: readYesOrNo(given, 'master_login', problems),
   };

@@ -29,14 +29,17 @@ export function create(parts: ConfiguredParts): WebmailDriver {
   if (parsed.kind === 'problems') throw new TypeError('settings of the form driver were not checked');
   const { settings } = parsed;
   const logins = createMasterLogins(settings.masterLogin, parts.master, onlyPassword);
-  const ownsCookie = (name: string): boolean => settings.ownCookies.includes(name);
+  const { ownCookies, carriedCookies } = settings;
+  const carriesCookie = (name: string): boolean => carriedCookies.includes(name);
+  const ownsCookie = (name: string): boolean => ownCookies.includes(name) || carriesCookie(name);
   return {
     ownsCookie,
+    ...(carriedCookies.length === 0 ? {} : { carriesCookie }),
     masterEntry: logins.masterEntry,
     signIn: async (host, as, signal) => {
       const login = logins.of(as);
       if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
-      const visit = new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal });
+      const visit = new Visit(parts, { host, browser: browserOf(as), ownsCookie, carried: as.carried, signal });
       const outcome = await signIn(settings, visit, host, login);
       return outcome.kind === 'rejected' ? refusedLogin(host, as) : outcome;
     },

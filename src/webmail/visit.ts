@@ -34,8 +34,10 @@ export interface VisitOptions {
   readonly ownsCookie: (name: string) => boolean;
   /** The languages that the browser asks for, where the driver understands the webmail in all of them. */
   readonly language?: string | undefined;
-  /** Cookies to begin with; none for a sign-in. */
+  /** Cookies of a session to begin with; none for a sign-in. */
   readonly jar?: CookieJar;
+  /** Cookies that a sign-in begins with, and keeps unless the webmail sets them anew. */
+  readonly carried?: CookieJar | undefined;
   /** Fields that the driver adds to each request. */
   readonly fields?: (request: RequestLine) => Fields;
   readonly signal: AbortSignal;
@@ -69,7 +71,11 @@ export class Visit {
     this.#parts = parts;
     this.#options = options;
     this.#kept = new CookieJar(options.ownsCookie);
-    if (options.jar !== undefined) this.#all.renew(options.jar);
+    const { jar, carried } = options;
+    if (jar !== undefined) this.#all.renew(jar);
+    if (carried === undefined) return;
+    this.#all.renew(carried);
+    this.#kept.renew(carried);
   }
 
   async get(target: string): Promise<ExchangeResponse> {

@@ -55,6 +55,7 @@ class Webmail {
   readonly #waiting: PromiseWithResolvers<WebmailSignIn>[] = [];
   nowMs = 0;
   masterEntry: MasterEntry = { kind: 'own-account' };
+  carries: Pick<WebmailDriver, 'carriesCookie'> = {};
   readonly signIn: SilentSignIn;
 
   constructor(homeOf?: () => undefined) {
@@ -76,6 +77,7 @@ class Webmail {
       },
       signOut: () => Promise.resolve(),
       judge: () => 'alive',
+      ...this.carries,
     });
     const clock = { nowMs: () => this.nowMs };
     this.signIn = createSilentSignIn({ homeOf: homeOf ?? (() => ({ backend, host, driver: driver() })), clock });
@@ -247,3 +249,36 @@ test('who found the queue of a restarted webmail full has not used up an attempt
   webmail.accept();
   assert.equal((await again).kind, 'signed-in');
 });
+
+const answer = {
+  host: 'a',
+  target: '/mail/compose',
+  setCookies: ['stash=anonymous; Path=/', 'other=1; Path=/; HttpOnly', 'broken', 'gone=; Path=/; Max-Age=0'],
+};
+const carriages: readonly (readonly [
+  what: string,
+  names: readonly string[] | undefined,
+  lost: typeof answer | undefined,
+  header: string | undefined,
+])[] = [
+  ['nothing where the driver carries nothing', undefined, answer, undefined],
+  ['the cookie that the lost answer set, and no other', ['stash'], answer, 'stash=anonymous'],
+  ['the cookie of the lost session itself, where it was not set anew', ['sid', 'gone'], answer, 'sid=old'],
+  ['not one that the lost answer removed', ['gone'], answer, ''],
+  ['nothing of another host', ['stash', 'sid'], { ...answer, host: 'a/2' }, undefined],
+  ['nothing where no answer told of the loss', ['stash', 'sid'], undefined, undefined],
+];
+for (const [what, names, lost, header] of carriages) {
+  test(`a silent sign-in takes along ${what}`, async () => {
+    const webmail = new Webmail();
+    if (names !== undefined) webmail.carries = { carriesCookie: (name) => names.includes(name) };
+    const session = sessionOf('s');
+    session.jar.absorb('gone=1; Path=/', '/', 0);
+    const attempt = webmail.signIn(session, client, origin, lost);
+    await settled();
+    assert.equal(webmail.asked[0]?.carried?.header('/mail/', 0), header);
+    webmail.reject();
+    await attempt;
+    assert.equal(session.jar.header('/', 0), 'sid=old; gone=1', 'the session keeps its own jar until it is signed in');
+  });
+}

@@ -82,6 +82,8 @@ export interface GateOptions {
   /** Port of the backend's webmail. */
   readonly backendPort: number;
   readonly driver?: Partial<WebmailDriver>;
+  /** Of the session; without it none. */
+  readonly password?: Secret;
   readonly limits?: Partial<BackendLimits>;
   readonly landing?: string;
   readonly silentSignIn?: SilentSignIn;
@@ -154,7 +156,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     limits: { ...defaultLimits, ...options.limits },
     clientPaths: options.clients?.paths ?? [],
   };
-  const session = new TestSession('alice', 'a', (name) => driver.ownsCookie(name));
+  const session = new TestSession('alice', 'a', (name) => driver.ownsCookie(name), options.password);
   const place = (of: LiveSession): Place => options.place?.(of, backend) ?? { kind: 'here', host: backend.hosts[0] };
   const finished: FinishedRequest[] = [];
   const warnings: { fields: object; message: string }[] = [];

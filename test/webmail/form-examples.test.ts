@@ -1,47 +1,18 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
-import { parse } from 'yaml';
-import type { BackendHost } from '../../src/core/backend.ts';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { create } from '../../src/webmail/form.ts';
 import { parseFormSettings } from '../../src/webmail/form-settings.ts';
+import { exampleOf } from './documented-examples.ts';
 import { driverContract } from './driver-contract.ts';
-import {
-  clock,
-  field,
-  going,
-  hostWith,
-  identity,
-  requestHead,
-  responseOf,
-  scriptedExchange,
-} from './scripted-exchange.ts';
+import { clock, field, going, identity, requestHead, responseOf, scriptedExchange } from './scripted-exchange.ts';
 
-const documented = readFileSync(new URL('../../docs/webmails/form.md', import.meta.url), 'utf8');
 const page = (name: string): string => readFileSync(new URL(`recorded/${name}.html`, import.meta.url), 'utf8');
 const html = { 'content-type': 'text/html; charset=utf-8' };
 const json = { 'content-type': 'application/json; charset=utf-8' };
 const gone = 'Expires=Thu, 01-Jan-1970 00:00:01 GMT; Path=/';
-
-interface Example {
-  readonly host: BackendHost;
-  readonly settings: Readonly<Record<string, unknown>>;
-}
-
-/** The settings that the page gives for a webmail, as an operator would copy them. */
-function exampleOf(webmail: string): Example {
-  const text = documented.split('\n### ').find((part) => part.startsWith(webmail));
-  const block = /```yaml\n(.*?)```/s.exec(text ?? '')?.[1];
-  assert.ok(block !== undefined, `no example of ${webmail}`);
-  const { backends }: { backends: Record<string, { webmail: string; driver: string; form: Example['settings'] }> } =
-    parse(block);
-  const [backend] = Object.values(backends);
-  assert.equal(backend?.driver, 'form');
-  const { origin, pathname } = new URL(backend.webmail);
-  return { host: hostWith(pathname, origin), settings: backend.form };
-}
 
 function squirrelmail({ method, target, body }: ExchangeRequest): ExchangeResponse {
   const at = '/squirrelmail/src';

@@ -26,6 +26,7 @@ const wrong: readonly (readonly [settings: Readonly<Record<string, unknown>>, pr
   [{ ...least, page: '//evil.test/' }, 'page is not a path'],
   [{ ...least, page: '/a b' }, 'page is not a path'],
   [{ ...least, own_cookies: ['a', 1] }, 'own_cookies.1 is not a text'],
+  [{ ...least, carried_cookies: [1] }, 'carried_cookies.0 is not a text'],
   [{ ...least, sign_out: { method: 'PUT', path: '/x' } }, 'sign_out.method is neither'],
   [{ ...least, sign_out: {} }, 'sign_out.path is missing'],
   [{ ...least, method: 'PUT' }, 'method is neither'],
