@@ -163,9 +163,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   const ports = { ...reception.ports, operators };
   const workers = team === undefined ? {} : { workers: config.workers };
   const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };
-  for (const file of worker === undefined ? config.exposedSecrets : []) {
-    log.warn({ file }, 'every user of this machine may read a secret: chmod 600, or 640 with the group of the gateway');
-  }
+  for (const why of worker === undefined ? config.exposedSecrets : []) log.warn({ why }, 'a secret is not kept');
   log.info({ ...ports, ...facts }, worker === undefined ? 'ready' : 'worker ready');
 
   const parts = opened.move();

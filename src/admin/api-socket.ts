@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { PosternError } from '../core/error.ts';
+import { makeFolder } from '../core/named-files.ts';
 import type { Api } from './api.ts';
 
 /**
@@ -13,7 +14,9 @@ import type { Api } from './api.ts';
 export async function openApiSocket(file: string, api: Api): Promise<AsyncDisposable> {
   const server = createServer((request, response) => void api(request, response, 'socket'));
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file));
+    // Whatever else stands there is somebody's.
+    if (statSync(file, { throwIfNoEntry: false })?.isSocket() === false) throw new Error('something else stands there');
     if (await isServed(file)) throw new Error('another process serves it');
     rmSync(file, { force: true });
     // Nobody may connect before the mode is set.

@@ -1,5 +1,6 @@
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeFolder } from '../core/named-files.ts';
 
 /**
  * What became of lines that were appended: the first `written` of them are in the file, and on disk unless there is a
@@ -22,9 +23,11 @@ export async function appendLines(file: string, lines: readonly string[]): Promi
   let written = 0;
   let torn = false;
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file));
     await using handle = await open(file, 'a+', 0o600);
-    const { size } = await handle.stat();
+    const stats = await handle.stat();
+    if (stats.isFIFO()) throw new Error(`${file} is a pipe: it would hold everything up`);
+    const { size } = stats;
     torn = await endsInMidLine(handle, size);
     let before = torn ? '\n' : '';
     for (const line of lines) {

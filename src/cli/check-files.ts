@@ -1,5 +1,5 @@
-import { constants } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { access, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { PosternError } from '../core/error.ts';
@@ -25,15 +25,15 @@ export async function checkFiles(
   const written = [
     ['audit', audit.file],
     ...(sessions.store.kind === 'embedded' ? [['sessions', sessions.store.file]] : []),
-    ...(operators.socket === undefined ? [] : [['api socket', operators.socket]]),
   ] as const;
   return Promise.all([
     look('keys', sessions.keysFile, async () => {
       const keys = await readKeysFile(sessions.keysFile);
-      if (keys === undefined) await writable(sessions.keysFile);
+      if (keys === undefined) await writableFile(sessions.keysFile);
       return keys === undefined ? 'the first node that starts makes it' : '';
     }),
-    ...written.map(([what = '', file = '']) => look(what, file, async () => writable(file))),
+    ...written.map(([what = '', file = '']) => look(what, file, async () => writableFile(file))),
+    ...(operators.socket === undefined ? [] : [lookAtSocket(operators.socket)]),
     ...(loadGateway === undefined ? [] : tables.map((source) => lookAtTable(config, source, loadGateway))),
   ]);
 }
@@ -66,19 +66,56 @@ async function look(server: string, address: string, open: () => Promise<string>
   }
 }
 
+/** What `serve` does there: it replaces a socket that nobody serves, and makes the folder. */
+function lookAtSocket(file: string): Promise<Dialled> {
+  return look('api socket', file, async () => {
+    const there = await statOf(file);
+    if (there !== undefined && !there.isSocket()) throw unusable(`${file} is there, and is no socket: ${another}`);
+    if (Buffer.byteLength(file) > longestSocket)
+      throw unusable(`${file} is longer than the ${longestSocket} bytes that a socket's path may have: ${another}`);
+    return writableFolder(dirname(file));
+  });
+}
+
 /** Resolves when this user may write the file, or make it. */
-async function writable(file: string): Promise<string> {
-  for (let path = file; ; path = dirname(path)) {
-    const there = await stat(path).catch(() => undefined);
-    if (there === undefined && path !== dirname(path)) continue;
-    try {
-      await access(path, constants.W_OK);
-      return '';
-    } catch (cause) {
-      const message = `${path} cannot be written by this user: change its owner, or let the configuration name another place`;
-      throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
-    }
+async function writableFile(file: string): Promise<string> {
+  const there = await statOf(file);
+  if (there?.isFile() === false) throw unusable(`${file} is not a regular file: ${another}`);
+  return there === undefined ? writableFolder(dirname(file)) : mayWrite(file);
+}
+
+/** Resolves when this user may make something in the folder, and the folder where it is missing. */
+async function writableFolder(folder: string): Promise<string> {
+  for (let path = folder; ; path = dirname(path)) {
+    const above = await statOf(path);
+    if (above === undefined && path !== dirname(path)) continue;
+    if (above?.isDirectory() === false) throw unusable(`${path} is no folder: ${another}`);
+    if (madeByKernel.has((await statfs(path)).type)) throw unusable(`nothing can be made in ${path}: ${another}`);
+    return mayWrite(path);
   }
+}
+
+async function mayWrite(path: string): Promise<string> {
+  try {
+    await access(path, constants.W_OK);
+    return '';
+  } catch (cause) {
+    throw unusable(`${path} cannot be written by this user: change its owner, or ${another}`, cause);
+  }
+}
+
+function statOf(path: string): Promise<Stats | undefined> {
+  return stat(path).catch(() => undefined);
+}
+
+const another = 'let the configuration name another place';
+/** With the end, the 108 of Linux. */
+const longestSocket = 107;
+/** /proc and /sys, whose folders look writable to root (statfs(2)). */
+const madeByKernel: ReadonlySet<number> = new Set([0x9fa0, 0x62656572]);
+
+function unusable(message: string, cause?: unknown): PosternError {
+  return new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
 }
 
 function fileOf(source: object): string {

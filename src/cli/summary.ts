@@ -26,10 +26,7 @@ export function remarks(config: Config): readonly string[] {
   const open = config.publicUrls.filter((url) => !url.secure && !isLoopback(hostOf(url.origin)));
   const isSecure = config.publicUrls.some((url) => url.secure);
   return [
-    ...config.exposedSecrets.map(
-      (file) =>
-        `${file} holds a secret, and every user of this machine may read it: chmod 600, or 640 with the gateway’s group`,
-    ),
+    ...config.exposedSecrets.map((why) => `a secret is not kept: ${why}`),
     ...open.map((url) => `${url.origin} is not HTTPS: passwords cross the network in the clear`),
     ...(isSecure && config.tls.length === 0 && config.trustedProxies.length === 0
       ? [

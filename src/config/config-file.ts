@@ -1,7 +1,9 @@
 import { dirname, resolve } from 'node:path';
 import { createFindings, type Findings } from './findings.ts';
 import { unknownKey } from './leaves.ts';
-import { type Outside, whyUnreadable } from './outside.ts';
+import { encodingProblems, whyUtf16 } from '../core/charset.ts';
+import { codeOf, whyUnreadable } from '../core/named-files.ts';
+import type { Outside } from './outside.ts';
 import type { ConfigProblem } from './problem.ts';
 import { isMap } from './settings.ts';
 import { parseYamlFile } from './yaml-file.ts';
@@ -16,16 +18,41 @@ export interface ConfigFile {
   readonly outside: Outside;
 }
 
-/** Opens a file; nothing when it cannot be read as a map of keys, which is then noted in `problems`. */
-export function openConfigFile(name: string, outside: Outside, problems: ConfigProblem[]): ConfigFile | undefined {
-  let text: string;
+/** Opens the main file, of the command line; undefined as for {@link openConfigFile}. */
+export function openMain(name: string, outside: Outside, problems: ConfigProblem[]): ConfigFile | undefined {
+  return openConfigFile(name, {
+    outside,
+    problems,
+    read: () => outside.files.readMain(name),
+    remedy: 'name another with -c, or let postern init write one',
+  });
+}
+
+interface Opening {
+  readonly outside: Outside;
+  readonly problems: ConfigProblem[];
+  readonly read: () => Buffer;
+  /** For a file that is not there. */
+  readonly remedy?: string;
+}
+
+/** Opens a file; undefined when it cannot be read as a map of keys, which is then noted in `problems`. */
+function openConfigFile(name: string, { outside, problems, read, remedy }: Opening): ConfigFile | undefined {
+  const refuse = (line: number, text: string): undefined => {
+    problems.push({ file: name, line, column: 1, path: '', text });
+  };
+  let bytes: Buffer;
   try {
-    text = outside.files.read(name).toString('utf8');
+    bytes = read();
   } catch (error) {
-    problems.push({ file: name, line: 1, column: 1, path: '', text: whyUnopened(name, error) });
-    return undefined;
+    return refuse(1, whyUnopened(name, error, remedy));
   }
-  const yaml = parseYamlFile(text);
+  const utf16 = whyUtf16(bytes);
+  if (utf16 !== undefined) return refuse(1, utf16);
+  const unreadable = encodingProblems(bytes, 1);
+  for (const { line, why } of unreadable) refuse(line, why);
+  if (unreadable.length > 0) return undefined;
+  const yaml = parseYamlFile(bytes.toString('utf8'));
   problems.push(...yaml.problems.map((problem) => ({ file: name, path: '', ...problem })));
   if (yaml.problems.length > 0) return undefined;
   const findings = createFindings(name, yaml, problems);
@@ -43,7 +70,8 @@ export function openIncluded(main: ConfigFile, patterns: readonly string[], prob
     const path = Array.isArray(main.root['include']) ? ['include', index] : ['include'];
     if (names === undefined) main.findings.add(path, `there is no file ${pattern}: create it, or name another`);
     for (const name of names ?? []) {
-      const file = openConfigFile(name, main.outside.at(resolve(dirname(name))), problems);
+      const outside = main.outside.at(resolve(dirname(name)));
+      const file = openConfigFile(name, { outside, problems, read: () => outside.files.read(name) });
       if (file !== undefined) opened.push(file);
     }
   }
@@ -57,8 +85,7 @@ export function checkKeys(file: ConfigFile, known: readonly string[]): void {
   }
 }
 
-function whyUnopened(name: string, error: unknown): string {
-  const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-  if (isMissing) return 'there is no such file: name another with -c, or let postern init write one';
-  return whyUnreadable(resolve(name), error);
+function whyUnopened(name: string, error: unknown, remedy: string | undefined): string {
+  const isMissing = codeOf(error) === 'ENOENT' && remedy !== undefined;
+  return isMissing ? `there is no such file: ${remedy}` : whyUnreadable(resolve(name), error);
 }

@@ -15,7 +15,7 @@ export interface Config {
   readonly file: string;
   /** What the main file says, as path → hash of the value: see {@link diffConfig}. */
   readonly written: ReadonlyMap<string, string>;
-  /** Files of secrets that every user of the machine may read, by absolute path. */
+  /** What is wrong with the modes of files of secrets: each as a sentence that names the file and a remedy. */
   readonly exposedSecrets: readonly string[];
   readonly listen: ListenAddress;
   /** For idle connections, of the console's own listener, too. */

@@ -1,12 +1,15 @@
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+import { exposureOf, readNamedFileSync } from '../core/named-files.ts';
 import { findIncluded } from './include.ts';
 
-/** What a configuration is read from. `size` and `read` throw as node:fs does. */
+/** What a configuration is read from. `size`, `read` and `readMain` throw as node:fs does. */
 export interface ConfigFiles {
   size(path: string): number;
   read(path: string): Buffer;
-  /** Whether every user of the machine may read it; not so on a read-only mount, as containers get secrets. */
-  isExposed(path: string): boolean;
+  /** The file of the command line, which may also be a pipe. */
+  readMain(path: string): Buffer;
+  /** Why others may read or change the file of a secret, and what to do; undefined when they may not. */
+  exposure(path: string): string | undefined;
   /** As {@link findIncluded}. */
   included(pattern: string, directory: string): readonly string[] | undefined;
 }
@@ -21,31 +24,24 @@ export interface FilesRead {
 
 export const filesOnDisk: ConfigFiles = {
   size: (path) => statSync(path).size,
-  read: (path) => readFileSync(path),
-  isExposed: (path) => (statSync(path).mode & 0o004) !== 0 && !isOnReadOnlyMount(path),
+  read: readNamedFileSync,
+  readMain: (path) => (statSync(path).isFIFO() ? readFileSync(path) : readNamedFileSync(path)),
+  exposure: (path) => exposureOf(path, statSync(path).mode),
   included: findIncluded,
 };
-
-function isOnReadOnlyMount(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return false;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EROFS';
-  }
-}
 
 /** The files on disk; `record` holds what was read of them. */
 export function recordFiles(): { readonly files: ConfigFiles; readonly record: FilesRead } {
   const record: FilesRead = { contents: {}, included: {} };
+  const recorded = (path: string, content: Buffer): Buffer => {
+    record.contents[path] = content.toString('base64');
+    return content;
+  };
   const files: ConfigFiles = {
     size: (path) => filesOnDisk.size(path),
-    isExposed: (path) => filesOnDisk.isExposed(path),
-    read(path) {
-      const content = filesOnDisk.read(path);
-      record.contents[path] = content.toString('base64');
-      return content;
-    },
+    exposure: (path) => filesOnDisk.exposure(path),
+    read: (path) => recorded(path, filesOnDisk.read(path)),
+    readMain: (path) => recorded(path, filesOnDisk.readMain(path)),
     included(pattern, directory) {
       const names = filesOnDisk.included(pattern, directory);
       if (names !== undefined) record.included[`${directory}\0${pattern}`] = names;
@@ -65,8 +61,9 @@ export function replayFiles({ contents, included }: FilesRead): ConfigFiles {
   return {
     size: (path) => read(path).length,
     // Whoever recorded them has said so.
-    isExposed: () => false,
+    exposure: () => undefined,
     read,
+    readMain: read,
     included: (pattern, directory) => included[`${directory}\0${pattern}`],
   };
 }

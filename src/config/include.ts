@@ -10,6 +10,7 @@ export function findIncluded(pattern: string, directory: string): readonly strin
   const found = globSync(pattern, { cwd: directory }).map((name) =>
     name.startsWith('/') ? name : join(directory, name),
   );
-  const files = found.filter((name) => statSync(name).isFile()).sort();
-  return isPlain && files.length === 0 ? undefined : files;
+  // What is named itself is opened, and that says what is wrong with it.
+  if (isPlain) return found.length === 0 ? undefined : found;
+  return found.filter((name) => statSync(name, { throwIfNoEntry: false })?.isFile() === true).sort();
 }

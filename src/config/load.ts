@@ -4,7 +4,7 @@ import type { Backend, Serving } from '../core/backend.ts';
 import type { BackendName } from '../core/names.ts';
 import { settleBackend, settleServing } from './backends.ts';
 import type { Config } from './config.ts';
-import { checkKeys, type ConfigFile, openConfigFile, openIncluded } from './config-file.ts';
+import { checkKeys, type ConfigFile, openIncluded, openMain } from './config-file.ts';
 import {
   checkDirectoryNames,
   checkForgetting,
@@ -43,7 +43,7 @@ export interface LoadOptions {
  */
 export async function loadConfig(file: string, { env, checks, files }: LoadOptions): Promise<Config> {
   const problems: ConfigProblem[] = [];
-  const main = openConfigFile(file, createOutside(resolve(dirname(file)), env, files), problems);
+  const main = openMain(file, createOutside(resolve(dirname(file)), env, files), problems);
   const config = main === undefined ? undefined : await settle(main, problems, checks);
   if (config === undefined || problems.length > 0) throw new ConfigInvalid(inOrder(problems, file));
   return freeze(config);

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
+import { whyUnreadable } from '../core/named-files.ts';
 import { Secret } from '../core/secret.ts';
 import { type ConfigFiles, filesOnDisk } from './files.ts';
 import { formatSize } from './quantities.ts';
@@ -8,7 +9,7 @@ import { type Reading, read, wrong } from './reading.ts';
 /** What a configuration may name outside itself: files, relative to the one that names them, and the environment. */
 export interface Outside {
   readonly files: ConfigFiles;
-  /** Files of secrets that every user of the machine may read, by absolute path. */
+  /** What is wrong with the modes of files of secrets, in words. */
   readonly exposed: Set<string>;
   /** The same outside for a file in another directory. */
   at(directory: string): Outside;
@@ -25,6 +26,7 @@ export interface Outside {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const longestSecret = 64 * 1024;
+const notText = 'is not UTF-8 text: the secret would become another one; write it again in UTF-8';
 const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /** Reads each file of certificates once, however many backends name it: make a new one for each load. */
@@ -50,9 +52,11 @@ export function createOutside(
     },
     secretFile: (text) => {
       const file = readText(files, path(text));
-      if (file.kind === 'ok' && files.isExposed(path(text))) exposed.add(path(text));
-      // The line end belongs to the editor; other white space may belong to the secret.
-      return file.kind === 'wrong' ? file : wrapSecret(file.value.replace(/\r?\n$/, ''), path(text));
+      if (file.kind === 'wrong') return file;
+      const exposure = files.exposure(path(text));
+      if (exposure !== undefined) exposed.add(exposure);
+      // The byte order mark and the line end belong to the editor; other white space may belong to the secret.
+      return wrapSecret(file.value.replace(/^\ufeff/, '').replace(/\r?\n$/, ''), path(text));
     },
     secretVariable: (name) => {
       const value = env[name];
@@ -66,7 +70,8 @@ function wrapSecret(value: string, where: string): Reading<Secret> {
   if (value === '') return wrong(`${where} is empty: put the secret there, on one line`);
   if (value.length > longestSecret)
     return wrong(`${where} is too long for a secret: put the secret there, on one line`);
-  if (/[\r\n\0]/.test(value)) return wrong(`${where} has several lines: put the secret there, on one line`);
+  if (/[\0\ufffd]/.test(value)) return wrong(`${where} ${notText}`);
+  if (/[\r\n]/.test(value)) return wrong(`${where} has several lines: put the secret there, on one line`);
   return read(new Secret(value));
 }
 
@@ -101,21 +106,5 @@ function readText(files: ConfigFiles, file: string): Reading<string> {
     return read(files.read(file).toString('utf8'));
   } catch (error) {
     return wrong(whyUnreadable(file, error));
-  }
-}
-
-/** Why a file cannot be read, and what to do, in words. */
-export function whyUnreadable(file: string, error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-  switch (code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return `there is no file ${file}: create it, or name another (paths are relative to the file that names them)`;
-    case 'EACCES':
-      return `${file} may not be read by this user: change its owner or mode`;
-    case 'EISDIR':
-      return `${file} is a directory: name a file`;
-    default:
-      return `${file} cannot be read (${code}): name another file`;
   }
 }

@@ -6,6 +6,8 @@ import { type Reading, wrong } from './reading.ts';
 export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: a secret never stands in this file';
 
 const fileKey = /^(?:.*_)?file$/;
+/** A file that a source reads itself when it is opened: what is wrong with it is known here, with its line. */
+const authorities = 'tls_ca_file';
 const secretKey = /^(?:.*_)?(?:password|secret|token)$/;
 /** In a template of a driver's: where the user's own password goes. */
 const passwordPlace = '{password}';
@@ -41,7 +43,9 @@ export function settleSettings<T extends Readonly<Record<string, unknown>>>(
     const key = String(path.at(-1));
     if (secretKey.test(key) && value !== passwordPlace)
       return note(path, wrong(`must come from a file or the environment: ${secretRemedy}`));
-    return fileKey.test(key) && typeof value === 'string' ? outside.path(value) : value;
+    if (!fileKey.test(key) || typeof value !== 'string') return value;
+    if (key === authorities && note(path, outside.certificates(value)) === undefined) return undefined;
+    return outside.path(value);
   };
   const settleEach = (map: Readonly<Record<string, unknown>>, path: Path): Record<string, unknown> =>
     Object.fromEntries(Object.entries(map).map(([key, value]) => [key, settle(value, [...path, key])]));

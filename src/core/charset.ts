@@ -1,7 +1,11 @@
+import { isUtf8 } from 'node:buffer';
+
 /** Coding of a text where nobody says another one. */
 const usual = 'utf-8';
 /** How far browsers look for a `<meta>` that names the coding. */
 const lookedAt = 1024;
+const newline = 10;
+const hash = 35;
 
 /**
  * The coding of a page or a text, as browsers choose it: a byte order mark, then `Content-Type`, then a `<meta>` in the
@@ -65,4 +69,56 @@ function isAscii(text: string): boolean {
 
 function latin1Of(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}
+
+/** What is wrong with a file that is UTF-16: it says so itself, or every other byte of its beginning is zero. */
+export function whyUtf16(bytes: Buffer): string | undefined {
+  const mark = bytes.toString('hex', 0, 2);
+  const start = bytes.subarray(0, 512);
+  const zeros = (from: number) => start.filter((byte, at) => at % 2 === from && byte === 0).length;
+  const isHalfZero = start.length >= 4 && Math.max(zeros(0), zeros(1)) > start.length / 3;
+  if (mark !== 'fffe' && mark !== 'feff' && !isHalfZero) return undefined;
+  const name = mark === 'feff' || (mark !== 'fffe' && zeros(0) > zeros(1)) ? 'UTF-16BE' : 'UTF-16LE';
+  return `is not UTF-8 text but ${name}: convert it with iconv -f ${name} -t UTF-8`;
+}
+
+/** A line that is no UTF-8. */
+export interface EncodingProblem {
+  readonly line: number;
+  readonly why: string;
+}
+
+/**
+ * The lines that are no UTF-8, with the encoding that they seem to have. Comments (`#`) may be anything. `firstLine` is
+ * the number of the line with which the bytes begin.
+ */
+export function encodingProblems(bytes: Buffer, firstLine: number): readonly EncodingProblem[] {
+  if (isUtf8(bytes) && !bytes.includes(0)) return [];
+  const problems: EncodingProblem[] = [];
+  for (let from = 0, line = firstLine; from < bytes.length; line += 1) {
+    const end = bytes.indexOf(newline, from);
+    const content = withoutComment(bytes.subarray(from, end === -1 ? bytes.length : end));
+    if (content.includes(0)) problems.push({ line, why: 'is not UTF-8 text: there are zero bytes, as after a crash' });
+    else if (!isUtf8(content)) problems.push({ line, why: whyNotUtf8(content) });
+    from = end === -1 ? bytes.length : end + 1;
+  }
+  return problems;
+}
+
+/** The line before a `#` that is its first visible character, or follows white space. */
+function withoutComment(line: Buffer): Buffer {
+  for (let at = line.indexOf(hash); at !== -1; at = line.indexOf(hash, at + 1)) {
+    if (at === 0 || line[at - 1] === 32 || line[at - 1] === 9) return line.subarray(0, at);
+  }
+  return line;
+}
+
+function whyNotUtf8(content: Buffer): string {
+  const text = content.toString('utf8');
+  const first = content[Buffer.byteLength(text.slice(0, text.indexOf('\ufffd')))] ?? 0;
+  // ISO 8859-1 has control characters there, which nobody writes.
+  const name = content.some((byte) => byte >= 0x80 && byte < 0xa0) ? 'WINDOWS-1252' : 'ISO-8859-1';
+  const character = new TextDecoder('windows-1252').decode(Uint8Array.of(first));
+  const which = `byte 0x${first.toString(16)} would be "${character}" in ${name}`;
+  return `is not UTF-8 text: ${which}; convert the file with iconv -f ${name} -t UTF-8`;
 }

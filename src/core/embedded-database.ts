@@ -1,7 +1,8 @@
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { PosternError } from './error.ts';
+import { makeFolder } from './named-files.ts';
 
 /** The file of the embedded stores, for a gateway of one process. */
 interface EmbeddedDatabase extends AsyncDisposable {
@@ -50,7 +51,9 @@ export function openEmbeddedDatabase(file: string, schema: string, what: string)
 
 function connect(file: string, schema: string, what: string): DatabaseSync {
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file));
+    // Opening a FIFO would wait for its other end.
+    if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) throw new Error('it is not a regular file');
     // SQLite would make the file readable by others; its -wal and -shm take the mode of the file.
     closeSync(openSync(file, 'a', 0o600));
     chmodSync(file, 0o600);

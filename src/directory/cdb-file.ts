@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { openNamedFile } from '../core/named-files.ts';
 
 export interface CdbFile {
   /** The first value of a key, or nothing. Rejects when the file cannot be read or contradicts itself. */
@@ -16,7 +16,7 @@ const maxValueBytes = 64 * 1024;
  * Keys and values may carry a final NUL, as Postfix writes them on some systems.
  */
 export async function openCdb(file: string): Promise<CdbFile> {
-  const handle = await open(file);
+  const handle = await openNamedFile(file);
   try {
     const { size } = await handle.stat();
     const read = async (at: number, length: number): Promise<Buffer> => {

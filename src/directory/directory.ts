@@ -198,9 +198,7 @@ async function openStep(source: ConfiguredSource, deps: SourceDeps, cacheOptions
 }
 
 function whyNotOpened(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  const isMissing = 'code' in cause && cause.code === 'ENOENT' && 'path' in cause;
-  return isMissing ? `there is no file ${String(cause.path)}: create it, or name another` : cause.message;
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function withoutDefaultDomain(rules: LoginNameRules): LoginNameRules {

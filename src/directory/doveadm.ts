@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { parseJson } from '../core/json.ts';
+import { readNamedFile } from '../core/named-files.ts';
 import { createHttpClient } from './http-client.ts';
 import { isRecord } from './settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer, type SourceDriver } from './source.ts';
@@ -25,7 +25,7 @@ export const driver: SourceDriver = {
     if (apiKey === undefined) settings.problem('api_key', 'is required: doveadm_api_key of the director');
 
     return async ({ label }) => {
-      const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8');
+      const ca = caFile === undefined ? undefined : (await readNamedFile(caFile)).toString();
       const client = createHttpClient({ label, ca });
       const key = Buffer.from(apiKey?.reveal() ?? '').toString('base64');
       const headers = { authorization: `X-Dovecot-API ${key}`, 'content-type': 'application/json' };

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { parseJson } from '../core/json.ts';
+import { readNamedFile } from '../core/named-files.ts';
 import type { LoginName } from '../core/names.ts';
 import { readAnswerKeys, readAnswerObject } from './answer-object.ts';
 import { createHttpClient, type HttpQuestion, type HttpReply } from './http-client.ts';
@@ -30,7 +30,7 @@ export const driver: SourceDriver = {
     }
 
     return async ({ label, findHome }) => {
-      const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8');
+      const ca = caFile === undefined ? undefined : (await readNamedFile(caFile)).toString();
       const client = createHttpClient({ label, ca });
       const authorization = token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` };
       return {

@@ -1,8 +1,8 @@
-import { open } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { encodingProblems, whyUtf16 } from '../core/charset.ts';
+import { openNamedFile } from '../core/named-files.ts';
 import { createMapIndex, type MapIndex, type MapRules } from './map-index.ts';
 import { nextLogicalLine } from './map-lines.ts';
-import { encodingProblems, whyUtf16 } from './small-file.ts';
 
 const maxBytes = 2 ** 31 - 1;
 const sliceBytes = 128 * 1024;
@@ -42,7 +42,7 @@ export async function readMapFile(file: string, rules: MapRules, signal: AbortSi
 }
 
 async function readBytes(file: string, signal: AbortSignal): Promise<Buffer> {
-  await using handle = await open(file);
+  await using handle = await openNamedFile(file);
   const { size } = await handle.stat();
   if (size > maxBytes) throw new Error(`${file}: larger than 2 GiB; use a cdb source`);
   const bytes = Buffer.allocUnsafeSlow(size);
@@ -67,7 +67,7 @@ async function lookOver(
     // The end of a line is never in the middle of a character.
     const lineEnd = bytes.indexOf(10, from + sliceBytes);
     const slice = bytes.subarray(from, lineEnd === -1 ? bytes.length : lineEnd + 1);
-    unreadable.push(...encodingProblems(slice, lines));
+    unreadable.push(...encodingProblems(slice, lines).map(({ line, why }) => `${line}: ${why}`));
     for (let at = 0; at < slice.length; at += 1) if (slice[at] === 10) lines += 1;
     from += slice.length;
     await nextTurn(undefined, { signal });

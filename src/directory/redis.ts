@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import type { Log } from '../core/log.ts';
+import { readNamedFile } from '../core/named-files.ts';
 import type { LoginName } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
 import { readRole } from './answer-object.ts';
@@ -45,7 +45,7 @@ export const driver: SourceDriver = {
 
     return async ({ label, log, connectRedis, findHome }) => {
       if (connectRedis === undefined) throw new Error('there is no client for Redis here');
-      const ca = caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') };
+      const ca = caFile === undefined ? {} : { ca: (await readNamedFile(caFile)).toString() };
       const redis = await connectRedis({ url, ...ca, ...(password === undefined ? {} : { password }) }, log);
       const read = (name: LoginName, field: Template | undefined): Promise<string | null> => {
         const filledKey = fillTemplate(key, name, asItIs);

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import type { ImapEndpoint } from '../core/backend.ts';
+import { readNamedFile } from '../core/named-files.ts';
 import type { Settings } from './settings.ts';
 import type { SourceDriver } from './source.ts';
 
@@ -19,7 +19,7 @@ export const driver: SourceDriver = {
       if (endpoint === undefined) throw new TypeError('a source with problems is never opened');
       const trust = {
         ...(servername === undefined ? {} : { servername }),
-        ...(caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') }),
+        ...(caFile === undefined ? {} : { ca: (await readNamedFile(caFile)).toString() }),
       };
       const answer = { kind: 'referred', server: { name: server, imap: { ...endpoint, trust }, limits } } as const;
       return {

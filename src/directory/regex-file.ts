@@ -25,7 +25,7 @@ export async function readPatternFile(file: string, format: PatternFormat): Prom
     throw new Error(
       unreadable
         .slice(0, 10)
-        .map((problem) => `${file}:${problem}`)
+        .map(({ line, why }) => `${file}:${line}: ${why}`)
         .join('\n'),
     );
   const lines = format === 'postfix' ? postfixLines(text) : perditionLines(text);

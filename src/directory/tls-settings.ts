@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
+import { readNamedFile } from '../core/named-files.ts';
 import type { Settings } from './settings.ts';
 
 export interface TlsSettings {
@@ -17,7 +17,7 @@ export function readTls(settings: Settings): TlsSettings {
   return {
     serverName,
     async load() {
-      const ca = caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') };
+      const ca = caFile === undefined ? {} : { ca: (await readNamedFile(caFile)).toString() };
       return (host) => {
         const name = serverName ?? host;
         // An address cannot be announced (RFC 6066), but the certificate must still carry it.

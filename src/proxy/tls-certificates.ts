@@ -1,9 +1,10 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type Server, type TlsOptions } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
+import { readNamedFile } from '../core/named-files.ts';
 import { plainAddress } from '../core/network.ts';
 import { createWarnings } from './warnings.ts';
 
@@ -122,11 +123,15 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
 async function readIdentities(files: readonly CertificateFiles[]): Promise<readonly Identity[]> {
   return Promise.all(
     files.map(async ({ certificateFile, keyFile }) => {
-      const [cert, key] = await Promise.all([readFile(certificateFile, 'utf8'), readFile(keyFile, 'utf8')]);
+      const [cert, key] = await Promise.all([textOf(certificateFile), textOf(keyFile)]);
       // Throws when the two are no pair, as between the two writes of a renewal: the next look finds the second.
       return { cert, key, leaf: new X509Certificate(cert), context: createSecureContext({ cert, key, minVersion }) };
     }),
   );
+}
+
+async function textOf(file: string): Promise<string> {
+  return (await readNamedFile(file)).toString();
 }
 
 /** Changes whenever a file is written or another one takes its place. */

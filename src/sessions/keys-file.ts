@@ -1,10 +1,10 @@
 import { randomBytes as systemRandomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { access, type FileHandle, open, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
-import { exposureOf } from '../core/secret-file.ts';
+import { codeOf, exposureOf, makeFolder, openNamedFile, whyUnreadable } from '../core/named-files.ts';
 import { createKeyRing, createServerKey, type KeyRing } from './keys.ts';
 
 /** One key as the file holds it. */
@@ -50,7 +50,7 @@ function unusable(message: string, cause?: unknown): PosternError {
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return codeOf(error) === 'ENOENT';
 }
 
 /**
@@ -78,16 +78,16 @@ function auditKeyOf({ id, secret }: KeyEntry): Buffer {
 async function readWhole(file: string): Promise<KeysFile | undefined> {
   let text: string;
   try {
-    const exposure = exposureOf(file, (await stat(file)).mode);
+    await using handle = await openNamedFile(file);
+    const exposure = exposureOf(file, (await handle.stat()).mode);
     if (exposure !== undefined) throw unusable(exposure);
-    text = await readFile(file, 'utf8');
+    text = await handle.readFile('utf8');
   } catch (error) {
     if (isMissing(error)) return undefined;
     if (error instanceof PosternError) throw error;
-    throw unusable(
-      `${file} cannot be read by this user: let it own the file, or be in the file's group (mode 0440)`,
-      error,
-    );
+    const isAccess = codeOf(error) === 'EACCES';
+    const why = `${file} cannot be read by this user: let it own the file, or be in the file's group (mode 0440)`;
+    throw unusable(isAccess ? why : whyUnreadable(file, error), error);
   }
   return parseKeys(file, text);
 }
@@ -126,8 +126,7 @@ export function ringOf(entries: readonly KeyEntry[]): KeyRing {
 /** Makes the file, and its folder where that is missing, with one promoted key. Rejects when the file exists. */
 export async function makeKeysFile(file: string, making: KeyMaking = systemMaking): Promise<readonly KeyEntry[]> {
   const entries: readonly KeyEntry[] = [makeKey('promoted', making)];
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const handle = await open(file, 'wx', 0o600);
+  const handle = await openNew(file);
   try {
     await handle.writeFile(textOf({ keys: entries, retired: [] }));
     await handle.sync();
@@ -135,6 +134,16 @@ export async function makeKeysFile(file: string, making: KeyMaking = systemMakin
     await handle.close();
   }
   return entries;
+}
+
+async function openNew(file: string): Promise<FileHandle> {
+  try {
+    makeFolder(dirname(file));
+    return await open(file, 'wx', 0o600);
+  } catch (error) {
+    const remedy = 'let this user write there, or name another place under sessions.keys_file';
+    throw unusable(`${file} cannot be made (${codeOf(error) ?? String(error)}): ${remedy}`, error);
+  }
 }
 
 /** Adds a fresh key that does not seal yet, and returns its id. Copy the file to all nodes before it is promoted. */

@@ -83,6 +83,8 @@ test('a file of a secret that every user of the machine may read is noted, and n
   chmodSync(join(directory, 'token'), 0o644);
   chmodSync(join(directory, 'redis'), 0o640);
   const config = await loadConfig(join(directory, 'postern.yaml'), { env: {} });
-  assert.deepEqual(config.exposedSecrets, [join(directory, 'token')]);
-  assert.match(remarks(config).join('\n'), /token holds a secret, and every user of this machine may read it/);
+  const token = join(directory, 'token');
+  const why = `${token} may be read by everybody (mode 0644); run: chmod 600 ${token}, or mount it with mode 0440`;
+  assert.deepEqual(config.exposedSecrets, [why]);
+  assert.match(remarks(config).join('\n'), /a secret is not kept: \S*token may be read by everybody/);
 });

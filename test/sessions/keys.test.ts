@@ -43,7 +43,7 @@ suite('the keys file', () => {
     assert.equal(made?.state, 'promoted');
     assert.equal(made.secret.length, 32);
     assert.equal((await stat(file)).mode & 0o777, 0o600);
-    await assert.rejects(makeKeysFile(file), { code: 'EEXIST' });
+    await assert.rejects(makeKeysFile(file), { code: 'ERR_KEYS_UNUSABLE', message: /EEXIST/ });
   });
 
   test('a key is added, promoted, and the old one retired', async () => {
