@@ -64,6 +64,7 @@ export function initFile(answers: InitAnswers): string {
     caFile === ''
       ? line('  # tls_ca_file: ca.crt', "instead of the system's authorities")
       : line(`  tls_ca_file: ${quote(caFile)}`, "instead of the system's authorities"),
+    ...driverLines(driver),
     '',
     '# imaps:// is TLS at once, imap:// is STARTTLS, required. The path of the webmail is where users land.',
     'backends:',
@@ -75,6 +76,31 @@ export function initFile(answers: InitAnswers): string {
     '',
   ].join('\n');
 }
+
+/** Settings without which a driver cannot be; what they say is to be looked at. */
+function driverLines(driver: string): readonly string[] {
+  if (driver === 'form') {
+    return [
+      '  # An example: your webmail has other names and marks. How to find them, and those of known webmails:',
+      '  # docs/webmails/form.md',
+      '  form:',
+      line('    # page: /login', 'where the form stands, if not on the landing page'),
+      '    user_field: username',
+      '    password_field: password',
+      line('    success: { status: 302 }', 'what the answer to a right password shows'),
+      line('    failure: { status: 200 }', 'and to a wrong one'),
+      line('    # lost: { status: 302, location: /login }', 'and any answer without a session'),
+    ];
+  }
+  if (driver !== 'header') return [];
+  return [
+    '  # The webmail must believe the user only beside the secret: docs/webmails/header.md',
+    `  header: { user_field: X-Remote-User, secret: { file: ${headerSecretFile} } }`,
+  ];
+}
+
+/** Beside a configuration with the `header` driver: what the webmail knows the gateway by. */
+export const headerSecretFile = 'header.secret';
 
 /** Beside a configuration with several backends. */
 export function initMap({ domain, backends }: InitAnswers): string {

@@ -1,11 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { webmailDrivers } from '../config/backends-section.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problem.ts';
+import { driverChecks } from '../gateway/driver-checks.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
-import { type InitAnswers, type InitBackend, initFile, initMap } from './init-file.ts';
+import { headerSecretFile, type InitAnswers, type InitBackend, initFile, initMap } from './init-file.ts';
 import { withExamples } from './options.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -92,24 +94,41 @@ function parseBackend(text: string): InitBackend | undefined {
 /** Nothing is left behind unless `check` would accept it. */
 async function write(output: string, answers: InitAnswers, surroundings: Surroundings): Promise<ExitCode> {
   const draft = `${output}.draft`;
-  const map = join(dirname(output), 'users.map');
-  const needsMap = answers.backends.length > 1 && !(await exists(map));
-  await mkdir(dirname(output), { recursive: true });
+  const folder = dirname(output);
+  const needed: { readonly file: string; readonly text: string; readonly mode: number; readonly todo: string }[] = [];
+  if (answers.backends.length > 1) {
+    needed.push({ file: 'users.map', text: initMap(answers), mode: 0o644, todo: 'write your users there' });
+  }
+  if (answers.driver === 'header') {
+    const text = `${randomBytes(32).toString('hex')}\n`;
+    needed.push({ file: headerSecretFile, text, mode: 0o600, todo: 'give it to the webmail, too' });
+  }
+  const files = needed.map((each) => ({ ...each, file: join(folder, each.file) }));
+  const made: typeof files = [];
+  await mkdir(folder, { recursive: true });
   await writeFile(draft, initFile(answers), { mode: 0o640 });
-  if (needsMap) await writeFile(map, initMap(answers));
+  for (const each of files) {
+    if (await exists(each.file)) continue;
+    await writeFile(each.file, each.text, { mode: each.mode });
+    made.push(each);
+  }
   try {
-    await loadConfig(draft, { env: surroundings.env });
+    await loadConfig(draft, { env: surroundings.env, checks: driverChecks });
     await rename(draft, output);
   } catch (error) {
-    await rm(draft, { force: true });
-    if (needsMap) await rm(map, { force: true });
+    for (const file of [draft, ...made.map((each) => each.file)]) await rm(file, { force: true });
     if (!(error instanceof ConfigInvalid)) throw error;
     surroundings.complain(
       `Nothing was written:\n${error.problems.map(({ path, text }) => `  ${path}: ${text}\n`).join('')}`,
     );
     return exitCodes.invalid;
   }
-  surroundings.print(`Wrote ${output}${needsMap ? ` and ${map}: write your users there` : ''}.\n`);
+  surroundings.print(`Wrote ${output}${made.map(({ file, todo }) => ` and ${file}: ${todo}`).join(',')}.\n`);
+  if (answers.driver === 'form') {
+    surroundings.print(
+      'Its form is an example: write the names and marks of your webmail there, see docs/webmails/form.md\n',
+    );
+  }
   surroundings.print(`Next: postern check -c ${output} --online, then postern serve -c ${output}\n`);
   return exitCodes.ok;
 }

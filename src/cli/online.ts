@@ -150,21 +150,27 @@ function judgeWebmail({ status }: { readonly status: number }): Outcome {
 /** More than the icon that a web server has as a file. */
 const dearBytes = 64 * 1024;
 
-/** Warns where what the checks ask for every few seconds is no small file: it would be made anew, or begin a session. */
+/** Says what a check costs, and warns where it asks for no small file: it would be made anew, or begin a session. */
 async function weighCheck(
   outcome: Outcome,
   { backend, host, config }: { readonly backend: Backend; readonly host: BackendHost; readonly config: Config },
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const target = config.serving.get(backend.name)?.health.path ?? smallTarget(host);
+  const target = config.serving.get(backend.name)?.health.path ?? smallTarget(host, await ownTarget(backend));
   const webmail = { ...host.webmail, landing: target };
   const startedAt = performance.now();
   const { bytes, setsCookie } = await readWebmail(webmail, config.publicUrls[0].authority, signal);
-  const cost = `${Math.ceil(bytes / 1024)} KB in ${Math.round(performance.now() - startedAt)} ms`;
+  const cost = `(${Math.ceil(bytes / 1024)} KB in ${Math.round(performance.now() - startedAt)} ms)`;
   const why = setsCookie ? 'sets a cookie' : bytes > dearBytes ? 'is no small file' : undefined;
-  if (why === undefined) return outcome;
-  const note = `each check asks for ${target}, which ${why} (${cost}): name a small file by health: { path }`;
-  return { result: 'warning', note: `${outcome.note}; ${note}` };
+  const each = `${outcome.note}; each check asks for ${target}`;
+  if (why === undefined) return { ...outcome, note: `${each} ${cost}` };
+  return { result: 'warning', note: `${each}, which ${why} ${cost}: name a small file by health: { path }` };
+}
+
+/** What the checks of this driver ask for; undefined where it has no wish. */
+async function ownTarget({ driver, driverSettings: settings, master }: Backend): Promise<string | undefined> {
+  const { healthTargetOf, isDriverName } = await import('../webmail/registry.ts');
+  return isDriverName(driver) ? healthTargetOf(driver, settings, master) : undefined;
 }
 
 function imapAddress({ imap }: BackendHost): string {

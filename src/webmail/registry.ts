@@ -37,10 +37,31 @@ export async function masterEntryOf(
   settings: DriverSettings,
   master: MasterIdentity | undefined,
 ): Promise<MasterEntry> {
+  return (await idleDriver(name, settings, master)).masterEntry;
+}
+
+/** What the health checks of a driver ask for, with settings that have passed {@link driverProblems}; it asks nobody. */
+export async function healthTargetOf(
+  name: DriverName,
+  settings: DriverSettings,
+  master: MasterIdentity | undefined,
+): Promise<string | undefined> {
+  return (await idleDriver(name, settings, master)).healthTarget;
+}
+
+/** A driver that is only asked what it can. */
+function idleDriver(
+  name: DriverName,
+  settings: DriverSettings,
+  master: MasterIdentity | undefined,
+): Promise<WebmailDriver> {
   const exchange = { send: () => Promise.reject(new TypeError('only asked what it can')) };
-  const parts = { exchange, clock: { nowMs: () => 0 }, settings, ...(master === undefined ? {} : { master }) };
-  const { masterEntry } = await loadDriver(name, parts);
-  return masterEntry;
+  return loadDriver(name, {
+    exchange,
+    clock: { nowMs: () => 0 },
+    settings,
+    ...(master === undefined ? {} : { master }),
+  });
 }
 
 /** What is wrong with the settings of a driver; empty when nothing is. */

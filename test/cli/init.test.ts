@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { webmailDrivers } from '../../src/config/backends-section.ts';
 import { initFile } from '../../src/cli/init-file.ts';
 import { parse } from 'yaml';
 import { filesOf, someCertificate } from '../config/fixture.ts';
@@ -69,6 +70,38 @@ test('one backend needs no map of users', async (t) => {
   assert.deepEqual(readdirSync(directory), ['postern.yaml']);
   const lookup = await run(['check', '-c', file]);
   assert.match(lookup.out, /directory +1 static\n/);
+});
+
+for (const driver of webmailDrivers) {
+  test(`what init writes for ${driver} is what check accepts`, async (t) => {
+    const directory = filesOf(t, {});
+    const file = join(directory, 'postern.yaml');
+    const init = await run(['init', '-o', file, ...two, '--driver', driver]);
+    assert.deepEqual([init.code, init.err], [0, '']);
+    const check = await run(['check', '-c', file], { loadGateway: gatewayWith({ buildDirectory }) });
+    assert.deepEqual([check.code, check.err], [0, '']);
+    assert.ok(check.out.includes(`2: 2 ${driver}`), check.out);
+  });
+}
+
+test('for the driver header a secret is made that nobody else can read, and one that is there is kept', async (t) => {
+  const directory = filesOf(t, {});
+  const options = ['--public-url', 'http://localhost:8080', '--backend', 'a=mx.test', '--driver', 'header', '--force'];
+  const secret = join(directory, 'header.secret');
+  const init = () => run(['init', '-o', join(directory, 'postern.yaml'), ...options]);
+  assert.match((await init()).out, /and \S+header\.secret: give it to the webmail, too\./);
+  const made = readFileSync(secret, 'utf8');
+  assert.match(made, /^[0-9a-f]{64}\n$/);
+  assert.equal(statSync(secret).mode & 0o777, 0o600);
+  assert.doesNotMatch((await init()).out, /header\.secret/);
+  assert.equal(readFileSync(secret, 'utf8'), made);
+});
+
+test('for the driver form it is said that its marks are an example', async (t) => {
+  const file = join(filesOf(t, {}), 'postern.yaml');
+  const { out } = await run(['init', '-o', file, ...two, '--driver', 'form']);
+  assert.match(out, /Its form is an example: .*docs\/webmails\/form\.md/);
+  assert.match(readFileSync(file, 'utf8'), /# An example: your webmail has other names and marks/);
 });
 
 test('a person is asked what no option says, and an empty answer takes the default', async (t) => {

@@ -20,18 +20,30 @@ interface Row {
   readonly note: string;
 }
 
+function withDriver(line: string): string {
+  return line.includes('driver: ') ? line : `${line}, driver: none`;
+}
+
+function withoutTime(note: string): string {
+  return note.replace(/ in \d+ ms\)/, ')');
+}
+
 /** Runs `check --online` over backends `b1: …` and returns its exit code and what it says of each server. */
 async function dial(t: TestContext, backends: readonly string[], more = '', source = 'type: static, backend: b1') {
-  const lines = backends.map((line, index) => `  b${index + 1}: { ${line}, driver: none }\n`).join('');
+  const lines = backends.map((line, index) => `  b${index + 1}: { ${withDriver(line)} }\n`).join('');
   const text = `public_url: https://mail.test\ndirectory: { sources: [{ ${source} }] }\nbackends:\n${lines}${more}`;
-  const directory = filesOf(t, { 'postern.yaml': text, 'ca.crt': certificate.cert });
+  const directory = filesOf(t, {
+    'postern.yaml': text,
+    'ca.crt': certificate.cert,
+    'header.secret': 'one that only the webmail knows'.replaceAll(' ', '-'),
+  });
   const { code, out, err } = await run(
     ['check', '--online', '--format', 'json', '-c', join(directory, 'postern.yaml')],
     { loadGateway: gatewayWith({ buildDirectory }) },
   );
   assert.equal(err, '');
   const { servers }: { servers: readonly Row[] } = JSON.parse(out);
-  const [asked, ...rows] = servers.map(({ server, result, note }) => [server, result, note]);
+  const [asked, ...rows] = servers.map(({ server, result, note }) => [server, result, withoutTime(note)]);
   return { code, directory: asked, rows };
 }
 
@@ -74,9 +86,9 @@ test('servers that answer are ok, over TLS and STARTTLS, and are asked as the ga
   ]);
   assert.deepEqual(rows, [
     ['b1 imap', 'ok', 'ready.'],
-    ['b1 webmail', 'ok', 'answers 302'],
+    ['b1 webmail', 'ok', 'answers 302; each check asks for /mail/favicon.ico (1 KB)'],
     ['b2 imap', 'ok', 'ready.'],
-    ['b2 webmail', 'ok', 'answers 302'],
+    ['b2 webmail', 'ok', 'answers 302; each check asks for /favicon.ico (1 KB)'],
   ]);
   assert.equal(code, 0);
   assert.deepEqual(tls.lines, ['x LOGOUT']);
@@ -208,7 +220,7 @@ test('a Redis that may forget is warned of, one that keeps is ok, one that is aw
   assert.equal(away.code, 1);
 });
 
-test('a webmail whose check is a page, or begins a session, is warned of with what it costs', async (t) => {
+test('what a check of a webmail costs is said, and warned of where it is a page or begins a session', async (t) => {
   const imap = await startImap(t, { greeting, certificate, answer: (turn) => turn.say('* BYE', `${turn.tag} OK`) });
   const server = http.createServer((request, response) => {
     if (request.url === '/session/favicon.ico') response.setHeader('Set-Cookie', 'session=1');
@@ -221,17 +233,28 @@ test('a webmail whose check is a page, or begins a session, is warned of with wh
     at('session'),
     `${at('page/in')}, health: { path: /robots.txt }`,
     at('file'),
+    ...drivers.map(([settings], index) => `${at(`file/${index}`)}, ${settings}`),
   ]);
   const notes = rows.filter(([server]) => server?.endsWith('webmail')).map(([, result, note]) => `${result}: ${note}`);
-  const words =
-    /^warning: answers 200; each check asks for (\S+), which (.*) \((\d+) KB in \d+ ms\): name a small file by health/;
-  assert.deepEqual(
-    notes.map((note) => words.exec(note)?.slice(1) ?? note),
-    [
-      ['/page/favicon.ico', 'is no small file', '628'],
-      ['/session/favicon.ico', 'sets a cookie', '1'],
-      'ok: answers 200',
-      'ok: answers 200',
-    ],
-  );
+  const instead = 'name a small file by health: { path }';
+  assert.deepEqual(notes, [
+    `warning: answers 200; each check asks for /page/favicon.ico, which is no small file (628 KB): ${instead}`,
+    `warning: answers 200; each check asks for /session/favicon.ico, which sets a cookie (1 KB): ${instead}`,
+    'ok: answers 200; each check asks for /robots.txt (1 KB)',
+    'ok: answers 200; each check asks for /file/favicon.ico (1 KB)',
+    ...drivers.map(([, name], index) => `ok: answers 200; each check asks for /file/${index}/${name} (1 KB)`),
+  ]);
 });
+
+/** Each driver, and what its checks ask for beside the landing page. */
+const drivers: readonly (readonly [settings: string, name: string])[] = [
+  ['driver: roundcube', 'favicon.ico'],
+  ['driver: sogo', 'favicon.ico'],
+  ['driver: horde', 'themes/default/graphics/favicon.ico'],
+  [
+    'driver: form, form: { user_field: u, password_field: p, success: { status: 302 }, failure: { status: 200 } }',
+    'favicon.ico',
+  ],
+  ['driver: basic', 'favicon.ico'],
+  ['driver: header, header: { user_field: X-User, secret: { file: header.secret } }', 'favicon.ico'],
+];
