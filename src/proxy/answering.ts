@@ -3,7 +3,10 @@ import type { Insertion } from './insertion.ts';
 import type { UpstreamHead } from './response-headers.ts';
 import { noteSpent } from './spent-buffers.ts';
 
-/** Writes a backend's answer to the client. */
+/**
+ * Writes a backend's answer to the client. Its head goes out with the first of its body: until then another answer may
+ * take its place.
+ */
 export class Answering {
   bytes = 0;
   readonly #request: IncomingMessage;
@@ -11,6 +14,7 @@ export class Answering {
   /** What is still to come of a body of known length. */
   #left: number | undefined;
   #insertion: Insertion | undefined;
+  #head: { readonly status: number; readonly fields: string[] } | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse) {
     this.#request = request;
@@ -22,12 +26,20 @@ export class Answering {
     this.#insertion = insertion;
     const length = upstream.header('content-length');
     if (length !== undefined && insertion === undefined && this.#request.method !== 'HEAD') this.#left = Number(length);
+    this.#head = { status: upstream.status, fields };
+  }
+
+  #writeHead(): void {
+    const head = this.#head;
+    if (head === undefined) return;
+    this.#head = undefined;
     this.#response.sendDate = false;
-    this.#response.writeHead(upstream.status, fields);
+    this.#response.writeHead(head.status, head.fields);
   }
 
   /** Whether the client takes more; if not, wait for `drain`. */
   write(received: Buffer): boolean {
+    this.#writeHead();
     const chunk = this.#insertion === undefined ? received : this.#insertion.feed(received);
     this.bytes += chunk.length;
     noteSpent(chunk.length);
@@ -44,6 +56,7 @@ export class Answering {
 
   finish(): void {
     if (this.#response.writableEnded) return;
+    this.#writeHead();
     if (this.#insertion === undefined) this.#response.end();
     else this.#response.end(this.#insertion.finish());
   }

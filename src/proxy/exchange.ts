@@ -6,7 +6,7 @@ import type { ExchangeRequest, ExchangeResponse, HttpExchange } from '../core/ht
 import type { Connections, HostConnections, Waiter } from './connections.ts';
 import { DecodedStart } from './decoded-start.ts';
 import { announcedWithoutEnd, codeOf, failureKindOf, isRefused, maxAnnouncements } from './failure.ts';
-import { textOfRaw, UpstreamHead } from './response-headers.ts';
+import { lengthOf, textOfRaw, UpstreamHead } from './response-headers.ts';
 
 /** Sign-in pages of half a megabyte are in use. */
 const maxBodyBytes = 1024 * 1024;
@@ -48,6 +48,8 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined;
   #head: UpstreamHead | undefined;
   #body: DecodedStart | undefined;
+  /** What is still to come of a body of known length. */
+  #left = Infinity;
   #settled = false;
   #announcements = 0;
   readonly #onAbort = (): void => this.#abort();
@@ -105,20 +107,23 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
       return;
     }
     this.#head = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
+    this.#left = lengthOf(this.#head);
     this.#body = new DecodedStart(this.#head.header('content-encoding'), maxBodyBytes + 1);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     const body = this.#body;
     if (body === undefined) return;
-    controller.pause();
+    this.#left -= chunk.length;
+    // Behind the last byte a pause holds up nothing but the end, and a server that hangs up then would seem to break off.
+    if (this.#left !== 0) controller.pause();
     body.feed(chunk, () => {
-      if (!body.over) controller.resume();
+      // All of it has come meanwhile.
+      if (this.#client === undefined) return;
+      if (!body.over) return controller.resume();
       // Nobody reads on: the rest would only keep the connection.
-      else if (this.#client !== undefined) {
-        this.#done();
-        controller.abort(new Error('read far enough'));
-      }
+      this.#done();
+      controller.abort(new Error('read far enough'));
     });
   }
 

@@ -15,7 +15,7 @@ import {
 import { Judgement } from './judgement.ts';
 import { renewForm } from './page-token.ts';
 import type { Fields, Passage } from './passage.ts';
-import { textOfRaw, UpstreamHead } from './response-headers.ts';
+import { lengthOf, textOfRaw, UpstreamHead } from './response-headers.ts';
 import { Upload, type UploadPace } from './upload.ts';
 
 export interface RelayDeps extends UploadPace {
@@ -67,6 +67,8 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   /** `dropped`: the answer is not wanted; `closed`: the client has gone or has all that it will get. */
   #state: 'asking' | 'judging' | 'passing' | 'dropped' | 'closed' = 'asking';
   #upstreamEnded = false;
+  /** What is still to come of a body of known length. */
+  #left = Infinity;
   #holds = false;
   #losses = 0;
   /** Of the attempt that goes on. */
@@ -222,7 +224,9 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
       if (this.#announcements > maxAnnouncements) controller.abort(announcedWithoutEnd());
       return;
     }
-    this.#judgement = new Judgement(this.passage, new UpstreamHead(status, textOfRaw(controller.rawHeaders)));
+    const upstream = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
+    this.#left = lengthOf(upstream);
+    this.#judgement = new Judgement(this.passage, upstream);
     this.#state = 'judging';
     const verdict = this.#judgement.byHead();
     if (verdict !== undefined) this.#events.judged(this, verdict, this.#judgement.upstream);
@@ -230,14 +234,17 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#left -= chunk.length;
+    // Behind the last byte a pause holds up nothing but the end, and a server that hangs up then would seem to break off.
+    const isLast = this.#left === 0;
     if (this.#state === 'passing') {
-      if (!this.answering.write(chunk)) controller.pause();
+      if (!this.answering.write(chunk) && !isLast) controller.pause();
     } else if (this.#state === 'judging' && this.#holds) {
       this.#judgement?.held.push(chunk);
       const length = this.#judgement?.held.reduce((sum, each) => sum + each.length, 0) ?? 0;
       if (length > heldBytes) this.handOn(false, []);
     } else if (this.#state === 'judging') {
-      controller.pause();
+      if (!isLast) controller.pause();
       this.#judgement?.feed(chunk, () => this.#looked(false));
     }
   }
@@ -255,11 +262,11 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     if (client !== undefined && this.#mayReadAgain(error)) return this.#readAgain(client, error);
     this.#upstreamEnded = true;
     this.#release();
-    if (this.#state === 'passing') {
+    if (this.#state === 'passing' && this.passage.response.headersSent) {
       // The head promised more: the client must see that it was cut.
       this.passage.response.destroy();
       this.#events.brokenOff(this, error);
-    } else if (this.#state === 'asking' || this.#state === 'judging') {
+    } else if (this.#state !== 'dropped' && this.#state !== 'closed') {
       this.drop();
       this.#events.failed(this, failureKindOf(error, this.#controller !== undefined), error);
     }
@@ -320,8 +327,8 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   }
 
   #finish(): void {
-    this.#events.completed(this);
     this.answering.finish();
+    this.#events.completed(this);
     this.#upload?.abandon();
   }
 

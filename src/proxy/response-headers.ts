@@ -31,6 +31,11 @@ export class UpstreamHead implements UpstreamResponseHead {
   }
 }
 
+/** How long the body will be; Infinity where the head does not say. */
+export function lengthOf(head: UpstreamHead): number {
+  return Number(head.header('content-length') ?? Infinity);
+}
+
 /** Raw fields as undici keeps them, as text. Field values are bytes: latin1 keeps each of them. */
 export function textOfRaw(raw: unknown): string[] {
   if (!Array.isArray(raw)) return [];

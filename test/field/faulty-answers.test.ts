@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import type { RequestListener } from 'node:http';
 import { describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import type { AskedFor, HostEvidence } from '../../src/core/placement.ts';
 import type { Log } from '../../src/core/log.ts';
+import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { eventually } from '../eventually.ts';
 import { type Machine, startFaultSite, startMachine } from '../faults/site.ts';
 import { get, isWhole, RawClient, request, startGate, startScriptedBackend } from '../proxy/gate.ts';
@@ -13,7 +15,13 @@ const longLength = await readFieldInput('H4-long-length.response');
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 /** Asks once through a gate whose backend answers so, and closes the connection. */
-async function askOnce(bytes: string | Buffer, asking = get('/mail/part?uid=7')) {
+async function askOnce(
+  bytes: string | Buffer,
+  {
+    asking = get('/mail/part?uid=7'),
+    driver = {},
+  }: { readonly asking?: string; readonly driver?: Partial<WebmailDriver> } = {},
+) {
   const arrived: string[] = [];
   const evidence: (readonly [HostEvidence, AskedFor | undefined])[] = [];
   await using backend = await startScriptedBackend((socket) => {
@@ -25,6 +33,7 @@ async function askOnce(bytes: string | Buffer, asking = get('/mail/part?uid=7'))
   });
   await using gate = await startGate({
     backendPort: backend.port,
+    driver,
     limits: { connections: 1 },
     hostEvidence: (_host, seen, asked) => void evidence.push([seen, asked]),
   });
@@ -39,6 +48,8 @@ async function askOnce(bytes: string | Buffer, asking = get('/mail/part?uid=7'))
   return { head, body: answer.slice(end + 4), whole: isWhole(answer), arrived, evidence, warnings: gate.warnings };
 }
 
+const inOneChunk = (body: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from('\r\n0\r\n\r\n')]);
 const chunk = (body: string): string => `${Buffer.byteLength(body, 'latin1').toString(16)}\r\n${body}\r\n0\r\n\r\n`;
 
 /** Heads with a fault that leaves no doubt of what is meant. */
@@ -167,7 +178,9 @@ describe('an answer whose head has a fault', () => {
   }
 
   it('is asked for again only where asking changes nothing', async () => {
-    const seen = await askOnce(controlName, request('POST', '/x', ['Cookie: postern=alice', 'Content-Length: 0']));
+    const seen = await askOnce(controlName, {
+      asking: request('POST', '/x', ['Cookie: postern=alice', 'Content-Length: 0']),
+    });
     assert.match(seen.head, /^HTTP\/1\.1 502 /);
     assert.deepEqual(seen.arrived, ['POST /x HTTP/1.1', 'GET /next HTTP/1.1']);
   });
@@ -203,6 +216,36 @@ describe('an answer that is shorter than its length', () => {
     assert.match(String(code), /^UND_ERR_/);
     assert.match(String(reason), /length|closed/);
   });
+});
+
+const looking: Partial<WebmailDriver> = {
+  judge: () => 'look-inside',
+  judgedBytes: () => 65_536,
+  judgeBody: () => 'alive',
+};
+
+describe('a server that hangs up behind an answer without having said so', () => {
+  const page = gzipSync('<p>mail</p>'.repeat(1000));
+  const head = 'HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n';
+
+  for (const [how, before, body] of [
+    ['of known length', `${head}Content-Length: ${page.length}\r\n\r\n`, page],
+    ['in chunks', `${head}Transfer-Encoding: chunked\r\n\r\n`, inOneChunk(page)],
+  ] as const) {
+    it(`has answered, also where the driver looks inside a coded page: ${how}`, async () => {
+      const {
+        head: seen,
+        whole,
+        evidence,
+        warnings,
+      } = await askOnce(Buffer.concat([Buffer.from(before), body]), {
+        driver: looking,
+      });
+      assert.match(seen, /^HTTP\/1\.1 200 /);
+      assert.equal(whole, true);
+      assert.deepEqual([evidence.map(([what]) => what), warnings], [['good', 'good'], []]);
+    });
+  }
 });
 
 /** What a machine says to whoever asks for the one mail; everything else it answers well. */

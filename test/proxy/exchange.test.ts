@@ -213,3 +213,16 @@ test('an answer that is announced without end is none', async () => {
   const asked = peer.exchange.send(hostAt(backend.port), { method: 'GET', target: '/', headers: [] }, soon());
   await assert.rejects(asked, { code: 'ERR_WEBMAIL_UNAVAILABLE', message: /ERR_ANNOUNCED_WITHOUT_END/ });
 });
+
+test('a server that hangs up behind its answer without having said so has answered', async () => {
+  const body = gzipSync('<p>mail</p>'.repeat(1000));
+  await using backend = await startScriptedBackend((socket) => {
+    socket.once('data', () => {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ${body.length}\r\n\r\n`);
+      socket.end(body);
+    });
+  });
+  await using peer = exchanging();
+  const response = await peer.exchange.send(hostAt(backend.port), { method: 'GET', target: '/', headers: [] }, soon());
+  assert.equal(response.body, '<p>mail</p>'.repeat(1000));
+});

@@ -52,7 +52,13 @@ const rows: readonly [name: string, bytes: string, seen: Seen][] = [
     `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok${evil}`,
     'cut',
   ],
-  ['a chunk size with a prefix', `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x2\r\nok\r\n0\r\n\r\n`, 'cut'],
+  [
+    'a chunk size with a prefix',
+    `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x2\r\nok\r\n0\r\n\r\n`,
+    'failure',
+  ],
+  ['no chunks where its head says so', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n<html>evil=1', 'failure'],
+  ['a head with a length, and hangs up', 'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n', 'failure'],
   ['a second answer behind the first', `${ok}${evil}`, /\r\n\r\nok$/],
   [
     'a body on 204',
