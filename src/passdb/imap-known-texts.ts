@@ -46,6 +46,18 @@ export const knownTexts: readonly KnownText[] = [
   },
   {
     server: 'Cyrus',
+    source: 'libcyrus_imap, imap_err: its own store or lists cannot be read; libsasl2, sasl_errstring',
+    text: /(?:^|: )(?:system i\/o error|operating system error|internal error|mailbox is locked|remote authentication server unavailable|transient failure\b.*|no memory available)$/i,
+    means: 'later',
+  },
+  {
+    server: 'Cyrus',
+    source: 'libsasl2, sasl_errstring, SASL_EXPIRED',
+    text: /(?:^|: )passphrase expired, has to be reset$/i,
+    means: 'expired',
+  },
+  {
+    server: 'Cyrus',
     source: 'libsasl2 and libcyrus_imap: saslauthd or a server of the murder does not answer',
     text: /\bno response\b|\bcannot connect to (?:saslauthd|courier authdaemond)\b|\bserver\(s\) unavailable to complete operation\b|\bgeneric failure$/i,
     means: 'later',
@@ -59,7 +71,7 @@ export const knownTexts: readonly KnownText[] = [
   {
     server: 'Dovecot',
     source: 'login-common (AUTH_TEMP_FAILED_MSG, LOGIN_PROXY_FAILURE_MSG), imap-login before response codes',
-    text: /^temporary authentication failure\b|^account is temporarily unavailable\b|^internal error occurred\. refer to server log/i,
+    text: /^temporary authentication failure\b|^account is temporarily unavailable\b|^internal (?:error occurred|login failure)\. refer to server log/i,
     means: 'later',
   },
   {
@@ -69,9 +81,15 @@ export const knownTexts: readonly KnownText[] = [
     means: 'later',
   },
   {
+    server: 'nginx',
+    source: 'mail proxy, the Auth-Status that its documentation gives for a failure of auth_http',
+    text: /^temporary server problem\b/i,
+    means: 'later',
+  },
+  {
     server: 'Gmail',
     source: 'its limits, as clients report them',
-    text: /^too many (?:simultaneous connections|login attempts)\b|^account exceeded command or bandwidth limits|^temporary system problem/i,
+    text: /^too many (?:simultaneous connections|login attempts)\b|^account exceeded command or bandwidth limits|^temporary system (?:problem|error)\b|^system error \(failure\)/i,
     means: 'later',
   },
 ];

@@ -9,7 +9,7 @@ export interface ReferralAnswer {
   readonly to: string;
 }
 
-/** Response codes of a tagged NO that are no verdict on the password: the server cannot say now. */
+/** Response codes of a tagged NO or BAD that are no verdict on the password: the server cannot say now. */
 const later: ReadonlySet<string> = new Set([
   'UNAVAILABLE',
   'INUSE',
@@ -20,6 +20,9 @@ const later: ReadonlySet<string> = new Set([
   // Not registered, and said by Yahoo and Microsoft.
   'TEMPFAIL',
   'THROTTLED',
+  // Of POP3 (RFC 2449, 3206), and said by servers that speak both.
+  'IN-USE',
+  'SYS/TEMP',
 ]);
 
 /** Codes that speak of the command, never of who sent it (RFC 5530): no verdict either, and no later one is better. */
@@ -67,8 +70,8 @@ export function verdictOf(
 }
 
 /** Throws for "later". A server that says AUTHENTICATIONFAILED has judged, whatever its text. */
-function meaningIn({ status, code, text }: TaggedAnswer, host: ImapHost): 'expired' | 'elsewhere' | undefined {
-  if (status === 'NO' && later.has(code)) throw saysLater(host, code);
+function meaningIn({ code, text }: TaggedAnswer, host: ImapHost): 'expired' | 'elsewhere' | undefined {
+  if (later.has(code)) throw saysLater(host, code);
   const said = `[${code}] ${text}`.toLowerCase();
   if (host.imap.laterTexts?.some((own) => said.includes(own)) === true) throw saysLater(host, 'a text of imap_later');
   if (code === 'AUTHENTICATIONFAILED') return undefined;

@@ -9,7 +9,7 @@ import type { IncomingHead } from './request-head.ts';
 import { createWarnings, type Warn } from './warnings.ts';
 
 /**
- * Where a request came in, or why it goes no further. `redirect`: to the same page under HTTPS. `refused`: `why` is
+ * Where a request came in, or why it goes no further. `redirect`: to the same page under HTTPS, or without the root's dot. `refused`: `why` is
  * for the log and for whoever sets the load balancer up; it names nothing that a stranger may not know.
  */
 export type IngressDecision =
@@ -71,20 +71,25 @@ export function createIngress(options: IngressOptions): IngressReader {
       warn('no-host', peer, { peer }, remedy);
       return { kind: 'refused', why: 'no-host' };
     }
-    const named =
-      (forwardedHost === undefined ? undefined : byAuthority.get(forwardedHost.toLowerCase())) ??
-      (host === undefined ? undefined : byAuthority.get(host.toLowerCase()));
-    if (named === undefined) {
+    const name =
+      [forwardedHost, host].find((each) => each !== undefined && byAuthority.has(plainAuthority(each))) ?? '';
+    const named = byAuthority.get(plainAuthority(name));
+    // To a browser another origin, whose forms and cookies are not ours: whoever reads is led to the right one.
+    const isDotted = endsInDot.test(name);
+    if (named === undefined || (isDotted && !isRead(head))) {
       const authority = (forwardedHost ?? host ?? '').slice(0, 255);
       warn('foreign-host', authority, { authority, peer }, foreignHostRemedy(believed, forwardedHost));
       return { kind: 'refused', why: 'foreign-host' };
     }
     const scheme = schemeOf({ request, head, named, believed, proxied, proxies });
     const arrivedAt = named.find((url) => scheme === (url.secure ? 'https' : 'http'));
-    if (arrivedAt !== undefined) {
+    if (arrivedAt !== undefined && !isDotted) {
       return { kind: 'accepted', ingress: { publicUrl: arrivedAt, hostKind: arrivedAt.hostKind, client } };
     }
-    const decision = wrongScheme(named, scheme, { head, peer, believed, proxied, warn });
+    const decision: IngressDecision =
+      arrivedAt === undefined
+        ? wrongScheme(named, scheme, { head, peer, believed, proxied, warn })
+        : { kind: 'redirect', location: `${arrivedAt.origin}${head.target}` };
     if (decision.kind === 'redirect' && circles.isOne(`${client.address} ${client.userAgent ?? ''} ${head.target}`)) {
       warn('redirected-again', peer, { peer, proxies, client: client.address, ...toldOf(head) }, circleRemedy);
     }
@@ -92,6 +97,19 @@ export function createIngress(options: IngressOptions): IngressReader {
   };
 }
 
+/** The dot of the root behind a name, before a port. */
+const endsInDot = /\.(?::\d*)?$/;
+
+/** An authority as it is compared: whatever its case, the root's dot and an empty port (RFC 3986, 6.2.3). */
+function plainAuthority(authority: string): string {
+  return authority.toLowerCase().replace(/\.?(:\d+)?:?$/, '$1');
+}
+
+function isRead({ method }: IncomingHead): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+const noProtoRemedy = 'a trusted proxy says no scheme in X-Forwarded-Proto: have it send http or https';
 const circleRemedy =
   'a client that was sent to https keeps coming back as http: if it does use https, the proxy that ends TLS must say so ' +
   'in X-Forwarded-Proto, and each proxy behind it must pass that on or append to it';
@@ -150,14 +168,14 @@ function wrongScheme(named: readonly PublicUrl[], scheme: Scheme, asked: Asked):
   const secure = named.find((url) => url.secure);
   if (secure === undefined) {
     if (scheme === 'unknown' && named[0] !== undefined) {
-      warn('no-proto', peer, { peer }, 'a trusted proxy sends no X-Forwarded-Proto: have it send http or https');
+      warn('no-proto', peer, { peer, ...toldOf(head) }, noProtoRemedy);
     } else {
       const origin = `https://${named[0]?.authority ?? ''}`;
       warn('not-http', peer, { peer, origin }, 'request came over https: add this origin to public_url');
     }
     return { kind: 'refused', why: 'not-http' };
   }
-  if (scheme === 'http' && (believed || proxied !== undefined) && (head.method === 'GET' || head.method === 'HEAD')) {
+  if (scheme === 'http' && (believed || proxied !== undefined) && isRead(head)) {
     return { kind: 'redirect', location: `${secure.origin}${head.target}` };
   }
   if (proxied !== undefined) {
@@ -175,7 +193,7 @@ function wrongScheme(named: readonly PublicUrl[], scheme: Scheme, asked: Asked):
       'plain http for an https public_url: if this peer is the load balancer, add it to trusted_proxies',
     );
   } else if (scheme === 'unknown') {
-    warn('no-proto', peer, { peer }, 'a trusted proxy sends no X-Forwarded-Proto: have it send http or https');
+    warn('no-proto', peer, { peer, ...toldOf(head) }, noProtoRemedy);
   }
   return { kind: 'refused', why: 'not-https' };
 }

@@ -7,7 +7,7 @@ import { type IncomingHead, lowerCaseName } from './request-head.ts';
 /**
  * `pass`: goes on as it came. `length`, `range`, `connection`, `codings`: looked at. `drop`: never reaches a backend.
  */
-type FieldClass = 'pass' | 'drop' | 'length' | 'range' | 'connection' | 'codings' | 'destination';
+type FieldClass = 'pass' | 'drop' | 'length' | 'range' | 'connection' | 'codings' | 'destination' | 'conditions';
 
 /** Hop by hop (RFC 9110, 7.6.1), what Node has answered already (Expect), and what the gateway writes itself. */
 const droppedNames = new Set([
@@ -146,6 +146,9 @@ export function createRequestHeaders(options: RequestHeadersOptions): RequestHea
         case 'destination':
           fields.push(name, destinationFor(value, context));
           break;
+        case 'conditions':
+          fields.push(name, conditionsFor(value, context));
+          break;
         case 'connection':
           named = namesIn(value, named);
           break;
@@ -165,6 +168,7 @@ function classify(lower: string): FieldClass {
   if (lower === 'range') return 'range';
   if (lower === 'accept-encoding') return 'codings';
   if (lower === 'destination') return 'destination';
+  if (lower === 'if') return 'conditions';
   return 'pass';
 }
 
@@ -195,6 +199,16 @@ function destinationFor(value: string, { ingress: { publicUrl }, backendOrigin =
   if (!isOwn || scheme === '' || scheme === (publicUrl.secure ? 'https' : 'http')) return value;
   const port = /:\d+$/.test(publicUrl.authority) ? '' : publicUrl.secure ? ':443' : ':80';
   return `${scheme}://${publicUrl.authority}${port}${value.slice(authority.length)}`;
+}
+
+/** What a list of conditions is tagged with (RFC 4918, 10.4.3), but nothing in the lists: tokens and tags are opaque. */
+const listOrTag = /\((?:"[^"]*"|[^)"])*\)|<(https?:\/\/[^>]*)>/gi;
+
+/** The conditions of a DAV request, whose resources are named as the place of a MOVE is. */
+function conditionsFor(value: string, context: RequestContext): string {
+  return value.replace(listOrTag, (part, tag: string | undefined) =>
+    tag === undefined ? part : `<${destinationFor(tag, context)}>`,
+  );
 }
 
 function namesIn(connection: string, before: ReadonlySet<string> | undefined): ReadonlySet<string> | undefined {

@@ -21,7 +21,7 @@ const clientMethods = new Set([...methods, ...davMethods.split(' ')]);
 /** Origin form, visible ASCII, no fragment. Anything else would be read differently by different servers. */
 const originForm = /^\/[\x21\x22\x24-\x7e]*$/;
 /** Balancers send the names of their own pools, underscores included; the ingress decides which host is ours. */
-const hostForm = /^(?:[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
+const hostForm = /^(?:[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/;
 const lengthForm = /^\d{1,15}$/;
 /**
  * Fields that Connection must not name: without them the message would be framed or routed otherwise (RFC 9110, 7.6.1).

@@ -32,12 +32,12 @@ export interface SubmissionOptions {
 
 /** What a browser sends when the form is filled in and its button is pressed. */
 export function submissionOf(form: HtmlForm, { typed, charset: pageCharset, button }: SubmissionOptions): Submission {
-  const pressed = form.controls.find(
+  const buttons = form.controls.filter(
     (control): control is HtmlButton =>
-      (control.kind === 'button' || control.kind === 'image') &&
-      !control.disabled &&
-      (button === undefined || control.name === button),
+      (control.kind === 'button' || control.kind === 'image') && (button === undefined || control.name === button),
   );
+  // Where none may be pressed yet, the page's script enables it as soon as the fields are filled.
+  const pressed = buttons.find(({ disabled }) => !disabled) ?? buttons[0];
   const charset = charsetFor(form.acceptCharset, pageCharset);
   return {
     method: (pressed?.method ?? form.method)?.toLowerCase() === 'post' ? 'POST' : 'GET',
@@ -73,7 +73,7 @@ function entriesOf(
 /** The "entry list" of HTML, for one control. */
 function entriesOfControl(control: HtmlControl, pressed: HtmlButton | undefined, charset: string): readonly Entry[] {
   const { name } = control;
-  if (control.disabled) return [];
+  if (control.disabled && control !== pressed) return [];
   if (control.kind === 'image') return control === pressed ? placeIn(name) : [];
   if (name === '') return [];
   switch (control.kind) {

@@ -33,6 +33,7 @@ describe('a probe of a balancer', () => {
     ['HTTP/1.1 without a Host', 'GET /-/ready HTTP/1.1\r\n\r\n'],
     ['an absolute target', 'GET http://10.0.0.21:8080/-/ready HTTP/1.1\r\nHost: 10.0.0.21:8080\r\n\r\n'],
     ['a query', 'GET /-/ready?t=1 HTTP/1.1\r\nHost: 10.0.0.21:8080\r\n\r\n'],
+    ['a name with an empty port', 'GET /-/ready HTTP/1.1\r\nHost: 10.0.0.21:\r\n\r\n'],
     ['an IPv6 address as Host', 'GET /-/ready HTTP/1.1\r\nHost: [fd00::21]:8080\r\n\r\n'],
   ];
 
@@ -66,6 +67,41 @@ describe('what balancers say of a request', () => {
     assert.match(await answerTo(bare, gate), /^HTTP\/1\.1 421 /);
     assert.match(gate.warnings[0]?.message ?? '', /X-Forwarded-Host/);
   });
+
+  const ownNames: readonly (readonly [host: string, location: string | undefined])[] = [
+    ['MAIL.Example.test', undefined],
+    ['mail.example.test:443', undefined],
+    ['mail.example.test:', undefined],
+    ['mail.example.test.', `${origin}/-/login?a=1`],
+    ['Mail.example.test.:443', `${origin}/-/login?a=1`],
+  ];
+  for (const [host, location] of ownNames) {
+    it(`${host} is the public name, and a browser goes where its forms and cookies are ours`, async () => {
+      await using gate = await behindBalancer(1);
+      const proxied = 'X-Forwarded-Proto: https\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n';
+      const answer = await answerTo(`GET /-/login?a=1 HTTP/1.1\r\nHost: ${host}\r\n${proxied}`, gate);
+      assert.match(answer, location === undefined ? /^HTTP\/1\.1 200 / : /^HTTP\/1\.1 308 /);
+      assert.equal(/\r\nLocation: (.*)\r\n/.exec(answer)?.[1], location);
+      assert.deepEqual(gate.warnings, []);
+    });
+  }
+
+  for (const field of [
+    'X-Forwarded-Proto: "https"',
+    'X-Forwarded-Proto: on',
+    'X-Forwarded-Ssl: on',
+    'Forwarded: proto=https',
+  ]) {
+    it(`no scheme is read into ${field}, and the log says what came`, async () => {
+      await using gate = await behindBalancer(1);
+      const answer = await answerTo(`GET /-/login HTTP/1.1\r\nHost: mail.example.test\r\n${field}\r\n\r\n`, gate);
+      assert.match(answer, /^HTTP\/1\.1 400 /);
+      const [{ fields, message } = { fields: {}, message: '' }] = gate.warnings;
+      assert.match(message, /says no scheme in X-Forwarded-Proto/);
+      const said = /^X-Forwarded-Proto: (.*)/.exec(field)?.[1] ?? '';
+      assert.deepEqual(fields, { peer: '127.0.0.1', forwardedProto: said, forwardedFor: '' });
+    });
+  }
 
   it('wss is https: a WebSocket opens', async () => {
     await using backend = await startScriptedBackend((socket) => {

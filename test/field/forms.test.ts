@@ -50,6 +50,14 @@ function parts(...each: readonly (readonly [name: string, value: string])[]): st
 }
 
 const cases: readonly Case[] = [
+  {
+    what: 'the button that a script enables once the fields are filled',
+    html: post(
+      `${fields}<button type="button" name="eye">o</button><button id="b" name="go" value="1" disabled>In</button>
+       <script>document.addEventListener('input', () => { document.getElementById('b').disabled = false; });</script>`,
+    ),
+    body: `${typed}&go=1`,
+  },
   { what: 'the pressed button', html: post(`${fields}<button name="go" value="1">In</button>`), body: `${typed}&go=1` },
   {
     what: 'the first of several buttons, none that does not submit',

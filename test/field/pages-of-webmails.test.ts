@@ -152,6 +152,27 @@ describe('a MOVE that names where to', () => {
     });
   }
 
+  const conditions: readonly (readonly [condition: string, arrives: string])[] = [
+    ['<https://mail.example.test/dav/a> (<urn:uuid:1>)', '<http://mail.example.test:443/dav/a> (<urn:uuid:1>)'],
+    [
+      '<https://mail.example.test/a> (["x)"] <https://mail.example.test/token>) <HTTPS://mail.example.test:443/b%2f> (Not <urn:uuid:2>)',
+      '<http://mail.example.test:443/a> (["x)"] <https://mail.example.test/token>) <http://mail.example.test:443/b%2f> (Not <urn:uuid:2>)',
+    ],
+    ['(<https://mail.example.test/token>)', '(<https://mail.example.test/token>)'],
+    ['</dav/a> (<urn:uuid:1>)', '</dav/a> (<urn:uuid:1>)'],
+    ['<https://elsewhere.test/dav/a> (<urn:uuid:1>)', '<https://elsewhere.test/dav/a> (<urn:uuid:1>)'],
+  ];
+  for (const [condition, arrives] of conditions) {
+    it(`under the condition ${condition}`, async () => {
+      await using backend = await startRecordingBackend();
+      await using gate = await davGate(backend.port, secure);
+      const lines = ['Host: mail.example.test', 'X-Forwarded-Proto: https', 'Authorization: Basic YTpi'];
+      await ask(gate.port, `DELETE /dav/a HTTP/1.1\r\n${lines.join('\r\n')}\r\nIf: ${condition}\r\n\r\n`);
+      const fields = backend.seen[0]?.fields ?? [];
+      assert.equal(fields[fields.indexOf('If') + 1], arrives);
+    });
+  }
+
   it('is done by mod_dav behind a gateway that is spoken to by https', async () => {
     await using files = await startModDav({ 'dav/alice/a.txt': 'a letter' });
     await using gate = await davGate(files.port);

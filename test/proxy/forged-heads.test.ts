@@ -104,7 +104,12 @@ const hosts: readonly [name: string, bytes: string, status: RegExp][] = [
   ['one with a user', `GET / HTTP/1.1\r\nHost: evil@mail.example.test\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 400 /],
   ['one with a path', `GET / HTTP/1.1\r\nHost: mail.example.test/x\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 400 /],
   ['one with another port', `GET / HTTP/1.1\r\nHost: mail.example.test:81\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 421 /],
-  ['one that ends in a dot', `GET / HTTP/1.1\r\nHost: mail.example.test.\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 421 /],
+  ['one that ends in a dot', `GET / HTTP/1.1\r\nHost: mail.example.test.\r\n${cookie}\r\n\r\n`, /^HTTP\/1\.1 308 /],
+  [
+    'one that ends in a dot, to write',
+    `POST / HTTP/1.1\r\nHost: mail.example.test.\r\n${cookie}\r\n\r\n`,
+    /^HTTP\/1\.1 421 /,
+  ],
   [
     'another in the target',
     `GET http://evil.test/ HTTP/1.1\r\nHost: mail.example.test\r\n${cookie}\r\n\r\n`,
