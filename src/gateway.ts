@@ -16,6 +16,7 @@ import { createDoors } from './gateway/doors.ts';
 import { driverChecks } from './gateway/driver-checks.ts';
 import { openDirectoryService, openOperators } from './gateway/listening.ts';
 import { newReference } from './http/reference.ts';
+import { createImapPassdb } from './passdb/imap.ts';
 import { createTestSignIn, type TestedHost } from './login/test-sign-in.ts';
 import { createLog } from './observe/log.ts';
 import { openDirectory } from './gateway/open-directory.ts';
@@ -125,7 +126,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
 
   if (worker === undefined) {
     const signIn = createTestSignIn({
-      passdb: standing.parts.passdb,
+      passdb: createImapPassdb(),
       publicOrigin: () => current().config.publicUrls[0].origin,
       newReference: () => newReference(randomBytes),
     });

@@ -1,4 +1,4 @@
-import type { DirectorySource, HomeLookup } from '../core/directory.ts';
+import { type DirectorySource, type HomeLookup, type UserHome, UserIsToWait } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
 import type { Override } from './state-values.ts';
@@ -12,7 +12,7 @@ export interface OverrideDirectoryDeps {
 /**
  * A directory in which moved users live where they were moved to.
  *
- * An override says where, never whether: who is refused stays refused. It also answers for a user whom no source knows
+ * An override says where, never whether: who is refused stays refused, and who is to wait waits. It also answers for a user whom no source knows
  * yet, and while no source can be asked. One that names a backend which is not configured counts for nothing.
  */
 export function withOverrides(
@@ -29,18 +29,29 @@ export function withOverrides(
     return backend === undefined ? undefined : { kind: 'found', backend, user: asUser(name) };
   }
 
+  /** Where the password of a user can be checked who may not sign in. */
+  function homeOfBarred(name: LoginName, at: UserHome | undefined): UserHome | undefined {
+    const user = at?.user ?? asUser(name);
+    const backend = homeOf(user) ?? at?.backend;
+    return backend === undefined ? undefined : { user, backend };
+  }
+
   return {
     async lookup(name, signal) {
       let found: HomeLookup;
       try {
         found = await directory.lookup(name, signal);
       } catch (error) {
+        if (error instanceof UserIsToWait) throw new UserIsToWait(error.by, homeOfBarred(name, error.at));
         const own = ownAnswer(name);
         if (own === undefined || !(error instanceof PosternError) || signal.aborted) throw error;
         return own;
       }
       if (found.kind === 'unknown-user') return ownAnswer(name) ?? found;
-      if (found.kind === 'refused') return found;
+      if (found.kind === 'refused') {
+        const at = homeOfBarred(name, found.at);
+        return at === undefined ? found : { ...found, at };
+      }
       const backend = homeOf(found.user);
       if (backend === undefined || (found.kind === 'found' && found.backend === backend)) return found;
       const role = found.kind === 'found' && found.role !== undefined ? { role: found.role } : {};

@@ -42,6 +42,8 @@ export interface Placement {
   takesNew(backend: Backend, host: BackendHost, user: string): boolean;
   /** The host that serves, where a primary has standbys. */
   activeHost(backend: Backend): BackendHost;
+  /** The host whose mail server can be asked about passwords, whatever else is closed; undefined while none can. */
+  passwordHost(backend: Backend): BackendHost | undefined;
 }
 
 /** The keys of the state table: a backend and its first host have one name. */
@@ -95,6 +97,10 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     const report = health.report(host.name);
     const since = [report?.webmail, report?.imap].filter((one) => one?.up === false).map((one) => one?.sinceMs ?? 0);
     return closed(backend.name, 'down', undefined, since.length === 0 ? undefined : Math.min(...since));
+  }
+
+  function answersPasswords(host: BackendHost): boolean {
+    return health.report(host.name)?.imap.up !== false;
   }
 
   /** While a webmail counts as down, one request a second may find out that it is not. */
@@ -168,7 +174,9 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     const hostSet = setState(backend, first);
     if (hostSet !== undefined && keepsOut(hostSet))
       return closed(backend.name, hostSet.state === 'DRAIN' ? 'drain' : 'maintenance', hostSet);
-    if (health.isUp(first.name) || health.takeTrial(first.name)) return { kind: 'here', host: first };
+    // A trial is for the webmail: a password that nobody can judge is not sent out.
+    const isTrial = () => answersPasswords(first) && health.takeTrial(first.name);
+    if (health.isUp(first.name) || isTrial()) return { kind: 'here', host: first };
     return down(backend, first);
   }
 
@@ -176,6 +184,10 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     hostState,
     takesNew,
     activeHost,
+    passwordHost(backend) {
+      const isPool = backends.serving(backend.name)?.arrangement === 'pool';
+      return (isPool ? backend.hosts : [activeHost(backend)]).find(answersPasswords);
+    },
     forSignIn,
     ofSession(record) {
       const backend = backends.backend(record.backend);

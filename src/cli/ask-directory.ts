@@ -69,6 +69,9 @@ async function answer(question: Question, directory: OpenDirectory, parse: Login
   return { server: question.server, address: question.name, ...judged, ms: since(startedAt) };
 }
 
+const neverTold =
+  'no source says where, so nobody can check the password, and this user is told the same as who mistyped';
+
 const noName: Outcome = { result: 'warning', note: 'is no name that could sign in' };
 
 /** The answer for a name; undefined for what cannot be one. The directory minds the time. */
@@ -88,8 +91,11 @@ function judge({ server, name }: Question, outcome: Explained): Outcome {
         return { result: 'ok', note: `lives on ${backend}${user === name ? '' : ` as ${user}`}` };
       return { result: 'warning', note: `is another name of ${user}: ${harm}; write ${user}` };
     }
-    case 'refused':
-      return { result: server === 'staff' ? 'warning' : 'ok', note: `may not sign in: ${outcome.reason}` };
+    case 'refused': {
+      const note = `may not sign in: ${outcome.reason}`;
+      if (outcome.at !== undefined) return { result: server === 'staff' ? 'warning' : 'ok', note };
+      return { result: 'warning', note: `${note}; ${neverTold}` };
+    }
     case 'referred':
       return { result: 'ok', note: `${outcome.server.name} says where, but only at a sign-in` };
     case 'unknown-user':

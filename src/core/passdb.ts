@@ -26,6 +26,8 @@ export interface PasswordCheckContext {
   readonly reference: string;
   /** Told what the server said, unless that was a bare yes. */
   readonly heard?: (said: ServerWords) => void;
+  /** Aborted when nobody waits any more: what has not begun by then need not, although what has is not aborted. */
+  readonly left?: AbortSignal;
   readonly limits: Pick<BackendLimits, 'imapConnectMs' | 'imapGreetingMs' | 'imapAuthMs'>;
 }
 

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { PosternError } from '../core/error.ts';
 import { isRecord, type Settings } from './settings.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';
 import { type Meaning, readMeaning, readValue, type ValueContext } from './value.ts';
@@ -99,21 +100,38 @@ export function readAnswerObject(
     key !== undefined && Object.hasOwn(answer, key) ? textOf(answer[key], key) : undefined;
   if (keys.refusal !== undefined) {
     const refused = judge(text(keys.refusal.key), keys.refusal);
-    if (refused !== undefined) return refused;
+    if (refused !== undefined) return { ...refused, ...whereabouts() };
   }
-  const home = text(keys.backend);
-  const user = text(keys.user);
-  const role = text(keys.role);
-  const found = home === undefined ? { kind: 'found' as const } : readValue(home, keys.meaning, context);
+  const found = readHome();
   if (found.kind !== 'found') return found;
-  return {
-    ...found,
-    ...(user === undefined ? {} : { user }),
-    ...(role === undefined ? {} : { role: readRole(role) }),
-  };
+  const role = text(keys.role);
+  return { ...found, ...(role === undefined ? {} : { role: readRole(role) }) };
+
+  function readHome(): SourceAnswer {
+    const home = text(keys.backend);
+    const user = text(keys.user);
+    const found = home === undefined ? { kind: 'found' as const } : readValue(home, keys.meaning, context);
+    return found.kind !== 'found' || user === undefined ? found : { ...found, user };
+  }
+
+  /** Who is refused stays so, whatever stands in the place of the home. */
+  function whereabouts(): { readonly home?: string; readonly user?: string } {
+    try {
+      const found = readHome();
+      if (found.kind !== 'found') return {};
+      const { home, user } = found;
+      return { ...(home === undefined ? {} : { home }), ...(user === undefined ? {} : { user }) };
+    } catch (error) {
+      if (error instanceof PosternError) return {};
+      throw error;
+    }
+  }
 }
 
-function judge(text: string | undefined, { when, later }: Refusal): SourceAnswer | undefined {
+function judge(
+  text: string | undefined,
+  { when, later }: Refusal,
+): { readonly kind: 'refused'; readonly reason: string } | { readonly kind: 'later' } | undefined {
   if (text === undefined) return undefined;
   const word = text.toLowerCase();
   if (later.has(word)) return { kind: 'later' };

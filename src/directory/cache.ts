@@ -169,7 +169,7 @@ export function cached(source: Source, options: CacheOptions, clock: Clock): Cac
     learn: (name, answer) => keep(name, answered(answer)),
     drop(isMeant) {
       for (const [name, { answer }] of entries) {
-        const user = answer?.kind === 'found' ? answer.user : undefined;
+        const user = answer !== undefined && 'user' in answer ? answer.user : undefined;
         if (isMeant(name) || (user !== undefined && isMeant(user))) entries.delete(name);
       }
       // Whoever is waiting gets the answer; it is not remembered.

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { HomeLookup, ReferralServer, Referrer } from '../core/directory.ts';
+import { type HomeLookup, type ReferralServer, type Referrer, type UserHome, UserIsToWait } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { type LoginNameParser, splitLoginName } from '../core/login-name.ts';
@@ -8,7 +8,7 @@ import type { Told } from './cache.ts';
 import { withDeadline } from './deadline.ts';
 import type { FindHome } from './homes.ts';
 import { createReferrer } from './referrer.ts';
-import { badAnswer, couldNotAsk, type SourceAnswer } from './source.ts';
+import { badAnswer, type SourceAnswer } from './source.ts';
 
 /** What follows on each kind of answer of a source. */
 export interface Follows {
@@ -28,6 +28,9 @@ export interface Step extends Follows {
   /** Remembers what the source's server has said at a sign-in. */
   readonly learn?: (name: LoginName, answer: SourceAnswer) => void;
 }
+
+/** A source says that a user may not sign in, or not now. */
+type Barred = Extract<SourceAnswer, { kind: 'refused' | 'later' }>;
 
 /** One question of a lookup, for `postern explain`. */
 export interface TracedStep {
@@ -67,6 +70,7 @@ const maxAliases = 8;
  * the operator lets the next one be asked, an unknown user and an answer by default still mean "later", because the
  * silent source might have known better. What names no configured backend is an alarm and a tempfail. The role is the
  * first that a source says of the very user that the answer names: one that stands with an alias grants nothing.
+ * Who is refused stays so; later sources are asked only for where the password can be checked.
  */
 export function createChain(options: ChainOptions): Chain {
   const { steps, findHome, parseLoginName, clock, log } = options;
@@ -125,9 +129,25 @@ export function createChain(options: ChainOptions): Chain {
     });
   }
 
+  /** Whose password can be checked where, of one who is barred: a home that is none bars all the same. */
+  function whereabouts(asked: LoginName, home: string | undefined, user: string = asked): UserHome | undefined {
+    const backend = home === undefined ? undefined : findHome(home);
+    const parsed = parseLoginName(user);
+    return backend === undefined || parsed.kind === 'malformed' ? undefined : { backend, user: canonical(parsed.name) };
+  }
+
+  function bar(step: Step, barred: Barred, at: UserHome | undefined): HomeLookup {
+    if (barred.kind === 'refused') {
+      return { kind: 'refused', reason: oneLine(barred.reason), ...(at === undefined ? {} : { at }) };
+    }
+    log.info({ source: step.label }, 'directory source says that the user is to try again later');
+    throw new UserIsToWait(step.label, at);
+  }
+
   async function walk(asked: LoginName, signal: AbortSignal, trace: (step: TracedStep) => void): Promise<Walked> {
     const { domain } = splitLoginName(asked);
     let silent: PosternError | undefined;
+    let barred: { readonly by: Step; readonly answer: Barred } | undefined;
     let isKnown = false;
     let role: string | undefined;
     for (const step of steps) {
@@ -139,13 +159,17 @@ export function createChain(options: ChainOptions): Chain {
       if (answer instanceof PosternError) {
         if (step.onTempfail === 'fail') throw answer;
         silent ??= answer;
-      } else if (answer.kind === 'refused') {
-        return { kind: 'refused', reason: oneLine(answer.reason) };
-      } else if (answer.kind === 'later') {
-        log.info({ source: step.label }, 'directory source says that the user is to try again later');
-        throw couldNotAsk(`${step.label} says that the user is to try again later`);
+      } else if (answer.kind === 'refused' || answer.kind === 'later') {
+        const at = whereabouts(asked, answer.home, answer.user);
+        if (barred === undefined && at !== undefined) return bar(step, answer, at);
+        barred ??= { by: step, answer };
       } else if (answer.kind === 'unknown-user') {
         if (step.onUnknown === 'refuse') break;
+      } else if (barred !== undefined) {
+        if (answer.kind === 'referred' || (answer.home === undefined && answer.user !== undefined)) break;
+        if (answer.home !== undefined && step.onFound === 'answer') {
+          return bar(barred.by, barred.answer, whereabouts(asked, answer.home, answer.user ?? barred.answer.user));
+        }
       } else if (answer.kind === 'referred') {
         return { kind: 'referred', user: canonical(asked), server: referrerOf(step, asked, answer.server) };
       } else {
@@ -162,6 +186,7 @@ export function createChain(options: ChainOptions): Chain {
       }
     }
     if (silent !== undefined) throw silent;
+    if (barred !== undefined) return bar(barred.by, barred.answer, undefined);
     if (isKnown) throw badAnswer('the user exists, but no source says on which backend');
     return { kind: 'unknown-user' };
   }

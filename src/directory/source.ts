@@ -16,7 +16,7 @@ import type { Settings } from './settings.ts';
  * `found` with a `home` (a backend's name or one of its hosts) says where the user lives; with a `user` it also says
  * under which name. With a `user` alone it is an alias. With neither the user exists, and another source says where.
  * `referred`: this server says so, to who signs in there. `later`: the user exists, and is to try again later.
- * `byDefault` marks an answer for names that the source does not know one by one. `role` is that user's role as staff.
+ * These two may have `home` and `user` as `found` has them. `byDefault` marks an answer for names that the source does not know one by one. `role` is that user's role as staff.
  * `stays`: the home is where the user has sessions.
  */
 export type SourceAnswer =
@@ -29,8 +29,8 @@ export type SourceAnswer =
       readonly stays?: true;
     }
   | { readonly kind: 'referred'; readonly server: ReferralServer }
-  | { readonly kind: 'refused'; readonly reason: string }
-  | { readonly kind: 'later' }
+  | { readonly kind: 'refused'; readonly reason: string; readonly home?: string; readonly user?: string }
+  | { readonly kind: 'later'; readonly home?: string; readonly user?: string }
   | { readonly kind: 'unknown-user'; readonly why?: string };
 
 /**

@@ -12,7 +12,6 @@ import type { AuthenticationDeps, Home } from '../login/authentication.ts';
 import { newReference } from '../http/reference.ts';
 import type { ConsolePagesDeps } from '../http/console-pages.ts';
 import type { Locales } from '../http/locales.ts';
-import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { createMasterMailboxes, noMaster } from './master-mailboxes.ts';
 import type { SharedParts } from './site.ts';
 import type { SupportStanding } from './support.ts';
@@ -89,7 +88,7 @@ export function assistOf(
   if (settings === undefined || support === undefined) return undefined;
   const first = locales.choose(login.branding.defaultLocale, undefined);
   const masterMailboxes = createMasterMailboxes({
-    mailboxes: createImapMailboxes(),
+    mailboxes: deps.mailServers.mailboxes,
     backendOf: ({ name }) => [...backends.values()].find(({ hosts }) => hosts.some((host) => host.name === name)),
     newReference: () => newReference(deps.randomBytes),
     newMessageId: () => deps.randomBytes(16).toString('hex'),

@@ -95,7 +95,7 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
     },
     noteSignIn({ user, backend, result, why, client: address, reference }) {
       // Of names that nobody knows there is no end.
-      if (user === undefined || (backend === undefined && result !== 'refused')) return;
+      if (user === undefined || (backend === undefined && why !== 'refused')) return;
       if (site().config.support === undefined) return;
       const noted = { atMs: clock.nowMs(), result, address, reference, ...(why === undefined ? {} : { why }) };
       notes.note(user, noted);

@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import type { BackendName } from '../core/names.ts';
 import { newReference } from '../http/reference.ts';
 import type { Home } from '../login/authentication.ts';
+import type { MailServers } from '../login/mail-servers.ts';
 import { createClientAuthentication } from '../login/client-authentication.ts';
 import { createClientCheckLog } from '../login/client-check-event.ts';
 import { createLogin, type LoginDeps } from '../login/login.ts';
@@ -15,35 +16,55 @@ import type { SharedParts } from './site.ts';
 export function createSignInHomes(
   homes: ReadonlyMap<BackendName, Home>,
   placement: Placement,
-): { readonly homeOf: LoginDeps['homeOf']; readonly clientHomeOf: LoginDeps['homeOf'] } {
+  mailServers: Pick<MailServers, 'isSilent'>,
+): SignInHomes {
+  /** A host that can be asked about passwords while nobody is signed in. */
+  function judgeOf(home: Home): Home | undefined {
+    const host = placement.passwordHost(home.backend);
+    return host === undefined || mailServers.isSilent(host.name) ? undefined : { ...home, host };
+  }
+
   const homeOf: LoginDeps['homeOf'] = (name, user, stays) => {
     const home = homes.get(name);
     if (home === undefined) return undefined;
     const place = placement.forSignIn(home.backend, user, stays);
-    return place.kind === 'closed' ? { closure: place.closure } : { ...home, host: place.host };
+    if (place.kind === 'here') return { ...home, host: place.host };
+    const judge = judgeOf(home);
+    return { closure: place.closure, ...(judge === undefined ? {} : { home: judge }) };
   };
   return {
     homeOf,
     clientHomeOf(name, user) {
       const home = homes.get(name);
       const found = homeOf(name, user);
-      const drains = found !== undefined && 'closure' in found && found.closure.kind === 'drain';
+      const drains =
+        found !== undefined && 'closure' in found && found.closure.kind === 'drain' && found.home !== undefined;
       // A client that comes with each request is no new session: while a backend drains, it goes on.
       return drains && home !== undefined ? { ...home, host: placement.activeHost(home.backend) } : found;
     },
+    isSomeHomeSilent: () => [...homes.values()].some((home) => judgeOf(home) === undefined),
   };
+}
+
+interface SignInHomes {
+  readonly homeOf: LoginDeps['homeOf'];
+  /** For clients that come with each request. */
+  readonly clientHomeOf: LoginDeps['homeOf'];
+  readonly isSomeHomeSilent: LoginDeps['isSomeHomeSilent'];
 }
 
 /** The ways to sign in: by the page, at the console, and with each request. */
 export function createLogins(
   { refusalAfterMs, deadlineMs }: Config['login'],
   parts: SharedParts &
-    Pick<LoginDeps, 'parseName' | 'directory' | 'homeOf'> & { readonly clientHomeOf: LoginDeps['homeOf'] },
+    Pick<LoginDeps, 'parseName' | 'directory' | 'homeOf' | 'isSomeHomeSilent'> & {
+      readonly clientHomeOf: LoginDeps['homeOf'];
+    },
 ) {
-  const { clock, log, clientChecks } = parts;
+  const { clock, log, clientChecks, mailServers } = parts;
   const logLogin = createLoginLog(log, clock, refusalAfterMs);
   const logClientCheck = createClientCheckLog(log);
-  const common = { ...parts, wait: systemWait, deadlineMs, refusalAfterMs };
+  const common = { ...parts, passdb: mailServers.passdb, wait: systemWait, deadlineMs, refusalAfterMs };
   const observe = (event: LoginEvent): void => {
     logLogin(event);
     parts.loginFinished(event);

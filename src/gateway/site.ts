@@ -11,7 +11,6 @@ import type { HostKind } from '../core/ingress.ts';
 import type { DirectorySource } from '../core/directory.ts';
 import { createLoginNameParser, type LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
-import type { Passdb, Referrals } from '../core/passdb.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { RingStates } from '../directory/hash.ts';
@@ -31,6 +30,7 @@ import type { Home } from '../login/authentication.ts';
 import type { LoginDeps } from '../login/login.ts';
 import type { LoginEvent } from '../login/login-event.ts';
 import type { Logout } from '../login/logout.ts';
+import type { MailServers } from '../login/mail-servers.ts';
 import type { Penalty } from '../login/penalty.ts';
 import { createMailRoutes } from './mail-routes.ts';
 import type { ConsoleStanding } from './console.ts';
@@ -61,7 +61,7 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   /** Of a process that another one leads. */
   readonly askLeader?: AskLeader;
   readonly penalty: Penalty;
-  readonly passdb: Passdb & Referrals;
+  readonly mailServers: MailServers;
   readonly storeAnswers: LoginDeps['storeAnswers'];
   readonly proxiedClient: NonNullable<IngressOptions['proxiedClient']>;
   /** For the metrics; the log is the site's. */
@@ -95,6 +95,8 @@ export interface Site extends AsyncDisposable {
   readonly backendNamed: (name: string) => Backend | undefined;
   /** Forgets what is remembered of a user's home. */
   readonly forgetHome: (user: CanonicalUser) => void;
+  /** The backend of a host, by their names. */
+  readonly backendOfHost: (host: string) => BackendName | undefined;
   readonly routeOf: (name: BackendName) => Route | undefined;
   /** For proxies of mail. */
   readonly routeMail: RouteMail;
@@ -119,7 +121,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     backendNamed: (name) => backendNamed(name)?.name,
   });
   const parseName = createLoginNameParser(config.directory.nameRules);
-  const signInHomes = createSignInHomes(byBackend, parts.placement);
+  const signInHomes = createSignInHomes(byBackend, parts.placement, parts.mailServers);
   const common = { ...parts, parseName, directory: overridden, ...signInHomes };
   const { login, staffLogin, clientAuthentication } = createLogins(config.login, { ...common, arrived: parts.arrived });
   const assist = assistOf(config, { ...common, configured: homeOf }, views.locales);
@@ -154,6 +156,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     routeOf: createRoutes(byBackend, parts.placement),
     routeMail: createMailRoutes({ ...parts, parseName, directory: overridden, backends: config.backends }),
     mayAskForRoutes: createNetworkMatch(config.directoryService?.allow ?? []),
+    backendOfHost: createBackendOfHost(config.backends),
     limitsOf: createLimits(config.backends),
     isTrustedProxy: createNetworkMatch(config.trustedProxies),
     isExempt: createNetworkMatch(config.login.exemptNetworks),
@@ -193,6 +196,12 @@ function createRoutes(homes: ReadonlyMap<BackendName, Home>, placement: Placemen
     routes.set(name, { backend, driver, place: ({ record }) => placement.ofSession(record) });
   }
   return (name) => routes.get(name);
+}
+
+function createBackendOfHost(backends: Config['backends']): Site['backendOfHost'] {
+  const names = new Map<string, BackendName>();
+  for (const backend of backends.values()) for (const { name } of backend.hosts) names.set(name, backend.name);
+  return (host) => names.get(host);
 }
 
 function createLimits(backends: Config['backends']): Site['limitsOf'] {

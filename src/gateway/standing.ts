@@ -9,12 +9,14 @@ import { createClientChecks } from '../login/client-checks.ts';
 import type { AskLeader } from '../directory/source.ts';
 import type { LoginEvent } from '../login/login-event.ts';
 import { createLogout, createLogoutOfEnded, leaveWebmail } from '../login/logout.ts';
+import { createMailServers } from '../login/mail-servers.ts';
 import { createPenalty } from '../login/penalty.ts';
 import { createSilentSignIn } from '../login/silent-sign-in.ts';
 import { systemWait } from '../login/wait.ts';
 import { withAlarms } from '../observe/alarms.ts';
 import { createMetrics, type GaugeReadings, type Metrics } from '../observe/metrics.ts';
 import { createImapPassdb } from '../passdb/imap.ts';
+import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { type Connections, createConnections } from '../proxy/connections.ts';
 import { createExchange } from '../proxy/exchange.ts';
 import type { NodeSessions } from '../sessions/live-sessions.ts';
@@ -180,7 +182,12 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     }),
     penalty,
     proxiedClient: (connection) => proxyProtocol.clientOf(connection),
-    passdb: createImapPassdb(),
+    mailServers: createMailServers({
+      passdb: createImapPassdb(),
+      mailboxes: createImapMailboxes(),
+      backendOf: (host) => site().backendOfHost(host),
+      clock: systemClock,
+    }),
     storeAnswers: () => store.ping(),
     loginFinished(event) {
       countLogin(metrics, event);

@@ -1,5 +1,5 @@
 import type { Request } from 'express';
-import type { ErrorCode } from '../core/error.ts';
+import type { PosternError } from '../core/error.ts';
 import { type EndReason, endReasons, type SessionRecord } from '../core/session.ts';
 import type { Closure } from '../core/placement.ts';
 import type { LoginOutcome } from '../login/login.ts';
@@ -47,7 +47,7 @@ export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>)
         retryAfterSeconds: outcome.closure.kind === 'moving' ? 10 : 30,
       };
     case 'unavailable':
-      return { status: 503, key: unavailableKey(outcome.code), field: 'password', retryAfterSeconds: 60 };
+      return { status: 503, key: unavailableKey(outcome), field: 'password', retryAfterSeconds: 60 };
     case 'busy':
       return { status: 503, key: `outcome.${outcome.kind}`, field: 'password', retryAfterSeconds: 60 };
     case 'contact-admin':
@@ -61,7 +61,9 @@ export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>)
   return { status: 403, key: `outcome.${outcome.kind}`, field: 'password' };
 }
 
-function unavailableKey(code: ErrorCode): TextKey {
+function unavailableKey({ code, source }: Pick<PosternError, 'code' | 'source'>): TextKey {
+  // Also of names that nobody has, as long as some mail server is silent.
+  if (source === 'imap') return 'outcome.unchecked';
   if (code === 'ERR_WEBMAIL_MAIL_SERVER') return 'outcome.webmail-mail-server';
   return code === 'ERR_WEBMAIL_LOCKED' ? 'outcome.webmail-locked' : 'outcome.unavailable';
 }

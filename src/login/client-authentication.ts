@@ -1,6 +1,6 @@
 import type { ClientAdmission, ClientAuthentication, ClientCredentials } from '../core/client-authentication.ts';
 import type { Clock } from '../core/clock.ts';
-import type { DirectorySource, HomeLookup, ReferredUser } from '../core/directory.ts';
+import { type DirectorySource, type HomeLookup, type ReferredUser, UserIsToWait } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { LoginNameParser } from '../core/login-name.ts';
 import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
@@ -9,11 +9,18 @@ import type { Passdb, PasswordCheck, Referrals, ServerWords } from '../core/pass
 import type { ClientCheckEvent } from './client-check-event.ts';
 import type { ClientCheck, ClientChecks } from './client-checks.ts';
 import { neverGone, withDeadline } from './deadline.ts';
-import { type Home, notConfigured } from './authentication.ts';
+import {
+  cannotBeChecked,
+  type ClosedHome,
+  configured,
+  type Home,
+  judgeOf,
+  seek,
+  type Sought,
+} from './authentication.ts';
 import { isMalformedPassword } from './malformed-password.ts';
 import type { Penalty } from './penalty.ts';
 import { findReferredHome } from './referred-home.ts';
-import { createBackendTurns } from './turns.ts';
 import type { Wait } from './wait.ts';
 
 export interface ClientAuthenticationDeps {
@@ -23,7 +30,7 @@ export interface ClientAuthenticationDeps {
   readonly penalty: Penalty;
   readonly passdb: Passdb & Referrals;
   /** As for a sign-in by the page. */
-  readonly homeOf: (backend: BackendName, user: CanonicalUser) => Home | { readonly closure: Closure } | undefined;
+  readonly homeOf: (backend: BackendName, user: CanonicalUser) => Home | ClosedHome | undefined;
   readonly clock: Clock;
   readonly wait: Wait;
   readonly observe: (event: ClientCheckEvent) => void;
@@ -32,10 +39,9 @@ export interface ClientAuthenticationDeps {
   readonly deadlineMs: number;
   /** No refusal of a password that was not tried in the last minute leaves earlier, the penalty not counted. */
   readonly refusalAfterMs: number;
+  /** As for a sign-in by the page. */
+  readonly isSomeHomeSilent: () => boolean;
 }
-
-/** After a restart every client's password is asked for at once. */
-const perBackend = { atOnce: 32, waiting: 2000 };
 
 /** What a known user is told whose password was not tried, or could not help. */
 const refusals = {
@@ -55,47 +61,67 @@ interface Course {
 /**
  * The use case of clients that authenticate on every request: name, directory and home at each of them, so that a user
  * who moves is routed at once; the password at most once a minute. Refusals and penalties are those of the sign-in
- * page.
+ * page, and as there "no" is told to nobody while the mail server of some users is silent.
  */
 export function createClientAuthentication(deps: ClientAuthenticationDeps): ClientAuthentication {
-  const turnsOf = createBackendTurns(perBackend);
-
   async function decide(course: Course, gone: AbortSignal): Promise<ClientAdmission> {
     const { credentials } = course;
     const parsed = deps.parseName(withoutDomainPrefix(credentials.user, deps.parseName));
     if (parsed.kind === 'malformed' || isMalformedPassword(credentials.password)) return { kind: 'rejected' };
     course.trace = { user: parsed.name };
-    const lookup = await lookUp(parsed.name, gone);
-    if (lookup.kind === 'refused') {
-      await hold(course, 0, gone);
-      return lookup;
-    }
-    if (lookup.kind === 'unknown-user') {
-      course.trace = { ...course.trace, why: 'unknown-user' };
-      // Tried nowhere, and otherwise treated like a wrong password: nobody outside can tell the two apart.
-      await deps.checks.verdict(checkOf(parsed.name, '', credentials), gone, (allGone) =>
-        tryPassword(course, allGone, async () => 'wrong'),
-      );
+    const found = await withDeadline('directory', deps.deadlineMs, gone, (signal) =>
+      seek(deps.directory, parsed.name, signal),
+    );
+    const admission = await judge(course, parsed.name, found, gone);
+    const isUntold = admission.kind === 'rejected' && deps.isSomeHomeSilent();
+    return isUntold ? { kind: 'unavailable', reference: course.reference } : admission;
+  }
+
+  async function judge(course: Course, name: LoginName, found: Sought, gone: AbortSignal): Promise<ClientAdmission> {
+    const { credentials } = course;
+    if (found.kind === 'nobody') {
+      course.trace = { ...course.trace, why: found.why };
+      await triedNowhere(course, name, gone);
       return { kind: 'rejected' };
     }
-    const { user } = lookup;
-    if (lookup.kind === 'referred') {
+    const { user } = found;
+    if (found.kind === 'referred') {
       const known = checkOf(user, '', credentials);
       const said = await deps.checks.verdict(known, gone, (allGone) =>
-        tryPassword(course, allGone, () => askReferrer(course, lookup)),
+        tryPassword(course, allGone, () => askReferrer(course, found, allGone)),
       );
       if (said !== 'right') return refusal(said);
       // From now on the directory knows the home, as long as it remembers it.
       deps.checks.forget(known);
     }
-    const { backend } = lookup.kind === 'found' ? lookup : await learnedHome(parsed.name, gone);
-    const home = homeOf(backend, user);
-    course.trace = { user, backend, host: home.host.name };
+    const { backend } = found.kind === 'referred' ? await learnedHome(name, gone) : found;
+    const home = configured(backend, deps.homeOf(backend, user));
+    const judging = judgeOf(home);
+    if ('closure' in judging) {
+      course.trace = { user, backend };
+      await triedNowhere(course, name, gone, { isReported: false });
+      throw cannotBeChecked(judging.closure);
+    }
+    course.trace = { user, backend, host: judging.host.name };
     const verdict = await deps.checks.verdict(checkOf(user, backend, credentials), gone, (allGone) =>
-      tryPassword(course, allGone, () => askHome(course, user, home)),
+      tryPassword(course, allGone, () => askHome(course, user, judging, allGone)),
     );
-    if (verdict === 'right') return { kind: 'admitted', user, ...home };
-    return refusal(verdict);
+    if (verdict !== 'right') return refusal(verdict);
+    if (found.kind === 'barred') return barred(found);
+    if ('closure' in home) throw closed(home.closure);
+    return { kind: 'admitted', user, ...home };
+  }
+
+  /** Otherwise treated like a wrong password: nobody outside can tell the two apart. */
+  async function triedNowhere(
+    course: Course,
+    name: LoginName,
+    gone: AbortSignal,
+    how = { isReported: true },
+  ): Promise<void> {
+    await deps.checks.verdict(checkOf(name, '', course.credentials), gone, (allGone) =>
+      tryPassword(course, allGone, async () => 'wrong', how),
+    );
   }
 
   function lookUp(name: LoginName, gone: AbortSignal): Promise<HomeLookup> {
@@ -110,43 +136,56 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
   }
 
   /** The server that knows the home, then the home. */
-  async function askReferrer(course: Course, referred: ReferredUser): Promise<Verdict> {
+  async function askReferrer(course: Course, referred: ReferredUser, allGone: AbortSignal): Promise<Verdict> {
     const { client, password } = course.credentials;
-    const context = { client, reference: course.reference, heard: heardBy(course) };
+    const context = { client, reference: course.reference, heard: heardBy(course), left: allGone };
     const found = await withDeadline('imap', deps.deadlineMs, neverGone, (signal) =>
       findReferredHome(deps.passdb, referred, password, context, signal),
     );
     if (found.kind !== 'found') return found.kind;
-    const home = homeOf(found.backend, found.user);
-    const verdict = await askHome(course, found.user, home);
+    const home = judgeOf(configured(found.backend, deps.homeOf(found.backend, found.user)));
+    if ('closure' in home) throw cannotBeChecked(home.closure);
+    const verdict = await askHome(course, found.user, home, allGone);
     if (verdict === 'right') referred.server.learn(found.backend);
     return verdict;
   }
 
   /**
-   * Ends when all who wait for it have left while the penalty is waited out. Not aborted from then on: whoever hangs up
-   * has still tried.
+   * Ends when all who wait for it have left while the penalty is waited out, or before it is their turn at the server. Not
+   * aborted from then on: whoever hangs up has still tried.
    */
-  async function tryPassword(course: Course, allGone: AbortSignal, ask: () => Promise<Verdict>): Promise<Verdict> {
+  async function tryPassword(
+    course: Course,
+    allGone: AbortSignal,
+    ask: () => Promise<Verdict>,
+    { isReported } = { isReported: true },
+  ): Promise<Verdict> {
     const { client, password } = course.credentials;
     const { user = '' } = course.trace;
     const admission = await deps.penalty.admit({ user, address: client.address, password }, allGone);
     if (admission.kind === 'busy') throw tooManyWait();
     const verdict = await ask().catch(async (error: unknown) => {
       await admission.settle('undecided');
+      if (isSilence(error)) await hold(course, admission.waitedMs, neverGone);
       throw error;
     });
     await admission.settle(verdict === 'right' || verdict === 'wrong' ? verdict : 'undecided');
-    report(course, { result: verdict });
+    if (isReported) report(course, { result: verdict });
     if (verdict !== 'right') await hold(course, admission.waitedMs, neverGone);
     return verdict;
   }
 
-  async function askHome(course: Course, user: CanonicalUser, { backend, host }: Home): Promise<Verdict> {
+  async function askHome(
+    course: Course,
+    user: CanonicalUser,
+    { backend, host }: Home,
+    allGone: AbortSignal,
+  ): Promise<Verdict> {
     const { client, password } = course.credentials;
-    const context = { client, reference: course.reference, heard: heardBy(course), limits: backend.limits };
+    const { reference } = course;
+    const context = { client, reference, heard: heardBy(course), left: allGone, limits: backend.limits };
     const check = await withDeadline('imap', deps.deadlineMs, neverGone, (signal) =>
-      turnsOf(backend.name).take(signal, () => deps.passdb.verify({ user, password }, host, context, signal)),
+      deps.passdb.verify({ user, password }, host, context, signal),
     );
     return check.kind;
   }
@@ -155,13 +194,6 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
   async function hold(course: Course, penaltyMs: number, signal: AbortSignal): Promise<void> {
     const workedMs = deps.clock.nowMs() - course.arrivedAtMs - penaltyMs;
     await deps.wait(Math.max(deps.refusalAfterMs - workedMs, 0), signal);
-  }
-
-  function homeOf(backend: BackendName, user: CanonicalUser): Home {
-    const home = deps.homeOf(backend, user);
-    if (home === undefined) throw notConfigured(backend);
-    if ('closure' in home) throw closed(home.closure);
-    return home;
   }
 
   function report(
@@ -211,6 +243,17 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
 }
 
 type Verdict = PasswordCheck['kind'];
+
+/** Why a user whose password was right is not served. Throws where that is for now. */
+function barred({ because }: Extract<Sought, { kind: 'barred' }>): ClientAdmission {
+  if (because instanceof UserIsToWait) throw because;
+  return { kind: 'refused', reason: because.reason };
+}
+
+/** Of a mail server; too many who wait for it are no silence. */
+function isSilence(error: unknown): boolean {
+  return error instanceof PosternError && error.source === 'imap' && error.code !== 'ERR_BUSY';
+}
 
 function heardBy(course: Course): (said: ServerWords) => void {
   return (said) => {

@@ -7,7 +7,7 @@ export interface ClientCheckEvent {
   /** `failed`: a fault of the gateway itself. */
   readonly result: PasswordCheck['kind'] | 'unavailable' | 'failed';
   /** What clients are never told. */
-  readonly why?: 'unknown-user';
+  readonly why?: 'unknown-user' | 'refused';
   /** What the mail server said to the password, unless that was a bare yes. */
   readonly said?: ServerWords;
   readonly user?: string;

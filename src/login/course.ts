@@ -43,6 +43,8 @@ export interface CoursesDeps {
   readonly deadlineMs: number;
   /** No refusal leaves earlier after the request's arrival, the penalty not counted. */
   readonly refusalAfterMs: number;
+  /** Whether the users of some backend cannot be told now whether their password is right. */
+  readonly isSomeHomeSilent: () => boolean;
 }
 
 /** Somebody could not be asked. */
@@ -53,9 +55,16 @@ type Unavailable = {
   readonly retryable: boolean;
 };
 
+/** Too many wait for the same server. */
+type Busy = { readonly kind: 'busy' };
+
+/** As of a user whose mail server cannot be asked. */
+const unchecked = { kind: 'unavailable', code: 'ERR_IMAP_UNAVAILABLE', source: 'imap', retryable: true } as const;
+
 /**
  * Runs sign-ins: each is told of once, whatever becomes of it; refusals leave at one moment; what could not be asked is
- * an outcome. Rejects with the signal's reason when the client is gone, and with what is a fault of the gateway.
+ * an outcome. As long as the mail server of some users is silent, "no" is told to nobody: it would say who is not one of
+ * them. Rejects with the signal's reason when the client is gone, and with what is a fault of the gateway.
  */
 export function createCourses(deps: CoursesDeps) {
   const { clock } = deps;
@@ -68,15 +77,16 @@ export function createCourses(deps: CoursesDeps) {
   async function outcomeOf<T extends { readonly kind: LoginEvent['result'] }>(
     course: Course,
     work: (course: Course) => Promise<T>,
-  ): Promise<T | Unavailable> {
+  ): Promise<T | Unavailable | Busy> {
     try {
       const outcome = await work(course);
       report(course, { result: outcome.kind });
       return outcome;
     } catch (error) {
       if (course.gone.aborted) report(course, { result: 'abandoned' });
-      else report(course, { result: error instanceof PosternError ? 'unavailable' : 'failed', error });
+      else report(course, { result: resultOf(error), error });
       if (course.gone.aborted || !(error instanceof PosternError)) throw error;
+      if (error.code === 'ERR_BUSY') return { kind: 'busy' };
       return { kind: 'unavailable', code: error.code, source: error.source, retryable: error.retryable };
     }
   }
@@ -85,7 +95,7 @@ export function createCourses(deps: CoursesDeps) {
     attempt: PasswordAttempt,
     gone: AbortSignal,
     work: (course: Course) => Promise<T>,
-  ): Promise<T | Unavailable> {
+  ): Promise<T | Unavailable | Busy> {
     const times = createLoginTimes(clock, attempt.arrivedAtMs);
     const course: Course = {
       attempt,
@@ -94,13 +104,21 @@ export function createCourses(deps: CoursesDeps) {
       gone,
       within: (source, part) => withDeadline(source, deps.deadlineMs - times.workedMs(), gone, part),
     };
-    const outcome = await outcomeOf(course, work);
-    if (isRefusal(outcome)) await deps.wait(Math.max(deps.refusalAfterMs - times.workedMs(), 0), gone);
+    const judged = await outcomeOf(course, work);
+    const outcome = judged.kind === 'rejected' && deps.isSomeHomeSilent() ? unchecked : judged;
+    if (isHeld(outcome)) await deps.wait(Math.max(deps.refusalAfterMs - times.workedMs(), 0), gone);
     return outcome;
   };
 }
 
 /** Answers to these are held until one moment, so that nobody can read from the clock who said no. */
-function isRefusal({ kind }: { readonly kind: LoginEvent['result'] }): boolean {
+function isHeld(outcome: { readonly kind: LoginEvent['result'] } | Unavailable): boolean {
+  const { kind } = outcome;
+  if (kind === 'unavailable') return 'source' in outcome && outcome.source === 'imap';
   return ['rejected', 'refused', 'expired', 'contact-admin', 'insecure'].includes(kind);
+}
+
+function resultOf(error: unknown): LoginEvent['result'] {
+  if (!(error instanceof PosternError)) return 'failed';
+  return error.code === 'ERR_BUSY' ? 'busy' : 'unavailable';
 }

@@ -13,7 +13,7 @@ export interface LoginEvent {
    */
   readonly result: LoginOutcome['kind'] | 'authenticated' | 'abandoned' | 'failed';
   /** What users are never told. */
-  readonly why?: 'unknown-user' | 'wrong-password';
+  readonly why?: 'unknown-user' | 'wrong-password' | 'refused';
   /** What the mail server said to the password, unless that was a bare yes. For operators. */
   readonly said?: ServerWords;
   /** The phase that it ended in. */

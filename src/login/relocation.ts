@@ -13,7 +13,7 @@ import { createBackendTurns } from './turns.ts';
 
 const deadlineMs = 15_000;
 /** When a host is lost, all of its users come at once. */
-const perBackend = { atOnce: 16, waiting: 5000 };
+const perBackend = { atOnce: 16, waiting: 5000, source: 'webmail' } as const;
 
 type Elsewhere = Extract<Place, { kind: 'elsewhere' }>;
 

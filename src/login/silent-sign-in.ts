@@ -18,7 +18,7 @@ const pauseMs = 10_000;
 const windowMs = 5 * 60_000;
 const perWindow = 3;
 /** When a webmail was restarted, all of its users come at once. */
-const perBackend = { atOnce: 8, waiting: 1000 };
+const perBackend = { atOnce: 8, waiting: 1000, source: 'webmail' } as const;
 /** Sessions whose last attempts are remembered; forgetting the oldest only allows it one attempt more. */
 const maxRemembered = 10_000;
 

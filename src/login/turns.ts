@@ -1,5 +1,4 @@
-import { PosternError } from '../core/error.ts';
-import type { BackendName } from '../core/names.ts';
+import { type FailureSource, PosternError } from '../core/error.ts';
 
 /** Lets few do something at a time, in the order of their asking. */
 export interface Turns {
@@ -10,11 +9,13 @@ export interface Turns {
 interface TurnLimits {
   readonly atOnce: number;
   readonly waiting: number;
+  /** Of whom there is too much to ask. */
+  readonly source: FailureSource;
 }
 
 /** Turns for each backend by itself, so that one that hangs makes nobody wait for another. */
-export function createBackendTurns(limits: TurnLimits): (backend: BackendName) => Turns {
-  const all = new Map<BackendName, Turns>();
+export function createBackendTurns(limits: TurnLimits): (backend: string) => Turns {
+  const all = new Map<string, Turns>();
   return (backend) => {
     const turns = all.get(backend) ?? createTurns(limits);
     all.set(backend, turns);
@@ -29,7 +30,7 @@ function createTurns(limits: TurnLimits): Turns {
   function wait(signal: AbortSignal): Promise<void> {
     if (waiting.size >= limits.waiting) {
       const message = 'too many sign-ins of one backend are waiting';
-      throw new PosternError('ERR_BUSY', message, { source: 'webmail', retryable: true });
+      throw new PosternError('ERR_BUSY', message, { source: limits.source, retryable: true });
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const leave = (): void => {

@@ -9,7 +9,7 @@ import { createMoves, type MoveHooks, type Moves } from '../../src/backends/move
 import { withOverrides } from '../../src/backends/overrides.ts';
 import type { StateMirror } from '../../src/backends/state-mirror.ts';
 import type { Move } from '../../src/backends/state-values.ts';
-import type { HomeLookup } from '../../src/core/directory.ts';
+import { type HomeLookup, UserIsToWait } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { LoginName } from '../../src/core/names.ts';
@@ -202,7 +202,7 @@ describe('the directory with overrides', () => {
     ['mallory@example.test', { kind: 'refused', reason: 'suspended' }],
   ]);
   const moved = new Map(
-    ['alice@example.test', 'mallory@example.test', 'new@example.test'].map((user) => [
+    ['alice@example.test', 'mallory@example.test', 'new@example.test', 'waiting@example.test'].map((user) => [
       user,
       { backend: 'b', reason: '', by: '', sinceMs: 1 },
     ]),
@@ -211,6 +211,7 @@ describe('the directory with overrides', () => {
   const directory = withOverrides(
     {
       async lookup(asked) {
+        if (asked === 'waiting@example.test') throw new UserIsToWait('1 ldap');
         if (!isAway) return answers.get(asked) ?? { kind: 'unknown-user' };
         throw new PosternError('ERR_DIRECTORY_UNAVAILABLE', 'away', { source: 'directory', retryable: true });
       },
@@ -228,7 +229,13 @@ describe('the directory with overrides', () => {
   });
 
   it('says where, never whether: who is refused stays refused', async () => {
-    assert.equal(await lookUp('mallory@example.test'), 'refused');
+    const found = await directory.lookup('mallory@example.test' as LoginName, new AbortController().signal);
+    const at = { user: 'mallory@example.test', backend: 'b' };
+    assert.deepEqual(found, { kind: 'refused', reason: 'suspended', at });
+    await assert.rejects(lookUp('waiting@example.test'), {
+      message: '1 ldap says that the user is to try again later',
+      at: { user: 'waiting@example.test', backend: 'b' },
+    });
   });
 
   it('knows users whom no source knows, and answers while none can be asked', async () => {

@@ -77,6 +77,7 @@ function bench(script: Script = {}) {
     newReference: () => 'R1',
     deadlineMs: 15_000,
     refusalAfterMs: 3_000,
+    isSomeHomeSilent: () => false,
   });
   const admit = async (user: string, password: string, address = '192.0.2.7') =>
     authentication.admit(credentials(user, password, address), new AbortController().signal);
@@ -185,7 +186,7 @@ test('who could not be asked is unavailable, never a no, and is asked again', as
   up = true;
   assert.equal((await admit('alice', 'right')).kind, 'admitted');
   assert.equal(asked.length, 2);
-  assert.deepEqual(waits, [], 'a failure raises no penalty');
+  assert.deepEqual(waits, [3_000], 'it is told at the moment of all refusals, and raises no penalty');
 });
 
 test('a directory that cannot say, or says nonsense, is unavailable', async () => {
@@ -198,11 +199,16 @@ test('a directory that cannot say, or says nonsense, is unavailable', async () =
   }
 });
 
-test('a user who may not sign in is told why, and no password is tried', async () => {
-  const { admit, asked, waits } = bench({ directory: async () => ({ kind: 'refused', reason: 'Unpaid.' }) });
-  assert.deepEqual(await admit('alice', 'right'), { kind: 'refused', reason: 'Unpaid.' });
-  assert.deepEqual(waits, [3_000]);
-  assert.equal(asked.length, 0);
+test('a user who may not sign in is told why after the right password, and is as unknown without a home', async () => {
+  const at = { user: canonicalUser('alice@example.test'), backend: backendName('a') };
+  const known = bench({ directory: async () => ({ kind: 'refused', reason: 'Unpaid.', at }) });
+  assert.deepEqual(await known.admit('alice', 'right'), { kind: 'refused', reason: 'Unpaid.' });
+  assert.deepEqual(known.waits, []);
+  assert.deepEqual(await known.admit('alice', 'wrong'), { kind: 'rejected' });
+  const homeless = bench({ directory: async () => ({ kind: 'refused', reason: 'Unpaid.' }) });
+  assert.deepEqual(await homeless.admit('alice', 'right'), { kind: 'rejected' });
+  assert.deepEqual(homeless.waits, [3_000]);
+  assert.equal(homeless.asked.length, 0);
 });
 
 /** A directory that knows homes only from a server that must be asked with the password. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
+import { UserIsToWait } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createLoginNameParser } from '../../src/core/login-name.ts';
@@ -222,4 +223,50 @@ test('a host that two backends share stands for neither', () => {
     () => createHomes(backends, { 'x.test': 'c' }),
     /directory\.hosts: x\.test → c: there is no such backend/,
   );
+});
+
+const at = (backend: string, user = 'alice@example.test') => ({ backend, user });
+const refusedAt = (home: string, user?: string): Scripted =>
+  user === undefined
+    ? { kind: 'refused', reason: 'suspended', home }
+    : { kind: 'refused', reason: 'suspended', home, user };
+
+describe('where the password of a refused user can be checked', () => {
+  const cases: readonly (readonly [what: string, steps: readonly Step[], expected: object | undefined])[] = [
+    ['the source itself says it', [step({ '*': refusedAt('a') })], at('a')],
+    ['under another name', [step({ '*': refusedAt('a', 'al@example.test') })], at('a', 'al@example.test')],
+    ['by the name of a host', [step({ '*': refusedAt('old-name.test') })], at('b')],
+    ['a home that is none bars all the same', [step({ '*': refusedAt('elsewhere.test') })], undefined],
+    ['a user name that is none bars all the same', [step({ '*': refusedAt('a', 'al\0') })], undefined],
+    ['a later source says it', [step({ '*': refused }), step({ '*': onA })], at('a')],
+    ['a computed one too', [step({ '*': refused }, { onFound: 'next' }), step({ '*': byDefault })], at('b')],
+    ['of a later source that refuses too, the first counts', [step({ '*': refused }), step({ '*': onB })], at('b')],
+    ['an alias behind it is not followed', [step({ '*': refused }), step({ '*': alias('bob') })], undefined],
+    ['nobody says it', [step({ '*': refused }), step({})], undefined],
+  ];
+  for (const [what, steps, expected] of cases) {
+    test(what, async () => {
+      const home = await chainOf(steps).lookup(loginName('alice'), new AbortController().signal);
+      assert.deepEqual(home, { kind: 'refused', reason: 'suspended', ...(expected && { at: expected }) });
+    });
+  }
+
+  test('where a later source could not be asked nobody is told anything', async () => {
+    assert.equal(await outcome([step({ '*': refused }), step({ '*': away })]), 'ERR_DIRECTORY_UNAVAILABLE');
+  });
+
+  for (const [what, answer, expected] of [
+    ['a home', { kind: 'later', home: 'a' }, at('a')],
+    ['none', { kind: 'later' }, undefined],
+  ] as const) {
+    test(`"later" with ${what} is said by an error that knows it`, async () => {
+      const asked = chainOf([step({ '*': answer })]).lookup(loginName('alice'), new AbortController().signal);
+      await assert.rejects(asked, (error) => {
+        assert.ok(error instanceof UserIsToWait);
+        assert.equal(error.code, 'ERR_DIRECTORY_UNAVAILABLE');
+        assert.deepEqual(error.at, expected);
+        return true;
+      });
+    });
+  }
 });

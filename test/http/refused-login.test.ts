@@ -21,6 +21,11 @@ describe('an attempt that leads nowhere', () => {
     [
       { kind: 'unavailable', code: 'ERR_IMAP_UNAVAILABLE', source: 'imap', retryable: true },
       503,
+      /a mail server does not answer, or the user name or password is wrong/,
+    ],
+    [
+      { kind: 'unavailable', code: 'ERR_DIRECTORY_UNAVAILABLE', source: 'directory', retryable: true },
+      503,
       /It is not your password/,
     ],
   ];

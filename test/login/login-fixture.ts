@@ -42,6 +42,7 @@ export interface Script {
   readonly onWait?: () => void;
   readonly deadlineMs?: number;
   readonly knowsBackend?: boolean;
+  readonly isSomeHomeSilent?: boolean;
 }
 
 export const found: HomeLookup = {
@@ -135,6 +136,7 @@ export function createBench(script: Script = {}): Bench {
     observe: (event) => bench.events.push(event),
     deadlineMs: script.deadlineMs ?? 15_000,
     refusalAfterMs: 3_000,
+    isSomeHomeSilent: () => script.isSomeHomeSilent ?? false,
   };
   return Object.assign(bench, { login: createLogin(deps), staffLogin: createStaffLogin(deps) });
 }

@@ -1,0 +1,88 @@
+import { type Clock, isRecent } from '../core/clock.ts';
+import { isOwnShortage, PosternError } from '../core/error.ts';
+import type { Mailboxes } from '../core/mailboxes.ts';
+import type { ImapHost, Passdb, PasswordCheckContext, Referrals, ServerWords } from '../core/passdb.ts';
+import { createBackendTurns } from './turns.ts';
+
+/** After a restart the password of every client is asked for at once. */
+const perBackend = { atOnce: 32, waiting: 2000, source: 'imap' } as const;
+/** How long a server counts as silent after it could not be asked, unless it answers before. */
+const silentMs = 30_000;
+
+interface MailServersDeps {
+  readonly passdb: Passdb & Referrals;
+  readonly mailboxes: Mailboxes;
+  /** The backend of a host, by their names; undefined for a server that belongs to none. */
+  readonly backendOf: (host: string) => string | undefined;
+  readonly clock: Clock;
+}
+
+/**
+ * The mail servers as all ways in ask them: 32 connections of a backend at once, the others wait for their turn, and
+ * ERR_BUSY once 2,000 do. Who is gone leaves the line.
+ */
+export interface MailServers {
+  readonly passdb: Passdb & Referrals;
+  readonly mailboxes: Mailboxes;
+  /** Whether the server of this host could not be asked when it was last tried, a moment ago. */
+  isSilent(host: string): boolean;
+}
+
+export function createMailServers({ passdb, mailboxes, backendOf, clock }: MailServersDeps): MailServers {
+  const turnsOf = createBackendTurns(perBackend);
+  const silentSince = new Map<string, number>();
+
+  function inTurn<T>({ name }: ImapHost, signals: readonly AbortSignal[], work: () => Promise<T>): Promise<T> {
+    return turnsOf(backendOf(name) ?? `server ${name}`).take(AbortSignal.any([...signals]), work);
+  }
+
+  /** Notes whether the server says anything at all: one that says "later" of a user is not silent. */
+  async function listening<T>(
+    { name }: ImapHost,
+    context: PasswordCheckContext,
+    signal: AbortSignal,
+    ask: (context: PasswordCheckContext) => Promise<T>,
+  ): Promise<T> {
+    let answered = false;
+    const heard = (said: ServerWords): void => {
+      answered = true;
+      context.heard?.(said);
+    };
+    try {
+      const answer = await ask({ ...context, heard });
+      silentSince.delete(name);
+      return answer;
+    } catch (error) {
+      if (answered) silentSince.delete(name);
+      else if (error instanceof PosternError && error.source === 'imap' && !signal.aborted && !isOwnShortage(error)) {
+        silentSince.set(name, clock.nowMs());
+      }
+      throw error;
+    }
+  }
+
+  return {
+    passdb: {
+      verify: (credentials, host, context, signal) =>
+        inTurn(host, patience(context, signal), () =>
+          listening(host, context, signal, (listener) => passdb.verify(credentials, host, listener, signal)),
+        ),
+      ask: (credentials, host, context, signal) =>
+        inTurn(host, patience(context, signal), () => passdb.ask(credentials, host, context, signal)),
+    },
+    mailboxes: {
+      open: (mailbox, signal) => inTurn(mailbox.host, [signal], () => mailboxes.open(mailbox, signal)),
+      append: (mailbox, message, signal) =>
+        inTurn(mailbox.host, [signal], () => mailboxes.append(mailbox, message, signal)),
+    },
+    isSilent(host) {
+      const since = silentSince.get(host);
+      return since !== undefined && isRecent(since, silentMs, clock.nowMs());
+    },
+  };
+}
+
+/** The signals that end the waiting for a turn. */
+function patience({ left }: PasswordCheckContext, signal: AbortSignal): readonly AbortSignal[] {
+  return left === undefined ? [signal] : [signal, left];
+}

@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { createSecretKey, randomBytes } from 'node:crypto';
+import { describe, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Passdb, PasswordCheck, Referrals } from '../../src/core/passdb.ts';
+import type { HomeLookup } from '../../src/core/directory.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { createLoginNameParser } from '../../src/core/login-name.ts';
+import type { MailboxAnswer, Mailboxes } from '../../src/core/mailboxes.ts';
+import { Secret } from '../../src/core/secret.ts';
+import type { WebmailDriver } from '../../src/core/webmail.ts';
+import { createClientAuthentication } from '../../src/login/client-authentication.ts';
+import { createClientChecks } from '../../src/login/client-checks.ts';
+import { createLogin } from '../../src/login/login.ts';
+import { createMailServers } from '../../src/login/mail-servers.ts';
+import { createPenalty } from '../../src/login/penalty.ts';
+import { createStaffLogin } from '../../src/login/staff-login.ts';
+import { backendName, backendOf } from '../backends/samples.ts';
+import { signedInToWebmail } from '../login/login-fixture.ts';
+import { canonicalUser } from '../login/named.ts';
+
+const never = new AbortController().signal;
+
+/** Lets whatever can go on go on. */
+async function settled(): Promise<void> {
+  for (let count = 0; count < 30; count += 1) await turn();
+}
+
+/** A site with two backends whose mail servers answer when the test says so, and one limiter over all ways in. */
+function site() {
+  const clock = { nowMs: () => 1_000_000 };
+  /** Connections by backend that are open now, each with the function that answers it. */
+  const open = { a: new Set<() => void>(), b: new Set<() => void>() };
+  const most = { a: 0, b: 0 };
+  function connect<T>(host: string, answer: T): Promise<T> {
+    const of = host === 'b' ? 'b' : 'a';
+    return new Promise((resolve) => {
+      const done = (): void => {
+        open[of].delete(done);
+        resolve(answer);
+      };
+      open[of].add(done);
+      most[of] = Math.max(most[of], open[of].size);
+    });
+  }
+  const passdb: Passdb & Referrals = {
+    verify: (_credentials, host) => connect<PasswordCheck>(host.name, { kind: 'right' }),
+    ask: (_credentials, host) => connect<PasswordCheck>(host.name, { kind: 'right' }),
+  };
+  const mailboxes: Mailboxes = {
+    open: ({ host }) => connect<MailboxAnswer>(host.name, { kind: 'done' }),
+    append: ({ host }) => connect<MailboxAnswer>(host.name, { kind: 'done' }),
+  };
+  // Two hosts of one backend share its turns.
+  const mailServers = createMailServers({ passdb, mailboxes, backendOf: (host) => host.slice(0, 1), clock });
+  const driver: WebmailDriver = {
+    ownsCookie: () => false,
+    masterEntry: { kind: 'own-account' },
+    judge: () => 'alive',
+    signOut: () => Promise.resolve(),
+    signIn: async () => signedInToWebmail(),
+  };
+  const deps = {
+    parseName: createLoginNameParser({ defaultDomain: 'example.test' }),
+    storeAnswers: async () => {},
+    directory: {
+      async lookup(name: string): Promise<HomeLookup> {
+        return { kind: 'found', backend: backendName(name.startsWith('b') ? 'b' : 'a'), user: canonicalUser(name) };
+      },
+    },
+    penalty: createPenalty({
+      key: createSecretKey(randomBytes(32)),
+      isExempt: () => true,
+      wait: async () => {},
+      log: silentLog,
+    }),
+    passdb: mailServers.passdb,
+    homeOf(name: string, user: string) {
+      const backend = backendOf(name, 2);
+      return { backend, host: backend.hosts[user.length % 2] ?? backend.hosts[0], driver };
+    },
+    isSomeHomeSilent: () => false,
+    clock,
+    wait: async () => {},
+    observe: () => {},
+    deadlineMs: 60_000,
+    refusalAfterMs: 3_000,
+  };
+  const client = { address: '192.0.2.7', port: 4711, userAgent: 'Browser/1' };
+  const login = createLogin(deps);
+  const staffLogin = createStaffLogin(deps);
+  const dav = createClientAuthentication({
+    ...deps,
+    checks: createClientChecks({ clock, randomBytes }),
+    newReference: () => 'R1',
+  });
+  const attempt = (user: string) => ({
+    user,
+    client,
+    password: new Secret('right'),
+    reference: 'R1',
+    arrivedAtMs: 1_000_000,
+    publicOrigin: 'https://mail.example.test',
+    timeZone: undefined,
+  });
+  const backendA = backendOf('a', 1);
+  return {
+    open,
+    most,
+    page: async (user: string, gone = never) => (await login(attempt(user), gone)).kind,
+    console: async (user: string, gone = never) => (await staffLogin(attempt(user), gone)).kind,
+    dav: async (user: string, gone = never) => (await dav.admit(attempt(user), gone)).kind,
+    master: async (user: string, gone = never) => {
+      const context = { client, reference: 'R1', limits: backendA.limits };
+      const master = { user: 'master', password: new Secret('m'), separator: '*' };
+      const mailbox = { user: canonicalUser(user), host: backendA.hosts[0], master, context };
+      return (await mailServers.mailboxes.open(mailbox, gone)).kind;
+    },
+    /** Answers whatever is open at a backend until nobody asks any more. */
+    answerAll: async (of: 'a' | 'b') => {
+      while (open[of].size > 0) {
+        for (const answer of open[of]) answer();
+        await settled();
+      }
+    },
+  };
+}
+
+const ways = ['page', 'console', 'dav', 'master'] as const;
+
+describe('one limit for all ways in', () => {
+  test('400 sign-ins by the page at once open 32 connections at one backend, and all get their answer', async () => {
+    const { open, most, page, answerAll } = site();
+    const all = Array.from({ length: 400 }, (_, count) => page(`a${count}@example.test`));
+    await settled();
+    assert.equal(open.a.size, 32);
+    await answerAll('a');
+    assert.deepEqual(new Set(await Promise.all(all)), new Set(['signed-in']));
+    assert.equal(most.a, 32);
+  });
+
+  test('the ways share it, and the hosts of a backend do', async () => {
+    const tried = site();
+    const all = ways.flatMap((way) => Array.from({ length: 20 }, (_, count) => tried[way](`a${way}${count}`)));
+    await settled();
+    assert.equal(tried.open.a.size, 32);
+    await tried.answerAll('a');
+    await Promise.all(all);
+    assert.equal(tried.most.a, 32);
+  });
+
+  test('another backend lets its users in meanwhile', async () => {
+    const { open, page, answerAll } = site();
+    const all = Array.from({ length: 400 }, (_, count) => page(`a${count}@example.test`));
+    await settled();
+    const other = page('bob@example.test');
+    await settled();
+    assert.deepEqual([open.a.size, open.b.size], [32, 1]);
+    await answerAll('b');
+    assert.equal(await other, 'signed-in');
+    await answerAll('a');
+    await Promise.all(all);
+  });
+
+  for (const way of ways) {
+    test(`who waits by the ${way} and hangs up leaves the line, and nobody is asked for them`, async () => {
+      const tried = site();
+      const before = Array.from({ length: 32 }, (_, count) => tried.page(`a${count}`));
+      await settled();
+      const gone = new AbortController();
+      const left = tried[way]('alice', gone.signal);
+      const after = tried.page('anna');
+      await settled();
+      gone.abort();
+      await assert.rejects(left, { name: 'AbortError' });
+      const [first] = tried.open.a;
+      first?.();
+      await settled();
+      assert.equal(tried.open.a.size, 32, 'the next in line is asked for');
+      await tried.answerAll('a');
+      assert.equal(await after, 'signed-in');
+      await Promise.all(before);
+      assert.equal(tried.open.a.size, 0);
+    });
+  }
+
+  test('where 2,000 wait, the next is told that it is busy: by the page, the console and to programs', async () => {
+    const tried = site();
+    const all = Array.from({ length: 2_032 }, (_, count) => tried.page(`a${count}`));
+    await settled();
+    for (const way of ['page', 'console', 'dav'] as const) assert.equal(await tried[way]('alice'), 'busy');
+    await tried.answerAll('a');
+    await Promise.all(all);
+  });
+});
