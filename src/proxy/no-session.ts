@@ -3,7 +3,7 @@ import type { EndReason } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import { signInChallenge } from './client-challenge.ts';
 import { redirectAnswer } from './reply.ts';
-import { destinationOf } from './request-head.ts';
+import { destinationOf, isServiceWorkerScript } from './request-head.ts';
 
 /** Longer targets are not carried through the sign-in page: the user lands on the start page. */
 const maxNext = 2000;
@@ -30,6 +30,7 @@ export function createNoSession(deps: NoSessionDeps): NoSession {
   const answerOf: NoSession = (head, publicOrigin, reason) => {
     const challenge = deps.challenge(head.target);
     if (challenge !== undefined) return challenge;
+    if (isServiceWorkerScript(head)) return retiringWorker;
     const { destination, certain } = destinationOf(head);
     const reads = head.method === 'GET' || head.method === 'HEAD';
     const isPage = destination === 'page' && reads;
@@ -50,6 +51,23 @@ export function createNoSession(deps: NoSessionDeps): NoSession {
       : { ...answer, headers: [...answer.headers, signInChallenge] };
   };
 }
+
+/**
+ * In the place of any service worker: it does nothing, and goes. A script from a mail must not become one over the sign-in
+ * page; and one that a webmail left in a browser before there was a gateway is replaced when the browser looks whether its
+ * script is newer, as it does after a page was opened.
+ */
+export const retiringWorker: Answer = {
+  status: 200,
+  headers: [
+    ['Content-Type', 'text/javascript; charset=utf-8'],
+    ['Cache-Control', 'no-store'],
+    ['X-Content-Type-Options', 'nosniff'],
+  ],
+  body: `self.addEventListener('install', () => self.skipWaiting());
+self.addEventListener('activate', (event) => event.waitUntil(self.registration.unregister()));
+`,
+};
 
 const signInRequired: Answer = {
   status: 401,

@@ -11,6 +11,7 @@ import { isRefused, reasonOf } from './failure.ts';
 import type { Fields, Passage } from './passage.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { createRelocations, type RelocationsDeps } from './relocations.ts';
+import { retiringWorker } from './no-session.ts';
 import { redirectAnswer, reply, textAnswer } from './reply.ts';
 import { type IncomingHead, isPageRequest, isServiceWorkerScript, loggedPath } from './request-head.ts';
 import { createSessionAnswers, endSession, type SessionAnswersDeps } from './session-answers.ts';
@@ -153,10 +154,7 @@ function interludeOf(
 /** What the gateway answers in the webmail's place. */
 function earlyAnswer(task: SessionRequest, driver: WebmailDriver, host: BackendHost): Answer | undefined {
   const { head, ingress } = task;
-  if (isServiceWorkerScript(head) && driver.allowsServiceWorker?.(head) !== true) {
-    // A script from a mail must not become a worker over the sign-in page.
-    return textAnswer(403, 'No service worker may be registered here.');
-  }
+  if (isServiceWorkerScript(head) && driver.allowsServiceWorker?.(head) !== true) return retiringWorker;
   if (driver.checksNoTokens === true && !isReadOrOurs(head, ingress.publicUrl.origin)) {
     return textAnswer(403, 'This request does not come from a page of this server.');
   }

@@ -49,6 +49,8 @@ describe('a script of a webmail’s page, which shares our origin,', () => {
     assert.equal((await request(fixture.server).get('/-/login')).status, 200);
     const page = await openLogin(fixture);
     assert.equal((await submitLogin(fixture, page, {}, { headers: tab })).status, 303);
+    const byOldWorker = { ...tab, 'Sec-Fetch-Dest': 'empty' };
+    assert.equal((await request(fixture.server).get('/-/login').set(byOldWorker)).status, 200);
     const asset = views.assets.url('page.css');
     assert.equal((await request(fixture.server).get(asset).set({ 'Sec-Fetch-Dest': 'style' })).status, 200);
   });

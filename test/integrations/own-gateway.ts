@@ -17,6 +17,8 @@ export interface OwnGatewayOptions {
   readonly host?: string;
   /** Nobody stands in front, who would say what came by HTTPS. */
   readonly isDirect?: boolean;
+  /** A free one without it. */
+  readonly port?: number;
   /** The lines below `backends:`, by name. */
   readonly backends: Readonly<Record<string, string>>;
   /** Sources of the directory that are asked first, such as `{ type: http, url: … }`. */
@@ -51,7 +53,7 @@ export interface OwnGateway extends AsyncDisposable {
 /** A gateway of one node with the embedded store, as a process of its own; resolves when it serves. */
 export async function startGateway(options: OwnGatewayOptions): Promise<OwnGateway> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-own-'));
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const users = Object.entries(options.users).map(([user, backend]) => `${user}: ${backend}\n`);
   await writeFile(join(folder, 'users.map'), users.join(''));
   for (const [name, text] of Object.entries(options.files ?? {})) {
