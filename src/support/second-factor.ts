@@ -79,6 +79,9 @@ const attempts = 10;
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
   const { enrolments, vault, clock, randomBytes, log } = deps;
 
+  /** What this node last left of each second factor. */
+  const left = new Map<string, Enrolment>();
+
   /** Decides on the newest enrolment, and again where another node changed it meanwhile; writes only where it changes. */
   async function settle<T>(
     user: string,
@@ -87,10 +90,11 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       let decided: ReturnType<typeof decide> | undefined;
       const written = await enrolments.change(user, (before = noEnrolment) => {
-        decided = decide(before);
+        decided = decide(notOlder(before, left.get(user)));
         return decided.after;
       });
       if (written === 'conflict' || decided === undefined) continue;
+      if (decided.after?.factor !== undefined) left.set(user, decided.after);
       tellOfRest(user, decided.after);
       return decided.outcome;
     }
@@ -213,6 +217,25 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
       return (await enrolments.take(user)) !== undefined;
     },
   };
+}
+
+/**
+ * The entry as it stands in the store, or what this node knows better: whoever writes the store may put an older entry of
+ * the same second factor back. A code that was right at another node makes an entry newer, and clears what was counted.
+ */
+function notOlder(before: Enrolment, known: Enrolment | undefined): Enrolment {
+  const { factor } = before;
+  const knownFactor = known?.factor;
+  if (factor === undefined || known === undefined || factor.sinceMs !== knownFactor?.sinceMs) return before;
+  const isNewer = factor.lastStep > knownFactor.lastStep || factor.recovery.length < knownFactor.recovery.length;
+  const recovery = factor.recovery.filter((one) => knownFactor.recovery.includes(one));
+  const lastStep = Math.max(factor.lastStep, knownFactor.lastStep);
+  const held = { ...before, factor: { ...factor, lastStep, recovery } };
+  if (isNewer) return held;
+  const [rests, knownRests] = [before.rests ?? 0, known.rests ?? 0];
+  if (rests > knownRests || (rests === knownRests && before.failures >= known.failures)) return held;
+  const { failures } = known;
+  return { ...held, failures, rests: knownRests, lockedUntilMs: Math.max(before.lockedUntilMs, known.lockedUntilMs) };
 }
 
 function checkRecovery(before: Enrolment, factor: Factor, user: string, code: string) {

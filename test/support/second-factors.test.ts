@@ -48,6 +48,38 @@ test('whoever writes to the store without a server key gets neither a recovery c
   assert.equal(node.factors.stateOf(mia), 'enrolled');
 });
 
+test('an older entry that is put back resets nothing at a node that runs, and another node’s right code does', async () => {
+  const bare = createSqliteStateStore(join(folder, `${(files += 1)}`, 'state.sqlite'));
+  const keys: StateKeys = { current: () => serverKeys, meet: async () => 'none' };
+  const store = createVouchedStateStore({ store: bare, keys, clock: systemClock, log: silentLog });
+  const clock = { at: systemClock.nowMs(), nowMs: () => clock.at };
+  await using here = await startFactorNode(store, clock);
+  const sam = 'sam@example.test';
+  const { recovery } = await enrol(here.factors, sam, clock.at);
+  const [first = '', second = ''] = recovery;
+  const older = (await bare.changesSince(0)).entries.find(({ key }) => key === sam)?.value;
+
+  assert.equal((await here.factors.check(sam, first)).kind, 'right');
+  await bare.put('staff', sam, older);
+  assert.equal((await here.factors.check(sam, first)).kind, 'wrong', 'it was used');
+  for (let count = 0; count < 3; count += 1) {
+    assert.equal((await here.factors.check(sam, '000000')).kind, 'wrong');
+    await bare.put('staff', sam, older);
+  }
+  const rested = await here.factors.check(sam, '000000');
+  assert.equal(rested.kind, 'locked');
+  await bare.put('staff', sam, older);
+  assert.deepEqual(await here.factors.check(sam, second), rested, 'the rest goes on');
+
+  clock.at += 60 * 60_000;
+  await here.factors.check(sam, '000000');
+  await using there = await startFactorNode(store, clock);
+  assert.equal((await there.factors.check(sam, second)).kind, 'right');
+  for (let count = 0; count < 4; count += 1) {
+    assert.equal((await here.factors.check(sam, '000000')).kind, 'wrong', 'counted from the beginning');
+  }
+});
+
 suite('second factors in Redis', () => {
   let server: RedisServer;
   let client: ReturnType<typeof createClient>;
