@@ -64,6 +64,8 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
     }
     if (isRefusal(error)) {
       refused(error);
+      // It refused the connection itself: that is why commands have none.
+      if (!link.isReady()) lastProblem = reasonOf(error);
       return;
     }
     const problem = `${reasonOf(error)}${link.hint}`;
@@ -150,6 +152,8 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
   };
 }
 
+const tooOld = 'it is older than Redis 6, or a proxy that does not pass HELLO on';
+
 /** What Redis' refusals mean to an operator, by their first word. */
 const refusals: Readonly<Record<string, string>> = {
   MISCONF: 'it takes no writes because it cannot save its snapshot: is its disk full?',
@@ -160,14 +164,29 @@ const refusals: Readonly<Record<string, string>> = {
   NOPERM: 'its ACL lets this user not do that; docs/operate.md has the line that it needs',
   NOAUTH: 'it wants a password: set sessions.redis.password',
   WRONGPASS: 'the user name or password is wrong, or the user is off',
+  DENIED: 'it is in protected mode: give it a password, and set sessions.redis.password',
+  BUSY: 'a script of somebody keeps it busy',
+  CLUSTERDOWN: 'its Cluster has no master for some of the keys',
+  MOVED: 'it is one node of a Cluster: write cluster instead of url',
+  NOREPLICAS: 'too few of its replicas are there for it to take a write',
+  NOPROTO: tooOld,
 };
+
+/** The same of those that have no word of their own. */
+const plainRefusals: readonly (readonly [text: RegExp, meaning: string])[] = [
+  [/can't run this command/, refusals['NOPERM'] ?? ''],
+  [/^ERR unknown command '?`?HELLO/i, tooOld],
+  [/^ERR unknown command/i, 'it does not have the command, or has it renamed: docs/operate.md lists what is needed'],
+  [/^ERR max number of clients/i, 'it takes no more connections: raise maxclients'],
+  [/^ERR DB index is out of range/i, 'it has no database of this number'],
+];
 
 function reasonOf(error: unknown): string {
   // An error of the network names its code, and where it happened the address.
   if (error instanceof Error && 'code' in error) return `${explainFailure(error)}${addressOf(error)}`;
   const message = error instanceof Error ? error.message || error.name : String(error);
-  const word = message.includes("can't run this command") ? 'NOPERM' : (/^[A-Z]+/.exec(message)?.[0] ?? '');
-  const meaning = refusals[word];
+  const plain = plainRefusals.find(([text]) => text.test(message));
+  const meaning = plain?.[1] ?? refusals[/^[A-Z]+/.exec(message)?.[0] ?? ''];
   return meaning === undefined ? message : `${meaning} (${message})`;
 }
 

@@ -51,7 +51,7 @@ async function openStore(port: number, { log }: Pick<Noted, 'log'> = notingLog()
 type Answer = (command: string) => string | undefined;
 
 /** A server that speaks enough of RESP for the handshake, and answers as a test says; it counts its connections. */
-async function startScripted(answer: Answer) {
+async function startScripted(answer: Answer, toHello = '%1\r\n$5\r\nproto\r\n:3') {
   const sockets = new Set<Socket>();
   let dials = 0;
   const server = createServer((socket) => {
@@ -61,7 +61,7 @@ async function startScripted(answer: Answer) {
     socket.on('data', (bytes: Buffer) => {
       // Every command is an array; the first bulk string of each is its name.
       for (const [, name = ''] of bytes.toString().matchAll(/\*\d+\r\n\$\d+\r\n([A-Za-z]+)\r\n/g)) {
-        const said = name.toUpperCase() === 'HELLO' ? '%1\r\n$5\r\nproto\r\n:3' : answer(name.toUpperCase());
+        const said = name.toUpperCase() === 'HELLO' ? toHello : answer(name.toUpperCase());
         if (said === undefined) socket.destroy();
         else socket.write(`${said}\r\n`);
       }
@@ -101,6 +101,42 @@ describe('a Redis that answers, but not as one would wish', () => {
       while (Date.now() - asked < 2_500) await store.ping().catch(() => new Promise((later) => setTimeout(later, 50)));
       assert.ok(server.dials() <= 20, `${server.dials()} connections`);
       assert.ok(noted.lines.length <= 40, `${noted.lines.length} lines of log`);
+    });
+  }
+});
+
+describe('what Redis refuses is said with what it means', () => {
+  const words: readonly (readonly [said: string, means: RegExp])[] = [
+    ['-LOADING Redis is loading the dataset in memory', /reads its data from disk/],
+    ["-OOM command not allowed when used memory > 'maxmemory'.", /memory is full: raise maxmemory/],
+    ['-BUSY Redis is busy running a script.', /a script of somebody keeps it busy/],
+    ['-CLUSTERDOWN The cluster is down', /has no master for some of the keys/],
+    ['-MOVED 3999 127.0.0.1:6381', /one node of a Cluster: write cluster instead of url/],
+    ['-NOREPLICAS Not enough good replicas to write.', /too few of its replicas/],
+    ["-READONLY You can't write against a read only replica.", /a replica, and takes no writes/],
+    ["-ERR unknown command 'PING'", /does not have the command, or has it renamed/],
+  ];
+  for (const [said, means] of words) {
+    it(`to a command: ${said}`, async () => {
+      await using server = await startScripted((name) => (name === 'CLIENT' ? '+OK' : said));
+      await using store = await openStore(server.port);
+      await assert.rejects(store.ping(), { code: 'ERR_STORE_UNAVAILABLE', message: means });
+    });
+  }
+
+  const greetings: readonly (readonly [said: string, means: RegExp])[] = [
+    ['-ERR unknown command `HELLO`, with args beginning with: `3`', /older than Redis 6/],
+    ['-NOPROTO unsupported protocol version', /older than Redis 6/],
+    ['-NOAUTH HELLO must be called with the client already authenticated', /it wants a password/],
+    ['-WRONGPASS invalid username-password pair or user is disabled.', /user name or password is wrong/],
+    ['-ERR max number of clients reached', /takes no more connections: raise maxclients/],
+    ['-DENIED Redis is running in protected mode', /it is in protected mode/],
+  ];
+  for (const [said, means] of greetings) {
+    it(`to a connection, of which the commands know: ${said}`, async () => {
+      await using server = await startScripted(() => said, said);
+      await using store = await openStore(server.port);
+      await assert.rejects(store.ping(), { code: 'ERR_STORE_UNAVAILABLE', message: means });
     });
   }
 });
