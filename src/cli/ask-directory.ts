@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { PosternError } from '../core/error.ts';
-import { type Log, silentLog } from '../core/log.ts';
 import { createLoginNameParser, type LoginNameParser } from '../core/login-name.ts';
+import { warningLog } from './check-files.ts';
 import { inOrder } from './in-order.ts';
 import type { Dialled } from './online.ts';
 import type { OpenDirectory, Surroundings } from './surroundings.ts';
@@ -32,11 +32,10 @@ export async function askDirectory(
   const { buildDirectory } = await loadGateway();
   const address = config.directory.sources.map(({ type }, index) => `${index + 1} ${type}`).join(', ');
   const warnings: string[] = [];
-  const log = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) } satisfies Log;
   const startedAt = performance.now();
   const row = (outcome: Outcome): Dialled => ({ server: 'directory', address, ...outcome, ms: since(startedAt) });
   try {
-    await using directory = await buildDirectory(config, log);
+    await using directory = await buildDirectory(config, warningLog(warnings));
     const remarks = [...warnings];
     const parse = createLoginNameParser(config.directory.nameRules);
     const answers = await ask(directory, parse, nobody);

@@ -3,7 +3,7 @@ import { access, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { PosternError } from '../core/error.ts';
-import { silentLog } from '../core/log.ts';
+import { type Log, silentLog } from '../core/log.ts';
 import { readKeysFile } from '../sessions/keys-file.ts';
 import type { Dialled } from './online.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -14,7 +14,7 @@ const fileSources: ReadonlySet<string> = new Set(['map', 'regex', 'cdb']);
 /**
  * Opens the files that `serve` opens besides the configuration, as this user: server keys, the places where it writes,
  * and tables of the directory, unless `loadGateway` is undefined because the whole directory is asked anyway. Nothing is
- * made. Each answer is `ok` or `failed`.
+ * made.
  */
 export async function checkFiles(
   config: Config,
@@ -38,19 +38,29 @@ export async function checkFiles(
   ]);
 }
 
-function lookAtTable(
+/** A log that keeps what is warned of, with its reason. */
+export function warningLog(warnings: string[]): Log {
+  const warn = (fields: object, message: string): void => {
+    warnings.push('why' in fields ? `${message}: ${String(fields.why)}` : message);
+  };
+  return { ...silentLog, warn };
+}
+
+async function lookAtTable(
   config: Config,
   source: Config['directory']['sources'][number],
   loadGateway: Surroundings['loadGateway'],
 ): Promise<Dialled> {
-  return look(`directory ${source.type}`, fileOf(source), async () => {
+  const looked = await look(`directory ${source.type}`, fileOf(source), async () => {
     const { buildDirectory } = await loadGateway();
+    const warnings: string[] = [];
     await using _ = await buildDirectory(
       { ...config, directory: { ...config.directory, sources: [source] } },
-      silentLog,
+      warningLog(warnings),
     );
-    return '';
+    return warnings.join('; ');
   });
+  return looked.note === '' || looked.result === 'failed' ? looked : { ...looked, result: 'warning' };
 }
 
 async function look(server: string, address: string, open: () => Promise<string>): Promise<Dialled> {

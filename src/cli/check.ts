@@ -41,7 +41,7 @@ export function addCheck(program: Command, surroundings: Surroundings, end: (cod
         return end(exitCodes.invalid);
       }
       const unusable = (await checkFiles(config, online ? undefined : surroundings.loadGateway)).filter(
-        ({ result }) => result === 'failed',
+        ({ result }) => result !== 'ok',
       );
       const dialled = online ? [...unusable, ...(await askAll(config, users, surroundings))] : unusable;
       print(format === 'json' ? json(asJson(config, dialled)) : asText(config, dialled));

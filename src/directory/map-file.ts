@@ -27,7 +27,7 @@ export async function readMapFile(file: string, rules: MapRules, signal: AbortSi
   let sliceEnd = 0;
   for (let at = 0, line = 1; at < bytes.length && problems.length < maxProblems; ) {
     const entry = nextLogicalLine(bytes, at);
-    const why = entry.kind === 'entry' ? index.add(at, entry.goesOn) : entry.why;
+    const why = entry.kind === 'entry' ? index.add(at, line, entry.goesOn) : entry.why;
     if (why !== undefined) problems.push(`${file}:${line}: ${why}`);
     line += entry.lines;
     at = entry.end;

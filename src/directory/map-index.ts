@@ -7,8 +7,10 @@ export interface MapIndex {
   readonly entries: number;
   /** The first key `@domain` or `*` whose value is an alias for any name. */
   readonly catchAll: string | undefined;
-  /** Takes the entry that begins at `from`; returns what is wrong with it. */
-  add(from: number, goesOn: boolean): string | undefined;
+  /** The first line whose key no name can be, and why: the file is a table of another kind. */
+  readonly misplaced: string | undefined;
+  /** Takes the entry that begins at `from`, on this line; returns what is wrong with it. */
+  add(from: number, line: number, goesOn: boolean): string | undefined;
   /** The entry of a key in its one spelling. */
   get(key: string): MapEntry;
 }
@@ -45,6 +47,7 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
   const keepsColon = rules.keepsColon === true;
   let entries = 0;
   let catchAll: string | undefined;
+  let misplaced: string | undefined;
 
   /** The slot that holds the key, or the free one where it belongs. */
   function slotOf(key: Buffer, from: number, to: number): number {
@@ -87,7 +90,10 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
     get catchAll() {
       return catchAll;
     },
-    add(from, goesOn) {
+    get misplaced() {
+      return misplaced;
+    },
+    add(from, line, goesOn) {
       const to = keyEnd(bytes, from);
       if (to === from) return 'there is no key before the colon';
       if (to - from > maxKeyBytes) return `the key is longer than ${maxKeyBytes} bytes`;
@@ -97,6 +103,10 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
       entries += 1;
       if (catchAll === undefined && (bytes[from] === atSign || bytes[from] === asterisk)) {
         if (rules.isCatchAll?.(valueAt(from)) === true) catchAll = bytes.toString('utf8', from, to);
+      }
+      if (misplaced === undefined && strangeStarts.has(bytes[from] ?? 0)) {
+        const why = whyMisplaced(bytes.toString('utf8', from, to));
+        if (why !== undefined) misplaced = `${line}: ${why}`;
       }
       if (bytes.subarray(from, to).some((byte) => byte > 127)) return addOddKey(from, to);
       const slot = slotOf(bytes, from, to);
@@ -116,6 +126,17 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
       return isAmbiguous ? { kind: 'ambiguous' } : { kind: 'value', value };
     },
   };
+}
+
+/** With what patterns, networks and quoted keys begin: `/`, `!`, `[`, `"` and the digits. */
+const strangeStarts: ReadonlySet<number> = new Set(Buffer.from('/!["0123456789'));
+
+/** Why a key of a Postfix table is never met by the name of a user; undefined for others. */
+function whyMisplaced(key: string): string | undefined {
+  if (/^!?\//.test(key)) return 'a pattern is no name, and meets none here: write type: regex';
+  if (/^\[|^\d{1,3}(?:\.\d{1,3}){3}(?:\/\d+)?$/.test(key))
+    return 'an address or network is no name: this is a table of clients (cidr_table(5), access(5)), not of users';
+  return key.startsWith('"') ? 'a key in quotes is met by no name: write it without' : undefined;
 }
 
 function keyEnd(bytes: Buffer, from: number): number {

@@ -31,7 +31,7 @@ export function nextLogicalLine(bytes: Buffer, from: number): LogicalLine {
     lines += 1;
     const isContent = !isNothing(bytes, line);
     if (isContent && line !== from) goesOn = true;
-    const isJoined = isContent && bytes[end - 2] === backslash;
+    const isJoined = isContent && bytes[end - (bytes[end - 2] === carriageReturn ? 3 : 2)] === backslash;
     if (end >= bytes.length || !(isJoined || isBlank(bytes[end]) || isNothing(bytes, end))) {
       return { kind: 'entry', end, lines, goesOn };
     }

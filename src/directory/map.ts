@@ -27,6 +27,10 @@ export const driver: SourceDriver = {
         const index = await readMapFile(name, rules, signal);
         const key = index.catchAll;
         if (key !== undefined && !followsCatchAll) deps.log.warn({ source: deps.label, file, key }, catchAllIgnored);
+        if (index.misplaced !== undefined) {
+          const why = `${file}:${index.misplaced}`;
+          deps.log.warn({ source: deps.label, file, why }, 'directory table has keys that nobody asks for');
+        }
         return index;
       };
       const watched = await watchFile({ file, load }, deps);

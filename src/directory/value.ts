@@ -24,6 +24,9 @@ const bareIPv6 = /^[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*$/;
 /** Transports of Postfix whose "next hop" is a text for the sender, or nothing. */
 const nowhere = /^(?:error|retry|discard)$/i;
 
+/** Targets of aliases(5) that are no users: `|program`, `/file`, `:include:/list`, each also in quotes. */
+const noUser = /^["|/:]/;
+
 /** For whom a value was found, and how. */
 export interface ValueContext {
   readonly name: LoginName;
@@ -34,8 +37,8 @@ export interface ValueContext {
 
 /**
  * Makes an answer of a table's value; throws {@link badAnswer} when it cannot be one. A list of several users is a
- * distribution list and nobody's other name: the user is unknown to such a table. So is one whose mail goes to a next hop
- * that is no backend here.
+ * distribution list and nobody's other name: the user is unknown to such a table. So is one whose mail goes to a
+ * program or a file, or to a next hop that is no backend here.
  */
 export function readValue(value: string, meaning: Meaning, context: ValueContext): SourceAnswer {
   const { name, byDefault = false } = context;
@@ -45,6 +48,8 @@ export function readValue(value: string, meaning: Meaning, context: ValueContext
   switch (meaning) {
     case 'user':
       if (/[\s,]/.test(text)) return { kind: 'unknown-user' };
+      if (noUser.test(text))
+        return { kind: 'unknown-user', why: 'the alias leads to a program, a file or a list, or is quoted' };
       // virtual(5): `@domain` is the same user in another domain.
       return { kind: 'found', user: text.startsWith('@') ? splitLoginName(name).local + text : text, byDefault };
     case 'backend':

@@ -57,6 +57,7 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
   const notes = opened.use(createSignInNotes(signIns, log));
   const roleOf = createRoleOf({
     settings: () => site().config.support,
+    nameRules: () => site().config.directory.nameRules,
     lookupFresh: (user, signal) => lookUpFresh(site(), user, signal),
   });
   return {

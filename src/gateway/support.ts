@@ -63,6 +63,7 @@ export function openSupport(options: SupportStandingOptions): SupportStanding {
   // Of a role that is used each second the directory is asked each minute.
   const rememberedRoleOf = createRememberedRoleOf({
     settings: () => site().config.support,
+    nameRules: () => site().config.directory.nameRules,
     lookupFresh: (user, signal) => lookUpFresh(site(), user, signal),
     clock,
   });

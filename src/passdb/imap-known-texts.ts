@@ -87,6 +87,13 @@ export const knownTexts: readonly KnownText[] = [
     means: 'later',
   },
   {
+    server: 'Perdition',
+    source:
+      'perdition.c: what went wrong before the server behind it had the password, for which it says Re-Authentication Failure',
+    text: /^failed: (?:could not connect to server|connection negotiation failure|tls not present|login disabled)/i,
+    means: 'later',
+  },
+  {
     server: 'Gmail',
     source: 'its limits, as clients report them',
     text: /^too many (?:simultaneous connections|login attempts)\b|^account exceeded command or bandwidth limits|^temporary system (?:problem|error)\b|^system error \(failure\)/i,

@@ -1,6 +1,6 @@
 import { type Clock, isRecent } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
-import { normaliseDomain } from '../core/login-name.ts';
+import { domainOfUsers, type LoginNameRules } from '../core/login-name.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import { type StaffGrant, staffRoles } from '../core/staff.ts';
 
@@ -13,6 +13,8 @@ export interface StaffSettings {
 export interface RolesDeps {
   /** Of the moment; nothing where nobody is staff. */
   readonly settings: () => StaffSettings | undefined;
+  /** Of the moment: a domain may be another name of the one under which users are known. */
+  readonly nameRules: () => LoginNameRules;
   /** What the directory says now, past all that is remembered. Rejects when it could not ask. */
   readonly lookupFresh: (user: CanonicalUser, signal: AbortSignal) => Promise<HomeLookup>;
 }
@@ -26,14 +28,14 @@ export type RoleOf = (user: CanonicalUser, signal: AbortSignal) => Promise<Staff
 
 const rememberedMs = 60_000;
 
-export function createRoleOf({ settings, lookupFresh }: RolesDeps): RoleOf {
+export function createRoleOf({ settings, nameRules, lookupFresh }: RolesDeps): RoleOf {
   return async (user, signal) => {
     const now = settings();
     const configured = now?.staff.get(user);
     if (now === undefined || configured !== undefined || !now.rolesFromDirectory) return configured;
     const found = await lookupFresh(user, signal);
     // An alias of a member of staff is another name of the same person; another user is nobody we asked for.
-    return found.kind === 'found' && found.user === user ? grantIn(found.role) : undefined;
+    return found.kind === 'found' && found.user === user ? grantIn(found.role, nameRules()) : undefined;
   };
 }
 
@@ -58,13 +60,14 @@ export function createRememberedRoleOf(deps: RolesDeps & { readonly clock: Clock
 
 /**
  * The grant in what a directory calls somebody: a role, and the domains to which it is limited: `support example.org`.
- * A text that is not wholly understood grants nothing: a limit that was misspelt must not be no limit.
+ * A text that is not wholly understood grants nothing: a limit that was misspelt must not be no limit. An alias of a
+ * domain means that domain.
  */
-export function grantIn(text: string | undefined): StaffGrant | undefined {
+export function grantIn(text: string | undefined, rules: LoginNameRules): StaffGrant | undefined {
   const [name, ...listed] = (text ?? '').trim().split(/[\s,]+/);
   const role = staffRoles.find((one) => one === name?.toLowerCase());
   if (role === undefined) return undefined;
-  const domains = listed.map(normaliseDomain).filter((domain) => domain !== undefined);
+  const domains = listed.flatMap((domain) => domainOfUsers(domain, rules) ?? []);
   if (domains.length < listed.length) return undefined;
   return domains.length === 0 ? { roles: [role] } : { roles: [role], domains };
 }

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { outcomeOf, recordingLog, temporaryDirectory, testDirectory } from '../directory/fixture.ts';
+import { buildDirectory } from '../../src/gateway.ts';
+import { gatewayWith, run } from '../cli/fixture.ts';
+import { filesOf } from '../config/fixture.ts';
+import { loginName, outcomeOf, recordingLog, temporaryDirectory, testDirectory } from '../directory/fixture.ts';
 import { postfix } from '../directory/peers/postfix.ts';
 import { fieldInputPath, readFieldInput } from './input.ts';
 
@@ -190,4 +193,79 @@ describe('an alias for any name', () => {
       assert.equal(warned, isIgnored && !('catch_all' in more) ? 1 : 0);
     });
   }
+});
+
+describe('what aliases(5) has beside users', () => {
+  const cases: readonly (readonly [value: string, outcome: string])[] = [
+    ['|/usr/bin/vacation', 'unknown'],
+    ['"|/usr/bin/vacation alice"', 'unknown'],
+    ['"|/usr/bin/vacation"', 'unknown'],
+    ['/dev/null', 'unknown'],
+    ['/var/mail/archive', 'unknown'],
+    [':include:/etc/postfix/list', 'unknown'],
+    ['"bob smith"', 'unknown'],
+    ['"bob"', 'unknown'],
+    ['bob, "|/usr/bin/vacation"', 'unknown'],
+    ['bob', 'b'],
+    ['bob@example.test', 'b'],
+  ];
+  for (const [value, outcome] of cases) {
+    test(`leads alice to ${value}: ${outcome}, and nobody else`, async () => {
+      await using folder = await temporaryDirectory();
+      const [aliases, users] = [join(folder.path, 'aliases'), join(folder.path, 'users')];
+      await writeFile(aliases, `postmaster: bob\nalice: ${value}\n`);
+      await writeFile(users, 'bob: b\n');
+      const log = recordingLog();
+      await using directory = await testDirectory(
+        [
+          { type: 'map', file: aliases, answers: 'user' },
+          { type: 'map', file: users },
+        ],
+        { log },
+      );
+      const { steps } = await directory.explain(loginName('alice'), AbortSignal.timeout(5000));
+      const asked = new Set(steps.map((step) => String(step.asked)));
+      assert.deepEqual(
+        asked,
+        new Set(outcome === 'b' ? ['alice@example.test', 'bob@example.test'] : ['alice@example.test']),
+      );
+      assert.equal((await outcomeOf(directory, 'alice')).split(' ')[0], outcome);
+      assert.deepEqual(log.lines, []);
+    });
+  }
+});
+
+describe('a Postfix table of another kind', () => {
+  const cases: readonly (readonly [what: string, text: string, said: RegExp])[] = [
+    ['patterns', 'alice a\n\n/^bob@/ b\n', /table:3: a pattern is no name, and meets none here: write type: regex$/],
+    ['negated patterns', '!/^bob@/ b\n', /table:1: a pattern is no name/],
+    ['networks', '# cidr\n10.0.0.0/8 a\n', /table:2: an address or network is no name: this is a table of clients/],
+    ['addresses', '192.0.2.1 REJECT\n', /table:1: an address or network is no name/],
+    ['networks in brackets', '[2001:db8::]/32 a\n', /table:1: an address or network is no name/],
+    ['quoted keys', '"alice smith"@example.test a\n', /table:1: a key in quotes is met by no name/],
+  ];
+  for (const [what, text, said] of cases) {
+    test(`is told by check, with its line and kind: ${what}`, async (t) => {
+      const folder = filesOf(t, {
+        'postern.yaml': `public_url: https://mail.test
+directory: { sources: [{ type: map, file: table }] }
+backends: { a: { imap: imaps://a.test, webmail: http://a.test/, driver: none } }
+`,
+        table: text,
+      });
+      const surroundings = { loadGateway: gatewayWith({ buildDirectory }) };
+      const { code, out } = await run(['check', '-c', join(folder, 'postern.yaml')], surroundings);
+      assert.equal(code, 0, out);
+      const row = out.split('\n').find((line) => line.startsWith('directory map')) ?? '';
+      assert.match(row.trim(), /\swarning\s/);
+      assert.match(row.trim(), new RegExp(said.source));
+    });
+  }
+
+  test('is no name of digits, nor one that begins with them', async () => {
+    const { outcomes, log } = await askText('4711 a\n10.4711@example.test b\n', ['4711', '10.4711'], {
+      answers: 'backend',
+    });
+    assert.deepEqual([outcomes, log], [['a', 'b'], []]);
+  });
 });

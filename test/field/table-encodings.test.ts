@@ -36,6 +36,14 @@ describe('a table that is not all UTF-8', () => {
     ['an indented one', 'map', latin1('alice: a\n  # für alle\n'), alice],
     ['one behind a value', 'map', latin1('alice: a # für alle\n'), alice],
     ['zero bytes in a comment', 'map', latin1('# \0\0\nalice: a\n'), alice],
+    ['line ends of Windows', 'map', Buffer.from('alice: a\r\nbob: b\r\n'), alice],
+    ['a value that a backslash continues', 'map', Buffer.from('alice: \\\na\nbob: b\n'), alice],
+    [
+      'a value that a backslash continues, with line ends of Windows',
+      'map',
+      Buffer.from('alice: \\\r\na\r\nbob: b\r\n'),
+      alice,
+    ],
     ['UTF-8 with its mark', 'map', Buffer.from('\ufeffalice: a\n# für alle\n'), alice],
     [
       'a Latin-1 key',

@@ -8,6 +8,7 @@ import { backendName, canonicalUser } from '../login/named.ts';
 
 const sam = canonicalUser('sam@example.test');
 const mia = canonicalUser('mia@example.test');
+const nameRules = { domainAliases: { 'example.com': 'example.org', 'OLD.example': 'example.net' } };
 const never = new AbortController().signal;
 
 /** A directory that says what the test lets it say, and a configuration with sam in it. */
@@ -23,6 +24,7 @@ function setUp(rolesFromDirectory: boolean) {
   };
   const deps = {
     settings: () => says.settings,
+    nameRules: () => nameRules,
     clock: { nowMs: () => says.nowMs },
     lookupFresh: async (_user: CanonicalUser): Promise<HomeLookup> => {
       says.asked += 1;
@@ -102,6 +104,7 @@ suite('the role of a member of staff', () => {
     [' Auditor ', { roles: ['auditor'] }],
     ['support example.org Example.NET', { roles: ['support'], domains: ['example.org', 'example.net'] }],
     ['support example.org,example.net', { roles: ['support'], domains: ['example.org', 'example.net'] }],
+    ['support example.com Old.Example', { roles: ['support'], domains: ['example.org', 'example.net'] }],
     ['', undefined],
     ['user', undefined],
     ['supporter', undefined],
@@ -112,7 +115,7 @@ suite('the role of a member of staff', () => {
     [undefined, undefined],
   ] as const) {
     test(`in ${JSON.stringify(text)} of a directory is ${JSON.stringify(grant)}`, () => {
-      assert.deepEqual(grantIn(text), grant);
+      assert.deepEqual(grantIn(text, nameRules), grant);
     });
   }
 });
