@@ -27,7 +27,7 @@ export async function readMapFile(file: string, rules: MapRules, signal: AbortSi
   let sliceEnd = 0;
   for (let at = 0, line = 1; at < bytes.length && problems.length < maxProblems; ) {
     const entry = nextLogicalLine(bytes, at);
-    const why = entry.kind === 'entry' ? index.add(at, line, entry.goesOn) : entry.why;
+    const why = entry.kind === 'entry' ? index.add({ from: at, line, ...entry }) : entry.why;
     if (why !== undefined) problems.push(`${file}:${line}: ${why}`);
     line += entry.lines;
     at = entry.end;
@@ -68,9 +68,21 @@ async function lookOver(
     const lineEnd = bytes.indexOf(10, from + sliceBytes);
     const slice = bytes.subarray(from, lineEnd === -1 ? bytes.length : lineEnd + 1);
     unreadable.push(...encodingProblems(slice, lines).map(({ line, why }) => `${line}: ${why}`));
-    for (let at = 0; at < slice.length; at += 1) if (slice[at] === 10) lines += 1;
+    for (let at = 0; at < slice.length; at += 1) {
+      if (slice[at] === 10) lines += 1;
+      else if (slice[at] === 13 && isLoneReturn(slice, at)) {
+        unreadable.push(`${lines}: has a line end of CR alone in it: convert the file with tr '\\r' '\\n'`);
+        break;
+      }
+    }
     from += slice.length;
     await nextTurn(undefined, { signal });
   }
   return { lines, unreadable: unreadable.slice(0, maxProblems) };
+}
+
+/** Whether a CR stands within a line, and not in a comment. */
+function isLoneReturn(bytes: Buffer, at: number): boolean {
+  if (at + 1 >= bytes.length || bytes[at + 1] === 10) return false;
+  return !bytes.subarray(bytes.lastIndexOf(10, at) + 1, at).includes(35);
 }

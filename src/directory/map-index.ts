@@ -9,10 +9,20 @@ export interface MapIndex {
   readonly catchAll: string | undefined;
   /** The first line whose key no name can be, and why: the file is a table of another kind. */
   readonly misplaced: string | undefined;
-  /** Takes the entry that begins at `from`, on this line; returns what is wrong with it. */
-  add(from: number, line: number, goesOn: boolean): string | undefined;
+  /** The first line whose value is no home, and how many there are. */
+  readonly homeless: { readonly line: number; readonly value: string; readonly entries: number } | undefined;
+  /** Takes an entry; returns what is wrong with it. */
+  add(entry: MapLine): string | undefined;
   /** The entry of a key in its one spelling. */
   get(key: string): MapEntry;
+}
+
+/** An entry of the text: where it begins and ends, its first line, and whether it goes on over several. */
+interface MapLine {
+  readonly from: number;
+  readonly end: number;
+  readonly line: number;
+  readonly goesOn: boolean;
 }
 
 export interface MapRules {
@@ -22,6 +32,8 @@ export interface MapRules {
   readonly isValue: (value: string) => boolean;
   /** Whether a colon behind white space belongs to the value, as in Postfix's `domain :`. Left out: it does not. */
   readonly keepsColon?: boolean;
+  /** Whether a value is the home of a user here. Left out where values are none. */
+  readonly isHome?: (value: string) => boolean;
   /** Whether the value of `@domain` or `*` is an alias for any name. */
   readonly isCatchAll?: (value: string) => boolean;
 }
@@ -32,6 +44,7 @@ const hash = 35;
 const asterisk = 42;
 const atSign = 64;
 const maxKeyBytes = 1024;
+const maxHomes = 1000;
 
 /**
  * Finds keys in the bytes of a text map: an open-addressing hash table of offsets over the text itself. ASCII keys are
@@ -48,6 +61,9 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
   let entries = 0;
   let catchAll: string | undefined;
   let misplaced: string | undefined;
+  let homeless: MapIndex['homeless'];
+  // The text of values that are homes: a table has few.
+  const homes = new Set<string>();
 
   /** The slot that holds the key, or the free one where it belongs. */
   function slotOf(key: Buffer, from: number, to: number): number {
@@ -73,6 +89,16 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
     if (valueAt(before) !== valueAt(from)) ambiguous.add(before);
   }
 
+  function noteHome({ from, end, line }: MapLine): void {
+    const { isHome } = rules;
+    if (isHome === undefined) return;
+    const text = bytes.toString('latin1', valueStart(bytes, from, keepsColon), end);
+    if (homes.has(text)) return;
+    const value = valueAt(from);
+    if (!isHome(value)) homeless = { line, value, ...homeless, entries: (homeless?.entries ?? 0) + 1 };
+    else if (homes.size < maxHomes) homes.add(text);
+  }
+
   function addOddKey(from: number, to: number): string | undefined {
     const key = bytes.toString('utf8', from, to);
     const folded = rules.foldKey(key);
@@ -93,7 +119,11 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
     get misplaced() {
       return misplaced;
     },
-    add(from, line, goesOn) {
+    get homeless() {
+      return homeless;
+    },
+    add(entry) {
+      const { from, line, goesOn } = entry;
       const to = keyEnd(bytes, from);
       if (to === from) return 'there is no key before the colon';
       if (to - from > maxKeyBytes) return `the key is longer than ${maxKeyBytes} bytes`;
@@ -101,6 +131,7 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
         return 'there is a key without a value';
       if (goesOn && !rules.isValue(valueAt(from))) return 'goes on over several lines, and is no value so';
       entries += 1;
+      noteHome(entry);
       if (catchAll === undefined && (bytes[from] === atSign || bytes[from] === asterisk)) {
         if (rules.isCatchAll?.(valueAt(from)) === true) catchAll = bytes.toString('utf8', from, to);
       }
@@ -128,15 +159,16 @@ export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRule
   };
 }
 
-/** With what patterns, networks and quoted keys begin: `/`, `!`, `[`, `"` and the digits. */
-const strangeStarts: ReadonlySet<number> = new Set(Buffer.from('/!["0123456789'));
+/** With what patterns, networks, quoted keys and foreign comments begin. */
+const strangeStarts: ReadonlySet<number> = new Set(Buffer.from('/!["{;0123456789'));
 
 /** Why a key of a Postfix table is never met by the name of a user; undefined for others. */
 function whyMisplaced(key: string): string | undefined {
+  if (/^(?:\/\/|;)/.test(key)) return 'comments begin with #';
   if (/^!?\//.test(key)) return 'a pattern is no name, and meets none here: write type: regex';
   if (/^\[|^\d{1,3}(?:\.\d{1,3}){3}(?:\/\d+)?$/.test(key))
     return 'an address or network is no name: this is a table of clients (cidr_table(5), access(5)), not of users';
-  return key.startsWith('"') ? 'a key in quotes is met by no name: write it without' : undefined;
+  return /^\{?"/.test(key) ? 'a key in quotes is met by no name: write it without' : undefined;
 }
 
 function keyEnd(bytes: Buffer, from: number): number {

@@ -1,7 +1,8 @@
 import { catchAllIgnored, foldTableKey, isCatchAll, readDefaultKeys, tableKeys } from './keys.ts';
+import type { FindHome } from './homes.ts';
 import { readMapFile } from './map-file.ts';
 import { badAnswer, type SourceDriver, unknownUser } from './source.ts';
-import { readMeaning, readValue } from './value.ts';
+import { hostIn, readMeaning, readValue } from './value.ts';
 import { watchFile } from './watched-file.ts';
 
 /**
@@ -20,6 +21,7 @@ export const driver: SourceDriver = {
       const rules = {
         foldKey: (key: string) => foldTableKey(key, deps.parseBareName, domains),
         isValue: (value: string) => meaning === 'user' || meaning === 'transport' || !value.includes(' '),
+        ...(meaning === 'backend' || meaning === 'perdition' ? { isHome: isHome(deps.findHome) } : {}),
         isCatchAll: (value: string) => isCatchAll(value, meaning),
         keepsColon: meaning === 'transport',
       };
@@ -27,6 +29,14 @@ export const driver: SourceDriver = {
         const index = await readMapFile(name, rules, signal);
         const key = index.catchAll;
         if (key !== undefined && !followsCatchAll) deps.log.warn({ source: deps.label, file, key }, catchAllIgnored);
+        if (index.homeless !== undefined) {
+          const { line, value, entries } = index.homeless;
+          const why = `${file}:${line}: ${JSON.stringify(value.slice(0, 100))}`;
+          deps.log.warn(
+            { source: deps.label, file, why, entries },
+            'directory table has values that name no backend here',
+          );
+        }
         if (index.misplaced !== undefined) {
           const why = `${file}:${index.misplaced}`;
           deps.log.warn({ source: deps.label, file, why }, 'directory table has keys that nobody asks for');
@@ -54,3 +64,11 @@ export const driver: SourceDriver = {
     };
   },
 };
+
+/** Whether a value ends in the name or a host of a backend here: `user@` may stand before it. */
+function isHome(findHome: FindHome): (value: string) => boolean {
+  return (value) => {
+    const host = hostIn(value.slice(value.lastIndexOf('@') + 1));
+    return host !== undefined && findHome(host) !== undefined;
+  };
+}

@@ -50,8 +50,12 @@ export function readValue(value: string, meaning: Meaning, context: ValueContext
       if (/[\s,]/.test(text)) return { kind: 'unknown-user' };
       if (noUser.test(text))
         return { kind: 'unknown-user', why: 'the alias leads to a program, a file or a list, or is quoted' };
-      // virtual(5): `@domain` is the same user in another domain.
-      return { kind: 'found', user: text.startsWith('@') ? splitLoginName(name).local + text : text, byDefault };
+      // virtual(5): `@domain` is the same user in another domain. `\alice` is alice, and no alias of hers any more.
+      return {
+        kind: 'found',
+        user: text.startsWith('@') ? splitLoginName(name).local + text : text.replace(/^\\/, ''),
+        byDefault,
+      };
     case 'backend':
       return { kind: 'found', home: readHost(text), byDefault };
     case 'transport':
@@ -97,7 +101,8 @@ export function readHost(text: string): string {
   throw badAnswer(`a value is neither the name of a backend nor a host${remedy}`);
 }
 
-function hostIn(text: string): string | undefined {
+/** As {@link readHost}; undefined for what is none. */
+export function hostIn(text: string): string | undefined {
   if (text.length > maxLength) return undefined;
   if (bareIPv6.test(text)) return text;
   const [, bracketed, plain] = hostText.exec(text) ?? [];

@@ -207,6 +207,7 @@ describe('what aliases(5) has beside users', () => {
     ['"bob"', 'unknown'],
     ['bob, "|/usr/bin/vacation"', 'unknown'],
     ['bob', 'b'],
+    ['\\bob', 'b'],
     ['bob@example.test', 'b'],
   ];
   for (const [value, outcome] of cases) {
@@ -242,6 +243,15 @@ describe('a Postfix table of another kind', () => {
     ['networks', '# cidr\n10.0.0.0/8 a\n', /table:2: an address or network is no name: this is a table of clients/],
     ['addresses', '192.0.2.1 REJECT\n', /table:1: an address or network is no name/],
     ['networks in brackets', '[2001:db8::]/32 a\n', /table:1: an address or network is no name/],
+    ['keys as JSON has them', '{"alice": "a"}\n', /table:1: a key in quotes is met by no name/],
+    ['comments of another kind', '// users\nalice a\n', /table:1: comments begin with #/],
+    [
+      'values that are no backend',
+      'alice a\nbob mail-b\ncarl c\n',
+      /values that name no backend here: \S+table:2: "mail-b"/,
+    ],
+    ['an equals sign', 'alice = a\n', /values that name no backend here: \S+table:1: "= a"/],
+    ['a table of accounts', 'alice:x:1000:1000::/home/alice:/bin/sh\n', /values that name no backend here/],
     ['quoted keys', '"alice smith"@example.test a\n', /table:1: a key in quotes is met by no name/],
   ];
   for (const [what, text, said] of cases) {

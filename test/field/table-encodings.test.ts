@@ -37,6 +37,13 @@ describe('a table that is not all UTF-8', () => {
     ['one behind a value', 'map', latin1('alice: a # für alle\n'), alice],
     ['zero bytes in a comment', 'map', latin1('# \0\0\nalice: a\n'), alice],
     ['line ends of Windows', 'map', Buffer.from('alice: a\r\nbob: b\r\n'), alice],
+    [
+      'line ends of CR alone',
+      'map',
+      Buffer.from('alice: a\rbob: b\r'),
+      "directory source 1 map: table:1: has a line end of CR alone in it: convert the file with tr '\\r' '\\n'",
+    ],
+    ['a CR in a comment', 'map', Buffer.from('alice: a\n# x\ry\n'), alice],
     ['a value that a backslash continues', 'map', Buffer.from('alice: \\\na\nbob: b\n'), alice],
     [
       'a value that a backslash continues, with line ends of Windows',
