@@ -39,7 +39,8 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     signIn: async (host, as, signal) => {
       const login = logins.of(as);
       if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
-      const visit = new Visit(parts, { host, browser: browserOf(as), ownsCookie, carried: as.carried, signal });
+      const options = { host, browser: browserOf(as), ownsCookie, carried: as.carried, signal };
+      const visit = new Visit(parts, { ...options, language: readsWords(settings) ? 'en' : undefined });
       const outcome = await signIn(settings, visit, host, login);
       return outcome.kind === 'rejected' ? refusedLogin(host, as) : outcome;
     },
@@ -49,6 +50,11 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     isSignInPage: (request, landing = '') => isSignInPage(settings, request, landing),
     isPoll: (request) => settings.polls.some((path) => request.target.startsWith(path)),
   };
+}
+
+/** Whether a sign-in is known by words: those that the operator saw, and described in the docs, are English. */
+function readsWords({ success, failure }: FormSettings): boolean {
+  return [...success, ...failure].some(({ text }) => text !== undefined);
 }
 
 /** Not where the form stands in the place of every page, at the path at which the user lands. */

@@ -10,7 +10,7 @@ import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } fr
 
 /** Horde's number for a sign-out that the user asked for. */
 const reasonLogout = '4';
-/** The message of a refused password, as Horde says it in English, for which a driver's visit asks. */
+/** The message of a refused password in English. */
 const badLogin = 'Login failed because your username or password was entered incorrectly.';
 
 const onlyPassword =
@@ -54,7 +54,9 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     signIn: async (host, as, signal) => {
       const login = logins.of(as);
       if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
-      return signIn(new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal }), host, as, login);
+      const visit = (language?: 'en'): Visit =>
+        new Visit(parts, { host, browser: browserOf(as), ownsCookie, language, signal });
+      return signIn(visit(), host, as, login, asksForEnglish(as) ? undefined : () => visit('en'));
     },
     signOut: (host, jar, browser, signal) =>
       signOut(new Visit(parts, { host, browser, ownsCookie, jar, signal }), rootOf(host)),
@@ -72,7 +74,22 @@ function ownsCookie(name: string): boolean {
   return name === 'Horde' || name === 'horde_secret_key';
 }
 
-async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity, login: MasterLogin): Promise<WebmailSignIn> {
+/** Whether Horde's words will be English anyway. */
+function asksForEnglish({ client: { language } }: SignInIdentity): boolean {
+  return language === undefined || /^\s*en\b/i.test(language);
+}
+
+/**
+ * The language of the sign-in stays that of the session. Words of a refusal in another one are understood by being
+ * refused once more, in English, by `inEnglish`; that is rare, for the mail server has taken the password before.
+ */
+async function signIn(
+  visit: Visit,
+  host: BackendHost,
+  as: SignInIdentity,
+  login: MasterLogin,
+  inEnglish?: () => Visit,
+): Promise<WebmailSignIn> {
   const target = `${rootOf(host)}login.php`;
   const fields = new URLSearchParams({
     login_post: '1',
@@ -89,6 +106,7 @@ async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity, login
   if (answer.status === 200 && answer.body.includes(`<div class="noticetext">${badLogin}</div>`)) {
     return refusedLogin(host, as);
   }
+  if (answer.status === 200 && inEnglish !== undefined) return signIn(inEnglish(), host, as, login);
   if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
   const notice = /<div class="noticetext">([^<]{1,200})/.exec(answer.body)?.[1] ?? 'no message';
   throw strangeAnswer(host, `${target} answered sign-in with status ${answer.status}: ${notice}`);

@@ -53,8 +53,7 @@ export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Sec
     masterEntry: { kind: 'own-account' },
     signIn: (host, as, signal) => {
       const fields = (request: RequestLine): Fields => fieldsFor(request, as);
-      const { language } = as.client;
-      return enter(new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, language, signal }), host, as);
+      return enter(new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host, as);
     },
     // What the plugin sees without a signature it ends by itself; Roundcube's own sign-out would need one.
     signOut: () => Promise.resolve(),

@@ -51,8 +51,7 @@ function byForm(parts: DriverParts, logins: MasterLogins): WebmailDriver {
     signIn: async (host, as, signal) => {
       const login = logins.of(as);
       if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
-      const { language } = as.client;
-      const visit = new Visit(parts, { host, browser: browserOf(as), ownsCookie, language, signal });
+      const visit = new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal });
       return signIn(visit, host, as, login);
     },
     signOut: (host, jar, browser, signal) =>

@@ -22,18 +22,24 @@ export interface ConfiguredParts extends DriverParts {
   readonly master?: MasterIdentity;
 }
 
+/** A browser for which a driver acts; `language` is what it asks for, where that is known. */
+export interface VisitingBrowser extends SignOutIdentity {
+  readonly language?: string | undefined;
+}
+
 /** The browser of somebody who signs in. */
-export function browserOf({ client, publicOrigin }: Pick<SignInIdentity, 'client' | 'publicOrigin'>): SignOutIdentity {
-  return { userAgent: client.userAgent, clientAddress: client.address, publicOrigin };
+export function browserOf({ client, publicOrigin }: Pick<SignInIdentity, 'client' | 'publicOrigin'>): VisitingBrowser {
+  const { userAgent, address, language } = client;
+  return { userAgent, clientAddress: address, publicOrigin, language };
 }
 
 export interface VisitOptions {
   readonly host: BackendHost;
   /** For which the driver acts. */
-  readonly browser: SignOutIdentity;
+  readonly browser: VisitingBrowser;
   readonly ownsCookie: (name: string) => boolean;
-  /** The languages that the browser asks for, where the driver understands the webmail in all of them. */
-  readonly language?: string | undefined;
+  /** In the place of the languages that the browser asks for, where the driver has to understand the webmail's words. */
+  readonly language?: 'en' | undefined;
   /** Cookies of a session to begin with; none for a sign-in. */
   readonly jar?: CookieJar;
   /** Cookies that a sign-in begins with, and keeps unless the webmail sets them anew. */
@@ -156,13 +162,13 @@ export class Visit {
 
   #headers(method: string, target: string, bodyType: string | undefined): [name: string, value: string][] {
     const { userAgent, clientAddress, publicOrigin } = this.#options.browser;
+    const language = this.#options.language ?? this.#options.browser.language;
     const { host, protocol } = new URL(publicOrigin);
-    const { language } = this.#options;
     const cookie = this.#all.header(target, this.#parts.clock.nowMs());
     const headers: [string, string][] = [
       ['Host', host],
       ['Accept', 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8'],
-      // Messages that a driver has to understand come in the language that it asks for, unless the webmail has one set.
+      // Many webmails keep the language of the sign-in for the session.
       ['Accept-Language', language ?? 'en'],
       ['X-Forwarded-For', clientAddress],
       ['X-Forwarded-Proto', protocol.slice(0, -1)],

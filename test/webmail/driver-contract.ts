@@ -21,6 +21,8 @@ import {
 export interface DriverUnderTest {
   readonly name: string;
   readonly landing: string;
+  /** Its sign-in is known by English words. */
+  readonly readsEnglish?: true;
   /** Nothing in a page tells it from another: any page without an error is a sign-in. */
   readonly takesAnyPage?: true;
   create(exchange: HttpExchange): WebmailDriver;
@@ -60,6 +62,16 @@ export function driverContract(under: DriverUnderTest): void {
       assert.equal(field(request, 'x-forwarded-proto'), 'https');
       assert.equal(field(request, 'x-forwarded-host'), 'mail.example.test');
     }
+  });
+
+  test(`${under.name}: a sign-in asks in the languages of the browser, for they may stay those of the session`, async () => {
+    const { driver, exchange } = before();
+    const language = 'de-AT,de;q=0.9,en;q=0.5';
+    const as = identity('right');
+    const outcome = await driver.signIn(host, { ...as, client: { ...as.client, language } }, going);
+    assert.equal(outcome.kind, 'signed-in');
+    const asked = new Set(exchange.requests.map((request) => field(request, 'accept-language')));
+    assert.deepEqual([...asked], under.name === 'none' ? [] : [under.readsEnglish === true ? 'en' : language]);
   });
 
   test(`${under.name}: a webmail that cannot be asked is a failure of source webmail, never a refusal`, async () => {

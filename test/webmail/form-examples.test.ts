@@ -6,7 +6,7 @@ import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { create } from '../../src/webmail/form.ts';
 import { parseFormSettings } from '../../src/webmail/form-settings.ts';
 import { exampleOf } from './documented-examples.ts';
-import { driverContract } from './driver-contract.ts';
+import { type DriverUnderTest, driverContract } from './driver-contract.ts';
 import { clock, field, going, identity, requestHead, responseOf, scriptedExchange } from './scripted-exchange.ts';
 
 const page = (name: string): string => readFileSync(new URL(`recorded/${name}.html`, import.meta.url), 'utf8');
@@ -92,11 +92,14 @@ function externalLogin({ method, target, body }: ExchangeRequest): ExchangeRespo
   return responseOf(302, '', { ...html, location: './' }, accepted ? session : []);
 }
 
-const webmails = [
+const webmails: readonly (Pick<DriverUnderTest, 'name' | 'webmail' | 'landing' | 'readsEnglish'> & {
+  readonly jar: string;
+})[] = [
   {
     name: 'SquirrelMail',
     webmail: squirrelmail,
     landing: '/squirrelmail/src/webmail.php',
+    readsEnglish: true,
     jar: 'SQMSESSID=new; key=c2VhbGVk',
   },
   { name: 'Cypht', webmail: cypht, landing: '/', jar: 'hm_id=KEY; hm_session=S' },
@@ -109,7 +112,7 @@ const webmails = [
   { name: 'SnappyMail by', webmail: externalLogin, landing: '/', jar: 'smsession=S; smctoken=C; smaccount=A' },
 ];
 
-for (const { name, webmail, landing, jar } of webmails) {
+for (const { name, webmail, landing, jar, ...more } of webmails) {
   const { host, settings } = exampleOf(name);
   const driver = (): WebmailDriver => create({ exchange: scriptedExchange(webmail), clock, settings });
 
@@ -144,6 +147,7 @@ for (const { name, webmail, landing, jar } of webmails) {
   driverContract({
     name,
     landing: host.webmail.landing,
+    ...more,
     create: (exchange) => create({ exchange, clock, settings }),
     webmail,
   });

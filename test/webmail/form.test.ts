@@ -56,7 +56,13 @@ function webmail(request: ExchangeRequest): ExchangeResponse {
   ]);
 }
 
-driverContract({ name: 'form', landing: '/', create: (exchange) => create({ exchange, clock, settings }), webmail });
+driverContract({
+  name: 'form',
+  landing: '/',
+  readsEnglish: true,
+  create: (exchange) => create({ exchange, clock, settings }),
+  webmail,
+});
 
 test('the form is filled in as a browser would: hidden fields, no unchecked box, the button, and where it came from', async () => {
   const exchange = scriptedExchange(webmail);

@@ -59,6 +59,31 @@ suite('sign-in', () => {
     assert.deepEqual(await driver.signIn(hostWith('/horde/'), identity('wrong'), going), { kind: 'rejected' });
   });
 
+  for (const [password, kind, asked] of [
+    ['right', 'signed-in', ['de']],
+    ['wrong', 'rejected', ['de', 'en']],
+  ] as const) {
+    test(`a ${password} password is known in the words of another language, which the session keeps`, async () => {
+      const exchange = scriptedExchange((request) => {
+        const answer = fakeHorde(request);
+        if (answer.status !== 200 || field(request, 'accept-language') === 'en') return answer;
+        return responseOf(200, '<div class="noticetext">Anmeldung fehlgeschlagen.</div>', page);
+      });
+      const as = identity(password);
+      const under = create({ exchange, clock, settings: {} });
+      const outcome = await under.signIn(
+        hostWith('/horde/'),
+        { ...as, client: { ...as.client, language: 'de' } },
+        going,
+      );
+      assert.equal(outcome.kind, kind);
+      assert.deepEqual(
+        exchange.requests.map((request) => field(request, 'accept-language')),
+        asked,
+      );
+    });
+  }
+
   const notices: readonly (readonly [name: string, answer: ExchangeResponse, message: RegExp])[] = [
     [
       'an IMAP server that is down',
