@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { isOwnShortage } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
+import { shortLine } from '../core/short-line.ts';
 import {
   createFailureRow,
   createHostHealth,
@@ -116,7 +117,7 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
     } catch (error) {
       if (ended.signal.aborted) return;
       if (isOwnShortage(error)) return lacks(error);
-      const why = error instanceof Error ? error.message : String(error);
+      const why = shortLine(error instanceof Error ? error.message : String(error));
       changed = health.bad(why, signal.aborted ? 'hangs' : undefined);
     }
     if (changed) tell(watched.host.name, service, health.report());
@@ -186,7 +187,7 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
       await probes.page(host, signal);
     } catch (error) {
       if (ended.signal.aborted || isOwnShortage(error) || !failures.goesOn()) return;
-      const why = error instanceof Error ? error.message : String(error);
+      const why = shortLine(error instanceof Error ? error.message : String(error));
       const reason = `requests in a row were not answered well, nor was one for ${host.webmail.landing}: ${why}`;
       if (answers.bad(reason, 'sure')) tell(host.name, 'webmail', answers.report());
     }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { shortLine } from '../core/short-line.ts';
 
 /** What a hook program is told: the first three as arguments too, all of them as POSTERN_USER, POSTERN_FROM and so on. */
 export interface HookFacts {
@@ -49,5 +50,5 @@ export async function runHook(program: string, facts: HookFacts, signal: AbortSi
   if (exitCode === 0) return;
   const lastLine = said.trim().split('\n').at(-1) ?? '';
   const how = exitCode === null ? `ended by ${signalCode ?? 'a signal'}` : `ended with ${exitCode}`;
-  throw new Error(`${program} ${how}${lastLine === '' ? '' : `: ${lastLine}`}`);
+  throw new Error(`${program} ${how}${lastLine === '' ? '' : `: ${shortLine(lastLine, 300)}`}`);
 }

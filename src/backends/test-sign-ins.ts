@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { isOwnShortage, PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { HostEvidence } from '../core/placement.ts';
+import { shortLine } from '../core/short-line.ts';
 
 export interface TestSignInsDeps<Tested extends { readonly host: BackendHost }> {
   /** The hosts that are tested now, with how often. */
@@ -41,7 +42,10 @@ export function createTestSignIns<Tested extends { readonly host: BackendHost }>
       if (outcome === 'signed-in') deps.note(name, 'good');
     } catch (error) {
       if (ended.signal.aborted) return;
-      outcome = error instanceof Error ? error.message : String(error);
+      outcome =
+        error instanceof PosternError
+          ? error.message
+          : shortLine(error instanceof Error ? error.message : String(error));
       const isOfWebmail = !(error instanceof PosternError) || error.source !== 'imap';
       if (isOfWebmail && !isOwnShortage(error)) deps.note(name, 'failed');
     }

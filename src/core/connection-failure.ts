@@ -1,3 +1,5 @@
+import { shortLine } from './short-line.ts';
+
 /**
  * Says in a few words why a server could not be talked to, with the remedy where there is a usual one. The server’s own
  * bytes are no part of it.
@@ -20,7 +22,7 @@ export function explainFailure(error: unknown): string {
     case 'ENETUNREACH':
       return `there is no way to this address from here: ${message}`;
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return `the certificate is for another name: write that name in the address, or for a backend set tls_server_name (${message})`;
+      return `the certificate is for another name: write that name in the address, or for a backend set tls_server_name (${shortLine(message)})`;
     case 'ERR_SSL_UNSUPPORTED_PROTOCOL':
     case 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION':
       return 'the server speaks only TLS 1.1 or older, which is refused here: bring it to TLS 1.2';
@@ -42,6 +44,6 @@ export function explainFailure(error: unknown): string {
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
       return 'the certificate is from an unknown authority: set tls_ca_file';
     default:
-      return message === '' ? code : message;
+      return message === '' ? code : shortLine(message, 300);
   }
 }

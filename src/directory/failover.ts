@@ -1,4 +1,5 @@
 import { PosternError } from '../core/error.ts';
+import { shortLine } from '../core/short-line.ts';
 import { withDeadline } from './deadline.ts';
 import { couldNotAsk } from './source.ts';
 
@@ -86,7 +87,7 @@ export function createFailover<Server, Connection>(options: FailoverOptions<Serv
           failure = error;
         }
       }
-      const why = failure instanceof Error ? failure.message || failure.name : String(failure);
+      const why = failure instanceof Error ? shortLine(failure.message) || failure.name : shortLine(String(failure));
       throw couldNotAsk(`${server === undefined ? 'no server' : label(server)} could not be asked: ${why}`, failure);
     },
     async [Symbol.asyncDispose]() {

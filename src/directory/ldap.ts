@@ -7,6 +7,7 @@ import {
   ResultCodeError,
   SizeLimitExceededError,
 } from 'ldapts';
+import { shortLine } from '../core/short-line.ts';
 import { type AnswerKeys, readAnswerKeys, readAnswerObject } from './answer-object.ts';
 import { createFailover } from './failover.ts';
 import { readConnecting } from './ldap-connections.ts';
@@ -83,7 +84,7 @@ async function find(client: Client, search: Search, filter: string, context: Val
   } catch (error) {
     if (!(error instanceof ResultCodeError) || elsewhere.has(error.code)) throw error;
     if (error instanceof SizeLimitExceededError) throw badAnswer('the search found more than one entry', error);
-    const what = error instanceof NoSuchObjectError ? 'there is no such base' : error.message;
+    const what = error instanceof NoSuchObjectError ? 'there is no such base' : shortLine(error.message);
     throw couldNotAsk(`the search was refused with ${error.code}: ${what}`, error);
   }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { shortLine } from '../core/short-line.ts';
 import { untilAborted } from './deadline.ts';
 import { connectMupdate, type MupdateConnection, type MupdateLogin } from './mupdate-connection.ts';
 import { inboxOf, isInbox, locationIn, readLocation } from './mupdate-mailbox.ts';
@@ -63,7 +64,7 @@ export function createMupdateCopy(
         await follow(server);
       } catch (error) {
         if (closing.signal.aborted) return;
-        const why = error instanceof Error ? error.message : String(error);
+        const why = shortLine(error instanceof Error ? error.message : String(error));
         log.warn({ source: label, server: server.label, why }, 'directory copy is not kept: connecting again');
       }
       pauseMs = mailboxes === before ? Math.min(2 * pauseMs, longestPauseMs) : firstPauseMs;

@@ -1,6 +1,7 @@
 import { connect, isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { createPool, type Pool } from 'mysql2/promise';
+import { shortLine } from '../core/short-line.ts';
 import { createFailover } from './failover.ts';
 import { readAddresses } from './server-address.ts';
 import { couldNotAsk, type SourceDriver } from './source.ts';
@@ -81,7 +82,7 @@ function refused(error: unknown): never {
   if (error instanceof Error && /^(?:42|22|21)/.test(state)) {
     // Class 22 is about values: its text may hold the name.
     throw couldNotAsk(
-      `the query was refused with ${state}${state.startsWith('22') ? '' : `: ${error.message}`}`,
+      `the query was refused with ${state}${state.startsWith('22') ? '' : `: ${shortLine(error.message)}`}`,
       error,
     );
   }

@@ -1,4 +1,5 @@
 import { DatabaseError, Pool } from 'pg';
+import { shortLine } from '../core/short-line.ts';
 import { createFailover } from './failover.ts';
 import { readAddresses } from './server-address.ts';
 import { couldNotAsk, type SourceDriver } from './source.ts';
@@ -66,7 +67,7 @@ export const driver: SourceDriver = {
 function refused(error: unknown): never {
   if (error instanceof DatabaseError && !/^(?:57P|53|08|28|3D)/.test(error.code ?? '57P')) {
     // Class 22 is about values: its text may hold the name.
-    const why = error.code?.startsWith('22') ? '' : `: ${error.message}`;
+    const why = error.code?.startsWith('22') ? '' : `: ${shortLine(error.message)}`;
     throw couldNotAsk(`the query was refused with ${error.code}${why}`, error);
   }
   throw error;

@@ -20,7 +20,7 @@ export function createLog(options: LogOptions): Log {
       level: options.level,
       base: { app: 'postern' },
       timestamp: stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }), log: withLoggedErrors },
+      formatters: { level: (label) => ({ level: label }), log: asLogged },
       // pino would print every property of an error, whatever a library hung on it.
       serializers: { err: (value: unknown) => value },
       redact: {
@@ -32,10 +32,13 @@ export function createLog(options: LogOptions): Log {
   );
 }
 
-function withLoggedErrors(fields: Record<string, unknown>): Record<string, unknown> {
+/** Errors as far as their words are ours, and no text without end. */
+function asLogged(fields: Record<string, unknown>): Record<string, unknown> {
   let logged: Record<string, unknown> | undefined;
   for (const [name, value] of Object.entries(fields)) {
     if (value instanceof Error) (logged ??= { ...fields })[name] = loggedError(value);
+    else if (typeof value === 'string' && value.length > maxText)
+      (logged ??= { ...fields })[name] = bounded(value, maxText);
   }
   return logged ?? fields;
 }
@@ -44,6 +47,7 @@ function withLoggedErrors(fields: Record<string, unknown>): Record<string, unkno
 const ownCode = new URL('..', import.meta.url).href;
 const maxCauses = 5;
 const maxMessage = 500;
+const maxText = 2000;
 const plainName = /^[A-Za-z]{1,40}$/;
 const plainCode = /^[A-Za-z0-9_.-]{1,64}$/;
 const frameForm = /^ {4}at [^\n]{1,300}$/;
@@ -123,6 +127,6 @@ function framesOf(error: Error): string[] {
     .slice(0, 10);
 }
 
-function bounded(message: string): string {
-  return message.length <= maxMessage ? message : `${message.slice(0, maxMessage)}…`;
+function bounded(text: string, most = maxMessage): string {
+  return text.length <= most ? text : `${text.slice(0, most)}…`;
 }

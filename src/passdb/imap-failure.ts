@@ -1,5 +1,6 @@
 import { PosternError } from '../core/error.ts';
 import type { ImapHost } from '../core/passdb.ts';
+import { shortLine } from '../core/short-line.ts';
 
 /**
  * What a rejection of imapflow says: that the server could not be asked, or does not speak the protocol as it must.
@@ -96,7 +97,7 @@ function readFailure(error: unknown): Seen {
 /** Names and codes of this side only: a server may repeat in its text what the client sent. */
 function describe(seen: Seen): string {
   if (seen.status !== '' && seen.code === '') return `${seen.status} ${seen.responseCode}`.trim();
-  return seen.code === '' ? seen.message : seen.code;
+  return seen.code === '' ? shortLine(seen.message) : seen.code;
 }
 
 function failure(

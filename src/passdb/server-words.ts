@@ -1,4 +1,5 @@
 import type { ServerWords } from '../core/passdb.ts';
+import { oneLine } from '../core/short-line.ts';
 import type { TaggedAnswer } from './imap-authentication.ts';
 
 const longest = 200;
@@ -16,10 +17,6 @@ export function wordsOf({ code, text }: TaggedAnswer, user: string, password: st
   if (formsOf(user, password).some((form) => repeats(said, form.toLowerCase()))) return { text: heldBack };
   const bounded = plain.length > longest ? `${plain.slice(0, longest)}…` : plain;
   return { ...(code === '' ? {} : { code: oneLine(code).slice(0, 40) }), ...(bounded === '' ? {} : { text: bounded }) };
-}
-
-function oneLine(text: string): string {
-  return text.replace(/[\p{C}\p{Z}\ufffd]+/gu, ' ').trim();
 }
 
 function base64(text: string): string {

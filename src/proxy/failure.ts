@@ -1,4 +1,5 @@
 import type { Answer, RequestHead } from '../core/http.ts';
+import { shortLine } from '../core/short-line.ts';
 
 /**
  * Why a request could not be served. `unavailable`: the webmail can't be reached. `busy`: its bounded queue is full.
@@ -61,5 +62,5 @@ export function isFaultyHead(error: Error): boolean {
  */
 export function reasonOf(error: unknown): { readonly code?: string; readonly reason?: string; readonly err?: Error } {
   if (!(error instanceof Error)) return {};
-  return 'code' in error ? { code: codeOf(error), reason: error.message } : { code: error.name, err: error };
+  return 'code' in error ? { code: codeOf(error), reason: shortLine(error.message) } : { code: error.name, err: error };
 }

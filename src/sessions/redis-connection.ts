@@ -3,6 +3,7 @@ import { ErrorReply } from '@redis/client';
 import { explainFailure } from '../core/connection-failure.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import { shortLine } from '../core/short-line.ts';
 import type { InvalidationTap } from './redis-tap.ts';
 import { createRedisLink, type RedisClient, type RedisSettings } from './redis-topology.ts';
 
@@ -184,10 +185,15 @@ const plainRefusals: readonly (readonly [text: RegExp, meaning: string])[] = [
 function reasonOf(error: unknown): string {
   // An error of the network names its code, and where it happened the address.
   if (error instanceof Error && 'code' in error) return `${explainFailure(error)}${addressOf(error)}`;
-  const message = error instanceof Error ? error.message || error.name : String(error);
+  const message = shortLine(withoutArguments(error instanceof Error ? error.message || error.name : String(error)));
   const plain = plainRefusals.find(([text]) => text.test(message));
   const meaning = plain?.[1] ?? refusals[/^[A-Z]+/.exec(message)?.[0] ?? ''];
   return meaning === undefined ? message : `${meaning} (${message})`;
+}
+
+/** An older Redis repeats what it does not understand: of HELLO that is the password. */
+function withoutArguments(message: string): string {
+  return message.replace(/,? with args beginning with:.*$/s, '');
 }
 
 function addressOf(error: object): string {

@@ -6,6 +6,7 @@ import { PosternError } from '../core/error.ts';
 import type { Client } from '../core/identity.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Closure } from '../core/placement.ts';
+import { oneLine } from '../core/short-line.ts';
 import type { StaffGrant } from '../core/staff.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Duty, StaffOnDuty } from './duty.ts';
@@ -237,9 +238,4 @@ function refusalIn(error: unknown): OpenRefusal | undefined {
   if (!(error instanceof PosternError) || error.retryable) return undefined;
   if (error.source === 'imap') return { why: 'mail-server', detail: error.message };
   return error.source === 'webmail' ? { why: 'webmail', detail: error.message } : undefined;
-}
-
-/** As it stands in one line of a page, of the audit and of a mail. */
-function oneLine(text: string): string {
-  return text.replace(/[\p{C}\p{Z}]+/gu, ' ').trim();
 }

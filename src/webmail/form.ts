@@ -4,6 +4,7 @@ import { pathOf } from '../core/cookie-jar.ts';
 import type { ExchangeResponse, RequestHead } from '../core/http.ts';
 import { parseJson } from '../core/json.ts';
 import { Secret } from '../core/secret.ts';
+import { shortLine } from '../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { bodyBears, headsBear, isByUser, isHeadMark, isJson, textBears, valueAt } from './form-marks.ts';
 import { type FormSettings, type JsonSignIn, type JsonToken, type Mark, parseFormSettings } from './form-settings.ts';
@@ -11,7 +12,7 @@ import { type Submission, submissionOf } from './form-submission.ts';
 import type { Fields } from './header-fields.ts';
 import { type HtmlForm, type HtmlPage, readForms } from './html-form.ts';
 import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
-import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+import { browserOf, type ConfiguredParts, placeOf, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 const onlyPassword = 'the webmail’s form takes only the password, unless the operator declares master_login';
 
@@ -139,7 +140,10 @@ async function readPage(visit: Visit, host: BackendHost, target: string): Promis
   if (status >= 500) throw unavailable(host, `${target} was answered with status ${status}`);
   const location = answer.header('location');
   if (status >= 300 && status < 400 && location !== undefined) {
-    throw strangeAnswer(host, `no form at ${target}, but a redirect to ${pathOf(location)}: set page to where it ends`);
+    throw strangeAnswer(
+      host,
+      `no form at ${target}, but a redirect to ${placeOf(pathOf(location))}: set page to where it ends`,
+    );
   }
   return answer;
 }
@@ -182,8 +186,8 @@ function noForm(
   }
   const names = new Set(page.forms.flatMap(({ controls }) => controls.map(({ name }) => name)));
   names.delete('');
-  const found = [...names].slice(0, 20).join(', ').slice(0, 400);
-  return strangeAnswer(host, `${missing}: its forms have the fields ${found}`);
+  const found = [...names].slice(0, 20).map((name) => shortLine(name, 40));
+  return strangeAnswer(host, `${missing}: its forms have the fields ${found.join(', ')}`);
 }
 
 /** The path with query that a form is sent to; undefined when it leads to another server. */
@@ -226,7 +230,7 @@ function outcome(
   const { status } = answer;
   if (status >= 500) throw unavailable(host, `sign-in was answered with status ${status}`);
   const location = answer.header('location');
-  const to = location === undefined ? '' : `; it leads to ${pathOf(location)}`;
+  const to = location === undefined ? '' : `; it leads to ${placeOf(pathOf(location))}`;
   const cut = answer.isCut === true ? '; the page is longer than the 1 MiB in which texts are looked for' : '';
   throw strangeAnswer(
     host,

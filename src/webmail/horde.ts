@@ -3,6 +3,7 @@ import { pathOf } from '../core/cookie-jar.ts';
 import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import type { Answer, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
+import { quoted } from '../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { type ParsedSettings, readYesOrNo, unknownKeys } from './driver-settings.ts';
 import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
@@ -108,8 +109,9 @@ async function signIn(
   }
   if (answer.status === 200 && inEnglish !== undefined) return signIn(inEnglish(), host, as, login);
   if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
-  const notice = /<div class="noticetext">([^<]{1,200})/.exec(answer.body)?.[1] ?? 'no message';
-  throw strangeAnswer(host, `${target} answered sign-in with status ${answer.status}: ${notice}`);
+  const notice = /<div class="noticetext">([^<]{1,200})/.exec(answer.body)?.[1];
+  const said = notice === undefined ? 'no message' : quoted(notice, 120);
+  throw strangeAnswer(host, `${target} answered sign-in with status ${answer.status}: ${said}`);
 }
 
 /** Sign-out needs the token of the session, which stands in every page of the mailbox. */

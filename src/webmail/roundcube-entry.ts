@@ -6,6 +6,7 @@ import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts'
 import type { UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { Secret } from '../core/secret.ts';
+import { quoted } from '../core/short-line.ts';
 import type { RequestIdentity, RequestLine, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { type ParsedSettings, readYesOrNo, readSecret, unknownKeys } from './driver-settings.ts';
 import type { Fields } from './header-fields.ts';
@@ -95,7 +96,8 @@ async function enter(visit: Visit, host: BackendHost, as: SignInIdentity): Promi
   if (userOf(answer) === as.user) return visit.signedIn(target);
   const refused = answer.header('x-postern-refused');
   if (refused === 'imap') throw unavailable(host, 'the IMAP server did not let the master identity in for this user');
-  if (refused !== undefined) throw strangeAnswer(host, refusals.get(refused) ?? `the plugin refused: ${refused}`);
+  if (refused !== undefined)
+    throw strangeAnswer(host, refusals.get(refused) ?? `the plugin refused: ${quoted(refused, 40)}`);
   if (answer.status >= 500) throw unavailable(host, `${target} was answered with status ${answer.status}`);
   throw strangeAnswer(host, `no word of the plugin postern at ${target}: install it, and list us in postern_gateways`);
 }

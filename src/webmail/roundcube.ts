@@ -4,6 +4,7 @@ import { type ErrorCode, PosternError } from '../core/error.ts';
 import type { ExchangeResponse, RequestHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import { parseJson } from '../core/json.ts';
+import { quoted } from '../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { findForm } from './html-form.ts';
 import {
@@ -20,7 +21,15 @@ import { isRefusedForm, judgeHeads, judgeText } from './roundcube-marks.ts';
 import { readQuery, sendsMessage } from './roundcube-requests.ts';
 import { accountLockedTexts, loginFailedTexts, storageErrorTexts } from './roundcube-texts.ts';
 import { keepToken, pageToken, signsOut, tokenField } from './roundcube-token.ts';
-import { browserOf, type ConfiguredParts, type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+import {
+  browserOf,
+  type ConfiguredParts,
+  type DriverParts,
+  placeOf,
+  strangeAnswer,
+  unavailable,
+  Visit,
+} from './visit.ts';
 
 /** What Roundcube's page does by itself, every minute or half a session lifetime. */
 const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-recent', 'getunread']);
@@ -108,7 +117,7 @@ async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity, login
 function landingOf(visit: Visit, host: BackendHost, target: string, answer: ExchangeResponse): string {
   const location = visit.locationOf(answer, target);
   if (location === undefined || readQuery(location).task === 'login') {
-    throw strangeAnswer(host, `sign-in was answered by a redirect to ${answer.header('location') ?? 'nowhere'}`);
+    throw strangeAnswer(host, `sign-in was answered by a redirect to ${placeOf(answer.header('location'))}`);
   }
   return location;
 }
@@ -126,11 +135,17 @@ function answeredByPage(visit: Visit, host: BackendHost, as: SignInIdentity, ans
     throw refusal(host, 'ERR_WEBMAIL_MAIL_SERVER', `${message} Check $config['imap_host'] there, and the IMAP server`);
   }
   if ((message !== undefined && accountLockedTexts.has(message)) || isTooMany(answer)) {
-    throw tooMany(host, message ?? `sign-in was answered with status ${answer.status}`);
+    throw tooMany(
+      host,
+      message === undefined ? `sign-in was answered with status ${answer.status}` : quoted(message, 120),
+    );
   }
   if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
   if (answer.status !== 200 || !isPage(answer.body)) {
-    throw strangeAnswer(host, `sign-in was answered with status ${answer.status}: ${message ?? 'no message'}`);
+    throw strangeAnswer(
+      host,
+      `sign-in was answered with status ${answer.status}: ${message === undefined ? 'no message' : quoted(message, 120)}`,
+    );
   }
   if (as.actor !== undefined)
     throw strangeAnswer(host, 'it asks the user for more than the password: nobody else can go on');
@@ -172,7 +187,7 @@ function noForm(host: BackendHost, target: string, page: ExchangeResponse): Erro
       'X-Forwarded-Proto counts, and have public_url https; where a web server does, write https: in the webmail URL';
     return strangeAnswer(host, `${told} ${rest}`);
   }
-  const found = location === undefined ? `status ${page.status}` : `a redirect to ${location}`;
+  const found = location === undefined ? `status ${page.status}` : `a redirect to ${placeOf(location)}`;
   return strangeAnswer(
     host,
     `no sign-in form of Roundcube at ${target}, but ${found}; check the path of the webmail URL`,

@@ -3,6 +3,7 @@ import { pathOf } from '../core/cookie-jar.ts';
 import type { ExchangeResponse, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import { parseJson } from '../core/json.ts';
 import type { Secret } from '../core/secret.ts';
+import { quoted } from '../core/short-line.ts';
 import type { MasterEntry, RequestIdentity, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { basicAuthorization, type Fields, fieldValue } from './header-fields.ts';
 import { noMasterEntry } from './master-login.ts';
@@ -203,5 +204,6 @@ function describe(answer: ExchangeResponse): string {
   const error = policyError(answer);
   if (typeof error === 'number') return `password policy error ${error}: the user has to see to the password`;
   if (answer.status === 202) return 'a question for a second factor: switch it off in SOGo, where Postern signs in';
-  return `status ${answer.status} and ${answer.header('content-type') ?? 'no content type'}: check the webmail URL`;
+  const type = answer.header('content-type');
+  return `status ${answer.status} and ${type === undefined ? 'no content type' : quoted(type, 60)}: check the webmail URL`;
 }

@@ -5,6 +5,7 @@ import { PosternError } from '../core/error.ts';
 import type { DriverSettings } from '../core/driver-settings.ts';
 import type { ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
+import { shortLine } from '../core/short-line.ts';
 import type { RequestLine, SignOutIdentity, WebmailSignIn } from '../core/webmail.ts';
 import { encodeSubmission, type Submission, urlEncoded } from './form-submission.ts';
 import type { Fields } from './header-fields.ts';
@@ -191,6 +192,11 @@ export class Visit {
     const name = absorbed.line.slice(0, absorbed.line.indexOf('='));
     this.#browserCookies.set(`${name};${this.#kept.browserCookies.get(name) ?? pathOf(target)}`, absorbed.line);
   }
+}
+
+/** Where a redirect leads, as an operator is told: a long value in its query may be a token. */
+export function placeOf(location: string | undefined): string {
+  return location === undefined ? 'nowhere' : shortLine(location.replace(/=[^&#]{17,}/g, '=…'), 120);
 }
 
 /** The webmail answered with what its driver cannot take for a yes or a no. `message` goes to operators. */

@@ -8,6 +8,7 @@ import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { eventually } from '../eventually.ts';
 import { type Machine, startFaultSite, startMachine } from '../faults/site.ts';
 import { get, isWhole, RawClient, request, startGate, startScriptedBackend } from '../proxy/gate.ts';
+import { mendedHeads, refusedHeads } from '../proxy/hostile-answers.ts';
 import { readFieldInput } from './input.ts';
 
 const controlName = await readFieldInput('H2-control-filename.response');
@@ -50,9 +51,6 @@ async function askOnce(
 
 const inOneChunk = (body: Buffer): Buffer =>
   Buffer.concat([Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from('\r\n0\r\n\r\n')]);
-const chunk = (body: string): string => `${Buffer.byteLength(body, 'latin1').toString(16)}\r\n${body}\r\n0\r\n\r\n`;
-
-/** Heads with a fault that leaves no doubt of what is meant. */
 const mended: readonly (readonly [name: string, bytes: string | Buffer, head: RegExp, body: string])[] = [
   [
     'control characters in the name of an attachment',
@@ -60,96 +58,7 @@ const mended: readonly (readonly [name: string, bytes: string | Buffer, head: Re
     /\r\nContent-Disposition: attachment; filename=" >20O 0=:5B0 {3}\.PDF"(?=\r\n|$)/,
     '%PDF-1.4 test',
   ],
-  [
-    'a line feed in the name of an attachment',
-    'HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename="a\nb.pdf"\r\nContent-Length: 4\r\n\r\n%PDF',
-    /\r\nContent-Disposition: attachment; filename="a b\.pdf"(?=\r\n|$)/,
-    '%PDF',
-  ],
-  [
-    'a line feed that would begin another field',
-    'HTTP/1.1 200 OK\r\nX: a\nSet-Cookie: evil=1\r\nContent-Length: 4\r\n\r\n%PDF',
-    /\r\nX: a Set-Cookie: evil=1\r\n/,
-    '%PDF',
-  ],
-  [
-    'line feeds that would begin the body',
-    'HTTP/1.1 200 OK\r\nX: a\n\n<script>evil</script>\r\nContent-Length: 4\r\n\r\n%PDF',
-    /\r\nX: a {2}<script>/,
-    '%PDF',
-  ],
-  [
-    'a carriage return that would begin another field',
-    'HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: evil=1\r\nContent-Length: 4\r\n\r\n%PDF',
-    /\r\nX: a Set-Cookie: evil=1\r\n/,
-    '%PDF',
-  ],
-  ['a NUL', 'HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 4\r\n\r\n%PDF', /\r\nX: a b\r\n/, '%PDF'],
-  [
-    'a field whose name is none',
-    'HTTP/1.1 200 OK\r\nX y: a\r\n(no field)\r\nContent-Length: 4\r\n\r\n%PDF',
-    /^(?![^]*(?:X y|no field))/,
-    '%PDF',
-  ],
-  ['a blank before the colon', 'HTTP/1.1 200 OK\r\nContent-Length : 4\r\n\r\n%PDF', /\r\nContent-Length: 4/, '%PDF'],
-  [
-    'a head of 20 KiB',
-    `HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename="${'x'.repeat(20 * 1024)}"\r\nContent-Length: 4\r\n\r\n%PDF`,
-    /filename="x{20480}"/,
-    '%PDF',
-  ],
-  [
-    'two lengths',
-    'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 4\r\n\r\n%PDF',
-    /^(?![^]*Content-Length)/,
-    chunk('%PDF'),
-  ],
-  ['the same length twice', 'HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n\r\n%PDF', /\r\nContent-Length: 4/, '%PDF'],
-  ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -4\r\n\r\n%PDF', /^(?![^]*Content-Length)/, chunk('%PDF')],
-  [
-    'a length that is no number',
-    'HTTP/1.1 200 OK\r\nContent-Length: 4 bytes\r\n\r\n%PDF',
-    /^(?![^]*Content-Length)/,
-    chunk('%PDF'),
-  ],
-  [
-    'a control character beside a chunked body',
-    'HTTP/1.1 200 OK\r\nX: \x01\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n%PDF\r\n0\r\n\r\n',
-    /\r\nTransfer-Encoding: chunked/,
-    chunk('%PDF'),
-  ],
-  [
-    'lines that all end in a bare line feed',
-    'HTTP/1.1 200 OK\nContent-Type: application/pdf\nSet-Cookie: evil=1\nContent-Length: 4\n\n%PDF',
-    /^(?![^]*Set-Cookie)[^]*\r\nContent-Security-Policy: sandbox/,
-    '%PDF',
-  ],
-  [
-    'a control character behind an announcement',
-    'HTTP/1.1 103 Early Hints\r\nLink: \x01\r\n\r\nHTTP/1.1 200 OK\r\nX: \x01\r\nContent-Length: 4\r\n\r\n%PDF',
-    /^HTTP\/1\.1 200 /,
-    '%PDF',
-  ],
-];
-
-/** Heads of which nobody can say what they mean. */
-const refused: readonly (readonly [name: string, bytes: string])[] = [
-  [
-    'a length and a coding',
-    'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
-  ],
-  ['another coding', 'HTTP/1.1 200 OK\r\nX: \x01\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'],
-  ['a coding twice', 'HTTP/1.1 200 OK\r\nX: \x01\r\nTransfer-Encoding: chunked, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'],
-  ['no head at all', '<html>evil</html>\r\n\r\n'],
-  ['another version', 'HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\nok'],
-  ['a status of two digits', 'HTTP/1.1 99 Odd\r\nContent-Length: 2\r\n\r\nok'],
-  ['a switch of protocols', 'HTTP/1.1 101 Switching\r\nUpgrade: evil\r\nConnection: Upgrade\r\nX: \x01\r\n\r\nevil'],
-  ['a head of 70 KB', `HTTP/1.1 200 OK\r\nX: \x01${'x'.repeat(70_000)}\r\n\r\nok`],
-  ['half a head', 'HTTP/1.1 200 OK\r\nX: \x01\r\nContent-Le'],
-  [
-    'announcements without end',
-    `${'HTTP/1.1 103 Early Hints\r\nLink: \x01\r\n\r\n'.repeat(101)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`,
-  ],
+  ...mendedHeads,
 ];
 
 describe('an answer whose head has a fault', () => {
@@ -168,7 +77,7 @@ describe('an answer whose head has a fault', () => {
     });
   }
 
-  for (const [name, bytes] of refused) {
+  for (const [name, bytes] of refusedHeads) {
     it(`is a failure where it could mean two things: ${name}`, async () => {
       const seen = await askOnce(bytes);
       assert.match(seen.head, /^HTTP\/1\.1 502 /);
@@ -252,7 +161,7 @@ describe('a server that hangs up behind an answer without having said so', () =>
 const faultyMails: readonly (readonly [name: string, answer: RequestListener])[] = [
   ['control characters', (request) => void request.socket.end(controlName)],
   ['a wrong length', (request) => void request.socket.end(longLength)],
-  ['a framing in doubt', (request) => void request.socket.end(refused[0]?.[1] ?? '')],
+  ['a framing in doubt', (request) => void request.socket.end(refusedHeads[0]?.[1] ?? '')],
   ['a reset', (request) => void request.socket.resetAndDestroy()],
   ['502 of one script', (_request, response) => void response.writeHead(502).end()],
   ['504 of one script', (_request, response) => void response.writeHead(504).end()],

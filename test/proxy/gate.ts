@@ -7,7 +7,7 @@ import type { ClientAuthentication } from '../../src/core/client-authentication.
 import { systemClock } from '../../src/core/clock.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { Answer } from '../../src/core/http.ts';
-import type { Log } from '../../src/core/log.ts';
+import { type Log, silentLog } from '../../src/core/log.ts';
 import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
 import type { Secret } from '../../src/core/secret.ts';
 import type { Attachment, EndReason, LiveSession, RecordKey, SessionLookup, UserKey } from '../../src/core/session.ts';
@@ -103,6 +103,8 @@ export interface GateOptions {
   readonly pages?: (request: IncomingMessage, response: ServerResponse) => void;
   /** Where clients give name and password with each request, and what is said of them. */
   readonly clients?: { readonly paths: readonly ClientPath[]; readonly authentication: ClientAuthentication };
+  /** Also told what `warnings` collects. */
+  readonly log?: Log;
   readonly find?: (cookie: string | undefined) => SessionLookup | Promise<SessionLookup>;
 }
 
@@ -161,7 +163,18 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const finished: FinishedRequest[] = [];
   const warnings: { fields: object; message: string }[] = [];
   const note = (fields: object, message: string): void => void warnings.push({ fields, message });
-  const log: Log = { debug() {}, info() {}, warn: note, error: note };
+  const also = options.log ?? silentLog;
+  const log: Log = {
+    ...also,
+    warn(fields, message) {
+      note(fields, message);
+      also.warn(fields, message);
+    },
+    error(fields, message) {
+      note(fields, message);
+      also.error(fields, message);
+    },
+  };
   const connections = createConnections();
   const clientPaths = createClientPaths([backend]);
   const noSession = createNoSession({

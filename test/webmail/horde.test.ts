@@ -88,7 +88,7 @@ suite('sign-in', () => {
     [
       'an IMAP server that is down',
       responseOf(200, '<div class="noticetext">Login failed.</div>', page),
-      /status 200: Login failed\.$/,
+      /status 200: "Login failed\."$/,
     ],
     ['a redirect back to the form', responseOf(302, '', { location: '/horde/login.php?x' }), /status 302/],
     ['a redirect to another server', responseOf(302, '', { location: 'https://evil.example/' }), /status 302/],

@@ -87,7 +87,7 @@ suite('sign-in', () => {
   const refusals: readonly (readonly [name: string, answer: ExchangeResponse, message: RegExp])[] = [
     ['a locked account', responseOf(403, '{"LDAPPasswordPolicyError":1}', json), /policy error 1/],
     ['a second factor', responseOf(202, '{"totpMissingKey":1}', json), /second factor/],
-    ['another server', responseOf(404, '<html>', { 'content-type': 'text/html' }), /status 404 and text\/html/],
+    ['another server', responseOf(404, '<html>', { 'content-type': 'text/html' }), /status 404 and "text\/html"/],
     ['a bare 200', responseOf(200, '{}', json), /status 200/],
     ['a 403 of a web server', responseOf(403, '<html>', { 'content-type': 'text/html' }), /status 403/],
   ];
