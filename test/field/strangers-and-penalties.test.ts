@@ -5,7 +5,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createClientChecks } from '../../src/login/client-checks.ts';
+import { clientNetworks } from '../../src/login/client-network.ts';
 import { createPenalty, type PenaltyDeps } from '../../src/login/penalty.ts';
+import { createWaitingRoom } from '../../src/login/waiting-room.ts';
 
 const here = new AbortController().signal;
 
@@ -238,4 +240,27 @@ describe('a program that hangs up while its penalty is waited out', () => {
     answer.resolve('right');
     assert.equal(await staying, 'right');
   });
+});
+
+describe('who gives way in a full waiting room', () => {
+  const victim = '198.51.100.7';
+  const crowds: readonly (readonly [what: string, addresses: readonly string[]])[] = [
+    ['a home line with many /64', ['2001:db8:1:100::1', '2001:db8:1:101::1', '2001:db8:1:1ff::1']],
+    ['a site with many /56', ['2001:db8:1:100::1', '2001:db8:1:200::1', '2001:db8:1:300::1']],
+    ['neighbours of one /24', ['192.0.2.1', '192.0.2.2', '192.0.2.3']],
+  ];
+  for (const [what, addresses] of crowds) {
+    test(`is one of the crowd, however much longer somebody else waits: ${what}`, () => {
+      const room = createWaitingRoom({ inAll: addresses.length + 1, perNetwork: 100 });
+      const enter = (address: string, delayMs: number) => {
+        const from = clientNetworks(address);
+        return room.enter({ from, network: from.at(-2), delayMs });
+      };
+      const longest = enter(victim, 15_000);
+      const crowd = addresses.map((address) => enter(address, 2_000));
+      assert.notEqual(enter('203.0.113.9', 2_000), undefined);
+      assert.equal(longest?.givenUp.aborted, false);
+      assert.equal(crowd.filter((place) => place?.givenUp.aborted === true).length, 1);
+    });
+  }
 });
