@@ -2,6 +2,7 @@ import type { StoreConfig } from '../config/config.ts';
 import { type Log, silentLog } from '../core/log.ts';
 import { probeSessions, probeState } from '../gateway/store-probe.ts';
 import { createRedisStore } from '../sessions/redis.ts';
+import { checkServerKeys } from '../sessions/server-keys.ts';
 
 /** What a Redis says of itself; an undefined setting is one that it does not tell. */
 export interface RedisReply {
@@ -13,11 +14,11 @@ export interface RedisReply {
 
 /**
  * Connects as the gateway would, does all that `serve` does there, under keys that go by themselves, and asks how the
- * server keeps what it is given. Rejects with what is refused.
+ * server keeps what it is given. Rejects with what is refused, or with the server keys that the file lacks.
  */
 export async function dialRedis(
   store: StoreConfig & { kind: 'redis' },
-  holds: { readonly sessions: boolean; readonly state: boolean },
+  holds: { readonly sessions: boolean; readonly state: boolean; readonly keysFile?: string },
   signal: AbortSignal,
 ): Promise<RedisReply> {
   let why: string | undefined;
@@ -38,6 +39,7 @@ export async function dialRedis(
     });
   if (holds.sessions) await probeSessions(connection);
   if (holds.state) await probeState(connection);
+  if (holds.keysFile !== undefined) await checkServerKeys({ file: holds.keysFile, store: redis });
   // An account of the gateway's own needs no right to read the configuration.
   const read = async (name: string) =>
     connection

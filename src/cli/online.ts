@@ -60,11 +60,11 @@ const losses = {
   },
 };
 
-async function redisDials({ sessions: { store }, state }: Config): Promise<Dial[]> {
+async function redisDials({ sessions: { store, keysFile }, state }: Config): Promise<Dial[]> {
   const dials: Dial[] = [];
   if (store.kind === 'redis') {
     const loss = state.redis === undefined ? losses.redis : losses.sessions;
-    dials.push(await redisDial('redis', store, loss, { sessions: true, state: state.redis === undefined }));
+    dials.push(await redisDial('redis', store, loss, { sessions: true, state: state.redis === undefined, keysFile }));
   }
   if (state.redis?.kind === 'redis')
     dials.push(await redisDial('state redis', state.redis, losses.state, { sessions: false, state: true }));
@@ -75,7 +75,7 @@ async function redisDial(
   server: string,
   store: StoreConfig & { kind: 'redis' },
   loss: { readonly restart: string; readonly eviction: string },
-  holds: { readonly sessions: boolean; readonly state: boolean },
+  holds: { readonly sessions: boolean; readonly state: boolean; readonly keysFile?: string },
 ): Promise<Dial> {
   // The client takes a while to load: not within the time that is told.
   const { dialRedis } = await import('./dial-redis.ts');

@@ -5,13 +5,13 @@ import { shortLine } from './short-line.ts';
  * bytes are no part of it.
  */
 export function explainFailure(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && 'code' in error ? preciseCode(String(error.code), message) : '';
   switch (code) {
     case 'ECONNREFUSED':
       return 'connection refused: nothing listens there';
     case 'ECONNRESET':
-      return 'the connection was reset: something there refuses this client';
+      return 'the connection was reset: something there refuses this client, or speaks TLS only';
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return 'the host name is not known to the DNS';
@@ -36,7 +36,7 @@ export function explainFailure(error: unknown): string {
     case 'EPROTO':
     case 'ERR_SSL_WRONG_VERSION_NUMBER':
     case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
-      return 'no TLS is spoken there: is the port right, or did you mean imap:// (STARTTLS) or http://?';
+      return 'no TLS is spoken there: is the port right, or did you mean imap:// or ldap:// (STARTTLS), http:// or redis://?';
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
@@ -46,4 +46,10 @@ export function explainFailure(error: unknown): string {
     default:
       return message === '' ? code : shortLine(message, 300);
   }
+}
+
+/** Where Node says no more than EPROTO, OpenSSL's own word stands in the message. */
+function preciseCode(code: string, message: string): string {
+  const [, reason] = code === 'EPROTO' ? (/:SSL routines:[^:]*:([a-z0-9 ]+):/.exec(message) ?? []) : [];
+  return reason === undefined ? code : `ERR_SSL_${reason.toUpperCase().replaceAll(' ', '_')}`;
 }

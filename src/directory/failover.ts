@@ -1,5 +1,5 @@
+import { explainFailure } from '../core/connection-failure.ts';
 import { PosternError } from '../core/error.ts';
-import { shortLine } from '../core/short-line.ts';
 import { withDeadline } from './deadline.ts';
 import { couldNotAsk } from './source.ts';
 
@@ -87,7 +87,7 @@ export function createFailover<Server, Connection>(options: FailoverOptions<Serv
           failure = error;
         }
       }
-      const why = failure instanceof Error ? shortLine(failure.message) || failure.name : shortLine(String(failure));
+      const why = explainFailure(failure) || (failure instanceof Error ? failure.name : '');
       throw couldNotAsk(`${server === undefined ? 'no server' : label(server)} could not be asked: ${why}`, failure);
     },
     async [Symbol.asyncDispose]() {

@@ -1,6 +1,6 @@
 import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
-import { shortLine } from '../core/short-line.ts';
+import { explainFailure } from '../core/connection-failure.ts';
 import { badAnswer, couldNotAsk } from './source.ts';
 
 export interface HttpQuestion {
@@ -62,7 +62,7 @@ export function createHttpClient(options: { readonly label: string; readonly ca:
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof Error) || !('code' in error) || error.code === 'ERR_DIRECTORY_ANSWER') throw error;
-        throw couldNotAsk(`${options.label} gave no answer: ${shortLine(error.message) || String(error.code)}`, error);
+        throw couldNotAsk(`${options.label} gave no answer: ${explainFailure(error)}`, error);
       }
     },
     async [Symbol.asyncDispose]() {

@@ -27,7 +27,7 @@ import { openConsole } from './console.ts';
 import { openSupport, type SupportStanding } from './support.ts';
 import { type Operations, openOperations } from './operations.ts';
 import { gateOf, openStore, sessionsOf } from './session-parts.ts';
-import { probeSessions, probeState } from './store-probe.ts';
+import { probeOwnState, probeSessions, probeState } from './store-probe.ts';
 import type { SharedParts, Site } from './site.ts';
 
 /** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
@@ -90,6 +90,7 @@ export async function openStanding(options: StandingOptions): Promise<Standing> 
     await probeSessions(redis);
     if (config.state.redis === undefined) await probeState(redis);
   }
+  if (config.state.redis?.kind === 'redis' && worker === undefined) await probeOwnState(config.state.redis);
   const keys = await openServerKeys({ file: config.sessions.keysFile, store, clock: systemClock, log, randomBytes });
 
   const ownSessions = sessionsOf({

@@ -1,8 +1,10 @@
 import { createRedisStateStore } from '../backends/redis-state-store.ts';
 import { systemClock } from '../core/clock.ts';
+import { silentLog } from '../core/log.ts';
 import { probeCounters } from '../login/penalty-counters.ts';
-import type { RedisConnection } from '../sessions/redis-connection.ts';
+import { createRedisConnection, isRefusal, type RedisConnection } from '../sessions/redis-connection.ts';
 import { probeSessionStore } from '../sessions/redis-probe.ts';
+import type { RedisSettings } from '../sessions/redis-topology.ts';
 import { probeSignIns } from '../support/redis-sign-ins.ts';
 import { scriptsOn } from './state-store.ts';
 
@@ -22,4 +24,20 @@ export async function probeState(connection: RedisConnection): Promise<void> {
   await state.put('probe', 'start', new Date(systemClock.nowMs()).toISOString());
   await state.put('probe', 'start', undefined);
   await state.changesSince(0);
+}
+
+/**
+ * Does the same on a Redis that is for the state alone, on a connection of its own. One that is away is no reason not to
+ * start: what a node knows stays in force.
+ */
+export async function probeOwnState(settings: RedisSettings): Promise<void> {
+  const connection = createRedisConnection({ settings, log: silentLog });
+  try {
+    await connection.open(new AbortController().signal);
+    await probeState(connection);
+  } catch (error) {
+    if (isRefusal(error)) throw error;
+  } finally {
+    connection.close();
+  }
 }

@@ -110,7 +110,10 @@ function parseKeys(file: string, text: string): KeysFile {
     else retired.push({ id, sinceMs, auditKey: bytes });
   }
   const promoted = keys.filter((entry) => entry.state === 'promoted').length;
-  if (promoted !== 1) throw unusable(`${file} must promote exactly one key, and promotes ${promoted}`);
+  const again = 'copy the file again from a node that works';
+  if (keys.length === 0)
+    throw unusable(`${file} holds no key: ${again}, or remove it where no node has run yet: the first one makes it`);
+  if (promoted !== 1) throw unusable(`${file} must promote exactly one key, and promotes ${promoted}: ${again}`);
   return { keys, retired };
 }
 

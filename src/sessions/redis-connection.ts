@@ -52,6 +52,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
   let refusedAt = 0;
   let redial: NodeJS.Timeout | undefined;
   let isClosed = false;
+  let hasStood = false;
   /** Dials since the last good answer. */
   let vain = 0;
   /** Connections that stood since the last good answer. */
@@ -69,7 +70,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
       if (!link.isReady()) lastProblem = reasonOf(error);
       return;
     }
-    const problem = `${reasonOf(error)}${link.hint}`;
+    const problem = `${reasonOf(error)}${hasStood ? '' : otherProtocol(error, settings)}${link.hint}`;
     if (problem !== lastProblem) log.warn({ server, why: problem, err: error }, 'Redis does not answer');
     lastProblem = problem;
   };
@@ -82,6 +83,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
   };
   const ready = (): void => {
     empty += 1;
+    hasStood = true;
     // A server that takes connections and drops them at once would otherwise be dialled without a pause.
     if (empty > emptyConnections * link.connections) return dialLater();
     if (lastProblem === '' || empty === 1) log.info({ server }, 'Redis answers');
@@ -116,21 +118,23 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
     onReady: (listener) => void readyListeners.add(listener),
     async run(command) {
       const startedAt = performance.now();
-      let failed = true;
+      let isGood = false;
       try {
         const reply = await withinDeadline(() => command(client));
-        failed = false;
+        isGood = true;
         vain = 0;
         empty = 0;
         lastProblem = '';
         return reply;
       } catch (error) {
+        // Sentinels and Clusters try for long before they say anything.
+        if (!link.isReady() && lastProblem === '') failed(error);
         // Without a connection the client says only that it has none.
         const why = link.isReady() || lastProblem === '' ? reasonOf(error) : lastProblem;
         const message = `Redis at ${server} ${isRefusal(error) ? 'answers' : 'gave no good answer'}: ${why}`;
         throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true, cause: error });
       } finally {
-        observe?.({ ms: performance.now() - startedAt, failed });
+        observe?.({ ms: performance.now() - startedAt, failed: !isGood });
       }
     },
     async open(signal) {
@@ -189,6 +193,19 @@ function reasonOf(error: unknown): string {
   const plain = plainRefusals.find(([text]) => text.test(message));
   const meaning = plain?.[1] ?? refusals[/^[A-Z]+/.exec(message)?.[0] ?? ''];
   return meaning === undefined ? message : `${meaning} (${message})`;
+}
+
+/** Who speaks TLS to a server that speaks none, or the other way round, gets no answer, or is hung up on. */
+function otherProtocol(error: unknown, settings: RedisSettings): string {
+  const isSilence =
+    error instanceof Error &&
+    /^(?:ClientOffline|ConnectionTimeout|SocketTimeout|SocketClosedUnexpectedly)Error$/.test(error.constructor.name);
+  const isReset = error instanceof Error && 'code' in error && error.code === 'ECONNRESET';
+  if (!isSilence && !isReset) return '';
+  const usesTls = 'url' in settings ? settings.url.startsWith('rediss:') : settings.tls;
+  return usesTls
+    ? '; this side speaks TLS: where that server speaks none, write redis://, or tls: false'
+    : '; this side speaks no TLS: where that server does, write rediss://, or tls: true';
 }
 
 /** An older Redis repeats what it does not understand: of HELLO that is the password. */

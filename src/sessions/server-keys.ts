@@ -86,6 +86,16 @@ export async function openServerKeys(options: ServerKeysOptions): Promise<Server
   };
 }
 
+/**
+ * Rejects as opening does where the file lacks a key that other nodes use, or cannot be read. Makes and registers none.
+ */
+export async function checkServerKeys({ file, store }: Pick<ServerKeysOptions, 'file' | 'store'>): Promise<void> {
+  const entries = await readKeysFile(file);
+  const ours = entries === undefined ? [] : ringOf(entries).all;
+  const registered = await store.registerKeys([]);
+  if (lacked(ours, registered).length > 0) throw lacking(file, ours, registered);
+}
+
 async function openRing({ file, store, clock, randomBytes }: ServerKeysOptions): Promise<KeyRing> {
   const entries = await readKeysFile(file);
   if (entries !== undefined) {
@@ -116,17 +126,21 @@ async function register(
     return { id, fingerprint, promoted, from };
   });
   const registered = await store.registerKeys(ours);
-  const complete = registered.every(
-    (theirs) => !theirs.promoted || ours.some((key) => key.id === theirs.id && key.fingerprint === theirs.fingerprint),
-  );
-  if (!complete) throw lacking(file, ours, registered);
+  if (lacked(ours, registered).length > 0) throw lacking(file, ours, registered);
   return registered;
 }
 
-function lacking(file: string, ours: readonly RegisteredKey[], registered: readonly RegisteredKey[]): PosternError {
-  const missing = registered.filter(
+type OwnKey = Pick<RegisteredKey, 'id' | 'fingerprint'>;
+
+/** Keys that another node seals with, and that are none of ours. */
+function lacked(ours: readonly OwnKey[], registered: readonly RegisteredKey[]): readonly RegisteredKey[] {
+  return registered.filter(
     (theirs) => theirs.promoted && !ours.some((key) => key.id === theirs.id && key.fingerprint === theirs.fingerprint),
   );
+}
+
+function lacking(file: string, ours: readonly OwnKey[], registered: readonly RegisteredKey[]): PosternError {
+  const missing = lacked(ours, registered);
   const ids = missing.map((key) => key.id).join(', ');
   const sources = [...new Set(missing.map((key) => key.from))].join(' or ');
   const retire = missing.map((key) => `postern keys retire ${key.id}`).join('; ');

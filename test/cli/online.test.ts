@@ -116,7 +116,8 @@ test('servers that fail are told apart, with what to do, and the command ends wi
     `imap: { url: imaps://127.0.0.1:${tls.port}, tls_ca_file: ca.crt, tls_server_name: mx.test }, webmail: ${elsewhere.origin}/x`,
     `imap: imaps://127.0.0.1:${noTls.port}, webmail: ${elsewhere.origin.replace('http:', 'https:')}`,
   ]);
-  const noTlsThere = 'no TLS is spoken there: is the port right, or did you mean imap:// (STARTTLS) or http://?';
+  const noTlsThere =
+    'no TLS is spoken there: is the port right, or did you mean imap:// or ldap:// (STARTTLS), http:// or redis://?';
   const is404 = 'answers 404: is this where the webmail lives, and does it accept the public host name?';
   assert.deepEqual(rows, [
     ['b1 imap', 'failed', 'the certificate is from an unknown authority: set tls_ca_file'],

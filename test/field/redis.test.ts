@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { chmod } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { createClient } from 'redis';
+import { systemClock } from '../../src/core/clock.ts';
 import type { Log } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { dialRedis } from '../../src/cli/dial-redis.ts';
 import { buildDirectory, startGateway } from '../../src/gateway.ts';
 import { makeKeysFile } from '../../src/sessions/keys-file.ts';
 import { createRedisStore } from '../../src/sessions/redis.ts';
+import { openServerKeys } from '../../src/sessions/server-keys.ts';
 import { gatewayWith, run } from '../cli/fixture.ts';
 import { filesOf } from '../config/fixture.ts';
 import { eventually } from '../eventually.ts';
@@ -268,6 +271,51 @@ backends: { a: { imap: imaps://127.0.0.1, webmail: http://127.0.0.1:1/, driver: 
       await assert.rejects(starting, /its ACL lets this user not do that/);
     });
   });
+
+  it('nor where only a Redis of its own for the state refuses', async (t) => {
+    await withUser(documented.replace(' ~{ps:state}:*', ''), async ({ url }) => {
+      const folder = filesOf(t, {
+        'redis-password': 'PASSWORD',
+        'postern.yaml': `listen: 127.0.0.1:0
+operators: { listen: 127.0.0.1:0 }
+public_url: http://127.0.0.1:1
+sessions: { redis: { url: "${url}", password: { file: redis-password } } }
+state: { redis: { url: "${url}", password: { file: redis-password } } }
+directory: { sources: [{ type: static, backend: a }] }
+backends: { a: { imap: imaps://127.0.0.1, webmail: http://127.0.0.1:1/, driver: none } }
+`,
+      });
+      const { log } = notingLog();
+      const starting = startGateway({ configFile: join(folder, 'postern.yaml'), log });
+      await assert.rejects(starting, /its ACL lets this user not do that/);
+    });
+  });
+});
+
+describe('server keys that another node uses', () => {
+  it('and that the file lacks are told by check --online, which registers none', async (t) => {
+    await using server = await startRedisServer();
+    await using store = await openStore(server.port);
+    const [there, here] = ['there', 'here'].map((name) => join(filesOf(t, {}), name));
+    assert.ok(there !== undefined && here !== undefined);
+    const deps = { store, clock: systemClock, log: notingLog().log, randomBytes };
+    const [key] = (await openServerKeys({ file: there, ...deps })).current().all;
+    const dialled = (keysFile: string) =>
+      dialRedis(
+        { kind: 'redis', url: server.url },
+        { sessions: true, state: true, keysFile },
+        AbortSignal.timeout(3_000),
+      );
+    const lacks = new RegExp(`here lacks the key ${key?.id ?? ''} that other nodes use: copy \\S+there to this node`);
+    await assert.rejects(dialled(here), lacks);
+    await makeKeysFile(here);
+    await assert.rejects(dialled(here), lacks);
+    await dialled(there);
+    assert.deepEqual(
+      (await store.registerKeys([])).map(({ id }) => id),
+      [key?.id],
+    );
+  });
 });
 
 describe('a keys file as containers mount it', () => {
@@ -290,6 +338,18 @@ backends: { a: { imap: imaps://a.test, webmail: http://a.test/, driver: none } }
       const { code, out } = await check();
       assert.equal(code, 0, out);
     }
+    const good = await readFile(join(folder, 'state/keys'), 'utf8');
+    await chmod(join(folder, 'state/keys'), 0o600);
+    for (const [content, says] of [
+      ['', /keys holds no key: copy the file again from a node that works, or remove it where no node has run yet/],
+      [good.replace(' promoted ', ' open '), /must promote exactly one key, and promotes 0: copy the file again/],
+    ] as const) {
+      await writeFile(join(folder, 'state/keys'), content);
+      const broken = await check();
+      assert.equal(broken.code, 1);
+      assert.match(broken.out, says);
+    }
+    await writeFile(join(folder, 'state/keys'), good);
     await chmod(join(folder, 'state/keys'), 0o644);
     const open = await check();
     assert.equal(open.code, 1);
