@@ -1,31 +1,31 @@
 import { randomBytes } from 'node:crypto';
+import { openApiSocket } from './admin/api-socket.ts';
 import type { Health } from './backends/health.ts';
 import { createTestSignIns } from './backends/test-sign-ins.ts';
 import type { Config } from './config/config.ts';
 import { type ConfigFiles, type FilesRead, recordFiles, replayFiles } from './config/files.ts';
 import { loadConfig } from './config/load.ts';
 import { systemClock } from './core/clock.ts';
+import type { Readiness } from './core/http.ts';
 import type { Log } from './core/log.ts';
 import type { HostEvidence } from './core/placement.ts';
-import type { Readiness } from './core/readiness.ts';
 import type { SessionStore } from './core/session.ts';
 import type { AskLeader } from './directory/source.ts';
-import { openApiSocket } from './admin/api-socket.ts';
 import { createGatewayApi } from './gateway/api.ts';
 import { createDoors } from './gateway/doors.ts';
 import { driverChecks } from './gateway/driver-checks.ts';
 import { openDirectoryService, openOperators } from './gateway/listening.ts';
-import { newReference } from './http/reference.ts';
-import { createImapPassdb } from './passdb/imap.ts';
-import { createTestSignIn, type TestedHost } from './login/test-sign-in.ts';
-import { createLog } from './observe/log.ts';
 import { openDirectory } from './gateway/open-directory.ts';
 import type { Reception } from './gateway/reception.ts';
 import { createReload } from './gateway/reload.ts';
-import { buildSite, type Site } from './gateway/site.ts';
 import { openStore as openSessionStore } from './gateway/session-parts.ts';
+import { buildSite, type Site } from './gateway/site.ts';
 import { openStanding } from './gateway/standing.ts';
 import { createTeam } from './gateway/workers.ts';
+import { newReference } from './http/reference.ts';
+import { createTestSignIn, type TestedHost } from './login/test-sign-in.ts';
+import { createLog } from './observe/log.ts';
+import { createImapPassdb } from './passdb/imap.ts';
 
 export interface GatewayOptions {
   readonly configFile: string;

@@ -1,15 +1,16 @@
 import type { Health } from '../backends/health.ts';
-import { backendKey, hostKey, type Placement } from '../backends/placement.ts';
+import { backendKey, hostKey } from '../backends/placement.ts';
 import type { StateMirror } from '../backends/state-mirror.ts';
 import { operatorStates, type SetState } from '../backends/state-values.ts';
 import { type Audit, type AuditEvent, recordIfPossible } from '../core/audit.ts';
 import type { Backend, BackendHost, Serving } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
+import type { Placement } from '../core/placement.ts';
 import {
   ApiRefusal,
-  askerOf,
   type ApiRequest,
   type ApiRoute,
+  askerOf,
   isoTime,
   ok,
   reasonIn,

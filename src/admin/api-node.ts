@@ -1,5 +1,5 @@
 import { type Audit, recordIfPossible } from '../core/audit.ts';
-import type { Readiness } from '../core/readiness.ts';
+import type { Readiness } from '../core/http.ts';
 import { ApiRefusal, type ApiRoute, askerOf, ok, reasonIn } from './api-exchange.ts';
 
 export interface ApiNodeDeps {

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
+import { type Readiness, readinessAnswer } from '../core/http.ts';
 import type { Api } from './api.ts';
-import { type Readiness, readinessAnswer } from '../core/readiness.ts';
 
 export interface OperatorsDeps {
   readonly readiness: () => Readiness;

@@ -1,10 +1,10 @@
-import type { Backend, BackendHost, Serving } from '../core/backend.ts';
 import { type Audit, recordIfPossible } from '../core/audit.ts';
+import type { Backend, BackendHost, Serving } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import type { HostState, Placement } from '../core/placement.ts';
 import type { Health } from './health.ts';
-import type { HostState, Placement } from './placement.ts';
 import type { StateMirror } from './state-mirror.ts';
 
 export interface FailoverOptions {

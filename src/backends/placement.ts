@@ -1,17 +1,14 @@
 import type { Backend, BackendHost, Serving } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
-import type { Closure, ClosureKind, Place } from '../core/placement.ts';
+import type { Closure, ClosureKind, HostState, Place, Placement } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import { homeOfSession } from './adoption.ts';
 import type { Health } from './health.ts';
+import { isHolding } from './move-steps.ts';
 import { fraction, rendezvous } from './rendezvous.ts';
 import type { StateMirror } from './state-mirror.ts';
-import { isHolding } from './move-steps.ts';
 import type { SetState } from './state-values.ts';
-
-/** What a host is, all things considered. */
-export type HostState = 'READY' | 'DRAIN' | 'MAINT' | 'DOWN';
 
 /** The backends of the moment: a reload puts others in their place. */
 export interface ServedBackends {
@@ -19,31 +16,13 @@ export interface ServedBackends {
   serving(name: BackendName): Serving | undefined;
 }
 
-export interface PlacementOptions {
+interface PlacementOptions {
   readonly backends: ServedBackends;
   readonly state: Pick<StateMirror, 'states' | 'active' | 'overrides' | 'homes' | 'moves'>;
   readonly health: Pick<Health, 'isUp' | 'isWebmailUp' | 'takeTrial' | 'report'>;
   /** Sessions that this node holds, by host. */
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly clock: Clock;
-}
-
-/** Says where users belong. It decides nothing for others: what must be agreed on is in the state. */
-export interface Placement {
-  /** Where the requests of a session go. Asked for each request: it answers from memory. */
-  ofSession(record: SessionRecord): Place;
-  /**
-   * Where a user of this backend is signed in now. Never `elsewhere`. `stays`: the user has sessions there, and a backend
-   * that drains finishes them.
-   */
-  forSignIn(backend: Backend, user: CanonicalUser, stays?: boolean): Exclude<Place, { kind: 'elsewhere' }>;
-  hostState(backend: Backend, host: BackendHost): HostState;
-  /** Whether a host takes new sessions of this user: it is READY, or drains only others. */
-  takesNew(backend: Backend, host: BackendHost, user: string): boolean;
-  /** The host that serves, where a primary has standbys. */
-  activeHost(backend: Backend): BackendHost;
-  /** The host whose mail server can be asked about passwords, whatever else is closed; undefined while none can. */
-  passwordHost(backend: Backend): BackendHost | undefined;
 }
 
 /** The keys of the state table: a backend and its first host have one name. */

@@ -1,9 +1,10 @@
 import type { Backend } from '../core/backend.ts';
 import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
+import type { HostState, Placement } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { MirroredTable } from '../core/state-store.ts';
 import { type HomeDecisions, homeOfSession } from './adoption.ts';
-import type { HostState, Placement, ServedBackends } from './placement.ts';
+import type { ServedBackends } from './placement.ts';
 import type { RingLoads } from './ring-loads.ts';
 
 export interface RingStatesDeps {

@@ -1,8 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import { readVouched, vouchFor, type VouchingKeys } from '../core/sealing.ts';
 import type { StateEntry, StateStore, StateTable } from '../core/state-store.ts';
-import { readVouched, vouchFor, type VouchingKeys } from '../core/vouched-text.ts';
 
 /** The server keys, as far as the state uses them. */
 export interface StateKeys {

@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts';
 import { PosternError } from '../core/error.ts';
-import { createLoginNameParser, type LoginNameParser } from '../core/login-name.ts';
+import { createLoginNameParser, type LoginNameParser } from '../core/names.ts';
 import { warningLog } from './check-files.ts';
 import { inOrder } from './in-order.ts';
 import type { Dialled } from './online.ts';

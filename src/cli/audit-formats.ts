@@ -1,5 +1,4 @@
-import type { AuditFacts, AuditLine } from '../core/audit.ts';
-import { auditCsvHead, auditCsvRow } from '../core/audit-csv.ts';
+import { auditCsvHead, auditCsvRow, type AuditFacts, type AuditLine } from '../core/audit.ts';
 import { table } from './table.ts';
 
 /** Lines on their way out, one after another: there may be more than fit into memory. */

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { silentLog } from '../core/log.ts';
-import { createLoginNameParser } from '../core/login-name.ts';
+import { createLoginNameParser } from '../core/names.ts';
 import { operatorName } from './api-client.ts';
-import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
+import { type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.ts';
 import { configOption, withExamples } from './options.ts';
 import type { Surroundings } from './surroundings.ts';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { collectAfterStart } from '../core/collection.ts';
-import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { collectAfterStart } from '../core/garbage-collection.ts';
+import { type ExitCode, exitCodes } from './exit-codes.ts';
 import { configOption, withExamples } from './options.ts';
 import type { RunningGateway, Surroundings } from './surroundings.ts';
 

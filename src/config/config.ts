@@ -1,9 +1,8 @@
 import type { Backend, Serving } from '../core/backend.ts';
-import type { PublicUrl } from '../core/ingress.ts';
-import type { LoginNameRules } from '../core/login-name.ts';
-import type { BackendName } from '../core/names.ts';
+import type { PublicUrl } from '../core/http.ts';
+import type { NoticePolicy, StaffGrant } from '../core/identity.ts';
+import type { BackendName, LoginNameRules } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
-import type { NoticePolicy, StaffGrant } from '../core/staff.ts';
 import type { ListenAddress } from './hosts.ts';
 
 /**

@@ -1,14 +1,12 @@
-import type { Backend } from '../core/backend.ts';
-import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
-import type { PublicUrl } from '../core/ingress.ts';
-import { createLoginNameParser, domainOfUsers, normaliseDomain } from '../core/login-name.ts';
-import type { BackendName } from '../core/names.ts';
+import type { Backend, DriverSettings, SettingProblem } from '../core/backend.ts';
+import type { PublicUrl } from '../core/http.ts';
+import { type BackendName, createLoginNameParser, domainOfUsers, normaliseDomain } from '../core/names.ts';
 import type { MasterEntry } from '../core/webmail.ts';
 import type { Config, DirectoryConfig, SupportConfig } from './config.ts';
 import type { Findings } from './findings.ts';
 import type { NamedBackend } from './named-backends.ts';
-import { shown } from './reading.ts';
 import { nearest } from './nearest.ts';
+import { shown } from './reading.ts';
 import { isMap } from './settings.ts';
 import type { Path } from './yaml-file.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { normaliseDomain } from '../core/login-name.ts';
+import { normaliseDomain } from '../core/names.ts';
 import type { DirectoryConfig, SourceConfig } from './config.ts';
 import { atLeastOne, duration, leaf, list, notOneOf, section } from './leaves.ts';
 import type { Outside } from './outside.ts';

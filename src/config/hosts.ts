@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import { normaliseDomain } from '../core/login-name.ts';
-import { createNetworkMatch, plainAddress } from '../core/network.ts';
-import { type Reading, read, wrong } from './reading.ts';
+import { createNetworkMatch, plainAddress } from '../core/ip-networks.ts';
+import { normaliseDomain } from '../core/names.ts';
+import { read, type Reading, wrong } from './reading.ts';
 
 /** Where a listener is bound: an IP address without brackets, or `localhost`. */
 export interface ListenAddress {

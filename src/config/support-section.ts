@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { normaliseDomain } from '../core/login-name.ts';
-import { noticePolicies, type StaffGrant, staffRoles } from '../core/staff.ts';
+import { noticePolicies, type StaffGrant, staffRoles } from '../core/identity.ts';
+import { normaliseDomain } from '../core/names.ts';
 import type { SupportConfig } from './config.ts';
 import { duration, either, leaf, list, oneOf, section, text, yesOrNo } from './leaves.ts';
 import { read, shown, wrong } from './reading.ts';

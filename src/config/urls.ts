@@ -1,7 +1,7 @@
 import type { ImapEndpoint, WebmailEndpoint } from '../core/backend.ts';
-import type { PublicUrl } from '../core/ingress.ts';
+import type { PublicUrl } from '../core/http.ts';
 import { bracketed, parseHost } from './hosts.ts';
-import { type Reading, read, shown, wrong } from './reading.ts';
+import { read, type Reading, shown, wrong } from './reading.ts';
 
 export type ImapUrl = Pick<ImapEndpoint, 'hostname' | 'security'> & { readonly port: number | undefined };
 export type WebmailUrl = Pick<WebmailEndpoint, 'landing'> & {

@@ -1,4 +1,3 @@
-import type { DriverSettings } from './driver-settings.ts';
 import type { BackendName } from './names.ts';
 import type { Secret } from './secret.ts';
 
@@ -127,4 +126,13 @@ export interface TestAccount {
   readonly user: string;
   readonly password: Secret;
   readonly intervalMs: number;
+}
+
+/** Settings that only their driver understands. Secrets are read already, and file names absolute. */
+export type DriverSettings = Readonly<Record<string, unknown>>;
+
+/** What a driver says of a setting: the path inside its settings, and what to write instead. */
+export interface SettingProblem {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
 }

@@ -17,7 +17,7 @@ export interface SavedJar {
 }
 
 /** What became of a Set-Cookie line: kept in the jar, to be sent on to the browser as `line`, or dropped. */
-export type Absorbed = { readonly kind: 'kept' | 'ignored' } | { readonly kind: 'browser'; readonly line: string };
+type Absorbed = { readonly kind: 'kept' | 'ignored' } | { readonly kind: 'browser'; readonly line: string };
 
 const maxCookies = 50;
 const maxBytes = 32 * 1024;
@@ -268,4 +268,13 @@ function parseSetCookie(line: string, requestPath: string, nowMs: number): Parse
     expired: (maxAgeMs !== undefined && maxAgeMs <= 0) || (expiresMs !== 0 && expiresMs <= nowMs),
     lineWithoutDomain: [`${name}=${value}`, ...passedOn].join(';'),
   };
+}
+
+/** Set-Cookie lines that take back from the browser every cookie that a webmail gave it. */
+export function expiredCookieLines(jar: CookieJar, secure: boolean): string[] {
+  return Array.from(
+    jar.browserCookies,
+    ([name, path]) =>
+      `${name}=; Path=${path}; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0${secure ? '; Secure' : ''}`,
+  );
 }

@@ -1,4 +1,5 @@
 import type { BackendHost } from './backend.ts';
+import type { Client } from './identity.ts';
 
 /** The head of a request as the client sent it. */
 export interface RequestHead {
@@ -49,4 +50,43 @@ export interface ExchangeResponse extends UpstreamResponseHead {
  */
 export interface HttpExchange {
   send(host: BackendHost, request: ExchangeRequest, signal: AbortSignal): Promise<ExchangeResponse>;
+}
+
+/** One address under which users know the gateway. */
+export interface PublicUrl {
+  /** Scheme, host and port as a browser writes its Origin: `https://mail.example.org`. */
+  readonly origin: string;
+  /** Host and, where it is not the scheme's own, port: as in a Host field, in lower case. */
+  readonly authority: string;
+  readonly secure: boolean;
+}
+
+/**
+ * Which of the gateway's host names a request was for: the one that users know, the console of the staff, or the one
+ * under which staff see the mailboxes that they opened. Browsers keep them apart.
+ */
+export type HostKind = 'public' | 'console' | 'assist';
+
+/** Where a request came in: decided once, from the connection, the Host and the proxies that are trusted. */
+export interface Ingress {
+  /** The address of this request: of the users, or one of the staff's. */
+  readonly publicUrl: PublicUrl;
+  readonly hostKind: HostKind;
+  readonly client: Client;
+}
+
+/** What `/-/ready` says: `degraded` names what is missing while the node still serves. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly degraded: readonly string[];
+}
+
+/**
+ * Status and text of `/-/ready`, the same on both listeners. A missing store degrades a node and does not take it out:
+ * a 503 of all nodes at once would turn its outage into a full one.
+ */
+export function readinessAnswer(readiness: Readiness): { readonly status: number; readonly text: string } {
+  if (!readiness.ready) return { status: 503, text: 'not ready\n' };
+  if (readiness.degraded.length > 0) return { status: 200, text: `degraded: ${readiness.degraded.join(', ')}\n` };
+  return { status: 200, text: 'ready\n' };
 }

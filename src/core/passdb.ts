@@ -1,5 +1,8 @@
-import type { BackendHost, BackendLimits } from './backend.ts';
+import type { Backend, BackendHost, BackendLimits, MasterIdentity } from './backend.ts';
 import type { Client, Credentials } from './identity.ts';
+import type { BackendName, CanonicalUser } from './names.ts';
+import type { Secret } from './secret.ts';
+import type { WebmailDriver } from './webmail.ts';
 
 /**
  * What the server said of a password. `expired`, `contact-admin` and `insecure` are refusals whose text the user may
@@ -55,4 +58,72 @@ export interface Referrals {
     context: PasswordCheckContext,
     signal: AbortSignal,
   ): Promise<PasswordCheck | { readonly kind: 'referred'; readonly to: string }>;
+}
+
+/**
+ * Why a mailbox is not opened by the master identity. `user-refused`: to this user it is not let in. `not-shown`: the
+ * server would make a mailbox for whoever is named, and does not show that this one exists. `not-written`: it takes no
+ * message of the master, for a quota or want of rights.
+ */
+export type MailboxRefusal = 'master-refused' | 'user-refused' | 'no-authorization-id' | 'not-shown' | 'not-written';
+
+/** `text` is a sentence for staff and operators: what is in the way, and what an operator would do. */
+export type MailboxAnswer =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'refused'; readonly why: MailboxRefusal; readonly text: string };
+
+/** One mailbox, and who opens it in its owner's name. */
+export interface MailboxOf {
+  /** Whom the directory has found: never a name that only a default answered for. */
+  readonly user: CanonicalUser;
+  readonly master: MasterIdentity;
+  readonly host: BackendHost;
+  readonly context: PasswordCheckContext;
+}
+
+/** Mailboxes, opened by a master identity. Every call rejects with source `imap` when the server could not be asked. */
+export interface Mailboxes {
+  /** Whether the master identity is let in to this user's own mailbox; nothing in it is touched. */
+  open(mailbox: MailboxOf, signal: AbortSignal): Promise<MailboxAnswer>;
+  /** Puts a message (RFC 5322, CRLF) into the INBOX, unread. */
+  append(mailbox: MailboxOf, message: string, signal: AbortSignal): Promise<MailboxAnswer>;
+}
+
+/** What a client that authenticates on every request sent along. */
+export interface ClientCredentials {
+  /** As it was sent. */
+  readonly user: string;
+  /** As it was sent, never trimmed. */
+  readonly password: Secret;
+  readonly client: Client;
+}
+
+/**
+ * What the gateway says of them. `admitted`: with the user's home at this moment. `rejected` is an unknown user or a
+ * wrong password; `refused` is a known user who may not sign in, with a reason for that user. `unavailable`: somebody
+ * could not be asked, which is never a no; `busy`: too many wait already. Both have a reference that the log has too.
+ */
+export type ClientAdmission =
+  | {
+      readonly kind: 'admitted';
+      readonly user: CanonicalUser;
+      readonly backend: Backend;
+      readonly host: BackendHost;
+      readonly driver: WebmailDriver;
+    }
+  | { readonly kind: 'rejected' }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'busy' | 'unavailable'; readonly reference: string };
+
+/** Decides over clients that authenticate on every request. */
+export interface ClientAuthentication {
+  /** Rejects with the signal's reason when the client is gone. */
+  admit(credentials: ClientCredentials, gone: AbortSignal): Promise<ClientAdmission>;
+  /**
+   * Whether the user is still served there: for requests that wait long, while users are moved and backends closed.
+   * `true` also when nobody can say.
+   */
+  isStillAt(user: CanonicalUser, backend: BackendName, host: string): Promise<boolean>;
+  /** Forgets that these were good: the user's own backend has just refused them. */
+  distrust(user: CanonicalUser, backend: BackendName, credentials: Omit<ClientCredentials, 'user'>): void;
 }

@@ -1,7 +1,28 @@
-import type { BackendHost } from './backend.ts';
+import type { Backend, BackendHost } from './backend.ts';
 import type { Client } from './identity.ts';
-import type { BackendName } from './names.ts';
-import type { LiveSession } from './session.ts';
+import type { BackendName, CanonicalUser } from './names.ts';
+import type { LiveSession, SessionRecord } from './session.ts';
+
+/** What a host is, all things considered. */
+export type HostState = 'READY' | 'DRAIN' | 'MAINT' | 'DOWN';
+
+/** Says where users belong. It decides nothing for others: what must be agreed on is in the state. */
+export interface Placement {
+  /** Where the requests of a session go. Asked for each request: it answers from memory. */
+  ofSession(record: SessionRecord): Place;
+  /**
+   * Where a user of this backend is signed in now. Never `elsewhere`. `stays`: the user has sessions there, and a backend
+   * that drains finishes them.
+   */
+  forSignIn(backend: Backend, user: CanonicalUser, stays?: boolean): Exclude<Place, { kind: 'elsewhere' }>;
+  hostState(backend: Backend, host: BackendHost): HostState;
+  /** Whether a host takes new sessions of this user: it is READY, or drains only others. */
+  takesNew(backend: Backend, host: BackendHost, user: string): boolean;
+  /** The host that serves, where a primary has standbys. */
+  activeHost(backend: Backend): BackendHost;
+  /** The host whose mail server can be asked about passwords, whatever else is closed; undefined while none can. */
+  passwordHost(backend: Backend): BackendHost | undefined;
+}
 
 /** Why a backend, or one user of it, is not served now. */
 const closureKinds = ['maintenance', 'drain', 'down', 'moving'] as const;

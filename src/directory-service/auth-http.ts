@@ -1,4 +1,4 @@
-import { nameForServer } from '../core/login-name.ts';
+import { nameForServer } from '../core/names.ts';
 import type { Addresses } from './addresses.ts';
 import { type MailPorts, type MailProtocol, mailProtocols, type MailRoute } from './mail-route.ts';
 

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import { nameForServer } from '../core/login-name.ts';
+import { nameForServer } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Addresses } from './addresses.ts';
 import { authHttpAnswer, type Fields, readQuestion, temporaryFailure } from './auth-http.ts';

@@ -2,8 +2,13 @@ import type { Clock } from '../core/clock.ts';
 import { type HomeLookup, type ReferralServer, type Referrer, type UserHome, UserIsToWait } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import { type LoginNameParser, splitLoginName } from '../core/login-name.ts';
-import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
+import {
+  type BackendName,
+  type CanonicalUser,
+  type LoginName,
+  type LoginNameParser,
+  splitLoginName,
+} from '../core/names.ts';
 import type { Told } from './cache.ts';
 import { withDeadline } from './deadline.ts';
 import type { FindHome } from './homes.ts';

@@ -1,6 +1,6 @@
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
-import type { LoginNameParser } from '../core/login-name.ts';
+import type { LoginNameParser } from '../core/names.ts';
 import type { Directory } from './directory.ts';
 
 /** A directory with its own rules for names. */

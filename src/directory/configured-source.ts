@@ -1,4 +1,4 @@
-import type { SettingProblem } from '../core/driver-settings.ts';
+import type { SettingProblem } from '../core/backend.ts';
 import type { Follows } from './chain.ts';
 import { readDomains } from './domains.ts';
 import { loadDriver, sourceTypes } from './registry.ts';

@@ -3,9 +3,15 @@ import type { Clock } from '../core/clock.ts';
 import type { DirectorySource, HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import { createLoginNameParser, domainOfUsers, type LoginNameRules } from '../core/login-name.ts';
-import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
-import { type CacheCounts, cacheDefaults, cached, type CachedSource, type CacheOptions } from './cache.ts';
+import {
+  type BackendName,
+  type CanonicalUser,
+  createLoginNameParser,
+  domainOfUsers,
+  type LoginName,
+  type LoginNameRules,
+} from '../core/names.ts';
+import { type CacheCounts, cached, cacheDefaults, type CachedSource, type CacheOptions } from './cache.ts';
 import { createChain, type Step, type TracedStep } from './chain.ts';
 import { type ConfiguredSource, configureSource, type SourceSettings } from './configured-source.ts';
 import { withDeadline } from './deadline.ts';

@@ -1,4 +1,4 @@
-import { normaliseDomain } from '../core/login-name.ts';
+import { normaliseDomain } from '../core/names.ts';
 import type { Settings } from './settings.ts';
 
 /**

@@ -1,5 +1,4 @@
-import { type LoginNameParser, normaliseDomain, splitLoginName } from '../core/login-name.ts';
-import type { LoginName } from '../core/names.ts';
+import { type LoginName, type LoginNameParser, normaliseDomain, splitLoginName } from '../core/names.ts';
 import type { Settings } from './settings.ts';
 import type { Meaning } from './value.ts';
 

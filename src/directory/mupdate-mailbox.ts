@@ -1,5 +1,4 @@
-import { splitLoginName } from '../core/login-name.ts';
-import type { LoginName } from '../core/names.ts';
+import { type LoginName, splitLoginName } from '../core/names.ts';
 import type { MupdateResponse } from './mupdate-reader.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer } from './source.ts';
 import { readHost } from './value.ts';

@@ -1,6 +1,5 @@
-import { splitLoginName } from '../core/login-name.ts';
-import type { LoginName } from '../core/names.ts';
-import { isCatchAll, catchAllIgnored } from './keys.ts';
+import { type LoginName, splitLoginName } from '../core/names.ts';
+import { catchAllIgnored, isCatchAll } from './keys.ts';
 import { matchPatterns, readPatternFile } from './regex-file.ts';
 import { type SourceDriver, unknownUser } from './source.ts';
 import { readMeaning, readValue } from './value.ts';

@@ -1,4 +1,4 @@
-import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
+import type { DriverSettings, SettingProblem } from '../core/backend.ts';
 import { parseDuration } from '../core/duration.ts';
 import { Secret } from '../core/secret.ts';
 

@@ -1,5 +1,4 @@
-import { splitLoginName } from '../core/login-name.ts';
-import type { LoginName } from '../core/names.ts';
+import { type LoginName, splitLoginName } from '../core/names.ts';
 import type { Settings } from './settings.ts';
 
 /** A text with `%u` (user and domain), `%n` (user alone) and `%d` (domain), as in Dovecot; `%%` is a per cent sign. */

@@ -1,5 +1,4 @@
-import { splitLoginName } from '../core/login-name.ts';
-import type { LoginName } from '../core/names.ts';
+import { type LoginName, splitLoginName } from '../core/names.ts';
 import type { FindHome } from './homes.ts';
 import type { Settings } from './settings.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { type Anchor, readAnchors } from '../audit/anchors.ts';
-import { createPlacement } from '../backends/placement.ts';
 import { smallTarget } from '../backends/dial-webmail.ts';
+import { createPlacement } from '../backends/placement.ts';
 import { createProbes } from '../backends/probes.ts';
 import { createStateMirror } from '../backends/state-mirror.ts';
 import type { StateKeys, VouchedStateStore } from '../backends/vouched-state-store.ts';
@@ -11,10 +11,10 @@ import type { Backend } from '../core/backend.ts';
 import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import { createLoginNameParser } from '../core/login-name.ts';
+import { createLoginNameParser } from '../core/names.ts';
 import { readAuditKeys, readKeysFile, ringOf } from '../sessions/keys-file.ts';
-import { openCommandAudit } from './open-audit.ts';
 import { createExplain, type Explain } from './explain.ts';
+import { openCommandAudit } from './open-audit.ts';
 import { openDirectory } from './open-directory.ts';
 import { openStateStore } from './state-store.ts';
 

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
-import type { Answer } from '../core/http.ts';
-import type { LiveSessions } from '../core/session.ts';
+import { type Answer, type Readiness, readinessAnswer } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
-import { type Readiness, readinessAnswer } from '../core/readiness.ts';
+import type { LiveSessions } from '../core/session.ts';
 import { newReference } from '../http/reference.ts';
 import { challengeAnswer } from '../proxy/client-challenge.ts';
 import { createClientRequests } from '../proxy/client-requests.ts';

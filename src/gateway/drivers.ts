@@ -1,6 +1,5 @@
 import type { Config } from '../config/config.ts';
-import type { BackendName, CanonicalUser } from '../core/names.ts';
-import { nameForServer } from '../core/login-name.ts';
+import { type BackendName, type CanonicalUser, nameForServer } from '../core/names.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Home } from '../login/authentication.ts';
 import { isDriverName, loadDriver } from '../webmail/registry.ts';

@@ -1,10 +1,10 @@
 import { withOverrides } from '../backends/overrides.ts';
-import type { HostState, Placement } from '../backends/placement.ts';
 import type { StateMirror } from '../backends/state-mirror.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
-import type { LoginNameParser } from '../core/login-name.ts';
+import type { LoginNameParser } from '../core/names.ts';
+import type { HostState, Placement } from '../core/placement.ts';
 import type { Directory, Explanation } from '../directory/directory.ts';
 
 /** One question of a lookup, and what came of it. */

@@ -1,13 +1,13 @@
-import type { Placement } from '../backends/placement.ts';
 import type { Config } from '../config/config.ts';
 import type { BackendName } from '../core/names.ts';
+import type { Placement } from '../core/placement.ts';
 import { newReference } from '../http/reference.ts';
 import type { Home } from '../login/authentication.ts';
-import type { MailServers } from '../login/mail-servers.ts';
 import { createClientAuthentication } from '../login/client-authentication.ts';
 import { createClientCheckLog } from '../login/client-check-event.ts';
-import { createLogin, type LoginDeps } from '../login/login.ts';
 import { createLoginLog, type LoginEvent } from '../login/login-event.ts';
+import { createLogin, type LoginDeps } from '../login/login.ts';
+import type { MailServers } from '../login/mail-servers.ts';
 import { createStaffLogin } from '../login/staff-login.ts';
 import { systemWait } from '../login/wait.ts';
 import type { SharedParts } from './site.ts';

@@ -1,9 +1,8 @@
-import type { Placement } from '../backends/placement.ts';
 import type { Backend } from '../core/backend.ts';
 import type { DirectorySource } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
-import type { LoginNameParser } from '../core/login-name.ts';
-import type { BackendName } from '../core/names.ts';
+import type { BackendName, LoginNameParser } from '../core/names.ts';
+import type { Placement } from '../core/placement.ts';
 import type { RouteMail } from '../directory-service/mail-route.ts';
 
 export interface MailRoutesDeps {

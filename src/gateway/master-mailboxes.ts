@@ -1,9 +1,9 @@
 import type { Backend, BackendHost, MasterIdentity } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
 import type { Client } from '../core/identity.ts';
-import type { MailboxAnswer, MailboxOf, Mailboxes } from '../core/mailboxes.ts';
 import type { CanonicalUser } from '../core/names.ts';
-import { noticeMessage, type NoticeLanguage, type Opened } from '../support/notice-message.ts';
+import type { MailboxAnswer, Mailboxes, MailboxOf } from '../core/passdb.ts';
+import { type NoticeLanguage, noticeMessage, type Opened } from '../support/notice-message.ts';
 
 /** A notice takes as long as a login may. */
 const deadlineMs = 15_000;

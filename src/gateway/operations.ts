@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type Adoption, createAdoption } from '../backends/adoption.ts';
+import { smallTarget } from '../backends/dial-webmail.ts';
 import { createFailover } from '../backends/failover.ts';
 import { createHealth, type Health, type WatchedHost } from '../backends/health.ts';
 import { runHook } from '../backends/hooks.ts';
 import { createMoves, type Moves } from '../backends/moves.ts';
-import { createPlacement, type Placement, type ServedBackends } from '../backends/placement.ts';
-import { smallTarget } from '../backends/dial-webmail.ts';
+import { createPlacement, type ServedBackends } from '../backends/placement.ts';
 import { createProbes } from '../backends/probes.ts';
 import { createRingLoads } from '../backends/ring-loads.ts';
 import { createRingStates } from '../backends/ring-states.ts';
@@ -17,23 +17,22 @@ import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import { nameForServer } from '../core/login-name.ts';
-import type { CanonicalUser } from '../core/names.ts';
-import type { MirroredTable } from '../core/state-store.ts';
-import type { Place, Relocate } from '../core/placement.ts';
+import { type CanonicalUser, nameForServer } from '../core/names.ts';
+import type { Place, Placement, Relocate } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
+import type { MirroredTable } from '../core/state-store.ts';
 import type { RingStates } from '../directory/hash.ts';
 import type { LeftSession } from '../login/logout.ts';
 import { createRelocation } from '../login/relocation.ts';
 import type { NodeSessions } from '../sessions/live-sessions.ts';
-import type { ServerKeys } from '../sessions/server-keys.ts';
 import type { RedisConnection } from '../sessions/redis-connection.ts';
-import { openAudit } from './open-audit.ts';
-import { lookUpHome } from './look-up.ts';
+import type { ServerKeys } from '../sessions/server-keys.ts';
 import { type Enrolment, parseEnrolment } from '../support/enrolment.ts';
+import { lookUpHome } from './look-up.ts';
+import { openAudit } from './open-audit.ts';
 import type { Site } from './site.ts';
 import { openStateStore } from './state-store.ts';
-import { supportTables, type SupportTables } from './support.ts';
+import { type SupportTables, supportTables } from './support.ts';
 
 /** Where users belong and how their servers are: what a node opens once and keeps over every reload. */
 export interface Operations extends AsyncDisposable {

@@ -1,7 +1,7 @@
-import type { FilesRead } from '../config/files.ts';
 import { createFollowedHealth } from '../backends/followed-health.ts';
+import type { FilesRead } from '../config/files.ts';
 import { systemClock } from '../core/clock.ts';
-import { collectAfterStart } from '../core/collection.ts';
+import { collectAfterStart } from '../core/garbage-collection.ts';
 import { startGateway } from '../gateway.ts';
 import { createDirectoryQuestions } from './directory-questions.ts';
 import { isOrder, type WorkerOrder, type WorkerReport } from './workers-message.ts';

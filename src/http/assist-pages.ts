@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
 import type { Clock } from '../core/clock.ts';
-import { expiredCookieLines } from '../core/expired-cookies.ts';
+import { expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
 import type { Impersonation, Opened } from '../support/impersonation.ts';

@@ -1,6 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { Ingress } from '../core/ingress.ts';
-import type { RequestHead } from '../core/http.ts';
+import type { Ingress, RequestHead } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
 import type { Assets } from './assets.ts';
 import type { FormTokens } from './csrf.ts';

@@ -1,5 +1,4 @@
-import type { Audit, AuditFilter, AuditLine } from '../core/audit.ts';
-import { auditCsvHead, auditCsvRow } from '../core/audit-csv.ts';
+import { type Audit, auditCsvHead, auditCsvRow, type AuditFilter, type AuditLine } from '../core/audit.ts';
 import type { Visit, VisitWork } from './console-guard.ts';
 import { showPage } from './console-view.ts';
 import { queryOf } from './form-body.ts';

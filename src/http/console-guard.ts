@@ -1,8 +1,8 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { Audit } from '../core/audit.ts';
 import { PosternError } from '../core/error.ts';
+import type { StaffGrant } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
-import type { StaffGrant } from '../core/staff.ts';
 import type { StaffOnDuty } from '../support/duty.ts';
 import type { RoleOf } from '../support/roles.ts';
 import { staffCookieLine } from '../support/staff-cookie.ts';

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Ingress } from '../core/ingress.ts';
+import type { Ingress } from '../core/http.ts';
 
 const known = new WeakMap<IncomingMessage, Ingress>();
 

@@ -1,13 +1,13 @@
 import type { Request, RequestHandler, Response } from 'express';
+import { expiredCookieLines } from '../core/cookie-jar.ts';
 import type { LiveSessions, SessionRecord } from '../core/session.ts';
-import { expiredCookieLines } from '../core/expired-cookies.ts';
 import type { Logout } from '../login/logout.ts';
 import { type FormTokens, requestInitiator } from './csrf.ts';
 import { formField, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';
 import { sessionOf, signInPathOf } from './load-session.ts';
-import type { SessionGate } from './session-gate.ts';
 import { seeOther } from './see-other.ts';
+import type { SessionGate } from './session-gate.ts';
 import type { Views } from './views.ts';
 
 export interface LogoutPageDeps {

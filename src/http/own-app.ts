@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
-import type { Ingress } from '../core/ingress.ts';
+import type { Ingress } from '../core/http.ts';
 import { createErrorPage, type ErrorPageDeps } from './error-page.ts';
 import { setIngress } from './ingress-of.ts';
 import { createNotFound } from './not-found.ts';

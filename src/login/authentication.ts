@@ -1,8 +1,7 @@
 import type { Backend, BackendHost } from '../core/backend.ts';
 import { type DirectorySource, type HomeLookup, type UserHome, UserIsToWait } from '../core/directory.ts';
 import { type ErrorCode, type FailureSource, PosternError } from '../core/error.ts';
-import type { LoginNameParser } from '../core/login-name.ts';
-import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
+import type { BackendName, CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
 import type { Passdb, PasswordCheck, Referrals } from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
 import type { WebmailDriver } from '../core/webmail.ts';

@@ -1,14 +1,17 @@
-import type { ClientAdmission, ClientAuthentication, ClientCredentials } from '../core/client-authentication.ts';
 import type { Clock } from '../core/clock.ts';
 import { type DirectorySource, type HomeLookup, type ReferredUser, UserIsToWait } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
-import type { LoginNameParser } from '../core/login-name.ts';
-import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
+import type { BackendName, CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
+import type {
+  ClientAdmission,
+  ClientAuthentication,
+  ClientCredentials,
+  Passdb,
+  PasswordCheck,
+  Referrals,
+  ServerWords,
+} from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
-import type { Passdb, PasswordCheck, Referrals, ServerWords } from '../core/passdb.ts';
-import type { ClientCheckEvent } from './client-check-event.ts';
-import type { ClientCheck, ClientChecks } from './client-checks.ts';
-import { neverGone, withDeadline } from './deadline.ts';
 import {
   cannotBeChecked,
   type ClosedHome,
@@ -18,6 +21,9 @@ import {
   seek,
   type Sought,
 } from './authentication.ts';
+import type { ClientCheckEvent } from './client-check-event.ts';
+import type { ClientCheck, ClientChecks } from './client-checks.ts';
+import { neverGone, withDeadline } from './deadline.ts';
 import { isMalformedPassword } from './malformed-password.ts';
 import type { Penalty } from './penalty.ts';
 import { findReferredHome } from './referred-home.ts';

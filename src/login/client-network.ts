@@ -1,5 +1,5 @@
 import { isIP, isIPv4 } from 'node:net';
-import { plainAddress } from '../core/network.ts';
+import { plainAddress } from '../core/ip-networks.ts';
 
 /**
  * The network that a client is counted under: the /24 of an IPv4 address, the /64 of an IPv6 one, for one subscriber

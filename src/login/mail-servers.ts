@@ -1,7 +1,6 @@
 import { type Clock, isRecent } from '../core/clock.ts';
 import { isOwnShortage, PosternError } from '../core/error.ts';
-import type { Mailboxes } from '../core/mailboxes.ts';
-import type { ImapHost, Passdb, PasswordCheckContext, Referrals, ServerWords } from '../core/passdb.ts';
+import type { ImapHost, Mailboxes, Passdb, PasswordCheckContext, Referrals, ServerWords } from '../core/passdb.ts';
 import { createBackendTurns } from './turns.ts';
 
 /** After a restart the password of every client is asked for at once. */

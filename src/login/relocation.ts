@@ -1,6 +1,5 @@
-import { CookieJar } from '../core/cookie-jar.ts';
+import { CookieJar, expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
-import { expiredCookieLines } from '../core/expired-cookies.ts';
 import type { Client } from '../core/identity.ts';
 import type { BackendName } from '../core/names.ts';
 import type { Place, Relocate, Relocated } from '../core/placement.ts';

@@ -1,6 +1,6 @@
 import type { ImapFlow } from 'imapflow';
-import { nameForServer } from '../core/login-name.ts';
-import type { MailboxAnswer, MailboxOf, MailboxRefusal, Mailboxes } from '../core/mailboxes.ts';
+import { nameForServer } from '../core/names.ts';
+import type { MailboxAnswer, Mailboxes, MailboxOf, MailboxRefusal } from '../core/passdb.ts';
 import { authenticateBy, NotAuthenticated, type TaggedAnswer } from './imap-authentication.ts';
 import { createClient, isServer, within } from './imap-connection.ts';
 import { refersElsewhere, responseCodeOf, translateFailure } from './imap-failure.ts';

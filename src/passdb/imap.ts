@@ -1,6 +1,6 @@
 import type { ImapFlow } from 'imapflow';
 import type { Credentials } from '../core/identity.ts';
-import { nameForServer } from '../core/login-name.ts';
+import { nameForServer } from '../core/names.ts';
 import type { ImapHost, Passdb, PasswordCheck, PasswordCheckContext, Referrals } from '../core/passdb.ts';
 import { authenticateBy, type Exchange, type TaggedAnswer } from './imap-authentication.ts';
 import { createClient, isServer, within } from './imap-connection.ts';

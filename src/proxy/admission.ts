@@ -1,9 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
-import type { Answer } from '../core/http.ts';
-import type { Ingress } from '../core/ingress.ts';
-import type { Log } from '../core/log.ts';
+import type { Answer, Ingress } from '../core/http.ts';
+import { createWarnings, type Log } from '../core/log.ts';
 import type { LiveSession, LiveSessions, SessionLookup } from '../core/session.ts';
 import { signInChallenge } from './client-challenge.ts';
 import type { ClientRequests } from './client-requests.ts';
@@ -17,7 +16,6 @@ import { IncomingHead } from './request-head.ts';
 import type { Requests } from './requests.ts';
 import { type Refusal, screen } from './screen.ts';
 import type { Upgrades } from './upgrades.ts';
-import { createWarnings } from './warnings.ts';
 
 const reservedPrefix = '/-/';
 /** What the gateway's own forms hold at most. */

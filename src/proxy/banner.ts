@@ -1,4 +1,4 @@
-import type { Ingress } from '../core/ingress.ts';
+import type { Ingress } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
 import { allowedPolicy, isSandboxed } from './banner-policy.ts';
 import { type IncomingHead, lowerCaseName } from './request-head.ts';

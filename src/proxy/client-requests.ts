@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import type { ClientAdmission, ClientAuthentication } from '../core/client-authentication.ts';
 import type { Log } from '../core/log.ts';
+import type { ClientAdmission, ClientAuthentication } from '../core/passdb.ts';
 import type { HostEvidence } from '../core/placement.ts';
 import { type BasicCredentials, parseBasic } from './basic-credentials.ts';
 import { challengeAnswer, challengeFields } from './client-challenge.ts';
@@ -12,7 +12,7 @@ import type { AdmittedRequest } from './passage.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { reply, textAnswer } from './reply.ts';
 import { type IncomingHead, isServiceWorkerScript, loggedPath } from './request-head.ts';
-import { brokenAnswer, finishedRequest, type FinishedRequest } from './requests.ts';
+import { brokenAnswer, type FinishedRequest, finishedRequest } from './requests.ts';
 
 export interface ClientRequestsDeps extends ClientPassageDeps, RelayDeps {
   readonly authentication: () => ClientAuthentication;

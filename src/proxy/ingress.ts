@@ -1,12 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP, type Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
-import type { HostKind, Ingress, PublicUrl } from '../core/ingress.ts';
-import type { Log } from '../core/log.ts';
-import { createNetworkMatch, plainAddress } from '../core/network.ts';
+import type { HostKind, Ingress, PublicUrl } from '../core/http.ts';
+import { createNetworkMatch, plainAddress } from '../core/ip-networks.ts';
+import { createWarnings, type Log, type Warn } from '../core/log.ts';
 import type { ProxiedClient } from './proxy-protocol-intake.ts';
 import type { IncomingHead } from './request-head.ts';
-import { createWarnings, type Warn } from './warnings.ts';
 
 /**
  * Where a request came in, or why it goes no further. `redirect`: to the same page under HTTPS, or without the root's dot. `refused`: `why` is

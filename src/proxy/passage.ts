@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Backend, BackendHost } from '../core/backend.ts';
-import type { Ingress } from '../core/ingress.ts';
+import type { Ingress } from '../core/http.ts';
 import type { Attachment } from '../core/session.ts';
 import type { PageToken, WebmailDriver } from '../core/webmail.ts';
 import type { Insertion } from './insertion.ts';

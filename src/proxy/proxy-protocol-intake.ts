@@ -1,10 +1,9 @@
 import { type Server, Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
-import type { Log } from '../core/log.ts';
-import { plainAddress } from '../core/network.ts';
+import { plainAddress } from '../core/ip-networks.ts';
+import { createWarnings, type Log, type Warn } from '../core/log.ts';
 import { type ProxyHeader, readProxyHeader } from './proxy-protocol.ts';
-import { createWarnings, type Warn } from './warnings.ts';
 
 /**
  * Whether connections begin with a PROXY protocol header. `optional`: those of trusted proxies may. `required`: only

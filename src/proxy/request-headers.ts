@@ -1,5 +1,5 @@
 import type { CookieJar } from '../core/cookie-jar.ts';
-import type { Ingress } from '../core/ingress.ts';
+import type { Ingress } from '../core/http.ts';
 import { cookiesForBackend } from './browser-cookies.ts';
 import type { Fields } from './passage.ts';
 import { type IncomingHead, lowerCaseName } from './request-head.ts';

@@ -1,6 +1,5 @@
 import type { BackendHost } from '../core/backend.ts';
-import type { RequestHead, UpstreamResponseHead } from '../core/http.ts';
-import type { Ingress } from '../core/ingress.ts';
+import type { Ingress, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
 import { nameInSetCookie } from './browser-cookies.ts';
 import { destinationOf, lowerCaseName } from './request-head.ts';

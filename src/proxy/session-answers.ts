@@ -1,5 +1,5 @@
+import { expiredCookieLines } from '../core/cookie-jar.ts';
 import type { Answer, RequestHead } from '../core/http.ts';
-import { expiredCookieLines } from '../core/expired-cookies.ts';
 import type { Log } from '../core/log.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SilentSignIn, Verdict } from '../core/webmail.ts';

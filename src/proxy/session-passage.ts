@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Backend, BackendHost } from '../core/backend.ts';
-import type { Ingress } from '../core/ingress.ts';
+import type { Ingress } from '../core/http.ts';
 import type { Attachment, LiveSession } from '../core/session.ts';
 import type { PageToken, RequestIdentity, WebmailDriver } from '../core/webmail.ts';
 import { askingForPlain, type Banner, type BannerOf, bannerPlace, fieldsWithBanner } from './banner.ts';
 import { Insertion } from './insertion.ts';
-import type { AdmittedRequest, Fields, Passage } from './passage.ts';
 import { renewTarget } from './page-token.ts';
+import type { AdmittedRequest, Fields, Passage } from './passage.ts';
 import { destinationOf, type IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { responseHeaders, type UpstreamHead } from './response-headers.ts';

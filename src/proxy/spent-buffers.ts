@@ -1,4 +1,4 @@
-import { collectYoung } from '../core/collection.ts';
+import { collectYoung } from '../core/garbage-collection.ts';
 
 const collectAfterBytes = 32 * 1024 * 1024;
 

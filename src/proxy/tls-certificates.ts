@@ -3,10 +3,9 @@ import { stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type Server, type TlsOptions } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
-import type { Log } from '../core/log.ts';
+import { plainAddress } from '../core/ip-networks.ts';
+import { createWarnings, type Log } from '../core/log.ts';
 import { readNamedFile } from '../core/named-files.ts';
-import { plainAddress } from '../core/network.ts';
-import { createWarnings } from './warnings.ts';
 
 /** PEM files of a certificate, with its chain, and of its key. */
 interface CertificateFiles {

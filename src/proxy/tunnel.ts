@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { type Duplex, pipeline } from 'node:stream';
 import type { BackendHost } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Ingress } from '../core/ingress.ts';
+import type { Ingress } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { Attachment, LiveSession } from '../core/session.ts';
 import { codeOf } from './failure.ts';

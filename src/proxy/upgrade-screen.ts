@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { PublicUrl } from '../core/ingress.ts';
+import type { PublicUrl } from '../core/http.ts';
 import type { IncomingHead } from './request-head.ts';
 
 /** Why an upgrade is refused: an HTTP status and a sentence for whoever debugs the client. */

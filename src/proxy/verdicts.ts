@@ -1,5 +1,4 @@
-import type { RequestHead } from '../core/http.ts';
-import type { Ingress } from '../core/ingress.ts';
+import type { Ingress, RequestHead } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
 import type { LostAnswer, SilentSignIn, Verdict } from '../core/webmail.ts';
 import { destinationOf, isPageRequest } from './request-head.ts';

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
-import { openSealedText, sealText } from '../core/sealed-text.ts';
+import { openSealedText, sealText } from '../core/sealing.ts';
 import type { Assist, RecordKey } from '../core/session.ts';
 import type { SealPurpose } from './keys.ts';
 

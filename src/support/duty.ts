@@ -1,6 +1,6 @@
+import type { StaffGrant } from '../core/identity.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { RecordKey } from '../core/session.ts';
-import type { StaffGrant } from '../core/staff.ts';
 
 /** A member of staff at the console: signed in, with the second factor, for this very request. */
 export interface StaffOnDuty extends StaffGrant {

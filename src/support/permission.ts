@@ -1,7 +1,6 @@
-import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { DirectorySource } from '../core/directory.ts';
-import type { LoginNameParser } from '../core/login-name.ts';
-import type { StaffGrant } from '../core/staff.ts';
+import type { StaffGrant } from '../core/identity.ts';
+import type { BackendName, CanonicalUser, LoginNameParser } from '../core/names.ts';
 import type { MasterEntry } from '../core/webmail.ts';
 import type { Duty } from './duty.ts';
 

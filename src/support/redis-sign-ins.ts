@@ -1,6 +1,6 @@
 import { PosternError } from '../core/error.ts';
+import { readVouched, vouchFor, type VouchingKey, type VouchingKeys } from '../core/sealing.ts';
 import type { UserKey } from '../core/session.ts';
-import { readVouched, vouchFor, type VouchingKey, type VouchingKeys } from '../core/vouched-text.ts';
 import { parseSignIn, type SignIn, type SignIns, signInsKept, signInsKeptMs } from './sign-ins.ts';
 
 /** Runs a Lua script on a Redis. Rejects with ERR_STORE_UNAVAILABLE when there is no good answer in time. */

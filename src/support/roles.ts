@@ -1,8 +1,7 @@
 import { type Clock, isRecent } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
-import { domainOfUsers, type LoginNameRules } from '../core/login-name.ts';
-import type { CanonicalUser } from '../core/names.ts';
-import { type StaffGrant, staffRoles } from '../core/staff.ts';
+import { type StaffGrant, staffRoles } from '../core/identity.ts';
+import { type CanonicalUser, domainOfUsers, type LoginNameRules } from '../core/names.ts';
 
 /** What decides who is staff: the configuration of the moment. */
 export interface StaffSettings {

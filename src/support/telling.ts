@@ -1,9 +1,9 @@
 import type { Audit } from '../core/audit.ts';
 import type { BackendHost } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
+import type { NoticePolicy } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
-import type { NoticePolicy } from '../core/staff.ts';
 import type { Notice, Notices } from './notices.ts';
 
 export interface TellingDeps {

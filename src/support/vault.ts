@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
+import { openSealedText, sealText } from '../core/sealing.ts';
 import { Secret } from '../core/secret.ts';
-import { openSealedText, sealText } from '../core/sealed-text.ts';
 
 /** One of the server keys that all nodes share, as far as a vault uses it. */
 interface VaultKey {

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { DriverSettings } from '../core/driver-settings.ts';
+import type { DriverSettings } from '../core/backend.ts';
 import { Secret } from '../core/secret.ts';
 import type { MasterEntry, WebmailDriver } from '../core/webmail.ts';
 import { type DriverName, loadDriver } from './registry.ts';

@@ -1,4 +1,4 @@
-import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
+import type { DriverSettings, SettingProblem } from '../core/backend.ts';
 import { Secret } from '../core/secret.ts';
 
 /** What came of checking a driver's settings; all problems at once. */

@@ -1,4 +1,4 @@
-import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
+import type { DriverSettings, SettingProblem } from '../core/backend.ts';
 import { type ParsedSettings, readYesOrNo } from './driver-settings.ts';
 
 /** A sign in an answer of the webmail: every condition that it names must hold. */

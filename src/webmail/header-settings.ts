@@ -1,6 +1,6 @@
-import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
+import type { DriverSettings, SettingProblem } from '../core/backend.ts';
 import type { Secret } from '../core/secret.ts';
-import { type ParsedSettings, readYesOrNo, readSecret, unknownKeys } from './driver-settings.ts';
+import { type ParsedSettings, readSecret, readYesOrNo, unknownKeys } from './driver-settings.ts';
 import { type Mark, parseMarks } from './form-settings.ts';
 
 export interface HeaderSettings {

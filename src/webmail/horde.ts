@@ -1,6 +1,5 @@
-import type { BackendHost } from '../core/backend.ts';
+import type { BackendHost, DriverSettings, SettingProblem } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
-import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
 import type { Answer, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import { quoted } from '../core/short-line.ts';

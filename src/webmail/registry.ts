@@ -1,5 +1,4 @@
-import type { MasterIdentity } from '../core/backend.ts';
-import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
+import type { DriverSettings, MasterIdentity, SettingProblem } from '../core/backend.ts';
 import type { MasterEntry, WebmailDriver } from '../core/webmail.ts';
 import { type ParsedSettings, unknownKeys } from './driver-settings.ts';
 import type { ConfiguredParts } from './visit.ts';

@@ -1,4 +1,4 @@
-import type { DriverSettings, SettingProblem } from '../core/driver-settings.ts';
+import type { DriverSettings, SettingProblem } from '../core/backend.ts';
 import { Secret } from '../core/secret.ts';
 import { type ParsedSettings, readSecret, unknownKeys } from './driver-settings.ts';
 

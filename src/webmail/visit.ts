@@ -1,8 +1,7 @@
-import type { BackendHost, MasterIdentity } from '../core/backend.ts';
+import type { BackendHost, DriverSettings, MasterIdentity } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { CookieJar, pathOf } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
-import type { DriverSettings } from '../core/driver-settings.ts';
 import type { ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import { shortLine } from '../core/short-line.ts';

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { connect } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { createOperatorsListener } from '../../src/admin/operators.ts';
-import type { Readiness } from '../../src/core/readiness.ts';
+import type { Readiness } from '../../src/core/http.ts';
 
 describe("the operators' listener", () => {
   let readiness: Readiness = { ready: false, degraded: [] };

@@ -1,22 +1,22 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createFailover } from '../../src/backends/failover.ts';
-import { backendKey, createPlacement, hostKey, type Placement } from '../../src/backends/placement.ts';
+import { backendKey, createPlacement, hostKey } from '../../src/backends/placement.ts';
 import { rendezvous } from '../../src/backends/rendezvous.ts';
 import type { StateMirror } from '../../src/backends/state-mirror.ts';
 import type { Backend, Serving } from '../../src/core/backend.ts';
 import { silentLog } from '../../src/core/log.ts';
-import type { Place } from '../../src/core/placement.ts';
+import type { Place, Placement } from '../../src/core/placement.ts';
 import {
   backendName,
   backendOf,
   handClock,
+  noteAudit,
   openState,
   recordOn,
   servingAs,
   setState,
   userName,
-  noteAudit,
 } from './samples.ts';
 
 describe('rendezvous hashing', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { HostState } from '../../src/backends/placement.ts';
 import { createRingStates } from '../../src/backends/ring-states.ts';
-import { createLoginNameParser } from '../../src/core/login-name.ts';
+import { createLoginNameParser } from '../../src/core/names.ts';
+import type { HostState } from '../../src/core/placement.ts';
 import { backendName, backendOf, recordOn, servingAs } from './samples.ts';
 
 const pair = backendOf('a', 2);

@@ -1,21 +1,19 @@
 import assert from 'node:assert/strict';
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import type { ClientCredentials } from '../../src/core/client-authentication.ts';
 import type { HomeLookup } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
-import { createLoginNameParser } from '../../src/core/login-name.ts';
-import type { BackendName } from '../../src/core/names.ts';
-import type { PasswordCheck } from '../../src/core/passdb.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { type BackendName, createLoginNameParser } from '../../src/core/names.ts';
+import type { ClientCredentials, PasswordCheck } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
+import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { createClientAuthentication } from '../../src/login/client-authentication.ts';
 import type { ClientCheckEvent } from '../../src/login/client-check-event.ts';
 import { type ClientCheck, createClientChecks } from '../../src/login/client-checks.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
 import { backendA, hostA } from '../login/login-fixture.ts';
 import { backendName, canonicalUser } from '../login/named.ts';
-import { silentLog } from '../../src/core/log.ts';
-import type { WebmailDriver } from '../../src/core/webmail.ts';
 
 const here = new AbortController().signal;
 

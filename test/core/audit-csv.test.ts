@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { auditCsvHead, auditCsvRow } from '../../src/core/audit-csv.ts';
+import { auditCsvHead, auditCsvRow } from '../../src/core/audit.ts';
 
 /** The cells of one row of RFC 4180. */
 function cellsOf(row: string): readonly string[] {

@@ -6,7 +6,7 @@ import {
   type LoginNameRules,
   normaliseDomain,
   type ParsedLoginName,
-} from '../../src/core/login-name.ts';
+} from '../../src/core/names.ts';
 
 const site: LoginNameRules = {
   defaultDomain: 'example.test',

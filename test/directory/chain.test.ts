@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { UserIsToWait } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { createLoginNameParser } from '../../src/core/login-name.ts';
+import { createLoginNameParser } from '../../src/core/names.ts';
 import { createChain, type Step, type TracedStep } from '../../src/directory/chain.ts';
 import { createHomes } from '../../src/directory/homes.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer } from '../../src/directory/source.ts';

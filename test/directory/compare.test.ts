@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createLoginNameParser } from '../../src/core/login-name.ts';
+import { createLoginNameParser } from '../../src/core/names.ts';
 import { compareDirectories } from '../../src/directory/compare.ts';
 import type { SourceSettings } from '../../src/directory/configured-source.ts';
 import { nameRules, temporaryDirectory, testDirectory } from './fixture.ts';

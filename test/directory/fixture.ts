@@ -5,8 +5,13 @@ import type { Backend } from '../../src/core/backend.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { type Log, silentLog } from '../../src/core/log.ts';
-import { createLoginNameParser, type LoginNameRules } from '../../src/core/login-name.ts';
-import type { BackendName, CanonicalUser, LoginName } from '../../src/core/names.ts';
+import {
+  type BackendName,
+  type CanonicalUser,
+  createLoginNameParser,
+  type LoginName,
+  type LoginNameRules,
+} from '../../src/core/names.ts';
 import { createDirectory, type Directory, type DirectoryOptions } from '../../src/directory/directory.ts';
 
 const limits: Backend['limits'] = {

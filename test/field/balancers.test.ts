@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { describe, it } from 'node:test';
-import type { Log } from '../../src/core/log.ts';
+import { createWarnings, type Log } from '../../src/core/log.ts';
 import { createIngress } from '../../src/proxy/ingress.ts';
-import { createWarnings } from '../../src/proxy/warnings.ts';
 import { ask, type Gate, RawClient, startGate, startRecordingBackend, startScriptedBackend } from '../proxy/gate.ts';
 import { headOf } from '../proxy/heads.ts';
 import { readFieldInput } from './input.ts';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Backend } from '../../src/core/backend.ts';
-import type { ClientAuthentication } from '../../src/core/client-authentication.ts';
 import type { HttpExchange } from '../../src/core/http.ts';
-import { createLoginNameParser, nameForServer } from '../../src/core/login-name.ts';
+import { createLoginNameParser, nameForServer } from '../../src/core/names.ts';
+import type { ClientAuthentication } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { loadDrivers } from '../../src/gateway/drivers.ts';
 import { createTestSignIn } from '../../src/login/test-sign-in.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { ClientPath } from '../../src/core/backend.ts';
-import type { ClientAuthentication } from '../../src/core/client-authentication.ts';
+import type { ClientAuthentication } from '../../src/core/passdb.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { backendA, hostA } from '../login/login-fixture.ts';
 import { canonicalUser } from '../login/named.ts';

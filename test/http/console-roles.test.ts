@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import request from 'supertest';
-import { staffRoles } from '../../src/core/staff.ts';
+import { staffRoles } from '../../src/core/identity.ts';
 import {
   type ConsoleFixture,
   halfSignedIn,

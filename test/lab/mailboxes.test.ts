@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import type { MailboxAnswer } from '../../src/core/mailboxes.ts';
+import type { MailboxAnswer } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { buildDirectory } from '../../src/gateway.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';

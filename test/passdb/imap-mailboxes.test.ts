@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BackendHost } from '../../src/core/backend.ts';
 import { PosternError } from '../../src/core/error.ts';
-import type { MailboxAnswer, MailboxOf } from '../../src/core/mailboxes.ts';
+import type { MailboxAnswer, MailboxOf } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { backendLimits } from '../backend-limits.ts';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClientPath } from '../../src/core/backend.ts';
-import type { ClientAdmission, ClientAuthentication } from '../../src/core/client-authentication.ts';
+import type { ClientAdmission, ClientAuthentication } from '../../src/core/passdb.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
+import { eventually } from '../eventually.ts';
 import { backendA, hostA } from '../login/login-fixture.ts';
 import { canonicalUser } from '../login/named.ts';
-import { eventually } from '../eventually.ts';
 import {
   ask,
   type GateOptions,

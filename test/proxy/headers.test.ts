@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { BackendHost } from '../../src/core/backend.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
-import type { Ingress } from '../../src/core/ingress.ts';
+import type { Ingress } from '../../src/core/http.ts';
 import { createRequestHeaders } from '../../src/proxy/request-headers.ts';
 import { responseHeaders, UpstreamHead } from '../../src/proxy/response-headers.ts';
 import { TestSession } from './gate.ts';

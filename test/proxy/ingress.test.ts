@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import type { IncomingMessage } from 'node:http';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import { test } from 'node:test';
 import { systemClock } from '../../src/core/clock.ts';
-import type { PublicUrl } from '../../src/core/ingress.ts';
+import type { PublicUrl } from '../../src/core/http.ts';
 import { createIngress, type IngressDecision } from '../../src/proxy/ingress.ts';
 import { IncomingHead } from '../../src/proxy/request-head.ts';
 import { listening } from '../ports.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { createLoginNameParser } from '../../src/core/login-name.ts';
-import type { StaffGrant } from '../../src/core/staff.ts';
+import type { StaffGrant } from '../../src/core/identity.ts';
+import { createLoginNameParser } from '../../src/core/names.ts';
 import type { MasterEntry } from '../../src/core/webmail.ts';
 import { createPermission } from '../../src/support/permission.ts';
 import { directoryOf, dutyForTests, livesOn, user } from './staff.ts';

@@ -1,10 +1,9 @@
 import type { AuditEvent } from '../../src/core/audit.ts';
-import { PosternError } from '../../src/core/error.ts';
 import type { HomeLookup } from '../../src/core/directory.ts';
-import type { LoginName } from '../../src/core/names.ts';
-import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
+import { PosternError } from '../../src/core/error.ts';
+import type { StaffGrant } from '../../src/core/identity.ts';
+import type { BackendName, CanonicalUser, LoginName } from '../../src/core/names.ts';
 import type { RecordKey } from '../../src/core/session.ts';
-import type { StaffGrant } from '../../src/core/staff.ts';
 import type { Duty, StaffOnDuty } from '../../src/support/duty.ts';
 
 export const user = (name: string) => name as CanonicalUser;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
+import type { NoticePolicy } from '../../src/core/identity.ts';
 import { silentLog } from '../../src/core/log.ts';
-import type { NoticePolicy } from '../../src/core/staff.ts';
 import { createNotices, type Notice } from '../../src/support/notices.ts';
 import { createTelling } from '../../src/support/telling.ts';
 import { auditForTests, user } from './staff.ts';

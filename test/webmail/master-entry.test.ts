@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DriverSettings } from '../../src/core/driver-settings.ts';
+import type { DriverSettings } from '../../src/core/backend.ts';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { MasterEntry } from '../../src/core/webmail.ts';

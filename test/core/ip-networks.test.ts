@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createNetworkMatch, plainAddress } from '../../src/core/network.ts';
+import { createNetworkMatch, plainAddress } from '../../src/core/ip-networks.ts';
 
 const addresses: readonly (readonly [shown: string, plain: string])[] = [
   ['192.0.2.1', '192.0.2.1'],

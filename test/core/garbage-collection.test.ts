@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runProgram } from '../programs.ts';
 
-const collection = new URL('../../src/core/collection.ts', import.meta.url);
+const collection = new URL('../../src/core/garbage-collection.ts', import.meta.url);
 
 /** Makes what a start makes, and lets go of it; then says how many megabytes of it the process still has. */
 const program = `
