@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { ConfigInvalid } from '../config/problem.ts';
+import { ConfigInvalid } from '../config/problems.ts';
 import { driverChecks } from '../gateway/driver-checks.ts';
 import { askDirectory } from './ask-directory.ts';
 import { checkFiles } from './check-files.ts';
-import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
-import { type Dialled, dialAll } from './online.ts';
+import { type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.ts';
+import { dialAll, type Dialled } from './online.ts';
 import { configOption, type Format, formatOption, withExamples } from './options.ts';
 import { remarks, summarise } from './summary.ts';
 import type { Surroundings } from './surroundings.ts';

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { formatDuration } from '../config/quantities.ts';
 import { loadConfig } from '../config/load.ts';
+import { formatDuration } from '../config/value-parsers.ts';
 import { silentLog } from '../core/log.ts';
 import { driverChecks } from '../gateway/driver-checks.ts';
 import { type ApiReply, cell, isObject, openApi, rowsIn } from './api-client.ts';
-import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
+import { type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.ts';
 import { configOption, type Format, formatOption, withExamples } from './options.ts';
 import type { Surroundings } from './surroundings.ts';
 import { json, table } from './table.ts';

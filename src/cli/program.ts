@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { ConfigInvalid, problemLines } from '../config/problem.ts';
+import { ConfigInvalid, problemLines } from '../config/problems.ts';
 import { PosternError } from '../core/error.ts';
-import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
+import { type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.ts';
 import { withExamples } from './options.ts';
 import { addServe } from './serve.ts';
 import type { Surroundings } from './surroundings.ts';

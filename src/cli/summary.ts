@@ -1,7 +1,6 @@
 import type { Config } from '../config/config.ts';
-import { bracketed, isLoopback, type ListenAddress } from '../config/hosts.ts';
 import { redisAddress } from '../config/redis-address.ts';
-import { formatDuration } from '../config/quantities.ts';
+import { bracketed, formatDuration, isLoopback, type ListenAddress } from '../config/value-parsers.ts';
 
 /** What a configuration would run, in a few lines. */
 export function summarise(config: Config): readonly (readonly [what: string, facts: string])[] {

@@ -1,10 +1,10 @@
 import type { Anchor } from '../audit/anchors.ts';
 import type { Config } from '../config/config.ts';
-import type { Environment } from '../config/outside.ts';
+import type { Environment } from '../config/referenced-files.ts';
 import type { Log } from '../core/log.ts';
+import type { SessionStore } from '../core/session.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Explain } from '../gateway/explain.ts';
-import type { SessionStore } from '../core/session.ts';
 
 /** What a command meets outside itself. Tests hand in their own. */
 export interface Surroundings {

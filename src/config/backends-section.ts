@@ -1,16 +1,21 @@
 import { z } from 'zod';
+import { webmailDrivers } from '../core/webmail.ts';
 import { davAbout, davSection } from './dav-section.ts';
-import { parseHost } from './hosts.ts';
+import { isMap, settleSettings } from './driver-settings.ts';
 import { certificates, count, duration, leaf, list, oneOf, section } from './leaves.ts';
-import type { Outside } from './outside.ts';
-import { type Reading, read, shown, wrong } from './reading.ts';
-import { masterSection } from './master-section.ts';
-import { furtherHosts, ownServing, servingDefaults } from './serving-section.ts';
-import { isMap, settleSettings } from './settings.ts';
-import { imapRemedy, parseImapUrl, parseWebmailUrl, webmailRemedy } from './urls.ts';
-
-/** Every webmail driver, with what it is. */
-export const webmailDrivers = ['roundcube', 'sogo', 'horde', 'form', 'basic', 'header', 'none'] as const;
+import type { Outside } from './referenced-files.ts';
+import { furtherHosts, masterSection, ownServing, servingDefaults } from './serving-section.ts';
+import {
+  imapRemedy,
+  parseHost,
+  parseImapUrl,
+  parseWebmailUrl,
+  read,
+  type Reading,
+  shown,
+  webmailRemedy,
+  wrong,
+} from './value-parsers.ts';
 
 const hostMark = '$host';
 

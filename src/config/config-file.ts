@@ -1,11 +1,10 @@
 import { dirname, resolve } from 'node:path';
-import { createFindings, type Findings } from './findings.ts';
-import { unknownKey } from './leaves.ts';
 import { encodingProblems, whyUtf16 } from '../core/charset.ts';
 import { codeOf, whyUnreadable } from '../core/named-files.ts';
-import type { Outside } from './outside.ts';
-import type { ConfigProblem } from './problem.ts';
-import { isMap } from './settings.ts';
+import { isMap } from './driver-settings.ts';
+import { unknownKey } from './leaves.ts';
+import { type ConfigProblem, createFindings, type Findings } from './problems.ts';
+import type { Outside } from './referenced-files.ts';
 import { parseYamlFile } from './yaml-file.ts';
 
 /** A configuration file that is YAML and a map of keys; nothing more of it is checked yet. */

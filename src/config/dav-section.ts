@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import type { BackendHost, ClientPath } from '../core/backend.ts';
-import type { webmailDrivers } from './backends-section.ts';
+import type { webmailDrivers } from '../core/webmail.ts';
 import { leaf, list } from './leaves.ts';
-import { type Reading, read, shown, wrong } from './reading.ts';
-import { originOf, parseWebmailUrl } from './urls.ts';
+import { originOf, parseWebmailUrl, read, type Reading, shown, wrong } from './value-parsers.ts';
 
 type DriverName = (typeof webmailDrivers)[number];
 

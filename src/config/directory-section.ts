@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { normaliseDomain } from '../core/names.ts';
-import type { DirectoryConfig, SourceConfig } from './config.ts';
-import { atLeastOne, duration, leaf, list, notOneOf, section } from './leaves.ts';
-import type { Outside } from './outside.ts';
-import { read, shown, wrong } from './reading.ts';
-import { isMap, settleSettings } from './settings.ts';
+import type { DirectoryConfig, DirectoryServiceConfig, SourceConfig } from './config.ts';
+import { isMap, settleSettings } from './driver-settings.ts';
+import { atLeastOne, count, duration, leaf, list, notOneOf, section } from './leaves.ts';
+import { listenAddress, networks } from './node-sections.ts';
+import type { Outside } from './referenced-files.ts';
+import { read, shown, wrong } from './value-parsers.ts';
 
 /**
  * Every type of source, with what it is. A further type is one more line: its settings are checked by its driver, and
@@ -161,4 +162,42 @@ function checkAliases(
     if (names.has(domain))
       problem(alias, `leads to ${domain}, which is an alias itself: write the domain that it stands for`);
   }
+}
+
+const port = (otherwise: number) => count({ atLeast: 1, atMost: 65_535 }).prefault(otherwise);
+
+/** The listener that tells other proxies where users live. */
+export function directoryServiceSection(outside: Outside) {
+  return section({
+    listen: listenAddress('127.0.0.1:9092').describe('Where nginx’s mail proxy and others ask.'),
+    allow: networks('Networks of the proxies that may ask.', ['127.0.0.1', '::1']),
+    key_file: leaf({
+      what: 'a file name',
+      remedy: 'write the name of a file that holds a secret on one line, relative to this file',
+      examples: ['state/directory-service-key'],
+      parse: (text) => outside.secretFile(text),
+    })
+      .optional()
+      .describe('A file with a key on one line, which who asks must show as `X-Postern-Key` or as a bearer token.'),
+    ports: section({
+      imap: port(143).describe('Where the IMAP servers listen.'),
+      pop3: port(110).describe('Where the POP servers listen.'),
+      smtp: port(25).describe('Where the servers listen that take mail from users.'),
+    })
+      .prefault({})
+      .describe(
+        'The ports of the mail servers to which these proxies connect; nginx’s mail proxy speaks no TLS to them.',
+      ),
+  })
+    .transform(
+      ({ key_file: key, ...service }): DirectoryServiceConfig => ({
+        ...service,
+        ...(key === undefined ? {} : { key }),
+      }),
+    )
+    .optional()
+    .describe(
+      'Tells the IMAP, POP and SMTP proxies of the cluster where a user lives, so that mail and webmail never disagree. Left ' +
+        'out: nobody is told.',
+    );
 }

@@ -1,10 +1,20 @@
 import { z } from 'zod';
 import type { Secret } from '../core/secret.ts';
-import { nearest } from './nearest.ts';
-import type { Outside } from './outside.ts';
-import { durationRemedy, formatDuration, formatSize, readDuration, readSize, sizeRemedy } from './quantities.ts';
-import { type Reading, read, shown, wrong } from './reading.ts';
-import { secretRemedy } from './settings.ts';
+import { nearest } from './did-you-mean.ts';
+import { secretRemedy } from './driver-settings.ts';
+import type { Outside } from './referenced-files.ts';
+import {
+  durationRemedy,
+  formatDuration,
+  formatSize,
+  read,
+  readDuration,
+  type Reading,
+  readSize,
+  shown,
+  sizeRemedy,
+  wrong,
+} from './value-parsers.ts';
 
 /** A key that is written as one text. */
 interface Leaf<T> {

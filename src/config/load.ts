@@ -1,10 +1,12 @@
+import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import type { Backend, Serving } from '../core/backend.ts';
 import type { BackendName } from '../core/names.ts';
-import { settleBackend, settleServing } from './backends.ts';
-import type { Config } from './config.ts';
+import { Secret } from '../core/secret.ts';
+import { readBackends, settleBackend, settleServing } from './backends.ts';
 import { checkKeys, type ConfigFile, openIncluded, openMain } from './config-file.ts';
+import type { Config } from './config.ts';
 import {
   checkDirectoryNames,
   checkForgetting,
@@ -18,12 +20,9 @@ import {
   type DriverChecks,
   type SettledBackend,
 } from './cross-checks.ts';
-import type { ConfigFiles } from './files.ts';
-import { fingerprints } from './fingerprints.ts';
-import { freeze } from './freeze.ts';
-import { readBackends } from './named-backends.ts';
-import { createOutside, type Environment } from './outside.ts';
-import { ConfigInvalid, type ConfigProblem } from './problem.ts';
+import { isMap } from './driver-settings.ts';
+import { ConfigInvalid, type ConfigProblem } from './problems.ts';
+import { type ConfigFiles, createOutside, type Environment } from './referenced-files.ts';
 import { configShape, includedKeys } from './schema.ts';
 
 export interface LoadOptions {
@@ -140,4 +139,32 @@ function inOrder(problems: readonly ConfigProblem[], mainFile: string): readonly
 function compare(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
+}
+
+/**
+ * Freezes a value and all that hangs on it. Buffers and secrets, which cannot be frozen or need not be, stay as they
+ * are.
+ */
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  if (ArrayBuffer.isView(value) || value instanceof Secret) return value;
+  const inner = value instanceof Map ? [...value.values()] : Object.values(value);
+  for (const one of inner) freeze(one);
+  return Object.freeze(value);
+}
+
+/**
+ * Each value that is no map, as path → hash, to tell whether it changed: `sessions.idle_timeout` → hash of `"30 min"`.
+ * A list is one value. Hashes, because a file with problems may hold what should not be kept.
+ */
+function fingerprints(root: Readonly<Record<string, unknown>>): ReadonlyMap<string, string> {
+  const values = new Map<string, string>();
+  const walk = (map: Readonly<Record<string, unknown>>, prefix: string) => {
+    for (const [key, value] of Object.entries(map)) {
+      if (isMap(value)) walk(value, `${prefix}${key}.`);
+      else values.set(prefix + key, createHash('sha256').update(JSON.stringify(value)).digest('base64'));
+    }
+  };
+  walk(root, '');
+  return values;
 }

@@ -1,9 +1,9 @@
 import { extname } from 'node:path';
 import type { BrandingConfig, LoginConfig } from './config.ts';
 import { duration, either, leaf, list, oneOf, section, text } from './leaves.ts';
-import type { Outside } from './outside.ts';
-import { read, shown, wrong } from './reading.ts';
-import { networks } from './sections.ts';
+import { networks } from './node-sections.ts';
+import type { Outside } from './referenced-files.ts';
+import { read, shown, wrong } from './value-parsers.ts';
 
 export function loginSection(outside: Outside) {
   return section({

@@ -1,5 +1,5 @@
 import type { RedisServer, StoreConfig } from './config.ts';
-import { bracketed } from './hosts.ts';
+import { bracketed } from './value-parsers.ts';
 
 /** Where a Redis is, for operators to read. */
 export function redisAddress(store: StoreConfig & { readonly kind: 'redis' }): string {

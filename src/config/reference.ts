@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { createOutside } from './outside.ts';
 import { referenceMarkdown } from './reference-markdown.ts';
+import { createOutside } from './referenced-files.ts';
 import { configShape } from './schema.ts';
 
 /** The files that follow from the schema, by their names in the checkout, with what they must hold. */

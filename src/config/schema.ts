@@ -1,12 +1,10 @@
 import { z } from 'zod';
-import { auditSection } from './audit-section.ts';
 import { backendDefaultsSection, backendSection } from './backends-section.ts';
-import { directorySection } from './directory-section.ts';
-import { directoryServiceSection } from './directory-service-section.ts';
+import { directorySection, directoryServiceSection } from './directory-section.ts';
 import { certificates, list, oneOf, section, text } from './leaves.ts';
 import { loginSection } from './login-section.ts';
-import type { Outside } from './outside.ts';
 import {
+  auditSection,
   listenSection,
   logSection,
   operatorsSection,
@@ -14,12 +12,13 @@ import {
   publicUrlSection,
   requestsSection,
   shutdownSection,
+  tlsSection,
   trustedProxiesSection,
   workersSection,
-} from './sections.ts';
+} from './node-sections.ts';
+import type { Outside } from './referenced-files.ts';
 import { movesSection, sessionsSection, stateSection } from './sessions-section.ts';
 import { supportSection } from './support-section.ts';
-import { tlsSection } from './tls-section.ts';
 
 /**
  * The schema of the main file, key by key, in the order in which the reference shows them. `outside` belongs to the

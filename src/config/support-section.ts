@@ -3,9 +3,8 @@ import { noticePolicies, type StaffGrant, staffRoles } from '../core/identity.ts
 import { normaliseDomain } from '../core/names.ts';
 import type { SupportConfig } from './config.ts';
 import { duration, either, leaf, list, oneOf, section, text, yesOrNo } from './leaves.ts';
-import { read, shown, wrong } from './reading.ts';
-import { listenAddress } from './sections.ts';
-import { parsePublicUrl, publicUrlRemedy } from './urls.ts';
+import { listenAddress } from './node-sections.ts';
+import { parsePublicUrl, publicUrlRemedy, read, shown, wrong } from './value-parsers.ts';
 
 /** Support: the console of the staff, and the mailboxes that they open. */
 export const supportSection = section({

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import type { Server } from 'node:net';
-import { createAgentCheck, type AgentCheckDeps } from '../admin/agent-check.ts';
+import { type AgentCheckDeps, createAgentCheck } from '../admin/agent-check.ts';
 import { createOperatorsListener, type OperatorsDeps } from '../admin/operators.ts';
 import type { DirectoryServiceConfig, OperatorsConfig } from '../config/config.ts';
-import type { ListenAddress } from '../config/hosts.ts';
+import type { ListenAddress } from '../config/value-parsers.ts';
 import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';

@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts';
 import { diffConfig } from '../config/diff.ts';
-import { ConfigInvalid, formatProblem } from '../config/problem.ts';
+import { ConfigInvalid, formatProblem } from '../config/problems.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { buildSite, type Site } from './site.ts';

@@ -1,5 +1,5 @@
-import type { FilesRead } from '../config/files.ts';
 import type { HostReport } from '../backends/health.ts';
+import type { FilesRead } from '../config/referenced-files.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import type { DirectoryQuestion, DirectoryReply } from './directory-questions.ts';
 import type { Reception } from './reception.ts';

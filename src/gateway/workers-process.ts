@@ -1,5 +1,5 @@
 import { createFollowedHealth } from '../backends/followed-health.ts';
-import type { FilesRead } from '../config/files.ts';
+import type { FilesRead } from '../config/referenced-files.ts';
 import { systemClock } from '../core/clock.ts';
 import { collectAfterStart } from '../core/garbage-collection.ts';
 import { startGateway } from '../gateway.ts';

@@ -1,8 +1,8 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { FilesRead } from '../config/files.ts';
 import type { Health } from '../backends/health.ts';
+import type { FilesRead } from '../config/referenced-files.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { AskLeader } from '../directory/source.ts';

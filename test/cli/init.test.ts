@@ -3,11 +3,11 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { webmailDrivers } from '../../src/config/backends-section.ts';
-import { initFile } from '../../src/cli/init-file.ts';
 import { parse } from 'yaml';
-import { filesOf, someCertificate } from '../config/fixture.ts';
+import { initFile } from '../../src/cli/init-file.ts';
+import { webmailDrivers } from '../../src/core/webmail.ts';
 import { buildDirectory } from '../../src/gateway.ts';
+import { filesOf, someCertificate } from '../config/fixture.ts';
 import { gatewayWith, run } from './fixture.ts';
 
 const two = [

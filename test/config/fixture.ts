@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type LoadOptions, loadConfig } from '../../src/config/load.ts';
-import { ConfigInvalid, formatProblem } from '../../src/config/problem.ts';
+import { loadConfig, type LoadOptions } from '../../src/config/load.ts';
+import { ConfigInvalid, formatProblem } from '../../src/config/problems.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
 
 /** A certificate for tests that only need some authority to trust. */

@@ -7,7 +7,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { openApiSocket } from '../../src/admin/api-socket.ts';
 import { appendLines } from '../../src/audit/file.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { ConfigInvalid } from '../../src/config/problem.ts';
+import { ConfigInvalid } from '../../src/config/problems.ts';
 import { openEmbeddedDatabase } from '../../src/core/embedded-database.ts';
 import { exposureOf, isReadOnlyIn, makeFolder } from '../../src/core/named-files.ts';
 import { buildDirectory } from '../../src/gateway.ts';

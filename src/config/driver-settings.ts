@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import type { Outside } from './outside.ts';
-import { type Reading, wrong } from './reading.ts';
+import type { Outside } from './referenced-files.ts';
+import { type Reading, wrong } from './value-parsers.ts';
 
 /** What to write where a secret belongs. */
 export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: a secret never stands in this file';

@@ -1,19 +1,45 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import {
+  type AuditConfig,
   type LogConfig,
   logLevels,
   type OperatorsConfig,
   proxyProtocolModes,
   type RequestsConfig,
   type ShutdownConfig,
+  type SyslogConfig,
+  type TlsCertificateConfig,
 } from './config.ts';
-import { type ListenAddress, parseHost, parseListen, parseNetwork } from './hosts.ts';
-import { formatDuration } from './quantities.ts';
-import { atLeastOne, count, duration, leaf, list, oneOf, ownFile, secret, section, size } from './leaves.ts';
-import type { Outside } from './outside.ts';
-import { read, wrong } from './reading.ts';
-import { parsePublicUrl, publicUrlRemedy } from './urls.ts';
+import {
+  atLeastOne,
+  certificates,
+  count,
+  duration,
+  leaf,
+  list,
+  oneOf,
+  ownFile,
+  secret,
+  section,
+  size,
+} from './leaves.ts';
+import type { Outside } from './referenced-files.ts';
+import {
+  formatDuration,
+  type ListenAddress,
+  parseHost,
+  parseListen,
+  parseNetwork,
+  parsePublicUrl,
+  parseSyslogUrl,
+  publicUrlRemedy,
+  read,
+  type Reading,
+  syslogRemedy,
+  wrong,
+} from './value-parsers.ts';
 
 const shareRemedy = 'is not known here: write off, all, or a share between 0 and 1 such as 0.01';
 const fieldName = /^[A-Za-z0-9-]{1,128}$/;
@@ -248,4 +274,107 @@ function headerName() {
     parse: (name) =>
       fieldName.test(name) ? read(name.toLowerCase()) : wrong(`${JSON.stringify(name)} is not a field name: ${remedy}`),
   });
+}
+
+export function auditSection(outside: Outside) {
+  return section({
+    file: ownFile(outside)
+      .prefault('state/audit.jsonl')
+      .describe('Made with mode 0600. Each machine has its own; the processes of one machine share it.'),
+    syslog: syslogSection(outside)
+      .optional()
+      .describe(
+        'A syslog server that gets a copy of each line (RFC 5424): `tls://HOST` or `tcp://HOST`, or a map with `url`. ' +
+          'Nothing waits for it.',
+      ),
+  })
+    .transform(({ file, syslog }): AuditConfig => ({ file, ...(syslog === undefined ? {} : { syslog }) }))
+    .prefault({})
+    .describe('Where it is written what staff and operators do: see [audit.md](audit.md).');
+}
+
+function syslogSection(outside: Outside) {
+  const remedy = `${syslogRemedy}; or { url: tls://HOST:6514, tls_ca_file: ca.crt }`;
+  return z
+    .union([syslogUrl().transform((url) => settle(url)), syslogMap(outside)], {
+      error: `is neither a URL nor a map with one: ${remedy}`,
+    })
+    .transform((syslog): SyslogConfig => syslog);
+}
+
+function syslogMap(outside: Outside) {
+  return section({
+    url: syslogUrl().describe('`tls://` (port 6514 unless given) or `tcp://` (601), and the host.'),
+    tls_ca_file: certificates(outside)
+      .optional()
+      .describe('PEM certificates of the authorities to trust instead of the system’s.'),
+  }).transform(({ url, tls_ca_file: ca }) => settle(url, ca));
+}
+
+function syslogUrl() {
+  return leaf({
+    what: 'a syslog URL',
+    remedy: syslogRemedy,
+    examples: ['tls://siem.internal:6514'],
+    parse: parseSyslogUrl,
+  });
+}
+
+function settle({ host, port, isTls }: { host: string; port: number; isTls: boolean }, ca?: string): SyslogConfig {
+  return { host, port, ...(isTls ? { tls: ca === undefined ? {} : { ca } } : {}) };
+}
+
+const remedy = 'write { certificate_file: fullchain.pem, key_file: privkey.pem }, or a list of such maps';
+const longestKey = 64 * 1024;
+
+export function tlsSection(outside: Outside) {
+  const pair = certificateAndKey(outside);
+  return z
+    .union([pair, list(pair, 'maps of certificate_file and key_file').min(1, { error: `is empty: ${remedy}` })], {
+      error: `is neither a map nor a list of them: ${remedy}`,
+    })
+    .optional()
+    .transform((pairs = []): readonly TlsCertificateConfig[] => (Array.isArray(pairs) ? pairs : [pairs]))
+    .describe(
+      'TLS on the public listener, HTTP/1.1, from version 1.2 on: a certificate with its key, or a list of them. The ' +
+        'client’s server name picks one by its subjectAltName; the first is shown to everybody else. The files are ' +
+        'read again when they change and on SIGHUP. Left out: TLS ends at the load balancer.',
+    );
+}
+
+function certificateAndKey(outside: Outside) {
+  const file = { what: 'a file name', remedy: 'write a path, relative to this file' };
+  return section({
+    certificate_file: leaf({ ...file, parse: (name) => certificateFile(name, outside) }).describe(
+      'PEM: the certificate, and behind it those of the authorities between it and the root.',
+    ),
+    key_file: leaf({ ...file, parse: (name) => keyFile(name, outside) }).describe(
+      'PEM: the private key, without a passphrase.',
+    ),
+  }).transform(({ certificate_file: certificate, key_file: key }, context): TlsCertificateConfig => {
+    if (!new X509Certificate(certificate.pem).checkPrivateKey(key.key)) {
+      context.addIssue({
+        code: 'custom',
+        path: ['key_file'],
+        message: `is not the key of the certificate in ${certificate.file}: name the key that it was made for`,
+      });
+    }
+    return { certificateFile: certificate.file, keyFile: key.file };
+  });
+}
+
+function certificateFile(name: string, outside: Outside): Reading<{ readonly file: string; readonly pem: string }> {
+  const pem = outside.certificates(name);
+  return pem.kind === 'wrong' ? pem : read({ file: outside.path(name), pem: pem.value });
+}
+
+function keyFile(name: string, outside: Outside) {
+  const bytes = outside.bytes(name, longestKey);
+  if (bytes.kind === 'wrong') return bytes;
+  try {
+    return read({ file: outside.path(name), key: createPrivateKey(Buffer.from(bytes.value)) });
+  } catch {
+    // What OpenSSL says may quote the file.
+    return wrong(`${outside.path(name)} holds no private key that can be read: name a PEM file without a passphrase`);
+  }
 }
