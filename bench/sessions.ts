@@ -4,11 +4,10 @@ import type { SavedJar } from '../src/core/cookie-jar.ts';
 import type { Log } from '../src/core/log.ts';
 import type { BackendName, CanonicalUser } from '../src/core/names.ts';
 import type { SessionRecord, SessionStore } from '../src/core/session.ts';
-import { sealedFor } from '../src/sessions/cached-session.ts';
+import { seal, sealedFor } from '../src/sessions/cached-session.ts';
 import { makeSessionId, parseSessionId, signatureKey } from '../src/sessions/cookie.ts';
-import type { KeyRing } from '../src/sessions/keys.ts';
-import { createRedisStore } from '../src/sessions/redis.ts';
-import { seal } from '../src/sessions/seal.ts';
+import type { KeyRing } from '../src/sessions/key-derivation.ts';
+import { createRedisStore } from '../src/sessions/redis-store.ts';
 import { openServerKeys, type ServerKeys } from '../src/sessions/server-keys.ts';
 import { browserHeaders } from './wrk.ts';
 

@@ -4,11 +4,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from 'redis';
-import { runProgram } from './programs.ts';
+import type { RedisSettings } from '../src/redis/topology.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './ports.ts';
-import type { RedisSettings } from '../src/sessions/redis-topology.ts';
-import { spawn } from './programs.ts';
+import { runProgram, spawn } from './programs.ts';
 
 /** Several real Redis processes that make one store. */
 export interface RedisTopology extends AsyncDisposable {

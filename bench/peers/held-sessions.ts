@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { systemClock } from '../../src/core/clock.ts';
-import { createNodeSessions } from '../../src/sessions/live-sessions.ts';
-import { createRedisStore } from '../../src/sessions/redis.ts';
+import { createNodeSessions } from '../../src/sessions/node-sessions.ts';
+import { createRedisStore } from '../../src/sessions/redis-store.ts';
 import { openServerKeys } from '../../src/sessions/server-keys.ts';
 
 /*

@@ -1,7 +1,7 @@
 import type { StoreConfig } from '../config/config.ts';
 import { type Log, silentLog } from '../core/log.ts';
 import { probeSessions, probeState } from '../gateway/store-probe.ts';
-import { createRedisStore } from '../sessions/redis.ts';
+import { createRedisStore } from '../sessions/redis-store.ts';
 import { checkServerKeys } from '../sessions/server-keys.ts';
 
 /** What a Redis says of itself; an undefined setting is one that it does not tell. */

@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createAnchors } from '../audit/anchors.ts';
 import { createAudit } from '../audit/audit.ts';
-import { createSyslogCopy } from '../audit/syslog.ts';
 import type { AuditKey } from '../audit/line.ts';
+import { createSyslogCopy } from '../audit/syslog.ts';
 import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { StateStore } from '../core/state-store.ts';
-import type { KeyRing } from '../sessions/keys.ts';
+import type { KeyRing } from '../sessions/key-derivation.ts';
 import { readKeysFile, ringOf } from '../sessions/keys-file.ts';
 
 export interface OpenAuditOptions {

@@ -3,9 +3,9 @@ import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
 import type { RingStates } from '../directory/hash.ts';
-import type { AskLeader } from '../directory/source.ts';
 import type { ConnectRedis } from '../directory/redis.ts';
-import { createRedisConnection } from '../sessions/redis-connection.ts';
+import type { AskLeader } from '../directory/source.ts';
+import { createRedisConnection } from '../redis/connection.ts';
 
 /**
  * Opens the directory of a configuration, with all its sources. Without `ringStates` all backends count as available,

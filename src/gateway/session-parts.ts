@@ -3,12 +3,12 @@ import type { SessionsConfig } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { SessionStore } from '../core/session.ts';
-import { createSessionGate, type SessionGate } from '../sessions/gate.ts';
-import { createNodeSessions, type NodeSessions, type NodeSessionsOptions } from '../sessions/live-sessions.ts';
-import { createRedisStore } from '../sessions/redis.ts';
-import type { RedisConnection } from '../sessions/redis-connection.ts';
+import type { RedisConnection } from '../redis/connection.ts';
+import { createSessionGate, type SessionGate } from '../sessions/browser-session.ts';
+import { createNodeSessions, type NodeSessions, type NodeSessionsOptions } from '../sessions/node-sessions.ts';
+import { createRedisStore } from '../sessions/redis-store.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
-import { createSqliteStore } from '../sessions/sqlite.ts';
+import { createSqliteStore } from '../sessions/sqlite-store.ts';
 import type { Site } from './site.ts';
 
 interface SessionParts {

@@ -5,8 +5,8 @@ import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { SilentSignIn } from '../core/webmail.ts';
-import { createClientChecks } from '../login/client-checks.ts';
 import type { AskLeader } from '../directory/source.ts';
+import { createClientChecks } from '../login/client-checks.ts';
 import type { LoginEvent } from '../login/login-event.ts';
 import { createLogout, createLogoutOfEnded, leaveWebmail } from '../login/logout.ts';
 import { createMailServers } from '../login/mail-servers.ts';
@@ -15,20 +15,20 @@ import { createSilentSignIn } from '../login/silent-sign-in.ts';
 import { systemWait } from '../login/wait.ts';
 import { withAlarms } from '../observe/alarms.ts';
 import { createMetrics, type GaugeReadings, type Metrics } from '../observe/metrics.ts';
-import { createImapPassdb } from '../passdb/imap.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
+import { createImapPassdb } from '../passdb/imap.ts';
 import { type Connections, createConnections } from '../proxy/connections.ts';
 import { createExchange } from '../proxy/exchange.ts';
-import type { NodeSessions } from '../sessions/live-sessions.ts';
-import { openServerKeys, type ServerKeys } from '../sessions/server-keys.ts';
 import { createProxyProtocol, type ProxyProtocol } from '../proxy/proxy-protocol-intake.ts';
 import { openTlsCertificates, type TlsCertificates } from '../proxy/tls-certificates.ts';
+import type { NodeSessions } from '../sessions/node-sessions.ts';
+import { openServerKeys, type ServerKeys } from '../sessions/server-keys.ts';
 import { openConsole } from './console.ts';
-import { openSupport, type SupportStanding } from './support.ts';
-import { type Operations, openOperations } from './operations.ts';
+import { openOperations, type Operations } from './operations.ts';
 import { gateOf, openStore, sessionsOf } from './session-parts.ts';
-import { probeOwnState, probeSessions, probeState } from './store-probe.ts';
 import type { SharedParts, Site } from './site.ts';
+import { probeOwnState, probeSessions, probeState } from './store-probe.ts';
+import { openSupport, type SupportStanding } from './support.ts';
 
 /** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
 export interface Standing extends AsyncDisposable {

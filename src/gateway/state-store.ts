@@ -5,7 +5,7 @@ import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { StateStore } from '../core/state-store.ts';
-import { createRedisConnection, type RedisConnection } from '../sessions/redis-connection.ts';
+import { createRedisConnection, type RedisConnection } from '../redis/connection.ts';
 
 /**
  * Opens the state of a configuration. `redis` is the connection of the sessions, where they have one that is open; for a

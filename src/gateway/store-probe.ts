@@ -2,9 +2,9 @@ import { createRedisStateStore } from '../backends/redis-state-store.ts';
 import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { probeCounters } from '../login/penalty-counters.ts';
-import { createRedisConnection, isRefusal, type RedisConnection } from '../sessions/redis-connection.ts';
-import { probeSessionStore } from '../sessions/redis-probe.ts';
-import type { RedisSettings } from '../sessions/redis-topology.ts';
+import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
+import type { RedisSettings } from '../redis/topology.ts';
+import { probeSessionStore } from '../sessions/redis-store.ts';
 import { probeSignIns } from '../support/redis-sign-ins.ts';
 import { scriptsOn } from './state-store.ts';
 

@@ -1,7 +1,10 @@
 import type { KeyObject } from 'node:crypto';
 import { CookieJar } from '../core/cookie-jar.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
+import { openSealedText, sealText } from '../core/sealing.ts';
 import { Secret } from '../core/secret.ts';
 import type {
+  Assist,
   Attachment,
   EndReason,
   LiveSession,
@@ -12,8 +15,8 @@ import type {
   StoredSession,
 } from '../core/session.ts';
 import type { SessionCookie } from './cookie.ts';
-import { isSameOwner, openSealed, type SealedFor, seal } from './seal.ts';
-import { parseSavedJar } from './stored-text.ts';
+import type { SealPurpose } from './key-derivation.ts';
+import { parseSavedJar } from './record-format.ts';
 
 /** The node's bookkeeping, as a session sees it. */
 export interface SessionKeeper {
@@ -259,4 +262,45 @@ function openStored(keeper: SessionKeeper, cookie: SessionCookie, { record, jar 
     password: password === '' ? undefined : new Secret(password),
     jar: new CookieJar(keeper.ownsCookie(record.backend), saved),
   };
+}
+
+/** What sealed text belongs to. Text that was moved to another session, user, backend, purpose or time does not open. */
+export interface SealedFor {
+  readonly key: RecordKey;
+  readonly user: CanonicalUser;
+  readonly backend: BackendName;
+  readonly purpose: SealPurpose;
+  /** When the session began and when it ends at the latest: nobody who can write to the store makes it last longer. */
+  readonly createdAtMs: number;
+  readonly absoluteEndMs: number;
+  /** Only of a mailbox that staff opened. */
+  readonly assist?: Assist;
+}
+
+function ownerOf(belongsTo: SealedFor): readonly (string | number)[] {
+  const { key, user, backend, purpose, createdAtMs, absoluteEndMs, assist } = belongsTo;
+  const owner = [key, user, backend, purpose, createdAtMs, absoluteEndMs];
+  if (assist === undefined) return owner;
+  const { actor, staffSession, reason, ticket } = assist;
+  return [...owner, actor, staffSession, reason, ticket];
+}
+
+/** Whether what was sealed for the one opens for the other. */
+function isSameOwner(one: SealedFor, other: SealedFor): boolean {
+  return JSON.stringify(ownerOf(one)) === JSON.stringify(ownerOf(other));
+}
+
+/** Seals a text of a session. */
+export function seal(
+  sealKey: KeyObject,
+  plain: string,
+  belongsTo: SealedFor,
+  randomBytes?: (size: number) => Buffer,
+): string {
+  return sealText(sealKey, plain, ownerOf(belongsTo), randomBytes);
+}
+
+/** The text that was sealed, or nothing when it was altered, is of another version, or belongs to something else. */
+export function openSealed(sealKey: KeyObject, sealed: string, belongsTo: SealedFor): string | undefined {
+  return openSealedText(sealKey, sealed, ownerOf(belongsTo));
 }

@@ -1,6 +1,6 @@
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { RecordKey } from '../core/session.ts';
-import type { KeyRing, ServerKey } from './keys.ts';
+import type { KeyRing, ServerKey } from './key-derivation.ts';
 
 const secureName = '__Host-postern';
 const plainName = 'postern';

@@ -5,9 +5,9 @@ import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { SessionRecord, SessionStore } from '../core/session.ts';
 import { makeSessionId, parseSessionId, sessionCookieFlags, sessionCookieName, signatureKey } from './cookie.ts';
-import type { KeyRing } from './keys.ts';
-import type { NodeSessions } from './live-sessions.ts';
-import { parseRecord } from './stored-text.ts';
+import type { KeyRing } from './key-derivation.ts';
+import type { NodeSessions } from './node-sessions.ts';
+import { parseRecord } from './record-format.ts';
 
 declare module 'express-session' {
   interface SessionData {

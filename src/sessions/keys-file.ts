@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import { codeOf, exposureOf, makeFolder, openNamedFile, whyUnreadable } from '../core/named-files.ts';
-import { createKeyRing, createServerKey, type KeyRing } from './keys.ts';
+import { createKeyRing, createServerKey, type KeyRing } from './key-derivation.ts';
 
 /** One key as the file holds it. */
 export interface KeyEntry {

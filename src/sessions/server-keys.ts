@@ -5,7 +5,7 @@ import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { RegisteredKey, SessionStore } from '../core/session.ts';
-import type { KeyRing } from './keys.ts';
+import type { KeyRing } from './key-derivation.ts';
 import { type KeyEntry, makeKeysFile, readKeysFile, ringOf } from './keys-file.ts';
 
 /** What opening the server keys takes. */

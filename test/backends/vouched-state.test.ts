@@ -22,7 +22,7 @@ import { createVouchedStateStore, keepRenewed, type StateKeys } from '../../src/
 import { PosternError } from '../../src/core/error.ts';
 import { type Log, silentLog } from '../../src/core/log.ts';
 import { type StateStore, type StateTable, stateTables } from '../../src/core/state-store.ts';
-import { createKeyRing, createServerKey } from '../../src/sessions/keys.ts';
+import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
 import { parseEnrolment } from '../../src/support/enrolment.ts';
 import { parseLink } from '../../src/support/links.ts';
 import { parseNotices } from '../../src/support/notices.ts';

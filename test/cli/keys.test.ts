@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { loadConfig } from '../../src/config/load.ts';
-import { systemClock } from '../../src/core/clock.ts';
-import { addKey, makeKeysFile, promoteKey, readKeysFile, ringOf } from '../../src/sessions/keys-file.ts';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
 import { createVouchedStateStore } from '../../src/backends/vouched-state-store.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { renewState } from '../../src/gateway/beside.ts';
-import { createSqliteStore } from '../../src/sessions/sqlite.ts';
+import { addKey, makeKeysFile, promoteKey, readKeysFile, ringOf } from '../../src/sessions/keys-file.ts';
+import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
 import { filesOf, smallest } from '../config/fixture.ts';
 import { gatewayWith, run } from './fixture.ts';
 

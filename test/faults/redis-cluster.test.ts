@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
-import { createRedisStore } from '../../src/sessions/redis.ts';
+import { createRedisStore } from '../../src/sessions/redis-store.ts';
 import { eventually } from '../eventually.ts';
 import { type RedisTopology, startRedisCluster } from '../redis-topologies.ts';
 import { startNode } from '../sessions/running-node.ts';

@@ -12,7 +12,7 @@ import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
-import { createRedisConnection } from '../../src/sessions/redis-connection.ts';
+import { createRedisConnection } from '../../src/redis/connection.ts';
 import { createImpersonation } from '../../src/support/impersonation.ts';
 import { type DriverName, loadDriver } from '../../src/webmail/registry.ts';
 import { backendLimits } from '../backend-limits.ts';

@@ -11,7 +11,7 @@ import {
   verifySessionCookie,
   withoutSessionCookies,
 } from '../../src/sessions/cookie.ts';
-import { createKeyRing, createServerKey } from '../../src/sessions/keys.ts';
+import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
 import { sampleKey } from './samples.ts';
 
 const ring = createKeyRing([sampleKey], sampleKey.id);

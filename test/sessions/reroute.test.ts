@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { SessionStore } from '../../src/core/session.ts';
-import { createSqliteStore } from '../../src/sessions/sqlite.ts';
-import { jarCookie, password, type RunningNode, startNode } from './running-node.ts';
+import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
 import { eventually } from '../eventually.ts';
+import { jarCookie, password, type RunningNode, startNode } from './running-node.ts';
 import { alice, backendNamed, handClock } from './samples.ts';
 
 suite('a session that is led to another host', () => {

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import express, { type ErrorRequestHandler } from 'express';
-import { systemClock, type Clock } from '../../src/core/clock.ts';
+import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { type Log, silentLog } from '../../src/core/log.ts';
 import type { CanonicalUser } from '../../src/core/names.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { EndReason, LiveSession, SessionLookup, SessionStore } from '../../src/core/session.ts';
-import { createSessionGate } from '../../src/sessions/gate.ts';
-import { createNodeSessions, type NodeSessions } from '../../src/sessions/live-sessions.ts';
+import { createSessionGate } from '../../src/sessions/browser-session.ts';
+import { createNodeSessions, type NodeSessions } from '../../src/sessions/node-sessions.ts';
 import { openServerKeys, type ServerKeys } from '../../src/sessions/server-keys.ts';
 import { listening } from '../ports.ts';
 import { backendNamed } from './samples.ts';

@@ -1,7 +1,7 @@
 import type { Clock } from '../../src/core/clock.ts';
 import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
 import type { RecordKey, SessionRecord } from '../../src/core/session.ts';
-import { createServerKey, type ServerKey } from '../../src/sessions/keys.ts';
+import { createServerKey, type ServerKey } from '../../src/sessions/key-derivation.ts';
 
 /** A clock that stands still until it is told to go on. */
 export interface HandClock extends Clock {

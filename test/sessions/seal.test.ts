@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import * as fc from 'fast-check';
-import { openSealed, type SealedFor, seal } from '../../src/sessions/seal.ts';
+import { openSealed, seal, type SealedFor } from '../../src/sessions/cached-session.ts';
 import { alice, backendNamed, bob, recordKeyOf, sampleKey } from './samples.ts';
 
 const sealKey = sampleKey.sealKeyOf('S'.repeat(43), 'credentials');

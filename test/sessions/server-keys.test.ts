@@ -8,7 +8,7 @@ import { silentLog } from '../../src/core/log.ts';
 import type { SessionStore } from '../../src/core/session.ts';
 import { addKey, promoteKey, readKeysFile, retireKey } from '../../src/sessions/keys-file.ts';
 import { openServerKeys, type ServerKeys } from '../../src/sessions/server-keys.ts';
-import { createSqliteStore } from '../../src/sessions/sqlite.ts';
+import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
 import { type HandClock, handClock } from './samples.ts';
 
 suite('the server keys of a node', () => {

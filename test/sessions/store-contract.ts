@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import type { RegisteredKey, SessionStore, StoreNews } from '../../src/core/session.ts';
-import { createServerKey } from '../../src/sessions/keys.ts';
+import { createServerKey } from '../../src/sessions/key-derivation.ts';
 import { eventually } from '../eventually.ts';
 import { alice, bob, recordKeyOf, sampleKey, sampleRecord } from './samples.ts';
 

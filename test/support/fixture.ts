@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { Secret as TotpKey, TOTP } from 'otpauth';
-import type { StateStore } from '../../src/core/state-store.ts';
 import { createStateMirror, type StateMirror } from '../../src/backends/state-mirror.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { createServerKey } from '../../src/sessions/keys.ts';
+import type { StateStore } from '../../src/core/state-store.ts';
+import { createServerKey } from '../../src/sessions/key-derivation.ts';
 import { parseEnrolment } from '../../src/support/enrolment.ts';
 import { createSecondFactors, type SecondFactors } from '../../src/support/second-factor.ts';
 import { createVault, type VaultKeys } from '../../src/support/vault.ts';

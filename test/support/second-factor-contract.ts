@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { suite, test } from 'node:test';
 import type { StateStore } from '../../src/core/state-store.ts';
-import { createServerKey } from '../../src/sessions/keys.ts';
+import { createServerKey } from '../../src/sessions/key-derivation.ts';
 import { codeOf, enrol, ringOf, startFactorNode } from './fixture.ts';
 
 const sam = 'sam@example.test';

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { createClient } from 'redis';
 import { silentLog } from '../../src/core/log.ts';
+import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
+import { createRedisStore } from '../../src/sessions/redis-store.ts';
 import { createRedisSignIns } from '../../src/support/redis-sign-ins.ts';
 import { createSignInNotes, type SignIn, type SignIns } from '../../src/support/sign-ins.ts';
 import { createSqliteSignIns } from '../../src/support/sqlite-sign-ins.ts';
-import { recordKeyOf, sampleRecord, userNamed } from '../sessions/samples.ts';
-import { createRedisStore } from '../../src/sessions/redis.ts';
-import { createKeyRing, createServerKey } from '../../src/sessions/keys.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { recordKeyOf, sampleRecord, userNamed } from '../sessions/samples.ts';
 
 const alice = 'alice@example.test';
 const startMs = Date.UTC(2026, 10, 26);

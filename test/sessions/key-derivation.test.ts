@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import type { Clock } from '../../src/core/clock.ts';
-import { createServerKey } from '../../src/sessions/keys.ts';
+import { createServerKey } from '../../src/sessions/key-derivation.ts';
 import {
   addKey,
   makeKeysFile,

@@ -9,7 +9,7 @@ import {
   type StaffProof,
   type StoredJar,
 } from '../core/session.ts';
-import { isRecordKey, isUserKey } from './keys.ts';
+import { isRecordKey, isUserKey } from './key-derivation.ts';
 
 /*
  * What a store keeps is read like anything that comes from outside: text that has another form is no record.

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import type { Log } from '../core/log.ts';
 import type {
   EndReason,
   RecordKey,
@@ -10,16 +12,14 @@ import type {
   StoreNews,
   UserKey,
 } from '../core/session.ts';
-import type { Log } from '../core/log.ts';
-import { isRecordKey } from './keys.ts';
-import { createRedisConnection, isRefusal, type RedisConnection } from './redis-connection.ts';
-import type { RedisSettings } from './redis-topology.ts';
+import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
+import { InvalidationTap, type RedisSettings } from '../redis/topology.ts';
+import { isRecordKey } from './key-derivation.ts';
+import { parseEndReason, parseRecord, parseRegisteredKey, parseStoredJar } from './record-format.ts';
 import * as scripts from './redis-scripts.ts';
-import { InvalidationTap } from './redis-tap.ts';
-import { parseEndReason, parseRecord, parseRegisteredKey, parseStoredJar } from './stored-text.ts';
 
 /** What the store on Redis takes. */
-export interface RedisStoreOptions {
+interface RedisStoreOptions {
   readonly settings: RedisSettings;
   /** How long a destroyed key stays refused: at least the absolute timeout, or a late write could revive it. */
   readonly tombstoneMs: number;
@@ -243,4 +243,35 @@ function createWatchfulness(tell: (news: StoreNews) => void): { lost(): void; re
       tell({ kind: 'restored' });
     },
   };
+}
+
+const probeMs = 2_000;
+
+/**
+ * Does on a Redis what the session store does, under a key of its own that ends by itself. Rejects with
+ * ERR_STORE_UNAVAILABLE, which says what is refused: a user without enough rights is found before anybody signs in.
+ */
+export async function probeSessionStore({ run }: Pick<RedisConnection, 'run'>): Promise<void> {
+  const id = randomBytes(16).toString('hex');
+  const [record, use, jar, tombstone] = ['h', 'u', 'j', 't'].map((kind) => `ps:${kind}:{${id}}`);
+  const all = [record, use, jar, tombstone].filter((key) => key !== undefined);
+  const [index, registry] = [`ps:i:${id}`, 'ps:keys'];
+  const script = (text: string, keys: readonly (string | undefined)[], args: readonly (string | number)[]) =>
+    run((client) => client.eval(text, { keys: keys.filter((key) => key !== undefined), arguments: args.map(String) }));
+
+  await script(scripts.registerKeysScript, [registry], []);
+  await script(scripts.indexScript, [index], [Date.now(), id, probeMs]);
+  await script(scripts.indexAllScript, ['ps:all'], [Date.now(), id, probeMs]);
+  await script(scripts.createScript, [record, tombstone], ['{"backend":"","host":""}', probeMs]);
+  await script(scripts.rerouteScript, [record, jar], ['', '', '{}', '{}']);
+  await script(scripts.writeJarScript, [record, jar], ['{}']);
+  await script(scripts.noteUseScript, [record, use], [Date.now()]);
+  await run((client) => client.set(all[0] ?? '', '{}', { condition: 'XX', expiration: 'KEEPTTL' }));
+  await run((client) => client.mGet(all));
+  await run((client) => client.exists(registry));
+  await script(scripts.destroyScript, all, ['signed-out', probeMs]);
+  await run((client) => client.zRange('ps:all', 0, 0));
+  await run((client) => client.zRem(index, id));
+  await run((client) => client.zRem('ps:all', id));
+  await run((client) => client.hDel(registry, id));
 }

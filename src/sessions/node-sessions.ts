@@ -1,6 +1,6 @@
+import type { CookieJar } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
-import type { CookieJar } from '../core/cookie-jar.ts';
 import type {
   EndReason,
   LiveSessions,
@@ -11,9 +11,8 @@ import type {
   StoredEntry,
 } from '../core/session.ts';
 import { readCookieField, type SessionCookie, verifySessionCookie } from './cookie.ts';
-import { createHeldSessions, type HeldLookup, type HeldSessionsOptions } from './held-sessions.ts';
 import type { ServerKeys } from './server-keys.ts';
-import { endByTime } from './session-times.ts';
+import { createHeldSessions, endByTime, type HeldLookup, type HeldSessionsOptions } from './session-cache.ts';
 
 /** What the sessions of a node take. */
 export interface NodeSessionsOptions extends HeldSessionsOptions {

@@ -4,10 +4,9 @@ import { explainFailure } from '../core/connection-failure.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { shortLine } from '../core/short-line.ts';
-import type { InvalidationTap } from './redis-tap.ts';
-import { createRedisLink, type RedisClient, type RedisSettings } from './redis-topology.ts';
+import { createRedisLink, type InvalidationTap, type RedisClient, type RedisSettings } from './topology.ts';
 
-export interface RedisConnectionOptions {
+interface RedisConnectionOptions {
   readonly settings: RedisSettings;
   readonly log: Log;
   readonly tap?: InvalidationTap;

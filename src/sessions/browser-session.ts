@@ -1,13 +1,13 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { PosternError } from '../core/error.ts';
 import type { Clock } from '../core/clock.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
+import { PosternError } from '../core/error.ts';
 import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Assist, EndReason, RecordKey, SessionRecord, SessionStore } from '../core/session.ts';
-import { sealedFor, sealPassword } from './cached-session.ts';
+import { seal, sealedFor, sealPassword } from './cached-session.ts';
 import {
   parseSessionId,
   readCookieField,
@@ -18,9 +18,8 @@ import {
   withoutSessionCookies,
 } from './cookie.ts';
 import { createExpressSession } from './express-store.ts';
-import type { KeyRing } from './keys.ts';
-import type { NodeSessions } from './live-sessions.ts';
-import { seal } from './seal.ts';
+import type { KeyRing } from './key-derivation.ts';
+import type { NodeSessions } from './node-sessions.ts';
 import type { ServerKeys } from './server-keys.ts';
 
 /** What a successful sign-in knows. */
@@ -42,7 +41,7 @@ interface SessionOpening {
 }
 
 /** What the gate takes. The numbers are read at each use: a getter lets a reload change them. */
-export interface SessionGateOptions {
+interface SessionGateOptions {
   readonly store: SessionStore;
   readonly keys: ServerKeys;
   readonly live: NodeSessions;

@@ -5,10 +5,10 @@ import { createClient } from 'redis';
 import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { StoreNews } from '../../src/core/session.ts';
-import { createRedisStore } from '../../src/sessions/redis.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { createRedisStore } from '../../src/sessions/redis-store.ts';
 import { eventually } from '../eventually.ts';
-import { aSecondMs, alice, recordKeyOf, sampleKey, sampleRecord } from './samples.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { alice, aSecondMs, recordKeyOf, sampleKey, sampleRecord } from './samples.ts';
 import { storeContract } from './store-contract.ts';
 
 const tombstoneMs = 3_600_000;
