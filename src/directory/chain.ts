@@ -9,9 +9,9 @@ import {
   type LoginNameParser,
   splitLoginName,
 } from '../core/names.ts';
+import type { FindHome } from './backend-names.ts';
 import type { Told } from './cache.ts';
 import { withDeadline } from './deadline.ts';
-import type { FindHome } from './homes.ts';
 import { createReferrer } from './referrer.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';
 

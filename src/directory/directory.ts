@@ -11,14 +11,20 @@ import {
   type LoginName,
   type LoginNameRules,
 } from '../core/names.ts';
+import { createHomes } from './backend-names.ts';
 import { type CacheCounts, cached, cacheDefaults, type CachedSource, type CacheOptions } from './cache.ts';
 import { createChain, type Step, type TracedStep } from './chain.ts';
-import { type ConfiguredSource, configureSource, type SourceSettings } from './configured-source.ts';
 import { withDeadline } from './deadline.ts';
-import type { RingStates } from './hash.ts';
-import { createHomes } from './homes.ts';
-import type { ConnectRedis } from './redis.ts';
-import { type AskLeader, couldNotAsk, type Source, type SourceAnswer, type SourceDeps } from './source.ts';
+import { type ConfiguredSource, configureSource, type SourceSettings } from './registry.ts';
+import {
+  type AskLeader,
+  type ConnectRedis,
+  couldNotAsk,
+  type RingStates,
+  type Source,
+  type SourceAnswer,
+  type SourceDeps,
+} from './source.ts';
 
 export interface DirectoryOptions {
   /** Asked in this order. File names absolute, secrets read. */

@@ -4,9 +4,8 @@ import type { ReferralServer } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, LoginName, LoginNameParser } from '../core/names.ts';
-import type { RingStates } from './hash.ts';
-import type { FindHome } from './homes.ts';
-import type { ConnectRedis } from './redis.ts';
+import type { Secret } from '../core/secret.ts';
+import type { FindHome } from './backend-names.ts';
 import type { Settings } from './settings.ts';
 
 /**
@@ -92,3 +91,32 @@ export function couldNotAsk(message: string, cause?: unknown): PosternError {
 export function badAnswer(message: string, cause?: unknown): PosternError {
   return new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false, cause });
 }
+
+/** What the gateway knows of its backends at this moment. */
+export interface RingStates {
+  /** Whether a backend serves: neither DOWN nor MAINT. When it comes back is decided there. */
+  isInRing(backend: BackendName): boolean;
+  /** Whether it takes new sessions of this user, too: it is READY, or drains only others. */
+  takesNew(backend: BackendName, user: LoginName): boolean;
+  /** How many sessions a backend has; only the shares count. */
+  sessions(backend: BackendName): number;
+  /** The backend where a user has sessions now. */
+  currentHome(user: LoginName, signal: AbortSignal): Promise<BackendName | undefined>;
+}
+
+/** The commands that this source needs. Each settles within the connection's own command timeout. */
+interface RedisReader {
+  get(key: string): Promise<string | null>;
+  hGet(key: string, field: string): Promise<string | null>;
+  close(): void;
+}
+
+interface RedisServer {
+  readonly url: string;
+  readonly password?: Secret;
+  /** PEM certificates of the authorities to trust instead of the system's. */
+  readonly ca?: string;
+}
+
+/** Makes a connection that heals itself; resolves also while the server is away. */
+export type ConnectRedis = (server: RedisServer, log: Log) => Promise<RedisReader>;

@@ -3,7 +3,7 @@ import type { DriverChecks } from '../config/cross-checks.ts';
 /** What the drivers themselves say of their settings. A driver is loaded when the configuration names it. */
 export const driverChecks: DriverChecks = {
   async source(settings) {
-    const { checkSource } = await import('../directory/configured-source.ts');
+    const { checkSource } = await import('../directory/registry.ts');
     return checkSource(settings);
   },
   async webmail(driver, settings) {

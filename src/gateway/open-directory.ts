@@ -2,9 +2,7 @@ import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
-import type { RingStates } from '../directory/hash.ts';
-import type { ConnectRedis } from '../directory/redis.ts';
-import type { AskLeader } from '../directory/source.ts';
+import type { AskLeader, ConnectRedis, RingStates } from '../directory/source.ts';
 import { createRedisConnection } from '../redis/connection.ts';
 
 /**

@@ -21,7 +21,7 @@ import { type CanonicalUser, nameForServer } from '../core/names.ts';
 import type { Place, Placement, Relocate } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { MirroredTable } from '../core/state-store.ts';
-import type { RingStates } from '../directory/hash.ts';
+import type { RingStates } from '../directory/source.ts';
 import type { LeftSession } from '../login/logout.ts';
 import { createRelocation } from '../login/relocation.ts';
 import type { RedisConnection } from '../redis/connection.ts';

@@ -5,8 +5,8 @@ import { UserIsToWait } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
+import { createHomes } from '../../src/directory/backend-names.ts';
 import { createChain, type Step, type TracedStep } from '../../src/directory/chain.ts';
-import { createHomes } from '../../src/directory/homes.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer } from '../../src/directory/source.ts';
 import { backendsNamed, loginName, nameRules } from './fixture.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createLoginNameParser } from '../../src/core/names.ts';
 import { compareDirectories } from '../../src/directory/compare.ts';
-import type { SourceSettings } from '../../src/directory/configured-source.ts';
+import type { SourceSettings } from '../../src/directory/registry.ts';
 import { nameRules, temporaryDirectory, testDirectory } from './fixture.ts';
 
 const parseName = createLoginNameParser(nameRules);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { checkSource } from '../../src/directory/configured-source.ts';
+import { checkSource } from '../../src/directory/registry.ts';
 import { canonicalUser, loginName, outcomeOf, temporaryDirectory, testDirectory } from './fixture.ts';
 import { startServer } from './peers/line-server.ts';
 

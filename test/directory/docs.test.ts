@@ -3,8 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { Secret } from '../../src/core/secret.ts';
-import { checkSource, type SourceSettings } from '../../src/directory/configured-source.ts';
-import { sourceTypes } from '../../src/directory/registry.ts';
+import { checkSource, type SourceSettings, sourceTypes } from '../../src/directory/registry.ts';
 
 const pages = ['docs/directory.md', ...globSync('docs/directory/*.md')];
 

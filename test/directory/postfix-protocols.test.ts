@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { escapeKey } from '../../src/directory/tcp-table.ts';
+import { escapeKey } from '../../src/directory/sources/tcp-table.ts';
 import { outcomeOf, testDirectory } from './fixture.ts';
 import { startServer } from './peers/line-server.ts';
 import { postfix } from './peers/postfix.ts';

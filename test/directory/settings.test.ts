@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { Secret } from '../../src/core/secret.ts';
-import { readAddresses } from '../../src/directory/server-address.ts';
-import { Settings } from '../../src/directory/settings.ts';
+import { readAddresses, Settings } from '../../src/directory/settings.ts';
 
 const cases: readonly (readonly [
   name: string,

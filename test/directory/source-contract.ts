@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Directory, DirectoryOptions } from '../../src/directory/directory.ts';
-import type { SourceSettings } from '../../src/directory/configured-source.ts';
+import type { SourceSettings } from '../../src/directory/registry.ts';
 import { eventually, outcomeOf, testDirectory } from './fixture.ts';
 
 /** A source with its peer, as the contract asks for it. */

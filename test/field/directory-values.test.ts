@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
-import { readAnswerKeys, readAnswerObject } from '../../src/directory/answer-object.ts';
-import { checkSource } from '../../src/directory/configured-source.ts';
+import { readAnswerKeys, readAnswerObject } from '../../src/directory/answers.ts';
+import { checkSource } from '../../src/directory/registry.ts';
 import { Settings } from '../../src/directory/settings.ts';
 import { badAnswer } from '../../src/directory/source.ts';
 import { backendsNamed, loginName, outcomeOf, recordingLog, testDirectory } from '../directory/fixture.ts';

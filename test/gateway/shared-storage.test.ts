@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { createRing } from '../../src/directory/ring.ts';
+import { createRing } from '../../src/directory/sources/hash.ts';
 import type { Browser } from '../demo/browser.ts';
 import { eventually } from '../eventually.ts';
 import { type RingSite, startRingSite } from './ring-site.ts';

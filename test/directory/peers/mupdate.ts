@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { Secret } from '../../../src/core/secret.ts';
-import { connectMupdate, mupdateString } from '../../../src/directory/mupdate-connection.ts';
-import { temporaryDirectory } from '../fixture.ts';
-import { makeCertificates } from './certificates.ts';
+import { connectMupdate, mupdateString } from '../../../src/directory/sources/mupdate-connection.ts';
 import { freePort } from '../../ports.ts';
 import { exists, runProgram, startProgram, unpackPackages } from '../../programs.ts';
+import { temporaryDirectory } from '../fixture.ts';
+import { makeCertificates } from './certificates.ts';
 
 /** A real master of a Cyrus Murder, run from the packages' content: the package would remove Dovecot's. */
 export interface MupdateMaster extends AsyncDisposable {

@@ -1,0 +1,67 @@
+import { parseJson } from '../../core/json.ts';
+import { readNamedFile } from '../../core/named-files.ts';
+import { readHost } from '../answers.ts';
+import { fillTemplate, isRecord, readTemplate } from '../settings.ts';
+import { badAnswer, couldNotAsk, type SourceAnswer, type SourceDriver } from '../source.ts';
+import { createHttpClient } from './http-client.ts';
+
+const tag = 'postern';
+
+/**
+ * A Dovecot director (2.3): asks its doveadm HTTP API where the user is, or would be (`directorStatus`). For sites that
+ * move off the director step by step: webmail and the director's own IMAP sessions of a user meet on one backend. A
+ * director has a place for everybody, so that its answers are defaults: let another source say who exists.
+ */
+export const driver: SourceDriver = {
+  configure(settings) {
+    const url = settings.text('url');
+    const apiKey = settings.secret('api_key');
+    const user = readTemplate(settings, 'key', '%u');
+    const caFile = settings.optionalText('tls_ca_file');
+    if (url !== '' && !/^https?:\/\/[^/]+\/doveadm\/v1$/.test(url)) {
+      settings.problem('url', 'write http://director:8080/doveadm/v1, or https://…');
+    }
+    if (apiKey === undefined) settings.problem('api_key', 'is required: doveadm_api_key of the director');
+
+    return async ({ label }) => {
+      const ca = caFile === undefined ? undefined : (await readNamedFile(caFile)).toString();
+      const client = createHttpClient({ label, ca });
+      const key = Buffer.from(apiKey?.reveal() ?? '').toString('base64');
+      const headers = { authorization: `X-Dovecot-API ${key}`, 'content-type': 'application/json' };
+      return {
+        async ask(name, signal) {
+          const parameters = { user: fillTemplate(user, name, (value) => value) };
+          const body = JSON.stringify([['directorStatus', parameters, tag]]);
+          const reply = await client.send({ method: 'POST', url, headers, body }, signal);
+          if (reply.status !== 200) throw couldNotAsk(`${label} answered ${reply.status}`);
+          return readStatus(reply.body);
+        },
+        [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+      };
+    };
+  },
+};
+
+/** `[["doveadmResponse",[{"status":"n/a","hashed":"10.0.0.3",…}],"tag"]]`; `status` is where the user is now. */
+function readStatus(body: string): SourceAnswer {
+  const [response, ...others] = parseArray(body);
+  const [kind, rows] = Array.isArray(response) ? response : [];
+  if (kind === 'error') throw couldNotAsk('the director answered with an error');
+  if (kind !== 'doveadmResponse' || others.length > 0 || !Array.isArray(rows))
+    throw badAnswer('the answer is no response of doveadm');
+  const row: unknown = rows[0];
+  if (rows.length !== 1 || !isRecord(row)) throw badAnswer('the answer is no status of a user');
+  for (const key of ['status', 'hashed']) {
+    const place = row[key];
+    if (typeof place === 'string' && place !== '' && place !== 'n/a') {
+      return { kind: 'found', home: readHost(place), byDefault: true };
+    }
+  }
+  throw couldNotAsk('the director has no backend for this user');
+}
+
+function parseArray(body: string): readonly unknown[] {
+  const parsed = parseJson(body);
+  if (Array.isArray(parsed)) return parsed;
+  throw badAnswer('the answer is no JSON list');
+}

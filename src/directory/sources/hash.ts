@@ -1,0 +1,167 @@
+import { hash } from 'node:crypto';
+import type { LoginName } from '../../core/names.ts';
+import type { FindHome } from '../backend-names.ts';
+import { fillTemplate, readTemplate, type Settings } from '../settings.ts';
+import { couldNotAsk, type RingStates, type SourceDeps, type SourceDriver } from '../source.ts';
+
+/**
+ * Computes the home of a user: weighted rendezvous hashing over the backends (ring.ts), the same on every node.
+ *
+ * With `shared_storage: true` every backend can serve every user, as behind a Dovecot director: a user with sessions
+ * stays where they are; a backend that is DOWN or in MAINT leaves the ring; one in DRAIN gets nobody new; and
+ * `max_load: 1.25` lets none have more than 1.25 times the sessions that its weight gives it. The users concerned go to
+ * the next in their own order. Without it homes never depend on states. Who is in `pinned` lives there. Everybody else
+ * is answered by default: the hash knows nobody.
+ */
+export const driver: SourceDriver = {
+  configure(settings) {
+    const weights = readWeights(settings);
+    const pinned = settings.table('pinned');
+    const key = readTemplate(settings, 'key', '%u');
+    const isShared = settings.flag('shared_storage', false);
+    const maxLoad = settings.number('max_load', { min: 1, max: 100 });
+    if (maxLoad !== undefined && !isShared) {
+      settings.problem('max_load', 'needs shared_storage: true: without it every user has one home');
+    }
+
+    return (deps) => {
+      const shares = weights ?? new Map([...deps.backends.keys()].map((name) => [String(name), 1]));
+      for (const name of shares.keys()) requireBackend(name, deps.findHome);
+      const ring = createRing(shares);
+      const homes = readPinned(pinned, deps);
+      const choose =
+        isShared && deps.states !== undefined ? sharedChoice(shares, maxLoad, deps, deps.states) : undefined;
+      return {
+        isLocal: true,
+        async ask(name, signal) {
+          const home = homes.get(name);
+          if (home !== undefined) return { kind: 'found', home };
+          const order = ring.order(fillTemplate(key, name, (value) => value));
+          const chosen = choose === undefined ? { home: order[0] } : await choose(name, order, signal);
+          if (chosen.home === undefined) throw couldNotAsk('no backend of the ring is available');
+          return { kind: 'found', byDefault: true, ...chosen, home: chosen.home };
+        },
+        async [Symbol.asyncDispose]() {},
+      };
+    };
+  },
+};
+
+interface Chosen {
+  readonly home: string | undefined;
+  readonly stays?: true;
+}
+
+type Choice = (user: LoginName, order: readonly string[], signal: AbortSignal) => Promise<Chosen>;
+
+function sharedChoice(
+  weights: Weights,
+  maxLoad: number | undefined,
+  { findHome }: Pick<SourceDeps, 'findHome'>,
+  states: RingStates,
+): Choice {
+  const isIn = (name: string): boolean => {
+    const backend = findHome(name);
+    return backend !== undefined && states.isInRing(backend);
+  };
+  const takesNew = (name: string, user: LoginName): boolean => {
+    const backend = findHome(name);
+    return backend !== undefined && states.takesNew(backend, user);
+  };
+  const sessionsOf = (name: string): number => {
+    const backend = findHome(name);
+    return backend === undefined ? 0 : states.sessions(backend);
+  };
+  return async (user, order, signal) => {
+    const current = await states.currentHome(user, signal);
+    if (current !== undefined && isIn(current)) return { home: current, stays: true };
+    const ready = order.filter((name) => takesNew(name, user));
+    const available = ready.length === 0 ? order.filter(isIn) : ready;
+    if (maxLoad === undefined) return { home: available[0] };
+    const sessions = available.reduce((sum, name) => sum + sessionsOf(name), 0);
+    const weight = available.reduce((sum, name) => sum + (weights.get(name) ?? 0), 0);
+    // Mirrokni, Thorup and Zadimoghaddam, "Consistent hashing with bounded loads" (2018).
+    const room = (name: string): number => Math.ceil((maxLoad * (sessions + 1) * (weights.get(name) ?? 0)) / weight);
+    return { home: available.find((name) => sessionsOf(name) < room(name)) ?? available[0] };
+  };
+}
+
+function readWeights(settings: Settings): Weights | undefined {
+  if (!settings.has('weights')) return undefined;
+  const weights = new Map<string, number>();
+  for (const [name, weight] of Object.entries(settings.record('weights'))) {
+    if (typeof weight === 'number' && weight >= 0 && weight <= 1_000_000) weights.set(name, weight);
+    else settings.problem('weights', `${name}: write a number from 0 to 1000000`);
+  }
+  if (![...weights.values()].some((weight) => weight > 0))
+    settings.problem('weights', 'give at least one backend a weight above 0');
+  return weights;
+}
+
+function readPinned(pinned: ReadonlyMap<string, string>, deps: SourceDeps): ReadonlyMap<LoginName, string> {
+  const homes = new Map<LoginName, string>();
+  for (const [user, home] of pinned) {
+    const parsed = deps.parseLoginName(user);
+    if (parsed.kind !== 'ok') throw new Error(`pinned: ${user} is no user: ${parsed.why}`);
+    requireBackend(home, deps.findHome);
+    homes.set(parsed.name, home);
+  }
+  return homes;
+}
+
+function requireBackend(name: string, findHome: FindHome): void {
+  if (findHome(name) === undefined) throw new Error(`there is no backend ${name}`);
+}
+
+/** Backends and their weights: twice the weight, twice the users. */
+type Weights = ReadonlyMap<string, number>;
+
+interface Ring {
+  /** The backends of a user in the user's own order: the first is the home, the second would be without the first. */
+  order(user: string): readonly string[];
+}
+
+/** Two 32-bit numbers that stand for a text. */
+type Digest = readonly [number, number];
+
+/**
+ * Weighted rendezvous hashing: every backend draws a number for the user, and the highest wins.
+ *
+ * A backend that goes takes only its own users away, one that comes takes only those that it wins, and a weight that
+ * changes moves users only to or from its backend. Every node comes to the same result without talking to another.
+ * (Thaler and Ravishankar 1998; the weights as in Schindelhauer and Schomaker 2005.)
+ */
+export function createRing(weights: Weights): Ring {
+  const backends = [...weights]
+    .filter(([, weight]) => weight > 0)
+    .map(([name, weight]) => ({ name, weight, digest: digestOf(`backend ${name}`) }));
+  return {
+    order(user) {
+      const own = digestOf(`user ${user}`);
+      return backends
+        .map(({ name, weight, digest }) => ({ name, score: -weight / Math.log(draw(own, digest)) }))
+        .sort((a, b) => b.score - a.score || (a.name < b.name ? -1 : 1))
+        .map(({ name }) => name);
+    },
+  };
+}
+
+function digestOf(text: string): Digest {
+  const bytes = hash('sha256', text, 'buffer');
+  return [bytes.readUInt32LE(0), bytes.readUInt32LE(4)];
+}
+
+/** A number between 0 and 1, both excluded, that the user and the backend share; of 53 bits. */
+function draw(user: Digest, backend: Digest): number {
+  const high = mix(user[0] ^ backend[0]);
+  const low = mix(user[1] ^ backend[1] ^ high);
+  return (high * 2 ** 21 + (low >>> 11) + 0.5) / 2 ** 53;
+}
+
+/** The finaliser of MurmurHash3: each bit of the input changes half of the output. */
+function mix(value: number): number {
+  let mixed = value ^ (value >>> 16);
+  mixed = Math.imul(mixed, 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
+}

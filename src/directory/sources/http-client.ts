@@ -1,0 +1,86 @@
+import { Agent as HttpAgent, type IncomingMessage, request as requestHttp, type RequestOptions } from 'node:http';
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import { explainFailure } from '../../core/connection-failure.ts';
+import { badAnswer, couldNotAsk } from '../source.ts';
+
+export interface HttpQuestion {
+  readonly method: 'GET' | 'POST';
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+export interface HttpReply {
+  readonly status: number;
+  /** The one field of this name (given in lower case); two make the answer a bad one. */
+  header(name: string): string | undefined;
+  readonly body: string;
+}
+
+interface HttpClient extends AsyncDisposable {
+  /** Rejects with {@link couldNotAsk} without an answer, with {@link badAnswer} when it is larger than 64 KiB. */
+  send(question: HttpQuestion, signal: AbortSignal): Promise<HttpReply>;
+}
+
+const maxBodyBytes = 64 * 1024;
+
+/**
+ * Asks a server of the directory over HTTP: kept connections, no redirects, no cookies. `undici` itself belongs to the
+ * data plane; what Node brings is enough here.
+ */
+export function createHttpClient(options: { readonly label: string; readonly ca: string | undefined }): HttpClient {
+  const limits = { keepAlive: true, maxSockets: 16 };
+  const plain = new HttpAgent(limits);
+  const secure = new HttpsAgent({ ...limits, ...(options.ca === undefined ? {} : { ca: options.ca }) });
+
+  function open(question: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const { method, headers, body } = question;
+    const settings: RequestOptions = { method, headers, signal };
+    const request = question.url.startsWith('https:')
+      ? requestHttps(question.url, { ...settings, agent: secure }, resolve)
+      : requestHttp(question.url, { ...settings, agent: plain }, resolve);
+    request.on('error', reject).end(body);
+    return promise;
+  }
+
+  return {
+    async send(question, signal) {
+      try {
+        const response = await open(question, signal);
+        const body = await readBody(response);
+        if (body === undefined) throw badAnswer(`${options.label} answered with more than ${maxBodyBytes} bytes`);
+        return {
+          status: response.statusCode ?? 0,
+          header: (name) => {
+            const values = response.headersDistinct[name] ?? [];
+            if (values.length > 1) throw badAnswer(`${options.label} answered with more than one field ${name}`);
+            return values[0];
+          },
+          body,
+        };
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof Error) || !('code' in error) || error.code === 'ERR_DIRECTORY_ANSWER') throw error;
+        throw couldNotAsk(`${options.label} gave no answer: ${explainFailure(error)}`, error);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      plain.destroy();
+      secure.destroy();
+    },
+  };
+}
+
+/** The whole body as UTF-8, or nothing when it is too large. */
+async function readBody(response: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response) {
+    if (!Buffer.isBuffer(chunk)) throw new TypeError('a body comes in buffers');
+    size += chunk.length;
+    if (size > maxBodyBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,161 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { encodingProblems, whyUtf16 } from '../../core/charset.ts';
+import { openNamedFile } from '../../core/named-files.ts';
+import { hostIn, readMeaning, readValue } from '../answers.ts';
+import type { FindHome } from '../backend-names.ts';
+import { badAnswer, type SourceDriver, unknownUser } from '../source.ts';
+import { catchAllIgnored, foldTableKey, isCatchAll, readDefaultKeys, tableKeys } from '../table-keys.ts';
+import { createMapIndex, type MapIndex, type MapRules } from './map-index.ts';
+import { nextLogicalLine } from './map-lines.ts';
+import { watchFile } from './watched-file.ts';
+
+/**
+ * A text file that says where each user lives, kept in memory and taken over as a whole when it changes.
+ *
+ * Reads the text forms of Postfix and Perdition maps too, `@domain` and `*` included. A key that stands there twice
+ * with different values is a bad answer for that user, never a guess.
+ */
+export const driver: SourceDriver = {
+  configure(settings) {
+    const file = settings.text('file');
+    const meaning = readMeaning(settings);
+    const { domains, followsCatchAll } = readDefaultKeys(settings, meaning);
+
+    return async (deps) => {
+      const rules = {
+        foldKey: (key: string) => foldTableKey(key, deps.parseBareName, domains),
+        isValue: (value: string) => meaning === 'user' || meaning === 'transport' || !value.includes(' '),
+        ...(meaning === 'backend' || meaning === 'perdition' ? { isHome: isHome(deps.findHome) } : {}),
+        isCatchAll: (value: string) => isCatchAll(value, meaning),
+        keepsColon: meaning === 'transport',
+      };
+      const load = async (name: string, signal: AbortSignal) => {
+        const index = await readMapFile(name, rules, signal);
+        const key = index.catchAll;
+        if (key !== undefined && !followsCatchAll) deps.log.warn({ source: deps.label, file, key }, catchAllIgnored);
+        if (index.homeless !== undefined) {
+          const { line, value, entries } = index.homeless;
+          const why = `${file}:${line}: ${JSON.stringify(value.slice(0, 100))}`;
+          deps.log.warn(
+            { source: deps.label, file, why, entries },
+            'directory table has values that name no backend here',
+          );
+        }
+        if (index.misplaced !== undefined) {
+          const why = `${file}:${index.misplaced}`;
+          deps.log.warn({ source: deps.label, file, why }, 'directory table has keys that nobody asks for');
+        }
+        return index;
+      };
+      const watched = await watchFile({ file, load }, deps);
+      return {
+        isLocal: true,
+        // oxlint-disable-next-line require-await -- the port is asynchronous, this map is not
+        async ask(name) {
+          for (const { key, byDefault } of tableKeys(name, deps.defaultDomain, domains)) {
+            const entry = watched.current.get(key);
+            if (entry?.kind === 'value' && byDefault && !followsCatchAll && isCatchAll(entry.value, meaning)) {
+              return unknownUser;
+            }
+            if (entry?.kind === 'value')
+              return readValue(entry.value, meaning, { name, findHome: deps.findHome, byDefault });
+            if (entry?.kind === 'ambiguous') throw badAnswer(`${file} has this user twice, with different values`);
+          }
+          return unknownUser;
+        },
+        [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
+      };
+    };
+  },
+};
+
+/** Whether a value ends in the name or a host of a backend here: `user@` may stand before it. */
+function isHome(findHome: FindHome): (value: string) => boolean {
+  return (value) => {
+    const host = hostIn(value.slice(value.lastIndexOf('@') + 1));
+    return host !== undefined && findHome(host) !== undefined;
+  };
+}
+
+const maxBytes = 2 ** 31 - 1;
+const sliceBytes = 128 * 1024;
+const maxProblems = 10;
+
+/**
+ * Reads a text map: one `key: value`, `key value` (Postfix) or `key:value` (Perdition) per line; map-lines.ts has the
+ * details.
+ *
+ * The text stays as it is, outside the JavaScript heap, with an index of four bytes per slot: a million users cost
+ * their file and 8 MiB. It is read in slices, so that requests go on meanwhile. Rejects with all places (ten at most)
+ * where a line is no such line, or no UTF-8, and when there is no entry in it. Comments may be anything.
+ */
+export async function readMapFile(file: string, rules: MapRules, signal: AbortSignal): Promise<MapIndex> {
+  const bytes = await readBytes(file, signal);
+  const utf16 = whyUtf16(bytes);
+  if (utf16 !== undefined) throw new Error(`${file}: ${utf16}`);
+  const { lines, unreadable } = await lookOver(bytes, signal);
+  if (unreadable.length > 0) throw new Error(unreadable.map((problem) => `${file}:${problem}`).join('\n'));
+  const index = createMapIndex(bytes, lines, rules);
+  const problems: string[] = [];
+  let sliceEnd = 0;
+  for (let at = 0, line = 1; at < bytes.length && problems.length < maxProblems; ) {
+    const entry = nextLogicalLine(bytes, at);
+    const why = entry.kind === 'entry' ? index.add({ from: at, line, ...entry }) : entry.why;
+    if (why !== undefined) problems.push(`${file}:${line}: ${why}`);
+    line += entry.lines;
+    at = entry.end;
+    if (at >= sliceEnd) {
+      sliceEnd = at + sliceBytes;
+      await nextTurn(undefined, { signal });
+    }
+  }
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+  if (index.entries === 0) throw new Error(`${file}: there is no entry in this file`);
+  return index;
+}
+
+async function readBytes(file: string, signal: AbortSignal): Promise<Buffer> {
+  await using handle = await openNamedFile(file);
+  const { size } = await handle.stat();
+  if (size > maxBytes) throw new Error(`${file}: larger than 2 GiB; use a cdb source`);
+  const bytes = Buffer.allocUnsafeSlow(size);
+  for (let at = 0; at < size; ) {
+    signal.throwIfAborted();
+    const { bytesRead } = await handle.read(bytes, at, Math.min(1 << 20, size - at), at);
+    if (bytesRead === 0) throw new Error(`${file}: became shorter while it was read`);
+    at += bytesRead;
+  }
+  // A byte order mark is none of the first key.
+  return bytes.subarray(bytes.subarray(0, 3).toString() === '\ufeff' ? 3 : 0);
+}
+
+/** How many lines there are, and the first ones of those that are no text in UTF-8. */
+async function lookOver(
+  bytes: Buffer,
+  signal: AbortSignal,
+): Promise<{ readonly lines: number; readonly unreadable: readonly string[] }> {
+  let lines = 1;
+  const unreadable: string[] = [];
+  for (let from = 0; from < bytes.length && unreadable.length < maxProblems; ) {
+    // The end of a line is never in the middle of a character.
+    const lineEnd = bytes.indexOf(10, from + sliceBytes);
+    const slice = bytes.subarray(from, lineEnd === -1 ? bytes.length : lineEnd + 1);
+    unreadable.push(...encodingProblems(slice, lines).map(({ line, why }) => `${line}: ${why}`));
+    for (let at = 0; at < slice.length; at += 1) {
+      if (slice[at] === 10) lines += 1;
+      else if (slice[at] === 13 && isLoneReturn(slice, at)) {
+        unreadable.push(`${lines}: has a line end of CR alone in it: convert the file with tr '\\r' '\\n'`);
+        break;
+      }
+    }
+    from += slice.length;
+    await nextTurn(undefined, { signal });
+  }
+  return { lines, unreadable: unreadable.slice(0, maxProblems) };
+}
+
+/** Whether a CR stands within a line, and not in a comment. */
+function isLoneReturn(bytes: Buffer, at: number): boolean {
+  if (at + 1 >= bytes.length || bytes[at + 1] === 10) return false;
+  return !bytes.subarray(bytes.lastIndexOf(10, at) + 1, at).includes(35);
+}

@@ -1,0 +1,56 @@
+import { readMeaning, readValue } from '../answers.ts';
+import { createConversations } from '../line-client.ts';
+import { fillTemplate, readAddress, readTemplate } from '../settings.ts';
+import { badAnswer, couldNotAsk, type SourceDriver, unknownUser } from '../source.ts';
+
+/**
+ * Postfix's and Sendmail's socketmap protocol (socketmap_table(5)): netstrings `map key`, answered by `OK value`,
+ * `NOTFOUND`, `TEMP why`, `TIMEOUT why` or `PERM why`.
+ */
+export const driver: SourceDriver = {
+  configure(settings) {
+    const address = readAddress(settings, 'server');
+    const map = settings.text('map');
+    const key = readTemplate(settings, 'key', '%u');
+    const meaning = readMeaning(settings);
+    if (/\s/.test(map)) settings.problem('map', 'the name of a map holds no white space');
+
+    return ({ findHome }) => {
+      const server = createConversations(address, readNetstring);
+      return {
+        async ask(name, signal) {
+          const question = `${map} ${fillTemplate(key, name, (value) => value)}`;
+          const reply = await server.ask(`${Buffer.byteLength(question)}:${question},`, signal);
+          const [, status = '', text = ''] = /^(\S+) ?(.*)$/s.exec(reply) ?? [];
+          switch (status) {
+            case 'OK':
+              return readValue(text, meaning, { name, findHome });
+            case 'NOTFOUND':
+              return unknownUser;
+            case 'TEMP':
+            case 'TIMEOUT':
+            case 'PERM':
+              throw couldNotAsk(`${address.label} answered ${status}`);
+            default:
+              throw badAnswer(`${address.label} gave an answer that is none of the protocol's`);
+          }
+        },
+        [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+      };
+    };
+  },
+};
+
+/** cr.yp.to/proto/netstrings.txt */
+function readNetstring(received: Buffer): string | undefined {
+  const head = received.toString('latin1', 0, 8);
+  const colon = head.indexOf(':');
+  if (colon === -1 && /^\d{0,6}$/.test(head)) return undefined;
+  const digits = head.slice(0, Math.max(colon, 0));
+  if (!/^(?:0|[1-9]\d{0,5})$/.test(digits)) throw new Error('answered with something that is no netstring');
+  const end = colon + 1 + Number(digits);
+  if (received.length <= end) return undefined;
+  if (received.length > end + 1 || received[end] !== 44)
+    throw new Error('answered with something that is no netstring');
+  return received.toString('utf8', colon + 1, end);
+}

@@ -1,0 +1,57 @@
+import { readMeaning, readValue } from '../answers.ts';
+import { createConversations } from '../line-client.ts';
+import { fillTemplate, readAddress, readTemplate } from '../settings.ts';
+import { badAnswer, couldNotAsk, type SourceDriver, unknownUser } from '../source.ts';
+
+/**
+ * Postfix's tcp_table(5): `get key`, answered by a line with `200 value`, `500 why` (not there) or `400 why` (later);
+ * in both directions %XX stands for what is not printable.
+ */
+export const driver: SourceDriver = {
+  configure(settings) {
+    const address = readAddress(settings, 'server');
+    const key = readTemplate(settings, 'key', '%u');
+    const meaning = readMeaning(settings);
+
+    return ({ findHome }) => {
+      const server = createConversations(address, readLine);
+      return {
+        async ask(name, signal) {
+          const reply = await server.ask(`get ${fillTemplate(key, name, escapeKey)}\n`, signal);
+          const [, status = '', text = ''] = /^(\d{3})(?: (.*))?$/.exec(reply) ?? [];
+          switch (status) {
+            case '200':
+              return readValue(unescapeValue(text), meaning, { name, findHome });
+            case '500':
+              return unknownUser;
+            case '400':
+              throw couldNotAsk(`${address.label} answered 400`);
+            default:
+              throw badAnswer(`${address.label} gave an answer that is none of the protocol's`);
+          }
+        },
+        [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+      };
+    };
+  },
+};
+
+/** Escapes a key: everything but printable ASCII, and the per cent sign. */
+export function escapeKey(value: string): string {
+  return Array.from(Buffer.from(value), (byte) => {
+    const isPlain = byte > 32 && byte < 127 && byte !== 37;
+    return isPlain ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, '0')}`;
+  }).join('');
+}
+
+function unescapeValue(text: string): string {
+  const latin1 = text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(latin1, 'latin1').toString('utf8');
+}
+
+function readLine(received: Buffer): string | undefined {
+  const end = received.indexOf(10);
+  if (end === -1) return undefined;
+  if (end < received.length - 1) throw new Error('answered with more than one line');
+  return received.toString('latin1', 0, end).replace(/\r$/, '');
+}

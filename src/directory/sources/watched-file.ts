@@ -1,0 +1,84 @@
+import { stat } from 'node:fs/promises';
+import type { SourceDeps } from '../source.ts';
+
+/** The content of a file, as it was when it was last found to be good. */
+interface WatchedFile<T> extends AsyncDisposable {
+  readonly current: T;
+}
+
+interface WatchedFileOptions<T> {
+  readonly file: string;
+  /** Reads the file. Rejects when it is broken. */
+  readonly load: (file: string, signal: AbortSignal) => Promise<T>;
+  /** Called with content that was replaced, and with the last one on closing. */
+  readonly release?: (content: T) => Promise<void> | void;
+}
+
+/**
+ * Keeps the content of a file in force, and takes over a changed file as a whole.
+ *
+ * The file is looked at every `pollMs` (inotify misses network file systems and replaced links) and read when it has
+ * changed and has then stood still for one more look: a file that is being written is not read half. A file that is
+ * gone or broken is an alarm in the log, and the old content stays. Rejects when the first reading fails.
+ */
+export async function watchFile<T>(
+  options: WatchedFileOptions<T>,
+  { label, log, pollMs }: Pick<SourceDeps, 'label' | 'log' | 'pollMs'>,
+): Promise<WatchedFile<T>> {
+  const { file, load, release } = options;
+  const closing = new AbortController();
+  let taken = await fingerprint(file);
+  let current = await load(file, closing.signal);
+  let seen = taken;
+  let looking: Promise<void> | undefined;
+
+  async function look(): Promise<void> {
+    const before = seen;
+    seen = await fingerprint(file);
+    // Taken, or refused before, or still changing.
+    if (seen === taken || seen !== before) return;
+    taken = seen;
+    if (seen === 'missing') {
+      log.error({ source: label, file }, 'directory file is gone: the last content stays in force');
+      return;
+    }
+    const replaced = current;
+    current = await load(file, closing.signal);
+    log.info({ source: label, file }, 'directory file changed: the new content is in force');
+    await release?.(replaced);
+  }
+
+  const timer = setInterval(() => {
+    looking ??= look()
+      .catch((error: unknown) => {
+        if (closing.signal.aborted) return;
+        const why = error instanceof Error ? error.message : String(error);
+        log.error({ source: label, file, why }, 'directory file is broken: the last content stays in force');
+      })
+      .finally(() => {
+        looking = undefined;
+      });
+  }, pollMs);
+
+  return {
+    get current() {
+      return current;
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      closing.abort();
+      await looking;
+      await release?.(current);
+    },
+  };
+}
+
+async function fingerprint(file: string): Promise<string> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  } catch {
+    // Whatever hides the file, reading it will say why.
+    return 'missing';
+  }
+}

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { outcomeOf, testDirectory } from '../fixture.ts';
+import { sourceContract } from '../source-contract.ts';
+
+sourceContract(
+  'static',
+  async () => ({ settings: { type: 'static', backend: 'a' }, async [Symbol.asyncDispose]() {} }),
+  {
+    hasNoPeer: true,
+    everybody: (user) => [`a ${user}`],
+  },
+);
+
+test('unknown users have a home only where somebody wrote one for them', async () => {
+  const known = { type: 'hash', weights: { b: 1 }, domains: 'known.test' };
+  await using strict = await testDirectory([known]);
+  assert.equal(await outcomeOf(strict, 'nobody'), 'unknown');
+  await using generous = await testDirectory([known, { type: 'static', backend: 'a' }]);
+  assert.equal(await outcomeOf(generous, 'nobody'), 'a nobody@example.test');
+  assert.equal(await outcomeOf(generous, 'bob@known.test'), 'b bob@known.test');
+});
