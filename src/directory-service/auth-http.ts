@@ -1,6 +1,6 @@
 import { nameForServer } from '../core/names.ts';
 import type { Addresses } from './addresses.ts';
-import { type MailPorts, type MailProtocol, mailProtocols, type MailRoute } from './mail-route.ts';
+import { type MailPorts, type MailProtocol, mailProtocols, type MailRoute } from './mail-routes.ts';
 
 /** What nginx asked, of all that it sends. The password is not among it: the mail server checks that. */
 export interface AuthHttpQuestion {

@@ -6,7 +6,7 @@ import { nameForServer } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Addresses } from './addresses.ts';
 import { authHttpAnswer, type Fields, readQuestion, temporaryFailure } from './auth-http.ts';
-import type { MailPorts, RouteMail } from './mail-route.ts';
+import type { MailPorts, RouteMail } from './mail-routes.ts';
 
 export interface DirectoryServiceDeps {
   readonly routeMail: RouteMail;

@@ -10,7 +10,7 @@ import { type BackendName, type CanonicalUser, createLoginNameParser, type Login
 import type { ClientAuthentication } from '../core/passdb.ts';
 import type { Placement } from '../core/placement.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
-import type { RouteMail } from '../directory-service/mail-route.ts';
+import { createMailRoutes, type RouteMail } from '../directory-service/mail-routes.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { AskLeader, RingStates } from '../directory/source.ts';
 import { type Answers, createAnswers } from '../http/answers.ts';
@@ -38,7 +38,6 @@ import { assistOf, consoleImpersonation } from './assist.ts';
 import type { ConsoleStanding } from './console.ts';
 import { loadDrivers } from './drivers.ts';
 import { createLogins, createSignInHomes } from './logins.ts';
-import { createMailRoutes } from './mail-routes.ts';
 import { openDirectory } from './open-directory.ts';
 import type { SupportStanding } from './support.ts';
 

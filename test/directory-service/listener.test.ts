@@ -6,7 +6,7 @@ import { PosternError } from '../../src/core/error.ts';
 import type { Log } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createDirectoryService } from '../../src/directory-service/listener.ts';
-import type { MailRoute } from '../../src/directory-service/mail-route.ts';
+import type { MailRoute } from '../../src/directory-service/mail-routes.ts';
 import { backendName, hostNamed, userName } from '../backends/samples.ts';
 import { listening } from '../ports.ts';
 

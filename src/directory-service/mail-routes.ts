@@ -1,11 +1,10 @@
-import type { Backend } from '../core/backend.ts';
+import type { Backend, BackendHost } from '../core/backend.ts';
 import type { DirectorySource } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
-import type { BackendName, LoginNameParser } from '../core/names.ts';
+import type { BackendName, CanonicalUser, LoginNameParser } from '../core/names.ts';
 import type { Placement } from '../core/placement.ts';
-import type { RouteMail } from '../directory-service/mail-route.ts';
 
-export interface MailRoutesDeps {
+interface MailRoutesDeps {
   readonly parseName: LoginNameParser;
   readonly directory: Pick<DirectorySource, 'lookup'>;
   readonly backends: ReadonlyMap<BackendName, Backend>;
@@ -35,3 +34,18 @@ function saidAtSignIn(server: string): PosternError {
   const message = `${server} says where a user lives only at a sign-in`;
   return new PosternError('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true });
 }
+
+/** Where the mail of a user is served now. `closed`: nowhere for a while, as in maintenance or during a move. */
+export type MailRoute =
+  | { readonly kind: 'found'; readonly user: CanonicalUser; readonly backend: BackendName; readonly host: BackendHost }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'unknown-user' }
+  | { readonly kind: 'closed' };
+
+/** Finds it for a name as somebody typed it. Rejects with a PosternError when it cannot be said. */
+export type RouteMail = (typed: string, signal: AbortSignal) => Promise<MailRoute>;
+
+/** The protocols of mail clients, as nginx calls them, each with the port of the mail servers. */
+export const mailProtocols = ['imap', 'pop3', 'smtp'] as const;
+export type MailProtocol = (typeof mailProtocols)[number];
+export type MailPorts = Readonly<Record<MailProtocol, number>>;
