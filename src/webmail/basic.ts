@@ -1,11 +1,11 @@
 import type { BackendHost } from '../core/backend.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './browser.ts';
+import { basicAuthorization, type Fields } from './driver-settings.ts';
 import { headsBear, isByUser } from './form-marks.ts';
-import { basicAuthorization, type Fields } from './header-fields.ts';
-import { parseBasicSettings } from './header-settings.ts';
+import { parseBasicSettings } from './header.ts';
 import { createMasterLogins, noMasterEntry, refusedLogin } from './master-login.ts';
-import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 const onlyPassword = 'HTTP Basic takes only the password, unless the operator declares master_login';
 

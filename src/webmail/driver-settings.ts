@@ -1,4 +1,5 @@
 import type { DriverSettings, SettingProblem } from '../core/backend.ts';
+import type { RequestHead } from '../core/http.ts';
 import { Secret } from '../core/secret.ts';
 
 /** What came of checking a driver's settings; all problems at once. */
@@ -35,4 +36,27 @@ export function unknownKeys(settings: DriverSettings, known: readonly string[]):
   const unknown = Object.keys(settings).filter((key) => !known.includes(key));
   const remedy = known.length === 0 ? 'this driver has no settings' : `write one of ${known.join(', ')}`;
   return unknown.map((key) => ({ path: [key], message: `is not known: ${remedy}` }));
+}
+
+type Texts<Key extends string> = Readonly<Record<Key, string>>;
+
+/** In the language of the browser, the texts that stand in a webmail's own answers. */
+export function textsFor<Key extends string>(
+  request: RequestHead,
+  texts: Readonly<Record<'en' | 'de', Texts<Key>>>,
+): Texts<Key> {
+  return /^\s*de\b/i.test(request.header('accept-language') ?? '') ? texts.de : texts.en;
+}
+
+/** Fields of a request, as a driver adds them. */
+export type Fields = readonly (readonly [name: string, value: string])[];
+
+/** HTTP Basic (RFC 7617, charset UTF-8). The user must not hold a colon; a canonical user has none. */
+export function basicAuthorization(user: string, password: Secret): readonly [name: string, value: string] {
+  return ['Authorization', `Basic ${Buffer.from(`${user}:${password.reveal()}`).toString('base64')}`];
+}
+
+/** A text as a field carries it: its UTF-8 bytes, one character each. */
+export function fieldValue(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
 }

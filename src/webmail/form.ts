@@ -6,13 +6,13 @@ import { parseJson } from '../core/json.ts';
 import { Secret } from '../core/secret.ts';
 import { shortLine } from '../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import { browserOf, type ConfiguredParts, placeOf, strangeAnswer, unavailable, Visit } from './browser.ts';
+import type { Fields } from './driver-settings.ts';
 import { bodyBears, headsBear, isByUser, isHeadMark, isJson, textBears, valueAt } from './form-marks.ts';
 import { type FormSettings, type JsonSignIn, type JsonToken, type Mark, parseFormSettings } from './form-settings.ts';
 import { type Submission, submissionOf } from './form-submission.ts';
-import type { Fields } from './header-fields.ts';
 import { type HtmlForm, type HtmlPage, readForms } from './html-form.ts';
 import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
-import { browserOf, type ConfiguredParts, placeOf, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 const onlyPassword = 'the webmail’s form takes only the password, unless the operator declares master_login';
 

@@ -4,9 +4,9 @@ import type { Answer, RequestHead, UpstreamResponseHead } from '../core/http.ts'
 import type { SignInIdentity } from '../core/identity.ts';
 import { quoted } from '../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './browser.ts';
 import { type ParsedSettings, readYesOrNo, unknownKeys } from './driver-settings.ts';
 import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
-import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './visit.ts';
 
 /** Horde's number for a sign-out that the user asked for. */
 const reasonLogout = '4';

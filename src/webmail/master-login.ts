@@ -3,7 +3,7 @@ import { PosternError } from '../core/error.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { Secret } from '../core/secret.ts';
 import type { MasterEntry, WebmailSignIn } from '../core/webmail.ts';
-import { strangeAnswer } from './visit.ts';
+import { strangeAnswer } from './browser.ts';
 
 /** A name and a password, as a form or HTTP Basic takes them. */
 export interface MasterLogin {

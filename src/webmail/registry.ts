@@ -1,7 +1,7 @@
 import type { DriverSettings, MasterIdentity, SettingProblem } from '../core/backend.ts';
 import type { MasterEntry, WebmailDriver } from '../core/webmail.ts';
+import type { ConfiguredParts } from './browser.ts';
 import { type ParsedSettings, unknownKeys } from './driver-settings.ts';
-import type { ConfiguredParts } from './visit.ts';
 
 interface DriverModule {
   create(parts: ConfiguredParts): WebmailDriver;
@@ -9,7 +9,7 @@ interface DriverModule {
 
 /** Every webmail driver, by its name in the configuration. A driver is loaded when a backend names it. */
 const drivers = {
-  roundcube: () => import('./roundcube.ts'),
+  roundcube: () => import('./roundcube/roundcube.ts'),
   sogo: () => import('./sogo.ts'),
   horde: () => import('./horde.ts'),
   form: () => import('./form.ts'),
@@ -73,12 +73,12 @@ type SettingsParser = (settings: DriverSettings) => ParsedSettings<unknown>;
 
 /** What checks the settings of each driver. */
 const parsers: Readonly<Record<DriverName, () => Promise<SettingsParser>>> = {
-  roundcube: async () => (await import('./roundcube-entry.ts')).parseRoundcubeSettings,
-  sogo: async () => (await import('./sogo-settings.ts')).parseSogoSettings,
+  roundcube: async () => (await import('./roundcube/entry.ts')).parseRoundcubeSettings,
+  sogo: async () => (await import('./sogo.ts')).parseSogoSettings,
   horde: async () => (await import('./horde.ts')).parseHordeSettings,
   form: async () => (await import('./form-settings.ts')).parseFormSettings,
-  basic: async () => (await import('./header-settings.ts')).parseBasicSettings,
-  header: async () => (await import('./header-settings.ts')).parseHeaderSettings,
+  basic: async () => (await import('./header.ts')).parseBasicSettings,
+  header: async () => (await import('./header.ts')).parseHeaderSettings,
   none: () => Promise.resolve(noSettings),
 };
 

@@ -1,6 +1,6 @@
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Answer, RequestHead } from '../core/http.ts';
-import { textsFor } from './answer-texts.ts';
+import { textsFor } from './driver-settings.ts';
 
 const texts = {
   en: {

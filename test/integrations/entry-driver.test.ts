@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { create } from '../../src/webmail/roundcube.ts';
-import { parseRoundcubeSettings } from '../../src/webmail/roundcube-entry.ts';
+import { parseRoundcubeSettings } from '../../src/webmail/roundcube/entry.ts';
+import { create } from '../../src/webmail/roundcube/roundcube.ts';
 import {
   answerHead,
   clock,

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import { Secret } from '../../src/core/secret.ts';
-import { signEntry } from '../../src/webmail/roundcube-entry.ts';
-import { canonical } from './roundcube-browser.ts';
+import { signEntry } from '../../src/webmail/roundcube/entry.ts';
 import { execFileSync } from '../programs.ts';
+import { canonical } from './roundcube-browser.ts';
 
 const directory = fileURLToPath(new URL('../../integrations/roundcube/postern/', import.meta.url));
 const nowMs = Date.UTC(2026, 10, 22);

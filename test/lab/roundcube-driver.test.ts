@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, suite, test } from 'node:test';
-import type { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { BackendHost } from '../../src/core/backend.ts';
+import type { CookieJar } from '../../src/core/cookie-jar.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
-import { create } from '../../src/webmail/roundcube.ts';
-import { judgeText } from '../../src/webmail/roundcube-marks.ts';
+import { judgeText } from '../../src/webmail/roundcube/pages.ts';
+import { create } from '../../src/webmail/roundcube/roundcube.ts';
 import { backendLimits } from '../backend-limits.ts';
 import { going, hostWith, identity, userAgent } from '../webmail/scripted-exchange.ts';
 import { withLab } from './lab.ts';

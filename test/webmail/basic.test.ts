@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create } from '../../src/webmail/basic.ts';
-import { parseBasicSettings } from '../../src/webmail/header-settings.ts';
+import { parseBasicSettings } from '../../src/webmail/header.ts';
 import { driverContract } from './driver-contract.ts';
 import {
   answerHead,

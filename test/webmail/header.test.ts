@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
-import { create } from '../../src/webmail/header.ts';
-import { parseHeaderSettings } from '../../src/webmail/header-settings.ts';
+import { create, parseHeaderSettings } from '../../src/webmail/header.ts';
 import { driverContract } from './driver-contract.ts';
 import {
   answerHead,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CookieJar } from '../../src/core/cookie-jar.ts';
-import { create } from '../../src/webmail/roundcube.ts';
-import { pageToken, tokenField } from '../../src/webmail/roundcube-token.ts';
+import { pageToken, tokenField } from '../../src/webmail/roundcube/pages.ts';
+import { create } from '../../src/webmail/roundcube/roundcube.ts';
 import { fakeRoundcube, recorded } from './fake-roundcube.ts';
 import { answerHead, clock, going, hostWith, identity, requestHead, scriptedExchange } from './scripted-exchange.ts';
 

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
-import { create } from '../../src/webmail/sogo.ts';
-import { parseSogoSettings } from '../../src/webmail/sogo-settings.ts';
+import { create, parseSogoSettings } from '../../src/webmail/sogo.ts';
 import { clock, responseOf, scriptedExchange } from './scripted-exchange.ts';
 
 const secret = new Secret('the-secret-of-the-gateway');

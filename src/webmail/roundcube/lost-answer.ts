@@ -1,8 +1,7 @@
-import { pathOf } from '../core/cookie-jar.ts';
-import type { Answer, RequestHead } from '../core/http.ts';
-import { textsFor } from './answer-texts.ts';
-import { askingPage, isFrameRequest, isScriptRequest, isWriting, readQuery } from './roundcube-requests.ts';
-import type { RoundcubeQuery } from './roundcube-requests.ts';
+import { pathOf } from '../../core/cookie-jar.ts';
+import type { Answer, RequestHead } from '../../core/http.ts';
+import { textsFor } from '../driver-settings.ts';
+import { askingPage, isFrameRequest, isScriptRequest, isWriting, readQuery, type RoundcubeQuery } from './pages.ts';
 
 const texts = {
   en: {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Answer } from '../../src/core/http.ts';
-import { lostAnswer, resumeTarget, retryAnswer } from '../../src/webmail/roundcube-lost-answer.ts';
-import { judgeText } from '../../src/webmail/roundcube-marks.ts';
-import { recorded } from './fake-roundcube.ts';
-import { requestHead } from './scripted-exchange.ts';
+import type { Answer } from '../../../src/core/http.ts';
+import { lostAnswer, resumeTarget, retryAnswer } from '../../../src/webmail/roundcube/lost-answer.ts';
+import { judgeText } from '../../../src/webmail/roundcube/pages.ts';
+import { recorded } from '../fake-roundcube.ts';
+import { requestHead } from '../scripted-exchange.ts';
 
 const script = { 'x-roundcube-request': 'T', 'sec-fetch-dest': 'empty' };
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PosternError } from '../../src/core/error.ts';
-import { create } from '../../src/webmail/roundcube.ts';
-import { loginFailedTexts } from '../../src/webmail/roundcube-texts.ts';
-import { driverContract } from './driver-contract.ts';
-import { fakeRoundcube, recorded } from './fake-roundcube.ts';
+import { PosternError } from '../../../src/core/error.ts';
+import { create } from '../../../src/webmail/roundcube/roundcube.ts';
+import { loginFailedTexts } from '../../../src/webmail/roundcube/texts.ts';
+import { driverContract } from '../driver-contract.ts';
+import { fakeRoundcube, recorded } from '../fake-roundcube.ts';
 import {
   clock,
   field,
@@ -14,7 +14,7 @@ import {
   requestHead,
   responseOf,
   scriptedExchange,
-} from './scripted-exchange.ts';
+} from '../scripted-exchange.ts';
 
 driverContract({
   name: 'roundcube',

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import type { Verdict } from '../../src/core/webmail.ts';
-import { judgeHeads, judgeText } from '../../src/webmail/roundcube-marks.ts';
-import { recorded } from './fake-roundcube.ts';
-import { answerHead, requestHead } from './scripted-exchange.ts';
+import type { Verdict } from '../../../src/core/webmail.ts';
+import { judgeHeads, judgeText } from '../../../src/webmail/roundcube/pages.ts';
+import { recorded } from '../fake-roundcube.ts';
+import { answerHead, requestHead } from '../scripted-exchange.ts';
 
 const html = { 'content-type': 'text/html; charset=UTF-8' };
 const json = { 'content-type': 'application/json; charset=UTF-8' };

@@ -1,15 +1,14 @@
 import { createHmac } from 'node:crypto';
-import type { BackendHost, DriverSettings, SettingProblem } from '../core/backend.ts';
-import type { Clock } from '../core/clock.ts';
-import { pathOf } from '../core/cookie-jar.ts';
-import type { UpstreamResponseHead } from '../core/http.ts';
-import type { SignInIdentity } from '../core/identity.ts';
-import type { Secret } from '../core/secret.ts';
-import { quoted } from '../core/short-line.ts';
-import type { RequestIdentity, RequestLine, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { type ParsedSettings, readSecret, readYesOrNo, unknownKeys } from './driver-settings.ts';
-import type { Fields } from './header-fields.ts';
-import { browserOf, type DriverParts, strangeAnswer, unavailable, Visit } from './visit.ts';
+import type { BackendHost, DriverSettings, SettingProblem } from '../../core/backend.ts';
+import type { Clock } from '../../core/clock.ts';
+import { pathOf } from '../../core/cookie-jar.ts';
+import type { UpstreamResponseHead } from '../../core/http.ts';
+import type { SignInIdentity } from '../../core/identity.ts';
+import type { Secret } from '../../core/secret.ts';
+import { quoted } from '../../core/short-line.ts';
+import type { RequestIdentity, RequestLine, Verdict, WebmailDriver, WebmailSignIn } from '../../core/webmail.ts';
+import { browserOf, type DriverParts, strangeAnswer, unavailable, Visit } from '../browser.ts';
+import { type Fields, type ParsedSettings, readSecret, readYesOrNo, unknownKeys } from '../driver-settings.ts';
 
 interface RoundcubeSettings {
   readonly entryKey: Secret | undefined;

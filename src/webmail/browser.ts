@@ -6,8 +6,8 @@ import type { ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import { shortLine } from '../core/short-line.ts';
 import type { RequestLine, SignOutIdentity, WebmailSignIn } from '../core/webmail.ts';
+import type { Fields } from './driver-settings.ts';
 import { encodeSubmission, type Submission, urlEncoded } from './form-submission.ts';
-import type { Fields } from './header-fields.ts';
 
 /** What every driver is made of. */
 export interface DriverParts {
@@ -23,7 +23,7 @@ export interface ConfiguredParts extends DriverParts {
 }
 
 /** A browser for which a driver acts; `language` is what it asks for, where that is known. */
-export interface VisitingBrowser extends SignOutIdentity {
+interface VisitingBrowser extends SignOutIdentity {
   readonly language?: string | undefined;
 }
 
@@ -33,7 +33,7 @@ export function browserOf({ client, publicOrigin }: Pick<SignInIdentity, 'client
   return { userAgent, clientAddress: address, publicOrigin, language };
 }
 
-export interface VisitOptions {
+interface VisitOptions {
   readonly host: BackendHost;
   /** For which the driver acts. */
   readonly browser: VisitingBrowser;

@@ -1,10 +1,10 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import { type CookieJar, pathOf } from '../core/cookie-jar.ts';
-import type { RequestHead } from '../core/http.ts';
-import type { Interlude } from '../core/webmail.ts';
-import { lostAnswer, pageAnswer } from './roundcube-lost-answer.ts';
-import { isScriptRequest, readQuery } from './roundcube-requests.ts';
-import type { Visit } from './visit.ts';
+import { type CookieJar, pathOf } from '../../core/cookie-jar.ts';
+import type { RequestHead } from '../../core/http.ts';
+import type { Interlude } from '../../core/webmail.ts';
+import type { Visit } from '../browser.ts';
+import { lostAnswer, pageAnswer } from './lost-answer.ts';
+import { isScriptRequest, readQuery } from './pages.ts';
 
 /*
  * A plugin (second factor, captcha, an expired password) may answer the right password with a page of its own, which

@@ -1,26 +1,11 @@
-import type { BackendHost } from '../core/backend.ts';
-import { pathOf } from '../core/cookie-jar.ts';
-import { type ErrorCode, PosternError } from '../core/error.ts';
-import type { ExchangeResponse, RequestHead } from '../core/http.ts';
-import type { SignInIdentity } from '../core/identity.ts';
-import { parseJson } from '../core/json.ts';
-import { quoted } from '../core/short-line.ts';
-import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { findForm } from './html-form.ts';
-import {
-  createMasterLogins,
-  type MasterLogin,
-  type MasterLogins,
-  noMasterEntry,
-  refusedLogin,
-} from './master-login.ts';
-import { judgeSessionField, parseRoundcubeSettings, withEntry } from './roundcube-entry.ts';
-import { interlude, isPage, keepPage } from './roundcube-interlude.ts';
-import { lostAnswer, resumeTarget, retryAnswer } from './roundcube-lost-answer.ts';
-import { isRefusedForm, judgeHeads, judgeText } from './roundcube-marks.ts';
-import { readQuery, sendsMessage } from './roundcube-requests.ts';
-import { accountLockedTexts, loginFailedTexts, storageErrorTexts } from './roundcube-texts.ts';
-import { keepToken, pageToken, signsOut, tokenField } from './roundcube-token.ts';
+import type { BackendHost } from '../../core/backend.ts';
+import { pathOf } from '../../core/cookie-jar.ts';
+import { type ErrorCode, PosternError } from '../../core/error.ts';
+import type { ExchangeResponse, RequestHead } from '../../core/http.ts';
+import type { SignInIdentity } from '../../core/identity.ts';
+import { parseJson } from '../../core/json.ts';
+import { quoted } from '../../core/short-line.ts';
+import type { Verdict, WebmailDriver, WebmailSignIn } from '../../core/webmail.ts';
 import {
   browserOf,
   type ConfiguredParts,
@@ -29,7 +14,30 @@ import {
   strangeAnswer,
   unavailable,
   Visit,
-} from './visit.ts';
+} from '../browser.ts';
+import { findForm } from '../html-form.ts';
+import {
+  createMasterLogins,
+  type MasterLogin,
+  type MasterLogins,
+  noMasterEntry,
+  refusedLogin,
+} from '../master-login.ts';
+import { judgeSessionField, parseRoundcubeSettings, withEntry } from './entry.ts';
+import { interlude, isPage, keepPage } from './interlude.ts';
+import { lostAnswer, resumeTarget, retryAnswer } from './lost-answer.ts';
+import {
+  isRefusedForm,
+  judgeHeads,
+  judgeText,
+  keepToken,
+  pageToken,
+  readQuery,
+  sendsMessage,
+  signsOut,
+  tokenField,
+} from './pages.ts';
+import { accountLockedTexts, loginFailedTexts, storageErrorTexts } from './texts.ts';
 
 /** What Roundcube's page does by itself, every minute or half a session lifetime. */
 const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-recent', 'getunread']);
