@@ -5,8 +5,7 @@ import type { ImapHost, Passdb, PasswordCheck, PasswordCheckContext, Referrals }
 import { authenticateBy, type Exchange, type TaggedAnswer } from './imap-authentication.ts';
 import { createClient, isServer, within } from './imap-connection.ts';
 import { brokeProtocol, refersElsewhere, translateFailure } from './imap-failure.ts';
-import { isWayRefused, type ReferralAnswer, verdictOf } from './imap-verdict.ts';
-import { wordsOf } from './server-words.ts';
+import { isWayRefused, type ReferralAnswer, verdictOf, wordsOf } from './imap-verdict.ts';
 
 /**
  * Checks passwords by signing in to the IMAP server of the user's home host.
