@@ -23,7 +23,7 @@ import { buildSite, type Site } from './gateway/site.ts';
 import { openStanding } from './gateway/standing.ts';
 import { createTeam } from './gateway/workers.ts';
 import { newReference } from './http/reference.ts';
-import { createTestSignIn, type TestedHost } from './login/test-sign-in.ts';
+import { createTestSignIn, type TestedHost } from './login/probe-login.ts';
 import { createLog } from './observe/log.ts';
 import { createImapPassdb } from './passdb/imap.ts';
 

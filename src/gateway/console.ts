@@ -9,7 +9,7 @@ import type { SessionStore } from '../core/session.ts';
 import type { ConsoleBackends } from '../http/console-backends.ts';
 import type { ConsolePagesDeps } from '../http/console-pages.ts';
 import type { ConsoleUsers } from '../http/console-users.ts';
-import type { LoginEvent } from '../login/login-event.ts';
+import type { LoginEvent } from '../login/attempt.ts';
 import type { PenaltyRelief } from '../login/penalty.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';

@@ -2,14 +2,12 @@ import type { Config } from '../config/config.ts';
 import type { BackendName } from '../core/names.ts';
 import type { Placement } from '../core/placement.ts';
 import { newReference } from '../http/reference.ts';
+import { createLoginLog, type LoginEvent } from '../login/attempt.ts';
 import type { Home } from '../login/authentication.ts';
-import { createClientAuthentication } from '../login/client-authentication.ts';
-import { createClientCheckLog } from '../login/client-check-event.ts';
-import { createLoginLog, type LoginEvent } from '../login/login-event.ts';
-import { createLogin, type LoginDeps } from '../login/login.ts';
+import { createClientAuthentication, createClientCheckLog } from '../login/basic-login.ts';
+import { systemWait } from '../login/limits.ts';
+import { createLogin, createStaffLogin, type LoginDeps } from '../login/login.ts';
 import type { MailServers } from '../login/mail-servers.ts';
-import { createStaffLogin } from '../login/staff-login.ts';
-import { systemWait } from '../login/wait.ts';
 import type { SharedParts } from './site.ts';
 
 /** Where users are signed in now: by the page, and where they come with each request. */

@@ -23,7 +23,7 @@ import type { SessionRecord } from '../core/session.ts';
 import type { MirroredTable } from '../core/state-store.ts';
 import type { RingStates } from '../directory/source.ts';
 import type { LeftSession } from '../login/logout.ts';
-import { createRelocation } from '../login/relocation.ts';
+import { createRelocation } from '../login/silent-login.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';

@@ -1,8 +1,8 @@
 import type { Request } from 'express';
 import type { PosternError } from '../core/error.ts';
-import { type EndReason, endReasons, type SessionRecord } from '../core/session.ts';
 import type { Closure } from '../core/placement.ts';
-import type { LoginOutcome } from '../login/login.ts';
+import { type EndReason, endReasons, type SessionRecord } from '../core/session.ts';
+import type { LoginOutcome } from '../login/attempt.ts';
 import { closureText, endIsNamed } from './closure-text.ts';
 import { queryOf, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';

@@ -1,13 +1,18 @@
 import type { Backend, BackendHost } from '../core/backend.ts';
-import { type DirectorySource, type HomeLookup, type UserHome, UserIsToWait } from '../core/directory.ts';
-import { type ErrorCode, type FailureSource, PosternError } from '../core/error.ts';
+import {
+  type DirectorySource,
+  type HomeLookup,
+  type ReferredUser,
+  type UserHome,
+  UserIsToWait,
+} from '../core/directory.ts';
+import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
-import type { Passdb, PasswordCheck, Referrals } from '../core/passdb.ts';
+import type { Passdb, PasswordCheck, PasswordCheckContext, Referrals, ServerWords } from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
+import type { Secret } from '../core/secret.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
-import type { Course } from './course.ts';
-import { isMalformedPassword } from './malformed-password.ts';
-import { createPasswordTrial, type PasswordTrial } from './password-trial.ts';
+import type { AuthenticationRefusal, Course } from './attempt.ts';
 import type { Admission, Penalty } from './penalty.ts';
 
 /** Where a backend's users are signed in now: `host` is the one that takes new sessions. */
@@ -22,29 +27,6 @@ export interface ClosedHome {
   readonly closure: Closure;
   readonly home?: Home;
 }
-
-/**
- * Why somebody is not who was claimed, or may not come in. `rejected` is an unknown user or a wrong password, and nobody
- * outside can tell which; `refused` is a known user who may not sign in, with a reason for that user; `expired`,
- * `contact-admin` and `insecure` are the mail server's own refusals; `busy`: too many logins are waiting; `closed`: the
- * user's backend takes nobody now, or the user is being moved; `unavailable`: somebody could not be asked. What is told
- * of a known user alone (`refused`, `closed`) is told after the right password.
- */
-export type AuthenticationRefusal =
-  | { readonly kind: 'rejected' }
-  | { readonly kind: 'refused'; readonly reason: string }
-  | { readonly kind: 'expired' }
-  | { readonly kind: 'contact-admin'; readonly reason?: string }
-  | { readonly kind: 'insecure' }
-  | { readonly kind: 'malformed'; readonly field: 'user' | 'password' }
-  | { readonly kind: 'busy' }
-  | { readonly kind: 'closed'; readonly closure: Closure }
-  | {
-      readonly kind: 'unavailable';
-      readonly code: ErrorCode;
-      readonly source: FailureSource;
-      readonly retryable: boolean;
-    };
 
 export interface AuthenticationDeps {
   readonly parseName: LoginNameParser;
@@ -76,7 +58,7 @@ export type Sought =
   | ({ readonly kind: 'barred'; readonly because: { readonly reason: string } | UserIsToWait } & UserHome);
 
 /** The first half of every sign-in: refuse what is malformed, find the home, wait out the penalty, check the password. */
-export type Authenticate = (course: Course) => Promise<Authenticated | AuthenticationRefusal>;
+type Authenticate = (course: Course) => Promise<Authenticated | AuthenticationRefusal>;
 
 export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
   return async (course) => {
@@ -201,4 +183,81 @@ export function configured<T>(backend: BackendName, home: T | undefined): T {
 function notConfigured(backend: BackendName): PosternError {
   const message = `the directory names the backend ${JSON.stringify(backend)}, which is not configured`;
   return new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false });
+}
+
+/** One password on its way to the servers that may judge it; the penalty hears of each verdict. */
+interface PasswordTrial {
+  /** The home that is known, or that a server says to who has the password, which is then to be tried there. */
+  whereIs(found: Extract<HomeLookup, { kind: 'found' | 'referred' }>): Promise<ReferredHome>;
+  check(user: CanonicalUser, home: Home): Promise<PasswordCheck>;
+}
+
+function createPasswordTrial(
+  passdb: Passdb & Referrals,
+  course: Course,
+  admission: Extract<Admission, { kind: 'admitted' }>,
+): PasswordTrial {
+  const { client, password, reference } = course.attempt;
+  const heard = (said: ServerWords): void => {
+    course.trace.said = said;
+  };
+
+  async function settled<T extends PasswordCheck | ReferredHome>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const check = await course.within('imap', ask);
+    if (check.kind === 'right' || check.kind === 'wrong') await admission.settle(check.kind);
+    else if (check.kind !== 'found') await admission.settle('undecided');
+    return check;
+  }
+
+  return {
+    async whereIs(found) {
+      if (found.kind === 'found') return found;
+      const context = { client, reference, heard };
+      return settled((signal) => findReferredHome(passdb, found, password, context, signal));
+    },
+    check(user, { backend, host }) {
+      const context = { client, reference, heard, limits: backend.limits };
+      return settled((signal) => passdb.verify({ user, password }, host, context, signal));
+    },
+  };
+}
+
+/** Where the user lives, or why the server that should say so refused the password. */
+type ReferredHome =
+  | { readonly kind: 'found'; readonly user: CanonicalUser; readonly backend: BackendName }
+  | Exclude<PasswordCheck, { kind: 'right' }>;
+
+/**
+ * Asks the server that refers users to their homes, with the user's own password. The password is then to be tried on
+ * the home, which may not refer on. Rejects with source `imap` when the server could not be asked, with source
+ * `directory` when it names no configured backend, or another user.
+ */
+export async function findReferredHome(
+  referrals: Referrals,
+  { user, server }: ReferredUser,
+  password: Secret,
+  context: Omit<PasswordCheckContext, 'limits'>,
+  signal: AbortSignal,
+): Promise<ReferredHome> {
+  const check = await referrals.ask({ user, password }, server, { ...context, limits: server.limits }, signal);
+  switch (check.kind) {
+    case 'right':
+      return { kind: 'found', user, backend: server.homeOf(undefined) };
+    case 'referred':
+      return { kind: 'found', user, backend: server.homeOf(check.to) };
+    default:
+      return check;
+  }
+}
+
+const maxBytes = 1024;
+
+/**
+ * Whether a password cannot be one: empty, over 1024 bytes, with NUL, CR or LF, or not UTF-8.
+ *
+ * Any other character is taken as it is. What a browser sent in broken UTF-8 shows as U+FFFD.
+ */
+export function isMalformedPassword(password: Secret): boolean {
+  const text = password.reveal();
+  return text === '' || Buffer.byteLength(text) > maxBytes || /[\0\r\n\ufffd]/.test(text) || !text.isWellFormed();
 }

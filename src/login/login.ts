@@ -1,36 +1,20 @@
 import type { BackendHost } from '../core/backend.ts';
-import type { CookieJar } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import {
-  type AuthenticationDeps,
   type AuthenticationRefusal,
-  configured,
-  createAuthenticate,
-  type Home,
-} from './authentication.ts';
-import { type Course, type CoursesDeps, createCourses, type PasswordAttempt } from './course.ts';
+  type Course,
+  type CoursesDeps,
+  createCourses,
+  type LoginOutcome,
+  type PasswordAttempt,
+} from './attempt.ts';
+import { type AuthenticationDeps, configured, createAuthenticate, type Home } from './authentication.ts';
 
 export interface LoginAttempt extends PasswordAttempt {
   readonly publicOrigin: string;
   readonly timeZone: string | undefined;
 }
-
-/** What came of a login. */
-export type LoginOutcome =
-  | {
-      readonly kind: 'signed-in';
-      readonly user: CanonicalUser;
-      readonly backend: BackendName;
-      /** The host of the backend, by name. */
-      readonly host: string;
-      readonly jar: CookieJar;
-      readonly landing: string;
-      readonly browserCookies: readonly string[];
-      /** Where somebody goes on who asked for this target of an older webmail session. */
-      readonly resumeTarget: (target: string) => string;
-    }
-  | AuthenticationRefusal;
 
 export interface LoginDeps extends AuthenticationDeps, CoursesDeps {
   /**
@@ -95,4 +79,29 @@ async function enterWebmail(
 function webmailDisagrees(host: BackendHost): PosternError {
   const message = `the webmail of ${host.name} refused a password that the mail server took`;
   return new PosternError('ERR_WEBMAIL_ANSWER', message, { source: 'webmail', retryable: false });
+}
+
+/** `authenticated`: the name and the password are right. That alone opens nothing. */
+type StaffLoginOutcome =
+  | {
+      readonly kind: 'authenticated';
+      readonly user: CanonicalUser;
+      readonly backend: BackendName;
+      readonly host: string;
+    }
+  | AuthenticationRefusal;
+
+export type StaffLogin = (attempt: PasswordAttempt, gone: AbortSignal) => Promise<StaffLoginOutcome>;
+
+/** Checks the own mailbox password of a member of staff as a sign-in would, and enters no webmail. */
+export function createStaffLogin(deps: AuthenticationDeps & CoursesDeps): StaffLogin {
+  const run = createCourses(deps);
+  const authenticate = createAuthenticate(deps);
+  return (attempt, gone) =>
+    run(attempt, gone, async (course): Promise<StaffLoginOutcome> => {
+      const outcome = await authenticate(course);
+      if (outcome.kind !== 'authenticated') return outcome;
+      const { user, home } = outcome;
+      return { kind: 'authenticated', user, backend: home.backend.name, host: home.host.name };
+    });
 }

@@ -2,8 +2,8 @@ import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SignOutIdentity } from '../core/webmail.ts';
-import { withDeadline } from './deadline.ts';
 import type { Home } from './authentication.ts';
+import { withDeadline } from './limits.ts';
 
 const webmailSignOutMs = 2_000;
 

@@ -1,7 +1,7 @@
 import { type Clock, isRecent } from '../core/clock.ts';
 import { isOwnShortage, PosternError } from '../core/error.ts';
 import type { ImapHost, Mailboxes, Passdb, PasswordCheckContext, Referrals, ServerWords } from '../core/passdb.ts';
-import { createBackendTurns } from './turns.ts';
+import { createBackendTurns } from './limits.ts';
 
 /** After a restart the password of every client is asked for at once. */
 const perBackend = { atOnce: 32, waiting: 2000, source: 'imap' } as const;

@@ -1,4 +1,4 @@
-import type { Wait } from './wait.ts';
+import type { Wait } from './limits.ts';
 
 /** An attempt that waits out its penalty. */
 interface WaitingAttempt {

@@ -8,10 +8,9 @@ import { type BackendName, createLoginNameParser } from '../../src/core/names.ts
 import type { ClientCredentials, PasswordCheck } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { createClientAuthentication } from '../../src/login/client-authentication.ts';
-import type { ClientCheckEvent } from '../../src/login/client-check-event.ts';
-import { type ClientCheck, createClientChecks } from '../../src/login/client-checks.ts';
+import { type ClientCheckEvent, createClientAuthentication } from '../../src/login/basic-login.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
+import { type ClientCheck, createClientChecks } from '../../src/login/verified-passwords.ts';
 import { backendA, hostA } from '../login/login-fixture.ts';
 import { backendName, canonicalUser } from '../login/named.ts';
 

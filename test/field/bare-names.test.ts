@@ -6,7 +6,7 @@ import { createLoginNameParser, nameForServer } from '../../src/core/names.ts';
 import type { ClientAuthentication } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { loadDrivers } from '../../src/gateway/drivers.ts';
-import { createTestSignIn } from '../../src/login/test-sign-in.ts';
+import { createTestSignIn } from '../../src/login/probe-login.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
 import { backendLimits } from '../backend-limits.ts';

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { Backend } from '../../src/core/backend.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { Secret } from '../../src/core/secret.ts';
-import { createSilentSignIn } from '../../src/login/silent-sign-in.ts';
+import { createSilentSignIn } from '../../src/login/silent-login.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
 import { create } from '../../src/webmail/form.ts';

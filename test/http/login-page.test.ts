@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import request from 'supertest';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
-import type { LoginOutcome } from '../../src/login/login.ts';
+import type { LoginOutcome } from '../../src/login/attempt.ts';
 import { backendName, canonicalUser } from '../login/named.ts';
 import { openLogin, setCookies, submitLogin, withCookies } from './browser-like.ts';
 import { aliceSignedIn, startPages } from './fixture.ts';

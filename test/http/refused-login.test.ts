@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { describe, test } from 'node:test';
 import request from 'supertest';
-import type { LoginOutcome } from '../../src/login/login.ts';
+import type { LoginOutcome } from '../../src/login/attempt.ts';
 import { portOf } from '../ports.ts';
 import { openLogin, setCookies, submitLogin, tokenIn } from './browser-like.ts';
 import { aliceSignedIn, startPages, storeAway } from './fixture.ts';

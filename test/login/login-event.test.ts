@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
 import type { Log } from '../../src/core/log.ts';
-import { createLoginLog, type LoginEvent } from '../../src/login/login-event.ts';
+import { createLoginLog, type LoginEvent } from '../../src/login/attempt.ts';
 
 interface Line {
   readonly level: keyof Log;

@@ -5,10 +5,16 @@ import { createLoginNameParser } from '../../src/core/names.ts';
 import type { PasswordCheck, Referrals } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
-import type { LoginEvent } from '../../src/login/login-event.ts';
-import { createLogin, type Login, type LoginAttempt, type LoginDeps } from '../../src/login/login.ts';
+import type { LoginEvent } from '../../src/login/attempt.ts';
+import {
+  createLogin,
+  createStaffLogin,
+  type Login,
+  type LoginAttempt,
+  type LoginDeps,
+  type StaffLogin,
+} from '../../src/login/login.ts';
 import type { PenaltyAttempt } from '../../src/login/penalty.ts';
-import { createStaffLogin, type StaffLogin } from '../../src/login/staff-login.ts';
 import { backendLimits } from '../backend-limits.ts';
 import { backendName, canonicalUser } from './named.ts';
 

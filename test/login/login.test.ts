@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { type FailureSource, PosternError } from '../../src/core/error.ts';
-import type { LoginOutcome } from '../../src/login/login.ts';
+import type { LoginOutcome } from '../../src/login/attempt.ts';
 import { attempt, createBench, found, type Script } from './login-fixture.ts';
 import { backendName, canonicalUser } from './named.ts';
 

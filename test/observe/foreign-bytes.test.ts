@@ -6,7 +6,7 @@ import type { Log } from '../../src/core/log.ts';
 import type { ServerWords } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createDirectoryService } from '../../src/directory-service/listener.ts';
-import { createLoginLog } from '../../src/login/login-event.ts';
+import { createLoginLog } from '../../src/login/attempt.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';

@@ -5,7 +5,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { createSilentSignIn } from '../../src/login/silent-sign-in.ts';
+import { createSilentSignIn } from '../../src/login/silent-login.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
 import { backendA, hostA } from '../login/login-fixture.ts';

@@ -2,7 +2,7 @@ import { createHmac, createSecretKey } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { PasswordCheck } from '../core/passdb.ts';
 import type { Secret } from '../core/secret.ts';
-import { clientNetwork } from './client-network.ts';
+import { clientNetwork } from './penalty.ts';
 
 /** A password as a client sent it, for a user whose home is known; `backend` is empty for an unknown one. */
 export interface ClientCheck {
@@ -33,7 +33,7 @@ interface Flight {
   waiting: number;
 }
 
-export interface ClientChecksDeps {
+interface ClientChecksDeps {
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Buffer;
 }

@@ -7,7 +7,7 @@ import type { SignInIdentity } from '../../src/core/identity.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { LiveSession, RecordKey } from '../../src/core/session.ts';
 import type { MasterEntry, SilentSignIn, WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
-import { createSilentSignIn } from '../../src/login/silent-sign-in.ts';
+import { createSilentSignIn } from '../../src/login/silent-login.ts';
 import { backendLimits } from '../backend-limits.ts';
 import { liveSession } from './live-session.ts';
 import { backendName, canonicalUser } from './named.ts';

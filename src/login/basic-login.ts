@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { type DirectorySource, type HomeLookup, type ReferredUser, UserIsToWait } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
+import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
 import type {
   ClientAdmission,
@@ -16,20 +17,18 @@ import {
   cannotBeChecked,
   type ClosedHome,
   configured,
+  findReferredHome,
   type Home,
+  isMalformedPassword,
   judgeOf,
   seek,
   type Sought,
 } from './authentication.ts';
-import type { ClientCheckEvent } from './client-check-event.ts';
-import type { ClientCheck, ClientChecks } from './client-checks.ts';
-import { neverGone, withDeadline } from './deadline.ts';
-import { isMalformedPassword } from './malformed-password.ts';
+import { neverGone, type Wait, withDeadline } from './limits.ts';
 import type { Penalty } from './penalty.ts';
-import { findReferredHome } from './referred-home.ts';
-import type { Wait } from './wait.ts';
+import type { ClientCheck, ClientChecks } from './verified-passwords.ts';
 
-export interface ClientAuthenticationDeps {
+interface ClientAuthenticationDeps {
   readonly parseName: LoginNameParser;
   readonly directory: Pick<DirectorySource, 'lookup'>;
   readonly checks: ClientChecks;
@@ -290,4 +289,32 @@ function tooManyWait(): PosternError {
 function closed({ backend, kind }: Closure): PosternError {
   const message = `the backend ${backend} takes nobody now: ${kind}`;
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: true });
+}
+
+/** What is told of each password of a client that was really tried, once; those that are remembered tell nothing. */
+export interface ClientCheckEvent {
+  /** `failed`: a fault of the gateway itself. */
+  readonly result: PasswordCheck['kind'] | 'unavailable' | 'failed';
+  /** What clients are never told. */
+  readonly why?: 'unknown-user' | 'refused';
+  /** What the mail server said to the password, unless that was a bare yes. */
+  readonly said?: ServerWords;
+  readonly user?: string;
+  readonly backend?: string;
+  readonly host?: string;
+  readonly client: string;
+  readonly reference: string;
+  /** From the request's arrival, the penalty included. */
+  readonly ms: number;
+  readonly error?: unknown;
+}
+
+/** Logs each check. A right one is no event: each client has one a minute. */
+export function createClientCheckLog(log: Log): (event: ClientCheckEvent) => void {
+  return ({ error, ...facts }) => {
+    if (error === undefined) log[facts.result === 'right' ? 'debug' : 'info'](facts, 'client login');
+    else if (error instanceof PosternError) {
+      log.warn({ ...facts, code: error.code, source: error.source, detail: error.message }, 'client login');
+    } else log.error({ ...facts, err: error }, 'client login');
+  };
 }

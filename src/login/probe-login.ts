@@ -4,7 +4,7 @@ import type { CanonicalUser } from '../core/names.ts';
 import type { Passdb } from '../core/passdb.ts';
 import type { Home } from './authentication.ts';
 
-export interface TestSignInDeps {
+interface TestSignInDeps {
   readonly passdb: Passdb;
   readonly publicOrigin: () => string;
   readonly newReference: () => string;

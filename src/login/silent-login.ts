@@ -1,0 +1,225 @@
+import type { Clock } from '../core/clock.ts';
+import { CookieJar, expiredCookieLines } from '../core/cookie-jar.ts';
+import { PosternError } from '../core/error.ts';
+import type { Client, SignInIdentity } from '../core/identity.ts';
+import type { BackendName } from '../core/names.ts';
+import type { Place, Relocate, Relocated } from '../core/placement.ts';
+import type { LiveSession, RecordKey, SessionRecord, SessionRoute } from '../core/session.ts';
+import type { LostAnswer, SilentSignIn, SilentSignInOutcome, WebmailDriver } from '../core/webmail.ts';
+import type { Home } from './authentication.ts';
+import { createBackendTurns, neverGone, withDeadline } from './limits.ts';
+import type { LeftSession } from './logout.ts';
+
+/** From its turn on. */
+const deadlineMs = 15_000;
+/** Its turn included: as long as a person waits for a page. */
+const patienceMs = 60_000;
+const pauseMs = 10_000;
+const windowMs = 5 * 60_000;
+const perWindow = 3;
+/** When a webmail was restarted, all of its users come at once. */
+const perBackend = { atOnce: 8, waiting: 1000, source: 'webmail' } as const;
+/** Sessions whose last attempts are remembered; forgetting the oldest only allows it one attempt more. */
+const maxRemembered = 10_000;
+
+interface SilentSignInDeps {
+  readonly homeOf: (backend: BackendName) => Home | undefined;
+  readonly clock: Clock;
+}
+
+/**
+ * Signs a session's user in to the webmail once more, on the host of the session, when the webmail has lost its own
+ * session: requests that find it lost at the same time share one sign-in. At most one per session in 10 s and three in
+ * 5 min, so that a webmail that forgets everybody is not hammered, and eight at a time per backend.
+ *
+ * A fresh sign-in takes the place of all cookies in the session's jar; those that the driver carries go along with it, as
+ * the answer left them that told of the loss, of several the first. Rejects with source `webmail`: the webmail could
+ * not be asked, ERR_BUSY when too many wait. A session without a password is entered by a master identity, and
+ * `rejected` where the webmail cannot be. It is not aborted when the request that began it is gone: the next one needs it too.
+ */
+export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
+  const inFlight = new Map<RecordKey, Promise<SilentSignInOutcome>>();
+  const attempts = createAttempts(deps.clock);
+  const turnsOf = createBackendTurns(perBackend);
+
+  async function attempt(
+    session: LiveSession,
+    client: Client,
+    publicOrigin: string,
+    lost: LostAnswer | undefined,
+  ): Promise<SilentSignInOutcome> {
+    const { record } = session;
+    const home = deps.homeOf(record.backend);
+    const host = home?.backend.hosts.find(({ name }) => name === record.host);
+    if (home === undefined || host === undefined) throw noSuchHost(record.host);
+    if (!canEnter(session, home.driver)) return { kind: 'rejected' };
+    const carried = carriedCookies(session, home.driver, lost, deps.clock.nowMs());
+    const as = { ...identityOf(session, client, publicOrigin), ...(carried === undefined ? {} : { carried }) };
+    let begun = false;
+    const outcome = await withDeadline('webmail', patienceMs, neverGone, (waiting) =>
+      turnsOf(record.backend).take(waiting, () => {
+        begun = true;
+        return withDeadline('webmail', deadlineMs, waiting, (signal) => home.driver.signIn(host, as, signal));
+      }),
+    ).catch((error: unknown) => {
+      // Who only waited has not hammered anybody.
+      if (!begun) attempts.takeBack(session.key);
+      throw error;
+    });
+    if (outcome.kind === 'rejected') return outcome;
+    session.jar.renew(outcome.jar);
+    session.saveJar();
+    return { kind: 'signed-in', landing: outcome.landing, browserCookies: outcome.browserCookies };
+  }
+
+  return (session, client, publicOrigin, lost) => {
+    const running = inFlight.get(session.key);
+    if (running !== undefined) return running;
+    if (!attempts.admit(session.key)) return Promise.resolve({ kind: 'too-often' });
+    const flight = attempt(session, client, publicOrigin, lost).finally(() => inFlight.delete(session.key));
+    inFlight.set(session.key, flight);
+    return flight;
+  };
+}
+
+/** What a browser would hold after the answer, of the names that the driver carries. */
+function carriedCookies(
+  { record, jar }: LiveSession,
+  driver: WebmailDriver,
+  lost: LostAnswer | undefined,
+  nowMs: number,
+): CookieJar | undefined {
+  if (lost === undefined || lost.host !== record.host || driver.carriesCookie === undefined) return undefined;
+  const after = new CookieJar((name) => driver.ownsCookie(name));
+  after.renew(jar);
+  for (const line of lost.setCookies) after.absorb(line, lost.target, nowMs);
+  return after.pick((name) => driver.carriesCookie?.(name) === true);
+}
+
+interface Attempts {
+  /** Whether this session may sign in silently now; if so, it counts. */
+  admit(key: RecordKey): boolean;
+  /** The last one does not count after all. */
+  takeBack(key: RecordKey): void;
+}
+
+function createAttempts(clock: Clock): Attempts {
+  const times = new Map<RecordKey, readonly number[]>();
+  return {
+    admit(key) {
+      const nowMs = clock.nowMs();
+      const recent = (times.get(key) ?? []).filter((at) => nowMs - at < windowMs);
+      const last = recent.at(-1);
+      if (recent.length >= perWindow || (last !== undefined && nowMs - last < pauseMs)) return false;
+      times.delete(key);
+      times.set(key, [...recent, nowMs]);
+      const [oldest] = times.keys();
+      if (times.size > maxRemembered && oldest !== undefined) times.delete(oldest);
+      return true;
+    },
+    takeBack: (key) => void times.set(key, (times.get(key) ?? []).slice(0, -1)),
+  };
+}
+
+function noSuchHost(host: string): PosternError {
+  const message = `the host ${host} of the session is not configured any more`;
+  return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: false });
+}
+
+type Entering = Pick<LiveSession, 'record' | 'password'>;
+
+/** Whether a webmail can be entered with what the session holds: its password, or a master identity without one. */
+function canEnter({ password }: Pick<Entering, 'password'>, { masterEntry }: WebmailDriver): boolean {
+  return password !== undefined || masterEntry.kind !== 'impossible';
+}
+
+/** Whom the webmail is entered as when a session's user is signed in to it once more. */
+function identityOf({ record, password }: Entering, client: Client, publicOrigin: string): SignInIdentity {
+  const { user, timeZone, assist } = record;
+  const actor = assist === undefined ? {} : { actor: assist.actor };
+  return { user, password, client, timeZone, publicOrigin, ...actor };
+}
+
+const relocationDeadlineMs = 15_000;
+/** When a host is lost, all of its users come at once. */
+const relocationsPerBackend = { atOnce: 16, waiting: 5000, source: 'webmail' } as const;
+
+type Elsewhere = Extract<Place, { kind: 'elsewhere' }>;
+
+interface RelocationDeps {
+  readonly placeOf: (record: SessionRecord) => Place;
+  /** The same, after the host that it named could not be asked. */
+  readonly reconsider: (record: SessionRecord) => Promise<Place>;
+  readonly driverOf: (backend: BackendName) => WebmailDriver | undefined;
+  /** Writes the session's new route and cookies; `elsewhere`: another node was first. */
+  readonly reroute: (key: RecordKey, to: SessionRoute, fresh: CookieJar) => Promise<'rerouted' | 'elsewhere' | 'gone'>;
+  /** Signs out of the webmail of the backend that a session has left. */
+  readonly leave: (left: LeftSession) => void;
+}
+
+/**
+ * Leads a session to where it belongs: its user is signed in there with the session's own password, then the record is
+ * rewritten, once for all nodes. Of another backend's webmail the session is signed out then, best effort, and the cookies
+ * that the browser holds of it are taken back. Sixteen at a time per backend; a session without a password
+ * is entered by a master identity, and `rejected` where the new webmail cannot be.
+ */
+export function createRelocation(deps: RelocationDeps): Relocate {
+  const inFlight = new Map<RecordKey, Promise<Relocated>>();
+  const turnsOf = createBackendTurns(relocationsPerBackend);
+
+  async function relocate(session: LiveSession, client: Client, publicOrigin: string): Promise<Relocated> {
+    const place = deps.placeOf(session.record);
+    if (place.kind === 'closed') return place;
+    if (place.kind === 'here') {
+      return { kind: 'relocated', landing: place.host.webmail.landing, browserCookies: [] };
+    }
+    try {
+      return await leadTo(place, session, { client, publicOrigin });
+    } catch (error) {
+      if (!(error instanceof PosternError) || error.code !== 'ERR_WEBMAIL_UNAVAILABLE') throw error;
+      // Of two hosts that are lost together, nobody knew it of the second one.
+      const other = await deps.reconsider(session.record);
+      if (other.kind !== 'elsewhere' || other.host.name === place.host.name) throw error;
+      return leadTo(other, session, { client, publicOrigin });
+    }
+  }
+
+  async function leadTo(
+    { backend, host, homeSinceMs }: Elsewhere,
+    session: LiveSession,
+    { client, publicOrigin }: { readonly client: Client; readonly publicOrigin: string },
+  ): Promise<Relocated> {
+    const { record } = session;
+    const driver = deps.driverOf(backend);
+    if (driver === undefined) throw noSuchBackend(backend);
+    if (!canEnter(session, driver)) return { kind: 'rejected' };
+    const as = identityOf(session, client, publicOrigin);
+    const outcome = await withDeadline('webmail', relocationDeadlineMs, neverGone, (signal) =>
+      turnsOf(backend).take(signal, () => driver.signIn(host, as, signal)),
+    );
+    if (outcome.kind === 'rejected') return outcome;
+    const stale = backend === record.backend ? [] : expiredCookieLines(session.jar, publicOrigin.startsWith('https:'));
+    // The jar of the session holds the new cookies then.
+    const route = { backend, host: host.name, ...(homeSinceMs === undefined ? {} : { homeSinceMs }) };
+    const left = { record, jar: new CookieJar(() => true) };
+    left.jar.renew(session.jar);
+    const written = await deps.reroute(session.key, route, outcome.jar);
+    if (written === 'gone') return { kind: 'ended' };
+    if (written === 'rerouted' && backend !== record.backend) deps.leave(left);
+    const fresh = written === 'rerouted' ? outcome.browserCookies : [];
+    return { kind: 'relocated', landing: outcome.landing, browserCookies: [...stale, ...fresh] };
+  }
+
+  return (session, client, publicOrigin) => {
+    const running = inFlight.get(session.key);
+    if (running !== undefined) return running;
+    const flight = relocate(session, client, publicOrigin).finally(() => inFlight.delete(session.key));
+    inFlight.set(session.key, flight);
+    return flight;
+  };
+}
+
+function noSuchBackend(backend: string): PosternError {
+  const message = `the backend ${backend} is not configured any more`;
+  return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: false });
+}
