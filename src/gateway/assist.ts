@@ -1,18 +1,18 @@
-import type { Audit } from '../core/audit.ts';
 import type { Config } from '../config/config.ts';
+import type { Audit } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
 import type { MasterEntry } from '../core/webmail.ts';
 import type { OpenedMailbox } from '../http/assist-pages.ts';
-import { createImpersonation, type Impersonation, type ImpersonationDeps } from '../support/impersonation.ts';
-import { createPermission } from '../support/permission.ts';
-import { createTelling, type Telling, type TellingDeps } from '../support/telling.ts';
-import type { AuthenticationDeps, Home } from '../login/authentication.ts';
-import { newReference } from '../http/reference.ts';
 import type { ConsolePagesDeps } from '../http/console-pages.ts';
 import type { Locales } from '../http/locales.ts';
-import { createMasterMailboxes, noMaster } from './master-mailboxes.ts';
+import { newReference } from '../http/reference.ts';
+import type { AuthenticationDeps, Home } from '../login/authentication.ts';
+import { createImpersonation, type Impersonation, type ImpersonationDeps } from '../support/impersonation.ts';
+import { createMasterMailboxes, noMaster } from '../support/master-mailboxes.ts';
+import { createTelling, type Telling, type TellingDeps } from '../support/notices.ts';
+import { createPermission } from '../support/permission.ts';
 import type { SharedParts } from './site.ts';
 import type { SupportStanding } from './support.ts';
 

@@ -13,7 +13,7 @@ import { createNoSession } from '../proxy/no-session.ts';
 import { createRequests, type FinishedRequest } from '../proxy/requests.ts';
 import { createUpgrades, type Upgrades } from '../proxy/upgrades.ts';
 import { clearedSessionCookie, ownCookieNames } from '../sessions/cookie.ts';
-import type { Upkeep } from '../support/upkeep.ts';
+import type { Upkeep } from '../support/mailbox-expiry.ts';
 import type { Site } from './site.ts';
 import type { Standing } from './standing.ts';
 

@@ -5,7 +5,7 @@ import { probeCounters } from '../login/penalty-counters.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import type { RedisSettings } from '../redis/topology.ts';
 import { probeSessionStore } from '../sessions/redis-store.ts';
-import { probeSignIns } from '../support/redis-sign-ins.ts';
+import { probeSignIns } from '../support/recent-logins.ts';
 import { scriptsOn } from './state-store.ts';
 
 /**

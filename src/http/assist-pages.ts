@@ -4,7 +4,7 @@ import { expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
 import type { Impersonation, Opened } from '../support/impersonation.ts';
-import type { Upkeep } from '../support/upkeep.ts';
+import type { Upkeep } from '../support/mailbox-expiry.ts';
 import { stopBindingOf } from './banner.ts';
 import { closureText } from './closure-text.ts';
 import { sourceKeyOf } from './console-view.ts';

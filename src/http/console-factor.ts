@@ -1,10 +1,7 @@
 import type { Audit } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
-import { qrPicture } from '../support/qr-picture.ts';
-import type { SecondFactors } from '../support/second-factor.ts';
-import { staffCookieLine } from '../support/staff-cookie.ts';
-import type { StaffSessions } from '../support/staff-sessions.ts';
-import { totpAddress } from '../support/totp.ts';
+import { qrPicture, type SecondFactors, totpAddress } from '../support/second-factor.ts';
+import { staffCookieLine, type StaffSessions } from '../support/staff-sessions.ts';
 import type { Visit, VisitWork } from './console-guard.ts';
 import { showPage } from './console-view.ts';
 import { formField } from './form-body.ts';

@@ -1,8 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express';
 import { recordIfPossible } from '../core/audit.ts';
 import { PosternError } from '../core/error.ts';
-import { staffCookieLine } from '../support/staff-cookie.ts';
-import type { StaffSession } from '../support/staff-sessions.ts';
+import { staffCookieLine, type StaffSession } from '../support/staff-sessions.ts';
 import { type ConsoleGuardDeps, formBindingOf, staleText } from './console-guard.ts';
 import { showMessage } from './console-view.ts';
 import { formField } from './form-body.ts';

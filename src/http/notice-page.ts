@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
-import type { Telling } from '../support/telling.ts';
+import type { Telling } from '../support/notices.ts';
 import { type FormTokens, requestInitiator } from './csrf.ts';
 import { formField, queryParameter } from './form-body.ts';
 import { ingressOf } from './ingress-of.ts';

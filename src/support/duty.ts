@@ -1,6 +1,8 @@
 import type { StaffGrant } from '../core/identity.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { RecordKey } from '../core/session.ts';
+import type { RoleOf } from './roles.ts';
+import type { StaffSessions } from './staff-sessions.ts';
 
 /** A member of staff at the console: signed in, with the second factor, for this very request. */
 export interface StaffOnDuty extends StaffGrant {
@@ -20,4 +22,13 @@ export interface Duty {
   isOnDuty(session: RecordKey): Promise<boolean>;
   /** Notes that the staff member is at work, so that the session does not grow idle. */
   atWork(session: RecordKey): void;
+}
+
+/** What is asked about staff: of the role by `roleOf`, and of the session. */
+export function createDuty(roleOf: RoleOf, sessions: Pick<StaffSessions, 'isOnDuty' | 'atWork'>): Duty {
+  return {
+    grantOf: roleOf,
+    isOnDuty: (session) => sessions.isOnDuty(session),
+    atWork: (session) => sessions.atWork(session),
+  };
 }

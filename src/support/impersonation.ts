@@ -9,8 +9,8 @@ import type { Closure } from '../core/placement.ts';
 import { oneLine } from '../core/short-line.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Duty, StaffOnDuty } from './duty.ts';
-import type { Links } from './links.ts';
-import { type Opening, openingMinutes } from './opening.ts';
+import type { Links } from './one-time-links.ts';
+import { type Opening, openingMinutes } from './opened-mailboxes.ts';
 import type { AskPermission, Permission, Refusal } from './permission.ts';
 
 /** Where a user's mailbox is opened now. */

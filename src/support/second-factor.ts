@@ -1,13 +1,13 @@
+import { Secret as TotpKey, TOTP } from 'otpauth';
+import { renderSVG } from 'uqr';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { Secret } from '../core/secret.ts';
 import type { MirroredTable } from '../core/state-store.ts';
-import { type Enrolment, type Factor, hashOfCode, isSameHash, makeCode, noEnrolment } from './enrolment.ts';
-import { makeTotpKey, stepOfCode } from './totp.ts';
-import type { Vault } from './vault.ts';
+import { type Enrolment, type Factor, hashOfCode, isSameHash, makeCode, noEnrolment, type Vault } from './enrolment.ts';
 
-export interface SecondFactorsDeps {
+interface SecondFactorsDeps {
   readonly enrolments: MirroredTable<Enrolment>;
   readonly vault: Vault;
   readonly clock: Clock;
@@ -250,4 +250,34 @@ function keyLost(): PosternError {
   const message =
     'the second factor of a member of staff is sealed under a server key that is gone: run postern staff reset NAME, then enrol NAME';
   return new PosternError('ERR_KEY_UNKNOWN', message, { source: 'gateway', retryable: false });
+}
+
+/** What every authenticator app knows (RFC 6238): six digits of HMAC-SHA-1 that change each half minute. */
+const form = { algorithm: 'SHA1', digits: 6, period: 30 } as const;
+const keyBytes = 20;
+/** How many steps the clock of a telephone may be off, either way. */
+const drift = 1;
+
+/** A fresh key, as Base32: the form in which it can be typed where no picture can be taken. */
+function makeTotpKey(randomBytes: (size: number) => Uint8Array): Secret {
+  const bytes = Uint8Array.from(randomBytes(keyBytes));
+  return new Secret(new TotpKey({ buffer: bytes.buffer }).base32);
+}
+
+/** The address that an authenticator app reads from a picture. It holds the key. */
+export function totpAddress(key: Secret, issuer: string, account: string): Secret {
+  return new Secret(new TOTP({ ...form, issuer, label: account, secret: key.reveal() }).toString());
+}
+
+/** The half minute, counted from 1970, whose code this is; nothing where it is that of none nearby. */
+export function stepOfCode(key: Secret, code: string, nowMs: number): number | undefined {
+  if (!/^\d{6}$/.test(code)) return undefined;
+  const secret = TotpKey.fromBase32(key.reveal());
+  const delta = TOTP.validate({ ...form, token: code, secret, timestamp: nowMs, window: drift });
+  return delta === null ? undefined : TOTP.counter({ period: form.period, timestamp: nowMs }) + delta;
+}
+
+/** A text as a QR code, for a page: an SVG of plain shapes, which needs no style and no script. It holds the text. */
+export function qrPicture(text: Secret): string {
+  return renderSVG(text.reveal(), { border: 2, ecc: 'M' });
 }

@@ -11,7 +11,7 @@ import type { OwnSessions } from '../../src/http/sessions-page.ts';
 import { createViews, type Views } from '../../src/http/views.ts';
 import type { LoginOutcome } from '../../src/login/attempt.ts';
 import type { LoginAttempt } from '../../src/login/login.ts';
-import type { Telling } from '../../src/support/telling.ts';
+import type { Telling } from '../../src/support/notices.ts';
 import { backendName, canonicalUser } from '../login/named.ts';
 import { listening } from '../ports.ts';
 import { createFakeGate, type FakeGate } from './fake-gate.ts';

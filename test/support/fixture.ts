@@ -4,9 +4,8 @@ import { createStateMirror, type StateMirror } from '../../src/backends/state-mi
 import { silentLog } from '../../src/core/log.ts';
 import type { StateStore } from '../../src/core/state-store.ts';
 import { createServerKey } from '../../src/sessions/key-derivation.ts';
-import { parseEnrolment } from '../../src/support/enrolment.ts';
+import { createVault, parseEnrolment, type VaultKeys } from '../../src/support/enrolment.ts';
 import { createSecondFactors, type SecondFactors } from '../../src/support/second-factor.ts';
-import { createVault, type VaultKeys } from '../../src/support/vault.ts';
 
 /** A node as far as second factors go. Its clock is the test's. */
 export interface FactorNode extends AsyncDisposable {

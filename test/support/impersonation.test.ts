@@ -4,7 +4,7 @@ import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { SignInIdentity, StaffGrant } from '../../src/core/identity.ts';
 import { createImpersonation, type ImpersonationDeps } from '../../src/support/impersonation.ts';
-import type { Opening } from '../../src/support/opening.ts';
+import type { Opening } from '../../src/support/opened-mailboxes.ts';
 import { defaultLimits } from '../proxy/gate.ts';
 import { auditForTests, backend, dutyForTests, onDuty, user } from './staff.ts';
 

@@ -3,8 +3,7 @@ import { suite, test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
 import type { NoticePolicy } from '../../src/core/identity.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { createNotices, type Notice } from '../../src/support/notices.ts';
-import { createTelling } from '../../src/support/telling.ts';
+import { createNotices, createTelling, type Notice } from '../../src/support/notices.ts';
 import { auditForTests, user } from './staff.ts';
 
 const alice = user('alice@example.test');

@@ -7,9 +7,13 @@ import { createClient } from 'redis';
 import { silentLog } from '../../src/core/log.ts';
 import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
 import { createRedisStore } from '../../src/sessions/redis-store.ts';
-import { createRedisSignIns } from '../../src/support/redis-sign-ins.ts';
-import { createSignInNotes, type SignIn, type SignIns } from '../../src/support/sign-ins.ts';
-import { createSqliteSignIns } from '../../src/support/sqlite-sign-ins.ts';
+import {
+  createRedisSignIns,
+  createSignInNotes,
+  createSqliteSignIns,
+  type SignIn,
+  type SignIns,
+} from '../../src/support/recent-logins.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
 import { recordKeyOf, sampleRecord, userNamed } from '../sessions/samples.ts';
 

@@ -7,8 +7,8 @@ import { suite, test, type TestContext } from 'node:test';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
 import { createStateMirror } from '../../src/backends/state-mirror.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { createLinks, parseLink } from '../../src/support/links.ts';
-import type { Opening } from '../../src/support/opening.ts';
+import { createLinks, parseLink } from '../../src/support/one-time-links.ts';
+import type { Opening } from '../../src/support/opened-mailboxes.ts';
 import { session, user } from './staff.ts';
 
 const opening: Opening = {

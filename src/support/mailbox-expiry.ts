@@ -2,15 +2,15 @@ import type { Audit, AuditEvent } from '../core/audit.ts';
 import { type Clock, isRecent } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
+import type { CanonicalUser } from '../core/names.ts';
 import type { Assist, EndReason, LiveSession, RecordKey, SessionLookup } from '../core/session.ts';
 import type { MirroredTable } from '../core/state-store.ts';
 import type { Duty } from './duty.ts';
-import type { Links } from './links.ts';
-import type { CanonicalUser } from '../core/names.ts';
-import { covers } from './permission.ts';
+import type { Links } from './one-time-links.ts';
 import type { OpenedMailbox } from './opened-mailboxes.ts';
+import { covers } from './permission.ts';
 
-export interface UpkeepDeps {
+interface UpkeepDeps {
   readonly duty: Duty;
   /** Whether the operator has excluded this user, as the configuration is now. */
   readonly isNeverOpened: (user: CanonicalUser) => boolean;

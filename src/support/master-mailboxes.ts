@@ -3,7 +3,7 @@ import { PosternError } from '../core/error.ts';
 import type { Client } from '../core/identity.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { MailboxAnswer, Mailboxes, MailboxOf } from '../core/passdb.ts';
-import { type NoticeLanguage, noticeMessage, type Opened } from '../support/notice-message.ts';
+import { type NoticeLanguage, noticeMessage, type Opened } from './notice-message.ts';
 
 /** A notice takes as long as a login may. */
 const deadlineMs = 15_000;
@@ -11,7 +11,7 @@ const deadlineMs = 15_000;
 const ownClient: Client = { address: '127.0.0.1', port: 0, userAgent: undefined };
 
 /** What mailboxes are opened with. The name of the site and its languages are read at each message. */
-export interface MasterMailboxesDeps {
+interface MasterMailboxesDeps {
   readonly mailboxes: Mailboxes;
   /** The backend of one of its hosts. */
   readonly backendOf: (host: BackendHost) => Backend | undefined;
@@ -24,7 +24,7 @@ export interface MasterMailboxesDeps {
 }
 
 /** What support does over IMAP, by the master identity of the user's backend. */
-export interface MasterMailboxes {
+interface MasterMailboxes {
   /** Whether the mail server lets the master identity in to this user. Rejects when it could not be asked. */
   readonly checkMaster: (
     user: CanonicalUser,

@@ -2,7 +2,7 @@ import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:cr
 import type { Clock } from '../core/clock.ts';
 import { parseJson } from '../core/json.ts';
 import type { MirroredTable } from '../core/state-store.ts';
-import { isOpening, type Opening } from './opening.ts';
+import { isOpening, type Opening } from './opened-mailboxes.ts';
 
 /** A link as the store holds it: under a hash of its token, with what only a server key can have vouched for. */
 export interface StoredLink {
@@ -13,7 +13,7 @@ export interface StoredLink {
   readonly mac: string;
 }
 
-export interface LinksDeps {
+interface LinksDeps {
   readonly table: Pick<MirroredTable<StoredLink>, 'all' | 'set' | 'take'>;
   /** Keys that all nodes share: the first vouches, all verify. */
   readonly keys: () => readonly KeyObject[];

@@ -1,0 +1,179 @@
+import type { Clock } from '../core/clock.ts';
+import { openEmbeddedDatabase } from '../core/embedded-database.ts';
+import { PosternError } from '../core/error.ts';
+import { parseJson } from '../core/json.ts';
+import type { Log } from '../core/log.ts';
+import { readVouched, vouchFor, type VouchingKey, type VouchingKeys } from '../core/sealing.ts';
+import type { UserKey } from '../core/session.ts';
+
+/** How somebody's sign-in came out: for support, who must say why it did not work. No password is in it. */
+export interface SignIn {
+  readonly atMs: number;
+  /** `signed-in`, or why not. */
+  readonly result: string;
+  readonly why?: string;
+  /** Of the browser. */
+  readonly address: string;
+  /** Stands on the page that the user saw, and in the log. */
+  readonly reference: string;
+}
+
+/** The latest sign-ins of each user. Each call rejects when the store cannot be asked. */
+export interface SignIns extends AsyncDisposable {
+  note(user: string, signIn: SignIn): Promise<void>;
+  /** Newest first. */
+  of(user: string): Promise<readonly SignIn[]>;
+}
+
+/** Of each user. */
+const signInsKept = 20;
+const signInsKeptMs = 30 * 24 * 60 * 60 * 1000;
+
+/** Reads a stored text; nothing for one of another form. */
+function parseSignIn(text: string): SignIn | undefined {
+  const value = parseJson(text);
+  return isSignIn(value) ? value : undefined;
+}
+
+function isSignIn(value: unknown): value is SignIn {
+  if (typeof value !== 'object' || value === null) return false;
+  const { atMs, result, why, address, reference }: Partial<Record<keyof SignIn, unknown>> = value;
+  return (
+    Number.isSafeInteger(atMs) &&
+    [result, address, reference].every((text) => typeof text === 'string') &&
+    (why === undefined || typeof why === 'string')
+  );
+}
+
+/** Notes sign-ins beside them: no sign-in waits for it, and none fails with it. */
+interface SignInNotes extends AsyncDisposable {
+  note(user: string, signIn: SignIn): void;
+}
+
+/** While the store is slow, so many wait; more are dropped, since the log has them all. */
+const waitingAtMost = 500;
+
+export function createSignInNotes(signIns: Pick<SignIns, 'note'>, log: Log): SignInNotes {
+  const waiting = new Set<Promise<void>>();
+  return {
+    note(user, signIn) {
+      if (waiting.size >= waitingAtMost) return;
+      const noted = signIns
+        .note(user, signIn)
+        .catch((error: unknown) => log.debug({ err: error }, 'a sign-in was not noted for support'))
+        .finally(() => waiting.delete(noted));
+      waiting.add(noted);
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(waiting);
+    },
+  };
+}
+
+/** Runs a Lua script on a Redis. Rejects with ERR_STORE_UNAVAILABLE when there is no good answer in time. */
+type RunScript = (script: string, keys: readonly string[], args: readonly string[]) => Promise<unknown>;
+
+/** A server key, as far as recent sign-ins use it. */
+interface SignInsKey extends VouchingKey {
+  userKeyOf(user: string): UserKey;
+}
+
+/** The server keys of the moment. */
+interface SignInsKeys extends VouchingKeys {
+  readonly promoted: SignInsKey;
+  /** The promoted one first. */
+  readonly all: readonly SignInsKey[];
+}
+
+const kind = 'recent sign-in';
+
+/** KEYS the list of a user. ARGV the entry, how many are kept, for how long. */
+const noteScript = `
+redis.call('LPUSH', KEYS[1], ARGV[1])
+redis.call('LTRIM', KEYS[1], 0, tonumber(ARGV[2]) - 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1`;
+
+const readScript = `return redis.call('LRANGE', KEYS[1], 0, -1)`;
+
+/**
+ * The latest sign-ins in a Redis: a list per user, under a keyed hash of the name. Each line is vouched for with its user:
+ * one that was changed, moved, or written without a server key is left out.
+ */
+export function createRedisSignIns(run: RunScript, keys: () => SignInsKeys): SignIns {
+  function genuineIn(user: string, stored: unknown): readonly SignIn[] {
+    const read = readVouched(keys(), kind, [user], String(stored));
+    const signIn = read.kind === 'genuine' ? parseSignIn(read.text) : undefined;
+    return signIn === undefined ? [] : [signIn];
+  }
+
+  return {
+    async note(user, signIn) {
+      const { promoted } = keys();
+      const line = vouchFor(promoted, kind, [user], JSON.stringify(signIn));
+      const list = listOf(promoted.userKeyOf(user));
+      await run(noteScript, [list], [line, String(signInsKept), String(signInsKeptMs)]);
+    },
+    async of(user) {
+      const lists = keys().all.map((key) => listOf(key.userKeyOf(user)));
+      const replies = await Promise.all(lists.map((list) => run(readScript, [list], [])));
+      if (!replies.every(Array.isArray)) throw strangeReply();
+      return replies
+        .flat()
+        .flatMap((stored) => genuineIn(user, stored))
+        .slice(0, signInsKept);
+    },
+    // The connection belongs to whoever handed it in.
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** Notes and reads something that goes by itself. Rejects where the server refuses that. */
+export async function probeSignIns(run: RunScript): Promise<void> {
+  await run(noteScript, ['ps:s:probe'], ['', '1', '1']);
+  await run(readScript, ['ps:s:probe'], []);
+}
+
+function listOf(key: UserKey): string {
+  return `ps:s:${key}`;
+}
+
+function strangeReply(): PosternError {
+  const message = 'Redis gave an answer that is no list of sign-ins';
+  return new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: false });
+}
+
+const schema = `
+PRAGMA journal_mode = WAL;
+CREATE TABLE IF NOT EXISTS sign_ins (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, at_ms INTEGER NOT NULL, text TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS sign_ins_of_user ON sign_ins (user, number);
+CREATE INDEX IF NOT EXISTS sign_ins_by_age ON sign_ins (at_ms);`;
+
+/**
+ * The latest sign-ins of a gateway of one process, in the file of its embedded session store.
+ * Throws ERR_STORE_UNAVAILABLE when the file cannot be opened.
+ */
+export function createSqliteSignIns(file: string, clock: Clock): SignIns {
+  const database = openEmbeddedDatabase(file, schema, 'the embedded list of sign-ins');
+  const { atomically, connection, settled } = database;
+  const sql = {
+    add: connection.prepare('INSERT INTO sign_ins (user, at_ms, text) VALUES (?, ?, ?)'),
+    of: connection.prepare('SELECT text FROM sign_ins WHERE user = ? AND at_ms > ? ORDER BY number DESC'),
+    cut: connection.prepare(`DELETE FROM sign_ins WHERE user = ? AND number NOT IN
+      (SELECT number FROM sign_ins WHERE user = ? ORDER BY number DESC LIMIT ${signInsKept})`),
+    forget: connection.prepare('DELETE FROM sign_ins WHERE at_ms <= ?'),
+  };
+  const oldestMs = (): number => clock.nowMs() - signInsKeptMs;
+  return {
+    note: settled((user, signIn) => {
+      atomically(() => {
+        sql.add.run(user, signIn.atMs, JSON.stringify(signIn));
+        sql.cut.run(user, user);
+        sql.forget.run(oldestMs());
+      });
+    }),
+    of: settled((user) => sql.of.all(user, oldestMs()).flatMap((row) => parseSignIn(String(row['text'])) ?? [])),
+    [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
+  };
+}
