@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { openApiSocket } from './admin/api-socket.ts';
+import { openApiSocket } from './admin/listeners.ts';
 import type { Health } from './backends/health.ts';
 import { createTestSignIns } from './backends/test-sign-ins.ts';
 import type { Config } from './config/config.ts';

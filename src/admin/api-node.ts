@@ -1,5 +1,6 @@
 import { type Audit, recordIfPossible } from '../core/audit.ts';
 import type { Readiness } from '../core/http.ts';
+import type { CanonicalUser } from '../core/names.ts';
 import { ApiRefusal, type ApiRoute, askerOf, ok, reasonIn } from './api-exchange.ts';
 
 export interface ApiNodeDeps {
@@ -30,6 +31,45 @@ export function nodeRoutes({ node, audit }: ApiNodeDeps): readonly ApiRoute[] {
         const facts = { state, reason };
         await recordIfPossible(audit, { event: 'node-state', ...askerOf(request), subject: node.name, facts });
         return ok(describe());
+      },
+    },
+  ];
+}
+
+export interface ApiDirectoryDeps {
+  /** Step by step why a user lives where, as this node finds it with what it remembers. */
+  readonly explain: (typed: string) => Promise<object>;
+  /** Makes all nodes ask the sources anew. */
+  readonly forgetHome: (user: CanonicalUser) => Promise<void>;
+  /** A user as typed, in the one spelling; a refusal where it can be none. */
+  readonly userNamed: (typed: string | undefined) => CanonicalUser;
+  readonly audit: Pick<Audit, 'record'>;
+}
+
+/** The directory: why a user lives where, and asking anew. */
+export function directoryRoutes({ explain, forgetHome, userNamed, audit }: ApiDirectoryDeps): readonly ApiRoute[] {
+  return [
+    {
+      name: 'explainUser',
+      method: 'GET',
+      path: '/users/{user}/explanation',
+      handle: async ({ path }) => ok(await explain(path['user'] ?? '')),
+    },
+    {
+      name: 'forgetHome',
+      method: 'DELETE',
+      path: '/users/{user}/remembered-home',
+      async handle(request) {
+        const user = userNamed(request.path['user']);
+        const reason = reasonIn(request);
+        await forgetHome(user);
+        await recordIfPossible(audit, {
+          event: 'home-forgotten',
+          ...askerOf(request),
+          subject: user,
+          facts: { reason },
+        });
+        return ok({ user });
       },
     },
   ];

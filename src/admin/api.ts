@@ -5,10 +5,9 @@ import type { Log } from '../core/log.ts';
 import type { Secret } from '../core/secret.ts';
 import { type ApiAuditDeps, auditRoutes } from './api-audit.ts';
 import { type ApiBackendsDeps, backendRoutes } from './api-backends.ts';
-import { type ApiDirectoryDeps, directoryRoutes } from './api-directory.ts';
 import { type ApiAnswer, ApiRefusal, type ApiRoute } from './api-exchange.ts';
 import { type ApiMovesDeps, moveRoutes } from './api-moves.ts';
-import { type ApiNodeDeps, nodeRoutes } from './api-node.ts';
+import { type ApiDirectoryDeps, type ApiNodeDeps, directoryRoutes, nodeRoutes } from './api-node.ts';
 import { type ApiSessionsDeps, sessionRoutes } from './api-sessions.ts';
 import { type ApiStaffDeps, staffRoutes } from './api-staff.ts';
 

@@ -1,7 +1,11 @@
 import { once } from 'node:events';
 import type { Server } from 'node:net';
-import { type AgentCheckDeps, createAgentCheck } from '../admin/agent-check.ts';
-import { createOperatorsListener, type OperatorsDeps } from '../admin/operators.ts';
+import {
+  type AgentCheckDeps,
+  createAgentCheck,
+  createOperatorsListener,
+  type OperatorsDeps,
+} from '../admin/listeners.ts';
 import type { DirectoryServiceConfig, OperatorsConfig } from '../config/config.ts';
 import type { ListenAddress } from '../config/value-parsers.ts';
 import { systemClock } from '../core/clock.ts';

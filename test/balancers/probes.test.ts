@@ -3,12 +3,12 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
-import { createAgentCheck, type AgentState } from '../../src/admin/agent-check.ts';
-import { type Cluster, type Node, startCluster } from './cluster.ts';
+import { type AgentState, createAgentCheck } from '../../src/admin/listeners.ts';
 import { eventually } from '../eventually.ts';
-import { startHaproxy } from './haproxy.ts';
-import { runProgram } from '../programs.ts';
 import { freePort, listening } from '../ports.ts';
+import { runProgram } from '../programs.ts';
+import { type Cluster, type Node, startCluster } from './cluster.ts';
+import { startHaproxy } from './haproxy.ts';
 
 const origin = 'https://mail.example.test';
 

@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync 
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { openApiSocket } from '../../src/admin/api-socket.ts';
+import { openApiSocket } from '../../src/admin/listeners.ts';
 import { appendLines } from '../../src/audit/file.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { ConfigInvalid } from '../../src/config/problems.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { createOperatorsListener } from '../../src/admin/operators.ts';
+import { createOperatorsListener } from '../../src/admin/listeners.ts';
 import type { Readiness } from '../../src/core/http.ts';
 
 describe("the operators' listener", () => {

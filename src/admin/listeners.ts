@@ -1,7 +1,12 @@
+import { once } from 'node:events';
+import { chmodSync, rmSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
+import { connect, createServer as createSocketServer, isIP, type Server as SocketServer } from 'node:net';
 import { hostname } from 'node:os';
+import { dirname } from 'node:path';
+import { PosternError } from '../core/error.ts';
 import { type Readiness, readinessAnswer } from '../core/http.ts';
+import { makeFolder } from '../core/named-files.ts';
 import type { Api } from './api.ts';
 
 export interface OperatorsDeps {
@@ -69,4 +74,84 @@ function send(response: ServerResponse, status: number, text: string, contentTyp
     'x-content-type-options': 'nosniff',
   });
   response.end(text);
+}
+
+/** `up`: serves. `drain`: serves what it has and wants nothing new. `down`: does not serve. */
+export type AgentState = 'up' | 'drain' | 'down';
+
+export interface AgentCheckDeps {
+  readonly state: () => AgentState;
+  /** The percentage of its configured weight that the balancer shall give this node. */
+  readonly weight: () => number;
+}
+
+/** HAProxy writes nothing unless `agent-send` is set, and reads one line. */
+const patienceMs = 2_000;
+
+/**
+ * The listener that HAProxy's `agent-check` connects to: says one line and closes. Call `listen` on it.
+ *
+ * Source: HAProxy's configuration manual, `agent-check`. A draining node says weight 0 and not the word `drain`: the
+ * effect is the same, but `drain` sets the server's administrative state, which only `ready` takes back, and that
+ * would also undo what an administrator of the balancer has set by hand.
+ */
+export function createAgentCheck({ state, weight }: AgentCheckDeps): SocketServer {
+  const line = (): string => {
+    const now = state();
+    return now === 'down' ? 'down\n' : `up ${now === 'drain' ? 0 : weight()}%\n`;
+  };
+  return createSocketServer((socket) => {
+    socket.setTimeout(patienceMs, () => socket.destroy());
+    // Who has read the line may be gone already.
+    socket.on('error', () => socket.destroy());
+    socket.resume().end(line());
+  });
+}
+
+/**
+ * Serves the API on a unix socket with mode 0600. What a node that died left there is replaced; one that another node
+ * serves is not. Rejects with what the operator must change when it cannot be made. Dispose of it to close it.
+ */
+export async function openApiSocket(file: string, api: Api): Promise<AsyncDisposable> {
+  const server = createServer((request, response) => void api(request, response, 'socket'));
+  try {
+    makeFolder(dirname(file));
+    // Whatever else stands there is somebody's.
+    if (statSync(file, { throwIfNoEntry: false })?.isSocket() === false) throw new Error('something else stands there');
+    if (await isServed(file)) throw new Error('another process serves it');
+    rmSync(file, { force: true });
+    // Nobody may connect before the mode is set.
+    const mask = process.umask(0o177);
+    try {
+      server.listen(file);
+      await once(server, 'listening');
+    } finally {
+      process.umask(mask);
+    }
+    chmodSync(file, 0o600);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const message = `cannot make the socket ${file}: ${why}; name another under operators.socket`;
+    throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function isServed(file: string): Promise<boolean> {
+  const socket = connect(file);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
 }
