@@ -2,9 +2,8 @@ import type { Audit, AuditEvent } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import { appendLines } from './file.ts';
+import { appendLines, listLines } from './file.ts';
 import { type AuditKey, writeLine } from './line.ts';
-import { listLines } from './reading.ts';
 
 export interface AuditOptions {
   readonly file: string;

@@ -1,6 +1,11 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { AuditFilter, AuditLine } from '../core/audit.ts';
+import { PosternError } from '../core/error.ts';
 import { makeFolder } from '../core/named-files.ts';
+import type { PlacedText } from './chain-check.ts';
+import { parseLine } from './line.ts';
 
 /**
  * What became of lines that were appended: the first `written` of them are in the file, and on disk unless there is a
@@ -62,4 +67,138 @@ async function settleFolder(file: FileHandle, name: string): Promise<void> {
   const { uid, gid } = await folder.stat();
   if (uid !== 0 && process.getuid?.() === 0) await file.chown(uid, gid);
   await folder.sync();
+}
+
+const chunkBytes = 64 * 1024;
+/** Of a text without an end no more is kept: it is no line of ours. */
+const longestLine = 1024 * 1024;
+const lineEnd = 0x0a;
+
+/** The lines of a file, without their ends, with one chunk of it in memory at a time. Only LF ends a line. */
+async function* linesForwards(file: string): AsyncGenerator<string> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of createReadStream(file, { highWaterMark: chunkBytes })) {
+    if (!Buffer.isBuffer(chunk)) throw new TypeError('a file without an encoding is read in bytes');
+    const bytes = Buffer.concat([rest, chunk]);
+    const last = bytes.lastIndexOf(lineEnd);
+    if (last !== -1) yield* bytes.subarray(0, last).toString('utf8').split('\n');
+    rest = bytes.subarray(last + 1, last + 1 + longestLine);
+  }
+  if (rest.length > 0) yield rest.toString('utf8');
+}
+
+/** The lines of a file from its end, with one chunk of it in memory at a time. */
+async function* linesBackwards(file: string): AsyncGenerator<string> {
+  await using handle = await open(file, 'r');
+  let { size: end } = await handle.stat();
+  let rest: Buffer = Buffer.alloc(0);
+  while (end > 0) {
+    const start = Math.max(0, end - chunkBytes);
+    const chunk = Buffer.concat([await readAt(handle, start, end - start), rest]);
+    const firstEnd = start === 0 ? -1 : chunk.indexOf(lineEnd);
+    end = start;
+    if (firstEnd === -1 && start > 0) {
+      rest = chunk.subarray(0, longestLine);
+      continue;
+    }
+    rest = chunk.subarray(0, firstEnd + 1);
+    yield* chunk
+      .subarray(firstEnd + 1)
+      .toString('utf8')
+      .split('\n')
+      .toReversed();
+  }
+}
+
+async function readAt(handle: FileHandle, start: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(length);
+  const { bytesRead } = await handle.read(buffer, 0, length, start);
+  return buffer.subarray(0, bytesRead);
+}
+
+/**
+ * The file and what was rotated out of it (`audit.jsonl.1`, `audit.jsonl.2`, …), newest first. Rejects with
+ * ERR_AUDIT_UNAVAILABLE when the folder cannot be read; a folder that is not there holds none.
+ */
+export async function auditFiles(file: string): Promise<readonly string[]> {
+  const names = await readdir(dirname(file)).catch((error: unknown): string[] => {
+    if (isMissing(error)) return [];
+    throw unreadable(file, error);
+  });
+  const stem = `${basename(file)}.`;
+  const numbered = names.flatMap((name) => {
+    const number = name.startsWith(stem) ? name.slice(stem.length) : '';
+    return /^[1-9]\d{0,5}$/.test(number) ? [Number(number)] : [];
+  });
+  numbered.sort((a, b) => a - b);
+  const rotated = numbered.map((number) => join(dirname(file), `${stem}${number}`));
+  return names.includes(basename(file)) ? [file, ...rotated] : rotated;
+}
+
+/**
+ * The lines that fit of a file and what was rotated out of it, newest first. Texts that are no lines are passed over.
+ * Rejects with ERR_AUDIT_UNAVAILABLE.
+ */
+export async function listLines(file: string, filter: AuditFilter, limit: number): Promise<readonly AuditLine[]> {
+  const found: AuditLine[] = [];
+  if (limit <= 0) return found;
+  for (const name of await auditFiles(file)) {
+    try {
+      for await (const text of linesBackwards(name)) {
+        const said = parseLine(text)?.said;
+        if (said === undefined || !fits(said, filter)) continue;
+        found.push(said);
+        if (found.length >= limit) return found;
+      }
+    } catch (error) {
+      // Rotated away in between: it is read under its new name.
+      if (!isMissing(error)) throw unreadable(name, error);
+    }
+  }
+  return found;
+}
+
+/** The texts of files, in their order. Rejects with ERR_AUDIT_UNAVAILABLE when one cannot be read. */
+export async function* placedTexts(files: readonly string[]): AsyncGenerator<PlacedText> {
+  for (const file of files) {
+    let number = 0;
+    try {
+      for await (const text of linesForwards(file)) {
+        number += 1;
+        yield { file, number, text };
+      }
+    } catch (error) {
+      throw unreadable(file, error);
+    }
+  }
+}
+
+/** Whether a line is one of those that are meant. */
+export function fits(line: AuditLine, filter: AuditFilter): boolean {
+  const {
+    event,
+    actor,
+    subject,
+    node,
+    sinceMs = Number.NEGATIVE_INFINITY,
+    untilMs = Number.POSITIVE_INFINITY,
+  } = filter;
+  return (
+    (event === undefined || line.event === event) &&
+    (actor === undefined || line.actor === actor) &&
+    (subject === undefined || line.subject === subject) &&
+    (node === undefined || line.node === node) &&
+    line.timeMs >= sinceMs &&
+    line.timeMs < untilMs
+  );
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+function unreadable(file: string, cause: unknown): PosternError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const message = `the audit ${file} cannot be read: ${why}`;
+  return new PosternError('ERR_AUDIT_UNAVAILABLE', message, { source: 'audit', retryable: true, cause });
 }

@@ -1,6 +1,13 @@
 import type { Anchor } from './anchors.ts';
-import type { Finding, OrderedFinding, PlacedText, Stray } from './finding.ts';
-import { type ChainCheck, createChainCheck, unknownKey } from './chain-check.ts';
+import {
+  type ChainCheck,
+  createChainCheck,
+  type Finding,
+  type OrderedFinding,
+  type PlacedText,
+  type Stray,
+  unknownKey,
+} from './chain-check.ts';
 import { isGenuine, parseLine } from './line.ts';
 
 export interface Verification {

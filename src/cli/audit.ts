@@ -1,14 +1,14 @@
 import { hostname } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { auditFiles, fits, listLines, placedTexts } from '../audit/file.ts';
 import { parseLine } from '../audit/line.ts';
-import { auditFiles, fits, listLines, placedTexts } from '../audit/reading.ts';
-import { verify, type Verification } from '../audit/verify.ts';
+import { type Verification, verify } from '../audit/verify.ts';
 import { loadConfig } from '../config/load.ts';
 import type { AuditFilter } from '../core/audit.ts';
 import { silentLog } from '../core/log.ts';
 import { readAuditKeys } from '../sessions/keys-file.ts';
 import { auditCsv, auditJson, auditJsonArray, auditTable } from './audit-formats.ts';
-import { exitCodes, exitCodesHelp, type ExitCode } from './exit-codes.ts';
+import { type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.ts';
 import { configOption, type Format, formatOption, withExamples } from './options.ts';
 import type { Surroundings } from './surroundings.ts';
 import { json } from './table.ts';

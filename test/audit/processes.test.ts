@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { placedTexts } from '../../src/audit/reading.ts';
+import { placedTexts } from '../../src/audit/file.ts';
 import { verify } from '../../src/audit/verify.ts';
 import { eventually } from '../eventually.ts';
-import { auditIn, key, newFile } from './fixture.ts';
 import { spawn } from '../programs.ts';
+import { auditIn, key, newFile } from './fixture.ts';
 
 const program = fileURLToPath(new URL('writer.ts', import.meta.url));
 
