@@ -13,7 +13,7 @@ import { createMailServers } from '../login/mail-servers.ts';
 import { createPenalty } from '../login/penalty.ts';
 import { createSilentSignIn } from '../login/silent-login.ts';
 import { createClientChecks } from '../login/verified-passwords.ts';
-import { withAlarms } from '../observe/alarms.ts';
+import { withAlarms } from '../observe/log.ts';
 import { createMetrics, type GaugeReadings, type Metrics } from '../observe/metrics.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../passdb/imap.ts';

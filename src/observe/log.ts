@@ -1,4 +1,4 @@
-import { pino, stdTimeFunctions, type DestinationStream, type LevelWithSilent } from 'pino';
+import { type DestinationStream, type LevelWithSilent, pino, stdTimeFunctions } from 'pino';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 
@@ -7,7 +7,7 @@ import type { Log } from '../core/log.ts';
  */
 const secretFields = ['password', 'cookie', 'authorization', 'set-cookie', 'sealed', 'token', 'secret'];
 
-export interface LogOptions {
+interface LogOptions {
   readonly level: LevelWithSilent;
   /** Where the lines go; standard output when left out. A full pipe never blocks the gateway. */
   readonly destination?: DestinationStream;
@@ -129,4 +129,23 @@ function framesOf(error: Error): string[] {
 
 function bounded(text: string, most = maxMessage): string {
   return text.length <= most ? text : `${text.slice(0, most)}…`;
+}
+
+/** The log, with each error counted by its code as well: it is something that an operator should look at. */
+export function withAlarms(log: Log, alarm: (code: string) => void): Log {
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: (fields, message) => log.info(fields, message),
+    warn: (fields, message) => log.warn(fields, message),
+    error(fields, message) {
+      alarm(codeIn(fields));
+      log.error(fields, message);
+    },
+  };
+}
+
+/** `defect` where no code stands: such an error was not foreseen. */
+function codeIn(fields: object): string {
+  if ('code' in fields && typeof fields.code === 'string') return fields.code;
+  return 'err' in fields && fields.err instanceof PosternError ? fields.err.code : 'defect';
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
-import { withAlarms } from '../../src/observe/alarms.ts';
+import { withAlarms } from '../../src/observe/log.ts';
 
 const away = new PosternError('ERR_STORE_UNAVAILABLE', 'the store is away', { source: 'store', retryable: true });
 const errors: readonly (readonly [what: string, fields: object, code: string])[] = [
