@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { openApiSocket } from './admin/listeners.ts';
 import type { Health } from './backends/health.ts';
-import { createTestSignIns } from './backends/test-sign-ins.ts';
+import { createTestSignIns } from './backends/probe-logins.ts';
 import type { Config } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import { type ConfigFiles, type FilesRead, recordFiles, replayFiles } from './config/referenced-files.ts';

@@ -1,6 +1,6 @@
 import type { Health } from '../backends/health.ts';
 import { backendKey, hostKey } from '../backends/placement.ts';
-import type { StateMirror } from '../backends/state-mirror.ts';
+import type { StateMirror } from '../backends/state-replica.ts';
 import { operatorStates, type SetState } from '../backends/state-values.ts';
 import { type Audit, type AuditEvent, recordIfPossible } from '../core/audit.ts';
 import type { Backend, BackendHost, Serving } from '../core/backend.ts';

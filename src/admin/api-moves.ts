@@ -1,14 +1,13 @@
-import { explainMove } from '../backends/move-steps.ts';
-import type { MoveOutcome, Moves } from '../backends/moves.ts';
-import type { StateMirror } from '../backends/state-mirror.ts';
+import { explainMove, type MoveOutcome, type Moves } from '../backends/moves.ts';
+import type { StateMirror } from '../backends/state-replica.ts';
 import type { Move } from '../backends/state-values.ts';
 import { type Audit, type AuditFacts, recordIfPossible } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import {
-  ApiRefusal,
   type ApiAnswer,
+  ApiRefusal,
   type ApiRequest,
   type ApiRoute,
   askerOf,

@@ -5,7 +5,7 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { HostState, Placement } from '../core/placement.ts';
 import type { Health } from './health.ts';
-import type { StateMirror } from './state-mirror.ts';
+import type { StateMirror } from './state-replica.ts';
 
 export interface FailoverOptions {
   /** The backends whose primaries have standbys, with how they serve. */

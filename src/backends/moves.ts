@@ -1,10 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { type Audit, recordIfPossible } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
-import type { HookFacts } from './hooks.ts';
-import { isRunning } from './move-steps.ts';
-import type { StateMirror } from './state-mirror.ts';
+import { shortLine } from '../core/short-line.ts';
+import type { StateMirror } from './state-replica.ts';
 import type { Move, MovePhase } from './state-values.ts';
 
 /** What an operator asks for. */
@@ -22,7 +23,7 @@ export interface MoveHooks {
   readonly timeoutMs: number;
 }
 
-export interface MovesOptions {
+interface MovesOptions {
   readonly state: Pick<StateMirror, 'moves' | 'overrides'>;
   /** A configured backend by its name. */
   readonly backendNamed: (name: string) => BackendName | undefined;
@@ -195,4 +196,90 @@ export function createMoves(options: MovesOptions): Moves {
 
 function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** The node that carries a move out says so every few seconds; one that was silent for so long is gone. */
+const silentMs = 60_000;
+
+const running: ReadonlySet<MovePhase> = new Set(['before', 'switched', 'after']);
+
+/** Whether a node is at work on the move. */
+function isRunning(move: Move, nowMs: number): boolean {
+  return running.has(move.phase) && nowMs - move.phaseAtMs < silentMs;
+}
+
+/** Whether the user must wait: while the mailbox is being carried, and no longer than somebody does so. */
+export function isHolding(move: Move, nowMs: number): boolean {
+  return (move.phase === 'before' || move.phase === 'switched') && isRunning(move, nowMs);
+}
+
+/** What is the case, and what to do, in words. */
+export function explainMove(user: string, move: Move, nowMs: number): string {
+  const { phase, from, to, node, why } = move;
+  const again = `run the same move again: steps that were done do no harm a second time`;
+  if (running.has(phase) && !isRunning(move, nowMs)) {
+    const where = phase === 'before' ? `still lives on ${from}` : `lives on ${to} already`;
+    return `interrupted: the node ${node} went away in the step "${phase}"; ${user} ${where}; ${again}`;
+  }
+  const words: Readonly<Record<MovePhase, string>> = {
+    waiting: `${user} lives on ${from} and is moved to ${to} at the next sign-in`,
+    before: `${node} runs the hook before the move; ${user} waits, and still lives on ${from}`,
+    switched: `${user} lives on ${to} from now on; the nodes are being told`,
+    after: `${user} lives on ${to}; ${node} runs the hook after the move`,
+    done: `${user} lives on ${to}`,
+    failed: `${why ?? 'it failed'}; ${again}`,
+    stopped: `stopped; ${user} lives on ${from}`,
+  };
+  return words[phase];
+}
+
+/** What a hook program is told: the first three as arguments too, all of them as POSTERN_USER, POSTERN_FROM and so on. */
+export interface HookFacts {
+  readonly user: string;
+  readonly from: string;
+  readonly to: string;
+  /** The user as the mail servers of both backends are told the name; the canonical one where left out. */
+  readonly fromLogin?: string;
+  readonly toLogin?: string;
+}
+
+const keptOutput = 2_000;
+
+/**
+ * Runs a hook program, without a shell, and ends it at `signal`.
+ * Resolves when it ended with 0; rejects with how it ended and the last it said.
+ */
+export async function runHook(program: string, facts: HookFacts, signal: AbortSignal): Promise<void> {
+  const { user, from, to, fromLogin = user, toLogin = user } = facts;
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    POSTERN_USER: user,
+    POSTERN_FROM: from,
+    POSTERN_TO: to,
+    POSTERN_FROM_LOGIN: fromLogin,
+    POSTERN_TO_LOGIN: toLogin,
+  };
+  // A program would take a name such as --x@example.org for an option.
+  const args = [...(user.startsWith('-') ? ['--'] : []), user, from, to];
+  const child = spawn(program, args, {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal,
+    killSignal: 'SIGTERM',
+  });
+  let said = '';
+  const keep = (chunk: Buffer): void => {
+    said = (said + chunk.toString('utf8')).slice(-keptOutput);
+  };
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  await once(child, 'close').catch((error: unknown) => {
+    const why = signal.aborted ? 'took too long and was ended' : error instanceof Error ? error.message : String(error);
+    throw new Error(`${program}: ${why}`);
+  });
+  const { exitCode, signalCode } = child;
+  if (exitCode === 0) return;
+  const lastLine = said.trim().split('\n').at(-1) ?? '';
+  const how = exitCode === null ? `ended by ${signalCode ?? 'a signal'}` : `ended with ${exitCode}`;
+  throw new Error(`${program} ${how}${lastLine === '' ? '' : `: ${shortLine(lastLine, 300)}`}`);
 }

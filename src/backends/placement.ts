@@ -1,13 +1,13 @@
+import { createHash } from 'node:crypto';
 import type { Backend, BackendHost, Serving } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Closure, ClosureKind, HostState, Place, Placement } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
-import { homeOfSession } from './adoption.ts';
 import type { Health } from './health.ts';
-import { isHolding } from './move-steps.ts';
-import { fraction, rendezvous } from './rendezvous.ts';
-import type { StateMirror } from './state-mirror.ts';
+import { homeOfSession } from './home-changes.ts';
+import { isHolding } from './moves.ts';
+import type { StateMirror } from './state-replica.ts';
 import type { SetState } from './state-values.ts';
 
 /** The backends of the moment: a reload puts others in their place. */
@@ -184,4 +184,33 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
 function refuses(set: SetState | undefined, user: string): boolean {
   if (set === undefined) return false;
   return set.state !== 'DRAIN' || set.percent === undefined || fraction(user, 'drain') * 100 < set.percent;
+}
+
+/**
+ * The member with the highest weighted score for a key (rendezvous hashing with logarithmic weights): each key has one
+ * order of all members, and when a member goes, only its own keys go elsewhere. Nothing when there is no member.
+ */
+export function rendezvous<T>(
+  key: string,
+  members: readonly T[],
+  of: (member: T) => { readonly name: string; readonly weight: number },
+): T | undefined {
+  let best: T | undefined;
+  let highest = Number.NEGATIVE_INFINITY;
+  for (const member of members) {
+    const { name, weight } = of(member);
+    const score = -weight / Math.log(fraction(key, name));
+    if (score <= highest) continue;
+    best = member;
+    highest = score;
+  }
+  return best;
+}
+
+/** Of a key and a name: between 0 and 1, neither of them, and the same on every node. */
+function fraction(key: string, name: string): number {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([key, name]))
+    .digest();
+  return (digest.readUIntBE(0, 6) + 0.5) / 2 ** 48;
 }

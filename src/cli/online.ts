@@ -1,9 +1,8 @@
+import { dialImap, dialWebmail, readWebmail, smallTarget } from '../backends/probes.ts';
 import type { Config, StoreConfig } from '../config/config.ts';
 import { redisAddress } from '../config/redis-address.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import { explainFailure } from '../core/connection-failure.ts';
-import { dialImap } from '../backends/dial-imap.ts';
-import { dialWebmail, readWebmail, smallTarget } from '../backends/dial-webmail.ts';
 
 /** One server that was dialled. `warning`: it answers, and something about it will hurt one day. */
 export interface Dialled {

@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
 import { type Anchor, readAnchors } from '../audit/anchors.ts';
-import { smallTarget } from '../backends/dial-webmail.ts';
 import { createPlacement } from '../backends/placement.ts';
-import { createProbes } from '../backends/probes.ts';
-import { createStateMirror } from '../backends/state-mirror.ts';
+import { createProbes, smallTarget } from '../backends/probes.ts';
+import { createStateMirror } from '../backends/state-replica.ts';
 import type { StateKeys, VouchedStateStore } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
 import { recordIfPossible } from '../core/audit.ts';

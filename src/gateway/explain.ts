@@ -1,5 +1,5 @@
 import { withOverrides } from '../backends/overrides.ts';
-import type { StateMirror } from '../backends/state-mirror.ts';
+import type { StateMirror } from '../backends/state-replica.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { StateMirror } from '../backends/state-mirror.ts';
+import type { StateMirror } from '../backends/state-replica.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';

@@ -1,4 +1,4 @@
-import { createFollowedHealth } from '../backends/followed-health.ts';
+import { createFollowedHealth } from '../backends/worker-health.ts';
 import type { FilesRead } from '../config/referenced-files.ts';
 import { systemClock } from '../core/clock.ts';
 import { collectAfterStart } from '../core/garbage-collection.ts';

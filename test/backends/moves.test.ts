@@ -3,17 +3,23 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
-import { type HookFacts, runHook } from '../../src/backends/hooks.ts';
-import { explainMove, isHolding } from '../../src/backends/move-steps.ts';
-import { createMoves, type MoveHooks, type Moves } from '../../src/backends/moves.ts';
+import {
+  createMoves,
+  explainMove,
+  type HookFacts,
+  isHolding,
+  type MoveHooks,
+  type Moves,
+  runHook,
+} from '../../src/backends/moves.ts';
 import { withOverrides } from '../../src/backends/overrides.ts';
-import type { StateMirror } from '../../src/backends/state-mirror.ts';
+import type { StateMirror } from '../../src/backends/state-replica.ts';
 import type { Move } from '../../src/backends/state-values.ts';
 import { type HomeLookup, UserIsToWait } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { LoginName } from '../../src/core/names.ts';
-import { backendName, handClock, openState, userName, noteAudit } from './samples.ts';
+import { backendName, handClock, noteAudit, openState, userName } from './samples.ts';
 
 const alice = userName('alice@example.test');
 const order = { user: alice, from: backendName('a'), to: backendName('b'), reason: 'disk full', by: 'ops' };

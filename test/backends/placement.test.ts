@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createFailover } from '../../src/backends/failover.ts';
-import { backendKey, createPlacement, hostKey } from '../../src/backends/placement.ts';
-import { rendezvous } from '../../src/backends/rendezvous.ts';
-import type { StateMirror } from '../../src/backends/state-mirror.ts';
+import { backendKey, createPlacement, hostKey, rendezvous } from '../../src/backends/placement.ts';
+import type { StateMirror } from '../../src/backends/state-replica.ts';
 import type { Backend, Serving } from '../../src/core/backend.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { Place, Placement } from '../../src/core/placement.ts';

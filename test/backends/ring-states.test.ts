@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createRingStates } from '../../src/backends/ring-states.ts';
+import { createRingStates } from '../../src/backends/shared-storage.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
 import type { HostState } from '../../src/core/placement.ts';
 import { backendName, backendOf, recordOn, servingAs } from './samples.ts';

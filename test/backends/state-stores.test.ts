@@ -6,10 +6,10 @@ import { after, before, suite, test } from 'node:test';
 import { createClient } from 'redis';
 import { createRedisStateStore, type RunScript } from '../../src/backends/redis-state-store.ts';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
-import { createStateMirror } from '../../src/backends/state-mirror.ts';
+import { createStateMirror } from '../../src/backends/state-replica.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
 import { eventually } from '../eventually.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.ts';
 import { setState } from './samples.ts';
 import { stateStoreContract } from './state-store-contract.ts';
 

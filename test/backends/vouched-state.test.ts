@@ -8,7 +8,7 @@ import { createClient } from 'redis';
 import { readAnchors } from '../../src/audit/anchors.ts';
 import { createRedisStateStore, type RunScript } from '../../src/backends/redis-state-store.ts';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
-import { createStateMirror } from '../../src/backends/state-mirror.ts';
+import { createStateMirror } from '../../src/backends/state-replica.ts';
 import {
   parseActiveHost,
   parseForgotten,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { backendKey, createPlacement } from '../../src/backends/placement.ts';
-import type { StateMirror } from '../../src/backends/state-mirror.ts';
+import type { StateMirror } from '../../src/backends/state-replica.ts';
 import { type HomeLookup, UserIsToWait } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';

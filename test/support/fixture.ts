@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Secret as TotpKey, TOTP } from 'otpauth';
-import { createStateMirror, type StateMirror } from '../../src/backends/state-mirror.ts';
+import { createStateMirror, type StateMirror } from '../../src/backends/state-replica.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { StateStore } from '../../src/core/state-store.ts';
 import { createServerKey } from '../../src/sessions/key-derivation.ts';

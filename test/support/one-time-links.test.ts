@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
-import { createStateMirror } from '../../src/backends/state-mirror.ts';
+import { createStateMirror } from '../../src/backends/state-replica.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createLinks, parseLink } from '../../src/support/one-time-links.ts';
 import type { Opening } from '../../src/support/opened-mailboxes.ts';

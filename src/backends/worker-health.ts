@@ -3,14 +3,14 @@ import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import type { Health, HostReport } from './health.ts';
 import { createTrials } from './host-health.ts';
 
-export interface FollowedHealthOptions {
+interface FollowedHealthOptions {
   /** Tells the process that checks what a real request has seen. */
   readonly tell: (host: string, evidence: HostEvidence, asked?: AskedFor) => void;
   readonly clock: Clock;
 }
 
 /** The health of hosts as another process of this node finds it. */
-export interface FollowedHealth extends Health {
+interface FollowedHealth extends Health {
   /** Takes over what that process thinks, of all hosts at once. */
   follow(reports: ReadonlyMap<string, HostReport>): void;
 }

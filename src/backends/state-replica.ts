@@ -33,7 +33,7 @@ export interface StateMirror extends AsyncDisposable {
   watch(listener: (changed: readonly StateEntry[]) => void): () => void;
 }
 
-export interface StateMirrorOptions {
+interface StateMirrorOptions {
   readonly store: StateStore;
   readonly log: Log;
   /** How often others' changes are looked for. */

@@ -4,13 +4,13 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { SessionRecord } from '../core/session.ts';
-import type { StateMirror } from './state-mirror.ts';
+import type { StateMirror } from './state-replica.ts';
 import type { FoundHome } from './state-values.ts';
 
 /** What of a session counts here. */
 type HeldRecord = Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'homeSinceMs'>;
 
-export interface AdoptionOptions {
+interface AdoptionOptions {
   readonly state: Pick<StateMirror, 'homes' | 'overrides'>;
   /** The sessions that this node holds. */
   readonly sessions: () => Iterable<HeldRecord>;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { type Adoption, createAdoption, homeOfSession } from '../../src/backends/adoption.ts';
-import type { StateMirror } from '../../src/backends/state-mirror.ts';
+import { type Adoption, createAdoption, homeOfSession } from '../../src/backends/home-changes.ts';
+import type { StateMirror } from '../../src/backends/state-replica.ts';
 import type { HomeLookup } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';

@@ -5,7 +5,7 @@ import type { Log } from '../core/log.ts';
 import type { HostEvidence } from '../core/placement.ts';
 import { shortLine } from '../core/short-line.ts';
 
-export interface TestSignInsDeps<Tested extends { readonly host: BackendHost }> {
+interface TestSignInsDeps<Tested extends { readonly host: BackendHost }> {
   /** The hosts that are tested now, with how often. */
   readonly tested: () => Iterable<readonly [tested: Tested, intervalMs: number]>;
   /** Signs in on a host and out again. Rejects: could not ask. */

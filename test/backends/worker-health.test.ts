@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createFollowedHealth } from '../../src/backends/followed-health.ts';
 import type { HostReport } from '../../src/backends/health.ts';
+import { createFollowedHealth } from '../../src/backends/worker-health.ts';
 import { handClock } from './samples.ts';
 
 const up: HostReport = { webmail: { up: true, sinceMs: 1 }, imap: { up: true, sinceMs: 1 } };
