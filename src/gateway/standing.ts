@@ -19,7 +19,7 @@ import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../passdb/imap.ts';
 import { type Connections, createConnections } from '../proxy/connections.ts';
 import { createExchange } from '../proxy/exchange.ts';
-import { createProxyProtocol, type ProxyProtocol } from '../proxy/proxy-protocol-intake.ts';
+import { createProxyProtocol, type ProxyProtocol } from '../proxy/proxy-protocol-listener.ts';
 import { openTlsCertificates, type TlsCertificates } from '../proxy/tls-certificates.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import { openServerKeys, type ServerKeys } from '../sessions/server-keys.ts';

@@ -4,9 +4,9 @@ import { charsetOf, decodeText } from '../core/charset.ts';
 import { PosternError } from '../core/error.ts';
 import type { ExchangeRequest, ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { Connections, HostConnections, Waiter } from './connections.ts';
-import { DecodedStart } from './decoded-start.ts';
 import { announcedWithoutEnd, codeOf, failureKindOf, isRefused, maxAnnouncements } from './failure.ts';
 import { lengthOf, textOfRaw, UpstreamHead } from './response-headers.ts';
+import { DecodedStart } from './webmail-verdict.ts';
 
 /** Sign-in pages of half a megabyte are in use. */
 const maxBodyBytes = 1024 * 1024;

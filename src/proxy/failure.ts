@@ -1,5 +1,10 @@
 import type { Answer, RequestHead } from '../core/http.ts';
+import type { EndReason } from '../core/session.ts';
 import { shortLine } from '../core/short-line.ts';
+import type { WebmailDriver } from '../core/webmail.ts';
+import { signInChallenge } from './basic-upstream-request.ts';
+import { redirectAnswer } from './reply.ts';
+import { destinationOf, isServiceWorkerScript } from './request-head.ts';
 
 /**
  * Why a request could not be served. `unavailable`: the webmail can't be reached. `busy`: its bounded queue is full.
@@ -63,4 +68,86 @@ export function isFaultyHead(error: Error): boolean {
 export function reasonOf(error: unknown): { readonly code?: string; readonly reason?: string; readonly err?: Error } {
   if (!(error instanceof Error)) return {};
   return 'code' in error ? { code: codeOf(error), reason: shortLine(error.message) } : { code: error.name, err: error };
+}
+
+/** Longer targets are not carried through the sign-in page: the user lands on the start page. */
+const maxNext = 2000;
+
+interface NoSessionDeps {
+  /** Every driver that is configured: without a session nobody knows whose script is asking. */
+  readonly drivers: () => Iterable<WebmailDriver>;
+  /** A small page that our own origin may frame: nothing was sent or saved, sign in in a new tab, then repeat. */
+  readonly framePage: (head: RequestHead) => Answer;
+  /** For targets where clients give name and password with each request: 401 with the realm. */
+  readonly challenge: (target: string) => Answer | undefined;
+}
+
+/** What a request without a session gets. `reason`: why the session ended, where there was one. */
+export type NoSession = (head: RequestHead, publicOrigin: string, reason?: EndReason) => Answer;
+
+/**
+ * A page request is led to the sign-in page and back. A webmail's own script or frame gets what its own server would
+ * answer, so that it keeps drafts. A client that authenticates on every request is asked to. Other frames and forms get
+ * a small page, anything else 401; never a redirect, which a script would follow and take the sign-in page for its
+ * answer. Each 401 has its challenge.
+ */
+export function createNoSession(deps: NoSessionDeps): NoSession {
+  const answerOf: NoSession = (head, publicOrigin, reason) => {
+    const challenge = deps.challenge(head.target);
+    if (challenge !== undefined) return challenge;
+    if (isServiceWorkerScript(head)) return retiringWorker;
+    const { destination, certain } = destinationOf(head);
+    const reads = head.method === 'GET' || head.method === 'HEAD';
+    const isPage = destination === 'page' && reads;
+    const loginPath = loginPathOf(isPage ? head.target : undefined, reason);
+    if (isPage && certain) return redirectAnswer(303, publicOrigin + loginPath);
+    for (const driver of deps.drivers()) {
+      const answer = driver.lostAnswer?.(head, loginPathOf(undefined, reason));
+      if (answer !== undefined) return answer;
+    }
+    if (isPage) return redirectAnswer(303, publicOrigin + loginPath);
+    return destination === 'other' ? signInRequired : deps.framePage(head);
+  };
+  return (head, publicOrigin, reason) => {
+    const answer = answerOf(head, publicOrigin, reason);
+    const isChallenged = answer.headers.some(([name]) => name.toLowerCase() === 'www-authenticate');
+    return answer.status !== 401 || isChallenged
+      ? answer
+      : { ...answer, headers: [...answer.headers, signInChallenge] };
+  };
+}
+
+/**
+ * In the place of any service worker: it does nothing, and goes. A script from a mail must not become one over the sign-in
+ * page; and one that a webmail left in a browser before there was a gateway is replaced when the browser looks whether its
+ * script is newer, as it does after a page was opened.
+ */
+export const retiringWorker: Answer = {
+  status: 200,
+  headers: [
+    ['Content-Type', 'text/javascript; charset=utf-8'],
+    ['Cache-Control', 'no-store'],
+    ['X-Content-Type-Options', 'nosniff'],
+  ],
+  body: `self.addEventListener('install', () => self.skipWaiting());
+self.addEventListener('activate', (event) => event.waitUntil(self.registration.unregister()));
+`,
+};
+
+const signInRequired: Answer = {
+  status: 401,
+  headers: [
+    ['Content-Type', 'application/json'],
+    ['Cache-Control', 'no-store'],
+    ['X-Content-Type-Options', 'nosniff'],
+  ],
+  body: '{"error":"sign-in-required","login":"/-/login"}\n',
+};
+
+function loginPathOf(target: string | undefined, reason: EndReason | undefined): string {
+  const query: string[] = [];
+  if (target !== undefined && target !== '/' && target.length <= maxNext)
+    query.push(`next=${encodeURIComponent(target)}`);
+  if (reason !== undefined) query.push(`ended=${reason}`);
+  return query.length === 0 ? '/-/login' : `/-/login?${query.join('&')}`;
 }

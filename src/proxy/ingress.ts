@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import type { HostKind, Ingress, PublicUrl } from '../core/http.ts';
 import { createNetworkMatch, plainAddress } from '../core/ip-networks.ts';
 import { createWarnings, type Log, type Warn } from '../core/log.ts';
-import type { ProxiedClient } from './proxy-protocol-intake.ts';
+import type { ProxiedClient } from './proxy-protocol-listener.ts';
 import type { IncomingHead } from './request-head.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { pathOf } from '../core/cookie-jar.ts';
 import type { PageToken } from '../core/webmail.ts';
-import type { Upload } from './upload.ts';
+import type { Upload } from './body-streams.ts';
 
 /** Webmails write their token before everything else in a form: further in, none is looked for. */
 const searchedBytes = 64 * 1024;

@@ -2,7 +2,7 @@ import type { Client, Dispatcher } from 'undici';
 import type { Clock } from '../core/clock.ts';
 import type { Attachment, EndReason } from '../core/session.ts';
 import type { PageToken, Verdict } from '../core/webmail.ts';
-import { Answering } from './answering.ts';
+import { Answering, Upload, type UploadPace } from './body-streams.ts';
 import type { HostConnections, Waiter } from './connections.ts';
 import {
   announcedWithoutEnd,
@@ -12,11 +12,11 @@ import {
   isLostConnection,
   maxAnnouncements,
 } from './failure.ts';
-import { Judgement } from './judgement.ts';
 import { renewForm } from './page-token.ts';
-import type { Fields, Passage } from './passage.ts';
+import type { Fields } from './request-head.ts';
 import { lengthOf, textOfRaw, UpstreamHead } from './response-headers.ts';
-import { Upload, type UploadPace } from './upload.ts';
+import type { Passage } from './upstream-request.ts';
+import { Judgement } from './webmail-verdict.ts';
 
 export interface RelayDeps extends UploadPace {
   readonly clock: Clock;

@@ -1,8 +1,6 @@
 import type { CookieJar } from '../core/cookie-jar.ts';
 import type { Ingress } from '../core/http.ts';
-import { cookiesForBackend } from './browser-cookies.ts';
-import type { Fields } from './passage.ts';
-import { type IncomingHead, lowerCaseName } from './request-head.ts';
+import { cookiesForBackend, type Fields, type IncomingHead, lowerCaseName } from './request-head.ts';
 
 /**
  * `pass`: goes on as it came. `length`, `range`, `connection`, `codings`: looked at. `drop`: never reaches a backend.

@@ -1,8 +1,7 @@
 import type { BackendHost } from '../core/backend.ts';
 import type { Ingress, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
-import { nameInSetCookie } from './browser-cookies.ts';
-import { destinationOf, lowerCaseName } from './request-head.ts';
+import { destinationOf, lowerCaseName, nameInSetCookie } from './request-head.ts';
 
 /** The head of a backend's answer over its raw fields, names and values in turn. */
 export class UpstreamHead implements UpstreamResponseHead {

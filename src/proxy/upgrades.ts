@@ -6,13 +6,13 @@ import type { Clock } from '../core/clock.ts';
 import type { Ingress } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { LiveSession, RecordKey } from '../core/session.ts';
-import { rawReply } from './raw-reply.ts';
+import { rawReply } from './reply.ts';
 import type { IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
-import type { Route, Routes } from './requests.ts';
-import { driverFieldsOf } from './session-passage.ts';
-import { Tunnel } from './tunnel.ts';
-import { screenUpgrade } from './upgrade-screen.ts';
+import { screenUpgrade } from './request-validation.ts';
+import type { Route, Routes } from './session-requests.ts';
+import { Tunnel } from './upgrade-tunnel.ts';
+import { driverFieldsOf } from './upstream-request.ts';
 
 export interface UpgradesDeps {
   readonly requestHeaders: RequestHeaders;

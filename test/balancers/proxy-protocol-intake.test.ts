@@ -6,7 +6,7 @@ import { connect, type Server, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { systemClock } from '../../src/core/clock.ts';
-import { createProxyProtocol, type ProxyProtocolMode } from '../../src/proxy/proxy-protocol-intake.ts';
+import { createProxyProtocol, type ProxyProtocolMode } from '../../src/proxy/proxy-protocol-listener.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
 import { listening } from '../ports.ts';
 import { binaryHeader } from './proxy-headers.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { type ProxyHeaderReading, readProxyHeader } from '../../src/proxy/proxy-protocol.ts';
+import { type ProxyHeaderReading, readProxyHeader } from '../../src/proxy/proxy-protocol-header.ts';
 import { addresses6, binaryHeader, tlsField } from './proxy-headers.ts';
 
 const line = (text: string): Buffer => Buffer.from(text, 'latin1');

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { parseBasic } from '../../src/proxy/basic-credentials.ts';
-import { createClientPaths } from '../../src/proxy/client-paths.ts';
+import { createClientPaths } from '../../src/proxy/basic-requests.ts';
+import { parseBasic } from '../../src/proxy/basic-upstream-request.ts';
 import { backendA } from '../login/login-fixture.ts';
 
 const paths = [{ prefix: '/dav' }, { prefix: '/Microsoft-Server-ActiveSync' }];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import { DecodedStart } from '../../src/proxy/decoded-start.ts';
+import { DecodedStart } from '../../src/proxy/webmail-verdict.ts';
 
 const limit = 8 * 1024;
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { FrameBoundary } from '../../src/proxy/frame-boundary.ts';
+import { FrameBoundary } from '../../src/proxy/upgrade-tunnel.ts';
 
 /** A frame as RFC 6455, 5.2 has it. */
 function frame(payload: number, masked: boolean): Buffer {

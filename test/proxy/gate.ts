@@ -13,16 +13,15 @@ import type { AskedFor, HostEvidence, Place, Relocate } from '../../src/core/pla
 import type { Secret } from '../../src/core/secret.ts';
 import type { Attachment, EndReason, LiveSession, RecordKey, SessionLookup, UserKey } from '../../src/core/session.ts';
 import type { SilentSignIn, WebmailDriver } from '../../src/core/webmail.ts';
-import type { BannerOf } from '../../src/proxy/banner.ts';
-import { challengeAnswer } from '../../src/proxy/client-challenge.ts';
-import { createClientPaths } from '../../src/proxy/client-paths.ts';
-import { createClientRequests } from '../../src/proxy/client-requests.ts';
+import type { BannerOf } from '../../src/proxy/banner-injection.ts';
+import { createClientPaths, createClientRequests } from '../../src/proxy/basic-requests.ts';
+import { challengeAnswer } from '../../src/proxy/basic-upstream-request.ts';
 import { type Connections, createConnections } from '../../src/proxy/connections.ts';
-import { createFrontDoor, type FrontDoor } from '../../src/proxy/front-door.ts';
+import { createNoSession } from '../../src/proxy/failure.ts';
 import { createIngress } from '../../src/proxy/ingress.ts';
-import { createNoSession } from '../../src/proxy/no-session.ts';
+import { createFrontDoor, type FrontDoor } from '../../src/proxy/listener.ts';
 import { createRequestHeaders } from '../../src/proxy/request-headers.ts';
-import { createRequests, type FinishedRequest } from '../../src/proxy/requests.ts';
+import { createRequests, type FinishedRequest } from '../../src/proxy/session-requests.ts';
 import { createUpgrades, type Upgrades } from '../../src/proxy/upgrades.ts';
 import { listening } from '../ports.ts';
 

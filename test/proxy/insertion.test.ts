@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { array, assert as holds, constantFrom, integer, property } from 'fast-check';
-import { Insertion } from '../../src/proxy/insertion.ts';
+import { Insertion } from '../../src/proxy/body-streams.ts';
 
 const text = '<script src="/x"></script>';
 

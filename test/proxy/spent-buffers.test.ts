@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { noteSpent } from '../../src/proxy/spent-buffers.ts';
+import { noteSpent } from '../../src/proxy/body-streams.ts';
 
 const mebibyte = 1024 * 1024;
 

@@ -7,15 +7,13 @@ import type { AskedFor, HostEvidence, Place } from '../core/placement.ts';
 import type { LiveSession } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Connections } from './connections.ts';
-import { isRefused, reasonOf } from './failure.ts';
-import type { Fields, Passage } from './passage.ts';
+import { isRefused, reasonOf, retiringWorker } from './failure.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
-import { createRelocations, type RelocationsDeps } from './relocations.ts';
-import { retiringWorker } from './no-session.ts';
 import { redirectAnswer, reply, textAnswer } from './reply.ts';
-import { type IncomingHead, isPageRequest, isServiceWorkerScript, loggedPath } from './request-head.ts';
-import { createSessionAnswers, endSession, type SessionAnswersDeps } from './session-answers.ts';
-import { SessionPassage, type SessionPassageDeps, type SessionRequest } from './session-passage.ts';
+import { type Fields, type IncomingHead, isPageRequest, isServiceWorkerScript, loggedPath } from './request-head.ts';
+import { createSessionAnswers, endSession, type SessionAnswersDeps } from './session-recovery.ts';
+import { createRelocations, type RelocationsDeps } from './session-relocation.ts';
+import { type Passage, SessionPassage, type SessionPassageDeps, type SessionRequest } from './upstream-request.ts';
 
 /** A configured backend as the data plane needs it. */
 export interface Route {
@@ -40,7 +38,7 @@ export interface FinishedRequest {
   readonly bytes: number;
 }
 
-export interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps, RelocationsDeps, RelayDeps {
+interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps, RelocationsDeps, RelayDeps {
   readonly connections: Connections;
   readonly routes: Routes;
   /** Whether what a page asks by itself counts as use. */

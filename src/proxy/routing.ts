@@ -4,17 +4,14 @@ import type { Clock } from '../core/clock.ts';
 import type { Answer, Ingress } from '../core/http.ts';
 import { createWarnings, type Log } from '../core/log.ts';
 import type { LiveSession, LiveSessions, SessionLookup } from '../core/session.ts';
-import { signInChallenge } from './client-challenge.ts';
-import type { ClientRequests } from './client-requests.ts';
-import { isFromElsewhere } from './elsewhere.ts';
-import type { FailureAnswer, FailureKind } from './failure.ts';
+import type { ClientRequests } from './basic-requests.ts';
+import { signInChallenge } from './basic-upstream-request.ts';
+import type { FailureAnswer, FailureKind, NoSession } from './failure.ts';
 import type { IngressReader, IngressRefusal } from './ingress.ts';
-import type { NoSession } from './no-session.ts';
-import { rawReply } from './raw-reply.ts';
-import { redirectAnswer, reply, textAnswer } from './reply.ts';
+import { rawReply, redirectAnswer, reply, textAnswer } from './reply.ts';
 import { IncomingHead } from './request-head.ts';
-import type { Requests } from './requests.ts';
-import { type Refusal, screen } from './screen.ts';
+import { type Refusal, screen } from './request-validation.ts';
+import type { Requests } from './session-requests.ts';
 import type { Upgrades } from './upgrades.ts';
 
 const reservedPrefix = '/-/';
@@ -47,7 +44,7 @@ export interface AdmissionDeps {
 }
 
 /** Leads each request to the probes, the gateway's own pages or the webmail of its session, or refuses it early. */
-export interface Admission {
+interface Admission {
   request(request: IncomingMessage, response: ServerResponse): void;
   /** `early`: what the client sent after the head already. */
   upgrade(request: IncomingMessage, socket: Duplex, early: Buffer): Promise<void>;
@@ -202,4 +199,18 @@ function endWithout(request: IncomingMessage, ms: number): void {
   const timer = setTimeout(() => request.socket.destroy(), ms);
   const arrived = (): void => clearTimeout(timer);
   request.once('end', arrived).once('close', arrived);
+}
+
+/**
+ * Whether a page of another host made the browser send this, a link that was followed apart. Users' mail and the
+ * mailboxes that staff opened are shown under names of one site, which browsers let do much to one another: they send
+ * its cookies along, SameSite or not.
+ */
+function isFromElsewhere(head: IncomingHead, origin: string): boolean {
+  const site = head.header('sec-fetch-site');
+  if (site === undefined) return (head.header('origin') ?? origin) !== origin;
+  if (site === 'same-origin' || site === 'none') return false;
+  const reads = head.method === 'GET' || head.method === 'HEAD';
+  const isFollowed = head.header('sec-fetch-mode') === 'navigate' && head.header('sec-fetch-dest') === 'document';
+  return !(reads && isFollowed);
 }

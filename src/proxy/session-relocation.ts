@@ -3,13 +3,12 @@ import type { Log } from '../core/log.ts';
 import type { Closure, Place, Relocate, Relocated } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
-import { codeOf, type FailureAnswer } from './failure.ts';
-import type { NoSession } from './no-session.ts';
-import type { Fields } from './passage.ts';
+import { codeOf, type FailureAnswer, type NoSession } from './failure.ts';
 import { redirectAnswer, reply } from './reply.ts';
-import { endSession } from './session-answers.ts';
-import type { SessionRequest } from './session-passage.ts';
-import { stepAfter } from './verdicts.ts';
+import type { Fields } from './request-head.ts';
+import { endSession } from './session-recovery.ts';
+import type { SessionRequest } from './upstream-request.ts';
+import { stepAfter } from './webmail-verdict.ts';
 
 export interface RelocationsDeps {
   readonly relocate: Relocate;
@@ -38,7 +37,7 @@ interface Leading {
 }
 
 /** What is answered while a session's place is not where it was. */
-export interface Relocations {
+interface Relocations {
   /** Leads the session elsewhere, then the request, as far as it may be sent again in a fresh webmail session. */
   lead(leading: Leading): Promise<void>;
   /** Says why nobody is served, unless another place for this session is found just now. */

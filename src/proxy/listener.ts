@@ -2,18 +2,16 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type AdmissionDeps, createAdmission } from './admission.ts';
-import { answerClientError } from './client-error.ts';
-import type { ProxyProtocol } from './proxy-protocol-intake.ts';
-import { rawReply } from './raw-reply.ts';
-import { reply, textAnswer } from './reply.ts';
+import { endBehind, type Turn, Turns, wantsUpgrade } from './pipelining.ts';
+import type { ProxyProtocol } from './proxy-protocol-listener.ts';
+import { rawReply, reply, textAnswer } from './reply.ts';
+import { mayUpgrade } from './request-validation.ts';
+import { type AdmissionDeps, createAdmission } from './routing.ts';
 import type { TlsCertificates } from './tls-certificates.ts';
-import { Turns, wantsUpgrade } from './turns.ts';
-import { mayUpgrade } from './upgrade-screen.ts';
 
 const drainStepMs = 100;
 
-export interface FrontDoorDeps extends AdmissionDeps {
+interface FrontDoorDeps extends AdmissionDeps {
   /** Without it, connections begin with HTTP. */
   readonly proxyProtocol?: ProxyProtocol;
   /** With them the listener speaks HTTPS. */
@@ -177,4 +175,46 @@ function createSecure(options: ServerOptions, certificates: TlsCertificates): Se
   const server = createTlsServer({ ...options, ...certificates.options, handshakeTimeout });
   certificates.follow(server);
   return server;
+}
+
+/**
+ * Answers bytes that are no HTTP, once the answers that the connection still owes are out, and closes it. An answer to
+ * broken bytes must never be taken for the answer to the request before them.
+ */
+function answerClientError(error: Error, socket: Duplex, last: Turn | undefined): void {
+  if (socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  if (last === undefined || last.response.writableFinished) {
+    const { status, text } = statusOf(error);
+    rawReply(socket, status, text);
+    return;
+  }
+  const { request, response } = last;
+  if (request.complete) {
+    // Garbage behind a good request, which still gets its answer.
+    endBehind(response, socket);
+    return;
+  }
+  // Its own body is broken. Without a socket the response still waits behind an earlier one.
+  if (response.headersSent || response.socket === null) {
+    socket.destroy();
+    return;
+  }
+  const { status, text } = statusOf(error);
+  rawReply(socket, status, text);
+}
+
+function statusOf(error: Error): { readonly status: 400 | 408 | 413 | 431; readonly text: string } {
+  switch ('code' in error ? error.code : undefined) {
+    case 'HPE_HEADER_OVERFLOW':
+      return { status: 431, text: 'The header fields are too large.' };
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return { status: 413, text: 'The chunk extensions are too large.' };
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { status: 408, text: 'The request did not arrive in time.' };
+    default:
+      return { status: 400, text: 'This is not HTTP.' };
+  }
 }

@@ -1,20 +1,27 @@
 import type { ServerResponse } from 'node:http';
+import type { Backend, ClientPath } from '../core/backend.ts';
+import { pathOf } from '../core/cookie-jar.ts';
 import type { Log } from '../core/log.ts';
 import type { ClientAdmission, ClientAuthentication } from '../core/passdb.ts';
 import type { HostEvidence } from '../core/placement.ts';
-import { type BasicCredentials, parseBasic } from './basic-credentials.ts';
-import { challengeAnswer, challengeFields } from './client-challenge.ts';
-import { type ClientHome, ClientPassage, type ClientPassageDeps } from './client-passage.ts';
-import type { ClientPaths } from './client-paths.ts';
+import {
+  type BasicCredentials,
+  challengeAnswer,
+  challengeFields,
+  type ClientHome,
+  ClientPassage,
+  type ClientPassageDeps,
+  parseBasic,
+} from './basic-upstream-request.ts';
 import type { Connections } from './connections.ts';
 import { type FailureAnswer, type FailureKind, isRefused, reasonOf } from './failure.ts';
-import type { AdmittedRequest } from './passage.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { reply, textAnswer } from './reply.ts';
 import { type IncomingHead, isServiceWorkerScript, loggedPath } from './request-head.ts';
-import { brokenAnswer, type FinishedRequest, finishedRequest } from './requests.ts';
+import { brokenAnswer, type FinishedRequest, finishedRequest } from './session-requests.ts';
+import type { AdmittedRequest } from './upstream-request.ts';
 
-export interface ClientRequestsDeps extends ClientPassageDeps, RelayDeps {
+interface ClientRequestsDeps extends ClientPassageDeps, RelayDeps {
   readonly authentication: () => ClientAuthentication;
   readonly paths: () => ClientPaths;
   readonly realm: () => string;
@@ -185,4 +192,43 @@ type Refusal = Exclude<ClientAdmission, { readonly kind: 'admitted' }>;
 function isForeignPage(head: IncomingHead): boolean {
   if (head.method === 'GET' || head.method === 'HEAD' || head.method === 'OPTIONS') return false;
   return head.all('sec-fetch-site').some((site) => site === 'cross-site' || site === 'same-site');
+}
+
+/** The paths under which clients give name and password with each request. */
+export interface ClientPaths {
+  /** Whether the target lies under one of any backend: whose it is, only the credentials tell. */
+  covers(target: string): boolean;
+  /** The one that serves the target on this backend; nothing when it has none there. */
+  of(backend: Backend, target: string): ClientPath | undefined;
+}
+
+/** A dot segment, or what some server takes for one, could lead out of the path that the operator opened. */
+const dotSegment = /(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?=[/\\;]|%2f|%5c|$)/i;
+
+export function createClientPaths(backends: Iterable<Backend>): ClientPaths {
+  const prefixes = new Set<string>();
+  for (const { clientPaths = [] } of backends) for (const { prefix } of clientPaths) prefixes.add(prefix);
+
+  return {
+    covers(target) {
+      if (prefixes.size === 0) return false;
+      const path = pathOf(target);
+      for (const prefix of prefixes) {
+        if (liesUnder(path, prefix)) return !dotSegment.test(path);
+      }
+      return false;
+    },
+    of({ clientPaths = [] }, target) {
+      const path = pathOf(target);
+      let longest: ClientPath | undefined;
+      for (const one of clientPaths) {
+        if (liesUnder(path, one.prefix) && one.prefix.length > (longest?.prefix.length ?? 0)) longest = one;
+      }
+      return longest;
+    },
+  };
+}
+
+function liesUnder(path: string, prefix: string): boolean {
+  return path.startsWith(prefix) && (path.length === prefix.length || path[prefix.length] === '/');
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { screen as screenWith } from '../../src/proxy/screen.ts';
 import type { IncomingHead } from '../../src/proxy/request-head.ts';
+import { screen as screenWith } from '../../src/proxy/request-validation.ts';
 import { headOf } from './heads.ts';
 
 const host = ['Host', 'mail.example.test'];

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { describe, it } from 'node:test';
-import type { Closure, HostEvidence, Place, Relocate } from '../../src/core/placement.ts';
 import type { Backend } from '../../src/core/backend.ts';
 import type { BackendName } from '../../src/core/names.ts';
+import type { Closure, HostEvidence, Place, Relocate } from '../../src/core/placement.ts';
 import { listening } from '../ports.ts';
 import { ask, type Gate, type GateOptions, get, request, startGate, startRecordingBackend } from './gate.ts';
 

@@ -3,15 +3,13 @@ import type { Answer, RequestHead } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SilentSignIn, Verdict } from '../core/webmail.ts';
-import { type FailureAnswer, type FailureKind, reasonOf } from './failure.ts';
-import type { NoSession } from './no-session.ts';
-import type { Fields } from './passage.ts';
+import { type FailureAnswer, type FailureKind, type NoSession, reasonOf } from './failure.ts';
 import type { Relay } from './relay.ts';
 import { redirectAnswer, reply } from './reply.ts';
-import { destinationOf, isPageRequest, loggedPath } from './request-head.ts';
+import { destinationOf, type Fields, isPageRequest, loggedPath } from './request-head.ts';
 import { publicUrlOf, type UpstreamHead } from './response-headers.ts';
-import type { SessionPassage } from './session-passage.ts';
-import { heal, type Healed, type HealingStep, stepAfter } from './verdicts.ts';
+import type { SessionPassage } from './upstream-request.ts';
+import { heal, type Healed, type HealingStep, stepAfter } from './webmail-verdict.ts';
 
 export interface SessionAnswersDeps {
   readonly silentSignIn: SilentSignIn;
@@ -28,7 +26,7 @@ export interface SessionAnswersDeps {
 type SessionRelay = Relay<SessionPassage>;
 
 /** What is answered where a backend's answer is not simply passed on: lost sessions, sign-out, failures. */
-export interface SessionAnswers {
+interface SessionAnswers {
   /** Does what follows from the verdict on the relay's answer. */
   follow(relay: SessionRelay, verdict: Verdict, upstream: UpstreamHead): void;
   fail(relay: SessionRelay, kind: FailureKind, error: unknown): void;

@@ -3,7 +3,7 @@ import { Server as TlsServer } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import { plainAddress } from '../core/ip-networks.ts';
 import { createWarnings, type Log, type Warn } from '../core/log.ts';
-import { type ProxyHeader, readProxyHeader } from './proxy-protocol.ts';
+import { type ProxyHeader, readProxyHeader } from './proxy-protocol-header.ts';
 
 /**
  * Whether connections begin with a PROXY protocol header. `optional`: those of trusted proxies may. `required`: only
@@ -11,7 +11,7 @@ import { type ProxyHeader, readProxyHeader } from './proxy-protocol.ts';
  */
 export type ProxyProtocolMode = 'off' | 'optional' | 'required';
 
-export interface ProxyProtocolOptions {
+interface ProxyProtocolOptions {
   readonly mode: ProxyProtocolMode;
   readonly isTrusted: (address: string) => boolean;
   /** How long a header may take to arrive. */

@@ -2,17 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { Backend, BackendHost, ClientPath } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
-import type { Ingress } from '../core/http.ts';
+import type { Answer, Ingress } from '../core/http.ts';
 import { type CanonicalUser, nameForServer } from '../core/names.ts';
-import type { Secret } from '../core/secret.ts';
+import { Secret } from '../core/secret.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
-import { basicField } from './basic-credentials.ts';
-import type { AdmittedRequest, Fields, Passage } from './passage.ts';
-import type { IncomingHead } from './request-head.ts';
+import type { Upload } from './body-streams.ts';
+import { textAnswer } from './reply.ts';
+import type { Fields, IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { responseHeaders, type UpstreamHead } from './response-headers.ts';
-import type { Upload } from './upload.ts';
-import { upstreamRequest } from './upstream-request.ts';
+import { type AdmittedRequest, type Passage, upstreamRequest } from './upstream-request.ts';
 
 /** Who a client was found to be, and where it is served. */
 export interface ClientHome {
@@ -126,3 +125,52 @@ function clientHost(host: BackendHost, elsewhere: string | undefined): BackendHo
   if (elsewhere === undefined) return { ...host, name: `${host.name}+clients` };
   return { ...host, name: `${host.name}+${elsewhere}`, webmail: { ...host.webmail, origin: elsewhere } };
 }
+
+/** Name and password as they were sent. */
+export interface BasicCredentials {
+  readonly user: string;
+  readonly password: Secret;
+}
+
+const form = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
+/** Enough for the longest name and password, in base64. */
+const maxLength = 4096;
+
+/**
+ * The credentials in an Authorization field (RFC 7617); nothing when it is of another scheme or malformed.
+ *
+ * UTF-8, as the challenge asks for; bytes that are none are taken as Latin-1, which older clients send.
+ */
+export function parseBasic(field: string): BasicCredentials | undefined {
+  if (field.length > maxLength) return undefined;
+  const encoded = form.exec(field)?.[1];
+  if (encoded === undefined) return undefined;
+  const bytes = Buffer.from(encoded, 'base64');
+  const utf8 = bytes.toString('utf8');
+  const text = utf8.includes('\ufffd') ? bytes.toString('latin1') : utf8;
+  const colon = text.indexOf(':');
+  return colon === -1 ? undefined : { user: text.slice(0, colon), password: new Secret(text.slice(colon + 1)) };
+}
+
+/** The field that gives them to a backend. */
+function basicField(user: string, password: Secret): string {
+  return `Basic ${Buffer.from(`${user}:${password.reveal()}`).toString('base64')}`;
+}
+
+/** 401, with which a client asks its user for name and password, or sends those that it has (RFC 7617). */
+export function challengeAnswer(realm: string): Answer {
+  const answer = textAnswer(401, 'Sign in with your name and password.');
+  return { ...answer, headers: [...answer.headers, ...challengeFields(realm)] };
+}
+
+/** The realm is what clients keep passwords under: it must not change with the backend. */
+export function challengeFields(realm: string): Fields {
+  const plain = realm.replaceAll(/[^\x20-\x7e]/g, '').replaceAll(/["\\]/g, '\\$&');
+  return [['WWW-Authenticate', `Basic realm="${plain}", charset="UTF-8"`]];
+}
+
+/**
+ * The challenge of a refusal that only the sign-in page can lift: RFC 9110, 15.5.2 demands one, and browsers ask nobody
+ * for a password under a scheme that they don't know.
+ */
+export const signInChallenge = ['WWW-Authenticate', 'Cookie realm="sign-in", form-action="/-/login"'] as const;

@@ -1,0 +1,295 @@
+import type { Transform } from 'node:stream';
+import { constants, createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
+import type { Ingress, RequestHead } from '../core/http.ts';
+import type { LiveSession } from '../core/session.ts';
+import type { LostAnswer, SilentSignIn, Verdict } from '../core/webmail.ts';
+import { destinationOf, type IncomingHead, isPageRequest } from './request-head.ts';
+import type { UpstreamHead } from './response-headers.ts';
+import type { Passage } from './upstream-request.ts';
+
+/**
+ * What follows from a lost session that is signed in to again in silence. `redirect`: the tab goes to the same page.
+ * `replay`: the request is asked again in the browser's place. `say-again`: the webmail's script is told to do so.
+ * `hand-on-healed`: the script gets the webmail's own answer, and what it sends next finds a session.
+ */
+export type HealingStep = 'redirect' | 'replay' | 'say-again' | 'hand-on-healed';
+
+/**
+ * `hand-on-lost`: a fresh session was lost at once, and the webmail's own script knows what to do with the answer.
+ * `tell`: an outdated page is told what it is.
+ */
+type Step = 'hand-on' | 'hand-on-lost' | 'signed-out' | 'tell' | HealingStep;
+
+/** What was sent, and how often. */
+interface Sent {
+  readonly hasBody: boolean;
+  readonly replayed: boolean;
+  /** Whether the driver lets a read be asked again without its page knowing. */
+  readonly mayReplay: boolean;
+  /** Whether the driver has an answer that makes the webmail's script repeat this request. */
+  readonly scriptRepeats: boolean;
+  /** Whether the webmail keeps a form that was posted to no session, and shows it again on the page of that form. */
+  readonly keepsForms: boolean;
+}
+
+/** Nothing with a body is ever sent twice by the gateway, and nothing at all more than twice. */
+export function stepAfter(verdict: Verdict, head: RequestHead, sent: Sent): Step {
+  if (verdict === 'alive') return 'hand-on';
+  if (verdict === 'signed-out') return 'signed-out';
+  if (verdict === 'outdated') return 'tell';
+  if (isPageRequest(head)) return 'redirect';
+  const isForm = head.method === 'POST' && destinationOf(head).destination !== 'other';
+  if (isForm && sent.keepsForms) return 'redirect';
+  const reads = head.method === 'GET' || head.method === 'HEAD';
+  if (sent.replayed) return 'hand-on-lost';
+  if (reads && !sent.hasBody && sent.mayReplay) return 'replay';
+  return sent.scriptRepeats ? 'say-again' : 'hand-on-healed';
+}
+
+export type Healed =
+  | { readonly kind: 'healed'; readonly landing: string; readonly browserCookies: readonly string[] }
+  | { readonly kind: 'rejected' }
+  | { readonly kind: 'too-often' };
+
+/** A session whose webmail answered "lost" to a request that left under `generation` of its jar. */
+interface LostSession {
+  readonly session: LiveSession;
+  readonly generation: number;
+  readonly ingress: Ingress;
+  /** Where the users of this backend land. */
+  readonly landing: string;
+  readonly answer: LostAnswer;
+}
+
+/**
+ * Signs in to the webmail again, unless another request has done so since this one left.
+ * Rejects with source `webmail` when the webmail could not be asked.
+ */
+export async function heal(lost: LostSession, silentSignIn: SilentSignIn): Promise<Healed> {
+  const { session, generation, ingress, landing, answer } = lost;
+  if (session.jar.generation !== generation) return { kind: 'healed', landing, browserCookies: [] };
+  const outcome = await silentSignIn(session, ingress.client, ingress.publicUrl.origin, answer);
+  return outcome.kind === 'signed-in' ? { ...outcome, kind: 'healed' } : outcome;
+}
+
+/** Bytes of the decoded body that a driver looks at, unless it asks for more. */
+const judgedBytes = 8 * 1024;
+const mostJudgedBytes = 1024 * 1024;
+/** How long an answer may be looked at before it is passed on as it is. */
+const lookMs = 10_000;
+
+/** An answer that waits for the driver's verdict: its head, and what has come of its body, as it came. */
+export class Judgement {
+  readonly upstream: UpstreamHead;
+  held: Buffer[] = [];
+  readonly #head: IncomingHead;
+  readonly #driver: Passage['driver'];
+  #start: DecodedStart | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor({ head, driver }: Pick<Passage, 'head' | 'driver'>, upstream: UpstreamHead) {
+    this.#head = head;
+    this.#driver = driver;
+    this.upstream = upstream;
+  }
+
+  /** The verdict where the heads tell it; else the body is needed. */
+  byHead(): Verdict | undefined {
+    const { status } = this.upstream;
+    const verdict = this.#driver.judge(this.#head, this.upstream);
+    if (verdict !== 'look-inside') return verdict;
+    const hasBody = this.#head.method !== 'HEAD' && status !== 204 && status !== 304;
+    if (this.#driver.judgeBody === undefined || !hasBody) return 'alive';
+    const wanted = Math.min(this.#driver.judgedBytes?.(this.#head) ?? judgedBytes, mostJudgedBytes);
+    this.#start = new DecodedStart(this.upstream.header('content-encoding'), wanted);
+    return undefined;
+  }
+
+  /** Calls `looked` when the body takes too long to come; its answer is alive then. */
+  lookNoLonger(looked: () => void): void {
+    const giveUp = (): void => {
+      this.#start?.giveUp();
+      looked();
+    };
+    this.#timer = setTimeout(giveUp, lookMs).unref();
+  }
+
+  /** Calls `looked` once the chunk is decoded; `enough` then says whether the driver has all that it may see. */
+  feed(chunk: Buffer, looked: () => void): void {
+    this.held.push(chunk);
+    this.#start?.feed(chunk, looked);
+  }
+
+  end(looked: () => void): void {
+    this.#start?.end(looked);
+  }
+
+  get enough(): boolean {
+    return this.#start?.over === true;
+  }
+
+  /** `complete`: whether the body has ended. To be asked once, after `feed` or `end`. */
+  byBody(complete: boolean): Verdict {
+    const bytes = this.#start?.bytes ?? new Uint8Array();
+    const isKnown = this.#start?.gaveUp !== true;
+    this.close();
+    if (!isKnown) return 'alive';
+    return this.#driver.judgeBody?.(this.#head, bytes, complete) ?? 'alive';
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#start?.close();
+    this.#start = undefined;
+  }
+}
+
+/** What may come before `limit` bytes are decoded, beyond those: empty blocks decode to nothing for ever. */
+const spareRawBytes = 64 * 1024;
+/** RFC 9659: no more than 8 MiB on the web. A decoder reserves the window that it is told. */
+const zstdWindowLog = 23;
+/** What encoders choose unless told otherwise, 4 MiB. */
+const brotliWindowBits = 22;
+
+/**
+ * The first `limit` bytes of a body, decoded as it arrives; the raw bytes stay with the caller. A body in an unknown
+ * coding, or a broken one, simply gives no more bytes,
+ * and so does one that takes too much to decode. `close` it when it is no longer wanted.
+ */
+export class DecodedStart {
+  readonly #limit: number;
+  readonly #coding: string | undefined;
+  readonly #decoder: Transform | undefined;
+  readonly #parts: Uint8Array[] = [];
+  #length = 0;
+  #fed = 0;
+  #over = false;
+  #gaveUp = false;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(coding: string | undefined, limit: number) {
+    this.#limit = limit;
+    this.#coding = coding?.trim().toLowerCase();
+    const decoder = decoderOf(this.#coding);
+    if (decoder === 'unknown') this.#over = true;
+    if (decoder === 'unknown' || decoder === 'identity') return;
+    this.#decoder = decoder;
+    decoder.on('data', (part: Buffer) => this.#take(part));
+    decoder.on('error', () => this.#finish());
+    decoder.on('end', () => this.#finish());
+  }
+
+  /** Whether more input would change nothing. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Whether it ended because it would have taken too much. */
+  get gaveUp(): boolean {
+    return this.#gaveUp;
+  }
+
+  /** Ends it: what it takes is more than it is worth. */
+  giveUp(): void {
+    if (this.#over) return;
+    this.#gaveUp = true;
+    this.#finish();
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+
+  /** Calls `done` once the chunk is decoded: at once where there is nothing to decode. */
+  feed(chunk: Buffer, done: () => void): void {
+    if (this.#decoder === undefined || this.#over) {
+      if (!this.#over) this.#take(chunk);
+      done();
+      return;
+    }
+    const isFirst = this.#fed === 0;
+    this.#fed += chunk.length;
+    if (this.#fed > this.#limit + spareRawBytes + chunk.length || (isFirst && this.#isTooWide(chunk))) {
+      this.giveUp();
+      done();
+      return;
+    }
+    const once = this.#once(done);
+    this.#decoder.write(chunk, once);
+  }
+
+  #isTooWide(chunk: Buffer): boolean {
+    return this.#coding === 'br' && brotliWindow(chunk[0] ?? 0) > brotliWindowBits;
+  }
+
+  /** Calls `done` once all that was fed is decoded. */
+  end(done: () => void): void {
+    if (this.#decoder === undefined || this.#over) {
+      this.#over = true;
+      done();
+      return;
+    }
+    this.#once(done);
+    this.#decoder.end();
+  }
+
+  close(): void {
+    this.#over = true;
+    this.#waiting.clear();
+    this.#decoder?.destroy();
+  }
+
+  #once(done: () => void): () => void {
+    const once = (): void => {
+      if (this.#waiting.delete(once)) done();
+    };
+    this.#waiting.add(once);
+    return once;
+  }
+
+  #take(part: Uint8Array): void {
+    const room = this.#limit - this.#length;
+    if (room > 0) {
+      const taken = part.subarray(0, room);
+      this.#parts.push(taken);
+      this.#length += taken.length;
+    }
+    if (this.#length >= this.#limit) this.#finish();
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#decoder?.destroy();
+    for (const once of this.#waiting) once();
+  }
+}
+
+function decoderOf(coding: string | undefined): Transform | 'identity' | 'unknown' {
+  switch (coding) {
+    case undefined:
+    case '':
+    case 'identity':
+      return 'identity';
+    case 'gzip':
+    case 'x-gzip':
+      return createGunzip();
+    case 'deflate':
+      return createInflate();
+    case 'br':
+      return createBrotliDecompress();
+    case 'zstd':
+      return createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: zstdWindowLog } });
+    default:
+      return 'unknown';
+  }
+}
+
+/** The window that a brotli stream announces in its first bits (RFC 7932, 9.1); 24 where it is none of the known ones. */
+function brotliWindow(first: number): number {
+  if ((first & 1) === 0) return 16;
+  const high = (first >> 1) & 7;
+  if (high > 0) return 17 + high;
+  const low = (first >> 4) & 7;
+  if (low === 0) return 17;
+  return low === 1 ? 24 : 8 + low;
+}
