@@ -22,7 +22,7 @@ import { openStore as openSessionStore } from './gateway/session-parts.ts';
 import { buildSite, type Site } from './gateway/site.ts';
 import { openStanding } from './gateway/standing.ts';
 import { createTeam } from './gateway/workers.ts';
-import { newReference } from './http/reference.ts';
+import { newReference } from './http/request-context.ts';
 import { createTestSignIn, type TestedHost } from './login/probe-login.ts';
 import { createLog } from './observe/log.ts';
 import { createImapPassdb } from './passdb/imap.ts';

@@ -5,7 +5,7 @@ import { type Answer, type Readiness, readinessAnswer } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import type { LiveSessions } from '../core/session.ts';
-import { newReference } from '../http/reference.ts';
+import { newReference } from '../http/request-context.ts';
 import { createClientRequests } from '../proxy/basic-requests.ts';
 import { challengeAnswer } from '../proxy/basic-upstream-request.ts';
 import { createNoSession } from '../proxy/failure.ts';

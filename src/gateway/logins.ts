@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import type { BackendName } from '../core/names.ts';
 import type { Placement } from '../core/placement.ts';
-import { newReference } from '../http/reference.ts';
+import { newReference } from '../http/request-context.ts';
 import { createLoginLog, type LoginEvent } from '../login/attempt.ts';
 import type { Home } from '../login/authentication.ts';
 import { createClientAuthentication, createClientCheckLog } from '../login/basic-login.ts';

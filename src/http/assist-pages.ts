@@ -5,21 +5,16 @@ import { PosternError } from '../core/error.ts';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
 import type { Impersonation, Opened } from '../support/impersonation.ts';
 import type { Upkeep } from '../support/mailbox-expiry.ts';
+import { createOwnApp, type Pages } from './app.ts';
 import { stopBindingOf } from './banner.ts';
-import { closureText } from './closure-text.ts';
-import { sourceKeyOf } from './console-view.ts';
-import { type FormTokens, requestInitiator } from './csrf.ts';
-import type { ErrorPageDeps } from './error-page.ts';
-import { createFormBody, formField, queryParameter } from './form-body.ts';
-import { goneSignal } from './gone-signal.ts';
-import { ingressOf } from './ingress-of.ts';
-import { createLoadSession } from './load-session.ts';
+import { sourceKeyOf } from './console/layout.ts';
+import { createMethodNotAllowed, type ErrorPageDeps } from './error-pages.ts';
+import { createFormBody, formField, type FormTokens, queryParameter, requestInitiator } from './forms.ts';
+import { closureText } from './gateway-answers.ts';
 import type { Locale, TextKey } from './locales.ts';
-import { createMethodNotAllowed } from './not-found.ts';
 import { createOnlyDocuments } from './only-documents.ts';
-import { createOwnApp, type Pages } from './own-app.ts';
-import { newReference } from './reference.ts';
-import type { SessionGate } from './session-gate.ts';
+import { goneSignal, ingressOf, newReference } from './request-context.ts';
+import { createLoadSession, type SessionGate } from './session-gate.ts';
 
 export interface AssistPagesDeps extends ErrorPageDeps {
   readonly impersonation: Pick<Impersonation, 'open' | 'failed'>;

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Ingress, RequestHead } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
 import type { Assets } from './assets.ts';
-import type { FormTokens } from './csrf.ts';
+import type { FormTokens } from './forms.ts';
 import type { Locales } from './locales.ts';
 
 export interface BannerDeps {

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
-import type { FormTokens } from './csrf.ts';
-import { ingressOf } from './ingress-of.ts';
+import type { FormTokens } from './forms.ts';
+import { ingressOf } from './request-context.ts';
 
 /** As long as browsers keep a cookie. */
 const keptMs = 400 * 24 * 60 * 60 * 1000;

@@ -2,12 +2,10 @@ import type { Request, RequestHandler, Response } from 'express';
 import { expiredCookieLines } from '../core/cookie-jar.ts';
 import type { LiveSessions, SessionRecord } from '../core/session.ts';
 import type { Logout } from '../login/logout.ts';
-import { type FormTokens, requestInitiator } from './csrf.ts';
-import { formField, queryParameter } from './form-body.ts';
-import { ingressOf } from './ingress-of.ts';
-import { sessionOf, signInPathOf } from './load-session.ts';
-import { seeOther } from './see-other.ts';
-import type { SessionGate } from './session-gate.ts';
+import { formField, type FormTokens, queryParameter, requestInitiator } from './forms.ts';
+import { seeOther } from './redirects.ts';
+import { ingressOf } from './request-context.ts';
+import { type SessionGate, sessionOf, signInPathOf } from './session-gate.ts';
 import type { Views } from './views.ts';
 
 export interface LogoutPageDeps {

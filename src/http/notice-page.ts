@@ -1,11 +1,10 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
 import type { Telling } from '../support/notices.ts';
-import { type FormTokens, requestInitiator } from './csrf.ts';
-import { formField, queryParameter } from './form-body.ts';
-import { ingressOf } from './ingress-of.ts';
+import { formField, type FormTokens, queryParameter, requestInitiator } from './forms.ts';
 import { timeTextOf } from './locales.ts';
-import { nextTarget } from './next-target.ts';
+import { nextTarget } from './redirects.ts';
+import { ingressOf } from './request-context.ts';
 import type { Views } from './views.ts';
 
 export interface NoticePageDeps {

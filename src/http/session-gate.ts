@@ -1,9 +1,11 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { CookieJar } from '../core/cookie-jar.ts';
+import { PosternError } from '../core/error.ts';
 import type { Client } from '../core/identity.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
-import type { Assist, EndReason, RecordKey, SessionRecord } from '../core/session.ts';
+import type { Assist, EndReason, LiveSessions, RecordKey, SessionLookup, SessionRecord } from '../core/session.ts';
+import { ingressOf } from './request-context.ts';
 
 /** What a new session is made of. */
 export interface NewSession {
@@ -39,4 +41,57 @@ export interface SessionGate {
   current(request: Request): SessionRecord | undefined;
   /** Ends the session and clears its cookie, also while the store cannot be asked. */
   close(request: Request, response: Response, reason: EndReason): Promise<void>;
+}
+
+/** Loads the session of the browser, over HTTPS and over HTTP under the cookie of either. */
+export function createLoadSession(gate: SessionGate): RequestHandler {
+  const overHttps = gate.middleware(true);
+  const overHttp = gate.middleware(false);
+  return (request, response, next) =>
+    ingressOf(request).publicUrl.secure ? overHttps(request, response, next) : overHttp(request, response, next);
+}
+
+/**
+ * The session of this browser, or nothing; `unreadable` while the store cannot be asked. That is no reason to show no
+ * page: signing in asks the store before it tries a password, and signing out must always be possible.
+ */
+export function sessionOf(gate: SessionGate, request: Request): SessionRecord | 'unreadable' | undefined {
+  try {
+    return gate.current(request);
+  } catch (error) {
+    if (error instanceof PosternError) return 'unreadable';
+    throw error;
+  }
+}
+
+/** Where a browser without a session is led; the page there says why it ended, where there was one. */
+export function signInPathOf(found: SessionLookup): string {
+  return found.kind === 'ended' ? `/-/login?ended=${found.reason}` : '/-/login';
+}
+
+/** Under the host name of the users a mailbox that staff opened is no session, whoever brings its cookie there. */
+export function onlyOwnSessions<T extends { readonly live: LiveSessions; readonly gate: SessionGate }>(deps: T): T {
+  const { live, gate } = deps;
+  return {
+    ...deps,
+    live: {
+      find(cookieField, secure) {
+        const found = live.find(cookieField, secure);
+        return found instanceof Promise ? found.then(ownOrNone) : ownOrNone(found);
+      },
+    },
+    gate: {
+      ...gate,
+      current(request) {
+        const record = gate.current(request);
+        return record?.assist === undefined ? record : undefined;
+      },
+    },
+  };
+}
+
+function ownOrNone(found: SessionLookup): SessionLookup {
+  return found.kind === 'found' && found.session.record.assist !== undefined
+    ? { kind: 'none', rest: found.rest }
+    : found;
 }

@@ -1,13 +1,12 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { CanonicalUser } from '../core/names.ts';
 import type { EndReason, LiveSession, LiveSessions, RecordKey, SessionRecord } from '../core/session.ts';
-import { type FormTokens, requestInitiator } from './csrf.ts';
 import { deviceName } from './device-name.ts';
-import { formField, queryParameter } from './form-body.ts';
-import { ingressOf } from './ingress-of.ts';
-import { signInPathOf } from './load-session.ts';
+import { formField, type FormTokens, queryParameter, requestInitiator } from './forms.ts';
 import { timeTextOf } from './locales.ts';
-import { seeOther } from './see-other.ts';
+import { seeOther } from './redirects.ts';
+import { ingressOf } from './request-context.ts';
+import { signInPathOf } from './session-gate.ts';
 import type { Views } from './views.ts';
 
 /** The sessions of a user, on all nodes. Each call rejects when the store cannot be asked. */

@@ -7,7 +7,7 @@ import request from 'supertest';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createAssistPages } from '../../src/http/assist-pages.ts';
-import { createFormTokens } from '../../src/http/csrf.ts';
+import { createFormTokens } from '../../src/http/forms.ts';
 import { openLogin, submitLogin } from '../http/browser-like.ts';
 import { createFakeGate } from '../http/fake-gate.ts';
 import { startPages, views } from '../http/fixture.ts';

@@ -10,7 +10,7 @@ import type { ClientAdmission, Passdb, Referrals } from '../../src/core/passdb.t
 import { Secret } from '../../src/core/secret.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { createSignInHomes } from '../../src/gateway/logins.ts';
-import { problemOf } from '../../src/http/login-view.ts';
+import { problemOf } from '../../src/http/login-page.ts';
 import type { LoginEvent, LoginOutcome } from '../../src/login/attempt.ts';
 import { type ClientCheckEvent, createClientAuthentication } from '../../src/login/basic-login.ts';
 import { createLogin, createStaffLogin } from '../../src/login/login.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { accentStyles } from '../../src/http/accent.ts';
+import { accentStyles } from '../../src/http/views.ts';
 
 /** Every ground that a link or a button stands on, in either scheme. */
 const [light, dark] = ['page.css', 'dark.css'].map((file) => {

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { retryAfterSeconds } from '../../src/http/closure-text.ts';
-import { createAnswers } from '../../src/http/answers.ts';
 import type { Closure } from '../../src/core/placement.ts';
+import { createAnswers, retryAfterSeconds } from '../../src/http/gateway-answers.ts';
 import { backendName } from '../login/named.ts';
 import { views } from './fixture.ts';
 

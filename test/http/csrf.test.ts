@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import request from 'supertest';
-import { createFormTokens, formLifetimeMs, requestInitiator } from '../../src/http/csrf.ts';
+import { createFormTokens, formLifetimeMs, requestInitiator } from '../../src/http/forms.ts';
 import { openLogin, setCookies, submitLogin, tokenIn, withCookies } from './browser-like.ts';
 import { startPages } from './fixture.ts';
 

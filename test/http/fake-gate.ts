@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Request } from 'express';
 import { PosternError } from '../../src/core/error.ts';
 import type { EndReason, LiveSession, LiveSessions, RecordKey } from '../../src/core/session.ts';
-import { ingressOf } from '../../src/http/ingress-of.ts';
+import { ingressOf } from '../../src/http/request-context.ts';
 import type { NewSession, SessionGate } from '../../src/http/session-gate.ts';
 import { liveSession } from '../login/live-session.ts';
 

@@ -6,11 +6,11 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import * as fc from 'fast-check';
 import request from 'supertest';
+import { endReasons } from '../../src/core/session.ts';
+import { failureKinds, refusals } from '../../src/http/gateway-answers.ts';
+import { preferences, readLocales } from '../../src/http/locales.ts';
 import german from '../../views/locales/de.json' with { type: 'json' };
 import english from '../../views/locales/en.json' with { type: 'json' };
-import { endReasons } from '../../src/core/session.ts';
-import { failureKinds, refusals } from '../../src/http/answers.ts';
-import { preferences, readLocales } from '../../src/http/locales.ts';
 import { startPages } from './fixture.ts';
 
 const catalogues = new URL('../../views/locales/', import.meta.url);

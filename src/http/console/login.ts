@@ -1,21 +1,18 @@
 import type { Request, RequestHandler, Response } from 'express';
-import type { Audit } from '../core/audit.ts';
-import { type Clock, isRecent } from '../core/clock.ts';
-import { PosternError } from '../core/error.ts';
-import type { CanonicalUser } from '../core/names.ts';
-import { Secret } from '../core/secret.ts';
-import type { StaffLogin } from '../login/login.ts';
-import type { RoleOf } from '../support/roles.ts';
-import { staffCookieLine, type StaffSessions } from '../support/staff-sessions.ts';
-import { type ConsoleGuardDeps, showUnavailable } from './console-guard.ts';
-import { showPage } from './console-view.ts';
-import { formField, queryParameter } from './form-body.ts';
-import { formProblemOf, writeFormCookie } from './form-cookie.ts';
-import { goneSignal } from './gone-signal.ts';
-import { ingressOf } from './ingress-of.ts';
-import { formProblem, missingPassword, missingUser, problemOf } from './login-view.ts';
-import { newReference } from './reference.ts';
-import { seeOther } from './see-other.ts';
+import type { Audit } from '../../core/audit.ts';
+import { type Clock, isRecent } from '../../core/clock.ts';
+import { PosternError } from '../../core/error.ts';
+import type { CanonicalUser } from '../../core/names.ts';
+import { Secret } from '../../core/secret.ts';
+import type { StaffLogin } from '../../login/login.ts';
+import type { RoleOf } from '../../support/roles.ts';
+import { staffCookieLine, type StaffSessions } from '../../support/staff-sessions.ts';
+import { formField, formProblemOf, queryParameter, writeFormCookie } from '../forms.ts';
+import { formProblem, missingPassword, missingUser, problemOf } from '../login-page.ts';
+import { seeOther } from '../redirects.ts';
+import { goneSignal, ingressOf, newReference } from '../request-context.ts';
+import { type ConsoleGuardDeps, showUnavailable } from './authorisation.ts';
+import { showPage } from './layout.ts';
 
 export interface ConsoleSignInDeps extends ConsoleGuardDeps {
   readonly staffLogin: StaffLogin;

@@ -1,13 +1,13 @@
-import type { Audit } from '../core/audit.ts';
-import type { Clock } from '../core/clock.ts';
-import { qrPicture, type SecondFactors, totpAddress } from '../support/second-factor.ts';
-import { staffCookieLine, type StaffSessions } from '../support/staff-sessions.ts';
-import type { Visit, VisitWork } from './console-guard.ts';
-import { showPage } from './console-view.ts';
-import { formField } from './form-body.ts';
-import { ingressOf } from './ingress-of.ts';
-import { seeOther } from './see-other.ts';
-import type { Views } from './views.ts';
+import type { Audit } from '../../core/audit.ts';
+import type { Clock } from '../../core/clock.ts';
+import { qrPicture, type SecondFactors, totpAddress } from '../../support/second-factor.ts';
+import { staffCookieLine, type StaffSessions } from '../../support/staff-sessions.ts';
+import { formField } from '../forms.ts';
+import { seeOther } from '../redirects.ts';
+import { ingressOf } from '../request-context.ts';
+import type { Views } from '../views.ts';
+import type { Visit, VisitWork } from './authorisation.ts';
+import { showPage } from './layout.ts';
 
 export interface ConsoleFactorDeps {
   readonly factors: SecondFactors;

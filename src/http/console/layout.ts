@@ -1,7 +1,7 @@
 import type { Response } from 'express';
-import type { FailureSource } from '../core/error.ts';
-import type { TextKey } from './locales.ts';
-import type { Views } from './views.ts';
+import type { FailureSource } from '../../core/error.ts';
+import type { TextKey } from '../locales.ts';
+import type { Views } from '../views.ts';
 
 /** What stands around every page of the console. */
 export interface ConsoleFrame {

@@ -1,21 +1,19 @@
 import type { KeyObject } from 'node:crypto';
 import type { Express } from 'express';
-import type { Audit } from '../core/audit.ts';
-import type { Clock } from '../core/clock.ts';
-import { type ConsoleBackends, createConsoleBackends } from './console-backends.ts';
-import { createConsoleAudit } from './console-audit.ts';
-import { type ConsoleFactorDeps, createConsoleFactor } from './console-factor.ts';
-import { type ConsoleGuardDeps, createConsoleGuard, createOwnOriginOnly } from './console-guard.ts';
-import { type ConsoleOpenedDeps, createConsoleOpened } from './console-opened.ts';
-import { type ConsoleSignInDeps, createConsoleSignIn } from './console-sign-in.ts';
-import { createConsoleSignOut } from './console-sign-out.ts';
-import { type ConsoleUsersDeps, createConsoleUsers } from './console-users.ts';
-import { createFormTokens } from './csrf.ts';
-import type { ErrorPageDeps } from './error-page.ts';
-import { createFormBody } from './form-body.ts';
-import { createMethodNotAllowed } from './not-found.ts';
-import { createOwnApp, type Pages } from './own-app.ts';
-import { seeOther } from './see-other.ts';
+import type { Audit } from '../../core/audit.ts';
+import type { Clock } from '../../core/clock.ts';
+import { createOwnApp, type Pages } from '../app.ts';
+import { createMethodNotAllowed, type ErrorPageDeps } from '../error-pages.ts';
+import { createFormBody, createFormTokens } from '../forms.ts';
+import { seeOther } from '../redirects.ts';
+import { createConsoleAudit } from './audit.ts';
+import { type ConsoleGuardDeps, createConsoleGuard, createOwnOriginOnly } from './authorisation.ts';
+import { type ConsoleBackends, createConsoleBackends } from './backends.ts';
+import { type ConsoleSignInDeps, createConsoleSignIn } from './login.ts';
+import { createConsoleSignOut } from './logout.ts';
+import { type ConsoleOpenedDeps, createConsoleOpened } from './opened-mailboxes.ts';
+import { type ConsoleFactorDeps, createConsoleFactor } from './second-factor.ts';
+import { type ConsoleUsersDeps, createConsoleUsers } from './users.ts';
 
 export type ConsolePagesDeps = Omit<
   ErrorPageDeps & ConsoleGuardDeps & ConsoleSignInDeps & ConsoleFactorDeps & ConsoleUsersDeps & ConsoleOpenedDeps,

@@ -1,9 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import type { Answer, RequestHead } from '../core/http.ts';
 import type { Closure } from '../core/placement.ts';
-import { closureText, retryAfterSeconds } from './closure-text.ts';
-import type { TextKey } from './locales.ts';
-import { answerSecurityHeaders } from './security-headers.ts';
+import { answerSecurityHeaders } from './app.ts';
+import { type Locale, type TextKey, timeTextOf } from './locales.ts';
 import type { Views } from './views.ts';
 
 /**
@@ -146,4 +145,54 @@ function pageHeaders(framedBy: "'none'" | "'self'"): [name: string, value: strin
 function json(status: number, body: object, more: readonly (readonly [string, string])[]): Answer {
   const headers = [...answerSecurityHeaders("'none'"), ['Content-Type', 'application/json'] as const, ...more];
   return { status, headers, body: `${JSON.stringify(body)}\n` };
+}
+
+/**
+ * Who reads of a closure. `user`: somebody who is signed in and stays so; `visitor`: somebody who wanted to sign in;
+ * `staff`: somebody who wanted to open the mailbox of another.
+ */
+interface ClosureReader {
+  readonly as: 'user' | 'visitor' | 'staff';
+  /** The reader's own, as far as the browser told it. */
+  readonly timeZone: string | undefined;
+  readonly nowMs: number;
+}
+
+const forms = { user: 'text', visitor: 'signIn', staff: 'staff' } as const;
+
+/** What one reads of a closure: the operator's own words for users where there are some, and until or since when. */
+export function closureText(
+  locale: Locale,
+  closure: Closure,
+  reader: ClosureReader,
+): { readonly title: string; readonly text: string } {
+  const { kind, sinceMs, untilMs, texts } = closure;
+  const time = timeTextOf(locale, 'long', reader.timeZone);
+  const own = reader.as === 'staff' ? undefined : ownWords(locale.tag, texts);
+  const until = reader.as === 'visitor' ? 'closed.again' : 'closed.until';
+  const when =
+    untilMs !== undefined && endIsNamed(closure, reader.nowMs)
+      ? locale.text(until, { time: time(untilMs) })
+      : locale.text('closed.since', { time: time(sinceMs) });
+  return {
+    title: locale.text(`closed.${kind}.title`),
+    text: [own ?? locale.text(`closed.${kind}.${forms[reader.as]}`), ...(kind === 'moving' ? [] : [when])].join(' '),
+  };
+}
+
+/** Whether somebody said when it ends, and that is still to come: what is late has no end that is known. */
+export function endIsNamed({ kind, untilMs }: Closure, nowMs: number): boolean {
+  return kind !== 'moving' && untilMs !== undefined && untilMs > nowMs;
+}
+
+/** When to look again: a move is over soon, and nobody needs to ask long before the time that was named. */
+export function retryAfterSeconds({ kind, untilMs }: Closure, nowMs: number): number {
+  if (kind === 'moving') return 3;
+  if (untilMs === undefined) return 10;
+  return Math.min(Math.max(Math.ceil((untilMs - nowMs) / 1000), 10), 60);
+}
+
+/** The words in the user's language, else in its main language, else in English, else whichever there are. */
+function ownWords(tag: string, words: Closure['texts']): string | undefined {
+  return words[tag] ?? words[tag.split('-')[0] ?? ''] ?? words['en'] ?? Object.values(words)[0];
 }

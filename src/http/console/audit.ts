@@ -1,8 +1,8 @@
-import { type Audit, auditCsvHead, auditCsvRow, type AuditFilter, type AuditLine } from '../core/audit.ts';
-import type { Visit, VisitWork } from './console-guard.ts';
-import { showPage } from './console-view.ts';
-import { queryOf } from './form-body.ts';
-import type { Views } from './views.ts';
+import { type Audit, auditCsvHead, auditCsvRow, type AuditFilter, type AuditLine } from '../../core/audit.ts';
+import { queryOf } from '../forms.ts';
+import type { Views } from '../views.ts';
+import type { Visit, VisitWork } from './authorisation.ts';
+import { showPage } from './layout.ts';
 
 const shownAtMost = 200;
 const exportedAtMost = 10_000;

@@ -1,8 +1,8 @@
-import { systemClock } from '../../src/core/clock.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemClock } from '../../src/core/clock.ts';
 import type { RequestHead } from '../../src/core/http.ts';
-import { createAnswers, type FailureKind, failureKinds } from '../../src/http/answers.ts';
+import { createAnswers, type FailureKind, failureKinds } from '../../src/http/gateway-answers.ts';
 import { views } from './fixture.ts';
 
 const answers = createAnswers(views, systemClock);

@@ -1,6 +1,6 @@
-import type { ErrorRequestHandler } from 'express';
+import type { ErrorRequestHandler, RequestHandler } from 'express';
 import type { Log } from '../core/log.ts';
-import { newReference } from './reference.ts';
+import { newReference } from './request-context.ts';
 import type { Views } from './views.ts';
 
 export interface ErrorPageDeps {
@@ -36,4 +36,23 @@ export function createErrorPage({ views, log, randomBytes }: ErrorPageDeps): Err
 function clientStatus(error: unknown): number {
   const status: unknown = typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined;
   return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
+}
+
+/** Answers what no route took. Express's own answer would wait for the end of a body that may never come. */
+export function createNotFound(views: Views): RequestHandler {
+  return (request, response) => {
+    const locale = views.locales.choose(undefined, request.headers['accept-language']);
+    const link = { href: '/', label: locale.text('notFound.link') };
+    const frame = { locale, title: locale.text('notFound.title') };
+    response.status(404).type('html');
+    response.end(views.render('message', frame, { text: locale.text('notFound.text'), link }));
+  };
+}
+
+/** Answers a method that a page does not have. */
+export function createMethodNotAllowed(allowed: string): RequestHandler {
+  return (_request, response) => {
+    response.status(405).setHeader('Allow', allowed);
+    response.end();
+  };
 }

@@ -1,19 +1,19 @@
-import type { Audit } from '../core/audit.ts';
-import type { Clock } from '../core/clock.ts';
-import { PosternError } from '../core/error.ts';
-import type { CanonicalUser } from '../core/names.ts';
-import type { SessionRecord } from '../core/session.ts';
-import type { StaffOnDuty } from '../support/duty.ts';
-import type { Started } from '../support/impersonation.ts';
-import type { SignIn } from '../support/recent-logins.ts';
-import type { SecondFactors } from '../support/second-factor.ts';
-import type { StaffSessions } from '../support/staff-sessions.ts';
-import { codeProblem } from './console-factor.ts';
-import type { Visit, VisitWork } from './console-guard.ts';
-import { showMessage, showPage, sourceKeyOf } from './console-view.ts';
-import { deviceName } from './device-name.ts';
-import { formField, queryParameter } from './form-body.ts';
-import type { Views } from './views.ts';
+import type { Audit } from '../../core/audit.ts';
+import type { Clock } from '../../core/clock.ts';
+import { PosternError } from '../../core/error.ts';
+import type { CanonicalUser } from '../../core/names.ts';
+import type { SessionRecord } from '../../core/session.ts';
+import type { StaffOnDuty } from '../../support/duty.ts';
+import type { Started } from '../../support/impersonation.ts';
+import type { SignIn } from '../../support/recent-logins.ts';
+import type { SecondFactors } from '../../support/second-factor.ts';
+import type { StaffSessions } from '../../support/staff-sessions.ts';
+import { deviceName } from '../device-name.ts';
+import { formField, queryParameter } from '../forms.ts';
+import type { Views } from '../views.ts';
+import type { Visit, VisitWork } from './authorisation.ts';
+import { showMessage, showPage, sourceKeyOf } from './layout.ts';
+import { codeProblem } from './second-factor.ts';
 
 /** Why a user is led where the user is led. */
 interface ExplainedUser {

@@ -1,19 +1,16 @@
 import type { Request, RequestHandler, Response } from 'express';
-import type { Audit } from '../core/audit.ts';
-import { PosternError } from '../core/error.ts';
-import type { StaffGrant } from '../core/identity.ts';
-import type { Log } from '../core/log.ts';
-import type { StaffOnDuty } from '../support/duty.ts';
-import type { RoleOf } from '../support/roles.ts';
-import { staffCookieLine, type StaffSession, type StaffSessions } from '../support/staff-sessions.ts';
-import { type ConsoleFrame, showMessage, sourceKeyOf } from './console-view.ts';
-import { type FormTokens, requestInitiator } from './csrf.ts';
-import { formField } from './form-body.ts';
-import { goneSignal } from './gone-signal.ts';
-import { ingressOf } from './ingress-of.ts';
-import { newReference } from './reference.ts';
-import { seeOther } from './see-other.ts';
-import type { Views } from './views.ts';
+import type { Audit } from '../../core/audit.ts';
+import { PosternError } from '../../core/error.ts';
+import type { StaffGrant } from '../../core/identity.ts';
+import type { Log } from '../../core/log.ts';
+import type { StaffOnDuty } from '../../support/duty.ts';
+import type { RoleOf } from '../../support/roles.ts';
+import { staffCookieLine, type StaffSession, type StaffSessions } from '../../support/staff-sessions.ts';
+import { formField, type FormTokens, requestInitiator } from '../forms.ts';
+import { seeOther } from '../redirects.ts';
+import { goneSignal, ingressOf, newReference } from '../request-context.ts';
+import type { Views } from '../views.ts';
+import { type ConsoleFrame, showMessage, sourceKeyOf } from './layout.ts';
 
 type StaffRole = StaffGrant['roles'][number];
 
@@ -54,7 +51,7 @@ export interface ConsoleGuardDeps {
  * Lets in to a page of the console who has the session and, asked anew each time, the role for it. A form counts only
  * from our own page, in this session. Who has lost every role has lost the session, too.
  */
-export type ConsoleGuard = (needs: Needs, work: VisitWork) => RequestHandler;
+type ConsoleGuard = (needs: Needs, work: VisitWork) => RequestHandler;
 
 export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
   const { sessions, audit, tokens, views } = deps;

@@ -1,9 +1,9 @@
-import type { RecordKey } from '../core/session.ts';
-import type { Visit, VisitWork } from './console-guard.ts';
-import { showPage } from './console-view.ts';
-import { formField } from './form-body.ts';
-import { seeOther } from './see-other.ts';
-import type { Views } from './views.ts';
+import type { RecordKey } from '../../core/session.ts';
+import { formField } from '../forms.ts';
+import { seeOther } from '../redirects.ts';
+import type { Views } from '../views.ts';
+import type { Visit, VisitWork } from './authorisation.ts';
+import { showPage } from './layout.ts';
 
 /** Mailboxes that are open now. */
 interface ConsoleOpenMailboxes {

@@ -1,12 +1,12 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { recordIfPossible } from '../core/audit.ts';
-import { PosternError } from '../core/error.ts';
-import { staffCookieLine, type StaffSession } from '../support/staff-sessions.ts';
-import { type ConsoleGuardDeps, formBindingOf, staleText } from './console-guard.ts';
-import { showMessage } from './console-view.ts';
-import { formField } from './form-body.ts';
-import { ingressOf } from './ingress-of.ts';
-import { seeOther } from './see-other.ts';
+import { recordIfPossible } from '../../core/audit.ts';
+import { PosternError } from '../../core/error.ts';
+import { staffCookieLine, type StaffSession } from '../../support/staff-sessions.ts';
+import { formField } from '../forms.ts';
+import { seeOther } from '../redirects.ts';
+import { ingressOf } from '../request-context.ts';
+import { type ConsoleGuardDeps, formBindingOf, staleText } from './authorisation.ts';
+import { showMessage } from './layout.ts';
 
 /**
  * The console's `/-/logout`. It asks for no role, and fails for want of nothing: not of the directory, of the disk of the

@@ -1,6 +1,34 @@
-import type { RequestHandler } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import express, { type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
-import { ingressOf } from './ingress-of.ts';
+import type { Ingress } from '../core/http.ts';
+import { createErrorPage, createNotFound, type ErrorPageDeps } from './error-pages.ts';
+import { ingressOf, setIngress } from './request-context.ts';
+
+/** Answers requests for pages of our own: it never leaves one without an answer. */
+export type Pages = (request: IncomingMessage, response: ServerResponse, ingress: Ingress) => void;
+
+/** An Express app of the gateway's own pages: headers and assets before `addRoutes`, what nothing took and errors behind. */
+export function createOwnApp(deps: ErrorPageDeps, addRoutes: (app: Express) => void): Pages {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.enable('case sensitive routing');
+  app.enable('strict routing');
+  // Every parameter is read by name and once; nothing builds objects of what a client sent.
+  app.set('query parser', false);
+
+  app.use(createSecurityHeaders());
+  app.use(deps.views.assets.serve);
+  addRoutes(app);
+  app.use(createNotFound(deps.views));
+  app.use(createErrorPage(deps));
+
+  return (request, response, ingress) => {
+    setIngress(request, ingress);
+    app(request, response);
+  };
+}
 
 /** Nothing inline, nothing from elsewhere, nobody may frame it. */
 const contentSecurityPolicy = {
@@ -19,7 +47,7 @@ const contentSecurityPolicy = {
  * `same-origin` and not `no-referrer`: under the latter browsers send `Origin: null` with our own forms. No
  * Cross-Origin-Opener-Policy: a webmail's compose window that is led here must find its opener again afterwards.
  */
-export function createSecurityHeaders(): RequestHandler {
+function createSecurityHeaders(): RequestHandler {
   const fields = helmet({
     contentSecurityPolicy: { useDefaults: false, directives: contentSecurityPolicy },
     crossOriginEmbedderPolicy: false,

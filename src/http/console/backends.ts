@@ -1,8 +1,8 @@
-import type { Visit, VisitWork } from './console-guard.ts';
-import { showMessage, showPage } from './console-view.ts';
-import { formField } from './form-body.ts';
-import { seeOther } from './see-other.ts';
-import type { Views } from './views.ts';
+import { formField } from '../forms.ts';
+import { seeOther } from '../redirects.ts';
+import type { Views } from '../views.ts';
+import type { Visit, VisitWork } from './authorisation.ts';
+import { showMessage, showPage } from './layout.ts';
 
 /** A backend as operators see it. */
 interface ConsoleBackend {

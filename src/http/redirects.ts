@@ -1,3 +1,5 @@
+import type { Response } from 'express';
+
 const maxLength = 4096;
 /** Nothing that a header, a URL parser or a proxy in front might read in two ways. */
 const plain = /^\/(?![/\\])[^\\\p{Cc}\p{Cf}\p{Z}\p{Co}\p{Cn}\ufffd]*$/u;
@@ -16,4 +18,11 @@ export function nextTarget(value: unknown, origin: string): string | undefined {
   if (url.origin !== origin || url.pathname.startsWith('//')) return undefined;
   if (/^\/-\/log(?:in|out)(?:\/|$)/.test(url.pathname)) return undefined;
   return /^[!-~]+$/.test(value) ? value : `${url.pathname}${url.search}${url.hash}`;
+}
+
+/** Leads the browser on after a form. */
+export function seeOther(response: Response, location: string): void {
+  response.statusCode = 303;
+  response.setHeader('Location', location);
+  response.end();
 }
