@@ -1,7 +1,7 @@
 import { createInterface as createLines } from 'node:readline';
 import { createInterface, type Interface } from 'node:readline/promises';
+import type { Surroundings } from './cli/environment.ts';
 import { runCommand } from './cli/program.ts';
-import type { Surroundings } from './cli/surroundings.ts';
 
 let conversation: Interface | undefined;
 

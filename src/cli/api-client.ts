@@ -4,8 +4,8 @@ import { userInfo } from 'node:os';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { PosternError } from '../core/error.ts';
-import { exitCodes, type ExitCode } from './exit-codes.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './environment.ts';
+import { type ExitCode, exitCodes } from './options.ts';
 
 /** What the API said: JSON that the commands look into. */
 export interface ApiReply {

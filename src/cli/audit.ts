@@ -4,14 +4,20 @@ import { auditFiles, fits, listLines, placedTexts } from '../audit/file.ts';
 import { parseLine } from '../audit/line.ts';
 import { type Verification, verify } from '../audit/verify.ts';
 import { loadConfig } from '../config/load.ts';
-import type { AuditFilter } from '../core/audit.ts';
+import { auditCsvHead, auditCsvRow, type AuditFacts, type AuditFilter, type AuditLine } from '../core/audit.ts';
 import { silentLog } from '../core/log.ts';
 import { readAuditKeys } from '../sessions/keys-file.ts';
-import { auditCsv, auditJson, auditJsonArray, auditTable } from './audit-formats.ts';
-import { type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.ts';
-import { configOption, type Format, formatOption, withExamples } from './options.ts';
-import type { Surroundings } from './surroundings.ts';
-import { json } from './table.ts';
+import type { Surroundings } from './environment.ts';
+import {
+  configOption,
+  type ExitCode,
+  exitCodes,
+  exitCodesHelp,
+  type Format,
+  formatOption,
+  withExamples,
+} from './options.ts';
+import { json, table } from './output.ts';
 
 interface FilterOptions {
   readonly event?: string;
@@ -148,4 +154,54 @@ function inWords({ lines, chains, findings, notes }: Verification): string {
   const where = chains === 1 ? 'one chain' : `${chains} chains`;
   const sum = `${lines} lines in ${where}: ${findings.length === 0 ? 'nothing was changed' : 'this audit was changed'}.`;
   return [...found, ...notes.map((note) => `note: ${note}`), sum, ''].join('\n');
+}
+
+/** Lines on their way out, one after another: there may be more than fit into memory. */
+interface LineWriter {
+  readonly head: string;
+  line(line: AuditLine): string;
+  foot(): string;
+}
+
+/** A line as JSON has it: the time as ISO 8601. */
+function auditJson({ timeMs, ...line }: AuditLine): object {
+  return { time: isoTime(timeMs), ...line };
+}
+
+/** One JSON list. */
+function auditJsonArray(): LineWriter {
+  let separator = '';
+  return {
+    head: '[',
+    line(line) {
+      const text = `${separator}\n${JSON.stringify(auditJson(line))}`;
+      separator = ',';
+      return text;
+    },
+    foot: () => '\n]\n',
+  };
+}
+
+function auditCsv(): LineWriter {
+  return { head: auditCsvHead, line: auditCsvRow, foot: () => '' };
+}
+
+/** For a person at a terminal: nothing that a value holds moves the cursor or turns the text around. */
+function auditTable(lines: readonly AuditLine[]): string {
+  const rows = lines.map(({ timeMs, event, actor, subject = '-', address = '-', facts = {} }) =>
+    [isoTime(timeMs), event, actor, subject, address, entryInWords(facts)].map((text) =>
+      text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd'),
+    ),
+  );
+  return table(['TIME', 'EVENT', 'ACTOR', 'SUBJECT', 'FROM', 'FACTS'], rows);
+}
+
+function entryInWords(facts: AuditFacts): string {
+  return Object.entries(facts)
+    .map(([name, value]) => `${name}: ${String(value)}`)
+    .join('; ');
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
 }

@@ -5,8 +5,8 @@ import type { Config } from '../config/config.ts';
 import { PosternError } from '../core/error.ts';
 import { type Log, silentLog } from '../core/log.ts';
 import { readKeysFile } from '../sessions/keys-file.ts';
-import type { Dialled } from './online.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Dialled } from './check-online.ts';
+import type { Surroundings } from './environment.ts';
 
 /** Sources that are files: whatever is wrong with one of them stops `serve`. */
 const fileSources: ReadonlySet<string> = new Set(['map', 'regex', 'cdb']);

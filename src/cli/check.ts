@@ -2,15 +2,22 @@ import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problems.ts';
+import { bracketed, formatDuration, isLoopback, type ListenAddress } from '../config/value-parsers.ts';
 import { driverChecks } from '../gateway/driver-checks.ts';
-import { askDirectory } from './ask-directory.ts';
 import { checkFiles } from './check-files.ts';
-import { type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.ts';
-import { dialAll, type Dialled } from './online.ts';
-import { configOption, type Format, formatOption, withExamples } from './options.ts';
-import { remarks, summarise } from './summary.ts';
-import type { Surroundings } from './surroundings.ts';
-import { json, table } from './table.ts';
+import { askDirectory } from './check-lookups.ts';
+import { dialAll, type Dialled, redisAddress } from './check-online.ts';
+import type { Surroundings } from './environment.ts';
+import {
+  configOption,
+  type ExitCode,
+  exitCodes,
+  exitCodesHelp,
+  type Format,
+  formatOption,
+  withExamples,
+} from './options.ts';
+import { json, table } from './output.ts';
 
 /** `postern check`: whether a configuration is good, and with `--online` whether its servers answer. */
 export function addCheck(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
@@ -91,4 +98,54 @@ function asText(config: Config, dialled: readonly Dialled[]): string {
   if (dialled.length === 0) return `${lines.join('\n')}\n`;
   const rows = dialled.map(({ server, address, result, ms, note }) => [server, address, result, `${ms} ms`, note]);
   return `${lines.join('\n')}\n\n${table(['SERVER', 'ADDRESS', 'RESULT', 'TIME', 'NOTE'], rows)}`;
+}
+
+/** What a configuration would run, in a few lines. */
+function summarise(config: Config): readonly (readonly [what: string, facts: string])[] {
+  const { sessions, directory } = config;
+  const store = sessions.store.kind === 'redis' ? redisAddress(sessions.store) : `embedded, ${sessions.store.file}`;
+  const drivers = Map.groupBy(config.backends.values(), (backend) => backend.driver);
+  const backends = [...drivers].map(([driver, some]) => `${some.length} ${driver}`).join(', ');
+  return [
+    ['public', config.publicUrls.map((url) => url.origin).join(', ')],
+    ['listen', `${addressText(config.listen)}, operators ${addressText(config.operators.listen)}`],
+    [
+      'sessions',
+      `${store}; idle ${formatDuration(sessions.idleTimeoutMs)}, absolute ${formatDuration(sessions.absoluteTimeoutMs)}`,
+    ],
+    ['directory', directory.sources.map((source, index) => `${index + 1} ${source.type}`).join(', ')],
+    ['backends', `${config.backends.size}: ${backends}`],
+  ];
+}
+
+/** What is allowed, and still worth a second look. */
+export function remarks(config: Config): readonly string[] {
+  const open = config.publicUrls.filter((url) => !url.secure && !isLoopback(hostOf(url.origin)));
+  const isSecure = config.publicUrls.some((url) => url.secure);
+  return [
+    ...config.exposedSecrets.map((why) => `a secret is not kept: ${why}`),
+    ...open.map((url) => `${url.origin} is not HTTPS: passwords cross the network in the clear`),
+    ...(isSecure && config.tls.length === 0 && config.trustedProxies.length === 0
+      ? [
+          'public_url is HTTPS and trusted_proxies is empty: list the load balancer that ends TLS, or it is not believed',
+        ]
+      : []),
+    ...(isLoopback(config.operators.listen.host)
+      ? []
+      : [`operators.listen ${addressText(config.operators.listen)} is not on loopback: keep others away from it`]),
+    ...(config.directoryService === undefined ||
+    config.directoryService.key !== undefined ||
+    isLoopback(config.directoryService.listen.host)
+      ? []
+      : ['directory_service has no key_file: whoever has an address of its networks learns who is a user here']),
+  ];
+}
+
+function addressText({ host, port }: ListenAddress): string {
+  return `${bracketed(host)}:${port}`;
+}
+
+function hostOf(origin: string): string {
+  const { hostname } = new URL(origin);
+  return hostname.endsWith('.localhost') ? 'localhost' : hostname.replace(/^\[|\]$/g, '');
 }

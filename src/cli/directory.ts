@@ -1,9 +1,24 @@
-import type { Command } from 'commander';
-import { addDirectoryCompare } from './directory-compare.ts';
-import { addDirectoryDrop } from './directory-drop.ts';
-import { addDirectoryPreview } from './directory-preview.ts';
-import type { ExitCode } from './exit-codes.ts';
-import type { Surroundings } from './surroundings.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Config, SourceConfig } from '../config/config.ts';
+import { loadConfig } from '../config/load.ts';
+import { systemClock } from '../core/clock.ts';
+import { silentLog } from '../core/log.ts';
+import { createLoginNameParser } from '../core/names.ts';
+import { compareDirectories, type Comparison, type HomeChange } from '../directory/compare.ts';
+import { driverChecks } from '../gateway/driver-checks.ts';
+import { operatorName } from './api-client.ts';
+import type { Surroundings } from './environment.ts';
+import {
+  configOption,
+  type ExitCode,
+  exitCodes,
+  exitCodesHelp,
+  type Format,
+  formatOption,
+  withExamples,
+} from './options.ts';
+import { createProgress, json } from './output.ts';
+import { usersFrom } from './user-list.ts';
 
 /** `postern directory`: what operators ask and tell the directory as a whole. */
 export function addDirectory(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
@@ -12,4 +27,177 @@ export function addDirectory(program: Command, surroundings: Surroundings, end: 
     .summary('compare directories, preview a hash, forget a user’s home')
     .description('What would change if the directory did, for whom; and a way to make all nodes ask anew.');
   for (const add of [addDirectoryCompare, addDirectoryPreview, addDirectoryDrop]) add(directory, surroundings, end);
+}
+
+/** `postern directory drop`: makes every node ask the sources anew for a user. */
+function addDirectoryDrop(directory: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+  const command = directory
+    .command('drop')
+    .summary('make all nodes forget a user’s remembered home')
+    .description(
+      'Tells all nodes, through the store that they share, to forget what they remember of a user, under all names that ' +
+        'lead to that user. Within a second the next lookup asks the sources, and open sessions follow where the answer is another.',
+    )
+    .argument('<user...>', 'user names, as a person would type them')
+    .addOption(configOption())
+    .action(async (users: string[], { config: file }: { config: string }) => {
+      const config = await loadConfig(file, { env: surroundings.env });
+      const parse = createLoginNameParser(config.directory.nameRules);
+      const names: string[] = [];
+      for (const typed of users) {
+        const parsed = parse(typed);
+        if (parsed.kind === 'malformed') {
+          surroundings.complain(`${JSON.stringify(typed)} can be no user: ${parsed.why}.\n`);
+          return end(exitCodes.invalid);
+        }
+        names.push(parsed.name);
+      }
+      const { forgetHomeEverywhere } = await surroundings.loadGateway();
+      for (const name of names) {
+        await forgetHomeEverywhere(config, name, `${operatorName()} (command)`, silentLog);
+        surroundings.print(`All nodes ask anew for ${name}.\n`);
+      }
+      end(exitCodes.ok);
+    });
+  withExamples(command, [
+    ['postern directory drop alice@example.org', 'her home has changed in LDAP just now'],
+    ['postern directory drop alice bob', 'they left a backend that was down, and go home now that it is back'],
+  ]).addHelpText('after', `\n3: the store could not be asked.\n${exitCodesHelp}`);
+}
+
+/** `postern directory compare`: who would live elsewhere if another configuration were in force. */
+function addDirectoryCompare(directory: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+  const command = directory
+    .command('compare')
+    .summary('say who would live elsewhere under another configuration')
+    .description(
+      'Asks the directories of two configurations for the same users: how many and which ones would live elsewhere, each ' +
+        'with the old and the new home. Nothing is changed.',
+    )
+    .argument('<old>', 'the configuration that is in force')
+    .argument('<new>', 'the one that would be')
+    .argument('[user...]', 'user names; - or none reads them from standard input, one per line')
+    .addOption(formatOption())
+    .action(async (before: string, after: string, users: string[], { format }: { format: Format }) => {
+      const load = (file: string) => loadConfig(file, { env: surroundings.env, checks: driverChecks });
+      const configs = { before: await load(before), after: await load(after) };
+      end(await compare(configs, users, format, surroundings));
+    });
+  withExamples(command, [
+    ['postern directory compare postern.yaml new.yaml - < users.txt', 'everybody: who would live elsewhere?'],
+    ['postern directory compare postern.yaml new.yaml alice bob', 'these two only'],
+  ]).addHelpText('after', comparisonCodesHelp);
+}
+
+/** For `--help` of what compares. */
+const comparisonCodesHelp = `
+0: nobody would live elsewhere; 1: somebody would; 3: of somebody it could not be said.
+${exitCodesHelp}`;
+
+/** Asks both directories for the users and prints who would live elsewhere. */
+async function compare(
+  { before, after }: { readonly before: Config; readonly after: Config },
+  users: readonly string[],
+  format: Format,
+  surroundings: Surroundings,
+): Promise<ExitCode> {
+  if (users.length === 0 && surroundings.ask !== undefined) {
+    surroundings.complain('Name users, or give them on standard input, one per line: - < users.txt\n');
+    return exitCodes.invalid;
+  }
+  const { buildDirectory } = await surroundings.loadGateway();
+  await using directories = new AsyncDisposableStack();
+  const open = async (config: Config) => ({
+    directory: directories.use(await buildDirectory(config, silentLog)),
+    parseName: createLoginNameParser(config.directory.nameRules),
+  });
+  const changes: HomeChange[] = [];
+  const progress = createProgress(surroundings, systemClock);
+  const comparison = await compareDirectories(
+    { before: await open(before), after: await open(after) },
+    usersFrom(users.length === 0 ? ['-'] : users, surroundings.lines),
+    { onChange: (change) => void changes.push(change), onProgress: (count) => progress.count(count) },
+    new AbortController().signal,
+  );
+  progress.end();
+  changes.sort((a, b) => (a.user < b.user ? -1 : 1));
+  surroundings.print(format === 'json' ? asJson(comparison, changes) : asText(comparison, changes));
+  if (comparison.unsure > 0) return exitCodes.unavailable;
+  return comparison.moved > 0 ? exitCodes.no : exitCodes.ok;
+}
+
+function asJson({ flows, ...counts }: Comparison, changes: readonly HomeChange[]): string {
+  return json({ ...counts, flows: Object.fromEntries(flows), changes });
+}
+
+/** Users first, one per line between tabs; what they add up to is read last, and so stands last. */
+function asText({ users, moved, unsure, flows }: Comparison, changes: readonly HomeChange[]): string {
+  const lines = changes.map(({ user, from, to }) => `${user}\t${from}\t${to}\n`);
+  const sums = [...flows].sort(([, a], [, b]) => b - a).map(([flow, count]) => `  ${flow}: ${count}\n`);
+  const share = users === 0 ? '' : ` (${((moved * 100) / users).toFixed(1)} %)`;
+  const doubt = unsure === 0 ? '' : `Of ${unsure} it could not be said: a source could not be asked.\n`;
+  return `${lines.join('')}${moved} of ${users} users would live elsewhere${share}.\n${sums.join('')}${doubt}`;
+}
+
+type Weights = ReadonlyMap<string, number>;
+
+/** `postern directory preview`: who would move if the weights of the `hash` source were others. */
+function addDirectoryPreview(directory: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+  const command = directory
+    .command('preview')
+    .summary('say who would move under other weights of a hash')
+    .description(
+      'Compares the directory with itself under other weights of its hash source. Weights that are not given stay; 0 takes ' +
+        'a backend out. For a backend that is not in the configuration yet, write it there and use compare.',
+    )
+    .argument('[user...]', 'user names; - or none reads them from standard input, one per line')
+    .addOption(
+      new Option('--weight <backend=weight>', 'another weight, such as a=2; may be given again')
+        .argParser(readWeight)
+        .makeOptionMandatory(),
+    )
+    .addOption(configOption())
+    .addOption(formatOption())
+    .action(async (users: string[], options: { weight: Weights; config: string; format: Format }) => {
+      const before = await loadConfig(options.config, { env: surroundings.env, checks: driverChecks });
+      const problem = problemWith(before, options.weight);
+      if (problem !== undefined) {
+        surroundings.complain(problem);
+        return end(exitCodes.invalid);
+      }
+      const configs = { before, after: withWeights(before, options.weight) };
+      end(await compare(configs, users, options.format, surroundings));
+    });
+  withExamples(command, [
+    ['postern directory preview --weight c=2 - < users.txt', 'c gets twice its share: who moves there?'],
+    ['postern directory preview --weight a=0 - < users.txt', 'a is to be emptied: where would its users go?'],
+  ]).addHelpText('after', comparisonCodesHelp);
+}
+
+function readWeight(text: string, before: Weights = new Map()): Weights {
+  const [, backend, digits] = /^([\w.-]+)=(\d+(?:\.\d+)?)$/.exec(text) ?? [];
+  if (backend === undefined) throw new InvalidArgumentError('write BACKEND=WEIGHT, such as a=2.');
+  return new Map([...before, [backend, Number(digits)]]);
+}
+
+function problemWith({ file, directory, backends }: Config, weights: Weights): string | undefined {
+  if (!directory.sources.some(({ type }) => type === 'hash')) return `${file} has no hash source: use compare.\n`;
+  const known = new Set<string>(backends.keys());
+  const unknown = [...weights.keys()].find((name) => !known.has(name));
+  return unknown === undefined ? undefined : `There is no backend ${unknown} in ${file}.\n`;
+}
+
+/** The configuration with other weights in its hash sources. */
+function withWeights(config: Config, weights: Weights): Config {
+  const { sources } = config.directory;
+  const reweighed = (source: SourceConfig): SourceConfig =>
+    source.type === 'hash' ? { ...source, weights: newWeights(config, source, weights) } : source;
+  const [first, ...others] = sources;
+  return { ...config, directory: { ...config.directory, sources: [reweighed(first), ...others.map(reweighed)] } };
+}
+
+/** Without weights of its own a hash gives every backend 1. */
+function newWeights({ backends }: Config, { weights: written }: SourceConfig, weights: Weights): object {
+  const usual = Object.fromEntries([...backends.keys()].map((name) => [name, 1]));
+  return { ...(typeof written === 'object' && written !== null ? written : usual), ...Object.fromEntries(weights) };
 }

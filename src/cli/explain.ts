@@ -4,10 +4,17 @@ import { formatDuration } from '../config/value-parsers.ts';
 import { silentLog } from '../core/log.ts';
 import { driverChecks } from '../gateway/driver-checks.ts';
 import { type ApiReply, cell, isObject, openApi, rowsIn } from './api-client.ts';
-import { type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.ts';
-import { configOption, type Format, formatOption, withExamples } from './options.ts';
-import type { Surroundings } from './surroundings.ts';
-import { json, table } from './table.ts';
+import type { Surroundings } from './environment.ts';
+import {
+  configOption,
+  type ExitCode,
+  exitCodes,
+  exitCodesHelp,
+  type Format,
+  formatOption,
+  withExamples,
+} from './options.ts';
+import { json, table } from './output.ts';
 
 /** `postern explain`: step by step, where a user is led and why. */
 export function addExplain(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {

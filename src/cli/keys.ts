@@ -5,10 +5,9 @@ import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import { silentLog } from '../core/log.ts';
 import { addKey, promoteKey, readKeysFile, retireKey } from '../sessions/keys-file.ts';
-import { exitCodes, type ExitCode } from './exit-codes.ts';
-import { configOption, type Format, formatOption, withExamples } from './options.ts';
-import type { Surroundings } from './surroundings.ts';
-import { json, table } from './table.ts';
+import type { Surroundings } from './environment.ts';
+import { configOption, type ExitCode, exitCodes, type Format, formatOption, withExamples } from './options.ts';
+import { json, table } from './output.ts';
 
 /** `postern keys`: the server keys that sign cookies and seal credentials, and their rotation. */
 export function addKeys(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {

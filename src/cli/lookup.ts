@@ -4,13 +4,18 @@ import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/names.ts';
 import { driverChecks } from '../gateway/driver-checks.ts';
-import { type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.ts';
-import { inOrder } from './in-order.ts';
-import { configOption, type Format, formatOption, withExamples } from './options.ts';
-import { createProgress } from './progress.ts';
-import type { OpenDirectory, Surroundings } from './surroundings.ts';
-import { json, table } from './table.ts';
-import { usersFrom } from './users.ts';
+import type { OpenDirectory, Surroundings } from './environment.ts';
+import {
+  configOption,
+  type ExitCode,
+  exitCodes,
+  exitCodesHelp,
+  type Format,
+  formatOption,
+  withExamples,
+} from './options.ts';
+import { createProgress, json, table } from './output.ts';
+import { inOrder, usersFrom } from './user-list.ts';
 
 /** One user as `lookup` shows it. `source` is the one that decided, by its place and type. */
 interface Found {

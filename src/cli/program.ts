@@ -2,10 +2,9 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ConfigInvalid, problemLines } from '../config/problems.ts';
 import { PosternError } from '../core/error.ts';
-import { type ExitCode, exitCodes, exitCodesHelp } from './exit-codes.ts';
-import { withExamples } from './options.ts';
+import type { Surroundings } from './environment.ts';
+import { type ExitCode, exitCodes, exitCodesHelp, withExamples } from './options.ts';
 import { addServe } from './serve.ts';
-import type { Surroundings } from './surroundings.ts';
 
 /** Runs one command line, without the program's own name; resolves with the exit code when the command is done. */
 export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {

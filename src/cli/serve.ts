@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 import { collectAfterStart } from '../core/garbage-collection.ts';
-import { type ExitCode, exitCodes } from './exit-codes.ts';
-import { configOption, withExamples } from './options.ts';
-import type { RunningGateway, Surroundings } from './surroundings.ts';
+import type { RunningGateway, Surroundings } from './environment.ts';
+import { configOption, type ExitCode, exitCodes, withExamples } from './options.ts';
 
 /** `postern serve`: the gateway itself, in the foreground, until a signal ends it. */
 export function addServe(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {

@@ -1,9 +1,16 @@
 import type { Command } from 'commander';
 import { type ApiReply, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
-import { exitCodes, type ExitCode } from './exit-codes.ts';
-import { configOption, type Format, formatOption, reasonOption, withExamples } from './options.ts';
-import type { Surroundings } from './surroundings.ts';
-import { json, table } from './table.ts';
+import type { Surroundings } from './environment.ts';
+import {
+  configOption,
+  type ExitCode,
+  exitCodes,
+  type Format,
+  formatOption,
+  reasonOption,
+  withExamples,
+} from './options.ts';
+import { json, table } from './output.ts';
 
 /** `postern staff`: who is staff, and their second factors. */
 export function addStaff(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {

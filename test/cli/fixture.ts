@@ -2,8 +2,8 @@ import { EventEmitter, once } from 'node:events';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import type { GatewayModule, Surroundings } from '../../src/cli/environment.ts';
 import { runCommand } from '../../src/cli/program.ts';
-import type { GatewayModule, Surroundings } from '../../src/cli/surroundings.ts';
 import { spawn } from '../programs.ts';
 
 const bin = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { parse } from 'yaml';
-import { initFile } from '../../src/cli/init-file.ts';
+import { initFile } from '../../src/cli/init.ts';
 import { webmailDrivers } from '../../src/core/webmail.ts';
 import { buildDirectory } from '../../src/gateway.ts';
 import { filesOf, someCertificate } from '../config/fixture.ts';

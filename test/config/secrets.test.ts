@@ -3,9 +3,9 @@ import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
-import { remarks } from '../../src/cli/summary.ts';
-import { loadConfig } from '../../src/config/load.ts';
+import { remarks } from '../../src/cli/check.ts';
 import type { Config } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { filesOf, load, problemsOf, smallest } from './fixture.ts';
 

@@ -7,7 +7,7 @@ import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { createClient } from 'redis';
-import { dialRedis } from '../../src/cli/dial-redis.ts';
+import { dialRedis } from '../../src/cli/check-online.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { Log } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';

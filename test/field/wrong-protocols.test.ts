@@ -4,7 +4,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { describe, it } from 'node:test';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { dialImap, dialWebmail } from '../../src/backends/probes.ts';
-import { dialRedis } from '../../src/cli/dial-redis.ts';
+import { dialRedis } from '../../src/cli/check-online.ts';
 import { explainFailure } from '../../src/core/connection-failure.ts';
 import { outcomeOf, recordingLog, temporaryDirectory, testDirectory } from '../directory/fixture.ts';
 import { makeCertificate } from '../passdb/certificates.ts';

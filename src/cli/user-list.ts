@@ -1,3 +1,14 @@
+/** Users on the command line, or with `-` one per line on standard input. */
+export async function* usersFrom(
+  words: readonly string[],
+  lines: () => AsyncIterable<string>,
+): AsyncGenerator<string, void, undefined> {
+  for (const word of words) {
+    if (word !== '-') yield word;
+    else for await (const line of lines()) if (line.trim() !== '') yield line;
+  }
+}
+
 /**
  * Works on many items at once, at most `atOnce`, and yields what comes of them in the order of the items. Takes an item
  * only when there is room for it, so that a million of them need no memory.

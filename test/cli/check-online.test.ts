@@ -3,12 +3,12 @@ import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { buildDirectory } from '../../src/gateway.ts';
+import { filesOf } from '../config/fixture.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
 import { ScriptedImap, type Turn } from '../passdb/scripted-imap.ts';
-import { filesOf } from '../config/fixture.ts';
 import { listening } from '../ports.ts';
 import { startRedisServer } from '../redis-server.ts';
-import { buildDirectory } from '../../src/gateway.ts';
 import { gatewayWith, run } from './fixture.ts';
 
 const certificate = makeCertificate('IP:127.0.0.1');

@@ -1,10 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { type ApiReply, type AskApi, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
-import { exitCodes, type ExitCode } from './exit-codes.ts';
-import { configOption, type Format, formatOption, reasonOption, withExamples } from './options.ts';
-import type { Surroundings } from './surroundings.ts';
-import { json, table } from './table.ts';
+import type { Surroundings } from './environment.ts';
+import {
+  configOption,
+  type ExitCode,
+  exitCodes,
+  type Format,
+  formatOption,
+  reasonOption,
+  withExamples,
+} from './options.ts';
+import { json, table } from './output.ts';
 
 interface MoveOptions {
   readonly config: string;

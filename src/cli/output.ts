@@ -1,3 +1,6 @@
+import type { Clock } from '../core/clock.ts';
+import type { Surroundings } from './environment.ts';
+
 /** A name that somebody typed may be as long as a page; JSON has all of it. */
 const longestCell = 60;
 
@@ -21,4 +24,25 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
 /** One JSON value on lines of its own, for `--format json`. */
 export function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+const everyMs = 200;
+
+/** Counts users on the terminal of who waits, a few times a second; says nothing where nobody watches. */
+export function createProgress({ progress }: Pick<Surroundings, 'progress'>, clock: Clock) {
+  const startedMs = clock.nowMs();
+  let shownMs = startedMs;
+  return {
+    count(users: number): void {
+      const nowMs = clock.nowMs();
+      if (progress === undefined || nowMs - shownMs < everyMs) return;
+      shownMs = nowMs;
+      const perSecond = Math.round((users * 1000) / (nowMs - startedMs));
+      progress(`${users.toLocaleString('en')} users, ${perSecond.toLocaleString('en')} a second`);
+    },
+    /** Takes away what is shown. */
+    end(): void {
+      if (shownMs !== startedMs) progress?.('');
+    },
+  };
 }

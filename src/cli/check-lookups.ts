@@ -2,9 +2,9 @@ import type { Config } from '../config/config.ts';
 import { PosternError } from '../core/error.ts';
 import { createLoginNameParser, type LoginNameParser } from '../core/names.ts';
 import { warningLog } from './check-files.ts';
-import { inOrder } from './in-order.ts';
-import type { Dialled } from './online.ts';
-import type { OpenDirectory, Surroundings } from './surroundings.ts';
+import type { Dialled } from './check-online.ts';
+import type { OpenDirectory, Surroundings } from './environment.ts';
+import { inOrder } from './user-list.ts';
 
 type Outcome = Pick<Dialled, 'result' | 'note'>;
 type Explained = Awaited<ReturnType<OpenDirectory['explain']>>['outcome'];

@@ -1,8 +1,14 @@
 import { dialImap, dialWebmail, readWebmail, smallTarget } from '../backends/probes.ts';
-import type { Config, StoreConfig } from '../config/config.ts';
-import { redisAddress } from '../config/redis-address.ts';
-import type { Backend, BackendHost } from '../core/backend.ts';
+import type { Config, RedisServer, StoreConfig } from '../config/config.ts';
+import { bracketed } from '../config/value-parsers.ts';
+import type { Backend, BackendHost, BackendLimits, MasterIdentity, TestAccount } from '../core/backend.ts';
 import { explainFailure } from '../core/connection-failure.ts';
+import { type Log, silentLog } from '../core/log.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import { probeSessions, probeState } from '../gateway/store-probe.ts';
+import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
+import { createRedisStore } from '../sessions/redis-store.ts';
+import { checkServerKeys } from '../sessions/server-keys.ts';
 
 /** One server that was dialled. `warning`: it answers, and something about it will hurt one day. */
 export interface Dialled {
@@ -77,7 +83,7 @@ async function redisDial(
   holds: { readonly sessions: boolean; readonly state: boolean; readonly keysFile?: string },
 ): Promise<Dial> {
   // The client takes a while to load: not within the time that is told.
-  const { dialRedis } = await import('./dial-redis.ts');
+  const { dialRedis } = await import('./check-online.ts');
   const ask = async (signal: AbortSignal): Promise<Outcome> => {
     const { appendonly, maxmemoryPolicy, tracks } = await dialRedis(store, holds, signal);
     const notes = [
@@ -120,7 +126,7 @@ async function masterDials({ backends, serving }: Config): Promise<Dial[]> {
   const dials: Dial[] = [];
   for (const { name, hosts, limits, master } of backends.values()) {
     if (master === undefined) continue;
-    const { tryMaster } = await import('./try-master.ts');
+    const { tryMaster } = await import('./check-online.ts');
     const account = serving.get(name)?.testAccount;
     for (const host of hosts) {
       dials.push({
@@ -175,4 +181,117 @@ async function ownTarget({ driver, driverSettings: settings, master }: Backend):
 function imapAddress({ imap }: BackendHost): string {
   const host = imap.hostname.includes(':') ? `[${imap.hostname}]` : imap.hostname;
   return `${imap.security === 'tls' ? 'imaps' : 'imap'}://${host}:${imap.port}`;
+}
+
+/** What a Redis says of itself; an undefined setting is one that it does not tell. */
+export interface RedisReply {
+  readonly appendonly: string | undefined;
+  readonly maxmemoryPolicy: string | undefined;
+  /** Whether it tells of changes; without that sessions are read again twice a second. */
+  readonly tracks: boolean;
+}
+
+/**
+ * Connects as the gateway would, does all that `serve` does there, under keys that go by themselves, and asks how the
+ * server keeps what it is given. Rejects with what is refused, or with the server keys that the file lacks.
+ */
+export async function dialRedis(
+  store: StoreConfig & { kind: 'redis' },
+  holds: { readonly sessions: boolean; readonly state: boolean; readonly keysFile?: string },
+  signal: AbortSignal,
+): Promise<RedisReply> {
+  let why: string | undefined;
+  // The connection heals itself and says only in the log why it cannot stand.
+  const log: Log = {
+    ...silentLog,
+    warn: (fields) => {
+      if ('why' in fields) why ??= String(fields.why);
+    },
+  };
+  await using redis = createRedisStore({ settings: store, tombstoneMs: 1, log });
+  await redis.open(signal);
+  const { connection } = redis;
+  await connection
+    .run((client) => client.exists('ps:keys'))
+    .catch((error: unknown) => {
+      throw why === undefined ? error : new Error(why);
+    });
+  if (holds.sessions) await probeSessions(connection);
+  if (holds.state) await probeState(connection);
+  if (holds.keysFile !== undefined) await checkServerKeys({ file: holds.keysFile, store: redis });
+  // An account of the gateway's own needs no right to read the configuration.
+  const read = async (name: string) =>
+    connection
+      .run((client) => client.configGet(name))
+      .then(
+        (reply) => reply[name],
+        () => undefined,
+      );
+  return {
+    appendonly: await read('appendonly'),
+    maxmemoryPolicy: await read('maxmemory-policy'),
+    tracks: redis.tracks(),
+  };
+}
+
+/** Nobody's name (RFC 2606). */
+const noSuchMailbox = 'postern-check@invalid';
+
+export interface TriedMaster {
+  readonly host: BackendHost;
+  readonly limits: BackendLimits;
+  readonly master: MasterIdentity;
+  readonly account: TestAccount | undefined;
+}
+
+/**
+ * Whether the IMAP server of a host takes the master identity, and what is to be done where it does not. No user's
+ * mailbox is opened: the test account's is, or without one nobody's, of whom a server says that there is no such user.
+ * Rejects when the server could not be asked.
+ */
+export async function tryMaster(
+  { host, limits, master, account }: TriedMaster,
+  signal: AbortSignal,
+): Promise<{ readonly result: 'ok' | 'warning' | 'failed'; readonly note: string }> {
+  const answer = await createImapMailboxes().open(
+    {
+      user: asUser(account?.user ?? noSuchMailbox),
+      master,
+      host,
+      context: { client: { address: '127.0.0.1', port: 0, userAgent: undefined }, reference: 'postern-check', limits },
+    },
+    signal,
+  );
+  if (account !== undefined) {
+    if (answer.kind === 'done') return { result: 'ok', note: `${master.user} is let in to ${account.user}` };
+    const hint = answer.why === 'user-refused' ? ` ${account.user} is the test_account: does the server know it?` : '';
+    return { result: 'failed', note: answer.text + hint };
+  }
+  if (answer.kind === 'done') {
+    const note = `${master.user} is let in to ${noSuchMailbox}, whom there is not: have the server refuse users whom it does not know`;
+    return { result: 'warning', note };
+  }
+  if (answer.why === 'user-refused') {
+    return { result: 'ok', note: `${master.user} is known; set test_account to see a mailbox opened` };
+  }
+  if (answer.why !== 'not-shown') return { result: 'failed', note: answer.text };
+  const note = `${master.user} is known; set test_account to see whether this Cyrus shows it which mailboxes exist`;
+  return { result: 'warning', note };
+}
+
+/** The operator writes the account as the canonical user that it is. */
+function asUser(user: string): CanonicalUser;
+function asUser(user: string): string {
+  return user;
+}
+
+/** Where a Redis is, for operators to read. */
+export function redisAddress(store: StoreConfig & { readonly kind: 'redis' }): string {
+  if ('url' in store) return store.url;
+  if ('cluster' in store) return `cluster ${listed(store.cluster)}`;
+  return `${store.name} of sentinels ${listed(store.sentinels)}`;
+}
+
+function listed(servers: readonly RedisServer[]): string {
+  return servers.map(({ host, port }) => `${bracketed(host)}:${port}`).join(', ');
 }
