@@ -5,12 +5,13 @@
  * name, and the memory that the source and its client library keep. Each source has a process of its own. The peers run
  * on the same machine; those of socketmap, tcp_table and http even in that process, and take their share of it.
  */
+
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Directory, DirectoryOptions } from '../src/directory/directory.ts';
-import { connectRedis } from '../src/gateway/open-directory.ts';
+import { connectRedis } from '../src/gateway/stores.ts';
 import { loginName, temporaryDirectory, testDirectory } from '../test/directory/fixture.ts';
 import { startDirector } from '../test/directory/peers/director.ts';
 import { startServer } from '../test/directory/peers/line-server.ts';
@@ -19,8 +20,8 @@ import { startMupdateMaster } from '../test/directory/peers/mupdate.ts';
 import { startPostgresql } from '../test/directory/peers/postgresql.ts';
 import { startSlapd } from '../test/directory/peers/slapd.ts';
 import { listening } from '../test/ports.ts';
-import { startRedisServer } from '../test/redis-server.ts';
 import { spawnSync } from '../test/programs.ts';
+import { startRedisServer } from '../test/redis-server.ts';
 
 interface Peer extends AsyncDisposable {
   readonly settings: DirectoryOptions['sources'][number];

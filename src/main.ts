@@ -20,7 +20,7 @@ const surroundings: Surroundings = {
   env: process.env,
   signals: process,
   exit: (code) => process.exit(code),
-  loadGateway: async () => ({ ...(await import('./gateway.ts')), ...(await import('./gateway/beside.ts')) }),
+  loadGateway: async () => ({ ...(await import('./gateway.ts')), ...(await import('./gateway/offline.ts')) }),
 };
 
 // `postern lookup … | head` closes the pipe early: nobody reads on, and nothing is wrong.

@@ -9,7 +9,7 @@ import { Command, CommanderError } from 'commander';
 import { parse, stringify } from 'yaml';
 import { otherCommands } from '../src/cli/commands.ts';
 import { addServe } from '../src/cli/serve.ts';
-import { driverChecks } from '../src/gateway/driver-checks.ts';
+import { driverChecks } from '../src/gateway/drivers.ts';
 import { problemsOf } from './config/fixture.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

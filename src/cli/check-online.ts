@@ -5,7 +5,7 @@ import type { Backend, BackendHost, BackendLimits, MasterIdentity, TestAccount }
 import { explainFailure } from '../core/connection-failure.ts';
 import { type Log, silentLog } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
-import { probeSessions, probeState } from '../gateway/store-probe.ts';
+import { probeSessions, probeState } from '../gateway/stores.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { createRedisStore } from '../sessions/redis-store.ts';
 import { checkServerKeys } from '../sessions/server-keys.ts';

@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problems.ts';
 import { bracketed, formatDuration, isLoopback, type ListenAddress } from '../config/value-parsers.ts';
-import { driverChecks } from '../gateway/driver-checks.ts';
+import { driverChecks } from '../gateway/drivers.ts';
 import { checkFiles } from './check-files.ts';
 import { askDirectory } from './check-lookups.ts';
 import { dialAll, type Dialled, redisAddress } from './check-online.ts';

@@ -5,7 +5,7 @@ import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/names.ts';
 import { compareDirectories, type Comparison, type HomeChange } from '../directory/compare.ts';
-import { driverChecks } from '../gateway/driver-checks.ts';
+import { driverChecks } from '../gateway/drivers.ts';
 import { operatorName } from './api-client.ts';
 import type { Surroundings } from './environment.ts';
 import {

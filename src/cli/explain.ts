@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { formatDuration } from '../config/value-parsers.ts';
 import { silentLog } from '../core/log.ts';
-import { driverChecks } from '../gateway/driver-checks.ts';
+import { driverChecks } from '../gateway/drivers.ts';
 import { type ApiReply, cell, isObject, openApi, rowsIn } from './api-client.ts';
 import type { Surroundings } from './environment.ts';
 import {

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problems.ts';
 import { webmailDrivers } from '../core/webmail.ts';
-import { driverChecks } from '../gateway/driver-checks.ts';
+import { driverChecks } from '../gateway/drivers.ts';
 import type { Surroundings } from './environment.ts';
 import { type ExitCode, exitCodes, withExamples } from './options.ts';
 

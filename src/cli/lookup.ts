@@ -3,7 +3,7 @@ import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/names.ts';
-import { driverChecks } from '../gateway/driver-checks.ts';
+import { driverChecks } from '../gateway/drivers.ts';
 import type { OpenDirectory, Surroundings } from './environment.ts';
 import {
   configOption,

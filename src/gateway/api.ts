@@ -1,13 +1,11 @@
-import { type Api, createApi } from '../admin/api.ts';
-import type { ApiNodeDeps } from '../admin/api-node.ts';
 import { ApiRefusal } from '../admin/api-exchange.ts';
+import type { ApiNodeDeps } from '../admin/api-node.ts';
+import { type Api, createApi } from '../admin/api.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser, LoginName } from '../core/names.ts';
-import { explainHere } from './explain-here.ts';
-import { lookUpHome } from './look-up.ts';
-import type { Site } from './site.ts';
-import type { Standing } from './standing.ts';
+import { explainHere, lookUpHome } from './explain.ts';
+import type { Site, Standing } from './parts.ts';
 
 /** The operators' API over the parts of a running gateway. */
 export function createGatewayApi(options: {

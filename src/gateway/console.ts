@@ -7,9 +7,7 @@ import type { Log } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { ConsoleBackends } from '../http/console/backends.ts';
-import type { ConsolePagesDeps } from '../http/console/routes.ts';
 import type { ConsoleUsers } from '../http/console/users.ts';
-import type { LoginEvent } from '../login/attempt.ts';
 import type { PenaltyRelief } from '../login/penalty.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
@@ -19,13 +17,11 @@ import { createRedisSignIns, createSignInNotes, createSqliteSignIns, type SignIn
 import { createRoleOf } from '../support/roles.ts';
 import { createSecondFactors } from '../support/second-factor.ts';
 import { createStaffSessions } from '../support/staff-sessions.ts';
-import { explainHere, whyDown } from './explain-here.ts';
-import { lookUpFresh } from './look-up.ts';
-import type { Operations } from './operations.ts';
-import type { Site } from './site.ts';
-import { scriptsOn } from './state-store.ts';
+import { explainHere, lookUpFresh, whyDown } from './explain.ts';
+import type { ConsoleStanding, Operations, Site } from './parts.ts';
+import { scriptsOn } from './stores.ts';
 
-export interface ConsoleOptions {
+interface ConsoleOptions {
   readonly config: Config;
   readonly store: SessionStore;
   /** The Redis of the sessions, where they live in one. */
@@ -36,14 +32,6 @@ export interface ConsoleOptions {
   readonly penalty: PenaltyRelief;
   readonly site: () => Site;
   readonly log: Log;
-}
-
-/** What a node keeps for the console over every reload. */
-export interface ConsoleStanding extends AsyncDisposable {
-  /** What its pages need beside what is the site's. */
-  readonly parts: Omit<ConsolePagesDeps, 'staffLogin' | 'impersonation' | 'serviceName' | 'views'>;
-  /** Keeps a sign-in for support to see, where there is support. */
-  noteSignIn(event: LoginEvent): void;
 }
 
 export function openConsole(options: ConsoleOptions): ConsoleStanding {

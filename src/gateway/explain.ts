@@ -3,9 +3,10 @@ import type { StateMirror } from '../backends/state-replica.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
-import type { LoginNameParser } from '../core/names.ts';
+import type { CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
 import type { HostState, Placement } from '../core/placement.ts';
 import type { Directory, Explanation } from '../directory/directory.ts';
+import type { Operations, Site } from './parts.ts';
 
 /** One question of a lookup, and what came of it. */
 interface ExplainedStep {
@@ -47,7 +48,7 @@ interface ExplainedHost {
   readonly webmail: string;
 }
 
-export interface ExplainerDeps {
+interface ExplainerDeps {
   readonly parseName: LoginNameParser;
   readonly directory: Pick<Directory, 'explain'>;
   readonly overrides: Pick<StateMirror['overrides'], 'get'>;
@@ -165,4 +166,46 @@ function imapAddress({ imap }: BackendHost): string {
 
 function tempfail(why: string): PosternError {
   return new PosternError('ERR_DIRECTORY_UNAVAILABLE', why, { source: 'directory', retryable: true });
+}
+
+const never = new AbortController().signal;
+
+/** Where a user lives, overrides and caches counted. Rejects when that could not be asked in time. */
+export function lookUpHome({ homes }: Site, user: CanonicalUser, signal = never): Promise<HomeLookup> {
+  return homes.lookup(asLoginName(user), signal);
+}
+
+/** What the directory says of a user now, past all that is remembered. Rejects when that could not be asked in time. */
+export function lookUpFresh({ directory }: Site, user: CanonicalUser, signal = never): Promise<HomeLookup> {
+  return directory.lookupFresh(asLoginName(user), signal);
+}
+
+/** A canonical user is a login name, too. */
+function asLoginName(user: CanonicalUser): LoginName;
+function asLoginName(user: string): string {
+  return user;
+}
+
+/** Explains a user by the parts of this running gateway, within the time of two lookups. */
+export function explainHere(
+  { config, parseName, directory, backendNamed }: Site,
+  { placement, health, state }: Pick<Operations, 'placement' | 'health' | 'state'>,
+  typed: string,
+): ReturnType<Explain> {
+  const explain = createExplain({
+    parseName,
+    directory,
+    overrides: state.overrides,
+    backendNamed,
+    isPool: ({ name }) => config.serving.get(name)?.arrangement === 'pool',
+    placement,
+    whyDown: (host) => whyDown(health, host),
+  });
+  return explain(typed, AbortSignal.timeout(2 * config.directory.timeouts.lookupMs));
+}
+
+/** What the checks of a host say is wrong with it; nothing where nothing is. */
+export function whyDown(health: Pick<Operations['health'], 'report'>, host: string): string | undefined {
+  const report = health.report(host);
+  return [report?.webmail, report?.imap].find((service) => service?.up === false)?.why;
 }

@@ -8,7 +8,7 @@ import { createClientAuthentication, createClientCheckLog } from '../login/basic
 import { systemWait } from '../login/limits.ts';
 import { createLogin, createStaffLogin, type LoginDeps } from '../login/login.ts';
 import type { MailServers } from '../login/mail-servers.ts';
-import type { SharedParts } from './site.ts';
+import type { SharedParts } from './parts.ts';
 
 /** Where users are signed in now: by the page, and where they come with each request. */
 export function createSignInHomes(

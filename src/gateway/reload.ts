@@ -3,8 +3,8 @@ import { diffConfig } from '../config/diff.ts';
 import { ConfigInvalid, formatProblem } from '../config/problems.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import { buildSite, type Site } from './site.ts';
-import type { Standing } from './standing.ts';
+import type { Site, Standing } from './parts.ts';
+import { buildSite } from './snapshot.ts';
 
 export interface ReloadDeps {
   readonly readConfig: () => Promise<Config>;

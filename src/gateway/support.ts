@@ -1,27 +1,30 @@
 import { randomBytes } from 'node:crypto';
 import type { StateMirror } from '../backends/state-replica.ts';
+import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
-import { systemClock } from '../core/clock.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
+import type { BackendName } from '../core/names.ts';
 import type { EndReason, RecordKey, SessionStore } from '../core/session.ts';
-import type { MirroredTable } from '../core/state-store.ts';
+import type { MasterEntry } from '../core/webmail.ts';
+import type { OpenedMailbox } from '../http/assist-pages.ts';
+import type { ConsolePagesDeps } from '../http/console/routes.ts';
+import type { Locales } from '../http/locales.ts';
+import { newReference } from '../http/request-context.ts';
+import type { AuthenticationDeps, Home } from '../login/authentication.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
-import { createDuty, type Duty } from '../support/duty.ts';
-import { createUpkeep, type Upkeep } from '../support/mailbox-expiry.ts';
-import { createNotices, type Notice, type Notices, parseNotices } from '../support/notices.ts';
-import { createLinks, type Links, parseLink, type StoredLink } from '../support/one-time-links.ts';
-import { type OpenedMailbox, parseOpenedMailbox } from '../support/opened-mailboxes.ts';
+import { createDuty } from '../support/duty.ts';
+import { createImpersonation, type Impersonation, type ImpersonationDeps } from '../support/impersonation.ts';
+import { createUpkeep } from '../support/mailbox-expiry.ts';
+import { createMasterMailboxes, noMaster } from '../support/master-mailboxes.ts';
+import { createNotices, createTelling, parseNotices, type Telling, type TellingDeps } from '../support/notices.ts';
+import { createLinks, parseLink } from '../support/one-time-links.ts';
+import { parseOpenedMailbox } from '../support/opened-mailboxes.ts';
+import { createPermission } from '../support/permission.ts';
 import { createRememberedRoleOf, type RoleOf } from '../support/roles.ts';
 import type { StaffSessions } from '../support/staff-sessions.ts';
-import { lookUpFresh } from './look-up.ts';
-import type { Site } from './site.ts';
-
-/** What all nodes know of opened mailboxes. */
-export interface SupportTables {
-  readonly links: MirroredTable<StoredLink>;
-  readonly opened: MirroredTable<OpenedMailbox>;
-  readonly notices: MirroredTable<readonly Notice[]>;
-}
+import { lookUpFresh } from './explain.ts';
+import type { SharedParts, Site, SupportStanding, SupportTables } from './parts.ts';
 
 /** To be called before the mirror is opened. */
 export function supportTables(state: Pick<StateMirror, 'table'>): SupportTables {
@@ -32,17 +35,7 @@ export function supportTables(state: Pick<StateMirror, 'table'>): SupportTables 
   };
 }
 
-/** What a node keeps for its staff over every reload. */
-export interface SupportStanding extends AsyncDisposable {
-  readonly duty: Duty;
-  readonly links: Links;
-  readonly notices: Notices;
-  readonly upkeep: Upkeep;
-  /** Reads what other nodes wrote of all of this. Rejects when the state store cannot be asked. */
-  readonly refresh: () => Promise<void>;
-}
-
-export interface SupportStandingOptions {
+interface SupportStandingOptions {
   readonly tables: SupportTables;
   readonly refresh: () => Promise<void>;
   readonly store: SessionStore;
@@ -94,5 +87,106 @@ export function openSupport(options: SupportStandingOptions): SupportStanding {
     upkeep,
     refresh: options.refresh,
     [Symbol.asyncDispose]: () => upkeep[Symbol.asyncDispose](),
+  };
+}
+
+interface AssistDeps extends Pick<AuthenticationDeps, 'parseName' | 'directory' | 'homeOf'> {
+  readonly support: SupportStanding;
+  /** A configured backend with its driver, in whatever state. */
+  readonly configured: (name: BackendName) => Home | undefined;
+  readonly checkMaster: ImpersonationDeps['checkMaster'];
+  readonly appendMessage: TellingDeps['appendMessage'];
+  readonly audit: Audit;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What one configuration makes of support. */
+interface Assist {
+  readonly impersonation: Impersonation;
+  readonly telling: Telling;
+  /** Tells the user of an opened mailbox, as the operator decided. */
+  tell(opened: OpenedMailbox): Promise<void>;
+}
+
+function createAssist(settings: NonNullable<Config['support']>, deps: AssistDeps): Assist {
+  const { support, configured, clock } = deps;
+  const permission = createPermission({
+    parseName: deps.parseName,
+    directory: deps.directory,
+    duty: support.duty,
+    neverOpened: settings.neverOpened,
+    masterEntryOf(name) {
+      const home = configured(name);
+      return home === undefined ? undefined : openingOf(home);
+    },
+  });
+  const impersonation = createImpersonation({
+    ...deps,
+    permission,
+    duty: support.duty,
+    links: support.links,
+    placeOf: deps.homeOf,
+    assistOrigin: settings.assist.origin,
+  });
+  const telling = createTelling({
+    ...deps,
+    policy: settings.notice,
+    notices: support.notices,
+    refresh: support.refresh,
+  });
+  return {
+    impersonation,
+    telling,
+    async tell({ opening, backend, host: hostName }) {
+      const { subject, actor, reason, minutes } = opening;
+      const host = configured(backend)?.backend.hosts.find(({ name }) => name === hostName);
+      if (host !== undefined) await telling.tell(subject, { actor, reason, minutes, atMs: clock.nowMs() }, host);
+    },
+  };
+}
+
+/** The mail server is asked as the master, too, whatever the webmail wants. */
+function openingOf({ backend: { name, master }, driver: { masterEntry } }: Home): MasterEntry {
+  if (master !== undefined || masterEntry.kind === 'impossible') return masterEntry;
+  return { kind: 'impossible', why: noMaster({ name }) };
+}
+
+/** Nothing where the configuration has no support. */
+export function assistOf(
+  { support: settings, backends, login, publicUrls }: Config,
+  deps: SharedParts & Omit<AssistDeps, 'support' | 'checkMaster' | 'appendMessage'>,
+  locales: Locales,
+) {
+  const { support } = deps;
+  if (settings === undefined || support === undefined) return undefined;
+  const first = locales.choose(login.branding.defaultLocale, undefined);
+  const masterMailboxes = createMasterMailboxes({
+    mailboxes: deps.mailServers.mailboxes,
+    backendOf: ({ name }) => [...backends.values()].find(({ hosts }) => hosts.some((host) => host.name === name)),
+    newReference: () => newReference(deps.randomBytes),
+    newMessageId: () => deps.randomBytes(16).toString('hex'),
+    site: () => ({ name: login.branding.name, domain: new URL(publicUrls[0].origin).hostname }),
+    languages: () => [first, ...locales.all.filter(({ tag }) => tag !== first.tag)],
+  });
+  return {
+    ...createAssist(settings, { ...deps, ...masterMailboxes, support }),
+    upkeep: support.upkeep,
+    consoleOrigin: settings.console.origin,
+  };
+}
+
+const refusesAll = async () => ({ kind: 'refused', why: 'not-support' }) as const;
+
+/** Opening mailboxes from the console; a gateway without support has no console, and refuses. */
+export function consoleImpersonation(assist: ReturnType<typeof assistOf>): ConsolePagesDeps['impersonation'] {
+  if (assist === undefined) {
+    return { permission: refusesAll, start: refusesAll, openedBy: () => [], stop: async () => {} };
+  }
+  return {
+    permission: assist.impersonation.permission,
+    start: (...asked) => assist.impersonation.start(...asked),
+    openedBy: (actor) => assist.upkeep.of(actor),
+    stop: (session) => assist.upkeep.stop(session),
   };
 }

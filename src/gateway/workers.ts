@@ -6,9 +6,8 @@ import type { FilesRead } from '../config/referenced-files.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { AskLeader } from '../directory/source.ts';
-import { replyTo } from './directory-questions.ts';
-import type { Reception } from './reception.ts';
-import { isReport, type WorkerOrder, type WorkerReport } from './workers-message.ts';
+import type { Reception } from './public-listener.ts';
+import { isReport, replyTo, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
 
 /** What the first process does that its workers hear of, or ask for. */
 interface Led {
@@ -38,7 +37,7 @@ interface Member {
   held: readonly (readonly [string, number])[];
 }
 
-const program = fileURLToPath(new URL('workers-process.ts', import.meta.url));
+const program = fileURLToPath(new URL('worker-process.ts', import.meta.url));
 /** One that dies so soon after its start would only die again at once. */
 const shortLifeMs = 10_000;
 const pauseMs = 1_000;

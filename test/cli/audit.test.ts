@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { loadConfig } from '../../src/config/load.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { renewState } from '../../src/gateway/beside.ts';
+import { renewState } from '../../src/gateway/offline.ts';
 import { addKey, promoteKey, readKeysFile, retireKey } from '../../src/sessions/keys-file.ts';
 import { syslogListener } from '../audit/syslog-listener.ts';
 import { eventually } from '../eventually.ts';

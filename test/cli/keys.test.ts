@@ -7,7 +7,7 @@ import { createVouchedStateStore } from '../../src/backends/vouched-state-store.
 import { loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { renewState } from '../../src/gateway/beside.ts';
+import { renewState } from '../../src/gateway/offline.ts';
 import { addKey, makeKeysFile, promoteKey, readKeysFile, ringOf } from '../../src/sessions/keys-file.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
 import { filesOf, smallest } from '../config/fixture.ts';

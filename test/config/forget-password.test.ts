@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { driverChecks } from '../../src/gateway/driver-checks.ts';
+import { driverChecks } from '../../src/gateway/drivers.ts';
 import { load, problemsOf } from './fixture.ts';
 
 const secret = '0123456789abcdef0123456789abcdef';

@@ -11,7 +11,7 @@ import { ConfigInvalid } from '../../src/config/problems.ts';
 import { openEmbeddedDatabase } from '../../src/core/embedded-database.ts';
 import { exposureOf, isReadOnlyIn, makeFolder } from '../../src/core/named-files.ts';
 import { buildDirectory } from '../../src/gateway.ts';
-import { driverChecks } from '../../src/gateway/driver-checks.ts';
+import { driverChecks } from '../../src/gateway/drivers.ts';
 import { openTlsCertificates } from '../../src/proxy/tls-certificates.ts';
 import { makeKeysFile, readKeysFile } from '../../src/sessions/keys-file.ts';
 import { gatewayWith, run } from '../cli/fixture.ts';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import { Secret } from '../../src/core/secret.ts';
-import { driverChecks } from '../../src/gateway/driver-checks.ts';
+import { driverChecks } from '../../src/gateway/drivers.ts';
 import { create } from '../../src/webmail/form.ts';
 import { problemsOf } from '../config/fixture.ts';
 import { driverContract } from './driver-contract.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createClient } from 'redis';
 import { checkSource, type SourceSettings } from '../../../src/directory/registry.ts';
-import { connectRedis } from '../../../src/gateway/open-directory.ts';
+import { connectRedis } from '../../../src/gateway/stores.ts';
 import { startRedisServer } from '../../redis-server.ts';
 import { outcomeOf, testDirectory } from '../fixture.ts';
 import { sourceContract } from '../source-contract.ts';

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Health } from '../backends/health.ts';
 import type { Config } from '../config/config.ts';
-import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { SilentSignIn } from '../core/webmail.ts';
@@ -17,41 +16,19 @@ import { withAlarms } from '../observe/log.ts';
 import { createMetrics, type GaugeReadings, type Metrics } from '../observe/metrics.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../passdb/imap.ts';
-import { type Connections, createConnections } from '../proxy/connections.ts';
+import { createConnections } from '../proxy/connections.ts';
 import { createExchange } from '../proxy/exchange.ts';
-import { createProxyProtocol, type ProxyProtocol } from '../proxy/proxy-protocol-listener.ts';
-import { openTlsCertificates, type TlsCertificates } from '../proxy/tls-certificates.ts';
+import { createProxyProtocol } from '../proxy/proxy-protocol-listener.ts';
+import { openTlsCertificates } from '../proxy/tls-certificates.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
-import { openServerKeys, type ServerKeys } from '../sessions/server-keys.ts';
+import { openServerKeys } from '../sessions/server-keys.ts';
+import { openOperations } from './cluster-state.ts';
 import { openConsole } from './console.ts';
-import { openOperations, type Operations } from './operations.ts';
-import { gateOf, openStore, sessionsOf } from './session-parts.ts';
-import type { SharedParts, Site } from './site.ts';
-import { probeOwnState, probeSessions, probeState } from './store-probe.ts';
-import { openSupport, type SupportStanding } from './support.ts';
+import type { SharedParts, Site, Standing } from './parts.ts';
+import { gateOf, openStore, probeOwnState, probeSessions, probeState, sessionsOf } from './stores.ts';
+import { openSupport } from './support.ts';
 
-/** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
-export interface Standing extends AsyncDisposable {
-  readonly keys: ServerKeys;
-  readonly sessions: NodeSessions;
-  readonly connections: Connections;
-  readonly metrics: Metrics;
-  readonly proxyProtocol: ProxyProtocol;
-  /** Of the public listener; nothing where it speaks plain HTTP. */
-  readonly certificates: TlsCertificates | undefined;
-  readonly silentSignIn: SilentSignIn;
-  /** Nothing where the configuration has none. */
-  readonly support: SupportStanding | undefined;
-  readonly operations: Operations;
-  /** Where everything is written that staff and operators do. */
-  readonly audit: Audit;
-  /** Whether the store answered when it was last asked. */
-  storeUp(): boolean;
-  /** What every site is built on. */
-  readonly parts: SharedParts;
-}
-
-export interface StandingOptions {
+interface StandingOptions {
   readonly config: Config;
   readonly log: Log;
   /** The site of the moment: a reload puts another one in its place. */

@@ -14,7 +14,7 @@ import type { Log } from '../core/log.ts';
 import { createAddresses, resolveByTheSystem } from '../directory-service/addresses.ts';
 import { createDirectoryService } from '../directory-service/listener.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import type { Site } from './site.ts';
+import type { Site } from './parts.ts';
 
 /** Rejects with what the operator must change when the address cannot be bound. */
 export async function listen(server: Server, { host, port }: ListenAddress): Promise<void> {

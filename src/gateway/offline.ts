@@ -13,9 +13,7 @@ import type { Log } from '../core/log.ts';
 import { createLoginNameParser } from '../core/names.ts';
 import { readAuditKeys, readKeysFile, ringOf } from '../sessions/keys-file.ts';
 import { createExplain, type Explain } from './explain.ts';
-import { openCommandAudit } from './open-audit.ts';
-import { openDirectory } from './open-directory.ts';
-import { openStateStore } from './state-store.ts';
+import { openCommandAudit, openDirectory, openStateStore } from './stores.ts';
 
 /** Explains users from beside the gateway: it opens the sources and the state anew, and looks at the hosts itself. */
 export async function openExplain(config: Config, log: Log): Promise<AsyncDisposable & { readonly explain: Explain }> {

@@ -3,8 +3,7 @@ import type { FilesRead } from '../config/referenced-files.ts';
 import { systemClock } from '../core/clock.ts';
 import { collectAfterStart } from '../core/garbage-collection.ts';
 import { startGateway } from '../gateway.ts';
-import { createDirectoryQuestions } from './directory-questions.ts';
-import { isOrder, type WorkerOrder, type WorkerReport } from './workers-message.ts';
+import { createDirectoryQuestions, isOrder, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
 
 const reportEveryMs = 1_000;
 

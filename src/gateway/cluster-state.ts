@@ -2,62 +2,32 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createFailover } from '../backends/failover.ts';
 import { createHealth, type Health, type WatchedHost } from '../backends/health.ts';
-import { type Adoption, createAdoption } from '../backends/home-changes.ts';
-import { createMoves, type Moves, runHook } from '../backends/moves.ts';
+import { createAdoption } from '../backends/home-changes.ts';
+import { createMoves, runHook } from '../backends/moves.ts';
 import { createPlacement, type ServedBackends } from '../backends/placement.ts';
 import { createProbes, smallTarget } from '../backends/probes.ts';
 import { createRingLoads, createRingStates } from '../backends/shared-storage.ts';
-import { createStateMirror, type StateMirror } from '../backends/state-replica.ts';
+import { createStateMirror } from '../backends/state-replica.ts';
 import { parseForgotten, parseRingLoad } from '../backends/state-values.ts';
 import { keepRenewed } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
-import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { type CanonicalUser, nameForServer } from '../core/names.ts';
-import type { Place, Placement, Relocate } from '../core/placement.ts';
+import type { Place } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
-import type { MirroredTable } from '../core/state-store.ts';
-import type { RingStates } from '../directory/source.ts';
 import type { LeftSession } from '../login/logout.ts';
 import { createRelocation } from '../login/silent-login.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
-import { type Enrolment, parseEnrolment } from '../support/enrolment.ts';
-import { lookUpHome } from './look-up.ts';
-import { openAudit } from './open-audit.ts';
-import type { Site } from './site.ts';
-import { openStateStore } from './state-store.ts';
-import { type SupportTables, supportTables } from './support.ts';
+import { parseEnrolment } from '../support/enrolment.ts';
+import { lookUpHome } from './explain.ts';
+import type { Operations, Site } from './parts.ts';
+import { openAudit, openStateStore } from './stores.ts';
+import { supportTables } from './support.ts';
 
-/** Where users belong and how their servers are: what a node opens once and keeps over every reload. */
-export interface Operations extends AsyncDisposable {
-  readonly audit: Audit;
-  readonly state: StateMirror;
-  readonly support: SupportTables;
-  /** The second factors of the staff. */
-  readonly enrolments: MirroredTable<Enrolment>;
-  readonly health: Health;
-  readonly placement: Placement;
-  readonly relocate: Relocate;
-  readonly moves: Moves;
-  readonly adoption: Adoption;
-  /** The name of this node in what it decides. */
-  readonly node: string;
-  /** Makes all nodes forget what they remember of a user's home. Rejects when the store cannot be asked. */
-  forgetHome(user: CanonicalUser): Promise<void>;
-  /** For a computed directory. */
-  readonly ringStates: RingStates;
-  /** The place of a session, once a standby had the time to take over, and the directory to say another home. */
-  reconsider(record: SessionRecord): Promise<Place>;
-  /** Resolves when standbys have taken over from hosts that are known to be lost. */
-  takenOver(): Promise<void>;
-  /** Watches the hosts of the site of the moment: call it whenever there is another one. */
-  siteChanged(): void;
-}
-
-export interface OperationsOptions {
+interface OperationsOptions {
   readonly config: Config;
   readonly log: Log;
   readonly site: () => Site;

@@ -14,10 +14,10 @@ import { createRequests, type FinishedRequest } from '../proxy/session-requests.
 import { createUpgrades, type Upgrades } from '../proxy/upgrades.ts';
 import { clearedSessionCookie, ownCookieNames } from '../sessions/cookie.ts';
 import type { Upkeep } from '../support/mailbox-expiry.ts';
-import type { Site } from './site.ts';
-import type { Standing } from './standing.ts';
+import { listen, portOf } from './operator-listeners.ts';
+import type { Site, Standing } from './parts.ts';
 
-export interface DoorOptions {
+interface DoorOptions {
   readonly config: Config;
   readonly standing: Standing;
   readonly site: () => Site;
@@ -31,7 +31,7 @@ export interface DoorOptions {
 const recheckMs = 60_000;
 
 /** A listener with the data plane behind it. What a reload may change is asked of the site at each request. */
-export function createDoor(options: DoorOptions): FrontDoor & { readonly upgrades: Upgrades } {
+function createDoor(options: DoorOptions): FrontDoor & { readonly upgrades: Upgrades } {
   const { config, standing, site, log } = options;
   const { connections, metrics, operations, sessions, silentSignIn } = standing;
   const realm = (): string => site().config.login.branding.name;
@@ -130,4 +130,52 @@ function probe(status: number, body: string): Answer {
 
 function logRequest(log: Log, { durationMs, ...facts }: FinishedRequest): void {
   log.info({ ...facts, ms: durationMs }, 'request');
+}
+
+/** The doors of this process: the public one, and the console's where that has an address of its own. */
+interface Doors extends Reception {
+  /** Binds them. Rejects with what the operator must change. */
+  open(): Promise<void>;
+  /** Open WebSockets and the like, for the metrics. */
+  upgrades(): Iterable<{ readonly backend: string; readonly count: number }>;
+  /** Ends those whose users have left the host that they lead to. */
+  endAstray(): void;
+}
+
+export function createDoors(options: Omit<DoorOptions, 'serves'>): Doors {
+  const { config } = options;
+  const door = createDoor({ ...options, serves: 'public' });
+  const consoleListen = config.support?.listen;
+  const consoleDoor = consoleListen === undefined ? undefined : createDoor({ ...options, serves: 'console' });
+  return {
+    get ports() {
+      const console = consoleDoor === undefined ? {} : { console: portOf(consoleDoor.server) };
+      return { public: portOf(door.server), ...console };
+    },
+    async open() {
+      await listen(door.server, config.listen);
+      if (consoleDoor !== undefined && consoleListen !== undefined) await listen(consoleDoor.server, consoleListen);
+    },
+    isOpen: () => door.server.listening,
+    upgrades: () => door.upgrades.stats(),
+    endAstray: () => door.upgrades.endAstray(),
+    lastCall() {
+      door.lastCall();
+      consoleDoor?.lastCall();
+    },
+    async drain(signal) {
+      await Promise.all([door.drain(signal), consoleDoor?.drain(signal)]);
+    },
+  };
+}
+
+/** What takes the connections of users: the listeners of this process, or workers that have them. */
+export interface Reception {
+  /** Bound ports, for configurations that say 0. */
+  readonly ports: { readonly public: number; readonly console?: number };
+  isOpen(): boolean;
+  /** From now on each answer is the last one on its connection; nothing is refused yet. */
+  lastCall(): void;
+  /** Takes nothing new, and resolves when all that is in flight has ended or the signal says so. */
+  drain(signal: AbortSignal): Promise<void>;
 }

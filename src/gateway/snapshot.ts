@@ -1,107 +1,30 @@
-import { type OverrideDirectoryDeps, withOverrides } from '../backends/overrides.ts';
+import { withOverrides } from '../backends/overrides.ts';
 import type { Config } from '../config/config.ts';
-import type { Audit } from '../core/audit.ts';
-import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
-import type { DirectorySource } from '../core/directory.ts';
+import type { Backend, BackendLimits } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
-import type { HostKind, HttpExchange } from '../core/http.ts';
+import type { HostKind } from '../core/http.ts';
 import { createNetworkMatch } from '../core/ip-networks.ts';
-import { type BackendName, type CanonicalUser, createLoginNameParser, type LoginNameParser } from '../core/names.ts';
-import type { ClientAuthentication } from '../core/passdb.ts';
+import { type BackendName, createLoginNameParser } from '../core/names.ts';
 import type { Placement } from '../core/placement.ts';
-import type { WebmailDriver } from '../core/webmail.ts';
-import { createMailRoutes, type RouteMail } from '../directory-service/mail-routes.ts';
-import type { Directory } from '../directory/directory.ts';
-import type { AskLeader, RingStates } from '../directory/source.ts';
+import { createMailRoutes } from '../directory-service/mail-routes.ts';
 import type { Pages } from '../http/app.ts';
 import { createAssistPages } from '../http/assist-pages.ts';
 import { createBanner } from '../http/banner.ts';
 import { createConsolePages } from '../http/console/routes.ts';
 import { createFormTokens } from '../http/forms.ts';
-import { type Answers, createAnswers } from '../http/gateway-answers.ts';
-import { createPages, type PagesDeps } from '../http/pages.ts';
+import { createAnswers } from '../http/gateway-answers.ts';
+import { createPages } from '../http/pages.ts';
 import { createViews } from '../http/views.ts';
-import type { LoginEvent } from '../login/attempt.ts';
 import type { Home } from '../login/authentication.ts';
-import type { ClientCheckEvent } from '../login/basic-login.ts';
-import type { LoginDeps } from '../login/login.ts';
-import type { Logout } from '../login/logout.ts';
-import type { MailServers } from '../login/mail-servers.ts';
-import type { Penalty } from '../login/penalty.ts';
-import type { ClientChecks } from '../login/verified-passwords.ts';
-import type { BannerOf } from '../proxy/banner-injection.ts';
-import { type ClientPaths, createClientPaths } from '../proxy/basic-requests.ts';
-import { createIngress, type IngressOptions, type IngressReader } from '../proxy/ingress.ts';
-import { createRequestHeaders, type RequestHeaders } from '../proxy/request-headers.ts';
+import { createClientPaths } from '../proxy/basic-requests.ts';
+import { createIngress } from '../proxy/ingress.ts';
+import { createRequestHeaders } from '../proxy/request-headers.ts';
 import type { Route } from '../proxy/session-requests.ts';
-import { assistOf, consoleImpersonation } from './assist.ts';
-import type { ConsoleStanding } from './console.ts';
 import { loadDrivers } from './drivers.ts';
 import { createLogins, createSignInHomes } from './logins.ts';
-import { openDirectory } from './open-directory.ts';
-import type { SupportStanding } from './support.ts';
-
-/** What outlives a reload and every site is built on. */
-export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views' | 'telling'> {
-  /** Where the configuration has support. */
-  readonly support?: SupportStanding;
-  readonly audit: Audit;
-  readonly consoleStanding: ConsoleStanding;
-  readonly logout: Logout;
-  readonly exchange: HttpExchange;
-  readonly placement: Placement;
-  readonly arrived: NonNullable<LoginDeps['arrived']>;
-  readonly overrides: OverrideDirectoryDeps['overrides'];
-  /** For a computed directory. */
-  readonly ringStates: RingStates;
-  /** Of a process that another one leads. */
-  readonly askLeader?: AskLeader;
-  readonly penalty: Penalty;
-  readonly mailServers: MailServers;
-  readonly storeAnswers: LoginDeps['storeAnswers'];
-  readonly proxiedClient: NonNullable<IngressOptions['proxiedClient']>;
-  /** For the metrics; the log is the site's. */
-  readonly loginFinished: (event: LoginEvent) => void;
-  readonly clientChecks: ClientChecks;
-  /** For the metrics; the log is the site's. */
-  readonly clientChecked: (event: ClientCheckEvent) => void;
-}
-
-/** All that follows from one configuration and that a reload replaces as a whole. */
-export interface Site extends AsyncDisposable {
-  readonly config: Config;
-  readonly directory: Directory;
-  /** The same, with moved users where they live now. */
-  readonly homes: Pick<DirectorySource, 'lookup'>;
-  readonly parseName: LoginNameParser;
-  readonly ingress: IngressReader;
-  /** For the console's own listener. */
-  readonly consoleIngress: IngressReader;
-  readonly pages: Pages;
-  readonly answers: Answers;
-  /** For pages of opened mailboxes. */
-  readonly bannerOf: BannerOf;
-  readonly requestHeaders: RequestHeaders;
-  readonly clientPaths: ClientPaths;
-  readonly clientAuthentication: ClientAuthentication;
-  /** One of each kind: for requests of which nobody knows whose webmail they are for. */
-  readonly drivers: readonly WebmailDriver[];
-  readonly homeOf: (name: BackendName) => Home | undefined;
-  /** A configured backend, by a name that may be none. */
-  readonly backendNamed: (name: string) => Backend | undefined;
-  /** Forgets what is remembered of a user's home. */
-  readonly forgetHome: (user: CanonicalUser) => void;
-  /** The backend of a host, by their names. */
-  readonly backendOfHost: (host: string) => BackendName | undefined;
-  readonly routeOf: (name: BackendName) => Route | undefined;
-  /** For proxies of mail. */
-  readonly routeMail: RouteMail;
-  /** Whether who asks for it may, by address. */
-  readonly mayAskForRoutes: (address: string) => boolean;
-  readonly limitsOf: (host: BackendHost) => BackendLimits;
-  readonly isTrustedProxy: (address: string) => boolean;
-  readonly isExempt: (address: string) => boolean;
-}
+import type { SharedParts, Site } from './parts.ts';
+import { openDirectory } from './stores.ts';
+import { assistOf, consoleImpersonation } from './support.ts';
 
 /** Builds a site. Rejects when the directory cannot be opened; nothing is left open then. */
 export async function buildSite(config: Config, parts: SharedParts): Promise<Site> {

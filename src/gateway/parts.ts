@@ -1,0 +1,182 @@
+import type { Health } from '../backends/health.ts';
+import type { Adoption } from '../backends/home-changes.ts';
+import type { Moves } from '../backends/moves.ts';
+import type { OverrideDirectoryDeps } from '../backends/overrides.ts';
+import type { StateMirror } from '../backends/state-replica.ts';
+import type { Config } from '../config/config.ts';
+import type { Audit } from '../core/audit.ts';
+import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
+import type { DirectorySource } from '../core/directory.ts';
+import type { HttpExchange } from '../core/http.ts';
+import type { BackendName, CanonicalUser, LoginNameParser } from '../core/names.ts';
+import type { ClientAuthentication } from '../core/passdb.ts';
+import type { Place, Placement, Relocate } from '../core/placement.ts';
+import type { SessionRecord } from '../core/session.ts';
+import type { MirroredTable } from '../core/state-store.ts';
+import type { SilentSignIn, WebmailDriver } from '../core/webmail.ts';
+import type { RouteMail } from '../directory-service/mail-routes.ts';
+import type { Directory } from '../directory/directory.ts';
+import type { AskLeader, RingStates } from '../directory/source.ts';
+import type { Pages } from '../http/app.ts';
+import type { ConsolePagesDeps } from '../http/console/routes.ts';
+import type { Answers } from '../http/gateway-answers.ts';
+import type { PagesDeps } from '../http/pages.ts';
+import type { LoginEvent } from '../login/attempt.ts';
+import type { Home } from '../login/authentication.ts';
+import type { ClientCheckEvent } from '../login/basic-login.ts';
+import type { LoginDeps } from '../login/login.ts';
+import type { Logout } from '../login/logout.ts';
+import type { MailServers } from '../login/mail-servers.ts';
+import type { Penalty } from '../login/penalty.ts';
+import type { ClientChecks } from '../login/verified-passwords.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { BannerOf } from '../proxy/banner-injection.ts';
+import type { ClientPaths } from '../proxy/basic-requests.ts';
+import type { Connections } from '../proxy/connections.ts';
+import type { IngressOptions, IngressReader } from '../proxy/ingress.ts';
+import type { ProxyProtocol } from '../proxy/proxy-protocol-listener.ts';
+import type { RequestHeaders } from '../proxy/request-headers.ts';
+import type { Route } from '../proxy/session-requests.ts';
+import type { TlsCertificates } from '../proxy/tls-certificates.ts';
+import type { NodeSessions } from '../sessions/node-sessions.ts';
+import type { ServerKeys } from '../sessions/server-keys.ts';
+import type { Duty } from '../support/duty.ts';
+import type { Enrolment } from '../support/enrolment.ts';
+import type { Upkeep } from '../support/mailbox-expiry.ts';
+import type { Notice, Notices } from '../support/notices.ts';
+import type { Links, StoredLink } from '../support/one-time-links.ts';
+import type { OpenedMailbox } from '../support/opened-mailboxes.ts';
+
+/** What a node keeps for the console over every reload. */
+export interface ConsoleStanding extends AsyncDisposable {
+  /** What its pages need beside what is the site's. */
+  readonly parts: Omit<ConsolePagesDeps, 'staffLogin' | 'impersonation' | 'serviceName' | 'views'>;
+  /** Keeps a sign-in for support to see, where there is support. */
+  noteSignIn(event: LoginEvent): void;
+}
+
+/** What all nodes know of opened mailboxes. */
+export interface SupportTables {
+  readonly links: MirroredTable<StoredLink>;
+  readonly opened: MirroredTable<OpenedMailbox>;
+  readonly notices: MirroredTable<readonly Notice[]>;
+}
+
+/** What a node keeps for its staff over every reload. */
+export interface SupportStanding extends AsyncDisposable {
+  readonly duty: Duty;
+  readonly links: Links;
+  readonly notices: Notices;
+  readonly upkeep: Upkeep;
+  /** Reads what other nodes wrote of all of this. Rejects when the state store cannot be asked. */
+  readonly refresh: () => Promise<void>;
+}
+
+/** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
+export interface Standing extends AsyncDisposable {
+  readonly keys: ServerKeys;
+  readonly sessions: NodeSessions;
+  readonly connections: Connections;
+  readonly metrics: Metrics;
+  readonly proxyProtocol: ProxyProtocol;
+  /** Of the public listener; nothing where it speaks plain HTTP. */
+  readonly certificates: TlsCertificates | undefined;
+  readonly silentSignIn: SilentSignIn;
+  /** Nothing where the configuration has none. */
+  readonly support: SupportStanding | undefined;
+  readonly operations: Operations;
+  /** Where everything is written that staff and operators do. */
+  readonly audit: Audit;
+  /** Whether the store answered when it was last asked. */
+  storeUp(): boolean;
+  /** What every site is built on. */
+  readonly parts: SharedParts;
+}
+
+/** Where users belong and how their servers are: what a node opens once and keeps over every reload. */
+export interface Operations extends AsyncDisposable {
+  readonly audit: Audit;
+  readonly state: StateMirror;
+  readonly support: SupportTables;
+  /** The second factors of the staff. */
+  readonly enrolments: MirroredTable<Enrolment>;
+  readonly health: Health;
+  readonly placement: Placement;
+  readonly relocate: Relocate;
+  readonly moves: Moves;
+  readonly adoption: Adoption;
+  /** The name of this node in what it decides. */
+  readonly node: string;
+  /** Makes all nodes forget what they remember of a user's home. Rejects when the store cannot be asked. */
+  forgetHome(user: CanonicalUser): Promise<void>;
+  /** For a computed directory. */
+  readonly ringStates: RingStates;
+  /** The place of a session, once a standby had the time to take over, and the directory to say another home. */
+  reconsider(record: SessionRecord): Promise<Place>;
+  /** Resolves when standbys have taken over from hosts that are known to be lost. */
+  takenOver(): Promise<void>;
+  /** Watches the hosts of the site of the moment: call it whenever there is another one. */
+  siteChanged(): void;
+}
+
+/** What outlives a reload and every site is built on. */
+export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views' | 'telling'> {
+  /** Where the configuration has support. */
+  readonly support?: SupportStanding;
+  readonly audit: Audit;
+  readonly consoleStanding: ConsoleStanding;
+  readonly logout: Logout;
+  readonly exchange: HttpExchange;
+  readonly placement: Placement;
+  readonly arrived: NonNullable<LoginDeps['arrived']>;
+  readonly overrides: OverrideDirectoryDeps['overrides'];
+  /** For a computed directory. */
+  readonly ringStates: RingStates;
+  /** Of a process that another one leads. */
+  readonly askLeader?: AskLeader;
+  readonly penalty: Penalty;
+  readonly mailServers: MailServers;
+  readonly storeAnswers: LoginDeps['storeAnswers'];
+  readonly proxiedClient: NonNullable<IngressOptions['proxiedClient']>;
+  /** For the metrics; the log is the site's. */
+  readonly loginFinished: (event: LoginEvent) => void;
+  readonly clientChecks: ClientChecks;
+  /** For the metrics; the log is the site's. */
+  readonly clientChecked: (event: ClientCheckEvent) => void;
+}
+
+/** All that follows from one configuration and that a reload replaces as a whole. */
+export interface Site extends AsyncDisposable {
+  readonly config: Config;
+  readonly directory: Directory;
+  /** The same, with moved users where they live now. */
+  readonly homes: Pick<DirectorySource, 'lookup'>;
+  readonly parseName: LoginNameParser;
+  readonly ingress: IngressReader;
+  /** For the console's own listener. */
+  readonly consoleIngress: IngressReader;
+  readonly pages: Pages;
+  readonly answers: Answers;
+  /** For pages of opened mailboxes. */
+  readonly bannerOf: BannerOf;
+  readonly requestHeaders: RequestHeaders;
+  readonly clientPaths: ClientPaths;
+  readonly clientAuthentication: ClientAuthentication;
+  /** One of each kind: for requests of which nobody knows whose webmail they are for. */
+  readonly drivers: readonly WebmailDriver[];
+  readonly homeOf: (name: BackendName) => Home | undefined;
+  /** A configured backend, by a name that may be none. */
+  readonly backendNamed: (name: string) => Backend | undefined;
+  /** Forgets what is remembered of a user's home. */
+  readonly forgetHome: (user: CanonicalUser) => void;
+  /** The backend of a host, by their names. */
+  readonly backendOfHost: (host: string) => BackendName | undefined;
+  readonly routeOf: (name: BackendName) => Route | undefined;
+  /** For proxies of mail. */
+  readonly routeMail: RouteMail;
+  /** Whether who asks for it may, by address. */
+  readonly mayAskForRoutes: (address: string) => boolean;
+  readonly limitsOf: (host: BackendHost) => BackendLimits;
+  readonly isTrustedProxy: (address: string) => boolean;
+  readonly isExempt: (address: string) => boolean;
+}

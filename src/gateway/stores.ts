@@ -1,0 +1,257 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { createAnchors } from '../audit/anchors.ts';
+import { createAudit } from '../audit/audit.ts';
+import type { AuditKey } from '../audit/line.ts';
+import { createSyslogCopy } from '../audit/syslog.ts';
+import { createRedisStateStore, type RunScript } from '../backends/redis-state-store.ts';
+import { createSqliteStateStore } from '../backends/sqlite-state-store.ts';
+import { createVouchedStateStore, type StateKeys, type VouchedStateStore } from '../backends/vouched-state-store.ts';
+import type { Config, SessionsConfig } from '../config/config.ts';
+import type { Audit } from '../core/audit.ts';
+import { systemClock } from '../core/clock.ts';
+import { type Log, silentLog } from '../core/log.ts';
+import type { SessionStore } from '../core/session.ts';
+import type { StateStore } from '../core/state-store.ts';
+import { createDirectory, type Directory } from '../directory/directory.ts';
+import type { AskLeader, ConnectRedis, RingStates } from '../directory/source.ts';
+import { probeCounters } from '../login/penalty-counters.ts';
+import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
+import type { RedisSettings } from '../redis/topology.ts';
+import { createSessionGate, type SessionGate } from '../sessions/browser-session.ts';
+import type { KeyRing } from '../sessions/key-derivation.ts';
+import { readKeysFile, ringOf } from '../sessions/keys-file.ts';
+import { createNodeSessions, type NodeSessions, type NodeSessionsOptions } from '../sessions/node-sessions.ts';
+import { createRedisStore, probeSessionStore } from '../sessions/redis-store.ts';
+import type { ServerKeys } from '../sessions/server-keys.ts';
+import { createSqliteStore } from '../sessions/sqlite-store.ts';
+import { probeSignIns } from '../support/recent-logins.ts';
+import type { Site } from './parts.ts';
+
+interface SessionParts {
+  readonly store: SessionStore;
+  readonly keys: ServerKeys;
+  readonly log: Log;
+  readonly site: () => Site;
+}
+
+/** The sessions of a node. The getters let a reload change what they say. */
+export function sessionsOf({ site, ...parts }: SessionParts & Pick<NodeSessionsOptions, 'ended'>): NodeSessions {
+  return createNodeSessions({
+    ...parts,
+    clock: systemClock,
+    ownsCookie: (backend) => (name) => site().homeOf(backend)?.driver.ownsCookie(name) ?? false,
+    get idleTimeoutMs() {
+      return site().config.sessions.idleTimeoutMs;
+    },
+    get serveStaleMs() {
+      return site().config.sessions.serveStaleMs;
+    },
+  });
+}
+
+/** What our own pages do with them. The getters let a reload change what they say. */
+export function gateOf({ site, ...parts }: SessionParts, live: NodeSessions): SessionGate {
+  return createSessionGate({
+    ...parts,
+    live,
+    clock: systemClock,
+    randomBytes,
+    get absoluteTimeoutMs() {
+      return site().config.sessions.absoluteTimeoutMs;
+    },
+    get forgetPassword() {
+      return site().config.sessions.forgetPassword;
+    },
+    get maxPerUser() {
+      return site().config.sessions.maxPerUser;
+    },
+  });
+}
+
+interface OpenStore {
+  readonly store: SessionStore;
+  /** The connection for what else lives in it. */
+  readonly redis?: RedisConnection;
+}
+
+/**
+ * Opens the store of a configuration. A tombstone stands as long as a session may live, so that no late write can
+ * revive one.
+ */
+export async function openStore(
+  { store, absoluteTimeoutMs }: SessionsConfig,
+  log: Log,
+  observe: (took: { readonly ms: number; readonly failed: boolean }) => void = () => {},
+): Promise<OpenStore> {
+  const tombstoneMs = absoluteTimeoutMs;
+  if (store.kind === 'embedded') {
+    return { store: createSqliteStore({ file: store.file, tombstoneMs, clock: systemClock }) };
+  }
+  const { kind: _, ...settings } = store;
+  const redis = createRedisStore({ settings, tombstoneMs, log, observe });
+  await redis.open(new AbortController().signal);
+  return { store: redis, redis: redis.connection };
+}
+
+/**
+ * Opens the state of a configuration. `redis` is the connection of the sessions, where they have one that is open; for a
+ * command that runs beside the gateway there is none, and what it opens instead goes onto `opened`. Of its entries only
+ * those count for which one of `keys` vouches.
+ */
+export async function openStateStore(
+  config: Config,
+  log: Log,
+  redis: RedisConnection | undefined,
+  opened: AsyncDisposableStack,
+  keys: StateKeys,
+): Promise<VouchedStateStore> {
+  const store = await openBareStore(config, log, redis, opened);
+  return createVouchedStateStore({ store, keys, clock: systemClock, log });
+}
+
+async function openBareStore(
+  config: Config,
+  log: Log,
+  redis: RedisConnection | undefined,
+  opened: AsyncDisposableStack,
+): Promise<StateStore> {
+  const own = config.state.redis ?? (redis === undefined ? config.sessions.store : undefined);
+  if (own?.kind === 'redis') {
+    const { kind: _, ...settings } = own;
+    const connection = createRedisConnection({ settings, log });
+    opened.defer(() => connection.close());
+    await connection.open(new AbortController().signal);
+    return createRedisStateStore(scriptsOn(connection));
+  }
+  if (redis !== undefined) return createRedisStateStore(scriptsOn(redis));
+  const { store } = config.sessions;
+  if (store.kind !== 'embedded') throw new TypeError('the sessions live in a Redis that was not handed in');
+  return createSqliteStateStore(store.file);
+}
+
+/** Scripts on a connection of the sessions. */
+export function scriptsOn(connection: RedisConnection): RunScript {
+  return (script, keys, args) =>
+    connection.run((client) => client.eval(script, { keys: [...keys], arguments: [...args] }));
+}
+
+/**
+ * Opens the directory of a configuration, with all its sources. Without `ringStates` all backends count as available,
+ * as for a command that runs beside the gateway; without `askLeader` it opens also what a node has once only.
+ */
+export function openDirectory(
+  config: Config,
+  log: Log,
+  { ringStates: states, askLeader }: { readonly ringStates?: RingStates; readonly askLeader?: AskLeader } = {},
+): Promise<Directory> {
+  return createDirectory({
+    ...config.directory,
+    backends: config.backends,
+    clock: systemClock,
+    log,
+    connectRedis,
+    ...(states === undefined ? {} : { states }),
+    ...(askLeader === undefined ? {} : { askLeader }),
+  });
+}
+
+/** A connection of the source's own, which heals as that of the sessions does. */
+export const connectRedis: ConnectRedis = async (settings, log) => {
+  const connection = createRedisConnection({ settings, log });
+  // It waits for a second at most; who asks a server that is away is told so.
+  await connection.open(new AbortController().signal);
+  return {
+    get: (key) => connection.run((client) => client.get(key)),
+    hGet: (key, field) => connection.run((client) => client.hGet(key, field)),
+    close: () => connection.close(),
+  };
+};
+
+interface OpenAuditOptions {
+  readonly config: Config;
+  /** Where the ends of chains are anchored; it stays whoever's it is. */
+  readonly store: StateStore;
+  readonly keys: { current(): Pick<KeyRing, 'promoted'> };
+  readonly log: Log;
+}
+
+/** The audit of this process. It can be opened also where nothing can be written; the log has an alarm then. */
+export async function openAudit({ config, store, keys, log }: OpenAuditOptions): Promise<Audit & AsyncDisposable> {
+  const { file } = config.audit;
+  const node = hostname();
+  const opened = new AsyncDisposableStack();
+  const anchors = opened.use(createAnchors({ store, log }));
+  const { syslog } = config.audit;
+  const copy = syslog === undefined ? undefined : opened.use(createSyslogCopy({ ...syslog, node, log }));
+  const audit = opened.use(
+    createAudit({
+      file,
+      node,
+      key: () => auditKeyOf(keys.current().promoted),
+      clock: systemClock,
+      randomBytes,
+      log,
+      written(line) {
+        const { chain, sequence, mac, timeMs } = line;
+        anchors.note({ chain, sequence, mac, timeMs, node, file });
+        copy?.send(line);
+      },
+    }),
+  );
+  await audit.open();
+  return { ...audit, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/**
+ * The audit for a command that runs beside the gateway, in the same file. Nothing where this machine has no server keys:
+ * no gateway has run here. Rejects with ERR_KEYS_UNUSABLE.
+ */
+export async function openCommandAudit(
+  config: Config,
+  store: StateStore,
+  log: Log,
+): Promise<(Audit & AsyncDisposable) | undefined> {
+  const entries = await readKeysFile(config.sessions.keysFile);
+  if (entries === undefined) return undefined;
+  const ring = ringOf(entries);
+  return openAudit({ config, store, keys: { current: () => ring }, log });
+}
+
+function auditKeyOf(key: KeyRing['promoted']): AuditKey {
+  return { id: key.id, secret: key.subkey('audit').export() };
+}
+
+/**
+ * Does on a Redis all that serving does there with sessions, penalties and recent sign-ins. Rejects with
+ * ERR_STORE_UNAVAILABLE, which says what is refused.
+ */
+export async function probeSessions(connection: RedisConnection): Promise<void> {
+  await probeSessionStore(connection);
+  await connection.run((client) => probeCounters(client));
+  await probeSignIns(scriptsOn(connection));
+}
+
+/** Does on a Redis what serving does there with states, moves and all else that must survive. Rejects as above. */
+export async function probeState(connection: RedisConnection): Promise<void> {
+  const state = createRedisStateStore(scriptsOn(connection));
+  await state.put('probe', 'start', new Date(systemClock.nowMs()).toISOString());
+  await state.put('probe', 'start', undefined);
+  await state.changesSince(0);
+}
+
+/**
+ * Does the same on a Redis that is for the state alone, on a connection of its own. One that is away is no reason not to
+ * start: what a node knows stays in force.
+ */
+export async function probeOwnState(settings: RedisSettings): Promise<void> {
+  const connection = createRedisConnection({ settings, log: silentLog });
+  try {
+    await connection.open(new AbortController().signal);
+    await probeState(connection);
+  } catch (error) {
+    if (isRefusal(error)) throw error;
+  } finally {
+    connection.close();
+  }
+}
