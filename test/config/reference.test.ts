@@ -2,13 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
 import { sourceTypes } from '../../src/config/directory-section.ts';
-import { referenceExamples } from '../../src/config/reference-examples.ts';
-import { referenceFiles, staleReferenceFiles } from '../../src/config/reference.ts';
 import { createOutside } from '../../src/config/referenced-files.ts';
 import { configShape } from '../../src/config/schema.ts';
 import { webmailDrivers } from '../../src/core/webmail.ts';
 import { sourceTypes as registeredSources } from '../../src/directory/registry.ts';
 import { isDriverName } from '../../src/webmail/registry.ts';
+import { referenceExamples, referenceFiles, staleReferenceFiles } from '../../tools/config-reference.ts';
 import { makeCertificate } from '../passdb/certificates.ts';
 import { load, someCertificate } from './fixture.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { webmailDrivers } from '../../src/core/webmail.ts';
-import { abilitiesTable, withTable } from '../../src/webmail/abilities.ts';
+import { abilitiesTable, withTable } from '../../tools/webmail-abilities.ts';
 
 const page = readFileSync(new URL('../../docs/webmails.md', import.meta.url), 'utf8');
 

@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { DriverSettings } from '../core/backend.ts';
-import { Secret } from '../core/secret.ts';
-import type { MasterEntry, WebmailDriver } from '../core/webmail.ts';
-import { type DriverName, loadDriver } from './registry.ts';
+import type { DriverSettings } from '../src/core/backend.ts';
+import { Secret } from '../src/core/secret.ts';
+import type { MasterEntry, WebmailDriver } from '../src/core/webmail.ts';
+import { type DriverName, loadDriver } from '../src/webmail/registry.ts';
 
 /** The page that holds the table, and the lines between which it stands. */
-const page = new URL('../../docs/webmails.md', import.meta.url);
+const page = new URL('../docs/webmails.md', import.meta.url);
 const begin = '<!-- abilities: generated, npm run docs -->\n';
 const end = '<!-- /abilities -->\n';
 
