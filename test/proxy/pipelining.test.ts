@@ -180,6 +180,29 @@ for (const [name, isBig] of [
   });
 }
 
+for (const [name, bytes] of upgrades.slice(1)) {
+  test(`an upgrade to ${name} that is sent ahead, behind a head that is out, ends the connection all the same`, async () => {
+    let slow: ServerResponse | undefined;
+    await using backend = await startRecordingBackend((_request, response) => {
+      slow = response;
+      response.write('the begin');
+    });
+    await using gate = await startGate({ backendPort: backend.port });
+    using client = await RawClient.to(gate.port);
+    client.send(get('/slow'));
+    await client.until((received) => received.includes('the begin'));
+    client.send(bytes + get('/behind'));
+    // Until the gateway has read it.
+    await ask(gate.port, get('/-/login'));
+    slow?.end('the end');
+    assert.match(await client.closed(), /the begin[^]*the end\r\n0\r\n\r\n$/);
+    assert.deepEqual(
+      backend.seen.map(({ target }) => target),
+      ['/slow'],
+    );
+  });
+}
+
 // Node loses what it has read behind such a request: what came then would be read from its middle.
 test('a request for an upgrade that is served as it is, is the last one on its connection', async () => {
   await using backend = await startRecordingBackend((incoming, response, body) =>
