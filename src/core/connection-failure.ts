@@ -44,7 +44,7 @@ export function explainFailure(error: unknown): string {
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
       return 'the certificate is from an unknown authority: set tls_ca_file';
     default:
-      return message === '' ? code : shortLine(message, 300);
+      return message === '' ? code : shortLine(message);
   }
 }
 

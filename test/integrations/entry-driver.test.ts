@@ -68,7 +68,7 @@ const failures: readonly (readonly [
     /another key/,
   ],
   ['another clock', { 'x-postern-refused': 'time' }, 'ERR_WEBMAIL_ANSWER', /clocks/],
-  ['a refusal of a later version', { 'x-postern-refused': 'moon' }, 'ERR_WEBMAIL_ANSWER', /refused: moon/],
+  ['a refusal of a later version', { 'x-postern-refused': 'moon' }, 'ERR_WEBMAIL_ANSWER', /refused: "moon"/],
   ['a refused master', { 'x-postern-refused': 'imap' }, 'ERR_WEBMAIL_UNAVAILABLE', /master identity/],
 ];
 for (const [name, fields, code, message] of failures) {
