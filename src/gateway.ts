@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { openApiSocket } from './admin/listeners.ts';
 import type { Health } from './backends/health.ts';
-import { createTestSignIns } from './backends/probe-logins.ts';
+import { createProbeLogins } from './backends/probe-logins.ts';
 import type { Config } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import { type ConfigFiles, type FilesRead, recordFiles, replayFiles } from './config/referenced-files.ts';
@@ -22,7 +22,7 @@ import { buildSite } from './gateway/snapshot.ts';
 import { openDirectory, openStore as openSessionStore } from './gateway/stores.ts';
 import { createTeam } from './gateway/workers.ts';
 import { newReference } from './http/request-context.ts';
-import { createTestSignIn, type TestedHost } from './login/probe-login.ts';
+import { createProbeLogin, type TestedHost } from './login/probe-login.ts';
 import { createLog } from './observe/log.ts';
 import { createImapPassdb } from './passdb/imap.ts';
 
@@ -124,13 +124,13 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   );
 
   if (worker === undefined) {
-    const signIn = createTestSignIn({
+    const signIn = createProbeLogin({
       passdb: createImapPassdb(),
       publicOrigin: () => current().config.publicUrls[0].origin,
       newReference: () => newReference(randomBytes),
     });
     const note = (host: string, evidence: HostEvidence) => operations.health.note(host, evidence);
-    opened.use(createTestSignIns({ tested: () => testedHosts(current()), signIn, note, clock: systemClock, log }));
+    opened.use(createProbeLogins({ tested: () => testedHosts(current()), signIn, note, clock: systemClock, log }));
   }
 
   const doors = createDoors({ config, standing, site: current, readiness, log });

@@ -1,6 +1,6 @@
 import { createInterface as createLines } from 'node:readline';
 import { createInterface, type Interface } from 'node:readline/promises';
-import type { Surroundings } from './cli/environment.ts';
+import type { CommandEnvironment } from './cli/environment.ts';
 import { runCommand } from './cli/program.ts';
 
 let conversation: Interface | undefined;
@@ -11,7 +11,7 @@ function ask(question: string): Promise<string> {
   return conversation.question(question);
 }
 
-const surroundings: Surroundings = {
+const surroundings: CommandEnvironment = {
   print: (text) => void process.stdout.write(text),
   complain: (text) => void process.stderr.write(text),
   ...(process.stdin.isTTY ? { ask } : {}),

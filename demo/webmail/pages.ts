@@ -2,7 +2,7 @@ import { type Html, html } from './html.ts';
 import type { AttachmentSummary, MessageSummary, OpenedMessage } from './mail-client.ts';
 
 /** What stands around the content of every page. */
-export interface Surroundings {
+export interface CommandEnvironment {
   readonly backend: string;
   readonly user: string | undefined;
   readonly formToken: string;
@@ -14,7 +14,7 @@ export interface Surroundings {
 const markup = '<!doctype html>\n';
 
 /** A whole page: the bar with the navigation, the content, and the footer that says which backend this is. */
-export function pageWith(around: Surroundings, content: Html): string {
+export function pageWith(around: CommandEnvironment, content: Html): string {
   const { backend, user, density } = around;
   const whole = html`<html lang="en" data-backend="${backend}" data-density="${density}">
 <head>
@@ -38,7 +38,7 @@ ${user === undefined ? undefined : html`<a href="/arrived">What arrived</a>`}</p
   return markup + whole.markup;
 }
 
-function bar({ backend, user, formToken }: Surroundings): Html {
+function bar({ backend, user, formToken }: CommandEnvironment): Html {
   return html`<header>
 <a class="brand" href="/mail/INBOX">Demo mail <span class="backend">backend ${backend}</span></a>
 <nav aria-label="Mail">

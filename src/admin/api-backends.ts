@@ -1,6 +1,6 @@
 import type { Health } from '../backends/health.ts';
 import { backendKey, hostKey } from '../backends/placement.ts';
-import type { StateMirror } from '../backends/state-replica.ts';
+import type { StateReplica } from '../backends/state-replica.ts';
 import { operatorStates, type SetState } from '../backends/state-values.ts';
 import { type Audit, type AuditEvent, recordIfPossible } from '../core/audit.ts';
 import type { Backend, BackendHost, Serving } from '../core/backend.ts';
@@ -24,7 +24,7 @@ export interface ApiBackendsDeps {
   readonly serving: (backend: Backend) => Serving | undefined;
   /** Whether a computed directory may put users of a backend on another one. */
   readonly isShared: () => boolean;
-  readonly state: Pick<StateMirror, 'states' | 'active'>;
+  readonly state: Pick<StateReplica, 'states' | 'active'>;
   readonly placement: Placement;
   readonly health: Pick<Health, 'report'>;
   readonly heldPerHost: () => ReadonlyMap<string, number>;

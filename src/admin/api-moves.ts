@@ -1,5 +1,5 @@
 import { explainMove, type MoveOutcome, type Moves } from '../backends/moves.ts';
-import type { StateMirror } from '../backends/state-replica.ts';
+import type { StateReplica } from '../backends/state-replica.ts';
 import type { Move } from '../backends/state-values.ts';
 import { type Audit, type AuditFacts, recordIfPossible } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
@@ -21,7 +21,7 @@ import { type ApiSessionsDeps, describeSession } from './api-sessions.ts';
 
 export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessions'> {
   readonly moves: Pick<Moves, 'move' | 'moveAtSignIn' | 'stop'>;
-  readonly state: Pick<StateMirror, 'moves' | 'overrides'>;
+  readonly state: Pick<StateReplica, 'moves' | 'overrides'>;
   readonly backendNamed: (name: string) => BackendName | undefined;
   /** Where the user lives, overrides counted. Rejects when nobody can say. */
   readonly lookUp: (user: CanonicalUser) => Promise<HomeLookup>;

@@ -5,12 +5,12 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { HostState, Placement } from '../core/placement.ts';
 import type { Health } from './health.ts';
-import type { StateMirror } from './state-replica.ts';
+import type { StateReplica } from './state-replica.ts';
 
 export interface FailoverOptions {
   /** The backends whose primaries have standbys, with how they serve. */
   readonly backends: () => Iterable<{ readonly backend: Backend; readonly serving: Serving }>;
-  readonly state: Pick<StateMirror, 'active' | 'watch'>;
+  readonly state: Pick<StateReplica, 'active' | 'watch'>;
   readonly health: Pick<Health, 'onChange'>;
   readonly placement: Pick<Placement, 'hostState' | 'activeHost'>;
   readonly audit: Pick<Audit, 'record'>;

@@ -4,14 +4,14 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { SessionRecord } from '../core/session.ts';
-import type { StateMirror } from './state-replica.ts';
+import type { StateReplica } from './state-replica.ts';
 import type { FoundHome } from './state-values.ts';
 
 /** What of a session counts here. */
 type HeldRecord = Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'homeSinceMs'>;
 
 interface AdoptionOptions {
-  readonly state: Pick<StateMirror, 'homes' | 'overrides'>;
+  readonly state: Pick<StateReplica, 'homes' | 'overrides'>;
   /** The sessions that this node holds. */
   readonly sessions: () => Iterable<HeldRecord>;
   /** Asks the directory, overrides counted. Rejects: could not ask. */
@@ -23,10 +23,10 @@ interface AdoptionOptions {
 }
 
 /** What is decided of users' homes, to look it up. */
-export type HomeDecisions = { readonly [Table in 'homes' | 'overrides']: Pick<StateMirror[Table], 'get'> };
+export type HomeDecisions = { readonly [Table in 'homes' | 'overrides']: Pick<StateReplica[Table], 'get'> };
 
 /** Finds users whose home has changed in the directory while they have sessions, which go on at the new home then. */
-export interface Adoption extends AsyncDisposable {
+export interface HomeChanges extends AsyncDisposable {
   /** Looks at one user now, because an operator says so, if this node holds a session of that user. Never rejects. */
   look(user: CanonicalUser): Promise<void>;
   /** Looks at the user of a session whose backend serves nobody now, before that user is told so. Never rejects. */
@@ -58,7 +58,7 @@ const asTold: MayFollow = () => true;
  * who was refused, is unknown or cannot be asked for stays where the sessions are. So do the users of a computed
  * directory with shared storage leave a backend that is down or in maintenance: by turns, and each at the next request.
  */
-export function createAdoption(options: AdoptionOptions): Adoption {
+export function createHomeChanges(options: AdoptionOptions): HomeChanges {
   const { state, clock, log } = options;
   const ended = new AbortController();
   let queue: HeldRecord[] = [];

@@ -5,7 +5,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import { shortLine } from '../core/short-line.ts';
-import type { StateMirror } from './state-replica.ts';
+import type { StateReplica } from './state-replica.ts';
 import type { Move, MovePhase } from './state-values.ts';
 
 /** What an operator asks for. */
@@ -24,7 +24,7 @@ export interface MoveHooks {
 }
 
 interface MovesOptions {
-  readonly state: Pick<StateMirror, 'moves' | 'overrides'>;
+  readonly state: Pick<StateReplica, 'moves' | 'overrides'>;
   /** A configured backend by its name. */
   readonly backendNamed: (name: string) => BackendName | undefined;
   readonly hooks: () => MoveHooks;

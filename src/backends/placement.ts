@@ -7,7 +7,7 @@ import type { SessionRecord } from '../core/session.ts';
 import type { Health } from './health.ts';
 import { homeOfSession } from './home-changes.ts';
 import { isHolding } from './moves.ts';
-import type { StateMirror } from './state-replica.ts';
+import type { StateReplica } from './state-replica.ts';
 import type { SetState } from './state-values.ts';
 
 /** The backends of the moment: a reload puts others in their place. */
@@ -18,7 +18,7 @@ export interface ServedBackends {
 
 interface PlacementOptions {
   readonly backends: ServedBackends;
-  readonly state: Pick<StateMirror, 'states' | 'active' | 'overrides' | 'homes' | 'moves'>;
+  readonly state: Pick<StateReplica, 'states' | 'active' | 'overrides' | 'homes' | 'moves'>;
   readonly health: Pick<Health, 'isUp' | 'isWebmailUp' | 'takeTrial' | 'report'>;
   /** Sessions that this node holds, by host. */
   readonly heldPerHost: () => ReadonlyMap<string, number>;

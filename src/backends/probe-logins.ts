@@ -25,7 +25,7 @@ const deadlineMs = 15_000;
  * request that failed; an account that is refused, or mail that does not answer, is told in the log when it begins and
  * when it ends: it may be the account, and IMAP has checks of its own.
  */
-export function createTestSignIns<Tested extends { readonly host: BackendHost }>(
+export function createProbeLogins<Tested extends { readonly host: BackendHost }>(
   deps: TestSignInsDeps<Tested>,
 ): AsyncDisposable {
   const ended = new AbortController();

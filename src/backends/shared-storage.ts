@@ -5,14 +5,14 @@ import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
 import type { HostState, Placement } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
-import type { MirroredTable } from '../core/state-store.ts';
+import type { ReplicatedTable } from '../core/state-store.ts';
 import { type HomeDecisions, homeOfSession } from './home-changes.ts';
 import type { ServedBackends } from './placement.ts';
 import type { RingLoad } from './state-values.ts';
 
 interface RingLoadsOptions {
   /** What each node counted last. */
-  readonly table: MirroredTable<RingLoad>;
+  readonly table: ReplicatedTable<RingLoad>;
   readonly backends: Pick<ServedBackends, 'backend'>;
   /** Sessions that this node holds, by host. */
   readonly heldPerHost: () => ReadonlyMap<string, number>;
@@ -99,7 +99,7 @@ interface RingStatesDeps {
   readonly state: HomeDecisions;
   readonly sessionsOfUser: (user: CanonicalUser) => Promise<readonly { readonly record: SessionRecord }[]>;
   /** When an operator last had what is remembered of a user forgotten. */
-  readonly forgotten: Pick<MirroredTable<number>, 'get'>;
+  readonly forgotten: Pick<ReplicatedTable<number>, 'get'>;
   readonly loads: Pick<RingLoads, 'sessions'>;
 }
 

@@ -1,6 +1,6 @@
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { MirroredTable, ParseValue, StateEntry, StateStore, StateTable } from '../core/state-store.ts';
+import type { ReplicatedTable, ParseValue, StateEntry, StateStore, StateTable } from '../core/state-store.ts';
 import {
   type ActiveHost,
   type FoundHome,
@@ -15,16 +15,16 @@ import {
 } from './state-values.ts';
 
 /** What all nodes have agreed on, in the memory of this one. */
-export interface StateMirror extends AsyncDisposable {
+export interface StateReplica extends AsyncDisposable {
   /** States of backends, and of hosts under `backend/host`-like names of hosts. */
-  readonly states: MirroredTable<SetState>;
-  readonly active: MirroredTable<ActiveHost>;
-  readonly overrides: MirroredTable<Override>;
+  readonly states: ReplicatedTable<SetState>;
+  readonly active: ReplicatedTable<ActiveHost>;
+  readonly overrides: ReplicatedTable<Override>;
   /** Of users whose answer of the directory changed while they had sessions. */
-  readonly homes: MirroredTable<FoundHome>;
-  readonly moves: MirroredTable<Move>;
+  readonly homes: ReplicatedTable<FoundHome>;
+  readonly moves: ReplicatedTable<Move>;
   /** A further table, for its one user: to be asked for before `open`. */
-  table<T>(name: StateTable, parse: ParseValue<T>): MirroredTable<T>;
+  table<T>(name: StateTable, parse: ParseValue<T>): ReplicatedTable<T>;
   /** Reads what there is, then looks for changes again and again. Resolves also when the store is away. */
   open(): Promise<void>;
   /** Looks for changes now. Rejects when the store cannot be asked. */
@@ -33,7 +33,7 @@ export interface StateMirror extends AsyncDisposable {
   watch(listener: (changed: readonly StateEntry[]) => void): () => void;
 }
 
-interface StateMirrorOptions {
+interface StateReplicaOptions {
   readonly store: StateStore;
   readonly log: Log;
   /** How often others' changes are looked for. */
@@ -44,7 +44,7 @@ interface StateMirrorOptions {
 const pollDefaultMs = 500;
 
 /** Keeps a copy of the state in memory and follows the store's changes. While the store is away the copy stands. */
-export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateMirrorOptions): StateMirror {
+export function createStateReplica({ store, log, pollMs = pollDefaultMs }: StateReplicaOptions): StateReplica {
   const listeners = new Set<(changed: readonly StateEntry[]) => void>();
   let cursor = 0;
   let away = false;
@@ -102,7 +102,7 @@ export function createStateMirror({ store, log, pollMs = pollDefaultMs }: StateM
           const after = make(values.get(key));
           return after === undefined ? ('refused' as const) : put(key, after, versions.get(key) ?? 0);
         },
-      } satisfies MirroredTable<T>,
+      } satisfies ReplicatedTable<T>,
     };
   }
 

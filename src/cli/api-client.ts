@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { PosternError } from '../core/error.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes } from './options.ts';
 
 /** What the API said: JSON that the commands look into. */
@@ -17,7 +17,7 @@ export interface ApiReply {
 export type AskApi = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => Promise<ApiReply>;
 
 /** The API of the gateway of a configuration: over its socket, else over TCP with its token. */
-export async function openApi(file: string, { env }: Pick<Surroundings, 'env'>): Promise<AskApi> {
+export async function openApi(file: string, { env }: Pick<CommandEnvironment, 'env'>): Promise<AskApi> {
   const config = await loadConfig(file, { env });
   const way = wayTo(config);
   return async (method, path, body) => {

@@ -7,7 +7,7 @@ import { loadConfig } from '../config/load.ts';
 import { auditCsvHead, auditCsvRow, type AuditFacts, type AuditFilter, type AuditLine } from '../core/audit.ts';
 import { silentLog } from '../core/log.ts';
 import { readAuditKeys } from '../sessions/keys-file.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
   type ExitCode,
@@ -36,7 +36,7 @@ interface VerifyOptions {
 }
 
 /** `postern audit`: what staff and operators did, and whether anybody changed what was written of it. */
-export function addAudit(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addAudit(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const { print } = surroundings;
   const load = (file: string) => loadConfig(file, { env: surroundings.env });
   const audit = program

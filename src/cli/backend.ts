@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { cell, isObject, openApi, refusalCode, rowsIn } from './api-client.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
   type ExitCode,
@@ -23,7 +23,7 @@ interface SetOptions {
 }
 
 /** `postern backend`: the states of backends and hosts, and which host serves. */
-export function addBackend(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addBackend(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const { print, complain } = surroundings;
   const backend = program.command('backend').summary('list backends, set their states, choose their hosts');
 
@@ -139,7 +139,7 @@ function reasonOf(set: unknown): string {
 }
 
 /** `postern drain`: takes this node out of what load balancers send to, while it serves on. */
-export function addDrain(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addDrain(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const { print, complain } = surroundings;
   const command = program
     .command('drain')

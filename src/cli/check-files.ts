@@ -6,7 +6,7 @@ import { PosternError } from '../core/error.ts';
 import { type Log, silentLog } from '../core/log.ts';
 import { readKeysFile } from '../sessions/keys-file.ts';
 import type { Dialled } from './check-online.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 
 /** Sources that are files: whatever is wrong with one of them stops `serve`. */
 const fileSources: ReadonlySet<string> = new Set(['map', 'regex', 'cdb']);
@@ -18,7 +18,7 @@ const fileSources: ReadonlySet<string> = new Set(['map', 'regex', 'cdb']);
  */
 export async function checkFiles(
   config: Config,
-  loadGateway: Surroundings['loadGateway'] | undefined,
+  loadGateway: CommandEnvironment['loadGateway'] | undefined,
 ): Promise<readonly Dialled[]> {
   const { sessions, audit, directory, operators } = config;
   const tables = directory.sources.filter(({ type }) => fileSources.has(type));
@@ -49,7 +49,7 @@ export function warningLog(warnings: string[]): Log {
 async function lookAtTable(
   config: Config,
   source: Config['directory']['sources'][number],
-  loadGateway: Surroundings['loadGateway'],
+  loadGateway: CommandEnvironment['loadGateway'],
 ): Promise<Dialled> {
   const looked = await look(`directory ${source.type}`, fileOf(source), async () => {
     const { buildDirectory } = await loadGateway();

@@ -3,7 +3,7 @@ import { PosternError } from '../core/error.ts';
 import { createLoginNameParser, type LoginNameParser } from '../core/names.ts';
 import { warningLog } from './check-files.ts';
 import type { Dialled } from './check-online.ts';
-import type { OpenDirectory, Surroundings } from './environment.ts';
+import type { OpenDirectory, CommandEnvironment } from './environment.ts';
 import { inOrder } from './user-list.ts';
 
 type Outcome = Pick<Dialled, 'result' | 'note'>;
@@ -27,7 +27,7 @@ const hint = 'answers; to see what users would get, name some: check --online US
 export async function askDirectory(
   config: Config,
   users: readonly string[],
-  loadGateway: Surroundings['loadGateway'],
+  loadGateway: CommandEnvironment['loadGateway'],
 ): Promise<readonly Dialled[]> {
   const { buildDirectory } = await loadGateway();
   const address = config.directory.sources.map(({ type }, index) => `${index + 1} ${type}`).join(', ');

@@ -7,7 +7,7 @@ import { driverChecks } from '../gateway/drivers.ts';
 import { checkFiles } from './check-files.ts';
 import { askDirectory } from './check-lookups.ts';
 import { dialAll, type Dialled, redisAddress } from './check-online.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
   type ExitCode,
@@ -20,7 +20,7 @@ import {
 import { json, table } from './output.ts';
 
 /** `postern check`: whether a configuration is good, and with `--online` whether its servers answer. */
-export function addCheck(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addCheck(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('check')
     .summary('check a configuration, and its servers')
@@ -71,7 +71,7 @@ interface CheckOptions {
 async function askAll(
   config: Config,
   users: readonly string[],
-  { loadGateway }: Surroundings,
+  { loadGateway }: CommandEnvironment,
 ): Promise<readonly Dialled[]> {
   const [names, servers] = await Promise.all([askDirectory(config, users, loadGateway), dialAll(config)]);
   return [...names, ...servers];

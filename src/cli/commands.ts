@@ -3,7 +3,7 @@ import { addAudit } from './audit.ts';
 import { addBackend, addDrain } from './backend.ts';
 import { addCheck } from './check.ts';
 import { addDirectory } from './directory.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import { addExplain } from './explain.ts';
 import { addInit } from './init.ts';
 import { addKeys } from './keys.ts';
@@ -14,7 +14,7 @@ import { addStaff } from './staff.ts';
 import { addMoves } from './user-move.ts';
 
 /** Gives the program a command. */
-type AddCommand = (program: Command, surroundings: Surroundings, end: (code: ExitCode) => void) => void;
+type AddCommand = (program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void) => void;
 
 /** All commands but `serve`, in the order of the help. */
 export const otherCommands: readonly AddCommand[] = [

@@ -7,7 +7,7 @@ import { createLoginNameParser } from '../core/names.ts';
 import { compareDirectories, type Comparison, type HomeChange } from '../directory/compare.ts';
 import { driverChecks } from '../gateway/drivers.ts';
 import { operatorName } from './api-client.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
   type ExitCode,
@@ -21,7 +21,7 @@ import { createProgress, json } from './output.ts';
 import { usersFrom } from './user-list.ts';
 
 /** `postern directory`: what operators ask and tell the directory as a whole. */
-export function addDirectory(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addDirectory(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const directory = program
     .command('directory')
     .summary('compare directories, preview a hash, forget a user’s home')
@@ -30,7 +30,7 @@ export function addDirectory(program: Command, surroundings: Surroundings, end: 
 }
 
 /** `postern directory drop`: makes every node ask the sources anew for a user. */
-function addDirectoryDrop(directory: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+function addDirectoryDrop(directory: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = directory
     .command('drop')
     .summary('make all nodes forget a user’s remembered home')
@@ -66,7 +66,11 @@ function addDirectoryDrop(directory: Command, surroundings: Surroundings, end: (
 }
 
 /** `postern directory compare`: who would live elsewhere if another configuration were in force. */
-function addDirectoryCompare(directory: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+function addDirectoryCompare(
+  directory: Command,
+  surroundings: CommandEnvironment,
+  end: (code: ExitCode) => void,
+): void {
   const command = directory
     .command('compare')
     .summary('say who would live elsewhere under another configuration')
@@ -99,7 +103,7 @@ async function compare(
   { before, after }: { readonly before: Config; readonly after: Config },
   users: readonly string[],
   format: Format,
-  surroundings: Surroundings,
+  surroundings: CommandEnvironment,
 ): Promise<ExitCode> {
   if (users.length === 0 && surroundings.ask !== undefined) {
     surroundings.complain('Name users, or give them on standard input, one per line: - < users.txt\n');
@@ -142,7 +146,11 @@ function asText({ users, moved, unsure, flows }: Comparison, changes: readonly H
 type Weights = ReadonlyMap<string, number>;
 
 /** `postern directory preview`: who would move if the weights of the `hash` source were others. */
-function addDirectoryPreview(directory: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+function addDirectoryPreview(
+  directory: Command,
+  surroundings: CommandEnvironment,
+  end: (code: ExitCode) => void,
+): void {
   const command = directory
     .command('preview')
     .summary('say who would move under other weights of a hash')

@@ -7,7 +7,7 @@ import type { Directory } from '../directory/directory.ts';
 import type { Explain } from '../gateway/explain.ts';
 
 /** What a command meets outside itself. Tests hand in their own. */
-export interface Surroundings {
+export interface CommandEnvironment {
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
   /** Asks the person who sits there; missing when nobody does. */

@@ -4,7 +4,7 @@ import { formatDuration } from '../config/value-parsers.ts';
 import { silentLog } from '../core/log.ts';
 import { driverChecks } from '../gateway/drivers.ts';
 import { type ApiReply, cell, isObject, openApi, rowsIn } from './api-client.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
   type ExitCode,
@@ -17,7 +17,7 @@ import {
 import { json, table } from './output.ts';
 
 /** `postern explain`: step by step, where a user is led and why. */
-export function addExplain(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addExplain(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('explain')
     .summary('say step by step why a user lives where')
@@ -47,7 +47,11 @@ export function addExplain(program: Command, surroundings: Surroundings, end: (c
 type Explained = ApiReply['body'];
 
 /** What the running gateway says; nothing where there is no way to it, or nobody at its end. */
-async function askRunning(file: string, user: string, surroundings: Surroundings): Promise<Explained | undefined> {
+async function askRunning(
+  file: string,
+  user: string,
+  surroundings: CommandEnvironment,
+): Promise<Explained | undefined> {
   const { socket, token } = (await loadConfig(file, { env: surroundings.env })).operators;
   if (socket === undefined && token === undefined) return undefined;
   const ask = await openApi(file, surroundings);
@@ -60,7 +64,7 @@ async function askRunning(file: string, user: string, surroundings: Surroundings
   }
 }
 
-async function askSources(file: string, user: string, surroundings: Surroundings): Promise<Explained> {
+async function askSources(file: string, user: string, surroundings: CommandEnvironment): Promise<Explained> {
   const config = await loadConfig(file, { env: surroundings.env, checks: driverChecks });
   const { openExplain } = await surroundings.loadGateway();
   await using opened = await openExplain(config, silentLog);

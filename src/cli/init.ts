@@ -6,7 +6,7 @@ import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problems.ts';
 import { webmailDrivers } from '../core/webmail.ts';
 import { driverChecks } from '../gateway/drivers.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes, withExamples } from './options.ts';
 
 interface InitOptions {
@@ -22,7 +22,7 @@ interface InitOptions {
 }
 
 /** `postern init`: a first configuration, from options or from a few questions. */
-export function addInit(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addInit(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('init')
     .summary('write a first configuration')
@@ -56,7 +56,7 @@ export function addInit(program: Command, surroundings: Surroundings, end: (code
 }
 
 /** The answers, or what is missing where nobody can be asked. */
-async function gather(options: InitOptions, { ask }: Surroundings): Promise<InitAnswers | string> {
+async function gather(options: InitOptions, { ask }: CommandEnvironment): Promise<InitAnswers | string> {
   const say = async (given: string | undefined, question: string, otherwise: string) => {
     if (given !== undefined || ask === undefined) return given ?? otherwise;
     const answer = (await ask(`${question}${otherwise === '' ? '' : ` [${otherwise}]`}: `)).trim();
@@ -90,7 +90,7 @@ function parseBackend(text: string): InitBackend | undefined {
 }
 
 /** Nothing is left behind unless `check` would accept it. */
-async function write(output: string, answers: InitAnswers, surroundings: Surroundings): Promise<ExitCode> {
+async function write(output: string, answers: InitAnswers, surroundings: CommandEnvironment): Promise<ExitCode> {
   const draft = `${output}.draft`;
   const folder = dirname(output);
   const needed: { readonly file: string; readonly text: string; readonly mode: number; readonly todo: string }[] = [];

@@ -5,12 +5,12 @@ import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import { silentLog } from '../core/log.ts';
 import { addKey, promoteKey, readKeysFile, retireKey } from '../sessions/keys-file.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import { configOption, type ExitCode, exitCodes, type Format, formatOption, withExamples } from './options.ts';
 import { json, table } from './output.ts';
 
 /** `postern keys`: the server keys that sign cookies and seal credentials, and their rotation. */
-export function addKeys(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addKeys(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const keys = program
     .command('keys')
     .summary('add, promote, retire or list the server keys')
@@ -104,7 +104,7 @@ async function whyTooEarly(id: string, { sessions }: Config): Promise<string | u
  * Nothing is changed unless the store can be asked. Then out of the file first: a key that only the store knows stops
  * nodes from starting, and can be retired again.
  */
-async function retire(id: string, config: Config, surroundings: Surroundings): Promise<string> {
+async function retire(id: string, config: Config, surroundings: CommandEnvironment): Promise<string> {
   const { keysFile } = config.sessions;
   const isInFile = (await readKeysFile(keysFile))?.some((key) => key.id === id) ?? false;
   const { openStore, renewState } = await surroundings.loadGateway();

@@ -4,7 +4,7 @@ import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/names.ts';
 import { driverChecks } from '../gateway/drivers.ts';
-import type { OpenDirectory, Surroundings } from './environment.ts';
+import type { OpenDirectory, CommandEnvironment } from './environment.ts';
 import {
   configOption,
   type ExitCode,
@@ -32,7 +32,7 @@ const atOnce = 64;
 const chunk = 64 * 1024;
 
 /** `postern lookup`: where users live, as the gateway would find it out at their sign-in. */
-export function addLookup(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addLookup(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('lookup')
     .summary('say on which backend a user lives')
@@ -99,7 +99,7 @@ function asTable(found: readonly Found[]): string {
 }
 
 /** Prints each as it comes, so that a million lines need no memory. */
-async function stream(all: AsyncIterable<Found>, format: Format, surroundings: Surroundings): Promise<ExitCode> {
+async function stream(all: AsyncIterable<Found>, format: Format, surroundings: CommandEnvironment): Promise<ExitCode> {
   const progress = createProgress(surroundings, systemClock);
   let code: ExitCode = exitCodes.ok;
   let users = 0;

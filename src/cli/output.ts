@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 
 /** A name that somebody typed may be as long as a page; JSON has all of it. */
 const longestCell = 60;
@@ -29,7 +29,7 @@ export function json(value: unknown): string {
 const everyMs = 200;
 
 /** Counts users on the terminal of who waits, a few times a second; says nothing where nobody watches. */
-export function createProgress({ progress }: Pick<Surroundings, 'progress'>, clock: Clock) {
+export function createProgress({ progress }: Pick<CommandEnvironment, 'progress'>, clock: Clock) {
   const startedMs = clock.nowMs();
   let shownMs = startedMs;
   return {

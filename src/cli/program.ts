@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ConfigInvalid, problemLines } from '../config/problems.ts';
 import { PosternError } from '../core/error.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes, exitCodesHelp, withExamples } from './options.ts';
 import { addServe } from './serve.ts';
 
 /** Runs one command line, without the program's own name; resolves with the exit code when the command is done. */
-export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+export async function runCommand(args: readonly string[], surroundings: CommandEnvironment): Promise<ExitCode> {
   let code: ExitCode = exitCodes.ok;
   const program = createProgram(surroundings);
   // A start is in a hurry, and needs none of the others.
@@ -31,7 +31,7 @@ function idsLast(args: readonly string[]): readonly string[] {
   return ids.length === 0 ? args : [...args.filter((arg) => !ids.includes(arg)), '--', ...ids];
 }
 
-function createProgram(surroundings: Surroundings): Command {
+function createProgram(surroundings: CommandEnvironment): Command {
   const program = new Command('postern')
     .description('The front door of a webmail cluster: one sign-in, and the right mailbox server.')
     .version(versionText(), '-V, --version', 'print the version')
@@ -52,7 +52,7 @@ function createProgram(surroundings: Surroundings): Command {
 }
 
 /** Says on standard error what went wrong, and with which code the program ends. */
-function explain(error: unknown, { complain }: Surroundings): ExitCode {
+function explain(error: unknown, { complain }: CommandEnvironment): ExitCode {
   // Commander has already said it; help and version end this way too, and are no failure.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.invalid;
   if (error instanceof ConfigInvalid) {

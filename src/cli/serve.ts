@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { collectAfterStart } from '../core/garbage-collection.ts';
-import type { RunningGateway, Surroundings } from './environment.ts';
+import type { RunningGateway, CommandEnvironment } from './environment.ts';
 import { configOption, type ExitCode, exitCodes, withExamples } from './options.ts';
 
 /** `postern serve`: the gateway itself, in the foreground, until a signal ends it. */
-export function addServe(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addServe(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('serve')
     .summary('run the gateway')
@@ -33,7 +33,7 @@ export function addServe(program: Command, surroundings: Surroundings, end: (cod
  */
 export async function serveUntilSignal(
   starting: Promise<RunningGateway>,
-  { signals, exit }: Pick<Surroundings, 'signals' | 'exit'>,
+  { signals, exit }: Pick<CommandEnvironment, 'signals' | 'exit'>,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let isEnding = false;

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type ApiReply, cell, isObject, openApi, refusalCode, rowsIn } from './api-client.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
   type ExitCode,
@@ -25,7 +25,7 @@ interface EndOptions extends Omit<ListOptions, 'format'> {
 }
 
 /** `postern session`, `who` and `kick`: who is signed in, on all nodes, and ending it. */
-export function addSessions(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addSessions(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const { print, complain } = surroundings;
 
   /** Prints a reply, or what is wrong with it. */

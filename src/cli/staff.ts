@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type ApiReply, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
   type ExitCode,
@@ -13,7 +13,7 @@ import {
 import { json, table } from './output.ts';
 
 /** `postern staff`: who is staff, and their second factors. */
-export function addStaff(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addStaff(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const { print, complain } = surroundings;
 
   /** Prints a reply, or what is wrong with it. */

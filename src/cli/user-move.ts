@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { type ApiReply, type AskApi, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
-import type { Surroundings } from './environment.ts';
+import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
   type ExitCode,
@@ -30,7 +30,7 @@ interface Order {
 }
 
 /** `postern user move` and `postern move`: moving users to other backends, one or many, and what became of it. */
-export function addMoves(program: Command, surroundings: Surroundings, end: (code: ExitCode) => void): void {
+export function addMoves(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
   const { print, complain } = surroundings;
   const user = program.command('user').summary('move users to other backends');
   user
@@ -118,7 +118,7 @@ async function moveAll(
   orders: readonly Order[],
   options: MoveOptions,
   ask: AskApi,
-  { print, complain, signals }: Surroundings,
+  { print, complain, signals }: CommandEnvironment,
 ): Promise<ExitCode> {
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort();

@@ -63,7 +63,7 @@ export interface StateStore extends AsyncDisposable {
 export type ParseValue<T> = (text: string) => T | undefined;
 
 /** One table as this node knows it: `get` and `all` answer from memory, changes go to the store and come back from it. */
-export interface MirroredTable<T> {
+export interface ReplicatedTable<T> {
   get(key: string): T | undefined;
   all(): ReadonlyMap<string, T>;
   /** Whatever the entry was before. */

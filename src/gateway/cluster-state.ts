@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createFailover } from '../backends/failover.ts';
 import { createHealth, type Health, type WatchedHost } from '../backends/health.ts';
-import { createAdoption } from '../backends/home-changes.ts';
+import { createHomeChanges } from '../backends/home-changes.ts';
 import { createMoves, runHook } from '../backends/moves.ts';
 import { createPlacement, type ServedBackends } from '../backends/placement.ts';
 import { createProbes, smallTarget } from '../backends/probes.ts';
 import { createRingLoads, createRingStates } from '../backends/shared-storage.ts';
-import { createStateMirror } from '../backends/state-replica.ts';
+import { createStateReplica } from '../backends/state-replica.ts';
 import { parseForgotten, parseRingLoad } from '../backends/state-values.ts';
 import { keepRenewed } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
@@ -48,7 +48,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   const store = await openStateStore(config, log, redis, opened, keys);
   /** Before there is a site, changes are only taken note of. */
   let isReady = false;
-  const state = opened.use(createStateMirror({ store, log }));
+  const state = opened.use(createStateReplica({ store, log }));
   const forgotten = state.table('forgotten', parseForgotten);
   const loadsTable = state.table('loads', parseRingLoad);
   const support = supportTables(state);
@@ -120,7 +120,7 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
     }),
   );
   const adoption = opened.use(
-    createAdoption({
+    createHomeChanges({
       state,
       sessions: () => sessions.heldRecords(),
       lookUp: (user, signal) => lookUpHome(site(), user, signal),

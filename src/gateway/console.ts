@@ -13,7 +13,12 @@ import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import { createVault } from '../support/enrolment.ts';
-import { createRedisSignIns, createSignInNotes, createSqliteSignIns, type SignIns } from '../support/recent-logins.ts';
+import {
+  createRedisRecentLogins,
+  createRecentLoginNotes,
+  createSqliteRecentLogins,
+  type RecentLogins,
+} from '../support/recent-logins.ts';
 import { createRoleOf } from '../support/roles.ts';
 import { createSecondFactors } from '../support/second-factor.ts';
 import { createStaffSessions } from '../support/staff-sessions.ts';
@@ -40,7 +45,7 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
   const opened = new AsyncDisposableStack();
   const clock = systemClock;
   const signIns = opened.use(openSignIns(options));
-  const notes = opened.use(createSignInNotes(signIns, log));
+  const notes = opened.use(createRecentLoginNotes(signIns, log));
   const roleOf = createRoleOf({
     settings: () => site().config.support,
     nameRules: () => site().config.directory.nameRules,
@@ -91,16 +96,16 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
   };
 }
 
-function openSignIns({ config, redis, keys }: ConsoleOptions): SignIns {
+function openSignIns({ config, redis, keys }: ConsoleOptions): RecentLogins {
   if (redis !== undefined) {
-    return createRedisSignIns(scriptsOn(redis), () => keys.current());
+    return createRedisRecentLogins(scriptsOn(redis), () => keys.current());
   }
   const { store } = config.sessions;
   if (store.kind !== 'embedded') throw new TypeError('the sessions live in a Redis that was not handed in');
-  return createSqliteSignIns(store.file, systemClock);
+  return createSqliteRecentLogins(store.file, systemClock);
 }
 
-function createUsers({ site, operations, sessions, penalty }: ConsoleOptions, signIns: SignIns): ConsoleUsers {
+function createUsers({ site, operations, sessions, penalty }: ConsoleOptions, signIns: RecentLogins): ConsoleUsers {
   const addressesOf = async (user: string) => (await signIns.of(user)).map(({ address }) => address);
   return {
     named(typed) {

@@ -1,5 +1,5 @@
 import { withOverrides } from '../backends/overrides.ts';
-import type { StateMirror } from '../backends/state-replica.ts';
+import type { StateReplica } from '../backends/state-replica.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
@@ -51,7 +51,7 @@ interface ExplainedHost {
 interface ExplainerDeps {
   readonly parseName: LoginNameParser;
   readonly directory: Pick<Directory, 'explain'>;
-  readonly overrides: Pick<StateMirror['overrides'], 'get'>;
+  readonly overrides: Pick<StateReplica['overrides'], 'get'>;
   readonly backendNamed: (name: string) => Backend | undefined;
   readonly isPool: (backend: Backend) => boolean;
   readonly placement: Pick<Placement, 'hostState' | 'activeHost'>;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { type Anchor, readAnchors } from '../audit/anchors.ts';
 import { createPlacement } from '../backends/placement.ts';
 import { createProbes, smallTarget } from '../backends/probes.ts';
-import { createStateMirror } from '../backends/state-replica.ts';
+import { createStateReplica } from '../backends/state-replica.ts';
 import type { StateKeys, VouchedStateStore } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
 import { recordIfPossible } from '../core/audit.ts';
@@ -19,7 +19,7 @@ import { openCommandAudit, openDirectory, openStateStore } from './stores.ts';
 export async function openExplain(config: Config, log: Log): Promise<AsyncDisposable & { readonly explain: Explain }> {
   await using opened = new AsyncDisposableStack();
   const directory = opened.use(await openDirectory(config, log));
-  const state = opened.use(createStateMirror({ store: await openState(config, log, opened), log }));
+  const state = opened.use(createStateReplica({ store: await openState(config, log, opened), log }));
   await state.refresh();
   const backends = new Map<string, Backend>(config.backends);
   const down = new Map<string, string>();

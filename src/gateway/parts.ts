@@ -1,8 +1,8 @@
 import type { Health } from '../backends/health.ts';
-import type { Adoption } from '../backends/home-changes.ts';
+import type { HomeChanges } from '../backends/home-changes.ts';
 import type { Moves } from '../backends/moves.ts';
 import type { OverrideDirectoryDeps } from '../backends/overrides.ts';
-import type { StateMirror } from '../backends/state-replica.ts';
+import type { StateReplica } from '../backends/state-replica.ts';
 import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
@@ -12,7 +12,7 @@ import type { BackendName, CanonicalUser, LoginNameParser } from '../core/names.
 import type { ClientAuthentication } from '../core/passdb.ts';
 import type { Place, Placement, Relocate } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
-import type { MirroredTable } from '../core/state-store.ts';
+import type { ReplicatedTable } from '../core/state-store.ts';
 import type { SilentSignIn, WebmailDriver } from '../core/webmail.ts';
 import type { RouteMail } from '../directory-service/mail-routes.ts';
 import type { Directory } from '../directory/directory.ts';
@@ -42,9 +42,9 @@ import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import type { Duty } from '../support/duty.ts';
 import type { Enrolment } from '../support/enrolment.ts';
-import type { Upkeep } from '../support/mailbox-expiry.ts';
+import type { MailboxExpiry } from '../support/mailbox-expiry.ts';
 import type { Notice, Notices } from '../support/notices.ts';
-import type { Links, StoredLink } from '../support/one-time-links.ts';
+import type { OneTimeLinks, StoredLink } from '../support/one-time-links.ts';
 import type { OpenedMailbox } from '../support/opened-mailboxes.ts';
 
 /** What a node keeps for the console over every reload. */
@@ -57,17 +57,17 @@ export interface ConsoleStanding extends AsyncDisposable {
 
 /** What all nodes know of opened mailboxes. */
 export interface SupportTables {
-  readonly links: MirroredTable<StoredLink>;
-  readonly opened: MirroredTable<OpenedMailbox>;
-  readonly notices: MirroredTable<readonly Notice[]>;
+  readonly links: ReplicatedTable<StoredLink>;
+  readonly opened: ReplicatedTable<OpenedMailbox>;
+  readonly notices: ReplicatedTable<readonly Notice[]>;
 }
 
 /** What a node keeps for its staff over every reload. */
 export interface SupportStanding extends AsyncDisposable {
   readonly duty: Duty;
-  readonly links: Links;
+  readonly links: OneTimeLinks;
   readonly notices: Notices;
-  readonly upkeep: Upkeep;
+  readonly mailboxExpiry: MailboxExpiry;
   /** Reads what other nodes wrote of all of this. Rejects when the state store cannot be asked. */
   readonly refresh: () => Promise<void>;
 }
@@ -96,15 +96,15 @@ export interface Standing extends AsyncDisposable {
 /** Where users belong and how their servers are: what a node opens once and keeps over every reload. */
 export interface Operations extends AsyncDisposable {
   readonly audit: Audit;
-  readonly state: StateMirror;
+  readonly state: StateReplica;
   readonly support: SupportTables;
   /** The second factors of the staff. */
-  readonly enrolments: MirroredTable<Enrolment>;
+  readonly enrolments: ReplicatedTable<Enrolment>;
   readonly health: Health;
   readonly placement: Placement;
   readonly relocate: Relocate;
   readonly moves: Moves;
-  readonly adoption: Adoption;
+  readonly adoption: HomeChanges;
   /** The name of this node in what it decides. */
   readonly node: string;
   /** Makes all nodes forget what they remember of a user's home. Rejects when the store cannot be asked. */

@@ -13,7 +13,7 @@ import { createFrontDoor, type FrontDoor } from '../proxy/listener.ts';
 import { createRequests, type FinishedRequest } from '../proxy/session-requests.ts';
 import { createUpgrades, type Upgrades } from '../proxy/upgrades.ts';
 import { clearedSessionCookie, ownCookieNames } from '../sessions/cookie.ts';
-import type { Upkeep } from '../support/mailbox-expiry.ts';
+import type { MailboxExpiry } from '../support/mailbox-expiry.ts';
 import { listen, portOf } from './operator-listeners.ts';
 import type { Site, Standing } from './parts.ts';
 
@@ -87,7 +87,7 @@ function createDoor(options: DoorOptions): FrontDoor & { readonly upgrades: Upgr
     ingress: (request, head) =>
       options.serves === 'public' ? site().ingress(request, head) : site().consoleIngress(request, head),
     pages: (request, response, ingress) => site().pages(request, response, ingress),
-    sessions: standing.support === undefined ? sessions : guarded(sessions, standing.support.upkeep),
+    sessions: standing.support === undefined ? sessions : guarded(sessions, standing.support.mailboxExpiry),
     requests,
     clients,
     upgrades,
@@ -103,11 +103,11 @@ function createDoor(options: DoorOptions): FrontDoor & { readonly upgrades: Upgr
 }
 
 /** Sessions of opened mailboxes count only while somebody vouches for them. */
-function guarded(sessions: LiveSessions, upkeep: Pick<Upkeep, 'guard'>): LiveSessions {
+function guarded(sessions: LiveSessions, mailboxExpiry: Pick<MailboxExpiry, 'guard'>): LiveSessions {
   return {
     find(cookieField, secure) {
       const found = sessions.find(cookieField, secure);
-      return found instanceof Promise ? found.then((later) => upkeep.guard(later)) : upkeep.guard(found);
+      return found instanceof Promise ? found.then((later) => mailboxExpiry.guard(later)) : mailboxExpiry.guard(found);
     },
   };
 }

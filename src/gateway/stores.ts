@@ -25,7 +25,7 @@ import { createNodeSessions, type NodeSessions, type NodeSessionsOptions } from 
 import { createRedisStore, probeSessionStore } from '../sessions/redis-store.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import { createSqliteStore } from '../sessions/sqlite-store.ts';
-import { probeSignIns } from '../support/recent-logins.ts';
+import { probeRecentLogins } from '../support/recent-logins.ts';
 import type { Site } from './parts.ts';
 
 interface SessionParts {
@@ -229,7 +229,7 @@ function auditKeyOf(key: KeyRing['promoted']): AuditKey {
 export async function probeSessions(connection: RedisConnection): Promise<void> {
   await probeSessionStore(connection);
   await connection.run((client) => probeCounters(client));
-  await probeSignIns(scriptsOn(connection));
+  await probeRecentLogins(scriptsOn(connection));
 }
 
 /** Does on a Redis what serving does there with states, moves and all else that must survive. Rejects as above. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { StateMirror } from '../backends/state-replica.ts';
+import type { StateReplica } from '../backends/state-replica.ts';
 import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
@@ -15,10 +15,16 @@ import type { AuthenticationDeps, Home } from '../login/authentication.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import { createDuty } from '../support/duty.ts';
 import { createImpersonation, type Impersonation, type ImpersonationDeps } from '../support/impersonation.ts';
-import { createUpkeep } from '../support/mailbox-expiry.ts';
+import { createMailboxExpiry } from '../support/mailbox-expiry.ts';
 import { createMasterMailboxes, noMaster } from '../support/master-mailboxes.ts';
-import { createNotices, createTelling, parseNotices, type Telling, type TellingDeps } from '../support/notices.ts';
-import { createLinks, parseLink } from '../support/one-time-links.ts';
+import {
+  createNotices,
+  createNoticeDelivery,
+  parseNotices,
+  type NoticeDelivery,
+  type NoticeDeliveryDeps,
+} from '../support/notices.ts';
+import { createOneTimeLinks, parseLink } from '../support/one-time-links.ts';
 import { parseOpenedMailbox } from '../support/opened-mailboxes.ts';
 import { createPermission } from '../support/permission.ts';
 import { createRememberedRoleOf, type RoleOf } from '../support/roles.ts';
@@ -27,7 +33,7 @@ import { lookUpFresh } from './explain.ts';
 import type { SharedParts, Site, SupportStanding, SupportTables } from './parts.ts';
 
 /** To be called before the mirror is opened. */
-export function supportTables(state: Pick<StateMirror, 'table'>): SupportTables {
+export function supportTables(state: Pick<StateReplica, 'table'>): SupportTables {
   return {
     links: state.table('links', parseLink),
     opened: state.table('opened', parseOpenedMailbox),
@@ -59,13 +65,13 @@ export function openSupport(options: SupportStandingOptions): SupportStanding {
     lookupFresh: (user, signal) => lookUpFresh(site(), user, signal),
     clock,
   });
-  const links = createLinks({
+  const links = createOneTimeLinks({
     table: tables.links,
     keys: () => keys.current().all.map((key) => key.subkey('assist link')),
     clock,
     randomBytes,
   });
-  const upkeep = createUpkeep({
+  const mailboxExpiry = createMailboxExpiry({
     duty: createDuty(rememberedRoleOf, staff.sessions),
     isNeverOpened: (user) => site().config.support?.neverOpened.has(user) === true,
     opened: tables.opened,
@@ -84,9 +90,9 @@ export function openSupport(options: SupportStandingOptions): SupportStanding {
     duty,
     links,
     notices: createNotices(tables.notices),
-    upkeep,
+    mailboxExpiry,
     refresh: options.refresh,
-    [Symbol.asyncDispose]: () => upkeep[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => mailboxExpiry[Symbol.asyncDispose](),
   };
 }
 
@@ -95,7 +101,7 @@ interface AssistDeps extends Pick<AuthenticationDeps, 'parseName' | 'directory' 
   /** A configured backend with its driver, in whatever state. */
   readonly configured: (name: BackendName) => Home | undefined;
   readonly checkMaster: ImpersonationDeps['checkMaster'];
-  readonly appendMessage: TellingDeps['appendMessage'];
+  readonly appendMessage: NoticeDeliveryDeps['appendMessage'];
   readonly audit: Audit;
   readonly clock: Clock;
   readonly log: Log;
@@ -104,7 +110,7 @@ interface AssistDeps extends Pick<AuthenticationDeps, 'parseName' | 'directory' 
 /** What one configuration makes of support. */
 interface Assist {
   readonly impersonation: Impersonation;
-  readonly telling: Telling;
+  readonly telling: NoticeDelivery;
   /** Tells the user of an opened mailbox, as the operator decided. */
   tell(opened: OpenedMailbox): Promise<void>;
 }
@@ -129,7 +135,7 @@ function createAssist(settings: NonNullable<Config['support']>, deps: AssistDeps
     placeOf: deps.homeOf,
     assistOrigin: settings.assist.origin,
   });
-  const telling = createTelling({
+  const telling = createNoticeDelivery({
     ...deps,
     policy: settings.notice,
     notices: support.notices,
@@ -171,7 +177,7 @@ export function assistOf(
   });
   return {
     ...createAssist(settings, { ...deps, ...masterMailboxes, support }),
-    upkeep: support.upkeep,
+    mailboxExpiry: support.mailboxExpiry,
     consoleOrigin: settings.console.origin,
   };
 }
@@ -186,7 +192,7 @@ export function consoleImpersonation(assist: ReturnType<typeof assistOf>): Conso
   return {
     permission: assist.impersonation.permission,
     start: (...asked) => assist.impersonation.start(...asked),
-    openedBy: (actor) => assist.upkeep.of(actor),
-    stop: (session) => assist.upkeep.stop(session),
+    openedBy: (actor) => assist.mailboxExpiry.of(actor),
+    stop: (session) => assist.mailboxExpiry.stop(session),
   };
 }

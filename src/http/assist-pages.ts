@@ -4,7 +4,7 @@ import { expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
 import type { Impersonation, Opened } from '../support/impersonation.ts';
-import type { Upkeep } from '../support/mailbox-expiry.ts';
+import type { MailboxExpiry } from '../support/mailbox-expiry.ts';
 import { createOwnApp, type Pages } from './app.ts';
 import { stopBindingOf } from './banner.ts';
 import { sourceKeyOf } from './console/layout.ts';
@@ -18,7 +18,7 @@ import { createLoadSession, type SessionGate } from './session-gate.ts';
 
 export interface AssistPagesDeps extends ErrorPageDeps {
   readonly impersonation: Pick<Impersonation, 'open' | 'failed'>;
-  readonly upkeep: Pick<Upkeep, 'opened'>;
+  readonly mailboxExpiry: Pick<MailboxExpiry, 'opened'>;
   /** Tells the user, as the operator decided. */
   readonly tell: (opened: OpenedMailbox) => Promise<void>;
   readonly gate: SessionGate;
@@ -125,7 +125,7 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
     const sinceMs = clock.nowMs();
     try {
       const untilMs = sinceMs + minutes * 60_000;
-      await deps.upkeep.opened(key, { actor, staffSession, subject, reason, ticket, sinceMs, untilMs });
+      await deps.mailboxExpiry.opened(key, { actor, staffSession, subject, reason, ticket, sinceMs, untilMs });
       await deps.tell(opened);
     } catch (error) {
       // Nobody would know that it is open, or its user never hear of it.

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
-import type { Telling } from '../support/notices.ts';
+import type { NoticeDelivery } from '../support/notices.ts';
 import { formField, type FormTokens, queryParameter, requestInitiator } from './forms.ts';
 import { timeTextOf } from './locales.ts';
 import { nextTarget } from './redirects.ts';
@@ -8,7 +8,7 @@ import { ingressOf } from './request-context.ts';
 import type { Views } from './views.ts';
 
 export interface NoticePageDeps {
-  readonly telling: Pick<Telling, 'pendingNow' | 'read'>;
+  readonly telling: Pick<NoticeDelivery, 'pendingNow' | 'read'>;
   readonly live: LiveSessions;
   readonly tokens: FormTokens;
   readonly views: Views;

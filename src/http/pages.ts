@@ -4,7 +4,7 @@ import type { Log } from '../core/log.ts';
 import type { LiveSessions } from '../core/session.ts';
 import type { Login } from '../login/login.ts';
 import type { Logout } from '../login/logout.ts';
-import type { Telling } from '../support/notices.ts';
+import type { NoticeDelivery } from '../support/notices.ts';
 import { createOwnApp, type Pages } from './app.ts';
 import { createMethodNotAllowed } from './error-pages.ts';
 import { createFormBody, createFormTokens } from './forms.ts';
@@ -22,7 +22,7 @@ export interface PagesDeps {
   readonly gate: SessionGate;
   readonly live: LiveSessions;
   readonly ownSessions: OwnSessions;
-  readonly telling: Pick<Telling, 'pending' | 'pendingNow' | 'read'>;
+  readonly telling: Pick<NoticeDelivery, 'pending' | 'pendingNow' | 'read'>;
   readonly views: Views;
   /** Keys that all nodes share: the first signs forms, all verify. */
   readonly formKeys: () => readonly KeyObject[];

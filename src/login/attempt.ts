@@ -51,7 +51,7 @@ type Trace = Partial<Record<'user' | 'backend' | 'host', string>> & Pick<LoginEv
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** One sign-in on its way. */
-export interface Course {
+export interface LoginAttempt {
   readonly attempt: PasswordAttempt;
   readonly times: LoginTimes;
   readonly trace: Mutable<Trace>;
@@ -60,7 +60,7 @@ export interface Course {
   within<T>(source: FailureSource, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }
 
-export interface CoursesDeps {
+export interface LoginAttemptsDeps {
   readonly clock: Clock;
   readonly wait: Wait;
   readonly observe: (event: LoginEvent) => void;
@@ -91,26 +91,26 @@ const unchecked = { kind: 'unavailable', code: 'ERR_IMAP_UNAVAILABLE', source: '
  * an outcome. As long as the mail server of some users is silent, "no" is told to nobody: it would say who is not one of
  * them. Rejects with the signal's reason when the client is gone, and with what is a fault of the gateway.
  */
-export function createCourses(deps: CoursesDeps) {
+export function createLoginAttempts(deps: LoginAttemptsDeps) {
   const { clock } = deps;
 
-  function report({ attempt, times, trace }: Course, end: Pick<LoginEvent, 'result' | 'error'>): void {
+  function report({ attempt, times, trace }: LoginAttempt, end: Pick<LoginEvent, 'result' | 'error'>): void {
     const { reference, client } = attempt;
     deps.observe({ ...end, ...trace, phase: times.phase, reference, client: client.address, ms: times.phasesMs() });
   }
 
   async function outcomeOf<T extends { readonly kind: LoginEvent['result'] }>(
-    course: Course,
-    work: (course: Course) => Promise<T>,
+    login: LoginAttempt,
+    work: (login: LoginAttempt) => Promise<T>,
   ): Promise<T | Unavailable | Busy> {
     try {
-      const outcome = await work(course);
-      report(course, { result: outcome.kind });
+      const outcome = await work(login);
+      report(login, { result: outcome.kind });
       return outcome;
     } catch (error) {
-      if (course.gone.aborted) report(course, { result: 'abandoned' });
-      else report(course, { result: resultOf(error), error });
-      if (course.gone.aborted || !(error instanceof PosternError)) throw error;
+      if (login.gone.aborted) report(login, { result: 'abandoned' });
+      else report(login, { result: resultOf(error), error });
+      if (login.gone.aborted || !(error instanceof PosternError)) throw error;
       if (error.code === 'ERR_BUSY') return { kind: 'busy' };
       return { kind: 'unavailable', code: error.code, source: error.source, retryable: error.retryable };
     }
@@ -119,17 +119,17 @@ export function createCourses(deps: CoursesDeps) {
   return async function run<T extends { readonly kind: LoginEvent['result'] }>(
     attempt: PasswordAttempt,
     gone: AbortSignal,
-    work: (course: Course) => Promise<T>,
+    work: (login: LoginAttempt) => Promise<T>,
   ): Promise<T | Unavailable | Busy> {
     const times = createLoginTimes(clock, attempt.arrivedAtMs);
-    const course: Course = {
+    const login: LoginAttempt = {
       attempt,
       times,
       trace: {},
       gone,
       within: (source, part) => withDeadline(source, deps.deadlineMs - times.workedMs(), gone, part),
     };
-    const judged = await outcomeOf(course, work);
+    const judged = await outcomeOf(login, work);
     const outcome = judged.kind === 'rejected' && deps.isSomeHomeSilent() ? unchecked : judged;
     if (isHeld(outcome)) await deps.wait(Math.max(deps.refusalAfterMs - times.workedMs(), 0), gone);
     return outcome;

@@ -12,7 +12,7 @@ import type { Passdb, PasswordCheck, PasswordCheckContext, Referrals, ServerWord
 import type { Closure } from '../core/placement.ts';
 import type { Secret } from '../core/secret.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
-import type { AuthenticationRefusal, Course } from './attempt.ts';
+import type { AuthenticationRefusal, LoginAttempt } from './attempt.ts';
 import type { Admission, Penalty } from './penalty.ts';
 
 /** Where a backend's users are signed in now: `host` is the one that takes new sessions. */
@@ -58,11 +58,11 @@ export type Sought =
   | ({ readonly kind: 'barred'; readonly because: { readonly reason: string } | UserIsToWait } & UserHome);
 
 /** The first half of every sign-in: refuse what is malformed, find the home, wait out the penalty, check the password. */
-type Authenticate = (course: Course) => Promise<Authenticated | AuthenticationRefusal>;
+type Authenticate = (login: LoginAttempt) => Promise<Authenticated | AuthenticationRefusal>;
 
 export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
-  return async (course) => {
-    const { attempt, times, trace, gone } = course;
+  return async (login) => {
+    const { attempt, times, trace, gone } = login;
     const parsed = deps.parseName(attempt.user);
     if (parsed.kind === 'malformed') return { kind: 'malformed', field: 'user' };
     if (isMalformedPassword(attempt.password)) return { kind: 'malformed', field: 'password' };
@@ -71,7 +71,7 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     await deps.storeAnswers();
 
     times.enter('directory');
-    const found = await course.within('directory', (signal) => seek(deps.directory, parsed.name, signal));
+    const found = await login.within('directory', (signal) => seek(deps.directory, parsed.name, signal));
     if (found.kind === 'nobody') trace.why = found.why;
     else trace.user = found.user;
     if ('backend' in found) trace.backend = found.backend;
@@ -82,7 +82,7 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     if (admission.kind === 'busy') return admission;
     times.enter('imap');
     try {
-      return await judged(course, found, admission);
+      return await judged(login, found, admission);
     } finally {
       // What became of it was said before, unless somebody could not be asked.
       await admission.settle(gone.aborted ? 'abandoned' : 'undecided');
@@ -90,31 +90,31 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
   };
 
   async function judged(
-    course: Course,
+    login: LoginAttempt,
     found: Sought,
     admission: Admitted,
   ): Promise<Authenticated | AuthenticationRefusal> {
-    const { trace } = course;
+    const { trace } = login;
     if (found.kind === 'nobody') {
       await admission.settle('wrong');
       return { kind: 'rejected' };
     }
-    const trial = createPasswordTrial(deps.passdb, course, admission);
+    const trial = createPasswordTrial(deps.passdb, login, admission);
     if (found.kind === 'barred') {
       const { user, backend, because } = found;
       const home = configured(backend, deps.homeOf(backend, user));
-      const check = await judgedAt(course, { user, home, trial, admission });
-      if (check.kind !== 'right') return refusal(course, check);
+      const check = await judgedAt(login, { user, home, trial, admission });
+      if (check.kind !== 'right') return refusal(login, check);
       if (because instanceof UserIsToWait) throw because;
       return { kind: 'refused', reason: because.reason };
     }
     const lived = await trial.whereIs(found);
-    if (lived.kind !== 'found') return refusal(course, lived);
+    if (lived.kind !== 'found') return refusal(login, lived);
     trace.backend = lived.backend;
     const stays = found.kind === 'found' && found.stays === true;
     const home = configured(lived.backend, deps.homeOf(lived.backend, lived.user, stays));
-    const check = await judgedAt(course, { user: found.user, home, trial, admission });
-    if (check.kind !== 'right') return refusal(course, check);
+    const check = await judgedAt(login, { user: found.user, home, trial, admission });
+    if (check.kind !== 'right') return refusal(login, check);
     if ('closure' in home) return { kind: 'closed', closure: home.closure };
     if (found.kind === 'referred') found.server.learn(lived.backend);
     return { kind: 'authenticated', user: found.user, home };
@@ -146,7 +146,7 @@ interface Judging {
 }
 
 /** What the user's home says of the password. Rejects where nobody there can be asked: the attempt counts all the same. */
-async function judgedAt({ trace }: Course, { user, home, trial, admission }: Judging): Promise<PasswordCheck> {
+async function judgedAt({ trace }: LoginAttempt, { user, home, trial, admission }: Judging): Promise<PasswordCheck> {
   const judge = judgeOf(home);
   if ('closure' in judge) {
     await admission.settle('wrong');
@@ -167,7 +167,7 @@ export function cannotBeChecked({ backend, kind }: Closure): PosternError {
   return new PosternError('ERR_IMAP_UNAVAILABLE', message, { source: 'imap', retryable: true });
 }
 
-function refusal({ trace }: Course, check: Exclude<PasswordCheck, { kind: 'right' }>): AuthenticationRefusal {
+function refusal({ trace }: LoginAttempt, check: Exclude<PasswordCheck, { kind: 'right' }>): AuthenticationRefusal {
   if (check.kind !== 'wrong') return check;
   trace.why = 'wrong-password';
   return { kind: 'rejected' };
@@ -194,16 +194,16 @@ interface PasswordTrial {
 
 function createPasswordTrial(
   passdb: Passdb & Referrals,
-  course: Course,
+  login: LoginAttempt,
   admission: Extract<Admission, { kind: 'admitted' }>,
 ): PasswordTrial {
-  const { client, password, reference } = course.attempt;
+  const { client, password, reference } = login.attempt;
   const heard = (said: ServerWords): void => {
-    course.trace.said = said;
+    login.trace.said = said;
   };
 
   async function settled<T extends PasswordCheck | ReferredHome>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const check = await course.within('imap', ask);
+    const check = await login.within('imap', ask);
     if (check.kind === 'right' || check.kind === 'wrong') await admission.settle(check.kind);
     else if (check.kind !== 'found') await admission.settle('undecided');
     return check;

@@ -56,7 +56,7 @@ const refusals = {
 } as const satisfies Partial<Record<PasswordCheck['kind'], string>>;
 
 /** One request on its way through the use case, and what its event will say. */
-interface Course {
+interface BasicAttempt {
   readonly credentials: ClientCredentials;
   readonly reference: string;
   readonly arrivedAtMs: number;
@@ -69,31 +69,36 @@ interface Course {
  * page, and as there "no" is told to nobody while the mail server of some users is silent.
  */
 export function createClientAuthentication(deps: ClientAuthenticationDeps): ClientAuthentication {
-  async function decide(course: Course, gone: AbortSignal): Promise<ClientAdmission> {
-    const { credentials } = course;
+  async function decide(attempt: BasicAttempt, gone: AbortSignal): Promise<ClientAdmission> {
+    const { credentials } = attempt;
     const parsed = deps.parseName(withoutDomainPrefix(credentials.user, deps.parseName));
     if (parsed.kind === 'malformed' || isMalformedPassword(credentials.password)) return { kind: 'rejected' };
-    course.trace = { user: parsed.name };
+    attempt.trace = { user: parsed.name };
     const found = await withDeadline('directory', deps.deadlineMs, gone, (signal) =>
       seek(deps.directory, parsed.name, signal),
     );
-    const admission = await judge(course, parsed.name, found, gone);
+    const admission = await judge(attempt, parsed.name, found, gone);
     const isUntold = admission.kind === 'rejected' && deps.isSomeHomeSilent();
-    return isUntold ? { kind: 'unavailable', reference: course.reference } : admission;
+    return isUntold ? { kind: 'unavailable', reference: attempt.reference } : admission;
   }
 
-  async function judge(course: Course, name: LoginName, found: Sought, gone: AbortSignal): Promise<ClientAdmission> {
-    const { credentials } = course;
+  async function judge(
+    attempt: BasicAttempt,
+    name: LoginName,
+    found: Sought,
+    gone: AbortSignal,
+  ): Promise<ClientAdmission> {
+    const { credentials } = attempt;
     if (found.kind === 'nobody') {
-      course.trace = { ...course.trace, why: found.why };
-      await triedNowhere(course, name, gone);
+      attempt.trace = { ...attempt.trace, why: found.why };
+      await triedNowhere(attempt, name, gone);
       return { kind: 'rejected' };
     }
     const { user } = found;
     if (found.kind === 'referred') {
       const known = checkOf(user, '', credentials);
       const said = await deps.checks.verdict(known, gone, (allGone) =>
-        tryPassword(course, allGone, () => askReferrer(course, found, allGone)),
+        tryPassword(attempt, allGone, () => askReferrer(attempt, found, allGone)),
       );
       if (said !== 'right') return refusal(said);
       // From now on the directory knows the home, as long as it remembers it.
@@ -103,13 +108,13 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
     const home = configured(backend, deps.homeOf(backend, user));
     const judging = judgeOf(home);
     if ('closure' in judging) {
-      course.trace = { user, backend };
-      await triedNowhere(course, name, gone, { isReported: false });
+      attempt.trace = { user, backend };
+      await triedNowhere(attempt, name, gone, { isReported: false });
       throw cannotBeChecked(judging.closure);
     }
-    course.trace = { user, backend, host: judging.host.name };
+    attempt.trace = { user, backend, host: judging.host.name };
     const verdict = await deps.checks.verdict(checkOf(user, backend, credentials), gone, (allGone) =>
-      tryPassword(course, allGone, () => askHome(course, user, judging, allGone)),
+      tryPassword(attempt, allGone, () => askHome(attempt, user, judging, allGone)),
     );
     if (verdict !== 'right') return refusal(verdict);
     if (found.kind === 'barred') return barred(found);
@@ -119,13 +124,13 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
 
   /** Otherwise treated like a wrong password: nobody outside can tell the two apart. */
   async function triedNowhere(
-    course: Course,
+    attempt: BasicAttempt,
     name: LoginName,
     gone: AbortSignal,
     how = { isReported: true },
   ): Promise<void> {
-    await deps.checks.verdict(checkOf(name, '', course.credentials), gone, (allGone) =>
-      tryPassword(course, allGone, async () => 'wrong', how),
+    await deps.checks.verdict(checkOf(name, '', attempt.credentials), gone, (allGone) =>
+      tryPassword(attempt, allGone, async () => 'wrong', how),
     );
   }
 
@@ -141,16 +146,16 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
   }
 
   /** The server that knows the home, then the home. */
-  async function askReferrer(course: Course, referred: ReferredUser, allGone: AbortSignal): Promise<Verdict> {
-    const { client, password } = course.credentials;
-    const context = { client, reference: course.reference, heard: heardBy(course), left: allGone };
+  async function askReferrer(attempt: BasicAttempt, referred: ReferredUser, allGone: AbortSignal): Promise<Verdict> {
+    const { client, password } = attempt.credentials;
+    const context = { client, reference: attempt.reference, heard: heardBy(attempt), left: allGone };
     const found = await withDeadline('imap', deps.deadlineMs, neverGone, (signal) =>
       findReferredHome(deps.passdb, referred, password, context, signal),
     );
     if (found.kind !== 'found') return found.kind;
     const home = judgeOf(configured(found.backend, deps.homeOf(found.backend, found.user)));
     if ('closure' in home) throw cannotBeChecked(home.closure);
-    const verdict = await askHome(course, found.user, home, allGone);
+    const verdict = await askHome(attempt, found.user, home, allGone);
     if (verdict === 'right') referred.server.learn(found.backend);
     return verdict;
   }
@@ -160,35 +165,35 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
    * aborted from then on: whoever hangs up has still tried.
    */
   async function tryPassword(
-    course: Course,
+    attempt: BasicAttempt,
     allGone: AbortSignal,
     ask: () => Promise<Verdict>,
     { isReported } = { isReported: true },
   ): Promise<Verdict> {
-    const { client, password } = course.credentials;
-    const { user = '' } = course.trace;
+    const { client, password } = attempt.credentials;
+    const { user = '' } = attempt.trace;
     const admission = await deps.penalty.admit({ user, address: client.address, password }, allGone);
     if (admission.kind === 'busy') throw tooManyWait();
     const verdict = await ask().catch(async (error: unknown) => {
       await admission.settle('undecided');
-      if (isSilence(error)) await hold(course, admission.waitedMs, neverGone);
+      if (isSilence(error)) await hold(attempt, admission.waitedMs, neverGone);
       throw error;
     });
     await admission.settle(verdict === 'right' || verdict === 'wrong' ? verdict : 'undecided');
-    if (isReported) report(course, { result: verdict });
-    if (verdict !== 'right') await hold(course, admission.waitedMs, neverGone);
+    if (isReported) report(attempt, { result: verdict });
+    if (verdict !== 'right') await hold(attempt, admission.waitedMs, neverGone);
     return verdict;
   }
 
   async function askHome(
-    course: Course,
+    attempt: BasicAttempt,
     user: CanonicalUser,
     { backend, host }: Home,
     allGone: AbortSignal,
   ): Promise<Verdict> {
-    const { client, password } = course.credentials;
-    const { reference } = course;
-    const context = { client, reference, heard: heardBy(course), left: allGone, limits: backend.limits };
+    const { client, password } = attempt.credentials;
+    const { reference } = attempt;
+    const context = { client, reference, heard: heardBy(attempt), left: allGone, limits: backend.limits };
     const check = await withDeadline('imap', deps.deadlineMs, neverGone, (signal) =>
       deps.passdb.verify({ user, password }, host, context, signal),
     );
@@ -196,13 +201,13 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
   }
 
   /** Until the moment of all refusals; what the penalty took does not count. */
-  async function hold(course: Course, penaltyMs: number, signal: AbortSignal): Promise<void> {
-    const workedMs = deps.clock.nowMs() - course.arrivedAtMs - penaltyMs;
+  async function hold(attempt: BasicAttempt, penaltyMs: number, signal: AbortSignal): Promise<void> {
+    const workedMs = deps.clock.nowMs() - attempt.arrivedAtMs - penaltyMs;
     await deps.wait(Math.max(deps.refusalAfterMs - workedMs, 0), signal);
   }
 
   function report(
-    { credentials, reference, arrivedAtMs, trace }: Course,
+    { credentials, reference, arrivedAtMs, trace }: BasicAttempt,
     end: Pick<ClientCheckEvent, 'result' | 'error'>,
   ) {
     const ms = deps.clock.nowMs() - arrivedAtMs;
@@ -211,19 +216,19 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
 
   return {
     async admit(credentials, gone) {
-      const course: Course = {
+      const attempt: BasicAttempt = {
         credentials,
         reference: deps.newReference(),
         arrivedAtMs: deps.clock.nowMs(),
         trace: {},
       };
       try {
-        return await decide(course, gone);
+        return await decide(attempt, gone);
       } catch (error) {
         if (gone.aborted) throw error;
-        report(course, { result: error instanceof PosternError ? 'unavailable' : 'failed', error });
+        report(attempt, { result: error instanceof PosternError ? 'unavailable' : 'failed', error });
         const isBusy = error instanceof PosternError && error.code === 'ERR_BUSY';
-        return { kind: isBusy ? 'busy' : 'unavailable', reference: course.reference };
+        return { kind: isBusy ? 'busy' : 'unavailable', reference: attempt.reference };
       }
     },
     async isStillAt(user, backend, host) {
@@ -260,9 +265,9 @@ function isSilence(error: unknown): boolean {
   return error instanceof PosternError && error.source === 'imap' && error.code !== 'ERR_BUSY';
 }
 
-function heardBy(course: Course): (said: ServerWords) => void {
+function heardBy(attempt: BasicAttempt): (said: ServerWords) => void {
   return (said) => {
-    course.trace = { ...course.trace, said };
+    attempt.trace = { ...attempt.trace, said };
   };
 }
 

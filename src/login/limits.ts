@@ -61,7 +61,7 @@ interface TurnLimits {
 }
 
 /** Turns for each backend by itself, so that one that hangs makes nobody wait for another. */
-export function createBackendTurns(limits: TurnLimits): (backend: string) => Turns {
+export function createBackendLimits(limits: TurnLimits): (backend: string) => Turns {
   const all = new Map<string, Turns>();
   return (backend) => {
     const turns = all.get(backend) ?? createTurns(limits);

@@ -3,20 +3,20 @@ import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import {
   type AuthenticationRefusal,
-  type Course,
-  type CoursesDeps,
-  createCourses,
+  type LoginAttempt,
+  type LoginAttemptsDeps,
+  createLoginAttempts,
   type LoginOutcome,
   type PasswordAttempt,
 } from './attempt.ts';
 import { type AuthenticationDeps, configured, createAuthenticate, type Home } from './authentication.ts';
 
-export interface LoginAttempt extends PasswordAttempt {
+export interface LoginForm extends PasswordAttempt {
   readonly publicOrigin: string;
   readonly timeZone: string | undefined;
 }
 
-export interface LoginDeps extends AuthenticationDeps, CoursesDeps {
+export interface LoginDeps extends AuthenticationDeps, LoginAttemptsDeps {
   /**
    * Carries out what waits for this user's sign-in, once the password was right; answers the backend on which the user
    * lives then, where that is another. Without it nothing ever waits.
@@ -25,49 +25,49 @@ export interface LoginDeps extends AuthenticationDeps, CoursesDeps {
 }
 
 /** Signs one user in. Rejects with the signal's reason when the client is gone. */
-export type Login = (attempt: LoginAttempt, gone: AbortSignal) => Promise<LoginOutcome>;
+export type Login = (attempt: LoginForm, gone: AbortSignal) => Promise<LoginOutcome>;
 
 /**
  * The use case of signing in: refuse what is malformed, find the home, wait out the penalty, check the password, enter
  * the webmail.
  */
 export function createLogin(deps: LoginDeps): Login {
-  const run = createCourses(deps);
+  const run = createLoginAttempts(deps);
   const authenticate = createAuthenticate(deps);
 
-  async function signIn(course: Course, attempt: LoginAttempt): Promise<LoginOutcome> {
-    const authenticated = await authenticate(course);
+  async function signIn(login: LoginAttempt, attempt: LoginForm): Promise<LoginOutcome> {
+    const authenticated = await authenticate(login);
     if (authenticated.kind !== 'authenticated') return authenticated;
     const { user } = authenticated;
-    const settled = await settledHome(course, user, authenticated.home);
+    const settled = await settledHome(login, user, authenticated.home);
     if ('closure' in settled) return { kind: 'closed', closure: settled.closure };
-    course.times.enter('webmail');
-    course.trace.backend = settled.backend.name;
-    course.trace.host = settled.host.name;
-    return enterWebmail(course, attempt, user, settled);
+    login.times.enter('webmail');
+    login.trace.backend = settled.backend.name;
+    login.trace.host = settled.host.name;
+    return enterWebmail(login, attempt, user, settled);
   }
 
   /** A move that waited for this sign-in comes first; who must wait too long for it gets the page that says so. */
-  async function settledHome(course: Course, user: CanonicalUser, home: Home) {
-    const moved = await course
+  async function settledHome(login: LoginAttempt, user: CanonicalUser, home: Home) {
+    const moved = await login
       .within('webmail', async () => deps.arrived?.(user))
       .catch((error: unknown) => {
-        if (course.gone.aborted || !(error instanceof PosternError) || error.code !== 'ERR_DEADLINE') throw error;
+        if (login.gone.aborted || !(error instanceof PosternError) || error.code !== 'ERR_DEADLINE') throw error;
         return home.backend.name;
       });
     return moved === undefined ? home : configured(moved, deps.homeOf(moved, user));
   }
 
-  return (attempt, gone) => run(attempt, gone, (course) => signIn(course, attempt));
+  return (attempt, gone) => run(attempt, gone, (login) => signIn(login, attempt));
 }
 
 async function enterWebmail(
-  course: Course,
-  { client, password, publicOrigin, timeZone }: LoginAttempt,
+  login: LoginAttempt,
+  { client, password, publicOrigin, timeZone }: LoginForm,
   user: CanonicalUser,
   home: Home,
 ): Promise<LoginOutcome> {
-  const entered = await course.within('webmail', async (signal) =>
+  const entered = await login.within('webmail', async (signal) =>
     home.driver.signIn(home.host, { user, password, client, timeZone, publicOrigin }, signal),
   );
   if (entered.kind === 'rejected') throw webmailDisagrees(home.host);
@@ -94,12 +94,12 @@ type StaffLoginOutcome =
 export type StaffLogin = (attempt: PasswordAttempt, gone: AbortSignal) => Promise<StaffLoginOutcome>;
 
 /** Checks the own mailbox password of a member of staff as a sign-in would, and enters no webmail. */
-export function createStaffLogin(deps: AuthenticationDeps & CoursesDeps): StaffLogin {
-  const run = createCourses(deps);
+export function createStaffLogin(deps: AuthenticationDeps & LoginAttemptsDeps): StaffLogin {
+  const run = createLoginAttempts(deps);
   const authenticate = createAuthenticate(deps);
   return (attempt, gone) =>
-    run(attempt, gone, async (course): Promise<StaffLoginOutcome> => {
-      const outcome = await authenticate(course);
+    run(attempt, gone, async (login): Promise<StaffLoginOutcome> => {
+      const outcome = await authenticate(login);
       if (outcome.kind !== 'authenticated') return outcome;
       const { user, home } = outcome;
       return { kind: 'authenticated', user, backend: home.backend.name, host: home.host.name };

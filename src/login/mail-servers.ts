@@ -1,7 +1,7 @@
 import { type Clock, isRecent } from '../core/clock.ts';
 import { isOwnShortage, PosternError } from '../core/error.ts';
 import type { ImapHost, Mailboxes, Passdb, PasswordCheckContext, Referrals, ServerWords } from '../core/passdb.ts';
-import { createBackendTurns } from './limits.ts';
+import { createBackendLimits } from './limits.ts';
 
 /** After a restart the password of every client is asked for at once. */
 const perBackend = { atOnce: 32, waiting: 2000, source: 'imap' } as const;
@@ -28,7 +28,7 @@ export interface MailServers {
 }
 
 export function createMailServers({ passdb, mailboxes, backendOf, clock }: MailServersDeps): MailServers {
-  const turnsOf = createBackendTurns(perBackend);
+  const turnsOf = createBackendLimits(perBackend);
   const silentSince = new Map<string, number>();
 
   function inTurn<T>({ name }: ImapHost, signals: readonly AbortSignal[], work: () => Promise<T>): Promise<T> {

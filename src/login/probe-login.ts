@@ -24,7 +24,7 @@ const client: Client = { address: '127.0.0.1', port: 0, userAgent: 'Mozilla/5.0 
  * Signs the test account in on one host as a user would be, password and webmail, and out again.
  * Rejects with source `imap` or `webmail` when that could not be asked. `refused`: one of the two refuses the account.
  */
-export function createTestSignIn({ passdb, publicOrigin, newReference }: TestSignInDeps) {
+export function createProbeLogin({ passdb, publicOrigin, newReference }: TestSignInDeps) {
   return async ({ home, host, account }: TestedHost, signal: AbortSignal): Promise<'signed-in' | 'refused'> => {
     const user = asUser(account.user);
     const { password } = account;

@@ -7,7 +7,7 @@ import type { Place, Relocate, Relocated } from '../core/placement.ts';
 import type { LiveSession, RecordKey, SessionRecord, SessionRoute } from '../core/session.ts';
 import type { LostAnswer, SilentSignIn, SilentSignInOutcome, WebmailDriver } from '../core/webmail.ts';
 import type { Home } from './authentication.ts';
-import { createBackendTurns, neverGone, withDeadline } from './limits.ts';
+import { createBackendLimits, neverGone, withDeadline } from './limits.ts';
 import type { LeftSession } from './logout.ts';
 
 /** From its turn on. */
@@ -40,7 +40,7 @@ interface SilentSignInDeps {
 export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
   const inFlight = new Map<RecordKey, Promise<SilentSignInOutcome>>();
   const attempts = createAttempts(deps.clock);
-  const turnsOf = createBackendTurns(perBackend);
+  const turnsOf = createBackendLimits(perBackend);
 
   async function attempt(
     session: LiveSession,
@@ -165,7 +165,7 @@ interface RelocationDeps {
  */
 export function createRelocation(deps: RelocationDeps): Relocate {
   const inFlight = new Map<RecordKey, Promise<Relocated>>();
-  const turnsOf = createBackendTurns(relocationsPerBackend);
+  const turnsOf = createBackendLimits(relocationsPerBackend);
 
   async function relocate(session: LiveSession, client: Client, publicOrigin: string): Promise<Relocated> {
     const place = deps.placeOf(session.record);

@@ -16,7 +16,7 @@ import { renewForm } from './page-token.ts';
 import type { Fields } from './request-head.ts';
 import { lengthOf, textOfRaw, UpstreamHead } from './response-headers.ts';
 import type { Passage } from './upstream-request.ts';
-import { Judgement } from './webmail-verdict.ts';
+import { WebmailVerdict } from './webmail-verdict.ts';
 
 export interface RelayDeps extends UploadPace {
   readonly clock: Clock;
@@ -62,7 +62,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   #detach: (() => void) | undefined;
   #client: Client | undefined;
   #controller: Dispatcher.DispatchController | undefined;
-  #judgement: Judgement | undefined;
+  #judgement: WebmailVerdict | undefined;
   #upload: Upload | undefined;
   /** `dropped`: the answer is not wanted; `closed`: the client has gone or has all that it will get. */
   #state: 'asking' | 'judging' | 'passing' | 'dropped' | 'closed' = 'asking';
@@ -226,7 +226,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     }
     const upstream = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
     this.#left = lengthOf(upstream);
-    this.#judgement = new Judgement(this.passage, upstream);
+    this.#judgement = new WebmailVerdict(this.passage, upstream);
     this.#state = 'judging';
     const verdict = this.#judgement.byHead();
     if (verdict !== undefined) this.#events.judged(this, verdict, this.#judgement.upstream);

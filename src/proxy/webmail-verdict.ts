@@ -79,7 +79,7 @@ const mostJudgedBytes = 1024 * 1024;
 const lookMs = 10_000;
 
 /** An answer that waits for the driver's verdict: its head, and what has come of its body, as it came. */
-export class Judgement {
+export class WebmailVerdict {
   readonly upstream: UpstreamHead;
   held: Buffer[] = [];
   readonly #head: IncomingHead;

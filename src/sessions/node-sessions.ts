@@ -12,10 +12,10 @@ import type {
 } from '../core/session.ts';
 import { readCookieField, type SessionCookie, verifySessionCookie } from './cookie.ts';
 import type { ServerKeys } from './server-keys.ts';
-import { createHeldSessions, endByTime, type HeldLookup, type HeldSessionsOptions } from './session-cache.ts';
+import { createSessionCache, endByTime, type CachedLookup, type SessionCacheOptions } from './session-cache.ts';
 
 /** What the sessions of a node take. */
-export interface NodeSessionsOptions extends HeldSessionsOptions {
+export interface NodeSessionsOptions extends SessionCacheOptions {
   readonly keys: ServerKeys;
 }
 
@@ -29,7 +29,7 @@ interface ListedSession {
 /** The sessions of this node: found by cookie, kept true by the store's news, ended here and everywhere. */
 export interface NodeSessions extends LiveSessions {
   /** Like `find`, for the gateway's own pages, where express-session has verified the cookie. */
-  lookUp(cookie: SessionCookie): HeldLookup | Promise<HeldLookup>;
+  lookUp(cookie: SessionCookie): CachedLookup | Promise<CachedLookup>;
   /** Ends a session on all nodes: at once on this one, and repeated until the store took it. */
   end(key: RecordKey, reason: EndReason): Promise<void>;
   /**
@@ -66,12 +66,12 @@ const sweepMs = 1_000;
 /** Listens to the store and sweeps from now on; `close` ends both. */
 export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
   const { store, keys, clock } = options;
-  const held = createHeldSessions(options);
+  const held = createSessionCache(options);
   const { cache } = held;
   const timer = setInterval(() => void held.sweep(), sweepMs).unref();
 
   /** Tells the short cut of a field that led to a session. */
-  function answer(field: string, rest: string, found: HeldLookup): SessionLookup {
+  function answer(field: string, rest: string, found: CachedLookup): SessionLookup {
     if (found.kind === 'unavailable') return { kind: 'unavailable', why: 'store' };
     if (found.kind === 'found') cache.remember(found.session, field, rest);
     return { ...found, rest };

@@ -19,7 +19,7 @@ import { BoundedMap } from './lru-map.ts';
 import { createEndings, createJarWrites, createUndisturbedReader, createUseNotes } from './store-sync.ts';
 
 /** What holding sessions takes. The numbers are read at each use: a getter lets a reload change them. */
-export interface HeldSessionsOptions {
+export interface SessionCacheOptions {
   readonly store: SessionStore;
   readonly clock: Clock;
   readonly log: Log;
@@ -40,7 +40,7 @@ type Settled =
   | { readonly kind: 'none' };
 
 /** What the node knows of a session; `unavailable` when the store could not be asked. */
-export type HeldLookup = Settled | { readonly kind: 'unavailable' };
+export type CachedLookup = Settled | { readonly kind: 'unavailable' };
 
 const defaultCacheLimit = 50_000;
 const readsAtOnce = 100;
@@ -52,9 +52,9 @@ const readsAtOnce = 100;
  * every session is in doubt, and read again before its next use; only while the store is away it is served on, for a
  * while. Sessions with attachments are read again without waiting for a use, because their end must reach those.
  */
-export function createHeldSessions(options: HeldSessionsOptions) {
+export function createSessionCache(options: SessionCacheOptions) {
   const { store, clock, log } = options;
-  const cache = createSessionCache(options.cacheLimit ?? defaultCacheLimit);
+  const cache = createCacheMap(options.cacheLimit ?? defaultCacheLimit);
   const reader = createUndisturbedReader(store);
   const endings = createEndings({ store, log });
   const useNotes = createUseNotes({ store, clock, log });
@@ -133,7 +133,7 @@ export function createHeldSessions(options: HeldSessionsOptions) {
     return { kind: 'found', session };
   }
 
-  async function ask(cookie: SessionCookie): Promise<HeldLookup> {
+  async function ask(cookie: SessionCookie): Promise<CachedLookup> {
     try {
       return settle(cookie.key, await reader.read(cookie.key), cookie);
     } catch (error) {
@@ -143,7 +143,7 @@ export function createHeldSessions(options: HeldSessionsOptions) {
     }
   }
 
-  function lookUp(cookie: SessionCookie): HeldLookup | Promise<HeldLookup> {
+  function lookUp(cookie: SessionCookie): CachedLookup | Promise<CachedLookup> {
     const reason = endings.reasonOf(cookie.key);
     if (reason !== undefined) return { kind: 'ended', reason };
     const session = cache.get(cookie.key);
@@ -243,7 +243,7 @@ const evictionCandidates = 64;
  * The sessions in a node's memory, least recently used first, with a short cut to them: the whole Cookie field that
  * last led to one. Strangers fill nothing, and what is dropped leaves nothing.
  */
-function createSessionCache(limit: number) {
+function createCacheMap(limit: number) {
   const byKey = new Map<RecordKey, CachedSession>();
   const byField = new Map<string, CachedSession>();
 

@@ -9,7 +9,7 @@ import type { Closure } from '../core/placement.ts';
 import { oneLine } from '../core/short-line.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Duty, StaffOnDuty } from './duty.ts';
-import type { Links } from './one-time-links.ts';
+import type { OneTimeLinks } from './one-time-links.ts';
 import { type Opening, openingMinutes } from './opened-mailboxes.ts';
 import type { AskPermission, Permission, Refusal } from './permission.ts';
 
@@ -26,7 +26,7 @@ type MasterCheck = { readonly kind: 'ok' } | { readonly kind: 'refused'; readonl
 export interface ImpersonationDeps {
   readonly permission: AskPermission;
   readonly duty: Pick<Duty, 'grantOf' | 'isOnDuty'>;
-  readonly links: Pick<Links, 'issue' | 'use'>;
+  readonly links: Pick<OneTimeLinks, 'issue' | 'use'>;
   readonly audit: Pick<Audit, 'record'>;
   /** Where this user would be signed in, or why nowhere; nothing for a backend that is not configured. */
   readonly placeOf: (

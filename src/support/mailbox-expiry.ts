@@ -4,18 +4,18 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { Assist, EndReason, LiveSession, RecordKey, SessionLookup } from '../core/session.ts';
-import type { MirroredTable } from '../core/state-store.ts';
+import type { ReplicatedTable } from '../core/state-store.ts';
 import type { Duty } from './duty.ts';
-import type { Links } from './one-time-links.ts';
+import type { OneTimeLinks } from './one-time-links.ts';
 import type { OpenedMailbox } from './opened-mailboxes.ts';
 import { covers } from './permission.ts';
 
-interface UpkeepDeps {
+interface MailboxExpiryDeps {
   readonly duty: Duty;
   /** Whether the operator has excluded this user, as the configuration is now. */
   readonly isNeverOpened: (user: CanonicalUser) => boolean;
-  readonly opened: Pick<MirroredTable<OpenedMailbox>, 'all' | 'set' | 'take'>;
-  readonly links: Pick<Links, 'sweep'>;
+  readonly opened: Pick<ReplicatedTable<OpenedMailbox>, 'all' | 'set' | 'take'>;
+  readonly links: Pick<OneTimeLinks, 'sweep'>;
   /**
    * How a session ended, as the store knows: undefined while it lives, `unknown` when the store has forgotten it. Rejects
    * when the store cannot be asked.
@@ -33,7 +33,7 @@ interface UpkeepDeps {
 }
 
 /** Keeps opened mailboxes true on this node: each ends with its staff session, its role and its time. */
-export interface Upkeep extends AsyncDisposable {
+export interface MailboxExpiry extends AsyncDisposable {
   /** Notes an opened mailbox for all nodes; rejects when the store cannot take it. */
   opened(session: RecordKey, mailbox: OpenedMailbox): Promise<void>;
   /** Passes a lookup on; the session of an opened mailbox only once its staff session and role were vouched for. */
@@ -49,7 +49,7 @@ const reapEveryMs = 15_000;
 const askMs = 5_000;
 
 /** Starts its timer at once; `close` ends it, and leaves what is open open: another node goes on. */
-export function createUpkeep(deps: UpkeepDeps): Upkeep {
+export function createMailboxExpiry(deps: MailboxExpiryDeps): MailboxExpiry {
   const { duty, opened, audit, clock, log } = deps;
   const elapsedMs = deps.elapsedMs ?? (() => performance.now());
   const watched = new Map<RecordKey, { readonly session: LiveSession; readonly endsAtMs: number }>();

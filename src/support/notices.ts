@@ -5,7 +5,7 @@ import type { NoticePolicy } from '../core/identity.ts';
 import { parseJson } from '../core/json.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
-import type { MirroredTable } from '../core/state-store.ts';
+import type { ReplicatedTable } from '../core/state-store.ts';
 
 /** What a user is told of one opening of the mailbox. */
 export interface Notice {
@@ -30,7 +30,7 @@ const most = 20;
 const tries = 5;
 
 /** Keeps notices in the state that all nodes share, by user. */
-export function createNotices(table: Pick<MirroredTable<readonly Notice[]>, 'get' | 'change'>): Notices {
+export function createNotices(table: Pick<ReplicatedTable<readonly Notice[]>, 'get' | 'change'>): Notices {
   async function change(user: CanonicalUser, make: (before: readonly Notice[]) => readonly Notice[]): Promise<void> {
     // Another node may write at the same moment: its notice must not be lost.
     for (let left = tries; left > 0; left -= 1) {
@@ -57,7 +57,7 @@ function isNotice(value: unknown): value is Notice {
   return [actor, reason].every((text) => typeof text === 'string') && [minutes, atMs].every(Number.isFinite);
 }
 
-export interface TellingDeps {
+export interface NoticeDeliveryDeps {
   readonly policy: NoticePolicy;
   readonly notices: Pick<Notices, 'of' | 'add' | 'told'>;
   /** Puts a message into the user's INBOX. Rejects when that could not be done. */
@@ -69,7 +69,7 @@ export interface TellingDeps {
 }
 
 /** Tells users that their mailbox was opened, as the operator decided. */
-export interface Telling {
+export interface NoticeDelivery {
   /** Rejects when it can be told in no way. */
   tell(user: CanonicalUser, notice: Notice, host: BackendHost): Promise<void>;
   /** What a user must read at this sign-in, as far as this node knows. */
@@ -80,7 +80,14 @@ export interface Telling {
   read(user: CanonicalUser, untilMs: number): Promise<void>;
 }
 
-export function createTelling({ policy, notices, appendMessage, refresh, audit, log }: TellingDeps): Telling {
+export function createNoticeDelivery({
+  policy,
+  notices,
+  appendMessage,
+  refresh,
+  audit,
+  log,
+}: NoticeDeliveryDeps): NoticeDelivery {
   async function noteTold(user: CanonicalUser, { actor }: Notice, by: string): Promise<void> {
     try {
       await audit.record({ event: 'subject-told', actor, subject: user, facts: { by } });

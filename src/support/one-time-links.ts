@@ -1,7 +1,7 @@
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { parseJson } from '../core/json.ts';
-import type { MirroredTable } from '../core/state-store.ts';
+import type { ReplicatedTable } from '../core/state-store.ts';
 import { isOpening, type Opening } from './opened-mailboxes.ts';
 
 /** A link as the store holds it: under a hash of its token, with what only a server key can have vouched for. */
@@ -14,7 +14,7 @@ export interface StoredLink {
 }
 
 interface LinksDeps {
-  readonly table: Pick<MirroredTable<StoredLink>, 'all' | 'set' | 'take'>;
+  readonly table: Pick<ReplicatedTable<StoredLink>, 'all' | 'set' | 'take'>;
   /** Keys that all nodes share: the first vouches, all verify. */
   readonly keys: () => readonly KeyObject[];
   readonly clock: Clock;
@@ -22,7 +22,7 @@ interface LinksDeps {
 }
 
 /** Links that open a mailbox once, within a minute, on whatever node. Each call rejects when the store cannot be asked. */
-export interface Links {
+export interface OneTimeLinks {
   /** The token of a fresh link: whoever brings it first may do what `opening` says. */
   issue(opening: Opening): Promise<string>;
   /** What a token opens, to one caller; nothing once it was used, after a minute, and for what never was one. */
@@ -40,7 +40,7 @@ const tokenText = /^[\w-]{43}$/;
  * Keeps links in the state that all nodes share. Neither the store nor a link opens anything alone: an entry is found
  * only with the token, and counts only with the MAC of a server key.
  */
-export function createLinks({ table, keys, clock, randomBytes }: LinksDeps): Links {
+export function createOneTimeLinks({ table, keys, clock, randomBytes }: LinksDeps): OneTimeLinks {
   function isInTime({ expiresAtMs }: StoredLink): boolean {
     const leftMs = expiresAtMs - clock.nowMs();
     return leftMs >= 0 && leftMs <= lifetimeMs + skewMs;

@@ -7,7 +7,7 @@ import { readVouched, vouchFor, type VouchingKey, type VouchingKeys } from '../c
 import type { UserKey } from '../core/session.ts';
 
 /** How somebody's sign-in came out: for support, who must say why it did not work. No password is in it. */
-export interface SignIn {
+export interface RecentLogin {
   readonly atMs: number;
   /** `signed-in`, or why not. */
   readonly result: string;
@@ -19,10 +19,10 @@ export interface SignIn {
 }
 
 /** The latest sign-ins of each user. Each call rejects when the store cannot be asked. */
-export interface SignIns extends AsyncDisposable {
-  note(user: string, signIn: SignIn): Promise<void>;
+export interface RecentLogins extends AsyncDisposable {
+  note(user: string, signIn: RecentLogin): Promise<void>;
   /** Newest first. */
-  of(user: string): Promise<readonly SignIn[]>;
+  of(user: string): Promise<readonly RecentLogin[]>;
 }
 
 /** Of each user. */
@@ -30,14 +30,14 @@ const signInsKept = 20;
 const signInsKeptMs = 30 * 24 * 60 * 60 * 1000;
 
 /** Reads a stored text; nothing for one of another form. */
-function parseSignIn(text: string): SignIn | undefined {
+function parseSignIn(text: string): RecentLogin | undefined {
   const value = parseJson(text);
   return isSignIn(value) ? value : undefined;
 }
 
-function isSignIn(value: unknown): value is SignIn {
+function isSignIn(value: unknown): value is RecentLogin {
   if (typeof value !== 'object' || value === null) return false;
-  const { atMs, result, why, address, reference }: Partial<Record<keyof SignIn, unknown>> = value;
+  const { atMs, result, why, address, reference }: Partial<Record<keyof RecentLogin, unknown>> = value;
   return (
     Number.isSafeInteger(atMs) &&
     [result, address, reference].every((text) => typeof text === 'string') &&
@@ -46,14 +46,14 @@ function isSignIn(value: unknown): value is SignIn {
 }
 
 /** Notes sign-ins beside them: no sign-in waits for it, and none fails with it. */
-interface SignInNotes extends AsyncDisposable {
-  note(user: string, signIn: SignIn): void;
+interface RecentLoginNotes extends AsyncDisposable {
+  note(user: string, signIn: RecentLogin): void;
 }
 
 /** While the store is slow, so many wait; more are dropped, since the log has them all. */
 const waitingAtMost = 500;
 
-export function createSignInNotes(signIns: Pick<SignIns, 'note'>, log: Log): SignInNotes {
+export function createRecentLoginNotes(signIns: Pick<RecentLogins, 'note'>, log: Log): RecentLoginNotes {
   const waiting = new Set<Promise<void>>();
   return {
     note(user, signIn) {
@@ -100,8 +100,8 @@ const readScript = `return redis.call('LRANGE', KEYS[1], 0, -1)`;
  * The latest sign-ins in a Redis: a list per user, under a keyed hash of the name. Each line is vouched for with its user:
  * one that was changed, moved, or written without a server key is left out.
  */
-export function createRedisSignIns(run: RunScript, keys: () => SignInsKeys): SignIns {
-  function genuineIn(user: string, stored: unknown): readonly SignIn[] {
+export function createRedisRecentLogins(run: RunScript, keys: () => SignInsKeys): RecentLogins {
+  function genuineIn(user: string, stored: unknown): readonly RecentLogin[] {
     const read = readVouched(keys(), kind, [user], String(stored));
     const signIn = read.kind === 'genuine' ? parseSignIn(read.text) : undefined;
     return signIn === undefined ? [] : [signIn];
@@ -129,7 +129,7 @@ export function createRedisSignIns(run: RunScript, keys: () => SignInsKeys): Sig
 }
 
 /** Notes and reads something that goes by itself. Rejects where the server refuses that. */
-export async function probeSignIns(run: RunScript): Promise<void> {
+export async function probeRecentLogins(run: RunScript): Promise<void> {
   await run(noteScript, ['ps:s:probe'], ['', '1', '1']);
   await run(readScript, ['ps:s:probe'], []);
 }
@@ -154,7 +154,7 @@ CREATE INDEX IF NOT EXISTS sign_ins_by_age ON sign_ins (at_ms);`;
  * The latest sign-ins of a gateway of one process, in the file of its embedded session store.
  * Throws ERR_STORE_UNAVAILABLE when the file cannot be opened.
  */
-export function createSqliteSignIns(file: string, clock: Clock): SignIns {
+export function createSqliteRecentLogins(file: string, clock: Clock): RecentLogins {
   const database = openEmbeddedDatabase(file, schema, 'the embedded list of sign-ins');
   const { atomically, connection, settled } = database;
   const sql = {

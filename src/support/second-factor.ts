@@ -4,11 +4,11 @@ import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { Secret } from '../core/secret.ts';
-import type { MirroredTable } from '../core/state-store.ts';
+import type { ReplicatedTable } from '../core/state-store.ts';
 import { type Enrolment, type Factor, hashOfCode, isSameHash, makeCode, noEnrolment, type Vault } from './enrolment.ts';
 
 interface SecondFactorsDeps {
-  readonly enrolments: MirroredTable<Enrolment>;
+  readonly enrolments: ReplicatedTable<Enrolment>;
   readonly vault: Vault;
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Buffer;

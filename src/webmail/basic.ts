@@ -1,7 +1,7 @@
 import type { BackendHost } from '../core/backend.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './browser.ts';
+import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
 import { basicAuthorization, type Fields } from './driver-settings.ts';
 import { headsBear, isByUser } from './form-marks.ts';
 import { parseBasicSettings } from './header.ts';
@@ -30,7 +30,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     signIn: async (host, as, signal) => {
       const fields = (): Fields => basicOf(as);
       if (fields().length === 0) throw noMasterEntry(host, logins.masterEntry);
-      return signIn(new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host, as);
+      return signIn(new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host, as);
     },
     signOut: () => Promise.resolve(),
     judge: (request, response) => {
@@ -46,7 +46,7 @@ function ownsCookie(): boolean {
   return false;
 }
 
-async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
+async function signIn(visit: Browser, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
   const { landing } = host.webmail;
   const answer = await visit.get(landing);
   if (answer.status === 401) return refusedLogin(host, as);

@@ -63,7 +63,7 @@ interface SentBody {
  * names the public address as its origin, and the page that was read before as its referrer, as webmails demand that
  * look for forged requests.
  */
-export class Visit {
+export class Browser {
   readonly #parts: DriverParts;
   readonly #options: VisitOptions;
   /** All cookies, for the requests of this visit; `#kept` has only those that stay in the gateway. */

@@ -6,7 +6,7 @@ import { parseJson } from '../core/json.ts';
 import { Secret } from '../core/secret.ts';
 import { shortLine } from '../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { browserOf, type ConfiguredParts, placeOf, strangeAnswer, unavailable, Visit } from './browser.ts';
+import { browserOf, type ConfiguredParts, placeOf, strangeAnswer, unavailable, Browser } from './browser.ts';
 import type { Fields } from './driver-settings.ts';
 import { bodyBears, headsBear, isByUser, isHeadMark, isJson, textBears, valueAt } from './form-marks.ts';
 import { type FormSettings, type JsonSignIn, type JsonToken, type Mark, parseFormSettings } from './form-settings.ts';
@@ -41,12 +41,12 @@ export function create(parts: ConfiguredParts): WebmailDriver {
       const login = logins.of(as);
       if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
       const options = { host, browser: browserOf(as), ownsCookie, carried: as.carried, signal };
-      const visit = new Visit(parts, { ...options, language: readsWords(settings) ? 'en' : undefined });
+      const visit = new Browser(parts, { ...options, language: readsWords(settings) ? 'en' : undefined });
       const outcome = await signIn(settings, visit, host, login);
       return outcome.kind === 'rejected' ? refusedLogin(host, as) : outcome;
     },
     signOut: (host, jar, browser, signal) =>
-      signOut(settings, new Visit(parts, { host, browser, ownsCookie, jar, signal }), host),
+      signOut(settings, new Browser(parts, { host, browser, ownsCookie, jar, signal }), host),
     ...judging(settings),
     isSignInPage: (request, landing = '') => isSignInPage(settings, request, landing),
     isPoll: (request) => settings.polls.some((path) => request.target.startsWith(path)),
@@ -108,7 +108,7 @@ function signedOutBy(request: RequestHead): Verdict {
 
 async function signIn(
   settings: FormSettings,
-  visit: Visit,
+  visit: Browser,
   host: BackendHost,
   login: MasterLogin,
 ): Promise<WebmailSignIn> {
@@ -134,7 +134,7 @@ async function signIn(
   return outcome(settings, visit, host, action, await submit(visit, host, action, submission), among);
 }
 
-async function readPage(visit: Visit, host: BackendHost, target: string): Promise<ExchangeResponse> {
+async function readPage(visit: Browser, host: BackendHost, target: string): Promise<ExchangeResponse> {
   const answer = await visit.get(target);
   const { status } = answer;
   if (status >= 500) throw unavailable(host, `${target} was answered with status ${status}`);
@@ -193,7 +193,7 @@ function noForm(
 /** The path with query that a form is sent to; undefined when it leads to another server. */
 function actionOf(
   { action }: Pick<Submission, 'action'>,
-  visit: Visit,
+  visit: Browser,
   at: string,
   page: HtmlPage,
 ): string | undefined {
@@ -201,7 +201,7 @@ function actionOf(
 }
 
 async function submit(
-  visit: Visit,
+  visit: Browser,
   host: BackendHost,
   target: string,
   submission: Submission,
@@ -216,7 +216,7 @@ async function submit(
 
 function outcome(
   settings: FormSettings,
-  visit: Visit,
+  visit: Browser,
   host: BackendHost,
   action: string,
   answer: ExchangeResponse,
@@ -241,7 +241,7 @@ function outcome(
 async function signInByJson(
   settings: FormSettings,
   json: JsonSignIn,
-  visit: Visit,
+  visit: Browser,
   host: BackendHost,
   login: MasterLogin,
 ): Promise<WebmailSignIn> {
@@ -260,7 +260,7 @@ async function signInByJson(
 async function tokenFields(
   { page: target }: FormSettings,
   { token }: JsonSignIn,
-  visit: Visit,
+  visit: Browser,
   host: BackendHost,
 ): Promise<Fields> {
   const at = target ?? host.webmail.landing;
@@ -273,7 +273,7 @@ async function tokenFields(
   throw strangeAnswer(host, `no token in the ${from.kind} ${place} at ${at} (status ${page.status})`);
 }
 
-function tokenIn(from: JsonToken['from'], visit: Visit, page: ExchangeResponse): string | undefined {
+function tokenIn(from: JsonToken['from'], visit: Browser, page: ExchangeResponse): string | undefined {
   if (from.kind === 'meta') return readForms(page.body).metas.get(from.name);
   if (from.kind === 'json') {
     const value = valueAt(parseJson(page.body), from.path);
@@ -296,7 +296,7 @@ function filledIn(template: unknown, texts: ReadonlyMap<string, string>): unknow
   return Object.fromEntries(Object.entries(template).map(([name, value]) => [name, filledIn(value, texts)]));
 }
 
-async function signOut(settings: FormSettings, visit: Visit, host: BackendHost): Promise<void> {
+async function signOut(settings: FormSettings, visit: Browser, host: BackendHost): Promise<void> {
   if (settings.signOut === undefined) return;
   const { method, path, page: target, json } = settings.signOut;
   if (json !== undefined) {
@@ -310,7 +310,7 @@ async function signOut(settings: FormSettings, visit: Visit, host: BackendHost):
 }
 
 /** The form whose action is the sign-out, with its own button; an empty one where the page has none, or is not known. */
-async function signOutForm(visit: Visit, path: string, target: string | undefined): Promise<Submission> {
+async function signOutForm(visit: Browser, path: string, target: string | undefined): Promise<Submission> {
   const answer = target === undefined ? undefined : await visit.get(target);
   const page = readForms(answer?.body ?? '');
   const form = page.forms

@@ -2,7 +2,7 @@ import type { BackendHost, DriverSettings, SettingProblem } from '../core/backen
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Secret } from '../core/secret.ts';
 import type { MasterEntry, RequestIdentity, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './browser.ts';
+import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
 import {
   type Fields,
   fieldValue,
@@ -33,7 +33,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     signIn: async (host, as, signal) => {
       if (as.password === undefined && masterEntry.kind === 'impossible') throw noMasterEntry(host, masterEntry);
       const fields = (): Fields => identityFields(settings, as);
-      return enter(new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host);
+      return enter(new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host);
     },
     // The webmail has no session that would outlive the fields, or one that nothing opens without them.
     signOut: () => Promise.resolve(),
@@ -67,7 +67,7 @@ function identityFields(settings: HeaderSettings, as: Pick<RequestIdentity, 'use
   return fields;
 }
 
-async function enter(visit: Visit, host: BackendHost): Promise<WebmailSignIn> {
+async function enter(visit: Browser, host: BackendHost): Promise<WebmailSignIn> {
   const { landing } = host.webmail;
   const answer = await visit.get(landing);
   if (answer.status >= 500) throw unavailable(host, `${landing} was answered with status ${answer.status}`);

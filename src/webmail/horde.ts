@@ -4,7 +4,7 @@ import type { Answer, RequestHead, UpstreamResponseHead } from '../core/http.ts'
 import type { SignInIdentity } from '../core/identity.ts';
 import { quoted } from '../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './browser.ts';
+import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
 import { type ParsedSettings, readYesOrNo, unknownKeys } from './driver-settings.ts';
 import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
 
@@ -54,12 +54,12 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     signIn: async (host, as, signal) => {
       const login = logins.of(as);
       if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
-      const visit = (language?: 'en'): Visit =>
-        new Visit(parts, { host, browser: browserOf(as), ownsCookie, language, signal });
+      const visit = (language?: 'en'): Browser =>
+        new Browser(parts, { host, browser: browserOf(as), ownsCookie, language, signal });
       return signIn(visit(), host, as, login, asksForEnglish(as) ? undefined : () => visit('en'));
     },
     signOut: (host, jar, browser, signal) =>
-      signOut(new Visit(parts, { host, browser, ownsCookie, jar, signal }), rootOf(host)),
+      signOut(new Browser(parts, { host, browser, ownsCookie, jar, signal }), rootOf(host)),
     judge,
     judgeBody: (_request, start, complete) => judgeDownload(decoder.decode(start), complete),
     lostAnswer,
@@ -84,11 +84,11 @@ function asksForEnglish({ client: { language } }: SignInIdentity): boolean {
  * refused once more, in English, by `inEnglish`; that is rare, for the mail server has taken the password before.
  */
 async function signIn(
-  visit: Visit,
+  visit: Browser,
   host: BackendHost,
   as: SignInIdentity,
   login: MasterLogin,
-  inEnglish?: () => Visit,
+  inEnglish?: () => Browser,
 ): Promise<WebmailSignIn> {
   const target = `${rootOf(host)}login.php`;
   const fields = new URLSearchParams({
@@ -114,7 +114,7 @@ async function signIn(
 }
 
 /** Sign-out needs the token of the session, which stands in every page of the mailbox. */
-async function signOut(visit: Visit, root: string): Promise<void> {
+async function signOut(visit: Browser, root: string): Promise<void> {
   const page = await visit.get(`${root}imp/dynamic.php?page=mailbox`);
   const token = /"TOKEN":"([\w-]+)"/.exec(page.body)?.[1];
   if (token !== undefined) {

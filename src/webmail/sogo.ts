@@ -5,7 +5,7 @@ import { parseJson } from '../core/json.ts';
 import { Secret } from '../core/secret.ts';
 import { quoted } from '../core/short-line.ts';
 import type { MasterEntry, RequestIdentity, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Visit } from './browser.ts';
+import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
 import {
   basicAuthorization,
   type Fields,
@@ -44,13 +44,13 @@ export function create(parts: ConfiguredParts): WebmailDriver {
         ...identityFields(settings, as),
       ];
       if (as.password === undefined && !opensAll(settings)) throw noMasterEntry(host, masterEntryOf(settings));
-      const visit = new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal });
+      const visit = new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal });
       return trusted || as.password === undefined ? enter(visit, host) : signIn(visit, host, as.user, as.password);
     },
     signOut: async (host, jar, browser, signal) => {
       const fields = (): Fields => addressFields(browser.publicOrigin, browser.clientAddress);
       // Without a session of SOGo's own there is nothing to end.
-      if (!trusted) await signOut(new Visit(parts, { host, browser, ownsCookie, jar, fields, signal }));
+      if (!trusted) await signOut(new Browser(parts, { host, browser, ownsCookie, jar, fields, signal }));
     },
     judge,
     lostAnswer,
@@ -87,7 +87,7 @@ function ownsCookie(name: string): boolean {
   return name === sessionCookie || name === tokenCookie || name === 'SOGoLogin';
 }
 
-function keepToken(visit: Visit, answer: ExchangeResponse): void {
+function keepToken(visit: Browser, answer: ExchangeResponse): void {
   const line = answer.setCookies.findLast((each) => each.startsWith('XSRF-TOKEN='));
   const token = /^XSRF-TOKEN=([0-9a-f]+)/.exec(line ?? '')?.[1];
   if (token !== undefined) visit.keep(tokenCookie, token);
@@ -128,7 +128,7 @@ function identityFields(settings: SogoSettings, as: Pick<RequestIdentity, 'user'
   ];
 }
 
-async function signIn(visit: Visit, host: BackendHost, user: string, password: Secret): Promise<WebmailSignIn> {
+async function signIn(visit: Browser, host: BackendHost, user: string, password: Secret): Promise<WebmailSignIn> {
   const answer = await visit.postJson('/SOGo/connect', {
     userName: user,
     password: password.reveal(),
@@ -146,7 +146,7 @@ async function signIn(visit: Visit, host: BackendHost, user: string, password: S
 /**
  * Opens the first page to see whether the web server and SOGo take the gateway's word: then it leads to the user's own.
  */
-async function enter(visit: Visit, host: BackendHost): Promise<WebmailSignIn> {
+async function enter(visit: Browser, host: BackendHost): Promise<WebmailSignIn> {
   const answer = await visit.get('/SOGo/');
   if (answer.status === 302) return visit.signedIn(landingOf(host));
   if (answer.status >= 500) throw unavailable(host, `/SOGo/ was answered with status ${answer.status}`);
@@ -155,7 +155,7 @@ async function enter(visit: Visit, host: BackendHost): Promise<WebmailSignIn> {
 }
 
 /** SOGo's sign-out needs the user's own path, which the first page tells. */
-async function signOut(visit: Visit): Promise<void> {
+async function signOut(visit: Browser): Promise<void> {
   const path = visit.locationOf(await visit.get('/SOGo/'), '/SOGo/');
   const user = /^\/SOGo\/(?:so\/)?([^/?]+)/.exec(path ?? '')?.[1];
   if (user !== undefined) await visit.get(`/SOGo/so/${user}/logoff`);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { type Adoption, createAdoption, homeOfSession } from '../../src/backends/home-changes.ts';
-import type { StateMirror } from '../../src/backends/state-replica.ts';
+import { type HomeChanges, createHomeChanges, homeOfSession } from '../../src/backends/home-changes.ts';
+import type { StateReplica } from '../../src/backends/state-replica.ts';
 import type { HomeLookup } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -12,8 +12,8 @@ const hour = 3_600_000;
 
 describe('a home that changes in the directory', () => {
   const clock = handClock();
-  let state: StateMirror;
-  let adoption: Adoption;
+  let state: StateReplica;
+  let adoption: HomeChanges;
   let answer: () => Promise<HomeLookup>;
   let asked: number;
   const session = recordOn(alice, 'a', 'a');
@@ -26,7 +26,7 @@ describe('a home that changes in the directory', () => {
       user,
     });
   const node = (sessions = [session]) =>
-    createAdoption({
+    createHomeChanges({
       state,
       sessions: () => sessions,
       lookUp: () => {
@@ -134,7 +134,7 @@ describe('a home that changes in the directory', () => {
   });
 
   it('is waited for no longer than two seconds when its backend serves nobody', async () => {
-    await using other = createAdoption({
+    await using other = createHomeChanges({
       state,
       sessions: () => [session],
       lookUp: (_user, signal) =>

@@ -13,7 +13,7 @@ import {
   runHook,
 } from '../../src/backends/moves.ts';
 import { withOverrides } from '../../src/backends/overrides.ts';
-import type { StateMirror } from '../../src/backends/state-replica.ts';
+import type { StateReplica } from '../../src/backends/state-replica.ts';
 import type { Move } from '../../src/backends/state-values.ts';
 import { type HomeLookup, UserIsToWait } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
@@ -26,7 +26,7 @@ const order = { user: alice, from: backendName('a'), to: backendName('b'), reaso
 
 describe('a move', () => {
   const clock = handClock();
-  let state: StateMirror;
+  let state: StateReplica;
   let moves: Moves;
   let hooks: MoveHooks;
   let ran: (HookFacts & { readonly program: string; readonly phase: string | undefined })[];

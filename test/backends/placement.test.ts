@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createFailover } from '../../src/backends/failover.ts';
 import { backendKey, createPlacement, hostKey, rendezvous } from '../../src/backends/placement.ts';
-import type { StateMirror } from '../../src/backends/state-replica.ts';
+import type { StateReplica } from '../../src/backends/state-replica.ts';
 import type { Backend, Serving } from '../../src/core/backend.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { Place, Placement } from '../../src/core/placement.ts';
@@ -62,7 +62,7 @@ describe('the place of a session', () => {
     ['b', servingAs('standby')],
     ['z', servingAs('standby')],
   ]);
-  let state: StateMirror;
+  let state: StateReplica;
   let placement: Placement;
   let down: Set<string>;
   let trials: number;

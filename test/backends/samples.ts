@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
-import { createStateMirror, type StateMirror } from '../../src/backends/state-replica.ts';
+import { createStateReplica, type StateReplica } from '../../src/backends/state-replica.ts';
 import type { OperatorState, SetState } from '../../src/backends/state-values.ts';
 import type { Audit, AuditEvent } from '../../src/core/audit.ts';
 import type { Backend, BackendHost, HealthSettings, Serving } from '../../src/core/backend.ts';
@@ -98,9 +98,9 @@ export function recordOn(user: string, backend: string, host: string): SessionRe
 }
 
 /** The state of all nodes, for one test, in a file that goes with it. */
-export async function openState(): Promise<StateMirror> {
+export async function openState(): Promise<StateReplica> {
   const folder = mkdtempSync(join(tmpdir(), 'postern-state-'));
-  const mirror = createStateMirror({
+  const mirror = createStateReplica({
     store: createSqliteStateStore(join(folder, 'state')),
     log: silentLog,
     pollMs: 20,

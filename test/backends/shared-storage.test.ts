@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createRingLoads } from '../../src/backends/shared-storage.ts';
-import type { StateMirror } from '../../src/backends/state-replica.ts';
+import type { StateReplica } from '../../src/backends/state-replica.ts';
 import { parseRingLoad } from '../../src/backends/state-values.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { backendName, backendOf, handClock, openState } from './samples.ts';
@@ -10,7 +10,7 @@ const farm = backendOf('farm', 2);
 const name = backendName('farm');
 
 describe('the load of a backend', () => {
-  let state: StateMirror;
+  let state: StateReplica;
   beforeEach(async () => {
     state = await openState();
   });

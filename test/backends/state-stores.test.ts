@@ -6,7 +6,7 @@ import { after, before, suite, test } from 'node:test';
 import { createClient } from 'redis';
 import { createRedisStateStore, type RunScript } from '../../src/backends/redis-state-store.ts';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
-import { createStateMirror } from '../../src/backends/state-replica.ts';
+import { createStateReplica } from '../../src/backends/state-replica.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { eventually } from '../eventually.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
@@ -47,8 +47,8 @@ suite('the state in Redis', () => {
 suite('the mirror of the state', () => {
   test('shows at once what this node wrote, and soon what another wrote', async () => {
     const file = newFile();
-    await using here = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 20 });
-    await using there = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 20 });
+    await using here = createStateReplica({ store: createSqliteStateStore(file), log: silentLog, pollMs: 20 });
+    await using there = createStateReplica({ store: createSqliteStateStore(file), log: silentLog, pollMs: 20 });
     await here.open();
     await there.open();
     let told = 0;
@@ -66,11 +66,11 @@ suite('the mirror of the state', () => {
   test('survives a restart', async () => {
     const file = newFile();
     {
-      await using mirror = createStateMirror({ store: createSqliteStateStore(file), log: silentLog });
+      await using mirror = createStateReplica({ store: createSqliteStateStore(file), log: silentLog });
       await mirror.open();
       await mirror.states.set('b', setState('DRAIN'));
     }
-    await using mirror = createStateMirror({ store: createSqliteStateStore(file), log: silentLog });
+    await using mirror = createStateReplica({ store: createSqliteStateStore(file), log: silentLog });
     await mirror.open();
     assert.deepEqual(mirror.states.get('b'), setState('DRAIN'));
     assert.equal(statSync(file).mode & 0o077, 0, 'others may read the file');
@@ -78,8 +78,8 @@ suite('the mirror of the state', () => {
 
   test('of two nodes that decide at the same time, one wins and the other sees what', async () => {
     const file = newFile();
-    await using here = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
-    await using there = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    await using here = createStateReplica({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    await using there = createStateReplica({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
     await here.open();
     await there.open();
     const both = [
@@ -94,8 +94,8 @@ suite('the mirror of the state', () => {
 
   test('a node decides on what another one wrote a moment ago, not on what it had seen before', async () => {
     const file = newFile();
-    await using here = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
-    await using there = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    await using here = createStateReplica({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    await using there = createStateReplica({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
     await here.open();
     await there.open();
     await here.states.set('a', setState('DRAIN'));
@@ -119,7 +119,7 @@ suite('the mirror of the state', () => {
         return store.changesSince(cursor);
       },
     };
-    await using mirror = createStateMirror({ store: counted, log: silentLog, pollMs: 60_000 });
+    await using mirror = createStateReplica({ store: counted, log: silentLog, pollMs: 60_000 });
     await mirror.open();
     asked = 0;
     await Promise.all(Array.from({ length: 500 }, () => mirror.refresh()));
@@ -128,8 +128,8 @@ suite('the mirror of the state', () => {
 
   test('an entry can be taken once, by one of all nodes, also by one that has not seen it yet', async () => {
     const file = newFile();
-    await using here = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
-    await using there = createStateMirror({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    await using here = createStateReplica({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
+    await using there = createStateReplica({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
     const [linksHere, linksThere] = [here, there].map((mirror) => mirror.table('links', (text) => text));
     await here.open();
     await there.open();
@@ -147,7 +147,7 @@ suite('the mirror of the state', () => {
     const file = newFile();
     const store = createSqliteStateStore(file);
     await store.put('states', 'a', '{"state":"ASLEEP"}');
-    await using mirror = createStateMirror({ store, log: silentLog });
+    await using mirror = createStateReplica({ store, log: silentLog });
     await mirror.open();
     assert.equal(mirror.states.get('a'), undefined);
     assert.equal(await mirror.states.change('a', () => setState('READY')), 'written');
@@ -164,7 +164,7 @@ suite('the mirror of the state', () => {
       client.eval(script, { keys: [...keys], arguments: [...args] }).catch((cause: unknown) => {
         throw new PosternError('ERR_STORE_UNAVAILABLE', 'away', { source: 'store', retryable: true, cause });
       });
-    await using mirror = createStateMirror({ store: createRedisStateStore(run), log: silentLog, pollMs: 20 });
+    await using mirror = createStateReplica({ store: createRedisStateStore(run), log: silentLog, pollMs: 20 });
     await mirror.open();
     await mirror.states.set('a', setState('MAINT'));
     await server.kill();

@@ -8,7 +8,7 @@ import { createClient } from 'redis';
 import { readAnchors } from '../../src/audit/anchors.ts';
 import { createRedisStateStore, type RunScript } from '../../src/backends/redis-state-store.ts';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
-import { createStateMirror } from '../../src/backends/state-replica.ts';
+import { createStateReplica } from '../../src/backends/state-replica.ts';
 import {
   parseActiveHost,
   parseForgotten,
@@ -126,7 +126,7 @@ suite('what somebody with Redis and without a server key writes', () => {
 
   /** What a node that starts now has of an entry. */
   async function seen(table: ReadTable, key: string): Promise<unknown> {
-    const mirror = createStateMirror({ store: open(), log: silentLog });
+    const mirror = createStateReplica({ store: open(), log: silentLog });
     const mirrored = mirror.table(table, entries[table].parse);
     await mirror.refresh();
     const found = mirrored.get(key);
@@ -204,7 +204,7 @@ suite('an entry that counts as none', () => {
     const bare = createSqliteStateStore(newFile());
     const [log, clock] = [noteErrors(), handClock()];
     const store = vouched(bare, keysOf(old), log, clock);
-    await using mirror = createStateMirror({ store, log: silentLog, pollMs: 60_000 });
+    await using mirror = createStateReplica({ store, log: silentLog, pollMs: 60_000 });
     await mirror.states.set('a', setState('MAINT'));
     await bare.put('states', 'a', JSON.stringify(setState('READY')));
     await bare.put('states', 'b', JSON.stringify(setState('READY')));
@@ -227,7 +227,7 @@ suite('an entry that counts as none', () => {
 
   test('keeps nobody from writing there, from removing it, or from taking what is written then', async () => {
     const bare = createSqliteStateStore(newFile());
-    await using mirror = createStateMirror({ store: vouched(bare), log: silentLog, pollMs: 60_000 });
+    await using mirror = createStateReplica({ store: vouched(bare), log: silentLog, pollMs: 60_000 });
     await bare.put('states', 'a', JSON.stringify(setState('READY')));
     assert.equal(await mirror.states.take('a'), undefined);
     assert.equal(await mirror.states.change('a', (before) => before ?? setState('MAINT')), 'written');
@@ -323,7 +323,7 @@ suite('entries and server keys', () => {
       silentLog,
       clock,
     );
-    await using mirror = createStateMirror({ store, log: silentLog, pollMs: 60_000 });
+    await using mirror = createStateReplica({ store, log: silentLog, pollMs: 60_000 });
     await mirror.states.set('a', setState('MAINT'));
     await using other = vouched(createSqliteStateStore(file), keysOf(fresh, old));
     await other.put('states', 'a', JSON.stringify(setState('READY')));

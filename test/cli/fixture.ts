@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import type { GatewayModule, Surroundings } from '../../src/cli/environment.ts';
+import type { GatewayModule, CommandEnvironment } from '../../src/cli/environment.ts';
 import { runCommand } from '../../src/cli/program.ts';
 import { spawn } from '../programs.ts';
 
@@ -28,7 +28,7 @@ export async function postern(
 }
 
 /** Runs a command in this process, in surroundings of the test's own. */
-export async function run(args: readonly string[], given: Partial<Surroundings> = {}): Promise<Ended> {
+export async function run(args: readonly string[], given: Partial<CommandEnvironment> = {}): Promise<Ended> {
   let out = '';
   let err = '';
   const code = await runCommand(args, {

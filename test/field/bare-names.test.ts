@@ -6,7 +6,7 @@ import { createLoginNameParser, nameForServer } from '../../src/core/names.ts';
 import type { ClientAuthentication } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { loadDrivers } from '../../src/gateway/drivers.ts';
-import { createTestSignIn } from '../../src/login/probe-login.ts';
+import { createProbeLogin } from '../../src/login/probe-login.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
 import { backendLimits } from '../backend-limits.ts';
@@ -133,7 +133,7 @@ describe('whoever enters such a webmail', () => {
     await using imap = await ScriptedImap.start(server('IMAP4rev1'));
     const exchange = scriptedExchange(() => responseOf(200));
     const home = await homeOf(bareBackend('basic', imap.port), exchange);
-    const signIn = createTestSignIn({
+    const signIn = createProbeLogin({
       passdb: createImapPassdb(),
       publicOrigin: () => 'http://x',
       newReference: () => 'ref-1',

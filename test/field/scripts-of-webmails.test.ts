@@ -109,7 +109,7 @@ async function startAssistPages(landing: string) {
       },
       failed: async () => {},
     },
-    upkeep: { opened: async () => {} },
+    mailboxExpiry: { opened: async () => {} },
     tell: async () => {},
     gate,
     live,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { backendKey, createPlacement } from '../../src/backends/placement.ts';
-import type { StateMirror } from '../../src/backends/state-replica.ts';
+import type { StateReplica } from '../../src/backends/state-replica.ts';
 import { type HomeLookup, UserIsToWait } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
@@ -73,7 +73,7 @@ function toldByDav(admission: ClientAdmission): Omit<Told, 'afterMs'> {
 }
 
 describe('before a password was right', () => {
-  let state: StateMirror;
+  let state: StateReplica;
 
   beforeEach(async () => void (state = await openState()));
   afterEach(() => state[Symbol.asyncDispose]());

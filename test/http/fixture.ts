@@ -9,8 +9,8 @@ import { createPages } from '../../src/http/pages.ts';
 import type { OwnSessions } from '../../src/http/sessions-page.ts';
 import { type Branding, createViews, type Views } from '../../src/http/views.ts';
 import type { LoginOutcome } from '../../src/login/attempt.ts';
-import type { LoginAttempt } from '../../src/login/login.ts';
-import type { Telling } from '../../src/support/notices.ts';
+import type { LoginForm } from '../../src/login/login.ts';
+import type { NoticeDelivery } from '../../src/support/notices.ts';
 import { backendName, canonicalUser } from '../login/named.ts';
 import { listening } from '../ports.ts';
 import { createFakeGate, type FakeGate } from './fake-gate.ts';
@@ -31,10 +31,10 @@ export interface Fixture extends AsyncDisposable {
   readonly origin: string;
   readonly sessions: FakeGate;
   /** Every attempt that reached the use case. */
-  readonly attempts: LoginAttempt[];
+  readonly attempts: LoginForm[];
   readonly signedOut: string[];
   /** What the use case answers; by default alice signs in with `right`. */
-  decide: (attempt: LoginAttempt, gone: AbortSignal) => Promise<LoginOutcome>;
+  decide: (attempt: LoginForm, gone: AbortSignal) => Promise<LoginOutcome>;
   nowMs: number;
 }
 
@@ -44,7 +44,7 @@ export interface FixtureOptions {
   readonly views?: Views;
   readonly formKeys?: readonly KeyObject[];
   readonly ownSessions?: OwnSessions;
-  readonly telling?: Pick<Telling, 'pending' | 'pendingNow' | 'read'>;
+  readonly telling?: Pick<NoticeDelivery, 'pending' | 'pendingNow' | 'read'>;
 }
 
 export async function startPages(options: FixtureOptions = {}): Promise<Fixture> {

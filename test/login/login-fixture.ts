@@ -10,7 +10,7 @@ import {
   createLogin,
   createStaffLogin,
   type Login,
-  type LoginAttempt,
+  type LoginForm,
   type LoginDeps,
   type StaffLogin,
 } from '../../src/login/login.ts';
@@ -147,7 +147,7 @@ export function createBench(script: Script = {}): Bench {
   return Object.assign(bench, { login: createLogin(deps), staffLogin: createStaffLogin(deps) });
 }
 
-export function attempt(changes: { readonly user?: string; readonly password?: string } = {}): LoginAttempt {
+export function attempt(changes: { readonly user?: string; readonly password?: string } = {}): LoginForm {
   return {
     user: changes.user ?? 'alice',
     password: new Secret(changes.password ?? 'alice-pw'),

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Secret as TotpKey, TOTP } from 'otpauth';
-import { createStateMirror, type StateMirror } from '../../src/backends/state-replica.ts';
+import { createStateReplica, type StateReplica } from '../../src/backends/state-replica.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { StateStore } from '../../src/core/state-store.ts';
 import { createServerKey } from '../../src/sessions/key-derivation.ts';
@@ -10,7 +10,7 @@ import { createSecondFactors, type SecondFactors } from '../../src/support/secon
 /** A node as far as second factors go. Its clock is the test's. */
 export interface FactorNode extends AsyncDisposable {
   readonly factors: SecondFactors;
-  readonly mirror: StateMirror;
+  readonly mirror: StateReplica;
   /** What was logged as an error. */
   readonly alarms: readonly string[];
 }
@@ -28,7 +28,7 @@ export async function startFactorNode(
   clock: { nowMs(): number },
   keys: () => VaultKeys = () => serverKeys,
 ): Promise<FactorNode> {
-  const mirror = createStateMirror({ store, log: silentLog, pollMs: 60_000 });
+  const mirror = createStateReplica({ store, log: silentLog, pollMs: 60_000 });
   const enrolments = mirror.table('staff', parseEnrolment);
   await mirror.open();
   const vault = createVault(keys, randomBytes);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test, type TestContext } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
 import type { Attachment, EndReason, LiveSession, SessionLookup } from '../../src/core/session.ts';
-import { createUpkeep } from '../../src/support/mailbox-expiry.ts';
+import { createMailboxExpiry } from '../../src/support/mailbox-expiry.ts';
 import type { OpenedMailbox } from '../../src/support/opened-mailboxes.ts';
 import { eventually } from '../eventually.ts';
 import { liveSession } from '../login/live-session.ts';
@@ -24,7 +24,7 @@ function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
   const audit = auditForTests();
   const clock = { ms: 0, elapsedMs: 0, nowMs: () => clock.ms };
   const ended = new Map<string, EndReason | 'unknown'>();
-  const upkeep = createUpkeep({
+  const mailboxExpiry = createMailboxExpiry({
     duty,
     isNeverOpened: (name) => duty.excluded.has(name),
     opened: {
@@ -45,8 +45,8 @@ function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
     log: silentLog,
     vouchEveryMs: 5,
   });
-  t.after(() => upkeep[Symbol.asyncDispose]());
-  return { upkeep, duty, audit, clock, ended, table };
+  t.after(() => mailboxExpiry[Symbol.asyncDispose]());
+  return { mailboxExpiry, duty, audit, clock, ended, table };
 }
 
 /** The session of an opened mailbox, as a node holds it. */
@@ -78,12 +78,16 @@ const found = (of: LiveSession): SessionLookup => ({ kind: 'found', session: of,
 
 suite('an opened mailbox', () => {
   test('is let through once its staff session and role were vouched for, and then at once', async (t) => {
-    const { upkeep, duty } = node(t);
+    const { mailboxExpiry, duty } = node(t);
     const of = assisted();
-    assert.equal((await upkeep.guard(found(of))).kind, 'found');
-    assert.ok(!(upkeep.guard(found(of)) instanceof Promise));
+    assert.equal((await mailboxExpiry.guard(found(of))).kind, 'found');
+    assert.ok(!(mailboxExpiry.guard(found(of)) instanceof Promise));
     await eventually(() => duty.worked.length > 0);
-    assert.equal((await upkeep.guard(found(liveSession()))).kind, 'found', 'others need nobody to vouch for them');
+    assert.equal(
+      (await mailboxExpiry.guard(found(liveSession()))).kind,
+      'found',
+      'others need nobody to vouch for them',
+    );
   });
 
   for (const [what, change] of [
@@ -95,10 +99,10 @@ suite('an opened mailbox', () => {
     ['the domain', (duty) => duty.grants.set('sam@example.test', { roles: ['support'], domains: ['other.test'] })],
   ] satisfies [string, (duty: ReturnType<typeof dutyForTests>) => unknown][]) {
     test(`ends by itself with ${what}, and the audit says so once`, async (t) => {
-      const { upkeep, duty, audit, table } = node(t);
+      const { mailboxExpiry, duty, audit, table } = node(t);
       const of = assisted();
-      await upkeep.opened(of.key, mailbox);
-      await upkeep.guard(found(of));
+      await mailboxExpiry.opened(of.key, mailbox);
+      await mailboxExpiry.guard(found(of));
       change(duty);
       await eventually(() => audit.lines.length > 0);
       assert.deepEqual(of.ends, ['kicked']);
@@ -107,25 +111,25 @@ suite('an opened mailbox', () => {
     });
 
     test(`is not let through where ${what} was gone before`, async (t) => {
-      const { upkeep, duty } = node(t);
+      const { mailboxExpiry, duty } = node(t);
       change(duty);
       const of = assisted();
-      assert.equal((await upkeep.guard(found(of))).kind, 'ended');
+      assert.equal((await mailboxExpiry.guard(found(of))).kind, 'ended');
       assert.deepEqual(of.ends, ['kicked']);
     });
   }
 
   test('that its staff member closes is on no list and in the audit when that is done, whoever holds it', async (t) => {
-    const { upkeep, audit, table, ended } = node(t);
-    await upkeep.opened(session('elsewhere'), mailbox);
-    await upkeep.stop(session('elsewhere'));
+    const { mailboxExpiry, audit, table, ended } = node(t);
+    await mailboxExpiry.opened(session('elsewhere'), mailbox);
+    await mailboxExpiry.stop(session('elsewhere'));
     assert.equal(ended.get(session('elsewhere')), 'signed-out');
-    assert.deepEqual([table.size, upkeep.of('sam@example.test').length], [0, 0]);
+    assert.deepEqual([table.size, mailboxExpiry.of('sam@example.test').length], [0, 0]);
     assert.deepEqual(audit.events(), ['impersonation-stop sam@example.test alice@example.test']);
     const full = node(t);
     full.audit.full = true;
-    await full.upkeep.opened(session('elsewhere'), mailbox);
-    await full.upkeep.stop(session('elsewhere'));
+    await full.mailboxExpiry.opened(session('elsewhere'), mailbox);
+    await full.mailboxExpiry.stop(session('elsewhere'));
     assert.equal(full.table.size, 0, 'it ends whether the audit can be written or not');
   });
 
@@ -134,8 +138,8 @@ suite('an opened mailbox', () => {
     ['whose time was not over', 60_000, 'impersonation-ended'],
   ] as const) {
     test(`that the store has forgotten, ${what}, is no mailbox that somebody closed`, async (t) => {
-      const { upkeep, audit, clock, ended, table } = node(t);
-      await upkeep.opened(session('lost'), mailbox);
+      const { mailboxExpiry, audit, clock, ended, table } = node(t);
+      await mailboxExpiry.opened(session('lost'), mailbox);
       ended.set(session('lost'), 'unknown');
       clock.ms = atMs;
       await eventually(() => audit.lines.length > 0);
@@ -145,12 +149,12 @@ suite('an opened mailbox', () => {
   }
 
   test('ends when its time is over, whatever was done to the clock', async (t) => {
-    const { upkeep, duty, audit, clock } = node(t);
+    const { mailboxExpiry, duty, audit, clock } = node(t);
     const [early, late] = [assisted('early'), assisted('late')];
-    await upkeep.opened(early.key, mailbox);
-    await upkeep.guard(found(early));
+    await mailboxExpiry.opened(early.key, mailbox);
+    await mailboxExpiry.guard(found(early));
     clock.ms = -60 * 60_000;
-    await upkeep.guard(found(late));
+    await mailboxExpiry.guard(found(late));
     clock.elapsedMs = 299_999;
     const { length } = duty.worked;
     await eventually(() => duty.worked.length > length + 2);
@@ -167,10 +171,10 @@ suite('an opened mailbox', () => {
     ['kicked', 'impersonation-ended'],
   ] as const) {
     test(`that ends as ${why} is an ${event} in the audit`, async (t) => {
-      const { upkeep, audit } = node(t);
+      const { mailboxExpiry, audit } = node(t);
       const of = assisted();
-      await upkeep.opened(of.key, mailbox);
-      await upkeep.guard(found(of));
+      await mailboxExpiry.opened(of.key, mailbox);
+      await mailboxExpiry.guard(found(of));
       await of.end(why);
       await eventually(() => audit.lines.length > 0);
       assert.deepEqual(audit.lines[0], {
@@ -183,20 +187,20 @@ suite('an opened mailbox', () => {
   }
 
   test('of a node that has gone is noted by another one, once its time is over', async (t) => {
-    const { upkeep, audit, clock } = node(t, new Map([[session('lost'), mailbox]]));
+    const { mailboxExpiry, audit, clock } = node(t, new Map([[session('lost'), mailbox]]));
     clock.ms = 299_000;
-    assert.equal(upkeep.of('sam@example.test').length, 1);
+    assert.equal(mailboxExpiry.of('sam@example.test').length, 1);
     clock.ms = 316_000;
     await eventually(() => audit.lines.length > 0);
     assert.equal(audit.events()[0], 'impersonation-expired sam@example.test alice@example.test');
-    assert.equal(upkeep.of('sam@example.test').length, 0);
+    assert.equal(mailboxExpiry.of('sam@example.test').length, 0);
   });
 
   test('to which no browser has come ends with the staff session, too', async (t) => {
-    const { upkeep, audit, clock, duty, ended } = node(t, new Map([[session('unseen'), mailbox]]));
+    const { mailboxExpiry, audit, clock, duty, ended } = node(t, new Map([[session('unseen'), mailbox]]));
     clock.ms = 16_000;
     await eventually(() => duty.asked > 0);
-    assert.equal(upkeep.of('sam@example.test').length, 1);
+    assert.equal(mailboxExpiry.of('sam@example.test').length, 1);
     duty.ended.add(session('sam'));
     clock.ms = 32_000;
     await eventually(() => audit.lines.length > 0);
@@ -205,12 +209,12 @@ suite('an opened mailbox', () => {
   });
 
   test('stays open while nobody can be asked, and none is let through that was not vouched for', async (t) => {
-    const { upkeep, duty } = node(t);
+    const { mailboxExpiry, duty } = node(t);
     const of = assisted();
-    await upkeep.guard(found(of));
+    await mailboxExpiry.guard(found(of));
     duty.away = true;
     const worked = duty.worked.length;
-    assert.equal((await upkeep.guard(found(assisted('other')))).kind, 'unavailable');
+    assert.equal((await mailboxExpiry.guard(found(assisted('other')))).kind, 'unavailable');
     duty.away = false;
     await eventually(() => duty.worked.length > worked);
     assert.deepEqual(of.ends, []);

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
-import { createStateMirror } from '../../src/backends/state-replica.ts';
+import { createStateReplica } from '../../src/backends/state-replica.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { createLinks, parseLink } from '../../src/support/one-time-links.ts';
+import { createOneTimeLinks, parseLink } from '../../src/support/one-time-links.ts';
 import type { Opening } from '../../src/support/opened-mailboxes.ts';
 import { session, user } from './staff.ts';
 
@@ -29,7 +29,7 @@ async function twoNodes(t: TestContext, keys = [[freshKey()], [] as KeyObject[]]
   const clock = { ms: 1_000_000, nowMs: () => clock.ms };
   const nodes = await Promise.all(
     [0, 1].map(async (at) => {
-      const state = createStateMirror({
+      const state = createStateReplica({
         store: createSqliteStateStore(join(folder, 'state')),
         log: silentLog,
         pollMs: 60_000,
@@ -38,7 +38,7 @@ async function twoNodes(t: TestContext, keys = [[freshKey()], [] as KeyObject[]]
       const table = state.table('links', parseLink);
       await state.open();
       const own = keys[at]?.length === 0 ? keys[0] : keys[at];
-      return { table, state, links: createLinks({ table, keys: () => own ?? [], clock, randomBytes }) };
+      return { table, state, links: createOneTimeLinks({ table, keys: () => own ?? [], clock, randomBytes }) };
     }),
   );
   const [here, there] = nodes;

@@ -8,11 +8,11 @@ import { silentLog } from '../../src/core/log.ts';
 import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
 import { createRedisStore } from '../../src/sessions/redis-store.ts';
 import {
-  createRedisSignIns,
-  createSignInNotes,
-  createSqliteSignIns,
-  type SignIn,
-  type SignIns,
+  createRedisRecentLogins,
+  createRecentLoginNotes,
+  createSqliteRecentLogins,
+  type RecentLogin,
+  type RecentLogins,
 } from '../../src/support/recent-logins.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.ts';
 import { recordKeyOf, sampleRecord, userNamed } from '../sessions/samples.ts';
@@ -24,11 +24,11 @@ const folder = mkdtempSync(join(tmpdir(), 'postern-sign-ins-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 let files = 0;
 
-function signIn(number: number, atMs = startMs + number): SignIn {
+function signIn(number: number, atMs = startMs + number): RecentLogin {
   return { atMs, result: 'rejected', why: 'wrong-password', address: '192.0.2.7', reference: `R${number}` };
 }
 
-function contract(name: string, open: () => Promise<SignIns>): void {
+function contract(name: string, open: () => Promise<RecentLogins>): void {
   suite(`recent sign-ins over ${name}`, () => {
     test('are those of the user alone, newest first, and the last twenty of them', async () => {
       await using signIns = await open();
@@ -43,12 +43,12 @@ function contract(name: string, open: () => Promise<SignIns>): void {
 }
 
 contract('the embedded store', async () =>
-  createSqliteSignIns(join(folder, `${(files += 1)}.sqlite`), { nowMs: () => startMs }),
+  createSqliteRecentLogins(join(folder, `${(files += 1)}.sqlite`), { nowMs: () => startMs }),
 );
 
 test('the embedded store forgets a sign-in after thirty days', async () => {
   const clock = { now: startMs, nowMs: () => clock.now };
-  await using signIns = createSqliteSignIns(join(folder, 'old.sqlite'), clock);
+  await using signIns = createSqliteRecentLogins(join(folder, 'old.sqlite'), clock);
   await signIns.note(alice, signIn(1));
   clock.now = startMs + 30 * dayMs;
   assert.deepEqual(await signIns.of(alice), [signIn(1)]);
@@ -60,8 +60,8 @@ suite('recent sign-ins in Redis', () => {
   let server: RedisServer;
   let client: ReturnType<typeof createClient>;
   const keys = [createServerKey('00000002', Buffer.alloc(32, 2)), createServerKey('00000001', Buffer.alloc(32, 1))];
-  const open = (ring = keys): SignIns =>
-    createRedisSignIns(
+  const open = (ring = keys): RecentLogins =>
+    createRedisRecentLogins(
       (script, names, args) => client.eval(script, { keys: [...names], arguments: [...args] }),
       () => createKeyRing(ring, ring[0]?.id ?? ''),
     );
@@ -131,7 +131,7 @@ suite('recent sign-ins in Redis', () => {
 test('notes never make a sign-in wait or fail, and what waits is bounded', async () => {
   const held = Promise.withResolvers<void>();
   let begun = 0;
-  const notes = createSignInNotes(
+  const notes = createRecentLoginNotes(
     {
       async note() {
         begun += 1;

@@ -3,7 +3,7 @@ import { suite, test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
 import type { NoticePolicy } from '../../src/core/identity.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { createNotices, createTelling, type Notice } from '../../src/support/notices.ts';
+import { createNotices, createNoticeDelivery, type Notice } from '../../src/support/notices.ts';
 import { auditForTests, user } from './staff.ts';
 
 const alice = user('alice@example.test');
@@ -28,7 +28,14 @@ function withPolicy(policy: NoticePolicy, append: () => Promise<void> = async ()
   const audit = auditForTests();
   return {
     audit,
-    telling: createTelling({ refresh: async () => {}, policy, notices, appendMessage: append, audit, log: silentLog }),
+    telling: createNoticeDelivery({
+      refresh: async () => {},
+      policy,
+      notices,
+      appendMessage: append,
+      audit,
+      log: silentLog,
+    }),
   };
 }
 

@@ -5,7 +5,7 @@ import type { CanonicalUser } from '../../core/names.ts';
 import type { SessionRecord } from '../../core/session.ts';
 import type { StaffOnDuty } from '../../support/duty.ts';
 import type { Started } from '../../support/impersonation.ts';
-import type { SignIn } from '../../support/recent-logins.ts';
+import type { RecentLogin } from '../../support/recent-logins.ts';
 import type { SecondFactors } from '../../support/second-factor.ts';
 import type { StaffSessions } from '../../support/staff-sessions.ts';
 import { deviceName } from '../device-name.ts';
@@ -49,7 +49,7 @@ export interface ConsoleUsers {
   /** The one spelling, and whether the role covers it; nothing for what can be no name. */
   named(typed: string): string | undefined;
   sessions(user: string): Promise<readonly { readonly record: SessionRecord; readonly lastUseMs: number }[]>;
-  signIns(user: string): Promise<readonly SignIn[]>;
+  signIns(user: string): Promise<readonly RecentLogin[]>;
   penalty(user: string): Promise<PenaltyState>;
   liftPenalty(user: string): Promise<void>;
 }

@@ -7,7 +7,7 @@ import type { SignInIdentity } from '../../core/identity.ts';
 import type { Secret } from '../../core/secret.ts';
 import { quoted } from '../../core/short-line.ts';
 import type { RequestIdentity, RequestLine, Verdict, WebmailDriver, WebmailSignIn } from '../../core/webmail.ts';
-import { browserOf, type DriverParts, strangeAnswer, unavailable, Visit } from '../browser.ts';
+import { browserOf, type DriverParts, strangeAnswer, unavailable, Browser } from '../browser.ts';
 import { type Fields, type ParsedSettings, readSecret, readYesOrNo, unknownKeys } from '../driver-settings.ts';
 
 interface RoundcubeSettings {
@@ -52,7 +52,7 @@ export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Sec
     masterEntry: { kind: 'own-account' },
     signIn: (host, as, signal) => {
       const fields = (request: RequestLine): Fields => fieldsFor(request, as);
-      return enter(new Visit(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host, as);
+      return enter(new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host, as);
     },
     // What the plugin sees without a signature it ends by itself; Roundcube's own sign-out would need one.
     signOut: () => Promise.resolve(),
@@ -88,7 +88,7 @@ export function signEntry(key: Secret, request: RequestLine, as: EntryIdentity, 
   return `${payload}.${createHmac('sha256', key.reveal()).update(signed, 'utf8').digest('base64url')}`;
 }
 
-async function enter(visit: Visit, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
+async function enter(visit: Browser, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
   const target = `${pathOf(host.webmail.landing)}?_task=mail`;
   const answer = await visit.get(target);
   if (userOf(answer) === as.user) return visit.signedIn(target);

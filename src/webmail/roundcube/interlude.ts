@@ -2,7 +2,7 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { type CookieJar, pathOf } from '../../core/cookie-jar.ts';
 import type { RequestHead } from '../../core/http.ts';
 import type { Interlude } from '../../core/webmail.ts';
-import type { Visit } from '../browser.ts';
+import type { Browser } from '../browser.ts';
 import { lostAnswer, pageAnswer } from './lost-answer.ts';
 import { isScriptRequest, readQuery } from './pages.ts';
 
@@ -22,7 +22,7 @@ export function isPage(html: string): boolean {
 }
 
 /** Keeps the page for the browser. One that is too long for the jar is not kept: the landing page is asked for then. */
-export function keepPage(visit: Visit, html: string): void {
+export function keepPage(visit: Browser, html: string): void {
   visit.keep(pageName, deflateRawSync(html).toString('base64url'));
 }
 

@@ -2,7 +2,7 @@ import { pathOf } from '../../core/cookie-jar.ts';
 import type { RequestHead, UpstreamResponseHead } from '../../core/http.ts';
 import { parseJson } from '../../core/json.ts';
 import type { PageToken, RequestIdentity, Verdict } from '../../core/webmail.ts';
-import type { Visit } from '../browser.ts';
+import type { Browser } from '../browser.ts';
 import type { Fields } from '../driver-settings.ts';
 
 /*
@@ -152,7 +152,7 @@ function isSet(value: string): boolean {
 const tokenName = 'roundcube_request_token';
 
 /** Keeps the token against forged requests of a fresh Roundcube session, from where its sign-in leads. */
-export function keepToken(visit: Visit, landing: string): void {
+export function keepToken(visit: Browser, landing: string): void {
   const token = readQuery(landing).get('_token');
   if (/^[A-Za-z0-9]+$/.test(token)) visit.keep(tokenName, token);
 }

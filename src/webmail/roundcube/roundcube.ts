@@ -13,7 +13,7 @@ import {
   placeOf,
   strangeAnswer,
   unavailable,
-  Visit,
+  Browser,
 } from '../browser.ts';
 import { findForm } from '../html-form.ts';
 import {
@@ -68,11 +68,11 @@ function byForm(parts: DriverParts, logins: MasterLogins): WebmailDriver {
     signIn: async (host, as, signal) => {
       const login = logins.of(as);
       if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
-      const visit = new Visit(parts, { host, browser: browserOf(as), ownsCookie, signal });
+      const visit = new Browser(parts, { host, browser: browserOf(as), ownsCookie, signal });
       return signIn(visit, host, as, login);
     },
     signOut: (host, jar, browser, signal) =>
-      signOut(new Visit(parts, { host, browser, ownsCookie, jar, signal }), pathOf(host.webmail.landing)),
+      signOut(new Browser(parts, { host, browser, ownsCookie, jar, signal }), pathOf(host.webmail.landing)),
     judge: (request, response) => {
       const verdict = judgeHeads(request, response);
       return verdict === 'signed-out' ? verdict : (judgeSessionField(response) ?? verdict);
@@ -102,7 +102,12 @@ function ownsCookie(name: string): boolean {
   return name === 'roundcube_sessid' || name === 'roundcube_sessauth';
 }
 
-async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity, login: MasterLogin): Promise<WebmailSignIn> {
+async function signIn(
+  visit: Browser,
+  host: BackendHost,
+  as: SignInIdentity,
+  login: MasterLogin,
+): Promise<WebmailSignIn> {
   const target = `${pathOf(host.webmail.landing)}?_task=login`;
   const page = await visit.get(target);
   const form = page.status === 200 ? findForm(page.body, (each) => each.fields.has('_token')) : undefined;
@@ -122,7 +127,7 @@ async function signIn(visit: Visit, host: BackendHost, as: SignInIdentity, login
 }
 
 /** Roundcube's own choice of the first page. */
-function landingOf(visit: Visit, host: BackendHost, target: string, answer: ExchangeResponse): string {
+function landingOf(visit: Browser, host: BackendHost, target: string, answer: ExchangeResponse): string {
   const location = visit.locationOf(answer, target);
   if (location === undefined || readQuery(location).task === 'login') {
     throw strangeAnswer(host, `sign-in was answered by a redirect to ${placeOf(answer.header('location'))}`);
@@ -136,7 +141,12 @@ function withoutToken(landing: string): string {
 }
 
 /** A page that is no refusal is one that a plugin shows before it lets the user go on. */
-function answeredByPage(visit: Visit, host: BackendHost, as: SignInIdentity, answer: ExchangeResponse): WebmailSignIn {
+function answeredByPage(
+  visit: Browser,
+  host: BackendHost,
+  as: SignInIdentity,
+  answer: ExchangeResponse,
+): WebmailSignIn {
   const message = warningOf(answer.body);
   if (message !== undefined && loginFailedTexts.has(message)) return refusedLogin(host, as);
   if (message !== undefined && storageErrorTexts.has(message)) {
@@ -209,7 +219,7 @@ function isHttps(location: string, target: string): boolean {
 }
 
 /** The proper way, with Roundcube's own clean-up (emptying the trash on sign-out): it needs the session's token. */
-async function signOut(visit: Visit, base: string): Promise<void> {
+async function signOut(visit: Browser, base: string): Promise<void> {
   const page = await visit.get(`${base}?_task=settings&_action=about`);
   const token = /"request_token":"([A-Za-z0-9]+)"/.exec(page.body)?.[1];
   if (token !== undefined) await visit.get(`${base}?_task=logout&_token=${token}`);
