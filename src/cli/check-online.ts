@@ -1,12 +1,12 @@
 import { dialImap, dialWebmail, readWebmail, smallTarget } from '../backends/probes.ts';
 import type { Config, RedisServer, StoreConfig } from '../config/config.ts';
-import { bracketed } from '../config/value-parsers.ts';
 import type { Backend, BackendHost, BackendLimits, MasterIdentity, TestAccount } from '../core/backend.ts';
 import { explainFailure } from '../core/connection-failure.ts';
 import { type Log, silentLog } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import { probeSessions, probeState } from '../gateway/stores.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
+import { bracketed } from '../schema/value-parsers.ts';
 import { createRedisStore } from '../sessions/redis-store.ts';
 import { checkServerKeys } from '../sessions/server-keys.ts';
 

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
-import { formatDuration } from '../config/value-parsers.ts';
 import { silentLog } from '../core/log.ts';
 import { driverChecks } from '../gateway/drivers.ts';
+import { formatDuration } from '../schema/value-parsers.ts';
 import { type ApiReply, cell, isObject, openApi, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {

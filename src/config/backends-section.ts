@@ -1,12 +1,9 @@
 import { z } from 'zod';
 import { webmailDrivers } from '../core/webmail.ts';
-import { davAbout, davSection } from './dav-section.ts';
-import { isMap, settleSettings } from './driver-settings.ts';
-import { certificates, count, duration, leaf, list, oneOf, section } from './leaves.ts';
-import type { Outside } from './referenced-files.ts';
-import { furtherHosts, masterSection, ownServing, servingDefaults } from './serving-section.ts';
+import { count, duration, leaf, list, oneOf, section } from '../schema/scalars.ts';
 import {
   imapRemedy,
+  isMap,
   parseHost,
   parseImapUrl,
   parseWebmailUrl,
@@ -15,7 +12,11 @@ import {
   shown,
   webmailRemedy,
   wrong,
-} from './value-parsers.ts';
+} from '../schema/value-parsers.ts';
+import { davAbout, davSection } from './dav-section.ts';
+import { settleSettings } from './driver-settings.ts';
+import { certificates, type Outside } from './referenced-files.ts';
+import { furtherHosts, masterSection, ownServing, servingDefaults } from './serving-section.ts';
 
 const hostMark = '$host';
 

@@ -1,13 +1,12 @@
 import type { z } from 'zod';
 import type { Backend, BackendLimits, ImapEndpoint, Serving, TlsTrust, WebmailEndpoint } from '../core/backend.ts';
 import type { BackendName } from '../core/names.ts';
+import { atLeastOne } from '../schema/scalars.ts';
+import { bracketed, isMap, originOf, type Reading, shown, type WebmailUrl } from '../schema/value-parsers.ts';
 import { type backendDefaultsSection, backendSection } from './backends-section.ts';
 import type { ConfigFile } from './config-file.ts';
 import { settleClientPaths } from './dav-section.ts';
-import { isMap } from './driver-settings.ts';
-import { atLeastOne } from './leaves.ts';
 import type { Findings } from './problems.ts';
-import { bracketed, originOf, type Reading, shown, type WebmailUrl } from './value-parsers.ts';
 import type { Path } from './yaml-file.ts';
 
 type BackendDefaults = z.output<ReturnType<typeof backendDefaultsSection>>;

@@ -1,8 +1,8 @@
 import { dirname, resolve } from 'node:path';
 import { encodingProblems, whyUtf16 } from '../core/charset.ts';
 import { codeOf, whyUnreadable } from '../core/named-files.ts';
-import { isMap } from './driver-settings.ts';
-import { unknownKey } from './leaves.ts';
+import { unknownKey } from '../schema/scalars.ts';
+import { isMap } from '../schema/value-parsers.ts';
 import { type ConfigProblem, createFindings, type Findings } from './problems.ts';
 import type { Outside } from './referenced-files.ts';
 import { parseYamlFile } from './yaml-file.ts';

@@ -3,7 +3,7 @@ import type { PublicUrl } from '../core/http.ts';
 import type { NoticePolicy, StaffGrant } from '../core/identity.ts';
 import type { BackendName, LoginNameRules } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
-import type { ListenAddress } from './value-parsers.ts';
+import type { ListenAddress } from '../schema/value-parsers.ts';
 
 /**
  * A whole configuration, checked and settled: defaults filled in, paths absolute, durations in milliseconds, secrets

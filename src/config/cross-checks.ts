@@ -2,12 +2,11 @@ import type { Backend, DriverSettings, SettingProblem } from '../core/backend.ts
 import type { PublicUrl } from '../core/http.ts';
 import { type BackendName, createLoginNameParser, domainOfUsers, normaliseDomain } from '../core/names.ts';
 import type { MasterEntry } from '../core/webmail.ts';
+import { nearest } from '../schema/did-you-mean.ts';
+import { isMap, shown } from '../schema/value-parsers.ts';
 import type { NamedBackend } from './backends.ts';
 import type { Config, DirectoryConfig, SupportConfig } from './config.ts';
-import { nearest } from './did-you-mean.ts';
-import { isMap } from './driver-settings.ts';
 import type { Findings } from './problems.ts';
-import { shown } from './value-parsers.ts';
 import type { Path } from './yaml-file.ts';
 
 /** The drivers' own checks of what only they understand. They do no I/O but load the driver. */

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { BackendHost, ClientPath } from '../core/backend.ts';
 import type { webmailDrivers } from '../core/webmail.ts';
-import { leaf, list } from './leaves.ts';
-import { originOf, parseWebmailUrl, read, type Reading, shown, wrong } from './value-parsers.ts';
+import { leaf, list } from '../schema/scalars.ts';
+import { originOf, parseWebmailUrl, read, type Reading, shown, wrong } from '../schema/value-parsers.ts';
 
 type DriverName = (typeof webmailDrivers)[number];
 

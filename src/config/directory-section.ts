@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { normaliseDomain } from '../core/names.ts';
+import { atLeastOne, count, duration, leaf, list, notOneOf, section } from '../schema/scalars.ts';
+import { isMap, read, shown, wrong } from '../schema/value-parsers.ts';
 import type { DirectoryConfig, DirectoryServiceConfig, SourceConfig } from './config.ts';
-import { isMap, settleSettings } from './driver-settings.ts';
-import { atLeastOne, count, duration, leaf, list, notOneOf, section } from './leaves.ts';
+import { settleSettings } from './driver-settings.ts';
 import { listenAddress, networks } from './node-sections.ts';
 import type { Outside } from './referenced-files.ts';
-import { read, shown, wrong } from './value-parsers.ts';
 
 /**
  * Every type of source, with what it is. A further type is one more line: its settings are checked by its driver, and

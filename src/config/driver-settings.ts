@@ -1,9 +1,7 @@
 import type { z } from 'zod';
+import { secretRemedy } from '../schema/scalars.ts';
+import { isMap, type Reading, wrong } from '../schema/value-parsers.ts';
 import type { Outside } from './referenced-files.ts';
-import { type Reading, wrong } from './value-parsers.ts';
-
-/** What to write where a secret belongs. */
-export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: a secret never stands in this file';
 
 const fileKey = /^(?:.*_)?file$/;
 /** A file that a source reads itself when it is opened: what is wrong with it is known here, with its line. */
@@ -50,9 +48,4 @@ export function settleSettings<T extends Readonly<Record<string, unknown>>>(
   const settleEach = (map: Readonly<Record<string, unknown>>, path: Path): Record<string, unknown> =>
     Object.fromEntries(Object.entries(map).map(([key, value]) => [key, settle(value, [...path, key])]));
   return { ...settings, ...settleEach(settings, []) };
-}
-
-/** Whether a parsed value is a map of keys. */
-export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

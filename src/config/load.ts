@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { Backend, Serving } from '../core/backend.ts';
 import type { BackendName } from '../core/names.ts';
 import { Secret } from '../core/secret.ts';
+import { isMap } from '../schema/value-parsers.ts';
 import { readBackends, settleBackend, settleServing } from './backends.ts';
 import { checkKeys, type ConfigFile, openIncluded, openMain } from './config-file.ts';
 import type { Config } from './config.ts';
@@ -20,7 +21,6 @@ import {
   type DriverChecks,
   type SettledBackend,
 } from './cross-checks.ts';
-import { isMap } from './driver-settings.ts';
 import { ConfigInvalid, type ConfigProblem } from './problems.ts';
 import { type ConfigFiles, createOutside, type Environment } from './referenced-files.ts';
 import { configShape, includedKeys } from './schema.ts';

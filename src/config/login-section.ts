@@ -1,9 +1,9 @@
 import { extname } from 'node:path';
+import { duration, either, leaf, list, oneOf, section, text } from '../schema/scalars.ts';
+import { read, shown, wrong } from '../schema/value-parsers.ts';
 import type { BrandingConfig, LoginConfig } from './config.ts';
-import { duration, either, leaf, list, oneOf, section, text } from './leaves.ts';
 import { networks } from './node-sections.ts';
 import type { Outside } from './referenced-files.ts';
-import { read, shown, wrong } from './value-parsers.ts';
 
 export function loginSection(outside: Outside) {
   return section({

@@ -1,31 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import {
-  type AuditConfig,
-  type LogConfig,
-  logLevels,
-  type OperatorsConfig,
-  proxyProtocolModes,
-  type RequestsConfig,
-  type ShutdownConfig,
-  type SyslogConfig,
-  type TlsCertificateConfig,
-} from './config.ts';
-import {
-  atLeastOne,
-  certificates,
-  count,
-  duration,
-  leaf,
-  list,
-  oneOf,
-  ownFile,
-  secret,
-  section,
-  size,
-} from './leaves.ts';
-import type { Outside } from './referenced-files.ts';
+import { atLeastOne, count, duration, leaf, list, oneOf, section, size } from '../schema/scalars.ts';
 import {
   formatDuration,
   type ListenAddress,
@@ -39,7 +15,19 @@ import {
   type Reading,
   syslogRemedy,
   wrong,
-} from './value-parsers.ts';
+} from '../schema/value-parsers.ts';
+import {
+  type AuditConfig,
+  type LogConfig,
+  logLevels,
+  type OperatorsConfig,
+  proxyProtocolModes,
+  type RequestsConfig,
+  type ShutdownConfig,
+  type SyslogConfig,
+  type TlsCertificateConfig,
+} from './config.ts';
+import { certificates, type Outside, ownFile, secret } from './referenced-files.ts';
 
 const shareRemedy = 'is not known here: write off, all, or a share between 0 and 1 such as 0.01';
 const fieldName = /^[A-Za-z0-9-]{1,128}$/;

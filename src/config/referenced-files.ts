@@ -1,9 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { globSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { z } from 'zod';
 import { exposureOf, readNamedFileSync, whyUnreadable } from '../core/named-files.ts';
 import { Secret } from '../core/secret.ts';
-import { formatSize, read, type Reading, wrong } from './value-parsers.ts';
+import { leaf, secretRemedy, settle, unknownKey } from '../schema/scalars.ts';
+import { formatSize, read, type Reading, wrong } from '../schema/value-parsers.ts';
 
 /** What a configuration is read from. `size`, `read` and `readMain` throw as node:fs does. */
 export interface ConfigFiles {
@@ -186,4 +188,41 @@ function readText(files: ConfigFiles, file: string): Reading<string> {
   } catch (error) {
     return wrong(whyUnreadable(file, error));
   }
+}
+
+/** A file that the gateway makes itself, as an absolute path. */
+export function ownFile(outside: Outside) {
+  return leaf({ ...fileName, parse: (value) => read(outside.path(value)) });
+}
+
+/** A file of PEM certificates, as its text. */
+export function certificates(outside: Outside) {
+  return leaf({ ...fileName, parse: (value) => outside.certificates(value) });
+}
+
+const fileName = { what: 'a file name', remedy: 'write a path, relative to this file' };
+
+/** A secret, from a file or the environment and from nowhere else. What stands there instead is never shown. */
+export function secret(outside: Outside) {
+  const name = z.string({ error: 'is not a name: write a file name or the name of an environment variable' }).min(1);
+  return z
+    .strictObject(
+      {
+        file: name.optional().describe('A file that holds the secret on one line, relative to this file.'),
+        env: name.optional().describe('The environment variable that holds the secret.'),
+      },
+      {
+        error: (issue) =>
+          issue.code === 'unrecognized_keys'
+            ? issue.keys.map((key) => unknownKey(key, ['file', 'env'])).join('\n')
+            : `must come from a file or the environment: ${secretRemedy}`,
+      },
+    )
+    .meta({ title: 'secret' })
+    .transform((source, context): Secret => {
+      const { file, env } = source;
+      if (file !== undefined && env === undefined) return settle(outside.secretFile(file), context);
+      if (env !== undefined && file === undefined) return settle(outside.secretVariable(env), context);
+      return settle(wrong(`must name one place: ${secretRemedy}`), context);
+    });
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { list, oneOf, section, text } from '../schema/scalars.ts';
 import { backendDefaultsSection, backendSection } from './backends-section.ts';
 import { directorySection, directoryServiceSection } from './directory-section.ts';
-import { certificates, list, oneOf, section, text } from './leaves.ts';
 import { loginSection } from './login-section.ts';
 import {
   auditSection,
@@ -16,7 +16,7 @@ import {
   trustedProxiesSection,
   workersSection,
 } from './node-sections.ts';
-import type { Outside } from './referenced-files.ts';
+import { certificates, type Outside } from './referenced-files.ts';
 import { movesSection, sessionsSection, stateSection } from './sessions-section.ts';
 import { supportSection } from './support-section.ts';
 

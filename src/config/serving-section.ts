@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { MasterIdentity } from '../core/backend.ts';
-import { count, duration, leaf, list, oneOf, secret, section, text } from './leaves.ts';
-import type { Outside } from './referenced-files.ts';
-import { read, shown, wrong } from './value-parsers.ts';
+import { count, duration, leaf, list, oneOf, section, text } from '../schema/scalars.ts';
+import { read, shown, wrong } from '../schema/value-parsers.ts';
+import { type Outside, secret } from './referenced-files.ts';
 
 const health = {
   path: leaf({

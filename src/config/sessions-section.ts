@@ -1,20 +1,8 @@
 import { z } from 'zod';
+import { atLeastOne, count, duration, leaf, list, section, text, yesOrNo } from '../schema/scalars.ts';
+import { parseHost, parseRedisUrl, read, type Reading, redisRemedy, shown, wrong } from '../schema/value-parsers.ts';
 import type { MovesConfig, RedisServer, SessionsConfig, StateConfig, StoreConfig } from './config.ts';
-import {
-  atLeastOne,
-  certificates,
-  count,
-  duration,
-  leaf,
-  list,
-  ownFile,
-  secret,
-  section,
-  text,
-  yesOrNo,
-} from './leaves.ts';
-import type { Outside } from './referenced-files.ts';
-import { parseHost, parseRedisUrl, read, type Reading, redisRemedy, shown, wrong } from './value-parsers.ts';
+import { certificates, type Outside, ownFile, secret } from './referenced-files.ts';
 
 export function sessionsSection(outside: Outside) {
   return section({

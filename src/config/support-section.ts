@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { noticePolicies, type StaffGrant, staffRoles } from '../core/identity.ts';
 import { normaliseDomain } from '../core/names.ts';
+import { duration, either, leaf, list, oneOf, section, text, yesOrNo } from '../schema/scalars.ts';
+import { parsePublicUrl, publicUrlRemedy, read, shown, wrong } from '../schema/value-parsers.ts';
 import type { SupportConfig } from './config.ts';
-import { duration, either, leaf, list, oneOf, section, text, yesOrNo } from './leaves.ts';
 import { listenAddress } from './node-sections.ts';
-import { parsePublicUrl, publicUrlRemedy, read, shown, wrong } from './value-parsers.ts';
 
 /** Support: the console of the staff, and the mailboxes that they open. */
 export const supportSection = section({

@@ -7,13 +7,13 @@ import {
   type OperatorsDeps,
 } from '../admin/listeners.ts';
 import type { DirectoryServiceConfig, OperatorsConfig } from '../config/config.ts';
-import type { ListenAddress } from '../config/value-parsers.ts';
 import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { createAddresses, resolveByTheSystem } from '../directory-service/addresses.ts';
 import { createDirectoryService } from '../directory-service/listener.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { ListenAddress } from '../schema/value-parsers.ts';
 import type { Site } from './parts.ts';
 
 /** Rejects with what the operator must change when the address cannot be bound. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { bracketed, isLoopback, parseHost, parseListen, parseNetwork } from '../../src/config/value-parsers.ts';
+import { bracketed, isLoopback, parseHost, parseListen, parseNetwork } from '../../src/schema/value-parsers.ts';
 
 const hosts: readonly (readonly [text: string, host: string | undefined])[] = [
   ['mx1.example.org', 'mx1.example.org'],

@@ -5,6 +5,11 @@ import type { PublicUrl } from '../core/http.ts';
 import { createNetworkMatch, plainAddress } from '../core/ip-networks.ts';
 import { normaliseDomain } from '../core/names.ts';
 
+/** Whether a parsed value is a map of keys. */
+export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 const durationUnits: ReadonlyMap<string, number> = new Map([
   ['ms', 1],
   ['s', 1000],

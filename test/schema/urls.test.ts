@@ -8,7 +8,7 @@ import {
   parseRedisUrl,
   parseSyslogUrl,
   parseWebmailUrl,
-} from '../../src/config/value-parsers.ts';
+} from '../../src/schema/value-parsers.ts';
 
 describe('IMAP URLs', () => {
   const good: readonly (readonly [text: string, value: object])[] = [

@@ -1,8 +1,5 @@
 import { z } from 'zod';
-import type { Secret } from '../core/secret.ts';
 import { nearest } from './did-you-mean.ts';
-import { secretRemedy } from './driver-settings.ts';
-import type { Outside } from './referenced-files.ts';
 import {
   durationRemedy,
   formatDuration,
@@ -15,6 +12,9 @@ import {
   sizeRemedy,
   wrong,
 } from './value-parsers.ts';
+
+/** What to write where a secret belongs. */
+export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: a secret never stands in this file';
 
 /** A key that is written as one text. */
 interface Leaf<T> {
@@ -103,43 +103,6 @@ export function list<Item extends z.ZodType>(item: Item, what: string) {
   });
 }
 
-/** A file that the gateway makes itself, as an absolute path. */
-export function ownFile(outside: Outside) {
-  return leaf({ ...fileName, parse: (value) => read(outside.path(value)) });
-}
-
-/** A file of PEM certificates, as its text. */
-export function certificates(outside: Outside) {
-  return leaf({ ...fileName, parse: (value) => outside.certificates(value) });
-}
-
-const fileName = { what: 'a file name', remedy: 'write a path, relative to this file' };
-
-/** A secret, from a file or the environment and from nowhere else. What stands there instead is never shown. */
-export function secret(outside: Outside) {
-  const name = z.string({ error: 'is not a name: write a file name or the name of an environment variable' }).min(1);
-  return z
-    .strictObject(
-      {
-        file: name.optional().describe('A file that holds the secret on one line, relative to this file.'),
-        env: name.optional().describe('The environment variable that holds the secret.'),
-      },
-      {
-        error: (issue) =>
-          issue.code === 'unrecognized_keys'
-            ? issue.keys.map((key) => unknownKey(key, ['file', 'env'])).join('\n')
-            : `must come from a file or the environment: ${secretRemedy}`,
-      },
-    )
-    .meta({ title: 'secret' })
-    .transform((source, context): Secret => {
-      const { file, env } = source;
-      if (file !== undefined && env === undefined) return settle(outside.secretFile(file), context);
-      if (env !== undefined && file === undefined) return settle(outside.secretVariable(env), context);
-      return settle(wrong(`must name one place: ${secretRemedy}`), context);
-    });
-}
-
 /** `a, b or c`, for a sentence. */
 export function either(words: readonly string[]): string {
   return words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
@@ -178,7 +141,7 @@ function within(
   return reading;
 }
 
-function settle<T>(reading: Reading<T>, context: z.core.$RefinementCtx): T {
+export function settle<T>(reading: Reading<T>, context: z.core.$RefinementCtx): T {
   if (reading.kind === 'ok') return reading.value;
   context.addIssue({ code: 'custom', message: reading.why });
   return z.NEVER;

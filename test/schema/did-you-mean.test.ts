@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nearest } from '../../src/config/did-you-mean.ts';
+import { nearest } from '../../src/schema/did-you-mean.ts';
 
 const keys = ['listen', 'public_url', 'trusted_proxies', 'sessions', 'keys_file', 'webmail', 'imap'];
 const slips: readonly (readonly [written: string, meant: string | undefined])[] = [

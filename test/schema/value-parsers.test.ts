@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { formatDuration, formatSize, readDuration, readSize } from '../../src/config/value-parsers.ts';
+import { formatDuration, formatSize, readDuration, readSize } from '../../src/schema/value-parsers.ts';
 
 describe('durations', () => {
   const good: readonly (readonly [text: string, ms: number])[] = [
