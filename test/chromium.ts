@@ -4,6 +4,8 @@ import { type Browser, chromium } from 'playwright-core';
 export async function startChromium(): Promise<Browser> {
   return chromium.launch({
     executablePath: '/usr/bin/chromium',
+    // In the C locale, which a bare system has, Chromium saves a file with an umlaut in its name as "download".
+    env: { ...process.env, LC_ALL: 'C.UTF-8' },
     args: [
       // The tests run as root, which its sandbox refuses.
       '--no-sandbox',
