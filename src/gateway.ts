@@ -26,6 +26,7 @@ import { createProbeLogin, type TestedHost } from './login/probe-login.ts';
 import { createLog } from './observe/log.ts';
 import { createImapPassdb } from './passdb/imap.ts';
 
+/** Options of startGateway. */
 export interface GatewayOptions {
   readonly configFile: string;
   /** Where events go; standard output, as JSON, when left out. */

@@ -1,6 +1,7 @@
 import type { Audit, AuditFilter, AuditLine } from '../core/audit.ts';
 import { ApiRefusal, type ApiRoute, isoTime, ok, timeIn } from './api-exchange.ts';
 
+/** Dependencies of the API's audit operations. */
 export interface ApiAuditDeps {
   readonly audit: Pick<Audit, 'list'>;
 }

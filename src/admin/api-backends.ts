@@ -19,6 +19,7 @@ import {
   timeIn,
 } from './api-exchange.ts';
 
+/** Dependencies of the API's operations on backends. */
 export interface ApiBackendsDeps {
   readonly backends: () => ReadonlyMap<string, Backend>;
   readonly serving: (backend: Backend) => Serving | undefined;

@@ -12,6 +12,7 @@ export interface ApiRequest {
   readonly address?: string;
 }
 
+/** An HTTP status and the JSON body that goes with it. */
 export interface ApiAnswer {
   readonly status: number;
   readonly body: object;
@@ -37,6 +38,7 @@ export class ApiRefusal extends Error {
   }
 }
 
+/** Answers 200 with this body. */
 export function ok(body: object): ApiAnswer {
   return { status: 200, body };
 }
@@ -89,6 +91,7 @@ export function flagIn(body: ApiRequest['body'], name: string): boolean {
   throw new ApiRefusal(400, `${name} is neither true nor false`);
 }
 
+/** A time in epoch milliseconds as ISO 8601. */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }

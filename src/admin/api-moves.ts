@@ -19,6 +19,7 @@ import {
 } from './api-exchange.ts';
 import { type ApiSessionsDeps, describeSession } from './api-sessions.ts';
 
+/** Dependencies of the API's operations on moves and overrides. */
 export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessions'> {
   readonly moves: Pick<Moves, 'move' | 'moveAtSignIn' | 'stop'>;
   readonly state: Pick<StateReplica, 'moves' | 'overrides'>;

@@ -3,6 +3,7 @@ import type { Readiness } from '../core/http.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import { ApiRefusal, type ApiRoute, askerOf, ok, reasonIn } from './api-exchange.ts';
 
+/** Dependencies of the API's operations on this node. */
 export interface ApiNodeDeps {
   readonly node: {
     /** Its name in what it decides. */
@@ -36,6 +37,7 @@ export function nodeRoutes({ node, audit }: ApiNodeDeps): readonly ApiRoute[] {
   ];
 }
 
+/** Dependencies of the API's operations on the directory. */
 export interface ApiDirectoryDeps {
   /** Step by step why a user lives where, as this node finds it with what it remembers. */
   readonly explain: (typed: string) => Promise<object>;

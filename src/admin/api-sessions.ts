@@ -10,6 +10,7 @@ export interface ListedSession {
   readonly lastUseMs: number;
 }
 
+/** Dependencies of the API's operations on sessions. */
 export interface ApiSessionsDeps {
   readonly sessions: {
     allSessions(): AsyncIterable<readonly ListedSession[]>;

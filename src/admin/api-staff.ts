@@ -4,6 +4,7 @@ import type { RecordKey, SessionRecord } from '../core/session.ts';
 import { ApiRefusal, askerOf, type ApiRoute, isoTime, ok, reasonIn } from './api-exchange.ts';
 import type { Secret } from '../core/secret.ts';
 
+/** Dependencies of the API's operations on staff. */
 export interface ApiStaffDeps {
   readonly staff: {
     /** Who is staff by the configuration, with the roles. */

@@ -19,6 +19,7 @@ type ApiParts = ApiAuditDeps &
   ApiMovesDeps &
   ApiStaffDeps;
 
+/** Dependencies of the operators' API: those of all its groups of operations. */
 export type ApiDeps = ApiParts & {
   /** Reads what other nodes wrote. Rejects when the state store cannot be asked. */
   readonly refresh: () => Promise<void>;

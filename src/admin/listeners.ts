@@ -9,6 +9,7 @@ import { type Readiness, readinessAnswer } from '../core/http.ts';
 import { makeFolder } from '../core/named-files.ts';
 import type { Api } from './api.ts';
 
+/** Dependencies of the operators' listener. */
 export interface OperatorsDeps {
   readonly readiness: () => Readiness;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
@@ -79,6 +80,7 @@ function send(response: ServerResponse, status: number, text: string, contentTyp
 /** `up`: serves. `drain`: serves what it has and wants nothing new. `down`: does not serve. */
 export type AgentState = 'up' | 'drain' | 'down';
 
+/** Dependencies of the agent check that HAProxy reads. */
 export interface AgentCheckDeps {
   readonly state: () => AgentState;
   /** The percentage of its configured weight that the balancer shall give this node. */

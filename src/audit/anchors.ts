@@ -13,6 +13,7 @@ export interface Anchor {
   readonly file: string;
 }
 
+/** Options of the writer of anchors. */
 export interface AnchorsOptions {
   readonly store: Pick<StateStore, 'put'>;
   readonly log: Log;

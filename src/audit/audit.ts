@@ -5,6 +5,7 @@ import type { Log } from '../core/log.ts';
 import { appendLines, listLines } from './file.ts';
 import { type AuditKey, writeLine } from './line.ts';
 
+/** Options of the audit of one process. */
 export interface AuditOptions {
   readonly file: string;
   /** The name of this machine in its lines. */

@@ -1,6 +1,7 @@
 import type { Anchor } from './anchors.ts';
 import type { WrittenLine } from './line.ts';
 
+/** The text of a finding about a line whose key is not in the keys file. */
 export const unknownKey = 'is signed under a key that the keys file does not have';
 
 /** Follows one chain through the files, and knows what is wrong with it first. */

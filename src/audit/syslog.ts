@@ -2,6 +2,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Log } from '../core/log.ts';
 
+/** Options of the syslog sender. */
 export interface SyslogOptions {
   readonly host: string;
   readonly port: number;

@@ -10,6 +10,7 @@ import {
 } from './chain-check.ts';
 import { isGenuine, parseLine } from './line.ts';
 
+/** The result of checking an audit: how much was read, and every finding. */
 export interface Verification {
   readonly lines: number;
   readonly chains: number;
@@ -18,6 +19,7 @@ export interface Verification {
   readonly notes: readonly string[];
 }
 
+/** Options of the audit check. */
 export interface VerifyOptions {
   /** The key of an id, as lines name it. */
   readonly keyOf: (id: string) => Buffer | undefined;

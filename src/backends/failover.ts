@@ -7,6 +7,7 @@ import type { HostState, Placement } from '../core/placement.ts';
 import type { Health } from './health.ts';
 import type { StateReplica } from './state-replica.ts';
 
+/** Options of the failover to standbys. */
 export interface FailoverOptions {
   /** The backends whose primaries have standbys, with how they serve. */
   readonly backends: () => Iterable<{ readonly backend: Backend; readonly serving: Serving }>;

@@ -29,6 +29,7 @@ export interface HealthProbes {
   imap(watched: WatchedHost, signal: AbortSignal): Promise<void>;
 }
 
+/** Options of the health checks. */
 export interface HealthOptions {
   readonly probes: HealthProbes;
   readonly clock: Clock;

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { AskedFor } from '../core/placement.ts';
 
+/** Thresholds of one service: `fall` failures in a row take it down, `rise` successes bring it back. */
 export interface HostHealthOptions {
   readonly fall: number;
   readonly rise: number;
@@ -85,6 +86,7 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
   };
 }
 
+/** The up or down state of one service of one host, with its counters. */
 export type HostHealth = ReturnType<typeof createHostHealth>;
 
 /** Failures that are further apart have nothing to do with one another. */
@@ -129,6 +131,7 @@ export function createFailureRow({ fall, clock }: Pick<HostHealthOptions, 'fall'
   };
 }
 
+/** Counts failures of real requests that follow one another. */
 export type FailureRow = ReturnType<typeof createFailureRow>;
 
 /** Whether one real request may find out now what the checks have not yet: one a second for each host that is down. */

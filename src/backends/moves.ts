@@ -17,6 +17,7 @@ interface MoveOrder {
   readonly by: string;
 }
 
+/** Absolute paths of the programs that run before and after a move, and their time limit. */
 export interface MoveHooks {
   readonly before?: string;
   readonly after?: string;
@@ -60,6 +61,7 @@ export interface Moves extends AsyncDisposable {
 
 const heartbeatMs = 10_000;
 
+/** Makes the moves of one node. Closing it ends the moves that still run here. */
 export function createMoves(options: MovesOptions): Moves {
   const { state, node, clock, log, settleMs = 1_200 } = options;
   const ended = new AbortController();

@@ -3,6 +3,7 @@ import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
 import type { Override } from './state-values.ts';
 
+/** Dependencies of the directory of overrides. */
 export interface OverrideDirectoryDeps {
   readonly overrides: { get(user: string): Override | undefined };
   /** A configured backend by its name. */

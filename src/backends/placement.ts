@@ -27,8 +27,11 @@ interface PlacementOptions {
 
 /** The keys of the state table: a backend and its first host have one name. */
 export const backendKey = (backend: string): string => `backend:${backend}`;
+
+/** The key of a host in the table of operator states; a backend's begins with `backend:`. */
 export const hostKey = (host: string): string => `host:${host}`;
 
+/** Makes the placement of one node from states, health and session counts. */
 export function createPlacement({ backends, state, health, heldPerHost, clock }: PlacementOptions): Placement {
   const setFor = (key: string): SetState | undefined => {
     const set = state.states.get(key);

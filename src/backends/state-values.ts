@@ -2,6 +2,8 @@ import type { ParseValue } from '../core/state-store.ts';
 
 /** What operators may set; DOWN is found by checks and never set. */
 export const operatorStates = ['READY', 'DRAIN', 'MAINT'] as const;
+
+/** A state that an operator can set. */
 export type OperatorState = (typeof operatorStates)[number];
 
 /** A state that an operator gave to a backend or to one host. */
@@ -56,6 +58,8 @@ export interface RingLoad {
  * runs. `switched`: the user lives on the new backend. Only `waiting`, `done`, `failed` and `stopped` may stand for long.
  */
 const movePhases = ['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped'] as const;
+
+/** A step of a move. */
 export type MovePhase = (typeof movePhases)[number];
 
 /** A user's move: its last step stays here, so that it can be explained after a crash. */
@@ -75,16 +79,27 @@ export interface Move {
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** Reads a stored operator state; undefined if the text has another form. */
 export const parseSetState: ParseValue<SetState> = (text) => guarded(text, isSetState);
+
+/** Reads a stored active host; undefined if the text has another form. */
 export const parseActiveHost: ParseValue<ActiveHost> = (text) => guarded(text, isActiveHost);
+
+/** Reads a stored override; undefined if the text has another form. */
 export const parseOverride: ParseValue<Override> = (text) => guarded(text, isOverride);
+
+/** Reads a stored home from the directory; undefined if the text has another form. */
 export const parseFoundHome: ParseValue<FoundHome> = (text) => guarded(text, isFoundHome);
+
+/** Reads a stored load of a computed directory; undefined if the text has another form. */
 export const parseRingLoad: ParseValue<RingLoad> = (text) => guarded(text, isRingLoad);
 /** When all nodes were told to forget. */
 export const parseForgotten: ParseValue<number> = (text) => {
   const atMs = Date.parse(text);
   return Number.isNaN(atMs) ? undefined : atMs;
 };
+
+/** Reads a stored move; undefined if the text has another form. */
 export const parseMove: ParseValue<Move> = (text) => guarded(text, isMove);
 
 function guarded<T>(text: string, is: (value: unknown) => value is T): T | undefined {

@@ -11,6 +11,7 @@ export interface StateKeys {
   meet(id: string): Promise<'known' | 'missing' | 'none'>;
 }
 
+/** Options of the state store that signs its entries. */
 export interface VouchedStateStoreOptions {
   /** Where entries are kept, by whoever can write there. */
   readonly store: StateStore;

@@ -1,14 +1,14 @@
 import { dialImap, dialWebmail, readWebmail, smallTarget } from '../backends/probes.ts';
-import type { Config, RedisServer, StoreConfig } from '../config/config.ts';
+import type { Config, StoreConfig } from '../config/config.ts';
 import type { Backend, BackendHost, BackendLimits, MasterIdentity, TestAccount } from '../core/backend.ts';
 import { explainFailure } from '../core/connection-failure.ts';
 import { type Log, silentLog } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import { probeSessions, probeState } from '../gateway/stores.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
-import { bracketed } from '../schema/value-parsers.ts';
 import { createRedisStore } from '../sessions/redis-store.ts';
 import { checkServerKeys } from '../sessions/server-keys.ts';
+import { redisAddress } from './output.ts';
 
 /** One server that was dialled. `warning`: it answers, and something about it will hurt one day. */
 export interface Dialled {
@@ -31,9 +31,9 @@ const atOnce = 32;
 /** Dials Redis, the IMAP server and the webmail of every backend, and its master identity; never rejects for a server's fault. */
 export async function dialAll(config: Config): Promise<readonly Dialled[]> {
   const waiting = [
-    ...(await redisDials(config)),
+    ...redisDials(config),
     ...[...config.backends.values()].flatMap((backend) => backendDials(backend, config)),
-    ...(await masterDials(config)),
+    ...masterDials(config),
   ];
   const queue = waiting.entries();
   const done: [index: number, dialled: Dialled][] = [];
@@ -65,25 +65,23 @@ const losses = {
   },
 };
 
-async function redisDials({ sessions: { store, keysFile }, state }: Config): Promise<Dial[]> {
+function redisDials({ sessions: { store, keysFile }, state }: Config): Dial[] {
   const dials: Dial[] = [];
   if (store.kind === 'redis') {
     const loss = state.redis === undefined ? losses.redis : losses.sessions;
-    dials.push(await redisDial('redis', store, loss, { sessions: true, state: state.redis === undefined, keysFile }));
+    dials.push(redisDial('redis', store, loss, { sessions: true, state: state.redis === undefined, keysFile }));
   }
   if (state.redis?.kind === 'redis')
-    dials.push(await redisDial('state redis', state.redis, losses.state, { sessions: false, state: true }));
+    dials.push(redisDial('state redis', state.redis, losses.state, { sessions: false, state: true }));
   return dials;
 }
 
-async function redisDial(
+function redisDial(
   server: string,
   store: StoreConfig & { kind: 'redis' },
   loss: { readonly restart: string; readonly eviction: string },
   holds: { readonly sessions: boolean; readonly state: boolean; readonly keysFile?: string },
-): Promise<Dial> {
-  // The client takes a while to load: not within the time that is told.
-  const { dialRedis } = await import('./check-online.ts');
+): Dial {
   const ask = async (signal: AbortSignal): Promise<Outcome> => {
     const { appendonly, maxmemoryPolicy, tracks } = await dialRedis(store, holds, signal);
     const notes = [
@@ -122,11 +120,10 @@ function backendDials(backend: Backend, config: Config): Dial[] {
   ]);
 }
 
-async function masterDials({ backends, serving }: Config): Promise<Dial[]> {
+function masterDials({ backends, serving }: Config): Dial[] {
   const dials: Dial[] = [];
   for (const { name, hosts, limits, master } of backends.values()) {
     if (master === undefined) continue;
-    const { tryMaster } = await import('./check-online.ts');
     const account = serving.get(name)?.testAccount;
     for (const host of hosts) {
       dials.push({
@@ -237,7 +234,8 @@ export async function dialRedis(
 /** Nobody's name (RFC 2606). */
 const noSuchMailbox = 'postern-check@invalid';
 
-export interface TriedMaster {
+/** A master identity to try on one host, and the account to open with it. */
+interface TriedMaster {
   readonly host: BackendHost;
   readonly limits: BackendLimits;
   readonly master: MasterIdentity;
@@ -249,7 +247,7 @@ export interface TriedMaster {
  * mailbox is opened: the test account's is, or without one nobody's, of whom a server says that there is no such user.
  * Rejects when the server could not be asked.
  */
-export async function tryMaster(
+async function tryMaster(
   { host, limits, master, account }: TriedMaster,
   signal: AbortSignal,
 ): Promise<{ readonly result: 'ok' | 'warning' | 'failed'; readonly note: string }> {
@@ -283,15 +281,4 @@ export async function tryMaster(
 function asUser(user: string): CanonicalUser;
 function asUser(user: string): string {
   return user;
-}
-
-/** Where a Redis is, for operators to read. */
-export function redisAddress(store: StoreConfig & { readonly kind: 'redis' }): string {
-  if ('url' in store) return store.url;
-  if ('cluster' in store) return `cluster ${listed(store.cluster)}`;
-  return `${store.name} of sentinels ${listed(store.sentinels)}`;
-}
-
-function listed(servers: readonly RedisServer[]): string {
-  return servers.map(({ host, port }) => `${bracketed(host)}:${port}`).join(', ');
 }

@@ -6,7 +6,7 @@ import { driverChecks } from '../gateway/drivers.ts';
 import { bracketed, formatDuration, isLoopback, type ListenAddress } from '../schema/value-parsers.ts';
 import { checkFiles } from './check-files.ts';
 import { askDirectory } from './check-lookups.ts';
-import { dialAll, type Dialled, redisAddress } from './check-online.ts';
+import type { Dialled } from './check-online.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,
@@ -17,7 +17,7 @@ import {
   formatOption,
   withExamples,
 } from './options.ts';
-import { json, table } from './output.ts';
+import { json, redisAddress, table } from './output.ts';
 
 /** `postern check`: whether a configuration is good, and with `--online` whether its servers answer. */
 export function addCheck(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
@@ -73,6 +73,8 @@ async function askAll(
   users: readonly string[],
   { loadGateway }: CommandEnvironment,
 ): Promise<readonly Dialled[]> {
+  // IMAP and Redis clients take a while to load, which no other command should wait for.
+  const { dialAll } = await import('./check-online.ts');
   const [names, servers] = await Promise.all([askDirectory(config, users, loadGateway), dialAll(config)]);
   return [...names, ...servers];
 }

@@ -46,6 +46,7 @@ export interface GatewayModule {
   readonly openStore: (config: Config, log: Log) => Promise<SessionStore>;
 }
 
+/** A gateway that `serve` has started. */
 export interface RunningGateway {
   /** Reads the configuration again, all of it or nothing; logs what changed or what is wrong. Never rejects. */
   reload(): Promise<void>;

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 
+/** Output formats of `--format`. */
 export type Format = 'table' | 'json';
 
 const standardFile = '/etc/postern/postern.yaml';
@@ -48,6 +49,7 @@ export const exitCodes = {
   defect: 70,
 } as const;
 
+/** One of the documented exit codes. */
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 /** For `--help` of every command that can end so. */

@@ -1,4 +1,6 @@
+import type { RedisServer, StoreConfig } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
+import { bracketed } from '../schema/value-parsers.ts';
 import type { CommandEnvironment } from './environment.ts';
 
 /** A name that somebody typed may be as long as a page; JSON has all of it. */
@@ -45,4 +47,15 @@ export function createProgress({ progress }: Pick<CommandEnvironment, 'progress'
       if (shownMs !== startedMs) progress?.('');
     },
   };
+}
+
+/** The address of a Redis, as output shows it. */
+export function redisAddress(store: StoreConfig & { readonly kind: 'redis' }): string {
+  if ('url' in store) return store.url;
+  if ('cluster' in store) return `cluster ${listed(store.cluster)}`;
+  return `${store.name} of sentinels ${listed(store.sentinels)}`;
+}
+
+function listed(servers: readonly RedisServer[]): string {
+  return servers.map(({ host, port }) => `${bracketed(host)}:${port}`).join(', ');
 }

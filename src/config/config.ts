@@ -61,6 +61,7 @@ export interface AuditConfig {
   readonly syslog?: SyslogConfig;
 }
 
+/** `audit.syslog`: the server that receives a copy of the audit. */
 export interface SyslogConfig {
   readonly host: string;
   readonly port: number;
@@ -137,6 +138,7 @@ interface RedisLogin {
   readonly tls: boolean;
 }
 
+/** Address of one Redis server. */
 export interface RedisServer {
   readonly host: string;
   readonly port: number;
@@ -144,6 +146,7 @@ export interface RedisServer {
 
 type RedisServers = readonly [RedisServer, ...RedisServer[]];
 
+/** `sessions`, parsed. Times are in milliseconds. */
 export interface SessionsConfig {
   readonly store: StoreConfig;
   readonly keysFile: string;
@@ -161,6 +164,7 @@ export interface SourceConfig {
   readonly [setting: string]: unknown;
 }
 
+/** `directory`, parsed. */
 export interface DirectoryConfig {
   readonly nameRules: LoginNameRules;
   readonly sources: readonly [SourceConfig, ...SourceConfig[]];
@@ -186,6 +190,7 @@ export interface DirectoryServiceConfig {
   readonly ports: { readonly imap: number; readonly pop3: number; readonly smtp: number };
 }
 
+/** `login`, parsed. Times are in milliseconds. */
 export interface LoginConfig {
   readonly refusalAfterMs: number;
   readonly deadlineMs: number;
@@ -194,6 +199,7 @@ export interface LoginConfig {
   readonly branding: BrandingConfig;
 }
 
+/** `login.branding`, with the files that it names read. */
 export interface BrandingConfig {
   readonly name: string;
   readonly logo?: { readonly contentType: string; readonly body: Uint8Array };
@@ -225,14 +231,17 @@ export interface SupportConfig {
   readonly absoluteTimeoutMs: number;
 }
 
+/** `log`, parsed. */
 export interface LogConfig {
   readonly level: (typeof logLevels)[number];
   /** The share of proxied requests that are logged: 0 none, 1 all. */
   readonly requests: number;
 }
 
+/** Values of `log.level`, the most talkative first. */
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
+/** `shutdown`, parsed. Times are in milliseconds. */
 export interface ShutdownConfig {
   readonly delayMs: number;
   readonly deadlineMs: number;

@@ -181,6 +181,7 @@ export function checkDirectoryNames(directory: DirectoryConfig, known: ReadonlyS
   }
 }
 
+/** Notes problems in the settings of each directory source, as its driver finds them. */
 export async function checkSources(
   directory: DirectoryConfig,
   checks: DriverChecks,

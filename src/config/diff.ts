@@ -3,6 +3,7 @@ import type { BackendName } from '../core/names.ts';
 import { Secret } from '../core/secret.ts';
 import type { Config } from './config.ts';
 
+/** The difference between two configurations, by key. */
 export interface ConfigDiff {
   /** Keys whose value is another one, such as `login.refusal_after` or `backends.b17`; empty when nothing changed. */
   readonly changed: readonly string[];

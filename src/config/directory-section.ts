@@ -29,6 +29,7 @@ export const sourceTypes = {
   static: 'One backend for every user that no source before it knows.',
 } as const;
 
+/** Schema of `directory`. */
 export function directorySection(outside: Outside) {
   return section({
     default_domain: domain().optional().describe('Put after a user name that is typed without a domain.'),

@@ -25,6 +25,7 @@ import { ConfigInvalid, type ConfigProblem } from './problems.ts';
 import { type ConfigFiles, createOutside, type Environment } from './referenced-files.ts';
 import { configShape, includedKeys } from './schema.ts';
 
+/** Options of loading a configuration. */
 export interface LoadOptions {
   /** Where `{ env: … }` looks. */
   readonly env: Environment;

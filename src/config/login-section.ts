@@ -5,6 +5,7 @@ import type { BrandingConfig, LoginConfig } from './config.ts';
 import { networks } from './node-sections.ts';
 import type { Outside } from './referenced-files.ts';
 
+/** Schema of `login`. */
 export function loginSection(outside: Outside) {
   return section({
     refusal_after: duration({ atLeastMs: 0, atMostMs: 30_000 })

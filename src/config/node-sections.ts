@@ -40,6 +40,7 @@ interface ListenConfig {
 const defaultListen = '127.0.0.1:8080';
 const defaultKeepAliveMs = 65_000;
 
+/** Schema of `listen`. */
 export const listenSection = z
   .union(
     [
@@ -62,6 +63,7 @@ export const listenSection = z
   .prefault(defaultListen)
   .describe('Where browsers and load balancers reach the gateway: an address, or a map of `address` and `keep_alive`.');
 
+/** Schema of `public_url`. */
 export const publicUrlSection = z
   .union([publicUrl(), list(publicUrl(), 'public URLs').min(1, { error: `is empty: ${publicUrlRemedy}` })], {
     error: (issue) => `${issue.input === undefined ? 'is missing' : 'is neither a URL nor a list'}: ${publicUrlRemedy}`,
@@ -72,10 +74,12 @@ export const publicUrlSection = z
       'for any other host is refused. The request’s own one is used for redirects and told to the webmail.',
   );
 
+/** Schema of `trusted_proxies`. */
 export const trustedProxiesSection = networks(
   'Networks of the load balancers whose X-Forwarded-For, -Proto and -Host are believed. Nobody is, until listed here.',
 );
 
+/** Schema of `proxy_protocol`. */
 export const proxyProtocolSection = oneOf(proxyProtocolModes)
   .prefault('off')
   .describe(
@@ -83,6 +87,7 @@ export const proxyProtocolSection = oneOf(proxyProtocolModes)
       'those of `trusted_proxies` may; `required`: only `trusted_proxies` may connect, and always with one.',
   );
 
+/** Schema of `operators`. */
 export function operatorsSection(outside: Outside) {
   return section({
     listen: listenOn(
@@ -132,6 +137,7 @@ export function operatorsSection(outside: Outside) {
     .describe('The second listener, for operators. It is never reachable through the public one.');
 }
 
+/** Schema of `workers`. */
 export const workersSection = z
   .union([oneOf(['auto'], 'a number of processes'), count({ atLeast: 1, atMost: 128 })], {
     error: 'is not a number of processes: write 1, another number, or auto for one per processor',
@@ -143,6 +149,7 @@ export const workersSection = z
       'several, the first process only leads them: reload, operators’ listener, metrics.',
   );
 
+/** Schema of `requests`. */
 export const requestsSection = section({
   header_size: size({ atLeast: 4096, atMost: 65_536 })
     .prefault('16 KiB')
@@ -179,6 +186,7 @@ export const requestsSection = section({
   .prefault({})
   .describe('What a request may be, and how slow.');
 
+/** Schema of `log`. */
 export const logSection = section({
   level: oneOf(logLevels).prefault('info').describe('The least important events that are logged.'),
   requests: z
@@ -197,6 +205,7 @@ export const logSection = section({
   .prefault({})
   .describe('The log: JSON lines on standard output.');
 
+/** Schema of `shutdown`. */
 export const shutdownSection = section({
   delay: duration({ atLeastMs: 0 })
     .prefault('5s')
@@ -226,6 +235,7 @@ function listenOn(otherwise: string, about: string) {
   return listenAddress(otherwise).prefault(otherwise).describe(about);
 }
 
+/** Schema of an address and port to listen on; `example` stands in its error message. */
 export function listenAddress(example: string) {
   const remedy = `write an address and a port, such as ${example}`;
   return leaf({ what: 'an address to listen on', remedy, examples: [example, '[::]:8080'], parse: parseListen });
@@ -264,6 +274,7 @@ function headerName() {
   });
 }
 
+/** Schema of `audit`. */
 export function auditSection(outside: Outside) {
   return section({
     file: ownFile(outside)
@@ -315,6 +326,7 @@ function settle({ host, port, isTls }: { host: string; port: number; isTls: bool
 const remedy = 'write { certificate_file: fullchain.pem, key_file: privkey.pem }, or a list of such maps';
 const longestKey = 64 * 1024;
 
+/** Schema of `tls`. */
 export function tlsSection(outside: Outside) {
   const pair = certificateAndKey(outside);
   return z

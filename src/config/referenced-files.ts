@@ -104,6 +104,7 @@ export interface Outside {
   secretVariable(name: string): Reading<Secret>;
 }
 
+/** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const longestSecret = 64 * 1024;

@@ -4,6 +4,7 @@ import { parseHost, parseRedisUrl, read, type Reading, redisRemedy, shown, wrong
 import type { MovesConfig, RedisServer, SessionsConfig, StateConfig, StoreConfig } from './config.ts';
 import { certificates, type Outside, ownFile, secret } from './referenced-files.ts';
 
+/** Schema of `sessions`. */
 export function sessionsSection(outside: Outside) {
   return section({
     redis: redisSection(outside)
@@ -67,6 +68,7 @@ export function sessionsSection(outside: Outside) {
     .describe('The gateway’s own sessions: where they live and how long.');
 }
 
+/** Schema of `state`. */
 export function stateSection(outside: Outside) {
   return section({
     redis: redisSection(outside)
@@ -81,6 +83,7 @@ export function stateSection(outside: Outside) {
     .describe('What must survive: states of backends, failovers, moves and overrides.');
 }
 
+/** Schema of `moves`. */
 export function movesSection(outside: Outside) {
   return section({
     before: ownFile(outside)

@@ -1,5 +1,6 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
 
+/** Keys and indexes that lead from the root of a document to a value. */
 export type Path = readonly (string | number)[];
 /** Counts from 1. */
 interface Position {
@@ -29,6 +30,7 @@ const remedies: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
+/** Parses one YAML document and keeps the position of every value. */
 export function parseYamlFile(text: string): YamlFile {
   const lines = new LineCounter();
   const document = parseDocument(text.replace(/^\ufeff/, ''), { lineCounter: lines, prettyErrors: false });

@@ -44,6 +44,7 @@ export interface AuditEvent {
   readonly facts?: AuditFacts;
 }
 
+/** Further fields of an audit line. */
 export type AuditFacts = Readonly<Record<string, string | number | boolean>>;
 
 /** A line of the audit, as it is read again. Values were cut and cleaned of control characters when it was written. */

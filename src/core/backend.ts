@@ -9,6 +9,7 @@ export interface TlsTrust {
   readonly ca?: string;
 }
 
+/** Address and TLS mode of a host's IMAP server. */
 export interface ImapEndpoint {
   /** Host name or IP address, without brackets. */
   readonly hostname: string;
@@ -24,6 +25,7 @@ export interface ImapEndpoint {
   readonly loginName?: string;
 }
 
+/** Address and TLS trust of a host's webmail. */
 export interface WebmailEndpoint {
   /** Scheme, host and port, for example `http://127.0.0.11` or `https://[2001:db8::1]:8443`. */
   readonly origin: string;

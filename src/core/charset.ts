@@ -32,6 +32,7 @@ export function knownCharset(label: string): string | undefined {
   }
 }
 
+/** Decodes bytes by a charset label. Throws a RangeError for an unknown label. */
 export function decodeText(bytes: Uint8Array, charset: string): string {
   return new TextDecoder(charset).decode(bytes);
 }

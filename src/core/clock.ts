@@ -4,6 +4,7 @@ export interface Clock {
   nowMs(): number;
 }
 
+/** The system's clock. */
 export const systemClock: Clock = { nowMs: () => Date.now() };
 
 /** Whether less than `spanMs` went by since then. A time that lies ahead, since a clock was set back, is no recent one. */

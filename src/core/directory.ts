@@ -67,6 +67,7 @@ export interface Referrer extends ReferralServer {
   learn(backend: BackendName): void;
 }
 
+/** Answers on which backend a user lives. */
 export interface DirectorySource extends AsyncDisposable {
   /** Rejects when it could not ask, and when `signal` is aborted. */
   lookup(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;

@@ -26,6 +26,7 @@ export const errorCodes = {
   ERR_DEADLINE: 'The deadline passed before an answer came.',
 } as const;
 
+/** A stable code of a failure. */
 export type ErrorCode = keyof typeof errorCodes;
 
 /**

@@ -37,6 +37,7 @@ export interface ExchangeRequest {
   readonly bodyCoding?: 'latin1';
 }
 
+/** An upstream's answer with its whole body. */
 export interface ExchangeResponse extends UpstreamResponseHead {
   /** The decoded body, in characters, cut at 1 MiB. */
   readonly body: string;

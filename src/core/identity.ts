@@ -51,4 +51,6 @@ export interface StaffGrant {
 
 /** How a user learns that staff opened the mailbox. */
 export const noticePolicies = ['never', 'at-sign-in', 'message'] as const;
+
+/** A value of `notices`: when users hear that staff opened their mailbox. */
 export type NoticePolicy = (typeof noticePolicies)[number];

@@ -26,10 +26,12 @@ export interface LoginNameRules {
 /** Why a name was refused before anything was asked. For the log; the page has one text for all of them. */
 type MalformedWhy = 'empty' | 'too-long' | 'character' | 'forbidden-character' | 'domain';
 
+/** A login name in its canonical form, or why the text cannot be one. */
 export type ParsedLoginName =
   | { readonly kind: 'ok'; readonly name: LoginName }
   | { readonly kind: 'malformed'; readonly why: MalformedWhy };
 
+/** Normalises what was typed by the site's rules for login names. */
 export type LoginNameParser = (typed: string) => ParsedLoginName;
 
 const maxBytes = 254;

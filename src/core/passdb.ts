@@ -23,6 +23,7 @@ export interface ServerWords {
   readonly text?: string;
 }
 
+/** The client on whose behalf a password is checked, and how to report on the check. */
 export interface PasswordCheckContext {
   readonly client: Client;
   /** Passed on as `x-session-id`, so that the server's log and ours can be joined. */
@@ -37,6 +38,7 @@ export interface PasswordCheckContext {
 /** An IMAP server to ask. */
 export type ImapHost = Pick<BackendHost, 'name' | 'imap'>;
 
+/** Checks passwords against a host's mail server. */
 export interface Passdb {
   /** Rejects with source `imap` when the server could not be asked, also when it says "later". */
   verify(
@@ -47,6 +49,7 @@ export interface Passdb {
   ): Promise<PasswordCheck>;
 }
 
+/** Checks passwords against a server that refers users to their homes. */
 export interface Referrals {
   /**
    * As `verify`, of a server that may refer the user to another one (RFC 2221): `to` is the URL as it came, of which

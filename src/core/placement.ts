@@ -26,6 +26,8 @@ export interface Placement {
 
 /** Why a backend, or one user of it, is not served now. */
 const closureKinds = ['maintenance', 'drain', 'down', 'moving'] as const;
+
+/** Why a backend takes nobody. */
 export type ClosureKind = (typeof closureKinds)[number];
 
 /** What users may know of it. Nobody is signed out by a closure. */

@@ -23,6 +23,8 @@ export const endReasons = [
   'backend-removed',
   'password-changed',
 ] as const;
+
+/** Why a session ended. */
 export type EndReason = (typeof endReasons)[number];
 
 /** A mailbox that staff opened: who, why, and on whose session it hangs. The session's user is the subject. */
@@ -66,12 +68,14 @@ export interface SessionRecord {
   readonly sealed: string;
 }
 
+/** The webmail's cookies of a session, sealed, as a store keeps them. */
 export interface StoredJar {
   /** Raised with each write; a reader that has a newer one ignores what it read. */
   readonly version: number;
   readonly sealed: string;
 }
 
+/** A living session as a store keeps it. */
 export interface StoredSession {
   readonly record: SessionRecord;
   /** When the session was last used as far as the store knows; 0 when it does not. */

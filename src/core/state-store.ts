@@ -21,6 +21,8 @@ export const stateTables = [
   'audit',
   'probe',
 ] as const;
+
+/** The name of a table of the state store. */
 export type StateTable = (typeof stateTables)[number];
 
 /** One thing that was decided. `value` is a text whose form its reader knows; nothing once it was removed. */

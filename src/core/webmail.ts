@@ -186,6 +186,7 @@ export interface RequestIdentity {
   readonly actor?: CanonicalUser;
 }
 
+/** The browser on whose behalf a driver signs out of the webmail. */
 export interface SignOutIdentity {
   readonly userAgent: string | undefined;
   readonly publicOrigin: string;

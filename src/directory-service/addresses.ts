@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 
+/** Dependencies of the cache of resolved addresses. */
 export interface AddressesDeps {
   /** Resolves a name to one address; rejects when it cannot. */
   readonly resolve: (hostname: string) => Promise<string>;

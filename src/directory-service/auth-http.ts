@@ -11,6 +11,7 @@ export interface AuthHttpQuestion {
   readonly method: string;
 }
 
+/** Header fields of an auth_http answer. */
 export type Fields = Readonly<Record<string, string>>;
 
 /** Seconds that nginx makes a client wait: nobody tries names or hammers a directory that is away. */

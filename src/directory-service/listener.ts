@@ -8,6 +8,7 @@ import type { Addresses } from './addresses.ts';
 import { authHttpAnswer, type Fields, readQuestion, temporaryFailure } from './auth-http.ts';
 import type { MailPorts, RouteMail } from './mail-routes.ts';
 
+/** Dependencies of the directory service's listener. */
 export interface DirectoryServiceDeps {
   readonly routeMail: RouteMail;
   readonly addresses: Addresses;

@@ -47,5 +47,9 @@ export type RouteMail = (typed: string, signal: AbortSignal) => Promise<MailRout
 
 /** The protocols of mail clients, as nginx calls them, each with the port of the mail servers. */
 export const mailProtocols = ['imap', 'pop3', 'smtp'] as const;
+
+/** A mail protocol that the directory service answers for. */
 export type MailProtocol = (typeof mailProtocols)[number];
+
+/** Port of each mail protocol on the backends. */
 export type MailPorts = Readonly<Record<MailProtocol, number>>;

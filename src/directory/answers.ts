@@ -11,8 +11,11 @@ import { badAnswer, type SourceAnswer } from './source.ts';
  * name of the user, as in virtual(5).
  */
 const meanings = ['backend', 'perdition', 'transport', 'user'] as const;
+
+/** What a source's values are: backends, hosts, or names to ask for again. */
 export type Meaning = (typeof meanings)[number];
 
+/** Reads the setting `answers`. */
 export function readMeaning(settings: Settings, otherwise: Meaning = 'backend'): Meaning {
   return settings.choice('answers', meanings, otherwise);
 }

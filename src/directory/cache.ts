@@ -4,6 +4,7 @@ import type { LoginName } from '../core/names.ts';
 import { untilAborted } from './deadline.ts';
 import type { Source, SourceAnswer } from './source.ts';
 
+/** Lifetimes and size of the cache of one source. */
 export interface CacheOptions {
   /** How long a user who was found is believed without asking again. */
   readonly ttlMs: number;
@@ -17,6 +18,7 @@ export interface CacheOptions {
   readonly maxEntries: number;
 }
 
+/** Cache settings of a source that sets none. */
 export const cacheDefaults: CacheOptions = {
   ttlMs: 600_000,
   negativeTtlMs: 30_000,
@@ -35,12 +37,14 @@ export interface Told {
   readonly stale?: true;
 }
 
+/** Running totals of a cache, for the metrics. */
 export interface CacheCounts {
   hits: number;
   misses: number;
   stale: number;
 }
 
+/** A source behind its cache. */
 export interface CachedSource extends AsyncDisposable {
   readonly counts: Readonly<CacheCounts>;
   readonly ask: (name: LoginName, signal: AbortSignal) => Promise<Told>;

@@ -25,6 +25,7 @@ export interface Follows {
   readonly onTempfail: 'fail' | 'next';
 }
 
+/** One source of the chain. */
 export interface Step extends Follows {
   readonly label: string;
   /** Whether users of this domain are asked for; the domain is empty for a name without one. */
@@ -49,6 +50,7 @@ export interface TracedStep {
   readonly stale?: true;
 }
 
+/** Options of the chain of sources. */
 export interface ChainOptions {
   readonly steps: readonly Step[];
   readonly findHome: FindHome;
@@ -59,6 +61,7 @@ export interface ChainOptions {
   readonly log: Log;
 }
 
+/** The configured sources, asked in order. */
 export interface Chain {
   /** Rejects when no certain answer could be had. `trace` hears of each question as it is answered. */
   lookup(name: LoginName, signal: AbortSignal, trace?: (step: TracedStep) => void): Promise<HomeLookup>;

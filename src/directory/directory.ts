@@ -26,6 +26,7 @@ import {
   type SourceDeps,
 } from './source.ts';
 
+/** Options of the directory. */
 export interface DirectoryOptions {
   /** Asked in this order. File names absolute, secrets read. */
   readonly sources: readonly SourceSettings[];
@@ -60,6 +61,7 @@ export interface Explanation {
   readonly outcome: HomeLookup | { readonly kind: 'tempfail'; readonly why: string };
 }
 
+/** The directory that a configuration describes, with its caches. */
 export interface Directory extends DirectorySource {
   lookup(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;
   /**

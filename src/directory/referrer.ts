@@ -2,6 +2,7 @@ import type { Referrer, ReferralServer } from '../core/directory.ts';
 import type { PosternError } from '../core/error.ts';
 import type { BackendName, LoginName } from '../core/names.ts';
 
+/** Options of following a referral. */
 export interface ReferrerOptions {
   readonly server: ReferralServer;
   /** Who signs in. */

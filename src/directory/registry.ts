@@ -24,6 +24,7 @@ const loaders: ReadonlyMap<string, Loader> = new Map<string, Loader>([
   ['tcp_table', () => import('./sources/tcp-table.ts')],
 ]);
 
+/** Every value of a source's `type`. */
 export const sourceTypes: readonly string[] = [...loaders.keys()];
 
 /** The driver of a type of source, or nothing when there is no such type. */
@@ -34,6 +35,7 @@ async function loadDriver(type: string): Promise<SourceDriver | undefined> {
 /** A source as the operator wrote it: `type`, what the chain does with it, and the driver's own settings. */
 export type SourceSettings = Readonly<Record<string, unknown>>;
 
+/** One source as the configuration describes it, not opened yet. */
 export interface ConfiguredSource extends Follows {
   readonly type: string;
   readonly serves: (domain: string) => boolean;

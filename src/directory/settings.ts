@@ -211,10 +211,12 @@ export interface Template {
   readonly parts: readonly (string | TemplateVariable)[];
 }
 
+/** A placeholder of a template: the user, the local part (`n`), or the domain. */
 export interface TemplateVariable {
   readonly variable: 'u' | 'n' | 'd';
 }
 
+/** Reads a setting that is a template. */
 export function readTemplate(settings: Settings, key: string, otherwise?: string): Template {
   const text = settings.text(key, otherwise);
   const template = parseTemplate(text);
@@ -241,6 +243,7 @@ export function fillTemplate(template: Template, name: LoginName, escape: (value
   return template.parts.map((part) => (typeof part === 'string' ? part : escape(valueOf(part, name)))).join('');
 }
 
+/** The text that a placeholder stands for. */
 export function valueOf({ variable }: TemplateVariable, name: LoginName): string {
   if (variable === 'u') return name;
   const { local, domain } = splitLoginName(name);

@@ -80,6 +80,7 @@ export interface SourceDriver {
   configure(settings: Settings): (deps: SourceDeps) => Source | Promise<Source>;
 }
 
+/** The answer that a source does not know the user. */
 export const unknownUser: SourceAnswer = { kind: 'unknown-user' };
 
 /** The source did not answer. `message` names server and fault, never a name or value that a client sent. */

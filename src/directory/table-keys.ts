@@ -81,5 +81,6 @@ export function isCatchAll(value: string, meaning: Meaning): boolean {
   return meaning === 'user' && !value.startsWith('@');
 }
 
+/** The warning about an alias for any name that the settings do not allow. */
 export const catchAllIgnored =
   'directory source has an alias for any name: at a sign-in it is not followed; catch_all: true would';

@@ -39,6 +39,7 @@ interface ConsoleOptions {
   readonly log: Log;
 }
 
+/** Makes what the staff console keeps over reloads. */
 export function openConsole(options: ConsoleOptions): ConsoleStanding {
   const { store, sessions, keys, operations, site, log } = options;
   const { audit } = operations;

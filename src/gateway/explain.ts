@@ -60,6 +60,7 @@ interface ExplainerDeps {
   readonly whyDown: (host: string) => string | undefined;
 }
 
+/** Explains where a user lives, for the operators' API and the command line. */
 export type Explain = (typed: string, signal: AbortSignal) => Promise<UserExplanation>;
 
 /** Says step by step where a user lives and why, as a sign-in at this moment would find it out. */

@@ -27,6 +27,7 @@ export async function listen(server: Server, { host, port }: ListenAddress): Pro
   }
 }
 
+/** The TCP port on which a server listens. Throws a TypeError if it has none. */
 export function portOf(server: Server): number {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new TypeError('a listener on a port has a port');

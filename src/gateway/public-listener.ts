@@ -142,6 +142,7 @@ interface Doors extends Reception {
   endAstray(): void;
 }
 
+/** Makes the listeners of this process: the public one, and the console's where it has its own. */
 export function createDoors(options: Omit<DoorOptions, 'serves'>): Doors {
   const { config } = options;
   const door = createDoor({ ...options, serves: 'public' });

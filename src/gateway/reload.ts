@@ -6,6 +6,7 @@ import type { Log } from '../core/log.ts';
 import type { Site, Standing } from './parts.ts';
 import { buildSite } from './snapshot.ts';
 
+/** Dependencies of the reload. */
 export interface ReloadDeps {
   readonly readConfig: () => Promise<Config>;
   readonly standing: Standing;
@@ -15,6 +16,7 @@ export interface ReloadDeps {
   readonly log: Log;
 }
 
+/** Reloads the configuration of a running gateway. */
 export interface Reload extends AsyncDisposable {
   /** All of the new configuration or nothing of it; the log says which. Never rejects. One at a time, in order. */
   run(): Promise<void>;

@@ -54,6 +54,7 @@ interface SupportStandingOptions {
   readonly log: Log;
 }
 
+/** Makes what support keeps over reloads. */
 export function openSupport(options: SupportStandingOptions): SupportStanding {
   const { tables, store, keys, audit, site, log, staff } = options;
   const clock = systemClock;

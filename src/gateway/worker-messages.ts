@@ -33,10 +33,12 @@ export type WorkerReport =
  * messages of the metrics there.
  */
 
+/** Whether a message from the first process is an order. */
 export function isOrder(message: unknown): message is WorkerOrder {
   return typeof message === 'object' && message !== null && 'order' in message;
 }
 
+/** Whether a message from a worker is a report. */
 export function isReport(message: unknown): message is WorkerReport {
   return typeof message === 'object' && message !== null && 'report' in message;
 }

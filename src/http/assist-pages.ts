@@ -16,6 +16,7 @@ import { createOnlyDocuments } from './only-documents.ts';
 import { goneSignal, ingressOf, newReference } from './request-context.ts';
 import { createLoadSession, type SessionGate } from './session-gate.ts';
 
+/** Dependencies of the pages on the assist host. */
 export interface AssistPagesDeps extends ErrorPageDeps {
   readonly impersonation: Pick<Impersonation, 'open' | 'failed'>;
   readonly mailboxExpiry: Pick<MailboxExpiry, 'opened'>;
@@ -28,6 +29,7 @@ export interface AssistPagesDeps extends ErrorPageDeps {
   readonly clock: Clock;
 }
 
+/** A mailbox that the webmail has opened for staff. */
 export type OpenedMailbox = Extract<Opened, { kind: 'opened' }>;
 
 /** Reasons with a text of their own. */

@@ -5,6 +5,7 @@ import type { Assets } from './assets.ts';
 import type { FormTokens } from './forms.ts';
 import type { Locales } from './locales.ts';
 
+/** Dependencies of the banner in opened mailboxes. */
 export interface BannerDeps {
   readonly assets: Assets;
   readonly locales: Locales;

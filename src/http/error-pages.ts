@@ -3,6 +3,7 @@ import type { Log } from '../core/log.ts';
 import { newReference } from './request-context.ts';
 import type { Views } from './views.ts';
 
+/** Dependencies of the error pages. */
 export interface ErrorPageDeps {
   readonly views: Views;
   readonly log: Log;

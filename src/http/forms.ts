@@ -146,6 +146,7 @@ export interface FormTokens {
   isMark(mark: string, boundTo: string): boolean;
 }
 
+/** Makes and checks form tokens: a time and a MAC under the newest server key. */
 export function createFormTokens(keys: () => readonly KeyObject[], clock: Clock): FormTokens {
   function partsOf(token: unknown): { readonly issued: string; readonly mac: string } | undefined {
     const [, issued, mac] = (typeof token === 'string' && /^([0-9a-z]{1,11})\.([\w-]{43})$/.exec(token)) || [];

@@ -11,6 +11,8 @@ import type { Views } from './views.ts';
  * and `unknown-key`: the session cannot be read now.
  */
 export const failureKinds = ['unavailable', 'busy', 'timeout', 'bad-answer', 'store', 'unknown-key'] as const;
+
+/** A failure that has an answer of the gateway's own. */
 export type FailureKind = (typeof failureKinds)[number];
 
 /** Why a request is refused before anything is asked: what is wrong with the address that it came to. */
@@ -50,6 +52,7 @@ const failureForms: Readonly<Record<FailureKind, FailureForm>> = {
   'unknown-key': { status: 503, retryAfterSeconds: 30 },
 };
 
+/** Makes the answers that the gateway gives in a webmail's place. */
 export function createAnswers(views: Views, clock: Clock): Answers {
   function localeOf(request: RequestHead) {
     return views.locales.choose(undefined, request.header('accept-language'));

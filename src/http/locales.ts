@@ -14,6 +14,7 @@ export interface Locale {
   readonly text: (key: TextKey, values?: Readonly<Record<string, string>>) => string;
 }
 
+/** The languages of the gateway's pages. */
 export interface Locales {
   readonly all: readonly Locale[];
   /** The first choice that there is: `asked` by the picker, then Accept-Language, then the operator's default. */

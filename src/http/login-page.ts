@@ -212,7 +212,10 @@ interface Problem {
   readonly closure?: Closure;
 }
 
+/** The problem with a form without a user name. */
 export const missingUser: Problem = { status: 400, key: 'outcome.missing-user', field: 'user' };
+
+/** The problem with a form without a password. */
 export const missingPassword: Problem = { status: 400, key: 'outcome.missing-password', field: 'password' };
 
 /** What is said of a form that counted for nothing. `host`: of which the browser must keep cookies. */

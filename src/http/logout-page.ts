@@ -8,6 +8,7 @@ import { ingressOf } from './request-context.ts';
 import { type SessionGate, sessionOf, signInPathOf } from './session-gate.ts';
 import type { Views } from './views.ts';
 
+/** Dependencies of the sign-out page. */
 export interface LogoutPageDeps {
   readonly logout: Logout;
   readonly gate: SessionGate;

@@ -7,6 +7,7 @@ import { nextTarget } from './redirects.ts';
 import { ingressOf } from './request-context.ts';
 import type { Views } from './views.ts';
 
+/** Dependencies of the page of notices. */
 export interface NoticePageDeps {
   readonly telling: Pick<NoticeDelivery, 'pendingNow' | 'read'>;
   readonly live: LiveSessions;

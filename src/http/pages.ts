@@ -16,6 +16,7 @@ import { createLoadSession, onlyOwnSessions, type SessionGate } from './session-
 import { createSessionsPage, type OwnSessions } from './sessions-page.ts';
 import type { Views } from './views.ts';
 
+/** Dependencies of the gateway's pages for users. */
 export interface PagesDeps {
   readonly login: Login;
   readonly logout: Logout;

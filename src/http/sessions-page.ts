@@ -18,6 +18,7 @@ export interface OwnSessions {
   endSessionsOfUser(user: CanonicalUser, reason: EndReason, except?: RecordKey): Promise<number>;
 }
 
+/** Dependencies of the page of a user's sessions. */
 export interface SessionsPageDeps {
   readonly ownSessions: OwnSessions;
   readonly live: LiveSessions;

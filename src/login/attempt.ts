@@ -60,6 +60,7 @@ export interface LoginAttempt {
   within<T>(source: FailureSource, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }
 
+/** Dependencies of createLoginAttempts. */
 export interface LoginAttemptsDeps {
   readonly clock: Clock;
   readonly wait: Wait;

@@ -28,6 +28,7 @@ export interface ClosedHome {
   readonly home?: Home;
 }
 
+/** Dependencies of createAuthenticate. */
 export interface AuthenticationDeps {
   readonly parseName: LoginNameParser;
   /** Rejects when no session could be kept now: better before a password is tried than after. */
@@ -60,6 +61,7 @@ export type Sought =
 /** The first half of every sign-in: refuse what is malformed, find the home, wait out the penalty, check the password. */
 type Authenticate = (login: LoginAttempt) => Promise<Authenticated | AuthenticationRefusal>;
 
+/** Makes the part of a login that finds the home, waits out the penalty and checks the password. */
 export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
   return async (login) => {
     const { attempt, times, trace, gone } = login;

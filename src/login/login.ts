@@ -11,11 +11,13 @@ import {
 } from './attempt.ts';
 import { type AuthenticationDeps, configured, createAuthenticate, type Home } from './authentication.ts';
 
+/** A sign-in by the form: the password attempt, and what the webmail needs to know of the browser. */
 export interface LoginForm extends PasswordAttempt {
   readonly publicOrigin: string;
   readonly timeZone: string | undefined;
 }
 
+/** Dependencies of createLogin. */
 export interface LoginDeps extends AuthenticationDeps, LoginAttemptsDeps {
   /**
    * Carries out what waits for this user's sign-in, once the password was right; answers the backend on which the user
@@ -91,6 +93,7 @@ type StaffLoginOutcome =
     }
   | AuthenticationRefusal;
 
+/** Checks a staff member's own mailbox password. */
 export type StaffLogin = (attempt: PasswordAttempt, gone: AbortSignal) => Promise<StaffLoginOutcome>;
 
 /** Checks the own mailbox password of a member of staff as a sign-in would, and enters no webmail. */

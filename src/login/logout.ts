@@ -7,6 +7,7 @@ import { withDeadline } from './limits.ts';
 
 const webmailSignOutMs = 2_000;
 
+/** Dependencies of createLogout. */
 export interface LogoutDeps {
   readonly homeOf: (backend: BackendName) => Home | undefined;
   readonly log: Log;
@@ -21,6 +22,7 @@ export type Logout = (left: LeftSession, as: SignOutIdentity, end: () => Promise
 /** The webmail session that is left: where it is, and its cookies. */
 export type LeftSession = Pick<LiveSession, 'record' | 'jar'>;
 
+/** Makes the sign-out: the session ends first, then the webmail's own. */
 export function createLogout({ homeOf, log }: LogoutDeps): Logout {
   return async ({ record, jar }, as, end) => {
     await end();

@@ -27,6 +27,7 @@ export interface MailServers {
   isSilent(host: string): boolean;
 }
 
+/** Limits the concurrent questions to each backend's mail servers, and remembers which are silent. */
 export function createMailServers({ passdb, mailboxes, backendOf, clock }: MailServersDeps): MailServers {
   const turnsOf = createBackendLimits(perBackend);
   const silentSince = new Map<string, number>();

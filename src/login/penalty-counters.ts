@@ -10,6 +10,7 @@ export interface Counter {
   clear(key: string): Promise<void>;
 }
 
+/** The counters behind the penalty, kept in Redis or in memory. */
 export interface PenaltyCounters {
   /** Refusals of a user from a network, those in flight included. */
   readonly pairs: Counter;

@@ -42,6 +42,7 @@ export interface PenaltyRelief {
   lift(user: string, addresses: readonly string[]): Promise<void>;
 }
 
+/** Dependencies of the penalty. */
 export interface PenaltyDeps {
   /** A connected client of the `redis` package that all nodes share; without it each process counts for itself. */
   readonly redis?: object;

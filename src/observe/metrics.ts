@@ -210,6 +210,7 @@ function directoryLookups(readings: GaugeReadings) {
   });
 }
 
+/** All metrics of one process, with their registry. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** `2xx` and so on; `aborted` where the client left before there was a status. */

@@ -46,6 +46,7 @@ export interface ClientRequests {
   pass(task: AdmittedRequest): void;
 }
 
+/** Makes the path of requests that authenticate each time by Basic (DAV, ActiveSync). */
 export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
   const rechecks = new WeakMap<ClientRelay, NodeJS.Timeout>();
   /** Those whose requests were sent elsewhere a second time. */
@@ -205,6 +206,7 @@ export interface ClientPaths {
 /** A dot segment, or what some server takes for one, could lead out of the path that the operator opened. */
 const dotSegment = /(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?=[/\\;]|%2f|%5c|$)/i;
 
+/** Knows the paths that Basic clients may ask for, over all backends. */
 export function createClientPaths(backends: Iterable<Backend>): ClientPaths {
   const prefixes = new Set<string>();
   for (const { clientPaths = [] } of backends) for (const { prefix } of clientPaths) prefixes.add(prefix);

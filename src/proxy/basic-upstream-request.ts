@@ -23,6 +23,7 @@ export interface ClientHome {
   readonly path: ClientPath;
 }
 
+/** Dependencies of the upstream requests of Basic clients. */
 export interface ClientPassageDeps {
   readonly requestHeaders: RequestHeaders;
   readonly isOwnCookie: (name: string) => boolean;

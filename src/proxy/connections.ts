@@ -27,6 +27,7 @@ export interface HostConnections {
   exchangeForLenient(client: Client): Client;
 }
 
+/** The connection pools to all hosts. */
 export interface Connections {
   /** The connections to this host; new ones where the configuration of the host has changed. */
   to(host: BackendHost, limits: BackendLimits): HostConnections;

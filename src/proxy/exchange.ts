@@ -11,6 +11,7 @@ import { DecodedStart } from './webmail-verdict.ts';
 /** Sign-in pages of half a megabyte are in use. */
 const maxBodyBytes = 1024 * 1024;
 
+/** Dependencies of the gateway's own requests to webmails. */
 export interface ExchangeDeps {
   readonly connections: Connections;
   readonly limits: (host: BackendHost) => BackendLimits;

@@ -19,6 +19,7 @@ export type IngressDecision =
 /** `not-https`: plain HTTP, or not known to be HTTPS, for an https public URL; `not-http` the other way round. */
 export type IngressRefusal = 'no-host' | 'foreign-host' | 'not-https' | 'not-http';
 
+/** Options of createIngress. */
 export interface IngressOptions {
   readonly publicUrls: readonly PublicUrl[];
   /** Of the staff, as far as the listener serves them. */
@@ -41,6 +42,7 @@ export type IngressReader = (request: IncomingMessage, head: IncomingHead) => In
 /** `unknown`: neither a trusted proxy nor its PROXY protocol header says. */
 type Scheme = 'http' | 'https' | 'unknown';
 
+/** Makes the reader of a request's ingress: its client, public URL and audience. */
 export function createIngress(options: IngressOptions): IngressReader {
   const isTrusted = createNetworkMatch(options.trustedProxies);
   const byAuthority = new Map<string, NamedHost[]>();

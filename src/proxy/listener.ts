@@ -28,6 +28,7 @@ interface FrontDoorLimits {
   readonly keepAliveMs: number;
 }
 
+/** The public listener's server and its way to close. */
 export interface FrontDoor {
   /** Call `listen` on it; `drain` closes it. */
   readonly server: Server;

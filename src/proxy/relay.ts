@@ -18,6 +18,7 @@ import { lengthOf, textOfRaw, UpstreamHead } from './response-headers.ts';
 import type { Passage } from './upstream-request.ts';
 import { WebmailVerdict } from './webmail-verdict.ts';
 
+/** Dependencies of the relay. */
 export interface RelayDeps extends UploadPace {
   readonly clock: Clock;
 }

@@ -83,6 +83,7 @@ const maxClasses = 2000;
 /** The codings that a driver's look inside an answer can undo. */
 const knownCodings = /^(?:gzip|x-gzip|deflate|br|zstd|identity|\*)(?:\s*;.*)?$/i;
 
+/** Options of createRequestHeaders. */
 export interface RequestHeadersOptions {
   /** Further names, in lower case, that the operator's own servers trust. */
   readonly alsoDropped: readonly string[];
@@ -108,6 +109,7 @@ interface RequestContext {
  */
 export type RequestHeaders = (head: IncomingHead, context: RequestContext) => string[];
 
+/** Makes the rebuilding of request heads: which fields pass, are dropped, or are the gateway's own. */
 export function createRequestHeaders(options: RequestHeadersOptions): RequestHeaders {
   const classes = new Map<string, FieldClass>();
   const alsoDropped = new Set(options.alsoDropped);

@@ -18,6 +18,7 @@ const reservedPrefix = '/-/';
 /** What the gateway's own forms hold at most. */
 const maxOwnBody = 8 * 1024;
 
+/** Dependencies of createAdmission. */
 export interface AdmissionDeps {
   /** `/-/live` and `/-/ready`, by GET, HEAD or OPTIONS, for any Host or none. */
   readonly probes: { readonly live: () => Answer; readonly ready: () => Answer };
@@ -56,6 +57,7 @@ interface Arrival {
   readonly head: IncomingHead;
 }
 
+/** Makes the routing: validates a request's head, reads its ingress, and picks who answers. */
 export function createAdmission(deps: AdmissionDeps): Admission {
   const warn = createWarnings(deps.log, deps.clock);
 

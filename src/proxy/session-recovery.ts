@@ -11,6 +11,7 @@ import { publicUrlOf, type UpstreamHead } from './response-headers.ts';
 import type { SessionPassage } from './upstream-request.ts';
 import { heal, type Healed, type HealingStep, stepAfter } from './webmail-verdict.ts';
 
+/** Dependencies of createSessionAnswers. */
 export interface SessionAnswersDeps {
   readonly silentSignIn: SilentSignIn;
   readonly noSession: NoSession;
@@ -35,6 +36,7 @@ interface SessionAnswers {
   ended(relay: SessionRelay, reason: EndReason): void;
 }
 
+/** Makes the answers of sessions: heals a lost webmail session, ends one that was signed out. */
 export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
   /** Cookies of a silent sign-in that the browser must hold; they go out with the answer that follows it. */
   const later = new WeakMap<SessionRelay, Fields>();

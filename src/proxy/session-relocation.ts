@@ -10,6 +10,7 @@ import { endSession } from './session-recovery.ts';
 import type { SessionRequest } from './upstream-request.ts';
 import { stepAfter } from './webmail-verdict.ts';
 
+/** Dependencies of createRelocations. */
 export interface RelocationsDeps {
   readonly relocate: Relocate;
   /** The place of a session once a standby had the time to take over, and the directory to say another home. */
@@ -44,6 +45,7 @@ interface Relocations {
   refuse(leading: Leading, closure: Closure): Promise<void>;
 }
 
+/** Makes the relocation of sessions to another host or backend. */
 export function createRelocations(deps: RelocationsDeps): Relocations {
   async function lead(leading: Leading): Promise<void> {
     const { task } = leading;

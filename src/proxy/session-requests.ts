@@ -48,6 +48,7 @@ interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps, Relocatio
   readonly hostEvidence: (host: string, evidence: HostEvidence, asked?: AskedFor) => void;
 }
 
+/** Sends a session's requests to its host. */
 export interface Requests {
   pass(task: SessionRequest): void;
 }

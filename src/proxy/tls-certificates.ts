@@ -13,6 +13,7 @@ interface CertificateFiles {
   readonly keyFile: string;
 }
 
+/** Options of the TLS certificates. */
 export interface TlsCertificatesOptions {
   /** The default certificate first. */
   readonly files: readonly CertificateFiles[];

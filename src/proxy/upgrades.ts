@@ -14,6 +14,7 @@ import type { Route, Routes } from './session-requests.ts';
 import { Tunnel } from './upgrade-tunnel.ts';
 import { driverFieldsOf } from './upstream-request.ts';
 
+/** Dependencies of the upgrades. */
 export interface UpgradesDeps {
   readonly requestHeaders: RequestHeaders;
   readonly routes: Routes;
@@ -35,6 +36,7 @@ interface UpgradeTask {
   readonly cookieRest: string;
 }
 
+/** The open upgraded connections (WebSocket) of this process. */
 export interface Upgrades {
   open(task: UpgradeTask): void;
   stats(): { readonly backend: string; readonly count: number }[];

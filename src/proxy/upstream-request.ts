@@ -61,6 +61,7 @@ interface SessionHome {
   readonly driver: WebmailDriver;
 }
 
+/** Dependencies of the upstream requests of sessions. */
 export interface SessionPassageDeps {
   /** For mailboxes that staff opened. */
   readonly bannerOf: BannerOf;

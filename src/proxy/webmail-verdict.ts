@@ -46,6 +46,7 @@ export function stepAfter(verdict: Verdict, head: RequestHead, sent: Sent): Step
   return sent.scriptRepeats ? 'say-again' : 'hand-on-healed';
 }
 
+/** The result of {@link heal}. `too-often`: the session was lost again too soon after it was healed. */
 export type Healed =
   | { readonly kind: 'healed'; readonly landing: string; readonly browserCookies: readonly string[] }
   | { readonly kind: 'rejected' }

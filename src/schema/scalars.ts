@@ -27,6 +27,7 @@ interface Leaf<T> {
   readonly parse: (text: string) => Reading<T>;
 }
 
+/** Schema of one scalar: its name, its remedy, its examples and its parser. */
 export function leaf<T>({ what, remedy, examples, parse }: Leaf<T>) {
   return z
     .string({ error: (issue) => wrongType(issue.input, what, remedy) })
@@ -80,6 +81,7 @@ export function count(bounds: { readonly atLeast: number; readonly atMost: numbe
   return z.int({ error }).min(bounds.atLeast, { error }).max(bounds.atMost, { error });
 }
 
+/** Schema of `true` or `false`. */
 export function yesOrNo() {
   return z.boolean({ error: (issue) => wrongType(issue.input, 'a yes or no', 'write true or false') });
 }
@@ -141,6 +143,7 @@ function within(
   return reading;
 }
 
+/** Unwraps a reading inside a zod transform; a failed one becomes an issue. */
 export function settle<T>(reading: Reading<T>, context: z.core.$RefinementCtx): T {
   if (reading.kind === 'ok') return reading.value;
   context.addIssue({ code: 'custom', message: reading.why });

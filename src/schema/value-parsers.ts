@@ -25,7 +25,10 @@ const sizeUnits: ReadonlyMap<string, number> = new Map([
 ]);
 const quantity = /^(\d{1,12})(?:\.(\d{1,3}))? ?([A-Za-z]*)$/;
 
+/** The remedy for a malformed duration. */
 export const durationRemedy = 'write a number and a unit, such as 500ms, 3s, 10 min or 12h';
+
+/** The remedy for a malformed size. */
 export const sizeRemedy = 'write a number and a unit, such as 512 B, 16 KiB or 1 MiB';
 
 /** Milliseconds: `3s`, `10 min`, `1.5 h`; units are ms, s, min, h and d. A bare number is refused. */
@@ -155,6 +158,8 @@ function parseIPv6(text: string): string | undefined {
 }
 
 type ImapUrl = Pick<ImapEndpoint, 'hostname' | 'security'> & { readonly port: number | undefined };
+
+/** The parts of a webmail's URL. */
 export type WebmailUrl = Pick<WebmailEndpoint, 'landing'> & {
   readonly scheme: 'http' | 'https';
   /** As in a URL: IPv6 in brackets. */
@@ -162,10 +167,17 @@ export type WebmailUrl = Pick<WebmailEndpoint, 'landing'> & {
   readonly port: number | undefined;
 };
 
+/** The remedy for a malformed IMAP URL. */
 export const imapRemedy = 'write imaps://HOST (TLS from the first byte) or imap://HOST (STARTTLS, required)';
+
+/** The remedy for a malformed webmail URL. */
 export const webmailRemedy =
   'write the address that the gateway reaches, such as http://mx1.internal/ or https://mx1/mail/';
+
+/** The remedy for a malformed public URL. */
 export const publicUrlRemedy = 'write scheme and host as users type them, such as https://mail.example.org';
+
+/** The remedy for a malformed Redis URL. */
 export const redisRemedy = 'write redis://HOST:6379/0, or rediss://HOST:6379/0 for TLS';
 
 /** A URL with an @ may hold a password: it is never shown. */
@@ -234,6 +246,7 @@ export function parseRedisUrl(text: string): Reading<string> {
   return read(text);
 }
 
+/** The remedy for a malformed syslog URL. */
 export const syslogRemedy = 'write tls://HOST:6514, or tcp://HOST:601 in a network that nobody else hears';
 
 /** `tls://siem.internal`, `tcp://192.0.2.9:514`. */
@@ -277,10 +290,12 @@ export function originOf(scheme: 'http' | 'https', host: string, port: number | 
  */
 export type Reading<T> = { readonly kind: 'ok'; readonly value: T } | { readonly kind: 'wrong'; readonly why: string };
 
+/** A reading with this value. */
 export function read<T>(value: T): Reading<T> {
   return { kind: 'ok', value };
 }
 
+/** A reading that failed; `why` says what is wrong and what to write instead. */
 export function wrong(why: string): Reading<never> {
   return { kind: 'wrong', why };
 }

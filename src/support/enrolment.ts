@@ -19,6 +19,7 @@ export interface Enrolment {
   readonly rests?: number;
 }
 
+/** An enrolled second factor, as the state store keeps it. */
 export interface Factor {
   readonly sealedKey: string;
   readonly sinceMs: number;
@@ -28,6 +29,7 @@ export interface Factor {
   readonly recovery: readonly string[];
 }
 
+/** The enrolment of somebody who never began one. */
 export const noEnrolment: Enrolment = { failures: 0, lockedUntilMs: 0 };
 
 /** Without vowels and what looks alike: to be read aloud and typed off paper, and never a word. */
@@ -63,6 +65,7 @@ export function isSameHash(a: string, b: string): boolean {
   return left.length === right.length && timingSafeEqual(left, right);
 }
 
+/** Reads a stored enrolment; undefined if the text has another form. */
 export const parseEnrolment: ParseValue<Enrolment> = (text) => {
   const value = parseJson(text);
   return isEnrolment(value) ? value : undefined;

@@ -23,6 +23,7 @@ interface OpeningPlace {
 /** What the mail server said to the master identity: `ok` means that it let in the user, and nobody else. */
 type MasterCheck = { readonly kind: 'ok' } | { readonly kind: 'refused'; readonly why: string };
 
+/** Dependencies of createImpersonation. */
 export interface ImpersonationDeps {
   readonly permission: AskPermission;
   readonly duty: Pick<Duty, 'grantOf' | 'isOnDuty'>;
@@ -56,6 +57,7 @@ interface OpeningRequest {
 /** `unproven`: the second factor must be shown anew; `reason`, `ticket`, `minutes`: the form says something impossible. */
 type StartRefusal = Refusal | { readonly why: 'unproven' | 'reason' | 'ticket' | 'minutes' };
 
+/** The result of a request to open a mailbox. */
 export type Started =
   | { readonly kind: 'started' /** Where the browser goes: dead after one use, or a minute. */; readonly link: string }
   | ({ readonly kind: 'refused' } & StartRefusal);
@@ -67,6 +69,7 @@ type OpenRefusal =
   | { readonly why: 'mail-server' | 'webmail'; readonly detail: string }
   | { readonly why: 'closed'; readonly closure: Closure };
 
+/** The result of following a one-time link. */
 export type Opened =
   | {
       readonly kind: 'opened';
@@ -95,6 +98,7 @@ const shortestReason = 10;
 const longestReason = 500;
 const longestTicket = 100;
 
+/** Makes the impersonation: permission, one-time link, then the session, each with its audit line. */
 export function createImpersonation(deps: ImpersonationDeps): Impersonation {
   const { permission, duty, links, audit, clock } = deps;
 

@@ -36,6 +36,7 @@ interface MasterMailboxes {
   readonly appendMessage: (user: CanonicalUser, opened: Opened, host: BackendHost) => Promise<void>;
 }
 
+/** Opens users' mailboxes over IMAP by the backend's master identity. */
 export function createMasterMailboxes(deps: MasterMailboxesDeps): MasterMailboxes {
   const { mailboxes, newReference } = deps;
 

@@ -19,6 +19,7 @@ export interface NoticeLanguage {
   ) => string;
 }
 
+/** Sender, recipient and Message-ID of a notice. */
 export interface NoticeEnvelope {
   readonly to: CanonicalUser;
   /** What the site calls itself, and the domain that it writes from. */

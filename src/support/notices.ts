@@ -57,6 +57,7 @@ function isNotice(value: unknown): value is Notice {
   return [actor, reason].every((text) => typeof text === 'string') && [minutes, atMs].every(Number.isFinite);
 }
 
+/** Dependencies of createNoticeDelivery. */
 export interface NoticeDeliveryDeps {
   readonly policy: NoticePolicy;
   readonly notices: Pick<Notices, 'of' | 'add' | 'told'>;
@@ -80,6 +81,7 @@ export interface NoticeDelivery {
   read(user: CanonicalUser, untilMs: number): Promise<void>;
 }
 
+/** Tells users by message or page that staff opened their mailbox. */
 export function createNoticeDelivery({
   policy,
   notices,

@@ -26,6 +26,7 @@ export type Permission =
     }
   | ({ readonly kind: 'refused' } & Refusal);
 
+/** Dependencies of createPermission. */
 export interface PermissionDeps {
   readonly parseName: LoginNameParser;
   readonly directory: Pick<DirectorySource, 'lookup'>;
@@ -44,6 +45,7 @@ type Asking = StaffGrant & { readonly user: CanonicalUser };
  */
 export type AskPermission = (staff: Asking, typed: string, signal: AbortSignal) => Promise<Permission>;
 
+/** Makes the check whether a member of staff may open a user's mailbox. */
 export function createPermission(deps: PermissionDeps): AskPermission {
   return async (staff, typed, signal) => {
     if (!staff.roles.includes('support')) return refused('not-support');

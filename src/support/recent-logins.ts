@@ -53,6 +53,7 @@ interface RecentLoginNotes extends AsyncDisposable {
 /** While the store is slow, so many wait; more are dropped, since the log has them all. */
 const waitingAtMost = 500;
 
+/** Notes logins without making them wait; drops some when too many writes are outstanding. */
 export function createRecentLoginNotes(signIns: Pick<RecentLogins, 'note'>, log: Log): RecentLoginNotes {
   const waiting = new Set<Promise<void>>();
   return {

@@ -9,6 +9,7 @@ export interface StaffSettings {
   readonly rolesFromDirectory: boolean;
 }
 
+/** Dependencies of createRoleOf. */
 export interface RolesDeps {
   /** Of the moment; nothing where nobody is staff. */
   readonly settings: () => StaffSettings | undefined;
@@ -27,6 +28,7 @@ export type RoleOf = (user: CanonicalUser, signal: AbortSignal) => Promise<Staff
 
 const rememberedMs = 60_000;
 
+/** Makes the lookup of a user's staff roles. */
 export function createRoleOf({ settings, nameRules, lookupFresh }: RolesDeps): RoleOf {
   return async (user, signal) => {
     const now = settings();

@@ -76,6 +76,7 @@ const restsBeforeAlarm = 2;
 /** Nodes that write at once take turns; more in one moment is no accident. */
 const attempts = 10;
 
+/** Makes the second factors of staff: enrolment, check, recovery codes, lockout. */
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
   const { enrolments, vault, clock, randomBytes, log } = deps;
 

@@ -65,6 +65,7 @@ export interface StaffSessions {
 /** Use is written so often at most. */
 const noteEveryMs = 10_000;
 
+/** Makes the sessions of staff in the console, apart from those of users. */
 export function createStaffSessions(deps: StaffSessionsDeps): StaffSessions {
   const { store, keys, times, clock, log } = deps;
   const noted = new Map<RecordKey, number>();

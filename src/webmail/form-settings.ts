@@ -37,6 +37,7 @@ export interface JsonSignIn {
   readonly token: JsonToken | undefined;
 }
 
+/** A token against forged requests that goes with a sign-in by JSON. */
 export interface JsonToken {
   /** A cookie's name, the name of a `<meta>`, or where a token stands in the JSON of `page`. */
   readonly from:

@@ -21,6 +21,7 @@ export interface Submission {
   readonly entries: readonly Entry[];
 }
 
+/** Options of a form's submission. */
 export interface SubmissionOptions {
   /** Typed in, by the names of their controls; a name that the form lacks is added at the end. */
   readonly typed: ReadonlyMap<string, string>;

@@ -80,6 +80,7 @@ async function enter(visit: Browser, host: BackendHost): Promise<WebmailSignIn> 
   return visit.signedIn(location === undefined || pathOf(location) === pathOf(landing) ? landing : location);
 }
 
+/** Settings of the driver `header`. */
 export interface HeaderSettings {
   /** The field that carries the user. */
   readonly userField: string;
@@ -93,6 +94,7 @@ export interface HeaderSettings {
   readonly signedOut: readonly Mark[];
 }
 
+/** Settings of the driver `basic`. */
 export interface BasicSettings {
   readonly masterLogin: boolean;
   readonly signedOut: readonly Mark[];

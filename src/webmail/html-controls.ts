@@ -34,6 +34,7 @@ export interface Option {
   text: string;
 }
 
+/** The name of a control; empty if it has none. */
 export function nameOf(attributes: Attributes): string {
   return attributes.get('name') ?? '';
 }

@@ -24,6 +24,7 @@ export interface HtmlForm {
   readonly fields: ReadonlyMap<string, string>;
 }
 
+/** The parts of a page that a sign-in by form looks at. */
 export interface HtmlPage {
   /** Where relative addresses begin, as it stands in the page. */
   readonly base: string | undefined;

@@ -18,8 +18,10 @@ const drivers = {
   none: () => import('./none.ts'),
 } as const satisfies Readonly<Record<string, () => Promise<DriverModule>>>;
 
+/** The name of a webmail driver. */
 export type DriverName = keyof typeof drivers;
 
+/** Whether a webmail driver has this name. */
 export function isDriverName(name: string): name is DriverName {
   return Object.hasOwn(drivers, name);
 }

@@ -3,6 +3,7 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { explainFailure } from '../../core/connection-failure.ts';
 import { badAnswer, couldNotAsk } from '../source.ts';
 
+/** One HTTP request to a source. */
 export interface HttpQuestion {
   readonly method: 'GET' | 'POST';
   readonly url: string;
@@ -10,6 +11,7 @@ export interface HttpQuestion {
   readonly body?: string;
 }
 
+/** A source's HTTP answer. */
 export interface HttpReply {
   readonly status: number;
   /** The one field of this name (given in lower case); two make the answer a bad one. */

@@ -3,6 +3,7 @@ import { isBlank, joinValue, newline, nextLogicalLine } from './map-lines.ts';
 /** What a map says of a key. `ambiguous`: it is there more than once, with different values. */
 type MapEntry = { readonly kind: 'value'; readonly value: string } | { readonly kind: 'ambiguous' } | undefined;
 
+/** An index of a map file: lookups read one line of the file. */
 export interface MapIndex {
   readonly entries: number;
   /** The first key `@domain` or `*` whose value is an alias for any name. */
@@ -25,6 +26,7 @@ interface MapLine {
   readonly goesOn: boolean;
 }
 
+/** Rules for reading the lines of a map. */
 export interface MapRules {
   /** One spelling of a key that is not plain ASCII, or nothing when it cannot be a key. */
   readonly foldKey: (key: string) => string | undefined;

@@ -3,6 +3,7 @@ type LogicalLine =
   | { readonly kind: 'entry'; readonly end: number; readonly lines: number; readonly goesOn: boolean }
   | { readonly kind: 'nothing'; readonly end: number; readonly lines: number; readonly why?: string };
 
+/** The byte that ends a line. */
 export const newline = 10;
 const carriageReturn = 13;
 const space = 32;
@@ -47,6 +48,7 @@ export function joinValue(text: string): string {
   return parts.filter((part) => part !== '').join(' ');
 }
 
+/** Whether the byte is a space or a tab. */
 export function isBlank(byte: number | undefined): boolean {
   return byte === space || byte === tab;
 }

@@ -4,6 +4,7 @@ import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { Secret } from '../../core/secret.ts';
 import type { ServerAddress } from '../settings.ts';
 
+/** How a connection to a MUPDATE server authenticates. */
 export interface MupdateLogin {
   readonly user: string;
   readonly password: Secret;

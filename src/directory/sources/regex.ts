@@ -52,6 +52,7 @@ interface PatternRule {
   readonly leadsTo: string | readonly PatternRule[];
 }
 
+/** The dialect of a file of patterns. */
 export type PatternFormat = 'postfix' | 'perdition';
 
 const maxRules = 1000;

@@ -35,6 +35,7 @@ interface Needs {
   readonly role?: StaffRole;
 }
 
+/** Dependencies of the console's guard. */
 export interface ConsoleGuardDeps {
   readonly sessions: StaffSessions;
   readonly roleOf: RoleOf;
@@ -53,6 +54,7 @@ export interface ConsoleGuardDeps {
  */
 type ConsoleGuard = (needs: Needs, work: VisitWork) => RequestHandler;
 
+/** Makes the guard that every page of the console passes: session, role, form token. */
 export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
   const { sessions, audit, tokens, views } = deps;
 
@@ -117,6 +119,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
   };
 }
 
+/** The message for a form whose token has expired or belongs to another session. */
 export const staleText = 'This page was open for too long, or it belongs to another session. Nothing was changed.';
 
 /** Says that somebody could not be asked, under a reference that the log has, too. `cause`: only for whom we know. */

@@ -18,6 +18,7 @@ interface ConsoleBackend {
   readonly set?: { readonly state: string; readonly reason: string; readonly by: string; readonly sinceMs: number };
 }
 
+/** Backends as the console sees and changes them. */
 export interface ConsoleBackends {
   all(): readonly ConsoleBackend[];
   /** As the operators' API does it, with its audit line; `unknown` for what is no backend or no state. Rejects when the store cannot take it. */

@@ -14,6 +14,7 @@ import { goneSignal, ingressOf, newReference } from '../request-context.ts';
 import { type ConsoleGuardDeps, showUnavailable } from './authorisation.ts';
 import { showPage } from './layout.ts';
 
+/** Dependencies of the console's sign-in page. */
 export interface ConsoleSignInDeps extends ConsoleGuardDeps {
   readonly staffLogin: StaffLogin;
   readonly sessions: StaffSessions;

@@ -18,6 +18,7 @@ interface ConsoleOpenMailboxes {
   stop(session: RecordKey): Promise<void>;
 }
 
+/** Dependencies of the page of opened mailboxes. */
 export interface ConsoleOpenedDeps {
   readonly impersonation: ConsoleOpenMailboxes;
   readonly views: Views;

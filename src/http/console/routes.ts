@@ -15,6 +15,7 @@ import { type ConsoleOpenedDeps, createConsoleOpened } from './opened-mailboxes.
 import { type ConsoleFactorDeps, createConsoleFactor } from './second-factor.ts';
 import { type ConsoleUsersDeps, createConsoleUsers } from './users.ts';
 
+/** Dependencies of all pages of the console. */
 export type ConsolePagesDeps = Omit<
   ErrorPageDeps & ConsoleGuardDeps & ConsoleSignInDeps & ConsoleFactorDeps & ConsoleUsersDeps & ConsoleOpenedDeps,
   'tokens'

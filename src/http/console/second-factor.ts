@@ -9,6 +9,7 @@ import type { Views } from '../views.ts';
 import type { Visit, VisitWork } from './authorisation.ts';
 import { showPage } from './layout.ts';
 
+/** Dependencies of the page of the second factor. */
 export interface ConsoleFactorDeps {
   readonly factors: SecondFactors;
   readonly sessions: StaffSessions;

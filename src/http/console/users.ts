@@ -70,6 +70,7 @@ interface ConsoleOpening {
   ): Promise<{ readonly kind: 'started'; readonly link: string } | Refused>;
 }
 
+/** Dependencies of the console's pages about users. */
 export interface ConsoleUsersDeps {
   readonly users: ConsoleUsers;
   readonly impersonation: ConsoleOpening;
