@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { openApiSocket } from './admin/listeners.ts';
+import { type AgentState, openApiSocket, type OperatorsDeps } from './admin/listeners.ts';
 import type { Health } from './backends/health.ts';
 import { createProbeLogins } from './backends/probe-logins.ts';
 import type { Config } from './config/config.ts';
@@ -13,14 +13,14 @@ import type { SessionStore } from './core/session.ts';
 import type { AskLeader } from './directory/source.ts';
 import { createGatewayApi } from './gateway/api.ts';
 import { driverChecks } from './gateway/drivers.ts';
-import { openStanding } from './gateway/node.ts';
+import { openNode } from './gateway/node.ts';
 import { openDirectoryService, openOperators } from './gateway/operator-listeners.ts';
-import type { Site } from './gateway/parts.ts';
-import { createDoors, type Reception } from './gateway/public-listener.ts';
+import { ConfigHolder, type ConfigSnapshot, type GatewayNode, type UserListeners } from './gateway/parts.ts';
+import { openPublicListeners } from './gateway/public-listener.ts';
 import { createReload } from './gateway/reload.ts';
-import { buildSite } from './gateway/snapshot.ts';
+import { buildSnapshot } from './gateway/snapshot.ts';
 import { openDirectory, openStore as openSessionStore } from './gateway/stores.ts';
-import { createTeam } from './gateway/workers.ts';
+import { Team } from './gateway/workers.ts';
 import { newReference } from './http/request-context.ts';
 import { createProbeLogin, type TestedHost } from './login/probe-login.ts';
 import { createLog } from './observe/log.ts';
@@ -41,7 +41,7 @@ export interface GatewayOptions {
 /** One running gateway node. */
 export interface Gateway {
   /** The ports that are bound, for configurations that say 0. */
-  readonly ports: Reception['ports'] & { readonly operators: number };
+  readonly ports: UserListeners['ports'] & { readonly operators: number };
   readiness(): Readiness;
   /** How many sessions it holds on each host. */
   heldPerHost(): ReadonlyMap<string, number>;
@@ -76,92 +76,39 @@ export async function openStore({ sessions }: Config, log: Log): Promise<Session
 export async function startGateway({ configFile, log: givenLog, worker }: GatewayOptions): Promise<Gateway> {
   const reading = createReading(configFile, worker?.filesRead);
   const config = await reading.read();
+  const holder = new ConfigHolder(config);
   const plainLog = givenLog ?? createLog({ level: config.log.level });
   await using opened = new AsyncDisposableStack();
-  const team = config.workers > 1 && worker === undefined ? opened.use(createTeam(configFile, plainLog)) : undefined;
-
-  let site: Site | undefined;
-  let draining = false;
-  let isOut = false;
-  const current = (): Site => {
-    if (site === undefined) throw new TypeError('the gateway serves before it is built');
-    return site;
-  };
-  const readiness = (): Readiness => ({
-    ready: reception.isOpen() && !draining && !isOut,
-    degraded: [...new Set([...(standing.storeUp() ? [] : ['store']), ...(team?.degraded() ?? [])])],
-  });
-
-  const takeOut: Gateway['takeOut'] = (is) => {
-    isOut = is;
-    team?.takeOut(is);
-  };
-
-  const standing = await openStanding({
-    config,
-    log: plainLog,
-    site: current,
-    upgrades: () => doors.upgrades(),
-    ...(worker === undefined ? {} : { worker }),
-    ...(team === undefined ? {} : { heldPerHost: () => team.heldPerHost() }),
-  });
-  opened.use(standing);
-  const { sessions, operations } = standing;
-  const { log } = standing.parts;
-  site = await buildSite(config, standing.parts);
-  opened.defer(() => current()[Symbol.asyncDispose]());
-  operations.siteChanged();
-  const reload = opened.use(
-    createReload({
-      readConfig: () => reading.read(),
-      standing,
-      site: current,
-      replace: (fresh) => {
-        site = fresh;
-        team?.reload(reading.filesRead());
-      },
-      log,
+  const team = config.workers > 1 && worker === undefined ? opened.use(new Team(configFile, plainLog)) : undefined;
+  const node = opened.use(
+    await openNode({
+      holder,
+      log: plainLog,
+      ...(worker === undefined ? {} : { worker }),
+      ...(team === undefined ? {} : { heldPerHost: () => team.heldPerHost() }),
     }),
   );
-
-  if (worker === undefined) {
-    const signIn = createProbeLogin({
-      passdb: createImapPassdb(),
-      publicOrigin: () => current().config.publicUrls[0].origin,
-      newReference: () => newReference(randomBytes),
-    });
-    const note = (host: string, evidence: HostEvidence) => operations.health.note(host, evidence);
-    opened.use(createProbeLogins({ tested: () => testedHosts(current()), signIn, note, clock: systemClock, log }));
-  }
-
-  const doors = createDoors({ config, standing, site: current, readiness, log });
-  opened.defer(operations.state.watch(() => doors.endAstray()));
-  const reception: Reception = team ?? doors;
-  const sharedMetrics = team === undefined && worker === undefined ? standing.metrics : standing.metrics.share();
+  const { log } = node.parts;
+  holder.replace(await buildSnapshot(config, node.parts));
+  opened.defer(() => holder.current[Symbol.asyncDispose]());
+  const replaced = (): void => team?.reload(reading.filesRead());
+  const reload = opened.use(createReload({ readConfig: () => reading.read(), node, holder, replaced, log }));
+  const availability = new Availability(node, team);
   let operators = 0;
   if (worker === undefined) {
-    const node = { readiness, isOut: () => isOut, takeOut };
-    const api = createGatewayApi({ standing, site: current, node, log });
-    const { socket } = config.operators;
-    if (socket !== undefined) opened.use(await openApiSocket(socket, api));
-    const state = () => (draining || isOut ? 'drain' : reception.isOpen() ? 'up' : 'down');
-    const weight = () => current().config.operators.agentWeight;
-    const hostNames = () => current().config.operators.hostNames ?? [];
-    operators = await openOperators(
-      config.operators,
-      { readiness, metrics: sharedMetrics, state, weight, api, hostNames },
-      opened,
-    );
-  }
+    opened.use(startProbeLogins(holder, node));
+    const metrics = team === undefined ? node.metrics : node.metrics.share();
+    operators = await openForOperators({ holder, node, availability, metrics }, opened);
+  } else node.metrics.share();
   if (config.directoryService !== undefined && team === undefined) {
-    await openDirectoryService(config.directoryService, { site: current, metrics: standing.metrics, log }, opened);
+    await openDirectoryService(config.directoryService, { holder, metrics: node.metrics, log }, opened);
   }
-  if (team === undefined) await doors.open();
-  else {
-    const askSource: AskLeader = (source, name, signal) => current().directory.askSource(source, name, signal);
-    await team.open(config.workers, { health: operations.health, askSource, filesRead: reading.filesRead() });
-  }
-  const ports = { ...reception.ports, operators };
+  const listeners =
+    team === undefined
+      ? await openPublicListeners({ node, holder, readiness: () => availability.readiness(), log }, opened)
+      : await openTeam(team, { node, holder, filesRead: reading.filesRead() });
+  availability.opened();
+  const ports = { ...listeners.ports, operators };
   const workers = team === undefined ? {} : { workers: config.workers };
   const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };
   for (const why of worker === undefined ? config.exposedSecrets : []) log.warn({ why }, 'a secret is not kept');
@@ -170,28 +117,125 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   const parts = opened.move();
   let closing: Promise<void> | undefined;
   async function close(): Promise<void> {
-    const { delayMs, deadlineMs } = current().config.shutdown;
-    draining = true;
-    reception.lastCall();
+    const { delayMs, deadlineMs } = holder.config.shutdown;
+    availability.drain();
+    listeners.lastCall();
     log.info({ delayMs, deadlineMs }, 'draining');
     await new Promise((resolve) => setTimeout(resolve, delayMs));
-    await reception.drain(AbortSignal.timeout(deadlineMs));
+    await listeners.drain(AbortSignal.timeout(deadlineMs));
     await parts.disposeAsync();
     log.info({}, 'closed');
   }
 
   return {
     ports,
-    readiness,
-    heldPerHost: () => sessions.heldPerHost(),
-    takeOut,
+    readiness: () => availability.readiness(),
+    heldPerHost: node.heldPerHost,
+    takeOut: (isOut) => availability.takeOut(isOut),
     reload: () => reload.run(),
     close: () => (closing ??= close()),
   };
 }
 
+/** Whether load balancers may send something new to this node. */
+class Availability {
+  readonly #node: Pick<GatewayNode, 'storeUp'>;
+  readonly #team: Team | undefined;
+  #isOpen = false;
+  #isDraining = false;
+  #isOut = false;
+
+  constructor(node: Pick<GatewayNode, 'storeUp'>, team: Team | undefined) {
+    this.#node = node;
+    this.#team = team;
+  }
+
+  /** The listeners for users are bound. */
+  opened(): void {
+    this.#isOpen = true;
+  }
+
+  /** The node is about to close. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** Takes the node out of service for load balancers, or back in; it serves on in both cases. */
+  takeOut(isOut: boolean): void {
+    this.#isOut = isOut;
+    this.#team?.takeOut(isOut);
+  }
+
+  isOut(): boolean {
+    return this.#isOut;
+  }
+
+  readiness(): Readiness {
+    return {
+      ready: this.state() === 'up',
+      degraded: [...new Set([...(this.#node.storeUp() ? [] : ['store']), ...(this.#team?.degraded() ?? [])])],
+    };
+  }
+
+  /** What the agent check of load balancers is told. */
+  state(): AgentState {
+    if (this.#isDraining || this.#isOut) return 'drain';
+    return this.#isOpen && (this.#team?.isOpen() ?? true) ? 'up' : 'down';
+  }
+}
+
+/** Starts the workers, which have the listeners. */
+async function openTeam(
+  team: Team,
+  { node, holder, filesRead }: Pick<OperatorsParts, 'node' | 'holder'> & { readonly filesRead: FilesRead },
+): Promise<UserListeners> {
+  const askSource: AskLeader = (source, name, signal) => holder.current.directory.askSource(source, name, signal);
+  await team.open(holder.config.workers, { health: node.cluster.health, askSource, filesRead });
+  return team;
+}
+
+interface OperatorsParts {
+  readonly holder: ConfigHolder;
+  readonly node: GatewayNode;
+  readonly availability: Availability;
+  readonly metrics: OperatorsDeps['metrics'];
+}
+
+/** Opens the API and the listeners for operators. Resolves with the port of the first listener. */
+async function openForOperators(
+  { holder, node, availability, metrics }: OperatorsParts,
+  opened: AsyncDisposableStack,
+): Promise<number> {
+  const settings = holder.config.operators;
+  const api = createGatewayApi({ node, holder, availability, log: node.parts.log });
+  if (settings.socket !== undefined) opened.use(await openApiSocket(settings.socket, api));
+  return openOperators(
+    settings,
+    {
+      readiness: () => availability.readiness(),
+      metrics,
+      state: () => availability.state(),
+      weight: () => holder.config.operators.agentWeight,
+      api,
+      hostNames: () => holder.config.operators.hostNames ?? [],
+    },
+    opened,
+  );
+}
+
+/** Signs in on each host with the test account of its backend, as often as that says. */
+function startProbeLogins(holder: ConfigHolder, { cluster, parts: { log } }: GatewayNode): AsyncDisposable {
+  const signIn = createProbeLogin({
+    passdb: createImapPassdb(),
+    publicOrigin: () => holder.config.publicUrls[0].origin,
+    newReference: () => newReference(randomBytes),
+  });
+  const note = (host: string, evidence: HostEvidence) => cluster.health.note(host, evidence);
+  return createProbeLogins({ tested: () => testedHosts(holder.current), signIn, note, clock: systemClock, log });
+}
+
 /** Each host of the backends that have a test account. */
-function* testedHosts({ config, homeOf }: Site): Iterable<readonly [TestedHost, number]> {
+function* testedHosts({ config, homeOf }: ConfigSnapshot): Iterable<readonly [TestedHost, number]> {
   for (const [name, { testAccount: account }] of config.serving) {
     const home = homeOf(name);
     if (account === undefined || home === undefined) continue;

@@ -5,60 +5,65 @@ import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser, LoginName } from '../core/names.ts';
 import { explainHere, lookUpHome } from './explain.ts';
-import type { Site, Standing } from './parts.ts';
+import type { ConfigHolder, ConfigSnapshot, GatewayNode } from './parts.ts';
 
 /** The operators' API over the parts of a running gateway. */
 export function createGatewayApi(options: {
-  readonly standing: Standing;
-  readonly site: () => Site;
-  readonly node: Omit<ApiNodeDeps['node'], 'name'>;
+  readonly node: GatewayNode;
+  readonly holder: ConfigHolder;
+  readonly availability: Omit<ApiNodeDeps['node'], 'name'>;
   readonly log: Log;
 }): Api {
-  const { standing, site, node, log } = options;
-  const { operations, sessions } = standing;
-  const staffParts = standing.parts.consoleStanding.parts;
+  const { node, holder, availability, log } = options;
+  const { cluster, sessions } = node;
+  const staffParts = node.parts.staffConsole.parts;
   return createApi({
-    token: () => site().config.operators.token,
-    backends: () => site().config.backends,
-    serving: (backend) => site().config.serving.get(backend.name),
+    token: () => holder.config.operators.token,
+    backends: () => holder.config.backends,
+    serving: (backend) => holder.config.serving.get(backend.name),
     isShared: () =>
-      site().config.directory.sources.some(
+      holder.config.directory.sources.some(
         ({ type, ...settings }) => type === 'hash' && Reflect.get(settings, 'shared_storage') === true,
       ),
-    backendNamed: (name) => site().backendNamed(name)?.name,
-    state: operations.state,
-    refresh: () => operations.state.refresh(),
-    placement: operations.placement,
-    health: operations.health,
-    moves: operations.moves,
+    backendNamed: (name) => holder.current.backendNamed(name)?.name,
+    state: cluster.state,
+    refresh: () => cluster.state.refresh(),
+    placement: cluster.placement,
+    health: cluster.health,
+    moves: cluster.moves,
     hooks: () => {
-      const { before, after } = site().config.moves;
+      const { before, after } = holder.config.moves;
       return { ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }) };
     },
-    heldPerHost: () => sessions.heldPerHost(),
+    heldPerHost: node.heldPerHost,
     sessions,
-    explain: (typed) => explainHere(site(), operations, typed),
-    forgetHome: (user) => operations.forgetHome(user),
-    userNamed: (typed) => userNamed(site(), typed ?? ''),
-    lookUp: (user) => lookUpHome(site(), user),
+    explain: (typed) => explainHere(holder.current, cluster, typed),
+    forgetHome: (user) => cluster.forgetHome(user),
+    userNamed: (typed) => userNamed(holder.current, typed ?? ''),
+    lookUp: (user) => lookUpHome(holder.current, user),
     staff: {
-      configured: () => site().config.support?.staff ?? new Map(),
+      configured: () => holder.config.support?.staff ?? new Map(),
       async isStaff(user) {
-        const { lookupMs } = site().config.directory.timeouts;
+        const { lookupMs } = holder.config.directory.timeouts;
         return (await staffParts.roleOf(user, AbortSignal.timeout(lookupMs))) !== undefined;
       },
-      console: () => site().config.support?.console.origin,
+      console: () => holder.config.support?.console.origin,
       factors: staffParts.factors,
     },
-    node: { ...node, name: operations.node },
-    audit: standing.audit,
+    node: {
+      name: cluster.nodeName,
+      readiness: () => availability.readiness(),
+      isOut: () => availability.isOut(),
+      takeOut: (isOut) => availability.takeOut(isOut),
+    },
+    audit: node.audit,
     clock: systemClock,
     log,
   });
 }
 
 /** Operators name users as they sign in; sessions and moves are kept under that name unless it is an alias. */
-function userNamed({ parseName }: Site, typed: string): CanonicalUser {
+function userNamed({ parseName }: ConfigSnapshot, typed: string): CanonicalUser {
   const parsed = parseName(typed);
   if (parsed.kind === 'malformed')
     throw new ApiRefusal(400, `${JSON.stringify(typed)} cannot be a user: ${parsed.why}`);

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createFailover } from '../backends/failover.ts';
 import { createHealth, type Health, type WatchedHost } from '../backends/health.ts';
-import { createHomeChanges } from '../backends/home-changes.ts';
-import { createMoves, runHook } from '../backends/moves.ts';
+import { type HomeChanges, createHomeChanges } from '../backends/home-changes.ts';
+import { createMoves, type Moves, runHook } from '../backends/moves.ts';
 import { createPlacement, type ServedBackends } from '../backends/placement.ts';
 import { createProbes, smallTarget } from '../backends/probes.ts';
 import { createRingLoads, createRingStates } from '../backends/shared-storage.ts';
@@ -11,11 +11,10 @@ import { createStateReplica } from '../backends/state-replica.ts';
 import { parseForgotten, parseRingLoad } from '../backends/state-values.ts';
 import { keepRenewed } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
-import { systemClock } from '../core/clock.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { type CanonicalUser, nameForServer } from '../core/names.ts';
-import type { Place } from '../core/placement.ts';
-import type { SessionRecord } from '../core/session.ts';
+import type { StateEntry } from '../core/state-store.ts';
 import type { LeftSession } from '../login/logout.ts';
 import { createRelocation } from '../login/silent-login.ts';
 import type { RedisConnection } from '../redis/connection.ts';
@@ -23,31 +22,32 @@ import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import { parseEnrolment } from '../support/enrolment.ts';
 import { lookUpHome } from './explain.ts';
-import type { Operations, Site } from './parts.ts';
+import type { ConfigHolder, ClusterState, ConfigSnapshot } from './parts.ts';
 import { openAudit, openStateStore } from './stores.ts';
 import { supportTables } from './support.ts';
 
-interface OperationsOptions {
-  readonly config: Config;
+interface ClusterStateOptions {
+  readonly holder: ConfigHolder;
   readonly log: Log;
-  readonly site: () => Site;
   readonly sessions: NodeSessions;
+  readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly keys: Pick<ServerKeys, 'current' | 'meet'>;
   /** The Redis of the sessions, where they live in one. */
-  readonly redis?: RedisConnection;
-  /** Of a process that does not check the hosts itself. */
+  readonly redis: RedisConnection | undefined;
+  /** Set where another process checks the hosts. */
   readonly health?: Health;
   /** Signs out of the webmail that a moved session has left. */
   readonly leave: (left: LeftSession) => void;
 }
 
-/** Opens the state and begins to follow it; hosts are watched from `siteChanged` on. Resolves also while the store is away. */
-export async function openOperations(options: OperationsOptions): Promise<Operations> {
-  const { config, log, site, sessions, keys, redis, leave } = options;
+/**
+ * Opens the state and begins to follow it; hosts are watched from the first snapshot on. Resolves also while the store is
+ * away.
+ */
+export async function openClusterState(options: ClusterStateOptions): Promise<ClusterState> {
+  const { holder, log, sessions, heldPerHost, keys } = options;
   await using opened = new AsyncDisposableStack();
-  const store = await openStateStore(config, log, redis, opened, keys);
-  /** Before there is a site, changes are only taken note of. */
-  let isReady = false;
+  const store = await openStateStore(holder.config, log, options.redis, opened, keys);
   const state = opened.use(createStateReplica({ store, log }));
   const forgotten = state.table('forgotten', parseForgotten);
   const loadsTable = state.table('loads', parseRingLoad);
@@ -55,100 +55,34 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
   const enrolments = state.table('staff', parseEnrolment);
   await state.open();
   opened.use(keepRenewed(store));
-  const audit = opened.use(await openAudit({ config, store, keys, log }));
-  const probes = createProbes(() => site().config.publicUrls[0].authority);
+  const audit = opened.use(await openAudit({ config: holder.config, store, keys, log }));
+  const probes = createProbes(() => holder.config.publicUrls[0].authority);
   const health = opened.use(options.health ?? createHealth({ probes, clock: systemClock, random: Math.random, log }));
   const backends: ServedBackends = {
-    backend: (name) => site().backendNamed(name),
-    serving: (name) => site().config.serving.get(name),
+    backend: (name) => holder.current.backendNamed(name),
+    serving: (name) => holder.config.serving.get(name),
   };
-  const placement = createPlacement({
-    backends,
-    state,
-    health,
-    heldPerHost: () => sessions.heldPerHost(),
-    clock: systemClock,
-  });
-  const node = `${hostname()} ${process.pid} ${randomUUID().slice(0, 4)}`;
-  const loads = opened.use(
-    createRingLoads({
-      table: loadsTable,
-      backends,
-      heldPerHost: () => sessions.heldPerHost(),
-      isWanted: () => isReady && site().config.directory.sources.some((source) => 'max_load' in source),
-      node,
-      clock: systemClock,
-      log,
-    }),
-  );
+  const placement = createPlacement({ backends, state, health, heldPerHost, clock: systemClock });
+  const nodeName = `${hostname()} ${process.pid} ${randomUUID().slice(0, 4)}`;
+  const parts = { holder, state, audit, health, placement, node: nodeName, clock: systemClock, log };
+  const isWanted = (): boolean => hasLoadBound(holder);
+  const loads = opened.use(createRingLoads({ ...parts, table: loadsTable, backends, heldPerHost, isWanted }));
   const failover = opened.use(
-    createFailover({
-      backends: () => (isReady ? servedBackends(site()) : []),
-      state,
-      health,
-      placement,
-      audit,
-      node,
-      clock: systemClock,
-      log,
-    }),
+    createFailover({ ...parts, backends: () => (holder.isBuilt ? servedBackends(holder.config) : []) }),
   );
+  const moves = opened.use(openMoves(parts));
+  const homeChanges = opened.use(openHomeChanges(parts, sessions));
+  opened.defer(state.watch((changed) => forgetHomes(holder, homeChanges, changed)));
+  opened.defer(holder.onReplace((snapshot) => health.watch(watchedHosts(snapshot))));
+  const reconsider = createReconsider({ ...parts, failover, homeChanges });
   const relocate = createRelocation({
     placeOf: (record) => placement.ofSession(record),
     reconsider,
-    driverOf: (backend) => site().homeOf(backend)?.driver,
+    driverOf: (backend) => holder.current.homeOf(backend)?.driver,
     reroute: (key, to, fresh) => sessions.reroute(key, to, fresh),
-    leave,
+    leave: options.leave,
   });
-  const moves = opened.use(
-    createMoves({
-      state,
-      backendNamed: (name) => site().backendNamed(name)?.name,
-      hooks: () => {
-        const { hookTimeoutMs: timeoutMs, ...programs } = site().config.moves;
-        return { ...programs, timeoutMs };
-      },
-      runHook(program, facts, signal) {
-        const loginAt = (backend: string) =>
-          nameForServer(asUser(facts.user), site().backendNamed(backend)?.hosts[0].imap.loginName);
-        return runHook(program, { ...facts, fromLogin: loginAt(facts.from), toLogin: loginAt(facts.to) }, signal);
-      },
-      audit,
-      node,
-      clock: systemClock,
-      log,
-    }),
-  );
-  const adoption = opened.use(
-    createHomeChanges({
-      state,
-      sessions: () => sessions.heldRecords(),
-      lookUp: (user, signal) => lookUpHome(site(), user, signal),
-      // A start may take longer than its first round.
-      sessionMs: () => (isReady ? site().config.sessions.absoluteTimeoutMs : Number.POSITIVE_INFINITY),
-      clock: systemClock,
-      log,
-    }),
-  );
-  // What a hook changed in the directory must not be hidden by what was remembered of it.
-  opened.defer(
-    state.watch((changed) => {
-      for (const { table, key } of changed) {
-        if (!isReady || !['overrides', 'homes', 'forgotten'].includes(table)) continue;
-        site().forgetHome(asUser(key));
-        if (table === 'forgotten') void adoption.look(asUser(key));
-      }
-    }),
-  );
-  async function reconsider(record: SessionRecord): Promise<Place> {
-    await failover.look();
-    const place = placement.ofSession(record);
-    // A host that is down may be tried by one request a second: that is no place yet.
-    if (place.kind !== 'closed' && health.isWebmailUp(place.host.name)) return place;
-    if (place.kind === 'closed' && !['down', 'maintenance'].includes(place.closure.kind)) return place;
-    await adoption.lookForPlace(record);
-    return placement.ofSession(record);
-  }
+  const sessionsOfUser: NodeSessions['sessionsOfUser'] = (user) => sessions.sessionsOfUser(user);
   const owned = opened.move();
   return {
     audit,
@@ -159,43 +93,96 @@ export async function openOperations(options: OperationsOptions): Promise<Operat
     placement,
     relocate,
     moves,
-    adoption,
-    node,
-    ringStates: createRingStates({
-      backends,
-      placement,
-      state,
-      sessionsOfUser: (user) => sessions.sessionsOfUser(user),
-      forgotten,
-      loads,
-    }),
+    homeChanges,
+    nodeName,
+    ringStates: createRingStates({ backends, placement, state, sessionsOfUser, forgotten, loads }),
     async forgetHome(user) {
       await store.put('forgotten', user, new Date(systemClock.nowMs()).toISOString());
       await state.refresh();
     },
     reconsider,
     takenOver: () => failover.look(),
-    siteChanged() {
-      isReady = true;
-      health.watch(watchedHosts(site()));
-    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-function* servedBackends({ config }: Site) {
+/** What the parts of the cluster's state are built on. */
+interface ClusterParts extends Pick<ClusterState, 'state' | 'audit' | 'health' | 'placement'> {
+  readonly holder: ConfigHolder;
+  readonly node: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Whether some computed directory bounds the load of its backends, so that nodes must tell one another theirs. */
+function hasLoadBound(holder: ConfigHolder): boolean {
+  return holder.isBuilt && holder.config.directory.sources.some((source) => 'max_load' in source);
+}
+
+function openMoves({ holder, ...parts }: ClusterParts): Moves {
+  return createMoves({
+    ...parts,
+    backendNamed: (name) => holder.current.backendNamed(name)?.name,
+    hooks: () => {
+      const { hookTimeoutMs: timeoutMs, ...programs } = holder.config.moves;
+      return { ...programs, timeoutMs };
+    },
+    runHook(program, facts, signal) {
+      const loginAt = (backend: string) =>
+        nameForServer(asUser(facts.user), holder.current.backendNamed(backend)?.hosts[0].imap.loginName);
+      return runHook(program, { ...facts, fromLogin: loginAt(facts.from), toLogin: loginAt(facts.to) }, signal);
+    },
+  });
+}
+
+function openHomeChanges({ holder, ...parts }: ClusterParts, sessions: NodeSessions): HomeChanges {
+  return createHomeChanges({
+    ...parts,
+    sessions: () => sessions.heldRecords(),
+    lookUp: (user, signal) => lookUpHome(holder.current, user, signal),
+    // A start may take longer than its first round.
+    sessionMs: () => (holder.isBuilt ? holder.config.sessions.absoluteTimeoutMs : Number.POSITIVE_INFINITY),
+  });
+}
+
+/** What a hook changed in the directory must not be hidden by what was remembered of it. */
+function forgetHomes(holder: ConfigHolder, homeChanges: HomeChanges, changed: readonly StateEntry[]): void {
+  for (const { table, key } of changed) {
+    if (!holder.isBuilt || !['overrides', 'homes', 'forgotten'].includes(table)) continue;
+    holder.current.forgetHome(asUser(key));
+    if (table === 'forgotten') void homeChanges.look(asUser(key));
+  }
+}
+
+interface ReconsiderDeps extends Pick<ClusterState, 'placement' | 'health' | 'homeChanges'> {
+  readonly failover: Pick<ReturnType<typeof createFailover>, 'look'>;
+}
+
+function createReconsider({ failover, placement, health, homeChanges }: ReconsiderDeps): ClusterState['reconsider'] {
+  return async (record) => {
+    await failover.look();
+    const place = placement.ofSession(record);
+    // A host that is down may be tried by one request a second: that is no place yet.
+    if (place.kind !== 'closed' && health.isWebmailUp(place.host.name)) return place;
+    if (place.kind === 'closed' && !['down', 'maintenance'].includes(place.closure.kind)) return place;
+    await homeChanges.lookForPlace(record);
+    return placement.ofSession(record);
+  };
+}
+
+function* servedBackends(config: Config) {
   for (const backend of config.backends.values()) {
     const serving = config.serving.get(backend.name);
     if (serving !== undefined) yield { backend, serving };
   }
 }
 
-function watchedHosts(site: Site): WatchedHost[] {
-  return [...servedBackends(site)].flatMap(({ backend, serving: { health: settings } }) =>
+function watchedHosts({ config, homeOf }: ConfigSnapshot): WatchedHost[] {
+  return [...servedBackends(config)].flatMap(({ backend, serving: { health: settings } }) =>
     backend.hosts.map((host) => ({
       host,
       settings,
-      target: settings.path ?? smallTarget(host, site.homeOf(backend.name)?.driver.healthTarget),
+      target: settings.path ?? smallTarget(host, homeOf(backend.name)?.driver.healthTarget),
     })),
   );
 }

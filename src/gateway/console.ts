@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { backendKey } from '../backends/placement.ts';
 import { operatorStates } from '../backends/state-values.ts';
-import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
@@ -23,40 +22,40 @@ import { createRoleOf } from '../support/roles.ts';
 import { createSecondFactors } from '../support/second-factor.ts';
 import { createStaffSessions } from '../support/staff-sessions.ts';
 import { explainHere, lookUpFresh, whyDown } from './explain.ts';
-import type { ConsoleStanding, Operations, Site } from './parts.ts';
+import type { ConfigHolder, ClusterState, NodeConsole } from './parts.ts';
 import { scriptsOn } from './stores.ts';
 
 interface ConsoleOptions {
-  readonly config: Config;
   readonly store: SessionStore;
   /** The Redis of the sessions, where they live in one. */
   readonly redis: RedisConnection | undefined;
   readonly sessions: NodeSessions;
   readonly keys: ServerKeys;
-  readonly operations: Operations;
+  readonly heldPerHost: () => ReadonlyMap<string, number>;
+  readonly cluster: ClusterState;
   readonly penalty: PenaltyRelief;
-  readonly site: () => Site;
+  readonly holder: ConfigHolder;
   readonly log: Log;
 }
 
-/** Makes what the staff console keeps over reloads. */
-export function openConsole(options: ConsoleOptions): ConsoleStanding {
-  const { store, sessions, keys, operations, site, log } = options;
-  const { audit } = operations;
+/** Opens what a node keeps for the console over every reload. */
+export function openConsole(options: ConsoleOptions): NodeConsole {
+  const { store, sessions, keys, cluster, holder, log } = options;
+  const { audit } = cluster;
   const opened = new AsyncDisposableStack();
   const clock = systemClock;
   const signIns = opened.use(openSignIns(options));
   const notes = opened.use(createRecentLoginNotes(signIns, log));
   const roleOf = createRoleOf({
-    settings: () => site().config.support,
-    nameRules: () => site().config.directory.nameRules,
-    lookupFresh: (user, signal) => lookUpFresh(site(), user, signal),
+    settings: () => holder.config.support,
+    nameRules: () => holder.config.directory.nameRules,
+    lookupFresh: (user, signal) => lookUpFresh(holder.current, user, signal),
   });
   return {
     parts: {
       roleOf,
       async staffNamed(typed, signal) {
-        const parsed = site().parseName(typed);
+        const parsed = holder.current.parseName(typed);
         if (parsed.kind !== 'ok') return undefined;
         const user = asUser(parsed.name);
         return (await roleOf(user, signal)) === undefined ? undefined : user;
@@ -65,13 +64,13 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
         store,
         end: (key, reason) => sessions.end(key, reason),
         keys: () => keys.current(),
-        times: () => site().config.support,
+        times: () => holder.config.support,
         clock,
         randomBytes,
         log,
       }),
       factors: createSecondFactors({
-        enrolments: operations.enrolments,
+        enrolments: cluster.enrolments,
         vault: createVault(() => keys.current(), randomBytes),
         clock,
         randomBytes,
@@ -80,7 +79,7 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
       users: createUsers(options, signIns),
       backends: createBackends(options),
       audit,
-      refresh: () => operations.state.refresh(),
+      refresh: () => cluster.state.refresh(),
       formKeys: () => keys.current().all.map((key) => key.subkey('console form')),
       clock,
       randomBytes,
@@ -89,7 +88,7 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
     noteSignIn({ user, backend, result, why, client: address, reference }) {
       // Of names that nobody knows there is no end.
       if (user === undefined || (backend === undefined && why !== 'refused')) return;
-      if (site().config.support === undefined) return;
+      if (holder.config.support === undefined) return;
       const noted = { atMs: clock.nowMs(), result, address, reference, ...(why === undefined ? {} : { why }) };
       notes.note(user, noted);
     },
@@ -97,23 +96,23 @@ export function openConsole(options: ConsoleOptions): ConsoleStanding {
   };
 }
 
-function openSignIns({ config, redis, keys }: ConsoleOptions): RecentLogins {
+function openSignIns({ holder, redis, keys }: ConsoleOptions): RecentLogins {
   if (redis !== undefined) {
     return createRedisRecentLogins(scriptsOn(redis), () => keys.current());
   }
-  const { store } = config.sessions;
+  const { store } = holder.config.sessions;
   if (store.kind !== 'embedded') throw new TypeError('the sessions live in a Redis that was not handed in');
   return createSqliteRecentLogins(store.file, systemClock);
 }
 
-function createUsers({ site, operations, sessions, penalty }: ConsoleOptions, signIns: RecentLogins): ConsoleUsers {
+function createUsers({ holder, cluster, sessions, penalty }: ConsoleOptions, signIns: RecentLogins): ConsoleUsers {
   const addressesOf = async (user: string) => (await signIns.of(user)).map(({ address }) => address);
   return {
     named(typed) {
-      const parsed = site().parseName(typed);
+      const parsed = holder.current.parseName(typed);
       return parsed.kind === 'ok' ? parsed.name : undefined;
     },
-    explain: (typed) => explainHere(site(), operations, typed),
+    explain: (typed) => explainHere(holder.current, cluster, typed),
     sessions: (user) => sessions.sessionsOfUser(asUser(user)),
     signIns: (user) => signIns.of(user),
     penalty: async (user) => penalty.stateOf(user, await addressesOf(user)),
@@ -121,12 +120,12 @@ function createUsers({ site, operations, sessions, penalty }: ConsoleOptions, si
   };
 }
 
-function createBackends({ site, operations, sessions }: ConsoleOptions): ConsoleBackends {
-  const { state, placement, health, audit } = operations;
+function createBackends({ holder, cluster, heldPerHost }: ConsoleOptions): ConsoleBackends {
+  const { state, placement, health, audit } = cluster;
   return {
     all() {
-      const held = sessions.heldPerHost();
-      const { config } = site();
+      const held = heldPerHost();
+      const { config } = holder;
       return [...config.backends.values()].map((backend) => {
         const set = state.states.get(backendKey(backend.name));
         const isPool = config.serving.get(backend.name)?.arrangement === 'pool';
@@ -148,7 +147,7 @@ function createBackends({ site, operations, sessions }: ConsoleOptions): Console
       });
     },
     async set(name, wanted, reason, { actor, address }) {
-      const backend = site().backendNamed(name);
+      const backend = holder.current.backendNamed(name);
       const known = operatorStates.find((one) => one === wanted);
       if (backend === undefined || known === undefined) return 'unknown';
       const facts = { state: known, reason };

@@ -6,7 +6,7 @@ import { PosternError } from '../core/error.ts';
 import type { CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
 import type { HostState, Placement } from '../core/placement.ts';
 import type { Directory, Explanation } from '../directory/directory.ts';
-import type { Operations, Site } from './parts.ts';
+import type { ClusterState, ConfigSnapshot } from './parts.ts';
 
 /** One question of a lookup, and what came of it. */
 interface ExplainedStep {
@@ -172,12 +172,12 @@ function tempfail(why: string): PosternError {
 const never = new AbortController().signal;
 
 /** Where a user lives, overrides and caches counted. Rejects when that could not be asked in time. */
-export function lookUpHome({ homes }: Site, user: CanonicalUser, signal = never): Promise<HomeLookup> {
+export function lookUpHome({ homes }: ConfigSnapshot, user: CanonicalUser, signal = never): Promise<HomeLookup> {
   return homes.lookup(asLoginName(user), signal);
 }
 
 /** What the directory says of a user now, past all that is remembered. Rejects when that could not be asked in time. */
-export function lookUpFresh({ directory }: Site, user: CanonicalUser, signal = never): Promise<HomeLookup> {
+export function lookUpFresh({ directory }: ConfigSnapshot, user: CanonicalUser, signal = never): Promise<HomeLookup> {
   return directory.lookupFresh(asLoginName(user), signal);
 }
 
@@ -189,8 +189,8 @@ function asLoginName(user: string): string {
 
 /** Explains a user by the parts of this running gateway, within the time of two lookups. */
 export function explainHere(
-  { config, parseName, directory, backendNamed }: Site,
-  { placement, health, state }: Pick<Operations, 'placement' | 'health' | 'state'>,
+  { config, parseName, directory, backendNamed }: ConfigSnapshot,
+  { placement, health, state }: Pick<ClusterState, 'placement' | 'health' | 'state'>,
   typed: string,
 ): ReturnType<Explain> {
   const explain = createExplain({
@@ -206,7 +206,7 @@ export function explainHere(
 }
 
 /** What the checks of a host say is wrong with it; nothing where nothing is. */
-export function whyDown(health: Pick<Operations['health'], 'report'>, host: string): string | undefined {
+export function whyDown(health: Pick<ClusterState['health'], 'report'>, host: string): string | undefined {
   const report = health.report(host);
   return [report?.webmail, report?.imap].find((service) => service?.up === false)?.why;
 }

@@ -7,14 +7,14 @@ import {
   type OperatorsDeps,
 } from '../admin/listeners.ts';
 import type { DirectoryServiceConfig, OperatorsConfig } from '../config/config.ts';
+import type { ListenAddress } from '../schema/value-parsers.ts';
 import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { createAddresses, resolveByTheSystem } from '../directory-service/addresses.ts';
 import { createDirectoryService } from '../directory-service/listener.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import type { ListenAddress } from '../schema/value-parsers.ts';
-import type { Site } from './parts.ts';
+import type { ConfigHolder } from './parts.ts';
 
 /** Rejects with what the operator must change when the address cannot be bound. */
 export async function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
@@ -57,14 +57,14 @@ export async function openOperators(
 /** The listener that tells other proxies where users live; what a reload may change is asked of the site at each question. */
 export async function openDirectoryService(
   config: DirectoryServiceConfig,
-  { site, metrics, log }: { readonly site: () => Site; readonly metrics: Metrics; readonly log: Log },
+  { holder, metrics, log }: { readonly holder: ConfigHolder; readonly metrics: Metrics; readonly log: Log },
   opened: AsyncDisposableStack,
 ): Promise<void> {
   const service = createDirectoryService({
-    routeMail: (typed, signal) => site().routeMail(typed, signal),
+    routeMail: (typed, signal) => holder.current.routeMail(typed, signal),
     addresses: createAddresses({ resolve: resolveByTheSystem, clock: systemClock, log }),
-    settings: () => site().config.directoryService ?? config,
-    isAllowed: (address) => site().mayAskForRoutes(address),
+    settings: () => holder.config.directoryService ?? config,
+    isAllowed: (address) => holder.current.mayAskForRoutes(address),
     observe: (protocol, result) => metrics.directoryServiceAnswered(protocol, result),
     log,
   });

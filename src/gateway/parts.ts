@@ -47,9 +47,62 @@ import type { Notice, Notices } from '../support/notices.ts';
 import type { OneTimeLinks, StoredLink } from '../support/one-time-links.ts';
 import type { OpenedMailbox } from '../support/opened-mailboxes.ts';
 
+/**
+ * The configuration in force, and what was built from it. Made before all other parts; whoever outlives a reload reads
+ * it at each use.
+ */
+export class ConfigHolder {
+  #config: Config;
+  #current: ConfigSnapshot | undefined;
+  readonly #watchers = new Set<(fresh: ConfigSnapshot) => void>();
+
+  constructor(config: Config) {
+    this.#config = config;
+  }
+
+  /** The configuration in force. */
+  get config(): Config {
+    return this.#config;
+  }
+
+  /** Whether `current` can be read: the first snapshot is built from the parts of the node, so those are opened without it. */
+  get isBuilt(): boolean {
+    return this.#current !== undefined;
+  }
+
+  /** The present snapshot. */
+  get current(): ConfigSnapshot {
+    if (this.#current === undefined) throw new TypeError('the gateway serves before its first snapshot is built');
+    return this.#current;
+  }
+
+  /** Puts another snapshot in force. The one before stays open: requests may be using it. */
+  replace(fresh: ConfigSnapshot): void {
+    this.#config = fresh.config;
+    this.#current = fresh;
+    for (const watcher of this.#watchers) watcher(fresh);
+  }
+
+  /** Calls back with each snapshot that comes into force, the first one included. Returns how to stop. */
+  onReplace(watcher: (fresh: ConfigSnapshot) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
+  }
+}
+
+/** The listeners that users connect to: those of this process, or of its workers. */
+export interface UserListeners {
+  /** Bound ports, for configurations that say 0. */
+  readonly ports: { readonly public: number; readonly console?: number };
+  /** From now on each answer is the last one on its connection; nothing is refused yet. */
+  lastCall(): void;
+  /** Takes nothing new, and resolves when all that is in flight has ended or the signal says so. */
+  drain(signal: AbortSignal): Promise<void>;
+}
+
 /** What a node keeps for the console over every reload. */
-export interface ConsoleStanding extends AsyncDisposable {
-  /** What its pages need beside what is the site's. */
+export interface NodeConsole extends AsyncDisposable {
+  /** What its pages need beside what the snapshot holds. */
   readonly parts: Omit<ConsolePagesDeps, 'staffLogin' | 'impersonation' | 'serviceName' | 'views'>;
   /** Keeps a sign-in for support to see, where there is support. */
   noteSignIn(event: LoginEvent): void;
@@ -63,7 +116,7 @@ export interface SupportTables {
 }
 
 /** What a node keeps for its staff over every reload. */
-export interface SupportStanding extends AsyncDisposable {
+export interface NodeSupport extends AsyncDisposable {
   readonly duty: Duty;
   readonly links: OneTimeLinks;
   readonly notices: Notices;
@@ -73,9 +126,11 @@ export interface SupportStanding extends AsyncDisposable {
 }
 
 /** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
-export interface Standing extends AsyncDisposable {
+export interface GatewayNode extends AsyncDisposable {
   readonly keys: ServerKeys;
   readonly sessions: NodeSessions;
+  /** How many sessions this node holds on each host, its workers counted. */
+  readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly connections: Connections;
   readonly metrics: Metrics;
   readonly proxyProtocol: ProxyProtocol;
@@ -83,18 +138,18 @@ export interface Standing extends AsyncDisposable {
   readonly certificates: TlsCertificates | undefined;
   readonly silentSignIn: SilentSignIn;
   /** Nothing where the configuration has none. */
-  readonly support: SupportStanding | undefined;
-  readonly operations: Operations;
+  readonly support: NodeSupport | undefined;
+  readonly cluster: ClusterState;
   /** Where everything is written that staff and operators do. */
   readonly audit: Audit;
   /** Whether the store answered when it was last asked. */
   storeUp(): boolean;
-  /** What every site is built on. */
+  /** What every snapshot is built on. */
   readonly parts: SharedParts;
 }
 
 /** Where users belong and how their servers are: what a node opens once and keeps over every reload. */
-export interface Operations extends AsyncDisposable {
+export interface ClusterState extends AsyncDisposable {
   readonly audit: Audit;
   readonly state: StateReplica;
   readonly support: SupportTables;
@@ -104,9 +159,9 @@ export interface Operations extends AsyncDisposable {
   readonly placement: Placement;
   readonly relocate: Relocate;
   readonly moves: Moves;
-  readonly adoption: HomeChanges;
+  readonly homeChanges: HomeChanges;
   /** The name of this node in what it decides. */
-  readonly node: string;
+  readonly nodeName: string;
   /** Makes all nodes forget what they remember of a user's home. Rejects when the store cannot be asked. */
   forgetHome(user: CanonicalUser): Promise<void>;
   /** For a computed directory. */
@@ -115,16 +170,14 @@ export interface Operations extends AsyncDisposable {
   reconsider(record: SessionRecord): Promise<Place>;
   /** Resolves when standbys have taken over from hosts that are known to be lost. */
   takenOver(): Promise<void>;
-  /** Watches the hosts of the site of the moment: call it whenever there is another one. */
-  siteChanged(): void;
 }
 
-/** What outlives a reload and every site is built on. */
+/** What outlives a reload and every snapshot is built on. */
 export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views' | 'telling'> {
   /** Where the configuration has support. */
-  readonly support?: SupportStanding;
+  readonly support?: NodeSupport;
   readonly audit: Audit;
-  readonly consoleStanding: ConsoleStanding;
+  readonly staffConsole: NodeConsole;
   readonly logout: Logout;
   readonly exchange: HttpExchange;
   readonly placement: Placement;
@@ -138,15 +191,15 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly mailServers: MailServers;
   readonly storeAnswers: LoginDeps['storeAnswers'];
   readonly proxiedClient: NonNullable<IngressOptions['proxiedClient']>;
-  /** For the metrics; the log is the site's. */
+  /** For the metrics; the snapshot has the log. */
   readonly loginFinished: (event: LoginEvent) => void;
   readonly clientChecks: ClientChecks;
-  /** For the metrics; the log is the site's. */
+  /** For the metrics; the snapshot has the log. */
   readonly clientChecked: (event: ClientCheckEvent) => void;
 }
 
 /** All that follows from one configuration and that a reload replaces as a whole. */
-export interface Site extends AsyncDisposable {
+export interface ConfigSnapshot extends AsyncDisposable {
   readonly config: Config;
   readonly directory: Directory;
   /** The same, with moved users where they live now. */

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { Config } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import { type Answer, type Readiness, readinessAnswer } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
@@ -15,12 +14,11 @@ import { createUpgrades, type Upgrades } from '../proxy/upgrades.ts';
 import { clearedSessionCookie, ownCookieNames } from '../sessions/cookie.ts';
 import type { MailboxExpiry } from '../support/mailbox-expiry.ts';
 import { listen, portOf } from './operator-listeners.ts';
-import type { Site, Standing } from './parts.ts';
+import type { ConfigHolder, ConfigSnapshot, GatewayNode, UserListeners } from './parts.ts';
 
-interface DoorOptions {
-  readonly config: Config;
-  readonly standing: Standing;
-  readonly site: () => Site;
+interface ListenerOptions {
+  readonly node: GatewayNode;
+  readonly holder: ConfigHolder;
   /** The public listener, or the console's own. */
   readonly serves: 'public' | 'console';
   readonly readiness: () => Readiness;
@@ -30,30 +28,32 @@ interface DoorOptions {
 /** A client that waits for news on a server that its user has left is told within this time. */
 const recheckMs = 60_000;
 
-/** A listener with the data plane behind it. What a reload may change is asked of the site at each request. */
-function createDoor(options: DoorOptions): FrontDoor & { readonly upgrades: Upgrades } {
-  const { config, standing, site, log } = options;
-  const { connections, metrics, operations, sessions, silentSignIn } = standing;
-  const realm = (): string => site().config.login.branding.name;
+/** A listener with the data plane behind it. What a reload may change is asked of the present snapshot at each request. */
+function createPublicListener(options: ListenerOptions): FrontDoor & { readonly upgrades: Upgrades } {
+  const { node, holder, log } = options;
+  const { config } = holder;
+  const { connections, metrics, cluster, sessions, silentSignIn } = node;
+  const realm = (): string => holder.config.login.branding.name;
   const shared = {
     connections,
-    requestHeaders: (...[head, context]: Parameters<Site['requestHeaders']>) => site().requestHeaders(head, context),
-    routes: (...[name]: Parameters<Site['routeOf']>) => site().routeOf(name),
-    failureAnswer: (...[head, failure]: Parameters<Site['answers']['failure']>) =>
-      site().answers.failure(head, failure),
+    requestHeaders: (...[head, context]: Parameters<ConfigSnapshot['requestHeaders']>) =>
+      holder.current.requestHeaders(head, context),
+    routes: (...[name]: Parameters<ConfigSnapshot['routeOf']>) => holder.current.routeOf(name),
+    failureAnswer: (...[head, failure]: Parameters<ConfigSnapshot['answers']['failure']>) =>
+      holder.current.answers.failure(head, failure),
     isOwnCookie: (name: string) => ownCookieNames.has(name),
     newReference: () => newReference(randomBytes),
     noSession: createNoSession({
-      drivers: () => site().drivers,
-      framePage: (head) => site().answers.noSessionFrame(head),
-      challenge: (target) => (site().clientPaths.covers(target) ? challengeAnswer(realm()) : undefined),
+      drivers: () => holder.current.drivers,
+      framePage: (head) => holder.current.answers.noSessionFrame(head),
+      challenge: (target) => (holder.current.clientPaths.covers(target) ? challengeAnswer(realm()) : undefined),
     }),
     requestFinished(finished: FinishedRequest): void {
       metrics.requestFinished(finished.backend, finished.status, finished.durationMs);
-      if (Math.random() < site().config.log.requests) logRequest(log, finished);
+      if (Math.random() < holder.config.log.requests) logRequest(log, finished);
     },
     hostEvidence: (host: string, evidence: HostEvidence, asked?: AskedFor): void =>
-      operations.health.note(host, evidence, asked),
+      cluster.health.note(host, evidence, asked),
     clock: systemClock,
     stallMs: config.requests.stallMs,
     uploadBytesPerSecond: config.requests.uploadBytesPerSecond,
@@ -62,44 +62,46 @@ function createDoor(options: DoorOptions): FrontDoor & { readonly upgrades: Upgr
   const requests = createRequests({
     ...shared,
     silentSignIn,
-    tooOftenAnswer: (head, reference) => site().answers.tooOften(head, reference),
+    tooOftenAnswer: (head, reference) => holder.current.answers.tooOften(head, reference),
     clearedCookies: (secure) => [clearedSessionCookie(secure)],
-    bannerOf: (session, head, ingress) => site().bannerOf(session, head, ingress),
-    pollsCountAsUse: () => site().config.sessions.idleCountsPolls,
-    relocate: operations.relocate,
-    reconsider: (record) => operations.reconsider(record),
-    closedAnswer: (...closed) => site().answers.closed(...closed),
+    bannerOf: (session, head, ingress) => holder.current.bannerOf(session, head, ingress),
+    pollsCountAsUse: () => holder.config.sessions.idleCountsPolls,
+    relocate: cluster.relocate,
+    reconsider: (record) => cluster.reconsider(record),
+    closedAnswer: (...closed) => holder.current.answers.closed(...closed),
   });
   const clients = createClientRequests({
     ...shared,
-    authentication: () => site().clientAuthentication,
-    paths: () => site().clientPaths,
-    takenOver: () => operations.takenOver(),
+    authentication: () => holder.current.clientAuthentication,
+    paths: () => holder.current.clientPaths,
+    takenOver: () => cluster.takenOver(),
     recheckMs,
     realm,
   });
   const upgrades = createUpgrades(shared);
-  const door = createFrontDoor({
+  const listener = createFrontDoor({
     ...shared,
     probes: { live: () => probe(200, 'live\n'), ready: () => ready(options.readiness()) },
-    proxyProtocol: standing.proxyProtocol,
-    ...(standing.certificates === undefined ? {} : { certificates: standing.certificates }),
+    proxyProtocol: node.proxyProtocol,
+    ...(node.certificates === undefined ? {} : { certificates: node.certificates }),
     ingress: (request, head) =>
-      options.serves === 'public' ? site().ingress(request, head) : site().consoleIngress(request, head),
-    pages: (request, response, ingress) => site().pages(request, response, ingress),
-    sessions: standing.support === undefined ? sessions : guarded(sessions, standing.support.mailboxExpiry),
+      options.serves === 'public'
+        ? holder.current.ingress(request, head)
+        : holder.current.consoleIngress(request, head),
+    pages: (request, response, ingress) => holder.current.pages(request, response, ingress),
+    sessions: node.support === undefined ? sessions : guarded(sessions, node.support.mailboxExpiry),
     requests,
     clients,
     upgrades,
-    maxFields: () => site().config.requests.headerFields,
-    refusedAnswer: (head, why) => site().answers.refused(head, why),
+    maxFields: () => holder.config.requests.headerFields,
+    refusedAnswer: (head, why) => holder.current.answers.refused(head, why),
     limits: {
       headBytes: config.requests.headerBytes,
       headMs: config.requests.headerDeadlineMs,
       keepAliveMs: config.keepAliveMs,
     },
   });
-  return { ...door, upgrades };
+  return { ...listener, upgrades };
 }
 
 /** Sessions of opened mailboxes count only while somebody vouches for them. */
@@ -132,51 +134,30 @@ function logRequest(log: Log, { durationMs, ...facts }: FinishedRequest): void {
   log.info({ ...facts, ms: durationMs }, 'request');
 }
 
-/** The doors of this process: the public one, and the console's where that has an address of its own. */
-interface Doors extends Reception {
-  /** Binds them. Rejects with what the operator must change. */
-  open(): Promise<void>;
-  /** Open WebSockets and the like, for the metrics. */
-  upgrades(): Iterable<{ readonly backend: string; readonly count: number }>;
-  /** Ends those whose users have left the host that they lead to. */
-  endAstray(): void;
-}
-
-/** Makes the listeners of this process: the public one, and the console's where it has its own. */
-export function createDoors(options: Omit<DoorOptions, 'serves'>): Doors {
-  const { config } = options;
-  const door = createDoor({ ...options, serves: 'public' });
-  const consoleListen = config.support?.listen;
-  const consoleDoor = consoleListen === undefined ? undefined : createDoor({ ...options, serves: 'console' });
+/**
+ * Opens the listeners of this process: the public one, and the console's where that has an address of its own. Rejects
+ * with what the operator must change when one cannot be bound.
+ */
+export async function openPublicListeners(
+  options: Omit<ListenerOptions, 'serves'>,
+  opened: AsyncDisposableStack,
+): Promise<UserListeners> {
+  const { holder, node } = options;
+  const { listen: address, support } = holder.config;
+  const users = createPublicListener({ ...options, serves: 'public' });
+  const staff = support?.listen === undefined ? undefined : createPublicListener({ ...options, serves: 'console' });
+  node.metrics.watchUpgrades(() => users.upgrades.stats());
+  opened.defer(node.cluster.state.watch(() => users.upgrades.endAstray()));
+  await listen(users.server, address);
+  if (staff !== undefined && support?.listen !== undefined) await listen(staff.server, support.listen);
   return {
-    get ports() {
-      const console = consoleDoor === undefined ? {} : { console: portOf(consoleDoor.server) };
-      return { public: portOf(door.server), ...console };
-    },
-    async open() {
-      await listen(door.server, config.listen);
-      if (consoleDoor !== undefined && consoleListen !== undefined) await listen(consoleDoor.server, consoleListen);
-    },
-    isOpen: () => door.server.listening,
-    upgrades: () => door.upgrades.stats(),
-    endAstray: () => door.upgrades.endAstray(),
+    ports: { public: portOf(users.server), ...(staff === undefined ? {} : { console: portOf(staff.server) }) },
     lastCall() {
-      door.lastCall();
-      consoleDoor?.lastCall();
+      users.lastCall();
+      staff?.lastCall();
     },
     async drain(signal) {
-      await Promise.all([door.drain(signal), consoleDoor?.drain(signal)]);
+      await Promise.all([users.drain(signal), staff?.drain(signal)]);
     },
   };
-}
-
-/** What takes the connections of users: the listeners of this process, or workers that have them. */
-export interface Reception {
-  /** Bound ports, for configurations that say 0. */
-  readonly ports: { readonly public: number; readonly console?: number };
-  isOpen(): boolean;
-  /** From now on each answer is the last one on its connection; nothing is refused yet. */
-  lastCall(): void;
-  /** Takes nothing new, and resolves when all that is in flight has ended or the signal says so. */
-  drain(signal: AbortSignal): Promise<void>;
 }

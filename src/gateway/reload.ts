@@ -3,40 +3,38 @@ import { diffConfig } from '../config/diff.ts';
 import { ConfigInvalid, formatProblem } from '../config/problems.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { Site, Standing } from './parts.ts';
-import { buildSite } from './snapshot.ts';
+import type { ConfigHolder, ConfigSnapshot, GatewayNode } from './parts.ts';
+import { buildSnapshot } from './snapshot.ts';
 
-/** Dependencies of the reload. */
-export interface ReloadDeps {
+interface ReloadDeps {
   readonly readConfig: () => Promise<Config>;
-  readonly standing: Standing;
-  readonly site: () => Site;
-  /** From now on requests are served by this one. */
-  readonly replace: (fresh: Site) => void;
+  readonly node: GatewayNode;
+  readonly holder: ConfigHolder;
+  /** Called once requests are served by the new snapshot. */
+  readonly replaced: () => void;
   readonly log: Log;
 }
 
-/** Reloads the configuration of a running gateway. */
-export interface Reload extends AsyncDisposable {
+interface Reload extends AsyncDisposable {
   /** All of the new configuration or nothing of it; the log says which. Never rejects. One at a time, in order. */
   run(): Promise<void>;
 }
 
-/** Puts another site in the place of the present one, and closes the old one once nobody can be using it any more. */
-export function createReload({ readConfig, standing, site, replace, log }: ReloadDeps): Reload {
+/** Puts another snapshot in force, and closes the old one once nobody can be using it any more. */
+export function createReload({ readConfig, node, holder, replaced, log }: ReloadDeps): Reload {
   const retirement = createRetirement(log);
   let last: Promise<void> = Promise.resolve();
 
-  /** The new site with what changed; nothing where a running gateway cannot change so. */
+  /** The new snapshot with what changed; nothing where a running gateway cannot change so. */
   async function prepare() {
     const next = await readConfig();
-    const diff = diffConfig(site().config, next);
+    const diff = diffConfig(holder.config, next);
     if (diff.refused.length > 0) {
       log.error({ code: 'ERR_CONFIG_INVALID', problems: diff.refused }, 'reload refused; the old configuration stays');
       return undefined;
     }
-    const fresh = await buildSite(next, standing.parts);
-    await standing.keys.reload().catch(async (error: unknown) => {
+    const fresh = await buildSnapshot(next, node.parts);
+    await node.keys.reload().catch(async (error: unknown) => {
       await fresh[Symbol.asyncDispose]();
       throw error;
     });
@@ -44,13 +42,13 @@ export function createReload({ readConfig, standing, site, replace, log }: Reloa
   }
 
   async function takeOver({ fresh, diff: { changed, removed } }: NonNullable<Awaited<ReturnType<typeof prepare>>>) {
-    const before = site();
-    replace(fresh);
+    const before = holder.current;
+    holder.replace(fresh);
+    replaced();
     retirement.retire(before);
-    standing.operations.siteChanged();
-    await standing.certificates?.reload(fresh.config.tls);
-    await standing.sessions.endHeldOn(new Set(removed), 'backend-removed');
-    const serverKeys = standing.keys.current().all.map(({ id }) => id);
+    await node.certificates?.reload(fresh.config.tls);
+    await node.sessions.endHeldOn(new Set(removed), 'backend-removed');
+    const serverKeys = node.keys.current().all.map(({ id }) => id);
     log.info({ changed, removed, serverKeys }, 'reloaded');
   }
 
@@ -77,22 +75,22 @@ function whyNot(error: unknown): object {
   return { ...(error instanceof PosternError ? { code: error.code } : {}), err: error };
 }
 
-/** What a login may take with the longest penalty: until then it may still ask the directory of the old site. */
+/** What a login may take with the longest penalty: until then it may still ask the directory of the old snapshot. */
 const retirementMs = 60_000;
 
-function createRetirement(log: Log): AsyncDisposable & { retire(site: Site): void } {
-  const retired = new Map<Site, NodeJS.Timeout>();
-  const end = async (site: Site): Promise<void> => {
-    clearTimeout(retired.get(site));
-    retired.delete(site);
+function createRetirement(log: Log): AsyncDisposable & { retire(snapshot: ConfigSnapshot): void } {
+  const retired = new Map<ConfigSnapshot, NodeJS.Timeout>();
+  const end = async (snapshot: ConfigSnapshot): Promise<void> => {
+    clearTimeout(retired.get(snapshot));
+    retired.delete(snapshot);
     try {
-      await site[Symbol.asyncDispose]();
+      await snapshot[Symbol.asyncDispose]();
     } catch (error) {
       log.warn({ err: error }, 'what a reload replaced could not be closed');
     }
   };
   return {
-    retire: (site) => void retired.set(site, setTimeout(() => void end(site), retirementMs).unref()),
+    retire: (snapshot) => void retired.set(snapshot, setTimeout(() => void end(snapshot), retirementMs).unref()),
     async [Symbol.asyncDispose]() {
       await Promise.all([...retired.keys()].map(end));
     },

@@ -22,17 +22,17 @@ import { createRequestHeaders } from '../proxy/request-headers.ts';
 import type { Route } from '../proxy/session-requests.ts';
 import { loadDrivers } from './drivers.ts';
 import { createLogins, createSignInHomes } from './logins.ts';
-import type { SharedParts, Site } from './parts.ts';
+import type { ConfigSnapshot, SharedParts } from './parts.ts';
 import { openDirectory } from './stores.ts';
 import { assistOf, consoleImpersonation } from './support.ts';
 
-/** Builds a site. Rejects when the directory cannot be opened; nothing is left open then. */
-export async function buildSite(config: Config, parts: SharedParts): Promise<Site> {
+/** Builds a snapshot. Rejects when the directory cannot be opened; nothing is left open then. */
+export async function buildSnapshot(config: Config, parts: SharedParts): Promise<ConfigSnapshot> {
   const { clock, log } = parts;
   const { drivers, byBackend } = await loadDrivers(config.backends, parts);
-  const homeOf: Site['homeOf'] = (name) => byBackend.get(name);
+  const homeOf: ConfigSnapshot['homeOf'] = (name) => byBackend.get(name);
   const names = new Map<string, Backend>(config.backends);
-  const backendNamed: Site['backendNamed'] = (name) => names.get(name);
+  const backendNamed: ConfigSnapshot['backendNamed'] = (name) => names.get(name);
   const views = createViews(config.login.branding);
   const directory = await openDirectory(config, log, parts);
   const overridden = withOverrides(directory, {
@@ -55,7 +55,7 @@ export async function buildSite(config: Config, parts: SharedParts): Promise<Sit
     pages: createAllPages({
       public: publicPages,
       console: createConsolePages({
-        ...parts.consoleStanding.parts,
+        ...parts.staffConsole.parts,
         staffLogin,
         serviceName: config.login.branding.name,
         impersonation: consoleImpersonation(assist),
@@ -94,7 +94,7 @@ function createAllPages(pages: Readonly<Record<HostKind, Pages>>): Pages {
 function createIngresses(
   { publicUrls, trustedProxies, support }: Config,
   parts: SharedParts,
-): Pick<Site, 'ingress' | 'consoleIngress'> {
+): Pick<ConfigSnapshot, 'ingress' | 'consoleIngress'> {
   const common = { ...parts, trustedProxies };
   const console = support === undefined ? {} : { console: support.console };
   const assist = support === undefined ? {} : { assist: support.assist };
@@ -109,7 +109,7 @@ function createIngresses(
   };
 }
 
-function createRoutes(homes: ReadonlyMap<BackendName, Home>, placement: Placement): Site['routeOf'] {
+function createRoutes(homes: ReadonlyMap<BackendName, Home>, placement: Placement): ConfigSnapshot['routeOf'] {
   const routes = new Map<BackendName, Route>();
   for (const [name, { backend, driver }] of homes) {
     routes.set(name, { backend, driver, place: ({ record }) => placement.ofSession(record) });
@@ -117,13 +117,13 @@ function createRoutes(homes: ReadonlyMap<BackendName, Home>, placement: Placemen
   return (name) => routes.get(name);
 }
 
-function createBackendOfHost(backends: Config['backends']): Site['backendOfHost'] {
+function createBackendOfHost(backends: Config['backends']): ConfigSnapshot['backendOfHost'] {
   const names = new Map<string, BackendName>();
   for (const backend of backends.values()) for (const { name } of backend.hosts) names.set(name, backend.name);
   return (host) => names.get(host);
 }
 
-function createLimits(backends: Config['backends']): Site['limitsOf'] {
+function createLimits(backends: Config['backends']): ConfigSnapshot['limitsOf'] {
   const limits = new Map<string, BackendLimits>();
   for (const backend of backends.values()) for (const { name } of backend.hosts) limits.set(name, backend.limits);
   return ({ name }) => {

@@ -26,45 +26,45 @@ import { createRedisStore, probeSessionStore } from '../sessions/redis-store.ts'
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import { createSqliteStore } from '../sessions/sqlite-store.ts';
 import { probeRecentLogins } from '../support/recent-logins.ts';
-import type { Site } from './parts.ts';
+import type { ConfigHolder } from './parts.ts';
 
 interface SessionParts {
   readonly store: SessionStore;
   readonly keys: ServerKeys;
   readonly log: Log;
-  readonly site: () => Site;
+  readonly holder: ConfigHolder;
 }
 
 /** The sessions of a node. The getters let a reload change what they say. */
-export function sessionsOf({ site, ...parts }: SessionParts & Pick<NodeSessionsOptions, 'ended'>): NodeSessions {
+export function sessionsOf({ holder, ...parts }: SessionParts & Pick<NodeSessionsOptions, 'ended'>): NodeSessions {
   return createNodeSessions({
     ...parts,
     clock: systemClock,
-    ownsCookie: (backend) => (name) => site().homeOf(backend)?.driver.ownsCookie(name) ?? false,
+    ownsCookie: (backend) => (name) => holder.current.homeOf(backend)?.driver.ownsCookie(name) ?? false,
     get idleTimeoutMs() {
-      return site().config.sessions.idleTimeoutMs;
+      return holder.config.sessions.idleTimeoutMs;
     },
     get serveStaleMs() {
-      return site().config.sessions.serveStaleMs;
+      return holder.config.sessions.serveStaleMs;
     },
   });
 }
 
 /** What our own pages do with them. The getters let a reload change what they say. */
-export function gateOf({ site, ...parts }: SessionParts, live: NodeSessions): SessionGate {
+export function gateOf({ holder, ...parts }: SessionParts, live: NodeSessions): SessionGate {
   return createSessionGate({
     ...parts,
     live,
     clock: systemClock,
     randomBytes,
     get absoluteTimeoutMs() {
-      return site().config.sessions.absoluteTimeoutMs;
+      return holder.config.sessions.absoluteTimeoutMs;
     },
     get forgetPassword() {
-      return site().config.sessions.forgetPassword;
+      return holder.config.sessions.forgetPassword;
     },
     get maxPerUser() {
-      return site().config.sessions.maxPerUser;
+      return holder.config.sessions.maxPerUser;
     },
   });
 }
@@ -223,6 +223,18 @@ function auditKeyOf(key: KeyRing['promoted']): AuditKey {
 }
 
 /**
+ * Tries what serving does with the stores of a configuration; `sessions` is the Redis of the sessions, where they live in
+ * one. Rejects with ERR_STORE_UNAVAILABLE, which says what is refused.
+ */
+export async function probeStores({ state }: Config, sessions: RedisConnection | undefined): Promise<void> {
+  if (sessions !== undefined) {
+    await probeSessions(sessions);
+    if (state.redis === undefined) await probeState(sessions);
+  }
+  if (state.redis?.kind === 'redis') await probeOwnState(state.redis);
+}
+
+/**
  * Does on a Redis all that serving does there with sessions, penalties and recent sign-ins. Rejects with
  * ERR_STORE_UNAVAILABLE, which says what is refused.
  */
@@ -244,7 +256,7 @@ export async function probeState(connection: RedisConnection): Promise<void> {
  * Does the same on a Redis that is for the state alone, on a connection of its own. One that is away is no reason not to
  * start: what a node knows stays in force.
  */
-export async function probeOwnState(settings: RedisSettings): Promise<void> {
+async function probeOwnState(settings: RedisSettings): Promise<void> {
   const connection = createRedisConnection({ settings, log: silentLog });
   try {
     await connection.open(new AbortController().signal);

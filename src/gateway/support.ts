@@ -5,13 +5,14 @@ import type { Audit } from '../core/audit.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
-import type { EndReason, RecordKey, SessionStore } from '../core/session.ts';
+import type { RecordKey, SessionStore } from '../core/session.ts';
 import type { MasterEntry } from '../core/webmail.ts';
 import type { OpenedMailbox } from '../http/assist-pages.ts';
 import type { ConsolePagesDeps } from '../http/console/routes.ts';
 import type { Locales } from '../http/locales.ts';
 import { newReference } from '../http/request-context.ts';
 import type { AuthenticationDeps, Home } from '../login/authentication.ts';
+import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import { createDuty } from '../support/duty.ts';
 import { createImpersonation, type Impersonation, type ImpersonationDeps } from '../support/impersonation.ts';
@@ -27,10 +28,9 @@ import {
 import { createOneTimeLinks, parseLink } from '../support/one-time-links.ts';
 import { parseOpenedMailbox } from '../support/opened-mailboxes.ts';
 import { createPermission } from '../support/permission.ts';
-import { createRememberedRoleOf, type RoleOf } from '../support/roles.ts';
-import type { StaffSessions } from '../support/staff-sessions.ts';
+import { createRememberedRoleOf } from '../support/roles.ts';
 import { lookUpFresh } from './explain.ts';
-import type { SharedParts, Site, SupportStanding, SupportTables } from './parts.ts';
+import type { ClusterState, ConfigHolder, NodeConsole, NodeSupport, SharedParts, SupportTables } from './parts.ts';
 
 /** To be called before the mirror is opened. */
 export function supportTables(state: Pick<StateReplica, 'table'>): SupportTables {
@@ -41,29 +41,27 @@ export function supportTables(state: Pick<StateReplica, 'table'>): SupportTables
   };
 }
 
-interface SupportStandingOptions {
-  readonly tables: SupportTables;
-  readonly refresh: () => Promise<void>;
+interface NodeSupportOptions {
+  readonly cluster: ClusterState;
   readonly store: SessionStore;
   readonly keys: Pick<ServerKeys, 'current'>;
-  readonly audit: Audit;
-  /** Ends a session on all nodes. */
-  readonly end: (session: RecordKey, reason: EndReason) => Promise<void>;
-  readonly staff: { readonly roleOf: RoleOf; readonly sessions: StaffSessions };
-  readonly site: () => Site;
+  readonly sessions: Pick<NodeSessions, 'end'>;
+  readonly console: NodeConsole;
+  readonly holder: ConfigHolder;
   readonly log: Log;
 }
 
-/** Makes what support keeps over reloads. */
-export function openSupport(options: SupportStandingOptions): SupportStanding {
-  const { tables, store, keys, audit, site, log, staff } = options;
+/** Opens what a node keeps for its staff over every reload. */
+export function openSupport({ cluster, store, keys, sessions, console, holder, log }: NodeSupportOptions): NodeSupport {
+  const { audit, support: tables } = cluster;
+  const staff = console.parts;
   const clock = systemClock;
   const duty = createDuty(staff.roleOf, staff.sessions);
   // Of a role that is used each second the directory is asked each minute.
   const rememberedRoleOf = createRememberedRoleOf({
-    settings: () => site().config.support,
-    nameRules: () => site().config.directory.nameRules,
-    lookupFresh: (user, signal) => lookUpFresh(site(), user, signal),
+    settings: () => holder.config.support,
+    nameRules: () => holder.config.directory.nameRules,
+    lookupFresh: (user, signal) => lookUpFresh(holder.current, user, signal),
     clock,
   });
   const links = createOneTimeLinks({
@@ -74,7 +72,7 @@ export function openSupport(options: SupportStandingOptions): SupportStanding {
   });
   const mailboxExpiry = createMailboxExpiry({
     duty: createDuty(rememberedRoleOf, staff.sessions),
-    isNeverOpened: (user) => site().config.support?.neverOpened.has(user) === true,
+    isNeverOpened: (user) => holder.config.support?.neverOpened.has(user) === true,
     opened: tables.opened,
     links,
     endOf: async (session: RecordKey) => {
@@ -82,7 +80,7 @@ export function openSupport(options: SupportStandingOptions): SupportStanding {
       if (found.kind === 'found') return undefined;
       return found.kind === 'ended' ? found.reason : 'unknown';
     },
-    end: options.end,
+    end: (key, reason) => sessions.end(key, reason),
     audit,
     clock,
     log,
@@ -92,13 +90,13 @@ export function openSupport(options: SupportStandingOptions): SupportStanding {
     links,
     notices: createNotices(tables.notices),
     mailboxExpiry,
-    refresh: options.refresh,
+    refresh: () => cluster.state.refresh(),
     [Symbol.asyncDispose]: () => mailboxExpiry[Symbol.asyncDispose](),
   };
 }
 
 interface AssistDeps extends Pick<AuthenticationDeps, 'parseName' | 'directory' | 'homeOf'> {
-  readonly support: SupportStanding;
+  readonly support: NodeSupport;
   /** A configured backend with its driver, in whatever state. */
   readonly configured: (name: BackendName) => Home | undefined;
   readonly checkMaster: ImpersonationDeps['checkMaster'];

@@ -4,7 +4,7 @@ import { type ErrorCode, PosternError } from '../core/error.ts';
 import type { LoginName } from '../core/names.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import { type AskLeader, couldNotAsk, type SourceAnswer } from '../directory/source.ts';
-import type { Reception } from './public-listener.ts';
+import type { UserListeners } from './parts.ts';
 
 /** What the first process tells a worker. `start`, `reload`: with the configuration as it was read there. `hear`: what it asked of the directory. `health`: what it thinks of each host. */
 export type WorkerOrder =
@@ -17,7 +17,7 @@ export type WorkerOrder =
 /** What a worker tells the first process. `held`: how many sessions it holds, by host. */
 export type WorkerReport =
   | { readonly report: 'listening' }
-  | { readonly report: 'ready'; readonly ports: Reception['ports'] }
+  | { readonly report: 'ready'; readonly ports: UserListeners['ports'] }
   | { readonly report: 'degraded'; readonly degraded: readonly string[] }
   | { readonly report: 'held'; readonly perHost: readonly (readonly [string, number])[] }
   | { readonly report: 'question'; readonly question: DirectoryQuestion }

@@ -25,116 +25,142 @@ export interface GaugeReadings {
     readonly state: 'busy' | 'free' | 'waiting';
     readonly count: number;
   }>;
-  upgrades(): Iterable<{ readonly backend: string; readonly count: number }>;
   /** What the caches of the directory's sources did, by source. */
   directoryLookups(): ReadonlyMap<string, { readonly hits: number; readonly misses: number; readonly stale: number }>;
 }
 
 /** The gateway's counts and durations in Prometheus' text format, `postern_<noun>_<unit|total>`. */
-export function createMetrics(readings: GaugeReadings) {
-  const registry = new Registry(prometheusContentType);
-  const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+export class Metrics {
+  readonly #registry = new Registry(prometheusContentType);
+  readonly #counts = createCounts([this.#registry]);
 
-  const logins = new Counter({
-    name: 'postern_logins_total',
-    help: 'Sign-ins by result and backend; the backend is empty where none was found.',
-    labelNames: ['result', 'backend'],
-    registers,
-  });
-  const loginPhases = new Histogram({
-    name: 'postern_login_phase_seconds',
-    help: 'Duration of each phase of a sign-in.',
-    labelNames: ['phase', 'backend'],
-    buckets: secondsOfSignIn,
-    registers,
-  });
-  const clientChecks = new Counter({
-    name: 'postern_client_checks_total',
-    help: 'Passwords of clients that authenticate on every request, by result and backend; remembered ones not counted.',
-    labelNames: ['result', 'backend'],
-    registers,
-  });
-  const silentSignIns = new Counter({
-    name: 'postern_silent_sign_ins_total',
-    help: 'Lost webmail sessions that were signed in again, by backend and result.',
-    labelNames: ['backend', 'result'],
-    registers,
-  });
-  const requests = new Counter({
-    name: 'postern_requests_total',
-    help: 'Proxied requests by backend and status class.',
-    labelNames: ['backend', 'class'],
-    registers,
-  });
-  const requestSeconds = new Histogram({
-    name: 'postern_request_seconds',
-    help: 'Proxied requests from the head of the request to the end of the answer.',
-    labelNames: ['backend'],
-    buckets: secondsOfRequest,
-    registers,
-  });
-  const storeSeconds = new Histogram({
-    name: 'postern_store_seconds',
-    help: 'Round trips to the session store.',
-    labelNames: ['outcome'],
-    buckets: secondsOfStore,
-    registers,
-  });
-  const directoryAnswers = new Counter({
-    name: 'postern_directory_service_total',
-    help: 'Questions of other proxies that the directory service answered, by protocol and result.',
-    labelNames: ['protocol', 'result'],
-    registers,
-  });
-  const alarms = new Counter({
-    name: 'postern_alarms_total',
-    help: 'Conditions that an operator should look at, by code; the log line of the same code has the details.',
-    labelNames: ['code'],
-    registers,
-  });
-  for (const gauge of gaugesOver(readings)) registry.registerMetric(gauge);
-  registry.registerMetric(directoryLookups(readings));
+  constructor() {
+    collectDefaultMetrics({ register: this.#registry });
+  }
 
+  /** Shows these readings as gauges from now on. */
+  watch(readings: GaugeReadings): void {
+    for (const gauge of gaugesOver(readings)) this.#registry.registerMetric(gauge);
+    this.#registry.registerMetric(directoryLookups(readings));
+  }
+
+  /** Shows how many upgraded connections are open. */
+  watchUpgrades(upgrades: () => Iterable<{ readonly backend: string; readonly count: number }>): void {
+    this.#registry.registerMetric(upgradesGauge(upgrades));
+  }
+
+  get contentType(): Registry['contentType'] {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  /**
+   * Makes this process one of several: the first one can show what all of them counted, the others tell it theirs
+   * whenever it asks. What a worker counted ends with it.
+   */
+  share(): { readonly contentType: string; text(): Promise<string> } {
+    AggregatorRegistry.setRegistries(this.#registry);
+    // Its constructor makes a worker known, which answers from now on.
+    const all = new AggregatorRegistry();
+    return { contentType: all.contentType, text: () => all.clusterMetrics() };
+  }
+
+  loginFinished(result: string, backend: string | undefined): void {
+    this.#counts.logins.inc({ result, backend: backend ?? '' });
+  }
+
+  loginPhase(phase: string, backend: string | undefined, durationMs: number): void {
+    this.#counts.loginPhases.observe({ phase, backend: backend ?? '' }, durationMs / 1000);
+  }
+
+  clientChecked(result: string, backend: string | undefined): void {
+    this.#counts.clientChecks.inc({ result, backend: backend ?? '' });
+  }
+
+  silentSignIn(backend: string, result: string): void {
+    this.#counts.silentSignIns.inc({ backend, result });
+  }
+
+  requestFinished(backend: string, status: number, durationMs: number): void {
+    this.#counts.requests.inc({ backend, class: statusClass(status) });
+    this.#counts.requestSeconds.observe({ backend }, durationMs / 1000);
+  }
+
+  storeCall(durationMs: number, outcome: 'ok' | 'failed'): void {
+    this.#counts.storeSeconds.observe({ outcome }, durationMs / 1000);
+  }
+
+  directoryServiceAnswered(protocol: string, result: string): void {
+    this.#counts.directoryAnswers.inc({ protocol, result });
+  }
+
+  alarm(code: string): void {
+    this.#counts.alarms.inc({ code });
+  }
+}
+
+function createCounts(registers: Registry[]) {
   return {
-    contentType: registry.contentType,
-    text: (): Promise<string> => registry.metrics(),
-    /**
-     * Makes this process one of several: the first one can show what all of them counted, the others tell it theirs
-     * whenever it asks. What a worker counted ends with it.
-     */
-    share(): { readonly contentType: string; text(): Promise<string> } {
-      AggregatorRegistry.setRegistries(registry);
-      // Its constructor makes a worker known, which answers from now on.
-      const all = new AggregatorRegistry();
-      return { contentType: all.contentType, text: () => all.clusterMetrics() };
-    },
-
-    loginFinished(result: string, backend: string | undefined): void {
-      logins.inc({ result, backend: backend ?? '' });
-    },
-    loginPhase(phase: string, backend: string | undefined, durationMs: number): void {
-      loginPhases.observe({ phase, backend: backend ?? '' }, durationMs / 1000);
-    },
-    clientChecked(result: string, backend: string | undefined): void {
-      clientChecks.inc({ result, backend: backend ?? '' });
-    },
-    silentSignIn(backend: string, result: string): void {
-      silentSignIns.inc({ backend, result });
-    },
-    requestFinished(backend: string, status: number, durationMs: number): void {
-      requests.inc({ backend, class: statusClass(status) });
-      requestSeconds.observe({ backend }, durationMs / 1000);
-    },
-    storeCall(durationMs: number, outcome: 'ok' | 'failed'): void {
-      storeSeconds.observe({ outcome }, durationMs / 1000);
-    },
-    directoryServiceAnswered(protocol: string, result: string): void {
-      directoryAnswers.inc({ protocol, result });
-    },
-    alarm(code: string): void {
-      alarms.inc({ code });
-    },
+    logins: new Counter({
+      name: 'postern_logins_total',
+      help: 'Sign-ins by result and backend; the backend is empty where none was found.',
+      labelNames: ['result', 'backend'],
+      registers,
+    }),
+    loginPhases: new Histogram({
+      name: 'postern_login_phase_seconds',
+      help: 'Duration of each phase of a sign-in.',
+      labelNames: ['phase', 'backend'],
+      buckets: secondsOfSignIn,
+      registers,
+    }),
+    clientChecks: new Counter({
+      name: 'postern_client_checks_total',
+      help: 'Passwords of clients that authenticate on every request, by result and backend; remembered ones not counted.',
+      labelNames: ['result', 'backend'],
+      registers,
+    }),
+    silentSignIns: new Counter({
+      name: 'postern_silent_sign_ins_total',
+      help: 'Lost webmail sessions that were signed in again, by backend and result.',
+      labelNames: ['backend', 'result'],
+      registers,
+    }),
+    requests: new Counter({
+      name: 'postern_requests_total',
+      help: 'Proxied requests by backend and status class.',
+      labelNames: ['backend', 'class'],
+      registers,
+    }),
+    requestSeconds: new Histogram({
+      name: 'postern_request_seconds',
+      help: 'Proxied requests from the head of the request to the end of the answer.',
+      labelNames: ['backend'],
+      buckets: secondsOfRequest,
+      registers,
+    }),
+    storeSeconds: new Histogram({
+      name: 'postern_store_seconds',
+      help: 'Round trips to the session store.',
+      labelNames: ['outcome'],
+      buckets: secondsOfStore,
+      registers,
+    }),
+    directoryAnswers: new Counter({
+      name: 'postern_directory_service_total',
+      help: 'Questions of other proxies that the directory service answered, by protocol and result.',
+      labelNames: ['protocol', 'result'],
+      registers,
+    }),
+    alarms: new Counter({
+      name: 'postern_alarms_total',
+      help: 'Conditions that an operator should look at, by code; the log line of the same code has the details.',
+      labelNames: ['code'],
+      registers,
+    }),
   };
 }
 
@@ -177,17 +203,20 @@ function gaugesOver(readings: GaugeReadings) {
         for (const { host, state, count } of readings.connections()) this.set({ host, state }, count);
       },
     }),
-    new Gauge({
-      name: 'postern_upgrades_open',
-      help: 'Open WebSockets and other upgraded connections.',
-      labelNames: ['backend'],
-      registers,
-      collect() {
-        this.reset();
-        for (const { backend, count } of readings.upgrades()) this.set({ backend }, count);
-      },
-    }),
   ];
+}
+
+function upgradesGauge(upgrades: () => Iterable<{ readonly backend: string; readonly count: number }>) {
+  return new Gauge({
+    name: 'postern_upgrades_open',
+    help: 'Open WebSockets and other upgraded connections.',
+    labelNames: ['backend'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const { backend, count } of upgrades()) this.set({ backend }, count);
+    },
+  });
 }
 
 /**
@@ -209,9 +238,6 @@ function directoryLookups(readings: GaugeReadings) {
     },
   });
 }
-
-/** All metrics of one process, with their registry. */
-export type Metrics = ReturnType<typeof createMetrics>;
 
 /** `2xx` and so on; `aborted` where the client left before there was a status. */
 function statusClass(status: number): string {

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createMetrics } from '../../src/observe/metrics.ts';
+import { Metrics } from '../../src/observe/metrics.ts';
 
 describe('the metrics', () => {
-  const metrics = createMetrics({
+  const metrics = new Metrics();
+  metrics.watch({
     sessions: () => 7,
     pendingEnds: () => 1,
     storeUp: () => false,
     connections: () => [{ host: 'a', state: 'busy', count: 3 }],
-    upgrades: () => [{ backend: 'a', count: 2 }],
     directoryLookups: () => new Map([['1 ldap', { hits: 9, misses: 3, stale: 1 }]]),
   });
+  metrics.watchUpgrades(() => [{ backend: 'a', count: 2 }]);
 
   it('count sign-ins by result and backend', async () => {
     metrics.loginFinished('signed-in', 'a');
