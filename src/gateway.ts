@@ -247,7 +247,7 @@ function* testedHosts({ config, homeOf }: ConfigSnapshot): Iterable<readonly [Te
 function createReading(file: string, given: (() => FilesRead) | undefined) {
   let filesRead: FilesRead = { contents: {}, included: {} };
   return {
-    /** What was read last. */
+    /** The configuration that was read last. */
     filesRead: () => filesRead,
     read(): Promise<Config> {
       if (given !== undefined) return readConfig(file, replayFiles(given()));

@@ -9,7 +9,7 @@ export interface ApiAuditDeps {
 const mostListed = 1000;
 const texts = ['event', 'actor', 'subject', 'node'] as const;
 
-/** What was written down on this machine. */
+/** The audit lines of this machine. */
 export function auditRoutes({ audit }: ApiAuditDeps): readonly ApiRoute[] {
   return [
     {

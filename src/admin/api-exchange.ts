@@ -6,7 +6,7 @@ export interface ApiRequest {
   readonly path: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly body: Readonly<Record<string, unknown>>;
-  /** Who asks, for the audit: as the client says, over which way. */
+  /** The client for the audit: the name that it gives, and the way it came. */
   readonly by: string;
   /** The client's address, where it came over a network. */
   readonly address?: string;
@@ -57,12 +57,12 @@ export function reasonIn({ body }: ApiRequest): string {
     .trim();
 }
 
-/** Who asks and from where, as the audit has it. */
+/** The client's name and address, as the audit writes them. */
 export function askerOf({ by, address }: ApiRequest): Pick<AuditEvent, 'actor' | 'address'> {
   return { actor: by, ...(address === undefined ? {} : { address }) };
 }
 
-/** A time as ISO 8601 in milliseconds, or nothing where there is none. */
+/** Reads an ISO 8601 time as epoch milliseconds; undefined if the field is missing. */
 export function timeIn(body: ApiRequest['body'], name: string): number | undefined {
   const value = body[name];
   if (value === undefined) return undefined;

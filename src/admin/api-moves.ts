@@ -57,7 +57,7 @@ export function moveRoutes(deps: ApiMovesDeps): readonly ApiRoute[] {
     return { status, body: { outcome: outcome.kind, ...describe(user, outcome.move) } };
   }
 
-  /** What an operator wants; what becomes of it is told by whoever carries it out. */
+  /** Starts a move; the node that carries it out reports its progress. */
   function tell(request: ApiRequest, subject: string, facts: AuditFacts): Promise<void> {
     return recordIfPossible(deps.audit, { event: 'user-move', ...askerOf(request), subject, facts });
   }

@@ -36,7 +36,7 @@ export function sessionRoutes({ sessions, userNamed, audit }: ApiSessionsDeps): 
     return undefined;
   }
 
-  /** Those that fit all that is asked for; at least one more than `most`, where there are more. */
+  /** Sessions that match every filter; at least `most` + 1 if there are more than `most`. */
   async function list(query: URLSearchParams, most = Number.POSITIVE_INFINITY) {
     const user = query.has('user') ? userNamed(query.get('user') ?? '') : undefined;
     const matches = ({ record }: ListedSession) =>
@@ -111,7 +111,7 @@ export function sessionRoutes({ sessions, userNamed, audit }: ApiSessionsDeps): 
   ];
 }
 
-/** What operators see of a session; nothing in it opens a mailbox. */
+/** A session as operators see it; nothing in it opens a mailbox. */
 export function describeSession({ key, record, lastUseMs }: ListedSession) {
   const { user, backend, host, clientAddress: address, userAgent: user_agent, createdAtMs } = record;
   const lastMs = Math.max(lastUseMs, createdAtMs);

@@ -7,11 +7,11 @@ import type { Secret } from '../core/secret.ts';
 /** Dependencies of the API's operations on staff. */
 export interface ApiStaffDeps {
   readonly staff: {
-    /** Who is staff by the configuration, with the roles. */
+    /** The staff that the configuration names, with their roles. */
     configured(): ReadonlyMap<string, { readonly roles: readonly string[]; readonly domains?: readonly string[] }>;
     /** Whether somebody has a role now. Rejects when the directory could not be asked. */
     isStaff(user: CanonicalUser): Promise<boolean>;
-    /** Where the console is; nothing where there is none. */
+    /** The console's URL; undefined if there is none. */
     console(): string | undefined;
     readonly factors: {
       all(): readonly { readonly user: string; readonly state: string; readonly sinceMs?: number }[];

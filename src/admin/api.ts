@@ -23,7 +23,7 @@ type ApiParts = ApiAuditDeps &
 export type ApiDeps = ApiParts & {
   /** Reads what other nodes wrote. Rejects when the state store cannot be asked. */
   readonly refresh: () => Promise<void>;
-  /** What a client must show over TCP; without it there is no API there. */
+  /** The token that a client must send over TCP; undefined turns the API off there. */
   readonly token: () => Secret | undefined;
   readonly log: Log;
 };
@@ -113,7 +113,7 @@ function hash(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-/** The parameters of a path that fits the route; nothing when it does not. A parameter is one segment, decoded. */
+/** The parameters of a path that fits the route; undefined if it does not. A parameter is one segment, decoded. */
 function matchPath(route: string, pathname: string): Record<string, string> | undefined {
   const wanted = `${prefix}${route}`.split('/');
   const given = pathname.split('/');

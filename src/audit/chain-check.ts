@@ -21,13 +21,15 @@ interface Gap {
   readonly to: number;
   readonly afterOrder: number;
   readonly beforeOrder: number;
-  /** Of the line behind it. */
+  /** The place of the line after the gap; undefined at the end of the chain. */
   readonly place: Place | undefined;
   cameLater: boolean;
   replacement: Stray | undefined;
 }
 
-/** Begins at the chain's first line, or behind the first one that is there where older files were removed on purpose. */
+/**
+ * Begins at the chain's first line, or behind the first one that is there where older files were removed on purpose.
+ */
 export function createChainCheck(chain: string, anchor: Anchor | undefined, olderRemoved: boolean): ChainCheck {
   let next = 1;
   let lastMac: string | undefined;
@@ -129,7 +131,7 @@ function describe(gap: Gap, last: Place | undefined): Omit<Finding, 'chain'> {
 /** Where to look. */
 interface Place {
   readonly file: string;
-  /** Of the text in the file, from 1. */
+  /** The line's position in the file, from 1. */
   readonly number: number;
 }
 
@@ -139,8 +141,8 @@ export interface PlacedText extends Place {
 }
 
 /**
- * What was done to an audit. `unknown-key`: its key is gone, or whoever appended it made one up. `reordered`: an
- * earlier line stands behind a later one. `appended`: by somebody without the key, or a copy.
+ * The kind of tampering or loss that a check found. `unknown-key`: its key is gone, or whoever appended it made one up.
+ * `reordered`: an earlier line stands behind a later one. `appended`: by somebody without the key, or a copy.
  */
 type Damage = 'edited' | 'deleted' | 'reordered' | 'truncated' | 'appended' | 'unknown-key';
 

@@ -8,7 +8,7 @@ import type { PlacedText } from './chain-check.ts';
 import { parseLine } from './line.ts';
 
 /**
- * What became of lines that were appended: the first `written` of them are in the file, and on disk unless there is a
+ * The result of appending lines: the first `written` of them are in the file, and on disk unless there is a
  * failure. `torn`: the file ended in mid-line.
  */
 interface Appended {
@@ -70,7 +70,7 @@ async function settleFolder(file: FileHandle, name: string): Promise<void> {
 }
 
 const chunkBytes = 64 * 1024;
-/** Of a text without an end no more is kept: it is no line of ours. */
+/** The longest text that is kept while no line end comes: a longer one is no line of ours. */
 const longestLine = 1024 * 1024;
 const lineEnd = 0x0a;
 

@@ -10,7 +10,7 @@ export interface AuditKey {
 
 /** Where a line stands in its chain, and who writes it when. */
 export interface LinePlace extends Pick<AuditLine, 'chain' | 'sequence' | 'timeMs' | 'node'> {
-  /** The MAC of the line before it in the chain; nothing for the first one. */
+  /** The MAC of the line before it in the chain; undefined for the first one. */
   readonly previous: string | undefined;
 }
 
@@ -51,7 +51,7 @@ export function writeLine(place: LinePlace, event: AuditEvent, key: AuditKey): {
   return { text: `${signed},"mac":"${mac}"}`, mac };
 }
 
-/** A line of a file; nothing for a text that is none. Whether it is genuine is another question. */
+/** A line of a file; undefined for a text that is none. Whether it is genuine is another question. */
 export function parseLine(text: string): WrittenLine | undefined {
   const [, signed, mac] = shape.exec(text) ?? [];
   if (signed === undefined || mac === undefined) return undefined;
@@ -75,7 +75,7 @@ export function parseLine(text: string): WrittenLine | undefined {
   return { said, previous: isText(previous) ? previous : undefined, key, mac, signed };
 }
 
-/** Whether whoever holds the key wrote the line, just as it is. */
+/** Whether a holder of the key wrote the line exactly as it is. */
 export function isGenuine({ signed, mac }: WrittenLine, key: AuditKey): boolean {
   return timingSafeEqual(Buffer.from(mac), Buffer.from(macOf(signed, key)));
 }

@@ -15,7 +15,7 @@ export interface Verification {
   readonly lines: number;
   readonly chains: number;
   readonly findings: readonly Finding[];
-  /** What an auditor should know and nobody need have done. */
+  /** Remarks for the auditor that do not point to tampering. */
   readonly notes: readonly string[];
 }
 
@@ -23,7 +23,7 @@ export interface Verification {
 export interface VerifyOptions {
   /** The key of an id, as lines name it. */
   readonly keyOf: (id: string) => Buffer | undefined;
-  /** Of all chains that are known. */
+  /** The anchors of all known chains. */
   readonly anchors: readonly Anchor[];
   /** Whether the chain must be in these texts; one that is not is of another machine or file. */
   readonly belongsHere: (anchor: Anchor) => boolean;
@@ -83,7 +83,7 @@ export async function verify(texts: AsyncIterable<PlacedText>, options: VerifyOp
   return { lines: order, chains: checks.size, findings: firstOfEach(findings), notes };
 }
 
-/** What is left explains nothing that is missing: it was added. */
+/** Files that remain explain no gap: they were added. */
 function appended(strays: readonly Stray[], checks: ReadonlyMap<string, ChainCheck>): OrderedFinding[] {
   return strays
     .filter(({ why }) => why !== 'torn')
@@ -97,7 +97,7 @@ function appended(strays: readonly Stray[], checks: ReadonlyMap<string, ChainChe
     });
 }
 
-/** Of each chain the first finding in the order of the files; of texts of no chain, too. */
+/** The first finding of each chain, in the order of the files; then texts that belong to no chain. */
 function firstOfEach(findings: readonly OrderedFinding[]): readonly Finding[] {
   const first = new Map<string, Finding>();
   for (const { finding } of findings.toSorted((a, b) => a.order - b.order)) {

@@ -38,13 +38,13 @@ export interface HealthOptions {
   readonly log: Log;
 }
 
-/** What is thought of both services of a host. */
+/** The state of both services of a host. */
 export interface HostReport {
   readonly webmail: HealthReport;
   readonly imap: HealthReport;
 }
 
-/** What this node thinks of each host. A host that it does not watch counts as up. */
+/** The health of each host as this node sees it. A host that it does not watch counts as up. */
 export interface Health extends AsyncDisposable {
   /** Watches exactly these from now on; what was learnt of a host that stays as it was is kept. */
   watch(hosts: readonly WatchedHost[]): void;
@@ -56,9 +56,9 @@ export interface Health extends AsyncDisposable {
    */
   takeTrial(host: string): boolean;
   report(host: string): HostReport | undefined;
-  /** Of all hosts that are watched. */
+  /** The health of every watched host. */
   reports(): ReadonlyMap<string, HostReport>;
-  /** What a request has seen of the webmail. Without `asked` it was the gateway's own. */
+  /** Reports what a request met at the webmail. Without `asked` the request was the gateway's own. */
   note(host: string, evidence: HostEvidence, asked?: AskedFor): void;
   /** Calls `listener` after each change of mind, until the returned function is called. */
   onChange(listener: () => void): () => void;
@@ -75,7 +75,7 @@ interface Watch {
   readonly watched: WatchedHost;
   readonly webmail: HostHealth;
   readonly imap: HostHealth;
-  /** What real requests tell: a web server may live whose PHP is dead, and no check would see it. */
+  /** Counts results of real requests: a web server may answer checks while its PHP is dead. */
   readonly answers: HostHealth;
   readonly failures: FailureRow;
   readonly ended: AbortController;
@@ -99,7 +99,7 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
     for (const listener of listeners) listener();
   }
 
-  /** What this node lacks is nothing that a host can be blamed for. */
+  /** A failure of this node's own resources is not the host's fault. */
   function lacks(error: unknown): void {
     if (!isShort)
       log.error({ err: error }, 'hosts cannot be checked: this node has too few descriptors, ports or memory');

@@ -7,7 +7,7 @@ import type { SessionRecord } from '../core/session.ts';
 import type { StateReplica } from './state-replica.ts';
 import type { FoundHome } from './state-values.ts';
 
-/** What of a session counts here. */
+/** The fields of a session that matter here. */
 type HeldRecord = Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'homeSinceMs'>;
 
 interface AdoptionOptions {
@@ -22,7 +22,7 @@ interface AdoptionOptions {
   readonly log: Log;
 }
 
-/** What is decided of users' homes, to look it up. */
+/** Decided homes of users, to be looked up. */
 export type HomeDecisions = { readonly [Table in 'homes' | 'overrides']: Pick<StateReplica[Table], 'get'> };
 
 /** Finds users whose home has changed in the directory while they have sessions, which go on at the new home then. */

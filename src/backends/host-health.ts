@@ -8,7 +8,7 @@ export interface HostHealthOptions {
   readonly clock: Clock;
 }
 
-/** What is thought of one service of one host. */
+/** The state of one service of one host. */
 export interface HealthReport {
   readonly up: boolean;
   readonly sinceMs: number;
@@ -61,7 +61,7 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
       ...(hangs ? { hangs } : {}),
     }),
     isUp: (): boolean => up,
-    /** It counts as up, and the last answer was bad. */
+    /** The service counts as up although its last answer was bad. */
     isInDoubt: (): boolean => up && bad > 0,
     /** A good check, or a real request that was answered. Returns whether the mind changed. */
     good(): boolean {
@@ -93,7 +93,7 @@ export type HostHealth = ReturnType<typeof createHostHealth>;
 const rowMs = 60_000;
 
 /**
- * What requests in a row that were not answered well tell of a host. One mail may break every answer about itself,
+ * Decides when failed requests in a row take a host down. One mail may break every answer about itself,
  * however often somebody asks for it: only different users who ask for different things tell of the host.
  */
 export function createFailureRow({ fall, clock }: Pick<HostHealthOptions, 'fall' | 'clock'>) {

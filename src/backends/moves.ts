@@ -8,7 +8,7 @@ import { shortLine } from '../core/short-line.ts';
 import type { StateReplica } from './state-replica.ts';
 import type { Move, MovePhase } from './state-values.ts';
 
-/** What an operator asks for. */
+/** A move that an operator asks for. */
 interface MoveOrder {
   readonly user: CanonicalUser;
   readonly from: BackendName;
@@ -34,7 +34,7 @@ interface MovesOptions {
   readonly node: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** What every node needs to hear of a change. */
+  /** Lets every node hear of a change. */
   readonly settleMs?: number;
 }
 
@@ -53,7 +53,7 @@ export interface Moves extends AsyncDisposable {
   move(order: MoveOrder): Promise<MoveOutcome>;
   /** Notes a move that is carried out when the user next signs in. */
   moveAtSignIn(order: MoveOrder): Promise<MoveOutcome>;
-  /** Carries out what waits for this user's sign-in; nothing when nothing waits. */
+  /** Carries out the move that waits for this user's login; undefined if none waits. */
   arrived(user: CanonicalUser): Promise<MoveOutcome | undefined>;
   /** Takes back a move that has not begun, or was interrupted before its switch. */
   stop(user: CanonicalUser): Promise<MoveOutcome | undefined>;
@@ -215,7 +215,7 @@ export function isHolding(move: Move, nowMs: number): boolean {
   return (move.phase === 'before' || move.phase === 'switched') && isRunning(move, nowMs);
 }
 
-/** What is the case, and what to do, in words. */
+/** The situation and the remedy, as a sentence. */
 export function explainMove(user: string, move: Move, nowMs: number): string {
   const { phase, from, to, node, why } = move;
   const again = `run the same move again: steps that were done do no harm a second time`;
@@ -235,7 +235,7 @@ export function explainMove(user: string, move: Move, nowMs: number): string {
   return words[phase];
 }
 
-/** What a hook program is told: the first three as arguments too, all of them as POSTERN_USER, POSTERN_FROM and so on. */
+/** Facts for a hook program: all as POSTERN_USER, POSTERN_FROM and so on, the first three as arguments too. */
 export interface HookFacts {
   readonly user: string;
   readonly from: string;

@@ -131,7 +131,7 @@ export function createPlacement({ backends, state, health, heldPerHost, clock }:
     return closed(backend.name, 'moving', undefined, move.startedAtMs);
   }
 
-  /** Who was moved, or whose home the directory changed, is at home elsewhere, and finds a place there as at a sign-in. */
+  /** A user who was moved, or whose home the directory changed, is placed on the new home as at a login. */
   function moved(record: SessionRecord): Place | undefined {
     const home = backends.backend(homeOfSession(state, record));
     if (home === undefined || home.name === record.backend) return undefined;
@@ -191,7 +191,7 @@ function refuses(set: SetState | undefined, user: string): boolean {
 
 /**
  * The member with the highest weighted score for a key (rendezvous hashing with logarithmic weights): each key has one
- * order of all members, and when a member goes, only its own keys go elsewhere. Nothing when there is no member.
+ * order of all members, and when a member goes, only its own keys go elsewhere. Undefined if there is no member.
  */
 export function rendezvous<T>(
   key: string,
@@ -210,7 +210,7 @@ export function rendezvous<T>(
   return best;
 }
 
-/** Of a key and a name: between 0 and 1, neither of them, and the same on every node. */
+/** Hashes a key and a name to a number strictly between 0 and 1, the same on every node. */
 function fraction(key: string, name: string): number {
   const digest = createHash('sha256')
     .update(JSON.stringify([key, name]))

@@ -10,7 +10,7 @@ interface TestSignInsDeps<Tested extends { readonly host: BackendHost }> {
   readonly tested: () => Iterable<readonly [tested: Tested, intervalMs: number]>;
   /** Signs in on a host and out again. Rejects: could not ask. */
   readonly signIn: (tested: Tested, signal: AbortSignal) => Promise<'signed-in' | 'refused'>;
-  /** What it means for the webmail of the host, as if a user had met it. */
+  /** The meaning for the health of the host's webmail, as if a user had met it. */
   readonly note: (host: string, evidence: HostEvidence) => void;
   readonly clock: Clock;
   readonly log: Log;

@@ -6,7 +6,10 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'n
 import type { BackendHost, ImapEndpoint, WebmailEndpoint } from '../core/backend.ts';
 import type { HealthProbes } from './health.ts';
 
-/** Asks real hosts: the webmail for its check's target under the public name, IMAP for its greeting, and leaves politely. */
+/**
+ * Asks real hosts: the webmail for its check's target under the public name, IMAP for its greeting, and leaves
+ * politely.
+ */
 export function createProbes(publicHost: () => string): HealthProbes {
   return {
     async http({ host, target }, signal) {
@@ -107,7 +110,7 @@ async function converse(socket: Socket, command: string): Promise<readonly strin
   }
 }
 
-/** What a server said, as a table may show it. */
+/** A server's words, short enough for a table. */
 function short(line: string): string {
   return line
     .replace(/[^\x20-\x7e]/g, '?')
@@ -122,7 +125,7 @@ interface WebmailReply {
 
 /** A whole answer: what it costs. */
 interface WholeReply extends WebmailReply {
-  /** Of its body; counted no further than a megabyte. */
+  /** Bytes of the body, counted up to one megabyte. */
   readonly bytes: number;
   readonly setsCookie: boolean;
 }

@@ -11,7 +11,7 @@ import type { ServedBackends } from './placement.ts';
 import type { RingLoad } from './state-values.ts';
 
 interface RingLoadsOptions {
-  /** What each node counted last. */
+  /** The latest counts of each node. */
   readonly table: ReplicatedTable<RingLoad>;
   readonly backends: Pick<ServedBackends, 'backend'>;
   /** Sessions that this node holds, by host. */
@@ -37,7 +37,10 @@ const tellMs = 10_000;
 /** A node that was silent for so long is gone, and what it held is held by others. */
 const silentMs = 60_000;
 
-/** Counts the sessions of this node, and adds what the others told. A node that has just begun thus knows the shares, too. */
+/**
+ * Counts the sessions of this node, and adds what the others told. A node that has just begun thus knows the shares,
+ * too.
+ */
 export function createRingLoads({ table, backends, node, clock, log, ...options }: RingLoadsOptions): RingLoads {
   let counted: ReadonlyMap<string, number> = new Map();
   let countedAtMs = Number.NEGATIVE_INFINITY;
@@ -103,7 +106,7 @@ interface RingStatesDeps {
   readonly loads: Pick<RingLoads, 'sessions'>;
 }
 
-/** What a computed directory with shared storage must know of the backends, of their states and their sessions. */
+/** The states and session counts of backends that a computed directory with shared storage needs. */
 export function createRingStates({ backends, placement, state, forgotten, ...deps }: RingStatesDeps) {
   /** The states of the hosts that serve. */
   function servingStates(name: BackendName): readonly HostState[] {

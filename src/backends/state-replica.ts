@@ -14,13 +14,13 @@ import {
   type SetState,
 } from './state-values.ts';
 
-/** What all nodes have agreed on, in the memory of this one. */
+/** This node's copy of the state that all nodes share. */
 export interface StateReplica extends AsyncDisposable {
-  /** States of backends, and of hosts under `backend/host`-like names of hosts. */
+  /** Operator states, keyed `backend:NAME` or `host:NAME`. */
   readonly states: ReplicatedTable<SetState>;
   readonly active: ReplicatedTable<ActiveHost>;
   readonly overrides: ReplicatedTable<Override>;
-  /** Of users whose answer of the directory changed while they had sessions. */
+  /** New homes of users whose directory answer changed while they had sessions. */
   readonly homes: ReplicatedTable<FoundHome>;
   readonly moves: ReplicatedTable<Move>;
   /** A further table, for its one user: to be asked for before `open`. */

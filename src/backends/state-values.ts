@@ -1,6 +1,6 @@
 import type { ParseValue } from '../core/state-store.ts';
 
-/** What operators may set; DOWN is found by checks and never set. */
+/** States that operators may set. DOWN is found by checks and never set. */
 export const operatorStates = ['READY', 'DRAIN', 'MAINT'] as const;
 
 /** A state that an operator can set. */
@@ -9,14 +9,14 @@ export type OperatorState = (typeof operatorStates)[number];
 /** A state that an operator gave to a backend or to one host. */
 export interface SetState {
   readonly state: OperatorState;
-  /** Of DRAIN: the share of users who are not taken; everybody where nothing is said. */
+  /** For DRAIN: the share of users who are not taken; all of them if undefined. */
   readonly percent?: number;
   readonly reason: string;
   readonly by: string;
   readonly sinceMs: number;
   /** When it is expected to end; nothing ends by itself. */
   readonly untilMs?: number;
-  /** What affected users read, by language tag. */
+  /** Texts for affected users, by language tag. */
   readonly texts: Readonly<Record<string, string>>;
 }
 
@@ -55,7 +55,8 @@ export interface RingLoad {
 
 /**
  * The steps of a move, in their order. `waiting`: until the user next signs in. `before` and `after`: a hook program
- * runs. `switched`: the user lives on the new backend. Only `waiting`, `done`, `failed` and `stopped` may stand for long.
+ * runs. `switched`: the user lives on the new backend. Only `waiting`, `done`, `failed` and `stopped` may stand for
+ * long.
  */
 const movePhases = ['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped'] as const;
 

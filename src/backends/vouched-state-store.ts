@@ -7,7 +7,7 @@ import type { StateEntry, StateStore, StateTable } from '../core/state-store.ts'
 /** The server keys, as far as the state uses them. */
 export interface StateKeys {
   current(): VouchingKeys;
-  /** What to think of a key that is not among the current ones; `missing`: others use it, and this machine lacks it. */
+  /** The verdict on a key that is not current; `missing`: other nodes use it, and this machine lacks it. */
   meet(id: string): Promise<'known' | 'missing' | 'none'>;
 }
 
@@ -31,8 +31,9 @@ const toldAgainMs = 60_000;
 const metAgainMs = 5_000;
 
 /**
- * Vouches for each entry with its table and key. An entry that was changed, moved, or written without a server key counts
- * as none, which an alarm says once a minute for each table, and can be written over like one that does not exist.
+ * Vouches for each entry with its table and key. An entry that was changed, moved, or written without a server key
+ * counts as none, which an alarm says once a minute for each table, and can be written over like one that does not
+ * exist.
  *
  * Rejects with ERR_KEY_UNKNOWN while an entry stands under a key that others use and this machine lacks: that is no
  * reason to take it for none.

@@ -64,7 +64,7 @@ function nobodyThere(error: unknown, place: string): unknown {
   return Object.assign(new Error(message, { cause: error }), { syscall: 'connect' });
 }
 
-/** Who sits there, as the system says. */
+/** The operator's login name, as the system says. */
 export function operatorName(): string {
   try {
     return userInfo().username.replace(/[^\w.@-]/g, '_');

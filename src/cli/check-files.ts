@@ -13,8 +13,8 @@ const fileSources: ReadonlySet<string> = new Set(['map', 'regex', 'cdb']);
 
 /**
  * Opens the files that `serve` opens besides the configuration, as this user: server keys, the places where it writes,
- * and tables of the directory, unless `loadGateway` is undefined because the whole directory is asked anyway. Nothing is
- * made.
+ * and tables of the directory, unless `loadGateway` is undefined because the whole directory is asked anyway. Nothing
+ * is made.
  */
 export async function checkFiles(
   config: Config,
@@ -76,7 +76,7 @@ async function look(server: string, address: string, open: () => Promise<string>
   }
 }
 
-/** What `serve` does there: it replaces a socket that nobody serves, and makes the folder. */
+/** As `serve` would find it, which replaces a socket that nobody serves and makes the folder. */
 function lookAtSocket(file: string): Promise<Dialled> {
   return look('api socket', file, async () => {
     const there = await statOf(file);

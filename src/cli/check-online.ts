@@ -28,7 +28,10 @@ type Dial = Pick<Dialled, 'server' | 'address'> & {
 /** Two hundred backends at once would look like an attack, to them and to the local firewall. */
 const atOnce = 32;
 
-/** Dials Redis, the IMAP server and the webmail of every backend, and its master identity; never rejects for a server's fault. */
+/**
+ * Dials Redis, the IMAP server and the webmail of every backend, and its master identity; never rejects for a server's
+ * fault.
+ */
 export async function dialAll(config: Config): Promise<readonly Dialled[]> {
   const waiting = [
     ...redisDials(config),
@@ -52,7 +55,7 @@ async function carryOut({ server, address, ask, limitMs }: Dial): Promise<Dialle
   return { server, address, ...outcome, ms: Math.round(performance.now() - startedAt) };
 }
 
-/** What would be lost with a Redis: one for the sessions, or with a Redis of its own for what must survive. */
+/** What is lost with a Redis that holds sessions, state, or both. */
 const losses = {
   redis: {
     restart: 'a restart of Redis signs everybody out, and forgets states and moves',
@@ -180,7 +183,7 @@ function imapAddress({ imap }: BackendHost): string {
   return `${imap.security === 'tls' ? 'imaps' : 'imap'}://${host}:${imap.port}`;
 }
 
-/** What a Redis says of itself; an undefined setting is one that it does not tell. */
+/** Settings that a Redis reports; undefined if it does not report one. */
 export interface RedisReply {
   readonly appendonly: string | undefined;
   readonly maxmemoryPolicy: string | undefined;

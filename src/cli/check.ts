@@ -102,7 +102,7 @@ function asText(config: Config, dialled: readonly Dialled[]): string {
   return `${lines.join('\n')}\n\n${table(['SERVER', 'ADDRESS', 'RESULT', 'TIME', 'NOTE'], rows)}`;
 }
 
-/** What a configuration would run, in a few lines. */
+/** A summary of what a configuration would run. */
 function summarise(config: Config): readonly (readonly [what: string, facts: string])[] {
   const { sessions, directory } = config;
   const store = sessions.store.kind === 'redis' ? redisAddress(sessions.store) : `embedded, ${sessions.store.file}`;
@@ -120,7 +120,7 @@ function summarise(config: Config): readonly (readonly [what: string, facts: str
   ];
 }
 
-/** What is allowed, and still worth a second look. */
+/** Remarks on settings that are allowed but deserve a second look. */
 export function remarks(config: Config): readonly string[] {
   const open = config.publicUrls.filter((url) => !url.secure && !isLoopback(hostOf(url.origin)));
   const isSecure = config.publicUrls.some((url) => url.secure);

@@ -6,7 +6,7 @@ import type { SessionStore } from '../core/session.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Explain } from '../gateway/explain.ts';
 
-/** What a command meets outside itself. Tests hand in their own. */
+/** The outside of a command: output, environment, signals. Tests pass their own. */
 export interface CommandEnvironment {
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;

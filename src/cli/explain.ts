@@ -46,7 +46,7 @@ export function addExplain(program: Command, surroundings: CommandEnvironment, e
 
 type Explained = ApiReply['body'];
 
-/** What the running gateway says; nothing where there is no way to it, or nobody at its end. */
+/** Asks the running gateway; undefined if it cannot be reached. */
 async function askRunning(
   file: string,
   user: string,

@@ -30,7 +30,7 @@ export function json(value: unknown): string {
 
 const everyMs = 200;
 
-/** Counts users on the terminal of who waits, a few times a second; says nothing where nobody watches. */
+/** Shows a count of users on the terminal, a few times a second; does nothing without a terminal. */
 export function createProgress({ progress }: Pick<CommandEnvironment, 'progress'>, clock: Clock) {
   const startedMs = clock.nowMs();
   let shownMs = startedMs;

@@ -100,7 +100,7 @@ export function addMoves(program: Command, surroundings: CommandEnvironment, end
     });
 }
 
-/** What is asked for; nothing when the command line does not say it. */
+/** The moves that the command line asks for; undefined if it is incomplete. */
 async function readOrders(name: string | undefined, { to, file }: MoveOptions): Promise<readonly Order[] | undefined> {
   if (file === undefined) return name === undefined ? undefined : [{ user: name, to: to ?? '' }];
   if (name !== undefined) return undefined;

@@ -48,7 +48,7 @@ const limits = {
   upgrades_per_session: count({ atLeast: 0, atMost: 1000 }).describe('WebSockets that one session may have open.'),
 };
 
-/** What holds for every backend that does not say otherwise. */
+/** Defaults for every backend. */
 export function backendDefaultsSection(outside: Outside) {
   return section({
     ...common(outside),
@@ -85,7 +85,7 @@ export function backendDefaultsSection(outside: Outside) {
     ...servingDefaults(outside),
   })
     .prefault({})
-    .describe('What holds for every backend that does not say otherwise. Each backend is then one short line.');
+    .describe('Defaults for every backend. Each backend is then one short line.');
 }
 
 /** One backend: a host name where the defaults have the URLs, or a map. */
@@ -213,7 +213,7 @@ function authorities(outside: Outside) {
     .describe('PEM certificates of the authorities to trust, for IMAP and webmail, instead of the system’s.');
 }
 
-/** What they mean is the driver's to check. */
+/** Their meaning is checked by the driver. */
 function driverSettings(outside: Outside, driver: string) {
   return z
     .record(z.string(), z.unknown(), { error: `is not a map of settings: see the page of the ${driver} driver` })

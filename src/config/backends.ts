@@ -17,7 +17,7 @@ interface BackendSurroundings {
   readonly imapCa: string | undefined;
 }
 
-/** Fills a backend up from the defaults; nothing when something is missing, which is then noted. */
+/** Fills a backend up from the defaults; undefined if something is missing, which is then noted. */
 export function settleBackend(named: NamedBackend, surroundings: BackendSurroundings): Backend | undefined {
   const { name, entry, path, findings } = named;
   const { defaults } = surroundings;
@@ -41,7 +41,7 @@ export function settleBackend(named: NamedBackend, surroundings: BackendSurround
   };
 }
 
-/** The primary first, or the equals in their order; nothing when one of them is not complete. */
+/** The primary first, or the equals in their order; undefined if one of them is not complete. */
 function settleHosts(named: NamedBackend, surroundings: BackendSurroundings): Backend['hosts'] | undefined {
   const hosts = placesOf(named).map((place, index) => {
     const imap = settleImap(place, surroundings);

@@ -13,7 +13,7 @@ export interface ConfigFile {
   readonly name: string;
   readonly root: Readonly<Record<string, unknown>>;
   readonly findings: Findings;
-  /** What it names is relative to it. */
+  /** Paths in it are relative to it. */
   readonly outside: Outside;
 }
 

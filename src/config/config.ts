@@ -14,7 +14,7 @@ export interface Config {
   readonly file: string;
   /** What the main file says, as path → hash of the value: see {@link diffConfig}. */
   readonly written: ReadonlyMap<string, string>;
-  /** What is wrong with the modes of files of secrets: each as a sentence that names the file and a remedy. */
+  /** Problems with the modes of secret files, each a sentence with the file and a remedy. */
   readonly exposedSecrets: readonly string[];
   readonly listen: ListenAddress;
   /** For idle connections, of the console's own listener, too. */
@@ -48,7 +48,7 @@ export interface Config {
   readonly serving: ReadonlyMap<BackendName, Serving>;
 }
 
-/** What must survive: states, overrides, moves. */
+/** The store for states, overrides and moves. */
 export interface StateConfig {
   /** Left out: they live where the sessions do. */
   readonly redis?: StoreConfig;
@@ -81,7 +81,7 @@ export interface OperatorsConfig {
   readonly listen: ListenAddress;
   /** A unix socket for the API, for the owner of the process alone. */
   readonly socket?: string;
-  /** What a client of the API must show over TCP; without it there is none. */
+  /** The token that API clients must send over TCP; undefined turns the API off there. */
   readonly token?: Secret;
   readonly agentCheck?: ListenAddress;
   /** Under which the first is reached besides. */
@@ -186,7 +186,7 @@ export interface DirectoryServiceConfig {
   /** Networks as `address/prefix`. */
   readonly allow: readonly string[];
   readonly key?: Secret;
-  /** Of the mail servers, by protocol. */
+  /** Ports of the mail servers, by protocol. */
   readonly ports: { readonly imap: number; readonly pop3: number; readonly smtp: number };
 }
 
@@ -218,7 +218,7 @@ export interface SupportConfig {
   readonly console: PublicUrl;
   /** Where opened mailboxes are shown. */
   readonly assist: PublicUrl;
-  /** Of the console alone; left out: the public listener serves it. */
+  /** The console's own listener; undefined if the public listener serves it. */
   readonly listen?: ListenAddress;
   /** By canonical user. */
   readonly staff: ReadonlyMap<string, StaffGrant>;
@@ -226,7 +226,7 @@ export interface SupportConfig {
   /** Canonical users. */
   readonly neverOpened: ReadonlySet<string>;
   readonly notice: NoticePolicy;
-  /** Of a staff member's session. */
+  /** Timeouts of a staff member's session. */
   readonly idleTimeoutMs: number;
   readonly absoluteTimeoutMs: number;
 }

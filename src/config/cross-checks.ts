@@ -45,7 +45,7 @@ export function checkServersDiffer(settled: readonly SettledBackend[]): void {
 }
 
 /**
- * What entering without a password needs: a master where `master_login` is declared, and that nobody can sign in as
+ * Checks what entry without a password needs: a master where `master_login` is declared, and that nobody can sign in as
  * `user*master` on the page.
  */
 export function checkMasters(settled: readonly SettledBackend[], forbidden: string): void {
@@ -125,8 +125,8 @@ export function checkSupport(
 }
 
 /**
- * Every name of a user or a domain must be spelt as a sign-in spells it: another spelling meets nobody, and what it was to
- * protect, or to allow, is not.
+ * Every name of a user or a domain must be spelt as a sign-in spells it: another spelling meets nobody, and what it was
+ * to protect, or to allow, is not.
  */
 export function checkSpellings(
   support: SupportConfig | undefined,

@@ -6,7 +6,7 @@ import { originOf, parseWebmailUrl, read, type Reading, shown, wrong } from '../
 
 type DriverName = (typeof webmailDrivers)[number];
 
-/** Who serves a path: the webmail, or what the function says for a machine. */
+/** The server of a path: the webmail, or the machine that the function names. */
 type Server = 'webmail' | ((hostname: string) => Reading<string>);
 
 interface WrittenPath {
@@ -17,7 +17,7 @@ interface WrittenPath {
 const pathRemedy = 'write a path such as /SOGo/dav, which stands for itself and all below it';
 const serverRemedy = 'write webmail, or scheme and host of another server, such as http://$host:8081';
 const hostMark = '$host';
-/** What every server reads alike: no query, no escapes, no dot segments, no empty ones. */
+/** A path that every server reads alike: no query, escapes, dot segments or empty segments. */
 const pathForm = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)+$/;
 
 const wellKnown = ['/.well-known/caldav', '/.well-known/carddav'];
@@ -29,7 +29,7 @@ const ofDriver: Partial<Record<DriverName, readonly string[]>> = {
   horde: ['/horde/rpc.php', '/horde/rpc', activeSync, ...wellKnown],
 };
 
-/** What `dav` is, where it is told at length. */
+/** The long description of `dav`. */
 export const davAbout =
   'Paths under which DAV, ActiveSync and other clients give name and password with each request: a list, or a map of ' +
   'paths to `webmail` or to another server, in whose URL `$host` stands for the webmail’s host. Left out: those of the ' +

@@ -7,7 +7,7 @@ import type { Config } from './config.ts';
 export interface ConfigDiff {
   /** Keys whose value is another one, such as `login.refusal_after` or `backends.b17`; empty when nothing changed. */
   readonly changed: readonly string[];
-  /** What a running gateway cannot change, each as a sentence with its key and its remedy: refuse the reload. */
+  /** Changes that need a restart, each a sentence with key and remedy. If there are any, refuse the reload. */
   readonly refused: readonly string[];
   /** Backends that are gone: their users must be signed out. */
   readonly removed: readonly BackendName[];
@@ -15,7 +15,7 @@ export interface ConfigDiff {
 
 type Fixed = readonly [key: string, of: (config: Config) => unknown];
 
-/** What is bound, opened or fixed when a gateway starts. */
+/** Keys whose values are fixed when a gateway starts. */
 const fixed: readonly Fixed[] = [
   ['listen', (config) => config.listen],
   ['listen.keep_alive', (config) => config.keepAliveMs],
@@ -46,7 +46,7 @@ const sections: readonly Fixed[] = [
   ['login', (config) => config.login],
 ];
 
-/** What a reload would change. No value is told, since some are secrets. */
+/** Lists the keys that a reload would change. Values are left out, since some are secrets. */
 export function diffConfig(before: Config, after: Config): ConfigDiff {
   const written = [...new Set([...before.written.keys(), ...after.written.keys()])].filter(
     (path) => !path.startsWith('backends.') && before.written.get(path) !== after.written.get(path),

@@ -31,7 +31,7 @@ export interface LoadOptions {
   readonly env: Environment;
   /** What the drivers say of their settings; without it those are not looked into. */
   readonly checks?: DriverChecks;
-  /** Those on disk when left out. */
+  /** Defaults to the files on disk. */
   readonly files?: ConfigFiles;
 }
 

@@ -11,7 +11,7 @@ export interface ConfigProblem {
   readonly column: number;
   /** The key, such as `sessions.idle_timeout`; empty when the file itself is wrong. */
   readonly path: string;
-  /** What is wrong, and what to write instead. Holds no secret. */
+  /** The problem and its remedy. Holds no secret. */
   readonly text: string;
 }
 
@@ -44,7 +44,7 @@ export function problemLines(error: ConfigInvalid): string {
 export interface Findings {
   add(path: Path, text: string, at?: 'key' | 'value'): void;
   addIssues(issues: readonly z.core.$ZodIssue[], base: Path): void;
-  /** Parses a value that stands at `path`; nothing when it has problems, which are then noted. */
+  /** Parses a value that stands at `path`; undefined if it has problems, which are then noted. */
   parse<T>(schema: z.ZodType<T>, value: unknown, path: Path): T | undefined;
 }
 

@@ -7,7 +7,7 @@ import { Secret } from '../core/secret.ts';
 import { leaf, secretRemedy, settle, unknownKey } from '../schema/scalars.ts';
 import { formatSize, read, type Reading, wrong } from '../schema/value-parsers.ts';
 
-/** What a configuration is read from. `size`, `read` and `readMain` throw as node:fs does. */
+/** The files that a configuration is read from. `size`, `read` and `readMain` throw as node:fs does. */
 export interface ConfigFiles {
   size(path: string): number;
   read(path: string): Buffer;
@@ -87,10 +87,10 @@ function findIncluded(pattern: string, directory: string): readonly string[] | u
   return found.filter((name) => statSync(name, { throwIfNoEntry: false })?.isFile() === true).sort();
 }
 
-/** What a configuration may name outside itself: files, relative to the one that names them, and the environment. */
+/** Files and environment variables that a configuration names. Paths are relative to the naming file. */
 export interface Outside {
   readonly files: ConfigFiles;
-  /** What is wrong with the modes of files of secrets, in words. */
+  /** Problems with the modes of secret files, in words. */
   readonly exposed: Set<string>;
   /** The same outside for a file in another directory. */
   at(directory: string): Outside;

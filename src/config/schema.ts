@@ -51,7 +51,7 @@ export function configShape(outside: Outside) {
   };
 }
 
-/** What an included file may hold. */
+/** Schema of an included file. */
 export const includedKeys = ['backends'] as const;
 
 const pattern = text('a file name', 'write a pattern such as backends.d/*.yaml');

@@ -37,7 +37,7 @@ function testAccount(outside: Outside) {
     .optional();
 }
 
-/** What holds for the hosts of every backend that does not say otherwise. */
+/** Defaults for the hosts of every backend. */
 export const servingDefaults = (outside: Outside) => ({
   choice: oneOf(['rendezvous', 'least-sessions'])
     .prefault('rendezvous')
@@ -110,7 +110,7 @@ export function furtherHosts<Place extends z.core.$ZodLooseShape>(place: Place, 
 const userRemedy = 'write the name of a master user such as postern, without spaces, / and \\';
 const separatorRemedy = 'write one character in quotes, such as "*"';
 
-/** Who may open the mailboxes of a backend without their users' passwords. */
+/** Schema of `master`, the identity that opens a backend's mailboxes without their users' passwords. */
 export function masterSection(outside: Outside) {
   return section({
     // An IMAP library that meets one of these signs the master itself in.

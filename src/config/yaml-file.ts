@@ -10,7 +10,7 @@ interface Position {
 
 /** A YAML file, as plain values, with the place of each of them. */
 export interface YamlFile {
-  /** Nothing when the file has problems. */
+  /** Undefined if the file has problems. */
   readonly root: unknown;
   readonly problems: readonly (Position & { readonly text: string })[];
   /** The place of a value, or of the key before it; of the nearest one around it when there is no such value. */

@@ -1,7 +1,7 @@
 /**
- * What is audited; docs/audit.md lists each. `impersonation-failed`: nothing came of an opening that was started, or
- * even written down as opened, and nobody saw the mailbox. `impersonation-ended`: by somebody or something else than its time or its
- * Stop button, which the facts name. `role-used`: somebody saw or did what a role of staff allows.
+ * Events of the audit; docs/audit.md lists each. `impersonation-failed`: nothing came of an opening that was started,
+ * or even written down as opened, and nobody saw the mailbox. `impersonation-ended`: by somebody or something else than
+ * its time or its Stop button, which the facts name. `role-used`: somebody saw or did what a role of staff allows.
  */
 export const auditEventNames = [
   'staff-sign-in',
@@ -32,10 +32,10 @@ export const auditEventNames = [
 ] as const;
 type AuditEventName = (typeof auditEventNames)[number];
 
-/** What somebody did, for whoever must be able to show it later. It holds no secret. */
+/** One audited act. It holds no secret. */
 export interface AuditEvent {
   readonly event: AuditEventName;
-  /** Who did it: never the one to whom it was done. */
+  /** The one who acted, never the one who was acted upon. */
   readonly actor: string;
   /** To whom or to what it was done. */
   readonly subject?: string;
@@ -49,7 +49,7 @@ export type AuditFacts = Readonly<Record<string, string | number | boolean>>;
 
 /** A line of the audit, as it is read again. Values were cut and cleaned of control characters when it was written. */
 export interface AuditLine extends Omit<AuditEvent, 'event'> {
-  /** Of the process that wrote it: each has a chain of its own, whose lines count from 1. */
+  /** The chain of the process that wrote it. Each process has its own, with lines numbered from 1. */
   readonly chain: string;
   readonly sequence: number;
   readonly timeMs: number;
@@ -88,8 +88,8 @@ export interface Audit {
 }
 
 /**
- * Records what happens whether it is written or not: an outage of the audit must not make an outage of mail worse. Never
- * rejects; the audit has raised its alarm.
+ * Records what happens whether it is written or not: an outage of the audit must not make an outage of mail worse.
+ * Never rejects; the audit has raised its alarm.
  */
 export async function recordIfPossible(audit: Pick<Audit, 'record'>, event: AuditEvent): Promise<void> {
   await audit.record(event).catch(() => undefined);
@@ -101,8 +101,8 @@ const columns = ['time', 'node', 'event', 'actor', 'subject', 'address', 'facts'
 export const auditCsvHead = row(columns);
 
 /**
- * A line of the audit as a row of CSV (RFC 4180), with its end. A cell that a spreadsheet would take for a formula begins
- * with an apostrophe instead (OWASP, CSV injection): what a user or a client sent may stand there.
+ * A line of the audit as a row of CSV (RFC 4180), with its end. A cell that a spreadsheet would take for a formula
+ * begins with an apostrophe instead (OWASP, CSV injection): what a user or a client sent may stand there.
  */
 export function auditCsvRow(line: AuditLine): string {
   const { timeMs, node, event, actor, subject = '', address = '', facts, chain, sequence } = line;

@@ -19,7 +19,9 @@ export interface ImapEndpoint {
   readonly trust: TlsTrust;
   /** Texts of a refusal, in lower case, by which this site's server says that it cannot judge now. */
   readonly laterTexts?: readonly string[];
-  /** Whether a user who is let in and referred to another server (`OK [REFERRAL …]`) stays here; `accept` when left out. */
+  /**
+   * Whether a user who is let in and referred to another server (`OK [REFERRAL …]`) stays here; `accept` when left out.
+   */
   readonly okReferral?: 'accept' | 'refuse';
   /** How the server wants users to be named, as a template with %u, %n and %d; the canonical user when left out. */
   readonly loginName?: string;
@@ -53,7 +55,7 @@ export interface BackendLimits {
   readonly webmailKeepAliveMs: number;
   /** Open connections per host. */
   readonly connections: number;
-  /** Of these one user may hold so many at once; the user's further requests wait. */
+  /** How many of these one user may hold at once; the user's further requests wait. */
   readonly connectionsPerUser: number;
   /** Requests that may wait for a connection, per host, and for how long. */
   readonly queue: number;
@@ -70,11 +72,11 @@ export interface ClientPath {
   readonly elsewhere?: Readonly<Record<string, string>>;
 }
 
-/** Who may open every mailbox of a backend: a master user of Dovecot, one of `proxyservers` in Cyrus. */
+/** The identity that may open every mailbox of a backend: a master user of Dovecot, one of `proxyservers` in Cyrus. */
 export interface MasterIdentity {
   readonly user: string;
   readonly password: Secret;
-  /** What stands between the user and the master where a name holds both: `alice*master`. */
+  /** The separator between user and master in a combined name: `alice*master`. */
   readonly separator: string;
 }
 
@@ -133,7 +135,7 @@ export interface TestAccount {
 /** Settings that only their driver understands. Secrets are read already, and file names absolute. */
 export type DriverSettings = Readonly<Record<string, unknown>>;
 
-/** What a driver says of a setting: the path inside its settings, and what to write instead. */
+/** A driver's problem with a setting: the path inside its settings, and what to write instead. */
 export interface SettingProblem {
   readonly path: readonly (string | number)[];
   readonly message: string;

@@ -72,7 +72,7 @@ function latin1Of(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
-/** What is wrong with a file that is UTF-16: it says so itself, or every other byte of its beginning is zero. */
+/** The problem with a UTF-16 file, which has a byte order mark or a zero in every other byte of its beginning. */
 export function whyUtf16(bytes: Buffer): string | undefined {
   const mark = bytes.toString('hex', 0, 2);
   const start = bytes.subarray(0, 512);

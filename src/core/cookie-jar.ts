@@ -6,7 +6,7 @@ interface KeptCookie {
   readonly expiresMs: number;
 }
 
-/** What a jar looks like in its sealed form. Short names, and no empty lists: it is stored with every session. */
+/** A jar as it is sealed. Names are short and empty lists left out, because it is stored with every session. */
 export interface SavedJar {
   readonly g: number;
   readonly c: readonly (readonly [name: string, value: string, path: string, expiresMs: number])[];
@@ -16,7 +16,7 @@ export interface SavedJar {
   readonly b?: readonly (readonly [name: string, path: string])[];
 }
 
-/** What became of a Set-Cookie line: kept in the jar, to be sent on to the browser as `line`, or dropped. */
+/** The result of a Set-Cookie line: kept in the jar, to be sent on to the browser as `line`, or dropped. */
 type Absorbed = { readonly kind: 'kept' | 'ignored' } | { readonly kind: 'browser'; readonly line: string };
 
 const maxCookies = 50;
@@ -40,7 +40,7 @@ export class CookieJar {
   readonly #ownsCookie: (name: string) => boolean;
   // Short lists, and no empty ones: every session has a jar, and maps are not small.
   readonly #cookies: KeptCookie[] = [];
-  /** Of cookies that are gone: these stay in the gateway like those that are there. */
+  /** Names of cookies that are gone; they stay in the gateway like those that exist. */
   #formerNames: readonly string[] = noNames;
   #browserNames: ReadonlyMap<string, string> = noPaths;
   #generation: number;
@@ -118,7 +118,7 @@ export class CookieJar {
     return matching.map((cookie) => `${cookie.name}=${cookie.value}`).join('; ');
   }
 
-  /** The value kept under a name, of the longest path, or nothing. */
+  /** The value kept under a name, of the longest path, or undefined. */
   value(name: string): string | undefined {
     let best: KeptCookie | undefined;
     for (const cookie of this.#cookies) {

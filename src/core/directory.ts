@@ -3,11 +3,11 @@ import { PosternError } from './error.ts';
 import type { BackendName, CanonicalUser, LoginName } from './names.ts';
 
 /**
- * What a source knows of a user. `refused` is a known user who may not sign in; `reason` may be shown to that user, who
- * is known by the right password: `at` is where that can be checked, as far as a source says where the user lives.
- * `referred`: only an IMAP server can say, and only to who signs in there; nobody knows yet whether there is such a user.
- * `role` is what the directory calls this member of the staff; whether it grants anything is the configuration's to say.
- * `stays`: the user lives there because of sessions there, and belongs to them also where nobody new is taken.
+ * A source's answer about a user. `refused` is a known user who may not sign in; `reason` may be shown to that user,
+ * who is known by the right password: `at` is where that can be checked, as far as a source says where the user lives.
+ * `referred`: only an IMAP server can say, and only to who signs in there; nobody knows yet whether there is such a
+ * user. `role` is what the directory calls this member of the staff; whether it grants anything is the configuration's
+ * to say. `stays`: the user lives there because of sessions there, and belongs to them also where nobody new is taken.
  * A source that could not be asked rejects with a {@link PosternError} of source `directory`: that is never an answer.
  */
 export type HomeLookup =
@@ -28,7 +28,10 @@ export interface UserHome {
   readonly backend: BackendName;
 }
 
-/** A source says that the user is to try again later; whoever has no password is told nothing of it, where `at` is known. */
+/**
+ * A source says that the user is to try again later; whoever has no password is told nothing of it, where `at` is
+ * known.
+ */
 export class UserIsToWait extends PosternError {
   /** The source that says so, as logs call it. */
   readonly by: string;
@@ -59,7 +62,7 @@ export interface ReferralServer {
 /** Such a server, asked for one user. */
 export interface Referrer extends ReferralServer {
   /**
-   * The home that its answer means: the URL of a referral, or nothing where it took the password itself. Throws a
+   * The home that its answer means: the URL of a referral, or undefined if it took the password itself. Throws a
    * {@link PosternError} of source `directory` where that is no configured backend, or the URL is of another user.
    */
   homeOf(referral: string | undefined): BackendName;

@@ -8,7 +8,7 @@ const unitMs: ReadonlyMap<string, number> = new Map([
 /** Node's timers fire at once beyond 2^31-1 ms: no duration may be longer than a timer can wait. */
 const longestMs = 24 * 86_400_000;
 
-/** A duration as operators write it (`500ms`, `3s`, `10 min`, `1.5 h`) in milliseconds; nothing when it is not one. */
+/** A duration as operators write it (`500ms`, `3s`, `10 min`, `1.5 h`) in milliseconds; undefined if it is not one. */
 export function parseDuration(text: string): number | undefined {
   const [, number = '', unit = ''] = /^(\d{1,12}(?:\.\d{1,3})?) ?([a-z]+)$/.exec(text.trim()) ?? [];
   const factor = unitMs.get(unit);

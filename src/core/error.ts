@@ -1,4 +1,4 @@
-/** Who could not do its part. */
+/** The part that failed. */
 export type FailureSource = 'client' | 'config' | 'directory' | 'imap' | 'webmail' | 'store' | 'audit' | 'gateway';
 
 /** Every stable error code, with the sentence that docs/operate.md shows for it. */

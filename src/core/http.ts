@@ -6,14 +6,14 @@ export interface RequestHead {
   readonly method: string;
   /** Path and query, byte for byte. */
   readonly target: string;
-  /** The first field of this name (given in lower case), or nothing. */
+  /** The first field of this name (given in lower case), or undefined. */
   header(name: string): string | undefined;
 }
 
 /** The head of an answer as the backend sent it. */
 export interface UpstreamResponseHead {
   readonly status: number;
-  /** The first field of this name (given in lower case), or nothing. */
+  /** The first field of this name (given in lower case), or undefined. */
   header(name: string): string | undefined;
   /** Every Set-Cookie line, in order. */
   readonly setCookies: readonly string[];
@@ -76,7 +76,7 @@ export interface Ingress {
   readonly client: Client;
 }
 
-/** What `/-/ready` says: `degraded` names what is missing while the node still serves. */
+/** The answer of `/-/ready`: `degraded` names what is missing while the node still serves. */
 export interface Readiness {
   readonly ready: boolean;
   readonly degraded: readonly string[];

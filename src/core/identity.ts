@@ -8,21 +8,21 @@ export interface Credentials {
   readonly password: Secret;
 }
 
-/** Who is on the other end of the connection, after trusted proxies were believed. */
+/** The client at the other end of the connection, after trusted proxies were believed. */
 export interface Client {
   /** IP address, without brackets or zone; never a name. */
   readonly address: string;
   readonly port: number;
-  /** The browser's own User-Agent, or nothing. */
+  /** The browser's own User-Agent, or undefined. */
   readonly userAgent: string | undefined;
-  /** The browser's own Accept-Language, or nothing. */
+  /** The browser's own Accept-Language, or undefined. */
   readonly language?: string | undefined;
 }
 
-/** What a webmail driver needs to sign a user in as if the browser did it. */
+/** The identity with which a webmail driver signs a user in as if the browser did it. */
 export interface SignInIdentity {
   readonly user: CanonicalUser;
-  /** Nothing: the webmail is entered by a master identity, see `masterEntry` of its driver. */
+  /** Undefined: the webmail is entered by a master identity, see `masterEntry` of its driver. */
   readonly password: Secret | undefined;
   readonly client: Client;
   /** IANA name such as `Europe/Berlin`; some webmails show all times in UTC without it. */
@@ -36,13 +36,13 @@ export interface SignInIdentity {
 }
 
 /**
- * What a member of staff may do. `support`: open mailboxes of users; `operator`: see and act on backends; `auditor`:
+ * Roles of staff. `support`: open mailboxes of users; `operator`: see and act on backends; `auditor`:
  * read the audit, and nothing else.
  */
 export const staffRoles = ['support', 'operator', 'auditor'] as const;
 type StaffRole = (typeof staffRoles)[number];
 
-/** What was granted to one member of staff. It comes from the configuration or the directory, never from a form. */
+/** The roles granted to one member of staff. They come from the configuration or the directory, never from a form. */
 export interface StaffGrant {
   readonly roles: readonly StaffRole[];
   /** The domains whose users `support` may see and open; nothing stands for all of them. */

@@ -10,7 +10,7 @@ export function plainAddress(address: string): string {
   return /^[0:]*:ffff:/i.test(bare) && isIPv6(bare) ? mappedIPv4(bare) : bare;
 }
 
-/** Of `::ffff:a00:1`, as URLs write it, or of the address in full. */
+/** The IPv4 address in `::ffff:a00:1`, as URLs write it, or in its full form. */
 function mappedIPv4(address: string): string {
   const [, high, low] =
     /^\[::ffff:([\da-f]{1,4}):([\da-f]{1,4})\]$/.exec(new URL(`http://[${address}]/`).hostname) ?? [];

@@ -1,4 +1,4 @@
-/** The value of a JSON text from outside, to be checked by whoever asked; nothing for a text that is no JSON. */
+/** Parses a JSON text from outside; undefined if it is not JSON. The caller checks the value. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

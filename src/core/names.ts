@@ -81,7 +81,7 @@ export function createLoginNameParser(rules: LoginNameRules): LoginNameParser {
   };
 }
 
-/** A domain in its one spelling: lower case, ASCII, no final dot; nothing when it cannot be one. */
+/** A domain in its one spelling: lower case, ASCII, no final dot; undefined if it cannot be one. */
 export function normaliseDomain(text: string): string | undefined {
   const domain = foldCase(text).replace(/\.$/, '');
   if (!domainCharacters.test(domain)) return undefined;
@@ -105,8 +105,8 @@ export function splitLoginName(name: LoginName | CanonicalUser): { readonly loca
 }
 
 /**
- * A user's name as a server behind wants it: a template with `%u` (the whole name), `%n` (without the domain), `%d` (the
- * domain) and `%%`, as in Dovecot; the whole name where there is none.
+ * A user's name as a server behind wants it: a template with `%u` (the whole name), `%n` (without the domain), `%d`
+ * (the domain) and `%%`, as in Dovecot; the whole name where there is none.
  */
 export function nameForServer(user: CanonicalUser, template = '%u'): CanonicalUser {
   const { local, domain } = splitLoginName(user);
@@ -114,7 +114,7 @@ export function nameForServer(user: CanonicalUser, template = '%u'): CanonicalUs
   return asServerKnows(template.replace(/%([und%])/g, (_all, key: string) => parts[key] ?? '%'));
 }
 
-/** It goes to that server alone; everything else keeps the canonical user. */
+/** The name for that server alone; everything else uses the canonical user. */
 function asServerKnows(name: string): CanonicalUser;
 function asServerKnows(name: string): string {
   return name;

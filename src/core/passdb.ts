@@ -16,7 +16,7 @@ export type PasswordCheck =
   | { readonly kind: 'contact-admin'; readonly reason?: string }
   | { readonly kind: 'insecure' };
 
-/** What a server said with its answer, as a log may show it: bounded, in one line, and without the password. */
+/** A server's words with its answer, for the log: one bounded line without the password. */
 export interface ServerWords {
   /** The response code, such as `UNAVAILABLE`. */
   readonly code?: string;
@@ -92,7 +92,7 @@ export interface Mailboxes {
   append(mailbox: MailboxOf, message: string, signal: AbortSignal): Promise<MailboxAnswer>;
 }
 
-/** What a client that authenticates on every request sent along. */
+/** The credentials of a client that authenticates on every request. */
 export interface ClientCredentials {
   /** As it was sent. */
   readonly user: string;

@@ -3,16 +3,16 @@ import type { Client } from './identity.ts';
 import type { BackendName, CanonicalUser } from './names.ts';
 import type { LiveSession, SessionRecord } from './session.ts';
 
-/** What a host is, all things considered. */
+/** The effective state of a host, from operators and checks. */
 export type HostState = 'READY' | 'DRAIN' | 'MAINT' | 'DOWN';
 
-/** Says where users belong. It decides nothing for others: what must be agreed on is in the state. */
+/** Says where users belong. What nodes must agree on is in the state, not decided here. */
 export interface Placement {
   /** Where the requests of a session go. Asked for each request: it answers from memory. */
   ofSession(record: SessionRecord): Place;
   /**
-   * Where a user of this backend is signed in now. Never `elsewhere`. `stays`: the user has sessions there, and a backend
-   * that drains finishes them.
+   * Where a user of this backend is signed in now. Never `elsewhere`. `stays`: the user has sessions there, and a
+   * backend that drains finishes them.
    */
   forSignIn(backend: Backend, user: CanonicalUser, stays?: boolean): Exclude<Place, { kind: 'elsewhere' }>;
   hostState(backend: Backend, host: BackendHost): HostState;
@@ -30,7 +30,7 @@ const closureKinds = ['maintenance', 'drain', 'down', 'moving'] as const;
 /** Why a backend takes nobody. */
 export type ClosureKind = (typeof closureKinds)[number];
 
-/** What users may know of it. Nobody is signed out by a closure. */
+/** A closed backend as users may hear of it. A closure signs nobody out. */
 export interface Closure {
   readonly kind: ClosureKind;
   readonly backend: BackendName;
@@ -58,7 +58,7 @@ export type Place =
   | { readonly kind: 'closed'; readonly closure: Closure };
 
 /**
- * What came of leading a session elsewhere. `relocated`: it is signed in there, by this node or by another;
+ * The result of relocating a session. `relocated`: it is signed in there, by this node or by another;
  * `browserCookies` are Set-Cookie lines that the browser must get. `rejected`: the webmail refused the password that
  * the session holds. `ended`: the session ended meanwhile.
  */
@@ -74,7 +74,10 @@ export type Relocated =
  */
 export type Relocate = (session: LiveSession, client: Client, publicOrigin: string) => Promise<Relocated>;
 
-/** What a request tells of the health of a host: `refused`: nothing listens there; `failed`: it did not answer well. */
+/**
+ * The result of a request, for the health of its host: `refused`: nothing listens there; `failed`: it did not answer
+ * well.
+ */
 export type HostEvidence = 'good' | 'refused' | 'failed';
 
 /** Whose request it was and what it asked for: what one answer is like tells little of a host. */

@@ -8,7 +8,7 @@ import {
 } from 'node:crypto';
 
 const algorithm = 'aes-256-gcm';
-/** Of the form, the first thing that it vouches for. */
+/** The version of the form, authenticated first. */
 const sealVersion = '1';
 const nonceBytes = 12;
 const tagBytes = 16;
@@ -32,7 +32,7 @@ export function sealText(
   return `${sealVersion}.${Buffer.concat(parts).toString('base64url')}`;
 }
 
-/** The text that was sealed, or nothing when it was altered, is of another version, or belongs to something else. */
+/** The text that was sealed, or undefined if it was altered, is of another version, or belongs to something else. */
 export function openSealedText(
   key: KeyObject,
   sealed: string,
@@ -68,10 +68,12 @@ export interface VouchingKeys {
   find(id: string): VouchingKey | undefined;
 }
 
-/** What a stored text is: part of its key. Text of one kind is none of another. */
+/** The kind of a stored text. It is part of the key, so that text of one kind never opens as another. */
 type VouchedKind = 'state entry' | 'recent sign-in';
 
-/** What came of a stored text. `foreign-key`: it names a key that is not among these, and nobody can say yet. */
+/**
+ * The result of opening a stored text. `foreign-key`: it names a key that is not among these, and nobody can say yet.
+ */
 type ReadText =
   | { readonly kind: 'genuine'; readonly keyId: string; readonly text: string }
   | { readonly kind: 'foreign-key'; readonly keyId: string }
@@ -80,9 +82,9 @@ type ReadText =
 const vouchedForm = /^([0-9a-f]{8})\.([\w-]{43})\.(.*)$/s;
 
 /**
- * Vouches for a text: `KEY.MAC.TEXT`, where the MAC is HMAC-SHA-256 over `owner` and the text, the parts of which cannot
- * run into one another: JSON quotes them. Whoever can write to the store can remove such a text, or put an older one of
- * the same owner back, and no more than that.
+ * Vouches for a text: `KEY.MAC.TEXT`, where the MAC is HMAC-SHA-256 over `owner` and the text, the parts of which
+ * cannot run into one another: JSON quotes them. Whoever can write to the store can remove such a text, or put an older
+ * one of the same owner back, and no more than that.
  */
 export function vouchFor(key: VouchingKey, kind: VouchedKind, owner: readonly string[], text: string): string {
   return `${key.id}.${macOf(key, kind, owner, text)}.${text}`;

@@ -49,7 +49,7 @@ export interface SessionRecord {
   readonly backend: BackendName;
   /** The host of the backend, by name. */
   readonly host: string;
-  /** Of the latest change of the user's home in the directory that the session followed, when it was found. */
+  /** When the latest change of the user's home that the session followed was found. */
   readonly homeSinceMs?: number;
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number;
@@ -64,7 +64,9 @@ export interface SessionRecord {
   readonly assist?: Assist;
   /** Only of a session at the console; `sealed` then vouches for the record alone. */
   readonly staff?: StaffProof;
-  /** The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend, times and `assist`. */
+  /**
+   * The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend, times and `assist`.
+   */
   readonly sealed: string;
 }
 
@@ -92,13 +94,15 @@ export interface StoredEntry {
   readonly session: StoredSession;
 }
 
-/** What the store knows of a key: a living session, how one ended (while its tombstone stands), or nothing. */
+/** The store's answer for a key: a living session, how one ended (while its tombstone stands), or none. */
 export type StoredLookup =
   | { readonly kind: 'found'; readonly session: StoredSession }
   | { readonly kind: 'ended'; readonly reason: EndReason }
   | { readonly kind: 'none' };
 
-/** What the store tells of changes that others made: a record or jar moved or went, or some news may have been missed. */
+/**
+ * What the store tells of changes that others made: a record or jar moved or went, or some news may have been missed.
+ */
 export type StoreNews =
   | { readonly kind: 'changed'; readonly key: RecordKey }
   | { readonly kind: 'gap' }
@@ -168,7 +172,7 @@ export interface LiveSession {
   readonly key: RecordKey;
   readonly record: SessionRecord;
   readonly jar: CookieJar;
-  /** The password, or nothing where the operator chose to forget it. */
+  /** The password, or undefined if the operator chose to forget it. */
   readonly password: Secret | undefined;
   /** Notes use, in memory; a timer writes it. */
   touch(): void;
@@ -180,7 +184,10 @@ export interface LiveSession {
   end(reason: EndReason): Promise<void>;
 }
 
-/** What a Cookie field says. `rest`: the field without the gateway's own cookies, empty when nothing is left. */
+/**
+ * The gateway's reading of a Cookie field. `rest`: the field without the gateway's own cookies, empty when nothing is
+ * left.
+ */
 export type SessionLookup =
   | { readonly kind: 'none'; readonly rest: string }
   | { readonly kind: 'found'; readonly session: LiveSession; readonly rest: string }

@@ -1,4 +1,4 @@
-/** What another program wrote, as one line of printable characters. */
+/** Another program's output as one line of printable characters. */
 export function oneLine(text: string): string {
   return text.replace(/[\p{C}\p{Z}\ufffd]+/gu, ' ').trim();
 }

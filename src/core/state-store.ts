@@ -1,8 +1,8 @@
 /**
  * The kinds of things that operators, staff and nodes decide, each with keys of its own. `forgotten`: users whose
  * remembered homes all nodes drop when the entry changes; `staff`: second factors; `links`, `opened`, `notices`: of
- * mailboxes that staff open; `audit`: the last line of each chain; `homes`: of users whose answer of the directory changed
- * while they had sessions; `loads`: how many sessions each node holds, where a directory balances by them;
+ * mailboxes that staff open; `audit`: the last line of each chain; `homes`: of users whose answer of the directory
+ * changed while they had sessions; `loads`: how many sessions each node holds, where a directory balances by them;
  * `probe`: of nodes that try at their start whether they may write.
  */
 export const stateTables = [
@@ -25,16 +25,16 @@ export const stateTables = [
 /** The name of a table of the state store. */
 export type StateTable = (typeof stateTables)[number];
 
-/** One thing that was decided. `value` is a text whose form its reader knows; nothing once it was removed. */
+/** One entry of the shared state. `value` is a text whose form its reader knows; undefined once it was removed. */
 export interface StateEntry {
   readonly table: StateTable;
   readonly key: string;
   readonly value: string | undefined;
-  /** Of the last change; greater than that of every earlier change of any entry. */
+  /** The version of the last change, greater than that of every earlier change of any entry. */
   readonly version: number;
 }
 
-/** What changed after a cursor, in the order of the changes. */
+/** Changes after a cursor, in their order. */
 interface StateChanges {
   /** Where to go on from. */
   readonly cursor: number;
@@ -61,10 +61,12 @@ export interface StateStore extends AsyncDisposable {
   put(table: StateTable, key: string, value: string | undefined, expected?: number): Promise<'written' | 'conflict'>;
 }
 
-/** Reads a stored text; nothing for a text of another form, such as one of another version. */
+/** Reads a stored text; undefined for a text of another form, such as one of another version. */
 export type ParseValue<T> = (text: string) => T | undefined;
 
-/** One table as this node knows it: `get` and `all` answer from memory, changes go to the store and come back from it. */
+/**
+ * One table as this node knows it: `get` and `all` answer from memory, changes go to the store and come back from it.
+ */
 export interface ReplicatedTable<T> {
   get(key: string): T | undefined;
   all(): ReadonlyMap<string, T>;
@@ -74,8 +76,8 @@ export interface ReplicatedTable<T> {
   /** Removes an entry and answers what it was: to one caller on one node, and nothing to all others. */
   take(key: string): Promise<T | undefined>;
   /**
-   * Reads what others wrote, then writes only if nobody changed the entry meanwhile. `make` gets what is known then, and
-   * may say no by returning nothing.
+   * Reads what others wrote, then writes only if nobody changed the entry meanwhile. `make` gets what is known then,
+   * and may say no by returning nothing.
    */
   change(key: string, make: (before: T | undefined) => T | undefined): Promise<'written' | 'refused' | 'conflict'>;
 }

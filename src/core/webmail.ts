@@ -10,7 +10,7 @@ import type { LiveSession } from './session.ts';
 export const webmailDrivers = ['roundcube', 'sogo', 'horde', 'form', 'basic', 'header', 'none'] as const;
 
 /**
- * What an answer says of the webmail's own session: it lives, it is lost (expired, restarted, another browser), the
+ * A driver's verdict on the webmail's own session: it lives, it is lost (expired, restarted, another browser), the
  * user has just signed out of the webmail, or it lives and the page that asked is `outdated`: older than it, and
  * refused.
  */
@@ -30,9 +30,9 @@ export type WebmailSignIn =
   | { readonly kind: 'rejected' };
 
 /**
- * What a webmail can be entered to without the user's password. `own-account`: the mailbox with the user's own settings.
- * `other-account`: the same mail, but the webmail makes it another account, with settings of its own. `why` is a clause
- * for staff and operators: what is in the way, and what an operator would have to do.
+ * The account that a webmail opens without the user's password. `own-account`: the mailbox with the user's own
+ * settings. `other-account`: the same mail, but the webmail makes it another account, with settings of its own. `why`
+ * is a clause for staff and operators: what is in the way, and what an operator would have to do.
  */
 export type MasterEntry =
   | { readonly kind: 'own-account' }
@@ -51,7 +51,7 @@ export interface WebmailDriver {
    */
   carriesCookie?(name: string): boolean;
 
-  /** What a sign-in without the user's password comes to, as this driver is configured. */
+  /** The account that a sign-in without the user's password opens, as this driver is configured. */
   readonly masterEntry: MasterEntry;
 
   /**
@@ -76,13 +76,14 @@ export interface WebmailDriver {
   judgeBody?(request: RequestHead, start: Uint8Array, complete: boolean): Verdict;
 
   /**
-   * What this webmail's own script or frame understands as "sign in again" at `loginPath`; nothing for other requests.
+   * The answer that this webmail's script or frame understands as "sign in again" at `loginPath`; undefined for other
+   * requests.
    */
   lostAnswer?(request: RequestHead, loginPath: string): Answer | undefined;
 
   /**
-   * What this webmail's own script understands as "nothing was done, do it again": for a request that lost its session
-   * and cannot be repeated, once the user is signed in again. Without it the webmail's own answer goes on.
+   * The answer that this webmail's script understands as "nothing was done, do it again": for a request that lost its
+   * session and cannot be repeated, once the user is signed in again. Without it the webmail's own answer goes on.
    */
   retryAnswer?(request: RequestHead): Answer | undefined;
 
@@ -99,8 +100,8 @@ export interface WebmailDriver {
   requestHeaders?(request: RequestHead, as: RequestIdentity): readonly (readonly [name: string, value: string])[];
 
   /**
-   * What stands for the webmail's own token against forged requests now, where a page of an older webmail session may
-   * bring its own: in the query, or in a form. Nothing for requests that no page of the webmail makes.
+   * The current value of the webmail's own token against forged requests, where a page of an older webmail session
+   * may bring its own: in the query, or in a form. Undefined for requests that no page of the webmail makes.
    */
   pageToken?(request: RequestHead, as: RequestIdentity): PageToken | undefined;
 
@@ -132,7 +133,7 @@ export interface WebmailDriver {
   resumeTarget?(target: string): string;
 
   /**
-   * What a health check may ask for, relative to the folder of the landing page: something that makes no session.
+   * The target of a health check, relative to the folder of the landing page: something that makes no session.
    * Without it `favicon.ico`, which need not exist.
    */
   readonly healthTarget?: string;
@@ -145,12 +146,12 @@ export interface WebmailDriver {
 }
 
 /**
- * A page with which the webmail answered the right password (a second factor, a password that has expired), and which it
- * shows only once. It waits in the jar until the user goes on from it.
+ * A page with which the webmail answered the right password (a second factor, a password that has expired), and which
+ * it shows only once. It waits in the jar until the user goes on from it.
  */
 export interface Interlude {
   /**
-   * What is answered in the webmail's place meanwhile: that page, where a tab asks for one, and word of it to the scripts
+   * The answer in the webmail's place meanwhile: that page, where a tab asks for one, and word of it to the scripts
    * of older pages. Changes the jar once the user goes on.
    */
   answer(request: RequestHead, jar: CookieJar): Answer | undefined;
@@ -165,22 +166,22 @@ export interface PageToken {
   readonly value: string;
 }
 
-/** What a request asks for: part of what a driver may sign. */
+/** The method and target of a request, which a driver may sign. */
 export type RequestLine = Pick<RequestHead, 'method' | 'target'>;
 
 /** Whom a request on its way to the webmail belongs to. */
 export interface RequestIdentity {
   readonly user: CanonicalUser;
-  /** Nothing where the session holds none. */
+  /** Undefined if the session holds none. */
   readonly password: Secret | undefined;
   readonly client: Client;
   readonly timeZone: string | undefined;
   readonly publicOrigin: string;
   /**
-   * Stands for the gateway's session, as long as it lives; nothing before there is one, and where clients have none.
+   * Identifies the gateway's session while it lives; undefined before it exists and for Basic clients.
    */
   readonly session: string | undefined;
-  /** The webmail's cookies that are kept for the session; nothing where a client has none. */
+  /** The webmail's cookies kept for the session; undefined for Basic clients. */
   readonly jar?: CookieJar;
   /** The member of staff who has opened this mailbox. */
   readonly actor?: CanonicalUser;

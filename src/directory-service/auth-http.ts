@@ -2,7 +2,7 @@ import { nameForServer } from '../core/names.ts';
 import type { Addresses } from './addresses.ts';
 import { type MailPorts, type MailProtocol, mailProtocols, type MailRoute } from './mail-routes.ts';
 
-/** What nginx asked, of all that it sends. The password is not among it: the mail server checks that. */
+/** The fields of nginx's request that are used. The password is not: the mail server checks it. */
 export interface AuthHttpQuestion {
   /** Decoded. */
   readonly user: string;
@@ -17,7 +17,7 @@ export type Fields = Readonly<Record<string, string>>;
 /** Seconds that nginx makes a client wait: nobody tries names or hammers a directory that is away. */
 const waitSeconds = '3';
 
-/** Reads the fields of ngx_mail_auth_http_module's request; nothing when it names no user or no known protocol. */
+/** Reads the fields of ngx_mail_auth_http_module's request; undefined if it names no user or no known protocol. */
 export function readQuestion(header: (name: string) => string | undefined): AuthHttpQuestion | undefined {
   const protocol = mailProtocols.find((known) => known === header('auth-protocol'));
   const user = header('auth-user');

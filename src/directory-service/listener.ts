@@ -12,7 +12,7 @@ import type { MailPorts, RouteMail } from './mail-routes.ts';
 export interface DirectoryServiceDeps {
   readonly routeMail: RouteMail;
   readonly addresses: Addresses;
-  /** What a reload may change. */
+  /** Settings that a reload may change. */
   readonly settings: () => { readonly key?: Secret; readonly ports: MailPorts };
   /** Whether a client may ask, by its address. */
   readonly isAllowed: (address: string) => boolean;
@@ -27,8 +27,9 @@ interface Reply {
 }
 
 /**
- * Tells other proxies of the same cluster where a user lives, so that mail and webmail never disagree: nginx's mail proxy
- * under `/auth_http`, everybody else as JSON under `/lookup?user=`. It only routes: no password is read, checked or logged.
+ * Tells other proxies of the same cluster where a user lives, so that mail and webmail never disagree: nginx's mail
+ * proxy under `/auth_http`, everybody else as JSON under `/lookup?user=`. It only routes: no password is read, checked
+ * or logged.
  */
 export function createDirectoryService(deps: DirectoryServiceDeps): Server {
   const server = createServer({ requireHostHeader: false, maxHeaderSize: 16 * 1024 }, (request, response) => {

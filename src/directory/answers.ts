@@ -25,7 +25,7 @@ const maxLength = 512;
 const hostText =
   /^(?:\[(?:ipv6:)?([0-9A-Za-z.:_-]+)\]|([0-9A-Za-z._-]+))(?::(?:\d{1,5}|[A-Za-z][A-Za-z0-9-]{0,31}))?$/i;
 const bareIPv6 = /^[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*$/;
-/** Transports of Postfix whose "next hop" is a text for the sender, or nothing. */
+/** Transports of Postfix whose "next hop" is empty or a text for the sender. */
 const nowhere = /^(?:error|retry|discard)$/i;
 
 /** Targets of aliases(5) that are no users: `|program`, `/file`, `:include:/list`, each also in quotes. */
@@ -35,7 +35,7 @@ const noUser = /^["|/:]/;
 export interface ValueContext {
   readonly name: LoginName;
   readonly findHome: FindHome;
-  /** It stands for users that the table does not name. */
+  /** The fallback for users whom the table does not name. */
   readonly byDefault?: boolean;
 }
 
@@ -113,7 +113,9 @@ export function hostIn(text: string): string | undefined {
   return bracketed ?? plain;
 }
 
-/** Under which names an answer of several values has the home, another name of the user, a refusal, and a staff role. */
+/**
+ * Under which names an answer of several values has the home, another name of the user, a refusal, and a staff role.
+ */
 export interface AnswerKeys {
   readonly backend: string | undefined;
   readonly user: string | undefined;
@@ -223,7 +225,7 @@ export function readAnswerObject(
     return found.kind !== 'found' || user === undefined ? found : { ...found, user };
   }
 
-  /** Who is refused stays so, whatever stands in the place of the home. */
+  /** A refused user stays refused, whatever the home says. */
   function whereabouts(): { readonly home?: string; readonly user?: string } {
     try {
       const found = readHome();

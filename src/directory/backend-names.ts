@@ -2,12 +2,12 @@ import { isIPv6 } from 'node:net';
 import type { Backend } from '../core/backend.ts';
 import type { BackendName } from '../core/names.ts';
 
-/** Finds the configured backend that a source means; nothing when there is none, or more than one. */
+/** Finds the configured backend that a source means; undefined if there is none, or more than one. */
 export type FindHome = (home: string) => BackendName | undefined;
 
 /**
- * What sources may call each backend: its name, the name of one of its hosts, or the host name or address of its IMAP
- * server or webmail, as long as only one backend has it. `hosts` adds names that only the directory uses.
+ * The names that sources may use for each backend: its name, the name of one of its hosts, or the host name or address
+ * of its IMAP server or webmail, as long as only one backend has it. `hosts` adds names that only the directory uses.
  *
  * Nothing that a source says is ever turned into an address: it is looked up here, and what is not here is nobody's.
  */

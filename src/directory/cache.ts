@@ -96,7 +96,7 @@ export function cached(source: Source, options: CacheOptions, clock: Clock): Cac
     return { answer, answeredAtMs: clock.nowMs(), failedAtMs: 0 };
   }
 
-  /** What may be said without asking; nothing when the source must be asked. */
+  /** The answer that may be given from memory; undefined if the source must be asked. */
   function remembered(name: LoginName, entry: Entry, nowMs: number): Told | undefined {
     const { answer, failure } = entry;
     const ageMs = nowMs - entry.answeredAtMs;

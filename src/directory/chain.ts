@@ -15,7 +15,7 @@ import { withDeadline } from './deadline.ts';
 import { createReferrer } from './referrer.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';
 
-/** What follows on each kind of answer of a source. */
+/** The next step for each kind of answer of a source. */
 export interface Follows {
   /** `answer`: that is the home. `next`: the user exists, and a later source says where. */
   readonly onFound: 'answer' | 'next';

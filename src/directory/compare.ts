@@ -69,7 +69,7 @@ export async function compareDirectories(
   return { ...counts, flows };
 }
 
-/** The home of a user as a word; nothing when the directory could not say. What can be no name is nobody's. */
+/** A user's home as a word; undefined if the directory could not say. A malformed name has no home. */
 async function homeIn(
   { directory, parseName }: ComparedDirectory,
   user: string,

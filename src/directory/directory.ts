@@ -44,7 +44,7 @@ export interface DirectoryOptions {
   readonly connectRedis?: ConnectRedis;
   /** For `hash` with shared storage. */
   readonly states?: RingStates;
-  /** Of a process that another one leads. */
+  /** Set only in a worker process. */
   readonly askLeader?: AskLeader;
 }
 
@@ -70,7 +70,9 @@ export interface Directory extends DirectorySource {
    */
   lookupFresh(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;
   explain(name: LoginName, signal: AbortSignal): Promise<Explanation>;
-  /** One source alone, for a process that this one leads. One that is not there, or not any more, could not be asked. */
+  /**
+   * One source alone, for a process that this one leads. One that is not there, or not any more, could not be asked.
+   */
   readonly askSource: AskLeader;
   /** Forgets what is remembered of a user, under all names that lead to that user. */
   drop(user: CanonicalUser): void;
@@ -168,7 +170,7 @@ interface OpenStep extends Step, AsyncDisposable {
 }
 
 /**
- * What a source is called between the processes of a node: its settings, secrets hidden. Never its place, where after a
+ * The name of a source between the processes of a node: its settings, secrets hidden. Never its position, where after a
  * reload another source may stand.
  */
 function nameOf(settings: SourceSettings): string {

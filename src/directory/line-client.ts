@@ -4,7 +4,7 @@ import { untilAborted } from './deadline.ts';
 import type { ServerAddress } from './settings.ts';
 import { badAnswer, couldNotAsk } from './source.ts';
 
-/** How a reply is found in what the server has sent: the reply, or nothing while there is not all of it. */
+/** Finds the reply in the bytes received so far; undefined until it is complete. */
 type ReadReply = (received: Buffer) => string | undefined;
 
 interface Conversations extends AsyncDisposable {

@@ -5,7 +5,7 @@ import type { BackendName, LoginName } from '../core/names.ts';
 /** Options of following a referral. */
 export interface ReferrerOptions {
   readonly server: ReferralServer;
-  /** Who signs in. */
+  /** The user who signs in. */
   readonly asked: LoginName;
   /** The backend that a host means; throws, with an alarm, where there is none. */
   readonly readHome: (host: string) => BackendName;
@@ -16,7 +16,7 @@ export interface ReferrerOptions {
   readonly learn: (backend: BackendName) => void;
 }
 
-/** What follows from the answers of a server that refers users to their homes. */
+/** Turns the answers of a referring server into a home. */
 export function createReferrer({ server, asked, readHome, readUser, bad, learn }: ReferrerOptions): Referrer {
   return {
     ...server,
@@ -36,7 +36,7 @@ const longest = 512;
 const serverUrl = /^imaps?:\/\/(?:([^/?#\s]*)@)?(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::\d{1,5})?\/?$/i;
 
 /**
- * Reads the URL of a login referral, `imap://user;AUTH=*@host/` (RFC 2221, RFC 5092); nothing when it is none. Servers
+ * Reads the URL of a login referral, `imap://user;AUTH=*@host/` (RFC 2221, RFC 5092); undefined if it is none. Servers
  * do not always encode the `@` of a user: the host is what stands behind the last one.
  */
 export function readReferral(url: string): { readonly host: string; readonly user?: string } | undefined {

@@ -27,7 +27,7 @@ const loaders: ReadonlyMap<string, Loader> = new Map<string, Loader>([
 /** Every value of a source's `type`. */
 export const sourceTypes: readonly string[] = [...loaders.keys()];
 
-/** The driver of a type of source, or nothing when there is no such type. */
+/** The driver of a type of source, or undefined if there is no such type. */
 async function loadDriver(type: string): Promise<SourceDriver | undefined> {
   return (await loaders.get(type)?.())?.driver;
 }
@@ -75,7 +75,7 @@ export async function configureSource(
   return problems.length === 0 ? { kind: 'ok', source } : { kind: 'problems', problems };
 }
 
-/** What is wrong with the settings of one source; empty when nothing is. For the configuration's check. */
+/** Problems with the settings of one source; empty if there are none. */
 export async function checkSource(settings: SourceSettings): Promise<readonly SettingProblem[]> {
   const configured = await configureSource(settings, 1);
   return configured.kind === 'ok' ? [] : configured.problems;

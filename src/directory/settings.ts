@@ -61,7 +61,7 @@ export class Settings {
     return otherwise;
   }
 
-  /** A number that may have a fraction, or nothing. */
+  /** A number that may have a fraction, or undefined. */
   number(key: string, limits: { readonly min: number; readonly max: number }): number | undefined {
     const value = this.#take(key);
     if (value === undefined || (typeof value === 'number' && value >= limits.min && value <= limits.max)) return value;

@@ -9,13 +9,13 @@ import type { FindHome } from './backend-names.ts';
 import type { Settings } from './settings.ts';
 
 /**
- * What one source says of a name, as it stands there: nothing of it is checked yet.
+ * A source's answer about a name, unchecked.
  *
  * `found` with a `home` (a backend's name or one of its hosts) says where the user lives; with a `user` it also says
  * under which name. With a `user` alone it is an alias. With neither the user exists, and another source says where.
- * `referred`: this server says so, to who signs in there. `later`: the user exists, and is to try again later.
- * These two may have `home` and `user` as `found` has them. `byDefault` marks an answer for names that the source does not know one by one. `role` is that user's role as staff.
- * `stays`: the home is where the user has sessions.
+ * `referred`: this server says so, to who signs in there. `later`: the user exists, and is to try again later. These
+ * two may have `home` and `user` as `found` has them. `byDefault` marks an answer for names that the source does not
+ * know one by one. `role` is that user's role as staff. `stays`: the home is where the user has sessions.
  */
 export type SourceAnswer =
   | {
@@ -45,7 +45,7 @@ export interface Source extends AsyncDisposable {
 /** Asks a source of the process that leads this one: `source` is what the source is called between them. */
 export type AskLeader = (source: string, name: LoginName, signal: AbortSignal) => Promise<SourceAnswer>;
 
-/** What every driver gets to work with. */
+/** The collaborators that every source driver receives. */
 export interface SourceDeps {
   /** How the source is called in logs: its place in the chain and its type, for example `2 ldap`. */
   readonly label: string;
@@ -62,10 +62,10 @@ export interface SourceDeps {
   readonly pollMs: number;
   readonly parseLoginName: LoginNameParser;
   readonly connectRedis: ConnectRedis | undefined;
-  /** Nothing where nobody watches the backends: then all of them count as available. */
+  /** States of the backends; if undefined, all count as available. */
   readonly states: RingStates | undefined;
   /**
-   * The same source in the process that leads this one, for what a node does once only; nothing where nobody leads.
+   * The same source in the process that leads this one, for what a node does once only; undefined if nobody leads.
    * Minds the time that the question has.
    */
   readonly leading: Source['ask'] | undefined;

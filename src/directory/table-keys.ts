@@ -9,9 +9,9 @@ interface TableKey {
 }
 
 /**
- * How a table has whole domains. `addresses`: as `@domain`. `domains`: also as Postfix's transport(5) does, `domain`, and
- * `.domain` for all below it. `parents`: the same with transport_maps in parent_domain_matches_subdomains, where `domain`
- * stands for all below it, too.
+ * How a table has whole domains. `addresses`: as `@domain`. `domains`: also as Postfix's transport(5) does, `domain`,
+ * and `.domain` for all below it. `parents`: the same with transport_maps in parent_domain_matches_subdomains, where
+ * `domain` stands for all below it, too.
  */
 type DomainKeys = 'addresses' | 'domains' | 'parents';
 
@@ -38,7 +38,7 @@ export function tableKeys(
   return keys;
 }
 
-/** One spelling of a table's key, by the rules of login names; nothing when it can be none. */
+/** One spelling of a table's key, by the rules of login names; undefined if it can be none. */
 export function foldTableKey(
   key: string,
   parse: LoginNameParser,
@@ -56,7 +56,7 @@ export function foldTableKey(
   return domain === undefined ? undefined : `@${domain}`;
 }
 
-/** What a table's settings say of keys that stand for many users. */
+/** A table's settings for keys that stand for many users. */
 interface DefaultKeys {
   readonly domains: DomainKeys;
   /** Whether an alias for all names of a domain is followed. */

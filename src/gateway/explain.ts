@@ -205,7 +205,7 @@ export function explainHere(
   return explain(typed, AbortSignal.timeout(2 * config.directory.timeouts.lookupMs));
 }
 
-/** What the checks of a host say is wrong with it; nothing where nothing is. */
+/** Why the checks of a host call it down; undefined if they do not. */
 export function whyDown(health: Pick<ClusterState['health'], 'report'>, host: string): string | undefined {
   const report = health.report(host);
   return [report?.webmail, report?.imap].find((service) => service?.up === false)?.why;

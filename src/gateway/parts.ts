@@ -65,7 +65,10 @@ export class ConfigHolder {
     return this.#config;
   }
 
-  /** Whether `current` can be read: the first snapshot is built from the parts of the node, so those are opened without it. */
+  /**
+   * Whether `current` can be read: the first snapshot is built from the parts of the node, so those are opened without
+   * it.
+   */
   get isBuilt(): boolean {
     return this.#current !== undefined;
   }
@@ -108,7 +111,7 @@ export interface NodeConsole extends AsyncDisposable {
   noteSignIn(event: LoginEvent): void;
 }
 
-/** What all nodes know of opened mailboxes. */
+/** The opened mailboxes that all nodes know of. */
 export interface SupportTables {
   readonly links: ReplicatedTable<StoredLink>;
   readonly opened: ReplicatedTable<OpenedMailbox>;
@@ -134,10 +137,10 @@ export interface GatewayNode extends AsyncDisposable {
   readonly connections: Connections;
   readonly metrics: Metrics;
   readonly proxyProtocol: ProxyProtocol;
-  /** Of the public listener; nothing where it speaks plain HTTP. */
+  /** Certificates of the public listener; undefined if it speaks plain HTTP. */
   readonly certificates: TlsCertificates | undefined;
   readonly silentSignIn: SilentSignIn;
-  /** Nothing where the configuration has none. */
+  /** Undefined if the configuration has none. */
   readonly support: NodeSupport | undefined;
   readonly cluster: ClusterState;
   /** Where everything is written that staff and operators do. */
@@ -185,7 +188,7 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly overrides: OverrideDirectoryDeps['overrides'];
   /** For a computed directory. */
   readonly ringStates: RingStates;
-  /** Of a process that another one leads. */
+  /** Set only in a worker process. */
   readonly askLeader?: AskLeader;
   readonly penalty: Penalty;
   readonly mailServers: MailServers;
@@ -227,7 +230,7 @@ export interface ConfigSnapshot extends AsyncDisposable {
   readonly routeOf: (name: BackendName) => Route | undefined;
   /** For proxies of mail. */
   readonly routeMail: RouteMail;
-  /** Whether who asks for it may, by address. */
+  /** Whether this client address may query routes. */
   readonly mayAskForRoutes: (address: string) => boolean;
   readonly limitsOf: (host: BackendHost) => BackendLimits;
   readonly isTrustedProxy: (address: string) => boolean;

@@ -25,7 +25,7 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
   const retirement = createRetirement(log);
   let last: Promise<void> = Promise.resolve();
 
-  /** The new snapshot with what changed; nothing where a running gateway cannot change so. */
+  /** The new snapshot and the changes; undefined if a running gateway cannot change so. */
   async function prepare() {
     const next = await readConfig();
     const diff = diffConfig(holder.config, next);

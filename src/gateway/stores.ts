@@ -50,7 +50,7 @@ export function sessionsOf({ holder, ...parts }: SessionParts & Pick<NodeSession
   });
 }
 
-/** What our own pages do with them. The getters let a reload change what they say. */
+/** The sessions as the gateway's own pages use them. A reload changes what the getters return. */
 export function gateOf({ holder, ...parts }: SessionParts, live: NodeSessions): SessionGate {
   return createSessionGate({
     ...parts,
@@ -95,9 +95,9 @@ export async function openStore(
 }
 
 /**
- * Opens the state of a configuration. `redis` is the connection of the sessions, where they have one that is open; for a
- * command that runs beside the gateway there is none, and what it opens instead goes onto `opened`. Of its entries only
- * those count for which one of `keys` vouches.
+ * Opens the state of a configuration. `redis` is the connection of the sessions, where they have one that is open; for
+ * a command that runs beside the gateway there is none, and what it opens instead goes onto `opened`. Of its entries
+ * only those count for which one of `keys` vouches.
  */
 export async function openStateStore(
   config: Config,
@@ -204,7 +204,7 @@ export async function openAudit({ config, store, keys, log }: OpenAuditOptions):
 }
 
 /**
- * The audit for a command that runs beside the gateway, in the same file. Nothing where this machine has no server keys:
+ * The audit for a command that runs beside the gateway, in the same file. Undefined if this machine has no server keys:
  * no gateway has run here. Rejects with ERR_KEYS_UNUSABLE.
  */
 export async function openCommandAudit(
@@ -223,8 +223,8 @@ function auditKeyOf(key: KeyRing['promoted']): AuditKey {
 }
 
 /**
- * Tries what serving does with the stores of a configuration; `sessions` is the Redis of the sessions, where they live in
- * one. Rejects with ERR_STORE_UNAVAILABLE, which says what is refused.
+ * Tries what serving does with the stores of a configuration; `sessions` is the Redis of the sessions, where they live
+ * in one. Rejects with ERR_STORE_UNAVAILABLE, which says what is refused.
  */
 export async function probeStores({ state }: Config, sessions: RedisConnection | undefined): Promise<void> {
   if (sessions !== undefined) {
@@ -253,8 +253,8 @@ export async function probeState(connection: RedisConnection): Promise<void> {
 }
 
 /**
- * Does the same on a Redis that is for the state alone, on a connection of its own. One that is away is no reason not to
- * start: what a node knows stays in force.
+ * Does the same on a Redis that is for the state alone, on a connection of its own. One that is away is no reason not
+ * to start: what a node knows stays in force.
  */
 async function probeOwnState(settings: RedisSettings): Promise<void> {
   const connection = createRedisConnection({ settings, log: silentLog });

@@ -157,7 +157,7 @@ function openingOf({ backend: { name, master }, driver: { masterEntry } }: Home)
   return { kind: 'impossible', why: noMaster({ name }) };
 }
 
-/** Nothing where the configuration has no support. */
+/** Undefined if the configuration has no support. */
 export function assistOf(
   { support: settings, backends, login, publicUrls }: Config,
   deps: SharedParts & Omit<AssistDeps, 'support' | 'checkMaster' | 'appendMessage'>,

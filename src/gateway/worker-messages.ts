@@ -6,7 +6,10 @@ import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import { type AskLeader, couldNotAsk, type SourceAnswer } from '../directory/source.ts';
 import type { UserListeners } from './parts.ts';
 
-/** What the first process tells a worker. `start`, `reload`: with the configuration as it was read there. `hear`: what it asked of the directory. `health`: what it thinks of each host. */
+/**
+ * What the first process tells a worker. `start`, `reload`: with the configuration as it was read there. `hear`: what
+ * it asked of the directory. `health`: what it thinks of each host.
+ */
 export type WorkerOrder =
   | { readonly order: 'close' }
   | { readonly order: 'start' | 'reload'; readonly filesRead: FilesRead }
@@ -14,7 +17,7 @@ export type WorkerOrder =
   | { readonly order: 'hear'; readonly reply: DirectoryReply }
   | { readonly order: 'health'; readonly reports: readonly (readonly [string, HostReport])[] };
 
-/** What a worker tells the first process. `held`: how many sessions it holds, by host. */
+/** A message of a worker to the first process. `held`: how many sessions it holds, by host. */
 export type WorkerReport =
   | { readonly report: 'listening' }
   | { readonly report: 'ready'; readonly ports: UserListeners['ports'] }
@@ -43,7 +46,7 @@ export function isReport(message: unknown): message is WorkerReport {
   return typeof message === 'object' && message !== null && 'report' in message;
 }
 
-/** What a worker asks the first process: a source of the directory that is opened there only. */
+/** A worker's question to the first process, for a directory source that is opened only there. */
 interface DirectoryQuestion {
   readonly id: number;
   readonly source: string;

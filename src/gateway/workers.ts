@@ -27,7 +27,7 @@ const program = fileURLToPath(new URL('worker-process.ts', import.meta.url));
 /** One that dies so soon after its start would only die again at once. */
 const shortLifeMs = 10_000;
 const pauseMs = 1_000;
-/** What changes a mind without being told, such as time, reaches the workers after so long. */
+/** How often workers are told of changes that nothing announces, such as those by time. */
 const tellEveryMs = 1_000;
 
 /**
@@ -73,7 +73,7 @@ export class Team implements UserListeners, Disposable {
     return this.#serving && this.#living.size > 0;
   }
 
-  /** What any of them misses. */
+  /** What any worker lacks. */
   degraded(): readonly string[] {
     return [...this.#living.values()].flatMap((member) => member.degraded);
   }

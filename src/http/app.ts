@@ -8,7 +8,10 @@ import { ingressOf, setIngress } from './request-context.ts';
 /** Answers requests for pages of our own: it never leaves one without an answer. */
 export type Pages = (request: IncomingMessage, response: ServerResponse, ingress: Ingress) => void;
 
-/** An Express app of the gateway's own pages: headers and assets before `addRoutes`, what nothing took and errors behind. */
+/**
+ * An Express app of the gateway's own pages: headers and assets before `addRoutes`, what nothing took and errors
+ * behind.
+ */
 export function createOwnApp(deps: ErrorPageDeps, addRoutes: (app: Express) => void): Pages {
   const app = express();
   app.disable('x-powered-by');
@@ -30,7 +33,7 @@ export function createOwnApp(deps: ErrorPageDeps, addRoutes: (app: Express) => v
   };
 }
 
-/** Nothing inline, nothing from elsewhere, nobody may frame it. */
+/** Allows nothing inline, nothing from elsewhere, and no framing. */
 const contentSecurityPolicy = {
   'default-src': ["'none'"],
   'script-src': ["'self'"],

@@ -14,7 +14,7 @@ export interface BannerDeps {
   readonly randomBytes: (size: number) => Buffer;
 }
 
-/** What stands in a page of an opened mailbox, and what the page's policy must let in for it: addresses without query. */
+/** The markup for a page of an opened mailbox, and the addresses (without query) that its policy must allow. */
 interface BannerParts {
   readonly html: string;
   readonly nonce: string;

@@ -17,7 +17,7 @@ const systems: readonly (readonly [name: string, mark: RegExp])[] = [
   ['Linux', /\bLinux\b/],
 ];
 
-/** What a person calls the device of a User-Agent, such as `Firefox, Windows`; nothing where it says nothing known. */
+/** The everyday name of a User-Agent's device, such as `Firefox, Windows`; undefined if it is unknown. */
 export function deviceName(userAgent: string): string | undefined {
   const known = [browsers, systems].flatMap((list) => list.find(([, mark]) => mark.test(userAgent))?.[0] ?? []);
   return known.length === 0 ? undefined : known.join(', ');

@@ -47,12 +47,12 @@ function refusal(status: 400 | 413 | 415, message: string): Error {
   return Object.assign(new Error(message), { status });
 }
 
-/** The one value of a field, or nothing when the form has none or several. */
+/** The one value of a field, or undefined if the form has none or several. */
 export function formField(body: unknown, name: string): string | undefined {
   return body instanceof URLSearchParams ? onlyValue(body, name) : undefined;
 }
 
-/** The one value of a query parameter, or nothing when there is none or several. */
+/** The one value of a query parameter, or undefined if there is none or several. */
 export function queryParameter(url: string, name: string): string | undefined {
   return onlyValue(queryOf(url), name);
 }
@@ -69,7 +69,7 @@ function onlyValue(parameters: URLSearchParams, name: string): string | undefine
 }
 
 /**
- * The value of the cookie that the forms of this browser are bound to, or nothing.
+ * The value of the cookie that the forms of this browser are bound to, or undefined.
  * Only one well-formed cookie of the name counts: two mean that somebody else set one.
  */
 function readFormCookie(request: Request): string | undefined {
@@ -93,7 +93,7 @@ export function writeFormCookie(request: Request, response: Response, randomByte
 }
 
 /**
- * What is wrong with a sign-in form that came back: it is `stale`, or somebody else's; `no-cookie`: it is young, and the
+ * The problem with a sign-in form that came back: it is `stale`, or somebody else's; `no-cookie`: it is young, and the
  * browser did not send the cookie that it was given with the form.
  */
 export function formProblemOf(

@@ -151,7 +151,7 @@ function json(status: number, body: object, more: readonly (readonly [string, st
 }
 
 /**
- * Who reads of a closure. `user`: somebody who is signed in and stays so; `visitor`: somebody who wanted to sign in;
+ * The readers of a closure. `user`: somebody who is signed in and stays so; `visitor`: somebody who wanted to sign in;
  * `staff`: somebody who wanted to open the mailbox of another.
  */
 interface ClosureReader {
@@ -163,7 +163,7 @@ interface ClosureReader {
 
 const forms = { user: 'text', visitor: 'signIn', staff: 'staff' } as const;
 
-/** What one reads of a closure: the operator's own words for users where there are some, and until or since when. */
+/** The text about a closure: the operator's own words for users where there are some, and until or since when. */
 export function closureText(
   locale: Locale,
   closure: Closure,

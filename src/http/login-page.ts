@@ -200,7 +200,7 @@ function knownTimeZone(name: string | undefined): string | undefined {
   }
 }
 
-/** What stands above the form after an attempt that did not lead in. */
+/** The problem shown above the sign-in form. */
 interface Problem {
   readonly status: number;
   readonly key: TextKey;
@@ -218,7 +218,7 @@ export const missingUser: Problem = { status: 400, key: 'outcome.missing-user', 
 /** The problem with a form without a password. */
 export const missingPassword: Problem = { status: 400, key: 'outcome.missing-password', field: 'password' };
 
-/** What is said of a form that counted for nothing. `host`: of which the browser must keep cookies. */
+/** The problem with a form that was not accepted. `host`: of which the browser must keep cookies. */
 export function formProblem(why: 'stale' | 'no-cookie', host: string): Problem {
   return { status: 403, key: `outcome.${why}`, values: { host }, field: 'password' };
 }
@@ -269,7 +269,7 @@ interface LoginViewState {
   readonly reference?: string;
   /** Why the session ended that the browser still has the cookie of. */
   readonly ended: EndReason | undefined;
-  /** Of the reader, as far as the form told it. */
+  /** The reader's time zone, if the form told it. */
   readonly timeZone: string | undefined;
   readonly nowMs: number;
 }

@@ -1,11 +1,11 @@
 import type { Response } from 'express';
 
 const maxLength = 4096;
-/** Nothing that a header, a URL parser or a proxy in front might read in two ways. */
+/** Only characters that headers, URL parsers and proxies all read alike. */
 const plain = /^\/(?![/\\])[^\\\p{Cc}\p{Cf}\p{Z}\p{Co}\p{Cn}\ufffd]*$/u;
 
 /**
- * The place on this very origin that `next` names, ready for a Location field: path, query and fragment; or nothing.
+ * The place on this very origin that `next` names, ready for a Location field: path, query and fragment; or undefined.
  *
  * Nothing is also the answer to `/`, which is no place but the front door itself, and to our own sign-in and sign-out.
  * What is ASCII comes back byte for byte. `value` is what a query parser gave: anything but one string is refused.

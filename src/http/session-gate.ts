@@ -7,19 +7,19 @@ import type { Secret } from '../core/secret.ts';
 import type { Assist, EndReason, LiveSessions, RecordKey, SessionLookup, SessionRecord } from '../core/session.ts';
 import { ingressOf } from './request-context.ts';
 
-/** What a new session is made of. */
+/** The parts of a new session. */
 export interface NewSession {
   readonly user: CanonicalUser;
   readonly backend: BackendName;
   /** The host of the backend, by name. */
   readonly host: string;
-  /** Nothing where the session has none. */
+  /** Undefined if the session has none. */
   readonly password: Secret | undefined;
   readonly jar: CookieJar;
   readonly client: Client;
   readonly publicOrigin: string;
   readonly timeZone: string | undefined;
-  /** Of a mailbox that staff opened. */
+  /** Set if staff opened the mailbox. */
   readonly assist?: Assist;
   /** In the place of the absolute timeout. */
   readonly lifetimeMs?: number;

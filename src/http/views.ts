@@ -26,7 +26,7 @@ type ViewName =
   | 'console-audit'
   | 'console-message';
 
-/** What every page needs beside its own values. */
+/** Values that every page needs besides its own. */
 interface PageFrame {
   readonly locale: Locale;
   readonly title: string;
@@ -37,7 +37,7 @@ interface PageFrame {
 /** The pages as HTML, the languages they speak and the files they use. */
 export interface Views {
   readonly assets: Assets;
-  /** Those under `/-/assist/`, for pages of webmails. */
+  /** Asset URLs under `/-/assist/`, for pages of webmails. */
   readonly assistAssets: Assets;
   readonly locales: Locales;
   /** Renders views/`name`.eta in the layout. Every value is escaped. */
@@ -96,8 +96,8 @@ function logosOf({ logo, logoDark, scheme }: Branding, assets: Assets): { logo?:
 }
 
 /**
- * All templates are read now: at the first use there may be no descriptor left, or the files of another version where an
- * upgrade has been installed.
+ * All templates are read now: at the first use there may be no descriptor left, or the files of another version where
+ * an upgrade has been installed.
  */
 function openTemplates(folder: string): Eta {
   const texts = new Map(
@@ -138,7 +138,9 @@ export interface Branding {
 
 type Rgb = readonly [red: number, green: number, blue: number];
 
-/** `--notice` of static/page.css and of static/dark.css: of all grounds the ones on which the accent is hardest to read. */
+/**
+ * `--notice` of static/page.css and of static/dark.css: of all grounds the ones on which the accent is hardest to read.
+ */
 const lightGround: Rgb = [237, 242, 248];
 const darkGround: Rgb = [42, 48, 56];
 const white: Rgb = [255, 255, 255];
@@ -147,7 +149,8 @@ const black: Rgb = [0, 0, 0];
 const readable = 4.6;
 
 /**
- * The styles that carry the operator's accent colour, given as `#rgb` or `#rrggbb`, and what a dark page changes in them.
+ * The styles that carry the operator's accent colour, given as `#rgb` or `#rrggbb`, and what a dark page changes in
+ * them.
  *
  * The colour itself fills buttons, with black or white text on it, whichever is easier to read; as text and outline it
  * is darkened or lightened until it is readable on the page in either scheme. Throws a RangeError for any other form.

@@ -10,8 +10,8 @@ import type { Secret } from '../core/secret.ts';
 import { type Wait, withDeadline } from './limits.ts';
 
 /**
- * Why somebody is not who was claimed, or may not come in. `rejected` is an unknown user or a wrong password, and nobody
- * outside can tell which; `refused` is a known user who may not sign in, with a reason for that user; `expired`,
+ * Why somebody is not who was claimed, or may not come in. `rejected` is an unknown user or a wrong password, and
+ * nobody outside can tell which; `refused` is a known user who may not sign in, with a reason for that user; `expired`,
  * `contact-admin` and `insecure` are the mail server's own refusals; `busy`: too many logins are waiting; `closed`: the
  * user's backend takes nobody now, or the user is being moved; `unavailable`: somebody could not be asked. What is told
  * of a known user alone (`refused`, `closed`) is told after the right password.
@@ -32,7 +32,7 @@ export type AuthenticationRefusal =
       readonly retryable: boolean;
     };
 
-/** What every sign-in brings, whatever it leads to. */
+/** The part that every login has: name, password and client. */
 export interface PasswordAttempt {
   /** As it was typed. */
   readonly user: string;
@@ -45,12 +45,12 @@ export interface PasswordAttempt {
   readonly arrivedAtMs: number;
 }
 
-/** What the event of a sign-in will say, filled in on the way. */
+/** Facts for the login's event, filled in on the way. */
 type Trace = Partial<Record<'user' | 'backend' | 'host', string>> & Pick<LoginEvent, 'why' | 'said'>;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** One sign-in on its way. */
+/** One login on its way. */
 export interface LoginAttempt {
   readonly attempt: PasswordAttempt;
   readonly times: LoginTimes;
@@ -73,7 +73,7 @@ export interface LoginAttemptsDeps {
   readonly isSomeHomeSilent: () => boolean;
 }
 
-/** Somebody could not be asked. */
+/** A server could not be asked. */
 type Unavailable = {
   readonly kind: 'unavailable';
   readonly code: ErrorCode;
@@ -89,8 +89,8 @@ const unchecked = { kind: 'unavailable', code: 'ERR_IMAP_UNAVAILABLE', source: '
 
 /**
  * Runs sign-ins: each is told of once, whatever becomes of it; refusals leave at one moment; what could not be asked is
- * an outcome. As long as the mail server of some users is silent, "no" is told to nobody: it would say who is not one of
- * them. Rejects with the signal's reason when the client is gone, and with what is a fault of the gateway.
+ * an outcome. As long as the mail server of some users is silent, "no" is told to nobody: it would say who is not one
+ * of them. Rejects with the signal's reason when the client is gone, and with what is a fault of the gateway.
  */
 export function createLoginAttempts(deps: LoginAttemptsDeps) {
   const { clock } = deps;
@@ -149,7 +149,7 @@ function resultOf(error: unknown): LoginEvent['result'] {
   return error.code === 'ERR_BUSY' ? 'busy' : 'unavailable';
 }
 
-/** What came of a login. */
+/** The result of a login. */
 export type LoginOutcome =
   | {
       readonly kind: 'signed-in';
@@ -197,14 +197,14 @@ function createLoginTimes(clock: Clock, arrivedAtMs: number): LoginTimes {
   };
 }
 
-/** What is told of each login, once: facts for the log and the metrics, and no password. */
+/** The event of a login, for the log and the metrics. It holds no password. */
 export interface LoginEvent {
   /**
    * `authenticated`: a password of staff was right; `abandoned`: the client went away before there was an outcome;
    * `failed`: a fault of the gateway itself.
    */
   readonly result: LoginOutcome['kind'] | 'authenticated' | 'abandoned' | 'failed';
-  /** What users are never told. */
+  /** The true reason, which users are never told. */
   readonly why?: 'unknown-user' | 'wrong-password' | 'refused';
   /** What the mail server said to the password, unless that was a bare yes. For operators. */
   readonly said?: ServerWords;

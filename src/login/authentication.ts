@@ -22,7 +22,9 @@ export interface Home {
   readonly driver: WebmailDriver;
 }
 
-/** Where nobody is signed in now. `home` can judge passwords all the same; undefined while nobody there can be asked. */
+/**
+ * Where nobody is signed in now. `home` can judge passwords all the same; undefined while nobody there can be asked.
+ */
 export interface ClosedHome {
   readonly closure: Closure;
   readonly home?: Home;
@@ -40,8 +42,8 @@ export interface AuthenticationDeps {
 }
 
 /**
- * Where this user is signed in now, or why nowhere; nothing for a backend that is not configured. `stays`: the user has
- * sessions there already.
+ * The host where this user is signed in now, or why there is none; undefined for a backend that is not configured.
+ * `stays`: the user has sessions there already.
  */
 type HomeOf = (backend: BackendName, user: CanonicalUser, stays?: boolean) => Home | ClosedHome | undefined;
 
@@ -50,15 +52,17 @@ type Admitted = Extract<Admission, { kind: 'admitted' }>;
 type Authenticated = { readonly kind: 'authenticated'; readonly user: CanonicalUser; readonly home: Home };
 
 /**
- * Whom a name means to a sign-in. `nobody`: no server can judge the password; outside, an unknown name and a refused user
- * whose home no source says are one. `barred`: whoever has the password is told so.
+ * Whom a name means to a sign-in. `nobody`: no server can judge the password; outside, an unknown name and a refused
+ * user whose home no source says are one. `barred`: whoever has the password is told so.
  */
 export type Sought =
   | Extract<HomeLookup, { kind: 'found' | 'referred' }>
   | { readonly kind: 'nobody'; readonly why: 'unknown-user' | 'refused' }
   | ({ readonly kind: 'barred'; readonly because: { readonly reason: string } | UserIsToWait } & UserHome);
 
-/** The first half of every sign-in: refuse what is malformed, find the home, wait out the penalty, check the password. */
+/**
+ * The first half of every sign-in: refuse what is malformed, find the home, wait out the penalty, check the password.
+ */
 type Authenticate = (login: LoginAttempt) => Promise<Authenticated | AuthenticationRefusal>;
 
 /** Makes the part of a login that finds the home, waits out the penalty and checks the password. */
@@ -147,7 +151,9 @@ interface Judging {
   readonly admission: Admitted;
 }
 
-/** What the user's home says of the password. Rejects where nobody there can be asked: the attempt counts all the same. */
+/**
+ * What the user's home says of the password. Rejects where nobody there can be asked: the attempt counts all the same.
+ */
 async function judgedAt({ trace }: LoginAttempt, { user, home, trial, admission }: Judging): Promise<PasswordCheck> {
   const judge = judgeOf(home);
   if ('closure' in judge) {
@@ -163,7 +169,7 @@ export function judgeOf(home: Home | ClosedHome): Home | { readonly closure: Clo
   return 'closure' in home ? (home.home ?? home) : home;
 }
 
-/** Of whose password nobody can say anything now. Whoever is unknown gets the same answer as long as that is so. */
+/** The answer for a user whose mail server cannot be asked. Unknown users get the same answer meanwhile. */
 export function cannotBeChecked({ backend, kind }: Closure): PosternError {
   const message = `no mail server of the backend ${backend} can be asked about passwords: it is closed (${kind})`;
   return new PosternError('ERR_IMAP_UNAVAILABLE', message, { source: 'imap', retryable: true });

@@ -48,7 +48,7 @@ interface ClientAuthenticationDeps {
   readonly isSomeHomeSilent: () => boolean;
 }
 
-/** What a known user is told whose password was not tried, or could not help. */
+/** The answer for a known user whose password was not tried, or could not help. */
 const refusals = {
   expired: 'This password has expired. Sign in on the web to see what to do.',
   'contact-admin': 'The mail server refuses this account. Ask your administrator.',
@@ -161,8 +161,8 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
   }
 
   /**
-   * Ends when all who wait for it have left while the penalty is waited out, or before it is their turn at the server. Not
-   * aborted from then on: whoever hangs up has still tried.
+   * Ends when all who wait for it have left while the penalty is waited out, or before it is their turn at the server.
+   * Not aborted from then on: whoever hangs up has still tried.
    */
   async function tryPassword(
     attempt: BasicAttempt,
@@ -260,7 +260,7 @@ function barred({ because }: Extract<Sought, { kind: 'barred' }>): ClientAdmissi
   return { kind: 'refused', reason: because.reason };
 }
 
-/** Of a mail server; too many who wait for it are no silence. */
+/** Whether a mail server did not answer. Too many waiting logins are not silence. */
 function isSilence(error: unknown): boolean {
   return error instanceof PosternError && error.source === 'imap' && error.code !== 'ERR_BUSY';
 }
@@ -279,7 +279,9 @@ function checkOf(user: string, backend: string, { client, password }: Omit<Clien
   return { user, backend, address: client.address, password };
 }
 
-/** ActiveSync clients write `DOMAIN\name`, some of them with nothing before the backslash; a rule may know the domain. */
+/**
+ * ActiveSync clients write `DOMAIN\name`, some of them with nothing before the backslash; a rule may know the domain.
+ */
 function withoutDomainPrefix(user: string, parseName: LoginNameParser): string {
   const parsed = parseName(user);
   if (parsed.kind === 'ok' && !parsed.name.includes('\\')) return user;
@@ -296,11 +298,11 @@ function closed({ backend, kind }: Closure): PosternError {
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: true });
 }
 
-/** What is told of each password of a client that was really tried, once; those that are remembered tell nothing. */
+/** The event of each password of a Basic client that was really tried; a remembered one has no event. */
 export interface ClientCheckEvent {
   /** `failed`: a fault of the gateway itself. */
   readonly result: PasswordCheck['kind'] | 'unavailable' | 'failed';
-  /** What clients are never told. */
+  /** The true reason, which clients are never told. */
   readonly why?: 'unknown-user' | 'refused';
   /** What the mail server said to the password, unless that was a bare yes. */
   readonly said?: ServerWords;

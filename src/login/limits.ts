@@ -56,7 +56,7 @@ interface Turns {
 interface TurnLimits {
   readonly atOnce: number;
   readonly waiting: number;
-  /** Of whom there is too much to ask. */
+  /** The source that has too many questions waiting. */
   readonly source: FailureSource;
 }
 

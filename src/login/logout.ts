@@ -60,5 +60,5 @@ export function leaveWebmail(logout: Logout, left: LeftSession): void {
   void logout(left, { userAgent, publicOrigin, clientAddress }, async () => {});
 }
 
-/** Who does not wait for the answer has signed out all the same. */
+/** A client that does not wait for the answer is signed out all the same. */
 const neverGone = new AbortController().signal;

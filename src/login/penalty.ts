@@ -34,7 +34,7 @@ export interface Penalty {
   admit(attempt: PenaltyAttempt, signal: AbortSignal): Promise<Admission>;
 }
 
-/** What support sees of the penalty of one user, and may take away. The networks are those of these addresses. */
+/** The penalty of one user, for support to see and lift. The networks are those of these addresses. */
 export interface PenaltyRelief {
   /** Wrong passwords of the last ten minutes, from everywhere, and the longest delay from any of the networks. */
   stateOf(user: string, addresses: readonly string[]): Promise<{ readonly refusals: number; readonly delayMs: number }>;
@@ -203,7 +203,7 @@ export function createPenalty(deps: PenaltyDeps): Penalty & PenaltyRelief {
   };
 }
 
-/** What an attempt is counted under, hashed. `network` is undefined where the network carries many users. */
+/** The hashed keys under which an attempt is counted. `network` is undefined where the network carries many users. */
 interface Keys {
   readonly pair: string;
   readonly guess: string;
@@ -211,7 +211,7 @@ interface Keys {
   readonly network: string | undefined;
 }
 
-/** What each count asks for, in milliseconds. */
+/** The delay that each count asks for, in milliseconds. */
 interface Delays {
   readonly own: number;
   readonly network: number;
@@ -222,7 +222,7 @@ function longest({ own, network, user }: Delays): number {
   return Math.max(own, network, user);
 }
 
-/** Those that wait already are counted like refusals, once the network has had as many as it may. */
+/** Attempts that already wait count like refusals once the network has used up its free ones. */
 function delayOfNetwork(refusals: number, waiting: number): number {
   return refusals < networkAllowance ? 0 : stepOf(stepsMs, refusals + waiting - networkAllowance + 1);
 }

@@ -17,7 +17,7 @@ export interface TestedHost {
   readonly account: TestAccount;
 }
 
-/** Who asks: the gateway itself. */
+/** The client of the probe: the gateway itself. */
 const client: Client = { address: '127.0.0.1', port: 0, userAgent: 'Mozilla/5.0 (postern test account)' };
 
 /**

@@ -32,10 +32,11 @@ interface SilentSignInDeps {
  * session: requests that find it lost at the same time share one sign-in. At most one per session in 10 s and three in
  * 5 min, so that a webmail that forgets everybody is not hammered, and eight at a time per backend.
  *
- * A fresh sign-in takes the place of all cookies in the session's jar; those that the driver carries go along with it, as
- * the answer left them that told of the loss, of several the first. Rejects with source `webmail`: the webmail could
+ * A fresh sign-in takes the place of all cookies in the session's jar; those that the driver carries go along with it,
+ * as the answer left them that told of the loss, of several the first. Rejects with source `webmail`: the webmail could
  * not be asked, ERR_BUSY when too many wait. A session without a password is entered by a master identity, and
- * `rejected` where the webmail cannot be. It is not aborted when the request that began it is gone: the next one needs it too.
+ * `rejected` where the webmail cannot be. It is not aborted when the request that began it is gone: the next one needs
+ * it too.
  */
 export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
   const inFlight = new Map<RecordKey, Promise<SilentSignInOutcome>>();
@@ -82,7 +83,7 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
   };
 }
 
-/** What a browser would hold after the answer, of the names that the driver carries. */
+/** The cookies that a browser would hold after the answer, of the names that the driver carries. */
 function carriedCookies(
   { record, jar }: LiveSession,
   driver: WebmailDriver,
@@ -159,9 +160,9 @@ interface RelocationDeps {
 
 /**
  * Leads a session to where it belongs: its user is signed in there with the session's own password, then the record is
- * rewritten, once for all nodes. Of another backend's webmail the session is signed out then, best effort, and the cookies
- * that the browser holds of it are taken back. Sixteen at a time per backend; a session without a password
- * is entered by a master identity, and `rejected` where the new webmail cannot be.
+ * rewritten, once for all nodes. Of another backend's webmail the session is signed out then, best effort, and the
+ * cookies that the browser holds of it are taken back. Sixteen at a time per backend; a session without a password is
+ * entered by a master identity, and `rejected` where the new webmail cannot be.
  */
 export function createRelocation(deps: RelocationDeps): Relocate {
   const inFlight = new Map<RecordKey, Promise<Relocated>>();

@@ -16,7 +16,7 @@ export interface ClientCheck {
 /** Remembers what came of passwords for a minute: clients that authenticate on every request send many. */
 export interface ClientChecks {
   /**
-   * What is remembered of the check, or what `ask` finds out; those who ask for the same at the same time share one.
+   * The remembered verdict, or the one that `ask` finds; concurrent callers of one check share it.
    * When `ask` rejects, all of them do, and nothing is remembered. Its signal is aborted when all of them are gone;
    * who is gone is rejected with the reason of `gone`.
    */

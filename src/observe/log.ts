@@ -52,7 +52,7 @@ const plainName = /^[A-Za-z]{1,40}$/;
 const plainCode = /^[A-Za-z0-9_.-]{1,64}$/;
 const frameForm = /^ {4}at [^\n]{1,300}$/;
 
-/** What of an error reaches the log; anything else may be bytes of a backend, of IMAP or of a directory. */
+/** The fields of an error that reach the log; others may hold bytes of a backend, IMAP or a directory. */
 interface LoggedError {
   readonly type: string;
   readonly code?: string | number;
@@ -80,8 +80,8 @@ function loggedError(error: Error, depth = 0): LoggedError {
 }
 
 /**
- * Whether the words of an error were written by this program, Node's system calls, undici or its parser. Those of others
- * quote what they were given: a database its row, `JSON.parse` its text, an IMAP client the server's answer.
+ * Whether the words of an error were written by this program, Node's system calls, undici or its parser. Those of
+ * others quote what they were given: a database its row, `JSON.parse` its text, an IMAP client the server's answer.
  */
 function hasOwnWords(error: Error, code: string | number | undefined, frames: readonly string[]): boolean {
   if (error instanceof PosternError || isSystemError(error, code)) return true;

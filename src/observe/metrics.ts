@@ -12,7 +12,7 @@ const secondsOfSignIn = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
 const secondsOfRequest = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 180];
 const secondsOfStore = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5];
 
-/** What stands behind a gauge at the moment it is read. */
+/** The values behind the gauges at the moment of reading. */
 export interface GaugeReadings {
   /** Sessions that this node holds in memory. */
   sessions(): number;

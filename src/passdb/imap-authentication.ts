@@ -7,7 +7,7 @@ export interface TaggedAnswer {
   readonly status: 'OK' | 'NO' | 'BAD';
   /** The response code in upper case (RFC 5530), empty where there is none. */
   readonly code: string;
-  /** What stands behind the code in its brackets, such as the URL of a referral. */
+  /** The argument of the response code, such as the URL of a referral. */
   readonly argument: string;
   readonly text: string;
   /** Whether the whole password was sent by then. An answer that came before judges none. */
@@ -132,7 +132,9 @@ async function taggedResponse(command: ReturnType<Inside['exec']>): Promise<Imap
   }
 }
 
-/** Of a tagged NO or BAD, with which imapflow rejects; what has a code of imapflow's own is another failure. */
+/**
+ * The tagged NO or BAD with which imapflow rejects; undefined for a failure with imapflow's own code.
+ */
 function responseOf(error: unknown): ImapResponse | undefined {
   if (typeof error !== 'object' || error === null || Reflect.get(error, 'code') !== undefined) return undefined;
   const response: unknown = Reflect.get(error, 'response');
@@ -163,7 +165,7 @@ function preauthenticated(host: ImapHost): Error {
   return brokeProtocol(host, 'it took the session for authenticated before a password was sent (PREAUTH)');
 }
 
-/** What of imapflow is not among its published types; the version is pinned. */
+/** The parts of imapflow that its published types leave out; the version is pinned. */
 interface Inside {
   exec(
     command: string,

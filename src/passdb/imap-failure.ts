@@ -3,7 +3,7 @@ import type { ImapHost } from '../core/passdb.ts';
 import { shortLine } from '../core/short-line.ts';
 
 /**
- * What a rejection of imapflow says: that the server could not be asked, or does not speak the protocol as it must.
+ * Reads a rejection of imapflow: that the server could not be asked, or does not speak the protocol as it must.
  * None of them is a verdict on a password: only a tagged answer is.
  */
 export function translateFailure(error: unknown, host: ImapHost): PosternError {
@@ -34,7 +34,7 @@ export function refersElsewhere(host: ImapHost): PosternError {
   return failure('ERR_IMAP_UNAVAILABLE', message, false, undefined);
 }
 
-/** The response code of a tagged NO, empty where it has none; nothing for whatever else went wrong. */
+/** The response code of a tagged NO, empty where it has none; undefined for whatever else went wrong. */
 export function responseCodeOf(error: unknown): string | undefined {
   const { status, responseCode, code } = readFailure(error);
   return status === 'NO' && code === '' ? responseCode : undefined;

@@ -1,4 +1,4 @@
-/** What a server means by a text that it sends with a NO and without a response code that says it. */
+/** The meaning of a server's text that comes with a NO and without a response code for it. */
 type KnownMeaning = 'later' | 'expired' | 'elsewhere';
 
 interface KnownText {
@@ -10,8 +10,8 @@ interface KnownText {
 }
 
 /**
- * Texts by which servers say that they did not judge the password, each as its server writes it. A text that is not here
- * is a refusal: what may mean "later" for one site is for its operator to say (`imap_later` of a backend).
+ * Texts by which servers say that they did not judge the password, each as its server writes it. A text that is not
+ * here is a refusal: what may mean "later" for one site is for its operator to say (`imap_later` of a backend).
  */
 export const knownTexts: readonly KnownText[] = [
   {
@@ -101,7 +101,7 @@ export const knownTexts: readonly KnownText[] = [
   },
 ];
 
-/** What a text means, or nothing where no server is known to say it. */
+/** The meaning of a text; undefined if no server is known to send it. */
 export function meaningOf(text: string): KnownText | undefined {
   const plain = text.replace(/\s+/g, ' ').trim();
   return knownTexts.find((known) => known.text.test(plain));

@@ -45,7 +45,7 @@ interface Answerer {
 }
 
 /**
- * What a tagged answer to a password says: a verdict on it, or where to ask. Throws an error of source `imap` where it
+ * Reads a tagged answer to a password: a verdict on it, or where to ask. Throws an error of source `imap` where it
  * judges nothing: what means "later", what speaks of the command, and whatever came before the password was sent. An
  * unknown code or text means that the password is wrong (RFC 3501, 6.2.3).
  */
@@ -99,7 +99,7 @@ const telling = 8;
 const heldBack = '(not shown: it repeats the password)';
 
 /**
- * What a server said, as a log and a user may read it: one line, bounded, and nothing of the password, in whatever form
+ * A server's words for the log and the user: one line, bounded, and nothing of the password, in whatever form
  * a server may repeat it: as it is, in base64 as it was sent, in parts.
  */
 export function wordsOf({ code, text }: TaggedAnswer, user: string, password: string): ServerWords {

@@ -3,11 +3,11 @@ import type { LiveSession } from '../core/session.ts';
 import { type IncomingHead, lowerCaseName } from './request-head.ts';
 import type { UpstreamHead } from './response-headers.ts';
 
-/** What stands in every page of a mailbox that staff opened. */
+/** The banner in every page of a mailbox that staff opened. */
 export interface Banner {
   /** Its elements, in ASCII. */
   readonly html: string;
-  /** Of its script. */
+  /** The nonce of its script. */
   readonly nonce: string;
   /** What the page's policy must let in: URLs without query. */
   readonly script: string;
@@ -18,7 +18,7 @@ export interface Banner {
 /** The banner of a session; `head` chooses its language. */
 export type BannerOf = (session: LiveSession, head: IncomingHead, ingress: Ingress) => Banner;
 
-/** What stands in the way of a banner when a body comes in a form that nobody can write into. */
+/** Why a banner cannot be written into a body. */
 const withoutForAsking = new Set(['accept-encoding', 'if-none-match', 'if-modified-since', 'range', 'if-range']);
 
 /** The fields of a request for a page with a banner: the whole of it, in plain. */
@@ -33,7 +33,8 @@ export function askingForPlain(fields: readonly string[]): string[] {
 }
 
 /**
- * Whether an answer is a document that the banner goes into; `unreadable`: it is one, in a coding that was not asked for.
+ * Whether an answer is a document that the banner goes into; `unreadable`: it is one, in a coding that was not asked
+ * for.
  */
 export function bannerPlace(upstream: UpstreamHead): 'here' | 'nowhere' | 'unreadable' {
   if (!/^\s*(?:text\/html|application\/xhtml\+xml)\b/i.test(upstream.header('content-type') ?? '')) return 'nowhere';

@@ -49,7 +49,7 @@ export interface ClientRequests {
 /** Makes the path of requests that authenticate each time by Basic (DAV, ActiveSync). */
 export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
   const rechecks = new WeakMap<ClientRelay, NodeJS.Timeout>();
-  /** Those whose requests were sent elsewhere a second time. */
+  /** Responses whose requests were sent to another host already. */
   const repeated = new WeakSet<ServerResponse>();
 
   /** A request that waits for news would stay for an hour on a server that its user has left. */
@@ -199,7 +199,7 @@ function isForeignPage(head: IncomingHead): boolean {
 export interface ClientPaths {
   /** Whether the target lies under one of any backend: whose it is, only the credentials tell. */
   covers(target: string): boolean;
-  /** The one that serves the target on this backend; nothing when it has none there. */
+  /** The path that serves the target on this backend; undefined if there is none. */
   of(backend: Backend, target: string): ClientPath | undefined;
 }
 

@@ -13,7 +13,7 @@ import type { RequestHeaders } from './request-headers.ts';
 import { responseHeaders, type UpstreamHead } from './response-headers.ts';
 import { type AdmittedRequest, type Passage, upstreamRequest } from './upstream-request.ts';
 
-/** Who a client was found to be, and where it is served. */
+/** The user that a Basic client was found to be, and the host that serves it. */
 export interface ClientHome {
   readonly user: CanonicalUser;
   readonly password: Secret;
@@ -138,7 +138,7 @@ const form = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
 const maxLength = 4096;
 
 /**
- * The credentials in an Authorization field (RFC 7617); nothing when it is of another scheme or malformed.
+ * The credentials in an Authorization field (RFC 7617); undefined if it is of another scheme or malformed.
  *
  * UTF-8, as the challenge asks for; bytes that are none are taken as Latin-1, which older clients send.
  */

@@ -12,7 +12,7 @@ export class Answering {
   bytes = 0;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  /** What is still to come of a body of known length. */
+  /** Bytes still to come of a body of known length. */
   #left: number | undefined;
   #insertion: Insertion | undefined;
   #head: { readonly status: number; readonly fields: string[] } | undefined;
@@ -206,7 +206,7 @@ export function noteSpent(bytes: number): void {
   collectYoung();
 }
 
-/** What may stand before the head of a document: byte order mark, white space, comments, the doctype, `<html>`. */
+/** Text that may precede the head of a document: byte order mark, white space, comments, the doctype, `<html>`. */
 const before =
   /^(?:\u00ef\u00bb\u00bf|\s+|<!--[^]*?-->|<![a-z][^>]*>|<\?[^>]*>|<html(?:\s(?:"[^"]*"|'[^']*'|[^'">])*)?>)/i;
 const headTag = /^<head(?:\s(?:"[^"]*"|'[^']*'|[^'">])*)?>/i;
@@ -214,8 +214,8 @@ const headTag = /^<head(?:\s(?:"[^"]*"|'[^']*'|[^'">])*)?>/i;
 const longest = 64 * 1024;
 
 /**
- * Writes a text into an HTML document, as the first thing in its head. It is fed the document as it comes and gives back
- * what may go on; what it holds back is bounded.
+ * Writes a text into an HTML document, as the first thing in its head. It is fed the document as it comes and gives
+ * back what may go on; what it holds back is bounded.
  */
 export class Insertion {
   readonly #text: Buffer;
@@ -236,7 +236,7 @@ export class Insertion {
     return this.#insert(at ?? 0);
   }
 
-  /** What is left when the document ends. */
+  /** The rest when the document ends. */
   finish(): Buffer {
     return this.#done ? Buffer.alloc(0) : this.#insert(placeIn(`${this.#held}<body>`) ?? 0);
   }
@@ -249,7 +249,7 @@ export class Insertion {
   }
 }
 
-/** Where the text goes; nothing while the beginning is not all there. */
+/** Where the text goes; undefined while the beginning is not all there. */
 function placeIn(document: string): number | undefined {
   let at = 0;
   let rest = document;

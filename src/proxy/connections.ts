@@ -4,7 +4,7 @@ import Client from 'undici/lib/dispatcher/client.js';
 import type { BackendHost, BackendLimits } from '../core/backend.ts';
 import { HeadCleaningSocket, maxHeadBytes } from './lenient-head.ts';
 
-/** Who asks for a connection. Exactly one of the two is called, at once where a connection is free. */
+/** A waiting request for a connection. Exactly one of its two functions is called, at once if a connection is free. */
 export interface Waiter {
   /** Whose share of the connections it takes; the gateway's own requests have none. */
   readonly user?: string;
@@ -80,7 +80,7 @@ class HostPool implements HostConnections {
   /** With whose share each counts. */
   readonly #busy = new Map<Client, string | undefined>();
   readonly #perUser = new Map<string, number>();
-  /** Of the busy ones, those that end with their answer. */
+  /** Busy connections that end with their answer. */
   readonly #lenient = new Set<Client>();
   /** In order of arrival; each with the timer that ends its wait. */
   readonly #waiting = new Map<Waiter, NodeJS.Timeout>();
@@ -200,7 +200,7 @@ class HostPool implements HostConnections {
     return user === undefined || (this.#perUser.get(user) ?? 0) < this.#limits.connectionsPerUser;
   }
 
-  /** Whether who has a whole share of connections may take a place of the waiting list: of those no more, too. */
+  /** Whether a user with a full share of connections may still wait: no more than a share of the waiting list. */
   #mayWait({ user }: Waiter): boolean {
     let waiting = 0;
     for (const waiter of this.#waiting.keys()) if (waiter.user === user) waiting += 1;

@@ -15,7 +15,7 @@ const maxBodyBytes = 1024 * 1024;
 export interface ExchangeDeps {
   readonly connections: Connections;
   readonly limits: (host: BackendHost) => BackendLimits;
-  /** Nothing listens there. */
+  /** Called when nothing listens on the host. */
   readonly refused?: (host: BackendHost) => void;
 }
 
@@ -49,7 +49,7 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined;
   #head: UpstreamHead | undefined;
   #body: DecodedStart | undefined;
-  /** What is still to come of a body of known length. */
+  /** Bytes still to come of a body of known length. */
   #left = Infinity;
   #settled = false;
   #announcements = 0;

@@ -82,7 +82,7 @@ interface NoSessionDeps {
   readonly challenge: (target: string) => Answer | undefined;
 }
 
-/** What a request without a session gets. `reason`: why the session ended, where there was one. */
+/** The answer to a request without a session. `reason`: why the session ended, where there was one. */
 export type NoSession = (head: RequestHead, publicOrigin: string, reason?: EndReason) => Answer;
 
 /**
@@ -118,9 +118,9 @@ export function createNoSession(deps: NoSessionDeps): NoSession {
 }
 
 /**
- * In the place of any service worker: it does nothing, and goes. A script from a mail must not become one over the sign-in
- * page; and one that a webmail left in a browser before there was a gateway is replaced when the browser looks whether its
- * script is newer, as it does after a page was opened.
+ * In the place of any service worker: it does nothing, and goes. A script from a mail must not become one over the
+ * sign-in page; and one that a webmail left in a browser before there was a gateway is replaced when the browser looks
+ * whether its script is newer, as it does after a page was opened.
  */
 export const retiringWorker: Answer = {
   status: 200,

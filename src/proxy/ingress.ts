@@ -8,8 +8,9 @@ import type { ProxiedClient } from './proxy-protocol-listener.ts';
 import type { IncomingHead } from './request-head.ts';
 
 /**
- * Where a request came in, or why it goes no further. `redirect`: to the same page under HTTPS, or without the root's dot. `refused`: `why` is
- * for the log and for whoever sets the load balancer up; it names nothing that a stranger may not know.
+ * Where a request came in, or why it goes no further. `redirect`: to the same page under HTTPS, or without the root's
+ * dot. `refused`: `why` is for the log and for whoever sets the load balancer up; it names nothing that a stranger may
+ * not know.
  */
 export type IngressDecision =
   | { readonly kind: 'accepted'; readonly ingress: Ingress }
@@ -22,7 +23,7 @@ export type IngressRefusal = 'no-host' | 'foreign-host' | 'not-https' | 'not-htt
 /** Options of createIngress. */
 export interface IngressOptions {
   readonly publicUrls: readonly PublicUrl[];
-  /** Of the staff, as far as the listener serves them. */
+  /** URLs for staff, if this listener serves them. */
   readonly console?: PublicUrl;
   readonly assist?: PublicUrl;
   /** CIDRs or single addresses whose X-Forwarded-* are believed. */
@@ -121,7 +122,7 @@ function foreignHostRemedy(believed: boolean, forwardedHost: string | undefined)
     : 'Host is not one of public_url: add it there if users know it';
 }
 
-/** What proxies told of a request, for the log. */
+/** What proxies reported of a request, for the log. */
 function toldOf(head: IncomingHead): object {
   const told = (name: string): string => head.all(name).join(', ').slice(0, 255);
   return { forwardedProto: told('x-forwarded-proto'), forwardedFor: told('x-forwarded-for') };
@@ -130,7 +131,9 @@ function toldOf(head: IncomingHead): object {
 const circleMs = 10_000;
 const redirectsOfACircle = 3;
 
-/** Notices a client that is redirected to the same address again and again: a browser gives up after some twenty times. */
+/**
+ * Notices a client that is redirected to the same address again and again: a browser gives up after some twenty times.
+ */
 function createCircles(clock: Clock): { isOne(key: string): boolean } {
   const redirected = new Map<string, { readonly sinceMs: number; times: number }>();
   return {
@@ -208,7 +211,7 @@ interface Arrived {
   readonly proxies: number;
 }
 
-/** What proxies write for a scheme: of a WebSocket some write its own name. */
+/** Schemes as proxies write them: some write `ws` or `wss` for a WebSocket. */
 const schemes: ReadonlyMap<string | undefined, 'http' | 'https'> = new Map([
   ['http', 'http'],
   ['ws', 'http'],

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { announcedWithoutEnd, maxAnnouncements } from './failure.ts';
 
-/** What a head may have at most, here as where it is parsed strictly. */
+/** The limits of a head, the same as in the strict parser. */
 export const maxHeadBytes = 64 * 1024;
 
 /** A head as a strict parser takes it, and where the body begins in the bytes that were looked at. */
@@ -120,7 +120,7 @@ function connectionOf(fields: readonly Field[]): string {
  */
 export class HeadCleaningSocket extends Socket {
   readonly #inner: Socket;
-  /** What has come of the head; undefined once it is through. */
+  /** Bytes of the head so far; undefined once it has passed. */
   #pending: Buffer | undefined = Buffer.alloc(0);
   #announcements = 0;
 

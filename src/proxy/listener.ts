@@ -65,7 +65,7 @@ export function createFrontDoor(deps: FrontDoorDeps): FrontDoor {
 
   /** Under TLS both ends of it: the raw connection, and the one that HTTP is spoken on. */
   const sockets = new Set<Socket>();
-  /** Of each connection that has said something. */
+  /** The state of each connection that has sent something. */
   const turns = new WeakMap<Duplex, Turns>();
   /** TLS connections that have got as far as HTTP. */
   const secured = new WeakSet<Duplex>();

@@ -17,7 +17,7 @@ export function renewTarget(target: string, { name, value }: PageToken): string 
  * Writes the current token in the place of the one at the beginning of a form, which goes on as it came otherwise; of
  * its body at most 64 KiB are held. Afterwards the upload can be read from its beginning.
  *
- * Answers by how many bytes the body is longer now; nothing when the upload was broken off before so much had come.
+ * Answers by how many bytes the body is longer now; undefined if the upload was broken off before so much had come.
  */
 export async function renewForm(
   upload: Upload,

@@ -17,16 +17,17 @@ const unreadBytes = 65_536;
  * One answer at a time on one connection: what a client sends ahead of its answer waits unread, and its requests reach
  * the gateway one after the other, in order.
  *
- * Node alone makes objects of all requests in the 64 KiB that it reads at once, some 1,700 of them in 4 MB, and has them
- * served side by side. It has no documented way to stop its parser between two requests, so `onIncoming` of the parser
- * is wrapped. Should a later Node no longer stop there, the connection of a client with two requests ahead is cut.
+ * Node alone makes objects of all requests in the 64 KiB that it reads at once, some 1,700 of them in 4 MB, and has
+ * them served side by side. It has no documented way to stop its parser between two requests, so `onIncoming` of the
+ * parser is wrapped. Should a later Node no longer stop there, the connection of a client with two requests ahead is
+ * cut.
  */
 export class Turns {
   readonly #socket: Socket;
   readonly #serve: (request: IncomingMessage, response: ServerResponse) => void;
   #open: Turn | undefined;
   #next: Turn | undefined;
-  /** What came behind the head of the next request; undefined while the parser runs. */
+  /** Bytes that came after the head of the next request; undefined while the parser runs. */
   #unread: Buffer[] | undefined;
   #unreadLength = 0;
   readonly #onClose = (): void => this.#close();
@@ -55,7 +56,7 @@ export class Turns {
     };
   }
 
-  /** What is being answered. */
+  /** The request that is being answered. */
   get open(): Turn | undefined {
     return this.#open;
   }
@@ -118,8 +119,8 @@ export class Turns {
 }
 
 /**
- * Whether a request asks to leave HTTP. Where that is not done Node loses what it has read behind the request, and takes
- * what comes next for the beginning of another: the answer must be the last one on its connection.
+ * Whether a request asks to leave HTTP. Where that is not done Node loses what it has read behind the request, and
+ * takes what comes next for the beginning of another: the answer must be the last one on its connection.
  */
 export function wantsUpgrade(request: IncomingMessage): boolean {
   return request.headers.upgrade !== undefined;
@@ -132,7 +133,7 @@ export function endBehind(response: ServerResponse, socket: Duplex): void {
   response.once('close', () => socket.destroy());
 }
 
-/** What is used of Node's parser, which its types do not know. */
+/** The parts of Node's parser that its types leave out. */
 interface Parser {
   onIncoming: (request: IncomingMessage, keepAlive: boolean) => number;
   resume(): void;

@@ -1,8 +1,8 @@
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 
 /**
- * What a PROXY protocol header says of a connection. `local`: the proxy speaks for itself, or does not know the client;
- * the connection's own addresses hold.
+ * A connection as a PROXY protocol header describes it. `local`: the proxy speaks for itself, or does not know the
+ * client; the connection's own addresses hold.
  */
 export type ProxyHeader =
   | { readonly kind: 'local' }
@@ -11,7 +11,7 @@ export type ProxyHeader =
       readonly source: { readonly address: string; readonly port: number };
       /** The port that the client connected to. */
       readonly destinationPort: number;
-      /** Whether the client spoke TLS to the proxy; nothing where the header does not say (version 1 never does). */
+      /** Whether the client spoke TLS to the proxy; undefined if the header does not say (version 1 never does). */
       readonly tls: boolean | undefined;
     };
 

@@ -20,14 +20,14 @@ interface ProxyProtocolOptions {
   readonly clock: Clock;
 }
 
-/** What a connection's header says of the client behind the proxy. */
+/** The client behind the proxy, from a connection's header. */
 export type ProxiedClient = Extract<ProxyHeader, { readonly kind: 'proxied' }>;
 
 /** Takes PROXY protocol headers off the connections of a listener, before anything else reads from them. */
 export interface ProxyProtocol {
   /** Stands before an HTTP or HTTPS server that does not listen yet. */
   standBefore(server: Server): void;
-  /** Whom a connection, as the server's requests show it, comes from; nothing where it speaks for itself. */
+  /** The client of a connection as the server's requests show it; undefined if it came without a proxy. */
   clientOf(connection: Socket): ProxiedClient | undefined;
   /** Says in the log what is wrong when bytes that are no HTTP are a header that nobody asked for. */
   notice(error: Error, connection: unknown): void;
@@ -149,7 +149,7 @@ function takeHeader(arrival: Arrival, go: (header: ProxyHeader | undefined) => v
 const absent =
   'refused a connection of a trusted proxy without a PROXY protocol header: add send-proxy-v2 there, and check-send-proxy for its checks, or set proxy_protocol: optional';
 
-/** What a raw connection and the TLS one made of it have in common. */
+/** A key that a raw connection shares with the TLS one on it. */
 function linkOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress ?? ''} ${remotePort ?? 0} ${localAddress ?? ''}`;
 }

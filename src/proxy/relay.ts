@@ -42,7 +42,7 @@ export interface RelayEvents<P extends Passage> {
 
 /** An answer that waits for a sign-in is read so far. */
 const heldBytes = 64 * 1024;
-/** So long a program may take to die. */
+/** Grace before the second retry: a killed backend resets connections before it stops listening. */
 const dyingMs = 100;
 
 /**
@@ -68,11 +68,11 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   /** `dropped`: the answer is not wanted; `closed`: the client has gone or has all that it will get. */
   #state: 'asking' | 'judging' | 'passing' | 'dropped' | 'closed' = 'asking';
   #upstreamEnded = false;
-  /** What is still to come of a body of known length. */
+  /** Bytes still to come of a body of known length. */
   #left = Infinity;
   #holds = false;
   #losses = 0;
-  /** Of the attempt that goes on. */
+  /** The attempt in progress. */
   #announcements = 0;
   #isLenient = false;
 

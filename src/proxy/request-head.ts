@@ -56,13 +56,16 @@ export class IncomingHead implements RequestHead {
     return values;
   }
 
-  /** Host and port that the client asked for; undefined without any. An absolute target outweighs Host (RFC 9112, 3.2.2). */
+  /**
+   * Host and port that the client asked for; undefined without any. An absolute target outweighs Host (RFC 9112,
+   * 3.2.2).
+   */
   get host(): string | undefined {
     const host = this.targetAuthority ?? this.header('host');
     return host === '' ? undefined : host;
   }
 
-  /** The Cookie fields as one, or nothing. */
+  /** The Cookie fields as one, or undefined. */
   get cookieField(): string | undefined {
     const fields = this.all('cookie');
     return fields.length > 1 ? fields.join('; ') : fields[0];
@@ -87,7 +90,8 @@ export class IncomingHead implements RequestHead {
 }
 
 /**
- * What a browser wants the answer for. `page`: the tab itself; `frame`: a document inside a page; `other`: the rest.
+ * The use that a browser has for the answer. `page`: the tab itself; `frame`: a document inside a page; `other`: the
+ * rest.
  */
 type Destination = 'page' | 'frame' | 'other';
 

@@ -22,9 +22,9 @@ const droppedNames = new Set([
   'authorization',
 ]);
 
-/** What a part of a name says of the person behind a request. */
+/** Parts of field names that identify the person behind a request. */
 const person = String.raw`(?:user|usr|login|name|uid|upn|id|e?mail|dn|groups?|roles?|principal|identity|subject|claims?|account)`;
-/** What a part of a name says of the machine or the certificate behind it. */
+/** Parts of field names that identify the machine or the certificate behind it. */
 const machine = String.raw`(?:ip|ipv6|addr|address|host|port|proto|scheme|ssl|tls|cert|certificate|verify|dn|s-dn|i-dn|serial|san|fingerprint)`;
 
 /**
@@ -89,12 +89,12 @@ export interface RequestHeadersOptions {
   readonly alsoDropped: readonly string[];
 }
 
-/** What a rebuilt head is made of besides the client's own fields. */
+/** The parts of a rebuilt head besides the client's own fields. */
 interface RequestContext {
   readonly ingress: Ingress;
   /** That of the webmail, where a MOVE or COPY may name it. */
   readonly backendOrigin?: string;
-  /** Nothing for clients without a session: no cookies go on. */
+  /** Undefined for clients without a session: no cookies go on. */
   readonly jar: CookieJar | undefined;
   /** The browser's Cookie field without the gateway's own cookies. */
   readonly cookieRest: string;
@@ -188,9 +188,9 @@ function addOwn(fields: string[], head: IncomingHead, context: RequestContext): 
 }
 
 /**
- * The place that a MOVE or COPY names (RFC 4918, 10.3), in the scheme of the webmail's own server: mod_dav and nginx take
- * any other for another server. The port stays the public one, by which servers that look for the forwarding fields
- * know themselves.
+ * The place that a MOVE or COPY names (RFC 4918, 10.3), in the scheme of the webmail's own server: mod_dav and nginx
+ * take any other for another server. The port stays the public one, by which servers that look for the forwarding
+ * fields know themselves.
  */
 function destinationFor(value: string, { ingress: { publicUrl }, backendOrigin = '' }: RequestContext): string {
   const [authority = ''] = /^https?:\/\/[^/?#]*/i.exec(value) ?? [];
@@ -201,7 +201,7 @@ function destinationFor(value: string, { ingress: { publicUrl }, backendOrigin =
   return `${scheme}://${publicUrl.authority}${port}${value.slice(authority.length)}`;
 }
 
-/** What a list of conditions is tagged with (RFC 4918, 10.4.3), but nothing in the lists: tokens and tags are opaque. */
+/** The tags of a list of conditions (RFC 4918, 10.4.3), not the lists themselves: tokens and tags are opaque. */
 const listOrTag = /\((?:"[^"]*"|[^)"])*\)|<(https?:\/\/[^>]*)>/gi;
 
 /** The conditions of a DAV request, whose resources are named as the place of a MOVE is. */

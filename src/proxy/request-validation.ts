@@ -14,7 +14,7 @@ export interface Refusal {
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']);
 
 /**
- * What DAV adds to them (RFC 4918, 3253, 3744, 4791, 5323), for clients that give name and password with each request.
+ * Methods that DAV adds (RFC 4918, 3253, 3744, 4791, 5323), for Basic clients.
  */
 const davMethods = 'ACL COPY LOCK MKCALENDAR MKCOL MOVE PROPFIND PROPPATCH REPORT SEARCH UNLOCK';
 const clientMethods = new Set([...methods, ...davMethods.split(' ')]);

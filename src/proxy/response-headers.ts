@@ -111,11 +111,11 @@ function classify(lower: string): FieldClass {
   return 'pass';
 }
 
-/** What an answer is passed on under. */
+/** The context in which an answer is passed on. */
 export interface ResponseContext {
   /** The request that the answer belongs to. */
   readonly to: {
-    /** Nothing for clients without a session: cookies go no further. */
+    /** Undefined for clients without a session: cookies go no further. */
     readonly session: LiveSession | undefined;
     readonly ingress: Ingress;
     readonly host: BackendHost;

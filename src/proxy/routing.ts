@@ -61,7 +61,7 @@ interface Arrival {
 export function createAdmission(deps: AdmissionDeps): Admission {
   const warn = createWarnings(deps.log, deps.clock);
 
-  /** Whoever set the client or the balancer up reads the log before the answer. */
+  /** Logs the refusal, because operators of clients and balancers read the log before the answer. */
   function noteRefused({ status, why, remedy }: Refusal, { method }: IncomingHead, { socket }: IncomingMessage): void {
     const facts = { status, method, peer: socket.remoteAddress };
     warn('screened', why, facts, `request refused: ${why}${remedy === undefined ? '' : ` ${remedy}`}`);

@@ -26,7 +26,7 @@ export interface SessionAnswersDeps {
 
 type SessionRelay = Relay<SessionPassage>;
 
-/** What is answered where a backend's answer is not simply passed on: lost sessions, sign-out, failures. */
+/** Answers for lost sessions, sign-out and failures, where a backend's answer is not passed on. */
 interface SessionAnswers {
   /** Does what follows from the verdict on the relay's answer. */
   follow(relay: SessionRelay, verdict: Verdict, upstream: UpstreamHead): void;

@@ -37,7 +37,7 @@ interface Leading {
   readonly goOn: (more: Fields) => void;
 }
 
-/** What is answered while a session's place is not where it was. */
+/** Answers while a session moves to another place. */
 interface Relocations {
   /** Leads the session elsewhere, then the request, as far as it may be sent again in a fresh webmail session. */
   lead(leading: Leading): Promise<void>;

@@ -44,7 +44,7 @@ interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps, Relocatio
   /** Whether what a page asks by itself counts as use. */
   readonly pollsCountAsUse: () => boolean;
   readonly requestFinished: (request: FinishedRequest) => void;
-  /** What an answer, or its lack, tells of the host. */
+  /** Reports what an answer, or its lack, says about the host. */
   readonly hostEvidence: (host: string, evidence: HostEvidence, asked?: AskedFor) => void;
 }
 
@@ -187,7 +187,7 @@ export function brokenAnswer(relay: Relay<Passage>, error: Error): object {
   };
 }
 
-/** What is told of a request once its response is closed. */
+/** The facts about a request, for the log and the metrics, once its response is closed. */
 export function finishedRequest(relay: Relay<Passage>, nowMs: number): FinishedRequest {
   const { backend, host, head, response } = relay.passage;
   return {

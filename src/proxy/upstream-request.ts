@@ -30,11 +30,11 @@ export interface Passage extends AdmittedRequest {
   readonly host: BackendHost;
   /** Judges the answers. */
   readonly driver: Pick<WebmailDriver, 'judge' | 'judgeBody' | 'judgedBytes'>;
-  /** Of the cookies that a request takes along now. */
+  /** The generation of the cookies that the request takes along. */
   readonly generation: number;
   /** Ties what runs to what it must end with; call the returned function when it is done by itself. */
   attach(attachment: Attachment): () => void;
-  /** What is written over the token of a form that an older page sends; see the driver's `pageToken`. */
+  /** The token to put into a form that an older page sends; see the driver's `pageToken`. */
   pageToken?(): PageToken | undefined;
   /** The request as undici sends it. `grown`: by how many bytes the body is longer than the client said. */
   outgoing(body: Upload | undefined, nowMs: number, grown?: number): Dispatcher.DispatchOptions;
@@ -43,7 +43,7 @@ export interface Passage extends AdmittedRequest {
    * nothing: the answer's cookies do not count.
    */
   answerFields(upstream: UpstreamHead, generation: number | undefined, nowMs: number): string[];
-  /** What goes into the body of the answer whose fields were asked for last; nearly always nothing. */
+  /** Text to insert into the body of the answer whose fields were read last; usually undefined. */
   readonly insertion?: Insertion | undefined;
 }
 
@@ -192,7 +192,10 @@ interface UpstreamParts {
   readonly firstByteMs: number;
 }
 
-/** A request as undici sends it: the target byte for byte (but for a token of the webmail's), a rebuilt head, and how long it may take. */
+/**
+ * A request as undici sends it: the target byte for byte (but for a token of the webmail's), a rebuilt head, and how
+ * long it may take.
+ */
 export function upstreamRequest(
   head: IncomingHead,
   { target = head.target, headers, body, firstByteMs }: UpstreamParts,

@@ -8,7 +8,7 @@ import type { UpstreamHead } from './response-headers.ts';
 import type { Passage } from './upstream-request.ts';
 
 /**
- * What follows from a lost session that is signed in to again in silence. `redirect`: the tab goes to the same page.
+ * The next step for a lost session after a silent login. `redirect`: the tab goes to the same page.
  * `replay`: the request is asked again in the browser's place. `say-again`: the webmail's script is told to do so.
  * `hand-on-healed`: the script gets the webmail's own answer, and what it sends next finds a session.
  */
@@ -20,7 +20,7 @@ export type HealingStep = 'redirect' | 'replay' | 'say-again' | 'hand-on-healed'
  */
 type Step = 'hand-on' | 'hand-on-lost' | 'signed-out' | 'tell' | HealingStep;
 
-/** What was sent, and how often. */
+/** The request as it was sent. */
 interface Sent {
   readonly hasBody: boolean;
   readonly replayed: boolean;
@@ -32,7 +32,7 @@ interface Sent {
   readonly keepsForms: boolean;
 }
 
-/** Nothing with a body is ever sent twice by the gateway, and nothing at all more than twice. */
+/** The next step after a verdict. A request with a body is never sent twice, and no request more than twice. */
 export function stepAfter(verdict: Verdict, head: RequestHead, sent: Sent): Step {
   if (verdict === 'alive') return 'hand-on';
   if (verdict === 'signed-out') return 'signed-out';
@@ -145,11 +145,11 @@ export class WebmailVerdict {
   }
 }
 
-/** What may come before `limit` bytes are decoded, beyond those: empty blocks decode to nothing for ever. */
+/** Encoded bytes allowed beyond `limit` decoded ones: empty blocks decode to nothing for ever. */
 const spareRawBytes = 64 * 1024;
 /** RFC 9659: no more than 8 MiB on the web. A decoder reserves the window that it is told. */
 const zstdWindowLog = 23;
-/** What encoders choose unless told otherwise, 4 MiB. */
+/** Bits of the window that encoders choose by default: 4 MiB. */
 const brotliWindowBits = 22;
 
 /**
@@ -285,7 +285,9 @@ function decoderOf(coding: string | undefined): Transform | 'identity' | 'unknow
   }
 }
 
-/** The window that a brotli stream announces in its first bits (RFC 7932, 9.1); 24 where it is none of the known ones. */
+/**
+ * The window that a brotli stream announces in its first bits (RFC 7932, 9.1); 24 where it is none of the known ones.
+ */
 function brotliWindow(first: number): number {
   if ((first & 1) === 0) return 16;
   const high = (first >> 1) & 7;

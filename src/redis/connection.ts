@@ -158,7 +158,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
 
 const tooOld = 'it is older than Redis 6, or a proxy that does not pass HELLO on';
 
-/** What Redis' refusals mean to an operator, by their first word. */
+/** The operator's meaning of Redis' refusals, by their first word. */
 const refusals: Readonly<Record<string, string>> = {
   MISCONF: 'it takes no writes because it cannot save its snapshot: is its disk full?',
   MASTERDOWN: 'it is a replica that has lost its master, and serves nothing until it is back',
@@ -194,7 +194,7 @@ function reasonOf(error: unknown): string {
   return meaning === undefined ? message : `${meaning} (${message})`;
 }
 
-/** Who speaks TLS to a server that speaks none, or the other way round, gets no answer, or is hung up on. */
+/** TLS to a server without TLS, or the reverse, gets no answer or a closed connection. */
 function otherProtocol(error: unknown, settings: RedisSettings): string {
   const isSilence =
     error instanceof Error &&

@@ -44,7 +44,7 @@ interface RedisLink {
   /** What the log calls it. */
   readonly server: string;
   isReady(): boolean;
-  /** What else may be in the way when a server cannot be reached; may be empty. */
+  /** A further hint for when a server cannot be reached; may be empty. */
   readonly hint: string;
   /** About how many connections tell that they stand when all is well. */
   readonly connections: number;
@@ -77,7 +77,7 @@ const pingIntervalMs = 500;
 const commandOptions = { timeout: 0 } as const;
 /** With Sentinels a connection carries one command at a time. */
 const masterConnections = 8;
-/** Those of a Cluster of a dozen servers. */
+/** Enough connections for a Cluster of a dozen servers. */
 const clusterConnections = 12;
 /** How often the Sentinels are asked who is master, should their own word not have come. */
 const sentinelScanMs = 1_000;
@@ -174,7 +174,7 @@ function createOfCluster({ cluster, ...access }: RedisAccess & RedisCluster, tap
   });
 }
 
-/** What every connection to a server has, in each topology. */
+/** Options of every connection to a server, in each topology. */
 function nodeOptions({ tls, user, password, ca }: RedisAccess & RedisLogin) {
   const socket = {
     connectTimeout: connectTimeoutMs,

@@ -1,4 +1,4 @@
-/** The candidate that a slip of the pen is most likely to have meant, or nothing when none is close. */
+/** The candidate that a slip of the pen is most likely to have meant, or undefined if none is close. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const written = flatten(word);
   let best: string | undefined;

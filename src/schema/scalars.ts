@@ -18,9 +18,9 @@ export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: a secret
 
 /** A key that is written as one text. */
 interface Leaf<T> {
-  /** What it is, for "… is not a duration". */
+  /** The noun in "… is not a duration". */
   readonly what: string;
-  /** What to write instead where it is no text at all. */
+  /** The remedy for a value that is no text. */
   readonly remedy: string;
   /** For the reference and for editors. */
   readonly examples?: readonly string[];
@@ -91,7 +91,7 @@ export function oneOf<const Words extends readonly [string, ...string[]]>(words:
   return z.enum(words, { error: (issue) => notOneOf(issue.input, words, what) });
 }
 
-/** What is said of a value that is none of a few words. */
+/** The message for a value that is none of a few words. */
 export function notOneOf(input: unknown, words: readonly string[], what: string): string {
   const close = typeof input === 'string' ? nearest(input, words) : undefined;
   return wrongType(input, what, close === undefined ? `write ${either(words)}` : `did you mean ${close}?`);
@@ -123,7 +123,7 @@ function wrongType(input: unknown, what: string, remedy: string): string {
   return `${shown(input)} is not ${what}: ${remedy}`;
 }
 
-/** What is said of a key that does not exist. */
+/** The message for an unknown key. */
 export function unknownKey(key: string, known: readonly string[]): string {
   const close = nearest(key, known);
   return close === undefined

@@ -79,7 +79,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** A host name or IP address in its one spelling, without brackets; nothing when it cannot be one. */
+/** A host name or IP address in its one spelling, without brackets; undefined if it cannot be one. */
 export function parseHost(text: string): string | undefined {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
   if (bare.includes(':')) return parseIPv6(bare);
@@ -116,8 +116,8 @@ const ownIPv6 = createNetworkMatch(['fc00::/7', 'fe80::/10']);
 /**
  * A network as `address/prefix`: `10.0.0.0/8`, `2001:db8::/32`; a bare address stands for itself alone.
  *
- * Wherever networks stand in this configuration, "everybody" would be a hole: what is the whole Internet, or a large part
- * of it, is refused. IPv4 written as IPv6 (`::ffff:10.0.0.0/104`) is read as the IPv4 that it is, as clients are.
+ * Wherever networks stand in this configuration, "everybody" would be a hole: what is the whole Internet, or a large
+ * part of it, is refused. IPv4 written as IPv6 (`::ffff:10.0.0.0/104`) is read as the IPv4 that it is, as clients are.
  */
 export function parseNetwork(text: string): Reading<string> {
   const remedy = 'write a network such as 10.1.2.0/24 or 2001:db8::/32, or one address';
@@ -286,7 +286,7 @@ export function originOf(scheme: 'http' | 'https', host: string, port: number | 
 }
 
 /**
- * What became of a text that was parsed: its value, or a sentence that says what is wrong and what to write instead.
+ * The result of parsing a text: its value, or a sentence that says what is wrong and what to write instead.
  */
 export type Reading<T> = { readonly kind: 'ok'; readonly value: T } | { readonly kind: 'wrong'; readonly why: string };
 

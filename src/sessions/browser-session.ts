@@ -22,19 +22,19 @@ import type { KeyRing } from './key-derivation.ts';
 import type { NodeSessions } from './node-sessions.ts';
 import type { ServerKeys } from './server-keys.ts';
 
-/** What a successful sign-in knows. */
+/** The facts of a successful login. */
 interface SessionOpening {
   readonly user: CanonicalUser;
   readonly backend: BackendName;
   /** The host of the backend, by name. */
   readonly host: string;
-  /** Nothing where staff opened the mailbox. */
+  /** Undefined if staff opened the mailbox. */
   readonly password: Secret | undefined;
   readonly jar: CookieJar;
   readonly client: Client;
   readonly publicOrigin: string;
   readonly timeZone: string | undefined;
-  /** Of a mailbox that staff opened. */
+  /** Set if staff opened the mailbox. */
   readonly assist?: Assist;
   /** In the place of the absolute timeout. */
   readonly lifetimeMs?: number;
@@ -60,11 +60,11 @@ export interface SessionGate {
   middleware(secure: boolean): RequestHandler;
   /**
    * Opens a session under a fresh id, in the place of the one that the browser had; the oldest of the user's sessions
-   * end when there are too many. Resolves with its name when the store has all of it; when it rejects there is no session and no
-   * cookie.
+   * end when there are too many. Resolves with its name when the store has all of it; when it rejects there is no
+   * session and no cookie.
    */
   open(request: Request, response: Response, opening: SessionOpening): Promise<RecordKey>;
-  /** The session of the request, or nothing. Throws ERR_STORE_UNAVAILABLE when it could not be looked up. */
+  /** The session of the request, or undefined. Throws ERR_STORE_UNAVAILABLE when it could not be looked up. */
   current(request: Request): SessionRecord | undefined;
   /** Ends the session of the request and removes its cookie; also while the store is away. */
   close(request: Request, response: Response, reason: EndReason): Promise<void>;

@@ -79,7 +79,7 @@ export class CachedSession implements LiveSession {
     this.writtenUseMs = stored.lastUseMs;
   }
 
-  /** Opens what the store holds with what the cookie carries; nothing when they do not belong together. */
+  /** Opens what the store holds with what the cookie carries; undefined if they do not belong together. */
   static open(keeper: SessionKeeper, cookie: SessionCookie, stored: StoredSession): CachedSession | undefined {
     const opened = openStored(keeper, cookie, stored);
     return opened === undefined ? undefined : new CachedSession(keeper, cookie, stored, opened);
@@ -264,7 +264,7 @@ function openStored(keeper: SessionKeeper, cookie: SessionCookie, { record, jar 
   };
 }
 
-/** What sealed text belongs to. Text that was moved to another session, user, backend, purpose or time does not open. */
+/** The owner of sealed text. Text that was moved to another session, user, backend, purpose or time does not open. */
 export interface SealedFor {
   readonly key: RecordKey;
   readonly user: CanonicalUser;
@@ -300,7 +300,7 @@ export function seal(
   return sealText(sealKey, plain, ownerOf(belongsTo), randomBytes);
 }
 
-/** The text that was sealed, or nothing when it was altered, is of another version, or belongs to something else. */
+/** The text that was sealed, or undefined if it was altered, is of another version, or belongs to something else. */
 export function openSealed(sealKey: KeyObject, sealed: string, belongsTo: SealedFor): string | undefined {
   return openSealedText(sealKey, sealed, ownerOf(belongsTo));
 }

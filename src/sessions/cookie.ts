@@ -35,7 +35,7 @@ export function clearedSessionCookie(secure: boolean): string {
 
 /** A Cookie field, taken apart. */
 export interface CookieField {
-  /** The session cookie's value as it was sent; nothing when there is none, or when somebody planted a second one. */
+  /** The session cookie's value as it was sent; undefined if there is none, or when somebody planted a second one. */
   readonly own: string | undefined;
   /** The other pairs, byte for byte; empty when there are none. */
   readonly rest: string;
@@ -78,7 +78,7 @@ function withoutBlanks(text: string): string {
   return text.replace(/^[ \t]+|[ \t]+$/g, '');
 }
 
-/** What a genuine session cookie carries. */
+/** The content of a genuine session cookie. */
 export interface SessionCookie {
   readonly serverKey: ServerKey;
   readonly key: RecordKey;
@@ -97,7 +97,7 @@ const randomPart = '[A-Za-z0-9_-]{43}';
 const sessionIdText = new RegExp(`^([0-9a-f]{8})\\.(${randomPart})\\.(${randomPart})$`);
 const signedText = new RegExp(`^s:([0-9a-f]{8}\\.${randomPart}\\.${randomPart})\\.([A-Za-z0-9+/]{43})$`);
 
-/** What express-session signs with: the subkey of the key whose id stands in the value. */
+/** The key that express-session signs with: the subkey of the key whose id stands in the value. */
 export function signatureKey(serverKey: ServerKey): KeyObject {
   return serverKey.subkey('cookie signature');
 }
@@ -107,7 +107,7 @@ export function makeSessionId(serverKey: ServerKey, randomBytes: (size: number) 
   return [serverKey.id, randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')].join('.');
 }
 
-/** Reads an unsigned value, as express-session hands it around; nothing when it has another form or a foreign key. */
+/** Reads an unsigned value, as express-session hands it around; undefined if it has another form or a foreign key. */
 export function parseSessionId(ring: KeyRing, sessionId: string): SessionCookie | undefined {
   const [, keyId = '', id = '', secret = ''] = sessionIdText.exec(sessionId) ?? [];
   const serverKey = ring.find(keyId);

@@ -15,7 +15,7 @@ declare module 'express-session' {
   }
 }
 
-/** What express-session on our own pages takes. */
+/** Options of the express-session middleware on the gateway's own pages. */
 export interface ExpressSessionOptions {
   readonly store: Pick<SessionStore, 'create' | 'rewrite'>;
   readonly sessions: Pick<NodeSessions, 'lookUp' | 'end'>;

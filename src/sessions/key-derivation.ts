@@ -2,7 +2,7 @@ import { createHash, createHmac, createSecretKey, hkdfSync, type KeyObject } fro
 import type { CanonicalUser } from '../core/names.ts';
 import type { RecordKey, UserKey } from '../core/session.ts';
 
-/** What sealed text is for: part of its key and of what it vouches for. */
+/** The purpose of sealed text, part of its key and of its authenticated data. */
 export type SealPurpose = 'credentials' | 'jar';
 
 /**

@@ -18,7 +18,7 @@ export interface KeyEntry {
   readonly secret: Buffer;
 }
 
-/** What stays of a key that was retired: it verifies the audit that was written under it, and opens nothing. */
+/** The rest of a retired key: it verifies the audit written under it, and opens nothing. */
 interface RetiredKey {
   readonly id: string;
   readonly sinceMs: number;
@@ -31,7 +31,7 @@ interface KeysFile {
   readonly retired: readonly RetiredKey[];
 }
 
-/** What making a key needs from outside. */
+/** Sources of randomness and time for a new key. */
 export interface KeyMaking {
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Buffer;
@@ -54,7 +54,7 @@ function isMissing(error: unknown): boolean {
 }
 
 /**
- * Reads the keys of a file, or nothing when there is no such file.
+ * Reads the keys of a file, or undefined if there is no such file.
  * Rejects with ERR_KEYS_UNUSABLE when others may change or read it (see `exposureOf`), or when a line is not a key.
  */
 export async function readKeysFile(file: string): Promise<readonly KeyEntry[] | undefined> {
@@ -62,8 +62,8 @@ export async function readKeysFile(file: string): Promise<readonly KeyEntry[] | 
 }
 
 /**
- * The keys that verify the audit, by id: also those of retired server keys. None where there is no such file; rejects as
- * `readKeysFile` does.
+ * The keys that verify the audit, by id: also those of retired server keys. None where there is no such file; rejects
+ * as `readKeysFile` does.
  */
 export async function readAuditKeys(file: string): Promise<ReadonlyMap<string, Buffer>> {
   const { keys, retired } = (await readWhole(file)) ?? { keys: [], retired: [] };

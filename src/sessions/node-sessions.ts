@@ -47,7 +47,7 @@ export interface NodeSessions extends LiveSessions {
   reroute(key: RecordKey, to: SessionRoute, fresh: CookieJar): Promise<'rerouted' | 'elsewhere' | 'gone'>;
   /** How many sessions this node holds on each host. */
   heldPerHost(): ReadonlyMap<string, number>;
-  /** What this node holds in memory. */
+  /** The sessions that this node holds in memory. */
   heldRecords(): Iterable<SessionRecord>;
   /** All living sessions, some at a time, in no order. Rejects when the store cannot list them. */
   allSessions(): AsyncIterable<readonly ListedSession[]>;

@@ -79,25 +79,25 @@ function isSavedJar(value: unknown): value is SavedJar {
   );
 }
 
-/** The record in a stored text, or nothing. */
+/** The record in a stored text, or undefined. */
 export function parseRecord(text: string): SessionRecord | undefined {
   const value = parseJson(text);
   return isSessionRecord(value) ? value : undefined;
 }
 
-/** The jar in a stored text, still sealed, or nothing. */
+/** The jar in a stored text, still sealed, or undefined. */
 export function parseStoredJar(text: string): StoredJar | undefined {
   const value = parseJson(text);
   return isStoredJar(value) ? value : undefined;
 }
 
-/** The cookies in a jar's opened text, or nothing. */
+/** The cookies in a jar's opened text, or undefined. */
 export function parseSavedJar(text: string): SavedJar | undefined {
   const value = parseJson(text);
   return isSavedJar(value) ? value : undefined;
 }
 
-/** A server key's registration in a stored text, or nothing. */
+/** A server key's registration in a stored text, or undefined. */
 export function parseRegisteredKey(text: string): RegisteredKey | undefined {
   const value = parseJson(text);
   return isRegisteredKey(value) ? value : undefined;

@@ -8,7 +8,7 @@ import type { RegisteredKey, SessionStore } from '../core/session.ts';
 import type { KeyRing } from './key-derivation.ts';
 import { type KeyEntry, makeKeysFile, readKeysFile, ringOf } from './keys-file.ts';
 
-/** What opening the server keys takes. */
+/** Options of openServerKeys. */
 export interface ServerKeysOptions {
   readonly file: string;
   readonly store: Pick<SessionStore, 'registerKeys'>;
@@ -23,7 +23,7 @@ export interface ServerKeys {
   /** Reads the file again; rejects, and keeps the old keys, when that or the registration fails. */
   reload(): Promise<void>;
   /**
-   * What to think of a key id in a cookie that the ring does not have. Reads the file again, at most once in five
+   * The verdict on a key id in a cookie that is not among the current keys. Reads the file again, at most once in five
    * seconds. `missing`: another node uses that key and this one lacks it. `none`: nobody does; the cookie is forged, or
    * its key was retired.
    */

@@ -18,7 +18,7 @@ import type { SessionCookie } from './cookie.ts';
 import { BoundedMap } from './lru-map.ts';
 import { createEndings, createJarWrites, createUndisturbedReader, createUseNotes } from './store-sync.ts';
 
-/** What holding sessions takes. The numbers are read at each use: a getter lets a reload change them. */
+/** Options of createSessionCache. Numbers are read at each use, so that getters let a reload change them. */
 export interface SessionCacheOptions {
   readonly store: SessionStore;
   readonly clock: Clock;

@@ -50,7 +50,7 @@ export function createUseNotes(deps: {
 
 const debounceMs = 100;
 
-/** What writing jars takes. `gone` hears of a session whose record the store no longer has. */
+/** Options of createJarWrites. `gone` hears of a session whose record the store no longer has. */
 interface JarWritesOptions {
   readonly store: Pick<SessionStore, 'writeJar'>;
   readonly log: Log;
@@ -139,7 +139,7 @@ export function createEndings({ store, log }: { readonly store: Pick<SessionStor
   }
 
   return {
-    /** Why the session ended, or nothing when this node does not know that it did. */
+    /** Why the session ended, or undefined if this node does not know that it did. */
     reasonOf(key: RecordKey): EndReason | undefined {
       return waiting.get(key) ?? remembered.get(key);
     },

@@ -14,9 +14,9 @@ export interface StaffOnDuty extends StaffGrant {
   readonly provenAtMs: number;
 }
 
-/** What is asked about staff at every step. */
+/** The checks on staff at every step. */
 export interface Duty {
-  /** What this user may do now; nothing for who is no staff. Rejects when the directory could not be asked. */
+  /** The user's present roles; undefined for a user who is not staff. Rejects when the directory could not be asked. */
   grantOf(user: CanonicalUser, signal: AbortSignal): Promise<StaffGrant | undefined>;
   /** Whether this session of a staff member still lives. Rejects when the store could not be asked. */
   isOnDuty(session: RecordKey): Promise<boolean>;
@@ -24,7 +24,7 @@ export interface Duty {
   atWork(session: RecordKey): void;
 }
 
-/** What is asked about staff: of the role by `roleOf`, and of the session. */
+/** Makes the checks on staff: the role by `roleOf`, and the session. */
 export function createDuty(roleOf: RoleOf, sessions: Pick<StaffSessions, 'isOnDuty' | 'atWork'>): Duty {
   return {
     grantOf: roleOf,

@@ -6,7 +6,7 @@ import type { ParseValue } from '../core/state-store.ts';
 
 /** The second factor of a member of staff, as all nodes know it. By itself it opens nothing. */
 export interface Enrolment {
-  /** The one-time code that an operator gave out, hashed; nothing once it was used. */
+  /** The one-time code that an operator gave out, hashed; undefined once it was used. */
   readonly invitation?: { readonly hash: string; readonly untilMs: number };
   /** A key that waits for its first code, sealed, and the staff session to which it was shown. */
   readonly offer?: { readonly sealedKey: string; readonly session: string; readonly untilMs: number };
@@ -119,7 +119,7 @@ export interface VaultKeys {
 /** Seals what only the gateway may read, and what is kept where others may read it. */
 export interface Vault {
   seal(secret: Secret, owner: string): string;
-  /** Nothing when it was sealed for another owner, was altered, or its key is gone. */
+  /** Undefined if it was sealed for another owner, was altered, or its key is gone. */
   open(sealed: string, owner: string): Secret | undefined;
 }
 

@@ -29,7 +29,9 @@ export interface ImpersonationDeps {
   readonly duty: Pick<Duty, 'grantOf' | 'isOnDuty'>;
   readonly links: Pick<OneTimeLinks, 'issue' | 'use'>;
   readonly audit: Pick<Audit, 'record'>;
-  /** Where this user would be signed in, or why nowhere; nothing for a backend that is not configured. */
+  /**
+   * The host where this user would be signed in, or why there is none; undefined for a backend that is not configured.
+   */
   readonly placeOf: (
     backend: BackendName,
     user: CanonicalUser,
@@ -46,7 +48,7 @@ export interface ImpersonationDeps {
   readonly clock: Clock;
 }
 
-/** What a form of the console says, checked for nothing yet. */
+/** A form of the console, unchecked. */
 interface OpeningRequest {
   readonly subject: string;
   readonly reason: string;
@@ -54,7 +56,9 @@ interface OpeningRequest {
   readonly minutes: number;
 }
 
-/** `unproven`: the second factor must be shown anew; `reason`, `ticket`, `minutes`: the form says something impossible. */
+/**
+ * `unproven`: the second factor must be shown anew; `reason`, `ticket`, `minutes`: the form says something impossible.
+ */
 type StartRefusal = Refusal | { readonly why: 'unproven' | 'reason' | 'ticket' | 'minutes' };
 
 /** The result of a request to open a mailbox. */
@@ -87,7 +91,10 @@ export interface Impersonation {
   permission: AskPermission;
   /** From the console: checks, writes it down, and makes a link. No audit, no link. */
   start(staff: StaffOnDuty, request: OpeningRequest, signal: AbortSignal): Promise<Started>;
-  /** From the link: checks everything again, writes it down, and enters the webmail by the master identity, never with a password. */
+  /**
+   * From the link: checks everything again, writes it down, and enters the webmail by the master identity, never with a
+   * password.
+   */
   open(token: string, client: Client, signal: AbortSignal): Promise<Opened>;
   /** Writes down that nothing came of an opening after all, and why. Never rejects. */
   failed(opening: Opening, client: Client, error: unknown): Promise<void>;
@@ -195,7 +202,7 @@ export function createImpersonation(deps: ImpersonationDeps): Impersonation {
     });
   }
 
-  /** What was granted when the link was made may be gone. */
+  /** Rights may have been withdrawn since the link was made. */
   async function permissionNow(
     { actor, staffSession, subject }: Opening,
     signal: AbortSignal,
@@ -236,7 +243,7 @@ function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
 
-/** What says no in words of its own and will say so again: to try it once more would only cost another code. */
+/** The refusal in an error that would only come again, since another try costs another code. */
 function refusalIn(error: unknown): OpenRefusal | undefined {
   if (!(error instanceof PosternError) || error.retryable) return undefined;
   if (error.source === 'imap') return { why: 'mail-server', detail: error.message };

@@ -17,8 +17,8 @@ interface MailboxExpiryDeps {
   readonly opened: Pick<ReplicatedTable<OpenedMailbox>, 'all' | 'set' | 'take'>;
   readonly links: Pick<OneTimeLinks, 'sweep'>;
   /**
-   * How a session ended, as the store knows: undefined while it lives, `unknown` when the store has forgotten it. Rejects
-   * when the store cannot be asked.
+   * How a session ended, as the store knows: undefined while it lives, `unknown` when the store has forgotten it.
+   * Rejects when the store cannot be asked.
    */
   readonly endOf: (session: RecordKey) => Promise<EndReason | 'unknown' | undefined>;
   /** Ends a session on all nodes. */
@@ -40,7 +40,7 @@ export interface MailboxExpiry extends AsyncDisposable {
   guard(lookup: SessionLookup): SessionLookup | Promise<SessionLookup>;
   /** Closes an opened mailbox as its staff member wants it; it is on no list any more when this resolves. */
   stop(session: RecordKey): Promise<void>;
-  /** Those of a member of staff, on all nodes. */
+  /** The open mailboxes of a member of staff, on all nodes. */
   of(actor: string): readonly (OpenedMailbox & { readonly session: string })[];
 }
 
@@ -102,7 +102,7 @@ export function createMailboxExpiry(deps: MailboxExpiryDeps): MailboxExpiry {
     });
   }
 
-  /** Whoever takes the entry writes the line: one node of all. */
+  /** The one node that removes the entry writes the audit line. */
   async function close(key: RecordKey, reason: EndReason): Promise<void> {
     const mailbox = await opened.take(key);
     if (mailbox !== undefined) await audit.record(lineOfEnd(mailbox, reason));

@@ -10,20 +10,20 @@ const deadlineMs = 15_000;
 /** The gateway acts by itself. */
 const ownClient: Client = { address: '127.0.0.1', port: 0, userAgent: undefined };
 
-/** What mailboxes are opened with. The name of the site and its languages are read at each message. */
+/** Dependencies of createMasterMailboxes. The name of the site and its languages are read at each message. */
 interface MasterMailboxesDeps {
   readonly mailboxes: Mailboxes;
   /** The backend of one of its hosts. */
   readonly backendOf: (host: BackendHost) => Backend | undefined;
   readonly newReference: () => string;
-  /** Of letters and digits. */
+  /** A reference of letters and digits. */
   readonly newMessageId: () => string;
   readonly site: () => { readonly name: string; readonly domain: string };
   /** The one that most users read first. */
   readonly languages: () => readonly [NoticeLanguage, ...NoticeLanguage[]];
 }
 
-/** What support does over IMAP, by the master identity of the user's backend. */
+/** Support's IMAP access by the master identity of the user's backend. */
 interface MasterMailboxes {
   /** Whether the mail server lets the master identity in to this user. Rejects when it could not be asked. */
   readonly checkMaster: (

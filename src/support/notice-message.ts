@@ -1,6 +1,6 @@
 import type { CanonicalUser } from '../core/names.ts';
 
-/** What a user is told of one opening of the mailbox. */
+/** The facts that a user is told about one opening of the mailbox. */
 export interface Opened {
   readonly actor: string;
   readonly reason: string;

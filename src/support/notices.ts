@@ -7,7 +7,7 @@ import type { Log } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
 
-/** What a user is told of one opening of the mailbox. */
+/** The facts that a user is told about one opening of the mailbox. */
 export interface Notice {
   readonly actor: CanonicalUser;
   readonly reason: string;
@@ -16,7 +16,7 @@ export interface Notice {
   readonly atMs: number;
 }
 
-/** What users have yet to be told at their next sign-in. Each change rejects when the store cannot be asked. */
+/** Notices that wait for users' next login. Each change rejects when the store cannot be asked. */
 export interface Notices {
   /** In the order in which it happened; empty for nearly everybody. */
   of(user: CanonicalUser): readonly Notice[];
@@ -25,7 +25,7 @@ export interface Notices {
   told(user: CanonicalUser, untilMs: number): Promise<void>;
 }
 
-/** Of more than these the oldest are dropped: the audit has them all. */
+/** The most that are kept for a user; older ones are dropped, and the audit has them all. */
 const most = 20;
 const tries = 5;
 
@@ -73,7 +73,7 @@ export interface NoticeDeliveryDeps {
 export interface NoticeDelivery {
   /** Rejects when it can be told in no way. */
   tell(user: CanonicalUser, notice: Notice, host: BackendHost): Promise<void>;
-  /** What a user must read at this sign-in, as far as this node knows. */
+  /** Notices that a user must read at this login, as far as this node knows. */
   pending(user: CanonicalUser): readonly Notice[];
   /** The same, with what other nodes wrote just now where they can be asked. */
   pendingNow(user: CanonicalUser): Promise<readonly Notice[]>;

@@ -21,11 +21,13 @@ interface LinksDeps {
   readonly randomBytes: (size: number) => Uint8Array;
 }
 
-/** Links that open a mailbox once, within a minute, on whatever node. Each call rejects when the store cannot be asked. */
+/**
+ * Links that open a mailbox once, within a minute, on whatever node. Each call rejects when the store cannot be asked.
+ */
 export interface OneTimeLinks {
   /** The token of a fresh link: whoever brings it first may do what `opening` says. */
   issue(opening: Opening): Promise<string>;
-  /** What a token opens, to one caller; nothing once it was used, after a minute, and for what never was one. */
+  /** Redeems a token for one caller; undefined if it was used, is over a minute old, or is not genuine. */
   use(token: string): Promise<Opening | undefined>;
   /** Removes links that nobody used in time. */
   sweep(): Promise<void>;

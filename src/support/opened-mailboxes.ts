@@ -42,7 +42,7 @@ function isOpenedMailbox(value: unknown): value is OpenedMailbox {
 export const openingMinutes = [5, 15, 30, 60] as const;
 type OpeningMinutes = (typeof openingMinutes)[number];
 
-/** What a member of staff has asked for and been granted: whose mailbox, why, for how long. */
+/** A granted request of a member of staff: whose mailbox, why, for how long. */
 export interface Opening {
   readonly actor: CanonicalUser;
   /** The staff member's own session: what is opened ends with it. */

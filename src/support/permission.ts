@@ -32,7 +32,7 @@ export interface PermissionDeps {
   readonly directory: Pick<DirectorySource, 'lookup'>;
   readonly duty: Pick<Duty, 'grantOf'>;
   readonly neverOpened: ReadonlySet<string>;
-  /** What the webmail of a backend can be entered to without a password; nothing for one that is not configured. */
+  /** The account that a backend's webmail opens without a password; undefined for one that is not configured. */
   readonly masterEntryOf: (backend: BackendName) => MasterEntry | undefined;
 }
 

@@ -12,7 +12,7 @@ export interface RecentLogin {
   /** `signed-in`, or why not. */
   readonly result: string;
   readonly why?: string;
-  /** Of the browser. */
+  /** The browser's address. */
   readonly address: string;
   /** Stands on the page that the user saw, and in the log. */
   readonly reference: string;
@@ -25,11 +25,11 @@ export interface RecentLogins extends AsyncDisposable {
   of(user: string): Promise<readonly RecentLogin[]>;
 }
 
-/** Of each user. */
+/** How many are kept for each user. */
 const signInsKept = 20;
 const signInsKeptMs = 30 * 24 * 60 * 60 * 1000;
 
-/** Reads a stored text; nothing for one of another form. */
+/** Reads a stored text; undefined for one of another form. */
 function parseSignIn(text: string): RecentLogin | undefined {
   const value = parseJson(text);
   return isSignIn(value) ? value : undefined;
@@ -98,8 +98,8 @@ return 1`;
 const readScript = `return redis.call('LRANGE', KEYS[1], 0, -1)`;
 
 /**
- * The latest sign-ins in a Redis: a list per user, under a keyed hash of the name. Each line is vouched for with its user:
- * one that was changed, moved, or written without a server key is left out.
+ * The latest sign-ins in a Redis: a list per user, under a keyed hash of the name. Each line is vouched for with its
+ * user: one that was changed, moved, or written without a server key is left out.
  */
 export function createRedisRecentLogins(run: RunScript, keys: () => SignInsKeys): RecentLogins {
   function genuineIn(user: string, stored: unknown): readonly RecentLogin[] {

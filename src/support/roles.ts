@@ -3,7 +3,7 @@ import type { HomeLookup } from '../core/directory.ts';
 import { type StaffGrant, staffRoles } from '../core/identity.ts';
 import { type CanonicalUser, domainOfUsers, type LoginNameRules } from '../core/names.ts';
 
-/** What decides who is staff: the configuration of the moment. */
+/** The current configuration of staff. */
 export interface StaffSettings {
   readonly staff: ReadonlyMap<string, StaffGrant>;
   readonly rolesFromDirectory: boolean;
@@ -11,18 +11,18 @@ export interface StaffSettings {
 
 /** Dependencies of createRoleOf. */
 export interface RolesDeps {
-  /** Of the moment; nothing where nobody is staff. */
+  /** The current settings; undefined if nobody is staff. */
   readonly settings: () => StaffSettings | undefined;
-  /** Of the moment: a domain may be another name of the one under which users are known. */
+  /** The current rules: a domain may be an alias of the one under which users are known. */
   readonly nameRules: () => LoginNameRules;
   /** What the directory says now, past all that is remembered. Rejects when it could not ask. */
   readonly lookupFresh: (user: CanonicalUser, signal: AbortSignal) => Promise<HomeLookup>;
 }
 
 /**
- * Says what a member of staff may do at this moment; nothing for who is none. What the configuration says of somebody
- * counts; of others the directory is asked anew each time, where it may say so. Rejects when it could not ask: that
- * takes no role away, and gives none.
+ * Looks up the present roles of a member of staff; undefined for a user who is not staff. What the configuration says
+ * of somebody counts; of others the directory is asked anew each time, where it may say so. Rejects when it could not
+ * ask: that takes no role away, and gives none.
  */
 export type RoleOf = (user: CanonicalUser, signal: AbortSignal) => Promise<StaffGrant | undefined>;
 

@@ -16,8 +16,8 @@ interface SecondFactorsDeps {
 }
 
 /**
- * What came of a code. `used`: it was right and is dead, since each is good for one use; `locked`: too many were wrong,
- * and none is looked at until then.
+ * The result of a code. `used`: it was right and is dead, since each is good for one use; `locked`: too many were
+ * wrong, and none is looked at until then.
  */
 type CodeCheck =
   | RightCode
@@ -39,20 +39,26 @@ type EnrolmentState = 'none' | 'invited' | 'enrolled';
 
 /**
  * The second factors of the staff, of all nodes: codes of an authenticator app (RFC 6238), and recovery codes. Each
- * change is one write that loses against any other, so that no code counts twice, on whatever nodes it is shown at once.
- * Calls that change something reject when the state store cannot take it.
+ * change is one write that loses against any other, so that no code counts twice, on whatever nodes it is shown at
+ * once. Calls that change something reject when the state store cannot take it.
  */
 export interface SecondFactors {
   stateOf(user: string): EnrolmentState;
   /** All who have a second factor or may make one. */
   all(): readonly { readonly user: string; readonly state: EnrolmentState; readonly sinceMs?: number }[];
-  /** A one-time code with which `user` may make a second factor; it ends any earlier one. Nothing for who has one. */
+  /**
+   * A one-time code with which `user` may make a second factor; it ends any earlier one. Undefined if the user already
+   * has a second factor.
+   */
   invite(user: string): Promise<{ readonly code: Secret; readonly untilMs: number } | undefined>;
   /** Takes the one-time code; from then on the key is on offer to this staff session, and to no other. */
   accept(user: string, session: string, code: string): Promise<{ readonly kind: 'right' } | CodeRefusal>;
   /** The key on offer to this staff session, until it was confirmed. */
   offered(user: string, session: string): Secret | undefined;
-  /** Takes the first code of the key on offer; from then on it is the second factor. The recovery codes are seen only here. */
+  /**
+   * Takes the first code of the key on offer; from then on it is the second factor. The recovery codes are seen only
+   * here.
+   */
   confirm(
     user: string,
     session: string,
@@ -80,10 +86,12 @@ const attempts = 10;
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
   const { enrolments, vault, clock, randomBytes, log } = deps;
 
-  /** What this node last left of each second factor. */
+  /** The state in which this node last left each second factor. */
   const left = new Map<string, Enrolment>();
 
-  /** Decides on the newest enrolment, and again where another node changed it meanwhile; writes only where it changes. */
+  /**
+   * Decides on the newest enrolment, and again where another node changed it meanwhile; writes only where it changes.
+   */
   async function settle<T>(
     user: string,
     decide: (before: Enrolment) => { readonly after?: Enrolment; readonly outcome: T },
@@ -111,7 +119,7 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
     log.error({ user, rests, untilMs }, 'second factor guessed at: whoever tries knows the password, so change it');
   }
 
-  /** What is the same for every kind of code: the rest after wrong ones, and their count. */
+  /** The part that all kinds of code share: the pause after wrong ones, and their count. */
   function judged<T extends { readonly kind: 'right' }>(
     before: Enrolment,
     judge: () => { readonly after: Enrolment; readonly outcome: T } | 'wrong' | 'used',
@@ -221,8 +229,9 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
 }
 
 /**
- * The entry as it stands in the store, or what this node knows better: whoever writes the store may put an older entry of
- * the same second factor back. A code that was right at another node makes an entry newer, and clears what was counted.
+ * The entry as it stands in the store, or what this node knows better: whoever writes the store may put an older entry
+ * of the same second factor back. A code that was right at another node makes an entry newer, and clears what was
+ * counted.
  */
 function notOlder(before: Enrolment, known: Enrolment | undefined): Enrolment {
   const { factor } = before;
@@ -253,7 +262,9 @@ function keyLost(): PosternError {
   return new PosternError('ERR_KEY_UNKNOWN', message, { source: 'gateway', retryable: false });
 }
 
-/** What every authenticator app knows (RFC 6238): six digits of HMAC-SHA-1 that change each half minute. */
+/**
+ * The parameters that every authenticator app knows (RFC 6238): six digits of HMAC-SHA-1 that change each half minute.
+ */
 const form = { algorithm: 'SHA1', digits: 6, period: 30 } as const;
 const keyBytes = 20;
 /** How many steps the clock of a telephone may be off, either way. */
@@ -270,7 +281,7 @@ export function totpAddress(key: Secret, issuer: string, account: string): Secre
   return new Secret(new TOTP({ ...form, issuer, label: account, secret: key.reveal() }).toString());
 }
 
-/** The half minute, counted from 1970, whose code this is; nothing where it is that of none nearby. */
+/** The half minute, counted from 1970, whose code this is; undefined if it is that of none nearby. */
 export function stepOfCode(key: Secret, code: string, nowMs: number): number | undefined {
   if (!/^\d{6}$/.test(code)) return undefined;
   const secret = TotpKey.fromBase32(key.reveal());

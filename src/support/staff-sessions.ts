@@ -10,7 +10,7 @@ interface StaffSessionsDeps {
   /** Ends a session on all nodes; repeated until the store took it. */
   readonly end: (key: RecordKey, reason: EndReason) => Promise<void>;
   readonly keys: () => StaffKeys & { readonly promoted: { userKeyOf(user: CanonicalUser): UserKey } };
-  /** Of the moment; nothing where there is no console. */
+  /** The current timeouts; undefined if there is no console. */
   readonly times: () => { readonly idleTimeoutMs: number; readonly absoluteTimeoutMs: number } | undefined;
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Buffer;
@@ -24,7 +24,7 @@ export interface StaffSession extends StaffProof {
   readonly record: SessionRecord;
 }
 
-/** Who has shown a right password. */
+/** A member of staff who has given the right password. */
 interface StaffArrival {
   readonly user: CanonicalUser;
   readonly backend: BackendName;
@@ -51,9 +51,11 @@ export interface StaffSessions {
   find(cookieField: string | undefined, secure: boolean): Promise<StaffSession | undefined>;
   /** After the second factor at sign-in: under a new id, the old one is dead. */
   stepUp(session: StaffSession): Promise<IssuedStaffSession>;
-  /** After a fresh code: the same session, newly proven; nothing when it has ended. */
+  /** After a fresh code: the same session, newly proven; undefined if it has ended. */
   proveAnew(session: StaffSession): Promise<StaffSession | undefined>;
-  /** The name of the session to which a cookie leads, whether it lives or not; nothing for a forged one. Asks nobody. */
+  /**
+   * The name of the session to which a cookie leads, whether it lives or not; undefined for a forged one. Asks nobody.
+   */
   named(cookieField: string | undefined, secure: boolean): RecordKey | undefined;
   end(session: Pick<StaffSession, 'key'>, reason: EndReason): Promise<void>;
   /** Whether this session lives and has shown its second factor. */
@@ -197,7 +199,9 @@ function staffCookieName(secure: boolean): string {
   return secure ? secureName : plainName;
 }
 
-/** A Set-Cookie line; without a value one that removes the cookie. No page of another site can make a browser send it. */
+/**
+ * A Set-Cookie line; without a value one that removes the cookie. No page of another site can make a browser send it.
+ */
 export function staffCookieLine(value: string | undefined, secure: boolean): string {
   const expires = value === undefined ? '; Expires=Thu, 01 Jan 1970 00:00:00 GMT' : '';
   return `${staffCookieName(secure)}=${value ?? ''}; Path=/; HttpOnly${secure ? '; Secure' : ''}; SameSite=Strict${expires}`;
@@ -212,7 +216,7 @@ function makeStaffCookie(
   return { value: `${promoted.id}.${id}.${signatureOf(promoted, id)}`, key: recordKeyOf(promoted, id) };
 }
 
-/** The name of the record to which a Cookie field leads; nothing for none, a forged one, or two. */
+/** The name of the record to which a Cookie field leads; undefined for none, a forged one, or two. */
 function readStaffCookie(keys: StaffKeys, field: string | undefined, secure: boolean): RecordKey | undefined {
   const prefix = `${staffCookieName(secure)}=`;
   const values = (field ?? '')

@@ -9,16 +9,16 @@ import type { RequestLine, SignOutIdentity, WebmailSignIn } from '../core/webmai
 import type { Fields } from './driver-settings.ts';
 import { encodeSubmission, type Submission, urlEncoded } from './form-submission.ts';
 
-/** What every driver is made of. */
+/** Collaborators of every driver. */
 export interface DriverParts {
   readonly exchange: HttpExchange;
   readonly clock: Clock;
 }
 
-/** What a driver with settings is made of. They were checked before. */
+/** Collaborators and checked settings of a driver. */
 export interface ConfiguredParts extends DriverParts {
   readonly settings: DriverSettings;
-  /** Of the backend; only drivers that declare `master_login` look at it. */
+  /** The backend's master; only drivers that declare `master_login` use it. */
   readonly master?: MasterIdentity;
 }
 
@@ -38,7 +38,9 @@ interface VisitOptions {
   /** For which the driver acts. */
   readonly browser: VisitingBrowser;
   readonly ownsCookie: (name: string) => boolean;
-  /** In the place of the languages that the browser asks for, where the driver has to understand the webmail's words. */
+  /**
+   * In the place of the languages that the browser asks for, where the driver has to understand the webmail's words.
+   */
   readonly language?: 'en' | undefined;
   /** Cookies of a session to begin with; none for a sign-in. */
   readonly jar?: CookieJar;
@@ -122,12 +124,12 @@ export class Browser {
     this.#kept.absorb(`${name}=${value}; Path=/-/; HttpOnly`, '/-/', this.#parts.clock.nowMs());
   }
 
-  /** What a successful sign-in hands on. */
+  /** The result of a successful login. */
   signedIn(landing: string): WebmailSignIn {
     return { kind: 'signed-in', jar: this.#kept, browserCookies: [...this.#browserCookies.values()], landing };
   }
 
-  /** The path with query of a Location, resolved against `target`; nothing when it leads to another server. */
+  /** The path with query of a Location, resolved against `target`; undefined if it leads to another server. */
   locationOf(response: ExchangeResponse, target: string): string | undefined {
     const location = response.header('location');
     return location === undefined ? undefined : this.targetOf(location, target);

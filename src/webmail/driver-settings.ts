@@ -2,7 +2,7 @@ import type { DriverSettings, SettingProblem } from '../core/backend.ts';
 import type { RequestHead } from '../core/http.ts';
 import { Secret } from '../core/secret.ts';
 
-/** What came of checking a driver's settings; all problems at once. */
+/** The result of checking a driver's settings; all problems at once. */
 export type ParsedSettings<T> =
   | { readonly kind: 'ok'; readonly settings: T }
   | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };

@@ -31,7 +31,7 @@ type JsonScalar = string | number | boolean | null;
 /** A sign-in that the webmail's own script makes, of which there is no form. */
 export interface JsonSignIn {
   readonly path: string;
-  /** What is sent: `{user}` and `{password}` in its texts stand for what the user typed. */
+  /** The body that is sent: `{user}` and `{password}` in its texts stand for what the user typed. */
   readonly body: DriverSettings;
   /** Where the script finds a token against forged requests, and the field in which it sends it. */
   readonly token: JsonToken | undefined;

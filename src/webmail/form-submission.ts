@@ -3,7 +3,7 @@ import { encodeText, knownCharset } from '../core/charset.ts';
 import type { HtmlButton, HtmlControl } from './html-controls.ts';
 import type { HtmlForm } from './html-form.ts';
 
-/** What stands in one field of a form that is sent. */
+/** The value of one field of a form that is sent. */
 interface Entry {
   readonly name: string;
   readonly value: string;
@@ -25,13 +25,13 @@ export interface Submission {
 export interface SubmissionOptions {
   /** Typed in, by the names of their controls; a name that the form lacks is added at the end. */
   readonly typed: ReadonlyMap<string, string>;
-  /** Of the page. */
+  /** The page's charset. */
   readonly charset: string;
   /** Name of the button to press; without it the first, as the enter key does. */
   readonly button?: string | undefined;
 }
 
-/** What a browser sends when the form is filled in and its button is pressed. */
+/** The submission that a browser sends when the form is filled in and its button pressed. */
 export function submissionOf(form: HtmlForm, { typed, charset: pageCharset, button }: SubmissionOptions): Submission {
   const buttons = form.controls.filter(
     (control): control is HtmlButton =>

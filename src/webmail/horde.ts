@@ -156,7 +156,7 @@ function judgeDownload(body: string, complete: boolean): Verdict {
   return isLost ? 'lost' : 'alive';
 }
 
-/** What Horde's own server says: its script then goes to `loginPath`. */
+/** The answer of Horde's own server after which its script goes to `loginPath`. */
 function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
   if (!pathOf(request.target).includes('/services/ajax.php/')) return undefined;
   const message = { msgs: [{ message: loginPath, type: 'horde.ajaxtimeout' }], response: false };

@@ -7,7 +7,7 @@ interface NamedControl {
   readonly disabled: boolean;
 }
 
-/** What a form is made of. */
+/** The parts of a form. */
 export type HtmlControl = NamedControl &
   (
     | { readonly kind: 'text' | 'hidden' | 'textarea'; readonly value: string }
@@ -17,7 +17,7 @@ export type HtmlControl = NamedControl &
     | HtmlButton
   );
 
-/** What submits a form. Its own action, method and enctype go before those of the form. */
+/** A control that submits a form. Its own action, method and enctype go before those of the form. */
 export interface HtmlButton extends NamedControl {
   readonly kind: 'button' | 'image';
   readonly value: string;
@@ -89,7 +89,7 @@ function submits(
   };
 }
 
-/** What is chosen in a list. Where the page chose nothing, one of a single line shows its first option. */
+/** The chosen options of a list. If the page chose none, a list of a single line has its first option. */
 export function valuesOf(attributes: Attributes, options: readonly Option[]): readonly string[] {
   const selected = options.filter(({ selected: is }) => is);
   let chosen = selected;

@@ -18,7 +18,7 @@ export interface MasterLogin {
  */
 export interface MasterLogins {
   readonly masterEntry: MasterEntry;
-  /** The user's own password where there is one, else the master's; nothing where neither may be sent. */
+  /** The user's own password where there is one, else the master's; undefined if neither may be sent. */
   of(as: Pick<SignInIdentity, 'user' | 'password'>): MasterLogin | undefined;
 }
 
@@ -52,7 +52,7 @@ function entryOf(declared: boolean, master: MasterIdentity | undefined, otherwis
   return { kind: 'other-account', why };
 }
 
-/** What is thrown instead of sending an empty password. */
+/** The error thrown instead of sending an empty password. */
 export function noMasterEntry(host: BackendHost, entry: MasterEntry): PosternError {
   const why = entry.kind === 'own-account' ? 'it needs the password' : entry.why;
   const message = `webmail of ${host.name} cannot be entered without the user's password: ${why}`;

@@ -32,7 +32,10 @@ export async function loadDriver(name: DriverName, parts: ConfiguredParts): Prom
   return module.create(parts);
 }
 
-/** What a driver comes to without a password, with settings that have passed {@link driverProblems}; it asks nobody. */
+/**
+ * The account that a driver opens without a password, with settings that have passed {@link driverProblems}; it asks
+ * nobody.
+ */
 export async function masterEntryOf(
   name: DriverName,
   settings: DriverSettings,
@@ -41,7 +44,9 @@ export async function masterEntryOf(
   return (await idleDriver(name, settings, master)).masterEntry;
 }
 
-/** What the health checks of a driver ask for, with settings that have passed {@link driverProblems}; it asks nobody. */
+/**
+ * What the health checks of a driver ask for, with settings that have passed {@link driverProblems}; it asks nobody.
+ */
 export async function healthTargetOf(
   name: DriverName,
   settings: DriverSettings,
@@ -65,7 +70,7 @@ function idleDriver(
   });
 }
 
-/** What is wrong with the settings of a driver; empty when nothing is. */
+/** Problems with the settings of a driver; empty if there are none. */
 export async function driverProblems(name: DriverName, settings: DriverSettings): Promise<readonly SettingProblem[]> {
   const parsed = (await parsers[name]())(settings);
   return parsed.kind === 'ok' ? [] : parsed.problems;
@@ -73,7 +78,7 @@ export async function driverProblems(name: DriverName, settings: DriverSettings)
 
 type SettingsParser = (settings: DriverSettings) => ParsedSettings<unknown>;
 
-/** What checks the settings of each driver. */
+/** The check of each driver's settings. */
 const parsers: Readonly<Record<DriverName, () => Promise<SettingsParser>>> = {
   roundcube: async () => (await import('./roundcube/entry.ts')).parseRoundcubeSettings,
   sogo: async () => (await import('./sogo.ts')).parseSogoSettings,

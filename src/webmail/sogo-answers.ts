@@ -18,7 +18,7 @@ const texts = {
 } as const;
 
 /**
- * What SOGo's script shows as a failure, without leaving the page; nothing for other requests.
+ * The answer that SOGo's script shows as a failure without leaving the page; undefined for other requests.
  *
  * SOGo's own answer to a lost session is its sign-in page, and its script leaves the page for it without asking: a
  * message in the editor would be gone. For a status of failure it shows the `message` of the JSON and keeps everything.
@@ -31,7 +31,7 @@ export function lostAnswer(request: RequestHead, loginPath: string): Answer | un
   return failure(401, isSending(request) ? text.ended : `${text.ended} ${link}`);
 }
 
-/** What SOGo's script shows when the user was signed in again but the request could not be repeated. */
+/** The answer that SOGo's script shows when the user was signed in again but the request could not be repeated. */
 export function retryAnswer(request: RequestHead): Answer | undefined {
   return isScriptRequest(request) ? failure(409, textsFor(request, texts).retry) : undefined;
 }

@@ -219,7 +219,7 @@ export type SogoSettings =
   | { readonly mode: 'password' }
   | {
       readonly mode: 'trusted';
-      /** What that web server knows the gateway by. */
+      /** The secret by which that web server recognises the gateway. */
       readonly secret: Secret;
       /** The password that opens every mailbox under SOGo's IMAP login name; the user's own where there is none. */
       readonly imapPassword: Secret | undefined;

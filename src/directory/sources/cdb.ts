@@ -52,7 +52,7 @@ export const driver: SourceDriver = {
 };
 
 interface CdbFile {
-  /** The first value of a key, or nothing. Rejects when the file cannot be read or contradicts itself. */
+  /** The first value of a key, or undefined. Rejects when the file cannot be read or contradicts itself. */
   get(key: string): Promise<string | undefined>;
   close(): Promise<void>;
 }

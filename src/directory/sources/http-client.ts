@@ -74,7 +74,7 @@ export function createHttpClient(options: { readonly label: string; readonly ca:
   };
 }
 
-/** The whole body as UTF-8, or nothing when it is too large. */
+/** The whole body as UTF-8, or undefined if it is too large. */
 async function readBody(response: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;

@@ -23,8 +23,8 @@ const elsewhere = new Set([51, 52, 53]);
  *
  * Bound connections are kept to the first of the servers that answers, as many as there are searches at once and at
  * most eight; TLS unless it is switched off. Referrals are not followed: references beside a complete search are no
- * answer, and a base that is referred elsewhere as a whole "could not be asked". Values go into the filter through one escaping function (RFC 4515). Several entries,
- * or several values, are a bad answer.
+ * answer, and a base that is referred elsewhere as a whole "could not be asked". Values go into the filter through one
+ * escaping function (RFC 4515). Several entries, or several values, are a bad answer.
  */
 export const driver: SourceDriver = {
   configure(settings) {
@@ -136,8 +136,8 @@ interface LdapConnections {
 const most = 8;
 
 /**
- * Who connects, and how: the returned function reads what it needs and makes the one that connects to a server, within
- * `shareMs` for each step.
+ * The identity and the way to connect: the returned function reads what it needs and makes the one that connects to a
+ * server, within `shareMs` for each step.
  */
 function readConnecting(settings: Settings) {
   const bindDn = settings.optionalText('bind_dn') ?? '';

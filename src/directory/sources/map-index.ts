@@ -1,6 +1,6 @@
 import { isBlank, joinValue, newline, nextLogicalLine } from './map-lines.ts';
 
-/** What a map says of a key. `ambiguous`: it is there more than once, with different values. */
+/** A map's answer for a key. `ambiguous`: it is there more than once, with different values. */
 type MapEntry = { readonly kind: 'value'; readonly value: string } | { readonly kind: 'ambiguous' } | undefined;
 
 /** An index of a map file: lookups read one line of the file. */
@@ -28,7 +28,7 @@ interface MapLine {
 
 /** Rules for reading the lines of a map. */
 export interface MapRules {
-  /** One spelling of a key that is not plain ASCII, or nothing when it cannot be a key. */
+  /** One spelling of a key that is not plain ASCII, or undefined if it cannot be a key. */
   readonly foldKey: (key: string) => string | undefined;
   /** Whether a value can be one at all: asked where it goes over several lines, which is mostly a slip. */
   readonly isValue: (value: string) => boolean;

@@ -8,7 +8,7 @@ import type { ServerAddress } from '../settings.ts';
 export interface MupdateLogin {
   readonly user: string;
   readonly password: Secret;
-  /** Nothing: in clear, as the operator says. */
+  /** Undefined if the operator chose a connection in clear. */
   readonly tls: ((host: string) => ConnectionOptions) | undefined;
 }
 

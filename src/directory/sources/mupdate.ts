@@ -99,7 +99,7 @@ export function isInbox(name: string): boolean {
   return /^(?:[^!]*!)?user\.[^.]+$/.test(name);
 }
 
-/** Where a response says that its mailbox is: `host!partition`; nothing while it is being made or moved. */
+/** Where a response says that its mailbox is: `host!partition`; undefined while it is being made or moved. */
 function locationIn({ kind, strings: [, location] }: MupdateResponse): string | undefined {
   if (kind === 'RESERVE') return undefined;
   if (kind !== 'MAILBOX' || location === undefined) throw badAnswer('the master sent a response that is none here');
@@ -117,7 +117,7 @@ const longestPauseMs = 30_000;
 const askMs = 1000;
 const silenceMs = 10_000;
 
-/** The locations of INBOXes by name; nothing while one is being made or moved. */
+/** The locations of INBOXes by name; undefined while one is being made or moved. */
 type Mailboxes = Map<string, string | undefined>;
 
 /**

@@ -11,7 +11,8 @@ const poolSize = 8;
 
 /**
  * MariaDB or MySQL: one query with parameters (prepared on the server), on a pool of connections to the first of the
- * servers that answers. The row's columns `backend`, `user`, `refuse` and `role` are the answer. TLS unless it is switched off.
+ * servers that answers. The row's columns `backend`, `user`, `refuse` and `role` are the answer. TLS unless it is
+ * switched off.
  */
 export const driver: SourceDriver = {
   configure(settings) {
@@ -74,7 +75,7 @@ function trustOf({ ca }: ConnectionOptions): { readonly rejectUnauthorized: true
   return typeof ca === 'string' ? { rejectUnauthorized: true, ca } : { rejectUnauthorized: true };
 }
 
-/** What is wrong with the query is wrong on every server; anything else is the connection's or one server's. */
+/** A fault of the query is one on every server; anything else is a fault of the connection or of one server. */
 function refused(error: unknown): never {
   const state = error instanceof Error && 'sqlState' in error ? String(error.sqlState) : '';
   // 42: syntax or access, 22: data, 21: cardinality (MariaDB knowledge base, SQLSTATE).

@@ -62,7 +62,7 @@ export const driver: SourceDriver = {
   },
 };
 
-/** What is wrong with the query is wrong on every server; shutting down and full (classes 57, 53) is one server's. */
+/** A fault of the query is one on every server; shutting down and full (classes 57, 53) are faults of one server. */
 function refused(error: unknown): never {
   if (error instanceof DatabaseError && !/^(?:57P|53|08|28|3D)/.test(error.code ?? '57P')) {
     // Class 22 is about values: its text may hold the name.

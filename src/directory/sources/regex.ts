@@ -114,7 +114,7 @@ function each<T>(lines: readonly PatternLine[], problems: string[], read: (text:
   });
 }
 
-/** The value for a name, its `$1` replaced by what the pattern captured; nothing when no rule matches. */
+/** The value for a name, its `$1` replaced by what the pattern captured; undefined if no rule matches. */
 export function matchPatterns(rules: readonly PatternRule[], name: string): string | undefined {
   for (const { pattern, isNegated, leadsTo } of rules) {
     const matcher = pattern.matcher(name);

@@ -26,10 +26,10 @@ export interface Visit {
   readonly gone: AbortSignal;
 }
 
-/** What is done for a visit: it always answers. */
+/** Handles an authorised visit; it always answers. */
 export type VisitWork = (visit: Visit) => Promise<void> | void;
 
-/** What a page asks for. Without `role`, any role will do. */
+/** A page's requirements. Without `role`, any role will do. */
 interface Needs {
   readonly step: StaffSession['step'];
   readonly role?: StaffRole;

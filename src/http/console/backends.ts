@@ -12,7 +12,7 @@ interface ConsoleBackend {
     readonly state: string;
     readonly serves: boolean;
     readonly sessions: number;
-    /** What is wrong with it, where it is down. */
+    /** The reason, if it is down. */
     readonly why?: string;
   }[];
   readonly set?: { readonly state: string; readonly reason: string; readonly by: string; readonly sinceMs: number };
@@ -21,7 +21,10 @@ interface ConsoleBackend {
 /** Backends as the console sees and changes them. */
 export interface ConsoleBackends {
   all(): readonly ConsoleBackend[];
-  /** As the operators' API does it, with its audit line; `unknown` for what is no backend or no state. Rejects when the store cannot take it. */
+  /**
+   * As the operators' API does it, with its audit line; `unknown` for what is no backend or no state. Rejects when the
+   * store cannot take it.
+   */
   set(
     name: string,
     state: string,

@@ -3,13 +3,13 @@ import type { FailureSource } from '../../core/error.ts';
 import type { TextKey } from '../locales.ts';
 import type { Views } from '../views.ts';
 
-/** What stands around every page of the console. */
+/** The frame of every page of the console. */
 export interface ConsoleFrame {
   /** Nobody before the sign-in. */
   readonly user: string | undefined;
   /** Whose pages are in the menu. */
   readonly roles: readonly string[];
-  /** Of the forms of this page. */
+  /** The token for the forms of this page. */
   readonly token: string;
 }
 

@@ -15,7 +15,7 @@ export interface ConsoleFactorDeps {
   readonly sessions: StaffSessions;
   readonly audit: Pick<Audit, 'record'>;
   readonly views: Views;
-  /** What an authenticator app calls this service. */
+  /** The name of this service in an authenticator app. */
   readonly serviceName: string;
   readonly clock: Clock;
 }
@@ -100,7 +100,7 @@ export function createConsoleFactor(
   };
 }
 
-/** What is said of a code that did not count. `from`: who made it, which decides what can be done about it. */
+/** The message for a code that did not count. `from`: who made the code, which decides the remedy. */
 export function codeProblem(refusal: Refused, nowMs: number, from: 'app' | 'operator'): string {
   switch (refusal.kind) {
     case 'wrong':

@@ -37,16 +37,16 @@ interface ExplainedUser {
   }[];
 }
 
-/** What slows a user's sign-ins down. */
+/** The penalty of one user. */
 interface PenaltyState {
   /** The longest delay that the next sign-in from a known network would meet. */
   readonly delayMs: number;
 }
 
-/** What support sees of users. Each call rejects when somebody could not be asked. */
+/** Users as support sees them. Each call rejects when a server could not be asked. */
 export interface ConsoleUsers {
   explain(typed: string): Promise<ExplainedUser>;
-  /** The one spelling, and whether the role covers it; nothing for what can be no name. */
+  /** The canonical user; undefined for a malformed name. */
   named(typed: string): string | undefined;
   sessions(user: string): Promise<readonly { readonly record: SessionRecord; readonly lastUseMs: number }[]>;
   signIns(user: string): Promise<readonly RecentLogin[]>;
@@ -84,7 +84,7 @@ export interface ConsoleUsersDeps {
 /** The fields of the form that opens a mailbox. */
 type OpeningField = 'reason' | 'ticket' | 'minutes' | 'code';
 
-/** What somebody has typed into the form, shown again with what is wrong with it, and where. */
+/** The form as it was typed, shown again with its problem and where that is. */
 interface Typed {
   readonly problem: string;
   /** The field to correct; none where the whole is refused. */
@@ -125,7 +125,7 @@ export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'sho
     }
   }
 
-  /** Whoever tries names of other domains leaves a trace. */
+  /** An attempt at names of other domains is audited. */
   async function noteNotCovered({ staff, request }: Visit, typed: string): Promise<void> {
     const facts = { path: request.path, why: 'domain' };
     await audit.record({ event: 'role-refused', ...who(staff), subject: typed.slice(0, 254), facts });

@@ -15,7 +15,9 @@ interface RoundcubeSettings {
   readonly masterLogin: boolean;
 }
 
-/** Checks the settings of the `roundcube` driver: `entry_key`, shared with the plugin, or `master_login`, or nothing. */
+/**
+ * Checks the settings of the `roundcube` driver: `entry_key`, shared with the plugin, or `master_login`, or nothing.
+ */
 export function parseRoundcubeSettings(given: DriverSettings): ParsedSettings<RoundcubeSettings> {
   const problems: SettingProblem[] = [...unknownKeys(given, ['entry_key', 'master_login'])];
   const entryKey = readSecret(given, 'entry_key', problems);
@@ -60,14 +62,14 @@ export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Sec
   };
 }
 
-/** What an answer says by the plugin's field, which no content of a mail can set; nothing without it. */
+/** The value of the plugin's field in an answer, which no mail can set; undefined without it. */
 export function judgeSessionField(response: UpstreamResponseHead): Verdict | undefined {
   const session = response.header('x-postern-session');
   if (session === undefined) return undefined;
   return session === 'none' ? 'lost' : 'alive';
 }
 
-/** The user of the plugin's field; nothing when there is none. */
+/** The user of the plugin's field; undefined if there is none. */
 function userOf(response: UpstreamResponseHead): string | undefined {
   const [, encoded] = /^user=([\w%.~-]+)$/.exec(response.header('x-postern-session') ?? '') ?? [];
   // Of broken encoding the query parser makes a replacement character, and throws nothing.

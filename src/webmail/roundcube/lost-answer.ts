@@ -27,11 +27,11 @@ const texts = {
 } as const;
 
 /**
- * What Roundcube's own server answers its script or frame for a lost session, with `loginPath` as the target; nothing
- * for other requests.
+ * The answer of Roundcube's own server to its script or frame for a lost session, with `loginPath` as the target;
+ * undefined for other requests.
  *
- * Roundcube's `session_error` leads the page to the target after two seconds. On the page where a message is written
- * it does not: it keeps the message in the browser, so the text, which Roundcube shows as HTML, holds a link. After
+ * Roundcube's `session_error` leads the page to the target after two seconds. On the page where a message is written it
+ * does not: it keeps the message in the browser, so the text, which Roundcube shows as HTML, holds a link. After
  * sign-in the user is back on the page that asked; a new message, where a kept one is offered, replaces the old one.
  */
 export function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
@@ -45,7 +45,7 @@ export function lostAnswer(request: RequestHead, loginPath: string): Answer | un
 }
 
 /**
- * What is told once its user is signed in again to the page of a request that could not be done; nothing for other
+ * What is told once its user is signed in again to the page of a request that could not be done; undefined for other
  * requests.
  *
  * The script of a page on which a message is written: the fresh Roundcube session does not know the message, so that

@@ -39,7 +39,7 @@ import {
 } from './pages.ts';
 import { accountLockedTexts, loginFailedTexts, storageErrorTexts } from './texts.ts';
 
-/** What Roundcube's page does by itself, every minute or half a session lifetime. */
+/** Requests that Roundcube's page makes by itself, every minute or half a session lifetime. */
 const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-recent', 'getunread']);
 
 const withoutPlugin =
