@@ -96,7 +96,7 @@ async function startMachine(
     const command = [...inside, process.execPath, program, 'serve', '-c', configFile];
     const child = spawn('ip', command, { stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = createInterface({ input: child.stdout });
-    for await (const line of lines) if (line.includes('"msg":"ready"')) break;
+    for await (const line of lines) if (line.includes('"event":"ready"')) break;
     child.stdout.resume();
     if (child.exitCode !== null) throw new Error(`the gateway of ${name} ended with ${child.exitCode}`);
     return child;

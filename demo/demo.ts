@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect, parseArgs } from 'node:util';
-import type { Log } from '../src/core/log.ts';
+import type { EventName, Log } from '../src/core/log.ts';
+import { logEvents } from '../src/core/log-events.ts';
 import { startBackends } from './backends.ts';
 import { writeConfiguration } from './configuration.ts';
 import { people } from './people.ts';
@@ -95,12 +96,12 @@ function row(...cells: readonly [user: string, password: string, backend: string
 const warningsOnly: Log = {
   debug() {},
   info() {},
-  warn: (fields, message) => tell('warning', fields, message),
-  error: (fields, message) => tell('error', fields, message),
+  warn: (event, fields) => tell('warning', event, fields),
+  error: (event, fields) => tell('error', event, fields),
 };
 
-function tell(level: string, fields: object, message: string): void {
-  process.stderr.write(`${level}: ${message} ${inspect(fields, { breakLength: 160 })}\n`);
+function tell(level: string, event: EventName, fields: object = {}): void {
+  process.stderr.write(`${level}: ${logEvents[event].message} ${inspect(fields, { breakLength: 160 })}\n`);
 }
 
 process.exitCode = await main();

@@ -111,8 +111,8 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   const ports = { ...listeners.ports, operators };
   const workers = team === undefined ? {} : { workers: config.workers };
   const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };
-  for (const why of worker === undefined ? config.exposedSecrets : []) log.warn({ why }, 'a secret is not kept');
-  log.info({ ...ports, ...facts }, worker === undefined ? 'ready' : 'worker ready');
+  for (const why of worker === undefined ? config.exposedSecrets : []) log.warn('secret-exposed', { why });
+  log.info(worker === undefined ? 'ready' : 'worker-ready', { ...ports, ...facts });
 
   const parts = opened.move();
   let closing: Promise<void> | undefined;
@@ -120,11 +120,11 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     const { delayMs, deadlineMs } = holder.config.shutdown;
     availability.drain();
     listeners.lastCall();
-    log.info({ delayMs, deadlineMs }, 'draining');
+    log.info('draining', { delayMs, deadlineMs });
     await new Promise((resolve) => setTimeout(resolve, delayMs));
     await listeners.drain(AbortSignal.timeout(deadlineMs));
     await parts.disposeAsync();
-    log.info({}, 'closed');
+    log.info('closed');
   }
 
   return {

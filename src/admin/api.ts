@@ -80,7 +80,7 @@ export function createApi(deps: ApiDeps): Api {
       await deps.refresh();
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      deps.log.debug({ err: error }, 'an operation of the API is answered by what this node knew already');
+      deps.log.debug('api-stale', { err: error });
     }
   }
 
@@ -92,7 +92,7 @@ export function createApi(deps: ApiDeps): Api {
       if (error instanceof ApiRefusal) send(response, error.status, { error: error.message });
       else if (error instanceof PosternError) send(response, 503, { error: error.message, code: error.code });
       else {
-        deps.log.error({ err: error }, 'an operation of the API failed');
+        deps.log.error('api-failed', { err: error });
         send(response, 500, { error: 'a defect of Postern: see its log' });
       }
     }

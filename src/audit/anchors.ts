@@ -46,7 +46,7 @@ export function createAnchors({ store, log, everyMs = everyDefaultMs }: AnchorsO
       if (latest === anchor) latest = undefined;
       away = false;
     } catch (error) {
-      if (!away) log.warn({ err: error }, 'the end of the audit could not be anchored in the store');
+      if (!away) log.warn('audit-not-anchored', { err: error });
       away = true;
       later();
     }

@@ -83,7 +83,7 @@ export function createAudit(options: AuditOptions): OwnAudit {
   }
 
   function tellTorn(): void {
-    log.warn({ file }, 'the audit ends in mid-line, after a crash or a full disk: the next line begins anew');
+    log.warn('audit-torn', { file });
   }
 
   /** Rejects when it takes too long. What it began goes on. */
@@ -119,15 +119,15 @@ export function createAudit(options: AuditOptions): OwnAudit {
         if (torn) tellTorn();
         if (failure !== undefined) throw unavailable(file, failure);
       } catch (error) {
-        log.error({ code: 'ERR_AUDIT_UNAVAILABLE', err: error }, 'the audit cannot be written');
+        log.error('audit-unavailable', { code: 'ERR_AUDIT_UNAVAILABLE', err: error });
       }
     },
     async record(event) {
       try {
         await soon(enqueue(event));
-        log.info({ audited: event }, 'audit');
+        log.info('audit', { audited: event });
       } catch (error) {
-        log.error({ code: 'ERR_AUDIT_UNAVAILABLE', err: error, audited: event }, 'an audit line could not be written');
+        log.error('audit-line-not-written', { code: 'ERR_AUDIT_UNAVAILABLE', err: error, audited: event });
         throw error;
       }
     },

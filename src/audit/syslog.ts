@@ -73,7 +73,7 @@ export function createSyslogCopy(options: SyslogOptions): SyslogCopy {
   function opened(fresh: Socket): void {
     fresh.setTimeout(0);
     isOpen = true;
-    if (failures > 0) log.info({ syslog: where, dropped }, 'the audit is copied again');
+    if (failures > 0) log.info('audit-copy-resumed', { syslog: where, dropped });
     failures = 0;
     dropped = 0;
     next();
@@ -86,10 +86,7 @@ export function createSyslogCopy(options: SyslogOptions): SyslogCopy {
     if (isClosing) return drained.resolve();
     failures += 1;
     if (failures === 1) {
-      log.warn(
-        { syslog: where, err: why ?? new Error('it closed the connection') },
-        'the audit cannot be copied; it waits',
-      );
+      log.warn('audit-copy-waits', { syslog: where, err: why ?? new Error('it closed the connection') });
     }
     timer = setTimeout(open, Math.min(longestPauseMs, retryMs * 2 ** Math.min(failures - 1, 10))).unref();
   }
@@ -116,7 +113,7 @@ export function createSyslogCopy(options: SyslogOptions): SyslogCopy {
         dropped += 1;
         // The first one raises the alarm; how many there were is told when the server is back.
         const fields = { code: 'ERR_AUDIT_COPY', syslog: where, waiting: mostWaiting };
-        if (dropped === 1) log.error(fields, 'audit lines are no longer copied: too many wait');
+        if (dropped === 1) log.error('audit-copy-stopped', fields);
         return;
       }
       waiting.push(frame(line, options.node));
@@ -133,7 +130,7 @@ export function createSyslogCopy(options: SyslogOptions): SyslogCopy {
         clearTimeout(farewell);
       }
       const lost = dropped + waiting.length;
-      if (lost > 0) log.error({ code: 'ERR_AUDIT_COPY', syslog: where, lost }, 'audit lines were not copied');
+      if (lost > 0) log.error('audit-copy-incomplete', { code: 'ERR_AUDIT_COPY', syslog: where, lost });
     },
   };
 }

@@ -60,7 +60,7 @@ export function createFailover(options: FailoverOptions): Disposable & {
       return { host: next.name, from: lost.name, reason, by: actor, sinceMs: clock.nowMs() };
     });
     if (outcome !== 'written') return;
-    log.warn({ backend: backend.name, from: lost.name, to: next.name, because: lostState }, 'a standby took over');
+    log.warn('failover', { backend: backend.name, from: lost.name, to: next.name, because: lostState });
     const facts = { from: lost.name, to: next.name, reason };
     // Nobody waits for a disk before users are served again.
     void recordIfPossible(options.audit, { event: 'failover', actor, subject: backend.name, facts });

@@ -94,15 +94,14 @@ export function createHealth({ probes, clock, random, log }: HealthOptions): Hea
   const takeTrial = createTrials(clock);
 
   function tell(host: string, service: string, report: HealthReport): void {
-    if (report.up) log.info({ host, service }, 'a host is up again');
-    else log.warn({ host, service, why: report.why }, 'a host is down');
+    if (report.up) log.info('host-up', { host, service });
+    else log.warn('host-down', { host, service, why: report.why });
     for (const listener of listeners) listener();
   }
 
   /** A failure of this node's own resources is not the host's fault. */
   function lacks(error: unknown): void {
-    if (!isShort)
-      log.error({ err: error }, 'hosts cannot be checked: this node has too few descriptors, ports or memory');
+    if (!isShort) log.error('checks-stopped', { err: error });
     isShort = true;
   }
 

@@ -82,8 +82,7 @@ export function createHomeChanges(options: AdoptionOptions): HomeChanges {
     const home: FoundHome = { backend: found.backend, from, sinceMs, ...fled };
     // Of two nodes that see it at the same time one writes.
     const outcome = await state.homes.change(user, (before) => (before === known ? home : undefined));
-    if (outcome === 'written')
-      log.info({ user, from, to: home.backend }, 'the home of a user changed in the directory');
+    if (outcome === 'written') log.info('home-changed', { user, from, to: home.backend });
     return outcome !== 'written';
   }
 

@@ -76,7 +76,7 @@ export function createMoves(options: MovesOptions): Moves {
   }
 
   function tell(user: CanonicalUser, { from, to, phase, by, reason, why }: Move): void {
-    log.info({ user, from, to, phase, by, reason, why }, 'move');
+    log.info('move', { user, from, to, phase, by, reason, why });
   }
 
   /** No user waits for it. */
@@ -91,7 +91,7 @@ export function createMoves(options: MovesOptions): Moves {
     const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(options.hooks().timeoutMs)]);
     const beat = setInterval(() => {
       state.moves.set(user, { ...move, phaseAtMs: clock.nowMs() }).catch((error: unknown) => {
-        log.warn({ user, err: error }, 'the progress of a move could not be noted');
+        log.warn('move-progress-not-stored', { user, err: error });
       });
     }, heartbeatMs);
     try {

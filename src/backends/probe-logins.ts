@@ -51,8 +51,8 @@ export function createProbeLogins<Tested extends { readonly host: BackendHost }>
     }
     if ((said.get(name) ?? 'signed-in') === outcome) return;
     said.set(name, outcome);
-    if (outcome === 'signed-in') deps.log.info({ host: name }, 'the test account signs in again');
-    else deps.log.warn({ host: name, why: outcome }, 'the test account cannot sign in');
+    if (outcome === 'signed-in') deps.log.info('probe-login-works', { host: name });
+    else deps.log.warn('probe-login-failed', { host: name, why: outcome });
   }
 
   function look(): void {

@@ -67,7 +67,7 @@ export function createRingLoads({ table, backends, node, clock, log, ...options 
       for (const [other] of gone) await table.remove(other);
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      log.debug({ code: error.code }, 'the other nodes could not be told how many sessions this one holds');
+      log.debug('session-counts-not-shared', { code: error.code });
     }
   }
 

@@ -109,7 +109,7 @@ export function createStateReplica({ store, log, pollMs = pollDefaultMs }: State
   async function read(): Promise<void> {
     const changes = await store.changesSince(cursor);
     if (changes.reset) {
-      log.error({ cursor, found: changes.cursor }, 'the state store lost what it had: states, overrides and moves');
+      log.error('state-lost', { cursor, found: changes.cursor });
       for (const table of tables) table.forget();
     }
     cursor = changes.cursor;
@@ -140,11 +140,11 @@ export function createStateReplica({ store, log, pollMs = pollDefaultMs }: State
   async function look(): Promise<void> {
     try {
       await refresh();
-      if (away) log.info({}, 'the state store answers');
+      if (away) log.info('state-store-up');
       away = false;
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      if (!away) log.warn({ err: error }, 'the state store does not answer: what is known stays in force');
+      if (!away) log.warn('state-store-down', { err: error });
       away = true;
     }
   }

@@ -66,10 +66,7 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
     for (const [table, [first, ...others] = []] of Map.groupBy(forged, (entry) => entry.table)) {
       if (nowMs - (toldAtMs.get(table) ?? Number.NEGATIVE_INFINITY) < toldAgainMs) continue;
       toldAtMs.set(table, nowMs);
-      log.error(
-        { code: 'ERR_ENTRY_FORGED', table, key: first?.key, others: others.length },
-        'entries of the state were not written with a server key, or were changed or moved since: they count as none',
-      );
+      log.error('state-entries-forged', { code: 'ERR_ENTRY_FORGED', table, key: first?.key, others: others.length });
     }
   }
 

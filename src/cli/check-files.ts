@@ -3,7 +3,8 @@ import { access, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { PosternError } from '../core/error.ts';
-import { type Log, silentLog } from '../core/log.ts';
+import { type EventName, type Log, silentLog } from '../core/log.ts';
+import { logEvents } from '../core/log-events.ts';
 import { readKeysFile } from '../sessions/keys-file.ts';
 import type { Dialled } from './check-online.ts';
 import type { CommandEnvironment } from './environment.ts';
@@ -40,7 +41,8 @@ export async function checkFiles(
 
 /** A log that keeps what is warned of, with its reason. */
 export function warningLog(warnings: string[]): Log {
-  const warn = (fields: object, message: string): void => {
+  const warn = (event: EventName, fields: object = {}): void => {
+    const { message } = logEvents[event];
     warnings.push('why' in fields ? `${message}: ${String(fields.why)}` : message);
   };
   return { ...silentLog, warn };

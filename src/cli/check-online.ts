@@ -204,7 +204,7 @@ export async function dialRedis(
   // The connection heals itself and says only in the log why it cannot stand.
   const log: Log = {
     ...silentLog,
-    warn: (fields) => {
+    warn: (_event, fields: object = {}) => {
       if ('why' in fields) why ??= String(fields.why);
     },
   };

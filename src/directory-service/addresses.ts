@@ -50,7 +50,7 @@ export function createAddresses({ resolve, clock, log }: AddressesDeps): Address
       return address;
     } catch (cause) {
       const last = known.get(hostname)?.address;
-      log.warn({ hostname, last, err: cause }, 'the name of a mail server cannot be resolved');
+      log.warn('mail-server-unresolved', { hostname, last, err: cause });
       if (last !== undefined) return last;
       const message = `${hostname} cannot be resolved: is it in the DNS?`;
       throw new PosternError('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true, cause });

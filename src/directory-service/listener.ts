@@ -37,7 +37,7 @@ export function createDirectoryService(deps: DirectoryServiceDeps): Server {
     response.once('close', () => gone.abort());
     reply(request, deps, gone.signal)
       .catch((error: unknown): Reply => {
-        if (!gone.signal.aborted) deps.log.error({ err: error }, 'the directory service failed');
+        if (!gone.signal.aborted) deps.log.error('directory-service-failed', { err: error });
         return { status: 500 };
       })
       .then((answer) => send(response, answer))
@@ -52,7 +52,7 @@ async function reply(request: IncomingMessage, deps: DirectoryServiceDeps, signa
   const client = request.socket.remoteAddress ?? '';
   const refused = refusalOf(request, client, deps);
   if (refused !== undefined) {
-    deps.log.warn({ client, why: refused }, 'the directory service refused a client');
+    deps.log.warn('directory-service-refused', { client, why: refused });
     return { status: 403, body: { error: refused } };
   }
   if (request.method !== 'GET') return { status: 405, body: { error: 'send GET' } };
@@ -92,7 +92,7 @@ async function authHttp(request: IncomingMessage, deps: DirectoryServiceDeps, si
   } catch (error) {
     if (!(error instanceof PosternError) || signal.aborted) throw error;
     deps.observe('auth_http', 'tempfail');
-    deps.log.warn({ code: error.code, why: error.message }, 'the directory service could not answer');
+    deps.log.warn('directory-service-unavailable', { code: error.code, why: error.message });
     return { status: 200, fields: temporaryFailure(question) };
   }
 }
@@ -127,7 +127,7 @@ async function lookup(user: string, deps: DirectoryServiceDeps, signal: AbortSig
   } catch (error) {
     if (!(error instanceof PosternError) || signal.aborted) throw error;
     deps.observe('lookup', 'tempfail');
-    deps.log.warn({ code: error.code, why: error.message }, 'the directory service could not answer');
+    deps.log.warn('directory-service-unavailable', { code: error.code, why: error.message });
     return { status: 503, body: { error: 'it cannot be said now', code: error.code } };
   }
 }

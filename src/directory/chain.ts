@@ -89,15 +89,14 @@ export function createChain(options: ChainOptions): Chain {
     try {
       const { answer, ...age } = await step.ask(name, signal);
       trace({ source, asked: name, outcome: answer, tookMs: clock.nowMs() - startedMs, ...age });
-      if (age.stale) log.warn({ source, ageMs: age.ageMs }, 'directory source is away: its last answer is used');
+      if (age.stale) log.warn('directory-stale', { source, ageMs: age.ageMs });
       return answer;
     } catch (error) {
       if (!(error instanceof PosternError) || signal.aborted) throw error;
       const { code, message } = error;
       trace({ source, asked: name, outcome: { kind: 'tempfail', why: message }, tookMs: clock.nowMs() - startedMs });
-      if (code === 'ERR_DIRECTORY_ANSWER')
-        log.error({ source, code, why: message }, 'directory source gave a bad answer');
-      else log.warn({ source, code, why: message }, 'directory source could not be asked');
+      if (code === 'ERR_DIRECTORY_ANSWER') log.error('directory-bad-answer', { source, code, why: message });
+      else log.warn('directory-unavailable', { source, code, why: message });
       return error;
     }
   }
@@ -106,17 +105,14 @@ export function createChain(options: ChainOptions): Chain {
     const parsed = parseLoginName(user);
     if (parsed.kind === 'ok') return parsed.name;
     const why = `${step.label} answered with a user name that is none: ${parsed.why}`;
-    log.error({ source: step.label, answer: user.slice(0, 100) }, 'directory source answered with a bad user name');
+    log.error('directory-bad-user', { source: step.label, answer: user.slice(0, 100) });
     throw badAnswer(why);
   }
 
   function readHome(step: Step, home: string): BackendName {
     const backend = findHome(home);
     if (backend !== undefined) return backend;
-    log.error(
-      { source: step.label, answer: home.slice(0, 100) },
-      'directory source answered with no configured backend',
-    );
+    log.error('directory-bad-home', { source: step.label, answer: home.slice(0, 100) });
     throw badAnswer(
       `${step.label} answered ${JSON.stringify(home.slice(0, 100))}: that is not one backend's name or host`,
     );
@@ -130,7 +126,7 @@ export function createChain(options: ChainOptions): Chain {
       readUser: (user) => readUser(step, user),
       bad(why) {
         const error = badAnswer(why);
-        log.error({ source: step.label, code: error.code, why }, 'directory source gave a bad answer');
+        log.error('directory-bad-answer', { source: step.label, code: error.code, why });
         return error;
       },
       learn: (backend) => step.learn?.(asked, { kind: 'found', home: backend }),
@@ -148,7 +144,7 @@ export function createChain(options: ChainOptions): Chain {
     if (barred.kind === 'refused') {
       return { kind: 'refused', reason: oneLine(barred.reason), ...(at === undefined ? {} : { at }) };
     }
-    log.info({ source: step.label }, 'directory source says that the user is to try again later');
+    log.info('directory-later', { source: step.label });
     throw new UserIsToWait(step.label, at);
   }
 
@@ -207,7 +203,7 @@ export function createChain(options: ChainOptions): Chain {
       const walked = await walk(asked, signal, trace);
       if (walked.kind !== 'alias') return walked;
       if (seen.has(walked.user) || seen.size >= maxAliases) {
-        log.error({ aliases: [...seen, walked.user] }, 'directory aliases go round in a circle or on and on');
+        log.error('directory-alias-loop', { aliases: [...seen, walked.user] });
         throw badAnswer('the aliases of this user go round in a circle or on and on');
       }
       asked = walked.user;

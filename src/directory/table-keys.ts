@@ -80,7 +80,3 @@ export function readDefaultKeys(settings: Settings, meaning: Meaning): DefaultKe
 export function isCatchAll(value: string, meaning: Meaning): boolean {
   return meaning === 'user' && !value.startsWith('@');
 }
-
-/** The warning about an alias for any name that the settings do not allow. */
-export const catchAllIgnored =
-  'directory source has an alias for any name: at a sign-in it is not followed; catch_all: true would';

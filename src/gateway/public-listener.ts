@@ -131,7 +131,7 @@ function probe(status: number, body: string): Answer {
 }
 
 function logRequest(log: Log, { durationMs, ...facts }: FinishedRequest): void {
-  log.info({ ...facts, ms: durationMs }, 'request');
+  log.info('request', { ...facts, ms: durationMs });
 }
 
 /**

@@ -30,7 +30,7 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
     const next = await readConfig();
     const diff = diffConfig(holder.config, next);
     if (diff.refused.length > 0) {
-      log.error({ code: 'ERR_CONFIG_INVALID', problems: diff.refused }, 'reload refused; the old configuration stays');
+      log.error('config-refused', { code: 'ERR_CONFIG_INVALID', problems: diff.refused });
       return undefined;
     }
     const fresh = await buildSnapshot(next, node.parts);
@@ -49,16 +49,16 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
     await node.certificates?.reload(fresh.config.tls);
     await node.sessions.endHeldOn(new Set(removed), 'backend-removed');
     const serverKeys = node.keys.current().all.map(({ id }) => id);
-    log.info({ changed, removed, serverKeys }, 'reloaded');
+    log.info('config-reloaded', { changed, removed, serverKeys });
   }
 
   async function reload(): Promise<void> {
     const prepared = await prepare().catch((error: unknown) => {
-      log.error(whyNot(error), 'reload failed; the old configuration stays');
+      log.error('config-not-read', whyNot(error));
     });
     if (prepared === undefined) return;
     await takeOver(prepared).catch((error: unknown) => {
-      log.error(whyNot(error), 'the new configuration is served, but a part of it could not be taken over');
+      log.error('config-partly-active', whyNot(error));
     });
   }
 
@@ -86,7 +86,7 @@ function createRetirement(log: Log): AsyncDisposable & { retire(snapshot: Config
     try {
       await snapshot[Symbol.asyncDispose]();
     } catch (error) {
-      log.warn({ err: error }, 'what a reload replaced could not be closed');
+      log.warn('old-config-not-closed', { err: error });
     }
   };
   return {

@@ -131,7 +131,7 @@ export class Team implements UserListeners, Disposable {
       this.#living.delete(worker);
       reject(cannotServe());
       if (!this.#serving) return;
-      this.#log.error({ worker: worker.id, code, signal }, 'a worker ended by itself; another one takes its place');
+      this.#log.error('worker-exited', { worker: worker.id, code, signal });
       this.#replace(performance.now() - startedAt < shortLifeMs ? pauseMs : 0);
     });
     return promise;

@@ -86,7 +86,7 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
 
   function unavailable(request: Request, response: Response, error: PosternError): void {
     const reference = newReference(deps.randomBytes);
-    deps.log.warn({ err: error, code: error.code, reference }, 'a mailbox could not be opened for staff');
+    deps.log.warn('impersonation-not-started', { err: error, code: error.code, reference });
     const locale = localeOf(request);
     const source = locale.text(sourceKeyOf(error.source));
     // The link is used up already, so whoever reads this was let in by us.

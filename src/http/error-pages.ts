@@ -18,7 +18,7 @@ export function createErrorPage({ views, log, randomBytes }: ErrorPageDeps): Err
   return (error: unknown, request, response, _next) => {
     const status = clientStatus(error);
     const reference = newReference(randomBytes);
-    if (status === 500) log.error({ err: error, reference, path: request.path }, 'a page failed');
+    if (status === 500) log.error('page-failed', { err: error, reference, path: request.path });
     if (response.headersSent) {
       response.destroy();
       return;

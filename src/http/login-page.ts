@@ -114,7 +114,7 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
     } catch (error) {
       if (gone.aborted) return;
       if (!(error instanceof PosternError)) throw error;
-      deps.log.warn({ err: error, reference: attempt.reference }, 'the session could not be opened');
+      deps.log.warn('session-not-opened', { err: error, reference: attempt.reference });
       const { code, source, retryable } = error;
       await refuse(problemOf({ kind: 'unavailable', code, source, retryable }), attempt.reference);
     }

@@ -231,18 +231,15 @@ export function createLoginLog(log: Log, clock: Clock, refusalAfterMs: number): 
   let warnedAtMs = Number.NEGATIVE_INFINITY;
   return (event) => {
     const { error, ...facts } = event;
-    if (error === undefined) log.info(facts, 'login');
+    if (error === undefined) log.info('login', facts);
     else if (error instanceof PosternError) {
-      log.warn({ ...facts, code: error.code, source: error.source, detail: error.message }, 'login');
-    } else log.error({ ...facts, err: error }, 'login');
+      log.warn('login', { ...facts, code: error.code, source: error.source, detail: error.message });
+    } else log.error('login', { ...facts, err: error });
 
     // A server that trusts the gateway delays by the client's own record only, which stays below the page's time.
     const slow = event.why === 'wrong-password' && (event.ms.imap ?? 0) > refusalAfterMs;
     if (!slow || clock.nowMs() - warnedAtMs < warningEveryMs) return;
     warnedAtMs = clock.nowMs();
-    log.warn(
-      { backend: event.backend, imapMs: event.ms.imap, refusalAfterMs },
-      'the mail server delays refusals for longer than login.refusal_after: add the gateway to its login_trusted_networks',
-    );
+    log.warn('refusals-slow', { backend: event.backend, imapMs: event.ms.imap, refusalAfterMs });
   };
 }

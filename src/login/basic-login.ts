@@ -319,9 +319,10 @@ export interface ClientCheckEvent {
 /** Logs each check. A right one is no event: each client has one a minute. */
 export function createClientCheckLog(log: Log): (event: ClientCheckEvent) => void {
   return ({ error, ...facts }) => {
-    if (error === undefined) log[facts.result === 'right' ? 'debug' : 'info'](facts, 'client login');
+    if (error === undefined && facts.result === 'right') log.debug('basic-login', facts);
+    else if (error === undefined) log.info('basic-login', facts);
     else if (error instanceof PosternError) {
-      log.warn({ ...facts, code: error.code, source: error.source, detail: error.message }, 'client login');
-    } else log.error({ ...facts, err: error }, 'client login');
+      log.warn('basic-login', { ...facts, code: error.code, source: error.source, detail: error.message });
+    } else log.error('basic-login', { ...facts, err: error });
   };
 }

@@ -34,7 +34,7 @@ export function createLogout({ homeOf, log }: LogoutDeps): Logout {
         home.driver.signOut(host, jar, as, signal),
       );
     } catch (error) {
-      log.info({ user: record.user, host: record.host, err: error }, 'the sign-out did not reach the webmail');
+      log.info('webmail-logout-failed', { user: record.user, host: record.host, err: error });
     }
   };
 }

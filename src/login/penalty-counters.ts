@@ -30,7 +30,7 @@ export function createCounters(redis: object | undefined, log: Log): PenaltyCoun
     const memory = createMemoryCounter(seconds, () => performance.now());
     if (redis === undefined) return memory;
     // A store that hangs counts as one that is away: node-redis keeps a written command waiting without end.
-    log.debug({ counter: name }, 'penalty counts are kept in the store');
+    log.debug('penalty-stored', { counter: name });
     return createStoredCounter(createLimiter(name, seconds, redis), memory);
   };
   return {

@@ -1,6 +1,7 @@
 import { type DestinationStream, type LevelWithSilent, pino, stdTimeFunctions } from 'pino';
 import { PosternError } from '../core/error.ts';
-import type { Log } from '../core/log.ts';
+import type { EventName, Log } from '../core/log.ts';
+import { logEvents } from '../core/log-events.ts';
 
 /**
  * Fields that hold what opens a mailbox, wherever they stand: the last line of defence, secrets are wrapped already.
@@ -13,9 +14,9 @@ interface LogOptions {
   readonly destination?: DestinationStream;
 }
 
-/** JSON lines: one event per line, a constant `msg`, facts in fields, times in ISO 8601. */
+/** JSON lines: one event per line with its stable name, a constant `msg`, facts in fields, times in ISO 8601. */
 export function createLog(options: LogOptions): Log {
-  return pino(
+  const logger = pino(
     {
       level: options.level,
       base: { app: 'postern' },
@@ -30,6 +31,16 @@ export function createLog(options: LogOptions): Log {
     },
     options.destination ?? pino.destination({ fd: 1, sync: false }),
   );
+  return {
+    debug: (event, fields) => logger.debug({ event, ...fields }, messageOf(event)),
+    info: (event, fields) => logger.info({ event, ...fields }, messageOf(event)),
+    warn: (event, fields) => logger.warn({ event, ...fields }, messageOf(event)),
+    error: (event, fields) => logger.error({ event, ...fields }, messageOf(event)),
+  };
+}
+
+function messageOf(event: EventName): string {
+  return logEvents[event].message;
 }
 
 /** Errors as far as their words are ours, and no text without end. */
@@ -134,12 +145,12 @@ function bounded(text: string, most = maxMessage): string {
 /** The log, with each error counted by its code as well: it is something that an operator should look at. */
 export function withAlarms(log: Log, alarm: (code: string) => void): Log {
   return {
-    debug: (fields, message) => log.debug(fields, message),
-    info: (fields, message) => log.info(fields, message),
-    warn: (fields, message) => log.warn(fields, message),
-    error(fields, message) {
-      alarm(codeIn(fields));
-      log.error(fields, message);
+    debug: log.debug,
+    info: log.info,
+    warn: log.warn,
+    error(event, fields) {
+      alarm(codeIn(fields ?? {}));
+      log.error(event, fields);
     },
   };
 }

@@ -65,7 +65,7 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
       if (stays || isUnderWay(relay.passage)) recheckLater(relay);
       else relay.end('replaced');
     } catch (error) {
-      deps.log.error({ err: error, backend: backend.name }, 'where a client belongs could not be looked up');
+      deps.log.error('basic-home-not-checked', { err: error, backend: backend.name });
     }
   }
 
@@ -102,9 +102,8 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
       } else giveUp();
     },
     completed() {},
-    brokenOff: (relay, error) => deps.log.warn(brokenAnswer(relay, error), 'a webmail broke off its answer'),
-    readAgain: (relay, error) =>
-      deps.log.warn(brokenAnswer(relay, error), 'the head of an answer is faulty, and is read again with forbearance'),
+    brokenOff: (relay, error) => deps.log.warn('webmail-answer-broken', brokenAnswer(relay, error)),
+    readAgain: (relay, error) => deps.log.warn('webmail-head-faulty', brokenAnswer(relay, error)),
     sessionEnded: (relay) => fail(relay.passage, 'unavailable', undefined),
     closed(relay) {
       clearTimeout(rechecks.get(relay));
@@ -115,7 +114,7 @@ export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
   function fail({ request, response, head }: AdmittedRequest, kind: FailureKind, error: unknown): void {
     const reference = deps.newReference();
     const { method } = head;
-    deps.log.warn({ reference, kind, method, path: loggedPath(head), ...reasonOf(error) }, 'client request failed');
+    deps.log.warn('basic-request-failed', { reference, kind, method, path: loggedPath(head), ...reasonOf(error) });
     reply(request, response, deps.failureAnswer(head, { kind, reference }));
   }
 

@@ -69,8 +69,7 @@ export function createIngress(options: IngressOptions): IngressReader {
     const { host } = head;
     const forwardedHost = believed ? toldBy(head.all('x-forwarded-host'), proxies) : undefined;
     if (host === undefined && forwardedHost === undefined) {
-      const remedy = 'request without a Host: have the load balancer send the one that users type';
-      warn('no-host', peer, { peer }, remedy);
+      warn('host-missing', peer, { peer });
       return { kind: 'refused', why: 'no-host' };
     }
     const name =
@@ -80,7 +79,8 @@ export function createIngress(options: IngressOptions): IngressReader {
     const isDotted = endsInDot.test(name);
     if (named === undefined || (isDotted && !isRead(head))) {
       const authority = (forwardedHost ?? host ?? '').slice(0, 255);
-      warn('foreign-host', authority, { authority, peer }, foreignHostRemedy(believed, forwardedHost));
+      const remedy = foreignHostRemedy(believed, forwardedHost);
+      warn('host-foreign', authority, { authority, peer, remedy });
       return { kind: 'refused', why: 'foreign-host' };
     }
     const scheme = schemeOf({ request, head, named, believed, proxied, proxies });
@@ -93,7 +93,7 @@ export function createIngress(options: IngressOptions): IngressReader {
         ? wrongScheme(named, scheme, { head, peer, believed, proxied, warn })
         : { kind: 'redirect', location: `${arrivedAt.origin}${head.target}` };
     if (decision.kind === 'redirect' && circles.isOne(`${client.address} ${client.userAgent ?? ''} ${head.target}`)) {
-      warn('redirected-again', peer, { peer, proxies, client: client.address, ...toldOf(head) }, circleRemedy);
+      warn('redirect-loop', peer, { peer, proxies, client: client.address, ...toldOf(head) });
     }
     return decision;
   };
@@ -111,19 +111,14 @@ function isRead({ method }: IncomingHead): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
-const noProtoRemedy = 'a trusted proxy says no scheme in X-Forwarded-Proto: have it send http or https';
-const circleRemedy =
-  'a client that was sent to https keeps coming back as http: if it does use https, the proxy that ends TLS must say so ' +
-  'in X-Forwarded-Proto, and each proxy behind it must pass that on or append to it';
-
 function foreignHostRemedy(believed: boolean, forwardedHost: string | undefined): string {
   return believed && forwardedHost === undefined
-    ? 'Host is not one of public_url: add it there if users know it, or have the load balancer send X-Forwarded-Host'
-    : 'Host is not one of public_url: add it there if users know it';
+    ? 'add it to public_url if users know it, or have the load balancer send X-Forwarded-Host'
+    : 'add it to public_url if users know it';
 }
 
 /** What proxies reported of a request, for the log. */
-function toldOf(head: IncomingHead): object {
+function toldOf(head: IncomingHead): { readonly forwardedProto: string; readonly forwardedFor: string } {
   const told = (name: string): string => head.all(name).join(', ').slice(0, 255);
   return { forwardedProto: told('x-forwarded-proto'), forwardedFor: told('x-forwarded-for') };
 }
@@ -172,10 +167,10 @@ function wrongScheme(named: readonly PublicUrl[], scheme: Scheme, asked: Asked):
   const secure = named.find((url) => url.secure);
   if (secure === undefined) {
     if (scheme === 'unknown' && named[0] !== undefined) {
-      warn('no-proto', peer, { peer, ...toldOf(head) }, noProtoRemedy);
+      warn('scheme-missing', peer, { peer, ...toldOf(head) });
     } else {
       const origin = `https://${named[0]?.authority ?? ''}`;
-      warn('not-http', peer, { peer, origin }, 'request came over https: add this origin to public_url');
+      warn('https-not-public', peer, { peer, origin });
     }
     return { kind: 'refused', why: 'not-http' };
   }
@@ -183,21 +178,11 @@ function wrongScheme(named: readonly PublicUrl[], scheme: Scheme, asked: Asked):
     return { kind: 'redirect', location: `${secure.origin}${head.target}` };
   }
   if (proxied !== undefined) {
-    warn(
-      'no-tls-told',
-      peer,
-      { peer, port: proxied.destinationPort },
-      'the PROXY protocol header does not say whether the client used TLS: have the load balancer write send-proxy-v2-ssl',
-    );
+    warn('proxy-header-without-tls', peer, { peer, port: proxied.destinationPort });
   } else if (!believed) {
-    warn(
-      'untrusted',
-      peer,
-      { peer },
-      'plain http for an https public_url: if this peer is the load balancer, add it to trusted_proxies',
-    );
+    warn('http-not-public', peer, { peer });
   } else if (scheme === 'unknown') {
-    warn('no-proto', peer, { peer, ...toldOf(head) }, noProtoRemedy);
+    warn('scheme-missing', peer, { peer, ...toldOf(head) });
   }
   return { kind: 'refused', why: 'not-https' };
 }

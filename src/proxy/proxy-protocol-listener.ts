@@ -2,7 +2,7 @@ import { type Server, Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import { plainAddress } from '../core/ip-networks.ts';
-import { createWarnings, type Log, type Warn } from '../core/log.ts';
+import { type CappedEvent, createWarnings, type Log, type Warn } from '../core/log.ts';
 import { type ProxyHeader, readProxyHeader } from './proxy-protocol-header.ts';
 
 /**
@@ -51,12 +51,7 @@ export function createProxyProtocol(options: ProxyProtocolOptions): ProxyProtoco
       const pass = (): void => void Reflect.apply(serve, server, [socket]);
       if (!isTrusted(peer)) {
         if (mode === 'optional') return pass();
-        warn(
-          'proxy-untrusted',
-          peer,
-          { peer },
-          'refused a connection that is not from a trusted proxy: proxy_protocol is required; if this is the load balancer, add it to trusted_proxies',
-        );
+        warn('proxy-untrusted', peer, { peer });
         socket.destroy();
         return;
       }
@@ -89,7 +84,7 @@ export function createProxyProtocol(options: ProxyProtocolOptions): ProxyProtoco
         mode === 'off'
           ? 'proxy_protocol is off: set it to required, or take send-proxy out of the load balancer'
           : 'its address is not in trusted_proxies, or it sends two: add it there if it is the load balancer';
-      warn('proxy-stray', peer, { peer }, `refused a PROXY protocol header: ${remedy}`);
+      warn('proxy-header-unexpected', peer, { peer, remedy });
     },
   };
 }
@@ -106,9 +101,9 @@ interface Arrival {
 function takeHeader(arrival: Arrival, go: (header: ProxyHeader | undefined) => void): void {
   const { socket, peer, mode, deadlineMs, warn } = arrival;
   let early: Buffer = Buffer.alloc(0);
-  const refuse = (cause: string, message: string, fields: object = {}): void => {
+  const refuse = (event: CappedEvent, fields: { readonly why?: string } = {}): void => {
     leave();
-    warn(cause, peer, { peer, ...fields }, message);
+    warn(event, peer, { peer, ...fields });
     socket.destroy();
   };
   const onReadable = (): void => {
@@ -120,9 +115,9 @@ function takeHeader(arrival: Arrival, go: (header: ProxyHeader | undefined) => v
       case 'incomplete':
         return;
       case 'malformed':
-        return refuse('proxy-malformed', 'refused a PROXY protocol header that is none', { why: reading.why });
+        return refuse('proxy-header-malformed', { why: reading.why });
       case 'absent':
-        if (mode === 'required') return refuse('proxy-absent', absent);
+        if (mode === 'required') return refuse('proxy-header-missing');
         return hand(0, undefined);
       case 'header':
         return hand(reading.length, reading.header);
@@ -138,16 +133,13 @@ function takeHeader(arrival: Arrival, go: (header: ProxyHeader | undefined) => v
     leave();
     socket.destroy();
   };
-  const timer = setTimeout(() => refuse('proxy-late', `refused: no PROXY protocol header came in time`), deadlineMs);
+  const timer = setTimeout(() => refuse('proxy-header-late'), deadlineMs);
   const leave = (): void => {
     clearTimeout(timer);
     socket.off('readable', onReadable).off('end', gone).off('error', gone).off('close', gone);
   };
   socket.on('readable', onReadable).on('end', gone).on('error', gone).on('close', gone);
 }
-
-const absent =
-  'refused a connection of a trusted proxy without a PROXY protocol header: add send-proxy-v2 there, and check-send-proxy for its checks, or set proxy_protocol: optional';
 
 /** A key that a raw connection shares with the TLS one on it. */
 function linkOf({ remoteAddress, remotePort, localAddress }: Socket): string {

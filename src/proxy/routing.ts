@@ -63,13 +63,12 @@ export function createAdmission(deps: AdmissionDeps): Admission {
 
   /** Logs the refusal, because operators of clients and balancers read the log before the answer. */
   function noteRefused({ status, why, remedy }: Refusal, { method }: IncomingHead, { socket }: IncomingMessage): void {
-    const facts = { status, method, peer: socket.remoteAddress };
-    warn('screened', why, facts, `request refused: ${why}${remedy === undefined ? '' : ` ${remedy}`}`);
+    warn('request-refused', why, { status, method, peer: socket.remoteAddress, why, remedy });
   }
 
   function failed({ request, response, head }: Arrival, kind: FailureKind, error: unknown): void {
     const reference = deps.newReference();
-    deps.log.error({ reference, kind, err: error }, 'request failed');
+    deps.log.error('request-failed', { reference, kind, err: error });
     reply(request, response, deps.failureAnswer(head, { kind, reference }));
   }
 
@@ -175,7 +174,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
         deps.upgrades.open({ request, socket, early, head, ingress: decision.ingress, session, cookieRest: rest });
       } catch (error) {
         const reference = deps.newReference();
-        deps.log.error({ reference, err: error }, 'upgrade failed');
+        deps.log.error('upgrade-failed', { reference, err: error });
         rawReply(socket, 503, `The connection could not be opened (${reference}).`);
       }
     },

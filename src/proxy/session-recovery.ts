@@ -46,10 +46,15 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
     const { head, host, backend } = relay.passage;
     const reference = deps.newReference();
     const { method } = head;
-    deps.log.warn(
-      { reference, backend: backend.name, host: host.name, kind, method, path: loggedPath(head), ...reasonOf(error) },
-      'webmail request failed',
-    );
+    deps.log.warn('webmail-request-failed', {
+      reference,
+      backend: backend.name,
+      host: host.name,
+      kind,
+      method,
+      path: loggedPath(head),
+      ...reasonOf(error),
+    });
     send(relay, deps.failureAnswer(head, { kind, reference }));
   }
 
@@ -82,7 +87,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
   /** The webmail has answered this request, though it cannot be signed in to: its answer is as good as one of ours. */
   function handOnUnhealed(relay: SessionRelay, error: unknown): void {
     const { backend, host } = relay.passage;
-    deps.log.warn({ backend: backend.name, host: host.name, err: error }, 'webmail session lost; not signed in again');
+    deps.log.warn('webmail-session-not-renewed', { backend: backend.name, host: host.name, err: error });
     relay.handOn(false, []);
   }
 
@@ -117,7 +122,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
   function tooOften(relay: SessionRelay): void {
     const { head, host, session, driver } = relay.passage;
     const reference = deps.newReference();
-    deps.log.warn({ reference, user: session.record.user, host: host.name }, 'webmail session lost too often');
+    deps.log.warn('webmail-session-lost', { reference, user: session.record.user, host: host.name });
     const forScript = isPageRequest(head) ? undefined : driver.lostAnswer?.(head, '/-/login');
     send(relay, forScript ?? deps.tooOftenAnswer(head, reference));
   }
@@ -201,7 +206,7 @@ function staysHere(upstream: UpstreamHead, to: Pick<SessionPassage, 'ingress' | 
 /** Ends a session on all nodes without waiting for the store, which is asked again until it took it. */
 export function endSession(session: LiveSession, reason: EndReason, log: Log): void {
   session.end(reason).catch((error: unknown) => {
-    log.error({ err: error, user: session.record.user }, 'a session ended here, and the store does not know yet');
+    log.error('session-end-unconfirmed', { err: error, user: session.record.user });
   });
 }
 

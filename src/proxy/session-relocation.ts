@@ -63,7 +63,7 @@ export function createRelocations(deps: RelocationsDeps): Relocations {
       const reference = deps.newReference();
       const code = error instanceof Error ? codeOf(error) : undefined;
       const { backend, host } = session.record;
-      deps.log.warn({ reference, backend, host, code, err: error }, 'a session could not be led to another host');
+      deps.log.warn('session-not-relocated', { reference, backend, host, code, err: error });
       reply(request, response, deps.failureAnswer(head, { kind: 'unavailable', reference }));
     }
   }
@@ -71,7 +71,7 @@ export function createRelocations(deps: RelocationsDeps): Relocations {
   function close({ request, response, head, session }: SessionRequest, closure: Closure): void {
     const reference = deps.newReference();
     const { backend, host, timeZone } = session.record;
-    deps.log.info({ reference, backend, host, because: closure.kind }, 'a request was not served');
+    deps.log.info('request-not-served', { reference, backend, host, because: closure.kind });
     reply(request, response, deps.closedAnswer(head, closure, reference, timeZone));
   }
 

@@ -80,10 +80,9 @@ export function createRequests(deps: RequestsDeps): Requests {
     },
     brokenOff(relay, error) {
       tell(relay, 'failed');
-      deps.log.warn(brokenAnswer(relay, error), 'a webmail broke off its answer');
+      deps.log.warn('webmail-answer-broken', brokenAnswer(relay, error));
     },
-    readAgain: (relay, error) =>
-      deps.log.warn(brokenAnswer(relay, error), 'the head of an answer is faulty, and is read again with forbearance'),
+    readAgain: (relay, error) => deps.log.warn('webmail-head-faulty', brokenAnswer(relay, error)),
     sessionEnded: (relay, reason) => answers.ended(relay, reason),
     closed: (relay) => deps.requestFinished(finishedRequest(relay, deps.clock.nowMs())),
   };

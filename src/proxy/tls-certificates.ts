@@ -66,8 +66,8 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
   function tell(): void {
     for (const { leaf } of identities) {
       const facts = { names: leaf.subjectAltName, validTo: leaf.validTo };
-      if (Date.parse(leaf.validTo) > clock.nowMs()) log.info(facts, 'certificate in use');
-      else log.error(facts, 'the certificate has expired: put a new one in its file');
+      if (Date.parse(leaf.validTo) > clock.nowMs()) log.info('certificate-in-use', facts);
+      else log.error('certificate-expired', facts);
     }
   }
 
@@ -75,7 +75,7 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
     try {
       identities = await readIdentities(files);
     } catch (error) {
-      log.error({ err: error }, 'certificates cannot be read; the old ones stay');
+      log.error('certificates-not-read', { err: error });
       return;
     }
     const [standard] = identities;
@@ -112,9 +112,7 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
       const code = 'code' in error ? error.code : undefined;
       if (code !== 'ERR_SSL_HTTP_REQUEST' && code !== 'ERR_SSL_WRONG_VERSION_NUMBER') return;
       const peer = plainAddress((connection instanceof Socket ? connection.remoteAddress : undefined) ?? '');
-      const message =
-        'refused bytes that are no TLS: have the load balancer speak TLS to the node (ssl in HAProxy), or remove tls here';
-      warn('no-tls', peer, { peer, code }, message);
+      warn('tls-expected', peer, { peer, code });
     },
     close: () => clearInterval(timer),
   };

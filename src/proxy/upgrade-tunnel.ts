@@ -79,7 +79,7 @@ export class Tunnel implements Attachment {
     const { log, newReference, host, socket } = this.#parts;
     if (socket.destroyed || this.#upstream !== undefined) return;
     const reference = newReference();
-    log.warn({ reference, backend: this.backend, host: host.name, code: codeOf(error) }, 'upgrade failed');
+    log.warn('upgrade-failed', { reference, backend: this.backend, host: host.name, code: codeOf(error) });
     rawReply(socket, 502, `The mailbox server did not open the connection (${reference}).`);
   }
 

@@ -61,7 +61,7 @@ export function createUpgrades(deps: UpgradesDeps): Upgrades {
 
   proxy.on('proxyReqWs', (outgoing, request) => byRequest.get(request)?.adopt(outgoing));
   // Errors come by the callback of ws(); without a listener an unforeseen one would be thrown.
-  proxy.on('error', (error) => deps.log.warn({ err: error }, 'upgrade failed'));
+  proxy.on('error', (error) => deps.log.warn('upgrade-failed', { err: error }));
 
   function track(task: UpgradeTask, tunnel: Tunnel, host: string): void {
     const { key } = task.session;

@@ -60,7 +60,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
   const failed = (error: unknown): void => {
     if (tap?.isWatching === true && isTrackingRefused(error)) {
       tap.giveUp();
-      log.warn({ server, err: error }, 'Redis has no client tracking: sessions are read again twice a second instead');
+      log.warn('redis-untracked', { server, err: error });
       return;
     }
     if (isRefusal(error)) {
@@ -70,7 +70,7 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
       return;
     }
     const problem = `${reasonOf(error)}${hasStood ? '' : otherProtocol(error, settings)}${link.hint}`;
-    if (problem !== lastProblem) log.warn({ server, why: problem, err: error }, 'Redis does not answer');
+    if (problem !== lastProblem) log.warn('redis-down', { server, why: problem, err: error });
     lastProblem = problem;
   };
   /** Other commands may well be answered meanwhile: one line a minute says what is refused. */
@@ -78,14 +78,14 @@ export function createRedisConnection(options: RedisConnectionOptions): RedisCon
     const [problem, now] = [reasonOf(error), performance.now()];
     if (problem === lastRefusal && now - refusedAt < sayAgainMs) return;
     [lastRefusal, refusedAt] = [problem, now];
-    log.warn({ server, why: problem }, 'Redis refuses a command');
+    log.warn('redis-refused', { server, why: problem });
   };
   const ready = (): void => {
     empty += 1;
     hasStood = true;
     // A server that takes connections and drops them at once would otherwise be dialled without a pause.
     if (empty > emptyConnections * link.connections) return dialLater();
-    if (lastProblem === '' || empty === 1) log.info({ server }, 'Redis answers');
+    if (lastProblem === '' || empty === 1) log.info('redis-up', { server });
     for (const listener of readyListeners) listener();
   };
   link.listen(ready, failed);

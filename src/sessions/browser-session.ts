@@ -118,7 +118,7 @@ export function createSessionGate(options: SessionGateOptions): SessionGate {
       await Promise.all(tooMany.map(({ key }) => live.end(key, 'too-many')));
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      log.warn({ user, err: error }, 'the sessions of a user could not be counted');
+      log.warn('sessions-not-counted', { user, err: error });
     }
   }
 

@@ -58,7 +58,7 @@ export async function openServerKeys(options: ServerKeysOptions): Promise<Server
     } catch (error) {
       // The registry may be newer than the file: that is the case to tell from a forged cookie.
       registered = await store.registerKeys([]);
-      log.error({ file, key: id, err: error }, 'the server keys could not be read again');
+      log.error('server-keys-not-read', { file, key: id, err: error });
     }
     askedAtMs = clock.nowMs();
   }
@@ -77,10 +77,7 @@ export async function openServerKeys(options: ServerKeysOptions): Promise<Server
       if (ring.find(id) !== undefined) return 'known';
       const holder = registered.find((key) => key.id === id);
       if (holder === undefined) return 'none';
-      log.error(
-        { code: 'ERR_KEY_UNKNOWN', key: id, file, from: holder.from },
-        'a session is sealed under a server key that this node lacks',
-      );
+      log.error('server-key-missing', { code: 'ERR_KEY_UNKNOWN', key: id, file, from: holder.from });
       return 'missing';
     },
   };

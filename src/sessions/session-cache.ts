@@ -123,7 +123,7 @@ export function createSessionCache(options: SessionCacheOptions) {
     const session =
       cached === undefined && cookie !== undefined ? CachedSession.open(keeper, cookie, stored.session) : cached;
     if (session === undefined || (session === cached && !session.renew(stored.session))) {
-      log.warn({ session: key }, 'a session record does not belong to its cookie; it counts as none');
+      log.warn('session-record-foreign', { session: key });
       if (cached !== undefined) forget(cached, 'signed-out');
       return { kind: 'none' };
     }

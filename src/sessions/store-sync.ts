@@ -28,7 +28,7 @@ export function createUseNotes(deps: {
       for (const { session, atMs } of uses) session.writtenUseMs = atMs;
     } catch (error) {
       for (const session of sessions) used.add(session);
-      log.debug({ sessions: sessions.length, err: error }, 'the use of sessions could not be noted; it is repeated');
+      log.debug('session-use-not-stored', { sessions: sessions.length, err: error });
     }
   }
 
@@ -73,7 +73,7 @@ export function createJarWrites({ store, log, gone }: JarWritesOptions) {
       failing = false;
     } catch (error) {
       unsaved.add(session);
-      if (!failing) log.warn({ err: error }, 'cookie jars cannot be written; that is repeated');
+      if (!failing) log.warn('cookie-jar-not-stored', { err: error });
       failing = true;
     }
   }
@@ -122,11 +122,11 @@ export function createEndings({ store, log }: { readonly store: Pick<SessionStor
   }
 
   function wait(key: RecordKey, reason: EndReason, error: unknown): void {
-    log.warn({ session: key, reason, err: error }, 'the store could not take the end of a session; it is repeated');
+    log.warn('session-end-not-stored', { session: key, reason, err: error });
     if (waiting.size >= waitingEndings) {
       const [oldest] = waiting.keys();
       if (oldest !== undefined) waiting.delete(oldest);
-      log.error({ session: oldest }, 'too many ends of sessions wait for the store; one was forgotten');
+      log.error('session-end-dropped', { session: oldest });
     }
     waiting.set(key, reason);
   }

@@ -85,7 +85,7 @@ export function createMailboxExpiry(deps: MailboxExpiryDeps): MailboxExpiry {
       else await session.end('kicked');
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      log.warn({ err: error, actor: assist.actor }, 'nobody could vouch for an opened mailbox; it stays open for now');
+      log.warn('impersonation-not-checked', { err: error, actor: assist.actor });
     }
   }
 
@@ -153,7 +153,7 @@ export function createMailboxExpiry(deps: MailboxExpiryDeps): MailboxExpiry {
   }
 
   function unnoted(error: unknown): void {
-    log.error({ err: error }, 'the end of an opened mailbox could not be noted yet');
+    log.error('impersonation-end-not-noted', { err: error });
   }
 
   return {

@@ -95,7 +95,7 @@ export function createNoticeDelivery({
       await audit.record({ event: 'subject-told', actor, subject: user, facts: { by } });
     } catch (error) {
       // That the mailbox was opened stands in the audit already.
-      log.error({ err: error, user }, 'the audit could not take that a user was told');
+      log.error('notice-not-audited', { err: error, user });
     }
   }
 
@@ -107,7 +107,7 @@ export function createNoticeDelivery({
         await appendMessage(user, notice, host);
       } catch (error) {
         if (!(error instanceof PosternError)) throw error;
-        log.warn({ err: error, user }, 'a user could not be told by a message, and is told at the next sign-in');
+        log.warn('notice-not-sent', { err: error, user });
         return notices.add(user, notice);
       }
       await noteTold(user, notice, 'message');

@@ -61,7 +61,7 @@ export function createRecentLoginNotes(signIns: Pick<RecentLogins, 'note'>, log:
       if (waiting.size >= waitingAtMost) return;
       const noted = signIns
         .note(user, signIn)
-        .catch((error: unknown) => log.debug({ err: error }, 'a sign-in was not noted for support'))
+        .catch((error: unknown) => log.debug('recent-login-not-stored', { err: error }))
         .finally(() => waiting.delete(noted));
       waiting.add(noted);
     },

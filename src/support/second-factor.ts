@@ -116,7 +116,7 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
     const restsNow = after !== undefined && after.failures === 0 && after.lockedUntilMs > clock.nowMs();
     if (!restsNow || rests < restsBeforeAlarm) return;
     const untilMs = after.lockedUntilMs;
-    log.error({ user, rests, untilMs }, 'second factor guessed at: whoever tries knows the password, so change it');
+    log.error('second-factor-guessed', { user, rests, untilMs });
   }
 
   /** The part that all kinds of code share: the pause after wrong ones, and their count. */

@@ -162,7 +162,7 @@ export function createStaffSessions(deps: StaffSessionsDeps): StaffSessions {
     },
 
     atWork(key) {
-      noteUse(key).catch((error: unknown) => log.debug({ err: error }, 'the use of a staff session was not noted'));
+      noteUse(key).catch((error: unknown) => log.debug('staff-session-use-not-stored', { err: error }));
     },
   };
 }

@@ -142,7 +142,7 @@ describe('the audit', () => {
     await after.open();
     await after.record(opened);
     await after.record(opened);
-    const warning = 'the audit ends in mid-line, after a crash or a full disk: the next line begins anew';
+    const warning = 'audit-torn';
     assert.deepEqual(after.alarms, [warning, warning]);
     const texts = readFileSync(file, 'utf8').trimEnd().split('\n');
     assert.deepEqual(

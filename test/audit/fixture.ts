@@ -32,8 +32,8 @@ export function auditIn(file: string, given: Partial<Parameters<typeof createAud
   const alarms: string[] = [];
   const log = {
     ...silentLog,
-    warn: (_: object, message: string) => void alarms.push(message),
-    error: (fields: object) => void alarms.push('code' in fields ? String(fields.code) : 'none'),
+    warn: (event: string) => void alarms.push(event),
+    error: (_event: string, fields: object = {}) => void alarms.push('code' in fields ? String(fields.code) : 'none'),
   };
   const clock = { nowMs: () => nowMs };
   const audit = createAudit({ file, node: 'node-1', key: () => key, clock, randomBytes, log, ...given });

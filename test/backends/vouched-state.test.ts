@@ -51,7 +51,7 @@ function vouched(store: StateStore, keys = keysOf(old), log: Log = silentLog, cl
 /** A log that remembers its errors. */
 function noteErrors(): Log & { readonly errors: readonly object[] } {
   const errors: object[] = [];
-  return { ...silentLog, errors, error: (fields) => void errors.push(fields) };
+  return { ...silentLog, errors, error: (_event: string, fields: object = {}) => void errors.push(fields) };
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-vouched-'));

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { createCertificate } from '../../demo/certificate.ts';
 import { startImapServer } from '../../demo/imap-server.ts';
 import { alice, people } from '../../demo/people.ts';
+import type { EventName } from '../../src/core/log.ts';
 import { listening } from '../ports.ts';
 import { spawn } from '../programs.ts';
 
@@ -26,7 +27,7 @@ export interface Node extends AsyncDisposable {
   /** What it wrote to standard error. */
   complaints(): string;
   /** Resolves with the first line, from the start on, whose message matches. */
-  logged(message: RegExp): Promise<LogLine>;
+  logged(event: EventName): Promise<LogLine>;
   /** Resolves with exit code and signal. */
   readonly exited: Promise<readonly unknown[]>;
 }
@@ -138,20 +139,20 @@ async function startNode(
     wake();
   });
   child.once('close', wake);
-  const logged = (message: RegExp): Promise<LogLine> =>
+  const logged = (event: EventName): Promise<LogLine> =>
     new Promise((resolve, reject) => {
       const look = (): void => {
-        const found = log.find((line) => message.test(String(line['msg'])));
+        const found = log.find((line) => line['event'] === event);
         if (found === undefined && child.exitCode === null && child.signalCode === null) return;
         waiting.delete(look);
         if (found === undefined)
-          reject(new Error(`the node ended without ${message}: ${complaints}${JSON.stringify(log)}`));
+          reject(new Error(`the node ended without ${event}: ${complaints}${JSON.stringify(log)}`));
         else resolve(found);
       };
       waiting.add(look);
       look();
     });
-  const ready = await logged(/^ready$/);
+  const ready = await logged('ready');
   return {
     child,
     port: Number(ready['public']),

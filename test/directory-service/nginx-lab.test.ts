@@ -48,7 +48,7 @@ describe('a real nginx mail proxy in front of two real Dovecots', () => {
   let opened: AsyncDisposableStack;
   let nginx: NginxMail;
   const logged: string[] = [];
-  const note = (fields: object, message: string): void => void logged.push(`${JSON.stringify(fields)} ${message}`);
+  const note = (event: string, fields: object = {}): void => void logged.push(`${event} ${JSON.stringify(fields)}`);
   before(async () => {
     opened = new AsyncDisposableStack();
     const folder = await mkdtemp(join(tmpdir(), 'postern-routes-'));

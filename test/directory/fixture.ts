@@ -100,14 +100,16 @@ export async function eventually(expected: string, ask: () => Promise<string>): 
   }
 }
 
-/** A log that keeps its lines: `level message`. */
+/** A log that keeps its lines: `level event`. */
 export function recordingLog(): Log & { readonly lines: string[]; readonly fields: object[] } {
   const lines: string[] = [];
   const fields: object[] = [];
-  const at = (level: string) => (facts: object, message: string) => {
-    lines.push(`${level} ${message}`);
-    fields.push(facts);
-  };
+  const at =
+    (level: string) =>
+    (event: string, facts: object = {}) => {
+      lines.push(`${level} ${event}`);
+      fields.push(facts);
+    };
   return { lines, fields, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 

@@ -260,7 +260,7 @@ async function startSite(line: () => string, own = '') {
   const port = await freePort();
   const configFile = join(directory, 'postern.yaml');
   const lines: object[] = [];
-  const note = (fields: object) => void lines.push(fields);
+  const note = (_event: string, fields: object = {}) => void lines.push(fields);
   const log: Log = { debug: ignore, info: note, warn: note, error: note };
   await writeFile(
     configFile,

@@ -27,14 +27,14 @@ type RedisByUser = Extract<Parameters<typeof dialRedis>[0], { readonly url: stri
 
 interface Noted {
   readonly log: Log;
-  /** Messages with what they are about. */
+  /** Events with what they are about. */
   readonly lines: readonly string[];
 }
 
 function notingLog(): Noted {
   const lines: string[] = [];
-  const note = (fields: object, message: string): void => {
-    lines.push(`${message} ${'err' in fields && fields.err instanceof Error ? fields.err.message : ''}`);
+  const note = (event: string, fields: object = {}): void => {
+    lines.push(`${event} ${'err' in fields && fields.err instanceof Error ? fields.err.message : ''}`);
   };
   return { log: { debug: () => {}, info: note, warn: note, error: note }, lines };
 }
@@ -202,8 +202,8 @@ describe('a Redis without client tracking', () => {
       const noted = notingLog();
       await using here = await openStore(server.port, noted, 'postern-pw');
       await using there = await openStore(server.port, notingLog(), 'postern-pw');
-      await eventually(() => noted.lines.some((line) => line.startsWith('Redis has no client tracking')));
-      assert.equal(noted.lines.filter((line) => line.startsWith('Redis has no client tracking')).length, 1);
+      await eventually(() => noted.lines.some((line) => line.startsWith('redis-untracked')));
+      assert.equal(noted.lines.filter((line) => line.startsWith('redis-untracked')).length, 1);
       await eventually(() => here.connection.isReady() && there.connection.isReady());
 
       const key = recordKeyOf('without tracking');

@@ -26,7 +26,7 @@ describe('a backend whose primary dies', () => {
       assert.match(page.body.toString(), /backend two/);
       assert.match(await bob.browser.text('/mail/INBOX'), /backend three/);
     }
-    const signIns = site.logged.filter(({ message }) => message === 'login');
+    const signIns = site.logged.filter(({ event }) => event === 'login');
     assert.equal(signIns.length, 2);
   });
 
@@ -238,7 +238,7 @@ describe('an operator', () => {
     const set = await full.api('PUT', '/backends/a/state', { state: 'MAINT', reason });
     assert.equal(set.status, 200);
     assert.equal(set.body.hosts[0].state, 'MAINT');
-    const alarm = full.logged.find(({ message }) => message === 'an audit line could not be written');
+    const alarm = full.logged.find(({ event }) => event === 'audit-line-not-written');
     assert.deepEqual(Reflect.get(alarm?.fields ?? {}, 'audited'), {
       event: 'backend-state',
       actor: 'test (socket)',
@@ -262,8 +262,8 @@ describe('a home that changes in the directory itself', () => {
     writeFileSync(join(dirname(site.configFile), 'users.map'), map);
     await eventually(async () => /backend three/.test(await alice.browser.text('/mail/INBOX')), 'alice is on b');
     assert.match(await anna.browser.text('/mail/INBOX'), /backend one/);
-    assert.equal(site.logged.filter(({ message }) => message === 'login').length, 2);
-    const change = site.logged.find(({ message }) => message === 'the home of a user changed in the directory');
+    assert.equal(site.logged.filter(({ event }) => event === 'login').length, 2);
+    const change = site.logged.find(({ event }) => event === 'home-changed');
     assert.deepEqual(change?.fields, { user: 'alice@example.test', from: 'a', to: 'b' });
   });
 });

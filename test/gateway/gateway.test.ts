@@ -65,10 +65,10 @@ describe('a reload', () => {
     await running.gateway.reload();
     const page = await (await fetch(`${running.origin}/-/login`)).text();
     assert.match(page, /Example Mail/);
-    assert.deepEqual(running.logged.at(-1)?.message, 'reloaded');
+    assert.deepEqual(running.logged.at(-1)?.event, 'config-reloaded');
     assert.deepEqual(running.logged.at(-1)?.fields['changed'], ['login.branding.name']);
     assert.match(String(running.logged.at(-1)?.fields['serverKeys']), /^[0-9a-f]{8}$/);
-    assert.equal(running.logged.find(({ message }) => message === 'ready')?.fields['pid'], process.pid);
+    assert.equal(running.logged.find(({ event }) => event === 'ready')?.fields['pid'], process.pid);
   });
 
   it('keeps the old configuration when the new one has a problem, and names it', async () => {

@@ -37,7 +37,7 @@ describe('a password that was changed in the webmail', () => {
     form.set('user', 'alice');
     form.set('password', 'looking-glass');
     assert.equal((await browser.submit('/-/login', form)).path, '/mail/INBOX');
-    const last = running.logged.findLast(({ message }) => message === 'login');
+    const last = running.logged.findLast(({ event }) => event === 'login');
     const { penalty = 0 } = Object(last?.fields['ms']);
     assert.ok(penalty < 1900, `the shortest penalty is 2 s, and ${penalty} ms were waited`);
   });

@@ -62,7 +62,12 @@ shutdown: { delay: 0s, deadline: 1s }
 `,
   );
   const alarms: object[] = [];
-  const log: Log = { debug: ignore, info: ignore, warn: ignore, error: (fields) => void alarms.push(fields) };
+  const log: Log = {
+    debug: ignore,
+    info: ignore,
+    warn: ignore,
+    error: (_event: string, fields: object = {}) => void alarms.push(fields),
+  };
   const gateway = await startGateway({ configFile, log });
   opened.defer(() => gateway.close());
   const owned = opened.move();

@@ -12,7 +12,7 @@ import { askSocket } from './standby-site.ts';
 /** Two nodes on one Redis before the backends `a`, `b` and `c`, each of which can serve everybody. */
 export interface RingSite extends AsyncDisposable {
   readonly machines: Readonly<Record<string, Machine>>;
-  readonly logged: { readonly message: string; readonly fields: object }[];
+  readonly logged: { readonly event: string; readonly fields: object }[];
   /** Asks the API of the second node. */
   api(method: string, path: string, body?: object): ReturnType<typeof askSocket>;
   /** Signs in at the first node. */
@@ -31,7 +31,7 @@ export async function startRingSite(): Promise<RingSite> {
   const machines = { a: await start('a'), b: await start('b'), c: await start('c') };
   await writeFile(join(directory, 'ca.crt'), keyPair.certificate);
   const logged: RingSite['logged'] = [];
-  const write = (fields: object, message: string) => void logged.push({ message, fields });
+  const write = (event: string, fields: object = {}) => void logged.push({ event, fields });
   const log: Log = { debug: write, info: write, warn: write, error: write };
 
   async function startNode(name: string): Promise<string> {

@@ -11,7 +11,7 @@ import { freePort } from '../ports.ts';
 
 interface Logged {
   readonly level: keyof Log;
-  readonly message: string;
+  readonly event: string;
   readonly fields: Record<string, unknown>;
 }
 
@@ -76,8 +76,10 @@ export async function startRunning(prepare: (yaml: string) => string = (yaml) =>
 }
 
 function logInto(logged: Logged[]): Log {
-  const at = (level: keyof Log) => (fields: object, message: string) => {
-    logged.push({ level, message, fields: { ...fields } });
-  };
+  const at =
+    (level: keyof Log) =>
+    (event: string, fields: object = {}) => {
+      logged.push({ level, event, fields: { ...fields } });
+    };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -18,7 +18,7 @@ describe('a computed home on shared storage, behind two nodes', () => {
   after(() => site[Symbol.asyncDispose]());
 
   const setState = (backend: string, state: string) => site.api('PUT', `/backends/${backend}/state`, { state, reason });
-  const signIns = () => site.logged.filter(({ message }) => message === 'login').length;
+  const signIns = () => site.logged.filter(({ event }) => event === 'login').length;
 
   /** Ends all sessions of alice; the first node hears within a second that her home is back. */
   async function signsInAtHome(): Promise<Browser> {

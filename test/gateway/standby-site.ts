@@ -12,7 +12,7 @@ import { backendDefaults, createMachines, type Machine, place, type SignedIn, si
 export interface StandbySite extends AsyncDisposable {
   readonly machines: Readonly<Record<'one' | 'two' | 'three', Machine>>;
   readonly gateway: Gateway;
-  readonly logged: { readonly level: string; readonly message: string; readonly fields: object }[];
+  readonly logged: { readonly level: string; readonly event: string; readonly fields: object }[];
   /** Asks the API over its socket. */
   api(method: string, path: string, body?: object): Promise<{ readonly status: number; readonly body: Answer }>;
   readonly socket: string;
@@ -50,7 +50,10 @@ log: { level: silent }
 shutdown: { delay: 0s, deadline: 1s }
 `;
   const logged: StandbySite['logged'] = [];
-  const at = (level: keyof Log) => (fields: object, message: string) => void logged.push({ level, message, fields });
+  const at =
+    (level: keyof Log) =>
+    (event: string, fields: object = {}) =>
+      void logged.push({ level, event, fields });
   const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
   await writeFile(configFile, yaml);
   const gateway = await startGateway({ configFile, log });

@@ -112,7 +112,7 @@ async function serve(configFile: string, clockFile: string) {
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       log.push(line);
-      if (/"msg":"ready"/.test(line)) ready.resolve();
+      if (/"event":"ready"/.test(line)) ready.resolve();
     });
   }
   child.once('exit', (code) => ready.reject(new Error(`the gateway ended with ${code}:\n${log.join('\n')}`)));

@@ -113,7 +113,7 @@ class Node implements GatewayNode {
     const ready = Promise.withResolvers<void>();
     const note = (line: string): void => {
       this.log.push(line);
-      if (/"msg":"ready"/.test(line)) ready.resolve();
+      if (/"event":"ready"/.test(line)) ready.resolve();
     };
     createInterface({ input: child.stdout }).on('line', note);
     createInterface({ input: child.stderr }).on('line', note);

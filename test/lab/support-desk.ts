@@ -185,7 +185,7 @@ ${(options.support ?? ['notice: never']).map((line) => `  ${line}`).join('\n')}`
       const before = await readFile(gateway.configFile, 'utf8');
       assert.ok(before.includes(search));
       await writeFile(gateway.configFile, before.replace(search, replacement));
-      const reloads = () => gateway.log.filter((line) => line.includes('"msg":"reloaded"')).length;
+      const reloads = () => gateway.log.filter((line) => line.includes('"event":"config-reloaded"')).length;
       const known = reloads();
       gateway.reload();
       await eventually(() => reloads() > known);

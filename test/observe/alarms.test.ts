@@ -16,18 +16,18 @@ for (const [what, fields, code] of errors) {
     const logged: unknown[] = [];
     const note = (...line: unknown[]): void => void logged.push(line);
     const log = withAlarms({ debug: note, info: note, warn: note, error: note }, (each) => counted.push(each));
-    log.error(fields, 'something is wrong');
+    log.error('api-failed', fields);
     assert.deepEqual(counted, [code]);
-    assert.deepEqual(logged, [[fields, 'something is wrong']]);
+    assert.deepEqual(logged, [['api-failed', fields]]);
   });
 }
 
 test('lines that are no errors are logged, and not counted', () => {
   const logged: string[] = [];
-  const note = (_fields: object, message: string): void => void logged.push(message);
+  const note = (event: string): void => void logged.push(event);
   const log = withAlarms({ debug: note, info: note, warn: note, error: note }, () => assert.fail('no alarm'));
-  log.debug({}, 'a');
-  log.info({}, 'b');
-  log.warn({ err: away }, 'c');
-  assert.deepEqual(logged, ['a', 'b', 'c']);
+  log.debug('penalty-stored');
+  log.info('ready');
+  log.warn('state-store-down', { err: away });
+  assert.deepEqual(logged, ['penalty-stored', 'ready', 'state-store-down']);
 });

@@ -139,7 +139,7 @@ const never = () => assert.fail('not in this test');
 async function tell(error: unknown, log: Log, audit: ReturnType<typeof auditForTests>, said?: ServerWords) {
   const facts = { reference: 'ref-1', client: '203.0.113.77', ms: {}, ...(said === undefined ? {} : { said }) };
   createLoginLog(log, systemClock, 3000)({ result: 'unavailable', phase: 'webmail', ...facts, error });
-  log.error({ err: error }, 'as a defect');
+  log.error('api-failed', { err: error });
   const impersonation = createImpersonation({
     permission: never,
     duty: dutyForTests({}),
@@ -209,7 +209,7 @@ describe('a webmail that a driver signs in to', () => {
       // A backend counts its connections from one.
       const inOrder = [variants.at(-1) ?? '', ...variants.slice(0, -1)];
       const { lines, audited } = await signInsAt(driverName, settings, inOrder);
-      const [first = ''] = lines.filter((line) => line.includes('"msg":"login"'));
+      const [first = ''] = lines.filter((line) => line.includes('"event":"login"'));
       assert.match(first, /MARKER-f00d/);
       for (const text of [...lines.map((line) => line.replace(/"stack":"[^"]*"/g, '')), audited]) {
         assert.doesNotMatch(text, /SECRET|x{130}|\\u0001|\\r/);
@@ -467,9 +467,10 @@ describe('a Redis that refuses', () => {
       const failed = await connection.run((redis) => redis.get('x')).catch((error: unknown) => error);
       connection.close();
       assert.ok(failed instanceof PosternError);
-      log.error({ err: failed, why: failed.message }, 'a command failed');
+      log.error('directory-file-broken', { why: failed.message });
+      log.error('api-failed', { err: failed });
       const all = lines.join('');
-      assert.match(all, /Redis refuses a command/);
+      assert.match(all, /"event":"redis-refused"/);
       assert.doesNotMatch(all, /pa55-word|x{210}/);
     });
   }

@@ -115,7 +115,7 @@ export interface Gate extends AsyncDisposable {
   readonly upgrades: Upgrades;
   readonly connections: Connections;
   readonly finished: FinishedRequest[];
-  readonly warnings: { readonly fields: object; readonly message: string }[];
+  readonly warnings: { readonly event: string; readonly fields: object }[];
 }
 
 export const defaultLimits: BackendLimits = {
@@ -160,18 +160,18 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const session = new TestSession('alice', 'a', (name) => driver.ownsCookie(name), options.password);
   const place = (of: LiveSession): Place => options.place?.(of, backend) ?? { kind: 'here', host: backend.hosts[0] };
   const finished: FinishedRequest[] = [];
-  const warnings: { fields: object; message: string }[] = [];
-  const note = (fields: object, message: string): void => void warnings.push({ fields, message });
+  const warnings: { event: string; fields: object }[] = [];
+  const note = (event: string, fields: object = {}): void => void warnings.push({ event, fields });
   const also = options.log ?? silentLog;
   const log: Log = {
     ...also,
-    warn(fields, message) {
-      note(fields, message);
-      also.warn(fields, message);
+    warn(event, fields) {
+      note(event, fields);
+      also.warn(event, fields);
     },
-    error(fields, message) {
-      note(fields, message);
-      also.error(fields, message);
+    error(event, fields) {
+      note(event, fields);
+      also.error(event, fields);
     },
   };
   const connections = createConnections();

@@ -67,7 +67,7 @@ async function ready(child: ChildProcess): Promise<void> {
   const said: string[] = [];
   const note = (line: string): void => {
     said.push(line);
-    if (line.includes('"msg":"ready"')) resolve();
+    if (line.includes('"event":"ready"')) resolve();
   };
   if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', note);
   if (child.stderr !== null) createInterface({ input: child.stderr }).on('line', note);

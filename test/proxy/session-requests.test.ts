@@ -244,7 +244,7 @@ for (const [name, bytes] of broken) {
       /^HTTP\/1\.1 502 [\s\S]*bad-answer$/,
     );
     assert.match(await ask(gate.port, get('/')), /ok$/);
-    assert.equal(gate.warnings[0]?.message, 'webmail request failed');
+    assert.equal(gate.warnings[0]?.event, 'webmail-request-failed');
   });
 }
 

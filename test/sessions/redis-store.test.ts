@@ -154,7 +154,7 @@ suite('the store on Redis', () => {
     admin.destroy();
     const url = `redis://postern@127.0.0.1:${own.port}/0`;
     const problems: string[] = [];
-    const log = { ...silentLog, warn: (fields: object) => void problems.push(inspect(fields)) };
+    const log = { ...silentLog, warn: (_event: string, fields: object = {}) => void problems.push(inspect(fields)) };
     const settings = { url, password: new Secret('right "pässword"') };
     await using store = createRedisStore({ settings, tombstoneMs, log });
     await store.open(AbortSignal.timeout(5_000));

@@ -33,7 +33,7 @@ export async function startFactorNode(
   await mirror.open();
   const vault = createVault(keys, randomBytes);
   const alarms: string[] = [];
-  const log = { ...silentLog, error: (_facts: object, text: string) => void alarms.push(text) };
+  const log = { ...silentLog, error: (event: string) => void alarms.push(event) };
   const factors = createSecondFactors({ enrolments, vault, clock, randomBytes, log });
   return { factors, mirror, alarms, [Symbol.asyncDispose]: () => mirror[Symbol.asyncDispose]() };
 }

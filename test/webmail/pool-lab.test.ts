@@ -86,7 +86,7 @@ suite('a pool of two Roundcubes', { concurrency: false }, () => {
     for (const person of visitors.values()) assert.equal(await hostOf(person), left);
     t.diagnostic(`${concerned} of ${visitors.size} users moved within ${Math.round(performance.now() - startedMs)} ms`);
     assert.equal((await signIns()) - before, concerned);
-    assert.equal(gateway.log.filter((line) => line.includes('"msg":"login"')).length, 2 * people.length);
+    assert.equal(gateway.log.filter((line) => line.includes('"event":"login"')).length, 2 * people.length);
     assert.deepEqual(farm.get(left ?? '')?.userNames(), people.map(({ user }) => user).toSorted());
   });
 

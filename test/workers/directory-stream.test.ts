@@ -62,7 +62,7 @@ const strangers = { address: 'stranger-NTH@example.test', password: bob.password
 test('one process of a node holds the stream of a Murder, and every worker is told who lives where', async () => {
   assert.equal(await signIns(alice), '303');
   assert.equal(await signIns(strangers), '403');
-  assert.equal(node.log.filter(({ msg }) => msg === 'worker ready').length, workers);
+  assert.equal(node.log.filter(({ event }) => event === 'worker-ready').length, workers);
   assert.equal(way.count(), 1);
 });
 
@@ -77,7 +77,7 @@ test('a reload takes another stream, and the workers ask it', async () => {
   const before = way.count();
   await writeFile(join(cluster.folder, 'murder.password'), master.password);
   node.child.kill('SIGHUP');
-  await node.logged(/^reloaded$/);
+  await node.logged('config-reloaded');
   await eventually(async () => (await signIns(alice)) === '303', 'alice has a home everywhere');
   assert.equal(way.count(), before + 1);
 });

@@ -68,7 +68,7 @@ test('one session is served by every worker, and each worker says that it is rea
   assert.equal((await visitor.signIn()).status, 303);
   const statuses = await visitAll(async (other) => (await other.get('/arrived')).status, visitor.cookies);
   assert.deepEqual(new Set(statuses), new Set([200]));
-  assert.equal(node.log.filter(({ msg }) => msg === 'worker ready').length, workers);
+  assert.equal(node.log.filter(({ event }) => event === 'worker-ready').length, workers);
 });
 
 test('the operators’ listener shows the metrics of all workers as one', async () => {
@@ -168,7 +168,7 @@ test('SIGHUP reaches every worker, and a bad configuration none', async () => {
   await eventually(async () => (await arrives()).every((value) => value === undefined), 'all drop the field');
   await configure('Nonsense: [');
   node.child.kill('SIGHUP');
-  await node.logged(/reload failed/);
+  await node.logged('config-not-read');
   assert.ok((await arrives()).every((value) => value === undefined));
   await configure('House');
 });
@@ -186,7 +186,7 @@ test('what is on disk counts for no worker before the first process has taken it
   for (const dropped of ['Later', 'Nonsense: [']) {
     await configure(dropped);
     const before = await childrenOf(node.child.pid ?? 0);
-    const ready = () => node.log.filter(({ msg }) => msg === 'worker ready').length;
+    const ready = () => node.log.filter(({ event }) => event === 'worker-ready').length;
     const readyBefore = ready();
     process.kill(before[0] ?? 0, 'SIGKILL');
     await eventually(() => ready() === readyBefore + 1, 'another one takes its place');
@@ -200,13 +200,13 @@ test('a worker that dies is replaced, and its sessions live', async () => {
   assert.equal((await visitor.signIn()).status, 303);
   const [victim] = await childrenOf(node.child.pid ?? 0);
   assert.ok(victim !== undefined);
-  const ready = node.log.filter(({ msg }) => msg === 'worker ready').length;
+  const ready = node.log.filter(({ event }) => event === 'worker-ready').length;
   process.kill(victim, 'SIGKILL');
   await eventually(async () => {
     const children = await childrenOf(node.child.pid ?? 0);
     return children.length === workers && !children.includes(victim);
   }, 'a new worker');
-  await eventually(() => node.log.filter(({ msg }) => msg === 'worker ready').length === ready + 1, 'it is ready');
+  await eventually(() => node.log.filter(({ event }) => event === 'worker-ready').length === ready + 1, 'it is ready');
   const statuses = await visitAll(async (other) => (await other.get('/arrived')).status, visitor.cookies);
   assert.deepEqual(new Set(statuses), new Set([200]));
 });
@@ -216,7 +216,7 @@ test('SIGTERM drains all workers, with the whole process group signalled as a se
   const pids = await childrenOf(own.child.pid ?? 0);
   assert.equal(pids.length, workers);
   for (const pid of [own.child.pid ?? 0, ...pids]) process.kill(pid, 'SIGTERM');
-  await own.logged(/^draining$/);
+  await own.logged('draining');
   const ready = await fetch(`http://127.0.0.1:${own.port}/-/ready`);
   assert.equal(ready.status, 503);
   assert.deepEqual(await own.exited, [0, null]);

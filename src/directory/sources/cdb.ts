@@ -1,7 +1,7 @@
 import { openNamedFile } from '../../core/named-files.ts';
 import { readMeaning, readValue } from '../answers.ts';
 import { couldNotAsk, type SourceDriver, unknownUser } from '../source.ts';
-import { catchAllIgnored, isCatchAll, readDefaultKeys, tableKeys } from '../table-keys.ts';
+import { isCatchAll, readDefaultKeys, tableKeys } from '../table-keys.ts';
 import { watchFile } from './watched-file.ts';
 
 /**
@@ -37,7 +37,7 @@ export const driver: SourceDriver = {
             const value = await get(key);
             if (value !== undefined && byDefault && !followsCatchAll && isCatchAll(value, meaning)) {
               // Nothing lists the keys of such a file: it is told when it is met, once.
-              if (!isTold) deps.log.warn({ source: deps.label, file, key }, catchAllIgnored);
+              if (!isTold) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file, key });
               isTold = true;
               return unknownUser;
             }

@@ -4,7 +4,7 @@ import { openNamedFile } from '../../core/named-files.ts';
 import { hostIn, readMeaning, readValue } from '../answers.ts';
 import type { FindHome } from '../backend-names.ts';
 import { badAnswer, type SourceDriver, unknownUser } from '../source.ts';
-import { catchAllIgnored, foldTableKey, isCatchAll, readDefaultKeys, tableKeys } from '../table-keys.ts';
+import { foldTableKey, isCatchAll, readDefaultKeys, tableKeys } from '../table-keys.ts';
 import { createMapIndex, type MapIndex, type MapRules } from './map-index.ts';
 import { nextLogicalLine } from './map-lines.ts';
 import { watchFile } from './watched-file.ts';
@@ -32,18 +32,16 @@ export const driver: SourceDriver = {
       const load = async (name: string, signal: AbortSignal) => {
         const index = await readMapFile(name, rules, signal);
         const key = index.catchAll;
-        if (key !== undefined && !followsCatchAll) deps.log.warn({ source: deps.label, file, key }, catchAllIgnored);
+        if (key !== undefined && !followsCatchAll)
+          deps.log.warn('directory-catch-all-ignored', { source: deps.label, file, key });
         if (index.homeless !== undefined) {
           const { line, value, entries } = index.homeless;
           const why = `${file}:${line}: ${JSON.stringify(value.slice(0, 100))}`;
-          deps.log.warn(
-            { source: deps.label, file, why, entries },
-            'directory table has values that name no backend here',
-          );
+          deps.log.warn('directory-unknown-backends', { source: deps.label, file, why, entries });
         }
         if (index.misplaced !== undefined) {
           const why = `${file}:${index.misplaced}`;
-          deps.log.warn({ source: deps.label, file, why }, 'directory table has keys that nobody asks for');
+          deps.log.warn('directory-unused-keys', { source: deps.label, file, why });
         }
         return index;
       };

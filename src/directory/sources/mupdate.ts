@@ -146,7 +146,7 @@ function createMupdateCopy(
       mailboxes = fresh;
       connection = master;
       firstCopy.resolve();
-      log.info({ source: label, server: server.label, inboxes: fresh.size }, 'directory copy is complete');
+      log.info('directory-copy-complete', { source: label, server: server.label, inboxes: fresh.size });
       while (master.isOpen) {
         await Promise.race([master.ended, wait(askMs, undefined, { signal: closing.signal, ref: false })]);
         // What the server has not said by now, it will not say: a dead peer is found out.
@@ -169,7 +169,7 @@ function createMupdateCopy(
       } catch (error) {
         if (closing.signal.aborted) return;
         const why = shortLine(error instanceof Error ? error.message : String(error));
-        log.warn({ source: label, server: server.label, why }, 'directory copy is not kept: connecting again');
+        log.warn('directory-copy-lost', { source: label, server: server.label, why });
       }
       pauseMs = mailboxes === before ? Math.min(2 * pauseMs, longestPauseMs) : firstPauseMs;
       await wait(pauseMs, undefined, { signal: closing.signal, ref: false }).catch(() => {});

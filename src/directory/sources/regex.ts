@@ -4,7 +4,7 @@ import { openNamedFile } from '../../core/named-files.ts';
 import { type LoginName, splitLoginName } from '../../core/names.ts';
 import { readMeaning, readValue } from '../answers.ts';
 import { type SourceDriver, unknownUser } from '../source.ts';
-import { catchAllIgnored, isCatchAll } from '../table-keys.ts';
+import { isCatchAll } from '../table-keys.ts';
 import { watchFile } from './watched-file.ts';
 
 /**
@@ -31,7 +31,7 @@ export const driver: SourceDriver = {
         async ask(name) {
           const value = matchPatterns(watched.current, name);
           if (value !== undefined && !followsCatchAll && isCatchAll(value, meaning) && isOfAll(value, name)) {
-            if (!isTold) deps.log.warn({ source: deps.label, file }, catchAllIgnored);
+            if (!isTold) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file });
             isTold = true;
             return unknownUser;
           }

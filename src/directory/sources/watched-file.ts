@@ -39,12 +39,12 @@ export async function watchFile<T>(
     if (seen === taken || seen !== before) return;
     taken = seen;
     if (seen === 'missing') {
-      log.error({ source: label, file }, 'directory file is gone: the last content stays in force');
+      log.error('directory-file-missing', { source: label, file });
       return;
     }
     const replaced = current;
     current = await load(file, closing.signal);
-    log.info({ source: label, file }, 'directory file changed: the new content is in force');
+    log.info('directory-file-changed', { source: label, file });
     await release?.(replaced);
   }
 
@@ -53,7 +53,7 @@ export async function watchFile<T>(
       .catch((error: unknown) => {
         if (closing.signal.aborted) return;
         const why = error instanceof Error ? error.message : String(error);
-        log.error({ source: label, file, why }, 'directory file is broken: the last content stays in force');
+        log.error('directory-file-broken', { source: label, file, why });
       })
       .finally(() => {
         looking = undefined;

@@ -103,7 +103,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
       await deps.refresh();
     } catch (error) {
       if (!(error instanceof PosternError) || step === 'password') throw error;
-      deps.log.warn({ err: error, code: error.code }, 'a page of the console shows what this node knew already');
+      deps.log.warn('console-stale', { err: error, code: error.code });
     }
   }
 
@@ -131,7 +131,7 @@ export function showUnavailable(
 ): void {
   const { text } = views.locales.choose('en', undefined);
   const reference = newReference(randomBytes);
-  log.warn({ err: error, code: error.code, reference }, 'a page of the console could not be shown');
+  log.warn('console-unavailable', { err: error, code: error.code, reference });
   response.setHeader('Retry-After', '5');
   const frame = { user: undefined, roles: [], token: '', status: 503, title: 'Not possible for the moment' };
   const why =

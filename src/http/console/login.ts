@@ -79,10 +79,7 @@ export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHan
         return answer(request, response, user, { status: problem.status, text, reference, field: problem.field });
       }
       if ((await deps.roleOf(outcome.user, gone)) === undefined) {
-        deps.log.warn(
-          { user: outcome.user, client: client.address, reference },
-          'a user without a role was refused at the console',
-        );
+        deps.log.warn('console-login-without-role', { user: outcome.user, client: client.address, reference });
         return answer(request, response, user, { status: 403, text: noStaffText, reference, field: 'user' });
       }
       const { cookie: value } = await deps.sessions.open({ ...outcome, client, publicOrigin: publicUrl.origin });
@@ -118,7 +115,7 @@ function createRefusals({ audit, clock, log, staffNamed }: ConsoleSignInDeps) {
       return undefined;
     });
     if (actor === undefined) {
-      log.info({ client: address, reference, why }, 'a sign-in at the console was refused');
+      log.info('console-login-refused', { client: address, reference, why });
       return;
     }
     const nowMs = clock.nowMs();

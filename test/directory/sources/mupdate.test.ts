@@ -98,7 +98,7 @@ describe('a Murder', () => {
     await master.start();
     await master.activate(new Map([['user.otto', 'mail-a.example.test!default']]));
     assert.equal(await eventually('a otto@example.test', () => outcomeOf(directory, 'otto')), 'a otto@example.test');
-    assert.match(log.lines.join('\n'), /directory copy is not kept/);
+    assert.match(log.lines.join('\n'), /directory-copy-lost/);
   });
 
   test('may have several masters: those that are away, or hang, are passed over', async () => {

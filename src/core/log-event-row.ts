@@ -1,0 +1,134 @@
+/** Levels of log lines, the least important first. Each `error` is an alarm: `postern_alarms_total` counts it. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** Every field that a log line can have besides `time`, `level`, `app`, `event` and `msg`, with its meaning. */
+export const logFields = {
+  actor: 'who did it',
+  ageMs: 'age of a remembered answer, in ms',
+  aliases: 'the names in the order in which they lead to one another',
+  answer: 'what the source answered, at most 100 characters',
+  audited: 'the whole line of the audit',
+  authority: 'the Host as it was sent',
+  backend: 'name of a backend',
+  backends: 'how many backends are configured',
+  because: 'state of the host or backend that caused it',
+  by: 'who asked for it',
+  bytes: 'bytes of the answer that reached the client',
+  changed: 'sections and backends that changed',
+  client: 'address of the client',
+  code: 'code of the failure (`ERR_…`, `ECONNREFUSED`, …); of a worker, its exit code',
+  console: 'port of the console',
+  counter: 'name of a penalty counter',
+  cursor: 'position in the changes that this node had reached',
+  deadlineMs: 'how long requests may take to finish, in ms',
+  delayMs: 'how long the node waits before it stops listening, in ms',
+  detail: 'what went wrong, in words',
+  dropped: 'audit lines that were not copied meanwhile',
+  entries: 'how many entries of the table',
+  err: 'the error: type, code, place, and words only where Postern or the system wrote them',
+  file: 'path of the file',
+  forwardedFor: '`X-Forwarded-For` as it came',
+  forwardedProto: '`X-Forwarded-Proto` as it came',
+  found: 'position in the changes that the store has',
+  from: 'where it was before; of a server key, the node that registered it',
+  host: 'name of a host of a backend',
+  hostname: 'name that cannot be resolved',
+  imapMs: 'how long the mail server took, in ms',
+  inboxes: 'how many mailboxes the copy holds',
+  key: 'key of a table or of an entry; id of a server key',
+  kind: 'kind of failure: `unavailable`, `busy`, `timeout`, `bad-answer`, `store`, `unknown-key`',
+  last: 'last known address, which is used on',
+  leftOut: 'lines of this event that were left out before this one',
+  lost: 'audit lines that are not in the copy',
+  method: 'method of the request',
+  ms: 'duration in ms; of a login, of each phase',
+  names: 'names in the certificate',
+  operators: "port of the operators' listener",
+  origin: 'scheme, name and port to add',
+  others: 'how many more there are',
+  path: 'path of the request, without its query',
+  peer: 'address that the connection came from: the load balancer, where there is one',
+  phase: 'phase that the login ended in, or that the move is in',
+  pid: 'process id',
+  port: 'port that the PROXY protocol header names',
+  problems: 'every problem, with file, line and remedy',
+  proxies: 'how many trusted proxies the request came through',
+  public: 'port of the public listener',
+  reason: 'why, as the operator, the library or the peer put it',
+  reference: 'id that the page of the user shows',
+  refusalAfterMs: '`login.refusal_after`, in ms',
+  remedy: 'what to change',
+  removed: 'backends that were removed',
+  rests: 'how often wrong codes have made the second factor rest',
+  result: 'outcome of the sign-in',
+  said: 'what the mail server said: `code` and `text`, at most 200 characters',
+  server: 'address of the server',
+  serverKeys: 'ids of the server keys in use',
+  service: '`webmail` or `imap`',
+  session: 'keyed hash of a session id',
+  sessions: 'how many sessions',
+  signal: 'signal that ended the worker',
+  source: 'source of the directory; of a login, what could not be asked',
+  status: 'HTTP status',
+  store: 'kind of the session store',
+  syslog: 'address of the syslog server',
+  table: 'name of a table of the state',
+  to: 'where it is now',
+  untilMs: 'when it ends, in ms since 1970',
+  user: 'canonical name of the user',
+  validTo: 'when the certificate expires',
+  waiting: 'audit lines that wait for the syslog server',
+  why: 'why, in words',
+  worker: 'number of the worker',
+  workers: 'how many workers serve',
+} as const;
+
+/** Name of a field of a log line. */
+export type LogField = keyof typeof logFields;
+
+/** One row of the table of events. */
+export interface EventRow {
+  readonly levels: readonly LogLevel[];
+  /** The constant `msg` of its lines. */
+  readonly message: string;
+  readonly fields: readonly LogField[];
+  /** Whether strangers can cause it: then at most ten lines a minute are written, each with another detail. */
+  readonly capped: boolean;
+  /** What an operator does about it; undefined where there is nothing to do. */
+  readonly action?: string;
+}
+
+interface Row<L extends LogLevel, F extends LogField, C extends boolean> extends EventRow {
+  readonly levels: readonly L[];
+  readonly fields: readonly F[];
+  readonly capped: C;
+}
+
+interface More {
+  readonly action?: string;
+}
+
+/** Makes rows of events that are logged at these levels. */
+export function row<L extends LogLevel>(...levels: readonly L[]) {
+  return <F extends LogField = never>(message: string, fields: readonly F[], more?: More): Row<L, F, false> => ({
+    levels,
+    message,
+    fields,
+    capped: false,
+    ...more,
+  });
+}
+
+/** A warning that strangers can cause. */
+export function capped<F extends LogField>(message: string, fields: readonly F[], more?: More): Row<'warn', F, true> {
+  return { levels: ['warn'], message, fields, capped: true, ...more };
+}
+
+/** A row of level debug. */
+export const debug = row('debug');
+/** A row of level info. */
+export const info = row('info');
+/** A row of level warn. */
+export const warn = row('warn');
+/** A row of level error. */
+export const error = row('error');
