@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { createOutside } from '../src/config/referenced-files.ts';
 import { configShape } from '../src/config/schema.ts';
+import { loadSource, sourceTypes } from '../src/directory/registry.ts';
 
 type Schema = z.core.JSONSchema.BaseSchema;
 
@@ -74,14 +75,28 @@ function rowsOf(key: string, schema: Schema, isRequired: boolean): Row[] {
     : [row, ...below, ...inItems];
 }
 
-/** What a list holds. Items that are told apart by their `type` are one row each. */
+/** What a list holds. Of items that are told apart by their `type`, what is common stands once, then each with its own. */
 function itemRows(items: Schema, prefix: string): Row[] {
   const kinds = (items.oneOf ?? []).map(asSchema);
   if (kinds.length === 0) return rowsUnder(items, `${prefix}.`);
-  return kinds.map((kind) => {
-    const type = asSchema(kind.properties?.['type'] ?? {});
-    return { key: `${prefix}.type`, type: `\`${String(type.const)}\``, otherwise: '', about: type.description ?? '' };
-  });
+  const keysOf = (kind: Schema): string[] => Object.keys(kind.properties ?? {});
+  const [first = {}] = kinds;
+  const shared = new Set(
+    keysOf(first).filter((key) => key !== 'type' && kinds.every((kind) => keysOf(kind).includes(key))),
+  );
+  const rows = (kind: Schema, isWanted: (key: string) => boolean, at: string): Row[] =>
+    Object.entries(kind.properties ?? {})
+      .filter(([key]) => key !== 'type' && isWanted(key))
+      .flatMap(([key, part]) => rowsOf(`${at}.${key}`, asSchema(part), (kind.required ?? []).includes(key)));
+  return [
+    ...rows(first, (key) => shared.has(key), prefix),
+    ...kinds.flatMap((kind) => {
+      const type = asSchema(kind.properties?.['type'] ?? {});
+      const named = String(type.const);
+      const row = { key: `${prefix}.type`, type: `\`${named}\``, otherwise: '', about: type.description ?? '' };
+      return [row, ...rows(kind, (key) => !shared.has(key), named)];
+    }),
+  ];
 }
 
 function shapesOf(schema: Schema): readonly Schema[] {
@@ -99,7 +114,9 @@ function typeText(schema: Schema): string {
   switch (schema.type) {
     case 'array': {
       const { items } = schema;
-      return typeof items === 'object' && !Array.isArray(items) ? `list of ${typeText(asSchema(items))}s` : 'list';
+      return typeof items === 'object' && !Array.isArray(items)
+        ? `list of ${plural(typeText(asSchema(items)))}`
+        : 'list';
     }
     case 'object':
       return 'map';
@@ -114,6 +131,10 @@ function typeText(schema: Schema): string {
     default:
       return 'map';
   }
+}
+
+function plural(word: string): string {
+  return word.endsWith('s') ? `${word}es` : `${word}s`;
 }
 
 function defaultText(schema: Schema): string {
@@ -224,21 +245,47 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
   ['shutdown', 'shutdown: { delay: 10s, deadline: 2 min }'],
 ]);
 
-/** The files that follow from the schema, by their names in the checkout, with what they must hold. */
-export function referenceFiles(): ReadonlyMap<string, string> {
+/** The JSON schema of the whole configuration, with that of every driver in its place. */
+export async function configSchema(): Promise<Schema> {
   // No file is opened for the schema alone.
-  const shape = configShape(createOutside('.', {}));
-  const schema = z.toJSONSchema(z.strictObject(shape), { io: 'input', reused: 'inline' });
-  const titled = { ...schema, title: 'Postern', description: 'The configuration of Postern.' };
+  const schema = jsonSchema(z.strictObject(configShape(createOutside('.', {}))));
+  const sources = asSchema(asSchema(schema.properties?.['directory'] ?? {}).properties?.['sources'] ?? {});
+  sources.items = { oneOf: await Promise.all(sourceTypes.map(sourceSchema)) };
+  return {
+    $id: 'urn:postern:configuration',
+    title: 'Postern',
+    description: 'The configuration of Postern.',
+    ...schema,
+  };
+}
+
+async function sourceSchema(type: string): Promise<Schema> {
+  const driver = await loadSource(type);
+  if (driver === undefined) throw new Error(`the registry has no source ${type}`);
+  const { $schema: _, ...schema } = jsonSchema(driver.settings);
+  const properties = {
+    ...schema.properties,
+    type: { type: 'string' as const, const: type, description: driver.about },
+  };
+  return { ...schema, title: type, properties };
+}
+
+function jsonSchema(schema: z.ZodType): Schema {
+  return z.toJSONSchema(schema, { io: 'input', reused: 'inline' });
+}
+
+/** The files that follow from the schema, by their names in the checkout, with what they must hold. */
+export async function referenceFiles(): Promise<ReadonlyMap<string, string>> {
+  const schema = await configSchema();
   return new Map([
-    ['docs/postern.schema.json', `${JSON.stringify(titled, null, 2)}\n`],
+    ['docs/postern.schema.json', `${JSON.stringify(schema, null, 2)}\n`],
     ['docs/configuration.md', referenceMarkdown(schema)],
   ]);
 }
 
 /** The files that are not what they must be. */
-export function staleReferenceFiles(root: URL): readonly string[] {
-  return [...referenceFiles()]
+export async function staleReferenceFiles(root: URL): Promise<readonly string[]> {
+  return [...(await referenceFiles())]
     .filter(([name, text]) => readIfThere(new URL(name, root)) !== text)
     .map(([name]) => name);
 }
@@ -251,14 +298,14 @@ function readIfThere(file: URL): string | undefined {
   }
 }
 
-function main(mode: string | undefined): number {
+async function main(mode: string | undefined): Promise<number> {
   const root = new URL('../', import.meta.url);
   if (mode === '--write') {
-    for (const [name, text] of referenceFiles()) writeFileSync(new URL(name, root), text);
+    for (const [name, text] of await referenceFiles()) writeFileSync(new URL(name, root), text);
     return 0;
   }
   if (mode === '--check') {
-    const stale = staleReferenceFiles(root);
+    const stale = await staleReferenceFiles(root);
     if (stale.length > 0) process.stderr.write(`not what the schema says: ${stale.join(', ')}; run npm run docs\n`);
     return stale.length === 0 ? 0 : 1;
   }
@@ -266,4 +313,4 @@ function main(mode: string | undefined): number {
   return 2;
 }
 
-if (import.meta.main) process.exitCode = main(process.argv[2]);
+if (import.meta.main) process.exitCode = await main(process.argv[2]);

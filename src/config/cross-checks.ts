@@ -188,8 +188,8 @@ export async function checkSources(
   findings: Findings,
 ): Promise<void> {
   for (const [index, source] of directory.sources.entries()) {
-    for (const { path, message } of await checks.source(source)) {
-      findings.add(['directory', 'sources', index, ...path], message);
+    for (const { path, message, at } of await checks.source(source)) {
+      findings.add(['directory', 'sources', index, ...path], message, at);
     }
   }
 }
@@ -206,11 +206,11 @@ export async function checkWebmails(
   const told = new Set<string>();
   for (const { named, backend } of settled) {
     const own = named.entry.form ?? {};
-    for (const { path, message } of await checks.webmail(backend.driver, backend.driverSettings)) {
+    for (const { path, message, at } of await checks.webmail(backend.driver, backend.driverSettings)) {
       const isOwn = defaults.form === undefined || (path[0] !== undefined && Object.hasOwn(own, path[0]));
       const key = JSON.stringify([path, message]);
-      if (isOwn) named.findings.add([...named.path, backend.driver, ...path], message);
-      else if (!told.has(key)) defaults.findings.add(['backend_defaults', backend.driver, ...path], message);
+      if (isOwn) named.findings.add([...named.path, backend.driver, ...path], message, at);
+      else if (!told.has(key)) defaults.findings.add(['backend_defaults', backend.driver, ...path], message, at);
       if (!isOwn) told.add(key);
     }
   }

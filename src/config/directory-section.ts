@@ -1,33 +1,12 @@
 import { z } from 'zod';
 import { normaliseDomain } from '../core/names.ts';
 import { atLeastOne, count, duration, leaf, list, notOneOf, section } from '../schema/scalars.ts';
-import { isMap, read, shown, wrong } from '../schema/value-parsers.ts';
+import { read, shown, wrong } from '../schema/value-parsers.ts';
+import { sourceTypes } from '../directory/registry.ts';
 import type { DirectoryConfig, DirectoryServiceConfig, SourceConfig } from './config.ts';
 import { settleSettings } from './driver-settings.ts';
 import { listenAddress, networks } from './node-sections.ts';
 import type { Outside } from './referenced-files.ts';
-
-/**
- * Every type of source, with what it is. A further type is one more line: its settings are checked by its driver, and
- * before that each `…file` in them is made absolute and each `{ file: … }` or `{ env: … }` read as a secret.
- */
-export const sourceTypes = {
-  map: 'A text file of `user: backend` lines; Postfix and Perdition tables too. Read again when it changes.',
-  regex: 'A text file of patterns, as Postfix and Perdition have them.',
-  cdb: 'A constant database file.',
-  hash: 'Spreads users over backends by a weighted hash of their names.',
-  ldap: 'A directory server.',
-  postgresql: 'A query to PostgreSQL.',
-  mysql: 'A query to MySQL or MariaDB.',
-  redis: 'A key or hash in Redis.',
-  socketmap: 'A server that speaks Postfix’s socketmap protocol.',
-  tcp_table: 'A server that speaks Postfix’s tcp_table protocol.',
-  http: 'A web service that answers in JSON or as nginx’s auth_http does.',
-  mupdate: 'The MUPDATE master of a Cyrus Murder.',
-  doveadm: 'A Dovecot director, while you move off it.',
-  referral: 'An IMAP server that refers users to their homes when they sign in (RFC 2221).',
-  static: 'One backend for every user that no source before it knows.',
-} as const;
 
 /** Schema of `directory`. */
 export function directorySection(outside: Outside) {
@@ -89,20 +68,21 @@ export function directorySection(outside: Outside) {
     .describe('How a user name becomes a user, and where that user lives.');
 }
 
+/**
+ * One source. What its settings mean is for the driver of its type to check; before that each `…file` in them is made
+ * absolute, and each `{ file: … }` or `{ env: … }` read as a secret.
+ */
 function source(outside: Outside) {
-  const names = Object.keys(sourceTypes);
-  const oneType = (name: string, about: string) =>
-    z
-      .looseObject({ type: z.literal(name).describe(about) })
-      .transform((settings, context): SourceConfig => settleSettings(settings, outside, context));
-  const [first, ...others] = Object.entries(sourceTypes).map(([name, about]) => oneType(name, about));
-  if (first === undefined) throw new TypeError('there is no type of source');
-  return z.discriminatedUnion('type', [first, ...others], {
-    error: (issue) =>
-      issue.code === 'invalid_union'
-        ? notOneOf(isMap(issue.input) ? issue.input['type'] : undefined, names, 'a type of source')
-        : `${shown(issue.input)} is not a source: write { type: map, file: users.map }`,
-  });
+  return z
+    .looseObject(
+      { type: z.string({ error: (issue) => notOneOf(issue.input, sourceTypes, 'a type of source') }) },
+      { error: (issue) => `${shown(issue.input)} is not a source: write { type: map, file: users.map }` },
+    )
+    .superRefine(({ type }, context) => {
+      if (sourceTypes.includes(type)) return;
+      context.addIssue({ code: 'custom', path: ['type'], message: notOneOf(type, sourceTypes, 'a type of source') });
+    })
+    .transform((settings, context): SourceConfig => settleSettings(settings, outside, context));
 }
 
 function time(otherwise: string, about: string) {

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { PosternError } from '../core/error.ts';
+import { problemsIn } from '../schema/issues.ts';
 import type { Path, YamlFile } from './yaml-file.ts';
 
 /** One thing that is wrong in a configuration. */
@@ -54,7 +55,7 @@ export function createFindings(file: string, yaml: YamlFile, problems: ConfigPro
     problems.push({ file, ...yaml.locate(path, at), path: pathText(path), text });
   };
   const addIssues: Findings['addIssues'] = (issues, base) => {
-    for (const { path, text, at } of issues.flatMap((issue) => findingsOf(issue, base))) add(path, text, at);
+    for (const { path, message, at } of problemsIn(issues, base)) add(path, message, at);
   };
   return {
     add,
@@ -74,27 +75,4 @@ function pathText(path: Path): string {
     .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
     .join('')
     .replace(/^\./, '');
-}
-
-interface Finding {
-  readonly path: Path;
-  readonly text: string;
-  readonly at: 'key' | 'value';
-}
-
-function findingsOf(issue: z.core.$ZodIssue, base: Path): Finding[] {
-  const path = [...base, ...issue.path.map((step) => (typeof step === 'number' ? step : String(step)))];
-  if (issue.code === 'unrecognized_keys') {
-    // The schema's own words are one line per key, in the same order.
-    const texts = issue.message.split('\n');
-    return issue.keys.map((key, index) => ({ path: [...path, key], text: texts[index] ?? issue.message, at: 'key' }));
-  }
-  if (issue.code === 'invalid_union') {
-    // A value of the right shape was meant to be that shape: what is wrong inside it says more than "neither".
-    const meant = issue.errors.find((branch) =>
-      branch.every((inner) => inner.code !== 'invalid_type' || inner.path.length > 0),
-    );
-    if (meant !== undefined) return meant.flatMap((inner) => findingsOf(inner, path));
-  }
-  return [{ path, text: issue.message, at: 'value' }];
 }

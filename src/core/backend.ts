@@ -139,4 +139,6 @@ export type DriverSettings = Readonly<Record<string, unknown>>;
 export interface SettingProblem {
   readonly path: readonly (string | number)[];
   readonly message: string;
+  /** Whether the key itself is wrong; the value when left out. */
+  readonly at?: 'key';
 }

@@ -1,8 +1,11 @@
 import { isUtf8 } from 'node:buffer';
+import { z } from 'zod';
 import { PosternError } from '../core/error.ts';
 import { type LoginName, splitLoginName } from '../core/names.ts';
+import { oneOf, oneOrMore, section, textOrNumber } from '../schema/scalars.ts';
+import { shown } from '../schema/value-parsers.ts';
 import type { FindHome } from './backend-names.ts';
-import { isRecord, type Settings } from './settings.ts';
+import { isRecord } from './settings.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';
 
 /**
@@ -10,14 +13,18 @@ import { badAnswer, type SourceAnswer } from './source.ts';
  * same, and `user@` may stand before it. `transport`: Postfix's transport(5), `lmtp:inet:[host]:24`. `user`: another
  * name of the user, as in virtual(5).
  */
-const meanings = ['backend', 'perdition', 'transport', 'user'] as const;
+export const meanings = ['backend', 'perdition', 'transport', 'user'] as const;
 
 /** What a source's values are: backends, hosts, or names to ask for again. */
 export type Meaning = (typeof meanings)[number];
 
-/** Reads the setting `answers`. */
-export function readMeaning(settings: Settings, otherwise: Meaning = 'backend'): Meaning {
-  return settings.choice('answers', meanings, otherwise);
+/** How values are meant. */
+export function answers<const Meanings extends readonly [Meaning, ...Meaning[]]>(words: Meanings) {
+  return oneOf(words, 'a meaning of values').describe(
+    'How values are meant: `backend` (its name, or a host), `perdition` (`user@` may stand before the host), `transport` ' +
+      '(Postfix’s `lmtp:inet:[host]:24`)' +
+      (words.some((word) => word === 'user') ? ', `user` (another name of the user).' : '.'),
+  );
 }
 
 const maxLength = 512;
@@ -140,61 +147,63 @@ const yes = /^(?:y|yes|t|true|on)$/i;
 /** Numbers, and times as databases and directories write them: they are nothing to show to a user. */
 const figures = /^(?:[-+]?\d+(?:\.\d+)?|\d{4}-\d\d-\d\d(?:[T ]\d.*)?|\d{8,14}(?:[.,]\d+)?(?:Z|[-+]\d{4}))$/;
 
-/**
- * Reads `backend_key`, `user_key`, `refuse_key` and `role_key` (or `…_column`, `…_attribute`), `refuse` with its words,
- * and `answers`. Attributes have no usual names: what is not named is not asked for.
- */
-export function readAnswerKeys(settings: Settings, what: 'key' | 'column' | 'attribute'): AnswerKeys {
-  const read = (part: string): string | undefined =>
-    what === 'attribute' ? settings.optionalText(`${part}_${what}`) : settings.text(`${part}_${what}`, part);
-  const meaning = readMeaning(settings);
-  if (meaning === 'user') settings.problem('answers', `write backend, perdition or transport; users are user_${what}`);
-  return {
-    backend: read('backend'),
-    user: read('user'),
-    refusal: settings.has('refuse') ? readRefusal(settings, what) : plainRefusal(read('refuse')),
-    role: read('role'),
-    meaning,
+/** What the values of an answer are called: keys of an object, columns of a row, attributes of an entry. */
+type Named = 'key' | 'column' | 'attribute';
+
+/** How the value that has the home is meant. */
+export function homeAnswers() {
+  return answers(['backend', 'perdition', 'transport']).prefault('backend');
+}
+
+/** Under which name an answer has one of its values. */
+export function valueName(about: string) {
+  return textOrNumber('a name', 'write the name of the value').optional().describe(about);
+}
+
+/** `refuse: { key: NAME, when: […], later: […] }`. Attributes have no usual names: theirs is required. */
+export function refusal(what: Named) {
+  const name = textOrNumber('a name', `write refuse: { ${what}: NAME, when: [locked, closed], later: [maintenance] }`);
+  return section({
+    [what]: (what === 'attribute' ? name : name.prefault('refuse')).describe('The name of the value.'),
+    when: words('Only these words refuse; left out: a yes, or a reason.'),
+    later: words('Words that mean "try again later".'),
+  })
+    .meta({ title: 'map' })
+    .transform((given): Refusal => {
+      const { [what]: key, when, later } = given;
+      return {
+        key: typeof key === 'string' ? key : '',
+        ...(when instanceof Set ? { when } : {}),
+        later: later instanceof Set ? later : new Set(),
+      };
+    })
+    .optional()
+    .describe(
+      `Instead of \`refuse_${what}\`: \`{ ${what}, when: […], later: […] }\`; which words refuse, or mean "later".`,
+    );
+}
+
+function words(about: string) {
+  const word = z.union([z.string(), z.number(), z.boolean()], {
+    error: (issue) => `${shown(issue.input)} is not a word: write a word, or a list of words`,
+  });
+  return oneOrMore(word, 'write a word, or a list of words')
+    .transform((list): ReadonlySet<string> => new Set(list.map((word) => String(word).trim().toLowerCase())))
+    .nullish()
+    .describe(about);
+}
+
+/** Notes a refusal that is described twice. */
+export function checkRefusal(what: Named) {
+  return (settings: Readonly<Record<string, unknown>>, context: z.core.$RefinementCtx): void => {
+    if (settings['refuse'] === undefined || settings[`refuse_${what}`] === undefined) return;
+    context.addIssue({ code: 'custom', path: ['refuse'], message: `write this or refuse_${what}, not both` });
   };
 }
 
-function plainRefusal(key: string | undefined): Refusal | undefined {
-  return key === undefined ? undefined : { key, later: new Set() };
-}
-
-/** Reads `refuse: { attribute, when, later }`. */
-function readRefusal(settings: Settings, what: string): Refusal | undefined {
-  if (settings.has(`refuse_${what}`)) settings.problem('refuse', `write this or refuse_${what}, not both`);
-  const {
-    [what]: key = what === 'attribute' ? undefined : 'refuse',
-    when,
-    later,
-    ...others
-  } = settings.record('refuse');
-  const form = `{ ${what}: NAME, when: [locked, closed], later: [maintenance] }`;
-  const words = { when: wordsIn(when), later: wordsIn(later) };
-  if (
-    typeof key !== 'string' ||
-    key === '' ||
-    Object.keys(others).length > 0 ||
-    Object.values(words).includes('none')
-  ) {
-    settings.problem('refuse', `write ${form}; when and later may be left out`);
-    return undefined;
-  }
-  if (words.when === 'none' || words.later === 'none') return undefined;
-  return { key, ...(words.when === undefined ? {} : { when: words.when }), later: words.later ?? new Set() };
-}
-
-/** A word or a list of them; undefined when it is left out. */
-function wordsIn(value: unknown): ReadonlySet<string> | 'none' | undefined {
-  if (value === undefined || value === null) return undefined;
-  const words = new Set<string>();
-  for (const word of [value].flat()) {
-    if (typeof word !== 'string' && typeof word !== 'number' && typeof word !== 'boolean') return 'none';
-    words.add(String(word).trim().toLowerCase());
-  }
-  return words;
+/** A refusal by one value, which is a yes, a no or the reason. */
+export function plainRefusal(key: string): Refusal {
+  return { key, later: new Set() };
 }
 
 /**

@@ -1,7 +1,7 @@
-import type { SettingProblem } from '../core/backend.ts';
+import type { DriverSettings, SettingProblem } from '../core/backend.ts';
+import { notOneOf } from '../schema/scalars.ts';
 import type { Follows } from './chain.ts';
-import { readDomains, Settings } from './settings.ts';
-import type { SourceDriver } from './source.ts';
+import type { OpenSource, SourceDriver } from './settings.ts';
 
 type Loader = () => Promise<{ readonly driver: SourceDriver }>;
 
@@ -27,28 +27,23 @@ const loaders: ReadonlyMap<string, Loader> = new Map<string, Loader>([
 /** Every value of a source's `type`. */
 export const sourceTypes: readonly string[] = [...loaders.keys()];
 
-/** The driver of a type of source, or undefined if there is no such type. */
-async function loadDriver(type: string): Promise<SourceDriver | undefined> {
+/** The driver of a type of source; undefined if there is no such type. */
+export async function loadSource(type: string): Promise<SourceDriver | undefined> {
   return (await loaders.get(type)?.())?.driver;
 }
 
 /** A source as the operator wrote it: `type`, what the chain does with it, and the driver's own settings. */
-export type SourceSettings = Readonly<Record<string, unknown>>;
+export type SourceSettings = DriverSettings;
 
-/** One source as the configuration describes it, not opened yet. */
+/** A source that can be opened, with what the chain does with its answers. */
 export interface ConfiguredSource extends Follows {
   readonly type: string;
   readonly serves: (domain: string) => boolean;
   readonly timeoutMs: number;
-  readonly open: ReturnType<SourceDriver['configure']>;
+  readonly open: OpenSource;
 }
 
-/**
- * Reads the settings of one source, without any I/O but loading its driver.
- *
- * Keys for all types: `type`, `domains`, `timeout`, `on_found`, `on_unknown`, `on_tempfail`. File names must already be
- * absolute, and secrets be read.
- */
+/** Reads the settings of one source, without any I/O but loading its driver; `timeoutMs` where it sets none. */
 export async function configureSource(
   settings: SourceSettings,
   timeoutMs: number,
@@ -56,26 +51,28 @@ export async function configureSource(
   | { readonly kind: 'ok'; readonly source: ConfiguredSource }
   | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] }
 > {
-  const reader = new Settings(settings);
-  const type = reader.text('type');
-  const driver = await loadDriver(type);
+  const { type } = settings;
+  const driver = typeof type === 'string' ? await loadSource(type) : undefined;
   if (driver === undefined) {
-    return { kind: 'problems', problems: [{ path: ['type'], message: `write one of ${sourceTypes.join(', ')}` }] };
+    const message = notOneOf(type, sourceTypes, 'a type of source');
+    return { kind: 'problems', problems: [{ path: ['type'], message }] };
   }
+  const configured = driver.configure(settings);
+  if (configured.kind === 'problems') return configured;
+  const { common, open } = configured;
   const source: ConfiguredSource = {
-    type,
-    serves: readDomains(reader, 'domains'),
-    timeoutMs: reader.durationMs('timeout', timeoutMs),
-    onFound: reader.choice('on_found', ['answer', 'next'], 'answer'),
-    onUnknown: reader.choice('on_unknown', ['next', 'refuse'], 'next'),
-    onTempfail: reader.choice('on_tempfail', ['fail', 'next'], 'fail'),
-    open: driver.configure(reader),
+    type: common.type,
+    serves: common.domains ?? (() => true),
+    timeoutMs: common.timeout ?? timeoutMs,
+    onFound: common.on_found,
+    onUnknown: common.on_unknown,
+    onTempfail: common.on_tempfail,
+    open,
   };
-  const problems = reader.finish();
-  return problems.length === 0 ? { kind: 'ok', source } : { kind: 'problems', problems };
+  return { kind: 'ok', source };
 }
 
-/** Problems with the settings of one source; empty if there are none. */
+/** What is wrong with the settings of one source; empty if nothing is. */
 export async function checkSource(settings: SourceSettings): Promise<readonly SettingProblem[]> {
   const configured = await configureSource(settings, 1);
   return configured.kind === 'ok' ? [] : configured.problems;

@@ -1,124 +1,86 @@
 import { isIP, type NetConnectOpts } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
+import { z } from 'zod';
 import type { DriverSettings, SettingProblem } from '../core/backend.ts';
-import { parseDuration } from '../core/duration.ts';
 import { readNamedFile } from '../core/named-files.ts';
 import { type LoginName, normaliseDomain, splitLoginName } from '../core/names.ts';
 import { Secret } from '../core/secret.ts';
+import { problemsIn } from '../schema/issues.ts';
+import { duration, leaf, oneOf, oneOrMore, section, text, textOrNumber } from '../schema/scalars.ts';
+import { read, type Reading, shown, wrong } from '../schema/value-parsers.ts';
+import type { Source, SourceDeps } from './source.ts';
+
+/** The settings that every type of source has, beside those of its driver. */
+function commonSettings() {
+  return {
+    type: z.string(),
+    domains: domains()
+      .optional()
+      .describe(
+        'Only users of these domains are asked for here; `"*.example.org"` is all below it. Left out: all users.',
+      ),
+    timeout: duration({ atLeastMs: 1 }).optional().describe('How long it may take; `source_timeout` when left out.'),
+    on_found: oneOf(['answer', 'next'] as const)
+      .prefault('answer')
+      .describe('With a home: `answer`, or ask the `next` source too.'),
+    on_unknown: oneOf(['next', 'refuse'] as const)
+      .prefault('next')
+      .describe('For an unknown user: ask the `next` source, or `refuse` the user.'),
+    on_tempfail: oneOf(['fail', 'next'] as const)
+      .prefault('fail')
+      .describe('When it could not be asked: `fail` with "try again later", or ask the `next` source.'),
+  };
+}
+
+/** The schema of one type of source: its own settings, and those that every source has. */
+export function sourceSettings<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  return section({ ...commonSettings(), ...shape });
+}
+
+/** What every source has set. */
+export type CommonSettings = z.output<z.ZodObject<ReturnType<typeof commonSettings>>>;
+
+/** A type of source: {@link defineSource} makes one. */
+export interface SourceDriver {
+  /** What it is, in one sentence, for the reference. */
+  readonly about: string;
+  /** The schema of all settings of such a source. */
+  readonly settings: z.ZodType;
+  /** Reads settings without any I/O; secrets are wrapped by now, and file names absolute. */
+  configure(
+    values: DriverSettings,
+  ):
+    | { readonly kind: 'ok'; readonly common: CommonSettings; readonly open: OpenSource }
+    | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
+}
 
 /**
- * The settings of one source while its driver reads them.
- *
- * Every reader returns a usable value, also where it noted a problem: the driver reads all of its settings, so that all
- * problems are seen at once, and is not opened if there were any. Keys that nobody read are problems too.
+ * Opens a configured source. Rejects only for what an operator must mend: a file that is missing or broken. A server
+ * that is away is no reason not to start.
  */
-export class Settings {
-  readonly #values: DriverSettings;
-  readonly #known = new Set<string>();
-  readonly #problems: SettingProblem[] = [];
+export type OpenSource = (deps: SourceDeps) => Promise<Source>;
 
-  constructor(values: DriverSettings) {
-    this.#values = values;
-  }
+/** Makes a driver of what it is, the schema of its settings, and what opens a source with them. */
+export function defineSource<Settings extends CommonSettings>(source: {
+  readonly about: string;
+  readonly settings: z.ZodType<Settings>;
+  readonly create: (settings: Settings, deps: SourceDeps) => Source | Promise<Source>;
+}): SourceDriver {
+  const { about, settings, create } = source;
+  return {
+    about,
+    settings,
+    configure(values) {
+      const parsed = settings.safeParse(withoutEmpty(values));
+      if (!parsed.success) return { kind: 'problems', problems: problemsIn(parsed.error.issues) };
+      return { kind: 'ok', common: parsed.data, open: async (deps) => create(parsed.data, deps) };
+    },
+  };
+}
 
-  /** All problems, once everything was read. */
-  finish(): readonly SettingProblem[] {
-    const unread = Object.keys(this.#values).filter((key) => !this.#known.has(key));
-    const known = [...this.#known].sort().join(', ');
-    return [
-      ...this.#problems,
-      ...unread.map((key) => ({ path: [key], message: `unknown key; this source knows ${known}` })),
-    ];
-  }
-
-  problem(key: string, message: string): void {
-    this.#problems.push({ path: [key], message });
-  }
-
-  text(key: string, otherwise?: string): string {
-    const value = this.#take(key) ?? otherwise;
-    if (typeof value === 'string' && value !== '') return value;
-    if (typeof value === 'number') return String(value);
-    this.problem(key, value === undefined ? 'is required' : 'write a text that is not empty');
-    return '';
-  }
-
-  optionalText(key: string): string | undefined {
-    return this.has(key) ? this.text(key) : undefined;
-  }
-
-  choice<const T extends string>(key: string, choices: readonly T[], otherwise: NoInfer<T>): T {
-    const value = this.#take(key) ?? otherwise;
-    const chosen = choices.find((choice) => choice === value);
-    if (chosen === undefined) this.problem(key, `write one of ${choices.join(', ')}`);
-    return chosen ?? otherwise;
-  }
-
-  flag(key: string, otherwise: boolean): boolean {
-    const value = this.#take(key) ?? otherwise;
-    if (typeof value === 'boolean') return value;
-    this.problem(key, 'write true or false');
-    return otherwise;
-  }
-
-  /** A number that may have a fraction, or undefined. */
-  number(key: string, limits: { readonly min: number; readonly max: number }): number | undefined {
-    const value = this.#take(key);
-    if (value === undefined || (typeof value === 'number' && value >= limits.min && value <= limits.max)) return value;
-    this.problem(key, `write a number from ${limits.min} to ${limits.max}`);
-    return undefined;
-  }
-
-  durationMs(key: string, otherwise: number): number {
-    const value = this.#take(key);
-    if (value === undefined) return otherwise;
-    const ms = typeof value === 'string' ? parseDuration(value) : undefined;
-    if (ms === undefined || ms === 0) this.problem(key, 'write a duration such as 500ms, 3s or 10min');
-    return ms ?? otherwise;
-  }
-
-  /** A list of texts; one text is a list of one. */
-  list(key: string): readonly string[] {
-    const value = this.#take(key) ?? [];
-    const texts = Array.isArray(value) ? value : [value];
-    if (texts.every((text) => typeof text === 'string' && text !== '')) return texts.map(String);
-    this.problem(key, 'write a text or a list of texts');
-    return [];
-  }
-
-  /** Texts by name. */
-  table(key: string): ReadonlyMap<string, string> {
-    const entries = Object.entries(this.record(key));
-    const wrong = entries.find(([, value]) => typeof value !== 'string' && typeof value !== 'number');
-    if (wrong !== undefined) this.#problems.push({ path: [key, wrong[0]], message: 'write a text' });
-    return new Map(entries.map(([name, value]) => [name, String(value)]));
-  }
-
-  record(key: string): DriverSettings {
-    const value = this.#take(key) ?? {};
-    if (isRecord(value)) return value;
-    this.problem(key, 'write names and values: { name: value }');
-    return {};
-  }
-
-  /** A value that must never be printed. The configuration has already read it from its file or environment. */
-  secret(key: string): Secret | undefined {
-    const value = this.#take(key);
-    if (value === undefined || value instanceof Secret) return value;
-    if (typeof value === 'string') return new Secret(value);
-    this.problem(key, 'write a text, { file: … } or { env: … }');
-    return undefined;
-  }
-
-  has(key: string): boolean {
-    return this.#take(key) !== undefined;
-  }
-
-  #take(key: string): unknown {
-    this.#known.add(key);
-    // `null` is what YAML makes of a key without a value.
-    return Object.hasOwn(this.#values, key) ? (this.#values[key] ?? undefined) : undefined;
-  }
+/** `null` is what YAML makes of a key without a value: it counts as left out. */
+function withoutEmpty(values: DriverSettings): DriverSettings {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
 }
 
 /** Whether a parsed value is an object with keys. */
@@ -126,47 +88,66 @@ export function isRecord(value: unknown): value is DriverSettings {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Secret);
 }
 
-/**
- * Reads for which domains a source is asked: `example.org`, or `*.example.org` for all below it. Without the setting:
- * for all, and for names without a domain.
- */
-export function readDomains(settings: Settings, key: string): (domain: string) => boolean {
-  const exact = new Set<string>();
-  const below: string[] = [];
-  const list = settings.list(key);
-  for (const text of list) {
-    const wildcard = text.startsWith('*.');
-    const domain = normaliseDomain(wildcard ? text.slice(2) : text);
-    if (domain === undefined)
-      settings.problem(key, `${JSON.stringify(text)} is not a domain: write example.org or "*.example.org"`);
-    else if (wildcard) below.push(`.${domain}`);
-    else exact.add(domain);
-  }
-  if (list.length === 0) return () => true;
-  return (domain) => exact.has(domain) || below.some((suffix) => domain.endsWith(suffix));
-}
-
-interface TlsSettings {
-  /** The name that the certificate must carry, if not the host's own. */
-  readonly serverName: string | undefined;
-  /** The options for a connection to this host; reads the file of authorities. */
-  load(): Promise<(host: string) => ConnectionOptions>;
-}
-
-/** Reads `tls_ca_file` and `tls_server_name`. */
-export function readTls(settings: Settings): TlsSettings {
-  const caFile = settings.optionalText('tls_ca_file');
-  const serverName = settings.optionalText('tls_server_name');
-  return {
-    serverName,
-    async load() {
-      const ca = caFile === undefined ? {} : { ca: (await readNamedFile(caFile)).toString() };
-      return (host) => {
-        const name = serverName ?? host;
-        // An address cannot be announced (RFC 6066), but the certificate must still carry it.
-        return { ...ca, minVersion: 'TLSv1.2', host: name, ...(isIP(name) === 0 ? { servername: name } : {}) };
-      };
+/** For which domains a source is asked: `example.org`, or `*.example.org` for all below it; an empty list is all. */
+function domains() {
+  const remedy = 'write example.org or "*.example.org"';
+  const domain = leaf({
+    what: 'a domain',
+    remedy,
+    examples: ['example.org', '*.example.org'],
+    parse: (written) => {
+      const isWildcard = written.startsWith('*.');
+      const name = normaliseDomain(isWildcard ? written.slice(2) : written);
+      return name === undefined ? wrong(`${shown(written)} is not a domain: ${remedy}`) : read({ name, isWildcard });
     },
+  });
+  return oneOrMore(domain, remedy).transform((list) => {
+    const exact = new Set(list.filter(({ isWildcard }) => !isWildcard).map(({ name }) => name));
+    const below = list.filter(({ isWildcard }) => isWildcard).map(({ name }) => `.${name}`);
+    return (domain: string): boolean =>
+      list.length === 0 || exact.has(domain) || below.some((suffix) => domain.endsWith(suffix));
+  });
+}
+
+/** A file that the source reads itself; its path is absolute by now. */
+export function file(about: string) {
+  return textOrNumber('a file name', 'write a file name, relative to this file').describe(about);
+}
+
+/** Whom a connection trusts, and the name that the certificate must carry. */
+export function tlsSettings() {
+  return {
+    tls_ca_file: authorities(),
+    tls_server_name: text('a host name', 'write the name that the certificate carries')
+      .optional()
+      .describe('The name that the certificate must carry; the host when left out.'),
+  };
+}
+
+/** A file of authorities to trust in the place of the system's. */
+export function authorities() {
+  return file('PEM certificates of the authorities to trust instead of the system’s.').optional();
+}
+
+/** The PEM text of a file of authorities; undefined where there is none. */
+export async function readAuthorities(file: string | undefined): Promise<string | undefined> {
+  return file === undefined ? undefined : (await readNamedFile(file)).toString();
+}
+
+/** What `tls_ca_file` and `tls_server_name` say. */
+export interface TlsSettings {
+  readonly tls_ca_file?: string | undefined;
+  readonly tls_server_name?: string | undefined;
+}
+
+/** The options of TLS for a connection to a host; reads the file of authorities. */
+export async function tlsFor(settings: TlsSettings): Promise<(host: string) => ConnectionOptions> {
+  const pem = await readAuthorities(settings.tls_ca_file);
+  const ca = pem === undefined ? {} : { ca: pem };
+  return (host) => {
+    const name = settings.tls_server_name ?? host;
+    // An address cannot be announced (RFC 6066), but the certificate must still carry it.
+    return { ...ca, minVersion: 'TLSv1.2', host: name, ...(isIP(name) === 0 ? { servername: name } : {}) };
   };
 }
 
@@ -176,23 +157,23 @@ export interface ServerAddress {
   readonly connect: NetConnectOpts & { readonly host?: string; readonly port?: number; readonly path?: string };
 }
 
-/** Reads `host:port`, `[address]:port` or `unix:/path`. */
-export function readAddress(settings: Settings, key: string, defaultPort?: number): ServerAddress {
-  const text = settings.text(key);
-  const address = parseAddress(text, defaultPort);
-  if (address === undefined && text !== '') settings.problem(key, addressRemedy);
-  return address ?? { label: text, connect: { port: 0 } };
+/** `host:port`, `[address]:port` or `unix:/path`; the port may be left out where there is a usual one. */
+export function address(defaultPort?: number) {
+  return leaf({
+    what: 'an address',
+    remedy: addressRemedy,
+    examples: ['db.internal:5432', 'unix:/run/socket'],
+    parse: (written): Reading<ServerAddress> => {
+      const parsed = parseAddress(written, defaultPort);
+      return parsed === undefined ? wrong(`${shown(written)} is not an address: ${addressRemedy}`) : read(parsed);
+    },
+  });
 }
 
-/** Reads one or more addresses, asked in this order. */
-export function readAddresses(settings: Settings, key: string, defaultPort?: number): readonly ServerAddress[] {
-  const texts = settings.list(key);
-  if (texts.length === 0) settings.problem(key, 'write the address of a server, or a list of them');
-  return texts.flatMap((text) => {
-    const address = parseAddress(text, defaultPort);
-    if (address === undefined) settings.problem(key, `${JSON.stringify(text)}: ${addressRemedy}`);
-    return address === undefined ? [] : [address];
-  });
+/** One or more servers, asked in this order. */
+export function servers<Item extends z.ZodType>(item: Item) {
+  const remedy = 'write the address of a server, or a list of them';
+  return oneOrMore(item, remedy).refine((list) => list.length > 0, { error: `is empty: ${remedy}` });
 }
 
 const addressRemedy = 'write host:port, "[address]:port" or unix:/path';
@@ -216,13 +197,16 @@ export interface TemplateVariable {
   readonly variable: 'u' | 'n' | 'd';
 }
 
-/** Reads a setting that is a template. */
-export function readTemplate(settings: Settings, key: string, otherwise?: string): Template {
-  const text = settings.text(key, otherwise);
-  const template = parseTemplate(text);
-  if (typeof template !== 'string') return template;
-  settings.problem(key, template);
-  return { parts: [] };
+/** A text with places for the user's name. */
+export function template(what: string) {
+  const remedy = 'write a text with %u, %n or %d';
+  return leaf({ what, remedy, parse: (written) => readTemplate(written, remedy) });
+}
+
+function readTemplate(written: string, remedy: string): Reading<Template> {
+  if (written === '') return wrong(`is empty: ${remedy}`);
+  const parsed = parseTemplate(written);
+  return typeof parsed === 'string' ? wrong(parsed) : read(parsed);
 }
 
 /** The parsed text, or what is wrong with it. */

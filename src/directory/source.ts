@@ -6,7 +6,6 @@ import type { Log } from '../core/log.ts';
 import type { BackendName, LoginName, LoginNameParser } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
 import type { FindHome } from './backend-names.ts';
-import type { Settings } from './settings.ts';
 
 /**
  * A source's answer about a name, unchecked.
@@ -71,16 +70,7 @@ export interface SourceDeps {
   readonly leading: Source['ask'] | undefined;
 }
 
-/**
- * A driver. It reads its settings, without any I/O, and returns what opens the source; the function is called only
- * if no setting had a problem. Opening rejects only for what an operator must mend: a file that is missing or broken.
- * A server that is away is no reason not to start.
- */
-export interface SourceDriver {
-  configure(settings: Settings): (deps: SourceDeps) => Source | Promise<Source>;
-}
-
-/** The answer that a source does not know the user. */
+/** The answer of a source that does not know the user. */
 export const unknownUser: SourceAnswer = { kind: 'unknown-user' };
 
 /** The source did not answer. `message` names server and fault, never a name or value that a client sent. */

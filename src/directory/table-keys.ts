@@ -1,6 +1,7 @@
+import type { z } from 'zod';
 import { type LoginName, type LoginNameParser, normaliseDomain, splitLoginName } from '../core/names.ts';
-import type { Meaning } from './answers.ts';
-import type { Settings } from './settings.ts';
+import { yesOrNo } from '../schema/scalars.ts';
+import { answers, type Meaning, meanings } from './answers.ts';
 
 /** A key under which a table may have a user, and whether it stands for users that the table does not name. */
 interface TableKey {
@@ -56,21 +57,41 @@ export function foldTableKey(
   return domain === undefined ? undefined : `@${domain}`;
 }
 
-/** A table's settings for keys that stand for many users. */
-interface DefaultKeys {
-  readonly domains: DomainKeys;
-  /** Whether an alias for all names of a domain is followed. */
-  readonly followsCatchAll: boolean;
+/** The settings of a table of users: how its values are meant, and which keys stand for many. */
+export function tableSettings() {
+  return {
+    answers: answers(meanings).prefault('backend'),
+    parent_domain_matches_subdomains: yesOrNo()
+      .prefault(false)
+      .describe('With `answers: transport`: a domain stands for all below it, too, as in Postfix.'),
+    catch_all: catchAll(),
+  };
 }
 
-/** Reads `parent_domain_matches_subdomains` and `catch_all`. */
-export function readDefaultKeys(settings: Settings, meaning: Meaning): DefaultKeys {
-  const isParent = settings.flag('parent_domain_matches_subdomains', false);
-  const followsCatchAll = settings.flag('catch_all', false);
-  if (isParent && meaning !== 'transport')
-    settings.problem('parent_domain_matches_subdomains', 'needs answers: transport');
-  if (followsCatchAll && meaning !== 'user') settings.problem('catch_all', 'needs answers: user');
-  return { domains: meaning !== 'transport' ? 'addresses' : isParent ? 'parents' : 'domains', followsCatchAll };
+/** Whether an alias for all names of a domain is followed. */
+export function catchAll() {
+  return yesOrNo().prefault(false).describe('With `answers: user`: follow an alias for any name at all, as mail does.');
+}
+
+interface TableSettings {
+  readonly answers: Meaning;
+  readonly parent_domain_matches_subdomains: boolean;
+  readonly catch_all: boolean;
+}
+
+/** Notes settings of a table that have no meaning beside its `answers`. */
+export function checkTable(settings: TableSettings, context: z.core.$RefinementCtx): void {
+  if (settings.parent_domain_matches_subdomains && settings.answers !== 'transport') {
+    const message = 'needs answers: transport';
+    context.addIssue({ code: 'custom', path: ['parent_domain_matches_subdomains'], message });
+  }
+  if (settings.catch_all && settings.answers !== 'user')
+    context.addIssue({ code: 'custom', path: ['catch_all'], message: 'needs answers: user' });
+}
+
+/** How a table with these settings has whole domains. */
+export function domainKeysOf({ answers, parent_domain_matches_subdomains: isParent }: TableSettings): DomainKeys {
+  return answers !== 'transport' ? 'addresses' : isParent ? 'parents' : 'domains';
 }
 
 /**

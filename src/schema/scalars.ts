@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Secret } from '../core/secret.ts';
 import { nearest } from './did-you-mean.ts';
 import {
   durationRemedy,
@@ -50,6 +51,50 @@ export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape, what 
 export function text(what: string, remedy: string) {
   const parse = (value: string) => (value.trim() === '' ? wrong(`is empty: ${remedy}`) : read(value));
   return leaf({ what, remedy, parse });
+}
+
+/** Any text that is not empty, also where YAML makes a number of it: `1` is the name of a backend as much as `a`. */
+export function textOrNumber(what: string, remedy: string) {
+  return z
+    .union([z.string(), z.number()], { error: (issue) => wrongType(issue.input, what, remedy) })
+    .meta({ title: what.replace(/^(?:an?|the) /, '') })
+    .transform((value, context) => {
+      const written = String(value);
+      return settle(written === '' ? wrong(`is empty: ${remedy}`) : read(written), context);
+    });
+}
+
+/** One or several of the same, as a list. */
+export function oneOrMore<Item extends z.ZodType>(item: Item, remedy: string) {
+  return z
+    .union([z.array(item), item], { error: (issue) => wrongType(issue.input, 'one or a list of them', remedy) })
+    .transform((value): z.output<Item>[] => (Array.isArray(value) ? value : [value]));
+}
+
+/** A secret of a driver's settings: read from its file or environment before a driver sees it, or a text. */
+export function wrappedSecret(remedy = secretRemedy) {
+  return z
+    .unknown()
+    .transform((value, context): Secret => {
+      if (value instanceof Secret) return value;
+      return settle(typeof value === 'string' ? read(new Secret(value)) : wrong(`is missing: ${remedy}`), context);
+    })
+    .meta({
+      title: 'secret',
+      type: 'object',
+      properties: {
+        file: { type: 'string', description: 'A file that holds the secret on one line, relative to this file.' },
+        env: { type: 'string', description: 'The environment variable that holds the secret.' },
+      },
+      additionalProperties: false,
+    });
+}
+
+/** A number that may have a fraction. */
+export function fraction(bounds: { readonly atLeast: number; readonly atMost: number }) {
+  const remedy = `write a number from ${bounds.atLeast} to ${bounds.atMost}`;
+  const error = (issue: { input?: unknown }) => wrongType(issue.input, 'such a number', remedy);
+  return z.number({ error }).min(bounds.atLeast, { error }).max(bounds.atMost, { error });
 }
 
 /** A time span in milliseconds. */

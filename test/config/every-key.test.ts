@@ -23,9 +23,9 @@ test('each property of a configuration is read outside of src/config', () => {
   assert.deepEqual(unread, []);
 });
 
-test('each key of the schema is declared and then read, by its own name', () => {
+test('each key of the schema is declared and then read, by its own name', async () => {
   const keys = new Set<string>();
-  collect(JSON.parse(referenceFiles().get('docs/postern.schema.json') ?? '{}'), keys);
+  collect(JSON.parse((await referenceFiles()).get('docs/postern.schema.json') ?? '{}'), keys);
   assert.ok(keys.has('header_fields') && keys.has('keep_alive'), 'the schema is walked');
   const all = files.map(({ text }) => text).join('\n');
   const unread = [...keys].filter((key) => [...all.matchAll(new RegExp(`\\b${key}\\b`, 'g'))].length < 2);

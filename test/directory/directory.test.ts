@@ -92,15 +92,18 @@ describe('the directory', () => {
     assert.deepEqual(
       problems.map(({ path, message }) => `${path.join('.')}: ${message}`),
       [
-        'domains: "a b" is not a domain: write example.org or "*.example.org"',
-        'timeout: write a duration such as 500ms, 3s or 10min',
-        'on_found: write one of answer, next',
-        'file: is required',
-        'answers: write one of backend, perdition, transport, user',
-        'colour: unknown key; this source knows answers, catch_all, domains, file, on_found, on_tempfail, on_unknown, parent_domain_matches_subdomains, timeout, type',
+        'domains.0: "a b" is not a domain: write example.org or "*.example.org"',
+        'timeout: "2 fortnights" is not a duration of at most 24 days: write a number and a unit, such as 500ms, 3s, 10 min or 12h',
+        'on_found: "stop" is not known here: write answer or next',
+        'file: is missing: write a file name, relative to this file',
+        'answers: "maybe" is not a meaning of values: write backend, perdition, transport or user',
+        'colour: is not a key that exists here: use type, domains, timeout, on_found, on_unknown, on_tempfail, file, answers, parent_domain_matches_subdomains or catch_all',
       ],
     );
-    assert.match((await checkSource({ type: 'nis' }))[0]?.message ?? '', /^write one of .*map, .*static/);
+    assert.match(
+      (await checkSource({ type: 'nis' }))[0]?.message ?? '',
+      /^"nis" is not a type of source: write .*map, .*static/,
+    );
     assert.deepEqual(await checkSource({ type: 'static', backend: 'a' }), []);
   });
 

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
-import { readAnswerKeys, readAnswerObject } from '../../src/directory/answers.ts';
+import { plainRefusal, readAnswerObject } from '../../src/directory/answers.ts';
 import { checkSource } from '../../src/directory/registry.ts';
-import { Settings } from '../../src/directory/settings.ts';
 import { badAnswer } from '../../src/directory/source.ts';
 import { backendsNamed, loginName, outcomeOf, recordingLog, testDirectory } from '../directory/fixture.ts';
 import { startMariadb } from '../directory/peers/mariadb.ts';
@@ -211,7 +210,13 @@ describe('an LDAP directory with a status attribute, and with transports', () =>
 });
 
 describe('what a value of a refusal means', () => {
-  const keys = readAnswerKeys(new Settings({}), 'column');
+  const keys = {
+    backend: 'backend',
+    user: 'user',
+    refusal: plainRefusal('refuse'),
+    role: 'role',
+    meaning: 'backend',
+  } as const;
   const cases: readonly (readonly [value: unknown, outcome: string])[] = [
     [null, 'found'],
     ['', 'found'],
@@ -259,14 +264,13 @@ describe('what a value of a refusal means', () => {
 
 test('what refuse may be is checked', async () => {
   const ldap = { type: 'ldap', servers: 'ldap://x', base: 'dc=x', filter: '(mail=%u)' };
-  const form =
-    'write { attribute: NAME, when: [locked, closed], later: [maintenance] }; when and later may be left out';
+  const form = 'write refuse: { attribute: NAME, when: [locked, closed], later: [maintenance] }';
   for (const [refuse, message] of [
     [{ attribute: 'status' }, undefined],
-    [{ when: ['closed'] }, form],
-    [{ attribute: 'status', whenn: ['closed'] }, form],
-    [{ attribute: 'status', later: [{}] }, form],
-    ['status', 'write names and values: { name: value }'],
+    [{ when: ['closed'] }, `is missing: ${form}`],
+    [{ attribute: 'status', whenn: ['closed'] }, 'is not a known key: did you mean when?'],
+    [{ attribute: 'status', later: [{}] }, 'a map is not a word: write a word, or a list of words'],
+    ['status', '"status" is not a map of keys: write its keys: attribute, when, later'],
   ] as const) {
     const [problem] = await checkSource({ ...ldap, refuse });
     assert.equal(problem?.message, message, JSON.stringify(refuse));

@@ -1,55 +1,58 @@
 import { openNamedFile } from '../../core/named-files.ts';
-import { readMeaning, readValue } from '../answers.ts';
-import { couldNotAsk, type SourceDriver, unknownUser } from '../source.ts';
-import { isCatchAll, readDefaultKeys, tableKeys } from '../table-keys.ts';
+import { readValue } from '../answers.ts';
+import { defineSource, file, sourceSettings } from '../settings.ts';
+import { couldNotAsk, unknownUser } from '../source.ts';
+import { checkTable, domainKeysOf, isCatchAll, tableKeys, tableSettings } from '../table-keys.ts';
 import { watchFile } from './watched-file.ts';
 
 /**
  * A constant database (tinycdb, `postmap cdb:`) that says where each user lives; a replaced file is taken over. Keys
  * are asked for in lower case, `@domain` and `*` after the user: write them so.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const file = settings.text('file');
-    const meaning = readMeaning(settings);
-    const { domains, followsCatchAll } = readDefaultKeys(settings, meaning);
+export const driver = defineSource({
+  about: 'A constant database file.',
+  settings: sourceSettings({
+    file: file('The file; a replaced one is taken over.'),
+    ...tableSettings(),
+  }).superRefine(checkTable),
+  async create(settings, deps) {
+    const { file, answers: meaning, catch_all: followsCatchAll } = settings;
+    const domains = domainKeysOf(settings);
 
-    return async (deps) => {
-      const watched = await watchFile({ file, load: openCdb, release: (cdb: CdbFile) => cdb.close() }, deps);
+    const watched = await watchFile({ file, load: openCdb, release: (cdb: CdbFile) => cdb.close() }, deps);
 
-      let isTold = false;
+    let isTold = false;
 
-      async function get(key: string): Promise<string | undefined> {
-        const cdb = watched.current;
-        try {
-          return await cdb.get(key);
-        } catch (error) {
-          // It was replaced, and closed, between two of its reads.
-          if (watched.current !== cdb) return get(key);
-          throw couldNotAsk(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`, error);
-        }
+    async function get(key: string): Promise<string | undefined> {
+      const cdb = watched.current;
+      try {
+        return await cdb.get(key);
+      } catch (error) {
+        // It was replaced, and closed, between two of its reads.
+        if (watched.current !== cdb) return get(key);
+        throw couldNotAsk(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`, error);
       }
+    }
 
-      return {
-        isLocal: true,
-        async ask(name) {
-          for (const { key, byDefault } of tableKeys(name, deps.defaultDomain, domains)) {
-            const value = await get(key);
-            if (value !== undefined && byDefault && !followsCatchAll && isCatchAll(value, meaning)) {
-              // Nothing lists the keys of such a file: it is told when it is met, once.
-              if (!isTold) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file, key });
-              isTold = true;
-              return unknownUser;
-            }
-            if (value !== undefined) return readValue(value, meaning, { name, findHome: deps.findHome, byDefault });
+    return {
+      isLocal: true,
+      async ask(name) {
+        for (const { key, byDefault } of tableKeys(name, deps.defaultDomain, domains)) {
+          const value = await get(key);
+          if (value !== undefined && byDefault && !followsCatchAll && isCatchAll(value, meaning)) {
+            // Nothing lists the keys of such a file: it is told when it is met, once.
+            if (!isTold) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file, key });
+            isTold = true;
+            return unknownUser;
           }
-          return unknownUser;
-        },
-        [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
-      };
+          if (value !== undefined) return readValue(value, meaning, { name, findHome: deps.findHome, byDefault });
+        }
+        return unknownUser;
+      },
+      [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
     };
   },
-};
+});
 
 interface CdbFile {
   /** The first value of a key, or undefined. Rejects when the file cannot be read or contradicts itself. */

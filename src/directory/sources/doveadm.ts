@@ -1,46 +1,64 @@
 import { parseJson } from '../../core/json.ts';
-import { readNamedFile } from '../../core/named-files.ts';
+import { leaf, wrappedSecret } from '../../schema/scalars.ts';
+import { read, shown, wrong } from '../../schema/value-parsers.ts';
 import { readHost } from '../answers.ts';
-import { fillTemplate, isRecord, readTemplate } from '../settings.ts';
-import { badAnswer, couldNotAsk, type SourceAnswer, type SourceDriver } from '../source.ts';
+import {
+  authorities,
+  defineSource,
+  fillTemplate,
+  isRecord,
+  readAuthorities,
+  sourceSettings,
+  template,
+} from '../settings.ts';
+import { badAnswer, couldNotAsk, type SourceAnswer } from '../source.ts';
 import { createHttpClient } from './http-client.ts';
 
 const tag = 'postern';
+const urlRemedy = 'write http://director:8080/doveadm/v1, or https://…';
 
 /**
  * A Dovecot director (2.3): asks its doveadm HTTP API where the user is, or would be (`directorStatus`). For sites that
  * move off the director step by step: webmail and the director's own IMAP sessions of a user meet on one backend. A
  * director has a place for everybody, so that its answers are defaults: let another source say who exists.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const url = settings.text('url');
-    const apiKey = settings.secret('api_key');
-    const user = readTemplate(settings, 'key', '%u');
-    const caFile = settings.optionalText('tls_ca_file');
-    if (url !== '' && !/^https?:\/\/[^/]+\/doveadm\/v1$/.test(url)) {
-      settings.problem('url', 'write http://director:8080/doveadm/v1, or https://…');
-    }
-    if (apiKey === undefined) settings.problem('api_key', 'is required: doveadm_api_key of the director');
+export const driver = defineSource({
+  about: 'A Dovecot director, while you move off it.',
+  settings: sourceSettings({
+    url: leaf({
+      what: 'a URL of doveadm',
+      remedy: urlRemedy,
+      examples: ['http://director:8080/doveadm/v1'],
+      parse: (written) =>
+        /^https?:\/\/[^/]+\/doveadm\/v1$/.test(written)
+          ? read(written)
+          : wrong(`${shown(written)} is not a URL of doveadm: ${urlRemedy}`),
+    }).describe('The doveadm HTTP API of the director.'),
+    api_key: wrappedSecret('write { file: NAME }, with doveadm_api_key of the director').describe(
+      '`doveadm_api_key` of the director.',
+    ),
+    key: template('a key').prefault('%u').describe('The user as the director knows it (`director_username_hash`).'),
+    tls_ca_file: authorities(),
+  }),
+  async create(settings, { label }) {
+    const { url, api_key: apiKey, key: user } = settings;
 
-    return async ({ label }) => {
-      const ca = caFile === undefined ? undefined : (await readNamedFile(caFile)).toString();
-      const client = createHttpClient({ label, ca });
-      const key = Buffer.from(apiKey?.reveal() ?? '').toString('base64');
-      const headers = { authorization: `X-Dovecot-API ${key}`, 'content-type': 'application/json' };
-      return {
-        async ask(name, signal) {
-          const parameters = { user: fillTemplate(user, name, (value) => value) };
-          const body = JSON.stringify([['directorStatus', parameters, tag]]);
-          const reply = await client.send({ method: 'POST', url, headers, body }, signal);
-          if (reply.status !== 200) throw couldNotAsk(`${label} answered ${reply.status}`);
-          return readStatus(reply.body);
-        },
-        [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
-      };
+    const ca = await readAuthorities(settings.tls_ca_file);
+    const client = createHttpClient({ label, ca });
+    const key = Buffer.from(apiKey.reveal()).toString('base64');
+    const headers = { authorization: `X-Dovecot-API ${key}`, 'content-type': 'application/json' };
+    return {
+      async ask(name, signal) {
+        const parameters = { user: fillTemplate(user, name, (value) => value) };
+        const body = JSON.stringify([['directorStatus', parameters, tag]]);
+        const reply = await client.send({ method: 'POST', url, headers, body }, signal);
+        if (reply.status !== 200) throw couldNotAsk(`${label} answered ${reply.status}`);
+        return readStatus(reply.body);
+      },
+      [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
     };
   },
-};
+});
 
 /** `[["doveadmResponse",[{"status":"n/a","hashed":"10.0.0.3",…}],"tag"]]`; `status` is where the user is now. */
 function readStatus(body: string): SourceAnswer {

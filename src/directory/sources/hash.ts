@@ -1,8 +1,10 @@
 import { hash } from 'node:crypto';
+import { z } from 'zod';
 import type { LoginName } from '../../core/names.ts';
 import type { FindHome } from '../backend-names.ts';
-import { fillTemplate, readTemplate, type Settings } from '../settings.ts';
-import { couldNotAsk, type RingStates, type SourceDeps, type SourceDriver } from '../source.ts';
+import { fraction, textOrNumber, yesOrNo } from '../../schema/scalars.ts';
+import { defineSource, fillTemplate, sourceSettings, template } from '../settings.ts';
+import { couldNotAsk, type RingStates, type SourceDeps } from '../source.ts';
 
 /**
  * Computes the home of a user: weighted rendezvous hashing over the backends (ring.ts), the same on every node.
@@ -13,39 +15,57 @@ import { couldNotAsk, type RingStates, type SourceDeps, type SourceDriver } from
  * the next in their own order. Without it homes never depend on states. Who is in `pinned` lives there. Everybody else
  * is answered by default: the hash knows nobody.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const weights = readWeights(settings);
-    const pinned = settings.table('pinned');
-    const key = readTemplate(settings, 'key', '%u');
-    const isShared = settings.flag('shared_storage', false);
-    const maxLoad = settings.number('max_load', { min: 1, max: 100 });
-    if (maxLoad !== undefined && !isShared) {
-      settings.problem('max_load', 'needs shared_storage: true: without it every user has one home');
-    }
+export const driver = defineSource({
+  about: 'Spreads users over backends by a weighted hash of their names.',
+  settings: sourceSettings({
+    weights: z
+      .record(z.string(), fraction({ atLeast: 0, atMost: 1_000_000 }), {
+        error: 'is not a map of weights: write { a: 1, b: 2 }',
+      })
+      .refine((weights) => Object.values(weights).some((weight) => weight > 0), {
+        error: 'give at least one backend a weight above 0',
+      })
+      .optional()
+      .describe('Twice the weight, twice the users; 0: only who is pinned there. Left out: every backend has 1.'),
+    pinned: z
+      .record(z.string(), textOrNumber('the name of a backend', 'write the name of a backend'), {
+        error: 'is not a map of users: write { alice@example.org: a }',
+      })
+      .prefault({})
+      .describe('Users whose home is said.'),
+    key: template('a key').prefault('%u').describe('What is hashed: `%d` keeps a domain together.'),
+    shared_storage: yesOrNo().prefault(false).describe('Every backend can serve every user.'),
+    max_load: fraction({ atLeast: 1, atMost: 100 })
+      .optional()
+      .describe('With shared storage: nobody has more than this many times its share of the sessions, such as `1.25`.'),
+  }).superRefine(({ max_load, shared_storage }, context) => {
+    if (max_load === undefined || shared_storage) return;
+    const message = 'needs shared_storage: true: without it every user has one home';
+    context.addIssue({ code: 'custom', path: ['max_load'], message });
+  }),
+  create(settings, deps) {
+    const { key, shared_storage: isShared, max_load: maxLoad, pinned } = settings;
+    const weights = settings.weights === undefined ? undefined : new Map(Object.entries(settings.weights));
 
-    return (deps) => {
-      const shares = weights ?? new Map([...deps.backends.keys()].map((name) => [String(name), 1]));
-      for (const name of shares.keys()) requireBackend(name, deps.findHome);
-      const ring = createRing(shares);
-      const homes = readPinned(pinned, deps);
-      const choose =
-        isShared && deps.states !== undefined ? sharedChoice(shares, maxLoad, deps, deps.states) : undefined;
-      return {
-        isLocal: true,
-        async ask(name, signal) {
-          const home = homes.get(name);
-          if (home !== undefined) return { kind: 'found', home };
-          const order = ring.order(fillTemplate(key, name, (value) => value));
-          const chosen = choose === undefined ? { home: order[0] } : await choose(name, order, signal);
-          if (chosen.home === undefined) throw couldNotAsk('no backend of the ring is available');
-          return { kind: 'found', byDefault: true, ...chosen, home: chosen.home };
-        },
-        async [Symbol.asyncDispose]() {},
-      };
+    const shares = weights ?? new Map([...deps.backends.keys()].map((name) => [String(name), 1]));
+    for (const name of shares.keys()) requireBackend(name, deps.findHome);
+    const ring = createRing(shares);
+    const homes = readPinned(pinned, deps);
+    const choose = isShared && deps.states !== undefined ? sharedChoice(shares, maxLoad, deps, deps.states) : undefined;
+    return {
+      isLocal: true,
+      async ask(name, signal) {
+        const home = homes.get(name);
+        if (home !== undefined) return { kind: 'found', home };
+        const order = ring.order(fillTemplate(key, name, (value) => value));
+        const chosen = choose === undefined ? { home: order[0] } : await choose(name, order, signal);
+        if (chosen.home === undefined) throw couldNotAsk('no backend of the ring is available');
+        return { kind: 'found', byDefault: true, ...chosen, home: chosen.home };
+      },
+      async [Symbol.asyncDispose]() {},
     };
   },
-};
+});
 
 interface Chosen {
   readonly home: string | undefined;
@@ -86,21 +106,9 @@ function sharedChoice(
   };
 }
 
-function readWeights(settings: Settings): Weights | undefined {
-  if (!settings.has('weights')) return undefined;
-  const weights = new Map<string, number>();
-  for (const [name, weight] of Object.entries(settings.record('weights'))) {
-    if (typeof weight === 'number' && weight >= 0 && weight <= 1_000_000) weights.set(name, weight);
-    else settings.problem('weights', `${name}: write a number from 0 to 1000000`);
-  }
-  if (![...weights.values()].some((weight) => weight > 0))
-    settings.problem('weights', 'give at least one backend a weight above 0');
-  return weights;
-}
-
-function readPinned(pinned: ReadonlyMap<string, string>, deps: SourceDeps): ReadonlyMap<LoginName, string> {
+function readPinned(pinned: Readonly<Record<string, string>>, deps: SourceDeps): ReadonlyMap<LoginName, string> {
   const homes = new Map<LoginName, string>();
-  for (const [user, home] of pinned) {
+  for (const [user, home] of Object.entries(pinned)) {
     const parsed = deps.parseLoginName(user);
     if (parsed.kind !== 'ok') throw new Error(`pinned: ${user} is no user: ${parsed.why}`);
     requireBackend(home, deps.findHome);

@@ -1,12 +1,34 @@
+import type { z } from 'zod';
 import { parseJson } from '../../core/json.ts';
-import { readNamedFile } from '../../core/named-files.ts';
 import type { LoginName } from '../../core/names.ts';
-import { readAnswerKeys, readAnswerObject, readHost, type ValueContext } from '../answers.ts';
-import { fillTemplate, isRecord, readTemplate, type Settings } from '../settings.ts';
-import { badAnswer, couldNotAsk, type SourceAnswer, type SourceDriver, unknownUser } from '../source.ts';
+import { leaf, oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
+import { read, type Reading, wrong } from '../../schema/value-parsers.ts';
+import {
+  type AnswerKeys,
+  answers,
+  checkRefusal,
+  plainRefusal,
+  readAnswerObject,
+  readHost,
+  refusal,
+  type ValueContext,
+  valueName,
+} from '../answers.ts';
+import {
+  authorities,
+  defineSource,
+  fillTemplate,
+  isRecord,
+  parseTemplate,
+  readAuthorities,
+  sourceSettings,
+} from '../settings.ts';
+import { badAnswer, couldNotAsk, type SourceAnswer, unknownUser } from '../source.ts';
 import { createHttpClient, type HttpQuestion, type HttpReply } from './http-client.ts';
 
 type Protocol = { ask(name: LoginName): HttpQuestion; read(reply: HttpReply, context: ValueContext): SourceAnswer };
+
+const urlRemedy = 'write http://host:port/path or https://…, with %u, %n and %d in the path or query';
 
 /**
  * A web service that says where users live.
@@ -15,41 +37,103 @@ type Protocol = { ask(name: LoginName): HttpQuestion; read(reply: HttpReply, con
  * the questions that nginx's mail proxy asks (ngx_mail_auth_http_module), whose `Auth-Server` names the home; no
  * password is sent. Any other status is a tempfail.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const url = settings.text('url');
-    const caFile = settings.optionalText('tls_ca_file');
-    const token = settings.secret('bearer_token');
-    const protocol = settings.choice('protocol', ['json', 'auth_http'], 'json');
-    const shape = protocol === 'json' ? readJsonProtocol(settings) : readAuthHttpProtocol(settings);
-    // The host is the operator's alone: no part of a name may get into it.
-    if (url !== '' && !/^https?:\/\/[^/?#%@\s]+(?:[/?#]|$)/.test(url)) {
-      settings.problem('url', 'write http://host:port/path or https://…, with %u, %n and %d in the path or query');
-    }
+export const driver = defineSource({
+  about: 'A web service that answers in JSON or as nginx’s auth_http does.',
+  settings: sourceSettings({
+    url: leaf({
+      what: 'a URL',
+      remedy: urlRemedy,
+      examples: ['https://api.internal/homes/%u'],
+      parse: readUrl,
+    }).describe('Values for `%u`, `%n`, `%d` are percent-encoded; a per cent sign of the URL’s own is written `%%`.'),
+    tls_ca_file: authorities(),
+    bearer_token: wrappedSecret().optional().describe('Sent as `Authorization: Bearer …`.'),
+    protocol: oneOf(['json', 'auth_http'] as const)
+      .prefault('json')
+      .describe('`json`: 200 with a JSON object. `auth_http`: the questions of nginx’s mail proxy.'),
+    method: oneOf(['GET', 'POST'] as const)
+      .optional()
+      .describe('Of JSON: `GET` when left out.'),
+    backend_key: valueName('Of JSON: the member with the home; `backend` when left out.'),
+    user_key: valueName('Of JSON: the member with the user’s canonical name; `user` when left out.'),
+    refuse_key: valueName('Of JSON: the member that says whether the user may not sign in; `refuse` when left out.'),
+    refuse: refusal('key'),
+    role_key: valueName('Of JSON: the member with the role of somebody of the staff; `role` when left out.'),
+    answers: answers(['backend', 'perdition', 'transport']).optional(),
+    mail_protocol: oneOf(['imap', 'pop3', 'smtp'] as const)
+      .optional()
+      .describe('Of auth_http: `imap` when left out.'),
+    unknown_status: textOrNumber('a text', 'write the Auth-Status of an unknown user')
+      .optional()
+      .describe('Of auth_http: the Auth-Status of an unknown user; `Invalid login or password` when left out.'),
+  })
+    .superRefine(checkRefusal('key'))
+    .superRefine(checkProtocol),
+  async create(settings, { label, findHome }) {
+    const { protocol, bearer_token: token } = settings;
+    const shape = protocol === 'json' ? jsonProtocol(settings) : authHttpProtocol(settings);
 
-    return async ({ label, findHome }) => {
-      const ca = caFile === undefined ? undefined : (await readNamedFile(caFile)).toString();
-      const client = createHttpClient({ label, ca });
-      const authorization = token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` };
-      return {
-        async ask(name, signal) {
-          const question = shape.ask(name);
-          const headers = { accept: 'application/json', ...question.headers, ...authorization };
-          const reply = await client.send({ ...question, headers }, signal);
-          if (reply.status === 404 && protocol === 'json') return unknownUser;
-          if (reply.status !== 200) throw couldNotAsk(`${label} answered ${reply.status}`);
-          return shape.read(reply, { name, findHome });
-        },
-        [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
-      };
+    const ca = await readAuthorities(settings.tls_ca_file);
+    const client = createHttpClient({ label, ca });
+    const authorization = token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` };
+    return {
+      async ask(name, signal) {
+        const question = shape.ask(name);
+        const headers = { accept: 'application/json', ...question.headers, ...authorization };
+        const reply = await client.send({ ...question, headers }, signal);
+        if (reply.status === 404 && protocol === 'json') return unknownUser;
+        if (reply.status !== 200) throw couldNotAsk(`${label} answered ${reply.status}`);
+        return shape.read(reply, { name, findHome });
+      },
+      [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
     };
   },
-};
+});
 
-function readJsonProtocol(settings: Settings): Protocol {
-  const url = readTemplate(settings, 'url');
-  const method = settings.choice('method', ['GET', 'POST'], 'GET');
-  const keys = readAnswerKeys(settings, 'key');
+/** The host is the operator's alone: no part of a name may get into it. */
+function readUrl(written: string): Reading<string> {
+  return /^https?:\/\/[^/?#%@\s]+(?:[/?#]|$)/.test(written) ? read(written) : wrong(`is not such a URL: ${urlRemedy}`);
+}
+
+interface ProtocolSettings {
+  readonly url: string;
+  readonly protocol: 'json' | 'auth_http';
+  readonly method?: 'GET' | 'POST' | undefined;
+  readonly backend_key?: string | undefined;
+  readonly user_key?: string | undefined;
+  readonly refuse_key?: string | undefined;
+  readonly refuse?: AnswerKeys['refusal'];
+  readonly role_key?: string | undefined;
+  readonly answers?: AnswerKeys['meaning'] | undefined;
+  readonly mail_protocol?: 'imap' | 'pop3' | 'smtp' | undefined;
+  readonly unknown_status?: string | undefined;
+}
+
+const ofJson = ['method', 'backend_key', 'user_key', 'refuse_key', 'refuse', 'role_key', 'answers'] as const;
+const ofAuthHttp = ['mail_protocol', 'unknown_status'] as const;
+
+function checkProtocol(settings: ProtocolSettings, context: z.core.$RefinementCtx): void {
+  const isJson = settings.protocol === 'json';
+  for (const key of isJson ? ofAuthHttp : ofJson) {
+    if (settings[key] === undefined) continue;
+    const message = `has no meaning with protocol: ${settings.protocol}: remove it`;
+    context.addIssue({ code: 'custom', path: [key], message });
+  }
+  const url = isJson ? parseTemplate(settings.url) : undefined;
+  if (typeof url === 'string') context.addIssue({ code: 'custom', path: ['url'], message: url });
+}
+
+function jsonProtocol(settings: ProtocolSettings): Protocol {
+  const url = parseTemplate(settings.url);
+  if (typeof url === 'string') throw new TypeError('settings of the http source were not checked');
+  const { method = 'GET' } = settings;
+  const keys: AnswerKeys = {
+    backend: settings.backend_key ?? 'backend',
+    user: settings.user_key ?? 'user',
+    refusal: settings.refuse ?? plainRefusal(settings.refuse_key ?? 'refuse'),
+    role: settings.role_key ?? 'role',
+    meaning: settings.answers ?? 'backend',
+  };
   return {
     ask(name) {
       const filled = fillTemplate(url, name, escapeUrlPart);
@@ -73,10 +157,12 @@ function parseObject(body: string): Readonly<Record<string, unknown>> {
   throw badAnswer('the answer is no JSON object');
 }
 
-function readAuthHttpProtocol(settings: Settings): Protocol {
-  const url = settings.text('url');
-  const mailProtocol = settings.choice('mail_protocol', ['imap', 'pop3', 'smtp'], 'imap');
-  const unknownStatus = settings.text('unknown_status', 'Invalid login or password');
+function authHttpProtocol(settings: ProtocolSettings): Protocol {
+  const {
+    url,
+    mail_protocol: mailProtocol = 'imap',
+    unknown_status: unknownStatus = 'Invalid login or password',
+  } = settings;
   return {
     ask: (name) => ({
       method: 'GET',

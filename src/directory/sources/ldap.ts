@@ -7,12 +7,37 @@ import {
   ResultCodeError,
   SizeLimitExceededError,
 } from 'ldapts';
+import type { z } from 'zod';
 import type { Secret } from '../../core/secret.ts';
 import { shortLine } from '../../core/short-line.ts';
-import { type AnswerKeys, readAnswerKeys, readAnswerObject, type ValueContext } from '../answers.ts';
+import { leaf, oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
+import { read, type Reading, shown, wrong } from '../../schema/value-parsers.ts';
+import {
+  type AnswerKeys,
+  checkRefusal,
+  homeAnswers,
+  plainRefusal,
+  readAnswerObject,
+  refusal,
+  type ValueContext,
+  valueName,
+} from '../answers.ts';
 import { createFailover } from '../server-failover.ts';
-import { fillTemplate, readTemplate, readTls, type Settings, type Template } from '../settings.ts';
-import { badAnswer, couldNotAsk, type SourceAnswer, type SourceDriver, unknownUser } from '../source.ts';
+import {
+  defineSource,
+  fillTemplate,
+  parseTemplate,
+  servers,
+  sourceSettings,
+  type Template,
+  tlsFor,
+  type TlsSettings,
+  tlsSettings,
+} from '../settings.ts';
+import { badAnswer, couldNotAsk, type SourceAnswer, unknownUser } from '../source.ts';
+
+const serverRemedy = 'write ldap://host or ldaps://host';
+const filterRemedy = 'write a filter such as (&(objectClass=inetOrgPerson)(mail=%u))';
 
 /** Result codes by which a server says that another one should be asked: busy, unavailable, unwilling. */
 const elsewhere = new Set([51, 52, 53]);
@@ -26,34 +51,64 @@ const elsewhere = new Set([51, 52, 53]);
  * answer, and a base that is referred elsewhere as a whole "could not be asked". Values go into the filter through one
  * escaping function (RFC 4515). Several entries, or several values, are a bad answer.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const search = readSearch(settings);
-    const connectTo = readConnecting(settings);
-    const urls = readUrls(settings);
+export const driver = defineSource({
+  about: 'A directory server.',
+  settings: sourceSettings({
+    servers: servers(
+      leaf({ what: 'an LDAP server', remedy: serverRemedy, examples: ['ldaps://ldap.example.org'], parse: readServer }),
+    ).describe(
+      '`ldap://host:port`, `ldaps://host:port`; the one that answered last is asked first, the others when it fails.',
+    ),
+    tls: oneOf(['starttls', 'none'] as const)
+      .prefault('starttls')
+      .describe('For `ldap://`: TLS or nothing. `none`: in clear, for loopback.'),
+    ...tlsSettings(),
+    bind_dn: textOrNumber('a DN', 'write a DN such as cn=postern,dc=example,dc=org')
+      .optional()
+      .describe('Who asks; anonymous when left out.'),
+    bind_password: wrappedSecret().optional().describe('The password of `bind_dn`.'),
+    base: textOrNumber('a DN', 'write a DN such as ou=people,dc=example,dc=org').describe('Where to search.'),
+    scope: oneOf(['sub', 'one', 'base'] as const)
+      .prefault('sub')
+      .describe('How deep to search below `base`.'),
+    filter: leaf({ what: 'a filter', remedy: filterRemedy, examples: ['(mail=%u)'], parse: readFilter }).describe(
+      'With `%u`, `%n`, `%d`, escaped as RFC 4515 says.',
+    ),
+    backend_attribute: valueName(
+      'The home. Left out, or missing in an entry: the user exists, and a later source says where.',
+    ),
+    user_attribute: valueName('The user’s canonical name; without a home an alias.'),
+    refuse_attribute: valueName('The reason why the user may not sign in.'),
+    refuse: refusal('attribute'),
+    role_attribute: valueName('The role of somebody of the staff; one value.'),
+    answers: homeAnswers(),
+  })
+    .superRefine(checkRefusal('attribute'))
+    .superRefine(checkBinding, { when: () => true }),
+  async create(settings, { label, timeoutMs, findHome }) {
+    const search = searchOf(settings);
+    const { servers } = settings;
 
-    return async ({ label, timeoutMs, findHome }) => {
-      const connections = createFailover({
-        servers: urls,
-        timeoutMs,
-        label: (url) => `${label} ${url.host}`,
-        open: await connectTo(),
-        isUsable: (held) => held.isUsable(),
-        close: (held) => held.close(),
-      });
-      return {
-        ask(name, signal) {
-          const filter = fillTemplate(search.filter, name, escapeFilter);
-          return connections.use(
-            (held) => held.use((client) => find(client, search, filter, { name, findHome })),
-            signal,
-          );
-        },
-        [Symbol.asyncDispose]: () => connections[Symbol.asyncDispose](),
-      };
+    const connections = createFailover({
+      servers,
+      timeoutMs,
+      label: (url) => `${label} ${url.host}`,
+      open: await connecting(settings),
+      isUsable: (held) => held.isUsable(),
+      close: (held) => held.close(),
+    });
+    return {
+      ask(name, signal) {
+        const filter = fillTemplate(search.filter, name, escapeFilter);
+        return connections.use(
+          (held) => held.use((client) => find(client, search, filter, { name, findHome })),
+          signal,
+        );
+      },
+      [Symbol.asyncDispose]: () => connections[Symbol.asyncDispose](),
     };
   },
-};
+});
 
 /** Escapes a value for a filter (RFC 4515). */
 export function escapeFilter(value: string): string {
@@ -99,29 +154,51 @@ function rowOf(entry: Entry, attributes: readonly string[]): Readonly<Record<str
   );
 }
 
-function readSearch(settings: Settings): Search {
-  const filter = readTemplate(settings, 'filter');
-  const sample = filter.parts.map((part) => (typeof part === 'string' ? part : 'x')).join('');
-  try {
-    FilterParser.parseString(sample);
-  } catch {
-    if (sample !== '') settings.problem('filter', 'write a filter such as (&(objectClass=inetOrgPerson)(mail=%u))');
-  }
-  return {
-    base: settings.text('base'),
-    scope: settings.choice('scope', ['sub', 'one', 'base'], 'sub'),
-    filter,
-    keys: readAnswerKeys(settings, 'attribute'),
-  };
+function checkBinding({ bind_dn, bind_password }: ConnectSettings, context: z.core.$RefinementCtx): void {
+  if (bind_dn === undefined || bind_password !== undefined) return;
+  const message = 'is missing: bind_dn needs one; write { file: NAME }';
+  context.addIssue({ code: 'custom', path: ['bind_password'], message });
 }
 
-function readUrls(settings: Settings): readonly URL[] {
-  const texts = settings.list('servers');
-  const urls = texts.map((text) => URL.parse(text)).filter((url) => url !== null);
-  if (urls.length === 0 || urls.length < texts.length || urls.some(({ protocol }) => !/^ldaps?:$/.test(protocol))) {
-    settings.problem('servers', 'write ldap://host or ldaps://host, or a list of them');
+function readServer(written: string): Reading<URL> {
+  const url = URL.parse(written);
+  if (url === null || !/^ldaps?:$/.test(url.protocol)) {
+    return wrong(`${shown(written)} is not an LDAP server: ${serverRemedy}`);
   }
-  return urls;
+  return read(url);
+}
+
+function readFilter(written: string): Reading<Template> {
+  if (written === '') return wrong(`is empty: ${filterRemedy}`);
+  const template = parseTemplate(written);
+  if (typeof template === 'string') return wrong(template);
+  try {
+    FilterParser.parseString(template.parts.map((part) => (typeof part === 'string' ? part : 'x')).join(''));
+    return read(template);
+  } catch {
+    return wrong(`${shown(written)} is not a filter: ${filterRemedy}`);
+  }
+}
+
+interface SearchSettings extends Pick<Search, 'base' | 'scope' | 'filter'> {
+  readonly backend_attribute?: string | undefined;
+  readonly user_attribute?: string | undefined;
+  readonly refuse_attribute?: string | undefined;
+  readonly refuse?: AnswerKeys['refusal'];
+  readonly role_attribute?: string | undefined;
+  readonly answers: AnswerKeys['meaning'];
+}
+
+function searchOf({ base, scope, filter, ...settings }: SearchSettings): Search {
+  const { refuse_attribute: reason } = settings;
+  const keys: AnswerKeys = {
+    backend: settings.backend_attribute,
+    user: settings.user_attribute,
+    refusal: settings.refuse ?? (reason === undefined ? undefined : plainRefusal(reason)),
+    role: settings.role_attribute,
+    meaning: settings.answers,
+  };
+  return { base, scope, filter, keys };
 }
 
 /** Bound connections to one server, over which searches are spread. */
@@ -135,38 +212,35 @@ interface LdapConnections {
 
 const most = 8;
 
-/**
- * The identity and the way to connect: the returned function reads what it needs and makes the one that connects to a
- * server, within `shareMs` for each step.
- */
-function readConnecting(settings: Settings) {
-  const bindDn = settings.optionalText('bind_dn') ?? '';
-  const password: Secret | undefined = settings.secret('bind_password');
-  const isPlain = settings.choice('tls', ['starttls', 'none'], 'starttls') === 'none';
-  const tls = readTls(settings);
-  if (bindDn !== '' && password === undefined) settings.problem('bind_password', 'is required with bind_dn');
+interface ConnectSettings extends TlsSettings {
+  readonly tls: 'starttls' | 'none';
+  readonly bind_dn?: string | undefined;
+  readonly bind_password?: Secret | undefined;
+}
 
-  return async () => {
-    const tlsFor = await tls.load();
-    return (url: URL, shareMs: number): Promise<LdapConnections> =>
-      openConnections(async () => {
-        const options = tlsFor(url.hostname.replace(/^\[|\]$/g, ''));
-        const client = new Client({
-          url: `${url.protocol}//${url.host}`,
-          timeout: shareMs,
-          connectTimeout: shareMs,
-          ...(url.protocol === 'ldaps:' ? { tlsOptions: options } : {}),
-        });
-        try {
-          if (url.protocol === 'ldap:' && !isPlain) await client.startTLS(options);
-          await client.bind(bindDn, password?.reveal() ?? '');
-          return client;
-        } catch (error) {
-          await client.unbind().catch(() => {});
-          throw error;
-        }
+/** Reads what connecting needs, and makes what connects to a server within `shareMs` for each step. */
+async function connecting(settings: ConnectSettings) {
+  const { bind_dn: bindDn = '', bind_password: password } = settings;
+  const isPlain = settings.tls === 'none';
+  const tlsOf = await tlsFor(settings);
+  return (url: URL, shareMs: number): Promise<LdapConnections> =>
+    openConnections(async () => {
+      const options = tlsOf(url.hostname.replace(/^\[|\]$/g, ''));
+      const client = new Client({
+        url: `${url.protocol}//${url.host}`,
+        timeout: shareMs,
+        connectTimeout: shareMs,
+        ...(url.protocol === 'ldaps:' ? { tlsOptions: options } : {}),
       });
-  };
+      try {
+        if (url.protocol === 'ldap:' && !isPlain) await client.startTLS(options);
+        await client.bind(bindDn, password?.reveal() ?? '');
+        return client;
+      } catch (error) {
+        await client.unbind().catch(() => {});
+        throw error;
+      }
+    });
 }
 
 /**

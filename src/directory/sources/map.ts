@@ -1,10 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { encodingProblems, whyUtf16 } from '../../core/charset.ts';
 import { openNamedFile } from '../../core/named-files.ts';
-import { hostIn, readMeaning, readValue } from '../answers.ts';
+import { hostIn, readValue } from '../answers.ts';
 import type { FindHome } from '../backend-names.ts';
-import { badAnswer, type SourceDriver, unknownUser } from '../source.ts';
-import { foldTableKey, isCatchAll, readDefaultKeys, tableKeys } from '../table-keys.ts';
+import { defineSource, file, sourceSettings } from '../settings.ts';
+import { badAnswer, unknownUser } from '../source.ts';
+import { checkTable, domainKeysOf, foldTableKey, isCatchAll, tableKeys, tableSettings } from '../table-keys.ts';
 import { createMapIndex, type MapIndex, type MapRules } from './map-index.ts';
 import { nextLogicalLine } from './map-lines.ts';
 import { watchFile } from './watched-file.ts';
@@ -15,57 +16,59 @@ import { watchFile } from './watched-file.ts';
  * Reads the text forms of Postfix and Perdition maps too, `@domain` and `*` included. A key that stands there twice
  * with different values is a bad answer for that user, never a guess.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const file = settings.text('file');
-    const meaning = readMeaning(settings);
-    const { domains, followsCatchAll } = readDefaultKeys(settings, meaning);
+export const driver = defineSource({
+  about: 'A text file of `user: backend` lines; Postfix and Perdition tables too. Read again when it changes.',
+  settings: sourceSettings({
+    file: file('The file; taken over as a whole when it has changed and stands still.'),
+    ...tableSettings(),
+  }).superRefine(checkTable),
+  async create(settings, deps) {
+    const { file, answers: meaning, catch_all: followsCatchAll } = settings;
+    const domains = domainKeysOf(settings);
 
-    return async (deps) => {
-      const rules = {
-        foldKey: (key: string) => foldTableKey(key, deps.parseBareName, domains),
-        isValue: (value: string) => meaning === 'user' || meaning === 'transport' || !value.includes(' '),
-        ...(meaning === 'backend' || meaning === 'perdition' ? { isHome: isHome(deps.findHome) } : {}),
-        isCatchAll: (value: string) => isCatchAll(value, meaning),
-        keepsColon: meaning === 'transport',
-      };
-      const load = async (name: string, signal: AbortSignal) => {
-        const index = await readMapFile(name, rules, signal);
-        const key = index.catchAll;
-        if (key !== undefined && !followsCatchAll)
-          deps.log.warn('directory-catch-all-ignored', { source: deps.label, file, key });
-        if (index.homeless !== undefined) {
-          const { line, value, entries } = index.homeless;
-          const why = `${file}:${line}: ${JSON.stringify(value.slice(0, 100))}`;
-          deps.log.warn('directory-unknown-backends', { source: deps.label, file, why, entries });
-        }
-        if (index.misplaced !== undefined) {
-          const why = `${file}:${index.misplaced}`;
-          deps.log.warn('directory-unused-keys', { source: deps.label, file, why });
-        }
-        return index;
-      };
-      const watched = await watchFile({ file, load }, deps);
-      return {
-        isLocal: true,
-        // oxlint-disable-next-line require-await -- the port is asynchronous, this map is not
-        async ask(name) {
-          for (const { key, byDefault } of tableKeys(name, deps.defaultDomain, domains)) {
-            const entry = watched.current.get(key);
-            if (entry?.kind === 'value' && byDefault && !followsCatchAll && isCatchAll(entry.value, meaning)) {
-              return unknownUser;
-            }
-            if (entry?.kind === 'value')
-              return readValue(entry.value, meaning, { name, findHome: deps.findHome, byDefault });
-            if (entry?.kind === 'ambiguous') throw badAnswer(`${file} has this user twice, with different values`);
+    const rules = {
+      foldKey: (key: string) => foldTableKey(key, deps.parseBareName, domains),
+      isValue: (value: string) => meaning === 'user' || meaning === 'transport' || !value.includes(' '),
+      ...(meaning === 'backend' || meaning === 'perdition' ? { isHome: isHome(deps.findHome) } : {}),
+      isCatchAll: (value: string) => isCatchAll(value, meaning),
+      keepsColon: meaning === 'transport',
+    };
+    const load = async (name: string, signal: AbortSignal) => {
+      const index = await readMapFile(name, rules, signal);
+      const key = index.catchAll;
+      if (key !== undefined && !followsCatchAll)
+        deps.log.warn('directory-catch-all-ignored', { source: deps.label, file, key });
+      if (index.homeless !== undefined) {
+        const { line, value, entries } = index.homeless;
+        const why = `${file}:${line}: ${JSON.stringify(value.slice(0, 100))}`;
+        deps.log.warn('directory-unknown-backends', { source: deps.label, file, why, entries });
+      }
+      if (index.misplaced !== undefined) {
+        const why = `${file}:${index.misplaced}`;
+        deps.log.warn('directory-unused-keys', { source: deps.label, file, why });
+      }
+      return index;
+    };
+    const watched = await watchFile({ file, load }, deps);
+    return {
+      isLocal: true,
+      // oxlint-disable-next-line require-await -- the port is asynchronous, this map is not
+      async ask(name) {
+        for (const { key, byDefault } of tableKeys(name, deps.defaultDomain, domains)) {
+          const entry = watched.current.get(key);
+          if (entry?.kind === 'value' && byDefault && !followsCatchAll && isCatchAll(entry.value, meaning)) {
+            return unknownUser;
           }
-          return unknownUser;
-        },
-        [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
-      };
+          if (entry?.kind === 'value')
+            return readValue(entry.value, meaning, { name, findHome: deps.findHome, byDefault });
+          if (entry?.kind === 'ambiguous') throw badAnswer(`${file} has this user twice, with different values`);
+        }
+        return unknownUser;
+      },
+      [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
     };
   },
-};
+});
 
 /** Whether a value ends in the name or a host of a backend here: `user@` may stand before it. */
 function isHome(findHome: FindHome): (value: string) => boolean {

@@ -1,19 +1,20 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { type LoginName, splitLoginName } from '../../core/names.ts';
 import { shortLine } from '../../core/short-line.ts';
+import { oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
 import { readHost } from '../answers.ts';
 import { untilAborted } from '../deadline.ts';
 import { createFailover } from '../server-failover.ts';
-import { readAddresses, readTls, type ServerAddress, type Settings } from '../settings.ts';
 import {
-  badAnswer,
-  couldNotAsk,
-  type Source,
-  type SourceAnswer,
-  type SourceDeps,
-  type SourceDriver,
-  unknownUser,
-} from '../source.ts';
+  address,
+  defineSource,
+  type ServerAddress,
+  servers,
+  sourceSettings,
+  tlsFor,
+  tlsSettings,
+} from '../settings.ts';
+import { badAnswer, couldNotAsk, type Source, type SourceAnswer, type SourceDeps, unknownUser } from '../source.ts';
 import {
   connectMupdate,
   type MupdateConnection,
@@ -29,23 +30,38 @@ import {
  * answers on, but "unknown" becomes "later". `mode: find` asks for each user. Both sign in with SASL PLAIN, over TLS
  * unless it is switched off.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const servers = readAddresses(settings, 'servers', 3905);
-    const mode = settings.choice('mode', ['update', 'find'], 'update');
-    const login = readLogin(settings);
+export const driver = defineSource({
+  about: 'The MUPDATE master of a Cyrus Murder.',
+  settings: sourceSettings({
+    servers: servers(address(3905)).describe(
+      'The master, and frontends that run a MUPDATE copy of their own; port 3905.',
+    ),
+    mode: oneOf(['update', 'find'] as const)
+      .prefault('update')
+      .describe(
+        '`update`: all INBOXes are kept in memory, and the master tells each change. `find`: it is asked for each user.',
+      ),
+    user: textOrNumber('a user', 'write a user of admins in imapd.conf').describe(
+      'A user in `admins` of the master’s imapd.conf.',
+    ),
+    password: wrappedSecret().describe('The password of this user.'),
+    tls: oneOf(['starttls', 'none'] as const)
+      .prefault('starttls')
+      .describe('TLS or nothing; `none`: in clear.'),
+    ...tlsSettings(),
+  }),
+  async create(settings, deps) {
+    const { servers, mode, user, password, tls } = settings;
 
-    return async (deps) => {
-      const ready = await login();
-      if (mode === 'find') return openFind(servers, ready, deps);
-      const { leading } = deps;
-      // A node keeps one copy, however many processes it has.
-      return leading === undefined
-        ? createMupdateCopy(servers, ready, deps)
-        : { isLocal: true, ask: leading, async [Symbol.asyncDispose]() {} };
-    };
+    const login: MupdateLogin = { user, password, tls: tls === 'none' ? undefined : await tlsFor(settings) };
+    if (mode === 'find') return openFind(servers, login, deps);
+    const { leading } = deps;
+    // A node keeps one copy, however many processes it has.
+    return leading === undefined
+      ? createMupdateCopy(servers, login, deps)
+      : { isLocal: true, ask: leading, async [Symbol.asyncDispose]() {} };
   },
-};
+});
 
 function openFind(servers: readonly ServerAddress[], login: MupdateLogin, deps: SourceDeps): Source {
   const connections = createFailover({
@@ -69,18 +85,6 @@ function openFind(servers: readonly ServerAddress[], login: MupdateLogin, deps: 
         return readLocation(locationIn(response));
       }, signal),
     [Symbol.asyncDispose]: () => connections[Symbol.asyncDispose](),
-  };
-}
-
-function readLogin(settings: Settings): () => Promise<MupdateLogin> {
-  const user = settings.text('user');
-  const password = settings.secret('password');
-  const isPlain = settings.choice('tls', ['starttls', 'none'], 'starttls') === 'none';
-  const tls = readTls(settings);
-  if (password === undefined) settings.problem('password', 'is required');
-  return async () => {
-    if (password === undefined) throw new TypeError('a source with problems is never opened');
-    return { user, password, tls: isPlain ? undefined : await tls.load() };
   };
 }
 

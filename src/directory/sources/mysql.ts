@@ -2,10 +2,11 @@ import { connect, isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { createPool, type Pool } from 'mysql2/promise';
 import { shortLine } from '../../core/short-line.ts';
+import { checkRefusal } from '../answers.ts';
 import { createFailover } from '../server-failover.ts';
-import { readAddresses, readTls } from '../settings.ts';
-import { couldNotAsk, type SourceDriver } from '../source.ts';
-import { readQuery } from './sql.ts';
+import { defineSource, sourceSettings, tlsFor } from '../settings.ts';
+import { couldNotAsk } from '../source.ts';
+import { compileQuery, databaseSettings } from './sql.ts';
 
 const poolSize = 8;
 
@@ -14,62 +15,60 @@ const poolSize = 8;
  * servers that answers. The row's columns `backend`, `user`, `refuse` and `role` are the answer. TLS unless it is
  * switched off.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const servers = readAddresses(settings, 'servers', 3306);
-    const query = readQuery(settings, () => '?');
-    const database = settings.text('database');
-    const user = settings.text('user');
-    const password = settings.secret('password');
-    const isPlain = settings.choice('tls', ['required', 'none'], 'required') === 'none';
-    const tls = readTls(settings);
-    if (!isPlain && tls.serverName === undefined && servers.some(({ connect: { host } }) => isIP(host ?? '') !== 0)) {
-      settings.problem('tls_server_name', 'is required where a server is named by its address');
-    }
+export const driver = defineSource({
+  about: 'A query to MySQL or MariaDB.',
+  settings: sourceSettings(databaseSettings(3306))
+    .superRefine(checkRefusal('column'))
+    .superRefine(({ servers, tls, tls_server_name: name }, context) => {
+      if (tls === 'none' || name !== undefined || servers.every(({ connect: { host } }) => isIP(host ?? '') === 0))
+        return;
+      const message = 'is missing: write the name of the certificate, where a server is named by its address';
+      context.addIssue({ code: 'custom', path: ['tls_server_name'], message });
+    }),
+  async create(settings, { label, timeoutMs, findHome }) {
+    const { servers, database, user, password, tls } = settings;
+    const isPlain = tls === 'none';
+    const query = compileQuery(settings, () => '?');
 
-    return async ({ label, timeoutMs, findHome }) => {
-      const tlsFor = await tls.load();
-      const pools = createFailover({
-        servers,
-        timeoutMs,
-        label: (server) => `${label} ${server.label}`,
-        open({ connect: address }, shareMs) {
-          const name = tls.serverName ?? address.host ?? '';
-          const pool = createPool({
-            // mysql2 checks the certificate against `host` and nothing else; where it dials is said by `stream`.
-            host: name,
-            stream: () => connect(address),
-            database,
-            user,
-            ...(password === undefined ? {} : { password: password.reveal() }),
-            ...(isPlain || address.path !== undefined
-              ? {}
-              : { ssl: { ...trustOf(tlsFor(name)), verifyIdentity: true } }),
-            connectTimeout: shareMs,
-            connectionLimit: poolSize,
-            charset: 'utf8mb4_bin',
-          });
-          // MariaDB knows the one, MySQL the other.
-          pool.pool.on('connection', (connection) => {
-            connection.query(`SET SESSION max_statement_time = ${shareMs / 1000}`, () => {});
-            connection.query(`SET SESSION max_execution_time = ${shareMs}`, () => {});
-          });
-          return pool;
-        },
-        close: (pool: Pool) => pool.end(),
-      });
-      return {
-        ask: (name, signal) =>
-          pools.use(async (pool, shareMs) => {
-            const statement = { sql: query.text, timeout: shareMs };
-            const [rows] = await pool.execute(statement, [...query.values(name)]).catch(refused);
-            return query.read(Array.isArray(rows) ? rows : [], { name, findHome });
-          }, signal),
-        [Symbol.asyncDispose]: () => pools[Symbol.asyncDispose](),
-      };
+    const tlsOf = await tlsFor(settings);
+    const pools = createFailover({
+      servers,
+      timeoutMs,
+      label: (server) => `${label} ${server.label}`,
+      open({ connect: address }, shareMs) {
+        const name = settings.tls_server_name ?? address.host ?? '';
+        const pool = createPool({
+          // mysql2 checks the certificate against `host` and nothing else; where it dials is said by `stream`.
+          host: name,
+          stream: () => connect(address),
+          database,
+          user,
+          ...(password === undefined ? {} : { password: password.reveal() }),
+          ...(isPlain || address.path !== undefined ? {} : { ssl: { ...trustOf(tlsOf(name)), verifyIdentity: true } }),
+          connectTimeout: shareMs,
+          connectionLimit: poolSize,
+          charset: 'utf8mb4_bin',
+        });
+        // MariaDB knows the one, MySQL the other.
+        pool.pool.on('connection', (connection) => {
+          connection.query(`SET SESSION max_statement_time = ${shareMs / 1000}`, () => {});
+          connection.query(`SET SESSION max_execution_time = ${shareMs}`, () => {});
+        });
+        return pool;
+      },
+      close: (pool: Pool) => pool.end(),
+    });
+    return {
+      ask: (name, signal) =>
+        pools.use(async (pool, shareMs) => {
+          const statement = { sql: query.text, timeout: shareMs };
+          const [rows] = await pool.execute(statement, [...query.values(name)]).catch(refused);
+          return query.read(Array.isArray(rows) ? rows : [], { name, findHome });
+        }, signal),
+      [Symbol.asyncDispose]: () => pools[Symbol.asyncDispose](),
     };
   },
-};
+});
 
 function trustOf({ ca }: ConnectionOptions): { readonly rejectUnauthorized: true; readonly ca?: string } {
   return typeof ca === 'string' ? { rejectUnauthorized: true, ca } : { rejectUnauthorized: true };

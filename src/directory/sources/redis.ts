@@ -1,56 +1,80 @@
-import { readNamedFile } from '../../core/named-files.ts';
 import type { LoginName } from '../../core/names.ts';
-import { readMeaning, readRole, readValue } from '../answers.ts';
-import { fillTemplate, readTemplate, type Template } from '../settings.ts';
-import { couldNotAsk, type SourceDriver, unknownUser } from '../source.ts';
+import { leaf, wrappedSecret } from '../../schema/scalars.ts';
+import { read, type Reading, wrong } from '../../schema/value-parsers.ts';
+import { answers, meanings, readRole, readValue } from '../answers.ts';
+import {
+  authorities,
+  defineSource,
+  fillTemplate,
+  readAuthorities,
+  sourceSettings,
+  type Template,
+  template,
+} from '../settings.ts';
+import { couldNotAsk, unknownUser } from '../source.ts';
+
+const urlRemedy = 'write redis://host:port/database';
 
 /**
  * Redis: a string per user (`key: "home:%u"`), one hash of all users (`key: homes`, `field: "%u"`), or a hash per user
  * (`key: "user:%u"`, `field: backend`), which may have the user's role as staff in another field.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const url = settings.text('url');
-    const password = settings.secret('password');
-    const caFile = settings.optionalText('tls_ca_file');
-    const key = readTemplate(settings, 'key');
-    const field = settings.has('field') ? readTemplate(settings, 'field') : undefined;
-    const roleField = settings.has('role_field') ? readTemplate(settings, 'role_field') : undefined;
-    const meaning = readMeaning(settings);
-    if (url !== '' && !/^rediss?:\/\/[^/]*[^/@:]+/.test(url))
-      settings.problem('url', 'write redis://host:port/database');
-    if (roleField !== undefined && field === undefined)
-      settings.problem('role_field', 'needs field: a string has no other');
-    if (URL.parse(url)?.password) settings.problem('url', 'holds a password: write it as password: { file: … }');
+export const driver = defineSource({
+  about: 'A key or hash in Redis.',
+  settings: sourceSettings({
+    url: leaf({
+      what: 'a URL of Redis',
+      remedy: urlRemedy,
+      examples: ['redis://redis.internal:6379/0'],
+      parse: readUrl,
+    }).describe('`redis://host:port/database`, `rediss://` for TLS; may name an ACL user, never a password.'),
+    password: wrappedSecret().optional().describe('The password.'),
+    tls_ca_file: authorities(),
+    key: template('a key').describe('The key, with `%u`, `%n`, `%d`.'),
+    field: template('a field').optional().describe('The field of a hash, with `%u`, `%n`, `%d`.'),
+    role_field: template('a field')
+      .optional()
+      .describe('The field of the same hash with the role of somebody of the staff.'),
+    answers: answers(meanings).prefault('backend'),
+  }).superRefine(({ field, role_field }, context) => {
+    if (role_field !== undefined && field === undefined)
+      context.addIssue({ code: 'custom', path: ['role_field'], message: 'needs field: a string has no other' });
+  }),
+  async create(settings, { label, log, connectRedis, findHome }) {
+    const { url, password, key, field, role_field: roleField, answers: meaning } = settings;
 
-    return async ({ label, log, connectRedis, findHome }) => {
-      if (connectRedis === undefined) throw new Error('there is no client for Redis here');
-      const ca = caFile === undefined ? {} : { ca: (await readNamedFile(caFile)).toString() };
-      const redis = await connectRedis({ url, ...ca, ...(password === undefined ? {} : { password }) }, log);
-      const read = (name: LoginName, field: Template | undefined): Promise<string | null> => {
-        const filledKey = fillTemplate(key, name, asItIs);
-        return field === undefined ? redis.get(filledKey) : redis.hGet(filledKey, fillTemplate(field, name, asItIs));
-      };
-      return {
-        async ask(name) {
-          const [value, role] = await Promise.all([
-            read(name, field),
-            roleField === undefined ? null : read(name, roleField),
-          ]).catch((error: unknown) => {
-            throw couldNotAsk(`${label}: ${error instanceof Error ? error.message : String(error)}`, error);
-          });
-          if (value === null) return unknownUser;
-          const answer = readValue(value, meaning, { name, findHome });
-          if (answer.kind !== 'found' || role === null || role === '') return answer;
-          return { ...answer, role: readRole(role) };
-        },
-        async [Symbol.asyncDispose]() {
-          redis.close();
-        },
-      };
+    if (connectRedis === undefined) throw new Error('there is no client for Redis here');
+    const pem = await readAuthorities(settings.tls_ca_file);
+    const ca = pem === undefined ? {} : { ca: pem };
+    const redis = await connectRedis({ url, ...ca, ...(password === undefined ? {} : { password }) }, log);
+    const read = (name: LoginName, field: Template | undefined): Promise<string | null> => {
+      const filledKey = fillTemplate(key, name, asItIs);
+      return field === undefined ? redis.get(filledKey) : redis.hGet(filledKey, fillTemplate(field, name, asItIs));
+    };
+    return {
+      async ask(name) {
+        const [value, role] = await Promise.all([
+          read(name, field),
+          roleField === undefined ? null : read(name, roleField),
+        ]).catch((error: unknown) => {
+          throw couldNotAsk(`${label}: ${error instanceof Error ? error.message : String(error)}`, error);
+        });
+        if (value === null) return unknownUser;
+        const answer = readValue(value, meaning, { name, findHome });
+        if (answer.kind !== 'found' || role === null || role === '') return answer;
+        return { ...answer, role: readRole(role) };
+      },
+      async [Symbol.asyncDispose]() {
+        redis.close();
+      },
     };
   },
-};
+});
+
+function readUrl(written: string): Reading<string> {
+  if (!/^rediss?:\/\/[^/]*[^/@:]+/.test(written)) return wrong(`is not a URL of Redis: ${urlRemedy}`);
+  return URL.parse(written)?.password ? wrong('holds a password: write it as password: { file: … }') : read(written);
+}
 
 /** A command of Redis carries each value apart: nothing needs escaping. */
 function asItIs(value: string): string {

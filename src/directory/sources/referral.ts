@@ -1,44 +1,54 @@
 import type { ImapEndpoint } from '../../core/backend.ts';
-import { readNamedFile } from '../../core/named-files.ts';
-import type { Settings } from '../settings.ts';
-import type { SourceDriver } from '../source.ts';
+import { leaf } from '../../schema/scalars.ts';
+import { read, type Reading, shown, wrong } from '../../schema/value-parsers.ts';
+import { defineSource, readAuthorities, sourceSettings, tlsSettings } from '../settings.ts';
 
 const limits = { imapConnectMs: 3_000, imapGreetingMs: 3_000, imapAuthMs: 8_000 };
+
+const serverRemedy = 'write imaps://host, or imap://host for STARTTLS';
 
 /**
  * An IMAP server that knows where users live, and tells whoever signs in there: by a login referral (RFC 2221), or by
  * taking the password, because the user lives on it. It can only be asked with the password, so that the answer is
  * whom to ask: the sign-in does it. Any name may be a user; TLS always.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const { server, endpoint } = readServer(settings);
-    const caFile = settings.optionalText('tls_ca_file');
-    const servername = settings.optionalText('tls_server_name');
-    return async () => {
-      if (endpoint === undefined) throw new TypeError('a source with problems is never opened');
-      const trust = {
-        ...(servername === undefined ? {} : { servername }),
-        ...(caFile === undefined ? {} : { ca: (await readNamedFile(caFile)).toString() }),
-      };
-      const answer = { kind: 'referred', server: { name: server, imap: { ...endpoint, trust }, limits } } as const;
-      return {
-        ask: () => Promise.resolve(answer),
-        async [Symbol.asyncDispose]() {},
-      };
+export const driver = defineSource({
+  about: 'An IMAP server that refers users to their homes when they sign in (RFC 2221).',
+  settings: sourceSettings({
+    server: leaf({
+      what: 'an IMAP server',
+      remedy: serverRemedy,
+      examples: ['imaps://mail.example.org'],
+      parse: readServer,
+    }).describe('`imaps://host:port`, or `imap://host:port` with STARTTLS.'),
+    ...tlsSettings(),
+  }),
+  async create(settings) {
+    const {
+      server: { name, endpoint },
+      tls_server_name: servername,
+    } = settings;
+
+    const ca = await readAuthorities(settings.tls_ca_file);
+    const trust = {
+      ...(servername === undefined ? {} : { servername }),
+      ...(ca === undefined ? {} : { ca }),
+    };
+    const answer = { kind: 'referred', server: { name, imap: { ...endpoint, trust }, limits } } as const;
+    return {
+      ask: () => Promise.resolve(answer),
+      async [Symbol.asyncDispose]() {},
     };
   },
-};
+});
 
-function readServer(settings: Settings): { server: string; endpoint: Omit<ImapEndpoint, 'trust'> | undefined } {
-  const server = settings.text('server');
+function readServer(written: string): Reading<{ name: string; endpoint: Omit<ImapEndpoint, 'trust'> }> {
   const [, scheme, bracketed, plain, digits] =
-    /^(imaps?):\/\/(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::(\d{1,5}))?\/?$/.exec(server) ?? [];
+    /^(imaps?):\/\/(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::(\d{1,5}))?\/?$/.exec(written) ?? [];
   const hostname = bracketed ?? plain;
   const port = Number(digits ?? (scheme === 'imaps' ? 993 : 143));
-  if (hostname !== undefined && port > 0 && port < 65_536) {
-    return { server, endpoint: { hostname, port, security: scheme === 'imaps' ? 'tls' : 'starttls' } };
+  if (hostname === undefined || port === 0 || port > 65_535) {
+    return wrong(`${shown(written)} is not an IMAP server: ${serverRemedy}`);
   }
-  if (server !== '') settings.problem('server', 'write imaps://host, or imap://host for STARTTLS');
-  return { server, endpoint: undefined };
+  return read({ name: written, endpoint: { hostname, port, security: scheme === 'imaps' ? 'tls' : 'starttls' } });
 }

@@ -2,48 +2,57 @@ import { RE2JS } from 're2js';
 import { type EncodingProblem, encodingProblems, whyUtf16 } from '../../core/charset.ts';
 import { openNamedFile } from '../../core/named-files.ts';
 import { type LoginName, splitLoginName } from '../../core/names.ts';
-import { readMeaning, readValue } from '../answers.ts';
-import { type SourceDriver, unknownUser } from '../source.ts';
-import { isCatchAll } from '../table-keys.ts';
+import { oneOf } from '../../schema/scalars.ts';
+import { answers, meanings, readValue } from '../answers.ts';
+import { defineSource, file, sourceSettings } from '../settings.ts';
+import { unknownUser } from '../source.ts';
+import { catchAll, isCatchAll } from '../table-keys.ts';
 import { watchFile } from './watched-file.ts';
 
 /**
  * A file of patterns over the whole login name; the first that matches says where the user lives. Taken over as a
  * whole when it changes. Patterns know nobody one by one: what they answer counts as a default.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const file = settings.text('file');
-    const format = settings.choice('format', ['postfix', 'perdition'], 'postfix');
-    const meaning = readMeaning(settings, format === 'perdition' ? 'perdition' : 'backend');
-    const followsCatchAll = settings.flag('catch_all', false);
-    if (followsCatchAll && meaning !== 'user') settings.problem('catch_all', 'needs answers: user');
+export const driver = defineSource({
+  about: 'A text file of patterns, as Postfix and Perdition have them.',
+  settings: sourceSettings({
+    file: file('The file of patterns; taken over as a whole when it changes.'),
+    format: oneOf(['postfix', 'perdition'] as const)
+      .prefault('postfix')
+      .describe('`postfix`: regexp_table(5) and pcre_table(5). `perdition`: popmap.re.'),
+    answers: answers(meanings).optional(),
+    catch_all: catchAll(),
+  }).superRefine(({ answers, catch_all: followsCatchAll }, context) => {
+    if (followsCatchAll && answers !== 'user')
+      context.addIssue({ code: 'custom', path: ['catch_all'], message: 'needs answers: user' });
+  }),
+  async create(settings, deps) {
+    const { file, format, catch_all: followsCatchAll } = settings;
+    const meaning = settings.answers ?? (format === 'perdition' ? 'perdition' : 'backend');
 
-    return async (deps) => {
-      const watched = await watchFile({ file, load: (file) => readPatternFile(file, format) }, deps);
-      let isTold = false;
-      /** Whether a name that nobody has, in the same domain, would be answered with the same. */
-      const isOfAll = (value: string, name: LoginName): boolean =>
-        matchPatterns(watched.current, `postern-nobody-0@${splitLoginName(name).domain}`) === value;
-      return {
-        isLocal: true,
-        // oxlint-disable-next-line require-await -- the port is asynchronous, matching is not
-        async ask(name) {
-          const value = matchPatterns(watched.current, name);
-          if (value !== undefined && !followsCatchAll && isCatchAll(value, meaning) && isOfAll(value, name)) {
-            if (!isTold) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file });
-            isTold = true;
-            return unknownUser;
-          }
-          return value === undefined
-            ? unknownUser
-            : readValue(value, meaning, { name, findHome: deps.findHome, byDefault: true });
-        },
-        [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
-      };
+    const watched = await watchFile({ file, load: (file) => readPatternFile(file, format) }, deps);
+    let isTold = false;
+    /** Whether a name that nobody has, in the same domain, would be answered with the same. */
+    const isOfAll = (value: string, name: LoginName): boolean =>
+      matchPatterns(watched.current, `postern-nobody-0@${splitLoginName(name).domain}`) === value;
+    return {
+      isLocal: true,
+      // oxlint-disable-next-line require-await -- the port is asynchronous, matching is not
+      async ask(name) {
+        const value = matchPatterns(watched.current, name);
+        if (value !== undefined && !followsCatchAll && isCatchAll(value, meaning) && isOfAll(value, name)) {
+          if (!isTold) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file });
+          isTold = true;
+          return unknownUser;
+        }
+        return value === undefined
+          ? unknownUser
+          : readValue(value, meaning, { name, findHome: deps.findHome, byDefault: true });
+      },
+      [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
     };
   },
-};
+});
 
 /** A pattern and what follows when it matches (or, negated, does not): a value, or further rules (`if` … `endif`). */
 interface PatternRule {

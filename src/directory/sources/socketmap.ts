@@ -1,45 +1,51 @@
-import { readMeaning, readValue } from '../answers.ts';
+import { textOrNumber } from '../../schema/scalars.ts';
+import { answers, meanings, readValue } from '../answers.ts';
 import { createConversations } from '../line-client.ts';
-import { fillTemplate, readAddress, readTemplate } from '../settings.ts';
-import { badAnswer, couldNotAsk, type SourceDriver, unknownUser } from '../source.ts';
+import { address, defineSource, fillTemplate, sourceSettings, template } from '../settings.ts';
+import { badAnswer, couldNotAsk, unknownUser } from '../source.ts';
+
+const mapRemedy = 'write the name that the server knows it by, without white space';
 
 /**
  * Postfix's and Sendmail's socketmap protocol (socketmap_table(5)): netstrings `map key`, answered by `OK value`,
  * `NOTFOUND`, `TEMP why`, `TIMEOUT why` or `PERM why`.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const address = readAddress(settings, 'server');
-    const map = settings.text('map');
-    const key = readTemplate(settings, 'key', '%u');
-    const meaning = readMeaning(settings);
-    if (/\s/.test(map)) settings.problem('map', 'the name of a map holds no white space');
+export const driver = defineSource({
+  about: 'A server that speaks Postfix’s socketmap protocol.',
+  settings: sourceSettings({
+    server: address().describe('`host:port`, `[address]:port` or `unix:/path`.'),
+    map: textOrNumber('the name of a map', mapRemedy)
+      .refine((name) => !/\s/.test(name), { error: `holds white space: ${mapRemedy}` })
+      .describe('The name of the map.'),
+    key: template('a key').prefault('%u').describe('What is asked for.'),
+    answers: answers(meanings).prefault('backend'),
+  }),
+  create(settings, { findHome }) {
+    const { server: address, map, key, answers: meaning } = settings;
 
-    return ({ findHome }) => {
-      const server = createConversations(address, readNetstring);
-      return {
-        async ask(name, signal) {
-          const question = `${map} ${fillTemplate(key, name, (value) => value)}`;
-          const reply = await server.ask(`${Buffer.byteLength(question)}:${question},`, signal);
-          const [, status = '', text = ''] = /^(\S+) ?(.*)$/s.exec(reply) ?? [];
-          switch (status) {
-            case 'OK':
-              return readValue(text, meaning, { name, findHome });
-            case 'NOTFOUND':
-              return unknownUser;
-            case 'TEMP':
-            case 'TIMEOUT':
-            case 'PERM':
-              throw couldNotAsk(`${address.label} answered ${status}`);
-            default:
-              throw badAnswer(`${address.label} gave an answer that is none of the protocol's`);
-          }
-        },
-        [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-      };
+    const server = createConversations(address, readNetstring);
+    return {
+      async ask(name, signal) {
+        const question = `${map} ${fillTemplate(key, name, (value) => value)}`;
+        const reply = await server.ask(`${Buffer.byteLength(question)}:${question},`, signal);
+        const [, status = '', text = ''] = /^(\S+) ?(.*)$/s.exec(reply) ?? [];
+        switch (status) {
+          case 'OK':
+            return readValue(text, meaning, { name, findHome });
+          case 'NOTFOUND':
+            return unknownUser;
+          case 'TEMP':
+          case 'TIMEOUT':
+          case 'PERM':
+            throw couldNotAsk(`${address.label} answered ${status}`);
+          default:
+            throw badAnswer(`${address.label} gave an answer that is none of the protocol's`);
+        }
+      },
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     };
   },
-};
+});
 
 /** cr.yp.to/proto/netstrings.txt */
 function readNetstring(received: Buffer): string | undefined {

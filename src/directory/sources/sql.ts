@@ -1,6 +1,25 @@
+import type { z } from 'zod';
 import type { LoginName } from '../../core/names.ts';
-import { type AnswerKeys, readAnswerKeys, readAnswerObject, type ValueContext } from '../answers.ts';
-import { parseTemplate, type Settings, type Template, type TemplateVariable, valueOf } from '../settings.ts';
+import { leaf, oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
+import { read, type Reading, wrong } from '../../schema/value-parsers.ts';
+import {
+  type AnswerKeys,
+  homeAnswers,
+  plainRefusal,
+  readAnswerObject,
+  refusal,
+  type ValueContext,
+  valueName,
+} from '../answers.ts';
+import {
+  address,
+  parseTemplate,
+  servers,
+  type Template,
+  type TemplateVariable,
+  tlsSettings,
+  valueOf,
+} from '../settings.ts';
 import { badAnswer, type SourceAnswer, unknownUser } from '../source.ts';
 
 /** A query with its values apart: nothing that a person typed ever becomes SQL. */
@@ -10,26 +29,61 @@ interface SqlQuery {
   read(rows: readonly unknown[], context: ValueContext): SourceAnswer;
 }
 
-/**
- * Reads `query`, whose `%u`, `%n` and `%d` become parameters, and the names of its columns. `placeholder` writes the
- * parameter of a number from 1.
- */
-export function readQuery(settings: Settings, placeholder: (number: number) => string): SqlQuery {
-  const source = settings.text('query');
-  const keys = readAnswerKeys(settings, 'column');
-  const template = parseTemplate(source);
-  if (typeof template === 'string') settings.problem('query', template);
-  else if (hasQuotedVariable(template))
-    settings.problem('query', 'write %u, %n and %d without quotes: they are parameters');
-  else if (source !== '' && !template.parts.some((part) => typeof part !== 'string')) {
-    settings.problem('query', 'asks for no user: write %u, or %n and %d, where the name belongs');
-  }
-  const parts = typeof template === 'string' ? [] : template.parts;
+/** The settings of a database. Its columns have their usual names where nothing is said. */
+export function databaseSettings(port: number) {
+  return {
+    servers: servers(address(port)).describe(
+      '`host`, `host:port`, or a socket (`unix:/run/…`); the one that answered last is asked first, the others when it fails.',
+    ),
+    tls: oneOf(['required', 'none'] as const)
+      .prefault('required')
+      .describe('`none`: in clear. A socket needs none.'),
+    ...tlsSettings(),
+    database: textOrNumber('the name of a database', 'write the name of the database').describe('The database.'),
+    user: textOrNumber('a user', 'write the user of the database').describe('The user of the database.'),
+    password: wrappedSecret().optional().describe('The password.'),
+    query: leaf({ what: 'a query', remedy: queryRemedy, parse: readQuery }).describe(
+      'The query. `%u`, `%n`, `%d` become parameters: write them without quotes, and any other per cent sign twice.',
+    ),
+    backend_column: valueName('The column with the home; `backend` when left out.'),
+    user_column: valueName('The column with the user’s canonical name; `user` when left out.'),
+    refuse_column: valueName('The column that says whether the user may not sign in; `refuse` when left out.'),
+    refuse: refusal('column'),
+    role_column: valueName('The column with the role of somebody of the staff; `role` when left out.'),
+    answers: homeAnswers(),
+  };
+}
+
+const queryRemedy = 'write a query such as SELECT backend FROM users WHERE user = %u';
+
+function readQuery(written: string): Reading<Template> {
+  if (written === '') return wrong(`is empty: ${queryRemedy}`);
+  const parsed = parseTemplate(written);
+  if (typeof parsed === 'string') return wrong(parsed);
+  if (hasQuotedVariable(parsed)) return wrong('write %u, %n and %d without quotes: they are parameters');
+  return parsed.parts.some((part) => typeof part !== 'string')
+    ? read(parsed)
+    : wrong('asks for no user: write %u, or %n and %d, where the name belongs');
+}
+
+type QuerySettings = Pick<
+  z.output<z.ZodObject<ReturnType<typeof databaseSettings>>>,
+  'query' | 'backend_column' | 'user_column' | 'refuse_column' | 'refuse' | 'role_column' | 'answers'
+>;
+
+/** The query of a database's settings; `placeholder` writes the parameter of a number from 1. */
+export function compileQuery(settings: QuerySettings, placeholder: (number: number) => string): SqlQuery {
+  const keys: AnswerKeys = {
+    backend: settings.backend_column ?? 'backend',
+    user: settings.user_column ?? 'user',
+    refusal: settings.refuse ?? plainRefusal(settings.refuse_column ?? 'refuse'),
+    role: settings.role_column ?? 'role',
+    meaning: settings.answers,
+  };
   const variables: TemplateVariable[] = [];
-  const text = parts.map((part) => {
-    if (typeof part === 'string') return part;
-    return placeholder(variables.push(part));
-  });
+  const text = settings.query.parts.map((part) =>
+    typeof part === 'string' ? part : placeholder(variables.push(part)),
+  );
   return {
     text: text.join(''),
     values: (name) => variables.map((variable) => valueOf(variable, name)),

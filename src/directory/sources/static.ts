@@ -1,18 +1,22 @@
-import type { SourceDriver } from '../source.ts';
+import { textOrNumber } from '../../schema/scalars.ts';
+import { defineSource, sourceSettings } from '../settings.ts';
 
 /**
  * One backend for everybody who is asked for: for a site with one backend, or, last in the chain, for unknown users.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const backend = settings.text('backend');
-    return (deps) => {
-      if (deps.findHome(backend) === undefined) throw new Error(`there is no backend ${backend}`);
-      return {
-        isLocal: true,
-        ask: () => Promise.resolve({ kind: 'found', home: backend, byDefault: true }),
-        async [Symbol.asyncDispose]() {},
-      };
+export const driver = defineSource({
+  about: 'One backend for every user that no source before it knows.',
+  settings: sourceSettings({
+    backend: textOrNumber('the name of a backend', 'write the name of a backend').describe('The backend.'),
+  }),
+  create(settings, deps) {
+    const { backend } = settings;
+
+    if (deps.findHome(backend) === undefined) throw new Error(`there is no backend ${backend}`);
+    return {
+      isLocal: true,
+      ask: () => Promise.resolve({ kind: 'found', home: backend, byDefault: true }),
+      async [Symbol.asyncDispose]() {},
     };
   },
-};
+});

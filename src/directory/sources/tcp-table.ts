@@ -1,40 +1,42 @@
-import { readMeaning, readValue } from '../answers.ts';
+import { answers, meanings, readValue } from '../answers.ts';
 import { createConversations } from '../line-client.ts';
-import { fillTemplate, readAddress, readTemplate } from '../settings.ts';
-import { badAnswer, couldNotAsk, type SourceDriver, unknownUser } from '../source.ts';
+import { address, defineSource, fillTemplate, sourceSettings, template } from '../settings.ts';
+import { badAnswer, couldNotAsk, unknownUser } from '../source.ts';
 
 /**
  * Postfix's tcp_table(5): `get key`, answered by a line with `200 value`, `500 why` (not there) or `400 why` (later);
  * in both directions %XX stands for what is not printable.
  */
-export const driver: SourceDriver = {
-  configure(settings) {
-    const address = readAddress(settings, 'server');
-    const key = readTemplate(settings, 'key', '%u');
-    const meaning = readMeaning(settings);
+export const driver = defineSource({
+  about: 'A server that speaks Postfix’s tcp_table protocol.',
+  settings: sourceSettings({
+    server: address().describe('`host:port`, `[address]:port` or `unix:/path`.'),
+    key: template('a key').prefault('%u').describe('What is asked for.'),
+    answers: answers(meanings).prefault('backend'),
+  }),
+  create(settings, { findHome }) {
+    const { server: address, key, answers: meaning } = settings;
 
-    return ({ findHome }) => {
-      const server = createConversations(address, readLine);
-      return {
-        async ask(name, signal) {
-          const reply = await server.ask(`get ${fillTemplate(key, name, escapeKey)}\n`, signal);
-          const [, status = '', text = ''] = /^(\d{3})(?: (.*))?$/.exec(reply) ?? [];
-          switch (status) {
-            case '200':
-              return readValue(unescapeValue(text), meaning, { name, findHome });
-            case '500':
-              return unknownUser;
-            case '400':
-              throw couldNotAsk(`${address.label} answered 400`);
-            default:
-              throw badAnswer(`${address.label} gave an answer that is none of the protocol's`);
-          }
-        },
-        [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-      };
+    const server = createConversations(address, readLine);
+    return {
+      async ask(name, signal) {
+        const reply = await server.ask(`get ${fillTemplate(key, name, escapeKey)}\n`, signal);
+        const [, status = '', text = ''] = /^(\d{3})(?: (.*))?$/.exec(reply) ?? [];
+        switch (status) {
+          case '200':
+            return readValue(unescapeValue(text), meaning, { name, findHome });
+          case '500':
+            return unknownUser;
+          case '400':
+            throw couldNotAsk(`${address.label} answered 400`);
+          default:
+            throw badAnswer(`${address.label} gave an answer that is none of the protocol's`);
+        }
+      },
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     };
   },
-};
+});
 
 /** Escapes a key: everything but printable ASCII, and the per cent sign. */
 export function escapeKey(value: string): string {

@@ -92,8 +92,8 @@ test('the settings of a director are checked', async () => {
   assert.deepEqual(
     problems.map(({ path, message }) => `${path.join('.')}: ${message}`),
     [
-      'url: write http://director:8080/doveadm/v1, or https://…',
-      'api_key: is required: doveadm_api_key of the director',
+      'url: "http://director:8080/" is not a URL of doveadm: write http://director:8080/doveadm/v1, or https://…',
+      'api_key: is missing: write { file: NAME }, with doveadm_api_key of the director',
     ],
   );
 });

@@ -146,9 +146,10 @@ describe('a hash source', () => {
     assert.deepEqual(
       problems.map(({ path, message }) => `${path.join('.')}: ${message}`),
       [
-        'weights: a: write a number from 0 to 1000000',
+        'weights.a: -1 is not such a number: write a number from 0 to 1000000',
         'weights: give at least one backend a weight above 0',
-        'max_load: write a number from 1 to 100',
+        'max_load: 0.5 is not such a number: write a number from 1 to 100',
+        'max_load: needs shared_storage: true: without it every user has one home',
       ],
     );
     assert.match((await checkSource({ type: 'hash', max_load: 2 }))[0]?.message ?? '', /needs shared_storage: true/);

@@ -197,9 +197,9 @@ test('the settings of an LDAP source are checked', async () => {
   assert.deepEqual(
     problems.map(({ path, message }) => `${path.join('.')}: ${message}`),
     [
-      'filter: write a filter such as (&(objectClass=inetOrgPerson)(mail=%u))',
-      'bind_password: is required with bind_dn',
-      'servers: write ldap://host or ldaps://host, or a list of them',
+      'servers: "http://x" is not an LDAP server: write ldap://host or ldaps://host',
+      'filter: "(mail=%u" is not a filter: write a filter such as (&(objectClass=inetOrgPerson)(mail=%u))',
+      'bind_password: is missing: bind_dn needs one; write { file: NAME }',
     ],
   );
 });

@@ -262,6 +262,8 @@ describe('a map source', () => {
       code: 'ERR_CONFIG_INVALID',
       message: /1 map: there is no file .*: create it/,
     });
-    await assert.rejects(testDirectory([{ type: 'map' }]), { message: 'sources.0.file: is required' });
+    await assert.rejects(testDirectory([{ type: 'map' }]), {
+      message: 'sources.0.file: is missing: write a file name, relative to this file',
+    });
   });
 });

@@ -75,7 +75,7 @@ describe('a redis source', () => {
     assert.deepEqual(await problems('redis://postern:pw@127.0.0.1/0'), [
       'holds a password: write it as password: { file: … }',
     ]);
-    assert.deepEqual(await problems('http://127.0.0.1/'), ['write redis://host:port/database']);
+    assert.deepEqual(await problems('http://127.0.0.1/'), ['is not a URL of Redis: write redis://host:port/database']);
     assert.deepEqual(await problems('redis://postern@127.0.0.1:6379/3'), []);
     assert.deepEqual(
       (await checkSource({ type: 'redis', url: 'redis://h', key: 'x%y' })).map(({ path, message }) => [path, message]),

@@ -117,7 +117,7 @@ describe('a server that refers users to their homes', () => {
       const problems = await checkSource({ ...settings, server });
       assert.deepEqual(
         problems.map(({ path, message }) => `${path.join('.')}: ${message}`),
-        ['server: write imaps://host, or imap://host for STARTTLS'],
+        [`server: ${JSON.stringify(server)} is not an IMAP server: write imaps://host, or imap://host for STARTTLS`],
         server,
       );
     }

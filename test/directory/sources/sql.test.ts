@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import * as fc from 'fast-check';
+import { z } from 'zod';
 import { checkSource } from '../../../src/directory/registry.ts';
-import { Settings } from '../../../src/directory/settings.ts';
-import { readQuery } from '../../../src/directory/sources/sql.ts';
+import { compileQuery, databaseSettings } from '../../../src/directory/sources/sql.ts';
 import { loginName, outcomeOf, testDirectory } from '../fixture.ts';
 import { startServer } from '../peers/line-server.ts';
 import { startMariadb } from '../peers/mariadb.ts';
@@ -126,6 +126,12 @@ for (const { type, start, settings, slow, list } of databases) {
   });
 }
 
+function compile(query: string): ReturnType<typeof compileQuery> {
+  const schema = z.object(databaseSettings(5432));
+  const settings = schema.parse({ servers: 'h', database: 'd', user: 'u', query });
+  return compileQuery(settings, (number) => `$${number}`);
+}
+
 describe('a query', () => {
   const cases: readonly (readonly [query: string, text: string, values: readonly string[]])[] = [
     ['select b from t where u = %u', 'select b from t where u = $1', ['alice@example.test']],
@@ -144,9 +150,7 @@ describe('a query', () => {
   ];
   for (const [source, text, values] of cases) {
     test(`${source} → ${text}`, () => {
-      const settings = new Settings({ query: source });
-      const compiled = readQuery(settings, (number) => `$${number}`);
-      assert.deepEqual(settings.finish(), []);
+      const compiled = compile(source);
       assert.equal(compiled.text, text);
       assert.deepEqual(compiled.values(loginName('alice')), values);
     });
@@ -174,7 +178,7 @@ describe('a query', () => {
   }
 
   test('has nothing of the name in its text, whatever the name', () => {
-    const compiled = readQuery(new Settings({ query: 'select b from t where u = %u' }), (number) => `$${number}`);
+    const compiled = compile('select b from t where u = %u');
     fc.assert(
       fc.property(fc.emailAddress(), (typed) => {
         const name = loginName(typed);

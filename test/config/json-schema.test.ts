@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { parse } from 'yaml';
+import { referenceExamples } from '../../tools/config-reference.ts';
+
+const schema = JSON.parse(readFileSync(new URL('../../docs/postern.schema.json', import.meta.url), 'utf8'));
+const accepts = new Ajv2020({ strict: false }).compile(schema);
+
+test('the schema has a name of its own, and one branch for each type of source', () => {
+  assert.match(schema.$id, /^urn:postern:/);
+  const types = schema.properties.directory.properties.sources.items.oneOf;
+  assert.equal(new Set(types.map((each: { title: string }) => each.title)).size, 15);
+});
+
+test('the examples of the reference are accepted', () => {
+  const config: unknown = parse([...referenceExamples.values()].join('\n'));
+  assert.equal(accepts(config), true, JSON.stringify(accepts.errors));
+});
+
+for (const page of ['docs/directory.md', ...globSync('docs/directory/*.md')]) {
+  test(`the sources of ${page} are accepted`, () => {
+    for (const [, text = ''] of readFileSync(page, 'utf8').matchAll(/```yaml\n([^]*?)```/g)) {
+      const sources: unknown[] = parse(text).directory?.sources ?? [];
+      for (const source of sources)
+        assert.equal(accepts(withSource(source)), true, JSON.stringify([source, accepts.errors]));
+    }
+  });
+}
+
+const refused: readonly (readonly [name: string, source: unknown])[] = [
+  ['a type that does not exist', { type: 'mapp', file: 'users.map' }],
+  ['no type', { file: 'users.map' }],
+  ['a key of another type', { type: 'map', file: 'users.map', weights: { a: 1 } }],
+  ['a slip in a key', { type: 'map', fil: 'users.map' }],
+  ['a key that is missing', { type: 'ldap', servers: 'ldaps://x', base: 'dc=x' }],
+  ['a word that is none', { type: 'map', file: 'users.map', answers: 'maybe' }],
+  ['a secret that is written out', { type: 'redis', url: 'redis://h', key: '%u', password: 'secret' }],
+  ['a secret of two places', { type: 'redis', url: 'redis://h', key: '%u', password: { file: 'a', envv: 'B' } }],
+  ['a list for a text', { type: 'static', backend: ['a'] }],
+  ['a weight below 0', { type: 'hash', weights: { a: -1 } }],
+];
+for (const [name, source] of refused) {
+  test(`${name} is refused`, () => assert.equal(accepts(withSource(source)), false));
+}
+
+function withSource(source: unknown): unknown {
+  return {
+    public_url: 'http://127.0.0.1:8080',
+    directory: { sources: [source] },
+    backends: { a: { imap: 'imaps://mx1.test', webmail: 'http://mx1.test/', driver: 'none' } },
+  };
+}
