@@ -51,45 +51,92 @@ const deadlineDefaultMs = 2_000;
  * The audit of one process: one chain of lines, which begins with its first event. Events that come together share one
  * sync of the disk. The log tells of each, also of one that could not be written. Dispose of it to have what waits written.
  */
-export function createAudit(options: AuditOptions): OwnAudit {
-  const { file, node, clock, log, deadlineMs = deadlineDefaultMs } = options;
-  const chain = options.randomBytes(8).toString('hex');
-  const waiting: Waiting[] = [];
-  let sequence = 0;
-  let previous: string | undefined;
-  let writing: Promise<void> | undefined;
+export function createAudit(deps: AuditOptions): OwnAudit {
+  return new ChainedAudit(deps);
+}
 
-  async function writeBatch(): Promise<void> {
-    const batch = waiting.splice(0);
-    let last = previous;
+class ChainedAudit implements OwnAudit {
+  readonly #deps: AuditOptions;
+  readonly #chain: string;
+  readonly #waiting: Waiting[] = [];
+  #sequence = 0;
+  #previous: string | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(deps: AuditOptions) {
+    this.#deps = deps;
+    this.#chain = this.#deps.randomBytes(8).toString('hex');
+  }
+
+  async open(): Promise<void> {
+    try {
+      const { torn, failure } = await this.#soon(appendLines(this.#deps.file, []));
+      if (torn) this.#tellTorn();
+      if (failure !== undefined) throw unavailable(this.#deps.file, failure);
+    } catch (error) {
+      this.#deps.log.error('audit-unavailable', { code: 'ERR_AUDIT_UNAVAILABLE', err: error });
+    }
+  }
+
+  async record(event: AuditEvent): Promise<void> {
+    try {
+      await this.#soon(this.#enqueue(event));
+      this.#deps.log.info('audit', { audited: event });
+    } catch (error) {
+      this.#deps.log.error('audit-line-not-written', { code: 'ERR_AUDIT_UNAVAILABLE', err: error, audited: event });
+      throw error;
+    }
+  }
+
+  list(...[filter, limit]: Parameters<Audit['list']>): ReturnType<Audit['list']> {
+    return listLines(this.#deps.file, filter, limit);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Whoever waits for a line has been told by now, or is told when time is up.
+    if (this.#writing !== undefined) await this.#soon(this.#writing).catch(() => undefined);
+  }
+
+  async #writeBatch(): Promise<void> {
+    const batch = this.#waiting.splice(0);
+    let last = this.#previous;
     const lines = batch.map(({ event }, index): WrittenEvent => {
-      const place = { chain, sequence: sequence + 1 + index, timeMs: clock.nowMs(), node, previous: last };
-      const line = writeLine(place, event, options.key());
+      const place = {
+        chain: this.#chain,
+        sequence: this.#sequence + 1 + index,
+        timeMs: this.#deps.clock.nowMs(),
+        node: this.#deps.node,
+        previous: last,
+      };
+      const line = writeLine(place, event, this.#deps.key());
       last = line.mac;
-      return { ...line, event: event.event, chain, sequence: place.sequence, timeMs: place.timeMs };
+      return { ...line, event: event.event, chain: this.#chain, sequence: place.sequence, timeMs: place.timeMs };
     });
     const texts = lines.map(({ text }) => text);
-    const { written, torn, failure } = await appendLines(file, texts);
-    if (torn) tellTorn();
+    const { written, torn, failure } = await appendLines(this.#deps.file, texts);
+    if (torn) this.#tellTorn();
     // A line that stands in the file counts, though it may not have reached the disk.
-    sequence += written;
-    previous = written === 0 ? previous : lines[written - 1]?.mac;
-    for (const line of lines.slice(0, written)) options.written?.(line);
-    const error = failure === undefined ? undefined : unavailable(file, failure);
+    this.#sequence += written;
+    this.#previous = written === 0 ? this.#previous : lines[written - 1]?.mac;
+    for (const line of lines.slice(0, written)) this.#deps.written?.(line);
+    const error = failure === undefined ? undefined : unavailable(this.#deps.file, failure);
     for (const { resolve, reject } of batch) {
       if (error === undefined) resolve();
       else reject(error);
     }
   }
 
-  function tellTorn(): void {
-    log.warn('audit-torn', { file });
+  #tellTorn(): void {
+    this.#deps.log.warn('audit-torn', { file: this.#deps.file });
   }
 
   /** Rejects when it takes too long. What it began goes on. */
-  async function soon<T>(work: Promise<T>): Promise<T> {
+  async #soon<T>(work: Promise<T>): Promise<T> {
     const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => late.reject(unavailable(file, new Error('the disk does not answer'))), deadlineMs);
+    const timer = setTimeout(
+      () => late.reject(unavailable(this.#deps.file, new Error('the disk does not answer'))),
+      this.#deps.deadlineMs ?? deadlineDefaultMs,
+    );
     try {
       return await Promise.race([work, late.promise]);
     } finally {
@@ -97,46 +144,21 @@ export function createAudit(options: AuditOptions): OwnAudit {
     }
   }
 
-  async function writeAll(): Promise<void> {
-    while (waiting.length > 0) await writeBatch();
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) await this.#writeBatch();
   }
 
   /** Resolves when it is on disk. */
-  function enqueue(event: AuditEvent): Promise<void> {
+  #enqueue(event: AuditEvent): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    if (waiting.length >= mostWaiting) reject(unavailable(file, new Error('too many lines wait for the disk')));
-    else waiting.push({ event, resolve, reject });
-    writing ??= writeAll().finally(() => {
-      writing = undefined;
+    if (this.#waiting.length >= mostWaiting)
+      reject(unavailable(this.#deps.file, new Error('too many lines wait for the disk')));
+    else this.#waiting.push({ event, resolve, reject });
+    this.#writing ??= this.#writeAll().finally(() => {
+      this.#writing = undefined;
     });
     return promise;
   }
-
-  return {
-    async open() {
-      try {
-        const { torn, failure } = await soon(appendLines(file, []));
-        if (torn) tellTorn();
-        if (failure !== undefined) throw unavailable(file, failure);
-      } catch (error) {
-        log.error('audit-unavailable', { code: 'ERR_AUDIT_UNAVAILABLE', err: error });
-      }
-    },
-    async record(event) {
-      try {
-        await soon(enqueue(event));
-        log.info('audit', { audited: event });
-      } catch (error) {
-        log.error('audit-line-not-written', { code: 'ERR_AUDIT_UNAVAILABLE', err: error, audited: event });
-        throw error;
-      }
-    },
-    list: (filter, limit) => listLines(file, filter, limit),
-    async [Symbol.asyncDispose]() {
-      // Whoever waits for a line has been told by now, or is told when time is up.
-      if (writing !== undefined) await soon(writing).catch(() => undefined);
-    },
-  };
 }
 
 function unavailable(file: string, cause: unknown): PosternError {

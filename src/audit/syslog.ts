@@ -41,98 +41,115 @@ const farewellMs = 1_000;
  * Source: RFC 5424 for the messages, RFC 6587 and RFC 5425 for their framing by octet counting. Syslog confirms
  * nothing: what the server's machine had taken and not yet written when it fell is lost.
  */
-export function createSyslogCopy(options: SyslogOptions): SyslogCopy {
-  const { host, port, log, retryMs = 1_000 } = options;
-  const where = `${host}:${port}`;
-  const waiting: Buffer[] = [];
-  let socket: Socket | undefined;
-  let isOpen = false;
-  let isSending = false;
-  let failures = 0;
-  let dropped = 0;
-  let timer: NodeJS.Timeout | undefined;
-  let isClosing = false;
-  const drained = Promise.withResolvers<void>();
+export function createSyslogCopy(deps: SyslogOptions): SyslogCopy {
+  return new SyslogConnection(deps);
+}
 
-  function open(): void {
-    const fresh = dial(options);
-    timer = undefined;
-    socket = fresh;
+/** The first pause after a connection was lost; each one that follows is twice as long. */
+const retryDefaultMs = 1_000;
+
+class SyslogConnection implements SyslogCopy {
+  readonly #deps: SyslogOptions;
+  readonly #where: string;
+  readonly #waiting: Buffer[] = [];
+  #socket: Socket | undefined;
+  #isOpen = false;
+  #isSending = false;
+  #failures = 0;
+  #dropped = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosing = false;
+  readonly #drained = Promise.withResolvers<void>();
+
+  constructor(deps: SyslogOptions) {
+    this.#deps = deps;
+    this.#where = `${this.#deps.host}:${this.#deps.port}`;
+  }
+
+  send(line: CopiedLine): void {
+    if (this.#waiting.length >= mostWaiting) {
+      this.#dropped += 1;
+      // The first one raises the alarm; how many there were is told when the server is back.
+      const fields = { code: 'ERR_AUDIT_COPY', syslog: this.#where, waiting: mostWaiting };
+      if (this.#dropped === 1) this.#deps.log.error('audit-copy-stopped', fields);
+      return;
+    }
+    this.#waiting.push(frame(line, this.#deps.node));
+    if (this.#socket === undefined && this.#timer === undefined) this.#open();
+    else this.#next();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosing = true;
+    clearTimeout(this.#timer);
+    if (this.#socket !== undefined) {
+      const farewell = setTimeout(() => this.#socket?.destroy(), farewellMs);
+      this.#next();
+      await this.#drained.promise;
+      clearTimeout(farewell);
+    }
+    const lost = this.#dropped + this.#waiting.length;
+    if (lost > 0) this.#deps.log.error('audit-copy-incomplete', { code: 'ERR_AUDIT_COPY', syslog: this.#where, lost });
+  }
+
+  #open(): void {
+    const fresh = dial(this.#deps);
+    this.#timer = undefined;
+    this.#socket = fresh;
     fresh.setTimeout(connectMs, () => fresh.destroy(new Error('it does not answer')));
     fresh.setKeepAlive(true, 60_000);
-    fresh.once(options.tls === undefined ? 'connect' : 'secureConnect', () => opened(fresh));
+    fresh.once(this.#deps.tls === undefined ? 'connect' : 'secureConnect', () => this.#opened(fresh));
     // It has nothing to say; but its end is seen only by reading.
     fresh.resume();
     let why: Error | undefined;
     fresh.on('error', (error) => {
       why = error;
     });
-    fresh.once('close', () => closed(why));
+    fresh.once('close', () => this.#closed(why));
   }
 
-  function opened(fresh: Socket): void {
+  #opened(fresh: Socket): void {
     fresh.setTimeout(0);
-    isOpen = true;
-    if (failures > 0) log.info('audit-copy-resumed', { syslog: where, dropped });
-    failures = 0;
-    dropped = 0;
-    next();
+    this.#isOpen = true;
+    if (this.#failures > 0) this.#deps.log.info('audit-copy-resumed', { syslog: this.#where, dropped: this.#dropped });
+    this.#failures = 0;
+    this.#dropped = 0;
+    this.#next();
   }
 
-  function closed(why: Error | undefined): void {
-    socket = undefined;
-    isOpen = false;
-    isSending = false;
-    if (isClosing) return drained.resolve();
-    failures += 1;
-    if (failures === 1) {
-      log.warn('audit-copy-waits', { syslog: where, err: why ?? new Error('it closed the connection') });
+  #closed(why: Error | undefined): void {
+    this.#socket = undefined;
+    this.#isOpen = false;
+    this.#isSending = false;
+    if (this.#isClosing) return this.#drained.resolve();
+    this.#failures += 1;
+    if (this.#failures === 1) {
+      this.#deps.log.warn('audit-copy-waits', {
+        syslog: this.#where,
+        err: why ?? new Error('it closed the connection'),
+      });
     }
-    timer = setTimeout(open, Math.min(longestPauseMs, retryMs * 2 ** Math.min(failures - 1, 10))).unref();
+    this.#timer = setTimeout(
+      () => this.#open(),
+      Math.min(longestPauseMs, (this.#deps.retryMs ?? retryDefaultMs) * 2 ** Math.min(this.#failures - 1, 10)),
+    ).unref();
   }
 
   /** One message at a time: what the machine has not taken goes out again over the next connection. */
-  function next(): void {
-    const [first] = waiting;
-    if (first === undefined && isClosing) socket?.end();
-    if (first === undefined || socket === undefined || !isOpen || isSending) return;
-    isSending = true;
-    const over = socket;
+  #next(): void {
+    const [first] = this.#waiting;
+    if (first === undefined && this.#isClosing) this.#socket?.end();
+    if (first === undefined || this.#socket === undefined || !this.#isOpen || this.#isSending) return;
+    this.#isSending = true;
+    const over = this.#socket;
     over.write(first, (error) => {
-      if (over !== socket) return;
-      isSending = false;
+      if (over !== this.#socket) return;
+      this.#isSending = false;
       if (error !== null && error !== undefined) return;
-      if (waiting[0] === first) waiting.shift();
-      next();
+      if (this.#waiting[0] === first) this.#waiting.shift();
+      this.#next();
     });
   }
-
-  return {
-    send(line) {
-      if (waiting.length >= mostWaiting) {
-        dropped += 1;
-        // The first one raises the alarm; how many there were is told when the server is back.
-        const fields = { code: 'ERR_AUDIT_COPY', syslog: where, waiting: mostWaiting };
-        if (dropped === 1) log.error('audit-copy-stopped', fields);
-        return;
-      }
-      waiting.push(frame(line, options.node));
-      if (socket === undefined && timer === undefined) open();
-      else next();
-    },
-    async [Symbol.asyncDispose]() {
-      isClosing = true;
-      clearTimeout(timer);
-      if (socket !== undefined) {
-        const farewell = setTimeout(() => socket?.destroy(), farewellMs);
-        next();
-        await drained.promise;
-        clearTimeout(farewell);
-      }
-      const lost = dropped + waiting.length;
-      if (lost > 0) log.error('audit-copy-incomplete', { code: 'ERR_AUDIT_COPY', syslog: where, lost });
-    },
-  };
 }
 
 function dial({ host, port, tls }: SyslogOptions): Socket {

@@ -86,176 +86,195 @@ interface Watch {
  * Checks hosts again and again, each service by its own interval with a tenth of jitter; after a bad answer sooner, so
  * that with the default settings a host which hangs is down within 6 s.
  */
-export function createHealth({ probes, clock, random, log }: HealthOptions): Health {
-  const watches = new Map<string, Watch>();
-  const listeners = new Set<() => void>();
-  const running = new Set<Promise<void>>();
-  let isShort = false;
-  const takeTrial = createTrials(clock);
+export function createHealth(deps: HealthOptions): Health {
+  return new HostChecks(deps);
+}
 
-  function tell(host: string, service: string, report: HealthReport): void {
-    if (report.up) log.info('host-up', { host, service });
-    else log.warn('host-down', { host, service, why: report.why });
-    for (const listener of listeners) listener();
+class HostChecks implements Health {
+  readonly #deps: HealthOptions;
+  readonly #watches = new Map<string, Watch>();
+  readonly #listeners = new Set<() => void>();
+  readonly #running = new Set<Promise<void>>();
+  #isShort = false;
+  readonly #takeTrial: (host: string) => boolean;
+
+  constructor(deps: HealthOptions) {
+    this.#deps = deps;
+    this.#takeTrial = createTrials(this.#deps.clock);
+  }
+
+  watch(hosts: readonly WatchedHost[]): void {
+    const wanted = new Map(hosts.map((watched) => [watched.host.name, JSON.stringify(watched)]));
+    for (const watch of this.#watches.values()) {
+      if (wanted.get(watch.watched.host.name) !== JSON.stringify(watch.watched)) this.#end(watch);
+    }
+    for (const watched of hosts) if (!this.#watches.has(watched.host.name)) this.#begin(watched);
+  }
+
+  isUp(host: string): boolean {
+    const watch = this.#watches.get(host);
+    return watch === undefined || (watch.webmail.isUp() && watch.imap.isUp() && this.#answersWell(watch));
+  }
+
+  isWebmailUp(host: string): boolean {
+    const watch = this.#watches.get(host);
+    return watch === undefined || (watch.webmail.isUp() && this.#answersWell(watch));
+  }
+
+  takeTrial(host: string): boolean {
+    const watch = this.#watches.get(host);
+    return watch === undefined || (watch.webmail.report().hangs === undefined && this.#takeTrial(host));
+  }
+
+  report(host: string): HostReport | undefined {
+    const watch = this.#watches.get(host);
+    return watch === undefined ? undefined : this.#reportOf(watch);
+  }
+
+  reports(): ReadonlyMap<string, HostReport> {
+    return new Map([...this.#watches].map(([host, watch]) => [host, this.#reportOf(watch)]));
+  }
+
+  note(host: string, evidence: HostEvidence, asked?: AskedFor): void {
+    const watch = this.#watches.get(host);
+    if (watch !== undefined) this.#note(watch, evidence, asked);
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const watch of this.#watches.values()) this.#end(watch);
+    this.#listeners.clear();
+    await Promise.all(this.#running);
+  }
+
+  #tell(host: string, service: string, report: HealthReport): void {
+    if (report.up) this.#deps.log.info('host-up', { host, service });
+    else this.#deps.log.warn('host-down', { host, service, why: report.why });
+    for (const listener of this.#listeners) listener();
   }
 
   /** A failure of this node's own resources is not the host's fault. */
-  function lacks(error: unknown): void {
-    if (!isShort) log.error('checks-stopped', { err: error });
-    isShort = true;
+  #lacks(error: unknown): void {
+    if (!this.#isShort) this.#deps.log.error('checks-stopped', { err: error });
+    this.#isShort = true;
   }
 
-  async function check(watch: Watch, service: 'webmail' | 'imap'): Promise<void> {
+  async #check(watch: Watch, service: 'webmail' | 'imap'): Promise<void> {
     const { watched, ended } = watch;
     const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(watched.settings.timeoutMs)]);
     const health = watch[service];
     let changed: boolean;
     try {
-      await probes[service === 'webmail' ? 'http' : 'imap'](watched, signal);
-      isShort = false;
+      await this.#deps.probes[service === 'webmail' ? 'http' : 'imap'](watched, signal);
+      this.#isShort = false;
       changed = health.good();
     } catch (error) {
       if (ended.signal.aborted) return;
-      if (isOwnShortage(error)) return lacks(error);
+      if (isOwnShortage(error)) return this.#lacks(error);
       const why = shortLine(error instanceof Error ? error.message : String(error));
       changed = health.bad(why, signal.aborted ? 'hangs' : undefined);
     }
-    if (changed) tell(watched.host.name, service, health.report());
+    if (changed) this.#tell(watched.host.name, service, health.report());
   }
 
-  function schedule(watch: Watch, service: 'webmail' | 'imap', beganMs?: number): void {
+  #schedule(watch: Watch, service: 'webmail' | 'imap', beganMs?: number): void {
     const { httpIntervalMs, imapIntervalMs } = watch.watched.settings;
     const intervalMs = service === 'webmail' ? httpIntervalMs : imapIntervalMs;
     if (intervalMs === 0 || watch.ended.signal.aborted) return;
-    const regularMs = intervalMs * (beganMs === undefined ? random() : 0.9 + 0.2 * random());
+    const regularMs = intervalMs * (beganMs === undefined ? this.#deps.random() : 0.9 + 0.2 * this.#deps.random());
     const nextMs = watch[service].isInDoubt() ? Math.min(regularMs, doubtMs) : regularMs;
     // From the beginning of one check to that of the next: a host that hangs must not be looked at more rarely.
     const waitMs = Math.max(0, nextMs - (beganMs === undefined ? 0 : performance.now() - beganMs));
     const timer = setTimeout(() => {
       const began = performance.now();
-      const done = check(watch, service).finally(() => {
-        running.delete(done);
-        schedule(watch, service, began);
+      const done = this.#check(watch, service).finally(() => {
+        this.#running.delete(done);
+        this.#schedule(watch, service, began);
       });
-      running.add(done);
+      this.#running.add(done);
     }, waitMs);
     watch.timers.set(service, timer.unref());
   }
 
-  function begin(watched: WatchedHost): void {
+  #begin(watched: WatchedHost): void {
     const { fall, rise } = watched.settings;
-    const health = () => createHostHealth({ fall, rise, clock });
+    const health = () => createHostHealth({ fall, rise, clock: this.#deps.clock });
     const watch: Watch = {
       watched,
       webmail: health(),
       imap: health(),
-      answers: createHostHealth({ fall, rise: 1, clock }),
-      failures: createFailureRow({ fall, clock }),
+      answers: createHostHealth({ fall, rise: 1, clock: this.#deps.clock }),
+      failures: createFailureRow({ fall, clock: this.#deps.clock }),
       ended: new AbortController(),
       timers: new Map(),
     };
-    watches.set(watched.host.name, watch);
-    schedule(watch, 'webmail');
-    schedule(watch, 'imap');
+    this.#watches.set(watched.host.name, watch);
+    this.#schedule(watch, 'webmail');
+    this.#schedule(watch, 'imap');
   }
 
-  function end(watch: Watch): void {
-    watches.delete(watch.watched.host.name);
+  #end(watch: Watch): void {
+    this.#watches.delete(watch.watched.host.name);
     watch.ended.abort();
     for (const timer of watch.timers.values()) clearTimeout(timer);
   }
 
-  function answersWell({ answers }: Watch): boolean {
+  #answersWell({ answers }: Watch): boolean {
     // Nobody asks a host that counts as down, so it would stay so for ever.
-    if (!answers.isUp() && clock.nowMs() - answers.report().sinceMs > answersDownMs) answers.good();
+    if (!answers.isUp() && this.#deps.clock.nowMs() - answers.report().sinceMs > answersDownMs) answers.good();
     return answers.isUp();
   }
 
-  function reportOf(watch: Watch): HostReport {
+  #reportOf(watch: Watch): HostReport {
     const { webmail, imap, answers } = watch;
-    return { webmail: (answersWell(watch) ? webmail : answers).report(), imap: imap.report() };
+    return { webmail: (this.#answersWell(watch) ? webmail : answers).report(), imap: imap.report() };
   }
 
   /**
    * Asks a host whose requests fail for the page where users land. The checks ask for a file, which a web server gives
    * whose programs are dead.
    */
-  async function look({ watched, answers, failures, ended }: Watch): Promise<void> {
+  async #look({ watched, answers, failures, ended }: Watch): Promise<void> {
     const { host, settings } = watched;
     const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(settings.timeoutMs + pageMs)]);
     try {
-      await probes.page(host, signal);
+      await this.#deps.probes.page(host, signal);
     } catch (error) {
       if (ended.signal.aborted || isOwnShortage(error) || !failures.goesOn()) return;
       const why = shortLine(error instanceof Error ? error.message : String(error));
       const reason = `requests in a row were not answered well, nor was one for ${host.webmail.landing}: ${why}`;
-      if (answers.bad(reason, 'sure')) tell(host.name, 'webmail', answers.report());
+      if (answers.bad(reason, 'sure')) this.#tell(host.name, 'webmail', answers.report());
     }
   }
 
-  function noteFailure(watch: Watch, asked: AskedFor | undefined): void {
+  #noteFailure(watch: Watch, asked: AskedFor | undefined): void {
     const { answers, failures, watched } = watch;
     const told = asked === undefined ? undefined : failures.add(asked);
     if (told === 'look') {
-      const done = look(watch).finally(() => running.delete(done));
-      running.add(done);
+      const done = this.#look(watch).finally(() => this.#running.delete(done));
+      this.#running.add(done);
     }
     if (asked !== undefined && told !== 'down') return;
     const reason = 'requests in a row were not answered well';
-    if (answers.bad(reason, told === 'down' ? 'sure' : undefined)) tell(watched.host.name, 'webmail', answers.report());
+    if (answers.bad(reason, told === 'down' ? 'sure' : undefined))
+      this.#tell(watched.host.name, 'webmail', answers.report());
   }
 
-  function note(watch: Watch, evidence: HostEvidence, asked: AskedFor | undefined): void {
+  #note(watch: Watch, evidence: HostEvidence, asked: AskedFor | undefined): void {
     const { webmail, answers, failures, watched } = watch;
     const { name } = watched.host;
     if (evidence === 'refused') {
-      if (webmail.bad('a request was refused the connection', 'sure')) tell(name, 'webmail', webmail.report());
+      if (webmail.bad('a request was refused the connection', 'sure')) this.#tell(name, 'webmail', webmail.report());
     } else if (evidence === 'failed') {
-      noteFailure(watch, asked);
+      this.#noteFailure(watch, asked);
     } else {
       failures.end();
-      if (!webmail.isUp() && webmail.good()) tell(name, 'webmail', webmail.report());
-      if (answers.good()) tell(name, 'webmail', answers.report());
+      if (!webmail.isUp() && webmail.good()) this.#tell(name, 'webmail', webmail.report());
+      if (answers.good()) this.#tell(name, 'webmail', answers.report());
     }
   }
-
-  return {
-    watch(hosts) {
-      const wanted = new Map(hosts.map((watched) => [watched.host.name, JSON.stringify(watched)]));
-      for (const watch of watches.values()) {
-        if (wanted.get(watch.watched.host.name) !== JSON.stringify(watch.watched)) end(watch);
-      }
-      for (const watched of hosts) if (!watches.has(watched.host.name)) begin(watched);
-    },
-    isUp(host) {
-      const watch = watches.get(host);
-      return watch === undefined || (watch.webmail.isUp() && watch.imap.isUp() && answersWell(watch));
-    },
-    isWebmailUp(host) {
-      const watch = watches.get(host);
-      return watch === undefined || (watch.webmail.isUp() && answersWell(watch));
-    },
-    takeTrial(host) {
-      const watch = watches.get(host);
-      return watch === undefined || (watch.webmail.report().hangs === undefined && takeTrial(host));
-    },
-    report(host) {
-      const watch = watches.get(host);
-      return watch === undefined ? undefined : reportOf(watch);
-    },
-    reports: () => new Map([...watches].map(([host, watch]) => [host, reportOf(watch)])),
-    note(host, evidence, asked) {
-      const watch = watches.get(host);
-      if (watch !== undefined) note(watch, evidence, asked);
-    },
-    onChange(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    async [Symbol.asyncDispose]() {
-      for (const watch of watches.values()) end(watch);
-      listeners.clear();
-      await Promise.all(running);
-    },
-  };
 }

@@ -58,107 +58,117 @@ const asTold: MayFollow = () => true;
  * who was refused, is unknown or cannot be asked for stays where the sessions are. So do the users of a computed
  * directory with shared storage leave a backend that is down or in maintenance: by turns, and each at the next request.
  */
-export function createHomeChanges(options: AdoptionOptions): HomeChanges {
-  const { state, clock, log } = options;
-  const ended = new AbortController();
-  let queue: HeldRecord[] = [];
-  let looking: Promise<void> | undefined;
-  const unservedUsers = new Map<CanonicalUser, Promise<void>>();
-  const timer = setInterval(() => void lookOn(), everyMs).unref();
+export function createHomeChanges(deps: AdoptionOptions): HomeChanges {
+  return new FollowedHomes(deps);
+}
+
+class FollowedHomes implements HomeChanges {
+  readonly #deps: AdoptionOptions;
+  readonly #ended = new AbortController();
+  #queue: HeldRecord[] = [];
+  #looking: Promise<void> | undefined;
+  readonly #unservedUsers = new Map<CanonicalUser, Promise<void>>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(deps: AdoptionOptions) {
+    this.#deps = deps;
+    this.#timer = setInterval(() => void this.lookOn(), everyMs).unref();
+  }
+
+  lookOn(): Promise<void> {
+    this.#looking ??= this.#lookAtNext().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async look(user: CanonicalUser): Promise<void> {
+    for (const record of this.#nextRound())
+      if (record.user === user) await this.#attempt(() => this.#compare(record, asTold, this.#ended.signal));
+  }
+
+  async lookForPlace(record: HeldRecord): Promise<void> {
+    const { user } = record;
+    const flight =
+      this.#unservedUsers.get(user) ??
+      this.#attempt(() => this.#compareUnserved(record)).finally(() => this.#unservedUsers.delete(user));
+    this.#unservedUsers.set(user, flight);
+    await flight;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    this.#ended.abort();
+    await Promise.all([this.#looking, ...this.#unservedUsers.values()]);
+  }
 
   /** Answers whether another node has decided something meanwhile, which this one had not heard of. */
-  async function compare(record: HeldRecord, mayFollow: MayFollow, signal: AbortSignal): Promise<boolean> {
+  async #compare(record: HeldRecord, mayFollow: MayFollow, signal: AbortSignal): Promise<boolean> {
     const { user } = record;
-    const nowMs = clock.nowMs();
-    const known = state.homes.get(user);
+    const nowMs = this.#deps.clock.nowMs();
+    const known = this.#deps.state.homes.get(user);
     const may = (to: BackendName) => known === undefined || mayFollow(known, to, nowMs - known.sinceMs);
-    if (state.overrides.get(user) !== undefined || (mayFollow === inTurn && !may(record.backend))) return false;
-    const found = await options.lookUp(user, signal);
-    const from = homeOfSession(state, record);
+    if (this.#deps.state.overrides.get(user) !== undefined || (mayFollow === inTurn && !may(record.backend)))
+      return false;
+    const found = await this.#deps.lookUp(user, signal);
+    const from = homeOfSession(this.#deps.state, record);
     if (found.kind !== 'found' || found.user !== user || found.backend === from || !may(found.backend)) return false;
     const fled = mayFollow === unserved ? { fled: true as const } : {};
     // Later than what it replaces, whatever the clocks of two nodes say.
     const sinceMs = Math.max(nowMs, (known?.sinceMs ?? 0) + 1, (record.homeSinceMs ?? 0) + 1);
     const home: FoundHome = { backend: found.backend, from, sinceMs, ...fled };
     // Of two nodes that see it at the same time one writes.
-    const outcome = await state.homes.change(user, (before) => (before === known ? home : undefined));
-    if (outcome === 'written') log.info('home-changed', { user, from, to: home.backend });
+    const outcome = await this.#deps.state.homes.change(user, (before) => (before === known ? home : undefined));
+    if (outcome === 'written') this.#deps.log.info('home-changed', { user, from, to: home.backend });
     return outcome !== 'written';
   }
 
-  async function compareUnserved(record: HeldRecord): Promise<void> {
+  async #compareUnserved(record: HeldRecord): Promise<void> {
     // By hand, since many are refused at a time: AbortSignal.timeout() fires after the answer, too, and any() is slow.
     const late = new AbortController();
     const message = `the directory did not answer within ${placeMs} ms`;
     const giveUp = (): void =>
       late.abort(new PosternError('ERR_DEADLINE', message, { source: 'directory', retryable: true }));
     const timer = setTimeout(giveUp, placeMs);
-    const stop = (): void => late.abort(ended.signal.reason);
-    ended.signal.addEventListener('abort', stop);
+    const stop = (): void => late.abort(this.#ended.signal.reason);
+    this.#ended.signal.addEventListener('abort', stop);
     try {
-      if (await compare(record, unserved, late.signal)) await compare(record, unserved, late.signal);
+      if (await this.#compare(record, unserved, late.signal)) await this.#compare(record, unserved, late.signal);
     } finally {
       clearTimeout(timer);
-      ended.signal.removeEventListener('abort', stop);
+      this.#ended.signal.removeEventListener('abort', stop);
     }
   }
 
-  async function attempt(work: () => Promise<unknown>): Promise<void> {
+  async #attempt(work: () => Promise<unknown>): Promise<void> {
     try {
       await work();
     } catch (error) {
       // Whom nobody can ask for stays; the next round asks again.
-      if (!(error instanceof PosternError) && !ended.signal.aborted) throw error;
+      if (!(error instanceof PosternError) && !this.#ended.signal.aborted) throw error;
     }
   }
 
-  function nextRound(): HeldRecord[] {
+  #nextRound(): HeldRecord[] {
     const round = new Map<string, HeldRecord>();
-    for (const record of options.sessions()) round.set(JSON.stringify([record.user, record.backend]), record);
+    for (const record of this.#deps.sessions()) round.set(JSON.stringify([record.user, record.backend]), record);
     return [...round.values()];
   }
 
-  async function forgetOld(): Promise<void> {
-    const oldMs = clock.nowMs() - options.sessionMs();
-    const old = [...state.homes.all()].filter(([, { sinceMs }]) => sinceMs < oldMs).slice(0, usersAtOnce);
-    for (const [user] of old) await state.homes.remove(user);
+  async #forgetOld(): Promise<void> {
+    const oldMs = this.#deps.clock.nowMs() - this.#deps.sessionMs();
+    const old = [...this.#deps.state.homes.all()].filter(([, { sinceMs }]) => sinceMs < oldMs).slice(0, usersAtOnce);
+    for (const [user] of old) await this.#deps.state.homes.remove(user);
   }
 
-  async function lookAtNext(): Promise<void> {
-    if (queue.length === 0) {
-      queue = nextRound();
-      await attempt(forgetOld);
+  async #lookAtNext(): Promise<void> {
+    if (this.#queue.length === 0) {
+      this.#queue = this.#nextRound();
+      await this.#attempt(() => this.#forgetOld());
     }
-    const next = queue.splice(0, usersAtOnce);
-    await Promise.all(next.map((record) => attempt(() => compare(record, inTurn, ended.signal))));
+    const next = this.#queue.splice(0, usersAtOnce);
+    await Promise.all(next.map((record) => this.#attempt(() => this.#compare(record, inTurn, this.#ended.signal))));
   }
-
-  function lookOn(): Promise<void> {
-    looking ??= lookAtNext().finally(() => {
-      looking = undefined;
-    });
-    return looking;
-  }
-
-  return {
-    lookOn,
-    async look(user) {
-      for (const record of nextRound())
-        if (record.user === user) await attempt(() => compare(record, asTold, ended.signal));
-    },
-    async lookForPlace(record) {
-      const { user } = record;
-      const flight =
-        unservedUsers.get(user) ?? attempt(() => compareUnserved(record)).finally(() => unservedUsers.delete(user));
-      unservedUsers.set(user, flight);
-      await flight;
-    },
-    async [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      ended.abort();
-      await Promise.all([looking, ...unservedUsers.values()]);
-    },
-  };
 }
 
 /**

@@ -62,138 +62,161 @@ export interface Moves extends AsyncDisposable {
 const heartbeatMs = 10_000;
 
 /** Makes the moves of one node. Closing it ends the moves that still run here. */
-export function createMoves(options: MovesOptions): Moves {
-  const { state, node, clock, log, settleMs = 1_200 } = options;
-  const ended = new AbortController();
-  const running = new Map<CanonicalUser, Promise<MoveOutcome>>();
+export function createMoves(deps: MovesOptions): Moves {
+  return new UserMoves(deps);
+}
 
-  async function write(user: CanonicalUser, move: Move, phase: MovePhase, why?: string): Promise<Move> {
-    const next = { ...move, phase, phaseAtMs: clock.nowMs(), ...(why === undefined ? {} : { why }) };
-    await state.moves.set(user, next);
-    tell(user, next);
-    if (phase === 'done' || phase === 'failed') auditEnd(user, next);
+/** Longer than other nodes take to see that a move has begun. */
+const settleDefaultMs = 1_200;
+
+class UserMoves implements Moves {
+  readonly #deps: MovesOptions;
+  readonly #ended = new AbortController();
+  readonly #running = new Map<CanonicalUser, Promise<MoveOutcome>>();
+
+  constructor(deps: MovesOptions) {
+    this.#deps = deps;
+  }
+
+  async move(order: MoveOrder): Promise<MoveOutcome> {
+    const whole = this.#resumed(order);
+    if (whole.from === whole.to) return { kind: 'already-there' };
+    return this.#once(order.user, () => this.#begin(whole, 'before'));
+  }
+
+  async moveAtSignIn(order: MoveOrder): Promise<MoveOutcome> {
+    return order.from === order.to ? { kind: 'already-there' } : this.#begin(order, 'waiting');
+  }
+
+  async arrived(user: CanonicalUser): Promise<MoveOutcome | undefined> {
+    const move = this.#deps.state.moves.get(user);
+    if (move?.phase !== 'waiting') return undefined;
+    return this.#once(user, async () => {
+      const begun = {
+        ...move,
+        node: this.#deps.node,
+        phase: 'before' as const,
+        startedAtMs: this.#deps.clock.nowMs(),
+        phaseAtMs: this.#deps.clock.nowMs(),
+      };
+      const outcome = await this.#deps.state.moves.change(user, (known) =>
+        known?.phase === 'waiting' ? begun : undefined,
+      );
+      return outcome === 'written'
+        ? this.#carryOut(user, begun)
+        : { kind: 'busy', move: this.#deps.state.moves.get(user) ?? begun };
+    });
+  }
+
+  async stop(user: CanonicalUser): Promise<MoveOutcome | undefined> {
+    const move = this.#deps.state.moves.get(user);
+    if (move === undefined) return undefined;
+    if (isRunning(move, this.#deps.clock.nowMs())) return { kind: 'busy', move };
+    if (move.phase !== 'waiting' && move.phase !== 'before' && move.phase !== 'failed')
+      return { kind: 'stopped', move };
+    return { kind: 'stopped', move: await this.#write(user, move, 'stopped') };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort();
+    await Promise.allSettled(this.#running.values());
+  }
+
+  async #write(user: CanonicalUser, move: Move, phase: MovePhase, why?: string): Promise<Move> {
+    const next = { ...move, phase, phaseAtMs: this.#deps.clock.nowMs(), ...(why === undefined ? {} : { why }) };
+    await this.#deps.state.moves.set(user, next);
+    this.#tell(user, next);
+    if (phase === 'done' || phase === 'failed') this.#auditEnd(user, next);
     return next;
   }
 
-  function tell(user: CanonicalUser, { from, to, phase, by, reason, why }: Move): void {
-    log.info('move', { user, from, to, phase, by, reason, why });
+  #tell(user: CanonicalUser, { from, to, phase, by, reason, why }: Move): void {
+    this.#deps.log.info('move', { user, from, to, phase, by, reason, why });
   }
 
   /** No user waits for it. */
-  function auditEnd(subject: CanonicalUser, { from, to, phase, by, reason, why }: Move): void {
+  #auditEnd(subject: CanonicalUser, { from, to, phase, by, reason, why }: Move): void {
     const facts = { step: phase, from, to, reason, ...(why === undefined ? {} : { why }) };
-    void recordIfPossible(options.audit, { event: 'user-move', actor: by, subject, facts });
+    void recordIfPossible(this.#deps.audit, { event: 'user-move', actor: by, subject, facts });
   }
 
   /** Runs a hook while the move says that somebody is at work on it. */
-  async function hook(program: string | undefined, user: CanonicalUser, move: Move): Promise<void> {
+  async #hook(program: string | undefined, user: CanonicalUser, move: Move): Promise<void> {
     if (program === undefined) return;
-    const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(options.hooks().timeoutMs)]);
+    const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(this.#deps.hooks().timeoutMs)]);
     const beat = setInterval(() => {
-      state.moves.set(user, { ...move, phaseAtMs: clock.nowMs() }).catch((error: unknown) => {
-        log.warn('move-progress-not-stored', { user, err: error });
+      this.#deps.state.moves.set(user, { ...move, phaseAtMs: this.#deps.clock.nowMs() }).catch((error: unknown) => {
+        this.#deps.log.warn('move-progress-not-stored', { user, err: error });
       });
     }, heartbeatMs);
     try {
-      await options.runHook(program, { user, from: move.from, to: move.to }, signal);
+      await this.#deps.runHook(program, { user, from: move.from, to: move.to }, signal);
     } finally {
       clearInterval(beat);
     }
   }
 
-  async function carryOut(user: CanonicalUser, begun: Move): Promise<MoveOutcome> {
-    const { before, after } = options.hooks();
+  async #carryOut(user: CanonicalUser, begun: Move): Promise<MoveOutcome> {
+    const { before, after } = this.#deps.hooks();
     let move = begun;
     try {
-      if (before !== undefined) await settle();
-      await hook(before, user, move);
+      if (before !== undefined) await this.#settle();
+      await this.#hook(before, user, move);
     } catch (error) {
       const why = `the hook before the move failed (${reasonOf(error)}); ${user} still lives on ${move.from}`;
-      return { kind: 'failed', move: await write(user, move, 'failed', why) };
+      return { kind: 'failed', move: await this.#write(user, move, 'failed', why) };
     }
     const { to: backend, reason, by } = move;
-    move = await write(user, move, 'switched');
-    await state.overrides.set(user, { backend, reason, by, sinceMs: clock.nowMs() });
+    move = await this.#write(user, move, 'switched');
+    await this.#deps.state.overrides.set(user, { backend, reason, by, sinceMs: this.#deps.clock.nowMs() });
     if (after !== undefined) {
-      move = await write(user, move, 'after');
+      move = await this.#write(user, move, 'after');
       try {
-        await hook(after, user, move);
+        await this.#hook(after, user, move);
       } catch (error) {
         const why = `the hook after the move failed (${reasonOf(error)}); ${user} lives on ${backend}`;
-        return { kind: 'failed', move: await write(user, move, 'failed', why) };
+        return { kind: 'failed', move: await this.#write(user, move, 'failed', why) };
       }
     }
-    return { kind: 'moved', move: await write(user, move, 'done') };
+    return { kind: 'moved', move: await this.#write(user, move, 'done') };
   }
 
   /** Until every node holds the user: nobody may change the mailbox while it is carried. */
-  async function settle(): Promise<void> {
+  async #settle(): Promise<void> {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, settleMs);
-      ended.signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+      const timer = setTimeout(resolve, this.#deps.settleMs ?? settleDefaultMs);
+      this.#ended.signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
     });
   }
 
-  async function begin(order: MoveOrder, phase: 'before' | 'waiting'): Promise<MoveOutcome> {
+  async #begin(order: MoveOrder, phase: 'before' | 'waiting'): Promise<MoveOutcome> {
     const { user, ...facts } = order;
-    const nowMs = clock.nowMs();
-    const move: Move = { ...facts, phase, node, startedAtMs: nowMs, phaseAtMs: nowMs };
-    const outcome = await state.moves.change(user, (known) =>
+    const nowMs = this.#deps.clock.nowMs();
+    const move: Move = { ...facts, phase, node: this.#deps.node, startedAtMs: nowMs, phaseAtMs: nowMs };
+    const outcome = await this.#deps.state.moves.change(user, (known) =>
       known !== undefined && isRunning(known, nowMs) ? undefined : move,
     );
-    const now = state.moves.get(user);
+    const now = this.#deps.state.moves.get(user);
     if (outcome !== 'written') return now === undefined ? { kind: 'already-there' } : { kind: 'busy', move: now };
-    tell(user, move);
-    return phase === 'waiting' ? { kind: 'waiting', move } : carryOut(user, move);
+    this.#tell(user, move);
+    return phase === 'waiting' ? { kind: 'waiting', move } : this.#carryOut(user, move);
   }
 
-  function once(user: CanonicalUser, work: () => Promise<MoveOutcome>): Promise<MoveOutcome> {
-    const known = running.get(user);
+  #once(user: CanonicalUser, work: () => Promise<MoveOutcome>): Promise<MoveOutcome> {
+    const known = this.#running.get(user);
     if (known !== undefined) return known;
-    const flight = work().finally(() => running.delete(user));
-    running.set(user, flight);
+    const flight = work().finally(() => this.#running.delete(user));
+    this.#running.set(user, flight);
     return flight;
   }
 
   /** A move that broke off is taken up again: who was switched already still comes from where it began. */
-  function resumed(order: MoveOrder): MoveOrder {
-    const known = state.moves.get(order.user);
+  #resumed(order: MoveOrder): MoveOrder {
+    const known = this.#deps.state.moves.get(order.user);
     const isOpen = known !== undefined && known.to === order.to && known.phase !== 'done' && known.phase !== 'stopped';
-    const from = isOpen ? options.backendNamed(known.from) : undefined;
+    const from = isOpen ? this.#deps.backendNamed(known.from) : undefined;
     return from === undefined ? order : { ...order, from };
   }
-
-  return {
-    async move(order) {
-      const whole = resumed(order);
-      if (whole.from === whole.to) return { kind: 'already-there' };
-      return once(order.user, () => begin(whole, 'before'));
-    },
-    async moveAtSignIn(order) {
-      return order.from === order.to ? { kind: 'already-there' } : begin(order, 'waiting');
-    },
-    async arrived(user) {
-      const move = state.moves.get(user);
-      if (move?.phase !== 'waiting') return undefined;
-      return once(user, async () => {
-        const begun = { ...move, node, phase: 'before' as const, startedAtMs: clock.nowMs(), phaseAtMs: clock.nowMs() };
-        const outcome = await state.moves.change(user, (known) => (known?.phase === 'waiting' ? begun : undefined));
-        return outcome === 'written' ? carryOut(user, begun) : { kind: 'busy', move: state.moves.get(user) ?? begun };
-      });
-    },
-    async stop(user) {
-      const move = state.moves.get(user);
-      if (move === undefined) return undefined;
-      if (isRunning(move, clock.nowMs())) return { kind: 'busy', move };
-      if (move.phase !== 'waiting' && move.phase !== 'before' && move.phase !== 'failed')
-        return { kind: 'stopped', move };
-      return { kind: 'stopped', move: await write(user, move, 'stopped') };
-    },
-    async [Symbol.asyncDispose]() {
-      ended.abort();
-      await Promise.allSettled(running.values());
-    },
-  };
 }
 
 function reasonOf(error: unknown): string {

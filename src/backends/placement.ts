@@ -32,155 +32,157 @@ export const backendKey = (backend: string): string => `backend:${backend}`;
 export const hostKey = (host: string): string => `host:${host}`;
 
 /** Makes the placement of one node from states, health and session counts. */
-export function createPlacement({ backends, state, health, heldPerHost, clock }: PlacementOptions): Placement {
-  const setFor = (key: string): SetState | undefined => {
-    const set = state.states.get(key);
-    return set?.state === 'READY' ? undefined : set;
-  };
+export function createPlacement(deps: PlacementOptions): Placement {
+  return new BackendPlacement(deps);
+}
 
-  function setState(backend: Backend, host: BackendHost): SetState | undefined {
-    const both = [setFor(backendKey(backend.name)), setFor(hostKey(host.name))];
-    return both.find((set) => set?.state === 'MAINT') ?? both.find((set) => set !== undefined);
+class BackendPlacement implements Placement {
+  readonly #deps: PlacementOptions;
+
+  constructor(deps: PlacementOptions) {
+    this.#deps = deps;
   }
 
-  function hostState(backend: Backend, host: BackendHost): HostState {
-    const set = setState(backend, host)?.state;
+  hostState(backend: Backend, host: BackendHost): HostState {
+    const set = this.#setState(backend, host)?.state;
     if (set === 'MAINT') return 'MAINT';
-    return health.isUp(host.name) ? (set ?? 'READY') : 'DOWN';
+    return this.#deps.health.isUp(host.name) ? (set ?? 'READY') : 'DOWN';
   }
 
-  function takesNew(backend: Backend, host: BackendHost, user: string): boolean {
-    const states = [setFor(backendKey(backend.name)), setFor(hostKey(host.name))];
-    return health.isUp(host.name) && states.every((set) => !refuses(set, user));
+  takesNew(backend: Backend, host: BackendHost, user: string): boolean {
+    const states = [this.#setFor(backendKey(backend.name)), this.#setFor(hostKey(host.name))];
+    return this.#deps.health.isUp(host.name) && states.every((set) => !refuses(set, user));
   }
 
-  function activeHost({ name, hosts }: Backend): BackendHost {
-    const active = state.active.get(name)?.host;
+  activeHost({ name, hosts }: Backend): BackendHost {
+    const active = this.#deps.state.active.get(name)?.host;
     return hosts.find((host) => host.name === active) ?? hosts[0];
   }
 
-  function closed(
-    backend: BackendName,
-    kind: ClosureKind,
-    set?: SetState,
-    sinceMs?: number,
-  ): Place & { kind: 'closed' } {
+  forSignIn(backend: Backend, user: CanonicalUser, stays = false): Exclude<Place, { kind: 'elsewhere' }> {
+    const held = this.#moving(backend, user);
+    if (held !== undefined) return held;
+    const keepsOut = (one: SetState) => refuses(one, user) && !(stays && one.state === 'DRAIN');
+    const serving = this.#deps.backends.serving(backend.name);
+    const set = this.#setFor(backendKey(backend.name));
+    if (set !== undefined && keepsOut(set))
+      return this.#closed(backend.name, set.state === 'DRAIN' ? 'drain' : 'maintenance', set);
+    const isPool = serving?.arrangement === 'pool';
+    const host = isPool ? this.#choose(backend, serving, user, stays) : this.activeHost(backend);
+    const first = host ?? backend.hosts[0];
+    const hostSet = this.#setState(backend, first);
+    if (hostSet !== undefined && keepsOut(hostSet))
+      return this.#closed(backend.name, hostSet.state === 'DRAIN' ? 'drain' : 'maintenance', hostSet);
+    // A trial is for the webmail: a password that nobody can judge is not sent out.
+    const isTrial = () => this.#answersPasswords(first) && this.#deps.health.takeTrial(first.name);
+    if (this.#deps.health.isUp(first.name) || isTrial()) return { kind: 'here', host: first };
+    return this.#down(backend, first);
+  }
+
+  passwordHost(backend: Backend): BackendHost | undefined {
+    const isPool = this.#deps.backends.serving(backend.name)?.arrangement === 'pool';
+    return (isPool ? backend.hosts : [this.activeHost(backend)]).find((host) => this.#answersPasswords(host));
+  }
+
+  ofSession(record: SessionRecord): Place {
+    const backend = this.#deps.backends.backend(record.backend);
+    // A reload took it away while a request was on its way.
+    if (backend === undefined) return this.#closed(record.backend, 'down');
+    const held = this.#moving(backend, record.user) ?? this.#moved(record);
+    if (held !== undefined) return held;
+    const serving = this.#deps.backends.serving(backend.name);
+    return serving?.arrangement === 'pool'
+      ? this.#inPool(backend, serving, record)
+      : this.#withStandby(backend, record);
+  }
+
+  #setFor(key: string): SetState | undefined {
+    const set = this.#deps.state.states.get(key);
+    return set?.state === 'READY' ? undefined : set;
+  }
+
+  #setState(backend: Backend, host: BackendHost): SetState | undefined {
+    const both = [this.#setFor(backendKey(backend.name)), this.#setFor(hostKey(host.name))];
+    return both.find((set) => set?.state === 'MAINT') ?? both.find((set) => set !== undefined);
+  }
+
+  #closed(backend: BackendName, kind: ClosureKind, set?: SetState, sinceMs?: number): Place & { kind: 'closed' } {
     const closure: Closure = {
       kind,
       backend,
-      sinceMs: set?.sinceMs ?? sinceMs ?? clock.nowMs(),
+      sinceMs: set?.sinceMs ?? sinceMs ?? this.#deps.clock.nowMs(),
       ...(set?.untilMs === undefined ? {} : { untilMs: set.untilMs }),
       texts: set?.texts ?? {},
     };
     return { kind: 'closed', closure };
   }
 
-  function down(backend: Backend, host: BackendHost): Place & { kind: 'closed' } {
-    const report = health.report(host.name);
+  #down(backend: Backend, host: BackendHost): Place & { kind: 'closed' } {
+    const report = this.#deps.health.report(host.name);
     const since = [report?.webmail, report?.imap].filter((one) => one?.up === false).map((one) => one?.sinceMs ?? 0);
-    return closed(backend.name, 'down', undefined, since.length === 0 ? undefined : Math.min(...since));
+    return this.#closed(backend.name, 'down', undefined, since.length === 0 ? undefined : Math.min(...since));
   }
 
-  function answersPasswords(host: BackendHost): boolean {
-    return health.report(host.name)?.imap.up !== false;
+  #answersPasswords(host: BackendHost): boolean {
+    return this.#deps.health.report(host.name)?.imap.up !== false;
   }
 
   /** While a webmail counts as down, one request a second may find out that it is not. */
-  function mayServe(host: BackendHost): boolean {
-    return health.isWebmailUp(host.name) || health.takeTrial(host.name);
+  #mayServe(host: BackendHost): boolean {
+    return this.#deps.health.isWebmailUp(host.name) || this.#deps.health.takeTrial(host.name);
   }
 
   /** A host for a user among equals: of those that are ready, else of those that only drain. */
-  function choose(backend: Backend, serving: Serving | undefined, user: string, drained: boolean) {
-    const ready = backend.hosts.filter((host) => takesNew(backend, host, user));
-    const draining = () => backend.hosts.filter((host) => hostState(backend, host) === 'DRAIN');
+  #choose(backend: Backend, serving: Serving | undefined, user: string, drained: boolean) {
+    const ready = backend.hosts.filter((host) => this.takesNew(backend, host, user));
+    const draining = () => backend.hosts.filter((host) => this.hostState(backend, host) === 'DRAIN');
     const candidates = ready.length === 0 && drained ? draining() : ready;
     const weightOf = (host: BackendHost) => serving?.weights[host.name] ?? 1;
     if (serving?.choice !== 'least-sessions') {
       return rendezvous(user, candidates, (host) => ({ name: host.name, weight: weightOf(host) }));
     }
-    const held = heldPerHost();
+    const held = this.#deps.heldPerHost();
     const load = (host: BackendHost) => (held.get(host.name) ?? 0) / weightOf(host);
     return candidates.toSorted((a, b) => load(a) - load(b))[0];
   }
 
-  function inPool(backend: Backend, serving: Serving | undefined, record: SessionRecord): Place {
+  #inPool(backend: Backend, serving: Serving | undefined, record: SessionRecord): Place {
     const own = backend.hosts.find((host) => host.name === record.host);
-    const ownState = own === undefined ? undefined : hostState(backend, own);
+    const ownState = own === undefined ? undefined : this.hostState(backend, own);
     if (own !== undefined && (ownState === 'READY' || ownState === 'DRAIN')) return { kind: 'here', host: own };
-    const other = choose(backend, serving, record.user, true);
+    const other = this.#choose(backend, serving, record.user, true);
     if (other !== undefined) return { kind: 'elsewhere', backend: backend.name, host: other };
-    const set = own === undefined ? undefined : setState(backend, own);
-    if (ownState === 'MAINT') return closed(backend.name, 'maintenance', set);
-    if (own !== undefined && mayServe(own)) return { kind: 'here', host: own };
-    return down(backend, own ?? backend.hosts[0]);
+    const set = own === undefined ? undefined : this.#setState(backend, own);
+    if (ownState === 'MAINT') return this.#closed(backend.name, 'maintenance', set);
+    if (own !== undefined && this.#mayServe(own)) return { kind: 'here', host: own };
+    return this.#down(backend, own ?? backend.hosts[0]);
   }
 
-  function withStandby(backend: Backend, record: SessionRecord): Place {
-    const active = activeHost(backend);
-    const set = setState(backend, active);
-    if (set?.state === 'MAINT') return closed(backend.name, 'maintenance', set);
-    if (!mayServe(active)) return down(backend, active);
+  #withStandby(backend: Backend, record: SessionRecord): Place {
+    const active = this.activeHost(backend);
+    const set = this.#setState(backend, active);
+    if (set?.state === 'MAINT') return this.#closed(backend.name, 'maintenance', set);
+    if (!this.#mayServe(active)) return this.#down(backend, active);
     if (record.host === active.name) return { kind: 'here', host: active };
     return { kind: 'elsewhere', backend: backend.name, host: active };
   }
 
-  function moving(backend: Backend, user: string): (Place & { kind: 'closed' }) | undefined {
-    const move = state.moves.get(user);
-    if (move === undefined || !isHolding(move, clock.nowMs())) return undefined;
-    return closed(backend.name, 'moving', undefined, move.startedAtMs);
+  #moving(backend: Backend, user: string): (Place & { kind: 'closed' }) | undefined {
+    const move = this.#deps.state.moves.get(user);
+    if (move === undefined || !isHolding(move, this.#deps.clock.nowMs())) return undefined;
+    return this.#closed(backend.name, 'moving', undefined, move.startedAtMs);
   }
 
   /** A user who was moved, or whose home the directory changed, is placed on the new home as at a login. */
-  function moved(record: SessionRecord): Place | undefined {
-    const home = backends.backend(homeOfSession(state, record));
+  #moved(record: SessionRecord): Place | undefined {
+    const home = this.#deps.backends.backend(homeOfSession(this.#deps.state, record));
     if (home === undefined || home.name === record.backend) return undefined;
-    const place = forSignIn(home, record.user);
+    const place = this.forSignIn(home, record.user);
     if (place.kind === 'closed') return place;
-    const homeSinceMs = state.homes.get(record.user)?.sinceMs;
+    const homeSinceMs = this.#deps.state.homes.get(record.user)?.sinceMs;
     const since = homeSinceMs === undefined ? {} : { homeSinceMs };
     return { kind: 'elsewhere', backend: home.name, host: place.host, ...since };
   }
-
-  function forSignIn(backend: Backend, user: CanonicalUser, stays = false): Exclude<Place, { kind: 'elsewhere' }> {
-    const held = moving(backend, user);
-    if (held !== undefined) return held;
-    const keepsOut = (one: SetState) => refuses(one, user) && !(stays && one.state === 'DRAIN');
-    const serving = backends.serving(backend.name);
-    const set = setFor(backendKey(backend.name));
-    if (set !== undefined && keepsOut(set))
-      return closed(backend.name, set.state === 'DRAIN' ? 'drain' : 'maintenance', set);
-    const isPool = serving?.arrangement === 'pool';
-    const host = isPool ? choose(backend, serving, user, stays) : activeHost(backend);
-    const first = host ?? backend.hosts[0];
-    const hostSet = setState(backend, first);
-    if (hostSet !== undefined && keepsOut(hostSet))
-      return closed(backend.name, hostSet.state === 'DRAIN' ? 'drain' : 'maintenance', hostSet);
-    // A trial is for the webmail: a password that nobody can judge is not sent out.
-    const isTrial = () => answersPasswords(first) && health.takeTrial(first.name);
-    if (health.isUp(first.name) || isTrial()) return { kind: 'here', host: first };
-    return down(backend, first);
-  }
-
-  return {
-    hostState,
-    takesNew,
-    activeHost,
-    passwordHost(backend) {
-      const isPool = backends.serving(backend.name)?.arrangement === 'pool';
-      return (isPool ? backend.hosts : [activeHost(backend)]).find(answersPasswords);
-    },
-    forSignIn,
-    ofSession(record) {
-      const backend = backends.backend(record.backend);
-      // A reload took it away while a request was on its way.
-      if (backend === undefined) return closed(record.backend, 'down');
-      const held = moving(backend, record.user) ?? moved(record);
-      if (held !== undefined) return held;
-      const serving = backends.serving(backend.name);
-      return serving?.arrangement === 'pool' ? inPool(backend, serving, record) : withStandby(backend, record);
-    },
-  };
 }
 
 /** Whether a state keeps new sessions of this user out; a share of users is the same one on every node, and grows. */

@@ -44,141 +44,177 @@ interface StateReplicaOptions {
 const pollDefaultMs = 500;
 
 /** Keeps a copy of the state in memory and follows the store's changes. While the store is away the copy stands. */
-export function createStateReplica({ store, log, pollMs = pollDefaultMs }: StateReplicaOptions): StateReplica {
-  const listeners = new Set<(changed: readonly StateEntry[]) => void>();
-  let cursor = 0;
-  let away = false;
-  let timer: NodeJS.Timeout | undefined;
-  let reading: Promise<void> | undefined;
-  let following: Promise<void> | undefined;
+export function createStateReplica(deps: StateReplicaOptions): StateReplica {
+  return new StoreReplica(deps);
+}
 
-  const states = createTable('states', parseSetState);
-  const active = createTable('active', parseActiveHost);
-  const overrides = createTable('overrides', parseOverride);
-  const homes = createTable('homes', parseFoundHome);
-  const moves = createTable('moves', parseMove);
-  const tables: Pick<ReturnType<typeof createTable>, 'forget' | 'take'>[] = [states, active, overrides, homes, moves];
+class StoreReplica implements StateReplica {
+  readonly #deps: StateReplicaOptions;
+  readonly #listeners = new Set<(changed: readonly StateEntry[]) => void>();
+  readonly #tables: Pick<Table<unknown>, 'forget' | 'adopt'>[] = [];
+  readonly states: ReplicatedTable<SetState>;
+  readonly active: ReplicatedTable<ActiveHost>;
+  readonly overrides: ReplicatedTable<Override>;
+  readonly homes: ReplicatedTable<FoundHome>;
+  readonly moves: ReplicatedTable<Move>;
+  #cursor = 0;
+  #away = false;
+  #timer: NodeJS.Timeout | undefined;
+  #reading: Promise<void> | undefined;
+  #following: Promise<void> | undefined;
 
-  function createTable<T>(table: StateTable, parse: ParseValue<T>) {
-    const values = new Map<string, T>();
-    const versions = new Map<string, number>();
-    async function put(key: string, value: T | undefined, expected?: number) {
-      const text = value === undefined ? undefined : JSON.stringify(value);
-      const outcome = await store.put(table, key, text, expected);
-      await refresh();
-      return outcome;
-    }
-    return {
-      forget(): void {
-        values.clear();
-        versions.clear();
-      },
-      take(entry: StateEntry): void {
-        if (entry.table !== table) return;
-        const value = entry.value === undefined ? undefined : parse(entry.value);
-        if (value === undefined) values.delete(entry.key);
-        else values.set(entry.key, value);
-        if (entry.value === undefined) versions.delete(entry.key);
-        else versions.set(entry.key, entry.version);
-      },
-      mirrored: {
-        get: (key: string) => values.get(key),
-        all: () => values,
-        async set(key: string, value: T) {
-          await put(key, value);
-        },
-        async remove(key: string) {
-          await put(key, undefined);
-        },
-        async take(key: string) {
-          await refresh();
-          const [before, version] = [values.get(key), versions.get(key)];
-          if (before === undefined || version === undefined) return undefined;
-          return (await put(key, undefined, version)) === 'written' ? before : undefined;
-        },
-        async change(key: string, make: (before: T | undefined) => T | undefined) {
-          // What another node wrote a moment ago must not be refused, or decided on, as if it had not been.
-          await refresh();
-          const after = make(values.get(key));
-          return after === undefined ? ('refused' as const) : put(key, after, versions.get(key) ?? 0);
-        },
-      } satisfies ReplicatedTable<T>,
-    };
+  constructor(deps: StateReplicaOptions) {
+    this.#deps = deps;
+    this.states = this.table('states', parseSetState);
+    this.active = this.table('active', parseActiveHost);
+    this.overrides = this.table('overrides', parseOverride);
+    this.homes = this.table('homes', parseFoundHome);
+    this.moves = this.table('moves', parseMove);
   }
 
-  async function read(): Promise<void> {
-    const changes = await store.changesSince(cursor);
-    if (changes.reset) {
-      log.error('state-lost', { cursor, found: changes.cursor });
-      for (const table of tables) table.forget();
-    }
-    cursor = changes.cursor;
-    for (const entry of changes.entries) for (const table of tables) table.take(entry);
-    if (changes.reset || changes.entries.length > 0) for (const listener of listeners) listener(changes.entries);
+  table<T>(name: StateTable, parse: ParseValue<T>): ReplicatedTable<T> {
+    const table = new Table(name, parse, this.#deps.store, () => this.refresh());
+    this.#tables.push(table);
+    return table;
   }
 
-  function begin(): Promise<void> {
-    reading = read().finally(() => {
-      reading = undefined;
-    });
-    return reading;
+  async open(): Promise<void> {
+    await this.#look();
+    this.#lookLater();
   }
 
-  /** One reading at a time; all who come during one share the next, which sees what the first may have missed. */
-  function refresh(): Promise<void> {
-    if (reading === undefined) return begin();
-    following ??= reading
+  refresh(): Promise<void> {
+    if (this.#reading === undefined) return this.#begin();
+    this.#following ??= this.#reading
       .catch(() => {})
       .then(() => {
-        following = undefined;
+        this.#following = undefined;
         // Another may have begun in between: after all who wait for this one had come.
-        return reading ?? begin();
+        return this.#reading ?? this.#begin();
       });
-    return following;
+    return this.#following;
   }
 
-  async function look(): Promise<void> {
+  watch(listener: (changed: readonly StateEntry[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#listeners.clear();
+    await this.#reading?.catch(() => {});
+    await this.#deps.store[Symbol.asyncDispose]();
+  }
+
+  async #read(): Promise<void> {
+    const changes = await this.#deps.store.changesSince(this.#cursor);
+    if (changes.reset) {
+      this.#deps.log.error('state-lost', { cursor: this.#cursor, found: changes.cursor });
+      for (const table of this.#tables) table.forget();
+    }
+    this.#cursor = changes.cursor;
+    for (const entry of changes.entries) for (const table of this.#tables) table.adopt(entry);
+    if (changes.reset || changes.entries.length > 0) for (const listener of this.#listeners) listener(changes.entries);
+  }
+
+  #begin(): Promise<void> {
+    this.#reading = this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #look(): Promise<void> {
     try {
-      await refresh();
-      if (away) log.info('state-store-up');
-      away = false;
+      await this.refresh();
+      if (this.#away) this.#deps.log.info('state-store-up');
+      this.#away = false;
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      if (!away) log.warn('state-store-down', { err: error });
-      away = true;
+      if (!this.#away) this.#deps.log.warn('state-store-down', { err: error });
+      this.#away = true;
     }
   }
 
-  function lookLater(): void {
-    timer = setTimeout(() => void look().finally(() => timer && lookLater()), pollMs).unref();
+  #lookLater(): void {
+    this.#timer = setTimeout(
+      () => void this.#look().finally(() => this.#timer && this.#lookLater()),
+      this.#deps.pollMs ?? pollDefaultMs,
+    ).unref();
+  }
+}
+
+/** One table of the state, in the memory of this node. */
+class Table<T> implements ReplicatedTable<T> {
+  readonly #name: StateTable;
+  readonly #parse: ParseValue<T>;
+  readonly #store: Pick<StateStore, 'put'>;
+  readonly #refresh: () => Promise<void>;
+  readonly #values = new Map<string, T>();
+  readonly #versions = new Map<string, number>();
+
+  constructor(name: StateTable, parse: ParseValue<T>, store: Pick<StateStore, 'put'>, refresh: () => Promise<void>) {
+    this.#name = name;
+    this.#parse = parse;
+    this.#store = store;
+    this.#refresh = refresh;
   }
 
-  return {
-    states: states.mirrored,
-    active: active.mirrored,
-    overrides: overrides.mirrored,
-    homes: homes.mirrored,
-    moves: moves.mirrored,
-    table(name, parse) {
-      const table = createTable(name, parse);
-      tables.push(table);
-      return table.mirrored;
-    },
-    refresh,
-    async open() {
-      await look();
-      lookLater();
-    },
-    watch(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    async [Symbol.asyncDispose]() {
-      clearTimeout(timer);
-      timer = undefined;
-      listeners.clear();
-      await reading?.catch(() => {});
-      await store[Symbol.asyncDispose]();
-    },
-  };
+  /** Forgets all that was read: the store has lost it. */
+  forget(): void {
+    this.#values.clear();
+    this.#versions.clear();
+  }
+
+  /** Takes over an entry that was read from the store, if it belongs to this table. */
+  adopt(entry: StateEntry): void {
+    if (entry.table !== this.#name) return;
+    const value = entry.value === undefined ? undefined : this.#parse(entry.value);
+    if (value === undefined) this.#values.delete(entry.key);
+    else this.#values.set(entry.key, value);
+    if (entry.value === undefined) this.#versions.delete(entry.key);
+    else this.#versions.set(entry.key, entry.version);
+  }
+
+  get(key: string): T | undefined {
+    return this.#values.get(key);
+  }
+
+  all(): ReadonlyMap<string, T> {
+    return this.#values;
+  }
+
+  async set(key: string, value: T): Promise<void> {
+    await this.#put(key, value);
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#put(key, undefined);
+  }
+
+  async take(key: string): Promise<T | undefined> {
+    await this.#refresh();
+    const [before, version] = [this.#values.get(key), this.#versions.get(key)];
+    if (before === undefined || version === undefined) return undefined;
+    return (await this.#put(key, undefined, version)) === 'written' ? before : undefined;
+  }
+
+  async change(
+    key: string,
+    make: (before: T | undefined) => T | undefined,
+  ): Promise<'written' | 'conflict' | 'refused'> {
+    // What another node wrote a moment ago must not be refused, or decided on, as if it had not been.
+    await this.#refresh();
+    const after = make(this.#values.get(key));
+    return after === undefined ? 'refused' : this.#put(key, after, this.#versions.get(key) ?? 0);
+  }
+
+  async #put(key: string, value: T | undefined, expected?: number) {
+    const text = value === undefined ? undefined : JSON.stringify(value);
+    const outcome = await this.#store.put(this.#name, key, text, expected);
+    await this.#refresh();
+    return outcome;
+  }
 }

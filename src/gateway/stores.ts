@@ -200,7 +200,11 @@ export async function openAudit({ config, store, keys, log }: OpenAuditOptions):
     }),
   );
   await audit.open();
-  return { ...audit, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return {
+    record: (event) => audit.record(event),
+    list: (filter, limit) => audit.list(filter, limit),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
 }
 
 /**

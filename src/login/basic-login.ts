@@ -69,52 +69,94 @@ interface BasicAttempt {
  * page, and as there "no" is told to nobody while the mail server of some users is silent.
  */
 export function createClientAuthentication(deps: ClientAuthenticationDeps): ClientAuthentication {
-  async function decide(attempt: BasicAttempt, gone: AbortSignal): Promise<ClientAdmission> {
+  return new BasicLogin(deps);
+}
+
+class BasicLogin implements ClientAuthentication {
+  readonly #deps: ClientAuthenticationDeps;
+
+  constructor(deps: ClientAuthenticationDeps) {
+    this.#deps = deps;
+  }
+
+  async admit(credentials: ClientCredentials, gone: AbortSignal): Promise<ClientAdmission> {
+    const attempt: BasicAttempt = {
+      credentials,
+      reference: this.#deps.newReference(),
+      arrivedAtMs: this.#deps.clock.nowMs(),
+      trace: {},
+    };
+    try {
+      return await this.#decide(attempt, gone);
+    } catch (error) {
+      if (gone.aborted) throw error;
+      this.#report(attempt, { result: error instanceof PosternError ? 'unavailable' : 'failed', error });
+      const isBusy = error instanceof PosternError && error.code === 'ERR_BUSY';
+      return { kind: isBusy ? 'busy' : 'unavailable', reference: attempt.reference };
+    }
+  }
+
+  async isStillAt(user: CanonicalUser, backend: BackendName, host: string): Promise<boolean> {
+    const parsed = this.#deps.parseName(user);
+    if (parsed.kind === 'malformed') return false;
+    try {
+      const lookup = await this.#lookUp(parsed.name, neverGone);
+      // Nobody says so now: what was said before still stands.
+      if (lookup.kind === 'referred') return true;
+      if (lookup.kind !== 'found' || lookup.backend !== backend) return false;
+      const home = this.#deps.homeOf(backend, user);
+      return home !== undefined && 'host' in home && home.host.name === host;
+    } catch (error) {
+      if (error instanceof PosternError) return true;
+      throw error;
+    }
+  }
+
+  distrust(user: CanonicalUser, backend: BackendName, credentials: Omit<ClientCredentials, 'user'>): void {
+    this.#deps.checks.forget(checkOf(user, backend, credentials));
+  }
+
+  async #decide(attempt: BasicAttempt, gone: AbortSignal): Promise<ClientAdmission> {
     const { credentials } = attempt;
-    const parsed = deps.parseName(withoutDomainPrefix(credentials.user, deps.parseName));
+    const parsed = this.#deps.parseName(withoutDomainPrefix(credentials.user, this.#deps.parseName));
     if (parsed.kind === 'malformed' || isMalformedPassword(credentials.password)) return { kind: 'rejected' };
     attempt.trace = { user: parsed.name };
-    const found = await withDeadline('directory', deps.deadlineMs, gone, (signal) =>
-      seek(deps.directory, parsed.name, signal),
+    const found = await withDeadline('directory', this.#deps.deadlineMs, gone, (signal) =>
+      seek(this.#deps.directory, parsed.name, signal),
     );
-    const admission = await judge(attempt, parsed.name, found, gone);
-    const isUntold = admission.kind === 'rejected' && deps.isSomeHomeSilent();
+    const admission = await this.#judge(attempt, parsed.name, found, gone);
+    const isUntold = admission.kind === 'rejected' && this.#deps.isSomeHomeSilent();
     return isUntold ? { kind: 'unavailable', reference: attempt.reference } : admission;
   }
 
-  async function judge(
-    attempt: BasicAttempt,
-    name: LoginName,
-    found: Sought,
-    gone: AbortSignal,
-  ): Promise<ClientAdmission> {
+  async #judge(attempt: BasicAttempt, name: LoginName, found: Sought, gone: AbortSignal): Promise<ClientAdmission> {
     const { credentials } = attempt;
     if (found.kind === 'nobody') {
       attempt.trace = { ...attempt.trace, why: found.why };
-      await triedNowhere(attempt, name, gone);
+      await this.#triedNowhere(attempt, name, gone);
       return { kind: 'rejected' };
     }
     const { user } = found;
     if (found.kind === 'referred') {
       const known = checkOf(user, '', credentials);
-      const said = await deps.checks.verdict(known, gone, (allGone) =>
-        tryPassword(attempt, allGone, () => askReferrer(attempt, found, allGone)),
+      const said = await this.#deps.checks.verdict(known, gone, (allGone) =>
+        this.#tryPassword(attempt, allGone, () => this.#askReferrer(attempt, found, allGone)),
       );
       if (said !== 'right') return refusal(said);
       // From now on the directory knows the home, as long as it remembers it.
-      deps.checks.forget(known);
+      this.#deps.checks.forget(known);
     }
-    const { backend } = found.kind === 'referred' ? await learnedHome(name, gone) : found;
-    const home = configured(backend, deps.homeOf(backend, user));
+    const { backend } = found.kind === 'referred' ? await this.#learnedHome(name, gone) : found;
+    const home = configured(backend, this.#deps.homeOf(backend, user));
     const judging = judgeOf(home);
     if ('closure' in judging) {
       attempt.trace = { user, backend };
-      await triedNowhere(attempt, name, gone, { isReported: false });
+      await this.#triedNowhere(attempt, name, gone, { isReported: false });
       throw cannotBeChecked(judging.closure);
     }
     attempt.trace = { user, backend, host: judging.host.name };
-    const verdict = await deps.checks.verdict(checkOf(user, backend, credentials), gone, (allGone) =>
-      tryPassword(attempt, allGone, () => askHome(attempt, user, judging, allGone)),
+    const verdict = await this.#deps.checks.verdict(checkOf(user, backend, credentials), gone, (allGone) =>
+      this.#tryPassword(attempt, allGone, () => this.#askHome(attempt, user, judging, allGone)),
     );
     if (verdict !== 'right') return refusal(verdict);
     if (found.kind === 'barred') return barred(found);
@@ -123,39 +165,41 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
   }
 
   /** Otherwise treated like a wrong password: nobody outside can tell the two apart. */
-  async function triedNowhere(
+  async #triedNowhere(
     attempt: BasicAttempt,
     name: LoginName,
     gone: AbortSignal,
     how = { isReported: true },
   ): Promise<void> {
-    await deps.checks.verdict(checkOf(name, '', attempt.credentials), gone, (allGone) =>
-      tryPassword(attempt, allGone, async () => 'wrong', how),
+    await this.#deps.checks.verdict(checkOf(name, '', attempt.credentials), gone, (allGone) =>
+      this.#tryPassword(attempt, allGone, async () => 'wrong', how),
     );
   }
 
-  function lookUp(name: LoginName, gone: AbortSignal): Promise<HomeLookup> {
-    return withDeadline('directory', deps.deadlineMs, gone, async (signal) => deps.directory.lookup(name, signal));
+  #lookUp(name: LoginName, gone: AbortSignal): Promise<HomeLookup> {
+    return withDeadline('directory', this.#deps.deadlineMs, gone, async (signal) =>
+      this.#deps.directory.lookup(name, signal),
+    );
   }
 
-  async function learnedHome(name: LoginName, gone: AbortSignal): Promise<HomeLookup & { kind: 'found' }> {
-    const lookup = await lookUp(name, gone);
+  async #learnedHome(name: LoginName, gone: AbortSignal): Promise<HomeLookup & { kind: 'found' }> {
+    const lookup = await this.#lookUp(name, gone);
     if (lookup.kind === 'found') return lookup;
     const message = 'a home that a server said at a sign-in is not remembered: is directory.cache.found 0?';
     throw new PosternError('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true });
   }
 
   /** The server that knows the home, then the home. */
-  async function askReferrer(attempt: BasicAttempt, referred: ReferredUser, allGone: AbortSignal): Promise<Verdict> {
+  async #askReferrer(attempt: BasicAttempt, referred: ReferredUser, allGone: AbortSignal): Promise<Verdict> {
     const { client, password } = attempt.credentials;
     const context = { client, reference: attempt.reference, heard: heardBy(attempt), left: allGone };
-    const found = await withDeadline('imap', deps.deadlineMs, neverGone, (signal) =>
-      findReferredHome(deps.passdb, referred, password, context, signal),
+    const found = await withDeadline('imap', this.#deps.deadlineMs, neverGone, (signal) =>
+      findReferredHome(this.#deps.passdb, referred, password, context, signal),
     );
     if (found.kind !== 'found') return found.kind;
-    const home = judgeOf(configured(found.backend, deps.homeOf(found.backend, found.user)));
+    const home = judgeOf(configured(found.backend, this.#deps.homeOf(found.backend, found.user)));
     if ('closure' in home) throw cannotBeChecked(home.closure);
-    const verdict = await askHome(attempt, found.user, home, allGone);
+    const verdict = await this.#askHome(attempt, found.user, home, allGone);
     if (verdict === 'right') referred.server.learn(found.backend);
     return verdict;
   }
@@ -164,7 +208,7 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
    * Ends when all who wait for it have left while the penalty is waited out, or before it is their turn at the server.
    * Not aborted from then on: whoever hangs up has still tried.
    */
-  async function tryPassword(
+  async #tryPassword(
     attempt: BasicAttempt,
     allGone: AbortSignal,
     ask: () => Promise<Verdict>,
@@ -172,20 +216,20 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
   ): Promise<Verdict> {
     const { client, password } = attempt.credentials;
     const { user = '' } = attempt.trace;
-    const admission = await deps.penalty.admit({ user, address: client.address, password }, allGone);
+    const admission = await this.#deps.penalty.admit({ user, address: client.address, password }, allGone);
     if (admission.kind === 'busy') throw tooManyWait();
     const verdict = await ask().catch(async (error: unknown) => {
       await admission.settle('undecided');
-      if (isSilence(error)) await hold(attempt, admission.waitedMs, neverGone);
+      if (isSilence(error)) await this.#hold(attempt, admission.waitedMs, neverGone);
       throw error;
     });
     await admission.settle(verdict === 'right' || verdict === 'wrong' ? verdict : 'undecided');
-    if (isReported) report(attempt, { result: verdict });
-    if (verdict !== 'right') await hold(attempt, admission.waitedMs, neverGone);
+    if (isReported) this.#report(attempt, { result: verdict });
+    if (verdict !== 'right') await this.#hold(attempt, admission.waitedMs, neverGone);
     return verdict;
   }
 
-  async function askHome(
+  async #askHome(
     attempt: BasicAttempt,
     user: CanonicalUser,
     { backend, host }: Home,
@@ -194,62 +238,25 @@ export function createClientAuthentication(deps: ClientAuthenticationDeps): Clie
     const { client, password } = attempt.credentials;
     const { reference } = attempt;
     const context = { client, reference, heard: heardBy(attempt), left: allGone, limits: backend.limits };
-    const check = await withDeadline('imap', deps.deadlineMs, neverGone, (signal) =>
-      deps.passdb.verify({ user, password }, host, context, signal),
+    const check = await withDeadline('imap', this.#deps.deadlineMs, neverGone, (signal) =>
+      this.#deps.passdb.verify({ user, password }, host, context, signal),
     );
     return check.kind;
   }
 
   /** Until the moment of all refusals; what the penalty took does not count. */
-  async function hold(attempt: BasicAttempt, penaltyMs: number, signal: AbortSignal): Promise<void> {
-    const workedMs = deps.clock.nowMs() - attempt.arrivedAtMs - penaltyMs;
-    await deps.wait(Math.max(deps.refusalAfterMs - workedMs, 0), signal);
+  async #hold(attempt: BasicAttempt, penaltyMs: number, signal: AbortSignal): Promise<void> {
+    const workedMs = this.#deps.clock.nowMs() - attempt.arrivedAtMs - penaltyMs;
+    await this.#deps.wait(Math.max(this.#deps.refusalAfterMs - workedMs, 0), signal);
   }
 
-  function report(
+  #report(
     { credentials, reference, arrivedAtMs, trace }: BasicAttempt,
     end: Pick<ClientCheckEvent, 'result' | 'error'>,
   ) {
-    const ms = deps.clock.nowMs() - arrivedAtMs;
-    deps.observe({ ...end, ...trace, client: credentials.client.address, reference, ms });
+    const ms = this.#deps.clock.nowMs() - arrivedAtMs;
+    this.#deps.observe({ ...end, ...trace, client: credentials.client.address, reference, ms });
   }
-
-  return {
-    async admit(credentials, gone) {
-      const attempt: BasicAttempt = {
-        credentials,
-        reference: deps.newReference(),
-        arrivedAtMs: deps.clock.nowMs(),
-        trace: {},
-      };
-      try {
-        return await decide(attempt, gone);
-      } catch (error) {
-        if (gone.aborted) throw error;
-        report(attempt, { result: error instanceof PosternError ? 'unavailable' : 'failed', error });
-        const isBusy = error instanceof PosternError && error.code === 'ERR_BUSY';
-        return { kind: isBusy ? 'busy' : 'unavailable', reference: attempt.reference };
-      }
-    },
-    async isStillAt(user, backend, host) {
-      const parsed = deps.parseName(user);
-      if (parsed.kind === 'malformed') return false;
-      try {
-        const lookup = await lookUp(parsed.name, neverGone);
-        // Nobody says so now: what was said before still stands.
-        if (lookup.kind === 'referred') return true;
-        if (lookup.kind !== 'found' || lookup.backend !== backend) return false;
-        const home = deps.homeOf(backend, user);
-        return home !== undefined && 'host' in home && home.host.name === host;
-      } catch (error) {
-        if (error instanceof PosternError) return true;
-        throw error;
-      }
-    },
-    distrust(user, backend, credentials) {
-      deps.checks.forget(checkOf(user, backend, credentials));
-    },
-  };
 }
 
 type Verdict = PasswordCheck['kind'];

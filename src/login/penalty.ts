@@ -4,7 +4,7 @@ import { plainAddress } from '../core/ip-networks.ts';
 import type { Log } from '../core/log.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Wait } from './limits.ts';
-import { type Counter, createCounters } from './penalty-counters.ts';
+import { type Counter, createCounters, type PenaltyCounters } from './penalty-counters.ts';
 import { createTrials, createWaitingRoom } from './waiting-room.ts';
 
 /** One attempt to sign in, before its password is tried. */
@@ -79,42 +79,115 @@ const trialsPerNetwork = 10;
  * strangers guess at the user needs none.
  */
 export function createPenalty(deps: PenaltyDeps): Penalty & PenaltyRelief {
-  const counters = createCounters(deps.redis, deps.log);
-  const room = createWaitingRoom(waitingLimits);
-  const beginTrial = createTrials({ atOnce: trialsPerNetwork, patienceMs: trialPatienceMs, wait: deps.wait });
-  const hash = (...parts: readonly string[]) =>
-    createHmac('sha256', deps.key).update(JSON.stringify(parts)).digest().subarray(0, 16).toString('base64url');
+  return new CountedPenalty(deps);
+}
 
-  const pairsOf = (user: string, addresses: readonly string[]) =>
-    [...new Set(addresses.map(clientNetwork))].map((network) => hash('pair', user, network));
+class CountedPenalty implements Penalty, PenaltyRelief {
+  readonly #deps: PenaltyDeps;
+  readonly #counters: PenaltyCounters;
+  readonly #room = createWaitingRoom(waitingLimits);
+  readonly #beginTrial: (network: string, signal: AbortSignal) => Promise<() => void>;
 
-  function keysOf({ user, address, password }: PenaltyAttempt): Keys {
+  constructor(deps: PenaltyDeps) {
+    this.#deps = deps;
+    this.#counters = createCounters(this.#deps.redis, this.#deps.log);
+    this.#beginTrial = createTrials({ atOnce: trialsPerNetwork, patienceMs: trialPatienceMs, wait: this.#deps.wait });
+  }
+
+  async stateOf(
+    user: string,
+    addresses: readonly string[],
+  ): Promise<{ readonly refusals: number; readonly delayMs: number }> {
+    const [refusals, ...ofPairs] = await Promise.all([
+      this.#counters.users.count(this.#hash('user', user)),
+      ...this.#pairsOf(user, addresses).map((pair) => this.#counters.pairs.count(pair)),
+    ]);
+    const delays = [delayOfUser(refusals), ...ofPairs.map((count) => stepOf(stepsMs, count))];
+    return { refusals, delayMs: Math.max(...delays) };
+  }
+
+  async lift(user: string, addresses: readonly string[]): Promise<void> {
+    const pairs = this.#pairsOf(user, addresses).map((pair) => this.#counters.pairs.clear(pair));
+    await Promise.all([this.#counters.users.clear(this.#hash('user', user)), ...pairs]);
+  }
+
+  async admit(attempt: PenaltyAttempt, signal: AbortSignal): Promise<Admission> {
+    const keys = this.#keysOf(attempt);
+    const network = clientNetwork(attempt.address);
+    const begin = async () => (keys.network === undefined ? () => {} : this.#beginTrial(network, signal));
+    let endTrial = await begin();
+    const repeated = (await this.#counters.guesses.count(keys.guess)) > 0;
+    const [ofPair, ofUser, ofNetwork] = await Promise.all([
+      repeated
+        ? this.#counters.pairs.count(keys.pair)
+        : this.#counters.pairs.raise(keys.pair).then((count) => count - 1),
+      this.#counters.users.count(keys.user),
+      keys.network === undefined ? 0 : this.#counters.networks.count(keys.network),
+    ]);
+    const takeBack = async () => {
+      if (!repeated) await this.#counters.pairs.lower(keys.pair);
+    };
+    const delays: Delays = {
+      own: stepOf(stepsMs, ofPair),
+      network: delayOfNetwork(ofNetwork, this.#room.waitingFrom(network)),
+      user: delayOfUser(ofUser),
+    };
+    const waitedMs = longest(delays);
+    if (waitedMs > 0) {
+      endTrial();
+      try {
+        if (!(await this.#waitOut(attempt, delays, signal))) {
+          await takeBack();
+          return { kind: 'busy' };
+        }
+        endTrial = await begin();
+      } catch (error) {
+        await takeBack();
+        throw error;
+      }
+    }
+    return { kind: 'admitted', waitedMs, settle: this.#settling(keys, repeated, takeBack, endTrial) };
+  }
+
+  #hash(...parts: readonly string[]) {
+    return createHmac('sha256', this.#deps.key)
+      .update(JSON.stringify(parts))
+      .digest()
+      .subarray(0, 16)
+      .toString('base64url');
+  }
+
+  #pairsOf(user: string, addresses: readonly string[]) {
+    return [...new Set(addresses.map(clientNetwork))].map((network) => this.#hash('pair', user, network));
+  }
+
+  #keysOf({ user, address, password }: PenaltyAttempt): Keys {
     const network = clientNetwork(address);
-    const pair = hash('pair', user, network);
-    const guess = `${pair}:${hash('guess', user, network, password.reveal()).slice(0, 6)}`;
+    const pair = this.#hash('pair', user, network);
+    const guess = `${pair}:${this.#hash('guess', user, network, password.reveal()).slice(0, 6)}`;
     return {
       pair,
       guess,
-      user: hash('user', user),
-      network: deps.isExempt(address) ? undefined : hash('network', network),
+      user: this.#hash('user', user),
+      network: this.#deps.isExempt(address) ? undefined : this.#hash('network', network),
     };
   }
 
   /** Waits for the delay. False where there is no place to wait. */
-  async function waitOut({ user, address }: PenaltyAttempt, delays: Delays, signal: AbortSignal): Promise<boolean> {
+  async #waitOut({ user, address }: PenaltyAttempt, delays: Delays, signal: AbortSignal): Promise<boolean> {
     const delayMs = longest(delays);
     if (delays.own === 0 && delays.network === 0) {
-      await deps.wait(delayMs, signal);
+      await this.#deps.wait(delayMs, signal);
       return true;
     }
-    const isExempt = deps.isExempt(address);
+    const isExempt = this.#deps.isExempt(address);
     const network = clientNetwork(address);
     // Of those whom one network carries, nobody is the other's neighbour.
     const from = isExempt ? [`${network} ${user}`] : clientNetworks(address);
-    const place = room.enter({ from, network: isExempt ? undefined : network, delayMs });
+    const place = this.#room.enter({ from, network: isExempt ? undefined : network, delayMs });
     if (place === undefined) return false;
     try {
-      await deps.wait(delayMs, AbortSignal.any([signal, place.givenUp]));
+      await this.#deps.wait(delayMs, AbortSignal.any([signal, place.givenUp]));
       return true;
     } catch (error) {
       if (place.givenUp.aborted && !signal.aborted) return false;
@@ -124,83 +197,32 @@ export function createPenalty(deps: PenaltyDeps): Penalty & PenaltyRelief {
     }
   }
 
-  function settling(keys: Keys, repeated: boolean, takeBack: () => Promise<void>, endTrial: () => void) {
+  #settling(keys: Keys, repeated: boolean, takeBack: () => Promise<void>, endTrial: () => void) {
     let settled = false;
     return async (verdict: 'right' | 'wrong' | 'undecided' | 'abandoned'): Promise<void> => {
       if (settled) return;
       settled = true;
       try {
-        if (verdict === 'right') await Promise.all([counters.pairs.clear(keys.pair), counters.users.clear(keys.user)]);
+        if (verdict === 'right')
+          await Promise.all([this.#counters.pairs.clear(keys.pair), this.#counters.users.clear(keys.user)]);
         else if (verdict === 'undecided') await takeBack();
-        else if (verdict === 'wrong' && !repeated) await refuse(keys);
+        else if (verdict === 'wrong' && !repeated) await this.#refuse(keys);
       } finally {
         endTrial();
       }
     };
   }
 
-  async function refuse({ guess, pair, user, network }: Keys): Promise<void> {
+  async #refuse({ guess, pair, user, network }: Keys): Promise<void> {
     // A second click sends the same guess twice at once: only the first to come back counts.
-    if ((await counters.guesses.raise(guess)) > 1) {
-      await counters.pairs.lower(pair);
+    if ((await this.#counters.guesses.raise(guess)) > 1) {
+      await this.#counters.pairs.lower(pair);
       return;
     }
-    const raised: [Counter, string][] = [[counters.users, user]];
-    if (network !== undefined) raised.push([counters.networks, network]);
+    const raised: [Counter, string][] = [[this.#counters.users, user]];
+    if (network !== undefined) raised.push([this.#counters.networks, network]);
     await Promise.all(raised.map(async ([counter, key]) => counter.raise(key)));
   }
-
-  return {
-    async stateOf(user, addresses) {
-      const [refusals, ...ofPairs] = await Promise.all([
-        counters.users.count(hash('user', user)),
-        ...pairsOf(user, addresses).map((pair) => counters.pairs.count(pair)),
-      ]);
-      const delays = [delayOfUser(refusals), ...ofPairs.map((count) => stepOf(stepsMs, count))];
-      return { refusals, delayMs: Math.max(...delays) };
-    },
-
-    async lift(user, addresses) {
-      const pairs = pairsOf(user, addresses).map((pair) => counters.pairs.clear(pair));
-      await Promise.all([counters.users.clear(hash('user', user)), ...pairs]);
-    },
-
-    async admit(attempt, signal) {
-      const keys = keysOf(attempt);
-      const network = clientNetwork(attempt.address);
-      const begin = async () => (keys.network === undefined ? () => {} : beginTrial(network, signal));
-      let endTrial = await begin();
-      const repeated = (await counters.guesses.count(keys.guess)) > 0;
-      const [ofPair, ofUser, ofNetwork] = await Promise.all([
-        repeated ? counters.pairs.count(keys.pair) : counters.pairs.raise(keys.pair).then((count) => count - 1),
-        counters.users.count(keys.user),
-        keys.network === undefined ? 0 : counters.networks.count(keys.network),
-      ]);
-      const takeBack = async () => {
-        if (!repeated) await counters.pairs.lower(keys.pair);
-      };
-      const delays: Delays = {
-        own: stepOf(stepsMs, ofPair),
-        network: delayOfNetwork(ofNetwork, room.waitingFrom(network)),
-        user: delayOfUser(ofUser),
-      };
-      const waitedMs = longest(delays);
-      if (waitedMs > 0) {
-        endTrial();
-        try {
-          if (!(await waitOut(attempt, delays, signal))) {
-            await takeBack();
-            return { kind: 'busy' };
-          }
-          endTrial = await begin();
-        } catch (error) {
-          await takeBack();
-          throw error;
-        }
-      }
-      return { kind: 'admitted', waitedMs, settle: settling(keys, repeated, takeBack, endTrial) };
-    },
-  };
 }
 
 /** The hashed keys under which an attempt is counted. `network` is undefined where the network carries many users. */

@@ -107,33 +107,45 @@ const longestTicket = 100;
 
 /** Makes the impersonation: permission, one-time link, then the session, each with its audit line. */
 export function createImpersonation(deps: ImpersonationDeps): Impersonation {
-  const { permission, duty, links, audit, clock } = deps;
+  return new StaffImpersonation(deps);
+}
 
-  function unfit({ reason, ticket }: OpeningRequest, staff: StaffOnDuty): StartRefusal | undefined {
-    if (!isRecent(staff.provenAtMs, provenForMs, clock.nowMs())) return { why: 'unproven' };
-    if (reason.length < shortestReason || reason.length > longestReason) return { why: 'reason' };
-    return ticket.length > longestTicket ? { why: 'ticket' } : undefined;
+class StaffImpersonation implements Impersonation {
+  readonly #deps: ImpersonationDeps;
+
+  constructor(deps: ImpersonationDeps) {
+    this.#deps = deps;
   }
 
-  async function start(staff: StaffOnDuty, request: OpeningRequest, signal: AbortSignal): Promise<Started> {
+  async start(staff: StaffOnDuty, request: OpeningRequest, signal: AbortSignal): Promise<Started> {
     const asked = { ...request, reason: oneLine(request.reason), ticket: oneLine(request.ticket) };
     const facts = { reason: asked.reason, ticket: asked.ticket, minutes: asked.minutes };
     const who = { actor: staff.user, address: staff.address };
     const refuse = async (subject: string, refusal: StartRefusal): Promise<Started> => {
-      await audit.record({ event: 'impersonation-refused', ...who, subject, facts: { ...facts, why: refusal.why } });
+      await this.#deps.audit.record({
+        event: 'impersonation-refused',
+        ...who,
+        subject,
+        facts: { ...facts, why: refusal.why },
+      });
       return { kind: 'refused', ...refusal };
     };
     const minutes = openingMinutes.find((known) => known === asked.minutes);
-    const problem = unfit(asked, staff);
+    const problem = this.#unfit(asked, staff);
     if (problem !== undefined) return refuse(asked.subject, problem);
     if (minutes === undefined) return refuse(asked.subject, { why: 'minutes' });
-    const answer = await permission(staff, asked.subject, signal);
+    const answer = await this.#deps.permission(staff, asked.subject, signal);
     if (answer.kind === 'refused') return refuse(asked.subject, answer);
     const { subject } = answer;
     // Written and synced first: what nobody could show later does not happen.
-    await audit.record({ event: 'impersonation-start', ...who, subject, facts: { ...facts, backend: answer.backend } });
+    await this.#deps.audit.record({
+      event: 'impersonation-start',
+      ...who,
+      subject,
+      facts: { ...facts, backend: answer.backend },
+    });
     const { reason, ticket } = asked;
-    const token = await links.issue({
+    const token = await this.#deps.links.issue({
       actor: staff.user,
       staffSession: staff.session,
       subject,
@@ -141,41 +153,63 @@ export function createImpersonation(deps: ImpersonationDeps): Impersonation {
       ticket,
       minutes,
     });
-    return { kind: 'started', link: `${deps.assistOrigin}/-/assist/open?link=${token}` };
+    return { kind: 'started', link: `${this.#deps.assistOrigin}/-/assist/open?link=${token}` };
   }
 
-  async function open(token: string, client: Client, signal: AbortSignal): Promise<Opened> {
-    const opening = await links.use(token);
+  async open(token: string, client: Client, signal: AbortSignal): Promise<Opened> {
+    const opening = await this.#deps.links.use(token);
     if (opening === undefined) return { kind: 'refused', why: 'dead' };
     try {
-      return await enter(opening, client, signal);
+      return await this.#enter(opening, client, signal);
     } catch (error) {
-      await failed(opening, client, signal.aborted ? signal.reason : error);
+      await this.failed(opening, client, signal.aborted ? signal.reason : error);
       const refusal = refusalIn(error);
       if (refusal === undefined) throw error;
       return { kind: 'refused', ...refusal };
     }
   }
 
-  async function enter(opening: Opening, client: Client, signal: AbortSignal): Promise<Opened> {
+  async failed(opening: Opening, client: Client, error: unknown): Promise<void> {
+    await recordIfPossible(this.#deps.audit, {
+      ...lineOf(opening, client),
+      event: 'impersonation-failed',
+      facts: factsOfFailure(error),
+    });
+  }
+
+  get permission() {
+    return this.#deps.permission;
+  }
+
+  #unfit({ reason, ticket }: OpeningRequest, staff: StaffOnDuty): StartRefusal | undefined {
+    if (!isRecent(staff.provenAtMs, provenForMs, this.#deps.clock.nowMs())) return { why: 'unproven' };
+    if (reason.length < shortestReason || reason.length > longestReason) return { why: 'reason' };
+    return ticket.length > longestTicket ? { why: 'ticket' } : undefined;
+  }
+
+  async #enter(opening: Opening, client: Client, signal: AbortSignal): Promise<Opened> {
     const refuse = async (refusal: OpenRefusal): Promise<Opened> => {
-      await audit.record({ ...lineOf(opening, client), event: 'impersonation-refused', facts: factsOf(refusal) });
+      await this.#deps.audit.record({
+        ...lineOf(opening, client),
+        event: 'impersonation-refused',
+        facts: factsOf(refusal),
+      });
       return { kind: 'refused', ...refusal };
     };
-    const answer = await permissionNow(opening, signal);
+    const answer = await this.#permissionNow(opening, signal);
     if (answer.kind === 'refused') return refuse(answer);
-    const place = deps.placeOf(answer.backend, opening.subject);
+    const place = this.#deps.placeOf(answer.backend, opening.subject);
     if (place === undefined) return refuse({ why: 'unknown-user' });
     if ('closure' in place) return refuse({ why: 'closed', closure: place.closure });
-    const check = await deps.checkMaster(opening.subject, place, client, signal);
+    const check = await this.#deps.checkMaster(opening.subject, place, client, signal);
     if (check.kind === 'refused') return refuse({ why: 'mail-server', detail: check.why });
     // From where: the link may have been carried to another browser.
     const facts = { backend: place.backend.name, host: place.host.name };
-    await audit.record({ ...lineOf(opening, client), event: 'impersonation-opened', facts });
-    const entered = await place.driver.signIn(place.host, identityOf(opening, client), signal);
+    await this.#deps.audit.record({ ...lineOf(opening, client), event: 'impersonation-opened', facts });
+    const entered = await place.driver.signIn(place.host, this.#identityOf(opening, client), signal);
     if (entered.kind === 'rejected') {
       const refusal = { why: 'webmail', detail: 'the webmail did not let the master identity in' } as const;
-      await recordIfPossible(audit, {
+      await recordIfPossible(this.#deps.audit, {
         ...lineOf(opening, client),
         event: 'impersonation-failed',
         facts: factsOf(refusal),
@@ -194,36 +228,27 @@ export function createImpersonation(deps: ImpersonationDeps): Impersonation {
     };
   }
 
-  async function failed(opening: Opening, client: Client, error: unknown): Promise<void> {
-    await recordIfPossible(audit, {
-      ...lineOf(opening, client),
-      event: 'impersonation-failed',
-      facts: factsOfFailure(error),
-    });
-  }
-
   /** Rights may have been withdrawn since the link was made. */
-  async function permissionNow(
+  async #permissionNow(
     { actor, staffSession, subject }: Opening,
     signal: AbortSignal,
   ): Promise<Extract<Permission, { kind: 'allowed' }> | ({ kind: 'refused' } & OpenRefusal)> {
-    const grant: StaffGrant | undefined = await duty.grantOf(actor, signal);
-    if (grant === undefined || !(await duty.isOnDuty(staffSession))) return { kind: 'refused', why: 'off-duty' };
-    return permission({ ...grant, user: actor }, subject, signal);
+    const grant: StaffGrant | undefined = await this.#deps.duty.grantOf(actor, signal);
+    if (grant === undefined || !(await this.#deps.duty.isOnDuty(staffSession)))
+      return { kind: 'refused', why: 'off-duty' };
+    return this.#deps.permission({ ...grant, user: actor }, subject, signal);
   }
 
-  function identityOf({ actor, subject }: Opening, client: Client) {
+  #identityOf({ actor, subject }: Opening, client: Client) {
     return {
       user: subject,
       password: undefined,
       client,
       timeZone: undefined,
-      publicOrigin: deps.assistOrigin,
+      publicOrigin: this.#deps.assistOrigin,
       actor,
     };
   }
-
-  return { permission, start, open, failed };
 }
 
 function lineOf({ actor, subject }: Opening, client: Client): Pick<AuditEvent, 'actor' | 'subject' | 'address'> {

@@ -50,146 +50,162 @@ const askMs = 5_000;
 
 /** Starts its timer at once; `close` ends it, and leaves what is open open: another node goes on. */
 export function createMailboxExpiry(deps: MailboxExpiryDeps): MailboxExpiry {
-  const { duty, opened, audit, clock, log } = deps;
-  const elapsedMs = deps.elapsedMs ?? (() => performance.now());
-  const watched = new Map<RecordKey, { readonly session: LiveSession; readonly endsAtMs: number }>();
-  let reapedAtMs = clock.nowMs();
-  let looking: Promise<void> | undefined;
-  // One look at a time, however long the directory takes.
-  const timer = setInterval(() => {
-    looking ??= look().finally(() => {
-      looking = undefined;
-    });
-  }, deps.vouchEveryMs ?? vouchEveryMs).unref();
+  return new ExpiringMailboxes(deps);
+}
+
+class ExpiringMailboxes implements MailboxExpiry {
+  readonly #deps: MailboxExpiryDeps;
+  readonly #elapsedMs: () => number;
+  readonly #watched = new Map<RecordKey, { readonly session: LiveSession; readonly endsAtMs: number }>();
+  #reapedAtMs: number;
+  #looking: Promise<void> | undefined;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(deps: MailboxExpiryDeps) {
+    this.#deps = deps;
+    this.#elapsedMs = this.#deps.elapsedMs ?? (() => performance.now());
+    this.#reapedAtMs = this.#deps.clock.nowMs();
+    // One look at a time, however long the directory takes.
+    this.#timer = setInterval(() => {
+      this.#looking ??= this.#look().finally(() => {
+        this.#looking = undefined;
+      });
+    }, this.#deps.vouchEveryMs ?? vouchEveryMs).unref();
+  }
+
+  opened(session: RecordKey, mailbox: OpenedMailbox): Promise<void> {
+    return this.#deps.opened.set(session, mailbox);
+  }
+
+  guard(lookup: SessionLookup): SessionLookup | Promise<SessionLookup> {
+    const session = lookup.kind === 'found' ? lookup.session : undefined;
+    const assist = session?.record.assist;
+    if (session === undefined || assist === undefined || this.#watched.has(session.key)) return lookup;
+    return this.#isVouchedFor(session.record.user, assist).then(
+      async (vouched): Promise<SessionLookup> => {
+        if (vouched) {
+          if (!this.#watched.has(session.key)) this.#watch(session);
+          return lookup;
+        }
+        await session.end('kicked');
+        return { kind: 'ended', reason: 'kicked', rest: lookup.kind === 'found' ? lookup.rest : '' };
+      },
+      (error: unknown): SessionLookup => {
+        if (error instanceof PosternError) return { kind: 'unavailable', why: 'store' };
+        throw error;
+      },
+    );
+  }
+
+  async stop(session: RecordKey): Promise<void> {
+    await this.#deps.end(session, 'signed-out');
+    await this.#close(session, 'signed-out').catch((error) => this.#unnoted(error));
+  }
+
+  of(actor: string): readonly (OpenedMailbox & { readonly session: string })[] {
+    return [...this.#deps.opened.all()]
+      .filter(([, mailbox]) => mailbox.actor === actor && mailbox.untilMs > this.#deps.clock.nowMs())
+      .map(([session, mailbox]) => ({ ...mailbox, session }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#looking;
+  }
 
   /** Whether the mailbox may stay open; rejects when nobody could say. */
-  async function isVouchedFor(
+  async #isVouchedFor(
     subject: CanonicalUser,
     { actor, staffSession }: Pick<Assist, 'actor' | 'staffSession'>,
   ): Promise<boolean> {
-    if (deps.isNeverOpened(subject)) return false;
+    if (this.#deps.isNeverOpened(subject)) return false;
     const signal = AbortSignal.timeout(askMs);
     const [grant, onDuty, ofSubject] = await Promise.all([
-      duty.grantOf(actor, signal),
-      duty.isOnDuty(staffSession),
-      duty.grantOf(subject, signal),
+      this.#deps.duty.grantOf(actor, signal),
+      this.#deps.duty.isOnDuty(staffSession),
+      this.#deps.duty.grantOf(subject, signal),
     ]);
     const mayOpen = grant !== undefined && grant.roles.includes('support') && covers(grant, subject);
     return onDuty && mayOpen && ofSubject === undefined;
   }
 
   /** While nobody can say, what was open stays open, as sessions do while the store is away. Its end in time stands. */
-  async function vouch(session: LiveSession, assist: Assist): Promise<void> {
+  async #vouch(session: LiveSession, assist: Assist): Promise<void> {
     try {
-      if (await isVouchedFor(session.record.user, assist)) duty.atWork(assist.staffSession);
+      if (await this.#isVouchedFor(session.record.user, assist)) this.#deps.duty.atWork(assist.staffSession);
       else await session.end('kicked');
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      log.warn('impersonation-not-checked', { err: error, actor: assist.actor });
+      this.#deps.log.warn('impersonation-not-checked', { err: error, actor: assist.actor });
     }
   }
 
   /** A clock that is set back gives nobody more time than was granted. */
-  function watch(session: LiveSession): void {
+  #watch(session: LiveSession): void {
     const { createdAtMs, absoluteEndMs } = session.record;
-    const leftMs = absoluteEndMs - Math.max(createdAtMs, clock.nowMs());
-    watched.set(session.key, { session, endsAtMs: elapsedMs() + leftMs });
+    const leftMs = absoluteEndMs - Math.max(createdAtMs, this.#deps.clock.nowMs());
+    this.#watched.set(session.key, { session, endsAtMs: this.#elapsedMs() + leftMs });
     session.attach({
-      end(reason) {
-        watched.delete(session.key);
-        close(session.key, reason).catch((error: unknown) => unnoted(error));
+      end: (reason) => {
+        this.#watched.delete(session.key);
+        this.#close(session.key, reason).catch((error: unknown) => this.#unnoted(error));
       },
     });
   }
 
   /** The one node that removes the entry writes the audit line. */
-  async function close(key: RecordKey, reason: EndReason): Promise<void> {
-    const mailbox = await opened.take(key);
-    if (mailbox !== undefined) await audit.record(lineOfEnd(mailbox, reason));
+  async #close(key: RecordKey, reason: EndReason): Promise<void> {
+    const mailbox = await this.#deps.opened.take(key);
+    if (mailbox !== undefined) await this.#deps.audit.record(lineOfEnd(mailbox, reason));
   }
 
   /**
    * Sees to those that no request has kept on this node: their browser has not come yet, or came to another one, which
    * may have gone since.
    */
-  async function reap(): Promise<void> {
-    for (const [key, mailbox] of opened.all()) {
+  async #reap(): Promise<void> {
+    for (const [key, mailbox] of this.#deps.opened.all()) {
       const session = asRecordKey(key);
-      if (watched.has(session)) continue;
-      const ended = await deps.endOf(session);
-      const reason = ended === undefined || ended === 'unknown' ? await dueEndOf(mailbox) : ended;
-      if (ended === undefined && reason !== undefined) await deps.end(session, reason);
+      if (this.#watched.has(session)) continue;
+      const ended = await this.#deps.endOf(session);
+      const reason = ended === undefined || ended === 'unknown' ? await this.#dueEndOf(mailbox) : ended;
+      if (ended === undefined && reason !== undefined) await this.#deps.end(session, reason);
       // Of what the store has forgotten it can only be said that nobody pressed Stop.
-      if (ended === 'unknown' || reason !== undefined) await close(session, reason ?? 'kicked');
+      if (ended === 'unknown' || reason !== undefined) await this.#close(session, reason ?? 'kicked');
     }
-    await deps.links.sweep();
+    await this.#deps.links.sweep();
   }
 
-  async function dueEndOf(mailbox: OpenedMailbox): Promise<EndReason | undefined> {
-    if (clock.nowMs() > mailbox.untilMs) return 'absolute';
+  async #dueEndOf(mailbox: OpenedMailbox): Promise<EndReason | undefined> {
+    if (this.#deps.clock.nowMs() > mailbox.untilMs) return 'absolute';
     try {
-      return (await isVouchedFor(mailbox.subject, mailbox)) ? undefined : 'kicked';
+      return (await this.#isVouchedFor(mailbox.subject, mailbox)) ? undefined : 'kicked';
     } catch (error) {
       if (error instanceof PosternError) return undefined;
       throw error;
     }
   }
 
-  async function look(): Promise<void> {
+  async #look(): Promise<void> {
     try {
       await Promise.all(
-        [...watched.values()].map(async ({ session, endsAtMs }) => {
+        [...this.#watched.values()].map(async ({ session, endsAtMs }) => {
           const { assist } = session.record;
-          if (elapsedMs() >= endsAtMs) await session.end('absolute');
-          else if (assist !== undefined) await vouch(session, assist);
+          if (this.#elapsedMs() >= endsAtMs) await session.end('absolute');
+          else if (assist !== undefined) await this.#vouch(session, assist);
         }),
       );
-      if (isRecent(reapedAtMs, reapEveryMs, clock.nowMs())) return;
-      reapedAtMs = clock.nowMs();
-      await reap();
+      if (isRecent(this.#reapedAtMs, reapEveryMs, this.#deps.clock.nowMs())) return;
+      this.#reapedAtMs = this.#deps.clock.nowMs();
+      await this.#reap();
     } catch (error) {
-      unnoted(error);
+      this.#unnoted(error);
     }
   }
 
-  function unnoted(error: unknown): void {
-    log.error('impersonation-end-not-noted', { err: error });
+  #unnoted(error: unknown): void {
+    this.#deps.log.error('impersonation-end-not-noted', { err: error });
   }
-
-  return {
-    opened: (session, mailbox) => opened.set(session, mailbox),
-    guard(lookup) {
-      const session = lookup.kind === 'found' ? lookup.session : undefined;
-      const assist = session?.record.assist;
-      if (session === undefined || assist === undefined || watched.has(session.key)) return lookup;
-      return isVouchedFor(session.record.user, assist).then(
-        async (vouched): Promise<SessionLookup> => {
-          if (vouched) {
-            if (!watched.has(session.key)) watch(session);
-            return lookup;
-          }
-          await session.end('kicked');
-          return { kind: 'ended', reason: 'kicked', rest: lookup.kind === 'found' ? lookup.rest : '' };
-        },
-        (error: unknown): SessionLookup => {
-          if (error instanceof PosternError) return { kind: 'unavailable', why: 'store' };
-          throw error;
-        },
-      );
-    },
-    async stop(session) {
-      await deps.end(session, 'signed-out');
-      await close(session, 'signed-out').catch(unnoted);
-    },
-    of: (actor) =>
-      [...opened.all()]
-        .filter(([, mailbox]) => mailbox.actor === actor && mailbox.untilMs > clock.nowMs())
-        .map(([session, mailbox]) => ({ ...mailbox, session })),
-    async [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      await looking;
-    },
-  };
 }
 
 const ownEnds = new Map<EndReason, AuditEvent['event']>([

@@ -84,47 +84,136 @@ const attempts = 10;
 
 /** Makes the second factors of staff: enrolment, check, recovery codes, lockout. */
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
-  const { enrolments, vault, clock, randomBytes, log } = deps;
+  return new TotpFactors(deps);
+}
 
+class TotpFactors implements SecondFactors {
+  readonly #deps: SecondFactorsDeps;
   /** The state in which this node last left each second factor. */
-  const left = new Map<string, Enrolment>();
+  readonly #left = new Map<string, Enrolment>();
+
+  constructor(deps: SecondFactorsDeps) {
+    this.#deps = deps;
+  }
+
+  stateOf(user: string): EnrolmentState {
+    const { factor, invitation } = this.#deps.enrolments.get(user) ?? noEnrolment;
+    if (factor !== undefined) return 'enrolled';
+    return invitation !== undefined && this.#deps.clock.nowMs() < invitation.untilMs ? 'invited' : 'none';
+  }
+
+  all(): readonly { readonly user: string; readonly state: EnrolmentState; readonly sinceMs?: number }[] {
+    return [...this.#deps.enrolments.all()].map(([user, { factor }]) => ({
+      user,
+      state: this.stateOf(user),
+      ...(factor === undefined ? {} : { sinceMs: factor.sinceMs }),
+    }));
+  }
+
+  async invite(user: string): Promise<{ readonly code: Secret; readonly untilMs: number } | undefined> {
+    const code = makeCode(this.#deps.randomBytes);
+    const untilMs = this.#deps.clock.nowMs() + invitationMs;
+    const invited = await this.#settle(user, ({ factor, failures, lockedUntilMs, rests = 0 }) => {
+      if (factor !== undefined) return { outcome: false };
+      const invitation = { hash: hashOfCode(user, code), untilMs };
+      return { after: { invitation, failures, lockedUntilMs, rests }, outcome: true };
+    });
+    return invited ? { code: new Secret(code), untilMs } : undefined;
+  }
+
+  async accept(user: string, session: string, code: string): Promise<{ readonly kind: 'right' } | CodeRefusal> {
+    const sealedKey = this.#deps.vault.seal(makeTotpKey(this.#deps.randomBytes), user);
+    return this.#settle(user, (before) =>
+      this.#judged(before, () => {
+        const { invitation, ...rest } = before;
+        const counts = invitation !== undefined && this.#deps.clock.nowMs() < invitation.untilMs;
+        if (!counts || !isSameHash(invitation.hash, hashOfCode(user, code))) return 'wrong';
+        const offer = { sealedKey, session, untilMs: this.#deps.clock.nowMs() + offerMs };
+        return { after: { ...rest, offer }, outcome: { kind: 'right' } };
+      }),
+    );
+  }
+
+  offered(user: string, session: string): Secret | undefined {
+    return this.#offeredIn(this.#deps.enrolments.get(user) ?? noEnrolment, user, session);
+  }
+
+  async confirm(
+    user: string,
+    session: string,
+    code: string,
+  ): Promise<{ readonly kind: 'right'; readonly recovery: readonly string[] } | CodeRefusal> {
+    const recovery = Array.from({ length: recoveryCodes }, () => makeCode(this.#deps.randomBytes));
+    const hashes = recovery.map((one) => hashOfCode(user, one));
+    return this.#settle(user, (before) =>
+      this.#judged(before, () => {
+        const key = this.#offeredIn(before, user, session);
+        const lastStep = key && stepOfCode(key, code, this.#deps.clock.nowMs());
+        if (key === undefined || lastStep === undefined) return 'wrong';
+        const factor = {
+          sealedKey: this.#deps.vault.seal(key, user),
+          sinceMs: this.#deps.clock.nowMs(),
+          lastStep,
+          recovery: hashes,
+        };
+        return { after: { ...noEnrolment, factor }, outcome: { kind: 'right', recovery } };
+      }),
+    );
+  }
+
+  async check(user: string, code: string): Promise<CodeCheck> {
+    return this.#settle(user, (before) =>
+      this.#judged<RightCode>(before, () => {
+        const { factor } = before;
+        if (factor === undefined) return 'wrong';
+        const typed = code.replace(/\s/g, '');
+        return /^\d+$/.test(typed)
+          ? this.#checkApp(before, factor, user, typed)
+          : checkRecovery(before, factor, user, typed);
+      }),
+    );
+  }
+
+  async reset(user: string): Promise<boolean> {
+    return (await this.#deps.enrolments.take(user)) !== undefined;
+  }
 
   /**
    * Decides on the newest enrolment, and again where another node changed it meanwhile; writes only where it changes.
    */
-  async function settle<T>(
+  async #settle<T>(
     user: string,
     decide: (before: Enrolment) => { readonly after?: Enrolment; readonly outcome: T },
   ): Promise<T> {
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       let decided: ReturnType<typeof decide> | undefined;
-      const written = await enrolments.change(user, (before = noEnrolment) => {
-        decided = decide(notOlder(before, left.get(user)));
+      const written = await this.#deps.enrolments.change(user, (before = noEnrolment) => {
+        decided = decide(notOlder(before, this.#left.get(user)));
         return decided.after;
       });
       if (written === 'conflict' || decided === undefined) continue;
-      if (decided.after?.factor !== undefined) left.set(user, decided.after);
-      tellOfRest(user, decided.after);
+      if (decided.after?.factor !== undefined) this.#left.set(user, decided.after);
+      this.#tellOfRest(user, decided.after);
       return decided.outcome;
     }
     const message = 'the second factor of a member of staff was changed again and again at once';
     throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true });
   }
 
-  function tellOfRest(user: string, after: Enrolment | undefined): void {
+  #tellOfRest(user: string, after: Enrolment | undefined): void {
     const rests = after?.rests ?? 0;
-    const restsNow = after !== undefined && after.failures === 0 && after.lockedUntilMs > clock.nowMs();
+    const restsNow = after !== undefined && after.failures === 0 && after.lockedUntilMs > this.#deps.clock.nowMs();
     if (!restsNow || rests < restsBeforeAlarm) return;
     const untilMs = after.lockedUntilMs;
-    log.error('second-factor-guessed', { user, rests, untilMs });
+    this.#deps.log.error('second-factor-guessed', { user, rests, untilMs });
   }
 
   /** The part that all kinds of code share: the pause after wrong ones, and their count. */
-  function judged<T extends { readonly kind: 'right' }>(
+  #judged<T extends { readonly kind: 'right' }>(
     before: Enrolment,
     judge: () => { readonly after: Enrolment; readonly outcome: T } | 'wrong' | 'used',
   ): { readonly after?: Enrolment; readonly outcome: T | CodeRefusal } {
-    const nowMs = clock.nowMs();
+    const nowMs = this.#deps.clock.nowMs();
     if (nowMs < before.lockedUntilMs) return { outcome: { kind: 'locked', untilMs: before.lockedUntilMs } };
     const verdict = judge();
     if (verdict === 'used') return { outcome: { kind: 'used' } };
@@ -137,95 +226,21 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
     return { after: { ...before, failures: 0, lockedUntilMs: untilMs, rests }, outcome: { kind: 'locked', untilMs } };
   }
 
-  function stateOf(user: string): EnrolmentState {
-    const { factor, invitation } = enrolments.get(user) ?? noEnrolment;
-    if (factor !== undefined) return 'enrolled';
-    return invitation !== undefined && clock.nowMs() < invitation.untilMs ? 'invited' : 'none';
+  #offeredIn({ offer }: Enrolment, user: string, session: string): Secret | undefined {
+    if (offer === undefined || offer.session !== session || this.#deps.clock.nowMs() >= offer.untilMs) return undefined;
+    return this.#deps.vault.open(offer.sealedKey, user);
   }
 
-  function offeredIn({ offer }: Enrolment, user: string, session: string): Secret | undefined {
-    if (offer === undefined || offer.session !== session || clock.nowMs() >= offer.untilMs) return undefined;
-    return vault.open(offer.sealedKey, user);
-  }
-
-  function checkApp(before: Enrolment, factor: Factor, user: string, code: string) {
-    const key = vault.open(factor.sealedKey, user);
+  #checkApp(before: Enrolment, factor: Factor, user: string, code: string) {
+    const key = this.#deps.vault.open(factor.sealedKey, user);
     if (key === undefined) throw keyLost();
-    const step = stepOfCode(key, code, clock.nowMs());
+    const step = stepOfCode(key, code, this.#deps.clock.nowMs());
     if (step === undefined) return 'wrong';
     if (step <= factor.lastStep) return 'used';
     // Sealed anew, so that it outlives the server key of its first day.
-    const after = { ...before, factor: { ...factor, sealedKey: vault.seal(key, user), lastStep: step } };
+    const after = { ...before, factor: { ...factor, sealedKey: this.#deps.vault.seal(key, user), lastStep: step } };
     return { after, outcome: { kind: 'right', by: 'app', recoveryLeft: factor.recovery.length } } as const;
   }
-
-  return {
-    stateOf,
-    all() {
-      return [...enrolments.all()].map(([user, { factor }]) => ({
-        user,
-        state: stateOf(user),
-        ...(factor === undefined ? {} : { sinceMs: factor.sinceMs }),
-      }));
-    },
-
-    async invite(user) {
-      const code = makeCode(randomBytes);
-      const untilMs = clock.nowMs() + invitationMs;
-      const invited = await settle(user, ({ factor, failures, lockedUntilMs, rests = 0 }) => {
-        if (factor !== undefined) return { outcome: false };
-        const invitation = { hash: hashOfCode(user, code), untilMs };
-        return { after: { invitation, failures, lockedUntilMs, rests }, outcome: true };
-      });
-      return invited ? { code: new Secret(code), untilMs } : undefined;
-    },
-
-    async accept(user, session, code) {
-      const sealedKey = vault.seal(makeTotpKey(randomBytes), user);
-      return settle(user, (before) =>
-        judged(before, () => {
-          const { invitation, ...rest } = before;
-          const counts = invitation !== undefined && clock.nowMs() < invitation.untilMs;
-          if (!counts || !isSameHash(invitation.hash, hashOfCode(user, code))) return 'wrong';
-          const offer = { sealedKey, session, untilMs: clock.nowMs() + offerMs };
-          return { after: { ...rest, offer }, outcome: { kind: 'right' } };
-        }),
-      );
-    },
-
-    offered: (user, session) => offeredIn(enrolments.get(user) ?? noEnrolment, user, session),
-
-    async confirm(user, session, code) {
-      const recovery = Array.from({ length: recoveryCodes }, () => makeCode(randomBytes));
-      const hashes = recovery.map((one) => hashOfCode(user, one));
-      return settle(user, (before) =>
-        judged(before, () => {
-          const key = offeredIn(before, user, session);
-          const lastStep = key && stepOfCode(key, code, clock.nowMs());
-          if (key === undefined || lastStep === undefined) return 'wrong';
-          const factor = { sealedKey: vault.seal(key, user), sinceMs: clock.nowMs(), lastStep, recovery: hashes };
-          return { after: { ...noEnrolment, factor }, outcome: { kind: 'right', recovery } };
-        }),
-      );
-    },
-
-    async check(user, code) {
-      return settle(user, (before) =>
-        judged<RightCode>(before, () => {
-          const { factor } = before;
-          if (factor === undefined) return 'wrong';
-          const typed = code.replace(/\s/g, '');
-          return /^\d+$/.test(typed)
-            ? checkApp(before, factor, user, typed)
-            : checkRecovery(before, factor, user, typed);
-        }),
-      );
-    },
-
-    async reset(user) {
-      return (await enrolments.take(user)) !== undefined;
-    },
-  };
 }
 
 /**

@@ -69,102 +69,112 @@ const noteEveryMs = 10_000;
 
 /** Makes the sessions of staff in the console, apart from those of users. */
 export function createStaffSessions(deps: StaffSessionsDeps): StaffSessions {
-  const { store, keys, times, clock, log } = deps;
-  const noted = new Map<RecordKey, number>();
+  return new StoredStaffSessions(deps);
+}
+
+class StoredStaffSessions implements StaffSessions {
+  readonly #deps: StaffSessionsDeps;
+  readonly #noted = new Map<RecordKey, number>();
+
+  constructor(deps: StaffSessionsDeps) {
+    this.#deps = deps;
+  }
+
+  async open({ user, backend, host, client, publicOrigin }: StaffArrival): Promise<IssuedStaffSession> {
+    const nowMs = this.#deps.clock.nowMs();
+    const lifetimeMs = this.#deps.times()?.absoluteTimeoutMs ?? 0;
+    const record: SessionRecord = {
+      user,
+      backend,
+      host,
+      createdAtMs: nowMs,
+      absoluteEndMs: nowMs + lifetimeMs,
+      clientAddress: client.address,
+      userAgent: client.userAgent ?? '',
+      publicOrigin,
+      userKey: this.#deps.keys().promoted.userKeyOf(user),
+      sealed: '',
+    };
+    return this.#issue(record, { step: 'password', provenAtMs: 0 });
+  }
+
+  named(cookieField: string | undefined, secure: boolean): RecordKey | undefined {
+    return readStaffCookie(this.#deps.keys(), cookieField, secure);
+  }
+
+  async find(cookieField: string | undefined, secure: boolean): Promise<StaffSession | undefined> {
+    const key = readStaffCookie(this.#deps.keys(), cookieField, secure);
+    const session = key && (await this.#read(key));
+    if (session !== undefined) await this.#noteUse(session.key);
+    return session;
+  }
+
+  async stepUp({ key, record }: StaffSession): Promise<IssuedStaffSession> {
+    await this.#deps.end(key, 'replaced');
+    return this.#issue(record, { step: 'second-factor', provenAtMs: this.#deps.clock.nowMs() });
+  }
+
+  async proveAnew({ key, record, user }: StaffSession): Promise<StaffSession | undefined> {
+    const proof: StaffProof = { step: 'second-factor', provenAtMs: this.#deps.clock.nowMs() };
+    const fresh = signed(key, this.#deps.keys().promoted, { ...record, staff: proof });
+    if ((await this.#deps.store.rewrite(key, fresh)) === 'gone') return undefined;
+    return { key, user, record: fresh, ...proof };
+  }
+
+  end({ key }: Pick<StaffSession, 'key'>, reason: EndReason): Promise<void> {
+    return this.#deps.end(key, reason);
+  }
+
+  async isOnDuty(key: RecordKey): Promise<boolean> {
+    return (await this.#read(key))?.step === 'second-factor';
+  }
+
+  atWork(key: RecordKey): void {
+    this.#noteUse(key).catch((error: unknown) => this.#deps.log.debug('staff-session-use-not-stored', { err: error }));
+  }
 
   /** A record that somebody else wrote into the store, or moved there, is none. */
-  function isGenuine(key: RecordKey, record: SessionRecord): boolean {
+  #isGenuine(key: RecordKey, record: SessionRecord): boolean {
     const [id = '', mac = ''] = record.sealed.split('.');
-    const serverKey = keys().find(id);
+    const serverKey = this.#deps.keys().find(id);
     if (serverKey === undefined) return false;
     const [left, right] = [Buffer.from(mac), Buffer.from(macOf(serverKey, key, record))];
     return left.length === right.length && timingSafeEqual(left, right);
   }
 
-  async function read(key: RecordKey): Promise<StaffSession | undefined> {
-    const found = await store.read(key);
-    const limits = times();
+  async #read(key: RecordKey): Promise<StaffSession | undefined> {
+    const found = await this.#deps.store.read(key);
+    const limits = this.#deps.times();
     if (found.kind !== 'found' || limits === undefined) return undefined;
     const { record, lastUseMs } = found.session;
     const { staff: proof, user } = record;
-    if (proof === undefined || !isGenuine(key, record)) return undefined;
+    if (proof === undefined || !this.#isGenuine(key, record)) return undefined;
     const session = { key, user, record, ...proof };
-    const usedAtMs = Math.max(lastUseMs, record.createdAtMs, noted.get(key) ?? 0);
-    const nowMs = clock.nowMs();
+    const usedAtMs = Math.max(lastUseMs, record.createdAtMs, this.#noted.get(key) ?? 0);
+    const nowMs = this.#deps.clock.nowMs();
     const isOld = nowMs >= record.absoluteEndMs || nowMs >= record.createdAtMs + limits.absoluteTimeoutMs;
     if (!isOld && nowMs - usedAtMs < limits.idleTimeoutMs) return session;
-    await deps.end(key, isOld ? 'absolute' : 'idle');
+    await this.#deps.end(key, isOld ? 'absolute' : 'idle');
     return undefined;
   }
 
-  async function noteUse(key: RecordKey): Promise<void> {
-    const nowMs = clock.nowMs();
-    if (isRecent(noted.get(key) ?? 0, noteEveryMs, nowMs)) return;
-    for (const [old, atMs] of noted) if (!isRecent(atMs, noteEveryMs, nowMs)) noted.delete(old);
-    noted.set(key, nowMs);
-    await store.noteUse([{ key, atMs: nowMs }]);
+  async #noteUse(key: RecordKey): Promise<void> {
+    const nowMs = this.#deps.clock.nowMs();
+    if (isRecent(this.#noted.get(key) ?? 0, noteEveryMs, nowMs)) return;
+    for (const [old, atMs] of this.#noted) if (!isRecent(atMs, noteEveryMs, nowMs)) this.#noted.delete(old);
+    this.#noted.set(key, nowMs);
+    await this.#deps.store.noteUse([{ key, atMs: nowMs }]);
   }
 
-  async function issue(record: SessionRecord, proof: StaffProof): Promise<IssuedStaffSession> {
-    const ring = keys();
-    const { value, key } = makeStaffCookie(ring, deps.randomBytes);
+  async #issue(record: SessionRecord, proof: StaffProof): Promise<IssuedStaffSession> {
+    const ring = this.#deps.keys();
+    const { value, key } = makeStaffCookie(ring, this.#deps.randomBytes);
     const fresh = signed(key, ring.promoted, { ...record, staff: proof });
-    if ((await store.create(key, fresh, record.absoluteEndMs - clock.nowMs())) === 'refused') {
+    if ((await this.#deps.store.create(key, fresh, record.absoluteEndMs - this.#deps.clock.nowMs())) === 'refused') {
       throw new TypeError('a fresh random id names no record');
     }
     return { cookie: value, session: { key, user: record.user, record: fresh, ...proof } };
   }
-
-  return {
-    async open({ user, backend, host, client, publicOrigin }) {
-      const nowMs = clock.nowMs();
-      const lifetimeMs = times()?.absoluteTimeoutMs ?? 0;
-      const record: SessionRecord = {
-        user,
-        backend,
-        host,
-        createdAtMs: nowMs,
-        absoluteEndMs: nowMs + lifetimeMs,
-        clientAddress: client.address,
-        userAgent: client.userAgent ?? '',
-        publicOrigin,
-        userKey: keys().promoted.userKeyOf(user),
-        sealed: '',
-      };
-      return issue(record, { step: 'password', provenAtMs: 0 });
-    },
-
-    named: (cookieField, secure) => readStaffCookie(keys(), cookieField, secure),
-
-    async find(cookieField, secure) {
-      const key = readStaffCookie(keys(), cookieField, secure);
-      const session = key && (await read(key));
-      if (session !== undefined) await noteUse(session.key);
-      return session;
-    },
-
-    async stepUp({ key, record }) {
-      await deps.end(key, 'replaced');
-      return issue(record, { step: 'second-factor', provenAtMs: clock.nowMs() });
-    },
-
-    async proveAnew({ key, record, user }) {
-      const proof: StaffProof = { step: 'second-factor', provenAtMs: clock.nowMs() };
-      const fresh = signed(key, keys().promoted, { ...record, staff: proof });
-      if ((await store.rewrite(key, fresh)) === 'gone') return undefined;
-      return { key, user, record: fresh, ...proof };
-    },
-
-    end: ({ key }, reason) => deps.end(key, reason),
-
-    async isOnDuty(key) {
-      return (await read(key))?.step === 'second-factor';
-    },
-
-    atWork(key) {
-      noteUse(key).catch((error: unknown) => log.debug('staff-session-use-not-stored', { err: error }));
-    },
-  };
 }
 
 function signed(key: RecordKey, serverKey: StaffKey, record: SessionRecord): SessionRecord {

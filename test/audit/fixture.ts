@@ -37,14 +37,13 @@ export function auditIn(file: string, given: Partial<Parameters<typeof createAud
   };
   const clock = { nowMs: () => nowMs };
   const audit = createAudit({ file, node: 'node-1', key: () => key, clock, randomBytes, log, ...given });
-  return {
-    ...audit,
+  return Object.assign(audit, {
     file,
     alarms,
-    passMs(ms) {
+    passMs(ms: number) {
       nowMs += ms;
     },
-  };
+  });
 }
 
 /** The lines of a file; fails where one is none. */

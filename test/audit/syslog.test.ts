@@ -20,7 +20,7 @@ function copyTo(port: number, given: Partial<SyslogOptions> = {}) {
   };
   const log = { ...silentLog, info: say, warn: say, error: say };
   const copy = createSyslogCopy({ host: '127.0.0.1', port, node: 'node 1', log, retryMs: 5, ...given });
-  return { ...copy, said };
+  return Object.assign(copy, { said });
 }
 
 const line = (text: string) => ({ text, event: 'role-used', timeMs: start });

@@ -106,11 +106,18 @@ export async function openState(): Promise<StateReplica> {
     pollMs: 20,
   });
   await mirror.open();
-  const dispose = mirror[Symbol.asyncDispose];
   return {
-    ...mirror,
+    states: mirror.states,
+    active: mirror.active,
+    overrides: mirror.overrides,
+    homes: mirror.homes,
+    moves: mirror.moves,
+    table: (name, parse) => mirror.table(name, parse),
+    open: () => mirror.open(),
+    refresh: () => mirror.refresh(),
+    watch: (listener) => mirror.watch(listener),
     async [Symbol.asyncDispose]() {
-      await dispose();
+      await mirror[Symbol.asyncDispose]();
       rmSync(folder, { recursive: true, force: true });
     },
   };
