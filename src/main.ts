@@ -11,7 +11,7 @@ function ask(question: string): Promise<string> {
   return conversation.question(question);
 }
 
-const surroundings: CommandEnvironment = {
+const environment: CommandEnvironment = {
   print: (text) => void process.stdout.write(text),
   complain: (text) => void process.stderr.write(text),
   ...(process.stdin.isTTY ? { ask } : {}),
@@ -28,5 +28,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : 70);
 });
 
-process.exitCode = await runCommand(process.argv.slice(2), surroundings);
+process.exitCode = await runCommand(process.argv.slice(2), environment);
 conversation?.close();

@@ -70,7 +70,7 @@ async function refusalOf(line: string): Promise<string | undefined> {
   const program = new Command('postern');
   const output = { writeOut: () => {}, writeErr: (text: string) => void said.push(text) };
   program.exitOverride().configureOutput(output);
-  const surroundings = {
+  const environment = {
     print: () => {},
     complain: () => {},
     lines: () => Readable.from([]),
@@ -79,7 +79,7 @@ async function refusalOf(line: string): Promise<string | undefined> {
     exit: () => {},
     loadGateway: () => Promise.reject(new Error('nothing is run here')),
   };
-  for (const add of [addServe, ...otherCommands]) add(program, surroundings, () => {});
+  for (const add of [addServe, ...otherCommands]) add(program, environment, () => {});
   idle(program);
   try {
     await program.parseAsync(argumentsOf(line), { from: 'user' });
@@ -98,7 +98,7 @@ function idle(command: Command): void {
 }
 
 /** What a page cannot bring along: files beside the configuration, and an environment. */
-const surroundings = /there is no file|the environment has no/;
+const environment = /there is no file|the environment has no/;
 
 describe('the documentation', () => {
   for (const page of pages) {
@@ -126,7 +126,7 @@ describe('the documentation', () => {
       if (example === null || typeof example !== 'object' || 'driver' in example) return;
       const problems = await problemsOf(t, { 'postern.yaml': completed(example) }, { checks: driverChecks });
       assert.deepEqual(
-        problems.filter((problem) => !surroundings.test(problem)),
+        problems.filter((problem) => !environment.test(problem)),
         [],
       );
     });

@@ -10,7 +10,7 @@ import type { FoundHome } from './state-values.ts';
 /** The fields of a session that matter here. */
 type HeldRecord = Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'homeSinceMs'>;
 
-interface AdoptionOptions {
+interface HomeChangesOptions {
   readonly state: Pick<StateReplica, 'homes' | 'overrides'>;
   /** The sessions that this node holds. */
   readonly sessions: () => Iterable<HeldRecord>;
@@ -58,19 +58,19 @@ const asTold: MayFollow = () => true;
  * who was refused, is unknown or cannot be asked for stays where the sessions are. So do the users of a computed
  * directory with shared storage leave a backend that is down or in maintenance: by turns, and each at the next request.
  */
-export function createHomeChanges(deps: AdoptionOptions): HomeChanges {
+export function createHomeChanges(deps: HomeChangesOptions): HomeChanges {
   return new FollowedHomes(deps);
 }
 
 class FollowedHomes implements HomeChanges {
-  readonly #deps: AdoptionOptions;
+  readonly #deps: HomeChangesOptions;
   readonly #ended = new AbortController();
   #queue: HeldRecord[] = [];
   #looking: Promise<void> | undefined;
   readonly #unservedUsers = new Map<CanonicalUser, Promise<void>>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(deps: AdoptionOptions) {
+  constructor(deps: HomeChangesOptions) {
     this.#deps = deps;
     this.#timer = setInterval(() => void this.lookOn(), everyMs).unref();
   }

@@ -5,7 +5,7 @@ import type { Log } from '../core/log.ts';
 import type { HostEvidence } from '../core/placement.ts';
 import { shortLine } from '../core/short-line.ts';
 
-interface TestSignInsDeps<Tested extends { readonly host: BackendHost }> {
+interface ProbeLoginsDeps<Tested extends { readonly host: BackendHost }> {
   /** The hosts that are tested now, with how often. */
   readonly tested: () => Iterable<readonly [tested: Tested, intervalMs: number]>;
   /** Signs in on a host and out again. Rejects: could not ask. */
@@ -26,7 +26,7 @@ const deadlineMs = 15_000;
  * when it ends: it may be the account, and IMAP has checks of its own.
  */
 export function createProbeLogins<Tested extends { readonly host: BackendHost }>(
-  deps: TestSignInsDeps<Tested>,
+  deps: ProbeLoginsDeps<Tested>,
 ): AsyncDisposable {
   const ended = new AbortController();
   const dueAtMs = new Map<string, number>();

@@ -36,9 +36,9 @@ interface VerifyOptions {
 }
 
 /** `postern audit`: what staff and operators did, and whether anybody changed what was written of it. */
-export function addAudit(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
-  const { print } = surroundings;
-  const load = (file: string) => loadConfig(file, { env: surroundings.env });
+export function addAudit(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
+  const { print } = environment;
+  const load = (file: string) => loadConfig(file, { env: environment.env });
   const audit = program
     .command('audit')
     .summary('list, export or verify what staff and operators did')
@@ -92,7 +92,7 @@ export function addAudit(program: Command, surroundings: CommandEnvironment, end
     .action(async (files: string[], options: VerifyOptions) => {
       const config = await load(options.config);
       const { file } = config.audit;
-      const { readAuditAnchors } = await surroundings.loadGateway();
+      const { readAuditAnchors } = await environment.loadGateway();
       const keys = await readAuditKeys(config.sessions.keysFile);
       const names = files.length > 0 ? files : (await auditFiles(file)).toReversed();
       const found = await verify(placedTexts(names), {

@@ -23,8 +23,8 @@ interface SetOptions {
 }
 
 /** `postern backend`: the states of backends and hosts, and which host serves. */
-export function addBackend(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
-  const { print, complain } = surroundings;
+export function addBackend(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
+  const { print, complain } = environment;
   const backend = program.command('backend').summary('list backends, set their states, choose their hosts');
 
   backend
@@ -33,7 +33,7 @@ export function addBackend(program: Command, surroundings: CommandEnvironment, e
     .addOption(configOption())
     .addOption(formatOption())
     .action(async ({ config, format }: { config: string; format: Format }) => {
-      const ask = await openApi(config, surroundings);
+      const ask = await openApi(config, environment);
       const reply = await ask('GET', '/backends');
       const refused = refusalCode(reply, complain);
       if (refused !== undefined) return end(refused);
@@ -61,7 +61,7 @@ export function addBackend(program: Command, surroundings: CommandEnvironment, e
     )
     .addOption(configOption())
     .action(async (name: string, state: string, options: SetOptions) => {
-      const ask = await openApi(options.config, surroundings);
+      const ask = await openApi(options.config, environment);
       const texts = Object.fromEntries(options.text.map((text) => splitOnce(text, '=')));
       const body = {
         state: state.toUpperCase(),
@@ -86,7 +86,7 @@ export function addBackend(program: Command, surroundings: CommandEnvironment, e
     .addOption(reasonOption())
     .addOption(configOption())
     .action(async (name: string, host: string, { config, reason }: { config: string; reason: string }) => {
-      const ask = await openApi(config, surroundings);
+      const ask = await openApi(config, environment);
       const reply = await ask('PUT', `/backends/${encodeURIComponent(name)}/active`, { host, reason });
       const refused = refusalCode(reply, complain);
       if (refused !== undefined) return end(refused);
@@ -139,8 +139,8 @@ function reasonOf(set: unknown): string {
 }
 
 /** `postern drain`: takes this node out of what load balancers send to, while it serves on. */
-export function addDrain(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
-  const { print, complain } = surroundings;
+export function addDrain(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
+  const { print, complain } = environment;
   const command = program
     .command('drain')
     .summary('have load balancers send nothing new to this node')
@@ -157,7 +157,7 @@ export function addDrain(program: Command, surroundings: CommandEnvironment, end
         complain('say why this node drains: --reason WORDS goes into the audit; only --undo needs none\n');
         return end(exitCodes.invalid);
       }
-      const ask = await openApi(config, surroundings);
+      const ask = await openApi(config, environment);
       const reply = await ask('PUT', '/node/state', { state: undo === true ? 'READY' : 'DRAIN', reason });
       const refused = refusalCode(reply, complain);
       if (refused !== undefined) return end(refused);

@@ -20,7 +20,7 @@ import {
 import { json, redisAddress, table } from './output.ts';
 
 /** `postern check`: whether a configuration is good, and with `--online` whether its servers answer. */
-export function addCheck(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
+export function addCheck(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('check')
     .summary('check a configuration, and its servers')
@@ -36,21 +36,21 @@ export function addCheck(program: Command, surroundings: CommandEnvironment, end
     )
     .addOption(formatOption())
     .action(async (users: string[], { config: file, online, format }: CheckOptions) => {
-      const { print } = surroundings;
+      const { print } = environment;
       if (users.length > 0 && !online) command.error('error: users are looked up with --online only');
       let config: Config;
       try {
-        config = await loadConfig(file, { env: surroundings.env, checks: driverChecks });
+        config = await loadConfig(file, { env: environment.env, checks: driverChecks });
       } catch (error) {
         // Elsewhere the problems go to standard error; for programs they are this command's answer.
         if (!(error instanceof ConfigInvalid) || format === 'table') throw error;
         print(json({ file, valid: false, problems: error.problems }));
         return end(exitCodes.invalid);
       }
-      const unusable = (await checkFiles(config, online ? undefined : surroundings.loadGateway)).filter(
+      const unusable = (await checkFiles(config, online ? undefined : environment.loadGateway)).filter(
         ({ result }) => result !== 'ok',
       );
-      const dialled = online ? [...unusable, ...(await askAll(config, users, surroundings))] : unusable;
+      const dialled = online ? [...unusable, ...(await askAll(config, users, environment))] : unusable;
       print(format === 'json' ? json(asJson(config, dialled)) : asText(config, dialled));
       end(dialled.some(({ result }) => result === 'failed') ? exitCodes.no : exitCodes.ok);
     });

@@ -14,7 +14,7 @@ import { addStaff } from './staff.ts';
 import { addMoves } from './user-move.ts';
 
 /** Gives the program a command. */
-type AddCommand = (program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void) => void;
+type AddCommand = (program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void) => void;
 
 /** All commands but `serve`, in the order of the help. */
 export const otherCommands: readonly AddCommand[] = [

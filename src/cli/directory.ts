@@ -21,16 +21,16 @@ import { createProgress, json } from './output.ts';
 import { usersFrom } from './user-list.ts';
 
 /** `postern directory`: what operators ask and tell the directory as a whole. */
-export function addDirectory(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
+export function addDirectory(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const directory = program
     .command('directory')
     .summary('compare directories, preview a hash, forget a user’s home')
     .description('What would change if the directory did, for whom; and a way to make all nodes ask anew.');
-  for (const add of [addDirectoryCompare, addDirectoryPreview, addDirectoryDrop]) add(directory, surroundings, end);
+  for (const add of [addDirectoryCompare, addDirectoryPreview, addDirectoryDrop]) add(directory, environment, end);
 }
 
 /** `postern directory drop`: makes every node ask the sources anew for a user. */
-function addDirectoryDrop(directory: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
+function addDirectoryDrop(directory: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = directory
     .command('drop')
     .summary('make all nodes forget a user’s remembered home')
@@ -41,21 +41,21 @@ function addDirectoryDrop(directory: Command, surroundings: CommandEnvironment, 
     .argument('<user...>', 'user names, as a person would type them')
     .addOption(configOption())
     .action(async (users: string[], { config: file }: { config: string }) => {
-      const config = await loadConfig(file, { env: surroundings.env });
+      const config = await loadConfig(file, { env: environment.env });
       const parse = createLoginNameParser(config.directory.nameRules);
       const names: string[] = [];
       for (const typed of users) {
         const parsed = parse(typed);
         if (parsed.kind === 'malformed') {
-          surroundings.complain(`${JSON.stringify(typed)} can be no user: ${parsed.why}.\n`);
+          environment.complain(`${JSON.stringify(typed)} can be no user: ${parsed.why}.\n`);
           return end(exitCodes.invalid);
         }
         names.push(parsed.name);
       }
-      const { forgetHomeEverywhere } = await surroundings.loadGateway();
+      const { forgetHomeEverywhere } = await environment.loadGateway();
       for (const name of names) {
         await forgetHomeEverywhere(config, name, `${operatorName()} (command)`, silentLog);
-        surroundings.print(`All nodes ask anew for ${name}.\n`);
+        environment.print(`All nodes ask anew for ${name}.\n`);
       }
       end(exitCodes.ok);
     });
@@ -66,11 +66,7 @@ function addDirectoryDrop(directory: Command, surroundings: CommandEnvironment, 
 }
 
 /** `postern directory compare`: who would live elsewhere if another configuration were in force. */
-function addDirectoryCompare(
-  directory: Command,
-  surroundings: CommandEnvironment,
-  end: (code: ExitCode) => void,
-): void {
+function addDirectoryCompare(directory: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = directory
     .command('compare')
     .summary('say who would live elsewhere under another configuration')
@@ -83,9 +79,9 @@ function addDirectoryCompare(
     .argument('[user...]', 'user names; - or none reads them from standard input, one per line')
     .addOption(formatOption())
     .action(async (before: string, after: string, users: string[], { format }: { format: Format }) => {
-      const load = (file: string) => loadConfig(file, { env: surroundings.env, checks: driverChecks });
+      const load = (file: string) => loadConfig(file, { env: environment.env, checks: driverChecks });
       const configs = { before: await load(before), after: await load(after) };
-      end(await compare(configs, users, format, surroundings));
+      end(await compare(configs, users, format, environment));
     });
   withExamples(command, [
     ['postern directory compare postern.yaml new.yaml - < users.txt', 'everybody: who would live elsewhere?'],
@@ -103,29 +99,29 @@ async function compare(
   { before, after }: { readonly before: Config; readonly after: Config },
   users: readonly string[],
   format: Format,
-  surroundings: CommandEnvironment,
+  environment: CommandEnvironment,
 ): Promise<ExitCode> {
-  if (users.length === 0 && surroundings.ask !== undefined) {
-    surroundings.complain('Name users, or give them on standard input, one per line: - < users.txt\n');
+  if (users.length === 0 && environment.ask !== undefined) {
+    environment.complain('Name users, or give them on standard input, one per line: - < users.txt\n');
     return exitCodes.invalid;
   }
-  const { buildDirectory } = await surroundings.loadGateway();
+  const { buildDirectory } = await environment.loadGateway();
   await using directories = new AsyncDisposableStack();
   const open = async (config: Config) => ({
     directory: directories.use(await buildDirectory(config, silentLog)),
     parseName: createLoginNameParser(config.directory.nameRules),
   });
   const changes: HomeChange[] = [];
-  const progress = createProgress(surroundings, systemClock);
+  const progress = createProgress(environment, systemClock);
   const comparison = await compareDirectories(
     { before: await open(before), after: await open(after) },
-    usersFrom(users.length === 0 ? ['-'] : users, surroundings.lines),
+    usersFrom(users.length === 0 ? ['-'] : users, environment.lines),
     { onChange: (change) => void changes.push(change), onProgress: (count) => progress.count(count) },
     new AbortController().signal,
   );
   progress.end();
   changes.sort((a, b) => (a.user < b.user ? -1 : 1));
-  surroundings.print(format === 'json' ? asJson(comparison, changes) : asText(comparison, changes));
+  environment.print(format === 'json' ? asJson(comparison, changes) : asText(comparison, changes));
   if (comparison.unsure > 0) return exitCodes.unavailable;
   return comparison.moved > 0 ? exitCodes.no : exitCodes.ok;
 }
@@ -146,11 +142,7 @@ function asText({ users, moved, unsure, flows }: Comparison, changes: readonly H
 type Weights = ReadonlyMap<string, number>;
 
 /** `postern directory preview`: who would move if the weights of the `hash` source were others. */
-function addDirectoryPreview(
-  directory: Command,
-  surroundings: CommandEnvironment,
-  end: (code: ExitCode) => void,
-): void {
+function addDirectoryPreview(directory: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = directory
     .command('preview')
     .summary('say who would move under other weights of a hash')
@@ -167,14 +159,14 @@ function addDirectoryPreview(
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (users: string[], options: { weight: Weights; config: string; format: Format }) => {
-      const before = await loadConfig(options.config, { env: surroundings.env, checks: driverChecks });
+      const before = await loadConfig(options.config, { env: environment.env, checks: driverChecks });
       const problem = problemWith(before, options.weight);
       if (problem !== undefined) {
-        surroundings.complain(problem);
+        environment.complain(problem);
         return end(exitCodes.invalid);
       }
       const configs = { before, after: withWeights(before, options.weight) };
-      end(await compare(configs, users, options.format, surroundings));
+      end(await compare(configs, users, options.format, environment));
     });
   withExamples(command, [
     ['postern directory preview --weight c=2 - < users.txt', 'c gets twice its share: who moves there?'],

@@ -17,7 +17,7 @@ import {
 import { json, table } from './output.ts';
 
 /** `postern explain`: step by step, where a user is led and why. */
-export function addExplain(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
+export function addExplain(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('explain')
     .summary('say step by step why a user lives where')
@@ -32,9 +32,9 @@ export function addExplain(program: Command, surroundings: CommandEnvironment, e
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (user: string, { config, format, fresh }: { config: string; format: Format; fresh?: true }) => {
-      const running = fresh ? undefined : await askRunning(config, user, surroundings);
-      const explanation = running ?? (await askSources(config, user, surroundings));
-      surroundings.print(format === 'json' ? json(explanation) : asText(explanation));
+      const running = fresh ? undefined : await askRunning(config, user, environment);
+      const explanation = running ?? (await askSources(config, user, environment));
+      environment.print(format === 'json' ? json(explanation) : asText(explanation));
       end(codeOf(explanation));
     });
   withExamples(command, [
@@ -47,14 +47,10 @@ export function addExplain(program: Command, surroundings: CommandEnvironment, e
 type Explained = ApiReply['body'];
 
 /** Asks the running gateway; undefined if it cannot be reached. */
-async function askRunning(
-  file: string,
-  user: string,
-  surroundings: CommandEnvironment,
-): Promise<Explained | undefined> {
-  const { socket, token } = (await loadConfig(file, { env: surroundings.env })).operators;
+async function askRunning(file: string, user: string, environment: CommandEnvironment): Promise<Explained | undefined> {
+  const { socket, token } = (await loadConfig(file, { env: environment.env })).operators;
   if (socket === undefined && token === undefined) return undefined;
-  const ask = await openApi(file, surroundings);
+  const ask = await openApi(file, environment);
   try {
     const { status, body } = await ask('GET', `/users/${encodeURIComponent(user)}/explanation`);
     return status === 200 ? body : undefined;
@@ -64,9 +60,9 @@ async function askRunning(
   }
 }
 
-async function askSources(file: string, user: string, surroundings: CommandEnvironment): Promise<Explained> {
-  const config = await loadConfig(file, { env: surroundings.env, checks: driverChecks });
-  const { openExplain } = await surroundings.loadGateway();
+async function askSources(file: string, user: string, environment: CommandEnvironment): Promise<Explained> {
+  const config = await loadConfig(file, { env: environment.env, checks: driverChecks });
+  const { openExplain } = await environment.loadGateway();
   await using opened = await openExplain(config, silentLog);
   return { ...(await opened.explain(user, new AbortController().signal)) };
 }

@@ -22,7 +22,7 @@ interface InitOptions {
 }
 
 /** `postern init`: a first configuration, from options or from a few questions. */
-export function addInit(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
+export function addInit(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('init')
     .summary('write a first configuration')
@@ -38,15 +38,15 @@ export function addInit(program: Command, surroundings: CommandEnvironment, end:
     .option('--backend <name=host...>', 'a backend: NAME=HOST, or NAME=IMAP_URL,WEBMAIL_URL; may be given again')
     .action(async (options: InitOptions) => {
       if (options.force !== true && (await exists(options.output))) {
-        surroundings.complain(`${options.output} exists: name another file with --output, or add --force.\n`);
+        environment.complain(`${options.output} exists: name another file with --output, or add --force.\n`);
         return end(exitCodes.invalid);
       }
-      const answers = await gather(options, surroundings);
+      const answers = await gather(options, environment);
       if (typeof answers === 'string') {
-        surroundings.complain(answers);
+        environment.complain(answers);
         return end(exitCodes.invalid);
       }
-      end(await write(options.output, answers, surroundings));
+      end(await write(options.output, answers, environment));
     });
   withExamples(command, [
     ['postern init', 'answer a few questions'],
@@ -90,7 +90,7 @@ function parseBackend(text: string): InitBackend | undefined {
 }
 
 /** Nothing is left behind unless `check` would accept it. */
-async function write(output: string, answers: InitAnswers, surroundings: CommandEnvironment): Promise<ExitCode> {
+async function write(output: string, answers: InitAnswers, environment: CommandEnvironment): Promise<ExitCode> {
   const draft = `${output}.draft`;
   const folder = dirname(output);
   const needed: { readonly file: string; readonly text: string; readonly mode: number; readonly todo: string }[] = [];
@@ -111,23 +111,23 @@ async function write(output: string, answers: InitAnswers, surroundings: Command
     made.push(each);
   }
   try {
-    await loadConfig(draft, { env: surroundings.env, checks: driverChecks });
+    await loadConfig(draft, { env: environment.env, checks: driverChecks });
     await rename(draft, output);
   } catch (error) {
     for (const file of [draft, ...made.map((each) => each.file)]) await rm(file, { force: true });
     if (!(error instanceof ConfigInvalid)) throw error;
-    surroundings.complain(
+    environment.complain(
       `Nothing was written:\n${error.problems.map(({ path, text }) => `  ${path}: ${text}\n`).join('')}`,
     );
     return exitCodes.invalid;
   }
-  surroundings.print(`Wrote ${output}${made.map(({ file, todo }) => ` and ${file}: ${todo}`).join(',')}.\n`);
+  environment.print(`Wrote ${output}${made.map(({ file, todo }) => ` and ${file}: ${todo}`).join(',')}.\n`);
   if (answers.driver === 'form') {
-    surroundings.print(
+    environment.print(
       'Its form is an example: write the names and marks of your webmail there, see docs/webmails/form.md\n',
     );
   }
-  surroundings.print(`Next: postern check -c ${output} --online, then postern serve -c ${output}\n`);
+  environment.print(`Next: postern check -c ${output} --online, then postern serve -c ${output}\n`);
   return exitCodes.ok;
 }
 

@@ -10,7 +10,7 @@ import { configOption, type ExitCode, exitCodes, type Format, formatOption, with
 import { json, table } from './output.ts';
 
 /** `postern keys`: the server keys that sign cookies and seal credentials, and their rotation. */
-export function addKeys(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
+export function addKeys(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const keys = program
     .command('keys')
     .summary('add, promote, retire or list the server keys')
@@ -18,7 +18,7 @@ export function addKeys(program: Command, surroundings: CommandEnvironment, end:
       'The server keys sign cookies and seal what a session holds. All nodes share one file. To rotate: add a key and copy ' +
         'the file to every node; promote it everywhere; retire the old one after the absolute timeout.',
     );
-  const load = (name: string) => loadConfig(name, { env: surroundings.env });
+  const load = (name: string) => loadConfig(name, { env: environment.env });
   const fileOf = async (name: string) => (await load(name)).sessions.keysFile;
 
   keys
@@ -30,12 +30,12 @@ export function addKeys(program: Command, surroundings: CommandEnvironment, end:
       const file = await fileOf(config);
       const entries = await readKeysFile(file);
       if (entries === undefined) {
-        surroundings.complain(`There is no ${file} yet: the first node that starts makes it.\n`);
+        environment.complain(`There is no ${file} yet: the first node that starts makes it.\n`);
         return end(exitCodes.no);
       }
       const rows = entries.map(({ id, state, sinceMs }) => ({ id, state, since: new Date(sinceMs).toISOString() }));
       const asRows = rows.map(({ id, state, since }) => [id, state, since]);
-      surroundings.print(format === 'json' ? json(rows) : table(['KEY', 'STATE', 'SINCE'], asRows));
+      environment.print(format === 'json' ? json(rows) : table(['KEY', 'STATE', 'SINCE'], asRows));
       end(exitCodes.ok);
     });
 
@@ -46,7 +46,7 @@ export function addKeys(program: Command, surroundings: CommandEnvironment, end:
     .action(async ({ config }: { config: string }) => {
       const file = await fileOf(config);
       const id = await addKey(file);
-      surroundings.print(
+      environment.print(
         `Added ${id} to ${file}.\nNow copy the file to every node and reload them (SIGHUP); then: postern keys promote ${id}\n`,
       );
       end(exitCodes.ok);
@@ -60,7 +60,7 @@ export function addKeys(program: Command, surroundings: CommandEnvironment, end:
     .action(async (id: string, { config }: { config: string }) => {
       const file = await fileOf(config);
       await promoteKey(file, id);
-      surroundings.print(
+      environment.print(
         `${id} seals from now on.\nCopy ${file} to every node and reload them (SIGHUP); retire the old key after the absolute timeout.\n`,
       );
       end(exitCodes.ok);
@@ -76,10 +76,10 @@ export function addKeys(program: Command, surroundings: CommandEnvironment, end:
       const config = await load(name);
       const refusal = now ? undefined : await whyTooEarly(id, config);
       if (refusal !== undefined) {
-        surroundings.complain(refusal);
+        environment.complain(refusal);
         return end(exitCodes.no);
       }
-      surroundings.print(await retire(id, config, surroundings));
+      environment.print(await retire(id, config, environment));
       end(exitCodes.ok);
     });
 
@@ -104,10 +104,10 @@ async function whyTooEarly(id: string, { sessions }: Config): Promise<string | u
  * Nothing is changed unless the store can be asked. Then out of the file first: a key that only the store knows stops
  * nodes from starting, and can be retired again.
  */
-async function retire(id: string, config: Config, surroundings: CommandEnvironment): Promise<string> {
+async function retire(id: string, config: Config, environment: CommandEnvironment): Promise<string> {
   const { keysFile } = config.sessions;
   const isInFile = (await readKeysFile(keysFile))?.some((key) => key.id === id) ?? false;
-  const { openStore, renewState } = await surroundings.loadGateway();
+  const { openStore, renewState } = await environment.loadGateway();
   await using store = await openStore(config, silentLog);
   const isRegistered = (await store.registerKeys([])).some((key) => key.id === id);
   if (!isInFile && !isRegistered) {

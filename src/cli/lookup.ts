@@ -32,7 +32,7 @@ const atOnce = 64;
 const chunk = 64 * 1024;
 
 /** `postern lookup`: where users live, as the gateway would find it out at their sign-in. */
-export function addLookup(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
+export function addLookup(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('lookup')
     .summary('say on which backend a user lives')
@@ -43,15 +43,15 @@ export function addLookup(program: Command, surroundings: CommandEnvironment, en
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (users: string[], { config: file, format }: { config: string; format: Format }) => {
-      const config = await loadConfig(file, { env: surroundings.env, checks: driverChecks });
-      const { buildDirectory } = await surroundings.loadGateway();
+      const config = await loadConfig(file, { env: environment.env, checks: driverChecks });
+      const { buildDirectory } = await environment.loadGateway();
       await using directory = await buildDirectory(config, silentLog);
       const parse = createLoginNameParser(config.directory.nameRules);
-      const all = inOrder(usersFrom(users, surroundings.lines), atOnce, (user) => lookUp(user, parse, directory));
-      if (users.includes('-')) return end(await stream(all, format, surroundings));
+      const all = inOrder(usersFrom(users, environment.lines), atOnce, (user) => lookUp(user, parse, directory));
+      if (users.includes('-')) return end(await stream(all, format, environment));
       const found: Found[] = [];
       for await (const one of all) found.push(one);
-      surroundings.print(format === 'json' ? json(found) : asTable(found));
+      environment.print(format === 'json' ? json(found) : asTable(found));
       end(worst(found.map(codeOf)));
     });
   withExamples(command, [
@@ -99,8 +99,8 @@ function asTable(found: readonly Found[]): string {
 }
 
 /** Prints each as it comes, so that a million lines need no memory. */
-async function stream(all: AsyncIterable<Found>, format: Format, surroundings: CommandEnvironment): Promise<ExitCode> {
-  const progress = createProgress(surroundings, systemClock);
+async function stream(all: AsyncIterable<Found>, format: Format, environment: CommandEnvironment): Promise<ExitCode> {
+  const progress = createProgress(environment, systemClock);
   let code: ExitCode = exitCodes.ok;
   let users = 0;
   let waiting = '';
@@ -111,11 +111,11 @@ async function stream(all: AsyncIterable<Found>, format: Format, surroundings: C
     progress.count(users);
     // One write per line would take longer than the lookups.
     if (waiting.length < chunk) continue;
-    surroundings.print(waiting);
+    environment.print(waiting);
     waiting = '';
   }
   progress.end();
-  surroundings.print(waiting);
+  environment.print(waiting);
   return code;
 }
 

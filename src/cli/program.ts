@@ -7,13 +7,13 @@ import { type ExitCode, exitCodes, exitCodesHelp, withExamples } from './options
 import { addServe } from './serve.ts';
 
 /** Runs one command line, without the program's own name; resolves with the exit code when the command is done. */
-export async function runCommand(args: readonly string[], surroundings: CommandEnvironment): Promise<ExitCode> {
+export async function runCommand(args: readonly string[], environment: CommandEnvironment): Promise<ExitCode> {
   let code: ExitCode = exitCodes.ok;
-  const program = createProgram(surroundings);
+  const program = createProgram(environment);
   // A start is in a hurry, and needs none of the others.
   const others = args[0] === 'serve' ? [] : (await import('./commands.ts')).otherCommands;
   for (const add of [addServe, ...others]) {
-    add(program, surroundings, (ended) => {
+    add(program, environment, (ended) => {
       code = ended;
     });
   }
@@ -21,7 +21,7 @@ export async function runCommand(args: readonly string[], surroundings: CommandE
     await program.parseAsync(idsLast(args), { from: 'user' });
     return code;
   } catch (error) {
-    return explain(error, surroundings);
+    return explain(error, environment);
   }
 }
 
@@ -31,14 +31,14 @@ function idsLast(args: readonly string[]): readonly string[] {
   return ids.length === 0 ? args : [...args.filter((arg) => !ids.includes(arg)), '--', ...ids];
 }
 
-function createProgram(surroundings: CommandEnvironment): Command {
+function createProgram(environment: CommandEnvironment): Command {
   const program = new Command('postern')
     .description('The front door of a webmail cluster: one sign-in, and the right mailbox server.')
     .version(versionText(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'say what a command does')
     .configureOutput({
-      writeOut: (text) => surroundings.print(text),
-      writeErr: (text) => surroundings.complain(text),
+      writeOut: (text) => environment.print(text),
+      writeErr: (text) => environment.complain(text),
     })
     .exitOverride()
     .showHelpAfterError('(--help says more)')

@@ -4,7 +4,7 @@ import type { RunningGateway, CommandEnvironment } from './environment.ts';
 import { configOption, type ExitCode, exitCodes, withExamples } from './options.ts';
 
 /** `postern serve`: the gateway itself, in the foreground, until a signal ends it. */
-export function addServe(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
+export function addServe(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('serve')
     .summary('run the gateway')
@@ -15,10 +15,10 @@ export function addServe(program: Command, surroundings: CommandEnvironment, end
     )
     .addOption(configOption())
     .action(async ({ config }: { config: string }) => {
-      const { startGateway } = await surroundings.loadGateway();
+      const { startGateway } = await environment.loadGateway();
       const starting = startGateway({ configFile: config });
       starting.then(collectAfterStart, () => undefined);
-      await serveUntilSignal(starting, surroundings);
+      await serveUntilSignal(starting, environment);
       end(exitCodes.ok);
     });
   withExamples(command, [

@@ -25,8 +25,8 @@ interface EndOptions extends Omit<ListOptions, 'format'> {
 }
 
 /** `postern session`, `who` and `kick`: who is signed in, on all nodes, and ending it. */
-export function addSessions(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
-  const { print, complain } = surroundings;
+export function addSessions(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
+  const { print, complain } = environment;
 
   /** Prints a reply, or what is wrong with it. */
   function finish(reply: ApiReply, text: () => string): void {
@@ -45,7 +45,7 @@ export function addSessions(program: Command, surroundings: CommandEnvironment, 
     .addOption(configOption())
     .addOption(formatOption())
     .action(async ({ config, format, ...wanted }: ListOptions) => {
-      const ask = await openApi(config, surroundings);
+      const ask = await openApi(config, environment);
       const reply = await ask('GET', `/sessions?${new URLSearchParams(wanted).toString()}`);
       finish(reply, () => (format === 'json' ? json(reply.body) : sessionTable(reply.body['sessions'])));
     });
@@ -63,7 +63,7 @@ export function addSessions(program: Command, surroundings: CommandEnvironment, 
         complain('say which: the id of one session, or --user, --backend or --address\n');
         return end(exitCodes.invalid);
       }
-      const ask = await openApi(config, surroundings);
+      const ask = await openApi(config, environment);
       const which = id === undefined ? `?${new URLSearchParams(wanted).toString()}` : `/${encodeURIComponent(id)}`;
       const reply = await ask('DELETE', `/sessions${which}`, { reason });
       finish(reply, () =>
@@ -83,7 +83,7 @@ export function addSessions(program: Command, surroundings: CommandEnvironment, 
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (user: string, { config, format }: { config: string; format: Format }) => {
-      const ask = await openApi(config, surroundings);
+      const ask = await openApi(config, environment);
       const reply = await ask('GET', `/users/${encodeURIComponent(user)}`);
       finish(reply, () => (format === 'json' ? json(reply.body) : describeUser(reply.body)));
     });
@@ -96,7 +96,7 @@ export function addSessions(program: Command, surroundings: CommandEnvironment, 
     .addOption(reasonOption())
     .addOption(configOption())
     .action(async (user: string, { config, reason }: { config: string; reason: string }) => {
-      const ask = await openApi(config, surroundings);
+      const ask = await openApi(config, environment);
       const reply = await ask('DELETE', `/users/${encodeURIComponent(user)}/sessions`, { reason });
       finish(reply, () => {
         const { user: ofWhom, ended } = reply.body;

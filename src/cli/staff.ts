@@ -13,8 +13,8 @@ import {
 import { json, table } from './output.ts';
 
 /** `postern staff`: who is staff, and their second factors. */
-export function addStaff(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
-  const { print, complain } = surroundings;
+export function addStaff(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
+  const { print, complain } = environment;
 
   /** Prints a reply, or what is wrong with it. */
   function finish(reply: ApiReply, text: () => string): void {
@@ -30,7 +30,7 @@ export function addStaff(program: Command, surroundings: CommandEnvironment, end
     .addOption(configOption())
     .addOption(formatOption())
     .action(async ({ config, format }: { config: string; format: Format }) => {
-      const ask = await openApi(config, surroundings);
+      const ask = await openApi(config, environment);
       const reply = await ask('GET', '/staff');
       finish(reply, () => (format === 'json' ? json(reply.body) : staffTable(reply.body['staff'])));
     });
@@ -40,7 +40,7 @@ export function addStaff(program: Command, surroundings: CommandEnvironment, end
     .argument('<user>', 'the mailbox of the member of staff')
     .addOption(configOption())
     .action(async (user: string, { config }: { config: string }) => {
-      const ask = await openApi(config, surroundings);
+      const ask = await openApi(config, environment);
       const reply = await ask('POST', `/staff/${encodeURIComponent(user)}/enrolment`, {});
       finish(reply, () => invitation(reply.body));
     });
@@ -51,7 +51,7 @@ export function addStaff(program: Command, surroundings: CommandEnvironment, end
     .addOption(reasonOption())
     .addOption(configOption())
     .action(async (user: string, { config, reason }: { config: string; reason: string }) => {
-      const ask = await openApi(config, surroundings);
+      const ask = await openApi(config, environment);
       const reply = await ask('DELETE', `/staff/${encodeURIComponent(user)}/enrolment`, { reason });
       finish(reply, () => `${cell(reply.body['user'])} has no second factor any more, and no console without one.\n`);
     });

@@ -30,8 +30,8 @@ interface Order {
 }
 
 /** `postern user move` and `postern move`: moving users to other backends, one or many, and what became of it. */
-export function addMoves(program: Command, surroundings: CommandEnvironment, end: (code: ExitCode) => void): void {
-  const { print, complain } = surroundings;
+export function addMoves(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
+  const { print, complain } = environment;
   const user = program.command('user').summary('move users to other backends');
   user
     .command('move')
@@ -51,8 +51,8 @@ export function addMoves(program: Command, surroundings: CommandEnvironment, end
         complain('Name a user and --to BACKEND, or --file FILE; a rate is a number above 0.\n');
         return end(exitCodes.invalid);
       }
-      const ask = await openApi(options.config, surroundings);
-      end(await moveAll(orders, options, ask, surroundings));
+      const ask = await openApi(options.config, environment);
+      end(await moveAll(orders, options, ask, environment));
     });
   withExamples(user, [
     ['postern user move alice --to b --reason "a is full"', 'now; her open session follows'],
@@ -73,7 +73,7 @@ export function addMoves(program: Command, surroundings: CommandEnvironment, end
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (name: string | undefined, options: { config: string; format: Format; phase?: string }) => {
-      const ask = await openApi(options.config, surroundings);
+      const ask = await openApi(options.config, environment);
       const query = options.phase === undefined ? '' : `?phase=${encodeURIComponent(options.phase)}`;
       const reply =
         name === undefined
@@ -92,7 +92,7 @@ export function addMoves(program: Command, surroundings: CommandEnvironment, end
     .addOption(reasonOption())
     .addOption(configOption())
     .action(async (name: string, { config, reason }: { config: string; reason: string }) => {
-      const ask = await openApi(config, surroundings);
+      const ask = await openApi(config, environment);
       const reply = await ask('DELETE', `/users/${encodeURIComponent(name)}/move`, { reason });
       const refused = refusalCode(reply, complain);
       if (refused === undefined) print(`${cell(reply.body['explanation'])}\n`);

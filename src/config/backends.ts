@@ -11,21 +11,21 @@ import type { Path } from './yaml-file.ts';
 
 type BackendDefaults = z.output<ReturnType<typeof backendDefaultsSection>>;
 
-interface BackendSurroundings {
+interface BackendContext {
   readonly defaults: BackendDefaults;
   /** The authorities that vouch for IMAP servers where a backend names none. */
   readonly imapCa: string | undefined;
 }
 
 /** Fills a backend up from the defaults; undefined if something is missing, which is then noted. */
-export function settleBackend(named: NamedBackend, surroundings: BackendSurroundings): Backend | undefined {
+export function settleBackend(named: NamedBackend, context: BackendContext): Backend | undefined {
   const { name, entry, path, findings } = named;
-  const { defaults } = surroundings;
+  const { defaults } = context;
   const driver = entry.driver ?? defaults.driver;
   if (driver === undefined) {
     findings.add(path, 'names no webmail driver: write driver: roundcube, here or under backend_defaults', 'key');
   }
-  const hosts = settleHosts(named, surroundings);
+  const hosts = settleHosts(named, context);
   const master = entry.master ?? defaults.master;
   const webmailLoginName = entry.login_name?.webmail ?? defaults.login_name?.webmail;
   if (driver === undefined || hosts === undefined) return undefined;
@@ -42,13 +42,13 @@ export function settleBackend(named: NamedBackend, surroundings: BackendSurround
 }
 
 /** The primary first, or the equals in their order; undefined if one of them is not complete. */
-function settleHosts(named: NamedBackend, surroundings: BackendSurroundings): Backend['hosts'] | undefined {
+function settleHosts(named: NamedBackend, context: BackendContext): Backend['hosts'] | undefined {
   const hosts = placesOf(named).map((place, index) => {
-    const imap = settleImap(place, surroundings);
-    const webmail = settleWebmail(place, surroundings);
+    const imap = settleImap(place, context);
+    const webmail = settleWebmail(place, context);
     const name = index === 0 ? named.name : `${named.name}/${index + 1}`;
     if (imap === undefined || webmail === undefined) return undefined;
-    return { name, imap: { ...imap, ...answersOf(named, surroundings) }, webmail };
+    return { name, imap: { ...imap, ...answersOf(named, context) }, webmail };
   });
   const complete = hosts.filter((host) => host !== undefined);
   return complete.length === hosts.length ? atLeastOne(complete) : undefined;
@@ -57,7 +57,7 @@ function settleHosts(named: NamedBackend, surroundings: BackendSurroundings): Ba
 /** What the site says of its IMAP servers: of their answers, and of names as they want them. */
 function answersOf(
   { entry }: NamedBackend,
-  { defaults }: BackendSurroundings,
+  { defaults }: BackendContext,
 ): Pick<ImapEndpoint, 'laterTexts' | 'okReferral' | 'loginName'> {
   const laterTexts = entry.imap_later ?? defaults.imap_later;
   const okReferral = entry.imap_ok_referral ?? defaults.imap_ok_referral;
@@ -102,7 +102,7 @@ function placesOf({ entry, path, findings }: NamedBackend): WrittenPlace[] {
 }
 
 /** How the hosts of a backend share its work. */
-export function settleServing({ name, entry }: NamedBackend, { defaults }: BackendSurroundings): Serving {
+export function settleServing({ name, entry }: NamedBackend, { defaults }: BackendContext): Serving {
   const own = entry.health;
   const common = defaults.health;
   const path = own.path ?? common.path;
@@ -128,7 +128,7 @@ export function settleServing({ name, entry }: NamedBackend, { defaults }: Backe
   };
 }
 
-function settleImap(named: WrittenPlace, { defaults, imapCa }: BackendSurroundings): ImapEndpoint | undefined {
+function settleImap(named: WrittenPlace, { defaults, imapCa }: BackendContext): ImapEndpoint | undefined {
   const { entry } = named;
   const url = entry.imap?.url ?? fill(named, 'imap', defaults.imap);
   if (url === undefined) return undefined;
@@ -144,7 +144,7 @@ function settleImap(named: WrittenPlace, { defaults, imapCa }: BackendSurroundin
   };
 }
 
-function settleWebmail(named: WrittenPlace, { defaults }: BackendSurroundings): WebmailEndpoint | undefined {
+function settleWebmail(named: WrittenPlace, { defaults }: BackendContext): WebmailEndpoint | undefined {
   const { entry } = named;
   const url: WebmailUrl | undefined = entry.webmail?.url ?? fill(named, 'webmail', defaults.webmail);
   if (url === undefined) return undefined;

@@ -92,10 +92,10 @@ async function settle(
   const serving = new Map<BackendName, Serving>();
   if (defaults !== undefined) {
     for (const one of named) {
-      const surroundings = { defaults, imapCa: sections.passdb?.tls_ca_file };
-      const backend = settleBackend(one, surroundings);
+      const context = { defaults, imapCa: sections.passdb?.tls_ca_file };
+      const backend = settleBackend(one, context);
       if (backend !== undefined) settled.push({ named: one, backend });
-      serving.set(one.name, settleServing(one, surroundings));
+      serving.set(one.name, settleServing(one, context));
     }
   }
   checkServersDiffer(settled);

@@ -51,7 +51,7 @@ export function configShape(outside: Outside) {
   };
 }
 
-/** Schema of an included file. */
+/** Keys that an included file may have. */
 export const includedKeys = ['backends'] as const;
 
 const pattern = text('a file name', 'write a pattern such as backends.d/*.yaml');

@@ -32,7 +32,7 @@ import { createRememberedRoleOf } from '../support/roles.ts';
 import { lookUpFresh } from './explain.ts';
 import type { ClusterState, ConfigHolder, NodeConsole, NodeSupport, SharedParts, SupportTables } from './parts.ts';
 
-/** To be called before the mirror is opened. */
+/** To be called before the replica is opened. */
 export function supportTables(state: Pick<StateReplica, 'table'>): SupportTables {
   return {
     links: state.table('links', parseLink),

@@ -26,8 +26,8 @@ export interface RecentLogins extends AsyncDisposable {
 }
 
 /** How many are kept for each user. */
-const signInsKept = 20;
-const signInsKeptMs = 30 * 24 * 60 * 60 * 1000;
+const loginsKept = 20;
+const loginsKeptMs = 30 * 24 * 60 * 60 * 1000;
 
 /** Reads a stored text; undefined for one of another form. */
 function parseSignIn(text: string): RecentLogin | undefined {
@@ -75,15 +75,15 @@ export function createRecentLoginNotes(signIns: Pick<RecentLogins, 'note'>, log:
 type RunScript = (script: string, keys: readonly string[], args: readonly string[]) => Promise<unknown>;
 
 /** A server key, as far as recent sign-ins use it. */
-interface SignInsKey extends VouchingKey {
+interface RecentLoginsKey extends VouchingKey {
   userKeyOf(user: string): UserKey;
 }
 
 /** The server keys of the moment. */
-interface SignInsKeys extends VouchingKeys {
-  readonly promoted: SignInsKey;
+interface RecentLoginsKeys extends VouchingKeys {
+  readonly promoted: RecentLoginsKey;
   /** The promoted one first. */
-  readonly all: readonly SignInsKey[];
+  readonly all: readonly RecentLoginsKey[];
 }
 
 const kind = 'recent sign-in';
@@ -101,7 +101,7 @@ const readScript = `return redis.call('LRANGE', KEYS[1], 0, -1)`;
  * The latest sign-ins in a Redis: a list per user, under a keyed hash of the name. Each line is vouched for with its
  * user: one that was changed, moved, or written without a server key is left out.
  */
-export function createRedisRecentLogins(run: RunScript, keys: () => SignInsKeys): RecentLogins {
+export function createRedisRecentLogins(run: RunScript, keys: () => RecentLoginsKeys): RecentLogins {
   function genuineIn(user: string, stored: unknown): readonly RecentLogin[] {
     const read = readVouched(keys(), kind, [user], String(stored));
     const signIn = read.kind === 'genuine' ? parseSignIn(read.text) : undefined;
@@ -113,7 +113,7 @@ export function createRedisRecentLogins(run: RunScript, keys: () => SignInsKeys)
       const { promoted } = keys();
       const line = vouchFor(promoted, kind, [user], JSON.stringify(signIn));
       const list = listOf(promoted.userKeyOf(user));
-      await run(noteScript, [list], [line, String(signInsKept), String(signInsKeptMs)]);
+      await run(noteScript, [list], [line, String(loginsKept), String(loginsKeptMs)]);
     },
     async of(user) {
       const lists = keys().all.map((key) => listOf(key.userKeyOf(user)));
@@ -122,7 +122,7 @@ export function createRedisRecentLogins(run: RunScript, keys: () => SignInsKeys)
       return replies
         .flat()
         .flatMap((stored) => genuineIn(user, stored))
-        .slice(0, signInsKept);
+        .slice(0, loginsKept);
     },
     // The connection belongs to whoever handed it in.
     async [Symbol.asyncDispose]() {},
@@ -162,10 +162,10 @@ export function createSqliteRecentLogins(file: string, clock: Clock): RecentLogi
     add: connection.prepare('INSERT INTO sign_ins (user, at_ms, text) VALUES (?, ?, ?)'),
     of: connection.prepare('SELECT text FROM sign_ins WHERE user = ? AND at_ms > ? ORDER BY number DESC'),
     cut: connection.prepare(`DELETE FROM sign_ins WHERE user = ? AND number NOT IN
-      (SELECT number FROM sign_ins WHERE user = ? ORDER BY number DESC LIMIT ${signInsKept})`),
+      (SELECT number FROM sign_ins WHERE user = ? ORDER BY number DESC LIMIT ${loginsKept})`),
     forget: connection.prepare('DELETE FROM sign_ins WHERE at_ms <= ?'),
   };
-  const oldestMs = (): number => clock.nowMs() - signInsKeptMs;
+  const oldestMs = (): number => clock.nowMs() - loginsKeptMs;
   return {
     note: settled((user, signIn) => {
       atomically(() => {

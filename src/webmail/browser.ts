@@ -23,20 +23,20 @@ export interface ConfiguredParts extends DriverParts {
 }
 
 /** A browser for which a driver acts; `language` is what it asks for, where that is known. */
-interface VisitingBrowser extends SignOutIdentity {
+interface ActingBrowser extends SignOutIdentity {
   readonly language?: string | undefined;
 }
 
 /** The browser of somebody who signs in. */
-export function browserOf({ client, publicOrigin }: Pick<SignInIdentity, 'client' | 'publicOrigin'>): VisitingBrowser {
+export function browserOf({ client, publicOrigin }: Pick<SignInIdentity, 'client' | 'publicOrigin'>): ActingBrowser {
   const { userAgent, address, language } = client;
   return { userAgent, clientAddress: address, publicOrigin, language };
 }
 
-interface VisitOptions {
+interface BrowserOptions {
   readonly host: BackendHost;
   /** For which the driver acts. */
-  readonly browser: VisitingBrowser;
+  readonly browser: ActingBrowser;
   readonly ownsCookie: (name: string) => boolean;
   /**
    * In the place of the languages that the browser asks for, where the driver has to understand the webmail's words.
@@ -67,7 +67,7 @@ interface SentBody {
  */
 export class Browser {
   readonly #parts: DriverParts;
-  readonly #options: VisitOptions;
+  readonly #options: BrowserOptions;
   /** All cookies, for the requests of this visit; `#kept` has only those that stay in the gateway. */
   readonly #all = new CookieJar(() => true);
   readonly #kept: CookieJar;
@@ -75,7 +75,7 @@ export class Browser {
   /** The page that was read last. */
   #page: string | undefined;
 
-  constructor(parts: DriverParts, options: VisitOptions) {
+  constructor(parts: DriverParts, options: BrowserOptions) {
     this.#parts = parts;
     this.#options = options;
     this.#kept = new CookieJar(options.ownsCookie);

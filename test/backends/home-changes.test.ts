@@ -13,7 +13,7 @@ const hour = 3_600_000;
 describe('a home that changes in the directory', () => {
   const clock = handClock();
   let state: StateReplica;
-  let adoption: HomeChanges;
+  let homeChanges: HomeChanges;
   let answer: () => Promise<HomeLookup>;
   let asked: number;
   const session = recordOn(alice, 'a', 'a');
@@ -42,18 +42,18 @@ describe('a home that changes in the directory', () => {
     state = await openState();
     asked = 0;
     answer = found('a');
-    adoption = node();
+    homeChanges = node();
   });
   afterEach(async () => {
-    await adoption[Symbol.asyncDispose]();
+    await homeChanges[Symbol.asyncDispose]();
     await state[Symbol.asyncDispose]();
   });
 
   it('is taken over for sessions that began before, and not for later ones', async () => {
-    await adoption.lookOn();
+    await homeChanges.lookOn();
     assert.equal(homeOfSession(state, session), 'a');
     answer = found('b');
-    await adoption.lookOn();
+    await homeChanges.lookOn();
     assert.equal(homeOfSession(state, session), 'b');
     clock.advance(1);
     assert.equal(homeOfSession(state, { ...session, createdAtMs: clock.nowMs() }), 'a');
@@ -61,7 +61,7 @@ describe('a home that changes in the directory', () => {
 
   it('is older news than a session that another node has led on', async () => {
     answer = found('b');
-    await adoption.lookOn();
+    await homeChanges.lookOn();
     const sinceMs = state.homes.get(alice)?.sinceMs ?? 0;
     const ledOn = { ...recordOn(alice, 'c', 'c'), homeSinceMs: sinceMs + 60_000 };
     assert.equal(homeOfSession(state, ledOn), 'c');
@@ -72,22 +72,22 @@ describe('a home that changes in the directory', () => {
 
   it('counts for less than an override of an operator', async () => {
     answer = found('b');
-    await adoption.lookOn();
+    await homeChanges.lookOn();
     await state.overrides.set(alice, { backend: 'c', reason: 'full', by: 'ops', sinceMs: 1 });
     assert.equal(homeOfSession(state, session), 'c');
-    await adoption.lookOn();
+    await homeChanges.lookOn();
     assert.equal(asked, 1);
   });
 
   it('does not change again within ten minutes, so that servers which lag send nobody to and fro', async () => {
     answer = found('b');
-    await adoption.lookOn();
+    await homeChanges.lookOn();
     answer = found('a');
     clock.advance(10 * 60_000 - 1);
-    await adoption.lookOn();
+    await homeChanges.lookOn();
     assert.equal(homeOfSession(state, session), 'b');
     clock.advance(1);
-    await adoption.lookOn();
+    await homeChanges.lookOn();
     assert.equal(homeOfSession(state, session), 'a');
   });
 
@@ -101,7 +101,7 @@ describe('a home that changes in the directory', () => {
     ];
     for (const one of answers) {
       answer = one;
-      await adoption.lookOn();
+      await homeChanges.lookOn();
     }
     assert.equal(asked, answers.length);
     assert.equal(homeOfSession(state, session), 'a');
@@ -117,19 +117,19 @@ describe('a home that changes in the directory', () => {
 
   it('is looked for at once when its backend serves nobody: on to a third, but not back for five minutes', async () => {
     answer = found('b');
-    await Promise.all([adoption.lookForPlace(session), adoption.lookForPlace(session)]);
+    await Promise.all([homeChanges.lookForPlace(session), homeChanges.lookForPlace(session)]);
     assert.equal(homeOfSession(state, session), 'b');
     assert.equal(asked, 1, 'all requests of a user share one question');
     answer = found('a');
     clock.advance(5 * 60_000 - 1);
-    await adoption.lookForPlace(session);
+    await homeChanges.lookForPlace(session);
     assert.equal(homeOfSession(state, session), 'b');
     answer = found('c');
-    await adoption.lookForPlace(session);
+    await homeChanges.lookForPlace(session);
     assert.equal(homeOfSession(state, session), 'c');
     answer = found('b');
     clock.advance(5 * 60_000);
-    await adoption.lookForPlace(session);
+    await homeChanges.lookForPlace(session);
     assert.equal(homeOfSession(state, session), 'b');
   });
 
@@ -149,18 +149,18 @@ describe('a home that changes in the directory', () => {
 
   it('goes back at once when an operator says so, and away again when it serves nobody once more', async () => {
     answer = found('b');
-    await adoption.lookForPlace(session);
+    await homeChanges.lookForPlace(session);
     answer = found('a');
-    await adoption.look(alice);
+    await homeChanges.look(alice);
     assert.equal(homeOfSession(state, session), 'a');
     answer = found('b');
-    await adoption.lookForPlace(session);
+    await homeChanges.lookForPlace(session);
     assert.equal(homeOfSession(state, session), 'b');
   });
 
   it('is forgotten once no session can be from before', async () => {
     answer = found('b');
-    await adoption.lookOn();
+    await homeChanges.lookOn();
     await using other = node([]);
     clock.advance(12 * hour);
     await other.lookOn();

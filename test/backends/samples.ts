@@ -100,24 +100,24 @@ export function recordOn(user: string, backend: string, host: string): SessionRe
 /** The state of all nodes, for one test, in a file that goes with it. */
 export async function openState(): Promise<StateReplica> {
   const folder = mkdtempSync(join(tmpdir(), 'postern-state-'));
-  const mirror = createStateReplica({
+  const replica = createStateReplica({
     store: createSqliteStateStore(join(folder, 'state')),
     log: silentLog,
     pollMs: 20,
   });
-  await mirror.open();
+  await replica.open();
   return {
-    states: mirror.states,
-    active: mirror.active,
-    overrides: mirror.overrides,
-    homes: mirror.homes,
-    moves: mirror.moves,
-    table: (name, parse) => mirror.table(name, parse),
-    open: () => mirror.open(),
-    refresh: () => mirror.refresh(),
-    watch: (listener) => mirror.watch(listener),
+    states: replica.states,
+    active: replica.active,
+    overrides: replica.overrides,
+    homes: replica.homes,
+    moves: replica.moves,
+    table: (name, parse) => replica.table(name, parse),
+    open: () => replica.open(),
+    refresh: () => replica.refresh(),
+    watch: (listener) => replica.watch(listener),
     async [Symbol.asyncDispose]() {
-      await mirror[Symbol.asyncDispose]();
+      await replica[Symbol.asyncDispose]();
       rmSync(folder, { recursive: true, force: true });
     },
   };

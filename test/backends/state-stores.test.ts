@@ -44,7 +44,7 @@ suite('the state in Redis', () => {
   });
 });
 
-suite('the mirror of the state', () => {
+suite('the replica of the state', () => {
   test('shows at once what this node wrote, and soon what another wrote', async () => {
     const file = newFile();
     await using here = createStateReplica({ store: createSqliteStateStore(file), log: silentLog, pollMs: 20 });
@@ -66,13 +66,13 @@ suite('the mirror of the state', () => {
   test('survives a restart', async () => {
     const file = newFile();
     {
-      await using mirror = createStateReplica({ store: createSqliteStateStore(file), log: silentLog });
-      await mirror.open();
-      await mirror.states.set('b', setState('DRAIN'));
+      await using replica = createStateReplica({ store: createSqliteStateStore(file), log: silentLog });
+      await replica.open();
+      await replica.states.set('b', setState('DRAIN'));
     }
-    await using mirror = createStateReplica({ store: createSqliteStateStore(file), log: silentLog });
-    await mirror.open();
-    assert.deepEqual(mirror.states.get('b'), setState('DRAIN'));
+    await using replica = createStateReplica({ store: createSqliteStateStore(file), log: silentLog });
+    await replica.open();
+    assert.deepEqual(replica.states.get('b'), setState('DRAIN'));
     assert.equal(statSync(file).mode & 0o077, 0, 'others may read the file');
   });
 
@@ -119,10 +119,10 @@ suite('the mirror of the state', () => {
         return store.changesSince(cursor);
       },
     };
-    await using mirror = createStateReplica({ store: counted, log: silentLog, pollMs: 60_000 });
-    await mirror.open();
+    await using replica = createStateReplica({ store: counted, log: silentLog, pollMs: 60_000 });
+    await replica.open();
     asked = 0;
-    await Promise.all(Array.from({ length: 500 }, () => mirror.refresh()));
+    await Promise.all(Array.from({ length: 500 }, () => replica.refresh()));
     assert.equal(asked, 2);
   });
 
@@ -130,7 +130,7 @@ suite('the mirror of the state', () => {
     const file = newFile();
     await using here = createStateReplica({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
     await using there = createStateReplica({ store: createSqliteStateStore(file), log: silentLog, pollMs: 60_000 });
-    const [linksHere, linksThere] = [here, there].map((mirror) => mirror.table('links', (text) => text));
+    const [linksHere, linksThere] = [here, there].map((replica) => replica.table('links', (text) => text));
     await here.open();
     await there.open();
     await linksHere?.set('l1', 'to a');
@@ -147,11 +147,11 @@ suite('the mirror of the state', () => {
     const file = newFile();
     const store = createSqliteStateStore(file);
     await store.put('states', 'a', '{"state":"ASLEEP"}');
-    await using mirror = createStateReplica({ store, log: silentLog });
-    await mirror.open();
-    assert.equal(mirror.states.get('a'), undefined);
-    assert.equal(await mirror.states.change('a', () => setState('READY')), 'written');
-    assert.equal(mirror.states.get('a')?.state, 'READY');
+    await using replica = createStateReplica({ store, log: silentLog });
+    await replica.open();
+    assert.equal(replica.states.get('a'), undefined);
+    assert.equal(await replica.states.change('a', () => setState('READY')), 'written');
+    assert.equal(replica.states.get('a')?.state, 'READY');
   });
 
   test('keeps what it knows while Redis is away, and catches up when it is back', async () => {
@@ -164,16 +164,16 @@ suite('the mirror of the state', () => {
       client.eval(script, { keys: [...keys], arguments: [...args] }).catch((cause: unknown) => {
         throw new PosternError('ERR_STORE_UNAVAILABLE', 'away', { source: 'store', retryable: true, cause });
       });
-    await using mirror = createStateReplica({ store: createRedisStateStore(run), log: silentLog, pollMs: 20 });
-    await mirror.open();
-    await mirror.states.set('a', setState('MAINT'));
+    await using replica = createStateReplica({ store: createRedisStateStore(run), log: silentLog, pollMs: 20 });
+    await replica.open();
+    await replica.states.set('a', setState('MAINT'));
     await server.kill();
-    await assert.rejects(mirror.states.set('a', setState('READY')), { code: 'ERR_STORE_UNAVAILABLE' });
-    assert.equal(mirror.states.get('a')?.state, 'MAINT');
+    await assert.rejects(replica.states.set('a', setState('READY')), { code: 'ERR_STORE_UNAVAILABLE' });
+    assert.equal(replica.states.get('a')?.state, 'MAINT');
     await server.restart();
     await eventually(() => client.isReady);
     await createRedisStateStore(run).put('states', 'a', JSON.stringify(setState('DRAIN')));
-    await eventually(() => mirror.states.get('a')?.state === 'DRAIN');
+    await eventually(() => replica.states.get('a')?.state === 'DRAIN');
     client.destroy();
   });
 });

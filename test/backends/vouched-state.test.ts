@@ -126,11 +126,11 @@ suite('what somebody with Redis and without a server key writes', () => {
 
   /** What a node that starts now has of an entry. */
   async function seen(table: ReadTable, key: string): Promise<unknown> {
-    const mirror = createStateReplica({ store: open(), log: silentLog });
-    const mirrored = mirror.table(table, entries[table].parse);
-    await mirror.refresh();
+    const replica = createStateReplica({ store: open(), log: silentLog });
+    const mirrored = replica.table(table, entries[table].parse);
+    await replica.refresh();
     const found = mirrored.get(key);
-    await mirror[Symbol.asyncDispose]();
+    await replica[Symbol.asyncDispose]();
     return found;
   }
 
@@ -204,36 +204,36 @@ suite('an entry that counts as none', () => {
     const bare = createSqliteStateStore(newFile());
     const [log, clock] = [noteErrors(), handClock()];
     const store = vouched(bare, keysOf(old), log, clock);
-    await using mirror = createStateReplica({ store, log: silentLog, pollMs: 60_000 });
-    await mirror.states.set('a', setState('MAINT'));
+    await using replica = createStateReplica({ store, log: silentLog, pollMs: 60_000 });
+    await replica.states.set('a', setState('MAINT'));
     await bare.put('states', 'a', JSON.stringify(setState('READY')));
     await bare.put('states', 'b', JSON.stringify(setState('READY')));
     await bare.put('staff', 'sam', '{}');
-    await mirror.refresh();
-    assert.equal(mirror.states.get('a'), undefined);
+    await replica.refresh();
+    assert.equal(replica.states.get('a'), undefined);
     const told = [
       { code: 'ERR_ENTRY_FORGED', table: 'states', key: 'a', others: 1 },
       { code: 'ERR_ENTRY_FORGED', table: 'staff', key: 'sam', others: 0 },
     ];
     assert.deepEqual(log.errors, told);
     await bare.put('states', 'c', '{}');
-    await mirror.refresh();
+    await replica.refresh();
     assert.deepEqual(log.errors, told);
     clock.advance(60_000);
     await bare.put('states', 'c', '{}');
-    await mirror.refresh();
+    await replica.refresh();
     assert.equal(log.errors.length, 3);
   });
 
   test('keeps nobody from writing there, from removing it, or from taking what is written then', async () => {
     const bare = createSqliteStateStore(newFile());
-    await using mirror = createStateReplica({ store: vouched(bare), log: silentLog, pollMs: 60_000 });
+    await using replica = createStateReplica({ store: vouched(bare), log: silentLog, pollMs: 60_000 });
     await bare.put('states', 'a', JSON.stringify(setState('READY')));
-    assert.equal(await mirror.states.take('a'), undefined);
-    assert.equal(await mirror.states.change('a', (before) => before ?? setState('MAINT')), 'written');
-    assert.equal((await mirror.states.take('a'))?.state, 'MAINT');
+    assert.equal(await replica.states.take('a'), undefined);
+    assert.equal(await replica.states.change('a', (before) => before ?? setState('MAINT')), 'written');
+    assert.equal((await replica.states.take('a'))?.state, 'MAINT');
     await bare.put('states', 'a', '{}');
-    await mirror.states.remove('a');
+    await replica.states.remove('a');
     assert.equal((await bare.changesSince(0)).entries[0]?.value, undefined);
   });
 });
@@ -323,15 +323,15 @@ suite('entries and server keys', () => {
       silentLog,
       clock,
     );
-    await using mirror = createStateReplica({ store, log: silentLog, pollMs: 60_000 });
-    await mirror.states.set('a', setState('MAINT'));
+    await using replica = createStateReplica({ store, log: silentLog, pollMs: 60_000 });
+    await replica.states.set('a', setState('MAINT'));
     await using other = vouched(createSqliteStateStore(file), keysOf(fresh, old));
     await other.put('states', 'a', JSON.stringify(setState('READY')));
-    for (let look = 0; look < 5; look += 1) await assert.rejects(mirror.refresh(), { code: 'ERR_KEY_UNKNOWN' });
+    for (let look = 0; look < 5; look += 1) await assert.rejects(replica.refresh(), { code: 'ERR_KEY_UNKNOWN' });
     assert.equal(met, 1, 'the keys file is not read at each look');
-    assert.equal(mirror.states.get('a')?.state, 'MAINT');
+    assert.equal(replica.states.get('a')?.state, 'MAINT');
     keys = keysOf(old, fresh);
-    await mirror.refresh();
-    assert.equal(mirror.states.get('a')?.state, 'READY');
+    await replica.refresh();
+    assert.equal(replica.states.get('a')?.state, 'READY');
   });
 });

@@ -27,7 +27,7 @@ export async function postern(
   return { code: child.exitCode ?? -1, out, err };
 }
 
-/** Runs a command in this process, in surroundings of the test's own. */
+/** Runs a command in this process, in environment of the test's own. */
 export async function run(args: readonly string[], given: Partial<CommandEnvironment> = {}): Promise<Ended> {
   let out = '';
   let err = '';

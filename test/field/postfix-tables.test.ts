@@ -263,8 +263,8 @@ backends: { a: { imap: imaps://a.test, webmail: http://a.test/, driver: none } }
 `,
         table: text,
       });
-      const surroundings = { loadGateway: gatewayWith({ buildDirectory }) };
-      const { code, out } = await run(['check', '-c', join(folder, 'postern.yaml')], surroundings);
+      const environment = { loadGateway: gatewayWith({ buildDirectory }) };
+      const { code, out } = await run(['check', '-c', join(folder, 'postern.yaml')], environment);
       assert.equal(code, 0, out);
       const row = out.split('\n').find((line) => line.startsWith('directory map')) ?? '';
       assert.match(row.trim(), /\swarning\s/);

@@ -10,7 +10,7 @@ import { createSecondFactors, type SecondFactors } from '../../src/support/secon
 /** A node as far as second factors go. Its clock is the test's. */
 export interface FactorNode extends AsyncDisposable {
   readonly factors: SecondFactors;
-  readonly mirror: StateReplica;
+  readonly replica: StateReplica;
   /** What was logged as an error. */
   readonly alarms: readonly string[];
 }
@@ -28,14 +28,14 @@ export async function startFactorNode(
   clock: { nowMs(): number },
   keys: () => VaultKeys = () => serverKeys,
 ): Promise<FactorNode> {
-  const mirror = createStateReplica({ store, log: silentLog, pollMs: 60_000 });
-  const enrolments = mirror.table('staff', parseEnrolment);
-  await mirror.open();
+  const replica = createStateReplica({ store, log: silentLog, pollMs: 60_000 });
+  const enrolments = replica.table('staff', parseEnrolment);
+  await replica.open();
   const vault = createVault(keys, randomBytes);
   const alarms: string[] = [];
   const log = { ...silentLog, error: (event: string) => void alarms.push(event) };
   const factors = createSecondFactors({ enrolments, vault, clock, randomBytes, log });
-  return { factors, mirror, alarms, [Symbol.asyncDispose]: () => mirror[Symbol.asyncDispose]() };
+  return { factors, replica, alarms, [Symbol.asyncDispose]: () => replica[Symbol.asyncDispose]() };
 }
 
 /** What an authenticator app shows at this moment, made from the key as a person would type it. */

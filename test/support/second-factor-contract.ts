@@ -212,7 +212,7 @@ export function secondFactorContract(name: string, open: () => Promise<readonly 
       }
       // Somebody who can write to the store gives mia's name to what is sam's.
       await other.put('staff', 'mia@example.test', text);
-      await node.mirror.refresh();
+      await node.replica.refresh();
       clock.now += stepMs;
       await assert.rejects(node.factors.check('mia@example.test', codeOf(key, clock.now)), {
         code: 'ERR_KEY_UNKNOWN',

@@ -40,7 +40,7 @@ test('whoever writes to the store without a server key gets neither a recovery c
   await bare.put('staff', mia, JSON.stringify({ invitation, failures: 0, lockedUntilMs: 0 }));
   assert.deepEqual(await node.factors.check(sam, own), { kind: 'wrong' });
   assert.deepEqual(await node.factors.accept(mia, 's', own), { kind: 'wrong' });
-  await node.mirror.refresh();
+  await node.replica.refresh();
   assert.equal(node.factors.stateOf(mia), 'none');
   // What was put there keeps no operator from enrolling.
   await enrol(node.factors, mia, systemClock.nowMs());
