@@ -1,10 +1,11 @@
+import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DemoBackends, startBackends } from '../../demo/backends.ts';
 import { writeConfiguration } from '../../demo/configuration.ts';
-
-import type { Log } from '../../src/core/log.ts';
+import type { EventName, Log } from '../../src/core/log.ts';
+import { logEvents } from '../../src/core/log-events.ts';
 import { type Gateway, startGateway } from '../../src/gateway.ts';
 import { Browser, fieldsIn, type Landed } from '../demo/browser.ts';
 import { freePort } from '../ports.ts';
@@ -75,10 +76,14 @@ export async function startRunning(prepare: (yaml: string) => string = (yaml) =>
   };
 }
 
+/** Keeps lines, and refuses fields that docs/log.md does not know of their event. */
 function logInto(logged: Logged[]): Log {
   const at =
     (level: keyof Log) =>
-    (event: string, fields: object = {}) => {
+    (event: EventName, fields: object = {}) => {
+      const known = new Set<string>(['leftOut', ...logEvents[event].fields]);
+      const unknown = Object.keys(fields).filter((field) => !known.has(field));
+      assert.deepEqual(unknown, [], `fields of ${event}`);
       logged.push({ level, event, fields: { ...fields } });
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };

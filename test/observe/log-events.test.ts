@@ -15,7 +15,7 @@ const sources = globSync('src/**/*.ts', { cwd: root })
 const rows: readonly (readonly [string, EventRow])[] = Object.entries(logEvents);
 
 /** What is called as a log, with the first characters of the first argument. */
-const logCall = /\b(?:log|logger|console)\??\.(?:trace|debug|info|warn|error|fatal)\(\s*(.{0,40})/g;
+const logCall = /\b(?:log|logger|console)\??\.(?:trace|debug|info|warn|error|fatal)\(\s*(?=(.{0,40}))/g;
 
 describe('the table of log events', () => {
   it('is what every call of a log names', () => {
