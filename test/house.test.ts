@@ -120,7 +120,7 @@ describe('the documentation of the source', () => {
     it(`${page} names only source files that exist`, () => {
       const named = [...read(page).matchAll(/(?<![\w/.-])(?:src|test|tools|bench|demo)\/[\w./-]*\.(?:ts|mjs|tsv)\b/g)];
       assert.deepEqual(
-        named.map(([path]) => path).filter((path) => !existsSync(join(root, path))),
+        named.map(([path]) => path).filter((path) => !path.includes('NAME') && !existsSync(join(root, path))),
         [],
       );
     });
