@@ -41,14 +41,14 @@ export function nodeRoutes({ node, audit }: ApiNodeDeps): readonly ApiRoute[] {
 export interface ApiDirectoryDeps {
   /** Step by step why a user lives where, as this node finds it with what it remembers. */
   readonly explain: (typed: string) => Promise<object>;
-  /** Makes all nodes ask the sources anew. */
+  /** Makes all nodes ask the sources again. */
   readonly forgetHome: (user: CanonicalUser) => Promise<void>;
   /** A user as typed, in the one spelling; a refusal where it can be none. */
   readonly userNamed: (typed: string | undefined) => CanonicalUser;
   readonly audit: Pick<Audit, 'record'>;
 }
 
-/** The directory: why a user lives where, and asking anew. */
+/** The directory: explains a user's home, and makes nodes ask again. */
 export function directoryRoutes({ explain, forgetHome, userNamed, audit }: ApiDirectoryDeps): readonly ApiRoute[] {
   return [
     {

@@ -31,7 +31,7 @@ interface WrittenEvent {
   readonly timeMs: number;
 }
 
-/** The audit, for whoever opens and closes it. */
+/** The audit as its owner opens and closes it. */
 export interface OwnAudit extends Audit, AsyncDisposable {
   /** Looks whether it can be written, and says in the log if not, or if it ends in mid-line. Never rejects. */
   open(): Promise<void>;
@@ -49,7 +49,8 @@ const deadlineDefaultMs = 2_000;
 
 /**
  * The audit of one process: one chain of lines, which begins with its first event. Events that come together share one
- * sync of the disk. The log tells of each, also of one that could not be written. Dispose of it to have what waits written.
+ * sync of the disk. The log tells of each, also of one that could not be written. Dispose of it to have what waits
+ * written.
  */
 export function createAudit(deps: AuditOptions): OwnAudit {
   return new ChainedAudit(deps);

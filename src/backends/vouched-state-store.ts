@@ -13,7 +13,7 @@ export interface StateKeys {
 
 /** Options of the state store that signs its entries. */
 export interface VouchedStateStoreOptions {
-  /** Where entries are kept, by whoever can write there. */
+  /** The store of the entries, which others may be able to write to. */
   readonly store: StateStore;
   readonly keys: StateKeys;
   readonly clock: Clock;

@@ -187,7 +187,7 @@ function imapAddress({ imap }: BackendHost): string {
 export interface RedisReply {
   readonly appendonly: string | undefined;
   readonly maxmemoryPolicy: string | undefined;
-  /** Whether it tells of changes; without that sessions are read again twice a second. */
+  /** Whether it pushes changes; otherwise sessions are read again twice a second. */
   readonly tracks: boolean;
 }
 

@@ -29,7 +29,7 @@ export function addDirectory(program: Command, environment: CommandEnvironment, 
   for (const add of [addDirectoryCompare, addDirectoryPreview, addDirectoryDrop]) add(directory, environment, end);
 }
 
-/** `postern directory drop`: makes every node ask the sources anew for a user. */
+/** `postern directory drop`: makes every node ask the sources again for a user. */
 function addDirectoryDrop(directory: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = directory
     .command('drop')

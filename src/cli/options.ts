@@ -43,7 +43,7 @@ export const exitCodes = {
   no: 1,
   /** The command line or the configuration is wrong: nothing was tried. */
   invalid: 2,
-  /** Somebody could not be asked, so there is no answer. */
+  /** A server could not be asked, so there is no answer. */
   unavailable: 3,
   /** A defect of Postern itself. */
   defect: 70,

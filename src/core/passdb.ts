@@ -77,7 +77,7 @@ export type MailboxAnswer =
 
 /** One mailbox, and who opens it in its owner's name. */
 export interface MailboxOf {
-  /** Whom the directory has found: never a name that only a default answered for. */
+  /** The user that the directory has found: never a name that only a default answered for. */
   readonly user: CanonicalUser;
   readonly master: MasterIdentity;
   readonly host: BackendHost;

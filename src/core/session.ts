@@ -101,7 +101,7 @@ export type StoredLookup =
   | { readonly kind: 'none' };
 
 /**
- * What the store tells of changes that others made: a record or jar moved or went, or some news may have been missed.
+ * The store's news of changes by others: a record or jar moved or went, or some news may have been missed.
  */
 export type StoreNews =
   | { readonly kind: 'changed'; readonly key: RecordKey }

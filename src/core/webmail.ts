@@ -169,7 +169,7 @@ export interface PageToken {
 /** The method and target of a request, which a driver may sign. */
 export type RequestLine = Pick<RequestHead, 'method' | 'target'>;
 
-/** Whom a request on its way to the webmail belongs to. */
+/** The user and session to which a request on its way to the webmail belongs. */
 export interface RequestIdentity {
   readonly user: CanonicalUser;
   /** Undefined if the session holds none. */

@@ -72,7 +72,7 @@ export async function configureSource(
   return { kind: 'ok', source };
 }
 
-/** What is wrong with the settings of one source; empty if nothing is. */
+/** Problems with the settings of one source; empty if there are none. */
 export async function checkSource(settings: SourceSettings): Promise<readonly SettingProblem[]> {
   const configured = await configureSource(settings, 1);
   return configured.kind === 'ok' ? [] : configured.problems;

@@ -55,7 +55,7 @@ export interface SourceDriver {
 }
 
 /**
- * Opens a configured source. Rejects only for what an operator must mend: a file that is missing or broken. A server
+ * Opens a configured source. Rejects only for what an operator must fix: a file that is missing or broken. A server
  * that is away is no reason not to start.
  */
 export type OpenSource = (deps: SourceDeps) => Promise<Source>;
@@ -114,7 +114,7 @@ export function file(about: string) {
   return textOrNumber('a file name', 'write a file name, relative to this file').describe(about);
 }
 
-/** Whom a connection trusts, and the name that the certificate must carry. */
+/** The authorities that a connection trusts, and the name that the certificate must carry. */
 export function tlsSettings() {
   return {
     tls_ca_file: authorities(),

@@ -15,7 +15,7 @@ import { readAuditKeys, readKeysFile, ringOf } from '../sessions/keys-file.ts';
 import { createExplain, type Explain } from './explain.ts';
 import { openCommandAudit, openDirectory, openStateStore } from './stores.ts';
 
-/** Explains users from beside the gateway: it opens the sources and the state anew, and looks at the hosts itself. */
+/** Explains users from beside the gateway: it opens its own sources and state, and checks the hosts itself. */
 export async function openExplain(config: Config, log: Log): Promise<AsyncDisposable & { readonly explain: Explain }> {
   await using opened = new AsyncDisposableStack();
   const directory = opened.use(await openDirectory(config, log));
@@ -82,7 +82,7 @@ export async function renewState(config: Config, log: Log): Promise<void> {
   await opened.use(await openState(config, log, opened)).renew();
 }
 
-/** No file is made where no gateway has made one: it would belong to whoever asks. */
+/** Makes no file that a gateway has not made: it would belong to the user of the command. */
 async function openState(config: Config, log: Log, opened: AsyncDisposableStack): Promise<VouchedStateStore> {
   const { store } = config.sessions;
   if (config.state.redis === undefined && store.kind === 'embedded' && !existsSync(store.file)) return noState;

@@ -90,7 +90,7 @@ function createAllPages(pages: Readonly<Record<HostKind, Pages>>): Pages {
   return (request, response, ingress) => pages[ingress.hostKind](request, response, ingress);
 }
 
-/** Who may come in where: the console by the public listener, or by one of its own. */
+/** The audiences of each listener: the console has the public one, or one of its own. */
 function createIngresses(
   { publicUrls, trustedProxies, support }: Config,
   parts: SharedParts,

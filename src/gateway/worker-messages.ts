@@ -59,7 +59,7 @@ type DirectoryReply = { readonly id: number } & (
   | { readonly failed: { readonly code: ErrorCode; readonly message: string; readonly retryable: boolean } }
 );
 
-/** The first process gives up then: whoever asked has long done so. */
+/** The time after which the first process gives up: the asking worker has given up before. */
 const patienceMs = 60_000;
 
 /** The first process' end. Never rejects for what is a failure of the directory. */

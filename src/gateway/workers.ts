@@ -27,7 +27,7 @@ const program = fileURLToPath(new URL('worker-process.ts', import.meta.url));
 /** One that dies so soon after its start would only die again at once. */
 const shortLifeMs = 10_000;
 const pauseMs = 1_000;
-/** How often workers are told of changes that nothing announces, such as those by time. */
+/** How often workers receive changes that nothing announces, such as those by time. */
 const tellEveryMs = 1_000;
 
 /**

@@ -10,7 +10,7 @@ export interface Locale {
   readonly tag: string;
   /** What the language calls itself. */
   readonly label: string;
-  /** A text with `{name}` replaced by the value of that name; plain text, to be escaped by whoever writes HTML. */
+  /** A text with `{name}` replaced by the value of that name; plain text, which the caller escapes in HTML. */
   readonly text: (key: TextKey, values?: Readonly<Record<string, string>>) => string;
 }
 
@@ -47,8 +47,8 @@ const timeFormats = new Map<string, Intl.DateTimeFormat>();
 const rememberedFormats = 200;
 
 /**
- * Writes times as readers of a language do; where they differ over which number is the day, the month is a word. Without
- * the reader's own time zone they are in UTC, and say so.
+ * Writes times as readers of a language do; where they differ over which number is the day, the month is a word.
+ * Without the reader's own time zone they are in UTC, and say so.
  */
 export function timeTextOf(
   { tag }: Locale,

@@ -223,7 +223,7 @@ export function formProblem(why: 'stale' | 'no-cookie', host: string): Problem {
   return { status: 403, key: `outcome.${why}`, values: { host }, field: 'password' };
 }
 
-/** What the user is told of an outcome, and under which status. */
+/** The text and status for an outcome. */
 export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>): Problem {
   switch (outcome.kind) {
     case 'malformed':

@@ -69,7 +69,7 @@ export function signInPathOf(found: SessionLookup): string {
   return found.kind === 'ended' ? `/-/login?ended=${found.reason}` : '/-/login';
 }
 
-/** Under the host name of the users a mailbox that staff opened is no session, whoever brings its cookie there. */
+/** A mailbox that staff opened is no session under the users' host name. */
 export function onlyOwnSessions<T extends { readonly live: LiveSessions; readonly gate: SessionGate }>(deps: T): T {
   const { live, gate } = deps;
   return {

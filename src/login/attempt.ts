@@ -88,7 +88,7 @@ type Busy = { readonly kind: 'busy' };
 const unchecked = { kind: 'unavailable', code: 'ERR_IMAP_UNAVAILABLE', source: 'imap', retryable: true } as const;
 
 /**
- * Runs sign-ins: each is told of once, whatever becomes of it; refusals leave at one moment; what could not be asked is
+ * Runs logins: each has one event, whatever its result; refusals leave at one moment; what could not be asked is
  * an outcome. As long as the mail server of some users is silent, "no" is told to nobody: it would say who is not one
  * of them. Rejects with the signal's reason when the client is gone, and with what is a fault of the gateway.
  */

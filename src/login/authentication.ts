@@ -52,8 +52,8 @@ type Admitted = Extract<Admission, { kind: 'admitted' }>;
 type Authenticated = { readonly kind: 'authenticated'; readonly user: CanonicalUser; readonly home: Home };
 
 /**
- * Whom a name means to a sign-in. `nobody`: no server can judge the password; outside, an unknown name and a refused
- * user whose home no source says are one. `barred`: whoever has the password is told so.
+ * The user whom a name means at a login. `nobody`: no server can judge the password; outside, an unknown name and a
+ * refused user whose home no source says are one. `barred`: whoever has the password is told so.
  */
 export type Sought =
   | Extract<HomeLookup, { kind: 'found' | 'referred' }>

@@ -55,15 +55,15 @@ export interface PenaltyDeps {
 }
 
 const stepsMs = [0, 2_000, 4_000, 8_000, 15_000] as const;
-/** So many refusals of one network, over all names, before its logins wait. */
+/** Refusals of one network, over all names, before its logins wait. */
 const networkAllowance = 30;
-/** So many refusals of one user, over all networks, for each step; strangers can cause no more than the last one. */
+/** Refusals of one user, over all networks, for each step; strangers can cause no more than the last one. */
 const refusalsPerUserStep = 10;
 const userStepsMs = [0, 2_000, 4_000] as const;
 const waitingLimits = { inAll: 1_000, perNetwork: 50 };
 /** How long an attempt waits for the verdicts of those before it: longer than mail servers hold a refusal back. */
 const trialPatienceMs = 3_000;
-/** So many passwords of one network are tried at once; mail servers need milliseconds for those that are right. */
+/** Passwords of one network that are tried at once; mail servers need milliseconds for those that are right. */
 const trialsPerNetwork = 10;
 
 /**

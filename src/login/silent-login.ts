@@ -134,7 +134,7 @@ function canEnter({ password }: Pick<Entering, 'password'>, { masterEntry }: Web
   return password !== undefined || masterEntry.kind !== 'impossible';
 }
 
-/** Whom the webmail is entered as when a session's user is signed in to it once more. */
+/** The identity with which a session's user is signed in to the webmail again. */
 function identityOf({ record, password }: Entering, client: Client, publicOrigin: string): SignInIdentity {
   const { user, timeZone, assist } = record;
   const actor = assist === undefined ? {} : { actor: assist.actor };

@@ -9,7 +9,10 @@ const togetherMs = 12_000;
 /** A server that only says yes or no has no use for more. */
 const longestResponse = 64 * 1024;
 
-/** A client that has not dialled yet; the library is loaded for the first one. TLS only; the browser's address and the reference go ahead by ID (RFC 2971). */
+/**
+ * A client that has not dialled yet; the library is loaded for the first one. TLS only; the browser's address and the
+ * reference go ahead by ID (RFC 2971).
+ */
 export async function createClient(
   host: ImapHost,
   { client, reference, limits }: PasswordCheckContext,
@@ -57,7 +60,7 @@ function securityOptions({ security, trust }: ImapEndpoint): ImapFlowOptions {
   };
 }
 
-/** By the trust of an endpoint, which a reload makes anew: certificates are read once, not at every sign-in. */
+/** Keyed by the trust of an endpoint, which a reload replaces: certificates are read once, not at every sign-in. */
 const secureContexts = new WeakMap<TlsTrust, SecureContext>();
 
 function secureContextOf(trust: TlsTrust): SecureContext {

@@ -9,10 +9,10 @@ import { isWayRefused, verdictOf } from './imap-verdict.ts';
 /**
  * Opens mailboxes over IMAP by SASL PLAIN with the user as authorization id (RFC 4616).
  *
- * LOGIN would sign in as the master, to the master's own mailbox: the master's password is therefore sent only where the
- * server offers AUTH=PLAIN, by that alone, and `done` means its tagged OK.
- * Cyrus lets a proxy in as anybody and makes an INBOX for names that have none; there the master first asks, as itself,
- * whether the mailbox exists, which Cyrus tells only to `admins`. Each call's connections are gone when it settles.
+ * LOGIN would sign in as the master, to the master's own mailbox: the master's password is therefore sent only where
+ * the server offers AUTH=PLAIN, by that alone, and `done` means its tagged OK. Cyrus lets a proxy in as anybody and
+ * makes an INBOX for names that have none; there the master first asks, as itself, whether the mailbox exists, which
+ * Cyrus tells only to `admins`. Each call's connections are gone when it settles.
  */
 export function createImapMailboxes(): Mailboxes {
   return {
@@ -40,7 +40,7 @@ async function enter(mailbox: MailboxOf, signal: AbortSignal, work: Work): Promi
 interface Manner {
   /** As the user, or as the master itself. */
   readonly asUser: boolean;
-  /** Whether a server is fine that makes mailboxes for whoever is named. */
+  /** Whether a server that makes mailboxes for any name is acceptable. */
   readonly makesMailboxes: boolean;
 }
 
@@ -85,7 +85,7 @@ function refusalOf(answer: TaggedAnswer, host: MailboxOf['host']): MailboxAnswer
   return refused(answer.code === 'AUTHORIZATIONFAILED' ? 'user-refused' : 'master-refused');
 }
 
-/** A quota root is told of mailboxes that exist, to those who may know of them, and makes none (RFC 9208). */
+/** GETQUOTAROOT answers only for mailboxes that exist and are visible, and makes none (RFC 9208). */
 async function isShown(client: ImapFlow, mailbox: MailboxOf): Promise<MailboxAnswer> {
   const user = nameForServer(mailbox.user, mailbox.host.imap.loginName);
   const delimiter = client.namespace?.delimiter ?? '/';

@@ -94,7 +94,7 @@ const noSuchMechanism =
   /\bmechanism\b.*\b(?:not|un)\s?(?:supported|available|known|implemented)\b|\b(?:unsupported|unknown|invalid|no)\b.*\bmechanism\b/i;
 
 const longest = 200;
-/** So many characters of a password in a row are too many for a log. */
+/** Characters of a password in a row that are too many for a log. */
 const telling = 8;
 const heldBack = '(not shown: it repeats the password)';
 

@@ -65,7 +65,7 @@ export class Answering {
 
 /** How slowly a client may send a body that we would read. */
 export interface UploadPace {
-  /** A client that sends nothing for so long is gone; how often its pace is looked at. */
+  /** How often a client's pace is checked; one that sends nothing for this long is gone. */
   readonly stallMs: number;
   /** The least that it must send on average, over each such time. */
   readonly uploadBytesPerSecond: number;

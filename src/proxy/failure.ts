@@ -30,7 +30,7 @@ export function codeOf(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
 }
 
-/** So many heads (1xx) may announce an answer. Each of them starts the time anew in which its head is awaited. */
+/** The most informational heads (1xx) before an answer. Each restarts the wait for the next head. */
 export const maxAnnouncements = 100;
 
 /** For an answer that was announced more often. */

@@ -28,7 +28,7 @@ export interface IngressOptions {
   readonly assist?: PublicUrl;
   /** CIDRs or single addresses whose X-Forwarded-* are believed. */
   readonly trustedProxies: readonly string[];
-  /** Whom the PROXY protocol header of a connection names; without it, connections have none. */
+  /** The client that a connection's PROXY protocol header names; without it, connections have none. */
   readonly proxiedClient?: (connection: Socket) => ProxiedClient | undefined;
   readonly log: Log;
   readonly clock: Clock;

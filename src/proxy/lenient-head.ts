@@ -25,7 +25,7 @@ const droppedUnlessClean = new Set([
   'access-control-allow-origin',
   'access-control-allow-credentials',
 ]);
-/** Written anew, or of no use on a connection that ends with this answer. */
+/** Fields that are rewritten, or useless on a connection that ends with this answer. */
 const rewritten = new Set([
   'connection',
   'keep-alive',

@@ -17,7 +17,7 @@ interface FrontDoorDeps extends AdmissionDeps {
   /** With them the listener speaks HTTPS. */
   readonly certificates?: TlsCertificates;
   readonly limits: FrontDoorLimits;
-  /** A client that takes nothing of its answer for so long, whoever writes it, is gone. */
+  /** A client that reads nothing of any answer for this long is gone. */
   readonly stallMs: number;
 }
 
@@ -32,7 +32,7 @@ interface FrontDoorLimits {
 export interface FrontDoor {
   /** Call `listen` on it; `drain` closes it. */
   readonly server: Server;
-  /** From now on each answer is the last one on its connection: whoever comes next finds another node. */
+  /** Makes each answer the last one on its connection, so that clients find another node. */
   lastCall(): void;
   /** Accepts no more, lets requests finish, ends upgrades; cuts what is left when `signal` is aborted. */
   drain(signal: AbortSignal): Promise<void>;

@@ -33,7 +33,7 @@ export interface ProxyProtocol {
   notice(error: Error, connection: unknown): void;
 }
 
-/** A header that came is remembered as long as its connection lives. The address of whoever is refused is logged. */
+/** A header that came is remembered as long as its connection lives. The address of a refused peer is logged. */
 export function createProxyProtocol(options: ProxyProtocolOptions): ProxyProtocol {
   const { mode, isTrusted, deadlineMs } = options;
   const warn = createWarnings(options.log, options.clock);

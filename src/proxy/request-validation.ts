@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { PublicUrl } from '../core/http.ts';
 import { type Fields, type IncomingHead, lowerCaseName } from './request-head.ts';
 
-/** Why a request is refused before anything looks at it: the status, and a sentence for whoever debugs the client. */
+/** An early refusal of a request: the status, and a sentence for debugging the client. */
 export interface Refusal {
   readonly status: 400 | 405 | 431 | 505;
   readonly why: string;
@@ -100,7 +100,7 @@ function namesEndToEnd(connection: string): boolean {
   return connection.split(',').some((option) => endToEnd.has(option.trim().toLowerCase()));
 }
 
-/** Why an upgrade is refused: an HTTP status and a sentence for whoever debugs the client. */
+/** Why an upgrade is refused: an HTTP status and a sentence for debugging the client. */
 interface UpgradeRefusal {
   readonly status: 400 | 403 | 426;
   readonly why: string;

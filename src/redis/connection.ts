@@ -19,7 +19,7 @@ const connectTimeoutMs = 1_000;
 /** The pause before the first of several dials in a row; it doubles with each. */
 const redialMs = 100;
 const redialMostMs = 5_000;
-/** So many times in a row a server may be connected to without a single good answer before the next dial is put off. */
+/** Connections in a row without a single good answer before the next dial is delayed. */
 const emptyConnections = 3;
 const tryAgainMs = 10;
 const sayAgainMs = 60_000;
@@ -35,7 +35,7 @@ export interface RedisConnection {
   onReady(listener: () => void): void;
   /** Resolves when the first connection stands, or after a second without one: the connection goes on trying. */
   open(signal: AbortSignal): Promise<void>;
-  /** Gives up a connection that stands but does not answer, and dials anew after a pause that grows. */
+  /** Gives up a connection that does not answer, and dials again after a growing pause. */
   renew(): void;
   close(): void;
 }

@@ -56,9 +56,9 @@ export class CachedSession implements LiveSession {
   lastUseMs: number;
   /** The last use that the store was told. */
   writtenUseMs: number;
-  /** Since when a change may have been missed; 0 while the store tells of every one. */
+  /** When a change may first have been missed; 0 while the store pushes every change. */
   doubtSinceMs = 0;
-  /** Whether the store told of a change that was not read yet. */
+  /** Whether the store pushed a change that has not been read yet. */
   changed = false;
   /** Whether the jar holds something that the store has not taken yet. */
   jarUnsaved = false;

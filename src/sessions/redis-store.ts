@@ -36,7 +36,7 @@ const pageSize = 500;
 const heartbeatMs = 1_000;
 /** How often all sessions are in doubt where changes are not told. */
 const pollMs = 500;
-/** Then the connection is dialled anew: a black-holed one would stand for minutes. */
+/** The time after which the connection is dialled again: a black-holed one would stay open for minutes. */
 const missedBeatsAllowed = 2;
 
 // The braces are the hash tag: all that belongs to one session lies in one slot of a Cluster.
@@ -55,7 +55,7 @@ const keyInRedisKey = /\{(.+)\}$/;
  */
 export function createRedisStore(options: RedisStoreOptions): SessionStore & {
   readonly connection: RedisConnection;
-  /** Whether the server tells of changes; known once a connection stood. */
+  /** Whether the server pushes changes; known after the first connection. */
   tracks(): boolean;
   /** Dials, and starts the heartbeat. Resolves also when Redis is away: it may come later. */
   open(signal: AbortSignal): Promise<void>;

@@ -57,7 +57,7 @@ interface OpeningRequest {
 }
 
 /**
- * `unproven`: the second factor must be shown anew; `reason`, `ticket`, `minutes`: the form says something impossible.
+ * `unproven`: the second factor must be shown again; `reason`, `ticket`, `minutes`: the form says something impossible.
  */
 type StartRefusal = Refusal | { readonly why: 'unproven' | 'reason' | 'ticket' | 'minutes' };
 

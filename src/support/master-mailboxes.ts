@@ -32,7 +32,7 @@ interface MasterMailboxes {
     client: Client,
     signal: AbortSignal,
   ) => Promise<{ readonly kind: 'ok' } | { readonly kind: 'refused'; readonly why: string }>;
-  /** Puts a message into the user's INBOX that tells of an opening. Rejects when that could not be done. */
+  /** Puts a notice of an opening into the user's INBOX. Rejects when that could not be done. */
   readonly appendMessage: (user: CanonicalUser, opened: Opened, host: BackendHost) => Promise<void>;
 }
 

@@ -25,7 +25,7 @@ interface LinksDeps {
  * Links that open a mailbox once, within a minute, on whatever node. Each call rejects when the store cannot be asked.
  */
 export interface OneTimeLinks {
-  /** The token of a fresh link: whoever brings it first may do what `opening` says. */
+  /** The token of a new link: its first use grants `opening`. */
   issue(opening: Opening): Promise<string>;
   /** Redeems a token for one caller; undefined if it was used, is over a minute old, or is not genuine. */
   use(token: string): Promise<Opening | undefined>;

@@ -36,7 +36,7 @@ export interface PermissionDeps {
   readonly masterEntryOf: (backend: BackendName) => MasterEntry | undefined;
 }
 
-/** Whom the question is about: a member of staff, with what is granted now. */
+/** A member of staff, with the present roles. */
 type Asking = StaffGrant & { readonly user: CanonicalUser };
 
 /**

@@ -73,7 +73,7 @@ export interface SecondFactors {
 const invitationMs = 24 * 60 * 60 * 1000;
 const offerMs = 15 * 60 * 1000;
 const recoveryCodes = 10;
-/** So many wrong codes in a row, and the second factor rests, each time longer until a code is right. */
+/** Wrong codes in a row before the second factor pauses, each time longer until a code is right. */
 const failuresBeforeRest = 5;
 const minuteMs = 60 * 1000;
 const restsMs = [5 * minuteMs, 15 * minuteMs, 60 * minuteMs, 240 * minuteMs] as const;

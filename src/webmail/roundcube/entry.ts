@@ -33,7 +33,7 @@ export function parseRoundcubeSettings(given: DriverSettings): ParsedSettings<Ro
   return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { entryKey, masterLogin } };
 }
 
-/** Whom a signed entry is for. */
+/** The user of a signed entry. */
 export type EntryIdentity = Pick<RequestIdentity, 'user' | 'timeZone' | 'actor'> &
   Partial<Pick<RequestIdentity, 'session'>>;
 
