@@ -7,6 +7,7 @@ import type { Backend, BackendHost, Serving } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Placement } from '../core/placement.ts';
 import {
+  type ApiAnswer,
   ApiRefusal,
   type ApiRequest,
   type ApiRoute,
@@ -38,59 +39,125 @@ const percentIsFor =
 
 /** The states of backends and hosts, and which host is active. */
 export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
-  const { state, placement, health, clock, audit } = deps;
+  const api = new BackendRequests(deps);
+  return [
+    { name: 'listBackends', method: 'GET', path: '/backends', handle: () => api.listBackends() },
+    {
+      name: 'setBackendState',
+      method: 'PUT',
+      path: '/backends/{backend}/state',
+      handle: (request) => api.setBackendState(request),
+    },
+    {
+      name: 'setHostState',
+      method: 'PUT',
+      path: '/hosts/{host}/state',
+      handle: (request) => api.setHostState(request),
+    },
+    {
+      name: 'setActiveHost',
+      method: 'PUT',
+      path: '/backends/{backend}/active',
+      handle: (request) => api.setActiveHost(request),
+    },
+  ];
+}
 
-  function backendNamed(name: string | undefined): Backend {
-    const backend = deps.backends().get(name ?? '');
+class BackendRequests {
+  readonly #deps: ApiBackendsDeps;
+
+  constructor(deps: ApiBackendsDeps) {
+    this.#deps = deps;
+  }
+
+  async listBackends(): Promise<ApiAnswer> {
+    return ok({ backends: [...this.#deps.backends().values()].map((backend) => this.#describe(backend)) });
+  }
+
+  async setBackendState(request: ApiRequest): Promise<ApiAnswer> {
+    const backend = this.#backendNamed(request.path['backend']);
+    await this.#setState('backend-state', backendKey(backend.name), backend.name, request, this.#deps.isShared());
+    return ok(this.#describe(backend));
+  }
+
+  async setHostState(request: ApiRequest): Promise<ApiAnswer> {
+    const host = this.#hostNamed(request.path['host']);
+    await this.#setState('host-state', hostKey(host.name), host.name, request, this.#isInPool(host));
+    return ok({ name: host.name, set: shown(this.#deps.state.states.get(hostKey(host.name))) });
+  }
+
+  async setActiveHost(request: ApiRequest): Promise<ApiAnswer> {
+    const backend = this.#backendNamed(request.path['backend']);
+    const name = textIn(request.body, 'host');
+    const host = backend.hosts.find((one) => one.name === name);
+    if (host === undefined) throw new ApiRefusal(404, `${backend.name} has no host ${name}`);
+    if (this.#deps.serving(backend)?.arrangement !== 'standby') {
+      throw new ApiRefusal(409, `all hosts of ${backend.name} serve: set the state of a host instead`);
+    }
+    const reason = reasonIn(request);
+    const from = this.#deps.placement.activeHost(backend).name;
+    await this.#deps.state.active.set(backend.name, {
+      host: host.name,
+      from,
+      reason,
+      by: request.by,
+      sinceMs: this.#deps.clock.nowMs(),
+    });
+    const facts = { from, to: host.name, reason };
+    await recordIfPossible(this.#deps.audit, {
+      event: 'active-host',
+      ...askerOf(request),
+      subject: backend.name,
+      facts,
+    });
+    return ok(this.#describe(backend));
+  }
+
+  #backendNamed(name: string | undefined): Backend {
+    const backend = this.#deps.backends().get(name ?? '');
     if (backend === undefined) throw new ApiRefusal(404, `there is no backend ${name}`);
     return backend;
   }
 
-  function hostNamed(name: string | undefined): BackendHost {
-    for (const { hosts } of deps.backends().values()) {
+  #hostNamed(name: string | undefined): BackendHost {
+    for (const { hosts } of this.#deps.backends().values()) {
       const host = hosts.find((one) => one.name === name);
       if (host !== undefined) return host;
     }
     throw new ApiRefusal(404, `there is no host ${name}`);
   }
 
-  function isInPool(host: BackendHost): boolean {
-    const backend = [...deps.backends().values()].find(({ hosts }) => hosts.includes(host));
-    return backend !== undefined && deps.serving(backend)?.arrangement === 'pool';
+  #isInPool(host: BackendHost): boolean {
+    const backend = [...this.#deps.backends().values()].find(({ hosts }) => hosts.includes(host));
+    return backend !== undefined && this.#deps.serving(backend)?.arrangement === 'pool';
   }
 
-  function describeHost(backend: Backend, host: BackendHost, held: ReadonlyMap<string, number>) {
-    const report = health.report(host.name);
+  #describeHost(backend: Backend, host: BackendHost, held: ReadonlyMap<string, number>) {
+    const report = this.#deps.health.report(host.name);
     return {
       name: host.name,
-      state: placement.hostState(backend, host),
-      set: shown(state.states.get(hostKey(host.name))),
+      state: this.#deps.placement.hostState(backend, host),
+      set: shown(this.#deps.state.states.get(hostKey(host.name))),
       sessions_here: held.get(host.name) ?? 0,
       webmail: { address: host.webmail.origin, ...report?.webmail },
       imap: { address: `${host.imap.hostname}:${host.imap.port}`, ...report?.imap },
     };
   }
 
-  function describe(backend: Backend) {
-    const held = deps.heldPerHost();
-    const serving = deps.serving(backend);
+  #describe(backend: Backend) {
+    const held = this.#deps.heldPerHost();
+    const serving = this.#deps.serving(backend);
     return {
       name: backend.name,
       arrangement: serving?.arrangement,
       failover: serving?.failover,
-      set: shown(state.states.get(backendKey(backend.name))),
-      ...(serving?.arrangement === 'standby' ? { active: placement.activeHost(backend).name } : {}),
-      hosts: backend.hosts.map((host) => describeHost(backend, host, held)),
+      set: shown(this.#deps.state.states.get(backendKey(backend.name))),
+      ...(serving?.arrangement === 'standby' ? { active: this.#deps.placement.activeHost(backend).name } : {}),
+      hosts: backend.hosts.map((host) => this.#describeHost(backend, host, held)),
     };
   }
 
-  async function setState(
-    event: AuditEvent['event'],
-    key: string,
-    name: string,
-    request: ApiRequest,
-    mayDrainPartly: boolean,
-  ) {
+  async #setState(event: AuditEvent['event'], key: string, name: string, request: ApiRequest, mayDrainPartly: boolean) {
     const { body, by } = request;
     const wanted = operatorStates.find((one) => one === body['state']);
     if (wanted === undefined) throw new ApiRefusal(400, `state is none of ${operatorStates.join(', ')}`);
@@ -102,68 +169,19 @@ export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
       ...(percent === undefined ? {} : { percent }),
       reason: reasonIn(request),
       by,
-      sinceMs: clock.nowMs(),
+      sinceMs: this.#deps.clock.nowMs(),
       ...(untilMs === undefined ? {} : { untilMs }),
       texts: textsIn(body, 'texts'),
     };
-    await state.states.set(key, set);
+    await this.#deps.state.states.set(key, set);
     const facts = {
       state: wanted,
       ...(percent === undefined ? {} : { percent: String(percent) }),
       reason: set.reason,
       ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }),
     };
-    await recordIfPossible(audit, { event, ...askerOf(request), subject: name, facts });
+    await recordIfPossible(this.#deps.audit, { event, ...askerOf(request), subject: name, facts });
   }
-
-  return [
-    {
-      name: 'listBackends',
-      method: 'GET',
-      path: '/backends',
-      handle: async () => ok({ backends: [...deps.backends().values()].map(describe) }),
-    },
-    {
-      name: 'setBackendState',
-      method: 'PUT',
-      path: '/backends/{backend}/state',
-      async handle(request) {
-        const backend = backendNamed(request.path['backend']);
-        await setState('backend-state', backendKey(backend.name), backend.name, request, deps.isShared());
-        return ok(describe(backend));
-      },
-    },
-    {
-      name: 'setHostState',
-      method: 'PUT',
-      path: '/hosts/{host}/state',
-      async handle(request) {
-        const host = hostNamed(request.path['host']);
-        await setState('host-state', hostKey(host.name), host.name, request, isInPool(host));
-        return ok({ name: host.name, set: shown(state.states.get(hostKey(host.name))) });
-      },
-    },
-    {
-      name: 'setActiveHost',
-      method: 'PUT',
-      path: '/backends/{backend}/active',
-      async handle(request) {
-        const backend = backendNamed(request.path['backend']);
-        const name = textIn(request.body, 'host');
-        const host = backend.hosts.find((one) => one.name === name);
-        if (host === undefined) throw new ApiRefusal(404, `${backend.name} has no host ${name}`);
-        if (deps.serving(backend)?.arrangement !== 'standby') {
-          throw new ApiRefusal(409, `all hosts of ${backend.name} serve: set the state of a host instead`);
-        }
-        const reason = reasonIn(request);
-        const from = placement.activeHost(backend).name;
-        await state.active.set(backend.name, { host: host.name, from, reason, by: request.by, sinceMs: clock.nowMs() });
-        const facts = { from, to: host.name, reason };
-        await recordIfPossible(audit, { event: 'active-host', ...askerOf(request), subject: backend.name, facts });
-        return ok(describe(backend));
-      },
-    },
-  ];
 }
 
 function shown(set: SetState | undefined) {

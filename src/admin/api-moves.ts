@@ -34,16 +34,71 @@ export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessi
 
 /** Where users live, and moving them. */
 export function moveRoutes(deps: ApiMovesDeps): readonly ApiRoute[] {
-  const { moves, state, userNamed, clock } = deps;
+  const api = new UserRequests(deps);
+  return [
+    { name: 'showUser', method: 'GET', path: '/users/{user}', handle: (request) => api.showUser(request) },
+    { name: 'moveUser', method: 'POST', path: '/users/{user}/move', handle: (request) => api.moveUser(request) },
+    { name: 'stopMove', method: 'DELETE', path: '/users/{user}/move', handle: (request) => api.stopMove(request) },
+    { name: 'listMoves', method: 'GET', path: '/moves', handle: (request) => api.listMoves(request) },
+  ];
+}
 
-  function describe(user: string, move: Move) {
-    const { startedAtMs, phaseAtMs, ...rest } = move;
-    const times = { started: isoTime(startedAtMs), phase_since: isoTime(phaseAtMs) };
-    return { user, ...rest, ...times, explanation: explainMove(user, move, clock.nowMs()) };
+class UserRequests {
+  readonly #deps: ApiMovesDeps;
+
+  constructor(deps: ApiMovesDeps) {
+    this.#deps = deps;
   }
 
-  async function homeOf(user: CanonicalUser): Promise<{ user: CanonicalUser; backend: BackendName }> {
-    const home = await deps.lookUp(user);
+  async showUser({ path }: ApiRequest): Promise<ApiAnswer> {
+    const home = await this.#homeOf(this.#deps.userNamed(path['user']));
+    const { user, backend } = home;
+    const move = this.#deps.state.moves.get(user);
+    const listed = await this.#deps.sessions.sessionsOfUser(user);
+    return ok({
+      user,
+      backend,
+      overridden: this.#deps.state.overrides.get(user)?.backend === backend,
+      ...(move === undefined ? {} : { move: this.#describe(user, move) }),
+      sessions: listed.map(describeSession),
+    });
+  }
+
+  async moveUser(request: ApiRequest): Promise<ApiAnswer> {
+    const to = this.#deps.backendNamed(textIn(request.body, 'to'));
+    if (to === undefined) throw new ApiRefusal(404, `there is no backend ${String(request.body['to'])}`);
+    const reason = reasonIn(request);
+    const { user, backend: from } = await this.#homeOf(this.#deps.userNamed(request.path['user']));
+    const order = { user, from, to, reason, by: request.by };
+    if (flagIn(request.body, 'dry_run')) return ok({ outcome: 'planned', user, from, to, ...this.#deps.hooks() });
+    const isLater = flagIn(request.body, 'at_sign_in');
+    await this.#tell(request, user, { step: isLater ? 'ordered for the next sign-in' : 'ordered', from, to, reason });
+    return this.#answerOf(user, await (isLater ? this.#deps.moves.moveAtSignIn(order) : this.#deps.moves.move(order)));
+  }
+
+  async stopMove(request: ApiRequest): Promise<ApiAnswer> {
+    const user = this.#deps.userNamed(request.path['user']);
+    const reason = reasonIn(request);
+    const outcome = await this.#deps.moves.stop(user);
+    if (outcome === undefined) throw new ApiRefusal(404, `${user} was never moved`);
+    if (outcome.kind === 'stopped') await this.#tell(request, user, { step: 'stopped', reason });
+    return this.#answerOf(user, outcome);
+  }
+
+  async listMoves({ query }: ApiRequest): Promise<ApiAnswer> {
+    const phase = query.get('phase');
+    const all = [...this.#deps.state.moves.all()].filter(([, move]) => phase === null || move.phase === phase);
+    return ok({ moves: all.map(([user, move]) => this.#describe(user, move)) });
+  }
+
+  #describe(user: string, move: Move) {
+    const { startedAtMs, phaseAtMs, ...rest } = move;
+    const times = { started: isoTime(startedAtMs), phase_since: isoTime(phaseAtMs) };
+    return { user, ...rest, ...times, explanation: explainMove(user, move, this.#deps.clock.nowMs()) };
+  }
+
+  async #homeOf(user: CanonicalUser): Promise<{ user: CanonicalUser; backend: BackendName }> {
+    const home = await this.#deps.lookUp(user);
     if (home.kind === 'found') return home;
     if (home.kind === 'refused') throw new ApiRefusal(409, `${user} may not sign in: ${home.reason}`);
     if (home.kind === 'referred')
@@ -51,74 +106,14 @@ export function moveRoutes(deps: ApiMovesDeps): readonly ApiRoute[] {
     throw new ApiRefusal(404, `no source of the directory knows ${user}`);
   }
 
-  function answerOf(user: CanonicalUser, outcome: MoveOutcome): ApiAnswer {
+  #answerOf(user: CanonicalUser, outcome: MoveOutcome): ApiAnswer {
     if (outcome.kind === 'already-there') return ok({ user, outcome: 'already-there' });
     const status = outcome.kind === 'busy' ? 409 : outcome.kind === 'failed' ? 502 : 200;
-    return { status, body: { outcome: outcome.kind, ...describe(user, outcome.move) } };
+    return { status, body: { outcome: outcome.kind, ...this.#describe(user, outcome.move) } };
   }
 
   /** Starts a move; the node that carries it out reports its progress. */
-  function tell(request: ApiRequest, subject: string, facts: AuditFacts): Promise<void> {
-    return recordIfPossible(deps.audit, { event: 'user-move', ...askerOf(request), subject, facts });
+  #tell(request: ApiRequest, subject: string, facts: AuditFacts): Promise<void> {
+    return recordIfPossible(this.#deps.audit, { event: 'user-move', ...askerOf(request), subject, facts });
   }
-
-  return [
-    {
-      name: 'showUser',
-      method: 'GET',
-      path: '/users/{user}',
-      async handle({ path }) {
-        const home = await homeOf(userNamed(path['user']));
-        const { user, backend } = home;
-        const move = state.moves.get(user);
-        const listed = await deps.sessions.sessionsOfUser(user);
-        return ok({
-          user,
-          backend,
-          overridden: state.overrides.get(user)?.backend === backend,
-          ...(move === undefined ? {} : { move: describe(user, move) }),
-          sessions: listed.map(describeSession),
-        });
-      },
-    },
-    {
-      name: 'moveUser',
-      method: 'POST',
-      path: '/users/{user}/move',
-      async handle(request) {
-        const to = deps.backendNamed(textIn(request.body, 'to'));
-        if (to === undefined) throw new ApiRefusal(404, `there is no backend ${String(request.body['to'])}`);
-        const reason = reasonIn(request);
-        const { user, backend: from } = await homeOf(userNamed(request.path['user']));
-        const order = { user, from, to, reason, by: request.by };
-        if (flagIn(request.body, 'dry_run')) return ok({ outcome: 'planned', user, from, to, ...deps.hooks() });
-        const isLater = flagIn(request.body, 'at_sign_in');
-        await tell(request, user, { step: isLater ? 'ordered for the next sign-in' : 'ordered', from, to, reason });
-        return answerOf(user, await (isLater ? moves.moveAtSignIn(order) : moves.move(order)));
-      },
-    },
-    {
-      name: 'stopMove',
-      method: 'DELETE',
-      path: '/users/{user}/move',
-      async handle(request) {
-        const user = userNamed(request.path['user']);
-        const reason = reasonIn(request);
-        const outcome = await moves.stop(user);
-        if (outcome === undefined) throw new ApiRefusal(404, `${user} was never moved`);
-        if (outcome.kind === 'stopped') await tell(request, user, { step: 'stopped', reason });
-        return answerOf(user, outcome);
-      },
-    },
-    {
-      name: 'listMoves',
-      method: 'GET',
-      path: '/moves',
-      async handle({ query }) {
-        const phase = query.get('phase');
-        const all = [...state.moves.all()].filter(([, move]) => phase === null || move.phase === phase);
-        return ok({ moves: all.map(([user, move]) => describe(user, move)) });
-      },
-    },
-  ];
 }

@@ -1,7 +1,16 @@
 import { type Audit, recordIfPossible } from '../core/audit.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { RecordKey, SessionRecord } from '../core/session.ts';
-import { ApiRefusal, type ApiRoute, askerOf, isoTime, ok, reasonIn } from './api-exchange.ts';
+import {
+  type ApiAnswer,
+  ApiRefusal,
+  type ApiRequest,
+  type ApiRoute,
+  askerOf,
+  isoTime,
+  ok,
+  reasonIn,
+} from './api-exchange.ts';
 
 /** A session as the store lists it. */
 export interface ListedSession {
@@ -27,9 +36,69 @@ const mostListed = 1000;
 const filters = ['user', 'backend', 'host', 'address'] as const;
 
 /** Sessions of all nodes: who is here, and ending them. */
-export function sessionRoutes({ sessions, userNamed, audit }: ApiSessionsDeps): readonly ApiRoute[] {
-  async function find(wanted: (session: ListedSession) => boolean): Promise<ListedSession | undefined> {
-    for await (const page of sessions.allSessions()) {
+export function sessionRoutes(deps: ApiSessionsDeps): readonly ApiRoute[] {
+  const api = new SessionRequests(deps);
+  return [
+    { name: 'listSessions', method: 'GET', path: '/sessions', handle: (request) => api.listSessions(request) },
+    { name: 'endSessions', method: 'DELETE', path: '/sessions', handle: (request) => api.endSessions(request) },
+    { name: 'endSession', method: 'DELETE', path: '/sessions/{session}', handle: (request) => api.endSession(request) },
+    {
+      name: 'endSessionsOfUser',
+      method: 'DELETE',
+      path: '/users/{user}/sessions',
+      handle: (request) => api.endSessionsOfUser(request),
+    },
+  ];
+}
+
+class SessionRequests {
+  readonly #deps: ApiSessionsDeps;
+
+  constructor(deps: ApiSessionsDeps) {
+    this.#deps = deps;
+  }
+
+  async listSessions({ query }: ApiRequest): Promise<ApiAnswer> {
+    const found = await this.#list(query, mostListed);
+    const shown = found.slice(0, mostListed).map(describeSession);
+    return ok({ sessions: shown, truncated: found.length > mostListed });
+  }
+
+  async endSessions(request: ApiRequest): Promise<ApiAnswer> {
+    const { query } = request;
+    const wanted = filters.flatMap((name) => (query.has(name) ? [[name, query.get(name) ?? ''] as const] : []));
+    if (wanted.length === 0) throw new ApiRefusal(400, `say whose: one of ${filters.join(', ')} at least`);
+    const reason = reasonIn(request);
+    // All are found before the first one ends: the pages of a list that shrinks would hide some.
+    const found = await this.#list(query);
+    for (const { key } of found) await this.#deps.sessions.end(key, 'kicked');
+    const facts = { ...Object.fromEntries(wanted), ended: found.length, reason };
+    await recordIfPossible(this.#deps.audit, { event: 'session-end', ...askerOf(request), facts });
+    return ok({ ended: found.length });
+  }
+
+  async endSession(request: ApiRequest): Promise<ApiAnswer> {
+    const reason = reasonIn(request);
+    const session = await this.#find(({ key }) => key === request.path['session']);
+    if (session === undefined) throw new ApiRefusal(404, 'there is no such session');
+    await this.#deps.sessions.end(session.key, 'kicked');
+    const { user: subject } = session.record;
+    const facts = { ended: 1, reason };
+    await recordIfPossible(this.#deps.audit, { event: 'session-end', ...askerOf(request), subject, facts });
+    return ok({ ended: 1 });
+  }
+
+  async endSessionsOfUser(request: ApiRequest): Promise<ApiAnswer> {
+    const user = this.#deps.userNamed(request.path['user']);
+    const reason = reasonIn(request);
+    const ended = await this.#deps.sessions.endSessionsOfUser(user, 'kicked');
+    const facts = { ended, reason };
+    await recordIfPossible(this.#deps.audit, { event: 'session-end', ...askerOf(request), subject: user, facts });
+    return ok({ user, ended });
+  }
+
+  async #find(wanted: (session: ListedSession) => boolean): Promise<ListedSession | undefined> {
+    for await (const page of this.#deps.sessions.allSessions()) {
       const found = page.find(wanted);
       if (found !== undefined) return found;
     }
@@ -37,78 +106,20 @@ export function sessionRoutes({ sessions, userNamed, audit }: ApiSessionsDeps): 
   }
 
   /** Sessions that match every filter; at least `most` + 1 if there are more than `most`. */
-  async function list(query: URLSearchParams, most = Number.POSITIVE_INFINITY) {
-    const user = query.has('user') ? userNamed(query.get('user') ?? '') : undefined;
+  async #list(query: URLSearchParams, most = Number.POSITIVE_INFINITY) {
+    const user = query.has('user') ? this.#deps.userNamed(query.get('user') ?? '') : undefined;
     const matches = ({ record }: ListedSession) =>
       (user === undefined || record.user === user) &&
       ['backend', 'host'].every((name) => !query.has(name) || query.get(name) === Reflect.get(record, name)) &&
       (!query.has('address') || query.get('address') === record.clientAddress);
-    if (user !== undefined) return (await sessions.sessionsOfUser(user)).filter(matches);
+    if (user !== undefined) return (await this.#deps.sessions.sessionsOfUser(user)).filter(matches);
     const found: ListedSession[] = [];
-    for await (const page of sessions.allSessions()) {
+    for await (const page of this.#deps.sessions.allSessions()) {
       found.push(...page.filter(matches));
       if (found.length > most) break;
     }
     return found;
   }
-
-  return [
-    {
-      name: 'listSessions',
-      method: 'GET',
-      path: '/sessions',
-      async handle({ query }) {
-        const found = await list(query, mostListed);
-        const shown = found.slice(0, mostListed).map(describeSession);
-        return ok({ sessions: shown, truncated: found.length > mostListed });
-      },
-    },
-    {
-      name: 'endSessions',
-      method: 'DELETE',
-      path: '/sessions',
-      async handle(request) {
-        const { query } = request;
-        const wanted = filters.flatMap((name) => (query.has(name) ? [[name, query.get(name) ?? ''] as const] : []));
-        if (wanted.length === 0) throw new ApiRefusal(400, `say whose: one of ${filters.join(', ')} at least`);
-        const reason = reasonIn(request);
-        // All are found before the first one ends: the pages of a list that shrinks would hide some.
-        const found = await list(query);
-        for (const { key } of found) await sessions.end(key, 'kicked');
-        const facts = { ...Object.fromEntries(wanted), ended: found.length, reason };
-        await recordIfPossible(audit, { event: 'session-end', ...askerOf(request), facts });
-        return ok({ ended: found.length });
-      },
-    },
-    {
-      name: 'endSession',
-      method: 'DELETE',
-      path: '/sessions/{session}',
-      async handle(request) {
-        const reason = reasonIn(request);
-        const session = await find(({ key }) => key === request.path['session']);
-        if (session === undefined) throw new ApiRefusal(404, 'there is no such session');
-        await sessions.end(session.key, 'kicked');
-        const { user: subject } = session.record;
-        const facts = { ended: 1, reason };
-        await recordIfPossible(audit, { event: 'session-end', ...askerOf(request), subject, facts });
-        return ok({ ended: 1 });
-      },
-    },
-    {
-      name: 'endSessionsOfUser',
-      method: 'DELETE',
-      path: '/users/{user}/sessions',
-      async handle(request) {
-        const user = userNamed(request.path['user']);
-        const reason = reasonIn(request);
-        const ended = await sessions.endSessionsOfUser(user, 'kicked');
-        const facts = { ended, reason };
-        await recordIfPossible(audit, { event: 'session-end', ...askerOf(request), subject: user, facts });
-        return ok({ user, ended });
-      },
-    },
-  ];
 }
 
 /** A session as operators see it; nothing in it opens a mailbox. */

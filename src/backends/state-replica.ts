@@ -83,6 +83,7 @@ class StoreReplica implements StateReplica {
     this.#lookLater();
   }
 
+  /** One reading at a time; all who come during one share the next, which sees what the first may have missed. */
   refresh(): Promise<void> {
     if (this.#reading === undefined) return this.#begin();
     this.#following ??= this.#reading

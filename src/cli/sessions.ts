@@ -35,6 +35,20 @@ export function addSessions(program: Command, environment: CommandEnvironment, e
     end(refused ?? exitCodes.ok);
   }
 
+  const parts: SessionCommandParts = { environment: surroundings, finish, end };
+  addSession(program, parts);
+  addWho(program, parts);
+  addKick(program, parts);
+}
+
+interface SessionCommandParts {
+  readonly environment: CommandEnvironment;
+  /** Prints a reply, or what is wrong with it, and ends the command. */
+  readonly finish: (reply: ApiReply, text: () => string) => void;
+  readonly end: (code: ExitCode) => void;
+}
+
+function addSession(program: Command, { environment, finish, end }: SessionCommandParts): void {
   const session = program.command('session').summary('list sessions, or end one');
   session
     .command('list')
@@ -60,7 +74,7 @@ export function addSessions(program: Command, environment: CommandEnvironment, e
     .addOption(configOption())
     .action(async (id: string | undefined, { config, reason, ...wanted }: EndOptions) => {
       if ((id === undefined) === (Object.keys(wanted).length === 0)) {
-        complain('say which: the id of one session, or --user, --backend or --address\n');
+        environment.complain('say which: the id of one session, or --user, --backend or --address\n');
         return end(exitCodes.invalid);
       }
       const ask = await openApi(config, environment);
@@ -75,7 +89,9 @@ export function addSessions(program: Command, environment: CommandEnvironment, e
     ['postern session end 3Qf… --reason "lost laptop"', 'end that one'],
     ['postern session end --address 192.0.2.7 --reason abused', 'end all from there'],
   ]);
+}
 
+function addWho(program: Command, { environment, finish }: SessionCommandParts): void {
   const who = program
     .command('who')
     .summary('where a user lives, and from where the user is signed in')
@@ -88,7 +104,9 @@ export function addSessions(program: Command, environment: CommandEnvironment, e
       finish(reply, () => (format === 'json' ? json(reply.body) : describeUser(reply.body)));
     });
   withExamples(who, [['postern who alice@example.org', 'her backend, her move if there is one, her sessions']]);
+}
 
+function addKick(program: Command, { environment, finish }: SessionCommandParts): void {
   const kick = program
     .command('kick')
     .summary('end all sessions of a user, on all nodes within a second')

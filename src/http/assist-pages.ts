@@ -35,42 +35,48 @@ export type OpenedMailbox = Extract<Opened, { kind: 'opened' }>;
 /** Reasons with a text of their own. */
 const closedTexts = ['signed-out', 'absolute', 'ended-elsewhere'] as const;
 
+interface Page {
+  readonly status: number;
+  readonly title: TextKey;
+  readonly text: string;
+  /** The log has it, too. */
+  readonly reference?: string;
+}
+
 /** Builds the gateway's own pages under the host name of opened mailboxes: one opens, one ends, one says what ended. */
 export function createAssistPages(deps: AssistPagesDeps): Pages {
-  const { views, gate, live, tokens, clock } = deps;
-  const loadSession = createLoadSession(gate);
+  const pages = new AssistPages(deps);
+  const loadSession = createLoadSession(deps.gate);
   const notAllowed = createMethodNotAllowed('GET, HEAD');
+  return createOwnApp(deps, (app) => {
+    app.use(deps.views.assistAssets.serve);
+    app.use(createOnlyDocuments());
+    app.get('/-/assist/open', loadSession, (request, response) =>
+      request.method === 'HEAD' ? notAllowed(request, response, () => {}) : pages.open(request, response),
+    );
+    app.post('/-/assist/stop', createFormBody(), loadSession, (request, response) => pages.stop(request, response));
+    app.get('/-/login', (request, response) => pages.closed(request, response));
+    app.all('/-/login', notAllowed);
+  });
+}
 
-  interface Page {
-    readonly status: number;
-    readonly title: TextKey;
-    readonly text: string;
-    /** The log has it, too. */
-    readonly reference?: string;
+class AssistPages {
+  readonly #deps: AssistPagesDeps;
+
+  constructor(deps: AssistPagesDeps) {
+    this.#deps = deps;
   }
 
-  function say(request: Request, response: Response, { text, reference, ...page }: Page): void {
-    const locale = localeOf(request);
-    const link = { href: deps.consoleOrigin, label: locale.text('assist.console') };
-    response.status(page.status).type('html').setHeader('Content-Language', locale.tag);
-    response.vary('Accept-Language');
-    response.end(views.render('message', { locale, title: locale.text(page.title) }, { text, link, reference }));
-  }
-
-  function localeOf(request: Request): Locale {
-    return views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
-  }
-
-  async function open(request: Request, response: Response): Promise<void> {
+  async open(request: Request, response: Response): Promise<void> {
     const token = queryParameter(request.url, 'link') ?? '';
     const gone = goneSignal(response);
     try {
-      const opened = await deps.impersonation.open(token, ingressOf(request).client, gone);
-      if (opened.kind === 'refused') return refuse(request, response, opened);
+      const opened = await this.#deps.impersonation.open(token, ingressOf(request).client, gone);
+      if (opened.kind === 'refused') return this.#refuse(request, response, opened);
       try {
-        await openSession(request, response, opened);
+        await this.#openSession(request, response, opened);
       } catch (error) {
-        await deps.impersonation.failed(opened.opening, ingressOf(request).client, error);
+        await this.#deps.impersonation.failed(opened.opening, ingressOf(request).client, error);
         throw error;
       }
       response.statusCode = 303;
@@ -80,39 +86,81 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
     } catch (error) {
       if (gone.aborted) return;
       if (!(error instanceof PosternError)) throw error;
-      unavailable(request, response, error);
+      this.#unavailable(request, response, error);
     }
   }
 
-  function unavailable(request: Request, response: Response, error: PosternError): void {
-    const reference = newReference(deps.randomBytes);
-    deps.log.warn('impersonation-not-started', { err: error, code: error.code, reference });
-    const locale = localeOf(request);
+  async stop(request: Request, response: Response): Promise<void> {
+    const { publicUrl } = ingressOf(request);
+    const session = await this.#sessionOf(request);
+    if (session !== undefined) {
+      const isBound = this.#deps.tokens.check(formField(request.body, 'token'), stopBindingOf(session));
+      if (!isBound || requestInitiator(request.headers, publicUrl.origin) === 'foreign') {
+        const text = this.#localeOf(request).text('assist.stale');
+        return this.#say(request, response, { status: 400, title: 'assist.refused.title', text });
+      }
+      await this.#deps.gate.close(request, response, 'signed-out');
+      for (const line of expiredCookieLines(session.jar, publicUrl.secure)) response.appendHeader('Set-Cookie', line);
+      response.setHeader('Clear-Site-Data', '"cache"');
+    }
+    response.statusCode = 303;
+    response.setHeader('Location', '/-/login?ended=signed-out');
+    response.end();
+  }
+
+  /** Where the webmail's own scripts are led, too, once there is no session. */
+  async closed(request: Request, response: Response): Promise<void> {
+    const lookup = await this.#deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
+    const ended = lookup.kind === 'ended' ? lookup.reason : queryParameter(request.url, 'ended');
+    const known = closedTexts.find((reason) => reason === ended);
+    const text = this.#localeOf(request).text(`assist.closed.${known ?? (ended === undefined ? 'none' : 'ended')}`);
+    this.#say(request, response, { status: 200, title: 'assist.closed.title', text });
+  }
+
+  #say(request: Request, response: Response, { text, reference, ...page }: Page): void {
+    const locale = this.#localeOf(request);
+    const link = { href: this.#deps.consoleOrigin, label: locale.text('assist.console') };
+    response.status(page.status).type('html').setHeader('Content-Language', locale.tag);
+    response.vary('Accept-Language');
+    response.end(
+      this.#deps.views.render('message', { locale, title: locale.text(page.title) }, { text, link, reference }),
+    );
+  }
+
+  #localeOf(request: Request): Locale {
+    return this.#deps.views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
+  }
+
+  #unavailable(request: Request, response: Response, error: PosternError): void {
+    const reference = newReference(this.#deps.randomBytes);
+    this.#deps.log.warn('impersonation-not-started', { err: error, code: error.code, reference });
+    const locale = this.#localeOf(request);
     const source = locale.text(sourceKeyOf(error.source));
     // The link is used up already, so whoever reads this was let in by us.
     const text =
       error.source === 'audit'
         ? locale.text('support.unavailable.audit')
         : `${locale.text('support.unavailable.other', { source })} ${locale.text('support.cause', { detail: error.message })}`;
-    say(request, response, { status: 503, title: 'assist.refused.title', text, reference });
+    this.#say(request, response, { status: 503, title: 'assist.refused.title', text, reference });
   }
 
-  function refuse(request: Request, response: Response, refusal: Extract<Opened, { kind: 'refused' }>): void {
-    const locale = localeOf(request);
+  #refuse(request: Request, response: Response, refusal: Extract<Opened, { kind: 'refused' }>): void {
+    const locale = this.#localeOf(request);
     const text =
       refusal.why === 'closed'
-        ? closureText(locale, refusal.closure, { as: 'staff', timeZone: undefined, nowMs: clock.nowMs() }).text
+        ? closureText(locale, refusal.closure, { as: 'staff', timeZone: undefined, nowMs: this.#deps.clock.nowMs() })
+            .text
         : locale.text(`support.refused.${refusal.why}`, 'detail' in refusal ? { detail: refusal.detail } : {});
     const status = refusal.why === 'closed' ? 503 : 403;
-    say(request, response, { status, title: 'assist.refused.title', text });
+    this.#say(request, response, { status, title: 'assist.refused.title', text });
   }
 
-  async function openSession(request: Request, response: Response, opened: OpenedMailbox): Promise<void> {
+  async #openSession(request: Request, response: Response, opened: OpenedMailbox): Promise<void> {
     const { publicUrl, client } = ingressOf(request);
     const { opening, backend, host, jar, browserCookies } = opened;
     const { actor, staffSession, subject, reason, ticket, minutes } = opening;
-    const before = await sessionOf(request);
-    const key = await gate.open(request, response, {
+    const before = await this.#sessionOf(request);
+    const key = await this.#deps.gate.open(request, response, {
       user: subject,
       backend,
       host,
@@ -124,14 +172,14 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
       assist: { actor, staffSession, reason, ticket },
       lifetimeMs: minutes * 60_000,
     });
-    const sinceMs = clock.nowMs();
+    const sinceMs = this.#deps.clock.nowMs();
     try {
       const untilMs = sinceMs + minutes * 60_000;
-      await deps.mailboxExpiry.opened(key, { actor, staffSession, subject, reason, ticket, sinceMs, untilMs });
-      await deps.tell(opened);
+      await this.#deps.mailboxExpiry.opened(key, { actor, staffSession, subject, reason, ticket, sinceMs, untilMs });
+      await this.#deps.tell(opened);
     } catch (error) {
       // Nobody would know that it is open, or its user never hear of it.
-      await gate.close(request, response, 'kicked');
+      await this.#deps.gate.close(request, response, 'kicked');
       throw error;
     }
     response.setHeader('Clear-Site-Data', '"cache"');
@@ -141,46 +189,8 @@ export function createAssistPages(deps: AssistPagesDeps): Pages {
     for (const line of browserCookies) response.appendHeader('Set-Cookie', line);
   }
 
-  async function stop(request: Request, response: Response): Promise<void> {
-    const { publicUrl } = ingressOf(request);
-    const session = await sessionOf(request);
-    if (session !== undefined) {
-      const isBound = tokens.check(formField(request.body, 'token'), stopBindingOf(session));
-      if (!isBound || requestInitiator(request.headers, publicUrl.origin) === 'foreign') {
-        const text = localeOf(request).text('assist.stale');
-        return say(request, response, { status: 400, title: 'assist.refused.title', text });
-      }
-      await gate.close(request, response, 'signed-out');
-      for (const line of expiredCookieLines(session.jar, publicUrl.secure)) response.appendHeader('Set-Cookie', line);
-      response.setHeader('Clear-Site-Data', '"cache"');
-    }
-    response.statusCode = 303;
-    response.setHeader('Location', '/-/login?ended=signed-out');
-    response.end();
-  }
-
-  async function sessionOf(request: Request): Promise<LiveSession | undefined> {
-    const found = await live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
+  async #sessionOf(request: Request): Promise<LiveSession | undefined> {
+    const found = await this.#deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     return found.kind === 'found' && found.session.record.assist !== undefined ? found.session : undefined;
   }
-
-  /** Where the webmail's own scripts are led, too, once there is no session. */
-  async function closed(request: Request, response: Response): Promise<void> {
-    const lookup = await live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
-    const ended = lookup.kind === 'ended' ? lookup.reason : queryParameter(request.url, 'ended');
-    const known = closedTexts.find((reason) => reason === ended);
-    const text = localeOf(request).text(`assist.closed.${known ?? (ended === undefined ? 'none' : 'ended')}`);
-    say(request, response, { status: 200, title: 'assist.closed.title', text });
-  }
-
-  return createOwnApp(deps, (app) => {
-    app.use(views.assistAssets.serve);
-    app.use(createOnlyDocuments());
-    app.get('/-/assist/open', loadSession, (request, response) =>
-      request.method === 'HEAD' ? notAllowed(request, response, () => {}) : open(request, response),
-    );
-    app.post('/-/assist/stop', createFormBody(), loadSession, stop);
-    app.get('/-/login', closed);
-    app.all('/-/login', notAllowed);
-  });
 }

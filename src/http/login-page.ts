@@ -51,43 +51,29 @@ type SignedIn = Extract<LoginOutcome, { kind: 'signed-in' }>;
 
 /** `/-/login`: GET shows the form, POST to the same address signs in and leads to `next` or where the webmail lands. */
 export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; submit: RequestHandler } {
-  const { gate, tokens, views, randomBytes } = deps;
+  const page = new LoginPage(deps);
+  return {
+    show: (request, response) => page.show(request, response),
+    submit: (request, response) => page.submit(request, response),
+  };
+}
 
-  async function answer(
-    request: Request,
-    response: Response,
-    form: { user: string; problem?: Problem; reference?: string },
-  ): Promise<void> {
-    const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
-    const token = tokens.issue(bindingOf(mayHaveCookie(request) ? giveCookie(request, response) : ''));
-    const session = sessionOf(gate, request);
-    const current = session === 'unreadable' ? undefined : session;
-    const ended = form.problem === undefined && session === undefined ? await endOfSession(request) : undefined;
-    const timeZone = knownTimeZone(formField(request.body, 'time_zone'));
-    const state = { ...form, token, current, ended, timeZone, nowMs: deps.clock.nowMs() };
-    const html = renderLogin(views, request, locale, state);
-    response.status(form.problem?.status ?? 200).type('html');
-    response.setHeader('Content-Language', locale.tag);
-    response.vary('Accept-Language');
-    if (form.problem?.retryAfterSeconds !== undefined) {
-      response.setHeader('Retry-After', form.problem.retryAfterSeconds);
-    }
-    response.end(html);
+class LoginPage {
+  readonly #deps: LoginPageDeps;
+
+  constructor(deps: LoginPageDeps) {
+    this.#deps = deps;
   }
 
-  function giveCookie(request: Request, response: Response): string {
-    return writeFormCookie(request, response, randomBytes);
-  }
-
-  async function submit(request: Request, response: Response): Promise<void> {
-    const arrivedAtMs = deps.clock.nowMs();
+  async submit(request: Request, response: Response): Promise<void> {
+    const arrivedAtMs = this.#deps.clock.nowMs();
     const { publicUrl, client } = ingressOf(request);
     const user = formField(request.body, 'user') ?? '';
     const password = formField(request.body, 'password') ?? '';
     const refuse = (problem: Problem, reference?: string) =>
-      answer(request, response, { user, problem, ...(reference !== undefined && { reference }) });
+      this.#answer(request, response, { user, problem, ...(reference !== undefined && { reference }) });
 
-    const formWhy = formProblemOf(request, tokens, bindingOf);
+    const formWhy = formProblemOf(request, this.#deps.tokens, bindingOf);
     if (formWhy !== undefined) return refuse(formProblem(formWhy, publicUrl.authority));
     if (user.trim() === '') return refuse(missingUser);
     if (password === '') return refuse(missingPassword);
@@ -98,44 +84,86 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
       client,
       publicOrigin: publicUrl.origin,
       timeZone: knownTimeZone(formField(request.body, 'time_zone')),
-      reference: newReference(randomBytes),
+      reference: newReference(this.#deps.randomBytes),
       arrivedAtMs,
     };
     const gone = goneSignal(response);
     try {
-      const outcome = await deps.login(attempt, gone);
+      const outcome = await this.#deps.login(attempt, gone);
       if (outcome.kind !== 'signed-in') return await refuse(problemOf(outcome), attempt.reference);
-      await openSession(request, response, outcome, attempt);
+      await this.#openSession(request, response, outcome, attempt);
       response.statusCode = 303;
       const next = goOn(outcome, queryParameter(request.url, 'next'), publicUrl.origin);
-      const first = deps.mustRead(outcome.user) ? `/-/notice?next=${encodeURIComponent(next)}` : next;
+      const first = this.#deps.mustRead(outcome.user) ? `/-/notice?next=${encodeURIComponent(next)}` : next;
       response.setHeader('Location', first);
       response.end();
     } catch (error) {
       if (gone.aborted) return;
       if (!(error instanceof PosternError)) throw error;
-      deps.log.warn('session-not-opened', { err: error, reference: attempt.reference });
+      this.#deps.log.warn('session-not-opened', { err: error, reference: attempt.reference });
       const { code, source, retryable } = error;
       await refuse(problemOf({ kind: 'unavailable', code, source, retryable }), attempt.reference);
     }
   }
 
-  async function openSession(
+  show(request: Request, response: Response): Promise<void> {
+    return this.#answer(request, response, { user: '' });
+  }
+
+  async #answer(
+    request: Request,
+    response: Response,
+    form: { user: string; problem?: Problem; reference?: string },
+  ): Promise<void> {
+    const locale = this.#deps.views.locales.choose(
+      queryParameter(request.url, 'lang'),
+      request.headers['accept-language'],
+    );
+    const token = this.#deps.tokens.issue(bindingOf(mayHaveCookie(request) ? this.#giveCookie(request, response) : ''));
+    const session = sessionOf(this.#deps.gate, request);
+    const current = session === 'unreadable' ? undefined : session;
+    const ended = form.problem === undefined && session === undefined ? await this.#endOfSession(request) : undefined;
+    const timeZone = knownTimeZone(formField(request.body, 'time_zone'));
+    const state = { ...form, token, current, ended, timeZone, nowMs: this.#deps.clock.nowMs() };
+    const html = renderLogin(this.#deps.views, request, locale, state);
+    response.status(form.problem?.status ?? 200).type('html');
+    response.setHeader('Content-Language', locale.tag);
+    response.vary('Accept-Language');
+    if (form.problem?.retryAfterSeconds !== undefined) {
+      response.setHeader('Retry-After', form.problem.retryAfterSeconds);
+    }
+    response.end(html);
+  }
+
+  #giveCookie(request: Request, response: Response): string {
+    return writeFormCookie(request, response, this.#deps.randomBytes);
+  }
+
+  async #openSession(
     request: Request,
     response: Response,
     { user, backend, host, jar, browserCookies }: SignedIn,
     { password, client, publicOrigin, timeZone }: Parameters<Login>[0],
   ): Promise<void> {
     const { secure } = ingressOf(request).publicUrl;
-    const before = await sessionBefore(request);
+    const before = await this.#sessionBefore(request);
     const open = async (): Promise<void> => {
-      await gate.open(request, response, { user, backend, host, jar, password, client, publicOrigin, timeZone });
+      await this.#deps.gate.open(request, response, {
+        user,
+        backend,
+        host,
+        jar,
+        password,
+        client,
+        publicOrigin,
+        timeZone,
+      });
     };
 
     if (before === undefined) await open();
-    else await deps.logout(before, { ...client, publicOrigin, clientAddress: client.address }, open);
+    else await this.#deps.logout(before, { ...client, publicOrigin, clientAddress: client.address }, open);
 
-    const isAnother = noteLastUser(request, response, tokens, user);
+    const isAnother = noteLastUser(request, response, this.#deps.tokens, user);
     // It takes a browser with a large cache seconds: only where the cache may be somebody else's.
     if (isAnother || (before !== undefined && before.record.user !== user)) {
       response.setHeader('Clear-Site-Data', '"cache"');
@@ -146,20 +174,15 @@ export function createLoginPage(deps: LoginPageDeps): { show: RequestHandler; su
     for (const line of browserCookies) response.appendHeader('Set-Cookie', line);
   }
 
-  async function sessionBefore(request: Request): Promise<LiveSession | undefined> {
-    const found = await deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
+  async #sessionBefore(request: Request): Promise<LiveSession | undefined> {
+    const found = await this.#deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     return found.kind === 'found' ? found.session : undefined;
   }
 
-  async function endOfSession(request: Request): Promise<EndReason | undefined> {
-    const found = await deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
+  async #endOfSession(request: Request): Promise<EndReason | undefined> {
+    const found = await this.#deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     return found.kind === 'ended' ? found.reason : undefined;
   }
-
-  return {
-    show: (request, response) => answer(request, response, { user: '' }),
-    submit,
-  };
 }
 
 /** Where the browser was on its way to, #fragment included, or where the webmail lands. */

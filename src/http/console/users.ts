@@ -10,6 +10,7 @@ import type { SecondFactors } from '../../support/second-factor.ts';
 import type { StaffSessions } from '../../support/staff-sessions.ts';
 import { deviceName } from '../device-name.ts';
 import { formField, queryParameter } from '../forms.ts';
+import type { Locale } from '../locales.ts';
 import type { Views } from '../views.ts';
 import type { Visit, VisitWork } from './authorisation.ts';
 import { showMessage, showPage, sourceKeyOf } from './layout.ts';
@@ -96,61 +97,99 @@ interface Typed {
 
 /** `/-/users`: find a user, see what is the case with the mail of this user, open the mailbox, lift the penalty. */
 export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'show' | 'submit', VisitWork>> {
-  const { users, impersonation, audit, views, clock } = deps;
-  const english = views.locales.choose('en', undefined);
+  const pages = new UserPages(deps);
+  return { show: (visit) => pages.show(visit), submit: (visit) => pages.submit(visit) };
+}
 
-  function refusalText(refusal: Refused): string {
-    return english.text(`support.refused.${refusal.why}`, 'detail' in refusal ? { detail: refusal.detail } : {});
+class UserPages {
+  readonly #deps: ConsoleUsersDeps;
+  readonly #english: Locale;
+
+  constructor(deps: ConsoleUsersDeps) {
+    this.#deps = deps;
+    this.#english = this.#deps.views.locales.choose('en', undefined);
+  }
+
+  async show(visit: Visit): Promise<void> {
+    const typed = queryParameter(visit.request.url, 'user')?.trim() ?? '';
+    if (typed !== '') return this.#showUser(visit, typed);
+    const { frame, response } = visit;
+    showPage(this.#deps.views, response, { ...frame, title: 'Users' }, ['console-users', { typed }]);
+  }
+
+  async submit(visit: Visit): Promise<void> {
+    const typed = formField(visit.request.body, 'user') ?? '';
+    const subject = this.#coveredName(visit, typed);
+    const wanted = formField(visit.request.body, 'do');
+    if (subject === undefined || (wanted !== 'open' && wanted !== 'lift')) {
+      await this.#noteNotCovered(visit, typed);
+      return showMessage(
+        this.#deps.views,
+        visit.response,
+        { ...visit.frame, title: 'Not possible', status: 403 },
+        noSubject,
+      );
+    }
+    await (wanted === 'open' ? this.#open(visit, subject) : this.#lift(visit, subject));
+  }
+
+  #refusalText(refusal: Refused): string {
+    return this.#english.text(`support.refused.${refusal.why}`, 'detail' in refusal ? { detail: refusal.detail } : {});
   }
 
   /** Only those whom the role covers: of others it is not even said whether they exist. */
-  function coveredName({ staff }: Visit, typed: string): string | undefined {
-    const user = users.named(typed);
+  #coveredName({ staff }: Visit, typed: string): string | undefined {
+    const user = this.#deps.users.named(typed);
     if (user === undefined) return undefined;
     const domain = user.slice(user.lastIndexOf('@') + 1);
     return staff.domains === undefined || staff.domains.includes(domain) ? user : undefined;
   }
 
   /** The page is shown while the directory is away, too: that is when it is needed. */
-  async function mayOpen({ staff, gone }: Visit, user: string): Promise<{ cannotOpen?: string; note?: string }> {
+  async #mayOpen({ staff, gone }: Visit, user: string): Promise<{ cannotOpen?: string; note?: string }> {
     try {
-      const permission = await impersonation.permission(staff, user, gone);
-      if (permission.kind === 'refused') return { cannotOpen: refusalText(permission) };
+      const permission = await this.#deps.impersonation.permission(staff, user, gone);
+      if (permission.kind === 'refused') return { cannotOpen: this.#refusalText(permission) };
       return permission.note === undefined ? {} : { note: permission.note };
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      const source = english.text(sourceKeyOf(error.source));
-      const detail = english.text('support.cause', { detail: error.message });
-      return { cannotOpen: `${english.text('support.unavailable.other', { source })} ${detail}` };
+      const source = this.#english.text(sourceKeyOf(error.source));
+      const detail = this.#english.text('support.cause', { detail: error.message });
+      return { cannotOpen: `${this.#english.text('support.unavailable.other', { source })} ${detail}` };
     }
   }
 
   /** An attempt at names of other domains is audited. */
-  async function noteNotCovered({ staff, request }: Visit, typed: string): Promise<void> {
+  async #noteNotCovered({ staff, request }: Visit, typed: string): Promise<void> {
     const facts = { path: request.path, why: 'domain' };
-    await audit.record({ event: 'role-refused', ...who(staff), subject: typed.slice(0, 254), facts });
+    await this.#deps.audit.record({ event: 'role-refused', ...who(staff), subject: typed.slice(0, 254), facts });
   }
 
-  async function showUser(visit: Visit, typed: string, back?: Typed): Promise<void> {
+  async #showUser(visit: Visit, typed: string, back?: Typed): Promise<void> {
     const { staff, frame, response } = visit;
-    const named = coveredName(visit, typed);
-    const explained = named === undefined ? undefined : await users.explain(named);
+    const named = this.#coveredName(visit, typed);
+    const explained = named === undefined ? undefined : await this.#deps.users.explain(named);
     // An alias may lead to somebody of another domain.
-    const user = explained?.user === undefined ? undefined : coveredName(visit, explained.user);
+    const user = explained?.user === undefined ? undefined : this.#coveredName(visit, explained.user);
     if (explained === undefined || user === undefined) {
-      await noteNotCovered(visit, typed);
+      await this.#noteNotCovered(visit, typed);
       const problem = noSubject;
-      return showPage(views, response, { ...frame, title: 'Users', status: 404 }, [
+      return showPage(this.#deps.views, response, { ...frame, title: 'Users', status: 404 }, [
         'console-users',
         { typed, problem },
       ]);
     }
-    await audit.record({ event: 'role-used', ...who(staff), subject: user, facts: { did: 'looked at a user' } });
+    await this.#deps.audit.record({
+      event: 'role-used',
+      ...who(staff),
+      subject: user,
+      facts: { did: 'looked at a user' },
+    });
     const [permission, sessions, signIns, penalty] = await Promise.all([
-      mayOpen(visit, user),
-      users.sessions(user),
-      users.signIns(user),
-      users.penalty(user),
+      this.#mayOpen(visit, user),
+      this.#deps.users.sessions(user),
+      this.#deps.users.signIns(user),
+      this.#deps.users.penalty(user),
     ]);
     const values = {
       typed,
@@ -169,66 +208,51 @@ export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'sho
       penalty,
       back,
     };
-    const title = back === undefined ? user : english.text('error.title', { title: user });
+    const title = back === undefined ? user : this.#english.text('error.title', { title: user });
     const page = { ...frame, title, status: back === undefined ? 200 : 403 };
-    showPage(views, response, page, ['console-users', values]);
+    showPage(this.#deps.views, response, page, ['console-users', values]);
   }
 
-  async function lift({ staff, response, frame }: Visit, subject: string): Promise<void> {
-    await audit.record({ event: 'penalty-lifted', ...who(staff), subject });
-    await users.liftPenalty(subject);
-    showMessage(views, response, { ...frame, title: 'The delay is removed' }, `${subject} can sign in without delay.`);
+  async #lift({ staff, response, frame }: Visit, subject: string): Promise<void> {
+    await this.#deps.audit.record({ event: 'penalty-lifted', ...who(staff), subject });
+    await this.#deps.users.liftPenalty(subject);
+    showMessage(
+      this.#deps.views,
+      response,
+      { ...frame, title: 'The delay is removed' },
+      `${subject} can sign in without delay.`,
+    );
   }
 
-  async function open(visit: Visit, subject: string): Promise<void> {
+  async #open(visit: Visit, subject: string): Promise<void> {
     const { request, response, frame, gone } = visit;
     const form = {
       reason: formField(request.body, 'reason') ?? '',
       ticket: formField(request.body, 'ticket') ?? '',
       minutes: Number(formField(request.body, 'minutes')),
     };
-    const proven = await prove(visit, formField(request.body, 'code') ?? '');
-    if (typeof proven === 'string') return showUser(visit, subject, { ...form, problem: proven, field: 'code' });
-    const started = await impersonation.start(proven, { ...form, subject }, gone);
+    const proven = await this.#prove(visit, formField(request.body, 'code') ?? '');
+    if (typeof proven === 'string') return this.#showUser(visit, subject, { ...form, problem: proven, field: 'code' });
+    const started = await this.#deps.impersonation.start(proven, { ...form, subject }, gone);
     if (started.kind === 'refused') {
-      return showUser(visit, subject, { ...form, problem: refusalText(started), ...fieldOf(started) });
+      return this.#showUser(visit, subject, { ...form, problem: this.#refusalText(started), ...fieldOf(started) });
     }
     // A form may lead to our own origin only: to the other host leads a link that staff follow themselves.
     const values = { link: started.link, subject, minutes: form.minutes };
-    showPage(views, response, { ...frame, title: 'The mailbox can be opened' }, ['console-link', values]);
+    showPage(this.#deps.views, response, { ...frame, title: 'The mailbox can be opened' }, ['console-link', values]);
   }
 
   /** A fresh code, each time; what is wrong with it otherwise. */
-  async function prove({ staff, session }: Visit, code: string): Promise<StaffOnDuty | string> {
-    const check = await deps.factors.check(staff.user, code);
+  async #prove({ staff, session }: Visit, code: string): Promise<StaffOnDuty | string> {
+    const check = await this.#deps.factors.check(staff.user, code);
     if (check.kind !== 'right') {
       const facts = { step: 'fresh code', why: check.kind };
-      await audit.record({ event: 'staff-refused', ...who(staff), facts });
-      return codeProblem(check, clock.nowMs(), 'app');
+      await this.#deps.audit.record({ event: 'staff-refused', ...who(staff), facts });
+      return codeProblem(check, this.#deps.clock.nowMs(), 'app');
     }
-    const proven = await deps.sessions.proveAnew(session);
+    const proven = await this.#deps.sessions.proveAnew(session);
     return proven === undefined ? 'Your session has ended meanwhile.' : { ...staff, provenAtMs: proven.provenAtMs };
   }
-
-  return {
-    async show(visit: Visit): Promise<void> {
-      const typed = queryParameter(visit.request.url, 'user')?.trim() ?? '';
-      if (typed !== '') return showUser(visit, typed);
-      const { frame, response } = visit;
-      showPage(views, response, { ...frame, title: 'Users' }, ['console-users', { typed }]);
-    },
-
-    async submit(visit: Visit): Promise<void> {
-      const typed = formField(visit.request.body, 'user') ?? '';
-      const subject = coveredName(visit, typed);
-      const wanted = formField(visit.request.body, 'do');
-      if (subject === undefined || (wanted !== 'open' && wanted !== 'lift')) {
-        await noteNotCovered(visit, typed);
-        return showMessage(views, visit.response, { ...visit.frame, title: 'Not possible', status: 403 }, noSubject);
-      }
-      await (wanted === 'open' ? open(visit, subject) : lift(visit, subject));
-    },
-  };
 }
 
 function fieldOf({ why }: Refused): { readonly field?: OpeningField } {
