@@ -35,7 +35,7 @@ export function addSessions(program: Command, environment: CommandEnvironment, e
     end(refused ?? exitCodes.ok);
   }
 
-  const parts: SessionCommandParts = { environment: surroundings, finish, end };
+  const parts: SessionCommandParts = { environment, finish, end };
   addSession(program, parts);
   addWho(program, parts);
   addKick(program, parts);
