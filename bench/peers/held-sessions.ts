@@ -24,8 +24,7 @@ const sessions = createNodeSessions({
   clock: systemClock,
   log,
   ownsCookie: () => () => false,
-  idleTimeoutMs: 3_600_000,
-  serveStaleMs: 3_600_000,
+  holder: { config: { sessions: { idleTimeoutMs: 3_600_000, serveStaleMs: 3_600_000 } } },
 });
 
 function heap(): number {

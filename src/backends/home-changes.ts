@@ -4,6 +4,7 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { SessionRecord } from '../core/session.ts';
+import { homeOfSession } from './placement.ts';
 import type { StateReplica } from './state-replica.ts';
 import type { FoundHome } from './state-values.ts';
 
@@ -21,9 +22,6 @@ interface HomeChangesOptions {
   readonly clock: Clock;
   readonly log: Log;
 }
-
-/** Decided homes of users, to be looked up. */
-export type HomeDecisions = { readonly [Table in 'homes' | 'overrides']: Pick<StateReplica[Table], 'get'> };
 
 /** Finds users whose home has changed in the directory while they have sessions, which go on at the new home then. */
 export interface HomeChanges extends AsyncDisposable {
@@ -169,17 +167,4 @@ class FollowedHomes implements HomeChanges {
     const next = this.#queue.splice(0, usersAtOnce);
     await Promise.all(next.map((record) => this.#attempt(() => this.#compare(record, inTurn, this.#ended.signal))));
   }
-}
-
-/**
- * Where a session's user lives, as far as it is known without asking: a later decision counts for more than the record,
- * and a record that another node has led on for more than a decision that was followed before.
- */
-export function homeOfSession(
-  { overrides, homes }: HomeDecisions,
-  { user, backend, createdAtMs, homeSinceMs = 0 }: HeldRecord,
-): string {
-  const home = homes.get(user);
-  const isLater = home !== undefined && home.sinceMs > Math.max(createdAtMs, homeSinceMs);
-  return overrides.get(user)?.backend ?? (isLater ? home.backend : backend);
 }

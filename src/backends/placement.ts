@@ -5,7 +5,6 @@ import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Closure, ClosureKind, HostState, Place, Placement } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { Health } from './health.ts';
-import { homeOfSession } from './home-changes.ts';
 import { isHolding } from './moves.ts';
 import type { StateReplica } from './state-replica.ts';
 import type { SetState } from './state-values.ts';
@@ -16,6 +15,19 @@ export interface ServedBackends {
   serving(name: BackendName): Serving | undefined;
 }
 
+/** The backends that the configuration in force has; none before the first one is read. */
+export function backendsIn(holder: {
+  readonly config: {
+    readonly backends: ReadonlyMap<string, Backend>;
+    readonly serving: ReadonlyMap<BackendName, Serving>;
+  };
+}): ServedBackends {
+  return {
+    backend: (name) => holder.config.backends.get(name),
+    serving: (name) => holder.config.serving.get(name),
+  };
+}
+
 interface PlacementOptions {
   readonly backends: ServedBackends;
   readonly state: Pick<StateReplica, 'states' | 'active' | 'overrides' | 'homes' | 'moves'>;
@@ -24,6 +36,9 @@ interface PlacementOptions {
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly clock: Clock;
 }
+
+/** Decided homes of users, to be looked up. */
+export type HomeDecisions = { readonly [Table in 'homes' | 'overrides']: Pick<StateReplica[Table], 'get'> };
 
 /** The keys of the state table: a backend and its first host have one name. */
 export const backendKey = (backend: string): string => `backend:${backend}`;
@@ -102,8 +117,10 @@ class BackendPlacement implements Placement {
   }
 
   #setState(backend: Backend, host: BackendHost): SetState | undefined {
-    const both = [this.#setFor(backendKey(backend.name)), this.#setFor(hostKey(host.name))];
-    return both.find((set) => set?.state === 'MAINT') ?? both.find((set) => set !== undefined);
+    const ofBackend = this.#setFor(backendKey(backend.name));
+    const ofHost = this.#setFor(hostKey(host.name));
+    if (ofBackend?.state !== 'MAINT' && ofHost?.state === 'MAINT') return ofHost;
+    return ofBackend ?? ofHost;
   }
 
   #closed(backend: BackendName, kind: ClosureKind, set?: SetState, sinceMs?: number): Place & { kind: 'closed' } {
@@ -175,8 +192,9 @@ class BackendPlacement implements Placement {
 
   /** A user who was moved, or whose home the directory changed, is placed on the new home as at a login. */
   #moved(record: SessionRecord): Place | undefined {
-    const home = this.#deps.backends.backend(homeOfSession(this.#deps.state, record));
-    if (home === undefined || home.name === record.backend) return undefined;
+    const name = homeOfSession(this.#deps.state, record);
+    const home = name === record.backend ? undefined : this.#deps.backends.backend(name);
+    if (home === undefined) return undefined;
     const place = this.forSignIn(home, record.user);
     if (place.kind === 'closed') return place;
     const homeSinceMs = this.#deps.state.homes.get(record.user)?.sinceMs;
@@ -218,4 +236,22 @@ function fraction(key: string, name: string): number {
     .update(JSON.stringify([key, name]))
     .digest();
   return (digest.readUIntBE(0, 6) + 0.5) / 2 ** 48;
+}
+
+/**
+ * Where a session's user lives, as far as it is known without asking: a later decision counts for more than the record,
+ * and a record that another node has led on for more than a decision that was followed before.
+ */
+export function homeOfSession(
+  { overrides, homes }: HomeDecisions,
+  {
+    user,
+    backend,
+    createdAtMs,
+    homeSinceMs = 0,
+  }: Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'homeSinceMs'>,
+): string {
+  const home = homes.get(user);
+  const isLater = home !== undefined && home.sinceMs > Math.max(createdAtMs, homeSinceMs);
+  return overrides.get(user)?.backend ?? (isLater ? home.backend : backend);
 }

@@ -6,8 +6,7 @@ import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
 import type { HostState, Placement } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
-import { type HomeDecisions, homeOfSession } from './home-changes.ts';
-import type { ServedBackends } from './placement.ts';
+import { type HomeDecisions, homeOfSession, type ServedBackends } from './placement.ts';
 import type { RingLoad } from './state-values.ts';
 
 interface RingLoadsOptions {

@@ -4,7 +4,7 @@ import { createFailover } from '../backends/failover.ts';
 import { createHealth, type Health, type WatchedHost } from '../backends/health.ts';
 import { type HomeChanges, createHomeChanges } from '../backends/home-changes.ts';
 import { createMoves, type Moves, runHook } from '../backends/moves.ts';
-import { createPlacement, type ServedBackends } from '../backends/placement.ts';
+import { backendsIn, createPlacement } from '../backends/placement.ts';
 import { createProbes, smallTarget } from '../backends/probes.ts';
 import { createRingLoads, createRingStates } from '../backends/shared-storage.ts';
 import { createStateReplica } from '../backends/state-replica.ts';
@@ -58,10 +58,7 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   const audit = opened.use(await openAudit({ config: holder.config, store, keys, log }));
   const probes = createProbes(() => holder.config.publicUrls[0].authority);
   const health = opened.use(options.health ?? createHealth({ probes, clock: systemClock, random: Math.random, log }));
-  const backends: ServedBackends = {
-    backend: (name) => holder.current.backendNamed(name),
-    serving: (name) => holder.config.serving.get(name),
-  };
+  const backends = backendsIn(holder);
   const placement = createPlacement({ backends, state, health, heldPerHost, clock: systemClock });
   const nodeName = `${hostname()} ${process.pid} ${randomUUID().slice(0, 4)}`;
   const parts = { holder, state, audit, health, placement, node: nodeName, clock: systemClock, log };

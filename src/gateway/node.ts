@@ -169,7 +169,7 @@ function sharedParts(basis: Basis, { cluster, console, penalty }: Built): Shared
       refused: ({ name }) => cluster.health.note(name, 'refused'),
     }),
     penalty,
-    proxiedClient: (connection) => proxyProtocol.clientOf(connection),
+    proxiedClient: proxyProtocol.clientOf,
     mailServers: createMailServers({
       passdb: createImapPassdb(),
       mailboxes: createImapMailboxes(),

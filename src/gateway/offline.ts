@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { type Anchor, readAnchors } from '../audit/anchors.ts';
-import { createPlacement } from '../backends/placement.ts';
+import { backendsIn, createPlacement } from '../backends/placement.ts';
 import { createProbes, smallTarget } from '../backends/probes.ts';
 import { createStateReplica } from '../backends/state-replica.ts';
 import type { StateKeys, VouchedStateStore } from '../backends/vouched-state-store.ts';
@@ -25,7 +25,7 @@ export async function openExplain(config: Config, log: Log): Promise<AsyncDispos
   const down = new Map<string, string>();
   const isUp = (host: string): boolean => !down.has(host);
   const placement = createPlacement({
-    backends: { backend: (name) => backends.get(name), serving: (name) => config.serving.get(name) },
+    backends: backendsIn({ config }),
     state,
     health: { isUp, isWebmailUp: isUp, takeTrial: () => false, report: () => undefined },
     heldPerHost: () => new Map(),

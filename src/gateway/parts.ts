@@ -52,17 +52,13 @@ import type { OpenedMailbox } from '../support/opened-mailboxes.ts';
  * it at each use.
  */
 export class ConfigHolder {
-  #config: Config;
+  /** The configuration in force. Only `replace` changes it. */
+  config: Config;
   #current: ConfigSnapshot | undefined;
   readonly #watchers = new Set<(fresh: ConfigSnapshot) => void>();
 
   constructor(config: Config) {
-    this.#config = config;
-  }
-
-  /** The configuration in force. */
-  get config(): Config {
-    return this.#config;
+    this.config = config;
   }
 
   /**
@@ -81,7 +77,7 @@ export class ConfigHolder {
 
   /** Puts another snapshot in force. The one before stays open: requests may be using it. */
   replace(fresh: ConfigSnapshot): void {
-    this.#config = fresh.config;
+    this.config = fresh.config;
     this.#current = fresh;
     for (const watcher of this.#watchers) watcher(fresh);
   }
@@ -227,7 +223,7 @@ export interface ConfigSnapshot extends AsyncDisposable {
   readonly forgetHome: (user: CanonicalUser) => void;
   /** The backend of a host, by their names. */
   readonly backendOfHost: (host: string) => BackendName | undefined;
-  readonly routeOf: (name: BackendName) => Route | undefined;
+  readonly routes: ReadonlyMap<BackendName, Route>;
   /** For proxies of mail. */
   readonly routeMail: RouteMail;
   /** Whether this client address may query routes. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { systemClock } from '../core/clock.ts';
 import { type Answer, type Readiness, readinessAnswer } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
+import type { BackendName } from '../core/names.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import type { LiveSessions } from '../core/session.ts';
 import { newReference } from '../http/request-context.ts';
@@ -38,7 +39,7 @@ function createPublicListener(options: ListenerOptions): FrontDoor & { readonly 
     connections,
     requestHeaders: (...[head, context]: Parameters<ConfigSnapshot['requestHeaders']>) =>
       holder.current.requestHeaders(head, context),
-    routes: (...[name]: Parameters<ConfigSnapshot['routeOf']>) => holder.current.routeOf(name),
+    routes: (name: BackendName) => holder.current.routes.get(name),
     failureAnswer: (...[head, failure]: Parameters<ConfigSnapshot['answers']['failure']>) =>
       holder.current.answers.failure(head, failure),
     isOwnCookie: (name: string) => ownCookieNames.has(name),

@@ -72,7 +72,7 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
     homeOf,
     backendNamed,
     forgetHome: (user) => directory.drop(user),
-    routeOf: createRoutes(byBackend, parts.placement),
+    routes: createRoutes(byBackend, parts.placement),
     routeMail: createMailRoutes({ ...parts, parseName, directory: overridden, backends: config.backends }),
     mayAskForRoutes: createNetworkMatch(config.directoryService?.allow ?? []),
     backendOfHost: createBackendOfHost(config.backends),
@@ -109,12 +109,12 @@ function createIngresses(
   };
 }
 
-function createRoutes(homes: ReadonlyMap<BackendName, Home>, placement: Placement): ConfigSnapshot['routeOf'] {
+function createRoutes(homes: ReadonlyMap<BackendName, Home>, placement: Placement): ConfigSnapshot['routes'] {
   const routes = new Map<BackendName, Route>();
   for (const [name, { backend, driver }] of homes) {
-    routes.set(name, { backend, driver, place: ({ record }) => placement.ofSession(record) });
+    routes.set(name, { backend, driver, placement });
   }
-  return (name) => routes.get(name);
+  return routes;
 }
 
 function createBackendOfHost(backends: Config['backends']): ConfigSnapshot['backendOfHost'] {

@@ -41,12 +41,7 @@ export function sessionsOf({ holder, ...parts }: SessionParts & Pick<NodeSession
     ...parts,
     clock: systemClock,
     ownsCookie: (backend) => (name) => holder.current.homeOf(backend)?.driver.ownsCookie(name) ?? false,
-    get idleTimeoutMs() {
-      return holder.config.sessions.idleTimeoutMs;
-    },
-    get serveStaleMs() {
-      return holder.config.sessions.serveStaleMs;
-    },
+    holder,
   });
 }
 

@@ -72,9 +72,9 @@ export function createIngress(options: IngressOptions): IngressReader {
       warn('host-missing', peer, { peer });
       return { kind: 'refused', why: 'no-host' };
     }
-    const name =
-      [forwardedHost, host].find((each) => each !== undefined && byAuthority.has(plainAuthority(each))) ?? '';
-    const named = byAuthority.get(plainAuthority(name));
+    const forwarded = forwardedHost === undefined ? undefined : byAuthority.get(plainAuthority(forwardedHost));
+    const named = forwarded ?? (host === undefined ? undefined : byAuthority.get(plainAuthority(host)));
+    const name = (forwarded === undefined ? host : forwardedHost) ?? '';
     // To a browser another origin, whose forms and cookies are not ours: whoever reads is led to the right one.
     const isDotted = endsInDot.test(name);
     if (named === undefined || (isDotted && !isRead(head))) {

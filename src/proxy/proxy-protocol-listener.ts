@@ -28,7 +28,7 @@ export interface ProxyProtocol {
   /** Stands before an HTTP or HTTPS server that does not listen yet. */
   standBefore(server: Server): void;
   /** The client of a connection as the server's requests show it; undefined if it came without a proxy. */
-  clientOf(connection: Socket): ProxiedClient | undefined;
+  readonly clientOf: (connection: Socket) => ProxiedClient | undefined;
   /** Says in the log what is wrong when bytes that are no HTTP are a header that nobody asked for. */
   notice(error: Error, connection: unknown): void;
 }

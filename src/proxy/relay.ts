@@ -51,6 +51,8 @@ const dyingMs = 100;
  */
 export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.DispatchHandler {
   readonly passage: P;
+  /** Whose share of the connections it takes. */
+  readonly user: string;
   readonly startedAtMs: number;
   readonly answering: Answering;
   /** The jar's generation when the request left. */
@@ -78,15 +80,12 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
 
   constructor(passage: P, pool: HostConnections, deps: RelayDeps, events: RelayEvents<P>) {
     this.passage = passage;
+    this.user = passage.user;
     this.startedAtMs = deps.clock.nowMs();
     this.#pool = pool;
     this.#deps = deps;
     this.#events = events;
     this.answering = new Answering(passage.request, passage.response);
-  }
-
-  get user(): string {
-    return this.passage.user;
   }
 
   /** Whether the client is still there and nothing was answered. */
@@ -177,19 +176,26 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     this.#client = client;
     this.#controller = undefined;
     this.generation = this.passage.generation;
-    this.#attempt(() => {
+    // A driver's bug may cost this request, not the one that gave its connection back and in whose turn it happens.
+    try {
       const upload = this.#upload;
       const token = upload === undefined ? undefined : this.passage.pageToken?.();
       if (upload === undefined || token === undefined) this.#dispatch(client, 0);
       else void this.#renewForm(client, upload, token);
-    });
+    } catch (error) {
+      this.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   async #renewForm(client: Client, upload: Upload, token: PageToken): Promise<void> {
     const grown = await renewForm(upload, this.passage.head.header('content-type'), token);
     // Who left meanwhile, or whose session ended, has been seen to.
-    if (grown === undefined || this.#state !== 'asking') this.#release();
-    else this.#attempt(() => this.#dispatch(client, grown));
+    if (grown === undefined || this.#state !== 'asking') return this.#release();
+    try {
+      this.#dispatch(client, grown);
+    } catch (error) {
+      this.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   #dispatch(client: Client, grown: number): void {
@@ -197,15 +203,6 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     // A chunked body of nothing has ended already, and would not end again.
     const body = upload?.complete === true && upload.readableLength === 0 ? undefined : upload;
     client.dispatch(this.passage.outgoing(body, this.#deps.clock.nowMs(), grown), this);
-  }
-
-  /** A driver's bug may cost this request, not the one that gave its connection back and in whose turn it happens. */
-  #attempt(act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      this.onResponseError(null, error instanceof Error ? error : new Error(String(error)));
-    }
   }
 
   onBusy(): void {

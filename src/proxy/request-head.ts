@@ -7,8 +7,20 @@ const maxLowerCaseNames = 2000;
 
 /** A field name in lower case; remembered, since browsers send the same two dozen names for ever. */
 export function lowerCaseName(name: string): string {
-  const known = lowerCaseNames.get(name);
-  if (known !== undefined) return known;
+  return lowerCaseNames.get(name) ?? rememberName(name);
+}
+
+/** The names of raw fields (names and values in turn) in lower case, in order: read once, and asked for many times. */
+export function lowerCaseNamesOf(raw: readonly string[]): string[] {
+  const names: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] ?? '';
+    names.push(lowerCaseNames.get(name) ?? rememberName(name));
+  }
+  return names;
+}
+
+function rememberName(name: string): string {
   // Names come from clients: the memory for them is bounded.
   if (lowerCaseNames.size >= maxLowerCaseNames) lowerCaseNames.clear();
   const lower = name.toLowerCase();
@@ -29,6 +41,10 @@ export class IncomingHead implements RequestHead {
   readonly httpVersion: string;
   /** Names and values in turn. */
   readonly raw: readonly string[];
+  /** The names of the raw fields in lower case. */
+  readonly names: readonly string[];
+  /** Whether a body follows: framed by a length other than 0, or chunked. Screened heads only. */
+  readonly hasBody: boolean;
 
   constructor(request: Pick<IncomingMessage, 'method' | 'url' | 'httpVersion' | 'rawHeaders'>) {
     this.method = request.method ?? '';
@@ -38,20 +54,22 @@ export class IncomingHead implements RequestHead {
     this.target = authority === undefined ? url : rest.startsWith('/') ? rest : `/${rest}`;
     this.httpVersion = request.httpVersion;
     this.raw = request.rawHeaders;
+    this.names = lowerCaseNamesOf(request.rawHeaders);
+    const length = this.names.indexOf('content-length');
+    const hasLength = length !== -1 && Number(this.raw[2 * length + 1]) > 0;
+    this.hasBody = hasLength || this.names.includes('transfer-encoding');
   }
 
   header(name: string): string | undefined {
-    for (let i = 0; i + 1 < this.raw.length; i += 2) {
-      if (lowerCaseName(this.raw[i] ?? '') === name) return this.raw[i + 1];
-    }
-    return undefined;
+    const at = this.names.indexOf(name);
+    return at === -1 ? undefined : this.raw[2 * at + 1];
   }
 
   /** Every value of this name (given in lower case), in order. */
   all(name: string): string[] {
     const values: string[] = [];
-    for (let i = 0; i + 1 < this.raw.length; i += 2) {
-      if (lowerCaseName(this.raw[i] ?? '') === name) values.push(this.raw[i + 1] ?? '');
+    for (let at = this.names.indexOf(name); at !== -1; at = this.names.indexOf(name, at + 1)) {
+      values.push(this.raw[2 * at + 1] ?? '');
     }
     return values;
   }
@@ -69,13 +87,6 @@ export class IncomingHead implements RequestHead {
   get cookieField(): string | undefined {
     const fields = this.all('cookie');
     return fields.length > 1 ? fields.join('; ') : fields[0];
-  }
-
-  /** Whether a body follows: framed by a length other than 0, or chunked. Screened heads only. */
-  get hasBody(): boolean {
-    if (this.header('transfer-encoding') !== undefined) return true;
-    const length = this.header('content-length');
-    return length !== undefined && Number(length) > 0;
   }
 
   /** Whether the client waits for a 100 before it sends its body; any other expectation is refused before. */

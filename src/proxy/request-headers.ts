@@ -114,9 +114,7 @@ export function createRequestHeaders(options: RequestHeadersOptions): RequestHea
   const classes = new Map<string, FieldClass>();
   const alsoDropped = new Set(options.alsoDropped);
 
-  function classOf(name: string): FieldClass {
-    const known = classes.get(name);
-    if (known !== undefined) return known;
+  function learn(name: string): FieldClass {
     if (classes.size >= maxClasses) classes.clear();
     const lower = lowerCaseName(name);
     const found = alsoDropped.has(lower) ? 'drop' : classify(lower);
@@ -130,7 +128,7 @@ export function createRequestHeaders(options: RequestHeadersOptions): RequestHea
     for (let i = 0; i + 1 < head.raw.length; i += 2) {
       const name = head.raw[i] ?? '';
       const value = head.raw[i + 1] ?? '';
-      switch (classOf(name)) {
+      switch (classes.get(name) ?? learn(name)) {
         case 'pass':
           fields.push(name, value);
           break;

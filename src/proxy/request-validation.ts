@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { PublicUrl } from '../core/http.ts';
-import { type Fields, type IncomingHead, lowerCaseName } from './request-head.ts';
+import { type Fields, type IncomingHead } from './request-head.ts';
 
 /** An early refusal of a request: the status, and a sentence for debugging the client. */
 export interface Refusal {
@@ -58,9 +58,9 @@ function screenFields(head: IncomingHead): Refusal | undefined {
   let lengths = 0;
   let codings = 0;
   let length = '0';
-  for (let i = 0; i + 1 < head.raw.length; i += 2) {
-    const value = head.raw[i + 1] ?? '';
-    switch (lowerCaseName(head.raw[i] ?? '')) {
+  for (let i = 0; i < head.names.length; i += 1) {
+    const value = head.raw[2 * i + 1] ?? '';
+    switch (head.names[i]) {
       case 'host':
         hosts += 1;
         // Empty where the client has no name for the server (RFC 9112, 3.2), as probes of balancers do.

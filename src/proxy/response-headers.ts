@@ -1,29 +1,29 @@
 import type { BackendHost } from '../core/backend.ts';
 import type { Ingress, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
-import { destinationOf, lowerCaseName, nameInSetCookie } from './request-head.ts';
+import { destinationOf, lowerCaseName, lowerCaseNamesOf, nameInSetCookie } from './request-head.ts';
 
 /** The head of a backend's answer over its raw fields, names and values in turn. */
 export class UpstreamHead implements UpstreamResponseHead {
   readonly status: number;
   readonly raw: readonly string[];
+  readonly #names: readonly string[];
 
   constructor(status: number, raw: readonly string[]) {
     this.status = status;
     this.raw = raw;
+    this.#names = lowerCaseNamesOf(raw);
   }
 
   header(name: string): string | undefined {
-    for (let i = 0; i + 1 < this.raw.length; i += 2) {
-      if (lowerCaseName(this.raw[i] ?? '') === name) return this.raw[i + 1];
-    }
-    return undefined;
+    const at = this.#names.indexOf(name);
+    return at === -1 ? undefined : this.raw[2 * at + 1];
   }
 
   get setCookies(): readonly string[] {
     const lines: string[] = [];
-    for (let i = 0; i + 1 < this.raw.length; i += 2) {
-      if (lowerCaseName(this.raw[i] ?? '') === 'set-cookie') lines.push(this.raw[i + 1] ?? '');
+    for (let at = this.#names.indexOf('set-cookie'); at !== -1; at = this.#names.indexOf('set-cookie', at + 1)) {
+      lines.push(this.raw[2 * at + 1] ?? '');
     }
     return lines;
   }
@@ -36,8 +36,10 @@ export function lengthOf(head: UpstreamHead): number {
 
 /** Raw fields as undici keeps them, as text. Field values are bytes: latin1 keeps each of them. */
 export function textOfRaw(raw: unknown): string[] {
-  if (!Array.isArray(raw)) return [];
-  return raw.map((part: unknown) => (Buffer.isBuffer(part) ? part.toString('latin1') : String(part)));
+  const texts: string[] = [];
+  const parts: readonly unknown[] = Array.isArray(raw) ? raw : [];
+  for (const part of parts) texts.push(Buffer.isBuffer(part) ? part.toString('latin1') : String(part));
+  return texts;
 }
 
 type FieldClass = 'pass' | 'drop' | 'type' | 'caching' | 'connection' | 'url' | 'refresh' | 'cookie' | 'length';
@@ -89,9 +91,7 @@ const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 const classes = new Map<string, FieldClass>();
 const maxClasses = 2000;
 
-function classOf(name: string): FieldClass {
-  const known = classes.get(name);
-  if (known !== undefined) return known;
+function learn(name: string): FieldClass {
   if (classes.size >= maxClasses) classes.clear();
   const found = classify(lowerCaseName(name));
   classes.set(name, found);
@@ -145,7 +145,7 @@ export function responseHeaders(upstream: UpstreamHead, context: ResponseContext
     const name = upstream.raw[i] ?? '';
     const value = upstream.raw[i + 1] ?? '';
     if (!fieldValue.test(value)) continue;
-    switch (classOf(name)) {
+    switch (classes.get(name) ?? learn(name)) {
       case 'pass':
         fields.push(name, value);
         break;

@@ -149,7 +149,11 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   return {
     request(request, response) {
       const arrival = { request, response, head: new IncomingHead(request) };
-      guarded(arrival, () => admit(arrival));
+      try {
+        admit(arrival);
+      } catch (error) {
+        failed(arrival, 'bad-answer', error);
+      }
     },
 
     async upgrade(request, socket, early) {

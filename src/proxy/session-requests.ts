@@ -3,8 +3,7 @@ import { pathOf } from '../core/cookie-jar.ts';
 import { isOwnShortage } from '../core/error.ts';
 import type { Answer } from '../core/http.ts';
 import type { BackendName } from '../core/names.ts';
-import type { AskedFor, HostEvidence, Place } from '../core/placement.ts';
-import type { LiveSession } from '../core/session.ts';
+import type { AskedFor, HostEvidence, Placement } from '../core/placement.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Connections } from './connections.ts';
 import { isRefused, reasonOf, retiringWorker } from './failure.ts';
@@ -20,7 +19,7 @@ export interface Route {
   readonly backend: Backend;
   readonly driver: WebmailDriver;
   /** Where the requests of a session of this backend go now. */
-  place(session: LiveSession): Place;
+  readonly placement: Pick<Placement, 'ofSession'>;
 }
 
 /** Finds a configured backend; may answer differently after a reload. */
@@ -108,14 +107,14 @@ export function createRequests(deps: RequestsDeps): Requests {
     return { task, driverNow: () => route()?.driver, goOn: (more: Fields) => pass(task, more) };
   }
 
-  function pass(task: SessionRequest, more: Fields): void {
+  function pass(task: SessionRequest, more: Fields = []): void {
     const { request, response, head, ingress, session } = task;
     const route = deps.routes(session.record.backend);
     if (route === undefined) {
       endSession(session, 'backend-removed', deps.log);
       return reply(request, response, deps.noSession(head, ingress.publicUrl.origin, 'backend-removed'));
     }
-    const place = route.place(session);
+    const place = route.placement.ofSession(session.record);
     if (place.kind === 'elsewhere') return void relocations.lead(leading(task));
     if (place.kind === 'closed') return void relocations.refuse(leading(task), place.closure);
     const { backend, driver } = route;
@@ -129,7 +128,7 @@ export function createRequests(deps: RequestsDeps): Requests {
     relay.start();
   }
 
-  return { pass: (task) => pass(task, []) };
+  return { pass };
 }
 
 /** A 500 may be the webmail's own answer to one request; 502 and 504 are those of a web server whose PHP is dead. */
@@ -143,8 +142,9 @@ function interludeOf(
   { head, session }: Pick<SessionRequest, 'head' | 'session'>,
   driver: WebmailDriver,
 ): Answer | undefined {
+  if (driver.interlude === undefined) return undefined;
   const before = session.jar.changes;
-  const answer = driver.interlude?.answer(head, session.jar);
+  const answer = driver.interlude.answer(head, session.jar);
   if (session.jar.changes !== before) session.saveJar();
   return answer;
 }

@@ -86,7 +86,7 @@ export function createUpgrades(deps: UpgradesDeps): Upgrades {
         return;
       }
       const route = deps.routes(session.record.backend);
-      const place = route?.place(session);
+      const place = route?.placement.ofSession(session.record);
       if (route === undefined || place?.kind !== 'here') {
         rawReply(socket, 503, 'The mailbox server cannot be reached.');
         return;
@@ -111,7 +111,7 @@ export function createUpgrades(deps: UpgradesDeps): Upgrades {
     },
     endAstray() {
       for (const [tunnel, { session, host }] of tunnels) {
-        const place = deps.routes(session.record.backend)?.place(session);
+        const place = deps.routes(session.record.backend)?.placement.ofSession(session.record);
         if (place?.kind === 'elsewhere' || (place?.kind === 'here' && place.host.name !== host)) tunnel.close();
         else if (place?.kind === 'closed' && place.closure.kind !== 'down') tunnel.close();
       }

@@ -76,6 +76,7 @@ export class SessionPassage implements Passage {
   readonly head: IncomingHead;
   readonly ingress: Ingress;
   readonly session: LiveSession;
+  readonly user: string;
   readonly backend: Backend;
   readonly host: BackendHost;
   readonly driver: WebmailDriver;
@@ -91,16 +92,13 @@ export class SessionPassage implements Passage {
     this.head = task.head;
     this.ingress = task.ingress;
     this.session = task.session;
+    this.user = task.session.record.user;
     this.backend = backend;
     this.host = host;
     this.driver = driver;
     this.task = task;
     this.#banner = mayShowBanner(task, driver) ? deps.bannerOf(task.session, task.head, task.ingress) : undefined;
     this.#deps = deps;
-  }
-
-  get user(): string {
-    return this.session.record.user;
   }
 
   get generation(): number {

@@ -20,15 +20,15 @@ import { parseSavedJar } from './record-format.ts';
 
 /** The node's bookkeeping, as a session sees it. */
 export interface SessionKeeper {
-  nowMs(): number;
+  readonly nowMs: () => number;
   /** An equal text, which others keep, too. */
   share(text: string): string;
   /** Which cookies of a backend stay in the gateway although they are not HttpOnly. */
   ownsCookie(backend: SessionRecord['backend']): (name: string) => boolean;
-  used(session: CachedSession): void;
+  readonly used: (session: CachedSession) => void;
   jarChanged(session: CachedSession): void;
   /** Called when the first attachment came and when the last one went. */
-  attachmentsChanged(session: CachedSession): void;
+  attachmentsChanged(session: CachedSession, hasAny: boolean): void;
   end(key: RecordKey, reason: EndReason): Promise<void>;
 }
 
@@ -42,12 +42,15 @@ interface Opened {
 
 /** A session in a node's memory, with what the node knows of its truth: other parts see no more than LiveSession. */
 export class CachedSession implements LiveSession {
+  readonly key: RecordKey;
+  /** Replaced when the store holds another one, see `renew`. So are the next two. */
+  record: SessionRecord;
+  jar: CookieJar;
+  password: Secret | undefined;
   readonly #cookie: SessionCookie;
   readonly #keeper: SessionKeeper;
   /** Made when something hangs on the session: an empty set is not small. */
   #attachments: Set<Attachment> | undefined;
-  #record: SessionRecord;
-  #opened: Opened;
   #jarVersion: number;
   #jarMark: string | undefined;
   #ended: EndReason | undefined;
@@ -71,8 +74,10 @@ export class CachedSession implements LiveSession {
   private constructor(keeper: SessionKeeper, cookie: SessionCookie, stored: StoredSession, opened: Opened) {
     this.#cookie = cookie;
     this.#keeper = keeper;
-    this.#record = lightened(stored.record, keeper);
-    this.#opened = opened;
+    this.key = cookie.key;
+    this.record = lightened(stored.record, keeper);
+    this.jar = opened.jar;
+    this.password = opened.password;
     this.#jarVersion = stored.jar?.version ?? 0;
     this.#jarMark = markOf(stored.jar);
     this.lastUseMs = Math.max(stored.lastUseMs, stored.record.createdAtMs);
@@ -83,22 +88,6 @@ export class CachedSession implements LiveSession {
   static open(keeper: SessionKeeper, cookie: SessionCookie, stored: StoredSession): CachedSession | undefined {
     const opened = openStored(keeper, cookie, stored);
     return opened === undefined ? undefined : new CachedSession(keeper, cookie, stored, opened);
-  }
-
-  get key(): RecordKey {
-    return this.#cookie.key;
-  }
-
-  get record(): SessionRecord {
-    return this.#record;
-  }
-
-  get jar(): CookieJar {
-    return this.#opened.jar;
-  }
-
-  get password(): Secret | undefined {
-    return this.#opened.password;
   }
 
   get attachments(): number {
@@ -117,11 +106,11 @@ export class CachedSession implements LiveSession {
     }
     const attachments = (this.#attachments ??= new Set());
     attachments.add(attachment);
-    if (attachments.size === 1) this.#keeper.attachmentsChanged(this);
+    if (attachments.size === 1) this.#keeper.attachmentsChanged(this, true);
     return () => {
       if (!attachments.delete(attachment) || attachments.size > 0 || attachments !== this.#attachments) return;
       this.#attachments = undefined;
-      this.#keeper.attachmentsChanged(this);
+      this.#keeper.attachmentsChanged(this, false);
     };
   }
 
@@ -146,13 +135,13 @@ export class CachedSession implements LiveSession {
     const attachments = this.#attachments;
     if (attachments === undefined) return;
     this.#attachments = undefined;
-    this.#keeper.attachmentsChanged(this);
+    this.#keeper.attachmentsChanged(this, false);
     for (const attachment of attachments) attachment.end(reason);
   }
 
   /** Takes what the store holds now. False when it cannot be opened any more: then it is another session's. */
   renew(stored: StoredSession): boolean {
-    const before = this.#record;
+    const before = this.record;
     const { record, jar } = stored;
     const newerJar = jar !== undefined && jar.version >= this.#jarVersion && markOf(jar) !== this.#jarMark;
     const ownerIn = (one: SessionRecord) => sealedFor(this.key, one, 'credentials');
@@ -162,14 +151,15 @@ export class CachedSession implements LiveSession {
       const opened = openStored(this.#keeper, this.#cookie, stored);
       if (opened === undefined) return false;
       // Our own unsaved changes win, and are written over the newer jar in a moment; but not on another host.
-      this.#opened = newerJar && (elsewhere || !this.jarUnsaved) ? opened : { ...opened, jar: this.jar };
+      this.password = opened.password;
+      if (newerJar && (elsewhere || !this.jarUnsaved)) this.jar = opened.jar;
     }
     if (elsewhere) this.jarUnsaved = false;
     if (newerJar) {
       this.#jarVersion = jar.version;
       this.#jarMark = markOf(jar);
     }
-    this.#record = lightened(record, this.#keeper);
+    this.record = lightened(record, this.#keeper);
     this.lastUseMs = Math.max(this.lastUseMs, stored.lastUseMs);
     this.writtenUseMs = Math.max(this.writtenUseMs, stored.lastUseMs);
     return true;
@@ -180,7 +170,7 @@ export class CachedSession implements LiveSession {
    * makes it true here. Names that the browser was given stay known; answers of the old host no longer count.
    */
   rerouted(to: SessionRoute, fresh: CookieJar): StoredSession & { readonly jar: StoredJar } {
-    const moved = { ...this.#record, ...to };
+    const moved = { ...this.record, ...to };
     const { password } = this;
     const record = {
       ...moved,
@@ -197,7 +187,7 @@ export class CachedSession implements LiveSession {
   sealJar(): StoredJar {
     this.#jarVersion += 1;
     const text = JSON.stringify(this.jar.save());
-    const sealed = seal(sealKeyOf(this.#cookie, 'jar'), text, sealedFor(this.key, this.#record, 'jar'));
+    const sealed = seal(sealKeyOf(this.#cookie, 'jar'), text, sealedFor(this.key, this.record, 'jar'));
     const jar = { version: this.#jarVersion, sealed };
     this.#jarMark = markOf(jar);
     return jar;

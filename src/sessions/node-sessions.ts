@@ -128,7 +128,7 @@ export function createNodeSessions(options: NodeSessionsOptions): NodeSessions {
         // Sessions at the console have times of their own, and are ended by them.
         ({ record, lastUseMs }) =>
           record.staff !== undefined ||
-          endByTime(record, lastUseMs, options.idleTimeoutMs, clock.nowMs()) === undefined,
+          endByTime(record, lastUseMs, options.holder.config.sessions.idleTimeoutMs, clock.nowMs()) === undefined,
       );
   }
 

@@ -18,14 +18,20 @@ import type { SessionCookie } from './cookie.ts';
 import { BoundedMap } from './lru-map.ts';
 import { createEndings, createJarWrites, createUndisturbedReader, createUseNotes } from './store-sync.ts';
 
-/** Options of createSessionCache. Numbers are read at each use, so that getters let a reload change them. */
+/** The times of sessions that the configuration sets. */
+interface SessionTimes {
+  readonly idleTimeoutMs: number;
+  /** How long sessions in memory are served while the store is away. */
+  readonly serveStaleMs: number;
+}
+
+/** Options of createSessionCache. */
 export interface SessionCacheOptions {
   readonly store: SessionStore;
   readonly clock: Clock;
   readonly log: Log;
-  readonly idleTimeoutMs: number;
-  /** How long sessions in memory are served while the store is away. */
-  readonly serveStaleMs: number;
+  /** Holds the configuration in force: a reload changes what it says. */
+  readonly holder: { readonly config: { readonly sessions: SessionTimes } };
   /** Which cookies of a backend stay in the gateway although they are not HttpOnly: its driver says so. */
   readonly ownsCookie: (backend: BackendName) => (name: string) => boolean;
   /** Told of each session that has ended while this node held it, with its jar still open. */
@@ -63,26 +69,29 @@ export function createSessionCache(options: SessionCacheOptions) {
   let away = false;
 
   const keeper: SessionKeeper = {
-    nowMs: () => clock.nowMs(),
+    nowMs: clock.nowMs,
     share: createSharedTexts(),
     ownsCookie: (backend) => options.ownsCookie(backend),
-    used: (session) => useNotes.note(session),
+    used: useNotes.note,
     jarChanged: (session) => jarWrites.note(session),
-    attachmentsChanged(session) {
-      if (session.attachments > 0) attached.add(session);
+    attachmentsChanged(session, hasAny) {
+      if (hasAny) attached.add(session);
       else attached.delete(session);
     },
     end,
   };
 
   function timeEnded(record: SessionRecord, lastUseMs: number): EndReason | undefined {
-    return endByTime(record, lastUseMs, options.idleTimeoutMs, clock.nowMs());
+    return endByTime(record, lastUseMs, options.holder.config.sessions.idleTimeoutMs, clock.nowMs());
   }
 
   /** Whether the session may be served without asking the store; `storeIsAway` makes an old answer good enough. */
   function isServable(session: CachedSession, storeIsAway: boolean): boolean {
     if (session.changed || timeEnded(session.record, session.lastUseMs) !== undefined) return false;
-    return session.doubtSinceMs === 0 || (storeIsAway && clock.nowMs() - session.doubtSinceMs < options.serveStaleMs);
+    return (
+      session.doubtSinceMs === 0 ||
+      (storeIsAway && clock.nowMs() - session.doubtSinceMs < options.holder.config.sessions.serveStaleMs)
+    );
   }
 
   /** The absolute end needs no store: no use anywhere can put it off. */

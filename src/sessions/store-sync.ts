@@ -33,9 +33,7 @@ export function createUseNotes(deps: {
   }
 
   return {
-    note(session: CachedSession): void {
-      used.add(session);
-    },
+    note: (session: CachedSession): void => void used.add(session),
     /** Tells the store what is due. */
     async flush(): Promise<void> {
       const nowMs = clock.nowMs();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { type HomeChanges, createHomeChanges, homeOfSession } from '../../src/backends/home-changes.ts';
+import { type HomeChanges, createHomeChanges } from '../../src/backends/home-changes.ts';
+import { homeOfSession } from '../../src/backends/placement.ts';
 import type { StateReplica } from '../../src/backends/state-replica.ts';
 import type { HomeLookup } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';

@@ -158,7 +158,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     clientPaths: options.clients?.paths ?? [],
   };
   const session = new TestSession('alice', 'a', (name) => driver.ownsCookie(name), options.password);
-  const place = (of: LiveSession): Place => options.place?.(of, backend) ?? { kind: 'here', host: backend.hosts[0] };
+  const place = (): Place => options.place?.(session, backend) ?? { kind: 'here', host: backend.hosts[0] };
   const finished: FinishedRequest[] = [];
   const warnings: { event: string; fields: object }[] = [];
   const note = (event: string, fields: object = {}): void => void warnings.push({ event, fields });
@@ -185,7 +185,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const requestHeaders = createRequestHeaders({ alsoDropped: ['x-house-user'] });
   const common = {
     requestHeaders,
-    routes: (name: BackendName) => (name === 'a' ? { backend, driver, place } : undefined),
+    routes: (name: BackendName) => (name === 'a' ? { backend, driver, placement: { ofSession: place } } : undefined),
     isOwnCookie: (name: string) => /^(?:__Host-)?postern/i.test(name),
     newReference: () => 'ref1',
     hostEvidence: options.hostEvidence ?? (() => {}),
@@ -208,7 +208,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     bannerOf: options.bannerOf ?? (() => assert.fail('not in this test')),
     pollsCountAsUse: () => false,
     relocate: options.relocate ?? (() => Promise.reject(new Error('not in this test'))),
-    reconsider: async () => place(session),
+    reconsider: async () => place(),
     closedAnswer: (_head, closure) => text(503, closure.kind),
   });
   const clients = createClientRequests({

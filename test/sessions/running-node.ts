@@ -55,8 +55,14 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
     keys,
     clock,
     log,
-    idleTimeoutMs: settings.idleTimeoutMs ?? 30 * 60_000,
-    serveStaleMs: settings.serveStaleMs ?? 10 * 60_000,
+    holder: {
+      config: {
+        sessions: {
+          idleTimeoutMs: settings.idleTimeoutMs ?? 30 * 60_000,
+          serveStaleMs: settings.serveStaleMs ?? 10 * 60_000,
+        },
+      },
+    },
     ownsCookie: () => (name) => name === 'webmail_session',
     ...(settings.cacheLimit === undefined ? {} : { cacheLimit: settings.cacheLimit }),
   });
