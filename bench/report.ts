@@ -23,9 +23,6 @@ export interface Table {
   readonly rows: readonly (readonly string[])[];
 }
 
-const begin = '<!-- measured: begin -->';
-const end = '<!-- measured: end -->';
-
 export function markdownTable({ head, rows }: Table): string {
   const rule = `|${head.map((_cell, i) => (i === 0 ? ' --- |' : ' ---: |')).join('')}`;
   return [tableRow(head), rule, ...rows.map(tableRow)].join('\n');
@@ -53,8 +50,9 @@ export function significant(value: number): string {
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** Puts measured text between the marks of a page, and leaves the rest of it alone. */
-export function withMeasured(page: string, measured: string): string {
+/** Puts measured text between the marks of a page, and leaves the rest of it alone. `name`: what the marks say. */
+export function withMeasured(page: string, measured: string, name = 'measured'): string {
+  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];
   if (from === -1 || to < from) throw new Error(`the page has no place for what was measured: ${begin} … ${end}`);
   return `${page.slice(0, from + begin.length)}\n${measured.trim()}\n${page.slice(to)}`;
