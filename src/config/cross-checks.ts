@@ -195,25 +195,39 @@ export async function checkSources(
 }
 
 /**
- * Settings may stand at the backend or under the defaults: each problem is told where its setting stands or belongs,
- * and once, however many backends share it.
+ * Checks the settings of every backend's webmail driver. They may stand at the backend or under the defaults: each
+ * problem is reported where its setting stands, and one under the defaults once, however many backends share it.
  */
 export async function checkWebmails(
   settled: readonly SettledBackend[],
   checks: DriverChecks,
-  defaults: { readonly findings: Findings; readonly form: Readonly<Record<string, unknown>> | undefined },
+  defaults: { readonly findings: Findings; readonly section: object | undefined },
 ): Promise<void> {
   const told = new Set<string>();
   for (const { named, backend } of settled) {
-    const own = named.entry.form ?? {};
-    for (const { path, message, at } of await checks.webmail(backend.driver, backend.driverSettings)) {
-      const isOwn = defaults.form === undefined || (path[0] !== undefined && Object.hasOwn(own, path[0]));
-      const key = JSON.stringify([path, message]);
-      if (isOwn) named.findings.add([...named.path, backend.driver, ...path], message, at);
-      else if (!told.has(key)) defaults.findings.add(['backend_defaults', backend.driver, ...path], message, at);
-      if (!isOwn) told.add(key);
+    const { driver } = backend;
+    const own = blockOf(named.entry, driver);
+    const shared = blockOf(defaults.section, driver);
+    for (const { path, message, at } of await checks.webmail(driver, backend.driverSettings)) {
+      const stands = (block: object | undefined) =>
+        block !== undefined && path[0] !== undefined && Object.hasOwn(block, path[0]);
+      // What is missing belongs to the block that the backend has of its own, else to the one that all share.
+      const isShared = !stands(own) && (stands(shared) || (own === undefined && shared !== undefined));
+      if (!isShared) {
+        named.findings.add([...named.path, driver, ...path], message, at);
+        continue;
+      }
+      const key = JSON.stringify([driver, path, message]);
+      if (!told.has(key)) defaults.findings.add(['backend_defaults', driver, ...path], message, at);
+      told.add(key);
     }
   }
+}
+
+/** The settings that a section holds for a driver; undefined if it holds none. */
+function blockOf(section: object | undefined, driver: string): object | undefined {
+  const block: unknown = Object.entries(section ?? {}).find(([key]) => key === driver)?.[1];
+  return isMap(block) ? block : undefined;
 }
 
 function hostOf({ origin }: PublicUrl): string {

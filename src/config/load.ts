@@ -106,7 +106,7 @@ async function settle(
     checkMasters(settled, directory.nameRules.forbiddenCharacters ?? '');
     if (checks !== undefined) await checkSources(directory, checks, findings);
   }
-  if (checks !== undefined) await checkWebmails(settled, checks, { findings, form: defaults?.form });
+  if (checks !== undefined) await checkWebmails(settled, checks, { findings, section: defaults });
   if (checks !== undefined && sections.sessions?.forgetPassword === true) {
     await checkForgetting(settled, checks, findings);
   }

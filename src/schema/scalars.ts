@@ -71,6 +71,17 @@ export function oneOrMore<Item extends z.ZodType>(item: Item, remedy: string) {
     .transform((value): z.output<Item>[] => (Array.isArray(value) ? value : [value]));
 }
 
+/** How a secret is written, for the reference and for editors. */
+export const secretMeta = {
+  title: 'secret',
+  type: 'object',
+  properties: {
+    file: { type: 'string', description: 'A file that holds the secret on one line, relative to this file.' },
+    env: { type: 'string', description: 'The environment variable that holds the secret.' },
+  },
+  additionalProperties: false,
+} as const;
+
 /** A secret of a driver's settings: read from its file or environment before a driver sees it, or a text. */
 export function wrappedSecret(remedy = secretRemedy) {
   return z
@@ -79,15 +90,7 @@ export function wrappedSecret(remedy = secretRemedy) {
       if (value instanceof Secret) return value;
       return settle(typeof value === 'string' ? read(new Secret(value)) : wrong(`is missing: ${remedy}`), context);
     })
-    .meta({
-      title: 'secret',
-      type: 'object',
-      properties: {
-        file: { type: 'string', description: 'A file that holds the secret on one line, relative to this file.' },
-        env: { type: 'string', description: 'The environment variable that holds the secret.' },
-      },
-      additionalProperties: false,
-    });
+    .meta(secretMeta);
 }
 
 /** A number that may have a fraction. */

@@ -2,12 +2,22 @@ import type { BackendHost } from '../core/backend.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
-import { basicAuthorization, type Fields } from './driver-settings.ts';
+import { section } from '../schema/scalars.ts';
+import { basicAuthorization, checkedSettings, type Fields, masterLogin } from './driver-settings.ts';
 import { headsBear, isByUser } from './form-marks.ts';
-import { parseBasicSettings } from './header.ts';
+import { headMarks } from './form-settings.ts';
 import { createMasterLogins, noMasterEntry, refusedLogin } from './master-login.ts';
 
 const onlyPassword = 'HTTP Basic takes only the password, unless the operator declares master_login';
+
+/** What it is, for the reference. */
+export const about = 'A webmail behind HTTP Basic.';
+
+/** Settings of the `basic` driver. */
+export const settings = section({
+  signed_out: headMarks().describe('By what the answer to a sign-out is known; each mark is enough.'),
+  master_login: masterLogin(),
+});
 
 /**
  * A webmail behind HTTP Basic: the gateway adds user and password to every request.
@@ -16,10 +26,8 @@ const onlyPassword = 'HTTP Basic takes only the password, unless the operator de
  * settings that {@link parseBasicSettings} refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
-  const parsed = parseBasicSettings(parts.settings);
-  if (parsed.kind === 'problems') throw new TypeError('settings of the basic driver were not checked');
-  const { signedOut, masterLogin } = parsed.settings;
-  const logins = createMasterLogins(masterLogin, parts.master, onlyPassword);
+  const { signed_out: signedOut, master_login: declared } = checkedSettings(settings, parts.settings);
+  const logins = createMasterLogins(declared, parts.master, onlyPassword);
   const basicOf = (as: Parameters<typeof logins.of>[0]): Fields => {
     const login = logins.of(as);
     return login === undefined ? [] : [basicAuthorization(login.user, login.password)];

@@ -1,41 +1,58 @@
+import { z } from 'zod';
 import type { DriverSettings, SettingProblem } from '../core/backend.ts';
 import type { RequestHead } from '../core/http.ts';
 import { Secret } from '../core/secret.ts';
+import { problemsIn } from '../schema/issues.ts';
+import { secretMeta, secretRemedy, yesOrNo } from '../schema/scalars.ts';
 
 /** The result of checking a driver's settings; all problems at once. */
 export type ParsedSettings<T> =
   | { readonly kind: 'ok'; readonly settings: T }
   | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
 
-/** A secret of the settings. `problems` learns what is wrong; nothing is returned then, or where there is none. */
-export function readSecret(settings: DriverSettings, key: string, problems: SettingProblem[]): Secret | undefined {
-  const value = settings[key];
-  if (value === undefined) return undefined;
-  if (!(value instanceof Secret)) {
-    problems.push({ path: [key], message: 'is not a secret: write { file: NAME } or { env: VARIABLE }' });
-    return undefined;
-  }
-  if (/^[\x21-\x7e]{16,1024}$/.test(value.reveal())) return value;
-  problems.push({
-    path: [key],
-    message: 'must be 16 to 1024 visible ASCII characters: make one with openssl rand -base64 32',
+/** Checks settings against the schema of their driver; all problems at once. */
+export function parseSettings<T>(schema: z.ZodType<T>, given: DriverSettings): ParsedSettings<T> {
+  // `null` is what YAML makes of a key without a value: it counts as left out.
+  const written = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null));
+  const parsed = schema.safeParse(written);
+  if (parsed.success) return { kind: 'ok', settings: parsed.data };
+  return { kind: 'problems', problems: problemsIn(parsed.error.issues) };
+}
+
+/** The settings of a driver that is made. Throws a TypeError if they were not checked before. */
+export function checkedSettings<T>(schema: z.ZodType<T>, given: DriverSettings): T {
+  const parsed = parseSettings(schema, given);
+  if (parsed.kind === 'ok') return parsed.settings;
+  throw new TypeError(`settings of a webmail driver were not checked: ${parsed.problems[0]?.message}`);
+}
+
+/** A secret from a file or the environment. `why` says what it is for, where it is missing. */
+export function secretSetting(why = secretRemedy) {
+  return z
+    .unknown()
+    .transform((value, context): Secret => {
+      if (value instanceof Secret) return value;
+      const message = value === undefined ? `is missing: ${why}` : `is not a secret: ${secretRemedy}`;
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    })
+    .meta(secretMeta);
+}
+
+/** A secret that is shared with the webmail, and goes in a field of a request. */
+export function sharedSecret(why?: string) {
+  return secretSetting(why).refine((secret) => /^[\x21-\x7e]{16,1024}$/.test(secret.reveal()), {
+    error: 'must be 16 to 1024 visible ASCII characters: make one with openssl rand -base64 32',
   });
-  return undefined;
 }
 
-/** A setting that is in force only where somebody wrote it, such as `master_login`: entry as `user*master`. */
-export function readYesOrNo(settings: DriverSettings, key: string, problems: SettingProblem[]): boolean {
-  const value = settings[key] ?? false;
-  if (typeof value === 'boolean') return value;
-  problems.push({ path: [key], message: 'is not a yes or no: write true or false' });
-  return false;
-}
-
-/** Keys that nobody reads. */
-export function unknownKeys(settings: DriverSettings, known: readonly string[]): readonly SettingProblem[] {
-  const unknown = Object.keys(settings).filter((key) => !known.includes(key));
-  const remedy = known.length === 0 ? 'this driver has no settings' : `write one of ${known.join(', ')}`;
-  return unknown.map((key) => ({ path: [key], message: `is not known: ${remedy}` }));
+/** `master_login`: entry as `user*master`, in force only where somebody wrote it. */
+export function masterLogin() {
+  return yesOrNo()
+    .prefault(false)
+    .describe(
+      'Enter as `user*master` where there is no password of the user; most webmails take that for another account.',
+    );
 }
 
 type Texts<Key extends string> = Readonly<Record<Key, string>>;

@@ -1,5 +1,8 @@
-import type { DriverSettings, SettingProblem } from '../core/backend.ts';
-import { type ParsedSettings, readYesOrNo } from './driver-settings.ts';
+import { z } from 'zod';
+import type { DriverSettings } from '../core/backend.ts';
+import { leaf, oneOf, oneOrMore, section, size, text } from '../schema/scalars.ts';
+import { read, shown, wrong } from '../schema/value-parsers.ts';
+import { masterLogin } from './driver-settings.ts';
 
 /** A sign in an answer of the webmail: every condition that it names must hold. */
 export interface Mark {
@@ -76,7 +79,7 @@ export interface FormSettings {
 }
 
 /** How the gateway signs out of the webmail. */
-export interface SignOut {
+interface SignOut {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   /** Where the form stands whose action is `path`: it is sent as a browser does. */
@@ -85,220 +88,217 @@ export interface SignOut {
   readonly json: DriverSettings | undefined;
 }
 
-const conditions = ['status', 'location', 'sets_cookie', 'removes_cookie', 'text', 'json'];
-const markKeys = ['path', ...conditions, 'within'];
-const describesForm = ['page', 'user_field', 'password_field', 'form_name', 'button', 'method', 'json'];
-const keys = [
-  ...describesForm,
-  'success',
-  'failure',
-  'landing',
-  'lost',
-  'signed_out',
-  'sign_out',
-  'own_cookies',
-  'carried_cookies',
-  'polls',
-  'master_login',
-];
+const conditions = ['status', 'location', 'sets_cookie', 'removes_cookie', 'text', 'json'] as const;
+const ofForm = ['user_field', 'password_field', 'form_name', 'button', 'method'] as const;
 
 /** How far a text is looked for in the usual case, and at most. */
 const usuallyWithin = 8 * 1024;
 const farthest = 1024 * 1024;
 
-type Path = SettingProblem['path'];
-
-/** Checks the settings of the `form` driver; all problems at once. */
-export function parseFormSettings(given: DriverSettings): ParsedSettings<FormSettings> {
-  const problems: SettingProblem[] = [];
-  const reader = new Reader(problems);
-  reader.known(given, keys, []);
-  const json = reader.json(given['json'], ['json']);
-  const isForm = given['json'] === undefined;
-  if (!isForm) reader.unused(given, ['user_field', 'password_field', 'form_name', 'button', 'method']);
-  const settings: FormSettings = {
-    page: reader.path(given['page'], ['page']),
-    userField: isForm ? reader.required(given['user_field'], ['user_field']) : '',
-    passwordField: isForm ? reader.required(given['password_field'], ['password_field']) : '',
-    formName: reader.text(given['form_name'], ['form_name']),
-    button: reader.text(given['button'], ['button']),
-    method: reader.method(given['method'], ['method']),
-    json,
-    success: reader.marks(given['success'], ['success'], true),
-    failure: reader.marks(given['failure'], ['failure'], true),
-    lost: reader.marks(given['lost'], ['lost'], false),
-    signedOut: reader.marks(given['signed_out'], ['signed_out'], false),
-    signOut: reader.signOut(given['sign_out'], ['sign_out']),
-    landing: reader.path(given['landing'], ['landing']),
-    ownCookies: reader.texts(given['own_cookies'], ['own_cookies']),
-    carriedCookies: reader.texts(given['carried_cookies'], ['carried_cookies']),
-    polls: reader.texts(given['polls'], ['polls']),
-    masterLogin: readYesOrNo(given, 'master_login', problems),
-  };
-  return problems.length === 0 ? { kind: 'ok', settings } : { kind: 'problems', problems };
+function name(about: string) {
+  return text('a text', 'write a text').describe(about);
 }
 
-/** Checks a list of marks under a key that may be left out. */
-export function parseMarks(value: unknown, key: string, problems: SettingProblem[]): readonly Mark[] {
-  return new Reader(problems).marks(value, [key], false);
+function path() {
+  const remedy = 'write it such as /login';
+  return leaf({
+    what: 'a path',
+    remedy,
+    examples: ['/login'],
+    parse: (written) =>
+      /^\/(?!\/)[\x21-\x7e]*$/.test(written)
+        ? read(written)
+        : wrong(`${shown(written)} is not a path that begins with /: ${remedy}`),
+  });
 }
 
-/** Reads one value after the other and notes what is wrong; what it returns then is never used. */
-class Reader {
-  readonly #problems: SettingProblem[];
-
-  constructor(problems: SettingProblem[]) {
-    this.#problems = problems;
-  }
-
-  known(given: DriverSettings, allowed: readonly string[], path: Path): void {
-    for (const key of Object.keys(given)) {
-      if (!allowed.includes(key)) this.#note([...path, key], `is not known: write one of ${allowed.join(', ')}`);
-    }
-  }
-
-  text(value: unknown, path: Path): string | undefined {
-    if (value === undefined || (typeof value === 'string' && value !== '')) return value;
-    this.#note(path, 'is not a text');
-    return undefined;
-  }
-
-  required(value: unknown, path: Path): string {
-    if (value === undefined) this.#note(path, 'is missing');
-    return this.text(value, path) ?? '';
-  }
-
-  path(value: unknown, path: Path): string | undefined {
-    const text = this.text(value, path);
-    if (text !== undefined && !/^\/(?!\/)[\x21-\x7e]*$/.test(text))
-      this.#note(path, 'is not a path that begins with /');
-    return text;
-  }
-
-  texts(value: unknown, path: Path): readonly string[] {
-    return listOf(value).flatMap(([each, index]) => this.text(each, [...path, ...index]) ?? []);
-  }
-
-  method(value: unknown, path: Path): 'GET' | 'POST' | undefined {
-    if (value === undefined || value === 'GET' || value === 'POST') return value;
-    this.#note(path, 'is neither GET nor POST');
-    return undefined;
-  }
-
-  /** Settings of a form have no meaning beside `json`. */
-  unused(given: DriverSettings, names: readonly string[]): void {
-    for (const name of names) {
-      if (given[name] !== undefined) this.#note([name], 'is of a form, and json takes its place: remove it');
-    }
-  }
-
-  json(value: unknown, path: Path): JsonSignIn | undefined {
-    const given = value === undefined ? undefined : this.#map(value, path);
-    if (given === undefined) return undefined;
-    this.known(given, ['path', 'body', 'token'], path);
-    if (given['path'] === undefined) this.#note([...path, 'path'], 'is missing');
-    const body = this.#map(given['body'] ?? {}, [...path, 'body']) ?? {};
-    const written = JSON.stringify(body);
-    for (const place of ['{user}', '{password}']) {
-      if (!written.includes(place)) this.#note([...path, 'body'], `has no ${place}: write it where the script puts it`);
-    }
-    return {
-      path: this.path(given['path'], [...path, 'path']) ?? '/',
-      body,
-      token: this.#token(given['token'], [...path, 'token']),
-    };
-  }
-
-  #token(value: unknown, path: Path): JsonToken | undefined {
-    const given = value === undefined ? undefined : this.#map(value, path);
-    if (given === undefined) return undefined;
-    const sources = ['cookie', 'meta', 'json'].filter((key) => given[key] !== undefined);
-    this.known(given, ['cookie', 'meta', 'json', 'header'], path);
-    if (sources.length !== 1) this.#note(path, 'stands in one place: write one of cookie, meta, json');
-    const [kind = 'cookie'] = sources;
-    const name = this.required(given[kind], [...path, kind]);
-    const header = this.required(given['header'], [...path, 'header']);
-    if (!/^[A-Za-z0-9-]+$/.test(header)) this.#note([...path, 'header'], 'is not the name of a header field');
-    if (kind === 'json') return { from: { kind, path: name.split('.') }, header };
-    return { from: { kind: kind === 'meta' ? 'meta' : 'cookie', name }, header };
-  }
-
-  marks(value: unknown, path: Path, needed: boolean): readonly Mark[] {
-    if (value === undefined && needed) this.#note(path, `is missing: write at least one of ${conditions.join(', ')}`);
-    return listOf(value).flatMap(([each, index]) => this.#mark(each, [...path, ...index]) ?? []);
-  }
-
-  signOut(value: unknown, path: Path): FormSettings['signOut'] {
-    if (value === undefined) return undefined;
-    const given = this.#map(value, path);
-    if (given === undefined) return undefined;
-    this.known(given, ['method', 'path', 'page', 'json'], path);
-    if (given['path'] === undefined) this.#note([...path, 'path'], 'is missing');
-    return {
-      method: this.method(given['method'], [...path, 'method']) ?? 'POST',
-      path: this.path(given['path'], [...path, 'path']) ?? '/',
-      page: this.path(given['page'], [...path, 'page']),
-      json: given['json'] === undefined ? undefined : this.#map(given['json'], [...path, 'json']),
-    };
-  }
-
-  #mark(value: unknown, path: Path): Mark | undefined {
-    const given = this.#map(value, path);
-    if (given === undefined) return undefined;
-    this.known(given, markKeys, path);
-    const { status } = given;
-    const isStatus = typeof status === 'number' && Number.isInteger(status) && status >= 200 && status <= 599;
-    if (status !== undefined && !isStatus) this.#note([...path, 'status'], 'is not a status from 200 to 599');
-    if (!conditions.some((key) => given[key] !== undefined)) {
-      this.#note(path, `names no condition of an answer: write at least one of ${conditions.join(', ')}`);
-    }
-    return {
-      path: this.path(given['path'], [...path, 'path']) ?? '/',
-      status: isStatus ? status : undefined,
-      location: this.path(given['location'], [...path, 'location']),
-      setsCookie: this.text(given['sets_cookie'], [...path, 'sets_cookie']),
-      removesCookie: this.text(given['removes_cookie'], [...path, 'removes_cookie']),
-      text: this.text(given['text'], [...path, 'text']),
-      within: this.#within(given['within'], [...path, 'within']),
-      json: given['json'] === undefined ? undefined : this.#values(given['json'], [...path, 'json']),
-    };
-  }
-
-  #within(value: unknown, path: Path): number {
-    if (value === undefined) return usuallyWithin;
-    const [, count = '', unit = ''] = /^(\d{1,7}) ?(KiB|MiB)$/.exec(typeof value === 'string' ? value : '') ?? [];
-    const bytes = Number(count) * (unit === 'MiB' ? 1024 : 1) * 1024;
-    if (count !== '' && bytes >= usuallyWithin && bytes <= farthest) return bytes;
-    this.#note(path, 'is not a size from 8 KiB to 1 MiB: write it such as 64 KiB');
-    return usuallyWithin;
-  }
-
-  #values(value: unknown, path: Path): readonly JsonValue[] {
-    const given = this.#map(value, path) ?? {};
-    return Object.entries(given).flatMap(([name, wanted]) => {
-      if (isScalar(wanted)) return [{ path: name.split('.'), value: wanted }];
-      this.#note([...path, name], 'is not a text, a number, true, false or null');
-      return [];
-    });
-  }
-
-  #map(value: unknown, path: Path): DriverSettings | undefined {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-    this.#note(path, 'is not a map of settings');
-    return undefined;
-  }
-
-  #note(path: Path, message: string): void {
-    this.#problems.push({ path, message });
-  }
+function method() {
+  return oneOf(['GET', 'POST'] as const);
 }
 
-function isScalar(value: unknown): value is JsonScalar {
-  return value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+function status() {
+  return z.int({ error: notStatus }).min(200, { error: notStatus }).max(599, { error: notStatus });
 }
 
-/** A list with the place of each item; one value is a list of one, and nothing is none. */
-function listOf(value: unknown): readonly (readonly [each: unknown, index: Path])[] {
-  if (value === undefined) return [];
-  return Array.isArray(value) ? value.map((each: unknown, index) => [each, [index]]) : [[value, []]];
+function notStatus({ input }: { readonly input?: unknown }): string {
+  return `${shown(input)} is not a status: write one from 200 to 599`;
+}
+
+function notScalar({ input }: { readonly input?: unknown }): string {
+  return `${shown(input)} is not a text, a number, true, false or null`;
+}
+
+function values() {
+  const value = z.union([z.string(), z.number(), z.boolean(), z.null()], { error: notScalar });
+  return z
+    .record(z.string(), value, { error: (issue) => notMap(issue.input) })
+    .transform((wanted): readonly JsonValue[] =>
+      Object.entries(wanted).map(([member, value]) => ({ path: member.split('.'), value })),
+    );
+}
+
+function notMap(input: unknown): string {
+  return `${shown(input)} is not a map of settings: write { name: value }`;
+}
+
+function template(about: string) {
+  return z.record(z.string(), z.unknown(), { error: (issue) => notMap(issue.input) }).describe(about);
+}
+
+/** A sign in an answer of the webmail. */
+function mark() {
+  return section({
+    path: path().prefault('/').describe('The path of the request begins with this.'),
+    status: status().optional().describe('The status.'),
+    location: path().optional().describe('The path of the Location begins with this.'),
+    sets_cookie: name('A cookie of this name is set.').optional(),
+    removes_cookie: name('A cookie of this name is removed.').optional(),
+    text: name('The body contains this.').optional(),
+    within: size({ atLeast: usuallyWithin, atMost: farthest })
+      .prefault('8 KiB')
+      .describe('So far a text of a later answer is looked for.'),
+    json: values().optional().describe('The body is JSON with these values: `data.user` is a member of `data`.'),
+  })
+    .superRefine((given, context) => {
+      if (conditions.some((key) => given[key] !== undefined)) return;
+      const message = `names no condition of an answer: write at least one of ${conditions.join(', ')}`;
+      context.addIssue({ code: 'custom', message });
+    })
+    .transform(
+      (given): Mark => ({
+        path: given.path,
+        status: given.status,
+        location: given.location,
+        setsCookie: given.sets_cookie,
+        removesCookie: given.removes_cookie,
+        text: given.text,
+        within: given.within,
+        json: given.json,
+      }),
+    )
+    .meta({ title: 'mark' });
+}
+
+/** One mark or several, of which each is enough. */
+function marks() {
+  return oneOrMore(mark(), `write at least one of ${conditions.join(', ')}`);
+}
+
+/** Marks of an answer's head, for drivers that read no bodies. */
+export function headMarks() {
+  return marks()
+    .refine((list) => list.every((mark) => mark.text === undefined && mark.json === undefined), {
+      error: 'names a text or JSON: this driver reads no bodies, take status, location or a cookie',
+    })
+    .prefault([]);
+}
+
+function token() {
+  return section({
+    cookie: name('The cookie that holds it.').optional(),
+    meta: name('The `<meta>` that holds it.').optional(),
+    json: name('Where it stands in the JSON of `page`.').optional(),
+    header: leaf({
+      what: 'the name of a header field',
+      remedy: 'write letters, digits and hyphens',
+      parse: (written) =>
+        /^[A-Za-z0-9-]+$/.test(written)
+          ? read(written)
+          : wrong(`${shown(written)} is not the name of a header field: write letters, digits and hyphens`),
+    }).describe('The field in which it is sent.'),
+  }).transform(({ cookie, meta, json, header }, context): JsonToken => {
+    const [from, ...others] = [
+      cookie === undefined ? [] : [{ kind: 'cookie', name: cookie } as const],
+      meta === undefined ? [] : [{ kind: 'meta', name: meta } as const],
+      json === undefined ? [] : [{ kind: 'json', path: json.split('.') } as const],
+    ].flat();
+    if (from !== undefined && others.length === 0) return { from, header };
+    context.addIssue({ code: 'custom', message: 'stands in one place: write one of cookie, meta, json' });
+    return z.NEVER;
+  });
+}
+
+function jsonSignIn() {
+  return section({
+    path: path().describe('Where the script sends it.'),
+    body: template('What it sends: `{user}` and `{password}` stand for what the user typed.').prefault({}),
+    token: token().optional().describe('A token against forged requests.'),
+  })
+    .superRefine(({ body }, context) => {
+      const written = JSON.stringify(body);
+      for (const place of ['{user}', '{password}']) {
+        if (written.includes(place)) continue;
+        const message = `has no ${place}: write it where the script puts it`;
+        context.addIssue({ code: 'custom', path: ['body'], message });
+      }
+    })
+    .transform(({ path, body, token }): JsonSignIn => ({ path, body, token }));
+}
+
+function signOut() {
+  return section({
+    method: method().prefault('POST').describe('The method.'),
+    path: path().describe('The path.'),
+    page: path().optional().describe('Where the form stands whose action is `path`.'),
+    json: template('Sent in the place of a form.').optional(),
+  }).transform(({ method, path, page, json }): SignOut => ({ method, path, page, json }));
+}
+
+/** Settings of the `form` driver. */
+export const settings: z.ZodType<FormSettings> = section({
+  page: path().optional().describe('The page with the form; where users land when left out.'),
+  user_field: name('The field of the user.').optional(),
+  password_field: name('The field of the password.').optional(),
+  form_name: name('Id or name of the form, where several could be meant.').optional(),
+  button: name('The button to press; the first when left out.').optional(),
+  method: method().optional().describe('Against the form’s own word, where its script sends it.'),
+  json: jsonSignIn().optional().describe('A sign-in that the webmail’s script makes, in the place of a form.'),
+  success: marks().describe('Marks of a sign-in that succeeded.'),
+  failure: marks().describe('Marks of a refused password.'),
+  landing: path().optional().describe('Overrides where a successful sign-in leads.'),
+  lost: marks().prefault([]).describe('Marks of a lost session.'),
+  signed_out: marks().prefault([]).describe('Marks of a sign-out.'),
+  sign_out: signOut().optional().describe('How the gateway signs out.'),
+  own_cookies: names('Cookies that stay in the gateway although they are not HttpOnly.'),
+  carried_cookies: names('Cookies under which the webmail keeps a form that was posted to a lost session.'),
+  polls: names('Beginnings of paths that a page asks for by itself.'),
+  master_login: masterLogin(),
+})
+  .superRefine(
+    (given, context) => {
+      const add = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message });
+      for (const key of ofForm) {
+        if (given.json !== undefined && given[key] !== undefined)
+          add(key, 'is of a form, and json takes its place: remove it');
+      }
+      for (const key of ['user_field', 'password_field'] as const) {
+        if (given.json === undefined && given[key] === undefined) add(key, 'is missing: write the name of the field');
+      }
+    },
+    { when: () => true },
+  )
+  .transform(
+    (given): FormSettings => ({
+      page: given.page,
+      userField: given.user_field ?? '',
+      passwordField: given.password_field ?? '',
+      formName: given.form_name,
+      button: given.button,
+      method: given.method,
+      json: given.json,
+      success: given.success,
+      failure: given.failure,
+      lost: given.lost,
+      signedOut: given.signed_out,
+      signOut: given.sign_out,
+      landing: given.landing,
+      ownCookies: given.own_cookies,
+      carriedCookies: given.carried_cookies,
+      polls: given.polls,
+      masterLogin: given.master_login,
+    }),
+  );
+
+function names(about: string) {
+  return oneOrMore(text('a text', 'write a text'), 'write a text, or a list of texts').prefault([]).describe(about);
 }

@@ -7,12 +7,23 @@ import { Secret } from '../core/secret.ts';
 import { shortLine } from '../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { browserOf, type ConfiguredParts, placeOf, strangeAnswer, unavailable, Browser } from './browser.ts';
-import type { Fields } from './driver-settings.ts';
+import { checkedSettings, type Fields } from './driver-settings.ts';
 import { bodyBears, headsBear, isByUser, isHeadMark, isJson, textBears, valueAt } from './form-marks.ts';
-import { type FormSettings, type JsonSignIn, type JsonToken, type Mark, parseFormSettings } from './form-settings.ts';
+import {
+  type FormSettings,
+  type JsonSignIn,
+  type JsonToken,
+  type Mark,
+  settings as formSettings,
+} from './form-settings.ts';
 import { type Submission, submissionOf } from './form-submission.ts';
 import { type HtmlForm, type HtmlPage, readForms } from './html-form.ts';
 import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
+
+export { settings } from './form-settings.ts';
+
+/** What it is, for the reference. */
+export const about = 'A webmail with an HTML sign-in form, or a script that signs in by JSON, described by marks.';
 
 const onlyPassword = 'the webmail’s form takes only the password, unless the operator declares master_login';
 
@@ -26,9 +37,7 @@ const onlyPassword = 'the webmail’s form takes only the password, unless the o
  * values of JSON are the better marks. Throws a TypeError for settings that {@link parseFormSettings} refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
-  const parsed = parseFormSettings(parts.settings);
-  if (parsed.kind === 'problems') throw new TypeError('settings of the form driver were not checked');
-  const { settings } = parsed;
+  const settings = checkedSettings(formSettings, parts.settings);
   const logins = createMasterLogins(settings.masterLogin, parts.master, onlyPassword);
   const { ownCookies, carriedCookies } = settings;
   const carriesCookie = (name: string): boolean => carriedCookies.includes(name);

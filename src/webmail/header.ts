@@ -1,18 +1,14 @@
-import type { BackendHost, DriverSettings, SettingProblem } from '../core/backend.ts';
+import type { z } from 'zod';
+import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Secret } from '../core/secret.ts';
 import type { MasterEntry, RequestIdentity, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
-import {
-  type Fields,
-  fieldValue,
-  type ParsedSettings,
-  readSecret,
-  readYesOrNo,
-  unknownKeys,
-} from './driver-settings.ts';
+import { leaf, section } from '../schema/scalars.ts';
+import { read, shown, wrong } from '../schema/value-parsers.ts';
+import { checkedSettings, type Fields, fieldValue, sharedSecret } from './driver-settings.ts';
 import { headsBear, isByUser } from './form-marks.ts';
-import { type Mark, parseMarks } from './form-settings.ts';
+import { headMarks, type Mark } from './form-settings.ts';
 import { noMasterEntry } from './master-login.ts';
 
 /**
@@ -23,25 +19,23 @@ import { noMasterEntry } from './master-login.ts';
  * settings that {@link parseHeaderSettings} refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
-  const parsed = parseHeaderSettings(parts.settings);
-  if (parsed.kind === 'problems') throw new TypeError('settings of the header driver were not checked');
-  const { settings } = parsed;
-  const masterEntry = masterEntryOf(settings);
+  const checked = checkedSettings(settings, parts.settings);
+  const masterEntry = masterEntryOf(checked);
   return {
     ownsCookie,
     masterEntry,
     signIn: async (host, as, signal) => {
       if (as.password === undefined && masterEntry.kind === 'impossible') throw noMasterEntry(host, masterEntry);
-      const fields = (): Fields => identityFields(settings, as);
+      const fields = (): Fields => identityFields(checked, as);
       return enter(new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host);
     },
     // The webmail has no session that would outlive the fields, or one that nothing opens without them.
     signOut: () => Promise.resolve(),
     judge: (request, response) =>
-      isByUser(request) && settings.signedOut.some((mark) => headsBear(mark, request.target, response))
+      isByUser(request) && checked.signedOut.some((mark) => headsBear(mark, request.target, response))
         ? 'signed-out'
         : 'alive',
-    requestHeaders: (_request, as) => identityFields(settings, as),
+    requestHeaders: (_request, as) => identityFields(checked, as),
     checksNoTokens: true,
   };
 }
@@ -94,57 +88,47 @@ export interface HeaderSettings {
   readonly signedOut: readonly Mark[];
 }
 
-/** Settings of the driver `basic`. */
-export interface BasicSettings {
-  readonly masterLogin: boolean;
-  readonly signedOut: readonly Mark[];
-}
-
 /** Names that carry something else on the way to the webmail. */
 const reserved =
   /^(?:host|cookie|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|authorization|x-forwarded-.*|forwarded|proxy-.*)$/i;
 
-/** Checks the settings of the `header` driver; all problems at once. */
-export function parseHeaderSettings(given: DriverSettings): ParsedSettings<HeaderSettings> {
-  const known = ['user_field', 'secret_field', 'secret', 'password_field', 'signed_out'];
-  const problems: SettingProblem[] = [...unknownKeys(given, known)];
-  const userField = fieldName(given, 'user_field', problems);
-  const secretField = fieldName(given, 'secret_field', problems) ?? 'X-Postern-Secret';
-  const passwordField = fieldName(given, 'password_field', problems);
-  const secret = readSecret(given, 'secret', problems);
-  if (given['user_field'] === undefined) problems.push({ path: ['user_field'], message: 'is missing' });
-  if (given['secret'] === undefined) {
-    const message = 'is missing: without it whoever reaches the webmail could name any user';
-    problems.push({ path: ['secret'], message });
-  }
-  const names = [userField, secretField, passwordField].flatMap((name) => name?.toLowerCase() ?? []);
-  if (new Set(names).size < names.length) problems.push({ path: ['user_field'], message: 'is the name of two fields' });
-  const signedOut = headMarks(given, problems);
-  if (userField === undefined || secret === undefined || problems.length > 0) return { kind: 'problems', problems };
-  return { kind: 'ok', settings: { userField, secretField, secret, passwordField, signedOut } };
-}
+/** What it is, for the reference. */
+export const about = 'A webmail that takes the user from a request field.';
 
-/** Checks the settings of the `basic` driver. */
-export function parseBasicSettings(given: DriverSettings): ParsedSettings<BasicSettings> {
-  const problems: SettingProblem[] = [...unknownKeys(given, ['signed_out', 'master_login'])];
-  const signedOut = headMarks(given, problems);
-  const masterLogin = readYesOrNo(given, 'master_login', problems);
-  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { signedOut, masterLogin } };
-}
+/** Settings of the `header` driver. */
+export const settings: z.ZodType<HeaderSettings> = section({
+  user_field: fieldName().describe('The field that carries the user.'),
+  secret_field: fieldName().prefault('X-Postern-Secret').describe('The field that carries `secret`.'),
+  secret: sharedSecret('without it whoever reaches the webmail could name any user').describe(
+    'What the webmail or its web server knows the gateway by.',
+  ),
+  password_field: fieldName()
+    .optional()
+    .describe('The field that carries the password, where the webmail needs it for IMAP.'),
+  signed_out: headMarks().describe('By what the answer to a sign-out is known; each mark is enough.'),
+})
+  .superRefine(({ user_field, secret_field, password_field }, context) => {
+    const names = [user_field, secret_field, password_field].flatMap((name) => name?.toLowerCase() ?? []);
+    if (new Set(names).size === names.length) return;
+    context.addIssue({ code: 'custom', path: ['user_field'], message: 'is the name of two fields' });
+  })
+  .transform((given) => ({
+    userField: given.user_field,
+    secretField: given.secret_field,
+    secret: given.secret,
+    passwordField: given.password_field,
+    signedOut: given.signed_out,
+  }));
 
-function fieldName(given: DriverSettings, key: string, problems: SettingProblem[]): string | undefined {
-  const value = given[key];
-  if (value === undefined) return undefined;
-  if (typeof value === 'string' && /^[A-Za-z][A-Za-z0-9-]{0,63}$/.test(value) && !reserved.test(value)) return value;
-  problems.push({ path: [key], message: 'is not a field name of letters, digits and hyphens, or is used otherwise' });
-  return undefined;
-}
-
-function headMarks(given: DriverSettings, problems: SettingProblem[]): readonly Mark[] {
-  const marks = parseMarks(given['signed_out'], 'signed_out', problems);
-  if (marks.some((mark) => mark.text !== undefined || mark.json !== undefined)) {
-    const message = 'names a text or JSON: this driver reads no bodies, take status, location or a cookie';
-    problems.push({ path: ['signed_out'], message });
-  }
-  return marks;
+function fieldName() {
+  const remedy = 'write a name of letters, digits and hyphens that carries nothing else';
+  return leaf({
+    what: 'a field name',
+    remedy,
+    examples: ['X-Remote-User'],
+    parse: (written) =>
+      /^[A-Za-z][A-Za-z0-9-]{0,63}$/.test(written) && !reserved.test(written)
+        ? read(written)
+        : wrong(`${shown(written)} is not a field name, or is used otherwise: ${remedy}`),
+  });
 }

@@ -1,11 +1,13 @@
-import type { BackendHost, DriverSettings, SettingProblem } from '../core/backend.ts';
+import type { z } from 'zod';
+import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Answer, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import { quoted } from '../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
+import { section, yesOrNo } from '../schema/scalars.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
-import { type ParsedSettings, readYesOrNo, unknownKeys } from './driver-settings.ts';
+import { checkedSettings, masterLogin } from './driver-settings.ts';
 import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
 
 /** Horde's number for a sign-out that the user asked for. */
@@ -22,16 +24,22 @@ interface HordeSettings {
   readonly ownAccount: boolean;
 }
 
-/** Checks the settings of the `horde` driver: `master_login` with or without `own_account`, or nothing. */
-export function parseHordeSettings(given: DriverSettings): ParsedSettings<HordeSettings> {
-  const problems: SettingProblem[] = [...unknownKeys(given, ['master_login', 'own_account'])];
-  const masterLogin = readYesOrNo(given, 'master_login', problems);
-  const ownAccount = readYesOrNo(given, 'own_account', problems);
-  if (ownAccount && !masterLogin) {
-    problems.push({ path: ['own_account'], message: 'says how master_login enters: set master_login: true, too' });
-  }
-  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { masterLogin, ownAccount } };
-}
+/** What it is, for the reference. */
+export const about = 'Horde 5 with IMP.';
+
+/** Settings of the `horde` driver: `master_login` with or without `own_account`, or nothing. */
+export const settings: z.ZodType<HordeSettings> = section({
+  master_login: masterLogin(),
+  own_account: yesOrNo()
+    .prefault(false)
+    .describe('Horde has the hook of integrations/horde, by which `user*master` is the user’s own account.'),
+})
+  .superRefine(({ master_login, own_account }, context) => {
+    if (!own_account || master_login) return;
+    const message = 'says how master_login enters: set master_login: true, too';
+    context.addIssue({ code: 'custom', path: ['own_account'], message });
+  })
+  .transform((given) => ({ masterLogin: given.master_login, ownAccount: given.own_account }));
 
 /**
  * Horde 5 with IMP, by its own form. The path of the webmail URL is Horde's own root, such as `/horde/`.
@@ -41,9 +49,7 @@ export function parseHordeSettings(given: DriverSettings): ParsedSettings<HordeS
  * anew by Horde's own script.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
-  const parsed = parseHordeSettings(parts.settings);
-  if (parsed.kind === 'problems') throw new TypeError('settings of the horde driver were not checked');
-  const { masterLogin, ownAccount } = parsed.settings;
+  const { masterLogin, ownAccount } = checkedSettings(settings, parts.settings);
   const logins = createMasterLogins(masterLogin, parts.master, onlyPassword, ownAccount);
   const decoder = new TextDecoder();
   return {

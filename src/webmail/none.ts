@@ -1,5 +1,12 @@
 import { CookieJar } from '../core/cookie-jar.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
+import { section } from '../schema/scalars.ts';
+
+/** What it is, for the reference. */
+export const about = 'No webmail of its own kind: requests are only routed.';
+
+/** This driver has no settings. */
+export const settings = section({}, 'empty');
 
 /** Signs in to nothing and only routes: for backends whose web server needs no session of its own. */
 export function create(): WebmailDriver {

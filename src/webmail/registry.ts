@@ -1,9 +1,15 @@
+import type { z } from 'zod';
 import type { DriverSettings, MasterIdentity, SettingProblem } from '../core/backend.ts';
 import type { MasterEntry, WebmailDriver } from '../core/webmail.ts';
 import type { ConfiguredParts } from './browser.ts';
-import { type ParsedSettings, unknownKeys } from './driver-settings.ts';
+import { parseSettings } from './driver-settings.ts';
 
+/** What every file of a driver exports. */
 interface DriverModule {
+  /** What it is, for the reference. */
+  readonly about: string;
+  /** The schema of its settings. */
+  readonly settings: z.ZodType;
   create(parts: ConfiguredParts): WebmailDriver;
 }
 
@@ -28,7 +34,7 @@ export function isDriverName(name: string): name is DriverName {
 
 /** Makes the driver of this name for one backend. Its settings must have passed {@link driverProblems}. */
 export async function loadDriver(name: DriverName, parts: ConfiguredParts): Promise<WebmailDriver> {
-  const module: DriverModule = await drivers[name]();
+  const module = await loadModule(name);
   return module.create(parts);
 }
 
@@ -70,26 +76,13 @@ function idleDriver(
   });
 }
 
-/** Problems with the settings of a driver; empty if there are none. */
+/** What is wrong with the settings of a driver; empty if nothing is. */
 export async function driverProblems(name: DriverName, settings: DriverSettings): Promise<readonly SettingProblem[]> {
-  const parsed = (await parsers[name]())(settings);
+  const parsed = parseSettings((await loadModule(name)).settings, settings);
   return parsed.kind === 'ok' ? [] : parsed.problems;
 }
 
-type SettingsParser = (settings: DriverSettings) => ParsedSettings<unknown>;
-
-/** The check of each driver's settings. */
-const parsers: Readonly<Record<DriverName, () => Promise<SettingsParser>>> = {
-  roundcube: async () => (await import('./roundcube/entry.ts')).parseRoundcubeSettings,
-  sogo: async () => (await import('./sogo.ts')).parseSogoSettings,
-  horde: async () => (await import('./horde.ts')).parseHordeSettings,
-  form: async () => (await import('./form-settings.ts')).parseFormSettings,
-  basic: async () => (await import('./header.ts')).parseBasicSettings,
-  header: async () => (await import('./header.ts')).parseHeaderSettings,
-  none: () => Promise.resolve(noSettings),
-};
-
-function noSettings(settings: DriverSettings): ParsedSettings<undefined> {
-  const problems = unknownKeys(settings, []);
-  return problems.length === 0 ? { kind: 'ok', settings: undefined } : { kind: 'problems', problems };
+/** The module of a driver: what it is, and the schema of its settings. */
+function loadModule(name: DriverName): Promise<DriverModule> {
+  return drivers[name]();
 }

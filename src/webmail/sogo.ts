@@ -1,19 +1,21 @@
-import type { BackendHost, DriverSettings, SettingProblem } from '../core/backend.ts';
+import type { z } from 'zod';
+import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { ExchangeResponse, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import { parseJson } from '../core/json.ts';
-import { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secret.ts';
 import { quoted } from '../core/short-line.ts';
 import type { MasterEntry, RequestIdentity, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
 import {
   basicAuthorization,
+  checkedSettings,
   type Fields,
   fieldValue,
-  type ParsedSettings,
-  readSecret,
-  unknownKeys,
+  secretSetting,
+  sharedSecret,
 } from './driver-settings.ts';
+import { oneOf, section } from '../schema/scalars.ts';
 import { noMasterEntry } from './master-login.ts';
 import { lostAnswer, retryAnswer } from './sogo-answers.ts';
 
@@ -23,6 +25,35 @@ const tokenCookie = 'XSRF-TOKEN-kept';
 /** SOGo's code for "no policy was violated": the password is wrong. */
 const noPolicy = 65_535;
 
+/** What it is, for the reference. */
+export const about = 'SOGo 5.';
+
+/** Settings of the `sogo` driver: `mode: trusted` with its secrets, or nothing. */
+export const settings: z.ZodType<SogoSettings> = section({
+  mode: oneOf(['password', 'trusted'] as const)
+    .prefault('password')
+    .describe('`password`: by its own sign-in. `trusted`: by fields that its web server takes for an identity.'),
+  secret: sharedSecret().optional().describe('With `mode: trusted`: what the web server knows the gateway by.'),
+  imap_password: secretSetting()
+    .optional()
+    .describe('With `mode: trusted`: the password of the master for IMAP, so that every mailbox can be opened.'),
+})
+  .superRefine((given, context) => {
+    const add = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message });
+    if (given.mode === 'trusted') {
+      const why = 'is missing: without it whoever reaches the web server could name any user';
+      if (given.secret === undefined) add('secret', why);
+      return;
+    }
+    for (const key of ['secret', 'imap_password'] as const) {
+      if (given[key] !== undefined) add(key, 'has a use in mode trusted only');
+    }
+  })
+  .transform(
+    ({ secret, imap_password: imapPassword }): SogoSettings =>
+      secret === undefined ? { mode: 'password' } : { mode: 'trusted', secret, imapPassword },
+  );
+
 /**
  * SOGo 5, by its own JSON sign-in or, in `mode: trusted`, by fields that its web server takes for an identity.
  *
@@ -31,19 +62,17 @@ const noPolicy = 65_535;
  * TypeError for settings that {@link parseSogoSettings} refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
-  const parsed = parseSogoSettings(parts.settings);
-  if (parsed.kind === 'problems') throw new TypeError('settings of the sogo driver were not checked');
-  const { settings } = parsed;
-  const trusted = settings.mode === 'trusted';
+  const checked = checkedSettings(settings, parts.settings);
+  const trusted = checked.mode === 'trusted';
   return {
     ownsCookie,
-    masterEntry: masterEntryOf(settings),
+    masterEntry: masterEntryOf(checked),
     signIn: async (host, as, signal) => {
       const fields = (): Fields => [
         ...addressFields(as.publicOrigin, as.client.address),
-        ...identityFields(settings, as),
+        ...identityFields(checked, as),
       ];
-      if (as.password === undefined && !opensAll(settings)) throw noMasterEntry(host, masterEntryOf(settings));
+      if (as.password === undefined && !opensAll(checked)) throw noMasterEntry(host, masterEntryOf(checked));
       const visit = new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal });
       return trusted || as.password === undefined ? enter(visit, host) : signIn(visit, host, as.user, as.password);
     },
@@ -58,7 +87,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     requestHeaders: (request, as) => [
       ...addressFields(as.publicOrigin, as.client.address),
       ...tokenField(request, as),
-      ...identityFields(settings, as),
+      ...identityFields(checked, as),
     ],
     checksNoTokens: trusted,
     // A part of a message is shown under its file name, its own pages have none.
@@ -224,29 +253,3 @@ export type SogoSettings =
       /** The password that opens every mailbox under SOGo's IMAP login name; the user's own where there is none. */
       readonly imapPassword: Secret | undefined;
     };
-
-/** Checks the settings of the `sogo` driver; all problems at once. */
-export function parseSogoSettings(given: DriverSettings): ParsedSettings<SogoSettings> {
-  const mode = given['mode'] ?? 'password';
-  const problems: SettingProblem[] = [...unknownKeys(given, ['mode', 'secret', 'imap_password'])];
-  if (mode !== 'password' && mode !== 'trusted') {
-    problems.push({ path: ['mode'], message: 'is neither password nor trusted' });
-  }
-  const secret = readSecret(given, 'secret', problems);
-  const imapPassword = given['imap_password'];
-  if (imapPassword !== undefined && !(imapPassword instanceof Secret)) {
-    problems.push({ path: ['imap_password'], message: 'is not a secret: write { file: NAME } or { env: VARIABLE }' });
-  }
-  if (mode === 'password') {
-    for (const key of ['secret', 'imap_password']) {
-      if (given[key] !== undefined) problems.push({ path: [key], message: 'has a use in mode trusted only' });
-    }
-  } else if (given['secret'] === undefined) {
-    const message = 'is missing: without it whoever reaches the web server could name any user';
-    problems.push({ path: ['secret'], message });
-  }
-  if (problems.length > 0) return { kind: 'problems', problems };
-  if (secret === undefined) return { kind: 'ok', settings: { mode: 'password' } };
-  const password = imapPassword instanceof Secret ? imapPassword : undefined;
-  return { kind: 'ok', settings: { mode: 'trusted', secret, imapPassword: password } };
-}

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { parseRoundcubeSettings } from '../../src/webmail/roundcube/entry.ts';
+import { parseSettings } from '../../src/webmail/driver-settings.ts';
+import { settings as schema } from '../../src/webmail/roundcube/entry.ts';
 import { create } from '../../src/webmail/roundcube/roundcube.ts';
 import {
   answerHead,
@@ -103,8 +104,8 @@ test('a key that the plugin would not take is a problem of the configuration', (
     { entry_key: new Secret('x'.repeat(31)) },
     { key: settings.entry_key },
   ]) {
-    assert.equal(parseRoundcubeSettings(given).kind, 'problems');
+    assert.equal(parseSettings(schema, given).kind, 'problems');
   }
-  assert.equal(parseRoundcubeSettings(settings).kind, 'ok');
-  assert.equal(parseRoundcubeSettings({}).kind, 'ok');
+  assert.equal(parseSettings(schema, settings).kind, 'ok');
+  assert.equal(parseSettings(schema, {}).kind, 'ok');
 });

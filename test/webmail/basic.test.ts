@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { create } from '../../src/webmail/basic.ts';
-import { parseBasicSettings } from '../../src/webmail/header.ts';
+import { create, settings as schema } from '../../src/webmail/basic.ts';
+import { parseSettings } from '../../src/webmail/driver-settings.ts';
 import { driverContract } from './driver-contract.ts';
 import {
   answerHead,
@@ -57,6 +57,6 @@ test('sign-out is known by its marks; other settings are problems', () => {
   const driver = create({ exchange: scriptedExchange(() => responseOf(200)), clock, settings });
   const answer = answerHead(307, { location: '/signed-out' });
   assert.equal(driver.judge(requestHead('GET', '/?_task=logout'), answer), 'signed-out');
-  assert.equal(parseBasicSettings({ secret: 1 }).kind, 'problems');
-  assert.equal(parseBasicSettings({ signed_out: [{ text: 'bye' }] }).kind, 'problems');
+  assert.equal(parseSettings(schema, { secret: 1 }).kind, 'problems');
+  assert.equal(parseSettings(schema, { signed_out: [{ text: 'bye' }] }).kind, 'problems');
 });

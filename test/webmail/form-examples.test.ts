@@ -4,7 +4,8 @@ import { suite, test } from 'node:test';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { create } from '../../src/webmail/form.ts';
-import { parseFormSettings } from '../../src/webmail/form-settings.ts';
+import { parseSettings } from '../../src/webmail/driver-settings.ts';
+import { settings as schema } from '../../src/webmail/form-settings.ts';
 import { exampleOf } from './documented-examples.ts';
 import { type DriverUnderTest, driverContract } from './driver-contract.ts';
 import { clock, field, going, identity, requestHead, responseOf, scriptedExchange } from './scripted-exchange.ts';
@@ -118,7 +119,7 @@ for (const { name, webmail, landing, jar, ...more } of webmails) {
 
   suite(`the example of ${name}`, () => {
     test('has settings that the gateway takes', () => {
-      assert.equal(parseFormSettings(settings).kind, 'ok');
+      assert.equal(parseSettings(schema, settings).kind, 'ok');
     });
 
     test('signs in, and keeps the session in the gateway', async () => {

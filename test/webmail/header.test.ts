@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
-import { create, parseHeaderSettings } from '../../src/webmail/header.ts';
+import { parseSettings } from '../../src/webmail/driver-settings.ts';
+import { create, settings as schema } from '../../src/webmail/header.ts';
 import { driverContract } from './driver-contract.ts';
 import {
   answerHead,
@@ -87,17 +88,17 @@ const bad: readonly (readonly [name: string, settings: Readonly<Record<string, u
   ['no user field', { secret }, 'user_field is missing'],
   ['no secret', { user_field: 'X-Remote-User' }, 'secret is missing'],
   ['a plain secret', { user_field: 'X-Remote-User', secret: 'x'.repeat(20) }, 'secret is not a secret'],
-  ['a field that means something else', { user_field: 'Cookie', secret }, 'user_field is not a field name'],
-  ['a field that cannot be one', { user_field: 'X User', secret }, 'user_field is not a field name'],
-  ['an underscore', { user_field: 'X_User', secret }, 'user_field is not a field name'],
+  ['a field that means something else', { user_field: 'Cookie', secret }, 'user_field "Cookie" is not a field name'],
+  ['a field that cannot be one', { user_field: 'X User', secret }, 'user_field "X User" is not a field name'],
+  ['an underscore', { user_field: 'X_User', secret }, 'user_field "X_User" is not a field name'],
   ['one name twice', { user_field: 'X-Sso', secret_field: 'x-sso', secret }, 'user_field is the name of two'],
   ['a text as a mark', { ...settings, signed_out: { text: 'bye' } }, 'signed_out names a text'],
   ['a mark of nothing', { ...settings, signed_out: { path: '/x' } }, 'signed_out names no condition'],
-  ['a slip', { ...settings, user: 'x' }, 'user is not known'],
+  ['a slip', { ...settings, user: 'x' }, 'user is not a'],
 ];
 for (const [name, given, problem] of bad) {
   test(`settings: ${name} is a problem`, () => {
-    const parsed = parseHeaderSettings(given);
+    const parsed = parseSettings(schema, given);
     assert.ok(parsed.kind === 'problems');
     assert.ok(parsed.problems.some(({ path, message }) => `${path.join('.')} ${message}`.startsWith(problem)));
     const exchange = scriptedExchange(() => responseOf(200));

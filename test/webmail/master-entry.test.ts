@@ -135,7 +135,7 @@ test('master_login is a yes or no, and has no use beside the key of the plugin',
   for (const name of ['roundcube', 'horde', 'form', 'basic'] as const) {
     const settings = { ...(name === 'form' ? form : {}), master_login: 'yes' };
     assert.deepEqual(await driverProblems(name, settings), [
-      { path: ['master_login'], message: 'is not a yes or no: write true or false' },
+      { path: ['master_login'], message: '"yes" is not a yes or no: write true or false' },
     ]);
   }
   assert.deepEqual(await driverProblems('horde', { own_account: true }), [

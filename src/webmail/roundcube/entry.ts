@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
-import type { BackendHost, DriverSettings, SettingProblem } from '../../core/backend.ts';
+import type { z } from 'zod';
+import type { BackendHost } from '../../core/backend.ts';
 import type { Clock } from '../../core/clock.ts';
 import { pathOf } from '../../core/cookie-jar.ts';
 import type { UpstreamResponseHead } from '../../core/http.ts';
@@ -8,30 +9,30 @@ import type { Secret } from '../../core/secret.ts';
 import { quoted } from '../../core/short-line.ts';
 import type { RequestIdentity, RequestLine, Verdict, WebmailDriver, WebmailSignIn } from '../../core/webmail.ts';
 import { browserOf, type DriverParts, strangeAnswer, unavailable, Browser } from '../browser.ts';
-import { type Fields, type ParsedSettings, readSecret, readYesOrNo, unknownKeys } from '../driver-settings.ts';
+import { section } from '../../schema/scalars.ts';
+import { type Fields, masterLogin, sharedSecret } from '../driver-settings.ts';
 
 interface RoundcubeSettings {
   readonly entryKey: Secret | undefined;
   readonly masterLogin: boolean;
 }
 
-/**
- * Checks the settings of the `roundcube` driver: `entry_key`, shared with the plugin, or `master_login`, or nothing.
- */
-export function parseRoundcubeSettings(given: DriverSettings): ParsedSettings<RoundcubeSettings> {
-  const problems: SettingProblem[] = [...unknownKeys(given, ['entry_key', 'master_login'])];
-  const entryKey = readSecret(given, 'entry_key', problems);
-  if (entryKey !== undefined && entryKey.reveal().length < 32) {
-    const message = 'must have 32 characters at least, as the plugin demands: make one with openssl rand -base64 32';
-    problems.push({ path: ['entry_key'], message });
-  }
-  const masterLogin = readYesOrNo(given, 'master_login', problems);
-  if (masterLogin && entryKey !== undefined) {
+/** Settings of the `roundcube` driver: `entry_key`, shared with the plugin, or `master_login`, or neither. */
+export const settings: z.ZodType<RoundcubeSettings> = section({
+  entry_key: sharedSecret()
+    .refine((key) => key.reveal().length >= 32, {
+      error: 'must have 32 characters at least, as the plugin demands: make one with openssl rand -base64 32',
+    })
+    .optional()
+    .describe('The key of the plugin of integrations/roundcube, by which it enters users.'),
+  master_login: masterLogin(),
+})
+  .superRefine(({ entry_key, master_login }, context) => {
+    if (!master_login || entry_key === undefined) return;
     const message = 'has no use beside entry_key, which opens the user’s own account: remove it';
-    problems.push({ path: ['master_login'], message });
-  }
-  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'ok', settings: { entryKey, masterLogin } };
-}
+    context.addIssue({ code: 'custom', path: ['master_login'], message });
+  })
+  .transform((given) => ({ entryKey: given.entry_key, masterLogin: given.master_login }));
 
 /** The user of a signed entry. */
 export type EntryIdentity = Pick<RequestIdentity, 'user' | 'timeZone' | 'actor'> &

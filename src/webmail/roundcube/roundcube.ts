@@ -15,6 +15,7 @@ import {
   unavailable,
   Browser,
 } from '../browser.ts';
+import { checkedSettings } from '../driver-settings.ts';
 import { findForm } from '../html-form.ts';
 import {
   createMasterLogins,
@@ -23,7 +24,7 @@ import {
   noMasterEntry,
   refusedLogin,
 } from '../master-login.ts';
-import { judgeSessionField, parseRoundcubeSettings, withEntry } from './entry.ts';
+import { judgeSessionField, settings, withEntry } from './entry.ts';
 import { interlude, isPage, keepPage } from './interlude.ts';
 import { lostAnswer, resumeTarget, retryAnswer } from './lost-answer.ts';
 import {
@@ -42,6 +43,11 @@ import { accountLockedTexts, loginFailedTexts, storageErrorTexts } from './texts
 /** Requests that Roundcube's page makes by itself, every minute or half a session lifetime. */
 const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-recent', 'getunread']);
 
+export { settings } from './entry.ts';
+
+/** What it is, for the reference. */
+export const about = 'Roundcube 1.5 and later.';
+
 const withoutPlugin =
   'Roundcube’s form takes only the password: install the plugin of integrations/roundcube, and set entry_key';
 
@@ -53,9 +59,7 @@ const withoutPlugin =
  * `proxy_whitelist`.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
-  const parsed = parseRoundcubeSettings(parts.settings);
-  if (parsed.kind === 'problems') throw new TypeError('settings of the roundcube driver were not checked');
-  const { entryKey, masterLogin } = parsed.settings;
+  const { entryKey, masterLogin } = checkedSettings(settings, parts.settings);
   const roundcube = byForm(parts, createMasterLogins(masterLogin, parts.master, withoutPlugin));
   return entryKey === undefined ? roundcube : withEntry(roundcube, parts, entryKey);
 }
