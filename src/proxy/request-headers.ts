@@ -199,13 +199,16 @@ function destinationFor(value: string, { ingress: { publicUrl }, backendOrigin =
   return `${scheme}://${publicUrl.authority}${port}${value.slice(authority.length)}`;
 }
 
-/** The tags of a list of conditions (RFC 4918, 10.4.3), not the lists themselves: tokens and tags are opaque. */
-const listOrTag = /\((?:"[^"]*"|[^)"])*\)|<(https?:\/\/[^>]*)>/gi;
+/**
+ * What a list of conditions is tagged with (RFC 4918, 10.4.3), but nothing in the lists: tokens and tags are opaque. What
+ * is not closed reaches to the end: looked for again behind each bracket, it would hold the whole gateway up for seconds.
+ */
+const listOrTag = /\((?:"[^"]*(?:"|$)|[^)"])*(?:\)|$)|<(https?:\/\/[^>]*)(?:>|$)/gi;
 
 /** The conditions of a DAV request, whose resources are named as the place of a MOVE is. */
 function conditionsFor(value: string, context: RequestContext): string {
   return value.replace(listOrTag, (part, tag: string | undefined) =>
-    tag === undefined ? part : `<${destinationFor(tag, context)}>`,
+    tag === undefined || !part.endsWith('>') ? part : `<${destinationFor(tag, context)}>`,
   );
 }
 

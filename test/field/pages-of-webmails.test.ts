@@ -161,6 +161,8 @@ describe('a MOVE that names where to', () => {
     ['(<https://mail.example.test/token>)', '(<https://mail.example.test/token>)'],
     ['</dav/a> (<urn:uuid:1>)', '</dav/a> (<urn:uuid:1>)'],
     ['<https://elsewhere.test/dav/a> (<urn:uuid:1>)', '<https://elsewhere.test/dav/a> (<urn:uuid:1>)'],
+    ['<https://mail.example.test/dav/a', '<https://mail.example.test/dav/a'],
+    ['(["x) <https://mail.example.test/dav/a>', '(["x) <https://mail.example.test/dav/a>'],
   ];
   for (const [condition, arrives] of conditions) {
     it(`under the condition ${condition}`, async () => {
@@ -170,6 +172,21 @@ describe('a MOVE that names where to', () => {
       await ask(gate.port, `DELETE /dav/a HTTP/1.1\r\n${lines.join('\r\n')}\r\nIf: ${condition}\r\n\r\n`);
       const fields = backend.seen[0]?.fields ?? [];
       assert.equal(fields[fields.indexOf('If') + 1], arrives);
+    });
+  }
+
+  // With a look behind each bracket each of these holds the whole gateway up for a second.
+  for (const unclosed of ['(', '("', '<http://', '("a"']) {
+    it(`under 15 KB of ${unclosed} that are never closed, at once`, { timeout: 5_000 }, async () => {
+      await using backend = await startRecordingBackend();
+      await using gate = await davGate(backend.port, secure);
+      const condition = unclosed.repeat(15_000 / unclosed.length);
+      const lines = ['Host: mail.example.test', 'X-Forwarded-Proto: https', 'Authorization: Basic YTpi'];
+      for (let count = 0; count < 16; count += 1) {
+        await ask(gate.port, `DELETE /dav/a HTTP/1.1\r\n${lines.join('\r\n')}\r\nIf: ${condition}\r\n\r\n`);
+      }
+      const fields = backend.seen.at(-1)?.fields ?? [];
+      assert.equal(fields[fields.indexOf('If') + 1], condition);
     });
   }
 
