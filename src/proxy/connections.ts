@@ -1,7 +1,9 @@
+import type { Socket } from 'node:net';
 // The whole of undici would be 90 modules more at each start: fetch, caches, mocks.
 import buildConnector from 'undici/lib/core/connect.js';
 import Client from 'undici/lib/dispatcher/client.js';
 import type { BackendHost, BackendLimits } from '../core/backend.ts';
+import { codeOf } from './failure.ts';
 import { HeadCleaningSocket, maxHeadBytes } from './lenient-head.ts';
 
 /** A waiting request for a connection. Exactly one of its two functions is called, at once if a connection is free. */
@@ -237,8 +239,22 @@ function connectorTo(host: BackendHost, limits: BackendLimits): buildConnector.c
     ...(trust.ca === undefined ? {} : { ca: trust.ca }),
   });
   return (options, callback) => {
-    connect({ ...options, servername: trust.servername ?? serverNameOf(options.hostname) }, callback);
+    connect({ ...options, servername: trust.servername ?? serverNameOf(options.hostname) }, (error, socket) => {
+      if (error !== null) return callback(error, null);
+      resetIsNoEnd(socket);
+      callback(null, socket);
+    });
   };
+}
+
+/**
+ * undici takes a reset for the end of an answer that says no length and ends with its connection: a cut download would
+ * pass for a whole one. Like a server that hangs up elsewhere in an answer, it breaks it off.
+ */
+function resetIsNoEnd(socket: Socket): void {
+  socket.on('error', (error) => {
+    if (codeOf(error) === 'ECONNRESET') Object.assign(error, { code: 'UND_ERR_SOCKET' });
+  });
 }
 
 /** An address is verified as such, and must not be sent as a server name (RFC 6066, 3). */

@@ -200,7 +200,7 @@ function destinationFor(value: string, { ingress: { publicUrl }, backendOrigin =
 }
 
 /**
- * What a list of conditions is tagged with (RFC 4918, 10.4.3), but nothing in the lists: tokens and tags are opaque. What
+ * The tags of a list of conditions (RFC 4918, 10.4.3), not the lists themselves: tokens and tags are opaque. What
  * is not closed reaches to the end: looked for again behind each bracket, it would hold the whole gateway up for seconds.
  */
 const listOrTag = /\((?:"[^"]*(?:"|$)|[^)"])*(?:\)|$)|<(https?:\/\/[^>]*)(?:>|$)/gi;

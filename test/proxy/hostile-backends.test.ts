@@ -59,3 +59,20 @@ test('a body that ends with its connection arrives, and ends there', async () =>
   using client = await RawClient.to(gate.port);
   assert.match(await client.send(get('/x')).until(isWhole), /^HTTP\/1\.1 200 [^]*to the end\r\n0\r\n\r\n$/);
 });
+
+for (const [name, head] of [
+  ['', 'HTTP/1.0 200 OK\r\nCache-Control: max-age=600\r\n\r\n'],
+  [' behind a head with a control character', 'HTTP/1.1 200 OK\r\nX: \x01\r\nCache-Control: max-age=600\r\n\r\n'],
+] as const) {
+  test(`a body that would end with its connection${name}, which is reset, is cut, and is not taken for whole`, async () => {
+    await using backend = await startScriptedBackend((socket) => {
+      socket.on('data', () => socket.write(`${head}half of it`, 'latin1'));
+    });
+    await using gate = await startGate({ backendPort: backend.port });
+    using client = await RawClient.to(gate.port);
+    await client.send(get('/x')).until((received) => received.includes('half of it'));
+    for (const socket of backend.sockets) socket.resetAndDestroy();
+    assert.ok(!isWhole(await client.until(isWhole)) && client.ended);
+    await eventually(() => gate.warnings.some(({ event }) => event === 'webmail-answer-broken'));
+  });
+}
