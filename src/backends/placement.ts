@@ -94,9 +94,9 @@ class BackendPlacement implements Placement {
     return this.#down(backend, first);
   }
 
-  passwordHost(backend: Backend): BackendHost | undefined {
+  passwordHosts(backend: Backend): readonly BackendHost[] {
     const isPool = this.#deps.backends.serving(backend.name)?.arrangement === 'pool';
-    return (isPool ? backend.hosts : [this.activeHost(backend)]).find((host) => this.#answersPasswords(host));
+    return (isPool ? backend.hosts : [this.activeHost(backend)]).filter((host) => this.#answersPasswords(host));
   }
 
   ofSession(record: SessionRecord): Place {

@@ -20,8 +20,8 @@ export interface Placement {
   takesNew(backend: Backend, host: BackendHost, user: string): boolean;
   /** The host that serves, where a primary has standbys. */
   activeHost(backend: Backend): BackendHost;
-  /** The host whose mail server can be asked about passwords, whatever else is closed; undefined while none can. */
-  passwordHost(backend: Backend): BackendHost | undefined;
+  /** The hosts whose mail servers can be asked about passwords, whatever else is closed: of a pool each, else one. */
+  passwordHosts(backend: Backend): readonly BackendHost[];
 }
 
 /** Why a backend, or one user of it, is not served now. */

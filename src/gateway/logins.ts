@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import type { BackendHost } from '../core/backend.ts';
 import type { BackendName } from '../core/names.ts';
 import type { Placement } from '../core/placement.ts';
 import { newReference } from '../http/request-context.ts';
@@ -14,12 +15,20 @@ import type { SharedParts } from './parts.ts';
 export function createSignInHomes(
   homes: ReadonlyMap<BackendName, Home>,
   placement: Placement,
-  mailServers: Pick<MailServers, 'isSilent'>,
+  mailServers: Pick<MailServers, 'isSilent' | 'isSomeReferrerSilent'>,
 ): SignInHomes {
+  const isSilent = ({ name }: BackendHost): boolean => mailServers.isSilent(name);
+
   /** A host that can be asked about passwords while nobody is signed in. */
   function judgeOf(home: Home): Home | undefined {
-    const host = placement.passwordHost(home.backend);
-    return host === undefined || mailServers.isSilent(host.name) ? undefined : { ...home, host };
+    const host = placement.passwordHosts(home.backend).find((each) => !isSilent(each));
+    return host === undefined ? undefined : { ...home, host };
+  }
+
+  /** Of a pool, each host has users of its own. */
+  function hasSilence({ backend }: Home): boolean {
+    const hosts = placement.passwordHosts(backend);
+    return hosts.length === 0 || hosts.some(isSilent);
   }
 
   const homeOf: LoginDeps['homeOf'] = (name, user, stays) => {
@@ -40,7 +49,7 @@ export function createSignInHomes(
       // A client that comes with each request is no new session: while a backend drains, it goes on.
       return drains && home !== undefined ? { ...home, host: placement.activeHost(home.backend) } : found;
     },
-    isSomeHomeSilent: () => [...homes.values()].some((home) => judgeOf(home) === undefined),
+    isSomeHomeSilent: () => mailServers.isSomeReferrerSilent() || [...homes.values()].some(hasSilence),
   };
 }
 

@@ -174,6 +174,7 @@ function sharedParts(basis: Basis, { cluster, console, penalty }: Built): Shared
       passdb: createImapPassdb(),
       mailboxes: createImapMailboxes(),
       backendOf: (host) => holder.current.backendOfHost(host),
+      isExempt: (address) => holder.current.isExempt(address),
       clock: systemClock,
     }),
     storeAnswers: () => store.ping(),

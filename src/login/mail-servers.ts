@@ -2,6 +2,7 @@ import { type Clock, isRecent } from '../core/clock.ts';
 import { isOwnShortage, PosternError } from '../core/error.ts';
 import type { ImapHost, Mailboxes, Passdb, PasswordCheckContext, Referrals, ServerWords } from '../core/passdb.ts';
 import { createBackendLimits } from './limits.ts';
+import { crowdsOf } from './penalty.ts';
 
 /** After a restart the password of every client is asked for at once. */
 const perBackend = { atOnce: 32, waiting: 2000, source: 'imap' } as const;
@@ -13,27 +14,45 @@ interface MailServersDeps {
   readonly mailboxes: Mailboxes;
   /** The backend of a host, by their names; undefined for a server that belongs to none. */
   readonly backendOf: (host: string) => string | undefined;
+  /** Networks that carry many users: there, each user stands alone in the line. */
+  readonly isExempt: (address: string) => boolean;
   readonly clock: Clock;
 }
 
 /**
  * The mail servers as all ways in ask them: 32 connections of a backend at once, the others wait for their turn, and
- * ERR_BUSY once 2,000 do. Who is gone leaves the line.
+ * ERR_BUSY once 2,000 do. Who is gone leaves the line. One network's crowd does not stand before the users of others.
  */
 export interface MailServers {
   readonly passdb: Passdb & Referrals;
   readonly mailboxes: Mailboxes;
   /** Whether the server of this host could not be asked when it was last tried, a moment ago. */
   isSilent(host: string): boolean;
+  /** The same of any server that belongs to no backend: one that says where users live. */
+  isSomeReferrerSilent(): boolean;
+}
+
+/** For whom a server is asked. */
+interface Asker {
+  readonly user: string;
+  readonly context: PasswordCheckContext;
 }
 
 /** Limits the concurrent questions to each backend's mail servers, and remembers which are silent. */
-export function createMailServers({ passdb, mailboxes, backendOf, clock }: MailServersDeps): MailServers {
+export function createMailServers(deps: MailServersDeps): MailServers {
+  const { passdb, mailboxes, backendOf, clock } = deps;
   const turnsOf = createBackendLimits(perBackend);
   const silentSince = new Map<string, number>();
 
-  function inTurn<T>({ name }: ImapHost, signals: readonly AbortSignal[], work: () => Promise<T>): Promise<T> {
-    return turnsOf(backendOf(name) ?? `server ${name}`).take(AbortSignal.any([...signals]), work);
+  function inTurn<T>(
+    { name }: ImapHost,
+    { user, context: { client, left } }: Asker,
+    signal: AbortSignal,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const patience = left === undefined ? signal : AbortSignal.any([signal, left]);
+    const from = crowdsOf(user, client.address, deps.isExempt);
+    return turnsOf(backendOf(name) ?? `server ${name}`).take(patience, work, from);
   }
 
   /** Notes whether the server says anything at all: one that says "later" of a user is not silent. */
@@ -61,28 +80,28 @@ export function createMailServers({ passdb, mailboxes, backendOf, clock }: MailS
     }
   }
 
+  const isRecentlySilent = (sinceMs: number): boolean => isRecent(sinceMs, silentMs, clock.nowMs());
   return {
     passdb: {
       verify: (credentials, host, context, signal) =>
-        inTurn(host, patience(context, signal), () =>
+        inTurn(host, { user: credentials.user, context }, signal, () =>
           listening(host, context, signal, (listener) => passdb.verify(credentials, host, listener, signal)),
         ),
       ask: (credentials, host, context, signal) =>
-        inTurn(host, patience(context, signal), () => passdb.ask(credentials, host, context, signal)),
+        inTurn(host, { user: credentials.user, context }, signal, () =>
+          listening(host, context, signal, (listener) => passdb.ask(credentials, host, listener, signal)),
+        ),
     },
     mailboxes: {
-      open: (mailbox, signal) => inTurn(mailbox.host, [signal], () => mailboxes.open(mailbox, signal)),
+      open: (mailbox, signal) => inTurn(mailbox.host, mailbox, signal, () => mailboxes.open(mailbox, signal)),
       append: (mailbox, message, signal) =>
-        inTurn(mailbox.host, [signal], () => mailboxes.append(mailbox, message, signal)),
+        inTurn(mailbox.host, mailbox, signal, () => mailboxes.append(mailbox, message, signal)),
     },
     isSilent(host) {
       const since = silentSince.get(host);
-      return since !== undefined && isRecent(since, silentMs, clock.nowMs());
+      return since !== undefined && isRecentlySilent(since);
     },
+    isSomeReferrerSilent: () =>
+      [...silentSince].some(([name, since]) => backendOf(name) === undefined && isRecentlySilent(since)),
   };
-}
-
-/** The signals that end the waiting for a turn. */
-function patience({ left }: PasswordCheckContext, signal: AbortSignal): readonly AbortSignal[] {
-  return left === undefined ? [signal] : [signal, left];
 }

@@ -180,11 +180,9 @@ class CountedPenalty implements Penalty, PenaltyRelief {
       await this.#deps.wait(delayMs, signal);
       return true;
     }
-    const isExempt = this.#deps.isExempt(address);
-    const network = clientNetwork(address);
-    // Of those whom one network carries, nobody is the other's neighbour.
-    const from = isExempt ? [`${network} ${user}`] : clientNetworks(address);
-    const place = this.#room.enter({ from, network: isExempt ? undefined : network, delayMs });
+    const { isExempt } = this.#deps;
+    const network = isExempt(address) ? undefined : clientNetwork(address);
+    const place = this.#room.enter({ from: crowdsOf(user, address, isExempt), network, delayMs });
     if (place === undefined) return false;
     try {
       await this.#deps.wait(delayMs, AbortSignal.any([signal, place.givenUp]));
@@ -280,6 +278,14 @@ export function clientNetworks(address: string): readonly string[] {
   const site = `${first}:${second}:${third}`;
   const home = Number.parseInt(fourth, 16) & 0xff00;
   return [`${site}::/48`, `${site}:${home.toString(16)}::/56`, clientNetwork(plain), plain];
+}
+
+/**
+ * The crowds that an attempt is one of, the widest first. Of those whom one network carries (`isExempt`), nobody is the
+ * other's neighbour.
+ */
+export function crowdsOf(user: string, address: string, isExempt: (address: string) => boolean): readonly string[] {
+  return isExempt(address) ? [`${clientNetwork(address)} ${user}`] : clientNetworks(address);
 }
 
 /** The first four groups of an IPv6 address, without leading zeros. */

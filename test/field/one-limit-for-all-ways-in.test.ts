@@ -24,6 +24,8 @@ async function settled(): Promise<void> {
   for (let count = 0; count < 30; count += 1) await turn();
 }
 
+const clientAt = (address: string) => ({ address, port: 4711, userAgent: 'Browser/1' });
+
 /** A site with two backends whose mail servers answer when the test says so, and one limiter over all ways in. */
 function site() {
   const clock = { nowMs: () => 1_000_000 };
@@ -41,8 +43,13 @@ function site() {
       most[of] = Math.max(most[of], open[of].size);
     });
   }
+  /** Users whose password was asked for, in order. */
+  const dialled: string[] = [];
   const passdb: Passdb & Referrals = {
-    verify: (_credentials, host) => connect<PasswordCheck>(host.name, { kind: 'right' }),
+    verify({ user }, host) {
+      dialled.push(user);
+      return connect<PasswordCheck>(host.name, { kind: 'right' });
+    },
     ask: (_credentials, host) => connect<PasswordCheck>(host.name, { kind: 'right' }),
   };
   const mailboxes: Mailboxes = {
@@ -50,7 +57,13 @@ function site() {
     append: ({ host }) => connect<MailboxAnswer>(host.name, { kind: 'done' }),
   };
   // Two hosts of one backend share its turns.
-  const mailServers = createMailServers({ passdb, mailboxes, backendOf: (host) => host.slice(0, 1), clock });
+  const mailServers = createMailServers({
+    passdb,
+    mailboxes,
+    backendOf: (host) => host.slice(0, 1),
+    isExempt: (address) => address.startsWith('10.'),
+    clock,
+  });
   const driver: WebmailDriver = {
     ownsCookie: () => false,
     masterEntry: { kind: 'own-account' },
@@ -84,7 +97,7 @@ function site() {
     deadlineMs: 60_000,
     refusalAfterMs: 3_000,
   };
-  const client = { address: '192.0.2.7', port: 4711, userAgent: 'Browser/1' };
+  const usual = '192.0.2.7';
   const login = createLogin(deps);
   const staffLogin = createStaffLogin(deps);
   const dav = createClientAuthentication({
@@ -92,9 +105,9 @@ function site() {
     checks: createClientChecks({ clock, randomBytes }),
     newReference: () => 'R1',
   });
-  const attempt = (user: string) => ({
+  const attempt = (user: string, address = usual) => ({
     user,
-    client,
+    client: clientAt(address),
     password: new Secret('right'),
     reference: 'R1',
     arrivedAtMs: 1_000_000,
@@ -105,11 +118,12 @@ function site() {
   return {
     open,
     most,
-    page: async (user: string, gone = never) => (await login(attempt(user), gone)).kind,
+    dialled,
+    page: async (user: string, gone = never, address = usual) => (await login(attempt(user, address), gone)).kind,
     console: async (user: string, gone = never) => (await staffLogin(attempt(user), gone)).kind,
     dav: async (user: string, gone = never) => (await dav.admit(attempt(user), gone)).kind,
     master: async (user: string, gone = never) => {
-      const context = { client, reference: 'R1', limits: backendA.limits };
+      const context = { client: clientAt(usual), reference: 'R1', limits: backendA.limits };
       const master = { user: 'master', password: new Secret('m'), separator: '*' };
       const mailbox = { user: canonicalUser(user), host: backendA.hosts[0], master, context };
       return (await mailServers.mailboxes.open(mailbox, gone)).kind;
@@ -189,5 +203,70 @@ describe('one limit for all ways in', () => {
     for (const way of ['page', 'console', 'dav'] as const) assert.equal(await tried[way]('alice'), 'busy');
     await tried.answerAll('a');
     await Promise.all(all);
+  });
+
+  /** Addresses of which one line at home, one site or one neighbourhood has many. */
+  const crowds: readonly (readonly [string, (count: number) => string])[] = [
+    ['256 networks of one line at home', (count) => `2001:db8:1:${(count % 256).toString(16)}::${count}`],
+    ['a neighbourhood', (count) => `198.51.100.${count % 250}`],
+  ];
+  for (const [from, addressOf] of crowds) {
+    test(`a crowd of ${from} does not stand before who comes from elsewhere`, async () => {
+      const tried = site();
+      const crowd = Array.from({ length: 400 }, (_, count) => tried.page(`a${count}`, never, addressOf(count)));
+      await settled();
+      const alone = tried.page('alice', never, '203.0.113.5');
+      await settled();
+      const [first] = tried.open.a;
+      first?.();
+      await settled();
+      assert.equal(tried.dialled.at(-1), 'alice@example.test');
+      await tried.answerAll('a');
+      assert.equal(await alone, 'signed-in');
+      await Promise.all(crowd);
+    });
+
+    test(`where a crowd of ${from} fills the line, one of them is told that it is busy, and nobody else`, async () => {
+      const tried = site();
+      const crowd = Array.from({ length: 2_032 }, (_, count) => tried.page(`a${count}`, never, addressOf(count)));
+      await settled();
+      const alone = tried.page('alice', never, '203.0.113.5');
+      await settled();
+      await tried.answerAll('a');
+      assert.equal(await alone, 'signed-in');
+      const said = await Promise.all(crowd);
+      assert.equal(said.filter((kind) => kind === 'busy').length, 1);
+    });
+  }
+
+  test('within a crowd one address does not stand before the others, and they go in order', async () => {
+    const tried = site();
+    const from = (address: string, names: readonly string[]) => names.map((name) => tried.page(name, never, address));
+    const many = from(
+      '198.51.100.1',
+      Array.from({ length: 60 }, (_, count) => `a${count}`),
+    );
+    await settled();
+    const others = from('198.51.100.2', ['anna', 'alice']);
+    await settled();
+    for (const answer of [...tried.open.a].slice(0, 3)) answer();
+    await settled();
+    assert.deepEqual(tried.dialled.slice(32), ['anna@example.test', 'alice@example.test', 'a32@example.test']);
+    await tried.answerAll('a');
+    await Promise.all([...many, ...others]);
+  });
+
+  test('of a network that carries many users each stands alone', async () => {
+    const tried = site();
+    const one = Array.from({ length: 60 }, () => tried.page('adam', never, '10.0.0.1'));
+    await settled();
+    const other = tried.page('alice', never, '10.0.0.1');
+    await settled();
+    const [first] = tried.open.a;
+    first?.();
+    await settled();
+    assert.equal(tried.dialled.at(-1), 'alice@example.test');
+    await tried.answerAll('a');
+    await Promise.all([...one, other]);
   });
 });

@@ -25,8 +25,34 @@ const never = new AbortController().signal;
 const refusalAfterMs = 3_000;
 
 /** How the backend `a` is; `b` is always open and answers. */
-const states = ['open', 'maintenance', 'draining', 'down', 'silent in maintenance', 'hanging unknown to all'] as const;
+const states = [
+  'open',
+  'maintenance',
+  'draining',
+  'down',
+  'silent in maintenance',
+  'hanging unknown to all',
+  'a pool with a host that hangs',
+  'behind a referring server that hangs',
+] as const;
 type State = (typeof states)[number];
+/** The states that nobody knows of before a password was tried. */
+const found: ReadonlySet<State> = new Set([
+  'hanging unknown to all',
+  'a pool with a host that hangs',
+  'behind a referring server that hangs',
+]);
+/** The hosts that do not answer; `referrer` is a server that says where users live whom the table does not know. */
+const hanging: Readonly<Record<State, string>> = {
+  open: '',
+  maintenance: '',
+  draining: '',
+  down: 'a',
+  'silent in maintenance': 'a',
+  'hanging unknown to all': 'a',
+  'a pool with a host that hangs': 'a/2',
+  'behind a referring server that hangs': 'referrer',
+};
 
 const users = {
   'alice@example.test': { kind: 'found', backend: backendName('a'), user: canonicalUser('alice@example.test') },
@@ -49,6 +75,14 @@ interface Told {
   readonly status: number;
   readonly says: string;
   readonly afterMs: number;
+}
+
+/** What a directory answers that only knows whom to ask. */
+function referred(name: string): HomeLookup {
+  const [{ imap }] = backendOf('referrer', 1).hosts;
+  const limits = { imapConnectMs: 1, imapGreetingMs: 1, imapAuthMs: 1 };
+  const server = { name: 'referrer', imap, limits, homeOf: () => backendName('b'), learn() {} };
+  return { kind: 'referred', user: canonicalUser(name), server };
 }
 
 const service = (up: boolean) => ({ up, sinceMs: 0 });
@@ -80,14 +114,16 @@ describe('before a password was right', () => {
 
   /** A site with the backends `a` and `b`, its three doors and one clock that only waiting moves. */
   async function site(of: State) {
-    const backends = new Map(['a', 'b'].map((name) => [backendName(name), backendOf(name, 1)] as const));
+    const isPool = of.includes('pool');
+    const backends = new Map(['a', 'b'].map((name) => [backendName(name), backendOf(name, isPool ? 2 : 1)] as const));
+    // Of the pool nearly everybody is at home on the second host.
+    const serving = isPool ? servingAs('pool', { weights: { a: 0.001 } }) : servingAs('standby');
     const clock = { at: 1_700_000_000_000, nowMs: () => clock.at };
-    const isSilent = !['open', 'maintenance', 'draining'].includes(of);
-    const isKnown = isSilent && of !== 'hanging unknown to all';
+    const isKnown = hanging[of] !== '' && !found.has(of);
     if (of.includes('maintenance')) await state.states.set(backendKey('a'), setState('MAINT'));
     if (of === 'draining') await state.states.set(backendKey('a'), setState('DRAIN'));
     const placement = createPlacement({
-      backends: { backend: (name) => backends.get(backendName(name)), serving: () => servingAs('standby') },
+      backends: { backend: (name) => backends.get(backendName(name)), serving: () => serving },
       state,
       health: {
         isUp: (host) => host !== 'a' || !isKnown,
@@ -99,20 +135,19 @@ describe('before a password was right', () => {
       clock,
     });
     const dialled: string[] = [];
-    const passdb: Passdb & Referrals = {
-      async verify({ user, password }, host) {
-        dialled.push(`${host.name} ${user}`);
-        if (host.name === 'a' && isSilent) {
-          throw new PosternError('ERR_IMAP_UNAVAILABLE', 'refused', { source: 'imap', retryable: true });
-        }
-        return { kind: password.reveal() === 'right' ? 'right' : 'wrong' };
-      },
-      ask: () => Promise.reject(new TypeError('nobody is referred here')),
+    const judge: Passdb['verify'] = async ({ user, password }, host) => {
+      dialled.push(`${host.name} ${user}`);
+      if (host.name === hanging[of]) {
+        throw new PosternError('ERR_IMAP_UNAVAILABLE', 'refused', { source: 'imap', retryable: true });
+      }
+      return { kind: password.reveal() === 'right' ? 'right' : 'wrong' };
     };
+    const passdb: Passdb & Referrals = { verify: judge, ask: judge };
     const mailServers = createMailServers({
       passdb,
       mailboxes: { open: () => Promise.reject(new Error('unused')), append: () => Promise.reject(new Error('unused')) },
-      backendOf: (host) => host,
+      backendOf: (host) => (host === 'referrer' ? undefined : host.slice(0, 1)),
+      isExempt: () => false,
       clock,
     });
     const driver: WebmailDriver = {
@@ -146,7 +181,8 @@ describe('before a password was right', () => {
           if (name === 'waiting@example.test') {
             throw new UserIsToWait('1 ldap', { user: canonicalUser(name), backend: backendName('a') });
           }
-          return Object.entries(users).find(([user]) => user === name)?.[1] ?? { kind: 'unknown-user' };
+          const known = Object.entries(users).find(([user]) => user === name)?.[1];
+          return known ?? (of.includes('referring') ? referred(name) : { kind: 'unknown-user' });
         },
       },
       penalty,
@@ -194,7 +230,7 @@ describe('before a password was right', () => {
       test(`a stranger sees no difference between names at the ${door} while a backend is ${of}`, async () => {
         const { told, settled } = await site(of);
         // Whoever tries first at a server that nobody knows to be silent finds it out.
-        await told(door, 'alice', 'other');
+        for (const name of ['alice', 'nobody'] as const) await told(door, name, 'other');
         const answers = new Map<Name, Told>();
         const counts = new Map<Name, readonly string[]>();
         for (const name of names) {
@@ -206,7 +242,7 @@ describe('before a password was right', () => {
         assert.deepEqual(answers, new Map(names.map((name) => [name, first])));
         assert.equal(first?.afterMs, refusalAfterMs);
         assert.doesNotMatch(first?.says ?? '', /invoice/);
-        if (of === 'hanging unknown to all') return;
+        if (found.has(of)) return;
         assert.deepEqual(counts, new Map(names.map((name) => [name, ['wrong']])));
       });
     }
@@ -230,6 +266,10 @@ describe('before a password was right', () => {
     ['page', 'silent in maintenance', 'alice', page.silent],
     ['page', 'silent in maintenance', 'nobody', page.silent],
     ['page', 'hanging unknown to all', 'alice', page.silent],
+    ['page', 'a pool with a host that hangs', 'alice', page.silent],
+    ['page', 'a pool with a host that hangs', 'bob', page.in],
+    ['page', 'behind a referring server that hangs', 'alice', page.in],
+    ['page', 'behind a referring server that hangs', 'nobody', page.silent],
     ['console', 'open', 'suspended', [403, 'outcome.refused invoice 4711 unpaid 0']],
     ['console', 'draining', 'alice', page.in],
     ['console', 'maintenance', 'alice', [503, 'maintenance  30']],
