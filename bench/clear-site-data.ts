@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BrowserContext, chromium } from 'playwright-core';
-import { listening } from '../test/ports.ts';
+import { listening } from '../test/ports.fixture.ts';
 
 /** What `Clear-Site-Data: "cache"` costs a browser that has read much: a navigation with it and without, in turn. */
 const files = 3000;

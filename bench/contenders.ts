@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort } from '../test/ports.ts';
+import { freePort } from '../test/ports.fixture.ts';
 import { startCaddy } from './caddy.ts';
 import { startGatewayNode } from './gateway.ts';
 import { startHaproxy, startTlsFront } from './haproxy.ts';

@@ -12,16 +12,16 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Directory, DirectoryOptions } from '../src/directory/directory.ts';
 import { connectRedis } from '../src/gateway/stores.ts';
-import { loginName, temporaryDirectory, testDirectory } from '../test/directory/fixture.ts';
-import { startDirector } from '../test/directory/peers/director.ts';
-import { startServer } from '../test/directory/peers/line-server.ts';
-import { startMariadb } from '../test/directory/peers/mariadb.ts';
-import { startMupdateMaster } from '../test/directory/peers/mupdate.ts';
-import { startPostgresql } from '../test/directory/peers/postgresql.ts';
-import { startSlapd } from '../test/directory/peers/slapd.ts';
-import { listening } from '../test/ports.ts';
+import { loginName, temporaryDirectory, testDirectory } from '../test/directory/directory.fixture.ts';
+import { startDirector } from '../test/directory/peers/director.fixture.ts';
+import { startServer } from '../test/directory/peers/line-server.fixture.ts';
+import { startMariadb } from '../test/directory/peers/mariadb.fixture.ts';
+import { startMupdateMaster } from '../test/directory/peers/mupdate.fixture.ts';
+import { startPostgresql } from '../test/directory/peers/postgresql.fixture.ts';
+import { startSlapd } from '../test/directory/peers/slapd.fixture.ts';
+import { listening } from '../test/ports.fixture.ts';
 import { spawnSync } from '../test/programs.ts';
-import { startRedisServer } from '../test/redis-server.ts';
+import { startRedisServer } from '../test/redis-server.fixture.ts';
 
 interface Peer extends AsyncDisposable {
   readonly settings: DirectoryOptions['sources'][number];

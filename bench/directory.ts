@@ -4,16 +4,17 @@
  * Prints, per source: time to open, memory that stays, the longest pause of the event loop while the file is read again,
  * and the time of one lookup.
  */
-import { createWriteStream, mkdtempSync, renameSync, rmSync } from 'node:fs';
+
 import { once } from 'node:events';
+import { createWriteStream, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
-import { backendsNamed, loginName, nameRules } from '../test/directory/fixture.ts';
-import { silentLog } from '../src/core/log.ts';
 import { systemClock } from '../src/core/clock.ts';
+import { silentLog } from '../src/core/log.ts';
 import { createDirectory } from '../src/directory/directory.ts';
+import { backendsNamed, loginName, nameRules } from '../test/directory/directory.fixture.ts';
 import { execFileSync } from '../test/programs.ts';
 
 const users = Number(process.argv[2] ?? 1_000_000);

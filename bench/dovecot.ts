@@ -1,6 +1,6 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort } from '../test/ports.ts';
+import { freePort } from '../test/ports.fixture.ts';
 import { connects, type RunningProgram, startProgram } from '../test/programs.ts';
 
 /** The password of every user. */

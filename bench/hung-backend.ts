@@ -1,15 +1,15 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { freePort } from '../test/ports.ts';
+import { freePort } from '../test/ports.fixture.ts';
 import { startPostern } from './contenders.ts';
 import { withDescendants } from './cpu.ts';
 import { installPeers } from './install.ts';
 import { machineFacts } from './machine.ts';
 import { backendBlocks, startNginx } from './nginx.ts';
 import { markdownTable, significant, targetTable, withMeasured } from './report.ts';
-import { seriesOf } from './statistics.ts';
 import { openStage } from './stage.ts';
+import { seriesOf } from './statistics.ts';
 import { createWrk, startLoad } from './wrk.ts';
 
 /*

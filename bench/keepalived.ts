@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { eventually } from '../test/eventually.ts';
+import { eventually } from '../test/eventually.fixture.ts';
+import { spawnSync } from '../test/programs.ts';
 import { machineFacts } from './machine.ts';
 import { markdownTable, withMeasured } from './report.ts';
 import { openSessionSource } from './sessions.ts';
 import { sharedOrigin, startTwoMachines } from './two-machines.ts';
-import { spawnSync } from '../test/programs.ts';
 
 /*
  * npm run bench:keepalived    what users notice when a real keepalived moves the address; writes docs/load-balancers.md

@@ -3,11 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createClient } from 'redis';
-import { freePort } from '../test/ports.ts';
-import { runProgram } from '../test/programs.ts';
+import { freePort } from '../test/ports.fixture.ts';
+import { connects, runProgram, startProgram } from '../test/programs.ts';
 import { backendBlocks, startNginx } from './nginx.ts';
 import { nodeFlags } from './node-flags.ts';
-import { connects, startProgram } from '../test/programs.ts';
 import { writeAssets } from './roundcube-page.ts';
 
 /** What every measurement needs: a backend, Redis, a certificate, and a folder for files. */

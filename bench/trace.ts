@@ -9,8 +9,8 @@ import { setFlagsFromString } from 'node:v8';
 import { startBackends } from '../demo/backends.ts';
 import { writeConfiguration } from '../demo/configuration.ts';
 import { people } from '../demo/people.ts';
-import { fieldsIn } from '../test/demo/browser.ts';
-import { freePort } from '../test/ports.ts';
+import { fieldsIn } from '../test/demo/browser.fixture.ts';
+import { freePort } from '../test/ports.fixture.ts';
 import { browserHeaders } from './wrk.ts';
 
 /** What one file of src/ does for one deed, such as a request. */

@@ -10,7 +10,7 @@ import { parse, stringify } from 'yaml';
 import { otherCommands } from '../src/cli/commands.ts';
 import { addServe } from '../src/cli/serve.ts';
 import { driverChecks } from '../src/gateway/drivers.ts';
-import { problemsOf } from './config/fixture.ts';
+import { problemsOf } from './config/config.fixture.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const pages = globSync('{*.md,docs/**/*.md,integrations/**/*.md}', { cwd: root });

@@ -2,12 +2,12 @@ import { Agent } from 'node:http';
 import { join } from 'node:path';
 import { ImapFlow } from 'imapflow';
 import { lab, labUsers } from '../../test/lab/lab.ts';
-import { freePort } from '../../test/ports.ts';
+import { freePort } from '../../test/ports.fixture.ts';
 import { startGatewayNode } from '../gateway.ts';
-import type { Effort } from '../rounds.ts';
 import { type Section, significant } from '../report.ts';
-import { seriesOf } from '../statistics.ts';
+import type { Effort } from '../rounds.ts';
 import type { Stage } from '../stage.ts';
+import { seriesOf } from '../statistics.ts';
 import { openSignInForm, Visitor } from '../visitor.ts';
 import type { Part } from './part.ts';
 

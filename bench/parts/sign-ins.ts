@@ -1,6 +1,6 @@
 import { Agent } from 'node:http';
 import { join } from 'node:path';
-import { freePort } from '../../test/ports.ts';
+import { freePort } from '../../test/ports.fixture.ts';
 import { cpuMicros } from '../cpu.ts';
 import { dovecotPassword, startDovecot } from '../dovecot.ts';
 import { startGatewayNode } from '../gateway.ts';

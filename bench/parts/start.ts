@@ -4,14 +4,14 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../test/ports.ts';
+import { freePort } from '../../test/ports.fixture.ts';
+import { spawn } from '../../test/programs.ts';
 import { residentBytes } from '../cpu.ts';
 import { nodeFlags } from '../node-flags.ts';
 import { significant } from '../report.ts';
-import { seriesOf } from '../statistics.ts';
 import type { Stage } from '../stage.ts';
+import { seriesOf } from '../statistics.ts';
 import type { Part } from './part.ts';
-import { spawn } from '../../test/programs.ts';
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 const examples = new URL('../../examples/', import.meta.url);

@@ -5,8 +5,8 @@ import { type Anchor, createAnchors, readAnchors } from '../../src/audit/anchors
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { StateStore } from '../../src/core/state-store.ts';
-import { eventually } from '../eventually.ts';
-import { auditIn, linesOf, newFile } from './fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { auditIn, linesOf, newFile } from './audit.fixture.ts';
 
 const end: Anchor = { chain: '11', sequence: 1, mac: 'mac', timeMs: 5, node: 'node-1', file: '/audit.jsonl' };
 

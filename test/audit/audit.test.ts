@@ -6,7 +6,7 @@ import * as fc from 'fast-check';
 import { isGenuine, parseLine } from '../../src/audit/line.ts';
 import type { AuditEvent } from '../../src/core/audit.ts';
 import { PosternError } from '../../src/core/error.ts';
-import { auditIn, key, linesOf, newFile, start } from './fixture.ts';
+import { auditIn, key, linesOf, newFile, start } from './audit.fixture.ts';
 
 const opened: AuditEvent = {
   event: 'impersonation-start',

@@ -5,11 +5,11 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { placedTexts } from '../../src/audit/file.ts';
 import { verify } from '../../src/audit/verify.ts';
-import { eventually } from '../eventually.ts';
+import { eventually } from '../eventually.fixture.ts';
 import { spawn } from '../programs.ts';
-import { auditIn, key, newFile } from './fixture.ts';
+import { auditIn, key, newFile } from './audit.fixture.ts';
 
-const program = fileURLToPath(new URL('writer.ts', import.meta.url));
+const program = fileURLToPath(new URL('writer.fixture.ts', import.meta.url));
 
 /** A process that writes into the file; `limitKiB`: no file of its grows beyond that. */
 function writer(file: string, count?: number, limitKiB?: number) {

@@ -7,10 +7,10 @@ import { createServer as createTlsServer } from 'node:tls';
 import { createCertificate } from '../../demo/certificate.ts';
 import { createSyslogCopy, type SyslogOptions } from '../../src/audit/syslog.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { eventually } from '../eventually.ts';
-import { freePort, listening, portOf } from '../ports.ts';
-import { syslogListener } from './syslog-listener.ts';
-import { auditIn, linesOf, newFile, start } from './fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { freePort, listening, portOf } from '../ports.fixture.ts';
+import { auditIn, linesOf, newFile, start } from './audit.fixture.ts';
+import { syslogListener } from './syslog-listener.fixture.ts';
 
 /** A copy whose words to the log are kept. */
 function copyTo(port: number, given: Partial<SyslogOptions> = {}) {

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import type { Anchor } from '../../src/audit/anchors.ts';
 import { parseLine, writeLine } from '../../src/audit/line.ts';
 import { verify, type VerifyOptions } from '../../src/audit/verify.ts';
-import { auditIn, key, newFile, start } from './fixture.ts';
+import { auditIn, key, newFile, start } from './audit.fixture.ts';
 
 const one = '1111111111111111';
 const two = '2222222222222222';

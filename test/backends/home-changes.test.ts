@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { type HomeChanges, createHomeChanges } from '../../src/backends/home-changes.ts';
+import { createHomeChanges, type HomeChanges } from '../../src/backends/home-changes.ts';
 import { homeOfSession } from '../../src/backends/placement.ts';
 import type { StateReplica } from '../../src/backends/state-replica.ts';
 import type { HomeLookup } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { backendName, handClock, openState, recordOn, userName } from './samples.ts';
+import { backendName, handClock, openState, recordOn, userName } from './samples.fixture.ts';
 
 const alice = userName('alice@example.test');
 const hour = 3_600_000;

@@ -8,8 +8,8 @@ import { createFailureRow, createHostHealth, createTrials } from '../../src/back
 import { createProbes } from '../../src/backends/probes.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { eventually } from '../eventually.ts';
-import { handClock, hostNamed, usualHealth } from './samples.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { handClock, hostNamed, usualHealth } from './samples.fixture.ts';
 
 describe('the health of a host', () => {
   it('begins well, falls after three bad answers in a row and rises after two good ones', () => {

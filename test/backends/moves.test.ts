@@ -19,7 +19,7 @@ import { type HomeLookup, UserIsToWait } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { LoginName } from '../../src/core/names.ts';
-import { backendName, handClock, noteAudit, openState, userName } from './samples.ts';
+import { backendName, handClock, noteAudit, openState, userName } from './samples.fixture.ts';
 
 const alice = userName('alice@example.test');
 const order = { user: alice, from: backendName('a'), to: backendName('b'), reason: 'disk full', by: 'ops' };

@@ -16,7 +16,7 @@ import {
   servingAs,
   setState,
   userName,
-} from './samples.ts';
+} from './samples.fixture.ts';
 
 describe('rendezvous hashing', () => {
   const users = Array.from({ length: 3000 }, (_, index) => `user${index}@example.test`);

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { createRingStates } from '../../src/backends/shared-storage.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
 import type { HostState } from '../../src/core/placement.ts';
-import { backendName, backendOf, recordOn, servingAs } from './samples.ts';
+import { backendName, backendOf, recordOn, servingAs } from './samples.fixture.ts';
 
 const pair = backendOf('a', 2);
 const farm = backendOf('farm', 2);

@@ -4,7 +4,7 @@ import { createRingLoads } from '../../src/backends/shared-storage.ts';
 import type { StateReplica } from '../../src/backends/state-replica.ts';
 import { parseRingLoad } from '../../src/backends/state-values.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { backendName, backendOf, handClock, openState } from './samples.ts';
+import { backendName, backendOf, handClock, openState } from './samples.fixture.ts';
 
 const farm = backendOf('farm', 2);
 const name = backendName('farm');

@@ -8,10 +8,10 @@ import { createRedisStateStore, type RunScript } from '../../src/backends/redis-
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
 import { createStateReplica } from '../../src/backends/state-replica.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { eventually } from '../eventually.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { setState } from './samples.ts';
-import { stateStoreContract } from './state-store-contract.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { setState } from './samples.fixture.ts';
+import { stateStoreContract } from './state-store-contract.fixture.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-state-'));
 after(() => rmSync(folder, { recursive: true, force: true }));

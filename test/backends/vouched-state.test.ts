@@ -27,10 +27,10 @@ import { parseEnrolment } from '../../src/support/enrolment.ts';
 import { parseNotices } from '../../src/support/notices.ts';
 import { parseLink } from '../../src/support/one-time-links.ts';
 import { parseOpenedMailbox } from '../../src/support/opened-mailboxes.ts';
-import { eventually } from '../eventually.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { handClock, setState } from './samples.ts';
-import { stateStoreContract } from './state-store-contract.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { handClock, setState } from './samples.fixture.ts';
+import { stateStoreContract } from './state-store-contract.fixture.ts';
 
 const [old, fresh, foreign] = ['0000000a', '0000000b', '0000000c'].map((id) => createServerKey(id, randomBytes(32)));
 assert.ok(old && fresh && foreign);

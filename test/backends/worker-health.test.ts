@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { HostReport } from '../../src/backends/health.ts';
 import { createFollowedHealth } from '../../src/backends/worker-health.ts';
-import { handClock } from './samples.ts';
+import { handClock } from './samples.fixture.ts';
 
 const up: HostReport = { webmail: { up: true, sinceMs: 1 }, imap: { up: true, sinceMs: 1 } };
 const webmailDown: HostReport = { ...up, webmail: { up: false, sinceMs: 2, why: 'answered 502' } };

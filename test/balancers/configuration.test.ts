@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 import { diffConfig } from '../../src/config/diff.ts';
-import { load, problemsOf, smallest } from '../config/fixture.ts';
-import { makeCertificate } from '../passdb/certificates.ts';
+import { load, problemsOf, smallest } from '../config/config.fixture.ts';
+import { makeCertificate } from '../passdb/certificates.fixture.ts';
 
 const mail = makeCertificate('DNS:mail.example.test');
 const post = makeCertificate('DNS:post.example.test');

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { freePort } from '../ports.ts';
-import { type Cluster, type Node, startCluster } from './cluster.ts';
-import { eventually } from '../eventually.ts';
-import { startHaproxy } from './haproxy.ts';
-import { Visitor } from './visitor.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { freePort } from '../ports.fixture.ts';
+import { type Cluster, type Node, startCluster } from './cluster.fixture.ts';
+import { startHaproxy } from './haproxy.fixture.ts';
+import { Visitor } from './visitor.fixture.ts';
 
 const origin = 'https://mail.example.test';
 const sampleFile = 'haproxy-proxy-protocol.cfg';

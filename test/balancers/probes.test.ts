@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type AgentState, createAgentCheck } from '../../src/admin/listeners.ts';
-import { eventually } from '../eventually.ts';
-import { freePort, listening } from '../ports.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { freePort, listening } from '../ports.fixture.ts';
 import { runProgram } from '../programs.ts';
-import { type Cluster, type Node, startCluster } from './cluster.ts';
-import { startHaproxy } from './haproxy.ts';
+import { type Cluster, type Node, startCluster } from './cluster.fixture.ts';
+import { startHaproxy } from './haproxy.fixture.ts';
 
 const origin = 'https://mail.example.test';
 

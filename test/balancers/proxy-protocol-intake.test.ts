@@ -7,9 +7,9 @@ import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { systemClock } from '../../src/core/clock.ts';
 import { createProxyProtocol, type ProxyProtocolMode } from '../../src/proxy/proxy-protocol-listener.ts';
-import { makeCertificate } from '../passdb/certificates.ts';
-import { listening } from '../ports.ts';
-import { binaryHeader } from './proxy-headers.ts';
+import { makeCertificate } from '../passdb/certificates.fixture.ts';
+import { listening } from '../ports.fixture.ts';
+import { binaryHeader } from './proxy-headers.fixture.ts';
 
 interface Given {
   readonly mode: ProxyProtocolMode;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { type ProxyHeaderReading, readProxyHeader } from '../../src/proxy/proxy-protocol-header.ts';
-import { addresses6, binaryHeader, tlsField } from './proxy-headers.ts';
+import { addresses6, binaryHeader, tlsField } from './proxy-headers.fixture.ts';
 
 const line = (text: string): Buffer => Buffer.from(text, 'latin1');
 const whole = (reading: ProxyHeaderReading) => (reading.kind === 'header' ? reading.header : reading);

@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { sample } from './haproxy.ts';
 import { spawn } from '../programs.ts';
+import { sample } from './haproxy.fixture.ts';
 
 /** What `keepalived -t` has to say of a file. Its exit status tells nothing: with VRRP it ends itself by a signal. */
 async function complaints(file: string): Promise<string> {

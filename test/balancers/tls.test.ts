@@ -7,10 +7,10 @@ import { after, before, test } from 'node:test';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { systemClock } from '../../src/core/clock.ts';
 import { openTlsCertificates } from '../../src/proxy/tls-certificates.ts';
-import { makeCertificate, type TestCertificate } from '../passdb/certificates.ts';
-import { type Cluster, type Node, startCluster } from './cluster.ts';
-import { eventually } from '../eventually.ts';
-import { Visitor } from './visitor.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { makeCertificate, type TestCertificate } from '../passdb/certificates.fixture.ts';
+import { type Cluster, type Node, startCluster } from './cluster.fixture.ts';
+import { Visitor } from './visitor.fixture.ts';
 
 const origin = 'https://mail.example.test';
 

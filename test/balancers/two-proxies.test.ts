@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { eventually } from '../eventually.ts';
-import { type Cluster, type Node, startCluster } from './cluster.ts';
-import { startHaproxy } from './haproxy.ts';
-import { startNginx } from './nginx.ts';
-import { Visitor } from './visitor.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type Cluster, type Node, startCluster } from './cluster.fixture.ts';
+import { startHaproxy } from './haproxy.fixture.ts';
+import { startNginx } from './nginx.fixture.ts';
+import { Visitor } from './visitor.fixture.ts';
 
 const origin = 'https://mail.example.test';
 const client = '127.0.0.77';

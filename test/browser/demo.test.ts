@@ -5,10 +5,10 @@ import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { alice, bob, type Person } from '../../demo/people.ts';
-import { startChromium } from '../chromium.ts';
-import { freePort } from '../ports.ts';
-import { complaintsOf } from './console.ts';
+import { startChromium } from '../chromium.fixture.ts';
+import { freePort } from '../ports.fixture.ts';
 import { spawn } from '../programs.ts';
+import { complaintsOf } from './console.fixture.ts';
 
 const program = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
 

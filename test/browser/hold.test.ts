@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { startChromium } from '../chromium.ts';
-import { eventually } from '../eventually.ts';
-import { startStandbySite } from '../gateway/standby-site.ts';
+import { startChromium } from '../chromium.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { startStandbySite } from '../gateway/standby-site.fixture.ts';
 
 test('who is being moved sees a page that counts down and goes on by itself, and a sign-in counts down, too', async () => {
   await using site = await startStandbySite();

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { suite, test } from 'node:test';
 import { lab as labScript, withLab } from '../lab/lab.ts';
-import type { Letter, Person } from './person.ts';
-import { useSite } from './site.ts';
-import { removeLetters } from './tidy-up.ts';
+import type { Letter, Person } from './person.fixture.ts';
+import { useSite } from './site.fixture.ts';
+import { removeLetters } from './tidy-up.fixture.ts';
 
 const lab = await withLab('a', 'b');
 /** Stands in the subject of every letter of these tests. */

@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { startChromium } from '../chromium.ts';
-import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
-import { makeCertificate } from '../passdb/certificates.ts';
-import { ScriptedImap } from '../passdb/scripted-imap.ts';
-import { freePort, listening } from '../ports.ts';
+import { startChromium } from '../chromium.fixture.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
+import { makeCertificate } from '../passdb/certificates.fixture.ts';
+import { ScriptedImap } from '../passdb/scripted-imap.fixture.ts';
+import { freePort, listening } from '../ports.fixture.ts';
 import { runProgram } from '../programs.ts';
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));

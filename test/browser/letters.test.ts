@@ -3,8 +3,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { suite, test } from 'node:test';
 import { withLab } from '../lab/lab.ts';
-import { useSite } from './site.ts';
-import { removeLetters } from './tidy-up.ts';
+import { useSite } from './site.fixture.ts';
+import { removeLetters } from './tidy-up.fixture.ts';
 
 const lab = await withLab('a', 'b');
 

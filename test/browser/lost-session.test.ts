@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { suite, test } from 'node:test';
 import { withLab } from '../lab/lab.ts';
-import type { Person } from './person.ts';
-import { useSite } from './site.ts';
-import { removeLetters } from './tidy-up.ts';
+import type { Person } from './person.fixture.ts';
+import { useSite } from './site.fixture.ts';
+import { removeLetters } from './tidy-up.fixture.ts';
 
 const lab = await withLab('a', 'b');
 /** Stands in the subject of every letter of these tests. */

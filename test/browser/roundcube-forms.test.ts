@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { after, suite, test } from 'node:test';
 import type { FrameLocator, Page } from 'playwright-core';
 import { lab as labCommand, withLab } from '../lab/lab.ts';
-import type { Person } from './person.ts';
-import { useSite } from './site.ts';
+import type { Person } from './person.fixture.ts';
+import { useSite } from './site.fixture.ts';
 
 const lab = await withLab('a', 'b');
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { withLab } from '../lab/lab.ts';
-import type { Person } from './person.ts';
-import { useSite } from './site.ts';
+import type { Person } from './person.fixture.ts';
+import { useSite } from './site.fixture.ts';
 
 const lab = await withLab('a', 'b');
 

@@ -7,11 +7,11 @@ import { loadConfig } from '../../src/config/load.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { renewState } from '../../src/gateway/offline.ts';
 import { addKey, promoteKey, readKeysFile, retireKey } from '../../src/sessions/keys-file.ts';
-import { syslogListener } from '../audit/syslog-listener.ts';
-import { eventually } from '../eventually.ts';
-import { type StandbySite, startStandbySite } from '../gateway/standby-site.ts';
-import { listening } from '../ports.ts';
-import { type Ended, postern } from './fixture.ts';
+import { syslogListener } from '../audit/syslog-listener.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type StandbySite, startStandbySite } from '../gateway/standby-site.fixture.ts';
+import { listening } from '../ports.fixture.ts';
+import { type Ended, postern } from './cli.fixture.ts';
 
 describe('postern audit', () => {
   let site: StandbySite;

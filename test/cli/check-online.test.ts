@@ -4,12 +4,12 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { buildDirectory } from '../../src/gateway.ts';
-import { filesOf } from '../config/fixture.ts';
-import { makeCertificate } from '../passdb/certificates.ts';
-import { ScriptedImap, type Turn } from '../passdb/scripted-imap.ts';
-import { listening } from '../ports.ts';
-import { startRedisServer } from '../redis-server.ts';
-import { gatewayWith, run } from './fixture.ts';
+import { filesOf } from '../config/config.fixture.ts';
+import { makeCertificate } from '../passdb/certificates.fixture.ts';
+import { ScriptedImap, type Turn } from '../passdb/scripted-imap.fixture.ts';
+import { listening } from '../ports.fixture.ts';
+import { startRedisServer } from '../redis-server.fixture.ts';
+import { gatewayWith, run } from './cli.fixture.ts';
 
 const certificate = makeCertificate('IP:127.0.0.1');
 const greeting = '* OK [CAPABILITY IMAP4rev1] ready.';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { filesOf, smallest } from '../config/fixture.ts';
-import { postern, run } from './fixture.ts';
+import { filesOf, smallest } from '../config/config.fixture.ts';
+import { postern, run } from './cli.fixture.ts';
 
 describe('the command as a process', () => {
   test('--version is the one of the package', async () => {

@@ -8,9 +8,9 @@ import { loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { makeKeysFile, ringOf } from '../../src/sessions/keys-file.ts';
-import { freePorts } from '../ports.ts';
-import { filesOf } from '../config/fixture.ts';
-import { postern } from './fixture.ts';
+import { filesOf } from '../config/config.fixture.ts';
+import { freePorts } from '../ports.fixture.ts';
+import { postern } from './cli.fixture.ts';
 
 /** Backends where nothing listens, a map, and a hash for the rest. */
 async function site(t: TestContext, weights = 'a: 1, b: 1') {

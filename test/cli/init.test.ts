@@ -7,8 +7,8 @@ import { parse } from 'yaml';
 import { initFile } from '../../src/cli/init.ts';
 import { webmailDrivers } from '../../src/core/webmail.ts';
 import { buildDirectory } from '../../src/gateway.ts';
-import { filesOf, someCertificate } from '../config/fixture.ts';
-import { gatewayWith, run } from './fixture.ts';
+import { filesOf, someCertificate } from '../config/config.fixture.ts';
+import { gatewayWith, run } from './cli.fixture.ts';
 
 const two = [
   '--public-url',

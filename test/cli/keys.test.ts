@@ -10,8 +10,8 @@ import { silentLog } from '../../src/core/log.ts';
 import { renewState } from '../../src/gateway/offline.ts';
 import { addKey, makeKeysFile, promoteKey, readKeysFile, ringOf } from '../../src/sessions/keys-file.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
-import { filesOf, smallest } from '../config/fixture.ts';
-import { gatewayWith, run } from './fixture.ts';
+import { filesOf, smallest } from '../config/config.fixture.ts';
+import { gatewayWith, run } from './cli.fixture.ts';
 
 /** A configuration with a keys file, and what the commands need of a gateway. */
 async function scene(t: TestContext, more = '') {

@@ -5,8 +5,8 @@ import { test, type TestContext } from 'node:test';
 import type { OpenDirectory } from '../../src/cli/environment.ts';
 import { table } from '../../src/cli/output.ts';
 import { buildDirectory } from '../../src/gateway.ts';
-import { filesOf, smallest } from '../config/fixture.ts';
-import { gatewayWith, run } from './fixture.ts';
+import { filesOf, smallest } from '../config/config.fixture.ts';
+import { gatewayWith, run } from './cli.fixture.ts';
 
 type Outcome = Exclude<Awaited<ReturnType<OpenDirectory['explain']>>['outcome'], { kind: 'found' }>;
 

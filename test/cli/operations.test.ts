@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { type StandbySite, startStandbySite } from '../gateway/standby-site.ts';
-import { smallest } from '../config/fixture.ts';
-import { run } from './fixture.ts';
+import { smallest } from '../config/config.fixture.ts';
+import { type StandbySite, startStandbySite } from '../gateway/standby-site.fixture.ts';
+import { run } from './cli.fixture.ts';
 
 describe('the commands for a running gateway', () => {
   let site: StandbySite;

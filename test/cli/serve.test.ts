@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import { describe, test } from 'node:test';
 import { serveUntilSignal } from '../../src/cli/serve.ts';
 import { PosternError } from '../../src/core/error.ts';
-import { gatewayWith, run } from './fixture.ts';
+import { gatewayWith, run } from './cli.fixture.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 

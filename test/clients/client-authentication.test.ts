@@ -11,8 +11,8 @@ import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { type ClientCheckEvent, createClientAuthentication } from '../../src/login/basic-login.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
 import { type ClientCheck, createClientChecks } from '../../src/login/verified-passwords.ts';
-import { backendA, hostA } from '../login/login-fixture.ts';
-import { backendName, canonicalUser } from '../login/named.ts';
+import { backendA, hostA } from '../login/login.fixture.ts';
+import { backendName, canonicalUser } from '../login/named.fixture.ts';
 
 const here = new AbortController().signal;
 

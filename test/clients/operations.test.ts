@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
-import { type StandbySite, startStandbySite } from '../gateway/standby-site.ts';
+import { type StandbySite, startStandbySite } from '../gateway/standby-site.fixture.ts';
 
 const reason = 'a test';
 const credentials = `Basic ${Buffer.from('alice:wonderland').toString('base64')}`;

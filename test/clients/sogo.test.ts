@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, suite, test } from 'node:test';
 import { withLab } from '../lab/lab.ts';
-import { type RecordingBackend, startRecordingBackend } from '../proxy/gate.ts';
-import { DavClient } from './dav-client.ts';
-import { type DavGateway, startDavGateway } from './dav-gateway.ts';
+import { type RecordingBackend, startRecordingBackend } from '../proxy/gate.fixture.ts';
+import { DavClient } from './dav-client.fixture.ts';
+import { type DavGateway, startDavGateway } from './dav-gateway.fixture.ts';
 
 const lab = await withLab('a', 'c');
 const home = '/SOGo/dav/carol@example.test';

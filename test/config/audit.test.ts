@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createCertificate } from '../../demo/certificate.ts';
-import { load, problemsOf, smallest } from './fixture.ts';
+import { load, problemsOf, smallest } from './config.fixture.ts';
 
 test('the audit lies beside the other state, and is copied nowhere, unless that is said', async (t) => {
   const { audit, file } = await load(t, { 'postern.yaml': smallest() });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { load, problemsOf } from './fixture.ts';
+import { load, problemsOf } from './config.fixture.ts';
 
 function written(backends: string, defaults = ''): string {
   return `public_url: http://127.0.0.1:8080

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { type ConfigDiff, diffConfig } from '../../src/config/diff.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { filesOf, smallest, someCertificate } from './fixture.ts';
+import { filesOf, smallest, someCertificate } from './config.fixture.ts';
 
 const before = smallest(`  b: { imap: imaps://mx2, webmail: http://mx2, driver: none, tls_ca_file: ca.crt }
 login: { refusal_after: 3s, branding: { logo: logo.svg } }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { diffConfig } from '../../src/config/diff.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { filesOf, load, problemsOf, smallest } from './fixture.ts';
+import { filesOf, load, problemsOf, smallest } from './config.fixture.ts';
 
 const withService = (settings: string, key = 'open-sesame\n') => ({
   'postern.yaml': smallest(`directory_service: ${settings}`),

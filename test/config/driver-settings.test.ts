@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { driverChecks } from '../../src/gateway/drivers.ts';
-import { problemsOf } from './fixture.ts';
+import { problemsOf } from './config.fixture.ts';
 
 const head = `public_url: http://127.0.0.1:8080
 directory: { sources: [{ type: static, backend: a }] }

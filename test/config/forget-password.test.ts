@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { driverChecks } from '../../src/gateway/drivers.ts';
-import { load, problemsOf } from './fixture.ts';
+import { load, problemsOf } from './config.fixture.ts';
 
 const secret = '0123456789abcdef0123456789abcdef';
 const options = { checks: driverChecks };

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import type { Backend } from '../../src/core/backend.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { filesOf, load, problemsOf, smallest, someCertificate } from './fixture.ts';
+import type { Backend } from '../../src/core/backend.ts';
+import { filesOf, load, problemsOf, smallest, someCertificate } from './config.fixture.ts';
 
 const examples = new URL('../../examples/', import.meta.url);
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { load, problemsOf } from './fixture.ts';
+import { load, problemsOf } from './config.fixture.ts';
 
 const head = 'public_url: http://127.0.0.1:8080\n';
 const directory = 'directory: { sources: [{ type: static, backend: a }] }\n';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { problemsOf, smallest } from './fixture.ts';
+import { problemsOf, smallest } from './config.fixture.ts';
 
 /** What stands under the smallest configuration, from line 5 on, and what must be said of it. */
 const wrong: readonly (readonly [name: string, more: string, lines: readonly string[]])[] = [

@@ -5,8 +5,8 @@ import { configShape } from '../../src/config/schema.ts';
 import { webmailDrivers } from '../../src/core/webmail.ts';
 import { isDriverName } from '../../src/webmail/registry.ts';
 import { configSchema, referenceExamples, referenceFiles, staleReferenceFiles } from '../../tools/config-reference.ts';
-import { makeCertificate } from '../passdb/certificates.ts';
-import { load, someCertificate } from './fixture.ts';
+import { makeCertificate } from '../passdb/certificates.fixture.ts';
+import { load, someCertificate } from './config.fixture.ts';
 
 test('the reference and the JSON schema in docs/ are what the schema says; else run npm run docs', async () => {
   assert.deepEqual(await staleReferenceFiles(new URL('../../', import.meta.url)), []);

@@ -7,7 +7,7 @@ import { remarks } from '../../src/cli/check.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { Secret } from '../../src/core/secret.ts';
-import { filesOf, load, problemsOf, smallest } from './fixture.ts';
+import { filesOf, load, problemsOf, smallest } from './config.fixture.ts';
 
 function redis(password: string): string {
   return smallest(`sessions: { redis: { url: redis://127.0.0.1, password: ${password} } }`);

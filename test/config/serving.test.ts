@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { load, problemsOf } from './fixture.ts';
+import { load, problemsOf } from './config.fixture.ts';
 
 const head = `
 public_url: https://mail.example.org

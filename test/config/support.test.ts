@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { load, problemsOf, smallest } from './fixture.ts';
+import { load, problemsOf, smallest } from './config.fixture.ts';
 
 const hosts = 'console: http://support.localhost:8080, assist: http://assist.localhost:8080';
 const withSupport = (more: string) => ({ 'postern.yaml': smallest(`support: { ${hosts}${more} }\n`) });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { problemsOf, smallest } from './fixture.ts';
+import { problemsOf, smallest } from './config.fixture.ts';
 
 /** Whole files. */
 const wrongFiles: readonly (readonly [name: string, text: string, lines: readonly string[]])[] = [

@@ -7,14 +7,14 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { type TestContext, test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { alice, bob, type Person } from '../../demo/people.ts';
 import { isPortFree } from '../../demo/port.ts';
-import { freePort, listening } from '../ports.ts';
-import { Browser, fieldsIn, type Landed } from './browser.ts';
+import { freePort, listening } from '../ports.fixture.ts';
 import { spawn } from '../programs.ts';
+import { Browser, fieldsIn, type Landed } from './browser.fixture.ts';
 
 const program = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
 const readyWithinMs = 30_000;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { clientOf, keyPair, oddPassword, plainMessage, rawClientOf, serve, speaking } from './imap-peers.ts';
+import { clientOf, keyPair, oddPassword, plainMessage, rawClientOf, serve, speaking } from './imap-peers.fixture.ts';
 
 test('with STARTTLS no password is taken before it, and what was sent with it is dropped', async (t) => {
   const server = await serve(t, { security: 'starttls' });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import type { Twist } from '../../demo/imap/server-context.ts';
-import { clientOf, mixedMessage, oddPassword, plainMessage, rawClientOf, serve } from './imap-peers.ts';
+import { clientOf, mixedMessage, oddPassword, plainMessage, rawClientOf, serve } from './imap-peers.fixture.ts';
 
 test('a client signs in over TLS with a password of quotes, backslashes and umlauts', async (t) => {
   const server = await serve(t);

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { type ClientOptions, WebSocket } from 'ws';
-import { signedIn, Visitor } from './mail-site.ts';
+import { signedIn, Visitor } from './mail-site.fixture.ts';
 
 test('a message with attachments arrives at another user, and comes down as it went up', async (t) => {
   const { webmail, visitor } = await signedIn(t);

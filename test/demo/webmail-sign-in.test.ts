@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { oddPassword, signedIn, startSite, Visitor } from './mail-site.ts';
+import { oddPassword, signedIn, startSite, Visitor } from './mail-site.fixture.ts';
 
 test('signing in answers 303 to the inbox with a new HttpOnly session cookie', async (t) => {
   const { webmail } = await startSite(t);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
 import { createAddresses } from '../../src/directory-service/addresses.ts';
-import { handClock } from '../backends/samples.ts';
+import { handClock } from '../backends/samples.fixture.ts';
 
 function scene() {
   const clock = handClock();

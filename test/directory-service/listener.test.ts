@@ -7,8 +7,8 @@ import type { Log } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createDirectoryService } from '../../src/directory-service/listener.ts';
 import type { MailRoute } from '../../src/directory-service/mail-routes.ts';
-import { backendName, hostNamed, userName } from '../backends/samples.ts';
-import { listening } from '../ports.ts';
+import { backendName, hostNamed, userName } from '../backends/samples.fixture.ts';
+import { listening } from '../ports.fixture.ts';
 
 const host = { ...hostNamed('a'), imap: { ...hostNamed('a').imap, hostname: 'mx1.test' } };
 const found: MailRoute = { kind: 'found', user: userName('alice@example.test'), backend: backendName('a'), host };

@@ -9,8 +9,8 @@ import { after, before, describe, it } from 'node:test';
 import type { Log } from '../../src/core/log.ts';
 import { startGateway } from '../../src/gateway.ts';
 import { withLab } from '../lab/lab.ts';
-import { freePorts } from '../ports.ts';
-import { type NginxMail, startNginxMail } from './nginx-mail.ts';
+import { freePorts } from '../ports.fixture.ts';
+import { type NginxMail, startNginxMail } from './nginx-mail.fixture.ts';
 
 const lab = await withLab('a', 'b');
 

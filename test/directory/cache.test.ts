@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { cached, cacheDefaults, type CacheOptions } from '../../src/directory/cache.ts';
 import { couldNotAsk, type SourceAnswer } from '../../src/directory/source.ts';
-import { loginName } from './fixture.ts';
+import { loginName } from './directory.fixture.ts';
 
 const onA: SourceAnswer = { kind: 'found', home: 'a' };
 const never = new AbortController().signal;

@@ -8,7 +8,7 @@ import { createLoginNameParser } from '../../src/core/names.ts';
 import { createHomes } from '../../src/directory/backend-names.ts';
 import { createChain, type Step, type TracedStep } from '../../src/directory/chain.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer } from '../../src/directory/source.ts';
-import { backendsNamed, loginName, nameRules } from './fixture.ts';
+import { backendsNamed, loginName, nameRules } from './directory.fixture.ts';
 
 type Scripted = SourceAnswer | Error | 'never';
 const unknown: SourceAnswer = { kind: 'unknown-user' };

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { createLoginNameParser } from '../../src/core/names.ts';
 import { compareDirectories } from '../../src/directory/compare.ts';
 import type { SourceSettings } from '../../src/directory/registry.ts';
-import { nameRules, temporaryDirectory, testDirectory } from './fixture.ts';
+import { nameRules, temporaryDirectory, testDirectory } from './directory.fixture.ts';
 
 const parseName = createLoginNameParser(nameRules);
 

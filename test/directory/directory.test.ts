@@ -3,8 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { checkSource } from '../../src/directory/registry.ts';
-import { canonicalUser, loginName, outcomeOf, temporaryDirectory, testDirectory } from './fixture.ts';
-import { startServer } from './peers/line-server.ts';
+import { canonicalUser, loginName, outcomeOf, temporaryDirectory, testDirectory } from './directory.fixture.ts';
+import { startServer } from './peers/line-server.fixture.ts';
 
 describe('the directory', () => {
   test('asks its sources in order, each for its domains', async () => {

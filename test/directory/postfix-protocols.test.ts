@@ -3,10 +3,10 @@ import type { Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { escapeKey } from '../../src/directory/sources/tcp-table.ts';
-import { outcomeOf, testDirectory } from './fixture.ts';
-import { startServer } from './peers/line-server.ts';
-import { postfix } from './peers/postfix.ts';
-import { sourceContract } from './source-contract.ts';
+import { outcomeOf, testDirectory } from './directory.fixture.ts';
+import { startServer } from './peers/line-server.fixture.ts';
+import { postfix } from './peers/postfix.fixture.ts';
+import { sourceContract } from './source-contract.fixture.ts';
 
 type Homes = Map<string, string>;
 const users = (): Homes =>

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { eventually } from '../eventually.ts';
+import { eventually } from '../eventually.fixture.ts';
 import { spawn } from '../programs.ts';
 
 const fixture = fileURLToPath(new URL('fails-on-purpose.fixture.ts', import.meta.url));

@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
-import { freePort, listening } from '../ports.ts';
-import { startNginx } from '../integrations/own-nginx.ts';
-import { startRedisServer } from '../redis-server.ts';
+import { startNginx } from '../integrations/own-nginx.fixture.ts';
+import { freePort, listening } from '../ports.fixture.ts';
+import { startRedisServer } from '../redis-server.fixture.ts';
 
 /*
  * A file of tests that does everything wrong: it starts servers and stops none, keeps a socket open, hangs, and fails.

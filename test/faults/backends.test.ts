@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, test } from 'node:test';
-import type { Browser } from '../demo/browser.ts';
-import { eventually } from '../eventually.ts';
-import { freePort } from '../ports.ts';
-import { startFaultSite, startMachine, timed } from './site.ts';
+import type { Browser } from '../demo/browser.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { freePort } from '../ports.fixture.ts';
 import { spawn } from '../programs.ts';
+import { startFaultSite, startMachine, timed } from './site.fixture.ts';
 
 /** Others' requests, as long as `work` takes: how many, and the slowest in milliseconds. */
 async function meanwhile(other: Browser, work: Promise<unknown>) {

@@ -4,10 +4,10 @@ import { connect, type Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import type { EventName } from '../../src/core/log.ts';
-import { type Node, startCluster } from '../balancers/cluster.ts';
-import { Visitor } from '../balancers/visitor.ts';
-import { eventually } from '../eventually.ts';
-import { timed } from './site.ts';
+import { type Node, startCluster } from '../balancers/cluster.fixture.ts';
+import { Visitor } from '../balancers/visitor.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { timed } from './site.fixture.ts';
 
 const origin = 'http://mail.example.test';
 const descriptors = 256;

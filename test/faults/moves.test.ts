@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request as sendRequest } from 'node:http';
 import { test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
-import { startFaultSite, startMachine, timed } from './site.ts';
+import { startFaultSite, startMachine, timed } from './site.fixture.ts';
 
 test('a user moved while a WebSocket and an upload are open: what is in flight ends on the old backend, the next request goes to the new one, never a mix', async (t) => {
   await using a = await startMachine('a');

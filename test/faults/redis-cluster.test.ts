@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
 import { createRedisStore } from '../../src/sessions/redis-store.ts';
-import { eventually } from '../eventually.ts';
-import { type RedisTopology, startRedisCluster } from '../redis-topologies.ts';
-import { startNode } from '../sessions/running-node.ts';
-import { alice, bob, recordKeyOf, sampleRecord } from '../sessions/samples.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type RedisTopology, startRedisCluster } from '../redis-topologies.fixture.ts';
+import { startNode } from '../sessions/running-node.fixture.ts';
+import { alice, bob, recordKeyOf, sampleRecord } from '../sessions/samples.fixture.ts';
 
 async function openStore({ settings }: RedisTopology) {
   const store = createRedisStore({ settings, tombstoneMs: 3_600_000, log: silentLog });

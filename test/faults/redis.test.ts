@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'redis';
-import { eventually } from '../eventually.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { startTcpWay, type TcpWay } from '../tcp-way.ts';
-import { type FaultSite, startFaultSite, startMachine, timed } from './site.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { startTcpWay, type TcpWay } from '../tcp-way.fixture.ts';
+import { type FaultSite, startFaultSite, startMachine, timed } from './site.fixture.ts';
 
 /** A fault of Redis, or of the way there: how it begins, and how it ends. */
 interface Fault {

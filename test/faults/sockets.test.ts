@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
-import { type Browser, fieldsIn } from '../demo/browser.ts';
-import { eventually } from '../eventually.ts';
-import { startFaultSite, startMachine, timed } from './site.ts';
+import { type Browser, fieldsIn } from '../demo/browser.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { startFaultSite, startMachine, timed } from './site.fixture.ts';
 
 const sessions = 20;
 const perSession = 100;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { eventually } from '../eventually.ts';
-import { startFaultSite, startMachine, timed } from './site.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { startFaultSite, startMachine, timed } from './site.fixture.ts';
 
 const settings = `backend_defaults:
   test_account: { user: bob@example.test, password: { file: password }, interval: 1s }

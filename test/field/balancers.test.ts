@@ -3,9 +3,16 @@ import type { IncomingMessage } from 'node:http';
 import { describe, it } from 'node:test';
 import { createWarnings, type Log } from '../../src/core/log.ts';
 import { createIngress } from '../../src/proxy/ingress.ts';
-import { ask, type Gate, RawClient, startGate, startRecordingBackend, startScriptedBackend } from '../proxy/gate.ts';
-import { headOf } from '../proxy/heads.ts';
-import { readFieldInput } from './input.ts';
+import {
+  ask,
+  type Gate,
+  RawClient,
+  startGate,
+  startRecordingBackend,
+  startScriptedBackend,
+} from '../proxy/gate.fixture.ts';
+import { headOf } from '../proxy/heads.fixture.ts';
+import { readFieldInput } from './input.fixture.ts';
 
 const origin = 'https://mail.example.test';
 

@@ -4,15 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, it } from 'node:test';
-import { type OwnDovecot, masterPassword, startDovecot } from '../integrations/own-dovecot.ts';
-import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
-import { type OwnRoundcube, startRoundcube } from '../integrations/own-roundcube.ts';
-import { key } from '../integrations/roundcube-browser.ts';
+import { masterPassword, type OwnDovecot, startDovecot } from '../integrations/own-dovecot.fixture.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
+import { type OwnRoundcube, startRoundcube } from '../integrations/own-roundcube.fixture.ts';
+import { key } from '../integrations/roundcube-browser.fixture.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
-import { makeCertificate } from '../passdb/certificates.ts';
-import { freePort } from '../ports.ts';
+import { makeCertificate } from '../passdb/certificates.fixture.ts';
+import { freePort } from '../ports.fixture.ts';
 import { connects, exists, startProgram } from '../programs.ts';
-import { readFieldInput } from './input.ts';
+import { readFieldInput } from './input.fixture.ts';
 
 /*
  * A site as it was: Perdition leads users by their whole names and hands the local part to mail servers that know no

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { loadConfig } from '../../src/config/load.ts';
 import { buildDirectory } from '../../src/gateway.ts';
-import { gatewayWith, run } from '../cli/fixture.ts';
-import { filesOf, problemsOf } from '../config/fixture.ts';
-import { outcomeOf, temporaryDirectory, testDirectory } from '../directory/fixture.ts';
+import { gatewayWith, run } from '../cli/cli.fixture.ts';
+import { filesOf, problemsOf } from '../config/config.fixture.ts';
+import { outcomeOf, temporaryDirectory, testDirectory } from '../directory/directory.fixture.ts';
 
 const rules = `default_domain: example.test, detail_separator: "+", domain_aliases: { example.com: example.test }`;
 const hosts = 'console: http://support.localhost:8080, assist: http://assist.localhost:8080';

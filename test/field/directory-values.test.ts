@@ -4,12 +4,12 @@ import { Secret } from '../../src/core/secret.ts';
 import { plainRefusal, readAnswerObject } from '../../src/directory/answers.ts';
 import { checkSource } from '../../src/directory/registry.ts';
 import { badAnswer } from '../../src/directory/source.ts';
-import { backendsNamed, loginName, outcomeOf, recordingLog, testDirectory } from '../directory/fixture.ts';
-import { startMariadb } from '../directory/peers/mariadb.ts';
-import { startPostgresql } from '../directory/peers/postgresql.ts';
-import { type Slapd, startSlapd } from '../directory/peers/slapd.ts';
-import type { SqlServer } from '../directory/peers/sql-server.ts';
-import { readFieldInput } from './input.ts';
+import { backendsNamed, loginName, outcomeOf, recordingLog, testDirectory } from '../directory/directory.fixture.ts';
+import { startMariadb } from '../directory/peers/mariadb.fixture.ts';
+import { startPostgresql } from '../directory/peers/postgresql.fixture.ts';
+import { type Slapd, startSlapd } from '../directory/peers/slapd.fixture.ts';
+import type { SqlServer } from '../directory/peers/sql-server.fixture.ts';
+import { readFieldInput } from './input.fixture.ts';
 
 const generic = 'refused: This account may not sign in.';
 /** The statements of a file of SQL. */

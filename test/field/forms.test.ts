@@ -7,11 +7,19 @@ import type { WebmailSignIn } from '../../src/core/webmail.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
 import { create } from '../../src/webmail/form.ts';
-import { startChromium } from '../chromium.ts';
-import { listening } from '../ports.ts';
-import { defaultLimits } from '../proxy/gate.ts';
-import { clock, field, going, hostWith, identity, responseOf, scriptedExchange } from '../webmail/scripted-exchange.ts';
-import { readFieldInput } from './input.ts';
+import { startChromium } from '../chromium.fixture.ts';
+import { listening } from '../ports.fixture.ts';
+import { defaultLimits } from '../proxy/gate.fixture.ts';
+import {
+  clock,
+  field,
+  going,
+  hostWith,
+  identity,
+  responseOf,
+  scriptedExchange,
+} from '../webmail/scripted-exchange.fixture.ts';
+import { readFieldInput } from './input.fixture.ts';
 
 const urlEncoded = 'application/x-www-form-urlencoded';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
-import { fieldInputPath, readFieldInput } from './input.ts';
+import { fieldInputPath, readFieldInput } from './input.fixture.ts';
 
 const folder = new URL('.', import.meta.url);
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
-import { outcomeOf, recordingLog, testDirectory } from '../directory/fixture.ts';
-import { type Slapd, startSlapd } from '../directory/peers/slapd.ts';
-import { readFieldInput } from './input.ts';
+import { outcomeOf, recordingLog, testDirectory } from '../directory/directory.fixture.ts';
+import { type Slapd, startSlapd } from '../directory/peers/slapd.fixture.ts';
+import { readFieldInput } from './input.fixture.ts';
 
 describe('an LDAP directory whose searches from the root come with references, as those of an Active Directory', () => {
   let slapd: Slapd;

@@ -9,9 +9,9 @@ import { createSilentSignIn } from '../../src/login/silent-login.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
 import { create } from '../../src/webmail/form.ts';
-import { backendName } from '../login/named.ts';
-import { ask, defaultLimits, get, request, startGate, startRecordingBackend } from '../proxy/gate.ts';
-import { exampleOf } from '../webmail/documented-examples.ts';
+import { backendName } from '../login/named.fixture.ts';
+import { ask, defaultLimits, get, request, startGate, startRecordingBackend } from '../proxy/gate.fixture.ts';
+import { exampleOf } from '../webmail/documented-examples.fixture.ts';
 
 const at = '/squirrelmail/src';
 const recorded = (name: string): string =>

@@ -14,9 +14,9 @@ import { buildDirectory } from '../../src/gateway.ts';
 import { driverChecks } from '../../src/gateway/drivers.ts';
 import { openTlsCertificates } from '../../src/proxy/tls-certificates.ts';
 import { makeKeysFile, readKeysFile } from '../../src/sessions/keys-file.ts';
-import { gatewayWith, run } from '../cli/fixture.ts';
-import { filesOf, someCertificate } from '../config/fixture.ts';
-import { recordingLog, testDirectory } from '../directory/fixture.ts';
+import { gatewayWith, run } from '../cli/cli.fixture.ts';
+import { filesOf, someCertificate } from '../config/config.fixture.ts';
+import { recordingLog, testDirectory } from '../directory/directory.fixture.ts';
 import { spawn } from '../programs.ts';
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');

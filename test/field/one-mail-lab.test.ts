@@ -5,8 +5,8 @@ import { deliver } from '../lab/deliver.ts';
 import { type Cluster, startCluster } from '../lab/gateway-node.ts';
 import { withLab } from '../lab/lab.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
-import { startRedisServer } from '../redis-server.ts';
-import { readFieldInput } from './input.ts';
+import { startRedisServer } from '../redis-server.fixture.ts';
+import { readFieldInput } from './input.fixture.ts';
 
 const lab = await withLab('a', 'b');
 

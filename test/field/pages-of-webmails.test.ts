@@ -6,12 +6,12 @@ import { describe, it } from 'node:test';
 import type { ClientPath } from '../../src/core/backend.ts';
 import type { ClientAuthentication } from '../../src/core/passdb.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { backendA, hostA } from '../login/login-fixture.ts';
-import { canonicalUser } from '../login/named.ts';
-import { freePort } from '../ports.ts';
+import { backendA, hostA } from '../login/login.fixture.ts';
+import { canonicalUser } from '../login/named.fixture.ts';
+import { freePort } from '../ports.fixture.ts';
 import { connects, startProgram } from '../programs.ts';
-import { ask, get, request, startGate, startRecordingBackend } from '../proxy/gate.ts';
-import { readFieldInput } from './input.ts';
+import { ask, get, request, startGate, startRecordingBackend } from '../proxy/gate.fixture.ts';
+import { readFieldInput } from './input.fixture.ts';
 
 const navigation = ['Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: document'];
 const script = ['Sec-Fetch-Mode: cors', 'Sec-Fetch-Dest: empty'];

@@ -8,13 +8,13 @@ import express from 'express';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { createBanner } from '../../src/http/banner.ts';
 import { createViews } from '../../src/http/views.ts';
-import { canonicalUser } from '../login/named.ts';
-import { liveSession } from '../login/live-session.ts';
-import { startChromium } from '../chromium.ts';
-import { halfSignedIn, startConsole } from '../http/console-fixture.ts';
-import { branding, startPages, views } from '../http/fixture.ts';
-import { listening } from '../ports.ts';
-import { session } from '../support/staff.ts';
+import { startChromium } from '../chromium.fixture.ts';
+import { halfSignedIn, startConsole } from '../http/console.fixture.ts';
+import { branding, startPages, views } from '../http/http.fixture.ts';
+import { liveSession } from '../login/live-session.fixture.ts';
+import { canonicalUser } from '../login/named.fixture.ts';
+import { listening } from '../ports.fixture.ts';
+import { session } from '../support/staff.fixture.ts';
 
 let browser: Browser;
 before(async () => {

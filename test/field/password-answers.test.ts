@@ -5,10 +5,10 @@ import { PosternError } from '../../src/core/error.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
-import { backendLimits } from '../backend-limits.ts';
-import { canonicalUser } from '../login/named.ts';
-import { answers, certificate, commands, serverThat } from '../passdb/hostile-answers.ts';
-import { type Script, ScriptedImap } from '../passdb/scripted-imap.ts';
+import { backendLimits } from '../backend-limits.fixture.ts';
+import { canonicalUser } from '../login/named.fixture.ts';
+import { answers, certificate, commands, serverThat } from '../passdb/hostile-answers.fixture.ts';
+import { type Script, ScriptedImap } from '../passdb/scripted-imap.fixture.ts';
 
 const going = new AbortController().signal;
 const user = canonicalUser('alice@example.test');

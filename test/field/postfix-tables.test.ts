@@ -3,11 +3,17 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { buildDirectory } from '../../src/gateway.ts';
-import { gatewayWith, run } from '../cli/fixture.ts';
-import { filesOf } from '../config/fixture.ts';
-import { loginName, outcomeOf, recordingLog, temporaryDirectory, testDirectory } from '../directory/fixture.ts';
-import { postfix } from '../directory/peers/postfix.ts';
-import { fieldInputPath, readFieldInput } from './input.ts';
+import { gatewayWith, run } from '../cli/cli.fixture.ts';
+import { filesOf } from '../config/config.fixture.ts';
+import {
+  loginName,
+  outcomeOf,
+  recordingLog,
+  temporaryDirectory,
+  testDirectory,
+} from '../directory/directory.fixture.ts';
+import { postfix } from '../directory/peers/postfix.fixture.ts';
+import { fieldInputPath, readFieldInput } from './input.fixture.ts';
 
 /** What a directory of one table says of each name, and its alarms and warnings. */
 async function ask(

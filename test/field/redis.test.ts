@@ -15,13 +15,13 @@ import { buildDirectory, startGateway } from '../../src/gateway.ts';
 import { makeKeysFile } from '../../src/sessions/keys-file.ts';
 import { createRedisStore } from '../../src/sessions/redis-store.ts';
 import { openServerKeys } from '../../src/sessions/server-keys.ts';
-import { gatewayWith, run } from '../cli/fixture.ts';
-import { filesOf } from '../config/fixture.ts';
-import { eventually } from '../eventually.ts';
-import { listening } from '../ports.ts';
-import { startRedisServer } from '../redis-server.ts';
-import { recordKeyOf, sampleRecord } from '../sessions/samples.ts';
-import { readFieldInput } from './input.ts';
+import { gatewayWith, run } from '../cli/cli.fixture.ts';
+import { filesOf } from '../config/config.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { listening } from '../ports.fixture.ts';
+import { startRedisServer } from '../redis-server.fixture.ts';
+import { recordKeyOf, sampleRecord } from '../sessions/samples.fixture.ts';
+import { readFieldInput } from './input.fixture.ts';
 
 type RedisByUser = Extract<Parameters<typeof dialRedis>[0], { readonly url: string }>;
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { after, before, suite, test } from 'node:test';
-import { Browser, fieldsIn } from '../demo/browser.ts';
-import { listening } from '../ports.ts';
-import { type GatewayProcess, startGatewayProcess } from '../proxy/gateway-process.ts';
-import { recorded } from '../webmail/fake-roundcube.ts';
-import { readFieldInput } from './input.ts';
+import { Browser, fieldsIn } from '../demo/browser.fixture.ts';
+import { listening } from '../ports.fixture.ts';
+import { type GatewayProcess, startGatewayProcess } from '../proxy/gateway-process.fixture.ts';
+import { recorded } from '../webmail/fake-roundcube.fixture.ts';
+import { readFieldInput } from './input.fixture.ts';
 
 const html = { 'Content-Type': 'text/html; charset=UTF-8' };
 const secondFactor = await readFieldInput('W1-2fa.response');

@@ -8,12 +8,12 @@ import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createAssistPages } from '../../src/http/assist-pages.ts';
 import { createFormTokens } from '../../src/http/forms.ts';
-import { openLogin, submitLogin } from '../http/browser-like.ts';
-import { createFakeGate } from '../http/fake-gate.ts';
-import { startPages, views } from '../http/fixture.ts';
-import { backendName, canonicalUser } from '../login/named.ts';
-import { listening } from '../ports.ts';
-import { recordKeyOf } from '../sessions/samples.ts';
+import { openLogin, submitLogin } from '../http/browser-like.fixture.ts';
+import { createFakeGate } from '../http/fake-gate.fixture.ts';
+import { startPages, views } from '../http/http.fixture.ts';
+import { backendName, canonicalUser } from '../login/named.fixture.ts';
+import { listening } from '../ports.fixture.ts';
+import { recordKeyOf } from '../sessions/samples.fixture.ts';
 
 /** What browsers say that a request is for. Only the first opens a page in a tab. */
 const tab = { 'Sec-Fetch-Site': 'same-origin', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' };

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { outcomeOf, temporaryDirectory, testDirectory } from '../directory/fixture.ts';
-import { fieldInputPath } from './input.ts';
+import { outcomeOf, temporaryDirectory, testDirectory } from '../directory/directory.fixture.ts';
+import { fieldInputPath } from './input.fixture.ts';
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 const utf16be = (text: string): Buffer => Buffer.from(text, 'utf16le').swap16();

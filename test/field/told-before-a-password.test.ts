@@ -17,9 +17,9 @@ import { createLogin, createStaffLogin } from '../../src/login/login.ts';
 import { createMailServers } from '../../src/login/mail-servers.ts';
 import type { Penalty } from '../../src/login/penalty.ts';
 import { createClientChecks } from '../../src/login/verified-passwords.ts';
-import { backendName, backendOf, openState, servingAs, setState } from '../backends/samples.ts';
-import { signedInToWebmail } from '../login/login-fixture.ts';
-import { canonicalUser } from '../login/named.ts';
+import { backendName, backendOf, openState, servingAs, setState } from '../backends/samples.fixture.ts';
+import { signedInToWebmail } from '../login/login.fixture.ts';
+import { canonicalUser } from '../login/named.fixture.ts';
 
 const never = new AbortController().signal;
 const refusalAfterMs = 3_000;

@@ -3,12 +3,12 @@ import { describe, it } from 'node:test';
 import type { PasswordCheck } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
-import { backendLimits } from '../backend-limits.ts';
-import { canonicalUser } from '../login/named.ts';
-import { makeCertificate } from '../passdb/certificates.ts';
-import { type Script, ScriptedImap } from '../passdb/scripted-imap.ts';
-import { readDialogue, serverOf } from './imap-dialogue.ts';
-import { readFieldInput } from './input.ts';
+import { backendLimits } from '../backend-limits.fixture.ts';
+import { canonicalUser } from '../login/named.fixture.ts';
+import { makeCertificate } from '../passdb/certificates.fixture.ts';
+import { type Script, ScriptedImap } from '../passdb/scripted-imap.fixture.ts';
+import { readDialogue, serverOf } from './imap-dialogue.fixture.ts';
+import { readFieldInput } from './input.fixture.ts';
 
 const certificate = makeCertificate('IP:127.0.0.1');
 const going = new AbortController().signal;

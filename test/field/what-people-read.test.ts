@@ -7,10 +7,10 @@ import { codeProblem } from '../../src/http/console/second-factor.ts';
 import { formLifetimeMs } from '../../src/http/forms.ts';
 import { closureText } from '../../src/http/gateway-answers.ts';
 import { createViews } from '../../src/http/views.ts';
-import { openLogin, submitLogin, tokenIn, withCookies } from '../http/browser-like.ts';
-import { halfSignedIn, signedIn, staffBrowser, startConsole } from '../http/console-fixture.ts';
-import { branding, startPages, views } from '../http/fixture.ts';
-import { backendName } from '../login/named.ts';
+import { openLogin, submitLogin, tokenIn, withCookies } from '../http/browser-like.fixture.ts';
+import { halfSignedIn, signedIn, staffBrowser, startConsole } from '../http/console.fixture.ts';
+import { branding, startPages, views } from '../http/http.fixture.ts';
+import { backendName } from '../login/named.fixture.ts';
 
 const english = views.locales.choose('en', undefined);
 const german = views.locales.choose('de', undefined);

@@ -6,9 +6,9 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { dialImap, dialWebmail } from '../../src/backends/probes.ts';
 import { dialRedis } from '../../src/cli/check-online.ts';
 import { explainFailure } from '../../src/core/connection-failure.ts';
-import { outcomeOf, recordingLog, temporaryDirectory, testDirectory } from '../directory/fixture.ts';
-import { makeCertificate } from '../passdb/certificates.ts';
-import { freePort, listening } from '../ports.ts';
+import { outcomeOf, recordingLog, temporaryDirectory, testDirectory } from '../directory/directory.fixture.ts';
+import { makeCertificate } from '../passdb/certificates.fixture.ts';
+import { freePort, listening } from '../ports.fixture.ts';
 import { runProgram, startProgram } from '../programs.ts';
 
 const certificate = makeCertificate('IP:127.0.0.1');

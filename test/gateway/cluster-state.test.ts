@@ -3,8 +3,8 @@ import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { eventually } from '../eventually.ts';
-import { askSocket, type StandbySite, startStandbySite } from './standby-site.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { askSocket, type StandbySite, startStandbySite } from './standby-site.fixture.ts';
 
 const reason = 'a test';
 

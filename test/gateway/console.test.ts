@@ -4,12 +4,12 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import request from 'supertest';
 import { alice, bob } from '../../demo/people.ts';
-import { run } from '../cli/fixture.ts';
-import { eventually } from '../eventually.ts';
-import { type StaffBrowser, staffBrowser } from '../http/console-fixture.ts';
-import { codeOf } from '../support/fixture.ts';
-import { freePort } from '../ports.ts';
-import { type RunningGateway, startRunning } from './running.ts';
+import { run } from '../cli/cli.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type StaffBrowser, staffBrowser } from '../http/console.fixture.ts';
+import { freePort } from '../ports.fixture.ts';
+import { codeOf } from '../support/support.fixture.ts';
+import { type RunningGateway, startRunning } from './running.fixture.ts';
 
 const staff = 'bob@example.test';
 

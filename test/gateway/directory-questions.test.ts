@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
 import { type AskLeader, badAnswer, couldNotAsk } from '../../src/directory/source.ts';
 import { createDirectoryQuestions, replyTo } from '../../src/gateway/worker-messages.ts';
-import { loginName } from '../directory/fixture.ts';
+import { loginName } from '../directory/directory.fixture.ts';
 
 const alice = loginName('alice');
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, before, describe, it } from 'node:test';
-import { postern } from '../cli/fixture.ts';
-import { listening } from '../ports.ts';
-import { type RunningGateway, startRunning } from './running.ts';
+import { postern } from '../cli/cli.fixture.ts';
+import { listening } from '../ports.fixture.ts';
+import { type RunningGateway, startRunning } from './running.fixture.ts';
 
 describe('the directory of a running gateway', () => {
   const homes = new Map([['alice@example.test', 'a']]);

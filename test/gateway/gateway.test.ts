@@ -5,7 +5,7 @@ import { createServer, request as sendRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { startGateway } from '../../src/gateway.ts';
-import { type RunningGateway, startRunning } from './running.ts';
+import { type RunningGateway, startRunning } from './running.fixture.ts';
 
 describe('a gateway', () => {
   let running: RunningGateway;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fieldsIn } from '../demo/browser.ts';
-import { eventually } from '../eventually.ts';
-import { startRecordingBackend } from '../proxy/gate.ts';
-import { type RunningGateway, startRunning } from './running.ts';
+import { fieldsIn } from '../demo/browser.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { startRecordingBackend } from '../proxy/gate.fixture.ts';
+import { type RunningGateway, startRunning } from './running.fixture.ts';
 
 const alice = 'alice@example.test';
 

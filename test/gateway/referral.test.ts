@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { Log } from '../../src/core/log.ts';
 import { startGateway } from '../../src/gateway.ts';
-import { ScriptedImap, type Turn } from '../passdb/scripted-imap.ts';
-import { freePort } from '../ports.ts';
-import { backendDefaults, createMachines, place, signInAt } from './machines.ts';
+import { ScriptedImap, type Turn } from '../passdb/scripted-imap.fixture.ts';
+import { freePort } from '../ports.fixture.ts';
+import { backendDefaults, createMachines, place, signInAt } from './machines.fixture.ts';
 
 function ignore(): void {}
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { deviceName } from '../../src/http/device-name.ts';
-import { Browser, fieldsIn } from '../demo/browser.ts';
-import { type RunningGateway, startRunning } from './running.ts';
+import { Browser, fieldsIn } from '../demo/browser.fixture.ts';
+import { type RunningGateway, startRunning } from './running.fixture.ts';
 
 const keysOn = (page: string) => [...page.matchAll(/name="end" value="([\w-]{43})"/g)].map(([, key = '']) => key);
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createRing } from '../../src/directory/sources/hash.ts';
-import type { Browser } from '../demo/browser.ts';
-import { eventually } from '../eventually.ts';
-import { type RingSite, startRingSite } from './ring-site.ts';
+import type { Browser } from '../demo/browser.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type RingSite, startRingSite } from './ring-site.fixture.ts';
 
 const reason = 'a test';
 const ringOf = (user: string) =>

@@ -3,8 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { startChromium } from '../chromium.ts';
-import { aliceSignedIn, type Fixture, startPages } from './fixture.ts';
+import { startChromium } from '../chromium.fixture.ts';
+import { aliceSignedIn, type Fixture, startPages } from './http.fixture.ts';
 
 const images = new URL('../../docs/images/', import.meta.url);
 /** Set to write the pictures of the documentation anew. */

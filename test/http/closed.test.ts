@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Closure } from '../../src/core/placement.ts';
 import { createAnswers, retryAfterSeconds } from '../../src/http/gateway-answers.ts';
-import { backendName } from '../login/named.ts';
-import { views } from './fixture.ts';
+import { backendName } from '../login/named.fixture.ts';
+import { views } from './http.fixture.ts';
 
 const sinceMs = Date.UTC(2026, 10, 22, 8, 30);
 const answers = createAnswers(views, { nowMs: () => sinceMs });

@@ -10,7 +10,7 @@ import {
   type StaffBrowser,
   staffBrowser,
   startConsole,
-} from './console-fixture.ts';
+} from './console.fixture.ts';
 
 /** Who may what: literally. `anybody` is asked for nothing, `half` has shown the password only, `staff` has some role. */
 const owners: Readonly<Record<string, (typeof staffRoles)[number] | 'anybody' | 'half' | 'staff'>> = {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import request from 'supertest';
-import { codeOf } from '../support/fixture.ts';
-import { setCookies } from './browser-like.ts';
-import { type ConsoleFixture, halfSignedIn, sam, signedIn, staffBrowser, startConsole } from './console-fixture.ts';
+import { codeOf } from '../support/support.fixture.ts';
+import { setCookies } from './browser-like.fixture.ts';
+import { type ConsoleFixture, halfSignedIn, sam, signedIn, staffBrowser, startConsole } from './console.fixture.ts';
 
 let fixture: ConsoleFixture;
 beforeEach(async () => {

@@ -3,8 +3,8 @@ import { createSecretKey, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import request from 'supertest';
 import { createFormTokens, formLifetimeMs, requestInitiator } from '../../src/http/forms.ts';
-import { openLogin, setCookies, submitLogin, tokenIn, withCookies } from './browser-like.ts';
-import { startPages } from './fixture.ts';
+import { openLogin, setCookies, submitLogin, tokenIn, withCookies } from './browser-like.fixture.ts';
+import { startPages } from './http.fixture.ts';
 
 const origin = 'https://mail.example.org';
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { systemClock } from '../../src/core/clock.ts';
 import type { RequestHead } from '../../src/core/http.ts';
 import { createAnswers, type FailureKind, failureKinds } from '../../src/http/gateway-answers.ts';
-import { views } from './fixture.ts';
+import { views } from './http.fixture.ts';
 
 const answers = createAnswers(views, systemClock);
 

@@ -11,7 +11,7 @@ import { failureKinds, refusals } from '../../src/http/gateway-answers.ts';
 import { preferences, readLocales } from '../../src/http/locales.ts';
 import german from '../../views/locales/de.json' with { type: 'json' };
 import english from '../../views/locales/en.json' with { type: 'json' };
-import { startPages } from './fixture.ts';
+import { startPages } from './http.fixture.ts';
 
 const catalogues = new URL('../../views/locales/', import.meta.url);
 

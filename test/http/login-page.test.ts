@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import request from 'supertest';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { LoginOutcome } from '../../src/login/attempt.ts';
-import { backendName, canonicalUser } from '../login/named.ts';
-import { openLogin, setCookies, submitLogin, withCookies } from './browser-like.ts';
-import { aliceSignedIn, startPages } from './fixture.ts';
+import { backendName, canonicalUser } from '../login/named.fixture.ts';
+import { openLogin, setCookies, submitLogin, withCookies } from './browser-like.fixture.ts';
+import { aliceSignedIn, startPages } from './http.fixture.ts';
 
 type SignedIn = Extract<LoginOutcome, { kind: 'signed-in' }>;
 

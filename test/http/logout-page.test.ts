@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import request from 'supertest';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
-import { openLogin, setCookies, submitLogin, tokenIn, withCookies } from './browser-like.ts';
-import { aliceSignedIn, type Fixture, type FixtureOptions, startPages } from './fixture.ts';
+import { openLogin, setCookies, submitLogin, tokenIn, withCookies } from './browser-like.fixture.ts';
+import { aliceSignedIn, type Fixture, type FixtureOptions, startPages } from './http.fixture.ts';
 
 async function startSignedIn(options: FixtureOptions = {}): Promise<{ fixture: Fixture; cookie: string }> {
   const fixture = await startPages(options);

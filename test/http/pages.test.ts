@@ -5,8 +5,8 @@ import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import request from 'supertest';
 import { createViews } from '../../src/http/views.ts';
-import { portOf } from '../ports.ts';
-import { branding, type Fixture, startPages, views } from './fixture.ts';
+import { portOf } from '../ports.fixture.ts';
+import { branding, type Fixture, startPages, views } from './http.fixture.ts';
 
 /** Sends bytes as they are and gives back everything that came until the server closed. */
 async function raw(fixture: Fixture, bytes: string): Promise<string> {

@@ -4,9 +4,9 @@ import { request as httpRequest } from 'node:http';
 import { describe, test } from 'node:test';
 import request from 'supertest';
 import type { LoginOutcome } from '../../src/login/attempt.ts';
-import { portOf } from '../ports.ts';
-import { openLogin, setCookies, submitLogin, tokenIn } from './browser-like.ts';
-import { aliceSignedIn, startPages, storeAway } from './fixture.ts';
+import { portOf } from '../ports.fixture.ts';
+import { openLogin, setCookies, submitLogin, tokenIn } from './browser-like.fixture.ts';
+import { aliceSignedIn, startPages, storeAway } from './http.fixture.ts';
 
 describe('an attempt that leads nowhere', () => {
   const outcomes: readonly (readonly [LoginOutcome, status: number, says: RegExp])[] = [

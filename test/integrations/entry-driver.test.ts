@@ -15,7 +15,7 @@ import {
   requestHead,
   responseOf,
   scriptedExchange,
-} from '../webmail/scripted-exchange.ts';
+} from '../webmail/scripted-exchange.fixture.ts';
 
 const settings = { entry_key: new Secret('a-key-that-is-long-enough-for-it') };
 const alice = { 'x-postern-session': 'user=alice%40example.test' };

@@ -6,12 +6,12 @@ import { after, before, suite, test } from 'node:test';
 import { createClient } from 'redis';
 import { withLab } from '../lab/lab.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
-import { freePort } from '../ports.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { type OwnGateway, startGateway } from './own-gateway.ts';
-import { startNginx } from './own-nginx.ts';
-import { type OwnRoundcube, startRoundcube } from './own-roundcube.ts';
-import { key } from './roundcube-browser.ts';
+import { freePort } from '../ports.fixture.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { type OwnGateway, startGateway } from './own-gateway.fixture.ts';
+import { startNginx } from './own-nginx.fixture.ts';
+import { type OwnRoundcube, startRoundcube } from './own-roundcube.fixture.ts';
+import { key } from './roundcube-browser.fixture.ts';
 
 const lab = await withLab('a', 'c');
 const secret = 'a-secret-of-the-test-only';

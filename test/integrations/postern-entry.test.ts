@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import { Secret } from '../../src/core/secret.ts';
 import { signEntry } from '../../src/webmail/roundcube/entry.ts';
 import { execFileSync } from '../programs.ts';
-import { canonical } from './roundcube-browser.ts';
+import { canonical } from './roundcube-browser.fixture.ts';
 
 const directory = fileURLToPath(new URL('../../integrations/roundcube/postern/', import.meta.url));
 const nowMs = Date.UTC(2026, 10, 22);

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { withLab } from '../lab/lab.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
-import { type OwnGateway, startGateway } from './own-gateway.ts';
-import { type OwnRoundcube, startRoundcube } from './own-roundcube.ts';
-import { key } from './roundcube-browser.ts';
+import { type OwnGateway, startGateway } from './own-gateway.fixture.ts';
+import { type OwnRoundcube, startRoundcube } from './own-roundcube.fixture.ts';
+import { key } from './roundcube-browser.fixture.ts';
 
 const lab = await withLab('a');
 

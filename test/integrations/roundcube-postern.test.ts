@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { masterPassword, type OwnDovecot, startDovecot } from './own-dovecot.ts';
-import { type OwnRoundcube, startRoundcube } from './own-roundcube.ts';
-import { createAsking, key } from './roundcube-browser.ts';
-import { type SmtpSink, startSmtpSink } from './smtp-sink.ts';
+import { masterPassword, type OwnDovecot, startDovecot } from './own-dovecot.fixture.ts';
+import { type OwnRoundcube, startRoundcube } from './own-roundcube.fixture.ts';
+import { createAsking, key } from './roundcube-browser.fixture.ts';
+import { type SmtpSink, startSmtpSink } from './smtp-sink.fixture.ts';
 
 const alice = 'alice@example.test';
 const users = { [alice]: 'alice-pw', 'mia@example.test': 'mia-pw' };

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { execFileSync } from '../programs.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import { type Cluster, type GatewayNode, startCluster } from './gateway-node.ts';
 import { withLab } from './lab.ts';
 import { RoundcubeUser } from './roundcube-user.ts';
-import { execFileSync } from '../programs.ts';
 
 const lab = await withLab('a', 'b');
 

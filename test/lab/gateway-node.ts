@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { freePorts } from '../ports.ts';
-import type { Lab } from './lab.ts';
+import { freePorts } from '../ports.fixture.ts';
 import { spawn } from '../programs.ts';
+import type { Lab } from './lab.ts';
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import { deliver } from './deliver.ts';
 import { type Cluster, startCluster } from './gateway-node.ts';
 import { hostileMessage, lostMarks } from './hostile-mail.ts';

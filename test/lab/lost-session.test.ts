@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { eventually } from '../eventually.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import { type Cluster, startCluster } from './gateway-node.ts';
 import { withLab } from './lab.ts';
 import { RoundcubeUser } from './roundcube-user.ts';

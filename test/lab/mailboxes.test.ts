@@ -7,10 +7,10 @@ import type { MailboxAnswer } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { buildDirectory } from '../../src/gateway.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
-import { backendLimits } from '../backend-limits.ts';
-import { gatewayWith, run } from '../cli/fixture.ts';
-import { filesOf } from '../config/fixture.ts';
-import { canonicalUser } from '../login/named.ts';
+import { backendLimits } from '../backend-limits.fixture.ts';
+import { gatewayWith, run } from '../cli/cli.fixture.ts';
+import { filesOf } from '../config/config.fixture.ts';
+import { canonicalUser } from '../login/named.fixture.ts';
 import { withLab } from './lab.ts';
 
 const lab = await withLab('a', 'd');

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
 import { startGateway } from '../../src/gateway.ts';
-import { run } from '../cli/fixture.ts';
-import { freePort } from '../ports.ts';
+import { run } from '../cli/cli.fixture.ts';
+import { freePort } from '../ports.fixture.ts';
+import { execFileSync } from '../programs.ts';
 import { withLab } from './lab.ts';
 import { RoundcubeUser } from './roundcube-user.ts';
-import { execFileSync } from '../programs.ts';
 
 const lab = await withLab('a', 'b');
 const page = readFileSync('docs/move-users.md', 'utf8');

@@ -8,7 +8,7 @@ import type { CanonicalUser } from '../../src/core/names.ts';
 import type { PasswordCheck } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
-import { backendLimits } from '../backend-limits.ts';
+import { backendLimits } from '../backend-limits.fixture.ts';
 import { labUsers, withLab } from './lab.ts';
 
 const lab = await withLab('a', 'b');

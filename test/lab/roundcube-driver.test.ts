@@ -6,8 +6,8 @@ import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
 import { judgeText } from '../../src/webmail/roundcube/pages.ts';
 import { create } from '../../src/webmail/roundcube/roundcube.ts';
-import { backendLimits } from '../backend-limits.ts';
-import { going, hostWith, identity, userAgent } from '../webmail/scripted-exchange.ts';
+import { backendLimits } from '../backend-limits.fixture.ts';
+import { going, hostWith, identity, userAgent } from '../webmail/scripted-exchange.fixture.ts';
 import { withLab } from './lab.ts';
 
 const lab = await withLab('a', 'b');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
-import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
 import { withLab } from './lab.ts';
 import { RoundcubeUser } from './roundcube-user.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import { type Cluster, startCluster } from './gateway-node.ts';
 import { labUsers, withLab } from './lab.ts';
 import { RoundcubeUser } from './roundcube-user.ts';

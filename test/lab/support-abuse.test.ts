@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { setCookies } from '../http/browser-like.ts';
+import { setCookies } from '../http/browser-like.fixture.ts';
 import { withLab } from './lab.ts';
 import { RoundcubeUser } from './roundcube-user.ts';
 import { reason, startDesk, type SupportDesk } from './support-desk.ts';

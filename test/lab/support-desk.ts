@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import request, { type Response } from 'supertest';
-import { postern } from '../cli/fixture.ts';
-import { eventually } from '../eventually.ts';
-import { setCookies } from '../http/browser-like.ts';
-import { type StaffBrowser, staffBrowser } from '../http/console-fixture.ts';
-import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
-import { codeOf } from '../support/fixture.ts';
+import { postern } from '../cli/cli.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { setCookies } from '../http/browser-like.fixture.ts';
+import { type StaffBrowser, staffBrowser } from '../http/console.fixture.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
+import { codeOf } from '../support/support.fixture.ts';
 import type { Lab } from './lab.ts';
 
 const forwarded = { 'X-Forwarded-Proto': 'http' };

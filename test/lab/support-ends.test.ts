@@ -3,15 +3,15 @@ import { once } from 'node:events';
 import {
   createServer,
   type IncomingMessage,
-  type RequestListener,
   request as sendRequest,
+  type RequestListener,
   type Server,
 } from 'node:http';
 import { after, before, suite, test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
-import { eventually } from '../eventually.ts';
-import { listening } from '../ports.ts';
-import { startRedisServer } from '../redis-server.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { listening } from '../ports.fixture.ts';
+import { startRedisServer } from '../redis-server.fixture.ts';
 import { withLab } from './lab.ts';
 import { startDesk, type SupportDesk } from './support-desk.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { after, before, suite, test } from 'node:test';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import { type Cluster, startCluster } from './gateway-node.ts';
 import { lab as labScript, withLab } from './lab.ts';
 import { RoundcubeUser, sha256 } from './roundcube-user.ts';

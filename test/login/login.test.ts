@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { type FailureSource, PosternError } from '../../src/core/error.ts';
 import type { LoginOutcome } from '../../src/login/attempt.ts';
-import { attempt, createBench, found, type Script } from './login-fixture.ts';
-import { backendName, canonicalUser } from './named.ts';
+import { attempt, createBench, found, type Script } from './login.fixture.ts';
+import { backendName, canonicalUser } from './named.fixture.ts';
 
 const here = new AbortController().signal;
 const unknownUser = async () => ({ kind: 'unknown-user' }) as const;

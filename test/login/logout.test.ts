@@ -4,9 +4,9 @@ import { silentLog } from '../../src/core/log.ts';
 import { endReasons } from '../../src/core/session.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { createLogout, createLogoutOfEnded, type Logout } from '../../src/login/logout.ts';
-import { liveSession } from './live-session.ts';
-import { backendA, hostA } from './login-fixture.ts';
-import { canonicalUser } from './named.ts';
+import { liveSession } from './live-session.fixture.ts';
+import { backendA, hostA } from './login.fixture.ts';
+import { canonicalUser } from './named.fixture.ts';
 
 const as = { userAgent: 'Browser/1', publicOrigin: 'https://mail.example.org', clientAddress: '192.0.2.7' };
 

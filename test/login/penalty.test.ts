@@ -7,7 +7,7 @@ import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createMemoryCounter } from '../../src/login/penalty-counters.ts';
 import { createPenalty, type Penalty, type PenaltyDeps } from '../../src/login/penalty.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 
 const here = new AbortController().signal;
 

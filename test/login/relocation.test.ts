@@ -7,9 +7,9 @@ import { Secret } from '../../src/core/secret.ts';
 import type { LiveSession, SessionRoute } from '../../src/core/session.ts';
 import type { MasterEntry, WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
 import { createRelocation } from '../../src/login/silent-login.ts';
-import { liveSession } from './live-session.ts';
-import { hostA, signedInToWebmail } from './login-fixture.ts';
-import { backendName, canonicalUser } from './named.ts';
+import { liveSession } from './live-session.fixture.ts';
+import { hostA, signedInToWebmail } from './login.fixture.ts';
+import { backendName, canonicalUser } from './named.fixture.ts';
 
 const client = { address: '192.0.2.7', port: 4711, userAgent: 'Browser/1' };
 const origin = 'https://mail.example.org';

@@ -8,9 +8,9 @@ import { Secret } from '../../src/core/secret.ts';
 import type { LiveSession, RecordKey } from '../../src/core/session.ts';
 import type { MasterEntry, SilentSignIn, WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
 import { createSilentSignIn } from '../../src/login/silent-login.ts';
-import { backendLimits } from '../backend-limits.ts';
-import { liveSession } from './live-session.ts';
-import { backendName, canonicalUser } from './named.ts';
+import { backendLimits } from '../backend-limits.fixture.ts';
+import { liveSession } from './live-session.fixture.ts';
+import { backendName, canonicalUser } from './named.fixture.ts';
 
 const client = { address: '203.0.113.7', port: 4711, userAgent: 'UA' };
 const origin = 'https://mail.example.test';

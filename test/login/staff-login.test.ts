@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { attempt, createBench, type Script } from './login-fixture.ts';
+import { attempt, createBench, type Script } from './login.fixture.ts';
 
 const never = new AbortController().signal;
 

@@ -5,10 +5,10 @@ import { PosternError } from '../../src/core/error.ts';
 import type { MailboxAnswer, MailboxOf } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
-import { backendLimits } from '../backend-limits.ts';
-import { canonicalUser } from '../login/named.ts';
-import { makeCertificate } from './certificates.ts';
-import { type Script, ScriptedImap, type Turn } from './scripted-imap.ts';
+import { backendLimits } from '../backend-limits.fixture.ts';
+import { canonicalUser } from '../login/named.fixture.ts';
+import { makeCertificate } from './certificates.fixture.ts';
+import { type Script, ScriptedImap, type Turn } from './scripted-imap.fixture.ts';
 
 const certificate = makeCertificate('IP:127.0.0.1');
 const going = new AbortController().signal;

@@ -6,10 +6,9 @@ import type { CanonicalUser } from '../../src/core/names.ts';
 import type { PasswordCheck } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
-import { backendLimits } from '../backend-limits.ts';
-import { makeCertificate } from './certificates.ts';
-import { ScriptedImap } from './scripted-imap.ts';
-import type { Script, Turn } from './scripted-imap.ts';
+import { backendLimits } from '../backend-limits.fixture.ts';
+import { makeCertificate } from './certificates.fixture.ts';
+import { type Script, ScriptedImap, type Turn } from './scripted-imap.fixture.ts';
 
 const certificate = makeCertificate('IP:127.0.0.1');
 const stranger = makeCertificate('IP:127.0.0.1');

@@ -3,8 +3,8 @@ import { suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { Assist } from '../../src/core/session.ts';
 import { allowedPolicy } from '../../src/proxy/banner-injection.ts';
-import { session, user } from '../support/staff.ts';
-import { ask, startGate, startRecordingBackend } from './gate.ts';
+import { session, user } from '../support/staff.fixture.ts';
+import { ask, startGate, startRecordingBackend } from './gate.fixture.ts';
 
 const banner = {
   html: '<script src="/-/assist/banner.js?v=1" nonce="n0"></script>',

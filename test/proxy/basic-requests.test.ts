@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import type { ClientPath } from '../../src/core/backend.ts';
 import type { ClientAdmission, ClientAuthentication } from '../../src/core/passdb.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { eventually } from '../eventually.ts';
-import { backendA, hostA } from '../login/login-fixture.ts';
-import { canonicalUser } from '../login/named.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { backendA, hostA } from '../login/login.fixture.ts';
+import { canonicalUser } from '../login/named.fixture.ts';
 import {
   ask,
   type GateOptions,
@@ -17,7 +17,7 @@ import {
   startGate,
   startRecordingBackend,
   startScriptedBackend,
-} from './gate.ts';
+} from './gate.fixture.ts';
 
 const paths: readonly ClientPath[] = [{ prefix: '/dav' }, { prefix: '/Microsoft-Server-ActiveSync' }];
 const alice = `Authorization: Basic ${Buffer.from('Alice:p:w').toString('base64')}`;

@@ -10,8 +10,8 @@ import {
   type Server,
 } from 'node:http';
 import { after, before, suite, test, type TestContext } from 'node:test';
-import { listening } from '../ports.ts';
-import { type GatewayProcess, startGatewayProcess } from './gateway-process.ts';
+import { listening } from '../ports.fixture.ts';
+import { type GatewayProcess, startGatewayProcess } from './gateway-process.fixture.ts';
 
 const megabyte = 1024 * 1024;
 const file = randomBytes(50 * megabyte);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { createClientPaths } from '../../src/proxy/basic-requests.ts';
 import { parseBasic } from '../../src/proxy/basic-upstream-request.ts';
-import { backendA } from '../login/login-fixture.ts';
+import { backendA } from '../login/login.fixture.ts';
 
 const paths = [{ prefix: '/dav' }, { prefix: '/Microsoft-Server-ActiveSync' }];
 

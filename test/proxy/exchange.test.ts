@@ -5,10 +5,10 @@ import { gzipSync } from 'node:zlib';
 import type { BackendHost, BackendLimits, TlsTrust } from '../../src/core/backend.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
-import { makeCertificate } from '../passdb/certificates.ts';
-import { eventually } from '../eventually.ts';
-import { freePort, listening } from '../ports.ts';
-import { defaultLimits, startRecordingBackend, startScriptedBackend } from './gate.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { makeCertificate } from '../passdb/certificates.fixture.ts';
+import { freePort, listening } from '../ports.fixture.ts';
+import { defaultLimits, startRecordingBackend, startScriptedBackend } from './gate.fixture.ts';
 
 function hostAt(port: number, scheme = 'http', trust: TlsTrust = {}): BackendHost {
   return {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, get, RawClient, request, startGate, startRecordingBackend } from './gate.ts';
+import { ask, get, RawClient, request, startGate, startRecordingBackend } from './gate.fixture.ts';
 
 /** What says who, from where, by which scheme, for which target or method: only the gateway may say so. */
 const forged = `

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { eventually } from '../eventually.ts';
-import { get, RawClient, type RecordingBackend, request, startGate, startRecordingBackend } from './gate.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { get, RawClient, type RecordingBackend, request, startGate, startRecordingBackend } from './gate.fixture.ts';
 
 const cookie = 'Cookie: postern=alice';
 /** What a second reader of an ambiguous message would take for a request of its own. */

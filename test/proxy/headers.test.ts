@@ -6,8 +6,8 @@ import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { Ingress } from '../../src/core/http.ts';
 import { createRequestHeaders } from '../../src/proxy/request-headers.ts';
 import { responseHeaders, UpstreamHead } from '../../src/proxy/response-headers.ts';
-import { TestSession } from './gate.ts';
-import { headOf } from './heads.ts';
+import { TestSession } from './gate.fixture.ts';
+import { headOf } from './heads.fixture.ts';
 
 const ingress: Ingress = {
   publicUrl: { origin: 'https://mail.example.test', authority: 'mail.example.test', secure: true },

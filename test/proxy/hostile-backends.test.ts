@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { eventually } from '../eventually.ts';
-import { get, isWhole, RawClient, request, startGate, startScriptedBackend } from './gate.ts';
-import { evil, hostileAnswers, ok } from './hostile-answers.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { get, isWhole, RawClient, request, startGate, startScriptedBackend } from './gate.fixture.ts';
+import { evil, hostileAnswers, ok } from './hostile-answers.fixture.ts';
 
 for (const [name, bytes, seen] of hostileAnswers) {
   test(`a backend that sends ${name}: one answer for its own client, and nothing of it for the next`, async () => {

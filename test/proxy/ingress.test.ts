@@ -5,8 +5,8 @@ import { systemClock } from '../../src/core/clock.ts';
 import type { PublicUrl } from '../../src/core/http.ts';
 import { createIngress, type IngressDecision } from '../../src/proxy/ingress.ts';
 import { IncomingHead } from '../../src/proxy/request-head.ts';
-import { listening } from '../ports.ts';
-import { ask } from './gate.ts';
+import { listening } from '../ports.fixture.ts';
+import { ask } from './gate.fixture.ts';
 
 const https: PublicUrl = { origin: 'https://mail.example.test', authority: 'mail.example.test', secure: true };
 const other: PublicUrl = {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
-import { eventually } from '../eventually.ts';
+import { eventually } from '../eventually.fixture.ts';
 import {
   ask,
   get,
@@ -14,7 +14,7 @@ import {
   startGate,
   startRecordingBackend,
   startScriptedBackend,
-} from './gate.ts';
+} from './gate.fixture.ts';
 
 const status = (answer: string): number => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
 

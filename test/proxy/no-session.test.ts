@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { createNoSession } from '../../src/proxy/failure.ts';
-import { headOf } from './heads.ts';
+import { headOf } from './heads.fixture.ts';
 
 const driver: WebmailDriver = {
   ownsCookie: () => false,

@@ -5,9 +5,9 @@ import { connect } from 'node:net';
 import { suite, test } from 'node:test';
 import type { PageToken } from '../../src/core/webmail.ts';
 import { renewTarget } from '../../src/proxy/page-token.ts';
-import { eventually } from '../eventually.ts';
-import { listening } from '../ports.ts';
-import { type Gate, startGate } from './gate.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { listening } from '../ports.fixture.ts';
+import { type Gate, startGate } from './gate.fixture.ts';
 
 const token: PageToken = { name: '_token', value: 'fresh$&token' };
 const urlencoded = 'application/x-www-form-urlencoded';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { test } from 'node:test';
-import { eventually } from '../eventually.ts';
+import { eventually } from '../eventually.fixture.ts';
 import {
   ask,
   type Gate,
@@ -12,7 +12,7 @@ import {
   startGate,
   startRecordingBackend,
   startScriptedBackend,
-} from './gate.ts';
+} from './gate.fixture.ts';
 
 const signIn = request('GET', '/-/login', []);
 const burst = signIn.repeat(Math.floor((64 * 1024) / signIn.length));

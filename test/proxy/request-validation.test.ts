@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { IncomingHead } from '../../src/proxy/request-head.ts';
 import { screen as screenWith } from '../../src/proxy/request-validation.ts';
-import { headOf } from './heads.ts';
+import { headOf } from './heads.fixture.ts';
 
 const host = ['Host', 'mail.example.test'];
 const screen = (head: IncomingHead) => screenWith(head, 100);

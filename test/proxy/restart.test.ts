@@ -8,8 +8,8 @@ import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { createSilentSignIn } from '../../src/login/silent-login.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
-import { backendA, hostA } from '../login/login-fixture.ts';
-import { ask, defaultLimits, get, startGate, startRecordingBackend, TestSession } from './gate.ts';
+import { backendA, hostA } from '../login/login.fixture.ts';
+import { ask, defaultLimits, get, startGate, startRecordingBackend, TestSession } from './gate.fixture.ts';
 
 /** A webmail with sessions in memory, of which a restart leaves nothing. */
 function restartableWebmail() {

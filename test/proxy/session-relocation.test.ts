@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import type { Backend } from '../../src/core/backend.ts';
 import type { BackendName } from '../../src/core/names.ts';
 import type { Closure, HostEvidence, Place, Relocate } from '../../src/core/placement.ts';
-import { listening } from '../ports.ts';
-import { ask, type Gate, type GateOptions, get, request, startGate, startRecordingBackend } from './gate.ts';
+import { listening } from '../ports.fixture.ts';
+import { ask, type Gate, type GateOptions, get, request, startGate, startRecordingBackend } from './gate.fixture.ts';
 
 const page = ['Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: document'];
 const down: Closure = { kind: 'down', backend: 'a' as BackendName, sinceMs: 1, texts: {} };

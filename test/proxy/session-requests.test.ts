@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { eventually } from '../eventually.ts';
+import { eventually } from '../eventually.fixture.ts';
 import {
   ask,
   get,
@@ -12,7 +12,7 @@ import {
   startGate,
   startRecordingBackend,
   startScriptedBackend,
-} from './gate.ts';
+} from './gate.fixture.ts';
 
 const plain = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 

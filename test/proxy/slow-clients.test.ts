@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { eventually } from '../eventually.ts';
+import { eventually } from '../eventually.fixture.ts';
 import {
   ask,
-  TestSession,
   get,
   isWhole,
   RawClient,
@@ -11,7 +10,8 @@ import {
   startGate,
   startRecordingBackend,
   startScriptedBackend,
-} from './gate.ts';
+  TestSession,
+} from './gate.fixture.ts';
 
 const stallMs = 300;
 

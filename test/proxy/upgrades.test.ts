@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
-import { eventually } from '../eventually.ts';
-import { listening } from '../ports.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { listening } from '../ports.fixture.ts';
 import {
   ask,
   type Gate,
@@ -14,7 +14,7 @@ import {
   startGate,
   startRecordingBackend,
   startScriptedBackend,
-} from './gate.ts';
+} from './gate.fixture.ts';
 
 const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';
 const handshake = [

@@ -4,8 +4,8 @@ import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'nod
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { Answer, RequestHead } from '../../src/core/http.ts';
 import type { SilentSignInOutcome, Verdict, WebmailDriver } from '../../src/core/webmail.ts';
-import { eventually } from '../eventually.ts';
-import { ask, type Gate, get, request, startGate, startRecordingBackend, type TestSession } from './gate.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { ask, type Gate, get, request, startGate, startRecordingBackend, type TestSession } from './gate.fixture.ts';
 
 const page = ['Sec-Fetch-Mode: navigate', 'Sec-Fetch-Dest: document'];
 const script = ['Sec-Fetch-Mode: cors', 'Sec-Fetch-Dest: empty'];

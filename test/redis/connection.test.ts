@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
 import { createRedisConnection } from '../../src/redis/connection.ts';
-import { freePort } from '../ports.ts';
+import { freePort } from '../ports.fixture.ts';
 
 test('a command without a connection says why there is none', async () => {
   const port = await freePort();

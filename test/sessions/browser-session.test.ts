@@ -5,8 +5,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import type { SessionStore } from '../../src/core/session.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
-import { attachTo, jarCookie, type NodeSettings, password, type RunningNode, startNode } from './running-node.ts';
-import { alice, bob, type HandClock, handClock } from './samples.ts';
+import {
+  attachTo,
+  jarCookie,
+  type NodeSettings,
+  password,
+  type RunningNode,
+  startNode,
+} from './running-node.fixture.ts';
+import { alice, bob, type HandClock, handClock } from './samples.fixture.ts';
 
 suite('the gate', () => {
   let folder: string;

@@ -12,7 +12,7 @@ import {
   withoutSessionCookies,
 } from '../../src/sessions/cookie.ts';
 import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
-import { sampleKey } from './samples.ts';
+import { sampleKey } from './samples.fixture.ts';
 
 const ring = createKeyRing([sampleKey], sampleKey.id);
 

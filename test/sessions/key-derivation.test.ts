@@ -14,7 +14,7 @@ import {
   retireKey,
   ringOf,
 } from '../../src/sessions/keys-file.ts';
-import { alice, bob } from './samples.ts';
+import { alice, bob } from './samples.fixture.ts';
 
 function clockAt(nowMs: number): Clock {
   return { nowMs: () => nowMs };

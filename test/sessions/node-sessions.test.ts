@@ -7,9 +7,9 @@ import { PosternError } from '../../src/core/error.ts';
 import type { SessionStore, StoredLookup } from '../../src/core/session.ts';
 import { addKey, promoteKey, retireKey } from '../../src/sessions/keys-file.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
-import { eventually } from '../eventually.ts';
-import { attachTo, type NodeSettings, type RunningNode, startNode } from './running-node.ts';
-import { alice, bob, type HandClock, handClock } from './samples.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { attachTo, type NodeSettings, type RunningNode, startNode } from './running-node.fixture.ts';
+import { alice, bob, type HandClock, handClock } from './samples.fixture.ts';
 
 const minuteMs = 60_000;
 

@@ -6,10 +6,17 @@ import { afterEach, beforeEach, suite, test } from 'node:test';
 import { createClient } from 'redis';
 import { type Log, silentLog } from '../../src/core/log.ts';
 import { createRedisStore } from '../../src/sessions/redis-store.ts';
-import { eventually } from '../eventually.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { attachTo, jarCookie, type NodeSettings, password, type RunningNode, startNode } from './running-node.ts';
-import { alice, aSecondMs, bob, type HandClock, handClock } from './samples.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import {
+  attachTo,
+  jarCookie,
+  type NodeSettings,
+  password,
+  type RunningNode,
+  startNode,
+} from './running-node.fixture.ts';
+import { alice, aSecondMs, bob, type HandClock, handClock } from './samples.fixture.ts';
 
 async function elapsed(work: Promise<unknown>): Promise<number> {
   const startedAt = performance.now();

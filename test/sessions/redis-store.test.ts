@@ -6,10 +6,10 @@ import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { StoreNews } from '../../src/core/session.ts';
 import { createRedisStore } from '../../src/sessions/redis-store.ts';
-import { eventually } from '../eventually.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { alice, aSecondMs, recordKeyOf, sampleKey, sampleRecord } from './samples.ts';
-import { storeContract } from './store-contract.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { alice, aSecondMs, recordKeyOf, sampleKey, sampleRecord } from './samples.fixture.ts';
+import { storeContract } from './store-contract.fixture.ts';
 
 const tombstoneMs = 3_600_000;
 

@@ -9,11 +9,11 @@ import { Secret } from '../../src/core/secret.ts';
 import type { SessionStore } from '../../src/core/session.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
 import { createRedisStore } from '../../src/sessions/redis-store.ts';
-import { eventually } from '../eventually.ts';
-import { type RedisTopology, startRedisCluster, startSentinels } from '../redis-topologies.ts';
-import { type RunningNode, startNode } from './running-node.ts';
-import { alice, bob, recordKeyOf, sampleRecord } from './samples.ts';
-import { storeContract } from './store-contract.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type RedisTopology, startRedisCluster, startSentinels } from '../redis-topologies.fixture.ts';
+import { type RunningNode, startNode } from './running-node.fixture.ts';
+import { alice, bob, recordKeyOf, sampleRecord } from './samples.fixture.ts';
+import { storeContract } from './store-contract.fixture.ts';
 
 const tombstoneMs = 3_600_000;
 const writesBackWithinMs = 10_000;

@@ -6,9 +6,9 @@ import { afterEach, beforeEach, suite, test } from 'node:test';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { SessionStore } from '../../src/core/session.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
-import { eventually } from '../eventually.ts';
-import { jarCookie, password, type RunningNode, startNode } from './running-node.ts';
-import { alice, backendNamed, handClock } from './samples.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { jarCookie, password, type RunningNode, startNode } from './running-node.fixture.ts';
+import { alice, backendNamed, handClock } from './samples.fixture.ts';
 
 suite('a session that is led to another host', () => {
   const clock = handClock();

@@ -9,7 +9,7 @@ import type { SessionStore } from '../../src/core/session.ts';
 import { addKey, promoteKey, readKeysFile, retireKey } from '../../src/sessions/keys-file.ts';
 import { openServerKeys, type ServerKeys } from '../../src/sessions/server-keys.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
-import { type HandClock, handClock } from './samples.ts';
+import { type HandClock, handClock } from './samples.fixture.ts';
 
 suite('the server keys of a node', () => {
   let folder: string;

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
-import { handClock, recordKeyOf, sampleRecord } from './samples.ts';
-import { storeContract } from './store-contract.ts';
+import { handClock, recordKeyOf, sampleRecord } from './samples.fixture.ts';
+import { storeContract } from './store-contract.fixture.ts';
 
 suite('the embedded store', () => {
   let folder: string;

@@ -5,8 +5,8 @@ import { PosternError } from '../../src/core/error.ts';
 import type { SignInIdentity, StaffGrant } from '../../src/core/identity.ts';
 import { createImpersonation, type ImpersonationDeps } from '../../src/support/impersonation.ts';
 import type { Opening } from '../../src/support/opened-mailboxes.ts';
-import { defaultLimits } from '../proxy/gate.ts';
-import { auditForTests, backend, dutyForTests, onDuty, user } from './staff.ts';
+import { defaultLimits } from '../proxy/gate.fixture.ts';
+import { auditForTests, backend, dutyForTests, onDuty, user } from './staff.fixture.ts';
 
 const support: StaffGrant = { roles: ['support'] };
 const signal = new AbortController().signal;

@@ -4,9 +4,9 @@ import { silentLog } from '../../src/core/log.ts';
 import type { Attachment, EndReason, LiveSession, SessionLookup } from '../../src/core/session.ts';
 import { createMailboxExpiry } from '../../src/support/mailbox-expiry.ts';
 import type { OpenedMailbox } from '../../src/support/opened-mailboxes.ts';
-import { eventually } from '../eventually.ts';
-import { liveSession } from '../login/live-session.ts';
-import { auditForTests, dutyForTests, session, user } from './staff.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { liveSession } from '../login/live-session.fixture.ts';
+import { auditForTests, dutyForTests, session, user } from './staff.fixture.ts';
 
 const mailbox: OpenedMailbox = {
   actor: user('sam@example.test'),

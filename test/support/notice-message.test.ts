@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { readLocales } from '../../src/http/locales.ts';
 import { type NoticeLanguage, noticeMessage } from '../../src/support/notice-message.ts';
-import { canonicalUser } from '../login/named.ts';
+import { canonicalUser } from '../login/named.fixture.ts';
 
 const { all } = readLocales(new URL('../../views/locales/', import.meta.url), 'en');
 const opened = {

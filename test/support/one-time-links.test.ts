@@ -9,7 +9,7 @@ import { createStateReplica } from '../../src/backends/state-replica.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createOneTimeLinks, parseLink } from '../../src/support/one-time-links.ts';
 import type { Opening } from '../../src/support/opened-mailboxes.ts';
-import { session, user } from './staff.ts';
+import { session, user } from './staff.fixture.ts';
 
 const opening: Opening = {
   actor: user('sam@example.test'),

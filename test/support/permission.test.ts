@@ -4,7 +4,7 @@ import type { StaffGrant } from '../../src/core/identity.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
 import type { MasterEntry } from '../../src/core/webmail.ts';
 import { createPermission } from '../../src/support/permission.ts';
-import { directoryOf, dutyForTests, livesOn, user } from './staff.ts';
+import { directoryOf, dutyForTests, livesOn, user } from './staff.fixture.ts';
 
 const support: StaffGrant = { roles: ['support'] };
 const entries: Readonly<Record<string, MasterEntry>> = {

@@ -8,14 +8,14 @@ import { silentLog } from '../../src/core/log.ts';
 import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
 import { createRedisStore } from '../../src/sessions/redis-store.ts';
 import {
-  createRedisRecentLogins,
   createRecentLoginNotes,
+  createRedisRecentLogins,
   createSqliteRecentLogins,
   type RecentLogin,
   type RecentLogins,
 } from '../../src/support/recent-logins.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { recordKeyOf, sampleRecord, userNamed } from '../sessions/samples.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { recordKeyOf, sampleRecord, userNamed } from '../sessions/samples.fixture.ts';
 
 const alice = 'alice@example.test';
 const startMs = Date.UTC(2026, 10, 26);

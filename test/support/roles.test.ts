@@ -4,7 +4,7 @@ import type { HomeLookup } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { CanonicalUser } from '../../src/core/names.ts';
 import { createRememberedRoleOf, createRoleOf, grantIn, type StaffSettings } from '../../src/support/roles.ts';
-import { backendName, canonicalUser } from '../login/named.ts';
+import { backendName, canonicalUser } from '../login/named.fixture.ts';
 
 const sam = canonicalUser('sam@example.test');
 const mia = canonicalUser('mia@example.test');

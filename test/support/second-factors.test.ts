@@ -12,9 +12,9 @@ import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { hashOfCode } from '../../src/support/enrolment.ts';
 import { qrPicture, stepOfCode, totpAddress } from '../../src/support/second-factor.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { enrol, serverKeys, startFactorNode } from './fixture.ts';
-import { secondFactorContract } from './second-factor-contract.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { secondFactorContract } from './second-factor-contract.fixture.ts';
+import { enrol, serverKeys, startFactorNode } from './support.fixture.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'postern-factors-'));
 after(() => rmSync(folder, { recursive: true, force: true }));

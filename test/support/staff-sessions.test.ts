@@ -11,9 +11,9 @@ import { createRedisStore } from '../../src/sessions/redis-store.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
 import { createDuty, type Duty } from '../../src/support/duty.ts';
 import { createStaffSessions, type StaffSessions } from '../../src/support/staff-sessions.ts';
-import { backendName, canonicalUser } from '../login/named.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { handClock } from '../sessions/samples.ts';
+import { backendName, canonicalUser } from '../login/named.fixture.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { handClock } from '../sessions/samples.fixture.ts';
 
 const sam = canonicalUser('sam@example.test');
 const mia = canonicalUser('mia@example.test');

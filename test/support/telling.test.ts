@@ -3,8 +3,8 @@ import { suite, test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
 import type { NoticePolicy } from '../../src/core/identity.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { createNotices, createNoticeDelivery, type Notice } from '../../src/support/notices.ts';
-import { auditForTests, user } from './staff.ts';
+import { createNoticeDelivery, createNotices, type Notice } from '../../src/support/notices.ts';
+import { auditForTests, user } from './staff.fixture.ts';
 
 const alice = user('alice@example.test');
 const notice: Notice = { actor: user('sam@example.test'), reason: 'lost her folders', minutes: 15, atMs: 1_000 };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, settings as schema } from '../../src/webmail/basic.ts';
 import { parseSettings } from '../../src/webmail/driver-settings.ts';
-import { driverContract } from './driver-contract.ts';
+import { driverContract } from './driver-contract.fixture.ts';
 import {
   answerHead,
   clock,
@@ -13,7 +13,7 @@ import {
   requestHead,
   responseOf,
   scriptedExchange,
-} from './scripted-exchange.ts';
+} from './scripted-exchange.fixture.ts';
 
 const right = `Basic ${Buffer.from('alice@example.test:right').toString('base64')}`;
 const realm = { 'www-authenticate': 'Basic realm="mail"' };

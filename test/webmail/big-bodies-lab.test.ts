@@ -6,7 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { IncomingMessage, type OutgoingHttpHeaders, request as sendRequest } from 'node:http';
 import { after, before, suite, test, type TestContext } from 'node:test';
 import { ImapFlow } from 'imapflow';
-import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
 import { deliver } from '../lab/deliver.ts';
 import { withLab } from '../lab/lab.ts';
 import { browserName, RoundcubeUser, sha256 } from '../lab/roundcube-user.ts';

@@ -3,12 +3,20 @@ import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { create } from '../../src/webmail/form.ts';
 import { parseSettings } from '../../src/webmail/driver-settings.ts';
 import { settings as schema } from '../../src/webmail/form-settings.ts';
-import { exampleOf } from './documented-examples.ts';
-import { type DriverUnderTest, driverContract } from './driver-contract.ts';
-import { clock, field, going, identity, requestHead, responseOf, scriptedExchange } from './scripted-exchange.ts';
+import { create } from '../../src/webmail/form.ts';
+import { exampleOf } from './documented-examples.fixture.ts';
+import { driverContract, type DriverUnderTest } from './driver-contract.fixture.ts';
+import {
+  clock,
+  field,
+  going,
+  identity,
+  requestHead,
+  responseOf,
+  scriptedExchange,
+} from './scripted-exchange.fixture.ts';
 
 const page = (name: string): string => readFileSync(new URL(`recorded/${name}.html`, import.meta.url), 'utf8');
 const html = { 'content-type': 'text/html; charset=utf-8' };

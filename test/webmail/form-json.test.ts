@@ -5,8 +5,8 @@ import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { driverChecks } from '../../src/gateway/drivers.ts';
 import { create } from '../../src/webmail/form.ts';
-import { problemsOf } from '../config/fixture.ts';
-import { driverContract } from './driver-contract.ts';
+import { problemsOf } from '../config/config.fixture.ts';
+import { driverContract } from './driver-contract.fixture.ts';
 import {
   answerHead,
   clock,
@@ -17,7 +17,7 @@ import {
   requestHead,
   responseOf,
   scriptedExchange,
-} from './scripted-exchange.ts';
+} from './scripted-exchange.fixture.ts';
 
 const json = { 'content-type': 'application/json' };
 const settings = {

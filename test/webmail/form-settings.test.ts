@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { parseSettings } from '../../src/webmail/driver-settings.ts';
 import { settings as formSettings } from '../../src/webmail/form-settings.ts';
 import { driverProblems, isDriverName, loadDriver } from '../../src/webmail/registry.ts';
-import { clock, responseOf, scriptedExchange } from './scripted-exchange.ts';
+import { clock, responseOf, scriptedExchange } from './scripted-exchange.fixture.ts';
 
 const least = { user_field: 'u', password_field: 'p', success: { status: 303 }, failure: { status: 401 } };
 

@@ -4,7 +4,7 @@ import { PosternError } from '../../src/core/error.ts';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import type { Verdict } from '../../src/core/webmail.ts';
 import { create } from '../../src/webmail/form.ts';
-import { driverContract } from './driver-contract.ts';
+import { driverContract } from './driver-contract.fixture.ts';
 import {
   answerHead,
   clock,
@@ -15,7 +15,7 @@ import {
   requestHead,
   responseOf,
   scriptedExchange,
-} from './scripted-exchange.ts';
+} from './scripted-exchange.fixture.ts';
 
 const settings = {
   page: '/login',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
 import { withLab } from '../lab/lab.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
 

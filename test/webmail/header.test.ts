@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
 import { parseSettings } from '../../src/webmail/driver-settings.ts';
 import { create, settings as schema } from '../../src/webmail/header.ts';
-import { driverContract } from './driver-contract.ts';
+import { driverContract } from './driver-contract.fixture.ts';
 import {
   answerHead,
   clock,
@@ -14,7 +14,7 @@ import {
   requestHead,
   responseOf,
   scriptedExchange,
-} from './scripted-exchange.ts';
+} from './scripted-exchange.fixture.ts';
 
 const secret = new Secret('the-secret-of-the-gateway');
 const settings = { user_field: 'X-Remote-User', secret };

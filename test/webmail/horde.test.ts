@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import { create } from '../../src/webmail/horde.ts';
-import { driverContract } from './driver-contract.ts';
-import { recorded } from './fake-roundcube.ts';
+import { driverContract } from './driver-contract.fixture.ts';
+import { recorded } from './fake-roundcube.fixture.ts';
 import {
   answerHead,
   clock,
@@ -14,7 +14,7 @@ import {
   requestHead,
   responseOf,
   scriptedExchange,
-} from './scripted-exchange.ts';
+} from './scripted-exchange.fixture.ts';
 
 const page = { 'content-type': 'text/html; charset=UTF-8' };
 const dropped = 'horde_secret_key=deleted; expires=Thu, 01 Jan 1970 00:00:01 GMT; Max-Age=0; path=/horde; HttpOnly';

@@ -5,8 +5,8 @@ import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { MasterEntry } from '../../src/core/webmail.ts';
 import { type DriverName, driverProblems, loadDriver } from '../../src/webmail/registry.ts';
-import { fakeRoundcube, recorded } from './fake-roundcube.ts';
-import { clock, field, going, hostWith, identity, responseOf, scriptedExchange } from './scripted-exchange.ts';
+import { fakeRoundcube, recorded } from './fake-roundcube.fixture.ts';
+import { clock, field, going, hostWith, identity, responseOf, scriptedExchange } from './scripted-exchange.fixture.ts';
 
 const secret = new Secret('0123456789abcdef0123456789abcdef');
 const master = { user: 'support', password: new Secret('right'), separator: '*' };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { after, before, suite, test } from 'node:test';
-import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
 import { lab as labCommand, withLab } from '../lab/lab.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
 import { startDesk } from '../lab/support-desk.ts';

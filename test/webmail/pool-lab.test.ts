@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
-import { type OwnRoundcube, startRoundcube } from '../integrations/own-roundcube.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
+import { type OwnRoundcube, startRoundcube } from '../integrations/own-roundcube.fixture.ts';
 import { labUsers, withLab } from '../lab/lab.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
 

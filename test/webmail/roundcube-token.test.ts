@@ -3,8 +3,16 @@ import { test } from 'node:test';
 import type { CookieJar } from '../../src/core/cookie-jar.ts';
 import { pageToken, tokenField } from '../../src/webmail/roundcube/pages.ts';
 import { create } from '../../src/webmail/roundcube/roundcube.ts';
-import { fakeRoundcube, recorded } from './fake-roundcube.ts';
-import { answerHead, clock, going, hostWith, identity, requestHead, scriptedExchange } from './scripted-exchange.ts';
+import { fakeRoundcube, recorded } from './fake-roundcube.fixture.ts';
+import {
+  answerHead,
+  clock,
+  going,
+  hostWith,
+  identity,
+  requestHead,
+  scriptedExchange,
+} from './scripted-exchange.fixture.ts';
 
 const publicOrigin = 'https://mail.example.test';
 const driver = create({ exchange: scriptedExchange(fakeRoundcube()), clock, settings: {} });

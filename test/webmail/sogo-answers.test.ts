@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { lostAnswer, retryAnswer } from '../../src/webmail/sogo-answers.ts';
-import { requestHead } from './scripted-exchange.ts';
+import { requestHead } from './scripted-exchange.fixture.ts';
 
 suite('without a session', () => {
   const script = { accept: 'application/json, text/plain, */*' };

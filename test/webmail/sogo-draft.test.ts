@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { startChromium } from '../chromium.ts';
-import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
+import { startChromium } from '../chromium.fixture.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
 import { withLab } from '../lab/lab.ts';
 
 const lab = await withLab('c');

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Secret } from '../../src/core/secret.ts';
 import { parseSettings } from '../../src/webmail/driver-settings.ts';
 import { create, settings as schema } from '../../src/webmail/sogo.ts';
-import { clock, responseOf, scriptedExchange } from './scripted-exchange.ts';
+import { clock, responseOf, scriptedExchange } from './scripted-exchange.fixture.ts';
 
 const secret = new Secret('the-secret-of-the-gateway');
 

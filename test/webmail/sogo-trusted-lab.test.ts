@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { IncomingMessage, request as sendRequest } from 'node:http';
 import { after, before, suite, test } from 'node:test';
-import { type OwnGateway, startGateway } from '../integrations/own-gateway.ts';
-import { startNginx } from '../integrations/own-nginx.ts';
-import { freePort } from '../ports.ts';
+import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
+import { startNginx } from '../integrations/own-nginx.fixture.ts';
 import { withLab } from '../lab/lab.ts';
 import { browserName, RoundcubeUser } from '../lab/roundcube-user.ts';
+import { freePort } from '../ports.fixture.ts';
 
 const lab = await withLab('c');
 const carol = '/SOGo/so/carol@example.test';

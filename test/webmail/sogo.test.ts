@@ -4,7 +4,7 @@ import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { create } from '../../src/webmail/sogo.ts';
-import { driverContract } from './driver-contract.ts';
+import { driverContract } from './driver-contract.fixture.ts';
 import {
   answerHead,
   clock,
@@ -15,7 +15,7 @@ import {
   requestHead,
   responseOf,
   scriptedExchange,
-} from './scripted-exchange.ts';
+} from './scripted-exchange.fixture.ts';
 
 const json = { 'content-type': 'application/json' };
 const sessionValue = `basic%20${'c'.repeat(4036)}`;

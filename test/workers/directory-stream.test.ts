@@ -3,12 +3,12 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { alice, bob, greta, type Person } from '../../demo/people.ts';
-import { type Cluster, type Node, startCluster } from '../balancers/cluster.ts';
-import { Visitor } from '../balancers/visitor.ts';
-import { type MupdateMaster, startMupdateMaster } from '../directory/peers/mupdate.ts';
-import { eventually } from '../eventually.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { startTcpWay, type TcpWay } from '../tcp-way.ts';
+import { type Cluster, type Node, startCluster } from '../balancers/cluster.fixture.ts';
+import { Visitor } from '../balancers/visitor.fixture.ts';
+import { type MupdateMaster, startMupdateMaster } from '../directory/peers/mupdate.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { startTcpWay, type TcpWay } from '../tcp-way.fixture.ts';
 
 const origin = 'http://mail.example.test';
 const workers = 3;

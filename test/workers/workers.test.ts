@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { alice } from '../../demo/people.ts';
-import { freePort } from '../ports.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.ts';
-import { type Cluster, type Node, startCluster } from '../balancers/cluster.ts';
-import { eventually } from '../eventually.ts';
-import { Visitor } from '../balancers/visitor.ts';
+import { type Cluster, type Node, startCluster } from '../balancers/cluster.fixture.ts';
+import { Visitor } from '../balancers/visitor.fixture.ts';
+import { eventually } from '../eventually.fixture.ts';
+import { freePort } from '../ports.fixture.ts';
+import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 
 const origin = 'http://mail.example.test';
 const workers = 3;

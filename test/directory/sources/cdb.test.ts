@@ -6,9 +6,9 @@ import * as fc from 'fast-check';
 import { openCdb } from '../../../src/directory/sources/cdb.ts';
 import { readMapFile } from '../../../src/directory/sources/map.ts';
 import { runProgram } from '../../programs.ts';
-import { eventually, outcomeOf, temporaryDirectory, testDirectory } from '../fixture.ts';
-import { postfix } from '../peers/postfix.ts';
-import { sourceContract } from '../source-contract.ts';
+import { eventually, outcomeOf, temporaryDirectory, testDirectory } from '../directory.fixture.ts';
+import { postfix } from '../peers/postfix.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 type Records = ReadonlyMap<string, string>;
 

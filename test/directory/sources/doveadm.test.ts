@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { checkSource } from '../../../src/directory/registry.ts';
-import { eventually, outcomeOf, testDirectory } from '../fixture.ts';
-import { type Director, startDirector } from '../peers/director.ts';
-import { startServer } from '../peers/line-server.ts';
-import { sourceContract } from '../source-contract.ts';
+import { eventually, outcomeOf, testDirectory } from '../directory.fixture.ts';
+import { type Director, startDirector } from '../peers/director.fixture.ts';
+import { startServer } from '../peers/line-server.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 const hosts = { '127.0.0.101': 'a', '127.0.0.102': 'b' };
 

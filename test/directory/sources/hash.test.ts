@@ -4,8 +4,8 @@ import * as fc from 'fast-check';
 import { checkSource } from '../../../src/directory/registry.ts';
 import type { RingStates } from '../../../src/directory/source.ts';
 import { createRing } from '../../../src/directory/sources/hash.ts';
-import { backendName, backendsNamed, outcomeOf, testDirectory } from '../fixture.ts';
-import { sourceContract } from '../source-contract.ts';
+import { backendName, backendsNamed, outcomeOf, testDirectory } from '../directory.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 const users = Array.from({ length: 20_000 }, (_, number) => `user${number}@example.test`);
 const weightsOf = (weights: Record<string, number>): ReadonlyMap<string, number> => new Map(Object.entries(weights));

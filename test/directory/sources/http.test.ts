@@ -6,10 +6,10 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { checkSource } from '../../../src/directory/registry.ts';
 import { escapeUrlPart } from '../../../src/directory/sources/http.ts';
-import { listening } from '../../ports.ts';
-import { eventually, outcomeOf, testDirectory } from '../fixture.ts';
-import { startServer } from '../peers/line-server.ts';
-import { sourceContract } from '../source-contract.ts';
+import { listening } from '../../ports.fixture.ts';
+import { eventually, outcomeOf, testDirectory } from '../directory.fixture.ts';
+import { startServer } from '../peers/line-server.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 type Listener = (...exchange: Parameters<RequestListener>) => Promise<void> | void;
 

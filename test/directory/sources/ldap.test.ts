@@ -7,10 +7,10 @@ import { Secret } from '../../../src/core/secret.ts';
 import type { Directory } from '../../../src/directory/directory.ts';
 import { checkSource } from '../../../src/directory/registry.ts';
 import { escapeFilter } from '../../../src/directory/sources/ldap.ts';
-import { outcomeOf, testDirectory } from '../fixture.ts';
-import { startServer } from '../peers/line-server.ts';
-import { type Slapd, startSlapd } from '../peers/slapd.ts';
-import { sourceContract } from '../source-contract.ts';
+import { outcomeOf, testDirectory } from '../directory.fixture.ts';
+import { startServer } from '../peers/line-server.fixture.ts';
+import { type Slapd, startSlapd } from '../peers/slapd.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 function settingsFor(slapd: Slapd, server = `ldap://127.0.0.1:${slapd.port}`) {
   return {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { readMapFile } from '../../../src/directory/sources/map.ts';
-import { eventually, outcomeOf, recordingLog, temporaryDirectory, testDirectory } from '../fixture.ts';
-import { sourceContract } from '../source-contract.ts';
+import { eventually, outcomeOf, recordingLog, temporaryDirectory, testDirectory } from '../directory.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 sourceContract(
   'map',

@@ -4,10 +4,10 @@ import { after, before, describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { createMupdateReader } from '../../../src/directory/sources/mupdate-connection.ts';
 import { inboxOf, isInbox } from '../../../src/directory/sources/mupdate.ts';
-import { eventually, loginName, outcomeOf, recordingLog, testDirectory } from '../fixture.ts';
-import { startServer } from '../peers/line-server.ts';
-import { type MupdateMaster, startMupdateMaster } from '../peers/mupdate.ts';
-import { sourceContract } from '../source-contract.ts';
+import { eventually, loginName, outcomeOf, recordingLog, testDirectory } from '../directory.fixture.ts';
+import { startServer } from '../peers/line-server.fixture.ts';
+import { type MupdateMaster, startMupdateMaster } from '../peers/mupdate.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 const homes = new Map([
   ['user.alice', 'mail-a.example.test!default'],

@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import { createClient } from 'redis';
 import { checkSource, type SourceSettings } from '../../../src/directory/registry.ts';
 import { connectRedis } from '../../../src/gateway/stores.ts';
-import { startRedisServer } from '../../redis-server.ts';
-import { outcomeOf, testDirectory } from '../fixture.ts';
-import { sourceContract } from '../source-contract.ts';
+import { startRedisServer } from '../../redis-server.fixture.ts';
+import { outcomeOf, testDirectory } from '../directory.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 const forms: readonly (readonly [
   name: string,

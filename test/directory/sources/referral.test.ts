@@ -6,8 +6,8 @@ import { PosternError } from '../../../src/core/error.ts';
 import type { Directory } from '../../../src/directory/directory.ts';
 import { readReferral } from '../../../src/directory/referrer.ts';
 import { checkSource } from '../../../src/directory/registry.ts';
-import { canonicalUser, loginName, outcomeOf, recordingLog, testDirectory } from '../fixture.ts';
-import { sourceContract } from '../source-contract.ts';
+import { canonicalUser, loginName, outcomeOf, recordingLog, testDirectory } from '../directory.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 const settings = { type: 'referral', server: 'imaps://mail.example.test' };
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { matchPatterns, type PatternFormat, readPatternFile } from '../../../src/directory/sources/regex.ts';
-import { outcomeOf, temporaryDirectory, testDirectory } from '../fixture.ts';
-import { sourceContract } from '../source-contract.ts';
+import { outcomeOf, temporaryDirectory, testDirectory } from '../directory.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 sourceContract(
   'regex',

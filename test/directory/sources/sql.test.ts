@@ -4,12 +4,12 @@ import * as fc from 'fast-check';
 import { z } from 'zod';
 import { checkSource } from '../../../src/directory/registry.ts';
 import { compileQuery, databaseSettings } from '../../../src/directory/sources/sql.ts';
-import { loginName, outcomeOf, testDirectory } from '../fixture.ts';
-import { startServer } from '../peers/line-server.ts';
-import { startMariadb } from '../peers/mariadb.ts';
-import { startPostgresql } from '../peers/postgresql.ts';
-import type { SqlServer } from '../peers/sql-server.ts';
-import { sourceContract } from '../source-contract.ts';
+import { loginName, outcomeOf, testDirectory } from '../directory.fixture.ts';
+import { startServer } from '../peers/line-server.fixture.ts';
+import { startMariadb } from '../peers/mariadb.fixture.ts';
+import { startPostgresql } from '../peers/postgresql.fixture.ts';
+import type { SqlServer } from '../peers/sql-server.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 const query = 'select backend, "user", refuse from homes where login = %u';
 const databases = [

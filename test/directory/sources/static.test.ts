@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { outcomeOf, testDirectory } from '../fixture.ts';
-import { sourceContract } from '../source-contract.ts';
+import { outcomeOf, testDirectory } from '../directory.fixture.ts';
+import { sourceContract } from '../source-contract.fixture.ts';
 
 sourceContract(
   'static',

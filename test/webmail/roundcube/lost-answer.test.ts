@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import type { Answer } from '../../../src/core/http.ts';
 import { lostAnswer, resumeTarget, retryAnswer } from '../../../src/webmail/roundcube/lost-answer.ts';
 import { judgeText } from '../../../src/webmail/roundcube/pages.ts';
-import { recorded } from '../fake-roundcube.ts';
-import { requestHead } from '../scripted-exchange.ts';
+import { recorded } from '../fake-roundcube.fixture.ts';
+import { requestHead } from '../scripted-exchange.fixture.ts';
 
 const script = { 'x-roundcube-request': 'T', 'sec-fetch-dest': 'empty' };
 

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Verdict } from '../../../src/core/webmail.ts';
 import { judgeHeads, judgeText } from '../../../src/webmail/roundcube/pages.ts';
-import { recorded } from '../fake-roundcube.ts';
-import { answerHead, requestHead } from '../scripted-exchange.ts';
+import { recorded } from '../fake-roundcube.fixture.ts';
+import { answerHead, requestHead } from '../scripted-exchange.fixture.ts';
 
 const html = { 'content-type': 'text/html; charset=UTF-8' };
 const json = { 'content-type': 'application/json; charset=UTF-8' };

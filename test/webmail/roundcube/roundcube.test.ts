@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { PosternError } from '../../../src/core/error.ts';
 import { create } from '../../../src/webmail/roundcube/roundcube.ts';
 import { loginFailedTexts } from '../../../src/webmail/roundcube/texts.ts';
-import { driverContract } from '../driver-contract.ts';
-import { fakeRoundcube, recorded } from '../fake-roundcube.ts';
+import { driverContract } from '../driver-contract.fixture.ts';
+import { fakeRoundcube, recorded } from '../fake-roundcube.fixture.ts';
 import {
   clock,
   field,
@@ -14,7 +14,7 @@ import {
   requestHead,
   responseOf,
   scriptedExchange,
-} from '../scripted-exchange.ts';
+} from '../scripted-exchange.fixture.ts';
 
 driverContract({
   name: 'roundcube',

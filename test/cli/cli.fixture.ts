@@ -1,0 +1,65 @@
+import { EventEmitter, once } from 'node:events';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import type { CommandEnvironment, GatewayModule } from '../../src/cli/environment.ts';
+import { runCommand } from '../../src/cli/program.ts';
+import { spawn } from '../programs.ts';
+
+const bin = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
+
+export interface Ended {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the real command as a process of its own. */
+export async function postern(
+  args: readonly string[],
+  options: { cwd?: string; nodeArgs?: readonly string[]; input?: string } = {},
+): Promise<Ended> {
+  const { cwd, nodeArgs = [], input = '' } = options;
+  const child = spawn(process.execPath, [...nodeArgs, bin, ...args], { cwd, env: { PATH: process.env['PATH'] } });
+  // Nobody sits there.
+  child.stdin.on('error', () => {}).end(input);
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: child.exitCode ?? -1, out, err };
+}
+
+/** Runs a command in this process, in environment of the test's own. */
+export async function run(args: readonly string[], given: Partial<CommandEnvironment> = {}): Promise<Ended> {
+  let out = '';
+  let err = '';
+  const code = await runCommand(args, {
+    print: (text) => {
+      out += text;
+    },
+    complain: (text) => {
+      err += text;
+    },
+    lines: () => Readable.from([]),
+    env: {},
+    signals: new EventEmitter(),
+    exit: () => {},
+    loadGateway: () => Promise.reject(new Error('this test has no gateway')),
+    ...given,
+  });
+  return { code, out, err };
+}
+
+function missing(): Promise<never> {
+  return Promise.reject(new Error('this test has no such part of the gateway'));
+}
+
+/** A gateway of which a test needs a part; the rest must not be called. */
+export function gatewayWith(part: Partial<GatewayModule>): () => Promise<GatewayModule> {
+  const none = { startGateway: missing, buildDirectory: missing, openStore: missing, openExplain: missing };
+  return async () => ({
+    ...none,
+    forgetHomeEverywhere: missing,
+    readAuditAnchors: missing,
+    renewState: missing,
+    ...part,
+  });
+}

@@ -1,0 +1,52 @@
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { listening } from '../ports.fixture.ts';
+
+export interface SmtpSink extends AsyncDisposable {
+  readonly port: number;
+  /** What clients said who they are: the three parts of SASL PLAIN, in turn. */
+  readonly logins: readonly (readonly string[])[];
+}
+
+/** Takes any mail from anybody who authenticates by SASL PLAIN. */
+export async function startSmtpSink(): Promise<SmtpSink> {
+  const logins: string[][] = [];
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket.on('close', () => sockets.delete(socket)));
+    let inMail = false;
+    let inLogin = false;
+    let rest = '';
+    const say = (line: string): void => void socket.write(`${line}\r\n`);
+    const hear = (line: string): void => {
+      if (inMail) {
+        inMail = line !== '.';
+        if (!inMail) say('250 taken');
+      } else if (inLogin) {
+        inLogin = false;
+        logins.push(Buffer.from(line, 'base64').toString().split('\0'));
+        say('235 welcome');
+      } else if (line === 'AUTH PLAIN') {
+        inLogin = true;
+        say('334 ');
+      } else if (/^EHLO/i.test(line)) say('250-sink\r\n250 AUTH PLAIN');
+      else if (/^DATA/i.test(line)) {
+        inMail = true;
+        say('354 go on');
+      } else say('250 fine');
+    };
+    say('220 sink');
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      const lines = (rest + chunk).split('\r\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) hear(line);
+    });
+  });
+  const port = await listening(server);
+  const stop = async (): Promise<void> => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    await once(server, 'close');
+  };
+  return { port, logins, [Symbol.asyncDispose]: stop };
+}
