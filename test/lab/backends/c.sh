@@ -57,7 +57,7 @@ down_c() {
   # sogod's watchdog notices a signal only after up to half a minute
   stop_pid "$RUN/sogo-form.pid" sogod TERM 1; stop_pid "$RUN/sogo-header.pid" sogod TERM 1
   stop_pid "$RUN/memcached.pid" memcached; stop_pid "$RUN/memcached2.pid" memcached
-  running "$RUN/postgres.pid" postgres && pg "$PGBIN/pg_ctl" -s -m fast -D "$DATA/pg" stop
+  stop_pid "$RUN/postgres.pid" postgres INT   # fast: it waits for no client
   dovecot_down
 }
 expire_c() { # SOGo keeps sessions in SQL, cached in memcached
