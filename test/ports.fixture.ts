@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 
@@ -7,12 +8,25 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** As {@link freePort}, but several that differ: all are held until the last one is known. */
+/**
+ * As {@link freePort}, but several that differ: all are held until the last one is known. They lie below those that the
+ * system gives to outgoing connections, so that no connection of another test takes one before its program does.
+ */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const probes = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(probes.map(listening));
-  for (const probe of probes) probe.close();
-  await Promise.all(probes.map((probe) => once(probe, 'close')));
+  const held: Server[] = [];
+  while (held.length < count) {
+    const probe = createServer();
+    probe.listen(randomInt(20_000, 32_000), '127.0.0.1');
+    try {
+      await once(probe, 'listening');
+      held.push(probe);
+    } catch {
+      // Somebody listens there: another one is tried.
+    }
+  }
+  const ports = held.map(portOf);
+  for (const probe of held) probe.close();
+  await Promise.all(held.map((probe) => once(probe, 'close')));
   return ports;
 }
 
