@@ -1,10 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { encodingProblems, whyUtf16 } from '../../core/charset.ts';
 import { openNamedFile } from '../../core/named-files.ts';
+import type { LoginName } from '../../core/names.ts';
 import { hostIn, readValue } from '../answers.ts';
 import type { FindHome } from '../backend-names.ts';
 import { defineSource, file, sourceSettings } from '../settings.ts';
-import { badAnswer, unknownUser } from '../source.ts';
+import { badAnswer, type SourceAnswer, unknownUser } from '../source.ts';
 import { checkTable, domainKeysOf, foldTableKey, isCatchAll, tableKeys, tableSettings } from '../table-keys.ts';
 import { createMapIndex, type MapIndex, type MapRules } from './map-index.ts';
 import { nextLogicalLine } from './map-lines.ts';
@@ -50,21 +51,21 @@ export const driver = defineSource({
       return index;
     };
     const watched = await watchFile({ file, load }, deps);
+    const answerFor = (name: LoginName): SourceAnswer => {
+      for (const { key, byDefault } of tableKeys(name, deps.defaultDomain, domains)) {
+        const entry = watched.current.get(key);
+        if (entry?.kind === 'value' && byDefault && !followsCatchAll && isCatchAll(entry.value, meaning)) {
+          return unknownUser;
+        }
+        if (entry?.kind === 'value')
+          return readValue(entry.value, meaning, { name, findHome: deps.findHome, byDefault });
+        if (entry?.kind === 'ambiguous') throw badAnswer(`${file} has this user twice, with different values`);
+      }
+      return unknownUser;
+    };
     return {
       isLocal: true,
-      // oxlint-disable-next-line require-await -- the port is asynchronous, this map is not
-      async ask(name) {
-        for (const { key, byDefault } of tableKeys(name, deps.defaultDomain, domains)) {
-          const entry = watched.current.get(key);
-          if (entry?.kind === 'value' && byDefault && !followsCatchAll && isCatchAll(entry.value, meaning)) {
-            return unknownUser;
-          }
-          if (entry?.kind === 'value')
-            return readValue(entry.value, meaning, { name, findHome: deps.findHome, byDefault });
-          if (entry?.kind === 'ambiguous') throw badAnswer(`${file} has this user twice, with different values`);
-        }
-        return unknownUser;
-      },
+      ask: (name) => Promise.resolve(name).then(answerFor),
       [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
     };
   },

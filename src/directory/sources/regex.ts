@@ -5,7 +5,7 @@ import { type LoginName, splitLoginName } from '../../core/names.ts';
 import { oneOf } from '../../schema/scalars.ts';
 import { answers, meanings, readValue } from '../answers.ts';
 import { defineSource, file, sourceSettings } from '../settings.ts';
-import { unknownUser } from '../source.ts';
+import { type SourceAnswer, unknownUser } from '../source.ts';
 import { catchAll, isCatchAll } from '../table-keys.ts';
 import { watchFile } from './watched-file.ts';
 
@@ -35,20 +35,20 @@ export const driver = defineSource({
     /** Whether a name that nobody has, in the same domain, would be answered with the same. */
     const isOfAll = (value: string, name: LoginName): boolean =>
       matchPatterns(watched.current, `postern-nobody-0@${splitLoginName(name).domain}`) === value;
+    const answerFor = (name: LoginName): SourceAnswer => {
+      const value = matchPatterns(watched.current, name);
+      if (value !== undefined && !followsCatchAll && isCatchAll(value, meaning) && isOfAll(value, name)) {
+        if (!isTold) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file });
+        isTold = true;
+        return unknownUser;
+      }
+      return value === undefined
+        ? unknownUser
+        : readValue(value, meaning, { name, findHome: deps.findHome, byDefault: true });
+    };
     return {
       isLocal: true,
-      // oxlint-disable-next-line require-await -- the port is asynchronous, matching is not
-      async ask(name) {
-        const value = matchPatterns(watched.current, name);
-        if (value !== undefined && !followsCatchAll && isCatchAll(value, meaning) && isOfAll(value, name)) {
-          if (!isTold) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file });
-          isTold = true;
-          return unknownUser;
-        }
-        return value === undefined
-          ? unknownUser
-          : readValue(value, meaning, { name, findHome: deps.findHome, byDefault: true });
-      },
+      ask: (name) => Promise.resolve(name).then(answerFor),
       [Symbol.asyncDispose]: () => watched[Symbol.asyncDispose](),
     };
   },
