@@ -1,5 +1,6 @@
 import type { Audit, AuditFilter, AuditLine } from '../core/audit.ts';
-import { ApiRefusal, type ApiRoute, isoTime, ok, timeIn } from './api-exchange.ts';
+import { isoTime } from '../core/clock.ts';
+import { ApiRefusal, type ApiRoute, ok, timeIn } from './api-exchange.ts';
 
 /** Dependencies of the API's audit operations. */
 export interface ApiAuditDeps {

@@ -4,7 +4,7 @@ import type { StateReplica } from '../backends/state-replica.ts';
 import { operatorStates, type SetState } from '../backends/state-values.ts';
 import { type Audit, type AuditEvent, recordIfPossible } from '../core/audit.ts';
 import type { Backend, BackendHost, Serving } from '../core/backend.ts';
-import type { Clock } from '../core/clock.ts';
+import { type Clock, isoTime } from '../core/clock.ts';
 import type { Placement } from '../core/placement.ts';
 import {
   type ApiAnswer,
@@ -12,7 +12,6 @@ import {
   type ApiRequest,
   type ApiRoute,
   askerOf,
-  isoTime,
   ok,
   reasonIn,
   textIn,

@@ -90,8 +90,3 @@ export function flagIn(body: ApiRequest['body'], name: string): boolean {
   if (typeof value === 'boolean') return value;
   throw new ApiRefusal(400, `${name} is neither true nor false`);
 }
-
-/** A time in epoch milliseconds as ISO 8601. */
-export function isoTime(ms: number): string {
-  return new Date(ms).toISOString();
-}

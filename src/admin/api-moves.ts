@@ -2,7 +2,7 @@ import { explainMove, type MoveOutcome, type Moves } from '../backends/moves.ts'
 import type { StateReplica } from '../backends/state-replica.ts';
 import type { Move } from '../backends/state-values.ts';
 import { type Audit, type AuditFacts, recordIfPossible } from '../core/audit.ts';
-import type { Clock } from '../core/clock.ts';
+import { type Clock, isoTime } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import {
@@ -12,7 +12,6 @@ import {
   type ApiRoute,
   askerOf,
   flagIn,
-  isoTime,
   ok,
   reasonIn,
   textIn,

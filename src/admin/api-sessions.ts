@@ -1,23 +1,8 @@
 import { type Audit, recordIfPossible } from '../core/audit.ts';
+import { isoTime } from '../core/clock.ts';
 import type { CanonicalUser } from '../core/names.ts';
-import type { RecordKey, SessionRecord } from '../core/session.ts';
-import {
-  type ApiAnswer,
-  ApiRefusal,
-  type ApiRequest,
-  type ApiRoute,
-  askerOf,
-  isoTime,
-  ok,
-  reasonIn,
-} from './api-exchange.ts';
-
-/** A session as the store lists it. */
-export interface ListedSession {
-  readonly key: RecordKey;
-  readonly record: SessionRecord;
-  readonly lastUseMs: number;
-}
+import type { ListedSession, RecordKey } from '../core/session.ts';
+import { type ApiAnswer, ApiRefusal, type ApiRequest, type ApiRoute, askerOf, ok, reasonIn } from './api-exchange.ts';
 
 /** Dependencies of the API's operations on sessions. */
 export interface ApiSessionsDeps {

@@ -1,7 +1,8 @@
 import { type Audit, recordIfPossible } from '../core/audit.ts';
+import { isoTime } from '../core/clock.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { RecordKey, SessionRecord } from '../core/session.ts';
-import { ApiRefusal, askerOf, type ApiRoute, isoTime, ok, reasonIn } from './api-exchange.ts';
+import { ApiRefusal, askerOf, type ApiRoute, ok, reasonIn } from './api-exchange.ts';
 import type { Secret } from '../core/secret.ts';
 
 /** Dependencies of the API's operations on staff. */

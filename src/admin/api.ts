@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PosternError } from '../core/error.ts';
+import { isObject } from '../core/json.ts';
 import type { Log } from '../core/log.ts';
 import type { Secret } from '../core/secret.ts';
 import { type ApiAuditDeps, auditRoutes } from './api-audit.ts';
@@ -155,10 +156,6 @@ async function readBody(request: IncomingMessage): Promise<Readonly<Record<strin
     throw wrong;
   }
   throw wrong;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The name that the client gives itself, for the audit. It proves nothing: who may use the API is trusted with it. */

@@ -3,7 +3,7 @@ import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { AuditFilter, AuditLine } from '../core/audit.ts';
 import { PosternError } from '../core/error.ts';
-import { makeFolder } from '../core/named-files.ts';
+import { isMissing, makeFolder } from '../core/named-files.ts';
 import type { PlacedText } from './chain-check.ts';
 import { parseLine } from './line.ts';
 
@@ -191,10 +191,6 @@ export function fits(line: AuditLine, filter: AuditFilter): boolean {
     line.timeMs >= sinceMs &&
     line.timeMs < untilMs
   );
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 function unreadable(file: string, cause: unknown): PosternError {

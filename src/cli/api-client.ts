@@ -4,6 +4,7 @@ import { userInfo } from 'node:os';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { PosternError } from '../core/error.ts';
+import { isObject } from '../core/json.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes } from './options.ts';
 
@@ -77,11 +78,6 @@ export function operatorName(): string {
 function parseBody(text: string): Readonly<Record<string, unknown>> {
   const value: unknown = JSON.parse(text);
   return isObject(value) ? value : {};
-}
-
-/** Whether a part of a reply is a map. */
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The maps in a list of a reply. */

@@ -5,6 +5,7 @@ import { parseLine } from '../audit/line.ts';
 import { type Verification, verify } from '../audit/verify.ts';
 import { loadConfig } from '../config/load.ts';
 import { auditCsvHead, auditCsvRow, type AuditFacts, type AuditFilter, type AuditLine } from '../core/audit.ts';
+import { isoTime } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { readAuditKeys } from '../sessions/keys-file.ts';
 import type { CommandEnvironment } from './environment.ts';
@@ -200,8 +201,4 @@ function entryInWords(facts: AuditFacts): string {
   return Object.entries(facts)
     .map(([name, value]) => `${name}: ${String(value)}`)
     .join('; ');
-}
-
-function isoTime(ms: number): string {
-  return new Date(ms).toISOString();
 }

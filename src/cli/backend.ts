@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
-import { cell, isObject, openApi, refusalCode, rowsIn } from './api-client.ts';
+import { isObject } from '../core/json.ts';
+import { cell, openApi, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,

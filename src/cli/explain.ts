@@ -1,14 +1,16 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
+import { isoTime } from '../core/clock.ts';
+import { isObject } from '../core/json.ts';
 import { silentLog } from '../core/log.ts';
 import { driverChecks } from '../gateway/drivers.ts';
 import { formatDuration } from '../schema/value-parsers.ts';
-import { type ApiReply, cell, isObject, openApi, rowsIn } from './api-client.ts';
+import { type ApiReply, cell, openApi, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
+  answerCode,
   configOption,
   type ExitCode,
-  exitCodes,
   exitCodesHelp,
   type Format,
   formatOption,
@@ -35,7 +37,7 @@ export function addExplain(program: Command, environment: CommandEnvironment, en
       const running = fresh ? undefined : await askRunning(config, user, environment);
       const explanation = running ?? (await askSources(config, user, environment));
       environment.print(format === 'json' ? json(explanation) : asText(explanation));
-      end(codeOf(explanation));
+      end(answerCode(explanation));
     });
   withExamples(command, [
     ['postern explain -c postern.yaml alice@example.org', 'why is she led to that server?'],
@@ -119,10 +121,5 @@ function originOf({ answer, ageMs, stale }: Explained): string {
 }
 
 function timeOf(ms: unknown): string {
-  return typeof ms === 'number' ? new Date(ms).toISOString() : '-';
-}
-
-function codeOf({ answer }: Explained): ExitCode {
-  if (answer === 'could-not-ask') return exitCodes.unavailable;
-  return answer === 'found' ? exitCodes.ok : exitCodes.no;
+  return typeof ms === 'number' ? isoTime(ms) : '-';
 }

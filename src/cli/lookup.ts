@@ -6,6 +6,7 @@ import { createLoginNameParser } from '../core/names.ts';
 import { driverChecks } from '../gateway/drivers.ts';
 import type { OpenDirectory, CommandEnvironment } from './environment.ts';
 import {
+  answerCode,
   configOption,
   type ExitCode,
   exitCodes,
@@ -52,7 +53,7 @@ export function addLookup(program: Command, environment: CommandEnvironment, end
       const found: Found[] = [];
       for await (const one of all) found.push(one);
       environment.print(format === 'json' ? json(found) : asTable(found));
-      end(worst(found.map(codeOf)));
+      end(worst(found.map(answerCode)));
     });
   withExamples(command, [
     ['postern lookup -c postern.yaml alice@example.org', 'her backend, the source that knew, her canonical name'],
@@ -106,7 +107,7 @@ async function stream(all: AsyncIterable<Found>, format: Format, environment: Co
   let waiting = '';
   for await (const found of all) {
     waiting += format === 'json' ? `${JSON.stringify(found)}\n` : asLine(found);
-    code = worst([code, codeOf(found)]);
+    code = worst([code, answerCode(found)]);
     users += 1;
     progress.count(users);
     // One write per line would take longer than the lookups.
@@ -123,11 +124,6 @@ async function stream(all: AsyncIterable<Found>, format: Format, environment: Co
 function asLine({ typed, backend = '-', source = '-', user = '-', answer, why }: Found): string {
   const cells = [typed, backend, source, user, why === undefined ? answer : `${answer}: ${why}`];
   return `${cells.map((cell) => cell.replaceAll('\t', ' ')).join('\t')}\n`;
-}
-
-function codeOf({ answer }: Found): ExitCode {
-  if (answer === 'could-not-ask') return exitCodes.unavailable;
-  return answer === 'found' ? exitCodes.ok : exitCodes.no;
 }
 
 function worst(codes: readonly ExitCode[]): ExitCode {

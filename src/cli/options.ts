@@ -52,6 +52,12 @@ export const exitCodes = {
 /** One of the documented exit codes. */
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
+/** How a command ends that asked the directory. */
+export function answerCode({ answer }: { readonly answer?: unknown }): ExitCode {
+  if (answer === 'could-not-ask') return exitCodes.unavailable;
+  return answer === 'found' ? exitCodes.ok : exitCodes.no;
+}
+
 /** For `--help` of every command that can end so. */
 export const exitCodesHelp =
   'Exit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration, 3 could not ask, 70 a defect of Postern.';

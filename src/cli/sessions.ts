@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { type ApiReply, cell, isObject, openApi, refusalCode, rowsIn } from './api-client.ts';
+import { isObject } from '../core/json.ts';
+import { type ApiReply, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
   configOption,

@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { encodingProblems, whyUtf16 } from '../core/charset.ts';
-import { codeOf, whyUnreadable } from '../core/named-files.ts';
+import { isMissing, whyUnreadable } from '../core/named-files.ts';
 import { unknownKey } from '../schema/scalars.ts';
 import { isMap } from '../schema/value-parsers.ts';
 import { type ConfigProblem, createFindings, type Findings } from './problems.ts';
@@ -85,6 +85,7 @@ export function checkKeys(file: ConfigFile, known: readonly string[]): void {
 }
 
 function whyUnopened(name: string, error: unknown, remedy: string | undefined): string {
-  const isMissing = codeOf(error) === 'ENOENT' && remedy !== undefined;
-  return isMissing ? `there is no such file: ${remedy}` : whyUnreadable(resolve(name), error);
+  return isMissing(error) && remedy !== undefined
+    ? `there is no such file: ${remedy}`
+    : whyUnreadable(resolve(name), error);
 }

@@ -11,3 +11,8 @@ export const systemClock: Clock = { nowMs: Date.now };
 export function isRecent(sinceMs: number, spanMs: number, nowMs: number): boolean {
   return sinceMs <= nowMs && nowMs - sinceMs < spanMs;
 }
+
+/** A time in ISO 8601, UTC, to the millisecond. */
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -91,3 +91,13 @@ export function readinessAnswer(readiness: Readiness): { readonly status: number
   if (readiness.degraded.length > 0) return { status: 200, text: `degraded: ${readiness.degraded.join(', ')}\n` };
   return { status: 200, text: 'ready\n' };
 }
+
+/**
+ * Why the data plane has no answer of a backend to pass on. `unavailable`: the webmail cannot be reached; `busy`: its
+ * queue is full; `timeout`: it took the request and did not answer in time; `bad-answer`: it broke the protocol or the
+ * connection; `store` and `unknown-key`: the session cannot be read now.
+ */
+export const failureKinds = ['unavailable', 'busy', 'timeout', 'bad-answer', 'store', 'unknown-key'] as const;
+
+/** A failure that has an answer of the gateway's own. */
+export type FailureKind = (typeof failureKinds)[number];

@@ -58,6 +58,11 @@ export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** Whether there is no such file. */
+export function isMissing(error: unknown): boolean {
+  return codeOf(error) === 'ENOENT';
+}
+
 /** Why a file cannot be read, and what to do, in words. */
 export function whyUnreadable(file: string, error: unknown): string {
   const code = codeOf(error);

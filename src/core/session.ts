@@ -1,4 +1,5 @@
 import type { CookieJar } from './cookie-jar.ts';
+import type { Client } from './identity.ts';
 import type { BackendName, CanonicalUser } from './names.ts';
 import type { Secret } from './secret.ts';
 
@@ -202,4 +203,51 @@ export type SessionLookup =
  */
 export interface LiveSessions {
   find(cookieField: string | undefined, secure: boolean): SessionLookup | Promise<SessionLookup>;
+}
+
+/** A session as lists show it. */
+export interface ListedSession {
+  readonly key: RecordKey;
+  readonly record: SessionRecord;
+  readonly lastUseMs: number;
+}
+
+/** The parts of a new session. */
+export interface NewSession {
+  readonly user: CanonicalUser;
+  readonly backend: BackendName;
+  /** The host of the backend, by name. */
+  readonly host: string;
+  /** Undefined if the session has none. */
+  readonly password: Secret | undefined;
+  readonly jar: CookieJar;
+  readonly client: Client;
+  readonly publicOrigin: string;
+  readonly timeZone: string | undefined;
+  /** Set if staff opened the mailbox. */
+  readonly assist?: Assist;
+  /** In the place of the absolute timeout. */
+  readonly lifetimeMs?: number;
+}
+
+/**
+ * How the pages create, find and end the session of a browser; the data plane has a reader of its own. The types are
+ * those of the library that serves the pages.
+ */
+export interface SessionGate<Request, Response, Handler> {
+  /**
+   * Loads the session that the cookie names, and lets the request go on where the store cannot be asked. `secure`:
+   * whether the browser came over HTTPS. Without a cookie the store is not asked.
+   */
+  middleware(secure: boolean): Handler;
+  /**
+   * Opens a session under a fresh id, in the place of any that this browser had; the oldest of the user's sessions end
+   * when there are too many. Resolves with its name when the store has all of it; when it rejects there is no session
+   * and no cookie.
+   */
+  open(request: Request, response: Response, session: NewSession): Promise<RecordKey>;
+  /** The living session of this browser, or undefined. Throws ERR_STORE_UNAVAILABLE when it could not be loaded. */
+  current(request: Request): SessionRecord | undefined;
+  /** Ends the session and clears its cookie, also while the store cannot be asked. */
+  close(request: Request, response: Response, reason: EndReason): Promise<void>;
 }

@@ -9,6 +9,7 @@ import {
   type LoginNameParser,
   splitLoginName,
 } from '../core/names.ts';
+import { oneLine } from '../core/short-line.ts';
 import type { FindHome } from './backend-names.ts';
 import type { Told } from './cache.ts';
 import { withDeadline } from './deadline.ts';
@@ -142,7 +143,7 @@ export function createChain(options: ChainOptions): Chain {
 
   function bar(step: Step, barred: Barred, at: UserHome | undefined): HomeLookup {
     if (barred.kind === 'refused') {
-      return { kind: 'refused', reason: oneLine(barred.reason), ...(at === undefined ? {} : { at }) };
+      return { kind: 'refused', reason: shownReason(barred.reason), ...(at === undefined ? {} : { at }) };
     }
     log.info('directory-later', { source: step.label });
     throw new UserIsToWait(step.label, at);
@@ -217,12 +218,8 @@ export function createChain(options: ChainOptions): Chain {
 }
 
 /** A reason that the user may be shown: one short line, whatever the source holds. */
-function oneLine(text: string): string {
-  return text
-    .slice(0, 1000)
-    .replace(/\p{C}+/gu, ' ')
-    .trim()
-    .slice(0, 300);
+function shownReason(text: string): string {
+  return oneLine(text.slice(0, 1000)).slice(0, 300);
 }
 
 /** The one place where a login name becomes a canonical user: where the chain ends. */

@@ -15,10 +15,11 @@ import type { SessionStore } from '../core/session.ts';
 import type { StateStore } from '../core/state-store.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
 import type { AskLeader, ConnectRedis, RingStates } from '../directory/source.ts';
+import type { PageSessions } from '../http/session-gate.ts';
 import { probeCounters } from '../login/penalty-counters.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import type { RedisSettings } from '../redis/topology.ts';
-import { createSessionGate, type SessionGate } from '../sessions/browser-session.ts';
+import { createSessionGate } from '../sessions/browser-session.ts';
 import type { KeyRing } from '../sessions/key-derivation.ts';
 import { readKeysFile, ringOf } from '../sessions/keys-file.ts';
 import { createNodeSessions, type NodeSessions, type NodeSessionsOptions } from '../sessions/node-sessions.ts';
@@ -46,7 +47,7 @@ export function sessionsOf({ holder, ...parts }: SessionParts & Pick<NodeSession
 }
 
 /** The sessions as the gateway's own pages use them. A reload changes what the getters return. */
-export function gateOf({ holder, ...parts }: SessionParts, live: NodeSessions): SessionGate {
+export function gateOf({ holder, ...parts }: SessionParts, live: NodeSessions): PageSessions {
   return createSessionGate({
     ...parts,
     live,

@@ -14,7 +14,7 @@ import { closureText } from './gateway-answers.ts';
 import type { Locale, TextKey } from './locales.ts';
 import { createOnlyDocuments } from './only-documents.ts';
 import { goneSignal, ingressOf, newReference } from './request-context.ts';
-import { createLoadSession, type SessionGate } from './session-gate.ts';
+import { createLoadSession, type PageSessions } from './session-gate.ts';
 
 /** Dependencies of the pages on the assist host. */
 export interface AssistPagesDeps extends ErrorPageDeps {
@@ -22,7 +22,7 @@ export interface AssistPagesDeps extends ErrorPageDeps {
   readonly mailboxExpiry: Pick<MailboxExpiry, 'opened'>;
   /** Tells the user, as the operator decided. */
   readonly tell: (opened: OpenedMailbox) => Promise<void>;
-  readonly gate: SessionGate;
+  readonly gate: PageSessions;
   readonly live: LiveSessions;
   readonly tokens: FormTokens;
   readonly consoleOrigin: string;

@@ -1,19 +1,9 @@
-import type { Clock } from '../core/clock.ts';
-import type { Answer, RequestHead } from '../core/http.ts';
+import { type Clock, isoTime } from '../core/clock.ts';
+import type { Answer, FailureKind, RequestHead } from '../core/http.ts';
 import type { Closure } from '../core/placement.ts';
 import { answerSecurityHeaders } from './app.ts';
 import { type Locale, type TextKey, timeTextOf } from './locales.ts';
 import type { Views } from './views.ts';
-
-/**
- * Why the data plane has no answer of a backend to pass on. `unavailable`: the webmail cannot be reached; `busy`: its
- * queue is full; `timeout`: it did not answer in time; `bad-answer`: it broke the protocol or the connection; `store`
- * and `unknown-key`: the session cannot be read now.
- */
-export const failureKinds = ['unavailable', 'busy', 'timeout', 'bad-answer', 'store', 'unknown-key'] as const;
-
-/** A failure that has an answer of the gateway's own. */
-export type FailureKind = (typeof failureKinds)[number];
 
 /** Why a request is refused before anything is asked: what is wrong with the address that it came to. */
 export const refusals = ['no-host', 'foreign-host', 'not-https', 'not-http'] as const;
@@ -135,10 +125,6 @@ function wantsPage(request: RequestHead): boolean {
 /** Whether the request may be repeated by a link: `//host/` as a link would lead to that host. */
 function isSafeLink({ method, target }: RequestHead): boolean {
   return (method === 'GET' || method === 'HEAD') && /^\/(?![/\\])/.test(target);
-}
-
-function isoTime(ms: number): string {
-  return new Date(ms).toISOString();
 }
 
 function pageHeaders(framedBy: "'none'" | "'self'"): [name: string, value: string][] {

@@ -30,13 +30,13 @@ import { noteLastUser } from './last-user.ts';
 import type { Locale, TextKey } from './locales.ts';
 import { nextTarget } from './redirects.ts';
 import { goneSignal, ingressOf, newReference } from './request-context.ts';
-import { type SessionGate, sessionOf } from './session-gate.ts';
+import { type PageSessions, sessionOf } from './session-gate.ts';
 import type { Views } from './views.ts';
 
 interface LoginPageDeps {
   readonly login: Login;
   readonly logout: Logout;
-  readonly gate: SessionGate;
+  readonly gate: PageSessions;
   readonly live: LiveSessions;
   /** Whether there is something that the user must be told before the mail. */
   readonly mustRead: (user: CanonicalUser) => boolean;

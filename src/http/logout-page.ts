@@ -5,13 +5,13 @@ import type { Logout } from '../login/logout.ts';
 import { formField, type FormTokens, queryParameter, requestInitiator } from './forms.ts';
 import { seeOther } from './redirects.ts';
 import { ingressOf } from './request-context.ts';
-import { type SessionGate, sessionOf, signInPathOf } from './session-gate.ts';
+import { type PageSessions, sessionOf, signInPathOf } from './session-gate.ts';
 import type { Views } from './views.ts';
 
 /** Dependencies of the sign-out page. */
 export interface LogoutPageDeps {
   readonly logout: Logout;
-  readonly gate: SessionGate;
+  readonly gate: PageSessions;
   readonly live: LiveSessions;
   readonly tokens: FormTokens;
   readonly views: Views;

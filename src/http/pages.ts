@@ -12,7 +12,7 @@ import { createLoginPage } from './login-page.ts';
 import { createLogoutPage } from './logout-page.ts';
 import { createNoticePage } from './notice-page.ts';
 import { createOnlyDocuments } from './only-documents.ts';
-import { createLoadSession, onlyOwnSessions, type SessionGate } from './session-gate.ts';
+import { createLoadSession, onlyOwnSessions, type PageSessions } from './session-gate.ts';
 import { createSessionsPage, type OwnSessions } from './sessions-page.ts';
 import type { Views } from './views.ts';
 
@@ -20,7 +20,7 @@ import type { Views } from './views.ts';
 export interface PagesDeps {
   readonly login: Login;
   readonly logout: Logout;
-  readonly gate: SessionGate;
+  readonly gate: PageSessions;
   readonly live: LiveSessions;
   readonly ownSessions: OwnSessions;
   readonly telling: Pick<NoticeDelivery, 'pending' | 'pendingNow' | 'read'>;

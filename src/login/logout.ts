@@ -3,7 +3,7 @@ import type { BackendName } from '../core/names.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SignOutIdentity } from '../core/webmail.ts';
 import type { Home } from './authentication.ts';
-import { withDeadline } from './limits.ts';
+import { neverGone, withDeadline } from './limits.ts';
 
 const webmailSignOutMs = 2_000;
 
@@ -30,6 +30,7 @@ export function createLogout({ homeOf, log }: LogoutDeps): Logout {
     const host = home?.backend.hosts.find(({ name }) => name === record.host);
     if (home === undefined || host === undefined) return;
     try {
+      // A client that does not wait for the answer is signed out all the same.
       await withDeadline('webmail', webmailSignOutMs, neverGone, async (signal) =>
         home.driver.signOut(host, jar, as, signal),
       );
@@ -59,6 +60,3 @@ export function leaveWebmail(logout: Logout, left: LeftSession): void {
   const { userAgent, publicOrigin, clientAddress } = left.record;
   void logout(left, { userAgent, publicOrigin, clientAddress }, async () => {});
 }
-
-/** A client that does not wait for the answer is signed out all the same. */
-const neverGone = new AbortController().signal;

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Backend, ClientPath } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
+import type { FailureKind } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { ClientAdmission, ClientAuthentication } from '../core/passdb.ts';
 import type { HostEvidence } from '../core/placement.ts';
@@ -14,7 +15,7 @@ import {
   parseBasic,
 } from './basic-upstream-request.ts';
 import type { Connections } from './connections.ts';
-import { type FailureAnswer, type FailureKind, isRefused, reasonOf } from './failure.ts';
+import { type FailureAnswer, isRefused, reasonOf } from './failure.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
 import { reply, textAnswer } from './reply.ts';
 import { type IncomingHead, isServiceWorkerScript, loggedPath } from './request-head.ts';

@@ -1,17 +1,10 @@
-import type { Answer, RequestHead } from '../core/http.ts';
+import type { Answer, FailureKind, RequestHead } from '../core/http.ts';
 import type { EndReason } from '../core/session.ts';
 import { shortLine } from '../core/short-line.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import { signInChallenge } from './basic-upstream-request.ts';
 import { redirectAnswer } from './reply.ts';
 import { destinationOf, isServiceWorkerScript } from './request-head.ts';
-
-/**
- * Why a request could not be served. `unavailable`: the webmail can't be reached. `busy`: its bounded queue is full.
- * `timeout`: it took the request and did not answer in time. `bad-answer`: it broke the protocol or the connection.
- * `store`, `unknown-key`: the session can't be read now.
- */
-export type FailureKind = 'unavailable' | 'busy' | 'timeout' | 'bad-answer' | 'store' | 'unknown-key';
 
 interface Failure {
   readonly kind: FailureKind;

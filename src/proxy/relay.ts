@@ -1,17 +1,11 @@
 import type { Client, Dispatcher } from 'undici';
 import type { Clock } from '../core/clock.ts';
+import type { FailureKind } from '../core/http.ts';
 import type { Attachment, EndReason } from '../core/session.ts';
 import type { PageToken, Verdict } from '../core/webmail.ts';
 import { Answering, Upload, type UploadPace } from './body-streams.ts';
 import type { HostConnections, Waiter } from './connections.ts';
-import {
-  announcedWithoutEnd,
-  type FailureKind,
-  failureKindOf,
-  isFaultyHead,
-  isLostConnection,
-  maxAnnouncements,
-} from './failure.ts';
+import { announcedWithoutEnd, failureKindOf, isFaultyHead, isLostConnection, maxAnnouncements } from './failure.ts';
 import { renewForm } from './page-token.ts';
 import type { Fields } from './request-head.ts';
 import { lengthOf, textOfRaw, UpstreamHead } from './response-headers.ts';

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
-import type { Answer, Ingress } from '../core/http.ts';
+import type { Answer, FailureKind, Ingress } from '../core/http.ts';
 import { createWarnings, type Log } from '../core/log.ts';
 import type { LiveSession, LiveSessions, SessionLookup } from '../core/session.ts';
 import type { ClientRequests } from './basic-requests.ts';
 import { signInChallenge } from './basic-upstream-request.ts';
-import type { FailureAnswer, FailureKind, NoSession } from './failure.ts';
+import type { FailureAnswer, NoSession } from './failure.ts';
 import type { IngressReader, IngressRefusal } from './ingress.ts';
 import { rawReply, redirectAnswer, reply, textAnswer } from './reply.ts';
 import { IncomingHead } from './request-head.ts';

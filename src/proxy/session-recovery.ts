@@ -1,9 +1,9 @@
 import { expiredCookieLines } from '../core/cookie-jar.ts';
-import type { Answer, RequestHead } from '../core/http.ts';
+import type { Answer, FailureKind, RequestHead } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SilentSignIn, Verdict } from '../core/webmail.ts';
-import { type FailureAnswer, type FailureKind, type NoSession, reasonOf } from './failure.ts';
+import { type FailureAnswer, type NoSession, reasonOf } from './failure.ts';
 import type { Relay } from './relay.ts';
 import { redirectAnswer, reply } from './reply.ts';
 import { destinationOf, type Fields, isPageRequest, loggedPath } from './request-head.ts';

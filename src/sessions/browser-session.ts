@@ -1,12 +1,9 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { Clock } from '../core/clock.ts';
-import type { CookieJar } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
-import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
-import type { BackendName, CanonicalUser } from '../core/names.ts';
-import type { Secret } from '../core/secret.ts';
-import type { Assist, EndReason, RecordKey, SessionRecord, SessionStore } from '../core/session.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import type { NewSession, SessionGate, SessionRecord, SessionStore } from '../core/session.ts';
 import { seal, sealedFor, sealPassword } from './cached-session.ts';
 import {
   parseSessionId,
@@ -22,24 +19,6 @@ import type { KeyRing } from './key-derivation.ts';
 import type { NodeSessions } from './node-sessions.ts';
 import type { ServerKeys } from './server-keys.ts';
 
-/** The facts of a successful login. */
-interface SessionOpening {
-  readonly user: CanonicalUser;
-  readonly backend: BackendName;
-  /** The host of the backend, by name. */
-  readonly host: string;
-  /** Undefined if staff opened the mailbox. */
-  readonly password: Secret | undefined;
-  readonly jar: CookieJar;
-  readonly client: Client;
-  readonly publicOrigin: string;
-  readonly timeZone: string | undefined;
-  /** Set if staff opened the mailbox. */
-  readonly assist?: Assist;
-  /** In the place of the absolute timeout. */
-  readonly lifetimeMs?: number;
-}
-
 /** What the gate takes. The numbers are read at each use: a getter lets a reload change them. */
 interface SessionGateOptions {
   readonly store: SessionStore;
@@ -54,28 +33,15 @@ interface SessionGateOptions {
   readonly forgetPassword: boolean;
 }
 
-/** What the gateway's own pages do with sessions. */
-export interface SessionGate {
-  /** Finds the session of a request to one of our own pages. `secure`: whether its public URL is HTTPS. */
-  middleware(secure: boolean): RequestHandler;
-  /**
-   * Opens a session under a fresh id, in the place of the one that the browser had; the oldest of the user's sessions
-   * end when there are too many. Resolves with its name when the store has all of it; when it rejects there is no
-   * session and no cookie.
-   */
-  open(request: Request, response: Response, opening: SessionOpening): Promise<RecordKey>;
-  /** The session of the request, or undefined. Throws ERR_STORE_UNAVAILABLE when it could not be looked up. */
-  current(request: Request): SessionRecord | undefined;
-  /** Ends the session of the request and removes its cookie; also while the store is away. */
-  close(request: Request, response: Response, reason: EndReason): Promise<void>;
-}
+/** The gate of pages that Express serves. */
+type ExpressGate = SessionGate<Request, Response, RequestHandler>;
 
 /** Makes the gate; it starts nothing. */
-export function createSessionGate(options: SessionGateOptions): SessionGate {
+export function createSessionGate(options: SessionGateOptions): ExpressGate {
   const { store, keys, live, clock, log, randomBytes } = options;
   const failures = new WeakMap<Request, PosternError>();
 
-  async function write(cookie: SessionCookie, request: Request, opening: SessionOpening): Promise<void> {
+  async function write(cookie: SessionCookie, request: Request, opening: NewSession): Promise<void> {
     const record = recordOf(cookie, opening);
     request.session.record = record;
     // Awaited before any answer: express-session sends the page even if its own save at the end fails.
@@ -86,7 +52,7 @@ export function createSessionGate(options: SessionGateOptions): SessionGate {
     await store.writeJar(cookie.key, { version: 1, sealed });
   }
 
-  function recordOf({ key, secret, serverKey }: SessionCookie, opening: SessionOpening): SessionRecord {
+  function recordOf({ key, secret, serverKey }: SessionCookie, opening: NewSession): SessionRecord {
     const { user, backend, host, password, client, publicOrigin, timeZone, assist } = opening;
     const nowMs = clock.nowMs();
     const unsealed: Omit<SessionRecord, 'sealed'> = {

@@ -4,7 +4,7 @@ import { access, type FileHandle, open, rename, stat, unlink } from 'node:fs/pro
 import { dirname } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
-import { codeOf, exposureOf, makeFolder, openNamedFile, whyUnreadable } from '../core/named-files.ts';
+import { codeOf, exposureOf, isMissing, makeFolder, openNamedFile, whyUnreadable } from '../core/named-files.ts';
 import { createKeyRing, createServerKey, type KeyRing } from './key-derivation.ts';
 
 /** One key as the file holds it. */
@@ -47,10 +47,6 @@ const header = `# Server keys of Postern: the same file on every node, readable 
 
 function unusable(message: string, cause?: unknown): PosternError {
   return new PosternError('ERR_KEYS_UNUSABLE', message, { source: 'config', retryable: false, cause });
-}
-
-function isMissing(error: unknown): boolean {
-  return codeOf(error) === 'ENOENT';
 }
 
 /**

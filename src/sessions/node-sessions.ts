@@ -3,6 +3,7 @@ import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type {
   EndReason,
+  ListedSession,
   LiveSessions,
   RecordKey,
   SessionLookup,
@@ -17,13 +18,6 @@ import { createSessionCache, endByTime, type CachedLookup, type SessionCacheOpti
 /** What the sessions of a node take. */
 export interface NodeSessionsOptions extends SessionCacheOptions {
   readonly keys: ServerKeys;
-}
-
-/** A session as lists show it. */
-interface ListedSession {
-  readonly key: RecordKey;
-  readonly record: SessionRecord;
-  readonly lastUseMs: number;
 }
 
 /** The sessions of this node: found by cookie, kept true by the store's news, ended here and everywhere. */

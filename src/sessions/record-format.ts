@@ -1,5 +1,5 @@
 import type { SavedJar } from '../core/cookie-jar.ts';
-import { parseJson } from '../core/json.ts';
+import { isObject, parseJson } from '../core/json.ts';
 import {
   type Assist,
   type EndReason,
@@ -14,10 +14,6 @@ import { isRecordKey, isUserKey } from './key-derivation.ts';
 /*
  * What a store keeps is read like anything that comes from outside: text that has another form is no record.
  */
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
-}
 
 function isSessionRecord(value: unknown): value is SessionRecord {
   if (!isObject(value)) return false;

@@ -1,4 +1,5 @@
 import type { CanonicalUser } from '../core/names.ts';
+import { oneLine } from '../core/short-line.ts';
 
 /** The facts that a user is told about one opening of the mailbox. */
 export interface Opened {
@@ -69,11 +70,6 @@ function textIn({ tag, text }: NoticeLanguage, { actor, reason, minutes, atMs }:
     text('noticeMessage.question'),
     '',
   ].join('\r\n\r\n');
-}
-
-/** Without control and format characters, which could hide or reverse what is read. */
-function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
 }
 
 /** Unstructured text of a header: as it is, or as encoded words of at most 75 characters. */

@@ -4,12 +4,13 @@ import type { Request } from 'express';
 import { PosternError } from '../../src/core/error.ts';
 import type { EndReason, LiveSession, LiveSessions, RecordKey } from '../../src/core/session.ts';
 import { ingressOf } from '../../src/http/request-context.ts';
-import type { NewSession, SessionGate } from '../../src/http/session-gate.ts';
+import type { NewSession } from '../../src/core/session.ts';
+import type { PageSessions } from '../../src/http/session-gate.ts';
 import { liveSession } from '../login/live-session.fixture.ts';
 
 /** Sessions in a map behind the two ports that the pages use; `stored` shows what they did. */
 export interface FakeGate {
-  readonly gate: SessionGate;
+  readonly gate: PageSessions;
   readonly live: LiveSessions;
   readonly stored: Map<string, LiveSession>;
   /** What the pages opened, in order. */

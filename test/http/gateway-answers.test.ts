@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../../src/core/clock.ts';
-import type { RequestHead } from '../../src/core/http.ts';
-import { createAnswers, type FailureKind, failureKinds } from '../../src/http/gateway-answers.ts';
+import { type FailureKind, failureKinds, type RequestHead } from '../../src/core/http.ts';
+import { createAnswers } from '../../src/http/gateway-answers.ts';
 import { views } from './http.fixture.ts';
 
 const answers = createAnswers(views, systemClock);
