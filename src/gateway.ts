@@ -5,6 +5,7 @@ import { createProbeLogins } from './backends/probe-logins.ts';
 import type { Config } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import { type ConfigFiles, type FilesRead, recordFiles, replayFiles } from './config/referenced-files.ts';
+import { defined } from './core/defined.ts';
 import { systemClock } from './core/clock.ts';
 import type { Readiness } from './core/http.ts';
 import type { Log } from './core/log.ts';
@@ -55,7 +56,7 @@ export interface Gateway {
 
 /** Reads and checks a configuration. Rejects with ConfigInvalid, which holds every problem at once. */
 export function readConfig(file: string, files?: ConfigFiles): Promise<Config> {
-  return loadConfig(file, { env: process.env, checks: driverChecks, ...(files === undefined ? {} : { files }) });
+  return loadConfig(file, { env: process.env, checks: driverChecks, ...defined({ files }) });
 }
 
 /** The directory of a configuration alone, for commands that ask it. */
@@ -84,7 +85,7 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
     await openNode({
       holder,
       log: plainLog,
-      ...(worker === undefined ? {} : { worker }),
+      ...defined({ worker }),
       ...(team === undefined ? {} : { heldPerHost: () => team.heldPerHost() }),
     }),
   );
