@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { Backend, BackendHost, Serving } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Closure, ClosureKind, HostState, Place, Placement } from '../core/placement.ts';
+import { createRendezvous, isInShare } from '../core/rendezvous.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { Health } from './health.ts';
 import { isHolding } from './moves.ts';
@@ -156,7 +156,9 @@ class BackendPlacement implements Placement {
     const candidates = ready.length === 0 && drained ? draining() : ready;
     const weightOf = (host: BackendHost) => serving?.weights[host.name] ?? 1;
     if (serving?.choice !== 'least-sessions') {
-      return rendezvous(user, candidates, (host) => ({ name: host.name, weight: weightOf(host) }));
+      const weights = new Map(candidates.map((host) => [host.name, weightOf(host)]));
+      const [chosen] = createRendezvous('host', weights).order(user);
+      return candidates.find((host) => host.name === chosen);
     }
     const held = this.#deps.heldPerHost();
     const load = (host: BackendHost) => (held.get(host.name) ?? 0) / weightOf(host);
@@ -206,36 +208,7 @@ class BackendPlacement implements Placement {
 /** Whether a state keeps new sessions of this user out; a share of users is the same one on every node, and grows. */
 function refuses(set: SetState | undefined, user: string): boolean {
   if (set === undefined) return false;
-  return set.state !== 'DRAIN' || set.percent === undefined || fraction(user, 'drain') * 100 < set.percent;
-}
-
-/**
- * The member with the highest weighted score for a key (rendezvous hashing with logarithmic weights): each key has one
- * order of all members, and when a member goes, only its own keys go elsewhere. Undefined if there is no member.
- */
-export function rendezvous<T>(
-  key: string,
-  members: readonly T[],
-  of: (member: T) => { readonly name: string; readonly weight: number },
-): T | undefined {
-  let best: T | undefined;
-  let highest = Number.NEGATIVE_INFINITY;
-  for (const member of members) {
-    const { name, weight } = of(member);
-    const score = -weight / Math.log(fraction(key, name));
-    if (score <= highest) continue;
-    best = member;
-    highest = score;
-  }
-  return best;
-}
-
-/** Hashes a key and a name to a number strictly between 0 and 1, the same on every node. */
-function fraction(key: string, name: string): number {
-  const digest = createHash('sha256')
-    .update(JSON.stringify([key, name]))
-    .digest();
-  return (digest.readUIntBE(0, 6) + 0.5) / 2 ** 48;
+  return set.state !== 'DRAIN' || set.percent === undefined || isInShare(user, set.percent);
 }
 
 /**

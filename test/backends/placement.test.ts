@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createFailover } from '../../src/backends/failover.ts';
-import { backendKey, createPlacement, hostKey, rendezvous } from '../../src/backends/placement.ts';
+import { backendKey, createPlacement, hostKey } from '../../src/backends/placement.ts';
 import type { StateReplica } from '../../src/backends/state-replica.ts';
 import type { Backend, Serving } from '../../src/core/backend.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -17,33 +17,6 @@ import {
   setState,
   userName,
 } from './samples.fixture.ts';
-
-describe('rendezvous hashing', () => {
-  const users = Array.from({ length: 3000 }, (_, index) => `user${index}@example.test`);
-  const members = [
-    { name: 'x', weight: 1 },
-    { name: 'y', weight: 2 },
-    { name: 'z', weight: 1 },
-  ];
-  const of = (member: (typeof members)[number]) => member;
-
-  it('gives each member its share of the users', () => {
-    const counts = Map.groupBy(users, (user) => rendezvous(user, members, of)?.name);
-    assert.ok(Math.abs((counts.get('x')?.length ?? 0) - 750) < 120);
-    assert.ok(Math.abs((counts.get('y')?.length ?? 0) - 1500) < 120);
-  });
-
-  it('moves only the users of a member that goes', () => {
-    const left = members.slice(0, 2);
-    for (const user of users) {
-      const before = rendezvous(user, members, of)?.name;
-      const after = rendezvous(user, left, of)?.name;
-      assert.ok(before === 'z' ? after !== 'z' : after === before);
-    }
-  });
-
-  it('has nobody to give where there is nobody', () => assert.equal(rendezvous('a', [], of), undefined));
-});
 
 function hostOf(place: Place): string {
   return place.kind === 'closed' ? place.closure.kind : `${place.kind} ${place.host.name}`;

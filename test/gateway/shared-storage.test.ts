@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { createRing } from '../../src/directory/sources/hash.ts';
+import { createRendezvous } from '../../src/core/rendezvous.ts';
 import type { Browser } from '../demo/browser.fixture.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { type RingSite, startRingSite } from './ring-site.fixture.ts';
 
 const reason = 'a test';
 const ringOf = (user: string) =>
-  createRing(new Map(['a', 'b', 'c'].map((name) => [name, 1]))).order(`${user}@example.test`);
+  createRendezvous('backend', new Map(['a', 'b', 'c'].map((name) => [name, 1]))).order(`${user}@example.test`);
 const [home = '', next = '', last = ''] = ringOf('alice');
 
 describe('a computed home on shared storage, behind two nodes', () => {

@@ -1,13 +1,13 @@
-import { hash } from 'node:crypto';
 import { z } from 'zod';
 import type { LoginName } from '../../core/names.ts';
+import { createRendezvous, type Weights } from '../../core/rendezvous.ts';
 import type { FindHome } from '../backend-names.ts';
 import { fraction, textOrNumber, yesOrNo } from '../../schema/scalars.ts';
 import { defineSource, fillTemplate, sourceSettings, template } from '../settings.ts';
 import { couldNotAsk, type RingStates, type SourceDeps } from '../source.ts';
 
 /**
- * Computes the home of a user: weighted rendezvous hashing over the backends (ring.ts), the same on every node.
+ * Computes the home of a user: weighted rendezvous hashing over the backends, the same on every node.
  *
  * With `shared_storage: true` every backend can serve every user, as behind a Dovecot director: a user with sessions
  * stays where they are; a backend that is DOWN or in MAINT leaves the ring; one in DRAIN gets nobody new; and
@@ -49,7 +49,7 @@ export const driver = defineSource({
 
     const shares = weights ?? new Map([...deps.backends.keys()].map((name) => [String(name), 1]));
     for (const name of shares.keys()) requireBackend(name, deps.findHome);
-    const ring = createRing(shares);
+    const rendezvous = createRendezvous('backend', shares);
     const homes = readPinned(pinned, deps);
     const choose = isShared && deps.states !== undefined ? sharedChoice(shares, maxLoad, deps, deps.states) : undefined;
     return {
@@ -57,7 +57,7 @@ export const driver = defineSource({
       async ask(name, signal) {
         const home = homes.get(name);
         if (home !== undefined) return { kind: 'found', home };
-        const order = ring.order(fillTemplate(key, name, (value) => value));
+        const order = rendezvous.order(fillTemplate(key, name, (value) => value));
         const chosen = choose === undefined ? { home: order[0] } : await choose(name, order, signal);
         if (chosen.home === undefined) throw couldNotAsk('no backend of the ring is available');
         return { kind: 'found', byDefault: true, ...chosen, home: chosen.home };
@@ -119,57 +119,4 @@ function readPinned(pinned: Readonly<Record<string, string>>, deps: SourceDeps):
 
 function requireBackend(name: string, findHome: FindHome): void {
   if (findHome(name) === undefined) throw new Error(`there is no backend ${name}`);
-}
-
-/** Backends and their weights: twice the weight, twice the users. */
-type Weights = ReadonlyMap<string, number>;
-
-interface Ring {
-  /** The backends of a user in the user's own order: the first is the home, the second would be without the first. */
-  order(user: string): readonly string[];
-}
-
-/** Two 32-bit numbers that stand for a text. */
-type Digest = readonly [number, number];
-
-/**
- * Weighted rendezvous hashing: every backend draws a number for the user, and the highest wins.
- *
- * A backend that goes takes only its own users away, one that comes takes only those that it wins, and a weight that
- * changes moves users only to or from its backend. Every node comes to the same result without talking to another.
- * (Thaler and Ravishankar 1998; the weights as in Schindelhauer and Schomaker 2005.)
- */
-export function createRing(weights: Weights): Ring {
-  const backends = [...weights]
-    .filter(([, weight]) => weight > 0)
-    .map(([name, weight]) => ({ name, weight, digest: digestOf(`backend ${name}`) }));
-  return {
-    order(user) {
-      const own = digestOf(`user ${user}`);
-      return backends
-        .map(({ name, weight, digest }) => ({ name, score: -weight / Math.log(draw(own, digest)) }))
-        .sort((a, b) => b.score - a.score || (a.name < b.name ? -1 : 1))
-        .map(({ name }) => name);
-    },
-  };
-}
-
-function digestOf(text: string): Digest {
-  const bytes = hash('sha256', text, 'buffer');
-  return [bytes.readUInt32LE(0), bytes.readUInt32LE(4)];
-}
-
-/** A number between 0 and 1, both excluded, that the user and the backend share; of 53 bits. */
-function draw(user: Digest, backend: Digest): number {
-  const high = mix(user[0] ^ backend[0]);
-  const low = mix(user[1] ^ backend[1] ^ high);
-  return (high * 2 ** 21 + (low >>> 11) + 0.5) / 2 ** 53;
-}
-
-/** The finaliser of MurmurHash3: each bit of the input changes half of the output. */
-function mix(value: number): number {
-  let mixed = value ^ (value >>> 16);
-  mixed = Math.imul(mixed, 0x85ebca6b);
-  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
-  return (mixed ^ (mixed >>> 16)) >>> 0;
 }

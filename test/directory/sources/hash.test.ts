@@ -1,80 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import * as fc from 'fast-check';
+import { createRendezvous } from '../../../src/core/rendezvous.ts';
 import { checkSource } from '../../../src/directory/registry.ts';
 import type { RingStates } from '../../../src/directory/source.ts';
-import { createRing } from '../../../src/directory/sources/hash.ts';
 import { backendName, backendsNamed, outcomeOf, testDirectory } from '../directory.fixture.ts';
 import { sourceContract } from '../source-contract.fixture.ts';
-
-const users = Array.from({ length: 20_000 }, (_, number) => `user${number}@example.test`);
-const weightsOf = (weights: Record<string, number>): ReadonlyMap<string, number> => new Map(Object.entries(weights));
-
-function homesOf(weights: Record<string, number>): Map<string, string> {
-  const ring = createRing(weightsOf(weights));
-  return new Map(users.map((user) => [user, ring.order(user)[0] ?? '']));
-}
 
 sourceContract('hash', async () => ({ settings: { type: 'hash' }, async [Symbol.asyncDispose]() {} }), {
   hasNoPeer: true,
   everybody: (user) => [`a ${user}`, `b ${user}`],
-});
-
-describe('the ring', () => {
-  test('gives each backend users by its weight', () => {
-    const counts = new Map<string, number>();
-    for (const home of homesOf({ a: 1, b: 2, c: 5 }).values()) counts.set(home, (counts.get(home) ?? 0) + 1);
-    for (const [name, share] of [
-      ['a', 1 / 8],
-      ['b', 2 / 8],
-      ['c', 5 / 8],
-    ] as const) {
-      const expected = users.length * share;
-      // Five standard deviations of a binomial: the hash has no favourites.
-      assert.ok(Math.abs((counts.get(name) ?? 0) - expected) < 5 * Math.sqrt(expected * (1 - share)), name);
-    }
-  });
-
-  test('moves nobody but the users of a backend that goes', () => {
-    const [before, after] = [homesOf({ a: 1, b: 1, c: 1, d: 1 }), homesOf({ a: 1, b: 1, d: 1 })];
-    for (const [user, home] of before) if (home !== 'c') assert.equal(after.get(user), home);
-  });
-
-  test('moves users only to a backend whose weight grows, and only from it when it shrinks', () => {
-    const [before, after] = [homesOf({ a: 1, b: 1, c: 1 }), homesOf({ a: 1, b: 2, c: 1 })];
-    for (const [user, home] of after) if (home !== before.get(user)) assert.equal(home, 'b');
-  });
-
-  test('sends the users of a backend that goes to the next in their own order', () => {
-    const after = homesOf({ a: 1, b: 1, d: 1 });
-    const ring = createRing(weightsOf({ a: 1, b: 1, c: 1, d: 1 }));
-    for (const user of users)
-      assert.equal(
-        ring.order(user).find((name) => name !== 'c'),
-        after.get(user),
-      );
-  });
-
-  test('is the same on every node and in every version: these homes must never change', () => {
-    const ring = createRing(weightsOf({ a: 1, b: 2, c: 3 }));
-    assert.deepEqual(
-      ['alice@example.test', 'bob@example.test', 'carol@example.test', 'jörg@example.test', ''].map((user) =>
-        ring.order(user).join(''),
-      ),
-      ['acb', 'bca', 'bca', 'cba', 'bca'],
-    );
-  });
-
-  test('does not depend on the order in which backends are written, and leaves out those without weight', () => {
-    const ring = createRing(weightsOf({ a: 1, b: 1, c: 0 }));
-    const turned = createRing(weightsOf({ c: 0, b: 1, a: 1 }));
-    fc.assert(
-      fc.property(fc.string(), (user) => {
-        assert.deepEqual(ring.order(user), turned.order(user));
-        assert.equal(ring.order(user).length, 2);
-      }),
-    );
-  });
 });
 
 function states(known: {
@@ -92,7 +26,11 @@ function states(known: {
 }
 
 describe('a hash source', () => {
-  const home = createRing(weightsOf({ a: 1, b: 1 })).order('alice@example.test')[0] ?? '';
+  const weights = new Map([
+    ['a', 1],
+    ['b', 1],
+  ]);
+  const home = createRendezvous('backend', weights).order('alice@example.test')[0] ?? '';
   const other = home === 'a' ? 'b' : 'a';
   const shared = { type: 'hash', shared_storage: true };
   const cases: readonly (readonly [
@@ -137,7 +75,9 @@ describe('a hash source', () => {
     await using directory = await testDirectory([{ type: 'hash', key: '%d' }], {
       backends: backendsNamed('a', 'b', 'c', 'd'),
     });
-    const homes = await Promise.all(users.slice(0, 50).map(async (user) => (await outcomeOf(directory, user))[0]));
+    const homes = await Promise.all(
+      Array.from({ length: 50 }, async (_, number) => (await outcomeOf(directory, `user${number}@example.test`))[0]),
+    );
     assert.equal(new Set(homes).size, 1);
   });
 
