@@ -1,6 +1,7 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
+import { BoundedMap } from './bounded-map.ts';
 
-const maxRemembered = 1000;
+const rememberedAddresses = 1000;
 
 /** An address without its zone, and IPv4 as IPv4 where it is mapped into IPv6, in whatever spelling. */
 export function plainAddress(address: string): string {
@@ -35,14 +36,13 @@ export function createNetworkMatch(networks: readonly string[]): (address: strin
     list.addSubnet(base, prefix, family === 4 ? 'ipv4' : 'ipv6');
   }
   // Each proxied request asks, of the same few addresses.
-  const known = new Map<string, boolean>();
+  const known = new BoundedMap<string, boolean>(rememberedAddresses);
   return (address) => {
     const before = known.get(address);
     if (before !== undefined) return before;
     const plain = plainAddress(address);
     const family = isIP(plain);
     const matches = family !== 0 && list.check(plain, family === 4 ? 'ipv4' : 'ipv6');
-    if (known.size >= maxRemembered) known.clear();
     known.set(address, matches);
     return matches;
   };

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { LoginName } from '../core/names.ts';
@@ -79,18 +80,9 @@ interface Flight {
  * name share one question; it is aborted when its last caller is gone.
  */
 export function cached(source: Source, options: CacheOptions, clock: Clock): CachedSource {
-  const entries = new Map<LoginName, Entry>();
+  const entries = new BoundedMap<LoginName, Entry>(options.maxEntries);
   const flights = new Map<LoginName, Flight>();
   const counts: CacheCounts = { hits: 0, misses: 0, stale: 0 };
-
-  function keep(name: LoginName, entry: Entry): void {
-    entries.delete(name);
-    entries.set(name, entry);
-    for (const oldest of entries.keys()) {
-      if (entries.size <= options.maxEntries) break;
-      entries.delete(oldest);
-    }
-  }
 
   function answered(answer: SourceAnswer): Entry {
     return { answer, answeredAtMs: clock.nowMs(), failedAtMs: 0 };
@@ -102,7 +94,7 @@ export function cached(source: Source, options: CacheOptions, clock: Clock): Cac
     const ageMs = nowMs - entry.answeredAtMs;
     if (failure === undefined && answer !== undefined && within(ageMs, ttlOf(answer, options))) {
       counts.hits += 1;
-      keep(name, entry);
+      entries.set(name, entry);
       return { answer, ageMs };
     }
     if (failure === undefined || !within(nowMs - entry.failedAtMs, options.transientTtlMs)) return undefined;
@@ -123,7 +115,7 @@ export function cached(source: Source, options: CacheOptions, clock: Clock): Cac
       // Dropped or given up meanwhile: this outcome is no news any more.
       if (flights.get(name) !== flight) return;
       flights.delete(name);
-      if (entry !== undefined) keep(name, entry);
+      if (entry !== undefined) entries.set(name, entry);
     };
     flight.promise.then(
       // That somebody must be asked is soon said again; what was learned of the name is worth more.
@@ -170,7 +162,7 @@ export function cached(source: Source, options: CacheOptions, clock: Clock): Cac
       counts.misses += 1;
       return { answer: await board(name, signal) };
     },
-    learn: (name, answer) => keep(name, answered(answer)),
+    learn: (name, answer) => void entries.set(name, answered(answer)),
     drop(isMeant) {
       for (const [name, { answer }] of entries) {
         const user = answer !== undefined && 'user' in answer ? answer.user : undefined;

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { BoundedMap } from '../core/bounded-map.ts';
 import english from '../../views/locales/en.json' with { type: 'json' };
 
 /** The name of a text; views/locales/en.json has them all. */
@@ -43,8 +44,7 @@ export function readLocales(folder: URL, defaultTag: string): Locales {
 }
 
 /** To make one takes longer than all else of a page. The zones that browsers name are some hundred, the texts few. */
-const timeFormats = new Map<string, Intl.DateTimeFormat>();
-const rememberedFormats = 200;
+const timeFormats = new BoundedMap<string, Intl.DateTimeFormat>(200);
 
 /**
  * Writes times as readers of a language do; where they differ over which number is the day, the month is a word.
@@ -59,7 +59,6 @@ export function timeTextOf(
   let format = timeFormats.get(name);
   if (format === undefined) {
     format = new Intl.DateTimeFormat(tag, { dateStyle, timeStyle: 'short', timeZone: timeZone ?? 'UTC' });
-    if (timeFormats.size >= rememberedFormats) timeFormats.clear();
     timeFormats.set(name, format);
   }
   const known = format;

@@ -1,4 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express';
+import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import { expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
@@ -205,10 +206,11 @@ function mayHaveCookie(request: Request): boolean {
   return request.method === 'GET' || requestInitiator(request.headers, ingressOf(request).publicUrl.origin) === 'own';
 }
 
-/** What browsers say, and how Node calls it: asking it is a twentieth of a sign-in. */
-const timeZones = new Map<string, string>();
-/** There are some 600; a name counts in any case. */
-const rememberedTimeZones = 1_000;
+/**
+ * The time zones that browsers name, as Node names them: to ask Node is a twentieth of a sign-in. There are some 600,
+ * each in any case of its letters.
+ */
+const timeZones = new BoundedMap<string, string>(1_000);
 
 function knownTimeZone(name: string | undefined): string | undefined {
   if (name === undefined || !/^[\w+\-/]{1,64}$/.test(name)) return undefined;
@@ -216,7 +218,7 @@ function knownTimeZone(name: string | undefined): string | undefined {
   if (known !== undefined) return known;
   try {
     const { timeZone } = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions();
-    if (timeZones.size < rememberedTimeZones) timeZones.set(name, timeZone);
+    timeZones.set(name, timeZone);
     return timeZone;
   } catch {
     return undefined;

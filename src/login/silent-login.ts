@@ -1,3 +1,4 @@
+import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import { CookieJar, expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
@@ -20,7 +21,7 @@ const perWindow = 3;
 /** When a webmail was restarted, all of its users come at once. */
 const perBackend = { atOnce: 8, waiting: 1000, source: 'webmail' } as const;
 /** Sessions whose last attempts are remembered; forgetting the oldest only allows it one attempt more. */
-const maxRemembered = 10_000;
+const rememberedSessions = 10_000;
 
 interface SilentSignInDeps {
   readonly homeOf: (backend: BackendName) => Home | undefined;
@@ -105,17 +106,14 @@ interface Attempts {
 }
 
 function createAttempts(clock: Clock): Attempts {
-  const times = new Map<RecordKey, readonly number[]>();
+  const times = new BoundedMap<RecordKey, readonly number[]>(rememberedSessions);
   return {
     admit(key) {
       const nowMs = clock.nowMs();
       const recent = (times.get(key) ?? []).filter((at) => nowMs - at < windowMs);
       const last = recent.at(-1);
       if (recent.length >= perWindow || (last !== undefined && nowMs - last < pauseMs)) return false;
-      times.delete(key);
       times.set(key, [...recent, nowMs]);
-      const [oldest] = times.keys();
-      if (times.size > maxRemembered && oldest !== undefined) times.delete(oldest);
       return true;
     },
     takeBack: (key) => void times.set(key, (times.get(key) ?? []).slice(0, -1)),

@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey } from 'node:crypto';
+import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import type { PasswordCheck } from '../core/passdb.ts';
 import type { Secret } from '../core/secret.ts';
@@ -39,7 +40,7 @@ interface ClientChecksDeps {
 }
 
 const rememberedMs = 60_000;
-const maxRemembered = 20_000;
+const rememberedVerdicts = 20_000;
 
 /**
  * Remembers verdicts as keyed hashes under a key that only this process has. They hold for one user, backend, client
@@ -109,7 +110,7 @@ interface Remembered {
 
 /** Bounded; the oldest goes first. */
 function createMemory(clock: Clock) {
-  const entries = new Map<string, Remembered>();
+  const entries = new BoundedMap<string, Remembered>(rememberedVerdicts);
   return {
     get(hash: string): PasswordCheck['kind'] | undefined {
       const found = entries.get(hash);
@@ -119,10 +120,7 @@ function createMemory(clock: Clock) {
       return undefined;
     },
     put(hash: string, verdict: PasswordCheck['kind']): void {
-      entries.delete(hash);
       entries.set(hash, { verdict, atMs: clock.nowMs() });
-      const [oldest] = entries.keys();
-      if (entries.size > maxRemembered && oldest !== undefined) entries.delete(oldest);
     },
     drop: (hash: string): void => void entries.delete(hash),
   };

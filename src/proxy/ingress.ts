@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP, type Socket } from 'node:net';
+import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import type { HostKind, Ingress, PublicUrl } from '../core/http.ts';
 import { createNetworkMatch, plainAddress } from '../core/ip-networks.ts';
@@ -130,7 +131,7 @@ const redirectsOfACircle = 3;
  * Notices a client that is redirected to the same address again and again: a browser gives up after some twenty times.
  */
 function createCircles(clock: Clock): { isOne(key: string): boolean } {
-  const redirected = new Map<string, { readonly sinceMs: number; times: number }>();
+  const redirected = new BoundedMap<string, { readonly sinceMs: number; times: number }>(1000);
   return {
     isOne(key) {
       const nowMs = clock.nowMs();
@@ -139,7 +140,6 @@ function createCircles(clock: Clock): { isOne(key: string): boolean } {
         known.times += 1;
         return known.times >= redirectsOfACircle;
       }
-      if (redirected.size >= 1000) redirected.clear();
       redirected.set(key, { sinceMs: nowMs, times: 1 });
       return false;
     },

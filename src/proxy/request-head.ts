@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
+import { BoundedMap } from '../core/bounded-map.ts';
 import { type CookieJar, pathOf } from '../core/cookie-jar.ts';
 import type { RequestHead } from '../core/http.ts';
 
-const lowerCaseNames = new Map<string, string>();
-const maxLowerCaseNames = 2000;
+/** Bounded, since the names come from clients. */
+const lowerCaseNames = new BoundedMap<string, string>(2000);
 
 /** A field name in lower case; remembered, since browsers send the same two dozen names for ever. */
 export function lowerCaseName(name: string): string {
@@ -21,8 +22,6 @@ export function lowerCaseNamesOf(raw: readonly string[]): string[] {
 }
 
 function rememberName(name: string): string {
-  // Names come from clients: the memory for them is bounded.
-  if (lowerCaseNames.size >= maxLowerCaseNames) lowerCaseNames.clear();
   const lower = name.toLowerCase();
   lowerCaseNames.set(name, lower);
   return lower;

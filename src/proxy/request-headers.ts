@@ -1,3 +1,4 @@
+import { BoundedMap } from '../core/bounded-map.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
 import type { Ingress } from '../core/http.ts';
 import { cookiesForBackend, type Fields, type IncomingHead, lowerCaseName } from './request-head.ts';
@@ -78,7 +79,7 @@ const plainName = /^[A-Za-z0-9-]+$/;
  * More ranges than any reader of mail asks for: the whole is sent instead (RFC 9110, 14.2 lets a server ignore Range).
  */
 const maxRanges = 5;
-const maxClasses = 2000;
+const rememberedClasses = 2000;
 
 /** The codings that a driver's look inside an answer can undo. */
 const knownCodings = /^(?:gzip|x-gzip|deflate|br|zstd|identity|\*)(?:\s*;.*)?$/i;
@@ -111,11 +112,10 @@ export type RequestHeaders = (head: IncomingHead, context: RequestContext) => st
 
 /** Makes the rebuilding of request heads: which fields pass, are dropped, or are the gateway's own. */
 export function createRequestHeaders(options: RequestHeadersOptions): RequestHeaders {
-  const classes = new Map<string, FieldClass>();
+  const classes = new BoundedMap<string, FieldClass>(rememberedClasses);
   const alsoDropped = new Set(options.alsoDropped);
 
   function learn(name: string): FieldClass {
-    if (classes.size >= maxClasses) classes.clear();
     const lower = lowerCaseName(name);
     const found = alsoDropped.has(lower) ? 'drop' : classify(lower);
     classes.set(name, found);

@@ -1,4 +1,5 @@
 import type { BackendHost } from '../core/backend.ts';
+import { BoundedMap } from '../core/bounded-map.ts';
 import type { Ingress, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
 import { destinationOf, lowerCaseName, lowerCaseNamesOf, nameInSetCookie } from './request-head.ts';
@@ -88,11 +89,9 @@ const droppedFamilies: readonly RegExp[] = [
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-const classes = new Map<string, FieldClass>();
-const maxClasses = 2000;
+const classes = new BoundedMap<string, FieldClass>(2000);
 
 function learn(name: string): FieldClass {
-  if (classes.size >= maxClasses) classes.clear();
   const found = classify(lowerCaseName(name));
   classes.set(name, found);
   return found;

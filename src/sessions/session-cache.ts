@@ -1,3 +1,4 @@
+import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
@@ -15,7 +16,6 @@ import type {
 } from '../core/session.ts';
 import { CachedSession, type SessionKeeper } from './cached-session.ts';
 import type { SessionCookie } from './cookie.ts';
-import { BoundedMap } from './lru-map.ts';
 import { createEndings, createJarWrites, createUndisturbedReader, createUseNotes } from './store-sync.ts';
 
 /** The times of sessions that the configuration sets. */

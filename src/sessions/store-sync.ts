@@ -1,9 +1,9 @@
+import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { EndReason, RecordKey, SessionStore, StoredLookup } from '../core/session.ts';
 import type { CachedSession } from './cached-session.ts';
-import { BoundedMap } from './lru-map.ts';
 
 const writeAgainMs = 60_000;
 
@@ -105,7 +105,7 @@ const waitingEndings = 10_000;
  */
 export function createEndings({ store, log }: { readonly store: Pick<SessionStore, 'destroy'>; readonly log: Log }) {
   const remembered = new BoundedMap<RecordKey, EndReason>(rememberedEndings);
-  const waiting = new Map<RecordKey, EndReason>();
+  const waiting = new BoundedMap<RecordKey, EndReason>(waitingEndings);
   let retrying: Promise<void> | undefined;
 
   async function tell(key: RecordKey, reason: EndReason): Promise<boolean> {
@@ -123,7 +123,6 @@ export function createEndings({ store, log }: { readonly store: Pick<SessionStor
     log.warn('session-end-not-stored', { session: key, reason, err: error });
     if (waiting.size >= waitingEndings) {
       const [oldest] = waiting.keys();
-      if (oldest !== undefined) waiting.delete(oldest);
       log.error('session-end-dropped', { session: oldest });
     }
     waiting.set(key, reason);
