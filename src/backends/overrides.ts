@@ -1,6 +1,6 @@
 import { type DirectorySource, type HomeLookup, type UserHome, UserIsToWait } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
-import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
+import { type BackendName, canonicalUser, type LoginName } from '../core/names.ts';
 import type { Override } from './state-values.ts';
 
 /** Dependencies of the directory of overrides. */
@@ -27,12 +27,12 @@ export function withOverrides(
 
   function ownAnswer(name: LoginName): HomeLookup | undefined {
     const backend = homeOf(name);
-    return backend === undefined ? undefined : { kind: 'found', backend, user: asUser(name) };
+    return backend === undefined ? undefined : { kind: 'found', backend, user: canonicalUser(name) };
   }
 
   /** Where the password of a user can be checked who may not sign in. */
   function homeOfBarred(name: LoginName, at: UserHome | undefined): UserHome | undefined {
-    const user = at?.user ?? asUser(name);
+    const user = at?.user ?? canonicalUser(name);
     const backend = homeOf(user) ?? at?.backend;
     return backend === undefined ? undefined : { user, backend };
   }
@@ -59,10 +59,4 @@ export function withOverrides(
       return { kind: 'found', user: found.user, backend, ...role };
     },
   };
-}
-
-/** Overrides are kept under canonical users: a name that has one is such a user. */
-function asUser(name: LoginName): CanonicalUser;
-function asUser(name: string): string {
-  return name;
 }

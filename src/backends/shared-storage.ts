@@ -2,7 +2,7 @@ import type { Backend } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { BackendName, CanonicalUser, LoginName } from '../core/names.ts';
+import { type BackendName, type CanonicalUser, canonicalUser, type LoginName } from '../core/names.ts';
 import type { HostState, Placement } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
@@ -131,7 +131,7 @@ export function createRingStates({ backends, placement, state, forgotten, ...dep
      * it forgotten holds nobody any more.
      */
     async currentHome(user: LoginName): Promise<BackendName | undefined> {
-      const record = (await deps.sessionsOfUser(asUser(user))).at(-1)?.record;
+      const record = (await deps.sessionsOfUser(canonicalUser(user))).at(-1)?.record;
       if (record === undefined) return undefined;
       const sinceMs = Math.max(record.createdAtMs, record.homeSinceMs ?? 0, state.homes.get(record.user)?.sinceMs ?? 0);
       const forgottenAtMs = forgotten.get(record.user);
@@ -139,10 +139,4 @@ export function createRingStates({ backends, placement, state, forgotten, ...dep
       return backends.backend(homeOfSession(state, record))?.name;
     },
   };
-}
-
-/** A name that names no user has no sessions. */
-function asUser(name: LoginName): CanonicalUser;
-function asUser(name: string): string {
-  return name;
 }

@@ -3,7 +3,7 @@ import type { Config, StoreConfig } from '../config/config.ts';
 import type { Backend, BackendHost, BackendLimits, MasterIdentity, TestAccount } from '../core/backend.ts';
 import { explainFailure } from '../core/connection-failure.ts';
 import { type Log, silentLog } from '../core/log.ts';
-import type { CanonicalUser } from '../core/names.ts';
+import { canonicalUser } from '../core/names.ts';
 import { probeSessions, probeState } from '../gateway/stores.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
 import { createRedisStore } from '../sessions/redis-store.ts';
@@ -256,7 +256,7 @@ async function tryMaster(
 ): Promise<{ readonly result: 'ok' | 'warning' | 'failed'; readonly note: string }> {
   const answer = await createImapMailboxes().open(
     {
-      user: asUser(account?.user ?? noSuchMailbox),
+      user: canonicalUser(account?.user ?? noSuchMailbox),
       master,
       host,
       context: { client: { address: '127.0.0.1', port: 0, userAgent: undefined }, reference: 'postern-check', limits },
@@ -278,10 +278,4 @@ async function tryMaster(
   if (answer.why !== 'not-shown') return { result: 'failed', note: answer.text };
   const note = `${master.user} is known; set test_account to see whether this Cyrus shows it which mailboxes exist`;
   return { result: 'warning', note };
-}
-
-/** The operator writes the account as the canonical user that it is. */
-function asUser(user: string): CanonicalUser;
-function asUser(user: string): string {
-  return user;
 }

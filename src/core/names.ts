@@ -3,8 +3,8 @@ import { domainToASCII } from 'node:url';
 /** A login name after normalisation: lower case, with a domain, free of control and format characters. */
 export type LoginName = string & { readonly __brand: 'LoginName' };
 
-/** The one spelling of a user after normalisation and aliases. Every key, log line and count uses it. */
-export type CanonicalUser = string & { readonly __brand: 'CanonicalUser' };
+/** The one spelling of a user: a login name after aliases. Every key, log line and count uses it. */
+export type CanonicalUser = LoginName & { readonly __canonical: true };
 
 /** The name of a configured backend. Only the configuration turns it into addresses. */
 export type BackendName = string & { readonly __brand: 'BackendName' };
@@ -99,7 +99,7 @@ export function domainOfUsers(text: string, { domainAliases = {} }: LoginNameRul
 }
 
 /** A login name in its two halves; `domain` is empty for a name without one. */
-export function splitLoginName(name: LoginName | CanonicalUser): { readonly local: string; readonly domain: string } {
+export function splitLoginName(name: LoginName): { readonly local: string; readonly domain: string } {
   const at = name.lastIndexOf('@');
   return at === -1 ? { local: name, domain: '' } : { local: name.slice(0, at), domain: name.slice(at + 1) };
 }
@@ -109,15 +109,23 @@ export function splitLoginName(name: LoginName | CanonicalUser): { readonly loca
  * (the domain) and `%%`, as in Dovecot; the whole name where there is none.
  */
 export function nameForServer(user: CanonicalUser, template = '%u'): CanonicalUser {
+  if (template === '%u') return user;
   const { local, domain } = splitLoginName(user);
   const parts: Readonly<Record<string, string>> = { u: user, n: local, d: domain };
-  return asServerKnows(template.replace(/%([und%])/g, (_all, key: string) => parts[key] ?? '%'));
+  return canonicalUser(template.replace(/%([und%])/g, (_all, key: string) => parts[key] ?? '%'));
 }
 
-/** The name for that server alone; everything else uses the canonical user. */
-function asServerKnows(name: string): CanonicalUser;
-function asServerKnows(name: string): string {
-  return name;
+/**
+ * Takes a text for a canonical user that this gateway wrote down, or that an operator wrote as one. Throws a TypeError
+ * for an empty text and for one with white space or control characters: no user has such a name.
+ */
+export function canonicalUser(text: string): CanonicalUser {
+  if (!isCanonicalUser(text)) throw new TypeError(`not a user: ${JSON.stringify(text)}`);
+  return text;
+}
+
+function isCanonicalUser(text: string): text is CanonicalUser {
+  return /^[^\s\p{C}]+$/u.test(text);
 }
 
 function accept(text: string): ParsedLoginName {

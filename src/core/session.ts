@@ -9,6 +9,18 @@ export type RecordKey = string & { readonly __brand: 'RecordKey' };
 /** The name of a user's index in the store: a keyed hash of the canonical user. */
 export type UserKey = string & { readonly __brand: 'UserKey' };
 
+const keyedHashText = /^[\w-]{43}$/;
+
+/** Whether a text has the form of a record's name. */
+export function isRecordKey(text: string): text is RecordKey {
+  return keyedHashText.test(text);
+}
+
+/** Whether a text has the form of a user index's name. */
+export function isUserKey(text: string): text is UserKey {
+  return keyedHashText.test(text);
+}
+
 /**
  * Why a session ended; the sign-in page has a text for each that a user may meet. `signed-out`: in this browser;
  * `ended-elsewhere`: the same user ended it from the session of another device; `kicked`: by operators or staff.

@@ -3,7 +3,7 @@ import type { ApiNodeDeps } from '../admin/api-node.ts';
 import { type Api, createApi } from '../admin/api.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import type { CanonicalUser, LoginName } from '../core/names.ts';
+import { type CanonicalUser, canonicalUser } from '../core/names.ts';
 import { explainHere, lookUpHome } from './explain.ts';
 import type { ConfigHolder, ConfigSnapshot, GatewayNode } from './parts.ts';
 
@@ -67,10 +67,5 @@ function userNamed({ parseName }: ConfigSnapshot, typed: string): CanonicalUser 
   const parsed = parseName(typed);
   if (parsed.kind === 'malformed')
     throw new ApiRefusal(400, `${JSON.stringify(typed)} cannot be a user: ${parsed.why}`);
-  return asUser(parsed.name);
-}
-
-function asUser(name: LoginName): CanonicalUser;
-function asUser(name: string): string {
-  return name;
+  return canonicalUser(parsed.name);
 }

@@ -13,7 +13,7 @@ import { keepRenewed } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import { type CanonicalUser, nameForServer } from '../core/names.ts';
+import { canonicalUser, nameForServer } from '../core/names.ts';
 import type { StateEntry } from '../core/state-store.ts';
 import type { LeftSession } from '../login/logout.ts';
 import { createRelocation } from '../login/silent-login.ts';
@@ -126,7 +126,7 @@ function openMoves({ holder, ...parts }: ClusterParts): Moves {
     },
     runHook(program, facts, signal) {
       const loginAt = (backend: string) =>
-        nameForServer(asUser(facts.user), holder.current.backendNamed(backend)?.hosts[0].imap.loginName);
+        nameForServer(canonicalUser(facts.user), holder.current.backendNamed(backend)?.hosts[0].imap.loginName);
       return runHook(program, { ...facts, fromLogin: loginAt(facts.from), toLogin: loginAt(facts.to) }, signal);
     },
   });
@@ -146,8 +146,8 @@ function openHomeChanges({ holder, ...parts }: ClusterParts, sessions: NodeSessi
 function forgetHomes(holder: ConfigHolder, homeChanges: HomeChanges, changed: readonly StateEntry[]): void {
   for (const { table, key } of changed) {
     if (!holder.isBuilt || !['overrides', 'homes', 'forgotten'].includes(table)) continue;
-    holder.current.forgetHome(asUser(key));
-    if (table === 'forgotten') void homeChanges.look(asUser(key));
+    holder.current.forgetHome(canonicalUser(key));
+    if (table === 'forgotten') void homeChanges.look(canonicalUser(key));
   }
 }
 
@@ -182,10 +182,4 @@ function watchedHosts({ config, homeOf }: ConfigSnapshot): WatchedHost[] {
       target: settings.path ?? smallTarget(host, homeOf(backend.name)?.driver.healthTarget),
     })),
   );
-}
-
-/** Overrides are kept under canonical users. */
-function asUser(key: string): CanonicalUser;
-function asUser(key: string): string {
-  return key;
 }

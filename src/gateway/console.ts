@@ -3,7 +3,7 @@ import { backendKey } from '../backends/placement.ts';
 import { operatorStates } from '../backends/state-values.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import type { CanonicalUser } from '../core/names.ts';
+import { canonicalUser } from '../core/names.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { ConsoleBackends } from '../http/console/backends.ts';
 import type { ConsoleUsers } from '../http/console/users.ts';
@@ -57,7 +57,7 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
       async staffNamed(typed, signal) {
         const parsed = holder.current.parseName(typed);
         if (parsed.kind !== 'ok') return undefined;
-        const user = asUser(parsed.name);
+        const user = canonicalUser(parsed.name);
         return (await roleOf(user, signal)) === undefined ? undefined : user;
       },
       sessions: createStaffSessions({
@@ -113,7 +113,7 @@ function createUsers({ holder, cluster, sessions, penalty }: ConsoleOptions, sig
       return parsed.kind === 'ok' ? parsed.name : undefined;
     },
     explain: (typed) => explainHere(holder.current, cluster, typed),
-    sessions: (user) => sessions.sessionsOfUser(asUser(user)),
+    sessions: (user) => sessions.sessionsOfUser(canonicalUser(user)),
     signIns: (user) => signIns.of(user),
     penalty: async (user) => penalty.stateOf(user, await addressesOf(user)),
     liftPenalty: async (user) => penalty.lift(user, await addressesOf(user)),
@@ -157,9 +157,4 @@ function createBackends({ holder, cluster, heldPerHost }: ConsoleOptions): Conso
       return 'set';
     },
   };
-}
-
-function asUser(name: string): CanonicalUser;
-function asUser(name: string): string {
-  return name;
 }

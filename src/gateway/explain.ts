@@ -3,7 +3,7 @@ import type { StateReplica } from '../backends/state-replica.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
-import type { CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
+import type { CanonicalUser, LoginNameParser } from '../core/names.ts';
 import type { HostState, Placement } from '../core/placement.ts';
 import type { Directory, Explanation } from '../directory/directory.ts';
 import type { ClusterState, ConfigSnapshot } from './parts.ts';
@@ -173,18 +173,12 @@ const never = new AbortController().signal;
 
 /** Where a user lives, overrides and caches counted. Rejects when that could not be asked in time. */
 export function lookUpHome({ homes }: ConfigSnapshot, user: CanonicalUser, signal = never): Promise<HomeLookup> {
-  return homes.lookup(asLoginName(user), signal);
+  return homes.lookup(user, signal);
 }
 
 /** What the directory says of a user now, past all that is remembered. Rejects when that could not be asked in time. */
 export function lookUpFresh({ directory }: ConfigSnapshot, user: CanonicalUser, signal = never): Promise<HomeLookup> {
-  return directory.lookupFresh(asLoginName(user), signal);
-}
-
-/** A canonical user is a login name, too. */
-function asLoginName(user: CanonicalUser): LoginName;
-function asLoginName(user: string): string {
-  return user;
+  return directory.lookupFresh(user, signal);
 }
 
 /** Explains a user by the parts of this running gateway, within the time of two lookups. */

@@ -1,6 +1,6 @@
 import type { BackendHost, TestAccount } from '../core/backend.ts';
 import type { Client } from '../core/identity.ts';
-import type { CanonicalUser } from '../core/names.ts';
+import { canonicalUser } from '../core/names.ts';
 import type { Passdb } from '../core/passdb.ts';
 import type { Home } from './authentication.ts';
 
@@ -26,7 +26,7 @@ const client: Client = { address: '127.0.0.1', port: 0, userAgent: 'Mozilla/5.0 
  */
 export function createProbeLogin({ passdb, publicOrigin, newReference }: TestSignInDeps) {
   return async ({ home, host, account }: TestedHost, signal: AbortSignal): Promise<'signed-in' | 'refused'> => {
-    const user = asUser(account.user);
+    const user = canonicalUser(account.user);
     const { password } = account;
     const context = { client, reference: newReference(), limits: home.backend.limits };
     const check = await passdb.verify({ user, password }, host, context, signal);
@@ -39,10 +39,4 @@ export function createProbeLogin({ passdb, publicOrigin, newReference }: TestSig
     await home.driver.signOut(host, entered.jar, leaving, signal);
     return 'signed-in';
   };
-}
-
-/** The operator writes the account as the canonical user that it is. */
-function asUser(user: string): CanonicalUser;
-function asUser(user: string): string {
-  return user;
 }

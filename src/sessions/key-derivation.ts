@@ -1,6 +1,6 @@
 import { createHash, createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
 import type { CanonicalUser } from '../core/names.ts';
-import type { RecordKey, UserKey } from '../core/session.ts';
+import { isRecordKey, isUserKey, type RecordKey, type UserKey } from '../core/session.ts';
 
 /** The purpose of sealed text, part of its key and of its authenticated data. */
 export type SealPurpose = 'credentials' | 'jar';
@@ -85,16 +85,4 @@ export function createKeyRing(keys: readonly ServerKey[], promotedId: string): K
     all: [promoted, ...keys.filter((key) => key !== promoted)],
     find: (id) => byId.get(id),
   };
-}
-
-const keyedHashText = /^[\w-]{43}$/;
-
-/** Whether a text has the form of a record's name. */
-export function isRecordKey(text: string): text is RecordKey {
-  return keyedHashText.test(text);
-}
-
-/** Whether a text has the form of a user index's name. */
-export function isUserKey(text: string): text is UserKey {
-  return keyedHashText.test(text);
 }

@@ -4,12 +4,13 @@ import {
   type Assist,
   type EndReason,
   endReasons,
+  isRecordKey,
+  isUserKey,
   type RegisteredKey,
   type SessionRecord,
   type StaffProof,
   type StoredJar,
 } from '../core/session.ts';
-import { isRecordKey, isUserKey } from './key-derivation.ts';
 
 /*
  * What a store keeps is read like anything that comes from outside: text that has another form is no record.

@@ -1,20 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import type { Log } from '../core/log.ts';
-import type {
-  EndReason,
-  RecordKey,
-  RegisteredKey,
-  SessionRecord,
-  SessionStore,
-  StoredJar,
-  StoredLookup,
-  StoredSession,
-  StoreNews,
-  UserKey,
+import {
+  type EndReason,
+  isRecordKey,
+  type RecordKey,
+  type RegisteredKey,
+  type SessionRecord,
+  type SessionStore,
+  type StoredJar,
+  type StoredLookup,
+  type StoredSession,
+  type StoreNews,
+  type UserKey,
 } from '../core/session.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import { InvalidationTap, type RedisSettings } from '../redis/topology.ts';
-import { isRecordKey } from './key-derivation.ts';
 import { parseEndReason, parseRecord, parseRegisteredKey, parseStoredJar } from './record-format.ts';
 import * as scripts from './redis-scripts.ts';
 

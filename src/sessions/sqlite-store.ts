@@ -1,16 +1,16 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { Clock } from '../core/clock.ts';
 import { openEmbeddedDatabase } from '../core/embedded-database.ts';
-import type {
-  RecordKey,
-  RegisteredKey,
-  SessionStore,
-  StoredJar,
-  StoredLookup,
-  StoredSession,
-  StoreNews,
+import {
+  isRecordKey,
+  type RecordKey,
+  type RegisteredKey,
+  type SessionStore,
+  type StoredJar,
+  type StoredLookup,
+  type StoredSession,
+  type StoreNews,
 } from '../core/session.ts';
-import { isRecordKey } from './key-derivation.ts';
 import { parseEndReason, parseRecord } from './record-format.ts';
 
 /** What the embedded store takes. */

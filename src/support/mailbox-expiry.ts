@@ -3,7 +3,14 @@ import { type Clock, isRecent } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
-import type { Assist, EndReason, LiveSession, RecordKey, SessionLookup } from '../core/session.ts';
+import {
+  type Assist,
+  type EndReason,
+  isRecordKey,
+  type LiveSession,
+  type RecordKey,
+  type SessionLookup,
+} from '../core/session.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
 import type { Duty } from './duty.ts';
 import type { OneTimeLinks } from './one-time-links.ts';
@@ -41,7 +48,7 @@ export interface MailboxExpiry extends AsyncDisposable {
   /** Closes an opened mailbox as its staff member wants it; it is on no list any more when this resolves. */
   stop(session: RecordKey): Promise<void>;
   /** The open mailboxes of a member of staff, on all nodes. */
-  of(actor: string): readonly (OpenedMailbox & { readonly session: string })[];
+  of(actor: string): readonly (OpenedMailbox & { readonly session: RecordKey })[];
 }
 
 const vouchEveryMs = 1_000;
@@ -102,10 +109,12 @@ class ExpiringMailboxes implements MailboxExpiry {
     await this.#close(session, 'signed-out').catch((error) => this.#unnoted(error));
   }
 
-  of(actor: string): readonly (OpenedMailbox & { readonly session: string })[] {
-    return [...this.#deps.opened.all()]
-      .filter(([, mailbox]) => mailbox.actor === actor && mailbox.untilMs > this.#deps.clock.nowMs())
-      .map(([session, mailbox]) => ({ ...mailbox, session }));
+  of(actor: string): readonly (OpenedMailbox & { readonly session: RecordKey })[] {
+    return [...this.#deps.opened.all()].flatMap(([session, mailbox]) =>
+      isRecordKey(session) && mailbox.actor === actor && mailbox.untilMs > this.#deps.clock.nowMs()
+        ? [{ ...mailbox, session }]
+        : [],
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -164,9 +173,8 @@ class ExpiringMailboxes implements MailboxExpiry {
    * may have gone since.
    */
   async #reap(): Promise<void> {
-    for (const [key, mailbox] of this.#deps.opened.all()) {
-      const session = asRecordKey(key);
-      if (this.#watched.has(session)) continue;
+    for (const [session, mailbox] of this.#deps.opened.all()) {
+      if (!isRecordKey(session) || this.#watched.has(session)) continue;
       const ended = await this.#deps.endOf(session);
       const reason = ended === undefined || ended === 'unknown' ? await this.#dueEndOf(mailbox) : ended;
       if (ended === undefined && reason !== undefined) await this.#deps.end(session, reason);
@@ -220,10 +228,4 @@ function lineOfEnd({ actor, subject, reason, ticket }: OpenedMailbox, ended: End
     subject,
     facts: { reason, ticket, ended },
   };
-}
-
-/** The table is keyed by the names of sessions. */
-function asRecordKey(key: string): RecordKey;
-function asRecordKey(key: string): string {
-  return key;
 }

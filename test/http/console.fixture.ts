@@ -12,7 +12,7 @@ import { PosternError } from '../../src/core/error.ts';
 import type { StaffGrant } from '../../src/core/identity.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { CanonicalUser } from '../../src/core/names.ts';
-import type { SessionStore } from '../../src/core/session.ts';
+import type { RecordKey, SessionStore } from '../../src/core/session.ts';
 import type { ConsoleBackends } from '../../src/http/console/backends.ts';
 import { addConsoleRoutes, type ConsolePagesDeps, createConsolePages } from '../../src/http/console/routes.ts';
 import type { ConsoleUsers } from '../../src/http/console/users.ts';
@@ -205,7 +205,15 @@ function someImpersonation({ done, away: gone }: ConsoleFixture): ConsolePagesDe
     },
     openedBy: (actor) =>
       actor === sam
-        ? [{ session: 'K', subject: 'alice@example.test', reason: 'lost her folders', ticket: 'T1', untilMs: 0 }]
+        ? [
+            {
+              session: 'K' as RecordKey,
+              subject: 'alice@example.test',
+              reason: 'lost her folders',
+              ticket: 'T1',
+              untilMs: 0,
+            },
+          ]
         : [],
     async stop(session) {
       done.push(`stop ${session}`);

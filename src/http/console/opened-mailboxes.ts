@@ -9,7 +9,7 @@ import { showPage } from './layout.ts';
 interface ConsoleOpenMailboxes {
   /** The open ones of a member of staff. */
   openedBy(actor: string): readonly {
-    readonly session: string;
+    readonly session: RecordKey;
     readonly subject: string;
     readonly reason: string;
     readonly ticket: string;
@@ -38,14 +38,8 @@ export function createConsoleOpened({
     async stop({ staff, request, response }: Visit): Promise<void> {
       const wanted = formField(request.body, 'stop');
       const found = impersonation.openedBy(staff.user).find(({ session }) => session === wanted);
-      if (found !== undefined) await impersonation.stop(asRecordKey(found.session));
+      if (found !== undefined) await impersonation.stop(found.session);
       seeOther(response, '/-/opened');
     },
   };
-}
-
-/** Opened mailboxes are known under the names of their sessions. */
-function asRecordKey(key: string): RecordKey;
-function asRecordKey(key: string): string {
-  return key;
 }
