@@ -41,7 +41,7 @@ export const endReasons = [
 export type EndReason = (typeof endReasons)[number];
 
 /** A mailbox that staff opened: who, why, and on whose session it hangs. The session's user is the subject. */
-export interface Assist {
+export interface ImpersonationRecord {
   readonly actor: CanonicalUser;
   /** The staff member's own session: when it ends, this one does. */
   readonly staffSession: RecordKey;
@@ -74,11 +74,11 @@ export interface SessionRecord {
   /** The user's indexes: where the store lists this session. */
   readonly userKey: UserKey;
   /** Only of a mailbox that staff opened. */
-  readonly assist?: Assist;
+  readonly impersonation?: ImpersonationRecord;
   /** Only of a session at the console; `sealed` then vouches for the record alone. */
   readonly staff?: StaffProof;
   /**
-   * The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend, times and `assist`.
+   * The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend, times and `impersonation`.
    */
   readonly sealed: string;
 }
@@ -237,7 +237,7 @@ export interface NewSession {
   readonly publicOrigin: string;
   readonly timeZone: string | undefined;
   /** Set if staff opened the mailbox. */
-  readonly assist?: Assist;
+  readonly impersonation?: ImpersonationRecord;
   /** In the place of the absolute timeout. */
   readonly lifetimeMs?: number;
 }

@@ -169,7 +169,7 @@ class AssistPages {
       password: undefined,
       publicOrigin: publicUrl.origin,
       timeZone: undefined,
-      assist: { actor, staffSession, reason, ticket },
+      impersonation: { actor, staffSession, reason, ticket },
       lifetimeMs: minutes * 60_000,
     });
     const sinceMs = this.#deps.clock.nowMs();
@@ -191,6 +191,6 @@ class AssistPages {
 
   async #sessionOf(request: Request): Promise<LiveSession | undefined> {
     const found = await this.#deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
-    return found.kind === 'found' && found.session.record.assist !== undefined ? found.session : undefined;
+    return found.kind === 'found' && found.session.record.impersonation !== undefined ? found.session : undefined;
   }
 }

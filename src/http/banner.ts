@@ -26,9 +26,9 @@ interface BannerParts {
 /** Makes the banner of an opened mailbox: whose, by whom, why, until when, and a button that ends it. */
 export function createBanner({ assets, locales, tokens, clock, randomBytes }: BannerDeps) {
   return (session: LiveSession, head: RequestHead, { publicUrl: { origin } }: Ingress): BannerParts => {
-    const { user, assist, absoluteEndMs } = session.record;
+    const { user, impersonation, absoluteEndMs } = session.record;
     const locale = locales.choose(undefined, head.header('accept-language'));
-    const { actor = '', reason = '', ticket = '' } = assist ?? {};
+    const { actor = '', reason = '', ticket = '' } = impersonation ?? {};
     const facts = {
       texts: {
         label: locale.text('assist.label'),

@@ -47,14 +47,14 @@ export function onlyOwnSessions<T extends { readonly live: LiveSessions; readonl
       ...gate,
       current(request) {
         const record = gate.current(request);
-        return record?.assist === undefined ? record : undefined;
+        return record?.impersonation === undefined ? record : undefined;
       },
     },
   };
 }
 
 function ownOrNone(found: SessionLookup): SessionLookup {
-  return found.kind === 'found' && found.session.record.assist !== undefined
+  return found.kind === 'found' && found.session.record.impersonation !== undefined
     ? { kind: 'none', rest: found.rest }
     : found;
 }

@@ -52,7 +52,7 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
     const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
     const all = await ownSessions.sessionsOfUser(session.record.user);
     // What support opened is told as the operator decided, not here.
-    const listed = all.filter(({ record }) => record.assist === undefined);
+    const listed = all.filter(({ record }) => record.impersonation === undefined);
     const time = timeTextOf(locale, 'medium', session.record.timeZone);
     const rows = listed.toReversed().map(({ key, record, lastUseMs }) => ({
       key,

@@ -51,7 +51,7 @@ const silentEnds: ReadonlySet<EndReason> = new Set(['ended-elsewhere', 'kicked',
 export function createLogoutOfEnded(logout: Logout): (session: LiveSession, reason: EndReason) => void {
   return (session, reason) => {
     // What staff opened is always signed out: no webmail session must outlive the permission.
-    if (silentEnds.has(reason) || session.record.assist !== undefined) leaveWebmail(logout, session);
+    if (silentEnds.has(reason) || session.record.impersonation !== undefined) leaveWebmail(logout, session);
   };
 }
 

@@ -134,8 +134,8 @@ function canEnter({ password }: Pick<Entering, 'password'>, { masterEntry }: Web
 
 /** The identity with which a session's user is signed in to the webmail again. */
 function identityOf({ record, password }: Entering, client: Client, publicOrigin: string): SignInIdentity {
-  const { user, timeZone, assist } = record;
-  const actor = assist === undefined ? {} : { actor: assist.actor };
+  const { user, timeZone, impersonation } = record;
+  const actor = impersonation === undefined ? {} : { actor: impersonation.actor };
   return { user, password, client, timeZone, publicOrigin, ...actor };
 }
 

@@ -196,7 +196,7 @@ function probeOf({ method, target }: IncomingHead): 'live' | 'ready' | undefined
 
 /** A mailbox that staff opened is seen under its own host name only, and a user's own session never there. */
 function isOf({ record }: LiveSession, { hostKind }: Ingress): boolean {
-  return (record.assist !== undefined) === (hostKind === 'assist');
+  return (record.impersonation !== undefined) === (hostKind === 'assist');
 }
 
 /** Cuts a client whose body does not arrive in time: nobody needs to sign in to send one slowly. */

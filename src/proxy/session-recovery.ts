@@ -135,7 +135,7 @@ export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
       ...expiredCookieLines(session.jar, ingress.publicUrl.secure),
     ];
     // A large cache takes a browser seconds to clear: the user's own may stay, another's mailbox may not.
-    const isOpened = session.record.assist !== undefined;
+    const isOpened = session.record.impersonation !== undefined;
     const more: Fields = [...(isOpened ? [['Clear-Site-Data', '"cache"'] as const] : []), ...asSetCookies(expired)];
     relay.detach();
     endSession(session, 'signed-out', deps.log);

@@ -148,7 +148,7 @@ export class SessionPassage implements Passage {
 
 /** A document that fills a tab, as far as the browser says what it asks for, and that is the webmail's own. */
 function mayShowBanner({ head, session }: SessionRequest, driver: WebmailDriver): boolean {
-  if (session.record.assist === undefined || head.method === 'HEAD') return false;
+  if (session.record.impersonation === undefined || head.method === 'HEAD') return false;
   return destinationOf(head).destination === 'page' && driver.isPage?.(head) !== false;
 }
 
@@ -169,7 +169,7 @@ function identityOf({ session, ingress }: Pick<SessionRequest, 'session' | 'ingr
     publicOrigin: ingress.publicUrl.origin,
     session: session.key,
     jar: session.jar,
-    ...(session.record.assist === undefined ? {} : { actor: session.record.assist.actor }),
+    ...(session.record.impersonation === undefined ? {} : { actor: session.record.impersonation.actor }),
   };
 }
 

@@ -53,7 +53,7 @@ export function createSessionGate(options: SessionGateOptions): ExpressGate {
   }
 
   function recordOf({ key, secret, serverKey }: SessionCookie, opening: NewSession): SessionRecord {
-    const { user, backend, host, password, client, publicOrigin, timeZone, assist } = opening;
+    const { user, backend, host, password, client, publicOrigin, timeZone, impersonation } = opening;
     const nowMs = clock.nowMs();
     const unsealed: Omit<SessionRecord, 'sealed'> = {
       user,
@@ -66,7 +66,7 @@ export function createSessionGate(options: SessionGateOptions): ExpressGate {
       publicOrigin,
       ...(timeZone === undefined ? {} : { timeZone }),
       userKey: serverKey.userKeyOf(user),
-      ...(assist === undefined ? {} : { assist }),
+      ...(impersonation === undefined ? {} : { impersonation }),
     };
     const credentialsKey = serverKey.sealKeyOf(secret, 'credentials');
     const belongsTo = sealedFor(key, unsealed, 'credentials');
@@ -78,7 +78,7 @@ export function createSessionGate(options: SessionGateOptions): ExpressGate {
     try {
       const sessions = await live.sessionsOfUser(user);
       const older = sessions.filter(
-        ({ key, record }) => key !== opened.key && record.assist === undefined && record.staff === undefined,
+        ({ key, record }) => key !== opened.key && record.impersonation === undefined && record.staff === undefined,
       );
       const tooMany = older.slice(0, Math.max(0, older.length + 1 - options.maxPerUser));
       await Promise.all(tooMany.map(({ key }) => live.end(key, 'too-many')));
@@ -126,7 +126,7 @@ export function createSessionGate(options: SessionGateOptions): ExpressGate {
         void live.end(cookie.key, 'signed-out');
         throw error;
       }
-      if (opening.assist === undefined) await endTooMany(opening.user, cookie);
+      if (opening.impersonation === undefined) await endTooMany(opening.user, cookie);
       return cookie.key;
     },
 

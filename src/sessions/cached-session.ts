@@ -4,7 +4,7 @@ import type { BackendName, CanonicalUser } from '../core/names.ts';
 import { openSealedText, sealText } from '../core/sealing.ts';
 import { Secret } from '../core/secret.ts';
 import type {
-  Assist,
+  ImpersonationRecord,
   Attachment,
   EndReason,
   LiveSession,
@@ -197,12 +197,12 @@ export class CachedSession implements LiveSession {
 /** What the parts of a session's stored form belong to. */
 export function sealedFor(
   key: RecordKey,
-  record: Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'absoluteEndMs' | 'assist'>,
+  record: Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'absoluteEndMs' | 'impersonation'>,
   purpose: SealedFor['purpose'],
 ): SealedFor {
-  const { user, backend, createdAtMs, absoluteEndMs, assist } = record;
+  const { user, backend, createdAtMs, absoluteEndMs, impersonation } = record;
   const owner = { key, user, backend, purpose, createdAtMs, absoluteEndMs };
-  return assist === undefined ? owner : { ...owner, assist };
+  return impersonation === undefined ? owner : { ...owner, impersonation };
 }
 
 /**
@@ -264,14 +264,14 @@ export interface SealedFor {
   readonly createdAtMs: number;
   readonly absoluteEndMs: number;
   /** Only of a mailbox that staff opened. */
-  readonly assist?: Assist;
+  readonly impersonation?: ImpersonationRecord;
 }
 
 function ownerOf(belongsTo: SealedFor): readonly (string | number)[] {
-  const { key, user, backend, purpose, createdAtMs, absoluteEndMs, assist } = belongsTo;
+  const { key, user, backend, purpose, createdAtMs, absoluteEndMs, impersonation } = belongsTo;
   const owner = [key, user, backend, purpose, createdAtMs, absoluteEndMs];
-  if (assist === undefined) return owner;
-  const { actor, staffSession, reason, ticket } = assist;
+  if (impersonation === undefined) return owner;
+  const { actor, staffSession, reason, ticket } = impersonation;
   return [...owner, actor, staffSession, reason, ticket];
 }
 

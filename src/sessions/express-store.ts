@@ -7,7 +7,7 @@ import type { SessionRecord, SessionStore } from '../core/session.ts';
 import { makeSessionId, parseSessionId, sessionCookieFlags, sessionCookieName, signatureKey } from './cookie.ts';
 import type { KeyRing } from './key-derivation.ts';
 import type { NodeSessions } from './node-sessions.ts';
-import { parseRecord } from './record-format.ts';
+import { parseRecord, recordText } from './record-format.ts';
 
 declare module 'express-session' {
   interface SessionData {
@@ -42,7 +42,7 @@ export function createExpressSession(options: ExpressSessionOptions, ring: KeyRi
     // Use is noted elsewhere; an EXPIRE per page would make every node read the session again.
     disableTouch: true,
     serializer: {
-      stringify: ({ record }) => JSON.stringify(record),
+      stringify: ({ record }) => recordText(record),
       parse(text) {
         const record = parseRecord(text);
         if (record === undefined) throw new TypeError('the store client hands out records only');
@@ -76,7 +76,7 @@ function createStoreClient({ store, sessions }: ExpressSessionOptions, ring: Key
       }
       if (found.kind !== 'found') return null;
       found.session.touch();
-      return JSON.stringify(found.session.record);
+      return recordText(found.session.record);
     },
     /** A new record, or one over a living record; never over one that was destroyed. */
     async set(sessionId: string, text: string, { expiration }: { expiration: { value: number } }): Promise<void> {

@@ -1,7 +1,7 @@
 import type { SavedJar } from '../core/cookie-jar.ts';
 import { isObject, parseJson } from '../core/json.ts';
 import {
-  type Assist,
+  type ImpersonationRecord,
   type EndReason,
   endReasons,
   isRecordKey,
@@ -18,21 +18,21 @@ import {
 
 function isSessionRecord(value: unknown): value is SessionRecord {
   if (!isObject(value)) return false;
-  const { userKey, timeZone, createdAtMs, absoluteEndMs, homeSinceMs, assist, staff, ...texts } = value;
+  const { userKey, timeZone, createdAtMs, absoluteEndMs, homeSinceMs, impersonation, staff, ...texts } = value;
   const { user, backend, host, clientAddress, userAgent, publicOrigin, sealed } = texts;
   return (
     [user, backend, host, clientAddress, userAgent, publicOrigin, sealed].every((text) => typeof text === 'string') &&
     [createdAtMs, absoluteEndMs].every(Number.isSafeInteger) &&
     (homeSinceMs === undefined || Number.isSafeInteger(homeSinceMs)) &&
     (timeZone === undefined || typeof timeZone === 'string') &&
-    (assist === undefined || isAssist(assist)) &&
+    (impersonation === undefined || isImpersonation(impersonation)) &&
     (staff === undefined || isStaffProof(staff)) &&
     typeof userKey === 'string' &&
     isUserKey(userKey)
   );
 }
 
-function isAssist(value: unknown): value is Assist {
+function isImpersonation(value: unknown): value is ImpersonationRecord {
   if (!isObject(value)) return false;
   const { actor, staffSession, reason, ticket } = value;
   return (
@@ -76,10 +76,21 @@ function isSavedJar(value: unknown): value is SavedJar {
   );
 }
 
+/**
+ * The text that a store keeps of a record. `impersonation` is stored as `assist`, the name that it has had from the first
+ * version on: nodes of two versions share a store during an upgrade.
+ */
+export function recordText({ impersonation, ...record }: SessionRecord): string {
+  return JSON.stringify({ ...record, assist: impersonation });
+}
+
 /** The record in a stored text, or undefined. */
 export function parseRecord(text: string): SessionRecord | undefined {
   const value = parseJson(text);
-  return isSessionRecord(value) ? value : undefined;
+  if (!isObject(value)) return undefined;
+  const { assist, ...rest } = value;
+  const record = assist === undefined ? rest : { ...rest, impersonation: assist };
+  return isSessionRecord(record) ? record : undefined;
 }
 
 /** The jar in a stored text, still sealed, or undefined. */

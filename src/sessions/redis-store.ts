@@ -15,7 +15,7 @@ import {
 } from '../core/session.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import { InvalidationTap, type RedisSettings } from '../redis/topology.ts';
-import { parseEndReason, parseRecord, parseRegisteredKey, parseStoredJar } from './record-format.ts';
+import { parseEndReason, parseRecord, parseRegisteredKey, parseStoredJar, recordText } from './record-format.ts';
 import * as scripts from './redis-scripts.ts';
 
 /** What the store on Redis takes. */
@@ -134,17 +134,17 @@ export function createRedisStore(options: RedisStoreOptions): SessionStore & {
         runScript(scripts.indexScript, [indexAt(record.userKey)], [record.createdAtMs, key, ttlMs]),
         runScript(scripts.indexAllScript, [allKey], [record.absoluteEndMs, key, ttlMs]),
       ]);
-      const args = [JSON.stringify(record), ttlMs];
+      const args = [recordText(record), ttlMs];
       const created = await runScript(scripts.createScript, [recordAt(key), tombstoneAt(key)], args);
       return created === 1 ? 'created' : 'refused';
     },
     async rewrite(key, record) {
-      const text = JSON.stringify(record);
+      const text = recordText(record);
       const reply = await run((client) => client.set(recordAt(key), text, { condition: 'XX', expiration: 'KEEPTTL' }));
       return reply === null ? 'gone' : 'written';
     },
     async reroute(key, from, record, jar) {
-      const args = [from.backend, from.host, JSON.stringify(record), JSON.stringify(jar)];
+      const args = [from.backend, from.host, recordText(record), JSON.stringify(jar)];
       const reply = await runScript(scripts.rerouteScript, [recordAt(key), jarAt(key)], args);
       if (reply === 2) return 'written';
       return reply === 1 ? 'elsewhere' : 'gone';

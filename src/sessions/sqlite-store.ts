@@ -11,7 +11,7 @@ import {
   type StoredSession,
   type StoreNews,
 } from '../core/session.ts';
-import { parseEndReason, parseRecord } from './record-format.ts';
+import { parseEndReason, parseRecord, recordText } from './record-format.ts';
 
 /** What the embedded store takes. */
 interface SqliteStoreOptions {
@@ -59,14 +59,14 @@ export function createSqliteStore({ file, tombstoneMs, clock }: SqliteStoreOptio
       const created = atomically(() => {
         if (read(key).kind !== 'none') return false;
         sql.sweepOne.run(key);
-        sql.create.run(key, record.userKey, JSON.stringify(record), record.createdAtMs, clock.nowMs() + ttlMs);
+        sql.create.run(key, record.userKey, recordText(record), record.createdAtMs, clock.nowMs() + ttlMs);
         return true;
       });
       if (created) tellChanged(key);
       return created ? 'created' : 'refused';
     }),
     rewrite: settled((key, record) => {
-      if (sql.rewrite.run(JSON.stringify(record), key, clock.nowMs()).changes === 0) return 'gone';
+      if (sql.rewrite.run(recordText(record), key, clock.nowMs()).changes === 0) return 'gone';
       tellChanged(key);
       return 'written';
     }),
@@ -76,7 +76,7 @@ export function createSqliteStore({ file, tombstoneMs, clock }: SqliteStoreOptio
         if (before.kind !== 'found') return 'gone';
         const { backend, host } = before.session.record;
         if (backend !== from.backend || host !== from.host) return 'elsewhere';
-        sql.reroute.run(JSON.stringify(record), jar.version, jar.sealed, key);
+        sql.reroute.run(recordText(record), jar.version, jar.sealed, key);
         return 'written';
       });
       if (outcome === 'written') tellChanged(key);

@@ -4,8 +4,8 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import {
-  type Assist,
   type EndReason,
+  type ImpersonationRecord,
   isRecordKey,
   type LiveSession,
   type RecordKey,
@@ -86,9 +86,9 @@ class ExpiringMailboxes implements MailboxExpiry {
 
   guard(lookup: SessionLookup): SessionLookup | Promise<SessionLookup> {
     const session = lookup.kind === 'found' ? lookup.session : undefined;
-    const assist = session?.record.assist;
-    if (session === undefined || assist === undefined || this.#watched.has(session.key)) return lookup;
-    return this.#isVouchedFor(session.record.user, assist).then(
+    const impersonation = session?.record.impersonation;
+    if (session === undefined || impersonation === undefined || this.#watched.has(session.key)) return lookup;
+    return this.#isVouchedFor(session.record.user, impersonation).then(
       async (vouched): Promise<SessionLookup> => {
         if (vouched) {
           if (!this.#watched.has(session.key)) this.#watch(session);
@@ -125,7 +125,7 @@ class ExpiringMailboxes implements MailboxExpiry {
   /** Whether the mailbox may stay open; rejects when nobody could say. */
   async #isVouchedFor(
     subject: CanonicalUser,
-    { actor, staffSession }: Pick<Assist, 'actor' | 'staffSession'>,
+    { actor, staffSession }: Pick<ImpersonationRecord, 'actor' | 'staffSession'>,
   ): Promise<boolean> {
     if (this.#deps.isNeverOpened(subject)) return false;
     const signal = AbortSignal.timeout(askMs);
@@ -139,13 +139,14 @@ class ExpiringMailboxes implements MailboxExpiry {
   }
 
   /** While nobody can say, what was open stays open, as sessions do while the store is away. Its end in time stands. */
-  async #vouch(session: LiveSession, assist: Assist): Promise<void> {
+  async #vouch(session: LiveSession, impersonation: ImpersonationRecord): Promise<void> {
     try {
-      if (await this.#isVouchedFor(session.record.user, assist)) this.#deps.duty.atWork(assist.staffSession);
+      if (await this.#isVouchedFor(session.record.user, impersonation))
+        this.#deps.duty.atWork(impersonation.staffSession);
       else await session.end('kicked');
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      this.#deps.log.warn('impersonation-not-checked', { err: error, actor: assist.actor });
+      this.#deps.log.warn('impersonation-not-checked', { err: error, actor: impersonation.actor });
     }
   }
 
@@ -198,9 +199,9 @@ class ExpiringMailboxes implements MailboxExpiry {
     try {
       await Promise.all(
         [...this.#watched.values()].map(async ({ session, endsAtMs }) => {
-          const { assist } = session.record;
+          const { impersonation } = session.record;
           if (this.#elapsedMs() >= endsAtMs) await session.end('absolute');
-          else if (assist !== undefined) await this.#vouch(session, assist);
+          else if (impersonation !== undefined) await this.#vouch(session, impersonation);
         }),
       );
       if (isRecent(this.#reapedAtMs, reapEveryMs, this.#deps.clock.nowMs())) return;

@@ -42,13 +42,13 @@ async function accessible(page: Page): Promise<void> {
 
 /** A page of a webmail under the banner of a mailbox of `user` that `actor` opened. */
 async function startMailbox(user: string, actor: string) {
-  const assist = {
+  const impersonation = {
     actor: canonicalUser(actor),
     staffSession: session('sam'),
     reason: 'cannot find the letter from Monday, and asks where it might be',
     ticket: 'T-1234',
   };
-  const live = liveSession({ user: canonicalUser(user), absoluteEndMs: Date.now() + 600_000, assist });
+  const live = liveSession({ user: canonicalUser(user), absoluteEndMs: Date.now() + 600_000, impersonation });
   const clock = { nowMs: () => Date.now() };
   const bannerOf = createBanner({
     assets: views.assistAssets,

@@ -87,7 +87,7 @@ test('a mailbox that staff opened is signed out of its webmail, however it ends'
   const told: string[] = [];
   const logoutOfEnded = createLogoutOfEnded(async ({ record }) => void told.push(record.user));
   const { key } = liveSession();
-  const assist = { actor: canonicalUser('sam@example.org'), staffSession: key, reason: 'x', ticket: '' };
-  for (const reason of endReasons) logoutOfEnded(liveSession({ assist }), reason);
+  const impersonation = { actor: canonicalUser('sam@example.org'), staffSession: key, reason: 'x', ticket: '' };
+  for (const reason of endReasons) logoutOfEnded(liveSession({ impersonation }), reason);
   assert.equal(told.length, endReasons.length);
 });

@@ -203,10 +203,10 @@ test('a session without a password is entered by a master identity, where the we
 
 test('the webmail of a mailbox that staff opened learns who does', async () => {
   const actor = canonicalUser('sam@example.test');
-  const assist = { actor, staffSession: recordKey('staff'), reason: 'cannot find a folder', ticket: '' };
+  const impersonation = { actor, staffSession: recordKey('staff'), reason: 'cannot find a folder', ticket: '' };
   const session = { ...sessionOf('s'), password: undefined };
   const webmail = new Webmail();
-  const attempt = webmail.signIn({ ...session, record: { ...session.record, assist } }, client, origin);
+  const attempt = webmail.signIn({ ...session, record: { ...session.record, impersonation } }, client, origin);
   await settled();
   webmail.accept();
   await attempt;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import type { Assist } from '../../src/core/session.ts';
+import type { ImpersonationRecord } from '../../src/core/session.ts';
 import { allowedPolicy } from '../../src/proxy/banner-injection.ts';
 import { session, user } from '../support/staff.fixture.ts';
 import { ask, startGate, startRecordingBackend } from './gate.fixture.ts';
@@ -35,7 +35,7 @@ suite('the policy of a page with a banner', () => {
   }
 });
 
-const assist: Assist = {
+const impersonation: ImpersonationRecord = {
   actor: user('sam@example.test'),
   staffSession: session('sam'),
   reason: 'a reason',
@@ -54,7 +54,7 @@ async function answerOf(
     bannerOf: () => banner,
     ...(request.isPage === undefined ? {} : { driver: { isPage: () => request.isPage ?? true } }),
   });
-  if (request.own !== true) Object.assign(gate.session.record, { assist });
+  if (request.own !== true) Object.assign(gate.session.record, { impersonation });
   const head = request.head ?? 'Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document';
   const answer = await ask(
     gate.port,

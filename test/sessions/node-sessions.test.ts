@@ -347,8 +347,8 @@ suite('the live sessions of a node', () => {
   test('a record that was made that of an opened mailbox is refused, by the node that has it open, too', async () => {
     const { cookie } = await node.signIn(alice);
     const { key, record } = await node.session(cookie);
-    const assist = { actor: bob, staffSession: key, reason: 'none at all', ticket: '' };
-    await store.rewrite(key, { ...record, assist });
+    const impersonation = { actor: bob, staffSession: key, reason: 'none at all', ticket: '' };
+    await store.rewrite(key, { ...record, impersonation });
     await eventually(async () => (await node.find(cookie)).kind === 'none');
     await using other = await start();
     assert.deepEqual(await other.find(cookie), { kind: 'none', rest: '' });

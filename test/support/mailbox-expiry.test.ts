@@ -59,7 +59,7 @@ function assisted(name = 'assist'): LiveSession & { readonly ends: EndReason[] }
       user: subject,
       createdAtMs: 0,
       absoluteEndMs: mailbox.untilMs,
-      assist: { actor, staffSession: session('sam'), reason, ticket },
+      impersonation: { actor, staffSession: session('sam'), reason, ticket },
     }),
     key: session(name),
     ends,

@@ -201,7 +201,7 @@ class UserPages {
         address: record.clientAddress,
         sinceMs: record.createdAtMs,
         lastUseMs: Math.max(lastUseMs, record.createdAtMs),
-        by: record.assist?.actor,
+        by: record.impersonation?.actor,
         isConsole: record.staff !== undefined,
       })),
       signIns,
