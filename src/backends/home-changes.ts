@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { withDeadline } from '../core/deadline.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
@@ -122,20 +123,9 @@ class FollowedHomes implements HomeChanges {
   }
 
   async #compareUnserved(record: HeldRecord): Promise<void> {
-    // By hand, since many are refused at a time: AbortSignal.timeout() fires after the answer, too, and any() is slow.
-    const late = new AbortController();
-    const message = `the directory did not answer within ${placeMs} ms`;
-    const giveUp = (): void =>
-      late.abort(new PosternError('ERR_DEADLINE', message, { source: 'directory', retryable: true }));
-    const timer = setTimeout(giveUp, placeMs);
-    const stop = (): void => late.abort(this.#ended.signal.reason);
-    this.#ended.signal.addEventListener('abort', stop);
-    try {
-      if (await this.#compare(record, unserved, late.signal)) await this.#compare(record, unserved, late.signal);
-    } finally {
-      clearTimeout(timer);
-      this.#ended.signal.removeEventListener('abort', stop);
-    }
+    await withDeadline({ source: 'directory', ms: placeMs }, this.#ended.signal, async (signal) => {
+      if (await this.#compare(record, unserved, signal)) await this.#compare(record, unserved, signal);
+    });
   }
 
   async #attempt(work: () => Promise<unknown>): Promise<void> {

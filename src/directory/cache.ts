@@ -1,8 +1,8 @@
 import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
+import { untilAborted } from '../core/deadline.ts';
 import { PosternError } from '../core/error.ts';
 import type { LoginName } from '../core/names.ts';
-import { untilAborted } from './deadline.ts';
 import type { Source, SourceAnswer } from './source.ts';
 
 /** Lifetimes and size of the cache of one source. */

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { withDeadline } from '../core/deadline.ts';
 import { type HomeLookup, type ReferralServer, type Referrer, type UserHome, UserIsToWait } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
@@ -12,7 +13,6 @@ import {
 import { oneLine } from '../core/short-line.ts';
 import type { FindHome } from './backend-names.ts';
 import type { Told } from './cache.ts';
-import { withDeadline } from './deadline.ts';
 import { createReferrer } from './referrer.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';
 
@@ -213,7 +213,7 @@ export function createChain(options: ChainOptions): Chain {
 
   return {
     lookup: (name, signal, trace = () => {}) =>
-      withDeadline(options.timeoutMs, signal, 'the directory', (limited) => follow(name, limited, trace)),
+      withDeadline({ source: 'directory', ms: options.timeoutMs }, signal, (limited) => follow(name, limited, trace)),
   };
 }
 

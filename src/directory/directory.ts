@@ -1,5 +1,6 @@
 import type { Backend } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
+import { withDeadline } from '../core/deadline.ts';
 import type { DirectorySource, HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
@@ -14,7 +15,6 @@ import {
 import { createHomes } from './backend-names.ts';
 import { type CacheCounts, cached, cacheDefaults, type CachedSource, type CacheOptions } from './cache.ts';
 import { createChain, type Step, type TracedStep } from './chain.ts';
-import { withDeadline } from './deadline.ts';
 import { type ConfiguredSource, configureSource, type SourceSettings } from './registry.ts';
 import {
   type AskLeader,
@@ -182,7 +182,10 @@ function ofLeader(
   source: string,
   { label, timeoutMs }: Pick<SourceDeps, 'label' | 'timeoutMs'>,
 ): Source['ask'] {
-  return (name, signal) => withDeadline(timeoutMs, signal, label, (limit) => askLeader(source, name, limit));
+  return (name, signal) =>
+    withDeadline({ source: 'directory', ms: timeoutMs, what: label }, signal, (limit) =>
+      askLeader(source, name, limit),
+    );
 }
 
 async function openStep(source: ConfiguredSource, deps: SourceDeps, cacheOptions: CacheOptions): Promise<OpenStep> {
@@ -194,7 +197,9 @@ async function openStep(source: ConfiguredSource, deps: SourceDeps, cacheOptions
     });
   const limited = {
     ask: (name: LoginName, signal: AbortSignal) =>
-      withDeadline(source.timeoutMs, signal, label, (limit) => opened.ask(name, limit)),
+      withDeadline({ source: 'directory', ms: source.timeoutMs, what: label }, signal, (limit) =>
+        opened.ask(name, limit),
+      ),
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
   const cache = opened.isLocal ? undefined : cached(limited, cacheOptions, deps.clock);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { untilAborted } from './deadline.ts';
+import { untilAborted } from '../core/deadline.ts';
 import type { ServerAddress } from './settings.ts';
 import { badAnswer, couldNotAsk } from './source.ts';
 

@@ -1,6 +1,6 @@
 import { explainFailure } from '../core/connection-failure.ts';
+import { withDeadline } from '../core/deadline.ts';
 import { PosternError } from '../core/error.ts';
-import { withDeadline } from './deadline.ts';
 import { couldNotAsk } from './source.ts';
 
 interface FailoverOptions<Server, Connection> {
@@ -58,7 +58,7 @@ export function createFailover<Server, Connection>(options: FailoverOptions<Serv
   ): Promise<T> {
     const mine = held ?? hold(server);
     try {
-      const answer = await withDeadline(shareMs, signal, label(server), async () => {
+      const answer = await withDeadline({ source: 'directory', ms: shareMs, what: label(server) }, signal, async () => {
         const connection = await mine.connection;
         if (!isUsable(connection)) throw new Error('the connection is closed');
         return run(connection, shareMs);

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
+import { withDeadline } from '../core/deadline.ts';
 import { type ErrorCode, type FailureSource, PosternError } from '../core/error.ts';
 import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
@@ -7,7 +8,7 @@ import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { ServerWords } from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
 import type { Secret } from '../core/secret.ts';
-import { type Wait, withDeadline } from './limits.ts';
+import type { Wait } from './limits.ts';
 
 /**
  * Why somebody is not who was claimed, or may not come in. `rejected` is an unknown user or a wrong password, and
@@ -128,7 +129,7 @@ export function createLoginAttempts(deps: LoginAttemptsDeps) {
       times,
       trace: {},
       gone,
-      within: (source, part) => withDeadline(source, deps.deadlineMs - times.workedMs(), gone, part),
+      within: (source, part) => withDeadline({ source, ms: deps.deadlineMs - times.workedMs() }, gone, part),
     };
     const judged = await outcomeOf(login, work);
     const outcome = judged.kind === 'rejected' && deps.isSomeHomeSilent() ? unchecked : judged;

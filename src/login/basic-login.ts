@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { withDeadline } from '../core/deadline.ts';
 import { type DirectorySource, type HomeLookup, type ReferredUser, UserIsToWait } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
@@ -24,7 +25,7 @@ import {
   seek,
   type Sought,
 } from './authentication.ts';
-import { neverGone, type Wait, withDeadline } from './limits.ts';
+import { neverGone, type Wait } from './limits.ts';
 import type { Penalty } from './penalty.ts';
 import type { ClientCheck, ClientChecks } from './verified-passwords.ts';
 
@@ -121,7 +122,7 @@ class BasicLogin implements ClientAuthentication {
     const parsed = this.#deps.parseName(withoutDomainPrefix(credentials.user, this.#deps.parseName));
     if (parsed.kind === 'malformed' || isMalformedPassword(credentials.password)) return { kind: 'rejected' };
     attempt.trace = { user: parsed.name };
-    const found = await withDeadline('directory', this.#deps.deadlineMs, gone, (signal) =>
+    const found = await withDeadline({ source: 'directory', ms: this.#deps.deadlineMs }, gone, (signal) =>
       seek(this.#deps.directory, parsed.name, signal),
     );
     const admission = await this.#judge(attempt, parsed.name, found, gone);
@@ -177,7 +178,7 @@ class BasicLogin implements ClientAuthentication {
   }
 
   #lookUp(name: LoginName, gone: AbortSignal): Promise<HomeLookup> {
-    return withDeadline('directory', this.#deps.deadlineMs, gone, async (signal) =>
+    return withDeadline({ source: 'directory', ms: this.#deps.deadlineMs }, gone, async (signal) =>
       this.#deps.directory.lookup(name, signal),
     );
   }
@@ -193,7 +194,7 @@ class BasicLogin implements ClientAuthentication {
   async #askReferrer(attempt: BasicAttempt, referred: ReferredUser, allGone: AbortSignal): Promise<Verdict> {
     const { client, password } = attempt.credentials;
     const context = { client, reference: attempt.reference, heard: heardBy(attempt), left: allGone };
-    const found = await withDeadline('imap', this.#deps.deadlineMs, neverGone, (signal) =>
+    const found = await withDeadline({ source: 'imap', ms: this.#deps.deadlineMs }, neverGone, (signal) =>
       findReferredHome(this.#deps.passdb, referred, password, context, signal),
     );
     if (found.kind !== 'found') return found.kind;
@@ -238,7 +239,7 @@ class BasicLogin implements ClientAuthentication {
     const { client, password } = attempt.credentials;
     const { reference } = attempt;
     const context = { client, reference, heard: heardBy(attempt), left: allGone, limits: backend.limits };
-    const check = await withDeadline('imap', this.#deps.deadlineMs, neverGone, (signal) =>
+    const check = await withDeadline({ source: 'imap', ms: this.#deps.deadlineMs }, neverGone, (signal) =>
       this.#deps.passdb.verify({ user, password }, host, context, signal),
     );
     return check.kind;

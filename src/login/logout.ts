@@ -1,9 +1,10 @@
+import { withDeadline } from '../core/deadline.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SignOutIdentity } from '../core/webmail.ts';
 import type { Home } from './authentication.ts';
-import { neverGone, withDeadline } from './limits.ts';
+import { neverGone } from './limits.ts';
 
 const webmailSignOutMs = 2_000;
 
@@ -31,7 +32,7 @@ export function createLogout({ homeOf, log }: LogoutDeps): Logout {
     if (home === undefined || host === undefined) return;
     try {
       // A client that does not wait for the answer is signed out all the same.
-      await withDeadline('webmail', webmailSignOutMs, neverGone, async (signal) =>
+      await withDeadline({ source: 'webmail', ms: webmailSignOutMs }, neverGone, async (signal) =>
         home.driver.signOut(host, jar, as, signal),
       );
     } catch (error) {

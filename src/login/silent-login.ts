@@ -1,6 +1,7 @@
 import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import { CookieJar, expiredCookieLines } from '../core/cookie-jar.ts';
+import { withDeadline } from '../core/deadline.ts';
 import { PosternError } from '../core/error.ts';
 import type { Client, SignInIdentity } from '../core/identity.ts';
 import type { BackendName } from '../core/names.ts';
@@ -8,7 +9,7 @@ import type { Place, Relocate, Relocated } from '../core/placement.ts';
 import type { LiveSession, RecordKey, SessionRecord, SessionRoute } from '../core/session.ts';
 import type { LostAnswer, SilentSignIn, SilentSignInOutcome, WebmailDriver } from '../core/webmail.ts';
 import type { Home } from './authentication.ts';
-import { createBackendLimits, neverGone, withDeadline } from './limits.ts';
+import { createBackendLimits, neverGone } from './limits.ts';
 import type { LeftSession } from './logout.ts';
 
 /** From its turn on. */
@@ -58,10 +59,12 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
     const carried = carriedCookies(session, home.driver, lost, deps.clock.nowMs());
     const as = { ...identityOf(session, client, publicOrigin), ...(carried === undefined ? {} : { carried }) };
     let begun = false;
-    const outcome = await withDeadline('webmail', patienceMs, neverGone, (waiting) =>
+    const outcome = await withDeadline({ source: 'webmail', ms: patienceMs }, neverGone, (waiting) =>
       turnsOf(record.backend).take(waiting, () => {
         begun = true;
-        return withDeadline('webmail', deadlineMs, waiting, (signal) => home.driver.signIn(host, as, signal));
+        return withDeadline({ source: 'webmail', ms: deadlineMs }, waiting, (signal) =>
+          home.driver.signIn(host, as, signal),
+        );
       }),
     ).catch((error: unknown) => {
       // Who only waited has not hammered anybody.
@@ -193,7 +196,7 @@ export function createRelocation(deps: RelocationDeps): Relocate {
     if (driver === undefined) throw noSuchBackend(backend);
     if (!canEnter(session, driver)) return { kind: 'rejected' };
     const as = identityOf(session, client, publicOrigin);
-    const outcome = await withDeadline('webmail', relocationDeadlineMs, neverGone, (signal) =>
+    const outcome = await withDeadline({ source: 'webmail', ms: relocationDeadlineMs }, neverGone, (signal) =>
       turnsOf(backend).take(signal, () => driver.signIn(host, as, signal)),
     );
     if (outcome.kind === 'rejected') return outcome;

@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { untilAborted } from '../../core/deadline.ts';
 import { type LoginName, splitLoginName } from '../../core/names.ts';
 import { shortLine } from '../../core/short-line.ts';
 import { oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
 import { readHost } from '../answers.ts';
-import { untilAborted } from '../deadline.ts';
 import { createFailover } from '../server-failover.ts';
 import {
   address,
