@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import { atLeastOne, count, duration, leaf, list, section, text, yesOrNo } from '../schema/scalars.ts';
-import { parseHost, parseRedisUrl, read, type Reading, redisRemedy, shown, wrong } from '../schema/value-parsers.ts';
+import {
+  parseHostPort,
+  parseRedisUrl,
+  read,
+  type Reading,
+  redisRemedy,
+  shown,
+  wrong,
+} from '../schema/value-parsers.ts';
 import type { MovesConfig, RedisServer, SessionsConfig, StateConfig, StoreConfig } from './config.ts';
 import { certificates, type Outside, ownFile, secret } from './referenced-files.ts';
 
@@ -209,9 +217,7 @@ function servers(standardPort: number) {
 }
 
 function parseServer(value: string, standardPort: number, remedy: string): Reading<RedisServer> {
-  const [, hostText = '', portText] = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(value) ?? [];
-  const host = parseHost(hostText);
-  const port = portText === undefined ? standardPort : Number(portText);
-  if (host === undefined || port === 0 || port > 65_535) return wrong(`${shown(value)} is not a server: ${remedy}`);
-  return read({ host, port });
+  const server = parseHostPort(value);
+  if (server === undefined) return wrong(`${shown(value)} is not a server: ${remedy}`);
+  return read({ host: server.host, port: server.port ?? standardPort });
 }

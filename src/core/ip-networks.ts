@@ -11,6 +11,19 @@ export function plainAddress(address: string): string {
   return /^[0:]*:ffff:/i.test(bare) && isIPv6(bare) ? mappedIPv4(bare) : bare;
 }
 
+/** A host as it was written, IPv6 in brackets, and the port behind it. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number | undefined;
+}
+
+/** Splits `host`, `host:port`, `[address]` or `[address]:port`; undefined for anything else. */
+export function splitHostPort(text: string): HostPort | undefined {
+  const [, host, digits] = /^(\[[^\]\s]+\]|[^:[\]\s]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const port = digits === undefined ? undefined : Number(digits);
+  return host === undefined || (port ?? 0) > 65_535 ? undefined : { host, port };
+}
+
 /** The IPv4 address in `::ffff:a00:1`, as URLs write it, or in its full form. */
 function mappedIPv4(address: string): string {
   const [, high, low] =

@@ -7,7 +7,7 @@ import { type LoginName, normaliseDomain, splitLoginName } from '../core/names.t
 import { Secret } from '../core/secret.ts';
 import { problemsIn } from '../schema/issues.ts';
 import { duration, leaf, oneOf, oneOrMore, section, text, textOrNumber } from '../schema/scalars.ts';
-import { read, type Reading, shown, wrong } from '../schema/value-parsers.ts';
+import { parseHostPort, read, type Reading, shown, wrong } from '../schema/value-parsers.ts';
 import type { Source, SourceDeps } from './source.ts';
 
 /** The settings that every type of source has, beside those of its driver. */
@@ -180,11 +180,10 @@ const addressRemedy = 'write host:port, "[address]:port" or unix:/path';
 
 function parseAddress(text: string, defaultPort?: number): ServerAddress | undefined {
   if (text.startsWith('unix:/')) return { label: text, connect: { path: text.slice(5) } };
-  const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
-  const host = bracketed ?? plain;
-  const port = digits === undefined ? defaultPort : Number(digits);
-  if (host === undefined || port === undefined || port === 0 || port > 65_535) return undefined;
-  return { label: text, connect: { host, port } };
+  const server = parseHostPort(text);
+  const port = server?.port ?? defaultPort;
+  if (server === undefined || port === undefined) return undefined;
+  return { label: text, connect: { host: server.host, port } };
 }
 
 /** A text with `%u` (user and domain), `%n` (user alone) and `%d` (domain), as in Dovecot; `%%` is a per cent sign. */

@@ -3,7 +3,7 @@ import { isIP, type Socket } from 'node:net';
 import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import type { HostKind, Ingress, PublicUrl } from '../core/http.ts';
-import { createNetworkMatch, plainAddress } from '../core/ip-networks.ts';
+import { createNetworkMatch, plainAddress, splitHostPort } from '../core/ip-networks.ts';
 import { createWarnings, type Log, type Warn } from '../core/log.ts';
 import type { ProxiedClient } from './proxy-protocol-listener.ts';
 import type { IncomingHead } from './request-head.ts';
@@ -251,13 +251,12 @@ function clientOf(
 
 /** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`: all of them are seen in X-Forwarded-For. */
 function parseHop(text: string): { readonly address: string; readonly port: number } | undefined {
-  const match = /^\s*(?:\[([^\]]+)\]|([^:[\]\s]+)(?=:\d{1,5}\s*$)|([^[\]\s]+?))(?::(\d{1,5}))?\s*$/.exec(text);
-  if (match === null) return undefined;
-  // An IPv6 address without brackets: what looks like its port belongs to it.
   const whole = text.trim();
+  // An IPv6 address without brackets: what looks like its port belongs to it.
   if (isIP(whole) !== 0) return { address: plainAddress(whole), port: 0 };
-  const address = plainAddress(match[1] ?? match[2] ?? match[3] ?? '');
-  return isIP(address) === 0 ? undefined : { address, port: Number(match[4] ?? 0) };
+  const { host = '', port = 0 } = splitHostPort(whole) ?? {};
+  const address = plainAddress(host.replace(/^\[(.*)\]$/, '$1'));
+  return isIP(address) === 0 ? undefined : { address, port };
 }
 
 /**

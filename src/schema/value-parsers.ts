@@ -1,8 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { ImapEndpoint, WebmailEndpoint } from '../core/backend.ts';
-import { parseDuration } from '../core/duration.ts';
 import type { PublicUrl } from '../core/http.ts';
-import { createNetworkMatch, plainAddress } from '../core/ip-networks.ts';
+import { createNetworkMatch, type HostPort, plainAddress, splitHostPort } from '../core/ip-networks.ts';
 import { normaliseDomain } from '../core/names.ts';
 
 /** Whether a parsed value is a map of keys. */
@@ -23,6 +22,8 @@ const sizeUnits: ReadonlyMap<string, number> = new Map([
   ['MiB', 1024 * 1024],
   ['GiB', 1024 * 1024 * 1024],
 ]);
+/** Node's timers fire at once beyond 2^31-1 ms: no duration may be longer than a timer can wait. */
+const longestDurationMs = 24 * 86_400_000;
 const quantity = /^(\d{1,12})(?:\.(\d{1,3}))? ?([A-Za-z]*)$/;
 
 /** The remedy for a malformed duration. */
@@ -33,8 +34,8 @@ export const sizeRemedy = 'write a number and a unit, such as 512 B, 16 KiB or 1
 
 /** Milliseconds: `3s`, `10 min`, `1.5 h`; units are ms, s, min, h and d. A bare number is refused. */
 export function readDuration(text: string): Reading<number> {
-  const ms = parseDuration(text);
-  return ms === undefined
+  const ms = parseQuantity(text, durationUnits);
+  return ms === undefined || ms > longestDurationMs
     ? wrong(`${JSON.stringify(text)} is not a duration of at most 24 days: ${durationRemedy}`)
     : read(ms);
 }
@@ -96,10 +97,10 @@ export function bracketed(host: string): string {
 /** `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`. A host name other than localhost is refused: it may move. */
 export function parseListen(text: string): Reading<ListenAddress> {
   const remedy = 'write an address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or "[::]:8080"';
-  const [, hostText = '', portText = ''] = /^(\[[^\]]*\]|[^:]*):(\d{1,5})$/.exec(text) ?? [];
-  const host = parseHost(hostText);
-  const port = Number(portText);
-  if (portText === '' || host === undefined || port > 65_535) {
+  const split = splitHostPort(text);
+  const host = split === undefined ? undefined : parseHost(split.host);
+  const port = split?.port;
+  if (host === undefined || port === undefined) {
     return wrong(`${JSON.stringify(text)} is not an address to listen on: ${remedy}`);
   }
   if (host !== 'localhost' && !isIPv4(host) && !host.includes(':')) {
@@ -192,7 +193,7 @@ export function parseImapUrl(text: string): Reading<ImapUrl> {
   const name = scheme.toLowerCase();
   if (authority.includes('@')) return wrong(`the URL holds a user or password: ${imapRemedy}`);
   if (name !== 'imaps' && name !== 'imap') return wrong(`${quoted(text)} is not an IMAP URL: ${imapRemedy}`);
-  const place = parseAuthority(authority);
+  const place = parseHostPort(authority);
   if (place === undefined) return wrong(`${quoted(text)} names no host that can be dialled: ${imapRemedy}`);
   if (rest !== '' && rest !== '/') return wrong(`${quoted(text)} has a path, which IMAP has not: ${imapRemedy}`);
   return read({ hostname: place.host, port: place.port, security: security[name] });
@@ -252,7 +253,7 @@ export const syslogRemedy = 'write tls://HOST:6514, or tcp://HOST:601 in a netwo
 /** `tls://siem.internal`, `tcp://192.0.2.9:514`. */
 export function parseSyslogUrl(text: string): Reading<{ host: string; port: number; isTls: boolean }> {
   const [, scheme = '', authority = ''] = /^(tls|tcp):\/\/([^/?#@]*)\/?$/i.exec(text) ?? [];
-  const place = parseAuthority(authority);
+  const place = parseHostPort(authority);
   if (place === undefined) return wrong(`${quoted(text)} is not the URL of a syslog server: ${syslogRemedy}`);
   const isTls = scheme.toLowerCase() === 'tls';
   return read({ host: place.host, port: place.port ?? (isTls ? 6514 : 601), isTls });
@@ -271,12 +272,11 @@ function parseHttpUrl(text: string, what: string, remedy: string): Reading<URL> 
   return read(url);
 }
 
-function parseAuthority(authority: string): { host: string; port: number | undefined } | undefined {
-  const [, hostText = '', portText] = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(authority) ?? [];
-  const host = parseHost(hostText);
-  const port = portText === undefined ? undefined : Number(portText);
-  if (host === undefined || port === 0 || (port ?? 0) > 65_535) return undefined;
-  return { host, port };
+/** `host`, `host:port`, `[address]:port`: a server that can be dialled; undefined if the text is none. */
+export function parseHostPort(text: string): HostPort | undefined {
+  const split = splitHostPort(text);
+  const host = split === undefined || split.port === 0 ? undefined : parseHost(split.host);
+  return host === undefined ? undefined : { host, port: split?.port };
 }
 
 /** Scheme, host and port as an origin: the port is left out where it is the scheme's own. */

@@ -1,11 +1,9 @@
 import type { ImapEndpoint } from '../../core/backend.ts';
 import { leaf } from '../../schema/scalars.ts';
-import { read, type Reading, shown, wrong } from '../../schema/value-parsers.ts';
+import { imapRemedy, parseImapUrl, read, type Reading } from '../../schema/value-parsers.ts';
 import { defineSource, readAuthorities, sourceSettings, tlsSettings } from '../settings.ts';
 
 const limits = { imapConnectMs: 3_000, imapGreetingMs: 3_000, imapAuthMs: 8_000 };
-
-const serverRemedy = 'write imaps://host, or imap://host for STARTTLS';
 
 /**
  * An IMAP server that knows where users live, and tells whoever signs in there: by a login referral (RFC 2221), or by
@@ -17,9 +15,9 @@ export const driver = defineSource({
   settings: sourceSettings({
     server: leaf({
       what: 'an IMAP server',
-      remedy: serverRemedy,
+      remedy: imapRemedy,
       examples: ['imaps://mail.example.org'],
-      parse: readServer,
+      parse: readReferrer,
     }).describe('`imaps://host:port`, or `imap://host:port` with STARTTLS.'),
     ...tlsSettings(),
   }),
@@ -42,13 +40,9 @@ export const driver = defineSource({
   },
 });
 
-function readServer(written: string): Reading<{ name: string; endpoint: Omit<ImapEndpoint, 'trust'> }> {
-  const [, scheme, bracketed, plain, digits] =
-    /^(imaps?):\/\/(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::(\d{1,5}))?\/?$/.exec(written) ?? [];
-  const hostname = bracketed ?? plain;
-  const port = Number(digits ?? (scheme === 'imaps' ? 993 : 143));
-  if (hostname === undefined || port === 0 || port > 65_535) {
-    return wrong(`${shown(written)} is not an IMAP server: ${serverRemedy}`);
-  }
-  return read({ name: written, endpoint: { hostname, port, security: scheme === 'imaps' ? 'tls' : 'starttls' } });
+function readReferrer(written: string): Reading<{ name: string; endpoint: Omit<ImapEndpoint, 'trust'> }> {
+  const url = parseImapUrl(written);
+  if (url.kind === 'wrong') return url;
+  const { hostname, security, port = security === 'tls' ? 993 : 143 } = url.value;
+  return read({ name: written, endpoint: { hostname, port, security } });
 }

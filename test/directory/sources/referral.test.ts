@@ -107,17 +107,18 @@ describe('a server that refers users to their homes', () => {
   });
 
   test('is checked before it is opened', async () => {
-    for (const server of [
-      'mail.example.test',
-      'imap://user@mail.example.test',
-      'imaps://a:0',
-      'imaps://a:99999',
-      'imaps://a/x',
+    const remedy = 'write imaps://HOST (TLS from the first byte) or imap://HOST (STARTTLS, required)';
+    for (const [server, why] of [
+      ['mail.example.test', '"mail.example.test" is not an IMAP URL'],
+      ['imap://user@mail.example.test', 'the URL holds a user or password'],
+      ['imaps://a:0', '"imaps://a:0" names no host that can be dialled'],
+      ['imaps://a:99999', '"imaps://a:99999" names no host that can be dialled'],
+      ['imaps://a/x', '"imaps://a/x" has a path, which IMAP has not'],
     ]) {
       const problems = await checkSource({ ...settings, server });
       assert.deepEqual(
         problems.map(({ path, message }) => `${path.join('.')}: ${message}`),
-        [`server: ${JSON.stringify(server)} is not an IMAP server: write imaps://host, or imap://host for STARTTLS`],
+        [`server: ${why}: ${remedy}`],
         server,
       );
     }
