@@ -13,7 +13,6 @@ import type { HostEvidence } from './core/placement.ts';
 import type { SessionStore } from './core/session.ts';
 import type { AskLeader } from './directory/source.ts';
 import { createGatewayApi } from './gateway/api.ts';
-import { driverChecks } from './gateway/drivers.ts';
 import { openNode } from './gateway/node.ts';
 import { openDirectoryService, openOperators } from './gateway/operator-listeners.ts';
 import { ConfigHolder, type ConfigSnapshot, type GatewayNode, type UserListeners } from './gateway/parts.ts';
@@ -56,7 +55,7 @@ export interface Gateway {
 
 /** Reads and checks a configuration. Rejects with ConfigInvalid, which holds every problem at once. */
 export function readConfig(file: string, files?: ConfigFiles): Promise<Config> {
-  return loadConfig(file, { env: process.env, checks: driverChecks, ...defined({ files }) });
+  return loadConfig(file, { env: process.env, checksDrivers: true, ...defined({ files }) });
 }
 
 /** The directory of a configuration alone, for commands that ask it. */

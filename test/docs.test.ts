@@ -9,7 +9,6 @@ import { Command, CommanderError } from 'commander';
 import { parse, stringify } from 'yaml';
 import { otherCommands } from '../src/cli/commands.ts';
 import { addServe } from '../src/cli/serve.ts';
-import { driverChecks } from '../src/gateway/drivers.ts';
 import { problemsOf } from './config/config.fixture.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -124,7 +123,7 @@ describe('the documentation', () => {
       const example: unknown = parse(text);
       // A comment alone, or the lines of one backend.
       if (example === null || typeof example !== 'object' || 'driver' in example) return;
-      const problems = await problemsOf(t, { 'postern.yaml': completed(example) }, { checks: driverChecks });
+      const problems = await problemsOf(t, { 'postern.yaml': completed(example) }, { checksDrivers: true });
       assert.deepEqual(
         problems.filter((problem) => !environment.test(problem)),
         [],

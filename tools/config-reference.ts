@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { createOutside } from '../src/config/referenced-files.ts';
 import { configShape } from '../src/config/schema.ts';
 import { loadSource, sourceTypes } from '../src/directory/registry.ts';
+import { driverNames, loadDriverModule } from '../src/webmail/registry.ts';
 
 type Schema = z.core.JSONSchema.BaseSchema;
 
@@ -30,7 +31,7 @@ ${sections.join('\n')}`;
 }
 
 function sectionText(key: string, schema: Schema, isRequired: boolean): string {
-  const rows = rowsUnder(schema, '');
+  const rows = rowsUnder(schema, '', new Set(['map', 'secret']));
   const alone = `${capital(typeText(schema))}; ${isRequired ? 'required' : `default ${defaultText(schema)}`}.`;
   const table = [
     '| key | type | default | meaning |',
@@ -50,25 +51,34 @@ function sectionText(key: string, schema: Schema, isRequired: boolean): string {
     .join('\n');
 }
 
-/** One row per key below a schema; a map inside is unfolded, with its keys behind a dot, unless it has a title. */
-function rowsUnder(schema: Schema, prefix: string): Row[] {
+/**
+ * One row per key below a schema; a map inside is unfolded, with its keys behind a dot, unless it has a title. A map with
+ * a title that stands beside other forms of a value, such as a `mark`, is unfolded where it comes first.
+ */
+function rowsUnder(schema: Schema, prefix: string, unfolded: Set<string>): Row[] {
   if (schema.title !== undefined) return [];
   return shapesOf(schema).flatMap((shape) => {
+    if (shape.title !== undefined) {
+      if (unfolded.has(shape.title)) return [];
+      unfolded.add(shape.title);
+    }
     const own = Object.entries(shape.properties ?? {}).flatMap(([name, part]) =>
-      rowsOf(`${prefix}${name}`, asSchema(part), (shape.required ?? []).includes(name)),
+      rowsOf(`${prefix}${name}`, asSchema(part), (shape.required ?? []).includes(name), unfolded),
     );
     const each = shape.additionalProperties;
-    const named = typeof each === 'object' && shapesOf(each).some(hasKeys) ? rowsUnder(each, `${prefix}NAME.`) : [];
+    const named =
+      typeof each === 'object' && shapesOf(each).some(hasKeys) ? rowsUnder(each, `${prefix}NAME.`, unfolded) : [];
     return [...own, ...named];
   });
 }
 
-function rowsOf(key: string, schema: Schema, isRequired: boolean): Row[] {
+function rowsOf(key: string, schema: Schema, isRequired: boolean, unfolded: Set<string>): Row[] {
   const otherwise = isRequired ? 'required' : defaultText(schema);
   const row = { key, type: typeText(schema), otherwise, about: schema.description ?? '' };
-  const below = rowsUnder(schema, `${key}.`);
+  const below = rowsUnder(schema, `${key}.`, unfolded);
   const { items } = schema;
-  const inItems = typeof items === 'object' && !Array.isArray(items) ? itemRows(asSchema(items), `${key}[]`) : [];
+  const inItems =
+    typeof items === 'object' && !Array.isArray(items) ? itemRows(asSchema(items), `${key}[]`, unfolded) : [];
   // A map of keys with a default of nothing says nothing by itself that its keys do not say.
   return schema.type === 'object' && hasKeys(schema) && schema.title === undefined
     ? below
@@ -76,9 +86,9 @@ function rowsOf(key: string, schema: Schema, isRequired: boolean): Row[] {
 }
 
 /** What a list holds. Of items that are told apart by their `type`, what is common stands once, then each with its own. */
-function itemRows(items: Schema, prefix: string): Row[] {
+function itemRows(items: Schema, prefix: string, unfolded: Set<string>): Row[] {
   const kinds = (items.oneOf ?? []).map(asSchema);
-  if (kinds.length === 0) return rowsUnder(items, `${prefix}.`);
+  if (kinds.length === 0) return rowsUnder(items, `${prefix}.`, unfolded);
   const keysOf = (kind: Schema): string[] => Object.keys(kind.properties ?? {});
   const [first = {}] = kinds;
   const shared = new Set(
@@ -87,7 +97,7 @@ function itemRows(items: Schema, prefix: string): Row[] {
   const rows = (kind: Schema, isWanted: (key: string) => boolean, at: string): Row[] =>
     Object.entries(kind.properties ?? {})
       .filter(([key]) => key !== 'type' && isWanted(key))
-      .flatMap(([key, part]) => rowsOf(`${at}.${key}`, asSchema(part), (kind.required ?? []).includes(key)));
+      .flatMap(([key, part]) => rowsOf(`${at}.${key}`, asSchema(part), (kind.required ?? []).includes(key), unfolded));
   return [
     ...rows(first, (key) => shared.has(key), prefix),
     ...kinds.flatMap((kind) => {
@@ -251,6 +261,7 @@ export async function configSchema(): Promise<Schema> {
   const schema = jsonSchema(z.strictObject(configShape(createOutside('.', {}))));
   const sources = asSchema(asSchema(schema.properties?.['directory'] ?? {}).properties?.['sources'] ?? {});
   sources.items = { oneOf: await Promise.all(sourceTypes.map(sourceSchema)) };
+  await setDriverSchemas(schema);
   return {
     $id: 'urn:postern:configuration',
     title: 'Postern',
@@ -268,6 +279,33 @@ async function sourceSchema(type: string): Promise<Schema> {
     type: { type: 'string' as const, const: type, description: driver.about },
   };
   return { ...schema, title: type, properties };
+}
+
+/**
+ * Puts the schema of each webmail driver into the defaults and into backends. The defaults and a backend's own block are
+ * one map to the driver, so neither must have every key. The reference shows the keys once, under the defaults.
+ */
+async function setDriverSchemas(schema: Schema): Promise<void> {
+  const { backend_defaults: defaults = {}, backends = {} } = schema.properties ?? {};
+  const backend = asSchema(asSchema(backends).additionalProperties ?? {});
+  const maps = shapesOf(backend).filter(hasKeys);
+  for (const name of driverNames) {
+    const { about, settings, davPaths = [] } = await loadDriverModule(name);
+    const { $schema: _, required: _required, ...block } = jsonSchema(settings);
+    const paths = davPaths.map((path) => `\`${path}\``).join(', ');
+    const description = `The settings of the \`${name}\` driver. ${about}${paths === '' ? '' : ` Its \`dav\` paths: ${paths}.`}`;
+    setProperty(asSchema(defaults), name, { ...block, description });
+    const again = {
+      $ref: `#/properties/backend_defaults/properties/${name}`,
+      title: 'map',
+      description: 'As under backend_defaults, for this backend.',
+    };
+    for (const map of maps) setProperty(map, name, again);
+  }
+}
+
+function setProperty(schema: Schema, name: string, property: Schema): void {
+  schema.properties = { ...schema.properties, [name]: property };
 }
 
 function jsonSchema(schema: z.ZodType): Schema {

@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { DriverSettings } from '../src/core/backend.ts';
+import type { z } from 'zod';
 import { Secret } from '../src/core/secret.ts';
 import type { MasterEntry, WebmailDriver } from '../src/core/webmail.ts';
-import { type DriverName, loadDriver } from '../src/webmail/registry.ts';
+import { isMap } from '../src/schema/value-parsers.ts';
+import { driverNames, loadDriver, loadDriverModule } from '../src/webmail/registry.ts';
 
 /** The page that holds the table, and the lines between which it stands. */
 const page = new URL('../docs/webmails.md', import.meta.url);
@@ -11,24 +12,6 @@ const end = '<!-- /abilities -->\n';
 
 const secret = new Secret('0123456789abcdef0123456789abcdef');
 const master = { user: 'master', password: secret, separator: '*' };
-const form = { user_field: 'user', password_field: 'password', success: { status: 303 }, failure: { status: 401 } };
-const variants: readonly (readonly [title: string, name: DriverName, settings: DriverSettings])[] = [
-  ['`roundcube`', 'roundcube', {}],
-  ['`roundcube`, `master_login`', 'roundcube', { master_login: true }],
-  ['`roundcube`, `entry_key`', 'roundcube', { entry_key: secret }],
-  ['`sogo`', 'sogo', {}],
-  ['`sogo`, `mode: trusted`', 'sogo', { mode: 'trusted', secret, imap_password: secret }],
-  ['`horde`', 'horde', {}],
-  ['`horde`, `master_login`', 'horde', { master_login: true }],
-  ['`horde`, `own_account`', 'horde', { master_login: true, own_account: true }],
-  ['`form`', 'form', form],
-  ['`form`, `master_login`', 'form', { ...form, master_login: true }],
-  ['`basic`', 'basic', {}],
-  ['`basic`, `master_login`', 'basic', { master_login: true }],
-  ['`header`', 'header', { user_field: 'X-Remote-User', secret }],
-  ['`none`', 'none', {}],
-];
-
 const entries: Readonly<Record<MasterEntry['kind'], string>> = {
   'own-account': 'yes',
   'other-account': 'as another account',
@@ -47,14 +30,37 @@ const abilities: readonly (readonly [title: string, has: (driver: WebmailDriver)
 
 /** What each webmail driver can, as a Markdown table: taken from the drivers themselves. */
 export async function abilitiesTable(): Promise<string> {
-  const rows = await Promise.all(
-    variants.map(async ([title, name, settings]) => {
+  const rows = (await Promise.all(driverNames.map(rowsOf))).flat();
+  const titles = ['driver', ...abilities.map(([title]) => title)];
+  return [row(titles), row(titles.map(() => '---')), ...rows].join('');
+}
+
+/** One row for each example in the schema of the driver's settings, or one for a driver without. */
+async function rowsOf(name: string): Promise<string[]> {
+  const examples = examplesOf((await loadDriverModule(name)).settings);
+  return Promise.all(
+    examples.map(async (written) => {
+      const settings = Object.fromEntries(
+        Object.entries(written).map(([key, value]) => [key, isMap(value) && 'file' in value ? secret : value]),
+      );
       const driver = await loadDriver(name, { exchange, clock: { nowMs: () => 0 }, settings, master });
+      const title = [name, ...choices(written, examples[0] ?? {})].map((text) => `\`${text}\``).join(', ');
       return row([title, ...abilities.map(([, has]) => cell(has(driver)))]);
     }),
   );
-  const titles = ['driver', ...abilities.map(([title]) => title)];
-  return [row(titles), row(titles.map(() => '---')), ...rows].join('');
+}
+
+/** What an example sets beside the plainest one: `master_login`, or `mode: trusted`. */
+function choices(written: object, plainest: object): string[] {
+  return Object.entries(written)
+    .filter(([key]) => !(key in plainest))
+    .map(([key, value]) => (typeof value === 'string' ? `${key}: ${value}` : key));
+}
+
+/** The examples of a driver's settings; one without any settings where the schema has none. */
+export function examplesOf(settings: z.ZodType): readonly Readonly<Record<string, unknown>>[] {
+  const { examples } = settings.meta() ?? {};
+  return Array.isArray(examples) ? examples.filter(isMap) : [{}];
 }
 
 /** The page with the table as it must be. Throws when the page has no place for it. */

@@ -174,8 +174,8 @@ async function weighCheck(
 
 /** What the checks of this driver ask for; undefined where it has no wish. */
 async function ownTarget({ driver, driverSettings: settings, master }: Backend): Promise<string | undefined> {
-  const { healthTargetOf, isDriverName } = await import('../webmail/registry.ts');
-  return isDriverName(driver) ? healthTargetOf(driver, settings, master) : undefined;
+  const { healthTargetOf } = await import('../webmail/registry.ts');
+  return healthTargetOf(driver, settings, master);
 }
 
 function imapAddress({ imap }: BackendHost): string {

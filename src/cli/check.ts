@@ -2,7 +2,6 @@ import type { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problems.ts';
-import { driverChecks } from '../gateway/drivers.ts';
 import { bracketed, formatDuration, isLoopback, type ListenAddress } from '../schema/value-parsers.ts';
 import { checkFiles } from './check-files.ts';
 import { askDirectory } from './check-lookups.ts';
@@ -40,7 +39,7 @@ export function addCheck(program: Command, environment: CommandEnvironment, end:
       if (users.length > 0 && !online) command.error('error: users are looked up with --online only');
       let config: Config;
       try {
-        config = await loadConfig(file, { env: environment.env, checks: driverChecks });
+        config = await loadConfig(file, { env: environment.env, checksDrivers: true });
       } catch (error) {
         // Elsewhere the problems go to standard error; for programs they are this command's answer.
         if (!(error instanceof ConfigInvalid) || format === 'table') throw error;

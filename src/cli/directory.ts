@@ -5,7 +5,6 @@ import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/names.ts';
 import { compareDirectories, type Comparison, type HomeChange } from '../directory/compare.ts';
-import { driverChecks } from '../gateway/drivers.ts';
 import { operatorName } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {
@@ -79,7 +78,7 @@ function addDirectoryCompare(directory: Command, environment: CommandEnvironment
     .argument('[user...]', 'user names; - or none reads them from standard input, one per line')
     .addOption(formatOption())
     .action(async (before: string, after: string, users: string[], { format }: { format: Format }) => {
-      const load = (file: string) => loadConfig(file, { env: environment.env, checks: driverChecks });
+      const load = (file: string) => loadConfig(file, { env: environment.env, checksDrivers: true });
       const configs = { before: await load(before), after: await load(after) };
       end(await compare(configs, users, format, environment));
     });
@@ -159,7 +158,7 @@ function addDirectoryPreview(directory: Command, environment: CommandEnvironment
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (users: string[], options: { weight: Weights; config: string; format: Format }) => {
-      const before = await loadConfig(options.config, { env: environment.env, checks: driverChecks });
+      const before = await loadConfig(options.config, { env: environment.env, checksDrivers: true });
       const problem = problemWith(before, options.weight);
       if (problem !== undefined) {
         environment.complain(problem);

@@ -3,7 +3,6 @@ import { loadConfig } from '../config/load.ts';
 import { isoTime } from '../core/clock.ts';
 import { isObject } from '../core/json.ts';
 import { silentLog } from '../core/log.ts';
-import { driverChecks } from '../gateway/drivers.ts';
 import { formatDuration } from '../schema/value-parsers.ts';
 import { type ApiReply, cell, openApi, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
@@ -63,7 +62,7 @@ async function askRunning(file: string, user: string, environment: CommandEnviro
 }
 
 async function askSources(file: string, user: string, environment: CommandEnvironment): Promise<Explained> {
-  const config = await loadConfig(file, { env: environment.env, checks: driverChecks });
+  const config = await loadConfig(file, { env: environment.env, checksDrivers: true });
   const { openExplain } = await environment.loadGateway();
   await using opened = await openExplain(config, silentLog);
   return { ...(await opened.explain(user, new AbortController().signal)) };

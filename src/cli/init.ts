@@ -4,8 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { ConfigInvalid } from '../config/problems.ts';
-import { webmailDrivers } from '../core/webmail.ts';
-import { driverChecks } from '../gateway/drivers.ts';
+import { driverNames } from '../webmail/registry.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes, withExamples } from './options.ts';
 
@@ -33,7 +32,7 @@ export function addInit(program: Command, environment: CommandEnvironment, end: 
     .option('--listen <address>', 'where to listen (127.0.0.1:8080)')
     .option('--domain <domain>', 'put after user names without a domain')
     .option('--redis <url>', 'the Redis that all nodes share; without it one node keeps sessions in a file')
-    .option('--driver <name>', `the webmail: ${webmailDrivers.join(', ')}`)
+    .option('--driver <name>', `the webmail: ${driverNames.join(', ')}`)
     .option('--ca <file>', 'authorities that vouch for the backends, PEM')
     .option('--backend <name=host...>', 'a backend: NAME=HOST, or NAME=IMAP_URL,WEBMAIL_URL; may be given again')
     .action(async (options: InitOptions) => {
@@ -69,7 +68,7 @@ async function gather(options: InitOptions, { ask }: CommandEnvironment): Promis
   const listen = await say(options.listen, 'Listen on', '127.0.0.1:8080');
   const domain = await say(options.domain, 'Domain for names without one (empty: none)', '');
   const redis = await say(options.redis, 'Redis URL (empty: an embedded store, for one node)', '');
-  const driver = await say(options.driver, `Webmail (${webmailDrivers.join(', ')})`, webmailDrivers[0]);
+  const driver = await say(options.driver, `Webmail (${driverNames.join(', ')})`, driverNames[0]);
   const caFile = await say(options.ca, 'Authorities that vouch for the backends, PEM file (empty: the system’s)', '');
   const written =
     options.backend ?? (await say(undefined, 'Backends, as NAME=HOST separated by spaces', 'a=127.0.0.1')).split(/\s+/);
@@ -111,7 +110,7 @@ async function write(output: string, answers: InitAnswers, environment: CommandE
     made.push(each);
   }
   try {
-    await loadConfig(draft, { env: environment.env, checks: driverChecks });
+    await loadConfig(draft, { env: environment.env, checksDrivers: true });
     await rename(draft, output);
   } catch (error) {
     for (const file of [draft, ...made.map((each) => each.file)]) await rm(file, { force: true });

@@ -3,7 +3,6 @@ import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/names.ts';
-import { driverChecks } from '../gateway/drivers.ts';
 import type { OpenDirectory, CommandEnvironment } from './environment.ts';
 import {
   answerCode,
@@ -44,7 +43,7 @@ export function addLookup(program: Command, environment: CommandEnvironment, end
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (users: string[], { config: file, format }: { config: string; format: Format }) => {
-      const config = await loadConfig(file, { env: environment.env, checks: driverChecks });
+      const config = await loadConfig(file, { env: environment.env, checksDrivers: true });
       const { buildDirectory } = await environment.loadGateway();
       await using directory = await buildDirectory(config, silentLog);
       const parse = createLoginNameParser(config.directory.nameRules);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { webmailDrivers } from '../core/webmail.ts';
+import type { DriverSettings } from '../core/backend.ts';
 import { count, duration, leaf, list, oneOf, section } from '../schema/scalars.ts';
 import {
   imapRemedy,
@@ -13,6 +13,7 @@ import {
   webmailRemedy,
   wrong,
 } from '../schema/value-parsers.ts';
+import { driverNames } from '../webmail/registry.ts';
 import { davAbout, davSection } from './dav-section.ts';
 import { settleSettings } from './driver-settings.ts';
 import { certificates, type Outside } from './referenced-files.ts';
@@ -131,7 +132,7 @@ export function backendSection(outside: Outside) {
 
 function common(outside: Outside) {
   return {
-    driver: oneOf(webmailDrivers).optional().describe('The webmail that runs there.'),
+    driver: oneOf(driverNames).optional().describe('The webmail that runs there.'),
     tls_ca_file: authorities(outside),
     imap_later: laterTexts(),
     login_name: loginName(),
@@ -142,25 +143,7 @@ function common(outside: Outside) {
           'is signed in here, which is the default; or `refuse`, the directory is wrong. Both are in the log.',
       ),
     master: masterSection(outside),
-    roundcube: driverSettings(outside, 'roundcube').describe(
-      'The settings of the `roundcube` driver: `entry_key`, where the plugin of integrations/roundcube enters users; ' +
-        'or `master_login`.',
-    ),
-    sogo: driverSettings(outside, 'sogo').describe(
-      'The settings of the `sogo` driver: `mode` (password or trusted), and for trusted `secret` and `imap_password`.',
-    ),
-    horde: driverSettings(outside, 'horde').describe(
-      'The settings of the `horde` driver: `master_login`, `own_account`.',
-    ),
-    form: driverSettings(outside, 'form').describe(
-      'The settings of the `form` driver: the marks by which it knows the webmail’s pages.',
-    ),
-    basic: driverSettings(outside, 'basic').describe(
-      'The settings of the `basic` driver: `signed_out`, `master_login`.',
-    ),
-    header: driverSettings(outside, 'header').describe(
-      'The settings of the `header` driver: `user_field`, `secret`, `secret_field`, `password_field`, `signed_out`.',
-    ),
+    ...driverBlocks(outside),
   };
 }
 
@@ -213,12 +196,27 @@ function authorities(outside: Outside) {
     .describe('PEM certificates of the authorities to trust, for IMAP and webmail, instead of the system’s.');
 }
 
-/** Their meaning is checked by the driver. */
-function driverSettings(outside: Outside, driver: string) {
-  return z
-    .record(z.string(), z.unknown(), { error: `is not a map of settings: see the page of the ${driver} driver` })
-    .transform((settings, context) => settleSettings(settings, outside, context))
-    .optional();
+/**
+ * One block of settings for each webmail driver, under its name. Each driver checks its own once the defaults and the
+ * backend's block are one: see {@link driverBlockOf}.
+ */
+function driverBlocks(outside: Outside): object {
+  return Object.fromEntries(
+    driverNames.map((driver) => [
+      driver,
+      z
+        .record(z.string(), z.unknown(), { error: `is not a map of settings: see the page of the ${driver} driver` })
+        .transform((settings, context) => settleSettings(settings, outside, context))
+        .optional()
+        .describe(`The settings of the \`${driver}\` driver.`),
+    ]),
+  );
+}
+
+/** The settings for a webmail driver in a backend or the defaults; undefined if they have none. */
+export function driverBlockOf(parsed: object | undefined, driver: string): DriverSettings | undefined {
+  const block: unknown = Object.entries(parsed ?? {}).find(([key]) => key === driver)?.[1];
+  return isMap(block) ? block : undefined;
 }
 
 function endpoint<T>(

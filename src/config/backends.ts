@@ -3,7 +3,8 @@ import type { Backend, BackendLimits, ImapEndpoint, Serving, TlsTrust, WebmailEn
 import type { BackendName } from '../core/names.ts';
 import { atLeastOne } from '../schema/scalars.ts';
 import { bracketed, isMap, originOf, type Reading, shown, type WebmailUrl } from '../schema/value-parsers.ts';
-import { type backendDefaultsSection, backendSection } from './backends-section.ts';
+import { loadDriverModule } from '../webmail/registry.ts';
+import { type backendDefaultsSection, backendSection, driverBlockOf } from './backends-section.ts';
 import type { ConfigFile } from './config-file.ts';
 import { settleClientPaths } from './dav-section.ts';
 import type { Findings } from './problems.ts';
@@ -27,18 +28,26 @@ export function settleBackend(named: NamedBackend, context: BackendContext): Bac
   }
   const hosts = settleHosts(named, context);
   const master = entry.master ?? defaults.master;
+  const dav = entry.dav ?? defaults.dav;
   const webmailLoginName = entry.login_name?.webmail ?? defaults.login_name?.webmail;
   if (driver === undefined || hosts === undefined) return undefined;
   return {
     name,
     driver,
-    driverSettings: driver === 'none' ? {} : { ...defaults[driver], ...entry[driver] },
+    driverSettings: { ...driverBlockOf(defaults, driver), ...driverBlockOf(entry, driver) },
     hosts,
     limits: settleLimits(entry, defaults),
     ...(webmailLoginName === undefined ? {} : { webmailLoginName }),
     ...(master === undefined ? {} : { master }),
-    clientPaths: settleClientPaths(entry.dav ?? defaults.dav, driver, hosts),
+    ...(dav === undefined ? {} : { clientPaths: settleClientPaths(dav, hosts) }),
   };
+}
+
+/** The backend with the client paths that its driver knows, if it has none of its own. Loads the driver. */
+export async function withDriverPaths(backend: Backend): Promise<Backend> {
+  if (backend.clientPaths !== undefined) return backend;
+  const { davPaths = [] } = await loadDriverModule(backend.driver);
+  return { ...backend, clientPaths: davPaths.map((prefix) => ({ prefix })) };
 }
 
 /** The primary first, or the equals in their order; undefined if one of them is not complete. */

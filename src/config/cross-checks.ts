@@ -1,21 +1,15 @@
-import type { Backend, DriverSettings, SettingProblem } from '../core/backend.ts';
+import type { Backend } from '../core/backend.ts';
 import type { PublicUrl } from '../core/http.ts';
 import { type BackendName, createLoginNameParser, domainOfUsers, normaliseDomain } from '../core/names.ts';
-import type { MasterEntry } from '../core/webmail.ts';
+import { checkSource } from '../directory/registry.ts';
 import { nearest } from '../schema/did-you-mean.ts';
 import { isMap, shown } from '../schema/value-parsers.ts';
+import { configuredMasterEntry, driverProblems } from '../webmail/registry.ts';
+import { driverBlockOf } from './backends-section.ts';
 import type { NamedBackend } from './backends.ts';
 import type { Config, DirectoryConfig, SupportConfig } from './config.ts';
 import type { Findings } from './problems.ts';
 import type { Path } from './yaml-file.ts';
-
-/** The drivers' own checks of what only they understand. They do no I/O but load the driver. */
-export interface DriverChecks {
-  source(settings: DriverSettings): Promise<readonly SettingProblem[]>;
-  webmail(driver: string, settings: DriverSettings): Promise<readonly SettingProblem[]>;
-  /** What the driver comes to without a password; only of a backend in whose settings it finds no problem. */
-  masterEntry(backend: Backend): Promise<MasterEntry>;
-}
 
 /** A backend that is complete, with the place where it stands. */
 export interface SettledBackend {
@@ -67,16 +61,12 @@ export function checkMasters(settled: readonly SettledBackend[], forbidden: stri
  * A password that is forgotten must not be needed again: every webmail has to open the user's own account without it.
  * Each reason is told once, however many backends share it.
  */
-export async function checkForgetting(
-  settled: readonly SettledBackend[],
-  checks: DriverChecks,
-  findings: Findings,
-): Promise<void> {
+export async function checkForgetting(settled: readonly SettledBackend[], findings: Findings): Promise<void> {
   const byReason = new Map<string, string[]>();
   for (const { backend } of settled) {
-    const { name, driver, driverSettings } = backend;
-    if ((await checks.webmail(driver, driverSettings)).length > 0) continue;
-    const entry = await checks.masterEntry(backend);
+    const { name, driver, driverSettings, master } = backend;
+    if ((await driverProblems(driver, driverSettings)).length > 0) continue;
+    const entry = await configuredMasterEntry(driver, driverSettings, master);
     if (entry.kind === 'own-account') continue;
     byReason.set(entry.why, [...(byReason.get(entry.why) ?? []), name]);
   }
@@ -182,13 +172,9 @@ export function checkDirectoryNames(directory: DirectoryConfig, known: ReadonlyS
 }
 
 /** Notes problems in the settings of each directory source, as its driver finds them. */
-export async function checkSources(
-  directory: DirectoryConfig,
-  checks: DriverChecks,
-  findings: Findings,
-): Promise<void> {
+export async function checkSources(directory: DirectoryConfig, findings: Findings): Promise<void> {
   for (const [index, source] of directory.sources.entries()) {
-    for (const { path, message, at } of await checks.source(source)) {
+    for (const { path, message, at } of await checkSource(source)) {
       findings.add(['directory', 'sources', index, ...path], message, at);
     }
   }
@@ -200,15 +186,14 @@ export async function checkSources(
  */
 export async function checkWebmails(
   settled: readonly SettledBackend[],
-  checks: DriverChecks,
   defaults: { readonly findings: Findings; readonly section: object | undefined },
 ): Promise<void> {
   const told = new Set<string>();
   for (const { named, backend } of settled) {
     const { driver } = backend;
-    const own = blockOf(named.entry, driver);
-    const shared = blockOf(defaults.section, driver);
-    for (const { path, message, at } of await checks.webmail(driver, backend.driverSettings)) {
+    const own = driverBlockOf(named.entry, driver);
+    const shared = driverBlockOf(defaults.section, driver);
+    for (const { path, message, at } of await driverProblems(driver, backend.driverSettings)) {
       const stands = (block: object | undefined) =>
         block !== undefined && path[0] !== undefined && Object.hasOwn(block, path[0]);
       // What is missing belongs to the block that the backend has of its own, else to the one that all share.
@@ -222,12 +207,6 @@ export async function checkWebmails(
       told.add(key);
     }
   }
-}
-
-/** The settings that a section holds for a driver; undefined if it holds none. */
-function blockOf(section: object | undefined, driver: string): object | undefined {
-  const block: unknown = Object.entries(section ?? {}).find(([key]) => key === driver)?.[1];
-  return isMap(block) ? block : undefined;
 }
 
 function hostOf({ origin }: PublicUrl): string {

@@ -1,10 +1,7 @@
 import { z } from 'zod';
 import type { BackendHost, ClientPath } from '../core/backend.ts';
-import type { webmailDrivers } from '../core/webmail.ts';
 import { leaf, list } from '../schema/scalars.ts';
 import { originOf, parseWebmailUrl, read, type Reading, shown, wrong } from '../schema/value-parsers.ts';
-
-type DriverName = (typeof webmailDrivers)[number];
 
 /** The server of a path: the webmail, or the machine that the function names. */
 type Server = 'webmail' | ((hostname: string) => Reading<string>);
@@ -20,22 +17,11 @@ const hostMark = '$host';
 /** A path that every server reads alike: no query, escapes, dot segments or empty segments. */
 const pathForm = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)+$/;
 
-const wellKnown = ['/.well-known/caldav', '/.well-known/carddav'];
-const activeSync = '/Microsoft-Server-ActiveSync';
-
-/** The paths of each webmail's own server; those without have none. */
-const ofDriver: Partial<Record<DriverName, readonly string[]>> = {
-  sogo: ['/SOGo/dav', activeSync, ...wellKnown],
-  horde: ['/horde/rpc.php', '/horde/rpc', activeSync, ...wellKnown],
-};
-
 /** The long description of `dav`. */
 export const davAbout =
   'Paths under which DAV, ActiveSync and other clients give name and password with each request: a list, or a map of ' +
-  'paths to `webmail` or to another server, in whose URL `$host` stands for the webmail’s host. Left out: those of the ' +
-  `driver (${Object.entries(ofDriver)
-    .map(([driver, prefixes]) => `${driver}: ${prefixes.map((prefix) => `\`${prefix}\``).join(', ')}`)
-    .join('; ')}). \`[]\` for none.`;
+  'paths to `webmail` or to another server, in whose URL `$host` stands for the webmail’s host. Left out: those that ' +
+  'the driver knows, see its settings. `[]` for none.';
 
 /** `dav`: a list of paths, or a map of paths to who serves them. */
 export function davSection(about: string) {
@@ -56,13 +42,11 @@ export function davSection(about: string) {
     .describe(about);
 }
 
-/** The client paths of a backend; those of its driver where nothing is written. */
+/** The client paths of a backend as they are written. */
 export function settleClientPaths(
-  written: readonly WrittenPath[] | undefined,
-  driver: DriverName,
+  written: readonly WrittenPath[],
   hosts: readonly BackendHost[],
 ): readonly ClientPath[] {
-  if (written === undefined) return (ofDriver[driver] ?? []).map((prefix) => ({ prefix }));
   return written.map(({ prefix, server }) => {
     if (server === 'webmail') return { prefix };
     const origins = hosts.flatMap(({ name, webmail }) => {

@@ -5,7 +5,7 @@ import type { Backend, Serving } from '../core/backend.ts';
 import type { BackendName } from '../core/names.ts';
 import { Secret } from '../core/secret.ts';
 import { isMap } from '../schema/value-parsers.ts';
-import { readBackends, settleBackend, settleServing } from './backends.ts';
+import { readBackends, settleBackend, settleServing, withDriverPaths } from './backends.ts';
 import { checkKeys, type ConfigFile, openIncluded, openMain } from './config-file.ts';
 import type { Config } from './config.ts';
 import {
@@ -18,7 +18,6 @@ import {
   checkSpellings,
   checkSupport,
   checkWebmails,
-  type DriverChecks,
   type SettledBackend,
 } from './cross-checks.ts';
 import { ConfigInvalid, type ConfigProblem } from './problems.ts';
@@ -29,8 +28,11 @@ import { configShape, includedKeys } from './schema.ts';
 export interface LoadOptions {
   /** Where `{ env: … }` looks. */
   readonly env: Environment;
-  /** What the drivers say of their settings; without it those are not looked into. */
-  readonly checks?: DriverChecks;
+  /**
+   * Whether the drivers that the configuration names are loaded, which check their settings and know their DAV paths;
+   * false when left out. Commands that need an address alone are quicker without.
+   */
+  readonly checksDrivers?: boolean;
   /** Defaults to the files on disk. */
   readonly files?: ConfigFiles;
 }
@@ -41,10 +43,10 @@ export interface LoadOptions {
  * Rejects with {@link ConfigInvalid}, which lists every problem of all files at once. What the configuration names is
  * read too: included files, certificates, secrets, the logo; not what the gateway makes itself, and no server is asked.
  */
-export async function loadConfig(file: string, { env, checks, files }: LoadOptions): Promise<Config> {
+export async function loadConfig(file: string, { env, checksDrivers = false, files }: LoadOptions): Promise<Config> {
   const problems: ConfigProblem[] = [];
   const main = openMain(file, createOutside(resolve(dirname(file)), env, files), problems);
-  const config = main === undefined ? undefined : await settle(main, problems, checks);
+  const config = main === undefined ? undefined : await settle(main, problems, checksDrivers);
   if (config === undefined || problems.length > 0) throw new ConfigInvalid(inOrder(problems, file));
   return freeze(config);
 }
@@ -52,7 +54,7 @@ export async function loadConfig(file: string, { env, checks, files }: LoadOptio
 async function settle(
   main: ConfigFile,
   problems: ConfigProblem[],
-  checks: DriverChecks | undefined,
+  checksDrivers: boolean,
 ): Promise<Config | undefined> {
   const { root, findings } = main;
   const shape = configShape(main.outside);
@@ -104,16 +106,19 @@ async function settle(
     checkDirectoryNames(directory, names, findings);
     checkSpellings(support, directory, findings);
     checkMasters(settled, directory.nameRules.forbiddenCharacters ?? '');
-    if (checks !== undefined) await checkSources(directory, checks, findings);
+    if (checksDrivers) await checkSources(directory, findings);
   }
-  if (checks !== undefined) await checkWebmails(settled, checks, { findings, section: defaults });
-  if (checks !== undefined && sections.sessions?.forgetPassword === true) {
-    await checkForgetting(settled, checks, findings);
+  if (checksDrivers) await checkWebmails(settled, { findings, section: defaults });
+  if (checksDrivers && sections.sessions?.forgetPassword === true) {
+    await checkForgetting(settled, findings);
   }
   if (!isComplete(sections)) return undefined;
   checkListeners(sections, findings);
   checkSupport(support, sections.publicUrls, findings);
-  const backends = new Map(settled.map(({ backend }): [BackendName, Backend] => [backend.name, backend]));
+  const backends = new Map<BackendName, Backend>();
+  for (const { backend } of settled) {
+    backends.set(backend.name, checksDrivers ? await withDriverPaths(backend) : backend);
+  }
   return {
     file: main.name,
     written: fingerprints(root),

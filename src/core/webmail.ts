@@ -6,9 +6,6 @@ import type { CanonicalUser } from './names.ts';
 import type { Secret } from './secret.ts';
 import type { LiveSession } from './session.ts';
 
-/** Every webmail driver, with what it is. */
-export const webmailDrivers = ['roundcube', 'sogo', 'horde', 'form', 'basic', 'header', 'none'] as const;
-
 /**
  * A driver's verdict on the webmail's own session: it lives, it is lost (expired, restarted, another browser), the
  * user has just signed out of the webmail, or it lives and the page that asked is `outdated`: older than it, and

@@ -1,9 +1,8 @@
 import type { Config } from '../config/config.ts';
-import type { DriverChecks } from '../config/cross-checks.ts';
 import { type BackendName, type CanonicalUser, nameForServer } from '../core/names.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Home } from '../login/authentication.ts';
-import { isDriverName, loadDriver } from '../webmail/registry.ts';
+import { loadDriver } from '../webmail/registry.ts';
 import type { SharedParts } from './parts.ts';
 
 /**
@@ -21,8 +20,6 @@ export async function loadDrivers(
     const plain = Object.keys(settings).length === 0;
     let driver = plain ? shared.get(driverName) : undefined;
     if (driver === undefined) {
-      if (!isDriverName(driverName))
-        throw new TypeError(`the configuration let an unknown driver through: ${driverName}`);
       driver = await loadDriver(driverName, { exchange, clock, settings, ...(master === undefined ? {} : { master }) });
       drivers.push(driver);
       if (plain) shared.set(driverName, driver);
@@ -49,21 +46,3 @@ function naming(driver: WebmailDriver, template: string | undefined): WebmailDri
     ...(driver.pageToken !== undefined && { pageToken: (head, as) => driver.pageToken?.(head, asKnown(as)) }),
   };
 }
-
-/** What the drivers themselves say of their settings. A driver is loaded when the configuration names it. */
-export const driverChecks: DriverChecks = {
-  async source(settings) {
-    const { checkSource } = await import('../directory/registry.ts');
-    return checkSource(settings);
-  },
-  async webmail(driver, settings) {
-    const { driverProblems, isDriverName } = await import('../webmail/registry.ts');
-    return isDriverName(driver) ? driverProblems(driver, settings) : [];
-  },
-  async masterEntry({ driver, driverSettings, master }) {
-    const { isDriverName, masterEntryOf } = await import('../webmail/registry.ts');
-    return isDriverName(driver)
-      ? masterEntryOf(driver, driverSettings, master)
-      : { kind: 'impossible', why: 'there is no such driver' };
-  },
-};

@@ -17,7 +17,7 @@ export const about = 'A webmail behind HTTP Basic.';
 export const settings = section({
   signed_out: headMarks().describe('By what the answer to a sign-out is known; each mark is enough.'),
   master_login: masterLogin(),
-});
+}).meta({ examples: [{}, { master_login: true }] });
 
 /**
  * A webmail behind HTTP Basic: the gateway adds user and password to every request.

@@ -244,6 +244,13 @@ function signOut() {
   }).transform(({ method, path, page, json }): SignOut => ({ method, path, page, json }));
 }
 
+const exampleForm = {
+  user_field: 'user',
+  password_field: 'password',
+  success: { status: 303 },
+  failure: { status: 401 },
+};
+
 /** Settings of the `form` driver. */
 export const settings: z.ZodType<FormSettings> = section({
   page: path().optional().describe('The page with the form; where users land when left out.'),
@@ -297,7 +304,8 @@ export const settings: z.ZodType<FormSettings> = section({
       polls: given.polls,
       masterLogin: given.master_login,
     }),
-  );
+  )
+  .meta({ examples: [exampleForm, { ...exampleForm, master_login: true }] });
 
 function names(about: string) {
   return oneOrMore(text('a text', 'write a text'), 'write a text, or a list of texts').prefault([]).describe(about);

@@ -118,7 +118,8 @@ export const settings: z.ZodType<HeaderSettings> = section({
     secret: given.secret,
     passwordField: given.password_field,
     signedOut: given.signed_out,
-  }));
+  }))
+  .meta({ examples: [{ user_field: 'X-Remote-User', secret: { file: 'header-secret' } }] });
 
 function fieldName() {
   const remedy = 'write a name of letters, digits and hyphens that carries nothing else';

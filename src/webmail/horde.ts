@@ -39,7 +39,17 @@ export const settings: z.ZodType<HordeSettings> = section({
     const message = 'says how master_login enters: set master_login: true, too';
     context.addIssue({ code: 'custom', path: ['own_account'], message });
   })
-  .transform((given) => ({ masterLogin: given.master_login, ownAccount: given.own_account }));
+  .transform((given) => ({ masterLogin: given.master_login, ownAccount: given.own_account }))
+  .meta({ examples: [{}, { master_login: true }, { master_login: true, own_account: true }] });
+
+/** Paths of Horde's own server for Basic clients. */
+export const davPaths = [
+  '/horde/rpc.php',
+  '/horde/rpc',
+  '/Microsoft-Server-ActiveSync',
+  '/.well-known/caldav',
+  '/.well-known/carddav',
+];
 
 /**
  * Horde 5 with IMP, by its own form. The path of the webmail URL is Horde's own root, such as `/horde/`.

@@ -2,14 +2,17 @@ import type { z } from 'zod';
 import type { DriverSettings, MasterIdentity, SettingProblem } from '../core/backend.ts';
 import type { MasterEntry, WebmailDriver } from '../core/webmail.ts';
 import type { ConfiguredParts } from './browser.ts';
+import { atLeastOne } from '../schema/scalars.ts';
 import { parseSettings } from './driver-settings.ts';
 
-/** What every file of a driver exports. */
+/** The exports of a driver's file. */
 interface DriverModule {
   /** What it is, for the reference. */
   readonly about: string;
-  /** The schema of its settings. */
+  /** The schema of its settings. Its `examples` are the ways to use the driver, the plainest first. */
   readonly settings: z.ZodType;
+  /** Paths of the webmail's own server for Basic clients (DAV, ActiveSync); none when left out. */
+  readonly davPaths?: readonly string[];
   create(parts: ConfiguredParts): WebmailDriver;
 }
 
@@ -27,23 +30,25 @@ const drivers = {
 /** The name of a webmail driver. */
 export type DriverName = keyof typeof drivers;
 
+/** The names of all webmail drivers; the first is the one that `postern init` proposes. */
+export const driverNames = atLeastOne(Object.keys(drivers).filter(isDriverName));
+
 /** Whether a webmail driver has this name. */
 export function isDriverName(name: string): name is DriverName {
   return Object.hasOwn(drivers, name);
 }
 
 /** Makes the driver of this name for one backend. Its settings must have passed {@link driverProblems}. */
-export async function loadDriver(name: DriverName, parts: ConfiguredParts): Promise<WebmailDriver> {
-  const module = await loadModule(name);
-  return module.create(parts);
+export async function loadDriver(name: string, parts: ConfiguredParts): Promise<WebmailDriver> {
+  return (await loadDriverModule(name)).create(parts);
 }
 
 /**
- * The account that a driver opens without a password, with settings that have passed {@link driverProblems}; it asks
- * nobody.
+ * The account that a driver opens without a password, with settings that have passed {@link driverProblems}. No server
+ * is asked.
  */
-export async function masterEntryOf(
-  name: DriverName,
+export async function configuredMasterEntry(
+  name: string,
   settings: DriverSettings,
   master: MasterIdentity | undefined,
 ): Promise<MasterEntry> {
@@ -51,19 +56,20 @@ export async function masterEntryOf(
 }
 
 /**
- * What the health checks of a driver ask for, with settings that have passed {@link driverProblems}; it asks nobody.
+ * The target of a driver's health checks, with settings that have passed {@link driverProblems}; undefined if it has
+ * none of its own. No server is asked.
  */
 export async function healthTargetOf(
-  name: DriverName,
+  name: string,
   settings: DriverSettings,
   master: MasterIdentity | undefined,
 ): Promise<string | undefined> {
   return (await idleDriver(name, settings, master)).healthTarget;
 }
 
-/** A driver that is only asked what it can. */
+/** A driver that is asked for its properties only. */
 function idleDriver(
-  name: DriverName,
+  name: string,
   settings: DriverSettings,
   master: MasterIdentity | undefined,
 ): Promise<WebmailDriver> {
@@ -76,13 +82,14 @@ function idleDriver(
   });
 }
 
-/** What is wrong with the settings of a driver; empty if nothing is. */
-export async function driverProblems(name: DriverName, settings: DriverSettings): Promise<readonly SettingProblem[]> {
-  const parsed = parseSettings((await loadModule(name)).settings, settings);
+/** Problems with the settings of a driver; empty if there are none. */
+export async function driverProblems(name: string, settings: DriverSettings): Promise<readonly SettingProblem[]> {
+  const parsed = parseSettings((await loadDriverModule(name)).settings, settings);
   return parsed.kind === 'ok' ? [] : parsed.problems;
 }
 
-/** The module of a driver: what it is, and the schema of its settings. */
-function loadModule(name: DriverName): Promise<DriverModule> {
+/** The file of a driver. Rejects with a TypeError for a name that the schema of the configuration refuses. */
+export async function loadDriverModule(name: string): Promise<DriverModule> {
+  if (!isDriverName(name)) throw new TypeError(`there is no webmail driver ${name}`);
   return drivers[name]();
 }

@@ -52,7 +52,13 @@ export const settings: z.ZodType<SogoSettings> = section({
   .transform(
     ({ secret, imap_password: imapPassword }): SogoSettings =>
       secret === undefined ? { mode: 'password' } : { mode: 'trusted', secret, imapPassword },
-  );
+  )
+  .meta({
+    examples: [{}, { mode: 'trusted', secret: { file: 'sogo-secret' }, imap_password: { file: 'master-password' } }],
+  });
+
+/** Paths of SOGo's own server for Basic clients. */
+export const davPaths = ['/SOGo/dav', '/Microsoft-Server-ActiveSync', '/.well-known/caldav', '/.well-known/carddav'];
 
 /**
  * SOGo 5, by its own JSON sign-in or, in `mode: trusted`, by fields that its web server takes for an identity.

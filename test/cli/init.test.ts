@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { parse } from 'yaml';
 import { initFile } from '../../src/cli/init.ts';
-import { webmailDrivers } from '../../src/core/webmail.ts';
 import { buildDirectory } from '../../src/gateway.ts';
+import { driverNames } from '../../src/webmail/registry.ts';
 import { filesOf, someCertificate } from '../config/config.fixture.ts';
 import { gatewayWith, run } from './cli.fixture.ts';
 
@@ -72,7 +72,7 @@ test('one backend needs no map of users', async (t) => {
   assert.match(lookup.out, /directory +1 static\n/);
 });
 
-for (const driver of webmailDrivers) {
+for (const driver of driverNames) {
   test(`what init writes for ${driver} is what check accepts`, async (t) => {
     const directory = filesOf(t, {});
     const file = join(directory, 'postern.yaml');

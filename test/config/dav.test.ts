@@ -12,7 +12,7 @@ backends:
 }
 
 async function pathsOf(t: TestContext, backends: string, defaults = '') {
-  const config = await load(t, { 'postern.yaml': written(backends, defaults) });
+  const config = await load(t, { 'postern.yaml': written(backends, defaults) }, { checksDrivers: true });
   return [...config.backends.values()].map(({ clientPaths }) => clientPaths);
 }
 

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { driverChecks } from '../../src/gateway/drivers.ts';
 import { problemsOf } from './config.fixture.ts';
 
 const head = `public_url: http://127.0.0.1:8080
@@ -15,7 +14,7 @@ test('a slip under the defaults is told at its line, and once', async (t) => {
   webmail: http://$host/SOGo/
 backends: { a: mx1.test, b: mx2.test, c: { host: mx3.test } }
 `;
-  assert.deepEqual(await problemsOf(t, { 'postern.yaml': file }, { checks: driverChecks }), [
+  assert.deepEqual(await problemsOf(t, { 'postern.yaml': file }, { checksDrivers: true }), [
     'postern.yaml:5:17 backend_defaults.sogo.mode: "trustd" is not known here: did you mean trusted?',
   ]);
 });
@@ -26,7 +25,7 @@ backends:
   a: { imap: imaps://mx1.test, webmail: http://mx1.test/, horde: { mastr_login: true } }
   b: { imap: imaps://mx2.test, webmail: http://mx2.test/, driver: header, header: { user_field: X-User } }
 `;
-  assert.deepEqual(await problemsOf(t, { 'postern.yaml': file }, { checks: driverChecks }), [
+  assert.deepEqual(await problemsOf(t, { 'postern.yaml': file }, { checksDrivers: true }), [
     'postern.yaml:5:68 backends.a.horde.mastr_login: is not a known key: did you mean master_login?',
     'postern.yaml:6:75 backends.b.header.secret: is missing: without it whoever reaches the webmail could name any user',
   ]);
@@ -41,7 +40,7 @@ directory:
       domain: [example.org]
 backends: { a: { imap: imaps://mx1.test, webmail: http://mx1.test/, driver: none } }
 `;
-  assert.deepEqual(await problemsOf(t, { 'postern.yaml': file }, { checks: driverChecks }), [
+  assert.deepEqual(await problemsOf(t, { 'postern.yaml': file }, { checksDrivers: true }), [
     'postern.yaml:6:7 directory.sources[0].domain: is not a known key: did you mean domains?',
   ]);
 });

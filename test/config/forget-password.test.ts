@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { driverChecks } from '../../src/gateway/drivers.ts';
 import { load, problemsOf } from './config.fixture.ts';
 
 const secret = '0123456789abcdef0123456789abcdef';
-const options = { checks: driverChecks };
+const options = { checksDrivers: true };
 
 function site(...backends: readonly string[]): Readonly<Record<string, string>> {
   const lines = backends.map(

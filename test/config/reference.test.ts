@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createOutside } from '../../src/config/referenced-files.ts';
 import { configShape } from '../../src/config/schema.ts';
-import { webmailDrivers } from '../../src/core/webmail.ts';
-import { isDriverName } from '../../src/webmail/registry.ts';
 import { configSchema, referenceExamples, referenceFiles, staleReferenceFiles } from '../../tools/config-reference.ts';
 import { makeCertificate } from '../passdb/certificates.fixture.ts';
 import { load, someCertificate } from './config.fixture.ts';
@@ -48,11 +46,4 @@ test('every key has a description', async () => {
   };
   walk(schema, '');
   assert.deepEqual(silent, []);
-});
-
-test('whatever has a driver can be configured', () => {
-  assert.deepEqual(
-    webmailDrivers.filter((name) => !isDriverName(name)),
-    [],
-  );
 });

@@ -158,28 +158,19 @@ test('what drivers say of their settings is told where the setting stands, once'
   const text = `public_url: https://mail.test
 directory: { sources: [{ type: map, fil: users.map }] }
 backend_defaults:
-  driver: form
-  form: { page: login }
+  driver: header
+  header: { secret_feld: X-Secret, user_field: X-User, secret: { env: KEY } }
   imap: imaps://$host
   webmail: http://$host/
 backends:
   a: mx1
-  b: { host: mx2, form: { page: 5 } }
+  b: { host: mx2, header: { password_field: 5 } }
 `;
-  const lines = await problemsOf(
-    t,
-    { 'postern.yaml': text },
-    {
-      checks: {
-        source: async () => [{ path: ['fil'], message: 'unknown' }],
-        webmail: async (_, settings) => [{ path: ['page'], message: `is ${String(settings['page'])}` }],
-        masterEntry: async () => ({ kind: 'own-account' }),
-      },
-    },
-  );
-  assert.deepEqual(lines, [
-    'postern.yaml:2:42 directory.sources[0].fil: unknown',
-    'postern.yaml:5:17 backend_defaults.form.page: is login',
-    'postern.yaml:10:33 backends.b.form.page: is 5',
+  const options = { checksDrivers: true, env: { KEY: '0123456789abcdef' } };
+  assert.deepEqual(await problemsOf(t, { 'postern.yaml': text }, options), [
+    'postern.yaml:2:24 directory.sources[0].file: is missing: write a file name, relative to this file',
+    'postern.yaml:2:37 directory.sources[0].fil: is not a known key: did you mean file?',
+    'postern.yaml:5:13 backend_defaults.header.secret_feld: is not a known key: did you mean secret_field?',
+    'postern.yaml:10:45 backends.b.header.password_field: 5 is not a field name: write a name of letters, digits and hyphens that carries nothing else',
   ]);
 });

@@ -11,7 +11,6 @@ import { ConfigInvalid } from '../../src/config/problems.ts';
 import { openEmbeddedDatabase } from '../../src/core/embedded-database.ts';
 import { exposureOf, isReadOnlyIn, makeFolder } from '../../src/core/named-files.ts';
 import { buildDirectory } from '../../src/gateway.ts';
-import { driverChecks } from '../../src/gateway/drivers.ts';
 import { openTlsCertificates } from '../../src/proxy/tls-certificates.ts';
 import { makeKeysFile, readKeysFile } from '../../src/sessions/keys-file.ts';
 import { gatewayWith, run } from '../cli/cli.fixture.ts';
@@ -221,7 +220,7 @@ describe('what a configuration names as a file', () => {
   test('includes what a pattern finds beside links that lead nowhere', async (t) => {
     const folder = filesOf(t, { 'postern.yaml': smallest('include: "*.inc"'), 'b.inc': 'backends: {}\n' });
     symlinkSync(join(folder, 'gone'), join(folder, 'a.inc'));
-    await loadConfig(join(folder, 'postern.yaml'), { env: {}, checks: driverChecks });
+    await loadConfig(join(folder, 'postern.yaml'), { env: {}, checksDrivers: true });
   });
 
   test('may be a pipe as the main file, from the command line', async (t) => {

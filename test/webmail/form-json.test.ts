@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import { Secret } from '../../src/core/secret.ts';
-import { driverChecks } from '../../src/gateway/drivers.ts';
 import { create } from '../../src/webmail/form.ts';
 import { problemsOf } from '../config/config.fixture.ts';
 import { driverContract } from './driver-contract.fixture.ts';
@@ -111,7 +110,7 @@ test('a secret of the gateway’s own in the template is sent, and none is writt
   assert.equal((await driver.signIn(hostWith('/'), identity('right'), going)).kind, 'signed-in');
   assert.deepEqual(JSON.parse(exchange.requests[1]?.body ?? '').client, { key: '0123456789abcdef' });
   const problems = (password: string) =>
-    problemsOf(t, { 'postern.yaml': configured(password) }, { checks: driverChecks });
+    problemsOf(t, { 'postern.yaml': configured(password) }, { checksDrivers: true });
   assert.deepEqual(await problems('{password}'), []);
   assert.match((await problems('hunter2')).join(), /a secret never stands in this file/);
 });

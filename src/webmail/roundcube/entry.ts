@@ -32,7 +32,8 @@ export const settings: z.ZodType<RoundcubeSettings> = section({
     const message = 'has no use beside entry_key, which opens the user’s own account: remove it';
     context.addIssue({ code: 'custom', path: ['master_login'], message });
   })
-  .transform((given) => ({ entryKey: given.entry_key, masterLogin: given.master_login }));
+  .transform((given) => ({ entryKey: given.entry_key, masterLogin: given.master_login }))
+  .meta({ examples: [{}, { master_login: true }, { entry_key: { file: 'entry-key' } }] });
 
 /** The user of a signed entry. */
 export type EntryIdentity = Pick<RequestIdentity, 'user' | 'timeZone' | 'actor'> &
