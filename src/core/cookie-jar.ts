@@ -24,9 +24,10 @@ const maxBytes = 32 * 1024;
 const maxBrowserNames = 50;
 const noNames: readonly string[] = [];
 const noPaths: ReadonlyMap<string, string> = new Map();
+/** A token (RFC 9110, 5.6.2): what names of fields and of cookies are made of. */
+export const httpToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Control characters would end the field; a semicolon would end the pair. */
 const fieldText = /^[^\u0000-\u001f\u007f;]*$/;
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
  * The cookies that one webmail set in one session, held in the gateway instead of the browser.
@@ -239,7 +240,7 @@ function parseSetCookie(line: string, requestPath: string, nowMs: number): Parse
   if (equals === -1) return undefined;
   const name = pair.slice(0, equals).trim();
   const value = pair.slice(equals + 1).trim();
-  if (!token.test(name) || !fieldText.test(value)) return undefined;
+  if (!httpToken.test(name) || !fieldText.test(value)) return undefined;
 
   let path = defaultPath(requestPath);
   let httpOnly = false;

@@ -31,7 +31,7 @@ import type { Penalty } from '../login/penalty.ts';
 import type { ClientChecks } from '../login/verified-passwords.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { BannerOf } from '../proxy/banner-injection.ts';
-import type { ClientPaths } from '../proxy/basic-requests.ts';
+import type { BasicPaths } from '../proxy/basic-requests.ts';
 import type { Connections } from '../proxy/connections.ts';
 import type { IngressOptions, IngressReader } from '../proxy/ingress.ts';
 import type { ProxyProtocol } from '../proxy/proxy-protocol-listener.ts';
@@ -212,7 +212,7 @@ export interface ConfigSnapshot extends AsyncDisposable {
   /** For pages of opened mailboxes. */
   readonly bannerOf: BannerOf;
   readonly requestHeaders: RequestHeaders;
-  readonly clientPaths: ClientPaths;
+  readonly clientPaths: BasicPaths;
   readonly clientAuthentication: ClientAuthentication;
   /** One of each kind: for requests of which nobody knows whose webmail they are for. */
   readonly drivers: readonly WebmailDriver[];

@@ -6,12 +6,12 @@ import type { BackendName } from '../core/names.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import type { LiveSessions } from '../core/session.ts';
 import { newReference } from '../http/request-context.ts';
-import { createClientRequests } from '../proxy/basic-requests.ts';
+import { BasicRequests } from '../proxy/basic-requests.ts';
 import { challengeAnswer } from '../proxy/basic-upstream-request.ts';
-import { createNoSession } from '../proxy/failure.ts';
-import { createFrontDoor, type FrontDoor } from '../proxy/listener.ts';
-import { createRequests, type FinishedRequest } from '../proxy/session-requests.ts';
-import { createUpgrades, type Upgrades } from '../proxy/upgrades.ts';
+import { createNoSessionAnswer } from '../proxy/failure.ts';
+import { HttpListener } from '../proxy/listener.ts';
+import { type FinishedRequest, WebmailRequests } from '../proxy/session-requests.ts';
+import { Upgrades } from '../proxy/upgrades.ts';
 import { clearedSessionCookie, ownCookieNames } from '../sessions/cookie.ts';
 import type { MailboxExpiry } from '../support/mailbox-expiry.ts';
 import { listen, portOf } from './operator-listeners.ts';
@@ -26,11 +26,16 @@ interface ListenerOptions {
   readonly log: Log;
 }
 
+interface PublicListener {
+  readonly listener: HttpListener;
+  readonly upgrades: Upgrades;
+}
+
 /** A client that waits for news on a server that its user has left is told within this time. */
 const recheckMs = 60_000;
 
 /** A listener with the data plane behind it. What a reload may change is asked of the present snapshot at each request. */
-function createPublicListener(options: ListenerOptions): FrontDoor & { readonly upgrades: Upgrades } {
+function createPublicListener(options: ListenerOptions): PublicListener {
   const { node, holder, log } = options;
   const { config } = holder;
   const { connections, metrics, cluster, sessions, silentSignIn } = node;
@@ -44,7 +49,7 @@ function createPublicListener(options: ListenerOptions): FrontDoor & { readonly 
       holder.current.answers.failure(head, failure),
     isOwnCookie: (name: string) => ownCookieNames.has(name),
     newReference: () => newReference(randomBytes),
-    noSession: createNoSession({
+    noSession: createNoSessionAnswer({
       drivers: () => holder.current.drivers,
       framePage: (head) => holder.current.answers.noSessionFrame(head),
       challenge: (target) => (holder.current.clientPaths.covers(target) ? challengeAnswer(realm()) : undefined),
@@ -60,7 +65,7 @@ function createPublicListener(options: ListenerOptions): FrontDoor & { readonly 
     uploadBytesPerSecond: config.requests.uploadBytesPerSecond,
     log,
   };
-  const requests = createRequests({
+  const webmailRequests = new WebmailRequests({
     ...shared,
     silentSignIn,
     tooOftenAnswer: (head, reference) => holder.current.answers.tooOften(head, reference),
@@ -71,7 +76,7 @@ function createPublicListener(options: ListenerOptions): FrontDoor & { readonly 
     reconsider: (record) => cluster.reconsider(record),
     closedAnswer: (...closed) => holder.current.answers.closed(...closed),
   });
-  const clients = createClientRequests({
+  const basicRequests = new BasicRequests({
     ...shared,
     authentication: () => holder.current.clientAuthentication,
     paths: () => holder.current.clientPaths,
@@ -79,8 +84,8 @@ function createPublicListener(options: ListenerOptions): FrontDoor & { readonly 
     recheckMs,
     realm,
   });
-  const upgrades = createUpgrades(shared);
-  const listener = createFrontDoor({
+  const upgrades = new Upgrades(shared);
+  const listener = new HttpListener({
     ...shared,
     probes: { live: () => probe(200, 'live\n'), ready: () => ready(options.readiness()) },
     proxyProtocol: node.proxyProtocol,
@@ -91,8 +96,8 @@ function createPublicListener(options: ListenerOptions): FrontDoor & { readonly 
         : holder.current.consoleIngress(request, head),
     pages: (request, response, ingress) => holder.current.pages(request, response, ingress),
     sessions: node.support === undefined ? sessions : guarded(sessions, node.support.mailboxExpiry),
-    requests,
-    clients,
+    webmailRequests,
+    basicRequests,
     upgrades,
     maxFields: () => holder.config.requests.headerFields,
     refusedAnswer: (head, why) => holder.current.answers.refused(head, why),
@@ -102,7 +107,7 @@ function createPublicListener(options: ListenerOptions): FrontDoor & { readonly 
       keepAliveMs: config.keepAliveMs,
     },
   });
-  return { ...listener, upgrades };
+  return { listener, upgrades };
 }
 
 /** Sessions of opened mailboxes count only while somebody vouches for them. */
@@ -148,17 +153,20 @@ export async function openPublicListeners(
   const users = createPublicListener({ ...options, serves: 'public' });
   const staff = support?.listen === undefined ? undefined : createPublicListener({ ...options, serves: 'console' });
   node.metrics.watchUpgrades(() => users.upgrades.stats());
-  opened.defer(node.cluster.state.watch(() => users.upgrades.endAstray()));
-  await listen(users.server, address);
-  if (staff !== undefined && support?.listen !== undefined) await listen(staff.server, support.listen);
+  opened.defer(node.cluster.state.watch(() => users.upgrades.endMisplaced()));
+  await listen(users.listener.server, address);
+  if (staff !== undefined && support?.listen !== undefined) await listen(staff.listener.server, support.listen);
   return {
-    ports: { public: portOf(users.server), ...(staff === undefined ? {} : { console: portOf(staff.server) }) },
+    ports: {
+      public: portOf(users.listener.server),
+      ...(staff === undefined ? {} : { console: portOf(staff.listener.server) }),
+    },
     lastCall() {
-      users.lastCall();
-      staff?.lastCall();
+      users.listener.lastCall();
+      staff?.listener.lastCall();
     },
     async drain(signal) {
-      await Promise.all([users.drain(signal), staff?.drain(signal)]);
+      await Promise.all([users.listener.drain(signal), staff?.listener.drain(signal)]);
     },
   };
 }

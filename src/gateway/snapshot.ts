@@ -16,7 +16,7 @@ import { createAnswers } from '../http/gateway-answers.ts';
 import { createPages } from '../http/pages.ts';
 import { createViews } from '../http/views.ts';
 import type { Home } from '../login/authentication.ts';
-import { createClientPaths } from '../proxy/basic-requests.ts';
+import { createBasicPaths } from '../proxy/basic-requests.ts';
 import { createIngress } from '../proxy/ingress.ts';
 import { createRequestHeaders } from '../proxy/request-headers.ts';
 import type { Route } from '../proxy/session-requests.ts';
@@ -65,7 +65,7 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
     }),
     bannerOf: createBanner({ ...parts, assets: views.assistAssets, locales: views.locales, tokens }),
     answers: createAnswers(views, clock),
-    clientPaths: createClientPaths(config.backends.values()),
+    clientPaths: createBasicPaths(config.backends.values()),
     clientAuthentication,
     requestHeaders: createRequestHeaders({ alsoDropped: config.requests.dropHeaders }),
     drivers,

@@ -19,14 +19,14 @@ export interface Banner {
 export type BannerOf = (session: LiveSession, head: IncomingHead, ingress: Ingress) => Banner;
 
 /** Why a banner cannot be written into a body. */
-const withoutForAsking = new Set(['accept-encoding', 'if-none-match', 'if-modified-since', 'range', 'if-range']);
+const conditionalFields = new Set(['accept-encoding', 'if-none-match', 'if-modified-since', 'range', 'if-range']);
 
 /** The fields of a request for a page with a banner: the whole of it, in plain. */
 export function askingForPlain(fields: readonly string[]): string[] {
   const plain: string[] = [];
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = fields[i] ?? '';
-    if (!withoutForAsking.has(lowerCaseName(name))) plain.push(name, fields[i + 1] ?? '');
+    if (!conditionalFields.has(lowerCaseName(name))) plain.push(name, fields[i + 1] ?? '');
   }
   plain.push('Accept-Encoding', 'identity');
   return plain;
@@ -46,7 +46,7 @@ export function bannerPlace(upstream: UpstreamHead): 'here' | 'nowhere' | 'unrea
 }
 
 /** The answer is no longer the bytes that these tell of; and who may hold its window is ours to say. */
-const gone = new Set(['content-length', 'etag', 'content-md5', 'digest', 'cross-origin-opener-policy']);
+const replacedFields = new Set(['content-length', 'etag', 'content-md5', 'digest', 'cross-origin-opener-policy']);
 
 /** The fields of an answer that the banner goes into: without a length, and with a policy that lets the banner in. */
 export function fieldsWithBanner(fields: readonly string[], banner: Banner): string[] {
@@ -55,8 +55,8 @@ export function fieldsWithBanner(fields: readonly string[], banner: Banner): str
     const name = fields[i] ?? '';
     const value = fields[i + 1] ?? '';
     const lower = lowerCaseName(name);
-    if (gone.has(lower)) continue;
-    changed.push(name, lower === 'content-security-policy' ? allowedPolicy(value, banner) : value);
+    if (replacedFields.has(lower)) continue;
+    changed.push(name, lower === 'content-security-policy' ? policiesWithBanner(value, banner) : value);
   }
   // Windows of the users' host, whose page may have opened this one, have no hold on it.
   changed.push('Cross-Origin-Opener-Policy', 'same-origin');
@@ -77,14 +77,14 @@ function isSandboxed(upstream: UpstreamHead): boolean {
  * by its own address, or by a nonce where the policy counts no addresses (CSP 3, `strict-dynamic`). What the policy
  * does not restrict stays unrestricted.
  */
-export function allowedPolicy(field: string, banner: Banner): string {
+export function policiesWithBanner(field: string, banner: Banner): string {
   return field
     .split(',')
-    .map((policy) => allowed(policy, banner))
+    .map((policy) => policyWithBanner(policy, banner))
     .join(',');
 }
 
-function allowed(policy: string, banner: Banner): string {
+function policyWithBanner(policy: string, banner: Banner): string {
   const directives = policy
     .split(';')
     .map((directive) => directive.trim().split(/\s+/))
@@ -94,19 +94,19 @@ function allowed(policy: string, banner: Banner): string {
   const letIn = (names: readonly [string, string], source: string): void => {
     const ownRule = find(names[0]) ?? find(names[1]);
     const general = find('default-src');
-    if (ownRule !== undefined) extend(ownRule, source);
-    else if (general !== undefined) directives.push(extend([names[1], ...general.slice(1)], source));
+    if (ownRule !== undefined) addSource(ownRule, source);
+    else if (general !== undefined) directives.push(addSource([names[1], ...general.slice(1)], source));
   };
   const ruling = find('script-src-elem') ?? find('script-src') ?? find('default-src') ?? [];
   const countsNoAddresses = ruling.some((source) => source.toLowerCase() === "'strict-dynamic'");
   letIn(['script-src-elem', 'script-src'], countsNoAddresses ? `'nonce-${banner.nonce}'` : banner.script);
   letIn(['style-src-elem', 'style-src'], banner.style);
   const forms = find('form-action');
-  if (forms !== undefined) extend(forms, banner.formAction);
+  if (forms !== undefined) addSource(forms, banner.formAction);
   return directives.map((directive) => directive.join(' ')).join('; ');
 }
 
-function extend(directive: string[], source: string): string[] {
+function addSource(directive: string[], source: string): string[] {
   const none = directive.findIndex((known) => known.toLowerCase() === "'none'");
   if (none !== -1) directive.splice(none, 1);
   directive.push(source);

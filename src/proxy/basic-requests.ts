@@ -5,209 +5,224 @@ import type { FailureKind } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { ClientAdmission, ClientAuthentication } from '../core/passdb.ts';
 import type { HostEvidence } from '../core/placement.ts';
+import type { Verdict } from '../core/webmail.ts';
 import {
   type BasicCredentials,
+  type BasicHome,
+  BasicUpstreamRequest,
+  type BasicUpstreamRequestDeps,
   challengeAnswer,
   challengeFields,
-  type ClientHome,
-  ClientPassage,
-  type ClientPassageDeps,
   parseBasic,
 } from './basic-upstream-request.ts';
 import type { Connections } from './connections.ts';
-import { type FailureAnswer, isRefused, reasonOf } from './failure.ts';
+import { type FailureAnswer, isRefused, loggedReason } from './failure.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
-import { reply, textAnswer } from './reply.ts';
+import { sendAnswer, textAnswer } from './reply.ts';
 import { type IncomingHead, isServiceWorkerScript, loggedPath } from './request-head.ts';
+import type { UpstreamHead } from './response-headers.ts';
 import { brokenAnswer, type FinishedRequest, finishedRequest } from './session-requests.ts';
 import type { AdmittedRequest } from './upstream-request.ts';
 
-interface ClientRequestsDeps extends ClientPassageDeps, RelayDeps {
+interface BasicRequestsDeps extends BasicUpstreamRequestDeps, RelayDeps {
   readonly authentication: () => ClientAuthentication;
-  readonly paths: () => ClientPaths;
+  readonly paths: () => BasicPaths;
   readonly realm: () => string;
   readonly connections: Connections;
   readonly failureAnswer: FailureAnswer;
   readonly requestFinished: (request: FinishedRequest) => void;
-  /** How often it is asked whether a client that waits is still where it belongs. */
+  /** How often the home of a waiting client is checked. */
   readonly recheckMs: number;
-  /** Told where nothing listens at the webmail's address. */
+  /** Called when nothing listens at the webmail's address. */
   readonly hostEvidence: (host: string, evidence: HostEvidence) => void;
-  /** Resolves when standbys have taken over from what is known to be lost. */
+  /** Resolves once standbys have taken over from the hosts that are known to be down. */
   readonly takenOver: () => Promise<void>;
   readonly newReference: () => string;
   readonly log: Log;
 }
 
-/** DAV, ActiveSync, JMAP and other clients that give name and password with each request. */
-export interface ClientRequests {
-  /** Whether the target is one of theirs. */
-  covers(target: string): boolean;
-  /** Passes a request with an Authorization field on to the user's own backend, or says why not. */
-  pass(task: AdmittedRequest): void;
-}
+/** Passes the requests of Basic clients (DAV, ActiveSync, JMAP) on to the home of the user that they name. */
+export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
+  readonly #deps: BasicRequestsDeps;
+  readonly #rechecks = new WeakMap<BasicRelay, NodeJS.Timeout>();
+  /** Responses whose requests were already sent to a second host. */
+  readonly #repeated = new WeakSet<ServerResponse>();
 
-/** Makes the path of requests that authenticate each time by Basic (DAV, ActiveSync). */
-export function createClientRequests(deps: ClientRequestsDeps): ClientRequests {
-  const rechecks = new WeakMap<ClientRelay, NodeJS.Timeout>();
-  /** Responses whose requests were sent to another host already. */
-  const repeated = new WeakSet<ServerResponse>();
-
-  /** A request that waits for news would stay for an hour on a server that its user has left. */
-  function recheckLater(relay: ClientRelay): void {
-    rechecks.set(relay, setTimeout(() => void recheck(relay), deps.recheckMs).unref());
+  constructor(deps: BasicRequestsDeps) {
+    this.#deps = deps;
   }
 
-  async function recheck(relay: ClientRelay): Promise<void> {
-    const { user, backend, host } = relay.passage.home;
-    try {
-      const stays = await deps.authentication().isStillAt(user, backend.name, host.name);
-      if (relay.passage.response.destroyed) return;
-      if (stays || isUnderWay(relay.passage)) recheckLater(relay);
-      else relay.end('replaced');
-    } catch (error) {
-      deps.log.error('basic-home-not-checked', { err: error, backend: backend.name });
+  /** Whether Basic clients may ask for the target. */
+  covers(target: string): boolean {
+    return this.#deps.paths().covers(target);
+  }
+
+  /** Passes a request with an Authorization field on to its user's backend, or refuses it. */
+  pass(task: AdmittedRequest): void {
+    const { request, response, head } = task;
+    const fields = head.all('authorization');
+    const credentials = fields.length === 1 ? parseBasic(fields[0] ?? '') : undefined;
+    if (credentials === undefined) return sendAnswer(request, response, challengeAnswer(this.#deps.realm()));
+    if (isServiceWorkerScript(head)) {
+      return sendAnswer(request, response, textAnswer(403, 'No service worker may be registered here.'));
     }
+    if (isForeignPage(head)) {
+      return sendAnswer(request, response, textAnswer(403, 'This request does not come from a page of this server.'));
+    }
+    void this.#authenticate(task, credentials);
   }
 
-  /** A request that nobody has answered, and that may be sent twice, goes once to where its user is served now. */
-  async function tryElsewhere(relay: ClientRelay, giveUp: () => void): Promise<void> {
-    const { home, response } = relay.passage;
-    const { user, password } = home;
-    await deps.takenOver();
-    const stays = await deps.authentication().isStillAt(user, home.backend.name, home.host.name);
-    if (stays || !relay.waits) return giveUp();
-    clearTimeout(rechecks.get(relay));
-    relay.abandon();
-    repeated.add(response);
-    await admit(relay.passage, { user, password });
+  judged(relay: BasicRelay, _verdict: Verdict, { status }: UpstreamHead): void {
+    if (status !== 401) return relay.handOn(false, []);
+    const { home, backend, ingress } = relay.upstreamRequest;
+    const credentials = { password: home.password, client: ingress.client };
+    this.#deps.authentication().distrust(home.user, backend.name, credentials);
+    // The backend's own challenge may name a realm that only it has, or a scheme that cannot pass a gateway.
+    relay.handOn(false, challengeFields(this.#deps.realm()));
   }
 
-  const events: RelayEvents<ClientPassage> = {
-    judged(relay, _verdict, { status }) {
-      if (status !== 401) return relay.handOn(false, []);
-      const { home, backend, ingress } = relay.passage;
-      deps.authentication().distrust(home.user, backend.name, { password: home.password, client: ingress.client });
-      // The backend's own challenge may name a realm that only it has, or a scheme that cannot pass a gateway.
-      relay.handOn(false, challengeFields(deps.realm()));
-    },
-    failed(relay, kind, error) {
-      const { home, isAtWebmail, head } = relay.passage;
-      if (isRefused(error) && isAtWebmail) deps.hostEvidence(home.host.name, 'refused');
-      const giveUp = (): void => {
-        if (relay.waits) fail(relay.passage, kind, error);
-      };
-      const isLost = kind === 'unavailable' || kind === 'bad-answer';
-      if (isLost && isAtWebmail && head.isRepeatable && !repeated.has(relay.passage.response)) {
-        tryElsewhere(relay, giveUp).catch(giveUp);
-      } else giveUp();
-    },
-    completed() {},
-    brokenOff: (relay, error) => deps.log.warn('webmail-answer-broken', brokenAnswer(relay, error)),
-    readAgain: (relay, error) => deps.log.warn('webmail-head-faulty', brokenAnswer(relay, error)),
-    sessionEnded: (relay) => fail(relay.passage, 'unavailable', undefined),
-    closed(relay) {
-      clearTimeout(rechecks.get(relay));
-      deps.requestFinished(finishedRequest(relay, deps.clock.nowMs()));
-    },
-  };
-
-  function fail({ request, response, head }: AdmittedRequest, kind: FailureKind, error: unknown): void {
-    const reference = deps.newReference();
-    const { method } = head;
-    deps.log.warn('basic-request-failed', { reference, kind, method, path: loggedPath(head), ...reasonOf(error) });
-    reply(request, response, deps.failureAnswer(head, { kind, reference }));
+  failed(relay: BasicRelay, kind: FailureKind, error: Error | undefined): void {
+    const { home, isAtWebmail, head, response } = relay.upstreamRequest;
+    if (isRefused(error) && isAtWebmail) this.#deps.hostEvidence(home.host.name, 'refused');
+    const fail = (): void => {
+      if (relay.waits) this.#fail(relay.upstreamRequest, kind, error);
+    };
+    const isLost = kind === 'unavailable' || kind === 'bad-answer';
+    if (isLost && isAtWebmail && head.isRepeatable && !this.#repeated.has(response)) {
+      this.#tryOtherHost(relay, fail).catch(fail);
+    } else fail();
   }
 
-  async function admit(task: AdmittedRequest, { user, password }: BasicCredentials): Promise<void> {
+  completed(): void {
+    // The health checks of a host count the requests of sessions alone.
+  }
+
+  brokenOff(relay: BasicRelay, error: Error): void {
+    this.#deps.log.warn('webmail-answer-broken', brokenAnswer(relay, error));
+  }
+
+  readAgain(relay: BasicRelay, error: Error): void {
+    this.#deps.log.warn('webmail-head-faulty', brokenAnswer(relay, error));
+  }
+
+  sessionEnded(relay: BasicRelay): void {
+    this.#fail(relay.upstreamRequest, 'unavailable', undefined);
+  }
+
+  closed(relay: BasicRelay): void {
+    clearTimeout(this.#rechecks.get(relay));
+    this.#deps.requestFinished(finishedRequest(relay, this.#deps.clock.nowMs()));
+  }
+
+  async #authenticate(task: AdmittedRequest, { user, password }: BasicCredentials): Promise<void> {
     const { response, ingress } = task;
     const gone = new AbortController();
-    const leave = (): void => gone.abort();
-    response.once('close', leave);
+    const abort = (): void => gone.abort();
+    response.once('close', abort);
     try {
       const credentials = { user, password, client: ingress.client };
-      const admission = await deps.authentication().admit(credentials, gone.signal);
+      const admission = await this.#deps.authentication().admit(credentials, gone.signal);
       if (gone.signal.aborted) return;
-      if (admission.kind === 'admitted') pass(task, { ...admission, password });
-      else refuse(task, admission);
+      if (admission.kind === 'admitted') this.#relay(task, { ...admission, password });
+      else this.#refuse(task, admission);
     } catch (error) {
-      if (!gone.signal.aborted) fail(task, 'bad-answer', error);
+      if (!gone.signal.aborted) this.#fail(task, 'bad-answer', error);
     } finally {
-      response.off('close', leave);
+      response.off('close', abort);
     }
   }
 
-  function pass(task: AdmittedRequest, admitted: Omit<ClientHome, 'path'>): void {
+  #relay(task: AdmittedRequest, admitted: Omit<BasicHome, 'path'>): void {
     const { request, response, head } = task;
-    const path = deps.paths().of(admitted.backend, head.target);
-    // Another backend has it: whose it is could not be known before.
-    if (path === undefined) return reply(request, response, textAnswer(404, 'Your mail server has nothing here.'));
-    const passage = new ClientPassage(task, { ...admitted, path }, deps);
-    const pool = deps.connections.to(passage.host, passage.backend.limits);
-    const relay = new Relay(passage, pool, deps, events);
-    recheckLater(relay);
+    const path = this.#deps.paths().of(admitted.backend, head.target);
+    // The path is another backend's. Only the credentials tell whose backend is asked.
+    if (path === undefined) return sendAnswer(request, response, textAnswer(404, 'Your mail server has nothing here.'));
+    const upstreamRequest = new BasicUpstreamRequest(task, { ...admitted, path }, this.#deps);
+    const pool = this.#deps.connections.to(upstreamRequest.host, upstreamRequest.backend.limits);
+    const relay = new Relay(upstreamRequest, pool, this.#deps, this);
+    this.#recheckLater(relay);
     relay.start();
   }
 
-  function refuse({ request, response, head }: AdmittedRequest, admission: Refusal): void {
+  #refuse({ request, response, head }: AdmittedRequest, admission: BasicRefusal): void {
     switch (admission.kind) {
       case 'rejected':
-        return reply(request, response, challengeAnswer(deps.realm()));
+        return sendAnswer(request, response, challengeAnswer(this.#deps.realm()));
       case 'refused':
         // Not 401: the client would ask its user for another password.
-        return reply(request, response, textAnswer(403, admission.reason));
+        return sendAnswer(request, response, textAnswer(403, admission.reason));
       case 'busy':
       case 'unavailable':
-        return reply(request, response, deps.failureAnswer(head, admission));
+        return sendAnswer(request, response, this.#deps.failureAnswer(head, admission));
     }
   }
 
-  return {
-    covers: (target) => deps.paths().covers(target),
-    pass(task) {
-      const { request, response, head } = task;
-      const fields = head.all('authorization');
-      const credentials = fields.length === 1 ? parseBasic(fields[0] ?? '') : undefined;
-      if (credentials === undefined) return reply(request, response, challengeAnswer(deps.realm()));
-      if (isServiceWorkerScript(head)) {
-        return reply(request, response, textAnswer(403, 'No service worker may be registered here.'));
-      }
-      if (isForeignPage(head)) {
-        return reply(request, response, textAnswer(403, 'This request does not come from a page of this server.'));
-      }
-      void admit(task, credentials);
-    },
-  };
+  #fail({ request, response, head }: AdmittedRequest, kind: FailureKind, error: unknown): void {
+    const reference = this.#deps.newReference();
+    const facts = { reference, kind, method: head.method, path: loggedPath(head), ...loggedReason(error) };
+    this.#deps.log.warn('basic-request-failed', facts);
+    sendAnswer(request, response, this.#deps.failureAnswer(head, { kind, reference }));
+  }
+
+  /** Sends a request that has no answer yet, and may be sent twice, once more to where its user is served now. */
+  async #tryOtherHost(relay: BasicRelay, fail: () => void): Promise<void> {
+    const { home, response } = relay.upstreamRequest;
+    const { user, password } = home;
+    await this.#deps.takenOver();
+    const stays = await this.#deps.authentication().isStillAt(user, home.backend.name, home.host.name);
+    if (stays || !relay.waits) return fail();
+    clearTimeout(this.#rechecks.get(relay));
+    relay.abandon();
+    this.#repeated.add(response);
+    await this.#authenticate(relay.upstreamRequest, { user, password });
+  }
+
+  /** A request that waits for news would otherwise stay for an hour on a server that its user has left. */
+  #recheckLater(relay: BasicRelay): void {
+    this.#rechecks.set(relay, setTimeout(() => void this.#recheck(relay), this.#deps.recheckMs).unref());
+  }
+
+  async #recheck(relay: BasicRelay): Promise<void> {
+    const { user, backend, host } = relay.upstreamRequest.home;
+    try {
+      const stays = await this.#deps.authentication().isStillAt(user, backend.name, host.name);
+      if (relay.upstreamRequest.response.destroyed) return;
+      if (stays || isUnderWay(relay.upstreamRequest)) this.#recheckLater(relay);
+      else relay.end('replaced');
+    } catch (error) {
+      this.#deps.log.error('basic-home-not-checked', { err: error, backend: backend.name });
+    }
+  }
 }
 
-/** A body that is on its way may arrive; an event stream has no end of its own. */
-function isUnderWay({ request, response, head }: ClientPassage): boolean {
+/** Whether a body is still on its way. An event stream does not count, as it never ends by itself. */
+function isUnderWay({ request, response, head }: BasicUpstreamRequest): boolean {
   if (head.header('accept')?.includes('text/event-stream') === true) return false;
   return response.headersSent || !request.complete;
 }
 
-type ClientRelay = Relay<ClientPassage>;
-type Refusal = Exclude<ClientAdmission, { readonly kind: 'admitted' }>;
+type BasicRelay = Relay<BasicUpstreamRequest>;
+type BasicRefusal = Exclude<ClientAdmission, { readonly kind: 'admitted' }>;
 
-/** A browser that was once given name and password sends them with what any page makes it ask (RFC 7617, 4). */
+/** Whether a page of another site made the request: browsers send Basic credentials with those, too (RFC 7617, 4). */
 function isForeignPage(head: IncomingHead): boolean {
   if (head.method === 'GET' || head.method === 'HEAD' || head.method === 'OPTIONS') return false;
   return head.all('sec-fetch-site').some((site) => site === 'cross-site' || site === 'same-site');
 }
 
-/** The paths under which clients give name and password with each request. */
-export interface ClientPaths {
-  /** Whether the target lies under one of any backend: whose it is, only the credentials tell. */
+/** The paths of Basic clients, of all backends. */
+export interface BasicPaths {
+  /** Whether the target lies under a path of any backend; only the credentials tell which backend is meant. */
   covers(target: string): boolean;
   /** The path that serves the target on this backend; undefined if there is none. */
   of(backend: Backend, target: string): ClientPath | undefined;
 }
 
-/** A dot segment, or what some server takes for one, could lead out of the path that the operator opened. */
+/** A dot segment, or what some server takes for one: it could lead out of the path that the operator opened. */
 const dotSegment = /(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?=[/\\;]|%2f|%5c|$)/i;
 
-/** Knows the paths that Basic clients may ask for, over all backends. */
-export function createClientPaths(backends: Iterable<Backend>): ClientPaths {
+/** Collects the paths of Basic clients from all backends. */
+export function createBasicPaths(backends: Iterable<Backend>): BasicPaths {
   const prefixes = new Set<string>();
   for (const { clientPaths = [] } of backends) for (const { prefix } of clientPaths) prefixes.add(prefix);
 

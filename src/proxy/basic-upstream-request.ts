@@ -8,13 +8,13 @@ import { Secret } from '../core/secret.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Upload } from './body-streams.ts';
 import { textAnswer } from './reply.ts';
-import type { Fields, IncomingHead } from './request-head.ts';
+import type { HeaderFields, IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { responseHeaders, type UpstreamHead } from './response-headers.ts';
-import { type AdmittedRequest, type Passage, upstreamRequest } from './upstream-request.ts';
+import { type AdmittedRequest, dispatchOptions, type UpstreamRequest } from './upstream-request.ts';
 
 /** The user that a Basic client was found to be, and the host that serves it. */
-export interface ClientHome {
+export interface BasicHome {
   readonly user: CanonicalUser;
   readonly password: Secret;
   readonly backend: Backend;
@@ -24,43 +24,43 @@ export interface ClientHome {
 }
 
 /** Dependencies of the upstream requests of Basic clients. */
-export interface ClientPassageDeps {
+export interface BasicUpstreamRequestDeps {
   readonly requestHeaders: RequestHeaders;
   readonly isOwnCookie: (name: string) => boolean;
 }
 
 /** An ActiveSync client waits so long for news: [MS-ASCMD] allows a heartbeat interval of 3540 s. */
-const activeSyncMs = 3_600_000;
-const activeSync = '/microsoft-server-activesync';
+const activeSyncHeartbeatMs = 3_600_000;
+const activeSyncPath = '/microsoft-server-activesync';
 
 /** Every answer is the client's: it has no session that could be lost. */
-const noSession: Passage['driver'] = { judge: () => 'alive' };
+const sessionlessDriver: UpstreamRequest['driver'] = { judge: () => 'alive' };
 
 /**
  * One request of a client that authenticates on every request. It takes the user's credentials along and no cookies in
  * either direction; the webmail's own fields go to the webmail alone, for some of them are secrets.
  */
-export class ClientPassage implements Passage {
+export class BasicUpstreamRequest implements UpstreamRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly head: IncomingHead;
   readonly ingress: Ingress;
   readonly backend: Backend;
   readonly host: BackendHost;
-  readonly driver = noSession;
+  readonly driver = sessionlessDriver;
   readonly generation = 0;
-  readonly home: ClientHome;
+  readonly home: BasicHome;
   readonly #elsewhere: string | undefined;
-  readonly #deps: ClientPassageDeps;
+  readonly #deps: BasicUpstreamRequestDeps;
 
-  constructor(task: AdmittedRequest, home: ClientHome, deps: ClientPassageDeps) {
+  constructor(task: AdmittedRequest, home: BasicHome, deps: BasicUpstreamRequestDeps) {
     this.request = task.request;
     this.response = task.response;
     this.head = task.head;
     this.ingress = task.ingress;
     this.backend = home.backend;
     this.#elsewhere = home.path.elsewhere?.[home.host.name];
-    this.host = clientHost(home.host, this.#elsewhere);
+    this.host = basicHost(home.host, this.#elsewhere);
     this.home = home;
     this.#deps = deps;
   }
@@ -88,9 +88,9 @@ export class ClientPassage implements Passage {
       nowMs,
     });
     const { webmailFirstByteMs } = this.backend.limits;
-    const waitsForNews = pathOf(this.head.target).toLowerCase().startsWith(activeSync);
-    const firstByteMs = waitsForNews ? Math.max(activeSyncMs, webmailFirstByteMs) : webmailFirstByteMs;
-    return upstreamRequest(this.head, { headers, body, firstByteMs });
+    const waitsForNews = pathOf(this.head.target).toLowerCase().startsWith(activeSyncPath);
+    const firstByteMs = waitsForNews ? Math.max(activeSyncHeartbeatMs, webmailFirstByteMs) : webmailFirstByteMs;
+    return dispatchOptions(this.head, { headers, body, firstByteMs });
   }
 
   answerFields(upstream: UpstreamHead, _generation: number | undefined, nowMs: number): string[] {
@@ -99,11 +99,11 @@ export class ClientPassage implements Passage {
     return responseHeaders(upstream, { to, generation: undefined, nowMs, isOwnCookie: this.#deps.isOwnCookie });
   }
 
-  #driverFields(): Fields {
+  #driverFields(): HeaderFields {
     const { user, password, driver, backend, host } = this.home;
     // Another server of the backend lets in whom its mail server lets in, and so knows users by the same names.
     const template = this.isAtWebmail ? backend.webmailLoginName : host.imap.loginName;
-    const own: Fields = [['Authorization', basicField(nameForServer(user, template), password)]];
+    const own: HeaderFields = [['Authorization', basicAuthorizationOf(nameForServer(user, template), password)]];
     if (!this.isAtWebmail || driver.requestHeaders === undefined) return own;
     const fields = driver.requestHeaders(this.head, {
       user,
@@ -122,7 +122,7 @@ export class ClientPassage implements Passage {
  * The host as clients reach it: under a name of its own, so that thousands of phones that wait for news occupy other
  * connections than the webmail's.
  */
-function clientHost(host: BackendHost, elsewhere: string | undefined): BackendHost {
+function basicHost(host: BackendHost, elsewhere: string | undefined): BackendHost {
   if (elsewhere === undefined) return { ...host, name: `${host.name}+clients` };
   return { ...host, name: `${host.name}+${elsewhere}`, webmail: { ...host.webmail, origin: elsewhere } };
 }
@@ -133,9 +133,9 @@ export interface BasicCredentials {
   readonly password: Secret;
 }
 
-const form = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
+const basicAuthorization = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
 /** Enough for the longest name and password, in base64. */
-const maxLength = 4096;
+const maxAuthorizationLength = 4096;
 
 /**
  * The credentials in an Authorization field (RFC 7617); undefined if it is of another scheme or malformed.
@@ -143,8 +143,8 @@ const maxLength = 4096;
  * UTF-8, as the challenge asks for; bytes that are none are taken as Latin-1, which older clients send.
  */
 export function parseBasic(field: string): BasicCredentials | undefined {
-  if (field.length > maxLength) return undefined;
-  const encoded = form.exec(field)?.[1];
+  if (field.length > maxAuthorizationLength) return undefined;
+  const encoded = basicAuthorization.exec(field)?.[1];
   if (encoded === undefined) return undefined;
   const bytes = Buffer.from(encoded, 'base64');
   const utf8 = bytes.toString('utf8');
@@ -154,7 +154,7 @@ export function parseBasic(field: string): BasicCredentials | undefined {
 }
 
 /** The field that gives them to a backend. */
-function basicField(user: string, password: Secret): string {
+function basicAuthorizationOf(user: string, password: Secret): string {
   return `Basic ${Buffer.from(`${user}:${password.reveal()}`).toString('base64')}`;
 }
 
@@ -165,7 +165,7 @@ export function challengeAnswer(realm: string): Answer {
 }
 
 /** The realm is what clients keep passwords under: it must not change with the backend. */
-export function challengeFields(realm: string): Fields {
+export function challengeFields(realm: string): HeaderFields {
   const plain = realm.replaceAll(/[^\x20-\x7e]/g, '').replaceAll(/["\\]/g, '\\$&');
   return [['WWW-Authenticate', `Basic realm="${plain}", charset="UTF-8"`]];
 }

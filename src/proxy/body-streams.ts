@@ -8,7 +8,7 @@ import type { UpstreamHead } from './response-headers.ts';
  * Writes a backend's answer to the client. Its head goes out with the first of its body: until then another answer may
  * take its place.
  */
-export class Answering {
+export class AnswerWriter {
   bytes = 0;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
@@ -207,11 +207,11 @@ export function noteSpent(bytes: number): void {
 }
 
 /** Text that may precede the head of a document: byte order mark, white space, comments, the doctype, `<html>`. */
-const before =
+const documentStart =
   /^(?:\u00ef\u00bb\u00bf|\s+|<!--[^]*?-->|<![a-z][^>]*>|<\?[^>]*>|<html(?:\s(?:"[^"]*"|'[^']*'|[^'">])*)?>)/i;
 const headTag = /^<head(?:\s(?:"[^"]*"|'[^']*'|[^'">])*)?>/i;
 /** Whatever a document begins with, it is decided within these bytes. */
-const longest = 64 * 1024;
+const maxDocumentStart = 64 * 1024;
 
 /**
  * Writes a text into an HTML document, as the first thing in its head. It is fed the document as it comes and gives
@@ -231,14 +231,14 @@ export class Insertion {
     if (this.#done) return chunk;
     // Bytes as characters: what is looked for is ASCII in every coding that a webmail uses.
     this.#held += chunk.toString('latin1');
-    const at = placeIn(this.#held);
-    if (at === undefined && this.#held.length < longest) return Buffer.alloc(0);
+    const at = insertionPoint(this.#held);
+    if (at === undefined && this.#held.length < maxDocumentStart) return Buffer.alloc(0);
     return this.#insert(at ?? 0);
   }
 
   /** The rest when the document ends. */
   finish(): Buffer {
-    return this.#done ? Buffer.alloc(0) : this.#insert(placeIn(`${this.#held}<body>`) ?? 0);
+    return this.#done ? Buffer.alloc(0) : this.#insert(insertionPoint(`${this.#held}<body>`) ?? 0);
   }
 
   #insert(at: number): Buffer {
@@ -250,10 +250,10 @@ export class Insertion {
 }
 
 /** Where the text goes; undefined while the beginning is not all there. */
-function placeIn(document: string): number | undefined {
+function insertionPoint(document: string): number | undefined {
   let at = 0;
   let rest = document;
-  for (let found = before.exec(rest); found !== null; found = before.exec(rest)) {
+  for (let found = documentStart.exec(rest); found !== null; found = documentStart.exec(rest)) {
     at += found[0].length;
     rest = document.slice(at);
   }

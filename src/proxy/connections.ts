@@ -1,13 +1,12 @@
 import type { Socket } from 'node:net';
-// The whole of undici would be 90 modules more at each start: fetch, caches, mocks.
 import buildConnector from 'undici/lib/core/connect.js';
 import Client from 'undici/lib/dispatcher/client.js';
 import type { BackendHost, BackendLimits } from '../core/backend.ts';
-import { codeOf } from './failure.ts';
+import { errorCodeOf } from './failure.ts';
 import { HeadCleaningSocket, maxHeadBytes } from './lenient-head.ts';
 
 /** A waiting request for a connection. Exactly one of its two functions is called, at once if a connection is free. */
-export interface Waiter {
+export interface ConnectionWaiter {
   /** Whose share of the connections it takes; the gateway's own requests have none. */
   readonly user?: string;
   onConnection(client: Client): void;
@@ -17,9 +16,9 @@ export interface Waiter {
 
 /** The connections to one backend host. */
 export interface HostConnections {
-  acquire(waiter: Waiter): void;
+  acquire(waiter: ConnectionWaiter): void;
   /** Takes a waiter off the list; nothing happens when it is not there. */
-  forget(waiter: Waiter): void;
+  forget(waiter: ConnectionWaiter): void;
   /** Gives back what `onConnection` handed out, exactly once. */
   release(client: Client): void;
   /**
@@ -85,7 +84,7 @@ class HostPool implements HostConnections {
   /** Busy connections that end with their answer. */
   readonly #lenient = new Set<Client>();
   /** In order of arrival; each with the timer that ends its wait. */
-  readonly #waiting = new Map<Waiter, NodeJS.Timeout>();
+  readonly #waiting = new Map<ConnectionWaiter, NodeJS.Timeout>();
   #closing = false;
 
   constructor(host: BackendHost, limits: BackendLimits) {
@@ -110,7 +109,7 @@ class HostPool implements HostConnections {
     );
   }
 
-  acquire(waiter: Waiter): void {
+  acquire(waiter: ConnectionWaiter): void {
     const mayHave = this.#mayHave(waiter);
     const free = mayHave ? this.#free.pop() : undefined;
     if (free !== undefined) {
@@ -128,7 +127,7 @@ class HostPool implements HostConnections {
     }
   }
 
-  forget(waiter: Waiter): void {
+  forget(waiter: ConnectionWaiter): void {
     clearTimeout(this.#waiting.get(waiter));
     this.#waiting.delete(waiter);
   }
@@ -183,7 +182,7 @@ class HostPool implements HostConnections {
     await Promise.all([...this.#free.splice(0), ...this.#busy.keys()].map((client) => client.close()));
   }
 
-  #lend(client: Client, waiter: Waiter): void {
+  #lend(client: Client, waiter: ConnectionWaiter): void {
     const { user } = waiter;
     this.#busy.set(client, user);
     if (user !== undefined) this.#perUser.set(user, (this.#perUser.get(user) ?? 0) + 1);
@@ -198,18 +197,18 @@ class HostPool implements HostConnections {
   }
 
   /** Whether the user's share has room. One user must not take all connections, by whatever requests. */
-  #mayHave({ user }: Waiter): boolean {
+  #mayHave({ user }: ConnectionWaiter): boolean {
     return user === undefined || (this.#perUser.get(user) ?? 0) < this.#limits.connectionsPerUser;
   }
 
   /** Whether a user with a full share of connections may still wait: no more than a share of the waiting list. */
-  #mayWait({ user }: Waiter): boolean {
+  #mayWait({ user }: ConnectionWaiter): boolean {
     let waiting = 0;
     for (const waiter of this.#waiting.keys()) if (waiter.user === user) waiting += 1;
     return waiting < this.#limits.connectionsPerUser;
   }
 
-  #next(): Waiter | undefined {
+  #next(): ConnectionWaiter | undefined {
     for (const waiter of this.#waiting.keys()) if (this.#mayHave(waiter)) return waiter;
     return undefined;
   }
@@ -253,7 +252,7 @@ function connectorTo(host: BackendHost, limits: BackendLimits): buildConnector.c
  */
 function resetIsNoEnd(socket: Socket): void {
   socket.on('error', (error) => {
-    if (codeOf(error) === 'ECONNRESET') Object.assign(error, { code: 'UND_ERR_SOCKET' });
+    if (errorCodeOf(error) === 'ECONNRESET') Object.assign(error, { code: 'UND_ERR_SOCKET' });
   });
 }
 

@@ -3,16 +3,16 @@ import type { BackendHost, BackendLimits } from '../core/backend.ts';
 import { charsetOf, decodeText } from '../core/charset.ts';
 import { PosternError } from '../core/error.ts';
 import type { ExchangeRequest, ExchangeResponse, HttpExchange } from '../core/http.ts';
-import type { Connections, HostConnections, Waiter } from './connections.ts';
-import { announcedWithoutEnd, codeOf, failureKindOf, isRefused, maxAnnouncements } from './failure.ts';
+import type { Connections, ConnectionWaiter, HostConnections } from './connections.ts';
+import { errorCodeOf, failureKindOf, isRefused, maxInformationalHeads, tooManyInformationalHeads } from './failure.ts';
 import { lengthOf, textOfRaw, UpstreamHead } from './response-headers.ts';
 import { DecodedStart } from './webmail-verdict.ts';
 
 /** Sign-in pages of half a megabyte are in use. */
-const maxBodyBytes = 1024 * 1024;
+const maxPageBytes = 1024 * 1024;
 
 /** Dependencies of the gateway's own requests to webmails. */
-export interface ExchangeDeps {
+interface ExchangeDeps {
   readonly connections: Connections;
   readonly limits: (host: BackendHost) => BackendLimits;
   /** Called when nothing listens on the host. */
@@ -27,12 +27,12 @@ export function createExchange(deps: ExchangeDeps): HttpExchange {
         const limits = deps.limits(host);
         const pool = deps.connections.to(host, limits);
         const refused = (): void => deps.refused?.(host);
-        new Exchange({ host, limits, pool, request, signal, refused, resolve, reject }).start();
+        new WebmailExchange({ host, limits, pool, request, signal, refused, resolve, reject }).start();
       }),
   };
 }
 
-interface ExchangeTask {
+interface WebmailExchangeTask {
   readonly host: BackendHost;
   readonly limits: BackendLimits;
   readonly pool: HostConnections;
@@ -43,8 +43,8 @@ interface ExchangeTask {
   readonly reject: (error: Error) => void;
 }
 
-class Exchange implements Waiter, Dispatcher.DispatchHandler {
-  readonly #task: ExchangeTask;
+class WebmailExchange implements ConnectionWaiter, Dispatcher.DispatchHandler {
+  readonly #task: WebmailExchangeTask;
   #client: Client | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #head: UpstreamHead | undefined;
@@ -55,7 +55,7 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
   #announcements = 0;
   readonly #onAbort = (): void => this.#abort();
 
-  constructor(task: ExchangeTask) {
+  constructor(task: WebmailExchangeTask) {
     this.#task = task;
   }
 
@@ -104,12 +104,12 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     if (status < 200) {
       this.#announcements += 1;
-      if (this.#announcements > maxAnnouncements) controller.abort(announcedWithoutEnd());
+      if (this.#announcements > maxInformationalHeads) controller.abort(tooManyInformationalHeads());
       return;
     }
     this.#head = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
     this.#left = lengthOf(this.#head);
-    this.#body = new DecodedStart(this.#head.header('content-encoding'), maxBodyBytes + 1);
+    this.#body = new DecodedStart(this.#head.header('content-encoding'), maxPageBytes + 1);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -141,7 +141,7 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
     this.#fail(
       new PosternError(
         late ? 'ERR_DEADLINE' : 'ERR_WEBMAIL_UNAVAILABLE',
-        `The webmail of ${host.name} at ${host.webmail.origin} gave no answer (${codeOf(error)}).`,
+        `The webmail of ${host.name} at ${host.webmail.origin} gave no answer (${errorCodeOf(error)}).`,
         { source: 'webmail', retryable: true, cause: error },
       ),
     );
@@ -153,13 +153,13 @@ class Exchange implements Waiter, Dispatcher.DispatchHandler {
     this.#settle();
     const bytes = body.bytes;
     body.close();
-    const kept = bytes.subarray(0, maxBodyBytes);
+    const kept = bytes.subarray(0, maxPageBytes);
     this.#task.resolve({
       status: head.status,
       header: (name) => head.header(name),
       setCookies: head.setCookies,
       body: decodeText(kept, charsetOf(head.header('content-type'), kept)),
-      isCut: bytes.length > maxBodyBytes,
+      isCut: bytes.length > maxPageBytes,
     });
   }
 

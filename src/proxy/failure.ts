@@ -19,54 +19,60 @@ const refusedBeforeSent = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH'
 const lostConnection = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 /** The stable code of an error of undici or Node, or its name. */
-export function codeOf(error: Error): string {
+export function errorCodeOf(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
 }
 
 /** The most informational heads (1xx) before an answer. Each restarts the wait for the next head. */
-export const maxAnnouncements = 100;
+export const maxInformationalHeads = 100;
 
 /** For an answer that was announced more often. */
-export function announcedWithoutEnd(): Error {
-  const message = `the answer was announced by more than ${maxAnnouncements} heads (1xx)`;
+export function tooManyInformationalHeads(): Error {
+  const message = `the answer was announced by more than ${maxInformationalHeads} heads (1xx)`;
   return Object.assign(new Error(message), { code: 'ERR_ANNOUNCED_WITHOUT_END' });
 }
 
 /** Whether nothing listens there. */
 export function isRefused(error: Error | undefined): boolean {
-  return error !== undefined && codeOf(error) === 'ECONNREFUSED';
+  return error !== undefined && errorCodeOf(error) === 'ECONNREFUSED';
 }
 
 /** `sent`: whether the request may have reached the backend. */
 export function failureKindOf(error: Error, sent: boolean): FailureKind {
-  const code = codeOf(error);
+  const code = errorCodeOf(error);
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return 'timeout';
   return !sent || refusedBeforeSent.has(code) ? 'unavailable' : 'bad-answer';
 }
 
 /** Whether the connection went away under the request, as an idle one does that the backend closes just then. */
 export function isLostConnection(error: Error): boolean {
-  return lostConnection.has(codeOf(error));
+  return lostConnection.has(errorCodeOf(error));
 }
 
 /** Whether an answer came that does not follow the protocol to the letter; before its head is known, a faulty head. */
 export function isFaultyHead(error: Error): boolean {
-  return error.name === 'HTTPParserError' || codeOf(error) === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
+  return error.name === 'HTTPParserError' || errorCodeOf(error) === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
 }
 
 /**
  * An error for the log: its code and what it says, without the bytes of an answer that it may hold; all of it where it
  * is a bug of ours.
  */
-export function reasonOf(error: unknown): { readonly code?: string; readonly reason?: string; readonly err?: Error } {
+export function loggedReason(error: unknown): {
+  readonly code?: string;
+  readonly reason?: string;
+  readonly err?: Error;
+} {
   if (!(error instanceof Error)) return {};
-  return 'code' in error ? { code: codeOf(error), reason: shortLine(error.message) } : { code: error.name, err: error };
+  return 'code' in error
+    ? { code: errorCodeOf(error), reason: shortLine(error.message) }
+    : { code: error.name, err: error };
 }
 
 /** Longer targets are not carried through the sign-in page: the user lands on the start page. */
 const maxNext = 2000;
 
-interface NoSessionDeps {
+interface NoSessionAnswerDeps {
   /** Every driver that is configured: without a session nobody knows whose script is asking. */
   readonly drivers: () => Iterable<WebmailDriver>;
   /** A small page that our own origin may frame: nothing was sent or saved, sign in in a new tab, then repeat. */
@@ -76,7 +82,7 @@ interface NoSessionDeps {
 }
 
 /** The answer to a request without a session. `reason`: why the session ended, where there was one. */
-export type NoSession = (head: RequestHead, publicOrigin: string, reason?: EndReason) => Answer;
+export type NoSessionAnswer = (head: RequestHead, publicOrigin: string, reason?: EndReason) => Answer;
 
 /**
  * A page request is led to the sign-in page and back. A webmail's own script or frame gets what its own server would
@@ -84,8 +90,8 @@ export type NoSession = (head: RequestHead, publicOrigin: string, reason?: EndRe
  * a small page, anything else 401; never a redirect, which a script would follow and take the sign-in page for its
  * answer. Each 401 has its challenge.
  */
-export function createNoSession(deps: NoSessionDeps): NoSession {
-  const answerOf: NoSession = (head, publicOrigin, reason) => {
+export function createNoSessionAnswer(deps: NoSessionAnswerDeps): NoSessionAnswer {
+  const answerOf: NoSessionAnswer = (head, publicOrigin, reason) => {
     const challenge = deps.challenge(head.target);
     if (challenge !== undefined) return challenge;
     if (isServiceWorkerScript(head)) return retiringWorker;

@@ -36,7 +36,7 @@ export interface IngressOptions {
 }
 
 /** An address, and what is under it. */
-type NamedHost = PublicUrl & { readonly hostKind: HostKind };
+type IngressHost = PublicUrl & { readonly hostKind: HostKind };
 
 /** Decides once per request, from the connection, the Host and the proxies that are trusted. */
 export type IngressReader = (request: IncomingMessage, head: IncomingHead) => IngressDecision;
@@ -47,8 +47,8 @@ type Scheme = 'http' | 'https' | 'unknown';
 /** Makes the reader of a request's ingress: its client, public URL and audience. */
 export function createIngress(options: IngressOptions): IngressReader {
   const isTrusted = createNetworkMatch(options.trustedProxies);
-  const byAuthority = new Map<string, NamedHost[]>();
-  for (const url of namedHosts(options)) {
+  const byAuthority = new Map<string, IngressHost[]>();
+  for (const url of hostsOf(options)) {
     // A client may write the scheme's own port, too.
     const withPort = /:\d+$/.test(url.authority) ? url.authority : `${url.authority}:${url.secure ? 443 : 80}`;
     for (const authority of new Set([url.authority, withPort])) {
@@ -56,7 +56,7 @@ export function createIngress(options: IngressOptions): IngressReader {
     }
   }
   const warn = createWarnings(options.log, options.clock);
-  const circles = createCircles(options.clock);
+  const circles = createRedirectLoops(options.clock);
 
   return (request, head) => {
     const proxied = options.proxiedClient?.(request.socket);
@@ -68,17 +68,17 @@ export function createIngress(options: IngressOptions): IngressReader {
       isTrusted,
     );
     const { host } = head;
-    const forwardedHost = believed ? toldBy(head.all('x-forwarded-host'), proxies) : undefined;
+    const forwardedHost = believed ? forwardedValueOf(head.all('x-forwarded-host'), proxies) : undefined;
     if (host === undefined && forwardedHost === undefined) {
       warn('host-missing', peer, { peer });
       return { kind: 'refused', why: 'no-host' };
     }
-    const forwarded = forwardedHost === undefined ? undefined : byAuthority.get(plainAuthority(forwardedHost));
-    const named = forwarded ?? (host === undefined ? undefined : byAuthority.get(plainAuthority(host)));
+    const forwarded = forwardedHost === undefined ? undefined : byAuthority.get(normalisedAuthority(forwardedHost));
+    const named = forwarded ?? (host === undefined ? undefined : byAuthority.get(normalisedAuthority(host)));
     const name = (forwarded === undefined ? host : forwardedHost) ?? '';
     // To a browser another origin, whose forms and cookies are not ours: whoever reads is led to the right one.
     const isDotted = endsInDot.test(name);
-    if (named === undefined || (isDotted && !isRead(head))) {
+    if (named === undefined || (isDotted && !isReadRequest(head))) {
       const authority = (forwardedHost ?? host ?? '').slice(0, 255);
       const remedy = foreignHostRemedy(believed, forwardedHost);
       warn('host-foreign', authority, { authority, peer, remedy });
@@ -94,7 +94,7 @@ export function createIngress(options: IngressOptions): IngressReader {
         ? wrongScheme(named, scheme, { head, peer, believed, proxied, warn })
         : { kind: 'redirect', location: `${arrivedAt.origin}${head.target}` };
     if (decision.kind === 'redirect' && circles.isOne(`${client.address} ${client.userAgent ?? ''} ${head.target}`)) {
-      warn('redirect-loop', peer, { peer, proxies, client: client.address, ...toldOf(head) });
+      warn('redirect-loop', peer, { peer, proxies, client: client.address, ...forwardedFieldsOf(head) });
     }
     return decision;
   };
@@ -104,11 +104,11 @@ export function createIngress(options: IngressOptions): IngressReader {
 const endsInDot = /\.(?::\d*)?$/;
 
 /** An authority as it is compared: whatever its case, the root's dot and an empty port (RFC 3986, 6.2.3). */
-function plainAuthority(authority: string): string {
+function normalisedAuthority(authority: string): string {
   return authority.toLowerCase().replace(/\.?(:\d+)?:?$/, '$1');
 }
 
-function isRead({ method }: IncomingHead): boolean {
+function isReadRequest({ method }: IncomingHead): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
@@ -119,26 +119,26 @@ function foreignHostRemedy(believed: boolean, forwardedHost: string | undefined)
 }
 
 /** What proxies reported of a request, for the log. */
-function toldOf(head: IncomingHead): { readonly forwardedProto: string; readonly forwardedFor: string } {
+function forwardedFieldsOf(head: IncomingHead): { readonly forwardedProto: string; readonly forwardedFor: string } {
   const told = (name: string): string => head.all(name).join(', ').slice(0, 255);
   return { forwardedProto: told('x-forwarded-proto'), forwardedFor: told('x-forwarded-for') };
 }
 
-const circleMs = 10_000;
-const redirectsOfACircle = 3;
+const redirectLoopMs = 10_000;
+const redirectsOfALoop = 3;
 
 /**
  * Notices a client that is redirected to the same address again and again: a browser gives up after some twenty times.
  */
-function createCircles(clock: Clock): { isOne(key: string): boolean } {
+function createRedirectLoops(clock: Clock): { isOne(key: string): boolean } {
   const redirected = new BoundedMap<string, { readonly sinceMs: number; times: number }>(1000);
   return {
     isOne(key) {
       const nowMs = clock.nowMs();
       const known = redirected.get(key);
-      if (known !== undefined && nowMs - known.sinceMs < circleMs) {
+      if (known !== undefined && nowMs - known.sinceMs < redirectLoopMs) {
         known.times += 1;
-        return known.times >= redirectsOfACircle;
+        return known.times >= redirectsOfALoop;
       }
       redirected.set(key, { sinceMs: nowMs, times: 1 });
       return false;
@@ -146,15 +146,15 @@ function createCircles(clock: Clock): { isOne(key: string): boolean } {
   };
 }
 
-function namedHosts({ publicUrls, console, assist }: IngressOptions): readonly NamedHost[] {
+function hostsOf({ publicUrls, console, assist }: IngressOptions): readonly IngressHost[] {
   return [
-    ...publicUrls.map((url): NamedHost => ({ ...url, hostKind: 'public' })),
+    ...publicUrls.map((url): IngressHost => ({ ...url, hostKind: 'public' })),
     ...(console === undefined ? [] : [{ ...console, hostKind: 'console' } as const]),
     ...(assist === undefined ? [] : [{ ...assist, hostKind: 'assist' } as const]),
   ];
 }
 
-interface Asked {
+interface RefusedRequest {
   readonly head: IncomingHead;
   readonly peer: string;
   readonly believed: boolean;
@@ -162,19 +162,19 @@ interface Asked {
   readonly warn: Warn;
 }
 
-function wrongScheme(named: readonly PublicUrl[], scheme: Scheme, asked: Asked): IngressDecision {
+function wrongScheme(named: readonly PublicUrl[], scheme: Scheme, asked: RefusedRequest): IngressDecision {
   const { head, peer, believed, proxied, warn } = asked;
   const secure = named.find((url) => url.secure);
   if (secure === undefined) {
     if (scheme === 'unknown' && named[0] !== undefined) {
-      warn('scheme-missing', peer, { peer, ...toldOf(head) });
+      warn('scheme-missing', peer, { peer, ...forwardedFieldsOf(head) });
     } else {
       const origin = `https://${named[0]?.authority ?? ''}`;
       warn('https-not-public', peer, { peer, origin });
     }
     return { kind: 'refused', why: 'not-http' };
   }
-  if (scheme === 'http' && (believed || proxied !== undefined) && isRead(head)) {
+  if (scheme === 'http' && (believed || proxied !== undefined) && isReadRequest(head)) {
     return { kind: 'redirect', location: `${secure.origin}${head.target}` };
   }
   if (proxied !== undefined) {
@@ -182,12 +182,12 @@ function wrongScheme(named: readonly PublicUrl[], scheme: Scheme, asked: Asked):
   } else if (!believed) {
     warn('http-not-public', peer, { peer });
   } else if (scheme === 'unknown') {
-    warn('scheme-missing', peer, { peer, ...toldOf(head) });
+    warn('scheme-missing', peer, { peer, ...forwardedFieldsOf(head) });
   }
   return { kind: 'refused', why: 'not-https' };
 }
 
-interface Arrived {
+interface SchemeEvidence {
   readonly request: IncomingMessage;
   readonly head: IncomingHead;
   readonly named: readonly PublicUrl[];
@@ -204,9 +204,9 @@ const schemes: ReadonlyMap<string | undefined, 'http' | 'https'> = new Map([
   ['wss', 'https'],
 ]);
 
-function schemeOf({ request, head, named, believed, proxied, proxies }: Arrived): Scheme {
+function schemeOf({ request, head, named, believed, proxied, proxies }: SchemeEvidence): Scheme {
   if (believed) {
-    const scheme = schemes.get(toldBy(head.all('x-forwarded-proto'), proxies)?.toLowerCase());
+    const scheme = schemes.get(forwardedValueOf(head.all('x-forwarded-proto'), proxies)?.toLowerCase());
     if (scheme !== undefined) return scheme;
     if (proxied === undefined) return 'unknown';
   }
@@ -217,11 +217,11 @@ function schemeOf({ request, head, named, believed, proxied, proxies }: Arrived)
 /** A header that does not tell of TLS names the port at least, and each scheme of a public URL has one of its own. */
 function schemeOfProxied({ tls, destinationPort }: ProxiedClient, named: readonly PublicUrl[]): Scheme {
   if (tls !== undefined) return tls ? 'https' : 'http';
-  if (named.some((url) => url.secure && portOf(url) === destinationPort)) return 'https';
-  return destinationPort === 80 || named.some((url) => portOf(url) === destinationPort) ? 'http' : 'unknown';
+  if (named.some((url) => url.secure && publicPortOf(url) === destinationPort)) return 'https';
+  return destinationPort === 80 || named.some((url) => publicPortOf(url) === destinationPort) ? 'http' : 'unknown';
 }
 
-function portOf({ authority, secure }: PublicUrl): number {
+function publicPortOf({ authority, secure }: PublicUrl): number {
   return Number(/:(\d+)$/.exec(authority)?.[1] ?? (secure ? 443 : 80));
 }
 
@@ -263,7 +263,7 @@ function parseHop(text: string): { readonly address: string; readonly port: numb
  * What the first of so many proxies told: each appends what it saw, so that the list counts from the right as that of
  * addresses does. A shorter list was begun by a proxy behind the first: its left end is the nearest to the client.
  */
-function toldBy(values: readonly string[], proxies: number): string | undefined {
+function forwardedValueOf(values: readonly string[], proxies: number): string | undefined {
   const told = values
     .join(',')
     .split(',')

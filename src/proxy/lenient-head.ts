@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
-import { announcedWithoutEnd, maxAnnouncements } from './failure.ts';
+import { httpToken } from '../core/cookie-jar.ts';
+import { maxInformationalHeads, tooManyInformationalHeads } from './failure.ts';
 
 /** The limits of a head, the same as in the strict parser. */
 export const maxHeadBytes = 64 * 1024;
@@ -14,8 +15,7 @@ interface CleanedHead {
 type Field = readonly [name: string, value: string];
 
 const statusLine = /^HTTP\/1\.[01] ([1-5]\d\d)(?: |$)/;
-const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const controls = /[^\t\x20-\x7e\x80-\xff]/g;
+const controlCharacters = /[^\t\x20-\x7e\x80-\xff]/g;
 /** Fields that lead somewhere or are kept: a cleaned one could mean what nobody wrote. */
 const droppedUnlessClean = new Set([
   'set-cookie',
@@ -26,7 +26,7 @@ const droppedUnlessClean = new Set([
   'access-control-allow-credentials',
 ]);
 /** Fields that are rewritten, or useless on a connection that ends with this answer. */
-const rewritten = new Set([
+const rewrittenFields = new Set([
   'connection',
   'keep-alive',
   'content-length',
@@ -56,8 +56,8 @@ function cleanHead(bytes: Buffer): CleanedHead | undefined {
   const fields = fieldsIn(lines);
   const passed = fields.flatMap(([name, value]): Field[] => {
     const lower = name.toLowerCase();
-    if (rewritten.has(lower) || (lower === 'set-cookie' && byLineFeed)) return [];
-    const cleaned = value.replaceAll(controls, ' ');
+    if (rewrittenFields.has(lower) || (lower === 'set-cookie' && byLineFeed)) return [];
+    const cleaned = value.replaceAll(controlCharacters, ' ');
     // A webmail may have compared the whole value, to keep HTML from being shown.
     if (cleaned !== value && lower === 'content-type') return [[name, 'application/octet-stream']];
     return cleaned !== value && droppedUnlessClean.has(lower) ? [] : [[name, cleaned]];
@@ -84,7 +84,7 @@ function fieldsIn(lines: readonly string[]): Field[] {
     }
     const colon = line.indexOf(':');
     const name = line.slice(0, Math.max(colon, 0)).trimEnd();
-    if (fieldName.test(name)) fields.push([name, line.slice(colon + 1).trim()]);
+    if (httpToken.test(name)) fields.push([name, line.slice(colon + 1).trim()]);
   }
   return fields;
 }
@@ -110,7 +110,7 @@ function connectionOf(fields: readonly Field[]): string {
   const named = fields
     .filter(([name]) => name.toLowerCase() === 'connection')
     .flatMap(([, value]) => value.split(',').map((one) => one.trim()))
-    .filter((one) => fieldName.test(one) && !/^(?:close|keep-alive)$/i.test(one));
+    .filter((one) => httpToken.test(one) && !/^(?:close|keep-alive)$/i.test(one));
   return ['close', ...named].join(', ');
 }
 
@@ -177,7 +177,7 @@ export class HeadCleaningSocket extends Socket {
         // What announces the answer is none: it is left out.
         if (cleaned.status < 200) {
           this.#announcements += 1;
-          if (this.#announcements > maxAnnouncements) throw announcedWithoutEnd();
+          if (this.#announcements > maxInformationalHeads) throw tooManyInformationalHeads();
           continue;
         }
         const body = this.#pending;

@@ -24,13 +24,13 @@ export async function renewForm(
   contentType: string | undefined,
   token: PageToken,
 ): Promise<number | undefined> {
-  const find = finderFor(contentType, token);
+  const find = tokenFinderFor(contentType, token);
   if (find === undefined) return 0;
   // Between two looks nobody else listens, and an error that nobody hears ends the process.
   upload.on('error', () => {});
   const held: Buffer[] = [];
   let bytes = 0;
-  let found: Found = 'further';
+  let found: TokenPosition = 'further';
   while (found === 'further' && bytes < searchedBytes) {
     const chunk: unknown = upload.read();
     if (chunk instanceof Buffer) {
@@ -41,16 +41,16 @@ export async function renewForm(
       found = find(Buffer.concat(held).toString('latin1'), true);
       break;
     } else if (upload.destroyed) return undefined;
-    else await news(upload);
+    else await moreOrEnd(upload);
   }
   const start = Buffer.concat(held);
-  const fresh = typeof found === 'string' ? start : replaced(start, found, token.value);
+  const fresh = typeof found === 'string' ? start : replaceToken(start, found, token.value);
   if (fresh.length > 0) upload.unshift(fresh);
   return fresh.length - start.length;
 }
 
 /** Resolves when more can be read, or when no more will come. */
-function news(upload: Upload): Promise<void> {
+function moreOrEnd(upload: Upload): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const done = (): void => {
     upload.off('readable', done).off('close', done);
@@ -61,19 +61,19 @@ function news(upload: Upload): Promise<void> {
 }
 
 /** Where the value of a token begins and ends; `further`: not in what has come; `none`: it will not come. */
-type Found = { readonly from: number; readonly to: number } | 'further' | 'none';
-type Find = (text: string, isAll: boolean) => Found;
+type TokenPosition = { readonly from: number; readonly to: number } | 'further' | 'none';
+type FindToken = (text: string, isAll: boolean) => TokenPosition;
 
-function finderFor(contentType: string | undefined, { name }: PageToken): Find | undefined {
+function tokenFinderFor(contentType: string | undefined, { name }: PageToken): FindToken | undefined {
   const [, type = '', parameters = ''] = /^([^;]*)(.*)$/s.exec(contentType ?? '') ?? [];
   switch (type.trim().toLowerCase()) {
     case 'application/x-www-form-urlencoded':
-      return finder('&', `${name}=`, '&');
+      return tokenFinder('&', `${name}=`, '&');
     case 'multipart/form-data': {
       const boundary = /;\s*boundary="?([\w'()+,./:=? -]{1,70})"?/i.exec(parameters)?.[1];
       if (boundary === undefined) return undefined;
       const part = `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n`;
-      return finder('\r\n', part, `\r\n--${boundary}`);
+      return tokenFinder('\r\n', part, `\r\n--${boundary}`);
     }
     default:
       return undefined;
@@ -81,7 +81,7 @@ function finderFor(contentType: string | undefined, { name }: PageToken): Find |
 }
 
 /** The value stands between `before`, at the beginning of the form or after `separator`, and `after`. */
-function finder(separator: string, before: string, after: string): Find {
+function tokenFinder(separator: string, before: string, after: string): FindToken {
   return (text, isAll) => {
     const notYet = isAll ? 'none' : 'further';
     const at = text.startsWith(before) ? 0 : text.indexOf(separator + before);
@@ -93,6 +93,6 @@ function finder(separator: string, before: string, after: string): Find {
   };
 }
 
-function replaced(start: Buffer, { from, to }: Exclude<Found, string>, value: string): Buffer {
+function replaceToken(start: Buffer, { from, to }: Exclude<TokenPosition, string>, value: string): Buffer {
   return Buffer.concat([start.subarray(0, from), Buffer.from(value), start.subarray(to)]);
 }

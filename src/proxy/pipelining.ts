@@ -3,15 +3,15 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 /** A request that was read from a connection, and its response. */
-export interface Turn {
+export interface PipelinedRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 }
 
 /** llhttp's HPE_PAUSED: what a callback returns so that the parser stops where it is. */
-const stopHere = 21;
+const parserPaused = 21;
 /** Behind the next request so much is read, to notice a client that hangs up; the rest waits in the kernel. */
-const unreadBytes = 65_536;
+const maxUnreadBytes = 65_536;
 
 /**
  * One answer at a time on one connection: what a client sends ahead of its answer waits unread, and its requests reach
@@ -22,11 +22,11 @@ const unreadBytes = 65_536;
  * parser is wrapped. Should a later Node no longer stop there, the connection of a client with two requests ahead is
  * cut.
  */
-export class Turns {
+export class RequestPipeline {
   readonly #socket: Socket;
   readonly #serve: (request: IncomingMessage, response: ServerResponse) => void;
-  #open: Turn | undefined;
-  #next: Turn | undefined;
+  #open: PipelinedRequest | undefined;
+  #next: PipelinedRequest | undefined;
   /** Bytes that came after the head of the next request; undefined while the parser runs. */
   #unread: Buffer[] | undefined;
   #unreadLength = 0;
@@ -34,7 +34,7 @@ export class Turns {
   readonly #onTurn = (): void => this.#goOn();
   /** Node reads on by itself when an answer has drained or a body is wanted. */
   readonly #stayPaused = (): void => {
-    if (this.#unreadLength > unreadBytes) this.#socket.emit('pause');
+    if (this.#unreadLength > maxUnreadBytes) this.#socket.emit('pause');
   };
 
   /** @param serve takes each request when its turn has come */
@@ -49,15 +49,15 @@ export class Turns {
         // Node would give the connection away under the answer that is open on it, unless it sees no upgrade.
         Object.assign(request, { upgrade: false });
         endBehind(this.#open.response, socket);
-        return stopHere;
+        return parserPaused;
       }
       const told = incoming(request, keepAlive);
-      return told === 0 && this.#next?.request === request ? stopHere : told;
+      return told === 0 && this.#next?.request === request ? parserPaused : told;
     };
   }
 
   /** The request that is being answered. */
-  get open(): Turn | undefined {
+  get open(): PipelinedRequest | undefined {
     return this.#open;
   }
 
@@ -80,7 +80,7 @@ export class Turns {
     const rest = this.#unread === undefined ? error.rawPacket.subarray(error.bytesParsed) : error.rawPacket;
     (this.#unread ??= []).push(rest);
     this.#unreadLength += rest.length;
-    if (this.#unreadLength > unreadBytes) this.#socket.pause();
+    if (this.#unreadLength > maxUnreadBytes) this.#socket.pause();
     return true;
   }
 
@@ -134,17 +134,17 @@ export function endBehind(response: ServerResponse, socket: Duplex): void {
 }
 
 /** The parts of Node's parser that its types leave out. */
-interface Parser {
+interface NodeParser {
   onIncoming: (request: IncomingMessage, keepAlive: boolean) => number;
   resume(): void;
 }
 
-function parserOf(socket: Socket): Parser | undefined {
+function parserOf(socket: Socket): NodeParser | undefined {
   const parser: unknown = 'parser' in socket && !socket.destroyed ? socket.parser : undefined;
   return isParser(parser) ? parser : undefined;
 }
 
-function isParser(parser: unknown): parser is Parser {
+function isParser(parser: unknown): parser is NodeParser {
   if (typeof parser !== 'object' || parser === null || !('onIncoming' in parser) || !('resume' in parser)) return false;
   return typeof parser.onIncoming === 'function' && typeof parser.resume === 'function';
 }

@@ -24,10 +24,10 @@ export type ProxyHeaderReading =
 
 const signature2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 const signature1 = Buffer.from('PROXY ', 'latin1');
-const longestLine = 107;
+const maxLineBytes = 107;
 /** Addresses take 36 bytes at most; the rest are TLVs, of which a client certificate's names are the longest. */
-const longestBinary = 4096;
-const fixedLength = 16;
+const maxBinaryBytes = 4096;
+const fixedHeaderBytes = 16;
 
 /**
  * Reads a header of version 1 or 2 from the first bytes of a connection.
@@ -36,8 +36,9 @@ const fixedLength = 16;
  * believed, so ask only for connections of trusted proxies.
  */
 export function readProxyHeader(bytes: Buffer): ProxyHeaderReading {
-  if (startsAs(bytes, signature2)) return bytes.length < fixedLength ? { kind: 'incomplete' } : readBinary(bytes);
-  if (startsAs(bytes, signature1)) return readLine(bytes);
+  if (startsAs(bytes, signature2))
+    return bytes.length < fixedHeaderBytes ? { kind: 'incomplete' } : readVersion2(bytes);
+  if (startsAs(bytes, signature1)) return readVersion1(bytes);
   return { kind: 'absent' };
 }
 
@@ -47,20 +48,22 @@ function startsAs(bytes: Buffer, signature: Buffer): boolean {
   return bytes.compare(signature, 0, length, 0, length) === 0;
 }
 
-function readLine(bytes: Buffer): ProxyHeaderReading {
-  const end = bytes.subarray(0, longestLine).indexOf('\r\n');
+function readVersion1(bytes: Buffer): ProxyHeaderReading {
+  const end = bytes.subarray(0, maxLineBytes).indexOf('\r\n');
   if (end === -1) {
-    return bytes.length < longestLine ? { kind: 'incomplete' } : malformed('the line does not end within 107 bytes');
+    return bytes.length < maxLineBytes
+      ? { kind: 'incomplete' }
+      : malformedHeader('the line does not end within 107 bytes');
   }
   const length = end + 2;
   const [, protocol, ...parts] = bytes.toString('latin1', 0, end).split(' ');
   if (protocol === 'UNKNOWN') return { kind: 'header', header: { kind: 'local' }, length };
   const isAddress = protocol === 'TCP4' ? isIPv4 : protocol === 'TCP6' ? isBareIPv6 : undefined;
-  if (isAddress === undefined) return malformed('the protocol is none of TCP4, TCP6 and UNKNOWN');
+  if (isAddress === undefined) return malformedHeader('the protocol is none of TCP4, TCP6 and UNKNOWN');
   const [source = '', destination = '', sourcePort = '', destinationPort = ''] = parts;
   if (parts.length !== 4 || !isAddress(source) || !isAddress(destination))
-    return malformed('the addresses are not two');
-  if (!isPort(sourcePort) || !isPort(destinationPort)) return malformed('the ports are not two');
+    return malformedHeader('the addresses are not two');
+  if (!isPort(sourcePort) || !isPort(destinationPort)) return malformedHeader('the ports are not two');
   return {
     kind: 'header',
     header: {
@@ -73,13 +76,13 @@ function readLine(bytes: Buffer): ProxyHeaderReading {
   };
 }
 
-function readBinary(bytes: Buffer): ProxyHeaderReading {
+function readVersion2(bytes: Buffer): ProxyHeaderReading {
   const versionAndCommand = bytes.readUInt8(12);
   const command = versionAndCommand & 0x0f;
-  if (versionAndCommand >> 4 !== 2) return malformed('the version is not 2');
-  if (command > 1) return malformed('the command is neither LOCAL nor PROXY');
-  const length = fixedLength + bytes.readUInt16BE(14);
-  if (length > longestBinary) return malformed(`the header is longer than ${longestBinary} bytes`);
+  if (versionAndCommand >> 4 !== 2) return malformedHeader('the version is not 2');
+  if (command > 1) return malformedHeader('the command is neither LOCAL nor PROXY');
+  const length = fixedHeaderBytes + bytes.readUInt16BE(14);
+  if (length > maxBinaryBytes) return malformedHeader(`the header is longer than ${maxBinaryBytes} bytes`);
   if (bytes.length < length) return { kind: 'incomplete' };
   const local: ProxyHeaderReading = { kind: 'header', header: { kind: 'local' }, length };
   if (command === 0) return local;
@@ -87,19 +90,19 @@ function readBinary(bytes: Buffer): ProxyHeaderReading {
   const familyAndTransport = bytes.readUInt8(13);
   // UNSPEC and UNIX streams have no address of use to us; the real ones hold then.
   if (familyAndTransport === 0x00 || familyAndTransport === 0x31) return local;
-  if (familyAndTransport !== 0x11 && familyAndTransport !== 0x21) return malformed('the connection is not TCP');
+  if (familyAndTransport !== 0x11 && familyAndTransport !== 0x21) return malformedHeader('the connection is not TCP');
   const width = familyAndTransport === 0x11 ? 4 : 16;
-  const portsAt = fixedLength + 2 * width;
+  const portsAt = fixedHeaderBytes + 2 * width;
   const extrasAt = portsAt + 4;
-  if (length < extrasAt) return malformed('the addresses are cut off');
+  if (length < extrasAt) return malformedHeader('the addresses are cut off');
   const tls = readTls(bytes.subarray(extrasAt, length));
-  if (tls === 'malformed') return malformed('an extra field is cut off');
+  if (tls === 'malformed') return malformedHeader('an extra field is cut off');
   return {
     kind: 'header',
     header: {
       kind: 'proxied',
       source: {
-        address: addressOf(bytes.subarray(fixedLength, fixedLength + width)),
+        address: addressIn(bytes.subarray(fixedHeaderBytes, fixedHeaderBytes + width)),
         port: bytes.readUInt16BE(portsAt),
       },
       destinationPort: bytes.readUInt16BE(portsAt + 2),
@@ -131,7 +134,7 @@ function readTls(extras: Buffer): boolean | undefined | 'malformed' {
   return tls;
 }
 
-function addressOf(bytes: Buffer): string {
+function addressIn(bytes: Buffer): string {
   if (bytes.length === 4) return bytes.join('.');
   return oneSpelling(bytes.toString('hex').replace(/.{4}(?=.)/g, '$&:'));
 }
@@ -149,6 +152,6 @@ function isPort(text: string): boolean {
   return /^(?:0|[1-9]\d{0,4})$/.test(text) && Number(text) <= 65_535;
 }
 
-function malformed(why: string): ProxyHeaderReading {
+function malformedHeader(why: string): ProxyHeaderReading {
   return { kind: 'malformed', why };
 }

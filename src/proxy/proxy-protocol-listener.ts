@@ -26,7 +26,7 @@ export type ProxiedClient = Extract<ProxyHeader, { readonly kind: 'proxied' }>;
 /** Takes PROXY protocol headers off the connections of a listener, before anything else reads from them. */
 export interface ProxyProtocol {
   /** Stands before an HTTP or HTTPS server that does not listen yet. */
-  standBefore(server: Server): void;
+  installOn(server: Server): void;
   /** The client of a connection as the server's requests show it; undefined if it came without a proxy. */
   readonly clientOf: (connection: Socket) => ProxiedClient | undefined;
   /** Says in the log what is wrong when bytes that are no HTTP are a header that nobody asked for. */
@@ -39,7 +39,7 @@ export function createProxyProtocol(options: ProxyProtocolOptions): ProxyProtoco
   const warn = createWarnings(options.log, options.clock);
   const clients = new WeakMap<Socket, ProxiedClient>();
 
-  function standBefore(server: Server): void {
+  function installOn(server: Server): void {
     if (mode === 'off') return;
     // Node's own listener, which begins to read: TLS has one of its own, and shows another socket later.
     const [serve] = server.listeners('connection');
@@ -59,7 +59,7 @@ export function createProxyProtocol(options: ProxyProtocolOptions): ProxyProtoco
         if (header?.kind === 'proxied') {
           clients.set(socket, header);
           if (server instanceof TlsServer) {
-            const link = linkOf(socket);
+            const link = connectionKeyOf(socket);
             behindTls.set(link, header);
             socket.once('close', () => behindTls.delete(link));
           }
@@ -68,13 +68,13 @@ export function createProxyProtocol(options: ProxyProtocolOptions): ProxyProtoco
       });
     });
     server.on('secureConnection', (secure: Socket) => {
-      const client = behindTls.get(linkOf(secure));
+      const client = behindTls.get(connectionKeyOf(secure));
       if (client !== undefined) clients.set(secure, client);
     });
   }
 
   return {
-    standBefore,
+    installOn,
     clientOf: (connection) => clients.get(connection),
     notice(error, connection) {
       const bytes = 'rawPacket' in error ? error.rawPacket : undefined;
@@ -89,7 +89,7 @@ export function createProxyProtocol(options: ProxyProtocolOptions): ProxyProtoco
   };
 }
 
-interface Arrival {
+interface HeaderTask {
   readonly socket: Socket;
   readonly peer: string;
   readonly mode: ProxyProtocolMode;
@@ -98,7 +98,7 @@ interface Arrival {
 }
 
 /** Calls `go` once when the connection may be served, with its header taken off; refuses it otherwise. */
-function takeHeader(arrival: Arrival, go: (header: ProxyHeader | undefined) => void): void {
+function takeHeader(arrival: HeaderTask, go: (header: ProxyHeader | undefined) => void): void {
   const { socket, peer, mode, deadlineMs, warn } = arrival;
   let early: Buffer = Buffer.alloc(0);
   const refuse = (event: CappedEvent, fields: { readonly why?: string } = {}): void => {
@@ -142,6 +142,6 @@ function takeHeader(arrival: Arrival, go: (header: ProxyHeader | undefined) => v
 }
 
 /** A key that a raw connection shares with the TLS one on it. */
-function linkOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+function connectionKeyOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress ?? ''} ${remotePort ?? 0} ${localAddress ?? ''}`;
 }

@@ -3,14 +3,20 @@ import type { Clock } from '../core/clock.ts';
 import type { FailureKind } from '../core/http.ts';
 import type { Attachment, EndReason } from '../core/session.ts';
 import type { PageToken, Verdict } from '../core/webmail.ts';
-import { Answering, Upload, type UploadPace } from './body-streams.ts';
-import type { HostConnections, Waiter } from './connections.ts';
-import { announcedWithoutEnd, failureKindOf, isFaultyHead, isLostConnection, maxAnnouncements } from './failure.ts';
+import { AnswerWriter, Upload, type UploadPace } from './body-streams.ts';
+import type { ConnectionWaiter, HostConnections } from './connections.ts';
+import {
+  failureKindOf,
+  isFaultyHead,
+  isLostConnection,
+  maxInformationalHeads,
+  tooManyInformationalHeads,
+} from './failure.ts';
 import { renewForm } from './page-token.ts';
-import type { Fields } from './request-head.ts';
+import type { HeaderFields } from './request-head.ts';
 import { lengthOf, textOfRaw, UpstreamHead } from './response-headers.ts';
-import type { Passage } from './upstream-request.ts';
-import { WebmailVerdict } from './webmail-verdict.ts';
+import type { UpstreamRequest } from './upstream-request.ts';
+import { PendingVerdict } from './webmail-verdict.ts';
 
 /** Dependencies of the relay. */
 export interface RelayDeps extends UploadPace {
@@ -18,7 +24,7 @@ export interface RelayDeps extends UploadPace {
 }
 
 /** What the relay leaves to others: everything but an answer that is simply passed on. */
-export interface RelayEvents<P extends Passage> {
+export interface RelayEvents<P extends UpstreamRequest> {
   /** The verdict on an answer is known. Call `handOn` or `drop`, now or later. */
   judged(relay: Relay<P>, verdict: Verdict, upstream: UpstreamHead): void;
   failed(relay: Relay<P>, kind: FailureKind, error: Error | undefined): void;
@@ -35,20 +41,20 @@ export interface RelayEvents<P extends Passage> {
 }
 
 /** An answer that waits for a sign-in is read so far. */
-const heldBytes = 64 * 1024;
+const maxHeldBytes = 64 * 1024;
 /** Grace before the second retry: a killed backend resets connections before it stops listening. */
-const dyingMs = 100;
+const secondRetryMs = 100;
 
 /**
  * Carries one request to the backend and its answer back, streaming both ways with back-pressure; an abort on either
  * side reaches the other at once. One object per request and no closures on the way of the bytes: this is the hot path.
  */
-export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.DispatchHandler {
-  readonly passage: P;
+export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attachment, Dispatcher.DispatchHandler {
+  readonly upstreamRequest: P;
   /** Whose share of the connections it takes. */
   readonly user: string;
   readonly startedAtMs: number;
-  readonly answering: Answering;
+  readonly answer: AnswerWriter;
   /** The jar's generation when the request left. */
   generation = 0;
   /** How often the request was asked again in the browser's place after a silent sign-in. */
@@ -59,7 +65,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   #detach: (() => void) | undefined;
   #client: Client | undefined;
   #controller: Dispatcher.DispatchController | undefined;
-  #judgement: WebmailVerdict | undefined;
+  #pending: PendingVerdict | undefined;
   #upload: Upload | undefined;
   /** `dropped`: the answer is not wanted; `closed`: the client has gone or has all that it will get. */
   #state: 'asking' | 'judging' | 'passing' | 'dropped' | 'closed' = 'asking';
@@ -72,24 +78,24 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   #announcements = 0;
   #isLenient = false;
 
-  constructor(passage: P, pool: HostConnections, deps: RelayDeps, events: RelayEvents<P>) {
-    this.passage = passage;
-    this.user = passage.user;
+  constructor(upstreamRequest: P, pool: HostConnections, deps: RelayDeps, events: RelayEvents<P>) {
+    this.upstreamRequest = upstreamRequest;
+    this.user = upstreamRequest.user;
     this.startedAtMs = deps.clock.nowMs();
     this.#pool = pool;
     this.#deps = deps;
     this.#events = events;
-    this.answering = new Answering(passage.request, passage.response);
+    this.answer = new AnswerWriter(upstreamRequest.request, upstreamRequest.response);
   }
 
   /** Whether the client is still there and nothing was answered. */
   get waits(): boolean {
-    return this.#state !== 'closed' && !this.passage.response.headersSent;
+    return this.#state !== 'closed' && !this.upstreamRequest.response.headersSent;
   }
 
   start(): void {
-    const { head, request, response } = this.passage;
-    this.#detach = this.passage.attach(this);
+    const { head, request, response } = this.upstreamRequest;
+    this.#detach = this.upstreamRequest.attach(this);
     response.on('close', () => this.#close());
     response.on('drain', () => this.#drained());
     if (!head.hasBody) return this.#pool.acquire(this);
@@ -109,18 +115,18 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   }
 
   /** Passes the judged answer on, with further fields. `takeCookies`: whether its cookies count. */
-  handOn(takeCookies: boolean, more: Fields): void {
-    const judgement = this.#judgement;
-    if (judgement === undefined || this.#state !== 'judging') return;
+  handOn(takeCookies: boolean, more: HeaderFields): void {
+    const pending = this.#pending;
+    if (pending === undefined || this.#state !== 'judging') return;
     const generation = takeCookies ? this.generation : undefined;
-    const fields = this.passage.answerFields(judgement.upstream, generation, this.#deps.clock.nowMs());
+    const fields = this.upstreamRequest.answerFields(pending.upstream, generation, this.#deps.clock.nowMs());
     for (const [name, value] of more) fields.push(name, value);
     this.#state = 'passing';
-    this.#judgement = undefined;
-    this.answering.begin(judgement.upstream, fields, this.passage.insertion);
-    for (const chunk of judgement.held) this.answering.write(chunk);
+    this.#pending = undefined;
+    this.answer.begin(pending.upstream, fields, this.upstreamRequest.insertion);
+    for (const chunk of pending.held) this.answer.write(chunk);
     if (this.#upstreamEnded) this.#finish();
-    else if (!this.passage.response.writableNeedDrain) this.#controller?.resume();
+    else if (!this.upstreamRequest.response.writableNeedDrain) this.#controller?.resume();
   }
 
   /**
@@ -135,8 +141,8 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   /** Lets the answer go: something else will be sent, or the request is asked again. */
   drop(): void {
     this.#state = 'dropped';
-    this.#judgement?.close();
-    this.#judgement = undefined;
+    this.#pending?.close();
+    this.#pending = undefined;
     this.#upload?.destroy();
     if (!this.#upstreamEnded) this.#controller?.abort(new Error('answer not wanted'));
   }
@@ -158,8 +164,8 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   end(reason: EndReason): void {
     if (this.#state === 'closed') return;
     this.#pool.forget(this);
-    if (this.passage.response.headersSent) {
-      this.passage.response.destroy();
+    if (this.upstreamRequest.response.headersSent) {
+      this.upstreamRequest.response.destroy();
       return;
     }
     this.drop();
@@ -169,11 +175,11 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   onConnection(client: Client): void {
     this.#client = client;
     this.#controller = undefined;
-    this.generation = this.passage.generation;
+    this.generation = this.upstreamRequest.generation;
     // A driver's bug may cost this request, not the one that gave its connection back and in whose turn it happens.
     try {
       const upload = this.#upload;
-      const token = upload === undefined ? undefined : this.passage.pageToken?.();
+      const token = upload === undefined ? undefined : this.upstreamRequest.pageToken?.();
       if (upload === undefined || token === undefined) this.#dispatch(client, 0);
       else void this.#renewForm(client, upload, token);
     } catch (error) {
@@ -182,7 +188,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   }
 
   async #renewForm(client: Client, upload: Upload, token: PageToken): Promise<void> {
-    const grown = await renewForm(upload, this.passage.head.header('content-type'), token);
+    const grown = await renewForm(upload, this.upstreamRequest.head.header('content-type'), token);
     // Who left meanwhile, or whose session ended, has been seen to.
     if (grown === undefined || this.#state !== 'asking') return this.#release();
     try {
@@ -196,7 +202,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     const upload = this.#upload;
     // A chunked body of nothing has ended already, and would not end again.
     const body = upload?.complete === true && upload.readableLength === 0 ? undefined : upload;
-    client.dispatch(this.passage.outgoing(body, this.#deps.clock.nowMs(), grown), this);
+    client.dispatch(this.upstreamRequest.outgoing(body, this.#deps.clock.nowMs(), grown), this);
   }
 
   onBusy(): void {
@@ -213,16 +219,16 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     if (this.#state !== 'asking') return;
     if (status < 200) {
       this.#announcements += 1;
-      if (this.#announcements > maxAnnouncements) controller.abort(announcedWithoutEnd());
+      if (this.#announcements > maxInformationalHeads) controller.abort(tooManyInformationalHeads());
       return;
     }
     const upstream = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
     this.#left = lengthOf(upstream);
-    this.#judgement = new WebmailVerdict(this.passage, upstream);
+    this.#pending = new PendingVerdict(this.upstreamRequest, upstream);
     this.#state = 'judging';
-    const verdict = this.#judgement.byHead();
-    if (verdict !== undefined) this.#events.judged(this, verdict, this.#judgement.upstream);
-    else this.#judgement.lookNoLonger(() => this.#looked(false));
+    const verdict = this.#pending.byHead();
+    if (verdict !== undefined) this.#events.judged(this, verdict, this.#pending.upstream);
+    else this.#pending.lookNoLonger(() => this.#looked(false));
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -230,14 +236,14 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     // Behind the last byte a pause holds up nothing but the end, and a server that hangs up then would seem to break off.
     const isLast = this.#left === 0;
     if (this.#state === 'passing') {
-      if (!this.answering.write(chunk) && !isLast) controller.pause();
+      if (!this.answer.write(chunk) && !isLast) controller.pause();
     } else if (this.#state === 'judging' && this.#holds) {
-      this.#judgement?.held.push(chunk);
-      const length = this.#judgement?.held.reduce((sum, each) => sum + each.length, 0) ?? 0;
-      if (length > heldBytes) this.handOn(false, []);
+      this.#pending?.held.push(chunk);
+      const length = this.#pending?.held.reduce((sum, each) => sum + each.length, 0) ?? 0;
+      if (length > maxHeldBytes) this.handOn(false, []);
     } else if (this.#state === 'judging') {
       if (!isLast) controller.pause();
-      this.#judgement?.feed(chunk, () => this.#looked(false));
+      this.#pending?.feed(chunk, () => this.#looked(false));
     }
   }
 
@@ -245,7 +251,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     this.#upstreamEnded = true;
     this.#release();
     if (this.#state === 'passing') this.#finish();
-    else this.#judgement?.end(() => this.#looked(true));
+    else this.#pending?.end(() => this.#looked(true));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
@@ -254,9 +260,9 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     if (client !== undefined && this.#mayReadAgain(error)) return this.#readAgain(client, error);
     this.#upstreamEnded = true;
     this.#release();
-    if (this.#state === 'passing' && this.passage.response.headersSent) {
+    if (this.#state === 'passing' && this.upstreamRequest.response.headersSent) {
       // The head promised more: the client must see that it was cut.
-      this.passage.response.destroy();
+      this.upstreamRequest.response.destroy();
       this.#events.brokenOff(this, error);
     } else if (this.#state !== 'dropped' && this.#state !== 'closed') {
       this.drop();
@@ -267,7 +273,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   #mayRetry(error: Error): boolean {
     // Without a controller nothing was sent: the connection could not be made, and could not be made again.
     const sent = this.#controller !== undefined && this.#state === 'asking';
-    return sent && this.#losses < 2 && this.passage.head.isRepeatable && isLostConnection(error);
+    return sent && this.#losses < 2 && this.upstreamRequest.head.isRepeatable && isLostConnection(error);
   }
 
   #retry(client: Client): void {
@@ -280,11 +286,13 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
     const ask = (): void => {
       if (this.#state === 'asking') this.#pool.acquire(this);
     };
-    setTimeout(ask, dyingMs).unref();
+    setTimeout(ask, secondRetryMs).unref();
   }
 
   #mayReadAgain(error: Error): boolean {
-    return this.#state === 'asking' && !this.#isLenient && this.passage.head.isRepeatable && isFaultyHead(error);
+    return (
+      this.#state === 'asking' && !this.#isLenient && this.upstreamRequest.head.isRepeatable && isFaultyHead(error)
+    );
   }
 
   #readAgain(client: Client, error: Error): void {
@@ -295,22 +303,22 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
 
   /** `complete`: whether the whole body was looked at. */
   #looked(complete: boolean): void {
-    const judgement = this.#judgement;
-    if (judgement === undefined || this.#state !== 'judging' || this.#upstreamEnded !== complete) return;
-    if (!complete && !judgement.enough) {
+    const pending = this.#pending;
+    if (pending === undefined || this.#state !== 'judging' || this.#upstreamEnded !== complete) return;
+    if (!complete && !pending.enough) {
       this.#controller?.resume();
       return;
     }
     let verdict: Verdict;
     try {
-      verdict = judgement.byBody(complete);
+      verdict = pending.byBody(complete);
     } catch (error) {
       // A driver's bug, in a callback of zlib: it may cost this request, never the gateway.
       this.drop();
       this.#events.failed(this, 'bad-answer', error instanceof Error ? error : undefined);
       return;
     }
-    this.#events.judged(this, verdict, judgement.upstream);
+    this.#events.judged(this, verdict, pending.upstream);
   }
 
   #drained(): void {
@@ -319,7 +327,7 @@ export class Relay<P extends Passage> implements Waiter, Attachment, Dispatcher.
   }
 
   #finish(): void {
-    this.answering.finish();
+    this.answer.finish();
     this.#events.completed(this);
     this.#upload?.abandon();
   }

@@ -6,7 +6,7 @@ import type { Answer } from '../core/http.ts';
 const lingerMs = 5000;
 
 /** Sends a whole answer of the gateway's own, with further fields; the body is left out for HEAD. */
-export function reply(
+export function sendAnswer(
   request: IncomingMessage,
   response: ServerResponse,
   answer: Answer,
@@ -66,7 +66,7 @@ export function redirectAnswer(status: 303 | 308, location: string): Answer {
  *
  * @param fields names and values in turn
  */
-export function rawReply(socket: Duplex, status: number, text: string, fields: readonly string[] = []): void {
+export function sendRawAnswer(socket: Duplex, status: number, text: string, fields: readonly string[] = []): void {
   if (socket.destroyed || !socket.writable) {
     socket.destroy();
     return;

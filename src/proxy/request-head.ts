@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { BoundedMap } from '../core/bounded-map.ts';
-import { type CookieJar, pathOf } from '../core/cookie-jar.ts';
+import { type CookieJar, httpToken, pathOf } from '../core/cookie-jar.ts';
 import type { RequestHead } from '../core/http.ts';
 
 /** Bounded, since the names come from clients. */
@@ -140,10 +140,7 @@ export function loggedPath({ target }: Pick<RequestHead, 'target'>): string {
 }
 
 /** Further fields of a head, in order. */
-export type Fields = readonly (readonly [name: string, value: string])[];
-
-/** RFC 6265 token: what a cookie's name may be made of. */
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+export type HeaderFields = readonly (readonly [name: string, value: string])[];
 
 /**
  * The Cookie field for the backend: the jar's cookies for `target`, then those of the browser whose names the jar does
@@ -160,7 +157,7 @@ export function cookiesForBackend(jar: CookieJar, rest: string, target: string, 
     const equals = text.indexOf('=');
     if (equals < 1) continue;
     const name = text.slice(0, equals);
-    if (token.test(name) && !jar.keeps(name) && !jar.keeps(asPhpReadsIt(name))) passed.push(text);
+    if (httpToken.test(name) && !jar.keeps(name) && !jar.keeps(asPhpReadsIt(name))) passed.push(text);
   }
   if (passed.length === 0) return kept;
   // The jar's come first: of two cookies of one name PHP takes the first.

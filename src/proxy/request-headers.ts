@@ -1,15 +1,15 @@
 import { BoundedMap } from '../core/bounded-map.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
 import type { Ingress } from '../core/http.ts';
-import { cookiesForBackend, type Fields, type IncomingHead, lowerCaseName } from './request-head.ts';
+import { cookiesForBackend, type HeaderFields, type IncomingHead, lowerCaseName } from './request-head.ts';
 
 /**
  * `pass`: goes on as it came. `length`, `range`, `connection`, `codings`: looked at. `drop`: never reaches a backend.
  */
-type FieldClass = 'pass' | 'drop' | 'length' | 'range' | 'connection' | 'codings' | 'destination' | 'conditions';
+type RequestFieldClass = 'pass' | 'drop' | 'length' | 'range' | 'connection' | 'codings' | 'destination' | 'conditions';
 
 /** Hop by hop (RFC 9110, 7.6.1), what Node has answered already (Expect), and what the gateway writes itself. */
-const droppedNames = new Set([
+const droppedRequestFields = new Set([
   'cookie',
   'cookie2',
   'expect',
@@ -32,7 +32,7 @@ const machine = String.raw`(?:ip|ipv6|addr|address|host|port|proto|scheme|ssl|tl
  * Whom, from where, by which scheme, and for which target or method: only the gateway may say so. Each line is a family
  * of names that some server, gateway or framework reads as the word of whatever stands in front of it.
  */
-const droppedFamilies: readonly RegExp[] = [
+const droppedRequestFamilies: readonly RegExp[] = [
   // Proxies: addresses, hosts, ports and schemes as they saw them.
   /^(?:x-)?forward/,
   /^(?:x-)?proxy/,
@@ -73,19 +73,19 @@ const droppedFamilies: readonly RegExp[] = [
 ];
 
 /** A backend may read `X_Real_IP` or `X.Real.IP` as `X-Real-IP`: such names do not go on at all. */
-const plainName = /^[A-Za-z0-9-]+$/;
+const unambiguousName = /^[A-Za-z0-9-]+$/;
 
 /**
  * More ranges than any reader of mail asks for: the whole is sent instead (RFC 9110, 14.2 lets a server ignore Range).
  */
 const maxRanges = 5;
-const rememberedClasses = 2000;
+const rememberedRequestFields = 2000;
 
 /** The codings that a driver's look inside an answer can undo. */
 const knownCodings = /^(?:gzip|x-gzip|deflate|br|zstd|identity|\*)(?:\s*;.*)?$/i;
 
 /** Options of createRequestHeaders. */
-export interface RequestHeadersOptions {
+interface RequestHeadersOptions {
   /** Further names, in lower case, that the operator's own servers trust. */
   readonly alsoDropped: readonly string[];
 }
@@ -100,7 +100,7 @@ interface RequestContext {
   /** The browser's Cookie field without the gateway's own cookies. */
   readonly cookieRest: string;
   /** What the webmail's driver adds; in the place of any other field of the same name. */
-  readonly driverFields: Fields;
+  readonly driverFields: HeaderFields;
   readonly nowMs: number;
 }
 
@@ -112,12 +112,12 @@ export type RequestHeaders = (head: IncomingHead, context: RequestContext) => st
 
 /** Makes the rebuilding of request heads: which fields pass, are dropped, or are the gateway's own. */
 export function createRequestHeaders(options: RequestHeadersOptions): RequestHeaders {
-  const classes = new BoundedMap<string, FieldClass>(rememberedClasses);
+  const classes = new BoundedMap<string, RequestFieldClass>(rememberedRequestFields);
   const alsoDropped = new Set(options.alsoDropped);
 
-  function learn(name: string): FieldClass {
+  function learn(name: string): RequestFieldClass {
     const lower = lowerCaseName(name);
-    const found = alsoDropped.has(lower) ? 'drop' : classify(lower);
+    const found = alsoDropped.has(lower) ? 'drop' : requestFieldClassOf(lower);
     classes.set(name, found);
     return found;
   }
@@ -148,19 +148,19 @@ export function createRequestHeaders(options: RequestHeadersOptions): RequestHea
           fields.push(name, conditionsFor(value, context));
           break;
         case 'connection':
-          named = namesIn(value, named);
+          named = connectionOptions(value, named);
           break;
         case 'drop':
       }
     }
-    const passed = named === undefined ? fields : without(fields, named);
-    return addOwn(passed, head, context);
+    const passed = named === undefined ? fields : withoutRequestFields(fields, named);
+    return withGatewayFields(passed, head, context);
   };
 }
 
-function classify(lower: string): FieldClass {
-  if (!plainName.test(lower) || droppedNames.has(lower)) return 'drop';
-  if (droppedFamilies.some((family) => family.test(lower))) return 'drop';
+function requestFieldClassOf(lower: string): RequestFieldClass {
+  if (!unambiguousName.test(lower) || droppedRequestFields.has(lower)) return 'drop';
+  if (droppedRequestFamilies.some((family) => family.test(lower))) return 'drop';
   if (lower === 'connection') return 'connection';
   if (lower === 'content-length') return 'length';
   if (lower === 'range') return 'range';
@@ -170,7 +170,7 @@ function classify(lower: string): FieldClass {
   return 'pass';
 }
 
-function addOwn(fields: string[], head: IncomingHead, context: RequestContext): string[] {
+function withGatewayFields(fields: string[], head: IncomingHead, context: RequestContext): string[] {
   const { publicUrl, client } = context.ingress;
   fields.push('Host', publicUrl.authority);
   fields.push('X-Forwarded-For', client.address);
@@ -182,7 +182,7 @@ function addOwn(fields: string[], head: IncomingHead, context: RequestContext): 
   }
   if (context.driverFields.length === 0) return fields;
   const replaced = new Set(context.driverFields.map(([name]) => name.toLowerCase()));
-  return [...without(fields, replaced), ...context.driverFields.flat()];
+  return [...withoutRequestFields(fields, replaced), ...context.driverFields.flat()];
 }
 
 /**
@@ -212,14 +212,17 @@ function conditionsFor(value: string, context: RequestContext): string {
   );
 }
 
-function namesIn(connection: string, before: ReadonlySet<string> | undefined): ReadonlySet<string> | undefined {
+function connectionOptions(
+  connection: string,
+  before: ReadonlySet<string> | undefined,
+): ReadonlySet<string> | undefined {
   if (connection === 'keep-alive' || connection === 'close') return before;
   const names = new Set(before);
   for (const option of connection.split(',')) names.add(option.trim().toLowerCase());
   return names;
 }
 
-function without(fields: readonly string[], named: ReadonlySet<string>): string[] {
+function withoutRequestFields(fields: readonly string[], named: ReadonlySet<string>): string[] {
   const left: string[] = [];
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = fields[i] ?? '';

@@ -1,23 +1,23 @@
 import type { IncomingMessage } from 'node:http';
 import type { PublicUrl } from '../core/http.ts';
-import { type Fields, type IncomingHead } from './request-head.ts';
+import type { HeaderFields, IncomingHead } from './request-head.ts';
 
 /** An early refusal of a request: the status, and a sentence for debugging the client. */
-export interface Refusal {
+export interface RequestRefusal {
   readonly status: 400 | 405 | 431 | 505;
   readonly why: string;
   /** What the operator can change, for the log. */
   readonly remedy?: string;
-  readonly fields?: Fields;
+  readonly fields?: HeaderFields;
 }
 
-const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']);
+const browserMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']);
 
 /**
  * Methods that DAV adds (RFC 4918, 3253, 3744, 4791, 5323), for Basic clients.
  */
 const davMethods = 'ACL COPY LOCK MKCALENDAR MKCOL MOVE PROPFIND PROPPATCH REPORT SEARCH UNLOCK';
-const clientMethods = new Set([...methods, ...davMethods.split(' ')]);
+const basicMethods = new Set([...browserMethods, ...davMethods.split(' ')]);
 
 /** Origin form, visible ASCII, no fragment. Anything else would be read differently by different servers. */
 const originForm = /^\/[\x21\x22\x24-\x7e]*$/;
@@ -34,11 +34,15 @@ const endToEnd = new Set(['content-length', 'host', 'transfer-encoding']);
  * versions and targets, doubled Host or framing fields, bodies on GET and HEAD, too many fields. `maxFields`: how many
  * are allowed. `mayBeClient`: whether the target is one where DAV is spoken.
  */
-export function screen(head: IncomingHead, maxFields: number, mayBeClient = false): Refusal | undefined {
+export function validateRequest(
+  head: IncomingHead,
+  maxFields: number,
+  mayBeClient = false,
+): RequestRefusal | undefined {
   if (head.httpVersion !== '1.1' && head.httpVersion !== '1.0') {
     return { status: 505, why: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' };
   }
-  const allowed = mayBeClient ? clientMethods : methods;
+  const allowed = mayBeClient ? basicMethods : browserMethods;
   if (!allowed.has(head.method)) {
     const remedy = 'DAV is spoken under the paths that a backend lists as dav.';
     return { status: 405, why: 'This method is not allowed.', remedy, fields: [['Allow', [...allowed].join(', ')]] };
@@ -50,10 +54,10 @@ export function screen(head: IncomingHead, maxFields: number, mayBeClient = fals
     const remedy = 'Raise requests.header_fields, or have the load balancer add fewer.';
     return { status: 431, why: `More than ${maxFields} header fields.`, remedy };
   }
-  return screenFields(head);
+  return validateFields(head);
 }
 
-function screenFields(head: IncomingHead): Refusal | undefined {
+function validateFields(head: IncomingHead): RequestRefusal | undefined {
   let hosts = 0;
   let lengths = 0;
   let codings = 0;
@@ -106,7 +110,7 @@ interface UpgradeRefusal {
   readonly why: string;
 }
 
-const keyForm = /^[A-Za-z0-9+/]{22}==$/;
+const webSocketKey = /^[A-Za-z0-9+/]{22}==$/;
 
 /**
  * Whether a request may leave HTTP at all: only for WebSocket. Anything else that asks for an upgrade (h2c) is served
@@ -120,7 +124,7 @@ export function mayUpgrade(request: IncomingMessage): boolean {
  * RFC 6455, 4.2.1, and the Origin must be exactly ours: a browser sends our cookie with every WebSocket, whoever's page
  * opens it. A body would be read as frames.
  */
-export function screenUpgrade(head: IncomingHead, publicUrl: PublicUrl): UpgradeRefusal | undefined {
+export function validateUpgrade(head: IncomingHead, publicUrl: PublicUrl): UpgradeRefusal | undefined {
   if (head.method !== 'GET' || head.httpVersion !== '1.1')
     return { status: 400, why: 'An upgrade is a GET by HTTP/1.1.' };
   const upgrades = head.all('upgrade');
@@ -130,7 +134,7 @@ export function screenUpgrade(head: IncomingHead, publicUrl: PublicUrl): Upgrade
   if (head.header('content-length') !== undefined || head.header('transfer-encoding') !== undefined) {
     return { status: 400, why: 'An upgrade has no body.' };
   }
-  if (head.all('sec-websocket-key').length !== 1 || !keyForm.test(head.header('sec-websocket-key') ?? '')) {
+  if (head.all('sec-websocket-key').length !== 1 || !webSocketKey.test(head.header('sec-websocket-key') ?? '')) {
     return { status: 400, why: 'Sec-WebSocket-Key is missing or malformed.' };
   }
   if (head.all('sec-websocket-version').join() !== '13') return { status: 426, why: 'Only version 13 is spoken here.' };

@@ -1,5 +1,6 @@
 import type { BackendHost } from '../core/backend.ts';
 import { BoundedMap } from '../core/bounded-map.ts';
+import { httpToken } from '../core/cookie-jar.ts';
 import type { Ingress, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
 import { destinationOf, lowerCaseName, lowerCaseNamesOf, nameInSetCookie } from './request-head.ts';
@@ -43,9 +44,9 @@ export function textOfRaw(raw: unknown): string[] {
   return texts;
 }
 
-type FieldClass = 'pass' | 'drop' | 'type' | 'caching' | 'connection' | 'url' | 'refresh' | 'cookie' | 'length';
+type ResponseFieldClass = 'pass' | 'drop' | 'type' | 'caching' | 'connection' | 'url' | 'refresh' | 'cookie' | 'length';
 
-const droppedNames = new Set([
+const droppedResponseFields = new Set([
   // Hop by hop (RFC 9110, 7.6.1).
   'keep-alive',
   'te',
@@ -74,7 +75,7 @@ const droppedNames = new Set([
   'use-as-dictionary',
   'www-authenticate',
 ]);
-const droppedFamilies: readonly RegExp[] = [
+const droppedResponseFamilies: readonly RegExp[] = [
   /^proxy/,
   /^authentication-/,
   // Pins of keys, sessions bound to devices, storage and reports of the origin.
@@ -86,20 +87,19 @@ const droppedFamilies: readonly RegExp[] = [
   // Meant for the server in front of the webmail.
   /^x-(?:accel-|sendfile|reproxy-|lighttpd-send|litespeed-|postern-|sso-)/,
 ];
-const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+const printableValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-const classes = new BoundedMap<string, FieldClass>(2000);
+const responseFieldClasses = new BoundedMap<string, ResponseFieldClass>(2000);
 
-function learn(name: string): FieldClass {
-  const found = classify(lowerCaseName(name));
-  classes.set(name, found);
+function learnResponseField(name: string): ResponseFieldClass {
+  const found = responseFieldClassOf(lowerCaseName(name));
+  responseFieldClasses.set(name, found);
   return found;
 }
 
-function classify(lower: string): FieldClass {
-  if (!fieldName.test(lower) || droppedNames.has(lower)) return 'drop';
-  if (droppedFamilies.some((family) => family.test(lower))) return 'drop';
+function responseFieldClassOf(lower: string): ResponseFieldClass {
+  if (!httpToken.test(lower) || droppedResponseFields.has(lower)) return 'drop';
+  if (droppedResponseFamilies.some((family) => family.test(lower))) return 'drop';
   if (lower === 'connection') return 'connection';
   if (lower === 'location' || lower === 'content-location') return 'url';
   if (lower === 'refresh') return 'refresh';
@@ -111,7 +111,7 @@ function classify(lower: string): FieldClass {
 }
 
 /** The context in which an answer is passed on. */
-export interface ResponseContext {
+interface ResponseContext {
   /** The request that the answer belongs to. */
   readonly to: {
     /** Undefined for clients without a session: cookies go no further. */
@@ -143,8 +143,8 @@ export function responseHeaders(upstream: UpstreamHead, context: ResponseContext
   for (let i = 0; i + 1 < upstream.raw.length; i += 2) {
     const name = upstream.raw[i] ?? '';
     const value = upstream.raw[i + 1] ?? '';
-    if (!fieldValue.test(value)) continue;
-    switch (classes.get(name) ?? learn(name)) {
+    if (!printableValue.test(value)) continue;
+    switch (responseFieldClasses.get(name) ?? learnResponseField(name)) {
       case 'pass':
         fields.push(name, value);
         break;
@@ -179,21 +179,21 @@ export function responseHeaders(upstream: UpstreamHead, context: ResponseContext
     }
   }
   if (session !== undefined && session.jar.changes !== before) session.saveJar();
-  const passed = named === undefined || !needsSecondPass(named) ? fields : without(fields, named);
-  const mustNotStay = session !== undefined && !isLasting(caching, isHtml, context.to.head);
-  return mustNotStay ? [...without(passed, cachingNames), 'Cache-Control', 'private, no-store'] : passed;
+  const passed = named === undefined || !needsSecondPass(named) ? fields : withoutResponseFields(fields, named);
+  const mustNotStay = session !== undefined && !mayBeStored(caching, isHtml, context.to.head);
+  return mustNotStay ? [...withoutResponseFields(passed, cachingNames), 'Cache-Control', 'private, no-store'] : passed;
 }
 
 const cachingNames: ReadonlySet<string> = new Set(['cache-control']);
 const htmlType = /^\s*(?:text\/html|application\/xhtml\+xml)/i;
-const lasting = /no-store|public|immutable|max-age=[1-9]/i;
+const storedByBrowser = /no-store|public|immutable|max-age=[1-9]/i;
 
 /**
  * Whether an answer may stay in the browser as its webmail said. A page does only where that was said in so many words:
  * else whoever goes back would see the mail of a session that has ended.
  */
-function isLasting(caching: string, isHtml: boolean, head: RequestHead): boolean {
-  if (isHtml) return lasting.test(caching);
+function mayBeStored(caching: string, isHtml: boolean, head: RequestHead): boolean {
+  if (isHtml) return storedByBrowser.test(caching);
   return caching !== '' || destinationOf(head).destination === 'other';
 }
 
@@ -201,7 +201,7 @@ function needsSecondPass(named: ReadonlySet<string>): boolean {
   return named.size > 1 || (!named.has('keep-alive') && !named.has('close'));
 }
 
-function without(fields: readonly string[], named: ReadonlySet<string>): string[] {
+function withoutResponseFields(fields: readonly string[], named: ReadonlySet<string>): string[] {
   const left: string[] = [];
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const lower = lowerCaseName(fields[i] ?? '');

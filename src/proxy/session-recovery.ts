@@ -3,20 +3,20 @@ import type { Answer, FailureKind, RequestHead } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
 import type { SilentSignIn, Verdict } from '../core/webmail.ts';
-import { type FailureAnswer, type NoSession, reasonOf } from './failure.ts';
+import { type FailureAnswer, loggedReason, type NoSessionAnswer } from './failure.ts';
 import type { Relay } from './relay.ts';
-import { redirectAnswer, reply } from './reply.ts';
-import { destinationOf, type Fields, isPageRequest, loggedPath } from './request-head.ts';
+import { redirectAnswer, sendAnswer } from './reply.ts';
+import { destinationOf, type HeaderFields, isPageRequest, loggedPath } from './request-head.ts';
 import { publicUrlOf, type UpstreamHead } from './response-headers.ts';
-import type { SessionPassage } from './upstream-request.ts';
-import { heal, type Healed, type HealingStep, stepAfter } from './webmail-verdict.ts';
+import type { SessionUpstreamRequest } from './upstream-request.ts';
+import { heal, type Healed, type HealingStep, type RecoveryStep, stepAfter } from './webmail-verdict.ts';
 
-/** Dependencies of createSessionAnswers. */
-export interface SessionAnswersDeps {
+/** Dependencies of SessionRecovery. */
+export interface SessionRecoveryDeps {
   readonly silentSignIn: SilentSignIn;
-  readonly noSession: NoSession;
+  readonly noSession: NoSessionAnswer;
   readonly failureAnswer: FailureAnswer;
-  /** For a tab whose webmail loses its session again and again; says what is wrong. */
+  /** The answer for a tab whose webmail loses its session again and again; says what is wrong. */
   readonly tooOftenAnswer: (head: RequestHead, reference: string) => Answer;
   /** Set-Cookie lines that clear the gateway's own cookies. */
   readonly clearedCookies: (secure: boolean) => readonly string[];
@@ -24,178 +24,187 @@ export interface SessionAnswersDeps {
   readonly log: Log;
 }
 
-type SessionRelay = Relay<SessionPassage>;
+type SessionRelay = Relay<SessionUpstreamRequest>;
 
-/** Answers for lost sessions, sign-out and failures, where a backend's answer is not passed on. */
-interface SessionAnswers {
+/**
+ * Does what follows from a verdict on an answer: hands it on, recovers a lost webmail session, or ends a session that
+ * was signed out.
+ */
+export class SessionRecovery {
+  readonly #deps: SessionRecoveryDeps;
+  /** Further fields for the answer to a request, such as the cookies of a silent login. */
+  readonly #laterFields = new WeakMap<SessionRelay, HeaderFields>();
+
+  constructor(deps: SessionRecoveryDeps) {
+    this.#deps = deps;
+  }
+
   /** Does what follows from the verdict on the relay's answer. */
-  follow(relay: SessionRelay, verdict: Verdict, upstream: UpstreamHead): void;
-  fail(relay: SessionRelay, kind: FailureKind, error: unknown): void;
-  /** Sends these fields, too, with the answer to this request. */
-  alsoSend(relay: SessionRelay, more: Fields): void;
-  ended(relay: SessionRelay, reason: EndReason): void;
-}
+  follow(relay: SessionRelay, verdict: Verdict, upstream: UpstreamHead): void {
+    const step = recoveryStepFor(relay, verdict);
+    switch (step) {
+      case 'hand-on':
+        relay.handOn(true, this.#laterFields.get(relay) ?? []);
+        break;
+      case 'hand-on-lost':
+        relay.handOn(false, []);
+        break;
+      case 'signed-out':
+        this.#signOut(relay, upstream);
+        break;
+      case 'say-outdated':
+        sayOutdated(relay);
+        break;
+      case 'redirect':
+      case 'replay':
+      case 'say-again':
+        relay.drop();
+        void this.#heal(relay, step, upstream);
+        break;
+      case 'hand-on-healed':
+        // The answer waits until the webmail session is there: the script's next request needs it.
+        relay.hold();
+        void this.#heal(relay, step, upstream);
+    }
+  }
 
-/** Makes the answers of sessions: heals a lost webmail session, ends one that was signed out. */
-export function createSessionAnswers(deps: SessionAnswersDeps): SessionAnswers {
-  /** Cookies of a silent sign-in that the browser must hold; they go out with the answer that follows it. */
-  const later = new WeakMap<SessionRelay, Fields>();
-
-  function fail(relay: SessionRelay, kind: FailureKind, error: unknown): void {
+  /** Answers that the request failed, if it has no answer yet. */
+  fail(relay: SessionRelay, kind: FailureKind, error: unknown): void {
     if (!relay.waits) return;
-    const { head, host, backend } = relay.passage;
-    const reference = deps.newReference();
-    const { method } = head;
-    deps.log.warn('webmail-request-failed', {
+    const { head, host, backend } = relay.upstreamRequest;
+    const reference = this.#deps.newReference();
+    this.#deps.log.warn('webmail-request-failed', {
       reference,
       backend: backend.name,
       host: host.name,
       kind,
-      method,
+      method: head.method,
       path: loggedPath(head),
-      ...reasonOf(error),
+      ...loggedReason(error),
     });
-    send(relay, deps.failureAnswer(head, { kind, reference }));
+    answerRelay(relay, this.#deps.failureAnswer(head, { kind, reference }));
   }
 
-  async function healAndGoOn(relay: SessionRelay, step: HealingStep, upstream: UpstreamHead): Promise<void> {
-    const { head, host, session, ingress } = relay.passage;
+  /** Adds fields to the answer that this request will get. */
+  alsoSend(relay: SessionRelay, more: HeaderFields): void {
+    this.#laterFields.set(relay, more);
+  }
+
+  /** Answers a request whose session has ended. */
+  sessionEnded(relay: SessionRelay, reason: EndReason): void {
+    const { head, ingress } = relay.upstreamRequest;
+    answerRelay(relay, this.#deps.noSession(head, ingress.publicUrl.origin, reason));
+  }
+
+  async #heal(relay: SessionRelay, step: HealingStep, upstream: UpstreamHead): Promise<void> {
+    const { head, host, session, ingress } = relay.upstreamRequest;
     try {
       const { generation } = relay;
       const answer = { host: host.name, target: head.target, setCookies: upstream.setCookies };
       const lost = { session, generation, ingress, landing: host.webmail.landing, answer };
-      const healed = await heal(lost, deps.silentSignIn);
+      const healed = await heal(lost, this.#deps.silentSignIn);
       if (!relay.waits) return;
       if (healed.kind === 'healed') {
-        goOn(relay, step, healed);
+        this.#proceed(relay, step, healed);
       } else if (healed.kind === 'rejected') {
         relay.drop();
         relay.detach();
-        endSession(session, 'password-changed', deps.log);
-        send(relay, deps.noSession(head, ingress.publicUrl.origin, 'password-changed'));
+        endSession(session, 'password-changed', this.#deps.log);
+        answerRelay(relay, this.#deps.noSession(head, ingress.publicUrl.origin, 'password-changed'));
       } else if (step === 'hand-on-healed') {
         relay.handOn(false, []);
       } else {
-        tooOften(relay);
+        this.#sayTooOften(relay);
       }
     } catch (error) {
-      if (step === 'hand-on-healed') handOnUnhealed(relay, error);
-      else fail(relay, 'unavailable', error);
+      if (step === 'hand-on-healed') this.#handOnUnhealed(relay, error);
+      else this.fail(relay, 'unavailable', error);
     }
   }
 
-  /** The webmail has answered this request, though it cannot be signed in to: its answer is as good as one of ours. */
-  function handOnUnhealed(relay: SessionRelay, error: unknown): void {
-    const { backend, host } = relay.passage;
-    deps.log.warn('webmail-session-not-renewed', { backend: backend.name, host: host.name, err: error });
+  /** The webmail did answer this request, though the login failed: its answer is as good as one of ours. */
+  #handOnUnhealed(relay: SessionRelay, error: unknown): void {
+    const { backend, host } = relay.upstreamRequest;
+    this.#deps.log.warn('webmail-session-not-renewed', { backend: backend.name, host: host.name, err: error });
     relay.handOn(false, []);
   }
 
-  function goOn(relay: SessionRelay, step: HealingStep, healed: Healed & { kind: 'healed' }): void {
-    const { head, driver, host, ingress } = relay.passage;
-    const cookies = asSetCookies(healed.browserCookies);
+  #proceed(relay: SessionRelay, step: HealingStep, healed: Healed & { kind: 'healed' }): void {
+    const { head, driver, host, ingress, session } = relay.upstreamRequest;
+    const cookies = setCookieFields(healed.browserCookies);
     const again = step === 'say-again' ? driver.retryAnswer?.(head) : undefined;
     if (again !== undefined) {
-      send(relay, again, cookies);
+      answerRelay(relay, again, cookies);
     } else if (step === 'hand-on-healed') {
       relay.handOn(false, cookies);
     } else if (step === 'redirect') {
       const isSignInPage = driver.isSignInPage?.(head, host.webmail.landing) === true;
       const target = isSignInPage ? healed.landing : (driver.resumeTarget?.(head.target) ?? head.target);
-      send(relay, redirectAnswer(303, ingress.publicUrl.origin + target), cookies);
+      answerRelay(relay, redirectAnswer(303, ingress.publicUrl.origin + target), cookies);
     } else {
-      const interlude = driver.interlude?.answer(head, relay.passage.session.jar);
-      if (interlude !== undefined) return send(relay, interlude, cookies);
-      later.set(relay, cookies);
+      const interlude = driver.interlude?.answer(head, session.jar);
+      if (interlude !== undefined) return answerRelay(relay, interlude, cookies);
+      this.#laterFields.set(relay, cookies);
       relay.replay();
     }
   }
 
-  /** Says in the driver's words that nothing was done, in the place of a refusal that the page would not understand. */
-  function tell(relay: SessionRelay): void {
-    const answer = relay.passage.driver.retryAnswer?.(relay.passage.head);
-    if (answer === undefined) return relay.handOn(true, []);
-    relay.drop();
-    send(relay, answer);
-  }
-
-  function tooOften(relay: SessionRelay): void {
-    const { head, host, session, driver } = relay.passage;
-    const reference = deps.newReference();
-    deps.log.warn('webmail-session-lost', { reference, user: session.record.user, host: host.name });
+  #sayTooOften(relay: SessionRelay): void {
+    const { head, host, session, driver } = relay.upstreamRequest;
+    const reference = this.#deps.newReference();
+    this.#deps.log.warn('webmail-session-lost', { reference, user: session.record.user, host: host.name });
     const forScript = isPageRequest(head) ? undefined : driver.lostAnswer?.(head, '/-/login');
-    send(relay, forScript ?? deps.tooOftenAnswer(head, reference));
+    answerRelay(relay, forScript ?? this.#deps.tooOftenAnswer(head, reference));
   }
 
   /** The user signed out of the webmail: the session ends, and nothing of it stays in the browser. */
-  function signOut(relay: SessionRelay, upstream: UpstreamHead): void {
-    const { head, session, ingress } = relay.passage;
-    const expired = [
-      ...deps.clearedCookies(ingress.publicUrl.secure),
-      ...expiredCookieLines(session.jar, ingress.publicUrl.secure),
-    ];
-    // A large cache takes a browser seconds to clear: the user's own may stay, another's mailbox may not.
+  #signOut(relay: SessionRelay, upstream: UpstreamHead): void {
+    const { head, session, ingress } = relay.upstreamRequest;
+    const { secure, origin } = ingress.publicUrl;
+    const expired = [...this.#deps.clearedCookies(secure), ...expiredCookieLines(session.jar, secure)];
+    // A large cache takes a browser seconds to clear: that of the user's own mailbox may stay, an opened one's may not.
     const isOpened = session.record.impersonation !== undefined;
-    const more: Fields = [...(isOpened ? [['Clear-Site-Data', '"cache"'] as const] : []), ...asSetCookies(expired)];
+    const clearing: HeaderFields = isOpened ? [['Clear-Site-Data', '"cache"']] : [];
+    const more: HeaderFields = [...clearing, ...setCookieFields(expired)];
     relay.detach();
-    endSession(session, 'signed-out', deps.log);
-    if (destinationOf(head).destination === 'page' && staysHere(upstream, relay.passage)) {
-      // What the webmail shows now is its own sign-in form, which would not work here, or it leads to a page that needs
-      // the session.
+    endSession(session, 'signed-out', this.#deps.log);
+    if (destinationOf(head).destination === 'page' && staysHere(upstream, relay.upstreamRequest)) {
+      // The webmail now shows its own sign-in form, which does not work here, or redirects to a page that needs the
+      // session.
       relay.drop();
-      send(relay, redirectAnswer(303, `${ingress.publicUrl.origin}/-/login?ended=signed-out`), more);
+      answerRelay(relay, redirectAnswer(303, `${origin}/-/login?ended=signed-out`), more);
     } else {
       relay.handOn(true, more);
     }
   }
-
-  return {
-    fail,
-    alsoSend: (relay, more) => void later.set(relay, more),
-    follow(relay, verdict, upstream) {
-      const { head, driver, session } = relay.passage;
-      const lost = verdict === 'lost' && driver.interlude?.isForm(head, session.jar) !== true;
-      const step = stepAfter(verdict === 'lost' && !lost ? 'alive' : verdict, head, {
-        hasBody: head.hasBody,
-        replayed: relay.replays > 0,
-        mayReplay: lost && driver.mayReplay?.(head) !== false,
-        scriptRepeats: lost && driver.retryAnswer?.(head) !== undefined,
-        keepsForms: driver.carriesCookie !== undefined,
-      });
-      switch (step) {
-        case 'hand-on':
-          relay.handOn(true, later.get(relay) ?? []);
-          break;
-        case 'hand-on-lost':
-          relay.handOn(false, []);
-          break;
-        case 'signed-out':
-          signOut(relay, upstream);
-          break;
-        case 'tell':
-          tell(relay);
-          break;
-        case 'redirect':
-        case 'replay':
-        case 'say-again':
-          relay.drop();
-          void healAndGoOn(relay, step, upstream);
-          break;
-        case 'hand-on-healed':
-          // Its answer waits, so that the next request of the script finds the session.
-          relay.hold();
-          void healAndGoOn(relay, step, upstream);
-      }
-    },
-    ended(relay, reason) {
-      const { head, ingress } = relay.passage;
-      send(relay, deps.noSession(head, ingress.publicUrl.origin, reason));
-    },
-  };
 }
 
-/** Whether an answer shows a page of its own or leads to one of our own origin, and not to a farewell elsewhere. */
-function staysHere(upstream: UpstreamHead, to: Pick<SessionPassage, 'ingress' | 'host'>): boolean {
+function recoveryStepFor({ upstreamRequest, replays }: SessionRelay, verdict: Verdict): RecoveryStep {
+  if (verdict === 'alive') return 'hand-on';
+  const { head, driver, session } = upstreamRequest;
+  const isLost = verdict === 'lost';
+  // The answer to the form of an interlude is that form's, whatever it looks like.
+  if (isLost && driver.interlude?.isForm(head, session.jar) === true) return 'hand-on';
+  return stepAfter(verdict, head, {
+    hasBody: head.hasBody,
+    replayed: replays > 0,
+    mayReplay: isLost && driver.mayReplay?.(head) !== false,
+    scriptRepeats: isLost && driver.retryAnswer?.(head) !== undefined,
+    keepsForms: driver.carriesCookie !== undefined,
+  });
+}
+
+/** Tells an outdated page, in the driver's words, that nothing was done: it would not understand the refusal itself. */
+function sayOutdated(relay: SessionRelay): void {
+  const { driver, head } = relay.upstreamRequest;
+  const answer = driver.retryAnswer?.(head);
+  if (answer === undefined) return relay.handOn(true, []);
+  relay.drop();
+  answerRelay(relay, answer);
+}
+
+/** Whether an answer shows a page, or redirects to one of our own origin and not to a farewell page elsewhere. */
+function staysHere(upstream: UpstreamHead, to: Pick<SessionUpstreamRequest, 'ingress' | 'host'>): boolean {
   if (upstream.status < 300) return true;
   const location = upstream.header('location');
   if (upstream.status >= 400 || location === undefined) return false;
@@ -203,18 +212,18 @@ function staysHere(upstream: UpstreamHead, to: Pick<SessionPassage, 'ingress' | 
   return URL.parse(publicUrlOf(location, { to }), origin)?.origin === origin;
 }
 
-/** Ends a session on all nodes without waiting for the store, which is asked again until it took it. */
+/** Ends a session on all nodes without waiting for the store. The session retries until the store has taken it. */
 export function endSession(session: LiveSession, reason: EndReason, log: Log): void {
   session.end(reason).catch((error: unknown) => {
     log.error('session-end-unconfirmed', { err: error, user: session.record.user });
   });
 }
 
-function send(relay: SessionRelay, answer: Answer, more: Fields = []): void {
+function answerRelay(relay: SessionRelay, answer: Answer, more: HeaderFields = []): void {
   relay.detach();
-  reply(relay.passage.request, relay.passage.response, answer, more);
+  sendAnswer(relay.upstreamRequest.request, relay.upstreamRequest.response, answer, more);
 }
 
-function asSetCookies(lines: readonly string[]): Fields {
+function setCookieFields(lines: readonly string[]): HeaderFields {
   return lines.map((line) => ['Set-Cookie', line] as const);
 }

@@ -1,28 +1,46 @@
 import type { Backend, BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import { isOwnShortage } from '../core/error.ts';
-import type { Answer } from '../core/http.ts';
+import type { Answer, FailureKind } from '../core/http.ts';
 import type { BackendName } from '../core/names.ts';
 import type { AskedFor, HostEvidence, Placement } from '../core/placement.ts';
-import type { WebmailDriver } from '../core/webmail.ts';
+import type { EndReason } from '../core/session.ts';
+import type { Verdict, WebmailDriver } from '../core/webmail.ts';
 import type { Connections } from './connections.ts';
-import { isRefused, reasonOf, retiringWorker } from './failure.ts';
+import { isRefused, loggedReason, retiringWorker } from './failure.ts';
 import { Relay, type RelayDeps, type RelayEvents } from './relay.ts';
-import { redirectAnswer, reply, textAnswer } from './reply.ts';
-import { type Fields, type IncomingHead, isPageRequest, isServiceWorkerScript, loggedPath } from './request-head.ts';
-import { createSessionAnswers, endSession, type SessionAnswersDeps } from './session-recovery.ts';
-import { createRelocations, type RelocationsDeps } from './session-relocation.ts';
-import { type Passage, SessionPassage, type SessionPassageDeps, type SessionRequest } from './upstream-request.ts';
+import { redirectAnswer, sendAnswer, textAnswer } from './reply.ts';
+import {
+  type HeaderFields,
+  type IncomingHead,
+  isPageRequest,
+  isServiceWorkerScript,
+  loggedPath,
+} from './request-head.ts';
+import type { UpstreamHead } from './response-headers.ts';
+import { endSession, SessionRecovery, type SessionRecoveryDeps } from './session-recovery.ts';
+import {
+  createSessionRelocation,
+  type RelocatedRequest,
+  type SessionRelocation,
+  type SessionRelocationDeps,
+} from './session-relocation.ts';
+import {
+  type SessionRequest,
+  SessionUpstreamRequest,
+  type SessionUpstreamRequestDeps,
+  type UpstreamRequest,
+} from './upstream-request.ts';
 
-/** A configured backend as the data plane needs it. */
+/** A configured backend with its driver and placement. */
 export interface Route {
   readonly backend: Backend;
   readonly driver: WebmailDriver;
-  /** Where the requests of a session of this backend go now. */
+  /** Says which host serves a session of this backend now. */
   readonly placement: Pick<Placement, 'ofSession'>;
 }
 
-/** Finds a configured backend; may answer differently after a reload. */
+/** Finds a configured backend by name; undefined if there is none. A reload may change the result. */
 export type Routes = (name: BackendName) => Route | undefined;
 
 /** One finished proxied request, for metrics and the access log. `path` has no query. */
@@ -31,113 +49,140 @@ export interface FinishedRequest {
   readonly host: string;
   readonly method: string;
   readonly path: string;
-  /** 0 where the client left before there was a status. */
+  /** 0 if the client left before there was a status. */
   readonly status: number;
   readonly durationMs: number;
   readonly bytes: number;
 }
 
-interface RequestsDeps extends SessionPassageDeps, SessionAnswersDeps, RelocationsDeps, RelayDeps {
+interface WebmailRequestsDeps
+  extends SessionUpstreamRequestDeps,
+    SessionRecoveryDeps,
+    SessionRelocationDeps,
+    RelayDeps {
   readonly connections: Connections;
   readonly routes: Routes;
-  /** Whether what a page asks by itself counts as use. */
+  /** Whether requests that a page makes by itself keep a session from becoming idle. */
   readonly pollsCountAsUse: () => boolean;
   readonly requestFinished: (request: FinishedRequest) => void;
-  /** Reports what an answer, or its lack, says about the host. */
+  /** Reports to the health checks that a host answered, or failed to. */
   readonly hostEvidence: (host: string, evidence: HostEvidence, asked?: AskedFor) => void;
 }
 
-/** Sends a session's requests to its host. */
-export interface Requests {
-  pass(task: SessionRequest): void;
-}
+/** Passes the requests of sessions to their backends, and reports to health checks how the hosts answer. */
+export class WebmailRequests implements RelayEvents<SessionUpstreamRequest> {
+  readonly #deps: WebmailRequestsDeps;
+  readonly #recovery: SessionRecovery;
+  readonly #relocation: SessionRelocation;
 
-/** Passes the requests of sessions to their backends, and heals or ends sessions as the answers say. */
-export function createRequests(deps: RequestsDeps): Requests {
-  const answers = createSessionAnswers(deps);
-  const relocations = createRelocations(deps);
-  const events: RelayEvents<SessionPassage> = {
-    judged(relay, verdict, upstream) {
-      const evidence = evidenceOf(upstream.status);
-      // An answer that is passed on is good when all of it has come.
-      const isLater = evidence === 'good' && verdict === 'alive';
-      if (evidence !== undefined && !isLater) tell(relay, evidence);
-      if (relay.passage.lacksBanner(upstream)) {
-        answers.fail(relay, 'bad-answer', new Error('a page of an opened mailbox came compressed, unasked'));
-      } else answers.follow(relay, verdict, upstream);
-    },
-    failed(relay, kind, error) {
-      const { passage } = relay;
-      const isOurs = kind === 'busy' || isOwnShortage(error);
-      if (!isOurs) tell(relay, isRefused(error) ? 'refused' : 'failed');
-      if ((kind === 'unavailable' || kind === 'bad-answer') && relay.waits && passage.head.isRepeatable) {
-        void tryElsewhere(relay, () => answers.fail(relay, kind, error));
-      } else answers.fail(relay, kind, error);
-    },
-    completed(relay) {
-      if (relay.passage.response.statusCode < 500) tell(relay, 'good');
-    },
-    brokenOff(relay, error) {
-      tell(relay, 'failed');
-      deps.log.warn('webmail-answer-broken', brokenAnswer(relay, error));
-    },
-    readAgain: (relay, error) => deps.log.warn('webmail-head-faulty', brokenAnswer(relay, error)),
-    sessionEnded: (relay, reason) => answers.ended(relay, reason),
-    closed: (relay) => deps.requestFinished(finishedRequest(relay, deps.clock.nowMs())),
-  };
-
-  function tell({ passage }: Relay<SessionPassage>, evidence: HostEvidence): void {
-    const { host, session, head } = passage;
-    deps.hostEvidence(host.name, evidence, { user: session.record.user, target: head.target });
+  constructor(deps: WebmailRequestsDeps) {
+    this.#deps = deps;
+    this.#recovery = new SessionRecovery(deps);
+    this.#relocation = createSessionRelocation(deps);
   }
 
-  /** A request that nobody has answered, and that may be sent twice, goes to the host that takes over. */
-  async function tryElsewhere(relay: Relay<SessionPassage>, fail: () => void): Promise<void> {
-    const { session, host, task } = relay.passage;
-    const place = await deps.reconsider(session.record);
-    if (!relay.waits) return;
-    // `here`: another request of the session has led it away meanwhile.
-    if (place.kind === 'closed' || (place.kind === 'here' && place.host.name === host.name)) return fail();
-    relay.abandon();
-    await relocations.lead(leading(task));
-  }
-
-  function leading(task: SessionRequest) {
-    const route = (): Route | undefined => deps.routes(task.session.record.backend);
-    return { task, driverNow: () => route()?.driver, goOn: (more: Fields) => pass(task, more) };
-  }
-
-  function pass(task: SessionRequest, more: Fields = []): void {
+  /** Relays a request, or answers it in the webmail's place. `more`: further fields of the answer. */
+  pass(task: SessionRequest, more: HeaderFields = []): void {
     const { request, response, head, ingress, session } = task;
-    const route = deps.routes(session.record.backend);
+    const route = this.#deps.routes(session.record.backend);
     if (route === undefined) {
-      endSession(session, 'backend-removed', deps.log);
-      return reply(request, response, deps.noSession(head, ingress.publicUrl.origin, 'backend-removed'));
+      endSession(session, 'backend-removed', this.#deps.log);
+      const answer = this.#deps.noSession(head, ingress.publicUrl.origin, 'backend-removed');
+      return sendAnswer(request, response, answer);
     }
     const place = route.placement.ofSession(session.record);
-    if (place.kind === 'elsewhere') return void relocations.lead(leading(task));
-    if (place.kind === 'closed') return void relocations.refuse(leading(task), place.closure);
+    if (place.kind === 'elsewhere') return void this.#relocation.relocate(this.#relocated(task));
+    if (place.kind === 'closed') return void this.#relocation.refuse(this.#relocated(task), place.closure);
     const { backend, driver } = route;
     const { host } = place;
     const early = earlyAnswer(task, driver, host) ?? interludeOf(task, driver);
-    if (early !== undefined) return reply(request, response, early, more);
-    if (deps.pollsCountAsUse() || driver.isPoll?.(head) !== true) session.touch();
-    const passage = new SessionPassage(task, { backend, host, driver }, deps);
-    const relay = new Relay(passage, deps.connections.to(host, backend.limits), deps, events);
-    if (more.length > 0) answers.alsoSend(relay, more);
+    if (early !== undefined) return sendAnswer(request, response, early, more);
+    if (driver.isPoll?.(head) !== true || this.#deps.pollsCountAsUse()) session.touch();
+    const upstreamRequest = new SessionUpstreamRequest(task, { backend, host, driver }, this.#deps);
+    const pool = this.#deps.connections.to(host, backend.limits);
+    const relay = new Relay(upstreamRequest, pool, this.#deps, this);
+    if (more.length > 0) this.#recovery.alsoSend(relay, more);
     relay.start();
   }
 
-  return { pass };
+  judged(relay: SessionRelay, verdict: Verdict, upstream: UpstreamHead): void {
+    const evidence = evidenceOf(upstream.status);
+    // An answer that is passed on counts as good only once all of it has come.
+    const isLater = evidence === 'good' && verdict === 'alive';
+    if (evidence !== undefined && !isLater) this.#report(relay, evidence);
+    if (relay.upstreamRequest.lacksBanner(upstream)) {
+      const error = new Error('a page of an opened mailbox came compressed, unasked');
+      this.#recovery.fail(relay, 'bad-answer', error);
+    } else this.#recovery.follow(relay, verdict, upstream);
+  }
+
+  failed(relay: SessionRelay, kind: FailureKind, error: Error | undefined): void {
+    const isOwnFault = kind === 'busy' || isOwnShortage(error);
+    if (!isOwnFault) this.#report(relay, isRefused(error) ? 'refused' : 'failed');
+    const isLost = kind === 'unavailable' || kind === 'bad-answer';
+    if (isLost && relay.waits && relay.upstreamRequest.head.isRepeatable) {
+      void this.#tryOtherHost(relay, () => this.#recovery.fail(relay, kind, error));
+    } else this.#recovery.fail(relay, kind, error);
+  }
+
+  completed(relay: SessionRelay): void {
+    if (relay.upstreamRequest.response.statusCode < 500) this.#report(relay, 'good');
+  }
+
+  brokenOff(relay: SessionRelay, error: Error): void {
+    this.#report(relay, 'failed');
+    this.#deps.log.warn('webmail-answer-broken', brokenAnswer(relay, error));
+  }
+
+  readAgain(relay: SessionRelay, error: Error): void {
+    this.#deps.log.warn('webmail-head-faulty', brokenAnswer(relay, error));
+  }
+
+  sessionEnded(relay: SessionRelay, reason: EndReason): void {
+    this.#recovery.sessionEnded(relay, reason);
+  }
+
+  closed(relay: SessionRelay): void {
+    this.#deps.requestFinished(finishedRequest(relay, this.#deps.clock.nowMs()));
+  }
+
+  #report({ upstreamRequest }: SessionRelay, evidence: HostEvidence): void {
+    const { host, session, head } = upstreamRequest;
+    this.#deps.hostEvidence(host.name, evidence, { user: session.record.user, target: head.target });
+  }
+
+  /** Sends a request that has no answer yet, and may be sent twice, to the host that takes over. */
+  async #tryOtherHost(relay: SessionRelay, fail: () => void): Promise<void> {
+    const { session, host, task } = relay.upstreamRequest;
+    const place = await this.#deps.reconsider(session.record);
+    if (!relay.waits) return;
+    // `here`: another request has already relocated the session.
+    if (place.kind === 'closed' || (place.kind === 'here' && place.host.name === host.name)) return fail();
+    relay.abandon();
+    await this.#relocation.relocate(this.#relocated(task));
+  }
+
+  #relocated(task: SessionRequest): RelocatedRequest {
+    return {
+      task,
+      driverNow: () => this.#deps.routes(task.session.record.backend)?.driver,
+      proceed: (more) => this.pass(task, more),
+    };
+  }
 }
 
-/** A 500 may be the webmail's own answer to one request; 502 and 504 are those of a web server whose PHP is dead. */
+type SessionRelay = Relay<SessionUpstreamRequest>;
+
+/**
+ * What a status says about the host. 502 and 504 come from a web server whose PHP is dead; undefined for any other 5xx,
+ * which may be the webmail's own answer to one request.
+ */
 function evidenceOf(status: number): HostEvidence | undefined {
   if (status < 500) return 'good';
   return status === 502 || status === 504 ? 'failed' : undefined;
 }
 
-/** What the webmail wants to be shown before anything else. */
+/** The driver's interlude: an answer that the webmail needs before any other; undefined if there is none. */
 function interludeOf(
   { head, session }: Pick<SessionRequest, 'head' | 'session'>,
   driver: WebmailDriver,
@@ -149,46 +194,46 @@ function interludeOf(
   return answer;
 }
 
-/** What the gateway answers in the webmail's place. */
+/** The answer that the gateway gives in the webmail's place; undefined if the request goes on. */
 function earlyAnswer(task: SessionRequest, driver: WebmailDriver, host: BackendHost): Answer | undefined {
   const { head, ingress } = task;
   if (isServiceWorkerScript(head) && driver.allowsServiceWorker?.(head) !== true) return retiringWorker;
-  if (driver.checksNoTokens === true && !isReadOrOurs(head, ingress.publicUrl.origin)) {
+  if (driver.checksNoTokens === true && !isReadOrSameOrigin(head, ingress.publicUrl.origin)) {
     return textAnswer(403, 'This request does not come from a page of this server.');
   }
   if ((head.method !== 'GET' && head.method !== 'HEAD') || head.target === host.webmail.landing) return undefined;
-  // A sign-in page of the webmail's own is of no use to a user with a session; where the webmail lost its own, the
-  // landing page shows it, and is healed.
+  // The webmail's own sign-in page is of no use to a user with a session. If the webmail lost its session, the landing
+  // page shows that, and the session is recovered.
   const { landing } = host.webmail;
   const wantsLanding = head.target === '/' || (isPageRequest(head) && driver.isSignInPage?.(head, landing) === true);
   return wantsLanding ? redirectAnswer(303, ingress.publicUrl.origin + landing) : undefined;
 }
 
-/** Whether a request changes nothing, or a page of our own origin has made it. */
-function isReadOrOurs(head: IncomingHead, publicOrigin: string): boolean {
+/** Whether a request changes nothing, or comes from a page of our own origin. */
+function isReadOrSameOrigin(head: IncomingHead, publicOrigin: string): boolean {
   if (head.method === 'GET' || head.method === 'HEAD' || head.method === 'OPTIONS') return true;
   const origin = head.all('origin').join();
-  // A page that sends no referrer hides its origin as well; what the browser says of the site still holds.
+  // A page that sends no referrer hides its origin as well; Sec-Fetch-Site still holds.
   if (origin !== '' && origin !== 'null') return origin === publicOrigin;
   return head.all('sec-fetch-site').join() === 'same-origin';
 }
 
-/** What the log says of an answer that is not as it should be: which one, and how; none of its bytes. */
-export function brokenAnswer(relay: Relay<Passage>, error: Error): object {
-  const { backend, host, head, response } = relay.passage;
+/** The facts about a faulty answer for the log, without its bytes. */
+export function brokenAnswer(relay: Relay<UpstreamRequest>, error: Error): object {
+  const { backend, host, head, response } = relay.upstreamRequest;
   return {
     backend: backend.name,
     host: host.name,
     method: head.method,
     path: loggedPath(head),
-    ...(response.headersSent ? { status: response.statusCode, bytes: relay.answering.bytes } : {}),
-    ...reasonOf(error),
+    ...(response.headersSent ? { status: response.statusCode, bytes: relay.answer.bytes } : {}),
+    ...loggedReason(error),
   };
 }
 
 /** The facts about a request, for the log and the metrics, once its response is closed. */
-export function finishedRequest(relay: Relay<Passage>, nowMs: number): FinishedRequest {
-  const { backend, host, head, response } = relay.passage;
+export function finishedRequest(relay: Relay<UpstreamRequest>, nowMs: number): FinishedRequest {
+  const { backend, host, head, response } = relay.upstreamRequest;
   return {
     backend: backend.name,
     host: host.name,
@@ -196,6 +241,6 @@ export function finishedRequest(relay: Relay<Passage>, nowMs: number): FinishedR
     path: pathOf(head.target),
     status: response.headersSent ? response.statusCode : 0,
     durationMs: nowMs - relay.startedAtMs,
-    bytes: relay.answering.bytes,
+    bytes: relay.answer.bytes,
   };
 }

@@ -14,7 +14,7 @@ interface CertificateFiles {
 }
 
 /** Options of the TLS certificates. */
-export interface TlsCertificatesOptions {
+interface TlsCertificatesOptions {
   /** The default certificate first. */
   readonly files: readonly CertificateFiles[];
   readonly log: Log;
@@ -36,7 +36,7 @@ export interface TlsCertificates {
   close(): void;
 }
 
-interface Identity {
+interface LoadedCertificate {
   readonly cert: string;
   readonly key: string;
   readonly leaf: X509Certificate;
@@ -56,7 +56,7 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
   const { log, clock, everyMs = lookEveryMs } = options;
   let { files } = options;
   const warn = createWarnings(log, clock);
-  let seen = await stampOf(files);
+  let seen = await fileStampsOf(files);
   let identities = await readIdentities(files);
   let server: Server | undefined;
   const [first] = identities;
@@ -84,7 +84,7 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
   }
 
   async function look(): Promise<void> {
-    const stamp = await stampOf(files);
+    const stamp = await fileStampsOf(files);
     if (stamp === seen) return;
     seen = stamp;
     await renew();
@@ -105,7 +105,7 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
     follow: (listener) => void (server = listener),
     async reload(next) {
       files = next;
-      seen = await stampOf(files);
+      seen = await fileStampsOf(files);
       await renew();
     },
     notice(error, connection) {
@@ -118,22 +118,22 @@ export async function openTlsCertificates(options: TlsCertificatesOptions): Prom
   };
 }
 
-async function readIdentities(files: readonly CertificateFiles[]): Promise<readonly Identity[]> {
+async function readIdentities(files: readonly CertificateFiles[]): Promise<readonly LoadedCertificate[]> {
   return Promise.all(
     files.map(async ({ certificateFile, keyFile }) => {
-      const [cert, key] = await Promise.all([textOf(certificateFile), textOf(keyFile)]);
+      const [cert, key] = await Promise.all([readPem(certificateFile), readPem(keyFile)]);
       // Throws when the two are no pair, as between the two writes of a renewal: the next look finds the second.
       return { cert, key, leaf: new X509Certificate(cert), context: createSecureContext({ cert, key, minVersion }) };
     }),
   );
 }
 
-async function textOf(file: string): Promise<string> {
+async function readPem(file: string): Promise<string> {
   return (await readNamedFile(file)).toString();
 }
 
 /** Changes whenever a file is written or another one takes its place. */
-async function stampOf(files: readonly CertificateFiles[]): Promise<string> {
+async function fileStampsOf(files: readonly CertificateFiles[]): Promise<string> {
   const names = files.flatMap(({ certificateFile, keyFile }) => [certificateFile, keyFile]);
   const stamps = await Promise.all(
     names.map((name) =>

@@ -5,8 +5,8 @@ import type { Clock } from '../core/clock.ts';
 import type { Ingress } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { Attachment, LiveSession } from '../core/session.ts';
-import { codeOf } from './failure.ts';
-import { endWithin, rawReply } from './reply.ts';
+import { errorCodeOf } from './failure.ts';
+import { endWithin, sendRawAnswer } from './reply.ts';
 import type { IncomingHead } from './request-head.ts';
 import { responseHeaders, UpstreamHead } from './response-headers.ts';
 
@@ -15,9 +15,9 @@ const closingMs = 2000;
 /** RFC 6455, 7.4.1. */
 const closeCodes = { goingAway: 1001, policy: 1008 };
 /** For a client to read that it was closed; nothing else reaches it or comes from it any more. */
-const farewellMs = 500;
+const closeFrameMs = 500;
 
-interface TunnelParts {
+interface UpgradeTunnelParts {
   readonly socket: Duplex;
   readonly head: IncomingHead;
   readonly ingress: Ingress;
@@ -37,16 +37,16 @@ interface TunnelParts {
  * http-proxy-3 leaves the backend's connection open when the client goes before the 101, waits for ever for a silent
  * backend, and passes the fields of every answer on as they are. All of that is answered here.
  */
-export class Tunnel implements Attachment {
+export class UpgradeTunnel implements Attachment {
   readonly backend: string;
-  readonly #parts: TunnelParts;
+  readonly #parts: UpgradeTunnelParts;
   readonly #generation: number;
   #outgoing: ClientRequest | undefined;
   #upstream: Duplex | undefined;
   #timer: NodeJS.Timeout | undefined;
   readonly #boundary = new FrameBoundary();
 
-  constructor(parts: TunnelParts) {
+  constructor(parts: UpgradeTunnelParts) {
     this.#parts = parts;
     this.backend = parts.backend;
     this.#generation = parts.session.jar.generation;
@@ -79,8 +79,8 @@ export class Tunnel implements Attachment {
     const { log, newReference, host, socket } = this.#parts;
     if (socket.destroyed || this.#upstream !== undefined) return;
     const reference = newReference();
-    log.warn('upgrade-failed', { reference, backend: this.backend, host: host.name, code: codeOf(error) });
-    rawReply(socket, 502, `The mailbox server did not open the connection (${reference}).`);
+    log.warn('upgrade-failed', { reference, backend: this.backend, host: host.name, code: errorCodeOf(error) });
+    sendRawAnswer(socket, 502, `The mailbox server did not open the connection (${reference}).`);
   }
 
   /** The session has ended. */
@@ -104,7 +104,7 @@ export class Tunnel implements Attachment {
     upstream.unpipe(socket);
     upstream.destroy();
     socket.end(closeFrame(code));
-    endWithin(socket, farewellMs);
+    endWithin(socket, closeFrameMs);
   }
 
   #opened(answer: IncomingMessage, upstream: Duplex): void {
@@ -159,14 +159,14 @@ export class Tunnel implements Attachment {
   }
 }
 
-const longestHead = 14;
+const maxFrameHead = 14;
 
 /**
  * Follows the frames of a WebSocket (RFC 6455, 5.2) as their bytes pass, so that a frame of our own is never put inside
  * another. The bytes are looked at, not kept.
  */
 export class FrameBoundary {
-  readonly #head = Buffer.alloc(longestHead);
+  readonly #head = Buffer.alloc(maxFrameHead);
   #headBytes = 0;
   #payloadLeft = 0;
 

@@ -3,19 +3,20 @@ import type { Duplex } from 'node:stream';
 import { ProxyServer, type ServerOptions } from 'http-proxy-3';
 import type { BackendHost } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
+import { defined } from '../core/defined.ts';
 import type { Ingress } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { LiveSession, RecordKey } from '../core/session.ts';
-import { rawReply } from './reply.ts';
+import { sendRawAnswer } from './reply.ts';
 import type { IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
-import { screenUpgrade } from './request-validation.ts';
+import { validateUpgrade } from './request-validation.ts';
 import type { Route, Routes } from './session-requests.ts';
-import { Tunnel } from './upgrade-tunnel.ts';
+import { UpgradeTunnel } from './upgrade-tunnel.ts';
 import { driverFieldsOf } from './upstream-request.ts';
 
-/** Dependencies of the upgrades. */
-export interface UpgradesDeps {
+/** Dependencies of Upgrades. */
+interface UpgradesDeps {
   readonly requestHeaders: RequestHeaders;
   readonly routes: Routes;
   readonly isOwnCookie: (name: string) => boolean;
@@ -28,7 +29,7 @@ export interface UpgradesDeps {
 interface UpgradeTask {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
-  /** What the client sent after the head already. */
+  /** What the client already sent after the head. */
   readonly early: Buffer;
   readonly head: IncomingHead;
   readonly ingress: Ingress;
@@ -36,111 +37,115 @@ interface UpgradeTask {
   readonly cookieRest: string;
 }
 
-/** The open upgraded connections (WebSocket) of this process. */
-export interface Upgrades {
-  open(task: UpgradeTask): void;
-  stats(): { readonly backend: string; readonly count: number }[];
-  /** Ends those whose session is no longer served by the host that they lead to. */
-  endAstray(): void;
-  /** Ends all of them, as when the node goes away: browsers connect again, to another node. */
-  endAll(): void;
+/** Maximum time for the backend to answer a handshake. No WebSocket server takes longer to say yes. */
+const maxHandshakeMs = 15_000;
+
+interface OpenTunnel {
+  readonly session: LiveSession;
+  readonly host: string;
+  readonly backend: string;
 }
 
-/** No WebSocket server takes longer to say yes. */
-const handshakeMs = 15_000;
-
 /**
- * WebSockets to the backend, by http-proxy-3 behind a screen of our own: it is given a rebuilt head, and what it would
- * leave open or pass on unfiltered is closed and rebuilt in {@link Tunnel}. Each one ends with its session.
+ * The upgraded connections (WebSocket) of this process, each of which ends with its session.
+ *
+ * http-proxy-3 connects them. It is given a rebuilt head, and {@link UpgradeTunnel} closes and rebuilds what it would
+ * leave open or pass on unfiltered.
  */
-export function createUpgrades(deps: UpgradesDeps): Upgrades {
-  const proxy = new ProxyServer();
-  const tunnels = new Map<Tunnel, { readonly session: LiveSession; readonly host: string; readonly backend: string }>();
-  const perSession = new Map<RecordKey, number>();
-  const byRequest = new WeakMap<IncomingMessage, Tunnel>();
+export class Upgrades {
+  readonly #deps: UpgradesDeps;
+  readonly #proxy = new ProxyServer();
+  readonly #tunnels = new Map<UpgradeTunnel, OpenTunnel>();
+  readonly #countOfSession = new Map<RecordKey, number>();
+  readonly #tunnelOfRequest = new WeakMap<IncomingMessage, UpgradeTunnel>();
 
-  proxy.on('proxyReqWs', (outgoing, request) => byRequest.get(request)?.adopt(outgoing));
-  // Errors come by the callback of ws(); without a listener an unforeseen one would be thrown.
-  proxy.on('error', (error) => deps.log.warn('upgrade-failed', { err: error }));
+  constructor(deps: UpgradesDeps) {
+    this.#deps = deps;
+    this.#proxy.on('proxyReqWs', (outgoing, request) => this.#tunnelOfRequest.get(request)?.adopt(outgoing));
+    // Errors come by the callback of ws(); without a listener an unforeseen one would be thrown.
+    this.#proxy.on('error', (error) => deps.log.warn('upgrade-failed', { err: error }));
+  }
 
-  function track(task: UpgradeTask, tunnel: Tunnel, host: string): void {
-    const { key } = task.session;
-    tunnels.set(tunnel, { session: task.session, host, backend: task.session.record.backend });
-    perSession.set(key, (perSession.get(key) ?? 0) + 1);
-    const detach = task.session.attach(tunnel);
-    task.socket.once('close', () => {
+  /** Connects the client's socket to the backend, or refuses the request on it. */
+  open(task: UpgradeTask): void {
+    const { head, ingress, session, socket } = task;
+    const refusal = validateUpgrade(head, ingress.publicUrl);
+    if (refusal !== undefined) {
+      const fields = refusal.status === 426 ? ['Sec-WebSocket-Version', '13'] : [];
+      return sendRawAnswer(socket, refusal.status, refusal.why, fields);
+    }
+    const route = this.#deps.routes(session.record.backend);
+    const place = route?.placement.ofSession(session.record);
+    if (route === undefined || place?.kind !== 'here') {
+      return sendRawAnswer(socket, 503, 'The mailbox server cannot be reached.');
+    }
+    const { name: backend, limits } = route.backend;
+    if ((this.#countOfSession.get(session.key) ?? 0) >= limits.upgradesPerSession) {
+      return sendRawAnswer(socket, 429, 'Too many open connections in this session.');
+    }
+    session.touch();
+    const { host } = place;
+    const handshakeMs = Math.min(maxHandshakeMs, limits.webmailFirstByteMs);
+    const tunnel = new UpgradeTunnel({ ...task, ...this.#deps, host, backend, handshakeMs });
+    this.#tunnelOfRequest.set(task.request, tunnel);
+    this.#track(task, tunnel, host.name);
+    this.#connect(task, route, host);
+    tunnel.replaceAnswer();
+  }
+
+  /** How many are open, of each backend that has any. */
+  stats(): { readonly backend: string; readonly count: number }[] {
+    const counts = new Map<string, number>();
+    for (const { backend } of this.#tunnels.values()) counts.set(backend, (counts.get(backend) ?? 0) + 1);
+    return [...counts].map(([backend, count]) => ({ backend, count }));
+  }
+
+  /** Ends those whose session is no longer served by the host that they lead to. */
+  endMisplaced(): void {
+    for (const [tunnel, { session, host }] of this.#tunnels) {
+      const place = this.#deps.routes(session.record.backend)?.placement.ofSession(session.record);
+      if (place?.kind === 'elsewhere' || (place?.kind === 'here' && place.host.name !== host)) tunnel.close();
+      else if (place?.kind === 'closed' && place.closure.kind !== 'down') tunnel.close();
+    }
+  }
+
+  /** Ends all of them, as when the node stops: browsers connect again, to another node. */
+  endAll(): void {
+    for (const tunnel of this.#tunnels.keys()) tunnel.close();
+  }
+
+  #track({ session, socket }: UpgradeTask, tunnel: UpgradeTunnel, host: string): void {
+    const { key } = session;
+    this.#tunnels.set(tunnel, { session, host, backend: session.record.backend });
+    this.#countOfSession.set(key, (this.#countOfSession.get(key) ?? 0) + 1);
+    const detach = session.attach(tunnel);
+    socket.once('close', () => {
       detach();
-      tunnels.delete(tunnel);
-      const left = (perSession.get(key) ?? 1) - 1;
-      if (left === 0) perSession.delete(key);
-      else perSession.set(key, left);
+      this.#tunnels.delete(tunnel);
+      const left = (this.#countOfSession.get(key) ?? 1) - 1;
+      if (left === 0) this.#countOfSession.delete(key);
+      else this.#countOfSession.set(key, left);
     });
   }
 
-  return {
-    open(task) {
-      const { head, ingress, session, socket } = task;
-      const refusal = screenUpgrade(head, ingress.publicUrl);
-      if (refusal !== undefined) {
-        rawReply(socket, refusal.status, refusal.why, refusal.status === 426 ? ['Sec-WebSocket-Version', '13'] : []);
-        return;
-      }
-      const route = deps.routes(session.record.backend);
-      const place = route?.placement.ofSession(session.record);
-      if (route === undefined || place?.kind !== 'here') {
-        rawReply(socket, 503, 'The mailbox server cannot be reached.');
-        return;
-      }
-      if ((perSession.get(session.key) ?? 0) >= route.backend.limits.upgradesPerSession) {
-        rawReply(socket, 429, 'Too many open connections in this session.');
-        return;
-      }
-      session.touch();
-      const { host } = place;
-      const timeoutMs = Math.min(handshakeMs, route.backend.limits.webmailFirstByteMs);
-      const tunnel = new Tunnel({ ...task, ...deps, host, backend: route.backend.name, handshakeMs: timeoutMs });
-      byRequest.set(task.request, tunnel);
-      track(task, tunnel, host.name);
-      handOver(task, route, host);
-      tunnel.replaceAnswer();
-    },
-    stats() {
-      const counts = new Map<string, number>();
-      for (const { backend } of tunnels.values()) counts.set(backend, (counts.get(backend) ?? 0) + 1);
-      return [...counts].map(([backend, count]) => ({ backend, count }));
-    },
-    endAstray() {
-      for (const [tunnel, { session, host }] of tunnels) {
-        const place = deps.routes(session.record.backend)?.placement.ofSession(session.record);
-        if (place?.kind === 'elsewhere' || (place?.kind === 'here' && place.host.name !== host)) tunnel.close();
-        else if (place?.kind === 'closed' && place.closure.kind !== 'down') tunnel.close();
-      }
-    },
-    endAll() {
-      for (const tunnel of tunnels.keys()) tunnel.close();
-    },
-  };
-
-  function handOver(task: UpgradeTask, { backend, driver }: Route, host: BackendHost): void {
+  #connect(task: UpgradeTask, { backend, driver }: Route, host: BackendHost): void {
     const { request, socket, early, head, ingress, session, cookieRest } = task;
-    const nowMs = deps.clock.nowMs();
-    const fields = deps.requestHeaders(head, {
+    const fields = this.#deps.requestHeaders(head, {
       ingress,
       jar: session.jar,
       cookieRest,
       driverFields: driverFieldsOf(driver, task),
-      nowMs,
+      nowMs: this.#deps.clock.nowMs(),
     });
-    request.headers = { ...asObject(fields), connection: 'Upgrade', upgrade: 'websocket' };
+    request.headers = { ...nodeHeadersOf(fields), connection: 'Upgrade', upgrade: 'websocket' };
     // http-proxy-3 normalises the path, and throws at some: the tunnel sets the true one on the outgoing request.
     request.url = '/';
-    proxy.ws(request, socket, early, optionsFor(host, backend.limits.webmailConnectMs), (error) =>
-      byRequest.get(request)?.fail(error),
-    );
+    const options = serverOptionsFor(host, backend.limits.webmailConnectMs);
+    this.#proxy.ws(request, socket, early, options, (error) => this.#tunnelOfRequest.get(request)?.fail(error));
   }
 }
 
-function optionsFor(host: BackendHost, connectTimeout: number): ServerOptions {
+function serverOptionsFor(host: BackendHost, connectTimeout: number): ServerOptions {
   const url = new URL(host.webmail.origin);
   const { trust } = host.webmail;
   const hostname = url.hostname.replace(/^\[|\]$/g, '');
@@ -154,15 +159,15 @@ function optionsFor(host: BackendHost, connectTimeout: number): ServerOptions {
     connectTimeout,
     // A new object each time: http-proxy-3 writes into it.
     ssl: {
-      ...(trust.ca === undefined ? {} : { ca: trust.ca }),
+      ...defined({ ca: trust.ca }),
       // Without it Node verifies the name in the Host field, which is the public one.
       servername: trust.servername ?? (/^[\d.]+$|:/.test(hostname) ? '' : hostname),
     },
   };
 }
 
-/** Fields as Node's request takes them: one entry a name, repeated ones joined. */
-function asObject(fields: readonly string[]): Record<string, string> {
+/** Fields as Node's request takes them: one entry for each name, repeated values joined. */
+function nodeHeadersOf(fields: readonly string[]): Record<string, string> {
   const entries = new Map<string, string>();
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = (fields[i] ?? '').toLowerCase();

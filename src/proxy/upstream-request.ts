@@ -7,7 +7,7 @@ import type { PageToken, RequestIdentity, WebmailDriver } from '../core/webmail.
 import { askingForPlain, type Banner, type BannerOf, bannerPlace, fieldsWithBanner } from './banner-injection.ts';
 import { Insertion, type Upload } from './body-streams.ts';
 import { renewTarget } from './page-token.ts';
-import { destinationOf, type Fields, type IncomingHead } from './request-head.ts';
+import { destinationOf, type HeaderFields, type IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { responseHeaders, type UpstreamHead } from './response-headers.ts';
 
@@ -23,7 +23,7 @@ export interface AdmittedRequest {
  * One request on its way to a backend: what the relay must know of it, and how its heads are rebuilt in both
  * directions. In whose name it goes, and what that means for cookies and credentials, is the passage's own business.
  */
-export interface Passage extends AdmittedRequest {
+export interface UpstreamRequest extends AdmittedRequest {
   /** In whose name it goes. */
   readonly user: string;
   readonly backend: Backend;
@@ -55,14 +55,14 @@ export interface SessionRequest extends AdmittedRequest {
 }
 
 /** The home of a session, as one request of it is carried there. */
-interface SessionHome {
+interface SessionDestination {
   readonly backend: Backend;
   readonly host: BackendHost;
   readonly driver: WebmailDriver;
 }
 
 /** Dependencies of the upstream requests of sessions. */
-export interface SessionPassageDeps {
+export interface SessionUpstreamRequestDeps {
   /** For mailboxes that staff opened. */
   readonly bannerOf: BannerOf;
   readonly requestHeaders: RequestHeaders;
@@ -70,7 +70,7 @@ export interface SessionPassageDeps {
 }
 
 /** One request of a session on its way to the session's webmail, with the cookies of the session's jar. */
-export class SessionPassage implements Passage {
+export class SessionUpstreamRequest implements UpstreamRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly head: IncomingHead;
@@ -84,9 +84,9 @@ export class SessionPassage implements Passage {
   readonly task: SessionRequest;
   insertion: Insertion | undefined;
   readonly #banner: Banner | undefined;
-  readonly #deps: SessionPassageDeps;
+  readonly #deps: SessionUpstreamRequestDeps;
 
-  constructor(task: SessionRequest, { backend, host, driver }: SessionHome, deps: SessionPassageDeps) {
+  constructor(task: SessionRequest, { backend, host, driver }: SessionDestination, deps: SessionUpstreamRequestDeps) {
     this.request = task.request;
     this.response = task.response;
     this.head = task.head;
@@ -110,7 +110,7 @@ export class SessionPassage implements Passage {
   }
 
   pageToken(): PageToken | undefined {
-    return this.driver.pageToken?.(this.head, identityOf(this));
+    return this.driver.pageToken?.(this.head, requestIdentityOf(this));
   }
 
   outgoing(body: Upload | undefined, nowMs: number, grown = 0): Dispatcher.DispatchOptions {
@@ -124,7 +124,7 @@ export class SessionPassage implements Passage {
     });
     const asked = this.#banner === undefined ? headers : askingForPlain(headers);
     const token = this.pageToken();
-    return upstreamRequest(this.head, {
+    return dispatchOptions(this.head, {
       ...(token === undefined ? {} : { target: renewTarget(this.head.target, token) }),
       headers: grown === 0 ? asked : withLength(asked, grown),
       body,
@@ -156,11 +156,11 @@ function mayShowBanner({ head, session }: SessionRequest, driver: WebmailDriver)
 export function driverFieldsOf(
   driver: WebmailDriver,
   request: Pick<SessionRequest, 'head' | 'session' | 'ingress'>,
-): Fields {
-  return driver.requestHeaders?.(request.head, identityOf(request)) ?? [];
+): HeaderFields {
+  return driver.requestHeaders?.(request.head, requestIdentityOf(request)) ?? [];
 }
 
-function identityOf({ session, ingress }: Pick<SessionRequest, 'session' | 'ingress'>): RequestIdentity {
+function requestIdentityOf({ session, ingress }: Pick<SessionRequest, 'session' | 'ingress'>): RequestIdentity {
   return {
     user: session.record.user,
     password: session.password,
@@ -180,7 +180,7 @@ function withLength(fields: readonly string[], grown: number): string[] {
   );
 }
 
-interface UpstreamParts {
+interface DispatchParts {
   /** In the place of the one that the client asked for. */
   readonly target?: string;
   /** Names and values in turn, rebuilt. */
@@ -194,9 +194,9 @@ interface UpstreamParts {
  * A request as undici sends it: the target byte for byte (but for a token of the webmail's), a rebuilt head, and how
  * long it may take.
  */
-export function upstreamRequest(
+export function dispatchOptions(
   head: IncomingHead,
-  { target = head.target, headers, body, firstByteMs }: UpstreamParts,
+  { target = head.target, headers, body, firstByteMs }: DispatchParts,
 ): Dispatcher.DispatchOptions {
   // Event streams may be silent for as long as they like.
   const patient = head.header('accept')?.includes('text/event-stream') === true;

@@ -5,7 +5,7 @@ import type { LiveSession } from '../core/session.ts';
 import type { LostAnswer, SilentSignIn, Verdict } from '../core/webmail.ts';
 import { destinationOf, type IncomingHead, isPageRequest } from './request-head.ts';
 import type { UpstreamHead } from './response-headers.ts';
-import type { Passage } from './upstream-request.ts';
+import type { UpstreamRequest } from './upstream-request.ts';
 
 /**
  * The next step for a lost session after a silent login. `redirect`: the tab goes to the same page.
@@ -15,13 +15,13 @@ import type { Passage } from './upstream-request.ts';
 export type HealingStep = 'redirect' | 'replay' | 'say-again' | 'hand-on-healed';
 
 /**
- * `hand-on-lost`: a fresh session was lost at once, and the webmail's own script knows what to do with the answer.
- * `tell`: an outdated page is told what it is.
+ * The next step after an answer. `hand-on-lost`: a fresh session was lost at once, and the webmail's own script knows
+ * what to do with the answer. `say-outdated`: an outdated page is told so.
  */
-type Step = 'hand-on' | 'hand-on-lost' | 'signed-out' | 'tell' | HealingStep;
+export type RecoveryStep = 'hand-on' | 'hand-on-lost' | 'signed-out' | 'say-outdated' | HealingStep;
 
 /** The request as it was sent. */
-interface Sent {
+interface SentRequest {
   readonly hasBody: boolean;
   readonly replayed: boolean;
   /** Whether the driver lets a read be asked again without its page knowing. */
@@ -33,10 +33,10 @@ interface Sent {
 }
 
 /** The next step after a verdict. A request with a body is never sent twice, and no request more than twice. */
-export function stepAfter(verdict: Verdict, head: RequestHead, sent: Sent): Step {
+export function stepAfter(verdict: Verdict, head: RequestHead, sent: SentRequest): RecoveryStep {
   if (verdict === 'alive') return 'hand-on';
   if (verdict === 'signed-out') return 'signed-out';
-  if (verdict === 'outdated') return 'tell';
+  if (verdict === 'outdated') return 'say-outdated';
   if (isPageRequest(head)) return 'redirect';
   const isForm = head.method === 'POST' && destinationOf(head).destination !== 'other';
   if (isForm && sent.keepsForms) return 'redirect';
@@ -74,21 +74,21 @@ export async function heal(lost: LostSession, silentSignIn: SilentSignIn): Promi
 }
 
 /** Bytes of the decoded body that a driver looks at, unless it asks for more. */
-const judgedBytes = 8 * 1024;
-const mostJudgedBytes = 1024 * 1024;
+const defaultJudgedBytes = 8 * 1024;
+const maxJudgedBytes = 1024 * 1024;
 /** How long an answer may be looked at before it is passed on as it is. */
-const lookMs = 10_000;
+const verdictDeadlineMs = 10_000;
 
 /** An answer that waits for the driver's verdict: its head, and what has come of its body, as it came. */
-export class WebmailVerdict {
+export class PendingVerdict {
   readonly upstream: UpstreamHead;
   held: Buffer[] = [];
   readonly #head: IncomingHead;
-  readonly #driver: Passage['driver'];
+  readonly #driver: UpstreamRequest['driver'];
   #start: DecodedStart | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ head, driver }: Pick<Passage, 'head' | 'driver'>, upstream: UpstreamHead) {
+  constructor({ head, driver }: Pick<UpstreamRequest, 'head' | 'driver'>, upstream: UpstreamHead) {
     this.#head = head;
     this.#driver = driver;
     this.upstream = upstream;
@@ -101,7 +101,7 @@ export class WebmailVerdict {
     if (verdict !== 'look-inside') return verdict;
     const hasBody = this.#head.method !== 'HEAD' && status !== 204 && status !== 304;
     if (this.#driver.judgeBody === undefined || !hasBody) return 'alive';
-    const wanted = Math.min(this.#driver.judgedBytes?.(this.#head) ?? judgedBytes, mostJudgedBytes);
+    const wanted = Math.min(this.#driver.judgedBytes?.(this.#head) ?? defaultJudgedBytes, maxJudgedBytes);
     this.#start = new DecodedStart(this.upstream.header('content-encoding'), wanted);
     return undefined;
   }
@@ -112,7 +112,7 @@ export class WebmailVerdict {
       this.#start?.giveUp();
       looked();
     };
-    this.#timer = setTimeout(giveUp, lookMs).unref();
+    this.#timer = setTimeout(giveUp, verdictDeadlineMs).unref();
   }
 
   /** Calls `looked` once the chunk is decoded; `enough` then says whether the driver has all that it may see. */

@@ -51,7 +51,7 @@ async function listen({ mode, trusted = true, deadlineMs = 5000, tls = false }: 
   };
   const server: Server = tls ? createTlsServer(makeCertificate('DNS:localhost'), answer) : createServer(answer);
   const sockets = new Set<Socket>();
-  protocol.standBefore(server);
+  protocol.installOn(server);
   server.on('connection', (socket) => sockets.add(socket));
   server.on('clientError', (error: Error, socket: Socket) => {
     protocol.notice(error, socket);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { ImpersonationRecord } from '../../src/core/session.ts';
-import { allowedPolicy } from '../../src/proxy/banner-injection.ts';
+import { policiesWithBanner } from '../../src/proxy/banner-injection.ts';
 import { session, user } from '../support/staff.fixture.ts';
 import { ask, startGate, startRecordingBackend } from './gate.fixture.ts';
 
@@ -30,7 +30,7 @@ suite('the policy of a page with a banner', () => {
     ["img-src *, default-src 'none'", `img-src *,default-src 'none'; script-src ${js}; style-src ${css}`],
   ] as const) {
     test(`lets in the banner and nothing else: ${before}`, () => {
-      assert.equal(allowedPolicy(before, banner), after);
+      assert.equal(policiesWithBanner(before, banner), after);
     });
   }
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createClientPaths } from '../../src/proxy/basic-requests.ts';
+import { createBasicPaths } from '../../src/proxy/basic-requests.ts';
 import { parseBasic } from '../../src/proxy/basic-upstream-request.ts';
 import { backendA } from '../login/login.fixture.ts';
 
@@ -26,7 +26,7 @@ test('Basic credentials are read as UTF-8, and as Latin-1 where they are none', 
 });
 
 test('a client path covers itself and what is below it, and no way out of it', () => {
-  const clientPaths = createClientPaths([{ ...backendA, clientPaths: paths }]);
+  const clientPaths = createBasicPaths([{ ...backendA, clientPaths: paths }]);
   const covered = ['/dav', '/dav/', '/dav?x', '/dav/a/../', '/dav//x', '/dav/%2Ex/y', '/dav/...', '/dav/a%2Fb'];
   assert.deepEqual(
     covered.filter((target) => !clientPaths.covers(target)),
@@ -50,9 +50,9 @@ test('a client path covers itself and what is below it, and no way out of it', (
 test('of nested paths the longest serves, and only on the backend that has it', () => {
   const sync = { prefix: '/dav/sync', elsewhere: { a: 'http://127.0.0.1:81' } };
   const backend = { ...backendA, clientPaths: [...paths, sync] };
-  const clientPaths = createClientPaths([backend]);
+  const clientPaths = createBasicPaths([backend]);
   assert.equal(clientPaths.of(backend, '/dav/sync/x?y'), sync);
   assert.equal(clientPaths.of(backend, '/dav/synchronous')?.prefix, '/dav');
   assert.equal(clientPaths.of({ ...backendA, clientPaths: [] }, '/dav/sync'), undefined);
-  assert.ok(!createClientPaths([backendA]).covers('/dav'));
+  assert.ok(!createBasicPaths([backendA]).covers('/dav'));
 });

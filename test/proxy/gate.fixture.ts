@@ -14,15 +14,15 @@ import type { Secret } from '../../src/core/secret.ts';
 import type { Attachment, EndReason, LiveSession, RecordKey, SessionLookup, UserKey } from '../../src/core/session.ts';
 import type { SilentSignIn, WebmailDriver } from '../../src/core/webmail.ts';
 import type { BannerOf } from '../../src/proxy/banner-injection.ts';
-import { createClientPaths, createClientRequests } from '../../src/proxy/basic-requests.ts';
+import { BasicRequests, createBasicPaths } from '../../src/proxy/basic-requests.ts';
 import { challengeAnswer } from '../../src/proxy/basic-upstream-request.ts';
 import { type Connections, createConnections } from '../../src/proxy/connections.ts';
-import { createNoSession } from '../../src/proxy/failure.ts';
+import { createNoSessionAnswer } from '../../src/proxy/failure.ts';
 import { createIngress } from '../../src/proxy/ingress.ts';
-import { createFrontDoor, type FrontDoor } from '../../src/proxy/listener.ts';
+import { HttpListener } from '../../src/proxy/listener.ts';
 import { createRequestHeaders } from '../../src/proxy/request-headers.ts';
-import { createRequests, type FinishedRequest } from '../../src/proxy/session-requests.ts';
-import { createUpgrades, type Upgrades } from '../../src/proxy/upgrades.ts';
+import { type FinishedRequest, WebmailRequests } from '../../src/proxy/session-requests.ts';
+import { Upgrades } from '../../src/proxy/upgrades.ts';
 import { listening } from '../ports.fixture.ts';
 
 /** A session as the data plane sees it, without a store. */
@@ -107,10 +107,10 @@ export interface GateOptions {
   readonly find?: (cookie: string | undefined) => SessionLookup | Promise<SessionLookup>;
 }
 
-/** A front door with one backend, and a session for whoever sends the cookie `postern=alice`. */
+/** A listener with one backend, and a session for whoever sends the cookie `postern=alice`. */
 export interface Gate extends AsyncDisposable {
   readonly port: number;
-  readonly frontDoor: FrontDoor;
+  readonly listener: HttpListener;
   readonly session: TestSession;
   readonly upgrades: Upgrades;
   readonly connections: Connections;
@@ -175,8 +175,8 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     },
   };
   const connections = createConnections();
-  const clientPaths = createClientPaths([backend]);
-  const noSession = createNoSession({
+  const clientPaths = createBasicPaths([backend]);
+  const noSession = createNoSessionAnswer({
     drivers: () => [driver],
     framePage: () => text(401, 'frame page'),
     challenge: (target) => (clientPaths.covers(target) ? challengeAnswer('Test mail') : undefined),
@@ -199,8 +199,8 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     failureAnswer: (_head: object, failure: { kind: string }) =>
       text(failure.kind === 'timeout' ? 504 : failure.kind === 'bad-answer' ? 502 : 503, failure.kind),
   };
-  const upgrades = createUpgrades(common);
-  const requests = createRequests({
+  const upgrades = new Upgrades(common);
+  const webmailRequests = new WebmailRequests({
     ...common,
     silentSignIn: options.silentSignIn ?? (() => Promise.reject(new Error('not in this test'))),
     tooOftenAnswer: () => text(503, 'too often'),
@@ -211,7 +211,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     reconsider: async () => place(),
     closedAnswer: (_head, closure) => text(503, closure.kind),
   });
-  const clients = createClientRequests({
+  const basicRequests = new BasicRequests({
     ...common,
     authentication: () => options.clients?.authentication ?? nobody,
     takenOver: () => Promise.resolve(),
@@ -220,7 +220,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     realm: () => 'Test mail',
   });
   const [scheme = '', authority = ''] = origin.split('://');
-  const frontDoor = createFrontDoor({
+  const listener = new HttpListener({
     ...common,
     probes: { live: () => text(200, 'live'), ready: () => text(200, 'ready') },
     ingress: createIngress({
@@ -232,24 +232,24 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     }),
     pages: options.pages ?? ((_request, response) => response.end('own page')),
     sessions: { find: options.find ?? ((cookie) => lookUp(cookie, session)) },
-    requests,
-    clients,
+    webmailRequests,
+    basicRequests,
     upgrades,
     maxFields: () => 100,
     refusedAnswer: (_head, why) => text(why === 'foreign-host' ? 421 : 400, why),
     limits: { headBytes: 16 * 1024, headMs: options.headMs ?? 10_000, keepAliveMs: 65_000 },
   });
-  const port = await listening(frontDoor.server);
+  const port = await listening(listener.server);
   return {
     port,
-    frontDoor,
+    listener,
     session,
     upgrades,
     connections,
     finished,
     warnings,
     async [Symbol.asyncDispose]() {
-      await frontDoor.drain(AbortSignal.abort());
+      await listener.drain(AbortSignal.abort());
       await connections.close();
     },
   };

@@ -79,7 +79,7 @@ test('a connection that waits for its next request keeps nothing of the last one
   await using backend = await startRecordingBackend();
   await using gate = await startGate({ backendPort: backend.port });
   const made: WeakRef<object>[] = [];
-  gate.frontDoor.server.on('request', (incoming: IncomingMessage, response: ServerResponse) => {
+  gate.listener.server.on('request', (incoming: IncomingMessage, response: ServerResponse) => {
     made.push(new WeakRef(incoming), new WeakRef(response));
   });
   using client = await RawClient.to(gate.port);
@@ -286,7 +286,7 @@ test('draining finishes requests and uploads, closes idle connections and accept
   using uploading = await RawClient.to(gate.port);
   uploading.send(request('POST', '/', ['Cookie: postern=alice', 'Content-Length: 10'], 'hello'));
   await eventually(() => finish !== undefined && gate.session.attachments === 2);
-  const drained = gate.frontDoor.drain(AbortSignal.timeout(10_000));
+  const drained = gate.listener.drain(AbortSignal.timeout(10_000));
   await idle.closed();
   finish?.();
   uploading.send('world');
@@ -302,7 +302,7 @@ test('draining cuts what is left at the deadline', async () => {
   using waiting = await RawClient.to(gate.port);
   waiting.send(get('/'));
   await eventually(() => gate.session.attachments === 1);
-  await gate.frontDoor.drain(AbortSignal.timeout(100));
+  await gate.listener.drain(AbortSignal.timeout(100));
   await waiting.closed();
   await eventually(() => backend.sockets.size === 0);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { createNoSession } from '../../src/proxy/failure.ts';
+import { createNoSessionAnswer } from '../../src/proxy/failure.ts';
 import { headOf } from './heads.fixture.ts';
 
 const driver: WebmailDriver = {
@@ -15,7 +15,7 @@ const driver: WebmailDriver = {
       ? { status: 200, headers: [], body: `driver ${loginPath}` }
       : undefined,
 };
-const noSession = createNoSession({
+const noSession = createNoSessionAnswer({
   drivers: () => [driver],
   framePage: () => ({ status: 401, headers: [], body: 'frame' }),
   challenge: (target) => (target.startsWith('/dav') ? { status: 401, headers: [], body: 'challenge' } : undefined),

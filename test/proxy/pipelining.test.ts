@@ -53,7 +53,7 @@ test('of the requests that wait behind one on their connection only the next is 
   await using backend = await startScriptedBackend(() => {});
   await using gate = await startGate({ backendPort: backend.port });
   let made = 0;
-  gate.frontDoor.server.on('request', () => (made += 1));
+  gate.listener.server.on('request', () => (made += 1));
   using client = await RawClient.to(gate.port);
   client.send(get('/').repeat(500));
   await eventually(() => backend.accepted === 1);
@@ -299,7 +299,7 @@ test('a client that waits for an event stream is not cut, though much was writte
 
 function connectionsOf(gate: Gate): Promise<number> {
   return new Promise((resolve, reject) => {
-    gate.frontDoor.server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
+    gate.listener.server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
   });
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { IncomingHead } from '../../src/proxy/request-head.ts';
-import { screen as screenWith } from '../../src/proxy/request-validation.ts';
+import { validateRequest as screenWith } from '../../src/proxy/request-validation.ts';
 import { headOf } from './heads.fixture.ts';
 
 const host = ['Host', 'mail.example.test'];

@@ -152,7 +152,7 @@ test('draining ends upgrades', async () => {
   await using _ = backend;
   await using gate = await startGate({ backendPort: backend.port });
   using client = await opened(gate.port);
-  await gate.frontDoor.drain(AbortSignal.timeout(10_000));
+  await gate.listener.drain(AbortSignal.timeout(10_000));
   await client.closed();
 });
 
@@ -278,7 +278,7 @@ const hello = Buffer.from([0x81, 5, ...Buffer.from('hello')]);
 test('a WebSocket that the session took along is told so: 1008, and 1001 where the node goes away', async () => {
   const ends = [
     [1008, (gate: Gate) => gate.session.end('signed-out')],
-    [1001, (gate: Gate) => gate.frontDoor.drain(AbortSignal.timeout(10_000))],
+    [1001, (gate: Gate) => gate.listener.drain(AbortSignal.timeout(10_000))],
   ] as const;
   for (const [code, end] of ends) {
     await using backend = await sending(hello);
