@@ -71,7 +71,7 @@ class BackendPlacement implements Placement {
 
   activeHost({ name, hosts }: Backend): BackendHost {
     const active = this.#deps.state.active.get(name)?.host;
-    return hosts.find((host) => host.name === active) ?? hosts[0];
+    return (active === undefined ? undefined : hosts.find((host) => host.name === active)) ?? hosts[0];
   }
 
   forSignIn(backend: Backend, user: CanonicalUser, stays = false): Exclude<Place, { kind: 'elsewhere' }> {
@@ -117,6 +117,7 @@ class BackendPlacement implements Placement {
   }
 
   #setState(backend: Backend, host: BackendHost): SetState | undefined {
+    if (this.#deps.state.states.all().size === 0) return undefined;
     const ofBackend = this.#setFor(backendKey(backend.name));
     const ofHost = this.#setFor(hostKey(host.name));
     if (ofBackend?.state !== 'MAINT' && ofHost?.state === 'MAINT') return ofHost;

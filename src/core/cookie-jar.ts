@@ -107,12 +107,12 @@ export class CookieJar {
   /** The cookies for a request target, as a Cookie field value: longer paths first; empty when there are none. */
   header(target: string, nowMs: number): string {
     if (this.#cookies.length === 0) return '';
-    const path = pathOf(target);
+    let path: string | undefined;
     const matching: KeptCookie[] = [];
     const ended: KeptCookie[] = [];
     for (const cookie of this.#cookies) {
       if (cookie.expiresMs !== 0 && cookie.expiresMs <= nowMs) ended.push(cookie);
-      else if (pathMatches(path, cookie.path)) matching.push(cookie);
+      else if (cookie.path === '/' || pathMatches((path ??= pathOf(target)), cookie.path)) matching.push(cookie);
     }
     for (const cookie of ended) this.#drop(cookie);
     matching.sort((a, b) => b.path.length - a.path.length);

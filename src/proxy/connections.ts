@@ -139,7 +139,7 @@ class HostPool implements HostConnections {
     const isSpent = this.#lenient.delete(client);
     if (this.#closing || isSpent) void client.destroy();
     if (this.#closing) return;
-    const next = this.#next();
+    const next = this.#waiting.size === 0 ? undefined : this.#next();
     if (next !== undefined) {
       this.forget(next);
       this.#lend(isSpent ? this.#open() : client, next);

@@ -96,7 +96,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
   start(): void {
     const { head, request, response } = this.upstreamRequest;
     this.#detach = this.upstreamRequest.attach(this);
-    response.on('close', () => this.#close());
+    response.on('close', this.#onClose);
     response.on('drain', () => this.#drained());
     if (!head.hasBody) return this.#pool.acquire(this);
     this.#upload = new Upload(request, response, head.expectsContinue, this.#deps);
@@ -332,11 +332,15 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     this.#upload?.abandon();
   }
 
-  #close(): void {
+  readonly #onClose = (): void => {
     if (this.#state === 'closed') return;
-    this.abandon();
+    if (this.#state === 'passing' && this.#upstreamEnded) {
+      // All of the answer was sent: there is nothing to abort.
+      this.#state = 'closed';
+      this.detach();
+    } else this.abandon();
     this.#events.closed(this);
-  }
+  };
 
   #release(): void {
     const client = this.#client;

@@ -84,8 +84,9 @@ export class IncomingHead implements RequestHead {
 
   /** The Cookie fields as one, or undefined. */
   get cookieField(): string | undefined {
-    const fields = this.all('cookie');
-    return fields.length > 1 ? fields.join('; ') : fields[0];
+    const at = this.names.indexOf('cookie');
+    if (at === -1) return undefined;
+    return this.names.includes('cookie', at + 1) ? this.all('cookie').join('; ') : this.raw[2 * at + 1];
   }
 
   /** Whether the client waits for a 100 before it sends its body; any other expectation is refused before. */

@@ -136,7 +136,7 @@ interface ResponseContext {
 export function responseHeaders(upstream: UpstreamHead, context: ResponseContext): string[] {
   const fields: string[] = [];
   const { session } = context.to;
-  const before = session?.jar.changes;
+  let changesBefore: number | undefined;
   let named: Set<string> | undefined;
   let isHtml = false;
   let caching = '';
@@ -167,6 +167,7 @@ export function responseHeaders(upstream: UpstreamHead, context: ResponseContext
         fields.push(name, publicRefreshOf(value, context));
         break;
       case 'cookie': {
+        changesBefore ??= session?.jar.changes;
         const line = cookieForBrowser(value, context);
         if (line !== undefined) fields.push(name, line);
         break;
@@ -178,7 +179,7 @@ export function responseHeaders(upstream: UpstreamHead, context: ResponseContext
       case 'drop':
     }
   }
-  if (session !== undefined && session.jar.changes !== before) session.saveJar();
+  if (changesBefore !== undefined && session?.jar.changes !== changesBefore) session?.saveJar();
   const passed = named === undefined || !needsSecondPass(named) ? fields : withoutResponseFields(fields, named);
   const mustNotStay = session !== undefined && !mayBeStored(caching, isHtml, context.to.head);
   return mustNotStay ? [...withoutResponseFields(passed, cachingNames), 'Cache-Control', 'private, no-store'] : passed;

@@ -95,7 +95,7 @@ export class WebmailRequests implements RelayEvents<SessionUpstreamRequest> {
     if (place.kind === 'closed') return void this.#relocation.refuse(this.#relocated(task), place.closure);
     const { backend, driver } = route;
     const { host } = place;
-    const early = earlyAnswer(task, driver, host) ?? interludeOf(task, driver);
+    const early = earlyAnswer(task, driver, host) ?? (driver.interlude && interludeOf(task, driver.interlude));
     if (early !== undefined) return sendAnswer(request, response, early, more);
     if (driver.isPoll?.(head) !== true || this.#deps.pollsCountAsUse()) session.touch();
     const upstreamRequest = new SessionUpstreamRequest(task, { backend, host, driver }, this.#deps);
@@ -185,11 +185,10 @@ function evidenceOf(status: number): HostEvidence | undefined {
 /** The driver's interlude: an answer that the webmail needs before any other; undefined if there is none. */
 function interludeOf(
   { head, session }: Pick<SessionRequest, 'head' | 'session'>,
-  driver: WebmailDriver,
+  interlude: NonNullable<WebmailDriver['interlude']>,
 ): Answer | undefined {
-  if (driver.interlude === undefined) return undefined;
   const before = session.jar.changes;
-  const answer = driver.interlude.answer(head, session.jar);
+  const answer = interlude.answer(head, session.jar);
   if (session.jar.changes !== before) session.saveJar();
   return answer;
 }
