@@ -52,7 +52,7 @@ function wayTo({ file, operators }: Config) {
     const headers = { authorization: `Bearer ${token.reveal()}` };
     return { options: { host: listen.host, port: listen.port }, headers, place: `${listen.host}:${listen.port}` };
   }
-  const message = `${file} gives no way to the gateway: add operators: { socket: state/postern.sock }, or a token`;
+  const message = `${file} says no way to reach the gateway: add operators: { socket: state/postern.sock }, or a token`;
   throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false });
 }
 
@@ -60,7 +60,9 @@ function wayTo({ file, operators }: Config) {
 function nobodyThere(error: unknown, place: string): unknown {
   if (!(error instanceof Error) || !('code' in error)) return error;
   const isForbidden = error.code === 'EACCES';
-  const what = isForbidden ? 'run this as the user of the gateway' : 'does the gateway run, with this configuration?';
+  const what = isForbidden
+    ? 'run this command as the user that runs the gateway'
+    : 'is the gateway running with this configuration?';
   const message = `cannot reach the gateway at ${place} (${String(error.code)}): ${what}`;
   return Object.assign(new Error(message, { cause: error }), { syscall: 'connect' });
 }

@@ -42,11 +42,11 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
   const load = (file: string) => loadConfig(file, { env: environment.env });
   const audit = program
     .command('audit')
-    .summary('list, export or verify what staff and operators did')
-    .description('Reads the file `audit.file` of this machine, and what was rotated out of it.');
+    .summary('list, export or verify the record of what staff and operators did')
+    .description('Reads the file `audit.file` on this machine, and the files that were rotated out of it.');
 
-  withFilters(audit.command('list').summary('lines that fit, newest first'))
-    .option('--limit <number>', 'at most so many', wholeNumber, 50)
+  withFilters(audit.command('list').summary('list matching lines, newest first'))
+    .option('--limit <number>', 'show at most this many lines', wholeNumber, 50)
     .addOption(configOption())
     .addOption(formatOption())
     .action(
@@ -63,8 +63,8 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
       },
     );
 
-  withFilters(audit.command('export').summary('all lines that fit, oldest first, for other programs'))
-    .addOption(new Option('--format <format>', 'how to print').choices(['csv', 'json']).default('csv'))
+  withFilters(audit.command('export').summary('write all matching lines, oldest first, for other programs'))
+    .addOption(new Option('--format <format>', 'output format').choices(['csv', 'json']).default('csv'))
     .addOption(configOption())
     .action(async ({ config, format, ...wanted }: FilterOptions & { config: string; format: 'csv' | 'json' }) => {
       const { file } = (await load(config)).audit;
@@ -81,13 +81,13 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
 
   audit
     .command('verify')
-    .summary('was any line edited, deleted, reordered, cut off or added?')
+    .summary('check whether any line was edited, deleted, reordered, cut off or added')
     .argument(
       '[files...]',
-      'other files than those of this machine, oldest first; a whole chain that is gone is not seen then',
+      'verify these files instead of this machine’s, oldest first; a whole missing chain goes unnoticed then',
     )
-    .option('--older-removed', 'files before these were removed on purpose, as rotation does')
-    .option('--without-store', 'do not ask the state store: lines that are missing at the end are not seen then')
+    .option('--older-removed', 'accept that older files were removed on purpose, as rotation does')
+    .option('--without-store', 'do not ask the state store: lines that are missing at the end go unnoticed then')
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (files: string[], options: VerifyOptions) => {
@@ -107,13 +107,13 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
     });
 
   withExamples(audit, [
-    ['postern audit list --subject alice@example.org', 'what was done to her, newest first'],
-    ['postern audit list --event impersonation-opened --since 2030-01-01', 'mailboxes that were opened this year'],
-    ['postern audit export --actor sam@example.org > sam.csv', 'what he did'],
-    ['postern audit verify', 'is it as it was written?'],
+    ['postern audit list --subject alice@example.org', 'everything done to alice, newest first'],
+    ['postern audit list --event impersonation-opened --since 2030-01-01', 'mailboxes opened this year'],
+    ['postern audit export --actor sam@example.org > sam.csv', 'everything sam did'],
+    ['postern audit verify', 'has anybody changed the audit?'],
   ]).addHelpText(
     'after',
-    `\nverify: 0 nothing was changed, 1 something was, 3 the store could not be asked.\n${exitCodesHelp}`,
+    `\nverify: 0 nothing was changed, 1 something was changed, 3 the store did not answer.\n${exitCodesHelp}`,
   );
 }
 
@@ -121,9 +121,9 @@ function withFilters(command: Command): Command {
   return command
     .option('--event <name>', 'such as backend-state')
     .option('--actor <name>', 'who did it')
-    .option('--subject <name>', 'to whom or to what')
-    .option('--node <name>', 'on which machine')
-    .option('--since <time>', 'from this time on, such as 2030-01-31 or 2030-01-31T06:00:00Z', time)
+    .option('--subject <name>', 'to whom or what it was done')
+    .option('--node <name>', 'on which node')
+    .option('--since <time>', 'since this time, such as 2030-01-31 or 2030-01-31T06:00:00Z', time)
     .option('--until <time>', 'before this time', time);
 }
 

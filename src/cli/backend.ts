@@ -26,11 +26,11 @@ interface SetOptions {
 /** `postern backend`: the states of backends and hosts, and which host serves. */
 export function addBackend(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const { print, complain } = environment;
-  const backend = program.command('backend').summary('list backends, set their states, choose their hosts');
+  const backend = program.command('backend').summary('list backends, set their states, choose the active host');
 
   backend
     .command('list')
-    .summary('all backends with their hosts, states and health')
+    .summary('list all backends with their hosts, states and health')
     .addOption(configOption())
     .addOption(formatOption())
     .action(async ({ config, format }: { config: string; format: Format }) => {
@@ -44,19 +44,15 @@ export function addBackend(program: Command, environment: CommandEnvironment, en
 
   backend
     .command('set')
-    .summary('READY, DRAIN (nobody new) or MAINT (nobody), on all nodes')
-    .argument('<name>', 'the backend, or with --host one host of it, such as a/2')
+    .summary('set a backend or host to READY, DRAIN (no new sessions) or MAINT (serves nobody), on all nodes')
+    .argument('<name>', 'a backend; with --host, one of its hosts, such as a/2')
     .argument('<state>', 'READY, DRAIN or MAINT')
-    .option('--host', 'the name is that of a host')
+    .option('--host', 'NAME is the name of a host')
     .addOption(reasonOption())
+    .addOption(new Option('--percent <number>', 'for DRAIN: only this share of users goes elsewhere').argParser(Number))
+    .option('--until <time>', 'expected end, such as 2030-01-31T06:00:00Z, for users to read: it ends nothing')
     .addOption(
-      new Option('--percent <number>', 'of DRAIN: only this share of the users goes elsewhere at sign-in').argParser(
-        Number,
-      ),
-    )
-    .option('--until <time>', 'when it is expected to end, such as 2030-01-31T06:00:00Z; nothing ends by itself')
-    .addOption(
-      new Option('--text <language=words>', 'what affected users read; once per language')
+      new Option('--text <language=words>', 'what affected users read; give it once per language')
         .default([])
         .argParser((text: string, before: readonly string[]) => [...before, text]),
     )
@@ -81,9 +77,9 @@ export function addBackend(program: Command, environment: CommandEnvironment, en
 
   backend
     .command('activate')
-    .summary('let a standby serve, or the primary again; sessions follow')
+    .summary('make a standby active, or the primary again; sessions follow')
     .argument('<backend>', 'the backend')
-    .argument('<host>', 'the host that serves from now on')
+    .argument('<host>', 'the host that is to serve')
     .addOption(reasonOption())
     .addOption(configOption())
     .action(async (name: string, host: string, { config, reason }: { config: string; reason: string }) => {
@@ -96,10 +92,10 @@ export function addBackend(program: Command, environment: CommandEnvironment, en
     });
 
   withExamples(backend, [
-    ['postern backend list', 'who is up, and who serves'],
+    ['postern backend list', 'which hosts are up, and which are active'],
     ['postern backend set a MAINT --reason "new disks" --text "en=Back at six."', 'nobody is served; users read why'],
-    ['postern backend set --host farm/2 DRAIN --reason kernel', 'nobody new on this host'],
-    ['postern backend activate a a/2 --reason "primary fails"', 'fail over by hand, or back'],
+    ['postern backend set --host farm/2 DRAIN --reason kernel', 'no new sessions on this host'],
+    ['postern backend activate a a/2 --reason "primary fails"', 'fail over, or back, by hand'],
   ]);
 }
 
@@ -144,18 +140,18 @@ export function addDrain(program: Command, environment: CommandEnvironment, end:
   const { print, complain } = environment;
   const command = program
     .command('drain')
-    .summary('have load balancers send nothing new to this node')
+    .summary('make load balancers send no new requests to this node')
     .description(
-      'The node of this configuration says 503 at /-/ready and weight 0 to agents, and serves on whatever comes. So it ' +
-        'stays until --undo, or until it is started again. SIGTERM drains and ends it.',
+      'The node answers 503 at /-/ready and tells agents weight 0, but still serves every request that it gets. It ' +
+        'stays so until --undo or a restart. SIGTERM drains the node and ends it.',
     )
-    .option('--undo', 'take requests again')
+    .option('--undo', 'end the drain')
     .addOption(reasonWhereNeeded())
     .addOption(configOption())
     .action(async ({ config, undo, ...given }: { config: string; reason?: string; undo?: true }) => {
-      const reason = given.reason ?? (undo === true ? 'the drain is taken back' : undefined);
+      const reason = given.reason ?? (undo === true ? 'the drain was undone' : undefined);
       if (reason === undefined) {
-        complain('say why this node drains: --reason WORDS goes into the audit; only --undo needs none\n');
+        complain('give a reason for the audit: --reason WORDS (only --undo needs none)\n');
         return end(exitCodes.invalid);
       }
       const ask = await openApi(config, environment);
@@ -170,7 +166,7 @@ export function addDrain(program: Command, environment: CommandEnvironment, end:
       end(exitCodes.ok);
     });
   withExamples(command, [
-    ['postern drain --reason "new kernel"', 'before this machine is stopped'],
-    ['postern drain --undo', 'back into service'],
+    ['postern drain --reason "new kernel"', 'before you stop this machine'],
+    ['postern drain --undo', 'put the node back into service'],
   ]);
 }

@@ -31,7 +31,7 @@ export async function checkFiles(
     look('keys', sessions.keysFile, async () => {
       const keys = await readKeysFile(sessions.keysFile);
       if (keys === undefined) await writableFile(sessions.keysFile);
-      return keys === undefined ? 'the first node that starts makes it' : '';
+      return keys === undefined ? 'the first node to start creates it' : '';
     }),
     ...written.map(([what = '', file = '']) => look(what, file, async () => writableFile(file))),
     ...(operators.socket === undefined ? [] : [lookAtSocket(operators.socket)]),
@@ -82,9 +82,9 @@ async function look(server: string, address: string, open: () => Promise<string>
 function lookAtSocket(file: string): Promise<Dialled> {
   return look('api socket', file, async () => {
     const there = await statOf(file);
-    if (there !== undefined && !there.isSocket()) throw unusable(`${file} is there, and is no socket: ${another}`);
+    if (there !== undefined && !there.isSocket()) throw unusable(`${file} exists and is not a socket: ${another}`);
     if (Buffer.byteLength(file) > longestSocket)
-      throw unusable(`${file} is longer than the ${longestSocket} bytes that a socket's path may have: ${another}`);
+      throw unusable(`${file} is longer than ${longestSocket} bytes, the limit for the path of a socket: ${another}`);
     return writableFolder(dirname(file));
   });
 }
@@ -101,8 +101,8 @@ async function writableFolder(folder: string): Promise<string> {
   for (let path = folder; ; path = dirname(path)) {
     const above = await statOf(path);
     if (above === undefined && path !== dirname(path)) continue;
-    if (above?.isDirectory() === false) throw unusable(`${path} is no folder: ${another}`);
-    if (madeByKernel.has((await statfs(path)).type)) throw unusable(`nothing can be made in ${path}: ${another}`);
+    if (above?.isDirectory() === false) throw unusable(`${path} is not a folder: ${another}`);
+    if (madeByKernel.has((await statfs(path)).type)) throw unusable(`nothing can be created in ${path}: ${another}`);
     return mayWrite(path);
   }
 }
@@ -112,7 +112,7 @@ async function mayWrite(path: string): Promise<string> {
     await access(path, constants.W_OK);
     return '';
   } catch (cause) {
-    throw unusable(`${path} cannot be written by this user: change its owner, or ${another}`, cause);
+    throw unusable(`this user cannot write to ${path}: change its owner, or ${another}`, cause);
   }
 }
 
@@ -120,7 +120,7 @@ function statOf(path: string): Promise<Stats | undefined> {
   return stat(path).catch(() => undefined);
 }
 
-const another = 'let the configuration name another place';
+const another = 'choose another path in the configuration';
 /** With the end, the 108 of Linux. */
 const longestSocket = 107;
 /** /proc and /sys, whose folders look writable to root (statfs(2)). */

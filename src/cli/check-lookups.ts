@@ -18,7 +18,7 @@ interface Question {
 /** Nobody's name: every source is asked, unless one of them answers for everybody. */
 const nobody = 'postern-check@invalid';
 const atOnce = 32;
-const hint = 'answers; to see what users would get, name some: check --online USER USER USER';
+const hint = 'answers; to look users up, name some: check --online USER USER USER';
 
 /**
  * Opens the directory, whose files are read by that, and asks its sources for a user that does not exist; then for the
@@ -69,9 +69,9 @@ async function answer(question: Question, directory: OpenDirectory, parse: Login
 }
 
 const neverTold =
-  'no source says where, so nobody can check the password, and this user is told the same as who mistyped';
+  'no source names a backend, so nobody can check the password, and this user reads the same text as after a wrong password';
 
-const noName: Outcome = { result: 'warning', note: 'is no name that could sign in' };
+const noName: Outcome = { result: 'warning', note: 'is not a valid user name' };
 
 /** The answer for a name; undefined for what cannot be one. The directory minds the time. */
 async function ask(directory: OpenDirectory, parse: LoginNameParser, name: string): Promise<Explained | undefined> {
@@ -82,13 +82,13 @@ async function ask(directory: OpenDirectory, parse: LoginNameParser, name: strin
 
 function judge({ server, name }: Question, outcome: Explained): Outcome {
   const isUser = server === 'user';
-  const harm = server === 'staff' ? 'it lets nobody in' : 'it protects nobody';
+  const harm = server === 'staff' ? 'this entry gives nobody a role' : 'this entry protects nobody';
   switch (outcome.kind) {
     case 'found': {
       const { user, backend } = outcome;
       if (isUser || user === name)
         return { result: 'ok', note: `lives on ${backend}${user === name ? '' : ` as ${user}`}` };
-      return { result: 'warning', note: `is another name of ${user}: ${harm}; write ${user}` };
+      return { result: 'warning', note: `is an alias of ${user}: ${harm}; write ${user}` };
     }
     case 'refused': {
       const note = `may not sign in: ${outcome.reason}`;
@@ -96,7 +96,7 @@ function judge({ server, name }: Question, outcome: Explained): Outcome {
       return { result: 'warning', note: `${note}; ${neverTold}` };
     }
     case 'referred':
-      return { result: 'ok', note: `${outcome.server.name} says where, but only at a sign-in` };
+      return { result: 'ok', note: `${outcome.server.name} names the backend, but only at sign-in` };
     case 'unknown-user':
       return { result: 'warning', note: isUser ? 'is unknown here' : `is unknown here: ${harm}` };
     case 'tempfail':

@@ -58,13 +58,13 @@ async function carryOut({ server, address, ask, limitMs }: Dial): Promise<Dialle
 /** What is lost with a Redis that holds sessions, state, or both. */
 const losses = {
   redis: {
-    restart: 'a restart of Redis signs everybody out, and forgets states and moves',
-    eviction: 'sessions, states and moves vanish when memory is short',
+    restart: 'a restart of Redis signs everybody out and loses states and moves',
+    eviction: 'sessions, states and moves are lost when memory runs short',
   },
-  sessions: { restart: 'a restart of Redis signs everybody out', eviction: 'sessions vanish when memory is short' },
+  sessions: { restart: 'a restart of Redis signs everybody out', eviction: 'sessions are lost when memory runs short' },
   state: {
-    restart: 'a restart of Redis forgets states and moves',
-    eviction: 'states and moves vanish when memory is short',
+    restart: 'a restart of Redis loses states and moves',
+    eviction: 'states and moves are lost when memory runs short',
   },
 };
 
@@ -88,9 +88,7 @@ function redisDial(
   const ask = async (signal: AbortSignal): Promise<Outcome> => {
     const { appendonly, maxmemoryPolicy, tracks } = await dialRedis(store, holds, signal);
     const notes = [
-      ...(tracks || !holds.sessions
-        ? []
-        : ['it has no client tracking: each node reads a session in use again twice a second']),
+      ...(tracks || !holds.sessions ? [] : ['no client tracking: each node reads each session in use twice a second']),
       ...(appendonly === 'no' ? [`appendonly is no: ${loss.restart}`] : []),
       ...(maxmemoryPolicy !== undefined && maxmemoryPolicy !== 'noeviction'
         ? [`maxmemory-policy is ${maxmemoryPolicy}: ${loss.eviction}; set noeviction`]
@@ -142,11 +140,11 @@ function masterDials({ backends, serving }: Config): Dial[] {
 }
 
 function judgeWebmail({ status }: { readonly status: number }): Outcome {
-  if (status >= 500) return { result: 'failed', note: `answers ${status}: look into the webmail's own log` };
+  if (status >= 500) return { result: 'failed', note: `answers ${status}: look at the webmail's own log` };
   if (status === 404 || status === 400) {
     return {
       result: 'warning',
-      note: `answers ${status}: is this where the webmail lives, and does it accept the public host name?`,
+      note: `answers ${status}: is this the right path, and does the webmail accept the public host name?`,
     };
   }
   return { result: 'ok', note: `answers ${status}` };
@@ -166,10 +164,10 @@ async function weighCheck(
   const startedAt = performance.now();
   const { bytes, setsCookie } = await readWebmail(webmail, config.publicUrls[0].authority, signal);
   const cost = `(${Math.ceil(bytes / 1024)} KB in ${Math.round(performance.now() - startedAt)} ms)`;
-  const why = setsCookie ? 'sets a cookie' : bytes > dearBytes ? 'is no small file' : undefined;
-  const each = `${outcome.note}; each check asks for ${target}`;
+  const why = setsCookie ? 'sets a cookie' : bytes > dearBytes ? 'is not a small file' : undefined;
+  const each = `${outcome.note}; each check requests ${target}`;
   if (why === undefined) return { ...outcome, note: `${each} ${cost}` };
-  return { result: 'warning', note: `${each}, which ${why} ${cost}: name a small file by health: { path }` };
+  return { result: 'warning', note: `${each}, which ${why} ${cost}: name a small file in health: { path }` };
 }
 
 /** What the checks of this driver ask for; undefined where it has no wish. */
@@ -264,18 +262,19 @@ async function tryMaster(
     signal,
   );
   if (account !== undefined) {
-    if (answer.kind === 'done') return { result: 'ok', note: `${master.user} is let in to ${account.user}` };
-    const hint = answer.why === 'user-refused' ? ` ${account.user} is the test_account: does the server know it?` : '';
+    if (answer.kind === 'done') return { result: 'ok', note: `${master.user} may open ${account.user}` };
+    const hint =
+      answer.why === 'user-refused' ? ` ${account.user} is the test_account: does it exist on the server?` : '';
     return { result: 'failed', note: answer.text + hint };
   }
   if (answer.kind === 'done') {
-    const note = `${master.user} is let in to ${noSuchMailbox}, whom there is not: have the server refuse users whom it does not know`;
+    const note = `${master.user} may open ${noSuchMailbox}, which does not exist: have the server refuse unknown users`;
     return { result: 'warning', note };
   }
   if (answer.why === 'user-refused') {
-    return { result: 'ok', note: `${master.user} is known; set test_account to see a mailbox opened` };
+    return { result: 'ok', note: `the server knows ${master.user}; set test_account to try opening a mailbox` };
   }
   if (answer.why !== 'not-shown') return { result: 'failed', note: answer.text };
-  const note = `${master.user} is known; set test_account to see whether this Cyrus shows it which mailboxes exist`;
+  const note = `the server knows ${master.user}; set test_account to try whether this Cyrus shows it which mailboxes exist`;
   return { result: 'warning', note };
 }

@@ -22,21 +22,21 @@ import { json, redisAddress, table } from './output.ts';
 export function addCheck(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('check')
-    .summary('check a configuration, and its servers')
+    .summary('check a configuration and, with --online, its servers')
     .description(
-      'Says everything that is wrong with a configuration and the files that it names at once, or what it would run. ' +
+      'Reports every problem in a configuration and in the files that it names, or sums up what it would run. ' +
         'Starts nothing.',
     )
-    .argument('[user...]', 'with --online: users to look up, to see what each would get')
+    .argument('[user...]', 'with --online: users to look up in the directory')
     .addOption(configOption())
     .option(
       '--online',
-      'dial Redis, the directory, the IMAP server and the webmail of every backend, try its master, and look the names of the configuration up, too',
+      'also connect to Redis, the directory, and the IMAP server and webmail of every backend, try the master identities, and look up the names in the configuration',
     )
     .addOption(formatOption())
     .action(async (users: string[], { config: file, online, format }: CheckOptions) => {
       const { print } = environment;
-      if (users.length > 0 && !online) command.error('error: users are looked up with --online only');
+      if (users.length > 0 && !online) command.error('error: looking up users needs --online');
       let config: Config;
       try {
         config = await loadConfig(file, { env: environment.env, checksDrivers: true });
@@ -54,11 +54,11 @@ export function addCheck(program: Command, environment: CommandEnvironment, end:
       end(dialled.some(({ result }) => result === 'failed') ? exitCodes.no : exitCodes.ok);
     });
   withExamples(command, [
-    ['postern check -c postern.yaml', 'every problem as file:line:column, or a summary'],
-    ['postern check -c postern.yaml --online', 'the same, and every server is dialled'],
-    ['postern check --online alice bob carol', 'and what these three would get of the directory'],
+    ['postern check -c postern.yaml', 'list every problem as file:line:column, or a summary'],
+    ['postern check -c postern.yaml --online', 'the same, and connect to every server'],
+    ['postern check --online alice bob carol', 'the same, and look up these three users'],
     ['postern check --format json', 'for a program'],
-  ]).addHelpText('after', `\n1: a server or a file failed; 2: the configuration has problems.\n${exitCodesHelp}`);
+  ]).addHelpText('after', `\n1: a server or file failed; 2: the configuration has problems.\n${exitCodesHelp}`);
 }
 
 interface CheckOptions {
@@ -91,8 +91,8 @@ function asJson(config: Config, dialled: readonly Dialled[]): object {
 function asText(config: Config, dialled: readonly Dialled[]): string {
   const lines = [
     dialled.some(({ result }) => result === 'failed')
-      ? `${config.file} is well formed, but see below.`
-      : `${config.file} is good.`,
+      ? `${config.file} is valid, but see below.`
+      : `${config.file} is valid.`,
     ...summarise(config).map(([what, facts]) => `  ${what.padEnd(9)}  ${facts}`),
     ...remarks(config).map((remark) => `Note: ${remark}.`),
   ];
@@ -124,21 +124,23 @@ export function remarks(config: Config): readonly string[] {
   const open = config.publicUrls.filter((url) => !url.secure && !isLoopback(hostOf(url.origin)));
   const isSecure = config.publicUrls.some((url) => url.secure);
   return [
-    ...config.exposedSecrets.map((why) => `a secret is not kept: ${why}`),
+    ...config.exposedSecrets.map((why) => `a secret is exposed: ${why}`),
     ...open.map((url) => `${url.origin} is not HTTPS: passwords cross the network in the clear`),
     ...(isSecure && config.tls.length === 0 && config.trustedProxies.length === 0
       ? [
-          'public_url is HTTPS and trusted_proxies is empty: list the load balancer that ends TLS, or it is not believed',
+          'public_url is HTTPS, but trusted_proxies is empty: list the load balancer that ends TLS, or its headers are not believed',
         ]
       : []),
     ...(isLoopback(config.operators.listen.host)
       ? []
-      : [`operators.listen ${addressText(config.operators.listen)} is not on loopback: keep others away from it`]),
+      : [
+          `operators.listen ${addressText(config.operators.listen)} is not on loopback: make sure that only operators can reach it`,
+        ]),
     ...(config.directoryService === undefined ||
     config.directoryService.key !== undefined ||
     isLoopback(config.directoryService.listen.host)
       ? []
-      : ['directory_service has no key_file: whoever has an address of its networks learns who is a user here']),
+      : ['directory_service has no key_file: any host in its networks can find out who is a user here']),
   ];
 }
 

@@ -23,8 +23,8 @@ import { usersFrom } from './user-list.ts';
 export function addDirectory(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const directory = program
     .command('directory')
-    .summary('compare directories, preview a hash, forget a user’s home')
-    .description('What would change if the directory did, for whom; and a way to make all nodes ask anew.');
+    .summary('compare directories, preview other weights, refresh a user’s home')
+    .description('Shows which users a changed directory would move, and makes all nodes ask the directory again.');
   for (const add of [addDirectoryCompare, addDirectoryPreview, addDirectoryDrop]) add(directory, environment, end);
 }
 
@@ -32,12 +32,12 @@ export function addDirectory(program: Command, environment: CommandEnvironment, 
 function addDirectoryDrop(directory: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = directory
     .command('drop')
-    .summary('make all nodes forget a user’s remembered home')
+    .summary('make all nodes look up a user again')
     .description(
-      'Tells all nodes, through the store that they share, to forget what they remember of a user, under all names that ' +
-        'lead to that user. Within a second the next lookup asks the sources, and open sessions follow where the answer is another.',
+      'Tells all nodes, through their shared store, to forget what they remember about a user and all aliases of the ' +
+        'user. Within a second the next lookup asks the sources again; if the home has changed, open sessions follow.',
     )
-    .argument('<user...>', 'user names, as a person would type them')
+    .argument('<user...>', 'user names, as typed at sign-in')
     .addOption(configOption())
     .action(async (users: string[], { config: file }: { config: string }) => {
       const config = await loadConfig(file, { env: environment.env });
@@ -46,7 +46,7 @@ function addDirectoryDrop(directory: Command, environment: CommandEnvironment, e
       for (const typed of users) {
         const parsed = parse(typed);
         if (parsed.kind === 'malformed') {
-          environment.complain(`${JSON.stringify(typed)} can be no user: ${parsed.why}.\n`);
+          environment.complain(`${JSON.stringify(typed)} is not a valid user name: ${parsed.why}.\n`);
           return end(exitCodes.invalid);
         }
         names.push(parsed.name);
@@ -54,28 +54,28 @@ function addDirectoryDrop(directory: Command, environment: CommandEnvironment, e
       const { forgetHomeEverywhere } = await environment.loadGateway();
       for (const name of names) {
         await forgetHomeEverywhere(config, name, `${operatorName()} (command)`, silentLog);
-        environment.print(`All nodes ask anew for ${name}.\n`);
+        environment.print(`All nodes will look up ${name} again.\n`);
       }
       end(exitCodes.ok);
     });
   withExamples(command, [
-    ['postern directory drop alice@example.org', 'her home has changed in LDAP just now'],
-    ['postern directory drop alice bob', 'they left a backend that was down, and go home now that it is back'],
-  ]).addHelpText('after', `\n3: the store could not be asked.\n${exitCodesHelp}`);
+    ['postern directory drop alice@example.org', 'her home has just changed in LDAP'],
+    ['postern directory drop alice bob', 'their backend is up again: take them home'],
+  ]).addHelpText('after', `\n3: the store did not answer.\n${exitCodesHelp}`);
 }
 
 /** `postern directory compare`: who would live elsewhere if another configuration were in force. */
 function addDirectoryCompare(directory: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = directory
     .command('compare')
-    .summary('say who would live elsewhere under another configuration')
+    .summary('list the users whom another configuration would move')
     .description(
-      'Asks the directories of two configurations for the same users: how many and which ones would live elsewhere, each ' +
-        'with the old and the new home. Nothing is changed.',
+      'Looks up the same users in the directories of two configurations, and lists those whose home differs, each ' +
+        'with the old and the new home. Changes nothing.',
     )
-    .argument('<old>', 'the configuration that is in force')
-    .argument('<new>', 'the one that would be')
-    .argument('[user...]', 'user names; - or none reads them from standard input, one per line')
+    .argument('<old>', 'the current configuration')
+    .argument('<new>', 'the new configuration')
+    .argument('[user...]', 'user names; with - or none, standard input is read, one name per line')
     .addOption(formatOption())
     .action(async (before: string, after: string, users: string[], { format }: { format: Format }) => {
       const load = (file: string) => loadConfig(file, { env: environment.env, checksDrivers: true });
@@ -83,14 +83,14 @@ function addDirectoryCompare(directory: Command, environment: CommandEnvironment
       end(await compare(configs, users, format, environment));
     });
   withExamples(command, [
-    ['postern directory compare postern.yaml new.yaml - < users.txt', 'everybody: who would live elsewhere?'],
-    ['postern directory compare postern.yaml new.yaml alice bob', 'these two only'],
+    ['postern directory compare postern.yaml new.yaml - < users.txt', 'all users: who would move?'],
+    ['postern directory compare postern.yaml new.yaml alice bob', 'only these two'],
   ]).addHelpText('after', comparisonCodesHelp);
 }
 
 /** For `--help` of what compares. */
 const comparisonCodesHelp = `
-0: nobody would live elsewhere; 1: somebody would; 3: of somebody it could not be said.
+0: nobody would move; 1: somebody would; 3: a source did not answer for some users.
 ${exitCodesHelp}`;
 
 /** Asks both directories for the users and prints who would live elsewhere. */
@@ -134,8 +134,8 @@ function asText({ users, moved, unsure, flows }: Comparison, changes: readonly H
   const lines = changes.map(({ user, from, to }) => `${user}\t${from}\t${to}\n`);
   const sums = [...flows].sort(([, a], [, b]) => b - a).map(([flow, count]) => `  ${flow}: ${count}\n`);
   const share = users === 0 ? '' : ` (${((moved * 100) / users).toFixed(1)} %)`;
-  const doubt = unsure === 0 ? '' : `Of ${unsure} it could not be said: a source could not be asked.\n`;
-  return `${lines.join('')}${moved} of ${users} users would live elsewhere${share}.\n${sums.join('')}${doubt}`;
+  const doubt = unsure === 0 ? '' : `Not known for ${unsure}: a source did not answer.\n`;
+  return `${lines.join('')}${moved} of ${users} users would move${share}.\n${sums.join('')}${doubt}`;
 }
 
 type Weights = ReadonlyMap<string, number>;
@@ -144,14 +144,14 @@ type Weights = ReadonlyMap<string, number>;
 function addDirectoryPreview(directory: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = directory
     .command('preview')
-    .summary('say who would move under other weights of a hash')
+    .summary('list the users whom other weights of a hash source would move')
     .description(
-      'Compares the directory with itself under other weights of its hash source. Weights that are not given stay; 0 takes ' +
-        'a backend out. For a backend that is not in the configuration yet, write it there and use compare.',
+      'Compares the directory with itself under other weights of its hash source. Other weights stay as they are; 0 takes ' +
+        'a backend out. To add a backend, write it into a second configuration and use compare.',
     )
-    .argument('[user...]', 'user names; - or none reads them from standard input, one per line')
+    .argument('[user...]', 'user names; with - or none, standard input is read, one name per line')
     .addOption(
-      new Option('--weight <backend=weight>', 'another weight, such as a=2; may be given again')
+      new Option('--weight <backend=weight>', 'a new weight, such as a=2; repeatable')
         .argParser(readWeight)
         .makeOptionMandatory(),
     )
@@ -168,8 +168,8 @@ function addDirectoryPreview(directory: Command, environment: CommandEnvironment
       end(await compare(configs, users, options.format, environment));
     });
   withExamples(command, [
-    ['postern directory preview --weight c=2 - < users.txt', 'c gets twice its share: who moves there?'],
-    ['postern directory preview --weight a=0 - < users.txt', 'a is to be emptied: where would its users go?'],
+    ['postern directory preview --weight c=2 - < users.txt', 'c gets twice its share: who moves to it?'],
+    ['postern directory preview --weight a=0 - < users.txt', 'a gets no users: where do they go?'],
   ]).addHelpText('after', comparisonCodesHelp);
 }
 

@@ -21,15 +21,15 @@ import { json, table } from './output.ts';
 export function addExplain(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('explain')
-    .summary('say step by step why a user lives where')
+    .summary('explain, step by step, which backend a user is routed to')
     .description(
       'Shows each source with its answer and time, then the backend, its hosts with their states, and the webmail driver, ' +
-        'as a sign-in at this moment would meet them. The running gateway is asked, which knows what it remembers; where ' +
-        'there is no way to it (operators.socket, operators.token), or with --fresh, this command asks the sources and the ' +
-        'store itself and dials the hosts.',
+        'as a sign-in right now would see them. The command asks the running gateway, which knows what it remembers. If ' +
+        'it cannot be reached (operators.socket, operators.token), or with --fresh, the command itself asks the sources and ' +
+        'the store, and connects to the hosts.',
     )
-    .argument('<user>', 'a user name, as a person would type it')
-    .option('--fresh', 'ask the sources now, whatever the gateway remembers')
+    .argument('<user>', 'a user name, as typed at sign-in')
+    .option('--fresh', 'ask the sources now; ignore what the gateway remembers')
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (user: string, { config, format, fresh }: { config: string; format: Format; fresh?: true }) => {
@@ -39,10 +39,10 @@ export function addExplain(program: Command, environment: CommandEnvironment, en
       end(answerCode(explanation));
     });
   withExamples(command, [
-    ['postern explain -c postern.yaml alice@example.org', 'why is she led to that server?'],
-    ['postern explain --fresh alice', 'what would she meet if nothing were remembered?'],
+    ['postern explain -c postern.yaml alice@example.org', 'why is alice on that backend?'],
+    ['postern explain --fresh alice', 'the same, with fresh answers from all sources'],
     ['postern explain --format json alice', 'for a program'],
-  ]).addHelpText('after', `\n1: unknown or may not sign in; 3: could not be asked for.\n${exitCodesHelp}`);
+  ]).addHelpText('after', `\n1: unknown or may not sign in; 3: a source did not answer.\n${exitCodesHelp}`);
 }
 
 type Explained = ApiReply['body'];
@@ -116,7 +116,7 @@ function originOf({ answer, ageMs, stale }: Explained): string {
   if (answer === 'skipped') return '-';
   if (typeof ageMs !== 'number') return 'asked now';
   const age = ageMs < 1000 ? `${ageMs} ms` : formatDuration(Math.round(ageMs / 1000) * 1000);
-  return `remembered for ${age}${stale === true ? ', the source is away' : ''}`;
+  return `remembered for ${age}${stale === true ? ', the source does not answer' : ''}`;
 }
 
 function timeOf(ms: unknown): string {

@@ -25,16 +25,16 @@ export function addInit(program: Command, environment: CommandEnvironment, end: 
   const command = program
     .command('init')
     .summary('write a first configuration')
-    .description('Writes a commented configuration. What no option says is asked, if somebody sits at the terminal.')
+    .description('Writes a commented configuration. On a terminal it asks for whatever no option gives.')
     .option('-o, --output <file>', 'the file to write', 'postern.yaml')
-    .option('--force', 'write over a file that exists')
+    .option('--force', 'overwrite an existing file')
     .option('--public-url <url>', 'what users type, such as https://mail.example.org')
     .option('--listen <address>', 'where to listen (127.0.0.1:8080)')
-    .option('--domain <domain>', 'put after user names without a domain')
-    .option('--redis <url>', 'the Redis that all nodes share; without it one node keeps sessions in a file')
+    .option('--domain <domain>', 'domain to append to user names without one')
+    .option('--redis <url>', 'the Redis that all nodes share; without it, a single node keeps sessions in a file')
     .option('--driver <name>', `the webmail: ${driverNames.join(', ')}`)
-    .option('--ca <file>', 'authorities that vouch for the backends, PEM')
-    .option('--backend <name=host...>', 'a backend: NAME=HOST, or NAME=IMAP_URL,WEBMAIL_URL; may be given again')
+    .option('--ca <file>', 'CA certificates of the backends, PEM')
+    .option('--backend <name=host...>', 'a backend: NAME=HOST, or NAME=IMAP_URL,WEBMAIL_URL; repeatable')
     .action(async (options: InitOptions) => {
       if (options.force !== true && (await exists(options.output))) {
         environment.complain(`${options.output} exists: name another file with --output, or add --force.\n`);
@@ -50,7 +50,10 @@ export function addInit(program: Command, environment: CommandEnvironment, end: 
   withExamples(command, [
     ['postern init', 'answer a few questions'],
     ['postern init --public-url https://mail.example.org --backend a=mx1.internal', 'one backend, no questions'],
-    ['postern init --backend a=imaps://mx1,http://mx1/mail/ --backend b=mx2 …', 'two, the first with its URLs'],
+    [
+      'postern init --backend a=imaps://mx1,http://mx1/mail/ --backend b=mx2 …',
+      'two backends, the first with its URLs',
+    ],
   ]);
 }
 
@@ -62,14 +65,14 @@ async function gather(options: InitOptions, { ask }: CommandEnvironment): Promis
     return answer === '' ? otherwise : answer;
   };
   if (ask === undefined && (options.publicUrl === undefined || options.backend === undefined)) {
-    return 'Nobody can be asked here: give at least --public-url and --backend. See postern init --help.\n';
+    return 'This is not a terminal, so nothing can be asked: give at least --public-url and --backend. See postern init --help.\n';
   }
   const publicUrl = await say(options.publicUrl, 'The address that users type', 'http://127.0.0.1:8080');
   const listen = await say(options.listen, 'Listen on', '127.0.0.1:8080');
   const domain = await say(options.domain, 'Domain for names without one (empty: none)', '');
-  const redis = await say(options.redis, 'Redis URL (empty: an embedded store, for one node)', '');
+  const redis = await say(options.redis, 'Redis URL (empty: an embedded store, for a single node)', '');
   const driver = await say(options.driver, `Webmail (${driverNames.join(', ')})`, driverNames[0]);
-  const caFile = await say(options.ca, 'Authorities that vouch for the backends, PEM file (empty: the system’s)', '');
+  const caFile = await say(options.ca, 'CA certificates of the backends, PEM file (empty: those of the system)', '');
   const written =
     options.backend ?? (await say(undefined, 'Backends, as NAME=HOST separated by spaces', 'a=127.0.0.1')).split(/\s+/);
   const backends = written.map(parseBackend);
@@ -94,11 +97,11 @@ async function write(output: string, answers: InitAnswers, environment: CommandE
   const folder = dirname(output);
   const needed: { readonly file: string; readonly text: string; readonly mode: number; readonly todo: string }[] = [];
   if (answers.backends.length > 1) {
-    needed.push({ file: 'users.map', text: initMap(answers), mode: 0o644, todo: 'write your users there' });
+    needed.push({ file: 'users.map', text: initMap(answers), mode: 0o644, todo: 'list your users there' });
   }
   if (answers.driver === 'header') {
     const text = `${randomBytes(32).toString('hex')}\n`;
-    needed.push({ file: headerSecretFile, text, mode: 0o600, todo: 'give it to the webmail, too' });
+    needed.push({ file: headerSecretFile, text, mode: 0o600, todo: 'give the same secret to the webmail' });
   }
   const files = needed.map((each) => ({ ...each, file: join(folder, each.file) }));
   const made: typeof files = [];
@@ -123,7 +126,7 @@ async function write(output: string, answers: InitAnswers, environment: CommandE
   environment.print(`Wrote ${output}${made.map(({ file, todo }) => ` and ${file}: ${todo}`).join(',')}.\n`);
   if (answers.driver === 'form') {
     environment.print(
-      'Its form is an example: write the names and marks of your webmail there, see docs/webmails/form.md\n',
+      'The form in it is an example: replace its fields and signs by those of your webmail, see docs/webmails/form.md\n',
     );
   }
   environment.print(`Next: postern check -c ${output} --online, then postern serve -c ${output}\n`);
@@ -164,10 +167,10 @@ export function initFile(answers: InitAnswers): string {
   const [first] = backends;
   const isOne = backends.length === 1 && first !== undefined;
   return [
-    '# Postern. Every key: docs/configuration.md. What is wrong: postern check -c THIS_FILE',
+    '# Postern. All keys: docs/configuration.md. To check this file: postern check -c THIS_FILE',
     '# Paths are relative to this file. A secret is { file: NAME } or { env: VARIABLE }, never written out here.',
     '',
-    '# Where browsers, or your load balancer, reach this node.',
+    '# Where this node listens for browsers or your load balancer.',
     `listen: ${quote(listen)}`,
     '# Behind a balancer that keeps idle connections for more than 60 s (Google 600 s, Envoy 1 h; docs/load-balancers.md):',
     `# listen: { address: ${quote(listen)}, keep_alive: 620s }`,
@@ -175,7 +178,7 @@ export function initFile(answers: InitAnswers): string {
     '# What users type. Requests for any other host are refused; several addresses are a [list].',
     `public_url: ${quote(publicUrl)}`,
     '',
-    `# Networks of your load balancers: only their X-Forwarded-* are believed.${isSecure ? ' One of them must end TLS.' : ''}`,
+    `# Networks of your load balancers: only their X-Forwarded-* headers are believed.${isSecure ? ' One of them must end TLS.' : ''}`,
     `trusted_proxies: ${isSecure ? '[127.0.0.1]' : '[]'}`,
     '',
     '# For operators only: /metrics and health, and the socket that postern backend, who, kick and move speak to.',
@@ -185,7 +188,7 @@ export function initFile(answers: InitAnswers): string {
     redis === ''
       ? line('  # redis: redis://127.0.0.1:6379/0', 'for several nodes; without it state/postern.sqlite')
       : `  redis: ${quote(redis)}`,
-    line('  keys_file: state/keys', 'the same on all nodes; made by the first one that starts'),
+    line('  keys_file: state/keys', 'the same on all nodes; the first one to start creates it'),
     '  # idle_timeout: 30 min',
     '  # absolute_timeout: 12h',
     '',
@@ -220,20 +223,20 @@ export function initFile(answers: InitAnswers): string {
 function driverLines(driver: string): readonly string[] {
   if (driver === 'form') {
     return [
-      '  # An example: your webmail has other names and marks. How to find them, and those of known webmails:',
+      '  # This is an example: your webmail has other fields and signs. How to find them, and those of known webmails:',
       '  # docs/webmails/form.md',
       '  form:',
       line('    # page: /login', 'where the form stands, if not on the landing page'),
       '    user_field: username',
       '    password_field: password',
-      line('    success: { status: 302 }', 'what the answer to a right password shows'),
-      line('    failure: { status: 200 }', 'and to a wrong one'),
-      line('    # lost: { status: 302, location: /login }', 'and any answer without a session'),
+      line('    success: { status: 302 }', 'the answer to a right password'),
+      line('    failure: { status: 200 }', 'the answer to a wrong one'),
+      line('    # lost: { status: 302, location: /login }', 'any answer that shows a lost session'),
     ];
   }
   if (driver !== 'header') return [];
   return [
-    '  # The webmail must believe the user only beside the secret: docs/webmails/header.md',
+    '  # The webmail must believe the user field only together with the secret: docs/webmails/header.md',
     `  header: { user_field: X-Remote-User, secret: { file: ${headerSecretFile} } }`,
   ];
 }
@@ -243,8 +246,8 @@ const headerSecretFile = 'header.secret';
 
 /** Beside a configuration with several backends. */
 function initMap({ domain, backends }: InitAnswers): string {
-  return `# Where each user lives: "user: backend", one per line. The file is read again when it changes.
-# An example; write your own users instead.
+  return `# Home of each user: "user: backend", one per line. The file is read again when it changes.
+# This is an example; write your own users instead.
 alice@${domain === '' ? 'example.org' : domain}: ${backends[0]?.name ?? 'a'}
 `;
 }

@@ -15,7 +15,7 @@ export function addKeys(program: Command, environment: CommandEnvironment, end: 
     .command('keys')
     .summary('add, promote, retire or list the server keys')
     .description(
-      'The server keys sign cookies and seal what a session holds. All nodes share one file. To rotate: add a key and copy ' +
+      'The server keys sign cookies and seal sessions. All nodes share one file. To rotate: add a key and copy ' +
         'the file to every node; promote it everywhere; retire the old one after the absolute timeout.',
     );
   const load = (name: string) => loadConfig(name, { env: environment.env });
@@ -23,14 +23,14 @@ export function addKeys(program: Command, environment: CommandEnvironment, end: 
 
   keys
     .command('list')
-    .summary('the keys of the file, and which one seals')
+    .summary('list the keys in the file, and which one seals')
     .addOption(configOption())
     .addOption(formatOption())
     .action(async ({ config, format }: { config: string; format: Format }) => {
       const file = await fileOf(config);
       const entries = await readKeysFile(file);
       if (entries === undefined) {
-        environment.complain(`There is no ${file} yet: the first node that starts makes it.\n`);
+        environment.complain(`There is no ${file} yet: the first node to start creates it.\n`);
         return end(exitCodes.no);
       }
       const rows = entries.map(({ id, state, sinceMs }) => ({ id, state, since: new Date(sinceMs).toISOString() }));
@@ -41,7 +41,7 @@ export function addKeys(program: Command, environment: CommandEnvironment, end: 
 
   keys
     .command('add')
-    .summary('add a fresh key that opens but does not seal yet')
+    .summary('add a new key that opens, but does not seal yet')
     .addOption(configOption())
     .action(async ({ config }: { config: string }) => {
       const file = await fileOf(config);
@@ -54,7 +54,7 @@ export function addKeys(program: Command, environment: CommandEnvironment, end: 
 
   keys
     .command('promote')
-    .summary('let another key seal from now on')
+    .summary('seal with another key from now on')
     .argument('<key>', 'the id of the key')
     .addOption(configOption())
     .action(async (id: string, { config }: { config: string }) => {
@@ -68,9 +68,9 @@ export function addKeys(program: Command, environment: CommandEnvironment, end: 
 
   keys
     .command('retire')
-    .summary('take a key out, of the file and for all nodes')
+    .summary('remove a key from the file and for all nodes')
     .argument('<key>', 'the id of the key')
-    .option('--now', 'even if sessions that it sealed may still live: they end')
+    .option('--now', 'do not wait for sessions that the key sealed: end them')
     .addOption(configOption())
     .action(async (id: string, { config: name, now }: { config: string; now?: true }) => {
       const config = await load(name);
@@ -84,7 +84,7 @@ export function addKeys(program: Command, environment: CommandEnvironment, end: 
     });
 
   withExamples(keys, [
-    ['postern keys list -c postern.yaml', 'which keys there are, and which one seals'],
+    ['postern keys list -c postern.yaml', 'all keys, and which one seals'],
     ['postern keys add', 'first step of a rotation'],
     ['postern keys promote 1f2e3d4c', 'second step, once every node has the file'],
     ['postern keys retire 5a6b7c8d', 'last step, after the absolute timeout'],
@@ -97,7 +97,7 @@ async function whyTooEarly(id: string, { sessions }: Config): Promise<string | u
   if (entry === undefined || entry.state === 'promoted') return undefined;
   const safeAtMs = entry.sinceMs + sessions.absoluteTimeoutMs;
   if (safeAtMs <= systemClock.nowMs()) return undefined;
-  return `Sessions that ${id} sealed may live until ${new Date(safeAtMs).toISOString()}: retire it then, or add --now to end them.\n`;
+  return `Sessions sealed with ${id} may last until ${new Date(safeAtMs).toISOString()}: retire it then, or add --now to end them.\n`;
 }
 
 /**
@@ -111,7 +111,7 @@ async function retire(id: string, config: Config, environment: CommandEnvironmen
   await using store = await openStore(config, silentLog);
   const isRegistered = (await store.registerKeys([])).some((key) => key.id === id);
   if (!isInFile && !isRegistered) {
-    const message = `neither ${keysFile} nor the store knows a key ${id}`;
+    const message = `there is no key ${id}, neither in ${keysFile} nor in the store`;
     throw new PosternError('ERR_KEYS_UNUSABLE', message, { source: 'config', retryable: false });
   }
   if (isInFile) {

@@ -35,11 +35,11 @@ const chunk = 64 * 1024;
 export function addLookup(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
   const command = program
     .command('lookup')
-    .summary('say on which backend a user lives')
+    .summary('show which backend a user is on')
     .description(
-      'Asks the directory as a sign-in would: the name is normalised, aliases are followed, sources are asked in their order.',
+      'Asks the directory as a sign-in would: normalises the name, follows aliases, and asks the sources in order.',
     )
-    .argument('<user...>', 'user names, as a person would type them; - reads them from standard input, one per line')
+    .argument('<user...>', 'user names, as typed at sign-in; - reads them from standard input, one per line')
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (users: string[], { config: file, format }: { config: string; format: Format }) => {
@@ -55,13 +55,13 @@ export function addLookup(program: Command, environment: CommandEnvironment, end
       end(worst(found.map(answerCode)));
     });
   withExamples(command, [
-    ['postern lookup -c postern.yaml alice@example.org', 'her backend, the source that knew, her canonical name'],
+    ['postern lookup -c postern.yaml alice@example.org', 'backend, answering source and canonical name'],
     ['postern lookup --format json alice bob', 'the same for a script'],
-    ['postern lookup - < users.txt > homes.tsv', 'a million users: one line each, between tabs, in their order'],
+    ['postern lookup - < users.txt > homes.tsv', 'a million users: one tab-separated line each, in the same order'],
     ['postern lookup --format json - < users.txt', 'the same, with one JSON object per line'],
   ]).addHelpText(
     'after',
-    `\n0: all were found; 1: one is unknown or may not sign in; 3: one could not be asked for.\n${exitCodesHelp}`,
+    `\n0: all found; 1: one is unknown or may not sign in; 3: a source did not answer for one.\n${exitCodesHelp}`,
   );
 }
 
@@ -81,7 +81,8 @@ async function lookUp(
   if (outcome.kind === 'unknown-user') return { typed, answer: 'unknown', user: parsed.name };
   const notFound = { typed, ...source, user: parsed.name };
   if (outcome.kind === 'refused') return { ...notFound, answer: 'refused', why: outcome.reason };
-  const why = outcome.kind === 'referred' ? `${outcome.server.name} says so, but only at a sign-in` : outcome.why;
+  const why =
+    outcome.kind === 'referred' ? `${outcome.server.name} names the backend, but only at sign-in` : outcome.why;
   return { ...notFound, answer: 'could-not-ask', why };
 }
 

@@ -7,16 +7,16 @@ const standardFile = '/etc/postern/postern.yaml';
 
 /** `-c FILE`, the same in every command. */
 export function configOption(): Option {
-  return new Option('-c, --config <file>', 'the configuration').env('POSTERN_CONFIG').default(standardFile);
+  return new Option('-c, --config <file>', 'configuration file').env('POSTERN_CONFIG').default(standardFile);
 }
 
 /** `--format table|json`: for people, or for programs. */
 export function formatOption(): Option {
-  return new Option('--format <format>', 'how to print').choices(['table', 'json']).default('table');
+  return new Option('--format <format>', 'output format').choices(['table', 'json']).default('table');
 }
 
 const reasonFlags = '--reason <words>';
-const reasonText = 'why: it goes into the audit';
+const reasonText = 'why, for the audit';
 
 /** `--reason WORDS`: no change without one, since it goes into the audit. */
 export function reasonOption(): Option {
@@ -60,4 +60,4 @@ export function answerCode({ answer }: { readonly answer?: unknown }): ExitCode 
 
 /** For `--help` of every command that can end so. */
 export const exitCodesHelp =
-  'Exit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration, 3 could not ask, 70 a defect of Postern.';
+  'Exit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration, 3 a server did not answer, 70 a bug in Postern.';

@@ -35,19 +35,19 @@ function createProgram(environment: CommandEnvironment): Command {
   const program = new Command('postern')
     .description('The front door of a webmail cluster: one sign-in, and the right mailbox server.')
     .version(versionText(), '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'say what a command does')
+    .helpOption('-h, --help', 'show help for a command')
     .configureOutput({
       writeOut: (text) => environment.print(text),
       writeErr: (text) => environment.complain(text),
     })
     .exitOverride()
-    .showHelpAfterError('(--help says more)')
+    .showHelpAfterError('(see --help)')
     .showSuggestionAfterError();
   return withExamples(program, [
     ['postern init', 'write a first configuration'],
-    ['postern check -c postern.yaml --online', 'is it good, and do its servers answer?'],
+    ['postern check -c postern.yaml --online', 'is it valid, and do its servers answer?'],
     ['postern serve -c postern.yaml', 'run'],
-    ['postern lookup -c postern.yaml alice@example.org', 'on which backend does she live?'],
+    ['postern lookup -c postern.yaml alice@example.org', 'which backend is alice on?'],
   ]).addHelpText('after', `\n${exitCodesHelp}`);
 }
 
@@ -71,7 +71,7 @@ function explain(error: unknown, { complain }: CommandEnvironment): ExitCode {
     complain(`${error.message}\n`);
     return exitCodes.unavailable;
   }
-  complain(`This is a defect of Postern: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  complain(`This is a bug in Postern: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return exitCodes.defect;
 }
 

@@ -10,8 +10,8 @@ export function addServe(program: Command, environment: CommandEnvironment, end:
     .summary('run the gateway')
     .description(
       'Runs the gateway in the foreground and logs to standard output.\n' +
-        'SIGHUP reads the configuration again, all of it or nothing. SIGTERM and SIGINT finish what is in flight and ' +
-        'end; a second one ends at once.',
+        'SIGHUP reloads the configuration, as a whole or not at all. SIGTERM and SIGINT finish open requests, then ' +
+        'exit; a second one exits at once.',
     )
     .addOption(configOption())
     .action(async ({ config }: { config: string }) => {
@@ -23,7 +23,7 @@ export function addServe(program: Command, environment: CommandEnvironment, end:
     });
   withExamples(command, [
     ['postern serve -c postern.yaml', 'run with this configuration'],
-    ['kill -HUP PID', 'take over a changed configuration'],
+    ['kill -HUP PID', 'reload a changed configuration'],
   ]);
 }
 

@@ -50,10 +50,10 @@ interface SessionCommandParts {
 }
 
 function addSession(program: Command, { environment, finish, end }: SessionCommandParts): void {
-  const session = program.command('session').summary('list sessions, or end one');
+  const session = program.command('session').summary('list and end sessions');
   session
     .command('list')
-    .summary('sessions of all nodes')
+    .summary('list the sessions of all nodes')
     .option('--user <user>', 'of this user')
     .option('--backend <name>', 'on this backend')
     .option('--address <address>', 'from this client address')
@@ -66,8 +66,8 @@ function addSession(program: Command, { environment, finish, end }: SessionComma
     });
   session
     .command('end')
-    .summary('end one session, or all that fit, on all nodes within a second')
-    .argument('[session]', 'its id, from session list')
+    .summary('end one session, or all that match, on all nodes within a second')
+    .argument('[session]', 'the id from `postern session list`')
     .option('--user <user>', 'of this user')
     .option('--backend <name>', 'on this backend')
     .option('--address <address>', 'from this client address')
@@ -75,28 +75,26 @@ function addSession(program: Command, { environment, finish, end }: SessionComma
     .addOption(configOption())
     .action(async (id: string | undefined, { config, reason, ...wanted }: EndOptions) => {
       if ((id === undefined) === (Object.keys(wanted).length === 0)) {
-        environment.complain('say which: the id of one session, or --user, --backend or --address\n');
+        environment.complain('say which sessions to end: the id of one, or --user, --backend or --address\n');
         return end(exitCodes.invalid);
       }
       const ask = await openApi(config, environment);
       const which = id === undefined ? `?${new URLSearchParams(wanted).toString()}` : `/${encodeURIComponent(id)}`;
       const reply = await ask('DELETE', `/sessions${which}`, { reason });
-      finish(reply, () =>
-        id === undefined ? `Sessions that were ended: ${cell(reply.body['ended'])}.\n` : 'Ended.\n',
-      );
+      finish(reply, () => (id === undefined ? `Sessions ended: ${cell(reply.body['ended'])}.\n` : 'Ended.\n'));
     });
   withExamples(session, [
-    ['postern session list --backend a', 'who is on a'],
-    ['postern session end 3Qf… --reason "lost laptop"', 'end that one'],
-    ['postern session end --address 192.0.2.7 --reason abused', 'end all from there'],
+    ['postern session list --backend a', 'sessions on backend a'],
+    ['postern session end 3Qf… --reason "lost laptop"', 'end this session'],
+    ['postern session end --address 192.0.2.7 --reason abused', 'end all sessions from this address'],
   ]);
 }
 
 function addWho(program: Command, { environment, finish }: SessionCommandParts): void {
   const who = program
     .command('who')
-    .summary('where a user lives, and from where the user is signed in')
-    .argument('<user>', 'as the user would sign in')
+    .summary('show the backend and sessions of a user')
+    .argument('<user>', 'a user name, as typed at sign-in')
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (user: string, { config, format }: { config: string; format: Format }) => {
@@ -104,14 +102,14 @@ function addWho(program: Command, { environment, finish }: SessionCommandParts):
       const reply = await ask('GET', `/users/${encodeURIComponent(user)}`);
       finish(reply, () => (format === 'json' ? json(reply.body) : describeUser(reply.body)));
     });
-  withExamples(who, [['postern who alice@example.org', 'her backend, her move if there is one, her sessions']]);
+  withExamples(who, [['postern who alice@example.org', 'backend, move if there is one, and sessions']]);
 }
 
 function addKick(program: Command, { environment, finish }: SessionCommandParts): void {
   const kick = program
     .command('kick')
     .summary('end all sessions of a user, on all nodes within a second')
-    .argument('<user>', 'as the user would sign in')
+    .argument('<user>', 'a user name, as typed at sign-in')
     .addOption(reasonOption())
     .addOption(configOption())
     .action(async (user: string, { config, reason }: { config: string; reason: string }) => {
@@ -121,10 +119,10 @@ function addKick(program: Command, { environment, finish }: SessionCommandParts)
         const { user: ofWhom, ended } = reply.body;
         return ended === 0
           ? `${cell(ofWhom)} has no open sessions.\n`
-          : `Sessions of ${cell(ofWhom)} that were ended: ${cell(ended)}.\n`;
+          : `Sessions of ${cell(ofWhom)} ended: ${cell(ended)}.\n`;
       });
     });
-  withExamples(kick, [['postern kick alice@example.org --reason "account abused"', 'she must sign in again']]);
+  withExamples(kick, [['postern kick alice@example.org --reason "account abused"', 'alice must sign in again']]);
 }
 
 function sessionTable(sessions: unknown): string {
@@ -136,7 +134,7 @@ function sessionTable(sessions: unknown): string {
 
 function describeUser(body: Readonly<Record<string, unknown>>): string {
   const { user, backend, overridden, move, sessions } = body;
-  const how = overridden === true ? ' (moved here; the directory may say otherwise)' : '';
+  const how = overridden === true ? ' (moved there by an operator; the directory may differ)' : '';
   const moved = isObject(move) ? `Move: ${cell(move['explanation'])}.\n` : '';
   return `${cell(user)} lives on ${cell(backend)}${how}.\n${moved}${sessionTable(sessions)}`;
 }

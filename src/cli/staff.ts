@@ -23,10 +23,10 @@ export function addStaff(program: Command, environment: CommandEnvironment, end:
     end(refused ?? exitCodes.ok);
   }
 
-  const staff = program.command('staff').summary('list the staff, give out or take away second factors');
+  const staff = program.command('staff').summary('list staff, give out or reset second factors');
   staff
     .command('list')
-    .summary('who is staff by the configuration or has a second factor')
+    .summary('list everybody with a role in the configuration or with a second factor')
     .addOption(configOption())
     .addOption(formatOption())
     .action(async ({ config, format }: { config: string; format: Format }) => {
@@ -36,7 +36,7 @@ export function addStaff(program: Command, environment: CommandEnvironment, end:
     });
   staff
     .command('enrol')
-    .summary('make a one-time code with which somebody sets up the second factor')
+    .summary('make the one-time code with which a member of staff sets up the second factor')
     .argument('<user>', 'the mailbox of the member of staff')
     .addOption(configOption())
     .action(async (user: string, { config }: { config: string }) => {
@@ -46,25 +46,29 @@ export function addStaff(program: Command, environment: CommandEnvironment, end:
     });
   staff
     .command('reset')
-    .summary('take the second factor away, and end the sessions at the console')
+    .summary('remove the second factor and end the console sessions')
     .argument('<user>', 'the mailbox of the member of staff')
     .addOption(reasonOption())
     .addOption(configOption())
     .action(async (user: string, { config, reason }: { config: string; reason: string }) => {
       const ask = await openApi(config, environment);
       const reply = await ask('DELETE', `/staff/${encodeURIComponent(user)}/enrolment`, { reason });
-      finish(reply, () => `${cell(reply.body['user'])} has no second factor any more, and no console without one.\n`);
+      finish(
+        reply,
+        () =>
+          `${cell(reply.body['user'])} has no second factor any more, and cannot use the console until a new one is set up.\n`,
+      );
     });
   withExamples(staff, [
-    ['postern staff enrol sam@example.org', 'print a code for sam, good once and for a day'],
-    ['postern staff reset sam@example.org --reason "lost telephone"', 'then enrol again'],
+    ['postern staff enrol sam@example.org', 'print a code for sam: usable once, within a day'],
+    ['postern staff reset sam@example.org --reason "lost phone"', 'then enrol again'],
   ]);
 }
 
 function invitation({ user, code, until, console: address }: ApiReply['body']): string {
   return (
     `One-time code for ${cell(user)}: ${cell(code)}\n` +
-    `Good once, until ${cell(until)}, at ${cell(address)} after the own password. Give it to nobody else.\n`
+    `Usable once, until ${cell(until)}, at ${cell(address)} after signing in with the mailbox password. Give it to nobody else.\n`
   );
 }
 

@@ -35,14 +35,14 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
   const user = program.command('user').summary('move users to other backends');
   user
     .command('move')
-    .summary('move one user, or those of a file')
-    .argument('[user]', 'as the user would sign in')
-    .option('--to <backend>', 'where to; with --file, where a line names no backend')
+    .summary('move one user, or all users in a file')
+    .argument('[user]', 'a user name, as typed at sign-in')
+    .option('--to <backend>', 'the new backend; with --file, for lines that name none')
     .option('--file <file>', 'lines of USER or USER BACKEND; # begins a comment')
-    .addOption(new Option('--rate <number>', 'moves a minute at most').default(60).argParser(Number))
-    .option('--undo', 'lead the users back to where they came from')
-    .option('--dry-run', 'only say what would be done')
-    .option('--at-sign-in', 'do it when the user next signs in')
+    .addOption(new Option('--rate <number>', 'moves per minute, at most').default(60).argParser(Number))
+    .option('--undo', 'move the users back to where they came from')
+    .option('--dry-run', 'only show show what would be done')
+    .option('--at-sign-in', 'move each user at the next sign-in')
     .addOption(reasonOption())
     .addOption(configOption())
     .action(async (name: string | undefined, options: MoveOptions) => {
@@ -55,21 +55,21 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
       end(await moveAll(orders, options, ask, environment));
     });
   withExamples(user, [
-    ['postern user move alice --to b --reason "a is full"', 'now; her open session follows'],
-    ['postern user move alice --to b --reason test --dry-run', 'what would be done'],
+    ['postern user move alice --to b --reason "a is full"', 'move alice now; open sessions follow'],
+    ['postern user move alice --to b --reason test --dry-run', 'show what would be done'],
     [
       'postern user move --file moves.txt --rate 30 --reason migration',
-      'many; interrupt it, and run it again to go on',
+      'move many; to continue after an interrupt, run it again',
     ],
-    ['postern user move --file moves.txt --undo --reason "roll back"', 'all of them back'],
+    ['postern user move --file moves.txt --undo --reason "roll back"', 'move them all back'],
   ]);
 
-  const move = program.command('move').summary('what became of moves');
+  const move = program.command('move').summary('show or cancel moves');
   move
     .command('status')
-    .summary('the last move of each user, with what is the case and what to do')
-    .argument('[user]', 'of this user alone')
-    .option('--phase <phase>', 'such as failed or waiting')
+    .summary('show the last move of each user, where it stands and what to do')
+    .argument('[user]', 'only this user')
+    .option('--phase <phase>', 'only moves in this phase, such as failed or waiting')
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (name: string | undefined, options: { config: string; format: Format; phase?: string }) => {
@@ -87,8 +87,8 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
     });
   move
     .command('stop')
-    .summary('take back a move that waits for a sign-in or broke off before its switch')
-    .argument('<user>', 'as the user would sign in')
+    .summary('cancel a move that waits for a sign-in or stopped before the switch')
+    .argument('<user>', 'a user name, as typed at sign-in')
     .addOption(reasonOption())
     .addOption(configOption())
     .action(async (name: string, { config, reason }: { config: string; reason: string }) => {
@@ -139,7 +139,9 @@ async function moveAll(
     signals.off('SIGINT', interrupt);
   }
   if (done === orders.length) return code;
-  complain(`Stopped after ${done} of ${orders.length}. The same command goes on; --undo leads back.\n`);
+  complain(
+    `Stopped after ${done} of ${orders.length}. Run the same command again to continue, or with --undo to move back.\n`,
+  );
   return exitCodes.no;
 }
 
@@ -166,7 +168,7 @@ function said({ body }: ApiReply): string {
 }
 
 function moveTable(rows: readonly Readonly<Record<string, unknown>>[]): string {
-  return table(['USER', 'FROM', 'TO', 'PHASE', 'SINCE', 'BY', 'WHAT IS THE CASE'], rows.map(moveCells));
+  return table(['USER', 'FROM', 'TO', 'PHASE', 'SINCE', 'BY', 'STATUS'], rows.map(moveCells));
 }
 
 function moveCells(row: Readonly<Record<string, unknown>>): string[] {

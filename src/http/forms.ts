@@ -17,7 +17,8 @@ export function createFormBody(): RequestHandler {
   return async (request, _response, next) => {
     // `is`: false means another type, null no body at all.
     const type = request.is('application/x-www-form-urlencoded');
-    if (type === false || request.headers['content-encoding'] !== undefined) throw refusal(415, 'the body is no form');
+    if (type === false || request.headers['content-encoding'] !== undefined)
+      throw refusal(415, 'the body is not a form');
     // A server that optimises empty requests gives those no end to wait for.
     const bytes = type === null ? Buffer.alloc(0) : await readBody(request);
     request.body = new URLSearchParams(bytes.toString('utf8'));

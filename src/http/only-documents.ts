@@ -14,6 +14,6 @@ export function createOnlyDocuments(): RequestHandler {
     if (destination === undefined || destination === 'document') return next();
     if (destination === 'empty' && mode === 'navigate') return next();
     response.vary('Sec-Fetch-Dest, Sec-Fetch-Mode').status(403).type('text');
-    response.end('Only a page that somebody opens may ask for that.\n');
+    response.end('This address works only as a page that somebody opens.\n');
   };
 }

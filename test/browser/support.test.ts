@@ -111,7 +111,7 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
     await console.fill('#ticket', 'T-1234');
     await console.fill('#code', code);
     await console.click('button[value=open]');
-    await console.getByRole('heading', { name: 'The mailbox can be opened' }).waitFor();
+    await console.getByRole('heading', { name: 'The mailbox is ready' }).waitFor();
     const [tab] = await Promise.all([staff.waitForEvent('page'), console.click('a.primary')]);
     return tab;
   }

@@ -86,9 +86,9 @@ test('servers that answer are ok, over TLS and STARTTLS, and are asked as the ga
   ]);
   assert.deepEqual(rows, [
     ['b1 imap', 'ok', 'ready.'],
-    ['b1 webmail', 'ok', 'answers 302; each check asks for /mail/favicon.ico (1 KB)'],
+    ['b1 webmail', 'ok', 'answers 302; each check requests /mail/favicon.ico (1 KB)'],
     ['b2 imap', 'ok', 'ready.'],
-    ['b2 webmail', 'ok', 'answers 302; each check asks for /favicon.ico (1 KB)'],
+    ['b2 webmail', 'ok', 'answers 302; each check requests /favicon.ico (1 KB)'],
   ]);
   assert.equal(code, 0);
   assert.deepEqual(tls.lines, ['x LOGOUT']);
@@ -118,10 +118,10 @@ test('servers that fail are told apart, with what to do, and the command ends wi
   ]);
   const noTlsThere =
     'no TLS is spoken there: is the port right, or did you mean imap:// or ldap:// (STARTTLS), http:// or redis://?';
-  const is404 = 'answers 404: is this where the webmail lives, and does it accept the public host name?';
+  const is404 = 'answers 404: is this the right path, and does the webmail accept the public host name?';
   assert.deepEqual(rows, [
     ['b1 imap', 'failed', 'the certificate is from an unknown authority: set tls_ca_file'],
-    ['b1 webmail', 'failed', "answers 502: look into the webmail's own log"],
+    ['b1 webmail', 'failed', "answers 502: look at the webmail's own log"],
     ['b2 imap', 'failed', 'the server refuses STARTTLS: x BAD unknown command'],
     ['b2 webmail', 'warning', is404],
     ['b3 imap', 'failed', 'no IMAP greeting: 220 mail ESMTP'],
@@ -195,7 +195,7 @@ test('a Redis that may forget is warned of, one that keeps is ok, one that is aw
   assert.deepEqual(forgetful.rows[0], [
     'redis',
     'warning',
-    'appendonly is no: a restart of Redis signs everybody out, and forgets states and moves; maxmemory-policy is allkeys-lru: sessions, states and moves vanish when memory is short; set noeviction',
+    'appendonly is no: a restart of Redis signs everybody out and loses states and moves; maxmemory-policy is allkeys-lru: sessions, states and moves are lost when memory runs short; set noeviction',
   ]);
   assert.equal(forgetful.code, 0);
 
@@ -206,7 +206,7 @@ test('a Redis that may forget is warned of, one that keeps is ok, one that is aw
       .map(([server = '', , note = '']) => [server, note.split(';')[0]]),
     [
       ['redis', 'appendonly is no: a restart of Redis signs everybody out'],
-      ['state redis', 'appendonly is no: a restart of Redis forgets states and moves'],
+      ['state redis', 'appendonly is no: a restart of Redis loses states and moves'],
     ],
   );
   await client.configSet('appendonly', 'yes');
@@ -237,13 +237,13 @@ test('what a check of a webmail costs is said, and warned of where it is a page 
     ...drivers.map(([settings], index) => `${at(`file/${index}`)}, ${settings}`),
   ]);
   const notes = rows.filter(([server]) => server?.endsWith('webmail')).map(([, result, note]) => `${result}: ${note}`);
-  const instead = 'name a small file by health: { path }';
+  const instead = 'name a small file in health: { path }';
   assert.deepEqual(notes, [
-    `warning: answers 200; each check asks for /page/favicon.ico, which is no small file (628 KB): ${instead}`,
-    `warning: answers 200; each check asks for /session/favicon.ico, which sets a cookie (1 KB): ${instead}`,
-    'ok: answers 200; each check asks for /robots.txt (1 KB)',
-    'ok: answers 200; each check asks for /file/favicon.ico (1 KB)',
-    ...drivers.map(([, name], index) => `ok: answers 200; each check asks for /file/${index}/${name} (1 KB)`),
+    `warning: answers 200; each check requests /page/favicon.ico, which is not a small file (628 KB): ${instead}`,
+    `warning: answers 200; each check requests /session/favicon.ico, which sets a cookie (1 KB): ${instead}`,
+    'ok: answers 200; each check requests /robots.txt (1 KB)',
+    'ok: answers 200; each check requests /file/favicon.ico (1 KB)',
+    ...drivers.map(([, name], index) => `ok: answers 200; each check requests /file/${index}/${name} (1 KB)`),
   ]);
 });
 

@@ -32,7 +32,7 @@ describe('the command as a process', () => {
     const cwd = filesOf(t, { 'postern.yaml': smallest() });
     const { code, out, err } = await postern(['check', '-c', 'postern.yaml'], { cwd });
     assert.deepEqual([code, err], [0, '']);
-    assert.match(out, /^postern\.yaml is good\.\n {2}public +http:\/\/127\.0\.0\.1:8080\n/);
+    assert.match(out, /^postern\.yaml is valid\.\n {2}public +http:\/\/127\.0\.0\.1:8080\n/);
     assert.match(out, /backends +1: 1 none\n$/);
   });
 
@@ -121,7 +121,7 @@ test('check takes a second look at what is allowed', async (t) => {
   const { out } = await run(['check', '-c', file]);
   assert.deepEqual(out.match(/^Note: .*$/gm), [
     'Note: http://mail.test is not HTTPS: passwords cross the network in the clear.',
-    'Note: public_url is HTTPS and trusted_proxies is empty: list the load balancer that ends TLS, or it is not believed.',
-    'Note: operators.listen 0.0.0.0:9090 is not on loopback: keep others away from it.',
+    'Note: public_url is HTTPS, but trusted_proxies is empty: list the load balancer that ends TLS, or its headers are not believed.',
+    'Note: operators.listen 0.0.0.0:9090 is not on loopback: make sure that only operators can reach it.',
   ]);
 });

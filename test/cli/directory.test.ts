@@ -77,11 +77,11 @@ describe('postern directory', () => {
     const moved = lines.filter((line) => /^u\d+\ta\tb$/.test(line)).length;
     assert.ok(moved > 60 && moved < 140, String(moved));
     assert.deepEqual(lines.slice(moved), [
-      `${moved} of 200 users would live elsewhere (${(moved / 2).toFixed(1)} %).`,
+      `${moved} of 200 users would move (${(moved / 2).toFixed(1)} %).`,
       `  a → b: ${moved}`,
     ]);
     const none = await postern(['directory', 'compare', 'old.yaml', 'new.yaml', 'alice', 'bob'], { cwd });
-    assert.deepEqual([none.code, none.out], [0, '0 of 2 users would live elsewhere (0.0 %).\n']);
+    assert.deepEqual([none.code, none.out], [0, '0 of 2 users would move (0.0 %).\n']);
   });
 
   test('preview says the same of other weights as a comparison with them', async (t) => {
@@ -106,7 +106,7 @@ describe('postern directory', () => {
     const cwd = await site(t);
     await using state = await stateIn(cwd);
     const { code, out } = await postern(['directory', 'drop', '-c', 'old.yaml', 'Alice'], { cwd });
-    assert.deepEqual([code, out], [0, 'All nodes ask anew for alice@mail.test.\n']);
+    assert.deepEqual([code, out], [0, 'All nodes will look up alice@mail.test again.\n']);
     const { entries } = await state.vouched.changesSince(0);
     assert.deepEqual(
       entries.filter(({ table }) => table !== 'audit').map(({ table, key, value }) => [table, key, typeof value]),

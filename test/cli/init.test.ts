@@ -89,7 +89,7 @@ test('for the driver header a secret is made that nobody else can read, and one 
   const options = ['--public-url', 'http://localhost:8080', '--backend', 'a=mx.test', '--driver', 'header', '--force'];
   const secret = join(directory, 'header.secret');
   const init = () => run(['init', '-o', join(directory, 'postern.yaml'), ...options]);
-  assert.match((await init()).out, /and \S+header\.secret: give it to the webmail, too\./);
+  assert.match((await init()).out, /and \S+header\.secret: give the same secret to the webmail\./);
   const made = readFileSync(secret, 'utf8');
   assert.match(made, /^[0-9a-f]{64}\n$/);
   assert.equal(statSync(secret).mode & 0o777, 0o600);
@@ -100,8 +100,8 @@ test('for the driver header a secret is made that nobody else can read, and one 
 test('for the driver form it is said that its marks are an example', async (t) => {
   const file = join(filesOf(t, {}), 'postern.yaml');
   const { out } = await run(['init', '-o', file, ...two, '--driver', 'form']);
-  assert.match(out, /Its form is an example: .*docs\/webmails\/form\.md/);
-  assert.match(readFileSync(file, 'utf8'), /# An example: your webmail has other names and marks/);
+  assert.match(out, /The form in it is an example: .*docs\/webmails\/form\.md/);
+  assert.match(readFileSync(file, 'utf8'), /# This is an example: your webmail has other fields and signs/);
 });
 
 test('a person is asked what no option says, and an empty answer takes the default', async (t) => {
@@ -121,7 +121,7 @@ test('a person is asked what no option says, and an empty answer takes the defau
       'Listen on',
       'Redis URL',
       'Webmail',
-      'Authorities that vouch for the backends, PEM file',
+      'CA certificates of the backends, PEM file',
       'Backends, as NAME=HOST separated by spaces',
     ],
   );

@@ -47,7 +47,7 @@ test('list ends with 1 where no node has made the file yet', async (t) => {
   const config = join(filesOf(t, { 'postern.yaml': smallest() }), 'postern.yaml');
   const { code, err } = await run(['keys', 'list', '-c', config]);
   assert.equal(code, 1);
-  assert.match(err, /the first node that starts makes it/);
+  assert.match(err, /the first node to start creates it/);
 });
 
 test('a rotation is add, promote, retire, each with what to do next', async (t) => {
@@ -101,7 +101,7 @@ test('a key that may hold living sessions is not retired, unless that is meant',
   assert.equal(early.code, 1);
   assert.match(
     early.err,
-    new RegExp(`^Sessions that ${first} sealed may live until .*: retire it then, or add --now to end them\\.\n$`),
+    new RegExp(`^Sessions sealed with ${first} may last until .*: retire it then, or add --now to end them\\.\n$`),
   );
   assert.equal((await readKeysFile(file))?.length, 2);
 });
@@ -117,7 +117,7 @@ test('retire takes the key off the list of all nodes, also one that this file ne
   assert.deepEqual(await store.registerKeys([]), []);
   const again = await keys('retire', 'deadbeef');
   assert.equal(again.code, 2);
-  assert.match(again.err, /neither .*state\/keys nor the store knows a key deadbeef/);
+  assert.match(again.err, /no key deadbeef, neither in .*state\/keys nor in the store/);
 });
 
 test('the key that seals cannot be retired, and an unknown one not promoted', async (t) => {

@@ -93,7 +93,7 @@ describe('a gateway that cannot start', () => {
       3,
       /^listen EADDRINUSE\n$/,
     ],
-    [new TypeError('oops'), 70, /^This is a defect of Postern: TypeError: oops\n/],
+    [new TypeError('oops'), 70, /^This is a bug in Postern: TypeError: oops\n/],
   ];
   for (const [error, code, says] of failures) {
     test(`${error.name} ${error.message}: ends with ${code}`, async () => {

@@ -139,9 +139,9 @@ test('check --online looks the names up, and names aliases and unknowns', async 
     'staff: { sam@example.test: support, gone@example.test: auditor }, never_opened: [head@example.test, boss@example.test, broken@example.test]';
   assert.deepEqual(await namesOnline(t, support), [
     'staff sam@example.test ok: lives on a',
-    'staff gone@example.test warning: is unknown here: it lets nobody in',
+    'staff gone@example.test warning: is unknown here: this entry gives nobody a role',
     'never_opened head@example.test ok: lives on a',
-    'never_opened boss@example.test warning: is another name of head@example.test: it protects nobody; write head@example.test',
+    'never_opened boss@example.test warning: is an alias of head@example.test: this entry protects nobody; write head@example.test',
     'never_opened broken@example.test failed: 2 map answered "nowhere": that is not one backend\'s name or host',
   ]);
 });
@@ -151,7 +151,7 @@ test('check --online shows what users would get who are named', async (t) => {
     'user Boss ok: lives on a as head@example.test',
     'user alice ok: lives on a as alice@example.test',
     'user alcie warning: is unknown here',
-    'user a b warning: is no name that could sign in',
+    'user a b warning: is not a valid user name',
   ]);
 });
 
@@ -162,7 +162,7 @@ test('users who are named without --online are refused with the remedy', async (
   );
   const { code, err } = await run(['check', '-c', file, 'alice']);
   assert.equal(code, 2);
-  assert.match(err, /users are looked up with --online only/);
+  assert.match(err, /looking up users needs --online/);
 });
 
 test('bare keys of a table are met where the default domain is an alias itself', async () => {

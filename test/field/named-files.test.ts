@@ -196,7 +196,7 @@ describe('what a configuration names as a file', () => {
         const isWritten = place === 'the audit' || place === 'the embedded store';
         assert.match(
           out + err,
-          isWritten ? /it is not a regular file: let the configuration name another place/ : said,
+          isWritten ? /it is not a regular file: choose another path in the configuration/ : said,
         );
       });
     }
@@ -238,35 +238,39 @@ describe('a place where serve would write', () => {
     [
       'keys below /proc',
       'sessions: { keys_file: /proc/postern/keys }',
-      /keys +\S+ +failed .*nothing can be made in \/proc/,
+      /keys +\S+ +failed .*nothing can be created in \/proc/,
     ],
-    ['an audit below /sys', 'audit: { file: /sys/postern/audit }', /audit +\S+ +failed .*nothing can be made in \/sys/],
-    ['a store below /proc', 'sessions: { store_file: /proc/x/s }', /sessions +\S+ +failed .*made in \/proc/],
-    ['a socket below /proc', 'operators: { socket: /proc/x/api }', /api socket +\S+ +failed .*made in \/proc/],
+    [
+      'an audit below /sys',
+      'audit: { file: /sys/postern/audit }',
+      /audit +\S+ +failed .*nothing can be created in \/sys/,
+    ],
+    ['a store below /proc', 'sessions: { store_file: /proc/x/s }', /sessions +\S+ +failed .*created in \/proc/],
+    ['a socket below /proc', 'operators: { socket: /proc/x/api }', /api socket +\S+ +failed .*created in \/proc/],
     [
       'a socket below a file',
       'operators: { socket: postern.yaml/api }',
-      /api socket +\S+ +failed .*postern\.yaml is no folder/,
+      /api socket +\S+ +failed .*postern\.yaml is not a folder/,
     ],
     [
       'keys below a file',
       'sessions: { keys_file: postern.yaml/x/keys }',
-      /keys +\S+ +failed .*there is no file|is no folder/,
+      /keys +\S+ +failed .*there is no file|is not a folder/,
     ],
     [
       'a folder in a socket’s place',
       'operators: { socket: folder }',
-      /api socket +\S+ +failed .*is there, and is no socket/,
+      /api socket +\S+ +failed .*exists and is not a socket/,
     ],
     [
       'a file in a socket’s place',
       'operators: { socket: folder/file }',
-      /api socket +\S+ +failed .*is there, and is no socket/,
+      /api socket +\S+ +failed .*exists and is not a socket/,
     ],
     [
       'too long a socket',
       `operators: { socket: ${'x'.repeat(120)} }`,
-      /api socket +\S+ +failed .*longer than the 107 bytes/,
+      /api socket +\S+ +failed .*longer than 107 bytes/,
     ],
   ];
   for (const [what, yaml, said] of cases) {

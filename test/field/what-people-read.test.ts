@@ -85,7 +85,7 @@ describe('who wanted to sign in while nobody is served', () => {
       /not accepting new sign-ins right now\. Please try again after/,
       /keine neuen Anmeldungen an\. Bitte/,
     ],
-    ['down', false, /does not answer\. Your mail is safe\. Since/, /antwortet nicht/],
+    ['down', false, /is not responding\. Your mail is safe\. Since/, /antwortet nicht/],
     ['moving', false, /less than a minute\./, /weniger als eine Minute/],
   ];
   for (const [kind, isNamed, inEnglish, inGerman] of cases) {
@@ -143,7 +143,7 @@ describe('a browser that keeps no cookies', () => {
     for (const _turn of [1, 2, 3]) {
       const reply = await submitLogin(fixture, { cookie: '', token });
       assert.equal(reply.status, 403);
-      assert.match(reply.text, /blocks cookies, or has deleted ours\. Allow cookies for 127\.0\.0\.1/);
+      assert.match(reply.text, /blocks cookies or has deleted ours\. Allow cookies for 127\.0\.0\.1/);
       assert.doesNotMatch(reply.text, /open for too long/);
       token = tokenIn(reply.text);
     }

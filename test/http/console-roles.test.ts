@@ -81,7 +81,7 @@ suite('a route of the console', () => {
         const reply = await go(browser, route, nextCode());
         if (owner === 'half') assert.equal(reply.headers['location'], '/-/', route);
         if (owner === 'half' || owner === 'staff') continue;
-        const isRefused = /Not for your role/.test(reply.text);
+        const isRefused = /No access/.test(reply.text);
         assert.equal(isRefused, owner !== role, `${route}: ${reply.status}`);
         if (owner === role) continue;
         assert.equal(reply.status, 403, route);

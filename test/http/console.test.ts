@@ -57,7 +57,7 @@ suite('the console', () => {
     const wrong = await browser.post('/-/login', { user: 'mia', password: 'wrong' });
     const noRole = await browser.post('/-/login', { user: 'mia', password: 'right' });
     assert.deepEqual([wrong.status, noRole.status], [403, 403]);
-    assert.match(wrong.text, /Wrong user name or password/);
+    assert.match(wrong.text, /The user name or password is incorrect/);
     assert.match(noRole.text, /no access to this console/);
     assert.ok(!browser.cookie.includes('staff'));
     assert.deepEqual(fixture.audited, []);
@@ -121,7 +121,7 @@ suite('the console', () => {
     await other.get('/-/factor');
     const replayed = await other.post('/-/factor', { code });
     assert.equal(replayed.status, 403);
-    assert.match(replayed.text, /used already/);
+    assert.match(replayed.text, /has been used/);
     assert.equal((await other.post('/-/factor', { code: recovery[0] ?? '' })).status, 303);
     await other.post('/-/logout', {});
     await other.get('/-/login');

@@ -10,23 +10,23 @@ import { aliceSignedIn, startPages, storeAway } from './http.fixture.ts';
 
 describe('an attempt that leads nowhere', () => {
   const outcomes: readonly (readonly [LoginOutcome, status: number, says: RegExp])[] = [
-    [{ kind: 'rejected' }, 403, /Wrong user name or password/],
-    [{ kind: 'refused', reason: 'Unpaid since <May>' }, 403, /at present: Unpaid since &lt;May&gt;/],
+    [{ kind: 'rejected' }, 403, /The user name or password is incorrect/],
+    [{ kind: 'refused', reason: 'Unpaid since <May>' }, 403, /right now: Unpaid since &lt;May&gt;/],
     [{ kind: 'expired' }, 403, /expired/],
     [{ kind: 'contact-admin' }, 403, /administrator/],
     [{ kind: 'insecure' }, 403, /because of a configuration error/],
     [{ kind: 'malformed', field: 'user' }, 400, /does not look like a user name/],
-    [{ kind: 'malformed', field: 'password' }, 400, /password contains characters that cannot be used/],
+    [{ kind: 'malformed', field: 'password' }, 400, /password is too long or contains invalid characters/],
     [{ kind: 'busy' }, 503, /Many people are signing in/],
     [
       { kind: 'unavailable', code: 'ERR_IMAP_UNAVAILABLE', source: 'imap', retryable: true },
       503,
-      /a mail server does not answer, or the user name or password is wrong/,
+      /a mail server is not responding, or the user name or password is incorrect/,
     ],
     [
       { kind: 'unavailable', code: 'ERR_DIRECTORY_UNAVAILABLE', source: 'directory', retryable: true },
       503,
-      /It is not your password/,
+      /Your password is not the problem/,
     ],
   ];
   for (const [outcome, status, says] of outcomes) {
@@ -99,7 +99,7 @@ describe('an attempt that leads nowhere', () => {
     };
     const reply = await submitLogin(fixture, await openLogin(fixture));
     assert.equal(reply.status, 503);
-    assert.match(reply.text, /It is not your password/);
+    assert.match(reply.text, /Your password is not the problem/);
     assert.deepEqual(
       setCookies(reply).filter((line) => line.startsWith('postern=')),
       [],

@@ -26,7 +26,7 @@ suite('what staff, and others, try with opened mailboxes', { concurrency: false 
     assert.equal((await desk.getAt(desk.hostOf('assist'), link)).status, 303);
     const second = await desk.getAt(desk.hostOf('assist'), link);
     assert.equal(second.status, 403);
-    assert.match(second.text, /used already/);
+    assert.match(second.text, /has been used/);
     assert.deepEqual(
       setCookies(second).filter((line) => line.startsWith('postern=')),
       [],

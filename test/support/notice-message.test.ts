@@ -58,7 +58,7 @@ test('it says who, when, why and for how long', () => {
   assert.equal(fields.get('To'), '<alice@example.test>');
   assert.equal(fields.get('Subject'), 'Your mailbox was opened by support');
   assert.equal(fields.get('Message-ID'), '<x1@example.test>');
-  assert.match(text, /sam@example\.test of the support staff opened your mailbox on .*November 22, 2026/);
+  assert.match(text, /sam@example\.test from support opened your mailbox on .*November 22, 2026/);
   assert.match(text, /at most 15 minutes/);
   assert.ok(text.includes('Ticket 4711: Ordner „Müll“ fehlt'));
 });

@@ -84,7 +84,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
     };
     if (needs.role !== undefined && !grant.roles.includes(needs.role)) {
       await audit.record({ event: 'role-refused', ...who, facts: { path: request.path, why: `not ${needs.role}` } });
-      showMessage(views, response, { ...frame, status: 403, title: 'Not for your role' }, roleText(needs.role));
+      showMessage(views, response, { ...frame, status: 403, title: 'No access' }, roleText(needs.role));
       return undefined;
     }
     if (request.method === 'POST' && !tokens.check(formField(request.body, 'token'), formBindingOf(session))) {
@@ -120,7 +120,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
 }
 
 /** The message for a form whose token has expired or belongs to another session. */
-export const staleText = 'This page was open for too long, or it belongs to another session. Nothing was changed.';
+export const staleText = 'This page was open for too long, or belongs to another session. Nothing was changed.';
 
 /** Says that somebody could not be asked, under a reference that the log has, too. `cause`: only for whom we know. */
 export function showUnavailable(
@@ -133,10 +133,10 @@ export function showUnavailable(
   const reference = newReference(randomBytes);
   log.warn('console-unavailable', { err: error, code: error.code, reference });
   response.setHeader('Retry-After', '5');
-  const frame = { user: undefined, roles: [], token: '', status: 503, title: 'Not possible for the moment' };
+  const frame = { user: undefined, roles: [], token: '', status: 503, title: 'Temporarily unavailable' };
   const why =
     error.source === 'audit'
-      ? 'The audit log cannot be written. Without it nothing is done here. Tell an operator.'
+      ? 'The audit log cannot be written, and nothing is done without it. Tell an operator.'
       : `${text(sourceKeyOf(error.source))} did not answer. Nothing was changed.`;
   const more = cause === undefined || error.source === 'audit' ? '' : ` ${text('support.cause', { detail: cause })}`;
   showMessage(views, response, frame, why + more, reference);
@@ -158,7 +158,7 @@ export function createOwnOriginOnly(): RequestHandler {
     // Of two hosts of one site the browser puts neither into a process of its own, but for this.
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     if (!allowed || (!reads && request.headers.origin !== undefined && request.headers.origin !== origin)) {
-      response.status(403).type('text').end('Only the pages of this console may ask for that.\n');
+      response.status(403).type('text').end('Only pages of this console may request this.\n');
       return;
     }
     next();

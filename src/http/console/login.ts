@@ -132,7 +132,7 @@ function createRefusals({ audit, clock, log, staffNamed }: ConsoleSignInDeps) {
 
 const noStaffText = 'You have no access to this console. If you need it, ask an operator.';
 const closedText =
-  'The mail server of your own mailbox is not accepting sign-ins right now, so nobody can check your password.';
+  'The mail server of your own mailbox accepts no sign-ins right now, so your password cannot be checked.';
 
 function bindingOf(cookie: string): string {
   return `console sign-in ${cookie}`;

@@ -106,9 +106,9 @@ export function codeProblem(refusal: Refused, nowMs: number, from: 'app' | 'oper
     case 'wrong':
       return from === 'operator'
         ? 'This one-time code is wrong or no longer valid. Ask the operator for a new one.'
-        : 'This code is wrong. Type the code that your app shows now. If that fails, check the clock of your phone.';
+        : 'This code is wrong. Enter the code that your app shows now. If that fails, check the clock of your phone.';
     case 'used':
-      return 'This code was used already. Wait for the next one.';
+      return 'This code has been used. Wait for the next one.';
     case 'locked': {
       const minutes = Math.max(1, Math.ceil((refusal.untilMs - nowMs) / 60_000));
       return `Too many wrong codes. Try again in ${minutes} min.`;

@@ -126,7 +126,7 @@ class UserPages {
       return showMessage(
         this.#deps.views,
         visit.response,
-        { ...visit.frame, title: 'Not possible', status: 403 },
+        { ...visit.frame, title: 'That did not work', status: 403 },
         noSubject,
       );
     }
@@ -219,7 +219,7 @@ class UserPages {
     showMessage(
       this.#deps.views,
       response,
-      { ...frame, title: 'The delay is removed' },
+      { ...frame, title: 'Delay removed' },
       `${subject} can sign in without delay.`,
     );
   }
@@ -239,7 +239,7 @@ class UserPages {
     }
     // A form may lead to our own origin only: to the other host leads a link that staff follow themselves.
     const values = { link: started.link, subject, minutes: form.minutes };
-    showPage(this.#deps.views, response, { ...frame, title: 'The mailbox can be opened' }, ['console-link', values]);
+    showPage(this.#deps.views, response, { ...frame, title: 'The mailbox is ready' }, ['console-link', values]);
   }
 
   /** A fresh code, each time; what is wrong with it otherwise. */
@@ -251,7 +251,9 @@ class UserPages {
       return codeProblem(check, this.#deps.clock.nowMs(), 'app');
     }
     const proven = await this.#deps.sessions.proveAnew(session);
-    return proven === undefined ? 'Your session has ended meanwhile.' : { ...staff, provenAtMs: proven.provenAtMs };
+    return proven === undefined
+      ? 'Your session has ended in the meantime.'
+      : { ...staff, provenAtMs: proven.provenAtMs };
   }
 }
 
@@ -260,7 +262,7 @@ function fieldOf({ why }: Refused): { readonly field?: OpeningField } {
   return why === 'reason' || why === 'ticket' || why === 'minutes' ? { field: why } : {};
 }
 
-const noSubject = 'There is no such user, or your role does not cover the domain.';
+const noSubject = 'There is no such user, or your role does not cover the domain of this user.';
 
 function who({ user, address }: StaffOnDuty) {
   return { actor: user, address };
