@@ -1,179 +1,68 @@
 import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
+import { defined } from '../core/defined.ts';
 import { PosternError } from '../core/error.ts';
-import { type LoginName, splitLoginName } from '../core/names.ts';
-import { oneOf, oneOrMore, section, textOrNumber } from '../schema/scalars.ts';
+import { oneOrMore, section, textOrNumber } from '../schema/scalars.ts';
 import { shown } from '../schema/value-parsers.ts';
-import type { FindHome } from './backend-names.ts';
 import { isRecord } from './settings.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';
+import { answers, type Meaning, readValue, type ValueContext } from './table-entries.ts';
 
-/**
- * How the values of a table are meant. `backend`: a backend's name, or a host, with or without a port. `perdition`: the
- * same, and `user@` may stand before it. `transport`: Postfix's transport(5), `lmtp:inet:[host]:24`. `user`: another
- * name of the user, as in virtual(5).
- */
-export const meanings = ['backend', 'perdition', 'transport', 'user'] as const;
-
-/** What a source's values are: backends, hosts, or names to ask for again. */
-export type Meaning = (typeof meanings)[number];
-
-/** How values are meant. */
-export function answers<const Meanings extends readonly [Meaning, ...Meaning[]]>(words: Meanings) {
-  return oneOf(words, 'a meaning of values').describe(
-    'How values are meant: `backend` (its name, or a host), `perdition` (`user@` may stand before the host), `transport` ' +
-      '(Postfix’s `lmtp:inet:[host]:24`)' +
-      (words.some((word) => word === 'user') ? ', `user` (another name of the user).' : '.'),
-  );
-}
-
-const maxLength = 512;
-/** A backend's name or a host; the chain looks it up, so that its syntax need not be finer than this. */
-const hostText =
-  /^(?:\[(?:ipv6:)?([0-9A-Za-z.:_-]+)\]|([0-9A-Za-z._-]+))(?::(?:\d{1,5}|[A-Za-z][A-Za-z0-9-]{0,31}))?$/i;
-const bareIPv6 = /^[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*$/;
-/** Transports of Postfix whose "next hop" is empty or a text for the sender. */
-const nowhere = /^(?:error|retry|discard)$/i;
-
-/** Targets of aliases(5) that are no users: `|program`, `/file`, `:include:/list`, each also in quotes. */
-const noUser = /^["|/:]/;
-
-/** For whom a value was found, and how. */
-export interface ValueContext {
-  readonly name: LoginName;
-  readonly findHome: FindHome;
-  /** The fallback for users whom the table does not name. */
-  readonly byDefault?: boolean;
-}
-
-/**
- * Makes an answer of a table's value; throws {@link badAnswer} when it cannot be one. A list of several users is a
- * distribution list and nobody's other name: the user is unknown to such a table. So is one whose mail goes to a
- * program or a file, or to a next hop that is no backend here.
- */
-export function readValue(value: string, meaning: Meaning, context: ValueContext): SourceAnswer {
-  const { name, byDefault = false } = context;
-  // Not trim(): a line end inside a value is no white space around it.
-  const text = value.replace(/^[ \t]+|[ \t]+$/g, '');
-  if (text.length > maxLength) throw badAnswer(`a value of ${text.length} characters is no ${meaning}`);
-  switch (meaning) {
-    case 'user':
-      if (/[\s,]/.test(text)) return { kind: 'unknown-user' };
-      if (noUser.test(text))
-        return { kind: 'unknown-user', why: 'the alias leads to a program, a file or a list, or is quoted' };
-      // virtual(5): `@domain` is the same user in another domain. `\alice` is alice, and no alias of hers any more.
-      return {
-        kind: 'found',
-        user: text.startsWith('@') ? splitLoginName(name).local + text : text.replace(/^\\/, ''),
-        byDefault,
-      };
-    case 'backend':
-      return { kind: 'found', home: readHost(text), byDefault };
-    case 'transport':
-      return readTransport(text, context);
-    case 'perdition': {
-      const at = text.lastIndexOf('@');
-      const home = readHost(text.slice(at + 1));
-      return at <= 0 ? { kind: 'found', home, byDefault } : { kind: 'found', home, user: text.slice(0, at), byDefault };
-    }
-    default:
-      return meaning satisfies never;
-  }
-}
-
-/**
- * The home in `transport:nexthop` (transport(5)): the first of the next hops that is a backend here. Both parts may be
- * missing; without a next hop it is the user's domain, and `:` says nothing of where.
- */
-function readTransport(text: string, { name, findHome, byDefault = false }: ValueContext): SourceAnswer {
-  if (text === '' || /[\r\n\0]/.test(text))
-    throw badAnswer('a value is no transport with a next hop, such as lmtp:[host]:24');
-  const colon = text.indexOf(':');
-  const transport = colon === -1 ? text : text.slice(0, colon);
-  const nextHops = colon === -1 ? '' : text.slice(colon + 1).trim();
-  if (nowhere.test(transport)) return { kind: 'unknown-user', why: `the transport ${transport} leads nowhere` };
-  const { domain } = splitLoginName(name);
-  // A text without a colon is the name of a transport; where it is that of a host here, that was meant.
-  const hops =
-    nextHops !== '' ? nextHops.split(/[\s,]+/) : transport === '' ? [] : [...(colon === -1 ? [text] : []), domain];
-  for (const hop of hops) {
-    const host = hostIn(hop.replace(/^inet:/i, ''));
-    if (host !== undefined && findHome(host) !== undefined) return { kind: 'found', home: host, byDefault };
-  }
-  return { kind: 'unknown-user', why: 'the next hop is no backend here' };
-}
-
-/** The host of `host`, `host:port`, `[host]:port`, `[ipv6:address]` or a bare IPv6 address. */
-export function readHost(text: string): string {
-  const host = hostIn(text);
-  if (host !== undefined) return host;
-  const isTransport = /^[a-z][a-z0-9-]*:.*:/i.test(text);
-  const remedy = isTransport ? '; if it is a transport of Postfix, write answers: transport' : '';
-  throw badAnswer(`a value is neither the name of a backend nor a host${remedy}`);
-}
-
-/** As {@link readHost}; undefined for what is none. */
-export function hostIn(text: string): string | undefined {
-  if (text.length > maxLength) return undefined;
-  if (bareIPv6.test(text)) return text;
-  const [, bracketed, plain] = hostText.exec(text) ?? [];
-  return bracketed ?? plain;
-}
-
-/**
- * Under which names an answer of several values has the home, another name of the user, a refusal, and a staff role.
- */
+/** The names of the values in an answer of several values: home, another name of the user, refusal, staff role. */
 export interface AnswerKeys {
   readonly backend: string | undefined;
   readonly user: string | undefined;
-  readonly refusal: Refusal | undefined;
+  readonly refusal: RefusalRule | undefined;
   readonly role: string | undefined;
-  /** How the value of `backend` is meant. */
+  /** The meaning of the value of `backend`. */
   readonly meaning: Meaning;
 }
 
-/** Which value says whether the user may sign in. Words are in lower case. */
-interface Refusal {
+/** How a value says whether the user may sign in. Words are in lower case. */
+interface RefusalRule {
   readonly key: string;
-  /** Only these refuse; undefined where the values are yes or no, or the reason. */
+  /** Only these words refuse; undefined if the values are yes or no, or the reason. */
   readonly when?: ReadonlySet<string>;
-  /** These mean "try again later". */
+  /** These words mean "try again later". */
   readonly later: ReadonlySet<string>;
 }
 
-const withoutReason = 'This account may not sign in.';
+const refusedWithoutReason = 'This account may not sign in.';
 const no = /^(?:no?|f|false|off|0|active|enabled|ok|0000-00-00\b.*)$/i;
 const yes = /^(?:y|yes|t|true|on)$/i;
-/** Numbers, and times as databases and directories write them: they are nothing to show to a user. */
+/** Numbers, and times as databases and directories write them: no reasons to show to a user. */
 const figures = /^(?:[-+]?\d+(?:\.\d+)?|\d{4}-\d\d-\d\d(?:[T ]\d.*)?|\d{8,14}(?:[.,]\d+)?(?:Z|[-+]\d{4}))$/;
 
-/** What the values of an answer are called: keys of an object, columns of a row, attributes of an entry. */
-type Named = 'key' | 'column' | 'attribute';
+/** The word for a value of an answer: keys of an object, columns of a row, attributes of an entry. */
+type ValueNoun = 'key' | 'column' | 'attribute';
 
-/** How the value that has the home is meant. */
+/** Schema of `answers` for a source whose answers have several values. */
 export function homeAnswers() {
   return answers(['backend', 'perdition', 'transport']).prefault('backend');
 }
 
-/** Under which name an answer has one of its values. */
+/** Schema of a setting that names one of the values. */
 export function valueName(about: string) {
   return textOrNumber('a name', 'write the name of the value').optional().describe(about);
 }
 
-/** `refuse: { key: NAME, when: […], later: […] }`. Attributes have no usual names: theirs is required. */
-export function refusal(what: Named) {
+/**
+ * Schema of `refuse: { key: NAME, when: […], later: […] }`. The name is required for attributes, since they have no usual
+ * names.
+ */
+export function refusal(what: ValueNoun) {
   const name = textOrNumber('a name', `write refuse: { ${what}: NAME, when: [locked, closed], later: [maintenance] }`);
   return section({
     [what]: (what === 'attribute' ? name : name.prefault('refuse')).describe('The name of the value.'),
-    when: words('Only these words refuse; left out: a yes, or a reason.'),
-    later: words('Words that mean "try again later".'),
+    when: refusalWords('Only these words refuse; left out: a yes, or a reason.'),
+    later: refusalWords('Words that mean "try again later".'),
   })
     .meta({ title: 'map' })
-    .transform((given): Refusal => {
+    .transform((given): RefusalRule => {
       const { [what]: key, when, later } = given;
       return {
         key: typeof key === 'string' ? key : '',
-        ...(when instanceof Set ? { when } : {}),
+        ...defined({ when: when instanceof Set ? when : undefined }),
         later: later instanceof Set ? later : new Set(),
       };
     })
@@ -183,7 +72,7 @@ export function refusal(what: Named) {
     );
 }
 
-function words(about: string) {
+function refusalWords(about: string) {
   const word = z.union([z.string(), z.number(), z.boolean()], {
     error: (issue) => `${shown(issue.input)} is not a word: write a word, or a list of words`,
   });
@@ -193,23 +82,23 @@ function words(about: string) {
     .describe(about);
 }
 
-/** Notes a refusal that is described twice. */
-export function checkRefusal(what: Named) {
+/** Adds an issue if both settings describe the refusal. */
+export function checkRefusal(what: ValueNoun) {
   return (settings: Readonly<Record<string, unknown>>, context: z.core.$RefinementCtx): void => {
     if (settings['refuse'] === undefined || settings[`refuse_${what}`] === undefined) return;
     context.addIssue({ code: 'custom', path: ['refuse'], message: `write this or refuse_${what}, not both` });
   };
 }
 
-/** A refusal by one value, which is a yes, a no or the reason. */
-export function plainRefusal(key: string): Refusal {
+/** The rule for a value that is a yes, a no or the reason. */
+export function plainRefusal(key: string): RefusalRule {
   return { key, later: new Set() };
 }
 
 /**
- * Makes an answer of an object, a row or an entry. A refusal wins: its value is the reason, or yes or no in the ways of
- * SQL, LDAP and Dovecot's `nologin`, or one of the words that `refuse` lists. Without a home it says that the user
- * exists, or is another. Throws {@link badAnswer} when a value is not a text.
+ * Turns an object, a row or an entry into an answer. A refusal wins: its value is the reason, or yes or no as SQL, LDAP
+ * and Dovecot's `nologin` write them, or one of the words that `refuse` lists. An answer without a home says that the
+ * user exists, or has another name. Throws {@link badAnswer} if a value is not a text.
  */
 export function readAnswerObject(
   answer: Readonly<Record<string, unknown>>,
@@ -217,15 +106,15 @@ export function readAnswerObject(
   context: ValueContext,
 ): SourceAnswer {
   const text = (key: string | undefined): string | undefined =>
-    key !== undefined && Object.hasOwn(answer, key) ? textOf(answer[key], key) : undefined;
+    key !== undefined && Object.hasOwn(answer, key) ? textOfValue(answer[key], key) : undefined;
   if (keys.refusal !== undefined) {
-    const refused = judge(text(keys.refusal.key), keys.refusal);
-    if (refused !== undefined) return { ...refused, ...whereabouts() };
+    const refused = judgeRefusal(text(keys.refusal.key), keys.refusal);
+    if (refused !== undefined) return { ...refused, ...homeOfRefused() };
   }
   const found = readHome();
   if (found.kind !== 'found') return found;
   const role = text(keys.role);
-  return { ...found, ...(role === undefined ? {} : { role: readRole(role) }) };
+  return role === undefined ? found : { ...found, role: readRole(role) };
 
   function readHome(): SourceAnswer {
     const home = text(keys.backend);
@@ -234,13 +123,13 @@ export function readAnswerObject(
     return found.kind !== 'found' || user === undefined ? found : { ...found, user };
   }
 
-  /** A refused user stays refused, whatever the home says. */
-  function whereabouts(): { readonly home?: string; readonly user?: string } {
+  /** Where a refused user lives; a home that cannot be read refuses the user all the same. */
+  function homeOfRefused(): { readonly home?: string; readonly user?: string } {
     try {
       const found = readHome();
       if (found.kind !== 'found') return {};
       const { home, user } = found;
-      return { ...(home === undefined ? {} : { home }), ...(user === undefined ? {} : { user }) };
+      return defined({ home, user });
     } catch (error) {
       if (error instanceof PosternError) return {};
       throw error;
@@ -248,23 +137,23 @@ export function readAnswerObject(
   }
 }
 
-function judge(
+function judgeRefusal(
   text: string | undefined,
-  { when, later }: Refusal,
+  { when, later }: RefusalRule,
 ): { readonly kind: 'refused'; readonly reason: string } | { readonly kind: 'later' } | undefined {
   if (text === undefined) return undefined;
   const word = text.toLowerCase();
   if (later.has(word)) return { kind: 'later' };
-  if (when !== undefined) return when.has(word) ? { kind: 'refused', reason: withoutReason } : undefined;
+  if (when !== undefined) return when.has(word) ? { kind: 'refused', reason: refusedWithoutReason } : undefined;
   if (no.test(text)) return undefined;
-  return { kind: 'refused', reason: yes.test(text) || figures.test(text) ? withoutReason : text };
+  return { kind: 'refused', reason: yes.test(text) || figures.test(text) ? refusedWithoutReason : text };
 }
 
 /**
- * The text of a value of any type that databases and directories have; undefined for NULL and for what is blank, as a
- * `char(n)` that is padded. Bytes are text where they can be, and else a number, as a `bit(1)`.
+ * The text of a value of any type that databases and directories have; undefined for NULL and for a blank value, such as
+ * a padded `char(n)`. Bytes are text if they can be, else a number, such as a `bit(1)`.
  */
-function textOf(value: unknown, key: string): string | undefined {
+function textOfValue(value: unknown, key: string): string | undefined {
   switch (typeof value) {
     case 'string':
       return withoutPadding(value);
@@ -275,13 +164,13 @@ function textOf(value: unknown, key: string): string | undefined {
     default:
       if (value === undefined || value === null) return undefined;
   }
-  // MariaDB's 0000-00-00 is no date: nothing happened yet.
+  // MariaDB's 0000-00-00 is no date: the event has not happened yet.
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? undefined : value.toISOString();
   if (value instanceof Uint8Array) return textOfBytes(Buffer.from(value), key);
   throw badAnswer(`${key} of the answer is ${isRecord(value) ? 'an object' : 'a list'}, and not a text`);
 }
 
-/** Not trim(): a line end inside a value is no white space around it. */
+/** Not trim(): that would also drop line ends, which belong to a value. Undefined if only padding is left. */
 function withoutPadding(text: string): string | undefined {
   return text.replace(/^[ \t]+|[ \t\0]+$/g, '') || undefined;
 }
@@ -294,7 +183,7 @@ function textOfBytes(bytes: Buffer, key: string): string | undefined {
   throw badAnswer(`${key} of the answer is binary, and not a text`);
 }
 
-/** The name of a role as staff; throws {@link badAnswer} for what can be none. */
+/** Reads the name of a role as staff; throws {@link badAnswer} if the text cannot be one. */
 export function readRole(text: string): string {
   if (/^[^\p{C}]{1,64}$/u.test(text)) return text;
   throw badAnswer('a role is longer than 64 characters or holds control characters');

@@ -7,13 +7,13 @@ import type { Source, SourceAnswer } from './source.ts';
 
 /** Lifetimes and size of the cache of one source. */
 export interface CacheOptions {
-  /** How long a user who was found is believed without asking again. */
+  /** How long a user who was found is not asked for again. */
   readonly ttlMs: number;
   /** The same for an unknown or refused user. */
   readonly negativeTtlMs: number;
-  /** How long the source is left alone about a name after it could not be asked. */
+  /** How long the source is not asked for a name again after it could not be asked. */
   readonly transientTtlMs: number;
-  /** How old an answer may be that is served because the source cannot be asked. */
+  /** Greatest age of an answer that is served because the source cannot be asked. */
   readonly staleMs: number;
   /** Names kept; the least recently used go first. */
   readonly maxEntries: number;
@@ -28,13 +28,11 @@ export const cacheDefaults: CacheOptions = {
   maxEntries: 100_000,
 };
 
-/**
- * An answer, and where it comes from: asked just now when `ageMs` is missing; `stale` when it should be asked again but
- * cannot.
- */
-export interface Told {
+/** An answer with its age; `ageMs` is missing if the source was asked just now. */
+export interface AgedAnswer {
   readonly answer: SourceAnswer;
   readonly ageMs?: number;
+  /** The answer is too old, but the source cannot be asked. */
   readonly stale?: true;
 }
 
@@ -45,30 +43,20 @@ export interface CacheCounts {
   stale: number;
 }
 
-/** A source behind its cache. */
-export interface CachedSource extends AsyncDisposable {
-  readonly counts: Readonly<CacheCounts>;
-  readonly ask: (name: LoginName, signal: AbortSignal) => Promise<Told>;
-  /** Asks the source whatever is remembered, and remembers what it says. Without an answer it rejects. */
-  readonly askAnew: (name: LoginName, signal: AbortSignal) => Promise<Told>;
-  /** Remembers an answer that was had in another way. */
-  learn(name: LoginName, answer: SourceAnswer): void;
-  /** Forgets every name that is meant, and every name that was answered with a user who is meant. */
-  drop(isMeant: (name: string) => boolean): void;
-}
-
-interface Entry {
-  /** The last real answer, also while the source cannot be asked. */
+/** What is remembered of one name. */
+interface CacheEntry {
+  /** The last answer of the source, kept while it cannot be asked. */
   readonly answer?: SourceAnswer;
   readonly answeredAtMs: number;
   readonly failure?: PosternError;
   readonly failedAtMs: number;
 }
 
-interface Flight {
+/** A question under way, shared by all callers that ask for the same name. */
+interface SharedQuestion {
   readonly promise: Promise<SourceAnswer>;
   readonly controller: AbortController;
-  waiting: number;
+  callers: number;
 }
 
 /**
@@ -79,105 +67,126 @@ interface Flight {
  * served, up to `staleMs` old. Unknown users have no such answer: they may exist by now. Concurrent lookups of one
  * name share one question; it is aborted when its last caller is gone.
  */
-export function cached(source: Source, options: CacheOptions, clock: Clock): CachedSource {
-  const entries = new BoundedMap<LoginName, Entry>(options.maxEntries);
-  const flights = new Map<LoginName, Flight>();
-  const counts: CacheCounts = { hits: 0, misses: 0, stale: 0 };
+export class CachedSource implements AsyncDisposable {
+  readonly #counts: CacheCounts = { hits: 0, misses: 0, stale: 0 };
+  readonly #source: Source;
+  readonly #options: CacheOptions;
+  readonly #clock: Clock;
+  readonly #entries: BoundedMap<LoginName, CacheEntry>;
+  readonly #questions = new Map<LoginName, SharedQuestion>();
 
-  function answered(answer: SourceAnswer): Entry {
-    return { answer, answeredAtMs: clock.nowMs(), failedAtMs: 0 };
+  constructor(source: Source, options: CacheOptions, clock: Clock) {
+    this.#source = source;
+    this.#options = options;
+    this.#clock = clock;
+    this.#entries = new BoundedMap(options.maxEntries);
+  }
+
+  get counts(): Readonly<CacheCounts> {
+    return this.#counts;
+  }
+
+  /** Answers from memory while that is fresh enough, else asks the source. Rejects if it has no answer at all. */
+  async ask(name: LoginName, signal: AbortSignal): Promise<AgedAnswer> {
+    const entry = this.#entries.get(name);
+    const known = entry === undefined ? undefined : this.#remembered(name, entry, this.#clock.nowMs());
+    if (known !== undefined) return known;
+    this.#counts.misses += 1;
+    try {
+      return { answer: await this.#question(name, signal) };
+    } catch (error) {
+      if (!(error instanceof PosternError) || signal.aborted || entry === undefined) throw error;
+      return this.#afterFailure(entry, error, this.#clock.nowMs() - entry.answeredAtMs);
+    }
+  }
+
+  /** Asks the source whatever is remembered, and remembers the answer. Rejects if the source gives none. */
+  async askAnew(name: LoginName, signal: AbortSignal): Promise<AgedAnswer> {
+    this.#counts.misses += 1;
+    return { answer: await this.#question(name, signal) };
+  }
+
+  /** Remembers an answer that did not come from the source. */
+  learn(name: LoginName, answer: SourceAnswer): void {
+    this.#entries.set(name, this.#answered(answer));
+  }
+
+  /** Forgets every name that `isMeant` accepts, and every name whose answer has such a user. */
+  drop(isMeant: (name: string) => boolean): void {
+    for (const [name, { answer }] of this.#entries) {
+      const user = answer !== undefined && 'user' in answer ? answer.user : undefined;
+      if (isMeant(name) || (user !== undefined && isMeant(user))) this.#entries.delete(name);
+    }
+    // Callers still get the answers to questions under way, but these are not remembered.
+    this.#questions.clear();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { controller } of this.#questions.values()) controller.abort();
+    this.#questions.clear();
+    this.#entries.clear();
+    await this.#source[Symbol.asyncDispose]();
   }
 
   /** The answer that may be given from memory; undefined if the source must be asked. */
-  function remembered(name: LoginName, entry: Entry, nowMs: number): Told | undefined {
+  #remembered(name: LoginName, entry: CacheEntry, nowMs: number): AgedAnswer | undefined {
     const { answer, failure } = entry;
     const ageMs = nowMs - entry.answeredAtMs;
-    if (failure === undefined && answer !== undefined && within(ageMs, ttlOf(answer, options))) {
-      counts.hits += 1;
-      entries.set(name, entry);
+    if (failure === undefined && answer !== undefined && isFresh(ageMs, ttlOf(answer, this.#options))) {
+      this.#counts.hits += 1;
+      this.#entries.set(name, entry);
       return { answer, ageMs };
     }
-    if (failure === undefined || !within(nowMs - entry.failedAtMs, options.transientTtlMs)) return undefined;
-    return afterFailure(entry, failure, ageMs);
+    if (failure === undefined || !isFresh(nowMs - entry.failedAtMs, this.#options.transientTtlMs)) return undefined;
+    return this.#afterFailure(entry, failure, ageMs);
   }
 
-  function afterFailure({ answer }: Entry, failure: PosternError, ageMs: number): Told {
-    if (answer === undefined || answer.kind === 'unknown-user' || ageMs >= options.staleMs) throw failure;
-    counts.stale += 1;
+  /** The last answer for a known user; throws `failure` if there is none. */
+  #afterFailure({ answer }: CacheEntry, failure: PosternError, ageMs: number): AgedAnswer {
+    if (answer === undefined || answer.kind === 'unknown-user' || ageMs >= this.#options.staleMs) throw failure;
+    this.#counts.stale += 1;
     return { answer, ageMs, stale: true };
   }
 
-  function launch(name: LoginName): Flight {
-    const controller = new AbortController();
-    const flight: Flight = { promise: source.ask(name, controller.signal), controller, waiting: 0 };
-    flights.set(name, flight);
-    const land = (entry: Entry | undefined): void => {
-      // Dropped or given up meanwhile: this outcome is no news any more.
-      if (flights.get(name) !== flight) return;
-      flights.delete(name);
-      if (entry !== undefined) entries.set(name, entry);
-    };
-    flight.promise.then(
-      // That somebody must be asked is soon said again; what was learned of the name is worth more.
-      (answer) => land(answer.kind === 'referred' ? undefined : answered(answer)),
-      (failure: unknown) =>
-        land(
-          failure instanceof PosternError
-            ? { answeredAtMs: 0, ...entries.get(name), failure, failedAtMs: clock.nowMs() }
-            : undefined,
-        ),
-    );
-    return flight;
-  }
-
-  async function board(name: LoginName, signal: AbortSignal): Promise<SourceAnswer> {
-    const flight = flights.get(name) ?? launch(name);
-    flight.waiting += 1;
+  async #question(name: LoginName, signal: AbortSignal): Promise<SourceAnswer> {
+    const question = this.#questions.get(name) ?? this.#begin(name);
+    question.callers += 1;
     try {
-      return await untilAborted(flight.promise, signal);
+      return await untilAborted(question.promise, signal);
     } finally {
-      flight.waiting -= 1;
-      if (flight.waiting === 0 && flights.get(name) === flight) {
-        flights.delete(name);
-        flight.controller.abort();
+      question.callers -= 1;
+      if (question.callers === 0 && this.#questions.get(name) === question) {
+        this.#questions.delete(name);
+        question.controller.abort();
       }
     }
   }
 
-  return {
-    counts,
-    async ask(name, signal) {
-      const entry = entries.get(name);
-      const known = entry === undefined ? undefined : remembered(name, entry, clock.nowMs());
-      if (known !== undefined) return known;
-      counts.misses += 1;
-      try {
-        return { answer: await board(name, signal) };
-      } catch (error) {
-        if (!(error instanceof PosternError) || signal.aborted || entry === undefined) throw error;
-        return afterFailure(entry, error, clock.nowMs() - entry.answeredAtMs);
-      }
-    },
-    async askAnew(name, signal) {
-      counts.misses += 1;
-      return { answer: await board(name, signal) };
-    },
-    learn: (name, answer) => void entries.set(name, answered(answer)),
-    drop(isMeant) {
-      for (const [name, { answer }] of entries) {
-        const user = answer !== undefined && 'user' in answer ? answer.user : undefined;
-        if (isMeant(name) || (user !== undefined && isMeant(user))) entries.delete(name);
-      }
-      // Whoever is waiting gets the answer; it is not remembered.
-      flights.clear();
-    },
-    async [Symbol.asyncDispose]() {
-      for (const flight of flights.values()) flight.controller.abort();
-      flights.clear();
-      entries.clear();
-      await source[Symbol.asyncDispose]();
-    },
-  };
+  #begin(name: LoginName): SharedQuestion {
+    const controller = new AbortController();
+    const question = { promise: this.#source.ask(name, controller.signal), controller, callers: 0 };
+    this.#questions.set(name, question);
+    const end = (entry: CacheEntry | undefined): void => {
+      // Dropped or given up meanwhile: the outcome may be outdated.
+      if (this.#questions.get(name) !== question) return;
+      this.#questions.delete(name);
+      if (entry !== undefined) this.#entries.set(name, entry);
+    };
+    question.promise.then(
+      // A referral costs little to ask for again; a home that was learned for the name is worth more.
+      (answer) => end(answer.kind === 'referred' ? undefined : this.#answered(answer)),
+      (failure: unknown) => end(failure instanceof PosternError ? this.#failed(name, failure) : undefined),
+    );
+    return question;
+  }
+
+  #answered(answer: SourceAnswer): CacheEntry {
+    return { answer, answeredAtMs: this.#clock.nowMs(), failedAtMs: 0 };
+  }
+
+  #failed(name: LoginName, failure: PosternError): CacheEntry {
+    return { answeredAtMs: 0, ...this.#entries.get(name), failure, failedAtMs: this.#clock.nowMs() };
+  }
 }
 
 function ttlOf(answer: SourceAnswer, options: CacheOptions): number {
@@ -185,6 +194,6 @@ function ttlOf(answer: SourceAnswer, options: CacheOptions): number {
 }
 
 /** A clock that was set back makes an age negative: then nothing is fresh. */
-function within(ageMs: number, limitMs: number): boolean {
+function isFresh(ageMs: number, limitMs: number): boolean {
   return ageMs >= 0 && ageMs < limitMs;
 }

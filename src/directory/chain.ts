@@ -1,28 +1,27 @@
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
+import { defined } from '../core/defined.ts';
 import { type HomeLookup, type ReferralServer, type Referrer, type UserHome, UserIsToWait } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import {
   type BackendName,
-  type CanonicalUser,
+  canonicalUser,
   type LoginName,
   type LoginNameParser,
   splitLoginName,
 } from '../core/names.ts';
 import { oneLine } from '../core/short-line.ts';
-import type { FindHome } from './backend-names.ts';
-import type { Told } from './cache.ts';
-import { createReferrer } from './referrer.ts';
-import { badAnswer, type SourceAnswer } from './source.ts';
+import type { AgedAnswer } from './cache.ts';
+import { badAnswer, type FindHome, type SourceAnswer } from './source.ts';
 
 /** The next step for each kind of answer of a source. */
 export interface Follows {
   /** `answer`: that is the home. `next`: the user exists, and a later source says where. */
   readonly onFound: 'answer' | 'next';
-  /** `next`: ask the next source. `refuse`: nobody else is asked, the user is unknown. */
+  /** `next`: ask the next source. `refuse`: ask no other source, the user is unknown. */
   readonly onUnknown: 'next' | 'refuse';
-  /** `fail`: nobody else is asked, "later". `next`: ask the next source; only what it knows for certain is believed. */
+  /** `fail`: ask no other source, "later". `next`: ask the next source, and believe only what it knows for certain. */
   readonly onTempfail: 'fail' | 'next';
 }
 
@@ -31,13 +30,10 @@ export interface Step extends Follows {
   readonly label: string;
   /** Whether users of this domain are asked for; the domain is empty for a name without one. */
   readonly serves: (domain: string) => boolean;
-  readonly ask: (name: LoginName, signal: AbortSignal) => Promise<Told>;
-  /** Remembers what the source's server has said at a sign-in. */
+  readonly ask: (name: LoginName, signal: AbortSignal) => Promise<AgedAnswer>;
+  /** Remembers what the source's server has said at a login. */
   readonly learn?: (name: LoginName, answer: SourceAnswer) => void;
 }
-
-/** A source says that a user may not sign in, or not now. */
-type Barred = Extract<SourceAnswer, { kind: 'refused' | 'later' }>;
 
 /** One question of a lookup, for `postern explain`. */
 export interface TracedStep {
@@ -45,11 +41,14 @@ export interface TracedStep {
   readonly asked: LoginName;
   readonly outcome: SourceAnswer | { readonly kind: 'skipped' } | { readonly kind: 'tempfail'; readonly why: string };
   readonly tookMs: number;
-  /** Age of the remembered answer; missing when the source was asked just now. */
+  /** Age of the remembered answer; missing if the source was asked just now. */
   readonly ageMs?: number;
   /** The source could not be asked: this is its last answer. */
   readonly stale?: true;
 }
+
+/** Hears of each question of a lookup as it is answered. */
+type Trace = (step: TracedStep) => void;
 
 /** Options of the chain of sources. */
 export interface ChainOptions {
@@ -62,29 +61,88 @@ export interface ChainOptions {
   readonly log: Log;
 }
 
-/** The configured sources, asked in order. */
-export interface Chain {
-  /** Rejects when no certain answer could be had. `trace` hears of each question as it is answered. */
-  lookup(name: LoginName, signal: AbortSignal, trace?: (step: TracedStep) => void): Promise<HomeLookup>;
-}
+/** The answer of a source that a user may not sign in, or not now. */
+type Barred = Extract<SourceAnswer, { kind: 'refused' | 'later' }>;
 
+/** What the chain says of one name: an answer, or another name to ask for. */
 type Walked = HomeLookup | { readonly kind: 'alias'; readonly user: LoginName };
+
+/** What the sources asked so far have said of one name. */
+interface WalkState {
+  /** The first source that could not be asked. */
+  silent: PosternError | undefined;
+  barred: { readonly by: Step; readonly answer: Barred } | undefined;
+  isKnown: boolean;
+  role: string | undefined;
+}
 
 const maxAliases = 8;
 
 /**
  * Asks sources in order until one gives an answer that stands.
  *
- * An alias starts the chain anew under the other name. A source that could not be asked is never taken for "no": where
+ * An alias starts the chain anew under the other name. A source that could not be asked is never taken for "no": if
  * the operator lets the next one be asked, an unknown user and an answer by default still mean "later", because the
- * silent source might have known better. What names no configured backend is an alarm and a tempfail. The role is the
- * first that a source says of the very user that the answer names: one that stands with an alias grants nothing.
- * Who is refused stays so; later sources are asked only for where the password can be checked.
+ * silent source might have known better. An answer that names no configured backend is an alarm and a tempfail. The
+ * role is the first that a source says of the very user that the answer names: a role beside an alias grants nothing.
+ * A refused user stays refused; later sources are asked only for the home, where the password can be checked.
  */
-export function createChain(options: ChainOptions): Chain {
-  const { steps, findHome, parseLoginName, clock, log } = options;
+export class SourceChain {
+  readonly #options: ChainOptions;
 
-  async function askStep(step: Step, name: LoginName, signal: AbortSignal, trace: (step: TracedStep) => void) {
+  constructor(options: ChainOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects when no certain answer could be had. */
+  lookup(name: LoginName, signal: AbortSignal, trace: Trace = () => {}): Promise<HomeLookup> {
+    return withDeadline({ source: 'directory', ms: this.#options.timeoutMs }, signal, (limited) =>
+      this.#followAliases(name, limited, trace),
+    );
+  }
+
+  async #followAliases(name: LoginName, signal: AbortSignal, trace: Trace): Promise<HomeLookup> {
+    const seen = new Set<LoginName>();
+    let asked = name;
+    for (;;) {
+      seen.add(asked);
+      const walked = await this.#walk(asked, signal, trace);
+      if (walked.kind !== 'alias') return walked;
+      if (seen.has(walked.user) || seen.size >= maxAliases) {
+        this.#options.log.error('directory-alias-loop', { aliases: [...seen, walked.user] });
+        throw badAnswer(`the aliases of this user form a loop, or a chain longer than ${maxAliases}`);
+      }
+      asked = walked.user;
+    }
+  }
+
+  async #walk(asked: LoginName, signal: AbortSignal, trace: Trace): Promise<Walked> {
+    const { domain } = splitLoginName(asked);
+    const state: WalkState = { silent: undefined, barred: undefined, isKnown: false, role: undefined };
+    for (const step of this.#options.steps) {
+      if (!step.serves(domain)) {
+        trace({ source: step.label, asked, outcome: { kind: 'skipped' }, tookMs: 0 });
+        continue;
+      }
+      const answer = await this.#ask(step, asked, signal, trace);
+      if (answer instanceof PosternError) {
+        if (step.onTempfail === 'fail') throw answer;
+        state.silent ??= answer;
+        continue;
+      }
+      const walked = this.#take(step, asked, answer, state);
+      if (walked === 'stop') break;
+      if (walked !== 'next') return walked;
+    }
+    if (state.silent !== undefined) throw state.silent;
+    if (state.barred !== undefined) return this.#bar(state.barred.by, state.barred.answer, undefined);
+    if (state.isKnown) throw badAnswer('the user exists, but no source says on which backend');
+    return { kind: 'unknown-user' };
+  }
+
+  /** The source's answer, or why it could not be asked. Rejects when `signal` is aborted. */
+  async #ask(step: Step, name: LoginName, signal: AbortSignal, trace: Trace): Promise<SourceAnswer | PosternError> {
+    const { clock, log } = this.#options;
     const source = step.label;
     const startedMs = clock.nowMs();
     try {
@@ -102,119 +160,113 @@ export function createChain(options: ChainOptions): Chain {
     }
   }
 
-  function readUser(step: Step, user: string): LoginName {
-    const parsed = parseLoginName(user);
-    if (parsed.kind === 'ok') return parsed.name;
-    const why = `${step.label} answered with a user name that is none: ${parsed.why}`;
-    log.error('directory-bad-user', { source: step.label, answer: user.slice(0, 100) });
-    throw badAnswer(why);
+  /** Takes one answer: the result of the walk, or whether the next source is asked. */
+  #take(step: Step, asked: LoginName, answer: SourceAnswer, state: WalkState): Walked | 'next' | 'stop' {
+    switch (answer.kind) {
+      case 'found':
+        return state.barred === undefined
+          ? this.#takeHome(step, asked, answer, state)
+          : this.#takeHomeOfBarred(step, asked, answer, state.barred);
+      case 'referred':
+        if (state.barred !== undefined) return 'stop';
+        return { kind: 'referred', user: canonicalUser(asked), server: this.#referrer(step, asked, answer.server) };
+      case 'refused':
+      case 'later': {
+        const at = this.#homeOfBarred(asked, answer.home, answer.user);
+        if (state.barred === undefined && at !== undefined) return this.#bar(step, answer, at);
+        state.barred ??= { by: step, answer };
+        return 'next';
+      }
+      case 'unknown-user':
+        return step.onUnknown === 'refuse' ? 'stop' : 'next';
+      default:
+        return answer satisfies never;
+    }
   }
 
-  function readHome(step: Step, home: string): BackendName {
-    const backend = findHome(home);
+  #takeHome(
+    step: Step,
+    asked: LoginName,
+    answer: Extract<SourceAnswer, { kind: 'found' }>,
+    state: WalkState,
+  ): Walked | 'next' {
+    if (state.silent !== undefined && answer.byDefault === true) throw state.silent;
+    const user = answer.user === undefined ? asked : this.#readUser(step, answer.user);
+    state.role = user === asked ? (state.role ?? answer.role) : answer.role;
+    if (answer.home !== undefined && step.onFound === 'answer') {
+      const backend = this.#readHome(step, answer.home);
+      const { role } = state;
+      return { kind: 'found', backend, user: canonicalUser(user), ...defined({ role, stays: answer.stays }) };
+    }
+    if (user !== asked) return { kind: 'alias', user };
+    state.isKnown = true;
+    return 'next';
+  }
+
+  #takeHomeOfBarred(
+    step: Step,
+    asked: LoginName,
+    { home, user }: Extract<SourceAnswer, { kind: 'found' }>,
+    { by, answer }: NonNullable<WalkState['barred']>,
+  ): HomeLookup | 'next' | 'stop' {
+    if (home === undefined && user !== undefined) return 'stop';
+    if (home === undefined || step.onFound === 'next') return 'next';
+    return this.#bar(by, answer, this.#homeOfBarred(asked, home, user ?? answer.user));
+  }
+
+  /** Where the password of a barred user can be checked; undefined if `home` is no backend: the user stays barred. */
+  #homeOfBarred(asked: LoginName, home: string | undefined, user: string = asked): UserHome | undefined {
+    const backend = home === undefined ? undefined : this.#options.findHome(home);
+    const parsed = this.#options.parseLoginName(user);
+    if (backend === undefined || parsed.kind === 'malformed') return undefined;
+    return { backend, user: canonicalUser(parsed.name) };
+  }
+
+  /** Throws {@link UserIsToWait} if the user is to try again later. */
+  #bar(step: Step, barred: Barred, at: UserHome | undefined): HomeLookup {
+    if (barred.kind === 'refused') return { kind: 'refused', reason: shownReason(barred.reason), ...defined({ at }) };
+    this.#options.log.info('directory-later', { source: step.label });
+    throw new UserIsToWait(step.label, at);
+  }
+
+  #readUser(step: Step, user: string): LoginName {
+    const parsed = this.#options.parseLoginName(user);
+    if (parsed.kind === 'ok') return parsed.name;
+    this.#options.log.error('directory-bad-user', { source: step.label, answer: user.slice(0, 100) });
+    throw badAnswer(`${step.label} answered with a malformed user name: ${parsed.why}`);
+  }
+
+  #readHome(step: Step, home: string): BackendName {
+    const backend = this.#options.findHome(home);
     if (backend !== undefined) return backend;
-    log.error('directory-bad-home', { source: step.label, answer: home.slice(0, 100) });
+    this.#options.log.error('directory-bad-home', { source: step.label, answer: home.slice(0, 100) });
     throw badAnswer(
       `${step.label} answered ${JSON.stringify(home.slice(0, 100))}: that is not one backend's name or host`,
     );
   }
 
-  function referrerOf(step: Step, asked: LoginName, server: ReferralServer): Referrer {
-    return createReferrer({
-      server,
-      asked,
-      readHome: (host) => readHome(step, host),
-      readUser: (user) => readUser(step, user),
-      bad(why) {
-        const error = badAnswer(why);
-        log.error('directory-bad-answer', { source: step.label, code: error.code, why });
-        return error;
-      },
+  /** Turns the answers of a server that refers users into homes. */
+  #referrer(step: Step, asked: LoginName, server: ReferralServer): Referrer {
+    const bad = (why: string): PosternError => {
+      const error = badAnswer(why);
+      this.#options.log.error('directory-bad-answer', { source: step.label, code: error.code, why });
+      return error;
+    };
+    return {
+      ...server,
       learn: (backend) => step.learn?.(asked, { kind: 'found', home: backend }),
-    });
+      homeOf: (url) => {
+        if (url === undefined) return this.#readHome(step, server.imap.hostname);
+        const referral = readReferral(url);
+        if (referral === undefined)
+          throw bad(`${server.name} referred a user to something that is no IMAP server's URL`);
+        const { user } = referral;
+        if (user !== undefined && this.#readUser(step, user) !== asked)
+          throw bad(`${server.name} referred another user`);
+        return this.#readHome(step, referral.host);
+      },
+    };
   }
-
-  /** Whose password can be checked where, of one who is barred: a home that is none bars all the same. */
-  function whereabouts(asked: LoginName, home: string | undefined, user: string = asked): UserHome | undefined {
-    const backend = home === undefined ? undefined : findHome(home);
-    const parsed = parseLoginName(user);
-    return backend === undefined || parsed.kind === 'malformed' ? undefined : { backend, user: canonical(parsed.name) };
-  }
-
-  function bar(step: Step, barred: Barred, at: UserHome | undefined): HomeLookup {
-    if (barred.kind === 'refused') {
-      return { kind: 'refused', reason: shownReason(barred.reason), ...(at === undefined ? {} : { at }) };
-    }
-    log.info('directory-later', { source: step.label });
-    throw new UserIsToWait(step.label, at);
-  }
-
-  async function walk(asked: LoginName, signal: AbortSignal, trace: (step: TracedStep) => void): Promise<Walked> {
-    const { domain } = splitLoginName(asked);
-    let silent: PosternError | undefined;
-    let barred: { readonly by: Step; readonly answer: Barred } | undefined;
-    let isKnown = false;
-    let role: string | undefined;
-    for (const step of steps) {
-      if (!step.serves(domain)) {
-        trace({ source: step.label, asked, outcome: { kind: 'skipped' }, tookMs: 0 });
-        continue;
-      }
-      const answer = await askStep(step, asked, signal, trace);
-      if (answer instanceof PosternError) {
-        if (step.onTempfail === 'fail') throw answer;
-        silent ??= answer;
-      } else if (answer.kind === 'refused' || answer.kind === 'later') {
-        const at = whereabouts(asked, answer.home, answer.user);
-        if (barred === undefined && at !== undefined) return bar(step, answer, at);
-        barred ??= { by: step, answer };
-      } else if (answer.kind === 'unknown-user') {
-        if (step.onUnknown === 'refuse') break;
-      } else if (barred !== undefined) {
-        if (answer.kind === 'referred' || (answer.home === undefined && answer.user !== undefined)) break;
-        if (answer.home !== undefined && step.onFound === 'answer') {
-          return bar(barred.by, barred.answer, whereabouts(asked, answer.home, answer.user ?? barred.answer.user));
-        }
-      } else if (answer.kind === 'referred') {
-        return { kind: 'referred', user: canonical(asked), server: referrerOf(step, asked, answer.server) };
-      } else {
-        if (silent !== undefined && answer.byDefault === true) throw silent;
-        const user = answer.user === undefined ? asked : readUser(step, answer.user);
-        role = user === asked ? (role ?? answer.role) : answer.role;
-        if (answer.home !== undefined && step.onFound === 'answer') {
-          const backend = readHome(step, answer.home);
-          const stays = answer.stays === true ? { stays: true as const } : {};
-          return { kind: 'found', backend, user: canonical(user), ...(role === undefined ? {} : { role }), ...stays };
-        }
-        if (user !== asked) return { kind: 'alias', user };
-        isKnown = true;
-      }
-    }
-    if (silent !== undefined) throw silent;
-    if (barred !== undefined) return bar(barred.by, barred.answer, undefined);
-    if (isKnown) throw badAnswer('the user exists, but no source says on which backend');
-    return { kind: 'unknown-user' };
-  }
-
-  async function follow(name: LoginName, signal: AbortSignal, trace: (step: TracedStep) => void): Promise<HomeLookup> {
-    const seen = new Set<LoginName>();
-    let asked = name;
-    for (;;) {
-      seen.add(asked);
-      const walked = await walk(asked, signal, trace);
-      if (walked.kind !== 'alias') return walked;
-      if (seen.has(walked.user) || seen.size >= maxAliases) {
-        log.error('directory-alias-loop', { aliases: [...seen, walked.user] });
-        throw badAnswer('the aliases of this user go round in a circle or on and on');
-      }
-      asked = walked.user;
-    }
-  }
-
-  return {
-    lookup: (name, signal, trace = () => {}) =>
-      withDeadline({ source: 'directory', ms: options.timeoutMs }, signal, (limited) => follow(name, limited, trace)),
-  };
 }
 
 /** A reason that the user may be shown: one short line, whatever the source holds. */
@@ -222,8 +274,24 @@ function shownReason(text: string): string {
   return oneLine(text.slice(0, 1000)).slice(0, 300);
 }
 
-/** The one place where a login name becomes a canonical user: where the chain ends. */
-function canonical(name: LoginName): CanonicalUser;
-function canonical(name: string): string {
-  return name;
+const maxReferralLength = 512;
+/** The port of a referral has no meaning here: the configuration says where a backend listens. */
+const referralUrl = /^imaps?:\/\/(?:([^/?#\s]*)@)?(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::\d{1,5})?\/?$/i;
+
+/**
+ * Reads the URL of a login referral, `imap://user;AUTH=*@host/` (RFC 2221, RFC 5092); undefined if it is none. Servers
+ * do not always encode the `@` of a user: the host stands behind the last one.
+ */
+export function readReferral(url: string): { readonly host: string; readonly user?: string } | undefined {
+  const [, login = '', inBrackets, plain] = url.length > maxReferralLength ? [] : (referralUrl.exec(url) ?? []);
+  const host = inBrackets ?? plain;
+  if (host === undefined) return undefined;
+  const encoded = login.replace(/;AUTH=[^;]*$/i, '');
+  if (encoded === '') return { host };
+  try {
+    const user = decodeURIComponent(encoded);
+    return /\p{C}/u.test(user) ? undefined : { host, user };
+  } catch {
+    return undefined;
+  }
 }

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import type { Backend } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
@@ -12,23 +13,22 @@ import {
   type LoginName,
   type LoginNameRules,
 } from '../core/names.ts';
-import { createHomes } from './backend-names.ts';
-import { type CacheCounts, cached, cacheDefaults, type CachedSource, type CacheOptions } from './cache.ts';
-import { createChain, type Step, type TracedStep } from './chain.ts';
+import { type CacheCounts, cacheDefaults, CachedSource, type CacheOptions } from './cache.ts';
+import { SourceChain, type Step, type TracedStep } from './chain.ts';
 import { type ConfiguredSource, configureSource, type SourceSettings } from './registry.ts';
 import {
   type AskLeader,
   type ConnectRedis,
   couldNotAsk,
+  type FindHome,
   type RingStates,
   type Source,
-  type SourceAnswer,
   type SourceDeps,
 } from './source.ts';
 
 /** Options of the directory. */
 export interface DirectoryOptions {
-  /** Asked in this order. File names absolute, secrets read. */
+  /** Asked in this order. File names are absolute, secrets are read. */
   readonly sources: readonly SourceSettings[];
   readonly backends: ReadonlyMap<BackendName, Backend>;
   /** Further names of backends that sources use: host → backend. */
@@ -38,9 +38,9 @@ export interface DirectoryOptions {
   readonly timeouts?: Partial<DirectoryTimeouts>;
   readonly clock: Clock;
   readonly log: Log;
-  /** How often files are looked at for changes; a changed one is in force two looks later. */
+  /** How often files are checked for changes; a changed file is in force two checks later. */
   readonly pollMs?: number;
-  /** Left out where no source is a Redis. */
+  /** Left out if no source is a Redis. */
   readonly connectRedis?: ConnectRedis;
   /** For `hash` with shared storage. */
   readonly states?: RingStates;
@@ -55,7 +55,7 @@ interface DirectoryTimeouts {
   readonly lookupMs: number;
 }
 
-/** A lookup that was watched: its steps, and how it ended. */
+/** The steps of a lookup, and how it ended. */
 export interface Explanation {
   readonly steps: readonly TracedStep[];
   readonly outcome: HomeLookup | { readonly kind: 'tempfail'; readonly why: string };
@@ -65,28 +65,26 @@ export interface Explanation {
 export interface Directory extends DirectorySource {
   lookup(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;
   /**
-   * The same past the caches, whose answers it renews: nothing remembered counts, and a source that cannot be asked
-   * makes it reject. For what must be known now, such as a role.
+   * Like `lookup`, but asks every source anew and renews the caches; rejects if a source cannot be asked. For facts that
+   * must be true now, such as a role.
    */
   lookupFresh(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;
   explain(name: LoginName, signal: AbortSignal): Promise<Explanation>;
-  /**
-   * One source alone, for a process that this one leads. One that is not there, or not any more, could not be asked.
-   */
+  /** Asks one source alone, for a worker of this process. Rejects with {@link couldNotAsk} if there is no such source. */
   readonly askSource: AskLeader;
-  /** Forgets what is remembered of a user, under all names that lead to that user. */
+  /** Forgets the answers for a user, under all names that lead to that user. */
   drop(user: CanonicalUser): void;
-  /** What the cache of each source did since the start, by the source's label; local sources have none. */
+  /** The counts of each source's cache since the start, by the source's label; local sources have no cache. */
   counts(): ReadonlyMap<string, Readonly<CacheCounts>>;
 }
 
 const timeoutDefaults: DirectoryTimeouts = { sourceMs: 2000, lookupMs: 5000 };
 
 /**
- * Opens the directory: its sources in order, each with its deadline and, where asking costs something, its cache.
+ * Opens the directory: its sources in order, each with its deadline and, unless it is local, its cache.
  *
- * Rejects with ERR_CONFIG_INVALID when a setting has a problem or a file cannot be read; a server that is away is only
- * met by the lookups. Disposing it closes all sources.
+ * Rejects with ERR_CONFIG_INVALID when a setting has a problem or a file cannot be read. A server that is away makes
+ * only the lookups fail. Disposing the directory closes all sources.
  */
 export async function createDirectory(options: DirectoryOptions): Promise<Directory> {
   const timeouts = { ...timeoutDefaults, ...options.timeouts };
@@ -95,7 +93,7 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
   const deps = {
     ...options,
     findHome: createHomes(options.backends, options.hosts),
-    // What a bare name ends up in: the default domain may be an alias.
+    // The default domain may be an alias: bare names end up in the domain behind it.
     defaultDomain: domainOfUsers(options.nameRules.defaultDomain ?? '', options.nameRules),
     parseBareName: createLoginNameParser(withoutDefaultDomain(options.nameRules)),
     pollMs: options.pollMs ?? 1000,
@@ -109,11 +107,11 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
   const caches = new Map<string, CachedSource>();
   const asks = new Map<string, Source['ask']>();
   for (const [position, settings] of options.sources.entries()) {
-    const source = await configured(settings, position, timeouts.sourceMs);
+    const source = await configuredSource(settings, position, timeouts.sourceMs);
     const label = `${position + 1} ${source.type}`;
-    const name = nameOf(settings);
+    const name = sourceNameOf(settings);
     const { timeoutMs } = source;
-    const leading = askLeader === undefined ? undefined : ofLeader(askLeader, name, { label, timeoutMs });
+    const leading = askLeader === undefined ? undefined : sourceOfLeader(askLeader, name, { label, timeoutMs });
     const step = await openStep(source, { ...deps, label, timeoutMs, leading }, { ...cacheDefaults, ...options.cache });
     opened.use(step);
     steps.push(step);
@@ -121,7 +119,7 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     if (step.cache !== undefined) caches.set(label, step.cache);
   }
   const chainOf = (ofSteps: readonly Step[]) =>
-    createChain({ steps: ofSteps, ...deps, timeoutMs: timeouts.lookupMs, clock, log });
+    new SourceChain({ steps: ofSteps, ...deps, timeoutMs: timeouts.lookupMs, clock, log });
   const chain = chainOf(steps);
   const freshChain = chainOf(steps.map((step) => ({ ...step, ask: step.askAnew })));
   const owned = opened.move();
@@ -155,29 +153,35 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
   };
 }
 
-async function configured(settings: SourceSettings, position: number, timeoutMs: number): Promise<ConfiguredSource> {
+/** The source that these settings describe; throws with every problem at its place. */
+async function configuredSource(
+  settings: SourceSettings,
+  position: number,
+  timeoutMs: number,
+): Promise<ConfiguredSource> {
   const outcome = await configureSource(settings, timeoutMs);
   if (outcome.kind === 'ok') return outcome.source;
   const problems = outcome.problems.map(({ path, message }) => `sources.${[position, ...path].join('.')}: ${message}`);
-  throw invalid(problems.join('\n'));
+  throw invalidDirectory(problems.join('\n'));
 }
 
 interface OpenStep extends Step, AsyncDisposable {
   readonly cache?: CachedSource;
-  /** As `ask`, past the cache. */
+  /** Like `ask`, but past the cache. */
   readonly askAnew: Step['ask'];
   readonly askSource: Source['ask'];
 }
 
 /**
- * The name of a source between the processes of a node: its settings, secrets hidden. Never its position, where after a
- * reload another source may stand.
+ * The name of a source between the processes of a node: its settings, secrets hidden. The position in the list would be
+ * wrong: after a reload another source may stand there.
  */
-function nameOf(settings: SourceSettings): string {
+function sourceNameOf(settings: SourceSettings): string {
   return JSON.stringify(settings);
 }
 
-function ofLeader(
+/** Asks the source of this name in the process that leads, within the source's own time. */
+function sourceOfLeader(
   askLeader: AskLeader,
   source: string,
   { label, timeoutMs }: Pick<SourceDeps, 'label' | 'timeoutMs'>,
@@ -193,7 +197,7 @@ async function openStep(source: ConfiguredSource, deps: SourceDeps, cacheOptions
   const opened = await Promise.resolve()
     .then(() => source.open(deps))
     .catch((cause: unknown) => {
-      throw invalid(`directory source ${label}: ${whyNotOpened(cause)}`, cause);
+      throw invalidDirectory(`directory source ${label}: ${whyNotOpened(cause)}`, cause);
     });
   const limited = {
     ask: (name: LoginName, signal: AbortSignal) =>
@@ -202,19 +206,24 @@ async function openStep(source: ConfiguredSource, deps: SourceDeps, cacheOptions
       ),
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
-  const cache = opened.isLocal ? undefined : cached(limited, cacheOptions, deps.clock);
-  // A local source answers at once, or minds its own time: the chain's deadline is enough.
+  const cache = opened.isLocal ? undefined : new CachedSource(limited, cacheOptions, deps.clock);
+  // A local source answers at once, or keeps to its own time: the chain's deadline is enough.
   const askLocal: Step['ask'] = async (name, signal) => ({ answer: await opened.ask(name, signal) });
   return {
     ...source,
     label,
-    ...(cache === undefined
-      ? {}
-      : { cache, learn: (name: LoginName, answer: SourceAnswer) => cache.learn(name, answer) }),
-    ask: cache?.ask ?? askLocal,
-    askAnew: cache?.askAnew ?? askLocal,
+    ...(cache === undefined ? { ask: askLocal, askAnew: askLocal } : askThrough(cache)),
     askSource: (name, signal) => opened.ask(name, signal),
     [Symbol.asyncDispose]: () => (cache ?? opened)[Symbol.asyncDispose](),
+  };
+}
+
+function askThrough(cache: CachedSource): Pick<OpenStep, 'cache' | 'ask' | 'askAnew' | 'learn'> {
+  return {
+    cache,
+    ask: (name, signal) => cache.ask(name, signal),
+    askAnew: (name, signal) => cache.askAnew(name, signal),
+    learn: (name, answer) => cache.learn(name, answer),
   };
 }
 
@@ -227,6 +236,50 @@ function withoutDefaultDomain(rules: LoginNameRules): LoginNameRules {
   return others;
 }
 
-function invalid(message: string, cause?: unknown): PosternError {
+function invalidDirectory(message: string, cause?: unknown): PosternError {
   return new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
+}
+
+/**
+ * The names that sources may use for each backend: its name, the name of one of its hosts, or the host name or address
+ * of its IMAP server or webmail, if no other backend has it. `hosts` adds names that only the directory uses.
+ *
+ * An answer of a source is never turned into an address: it is looked up here, and an unknown name means no backend.
+ */
+export function createHomes(
+  backends: ReadonlyMap<BackendName, Backend>,
+  hosts: Readonly<Record<string, string>> = {},
+): FindHome {
+  const names = new Map<string, BackendName>();
+  const byHost = new Map<string, BackendName | 'ambiguous'>();
+  const addHost = (host: string, backend: BackendName): void => {
+    const key = foldHost(host);
+    const before = byHost.get(key);
+    byHost.set(key, before === undefined || before === backend ? backend : 'ambiguous');
+  };
+  for (const backend of backends.values()) {
+    names.set(backend.name, backend.name);
+    for (const host of backend.hosts) {
+      addHost(host.name, backend.name);
+      addHost(host.imap.hostname, backend.name);
+      addHost(new URL(host.webmail.origin).hostname, backend.name);
+    }
+  }
+  for (const [host, name] of Object.entries(hosts)) {
+    const backend = names.get(name);
+    if (backend === undefined) throw new TypeError(`directory.hosts: ${host} → ${name}: there is no such backend`);
+    byHost.set(foldHost(host), backend);
+  }
+  return (home) => {
+    const found = names.get(home) ?? byHost.get(foldHost(home));
+    return found === 'ambiguous' ? undefined : found;
+  };
+}
+
+function foldHost(host: string): string {
+  const bare = host
+    .toLowerCase()
+    .replace(/^\[(.*)\]$/, '$1')
+    .replace(/\.$/, '');
+  return isIPv6(bare) && !bare.includes('%') ? new URL(`http://[${bare}]/`).hostname.slice(1, -1) : bare;
 }

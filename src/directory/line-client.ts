@@ -4,17 +4,8 @@ import { untilAborted } from '../core/deadline.ts';
 import type { ServerAddress } from './settings.ts';
 import { badAnswer, couldNotAsk } from './source.ts';
 
-/** Finds the reply in the bytes received so far; undefined until it is complete. */
+/** Finds the reply in the bytes received so far; undefined until it is complete. Throws if they break the protocol. */
 type ReadReply = (received: Buffer) => string | undefined;
-
-interface Conversations extends AsyncDisposable {
-  /**
-   * Sends one question and resolves with its reply. Rejects with {@link couldNotAsk} when the server cannot be reached
-   * or hangs up, with {@link badAnswer} when the reply is longer than allowed or breaks the protocol, and when `signal`
-   * is aborted.
-   */
-  ask(question: string, signal: AbortSignal): Promise<string>;
-}
 
 const maxConnections = 16;
 const maxReplyBytes = 64 * 1024;
@@ -22,55 +13,89 @@ const maxReplyBytes = 64 * 1024;
 /**
  * Keeps connections to a server that answers one question after the other, and asks each question on a free one.
  *
- * A kept connection may have been closed by the server: a question that got not one byte back on such a one is asked
- * once more on a new one. A connection whose question was given up is closed: its late reply would be taken for the
- * next one's.
+ * The server may have closed a kept connection meanwhile: a question that got no byte back on such a one is asked once
+ * more on a new one. A connection whose question was given up is closed: its late reply would be taken for the reply to
+ * the next question.
  */
-export function createConversations(address: ServerAddress, readReply: ReadReply): Conversations {
-  const idle: Socket[] = [];
-  const all = new Set<Socket>();
-  const waiting = new Set<() => void>();
-  const closing = new AbortController();
+export class LineClient implements AsyncDisposable {
+  readonly #address: ServerAddress;
+  readonly #readReply: ReadReply;
+  readonly #idle: Socket[] = [];
+  readonly #all = new Set<Socket>();
+  readonly #waiting = new Set<() => void>();
+  readonly #closing = new AbortController();
 
-  async function take(signal: AbortSignal): Promise<{ readonly socket: Socket; readonly isFresh: boolean }> {
+  constructor(address: ServerAddress, readReply: ReadReply) {
+    this.#address = address;
+    this.#readReply = readReply;
+  }
+
+  /**
+   * Sends one question and resolves with its reply. Rejects with {@link couldNotAsk} when the server cannot be reached
+   * or hangs up, with {@link badAnswer} when the reply is too long or breaks the protocol, and with the signal's reason
+   * when it is aborted.
+   */
+  async ask(question: string, signal: AbortSignal): Promise<string> {
+    const { socket, isFresh } = await this.#take(signal);
+    const result = await exchangeLine(socket, question, this.#readReply, signal);
+    if (result.kind === 'reply') {
+      this.#idle.push(socket);
+      this.#wakeOne();
+      return result.text;
+    }
+    socket.destroy();
+    signal.throwIfAborted();
+    if (result.kind === 'silent' && !isFresh) return this.ask(question, signal);
+    if (result.kind === 'broken') throw badAnswer(`${this.#address.label} ${result.why}`);
+    throw couldNotAsk(`${this.#address.label} hung up before it answered`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(couldNotAsk('the source is closed'));
+    for (const socket of this.#all) socket.destroy();
+    for (const wake of this.#waiting) wake();
+  }
+
+  /** A free connection, or a new one; waits while all are in use. */
+  async #take(signal: AbortSignal): Promise<{ readonly socket: Socket; readonly isFresh: boolean }> {
     for (;;) {
       signal.throwIfAborted();
-      closing.signal.throwIfAborted();
-      const socket = idle.pop();
+      this.#closing.signal.throwIfAborted();
+      const socket = this.#idle.pop();
       if (socket !== undefined && !socket.destroyed) return { socket, isFresh: false };
-      if (socket === undefined && all.size < maxConnections) return { socket: await dial(signal), isFresh: true };
-      if (socket === undefined) await turn(signal);
+      if (socket !== undefined) continue;
+      if (this.#all.size < maxConnections) return { socket: await this.#dial(signal), isFresh: true };
+      await this.#waitForOne(signal);
     }
   }
 
-  /** Waits until a connection is free, or may be made. */
-  async function turn(signal: AbortSignal): Promise<void> {
+  async #waitForOne(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    waiting.add(resolve);
+    this.#waiting.add(resolve);
     try {
       await untilAborted(promise, signal);
     } finally {
-      waiting.delete(resolve);
+      this.#waiting.delete(resolve);
     }
   }
 
-  function wakeOne(): void {
-    const [next] = waiting;
-    if (next === undefined) return;
-    waiting.delete(next);
-    next();
+  #wakeOne(): void {
+    const [wake] = this.#waiting;
+    if (wake === undefined) return;
+    this.#waiting.delete(wake);
+    wake();
   }
 
-  async function dial(signal: AbortSignal): Promise<Socket> {
-    const socket = connect(address.connect);
-    all.add(socket);
-    // Whoever waits for this connection hears of its errors by itself; between questions there is nobody to tell.
+  async #dial(signal: AbortSignal): Promise<Socket> {
+    const socket = connect(this.#address.connect);
+    this.#all.add(socket);
+    // Dialling and each exchange listen by themselves; an idle connection may fail without anybody to tell.
     socket.on('error', () => {});
-    // What comes without a question would be taken for the answer to the next one.
-    socket.on('data', () => idle.includes(socket) && socket.destroy());
+    // Bytes that come without a question would be taken for the reply to the next one.
+    socket.on('data', () => this.#idle.includes(socket) && socket.destroy());
     socket.once('close', () => {
-      all.delete(socket);
-      wakeOne();
+      this.#all.delete(socket);
+      this.#wakeOne();
     });
     try {
       await once(socket, 'connect', { signal });
@@ -78,47 +103,25 @@ export function createConversations(address: ServerAddress, readReply: ReadReply
     } catch (error) {
       socket.destroy();
       signal.throwIfAborted();
-      throw couldNotAsk(`${address.label} cannot be reached: ${messageOf(error)}`, error);
+      throw couldNotAsk(`${this.#address.label} cannot be reached: ${wordsOf(error)}`, error);
     }
   }
-
-  function giveBack(socket: Socket): void {
-    idle.push(socket);
-    wakeOne();
-  }
-
-  async function ask(question: string, signal: AbortSignal): Promise<string> {
-    const { socket, isFresh } = await take(signal);
-    const outcome = await converse(socket, question, readReply, signal);
-    if (outcome.kind === 'reply') {
-      giveBack(socket);
-      return outcome.text;
-    }
-    socket.destroy();
-    signal.throwIfAborted();
-    if (outcome.kind === 'silent' && !isFresh) return ask(question, signal);
-    if (outcome.kind === 'broken') throw badAnswer(`${address.label} ${outcome.why}`);
-    throw couldNotAsk(`${address.label} hung up before it answered`);
-  }
-
-  return {
-    ask,
-    async [Symbol.asyncDispose]() {
-      closing.abort(couldNotAsk('the source is closed'));
-      for (const socket of all) socket.destroy();
-      for (const resolve of waiting) resolve();
-    },
-  };
 }
 
-type Outcome =
+type LineResult =
   | { readonly kind: 'reply'; readonly text: string }
   | { readonly kind: 'broken'; readonly why: string }
   /** The connection ended: `silent` before any byte of a reply came. */
   | { readonly kind: 'silent' | 'ended' };
 
-function converse(socket: Socket, question: string, readReply: ReadReply, signal: AbortSignal): Promise<Outcome> {
-  const { promise, resolve } = Promise.withResolvers<Outcome>();
+/** One question and its reply on a connection. Never rejects; an aborted signal counts as the connection's end. */
+function exchangeLine(
+  socket: Socket,
+  question: string,
+  readReply: ReadReply,
+  signal: AbortSignal,
+): Promise<LineResult> {
+  const { promise, resolve } = Promise.withResolvers<LineResult>();
   let received: Buffer = Buffer.alloc(0);
   const onData = (bytes: Buffer): void => {
     received = Buffer.concat([received, bytes]);
@@ -128,7 +131,7 @@ function converse(socket: Socket, question: string, readReply: ReadReply, signal
       const text = readReply(received);
       if (text !== undefined) resolve({ kind: 'reply', text });
     } catch (error) {
-      resolve({ kind: 'broken', why: messageOf(error) });
+      resolve({ kind: 'broken', why: wordsOf(error) });
     }
   };
   const onEnd = (): void => resolve({ kind: received.length === 0 ? 'silent' : 'ended' });
@@ -141,6 +144,6 @@ function converse(socket: Socket, question: string, readReply: ReadReply, signal
   });
 }
 
-function messageOf(error: unknown): string {
+function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -3,97 +3,104 @@ import { withDeadline } from '../core/deadline.ts';
 import { PosternError } from '../core/error.ts';
 import { couldNotAsk } from './source.ts';
 
-interface FailoverOptions<Server, Connection> {
+/** The servers of a source, and how to connect to one of them. */
+interface ServerFailoverOptions<Server, Connection> {
   readonly servers: readonly Server[];
   /** The time that one question has in all; each server gets its share of it. */
   readonly timeoutMs: number;
   readonly label: (server: Server) => string;
   readonly open: (server: Server, timeoutMs: number) => Promise<Connection> | Connection;
-  /** Whether a connection that is kept may be used once more. */
+  /** Whether a kept connection may be used again. */
   readonly isUsable?: (connection: Connection) => boolean;
   readonly close: (connection: Connection) => Promise<void> | void;
 }
 
-interface Failover<Connection> extends AsyncDisposable {
-  /**
-   * Asks the server that answered last, then the others. What `run` throws as a PosternError is an answer of a server
-   * and final; any other error is the connection's, and the next server is asked. Rejects with {@link couldNotAsk} when
-   * none is left.
-   */
-  use<T>(run: (connection: Connection, timeoutMs: number) => Promise<T>, signal: AbortSignal): Promise<T>;
-}
-
-interface Held<Connection> {
+interface KeptConnection<Connection> {
   readonly connection: Promise<Connection>;
   hasAnswered: boolean;
 }
 
+type Question<Connection, Answer> = (connection: Connection, timeoutMs: number) => Promise<Answer>;
+
 /** Keeps one connection (or pool) to one of several equal servers, and moves on to the next when it fails. */
-export function createFailover<Server, Connection>(options: FailoverOptions<Server, Connection>): Failover<Connection> {
-  const { servers, label, isUsable = () => true } = options;
-  const shareMs = Math.ceil((options.timeoutMs * 0.9) / servers.length);
-  let current = 0;
-  let held: Held<Connection> | undefined;
+export class ServerFailover<Server, Connection> implements AsyncDisposable {
+  readonly #options: ServerFailoverOptions<Server, Connection>;
+  readonly #shareMs: number;
+  #current = 0;
+  #kept: KeptConnection<Connection> | undefined;
 
-  function hold(server: Server): Held<Connection> {
-    const connection = Promise.resolve().then(() => options.open(server, shareMs));
-    // Heard of by everybody who uses it; by nobody, if that one is gone first.
-    connection.catch(() => {});
-    held = { connection, hasAnswered: false };
-    return held;
+  constructor(options: ServerFailoverOptions<Server, Connection>) {
+    this.#options = options;
+    this.#shareMs = Math.ceil((options.timeoutMs * 0.9) / options.servers.length);
   }
 
-  function letGo(failed: Held<Connection>, error: unknown): void {
-    failed.connection.then(options.close).catch(() => {});
-    if (held !== failed) return;
-    held = undefined;
-    // A kept connection may just have been too old: its server gets another chance, if it is not one that hangs.
-    if (!failed.hasAnswered || error instanceof PosternError) current = (current + 1) % servers.length;
+  /**
+   * Asks the server that answered last, then the others. A PosternError that `question` throws is a server's answer
+   * and final; any other error is the connection's, and the next server is asked. Rejects with {@link couldNotAsk} when
+   * none is left.
+   */
+  async use<Answer>(question: Question<Connection, Answer>, signal: AbortSignal): Promise<Answer> {
+    const { servers, label } = this.#options;
+    let failure: unknown;
+    let server: Server | undefined;
+    for (let tries = 0; tries <= servers.length; tries += 1) {
+      server = servers[this.#current];
+      if (server === undefined) break;
+      try {
+        return await this.#ask(server, question, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (isFinal(error)) throw error;
+        failure = error;
+      }
+    }
+    const why = explainFailure(failure) || (failure instanceof Error ? failure.name : '');
+    throw couldNotAsk(`${server === undefined ? 'no server' : label(server)} could not be asked: ${why}`, failure);
   }
 
-  async function attempt<T>(
-    server: Server,
-    run: (connection: Connection, timeoutMs: number) => Promise<T>,
-    signal: AbortSignal,
-  ): Promise<T> {
-    const mine = held ?? hold(server);
+  async [Symbol.asyncDispose](): Promise<void> {
+    const last = this.#kept;
+    this.#kept = undefined;
+    await last?.connection.then(this.#options.close).catch(() => {});
+  }
+
+  async #ask<Answer>(server: Server, question: Question<Connection, Answer>, signal: AbortSignal): Promise<Answer> {
+    const { label, isUsable = () => true } = this.#options;
+    const kept = this.#kept ?? this.#connect(server);
+    const deadline = { source: 'directory', ms: this.#shareMs, what: label(server) } as const;
     try {
-      const answer = await withDeadline({ source: 'directory', ms: shareMs, what: label(server) }, signal, async () => {
-        const connection = await mine.connection;
+      const answer = await withDeadline(deadline, signal, async () => {
+        const connection = await kept.connection;
         if (!isUsable(connection)) throw new Error('the connection is closed');
-        return run(connection, shareMs);
+        return question(connection, this.#shareMs);
       });
-      mine.hasAnswered = true;
+      kept.hasAnswered = true;
       return answer;
     } catch (error) {
-      const isFinal = error instanceof PosternError && error.code !== 'ERR_DEADLINE';
-      if (!isFinal && !signal.aborted) letGo(mine, error);
+      if (!isFinal(error) && !signal.aborted) this.#drop(kept, error);
       throw error;
     }
   }
 
-  return {
-    async use(run, signal) {
-      let failure: unknown;
-      let server: Server | undefined;
-      for (let tries = 0; tries <= servers.length; tries += 1) {
-        server = servers[current];
-        if (server === undefined) break;
-        try {
-          return await attempt(server, run, signal);
-        } catch (error) {
-          signal.throwIfAborted();
-          if (error instanceof PosternError && error.code !== 'ERR_DEADLINE') throw error;
-          failure = error;
-        }
-      }
-      const why = explainFailure(failure) || (failure instanceof Error ? failure.name : '');
-      throw couldNotAsk(`${server === undefined ? 'no server' : label(server)} could not be asked: ${why}`, failure);
-    },
-    async [Symbol.asyncDispose]() {
-      const last = held;
-      held = undefined;
-      await last?.connection.then(options.close).catch(() => {});
-    },
-  };
+  #connect(server: Server): KeptConnection<Connection> {
+    const connection = Promise.resolve().then(() => this.#options.open(server, this.#shareMs));
+    // Each question awaits the connection itself; if all have gone, a failure must not count as unhandled.
+    connection.catch(() => {});
+    this.#kept = { connection, hasAnswered: false };
+    return this.#kept;
+  }
+
+  #drop(failed: KeptConnection<Connection>, error: unknown): void {
+    failed.connection.then(this.#options.close).catch(() => {});
+    if (this.#kept !== failed) return;
+    this.#kept = undefined;
+    // A kept connection may just have been too old: its server gets another chance, unless it is one that hangs.
+    if (!failed.hasAnswered || error instanceof PosternError) {
+      this.#current = (this.#current + 1) % this.#options.servers.length;
+    }
+  }
+}
+
+function isFinal(error: unknown): boolean {
+  return error instanceof PosternError && error.code !== 'ERR_DEADLINE';
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { cached, cacheDefaults, type CacheOptions } from '../../src/directory/cache.ts';
+import { CachedSource, cacheDefaults, type CacheOptions } from '../../src/directory/cache.ts';
 import { couldNotAsk, type SourceAnswer } from '../../src/directory/source.ts';
 import { loginName } from './directory.fixture.ts';
 
@@ -15,7 +15,7 @@ function cacheUnderTest(options: Partial<CacheOptions> = {}) {
     [];
   const time = { nowMs: 1_000_000 };
   let isClosed = false;
-  const cache = cached(
+  const cache = new CachedSource(
     {
       ask(name, signal) {
         const { promise, resolve, reject } = Promise.withResolvers<SourceAnswer>();

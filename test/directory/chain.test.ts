@@ -5,8 +5,8 @@ import { UserIsToWait } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
-import { createHomes } from '../../src/directory/backend-names.ts';
-import { createChain, type Step, type TracedStep } from '../../src/directory/chain.ts';
+import { createHomes } from '../../src/directory/directory.ts';
+import { SourceChain, type Step, type TracedStep } from '../../src/directory/chain.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer } from '../../src/directory/source.ts';
 import { backendsNamed, loginName, nameRules } from './directory.fixture.ts';
 
@@ -32,7 +32,7 @@ function step(answers: Record<string, Scripted>, follows: Partial<Step> = {}): S
 }
 
 function chainOf(steps: readonly Step[]) {
-  return createChain({
+  return new SourceChain({
     steps,
     findHome: createHomes(backendsNamed('a', 'b'), { 'old-name.test': 'b' }),
     parseLoginName: createLoginNameParser(nameRules),

@@ -1,8 +1,7 @@
 import { openNamedFile } from '../../core/named-files.ts';
-import { readValue } from '../answers.ts';
 import { defineSource, file, sourceSettings } from '../settings.ts';
 import { couldNotAsk, unknownUser } from '../source.ts';
-import { checkTable, domainKeysOf, isCatchAll, tableKeys, tableSettings } from '../table-keys.ts';
+import { checkTable, domainKeysOf, isCatchAll, readValue, tableKeys, tableSettings } from '../table-entries.ts';
 import { watchFile } from './watched-file.ts';
 
 /**

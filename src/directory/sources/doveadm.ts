@@ -1,7 +1,6 @@
 import { parseJson } from '../../core/json.ts';
 import { leaf, wrappedSecret } from '../../schema/scalars.ts';
 import { read, shown, wrong } from '../../schema/value-parsers.ts';
-import { readHost } from '../answers.ts';
 import {
   authorities,
   defineSource,
@@ -12,6 +11,7 @@ import {
   template,
 } from '../settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer } from '../source.ts';
+import { readHost } from '../table-entries.ts';
 import { createHttpClient } from './http-client.ts';
 
 const tag = 'postern';

@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import type { LoginName } from '../../core/names.ts';
 import { createRendezvous, type Weights } from '../../core/rendezvous.ts';
-import type { FindHome } from '../backend-names.ts';
 import { fraction, textOrNumber, yesOrNo } from '../../schema/scalars.ts';
 import { defineSource, fillTemplate, sourceSettings, template } from '../settings.ts';
-import { couldNotAsk, type RingStates, type SourceDeps } from '../source.ts';
+import { couldNotAsk, type FindHome, type RingStates, type SourceDeps } from '../source.ts';
 
 /**
  * Computes the home of a user: weighted rendezvous hashing over the backends, the same on every node.

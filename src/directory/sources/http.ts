@@ -3,17 +3,7 @@ import { parseJson } from '../../core/json.ts';
 import type { LoginName } from '../../core/names.ts';
 import { leaf, oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
 import { read, type Reading, wrong } from '../../schema/value-parsers.ts';
-import {
-  type AnswerKeys,
-  answers,
-  checkRefusal,
-  plainRefusal,
-  readAnswerObject,
-  readHost,
-  refusal,
-  type ValueContext,
-  valueName,
-} from '../answers.ts';
+import { type AnswerKeys, checkRefusal, plainRefusal, readAnswerObject, refusal, valueName } from '../answers.ts';
 import {
   authorities,
   defineSource,
@@ -24,6 +14,7 @@ import {
   sourceSettings,
 } from '../settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer, unknownUser } from '../source.ts';
+import { answers, readHost, type ValueContext } from '../table-entries.ts';
 import { createHttpClient, type HttpQuestion, type HttpReply } from './http-client.ts';
 
 type Protocol = { ask(name: LoginName): HttpQuestion; read(reply: HttpReply, context: ValueContext): SourceAnswer };

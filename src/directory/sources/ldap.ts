@@ -19,10 +19,9 @@ import {
   plainRefusal,
   readAnswerObject,
   refusal,
-  type ValueContext,
   valueName,
 } from '../answers.ts';
-import { createFailover } from '../server-failover.ts';
+import { ServerFailover } from '../server-failover.ts';
 import {
   defineSource,
   fillTemplate,
@@ -35,6 +34,7 @@ import {
   tlsSettings,
 } from '../settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer, unknownUser } from '../source.ts';
+import { type ValueContext } from '../table-entries.ts';
 
 const serverRemedy = 'write ldap://host or ldaps://host';
 const filterRemedy = 'write a filter such as (&(objectClass=inetOrgPerson)(mail=%u))';
@@ -89,7 +89,7 @@ export const driver = defineSource({
     const search = searchOf(settings);
     const { servers } = settings;
 
-    const connections = createFailover({
+    const connections = new ServerFailover({
       servers,
       timeoutMs,
       label: (url) => `${label} ${url.host}`,

@@ -2,11 +2,18 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { encodingProblems, whyUtf16 } from '../../core/charset.ts';
 import { openNamedFile } from '../../core/named-files.ts';
 import type { LoginName } from '../../core/names.ts';
-import { hostIn, readValue } from '../answers.ts';
-import type { FindHome } from '../backend-names.ts';
 import { defineSource, file, sourceSettings } from '../settings.ts';
-import { badAnswer, type SourceAnswer, unknownUser } from '../source.ts';
-import { checkTable, domainKeysOf, foldTableKey, isCatchAll, tableKeys, tableSettings } from '../table-keys.ts';
+import { badAnswer, type FindHome, type SourceAnswer, unknownUser } from '../source.ts';
+import {
+  checkTable,
+  domainKeysOf,
+  foldTableKey,
+  hostIn,
+  isCatchAll,
+  readValue,
+  tableKeys,
+  tableSettings,
+} from '../table-entries.ts';
 import { createMapIndex, type MapIndex, type MapRules } from './map-index.ts';
 import { nextLogicalLine } from './map-lines.ts';
 import { watchFile } from './watched-file.ts';

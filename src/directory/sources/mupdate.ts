@@ -3,8 +3,7 @@ import { untilAborted } from '../../core/deadline.ts';
 import { type LoginName, splitLoginName } from '../../core/names.ts';
 import { shortLine } from '../../core/short-line.ts';
 import { oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
-import { readHost } from '../answers.ts';
-import { createFailover } from '../server-failover.ts';
+import { ServerFailover } from '../server-failover.ts';
 import {
   address,
   defineSource,
@@ -15,6 +14,7 @@ import {
   tlsSettings,
 } from '../settings.ts';
 import { badAnswer, couldNotAsk, type Source, type SourceAnswer, type SourceDeps, unknownUser } from '../source.ts';
+import { readHost } from '../table-entries.ts';
 import {
   connectMupdate,
   type MupdateConnection,
@@ -64,7 +64,7 @@ export const driver = defineSource({
 });
 
 function openFind(servers: readonly ServerAddress[], login: MupdateLogin, deps: SourceDeps): Source {
-  const connections = createFailover({
+  const connections = new ServerFailover({
     servers,
     timeoutMs: deps.timeoutMs,
     label: (server) => `${deps.label} ${server.label}`,

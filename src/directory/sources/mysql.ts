@@ -3,7 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { createPool, type Pool } from 'mysql2/promise';
 import { shortLine } from '../../core/short-line.ts';
 import { checkRefusal } from '../answers.ts';
-import { createFailover } from '../server-failover.ts';
+import { ServerFailover } from '../server-failover.ts';
 import { defineSource, sourceSettings, tlsFor } from '../settings.ts';
 import { couldNotAsk } from '../source.ts';
 import { compileQuery, databaseSettings } from './sql.ts';
@@ -31,7 +31,7 @@ export const driver = defineSource({
     const query = compileQuery(settings, () => '?');
 
     const tlsOf = await tlsFor(settings);
-    const pools = createFailover({
+    const pools = new ServerFailover({
       servers,
       timeoutMs,
       label: (server) => `${label} ${server.label}`,

@@ -1,7 +1,7 @@
 import { DatabaseError, Pool } from 'pg';
 import { shortLine } from '../../core/short-line.ts';
 import { checkRefusal } from '../answers.ts';
-import { createFailover } from '../server-failover.ts';
+import { ServerFailover } from '../server-failover.ts';
 import { defineSource, sourceSettings, tlsFor } from '../settings.ts';
 import { couldNotAsk } from '../source.ts';
 import { compileQuery, databaseSettings } from './sql.ts';
@@ -21,7 +21,7 @@ export const driver = defineSource({
     const query = compileQuery(settings, (number) => `$${number}`);
 
     const tlsOf = await tlsFor(settings);
-    const pools = createFailover({
+    const pools = new ServerFailover({
       servers,
       timeoutMs,
       label: (server) => `${label} ${server.label}`,

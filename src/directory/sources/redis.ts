@@ -1,7 +1,7 @@
 import type { LoginName } from '../../core/names.ts';
 import { leaf, wrappedSecret } from '../../schema/scalars.ts';
 import { read, type Reading, wrong } from '../../schema/value-parsers.ts';
-import { answers, meanings, readRole, readValue } from '../answers.ts';
+import { readRole } from '../answers.ts';
 import {
   authorities,
   defineSource,
@@ -12,6 +12,7 @@ import {
   template,
 } from '../settings.ts';
 import { couldNotAsk, unknownUser } from '../source.ts';
+import { answers, meanings, readValue } from '../table-entries.ts';
 
 const urlRemedy = 'write redis://host:port/database';
 

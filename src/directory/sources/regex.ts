@@ -3,10 +3,9 @@ import { type EncodingProblem, encodingProblems, whyUtf16 } from '../../core/cha
 import { openNamedFile } from '../../core/named-files.ts';
 import { type LoginName, splitLoginName } from '../../core/names.ts';
 import { oneOf } from '../../schema/scalars.ts';
-import { answers, meanings, readValue } from '../answers.ts';
 import { defineSource, file, sourceSettings } from '../settings.ts';
 import { type SourceAnswer, unknownUser } from '../source.ts';
-import { catchAll, isCatchAll } from '../table-keys.ts';
+import { answers, catchAll, isCatchAll, meanings, readValue } from '../table-entries.ts';
 import { watchFile } from './watched-file.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { textOrNumber } from '../../schema/scalars.ts';
-import { answers, meanings, readValue } from '../answers.ts';
-import { createConversations } from '../line-client.ts';
+import { LineClient } from '../line-client.ts';
 import { address, defineSource, fillTemplate, sourceSettings, template } from '../settings.ts';
 import { badAnswer, couldNotAsk, unknownUser } from '../source.ts';
+import { answers, meanings, readValue } from '../table-entries.ts';
 
 const mapRemedy = 'write the name that the server knows it by, without white space';
 
@@ -23,7 +23,7 @@ export const driver = defineSource({
   create(settings, { findHome }) {
     const { server: address, map, key, answers: meaning } = settings;
 
-    const server = createConversations(address, readNetstring);
+    const server = new LineClient(address, readNetstring);
     return {
       async ask(name, signal) {
         const question = `${map} ${fillTemplate(key, name, (value) => value)}`;

@@ -2,15 +2,7 @@ import type { z } from 'zod';
 import type { LoginName } from '../../core/names.ts';
 import { leaf, oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
 import { read, type Reading, wrong } from '../../schema/value-parsers.ts';
-import {
-  type AnswerKeys,
-  homeAnswers,
-  plainRefusal,
-  readAnswerObject,
-  refusal,
-  type ValueContext,
-  valueName,
-} from '../answers.ts';
+import { type AnswerKeys, homeAnswers, plainRefusal, readAnswerObject, refusal, valueName } from '../answers.ts';
 import {
   address,
   parseTemplate,
@@ -21,6 +13,7 @@ import {
   valueOf,
 } from '../settings.ts';
 import { badAnswer, type SourceAnswer, unknownUser } from '../source.ts';
+import { type ValueContext } from '../table-entries.ts';
 
 /** A query with its values apart: nothing that a person typed ever becomes SQL. */
 interface SqlQuery {

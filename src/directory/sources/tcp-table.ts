@@ -1,7 +1,7 @@
-import { answers, meanings, readValue } from '../answers.ts';
-import { createConversations } from '../line-client.ts';
+import { LineClient } from '../line-client.ts';
 import { address, defineSource, fillTemplate, sourceSettings, template } from '../settings.ts';
 import { badAnswer, couldNotAsk, unknownUser } from '../source.ts';
+import { answers, meanings, readValue } from '../table-entries.ts';
 
 /**
  * Postfix's tcp_table(5): `get key`, answered by a line with `200 value`, `500 why` (not there) or `400 why` (later);
@@ -17,7 +17,7 @@ export const driver = defineSource({
   create(settings, { findHome }) {
     const { server: address, key, answers: meaning } = settings;
 
-    const server = createConversations(address, readLine);
+    const server = new LineClient(address, readLine);
     return {
       async ask(name, signal) {
         const reply = await server.ask(`get ${fillTemplate(key, name, escapeKey)}\n`, signal);

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import type { Referrer } from '../../../src/core/directory.ts';
 import { PosternError } from '../../../src/core/error.ts';
 import type { Directory } from '../../../src/directory/directory.ts';
-import { readReferral } from '../../../src/directory/referrer.ts';
+import { readReferral } from '../../../src/directory/chain.ts';
 import { checkSource } from '../../../src/directory/registry.ts';
 import { canonicalUser, loginName, outcomeOf, recordingLog, testDirectory } from '../directory.fixture.ts';
 import { sourceContract } from '../source-contract.fixture.ts';
