@@ -1,8 +1,5 @@
 import { PosternError } from '../core/error.ts';
-import { type StateEntry, type StateStore, type StateTable, stateTables } from '../core/state-store.ts';
-
-/** Runs a Lua script on a Redis. Rejects with ERR_STORE_UNAVAILABLE when there is no good answer in time. */
-export type RunScript = (script: string, keys: readonly string[], args: readonly string[]) => Promise<unknown>;
+import { type RunScript, type StateEntry, type StateStore, type StateTable, stateTables } from '../core/state-store.ts';
 
 // One hash tag for all of it: the scripts write several keys at once, also on a Cluster.
 const values = '{ps:state}:values';

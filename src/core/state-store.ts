@@ -1,3 +1,6 @@
+/** Runs a Lua script on a Redis. Rejects with ERR_STORE_UNAVAILABLE when there is no good answer in time. */
+export type RunScript = (script: string, keys: readonly string[], args: readonly string[]) => Promise<unknown>;
+
 /**
  * The kinds of things that operators, staff and nodes decide, each with keys of its own. `forgotten`: users whose
  * remembered homes all nodes drop when the entry changes; `staff`: second factors; `links`, `opened`, `notices`: of

@@ -40,12 +40,11 @@ import type { Route } from '../proxy/session-requests.ts';
 import type { TlsCertificates } from '../proxy/tls-certificates.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
-import type { Duty } from '../support/duty.ts';
 import type { Enrolment } from '../support/enrolment.ts';
-import type { MailboxExpiry } from '../support/mailbox-expiry.ts';
+import type { MailboxExpiry, OpenedMailbox } from '../support/mailbox-expiry.ts';
 import type { Notice, Notices } from '../support/notices.ts';
 import type { OneTimeLinks, StoredLink } from '../support/one-time-links.ts';
-import type { OpenedMailbox } from '../support/opened-mailboxes.ts';
+import type { StaffChecks } from '../support/roles.ts';
 
 /**
  * The configuration in force, and what was built from it. Made before all other parts; whoever outlives a reload reads
@@ -116,7 +115,7 @@ export interface SupportTables {
 
 /** What a node keeps for its staff over every reload. */
 export interface NodeSupport extends AsyncDisposable {
-  readonly duty: Duty;
+  readonly staffChecks: StaffChecks;
   readonly links: OneTimeLinks;
   readonly notices: Notices;
   readonly mailboxExpiry: MailboxExpiry;

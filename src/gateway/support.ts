@@ -7,28 +7,30 @@ import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
 import type { RecordKey, SessionStore } from '../core/session.ts';
 import type { MasterEntry } from '../core/webmail.ts';
-import type { OpenedMailbox } from '../http/assist-pages.ts';
 import type { ConsolePagesDeps } from '../http/console/routes.ts';
 import type { Locales } from '../http/locales.ts';
 import { newReference } from '../http/request-context.ts';
 import type { AuthenticationDeps, Home } from '../login/authentication.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
-import { createDuty } from '../support/duty.ts';
-import { createImpersonation, type Impersonation, type ImpersonationDeps } from '../support/impersonation.ts';
-import { createMailboxExpiry } from '../support/mailbox-expiry.ts';
+import {
+  createImpersonation,
+  type Impersonation,
+  type ImpersonationDeps,
+  type OpenedWebmail,
+} from '../support/impersonation.ts';
+import { createMailboxExpiry, parseOpenedMailbox } from '../support/mailbox-expiry.ts';
 import { createMasterMailboxes, noMaster } from '../support/master-mailboxes.ts';
 import {
-  createNotices,
   createNoticeDelivery,
-  parseNotices,
+  createNotices,
   type NoticeDelivery,
   type NoticeDeliveryDeps,
+  parseNotices,
 } from '../support/notices.ts';
 import { createOneTimeLinks, parseLink } from '../support/one-time-links.ts';
-import { parseOpenedMailbox } from '../support/opened-mailboxes.ts';
 import { createPermission } from '../support/permission.ts';
-import { createRememberedRoleOf } from '../support/roles.ts';
+import { createRememberedRoleOf, createStaffChecks } from '../support/roles.ts';
 import { lookUpFresh } from './explain.ts';
 import type { ClusterState, ConfigHolder, NodeConsole, NodeSupport, SharedParts, SupportTables } from './parts.ts';
 
@@ -56,7 +58,7 @@ export function openSupport({ cluster, store, keys, sessions, console, holder, l
   const { audit, support: tables } = cluster;
   const staff = console.parts;
   const clock = systemClock;
-  const duty = createDuty(staff.roleOf, staff.sessions);
+  const staffChecks = createStaffChecks(staff.roleOf, staff.sessions);
   // Of a role that is used each second the directory is asked each minute.
   const rememberedRoleOf = createRememberedRoleOf({
     settings: () => holder.config.support,
@@ -71,7 +73,7 @@ export function openSupport({ cluster, store, keys, sessions, console, holder, l
     randomBytes,
   });
   const mailboxExpiry = createMailboxExpiry({
-    duty: createDuty(rememberedRoleOf, staff.sessions),
+    staffChecks: createStaffChecks(rememberedRoleOf, staff.sessions),
     isNeverOpened: (user) => holder.config.support?.neverOpened.has(user) === true,
     opened: tables.opened,
     links,
@@ -86,7 +88,7 @@ export function openSupport({ cluster, store, keys, sessions, console, holder, l
     log,
   });
   return {
-    duty,
+    staffChecks,
     links,
     notices: createNotices(tables.notices),
     mailboxExpiry,
@@ -111,7 +113,7 @@ interface Assist {
   readonly impersonation: Impersonation;
   readonly telling: NoticeDelivery;
   /** Tells the user of an opened mailbox, as the operator decided. */
-  tell(opened: OpenedMailbox): Promise<void>;
+  tell(opened: OpenedWebmail): Promise<void>;
 }
 
 function createAssist(settings: NonNullable<Config['support']>, deps: AssistDeps): Assist {
@@ -119,7 +121,7 @@ function createAssist(settings: NonNullable<Config['support']>, deps: AssistDeps
   const permission = createPermission({
     parseName: deps.parseName,
     directory: deps.directory,
-    duty: support.duty,
+    staffChecks: support.staffChecks,
     neverOpened: settings.neverOpened,
     masterEntryOf(name) {
       const home = configured(name);
@@ -129,7 +131,7 @@ function createAssist(settings: NonNullable<Config['support']>, deps: AssistDeps
   const impersonation = createImpersonation({
     ...deps,
     permission,
-    duty: support.duty,
+    staffChecks: support.staffChecks,
     links: support.links,
     placeOf: deps.homeOf,
     assistOrigin: settings.assist.origin,
@@ -143,8 +145,8 @@ function createAssist(settings: NonNullable<Config['support']>, deps: AssistDeps
   return {
     impersonation,
     telling,
-    async tell({ opening, backend, host: hostName }) {
-      const { subject, actor, reason, minutes } = opening;
+    async tell({ grant, backend, host: hostName }) {
+      const { subject, actor, reason, minutes } = grant;
       const host = configured(backend)?.backend.hosts.find(({ name }) => name === hostName);
       if (host !== undefined) await telling.tell(subject, { actor, reason, minutes, atMs: clock.nowMs() }, host);
     },

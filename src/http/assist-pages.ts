@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
-import type { Impersonation, Opened } from '../support/impersonation.ts';
+import type { Impersonation, OpenedWebmail, OpenOutcome } from '../support/impersonation.ts';
 import type { MailboxExpiry } from '../support/mailbox-expiry.ts';
 import { createOwnApp, type Pages } from './app.ts';
 import { stopBindingOf } from './banner.ts';
@@ -17,20 +17,17 @@ import { goneSignal, ingressOf, newReference } from './request-context.ts';
 import { createLoadSession, type PageSessions } from './session-gate.ts';
 
 /** Dependencies of the pages on the assist host. */
-export interface AssistPagesDeps extends ErrorPageDeps {
+interface AssistPagesDeps extends ErrorPageDeps {
   readonly impersonation: Pick<Impersonation, 'open' | 'failed'>;
   readonly mailboxExpiry: Pick<MailboxExpiry, 'opened'>;
   /** Tells the user, as the operator decided. */
-  readonly tell: (opened: OpenedMailbox) => Promise<void>;
+  readonly tell: (opened: OpenedWebmail) => Promise<void>;
   readonly gate: PageSessions;
   readonly live: LiveSessions;
   readonly tokens: FormTokens;
   readonly consoleOrigin: string;
   readonly clock: Clock;
 }
-
-/** A mailbox that the webmail has opened for staff. */
-export type OpenedMailbox = Extract<Opened, { kind: 'opened' }>;
 
 /** Reasons with a text of their own. */
 const closedTexts = ['signed-out', 'absolute', 'ended-elsewhere'] as const;
@@ -76,7 +73,7 @@ class AssistPages {
       try {
         await this.#openSession(request, response, opened);
       } catch (error) {
-        await this.#deps.impersonation.failed(opened.opening, ingressOf(request).client, error);
+        await this.#deps.impersonation.failed(opened.grant, ingressOf(request).client, error);
         throw error;
       }
       response.statusCode = 303;
@@ -144,7 +141,7 @@ class AssistPages {
     this.#say(request, response, { status: 503, title: 'assist.refused.title', text, reference });
   }
 
-  #refuse(request: Request, response: Response, refusal: Extract<Opened, { kind: 'refused' }>): void {
+  #refuse(request: Request, response: Response, refusal: Extract<OpenOutcome, { kind: 'refused' }>): void {
     const locale = this.#localeOf(request);
     const text =
       refusal.why === 'closed'
@@ -155,10 +152,10 @@ class AssistPages {
     this.#say(request, response, { status, title: 'assist.refused.title', text });
   }
 
-  async #openSession(request: Request, response: Response, opened: OpenedMailbox): Promise<void> {
+  async #openSession(request: Request, response: Response, opened: OpenedWebmail): Promise<void> {
     const { publicUrl, client } = ingressOf(request);
-    const { opening, backend, host, jar, browserCookies } = opened;
-    const { actor, staffSession, subject, reason, ticket, minutes } = opening;
+    const { grant, backend, host, jar, browserCookies } = opened;
+    const { actor, staffSession, subject, reason, ticket, minutes } = grant;
     const before = await this.#sessionOf(request);
     const key = await this.#deps.gate.open(request, response, {
       user: subject,

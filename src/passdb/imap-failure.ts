@@ -10,28 +10,28 @@ export function translateFailure(error: unknown, host: ImapHost): PosternError {
   if (error instanceof PosternError) return error;
   const seen = readFailure(error);
   if (isTlsProblem(seen)) {
-    const message = `no trusted TLS with the IMAP server of ${host.name} (${describe(seen)}); check tls_ca_file and tls_server_name`;
-    return failure('ERR_IMAP_PROTOCOL', message, false, error);
+    const message = `no trusted TLS with the IMAP server of ${host.name} (${failureSummary(seen)}); check tls_ca_file and tls_server_name`;
+    return imapFailure('ERR_IMAP_PROTOCOL', message, false, error);
   }
-  if (isProtocolFailure(seen)) return brokeProtocol(host, describe(seen), error);
-  const message = `IMAP server of ${host.name} could not be asked: ${describe(seen)}`;
-  return failure('ERR_IMAP_UNAVAILABLE', message, true, error);
+  if (isProtocolFailure(seen)) return brokeProtocol(host, failureSummary(seen), error);
+  const message = `IMAP server of ${host.name} could not be asked: ${failureSummary(seen)}`;
+  return imapFailure('ERR_IMAP_UNAVAILABLE', message, true, error);
 }
 
 /** The server does what no server may; `what` is a phrase of this side. */
 export function brokeProtocol(host: ImapHost, what: string, cause?: unknown): PosternError {
-  return failure('ERR_IMAP_PROTOCOL', `IMAP server of ${host.name} broke the protocol: ${what}`, false, cause);
+  return imapFailure('ERR_IMAP_PROTOCOL', `IMAP server of ${host.name} broke the protocol: ${what}`, false, cause);
 }
 
 /** The server says that it cannot judge now; `how` tells by what that was seen. */
 export function saysLater(host: ImapHost, how: string): PosternError {
-  return failure('ERR_IMAP_UNAVAILABLE', `IMAP server of ${host.name} says later: ${how}`, true, undefined);
+  return imapFailure('ERR_IMAP_UNAVAILABLE', `IMAP server of ${host.name} says later: ${how}`, true, undefined);
 }
 
 /** A home that refers the user elsewhere is none. */
 export function refersElsewhere(host: ImapHost): PosternError {
   const message = `IMAP server of ${host.name} refers the user to another server: the directory names the wrong backend`;
-  return failure('ERR_IMAP_UNAVAILABLE', message, false, undefined);
+  return imapFailure('ERR_IMAP_UNAVAILABLE', message, false, undefined);
 }
 
 /** The response code of a tagged NO, empty where it has none; undefined for whatever else went wrong. */
@@ -95,12 +95,12 @@ function readFailure(error: unknown): Seen {
 }
 
 /** Names and codes of this side only: a server may repeat in its text what the client sent. */
-function describe(seen: Seen): string {
+function failureSummary(seen: Seen): string {
   if (seen.status !== '' && seen.code === '') return `${seen.status} ${seen.responseCode}`.trim();
   return seen.code === '' ? shortLine(seen.message) : seen.code;
 }
 
-function failure(
+function imapFailure(
   code: 'ERR_IMAP_PROTOCOL' | 'ERR_IMAP_UNAVAILABLE',
   message: string,
   retryable: boolean,

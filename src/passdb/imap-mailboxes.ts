@@ -1,10 +1,16 @@
 import type { ImapFlow } from 'imapflow';
 import { nameForServer } from '../core/names.ts';
 import type { MailboxAnswer, Mailboxes, MailboxOf, MailboxRefusal } from '../core/passdb.ts';
-import { authenticateBy, NotAuthenticated, type TaggedAnswer } from './imap-authentication.ts';
-import { createClient, isServer, within } from './imap-connection.ts';
+import {
+  authenticateBy,
+  createClient,
+  isServer,
+  NotAuthenticated,
+  type TaggedAnswer,
+  withinLimits,
+} from './imap-client.ts';
 import { refersElsewhere, responseCodeOf, translateFailure } from './imap-failure.ts';
-import { isWayRefused, verdictOf } from './imap-verdict.ts';
+import { isWayRefused, verdictOf } from './imap.ts';
 
 /**
  * Opens mailboxes over IMAP by SASL PLAIN with the user as authorization id (RFC 4616).
@@ -16,28 +22,28 @@ import { isWayRefused, verdictOf } from './imap-verdict.ts';
  */
 export function createImapMailboxes(): Mailboxes {
   return {
-    open: (mailbox, signal) => enter(mailbox, signal, () => Promise.resolve(done)),
-    append: (mailbox, message, signal) => enter(mailbox, signal, (client) => append(client, mailbox, message)),
+    open: (mailbox, signal) => openMailbox(mailbox, signal, () => Promise.resolve(done)),
+    append: (mailbox, message, signal) => openMailbox(mailbox, signal, (client) => append(client, mailbox, message)),
   };
 }
 
 const done: MailboxAnswer = { kind: 'done' };
 type Work = (client: ImapFlow) => Promise<MailboxAnswer>;
 
-async function enter(mailbox: MailboxOf, signal: AbortSignal, work: Work): Promise<MailboxAnswer> {
-  if (/\p{Cc}/u.test(mailbox.user)) return refused('user-refused');
+async function openMailbox(mailbox: MailboxOf, signal: AbortSignal, work: Work): Promise<MailboxAnswer> {
+  if (/\p{Cc}/u.test(mailbox.user)) return mailboxRefused('user-refused');
   const first = await connected(mailbox, { asUser: true, makesMailboxes: false }, signal, work);
   if (first !== 'makes-mailboxes') return first;
   const shown = await connected(mailbox, { asUser: false, makesMailboxes: true }, signal, (client) =>
     isShown(client, mailbox),
   );
-  if (shown === 'makes-mailboxes') return refused('not-shown');
+  if (shown === 'makes-mailboxes') return mailboxRefused('not-shown');
   if (shown.kind === 'refused') return shown;
   const entered = await connected(mailbox, { asUser: true, makesMailboxes: true }, signal, work);
-  return entered === 'makes-mailboxes' ? refused('not-shown') : entered;
+  return entered === 'makes-mailboxes' ? mailboxRefused('not-shown') : entered;
 }
 
-interface Manner {
+interface ConnectionMode {
   /** As the user, or as the master itself. */
   readonly asUser: boolean;
   /** Whether a server that makes mailboxes for any name is acceptable. */
@@ -47,7 +53,7 @@ interface Manner {
 /** `makes-mailboxes`: the server is of that kind, and was told nothing yet. */
 async function connected(
   mailbox: MailboxOf,
-  { asUser, makesMailboxes }: Manner,
+  { asUser, makesMailboxes }: ConnectionMode,
   signal: AbortSignal,
   work: Work,
 ): Promise<MailboxAnswer | 'makes-mailboxes'> {
@@ -65,24 +71,24 @@ async function connected(
     return (seen.answer = await exchange.plain(master.user, master.password.reveal(), asUser ? user : ''));
   });
   try {
-    return await within(client, host, context.limits, signal, async () => {
+    return await withinLimits(client, host, context.limits, signal, async () => {
       await client.connect();
       return work(client);
     });
   } catch (error) {
     if (seen.held === 'makes-mailboxes') return seen.held;
-    if (seen.held === 'no-plain') return refused('no-authorization-id');
+    if (seen.held === 'no-plain') return mailboxRefused('no-authorization-id');
     if (seen.answer === undefined || seen.answer.status === 'OK') throw translateFailure(error, host);
-    return refusalOf(seen.answer, host);
+    return refusalByAnswer(seen.answer, host);
   } finally {
     client.close();
   }
 }
 
-function refusalOf(answer: TaggedAnswer, host: MailboxOf['host']): MailboxAnswer {
-  if (isWayRefused(answer)) return refused('no-authorization-id');
+function refusalByAnswer(answer: TaggedAnswer, host: MailboxOf['host']): MailboxAnswer {
+  if (isWayRefused(answer)) return mailboxRefused('no-authorization-id');
   if (verdictOf(answer, {}, { host, isDovecot: false }).kind === 'referred') throw refersElsewhere(host);
-  return refused(answer.code === 'AUTHORIZATIONFAILED' ? 'user-refused' : 'master-refused');
+  return mailboxRefused(answer.code === 'AUTHORIZATIONFAILED' ? 'user-refused' : 'master-refused');
 }
 
 /** GETQUOTAROOT answers only for mailboxes that exist and are visible, and makes none (RFC 9208). */
@@ -93,7 +99,7 @@ async function isShown(client: ImapFlow, mailbox: MailboxOf): Promise<MailboxAns
   const [local, domain] = at === -1 ? [user, ''] : [user.slice(0, at), user.slice(at)];
   const name = delimiter === '.' ? local.replaceAll('.', '^') : local;
   const quota = await client.getQuota(`user${delimiter}${name}${domain}`);
-  return quota === false || quota === undefined ? refused('not-shown') : done;
+  return quota === false || quota === undefined ? mailboxRefused('not-shown') : done;
 }
 
 /**
@@ -114,14 +120,14 @@ function withoutNamespaces(client: ImapFlow): void {
 async function append(client: ImapFlow, { host }: MailboxOf, message: string): Promise<MailboxAnswer> {
   try {
     const appended = await client.append('INBOX', message);
-    return appended === false ? refused('not-written') : done;
+    return appended === false ? mailboxRefused('not-written') : done;
   } catch (error) {
-    if (responseCodeOf(error) !== undefined) return refused('not-written');
+    if (responseCodeOf(error) !== undefined) return mailboxRefused('not-written');
     throw translateFailure(error, host);
   }
 }
 
-const refusals: Readonly<Record<MailboxRefusal, string>> = {
+const refusalTexts: Readonly<Record<MailboxRefusal, string>> = {
   'master-refused': 'The mail server refuses the master identity: check its name and password, and that it may be one.',
   'user-refused': 'The mail server lets the master identity in, but not to this user.',
   'no-authorization-id': 'The mail server offers no AUTH=PLAIN: a master identity would only open its own mailbox.',
@@ -130,6 +136,6 @@ const refusals: Readonly<Record<MailboxRefusal, string>> = {
   'not-written': 'The mail server takes no message of the master into this mailbox: look at its quota and its rights.',
 };
 
-function refused(why: MailboxRefusal): MailboxAnswer {
-  return { kind: 'refused', why, text: refusals[why] };
+function mailboxRefused(why: MailboxRefusal): MailboxAnswer {
+  return { kind: 'refused', why, text: refusalTexts[why] };
 }

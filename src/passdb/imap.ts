@@ -1,11 +1,18 @@
 import type { ImapFlow } from 'imapflow';
 import type { Credentials } from '../core/identity.ts';
 import { nameForServer } from '../core/names.ts';
-import type { ImapHost, Passdb, PasswordCheck, PasswordCheckContext, Referrals } from '../core/passdb.ts';
-import { authenticateBy, type Exchange, type TaggedAnswer } from './imap-authentication.ts';
-import { createClient, isServer, within } from './imap-connection.ts';
-import { brokeProtocol, refersElsewhere, translateFailure } from './imap-failure.ts';
-import { isWayRefused, type ReferralAnswer, verdictOf, wordsOf } from './imap-verdict.ts';
+import type { ImapHost, Passdb, PasswordCheck, PasswordCheckContext, Referrals, ServerWords } from '../core/passdb.ts';
+import { oneLine } from '../core/short-line.ts';
+import {
+  type AuthCommands,
+  authenticateBy,
+  createClient,
+  isServer,
+  type TaggedAnswer,
+  withinLimits,
+} from './imap-client.ts';
+import { brokeProtocol, refersElsewhere, saysLater, translateFailure } from './imap-failure.ts';
+import { meaningOf } from './imap-known-texts.ts';
 
 /**
  * Checks passwords by signing in to the IMAP server of the user's home host.
@@ -17,9 +24,9 @@ import { isWayRefused, type ReferralAnswer, verdictOf, wordsOf } from './imap-ve
  */
 export function createImapPassdb(): Passdb & Referrals {
   return {
-    ask: async (...asked) => (await hear(...asked)).verdict,
+    ask: async (...asked) => (await checkedAnswer(...asked)).verdict,
     async verify(credentials, host, context, signal) {
-      const { verdict, answer } = await hear(credentials, host, context, signal);
+      const { verdict, answer } = await checkedAnswer(credentials, host, context, signal);
       return verdict.kind === 'referred' ? atHome(answer, host) : verdict;
     },
   };
@@ -31,15 +38,15 @@ function atHome(answer: TaggedAnswer | undefined, host: ImapHost): PasswordCheck
   throw refersElsewhere(host);
 }
 
-type Heard = { readonly verdict: PasswordCheck | ReferralAnswer; readonly answer?: TaggedAnswer };
+type CheckedAnswer = { readonly verdict: PasswordCheck | ReferralAnswer; readonly answer?: TaggedAnswer };
 
 /** The verdict, and the answer that it was read from, where the server had to be asked. */
-async function hear(
+async function checkedAnswer(
   { user, password }: Credentials,
   host: ImapHost,
   context: PasswordCheckContext,
   signal: AbortSignal,
-): Promise<Heard> {
+): Promise<CheckedAnswer> {
   const credentials = { user: nameForServer(user, host.imap.loginName), password };
   if (!canTravel(credentials)) return { verdict: { kind: 'wrong' } };
   const { answer, isDovecot } = await answerTo(credentials, host, context, signal);
@@ -62,7 +69,7 @@ async function answerTo(
     async (exchange) => (said.answer = await tryPassword(client, exchange, credentials, host)),
   );
   try {
-    await within(client, host, context.limits, signal, () => client.connect());
+    await withinLimits(client, host, context.limits, signal, () => client.connect());
   } catch (error) {
     const { answer } = said;
     if (answer === undefined || (answer.status === 'OK' && isUndone(error))) throw translateFailure(error, host);
@@ -86,7 +93,7 @@ function canTravel({ user, password }: Credentials): boolean {
  */
 async function tryPassword(
   { capabilities }: ImapFlow,
-  exchange: Exchange,
+  exchange: AuthCommands,
   { user, password }: Credentials,
   host: ImapHost,
 ): Promise<TaggedAnswer> {
@@ -96,8 +103,8 @@ async function tryPassword(
   return other === 'login' && isWayRefused(answer) ? exchange.login(user, password.reveal()) : answer;
 }
 
-function waysTo(offered: ImapFlow['capabilities'], user: string): readonly (keyof Exchange)[] {
-  const ways: (keyof Exchange)[] = [];
+function waysTo(offered: ImapFlow['capabilities'], user: string): readonly (keyof AuthCommands)[] {
+  const ways: (keyof AuthCommands)[] = [];
   if (offered.has('AUTH=PLAIN')) ways.push('plain');
   else if (offered.has('AUTH=LOGIN')) ways.push('saslLogin');
   if (!offered.has('LOGINDISABLED')) ways.push('login');
@@ -108,4 +115,135 @@ function waysTo(offered: ImapFlow['capabilities'], user: string): readonly (keyo
 /** Exchange says OK, and BAD to what follows, where the user has no such mailbox; imapflow tells it by this mark. */
 function isUndone(error: unknown): boolean {
   return error instanceof Error && Reflect.get(error, 'authenticationFailed') === true;
+}
+
+/** What the server said instead of a verdict: ask the one of this URL. */
+interface ReferralAnswer {
+  readonly kind: 'referred';
+  readonly to: string;
+}
+
+/** Response codes of a tagged NO or BAD that are no verdict on the password: the server cannot say now. */
+const laterCodes: ReadonlySet<string> = new Set([
+  'UNAVAILABLE',
+  'INUSE',
+  'LIMIT',
+  'SERVERBUG',
+  'OVERQUOTA',
+  'CORRUPTION',
+  // Not registered, and said by Yahoo and Microsoft.
+  'TEMPFAIL',
+  'THROTTLED',
+  // Of POP3 (RFC 2449, 3206), and said by servers that speak both.
+  'IN-USE',
+  'SYS/TEMP',
+]);
+
+/** Codes that speak of the command, never of who sent it (RFC 5530): no verdict either, and no later one is better. */
+const misunderstood: ReadonlySet<string> = new Set(['CLIENTBUG', 'CANNOT', 'ALREADYEXISTS', 'EXPUNGEISSUED']);
+
+const contactAdmin = { kind: 'contact-admin' } as const;
+const verdictByCode: Readonly<Record<string, PasswordCheck>> = {
+  EXPIRED: { kind: 'expired' },
+  CONTACTADMIN: contactAdmin,
+  NOPERM: contactAdmin,
+  PRIVACYREQUIRED: { kind: 'insecure' },
+};
+
+/** By whom an answer was given. */
+interface Answerer {
+  readonly host: ImapHost;
+  /** Dovecot says a reason of its operators' only after the right password. */
+  readonly isDovecot: boolean;
+}
+
+/**
+ * Reads a tagged answer to a password: a verdict on it, or where to ask. Throws an error of source `imap` where it
+ * judges nothing: what means "later", what speaks of the command, and whatever came before the password was sent. An
+ * unknown code or text means that the password is wrong (RFC 3501, 6.2.3).
+ */
+export function verdictOf(
+  answer: TaggedAnswer,
+  words: ServerWords,
+  { host, isDovecot }: Answerer,
+): PasswordCheck | ReferralAnswer {
+  const { status, code, argument } = answer;
+  if (code === 'REFERRAL' && status !== 'BAD') return { kind: 'referred', to: argument };
+  if (status === 'OK') return { kind: 'right' };
+  const meaning = meaningIn(answer, host);
+  if (meaning === 'elsewhere') throw refersElsewhere(host);
+  if (meaning === 'expired') return { kind: 'expired' };
+  if (status === 'BAD' || misunderstood.has(code)) throw brokeProtocol(host, `${status} ${code}`.trim());
+  const known = verdictByCode[code] ?? (isDovecot && code === 'ALERT' ? contactAdmin : undefined);
+  if (known?.kind === 'contact-admin' && isDovecot && words.code !== undefined && words.text !== undefined) {
+    return { ...known, reason: words.text };
+  }
+  if (known !== undefined) return known;
+  if (isWayRefused(answer)) throw brokeProtocol(host, 'it refuses the ways of sending a password that it offers');
+  return { kind: 'wrong' };
+}
+
+/** Throws for "later". A server that says AUTHENTICATIONFAILED has judged, whatever its text. */
+function meaningIn({ code, text }: TaggedAnswer, host: ImapHost): 'expired' | 'elsewhere' | undefined {
+  if (laterCodes.has(code)) throw saysLater(host, code);
+  const said = `[${code}] ${text}`.toLowerCase();
+  if (host.imap.laterTexts?.some((own) => said.includes(own)) === true) throw saysLater(host, 'a text of imap_later');
+  if (code === 'AUTHENTICATIONFAILED') return undefined;
+  const known = meaningOf(text);
+  if (known?.means === 'later') throw saysLater(host, `a text of ${known.server}`);
+  return known?.means;
+}
+
+/**
+ * Whether the server refused the way and not the password, so that another way is worth a try: before it had the
+ * password, or in words that speak of the mechanism (Perdition announces the mechanisms of the servers behind it).
+ */
+export function isWayRefused({ status, code, sent, text }: TaggedAnswer): boolean {
+  if (status === 'OK' || code in verdictByCode || laterCodes.has(code) || code === 'REFERRAL') return false;
+  return !sent || (status === 'NO' && noSuchMechanism.test(text) && code !== 'AUTHENTICATIONFAILED');
+}
+
+const noSuchMechanism =
+  /\bmechanism\b.*\b(?:not|un)\s?(?:supported|available|known|implemented)\b|\b(?:unsupported|unknown|invalid|no)\b.*\bmechanism\b/i;
+
+const maxShownText = 200;
+/** Characters of a password in a row that are too many for a log. */
+const revealingLength = 8;
+const heldBack = '(not shown: it repeats the password)';
+
+/**
+ * A server's words for the log and the user: one line, bounded, and nothing of the password, in whatever form
+ * a server may repeat it: as it is, in base64 as it was sent, in parts.
+ */
+function wordsOf({ code, text }: TaggedAnswer, user: string, password: string): ServerWords {
+  const plain = oneLine(text);
+  const said = `${code} ${text} ${plain}`.toLowerCase();
+  if (formsOf(user, password).some((form) => repeats(said, form.toLowerCase()))) return { text: heldBack };
+  const bounded = plain.length > maxShownText ? `${plain.slice(0, maxShownText)}…` : plain;
+  return { ...(code === '' ? {} : { code: oneLine(code).slice(0, 40) }), ...(bounded === '' ? {} : { text: bounded }) };
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64').replace(/=+$/, '');
+}
+
+function formsOf(user: string, password: string): readonly string[] {
+  return [
+    password,
+    oneLine(password),
+    // A server that reads bytes as Latin-1 shows them so.
+    Buffer.from(password).toString('latin1'),
+    password.replace(/["\\]/g, '\\$&'),
+    encodeURIComponent(password),
+    base64(password),
+    base64(`\0${user}\0${password}`),
+  ];
+}
+
+function repeats(said: string, form: string): boolean {
+  if (form === '') return false;
+  for (let at = 0; at === 0 || at + revealingLength <= form.length; at += 1) {
+    if (said.includes(form.slice(at, at + revealingLength))) return true;
+  }
+  return false;
 }

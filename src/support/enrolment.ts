@@ -1,5 +1,5 @@
 import { createHash, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { parseJson } from '../core/json.ts';
+import { isObject, parseJson } from '../core/json.ts';
 import { openSealedText, sealText } from '../core/sealing.ts';
 import { Secret } from '../core/secret.ts';
 import type { ParseValue } from '../core/state-store.ts';
@@ -33,7 +33,7 @@ export interface Factor {
 export const noEnrolment: Enrolment = { failures: 0, lockedUntilMs: 0 };
 
 /** Without vowels and what looks alike: to be read aloud and typed off paper, and never a word. */
-const alphabet = '23456789bcdfghjkmnpqrstvwxyz';
+const codeAlphabet = '23456789bcdfghjkmnpqrstvwxyz';
 const groups = 4;
 const groupLength = 4;
 
@@ -43,8 +43,8 @@ export function makeCode(randomBytes: (size: number) => Buffer): string {
   while (signs.length < groups * groupLength) {
     for (const byte of randomBytes(32)) {
       // Whole rounds of the alphabet only: each sign is as likely as any other.
-      if (byte < Math.floor(256 / alphabet.length) * alphabet.length)
-        signs.push(alphabet.charAt(byte % alphabet.length));
+      if (byte < Math.floor(256 / codeAlphabet.length) * codeAlphabet.length)
+        signs.push(codeAlphabet.charAt(byte % codeAlphabet.length));
     }
   }
   const text = signs.slice(0, groups * groupLength).join('');
@@ -72,7 +72,7 @@ export const parseEnrolment: ParseValue<Enrolment> = (text) => {
 };
 
 function isEnrolment(value: unknown): value is Enrolment {
-  if (!isFields(value)) return false;
+  if (!isObject(value)) return false;
   const { invitation, offer, factor, failures, lockedUntilMs, rests = 0 } = value;
   return (
     (invitation === undefined || hasForm(invitation, ['hash'], ['untilMs'])) &&
@@ -88,17 +88,13 @@ function isFactor(value: unknown): boolean {
   return Array.isArray(recovery) && recovery.every((hash) => typeof hash === 'string');
 }
 
-function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function hasForm(
   value: unknown,
   texts: readonly string[],
   numbers: readonly string[],
 ): value is Readonly<Record<string, unknown>> {
   return (
-    isFields(value) &&
+    isObject(value) &&
     texts.every((name) => typeof value[name] === 'string') &&
     numbers.every((name) => Number.isSafeInteger(value[name]))
   );

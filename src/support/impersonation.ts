@@ -8,13 +8,12 @@ import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Closure } from '../core/placement.ts';
 import { oneLine } from '../core/short-line.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
-import type { Duty, StaffOnDuty } from './duty.ts';
-import type { OneTimeLinks } from './one-time-links.ts';
-import { type Opening, openingMinutes } from './opened-mailboxes.ts';
-import type { AskPermission, Permission, Refusal } from './permission.ts';
+import { type ImpersonationGrant, impersonationMinutes, type OneTimeLinks } from './one-time-links.ts';
+import type { AskPermission, Permission, PermissionRefusal } from './permission.ts';
+import type { StaffChecks, StaffMember } from './roles.ts';
 
 /** Where a user's mailbox is opened now. */
-interface OpeningPlace {
+interface MailboxPlace {
   readonly backend: Backend;
   readonly host: BackendHost;
   readonly driver: WebmailDriver;
@@ -26,7 +25,7 @@ type MasterCheck = { readonly kind: 'ok' } | { readonly kind: 'refused'; readonl
 /** Dependencies of createImpersonation. */
 export interface ImpersonationDeps {
   readonly permission: AskPermission;
-  readonly duty: Pick<Duty, 'grantOf' | 'isOnDuty'>;
+  readonly staffChecks: Pick<StaffChecks, 'grantOf' | 'isSignedIn'>;
   readonly links: Pick<OneTimeLinks, 'issue' | 'use'>;
   readonly audit: Pick<Audit, 'record'>;
   /**
@@ -35,11 +34,11 @@ export interface ImpersonationDeps {
   readonly placeOf: (
     backend: BackendName,
     user: CanonicalUser,
-  ) => OpeningPlace | { readonly closure: Closure } | undefined;
+  ) => MailboxPlace | { readonly closure: Closure } | undefined;
   /** Asks the mail server whether the master identity is let in for this user. */
   readonly checkMaster: (
     user: CanonicalUser,
-    place: OpeningPlace,
+    place: MailboxPlace,
     client: Client,
     signal: AbortSignal,
   ) => Promise<MasterCheck>;
@@ -49,7 +48,7 @@ export interface ImpersonationDeps {
 }
 
 /** A form of the console, unchecked. */
-interface OpeningRequest {
+interface ImpersonationRequest {
   readonly subject: string;
   readonly reason: string;
   readonly ticket: string;
@@ -59,45 +58,46 @@ interface OpeningRequest {
 /**
  * `unproven`: the second factor must be shown again; `reason`, `ticket`, `minutes`: the form says something impossible.
  */
-type StartRefusal = Refusal | { readonly why: 'unproven' | 'reason' | 'ticket' | 'minutes' };
+type StartRefusal = PermissionRefusal | { readonly why: 'unproven' | 'reason' | 'ticket' | 'minutes' };
 
 /** The result of a request to open a mailbox. */
-export type Started =
+export type StartOutcome =
   | { readonly kind: 'started' /** Where the browser goes: dead after one use, or a minute. */; readonly link: string }
   | ({ readonly kind: 'refused' } & StartRefusal);
 
 /** `dead`: the link was used, is too old, or never was one; `off-duty`: the staff session or the role has ended. */
 type OpenRefusal =
-  | Refusal
+  | PermissionRefusal
   | { readonly why: 'dead' | 'off-duty' }
   | { readonly why: 'mail-server' | 'webmail'; readonly detail: string }
   | { readonly why: 'closed'; readonly closure: Closure };
 
+/** A user's webmail that the master identity has entered for staff. */
+export interface OpenedWebmail {
+  readonly kind: 'opened';
+  readonly grant: ImpersonationGrant;
+  readonly backend: BackendName;
+  readonly host: string;
+  readonly jar: CookieJar;
+  readonly landing: string;
+  readonly browserCookies: readonly string[];
+}
+
 /** The result of following a one-time link. */
-export type Opened =
-  | {
-      readonly kind: 'opened';
-      readonly opening: Opening;
-      readonly backend: BackendName;
-      readonly host: string;
-      readonly jar: CookieJar;
-      readonly landing: string;
-      readonly browserCookies: readonly string[];
-    }
-  | ({ readonly kind: 'refused' } & OpenRefusal);
+export type OpenOutcome = OpenedWebmail | ({ readonly kind: 'refused' } & OpenRefusal);
 
 /** Opens users' mailboxes for staff. Each call rejects when somebody who must be asked could not be. */
 export interface Impersonation {
   permission: AskPermission;
   /** From the console: checks, writes it down, and makes a link. No audit, no link. */
-  start(staff: StaffOnDuty, request: OpeningRequest, signal: AbortSignal): Promise<Started>;
+  start(staff: StaffMember, request: ImpersonationRequest, signal: AbortSignal): Promise<StartOutcome>;
   /**
    * From the link: checks everything again, writes it down, and enters the webmail by the master identity, never with a
    * password.
    */
-  open(token: string, client: Client, signal: AbortSignal): Promise<Opened>;
-  /** Writes down that nothing came of an opening after all, and why. Never rejects. */
-  failed(opening: Opening, client: Client, error: unknown): Promise<void>;
+  open(token: string, client: Client, signal: AbortSignal): Promise<OpenOutcome>;
+  /** Writes down that nothing came of an grant after all, and why. Never rejects. */
+  failed(grant: ImpersonationGrant, client: Client, error: unknown): Promise<void>;
 }
 
 const provenForMs = 5 * 60_000;
@@ -117,11 +117,11 @@ class StaffImpersonation implements Impersonation {
     this.#deps = deps;
   }
 
-  async start(staff: StaffOnDuty, request: OpeningRequest, signal: AbortSignal): Promise<Started> {
+  async start(staff: StaffMember, request: ImpersonationRequest, signal: AbortSignal): Promise<StartOutcome> {
     const asked = { ...request, reason: oneLine(request.reason), ticket: oneLine(request.ticket) };
     const facts = { reason: asked.reason, ticket: asked.ticket, minutes: asked.minutes };
     const who = { actor: staff.user, address: staff.address };
-    const refuse = async (subject: string, refusal: StartRefusal): Promise<Started> => {
+    const refuse = async (subject: string, refusal: StartRefusal): Promise<StartOutcome> => {
       await this.#deps.audit.record({
         event: 'impersonation-refused',
         ...who,
@@ -130,7 +130,7 @@ class StaffImpersonation implements Impersonation {
       });
       return { kind: 'refused', ...refusal };
     };
-    const minutes = openingMinutes.find((known) => known === asked.minutes);
+    const minutes = impersonationMinutes.find((known) => known === asked.minutes);
     const problem = this.#unfit(asked, staff);
     if (problem !== undefined) return refuse(asked.subject, problem);
     if (minutes === undefined) return refuse(asked.subject, { why: 'minutes' });
@@ -156,22 +156,22 @@ class StaffImpersonation implements Impersonation {
     return { kind: 'started', link: `${this.#deps.assistOrigin}/-/assist/open?link=${token}` };
   }
 
-  async open(token: string, client: Client, signal: AbortSignal): Promise<Opened> {
-    const opening = await this.#deps.links.use(token);
-    if (opening === undefined) return { kind: 'refused', why: 'dead' };
+  async open(token: string, client: Client, signal: AbortSignal): Promise<OpenOutcome> {
+    const grant = await this.#deps.links.use(token);
+    if (grant === undefined) return { kind: 'refused', why: 'dead' };
     try {
-      return await this.#enter(opening, client, signal);
+      return await this.#enter(grant, client, signal);
     } catch (error) {
-      await this.failed(opening, client, signal.aborted ? signal.reason : error);
+      await this.failed(grant, client, signal.aborted ? signal.reason : error);
       const refusal = refusalIn(error);
       if (refusal === undefined) throw error;
       return { kind: 'refused', ...refusal };
     }
   }
 
-  async failed(opening: Opening, client: Client, error: unknown): Promise<void> {
+  async failed(grant: ImpersonationGrant, client: Client, error: unknown): Promise<void> {
     await recordIfPossible(this.#deps.audit, {
-      ...lineOf(opening, client),
+      ...lineOf(grant, client),
       event: 'impersonation-failed',
       facts: factsOfFailure(error),
     });
@@ -181,45 +181,45 @@ class StaffImpersonation implements Impersonation {
     return this.#deps.permission;
   }
 
-  #unfit({ reason, ticket }: OpeningRequest, staff: StaffOnDuty): StartRefusal | undefined {
+  #unfit({ reason, ticket }: ImpersonationRequest, staff: StaffMember): StartRefusal | undefined {
     if (!isRecent(staff.provenAtMs, provenForMs, this.#deps.clock.nowMs())) return { why: 'unproven' };
     if (reason.length < shortestReason || reason.length > longestReason) return { why: 'reason' };
     return ticket.length > longestTicket ? { why: 'ticket' } : undefined;
   }
 
-  async #enter(opening: Opening, client: Client, signal: AbortSignal): Promise<Opened> {
-    const refuse = async (refusal: OpenRefusal): Promise<Opened> => {
+  async #enter(grant: ImpersonationGrant, client: Client, signal: AbortSignal): Promise<OpenOutcome> {
+    const refuse = async (refusal: OpenRefusal): Promise<OpenOutcome> => {
       await this.#deps.audit.record({
-        ...lineOf(opening, client),
+        ...lineOf(grant, client),
         event: 'impersonation-refused',
-        facts: factsOf(refusal),
+        facts: refusalFacts(refusal),
       });
       return { kind: 'refused', ...refusal };
     };
-    const answer = await this.#permissionNow(opening, signal);
+    const answer = await this.#permissionNow(grant, signal);
     if (answer.kind === 'refused') return refuse(answer);
-    const place = this.#deps.placeOf(answer.backend, opening.subject);
+    const place = this.#deps.placeOf(answer.backend, grant.subject);
     if (place === undefined) return refuse({ why: 'unknown-user' });
     if ('closure' in place) return refuse({ why: 'closed', closure: place.closure });
-    const check = await this.#deps.checkMaster(opening.subject, place, client, signal);
+    const check = await this.#deps.checkMaster(grant.subject, place, client, signal);
     if (check.kind === 'refused') return refuse({ why: 'mail-server', detail: check.why });
     // From where: the link may have been carried to another browser.
     const facts = { backend: place.backend.name, host: place.host.name };
-    await this.#deps.audit.record({ ...lineOf(opening, client), event: 'impersonation-opened', facts });
-    const entered = await place.driver.signIn(place.host, this.#identityOf(opening, client), signal);
+    await this.#deps.audit.record({ ...lineOf(grant, client), event: 'impersonation-opened', facts });
+    const entered = await place.driver.signIn(place.host, this.#identityOf(grant, client), signal);
     if (entered.kind === 'rejected') {
       const refusal = { why: 'webmail', detail: 'the webmail did not let the master identity in' } as const;
       await recordIfPossible(this.#deps.audit, {
-        ...lineOf(opening, client),
+        ...lineOf(grant, client),
         event: 'impersonation-failed',
-        facts: factsOf(refusal),
+        facts: refusalFacts(refusal),
       });
       return { kind: 'refused', ...refusal };
     }
     const { jar, landing, browserCookies } = entered;
     return {
       kind: 'opened',
-      opening,
+      grant,
       backend: place.backend.name,
       host: place.host.name,
       jar,
@@ -230,16 +230,16 @@ class StaffImpersonation implements Impersonation {
 
   /** Rights may have been withdrawn since the link was made. */
   async #permissionNow(
-    { actor, staffSession, subject }: Opening,
+    { actor, staffSession, subject }: ImpersonationGrant,
     signal: AbortSignal,
   ): Promise<Extract<Permission, { kind: 'allowed' }> | ({ kind: 'refused' } & OpenRefusal)> {
-    const grant: StaffGrant | undefined = await this.#deps.duty.grantOf(actor, signal);
-    if (grant === undefined || !(await this.#deps.duty.isOnDuty(staffSession)))
+    const grant: StaffGrant | undefined = await this.#deps.staffChecks.grantOf(actor, signal);
+    if (grant === undefined || !(await this.#deps.staffChecks.isSignedIn(staffSession)))
       return { kind: 'refused', why: 'off-duty' };
     return this.#deps.permission({ ...grant, user: actor }, subject, signal);
   }
 
-  #identityOf({ actor, subject }: Opening, client: Client) {
+  #identityOf({ actor, subject }: ImpersonationGrant, client: Client) {
     return {
       user: subject,
       password: undefined,
@@ -251,11 +251,14 @@ class StaffImpersonation implements Impersonation {
   }
 }
 
-function lineOf({ actor, subject }: Opening, client: Client): Pick<AuditEvent, 'actor' | 'subject' | 'address'> {
+function lineOf(
+  { actor, subject }: ImpersonationGrant,
+  client: Client,
+): Pick<AuditEvent, 'actor' | 'subject' | 'address'> {
   return { actor, subject, address: client.address };
 }
 
-function factsOf(refusal: OpenRefusal): { readonly why: string; readonly detail?: string } {
+function refusalFacts(refusal: OpenRefusal): { readonly why: string; readonly detail?: string } {
   return 'detail' in refusal ? { why: refusal.why, detail: refusal.detail } : { why: refusal.why };
 }
 

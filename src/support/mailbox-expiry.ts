@@ -1,6 +1,7 @@
 import type { Audit, AuditEvent } from '../core/audit.ts';
 import { type Clock, isRecent } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
+import { parseJson } from '../core/json.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import {
@@ -12,13 +13,12 @@ import {
   type SessionLookup,
 } from '../core/session.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
-import type { Duty } from './duty.ts';
 import type { OneTimeLinks } from './one-time-links.ts';
-import type { OpenedMailbox } from './opened-mailboxes.ts';
 import { covers } from './permission.ts';
+import type { StaffChecks } from './roles.ts';
 
 interface MailboxExpiryDeps {
-  readonly duty: Duty;
+  readonly staffChecks: StaffChecks;
   /** Whether the operator has excluded this user, as the configuration is now. */
   readonly isNeverOpened: (user: CanonicalUser) => boolean;
   readonly opened: Pick<ReplicatedTable<OpenedMailbox>, 'all' | 'set' | 'take'>;
@@ -53,7 +53,7 @@ export interface MailboxExpiry extends AsyncDisposable {
 
 const vouchEveryMs = 1_000;
 const reapEveryMs = 15_000;
-const askMs = 5_000;
+const vouchTimeoutMs = 5_000;
 
 /** Starts its timer at once; `close` ends it, and leaves what is open open: another node goes on. */
 export function createMailboxExpiry(deps: MailboxExpiryDeps): MailboxExpiry {
@@ -128,21 +128,21 @@ class ExpiringMailboxes implements MailboxExpiry {
     { actor, staffSession }: Pick<ImpersonationRecord, 'actor' | 'staffSession'>,
   ): Promise<boolean> {
     if (this.#deps.isNeverOpened(subject)) return false;
-    const signal = AbortSignal.timeout(askMs);
-    const [grant, onDuty, ofSubject] = await Promise.all([
-      this.#deps.duty.grantOf(actor, signal),
-      this.#deps.duty.isOnDuty(staffSession),
-      this.#deps.duty.grantOf(subject, signal),
+    const signal = AbortSignal.timeout(vouchTimeoutMs);
+    const [grant, signedIn, ofSubject] = await Promise.all([
+      this.#deps.staffChecks.grantOf(actor, signal),
+      this.#deps.staffChecks.isSignedIn(staffSession),
+      this.#deps.staffChecks.grantOf(subject, signal),
     ]);
     const mayOpen = grant !== undefined && grant.roles.includes('support') && covers(grant, subject);
-    return onDuty && mayOpen && ofSubject === undefined;
+    return signedIn && mayOpen && ofSubject === undefined;
   }
 
   /** While nobody can say, what was open stays open, as sessions do while the store is away. Its end in time stands. */
   async #vouch(session: LiveSession, impersonation: ImpersonationRecord): Promise<void> {
     try {
       if (await this.#isVouchedFor(session.record.user, impersonation))
-        this.#deps.duty.atWork(impersonation.staffSession);
+        this.#deps.staffChecks.keepAlive(impersonation.staffSession);
       else await session.end('kicked');
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
@@ -179,7 +179,7 @@ class ExpiringMailboxes implements MailboxExpiry {
       const ended = await this.#deps.endOf(session);
       const reason = ended === undefined || ended === 'unknown' ? await this.#dueEndOf(mailbox) : ended;
       if (ended === undefined && reason !== undefined) await this.#deps.end(session, reason);
-      // Of what the store has forgotten it can only be said that nobody pressed Stop.
+      // The store no longer knows why the session ended; `signed-out` would claim that somebody pressed Stop.
       if (ended === 'unknown' || reason !== undefined) await this.#close(session, reason ?? 'kicked');
     }
     await this.#deps.links.sweep();
@@ -229,4 +229,40 @@ function lineOfEnd({ actor, subject, reason, ticket }: OpenedMailbox, ended: End
     subject,
     facts: { reason, ticket, ended },
   };
+}
+
+/** A mailbox that is open now, as all nodes know it, under the name of its session. */
+export interface OpenedMailbox {
+  readonly actor: CanonicalUser;
+  /** The staff member's own session. */
+  readonly staffSession: RecordKey;
+  readonly subject: CanonicalUser;
+  readonly reason: string;
+  readonly ticket: string;
+  /** Milliseconds since the epoch. */
+  readonly sinceMs: number;
+  readonly untilMs: number;
+}
+
+/** Reads an entry of the table. */
+export function parseOpenedMailbox(text: string): OpenedMailbox | undefined {
+  const value = parseJson(text);
+  return isOpenedMailbox(value) ? value : undefined;
+}
+
+function isOpenedMailbox(value: unknown): value is OpenedMailbox {
+  if (typeof value !== 'object' || value === null) return false;
+  const {
+    actor,
+    staffSession,
+    subject,
+    reason,
+    ticket,
+    sinceMs,
+    untilMs,
+  }: Partial<Record<keyof OpenedMailbox, unknown>> = value;
+  return (
+    [actor, staffSession, subject, reason, ticket].every((text) => typeof text === 'string') &&
+    [sinceMs, untilMs].every(Number.isSafeInteger)
+  );
 }

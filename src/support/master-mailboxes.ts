@@ -3,10 +3,11 @@ import { PosternError } from '../core/error.ts';
 import type { Client } from '../core/identity.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import type { MailboxAnswer, Mailboxes, MailboxOf } from '../core/passdb.ts';
-import { type NoticeLanguage, noticeMessage, type Opened } from './notice-message.ts';
+import { type NoticeLanguage, noticeMessage } from './notice-message.ts';
+import type { Notice } from './notices.ts';
 
 /** A notice takes as long as a login may. */
-const deadlineMs = 15_000;
+const noticeDeadlineMs = 15_000;
 /** The gateway acts by itself. */
 const ownClient: Client = { address: '127.0.0.1', port: 0, userAgent: undefined };
 
@@ -33,7 +34,7 @@ interface MasterMailboxes {
     signal: AbortSignal,
   ) => Promise<{ readonly kind: 'ok' } | { readonly kind: 'refused'; readonly why: string }>;
   /** Puts a notice of an opening into the user's INBOX. Rejects when that could not be done. */
-  readonly appendMessage: (user: CanonicalUser, opened: Opened, host: BackendHost) => Promise<void>;
+  readonly appendMessage: (user: CanonicalUser, notice: Notice, host: BackendHost) => Promise<void>;
 }
 
 /** Opens users' mailboxes over IMAP by the backend's master identity. */
@@ -55,16 +56,16 @@ export function createMasterMailboxes(deps: MasterMailboxesDeps): MasterMailboxe
       const answer = await mailboxes.open(mailboxOf(user, { backend, host, master }, client), signal);
       return answer.kind === 'done' ? { kind: 'ok' } : { kind: 'refused', why: answer.text };
     },
-    async appendMessage(user, opened, host) {
+    async appendMessage(user, notice, host) {
       const backend = deps.backendOf(host);
       const master = backend?.master;
       if (backend === undefined || master === undefined) throw notAppended(host, noMaster({ name: host.name }));
       const { name, domain } = deps.site();
       const at = user.lastIndexOf('@');
       const from = { name, domain: at === -1 ? domain : user.slice(at + 1) };
-      const message = noticeMessage(opened, { to: user, from, id: deps.newMessageId() }, deps.languages());
+      const message = noticeMessage(notice, { to: user, from, id: deps.newMessageId() }, deps.languages());
       const mailbox = mailboxOf(user, { backend, host, master }, ownClient);
-      const answer: MailboxAnswer = await mailboxes.append(mailbox, message, AbortSignal.timeout(deadlineMs));
+      const answer: MailboxAnswer = await mailboxes.append(mailbox, message, AbortSignal.timeout(noticeDeadlineMs));
       if (answer.kind === 'refused') throw notAppended(host, answer.text);
     },
   };

@@ -1,14 +1,6 @@
 import type { CanonicalUser } from '../core/names.ts';
 import { oneLine } from '../core/short-line.ts';
-
-/** The facts that a user is told about one opening of the mailbox. */
-export interface Opened {
-  readonly actor: string;
-  readonly reason: string;
-  readonly minutes: number;
-  /** Milliseconds since the epoch. */
-  readonly atMs: number;
-}
+import type { Notice } from './notices.ts';
 
 /** One language of the message. */
 export interface NoticeLanguage {
@@ -21,7 +13,7 @@ export interface NoticeLanguage {
 }
 
 /** Sender, recipient and Message-ID of a notice. */
-export interface NoticeEnvelope {
+interface NoticeEnvelope {
   readonly to: CanonicalUser;
   /** What the site calls itself, and the domain that it writes from. */
   readonly from: { readonly name: string; readonly domain: string };
@@ -35,17 +27,17 @@ export interface NoticeEnvelope {
  * not plain ASCII in a header becomes encoded words (RFC 2047), the text is base64.
  */
 export function noticeMessage(
-  opened: Opened,
+  notice: Notice,
   { to, from, id }: NoticeEnvelope,
   languages: readonly [NoticeLanguage, ...NoticeLanguage[]],
 ): string {
   const [first] = languages;
-  const text = languages.map((language) => textIn(language, opened)).join('\r\n\r\n-- \r\n\r\n');
+  const text = languages.map((language) => noticeText(language, notice)).join('\r\n\r\n-- \r\n\r\n');
   return [
-    `Date: ${new Date(opened.atMs).toUTCString().replace('GMT', '+0000')}`,
-    `From: ${phrase(from.name)} <postmaster@${from.domain}>`,
-    `To: ${address(to)}`,
-    `Subject: ${words(first.text('noticeMessage.subject'))}`,
+    `Date: ${new Date(notice.atMs).toUTCString().replace('GMT', '+0000')}`,
+    `From: ${senderName(from.name)} <postmaster@${from.domain}>`,
+    `To: ${recipientAddress(to)}`,
+    `Subject: ${headerText(first.text('noticeMessage.subject'))}`,
     `Message-ID: <${id}@${from.domain}>`,
     'MIME-Version: 1.0',
     'Content-Type: text/plain; charset=utf-8',
@@ -61,7 +53,7 @@ export function noticeMessage(
   ].join('\r\n');
 }
 
-function textIn({ tag, text }: NoticeLanguage, { actor, reason, minutes, atMs }: Opened): string {
+function noticeText({ tag, text }: NoticeLanguage, { actor, reason, minutes, atMs }: Notice): string {
   const format = new Intl.DateTimeFormat(tag, { dateStyle: 'full', timeStyle: 'long' });
   const values = { actor: oneLine(actor), time: format.format(atMs), minutes: String(minutes) };
   return [
@@ -73,13 +65,13 @@ function textIn({ tag, text }: NoticeLanguage, { actor, reason, minutes, atMs }:
 }
 
 /** Unstructured text of a header: as it is, or as encoded words of at most 75 characters. */
-function words(text: string): string {
+function headerText(text: string): string {
   const clean = oneLine(text);
   return /^[\x20-\x7e]{0,60}$/.test(clean) && !clean.includes('=?') ? clean : encodedWords(clean);
 }
 
 /** The name of a sender: quoted, or as encoded words. */
-function phrase(text: string): string {
+function senderName(text: string): string {
   const clean = oneLine(text);
   return /^[\x20-\x7e]{1,60}$/.test(clean) && !clean.includes('=?')
     ? `"${clean.replace(/["\\]/g, '\\$&')}"`
@@ -98,7 +90,7 @@ function encodedWords(text: string): string {
 }
 
 /** The user as an address, where the name is one. */
-function address(user: CanonicalUser): string {
+function recipientAddress(user: CanonicalUser): string {
   const at = user.lastIndexOf('@');
   const [local, domain] = [user.slice(0, at), user.slice(at + 1)];
   if (at < 1 || !/^[\x21-\x7e]+$/.test(user)) return 'undisclosed-recipients:;';

@@ -26,7 +26,7 @@ export interface Notices {
 }
 
 /** The most that are kept for a user; older ones are dropped, and the audit has them all. */
-const most = 20;
+const maxNotices = 20;
 const tries = 5;
 
 /** Keeps notices in the state that all nodes share, by user. */
@@ -40,7 +40,7 @@ export function createNotices(table: Pick<ReplicatedTable<readonly Notice[]>, 'g
   }
   return {
     of: (user) => table.get(user) ?? [],
-    add: (user, notice) => change(user, (before) => [...before, notice].slice(-most)),
+    add: (user, notice) => change(user, (before) => [...before, notice].slice(-maxNotices)),
     told: (user, untilMs) => change(user, (before) => before.filter(({ atMs }) => atMs > untilMs)),
   };
 }

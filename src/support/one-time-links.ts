@@ -1,8 +1,9 @@
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { parseJson } from '../core/json.ts';
+import type { CanonicalUser } from '../core/names.ts';
+import type { RecordKey } from '../core/session.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
-import { isOpening, type Opening } from './opened-mailboxes.ts';
 
 /** A link as the store holds it: under a hash of its token, with what only a server key can have vouched for. */
 export interface StoredLink {
@@ -26,9 +27,9 @@ interface LinksDeps {
  */
 export interface OneTimeLinks {
   /** The token of a new link: its first use grants `opening`. */
-  issue(opening: Opening): Promise<string>;
+  issue(opening: ImpersonationGrant): Promise<string>;
   /** Redeems a token for one caller; undefined if it was used, is over a minute old, or is not genuine. */
-  use(token: string): Promise<Opening | undefined>;
+  use(token: string): Promise<ImpersonationGrant | undefined>;
   /** Removes links that nobody used in time. */
   sweep(): Promise<void>;
 }
@@ -54,18 +55,18 @@ export function createOneTimeLinks({ table, keys, clock, randomBytes }: LinksDep
       if (key === undefined) throw new TypeError('there is no key to vouch for links with');
       const token = Buffer.from(randomBytes(32)).toString('base64url');
       const link = { opening: JSON.stringify(opening), expiresAtMs: clock.nowMs() + lifetimeMs };
-      await table.set(nameOf(token), { ...link, mac: macOf(key, token, link).toString('base64url') });
+      await table.set(linkName(token), { ...link, mac: linkMac(key, token, link).toString('base64url') });
       return token;
     },
 
     async use(token) {
       if (!tokenText.test(token)) return undefined;
-      const link = await table.take(nameOf(token));
+      const link = await table.take(linkName(token));
       if (link === undefined || !isInTime(link)) return undefined;
       const mac = Buffer.from(link.mac, 'base64url');
-      const isGenuine = keys().some((key) => isSame(macOf(key, token, link), mac));
+      const isGenuine = keys().some((key) => isSame(linkMac(key, token, link), mac));
       const opening = isGenuine ? parseJson(link.opening) : undefined;
-      return isOpening(opening) ? opening : undefined;
+      return isImpersonationGrant(opening) ? opening : undefined;
     },
 
     async sweep() {
@@ -85,11 +86,11 @@ export function parseLink(text: string): StoredLink | undefined {
     : undefined;
 }
 
-function nameOf(token: string): string {
+function linkName(token: string): string {
   return createHash('sha256').update(token).digest('base64url');
 }
 
-function macOf(key: KeyObject, token: string, { opening, expiresAtMs }: Omit<StoredLink, 'mac'>): Buffer {
+function linkMac(key: KeyObject, token: string, { opening, expiresAtMs }: Omit<StoredLink, 'mac'>): Buffer {
   return createHmac('sha256', key)
     .update(JSON.stringify(['assist link', token, opening, expiresAtMs]))
     .digest();
@@ -97,4 +98,31 @@ function macOf(key: KeyObject, token: string, { opening, expiresAtMs }: Omit<Sto
 
 function isSame(a: Buffer, b: Buffer): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
+}
+
+/** For how many minutes a mailbox may be opened. */
+export const impersonationMinutes = [5, 15, 30, 60] as const;
+type ImpersonationMinutes = (typeof impersonationMinutes)[number];
+
+/** A granted request of a member of staff: whose mailbox, why, for how long. */
+export interface ImpersonationGrant {
+  readonly actor: CanonicalUser;
+  /** The staff member's own session: what is opened ends with it. */
+  readonly staffSession: RecordKey;
+  readonly subject: CanonicalUser;
+  readonly reason: string;
+  /** Empty where there is none. */
+  readonly ticket: string;
+  readonly minutes: ImpersonationMinutes;
+}
+
+/** Whether a value that was stored is an opening. */
+function isImpersonationGrant(value: unknown): value is ImpersonationGrant {
+  if (typeof value !== 'object' || value === null) return false;
+  const { actor, staffSession, subject, reason, ticket, minutes }: Partial<Record<keyof ImpersonationGrant, unknown>> =
+    value;
+  return (
+    [actor, staffSession, subject, reason, ticket].every((text) => typeof text === 'string') &&
+    impersonationMinutes.some((known) => known === minutes)
+  );
 }

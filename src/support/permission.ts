@@ -2,7 +2,7 @@ import type { DirectorySource } from '../core/directory.ts';
 import type { StaffGrant } from '../core/identity.ts';
 import type { BackendName, CanonicalUser, LoginNameParser } from '../core/names.ts';
 import type { MasterEntry } from '../core/webmail.ts';
-import type { Duty } from './duty.ts';
+import type { StaffChecks } from './roles.ts';
 
 /**
  * Why a mailbox is not opened. `not-support`: the staff member has no such role; `domain`: it does not cover the user;
@@ -10,7 +10,7 @@ import type { Duty } from './duty.ts';
  * user, `detail` says why; `no-entry`: the webmail cannot be entered without the password, `detail` says what is in the
  * way.
  */
-export type Refusal =
+export type PermissionRefusal =
   | { readonly why: 'not-support' | 'domain' | 'oneself' | 'staff' | 'never-opened' | 'unknown-user' }
   | { readonly why: 'suspended' | 'no-entry'; readonly detail: string };
 
@@ -24,45 +24,45 @@ export type Permission =
       readonly backend: BackendName;
       readonly note?: string;
     }
-  | ({ readonly kind: 'refused' } & Refusal);
+  | ({ readonly kind: 'refused' } & PermissionRefusal);
 
 /** Dependencies of createPermission. */
-export interface PermissionDeps {
+interface PermissionDeps {
   readonly parseName: LoginNameParser;
   readonly directory: Pick<DirectorySource, 'lookup'>;
-  readonly duty: Pick<Duty, 'grantOf'>;
+  readonly staffChecks: Pick<StaffChecks, 'grantOf'>;
   readonly neverOpened: ReadonlySet<string>;
   /** The account that a backend's webmail opens without a password; undefined for one that is not configured. */
   readonly masterEntryOf: (backend: BackendName) => MasterEntry | undefined;
 }
 
 /** A member of staff, with the present roles. */
-type Asking = StaffGrant & { readonly user: CanonicalUser };
+type StaffAsker = StaffGrant & { readonly user: CanonicalUser };
 
 /**
  * Says whether a member of staff may open a user's mailbox, as things are now: asked when the page is shown, when the
  * mailbox is asked for, and when it is opened. Rejects when the directory could not be asked.
  */
-export type AskPermission = (staff: Asking, typed: string, signal: AbortSignal) => Promise<Permission>;
+export type AskPermission = (staff: StaffAsker, typed: string, signal: AbortSignal) => Promise<Permission>;
 
 /** Makes the check whether a member of staff may open a user's mailbox. */
 export function createPermission(deps: PermissionDeps): AskPermission {
   return async (staff, typed, signal) => {
-    if (!staff.roles.includes('support')) return refused('not-support');
+    if (!staff.roles.includes('support')) return permissionRefused('not-support');
     const parsed = deps.parseName(typed);
-    if (parsed.kind === 'malformed') return refused('unknown-user');
+    if (parsed.kind === 'malformed') return permissionRefused('unknown-user');
     const found = await deps.directory.lookup(parsed.name, signal);
     // What the directory says of users of other domains is not this member's to see.
-    if (!covers(staff, found.kind === 'found' ? found.user : parsed.name)) return refused('domain');
+    if (!covers(staff, found.kind === 'found' ? found.user : parsed.name)) return permissionRefused('domain');
     // Who is referred is found with the own password only.
-    if (found.kind === 'unknown-user' || found.kind === 'referred') return refused('unknown-user');
+    if (found.kind === 'unknown-user' || found.kind === 'referred') return permissionRefused('unknown-user');
     if (found.kind === 'refused') return { kind: 'refused', why: 'suspended', detail: found.reason };
     const { user: subject, backend } = found;
-    if (subject === staff.user) return refused('oneself');
-    if ((await deps.duty.grantOf(subject, signal)) !== undefined) return refused('staff');
-    if (deps.neverOpened.has(subject)) return refused('never-opened');
+    if (subject === staff.user) return permissionRefused('oneself');
+    if ((await deps.staffChecks.grantOf(subject, signal)) !== undefined) return permissionRefused('staff');
+    if (deps.neverOpened.has(subject)) return permissionRefused('never-opened');
     const entry = deps.masterEntryOf(backend);
-    if (entry === undefined) return refused('unknown-user');
+    if (entry === undefined) return permissionRefused('unknown-user');
     if (entry.kind === 'impossible') return { kind: 'refused', why: 'no-entry', detail: entry.why };
     const allowed = { kind: 'allowed', subject, backend } as const;
     return entry.kind === 'other-account' ? { ...allowed, note: entry.why } : allowed;
@@ -74,6 +74,6 @@ export function covers({ domains }: StaffGrant, user: string): boolean {
   return domains === undefined || domains.includes(user.slice(user.lastIndexOf('@') + 1));
 }
 
-function refused(why: Exclude<Refusal['why'], 'suspended' | 'no-entry'>): Permission {
+function permissionRefused(why: Exclude<PermissionRefusal['why'], 'suspended' | 'no-entry'>): Permission {
   return { kind: 'refused', why };
 }

@@ -5,6 +5,7 @@ import { parseJson } from '../core/json.ts';
 import type { Log } from '../core/log.ts';
 import { readVouched, vouchFor, type VouchingKey, type VouchingKeys } from '../core/sealing.ts';
 import type { UserKey } from '../core/session.ts';
+import type { RunScript } from '../core/state-store.ts';
 
 /** How somebody's sign-in came out: for support, who must say why it did not work. No password is in it. */
 export interface RecentLogin {
@@ -30,12 +31,12 @@ const loginsKept = 20;
 const loginsKeptMs = 30 * 24 * 60 * 60 * 1000;
 
 /** Reads a stored text; undefined for one of another form. */
-function parseSignIn(text: string): RecentLogin | undefined {
+function parseRecentLogin(text: string): RecentLogin | undefined {
   const value = parseJson(text);
-  return isSignIn(value) ? value : undefined;
+  return isRecentLogin(value) ? value : undefined;
 }
 
-function isSignIn(value: unknown): value is RecentLogin {
+function isRecentLogin(value: unknown): value is RecentLogin {
   if (typeof value !== 'object' || value === null) return false;
   const { atMs, result, why, address, reference }: Partial<Record<keyof RecentLogin, unknown>> = value;
   return (
@@ -51,14 +52,14 @@ interface RecentLoginNotes extends AsyncDisposable {
 }
 
 /** While the store is slow, so many wait; more are dropped, since the log has them all. */
-const waitingAtMost = 500;
+const maxPendingNotes = 500;
 
 /** Notes logins without making them wait; drops some when too many writes are outstanding. */
 export function createRecentLoginNotes(signIns: Pick<RecentLogins, 'note'>, log: Log): RecentLoginNotes {
   const waiting = new Set<Promise<void>>();
   return {
     note(user, signIn) {
-      if (waiting.size >= waitingAtMost) return;
+      if (waiting.size >= maxPendingNotes) return;
       const noted = signIns
         .note(user, signIn)
         .catch((error: unknown) => log.debug('recent-login-not-stored', { err: error }))
@@ -70,9 +71,6 @@ export function createRecentLoginNotes(signIns: Pick<RecentLogins, 'note'>, log:
     },
   };
 }
-
-/** Runs a Lua script on a Redis. Rejects with ERR_STORE_UNAVAILABLE when there is no good answer in time. */
-type RunScript = (script: string, keys: readonly string[], args: readonly string[]) => Promise<unknown>;
 
 /** A server key, as far as recent sign-ins use it. */
 interface RecentLoginsKey extends VouchingKey {
@@ -86,7 +84,7 @@ interface RecentLoginsKeys extends VouchingKeys {
   readonly all: readonly RecentLoginsKey[];
 }
 
-const kind = 'recent sign-in';
+const loginPurpose = 'recent sign-in';
 
 /** KEYS the list of a user. ARGV the entry, how many are kept, for how long. */
 const noteScript = `
@@ -103,22 +101,22 @@ const readScript = `return redis.call('LRANGE', KEYS[1], 0, -1)`;
  */
 export function createRedisRecentLogins(run: RunScript, keys: () => RecentLoginsKeys): RecentLogins {
   function genuineIn(user: string, stored: unknown): readonly RecentLogin[] {
-    const read = readVouched(keys(), kind, [user], String(stored));
-    const signIn = read.kind === 'genuine' ? parseSignIn(read.text) : undefined;
+    const read = readVouched(keys(), loginPurpose, [user], String(stored));
+    const signIn = read.kind === 'genuine' ? parseRecentLogin(read.text) : undefined;
     return signIn === undefined ? [] : [signIn];
   }
 
   return {
     async note(user, signIn) {
       const { promoted } = keys();
-      const line = vouchFor(promoted, kind, [user], JSON.stringify(signIn));
+      const line = vouchFor(promoted, loginPurpose, [user], JSON.stringify(signIn));
       const list = listOf(promoted.userKeyOf(user));
       await run(noteScript, [list], [line, String(loginsKept), String(loginsKeptMs)]);
     },
     async of(user) {
       const lists = keys().all.map((key) => listOf(key.userKeyOf(user)));
       const replies = await Promise.all(lists.map((list) => run(readScript, [list], [])));
-      if (!replies.every(Array.isArray)) throw strangeReply();
+      if (!replies.every(Array.isArray)) throw malformedLoginList();
       return replies
         .flat()
         .flatMap((stored) => genuineIn(user, stored))
@@ -139,12 +137,12 @@ function listOf(key: UserKey): string {
   return `ps:s:${key}`;
 }
 
-function strangeReply(): PosternError {
+function malformedLoginList(): PosternError {
   const message = 'Redis gave an answer that is no list of sign-ins';
   return new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: false });
 }
 
-const schema = `
+const loginsSchema = `
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS sign_ins (
   number INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, at_ms INTEGER NOT NULL, text TEXT NOT NULL) STRICT;
@@ -156,7 +154,7 @@ CREATE INDEX IF NOT EXISTS sign_ins_by_age ON sign_ins (at_ms);`;
  * Throws ERR_STORE_UNAVAILABLE when the file cannot be opened.
  */
 export function createSqliteRecentLogins(file: string, clock: Clock): RecentLogins {
-  const database = openEmbeddedDatabase(file, schema, 'the embedded list of sign-ins');
+  const database = openEmbeddedDatabase(file, loginsSchema, 'the embedded list of sign-ins');
   const { atomically, connection, settled } = database;
   const sql = {
     add: connection.prepare('INSERT INTO sign_ins (user, at_ms, text) VALUES (?, ?, ?)'),
@@ -174,7 +172,7 @@ export function createSqliteRecentLogins(file: string, clock: Clock): RecentLogi
         sql.forget.run(oldestMs());
       });
     }),
-    of: settled((user) => sql.of.all(user, oldestMs()).flatMap((row) => parseSignIn(String(row['text'])) ?? [])),
+    of: settled((user) => sql.of.all(user, oldestMs()).flatMap((row) => parseRecentLogin(String(row['text'])) ?? [])),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };
 }

@@ -2,6 +2,8 @@ import { type Clock, isRecent } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { type StaffGrant, staffRoles } from '../core/identity.ts';
 import { type CanonicalUser, domainOfUsers, type LoginNameRules } from '../core/names.ts';
+import type { RecordKey } from '../core/session.ts';
+import type { StaffSessions } from './staff-sessions.ts';
 
 /** The current configuration of staff. */
 export interface StaffSettings {
@@ -10,7 +12,7 @@ export interface StaffSettings {
 }
 
 /** Dependencies of createRoleOf. */
-export interface RolesDeps {
+interface RolesDeps {
   /** The current settings; undefined if nobody is staff. */
   readonly settings: () => StaffSettings | undefined;
   /** The current rules: a domain may be an alias of the one under which users are known. */
@@ -26,7 +28,7 @@ export interface RolesDeps {
  */
 export type RoleOf = (user: CanonicalUser, signal: AbortSignal) => Promise<StaffGrant | undefined>;
 
-const rememberedMs = 60_000;
+const roleCacheMs = 60_000;
 
 /** Makes the lookup of a user's staff roles. */
 export function createRoleOf({ settings, nameRules, lookupFresh }: RolesDeps): RoleOf {
@@ -51,9 +53,9 @@ export function createRememberedRoleOf(deps: RolesDeps & { readonly clock: Clock
     const nowMs = deps.clock.nowMs();
     if (deps.settings()?.staff.has(user) !== false || !deps.settings()?.rolesFromDirectory) return fresh(user, signal);
     const before = known.get(user);
-    if (before !== undefined && isRecent(before.atMs, rememberedMs, nowMs)) return before.grant;
+    if (before !== undefined && isRecent(before.atMs, roleCacheMs, nowMs)) return before.grant;
     const grant = await fresh(user, signal);
-    for (const [name, { atMs }] of known) if (!isRecent(atMs, rememberedMs, nowMs)) known.delete(name);
+    for (const [name, { atMs }] of known) if (!isRecent(atMs, roleCacheMs, nowMs)) known.delete(name);
     known.set(user, { atMs: nowMs, grant });
     return grant;
   };
@@ -71,4 +73,36 @@ export function grantIn(text: string | undefined, rules: LoginNameRules): StaffG
   const domains = listed.flatMap((domain) => domainOfUsers(domain, rules) ?? []);
   if (domains.length < listed.length) return undefined;
   return domains.length === 0 ? { roles: [role] } : { roles: [role], domains };
+}
+
+/** A member of staff at the console: signed in, with the second factor, for this very request. */
+export interface StaffMember extends StaffGrant {
+  readonly user: CanonicalUser;
+  readonly session: RecordKey;
+  /** The address of the browser. */
+  readonly address: string;
+  /** When the second factor was last shown; milliseconds since the epoch. */
+  readonly provenAtMs: number;
+}
+
+/** The checks on staff at every step. */
+export interface StaffChecks {
+  /** The user's present roles; undefined for a user who is not staff. Rejects when the directory could not be asked. */
+  grantOf(user: CanonicalUser, signal: AbortSignal): Promise<StaffGrant | undefined>;
+  /** Whether this session of a staff member still lives. Rejects when the store could not be asked. */
+  isSignedIn(session: RecordKey): Promise<boolean>;
+  /** Notes that the staff member is at work, so that the session does not grow idle. */
+  keepAlive(session: RecordKey): void;
+}
+
+/** Makes the checks on staff: the role by `roleOf`, and the session. */
+export function createStaffChecks(
+  roleOf: RoleOf,
+  sessions: Pick<StaffSessions, 'isSignedIn' | 'keepAlive'>,
+): StaffChecks {
+  return {
+    grantOf: roleOf,
+    isSignedIn: (session) => sessions.isSignedIn(session),
+    keepAlive: (session) => sessions.keepAlive(session),
+  };
 }

@@ -80,7 +80,7 @@ const restsMs = [5 * minuteMs, 15 * minuteMs, 60 * minuteMs, 240 * minuteMs] as 
 /** From so many rests on it is an alarm: somebody has the password, and guesses. */
 const restsBeforeAlarm = 2;
 /** Nodes that write at once take turns; more in one moment is no accident. */
-const attempts = 10;
+const maxWriteAttempts = 10;
 
 /** Makes the second factors of staff: enrolment, check, recovery codes, lockout. */
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
@@ -185,7 +185,7 @@ class TotpFactors implements SecondFactors {
     user: string,
     decide: (before: Enrolment) => { readonly after?: Enrolment; readonly outcome: T },
   ): Promise<T> {
-    for (let attempt = 0; attempt < attempts; attempt += 1) {
+    for (let attempt = 0; attempt < maxWriteAttempts; attempt += 1) {
       let decided: ReturnType<typeof decide> | undefined;
       const written = await this.#deps.enrolments.change(user, (before = noEnrolment) => {
         decided = decide(notOlder(before, this.#left.get(user)));
@@ -280,7 +280,7 @@ function keyLost(): PosternError {
 /**
  * The parameters that every authenticator app knows (RFC 6238): six digits of HMAC-SHA-1 that change each half minute.
  */
-const form = { algorithm: 'SHA1', digits: 6, period: 30 } as const;
+const totpParameters = { algorithm: 'SHA1', digits: 6, period: 30 } as const;
 const keyBytes = 20;
 /** How many steps the clock of a telephone may be off, either way. */
 const drift = 1;
@@ -293,15 +293,15 @@ function makeTotpKey(randomBytes: (size: number) => Uint8Array): Secret {
 
 /** The address that an authenticator app reads from a picture. It holds the key. */
 export function totpAddress(key: Secret, issuer: string, account: string): Secret {
-  return new Secret(new TOTP({ ...form, issuer, label: account, secret: key.reveal() }).toString());
+  return new Secret(new TOTP({ ...totpParameters, issuer, label: account, secret: key.reveal() }).toString());
 }
 
 /** The half minute, counted from 1970, whose code this is; undefined if it is that of none nearby. */
 export function stepOfCode(key: Secret, code: string, nowMs: number): number | undefined {
   if (!/^\d{6}$/.test(code)) return undefined;
   const secret = TotpKey.fromBase32(key.reveal());
-  const delta = TOTP.validate({ ...form, token: code, secret, timestamp: nowMs, window: drift });
-  return delta === null ? undefined : TOTP.counter({ period: form.period, timestamp: nowMs }) + delta;
+  const delta = TOTP.validate({ ...totpParameters, token: code, secret, timestamp: nowMs, window: drift });
+  return delta === null ? undefined : TOTP.counter({ period: totpParameters.period, timestamp: nowMs }) + delta;
 }
 
 /** A text as a QR code, for a page: an SVG of plain shapes, which needs no style and no script. It holds the text. */

@@ -25,7 +25,7 @@ export interface StaffSession extends StaffProof {
 }
 
 /** A member of staff who has given the right password. */
-interface StaffArrival {
+interface StaffSignIn {
   readonly user: CanonicalUser;
   readonly backend: BackendName;
   readonly host: string;
@@ -46,7 +46,7 @@ interface IssuedStaffSession {
  */
 export interface StaffSessions {
   /** After the password: what it may do is no more than show the second factor. */
-  open(arrival: StaffArrival): Promise<IssuedStaffSession>;
+  open(arrival: StaffSignIn): Promise<IssuedStaffSession>;
   /** The living session of a browser. `secure`: whether it came over HTTPS. */
   find(cookieField: string | undefined, secure: boolean): Promise<StaffSession | undefined>;
   /** After the second factor at sign-in: under a new id, the old one is dead. */
@@ -59,9 +59,9 @@ export interface StaffSessions {
   named(cookieField: string | undefined, secure: boolean): RecordKey | undefined;
   end(session: Pick<StaffSession, 'key'>, reason: EndReason): Promise<void>;
   /** Whether this session lives and has shown its second factor. */
-  isOnDuty(session: RecordKey): Promise<boolean>;
+  isSignedIn(session: RecordKey): Promise<boolean>;
   /** Notes use by something else than a request of the console. */
-  atWork(session: RecordKey): void;
+  keepAlive(session: RecordKey): void;
 }
 
 /** Use is written so often at most. */
@@ -80,7 +80,7 @@ class StoredStaffSessions implements StaffSessions {
     this.#deps = deps;
   }
 
-  async open({ user, backend, host, client, publicOrigin }: StaffArrival): Promise<IssuedStaffSession> {
+  async open({ user, backend, host, client, publicOrigin }: StaffSignIn): Promise<IssuedStaffSession> {
     const nowMs = this.#deps.clock.nowMs();
     const lifetimeMs = this.#deps.times()?.absoluteTimeoutMs ?? 0;
     const record: SessionRecord = {
@@ -125,11 +125,11 @@ class StoredStaffSessions implements StaffSessions {
     return this.#deps.end(key, reason);
   }
 
-  async isOnDuty(key: RecordKey): Promise<boolean> {
+  async isSignedIn(key: RecordKey): Promise<boolean> {
     return (await this.#read(key))?.step === 'second-factor';
   }
 
-  atWork(key: RecordKey): void {
+  keepAlive(key: RecordKey): void {
     this.#noteUse(key).catch((error: unknown) => this.#deps.log.debug('staff-session-use-not-stored', { err: error }));
   }
 
@@ -138,7 +138,7 @@ class StoredStaffSessions implements StaffSessions {
     const [id = '', mac = ''] = record.sealed.split('.');
     const serverKey = this.#deps.keys().find(id);
     if (serverKey === undefined) return false;
-    const [left, right] = [Buffer.from(mac), Buffer.from(macOf(serverKey, key, record))];
+    const [left, right] = [Buffer.from(mac), Buffer.from(recordMac(serverKey, key, record))];
     return left.length === right.length && timingSafeEqual(left, right);
   }
 
@@ -178,10 +178,10 @@ class StoredStaffSessions implements StaffSessions {
 }
 
 function signed(key: RecordKey, serverKey: StaffKey, record: SessionRecord): SessionRecord {
-  return { ...record, sealed: `${serverKey.id}.${macOf(serverKey, key, record)}` };
+  return { ...record, sealed: `${serverKey.id}.${recordMac(serverKey, key, record)}` };
 }
 
-function macOf(serverKey: StaffKey, key: RecordKey, record: SessionRecord): string {
+function recordMac(serverKey: StaffKey, key: RecordKey, record: SessionRecord): string {
   const { user, createdAtMs, absoluteEndMs, publicOrigin, staff } = record;
   return createHmac('sha256', serverKey.subkey('staff session'))
     .update(JSON.stringify([key, user, createdAtMs, absoluteEndMs, publicOrigin, staff?.step, staff?.provenAtMs]))
@@ -201,12 +201,12 @@ interface StaffKeys {
   find(id: string): StaffKey | undefined;
 }
 
-const secureName = '__Host-postern-staff';
-const plainName = 'postern-staff';
+const secureStaffCookie = '__Host-postern-staff';
+const plainStaffCookie = 'postern-staff';
 
 /** The name of a staff session's cookie. The prefix makes browsers refuse it from anyone but this host. */
 function staffCookieName(secure: boolean): string {
-  return secure ? secureName : plainName;
+  return secure ? secureStaffCookie : plainStaffCookie;
 }
 
 /**

@@ -1,14 +1,22 @@
 import type { BackendHost } from '../core/backend.ts';
 import type { SignInIdentity } from '../core/identity.ts';
 import type { WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
 import { section } from '../schema/scalars.ts';
-import { basicAuthorization, checkedSettings, type Fields, masterLogin } from './driver-settings.ts';
+import {
+  Browser,
+  browserOf,
+  type ConfiguredParts,
+  createMasterLogins,
+  noMasterEntry,
+  refusedLogin,
+  strangeAnswer,
+  webmailUnavailable,
+} from './browser.ts';
+import { basicAuthorization, checkedSettings, masterLogin, type RequestFields } from './driver-settings.ts';
 import { headsBear, isByUser } from './form-marks.ts';
 import { headMarks } from './form-settings.ts';
-import { createMasterLogins, noMasterEntry, refusedLogin } from './master-login.ts';
 
-const onlyPassword = 'HTTP Basic takes only the password, unless the operator declares master_login';
+const basicNeedsPassword = 'HTTP Basic takes only the password, unless the operator declares master_login';
 
 /** What it is, for the reference. */
 export const about = 'A webmail behind HTTP Basic.';
@@ -27,8 +35,8 @@ export const settings = section({
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const { signed_out: signedOut, master_login: declared } = checkedSettings(settings, parts.settings);
-  const logins = createMasterLogins(declared, parts.master, onlyPassword);
-  const basicOf = (as: Parameters<typeof logins.of>[0]): Fields => {
+  const logins = createMasterLogins(declared, parts.master, basicNeedsPassword);
+  const basicOf = (as: Parameters<typeof logins.of>[0]): RequestFields => {
     const login = logins.of(as);
     return login === undefined ? [] : [basicAuthorization(login.user, login.password)];
   };
@@ -36,7 +44,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     ownsCookie,
     masterEntry: logins.masterEntry,
     signIn: async (host, as, signal) => {
-      const fields = (): Fields => basicOf(as);
+      const fields = (): RequestFields => basicOf(as);
       if (fields().length === 0) throw noMasterEntry(host, logins.masterEntry);
       return signIn(new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host, as);
     },
@@ -54,11 +62,11 @@ function ownsCookie(): boolean {
   return false;
 }
 
-async function signIn(visit: Browser, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
+async function signIn(browser: Browser, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
   const { landing } = host.webmail;
-  const answer = await visit.get(landing);
+  const answer = await browser.get(landing);
   if (answer.status === 401) return refusedLogin(host, as);
-  if (answer.status >= 500) throw unavailable(host, `${landing} was answered with status ${answer.status}`);
+  if (answer.status >= 500) throw webmailUnavailable(host, `${landing} was answered with status ${answer.status}`);
   if (answer.status >= 400) throw strangeAnswer(host, `${landing} was answered with status ${answer.status}`);
-  return visit.signedIn(visit.locationOf(answer, landing) ?? landing);
+  return browser.signedIn(browser.locationOf(answer, landing) ?? landing);
 }

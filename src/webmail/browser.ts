@@ -4,10 +4,11 @@ import { CookieJar, pathOf } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
+import type { Secret } from '../core/secret.ts';
 import { shortLine } from '../core/short-line.ts';
-import type { RequestLine, SignOutIdentity, WebmailSignIn } from '../core/webmail.ts';
-import type { Fields } from './driver-settings.ts';
-import { encodeSubmission, type Submission, urlEncoded } from './form-submission.ts';
+import type { MasterEntry, RequestLine, SignOutIdentity, WebmailSignIn } from '../core/webmail.ts';
+import type { RequestFields } from './driver-settings.ts';
+import { encodeSubmission, type Submission, urlEncoded } from './html-form.ts';
 
 /** Collaborators of every driver. */
 export interface DriverParts {
@@ -47,7 +48,7 @@ interface BrowserOptions {
   /** Cookies that a sign-in begins with, and keeps unless the webmail sets them anew. */
   readonly carried?: CookieJar | undefined;
   /** Fields that the driver adds to each request. */
-  readonly fields?: (request: RequestLine) => Fields;
+  readonly fields?: (request: RequestLine) => RequestFields;
   readonly signal: AbortSignal;
 }
 
@@ -110,7 +111,7 @@ export class Browser {
   }
 
   /** Sends JSON, with further fields of the webmail's own script. */
-  postJson(target: string, value: unknown, more: Fields = []): Promise<ExchangeResponse> {
+  postJson(target: string, value: unknown, more: RequestFields = []): Promise<ExchangeResponse> {
     return this.#send('POST', target, { type: 'application/json', text: JSON.stringify(value) }, more);
   }
 
@@ -151,7 +152,12 @@ export class Browser {
     return isPublic || url.host === backend.host ? url.pathname + url.search : undefined;
   }
 
-  async #send(method: 'GET' | 'POST', target: string, body?: SentBody, more: Fields = []): Promise<ExchangeResponse> {
+  async #send(
+    method: 'GET' | 'POST',
+    target: string,
+    body?: SentBody,
+    more: RequestFields = [],
+  ): Promise<ExchangeResponse> {
     const { exchange, clock } = this.#parts;
     const { host, signal, fields } = this.#options;
     const headers = [...this.#headers(method, target, body?.type), ...more, ...(fields?.({ method, target }) ?? [])];
@@ -196,7 +202,7 @@ export class Browser {
 }
 
 /** Where a redirect leads, as an operator is told: a long value in its query may be a token. */
-export function placeOf(location: string | undefined): string {
+export function shownLocation(location: string | undefined): string {
   return location === undefined ? 'nowhere' : shortLine(location.replace(/=[^&#]{17,}/g, '=…'), 120);
 }
 
@@ -207,7 +213,67 @@ export function strangeAnswer(host: BackendHost, message: string): PosternError 
 }
 
 /** The webmail says that it cannot work now. */
-export function unavailable(host: BackendHost, message: string): PosternError {
+export function webmailUnavailable(host: BackendHost, message: string): PosternError {
   const text = `webmail of ${host.name}: ${message}`;
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', text, { source: 'webmail', retryable: true });
+}
+
+/** A name and a password, as a form or HTTP Basic takes them. */
+export interface MasterLogin {
+  readonly user: string;
+  readonly password: Secret;
+}
+
+/**
+ * How a webmail that takes a name and a password is entered where there is no password of the user: by nothing, or as
+ * `user*master` with the master's password, where the operator declared it (`master_login: true`). Most webmails keep
+ * settings by that name, so it is another account of theirs.
+ */
+export interface MasterLogins {
+  readonly masterEntry: MasterEntry;
+  /** The user's own password where there is one, else the master's; undefined if neither may be sent. */
+  of(as: Pick<SignInIdentity, 'user' | 'password'>): MasterLogin | undefined;
+}
+
+/**
+ * `otherwise` says why not, and what an operator would do, where `master_login` is not declared. `isOwnAccount`: the
+ * operator had the webmail know `user*master` as the user.
+ */
+export function createMasterLogins(
+  declared: boolean,
+  master: MasterIdentity | undefined,
+  otherwise: string,
+  isOwnAccount = false,
+): MasterLogins {
+  const entry = masterEntryFor(declared, master, otherwise);
+  return {
+    masterEntry: isOwnAccount && entry.kind === 'other-account' ? { kind: 'own-account' } : entry,
+    of({ user, password }) {
+      if (password !== undefined) return { user, password };
+      if (!declared || master === undefined) return undefined;
+      return { user: `${user}${master.separator}${master.user}`, password: master.password };
+    },
+  };
+}
+
+function masterEntryFor(declared: boolean, master: MasterIdentity | undefined, otherwise: string): MasterEntry {
+  if (!declared) return { kind: 'impossible', why: otherwise };
+  if (master === undefined) {
+    return { kind: 'impossible', why: 'master_login is set, but the backend has no master: set its user and password' };
+  }
+  const why = `the webmail takes USER${master.separator}${master.user} for a user of its own: settings, address book and sender are not the user’s`;
+  return { kind: 'other-account', why };
+}
+
+/** The error thrown instead of sending an empty password. */
+export function noMasterEntry(host: BackendHost, entry: MasterEntry): PosternError {
+  const why = entry.kind === 'own-account' ? 'it needs the password' : entry.why;
+  const message = `webmail of ${host.name} cannot be entered without the user's password: ${why}`;
+  return new PosternError('ERR_NO_MASTER_ENTRY', message, { source: 'webmail', retryable: false });
+}
+
+/** A sign-in that was refused: of the user's own password, or of the master identity, which is no word on the user. */
+export function refusedLogin(host: BackendHost, as: Pick<SignInIdentity, 'password'>): WebmailSignIn {
+  if (as.password !== undefined) return { kind: 'rejected' };
+  throw strangeAnswer(host, 'the master identity was refused: check master, and the separator of the IMAP server');
 }

@@ -6,7 +6,7 @@ import { problemsIn } from '../schema/issues.ts';
 import { secretMeta, secretRemedy, yesOrNo } from '../schema/scalars.ts';
 
 /** The result of checking a driver's settings; all problems at once. */
-export type ParsedSettings<T> =
+type ParsedSettings<T> =
   | { readonly kind: 'ok'; readonly settings: T }
   | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
 
@@ -66,7 +66,7 @@ export function textsFor<Key extends string>(
 }
 
 /** Fields of a request, as a driver adds them. */
-export type Fields = readonly (readonly [name: string, value: string])[];
+export type RequestFields = readonly (readonly [name: string, value: string])[];
 
 /** HTTP Basic (RFC 7617, charset UTF-8). The user must not hold a colon; a canonical user has none. */
 export function basicAuthorization(user: string, password: Secret): readonly [name: string, value: string] {
@@ -74,6 +74,6 @@ export function basicAuthorization(user: string, password: Secret): readonly [na
 }
 
 /** A text as a field carries it: its UTF-8 bytes, one character each. */
-export function fieldValue(text: string): string {
+export function utf8FieldValue(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }

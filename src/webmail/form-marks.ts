@@ -10,7 +10,7 @@ export function headsBear(mark: Mark, target: string, response: UpstreamResponse
   if (mark.location !== undefined && !locationPath(response, target).startsWith(mark.location)) return false;
   if (mark.setsCookie !== undefined && !cookieAfter(response, mark.setsCookie)) return false;
   if (mark.removesCookie !== undefined && cookieAfter(response, mark.removesCookie) !== false) return false;
-  return isHeadMark(mark) || isPage(response);
+  return isHeadMark(mark) || isPageOrJson(response);
 }
 
 /** Whether the heads alone tell. */
@@ -68,7 +68,7 @@ export function isJson(response: UpstreamResponseHead): boolean {
   return /^application\/(?:[\w.-]+\+)?json\b/i.test(response.header('content-type') ?? '');
 }
 
-function isPage(response: UpstreamResponseHead): boolean {
+function isPageOrJson(response: UpstreamResponseHead): boolean {
   const type = response.header('content-type') ?? '';
   return /^(?:text\/html|application\/json)\b/i.test(type) && response.header('content-disposition') === undefined;
 }

@@ -99,7 +99,7 @@ function name(about: string) {
   return text('a text', 'write a text').describe(about);
 }
 
-function path() {
+function pathSetting() {
   const remedy = 'write it such as /login';
   return leaf({
     what: 'a path',
@@ -128,7 +128,7 @@ function notScalar({ input }: { readonly input?: unknown }): string {
   return `${shown(input)} is not a text, a number, true, false or null`;
 }
 
-function values() {
+function jsonValues() {
   const value = z.union([z.string(), z.number(), z.boolean(), z.null()], { error: notScalar });
   return z
     .record(z.string(), value, { error: (issue) => notMap(issue.input) })
@@ -141,23 +141,23 @@ function notMap(input: unknown): string {
   return `${shown(input)} is not a map of settings: write { name: value }`;
 }
 
-function template(about: string) {
+function jsonTemplate(about: string) {
   return z.record(z.string(), z.unknown(), { error: (issue) => notMap(issue.input) }).describe(about);
 }
 
 /** A sign in an answer of the webmail. */
 function mark() {
   return section({
-    path: path().prefault('/').describe('The path of the request begins with this.'),
+    path: pathSetting().prefault('/').describe('The path of the request begins with this.'),
     status: status().optional().describe('The status.'),
-    location: path().optional().describe('The path of the Location begins with this.'),
+    location: pathSetting().optional().describe('The path of the Location begins with this.'),
     sets_cookie: name('A cookie of this name is set.').optional(),
     removes_cookie: name('A cookie of this name is removed.').optional(),
     text: name('The body contains this.').optional(),
     within: size({ atLeast: usuallyWithin, atMost: farthest })
       .prefault('8 KiB')
       .describe('So far a text of a later answer is looked for.'),
-    json: values().optional().describe('The body is JSON with these values: `data.user` is a member of `data`.'),
+    json: jsonValues().optional().describe('The body is JSON with these values: `data.user` is a member of `data`.'),
   })
     .superRefine((given, context) => {
       if (conditions.some((key) => given[key] !== undefined)) return;
@@ -193,7 +193,7 @@ export function headMarks() {
     .prefault([]);
 }
 
-function token() {
+function tokenSettings() {
   return section({
     cookie: name('The cookie that holds it.').optional(),
     meta: name('The `<meta>` that holds it.').optional(),
@@ -220,9 +220,9 @@ function token() {
 
 function jsonSignIn() {
   return section({
-    path: path().describe('Where the script sends it.'),
-    body: template('What it sends: `{user}` and `{password}` stand for what the user typed.').prefault({}),
-    token: token().optional().describe('A token against forged requests.'),
+    path: pathSetting().describe('Where the script sends it.'),
+    body: jsonTemplate('What it sends: `{user}` and `{password}` stand for what the user typed.').prefault({}),
+    token: tokenSettings().optional().describe('A token against forged requests.'),
   })
     .superRefine(({ body }, context) => {
       const written = JSON.stringify(body);
@@ -235,12 +235,12 @@ function jsonSignIn() {
     .transform(({ path, body, token }): JsonSignIn => ({ path, body, token }));
 }
 
-function signOut() {
+function signOutSettings() {
   return section({
     method: method().prefault('POST').describe('The method.'),
-    path: path().describe('The path.'),
-    page: path().optional().describe('Where the form stands whose action is `path`.'),
-    json: template('Sent in the place of a form.').optional(),
+    path: pathSetting().describe('The path.'),
+    page: pathSetting().optional().describe('Where the form stands whose action is `path`.'),
+    json: jsonTemplate('Sent in the place of a form.').optional(),
   }).transform(({ method, path, page, json }): SignOut => ({ method, path, page, json }));
 }
 
@@ -253,7 +253,7 @@ const exampleForm = {
 
 /** Settings of the `form` driver. */
 export const settings: z.ZodType<FormSettings> = section({
-  page: path().optional().describe('The page with the form; where users land when left out.'),
+  page: pathSetting().optional().describe('The page with the form; where users land when left out.'),
   user_field: name('The field of the user.').optional(),
   password_field: name('The field of the password.').optional(),
   form_name: name('Id or name of the form, where several could be meant.').optional(),
@@ -262,10 +262,10 @@ export const settings: z.ZodType<FormSettings> = section({
   json: jsonSignIn().optional().describe('A sign-in that the webmail’s script makes, in the place of a form.'),
   success: marks().describe('Marks of a sign-in that succeeded.'),
   failure: marks().describe('Marks of a refused password.'),
-  landing: path().optional().describe('Overrides where a successful sign-in leads.'),
+  landing: pathSetting().optional().describe('Overrides where a successful sign-in leads.'),
   lost: marks().prefault([]).describe('Marks of a lost session.'),
   signed_out: marks().prefault([]).describe('Marks of a sign-out.'),
-  sign_out: signOut().optional().describe('How the gateway signs out.'),
+  sign_out: signOutSettings().optional().describe('How the gateway signs out.'),
   own_cookies: names('Cookies that stay in the gateway although they are not HttpOnly.'),
   carried_cookies: names('Cookies under which the webmail keeps a form that was posted to a lost session.'),
   polls: names('Beginnings of paths that a page asks for by itself.'),

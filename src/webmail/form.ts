@@ -6,8 +6,19 @@ import { parseJson } from '../core/json.ts';
 import { Secret } from '../core/secret.ts';
 import { shortLine } from '../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { browserOf, type ConfiguredParts, placeOf, strangeAnswer, unavailable, Browser } from './browser.ts';
-import { checkedSettings, type Fields } from './driver-settings.ts';
+import {
+  Browser,
+  browserOf,
+  type ConfiguredParts,
+  createMasterLogins,
+  type MasterLogin,
+  noMasterEntry,
+  refusedLogin,
+  shownLocation,
+  strangeAnswer,
+  webmailUnavailable,
+} from './browser.ts';
+import { checkedSettings, type RequestFields } from './driver-settings.ts';
 import { bodyBears, headsBear, isByUser, isHeadMark, isJson, textBears, valueAt } from './form-marks.ts';
 import {
   type FormSettings,
@@ -16,16 +27,15 @@ import {
   type Mark,
   settings as formSettings,
 } from './form-settings.ts';
-import { type Submission, submissionOf } from './form-submission.ts';
-import { type HtmlForm, type HtmlPage, readForms } from './html-form.ts';
-import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
+import { type HtmlForm, type Submission, submissionOf } from './html-form.ts';
+import { type HtmlPage, readForms } from './html-page.ts';
 
 export { settings } from './form-settings.ts';
 
 /** What it is, for the reference. */
 export const about = 'A webmail with an HTML sign-in form, or a script that signs in by JSON, described by marks.';
 
-const onlyPassword = 'the webmail’s form takes only the password, unless the operator declares master_login';
+const formNeedsPassword = 'the webmail’s form takes only the password, unless the operator declares master_login';
 
 /**
  * A webmail with an HTML sign-in form, described by settings: where the form is, what its fields are called, and by
@@ -38,7 +48,7 @@ const onlyPassword = 'the webmail’s form takes only the password, unless the o
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const settings = checkedSettings(formSettings, parts.settings);
-  const logins = createMasterLogins(settings.masterLogin, parts.master, onlyPassword);
+  const logins = createMasterLogins(settings.masterLogin, parts.master, formNeedsPassword);
   const { ownCookies, carriedCookies } = settings;
   const carriesCookie = (name: string): boolean => carriedCookies.includes(name);
   const ownsCookie = (name: string): boolean => ownCookies.includes(name) || carriesCookie(name);
@@ -50,13 +60,13 @@ export function create(parts: ConfiguredParts): WebmailDriver {
       const login = logins.of(as);
       if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
       const options = { host, browser: browserOf(as), ownsCookie, carried: as.carried, signal };
-      const visit = new Browser(parts, { ...options, language: readsWords(settings) ? 'en' : undefined });
-      const outcome = await signIn(settings, visit, host, login);
+      const browser = new Browser(parts, { ...options, language: readsWords(settings) ? 'en' : undefined });
+      const outcome = await signIn(settings, browser, host, login);
       return outcome.kind === 'rejected' ? refusedLogin(host, as) : outcome;
     },
     signOut: (host, jar, browser, signal) =>
       signOut(settings, new Browser(parts, { host, browser, ownsCookie, jar, signal }), host),
-    ...judging(settings),
+    ...verdictsBy(settings),
     isSignInPage: (request, landing = '') => isSignInPage(settings, request, landing),
     isPoll: (request) => settings.polls.some((path) => request.target.startsWith(path)),
   };
@@ -78,7 +88,7 @@ interface Marks {
   readonly lost: readonly Mark[];
 }
 
-function judging(settings: FormSettings): Required<Pick<WebmailDriver, 'judge' | 'judgeBody' | 'judgedBytes'>> {
+function verdictsBy(settings: FormSettings): Required<Pick<WebmailDriver, 'judge' | 'judgeBody' | 'judgedBytes'>> {
   /** Marks whose part of the heads an answer bears, until its body was looked at. */
   const open = new WeakMap<RequestHead, Marks>();
   const marksOf = (request: RequestHead): Marks => {
@@ -117,13 +127,13 @@ function signedOutBy(request: RequestHead): Verdict {
 
 async function signIn(
   settings: FormSettings,
-  visit: Browser,
+  browser: Browser,
   host: BackendHost,
   login: MasterLogin,
 ): Promise<WebmailSignIn> {
   const target = settings.page ?? host.webmail.landing;
-  if (settings.json !== undefined) return signInByJson(settings, settings.json, visit, host, login);
-  const answer = await readPage(visit, host, target);
+  if (settings.json !== undefined) return signInByJson(settings, settings.json, browser, host, login);
+  const answer = await readPage(browser, host, target);
   const page = readForms(answer.body);
   const [form, ...others] = formsIn(page, settings, host, target, answer);
   const typed = new Map([
@@ -133,25 +143,25 @@ async function signIn(
   const charset = charsetOf(answer.header('content-type'), answer.body);
   const filled = submissionOf(form, { typed, charset, button: settings.button });
   const submission = settings.method === undefined ? filled : { ...filled, method: settings.method };
-  const action = actionOf(submission, visit, target, page);
+  const action = actionOf(submission, browser, target, page);
   // A form that is sent elsewhere would carry the password there.
   if (action === undefined) throw strangeAnswer(host, 'the sign-in form is sent to another server');
   const among =
     others.length === 0
       ? ''
       : `; ${others.length + 1} forms at ${target} have the field ${settings.passwordField}, and the first was sent: form_name says which`;
-  return outcome(settings, visit, host, action, await submit(visit, host, action, submission), among);
+  return outcome(settings, browser, host, action, await submit(browser, host, action, submission), among);
 }
 
-async function readPage(visit: Browser, host: BackendHost, target: string): Promise<ExchangeResponse> {
-  const answer = await visit.get(target);
+async function readPage(browser: Browser, host: BackendHost, target: string): Promise<ExchangeResponse> {
+  const answer = await browser.get(target);
   const { status } = answer;
-  if (status >= 500) throw unavailable(host, `${target} was answered with status ${status}`);
+  if (status >= 500) throw webmailUnavailable(host, `${target} was answered with status ${status}`);
   const location = answer.header('location');
   if (status >= 300 && status < 400 && location !== undefined) {
     throw strangeAnswer(
       host,
-      `no form at ${target}, but a redirect to ${placeOf(pathOf(location))}: set page to where it ends`,
+      `no form at ${target}, but a redirect to ${shownLocation(pathOf(location))}: set page to where it ends`,
     );
   }
   return answer;
@@ -171,7 +181,7 @@ function formsIn(
   );
   const withBoth = withPassword.filter((form) => has(form, userField));
   const [form, ...others] = withBoth.length > 0 ? withBoth : withPassword;
-  if (form === undefined) throw noForm(page, settings, host, target, answer);
+  if (form === undefined) throw missingForm(page, settings, host, target, answer);
   return [form, ...others];
 }
 
@@ -179,7 +189,7 @@ function has(form: HtmlForm, name: string): boolean {
   return form.controls.some((control) => control.name === name);
 }
 
-function noForm(
+function missingForm(
   page: HtmlPage,
   { passwordField, formName }: FormSettings,
   host: BackendHost,
@@ -202,21 +212,21 @@ function noForm(
 /** The path with query that a form is sent to; undefined when it leads to another server. */
 function actionOf(
   { action }: Pick<Submission, 'action'>,
-  visit: Browser,
+  browser: Browser,
   at: string,
   page: HtmlPage,
 ): string | undefined {
-  return action === undefined || action === '' ? at : visit.targetOf(action, at, page.base);
+  return action === undefined || action === '' ? at : browser.targetOf(action, at, page.base);
 }
 
 async function submit(
-  visit: Browser,
+  browser: Browser,
   host: BackendHost,
   target: string,
   submission: Submission,
 ): Promise<ExchangeResponse> {
   try {
-    return await visit.submit(target, submission);
+    return await browser.submit(target, submission);
   } catch (error) {
     if (error instanceof RangeError) throw strangeAnswer(host, `the form cannot be sent: ${error.message}`);
     throw error;
@@ -225,7 +235,7 @@ async function submit(
 
 function outcome(
   settings: FormSettings,
-  visit: Browser,
+  browser: Browser,
   host: BackendHost,
   action: string,
   answer: ExchangeResponse,
@@ -233,13 +243,13 @@ function outcome(
 ): WebmailSignIn {
   const bears = (mark: Mark): boolean => headsBear(mark, action, answer) && textBears(mark, answer.body);
   if (settings.success.some(bears)) {
-    return visit.signedIn(settings.landing ?? visit.locationOf(answer, action) ?? host.webmail.landing);
+    return browser.signedIn(settings.landing ?? browser.locationOf(answer, action) ?? host.webmail.landing);
   }
   if (settings.failure.some(bears)) return { kind: 'rejected' };
   const { status } = answer;
-  if (status >= 500) throw unavailable(host, `sign-in was answered with status ${status}`);
+  if (status >= 500) throw webmailUnavailable(host, `sign-in was answered with status ${status}`);
   const location = answer.header('location');
-  const to = location === undefined ? '' : `; it leads to ${placeOf(pathOf(location))}`;
+  const to = location === undefined ? '' : `; it leads to ${shownLocation(pathOf(location))}`;
   const cut = answer.isCut === true ? '; the page is longer than the 1 MiB in which texts are looked for' : '';
   throw strangeAnswer(
     host,
@@ -250,11 +260,11 @@ function outcome(
 async function signInByJson(
   settings: FormSettings,
   json: JsonSignIn,
-  visit: Browser,
+  browser: Browser,
   host: BackendHost,
   login: MasterLogin,
 ): Promise<WebmailSignIn> {
-  const fields = await tokenFields(settings, json, visit, host);
+  const fields = await tokenFields(settings, json, browser, host);
   const body = filledIn(
     json.body,
     new Map([
@@ -262,33 +272,33 @@ async function signInByJson(
       ['{password}', login.password.reveal()],
     ]),
   );
-  return outcome(settings, visit, host, json.path, await visit.postJson(json.path, body, fields));
+  return outcome(settings, browser, host, json.path, await browser.postJson(json.path, body, fields));
 }
 
 /** The token as the webmail's script sends it. `page` is read first, for its cookies also where there is no token. */
 async function tokenFields(
   { page: target }: FormSettings,
   { token }: JsonSignIn,
-  visit: Browser,
+  browser: Browser,
   host: BackendHost,
-): Promise<Fields> {
+): Promise<RequestFields> {
   const at = target ?? host.webmail.landing;
-  const page = target === undefined && token === undefined ? undefined : await readPage(visit, host, at);
+  const page = target === undefined && token === undefined ? undefined : await readPage(browser, host, at);
   if (token === undefined || page === undefined) return [];
-  const value = tokenIn(token.from, visit, page);
+  const value = tokenIn(token.from, browser, page);
   if (value !== undefined && /^[\x21-\x7e]+$/.test(value)) return [[token.header, value]];
   const { from } = token;
   const place = from.kind === 'json' ? from.path.join('.') : from.name;
   throw strangeAnswer(host, `no token in the ${from.kind} ${place} at ${at} (status ${page.status})`);
 }
 
-function tokenIn(from: JsonToken['from'], visit: Browser, page: ExchangeResponse): string | undefined {
+function tokenIn(from: JsonToken['from'], browser: Browser, page: ExchangeResponse): string | undefined {
   if (from.kind === 'meta') return readForms(page.body).metas.get(from.name);
   if (from.kind === 'json') {
     const value = valueAt(parseJson(page.body), from.path);
     return typeof value === 'string' ? value : undefined;
   }
-  const value = visit.cookie(from.name);
+  const value = browser.cookie(from.name);
   // As scripts read it: what a cookie cannot hold is encoded there.
   return value === undefined
     ? undefined
@@ -305,26 +315,26 @@ function filledIn(template: unknown, texts: ReadonlyMap<string, string>): unknow
   return Object.fromEntries(Object.entries(template).map(([name, value]) => [name, filledIn(value, texts)]));
 }
 
-async function signOut(settings: FormSettings, visit: Browser, host: BackendHost): Promise<void> {
+async function signOut(settings: FormSettings, browser: Browser, host: BackendHost): Promise<void> {
   if (settings.signOut === undefined) return;
   const { method, path, page: target, json } = settings.signOut;
   if (json !== undefined) {
-    const fields = settings.json === undefined ? [] : await tokenFields(settings, settings.json, visit, host);
-    await visit.postJson(path, json, fields);
+    const fields = settings.json === undefined ? [] : await tokenFields(settings, settings.json, browser, host);
+    await browser.postJson(path, json, fields);
   } else if (method === 'GET') {
-    await visit.get(path);
+    await browser.get(path);
   } else {
-    await visit.submit(path, await signOutForm(visit, path, target));
+    await browser.submit(path, await signOutForm(browser, path, target));
   }
 }
 
 /** The form whose action is the sign-out, with its own button; an empty one where the page has none, or is not known. */
-async function signOutForm(visit: Browser, path: string, target: string | undefined): Promise<Submission> {
-  const answer = target === undefined ? undefined : await visit.get(target);
+async function signOutForm(browser: Browser, path: string, target: string | undefined): Promise<Submission> {
+  const answer = target === undefined ? undefined : await browser.get(target);
   const page = readForms(answer?.body ?? '');
   const form = page.forms
     .map((each) => submissionOf(each, { typed: new Map(), charset: 'utf-8' }))
-    .find((each) => target !== undefined && actionOf(each, visit, target, page) === path);
+    .find((each) => target !== undefined && actionOf(each, browser, target, page) === path);
   const empty = { action: path, enctype: 'application/x-www-form-urlencoded', charset: 'utf-8', entries: [] } as const;
   return { ...(form ?? empty), method: 'POST' };
 }

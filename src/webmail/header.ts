@@ -3,13 +3,19 @@ import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Secret } from '../core/secret.ts';
 import type { MasterEntry, RequestIdentity, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
 import { leaf, section } from '../schema/scalars.ts';
 import { read, shown, wrong } from '../schema/value-parsers.ts';
-import { checkedSettings, type Fields, fieldValue, sharedSecret } from './driver-settings.ts';
+import {
+  Browser,
+  browserOf,
+  type ConfiguredParts,
+  noMasterEntry,
+  strangeAnswer,
+  webmailUnavailable,
+} from './browser.ts';
+import { checkedSettings, type RequestFields, sharedSecret, utf8FieldValue } from './driver-settings.ts';
 import { headsBear, isByUser } from './form-marks.ts';
 import { headMarks, type Mark } from './form-settings.ts';
-import { noMasterEntry } from './master-login.ts';
 
 /**
  * A webmail that takes the user from a request field, because the gateway also knows a secret.
@@ -20,13 +26,13 @@ import { noMasterEntry } from './master-login.ts';
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const checked = checkedSettings(settings, parts.settings);
-  const masterEntry = masterEntryOf(checked);
+  const masterEntry = headerMasterEntry(checked);
   return {
     ownsCookie,
     masterEntry,
     signIn: async (host, as, signal) => {
       if (as.password === undefined && masterEntry.kind === 'impossible') throw noMasterEntry(host, masterEntry);
-      const fields = (): Fields => identityFields(checked, as);
+      const fields = (): RequestFields => userFields(checked, as);
       return enter(new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host);
     },
     // The webmail has no session that would outlive the fields, or one that nothing opens without them.
@@ -35,12 +41,12 @@ export function create(parts: ConfiguredParts): WebmailDriver {
       isByUser(request) && checked.signedOut.some((mark) => headsBear(mark, request.target, response))
         ? 'signed-out'
         : 'alive',
-    requestHeaders: (_request, as) => identityFields(checked, as),
+    requestHeaders: (_request, as) => userFields(checked, as),
     checksNoTokens: true,
   };
 }
 
-function masterEntryOf({ passwordField }: HeaderSettings): MasterEntry {
+function headerMasterEntry({ passwordField }: HeaderSettings): MasterEntry {
   if (passwordField === undefined) return { kind: 'own-account' };
   return { kind: 'impossible', why: 'the webmail takes the user’s password for IMAP from password_field' };
 }
@@ -49,29 +55,29 @@ function ownsCookie(): boolean {
   return false;
 }
 
-function identityFields(settings: HeaderSettings, as: Pick<RequestIdentity, 'user' | 'password'>): Fields {
+function userFields(settings: HeaderSettings, as: Pick<RequestIdentity, 'user' | 'password'>): RequestFields {
   const { userField, secretField, secret, passwordField } = settings;
   const fields: [string, string][] = [
-    [userField, fieldValue(as.user)],
+    [userField, utf8FieldValue(as.user)],
     [secretField, secret.reveal()],
   ];
   if (passwordField !== undefined && as.password !== undefined) {
-    fields.push([passwordField, fieldValue(as.password.reveal())]);
+    fields.push([passwordField, utf8FieldValue(as.password.reveal())]);
   }
   return fields;
 }
 
-async function enter(visit: Browser, host: BackendHost): Promise<WebmailSignIn> {
+async function enter(browser: Browser, host: BackendHost): Promise<WebmailSignIn> {
   const { landing } = host.webmail;
-  const answer = await visit.get(landing);
-  if (answer.status >= 500) throw unavailable(host, `${landing} was answered with status ${answer.status}`);
+  const answer = await browser.get(landing);
+  if (answer.status >= 500) throw webmailUnavailable(host, `${landing} was answered with status ${answer.status}`);
   if (answer.status >= 400) {
     const check = 'check the secret, the names of the fields and the addresses that it trusts';
     throw strangeAnswer(host, `${landing} was answered with status ${answer.status}: ${check}`);
   }
-  const location = visit.locationOf(answer, landing);
+  const location = browser.locationOf(answer, landing);
   // A redirect to itself would be one to a form of the webmail's own only where it did not take the user.
-  return visit.signedIn(location === undefined || pathOf(location) === pathOf(landing) ? landing : location);
+  return browser.signedIn(location === undefined || pathOf(location) === pathOf(landing) ? landing : location);
 }
 
 /** Settings of the driver `header`. */
@@ -97,12 +103,12 @@ export const about = 'A webmail that takes the user from a request field.';
 
 /** Settings of the `header` driver. */
 export const settings: z.ZodType<HeaderSettings> = section({
-  user_field: fieldName().describe('The field that carries the user.'),
-  secret_field: fieldName().prefault('X-Postern-Secret').describe('The field that carries `secret`.'),
+  user_field: fieldNameSetting().describe('The field that carries the user.'),
+  secret_field: fieldNameSetting().prefault('X-Postern-Secret').describe('The field that carries `secret`.'),
   secret: sharedSecret('without it whoever reaches the webmail could name any user').describe(
     'What the webmail or its web server knows the gateway by.',
   ),
-  password_field: fieldName()
+  password_field: fieldNameSetting()
     .optional()
     .describe('The field that carries the password, where the webmail needs it for IMAP.'),
   signed_out: headMarks().describe('By what the answer to a sign-out is known; each mark is enough.'),
@@ -121,7 +127,7 @@ export const settings: z.ZodType<HeaderSettings> = section({
   }))
   .meta({ examples: [{ user_field: 'X-Remote-User', secret: { file: 'header-secret' } }] });
 
-function fieldName() {
+function fieldNameSetting() {
   const remedy = 'write a name of letters, digits and hyphens that carries nothing else';
   return leaf({
     what: 'a field name',

@@ -6,16 +6,25 @@ import type { SignInIdentity } from '../core/identity.ts';
 import { quoted } from '../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { section, yesOrNo } from '../schema/scalars.ts';
-import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
+import {
+  Browser,
+  browserOf,
+  type ConfiguredParts,
+  createMasterLogins,
+  type MasterLogin,
+  noMasterEntry,
+  refusedLogin,
+  strangeAnswer,
+  webmailUnavailable,
+} from './browser.ts';
 import { checkedSettings, masterLogin } from './driver-settings.ts';
-import { createMasterLogins, type MasterLogin, noMasterEntry, refusedLogin } from './master-login.ts';
 
 /** Horde's number for a sign-out that the user asked for. */
 const reasonLogout = '4';
 /** The message of a refused password in English. */
 const badLogin = 'Login failed because your username or password was entered incorrectly.';
 
-const onlyPassword =
+const hordeNeedsPassword =
   'Horde takes only the password; with Dovecot, master_login: true opens the mail, and with the hook of integrations/horde the user’s own account';
 
 interface HordeSettings {
@@ -60,7 +69,7 @@ export const davPaths = [
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const { masterLogin, ownAccount } = checkedSettings(settings, parts.settings);
-  const logins = createMasterLogins(masterLogin, parts.master, onlyPassword, ownAccount);
+  const logins = createMasterLogins(masterLogin, parts.master, hordeNeedsPassword, ownAccount);
   const decoder = new TextDecoder();
   return {
     ownsCookie,
@@ -70,13 +79,13 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     signIn: async (host, as, signal) => {
       const login = logins.of(as);
       if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
-      const visit = (language?: 'en'): Browser =>
+      const newBrowser = (language?: 'en'): Browser =>
         new Browser(parts, { host, browser: browserOf(as), ownsCookie, language, signal });
-      return signIn(visit(), host, as, login, asksForEnglish(as) ? undefined : () => visit('en'));
+      return signIn(newBrowser(), host, as, login, asksForEnglish(as) ? undefined : () => newBrowser('en'));
     },
     signOut: (host, jar, browser, signal) =>
       signOut(new Browser(parts, { host, browser, ownsCookie, jar, signal }), rootOf(host)),
-    judge,
+    judge: hordeVerdict,
     judgeBody: (_request, start, complete) => judgeDownload(decoder.decode(start), complete),
     lostAnswer,
     isSignInPage: (request) => request.method === 'GET' && isLoginScript(request.target) && !asksToSignOut(request),
@@ -100,7 +109,7 @@ function asksForEnglish({ client: { language } }: SignInIdentity): boolean {
  * refused once more, in English, by `inEnglish`; that is rare, for the mail server has taken the password before.
  */
 async function signIn(
-  visit: Browser,
+  browser: Browser,
   host: BackendHost,
   as: SignInIdentity,
   login: MasterLogin,
@@ -116,25 +125,25 @@ async function signIn(
     horde_user: login.user,
     horde_pass: login.password.reveal(),
   });
-  const answer = await visit.post(target, fields);
-  const location = visit.locationOf(answer, target);
-  if (answer.status === 302 && location !== undefined && !isLoginScript(location)) return visit.signedIn(location);
+  const answer = await browser.post(target, fields);
+  const location = browser.locationOf(answer, target);
+  if (answer.status === 302 && location !== undefined && !isLoginScript(location)) return browser.signedIn(location);
   if (answer.status === 200 && answer.body.includes(`<div class="noticetext">${badLogin}</div>`)) {
     return refusedLogin(host, as);
   }
   if (answer.status === 200 && inEnglish !== undefined) return signIn(inEnglish(), host, as, login);
-  if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
+  if (answer.status >= 500) throw webmailUnavailable(host, `sign-in was answered with status ${answer.status}`);
   const notice = /<div class="noticetext">([^<]{1,200})/.exec(answer.body)?.[1];
   const said = notice === undefined ? 'no message' : quoted(notice, 120);
   throw strangeAnswer(host, `${target} answered sign-in with status ${answer.status}: ${said}`);
 }
 
 /** Sign-out needs the token of the session, which stands in every page of the mailbox. */
-async function signOut(visit: Browser, root: string): Promise<void> {
-  const page = await visit.get(`${root}imp/dynamic.php?page=mailbox`);
+async function signOut(browser: Browser, root: string): Promise<void> {
+  const page = await browser.get(`${root}imp/dynamic.php?page=mailbox`);
   const token = /"TOKEN":"([\w-]+)"/.exec(page.body)?.[1];
   if (token !== undefined) {
-    await visit.get(`${root}login.php?horde_logout_token=${token}&logout_reason=${reasonLogout}`);
+    await browser.get(`${root}login.php?horde_logout_token=${token}&logout_reason=${reasonLogout}`);
   }
 }
 
@@ -147,7 +156,7 @@ function rootOf(host: BackendHost): string {
  * A lost session leads every page to login.php. Its script is told in JSON, with the same words as for a stale token,
  * and goes to login.php by itself: that is passed on, because a page that outlived its session must be loaded anew.
  */
-function judge(request: RequestHead, response: UpstreamResponseHead): Verdict | 'look-inside' {
+function hordeVerdict(request: RequestHead, response: UpstreamResponseHead): Verdict | 'look-inside' {
   if (isLoginScript(request.target)) return asksToSignOut(request) && dropsKey(response) ? 'signed-out' : 'alive';
   const location = response.header('location') ?? '';
   if (response.status === 302 && isLoginScript(withoutOrigin(location))) return 'lost';

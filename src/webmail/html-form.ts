@@ -1,14 +1,33 @@
-import { type Token, Tokenizer, TokenizerMode } from 'parse5';
-import {
-  type Attributes,
-  buttonOf,
-  type HtmlControl,
-  inputOf,
-  nameOf,
-  type Option,
-  valuesOf,
-  withRadios,
-} from './html-controls.ts';
+import { randomBytes } from 'node:crypto';
+import { encodeText, knownCharset } from '../core/charset.ts';
+
+/** Attributes of an element, by their names. */
+export type Attributes = ReadonlyMap<string, string>;
+
+interface NamedControl {
+  /** Empty for a control without a name, of which only a button matters. */
+  readonly name: string;
+  readonly disabled: boolean;
+}
+
+/** The parts of a form. */
+export type HtmlControl = NamedControl &
+  (
+    | { readonly kind: 'text' | 'hidden' | 'textarea'; readonly value: string }
+    | { readonly kind: 'checkbox' | 'radio'; readonly value: string; readonly checked: boolean }
+    | { readonly kind: 'select'; readonly values: readonly string[] }
+    | { readonly kind: 'file' }
+    | HtmlButton
+  );
+
+/** A control that submits a form. Its own action, method and enctype go before those of the form. */
+interface HtmlButton extends NamedControl {
+  readonly kind: 'button' | 'image';
+  readonly value: string;
+  readonly action: string | undefined;
+  readonly method: string | undefined;
+  readonly enctype: string | undefined;
+}
 
 /** A form of a page, with all controls that belong to it, in the order of the page. */
 export interface HtmlForm {
@@ -24,246 +43,251 @@ export interface HtmlForm {
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** The parts of a page that a sign-in by form looks at. */
-export interface HtmlPage {
-  /** Where relative addresses begin, as it stands in the page. */
-  readonly base: string | undefined;
-  readonly forms: readonly HtmlForm[];
-  /** Texts of `<meta name content>`. */
-  readonly metas: ReadonlyMap<string, string>;
-}
-
-/** The forms of a page, read in one pass: time and memory grow with its length, however its elements are nested. */
-export function readForms(html: string): HtmlPage {
-  const reader = new PageReader();
-  const tokenizer = new Tokenizer({}, reader);
-  reader.tokenizer = tokenizer;
-  tokenizer.write(html, true);
-  return reader.page();
-}
-
-/** The first form of a page that `isWanted`, or undefined. */
-export function findForm(html: string, isWanted: (form: HtmlForm) => boolean): HtmlForm | undefined {
-  return readForms(html).forms.find(isWanted);
-}
-
-interface FormDraft {
-  readonly attributes: Attributes;
-  /** With their places in the page. */
-  readonly controls: PlacedControl[];
-}
-
-interface PlacedControl {
-  readonly at: number;
-  readonly control: HtmlControl;
-}
-
-interface SelectDraft {
-  readonly attributes: Attributes;
-  readonly owner: FormDraft | string | undefined;
+/** An option of a list, as it was read so far. */
+export interface HtmlOption {
+  readonly selected: boolean;
   readonly disabled: boolean;
-  readonly options: Option[];
-  groupDisabled: boolean;
+  readonly value: string | undefined;
+  text: string;
 }
 
-interface Fieldset {
-  readonly disabled: boolean;
-  /** Controls in the first legend of a disabled fieldset are not disabled by it. */
-  legend: 'before' | 'inside' | 'after';
+/** The name of a control; empty if it has none. */
+export function controlName(attributes: Attributes): string {
+  return attributes.get('name') ?? '';
 }
 
-/** Elements whose content is text, and how the text is read. */
-const textual: ReadonlyMap<string, (typeof TokenizerMode)[keyof typeof TokenizerMode]> = new Map([
-  ...['textarea', 'title'].map((name) => [name, TokenizerMode.RCDATA] as const),
-  ...['style', 'xmp', 'iframe', 'noembed', 'noframes', 'noscript'].map(
-    (name) => [name, TokenizerMode.RAWTEXT] as const,
-  ),
-  ['script', TokenizerMode.SCRIPT_DATA],
-  ['plaintext', TokenizerMode.PLAINTEXT],
-]);
-
-/** Elements that forms are made of, and those that change what a form is sent to. */
-const read: ReadonlySet<string> = new Set(
-  'form base meta fieldset legend input button select textarea option optgroup'.split(' '),
-);
-
-/** Follows the tags of a page as far as forms need it, as HTML's "form element pointer" does: no tree is built. */
-class PageReader {
-  tokenizer: Tokenizer | undefined;
-  #base: string | undefined;
-  readonly #metas = new Map<string, string>();
-  readonly #forms: FormDraft[] = [];
-  readonly #byId = new Map<string, FormDraft>();
-  /** Controls that name their form, which may come later. */
-  readonly #named: (PlacedControl & { readonly form: string })[] = [];
-  #controls = 0;
-  #form: FormDraft | undefined;
-  readonly #fieldsets: Fieldset[] = [];
-  /** How many of the open fieldsets disable what stands here. */
-  #disabling = 0;
-  /** How many of these are open. */
-  #templates = 0;
-  #foreign = 0;
-  #select: SelectDraft | undefined;
-  #option: Option | undefined;
-  #textarea:
-    | { readonly attributes: Attributes; readonly owner: FormDraft | string | undefined; text: string }
-    | undefined;
-
-  page(): HtmlPage {
-    this.#endSelect();
-    for (const named of this.#named) this.#byId.get(named.form)?.controls.push(named);
-    return { base: this.#base, metas: this.#metas, forms: this.#forms.map(formOf) };
-  }
-
-  onStartTag(tag: Token.TagToken): void {
-    const { tagName } = tag;
-    const mode = textual.get(tagName);
-    // In drawings `<script/>` is all of it.
-    const isWhole = this.#foreign > 0 && tag.selfClosing;
-    if (mode !== undefined && !isWhole && this.tokenizer !== undefined) this.tokenizer.state = mode;
-    if (tagName === 'svg' || tagName === 'math') this.#foreign += tag.selfClosing ? 0 : 1;
-    if (tagName === 'template') this.#templates += 1;
-    if (this.#templates > 0 || !read.has(tagName)) return;
-    const attributes: Attributes = new Map(tag.attrs.map(({ name, value }) => [name, value]));
-    if (tagName === 'form') this.#startForm(attributes);
-    else if (tagName === 'base') this.#base ??= attributes.get('href');
-    else if (tagName === 'meta') this.#metas.set(attributes.get('name') ?? '', attributes.get('content') ?? '');
-    else if (tagName === 'fieldset') this.#startFieldset(attributes.has('disabled'));
-    else if (tagName === 'legend') this.#legend('before', 'inside');
-    else this.#startControl(tagName, attributes);
-  }
-
-  onEndTag({ tagName }: Token.TagToken): void {
-    if (tagName === 'template') this.#templates = Math.max(0, this.#templates - 1);
-    if (tagName === 'svg' || tagName === 'math') this.#foreign = Math.max(0, this.#foreign - 1);
-    if (this.#templates > 0) return;
-    if (tagName === 'form') this.#form = undefined;
-    else if (tagName === 'fieldset') this.#endFieldset();
-    else if (tagName === 'legend') this.#legend('inside', 'after');
-    else if (tagName === 'select') this.#endSelect();
-    else if (tagName === 'option') this.#option = undefined;
-    else if (tagName === 'optgroup' && this.#select !== undefined) this.#select.groupDisabled = false;
-    else if (tagName === 'textarea') this.#endTextarea();
-  }
-
-  onCharacter({ chars }: Token.CharacterToken): void {
-    if (this.#textarea !== undefined) this.#textarea.text += chars;
-    else if (this.#option !== undefined) this.#option.text += chars;
-  }
-
-  onWhitespaceCharacter(token: Token.CharacterToken): void {
-    this.onCharacter(token);
-  }
-
-  onNullCharacter(): void {}
-
-  onComment(): void {}
-
-  onDoctype(): void {}
-
-  onEof(): void {}
-
-  #startForm(attributes: Attributes): void {
-    // A form in a form does not count.
-    if (this.#form !== undefined) return;
-    this.#form = { attributes, controls: [] };
-    this.#forms.push(this.#form);
-    const id = attributes.get('id') ?? '';
-    if (id !== '' && !this.#byId.has(id)) this.#byId.set(id, this.#form);
-  }
-
-  #startControl(tagName: string, attributes: Attributes): void {
-    if (tagName === 'option') return this.#startOption(attributes);
-    if (tagName === 'optgroup') {
-      this.#option = undefined;
-      if (this.#select !== undefined) this.#select.groupDisabled = attributes.has('disabled');
-      return;
+/** An input; undefined for one that sends nothing and does nothing that we could do. */
+export function inputOf(attributes: Attributes, disabled: boolean): HtmlControl | undefined {
+  const name = controlName(attributes);
+  const value = attributes.get('value') ?? '';
+  const type = attributes.get('type')?.toLowerCase() ?? 'text';
+  switch (type) {
+    case 'button':
+    case 'reset':
+      return undefined;
+    case 'file':
+      return { kind: 'file', name, disabled };
+    case 'hidden':
+      return { kind: 'hidden', name, disabled, value };
+    case 'checkbox':
+    case 'radio': {
+      const checked = attributes.has('checked');
+      return { kind: type, name, disabled, checked, value: attributes.get('value') ?? 'on' };
     }
-    // In a list of options that was not closed, each of these closes it.
-    this.#endSelect();
-    const owner = attributes.get('form') ?? this.#form;
-    const disabled = this.#isDisabled(attributes);
-    if (tagName === 'select') this.#select = { attributes, owner, disabled, options: [], groupDisabled: false };
-    else if (tagName === 'textarea') this.#textarea = { attributes, owner, text: '' };
-    else this.#add(owner, tagName === 'input' ? inputOf(attributes, disabled) : buttonOf(attributes, disabled));
-  }
-
-  #startOption(attributes: Attributes): void {
-    if (this.#select === undefined) return;
-    this.#option = {
-      selected: attributes.has('selected'),
-      disabled: attributes.has('disabled') || this.#select.groupDisabled,
-      value: attributes.get('value'),
-      text: '',
-    };
-    this.#select.options.push(this.#option);
-  }
-
-  #endSelect(): void {
-    const select = this.#select;
-    this.#select = undefined;
-    this.#option = undefined;
-    if (select === undefined) return;
-    const { attributes, owner, disabled, options } = select;
-    this.#add(owner, { kind: 'select', name: nameOf(attributes), disabled, values: valuesOf(attributes, options) });
-  }
-
-  #endTextarea(): void {
-    const textarea = this.#textarea;
-    this.#textarea = undefined;
-    if (textarea === undefined) return;
-    const { attributes, owner, text } = textarea;
-    // A line end right behind the tag is none of the text.
-    const value = text.replace(/^\n/, '');
-    this.#add(owner, { kind: 'textarea', name: nameOf(attributes), disabled: this.#isDisabled(attributes), value });
-  }
-
-  #add(owner: FormDraft | string | undefined, control: HtmlControl | undefined): void {
-    if (control === undefined) return;
-    const at = this.#controls;
-    this.#controls += 1;
-    if (typeof owner === 'string') this.#named.push({ form: owner, at, control });
-    else owner?.controls.push({ at, control });
-  }
-
-  #isDisabled(attributes: Attributes): boolean {
-    return attributes.has('disabled') || this.#disabling > 0;
-  }
-
-  #startFieldset(disabled: boolean): void {
-    this.#fieldsets.push({ disabled, legend: 'before' });
-    if (disabled) this.#disabling += 1;
-  }
-
-  #legend(from: Fieldset['legend'], to: Fieldset['legend']): void {
-    const fieldset = this.#fieldsets.at(-1);
-    if (fieldset?.legend !== from) return;
-    fieldset.legend = to;
-    if (fieldset.disabled) this.#disabling += to === 'inside' ? -1 : 1;
-  }
-
-  #endFieldset(): void {
-    const fieldset = this.#fieldsets.pop();
-    if (fieldset?.disabled === true && fieldset.legend !== 'inside') this.#disabling -= 1;
+    case 'submit':
+    case 'image':
+      // Without a value a browser sends its own label.
+      return submits(type === 'image' ? 'image' : 'button', attributes, disabled, 'Submit');
+    default:
+      return { kind: 'text', name, disabled, value: value.replace(/[\r\n]/g, '') };
   }
 }
 
-function formOf({ attributes, controls }: FormDraft): HtmlForm {
-  const settled = withRadios(controls.sort((a, b) => a.at - b.at).map(({ control }) => control));
-  const fields = new Map<string, string>();
-  for (const control of settled) {
-    if (control.disabled || control.name === '') continue;
-    if (control.kind === 'text' || control.kind === 'hidden') fields.set(control.name, control.value);
-  }
+/** A `<button>`; undefined for one that does not submit. */
+export function buttonOf(attributes: Attributes, disabled: boolean): HtmlControl | undefined {
+  const type = attributes.get('type')?.toLowerCase();
+  return type === 'button' || type === 'reset' ? undefined : submits('button', attributes, disabled, '');
+}
+
+function submits(
+  kind: HtmlButton['kind'],
+  attributes: Attributes,
+  disabled: boolean,
+  valueWithout: string,
+): HtmlButton {
   return {
-    id: attributes.get('id'),
-    name: attributes.get('name'),
-    action: attributes.get('action'),
-    method: attributes.get('method'),
-    enctype: attributes.get('enctype'),
-    acceptCharset: attributes.get('accept-charset'),
-    controls: settled,
-    fields,
+    kind,
+    name: controlName(attributes),
+    disabled,
+    value: attributes.get('value') ?? valueWithout,
+    action: attributes.get('formaction'),
+    method: attributes.get('formmethod'),
+    enctype: attributes.get('formenctype'),
   };
+}
+
+/** The chosen options of a list. If the page chose none, a list of a single line has its first option. */
+export function valuesOf(attributes: Attributes, options: readonly HtmlOption[]): readonly string[] {
+  const selected = options.filter(({ selected: is }) => is);
+  let chosen = selected;
+  if (!attributes.has('multiple')) {
+    const isSingleLine = !(Number(attributes.get('size')) > 1);
+    const shown = selected.at(-1) ?? (isSingleLine ? options.find(({ disabled }) => !disabled) : undefined);
+    chosen = shown === undefined ? [] : [shown];
+  }
+  return chosen
+    .filter(({ disabled }) => !disabled)
+    .map(({ value, text }) => value ?? text.replace(/[\t\n\f\r ]+/g, ' ').trim());
+}
+
+/** One radio button of a name: the last that the page checked. */
+export function withRadios(controls: readonly HtmlControl[]): readonly HtmlControl[] {
+  const last = new Map<string, HtmlControl>();
+  for (const control of controls) {
+    if (control.kind === 'radio' && control.checked) last.set(control.name, control);
+  }
+  return controls.map((control) =>
+    control.kind === 'radio' && control.checked && last.get(control.name) !== control
+      ? { ...control, checked: false }
+      : control,
+  );
+}
+
+/** The value of one field of a form that is sent. */
+interface FormEntry {
+  readonly name: string;
+  readonly value: string;
+  /** No file was chosen, which only `multipart/form-data` says. */
+  readonly isFile?: true;
+}
+
+/** A form as it is sent. */
+export interface Submission {
+  readonly method: 'GET' | 'POST';
+  /** As it stands in the page; undefined or empty for the page itself. */
+  readonly action: string | undefined;
+  readonly enctype: 'application/x-www-form-urlencoded' | 'multipart/form-data' | 'text/plain';
+  readonly charset: string;
+  readonly entries: readonly FormEntry[];
+}
+
+/** Options of a form's submission. */
+interface SubmissionOptions {
+  /** Typed in, by the names of their controls; a name that the form lacks is added at the end. */
+  readonly typed: ReadonlyMap<string, string>;
+  /** The page's charset. */
+  readonly charset: string;
+  /** Name of the button to press; without it the first, as the enter key does. */
+  readonly button?: string | undefined;
+}
+
+/** The submission that a browser sends when the form is filled in and its button pressed. */
+export function submissionOf(form: HtmlForm, { typed, charset: pageCharset, button }: SubmissionOptions): Submission {
+  const buttons = form.controls.filter(
+    (control): control is HtmlButton =>
+      (control.kind === 'button' || control.kind === 'image') && (button === undefined || control.name === button),
+  );
+  // Where none may be pressed yet, the page's script enables it as soon as the fields are filled.
+  const pressed = buttons.find(({ disabled }) => !disabled) ?? buttons[0];
+  const charset = charsetFor(form.acceptCharset, pageCharset);
+  return {
+    method: (pressed?.method ?? form.method)?.toLowerCase() === 'post' ? 'POST' : 'GET',
+    action: pressed?.action ?? form.action,
+    enctype: enctypeOf(pressed?.enctype ?? form.enctype),
+    charset,
+    entries: formEntries(form.controls, pressed, typed, charset),
+  };
+}
+
+function formEntries(
+  controls: readonly HtmlControl[],
+  pressed: HtmlButton | undefined,
+  typed: ReadonlyMap<string, string>,
+  charset: string,
+): readonly FormEntry[] {
+  const entries: FormEntry[] = [];
+  const filled = new Set<string>();
+  for (const control of controls) {
+    const { name } = control;
+    const text = control.kind === 'button' || control.kind === 'image' ? undefined : typed.get(name);
+    if (text === undefined) entries.push(...entriesOfControl(control, pressed, charset));
+    else if (!filled.has(name)) {
+      // Also where the page's script enables it first.
+      filled.add(name);
+      entries.push({ name, value: text });
+    }
+  }
+  for (const [name, value] of typed) if (!filled.has(name)) entries.push({ name, value });
+  return entries;
+}
+
+/** The "entry list" of HTML, for one control. */
+function entriesOfControl(
+  control: HtmlControl,
+  pressed: HtmlButton | undefined,
+  charset: string,
+): readonly FormEntry[] {
+  const { name } = control;
+  if (control.disabled && control !== pressed) return [];
+  if (control.kind === 'image') return control === pressed ? cornerEntries(name) : [];
+  if (name === '') return [];
+  switch (control.kind) {
+    case 'button':
+      return control === pressed ? [{ name, value: control.value }] : [];
+    case 'checkbox':
+    case 'radio':
+      return control.checked ? [{ name, value: control.value }] : [];
+    case 'select':
+      return control.values.map((value) => ({ name, value }));
+    case 'file':
+      return [{ name, value: '', isFile: true }];
+    case 'hidden':
+      return [{ name, value: name.toLowerCase() === '_charset_' ? writtenCharset(charset) : control.value }];
+    default:
+      return [{ name, value: control.value }];
+  }
+}
+
+/** The name of a coding as browsers write it. */
+function writtenCharset(charset: string): string {
+  return /^(?:utf|iso|koi8|euc)/.test(charset) ? charset.toUpperCase() : charset;
+}
+
+/** Where a picture was pressed: by a key, which is its corner. */
+function cornerEntries(name: string): readonly FormEntry[] {
+  const prefix = name === '' ? '' : `${name}.`;
+  return ['x', 'y'].map((axis) => ({ name: prefix + axis, value: '0' }));
+}
+
+function enctypeOf(text: string | undefined): Submission['enctype'] {
+  const enctype = text?.toLowerCase();
+  return enctype === 'multipart/form-data' || enctype === 'text/plain' ? enctype : 'application/x-www-form-urlencoded';
+}
+
+/** The first coding of a list that is known, else that of the page. */
+function charsetFor(accepted: string | undefined, page: string): string {
+  const labels = accepted?.split(/[\t\n\f\r ,]+/).filter((label) => label !== '') ?? [];
+  const charset = labels.map(knownCharset).find((known) => known !== undefined) ?? page;
+  return charset.startsWith('utf-16') ? 'utf-8' : charset;
+}
+
+/** A submission as bytes. Each character of `text` is one byte. */
+interface EncodedSubmission {
+  readonly type: string;
+  readonly text: string;
+}
+
+/** Throws a RangeError for a text that the coding of the form cannot carry. */
+export function encodeSubmission({ enctype, charset, entries }: Submission): EncodedSubmission {
+  const bytes = (text: string): string => encodeText(withLineEnds(text), charset).toString('latin1');
+  if (enctype === 'text/plain') {
+    return { type: enctype, text: entries.map(({ name, value }) => `${bytes(name)}=${bytes(value)}\r\n`).join('') };
+  }
+  if (enctype === 'multipart/form-data') {
+    const boundary = `----FormBoundary${randomBytes(12).toString('hex')}`;
+    const parts = entries.map(({ name, value, isFile }) => {
+      const quoted = bytes(name).replace(/["\r\n]/g, (each) => percent(each));
+      const file = isFile === true ? '; filename=""\r\nContent-Type: application/octet-stream' : '';
+      return `--${boundary}\r\nContent-Disposition: form-data; name="${quoted}"${file}\r\n\r\n${bytes(value)}\r\n`;
+    });
+    return { type: `${enctype}; boundary=${boundary}`, text: `${parts.join('')}--${boundary}--\r\n` };
+  }
+  return { type: enctype, text: urlEncoded(entries, charset) };
+}
+
+/** The query of a form that is sent by GET, and the body of most others. Throws as {@link encodeSubmission} does. */
+export function urlEncoded(entries: readonly FormEntry[], charset: string): string {
+  const encoded = (text: string): string =>
+    encodeText(withLineEnds(text), charset)
+      .toString('latin1')
+      .replace(/[^*\-.0-9A-Z_a-z]/g, (byte) => (byte === ' ' ? '+' : percent(byte)));
+  return entries.map(({ name, value }) => `${encoded(name)}=${encoded(value)}`).join('&');
+}
+
+function withLineEnds(text: string): string {
+  return text.replace(/\r\n?|\n/g, '\r\n');
+}
+
+function percent(byte: string): string {
+  return `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
 }

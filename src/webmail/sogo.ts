@@ -1,23 +1,29 @@
 import type { z } from 'zod';
 import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
-import type { ExchangeResponse, RequestHead, UpstreamResponseHead } from '../core/http.ts';
+import type { Answer, ExchangeResponse, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import { parseJson } from '../core/json.ts';
 import type { Secret } from '../core/secret.ts';
 import { quoted } from '../core/short-line.ts';
 import type { MasterEntry, RequestIdentity, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
-import { browserOf, type ConfiguredParts, strangeAnswer, unavailable, Browser } from './browser.ts';
+import { oneOf, section } from '../schema/scalars.ts';
+import {
+  Browser,
+  browserOf,
+  type ConfiguredParts,
+  noMasterEntry,
+  strangeAnswer,
+  webmailUnavailable,
+} from './browser.ts';
 import {
   basicAuthorization,
   checkedSettings,
-  type Fields,
-  fieldValue,
+  type RequestFields,
   secretSetting,
   sharedSecret,
+  textsFor,
+  utf8FieldValue,
 } from './driver-settings.ts';
-import { oneOf, section } from '../schema/scalars.ts';
-import { noMasterEntry } from './master-login.ts';
-import { lostAnswer, retryAnswer } from './sogo-answers.ts';
 
 const sessionCookie = '0xHIGHFLYxSOGo';
 /** The token that the browser holds, once more in the jar, under a path that no webmail is ever asked for. */
@@ -72,28 +78,28 @@ export function create(parts: ConfiguredParts): WebmailDriver {
   const trusted = checked.mode === 'trusted';
   return {
     ownsCookie,
-    masterEntry: masterEntryOf(checked),
+    masterEntry: sogoMasterEntry(checked),
     signIn: async (host, as, signal) => {
-      const fields = (): Fields => [
+      const fields = (): RequestFields => [
         ...addressFields(as.publicOrigin, as.client.address),
-        ...identityFields(checked, as),
+        ...trustedFields(checked, as),
       ];
-      if (as.password === undefined && !opensAll(checked)) throw noMasterEntry(host, masterEntryOf(checked));
-      const visit = new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal });
-      return trusted || as.password === undefined ? enter(visit, host) : signIn(visit, host, as.user, as.password);
+      if (as.password === undefined && !opensAll(checked)) throw noMasterEntry(host, sogoMasterEntry(checked));
+      const browser = new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal });
+      return trusted || as.password === undefined ? enter(browser, host) : signIn(browser, host, as.user, as.password);
     },
     signOut: async (host, jar, browser, signal) => {
-      const fields = (): Fields => addressFields(browser.publicOrigin, browser.clientAddress);
+      const fields = (): RequestFields => addressFields(browser.publicOrigin, browser.clientAddress);
       // Without a session of SOGo's own there is nothing to end.
       if (!trusted) await signOut(new Browser(parts, { host, browser, ownsCookie, jar, fields, signal }));
     },
-    judge,
+    judge: sogoVerdict,
     lostAnswer,
     retryAnswer,
     requestHeaders: (request, as) => [
       ...addressFields(as.publicOrigin, as.client.address),
-      ...tokenField(request, as),
-      ...identityFields(checked, as),
+      ...xsrfField(request, as),
+      ...trustedFields(checked, as),
     ],
     checksNoTokens: trusted,
     // A part of a message is shown under its file name, its own pages have none.
@@ -109,7 +115,7 @@ function opensAll(settings: SogoSettings): boolean {
   return settings.mode === 'trusted' && settings.imapPassword !== undefined;
 }
 
-function masterEntryOf(settings: SogoSettings): MasterEntry {
+function sogoMasterEntry(settings: SogoSettings): MasterEntry {
   if (opensAll(settings)) return { kind: 'own-account' };
   const trusted = settings.mode === 'trusted';
   const why = trusted
@@ -122,17 +128,17 @@ function ownsCookie(name: string): boolean {
   return name === sessionCookie || name === tokenCookie || name === 'SOGoLogin';
 }
 
-function keepToken(visit: Browser, answer: ExchangeResponse): void {
+function keepXsrfToken(browser: Browser, answer: ExchangeResponse): void {
   const line = answer.setCookies.findLast((each) => each.startsWith('XSRF-TOKEN='));
   const token = /^XSRF-TOKEN=([0-9a-f]+)/.exec(line ?? '')?.[1];
-  if (token !== undefined) visit.keep(tokenCookie, token);
+  if (token !== undefined) browser.keep(tokenCookie, token);
 }
 
 /**
  * The current token in the place of the one that the page has: a request that is repeated after a silent sign-in, or
  * left beside one, carries the old one. No other site can make a browser send this field at all, whatever its value.
  */
-function tokenField(request: RequestHead, as: RequestIdentity): Fields {
+function xsrfField(request: RequestHead, as: RequestIdentity): RequestFields {
   const token = request.header('x-xsrf-token') === undefined ? undefined : as.jar?.value(tokenCookie);
   return token === undefined ? [] : [['X-XSRF-TOKEN', token]];
 }
@@ -140,7 +146,7 @@ function tokenField(request: RequestHead, as: RequestIdentity): Fields {
 /**
  * From where the browser sees SOGo and from where SOGo should say it is seen: the `x-webobjects` fields of its manual.
  */
-function addressFields(publicOrigin: string, clientAddress: string): Fields {
+function addressFields(publicOrigin: string, clientAddress: string): RequestFields {
   const { hostname, port, protocol } = new URL(publicOrigin);
   return [
     ['x-webobjects-server-protocol', 'HTTP/1.0'],
@@ -151,57 +157,57 @@ function addressFields(publicOrigin: string, clientAddress: string): Fields {
   ];
 }
 
-function identityFields(settings: SogoSettings, as: Pick<RequestIdentity, 'user' | 'password'>): Fields {
+function trustedFields(settings: SogoSettings, as: Pick<RequestIdentity, 'user' | 'password'>): RequestFields {
   if (settings.mode === 'password') return [];
   const password = settings.imapPassword ?? as.password;
   return [
     ['X-Postern-Secret', settings.secret.reveal()],
-    ['x-webobjects-remote-user', fieldValue(as.user)],
+    ['x-webobjects-remote-user', utf8FieldValue(as.user)],
     // SOGo takes the password for IMAP from here, and only if it is said to be of this kind and for the same user.
     ['x-webobjects-auth-type', 'Basic'],
     ...(password === undefined ? [] : [basicAuthorization(as.user, password)]),
   ];
 }
 
-async function signIn(visit: Browser, host: BackendHost, user: string, password: Secret): Promise<WebmailSignIn> {
-  const answer = await visit.postJson('/SOGo/connect', {
+async function signIn(browser: Browser, host: BackendHost, user: string, password: Secret): Promise<WebmailSignIn> {
+  const answer = await browser.postJson('/SOGo/connect', {
     userName: user,
     password: password.reveal(),
     rememberLogin: 0,
   });
   if (answer.status === 200 && setsSession(answer)) {
-    keepToken(visit, answer);
-    return visit.signedIn(landingOf(host));
+    keepXsrfToken(browser, answer);
+    return browser.signedIn(sogoLanding(host));
   }
   if (answer.status === 403 && policyError(answer) === noPolicy) return { kind: 'rejected' };
-  if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
-  throw strangeAnswer(host, `sign-in was answered with ${describe(answer)}`);
+  if (answer.status >= 500) throw webmailUnavailable(host, `sign-in was answered with status ${answer.status}`);
+  throw strangeAnswer(host, `sign-in was answered with ${answerSummary(answer)}`);
 }
 
 /**
  * Opens the first page to see whether the web server and SOGo take the gateway's word: then it leads to the user's own.
  */
-async function enter(visit: Browser, host: BackendHost): Promise<WebmailSignIn> {
-  const answer = await visit.get('/SOGo/');
-  if (answer.status === 302) return visit.signedIn(landingOf(host));
-  if (answer.status >= 500) throw unavailable(host, `/SOGo/ was answered with status ${answer.status}`);
+async function enter(browser: Browser, host: BackendHost): Promise<WebmailSignIn> {
+  const answer = await browser.get('/SOGo/');
+  if (answer.status === 302) return browser.signedIn(sogoLanding(host));
+  if (answer.status >= 500) throw webmailUnavailable(host, `/SOGo/ was answered with status ${answer.status}`);
   const check = 'check SOGoTrustProxyAuthentication, and secret and addresses in the web server';
   throw strangeAnswer(host, `SOGo did not take the gateway's word (status ${answer.status}): ${check}`);
 }
 
 /** SOGo's sign-out needs the user's own path, which the first page tells. */
-async function signOut(visit: Browser): Promise<void> {
-  const path = visit.locationOf(await visit.get('/SOGo/'), '/SOGo/');
+async function signOut(browser: Browser): Promise<void> {
+  const path = browser.locationOf(await browser.get('/SOGo/'), '/SOGo/');
   const user = /^\/SOGo\/(?:so\/)?([^/?]+)/.exec(path ?? '')?.[1];
-  if (user !== undefined) await visit.get(`/SOGo/so/${user}/logoff`);
+  if (user !== undefined) await browser.get(`/SOGo/so/${user}/logoff`);
 }
 
-function landingOf(host: BackendHost): string {
+function sogoLanding(host: BackendHost): string {
   const { landing } = host.webmail;
   return pathOf(landing).startsWith('/SOGo') ? landing : '/SOGo/';
 }
 
-function judge(request: RequestHead, response: UpstreamResponseHead): Verdict {
+function sogoVerdict(request: RequestHead, response: UpstreamResponseHead): Verdict {
   const path = pathOf(request.target);
   if (/^\/SOGo\/(?:so\/)?[^/]+\/logoff$/.test(path)) {
     return discards(response) && isOwnNavigation(request) ? 'signed-out' : 'alive';
@@ -241,7 +247,7 @@ function policyError(answer: ExchangeResponse): unknown {
     : undefined;
 }
 
-function describe(answer: ExchangeResponse): string {
+function answerSummary(answer: ExchangeResponse): string {
   const error = policyError(answer);
   if (typeof error === 'number') return `password policy error ${error}: the user has to see to the password`;
   if (answer.status === 202) return 'a question for a second factor: switch it off in SOGo, where Postern signs in';
@@ -259,3 +265,64 @@ export type SogoSettings =
       /** The password that opens every mailbox under SOGo's IMAP login name; the user's own where there is none. */
       readonly imapPassword: Secret | undefined;
     };
+
+const sogoTexts = {
+  en: {
+    ended: 'Your session has ended. What you have written is still here: sign in again in a new tab, then repeat.',
+    signIn: 'Sign in',
+    retry: 'Nothing was done: the webmail had to be opened anew. What you have written is still here: please repeat.',
+  },
+  de: {
+    ended:
+      'Ihre Sitzung ist beendet. Was Sie geschrieben haben, ist noch da: Melden Sie sich in einem neuen Tab an und wiederholen Sie dann.',
+    signIn: 'Anmelden',
+    retry:
+      'Es wurde nichts ausgeführt: Der Webmailer musste neu geöffnet werden. Was Sie geschrieben haben, ist noch da: Bitte wiederholen Sie.',
+  },
+} as const;
+
+/**
+ * The answer that SOGo's script shows as a failure without leaving the page; undefined for other requests.
+ *
+ * SOGo's own answer to a lost session is its sign-in page, and its script leaves the page for it without asking: a
+ * message in the editor would be gone. For a status of failure it shows the `message` of the JSON and keeps everything.
+ */
+export function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
+  if (!wantsJson(request)) return undefined;
+  const text = textsFor(request, sogoTexts);
+  // The note at the edge of the page takes HTML; the editor shows plain text, and needs no link: it stays open.
+  const link = `<a href="${escapeHtml(loginPath)}" target="_blank" style="color:inherit;margin-left:8px">${text.signIn}</a>`;
+  return failureAnswer(401, isSending(request) ? text.ended : `${text.ended} ${link}`);
+}
+
+/** The answer that SOGo's script shows when the user was signed in again but the request could not be repeated. */
+export function retryAnswer(request: RequestHead): Answer | undefined {
+  return wantsJson(request) ? failureAnswer(409, textsFor(request, sogoTexts).retry) : undefined;
+}
+
+/** SOGo's script asks for JSON wherever it does not load a template; DAV clients never do. */
+function wantsJson(request: RequestHead): boolean {
+  const path = pathOf(request.target);
+  if (!path.startsWith('/SOGo/') || path.startsWith('/SOGo/dav/')) return false;
+  return /\bapplication\/json\b/i.test(request.header('accept') ?? '');
+}
+
+function isSending(request: RequestHead): boolean {
+  return request.method === 'POST' && pathOf(request.target).endsWith('/send');
+}
+
+function failureAnswer(status: number, message: string): Answer {
+  return {
+    status,
+    headers: [
+      ['Content-Type', 'application/json; charset=utf-8'],
+      ['Cache-Control', 'no-store'],
+      ['X-Content-Type-Options', 'nosniff'],
+    ],
+    body: `${JSON.stringify({ message })}\n`,
+  };
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"'{}]/g, (character) => `&#${character.charCodeAt(0)};`);
+}

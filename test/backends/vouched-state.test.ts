@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, suite, test } from 'node:test';
 import { createClient } from 'redis';
 import { readAnchors } from '../../src/audit/anchors.ts';
-import { createRedisStateStore, type RunScript } from '../../src/backends/redis-state-store.ts';
+import { createRedisStateStore } from '../../src/backends/redis-state-store.ts';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
 import { createStateReplica } from '../../src/backends/state-replica.ts';
 import {
@@ -21,12 +21,12 @@ import {
 import { createVouchedStateStore, keepRenewed, type StateKeys } from '../../src/backends/vouched-state-store.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { type Log, silentLog } from '../../src/core/log.ts';
-import { type StateStore, type StateTable, stateTables } from '../../src/core/state-store.ts';
+import { type RunScript, type StateStore, type StateTable, stateTables } from '../../src/core/state-store.ts';
 import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
 import { parseEnrolment } from '../../src/support/enrolment.ts';
+import { parseOpenedMailbox } from '../../src/support/mailbox-expiry.ts';
 import { parseNotices } from '../../src/support/notices.ts';
 import { parseLink } from '../../src/support/one-time-links.ts';
-import { parseOpenedMailbox } from '../../src/support/opened-mailboxes.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import { handClock, setState } from './samples.fixture.ts';

@@ -92,7 +92,7 @@ async function startAssistPages(landing: string) {
         used.push(token);
         return {
           kind: 'opened',
-          opening: {
+          grant: {
             actor: canonicalUser('sam@example.test'),
             staffSession: recordKeyOf('staff'),
             subject: canonicalUser('alice@example.test'),

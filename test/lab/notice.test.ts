@@ -50,7 +50,7 @@ function mailboxesOf(known: Backend) {
 // Of its own: Dovecot delays what comes after refusals from one address.
 const client = { address: `198.51.100.${randomInt(1, 128)}`, port: 4711, userAgent: undefined };
 const anna = canonicalUser('anna@example.test');
-const opened = { actor: 'sam@example.test', reason: '', minutes: 15, atMs: Date.now() };
+const opened = { actor: canonicalUser('sam@example.test'), reason: '', minutes: 15, atMs: Date.now() };
 
 /** As Roundcube shows it in its list, and opened. */
 async function newestNotice(person: RoundcubeUser, subject: string) {

@@ -25,7 +25,7 @@ import { listening } from '../ports.fixture.ts';
 import { defaultLimits, get, isWhole, RawClient, startGate, startScriptedBackend } from '../proxy/gate.fixture.ts';
 import { hostileAnswers, mendedHeads, refusedHeads } from '../proxy/hostile-answers.fixture.ts';
 import { recordKeyOf } from '../sessions/samples.fixture.ts';
-import { auditForTests, dutyForTests } from '../support/staff.fixture.ts';
+import { auditForTests, staffChecksForTests } from '../support/staff.fixture.ts';
 import { identity } from '../webmail/scripted-exchange.fixture.ts';
 
 /** Stands in whatever a server sends here: a cookie, the text of a mail, a row of somebody else. */
@@ -142,7 +142,7 @@ async function tell(error: unknown, log: Log, audit: ReturnType<typeof auditForT
   log.error('api-failed', { err: error });
   const impersonation = createImpersonation({
     permission: never,
-    duty: dutyForTests({}),
+    staffChecks: staffChecksForTests({}),
     links: { issue: never, use: never },
     audit,
     placeOf: never,

@@ -4,9 +4,9 @@ import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { SignInIdentity, StaffGrant } from '../../src/core/identity.ts';
 import { createImpersonation, type ImpersonationDeps } from '../../src/support/impersonation.ts';
-import type { Opening } from '../../src/support/opened-mailboxes.ts';
+import type { ImpersonationGrant } from '../../src/support/one-time-links.ts';
 import { defaultLimits } from '../proxy/gate.fixture.ts';
-import { auditForTests, backend, dutyForTests, onDuty, user } from './staff.fixture.ts';
+import { auditForTests, backend, staffChecksForTests, staffMember, user } from './staff.fixture.ts';
 
 const support: StaffGrant = { roles: ['support'] };
 const signal = new AbortController().signal;
@@ -20,8 +20,8 @@ const wanted = { subject: 'alice@example.test', reason: 'cannot send since Monda
 
 function started(more: Partial<ImpersonationDeps> = {}) {
   const audit = auditForTests();
-  const duty = dutyForTests({ 'sam@example.test': support });
-  const issued = new Map<string, Opening>();
+  const staffChecks = staffChecksForTests({ 'sam@example.test': support });
+  const issued = new Map<string, ImpersonationGrant>();
   const entered: SignInIdentity[] = [];
   const clock = { ms: 10_000_000, nowMs: () => clock.ms };
   const deps: ImpersonationDeps = {
@@ -29,16 +29,16 @@ function started(more: Partial<ImpersonationDeps> = {}) {
       staff.roles.includes('support')
         ? { kind: 'allowed', subject: user(typed), backend: backend('a') }
         : { kind: 'refused', why: 'not-support' },
-    duty,
+    staffChecks,
     links: {
-      issue: async (opening) => {
-        issued.set(`token${issued.size}`, opening);
+      issue: async (grant) => {
+        issued.set(`token${issued.size}`, grant);
         return `token${issued.size - 1}`;
       },
       use: async (token) => {
-        const opening = issued.get(token);
+        const grant = issued.get(token);
         issued.delete(token);
-        return opening;
+        return grant;
       },
     },
     audit,
@@ -68,17 +68,17 @@ function started(more: Partial<ImpersonationDeps> = {}) {
     ...more,
   };
   const impersonation = createImpersonation(deps);
-  const sam = () => onDuty('sam@example.test', support, clock.ms);
+  const sam = () => staffMember('sam@example.test', support, clock.ms);
   const start = (request = {}) => impersonation.start(sam(), { ...wanted, ...request }, signal);
   const tokenOf = async () => {
     const outcome = await start();
     assert.equal(outcome.kind, 'started');
     return new URL(outcome.kind === 'started' ? outcome.link : '').searchParams.get('link') ?? '';
   };
-  return { impersonation, placeOf: deps.placeOf, audit, duty, issued, entered, clock, sam, start, tokenOf };
+  return { impersonation, placeOf: deps.placeOf, audit, staffChecks, issued, entered, clock, sam, start, tokenOf };
 }
 
-suite('opening a mailbox for staff', () => {
+suite('grant a mailbox for staff', () => {
   test('is written down before there is a link, with who, whom and why', async () => {
     const { start, audit } = started();
     const outcome = await start();
@@ -136,7 +136,7 @@ suite('opening a mailbox for staff', () => {
 
   test('is refused to who has no such role', async () => {
     const { impersonation, clock } = started();
-    const olga = onDuty('olga@example.test', { roles: ['operator'] }, clock.ms);
+    const olga = staffMember('olga@example.test', { roles: ['operator'] }, clock.ms);
     assert.deepEqual(await impersonation.start(olga, wanted, signal), { kind: 'refused', why: 'not-support' });
   });
 });
@@ -183,9 +183,9 @@ suite('the link to it', () => {
   });
 
   test('opens nothing once the staff session has ended', async () => {
-    const { impersonation, tokenOf, duty, sam, entered, audit } = started();
+    const { impersonation, tokenOf, staffChecks, sam, entered, audit } = started();
     const token = await tokenOf();
-    duty.ended.add(sam().session);
+    staffChecks.ended.add(sam().session);
     assert.deepEqual(await impersonation.open(token, client, signal), { kind: 'refused', why: 'off-duty' });
     assert.equal(entered.length, 0);
     assert.equal(audit.events().at(-1), 'impersonation-refused sam@example.test alice@example.test');
@@ -193,10 +193,10 @@ suite('the link to it', () => {
 
   test('opens nothing once the role is gone, or another one', async () => {
     for (const grant of [undefined, { roles: ['operator'] } satisfies StaffGrant]) {
-      const { impersonation, tokenOf, duty, entered } = started();
+      const { impersonation, tokenOf, staffChecks, entered } = started();
       const token = await tokenOf();
-      if (grant === undefined) duty.grants.clear();
-      else duty.grants.set('sam@example.test', grant);
+      if (grant === undefined) staffChecks.grants.clear();
+      else staffChecks.grants.set('sam@example.test', grant);
       const outcome = await impersonation.open(token, client, signal);
       assert.equal(outcome.kind, 'refused');
       assert.equal(entered.length, 0);
@@ -237,10 +237,10 @@ suite('the link to it', () => {
   for (const [what, deps, refused, why] of failures) {
     test(`leaves a line of its own where ${what}, and says the cause where once more would not help`, async () => {
       const { impersonation, tokenOf, audit } = started(deps);
-      const opening = impersonation.open(await tokenOf(), client, signal);
-      if (refused === undefined) await assert.rejects(opening);
+      const grant = impersonation.open(await tokenOf(), client, signal);
+      if (refused === undefined) await assert.rejects(grant);
       else {
-        const outcome = await opening;
+        const outcome = await grant;
         assert.ok(outcome.kind === 'refused' && 'detail' in outcome);
         assert.equal(outcome.why, refused);
         assert.match(outcome.detail, /master identity was refused|no safe way/);

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { suite, test, type TestContext } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
 import type { Attachment, EndReason, LiveSession, SessionLookup } from '../../src/core/session.ts';
-import { createMailboxExpiry } from '../../src/support/mailbox-expiry.ts';
-import type { OpenedMailbox } from '../../src/support/opened-mailboxes.ts';
+import { createMailboxExpiry, type OpenedMailbox } from '../../src/support/mailbox-expiry.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { liveSession } from '../login/live-session.fixture.ts';
-import { auditForTests, dutyForTests, session, user } from './staff.fixture.ts';
+import { auditForTests, staffChecksForTests, session, user } from './staff.fixture.ts';
 
 const mailbox: OpenedMailbox = {
   actor: user('sam@example.test'),
@@ -20,13 +19,13 @@ const mailbox: OpenedMailbox = {
 
 /** One node that keeps the opened mailbox of alice, with a table that other nodes might share. */
 function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
-  const duty = dutyForTests({ 'sam@example.test': { roles: ['support'], domains: ['example.test'] } });
+  const staffChecks = staffChecksForTests({ 'sam@example.test': { roles: ['support'], domains: ['example.test'] } });
   const audit = auditForTests();
   const clock = { ms: 0, elapsedMs: 0, nowMs: () => clock.ms };
   const ended = new Map<string, EndReason | 'unknown'>();
   const mailboxExpiry = createMailboxExpiry({
-    duty,
-    isNeverOpened: (name) => duty.excluded.has(name),
+    staffChecks,
+    isNeverOpened: (name) => staffChecks.excluded.has(name),
     opened: {
       all: () => table,
       set: async (key, value) => void table.set(key, value),
@@ -46,7 +45,7 @@ function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
     vouchEveryMs: 5,
   });
   t.after(() => mailboxExpiry[Symbol.asyncDispose]());
-  return { mailboxExpiry, duty, audit, clock, ended, table };
+  return { mailboxExpiry, staffChecks, audit, clock, ended, table };
 }
 
 /** The session of an opened mailbox, as a node holds it. */
@@ -78,11 +77,11 @@ const found = (of: LiveSession): SessionLookup => ({ kind: 'found', session: of,
 
 suite('an opened mailbox', () => {
   test('is let through once its staff session and role were vouched for, and then at once', async (t) => {
-    const { mailboxExpiry, duty } = node(t);
+    const { mailboxExpiry, staffChecks } = node(t);
     const of = assisted();
     assert.equal((await mailboxExpiry.guard(found(of))).kind, 'found');
     assert.ok(!(mailboxExpiry.guard(found(of)) instanceof Promise));
-    await eventually(() => duty.worked.length > 0);
+    await eventually(() => staffChecks.worked.length > 0);
     assert.equal(
       (await mailboxExpiry.guard(found(liveSession()))).kind,
       'found',
@@ -91,19 +90,28 @@ suite('an opened mailbox', () => {
   });
 
   for (const [what, change] of [
-    ['the staff session', (duty: ReturnType<typeof dutyForTests>) => duty.ended.add(session('sam'))],
-    ['the role', (duty) => duty.grants.clear()],
-    ['support among the roles', (duty) => duty.grants.set('sam@example.test', { roles: ['auditor'] })],
-    ['what kept the user from being staff', (duty) => duty.grants.set('alice@example.test', { roles: ['auditor'] })],
-    ['the operator’s leave', (duty) => duty.excluded.add('alice@example.test')],
-    ['the domain', (duty) => duty.grants.set('sam@example.test', { roles: ['support'], domains: ['other.test'] })],
-  ] satisfies [string, (duty: ReturnType<typeof dutyForTests>) => unknown][]) {
+    [
+      'the staff session',
+      (staffChecks: ReturnType<typeof staffChecksForTests>) => staffChecks.ended.add(session('sam')),
+    ],
+    ['the role', (staffChecks) => staffChecks.grants.clear()],
+    ['support among the roles', (staffChecks) => staffChecks.grants.set('sam@example.test', { roles: ['auditor'] })],
+    [
+      'what kept the user from being staff',
+      (staffChecks) => staffChecks.grants.set('alice@example.test', { roles: ['auditor'] }),
+    ],
+    ['the operator’s leave', (staffChecks) => staffChecks.excluded.add('alice@example.test')],
+    [
+      'the domain',
+      (staffChecks) => staffChecks.grants.set('sam@example.test', { roles: ['support'], domains: ['other.test'] }),
+    ],
+  ] satisfies [string, (staffChecks: ReturnType<typeof staffChecksForTests>) => unknown][]) {
     test(`ends by itself with ${what}, and the audit says so once`, async (t) => {
-      const { mailboxExpiry, duty, audit, table } = node(t);
+      const { mailboxExpiry, staffChecks, audit, table } = node(t);
       const of = assisted();
       await mailboxExpiry.opened(of.key, mailbox);
       await mailboxExpiry.guard(found(of));
-      change(duty);
+      change(staffChecks);
       await eventually(() => audit.lines.length > 0);
       assert.deepEqual(of.ends, ['kicked']);
       assert.deepEqual(audit.events(), ['impersonation-ended sam@example.test alice@example.test']);
@@ -111,8 +119,8 @@ suite('an opened mailbox', () => {
     });
 
     test(`is not let through where ${what} was gone before`, async (t) => {
-      const { mailboxExpiry, duty } = node(t);
-      change(duty);
+      const { mailboxExpiry, staffChecks } = node(t);
+      change(staffChecks);
       const of = assisted();
       assert.equal((await mailboxExpiry.guard(found(of))).kind, 'ended');
       assert.deepEqual(of.ends, ['kicked']);
@@ -149,15 +157,15 @@ suite('an opened mailbox', () => {
   }
 
   test('ends when its time is over, whatever was done to the clock', async (t) => {
-    const { mailboxExpiry, duty, audit, clock } = node(t);
+    const { mailboxExpiry, staffChecks, audit, clock } = node(t);
     const [early, late] = [assisted('early'), assisted('late')];
     await mailboxExpiry.opened(early.key, mailbox);
     await mailboxExpiry.guard(found(early));
     clock.ms = -60 * 60_000;
     await mailboxExpiry.guard(found(late));
     clock.elapsedMs = 299_999;
-    const { length } = duty.worked;
-    await eventually(() => duty.worked.length > length + 2);
+    const { length } = staffChecks.worked;
+    await eventually(() => staffChecks.worked.length > length + 2);
     assert.deepEqual([early.ends, late.ends], [[], []]);
     clock.elapsedMs = 300_000;
     await eventually(() => audit.lines.length > 0);
@@ -197,11 +205,11 @@ suite('an opened mailbox', () => {
   });
 
   test('to which no browser has come ends with the staff session, too', async (t) => {
-    const { mailboxExpiry, audit, clock, duty, ended } = node(t, new Map([[session('unseen'), mailbox]]));
+    const { mailboxExpiry, audit, clock, staffChecks, ended } = node(t, new Map([[session('unseen'), mailbox]]));
     clock.ms = 16_000;
-    await eventually(() => duty.asked > 0);
+    await eventually(() => staffChecks.asked > 0);
     assert.equal(mailboxExpiry.of('sam@example.test').length, 1);
-    duty.ended.add(session('sam'));
+    staffChecks.ended.add(session('sam'));
     clock.ms = 32_000;
     await eventually(() => audit.lines.length > 0);
     assert.equal(ended.get(session('unseen')), 'kicked');
@@ -209,14 +217,14 @@ suite('an opened mailbox', () => {
   });
 
   test('stays open while nobody can be asked, and none is let through that was not vouched for', async (t) => {
-    const { mailboxExpiry, duty } = node(t);
+    const { mailboxExpiry, staffChecks } = node(t);
     const of = assisted();
     await mailboxExpiry.guard(found(of));
-    duty.away = true;
-    const worked = duty.worked.length;
+    staffChecks.away = true;
+    const worked = staffChecks.worked.length;
     assert.equal((await mailboxExpiry.guard(found(assisted('other')))).kind, 'unavailable');
-    duty.away = false;
-    await eventually(() => duty.worked.length > worked);
+    staffChecks.away = false;
+    await eventually(() => staffChecks.worked.length > worked);
     assert.deepEqual(of.ends, []);
   });
 });

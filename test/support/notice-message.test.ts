@@ -7,7 +7,7 @@ import { canonicalUser } from '../login/named.fixture.ts';
 
 const { all } = readLocales(new URL('../../views/locales/', import.meta.url), 'en');
 const opened = {
-  actor: 'sam@example.test',
+  actor: canonicalUser('sam@example.test'),
   reason: 'Ticket 4711: Ordner „Müll“ fehlt',
   minutes: 15,
   atMs: Date.UTC(2026, 10, 22, 9, 30),
@@ -87,7 +87,7 @@ test('nothing of a name, a reason or a site begins a field, leaves ASCII, or mak
     fc.property(hostile, hostile, hostile, hostile, (actor, reason, site, user) => {
       const to = canonicalUser(user === '' ? 'x' : user);
       const message = noticeMessage(
-        { ...opened, actor, reason },
+        { ...opened, actor: canonicalUser(actor === '' ? 'x' : actor), reason },
         { ...envelope, to, from: { name: site, domain: 'example.test' } },
         languages('de', 'en'),
       );

@@ -4,7 +4,7 @@ import type { StaffGrant } from '../../src/core/identity.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
 import type { MasterEntry } from '../../src/core/webmail.ts';
 import { createPermission } from '../../src/support/permission.ts';
-import { directoryOf, dutyForTests, livesOn, user } from './staff.fixture.ts';
+import { directoryOf, staffChecksForTests, livesOn, user } from './staff.fixture.ts';
 
 const support: StaffGrant = { roles: ['support'] };
 const entries: Readonly<Record<string, MasterEntry>> = {
@@ -12,7 +12,7 @@ const entries: Readonly<Record<string, MasterEntry>> = {
   old: { kind: 'other-account', why: 'settings are not theirs' },
   d: { kind: 'impossible', why: 'Horde knows no master' },
 };
-const duty = dutyForTests({ 'sam@example.test': support, 'olga@example.test': { roles: ['operator'] } });
+const staffChecks = staffChecksForTests({ 'sam@example.test': support, 'olga@example.test': { roles: ['operator'] } });
 const permission = createPermission({
   parseName: createLoginNameParser({ defaultDomain: 'example.test' }),
   directory: directoryOf({
@@ -28,7 +28,7 @@ const permission = createPermission({
     'sam@example.test': livesOn('sam@example.test', 'a'),
     'lost@example.test': livesOn('lost@example.test', 'nowhere'),
   }),
-  duty,
+  staffChecks,
   neverOpened: new Set(['head@example.test']),
   masterEntryOf: (name) => entries[name],
 });
@@ -86,8 +86,8 @@ suite('a mailbox is not opened', () => {
   });
 
   test('while nobody can say whether the user is staff', async () => {
-    duty.away = true;
+    staffChecks.away = true;
     await assert.rejects(ask('alice@example.test'), { code: 'ERR_DIRECTORY_UNAVAILABLE' });
-    duty.away = false;
+    staffChecks.away = false;
   });
 });

@@ -9,7 +9,7 @@ import type { SessionStore } from '../../src/core/session.ts';
 import { createServerKey } from '../../src/sessions/key-derivation.ts';
 import { createRedisStore } from '../../src/sessions/redis-store.ts';
 import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
-import { createDuty, type Duty } from '../../src/support/duty.ts';
+import { createStaffChecks, type StaffChecks } from '../../src/support/roles.ts';
 import { createStaffSessions, type StaffSessions } from '../../src/support/staff-sessions.ts';
 import { backendName, canonicalUser } from '../login/named.fixture.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
@@ -28,7 +28,7 @@ function contract(name: string, open: () => Promise<SessionStore>): void {
   suite(`staff sessions over ${name}`, () => {
     let store: SessionStore;
     let sessions: StaffSessions;
-    let duty: Duty;
+    let staffChecks: StaffChecks;
     const clock = handClock();
     const arrival = {
       user: sam,
@@ -48,7 +48,7 @@ function contract(name: string, open: () => Promise<SessionStore>): void {
         randomBytes,
         log: silentLog,
       });
-      duty = createDuty(async () => ({ roles: ['support'] }), sessions);
+      staffChecks = createStaffChecks(async () => ({ roles: ['support'] }), sessions);
     });
     afterEach(() => store[Symbol.asyncDispose]());
 
@@ -69,15 +69,15 @@ function contract(name: string, open: () => Promise<SessionStore>): void {
       assert.equal(await sessions.find(undefined, true), undefined);
     });
 
-    test('are on duty after the second factor, under a new id', async () => {
+    test('are on staffChecks after the second factor, under a new id', async () => {
       const half = await sessions.open(arrival);
-      assert.equal(await duty.isOnDuty(half.session.key), false);
+      assert.equal(await staffChecks.isSignedIn(half.session.key), false);
       const whole = await sessions.stepUp(half.session);
       assert.notEqual(whole.cookie, half.cookie);
       assert.equal(await sessions.find(field(half.cookie), true), undefined);
-      assert.equal(await duty.isOnDuty(whole.session.key), true);
+      assert.equal(await staffChecks.isSignedIn(whole.session.key), true);
       await sessions.end(whole.session, 'signed-out');
-      assert.equal(await duty.isOnDuty(whole.session.key), false);
+      assert.equal(await staffChecks.isSignedIn(whole.session.key), false);
     });
 
     test('know when a code was last shown', async () => {
@@ -95,11 +95,11 @@ function contract(name: string, open: () => Promise<SessionStore>): void {
       const { session } = await sessions.stepUp((await sessions.open(arrival)).session);
       for (let minutes = 0; minutes < 40; minutes += 10) {
         clock.advance(600_000);
-        assert.equal(await duty.isOnDuty(session.key), true);
-        duty.atWork(session.key);
+        assert.equal(await staffChecks.isSignedIn(session.key), true);
+        staffChecks.keepAlive(session.key);
       }
       clock.advance(900_000);
-      assert.equal(await duty.isOnDuty(session.key), false);
+      assert.equal(await staffChecks.isSignedIn(session.key), false);
     });
 
     test('are nobody else’s and no further on because somebody wrote to the store', async () => {
@@ -111,7 +111,7 @@ function contract(name: string, open: () => Promise<SessionStore>): void {
       ] as const) {
         await store.rewrite(session.key, forged);
         assert.equal(await sessions.find(field(cookie), true), undefined);
-        assert.equal(await duty.isOnDuty(session.key), false);
+        assert.equal(await staffChecks.isSignedIn(session.key), false);
       }
       await store.rewrite(session.key, session.record);
       assert.equal((await sessions.find(field(cookie), true))?.user, sam);

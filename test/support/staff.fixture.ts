@@ -4,19 +4,19 @@ import { PosternError } from '../../src/core/error.ts';
 import type { StaffGrant } from '../../src/core/identity.ts';
 import type { BackendName, CanonicalUser, LoginName } from '../../src/core/names.ts';
 import type { RecordKey } from '../../src/core/session.ts';
-import type { Duty, StaffOnDuty } from '../../src/support/duty.ts';
+import type { StaffChecks, StaffMember } from '../../src/support/roles.ts';
 
 export const user = (name: string) => name as CanonicalUser;
 export const backend = (name: string) => name as BackendName;
 export const session = (name: string) => name.padEnd(43, '-') as RecordKey;
 
 /** A member of staff as the console would hand one in. */
-export function onDuty(name: string, grant: StaffGrant, provenAtMs = 0): StaffOnDuty {
+export function staffMember(name: string, grant: StaffGrant, provenAtMs = 0): StaffMember {
   return { user: user(name), session: session(name), address: '192.0.2.9', provenAtMs, ...grant };
 }
 
 /** Who is staff, to be changed in mid-test; sessions that were ended; and whether anybody can be asked. */
-export interface DutyForTests extends Duty {
+export interface DutyForTests extends StaffChecks {
   readonly grants: Map<string, StaffGrant>;
   readonly ended: Set<string>;
   /** Users whom the operator lets nobody open. */
@@ -26,8 +26,8 @@ export interface DutyForTests extends Duty {
   asked: number;
 }
 
-export function dutyForTests(grants: Readonly<Record<string, StaffGrant>>): DutyForTests {
-  const duty: DutyForTests = {
+export function staffChecksForTests(grants: Readonly<Record<string, StaffGrant>>): DutyForTests {
+  const staffChecks: DutyForTests = {
     grants: new Map(Object.entries(grants)),
     ended: new Set(),
     excluded: new Set(),
@@ -35,15 +35,15 @@ export function dutyForTests(grants: Readonly<Record<string, StaffGrant>>): Duty
     away: false,
     asked: 0,
     async grantOf(name) {
-      duty.asked += 1;
-      if (duty.away)
+      staffChecks.asked += 1;
+      if (staffChecks.away)
         throw new PosternError('ERR_DIRECTORY_UNAVAILABLE', 'away', { source: 'directory', retryable: true });
-      return duty.grants.get(name);
+      return staffChecks.grants.get(name);
     },
-    isOnDuty: async (key) => !duty.ended.has(key),
-    atWork: (key) => void duty.worked.push(key),
+    isSignedIn: async (key) => !staffChecks.ended.has(key),
+    keepAlive: (key) => void staffChecks.worked.push(key),
   };
-  return duty;
+  return staffChecks;
 }
 
 /** A directory of a few users. */

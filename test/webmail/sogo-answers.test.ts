@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { lostAnswer, retryAnswer } from '../../src/webmail/sogo-answers.ts';
+import { lostAnswer, retryAnswer } from '../../src/webmail/sogo.ts';
 import { requestHead } from './scripted-exchange.fixture.ts';
 
 suite('without a session', () => {

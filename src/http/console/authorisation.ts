@@ -3,8 +3,7 @@ import type { Audit } from '../../core/audit.ts';
 import { PosternError } from '../../core/error.ts';
 import type { StaffGrant } from '../../core/identity.ts';
 import type { Log } from '../../core/log.ts';
-import type { StaffOnDuty } from '../../support/duty.ts';
-import type { RoleOf } from '../../support/roles.ts';
+import type { RoleOf, StaffMember } from '../../support/roles.ts';
 import { staffCookieLine, type StaffSession, type StaffSessions } from '../../support/staff-sessions.ts';
 import { formField, type FormTokens, requestInitiator } from '../forms.ts';
 import { seeOther } from '../redirects.ts';
@@ -19,7 +18,7 @@ export interface Visit {
   readonly request: Request;
   readonly response: Response;
   readonly session: StaffSession;
-  readonly staff: StaffOnDuty;
+  readonly staff: StaffMember;
   /** What the pages show around their own part. */
   readonly frame: ConsoleFrame;
   /** Aborted when the browser is gone. */
@@ -76,7 +75,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
       return goTo(response, session.step === 'password' ? '/-/factor' : '/-/');
     }
     const { key, user, provenAtMs } = session;
-    const staff: StaffOnDuty = { ...grant, user, session: key, address: client.address, provenAtMs };
+    const staff: StaffMember = { ...grant, user, session: key, address: client.address, provenAtMs };
     const frame = {
       user,
       roles: session.step === 'password' ? [] : grant.roles,

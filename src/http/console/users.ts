@@ -3,9 +3,9 @@ import type { Clock } from '../../core/clock.ts';
 import { PosternError } from '../../core/error.ts';
 import type { CanonicalUser } from '../../core/names.ts';
 import type { SessionRecord } from '../../core/session.ts';
-import type { StaffOnDuty } from '../../support/duty.ts';
-import type { Started } from '../../support/impersonation.ts';
+import type { StartOutcome } from '../../support/impersonation.ts';
 import type { RecentLogin } from '../../support/recent-logins.ts';
+import type { StaffMember } from '../../support/roles.ts';
 import type { SecondFactors } from '../../support/second-factor.ts';
 import type { StaffSessions } from '../../support/staff-sessions.ts';
 import { deviceName } from '../device-name.ts';
@@ -55,17 +55,17 @@ export interface ConsoleUsers {
   liftPenalty(user: string): Promise<void>;
 }
 
-type Refused = Extract<Started, { kind: 'refused' }>;
+type Refused = Extract<StartOutcome, { kind: 'refused' }>;
 
 /** Opening mailboxes, as far as a user's page has a part in it. */
 interface ConsoleOpening {
   permission(
-    staff: StaffOnDuty,
+    staff: StaffMember,
     typed: string,
     signal: AbortSignal,
   ): Promise<{ readonly kind: 'allowed'; readonly subject: CanonicalUser; readonly note?: string } | Refused>;
   start(
-    staff: StaffOnDuty,
+    staff: StaffMember,
     request: { readonly subject: string; readonly reason: string; readonly ticket: string; readonly minutes: number },
     signal: AbortSignal,
   ): Promise<{ readonly kind: 'started'; readonly link: string } | Refused>;
@@ -243,7 +243,7 @@ class UserPages {
   }
 
   /** A fresh code, each time; what is wrong with it otherwise. */
-  async #prove({ staff, session }: Visit, code: string): Promise<StaffOnDuty | string> {
+  async #prove({ staff, session }: Visit, code: string): Promise<StaffMember | string> {
     const check = await this.#deps.factors.check(staff.user, code);
     if (check.kind !== 'right') {
       const facts = { step: 'fresh code', why: check.kind };
@@ -264,6 +264,6 @@ function fieldOf({ why }: Refused): { readonly field?: OpeningField } {
 
 const noSubject = 'There is no such user, or your role does not cover the domain of this user.';
 
-function who({ user, address }: StaffOnDuty) {
+function who({ user, address }: StaffMember) {
   return { actor: user, address };
 }

@@ -8,9 +8,9 @@ import type { SignInIdentity } from '../../core/identity.ts';
 import type { Secret } from '../../core/secret.ts';
 import { quoted } from '../../core/short-line.ts';
 import type { RequestIdentity, RequestLine, Verdict, WebmailDriver, WebmailSignIn } from '../../core/webmail.ts';
-import { browserOf, type DriverParts, strangeAnswer, unavailable, Browser } from '../browser.ts';
 import { section } from '../../schema/scalars.ts';
-import { type Fields, masterLogin, sharedSecret } from '../driver-settings.ts';
+import { Browser, browserOf, type DriverParts, strangeAnswer, webmailUnavailable } from '../browser.ts';
+import { masterLogin, type RequestFields, sharedSecret } from '../driver-settings.ts';
 
 interface RoundcubeSettings {
   readonly entryKey: Secret | undefined;
@@ -47,7 +47,7 @@ export type EntryIdentity = Pick<RequestIdentity, 'user' | 'timeZone' | 'actor'>
  * Roundcube has no session, and has the browser repeat its request, body included, with the token that it had.
  */
 export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Secret): WebmailDriver {
-  const fieldsFor = (request: RequestLine, as: EntryIdentity): Fields => [
+  const fieldsFor = (request: RequestLine, as: EntryIdentity): RequestFields => [
     ['X-Postern-Entry', signEntry(key, request, as, parts.clock)],
   ];
   const ownsCookie = (name: string): boolean => roundcube.ownsCookie(name);
@@ -55,7 +55,7 @@ export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Sec
     ...roundcube,
     masterEntry: { kind: 'own-account' },
     signIn: (host, as, signal) => {
-      const fields = (request: RequestLine): Fields => fieldsFor(request, as);
+      const fields = (request: RequestLine): RequestFields => fieldsFor(request, as);
       return enter(new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host, as);
     },
     // What the plugin sees without a signature it ends by itself; Roundcube's own sign-out would need one.
@@ -92,20 +92,21 @@ export function signEntry(key: Secret, request: RequestLine, as: EntryIdentity, 
   return `${payload}.${createHmac('sha256', key.reveal()).update(signed, 'utf8').digest('base64url')}`;
 }
 
-async function enter(visit: Browser, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
+async function enter(browser: Browser, host: BackendHost, as: SignInIdentity): Promise<WebmailSignIn> {
   const target = `${pathOf(host.webmail.landing)}?_task=mail`;
-  const answer = await visit.get(target);
-  if (userOf(answer) === as.user) return visit.signedIn(target);
+  const answer = await browser.get(target);
+  if (userOf(answer) === as.user) return browser.signedIn(target);
   const refused = answer.header('x-postern-refused');
-  if (refused === 'imap') throw unavailable(host, 'the IMAP server did not let the master identity in for this user');
+  if (refused === 'imap')
+    throw webmailUnavailable(host, 'the IMAP server did not let the master identity in for this user');
   if (refused !== undefined)
-    throw strangeAnswer(host, refusals.get(refused) ?? `the plugin refused: ${quoted(refused, 40)}`);
-  if (answer.status >= 500) throw unavailable(host, `${target} was answered with status ${answer.status}`);
+    throw strangeAnswer(host, pluginRefusals.get(refused) ?? `the plugin refused: ${quoted(refused, 40)}`);
+  if (answer.status >= 500) throw webmailUnavailable(host, `${target} was answered with status ${answer.status}`);
   throw strangeAnswer(host, `no word of the plugin postern at ${target}: install it, and list us in postern_gateways`);
 }
 
 /** What the plugin says when it refuses, and what to do. */
-const refusals: ReadonlyMap<string, string> = new Map([
+const pluginRefusals: ReadonlyMap<string, string> = new Map([
   ['key', 'the plugin has no key of 32 characters: set postern_keys'],
   ['signature', 'the plugin has another key, or something on the way changes the request target'],
   ['time', 'the clocks of gateway and webmail differ by more than 30 s: set both by NTP'],

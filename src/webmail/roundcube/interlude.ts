@@ -4,7 +4,7 @@ import type { RequestHead } from '../../core/http.ts';
 import type { Interlude } from '../../core/webmail.ts';
 import type { Browser } from '../browser.ts';
 import { lostAnswer, pageAnswer } from './lost-answer.ts';
-import { isScriptRequest, readQuery } from './pages.ts';
+import { isScriptRequest, roundcubeQuery } from './pages.ts';
 
 /*
  * A plugin (second factor, captcha, an expired password) may answer the right password with a page of its own, which
@@ -17,13 +17,13 @@ const leftPage = '-';
 const maxPage = 256 * 1024;
 
 /** Whether the answer to a sign-in is a page of Roundcube's with which the user is to go on. */
-export function isPage(html: string): boolean {
+export function isRoundcubePage(html: string): boolean {
   return html.includes('new rcube_webmail()');
 }
 
 /** Keeps the page for the browser. One that is too long for the jar is not kept: the landing page is asked for then. */
-export function keepPage(visit: Browser, html: string): void {
-  visit.keep(pageName, deflateRawSync(html).toString('base64url'));
+export function keepPage(browser: Browser, html: string): void {
+  browser.keep(pageName, deflateRawSync(html).toString('base64url'));
 }
 
 /** The page, to every tab that asks for one: until it has sent something, all else would end what Roundcube has begun. */
@@ -31,7 +31,7 @@ export const interlude: Interlude = {
   answer(request, jar) {
     const kept = jar.value(pageName);
     if (kept === undefined) return undefined;
-    const query = readQuery(request.target);
+    const query = roundcubeQuery(request.target);
     if (kept === leftPage || query.task === 'logout') {
       if (isTab(request)) keepInJar(jar, '');
       return undefined;

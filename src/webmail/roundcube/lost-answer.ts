@@ -1,9 +1,16 @@
 import { pathOf } from '../../core/cookie-jar.ts';
 import type { Answer, RequestHead } from '../../core/http.ts';
 import { textsFor } from '../driver-settings.ts';
-import { askingPage, isFrameRequest, isScriptRequest, isWriting, readQuery, type RoundcubeQuery } from './pages.ts';
+import {
+  askingPage,
+  isFrameRequest,
+  isScriptRequest,
+  isWriting,
+  type RoundcubeQuery,
+  roundcubeQuery,
+} from './pages.ts';
 
-const texts = {
+const roundcubeTexts = {
   en: {
     ended: 'Your session has ended.',
     signIn: 'Sign in again',
@@ -37,7 +44,7 @@ const texts = {
 export function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
   const page = askingPage(request);
   const target = page === undefined ? loginPath : withNext(loginPath, resumeTarget(page));
-  const text = textsFor(request, texts);
+  const text = textsFor(request, roundcubeTexts);
   const message = isWriting(page)
     ? `${text.ended} ${text.kept} ${link(target, `${text.signIn} ${text.restore}`)}`
     : `${text.ended} ${link(target, text.signIn)}`;
@@ -56,10 +63,10 @@ export function lostAnswer(request: RequestHead, loginPath: string): Answer | un
 export function retryAnswer(request: RequestHead): Answer | undefined {
   const page = askingPage(request);
   if (page === undefined) return undefined;
-  const text = textsFor(request, texts);
+  const text = textsFor(request, roundcubeTexts);
   if (request.method === 'POST' && request.header('sec-fetch-dest') === 'document') {
     const told = `${text.anew} ${text.notSaved} ${link(resumeTarget(page), text.formAgain)}`;
-    return html(text.anew, `</head>\n<body><p role="alert">${told}</p></body>`);
+    return htmlAnswer(text.anew, `</head>\n<body><p role="alert">${told}</p></body>`);
   }
   if (!isWriting(page)) return undefined;
   const target = resumeTarget(page);
@@ -70,9 +77,9 @@ function sessionError(request: RequestHead, message: string, target: string): An
   if (request.method !== 'GET' && request.method !== 'POST') return undefined;
   // Only pages are left by a script; what a person opens in a tab is led to the sign-in page by a redirect.
   if (request.header('sec-fetch-dest') === 'document') return undefined;
-  const query = readQuery(request.target);
-  if (isScriptRequest(request, query)) return json(query, message, target);
-  return isFrameRequest(request, query) ? frame(query, message, target) : undefined;
+  const query = roundcubeQuery(request.target);
+  if (isScriptRequest(request, query)) return jsonAnswer(query, message, target);
+  return isFrameRequest(request, query) ? frameAnswer(query, message, target) : undefined;
 }
 
 /**
@@ -80,10 +87,10 @@ function sessionError(request: RequestHead, message: string, target: string): An
  * only ("compose session error"), and a sign-out link carries the old token.
  */
 export function resumeTarget(target: string): string {
-  const { task, action } = readQuery(target);
+  const { task, action } = roundcubeQuery(target);
   const path = pathOf(target);
   if (task === 'logout' || task === 'login') return path;
-  return task === 'mail' && action === 'compose' && readQuery(target).has('_id')
+  return task === 'mail' && action === 'compose' && roundcubeQuery(target).has('_id')
     ? `${path}?_task=mail&_action=compose`
     : target;
 }
@@ -99,16 +106,16 @@ function link(target: string, label: string): string {
   return `<a href="${target.replaceAll('&', '&amp;').replaceAll('"', '%22')}">${label}</a>`;
 }
 
-function json(query: RoundcubeQuery, message: string, target: string): Answer {
+function jsonAnswer(query: RoundcubeQuery, message: string, target: string): Answer {
   const exec = `this.display_message(${JSON.stringify(message)},"error",-1000);\nthis.session_error(${JSON.stringify(target)});\n`;
   const unlock = query.has('_unlock') ? { unlock: lockId(query) } : {};
-  return answer('application/json; charset=UTF-8', JSON.stringify({ action: query.action, ...unlock, exec }));
+  return okAnswer('application/json; charset=UTF-8', JSON.stringify({ action: query.action, ...unlock, exec }));
 }
 
 /** Without the generator the page around it would report a connection error on top. */
-function frame(query: RoundcubeQuery, message: string, target: string): Answer {
+function frameAnswer(query: RoundcubeQuery, message: string, target: string): Answer {
   const lock = query.has('_unlock') ? scriptString(lockId(query)) : '0';
-  return html(
+  return htmlAnswer(
     '',
     `<meta name="generator" content="Roundcube">
 <script>
@@ -125,10 +132,10 @@ if (window.parent && parent.rcmail) {
 
 /** A whole page. */
 export function pageAnswer(page: string): Answer {
-  return answer('text/html; charset=UTF-8', page);
+  return okAnswer('text/html; charset=UTF-8', page);
 }
 
-function html(title: string, rest: string): Answer {
+function htmlAnswer(title: string, rest: string): Answer {
   return pageAnswer(
     `<!DOCTYPE html>
 <html>
@@ -150,7 +157,7 @@ function scriptString(text: string): string {
   return JSON.stringify(text).replaceAll('<', '\\u003C').replaceAll('>', '\\u003E');
 }
 
-function answer(contentType: string, body: string): Answer {
+function okAnswer(contentType: string, body: string): Answer {
   return {
     status: 200,
     headers: [

@@ -3,7 +3,7 @@ import type { RequestHead, UpstreamResponseHead } from '../../core/http.ts';
 import { parseJson } from '../../core/json.ts';
 import type { PageToken, RequestIdentity, Verdict } from '../../core/webmail.ts';
 import type { Browser } from '../browser.ts';
-import type { Fields } from '../driver-settings.ts';
+import type { RequestFields } from '../driver-settings.ts';
 
 /*
  * Roundcube answers a lost session with status 200 and no field that says so. What its body says must be read so that
@@ -28,7 +28,7 @@ const rawFileFields = ['content-security-policy', 'x-dns-prefetch-control', 'ref
 
 /** The verdict that the heads allow; `look-inside` where only the body can tell. */
 export function judgeHeads(request: RequestHead, response: UpstreamResponseHead): Verdict | 'look-inside' {
-  const query = readQuery(request.target);
+  const query = roundcubeQuery(request.target);
   // The sign-in form itself: its answers begin with the removal of the old cookie.
   if (query.task === 'login') return 'alive';
   if (removesSession(response.setCookies)) return query.task === 'logout' ? 'signed-out' : 'lost';
@@ -97,7 +97,7 @@ export interface RoundcubeQuery {
  * Reads a query as PHP does: the last of a name counts, leading spaces of a name are dropped, and a dot or space in it
  * stands for an underscore. Otherwise a link in a mail could be one action for us and another for Roundcube.
  */
-export function readQuery(target: string): RoundcubeQuery {
+export function roundcubeQuery(target: string): RoundcubeQuery {
   const path = pathOf(target);
   const values = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(target.slice(path.length))) {
@@ -129,7 +129,7 @@ export function askingPage(request: RequestHead): string | undefined {
 
 /** Whether a page is the one on which a message is written. */
 export function isWriting(page: string | undefined): boolean {
-  return page !== undefined && readQuery(page).action === 'compose';
+  return page !== undefined && roundcubeQuery(page).action === 'compose';
 }
 
 /**
@@ -139,7 +139,7 @@ export function sendsMessage(request: RequestHead): boolean {
   return (
     request.method === 'POST' &&
     request.header('x-roundcube-request') === undefined &&
-    isFrameRequest(request, readQuery(request.target)) &&
+    isFrameRequest(request, roundcubeQuery(request.target)) &&
     isWriting(askingPage(request))
   );
 }
@@ -152,9 +152,9 @@ function isSet(value: string): boolean {
 const tokenName = 'roundcube_request_token';
 
 /** Keeps the token against forged requests of a fresh Roundcube session, from where its sign-in leads. */
-export function keepToken(visit: Browser, landing: string): void {
-  const token = readQuery(landing).get('_token');
-  if (/^[A-Za-z0-9]+$/.test(token)) visit.keep(tokenName, token);
+export function keepToken(browser: Browser, landing: string): void {
+  const token = roundcubeQuery(landing).get('_token');
+  if (/^[A-Za-z0-9]+$/.test(token)) browser.keep(tokenName, token);
 }
 
 /**
@@ -164,7 +164,7 @@ export function keepToken(visit: Browser, landing: string): void {
  * Only where the browser's own request has the field, which another site cannot send at all: to Roundcube 1.7 a request
  * with it is one of its script, and is answered as such.
  */
-export function tokenField(request: RequestHead, { jar }: RequestIdentity): Fields {
+export function tokenField(request: RequestHead, { jar }: RequestIdentity): RequestFields {
   const token = jar?.value(tokenName);
   return token !== undefined && isByScript(request) ? [['X-Roundcube-Request', token]] : [];
 }
@@ -196,10 +196,10 @@ function isTokenNavigation(request: RequestHead): boolean {
   // A mail's links send no Referer, its pictures say what they are.
   const destination = request.header('sec-fetch-dest') ?? 'document';
   if (request.method !== 'GET' || (destination !== 'document' && destination !== 'iframe')) return false;
-  return readQuery(request.target).has('_token') && askingPage(request) !== undefined;
+  return roundcubeQuery(request.target).has('_token') && askingPage(request) !== undefined;
 }
 
 /** Whether a page of Roundcube's signs out: what is wanted is clear, whatever has become of its session. */
 export function signsOut(request: RequestHead): boolean {
-  return readQuery(request.target).task === 'logout' && isTokenNavigation(request);
+  return roundcubeQuery(request.target).task === 'logout' && isTokenNavigation(request);
 }

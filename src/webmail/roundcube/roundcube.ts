@@ -7,25 +7,23 @@ import { parseJson } from '../../core/json.ts';
 import { quoted } from '../../core/short-line.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../../core/webmail.ts';
 import {
+  Browser,
   browserOf,
   type ConfiguredParts,
-  type DriverParts,
-  placeOf,
-  strangeAnswer,
-  unavailable,
-  Browser,
-} from '../browser.ts';
-import { checkedSettings } from '../driver-settings.ts';
-import { findForm } from '../html-form.ts';
-import {
   createMasterLogins,
+  type DriverParts,
   type MasterLogin,
   type MasterLogins,
   noMasterEntry,
   refusedLogin,
-} from '../master-login.ts';
+  shownLocation,
+  strangeAnswer,
+  webmailUnavailable,
+} from '../browser.ts';
+import { checkedSettings } from '../driver-settings.ts';
+import { findForm } from '../html-page.ts';
 import { judgeSessionField, settings, withEntry } from './entry.ts';
-import { interlude, isPage, keepPage } from './interlude.ts';
+import { interlude, isRoundcubePage, keepPage } from './interlude.ts';
 import { lostAnswer, resumeTarget, retryAnswer } from './lost-answer.ts';
 import {
   isRefusedForm,
@@ -33,7 +31,7 @@ import {
   judgeText,
   keepToken,
   pageToken,
-  readQuery,
+  roundcubeQuery,
   sendsMessage,
   signsOut,
   tokenField,
@@ -72,8 +70,8 @@ function byForm(parts: DriverParts, logins: MasterLogins): WebmailDriver {
     signIn: async (host, as, signal) => {
       const login = logins.of(as);
       if (login === undefined) throw noMasterEntry(host, logins.masterEntry);
-      const visit = new Browser(parts, { host, browser: browserOf(as), ownsCookie, signal });
-      return signIn(visit, host, as, login);
+      const browser = new Browser(parts, { host, browser: browserOf(as), ownsCookie, signal });
+      return signIn(browser, host, as, login);
     },
     signOut: (host, jar, browser, signal) =>
       signOut(new Browser(parts, { host, browser, ownsCookie, jar, signal }), pathOf(host.webmail.landing)),
@@ -88,11 +86,11 @@ function byForm(parts: DriverParts, logins: MasterLogins): WebmailDriver {
     requestHeaders: tokenField,
     pageToken,
     interlude,
-    isSignInPage: (request) => readQuery(request.target).task === 'login',
+    isSignInPage: (request) => roundcubeQuery(request.target).task === 'login',
     resumeTarget,
     // `get` is an attachment, a page of HTML at worst.
-    isPage: ({ target }) => readQuery(target).action !== 'get',
-    isPoll: (request) => polls.has(readQuery(request.target).action),
+    isPage: ({ target }) => roundcubeQuery(target).action !== 'get',
+    isPoll: (request) => polls.has(roundcubeQuery(request.target).action),
   };
 }
 
@@ -107,15 +105,15 @@ function ownsCookie(name: string): boolean {
 }
 
 async function signIn(
-  visit: Browser,
+  browser: Browser,
   host: BackendHost,
   as: SignInIdentity,
   login: MasterLogin,
 ): Promise<WebmailSignIn> {
   const target = `${pathOf(host.webmail.landing)}?_task=login`;
-  const page = await visit.get(target);
+  const page = await browser.get(target);
   const form = page.status === 200 ? findForm(page.body, (each) => each.fields.has('_token')) : undefined;
-  if (form === undefined) throw noForm(host, target, page);
+  if (form === undefined) throw noSignInForm(host, target, page);
 
   const fields = new URLSearchParams([...form.fields]);
   // The page to return to, which is the form itself here.
@@ -123,18 +121,18 @@ async function signIn(
   fields.set('_user', login.user);
   fields.set('_pass', login.password.reveal());
   if (as.timeZone !== undefined) fields.set('_timezone', as.timeZone);
-  const answer = await visit.post(target, fields);
-  if (answer.status !== 302) return answeredByPage(visit, host, as, answer);
-  const landing = landingOf(visit, host, target, answer);
-  keepToken(visit, landing);
-  return visit.signedIn(withoutToken(landing));
+  const answer = await browser.post(target, fields);
+  if (answer.status !== 302) return answeredByPage(browser, host, as, answer);
+  const landing = landingOf(browser, host, target, answer);
+  keepToken(browser, landing);
+  return browser.signedIn(withoutToken(landing));
 }
 
 /** Roundcube's own choice of the first page. */
-function landingOf(visit: Browser, host: BackendHost, target: string, answer: ExchangeResponse): string {
-  const location = visit.locationOf(answer, target);
-  if (location === undefined || readQuery(location).task === 'login') {
-    throw strangeAnswer(host, `sign-in was answered by a redirect to ${placeOf(answer.header('location'))}`);
+function landingOf(browser: Browser, host: BackendHost, target: string, answer: ExchangeResponse): string {
+  const location = browser.locationOf(answer, target);
+  if (location === undefined || roundcubeQuery(location).task === 'login') {
+    throw strangeAnswer(host, `sign-in was answered by a redirect to ${shownLocation(answer.header('location'))}`);
   }
   return location;
 }
@@ -146,7 +144,7 @@ function withoutToken(landing: string): string {
 
 /** A page that is no refusal is one that a plugin shows before it lets the user go on. */
 function answeredByPage(
-  visit: Browser,
+  browser: Browser,
   host: BackendHost,
   as: SignInIdentity,
   answer: ExchangeResponse,
@@ -154,7 +152,11 @@ function answeredByPage(
   const message = warningOf(answer.body);
   if (message !== undefined && loginFailedTexts.has(message)) return refusedLogin(host, as);
   if (message !== undefined && storageErrorTexts.has(message)) {
-    throw refusal(host, 'ERR_WEBMAIL_MAIL_SERVER', `${message} Check $config['imap_host'] there, and the IMAP server`);
+    throw signInRefused(
+      host,
+      'ERR_WEBMAIL_MAIL_SERVER',
+      `${message} Check $config['imap_host'] there, and the IMAP server`,
+    );
   }
   if ((message !== undefined && accountLockedTexts.has(message)) || isTooMany(answer)) {
     throw tooMany(
@@ -162,8 +164,8 @@ function answeredByPage(
       message === undefined ? `sign-in was answered with status ${answer.status}` : quoted(message, 120),
     );
   }
-  if (answer.status >= 500) throw unavailable(host, `sign-in was answered with status ${answer.status}`);
-  if (answer.status !== 200 || !isPage(answer.body)) {
+  if (answer.status >= 500) throw webmailUnavailable(host, `sign-in was answered with status ${answer.status}`);
+  if (answer.status !== 200 || !isRoundcubePage(answer.body)) {
     throw strangeAnswer(
       host,
       `sign-in was answered with status ${answer.status}: ${message === undefined ? 'no message' : quoted(message, 120)}`,
@@ -171,8 +173,8 @@ function answeredByPage(
   }
   if (as.actor !== undefined)
     throw strangeAnswer(host, 'it asks the user for more than the password: nobody else can go on');
-  keepPage(visit, answer.body);
-  return visit.signedIn(`${pathOf(host.webmail.landing)}?_task=mail`);
+  keepPage(browser, answer.body);
+  return browser.signedIn(`${pathOf(host.webmail.landing)}?_task=mail`);
 }
 
 function isTooMany({ status }: ExchangeResponse): boolean {
@@ -180,14 +182,14 @@ function isTooMany({ status }: ExchangeResponse): boolean {
 }
 
 function tooMany(host: BackendHost, why: string): PosternError {
-  return refusal(
+  return signInRefused(
     host,
     'ERR_WEBMAIL_LOCKED',
     `${why} See $config['login_rate_limit'], and exempt us where addresses are banned`,
   );
 }
 
-function refusal(host: BackendHost, code: ErrorCode, why: string): PosternError {
+function signInRefused(host: BackendHost, code: ErrorCode, why: string): PosternError {
   return new PosternError(code, `webmail of ${host.name}: ${why}`, { source: 'webmail', retryable: true });
 }
 
@@ -199,8 +201,8 @@ function warningOf(html: string): string | undefined {
   return typeof text === 'string' ? text : undefined;
 }
 
-function noForm(host: BackendHost, target: string, page: ExchangeResponse): Error {
-  if (page.status >= 500) return unavailable(host, `${target} was answered with status ${page.status}`);
+function noSignInForm(host: BackendHost, target: string, page: ExchangeResponse): Error {
+  if (page.status >= 500) return webmailUnavailable(host, `${target} was answered with status ${page.status}`);
   if (isTooMany(page)) return tooMany(host, `${target} was answered with status ${page.status}.`);
   const location = page.header('location');
   if (location !== undefined && host.webmail.origin.startsWith('http:') && isHttps(location, target)) {
@@ -209,7 +211,7 @@ function noForm(host: BackendHost, target: string, page: ExchangeResponse): Erro
       'X-Forwarded-Proto counts, and have public_url https; where a web server does, write https: in the webmail URL';
     return strangeAnswer(host, `${told} ${rest}`);
   }
-  const found = location === undefined ? `status ${page.status}` : `a redirect to ${placeOf(location)}`;
+  const found = location === undefined ? `status ${page.status}` : `a redirect to ${shownLocation(location)}`;
   return strangeAnswer(
     host,
     `no sign-in form of Roundcube at ${target}, but ${found}; check the path of the webmail URL`,
@@ -223,8 +225,8 @@ function isHttps(location: string, target: string): boolean {
 }
 
 /** The proper way, with Roundcube's own clean-up (emptying the trash on sign-out): it needs the session's token. */
-async function signOut(visit: Browser, base: string): Promise<void> {
-  const page = await visit.get(`${base}?_task=settings&_action=about`);
+async function signOut(browser: Browser, base: string): Promise<void> {
+  const page = await browser.get(`${base}?_task=settings&_action=about`);
   const token = /"request_token":"([A-Za-z0-9]+)"/.exec(page.body)?.[1];
-  if (token !== undefined) await visit.get(`${base}?_task=logout&_token=${token}`);
+  if (token !== undefined) await browser.get(`${base}?_task=logout&_token=${token}`);
 }

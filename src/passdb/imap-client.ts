@@ -1,6 +1,119 @@
-import type { ImapAttributeNode, ImapFlow, ImapResponse } from 'imapflow';
-import type { ImapHost } from '../core/passdb.ts';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import type { ImapAttributeNode, ImapFlow, ImapFlowOptions, ImapResponse } from 'imapflow';
+import type { ImapEndpoint, TlsTrust } from '../core/backend.ts';
+import { PosternError } from '../core/error.ts';
+import type { ImapHost, PasswordCheckContext } from '../core/passdb.ts';
 import { brokeProtocol } from './imap-failure.ts';
+
+/** Connect, greeting and authentication together, unless authentication alone was given more. */
+const maxWaitMs = 12_000;
+/** A server that only says yes or no has no use for more. */
+const maxResponseBytes = 64 * 1024;
+
+/**
+ * A client that has not dialled yet; the library is loaded for the first one. TLS only; the browser's address and the
+ * reference go ahead by ID (RFC 2971).
+ */
+export async function createClient(
+  host: ImapHost,
+  { client, reference, limits }: PasswordCheckContext,
+  own: Pick<ImapFlowOptions, 'verifyOnly'> = {},
+): Promise<ImapFlow> {
+  const imapflow = await import('imapflow');
+  const flow = new imapflow.ImapFlow({
+    host: host.imap.hostname,
+    port: host.imap.port,
+    ...securityOptions(host.imap),
+    // Empty fields are not sent; left out, imapflow would introduce itself.
+    clientInfo: {
+      name: 'Postern',
+      version: false,
+      vendor: false,
+      'support-url': false,
+      'x-originating-ip': client.address,
+      'x-originating-port': String(client.port),
+      'x-session-id': reference,
+    },
+    disableAutoIdle: true,
+    disableAutoEnable: true,
+    disableCompression: true,
+    logger: false,
+    connectionTimeout: limits.imapConnectMs,
+    greetingTimeout: limits.imapGreetingMs,
+    socketTimeout: limits.imapAuthMs,
+    maxLineLength: maxResponseBytes,
+    maxLiteralSize: maxResponseBytes,
+    maxResponseSize: 2 * maxResponseBytes,
+    ...own,
+  });
+  // Whatever happens after connect() has settled is of no interest, but unheard it would end the process.
+  flow.on('error', () => {});
+  return flow;
+}
+
+function securityOptions({ security, trust }: ImapEndpoint): ImapFlowOptions {
+  return {
+    secure: security === 'tls',
+    // Without it imapflow upgrades only if the server offers to, and a man in the middle makes it not offer.
+    ...(security === 'starttls' ? { doSTARTTLS: true } : {}),
+    ...(trust.servername === undefined ? {} : { servername: trust.servername }),
+    tls: { secureContext: secureContextOf(trust) },
+  };
+}
+
+/** Keyed by the trust of an endpoint, which a reload replaces: certificates are read once, not at every sign-in. */
+const secureContexts = new WeakMap<TlsTrust, SecureContext>();
+
+function secureContextOf(trust: TlsTrust): SecureContext {
+  const known = secureContexts.get(trust);
+  if (known !== undefined) return known;
+  const fresh = createSecureContext(trust.ca === undefined ? {} : { ca: trust.ca });
+  secureContexts.set(trust, fresh);
+  return fresh;
+}
+
+/**
+ * Does one piece of work with a client, within what connecting, greeting and authenticating may take. Rejects with
+ * ERR_DEADLINE when time or the caller's patience is over; what the work itself rejects with passes.
+ */
+export async function withinLimits<T>(
+  client: ImapFlow,
+  host: ImapHost,
+  limits: PasswordCheckContext['limits'],
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (signal.aborted) throw tooLate(host, signal.reason);
+  let late = false;
+  const hangUp = (): void => {
+    late = true;
+    client.close();
+  };
+  const timer = setTimeout(hangUp, longestWait(limits));
+  signal.addEventListener('abort', hangUp, { once: true });
+  try {
+    return await work();
+  } catch (error) {
+    throw late ? tooLate(host, signal.reason ?? error) : error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', hangUp);
+  }
+}
+
+/** By its own words, before anybody is authenticated: its greeting, and its answer to ID. */
+export function isServer({ greeting, serverInfo }: ImapFlow, name: 'cyrus' | 'dovecot'): boolean {
+  return new RegExp(`\\b${name}\\b`, 'i').test(`${greeting ?? ''} ${serverInfo?.name ?? ''}`);
+}
+
+function tooLate(host: ImapHost, cause: unknown): PosternError {
+  const message = `IMAP server of ${host.name} gave no answer in time`;
+  return new PosternError('ERR_DEADLINE', message, { source: 'imap', retryable: true, cause });
+}
+
+function longestWait({ imapConnectMs, imapGreetingMs, imapAuthMs }: PasswordCheckContext['limits']): number {
+  return Math.max(imapAuthMs, Math.min(imapConnectMs + imapGreetingMs + imapAuthMs, maxWaitMs));
+}
 
 /** The tagged answer to the command that carries a password: the only thing that can be a yes or a no. */
 export interface TaggedAnswer {
@@ -15,7 +128,7 @@ export interface TaggedAnswer {
 }
 
 /** Speaks one authenticating command with the server. Rejects when there is no tagged answer to it. */
-export interface Exchange {
+export interface AuthCommands {
   /** SASL PLAIN (RFC 4616); `authorizeAs` is empty for the user itself. */
   plain(user: string, password: string, authorizeAs: string): Promise<TaggedAnswer>;
   /** The SASL mechanism LOGIN, which asks for name and password one by one. */
@@ -37,9 +150,9 @@ export class NotAuthenticated extends Error {}
 export function authenticateBy(
   client: ImapFlow,
   host: ImapHost,
-  attempt: (exchange: Exchange) => Promise<TaggedAnswer>,
+  attempt: (exchange: AuthCommands) => Promise<TaggedAnswer>,
 ): void {
-  const inside = insideOf(client);
+  const inside = internalsOf(client);
   const authenticate = async (): Promise<true> => {
     if (client.state !== client.states.NOT_AUTHENTICATED) throw preauthenticated(host);
     inside.expectCapabilityUpdate = true;
@@ -51,7 +164,7 @@ export function authenticateBy(
   Object.defineProperty(client, 'authenticate', { value: authenticate });
 }
 
-function exchangeOver(inside: Inside, host: ImapHost): Exchange {
+function exchangeOver(inside: ImapflowInternals, host: ImapHost): AuthCommands {
   const authenticate = async (mechanism: string, ...replies: readonly string[]) => {
     const left = replies.map((reply) => Buffer.from(reply).toString('base64'));
     let isCancelled = false;
@@ -92,7 +205,7 @@ interface Sending {
 }
 
 async function commandOver(
-  inside: Inside,
+  inside: ImapflowInternals,
   host: ImapHost,
   name: string,
   attributes: readonly ImapAttributeNode[],
@@ -116,10 +229,10 @@ async function commandOver(
     throw brokeProtocol(host, 'an answer to another command');
   }
   if (status === 'OK' && !sent) throw brokeProtocol(host, 'it said yes before the password was sent');
-  return { status, sent, ...codeOf(response), text: textOf(response) };
+  return { status, sent, ...responseCode(response), text: responseText(response) };
 }
 
-async function taggedResponse(command: ReturnType<Inside['exec']>): Promise<ImapResponse> {
+async function taggedResponse(command: ReturnType<ImapflowInternals['exec']>): Promise<ImapResponse> {
   try {
     const completed = await command;
     // Until then imapflow reads nothing more.
@@ -145,7 +258,7 @@ function isResponse(value: unknown): value is ImapResponse {
   return typeof value === 'object' && value !== null && typeof Reflect.get(value, 'tag') === 'string';
 }
 
-function codeOf({ attributes }: ImapResponse): Pick<TaggedAnswer, 'code' | 'argument'> {
+function responseCode({ attributes }: ImapResponse): Pick<TaggedAnswer, 'code' | 'argument'> {
   const first = attributes?.[0];
   const [code, ...rest] = (Array.isArray(first) ? undefined : first?.section) ?? [];
   const text = (node: typeof code): string =>
@@ -153,7 +266,7 @@ function codeOf({ attributes }: ImapResponse): Pick<TaggedAnswer, 'code' | 'argu
   return { code: text(code).toUpperCase(), argument: text(rest[0]) };
 }
 
-function textOf({ attributes }: ImapResponse): string {
+function responseText({ attributes }: ImapResponse): string {
   const texts = (attributes ?? []).map((node) =>
     node !== null && !Array.isArray(node) && node.type === 'TEXT' ? String(node.value ?? '') : '',
   );
@@ -166,7 +279,7 @@ function preauthenticated(host: ImapHost): Error {
 }
 
 /** The parts of imapflow that its published types leave out; the version is pinned. */
-interface Inside {
+interface ImapflowInternals {
   exec(
     command: string,
     attributes: readonly ImapAttributeNode[],
@@ -179,12 +292,12 @@ interface Inside {
   readonly currentRequest: false | { readonly tag: string };
 }
 
-function insideOf(client: ImapFlow): Inside {
-  if (!hasInside(client)) throw new TypeError('this imapflow is another one than the pinned version');
+function internalsOf(client: ImapFlow): ImapflowInternals {
+  if (!hasInternals(client)) throw new TypeError('this imapflow is another one than the pinned version');
   return client;
 }
 
-function hasInside(client: ImapFlow): client is ImapFlow & Inside {
+function hasInternals(client: ImapFlow): client is ImapFlow & ImapflowInternals {
   const needed = ['exec', 'write', 'authenticate', 'setAuthenticationState'];
   return (
     needed.every((name) => typeof Reflect.get(client, name) === 'function') &&
