@@ -217,7 +217,7 @@ async function openForOperators(
       state: () => availability.state(),
       weight: () => holder.config.operators.agentWeight,
       api,
-      hostNames: () => holder.config.operators.hostNames ?? [],
+      hostNames: () => holder.config.operators.hostNames,
     },
     opened,
   );

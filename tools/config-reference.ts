@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { createOutside } from '../src/config/referenced-files.ts';
-import { configShape } from '../src/config/schema.ts';
+import { configShape } from '../src/config/config.ts';
 import { loadSource, sourceTypes } from '../src/directory/registry.ts';
 import { driverNames, loadDriverModule } from '../src/webmail/registry.ts';
 

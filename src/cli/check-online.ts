@@ -1,5 +1,6 @@
 import { dialImap, dialWebmail, readWebmail, smallTarget } from '../backends/probes.ts';
-import type { Config, StoreConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import type { StoreConfig } from '../config/sessions-section.ts';
 import type { Backend, BackendHost, BackendLimits, MasterIdentity, TestAccount } from '../core/backend.ts';
 import { explainFailure } from '../core/connection-failure.ts';
 import { type Log, silentLog } from '../core/log.ts';

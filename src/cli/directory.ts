@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Config, SourceConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
@@ -18,6 +18,8 @@ import {
 } from './options.ts';
 import { createProgress, json } from './output.ts';
 import { usersFrom } from './user-list.ts';
+
+type WrittenSource = Config['directory']['sources'][number];
 
 /** `postern directory`: what operators ask and tell the directory as a whole. */
 export function addDirectory(program: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
@@ -189,14 +191,14 @@ function problemWith({ file, directory, backends }: Config, weights: Weights): s
 /** The configuration with other weights in its hash sources. */
 function withWeights(config: Config, weights: Weights): Config {
   const { sources } = config.directory;
-  const reweighed = (source: SourceConfig): SourceConfig =>
+  const reweighed = (source: WrittenSource): WrittenSource =>
     source.type === 'hash' ? { ...source, weights: newWeights(config, source, weights) } : source;
   const [first, ...others] = sources;
   return { ...config, directory: { ...config.directory, sources: [reweighed(first), ...others.map(reweighed)] } };
 }
 
 /** Without weights of its own a hash gives every backend 1. */
-function newWeights({ backends }: Config, { weights: written }: SourceConfig, weights: Weights): object {
+function newWeights({ backends }: Config, { weights: written }: WrittenSource, weights: Weights): object {
   const usual = Object.fromEntries([...backends.keys()].map((name) => [name, 1]));
   return { ...(typeof written === 'object' && written !== null ? written : usual), ...Object.fromEntries(weights) };
 }

@@ -1,4 +1,4 @@
-import type { RedisServer, StoreConfig } from '../config/config.ts';
+import type { StoreConfig } from '../config/sessions-section.ts';
 import type { Clock } from '../core/clock.ts';
 import { bracketed } from '../schema/value-parsers.ts';
 import type { CommandEnvironment } from './environment.ts';
@@ -56,6 +56,6 @@ export function redisAddress(store: StoreConfig & { readonly kind: 'redis' }): s
   return `${store.name} of sentinels ${listed(store.sentinels)}`;
 }
 
-function listed(servers: readonly RedisServer[]): string {
+function listed(servers: readonly { readonly host: string; readonly port: number }[]): string {
   return servers.map(({ host, port }) => `${bracketed(host)}:${port}`).join(', ');
 }

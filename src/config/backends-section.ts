@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { DriverSettings } from '../core/backend.ts';
-import { count, duration, leaf, list, oneOf, section } from '../schema/scalars.ts';
+import { count, duration, leaf, list, oneOf, portNumber, section } from '../schema/scalars.ts';
 import {
   imapRemedy,
   isMap,
@@ -15,8 +15,7 @@ import {
 } from '../schema/value-parsers.ts';
 import { driverNames } from '../webmail/registry.ts';
 import { davAbout, davSection } from './dav-section.ts';
-import { settleSettings } from './driver-settings.ts';
-import { certificates, type Outside } from './referenced-files.ts';
+import { certificates, type Outside, settleSettings } from './referenced-files.ts';
 import { furtherHosts, masterSection, ownServing, servingDefaults } from './serving-section.ts';
 
 const hostMark = '$host';
@@ -60,8 +59,10 @@ export function backendDefaultsSection(outside: Outside) {
     webmail: template('a webmail URL', webmailRemedy, parseWebmailUrl, 'http://$host/')
       .optional()
       .describe('The webmail URL of backends that name only their host; `$host` stands for it.'),
-    imap_port: port().optional().describe('The port of IMAP URLs that name none; else 993 for imaps, 143 for imap.'),
-    webmail_port: port()
+    imap_port: portNumber()
+      .optional()
+      .describe('The port of IMAP URLs that name none; else 993 for imaps, 143 for imap.'),
+    webmail_port: portNumber()
       .optional()
       .describe('The port of webmail URLs that name none; else 443 for https, 80 for http.'),
     timeouts: section({
@@ -263,8 +264,4 @@ function host() {
       return host === undefined ? wrong(`${shown(text)} is not a host: ${remedy}`) : read(host);
     },
   });
-}
-
-function port() {
-  return count({ atLeast: 1, atMost: 65_535 });
 }

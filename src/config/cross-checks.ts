@@ -7,7 +7,7 @@ import { isMap, shown } from '../schema/value-parsers.ts';
 import { configuredMasterEntry, driverProblems } from '../webmail/registry.ts';
 import { driverBlockOf } from './backends-section.ts';
 import type { NamedBackend } from './backends.ts';
-import type { Config, DirectoryConfig, SupportConfig } from './config.ts';
+import type { Config } from './config.ts';
 import type { Findings } from './problems.ts';
 import type { Path } from './yaml-file.ts';
 
@@ -95,22 +95,18 @@ export function checkListeners(
 }
 
 /** Browsers keep apart what has host names of its own: a port is not enough, cookies know none. */
-export function checkSupport(
-  support: SupportConfig | undefined,
-  publicUrls: readonly PublicUrl[],
-  findings: Findings,
-): void {
+export function checkSupport(support: Config['support'], publicUrls: readonly PublicUrl[], findings: Findings): void {
   if (support === undefined) return;
-  const taken = new Map(publicUrls.map((url) => [hostOf(url), 'public_url']));
+  const taken = new Map(publicUrls.map((url) => [hostnameOf(url), 'public_url']));
   for (const key of ['console', 'assist'] as const) {
     const url = support[key];
-    const other = taken.get(hostOf(url));
+    const other = taken.get(hostnameOf(url));
     if (other !== undefined) {
       findings.add(['support', key], `has the host name of ${other}: write one of its own, such as ${key}.example.org`);
     } else if (!url.secure && publicUrls.every(({ secure }) => secure)) {
       findings.add(['support', key], 'is not HTTPS, and public_url is: write https://');
     }
-    taken.set(hostOf(url), `support.${key}`);
+    taken.set(hostnameOf(url), `support.${key}`);
   }
 }
 
@@ -119,8 +115,8 @@ export function checkSupport(
  * to protect, or to allow, is not.
  */
 export function checkSpellings(
-  support: SupportConfig | undefined,
-  { nameRules, sources }: Pick<DirectoryConfig, 'nameRules' | 'sources'>,
+  support: Config['support'],
+  { nameRules, sources }: Pick<Config['directory'], 'nameRules' | 'sources'>,
   findings: Findings,
 ): void {
   const parse = createLoginNameParser(nameRules);
@@ -158,7 +154,11 @@ export function checkSpellings(
 }
 
 /** Every backend that the directory names must exist. `known` holds every name, also of backends that have problems. */
-export function checkDirectoryNames(directory: DirectoryConfig, known: ReadonlySet<string>, findings: Findings): void {
+export function checkDirectoryNames(
+  directory: Config['directory'],
+  known: ReadonlySet<string>,
+  findings: Findings,
+): void {
   const check = (name: unknown, path: (string | number)[]) => {
     if (typeof name !== 'string' || known.has(name)) return;
     const close = nearest(name, [...known]);
@@ -172,7 +172,7 @@ export function checkDirectoryNames(directory: DirectoryConfig, known: ReadonlyS
 }
 
 /** Notes problems in the settings of each directory source, as its driver finds them. */
-export async function checkSources(directory: DirectoryConfig, findings: Findings): Promise<void> {
+export async function checkSources(directory: Config['directory'], findings: Findings): Promise<void> {
   for (const [index, source] of directory.sources.entries()) {
     for (const { path, message, at } of await checkSource(source)) {
       findings.add(['directory', 'sources', index, ...path], message, at);
@@ -209,6 +209,6 @@ export async function checkWebmails(
   }
 }
 
-function hostOf({ origin }: PublicUrl): string {
+function hostnameOf({ origin }: PublicUrl): string {
   return new URL(origin).hostname;
 }

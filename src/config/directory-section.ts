@@ -1,23 +1,32 @@
 import { z } from 'zod';
 import { normaliseDomain } from '../core/names.ts';
-import { atLeastOne, count, duration, leaf, list, notOneOf, section } from '../schema/scalars.ts';
+import { defined } from '../core/defined.ts';
+import {
+  atLeastOne,
+  duration,
+  leaf,
+  list,
+  listenAddress,
+  mailDomain,
+  networks,
+  notOneOf,
+  portNumber,
+  section,
+} from '../schema/scalars.ts';
 import { read, shown, wrong } from '../schema/value-parsers.ts';
 import { sourceTypes } from '../directory/registry.ts';
-import type { DirectoryConfig, DirectoryServiceConfig, SourceConfig } from './config.ts';
-import { settleSettings } from './driver-settings.ts';
-import { listenAddress, networks } from './node-sections.ts';
-import type { Outside } from './referenced-files.ts';
+import { type Outside, settleSettings } from './referenced-files.ts';
 
 /** Schema of `directory`. */
 export function directorySection(outside: Outside) {
   return section({
-    default_domain: domain().optional().describe('Put after a user name that is typed without a domain.'),
+    default_domain: mailDomain().optional().describe('Put after a user name that is typed without a domain.'),
     domain_aliases: z
-      .record(z.string(), domain(), { error: 'is not a map of domains: write { other.example: example.org }' })
+      .record(z.string(), mailDomain(), { error: 'is not a map of domains: write { other.example: example.org }' })
       .prefault({})
       .describe('Domains that are other names of a domain: `{ example.com: example.org }`.'),
     windows_domains: z
-      .record(z.string(), domain(), { error: 'is not a map of domains: write { EXAMPLE: example.org }' })
+      .record(z.string(), mailDomain(), { error: 'is not a map of domains: write { EXAMPLE: example.org }' })
       .prefault({})
       .describe(
         'Windows domains, and the domain of their users: with `{ EXAMPLE: example.org }`, `EXAMPLE\\alice` is `alice@example.org`.',
@@ -50,21 +59,18 @@ export function directorySection(outside: Outside) {
     cache: cache(),
   })
     .superRefine(checkAliases)
-    .transform(
-      (directory): DirectoryConfig => ({
-        nameRules: {
-          ...(directory.default_domain === undefined ? {} : { defaultDomain: directory.default_domain }),
-          ...(directory.detail_separator === undefined ? {} : { detailSeparator: directory.detail_separator }),
-          domainAliases: directory.domain_aliases,
-          windowsDomains: directory.windows_domains,
-          forbiddenCharacters: directory.forbidden_characters,
-        },
-        sources: atLeastOne(directory.sources),
-        hosts: directory.hosts,
-        timeouts: { sourceMs: directory.source_timeout, lookupMs: directory.lookup_timeout },
-        cache: directory.cache,
-      }),
-    )
+    .transform((directory) => ({
+      nameRules: {
+        ...defined({ defaultDomain: directory.default_domain, detailSeparator: directory.detail_separator }),
+        domainAliases: directory.domain_aliases,
+        windowsDomains: directory.windows_domains,
+        forbiddenCharacters: directory.forbidden_characters,
+      },
+      sources: atLeastOne(directory.sources),
+      hosts: directory.hosts,
+      timeouts: { sourceMs: directory.source_timeout, lookupMs: directory.lookup_timeout },
+      cache: directory.cache,
+    }))
     .describe('How a user name becomes a user, and where that user lives.');
 }
 
@@ -82,19 +88,19 @@ function source(outside: Outside) {
       if (sourceTypes.includes(type)) return;
       context.addIssue({ code: 'custom', path: ['type'], message: notOneOf(type, sourceTypes, 'a type of source') });
     })
-    .transform((settings, context): SourceConfig => settleSettings(settings, outside, context));
+    .transform((settings, context) => settleSettings(settings, outside, context));
 }
 
-function time(otherwise: string, about: string) {
+function keptFor(otherwise: string, about: string) {
   return duration({ atLeastMs: 0 }).prefault(otherwise).describe(about);
 }
 
 function cache() {
   return section({
-    found: time('10 min', 'How long the answer for a known user is kept.'),
-    unknown: time('30s', 'How long it is kept that a user is unknown.'),
-    failed: time('5s', 'How long a source that could not be asked is left alone for this user.'),
-    stale: time('24h', 'How long an old answer is given while the sources cannot be asked.'),
+    found: keptFor('10 min', 'How long the answer for a known user is kept.'),
+    unknown: keptFor('30s', 'How long it is kept that a user is unknown.'),
+    failed: keptFor('5s', 'How long a source that could not be asked is left alone for this user.'),
+    stale: keptFor('24h', 'How long an old answer is given while the sources cannot be asked.'),
   })
     .transform(({ found, unknown, failed, stale }) => ({
       ttlMs: found,
@@ -104,19 +110,6 @@ function cache() {
     }))
     .prefault({})
     .describe('How long answers of the directory are remembered.');
-}
-
-function domain() {
-  const remedy = 'write a domain such as example.org';
-  return leaf({
-    what: 'a domain',
-    remedy,
-    examples: ['example.org'],
-    parse: (text) => {
-      const name = normaliseDomain(text);
-      return name === undefined ? wrong(`${shown(text)} is not a domain: ${remedy}`) : read(name);
-    },
-  });
 }
 
 function character() {
@@ -145,8 +138,6 @@ function checkAliases(
   }
 }
 
-const port = (otherwise: number) => count({ atLeast: 1, atMost: 65_535 }).prefault(otherwise);
-
 /** The listener that tells other proxies where users live. */
 export function directoryServiceSection(outside: Outside) {
   return section({
@@ -161,21 +152,16 @@ export function directoryServiceSection(outside: Outside) {
       .optional()
       .describe('A file with a key on one line, which who asks must show as `X-Postern-Key` or as a bearer token.'),
     ports: section({
-      imap: port(143).describe('Where the IMAP servers listen.'),
-      pop3: port(110).describe('Where the POP servers listen.'),
-      smtp: port(25).describe('Where the servers listen that take mail from users.'),
+      imap: portNumber().prefault(143).describe('Where the IMAP servers listen.'),
+      pop3: portNumber().prefault(110).describe('Where the POP servers listen.'),
+      smtp: portNumber().prefault(25).describe('Where the servers listen that take mail from users.'),
     })
       .prefault({})
       .describe(
         'The ports of the mail servers to which these proxies connect; nginx’s mail proxy speaks no TLS to them.',
       ),
   })
-    .transform(
-      ({ key_file: key, ...service }): DirectoryServiceConfig => ({
-        ...service,
-        ...(key === undefined ? {} : { key }),
-      }),
-    )
+    .transform(({ key_file: key, ...service }) => ({ ...service, ...defined({ key }) }))
     .optional()
     .describe(
       'Tells the IMAP, POP and SMTP proxies of the cluster where a user lives, so that mail and webmail never disagree. Left ' +

@@ -7,7 +7,7 @@ import { Secret } from '../core/secret.ts';
 import { isMap } from '../schema/value-parsers.ts';
 import { readBackends, settleBackend, settleServing, withDriverPaths } from './backends.ts';
 import { checkKeys, type ConfigFile, openIncluded, openMain } from './config-file.ts';
-import type { Config } from './config.ts';
+import { type Config, configShape, includedKeys, parseOptionalSections, parseSections } from './config.ts';
 import {
   checkDirectoryNames,
   checkForgetting,
@@ -22,7 +22,6 @@ import {
 } from './cross-checks.ts';
 import { ConfigInvalid, type ConfigProblem } from './problems.ts';
 import { type ConfigFiles, createOutside, type Environment } from './referenced-files.ts';
-import { configShape, includedKeys } from './schema.ts';
 
 /** Options of loading a configuration. */
 export interface LoadOptions {
@@ -46,12 +45,12 @@ export interface LoadOptions {
 export async function loadConfig(file: string, { env, checksDrivers = false, files }: LoadOptions): Promise<Config> {
   const problems: ConfigProblem[] = [];
   const main = openMain(file, createOutside(resolve(dirname(file)), env, files), problems);
-  const config = main === undefined ? undefined : await settle(main, problems, checksDrivers);
-  if (config === undefined || problems.length > 0) throw new ConfigInvalid(inOrder(problems, file));
+  const config = main === undefined ? undefined : await settleConfig(main, problems, checksDrivers);
+  if (config === undefined || problems.length > 0) throw new ConfigInvalid(inReadingOrder(problems, file));
   return freeze(config);
 }
 
-async function settle(
+async function settleConfig(
   main: ConfigFile,
   problems: ConfigProblem[],
   checksDrivers: boolean,
@@ -60,29 +59,8 @@ async function settle(
   const shape = configShape(main.outside);
   checkKeys(main, Object.keys(shape));
   const part = <T>(key: string, schema: z.ZodType<T>) => findings.parse(schema, root[key], [key]);
-  const listening = part('listen', shape.listen);
-  const sections = {
-    listen: listening?.address,
-    keepAliveMs: listening?.keepAliveMs,
-    publicUrls: part('public_url', shape.public_url),
-    tls: part('tls', shape.tls),
-    trustedProxies: part('trusted_proxies', shape.trusted_proxies),
-    proxyProtocol: part('proxy_protocol', shape.proxy_protocol),
-    operators: part('operators', shape.operators),
-    workers: part('workers', shape.workers),
-    sessions: part('sessions', shape.sessions),
-    state: part('state', shape.state),
-    audit: part('audit', shape.audit),
-    moves: part('moves', shape.moves),
-    directory: part('directory', shape.directory),
-    passdb: part('passdb', shape.passdb),
-    login: part('login', shape.login),
-    requests: part('requests', shape.requests),
-    log: part('log', shape.log),
-    shutdown: part('shutdown', shape.shutdown),
-  };
-  const directoryService = part('directory_service', shape.directory_service);
-  const support = part('support', shape.support);
+  const sections = parseSections(shape, part);
+  const optional = parseOptionalSections(shape, part);
   const defaults = part('backend_defaults', shape.backend_defaults);
   const included = openIncluded(main, part('include', shape.include) ?? [], problems);
   for (const file of included) checkKeys(file, includedKeys);
@@ -94,7 +72,7 @@ async function settle(
   const serving = new Map<BackendName, Serving>();
   if (defaults !== undefined) {
     for (const one of named) {
-      const context = { defaults, imapCa: sections.passdb?.tls_ca_file };
+      const context = { defaults, imapCa: sections.passdb?.ca };
       const backend = settleBackend(one, context);
       if (backend !== undefined) settled.push({ named: one, backend });
       serving.set(one.name, settleServing(one, context));
@@ -104,7 +82,7 @@ async function settle(
   const { directory } = sections;
   if (directory !== undefined) {
     checkDirectoryNames(directory, names, findings);
-    checkSpellings(support, directory, findings);
+    checkSpellings(optional.support, directory, findings);
     checkMasters(settled, directory.nameRules.forbiddenCharacters ?? '');
     if (checksDrivers) await checkSources(directory, findings);
   }
@@ -114,7 +92,7 @@ async function settle(
   }
   if (!isComplete(sections)) return undefined;
   checkListeners(sections, findings);
-  checkSupport(support, sections.publicUrls, findings);
+  checkSupport(optional.support, sections.publicUrls, findings);
   const backends = new Map<BackendName, Backend>();
   for (const { backend } of settled) {
     backends.set(backend.name, checksDrivers ? await withDriverPaths(backend) : backend);
@@ -124,9 +102,7 @@ async function settle(
     written: fingerprints(root),
     exposedSecrets: [...main.outside.exposed],
     ...sections,
-    ...(directoryService === undefined ? {} : { directoryService }),
-    ...(support === undefined ? {} : { support }),
-    passdb: { type: sections.passdb.type },
+    ...optional,
     backends,
     serving,
   };
@@ -137,12 +113,12 @@ function isComplete<T extends object>(sections: T): sections is { [Key in keyof 
 }
 
 /** As a person reads: the main file first, each from its top. */
-function inOrder(problems: readonly ConfigProblem[], mainFile: string): readonly ConfigProblem[] {
+function inReadingOrder(problems: readonly ConfigProblem[], mainFile: string): readonly ConfigProblem[] {
   const rank = ({ file }: ConfigProblem) => (file === mainFile ? '' : file);
-  return [...problems].sort((a, b) => compare(rank(a), rank(b)) || a.line - b.line || a.column - b.column);
+  return [...problems].sort((a, b) => compareNames(rank(a), rank(b)) || a.line - b.line || a.column - b.column);
 }
 
-function compare(a: string, b: string): number {
+function compareNames(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
 }

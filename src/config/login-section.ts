@@ -1,8 +1,7 @@
 import { extname } from 'node:path';
-import { duration, either, leaf, list, oneOf, section, text } from '../schema/scalars.ts';
+import { defined } from '../core/defined.ts';
+import { duration, either, leaf, list, networks, oneOf, section, text } from '../schema/scalars.ts';
 import { read, shown, wrong } from '../schema/value-parsers.ts';
-import type { BrandingConfig, LoginConfig } from './config.ts';
-import { networks } from './node-sections.ts';
 import type { Outside } from './referenced-files.ts';
 
 /** Schema of `login`. */
@@ -27,14 +26,12 @@ export function loginSection(outside: Outside) {
       const message = 'is not shorter than login.deadline: write a shorter one';
       context.addIssue({ code: 'custom', path: ['refusal_after'], message });
     })
-    .transform(
-      (login): LoginConfig => ({
-        refusalAfterMs: login.refusal_after,
-        deadlineMs: login.deadline,
-        exemptNetworks: login.exempt_networks,
-        branding: login.branding,
-      }),
-    )
+    .transform((login) => ({
+      refusalAfterMs: login.refusal_after,
+      deadlineMs: login.deadline,
+      exemptNetworks: login.exempt_networks,
+      branding: login.branding,
+    }))
     .prefault({})
     .describe('The sign-in: its times, and what its page looks like.');
 }
@@ -68,17 +65,14 @@ function branding(outside: Outside) {
       .prefault('en')
       .describe('The language for browsers that ask for none that the gateway speaks.'),
   })
-    .transform(
-      ({ name, logo, logo_dark: logoDark, scheme, accent, links, default_locale }): BrandingConfig => ({
-        name,
-        ...(logo === undefined ? {} : { logo }),
-        ...(logoDark === undefined ? {} : { logoDark }),
-        scheme,
-        accentColour: accent,
-        links: links.map(({ label, url }) => ({ label, href: url })),
-        defaultLocale: default_locale,
-      }),
-    )
+    .transform(({ name, logo, logo_dark: logoDark, scheme, accent, links, default_locale }) => ({
+      name,
+      ...defined({ logo, logoDark }),
+      scheme,
+      accentColour: accent,
+      links: links.map(({ label, url }) => ({ label, href: url })),
+      defaultLocale: default_locale,
+    }))
     .prefault({})
     .describe('What the sign-in page looks like.');
 }

@@ -5,7 +5,8 @@ import { z } from 'zod';
 import { exposureOf, readNamedFileSync, whyUnreadable } from '../core/named-files.ts';
 import { Secret } from '../core/secret.ts';
 import { leaf, secretRemedy, settle, unknownKey } from '../schema/scalars.ts';
-import { formatSize, read, type Reading, wrong } from '../schema/value-parsers.ts';
+import { formatSize, isMap, read, type Reading, wrong } from '../schema/value-parsers.ts';
+import type { Path } from './yaml-file.ts';
 
 /** The files that a configuration is read from. `size`, `read` and `readMain` throw as node:fs does. */
 export interface ConfigFiles {
@@ -226,4 +227,49 @@ export function secret(outside: Outside) {
       if (env !== undefined && file === undefined) return settle(outside.secretVariable(env), context);
       return settle(wrong(`must name one place: ${secretRemedy}`), context);
     });
+}
+
+const fileKey = /^(?:.*_)?file$/;
+/** A file that a source reads itself when it is opened; problems with it are reported here, at its line. */
+const authoritiesKey = 'tls_ca_file';
+const secretKey = /^(?:.*_)?(?:password|secret|token)$/;
+/** The place of the user's own password in a template of a driver. */
+const passwordPlace = '{password}';
+
+/**
+ * Settings that belong to a driver, made independent of where they stand: a text under `file` or `…_file` becomes an
+ * absolute path, and a map of nothing but `file` or `env` becomes a secret. A secret that is written out is refused.
+ * What the settings mean is the driver's to check.
+ */
+export function settleSettings<T extends Readonly<Record<string, unknown>>>(
+  settings: T,
+  outside: Outside,
+  context: z.core.$RefinementCtx,
+): T {
+  const note = (path: Path, reading: Reading<unknown>): unknown => {
+    if (reading.kind === 'ok') return reading.value;
+    context.addIssue({ code: 'custom', path: [...path], message: reading.why });
+    return undefined;
+  };
+  const settle = (value: unknown, path: Path): unknown => {
+    if (Array.isArray(value)) return value.map((item, index) => settle(item, [...path, index]));
+    if (!isMap(value)) return settleScalar(value, path);
+    const { file, env, ...others } = value;
+    if (Object.keys(others).length === 0) {
+      if (typeof file === 'string' && env === undefined) return note(path, outside.secretFile(file));
+      if (typeof env === 'string' && file === undefined) return note(path, outside.secretVariable(env));
+    }
+    return settleEach(value, path);
+  };
+  const settleScalar = (value: unknown, path: Path): unknown => {
+    const key = String(path.at(-1));
+    if (secretKey.test(key) && value !== passwordPlace)
+      return note(path, wrong(`must come from a file or the environment: ${secretRemedy}`));
+    if (!fileKey.test(key) || typeof value !== 'string') return value;
+    if (key === authoritiesKey && note(path, outside.certificates(value)) === undefined) return undefined;
+    return outside.path(value);
+  };
+  const settleEach = (map: Readonly<Record<string, unknown>>, path: Path): Record<string, unknown> =>
+    Object.fromEntries(Object.entries(map).map(([key, value]) => [key, settle(value, [...path, key])]));
+  return { ...settings, ...settleEach(settings, []) };
 }

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { defined } from '../core/defined.ts';
+import type { Secret } from '../core/secret.ts';
 import { atLeastOne, count, duration, leaf, list, section, text, yesOrNo } from '../schema/scalars.ts';
 import {
   parseHostPort,
@@ -9,7 +11,6 @@ import {
   shown,
   wrong,
 } from '../schema/value-parsers.ts';
-import type { MovesConfig, RedisServer, SessionsConfig, StateConfig, StoreConfig } from './config.ts';
 import { certificates, type Outside, ownFile, secret } from './referenced-files.ts';
 
 /** Schema of `sessions`. */
@@ -60,18 +61,16 @@ export function sessionsSection(outside: Outside) {
         message: 'is longer than absolute_timeout, so it would never be reached: write a shorter one',
       });
     })
-    .transform(
-      (sessions): SessionsConfig => ({
-        store: sessions.redis ?? { kind: 'embedded', file: sessions.store_file },
-        keysFile: sessions.keys_file,
-        idleTimeoutMs: sessions.idle_timeout,
-        absoluteTimeoutMs: sessions.absolute_timeout,
-        serveStaleMs: sessions.serve_stale,
-        maxPerUser: sessions.max_per_user,
-        idleCountsPolls: sessions.idle_counts_polls,
-        forgetPassword: sessions.forget_password,
-      }),
-    )
+    .transform((sessions) => ({
+      store: sessions.redis ?? ({ kind: 'embedded', file: sessions.store_file } satisfies StoreConfig),
+      keysFile: sessions.keys_file,
+      idleTimeoutMs: sessions.idle_timeout,
+      absoluteTimeoutMs: sessions.absolute_timeout,
+      serveStaleMs: sessions.serve_stale,
+      maxPerUser: sessions.max_per_user,
+      idleCountsPolls: sessions.idle_counts_polls,
+      forgetPassword: sessions.forget_password,
+    }))
     .prefault({})
     .describe('The gateway’s own sessions: where they live and how long.');
 }
@@ -86,7 +85,7 @@ export function stateSection(outside: Outside) {
           'states and moves live where the sessions do.',
       ),
   })
-    .transform(({ redis }): StateConfig => (redis === undefined ? {} : { redis }))
+    .transform(({ redis }) => defined({ redis }))
     .prefault({})
     .describe('What must survive: states of backends, failovers, moves and overrides.');
 }
@@ -107,24 +106,44 @@ export function movesSection(outside: Outside) {
       .prefault('10 min')
       .describe('How long each of the two may take; then it is ended, and the move has failed.'),
   })
-    .transform(
-      ({ before, after, hook_timeout: hookTimeoutMs }): MovesConfig => ({
-        ...(before === undefined ? {} : { before }),
-        ...(after === undefined ? {} : { after }),
-        hookTimeoutMs,
-      }),
-    )
+    .transform(({ before, after, hook_timeout: hookTimeoutMs }) => ({ ...defined({ before, after }), hookTimeoutMs }))
     .prefault({})
     .describe('What is done when a user is moved: see [move-users.md](move-users.md).');
 }
 
-const remedy = `${redisRemedy}; or { sentinels: [HOST, HOST, HOST], name: mymaster }; or { cluster: [HOST, HOST, HOST] }`;
+/** Where sessions or states live: Redis for several nodes, a file for one process. */
+export type StoreConfig =
+  | ({ readonly kind: 'redis'; readonly password?: Secret; readonly ca?: string } & RedisPlace)
+  | { readonly kind: 'embedded'; readonly file: string };
+
+/** One server, those that Sentinels watch, or a Cluster. */
+type RedisPlace =
+  /** `redis:` or `rediss:`, with the user and the database where they were given; never with a password. */
+  | { readonly url: string }
+  | {
+      readonly sentinels: ServerAddresses;
+      readonly name: string;
+      readonly database: number;
+      readonly sentinelPassword?: Secret;
+      readonly user?: string;
+      readonly tls: boolean;
+    }
+  | { readonly cluster: ServerAddresses; readonly user?: string; readonly tls: boolean };
+
+type ServerAddresses = readonly [ServerAddress, ...ServerAddress[]];
+
+interface ServerAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+const placeRemedy = `${redisRemedy}; or { sentinels: [HOST, HOST, HOST], name: mymaster }; or { cluster: [HOST, HOST, HOST] }`;
 
 /** One Redis, those that Sentinels watch, or a Cluster. */
 function redisSection(outside: Outside) {
   return z
     .union([redisUrl(), redisMap(outside)], {
-      error: `is neither a URL nor a map with a url, sentinels or a cluster: ${remedy}`,
+      error: `is neither a URL nor a map with a url, sentinels or a cluster: ${placeRemedy}`,
     })
     .transform((redis): StoreConfig => (typeof redis === 'string' ? { kind: 'redis', url: redis } : redis));
 }
@@ -134,13 +153,13 @@ function redisMap(outside: Outside) {
     url: redisUrl()
       .optional()
       .describe('`redis://` or `rediss://` (TLS), host, port, database number, and a user where there is one.'),
-    sentinels: servers(26_379)
+    sentinels: redisServers(26_379)
       .optional()
       .describe('Instead of `url`: the Sentinels that know the master, as HOST or HOST:PORT; needs `name`.'),
     name: text('a name', 'write the name under which the Sentinels watch the master')
       .optional()
       .describe('The name under which the Sentinels watch the master.'),
-    cluster: servers(6379)
+    cluster: redisServers(6379)
       .optional()
       .describe('Instead of `url`: some nodes of a Redis Cluster, as HOST or HOST:PORT; the others are found.'),
     user: text('a user', 'write the name of the ACL user')
@@ -158,14 +177,11 @@ function redisMap(outside: Outside) {
   }).transform((map, context): StoreConfig => {
     const { url, sentinels, name, cluster, user, password, database = 0, tls = false, tls_ca_file: ca } = map;
     const complain = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message });
-    const access = {
-      ...(password === undefined ? {} : { password }),
-      ...(ca === undefined ? {} : { ca }),
-    };
-    const named = { ...access, ...(user === undefined ? {} : { user }), tls };
+    const access = defined({ password, ca });
+    const named = { ...access, ...defined({ user }), tls };
     const kind = 'redis';
     if ([url, sentinels, cluster].filter((place) => place !== undefined).length !== 1) {
-      context.addIssue({ code: 'custom', message: `names no Redis, or more than one: ${remedy}` });
+      context.addIssue({ code: 'custom', message: `names no Redis, or more than one: ${placeRemedy}` });
       return z.NEVER;
     }
     for (const key of keysOutOfPlace(map)) complain(key, 'does not belong here: remove it');
@@ -176,14 +192,7 @@ function redisMap(outside: Outside) {
       return z.NEVER;
     }
     const { sentinel_password: sentinelPassword } = map;
-    return {
-      kind,
-      sentinels,
-      name,
-      database,
-      ...named,
-      ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
-    };
+    return { kind, sentinels, name, database, ...named, ...defined({ sentinelPassword }) };
   });
 }
 
@@ -203,7 +212,7 @@ function redisUrl() {
   });
 }
 
-function servers(standardPort: number) {
+function redisServers(standardPort: number) {
   const remedy = `write HOST or HOST:PORT; without a port it is ${standardPort}`;
   const server = leaf({
     what: 'a server',
@@ -216,7 +225,7 @@ function servers(standardPort: number) {
     .transform(atLeastOne);
 }
 
-function parseServer(value: string, standardPort: number, remedy: string): Reading<RedisServer> {
+function parseServer(value: string, standardPort: number, remedy: string): Reading<ServerAddress> {
   const server = parseHostPort(value);
   if (server === undefined) return wrong(`${shown(value)} is not a server: ${remedy}`);
   return read({ host: server.host, port: server.port ?? standardPort });

@@ -1,17 +1,25 @@
 import { z } from 'zod';
+import { defined } from '../core/defined.ts';
 import { noticePolicies, type StaffGrant, staffRoles } from '../core/identity.ts';
-import { normaliseDomain } from '../core/names.ts';
-import { duration, either, leaf, list, oneOf, section, text, yesOrNo } from '../schema/scalars.ts';
-import { parsePublicUrl, publicUrlRemedy, read, shown, wrong } from '../schema/value-parsers.ts';
-import type { SupportConfig } from './config.ts';
-import { listenAddress } from './node-sections.ts';
+import {
+  duration,
+  either,
+  list,
+  listenAddress,
+  mailDomain,
+  oneOf,
+  publicUrl,
+  section,
+  text,
+  yesOrNo,
+} from '../schema/scalars.ts';
 
 /** Support: the console of the staff, and the mailboxes that they open. */
 export const supportSection = section({
-  console: hostUrl('https://support.example.org').describe(
+  console: publicUrl('https://support.example.org').describe(
     'The address of the console, under a host name of its own: browsers keep it apart from what a webmail may run.',
   ),
-  assist: hostUrl('https://assist.example.org').describe(
+  assist: publicUrl('https://assist.example.org').describe(
     'The address under which opened mailboxes are shown, under a third host name.',
   ),
   listen: listenAddress('127.0.0.1:8081')
@@ -45,27 +53,21 @@ export const supportSection = section({
     .prefault('8h')
     .describe('A staff member’s session ends so long after its sign-in.'),
 })
-  .transform(
-    ({ console, assist, listen, ...rest }): SupportConfig => ({
-      console,
-      assist,
-      ...(listen === undefined ? {} : { listen }),
-      staff: new Map(Object.entries(rest.staff)),
-      rolesFromDirectory: rest.roles_from_directory,
-      neverOpened: new Set(rest.never_opened),
-      notice: rest.notice,
-      idleTimeoutMs: rest.idle_timeout,
-      absoluteTimeoutMs: rest.absolute_timeout,
-    }),
-  )
+  .transform(({ console, assist, listen, ...rest }) => ({
+    console,
+    assist,
+    ...defined({ listen }),
+    staff: new Map(Object.entries(rest.staff)),
+    rolesFromDirectory: rest.roles_from_directory,
+    neverOpened: new Set(rest.never_opened),
+    notice: rest.notice,
+    idleTimeoutMs: rest.idle_timeout,
+    absoluteTimeoutMs: rest.absolute_timeout,
+  }))
   .optional()
   .describe(
     'Staff who open users’ mailboxes, and what they need for it. Left out: nobody does, and there is no console.',
   );
-
-function hostUrl(example: string) {
-  return leaf({ what: 'a public URL', remedy: publicUrlRemedy, examples: [example], parse: parsePublicUrl });
-}
 
 /** The spelling is checked once the rules of the site are known, in cross-checks.ts. */
 function userName() {
@@ -74,22 +76,11 @@ function userName() {
 
 function grant() {
   const role = oneOf(staffRoles);
-  const domain = leaf({
-    what: 'a domain',
-    remedy: 'write a domain such as example.org',
-    examples: ['example.org'],
-    parse: (text) => {
-      const domain = normaliseDomain(text);
-      return domain === undefined
-        ? wrong(`${shown(text)} is not a domain: write one such as example.org`)
-        : read(domain);
-    },
-  });
   const whole = section({
     roles: list(role, 'roles such as support')
       .min(1, { error: `is empty: write ${either(staffRoles)}` })
       .describe('What the member of staff may do.'),
-    domains: list(domain, 'domains such as example.org')
+    domains: list(mailDomain(), 'domains such as example.org')
       .min(1, { error: 'is empty: list domains, or leave the key out for all of them' })
       .optional()
       .describe('The domains whose users `support` may see and open. Left out: all of them.'),
@@ -101,6 +92,6 @@ function grant() {
     .transform((given): StaffGrant => {
       if (typeof given === 'string') return { roles: [given] };
       const { roles, domains } = given;
-      return domains === undefined ? { roles } : { roles, domains };
+      return { roles, ...defined({ domains }) };
     });
 }

@@ -6,7 +6,7 @@ import {
   createOperatorsListener,
   type OperatorsDeps,
 } from '../admin/listeners.ts';
-import type { DirectoryServiceConfig, OperatorsConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import type { ListenAddress } from '../schema/value-parsers.ts';
 import { systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
@@ -36,7 +36,7 @@ export function portOf(server: Server): number {
 
 /** The listeners for operators and their load balancers. Resolves with the port of the first when both are bound. */
 export async function openOperators(
-  config: OperatorsConfig,
+  config: Config['operators'],
   deps: OperatorsDeps & AgentCheckDeps,
   opened: AsyncDisposableStack,
 ): Promise<number> {
@@ -56,7 +56,7 @@ export async function openOperators(
 
 /** The listener that tells other proxies where users live; what a reload may change is asked of the site at each question. */
 export async function openDirectoryService(
-  config: DirectoryServiceConfig,
+  config: NonNullable<Config['directoryService']>,
   { holder, metrics, log }: { readonly holder: ConfigHolder; readonly metrics: Metrics; readonly log: Log },
   opened: AsyncDisposableStack,
 ): Promise<void> {

@@ -7,7 +7,7 @@ import { createSyslogCopy } from '../audit/syslog.ts';
 import { createRedisStateStore } from '../backends/redis-state-store.ts';
 import { createSqliteStateStore } from '../backends/sqlite-state-store.ts';
 import { createVouchedStateStore, type StateKeys, type VouchedStateStore } from '../backends/vouched-state-store.ts';
-import type { Config, SessionsConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
 import { type Log, silentLog } from '../core/log.ts';
@@ -76,7 +76,7 @@ interface OpenStore {
  * revive one.
  */
 export async function openStore(
-  { store, absoluteTimeoutMs }: SessionsConfig,
+  { store, absoluteTimeoutMs }: Config['sessions'],
   log: Log,
   observe: (took: { readonly ms: number; readonly failed: boolean }) => void = () => {},
 ): Promise<OpenStore> {

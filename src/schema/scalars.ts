@@ -1,10 +1,15 @@
 import { z } from 'zod';
+import { normaliseDomain } from '../core/names.ts';
 import { Secret } from '../core/secret.ts';
 import { nearest } from './did-you-mean.ts';
 import {
   durationRemedy,
   formatDuration,
   formatSize,
+  parseListen,
+  parseNetwork,
+  parsePublicUrl,
+  publicUrlRemedy,
   read,
   readDuration,
   type Reading,
@@ -196,4 +201,47 @@ export function settle<T>(reading: Reading<T>, context: z.core.$RefinementCtx): 
   if (reading.kind === 'ok') return reading.value;
   context.addIssue({ code: 'custom', message: reading.why });
   return z.NEVER;
+}
+
+/** An address and a port to listen on; `example` stands in its error message. */
+export function listenAddress(example: string) {
+  const remedy = `write an address and a port, such as ${example}`;
+  return leaf({ what: 'an address to listen on', remedy, examples: [example, '[::]:8080'], parse: parseListen });
+}
+
+/** A list of networks; `otherwise` when left out. */
+export function networks(about: string, otherwise: readonly string[] = []) {
+  const network = leaf({
+    what: 'a network',
+    remedy: 'write a network such as 10.1.2.0/24',
+    examples: ['10.1.2.0/24', '2001:db8::/32'],
+    parse: parseNetwork,
+  });
+  return list(network, 'networks such as 10.1.2.0/24')
+    .prefault([...otherwise])
+    .describe(about);
+}
+
+/** A URL under which people know a host: scheme and host, no path. */
+export function publicUrl(example: string) {
+  return leaf({ what: 'a public URL', remedy: publicUrlRemedy, examples: [example], parse: parsePublicUrl });
+}
+
+/** A mail domain, in lower case. */
+export function mailDomain() {
+  const remedy = 'write a domain such as example.org';
+  return leaf({
+    what: 'a domain',
+    remedy,
+    examples: ['example.org'],
+    parse: (written) => {
+      const name = normaliseDomain(written);
+      return name === undefined ? wrong(`${shown(written)} is not a domain: ${remedy}`) : read(name);
+    },
+  });
+}
+
+/** The number of a TCP port. */
+export function portNumber() {
+  return count({ atLeast: 1, atMost: 65_535 });
 }

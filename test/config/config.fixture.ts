@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { loadConfig, type LoadOptions } from '../../src/config/load.ts';
 import { ConfigInvalid, formatProblem } from '../../src/config/problems.ts';
+import { referenceExamples } from '../../tools/config-reference.ts';
 import { makeCertificate } from '../passdb/certificates.fixture.ts';
 
 /** A certificate for tests that only need some authority to trust. */
@@ -32,6 +33,21 @@ ${more}`;
 /** Loads `postern.yaml` among the files. */
 export function load(t: TestContext, files: Readonly<Record<string, string>>, options: Partial<LoadOptions> = {}) {
   return loadConfig(join(filesOf(t, files), 'postern.yaml'), { env: {}, ...options });
+}
+
+/** The examples of the reference, which are one configuration. */
+export function loadExamples(t: TestContext) {
+  const { cert, key } = makeCertificate('DNS:webmail.example.org');
+  return load(t, {
+    'postern.yaml': [...referenceExamples.values()].join('\n'),
+    'ca.crt': someCertificate,
+    'fullchain.pem': cert,
+    'privkey.pem': key,
+    'logo.svg': '<svg/>',
+    'logo-dark.svg': '<svg/>',
+    'redis.password': 'secret\n',
+    'backends.d/more.yaml': 'backends: { b4: mx4.internal }\n',
+  });
 }
 
 /** The problems of `postern.yaml` among the files, as lines; the directory of the test is written as DIR. */

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createOutside } from '../../src/config/referenced-files.ts';
-import { configShape } from '../../src/config/schema.ts';
+import { configShape } from '../../src/config/config.ts';
 import { configSchema, referenceExamples, referenceFiles, staleReferenceFiles } from '../../tools/config-reference.ts';
-import { makeCertificate } from '../passdb/certificates.fixture.ts';
-import { load, someCertificate } from './config.fixture.ts';
+import { loadExamples } from './config.fixture.ts';
 
 test('the reference and the JSON schema in docs/ are what the schema says; else run npm run docs', async () => {
   assert.deepEqual(await staleReferenceFiles(new URL('../../', import.meta.url)), []);
@@ -16,17 +15,7 @@ test('what is stale is named', async () => {
 
 test('the examples of the reference are one configuration, and it loads', async (t) => {
   assert.deepEqual([...referenceExamples.keys()], Object.keys(configShape(createOutside('.', {}))));
-  const { cert, key } = makeCertificate('DNS:webmail.example.org');
-  const config = await load(t, {
-    'postern.yaml': [...referenceExamples.values()].join('\n'),
-    'ca.crt': someCertificate,
-    'fullchain.pem': cert,
-    'privkey.pem': key,
-    'logo.svg': '<svg/>',
-    'logo-dark.svg': '<svg/>',
-    'redis.password': 'secret\n',
-    'backends.d/more.yaml': 'backends: { b4: mx4.internal }\n',
-  });
+  const config = await loadExamples(t);
   assert.deepEqual([...config.backends.keys()], ['b1', 'b2', 'b2s', 'farm', 'b3', 'old', 'b4']);
 });
 

@@ -1,0 +1,181 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { z } from 'zod';
+import { defined } from '../core/defined.ts';
+import {
+  atLeastOne,
+  count,
+  duration,
+  leaf,
+  list,
+  listenAddress,
+  networks,
+  oneOf,
+  publicUrl,
+  section,
+} from '../schema/scalars.ts';
+import { formatDuration, parseHost, publicUrlRemedy, read, type Reading, wrong } from '../schema/value-parsers.ts';
+import { type Outside, ownFile, secret } from './referenced-files.ts';
+
+const defaultListen = '127.0.0.1:8080';
+const defaultKeepAliveMs = 65_000;
+
+/** Schema of `listen`. */
+export const listenSection = z
+  .union(
+    [
+      listenAddress(defaultListen).transform((address) => ({ address, keepAliveMs: defaultKeepAliveMs })),
+      section({
+        address: listenAddress(defaultListen).prefault(defaultListen).describe('The address and the port.'),
+        keep_alive: duration({ atLeastMs: 1000 })
+          .prefault(formatDuration(defaultKeepAliveMs))
+          .describe(
+            'How long an idle connection is kept. Write more than the load balancer keeps one: docs/load-balancers.md has a ' +
+              'table. Otherwise what it sends at the moment of closing is lost.',
+          ),
+      }).transform(({ address, keep_alive: keepAliveMs }) => ({ address, keepAliveMs })),
+    ],
+    {
+      error:
+        'is neither an address nor a map: write an address and a port, such as 127.0.0.1:8080, or { address: …, keep_alive: … }',
+    },
+  )
+  .prefault(defaultListen)
+  .describe('Where browsers and load balancers reach the gateway: an address, or a map of `address` and `keep_alive`.');
+
+const aPublicUrl = publicUrl('https://mail.example.org');
+
+/** Schema of `public_url`. */
+export const publicUrlSection = z
+  .union([aPublicUrl, list(aPublicUrl, 'public URLs').min(1, { error: `is empty: ${publicUrlRemedy}` })], {
+    error: (issue) => `${issue.input === undefined ? 'is missing' : 'is neither a URL nor a list'}: ${publicUrlRemedy}`,
+  })
+  .transform((urls) => atLeastOne(Array.isArray(urls) ? urls : [urls]))
+  .describe(
+    'The address, or the list of addresses, under which users know the gateway: scheme and host, no path. A request ' +
+      'for any other host is refused. The request’s own one is used for redirects and told to the webmail.',
+  );
+
+/** Schema of `trusted_proxies`. */
+export const trustedProxiesSection = networks(
+  'Networks of the load balancers whose X-Forwarded-For, -Proto and -Host are believed. Nobody is, until listed here.',
+);
+
+/** Schema of `proxy_protocol`. */
+export const proxyProtocolSection = oneOf(['off', 'optional', 'required'])
+  .prefault('off')
+  .describe(
+    'Whether connections begin with a PROXY protocol header, version 1 or 2, that names the client: `off`; `optional`: ' +
+      'those of `trusted_proxies` may; `required`: only `trusted_proxies` may connect, and always with one.',
+  );
+
+/** Schema of `operators`. */
+export function operatorsSection(outside: Outside) {
+  return section({
+    listen: listenOn(
+      '127.0.0.1:9090',
+      'Where /metrics and the operators’ API are served. Keep it on loopback or a network of your own.',
+    ),
+    socket: ownFile(outside)
+      .optional()
+      .describe(
+        'A unix socket on which the API is served as well, made with mode 0600: whoever may open it may do everything. ' +
+          'The commands use it when it is there.',
+      ),
+    token: secret(outside)
+      .optional()
+      .describe('What a client of the API must show over TCP: `{ file: NAME }`. Left out: no API over TCP.'),
+    host_names: list(hostName(), 'host names')
+      .prefault([])
+      .describe(
+        'Names under which operators and their monitoring reach this listener, beside addresses, `localhost`, names without a ' +
+          'dot and that of the machine. Any other Host is refused, but for /-/live and /-/ready.',
+      ),
+    agent_check: listenAddress('127.0.0.1:9091')
+      .optional()
+      .describe('Where HAProxy’s agent check is answered. Left out: nowhere.'),
+    agent_weight: count({ atLeast: 1, atMost: 100 })
+      .prefault(100)
+      .describe('The percentage of its usual weight that HAProxy’s agent check gives this node; a reload changes it.'),
+  })
+    .transform(({ listen, socket, token, host_names: hostNames, ...agent }) => ({
+      listen,
+      ...defined({ socket, token, agentCheck: agent.agent_check }),
+      hostNames,
+      agentWeight: agent.agent_weight,
+    }))
+    .prefault({})
+    .describe('The second listener, for operators. It is never reachable through the public one.');
+}
+
+const pairRemedy = 'write { certificate_file: fullchain.pem, key_file: privkey.pem }, or a list of such maps';
+const maxKeyBytes = 64 * 1024;
+
+/** Schema of `tls`. */
+export function tlsSection(outside: Outside) {
+  const pair = certificateAndKey(outside);
+  return z
+    .union([pair, list(pair, 'maps of certificate_file and key_file').min(1, { error: `is empty: ${pairRemedy}` })], {
+      error: `is neither a map nor a list of them: ${pairRemedy}`,
+    })
+    .optional()
+    .transform((pairs = []) => (Array.isArray(pairs) ? pairs : [pairs]))
+    .describe(
+      'TLS on the public listener, HTTP/1.1, from version 1.2 on: a certificate with its key, or a list of them. The ' +
+        'client’s server name picks one by its subjectAltName; the first is shown to everybody else. The files are ' +
+        'read again when they change and on SIGHUP. Left out: TLS ends at the load balancer.',
+    );
+}
+
+function certificateAndKey(outside: Outside) {
+  const file = { what: 'a file name', remedy: 'write a path, relative to this file' };
+  return section({
+    certificate_file: leaf({ ...file, parse: (name) => certificateFile(name, outside) }).describe(
+      'PEM: the certificate, and behind it those of the authorities between it and the root.',
+    ),
+    key_file: leaf({ ...file, parse: (name) => keyFile(name, outside) }).describe(
+      'PEM: the private key, without a passphrase.',
+    ),
+  }).transform(({ certificate_file: certificate, key_file: key }, context) => {
+    if (!new X509Certificate(certificate.pem).checkPrivateKey(key.key)) {
+      context.addIssue({
+        code: 'custom',
+        path: ['key_file'],
+        message: `is not the key of the certificate in ${certificate.file}: name the key that it was made for`,
+      });
+    }
+    return { certificateFile: certificate.file, keyFile: key.file };
+  });
+}
+
+function certificateFile(name: string, outside: Outside): Reading<{ readonly file: string; readonly pem: string }> {
+  const pem = outside.certificates(name);
+  return pem.kind === 'wrong' ? pem : read({ file: outside.path(name), pem: pem.value });
+}
+
+function keyFile(name: string, outside: Outside) {
+  const bytes = outside.bytes(name, maxKeyBytes);
+  if (bytes.kind === 'wrong') return bytes;
+  try {
+    return read({ file: outside.path(name), key: createPrivateKey(Buffer.from(bytes.value)) });
+  } catch {
+    // What OpenSSL says may quote the file.
+    return wrong(`${outside.path(name)} holds no private key that can be read: name a PEM file without a passphrase`);
+  }
+}
+
+function listenOn(otherwise: string, about: string) {
+  return listenAddress(otherwise).prefault(otherwise).describe(about);
+}
+
+function hostName() {
+  const remedy = 'write a host name, such as postern.monitoring.example.org';
+  return leaf({
+    what: 'a host name',
+    remedy,
+    examples: ['postern.monitoring.example.org'],
+    parse: (text) => {
+      const host = parseHost(text);
+      return host === undefined ? wrong(`${JSON.stringify(text)} is not a host name: ${remedy}`) : read(host);
+    },
+  });
+}
