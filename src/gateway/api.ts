@@ -2,21 +2,30 @@ import { ApiRefusal } from '../admin/api-exchange.ts';
 import type { ApiNodeDeps } from '../admin/api-node.ts';
 import { type Api, createApi } from '../admin/api.ts';
 import { systemClock } from '../core/clock.ts';
+import { defined } from '../core/defined.ts';
 import type { Log } from '../core/log.ts';
 import { type CanonicalUser, canonicalUser } from '../core/names.ts';
 import { explainHere, lookUpHome } from './explain.ts';
 import type { ConfigHolder, ConfigSnapshot, GatewayNode } from './parts.ts';
 
-/** The operators' API over the parts of a running gateway. */
-export function createGatewayApi(options: {
+interface GatewayApiOptions {
   readonly node: GatewayNode;
   readonly holder: ConfigHolder;
   readonly availability: Omit<ApiNodeDeps['node'], 'name'>;
   readonly log: Log;
-}): Api {
-  const { node, holder, availability, log } = options;
+}
+
+/** The operators' API over the parts of a running gateway. Its routes are built for the first request: many nodes have none. */
+export function createGatewayApi(options: GatewayApiOptions): Api {
+  let api: Api | undefined;
+  return (request, response, way) => {
+    api ??= buildApi(options);
+    return api(request, response, way);
+  };
+}
+
+function buildApi({ node, holder, availability, log }: GatewayApiOptions): Api {
   const { cluster, sessions } = node;
-  const staffParts = node.parts.staffConsole.parts;
   return createApi({
     token: () => holder.config.operators.token,
     backends: () => holder.config.backends,
@@ -33,7 +42,7 @@ export function createGatewayApi(options: {
     moves: cluster.moves,
     hooks: () => {
       const { before, after } = holder.config.moves;
-      return { ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }) };
+      return defined({ before, after });
     },
     heldPerHost: node.heldPerHost,
     sessions,
@@ -45,10 +54,10 @@ export function createGatewayApi(options: {
       configured: () => holder.config.support?.staff ?? new Map(),
       async isStaff(user) {
         const { lookupMs } = holder.config.directory.timeouts;
-        return (await staffParts.roleOf(user, AbortSignal.timeout(lookupMs))) !== undefined;
+        return (await node.support?.console.parts.roleOf(user, AbortSignal.timeout(lookupMs))) !== undefined;
       },
       console: () => holder.config.support?.console.origin,
-      factors: staffParts.factors,
+      factors: cluster.factors,
     },
     node: {
       name: cluster.nodeName,

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createFailover } from '../backends/failover.ts';
 import { createHealth, type Health, type WatchedHost } from '../backends/health.ts';
@@ -20,11 +20,11 @@ import { createRelocation } from '../login/silent-login.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
-import { parseEnrolment } from '../support/enrolment.ts';
+import { createVault, parseEnrolment } from '../support/enrolment.ts';
+import { createSecondFactors } from '../support/second-factor.ts';
 import { lookUpHome } from './explain.ts';
 import type { ConfigHolder, ClusterState, ConfigSnapshot } from './parts.ts';
 import { openAudit, openStateStore } from './stores.ts';
-import { supportTables } from './support.ts';
 
 interface ClusterStateOptions {
   readonly holder: ConfigHolder;
@@ -51,7 +51,7 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   const state = opened.use(createStateReplica({ store, log }));
   const forgotten = state.table('forgotten', parseForgotten);
   const loadsTable = state.table('loads', parseRingLoad);
-  const support = supportTables(state);
+  const support = holder.config.support === undefined ? undefined : (await import('./support.ts')).supportTables(state);
   const enrolments = state.table('staff', parseEnrolment);
   await state.open();
   opened.use(keepRenewed(store));
@@ -85,7 +85,13 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
     audit,
     state,
     support,
-    enrolments,
+    factors: createSecondFactors({
+      enrolments,
+      vault: createVault(() => keys.current(), randomBytes),
+      clock: systemClock,
+      randomBytes,
+      log,
+    }),
     health,
     placement,
     relocate,

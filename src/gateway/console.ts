@@ -11,7 +11,6 @@ import type { PenaltyRelief } from '../login/penalty.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
-import { createVault } from '../support/enrolment.ts';
 import {
   createRedisRecentLogins,
   createRecentLoginNotes,
@@ -19,13 +18,12 @@ import {
   type RecentLogins,
 } from '../support/recent-logins.ts';
 import { createRoleOf } from '../support/roles.ts';
-import { createSecondFactors } from '../support/second-factor.ts';
 import { createStaffSessions } from '../support/staff-sessions.ts';
 import { explainHere, lookUpFresh, whyDown } from './explain.ts';
 import type { ConfigHolder, ClusterState, NodeConsole } from './parts.ts';
 import { scriptsOn } from './stores.ts';
 
-interface ConsoleOptions {
+export interface ConsoleOptions {
   readonly store: SessionStore;
   /** The Redis of the sessions, where they live in one. */
   readonly redis: RedisConnection | undefined;
@@ -69,13 +67,7 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
         randomBytes,
         log,
       }),
-      factors: createSecondFactors({
-        enrolments: cluster.enrolments,
-        vault: createVault(() => keys.current(), randomBytes),
-        clock,
-        randomBytes,
-        log,
-      }),
+      factors: cluster.factors,
       users: createUsers(options, signIns),
       backends: createBackends(options),
       audit,
@@ -88,7 +80,6 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
     noteSignIn({ user, backend, result, why, client: address, reference }) {
       // Of names that nobody knows there is no end.
       if (user === undefined || (backend === undefined && why !== 'refused')) return;
-      if (holder.config.support === undefined) return;
       const noted = { atMs: clock.nowMs(), result, address, reference, ...(why === undefined ? {} : { why }) };
       notes.note(user, noted);
     },

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Health } from '../backends/health.ts';
 import { systemClock } from '../core/clock.ts';
+import { defined } from '../core/defined.ts';
 import type { Log } from '../core/log.ts';
 import type { SilentSignIn } from '../core/webmail.ts';
 import type { AskLeader } from '../directory/source.ts';
@@ -21,10 +22,8 @@ import { createProxyProtocol } from '../proxy/proxy-protocol-listener.ts';
 import { openTlsCertificates } from '../proxy/tls-certificates.ts';
 import { openServerKeys } from '../sessions/server-keys.ts';
 import { openClusterState } from './cluster-state.ts';
-import { openConsole } from './console.ts';
-import type { ClusterState, ConfigHolder, GatewayNode, NodeConsole, SharedParts } from './parts.ts';
+import type { ClusterState, ConfigHolder, GatewayNode, NodeSupport, SharedParts } from './parts.ts';
 import { gateOf, openStore, probeStores, sessionsOf } from './stores.ts';
-import { openSupport } from './support.ts';
 
 interface NodeOptions {
   readonly holder: ConfigHolder;
@@ -48,19 +47,20 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     await openClusterState({
       ...basis,
       leave: (left) => leaveWebmail(logout, left),
-      ...(worker === undefined ? {} : { health: worker.health }),
+      ...defined({ health: worker?.health }),
     }),
   );
   const penalty = createPenalty({
-    ...(redis === undefined ? {} : { redis: redis.client }),
+    ...defined({ redis: redis?.client }),
     key: keys.current().promoted.subkey('penalty'),
     isExempt: (address) => holder.current.isExempt(address),
     wait: systemWait,
     log,
   });
-  const console = opened.use(openConsole({ ...basis, cluster, penalty }));
   const support =
-    holder.config.support === undefined ? undefined : opened.use(openSupport({ ...basis, cluster, console }));
+    cluster.support === undefined
+      ? undefined
+      : opened.use((await import('./support.ts')).openSupport(cluster.support, { ...basis, cluster, penalty }));
   metrics.watch({
     directoryLookups: () => holder.current.directory.counts(),
     sessions: () => sessions.counts().cached,
@@ -84,9 +84,8 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     silentSignIn: countedSilentSignIn(silentSignIn, metrics),
     storeUp: basis.storeUp,
     parts: {
-      ...sharedParts(basis, { cluster, console, penalty }),
-      ...(worker === undefined ? {} : { askLeader: worker.askLeader }),
-      ...(support === undefined ? {} : { support }),
+      ...sharedParts(basis, { cluster, support, penalty }),
+      ...defined({ askLeader: worker?.askLeader }),
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -142,14 +141,14 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
 
 interface Built {
   readonly cluster: ClusterState;
-  readonly console: NodeConsole;
+  readonly support: NodeSupport | undefined;
   readonly penalty: Penalty;
 }
 
-function sharedParts(basis: Basis, { cluster, console, penalty }: Built): SharedParts {
+function sharedParts(basis: Basis, { cluster, support, penalty }: Built): SharedParts {
   const { holder, log, metrics, store, keys, sessions, connections, logout, proxyProtocol } = basis;
   return {
-    staffConsole: console,
+    ...defined({ support }),
     placement: cluster.placement,
     arrived: async (user) => {
       await cluster.moves.arrived(user);
@@ -180,7 +179,7 @@ function sharedParts(basis: Basis, { cluster, console, penalty }: Built): Shared
     storeAnswers: () => store.ping(),
     loginFinished(event) {
       countLogin(metrics, event);
-      console.noteSignIn(event);
+      support?.console.noteSignIn(event);
     },
     clientChecks: createClientChecks({ clock: systemClock, randomBytes }),
     clientChecked: ({ result, backend }) => metrics.clientChecked(result, backend),

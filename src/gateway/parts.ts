@@ -40,11 +40,11 @@ import type { Route } from '../proxy/session-requests.ts';
 import type { TlsCertificates } from '../proxy/tls-certificates.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
-import type { Enrolment } from '../support/enrolment.ts';
 import type { MailboxExpiry, OpenedMailbox } from '../support/mailbox-expiry.ts';
 import type { Notice, Notices } from '../support/notices.ts';
 import type { OneTimeLinks, StoredLink } from '../support/one-time-links.ts';
 import type { StaffChecks } from '../support/roles.ts';
+import type { SecondFactors } from '../support/second-factor.ts';
 
 /**
  * The configuration in force, and what was built from it. Made before all other parts; whoever outlives a reload reads
@@ -100,9 +100,9 @@ export interface UserListeners {
 
 /** What a node keeps for the console over every reload. */
 export interface NodeConsole extends AsyncDisposable {
-  /** What its pages need beside what the snapshot holds. */
+  /** Dependencies of its pages, but for those that a snapshot holds. */
   readonly parts: Omit<ConsolePagesDeps, 'staffLogin' | 'impersonation' | 'serviceName' | 'views'>;
-  /** Keeps a sign-in for support to see, where there is support. */
+  /** Keeps a login for support to see. */
   noteSignIn(event: LoginEvent): void;
 }
 
@@ -113,8 +113,9 @@ export interface SupportTables {
   readonly notices: ReplicatedTable<readonly Notice[]>;
 }
 
-/** What a node keeps for its staff over every reload. */
+/** What a node keeps for its staff over every reload. Opened only where the configuration has support. */
 export interface NodeSupport extends AsyncDisposable {
+  readonly console: NodeConsole;
   readonly staffChecks: StaffChecks;
   readonly links: OneTimeLinks;
   readonly notices: Notices;
@@ -150,9 +151,10 @@ export interface GatewayNode extends AsyncDisposable {
 export interface ClusterState extends AsyncDisposable {
   readonly audit: Audit;
   readonly state: StateReplica;
-  readonly support: SupportTables;
-  /** The second factors of the staff. */
-  readonly enrolments: ReplicatedTable<Enrolment>;
+  /** Undefined if the configuration has no support. */
+  readonly support: SupportTables | undefined;
+  /** The second factors of the staff, which operators see also without support. */
+  readonly factors: SecondFactors;
   readonly health: Health;
   readonly placement: Placement;
   readonly relocate: Relocate;
@@ -171,11 +173,10 @@ export interface ClusterState extends AsyncDisposable {
 }
 
 /** What outlives a reload and every snapshot is built on. */
-export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views' | 'telling'> {
+export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views' | 'notices'> {
   /** Where the configuration has support. */
   readonly support?: NodeSupport;
   readonly audit: Audit;
-  readonly staffConsole: NodeConsole;
   readonly logout: Logout;
   readonly exchange: HttpExchange;
   readonly placement: Placement;

@@ -8,9 +8,7 @@ import { type BackendName, createLoginNameParser } from '../core/names.ts';
 import type { Placement } from '../core/placement.ts';
 import { createMailRoutes } from '../directory-service/mail-routes.ts';
 import type { Pages } from '../http/app.ts';
-import { createAssistPages } from '../http/assist-pages.ts';
 import { createBanner } from '../http/banner.ts';
-import { createConsolePages } from '../http/console/routes.ts';
 import { createFormTokens } from '../http/forms.ts';
 import { createAnswers } from '../http/gateway-answers.ts';
 import { createPages } from '../http/pages.ts';
@@ -24,12 +22,13 @@ import { loadDrivers } from './drivers.ts';
 import { createLogins, createSignInHomes } from './logins.ts';
 import type { ConfigSnapshot, SharedParts } from './parts.ts';
 import { openDirectory } from './stores.ts';
-import { assistOf, consoleImpersonation } from './support.ts';
 
 /** Builds a snapshot. Rejects when the directory cannot be opened; nothing is left open then. */
 export async function buildSnapshot(config: Config, parts: SharedParts): Promise<ConfigSnapshot> {
   const { clock, log } = parts;
   const { drivers, byBackend } = await loadDrivers(config.backends, parts);
+  // Before anything is opened: a module that cannot be loaded must leave nothing open.
+  const supportModule = config.support === undefined ? undefined : await import('./support.ts');
   const homeOf: ConfigSnapshot['homeOf'] = (name) => byBackend.get(name);
   const names = new Map<string, Backend>(config.backends);
   const backendNamed: ConfigSnapshot['backendNamed'] = (name) => names.get(name);
@@ -43,26 +42,26 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
   const signInHomes = createSignInHomes(byBackend, parts.placement, parts.mailServers);
   const common = { ...parts, parseName, directory: overridden, ...signInHomes };
   const { login, staffLogin, clientAuthentication } = createLogins(config.login, { ...common, arrived: parts.arrived });
-  const assist = assistOf(config, { ...common, configured: homeOf }, views.locales);
   const tokens = createFormTokens(parts.formKeys, clock);
-  const publicPages = createPages({ ...parts, login, views, telling: assist?.telling ?? nothingToTell });
+  const support =
+    config.support === undefined || parts.support === undefined
+      ? undefined
+      : supportModule?.createSupport(config, config.support, {
+          ...common,
+          support: parts.support,
+          configured: homeOf,
+          staffLogin,
+          views,
+          tokens,
+        });
+  const pages = createPages({ ...parts, login, views, notices: support?.notices ?? noNotices });
   return {
     config,
     directory,
     homes: overridden,
     parseName,
     ...createIngresses(config, parts),
-    pages: createAllPages({
-      public: publicPages,
-      console: createConsolePages({
-        ...parts.staffConsole.parts,
-        staffLogin,
-        serviceName: config.login.branding.name,
-        impersonation: consoleImpersonation(assist),
-        views,
-      }),
-      assist: assist === undefined ? publicPages : createAssistPages({ ...parts, ...assist, views, tokens }),
-    }),
+    pages: support === undefined ? pages : createAllPages({ ...support.pages, public: pages }),
     bannerOf: createBanner({ ...parts, assets: views.assistAssets, locales: views.locales, tokens }),
     answers: createAnswers(views, clock),
     clientPaths: createBasicPaths(config.backends.values()),
@@ -83,7 +82,7 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
   };
 }
 
-const nothingToTell = { pending: () => [], pendingNow: async () => [], read: () => Promise.resolve() };
+const noNotices = { pending: () => [], pendingNow: async () => [], read: () => Promise.resolve() };
 
 /** Our own pages under each host name. */
 function createAllPages(pages: Readonly<Record<HostKind, Pages>>): Pages {

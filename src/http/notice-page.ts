@@ -9,14 +9,14 @@ import type { Views } from './views.ts';
 
 /** Dependencies of the page of notices. */
 export interface NoticePageDeps {
-  readonly telling: Pick<NoticeDelivery, 'pendingNow' | 'read'>;
+  readonly notices: Pick<NoticeDelivery, 'pendingNow' | 'read'>;
   readonly live: LiveSessions;
   readonly tokens: FormTokens;
   readonly views: Views;
 }
 
 /** `/-/notice`: tells a user once who opened the mailbox, when and why, on the way from the sign-in to the mail. */
-export function createNoticePage({ telling, live, tokens, views }: NoticePageDeps): {
+export function createNoticePage({ notices: telling, live, tokens, views }: NoticePageDeps): {
   show: RequestHandler;
   submit: RequestHandler;
 } {

@@ -23,7 +23,7 @@ export interface PagesDeps {
   readonly gate: PageSessions;
   readonly live: LiveSessions;
   readonly ownSessions: OwnSessions;
-  readonly telling: Pick<NoticeDelivery, 'pending' | 'pendingNow' | 'read'>;
+  readonly notices: Pick<NoticeDelivery, 'pending' | 'pendingNow' | 'read'>;
   readonly views: Views;
   /** Keys that all nodes share: the first signs forms, all verify. */
   readonly formKeys: () => readonly KeyObject[];
@@ -39,7 +39,7 @@ export function createPages(given: PagesDeps): Pages {
   const deps = onlyOwnSessions(given);
   const { gate } = deps;
   const tokens = createFormTokens(deps.formKeys, deps.clock);
-  const loginPage = createLoginPage({ ...deps, tokens, mustRead: (user) => deps.telling.pending(user).length > 0 });
+  const loginPage = createLoginPage({ ...deps, tokens, mustRead: (user) => deps.notices.pending(user).length > 0 });
   const logoutPage = createLogoutPage({ ...deps, tokens });
   const noticePage = createNoticePage({ ...deps, tokens });
   const sessionsPage = createSessionsPage({ ...deps, tokens });

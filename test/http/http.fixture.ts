@@ -44,7 +44,7 @@ export interface FixtureOptions {
   readonly views?: Views;
   readonly formKeys?: readonly KeyObject[];
   readonly ownSessions?: OwnSessions;
-  readonly telling?: Pick<NoticeDelivery, 'pending' | 'pendingNow' | 'read'>;
+  readonly notices?: Pick<NoticeDelivery, 'pending' | 'pendingNow' | 'read'>;
 }
 
 export async function startPages(options: FixtureOptions = {}): Promise<Fixture> {
@@ -81,7 +81,7 @@ export async function startPages(options: FixtureOptions = {}): Promise<Fixture>
     gate: fixture.sessions.gate,
     live: fixture.sessions.live,
     ownSessions: options.ownSessions ?? nobodysSessions,
-    telling: options.telling ?? { pending: () => [], pendingNow: async () => [], read: () => Promise.resolve() },
+    notices: options.notices ?? { pending: () => [], pendingNow: async () => [], read: () => Promise.resolve() },
     views: options.views ?? views,
     formKeys: () => formKeys,
     clock: { nowMs: () => fixture.nowMs },
