@@ -50,7 +50,7 @@ export function valueName(about: string) {
  * Schema of `refuse: { key: NAME, when: […], later: […] }`. The name is required for attributes, since they have no usual
  * names.
  */
-export function refusal(what: ValueNoun) {
+export function refusalSetting(what: ValueNoun) {
   const name = textOrNumber('a name', `write refuse: { ${what}: NAME, when: [locked, closed], later: [maintenance] }`);
   return section({
     [what]: (what === 'attribute' ? name : name.prefault('refuse')).describe('The name of the value.'),

@@ -48,7 +48,7 @@ export interface TracedStep {
 }
 
 /** Hears of each question of a lookup as it is answered. */
-type Trace = (step: TracedStep) => void;
+type LookupTrace = (step: TracedStep) => void;
 
 /** Options of the chain of sources. */
 export interface ChainOptions {
@@ -95,13 +95,13 @@ export class SourceChain {
   }
 
   /** Rejects when no certain answer could be had. */
-  lookup(name: LoginName, signal: AbortSignal, trace: Trace = () => {}): Promise<HomeLookup> {
+  lookup(name: LoginName, signal: AbortSignal, trace: LookupTrace = () => {}): Promise<HomeLookup> {
     return withDeadline({ source: 'directory', ms: this.#options.timeoutMs }, signal, (limited) =>
       this.#followAliases(name, limited, trace),
     );
   }
 
-  async #followAliases(name: LoginName, signal: AbortSignal, trace: Trace): Promise<HomeLookup> {
+  async #followAliases(name: LoginName, signal: AbortSignal, trace: LookupTrace): Promise<HomeLookup> {
     const seen = new Set<LoginName>();
     let asked = name;
     for (;;) {
@@ -116,7 +116,7 @@ export class SourceChain {
     }
   }
 
-  async #walk(asked: LoginName, signal: AbortSignal, trace: Trace): Promise<Walked> {
+  async #walk(asked: LoginName, signal: AbortSignal, trace: LookupTrace): Promise<Walked> {
     const { domain } = splitLoginName(asked);
     const state: WalkState = { silent: undefined, barred: undefined, isKnown: false, role: undefined };
     for (const step of this.#options.steps) {
@@ -141,7 +141,12 @@ export class SourceChain {
   }
 
   /** The source's answer, or why it could not be asked. Rejects when `signal` is aborted. */
-  async #ask(step: Step, name: LoginName, signal: AbortSignal, trace: Trace): Promise<SourceAnswer | PosternError> {
+  async #ask(
+    step: Step,
+    name: LoginName,
+    signal: AbortSignal,
+    trace: LookupTrace,
+  ): Promise<SourceAnswer | PosternError> {
     const { clock, log } = this.#options;
     const source = step.label;
     const startedMs = clock.nowMs();

@@ -9,31 +9,31 @@ export interface ComparedDirectory {
   readonly parseName: LoginNameParser;
 }
 
-/** How users fare in two directories. */
+/** The differences between two directories. */
 export interface Comparison {
   readonly users: number;
-  /** Users who would live elsewhere, or be known to one directory only. */
+  /** Users whose home differs, or who are known to one directory only. */
   readonly moved: number;
-  /** Users of whom one directory could not say where they live: nothing is known of them. */
+  /** Users for whom one directory could not be asked. */
   readonly unsure: number;
-  /** How many go from one home to another: `a → b`, `unknown → a`. */
+  /** Counts of users by the change of their home: `a → b`, `unknown → a`. */
   readonly flows: ReadonlyMap<string, number>;
 }
 
 /** A user whose home differs. A home is a backend's name, `unknown` or `refused`. */
 export interface HomeChange {
-  /** As it was given. */
+  /** The name as it was given. */
   readonly user: string;
   readonly from: string;
   readonly to: string;
 }
 
-const concurrent = 64;
+const maxConcurrentUsers = 64;
 
 /**
- * Asks two directories for the same users: who would move if the second took the place of the first. With two `hash`
- * sources of different weights it is the preview of the change. `onChange` hears of each user who moves, in no
- * particular order; `onProgress` of how many have been asked. Rejects when `signal` is aborted.
+ * Finds the users who would move if the second directory took the place of the first. With two `hash` sources of
+ * different weights it previews the change of weights. `onChange` gets each user who moves, in no particular order;
+ * `onProgress` gets the number of users asked so far. Rejects when `signal` is aborted.
  */
 export async function compareDirectories(
   directories: { readonly before: ComparedDirectory; readonly after: ComparedDirectory },
@@ -63,13 +63,13 @@ export async function compareDirectories(
   for await (const user of users) {
     const one = compareUser(user).finally(() => running.delete(one));
     running.add(one);
-    if (running.size >= concurrent) await Promise.race(running);
+    if (running.size >= maxConcurrentUsers) await Promise.race(running);
   }
   await Promise.all(running);
   return { ...counts, flows };
 }
 
-/** A user's home as a word; undefined if the directory could not say. A malformed name has no home. */
+/** A user's home as a word; undefined if the directory could not be asked. A malformed name is unknown. */
 async function homeIn(
   { directory, parseName }: ComparedDirectory,
   user: string,

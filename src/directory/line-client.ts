@@ -103,7 +103,7 @@ export class LineClient implements AsyncDisposable {
     } catch (error) {
       socket.destroy();
       signal.throwIfAborted();
-      throw couldNotAsk(`${this.#address.label} cannot be reached: ${wordsOf(error)}`, error);
+      throw couldNotAsk(`${this.#address.label} cannot be reached: ${errorText(error)}`, error);
     }
   }
 }
@@ -131,7 +131,7 @@ function exchangeLine(
       const text = readReply(received);
       if (text !== undefined) resolve({ kind: 'reply', text });
     } catch (error) {
-      resolve({ kind: 'broken', why: wordsOf(error) });
+      resolve({ kind: 'broken', why: errorText(error) });
     }
   };
   const onEnd = (): void => resolve({ kind: received.length === 0 ? 'silent' : 'ended' });
@@ -144,6 +144,6 @@ function exchangeLine(
   });
 }
 
-function wordsOf(error: unknown): string {
+function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -3,10 +3,10 @@ import { notOneOf } from '../schema/scalars.ts';
 import type { Follows } from './chain.ts';
 import type { OpenSource, SourceDriver } from './settings.ts';
 
-type Loader = () => Promise<{ readonly driver: SourceDriver }>;
+type SourceLoader = () => Promise<{ readonly driver: SourceDriver }>;
 
-/** Every type of source, and how its driver is loaded: a client library costs time and memory only where it is used. */
-const loaders: ReadonlyMap<string, Loader> = new Map<string, Loader>([
+/** The loader of each type of source: a client library costs time and memory only if it is used. */
+const loaders: ReadonlyMap<string, SourceLoader> = new Map<string, SourceLoader>([
   ['cdb', () => import('./sources/cdb.ts')],
   ['doveadm', () => import('./sources/doveadm.ts')],
   ['hash', () => import('./sources/hash.ts')],
@@ -32,10 +32,10 @@ export async function loadSource(type: string): Promise<SourceDriver | undefined
   return (await loaders.get(type)?.())?.driver;
 }
 
-/** A source as the operator wrote it: `type`, what the chain does with it, and the driver's own settings. */
+/** A source as the operator wrote it: `type`, the rules for its answers, and the driver's own settings. */
 export type SourceSettings = DriverSettings;
 
-/** A source that can be opened, with what the chain does with its answers. */
+/** A source that can be opened, with the chain's rules for its answers. */
 export interface ConfiguredSource extends Follows {
   readonly type: string;
   readonly serves: (domain: string) => boolean;
@@ -43,7 +43,7 @@ export interface ConfiguredSource extends Follows {
   readonly open: OpenSource;
 }
 
-/** Reads the settings of one source, without any I/O but loading its driver; `timeoutMs` where it sets none. */
+/** Parses the settings of one source, and loads its driver; `timeoutMs` is for a source that sets no timeout. */
 export async function configureSource(
   settings: SourceSettings,
   timeoutMs: number,

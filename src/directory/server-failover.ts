@@ -20,7 +20,7 @@ interface KeptConnection<Connection> {
   hasAnswered: boolean;
 }
 
-type Question<Connection, Answer> = (connection: Connection, timeoutMs: number) => Promise<Answer>;
+type ServerQuestion<Connection, Answer> = (connection: Connection, timeoutMs: number) => Promise<Answer>;
 
 /** Keeps one connection (or pool) to one of several equal servers, and moves on to the next when it fails. */
 export class ServerFailover<Server, Connection> implements AsyncDisposable {
@@ -39,7 +39,7 @@ export class ServerFailover<Server, Connection> implements AsyncDisposable {
    * and final; any other error is the connection's, and the next server is asked. Rejects with {@link couldNotAsk} when
    * none is left.
    */
-  async use<Answer>(question: Question<Connection, Answer>, signal: AbortSignal): Promise<Answer> {
+  async use<Answer>(question: ServerQuestion<Connection, Answer>, signal: AbortSignal): Promise<Answer> {
     const { servers, label } = this.#options;
     let failure: unknown;
     let server: Server | undefined;
@@ -64,7 +64,11 @@ export class ServerFailover<Server, Connection> implements AsyncDisposable {
     await last?.connection.then(this.#options.close).catch(() => {});
   }
 
-  async #ask<Answer>(server: Server, question: Question<Connection, Answer>, signal: AbortSignal): Promise<Answer> {
+  async #ask<Answer>(
+    server: Server,
+    question: ServerQuestion<Connection, Answer>,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     const { label, isUsable = () => true } = this.#options;
     const kept = this.#kept ?? this.#connect(server);
     const deadline = { source: 'directory', ms: this.#shareMs, what: label(server) } as const;

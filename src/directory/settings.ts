@@ -2,6 +2,7 @@ import { isIP, type NetConnectOpts } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { z } from 'zod';
 import type { DriverSettings, SettingProblem } from '../core/backend.ts';
+import { defined } from '../core/defined.ts';
 import { readNamedFile } from '../core/named-files.ts';
 import { type LoginName, normaliseDomain, splitLoginName } from '../core/names.ts';
 import { Secret } from '../core/secret.ts';
@@ -10,7 +11,7 @@ import { duration, leaf, oneOf, oneOrMore, section, text, textOrNumber } from '.
 import { parseHostPort, read, type Reading, shown, wrong } from '../schema/value-parsers.ts';
 import type { Source, SourceDeps } from './source.ts';
 
-/** The settings that every type of source has, beside those of its driver. */
+/** The settings that every type of source has, besides those of its driver. */
 function commonSettings() {
   return {
     type: z.string(),
@@ -37,16 +38,16 @@ export function sourceSettings<Shape extends z.core.$ZodLooseShape>(shape: Shape
   return section({ ...commonSettings(), ...shape });
 }
 
-/** What every source has set. */
-export type CommonSettings = z.output<z.ZodObject<ReturnType<typeof commonSettings>>>;
+/** The values of the settings that every source has. */
+type CommonSettings = z.output<z.ZodObject<ReturnType<typeof commonSettings>>>;
 
 /** A type of source: {@link defineSource} makes one. */
 export interface SourceDriver {
-  /** What it is, in one sentence, for the reference. */
+  /** What the source is, in one sentence, for the reference. */
   readonly about: string;
-  /** The schema of all settings of such a source. */
+  /** The schema of all settings of a source of this type. */
   readonly settings: z.ZodType;
-  /** Reads settings without any I/O; secrets are wrapped by now, and file names absolute. */
+  /** Parses settings without any I/O; secrets are already wrapped, and file names absolute. */
   configure(
     values: DriverSettings,
   ):
@@ -55,12 +56,12 @@ export interface SourceDriver {
 }
 
 /**
- * Opens a configured source. Rejects only for what an operator must fix: a file that is missing or broken. A server
- * that is away is no reason not to start.
+ * Opens a configured source. Rejects only if an operator must fix something: a file is missing or broken. A server that
+ * is away is no reason to reject.
  */
 export type OpenSource = (deps: SourceDeps) => Promise<Source>;
 
-/** Makes a driver of what it is, the schema of its settings, and what opens a source with them. */
+/** Makes a driver from its description, the schema of its settings, and the function that opens a source. */
 export function defineSource<Settings extends CommonSettings>(source: {
   readonly about: string;
   readonly settings: z.ZodType<Settings>;
@@ -78,7 +79,7 @@ export function defineSource<Settings extends CommonSettings>(source: {
   };
 }
 
-/** `null` is what YAML makes of a key without a value: it counts as left out. */
+/** Drops keys whose value is `null`, which YAML makes of a key without a value. */
 function withoutEmpty(values: DriverSettings): DriverSettings {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
 }
@@ -88,7 +89,7 @@ export function isRecord(value: unknown): value is DriverSettings {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Secret);
 }
 
-/** For which domains a source is asked: `example.org`, or `*.example.org` for all below it; an empty list is all. */
+/** Schema of `domains`: `example.org`, or `*.example.org` for all below it; an empty list means all domains. */
 function domains() {
   const remedy = 'write example.org or "*.example.org"';
   const domain = leaf({
@@ -109,56 +110,56 @@ function domains() {
   });
 }
 
-/** A file that the source reads itself; its path is absolute by now. */
+/** Schema of a file that the source reads itself; its path is already absolute. */
 export function file(about: string) {
   return textOrNumber('a file name', 'write a file name, relative to this file').describe(about);
 }
 
-/** The authorities that a connection trusts, and the name that the certificate must carry. */
+/** The settings for the authorities that a connection trusts, and the name that the certificate must carry. */
 export function tlsSettings() {
   return {
-    tls_ca_file: authorities(),
+    tls_ca_file: trustedAuthorities(),
     tls_server_name: text('a host name', 'write the name that the certificate carries')
       .optional()
       .describe('The name that the certificate must carry; the host when left out.'),
   };
 }
 
-/** A file of authorities to trust in the place of the system's. */
-export function authorities() {
+/** Schema of a file of authorities to trust instead of the system's. */
+export function trustedAuthorities() {
   return file('PEM certificates of the authorities to trust instead of the system’s.').optional();
 }
 
-/** The PEM text of a file of authorities; undefined where there is none. */
+/** The PEM text of a file of authorities; undefined if no file is set. */
 export async function readAuthorities(file: string | undefined): Promise<string | undefined> {
   return file === undefined ? undefined : (await readNamedFile(file)).toString();
 }
 
-/** What `tls_ca_file` and `tls_server_name` say. */
+/** The values of {@link tlsSettings}. */
 export interface TlsSettings {
   readonly tls_ca_file?: string | undefined;
   readonly tls_server_name?: string | undefined;
 }
 
-/** The options of TLS for a connection to a host; reads the file of authorities. */
+/** Makes the TLS options for connections to a host; reads the file of authorities. */
 export async function tlsFor(settings: TlsSettings): Promise<(host: string) => ConnectionOptions> {
   const pem = await readAuthorities(settings.tls_ca_file);
-  const ca = pem === undefined ? {} : { ca: pem };
   return (host) => {
     const name = settings.tls_server_name ?? host;
-    // An address cannot be announced (RFC 6066), but the certificate must still carry it.
-    return { ...ca, minVersion: 'TLSv1.2', host: name, ...(isIP(name) === 0 ? { servername: name } : {}) };
+    // An address cannot be sent as SNI (RFC 6066), but the certificate must still carry it.
+    const servername = isIP(name) === 0 ? name : undefined;
+    return { minVersion: 'TLSv1.2', host: name, ...defined({ ca: pem, servername }) };
   };
 }
 
-/** Where a server listens, and how logs call it. */
+/** Where a server listens, and its name in logs. */
 export interface ServerAddress {
   readonly label: string;
   readonly connect: NetConnectOpts & { readonly host?: string; readonly port?: number; readonly path?: string };
 }
 
-/** `host:port`, `[address]:port` or `unix:/path`; the port may be left out where there is a usual one. */
-export function address(defaultPort?: number) {
+/** Schema of `host:port`, `[address]:port` or `unix:/path`; the port may be left out if there is a default. */
+export function serverAddress(defaultPort?: number) {
   return leaf({
     what: 'an address',
     remedy: addressRemedy,
@@ -170,8 +171,8 @@ export function address(defaultPort?: number) {
   });
 }
 
-/** One or more servers, asked in this order. */
-export function servers<Item extends z.ZodType>(item: Item) {
+/** Schema of one or more servers, asked in this order. */
+export function serverList<Item extends z.ZodType>(item: Item) {
   const remedy = 'write the address of a server, or a list of them';
   return oneOrMore(item, remedy).refine((list) => list.length > 0, { error: `is empty: ${remedy}` });
 }
@@ -196,8 +197,8 @@ export interface TemplateVariable {
   readonly variable: 'u' | 'n' | 'd';
 }
 
-/** A text with places for the user's name. */
-export function template(what: string) {
+/** Schema of a text with placeholders for the user's name. */
+export function nameTemplate(what: string) {
   const remedy = 'write a text with %u, %n or %d';
   return leaf({ what, remedy, parse: (written) => readTemplate(written, remedy) });
 }
@@ -208,7 +209,7 @@ function readTemplate(written: string, remedy: string): Reading<Template> {
   return typeof parsed === 'string' ? wrong(parsed) : read(parsed);
 }
 
-/** The parsed text, or what is wrong with it. */
+/** Parses a template; returns what is wrong with the text if it cannot be one. */
 export function parseTemplate(text: string): Template | string {
   const parts: (string | TemplateVariable)[] = [];
   for (const part of text.split(/(%.?)/s)) {
@@ -221,12 +222,12 @@ export function parseTemplate(text: string): Template | string {
   return { parts };
 }
 
-/** The text for a name, each inserted value through the one escaping function of where the text goes. */
+/** Fills a template for a name; `escape` is the escaping function of the place where the text goes. */
 export function fillTemplate(template: Template, name: LoginName, escape: (value: string) => string): string {
   return template.parts.map((part) => (typeof part === 'string' ? part : escape(valueOf(part, name)))).join('');
 }
 
-/** The text that a placeholder stands for. */
+/** The text for a placeholder. */
 export function valueOf({ variable }: TemplateVariable, name: LoginName): string {
   if (variable === 'u') return name;
   const { local, domain } = splitLoginName(name);

@@ -237,7 +237,7 @@ describe('where the password of a refused user can be checked', () => {
     ['under another name', [step({ '*': refusedAt('a', 'al@example.test') })], at('a', 'al@example.test')],
     ['by the name of a host', [step({ '*': refusedAt('old-name.test') })], at('b')],
     ['a home that is none bars all the same', [step({ '*': refusedAt('elsewhere.test') })], undefined],
-    ['a user name that is none bars all the same', [step({ '*': refusedAt('a', 'al\0') })], undefined],
+    ['a malformed user name refuses all the same', [step({ '*': refusedAt('a', 'al\0') })], undefined],
     ['a later source says it', [step({ '*': refused }), step({ '*': onA })], at('a')],
     ['a computed one too', [step({ '*': refused }, { onFound: 'next' }), step({ '*': byDefault })], at('b')],
     ['of a later source that refuses too, the first counts', [step({ '*': refused }), step({ '*': onB })], at('b')],

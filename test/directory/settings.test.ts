@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import type { z } from 'zod';
 import { Secret } from '../../src/core/secret.ts';
-import { address, servers, template } from '../../src/directory/settings.ts';
+import { nameTemplate, serverAddress, serverList } from '../../src/directory/settings.ts';
 import { problemsIn } from '../../src/schema/issues.ts';
 import {
   duration,
@@ -32,8 +32,18 @@ const cases: readonly (readonly [name: string, value: unknown, schema: z.ZodType
   ['a number too large', 3, fraction({ atLeast: 1, atMost: 2 }), '3 is not such a number: write a number from 1 to 2'],
   ['a duration', '3s', duration({ atLeastMs: 1 }), 3000],
   ['a list of one', 'x', oneOrMore(word, 'write a word'), ['x']],
-  ['an empty list of servers', [], servers(address()), 'is empty: write the address of a server, or a list of them'],
-  ['an unknown place', '%x', template('a key'), '%x is not known here: write %u, %n, %d, or %% for a per cent sign'],
+  [
+    'an empty list of servers',
+    [],
+    serverList(serverAddress()),
+    'is empty: write the address of a server, or a list of them',
+  ],
+  [
+    'an unknown place',
+    '%x',
+    nameTemplate('a key'),
+    '%x is not known here: write %u, %n, %d, or %% for a per cent sign',
+  ],
 ];
 for (const [name, value, schema, outcome] of cases) {
   test(`${name} is read as ${inspect(outcome)}`, () => {
@@ -50,7 +60,7 @@ test('a secret is wrapped, and found wrapped, and is never printed', () => {
 
 test('addresses are hosts with ports, or sockets', () => {
   const texts = ['db.example.test', '127.0.0.1:1', '[2001:db8::1]:2', '[::1]', 'unix:/run/x.sock'];
-  const schema = servers(address(99));
+  const schema = serverList(serverAddress(99));
   assert.deepEqual(
     schema.parse(texts).map(({ connect }) => connect),
     [

@@ -244,12 +244,16 @@ describe('what aliases(5) has beside users', () => {
 
 describe('a Postfix table of another kind', () => {
   const cases: readonly (readonly [what: string, text: string, said: RegExp])[] = [
-    ['patterns', 'alice a\n\n/^bob@/ b\n', /table:3: a pattern is no name, and meets none here: write type: regex$/],
-    ['negated patterns', '!/^bob@/ b\n', /table:1: a pattern is no name/],
-    ['networks', '# cidr\n10.0.0.0/8 a\n', /table:2: an address or network is no name: this is a table of clients/],
-    ['addresses', '192.0.2.1 REJECT\n', /table:1: an address or network is no name/],
-    ['networks in brackets', '[2001:db8::]/32 a\n', /table:1: an address or network is no name/],
-    ['keys as JSON has them', '{"alice": "a"}\n', /table:1: a key in quotes is met by no name/],
+    [
+      'patterns',
+      'alice a\n\n/^bob@/ b\n',
+      /table:3: a pattern is not a name, and matches none here: write type: regex$/,
+    ],
+    ['negated patterns', '!/^bob@/ b\n', /table:1: a pattern is not a name/],
+    ['networks', '# cidr\n10.0.0.0/8 a\n', /table:2: an address or network is not a name: this is a table of clients/],
+    ['addresses', '192.0.2.1 REJECT\n', /table:1: an address or network is not a name/],
+    ['networks in brackets', '[2001:db8::]/32 a\n', /table:1: an address or network is not a name/],
+    ['keys as JSON has them', '{"alice": "a"}\n', /table:1: a key in quotes matches no name/],
     ['comments of another kind', '// users\nalice a\n', /table:1: comments begin with #/],
     [
       'values that are no backend',
@@ -258,7 +262,7 @@ describe('a Postfix table of another kind', () => {
     ],
     ['an equals sign', 'alice = a\n', /names backends that are not configured: \S+table:1: "= a"/],
     ['a table of accounts', 'alice:x:1000:1000::/home/alice:/bin/sh\n', /names backends that are not configured/],
-    ['quoted keys', '"alice smith"@example.test a\n', /table:1: a key in quotes is met by no name/],
+    ['quoted keys', '"alice smith"@example.test a\n', /table:1: a key in quotes matches no name/],
   ];
   for (const [what, text, said] of cases) {
     test(`is told by check, with its line and kind: ${what}`, async (t) => {

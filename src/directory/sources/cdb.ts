@@ -6,7 +6,7 @@ import { watchFile } from './watched-file.ts';
 
 /**
  * A constant database (tinycdb, `postmap cdb:`) that says where each user lives; a replaced file is taken over. Keys
- * are asked for in lower case, `@domain` and `*` after the user: write them so.
+ * must be in lower case; they are looked up in that form, `@domain` and `*` after the user.
  */
 export const driver = defineSource({
   about: 'A constant database file.',
@@ -20,14 +20,14 @@ export const driver = defineSource({
 
     const watched = await watchFile({ file, load: openCdb, release: (cdb: CdbFile) => cdb.close() }, deps);
 
-    let isTold = false;
+    let hasWarned = false;
 
     async function get(key: string): Promise<string | undefined> {
       const cdb = watched.current;
       try {
         return await cdb.get(key);
       } catch (error) {
-        // It was replaced, and closed, between two of its reads.
+        // The file was replaced, and closed, between two of its reads.
         if (watched.current !== cdb) return get(key);
         throw couldNotAsk(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`, error);
       }
@@ -39,9 +39,9 @@ export const driver = defineSource({
         for (const { key, byDefault } of tableKeys(name, deps.defaultDomain, domains)) {
           const value = await get(key);
           if (value !== undefined && byDefault && !followsCatchAll && isCatchAll(value, meaning)) {
-            // Nothing lists the keys of such a file: it is told when it is met, once.
-            if (!isTold) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file, key });
-            isTold = true;
+            // Keys of such a file cannot be listed at the start: the first lookup that meets the catch-all warns.
+            if (!hasWarned) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file, key });
+            hasWarned = true;
             return unknownUser;
           }
           if (value !== undefined) return readValue(value, meaning, { name, findHome: deps.findHome, byDefault });
@@ -53,8 +53,9 @@ export const driver = defineSource({
   },
 });
 
+/** An open constant database. */
 interface CdbFile {
-  /** The first value of a key, or undefined. Rejects when the file cannot be read or contradicts itself. */
+  /** The first value of a key; undefined if there is none. Rejects if the file cannot be read or contradicts itself. */
   get(key: string): Promise<string | undefined>;
   close(): Promise<void>;
 }
@@ -65,7 +66,7 @@ const maxValueBytes = 64 * 1024;
 
 /**
  * Opens a constant database: 256 hash tables behind their records, all numbers 32 bits, little endian
- * (cr.yp.to/cdb/cdb.txt). Nothing is kept in memory but the 2 KiB of its head; a lookup is three or four small reads.
+ * (cr.yp.to/cdb/cdb.txt). Only the 2 KiB of its head are kept in memory; a lookup takes three or four small reads.
  * Keys and values may carry a final NUL, as Postfix writes them on some systems.
  */
 export async function openCdb(file: string): Promise<CdbFile> {
@@ -85,7 +86,8 @@ export async function openCdb(file: string): Promise<CdbFile> {
       if (header.readUInt32LE(at) < headerBytes || tableEnd > size) throw new Error(`${file}: is no constant database`);
     }
     return {
-      get: async (key) => (await find(read, header, Buffer.from(key))) ?? find(read, header, Buffer.from(`${key}\0`)),
+      get: async (key) =>
+        (await findRecord(read, header, Buffer.from(key))) ?? findRecord(read, header, Buffer.from(`${key}\0`)),
       close: () => handle.close(),
     };
   } catch (error) {
@@ -94,12 +96,12 @@ export async function openCdb(file: string): Promise<CdbFile> {
   }
 }
 
-async function find(
+async function findRecord(
   read: (at: number, length: number) => Promise<Buffer>,
   header: Buffer,
   key: Buffer,
 ): Promise<string | undefined> {
-  const hash = hashOf(key);
+  const hash = cdbHash(key);
   const entry = (hash & 255) * slotBytes;
   const table = header.readUInt32LE(entry);
   const slots = header.readUInt32LE(entry + 4);
@@ -118,7 +120,7 @@ async function find(
   return undefined;
 }
 
-function hashOf(key: Buffer): number {
+function cdbHash(key: Buffer): number {
   let hash = 5381;
   for (const byte of key) hash = (Math.imul(hash, 33) ^ byte) >>> 0;
   return hash;

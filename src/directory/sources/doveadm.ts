@@ -2,43 +2,43 @@ import { parseJson } from '../../core/json.ts';
 import { leaf, wrappedSecret } from '../../schema/scalars.ts';
 import { read, shown, wrong } from '../../schema/value-parsers.ts';
 import {
-  authorities,
   defineSource,
   fillTemplate,
   isRecord,
+  nameTemplate,
   readAuthorities,
   sourceSettings,
-  template,
+  trustedAuthorities,
 } from '../settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer } from '../source.ts';
 import { readHost } from '../table-entries.ts';
 import { createHttpClient } from './http-client.ts';
 
-const tag = 'postern';
-const urlRemedy = 'write http://director:8080/doveadm/v1, or https://…';
+const commandTag = 'postern';
+const doveadmRemedy = 'write http://director:8080/doveadm/v1, or https://…';
 
 /**
- * A Dovecot director (2.3): asks its doveadm HTTP API where the user is, or would be (`directorStatus`). For sites that
- * move off the director step by step: webmail and the director's own IMAP sessions of a user meet on one backend. A
- * director has a place for everybody, so that its answers are defaults: let another source say who exists.
+ * A Dovecot director (2.3): its doveadm HTTP API says where the user is, or would be (`directorStatus`). It is for sites
+ * that move off the director step by step: webmail and the director's own IMAP sessions of a user meet on one backend.
+ * A director has a place for every name, so that its answers are defaults: let another source say who exists.
  */
 export const driver = defineSource({
   about: 'A Dovecot director, while you move off it.',
   settings: sourceSettings({
     url: leaf({
       what: 'a URL of doveadm',
-      remedy: urlRemedy,
+      remedy: doveadmRemedy,
       examples: ['http://director:8080/doveadm/v1'],
       parse: (written) =>
         /^https?:\/\/[^/]+\/doveadm\/v1$/.test(written)
           ? read(written)
-          : wrong(`${shown(written)} is not a URL of doveadm: ${urlRemedy}`),
+          : wrong(`${shown(written)} is not a URL of doveadm: ${doveadmRemedy}`),
     }).describe('The doveadm HTTP API of the director.'),
     api_key: wrappedSecret('write { file: NAME }, with doveadm_api_key of the director').describe(
       '`doveadm_api_key` of the director.',
     ),
-    key: template('a key').prefault('%u').describe('The user as the director knows it (`director_username_hash`).'),
-    tls_ca_file: authorities(),
+    key: nameTemplate('a key').prefault('%u').describe('The user as the director knows it (`director_username_hash`).'),
+    tls_ca_file: trustedAuthorities(),
   }),
   async create(settings, { label }) {
     const { url, api_key: apiKey, key: user } = settings;
@@ -50,7 +50,7 @@ export const driver = defineSource({
     return {
       async ask(name, signal) {
         const parameters = { user: fillTemplate(user, name, (value) => value) };
-        const body = JSON.stringify([['directorStatus', parameters, tag]]);
+        const body = JSON.stringify([['directorStatus', parameters, commandTag]]);
         const reply = await client.send({ method: 'POST', url, headers, body }, signal);
         if (reply.status !== 200) throw couldNotAsk(`${label} answered ${reply.status}`);
         return readStatus(reply.body);
@@ -60,7 +60,7 @@ export const driver = defineSource({
   },
 });
 
-/** `[["doveadmResponse",[{"status":"n/a","hashed":"10.0.0.3",…}],"tag"]]`; `status` is where the user is now. */
+/** Reads `[["doveadmResponse",[{"status":"n/a","hashed":"10.0.0.3",…}],"tag"]]`; `status` is where the user is now. */
 function readStatus(body: string): SourceAnswer {
   const [response, ...others] = parseArray(body);
   const [kind, rows] = Array.isArray(response) ? response : [];

@@ -2,17 +2,17 @@ import { z } from 'zod';
 import type { LoginName } from '../../core/names.ts';
 import { createRendezvous, type Weights } from '../../core/rendezvous.ts';
 import { fraction, textOrNumber, yesOrNo } from '../../schema/scalars.ts';
-import { defineSource, fillTemplate, sourceSettings, template } from '../settings.ts';
+import { defineSource, fillTemplate, nameTemplate, sourceSettings } from '../settings.ts';
 import { couldNotAsk, type FindHome, type RingStates, type SourceDeps } from '../source.ts';
 
 /**
  * Computes the home of a user: weighted rendezvous hashing over the backends, the same on every node.
  *
  * With `shared_storage: true` every backend can serve every user, as behind a Dovecot director: a user with sessions
- * stays where they are; a backend that is DOWN or in MAINT leaves the ring; one in DRAIN gets nobody new; and
- * `max_load: 1.25` lets none have more than 1.25 times the sessions that its weight gives it. The users concerned go to
- * the next in their own order. Without it homes never depend on states. Who is in `pinned` lives there. Everybody else
- * is answered by default: the hash knows nobody.
+ * stays where they are; a backend that is DOWN or in MAINT leaves the ring; a backend in DRAIN gets no new users; and
+ * `max_load: 1.25` lets no backend have more than 1.25 times the sessions that its weight gives it. The users concerned
+ * go to the next backend in their own order. Without `shared_storage` homes never depend on states. Users in `pinned`
+ * live where that says. All other answers are defaults: the hash knows no users.
  */
 export const driver = defineSource({
   about: 'Spreads users over backends by a weighted hash of their names.',
@@ -32,7 +32,7 @@ export const driver = defineSource({
       })
       .prefault({})
       .describe('Users whose home is said.'),
-    key: template('a key').prefault('%u').describe('What is hashed: `%d` keeps a domain together.'),
+    key: nameTemplate('a key').prefault('%u').describe('What is hashed: `%d` keeps a domain together.'),
     shared_storage: yesOrNo().prefault(false).describe('Every backend can serve every user.'),
     max_load: fraction({ atLeast: 1, atMost: 100 })
       .optional()
@@ -66,19 +66,20 @@ export const driver = defineSource({
   },
 });
 
-interface Chosen {
+interface ChosenHome {
   readonly home: string | undefined;
   readonly stays?: true;
 }
 
-type Choice = (user: LoginName, order: readonly string[], signal: AbortSignal) => Promise<Chosen>;
+/** Chooses the home of a user whose order of backends is given. */
+type ChooseHome = (user: LoginName, order: readonly string[], signal: AbortSignal) => Promise<ChosenHome>;
 
 function sharedChoice(
   weights: Weights,
   maxLoad: number | undefined,
   { findHome }: Pick<SourceDeps, 'findHome'>,
   states: RingStates,
-): Choice {
+): ChooseHome {
   const isIn = (name: string): boolean => {
     const backend = findHome(name);
     return backend !== undefined && states.isInRing(backend);

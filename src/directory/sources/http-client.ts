@@ -1,6 +1,7 @@
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp, type RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { explainFailure } from '../../core/connection-failure.ts';
+import { defined } from '../../core/defined.ts';
 import { badAnswer, couldNotAsk } from '../source.ts';
 
 /** One HTTP request to a source. */
@@ -14,26 +15,27 @@ export interface HttpQuestion {
 /** A source's HTTP answer. */
 export interface HttpReply {
   readonly status: number;
-  /** The one field of this name (given in lower case); two make the answer a bad one. */
+  /** The only field of this name (given in lower case); throws {@link badAnswer} if there are two. */
   header(name: string): string | undefined;
   readonly body: string;
 }
 
+/** A client for the requests of one source. */
 interface HttpClient extends AsyncDisposable {
-  /** Rejects with {@link couldNotAsk} without an answer, with {@link badAnswer} when it is larger than 64 KiB. */
+  /** Rejects with {@link couldNotAsk} if no answer comes, with {@link badAnswer} if it is larger than 64 KiB. */
   send(question: HttpQuestion, signal: AbortSignal): Promise<HttpReply>;
 }
 
-const maxBodyBytes = 64 * 1024;
+const maxReplyBodyBytes = 64 * 1024;
 
 /**
- * Asks a server of the directory over HTTP: kept connections, no redirects, no cookies. `undici` itself belongs to the
- * data plane; what Node brings is enough here.
+ * Asks a server of the directory over HTTP: kept connections, no redirects, no cookies. Node's own client is enough
+ * here; `undici` is for the data plane.
  */
 export function createHttpClient(options: { readonly label: string; readonly ca: string | undefined }): HttpClient {
   const limits = { keepAlive: true, maxSockets: 16 };
   const plain = new HttpAgent(limits);
-  const secure = new HttpsAgent({ ...limits, ...(options.ca === undefined ? {} : { ca: options.ca }) });
+  const secure = new HttpsAgent({ ...limits, ...defined({ ca: options.ca }) });
 
   function open(question: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -50,8 +52,8 @@ export function createHttpClient(options: { readonly label: string; readonly ca:
     async send(question, signal) {
       try {
         const response = await open(question, signal);
-        const body = await readBody(response);
-        if (body === undefined) throw badAnswer(`${options.label} answered with more than ${maxBodyBytes} bytes`);
+        const body = await readReplyBody(response);
+        if (body === undefined) throw badAnswer(`${options.label} answered with more than ${maxReplyBodyBytes} bytes`);
         return {
           status: response.statusCode ?? 0,
           header: (name) => {
@@ -74,14 +76,14 @@ export function createHttpClient(options: { readonly label: string; readonly ca:
   };
 }
 
-/** The whole body as UTF-8, or undefined if it is too large. */
-async function readBody(response: IncomingMessage): Promise<string | undefined> {
+/** The whole body as UTF-8; undefined if it is too large. */
+async function readReplyBody(response: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response) {
     if (!Buffer.isBuffer(chunk)) throw new TypeError('a body comes in buffers');
     size += chunk.length;
-    if (size > maxBodyBytes) return undefined;
+    if (size > maxReplyBodyBytes) return undefined;
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

@@ -1,43 +1,55 @@
 import type { z } from 'zod';
+import { defined } from '../../core/defined.ts';
 import { parseJson } from '../../core/json.ts';
 import type { LoginName } from '../../core/names.ts';
 import { leaf, oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
 import { read, type Reading, wrong } from '../../schema/value-parsers.ts';
-import { type AnswerKeys, checkRefusal, plainRefusal, readAnswerObject, refusal, valueName } from '../answers.ts';
 import {
-  authorities,
+  type AnswerKeys,
+  checkRefusal,
+  plainRefusal,
+  readAnswerObject,
+  refusalSetting,
+  valueName,
+} from '../answers.ts';
+import {
   defineSource,
   fillTemplate,
   isRecord,
   parseTemplate,
   readAuthorities,
   sourceSettings,
+  trustedAuthorities,
 } from '../settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer, unknownUser } from '../source.ts';
 import { answers, readHost, type ValueContext } from '../table-entries.ts';
 import { createHttpClient, type HttpQuestion, type HttpReply } from './http-client.ts';
 
-type Protocol = { ask(name: LoginName): HttpQuestion; read(reply: HttpReply, context: ValueContext): SourceAnswer };
+/** How a question is put to the service, and how its answer is read. */
+interface ServiceProtocol {
+  ask(name: LoginName): HttpQuestion;
+  read(reply: HttpReply, context: ValueContext): SourceAnswer;
+}
 
-const urlRemedy = 'write http://host:port/path or https://…, with %u, %n and %d in the path or query';
+const serviceUrlRemedy = 'write http://host:port/path or https://…, with %u, %n and %d in the path or query';
 
 /**
  * A web service that says where users live.
  *
- * `protocol: json` (the default): GET or POST; 200 with a JSON object, 404 for an unknown user. `protocol: auth_http`:
- * the questions that nginx's mail proxy asks (ngx_mail_auth_http_module), whose `Auth-Server` names the home; no
- * password is sent. Any other status is a tempfail.
+ * `protocol: json` (the default): GET or POST; the service answers 200 with a JSON object, or 404 for an unknown user.
+ * `protocol: auth_http`: the questions of nginx's mail proxy (ngx_mail_auth_http_module); `Auth-Server` in the answer
+ * names the home; no password is sent. Any other status is a tempfail.
  */
 export const driver = defineSource({
   about: 'A web service that answers in JSON or as nginx’s auth_http does.',
   settings: sourceSettings({
     url: leaf({
       what: 'a URL',
-      remedy: urlRemedy,
+      remedy: serviceUrlRemedy,
       examples: ['https://api.internal/homes/%u'],
-      parse: readUrl,
+      parse: readServiceUrl,
     }).describe('Values for `%u`, `%n`, `%d` are percent-encoded; a per cent sign of the URL’s own is written `%%`.'),
-    tls_ca_file: authorities(),
+    tls_ca_file: trustedAuthorities(),
     bearer_token: wrappedSecret().optional().describe('Sent as `Authorization: Bearer …`.'),
     protocol: oneOf(['json', 'auth_http'] as const)
       .prefault('json')
@@ -48,7 +60,7 @@ export const driver = defineSource({
     backend_key: valueName('Of JSON: the member with the home; `backend` when left out.'),
     user_key: valueName('Of JSON: the member with the user’s canonical name; `user` when left out.'),
     refuse_key: valueName('Of JSON: the member that says whether the user may not sign in; `refuse` when left out.'),
-    refuse: refusal('key'),
+    refuse: refusalSetting('key'),
     role_key: valueName('Of JSON: the member with the role of somebody of the staff; `role` when left out.'),
     answers: answers(['backend', 'perdition', 'transport']).optional(),
     mail_protocol: oneOf(['imap', 'pop3', 'smtp'] as const)
@@ -81,9 +93,11 @@ export const driver = defineSource({
   },
 });
 
-/** The host is the operator's alone: no part of a name may get into it. */
-function readUrl(written: string): Reading<string> {
-  return /^https?:\/\/[^/?#%@\s]+(?:[/?#]|$)/.test(written) ? read(written) : wrong(`is not such a URL: ${urlRemedy}`);
+/** The host must be the operator's alone: no part of a name may get into it. */
+function readServiceUrl(written: string): Reading<string> {
+  return /^https?:\/\/[^/?#%@\s]+(?:[/?#]|$)/.test(written)
+    ? read(written)
+    : wrong(`is not such a URL: ${serviceUrlRemedy}`);
 }
 
 interface ProtocolSettings {
@@ -100,12 +114,13 @@ interface ProtocolSettings {
   readonly unknown_status?: string | undefined;
 }
 
-const ofJson = ['method', 'backend_key', 'user_key', 'refuse_key', 'refuse', 'role_key', 'answers'] as const;
-const ofAuthHttp = ['mail_protocol', 'unknown_status'] as const;
+const jsonKeys = ['method', 'backend_key', 'user_key', 'refuse_key', 'refuse', 'role_key', 'answers'] as const;
+const authHttpKeys = ['mail_protocol', 'unknown_status'] as const;
 
+/** Adds an issue for each setting that has no meaning with the protocol. */
 function checkProtocol(settings: ProtocolSettings, context: z.core.$RefinementCtx): void {
   const isJson = settings.protocol === 'json';
-  for (const key of isJson ? ofAuthHttp : ofJson) {
+  for (const key of isJson ? authHttpKeys : jsonKeys) {
     if (settings[key] === undefined) continue;
     const message = `has no meaning with protocol: ${settings.protocol}: remove it`;
     context.addIssue({ code: 'custom', path: [key], message });
@@ -114,7 +129,7 @@ function checkProtocol(settings: ProtocolSettings, context: z.core.$RefinementCt
   if (typeof url === 'string') context.addIssue({ code: 'custom', path: ['url'], message: url });
 }
 
-function jsonProtocol(settings: ProtocolSettings): Protocol {
+function jsonProtocol(settings: ProtocolSettings): ServiceProtocol {
   const url = parseTemplate(settings.url);
   if (typeof url === 'string') throw new TypeError('settings of the http source were not checked');
   const { method = 'GET' } = settings;
@@ -138,7 +153,7 @@ function jsonProtocol(settings: ProtocolSettings): Protocol {
 
 /** Escapes a value for one segment of a path or one value of a query (RFC 3986). */
 export function escapeUrlPart(value: string): string {
-  // Even escaped once, these two are steps in a path, and no name in it.
+  // Even escaped once, these two would be steps in the path.
   return value === '.' || value === '..' ? value.replaceAll('.', '%252E') : encodeURIComponent(value);
 }
 
@@ -148,7 +163,7 @@ function parseObject(body: string): Readonly<Record<string, unknown>> {
   throw badAnswer('the answer is no JSON object');
 }
 
-function authHttpProtocol(settings: ProtocolSettings): Protocol {
+function authHttpProtocol(settings: ProtocolSettings): ServiceProtocol {
   const {
     url,
     mail_protocol: mailProtocol = 'imap',
@@ -159,7 +174,7 @@ function authHttpProtocol(settings: ProtocolSettings): Protocol {
       method: 'GET',
       url,
       headers: {
-        // As nginx encodes it, and the only way for a name that is not ASCII.
+        // nginx encodes it like this; a name that is not ASCII could not be sent otherwise.
         'auth-user': encodeURIComponent(name).replaceAll('%40', '@'),
         'auth-method': 'none',
         'auth-protocol': mailProtocol,
@@ -173,12 +188,13 @@ function authHttpProtocol(settings: ProtocolSettings): Protocol {
       const home = reply.header('auth-server');
       if (home === undefined) throw badAnswer('the answer has no Auth-Server');
       const user = reply.header('auth-user');
-      return { kind: 'found', home: readHost(home), ...(user === undefined ? {} : { user: decode(user) }) };
+      return { kind: 'found', home: readHost(home), ...defined({ user: decodedUser(user) }) };
     },
   };
 }
 
-function decode(text: string): string {
+function decodedUser(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
   try {
     return decodeURIComponent(text);
   } catch {

@@ -18,7 +18,7 @@ import {
   homeAnswers,
   plainRefusal,
   readAnswerObject,
-  refusal,
+  refusalSetting,
   valueName,
 } from '../answers.ts';
 import { ServerFailover } from '../server-failover.ts';
@@ -26,7 +26,7 @@ import {
   defineSource,
   fillTemplate,
   parseTemplate,
-  servers,
+  serverList,
   sourceSettings,
   type Template,
   tlsFor,
@@ -34,28 +34,33 @@ import {
   tlsSettings,
 } from '../settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer, unknownUser } from '../source.ts';
-import { type ValueContext } from '../table-entries.ts';
+import type { ValueContext } from '../table-entries.ts';
 
-const serverRemedy = 'write ldap://host or ldaps://host';
+const ldapServerRemedy = 'write ldap://host or ldaps://host';
 const filterRemedy = 'write a filter such as (&(objectClass=inetOrgPerson)(mail=%u))';
 
-/** Result codes by which a server says that another one should be asked: busy, unavailable, unwilling. */
-const elsewhere = new Set([51, 52, 53]);
+/** Result codes that tell to ask another server: busy, unavailable, unwilling. */
+const askAnotherCodes = new Set([51, 52, 53]);
 
 /**
  * An LDAP directory: one search per user, whose entry has the home, and may have another name of the user, a reason to
  * refuse, and a role as staff.
  *
- * Bound connections are kept to the first of the servers that answers, as many as there are searches at once and at
- * most eight; TLS unless it is switched off. Referrals are not followed: references beside a complete search are no
- * answer, and a base that is referred elsewhere as a whole "could not be asked". Values go into the filter through one
- * escaping function (RFC 4515). Several entries, or several values, are a bad answer.
+ * Bound connections are kept to the first of the servers that answers, one for each search at a time and at most eight;
+ * TLS unless it is switched off. Referrals are not followed: references beside a complete search are ignored, and a
+ * base that is referred elsewhere as a whole "could not be asked". Values go into the filter through one escaping
+ * function (RFC 4515). Several entries, or several values, are a bad answer.
  */
 export const driver = defineSource({
   about: 'A directory server.',
   settings: sourceSettings({
-    servers: servers(
-      leaf({ what: 'an LDAP server', remedy: serverRemedy, examples: ['ldaps://ldap.example.org'], parse: readServer }),
+    servers: serverList(
+      leaf({
+        what: 'an LDAP server',
+        remedy: ldapServerRemedy,
+        examples: ['ldaps://ldap.example.org'],
+        parse: readLdapServer,
+      }),
     ).describe(
       '`ldap://host:port`, `ldaps://host:port`; the one that answered last is asked first, the others when it fails.',
     ),
@@ -79,7 +84,7 @@ export const driver = defineSource({
     ),
     user_attribute: valueName('The user’s canonical name; without a home an alias.'),
     refuse_attribute: valueName('The reason why the user may not sign in.'),
-    refuse: refusal('attribute'),
+    refuse: refusalSetting('attribute'),
     role_attribute: valueName('The role of somebody of the staff; one value.'),
     answers: homeAnswers(),
   })
@@ -93,7 +98,7 @@ export const driver = defineSource({
       servers,
       timeoutMs,
       label: (url) => `${label} ${url.host}`,
-      open: await connecting(settings),
+      open: await connectorFor(settings),
       isUsable: (held) => held.isUsable(),
       close: (held) => held.close(),
     });
@@ -101,7 +106,7 @@ export const driver = defineSource({
       ask(name, signal) {
         const filter = fillTemplate(search.filter, name, escapeFilter);
         return connections.use(
-          (held) => held.use((client) => find(client, search, filter, { name, findHome })),
+          (held) => held.use((client) => searchUser(client, search, filter, { name, findHome })),
           signal,
         );
       },
@@ -115,34 +120,40 @@ export function escapeFilter(value: string): string {
   return Filter.escape(value);
 }
 
+/** The search that finds a user. */
 interface Search {
   readonly base: string;
   readonly scope: 'sub' | 'one' | 'base';
   readonly filter: Template;
-  /** The attributes that an answer is made of. */
+  /** The attributes of an answer. */
   readonly keys: AnswerKeys;
 }
 
-async function find(client: Client, search: Search, filter: string, context: ValueContext): Promise<SourceAnswer> {
+async function searchUser(
+  client: Client,
+  search: Search,
+  filter: string,
+  context: ValueContext,
+): Promise<SourceAnswer> {
   const { base, scope, keys } = search;
   const attributes = [keys.backend, keys.user, keys.refusal?.key, keys.role].filter((name) => name !== undefined);
   try {
     const options = { scope, filter, attributes: ['1.1', ...attributes], sizeLimit: 2 };
     // References to other servers (RFC 4511, 4.5.3) stand beside every answer of an Active Directory's domain root. The
-    // search is complete all the same: what this server holds of the base, it has said.
+    // search is complete all the same: this server has said all that it holds of the base.
     const { searchEntries } = await client.search(base, options);
     const [entry, ...others] = searchEntries;
     if (others.length > 0) throw badAnswer('the search found more than one entry');
     return entry === undefined ? unknownUser : readAnswerObject(rowOf(entry, attributes), keys, context);
   } catch (error) {
-    if (!(error instanceof ResultCodeError) || elsewhere.has(error.code)) throw error;
+    if (!(error instanceof ResultCodeError) || askAnotherCodes.has(error.code)) throw error;
     if (error instanceof SizeLimitExceededError) throw badAnswer('the search found more than one entry', error);
     const what = error instanceof NoSuchObjectError ? 'there is no such base' : shortLine(error.message);
     throw couldNotAsk(`the search was refused with ${error.code}: ${what}`, error);
   }
 }
 
-/** The values of an entry, under the names by which they were asked for: servers may spell an attribute otherwise. */
+/** The values of an entry under the names that were asked for: servers may spell an attribute otherwise. */
 function rowOf(entry: Entry, attributes: readonly string[]): Readonly<Record<string, unknown>> {
   const values = new Map(Object.entries(entry).map(([name, value]) => [name.toLowerCase(), value]));
   return Object.fromEntries(
@@ -160,10 +171,10 @@ function checkBinding({ bind_dn, bind_password }: ConnectSettings, context: z.co
   context.addIssue({ code: 'custom', path: ['bind_password'], message });
 }
 
-function readServer(written: string): Reading<URL> {
+function readLdapServer(written: string): Reading<URL> {
   const url = URL.parse(written);
   if (url === null || !/^ldaps?:$/.test(url.protocol)) {
-    return wrong(`${shown(written)} is not an LDAP server: ${serverRemedy}`);
+    return wrong(`${shown(written)} is not an LDAP server: ${ldapServerRemedy}`);
   }
   return read(url);
 }
@@ -210,7 +221,7 @@ interface LdapConnections {
   close(): Promise<void>;
 }
 
-const most = 8;
+const maxSearchConnections = 8;
 
 interface ConnectSettings extends TlsSettings {
   readonly tls: 'starttls' | 'none';
@@ -218,8 +229,8 @@ interface ConnectSettings extends TlsSettings {
   readonly bind_password?: Secret | undefined;
 }
 
-/** Reads what connecting needs, and makes what connects to a server within `shareMs` for each step. */
-async function connecting(settings: ConnectSettings) {
+/** Makes the function that connects to a server; each step may take `shareMs`. Reads the file of authorities. */
+async function connectorFor(settings: ConnectSettings) {
   const { bind_dn: bindDn = '', bind_password: password } = settings;
   const isPlain = settings.tls === 'none';
   const tlsOf = await tlsFor(settings);
@@ -244,8 +255,8 @@ async function connecting(settings: ConnectSettings) {
 }
 
 /**
- * Opens the first connection. Another one is opened beside, while searches go on, whenever none is free: nobody waits
- * for it, and a server that takes no more of them does its work with those it has.
+ * Opens the first connection. Whenever none is free, one more is opened while searches go on. No search waits for it: a
+ * server that accepts no more connections serves those that it has.
  */
 async function openConnections(connect: () => Promise<Client>): Promise<LdapConnections> {
   const underWay = new Map([[await connect(), 0]]);
@@ -255,7 +266,7 @@ async function openConnections(connect: () => Promise<Client>): Promise<LdapConn
   function leastBusy(): readonly [client: Client, searches: number] | undefined {
     let best: readonly [Client, number] | undefined;
     for (const [client, searches] of underWay) {
-      // Unbound, it would connect again by itself and search as nobody, who may be shown nothing.
+      // Unbound, the client would connect again by itself and search anonymously, which may find nothing.
       if (!client.isConnected || !client.isBound) underWay.delete(client);
       else if (best === undefined || searches < best[1]) best = [client, searches];
     }
@@ -268,7 +279,7 @@ async function openConnections(connect: () => Promise<Client>): Promise<LdapConn
       if (isClosed) await client.unbind();
       else underWay.set(client, 0);
     } catch {
-      // There is at least one other, and the next search that finds none free tries again.
+      // Searches go on over the others; the next one that finds none free tries again.
     } finally {
       growing = undefined;
     }
@@ -279,7 +290,7 @@ async function openConnections(connect: () => Promise<Client>): Promise<LdapConn
     async use(search) {
       const [client, searches] = leastBusy() ?? [];
       if (client === undefined || searches === undefined) throw new Error('the connection is closed');
-      if (searches > 0 && underWay.size < most) growing ??= grow();
+      if (searches > 0 && underWay.size < maxSearchConnections) growing ??= grow();
       underWay.set(client, searches + 1);
       try {
         return await search(client);

@@ -1,22 +1,5 @@
-import { isBlank, joinValue, newline, nextLogicalLine } from './map-lines.ts';
-
-/** A map's answer for a key. `ambiguous`: it is there more than once, with different values. */
+/** A map's answer for a key. `ambiguous`: the key is there more than once, with different values. */
 type MapEntry = { readonly kind: 'value'; readonly value: string } | { readonly kind: 'ambiguous' } | undefined;
-
-/** An index of a map file: lookups read one line of the file. */
-export interface MapIndex {
-  readonly entries: number;
-  /** The first key `@domain` or `*` whose value is an alias for any name. */
-  readonly catchAll: string | undefined;
-  /** The first line whose key no name can be, and why: the file is a table of another kind. */
-  readonly misplaced: string | undefined;
-  /** The first line whose value is no home, and how many there are. */
-  readonly homeless: { readonly line: number; readonly value: string; readonly entries: number } | undefined;
-  /** Takes an entry; returns what is wrong with it. */
-  add(entry: MapLine): string | undefined;
-  /** The entry of a key in its one spelling. */
-  get(key: string): MapEntry;
-}
 
 /** An entry of the text: where it begins and ends, its first line, and whether it goes on over several. */
 interface MapLine {
@@ -28,149 +11,190 @@ interface MapLine {
 
 /** Rules for reading the lines of a map. */
 export interface MapRules {
-  /** One spelling of a key that is not plain ASCII, or undefined if it cannot be a key. */
+  /** The one spelling of a key that is not plain ASCII; undefined if it cannot be a key. */
   readonly foldKey: (key: string) => string | undefined;
-  /** Whether a value can be one at all: asked where it goes over several lines, which is mostly a slip. */
+  /** Whether a value over several lines can be meant: mostly it is a slip. */
   readonly isValue: (value: string) => boolean;
-  /** Whether a colon behind white space belongs to the value, as in Postfix's `domain :`. Left out: it does not. */
+  /** Whether a colon behind white space belongs to the value, as in Postfix's `domain :`. If undefined, it does not. */
   readonly keepsColon?: boolean;
-  /** Whether a value is the home of a user here. Left out where values are none. */
+  /** Whether a value is the home of a user here. Undefined if values are not homes. */
   readonly isHome?: (value: string) => boolean;
   /** Whether the value of `@domain` or `*` is an alias for any name. */
   readonly isCatchAll?: (value: string) => boolean;
 }
 
-const colon = 58;
+/** The first line whose value is no home, and how many such lines there are. */
+interface HomelessEntries {
+  readonly line: number;
+  readonly value: string;
+  readonly entries: number;
+}
+
+const tab = 9;
+const lineFeed = 10;
 const carriageReturn = 13;
-const hash = 35;
+const space = 32;
+const numberSign = 35;
 const asterisk = 42;
+const colon = 58;
 const atSign = 64;
+const backslash = 92;
 const maxKeyBytes = 1024;
 const maxHomes = 1000;
 
 /**
- * Finds keys in the bytes of a text map: an open-addressing hash table of offsets over the text itself. ASCII keys are
- * compared without case; the few others are folded and kept in a table of their own.
+ * Finds keys in the bytes of a text map: an open-addressing hash table of offsets over the text itself, so that a
+ * lookup reads one line of the file. ASCII keys are compared without case; the few others are folded and kept in a
+ * table of their own.
  */
-export function createMapIndex(bytes: Buffer, maxEntries: number, rules: MapRules): MapIndex {
-  // Offsets are kept plus one: 0 is a free slot. At most half of the slots are taken.
-  const slots = new Uint32Array(2 ** Math.ceil(Math.log2(maxEntries * 2 + 2)));
-  const mask = slots.length - 1;
-  const oddKeys = new Map<string, number>();
-  const ambiguous = new Set<number>();
-  const wanted = Buffer.alloc(maxKeyBytes);
-  const keepsColon = rules.keepsColon === true;
-  let entries = 0;
-  let catchAll: string | undefined;
-  let misplaced: string | undefined;
-  let homeless: MapIndex['homeless'];
-  // The text of values that are homes: a table has few.
-  const homes = new Set<string>();
+export class MapIndex {
+  readonly #bytes: Buffer;
+  readonly #rules: MapRules;
+  readonly #keepsColon: boolean;
+  /** Offsets plus one: 0 is a free slot. At most half of the slots are taken. */
+  readonly #slots: Uint32Array;
+  readonly #oddKeys = new Map<string, number>();
+  readonly #ambiguous = new Set<number>();
+  /** Room for the key of a lookup. */
+  readonly #wanted = Buffer.alloc(maxKeyBytes);
+  /** Texts of values that are homes: a table has few. */
+  readonly #homes = new Set<string>();
+  #entries = 0;
+  #catchAll: string | undefined;
+  #misplaced: string | undefined;
+  #homeless: HomelessEntries | undefined;
 
-  /** The slot that holds the key, or the free one where it belongs. */
-  function slotOf(key: Buffer, from: number, to: number): number {
-    for (let slot = hashOf(key, from, to) & mask; ; slot = (slot + 1) & mask) {
-      const offset = (slots[slot] ?? 0) - 1;
-      if (offset === -1 || isSameKey(bytes, offset, key.subarray(from, to))) return slot;
-    }
+  constructor(bytes: Buffer, maxEntries: number, rules: MapRules) {
+    this.#bytes = bytes;
+    this.#rules = rules;
+    this.#keepsColon = rules.keepsColon === true;
+    this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(maxEntries * 2 + 2)));
   }
 
-  function valueAt(from: number): string {
-    const { end } = nextLogicalLine(bytes, from);
-    return joinValue(bytes.toString('utf8', valueStart(bytes, from, keepsColon), end));
+  get entries(): number {
+    return this.#entries;
   }
 
-  /** Where the entry of an ASCII key is. */
-  function plainPlace(key: string): number | undefined {
-    if (key.length > maxKeyBytes || !/^[\0-\x7f]*$/.test(key)) return undefined;
-    const offset = (slots[slotOf(wanted, 0, wanted.write(key, 'latin1'))] ?? 0) - 1;
-    return offset === -1 ? undefined : offset;
+  /** The first key `@domain` or `*` whose value is an alias for any name. */
+  get catchAll(): string | undefined {
+    return this.#catchAll;
   }
 
-  function addAgain(before: number, from: number): void {
-    if (valueAt(before) !== valueAt(from)) ambiguous.add(before);
+  /** The first line whose key cannot be a name, and why: the file is a table of another kind. */
+  get misplaced(): string | undefined {
+    return this.#misplaced;
   }
 
-  function noteHome({ from, end, line }: MapLine): void {
-    const { isHome } = rules;
-    if (isHome === undefined) return;
-    const text = bytes.toString('latin1', valueStart(bytes, from, keepsColon), end);
-    if (homes.has(text)) return;
-    const value = valueAt(from);
-    if (!isHome(value)) homeless = { line, value, ...homeless, entries: (homeless?.entries ?? 0) + 1 };
-    else if (homes.size < maxHomes) homes.add(text);
+  /** The entries whose values are no homes; undefined if there are none. */
+  get homeless(): HomelessEntries | undefined {
+    return this.#homeless;
   }
 
-  function addOddKey(from: number, to: number): string | undefined {
-    const key = bytes.toString('utf8', from, to);
-    const folded = rules.foldKey(key);
-    if (folded === undefined) return `${JSON.stringify(key)} cannot be a user, @domain or *`;
-    const before = oddKeys.get(folded);
-    if (before !== undefined) addAgain(before, from);
-    else oddKeys.set(folded, from);
+  /** Takes an entry; returns what is wrong with it, or undefined. */
+  add(entry: MapLine): string | undefined {
+    const { from, goesOn } = entry;
+    const bytes = this.#bytes;
+    const to = keyEnd(bytes, from);
+    if (to === from) return 'there is no key before the colon';
+    if (to - from > maxKeyBytes) return `the key is longer than ${maxKeyBytes} bytes`;
+    if (!hasValue(bytes[valueStart(bytes, from, this.#keepsColon)]) && this.#valueAt(from) === '')
+      return 'there is a key without a value';
+    if (goesOn && !this.#rules.isValue(this.#valueAt(from)))
+      return 'goes on over several lines, which makes a value that cannot be meant';
+    this.#entries += 1;
+    this.#noteHome(entry);
+    this.#noteStart(entry, to);
+    if (bytes.subarray(from, to).some((byte) => byte > 127)) return this.#addOddKey(from, to);
+    const slot = this.#slotOf(bytes, from, to);
+    const before = (this.#slots[slot] ?? 0) - 1;
+    if (before === -1) this.#slots[slot] = from + 1;
+    else this.#addAgain(before, from);
     return undefined;
   }
 
-  return {
-    get entries() {
-      return entries;
-    },
-    get catchAll() {
-      return catchAll;
-    },
-    get misplaced() {
-      return misplaced;
-    },
-    get homeless() {
-      return homeless;
-    },
-    add(entry) {
-      const { from, line, goesOn } = entry;
-      const to = keyEnd(bytes, from);
-      if (to === from) return 'there is no key before the colon';
-      if (to - from > maxKeyBytes) return `the key is longer than ${maxKeyBytes} bytes`;
-      if (!hasValue(bytes[valueStart(bytes, from, keepsColon)]) && valueAt(from) === '')
-        return 'there is a key without a value';
-      if (goesOn && !rules.isValue(valueAt(from))) return 'goes on over several lines, and is no value so';
-      entries += 1;
-      noteHome(entry);
-      if (catchAll === undefined && (bytes[from] === atSign || bytes[from] === asterisk)) {
-        if (rules.isCatchAll?.(valueAt(from)) === true) catchAll = bytes.toString('utf8', from, to);
-      }
-      if (misplaced === undefined && strangeStarts.has(bytes[from] ?? 0)) {
-        const why = whyMisplaced(bytes.toString('utf8', from, to));
-        if (why !== undefined) misplaced = `${line}: ${why}`;
-      }
-      if (bytes.subarray(from, to).some((byte) => byte > 127)) return addOddKey(from, to);
-      const slot = slotOf(bytes, from, to);
-      const before = (slots[slot] ?? 0) - 1;
-      if (before === -1) slots[slot] = from + 1;
-      else addAgain(before, from);
-      return undefined;
-    },
-    get(key) {
-      const plain = plainPlace(key);
-      // A folded key may be ASCII: a domain that stands there in its own letters.
-      const odd = oddKeys.get(key);
-      const place = plain ?? odd;
-      if (place === undefined) return undefined;
-      const value = valueAt(place);
-      const isAmbiguous = ambiguous.has(place) || (odd !== undefined && (ambiguous.has(odd) || valueAt(odd) !== value));
-      return isAmbiguous ? { kind: 'ambiguous' } : { kind: 'value', value };
-    },
-  };
+  /** The entry of a key in its one spelling. */
+  get(key: string): MapEntry {
+    // A folded key may be ASCII, too: the file may write the domain in its own letters.
+    const odd = this.#oddKeys.get(key);
+    const place = this.#plainPlace(key) ?? odd;
+    if (place === undefined) return undefined;
+    const value = this.#valueAt(place);
+    const isAmbiguous =
+      this.#ambiguous.has(place) || (odd !== undefined && (this.#ambiguous.has(odd) || this.#valueAt(odd) !== value));
+    return isAmbiguous ? { kind: 'ambiguous' } : { kind: 'value', value };
+  }
+
+  /** The slot that holds the key, or the free one where it belongs. */
+  #slotOf(key: Buffer, from: number, to: number): number {
+    const mask = this.#slots.length - 1;
+    for (let slot = keyHash(key, from, to) & mask; ; slot = (slot + 1) & mask) {
+      const offset = (this.#slots[slot] ?? 0) - 1;
+      if (offset === -1 || isSameKey(this.#bytes, offset, key.subarray(from, to))) return slot;
+    }
+  }
+
+  #valueAt(from: number): string {
+    const { end } = nextLogicalLine(this.#bytes, from);
+    return joinValue(this.#bytes.toString('utf8', valueStart(this.#bytes, from, this.#keepsColon), end));
+  }
+
+  /** Where the entry of an ASCII key begins. */
+  #plainPlace(key: string): number | undefined {
+    if (key.length > maxKeyBytes || !/^[\0-\x7f]*$/.test(key)) return undefined;
+    const slot = this.#slotOf(this.#wanted, 0, this.#wanted.write(key, 'latin1'));
+    const offset = (this.#slots[slot] ?? 0) - 1;
+    return offset === -1 ? undefined : offset;
+  }
+
+  #addAgain(before: number, from: number): void {
+    if (this.#valueAt(before) !== this.#valueAt(from)) this.#ambiguous.add(before);
+  }
+
+  #addOddKey(from: number, to: number): string | undefined {
+    const key = this.#bytes.toString('utf8', from, to);
+    const folded = this.#rules.foldKey(key);
+    if (folded === undefined) return `${JSON.stringify(key)} cannot be a user, @domain or *`;
+    const before = this.#oddKeys.get(folded);
+    if (before !== undefined) this.#addAgain(before, from);
+    else this.#oddKeys.set(folded, from);
+    return undefined;
+  }
+
+  #noteHome({ from, end, line }: MapLine): void {
+    const { isHome } = this.#rules;
+    if (isHome === undefined) return;
+    const text = this.#bytes.toString('latin1', valueStart(this.#bytes, from, this.#keepsColon), end);
+    if (this.#homes.has(text)) return;
+    const value = this.#valueAt(from);
+    if (isHome(value)) {
+      if (this.#homes.size < maxHomes) this.#homes.add(text);
+    } else this.#homeless = { line, value, ...this.#homeless, entries: (this.#homeless?.entries ?? 0) + 1 };
+  }
+
+  /** Notes a catch-all, or a key that cannot be a name, by its first character. */
+  #noteStart({ from, line }: MapLine, to: number): void {
+    const first = this.#bytes[from];
+    if (this.#catchAll === undefined && (first === atSign || first === asterisk)) {
+      if (this.#rules.isCatchAll?.(this.#valueAt(from)) === true)
+        this.#catchAll = this.#bytes.toString('utf8', from, to);
+    }
+    if (this.#misplaced === undefined && strangeStarts.has(first ?? 0)) {
+      const why = whyMisplaced(this.#bytes.toString('utf8', from, to));
+      if (why !== undefined) this.#misplaced = `${line}: ${why}`;
+    }
+  }
 }
 
-/** With what patterns, networks, quoted keys and foreign comments begin. */
+/** First characters of patterns, networks, quoted keys and foreign comments. */
 const strangeStarts: ReadonlySet<number> = new Set(Buffer.from('/!["{;0123456789'));
 
-/** Why a key of a Postfix table is never met by the name of a user; undefined for others. */
+/** Why the name of a user never meets a key of a Postfix table; undefined if it can. */
 function whyMisplaced(key: string): string | undefined {
   if (/^(?:\/\/|;)/.test(key)) return 'comments begin with #';
-  if (/^!?\//.test(key)) return 'a pattern is no name, and meets none here: write type: regex';
+  if (/^!?\//.test(key)) return 'a pattern is not a name, and matches none here: write type: regex';
   if (/^\[|^\d{1,3}(?:\.\d{1,3}){3}(?:\/\d+)?$/.test(key))
-    return 'an address or network is no name: this is a table of clients (cidr_table(5), access(5)), not of users';
-  return /^\{?"/.test(key) ? 'a key in quotes is met by no name: write it without' : undefined;
+    return 'an address or network is not a name: this is a table of clients (cidr_table(5), access(5)), not of users';
+  return /^\{?"/.test(key) ? 'a key in quotes matches no name: write it without' : undefined;
 }
 
 function keyEnd(bytes: Buffer, from: number): number {
@@ -198,11 +222,11 @@ function isOwnColon(bytes: Buffer, colonAt: number): boolean {
 }
 
 function hasValue(first: number | undefined): boolean {
-  return !isLineEnd(first) && first !== hash;
+  return !isLineEnd(first) && first !== numberSign;
 }
 
 function isLineEnd(byte: number | undefined): boolean {
-  return byte === undefined || byte === newline || byte === carriageReturn;
+  return byte === undefined || byte === lineFeed || byte === carriageReturn;
 }
 
 function isSameKey(bytes: Buffer, offset: number, key: Buffer): boolean {
@@ -212,7 +236,7 @@ function isSameKey(bytes: Buffer, offset: number, key: Buffer): boolean {
 }
 
 /** FNV-1a over the ASCII lower case of the bytes. */
-function hashOf(bytes: Buffer, from: number, to: number): number {
+function keyHash(bytes: Buffer, from: number, to: number): number {
   let sum = 0x811c9dc5;
   for (let at = from; at < to; at += 1) sum = Math.imul(sum ^ fold(bytes[at]), 0x01000193);
   return (sum ^ (sum >>> 15)) >>> 0;
@@ -221,4 +245,64 @@ function hashOf(bytes: Buffer, from: number, to: number): number {
 function fold(byte: number | undefined): number {
   if (byte === undefined) return -1;
   return byte >= 65 && byte <= 90 ? byte + 32 : byte;
+}
+
+/** Some lines of a text map that belong together. `lines` counts those of the file. */
+type LogicalLine =
+  | { readonly kind: 'entry'; readonly end: number; readonly lines: number; readonly goesOn: boolean }
+  /** An empty line or a comment, or, with `why`, a line that is wrong. */
+  | { readonly kind: 'no-entry'; readonly end: number; readonly lines: number; readonly why?: string };
+
+/**
+ * Finds the logical line that begins at `from`, which must be the beginning of a line.
+ *
+ * As in Postfix (postmap(1)), empty lines and lines whose first visible character is `#` are skipped, also in the midst
+ * of an entry, and a line that begins with white space continues the entry before. As in Perdition, a final backslash
+ * continues the line. An entry includes the comments that follow it.
+ */
+export function nextLogicalLine(bytes: Buffer, from: number): LogicalLine {
+  if (isSkipped(bytes, from)) return { kind: 'no-entry', end: endOfLine(bytes, from), lines: 1 };
+  if (isBlank(bytes[from])) {
+    const why = 'begins with white space, but there is no entry before it that it could continue';
+    return { kind: 'no-entry', end: endOfLine(bytes, from), lines: 1, why };
+  }
+  let goesOn = false;
+  let end = from;
+  for (let lines = 0; ; ) {
+    const line = end;
+    end = endOfLine(bytes, line);
+    lines += 1;
+    const isContent = !isSkipped(bytes, line);
+    if (isContent && line !== from) goesOn = true;
+    const isJoined = isContent && bytes[end - (bytes[end - 2] === carriageReturn ? 3 : 2)] === backslash;
+    if (end >= bytes.length || !(isJoined || isBlank(bytes[end]) || isSkipped(bytes, end))) {
+      return { kind: 'entry', end, lines, goesOn };
+    }
+  }
+}
+
+/** The value in the text of a logical line behind its key: without comments, continuations joined by one space. */
+function joinValue(text: string): string {
+  const parts = text.split('\n').map((line) => {
+    const comment = line.search(/(?:^|[ \t])#/);
+    return (comment === -1 ? line : line.slice(0, comment)).trim().replace(/\s*\\$/, '');
+  });
+  return parts.filter((part) => part !== '').join(' ');
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === space || byte === tab;
+}
+
+/** Whether an empty line or a comment begins here. */
+function isSkipped(bytes: Buffer, from: number): boolean {
+  let at = from;
+  while (isBlank(bytes[at])) at += 1;
+  const first = bytes[at];
+  return first === undefined || first === lineFeed || first === carriageReturn || first === numberSign;
+}
+
+function endOfLine(bytes: Buffer, from: number): number {
+  const at = bytes.indexOf(lineFeed, from);
+  return at === -1 ? bytes.length : at + 1;
 }

@@ -14,15 +14,14 @@ import {
   tableKeys,
   tableSettings,
 } from '../table-entries.ts';
-import { createMapIndex, type MapIndex, type MapRules } from './map-index.ts';
-import { nextLogicalLine } from './map-lines.ts';
+import { MapIndex, type MapRules, nextLogicalLine } from './map-index.ts';
 import { watchFile } from './watched-file.ts';
 
 /**
  * A text file that says where each user lives, kept in memory and taken over as a whole when it changes.
  *
- * Reads the text forms of Postfix and Perdition maps too, `@domain` and `*` included. A key that stands there twice
- * with different values is a bad answer for that user, never a guess.
+ * It reads the text forms of Postfix and Perdition maps too, `@domain` and `*` included. A key that is there twice with
+ * different values is a bad answer for that user, never a guess.
  */
 export const driver = defineSource({
   about: 'A text file of `user: backend` lines; Postfix and Perdition tables too. Read again when it changes.',
@@ -78,7 +77,7 @@ export const driver = defineSource({
   },
 });
 
-/** Whether a value ends in the name or a host of a backend here: `user@` may stand before it. */
+/** Makes the check whether a value ends in the name or a host of a backend here; `user@` may stand before it. */
 function isHome(findHome: FindHome): (value: string) => boolean {
   return (value) => {
     const host = hostIn(value.slice(value.lastIndexOf('@') + 1));
@@ -86,25 +85,25 @@ function isHome(findHome: FindHome): (value: string) => boolean {
   };
 }
 
-const maxBytes = 2 ** 31 - 1;
+const maxMapBytes = 2 ** 31 - 1;
 const sliceBytes = 128 * 1024;
 const maxProblems = 10;
 
 /**
- * Reads a text map: one `key: value`, `key value` (Postfix) or `key:value` (Perdition) per line; map-lines.ts has the
+ * Reads a text map: one `key: value`, `key value` (Postfix) or `key:value` (Perdition) per line. map-index.ts has the
  * details.
  *
  * The text stays as it is, outside the JavaScript heap, with an index of four bytes per slot: a million users cost
- * their file and 8 MiB. It is read in slices, so that requests go on meanwhile. Rejects with all places (ten at most)
- * where a line is no such line, or no UTF-8, and when there is no entry in it. Comments may be anything.
+ * their file and 8 MiB. It is read in slices, so that requests go on meanwhile. Rejects with the places (at most ten)
+ * of lines that are malformed or not UTF-8, and if there is no entry. Comments may be anything.
  */
 export async function readMapFile(file: string, rules: MapRules, signal: AbortSignal): Promise<MapIndex> {
-  const bytes = await readBytes(file, signal);
+  const bytes = await readMapBytes(file, signal);
   const utf16 = whyUtf16(bytes);
   if (utf16 !== undefined) throw new Error(`${file}: ${utf16}`);
-  const { lines, unreadable } = await lookOver(bytes, signal);
+  const { lines, unreadable } = await scanLines(bytes, signal);
   if (unreadable.length > 0) throw new Error(unreadable.map((problem) => `${file}:${problem}`).join('\n'));
-  const index = createMapIndex(bytes, lines, rules);
+  const index = new MapIndex(bytes, lines, rules);
   const problems: string[] = [];
   let sliceEnd = 0;
   for (let at = 0, line = 1; at < bytes.length && problems.length < maxProblems; ) {
@@ -123,10 +122,10 @@ export async function readMapFile(file: string, rules: MapRules, signal: AbortSi
   return index;
 }
 
-async function readBytes(file: string, signal: AbortSignal): Promise<Buffer> {
+async function readMapBytes(file: string, signal: AbortSignal): Promise<Buffer> {
   await using handle = await openNamedFile(file);
   const { size } = await handle.stat();
-  if (size > maxBytes) throw new Error(`${file}: larger than 2 GiB; use a cdb source`);
+  if (size > maxMapBytes) throw new Error(`${file}: larger than 2 GiB; use a cdb source`);
   const bytes = Buffer.allocUnsafeSlow(size);
   for (let at = 0; at < size; ) {
     signal.throwIfAborted();
@@ -134,12 +133,12 @@ async function readBytes(file: string, signal: AbortSignal): Promise<Buffer> {
     if (bytesRead === 0) throw new Error(`${file}: became shorter while it was read`);
     at += bytesRead;
   }
-  // A byte order mark is none of the first key.
+  // A byte order mark does not belong to the first key.
   return bytes.subarray(bytes.subarray(0, 3).toString() === '\ufeff' ? 3 : 0);
 }
 
-/** How many lines there are, and the first ones of those that are no text in UTF-8. */
-async function lookOver(
+/** Counts the lines, and finds the first ones that are not UTF-8 text. */
+async function scanLines(
   bytes: Buffer,
   signal: AbortSignal,
 ): Promise<{ readonly lines: number; readonly unreadable: readonly string[] }> {
@@ -163,7 +162,7 @@ async function lookOver(
   return { lines, unreadable: unreadable.slice(0, maxProblems) };
 }
 
-/** Whether a CR stands within a line, and not in a comment. */
+/** Whether a CR stands within a line, outside comments. */
 function isLoneReturn(bytes: Buffer, at: number): boolean {
   if (at + 1 >= bytes.length || bytes[at + 1] === 10) return false;
   return !bytes.subarray(bytes.lastIndexOf(10, at) + 1, at).includes(35);

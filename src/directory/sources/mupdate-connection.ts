@@ -15,17 +15,18 @@ export interface MupdateLogin {
 /** A connection to a MUPDATE server, signed in. */
 export interface MupdateConnection {
   readonly isOpen: boolean;
-  /** Settles when the connection has ended, for whatever reason. */
+  /** Resolves when the connection has ended, for whatever reason. */
   readonly ended: Promise<void>;
   /**
-   * Sends a command and resolves when the server has done it; rejects when it refuses or the connection ends.
-   * `onData` gets what comes under the command's tag, also after it is done (UPDATE never ends).
+   * Sends a command and resolves when the server has done it; rejects when the server refuses or the connection ends.
+   * `onData` gets the responses under the command's tag, also after it is done (UPDATE never ends).
    */
   command(text: string, onData?: (response: MupdateResponse) => void): Promise<void>;
   close(): void;
 }
 
-interface Pending {
+/** A command that is not done. */
+interface PendingCommand {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
   readonly onData: (response: MupdateResponse) => void;
@@ -44,14 +45,14 @@ export async function connectMupdate(
     signal.throwIfAborted();
     await once(socket, 'connect', { signal });
     if (login.tls !== undefined) {
-      const plain = converse(socket);
+      const plain = conversationOn(socket);
       await plain.banner;
       await plain.command('STARTTLS');
       plain.detach();
       socket = connectTls({ ...login.tls(address.connect.host ?? ''), socket });
       await once(socket, 'secureConnect', { signal });
     }
-    const conversation = converse(socket);
+    const conversation = conversationOn(socket);
     await conversation.banner;
     const token = Buffer.from(`\0${login.user}\0${login.password.reveal()}`).toString('base64');
     await conversation.command(`AUTHENTICATE "PLAIN" "${token}"`);
@@ -71,9 +72,9 @@ interface Conversation extends MupdateConnection {
   detach(): void;
 }
 
-function converse(socket: Socket): Conversation {
+function conversationOn(socket: Socket): Conversation {
   const reader = createMupdateReader();
-  const pending = new Map<string, Pending>();
+  const pending = new Map<string, PendingCommand>();
   const banner = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
   let count = 0;
@@ -104,7 +105,7 @@ function converse(socket: Socket): Conversation {
     }
   };
   socket.on('data', onData).on('error', end).on('close', onClose);
-  // The command that waits is rejected too, and says the same.
+  // The command that waits is rejected with the same error.
   banner.promise.catch(() => {});
 
   return {
@@ -130,13 +131,13 @@ function converse(socket: Socket): Conversation {
   };
 }
 
-/** A string as MUPDATE takes it: quoted, or a literal where it holds what a quoted string may not. */
+/** Writes a string for MUPDATE: quoted, or as a literal if it has characters that a quoted string may not have. */
 export function mupdateString(text: string): string {
   if (/^[\x20-\x7e]*$/.test(text)) return `"${text.replace(/["\\]/g, '\\$&')}"`;
   return `{${Buffer.byteLength(text)}+}\r\n${text}`;
 }
 
-/** One response of a MUPDATE server: `tag`, what it is, and its strings. */
+/** One response of a MUPDATE server. */
 export interface MupdateResponse {
   readonly tag: string;
   readonly kind: string;
@@ -144,15 +145,11 @@ export interface MupdateResponse {
 }
 
 const maxResponseBytes = 64 * 1024;
-const carriageReturn = 13;
-const newline = 10;
-const quote = 34;
-const backslash = 92;
-const space = 32;
+const octets = { lineFeed: 10, carriageReturn: 13, space: 32, quote: 34, backslash: 92 } as const;
 
 /**
- * Takes responses out of what a MUPDATE server sends (RFC 3656): atoms, quoted strings and literals, one response
- * per line. `push` returns the responses that are complete; it throws when something is no response or too long.
+ * Reads the responses in the bytes of a MUPDATE server (RFC 3656): atoms, quoted strings and literals, one response per
+ * line. `push` returns the responses that are complete; it throws if one is malformed or too long.
  */
 export function createMupdateReader(): { push(bytes: Buffer): readonly MupdateResponse[] } {
   let received: Buffer = Buffer.alloc(0);
@@ -181,17 +178,17 @@ function readResponse(
   const words: string[] = [];
   let at = from;
   for (;;) {
-    while (bytes[at] === space) at += 1;
+    while (bytes[at] === octets.space) at += 1;
     const byte = bytes[at];
     if (byte === undefined) return undefined;
-    if (byte === newline || byte === carriageReturn) {
-      const end = bytes.indexOf(newline, at);
+    if (byte === octets.lineFeed || byte === octets.carriageReturn) {
+      const end = bytes.indexOf(octets.lineFeed, at);
       if (end === -1) return undefined;
       const [tag, kind, ...strings] = words;
       if (tag === undefined || kind === undefined) throw new Error('sent a line that is no response');
       return { response: { tag, kind: kind.toUpperCase(), strings }, end: end + 1 };
     }
-    const word = byte === quote ? readQuoted(bytes, at) : readWord(bytes, at);
+    const word = byte === octets.quote ? readQuoted(bytes, at) : readWord(bytes, at);
     if (word === undefined) return undefined;
     words.push(word.text);
     at = word.end;
@@ -205,25 +202,30 @@ interface Word {
 
 function readQuoted(bytes: Buffer, from: number): Word | undefined {
   for (let at = from + 1; at < bytes.length; at += 1) {
-    if (bytes[at] === backslash) at += 1;
-    else if (bytes[at] === newline) throw new Error('sent a string that is not closed');
-    else if (bytes[at] === quote) {
+    if (bytes[at] === octets.backslash) at += 1;
+    else if (bytes[at] === octets.lineFeed) throw new Error('sent a string that is not closed');
+    else if (bytes[at] === octets.quote) {
       return { text: bytes.toString('utf8', from + 1, at).replace(/\\(.)/gs, '$1'), end: at + 1 };
     }
   }
   return undefined;
 }
 
-/** An atom, or a literal: `{5}` or `{5+}`, the line end, and so many bytes. */
+/** Reads an atom, or a literal: `{5}` or `{5+}`, the line end, and so many bytes. */
 function readWord(bytes: Buffer, from: number): Word | undefined {
   let end = from;
-  while (end < bytes.length && bytes[end] !== space && bytes[end] !== newline && bytes[end] !== carriageReturn)
+  while (
+    end < bytes.length &&
+    bytes[end] !== octets.space &&
+    bytes[end] !== octets.lineFeed &&
+    bytes[end] !== octets.carriageReturn
+  )
     end += 1;
   if (end === bytes.length) return undefined;
   const text = bytes.toString('utf8', from, end);
   const length = /^\{(\d{1,6})\+?\}$/.exec(text)?.[1];
-  if (length === undefined || bytes[end] === space) return { text, end };
-  const start = bytes.indexOf(newline, end) + 1;
+  if (length === undefined || bytes[end] === octets.space) return { text, end };
+  const start = bytes.indexOf(octets.lineFeed, end) + 1;
   if (start === 0 || start + Number(length) > bytes.length) return undefined;
   if (Number(length) > maxResponseBytes) throw new Error('sent a string that is too long');
   return { text: bytes.toString('utf8', start, start + Number(length)), end: start + Number(length) };

@@ -5,10 +5,10 @@ import { shortLine } from '../../core/short-line.ts';
 import { oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
 import { ServerFailover } from '../server-failover.ts';
 import {
-  address,
   defineSource,
   type ServerAddress,
-  servers,
+  serverAddress,
+  serverList,
   sourceSettings,
   tlsFor,
   tlsSettings,
@@ -26,14 +26,14 @@ import {
 /**
  * The list of mailboxes of a Cyrus Murder (RFC 3656), from its master or a frontend's copy.
  *
- * `mode: update` keeps a copy of all INBOXes in memory, kept true by the master; while the master is away the copy
- * answers on, but "unknown" becomes "later". `mode: find` asks for each user. Both sign in with SASL PLAIN, over TLS
+ * `mode: update` keeps a copy of all INBOXes in memory, which the master updates; while the master is away the copy
+ * still answers, but "unknown" becomes "later". `mode: find` asks for each user. Both sign in with SASL PLAIN, over TLS
  * unless it is switched off.
  */
 export const driver = defineSource({
   about: 'The MUPDATE master of a Cyrus Murder.',
   settings: sourceSettings({
-    servers: servers(address(3905)).describe(
+    servers: serverList(serverAddress(3905)).describe(
       'The master, and frontends that run a MUPDATE copy of their own; port 3905.',
     ),
     mode: oneOf(['update', 'find'] as const)
@@ -58,7 +58,7 @@ export const driver = defineSource({
     const { leading } = deps;
     // A node keeps one copy, however many processes it has.
     return leading === undefined
-      ? createMupdateCopy(servers, login, deps)
+      ? new MupdateCopy(servers, login, deps)
       : { isLocal: true, ask: leading, async [Symbol.asyncDispose]() {} };
   },
 });
@@ -98,15 +98,15 @@ export function inboxOf(name: LoginName, defaultDomain: string | undefined): str
   return domain === '' || domain === defaultDomain ? inbox : `${domain}!${inbox}`;
 }
 
-/** Whether a name is that of an INBOX: the folders of users are of no interest here. */
+/** Whether a mailbox is an INBOX: other folders of users are ignored. */
 export function isInbox(name: string): boolean {
   return /^(?:[^!]*!)?user\.[^.]+$/.test(name);
 }
 
-/** Where a response says that its mailbox is: `host!partition`; undefined while it is being made or moved. */
+/** The location of a response's mailbox, `host!partition`; undefined while it is being made or moved. */
 function locationIn({ kind, strings: [, location] }: MupdateResponse): string | undefined {
   if (kind === 'RESERVE') return undefined;
-  if (kind !== 'MAILBOX' || location === undefined) throw badAnswer('the master sent a response that is none here');
+  if (kind !== 'MAILBOX' || location === undefined) throw badAnswer('the master sent an unexpected response');
   return location;
 }
 
@@ -115,107 +115,118 @@ function readLocation(location: string | undefined): SourceAnswer {
   return { kind: 'found', home: readHost(location.split('!', 1)[0] ?? '') };
 }
 
-const firstPauseMs = 250;
-const longestPauseMs = 30_000;
+const firstReconnectMs = 250;
+const longestReconnectMs = 30_000;
 /** Cyrus sends a change up to five seconds late, but at once after a NOOP (RFC 3656). */
-const askMs = 1000;
+const noopMs = 1000;
 const silenceMs = 10_000;
 
 /** The locations of INBOXes by name; undefined while one is being made or moved. */
-type Mailboxes = Map<string, string | undefined>;
+type Inboxes = Map<string, string | undefined>;
 
 /**
  * Keeps a copy of the Murder's INBOXes: UPDATE sends all of them, and then each change. A lost connection is made again
- * with growing pauses, to the next of the servers; the old copy stays until a new one is complete.
+ * with growing pauses, to the next of the servers. The old copy serves until a new one is complete.
  */
-function createMupdateCopy(
-  servers: readonly ServerAddress[],
-  login: MupdateLogin,
-  { label, log, defaultDomain, timeoutMs }: SourceDeps,
-): Source {
-  const closing = new AbortController();
-  let mailboxes: Mailboxes | undefined;
-  let connection: MupdateConnection | undefined;
-  const firstCopy = Promise.withResolvers<void>();
+class MupdateCopy implements Source {
+  readonly isLocal = true;
+  readonly #servers: readonly ServerAddress[];
+  readonly #login: MupdateLogin;
+  readonly #deps: SourceDeps;
+  readonly #closing = new AbortController();
+  readonly #firstCopy = Promise.withResolvers<void>();
+  readonly #following: Promise<void>;
+  #inboxes: Inboxes | undefined;
+  #connection: MupdateConnection | undefined;
 
-  async function follow(server: ServerAddress): Promise<void> {
-    const dialling = AbortSignal.any([closing.signal, AbortSignal.timeout(timeoutMs)]);
-    const master = await connectMupdate(server, login, dialling);
-    try {
-      const fresh: Mailboxes = new Map();
-      // A million INBOXes are in a few hundred places: each place is one string.
-      const places = new Map<string, string>();
-      const update = master.command('UPDATE', (response) => take(fresh, places, response));
-      await untilAborted(update, closing.signal);
-      mailboxes = fresh;
-      connection = master;
-      firstCopy.resolve();
-      log.info('directory-copy-complete', { source: label, server: server.label, inboxes: fresh.size });
-      while (master.isOpen) {
-        await Promise.race([master.ended, wait(askMs, undefined, { signal: closing.signal, ref: false })]);
-        // What the server has not said by now, it will not say: a dead peer is found out.
-        await untilAborted(master.command('NOOP'), AbortSignal.any([closing.signal, AbortSignal.timeout(silenceMs)]));
-      }
-    } finally {
-      connection = undefined;
-      master.close();
-    }
+  constructor(servers: readonly ServerAddress[], login: MupdateLogin, deps: SourceDeps) {
+    this.#servers = servers;
+    this.#login = login;
+    this.#deps = deps;
+    this.#following = this.#keepFollowing();
   }
 
-  async function keepFollowing(): Promise<void> {
-    let pauseMs = firstPauseMs;
-    for (let turn = 0; !closing.signal.aborted; turn += 1) {
-      const server = servers[turn % servers.length];
+  async ask(name: LoginName, signal: AbortSignal): Promise<SourceAnswer> {
+    const { label, timeoutMs, defaultDomain } = this.#deps;
+    if (this.#inboxes === undefined) {
+      const patience = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+      await untilAborted(this.#firstCopy.promise, patience).catch(() => {
+        signal.throwIfAborted();
+        throw couldNotAsk(`${label} has no complete copy yet`);
+      });
+    }
+    const inbox = inboxOf(name, defaultDomain);
+    if (this.#inboxes?.has(inbox)) return readLocation(this.#inboxes.get(inbox));
+    // The user may have been made while no server was connected.
+    if (this.#connection === undefined)
+      throw couldNotAsk(`${label}: no server is there to ask for a user who is not in the copy`);
+    return unknownUser;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    this.#connection?.close();
+    await this.#following;
+  }
+
+  async #keepFollowing(): Promise<void> {
+    const { label, log } = this.#deps;
+    const closing = this.#closing.signal;
+    let pauseMs = firstReconnectMs;
+    for (let round = 0; !closing.aborted; round += 1) {
+      const server = this.#servers[round % this.#servers.length];
       if (server === undefined) return;
-      const before = mailboxes;
+      const before = this.#inboxes;
       try {
-        await follow(server);
+        await this.#follow(server);
       } catch (error) {
-        if (closing.signal.aborted) return;
+        if (closing.aborted) return;
         const why = shortLine(error instanceof Error ? error.message : String(error));
         log.warn('directory-copy-lost', { source: label, server: server.label, why });
       }
-      pauseMs = mailboxes === before ? Math.min(2 * pauseMs, longestPauseMs) : firstPauseMs;
-      await wait(pauseMs, undefined, { signal: closing.signal, ref: false }).catch(() => {});
+      pauseMs = this.#inboxes === before ? Math.min(2 * pauseMs, longestReconnectMs) : firstReconnectMs;
+      await wait(pauseMs, undefined, { signal: closing, ref: false }).catch(() => {});
     }
   }
 
-  const following = keepFollowing();
-
-  return {
-    isLocal: true,
-    async ask(name, signal) {
-      if (mailboxes === undefined) {
-        const patience = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-        await untilAborted(firstCopy.promise, patience).catch(() => {
-          signal.throwIfAborted();
-          throw couldNotAsk(`${label} has no complete copy yet`);
-        });
+  /** Takes a new copy from a server and follows its changes. Rejects when the connection ends. */
+  async #follow(server: ServerAddress): Promise<void> {
+    const { label, log, timeoutMs } = this.#deps;
+    const closing = this.#closing.signal;
+    const dialling = AbortSignal.any([closing, AbortSignal.timeout(timeoutMs)]);
+    const master = await connectMupdate(server, this.#login, dialling);
+    try {
+      const fresh: Inboxes = new Map();
+      // A million INBOXes are in a few hundred places: each place is kept as one string.
+      const places = new Map<string, string>();
+      const update = master.command('UPDATE', (response) => takeResponse(fresh, places, response));
+      await untilAborted(update, closing);
+      this.#inboxes = fresh;
+      this.#connection = master;
+      this.#firstCopy.resolve();
+      log.info('directory-copy-complete', { source: label, server: server.label, inboxes: fresh.size });
+      while (master.isOpen) {
+        await Promise.race([master.ended, wait(noopMs, undefined, { signal: closing, ref: false })]);
+        // An answer that has not come by now will not come: this finds a dead peer.
+        await untilAborted(master.command('NOOP'), AbortSignal.any([closing, AbortSignal.timeout(silenceMs)]));
       }
-      const inbox = inboxOf(name, defaultDomain);
-      if (mailboxes?.has(inbox)) return readLocation(mailboxes.get(inbox));
-      // The user may have been made while nobody told us.
-      if (connection === undefined)
-        throw couldNotAsk(`${label}: no server is there to ask for a user who is not in the copy`);
-      return unknownUser;
-    },
-    async [Symbol.asyncDispose]() {
-      closing.abort();
-      connection?.close();
-      await following;
-    },
-  };
+    } finally {
+      this.#connection = undefined;
+      master.close();
+    }
+  }
 }
 
-function take(mailboxes: Mailboxes, places: Map<string, string>, response: MupdateResponse): void {
+/** Takes one response into the copy. */
+function takeResponse(inboxes: Inboxes, places: Map<string, string>, response: MupdateResponse): void {
   const [name] = response.strings;
   if (name === undefined) throw badAnswer('the master sent a response without a mailbox');
   if (!isInbox(name)) return;
   if (response.kind === 'DELETE') {
-    mailboxes.delete(name);
+    inboxes.delete(name);
     return;
   }
   const location = locationIn(response);
   if (location !== undefined && !places.has(location)) places.set(location, location);
-  mailboxes.set(name, location === undefined ? undefined : places.get(location));
+  inboxes.set(name, location === undefined ? undefined : places.get(location));
 }

@@ -1,14 +1,13 @@
 import { connect, isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { createPool, type Pool } from 'mysql2/promise';
+import { defined } from '../../core/defined.ts';
 import { shortLine } from '../../core/short-line.ts';
 import { checkRefusal } from '../answers.ts';
 import { ServerFailover } from '../server-failover.ts';
 import { defineSource, sourceSettings, tlsFor } from '../settings.ts';
 import { couldNotAsk } from '../source.ts';
-import { compileQuery, databaseSettings } from './sql.ts';
-
-const poolSize = 8;
+import { compileQuery, databasePoolSize, databaseSettings } from './sql.ts';
 
 /**
  * MariaDB or MySQL: one query with parameters (prepared on the server), on a pool of connections to the first of the
@@ -38,18 +37,18 @@ export const driver = defineSource({
       open({ connect: address }, shareMs) {
         const name = settings.tls_server_name ?? address.host ?? '';
         const pool = createPool({
-          // mysql2 checks the certificate against `host` and nothing else; where it dials is said by `stream`.
+          // mysql2 checks the certificate against `host` only; `stream` says where it dials.
           host: name,
           stream: () => connect(address),
           database,
           user,
-          ...(password === undefined ? {} : { password: password.reveal() }),
+          ...defined({ password: password?.reveal() }),
           ...(isPlain || address.path !== undefined ? {} : { ssl: { ...trustOf(tlsOf(name)), verifyIdentity: true } }),
           connectTimeout: shareMs,
-          connectionLimit: poolSize,
+          connectionLimit: databasePoolSize,
           charset: 'utf8mb4_bin',
         });
-        // MariaDB knows the one, MySQL the other.
+        // MariaDB knows the first, MySQL the second.
         pool.pool.on('connection', (connection) => {
           connection.query(`SET SESSION max_statement_time = ${shareMs / 1000}`, () => {});
           connection.query(`SET SESSION max_execution_time = ${shareMs}`, () => {});
@@ -62,7 +61,7 @@ export const driver = defineSource({
       ask: (name, signal) =>
         pools.use(async (pool, shareMs) => {
           const statement = { sql: query.text, timeout: shareMs };
-          const [rows] = await pool.execute(statement, [...query.values(name)]).catch(refused);
+          const [rows] = await pool.execute(statement, [...query.values(name)]).catch(throwMysqlFault);
           return query.read(Array.isArray(rows) ? rows : [], { name, findHome });
         }, signal),
       [Symbol.asyncDispose]: () => pools[Symbol.asyncDispose](),
@@ -74,12 +73,12 @@ function trustOf({ ca }: ConnectionOptions): { readonly rejectUnauthorized: true
   return typeof ca === 'string' ? { rejectUnauthorized: true, ca } : { rejectUnauthorized: true };
 }
 
-/** A fault of the query is one on every server; anything else is a fault of the connection or of one server. */
-function refused(error: unknown): never {
+/** A faulty query fails on every server; any other error is a fault of the connection or of one server. */
+function throwMysqlFault(error: unknown): never {
   const state = error instanceof Error && 'sqlState' in error ? String(error.sqlState) : '';
   // 42: syntax or access, 22: data, 21: cardinality (MariaDB knowledge base, SQLSTATE).
   if (error instanceof Error && /^(?:42|22|21)/.test(state)) {
-    // Class 22 is about values: its text may hold the name.
+    // Errors of class 22 are about values: their text may hold the user's name.
     throw couldNotAsk(
       `the query was refused with ${state}${state.startsWith('22') ? '' : `: ${shortLine(error.message)}`}`,
       error,

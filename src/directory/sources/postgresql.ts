@@ -1,12 +1,11 @@
 import { DatabaseError, Pool } from 'pg';
+import { defined } from '../../core/defined.ts';
 import { shortLine } from '../../core/short-line.ts';
 import { checkRefusal } from '../answers.ts';
 import { ServerFailover } from '../server-failover.ts';
 import { defineSource, sourceSettings, tlsFor } from '../settings.ts';
 import { couldNotAsk } from '../source.ts';
-import { compileQuery, databaseSettings } from './sql.ts';
-
-const poolSize = 8;
+import { compileQuery, databasePoolSize, databaseSettings } from './sql.ts';
 
 /**
  * PostgreSQL: one query with parameters, on a pool of connections to the first of the servers that answers. The row's
@@ -26,7 +25,7 @@ export const driver = defineSource({
       timeoutMs,
       label: (server) => `${label} ${server.label}`,
       open({ connect }, shareMs) {
-        // For pg a host that begins with a slash is the folder of a socket; its port names the file in it.
+        // pg takes a host that begins with a slash for the folder of a socket; the port names the file in it.
         const [, folder, socketPort] = /^(.*)\/\.s\.PGSQL\.(\d+)$/.exec(connect.path ?? '') ?? [];
         const host = folder ?? connect.host ?? '';
         const pool = new Pool({
@@ -34,15 +33,15 @@ export const driver = defineSource({
           port: Number(socketPort ?? connect.port),
           database,
           user,
-          ...(password === undefined ? {} : { password: password.reveal() }),
+          ...defined({ password: password?.reveal() }),
           ssl: isPlain || folder !== undefined ? false : tlsOf(host),
-          max: poolSize,
+          max: databasePoolSize,
           connectionTimeoutMillis: shareMs,
           query_timeout: shareMs,
           statement_timeout: shareMs,
           application_name: 'postern',
         });
-        // An idle connection that breaks is the pool's to replace.
+        // The pool replaces an idle connection that breaks.
         pool.on('error', () => {});
         return pool;
       },
@@ -51,7 +50,9 @@ export const driver = defineSource({
     return {
       ask: (name, signal) =>
         pools.use(async (pool) => {
-          const { rows } = await pool.query({ text: query.text, values: [...query.values(name)] }).catch(refused);
+          const { rows } = await pool
+            .query({ text: query.text, values: [...query.values(name)] })
+            .catch(throwPostgresFault);
           return query.read(rows, { name, findHome });
         }, signal),
       [Symbol.asyncDispose]: () => pools[Symbol.asyncDispose](),
@@ -59,10 +60,10 @@ export const driver = defineSource({
   },
 });
 
-/** A fault of the query is one on every server; shutting down and full (classes 57, 53) are faults of one server. */
-function refused(error: unknown): never {
+/** A faulty query fails on every server; shutting down and full (classes 57, 53) are faults of one server. */
+function throwPostgresFault(error: unknown): never {
   if (error instanceof DatabaseError && !/^(?:57P|53|08|28|3D)/.test(error.code ?? '57P')) {
-    // Class 22 is about values: its text may hold the name.
+    // Errors of class 22 are about values: their text may hold the user's name.
     const why = error.code?.startsWith('22') ? '' : `: ${shortLine(error.message)}`;
     throw couldNotAsk(`the query was refused with ${error.code}${why}`, error);
   }

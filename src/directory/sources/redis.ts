@@ -1,20 +1,21 @@
+import { defined } from '../../core/defined.ts';
 import type { LoginName } from '../../core/names.ts';
 import { leaf, wrappedSecret } from '../../schema/scalars.ts';
 import { read, type Reading, wrong } from '../../schema/value-parsers.ts';
 import { readRole } from '../answers.ts';
 import {
-  authorities,
   defineSource,
   fillTemplate,
+  nameTemplate,
   readAuthorities,
   sourceSettings,
   type Template,
-  template,
+  trustedAuthorities,
 } from '../settings.ts';
 import { couldNotAsk, unknownUser } from '../source.ts';
 import { answers, meanings, readValue } from '../table-entries.ts';
 
-const urlRemedy = 'write redis://host:port/database';
+const redisSourceRemedy = 'write redis://host:port/database';
 
 /**
  * Redis: a string per user (`key: "home:%u"`), one hash of all users (`key: homes`, `field: "%u"`), or a hash per user
@@ -25,15 +26,15 @@ export const driver = defineSource({
   settings: sourceSettings({
     url: leaf({
       what: 'a URL of Redis',
-      remedy: urlRemedy,
+      remedy: redisSourceRemedy,
       examples: ['redis://redis.internal:6379/0'],
-      parse: readUrl,
+      parse: readRedisSource,
     }).describe('`redis://host:port/database`, `rediss://` for TLS; may name an ACL user, never a password.'),
     password: wrappedSecret().optional().describe('The password.'),
-    tls_ca_file: authorities(),
-    key: template('a key').describe('The key, with `%u`, `%n`, `%d`.'),
-    field: template('a field').optional().describe('The field of a hash, with `%u`, `%n`, `%d`.'),
-    role_field: template('a field')
+    tls_ca_file: trustedAuthorities(),
+    key: nameTemplate('a key').describe('The key, with `%u`, `%n`, `%d`.'),
+    field: nameTemplate('a field').optional().describe('The field of a hash, with `%u`, `%n`, `%d`.'),
+    role_field: nameTemplate('a field')
       .optional()
       .describe('The field of the same hash with the role of somebody of the staff.'),
     answers: answers(meanings).prefault('backend'),
@@ -46,11 +47,10 @@ export const driver = defineSource({
 
     if (connectRedis === undefined) throw new Error('there is no client for Redis here');
     const pem = await readAuthorities(settings.tls_ca_file);
-    const ca = pem === undefined ? {} : { ca: pem };
-    const redis = await connectRedis({ url, ...ca, ...(password === undefined ? {} : { password }) }, log);
+    const redis = await connectRedis({ url, ...defined({ ca: pem, password }) }, log);
     const read = (name: LoginName, field: Template | undefined): Promise<string | null> => {
-      const filledKey = fillTemplate(key, name, asItIs);
-      return field === undefined ? redis.get(filledKey) : redis.hGet(filledKey, fillTemplate(field, name, asItIs));
+      const filledKey = fillTemplate(key, name, unescaped);
+      return field === undefined ? redis.get(filledKey) : redis.hGet(filledKey, fillTemplate(field, name, unescaped));
     };
     return {
       async ask(name) {
@@ -72,12 +72,12 @@ export const driver = defineSource({
   },
 });
 
-function readUrl(written: string): Reading<string> {
-  if (!/^rediss?:\/\/[^/]*[^/@:]+/.test(written)) return wrong(`is not a URL of Redis: ${urlRemedy}`);
+function readRedisSource(written: string): Reading<string> {
+  if (!/^rediss?:\/\/[^/]*[^/@:]+/.test(written)) return wrong(`is not a URL of Redis: ${redisSourceRemedy}`);
   return URL.parse(written)?.password ? wrong('holds a password: write it as password: { file: … }') : read(written);
 }
 
-/** A command of Redis carries each value apart: nothing needs escaping. */
-function asItIs(value: string): string {
+/** A command of Redis carries each value separately, so that values need no escaping. */
+function unescaped(value: string): string {
   return value;
 }

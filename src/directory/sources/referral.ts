@@ -1,14 +1,15 @@
 import type { ImapEndpoint } from '../../core/backend.ts';
+import { defined } from '../../core/defined.ts';
 import { leaf } from '../../schema/scalars.ts';
 import { imapRemedy, parseImapUrl, read, type Reading } from '../../schema/value-parsers.ts';
 import { defineSource, readAuthorities, sourceSettings, tlsSettings } from '../settings.ts';
 
-const limits = { imapConnectMs: 3_000, imapGreetingMs: 3_000, imapAuthMs: 8_000 };
+const referralLimits = { imapConnectMs: 3_000, imapGreetingMs: 3_000, imapAuthMs: 8_000 };
 
 /**
- * An IMAP server that knows where users live, and tells whoever signs in there: by a login referral (RFC 2221), or by
- * taking the password, because the user lives on it. It can only be asked with the password, so that the answer is
- * whom to ask: the sign-in does it. Any name may be a user; TLS always.
+ * An IMAP server that tells users at sign-in where they live: by a login referral (RFC 2221), or by accepting the
+ * password, because the user lives on it. It can be asked only with the password, so that the answer names the server
+ * and the login asks it. Any name may be a user; TLS always.
  */
 export const driver = defineSource({
   about: 'An IMAP server that refers users to their homes when they sign in (RFC 2221).',
@@ -28,11 +29,11 @@ export const driver = defineSource({
     } = settings;
 
     const ca = await readAuthorities(settings.tls_ca_file);
-    const trust = {
-      ...(servername === undefined ? {} : { servername }),
-      ...(ca === undefined ? {} : { ca }),
-    };
-    const answer = { kind: 'referred', server: { name, imap: { ...endpoint, trust }, limits } } as const;
+    const trust = defined({ servername, ca });
+    const answer = {
+      kind: 'referred',
+      server: { name, imap: { ...endpoint, trust }, limits: referralLimits },
+    } as const;
     return {
       ask: () => Promise.resolve(answer),
       async [Symbol.asyncDispose]() {},

@@ -9,8 +9,8 @@ import { answers, catchAll, isCatchAll, meanings, readValue } from '../table-ent
 import { watchFile } from './watched-file.ts';
 
 /**
- * A file of patterns over the whole login name; the first that matches says where the user lives. Taken over as a
- * whole when it changes. Patterns know nobody one by one: what they answer counts as a default.
+ * A file of patterns over the whole login name; the first that matches says where the user lives. A changed file is
+ * taken over as a whole. Patterns know no users one by one: their answers count as defaults.
  */
 export const driver = defineSource({
   about: 'A text file of patterns, as Postfix and Perdition have them.',
@@ -30,15 +30,15 @@ export const driver = defineSource({
     const meaning = settings.answers ?? (format === 'perdition' ? 'perdition' : 'backend');
 
     const watched = await watchFile({ file, load: (file) => readPatternFile(file, format) }, deps);
-    let isTold = false;
-    /** Whether a name that nobody has, in the same domain, would be answered with the same. */
-    const isOfAll = (value: string, name: LoginName): boolean =>
+    let hasWarned = false;
+    /** Whether a name that does not exist in the same domain would get the same answer. */
+    const isForAll = (value: string, name: LoginName): boolean =>
       matchPatterns(watched.current, `postern-nobody-0@${splitLoginName(name).domain}`) === value;
     const answerFor = (name: LoginName): SourceAnswer => {
       const value = matchPatterns(watched.current, name);
-      if (value !== undefined && !followsCatchAll && isCatchAll(value, meaning) && isOfAll(value, name)) {
-        if (!isTold) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file });
-        isTold = true;
+      if (value !== undefined && !followsCatchAll && isCatchAll(value, meaning) && isForAll(value, name)) {
+        if (!hasWarned) deps.log.warn('directory-catch-all-ignored', { source: deps.label, file });
+        hasWarned = true;
         return unknownUser;
       }
       return value === undefined
@@ -53,7 +53,7 @@ export const driver = defineSource({
   },
 });
 
-/** A pattern and what follows when it matches (or, negated, does not): a value, or further rules (`if` … `endif`). */
+/** A pattern, and the value or the further rules (`if` … `endif`) if it matches or, negated, does not match. */
 interface PatternRule {
   readonly pattern: RE2JS;
   readonly isNegated: boolean;
@@ -68,11 +68,11 @@ const postfixForm = /^(!?)\s*([^\s\w!])((?:\\.|(?!\2)[^\\])*)\2([a-zA-Z]*)(?:\s+
 
 /**
  * Reads a file of patterns: Postfix's regexp_table(5) and pcre_table(5) with `if`, `!` and flags, or Perdition's
- * popmap.re. The patterns are RE2's: matching takes time in proportion to the name, whatever the pattern, and what
- * cannot be matched so (references inside the pattern, lookaround) is refused here. Rejects with every place.
+ * popmap.re. The patterns are RE2's: matching takes time in proportion to the name, whatever the pattern. Patterns that
+ * RE2 cannot match (references inside the pattern, lookaround) are refused. Rejects with the place of every problem.
  */
 export async function readPatternFile(file: string, format: PatternFormat): Promise<readonly PatternRule[]> {
-  const { text, problems: unreadable } = await readSmallFile(file);
+  const { text, problems: unreadable } = await readPatternText(file);
   if (unreadable.length > 0)
     throw new Error(
       unreadable
@@ -84,7 +84,7 @@ export async function readPatternFile(file: string, format: PatternFormat): Prom
   if (lines.length === 0) throw new Error(`${file}: there is no pattern in this file`);
   if (lines.length > maxRules) throw new Error(`${file}: more than ${maxRules} patterns; a table of users is a map`);
   const problems: string[] = [];
-  const rules = format === 'postfix' ? postfixRules(lines, problems) : each(lines, problems, perditionRule);
+  const rules = format === 'postfix' ? postfixRules(lines, problems) : readEach(lines, problems, perditionRule);
   if (problems.length > 0) throw new Error(problems.map((problem) => `${file}:${problem}`).join('\n'));
   return rules;
 }
@@ -92,7 +92,7 @@ export async function readPatternFile(file: string, format: PatternFormat): Prom
 function postfixRules(lines: readonly PatternLine[], problems: string[]): readonly PatternRule[] {
   const top: PatternRule[] = [];
   const open = [top];
-  each(lines, problems, (text) => {
+  readEach(lines, problems, (text) => {
     const condition = /^if\s+(.*)$/s.exec(text)?.[1];
     if (condition !== undefined) {
       const inner: PatternRule[] = [];
@@ -110,8 +110,8 @@ function postfixRules(lines: readonly PatternLine[], problems: string[]): readon
   return top;
 }
 
-/** Reads line by line; what is wrong with a line is noted with its number. */
-function each<T>(lines: readonly PatternLine[], problems: string[], read: (text: string) => T): readonly T[] {
+/** Reads line by line; a line that cannot be read is noted with its number. */
+function readEach<T>(lines: readonly PatternLine[], problems: string[], read: (text: string) => T): readonly T[] {
   return lines.flatMap(({ line, text }) => {
     try {
       return [read(text)];
@@ -190,7 +190,7 @@ function compile(source: string, flags: number): RE2JS {
 function checkGroups(pattern: RE2JS, value: string): void {
   for (const [, a, b, c] of value.replaceAll('$$', '').matchAll(/\$(?:(\d)|\{(\d)\}|\((\d)\))/g)) {
     const number = Number(a ?? b ?? c);
-    if (number > pattern.groupCount()) throw new Error(`$${number} stands for nothing: the pattern has no such group`);
+    if (number > pattern.groupCount()) throw new Error(`$${number} has no value: the pattern has no such group`);
   }
 }
 
@@ -201,7 +201,7 @@ interface PatternLine {
 }
 
 /**
- * Joins the lines of a Postfix table: empty lines and lines that begin with `#` are nothing, a line that begins with
+ * Joins the lines of a Postfix table: empty lines and lines that begin with `#` are skipped, a line that begins with
  * white space continues the one before (regexp_table(5)).
  */
 function postfixLines(text: string): readonly PatternLine[] {
@@ -216,7 +216,7 @@ function postfixLines(text: string): readonly PatternLine[] {
   return joined;
 }
 
-/** Joins the lines of Perdition's popmap.re: a line that ends in a backslash goes on. */
+/** Joins the lines of Perdition's popmap.re: a line that ends in a backslash continues in the next. */
 function perditionLines(text: string): readonly PatternLine[] {
   const joined: PatternLine[] = [];
   let goesOn = false;
@@ -232,8 +232,8 @@ function perditionLines(text: string): readonly PatternLine[] {
 
 /**
  * Splits a line of popmap.re into pattern and value, as Perdition 2.2 does: a backslash makes the next character
- * literal and is gone, so that `\\.` is a literal full stop in the pattern and `\.` is any character; quotes do the
- * same for what is between them; `#` begins a comment; white space ends the pattern, with a colon before it or not.
+ * literal and disappears, so that `\\.` is a literal full stop in the pattern and `\.` is any character; quotes do the
+ * same for the text between them; `#` begins a comment; white space ends the pattern, with a colon before it or not.
  */
 function splitPerditionLine(text: string): { readonly pattern: string; readonly value: string } {
   let pattern: string | undefined;
@@ -258,20 +258,20 @@ function splitPerditionLine(text: string): { readonly pattern: string; readonly 
   return { pattern: pattern.replace(/:$/, ''), value };
 }
 
-const maxBytes = 1 << 20;
+const maxPatternBytes = 1 << 20;
 
-/** A file that people write, as text. What is no UTF-8 in it stands there as U+FFFD: see {@link encodingProblems}. */
-interface SmallFile {
+/** A file of patterns as text, with U+FFFD in the place of bytes that are not UTF-8. */
+interface PatternFile {
   readonly text: string;
-  /** The lines that are no UTF-8 before a `#` that begins a comment. */
+  /** The lines that are not UTF-8, comments aside. */
   readonly problems: readonly EncodingProblem[];
 }
 
-/** Reads a file of at most 1 MiB. Rejects with the file's name and what is wrong when it is larger, or UTF-16. */
-async function readSmallFile(file: string): Promise<SmallFile> {
+/** Reads a file of at most 1 MiB. Rejects if it is larger, or UTF-16; the error names the file. */
+async function readPatternText(file: string): Promise<PatternFile> {
   await using handle = await openNamedFile(file);
   const { size } = await handle.stat();
-  if (size > maxBytes) throw new Error(`${file}: larger than 1 MiB`);
+  if (size > maxPatternBytes) throw new Error(`${file}: larger than 1 MiB`);
   const bytes = await handle.readFile();
   const utf16 = whyUtf16(bytes);
   if (utf16 !== undefined) throw new Error(`${file}: ${utf16}`);

@@ -1,6 +1,6 @@
 import { textOrNumber } from '../../schema/scalars.ts';
 import { LineClient } from '../line-client.ts';
-import { address, defineSource, fillTemplate, sourceSettings, template } from '../settings.ts';
+import { defineSource, fillTemplate, nameTemplate, serverAddress, sourceSettings } from '../settings.ts';
 import { badAnswer, couldNotAsk, unknownUser } from '../source.ts';
 import { answers, meanings, readValue } from '../table-entries.ts';
 
@@ -13,11 +13,11 @@ const mapRemedy = 'write the name that the server knows it by, without white spa
 export const driver = defineSource({
   about: 'A server that speaks Postfix’s socketmap protocol.',
   settings: sourceSettings({
-    server: address().describe('`host:port`, `[address]:port` or `unix:/path`.'),
+    server: serverAddress().describe('`host:port`, `[address]:port` or `unix:/path`.'),
     map: textOrNumber('the name of a map', mapRemedy)
       .refine((name) => !/\s/.test(name), { error: `holds white space: ${mapRemedy}` })
       .describe('The name of the map.'),
-    key: template('a key').prefault('%u').describe('What is asked for.'),
+    key: nameTemplate('a key').prefault('%u').describe('What is asked for.'),
     answers: answers(meanings).prefault('backend'),
   }),
   create(settings, { findHome }) {
@@ -39,7 +39,7 @@ export const driver = defineSource({
           case 'PERM':
             throw couldNotAsk(`${address.label} answered ${status}`);
           default:
-            throw badAnswer(`${address.label} gave an answer that is none of the protocol's`);
+            throw badAnswer(`${address.label} gave an answer that the protocol does not have`);
         }
       },
       [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
@@ -47,7 +47,7 @@ export const driver = defineSource({
   },
 });
 
-/** cr.yp.to/proto/netstrings.txt */
+/** Reads one netstring (cr.yp.to/proto/netstrings.txt); undefined until it is complete. */
 function readNetstring(received: Buffer): string | undefined {
   const head = received.toString('latin1', 0, 8);
   const colon = head.indexOf(':');

@@ -2,30 +2,33 @@ import type { z } from 'zod';
 import type { LoginName } from '../../core/names.ts';
 import { leaf, oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
 import { read, type Reading, wrong } from '../../schema/value-parsers.ts';
-import { type AnswerKeys, homeAnswers, plainRefusal, readAnswerObject, refusal, valueName } from '../answers.ts';
+import { type AnswerKeys, homeAnswers, plainRefusal, readAnswerObject, refusalSetting, valueName } from '../answers.ts';
 import {
-  address,
   parseTemplate,
-  servers,
+  serverAddress,
+  serverList,
   type Template,
   type TemplateVariable,
   tlsSettings,
   valueOf,
 } from '../settings.ts';
 import { badAnswer, type SourceAnswer, unknownUser } from '../source.ts';
-import { type ValueContext } from '../table-entries.ts';
+import type { ValueContext } from '../table-entries.ts';
 
-/** A query with its values apart: nothing that a person typed ever becomes SQL. */
+/** A query and its parameters: text that a person typed never becomes SQL. */
 interface SqlQuery {
   readonly text: string;
   values(name: LoginName): readonly string[];
   read(rows: readonly unknown[], context: ValueContext): SourceAnswer;
 }
 
-/** The settings of a database. Its columns have their usual names where nothing is said. */
+/** How many connections a source keeps to a database. */
+export const databasePoolSize = 8;
+
+/** The settings of a database; each column has a usual name. */
 export function databaseSettings(port: number) {
   return {
-    servers: servers(address(port)).describe(
+    servers: serverList(serverAddress(port)).describe(
       '`host`, `host:port`, or a socket (`unix:/run/…`); the one that answered last is asked first, the others when it fails.',
     ),
     tls: oneOf(['required', 'none'] as const)
@@ -35,13 +38,13 @@ export function databaseSettings(port: number) {
     database: textOrNumber('the name of a database', 'write the name of the database').describe('The database.'),
     user: textOrNumber('a user', 'write the user of the database').describe('The user of the database.'),
     password: wrappedSecret().optional().describe('The password.'),
-    query: leaf({ what: 'a query', remedy: queryRemedy, parse: readQuery }).describe(
+    query: leaf({ what: 'a query', remedy: queryRemedy, parse: readSqlQuery }).describe(
       'The query. `%u`, `%n`, `%d` become parameters: write them without quotes, and any other per cent sign twice.',
     ),
     backend_column: valueName('The column with the home; `backend` when left out.'),
     user_column: valueName('The column with the user’s canonical name; `user` when left out.'),
     refuse_column: valueName('The column that says whether the user may not sign in; `refuse` when left out.'),
-    refuse: refusal('column'),
+    refuse: refusalSetting('column'),
     role_column: valueName('The column with the role of somebody of the staff; `role` when left out.'),
     answers: homeAnswers(),
   };
@@ -49,7 +52,7 @@ export function databaseSettings(port: number) {
 
 const queryRemedy = 'write a query such as SELECT backend FROM users WHERE user = %u';
 
-function readQuery(written: string): Reading<Template> {
+function readSqlQuery(written: string): Reading<Template> {
   if (written === '') return wrong(`is empty: ${queryRemedy}`);
   const parsed = parseTemplate(written);
   if (typeof parsed === 'string') return wrong(parsed);
@@ -64,7 +67,7 @@ type QuerySettings = Pick<
   'query' | 'backend_column' | 'user_column' | 'refuse_column' | 'refuse' | 'role_column' | 'answers'
 >;
 
-/** The query of a database's settings; `placeholder` writes the parameter of a number from 1. */
+/** Compiles the query of the settings; `placeholder` writes the parameter with a number, from 1. */
 export function compileQuery(settings: QuerySettings, placeholder: (number: number) => string): SqlQuery {
   const keys: AnswerKeys = {
     backend: settings.backend_column ?? 'backend',
@@ -96,7 +99,7 @@ function hasQuotedVariable({ parts }: Template): boolean {
   let quote = '';
   for (const part of parts) {
     if (typeof part !== 'string' && quote !== '') return true;
-    // A quote inside a string is doubled in SQL: it closes the string and opens it again.
+    // SQL doubles a quote inside a string, which closes the string and opens it again.
     for (const character of typeof part === 'string' ? part : '') {
       if (character === quote) quote = '';
       else if (quote === '' && /['"`]/.test(character)) quote = character;

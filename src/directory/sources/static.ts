@@ -2,7 +2,7 @@ import { textOrNumber } from '../../schema/scalars.ts';
 import { defineSource, sourceSettings } from '../settings.ts';
 
 /**
- * One backend for everybody who is asked for: for a site with one backend, or, last in the chain, for unknown users.
+ * One backend for every user: for a site with one backend, or, last in the chain, for users whom no other source knows.
  */
 export const driver = defineSource({
   about: 'One backend for every user that no source before it knows.',

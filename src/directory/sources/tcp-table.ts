@@ -1,23 +1,23 @@
 import { LineClient } from '../line-client.ts';
-import { address, defineSource, fillTemplate, sourceSettings, template } from '../settings.ts';
+import { defineSource, fillTemplate, nameTemplate, serverAddress, sourceSettings } from '../settings.ts';
 import { badAnswer, couldNotAsk, unknownUser } from '../source.ts';
 import { answers, meanings, readValue } from '../table-entries.ts';
 
 /**
- * Postfix's tcp_table(5): `get key`, answered by a line with `200 value`, `500 why` (not there) or `400 why` (later);
- * in both directions %XX stands for what is not printable.
+ * Postfix's tcp_table(5): `get key`, answered by a line with `200 value`, `500 why` (not there) or `400 why` (later).
+ * In both directions %XX stands for a byte that is not printable.
  */
 export const driver = defineSource({
   about: 'A server that speaks Postfix’s tcp_table protocol.',
   settings: sourceSettings({
-    server: address().describe('`host:port`, `[address]:port` or `unix:/path`.'),
-    key: template('a key').prefault('%u').describe('What is asked for.'),
+    server: serverAddress().describe('`host:port`, `[address]:port` or `unix:/path`.'),
+    key: nameTemplate('a key').prefault('%u').describe('What is asked for.'),
     answers: answers(meanings).prefault('backend'),
   }),
   create(settings, { findHome }) {
     const { server: address, key, answers: meaning } = settings;
 
-    const server = new LineClient(address, readLine);
+    const server = new LineClient(address, readTableLine);
     return {
       async ask(name, signal) {
         const reply = await server.ask(`get ${fillTemplate(key, name, escapeKey)}\n`, signal);
@@ -30,7 +30,7 @@ export const driver = defineSource({
           case '400':
             throw couldNotAsk(`${address.label} answered 400`);
           default:
-            throw badAnswer(`${address.label} gave an answer that is none of the protocol's`);
+            throw badAnswer(`${address.label} gave an answer that the protocol does not have`);
         }
       },
       [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
@@ -38,7 +38,7 @@ export const driver = defineSource({
   },
 });
 
-/** Escapes a key: everything but printable ASCII, and the per cent sign. */
+/** Escapes a key: every byte that is not printable ASCII, and the per cent sign. */
 export function escapeKey(value: string): string {
   return Array.from(Buffer.from(value), (byte) => {
     const isPlain = byte > 32 && byte < 127 && byte !== 37;
@@ -51,7 +51,7 @@ function unescapeValue(text: string): string {
   return Buffer.from(latin1, 'latin1').toString('utf8');
 }
 
-function readLine(received: Buffer): string | undefined {
+function readTableLine(received: Buffer): string | undefined {
   const end = received.indexOf(10);
   if (end === -1) return undefined;
   if (end < received.length - 1) throw new Error('answered with more than one line');

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { SourceDeps } from '../source.ts';
 
-/** The content of a file, as it was when it was last found to be good. */
+/** The content of a file when it could last be read. */
 interface WatchedFile<T> extends AsyncDisposable {
   readonly current: T;
 }
@@ -10,16 +10,16 @@ interface WatchedFileOptions<T> {
   readonly file: string;
   /** Reads the file. Rejects when it is broken. */
   readonly load: (file: string, signal: AbortSignal) => Promise<T>;
-  /** Called with content that was replaced, and with the last one on closing. */
+  /** Called with content that was replaced, and on closing with the current one. */
   readonly release?: (content: T) => Promise<void> | void;
 }
 
 /**
  * Keeps the content of a file in force, and takes over a changed file as a whole.
  *
- * The file is looked at every `pollMs` (inotify misses network file systems and replaced links) and read when it has
- * changed and has then stood still for one more look: a file that is being written is not read half. A file that is
- * gone or broken is an alarm in the log, and the old content stays. Rejects when the first reading fails.
+ * The file is checked every `pollMs` (inotify misses network file systems and replaced links) and read when it has
+ * changed and then stayed the same for one more check: a file that is being written is not read half. If the file is
+ * gone or broken, the log has an alarm and the old content stays. Rejects if the first reading fails.
  */
 export async function watchFile<T>(
   options: WatchedFileOptions<T>,
@@ -30,12 +30,12 @@ export async function watchFile<T>(
   let taken = await fingerprint(file);
   let current = await load(file, closing.signal);
   let seen = taken;
-  let looking: Promise<void> | undefined;
+  let checking: Promise<void> | undefined;
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     const before = seen;
     seen = await fingerprint(file);
-    // Taken, or refused before, or still changing.
+    // The file is the same, was refused before, or is still changing.
     if (seen === taken || seen !== before) return;
     taken = seen;
     if (seen === 'missing') {
@@ -49,14 +49,14 @@ export async function watchFile<T>(
   }
 
   const timer = setInterval(() => {
-    looking ??= look()
+    checking ??= check()
       .catch((error: unknown) => {
         if (closing.signal.aborted) return;
         const why = error instanceof Error ? error.message : String(error);
         log.error('directory-file-broken', { source: label, file, why });
       })
       .finally(() => {
-        looking = undefined;
+        checking = undefined;
       });
   }, pollMs);
 
@@ -67,7 +67,7 @@ export async function watchFile<T>(
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       closing.abort();
-      await looking;
+      await checking;
       await release?.(current);
     },
   };
@@ -78,7 +78,7 @@ async function fingerprint(file: string): Promise<string> {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
     return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
   } catch {
-    // Whatever hides the file, reading it will say why.
+    // Reading the file will say why.
     return 'missing';
   }
 }
