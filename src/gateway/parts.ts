@@ -33,9 +33,9 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { BannerOf } from '../proxy/banner-injection.ts';
 import type { BasicPaths } from '../proxy/basic-requests.ts';
 import type { Connections } from '../proxy/connections.ts';
-import type { IngressOptions, IngressReader } from '../proxy/ingress.ts';
+import type { IngressOptions } from '../proxy/ingress.ts';
 import type { ProxyProtocol } from '../proxy/proxy-protocol-listener.ts';
-import type { RequestHeaders } from '../proxy/request-headers.ts';
+import type { RequestRules } from '../proxy/routing.ts';
 import type { Route } from '../proxy/session-requests.ts';
 import type { TlsCertificates } from '../proxy/tls-certificates.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
@@ -204,15 +204,13 @@ export interface ConfigSnapshot extends AsyncDisposable {
   /** The same, with moved users where they live now. */
   readonly homes: Pick<DirectorySource, 'lookup'>;
   readonly parseName: LoginNameParser;
-  readonly ingress: IngressReader;
-  /** For the console's own listener. */
-  readonly consoleIngress: IngressReader;
+  /** What each listener asks of every request: the public one, and the console's own. */
+  readonly requestRules: Readonly<Record<'public' | 'console', RequestRules>>;
   readonly pages: Pages;
   readonly answers: Answers;
   /** For pages of opened mailboxes. */
   readonly bannerOf: BannerOf;
-  readonly requestHeaders: RequestHeaders;
-  readonly clientPaths: BasicPaths;
+  readonly basicPaths: BasicPaths;
   readonly clientAuthentication: ClientAuthentication;
   /** One of each kind: for requests of which nobody knows whose webmail they are for. */
   readonly drivers: readonly WebmailDriver[];

@@ -42,8 +42,6 @@ function createPublicListener(options: ListenerOptions): PublicListener {
   const realm = (): string => holder.config.login.branding.name;
   const shared = {
     connections,
-    requestHeaders: (...[head, context]: Parameters<ConfigSnapshot['requestHeaders']>) =>
-      holder.current.requestHeaders(head, context),
     routes: (name: BackendName) => holder.current.routes.get(name),
     failureAnswer: (...[head, failure]: Parameters<ConfigSnapshot['answers']['failure']>) =>
       holder.current.answers.failure(head, failure),
@@ -52,7 +50,7 @@ function createPublicListener(options: ListenerOptions): PublicListener {
     noSession: createNoSessionAnswer({
       drivers: () => holder.current.drivers,
       framePage: (head) => holder.current.answers.noSessionFrame(head),
-      challenge: (target) => (holder.current.clientPaths.covers(target) ? challengeAnswer(realm()) : undefined),
+      challenge: (target) => (holder.current.basicPaths.covers(target) ? challengeAnswer(realm()) : undefined),
     }),
     requestFinished(finished: FinishedRequest): void {
       metrics.requestFinished(finished.backend, finished.status, finished.durationMs);
@@ -79,7 +77,6 @@ function createPublicListener(options: ListenerOptions): PublicListener {
   const basicRequests = new BasicRequests({
     ...shared,
     authentication: () => holder.current.clientAuthentication,
-    paths: () => holder.current.clientPaths,
     takenOver: () => cluster.takenOver(),
     recheckMs,
     realm,
@@ -90,16 +87,12 @@ function createPublicListener(options: ListenerOptions): PublicListener {
     probes: { live: () => probe(200, 'live\n'), ready: () => ready(options.readiness()) },
     proxyProtocol: node.proxyProtocol,
     ...(node.certificates === undefined ? {} : { certificates: node.certificates }),
-    ingress: (request, head) =>
-      options.serves === 'public'
-        ? holder.current.ingress(request, head)
-        : holder.current.consoleIngress(request, head),
+    rules: () => holder.current.requestRules[options.serves],
     pages: (request, response, ingress) => holder.current.pages(request, response, ingress),
     sessions: node.support === undefined ? sessions : guarded(sessions, node.support.mailboxExpiry),
     webmailRequests,
     basicRequests,
     upgrades,
-    maxFields: () => holder.config.requests.headerFields,
     refusedAnswer: (head, why) => holder.current.answers.refused(head, why),
     limits: {
       headBytes: config.requests.headerBytes,

@@ -14,7 +14,7 @@ import { createAnswers } from '../http/gateway-answers.ts';
 import { createPages } from '../http/pages.ts';
 import { createViews } from '../http/views.ts';
 import type { Home } from '../login/authentication.ts';
-import { createBasicPaths } from '../proxy/basic-requests.ts';
+import { type BasicPaths, createBasicPaths } from '../proxy/basic-requests.ts';
 import { createIngress } from '../proxy/ingress.ts';
 import { createRequestHeaders } from '../proxy/request-headers.ts';
 import type { Route } from '../proxy/session-requests.ts';
@@ -38,6 +38,7 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
     overrides: parts.overrides,
     backendNamed: (name) => backendNamed(name)?.name,
   });
+  const basicPaths = createBasicPaths(config.backends.values());
   const parseName = createLoginNameParser(config.directory.nameRules);
   const signInHomes = createSignInHomes(byBackend, parts.placement, parts.mailServers);
   const common = { ...parts, parseName, directory: overridden, ...signInHomes };
@@ -60,13 +61,12 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
     directory,
     homes: overridden,
     parseName,
-    ...createIngresses(config, parts),
+    requestRules: createRequestRules(config, parts, basicPaths),
     pages: support === undefined ? pages : createAllPages({ ...support.pages, public: pages }),
     bannerOf: createBanner({ ...parts, assets: views.assistAssets, locales: views.locales, tokens }),
     answers: createAnswers(views, clock),
-    clientPaths: createBasicPaths(config.backends.values()),
+    basicPaths,
     clientAuthentication,
-    requestHeaders: createRequestHeaders({ alsoDropped: config.requests.dropHeaders }),
     drivers,
     homeOf,
     backendNamed,
@@ -89,22 +89,31 @@ function createAllPages(pages: Readonly<Record<HostKind, Pages>>): Pages {
   return (request, response, ingress) => pages[ingress.hostKind](request, response, ingress);
 }
 
-/** The audiences of each listener: the console has the public one, or one of its own. */
-function createIngresses(
-  { publicUrls, trustedProxies, support }: Config,
+/** The rules of each listener: the console is served on the public one, or has one of its own. */
+function createRequestRules(
+  { publicUrls, trustedProxies, support, requests }: Config,
   parts: SharedParts,
-): Pick<ConfigSnapshot, 'ingress' | 'consoleIngress'> {
+  basicPaths: BasicPaths,
+): ConfigSnapshot['requestRules'] {
+  const shared = {
+    maxFields: requests.headerFields,
+    basicPaths,
+    requestHeaders: createRequestHeaders({ alsoDropped: requests.dropHeaders }),
+  };
   const common = { ...parts, trustedProxies };
   const console = support === undefined ? {} : { console: support.console };
   const assist = support === undefined ? {} : { assist: support.assist };
   return {
-    ingress: createIngress({
-      ...common,
-      publicUrls,
-      ...assist,
-      ...(support?.listen === undefined ? console : {}),
-    }),
-    consoleIngress: createIngress({ ...common, publicUrls: [], ...console }),
+    public: {
+      ...shared,
+      ingress: createIngress({
+        ...common,
+        publicUrls,
+        ...assist,
+        ...(support?.listen === undefined ? console : {}),
+      }),
+    },
+    console: { ...shared, ingress: createIngress({ ...common, publicUrls: [], ...console }) },
   };
 }
 

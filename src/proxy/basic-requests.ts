@@ -26,7 +26,6 @@ import type { AdmittedRequest } from './upstream-request.ts';
 
 interface BasicRequestsDeps extends BasicUpstreamRequestDeps, RelayDeps {
   readonly authentication: () => ClientAuthentication;
-  readonly paths: () => BasicPaths;
   readonly realm: () => string;
   readonly connections: Connections;
   readonly failureAnswer: FailureAnswer;
@@ -50,11 +49,6 @@ export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
 
   constructor(deps: BasicRequestsDeps) {
     this.#deps = deps;
-  }
-
-  /** Whether Basic clients may ask for the target. */
-  covers(target: string): boolean {
-    return this.#deps.paths().covers(target);
   }
 
   /** Passes a request with an Authorization field on to its user's backend, or refuses it. */
@@ -134,7 +128,7 @@ export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
 
   #relay(task: AdmittedRequest, admitted: Omit<BasicHome, 'path'>): void {
     const { request, response, head } = task;
-    const path = this.#deps.paths().of(admitted.backend, head.target);
+    const path = basicPathOf(admitted.backend, head.target);
     // The path is another backend's. Only the credentials tell whose backend is asked.
     if (path === undefined) return sendAnswer(request, response, textAnswer(404, 'Your mail server has nothing here.'));
     const upstreamRequest = new BasicUpstreamRequest(task, { ...admitted, path }, this.#deps);
@@ -214,8 +208,6 @@ function isForeignPage(head: IncomingHead): boolean {
 export interface BasicPaths {
   /** Whether the target lies under a path of any backend; only the credentials tell which backend is meant. */
   covers(target: string): boolean;
-  /** The path that serves the target on this backend; undefined if there is none. */
-  of(backend: Backend, target: string): ClientPath | undefined;
 }
 
 /** A dot segment, or what some server takes for one: it could lead out of the path that the operator opened. */
@@ -235,15 +227,17 @@ export function createBasicPaths(backends: Iterable<Backend>): BasicPaths {
       }
       return false;
     },
-    of({ clientPaths = [] }, target) {
-      const path = pathOf(target);
-      let longest: ClientPath | undefined;
-      for (const one of clientPaths) {
-        if (liesUnder(path, one.prefix) && one.prefix.length > (longest?.prefix.length ?? 0)) longest = one;
-      }
-      return longest;
-    },
   };
+}
+
+/** The path of Basic clients that serves the target on this backend; undefined if there is none. */
+export function basicPathOf({ clientPaths = [] }: Backend, target: string): ClientPath | undefined {
+  const path = pathOf(target);
+  let longest: ClientPath | undefined;
+  for (const one of clientPaths) {
+    if (liesUnder(path, one.prefix) && one.prefix.length > (longest?.prefix.length ?? 0)) longest = one;
+  }
+  return longest;
 }
 
 function liesUnder(path: string, prefix: string): boolean {

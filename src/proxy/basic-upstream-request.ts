@@ -25,7 +25,6 @@ export interface BasicHome {
 
 /** Dependencies of the upstream requests of Basic clients. */
 export interface BasicUpstreamRequestDeps {
-  readonly requestHeaders: RequestHeaders;
   readonly isOwnCookie: (name: string) => boolean;
 }
 
@@ -50,6 +49,7 @@ export class BasicUpstreamRequest implements UpstreamRequest {
   readonly driver = sessionlessDriver;
   readonly generation = 0;
   readonly home: BasicHome;
+  readonly requestHeaders: RequestHeaders;
   readonly #elsewhere: string | undefined;
   readonly #deps: BasicUpstreamRequestDeps;
 
@@ -62,6 +62,7 @@ export class BasicUpstreamRequest implements UpstreamRequest {
     this.#elsewhere = home.path.elsewhere?.[home.host.name];
     this.host = basicHost(home.host, this.#elsewhere);
     this.home = home;
+    this.requestHeaders = task.requestHeaders;
     this.#deps = deps;
   }
 
@@ -79,7 +80,7 @@ export class BasicUpstreamRequest implements UpstreamRequest {
   }
 
   outgoing(body: Upload | undefined, nowMs: number): Dispatcher.DispatchOptions {
-    const headers = this.#deps.requestHeaders(this.head, {
+    const headers = this.requestHeaders(this.head, {
       ingress: this.ingress,
       backendOrigin: this.host.webmail.origin,
       jar: undefined,

@@ -12,8 +12,8 @@ export class AnswerWriter {
   bytes = 0;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  /** Bytes still to come of a body of known length. */
-  #left: number | undefined;
+  /** Bytes that are still to be written; Infinity if that is not known. */
+  #left = Infinity;
   #insertion: Insertion | undefined;
   #head: { readonly status: number; readonly fields: string[] } | undefined;
 
@@ -25,8 +25,7 @@ export class AnswerWriter {
   /** @param fields names and values in turn, rebuilt */
   begin(upstream: UpstreamHead, fields: string[], insertion: Insertion | undefined): void {
     this.#insertion = insertion;
-    const length = upstream.header('content-length');
-    if (length !== undefined && insertion === undefined && this.#request.method !== 'HEAD') this.#left = Number(length);
+    if (insertion === undefined && this.#request.method !== 'HEAD') this.#left = upstream.contentLength;
     this.#head = { status: upstream.status, fields };
   }
 
@@ -44,15 +43,11 @@ export class AnswerWriter {
     const chunk = this.#insertion === undefined ? received : this.#insertion.feed(received);
     this.bytes += chunk.length;
     noteSpent(chunk.length);
-    if (this.#left !== undefined) {
-      this.#left -= chunk.length;
-      if (this.#left === 0) {
-        // One system call fewer than write() and end().
-        this.#response.end(chunk);
-        return true;
-      }
-    }
-    return this.#response.write(chunk);
+    this.#left -= chunk.length;
+    if (this.#left !== 0) return this.#response.write(chunk);
+    // One system call fewer than write() and end().
+    this.#response.end(chunk);
+    return true;
   }
 
   finish(): void {

@@ -5,7 +5,7 @@ import { PosternError } from '../core/error.ts';
 import type { ExchangeRequest, ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { Connections, ConnectionWaiter, HostConnections } from './connections.ts';
 import { errorCodeOf, failureKindOf, isRefused, maxInformationalHeads, tooManyInformationalHeads } from './failure.ts';
-import { lengthOf, textOfRaw, UpstreamHead } from './response-headers.ts';
+import { textOfRaw, UpstreamHead } from './response-headers.ts';
 import { DecodedStart } from './webmail-verdict.ts';
 
 /** Sign-in pages of half a megabyte are in use. */
@@ -108,7 +108,7 @@ class WebmailExchange implements ConnectionWaiter, Dispatcher.DispatchHandler {
       return;
     }
     this.#head = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
-    this.#left = lengthOf(this.#head);
+    this.#left = this.#head.contentLength;
     this.#body = new DecodedStart(this.#head.header('content-encoding'), maxPageBytes + 1);
   }
 

@@ -62,11 +62,8 @@ export function createIngress(options: IngressOptions): IngressReader {
     const proxied = options.proxiedClient?.(request.socket);
     const peer = plainAddress(proxied?.source.address ?? request.socket.remoteAddress ?? '');
     const believed = isTrusted(peer);
-    const { client, proxies } = clientOf(
-      head,
-      { address: peer, port: proxied?.source.port ?? request.socket.remotePort ?? 0 },
-      isTrusted,
-    );
+    const port = proxied?.source.port ?? request.socket.remotePort ?? 0;
+    const { client, proxies } = clientOf(head, { address: peer, port, isBelieved: believed }, isTrusted);
     const { host } = head;
     const forwardedHost = believed ? forwardedValueOf(head.all('x-forwarded-host'), proxies) : undefined;
     if (host === undefined && forwardedHost === undefined) {
@@ -231,12 +228,12 @@ function publicPortOf({ authority, secure }: PublicUrl): number {
  */
 function clientOf(
   head: IncomingHead,
-  peer: { readonly address: string; readonly port: number },
+  peer: { readonly address: string; readonly port: number; readonly isBelieved: boolean },
   isTrusted: (address: string) => boolean,
 ): { readonly client: Ingress['client']; readonly proxies: number } {
   let { address, port } = peer;
   let proxies = 0;
-  if (isTrusted(address)) {
+  if (peer.isBelieved) {
     const hops = head.all('x-forwarded-for').join(',').split(',');
     for (let i = hops.length - 1; i >= 0 && isTrusted(address); i -= 1) {
       const hop = parseHop(hops[i] ?? '');

@@ -161,8 +161,9 @@ export class HttpListener {
 
   readonly #serve = (request: IncomingMessage, response: ServerResponse): void => {
     if (request.socket.timeout !== 0) request.socket.setTimeout(0);
-    if (this.#isLastCall || wantsUpgrade(request)) response.shouldKeepAlive = false;
+    if (this.#isLastCall) response.shouldKeepAlive = false;
     if (response.statusCode === 417) {
+      if (wantsUpgrade(request)) response.shouldKeepAlive = false;
       sendAnswer(request, response, textAnswer(417, 'Only 100-continue is expected here.'));
     } else this.#routing.request(request, response);
   };

@@ -14,7 +14,7 @@ import {
 } from './failure.ts';
 import { renewForm } from './page-token.ts';
 import type { HeaderFields } from './request-head.ts';
-import { lengthOf, textOfRaw, UpstreamHead } from './response-headers.ts';
+import { textOfRaw, UpstreamHead } from './response-headers.ts';
 import type { UpstreamRequest } from './upstream-request.ts';
 import { PendingVerdict } from './webmail-verdict.ts';
 
@@ -223,7 +223,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
       return;
     }
     const upstream = new UpstreamHead(status, textOfRaw(controller.rawHeaders));
-    this.#left = lengthOf(upstream);
+    this.#left = upstream.contentLength;
     this.#pending = new PendingVerdict(this.upstreamRequest, upstream);
     this.#state = 'judging';
     const verdict = this.#pending.byHead();

@@ -9,12 +9,16 @@ import { destinationOf, lowerCaseName, lowerCaseNamesOf, nameInSetCookie } from 
 export class UpstreamHead implements UpstreamResponseHead {
   readonly status: number;
   readonly raw: readonly string[];
+  /** Bytes of the body; Infinity if the head does not say. */
+  readonly contentLength: number;
   readonly #names: readonly string[];
 
   constructor(status: number, raw: readonly string[]) {
     this.status = status;
     this.raw = raw;
     this.#names = lowerCaseNamesOf(raw);
+    const at = this.#names.indexOf('content-length');
+    this.contentLength = at === -1 ? Infinity : Number(raw[2 * at + 1]);
   }
 
   header(name: string): string | undefined {
@@ -29,11 +33,6 @@ export class UpstreamHead implements UpstreamResponseHead {
     }
     return lines;
   }
-}
-
-/** How long the body will be; Infinity where the head does not say. */
-export function lengthOf(head: UpstreamHead): number {
-  return Number(head.header('content-length') ?? Infinity);
 }
 
 /** Raw fields as undici keeps them, as text. Field values are bytes: latin1 keeps each of them. */

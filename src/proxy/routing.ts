@@ -4,38 +4,47 @@ import type { Clock } from '../core/clock.ts';
 import type { Answer, FailureKind, Ingress } from '../core/http.ts';
 import { createWarnings, type Log, type Warn } from '../core/log.ts';
 import type { LiveSession, LiveSessions, SessionLookup } from '../core/session.ts';
-import type { BasicRequests } from './basic-requests.ts';
+import type { BasicPaths, BasicRequests } from './basic-requests.ts';
 import { signInChallenge } from './basic-upstream-request.ts';
 import type { FailureAnswer, NoSessionAnswer } from './failure.ts';
 import type { IngressReader, IngressRefusal } from './ingress.ts';
 import { redirectAnswer, sendAnswer, sendRawAnswer, textAnswer } from './reply.ts';
 import { IncomingHead } from './request-head.ts';
+import type { RequestHeaders } from './request-headers.ts';
 import { type RequestRefusal, validateRequest } from './request-validation.ts';
 import type { WebmailRequests } from './session-requests.ts';
+import type { AdmittedRequest } from './upstream-request.ts';
 import type { Upgrades } from './upgrades.ts';
 
 const reservedPrefix = '/-/';
 /** Maximum size of a body that is sent to the gateway's own pages. */
 const maxFormBytes = 8 * 1024;
 
+/** What a reload may change. It is read once for each request, so that a request meets one configuration. */
+export interface RequestRules {
+  readonly ingress: IngressReader;
+  /** Maximum number of fields in a head. */
+  readonly maxFields: number;
+  readonly basicPaths: BasicPaths;
+  readonly requestHeaders: RequestHeaders;
+}
+
 /** Dependencies of Routing. */
 export interface RoutingDeps {
   /** Answers of `/-/live` and `/-/ready`, to GET, HEAD or OPTIONS, for any Host or none. */
   readonly probes: { readonly live: () => Answer; readonly ready: () => Answer };
-  readonly ingress: IngressReader;
+  readonly rules: () => RequestRules;
   /** The gateway's own pages. */
   readonly pages: (request: IncomingMessage, response: ServerResponse, ingress: Ingress) => void;
   readonly sessions: LiveSessions;
   readonly webmailRequests: Pick<WebmailRequests, 'pass'>;
-  readonly basicRequests: Pick<BasicRequests, 'covers' | 'pass'>;
+  readonly basicRequests: Pick<BasicRequests, 'pass'>;
   readonly upgrades: Upgrades;
   readonly noSession: NoSessionAnswer;
   readonly failureAnswer: FailureAnswer;
   /** The answer for a Host that is not ours, and for plain HTTP where HTTPS is required. */
   readonly refusedAnswer: (head: IncomingHead, why: IngressRefusal) => Answer;
   readonly newReference: () => string;
-  /** Maximum number of fields in a head. */
-  readonly maxFields: () => number;
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: {
@@ -65,7 +74,10 @@ export class Routing {
 
   /** Answers one request. Never throws: a bug, perhaps a driver's, costs its request and not the gateway. */
   request(request: IncomingMessage, response: ServerResponse): void {
-    const received = { request, response, head: new IncomingHead(request) };
+    const head = new IncomingHead(request);
+    // Where the connection stays HTTP, Node has lost what it read after the request: the answer must be the last one.
+    if (head.names.includes('upgrade')) response.shouldKeepAlive = false;
+    const received = { request, response, head };
     try {
       this.#route(received);
     } catch (error) {
@@ -78,12 +90,13 @@ export class Routing {
     const head = new IncomingHead(request);
     const deps = this.#deps;
     try {
-      const refusal = validateRequest(head, deps.maxFields());
+      const rules = deps.rules();
+      const refusal = validateRequest(head, rules.maxFields);
       if (refusal !== undefined) {
         this.#logRefused(refusal, head, request);
         return sendRawAnswer(socket, refusal.status, refusal.why);
       }
-      const decision = deps.ingress(request, head);
+      const decision = rules.ingress(request, head);
       if (decision.kind !== 'accepted' || decision.ingress.hostKind === 'console') {
         return sendRawAnswer(socket, 400, 'Not at this address.');
       }
@@ -97,7 +110,9 @@ export class Routing {
         return sendRawAnswer(socket, 401, 'Sign in first.', signInChallenge);
       }
       const { session, rest } = lookup;
-      deps.upgrades.open({ request, socket, early, head, ingress: decision.ingress, session, cookieRest: rest });
+      const { requestHeaders } = rules;
+      const { ingress } = decision;
+      deps.upgrades.open({ request, socket, early, head, ingress, session, cookieRest: rest, requestHeaders });
     } catch (error) {
       const reference = deps.newReference();
       deps.log.error('upgrade-failed', { reference, err: error });
@@ -107,8 +122,9 @@ export class Routing {
 
   #route(received: ReceivedRequest): void {
     const { request, response, head } = received;
-    const mayBeBasic = this.#deps.basicRequests.covers(head.target);
-    const refusal = validateRequest(head, this.#deps.maxFields(), mayBeBasic);
+    const { ingress: readIngress, maxFields, basicPaths, requestHeaders } = this.#deps.rules();
+    const mayBeBasic = basicPaths.covers(head.target);
+    const refusal = validateRequest(head, maxFields, mayBeBasic);
     if (refusal !== undefined) {
       this.#logRefused(refusal, head, request);
       // What follows on this connection may be read in more than one way.
@@ -117,7 +133,7 @@ export class Routing {
     }
     const probe = probeOf(head);
     if (probe !== undefined) return sendAnswer(request, response, this.#deps.probes[probe](), probeFields);
-    const decision = this.#deps.ingress(request, head);
+    const decision = readIngress(request, head);
     if (decision.kind === 'redirect') return sendAnswer(request, response, redirectAnswer(308, decision.location));
     if (decision.kind === 'refused') {
       return sendAnswer(request, response, this.#deps.refusedAnswer(head, decision.why));
@@ -130,11 +146,12 @@ export class Routing {
       return sendAnswer(request, response, textAnswer(403, 'Only the pages of this mailbox may ask for that.'));
     }
     if (mayBeBasic && ingress.hostKind === 'public' && head.header('authorization') !== undefined) {
-      return this.#deps.basicRequests.pass({ ...received, ingress });
+      return this.#deps.basicRequests.pass({ ...received, ingress, requestHeaders });
     }
     const lookup = this.#deps.sessions.find(head.cookieField, ingress.publicUrl.secure);
-    if (lookup instanceof Promise) void this.#serveLater(received, ingress, lookup);
-    else this.#serve(received, ingress, lookup);
+    const admitted = { request, response, head, ingress, requestHeaders };
+    if (lookup instanceof Promise) void this.#serveLater(admitted, lookup);
+    else this.#serve(admitted, lookup);
   }
 
   #serveOwnPage({ request, response, head }: ReceivedRequest, ingress: Ingress): void {
@@ -152,30 +169,31 @@ export class Routing {
     this.#deps.pages(request, response, ingress);
   }
 
-  async #serveLater(received: ReceivedRequest, ingress: Ingress, lookup: Promise<SessionLookup>): Promise<void> {
+  async #serveLater(admitted: AdmittedRequest, lookup: Promise<SessionLookup>): Promise<void> {
     let found: SessionLookup;
     try {
       found = await lookup;
     } catch (error) {
-      this.#fail(received, 'store', error);
+      this.#fail(admitted, 'store', error);
       return;
     }
     try {
-      this.#serve(received, ingress, found);
+      this.#serve(admitted, found);
     } catch (error) {
-      this.#fail(received, 'bad-answer', error);
+      this.#fail(admitted, 'bad-answer', error);
     }
   }
 
-  #serve(received: ReceivedRequest, ingress: Ingress, lookup: SessionLookup): void {
-    const { request, response, head } = received;
+  #serve(admitted: AdmittedRequest, lookup: SessionLookup): void {
+    const { request, response, head, ingress, requestHeaders } = admitted;
     if (request.socket.destroyed) return;
     const { origin } = ingress.publicUrl;
     switch (lookup.kind) {
       case 'found': {
         const { session, rest } = lookup;
         if (!belongsTo(session, ingress)) return sendAnswer(request, response, this.#deps.noSession(head, origin));
-        this.#deps.webmailRequests.pass({ request, response, head, ingress, session, cookieRest: rest });
+        const cookieRest = rest;
+        this.#deps.webmailRequests.pass({ request, response, head, ingress, requestHeaders, session, cookieRest });
         break;
       }
       case 'none':
@@ -185,7 +203,7 @@ export class Routing {
         sendAnswer(request, response, this.#deps.noSession(head, origin, lookup.reason));
         break;
       case 'unavailable':
-        this.#fail(received, lookup.why, undefined);
+        this.#fail(admitted, lookup.why, undefined);
     }
   }
 

@@ -17,7 +17,6 @@ import { driverFieldsOf } from './upstream-request.ts';
 
 /** Dependencies of Upgrades. */
 interface UpgradesDeps {
-  readonly requestHeaders: RequestHeaders;
   readonly routes: Routes;
   readonly isOwnCookie: (name: string) => boolean;
   readonly newReference: () => string;
@@ -35,6 +34,7 @@ interface UpgradeTask {
   readonly ingress: Ingress;
   readonly session: LiveSession;
   readonly cookieRest: string;
+  readonly requestHeaders: RequestHeaders;
 }
 
 /** Maximum time for the backend to answer a handshake. No WebSocket server takes longer to say yes. */
@@ -130,7 +130,7 @@ export class Upgrades {
 
   #connect(task: UpgradeTask, { backend, driver }: Route, host: BackendHost): void {
     const { request, socket, early, head, ingress, session, cookieRest } = task;
-    const fields = this.#deps.requestHeaders(head, {
+    const fields = task.requestHeaders(head, {
       ingress,
       jar: session.jar,
       cookieRest,

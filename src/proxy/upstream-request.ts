@@ -17,13 +17,15 @@ export interface AdmittedRequest {
   readonly response: ServerResponse;
   readonly head: IncomingHead;
   readonly ingress: Ingress;
+  /** Rebuilds the head for the backend, by the configuration under which the request was let in. */
+  readonly requestHeaders: RequestHeaders;
 }
 
 /**
  * One request on its way to a backend: what the relay must know of it, and how its heads are rebuilt in both
  * directions. In whose name it goes, and what that means for cookies and credentials, is the passage's own business.
  */
-export interface UpstreamRequest extends AdmittedRequest {
+export interface UpstreamRequest extends Omit<AdmittedRequest, 'requestHeaders'> {
   /** In whose name it goes. */
   readonly user: string;
   readonly backend: Backend;
@@ -65,7 +67,6 @@ interface SessionDestination {
 export interface SessionUpstreamRequestDeps {
   /** For mailboxes that staff opened. */
   readonly bannerOf: BannerOf;
-  readonly requestHeaders: RequestHeaders;
   readonly isOwnCookie: (name: string) => boolean;
 }
 
@@ -114,7 +115,7 @@ export class SessionUpstreamRequest implements UpstreamRequest {
   }
 
   outgoing(body: Upload | undefined, nowMs: number, grown = 0): Dispatcher.DispatchOptions {
-    const headers = this.#deps.requestHeaders(this.head, {
+    const headers = this.task.requestHeaders(this.head, {
       ingress: this.ingress,
       backendOrigin: this.host.webmail.origin,
       jar: this.session.jar,

@@ -41,7 +41,7 @@ describe('the way of a request', () => {
   it('is short', () => {
     const calls = trace.warmGet.reduce((sum, count) => sum + count.calls, 0);
     assert.ok(trace.warmGet.length <= 32, `${trace.warmGet.length} files`);
-    assert.ok(calls <= 200, `${calls} calls`);
+    assert.ok(calls <= 180, `${calls} calls`);
     assert.ok(trace.warmGet.filter(isComposition).length <= 2);
   });
 });

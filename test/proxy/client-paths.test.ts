@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createBasicPaths } from '../../src/proxy/basic-requests.ts';
+import { basicPathOf, createBasicPaths } from '../../src/proxy/basic-requests.ts';
 import { parseBasic } from '../../src/proxy/basic-upstream-request.ts';
 import { backendA } from '../login/login.fixture.ts';
 
@@ -26,10 +26,10 @@ test('Basic credentials are read as UTF-8, and as Latin-1 where they are none', 
 });
 
 test('a client path covers itself and what is below it, and no way out of it', () => {
-  const clientPaths = createBasicPaths([{ ...backendA, clientPaths: paths }]);
+  const basicPaths = createBasicPaths([{ ...backendA, clientPaths: paths }]);
   const covered = ['/dav', '/dav/', '/dav?x', '/dav/a/../', '/dav//x', '/dav/%2Ex/y', '/dav/...', '/dav/a%2Fb'];
   assert.deepEqual(
-    covered.filter((target) => !clientPaths.covers(target)),
+    covered.filter((target) => !basicPaths.covers(target)),
     ['/dav/a/../'],
   );
   const others = [
@@ -44,15 +44,14 @@ test('a client path covers itself and what is below it, and no way out of it', (
     '/dav/x/./y',
     '/dav/%5c..%5c',
   ];
-  for (const target of others) assert.ok(!clientPaths.covers(target), target);
+  for (const target of others) assert.ok(!basicPaths.covers(target), target);
 });
 
 test('of nested paths the longest serves, and only on the backend that has it', () => {
   const sync = { prefix: '/dav/sync', elsewhere: { a: 'http://127.0.0.1:81' } };
   const backend = { ...backendA, clientPaths: [...paths, sync] };
-  const clientPaths = createBasicPaths([backend]);
-  assert.equal(clientPaths.of(backend, '/dav/sync/x?y'), sync);
-  assert.equal(clientPaths.of(backend, '/dav/synchronous')?.prefix, '/dav');
-  assert.equal(clientPaths.of({ ...backendA, clientPaths: [] }, '/dav/sync'), undefined);
+  assert.equal(basicPathOf(backend, '/dav/sync/x?y'), sync);
+  assert.equal(basicPathOf(backend, '/dav/synchronous')?.prefix, '/dav');
+  assert.equal(basicPathOf({ ...backendA, clientPaths: [] }, '/dav/sync'), undefined);
   assert.ok(!createBasicPaths([backendA]).covers('/dav'));
 });

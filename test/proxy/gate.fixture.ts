@@ -175,16 +175,14 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     },
   };
   const connections = createConnections();
-  const clientPaths = createBasicPaths([backend]);
+  const basicPaths = createBasicPaths([backend]);
   const noSession = createNoSessionAnswer({
     drivers: () => [driver],
     framePage: () => text(401, 'frame page'),
-    challenge: (target) => (clientPaths.covers(target) ? challengeAnswer('Test mail') : undefined),
+    challenge: (target) => (basicPaths.covers(target) ? challengeAnswer('Test mail') : undefined),
   });
 
-  const requestHeaders = createRequestHeaders({ alsoDropped: ['x-house-user'] });
   const common = {
-    requestHeaders,
     routes: (name: BackendName) => (name === 'a' ? { backend, driver, placement: { ofSession: place } } : undefined),
     isOwnCookie: (name: string) => /^(?:__Host-)?postern/i.test(name),
     newReference: () => 'ref1',
@@ -215,14 +213,11 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     ...common,
     authentication: () => options.clients?.authentication ?? nobody,
     takenOver: () => Promise.resolve(),
-    paths: () => clientPaths,
     recheckMs: options.recheckMs ?? 60_000,
     realm: () => 'Test mail',
   });
   const [scheme = '', authority = ''] = origin.split('://');
-  const listener = new HttpListener({
-    ...common,
-    probes: { live: () => text(200, 'live'), ready: () => text(200, 'ready') },
+  const rules = {
     ingress: createIngress({
       publicUrls: [{ origin, authority, secure: scheme === 'https' }],
       assist: { origin: 'http://assist.example.test', authority: 'assist.example.test', secure: false },
@@ -230,12 +225,19 @@ export async function startGate(options: GateOptions): Promise<Gate> {
       log,
       clock: systemClock,
     }),
+    maxFields: 100,
+    basicPaths,
+    requestHeaders: createRequestHeaders({ alsoDropped: ['x-house-user'] }),
+  };
+  const listener = new HttpListener({
+    ...common,
+    probes: { live: () => text(200, 'live'), ready: () => text(200, 'ready') },
+    rules: () => rules,
     pages: options.pages ?? ((_request, response) => response.end('own page')),
     sessions: { find: options.find ?? ((cookie) => lookUp(cookie, session)) },
     webmailRequests,
     basicRequests,
     upgrades,
-    maxFields: () => 100,
     refusedAnswer: (_head, why) => text(why === 'foreign-host' ? 421 : 400, why),
     limits: { headBytes: 16 * 1024, headMs: options.headMs ?? 10_000, keepAliveMs: 65_000 },
   });
