@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { systemClock } from '../../src/core/clock.ts';
-import { createNodeSessions } from '../../src/sessions/node-sessions.ts';
+import { NodeSessions } from '../../src/sessions/node-sessions.ts';
 import { createRedisStore } from '../../src/sessions/redis-store.ts';
 import { openServerKeys } from '../../src/sessions/server-keys.ts';
 
@@ -18,7 +18,7 @@ const log = { debug() {}, info() {}, warn() {}, error: console.error };
 const store = createRedisStore({ settings: { url }, tombstoneMs: 3_600_000, log });
 await store.open(AbortSignal.timeout(5_000));
 const keys = await openServerKeys({ file, store, clock: systemClock, log, randomBytes });
-const sessions = createNodeSessions({
+const sessions = new NodeSessions({
   store,
   keys,
   clock: systemClock,

@@ -19,10 +19,10 @@ import type { PageSessions } from '../http/session-gate.ts';
 import { probeCounters } from '../login/penalty-counters.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import type { RedisSettings } from '../redis/topology.ts';
-import { createSessionGate } from '../sessions/browser-session.ts';
+import { BrowserSessions } from '../sessions/browser-session.ts';
 import type { KeyRing } from '../sessions/key-derivation.ts';
 import { readKeysFile, ringOf } from '../sessions/keys-file.ts';
-import { createNodeSessions, type NodeSessions, type NodeSessionsOptions } from '../sessions/node-sessions.ts';
+import { NodeSessions, type NodeSessionsOptions } from '../sessions/node-sessions.ts';
 import { createRedisStore, probeSessionStore } from '../sessions/redis-store.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import { createSqliteStore } from '../sessions/sqlite-store.ts';
@@ -38,7 +38,7 @@ interface SessionParts {
 
 /** The sessions of a node. The getters let a reload change what they say. */
 export function sessionsOf({ holder, ...parts }: SessionParts & Pick<NodeSessionsOptions, 'ended'>): NodeSessions {
-  return createNodeSessions({
+  return new NodeSessions({
     ...parts,
     clock: systemClock,
     ownsCookie: (backend) => (name) => holder.current.homeOf(backend)?.driver.ownsCookie(name) ?? false,
@@ -47,10 +47,10 @@ export function sessionsOf({ holder, ...parts }: SessionParts & Pick<NodeSession
 }
 
 /** The sessions as the gateway's own pages use them. A reload changes what the getters return. */
-export function gateOf({ holder, ...parts }: SessionParts, live: NodeSessions): PageSessions {
-  return createSessionGate({
+export function gateOf({ holder, ...parts }: SessionParts, sessions: NodeSessions): PageSessions {
+  return new BrowserSessions({
     ...parts,
-    live,
+    sessions,
     clock: systemClock,
     randomBytes,
     get absoluteTimeoutMs() {

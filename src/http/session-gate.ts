@@ -44,7 +44,9 @@ export function onlyOwnSessions<T extends { readonly live: LiveSessions; readonl
       },
     },
     gate: {
-      ...gate,
+      middleware: (secure) => gate.middleware(secure),
+      open: (request, response, session) => gate.open(request, response, session),
+      close: (request, response, reason) => gate.close(request, response, reason),
       current(request) {
         const record = gate.current(request);
         return record?.impersonation === undefined ? record : undefined;

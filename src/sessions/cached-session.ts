@@ -1,10 +1,8 @@
 import type { KeyObject } from 'node:crypto';
+import { BoundedMap } from '../core/bounded-map.ts';
 import { CookieJar } from '../core/cookie-jar.ts';
-import type { BackendName, CanonicalUser } from '../core/names.ts';
-import { openSealedText, sealText } from '../core/sealing.ts';
 import { Secret } from '../core/secret.ts';
 import type {
-  ImpersonationRecord,
   Attachment,
   EndReason,
   LiveSession,
@@ -16,40 +14,41 @@ import type {
 } from '../core/session.ts';
 import type { SessionCookie } from './cookie.ts';
 import type { SealPurpose } from './key-derivation.ts';
-import { parseSavedJar } from './record-format.ts';
+import { isSameOwner, openSealed, parseSavedJar, seal, sealedFor, sealPassword } from './record-format.ts';
 
-/** The node's bookkeeping, as a session sees it. */
+/** The bookkeeping of the session cache, as a session sees it. */
 export interface SessionKeeper {
   readonly nowMs: () => number;
-  /** An equal text, which others keep, too. */
+  /** Sessions whose last use the store has not been told. */
+  readonly used: Set<CachedSession>;
+  /** Sessions with attachments. */
+  readonly attached: Set<CachedSession>;
+  /** An equal text that other sessions keep, too. */
   share(text: string): string;
   /** Which cookies of a backend stay in the gateway although they are not HttpOnly. */
   ownsCookie(backend: SessionRecord['backend']): (name: string) => boolean;
-  readonly used: (session: CachedSession) => void;
   jarChanged(session: CachedSession): void;
-  /** Called when the first attachment came and when the last one went. */
-  attachmentsChanged(session: CachedSession, hasAny: boolean): void;
   end(key: RecordKey, reason: EndReason): Promise<void>;
 }
 
-/** V8 copies a part that short; a longer one would keep the whole text. */
+/** V8 copies a part of this length; a longer part would keep the whole text in memory. */
 const markChars = 12;
 
-interface Opened {
+interface OpenedParts {
   readonly password: Secret | undefined;
   readonly jar: CookieJar;
 }
 
-/** A session in a node's memory, with what the node knows of its truth: other parts see no more than LiveSession. */
+/** A session in the memory of a node, and how far the node may trust it. Other parts see a LiveSession. */
 export class CachedSession implements LiveSession {
   readonly key: RecordKey;
-  /** Replaced when the store holds another one, see `renew`. So are the next two. */
+  /** `renew` replaces record, jar and password by what the store holds. */
   record: SessionRecord;
   jar: CookieJar;
   password: Secret | undefined;
   readonly #cookie: SessionCookie;
   readonly #keeper: SessionKeeper;
-  /** Made when something hangs on the session: an empty set is not small. */
+  /** Made for the first attachment: an empty set is not small. */
   #attachments: Set<Attachment> | undefined;
   #jarVersion: number;
   #jarMark: string | undefined;
@@ -65,17 +64,17 @@ export class CachedSession implements LiveSession {
   changed = false;
   /** Whether the jar holds something that the store has not taken yet. */
   jarUnsaved = false;
-  /** Whether the node would still find it. */
+  /** Whether the cache still has it. */
   cached = true;
-  /** The Cookie field that last led to it, and what of it is for the backend. */
+  /** The Cookie field that last led to the session, and its other cookies, which the backend gets. */
   field: string | undefined;
   rest = '';
 
-  private constructor(keeper: SessionKeeper, cookie: SessionCookie, stored: StoredSession, opened: Opened) {
+  private constructor(keeper: SessionKeeper, cookie: SessionCookie, stored: StoredSession, opened: OpenedParts) {
     this.#cookie = cookie;
     this.#keeper = keeper;
     this.key = cookie.key;
-    this.record = lightened(stored.record, keeper);
+    this.record = withSharedTexts(stored.record, keeper);
     this.jar = opened.jar;
     this.password = opened.password;
     this.#jarVersion = stored.jar?.version ?? 0;
@@ -96,7 +95,7 @@ export class CachedSession implements LiveSession {
 
   touch(): void {
     this.lastUseMs = this.#keeper.nowMs();
-    this.#keeper.used(this);
+    this.#keeper.used.add(this);
   }
 
   attach(attachment: Attachment): () => void {
@@ -106,11 +105,11 @@ export class CachedSession implements LiveSession {
     }
     const attachments = (this.#attachments ??= new Set());
     attachments.add(attachment);
-    if (attachments.size === 1) this.#keeper.attachmentsChanged(this, true);
+    this.#keeper.attached.add(this);
     return () => {
       if (!attachments.delete(attachment) || attachments.size > 0 || attachments !== this.#attachments) return;
       this.#attachments = undefined;
-      this.#keeper.attachmentsChanged(this, false);
+      this.#keeper.attached.delete(this);
     };
   }
 
@@ -124,22 +123,22 @@ export class CachedSession implements LiveSession {
     return this.#keeper.end(this.key, reason);
   }
 
-  /** Ends what hangs on the session, here and now, and lets nothing new hang on it. */
+  /** Ends the attachments at once, and refuses new ones. */
   close(reason: EndReason): void {
     this.#ended = reason;
     this.endAttachments(reason);
   }
 
-  /** Ends what hangs on the session; the session itself may go on. */
+  /** Ends the attachments; the session itself may go on. */
   endAttachments(reason: EndReason): void {
     const attachments = this.#attachments;
     if (attachments === undefined) return;
     this.#attachments = undefined;
-    this.#keeper.attachmentsChanged(this, false);
+    this.#keeper.attached.delete(this);
     for (const attachment of attachments) attachment.end(reason);
   }
 
-  /** Takes what the store holds now. False when it cannot be opened any more: then it is another session's. */
+  /** Takes what the store holds now. False if it cannot be opened any more: then it is another session's. */
   renew(stored: StoredSession): boolean {
     const before = this.record;
     const { record, jar } = stored;
@@ -159,15 +158,15 @@ export class CachedSession implements LiveSession {
       this.#jarVersion = jar.version;
       this.#jarMark = markOf(jar);
     }
-    this.record = lightened(record, this.#keeper);
+    this.record = withSharedTexts(record, this.#keeper);
     this.lastUseMs = Math.max(this.lastUseMs, stored.lastUseMs);
     this.writtenUseMs = Math.max(this.writtenUseMs, stored.lastUseMs);
     return true;
   }
 
   /**
-   * The session on another host, signed in there with the cookies of `fresh`: what the store must take before `renew`
-   * makes it true here. Names that the browser was given stay known; answers of the old host no longer count.
+   * The session on another host, with the cookies that `fresh` got there: the store must take it before `renew` makes it
+   * true here. Cookie names that the browser was given stay known; late answers of the old host no longer count.
    */
   rerouted(to: SessionRoute, fresh: CookieJar): StoredSession & { readonly jar: StoredJar } {
     const moved = { ...this.record, ...to };
@@ -194,42 +193,18 @@ export class CachedSession implements LiveSession {
   }
 }
 
-/** What the parts of a session's stored form belong to. */
-export function sealedFor(
-  key: RecordKey,
-  record: Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'absoluteEndMs' | 'impersonation'>,
-  purpose: SealedFor['purpose'],
-): SealedFor {
-  const { user, backend, createdAtMs, absoluteEndMs, impersonation } = record;
-  const owner = { key, user, backend, purpose, createdAtMs, absoluteEndMs };
-  return impersonation === undefined ? owner : { ...owner, impersonation };
-}
-
-/**
- * Seals a password, or an empty text where there is none: without a seal nothing would say whose session it is, and
- * whoever can write to the store could make it another user's.
- */
-export function sealPassword(
-  sealKey: KeyObject,
-  password: Secret | undefined,
-  belongsTo: SealedFor,
-  randomBytes?: (size: number) => Buffer,
-): string {
-  return seal(sealKey, password?.reveal() ?? '', belongsTo, randomBytes);
-}
-
-/** Derived at each use, which is rare: kept, the two keys would be a quarter of what a session weighs. */
-function sealKeyOf({ serverKey, secret }: SessionCookie, purpose: SealedFor['purpose']): KeyObject {
+/** Derived at each use, which is rare: the two keys would be a quarter of the memory of a session. */
+function sealKeyOf({ serverKey, secret }: SessionCookie, purpose: SealPurpose): KeyObject {
   return serverKey.sealKeyOf(secret, purpose);
 }
 
-/** Tells two seals of a jar apart by a few characters of their tags: enough to see whether it is one's own write. */
+/** A few characters of a jar's tag: enough to recognise a write of one's own. */
 function markOf(jar: StoredJar | undefined): string | undefined {
   return jar?.sealed.slice(-markChars);
 }
 
-/** The record with the texts that many have in common. */
-function lightened(record: SessionRecord, keeper: SessionKeeper): SessionRecord {
+/** The record, with one copy of the texts that many sessions have in common. */
+function withSharedTexts(record: SessionRecord, keeper: SessionKeeper): SessionRecord {
   const { userAgent, publicOrigin, timeZone } = record;
   return {
     ...record,
@@ -239,14 +214,18 @@ function lightened(record: SessionRecord, keeper: SessionKeeper): SessionRecord 
   };
 }
 
-function openStored(keeper: SessionKeeper, cookie: SessionCookie, { record, jar }: StoredSession): Opened | undefined {
+function openStored(
+  keeper: SessionKeeper,
+  cookie: SessionCookie,
+  { record, jar }: StoredSession,
+): OpenedParts | undefined {
   const { key } = cookie;
   const password = openSealed(sealKeyOf(cookie, 'credentials'), record.sealed, sealedFor(key, record, 'credentials'));
   if (password === undefined) return undefined;
   const cookies =
     jar === undefined ? undefined : openSealed(sealKeyOf(cookie, 'jar'), jar.sealed, sealedFor(key, record, 'jar'));
-  // A jar that was sealed for another backend is a late write of before the session was led elsewhere: no cookies are
-  // then known, and the webmail is signed in to again.
+  // A jar that was sealed for another backend was written late, after the session had moved: then no cookies are known,
+  // and the webmail is signed in to again.
   const saved = cookies === undefined ? undefined : parseSavedJar(cookies);
   return {
     password: password === '' ? undefined : new Secret(password),
@@ -254,43 +233,80 @@ function openStored(keeper: SessionKeeper, cookie: SessionCookie, { record, jar 
   };
 }
 
-/** The owner of sealed text. Text that was moved to another session, user, backend, purpose or time does not open. */
-export interface SealedFor {
-  readonly key: RecordKey;
-  readonly user: CanonicalUser;
-  readonly backend: BackendName;
-  readonly purpose: SealPurpose;
-  /** When the session began and when it ends at the latest: nobody who can write to the store makes it last longer. */
-  readonly createdAtMs: number;
-  readonly absoluteEndMs: number;
-  /** Only of a mailbox that staff opened. */
-  readonly impersonation?: ImpersonationRecord;
+/** A longer field is parsed each time: a client that sends a huge one must not fill the memory. */
+const rememberedFieldChars = 2_048;
+const evictionCandidates = 64;
+
+/**
+ * The sessions in the memory of a node, least recently used first, and a short cut to each: the whole Cookie field that
+ * last led to it. Only sessions of genuine cookies enter the map, and a dropped session leaves no entry behind.
+ */
+export class CachedSessions {
+  readonly #limit: number;
+  readonly #byKey = new Map<RecordKey, CachedSession>();
+  readonly #byField = new Map<string, CachedSession>();
+  readonly byKey: ReadonlyMap<RecordKey, CachedSession> = this.#byKey;
+  readonly byField: ReadonlyMap<string, CachedSession> = this.#byField;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Makes the session the most recently used. */
+  refresh(session: CachedSession): void {
+    this.#byKey.delete(session.key);
+    this.#byKey.set(session.key, session);
+  }
+
+  put(session: CachedSession): void {
+    this.#byKey.set(session.key, session);
+    if (this.#byKey.size > this.#limit) this.#makeRoom();
+  }
+
+  /** Remembers the field that led to the session, as its short cut; `rest` is the field without the session cookie. */
+  remember(session: CachedSession, field: string, rest: string): void {
+    if (!session.cached || field.length > rememberedFieldChars) return;
+    this.#forgetField(session);
+    session.field = field;
+    session.rest = rest;
+    this.#byField.set(field, session);
+  }
+
+  drop(session: CachedSession): void {
+    session.cached = false;
+    this.#forgetField(session);
+    if (this.#byKey.get(session.key) === session) this.#byKey.delete(session.key);
+  }
+
+  #forgetField(session: CachedSession): void {
+    if (session.field !== undefined) this.#byField.delete(session.field);
+    session.field = undefined;
+  }
+
+  #makeRoom(): void {
+    let candidates = 0;
+    for (const session of this.#byKey.values()) {
+      candidates += 1;
+      if (candidates > evictionCandidates) return;
+      // Attachments must learn of the end through their session, and an unsaved jar is nowhere else.
+      if (session.attachments > 0 || session.jarUnsaved) continue;
+      this.drop(session);
+      return;
+    }
+  }
 }
 
-function ownerOf(belongsTo: SealedFor): readonly (string | number)[] {
-  const { key, user, backend, purpose, createdAtMs, absoluteEndMs, impersonation } = belongsTo;
-  const owner = [key, user, backend, purpose, createdAtMs, absoluteEndMs];
-  if (impersonation === undefined) return owner;
-  const { actor, staffSession, reason, ticket } = impersonation;
-  return [...owner, actor, staffSession, reason, ticket];
-}
+const sharedTexts = 1_000;
 
-/** Whether what was sealed for the one opens for the other. */
-function isSameOwner(one: SealedFor, other: SealedFor): boolean {
-  return JSON.stringify(ownerOf(one)) === JSON.stringify(ownerOf(other));
-}
-
-/** Seals a text of a session. */
-export function seal(
-  sealKey: KeyObject,
-  plain: string,
-  belongsTo: SealedFor,
-  randomBytes?: (size: number) => Buffer,
-): string {
-  return sealText(sealKey, plain, ownerOf(belongsTo), randomBytes);
-}
-
-/** The text that was sealed, or undefined if it was altered, is of another version, or belongs to something else. */
-export function openSealed(sealKey: KeyObject, sealed: string, belongsTo: SealedFor): string | undefined {
-  return openSealedText(sealKey, sealed, ownerOf(belongsTo));
+/**
+ * Returns one copy of equal texts: a text that many sessions have in common, such as a browser's name, takes memory
+ * once. Remembers the thousand texts that came last.
+ */
+export function createSharedTexts(): (text: string) => string {
+  const known = new BoundedMap<string, string>(sharedTexts);
+  return (text) => {
+    const shared = known.get(text) ?? text;
+    known.set(shared, shared);
+    return shared;
+  };
 }

@@ -1,28 +1,41 @@
+import type { KeyObject } from 'node:crypto';
 import type { SavedJar } from '../core/cookie-jar.ts';
 import { isObject, parseJson } from '../core/json.ts';
+import type { BackendName, CanonicalUser } from '../core/names.ts';
+import { openSealedText, sealText } from '../core/sealing.ts';
+import type { Secret } from '../core/secret.ts';
 import {
-  type ImpersonationRecord,
   type EndReason,
   endReasons,
+  type ImpersonationRecord,
   isRecordKey,
   isUserKey,
+  type RecordKey,
   type RegisteredKey,
   type SessionRecord,
   type StaffProof,
   type StoredJar,
 } from '../core/session.ts';
+import type { SealPurpose } from './key-derivation.ts';
 
 /*
- * What a store keeps is read like anything that comes from outside: text that has another form is no record.
+ * The stored form of a session: JSON texts, of which password and cookies are sealed. A store may hold anything, so
+ * text of another form is no record.
  */
+
+function areTexts(...values: readonly unknown[]): boolean {
+  for (const value of values) if (typeof value !== 'string') return false;
+  return true;
+}
 
 function isSessionRecord(value: unknown): value is SessionRecord {
   if (!isObject(value)) return false;
   const { userKey, timeZone, createdAtMs, absoluteEndMs, homeSinceMs, impersonation, staff, ...texts } = value;
   const { user, backend, host, clientAddress, userAgent, publicOrigin, sealed } = texts;
   return (
-    [user, backend, host, clientAddress, userAgent, publicOrigin, sealed].every((text) => typeof text === 'string') &&
-    [createdAtMs, absoluteEndMs].every(Number.isSafeInteger) &&
+    areTexts(user, backend, host, clientAddress, userAgent, publicOrigin, sealed) &&
+    Number.isSafeInteger(createdAtMs) &&
+    Number.isSafeInteger(absoluteEndMs) &&
     (homeSinceMs === undefined || Number.isSafeInteger(homeSinceMs)) &&
     (timeZone === undefined || typeof timeZone === 'string') &&
     (impersonation === undefined || isImpersonation(impersonation)) &&
@@ -35,11 +48,7 @@ function isSessionRecord(value: unknown): value is SessionRecord {
 function isImpersonation(value: unknown): value is ImpersonationRecord {
   if (!isObject(value)) return false;
   const { actor, staffSession, reason, ticket } = value;
-  return (
-    [actor, reason, ticket].every((text) => typeof text === 'string') &&
-    typeof staffSession === 'string' &&
-    isRecordKey(staffSession)
-  );
+  return areTexts(actor, reason, ticket) && typeof staffSession === 'string' && isRecordKey(staffSession);
 }
 
 function isStaffProof(value: unknown): value is StaffProof {
@@ -57,7 +66,7 @@ function isStoredJar(value: unknown): value is StoredJar {
 function isRegisteredKey(value: unknown): value is RegisteredKey {
   if (!isObject(value)) return false;
   const { id, fingerprint, promoted, from } = value;
-  return [id, fingerprint, from].every((text) => typeof text === 'string') && typeof promoted === 'boolean';
+  return areTexts(id, fingerprint, from) && typeof promoted === 'boolean';
 }
 
 function isTuple(value: unknown, ...types: readonly string[]): boolean {
@@ -99,19 +108,84 @@ export function parseStoredJar(text: string): StoredJar | undefined {
   return isStoredJar(value) ? value : undefined;
 }
 
-/** The cookies in a jar's opened text, or undefined. */
+/** The cookies in the opened text of a jar, or undefined. */
 export function parseSavedJar(text: string): SavedJar | undefined {
   const value = parseJson(text);
   return isSavedJar(value) ? value : undefined;
 }
 
-/** A server key's registration in a stored text, or undefined. */
+/** The registration of a server key in a stored text, or undefined. */
 export function parseRegisteredKey(text: string): RegisteredKey | undefined {
   const value = parseJson(text);
   return isRegisteredKey(value) ? value : undefined;
 }
 
-/** The reason on a tombstone; of another version's reason only that the session ended. */
+/** The reason on a tombstone; `signed-out` for a reason of another version, which says only that the session ended. */
 export function parseEndReason(text: string): EndReason {
   return endReasons.find((reason) => reason === text) ?? 'signed-out';
+}
+
+/** The owner of sealed text. Text that was moved to another session, user, backend, purpose or time does not open. */
+export interface SealedFor {
+  readonly key: RecordKey;
+  readonly user: CanonicalUser;
+  readonly backend: BackendName;
+  readonly purpose: SealPurpose;
+  /** Start and latest end of the session, in milliseconds: whoever can write to the store cannot make it last longer. */
+  readonly createdAtMs: number;
+  readonly absoluteEndMs: number;
+  /** Set if staff opened the mailbox. */
+  readonly impersonation?: ImpersonationRecord;
+}
+
+/** The owner of what is sealed in a session's stored form. */
+export function sealedFor(
+  key: RecordKey,
+  record: Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'absoluteEndMs' | 'impersonation'>,
+  purpose: SealPurpose,
+): SealedFor {
+  const { user, backend, createdAtMs, absoluteEndMs, impersonation } = record;
+  const owner = { key, user, backend, purpose, createdAtMs, absoluteEndMs };
+  return impersonation === undefined ? owner : { ...owner, impersonation };
+}
+
+function ownerOf(belongsTo: SealedFor): readonly (string | number)[] {
+  const { key, user, backend, purpose, createdAtMs, absoluteEndMs, impersonation } = belongsTo;
+  const owner = [key, user, backend, purpose, createdAtMs, absoluteEndMs];
+  if (impersonation === undefined) return owner;
+  const { actor, staffSession, reason, ticket } = impersonation;
+  return [...owner, actor, staffSession, reason, ticket];
+}
+
+/** Whether what was sealed for the one opens for the other. */
+export function isSameOwner(one: SealedFor, other: SealedFor): boolean {
+  return JSON.stringify(ownerOf(one)) === JSON.stringify(ownerOf(other));
+}
+
+/** Seals a text of a session. */
+export function seal(
+  sealKey: KeyObject,
+  plain: string,
+  belongsTo: SealedFor,
+  randomBytes?: (size: number) => Buffer,
+): string {
+  return sealText(sealKey, plain, ownerOf(belongsTo), randomBytes);
+}
+
+/**
+ * Seals a password, or an empty text if there is none. The seal vouches for the owner of the session: without one,
+ * whoever can write to the store could give the session to another user.
+ */
+export function sealPassword(
+  sealKey: KeyObject,
+  password: Secret | undefined,
+  belongsTo: SealedFor,
+  randomBytes?: (size: number) => Buffer,
+): string {
+  return seal(sealKey, password?.reveal() ?? '', belongsTo, randomBytes);
+}
+
+/** The text that was sealed, or undefined if it was altered, is of another version, or belongs to another owner. */
+export function openSealed(sealKey: KeyObject, sealed: string, belongsTo: SealedFor): string | undefined {
+  return openSealedText(sealKey, sealed, ownerOf(belongsTo));
 }

@@ -1,4 +1,3 @@
-import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
@@ -14,300 +13,280 @@ import type {
   StoredLookup,
   StoreNews,
 } from '../core/session.ts';
-import { CachedSession, type SessionKeeper } from './cached-session.ts';
+import { CachedSession, CachedSessions, createSharedTexts, type SessionKeeper } from './cached-session.ts';
 import type { SessionCookie } from './cookie.ts';
-import { createEndings, createJarWrites, createUndisturbedReader, createUseNotes } from './store-sync.ts';
+import { createJarWrites, createUndisturbedReader, createUseNotes, SessionEndings } from './store-sync.ts';
 
-/** The times of sessions that the configuration sets. */
+/** The times of sessions that the configuration sets, in milliseconds. */
 interface SessionTimes {
   readonly idleTimeoutMs: number;
   /** How long sessions in memory are served while the store is away. */
   readonly serveStaleMs: number;
 }
 
-/** Options of createSessionCache. */
+/** Options of SessionCache. */
 export interface SessionCacheOptions {
   readonly store: SessionStore;
   readonly clock: Clock;
   readonly log: Log;
-  /** Holds the configuration in force: a reload changes what it says. */
+  /** Holds the configuration in force: a reload replaces it. */
   readonly holder: { readonly config: { readonly sessions: SessionTimes } };
   /** Which cookies of a backend stay in the gateway although they are not HttpOnly: its driver says so. */
   readonly ownsCookie: (backend: BackendName) => (name: string) => boolean;
-  /** Told of each session that has ended while this node held it, with its jar still open. */
+  /** Called for each session that has ended while this node had it in memory, with its jar still open. */
   readonly ended?: (session: LiveSession, reason: EndReason) => void;
-  /** How many sessions are kept in memory. */
+  /** The number of sessions that are kept in memory. */
   readonly cacheLimit?: number;
 }
 
-type Settled =
+type StoredVerdict =
   | { readonly kind: 'found'; readonly session: CachedSession }
   | { readonly kind: 'ended'; readonly reason: EndReason }
   | { readonly kind: 'none' };
 
-/** What the node knows of a session; `unavailable` when the store could not be asked. */
-export type CachedLookup = Settled | { readonly kind: 'unavailable' };
+/** What the node knows of a session; `unavailable` if the store could not be asked. */
+export type CachedLookup = StoredVerdict | { readonly kind: 'unavailable' };
 
 const defaultCacheLimit = 50_000;
-const readsAtOnce = 100;
+const concurrentRefreshes = 100;
 
 /**
- * The sessions that this node holds in memory, and how it keeps them true.
+ * The sessions that this node has in memory.
  *
- * A session that the store told of a change is not served before it was read again. After a gap in the store's news
- * every session is in doubt, and read again before its next use; only while the store is away it is served on, for a
- * while. Sessions with attachments are read again without waiting for a use, because their end must reach those.
+ * A session that the store told of a change is read again before it is served. After a gap in the store's news every
+ * session is in doubt, and is read again before its next use; while the store is away it is served on, for a while.
+ * Sessions with attachments are read again at once, because an end must reach the attachments.
  */
-export function createSessionCache(options: SessionCacheOptions) {
-  const { store, clock, log } = options;
-  const cache = createCacheMap(options.cacheLimit ?? defaultCacheLimit);
-  const reader = createUndisturbedReader(store);
-  const endings = createEndings({ store, log });
-  const useNotes = createUseNotes({ store, clock, log });
-  const jarWrites = createJarWrites({ store, log, gone: (session) => void refresh(session) });
-  const attached = new Set<CachedSession>();
-  let away = false;
+export class SessionCache {
+  readonly #store: SessionStore;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #holder: SessionCacheOptions['holder'];
+  readonly #ended: SessionCacheOptions['ended'];
+  readonly #sessions: CachedSessions;
+  readonly #reader: ReturnType<typeof createUndisturbedReader>;
+  readonly #endings: SessionEndings;
+  readonly #useNotes: ReturnType<typeof createUseNotes>;
+  readonly #jarWrites: ReturnType<typeof createJarWrites>;
+  readonly #attached = new Set<CachedSession>();
+  readonly #keeper: SessionKeeper;
+  readonly #stopListening: () => void;
+  /** Whether news from the store may be missing. */
+  #away = false;
 
-  const keeper: SessionKeeper = {
-    nowMs: clock.nowMs,
-    share: createSharedTexts(),
-    ownsCookie: (backend) => options.ownsCookie(backend),
-    used: useNotes.note,
-    jarChanged: (session) => jarWrites.note(session),
-    attachmentsChanged(session, hasAny) {
-      if (hasAny) attached.add(session);
-      else attached.delete(session);
-    },
-    end,
-  };
-
-  function timeEnded(record: SessionRecord, lastUseMs: number): EndReason | undefined {
-    return endByTime(record, lastUseMs, options.holder.config.sessions.idleTimeoutMs, clock.nowMs());
+  /** Listens to the store's news from now on; `close` ends that. */
+  constructor(options: SessionCacheOptions) {
+    const { store, clock, log } = options;
+    this.#store = store;
+    this.#clock = clock;
+    this.#log = log;
+    this.#holder = options.holder;
+    this.#ended = options.ended;
+    this.#sessions = new CachedSessions(options.cacheLimit ?? defaultCacheLimit);
+    this.#reader = createUndisturbedReader(store);
+    this.#endings = new SessionEndings({ store, log });
+    this.#useNotes = createUseNotes({ store, clock, log });
+    this.#jarWrites = createJarWrites({ store, log, gone: (session) => void this.#refresh(session) });
+    this.#keeper = {
+      nowMs: clock.nowMs,
+      used: this.#useNotes.used,
+      attached: this.#attached,
+      share: createSharedTexts(),
+      ownsCookie: options.ownsCookie,
+      jarChanged: (session) => this.#jarWrites.note(session),
+      end: (key, reason) => this.end(key, reason),
+    };
+    this.#stopListening = store.watch((news) => this.#hear(news));
   }
 
-  /** Whether the session may be served without asking the store; `storeIsAway` makes an old answer good enough. */
-  function isServable(session: CachedSession, storeIsAway: boolean): boolean {
-    if (session.changed || timeEnded(session.record, session.lastUseMs) !== undefined) return false;
-    return (
-      session.doubtSinceMs === 0 ||
-      (storeIsAway && clock.nowMs() - session.doubtSinceMs < options.holder.config.sessions.serveStaleMs)
-    );
+  /** The sessions in memory, least recently used first. */
+  values(): Iterable<CachedSession> {
+    return this.#sessions.byKey.values();
   }
 
-  /** The absolute end needs no store: no use anywhere can put it off. */
-  function isOver(session: CachedSession): boolean {
-    return clock.nowMs() >= session.record.absoluteEndMs;
+  get(key: RecordKey): CachedSession | undefined {
+    return this.#sessions.byKey.get(key);
   }
 
-  function forget(session: CachedSession, reason: EndReason): void {
-    cache.drop(session);
-    session.close(reason);
-    options.ended?.(session, reason);
+  /** The session to which this Cookie field last led; undefined if there is none that may be served at once. */
+  atHand(field: string): CachedSession | undefined {
+    const session = this.#sessions.byField.get(field);
+    if (session === undefined || !this.#isServable(session, this.#away)) return undefined;
+    this.#sessions.refresh(session);
+    return session;
   }
 
-  async function end(key: RecordKey, reason: EndReason): Promise<void> {
-    if (endings.reasonOf(key) !== undefined) return;
-    endings.remember(key, reason);
-    const session = cache.get(key);
-    if (session !== undefined) forget(session, reason);
-    await endings.end(key, reason);
+  /** Lets `atHand` find the session by this field; `rest` is the field without the session cookie. */
+  remember(session: CachedSession, field: string, rest: string): void {
+    this.#sessions.remember(session, field, rest);
   }
 
-  /** Makes of the store's answer what this node thinks of the session from now on. */
-  function settle(key: RecordKey, stored: StoredLookup, cookie: SessionCookie | undefined): Settled {
-    const reason = endings.reasonOf(key);
+  /** Looks in memory first, and answers without a promise if no question to the store is needed. */
+  lookUp(cookie: SessionCookie): CachedLookup | Promise<CachedLookup> {
+    const reason = this.#endings.reasonOf(cookie.key);
     if (reason !== undefined) return { kind: 'ended', reason };
-    const cached = cache.get(key);
-    if (stored.kind !== 'found') {
-      if (stored.kind === 'ended') endings.remember(key, stored.reason);
-      if (cached !== undefined) forget(cached, stored.kind === 'ended' ? stored.reason : 'signed-out');
-      return stored;
-    }
-    const { record, lastUseMs } = stored.session;
-    const over = timeEnded(record, Math.max(lastUseMs, cached?.lastUseMs ?? 0));
-    if (over !== undefined) {
-      void end(key, over);
-      return { kind: 'ended', reason: over };
-    }
-    const session =
-      cached === undefined && cookie !== undefined ? CachedSession.open(keeper, cookie, stored.session) : cached;
-    if (session === undefined || (session === cached && !session.renew(stored.session))) {
-      log.warn('session-record-foreign', { session: key });
-      if (cached !== undefined) forget(cached, 'signed-out');
-      return { kind: 'none' };
-    }
-    session.changed = false;
-    session.doubtSinceMs = 0;
-    cache.put(session);
-    return { kind: 'found', session };
-  }
-
-  async function ask(cookie: SessionCookie): Promise<CachedLookup> {
-    try {
-      return settle(cookie.key, await reader.read(cookie.key), cookie);
-    } catch (error) {
-      if (!(error instanceof PosternError)) throw error;
-      const session = cache.get(cookie.key);
-      return session !== undefined && isServable(session, true) ? { kind: 'found', session } : { kind: 'unavailable' };
-    }
-  }
-
-  function lookUp(cookie: SessionCookie): CachedLookup | Promise<CachedLookup> {
-    const reason = endings.reasonOf(cookie.key);
-    if (reason !== undefined) return { kind: 'ended', reason };
-    const session = cache.get(cookie.key);
-    if (session !== undefined && isOver(session)) {
-      void end(session.key, 'absolute');
+    const session = this.#sessions.byKey.get(cookie.key);
+    if (session !== undefined && this.#isOver(session)) {
+      void this.end(session.key, 'absolute');
       return { kind: 'ended', reason: 'absolute' };
     }
-    return session !== undefined && isServable(session, away) ? { kind: 'found', session } : ask(cookie);
+    return session !== undefined && this.#isServable(session, this.#away)
+      ? { kind: 'found', session }
+      : this.#ask(cookie);
   }
 
-  /**
-   * Leads a session to another host, where `fresh` holds the cookies of a new sign-in. `elsewhere`: another node was
-   * first, and its host counts; `gone`: the session has ended meanwhile. Rejects when the store cannot take it.
-   */
-  async function reroute(
-    key: RecordKey,
-    to: SessionRoute,
-    fresh: CookieJar,
-  ): Promise<'rerouted' | 'elsewhere' | 'gone'> {
-    const session = cache.get(key);
+  /** Ends a session on all nodes: at once on this one, and repeated until the store took it. */
+  async end(key: RecordKey, reason: EndReason): Promise<void> {
+    if (this.#endings.reasonOf(key) !== undefined) return;
+    this.#endings.remember(key, reason);
+    const session = this.#sessions.byKey.get(key);
+    if (session !== undefined) this.#forget(session, reason);
+    await this.#endings.end(key, reason);
+  }
+
+  /** Moves a session to another host; see `NodeSessions.reroute`. */
+  async reroute(key: RecordKey, to: SessionRoute, fresh: CookieJar): Promise<'rerouted' | 'elsewhere' | 'gone'> {
+    const session = this.#sessions.byKey.get(key);
     if (session === undefined) return 'gone';
     const { backend, host } = session.record;
     const next = session.rerouted(to, fresh);
-    const outcome = await store.reroute(key, { backend, host }, next.record, next.jar);
+    const outcome = await this.#store.reroute(key, { backend, host }, next.record, next.jar);
     if (outcome === 'written') {
       session.renew(next);
       return 'rerouted';
     }
-    settle(key, await reader.read(key), undefined);
+    this.#settle(key, await this.#reader.read(key), undefined);
     return outcome;
   }
 
-  /** Reads a session again that this node holds. The sweep repeats what fails. */
-  async function refresh(session: CachedSession): Promise<void> {
+  /** Figures for the metrics. */
+  counts(): { readonly cached: number; readonly attached: number; readonly endingsWaiting: number } {
+    return { cached: this.#sessions.byKey.size, attached: this.#attached.size, endingsWaiting: this.#endings.queued };
+  }
+
+  /** Ends what time has ended, reads again what is in doubt, and writes what is due. */
+  async sweep(): Promise<void> {
+    for (const session of this.#attached) {
+      if (this.#isOver(session)) void this.end(session.key, 'absolute');
+      // Nobody vouches for the session any longer. It may go on when the store is back; its attachments may not.
+      else if (this.#away && session.doubtSinceMs !== 0 && !this.#isServable(session, true)) {
+        session.endAttachments('idle');
+      }
+    }
+    if (this.#away) return;
+    await Promise.all([
+      this.#refreshAttached(),
+      this.#useNotes.flush(),
+      this.#jarWrites.flush(),
+      this.#endings.retry(),
+    ]);
+  }
+
+  /** Stops listening, and writes what is not written yet. */
+  async close(): Promise<void> {
+    this.#stopListening();
+    await Promise.all([this.#useNotes.flushAll(), this.#jarWrites.flush(), this.#endings.retry()]);
+  }
+
+  /** Whether the session may be served without asking the store; with `storeIsAway` an old answer is good enough. */
+  #isServable(session: CachedSession, storeIsAway: boolean): boolean {
+    const { idleTimeoutMs, serveStaleMs } = this.#holder.config.sessions;
+    const nowMs = this.#clock.nowMs();
+    if (session.changed || endByTime(session.record, session.lastUseMs, idleTimeoutMs, nowMs) !== undefined) {
+      return false;
+    }
+    return session.doubtSinceMs === 0 || (storeIsAway && nowMs - session.doubtSinceMs < serveStaleMs);
+  }
+
+  /** Whether the absolute end has come. It needs no store: no use on any node can postpone it. */
+  #isOver(session: CachedSession): boolean {
+    return this.#clock.nowMs() >= session.record.absoluteEndMs;
+  }
+
+  #forget(session: CachedSession, reason: EndReason): void {
+    this.#sessions.drop(session);
+    session.close(reason);
+    this.#ended?.(session, reason);
+  }
+
+  /** Applies the store's answer to the session in memory; `cookie` opens a session that is not there yet. */
+  #settle(key: RecordKey, stored: StoredLookup, cookie: SessionCookie | undefined): StoredVerdict {
+    const reason = this.#endings.reasonOf(key);
+    if (reason !== undefined) return { kind: 'ended', reason };
+    const cached = this.#sessions.byKey.get(key);
+    if (stored.kind !== 'found') {
+      if (stored.kind === 'ended') this.#endings.remember(key, stored.reason);
+      if (cached !== undefined) this.#forget(cached, stored.kind === 'ended' ? stored.reason : 'signed-out');
+      return stored;
+    }
+    const { record } = stored.session;
+    const lastUseMs = Math.max(stored.session.lastUseMs, cached?.lastUseMs ?? 0);
+    const over = endByTime(record, lastUseMs, this.#holder.config.sessions.idleTimeoutMs, this.#clock.nowMs());
+    if (over !== undefined) {
+      void this.end(key, over);
+      return { kind: 'ended', reason: over };
+    }
+    const session =
+      cached === undefined && cookie !== undefined ? CachedSession.open(this.#keeper, cookie, stored.session) : cached;
+    if (session === undefined || (session === cached && !session.renew(stored.session))) {
+      this.#log.warn('session-record-foreign', { session: key });
+      if (cached !== undefined) this.#forget(cached, 'signed-out');
+      return { kind: 'none' };
+    }
+    session.changed = false;
+    session.doubtSinceMs = 0;
+    this.#sessions.put(session);
+    return { kind: 'found', session };
+  }
+
+  async #ask(cookie: SessionCookie): Promise<CachedLookup> {
     try {
-      settle(session.key, await reader.read(session.key), undefined);
+      return this.#settle(cookie.key, await this.#reader.read(cookie.key), cookie);
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      const session = this.#sessions.byKey.get(cookie.key);
+      return session !== undefined && this.#isServable(session, true)
+        ? { kind: 'found', session }
+        : { kind: 'unavailable' };
+    }
+  }
+
+  /** Reads a session in memory again. The sweep repeats a read that fails. */
+  async #refresh(session: CachedSession): Promise<void> {
+    try {
+      this.#settle(session.key, await this.#reader.read(session.key), undefined);
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
     }
   }
 
-  async function refreshAttached(): Promise<void> {
-    const doubtful = [...attached].filter((session) => !isServable(session, false));
-    for (let from = 0; from < doubtful.length && !away; from += readsAtOnce) {
-      await Promise.all(doubtful.slice(from, from + readsAtOnce).map(refresh));
+  async #refreshAttached(): Promise<void> {
+    const doubtful = [...this.#attached].filter((session) => !this.#isServable(session, false));
+    for (let from = 0; from < doubtful.length && !this.#away; from += concurrentRefreshes) {
+      const some = doubtful.slice(from, from + concurrentRefreshes);
+      await Promise.all(some.map((session) => this.#refresh(session)));
     }
   }
 
-  function hear(news: StoreNews): void {
+  #hear(news: StoreNews): void {
     if (news.kind === 'changed') {
-      reader.changed(news.key);
-      const session = cache.get(news.key);
+      this.#reader.changed(news.key);
+      const session = this.#sessions.byKey.get(news.key);
       if (session === undefined) return;
       session.changed = true;
-      if (session.attachments > 0) void refresh(session);
+      if (session.attachments > 0) void this.#refresh(session);
     } else if (news.kind === 'gap') {
-      away = true;
-      reader.allChanged();
-      for (const session of cache.values()) session.doubtSinceMs ||= clock.nowMs();
+      this.#away = true;
+      this.#reader.allChanged();
+      for (const session of this.#sessions.byKey.values()) session.doubtSinceMs ||= this.#clock.nowMs();
     } else {
-      away = false;
-      void refreshAttached();
+      this.#away = false;
+      void this.#refreshAttached();
     }
   }
-
-  const stopListening = store.watch(hear);
-
-  return {
-    cache,
-    lookUp,
-    end,
-    reroute,
-    /** Whether the session may be served at once. */
-    isFresh: (session: CachedSession) => isServable(session, away),
-    counts: () => ({ cached: cache.size, attached: attached.size, endingsWaiting: endings.waiting }),
-    async sweep(): Promise<void> {
-      for (const session of attached) {
-        if (isOver(session)) void end(session.key, 'absolute');
-        // Nobody vouches for it any longer. The session may go on when the store is back; what is open may not.
-        else if (away && session.doubtSinceMs !== 0 && !isServable(session, true)) session.endAttachments('idle');
-      }
-      if (away) return;
-      await Promise.all([refreshAttached(), useNotes.flush(), jarWrites.flush(), endings.retry()]);
-    },
-    async close(): Promise<void> {
-      stopListening();
-      await Promise.all([useNotes.flushAll(), jarWrites.flush(), endings.retry()]);
-    },
-  };
 }
 
-/** A longer field is taken apart each time: a client that sends a huge one must not fill the memory. */
-const rememberedFieldChars = 2_048;
-const evictionCandidates = 64;
-
-/**
- * The sessions in a node's memory, least recently used first, with a short cut to them: the whole Cookie field that
- * last led to one. Strangers fill nothing, and what is dropped leaves nothing.
- */
-function createCacheMap(limit: number) {
-  const byKey = new Map<RecordKey, CachedSession>();
-  const byField = new Map<string, CachedSession>();
-
-  function forgetField(session: CachedSession): void {
-    if (session.field !== undefined) byField.delete(session.field);
-    session.field = undefined;
-  }
-
-  function drop(session: CachedSession): void {
-    session.cached = false;
-    forgetField(session);
-    if (byKey.get(session.key) === session) byKey.delete(session.key);
-  }
-
-  function makeRoom(): void {
-    let candidates = 0;
-    for (const session of byKey.values()) {
-      candidates += 1;
-      if (candidates > evictionCandidates) return;
-      // What hangs on a session must find its end through it, and an unsaved jar is nowhere else.
-      if (session.attachments > 0 || session.jarUnsaved) continue;
-      drop(session);
-      return;
-    }
-  }
-
-  return {
-    get size(): number {
-      return byKey.size;
-    },
-    values: () => byKey.values(),
-    get: (key: RecordKey) => byKey.get(key),
-    ofField: (field: string) => byField.get(field),
-    /** Moves the session to the end of the line. */
-    refresh(session: CachedSession): void {
-      byKey.delete(session.key);
-      byKey.set(session.key, session);
-    },
-    put(session: CachedSession): void {
-      byKey.set(session.key, session);
-      if (byKey.size > limit) makeRoom();
-    },
-    /** Takes the short cut to the session that a field has led to; `rest` is what it holds besides. */
-    remember(session: CachedSession, field: string, rest: string): void {
-      if (!session.cached || field.length > rememberedFieldChars) return;
-      forgetField(session);
-      session.field = field;
-      session.rest = rest;
-      byField.set(field, session);
-    },
-    drop,
-  };
-}
-
-/** Whether time has ended a session, and how. `lastUseMs` is 0 where no use is known: then its start counts. */
+/** How time has ended a session, or undefined. `lastUseMs` is 0 if no use is known: then the start of the session counts. */
 export function endByTime(
   record: SessionRecord,
   lastUseMs: number,
@@ -317,19 +296,4 @@ export function endByTime(
   if (nowMs >= record.absoluteEndMs) return 'absolute';
   if (nowMs - Math.max(lastUseMs, record.createdAtMs) >= idleTimeoutMs) return 'idle';
   return undefined;
-}
-
-const remembered = 1_000;
-
-/**
- * Gives equal texts as one: what many sessions have in common, such as a browser's name, is then kept once.
- * Remembers the thousand that came last.
- */
-function createSharedTexts(): (text: string) => string {
-  const known = new BoundedMap<string, string>(remembered);
-  return (text) => {
-    const shared = known.get(text) ?? text;
-    known.set(shared, shared);
-    return shared;
-  };
 }

@@ -5,11 +5,11 @@ import type { Log } from '../core/log.ts';
 import type { EndReason, RecordKey, SessionStore, StoredLookup } from '../core/session.ts';
 import type { CachedSession } from './cached-session.ts';
 
-const writeAgainMs = 60_000;
+const useWriteIntervalMs = 60_000;
 
 /**
- * Collects when sessions were used, and tells the store at most once a minute of each.
- * The first use after a pause is told at the next `flush`, so that no other node takes the session for idle.
+ * Collects the sessions that were used, and tells the store of each at most once a minute.
+ * The first use after a pause is written at the next `flush`, so that no other node takes the session for idle.
  */
 export function createUseNotes(deps: {
   readonly store: Pick<SessionStore, 'noteUse'>;
@@ -33,29 +33,30 @@ export function createUseNotes(deps: {
   }
 
   return {
-    note: (session: CachedSession): void => void used.add(session),
-    /** Tells the store what is due. */
+    /** The sessions whose use is not written yet; a session adds itself. */
+    used,
+    /** Writes the uses that are due. */
     async flush(): Promise<void> {
       const nowMs = clock.nowMs();
-      await write([...used].filter((session) => nowMs - session.writtenUseMs >= writeAgainMs));
+      await write([...used].filter((session) => nowMs - session.writtenUseMs >= useWriteIntervalMs));
     },
-    /** Tells the store everything. */
+    /** Writes all uses. */
     async flushAll(): Promise<void> {
       await write([...used]);
     },
   };
 }
 
-const debounceMs = 100;
+const jarDebounceMs = 100;
 
-/** Options of createJarWrites. `gone` hears of a session whose record the store no longer has. */
+/** Options of createJarWrites. `gone` is called for a session whose record the store no longer has. */
 interface JarWritesOptions {
   readonly store: Pick<SessionStore, 'writeJar'>;
   readonly log: Log;
   readonly gone: (session: CachedSession) => void;
 }
 
-/** Writes changed jars a moment later, many changes as one; what the store could not take waits for the next flush. */
+/** Writes changed jars a moment later, many changes as one; a jar that the store refuses waits for the next flush. */
 export function createJarWrites({ store, log, gone }: JarWritesOptions) {
   const unsaved = new Set<CachedSession>();
   let timer: NodeJS.Timeout | undefined;
@@ -66,7 +67,7 @@ export function createJarWrites({ store, log, gone }: JarWritesOptions) {
     const { changes } = jar;
     try {
       if ((await store.writeJar(session.key, session.sealJar())) === 'gone') gone(session);
-      // Another change may have come while this one was written: then it waits for its own turn.
+      // A change that came during the write has a write of its own to wait for.
       if (session.jar === jar && jar.changes === changes) session.jarUnsaved = false;
       failing = false;
     } catch (error) {
@@ -87,100 +88,116 @@ export function createJarWrites({ store, log, gone }: JarWritesOptions) {
   return {
     note(session: CachedSession): void {
       unsaved.add(session);
-      timer ??= setTimeout(() => void flush(), debounceMs).unref();
+      timer ??= setTimeout(() => void flush(), jarDebounceMs).unref();
     },
-    /** Resolves when all that was noted is written, or waits again. */
+    /** Resolves when each noted jar is written, or waits again. */
     flush,
   };
 }
 
 const rememberedEndings = 10_000;
-const waitingEndings = 10_000;
+const queuedEndings = 10_000;
+
+/** Options of SessionEndings. */
+interface SessionEndingsOptions {
+  readonly store: Pick<SessionStore, 'destroy'>;
+  readonly log: Log;
+}
 
 /**
  * The sessions that this node knows to have ended, and the endings that the store has not taken yet.
  *
- * A sign-out holds here at once. When the store is away it is repeated until the store took it; until then, and for a
- * while after, this node answers for the session itself.
+ * A sign-out takes effect on this node at once. While the store is away the ending is queued and repeated; until the
+ * store takes it, and for a while after, this node answers for the session itself.
  */
-export function createEndings({ store, log }: { readonly store: Pick<SessionStore, 'destroy'>; readonly log: Log }) {
-  const remembered = new BoundedMap<RecordKey, EndReason>(rememberedEndings);
-  const waiting = new BoundedMap<RecordKey, EndReason>(waitingEndings);
-  let retrying: Promise<void> | undefined;
+export class SessionEndings {
+  readonly #store: SessionEndingsOptions['store'];
+  readonly #log: Log;
+  readonly #remembered = new BoundedMap<RecordKey, EndReason>(rememberedEndings);
+  readonly #queued = new BoundedMap<RecordKey, EndReason>(queuedEndings);
+  #retrying: Promise<void> | undefined;
 
-  async function tell(key: RecordKey, reason: EndReason): Promise<boolean> {
+  constructor({ store, log }: SessionEndingsOptions) {
+    this.#store = store;
+    this.#log = log;
+  }
+
+  /** The number of endings that the store has not taken yet. */
+  get queued(): number {
+    return this.#queued.size;
+  }
+
+  /** Why the session ended, or undefined if this node does not know that it did. */
+  reasonOf(key: RecordKey): EndReason | undefined {
+    return this.#queued.get(key) ?? this.#remembered.get(key);
+  }
+
+  /** Remembers an ending that the store knows already. */
+  remember(key: RecordKey, reason: EndReason): void {
+    this.#remembered.set(key, reason);
+  }
+
+  /** Ends the session on this node at once. Resolves when the store took the ending, or when it is queued. */
+  async end(key: RecordKey, reason: EndReason): Promise<void> {
+    this.#remembered.set(key, reason);
+    await this.#write(key, reason);
+  }
+
+  /** Offers the queued endings to the store again. */
+  retry(): Promise<void> {
+    this.#retrying ??= this.#retryAll().finally(() => {
+      this.#retrying = undefined;
+    });
+    return this.#retrying;
+  }
+
+  async #retryAll(): Promise<void> {
+    for (const [key, reason] of this.#queued) {
+      // While the store is away one question is enough.
+      if (!(await this.#write(key, reason))) return;
+    }
+  }
+
+  async #write(key: RecordKey, reason: EndReason): Promise<boolean> {
     try {
-      await store.destroy(key, reason);
-      waiting.delete(key);
+      await this.#store.destroy(key, reason);
+      this.#queued.delete(key);
       return true;
     } catch (error) {
-      if (!waiting.has(key)) wait(key, reason, error);
+      if (!this.#queued.has(key)) this.#queue(key, reason, error);
       return false;
     }
   }
 
-  function wait(key: RecordKey, reason: EndReason, error: unknown): void {
-    log.warn('session-end-not-stored', { session: key, reason, err: error });
-    if (waiting.size >= waitingEndings) {
-      const [oldest] = waiting.keys();
-      log.error('session-end-dropped', { session: oldest });
+  #queue(key: RecordKey, reason: EndReason, error: unknown): void {
+    this.#log.warn('session-end-not-stored', { session: key, reason, err: error });
+    if (this.#queued.size >= queuedEndings) {
+      const [oldest] = this.#queued.keys();
+      this.#log.error('session-end-dropped', { session: oldest });
     }
-    waiting.set(key, reason);
+    this.#queued.set(key, reason);
   }
-
-  async function retryAll(): Promise<void> {
-    for (const [key, reason] of waiting) {
-      // While the store is away one question is enough.
-      if (!(await tell(key, reason))) return;
-    }
-  }
-
-  return {
-    /** Why the session ended, or undefined if this node does not know that it did. */
-    reasonOf(key: RecordKey): EndReason | undefined {
-      return waiting.get(key) ?? remembered.get(key);
-    },
-    /** Another node ended it. */
-    remember(key: RecordKey, reason: EndReason): void {
-      remembered.set(key, reason);
-    },
-    /** Ends it here at once. Resolves when the store took it, or when it waits to be repeated. */
-    async end(key: RecordKey, reason: EndReason): Promise<void> {
-      remembered.set(key, reason);
-      await tell(key, reason);
-    },
-    /** Offers what waits to the store again. */
-    retry(): Promise<void> {
-      retrying ??= retryAll().finally(() => {
-        retrying = undefined;
-      });
-      return retrying;
-    },
-    get waiting(): number {
-      return waiting.size;
-    },
-  };
 }
 
-const attempts = 5;
+const readAttempts = 5;
 
 /**
- * Reads sessions so that no change can slip by while a read is under way.
+ * Reads sessions so that no change goes unnoticed while a read is under way.
  *
- * A notice of a change can arrive before the answer that it makes stale. Each read therefore leaves a mark before it
- * asks; a notice that meets the mark makes it ask again. Reads of one key share one question.
+ * The notice of a change can arrive before the answer that the change makes stale. A read that is under way is therefore
+ * marked as disturbed by a notice, and then asks again. Reads of one key share one question.
  */
 export function createUndisturbedReader(store: Pick<SessionStore, 'read'>) {
   const readings = new Map<RecordKey, { answer: Promise<StoredLookup>; disturbed: boolean }>();
 
   async function ask(key: RecordKey): Promise<StoredLookup> {
-    for (let attempt = 0; attempt < attempts; attempt += 1) {
+    for (let attempt = 0; attempt < readAttempts; attempt += 1) {
       const reading = readings.get(key);
       if (reading !== undefined) reading.disturbed = false;
       const answer = await store.read(key);
       if (reading?.disturbed !== true) return answer;
     }
-    const message = `a session changed ${attempts} times while it was read`;
+    const message = `a session changed ${readAttempts} times while it was read`;
     throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true });
   }
 
@@ -189,18 +206,19 @@ export function createUndisturbedReader(store: Pick<SessionStore, 'read'>) {
     read(key: RecordKey): Promise<StoredLookup> {
       const known = readings.get(key);
       if (known !== undefined) return known.answer;
-      // The mark stands before the question: `ask` begins in a later turn.
+      // The entry stands before the question: `ask` begins in a later turn of the event loop.
       const answer = Promise.resolve()
         .then(() => ask(key))
         .finally(() => readings.delete(key));
       readings.set(key, { answer, disturbed: false });
       return answer;
     },
+    /** Marks a read of this key as disturbed. */
     changed(key: RecordKey): void {
       const reading = readings.get(key);
       if (reading !== undefined) reading.disturbed = true;
     },
-    /** Any change may have been missed. */
+    /** Marks all reads as disturbed: a change may have been missed. */
     allChanged(): void {
       for (const reading of readings.values()) reading.disturbed = true;
     },

@@ -7,8 +7,8 @@ import { type Log, silentLog } from '../../src/core/log.ts';
 import type { CanonicalUser } from '../../src/core/names.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { EndReason, LiveSession, SessionLookup, SessionStore } from '../../src/core/session.ts';
-import { createSessionGate } from '../../src/sessions/browser-session.ts';
-import { createNodeSessions, type NodeSessions } from '../../src/sessions/node-sessions.ts';
+import { BrowserSessions } from '../../src/sessions/browser-session.ts';
+import { NodeSessions } from '../../src/sessions/node-sessions.ts';
 import { openServerKeys, type ServerKeys } from '../../src/sessions/server-keys.ts';
 import { listening } from '../ports.fixture.ts';
 import { backendNamed } from './samples.fixture.ts';
@@ -50,7 +50,7 @@ export const jarCookie = 'f00dfeedcafe-of-the-webmail';
 export async function startNode(settings: NodeSettings): Promise<RunningNode> {
   const { store, keysFile, clock = systemClock, log = silentLog, secure = true } = settings;
   const keys = await openServerKeys({ file: keysFile, store, clock, log, randomBytes });
-  const live = createNodeSessions({
+  const live = new NodeSessions({
     store,
     keys,
     clock,
@@ -107,10 +107,10 @@ export async function startNode(settings: NodeSettings): Promise<RunningNode> {
 
 function pages(settings: NodeSettings, live: NodeSessions, keys: ServerKeys) {
   const { store, clock = systemClock, log = silentLog, secure = true } = settings;
-  const gate = createSessionGate({
+  const gate = new BrowserSessions({
     store,
     keys,
-    live,
+    sessions: live,
     clock,
     log,
     randomBytes,

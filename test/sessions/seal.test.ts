@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import * as fc from 'fast-check';
-import { openSealed, seal, type SealedFor } from '../../src/sessions/cached-session.ts';
+import { openSealed, seal, type SealedFor } from '../../src/sessions/record-format.ts';
 import { alice, backendNamed, bob, recordKeyOf, sampleKey } from './samples.fixture.ts';
 
 const sealKey = sampleKey.sealKeyOf('S'.repeat(43), 'credentials');
