@@ -7,7 +7,7 @@ import type { SessionRecord, SessionStore } from '../src/core/session.ts';
 import { makeSessionId, parseSessionId, signatureKey } from '../src/sessions/cookie.ts';
 import type { KeyRing } from '../src/sessions/key-derivation.ts';
 import { seal, sealedFor } from '../src/sessions/record-format.ts';
-import { createRedisStore } from '../src/sessions/redis-store.ts';
+import { RedisSessionStore } from '../src/sessions/redis-store.ts';
 import { openServerKeys, type ServerKeys } from '../src/sessions/server-keys.ts';
 import { browserHeaders } from './wrk.ts';
 
@@ -26,7 +26,7 @@ const quiet: Log = { debug() {}, info() {}, warn() {}, error: (fields, message) 
 
 /** Opens what the nodes have opened: the same Redis, and their keys file, which must exist. */
 export async function openSessionSource(redisUrl: string, keysFile: string): Promise<SessionSource> {
-  const store = createRedisStore({ settings: { url: redisUrl }, tombstoneMs: lifetimeMs, log: quiet });
+  const store = new RedisSessionStore({ settings: { url: redisUrl }, tombstoneMs: lifetimeMs, log: quiet });
   await store.open(AbortSignal.timeout(5_000));
   const keys = await openServerKeys({ file: keysFile, store, clock: systemClock, log: quiet, randomBytes });
   return {

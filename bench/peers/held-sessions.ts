@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { systemClock } from '../../src/core/clock.ts';
 import { NodeSessions } from '../../src/sessions/node-sessions.ts';
-import { createRedisStore } from '../../src/sessions/redis-store.ts';
+import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
 import { openServerKeys } from '../../src/sessions/server-keys.ts';
 
 /*
@@ -15,7 +15,7 @@ import { openServerKeys } from '../../src/sessions/server-keys.ts';
 
 const [port = '', url = '', file = '', cookieFile = ''] = process.argv.slice(2);
 const log = { debug() {}, info() {}, warn() {}, error: console.error };
-const store = createRedisStore({ settings: { url }, tombstoneMs: 3_600_000, log });
+const store = new RedisSessionStore({ settings: { url }, tombstoneMs: 3_600_000, log });
 await store.open(AbortSignal.timeout(5_000));
 const keys = await openServerKeys({ file, store, clock: systemClock, log, randomBytes });
 const sessions = new NodeSessions({

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS state (
  */
 export function createSqliteStateStore(file: string): StateStore {
   const database = openEmbeddedDatabase(file, schema, 'the embedded state store');
-  const { atomically, connection, settled } = database;
+  const { atomically, connection, settle } = database;
   const sql = {
     since: connection.prepare('SELECT * FROM state WHERE version > ? ORDER BY version'),
     latest: connection.prepare('SELECT coalesce(max(version), 0) AS latest FROM state'),
@@ -26,21 +26,23 @@ export function createSqliteStateStore(file: string): StateStore {
   const latest = () => Number(sql.latest.get()?.['latest']);
 
   return {
-    changesSince: settled((cursor) => {
-      const end = latest();
-      const reset = end < cursor;
-      const rows = sql.since.all(reset ? 0 : cursor);
-      return { cursor: end, reset, entries: rows.flatMap(entryOf) };
-    }),
-    put: settled((table, key, value, expected) => {
-      return atomically(() => {
-        const before = sql.one.get(table, key);
-        const version = before === undefined || before['value'] === null ? 0 : Number(before['version']);
-        const fits = expected === undefined || expected === version;
-        if (fits) sql.put.run(table, key, value ?? null, latest() + 1);
-        return fits ? 'written' : 'conflict';
-      });
-    }),
+    changesSince: (cursor) =>
+      settle(() => {
+        const end = latest();
+        const reset = end < cursor;
+        const rows = sql.since.all(reset ? 0 : cursor);
+        return { cursor: end, reset, entries: rows.flatMap(entryOf) };
+      }),
+    put: (table, key, value, expected) =>
+      settle(() =>
+        atomically(() => {
+          const before = sql.one.get(table, key);
+          const version = before === undefined || before['value'] === null ? 0 : Number(before['version']);
+          const fits = expected === undefined || expected === version;
+          if (fits) sql.put.run(table, key, value ?? null, latest() + 1);
+          return fits ? 'written' : 'conflict';
+        }),
+      ),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };
 }

@@ -7,7 +7,7 @@ import { type Log, silentLog } from '../core/log.ts';
 import { canonicalUser } from '../core/names.ts';
 import { probeSessions, probeState } from '../gateway/stores.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
-import { createRedisStore } from '../sessions/redis-store.ts';
+import { RedisSessionStore } from '../sessions/redis-store.ts';
 import { checkServerKeys } from '../sessions/server-keys.ts';
 import { redisAddress } from './output.ts';
 
@@ -207,7 +207,7 @@ export async function dialRedis(
       if ('why' in fields) why ??= String(fields.why);
     },
   };
-  await using redis = createRedisStore({ settings: store, tombstoneMs: 1, log });
+  await using redis = new RedisSessionStore({ settings: store, tombstoneMs: 1, log });
   await redis.open(signal);
   const { connection } = redis;
   await connection

@@ -9,10 +9,8 @@ interface EmbeddedDatabase extends AsyncDisposable {
   readonly connection: DatabaseSync;
   /** Several statements as one: BEGIN IMMEDIATE, because a read that turns into a write may fail at once. */
   readonly atomically: <Result>(work: () => Result) => Result;
-  /** SQLite answers at once; the ports of stores promise, and fail with ERR_STORE_UNAVAILABLE. */
-  readonly settled: <Arguments extends unknown[], Result>(
-    work: (...args: Arguments) => Result,
-  ) => (...args: Arguments) => Promise<Result>;
+  /** Runs the work at once, and resolves with its result; rejects with ERR_STORE_UNAVAILABLE if it throws. */
+  readonly settle: <Result>(work: () => Result) => Promise<Result>;
 }
 
 /**
@@ -34,14 +32,12 @@ export function openEmbeddedDatabase(file: string, schema: string, what: string)
         throw error;
       }
     },
-    settled(work) {
-      return async (...args) => {
-        try {
-          return work(...args);
-        } catch (error) {
-          throw failure(`${what} failed`, error);
-        }
-      };
+    async settle(work) {
+      try {
+        return work();
+      } catch (error) {
+        throw failure(`${what} failed`, error);
+      }
     },
     async [Symbol.asyncDispose]() {
       if (connection.isOpen) connection.close();

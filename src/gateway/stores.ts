@@ -23,9 +23,9 @@ import { BrowserSessions } from '../sessions/browser-session.ts';
 import type { KeyRing } from '../sessions/key-derivation.ts';
 import { readKeysFile, ringOf } from '../sessions/keys-file.ts';
 import { NodeSessions, type NodeSessionsOptions } from '../sessions/node-sessions.ts';
-import { createRedisStore, probeSessionStore } from '../sessions/redis-store.ts';
+import { RedisSessionStore, probeSessionStore } from '../sessions/redis-store.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
-import { createSqliteStore } from '../sessions/sqlite-store.ts';
+import { SqliteSessionStore } from '../sessions/sqlite-store.ts';
 import { probeRecentLogins } from '../support/recent-logins.ts';
 import type { ConfigHolder } from './parts.ts';
 
@@ -82,10 +82,10 @@ export async function openStore(
 ): Promise<OpenStore> {
   const tombstoneMs = absoluteTimeoutMs;
   if (store.kind === 'embedded') {
-    return { store: createSqliteStore({ file: store.file, tombstoneMs, clock: systemClock }) };
+    return { store: new SqliteSessionStore({ file: store.file, tombstoneMs, clock: systemClock }) };
   }
   const { kind: _, ...settings } = store;
-  const redis = createRedisStore({ settings, tombstoneMs, log, observe });
+  const redis = new RedisSessionStore({ settings, tombstoneMs, log, observe });
   await redis.open(new AbortController().signal);
   return { store: redis, redis: redis.connection };
 }

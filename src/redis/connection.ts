@@ -6,6 +6,7 @@ import type { Log } from '../core/log.ts';
 import { shortLine } from '../core/short-line.ts';
 import { createRedisLink, type InvalidationTap, type RedisClient, type RedisSettings } from './topology.ts';
 
+/** Options of createRedisConnection. */
 interface RedisConnectionOptions {
   readonly settings: RedisSettings;
   readonly log: Log;
@@ -15,20 +16,22 @@ interface RedisConnectionOptions {
 }
 
 const commandTimeoutMs = 500;
-const connectTimeoutMs = 1_000;
+/** How long `open` waits for the first connection. */
+const openWaitMs = 1_000;
 /** The pause before the first of several dials in a row; it doubles with each. */
 const redialMs = 100;
 const redialMostMs = 5_000;
 /** Connections in a row without a single good answer before the next dial is delayed. */
 const emptyConnections = 3;
 const tryAgainMs = 10;
-const sayAgainMs = 60_000;
+/** How long a refusal is not logged again. */
+const refusalQuietMs = 60_000;
 
 /** A connection that heals itself, and whose commands always settle. */
 export interface RedisConnection {
   /** For libraries that take a node-redis client. What they send has no deadline of its own. */
   readonly client: RedisClient;
-  /** Runs a command. Rejects with ERR_STORE_UNAVAILABLE when there is no good answer within 500 ms. */
+  /** Runs a command. Rejects with ERR_STORE_UNAVAILABLE if there is no good answer within 500 ms. */
   run<Reply>(command: (client: RedisClient) => Promise<Reply>): Promise<Reply>;
   isReady(): boolean;
   /** Calls the listener each time that a connection stands again. */
@@ -42,124 +45,158 @@ export interface RedisConnection {
 
 /** Makes a connection; nothing is dialled before `open`. */
 export function createRedisConnection(options: RedisConnectionOptions): RedisConnection {
-  const { settings, log, observe, tap } = options;
-  const link = createRedisLink(settings, tap);
-  const { client, server } = link;
-  const readyListeners = new Set<() => void>();
-  let lastProblem = '';
-  let lastRefusal = '';
-  let refusedAt = 0;
-  let redial: NodeJS.Timeout | undefined;
-  let isClosed = false;
-  let hasStood = false;
+  return new HealingConnection(options);
+}
+
+class HealingConnection implements RedisConnection {
+  readonly #options: RedisConnectionOptions;
+  readonly #link: ReturnType<typeof createRedisLink>;
+  readonly #readyListeners = new Set<() => void>();
+  #lastProblem = '';
+  #lastRefusal = '';
+  #refusedAt = 0;
+  #redial: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  #hasStood = false;
   /** Dials since the last good answer. */
-  let vain = 0;
+  #vain = 0;
   /** Connections that stood since the last good answer. */
-  let empty = 0;
-  // One line per problem, not one per attempt.
-  const failed = (error: unknown): void => {
+  #empty = 0;
+
+  constructor(options: RedisConnectionOptions) {
+    this.#options = options;
+    this.#link = createRedisLink(options.settings, options.tap);
+    this.#link.listen(
+      () => this.#ready(),
+      (error) => this.#failed(error),
+    );
+  }
+
+  get client(): RedisClient {
+    return this.#link.client;
+  }
+
+  isReady(): boolean {
+    return this.#link.isReady();
+  }
+
+  onReady(listener: () => void): void {
+    this.#readyListeners.add(listener);
+  }
+
+  async run<Reply>(command: (client: RedisClient) => Promise<Reply>): Promise<Reply> {
+    const startedAt = performance.now();
+    let isGood = false;
+    try {
+      const reply = await withinCommandTimeout(() => command(this.#link.client));
+      isGood = true;
+      this.#vain = 0;
+      this.#empty = 0;
+      this.#lastProblem = '';
+      return reply;
+    } catch (error) {
+      throw this.#unavailable(error);
+    } finally {
+      this.#options.observe?.({ ms: performance.now() - startedAt, failed: !isGood });
+    }
+  }
+
+  async open(signal: AbortSignal): Promise<void> {
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(openWaitMs)]);
+    const gaveUp = new Promise<void>((resolve) => {
+      if (deadline.aborted) resolve();
+      deadline.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await Promise.race([this.#dial(), gaveUp]);
+  }
+
+  renew(): void {
+    // A connection that does not stand is being dialled already.
+    if (this.#link.isReady()) this.#dialLater();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#redial);
+    this.#link.destroy();
+  }
+
+  #unavailable(error: unknown): PosternError {
+    // Sentinels and Clusters try for long before they report a failure.
+    if (!this.#link.isReady() && this.#lastProblem === '') this.#failed(error);
+    // Without a connection the client says only that it has none.
+    const why = this.#link.isReady() || this.#lastProblem === '' ? redisFailureText(error) : this.#lastProblem;
+    const said = isRefusal(error) ? 'answers' : 'gave no good answer';
+    const message = `Redis at ${this.#link.server} ${said}: ${why}`;
+    return new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true, cause: error });
+  }
+
+  #ready(): void {
+    this.#empty += 1;
+    this.#hasStood = true;
+    // A server that takes connections and drops them at once would otherwise be dialled without a pause.
+    if (this.#empty > emptyConnections * this.#link.connections) return this.#dialLater();
+    if (this.#lastProblem === '' || this.#empty === 1)
+      this.#options.log.info('redis-up', { server: this.#link.server });
+    for (const listener of this.#readyListeners) listener();
+  }
+
+  /** Logs one line per problem, not one per attempt. */
+  #failed(error: unknown): void {
+    const { settings, log, tap } = this.#options;
+    const { server, hint } = this.#link;
     if (tap?.isWatching === true && isTrackingRefused(error)) {
       tap.giveUp();
       log.warn('redis-untracked', { server, err: error });
       return;
     }
     if (isRefusal(error)) {
-      refused(error);
-      // It refused the connection itself: that is why commands have none.
-      if (!link.isReady()) lastProblem = reasonOf(error);
+      this.#refused(error);
+      // The server refused the connection itself: that is why commands have none.
+      if (!this.#link.isReady()) this.#lastProblem = redisFailureText(error);
       return;
     }
-    const problem = `${reasonOf(error)}${hasStood ? '' : otherProtocol(error, settings)}${link.hint}`;
-    if (problem !== lastProblem) log.warn('redis-down', { server, why: problem, err: error });
-    lastProblem = problem;
-  };
-  /** Other commands may well be answered meanwhile: one line a minute says what is refused. */
-  const refused = (error: unknown): void => {
-    const [problem, now] = [reasonOf(error), performance.now()];
-    if (problem === lastRefusal && now - refusedAt < sayAgainMs) return;
-    [lastRefusal, refusedAt] = [problem, now];
-    log.warn('redis-refused', { server, why: problem });
-  };
-  const ready = (): void => {
-    empty += 1;
-    hasStood = true;
-    // A server that takes connections and drops them at once would otherwise be dialled without a pause.
-    if (empty > emptyConnections * link.connections) return dialLater();
-    if (lastProblem === '' || empty === 1) log.info('redis-up', { server });
-    for (const listener of readyListeners) listener();
-  };
-  link.listen(ready, failed);
+    const protocolHint = this.#hasStood ? '' : otherProtocol(error, settings);
+    const problem = `${redisFailureText(error)}${protocolHint}${hint}`;
+    if (problem !== this.#lastProblem) log.warn('redis-down', { server, why: problem, err: error });
+    this.#lastProblem = problem;
+  }
+
+  /** Logs a refusal once a minute: other commands may well be answered meanwhile. */
+  #refused(error: unknown): void {
+    const [problem, now] = [redisFailureText(error), performance.now()];
+    if (problem === this.#lastRefusal && now - this.#refusedAt < refusalQuietMs) return;
+    [this.#lastRefusal, this.#refusedAt] = [problem, now];
+    this.#options.log.warn('redis-refused', { server: this.#link.server, why: problem });
+  }
 
   /** Settles with the connection, or when it is closed while it still tries, or never. */
-  async function dial(): Promise<void> {
-    clearTimeout(redial);
-    redial = undefined;
+  async #dial(): Promise<void> {
+    clearTimeout(this.#redial);
+    this.#redial = undefined;
     try {
-      await link.connect();
+      await this.#link.connect();
     } catch (error) {
-      if (isClosed) return;
-      // Sentinels and clusters give up when none of the servers that are configured can be asked.
-      failed(error);
-      dialLater();
+      if (this.#isClosed) return;
+      // Sentinels and Clusters give up if none of the configured servers can be asked.
+      this.#failed(error);
+      this.#dialLater();
     }
   }
 
-  function dialLater(): void {
-    if (isClosed || redial !== undefined) return;
-    link.destroy();
-    redial = setTimeout(() => void dial(), Math.min(redialMs * 2 ** vain, redialMostMs)).unref();
-    vain += 1;
+  #dialLater(): void {
+    if (this.#isClosed || this.#redial !== undefined) return;
+    this.#link.destroy();
+    const pauseMs = Math.min(redialMs * 2 ** this.#vain, redialMostMs);
+    this.#redial = setTimeout(() => void this.#dial(), pauseMs).unref();
+    this.#vain += 1;
   }
-
-  return {
-    client,
-    isReady: () => link.isReady(),
-    onReady: (listener) => void readyListeners.add(listener),
-    async run(command) {
-      const startedAt = performance.now();
-      let isGood = false;
-      try {
-        const reply = await withinDeadline(() => command(client));
-        isGood = true;
-        vain = 0;
-        empty = 0;
-        lastProblem = '';
-        return reply;
-      } catch (error) {
-        // Sentinels and Clusters try for long before they say anything.
-        if (!link.isReady() && lastProblem === '') failed(error);
-        // Without a connection the client says only that it has none.
-        const why = link.isReady() || lastProblem === '' ? reasonOf(error) : lastProblem;
-        const message = `Redis at ${server} ${isRefusal(error) ? 'answers' : 'gave no good answer'}: ${why}`;
-        throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true, cause: error });
-      } finally {
-        observe?.({ ms: performance.now() - startedAt, failed: !isGood });
-      }
-    },
-    async open(signal) {
-      const deadline = AbortSignal.any([signal, AbortSignal.timeout(connectTimeoutMs)]);
-      const gaveUp = new Promise<void>((resolve) => {
-        if (deadline.aborted) resolve();
-        deadline.addEventListener('abort', () => resolve(), { once: true });
-      });
-      await Promise.race([dial(), gaveUp]);
-    },
-    renew() {
-      // One that does not stand is being dialled already.
-      if (link.isReady()) dialLater();
-    },
-    close() {
-      isClosed = true;
-      clearTimeout(redial);
-      link.destroy();
-    },
-  };
 }
 
 const tooOld = 'it is older than Redis 6, or a proxy that does not pass HELLO on';
 
-/** The operator's meaning of Redis' refusals, by their first word. */
-const refusals: Readonly<Record<string, string>> = {
+/** What a refusal means to an operator, by the first word of Redis' message. */
+const refusalMeanings: Readonly<Record<string, string>> = {
   MISCONF: 'it takes no writes because it cannot save its snapshot: is its disk full?',
   MASTERDOWN: 'it is a replica that has lost its master, and serves nothing until it is back',
   READONLY: 'it is a replica, and takes no writes: is this the address of the master?',
@@ -176,25 +213,25 @@ const refusals: Readonly<Record<string, string>> = {
   NOPROTO: tooOld,
 };
 
-/** The same of those that have no word of their own. */
+/** The same for refusals that have no word of their own. */
 const plainRefusals: readonly (readonly [text: RegExp, meaning: string])[] = [
-  [/can't run this command/, refusals['NOPERM'] ?? ''],
+  [/can't run this command/, refusalMeanings['NOPERM'] ?? ''],
   [/^ERR unknown command '?`?HELLO/i, tooOld],
   [/^ERR unknown command/i, 'it does not have the command, or has it renamed: docs/operate.md lists what is needed'],
   [/^ERR max number of clients/i, 'it takes no more connections: raise maxclients'],
   [/^ERR DB index is out of range/i, 'it has no database of this number'],
 ];
 
-function reasonOf(error: unknown): string {
-  // An error of the network names its code, and where it happened the address.
-  if (error instanceof Error && 'code' in error) return `${explainFailure(error)}${addressOf(error)}`;
+function redisFailureText(error: unknown): string {
+  // A network error names its code, and the address where it happened.
+  if (error instanceof Error && 'code' in error) return `${explainFailure(error)}${failedAddress(error)}`;
   const message = shortLine(withoutArguments(error instanceof Error ? error.message || error.name : String(error)));
   const plain = plainRefusals.find(([text]) => text.test(message));
-  const meaning = plain?.[1] ?? refusals[/^[A-Z]+/.exec(message)?.[0] ?? ''];
+  const meaning = plain?.[1] ?? refusalMeanings[/^[A-Z]+/.exec(message)?.[0] ?? ''];
   return meaning === undefined ? message : `${meaning} (${message})`;
 }
 
-/** TLS to a server without TLS, or the reverse, gets no answer or a closed connection. */
+/** A hint for the log: TLS to a server without TLS, or the reverse, gets no answer or a closed connection. */
 function otherProtocol(error: unknown, settings: RedisSettings): string {
   const isSilence =
     error instanceof Error &&
@@ -207,16 +244,16 @@ function otherProtocol(error: unknown, settings: RedisSettings): string {
     : '; this side speaks no TLS: where that server does, write rediss://, or tls: true';
 }
 
-/** An older Redis repeats what it does not understand: of HELLO that is the password. */
+/** The message without the arguments: an older Redis repeats those of HELLO, which hold the password. */
 function withoutArguments(message: string): string {
   return message.replace(/,? with args beginning with:.*$/s, '');
 }
 
-function addressOf(error: object): string {
+function failedAddress(error: object): string {
   return 'address' in error && 'port' in error ? ` (${String(error.address)}:${String(error.port)})` : '';
 }
 
-/** Whether this is a word of the server: it is there, and does not do what it was asked. */
+/** Whether the server answered and refused the command, as opposed to not answering. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof ErrorReply || (error instanceof PosternError && isRefusal(error.cause));
 }
@@ -226,9 +263,10 @@ function isTrackingRefused(error: unknown): boolean {
 }
 
 /**
- * node-redis stops counting its own command timeout once the command is written: a frozen server would hang callers.
+ * Rejects a command that has no answer in time. node-redis' own command timeout ends once the command is written: a frozen
+ * server would hang callers.
  */
-async function withinDeadline<Reply>(command: () => Promise<Reply>): Promise<Reply> {
+async function withinCommandTimeout<Reply>(command: () => Promise<Reply>): Promise<Reply> {
   const { promise: deadline, reject } = Promise.withResolvers<never>();
   const gone = new AbortController();
   const timer = setTimeout(() => {
@@ -243,15 +281,15 @@ async function withinDeadline<Reply>(command: () => Promise<Reply>): Promise<Rep
 }
 
 /**
- * A Cluster that leads a slot to another master refuses, without doing anything, what takes several of its keys while
- * some of them have gone: for milliseconds. node-redis follows MOVED and ASK, but not this.
+ * Repeats a command that a Cluster refuses with TRYAGAIN: while a slot moves to another master, for milliseconds, it does
+ * not run a command of several keys that are not all on one side. node-redis follows MOVED and ASK, but not TRYAGAIN.
  */
 async function onceWhole<Reply>(command: () => Promise<Reply>, gone: AbortSignal): Promise<Reply> {
   for (;;) {
     try {
       return await command();
     } catch (error) {
-      if (gone.aborted || !reasonOf(error).startsWith('TRYAGAIN')) throw error;
+      if (gone.aborted || !redisFailureText(error).startsWith('TRYAGAIN')) throw error;
       await wait(tryAgainMs);
     }
   }

@@ -2,24 +2,24 @@ import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { RecordKey } from '../core/session.ts';
 import type { KeyRing, ServerKey } from './key-derivation.ts';
 
-const secureName = '__Host-postern';
-const plainName = 'postern';
+const secureCookieName = '__Host-postern';
+const plainCookieName = 'postern';
 
-/** Every cookie that is the gateway's own: none of them ever reaches a backend, and no backend may set one. */
+/** The names of the gateway's own cookies: none of them ever reaches a backend, and no backend may set one. */
 export const ownCookieNames: ReadonlySet<string> = new Set([
-  secureName,
-  plainName,
-  `${secureName}-form`,
-  `${plainName}-form`,
-  `${secureName}-last`,
-  `${plainName}-last`,
-  `${secureName}-staff`,
-  `${plainName}-staff`,
+  secureCookieName,
+  plainCookieName,
+  `${secureCookieName}-form`,
+  `${plainCookieName}-form`,
+  `${secureCookieName}-last`,
+  `${plainCookieName}-last`,
+  `${secureCookieName}-staff`,
+  `${plainCookieName}-staff`,
 ]);
 
 /** The name of the session cookie under a public URL. The prefix makes browsers refuse it from anyone but this host. */
 export function sessionCookieName(secure: boolean): string {
-  return secure ? secureName : plainName;
+  return secure ? secureCookieName : plainCookieName;
 }
 
 /** The flags of the session cookie. No expiry: it lives as long as the browser's own session. */
@@ -56,19 +56,19 @@ export function readCookieField(field: string | undefined, acceptPlain: boolean)
     const equals = pair.indexOf('=');
     const name = withoutBlanks(equals === -1 ? pair : pair.slice(0, equals));
     if (!ownCookieNames.has(name)) rest.push(pair);
-    else if (name === secureName) secure.push(withoutBlanks(pair.slice(equals + 1)));
-    else if (name === plainName) plain.push(withoutBlanks(pair.slice(equals + 1)));
+    else if (name === secureCookieName) secure.push(withoutBlanks(pair.slice(equals + 1)));
+    else if (name === plainCookieName) plain.push(withoutBlanks(pair.slice(equals + 1)));
   }
-  // A browser with both has visited both schemes; what carries the prefix cannot have been planted.
+  // A browser with both has visited both schemes; a cookie with the prefix cannot have been planted.
   const own = secure.length > 0 || !acceptPlain ? secure : plain;
   return { own: own.length === 1 ? own[0] : undefined, rest: rest.join('; ') };
 }
 
-/** The field without any session cookie: how our own pages are shown a request with two of them. */
+/** The field without any session cookie: our own pages see a request with two of them so. */
 export function withoutSessionCookies(field: string): string {
   const kept = field.split(';').filter((piece) => {
     const name = withoutBlanks(piece.split('=', 1)[0] ?? '');
-    return name !== secureName && name !== plainName;
+    return name !== secureCookieName && name !== plainCookieName;
   });
   return withoutBlanks(kept.join(';'));
 }

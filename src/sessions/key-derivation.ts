@@ -6,7 +6,7 @@ import { isRecordKey, isUserKey, type RecordKey, type UserKey } from '../core/se
 export type SealPurpose = 'credentials' | 'jar';
 
 /**
- * One of the secrets that all nodes share, with what is derived from it.
+ * One of the secrets that all nodes share, and the keys derived from it.
  *
  * Nothing uses the 32 bytes themselves: each purpose has a subkey of its own (HKDF-SHA256, RFC 5869), so that a
  * weakness in one use opens no other.
@@ -14,7 +14,7 @@ export type SealPurpose = 'credentials' | 'jar';
 export interface ServerKey {
   /** Eight hexadecimal digits; stands in each cookie. */
   readonly id: string;
-  /** Tells two keys apart without telling anything of them. */
+  /** Tells two keys apart, and reveals neither. */
   readonly fingerprint: string;
   /** A subkey for a purpose of another part, such as `form token`. The same purpose gives the same 32 bytes. */
   subkey(purpose: string): KeyObject;
@@ -26,7 +26,7 @@ export interface ServerKey {
   sealKeyOf(cookieSecret: string, purpose: SealPurpose): KeyObject;
 }
 
-/** The keys of one moment: the promoted one seals and signs, all open and verify. Never changed, only replaced. */
+/** The keys in use: the promoted key seals and signs, all open and verify. A ring is never changed, only replaced. */
 export interface KeyRing {
   readonly promoted: ServerKey;
   /** The promoted one first. */
@@ -36,7 +36,7 @@ export interface KeyRing {
 
 const derivedBytes = 32;
 
-/** Key objects, not bytes: Node takes five times as long to find out that bytes are none, and nobody can print them. */
+/** Returns a key object: Node handles bytes five times as slowly, and a log cannot print a key object. */
 function derive(secret: Buffer, info: string): KeyObject {
   const derived = hkdfSync('sha256', createSecretKey(secret), 'postern', info, derivedBytes);
   return createSecretKey(Buffer.from(derived));
@@ -75,7 +75,7 @@ export function createServerKey(id: string, secret: Buffer): ServerKey {
   };
 }
 
-/** Joins keys to a ring; `promotedId` must be the id of one of them. */
+/** Makes a ring of keys; throws a TypeError if `promotedId` is the id of none of them. */
 export function createKeyRing(keys: readonly ServerKey[], promotedId: string): KeyRing {
   const byId = new Map(keys.map((key) => [key.id, key]));
   const promoted = byId.get(promotedId);

@@ -12,17 +12,17 @@ export interface KeyEntry {
   readonly id: string;
   /** `promoted`: seals and signs. `open`: only opens what was sealed with it. */
   readonly state: 'promoted' | 'open';
-  /** When it got this state: a key that was demoted less than the absolute timeout ago is still needed. */
+  /** When it got this state, in ms since the epoch: a key demoted less than the absolute timeout ago is still needed. */
   readonly sinceMs: number;
   /** 32 bytes. */
   readonly secret: Buffer;
 }
 
-/** The rest of a retired key: it verifies the audit written under it, and opens nothing. */
+/** What stays of a retired key: it verifies the audit written under it, and opens no session. */
 interface RetiredKey {
   readonly id: string;
   readonly sinceMs: number;
-  /** Its subkey `audit`. */
+  /** The subkey `audit` of the retired key. */
   readonly auditKey: Buffer;
 }
 
@@ -39,35 +39,36 @@ export interface KeyMaking {
 
 const systemMaking: KeyMaking = { clock: systemClock, randomBytes: systemRandomBytes };
 const secretBytes = 32;
-const line = /^([0-9a-f]{8}) (promoted|open|retired) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([A-Za-z0-9+/]{43}=)$/;
+const keyLine = /^([0-9a-f]{8}) (promoted|open|retired) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([A-Za-z0-9+/]{43}=)$/;
 const header = `# Server keys of Postern: the same file on every node, readable by its owner only.
 # Whoever has it and a user's cookie can open that user's session. Change it with: postern keys add|promote|retire
 # A retired key opens nothing: what stands here verifies the audit that was written under it.
 `;
 
-function unusable(message: string, cause?: unknown): PosternError {
+/** The error of a keys file that the gateway cannot use. */
+export function unusableKeys(message: string, cause?: unknown): PosternError {
   return new PosternError('ERR_KEYS_UNUSABLE', message, { source: 'config', retryable: false, cause });
 }
 
 /**
  * Reads the keys of a file, or undefined if there is no such file.
- * Rejects with ERR_KEYS_UNUSABLE when others may change or read it (see `exposureOf`), or when a line is not a key.
+ * Rejects with ERR_KEYS_UNUSABLE if others may change or read the file (see `exposureOf`), or if a line is not a key.
  */
 export async function readKeysFile(file: string): Promise<readonly KeyEntry[] | undefined> {
   return (await readWhole(file))?.keys;
 }
 
 /**
- * The keys that verify the audit, by id: also those of retired server keys. None where there is no such file; rejects
- * as `readKeysFile` does.
+ * The keys that verify the audit, by id: also those of retired server keys. Empty if there is no such file; rejects as
+ * `readKeysFile` does.
  */
 export async function readAuditKeys(file: string): Promise<ReadonlyMap<string, Buffer>> {
   const { keys, retired } = (await readWhole(file)) ?? { keys: [], retired: [] };
-  const living = keys.map((entry): [string, Buffer] => [entry.id, auditKeyOf(entry)]);
+  const living = keys.map((entry): [string, Buffer] => [entry.id, auditSubkeyOf(entry)]);
   return new Map([...retired.map(({ id, auditKey }): [string, Buffer] => [id, auditKey]), ...living]);
 }
 
-function auditKeyOf({ id, secret }: KeyEntry): Buffer {
+function auditSubkeyOf({ id, secret }: KeyEntry): Buffer {
   return createServerKey(id, secret).subkey('audit').export();
 }
 
@@ -76,14 +77,14 @@ async function readWhole(file: string): Promise<KeysFile | undefined> {
   try {
     await using handle = await openNamedFile(file);
     const exposure = exposureOf(file, (await handle.stat()).mode);
-    if (exposure !== undefined) throw unusable(exposure);
+    if (exposure !== undefined) throw unusableKeys(exposure);
     text = await handle.readFile('utf8');
   } catch (error) {
     if (isMissing(error)) return undefined;
     if (error instanceof PosternError) throw error;
     const isAccess = codeOf(error) === 'EACCES';
     const why = `${file} cannot be read by this user: let it own the file, or be in the file's group (mode 0440)`;
-    throw unusable(isAccess ? why : whyUnreadable(file, error), error);
+    throw unusableKeys(isAccess ? why : whyUnreadable(file, error), error);
   }
   return parseKeys(file, text);
 }
@@ -94,11 +95,11 @@ function parseKeys(file: string, text: string): KeysFile {
   const seen = new Set<string>();
   for (const [index, content] of text.split('\n').entries()) {
     if (content.trim() === '' || content.startsWith('#')) continue;
-    const [, id, state, since, secret] = line.exec(content.trimEnd()) ?? [];
+    const [, id, state, since, secret] = keyLine.exec(content.trimEnd()) ?? [];
     if (id === undefined || since === undefined || secret === undefined) {
-      throw unusable(`${file}:${index + 1} is not a key; copy the file again from a node that works`);
+      throw unusableKeys(`${file}:${index + 1} is not a key; copy the file again from a node that works`);
     }
-    if (seen.has(id)) throw unusable(`${file}:${index + 1} repeats the key ${id}`);
+    if (seen.has(id)) throw unusableKeys(`${file}:${index + 1} repeats the key ${id}`);
     seen.add(id);
     const sinceMs = Date.parse(since);
     const bytes = Buffer.from(secret, 'base64');
@@ -108,12 +109,14 @@ function parseKeys(file: string, text: string): KeysFile {
   const promoted = keys.filter((entry) => entry.state === 'promoted').length;
   const again = 'copy the file again from a node that works';
   if (keys.length === 0)
-    throw unusable(`${file} holds no key: ${again}, or remove it where no node has run yet: the first one makes it`);
-  if (promoted !== 1) throw unusable(`${file} must promote exactly one key, and promotes ${promoted}: ${again}`);
+    throw unusableKeys(
+      `${file} holds no key: ${again}, or remove it where no node has run yet: the first one makes it`,
+    );
+  if (promoted !== 1) throw unusableKeys(`${file} must promote exactly one key, and promotes ${promoted}: ${again}`);
   return { keys, retired };
 }
 
-/** The ring of what a file holds. */
+/** The ring of the keys in a file. */
 export function ringOf(entries: readonly KeyEntry[]): KeyRing {
   const promoted = entries.find((entry) => entry.state === 'promoted');
   return createKeyRing(
@@ -122,12 +125,12 @@ export function ringOf(entries: readonly KeyEntry[]): KeyRing {
   );
 }
 
-/** Makes the file, and its folder where that is missing, with one promoted key. Rejects when the file exists. */
+/** Makes the file, and its folder if that is missing, with one promoted key. Rejects if the file exists. */
 export async function makeKeysFile(file: string, making: KeyMaking = systemMaking): Promise<readonly KeyEntry[]> {
   const entries: readonly KeyEntry[] = [makeKey('promoted', making)];
   const handle = await openNew(file);
   try {
-    await handle.writeFile(textOf({ keys: entries, retired: [] }));
+    await handle.writeFile(keysFileText({ keys: entries, retired: [] }));
     await handle.sync();
   } finally {
     await handle.close();
@@ -141,7 +144,7 @@ async function openNew(file: string): Promise<FileHandle> {
     return await open(file, 'wx', 0o600);
   } catch (error) {
     const remedy = 'let this user write there, or name another place under sessions.keys_file';
-    throw unusable(`${file} cannot be made (${codeOf(error) ?? String(error)}): ${remedy}`, error);
+    throw unusableKeys(`${file} cannot be made (${codeOf(error) ?? String(error)}): ${remedy}`, error);
   }
 }
 
@@ -153,7 +156,7 @@ export async function addKey(file: string, making: KeyMaking = systemMaking): Pr
   return added.id;
 }
 
-/** Lets another key of the file seal from now on. */
+/** Makes another key of the file the one that seals. */
 export async function promoteKey(file: string, id: string, clock: Clock = systemClock): Promise<void> {
   const { keys, retired } = await existing(file);
   if (!keys.some((entry) => entry.id === id)) throw noSuchKey(file, id, keys);
@@ -166,29 +169,28 @@ export async function promoteKey(file: string, id: string, clock: Clock = system
 }
 
 /**
- * Takes a key out of the file: what it sealed can no longer be opened. What stays verifies the audit that was written
- * under it. The promoted one cannot be retired. Its registration in the store is another matter: see
- * `SessionStore.retireKey`.
+ * Takes a key out of the file: what it sealed can no longer be opened. Its subkey for the audit stays, and verifies what
+ * was written under it. The promoted key cannot be retired. `SessionStore.retireKey` removes its registration.
  */
 export async function retireKey(file: string, id: string, clock: Clock = systemClock): Promise<void> {
   const { keys, retired } = await existing(file);
   const leaving = keys.find((entry) => entry.id === id);
   if (leaving === undefined) throw noSuchKey(file, id, keys);
-  if (leaving.state === 'promoted') throw unusable(`the key ${id} seals; promote another one before it is retired`);
+  if (leaving.state === 'promoted') throw unusableKeys(`the key ${id} seals; promote another one before it is retired`);
   await replaceKeysFile(file, {
     keys: keys.filter((entry) => entry !== leaving),
-    retired: [...retired, { id, sinceMs: clock.nowMs(), auditKey: auditKeyOf(leaving) }],
+    retired: [...retired, { id, sinceMs: clock.nowMs(), auditKey: auditSubkeyOf(leaving) }],
   });
 }
 
 function noSuchKey(file: string, id: string, entries: readonly KeyEntry[]): PosternError {
-  return unusable(`${file} has no key ${id}; it has ${entries.map((entry) => entry.id).join(', ')}`);
+  return unusableKeys(`${file} has no key ${id}; it has ${entries.map((entry) => entry.id).join(', ')}`);
 }
 
 async function existing(file: string): Promise<KeysFile> {
   const whole = await readWhole(file);
   if (whole === undefined) {
-    throw unusable(`${file} does not exist; the first node that starts makes it, further nodes need a copy`);
+    throw unusableKeys(`${file} does not exist; the first node that starts makes it, further nodes need a copy`);
   }
   return whole;
 }
@@ -197,7 +199,7 @@ function makeKey(state: KeyEntry['state'], { clock, randomBytes }: KeyMaking): K
   return { id: randomBytes(4).toString('hex'), state, sinceMs: clock.nowMs(), secret: randomBytes(secretBytes) };
 }
 
-function textOf({ keys, retired }: KeysFile): string {
+function keysFileText({ keys, retired }: KeysFile): string {
   const lines = [
     ...keys,
     ...retired.map(({ auditKey: secret, ...rest }) => ({ ...rest, state: 'retired', secret })),
@@ -211,7 +213,7 @@ function textOf({ keys, retired }: KeysFile): string {
 async function replaceKeysFile(file: string, content: KeysFile): Promise<void> {
   await access(dirname(file), constants.W_OK).catch((error: unknown) => {
     const remedy = 'change the file where it comes from (a secret of the container platform), and mount it again';
-    throw unusable(`${file} lies in a folder that this user may not write: ${remedy}`, error);
+    throw unusableKeys(`${file} lies in a folder that this user may not write: ${remedy}`, error);
   });
   const before = await stat(file);
   const fresh = `${file}.new`;
@@ -222,7 +224,7 @@ async function replaceKeysFile(file: string, content: KeysFile): Promise<void> {
   try {
     // An operator runs the command as root; the gateway must still be able to read its keys afterwards.
     await handle.chown(before.uid, before.gid);
-    await handle.writeFile(textOf(content));
+    await handle.writeFile(keysFileText(content));
     await handle.sync();
   } finally {
     await handle.close();

@@ -3,22 +3,23 @@ import type { Log } from '../core/log.ts';
 import {
   type EndReason,
   isRecordKey,
+  isUserKey,
   type RecordKey,
   type RegisteredKey,
   type SessionRecord,
+  type SessionRoute,
   type SessionStore,
+  type StoredEntry,
   type StoredJar,
   type StoredLookup,
-  type StoredSession,
   type StoreNews,
   type UserKey,
 } from '../core/session.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import { InvalidationTap, type RedisSettings } from '../redis/topology.ts';
 import { parseEndReason, parseRecord, parseRegisteredKey, parseStoredJar, recordText } from './record-format.ts';
-import * as scripts from './redis-scripts.ts';
 
-/** What the store on Redis takes. */
+/** Options of RedisSessionStore. */
 interface RedisStoreOptions {
   readonly settings: RedisSettings;
   /** How long a destroyed key stays refused: at least the absolute timeout, or a late write could revive it. */
@@ -33,10 +34,10 @@ const jarPrefix = 'ps:j:';
 const registryKey = 'ps:keys';
 const allKey = 'ps:all';
 const pageSize = 500;
-const heartbeatMs = 1_000;
-/** How often all sessions are in doubt where changes are not told. */
+const beatIntervalMs = 1_000;
+/** How often all sessions are in doubt if the server pushes no changes. */
 const pollMs = 500;
-/** The time after which the connection is dialled again: a black-holed one would stay open for minutes. */
+/** Failed beats before the connection is dialled again: a black-holed one would stay open for minutes. */
 const missedBeatsAllowed = 2;
 
 // The braces are the hash tag: all that belongs to one session lies in one slot of a Cluster.
@@ -50,199 +51,214 @@ const keyInRedisKey = /\{(.+)\}$/;
 /**
  * Sessions in Redis: `ps:h:` the record, `ps:u:` its last use, `ps:j:` its jar, `ps:t:` its tombstone, `ps:i:` the
  * index of a user, `ps:all` the index of all by their absolute end, `ps:keys` the registry of server keys. Changes come
- * by client tracking on records and jars; where a server has none, every session is in doubt twice a second, and read
+ * by client tracking on records and jars; if a server has none, every session is in doubt twice a second, and is read
  * again before its next use.
  */
-export function createRedisStore(options: RedisStoreOptions): SessionStore & {
+export class RedisSessionStore implements SessionStore {
   readonly connection: RedisConnection;
-  /** Whether the server pushes changes; known after the first connection. */
-  tracks(): boolean;
-  /** Dials, and starts the heartbeat. Resolves also when Redis is away: it may come later. */
-  open(signal: AbortSignal): Promise<void>;
-} {
-  const listeners = new Set<(news: StoreNews) => void>();
-  const tell = (news: StoreNews): void => {
-    for (const listener of listeners) listener(news);
-  };
-  const watchfulness = createWatchfulness(tell);
-  const tap = new InvalidationTap([recordPrefix, jarPrefix], {
-    invalidated(redisKey) {
-      const key = keyInRedisKey.exec(redisKey)?.[1] ?? '';
-      if (isRecordKey(key)) tell({ kind: 'changed', key });
-    },
-    gap: () => watchfulness.lost(),
-  });
-  const connection = createRedisConnection({ ...options, tap });
-  const run: RedisConnection['run'] = (command) => connection.run(command);
-  let heartbeat: NodeJS.Timeout | undefined;
-  let missedBeats = 0;
+  readonly #tombstoneMs: number;
+  readonly #tap: InvalidationTap;
+  readonly #listeners = new Set<(news: StoreNews) => void>();
+  #isWatching = false;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #missedBeats = 0;
 
-  /** A read, since PING fails on a server that only takes no writes: what can be read is there. */
-  async function ping(): Promise<void> {
-    await run((client) => client.exists(registryKey));
+  constructor(options: RedisStoreOptions) {
+    this.#tombstoneMs = options.tombstoneMs;
+    this.#tap = new InvalidationTap([recordPrefix, jarPrefix], {
+      invalidated: (redisKey) => {
+        const key = keyInRedisKey.exec(redisKey)?.[1] ?? '';
+        if (isRecordKey(key)) this.#tell({ kind: 'changed', key });
+      },
+      gap: () => this.#lostWatch(),
+    });
+    this.connection = createRedisConnection({ ...options, tap: this.#tap });
   }
 
-  async function beat(): Promise<void> {
-    try {
-      await ping();
-      missedBeats = 0;
-      if (!tap.isWatching) watchfulness.lost();
-      watchfulness.regained();
-    } catch (error) {
-      // The connection logs what is wrong; here it only counts that it is.
-      watchfulness.lost();
-      // A new connection would only hear the same refusal; one that does not stand is being dialled.
-      missedBeats = isRefusal(error) || !connection.isReady() ? 0 : missedBeats + 1;
-      if (missedBeats >= missedBeatsAllowed) connection.renew();
+  /** Whether the server pushes changes; known after the first connection. */
+  tracks(): boolean {
+    return this.#tap.isWatching;
+  }
+
+  /** Dials, and starts the heartbeat. Resolves also while Redis is away: the connection goes on trying. */
+  async open(signal: AbortSignal): Promise<void> {
+    this.connection.onReady(() => void this.#beat());
+    if (this.#heartbeat === undefined) this.#beatLater();
+    await this.connection.open(signal);
+  }
+
+  async create(key: RecordKey, record: SessionRecord, ttlMs: number): Promise<'created' | 'refused'> {
+    // The index first: a session that is not listed could not be ended by its user; a listed one that is not there is
+    // only skipped.
+    await Promise.all([
+      runScript(this.connection, indexScript, [indexAt(record.userKey)], [record.createdAtMs, key, ttlMs]),
+      runScript(this.connection, indexAllScript, [allKey], [record.absoluteEndMs, key, ttlMs]),
+    ]);
+    const args = [recordText(record), ttlMs];
+    const created = await runScript(this.connection, createScript, [recordAt(key), tombstoneAt(key)], args);
+    return created === 1 ? 'created' : 'refused';
+  }
+
+  async rewrite(key: RecordKey, record: SessionRecord): Promise<'written' | 'gone'> {
+    const text = recordText(record);
+    const reply = await this.connection.run((client) =>
+      client.set(recordAt(key), text, { condition: 'XX', expiration: 'KEEPTTL' }),
+    );
+    return reply === null ? 'gone' : 'written';
+  }
+
+  async reroute(
+    key: RecordKey,
+    from: SessionRoute,
+    record: SessionRecord,
+    jar: StoredJar,
+  ): Promise<'written' | 'elsewhere' | 'gone'> {
+    const args = [from.backend, from.host, recordText(record), JSON.stringify(jar)];
+    const reply = await runScript(this.connection, rerouteScript, [recordAt(key), jarAt(key)], args);
+    if (reply === 2) return 'written';
+    return reply === 1 ? 'elsewhere' : 'gone';
+  }
+
+  async read(key: RecordKey): Promise<StoredLookup> {
+    const keys = [recordAt(key), useAt(key), jarAt(key), tombstoneAt(key)];
+    const [record, use, jar, tombstone] = await this.connection.run((client) => client.mGet(keys));
+    if (typeof tombstone === 'string') return { kind: 'ended', reason: parseEndReason(tombstone) };
+    const parsed = typeof record === 'string' ? parseRecord(record) : undefined;
+    if (parsed === undefined) return { kind: 'none' };
+    return { kind: 'found', session: { record: parsed, lastUseMs: Number(use ?? 0), jar: parseStoredJar(jar ?? '') } };
+  }
+
+  async destroy(key: RecordKey, reason: EndReason): Promise<boolean> {
+    const keys = [recordAt(key), useAt(key), jarAt(key), tombstoneAt(key)];
+    const before = await runScript(this.connection, destroyScript, keys, [reason, this.#tombstoneMs]);
+    if (typeof before !== 'string') return false;
+    const record = parseRecord(before);
+    if (record !== undefined) {
+      await this.connection.run((client) =>
+        Promise.all([client.zRem(indexAt(record.userKey), key), client.zRem(allKey, key)]),
+      );
+    }
+    return true;
+  }
+
+  async writeJar(key: RecordKey, jar: StoredJar): Promise<'written' | 'gone'> {
+    const written = await runScript(
+      this.connection,
+      writeJarScript,
+      [recordAt(key), jarAt(key)],
+      [JSON.stringify(jar)],
+    );
+    return written === 1 ? 'written' : 'gone';
+  }
+
+  async noteUse(uses: readonly { readonly key: RecordKey; readonly atMs: number }[]): Promise<void> {
+    // node-redis sends in one go what is issued in one turn of the event loop.
+    await Promise.all(
+      uses.map(({ key, atMs }) => runScript(this.connection, noteUseScript, [recordAt(key), useAt(key)], [atMs])),
+    );
+  }
+
+  async ofUser(userKeys: readonly UserKey[]): Promise<readonly StoredEntry[]> {
+    const indexes = await Promise.all(
+      userKeys.map(async (userKey) => {
+        const members = await this.connection.run((client) => client.zRange(indexAt(userKey), 0, -1));
+        return members.filter(isRecordKey).map((key) => ({ userKey, key }));
+      }),
+    );
+    const listed = indexes.flat();
+    const found = await Promise.all(listed.map(async (entry) => ({ ...entry, stored: await this.read(entry.key) })));
+    const living: StoredEntry[] = [];
+    for (const { userKey, key, stored } of found) {
+      if (stored.kind === 'found') living.push({ key, session: stored.session });
+      else await this.connection.run((client) => client.zRem(indexAt(userKey), key));
+    }
+    return living.sort((a, b) => a.session.record.createdAtMs - b.session.record.createdAtMs);
+  }
+
+  async *all(): AsyncIterable<readonly StoredEntry[]> {
+    for (let from = 0; ; from += pageSize) {
+      const start = from;
+      const members = await this.connection.run((client) => client.zRange(allKey, start, start + pageSize - 1));
+      if (members.length === 0) return;
+      const found = await Promise.all(
+        members.filter(isRecordKey).map(async (key) => ({ key, stored: await this.read(key) })),
+      );
+      yield found.flatMap(({ key, stored }) => (stored.kind === 'found' ? [{ key, session: stored.session }] : []));
     }
   }
 
-  function beatLater(): void {
-    heartbeat = setTimeout(
+  async registerKeys(keys: readonly RegisteredKey[]): Promise<readonly RegisteredKey[]> {
+    const texts = keys.map((key) => JSON.stringify(key));
+    const reply = await runScript(this.connection, registerKeysScript, [registryKey], texts);
+    if (!Array.isArray(reply)) return [];
+    return reply.map((text: unknown) => parseRegisteredKey(String(text))).filter((key) => key !== undefined);
+  }
+
+  async retireKey(id: string): Promise<void> {
+    await this.connection.run((client) => client.hDel(registryKey, id));
+  }
+
+  watch(listener: (news: StoreNews) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Reads a key, since PING fails on a server that only takes no writes. */
+  async ping(): Promise<void> {
+    await this.connection.run((client) => client.exists(registryKey));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#heartbeat);
+    this.#listeners.clear();
+    this.connection.close();
+  }
+
+  #tell(news: StoreNews): void {
+    for (const listener of this.#listeners) listener(news);
+  }
+
+  #lostWatch(): void {
+    this.#isWatching = false;
+    this.#tell({ kind: 'gap' });
+  }
+
+  #beatLater(): void {
+    this.#heartbeat = setTimeout(
       () => {
-        beatLater();
-        void beat();
+        this.#beatLater();
+        void this.#beat();
       },
-      tap.isWatching ? heartbeatMs : pollMs,
+      this.#tap.isWatching ? beatIntervalMs : pollMs,
     ).unref();
   }
 
-  async function runScript(script: string, keys: string[], args: readonly (string | number)[]): Promise<unknown> {
-    return run((client) => client.eval(script, { keys, arguments: args.map(String) }));
+  async #beat(): Promise<void> {
+    try {
+      await this.ping();
+      this.#missedBeats = 0;
+      // Without pushed changes every session is in doubt at each beat.
+      if (!this.#tap.isWatching) this.#lostWatch();
+      if (this.#isWatching) return;
+      this.#isWatching = true;
+      this.#tell({ kind: 'restored' });
+    } catch (error) {
+      // The connection logs what is wrong; here it only counts that it is.
+      this.#lostWatch();
+      // A new connection would only hear the same refusal; one that does not stand is being dialled.
+      this.#missedBeats = isRefusal(error) || !this.connection.isReady() ? 0 : this.#missedBeats + 1;
+      if (this.#missedBeats >= missedBeatsAllowed) this.connection.renew();
+    }
   }
-
-  async function read(key: RecordKey): Promise<StoredLookup> {
-    const keys = [recordAt(key), useAt(key), jarAt(key), tombstoneAt(key)];
-    const [record, use, jar, tombstone] = await run((client) => client.mGet(keys));
-    return lookupOf(record, use, jar, tombstone);
-  }
-
-  return {
-    connection,
-    tracks: () => tap.isWatching,
-    ping,
-    read,
-    async open(signal) {
-      connection.onReady(() => void beat());
-      if (heartbeat === undefined) beatLater();
-      await connection.open(signal);
-    },
-    async create(key, record, ttlMs) {
-      // The index first: a session that is not listed could not be ended by its user; a listed one that is not there
-      // is only skipped.
-      await Promise.all([
-        runScript(scripts.indexScript, [indexAt(record.userKey)], [record.createdAtMs, key, ttlMs]),
-        runScript(scripts.indexAllScript, [allKey], [record.absoluteEndMs, key, ttlMs]),
-      ]);
-      const args = [recordText(record), ttlMs];
-      const created = await runScript(scripts.createScript, [recordAt(key), tombstoneAt(key)], args);
-      return created === 1 ? 'created' : 'refused';
-    },
-    async rewrite(key, record) {
-      const text = recordText(record);
-      const reply = await run((client) => client.set(recordAt(key), text, { condition: 'XX', expiration: 'KEEPTTL' }));
-      return reply === null ? 'gone' : 'written';
-    },
-    async reroute(key, from, record, jar) {
-      const args = [from.backend, from.host, recordText(record), JSON.stringify(jar)];
-      const reply = await runScript(scripts.rerouteScript, [recordAt(key), jarAt(key)], args);
-      if (reply === 2) return 'written';
-      return reply === 1 ? 'elsewhere' : 'gone';
-    },
-    async destroy(key, reason: EndReason) {
-      const keys = [recordAt(key), useAt(key), jarAt(key), tombstoneAt(key)];
-      const before = await runScript(scripts.destroyScript, keys, [reason, options.tombstoneMs]);
-      if (typeof before !== 'string') return false;
-      const record = parseRecord(before);
-      if (record !== undefined) {
-        await run((client) => Promise.all([client.zRem(indexAt(record.userKey), key), client.zRem(allKey, key)]));
-      }
-      return true;
-    },
-    async writeJar(key, jar: StoredJar) {
-      const written = await runScript(scripts.writeJarScript, [recordAt(key), jarAt(key)], [JSON.stringify(jar)]);
-      return written === 1 ? 'written' : 'gone';
-    },
-    async noteUse(uses) {
-      // All are written in one go: node-redis sends what is issued in one turn of the event loop together.
-      await Promise.all(
-        uses.map(({ key, atMs }) => runScript(scripts.noteUseScript, [recordAt(key), useAt(key)], [atMs])),
-      );
-    },
-    async ofUser(userKeys) {
-      const indexes = await Promise.all(
-        userKeys.map(async (userKey) => ({
-          userKey,
-          members: await run((client) => client.zRange(indexAt(userKey), 0, -1)),
-        })),
-      );
-      const listed = indexes.flatMap(({ userKey, members }) =>
-        members.filter(isRecordKey).map((key) => ({ userKey, key })),
-      );
-      const found = await Promise.all(listed.map(async (entry) => ({ ...entry, stored: await read(entry.key) })));
-      const living: { key: RecordKey; session: StoredSession }[] = [];
-      for (const { userKey, key, stored } of found) {
-        if (stored.kind === 'found') living.push({ key, session: stored.session });
-        else await run((client) => client.zRem(indexAt(userKey), key));
-      }
-      return living.sort((a, b) => a.session.record.createdAtMs - b.session.record.createdAtMs);
-    },
-    async *all() {
-      for (let from = 0; ; from += pageSize) {
-        const start = from;
-        const members = await run((client) => client.zRange(allKey, start, start + pageSize - 1));
-        if (members.length === 0) return;
-        const found = await Promise.all(
-          members.filter(isRecordKey).map(async (key) => ({ key, stored: await read(key) })),
-        );
-        yield found.flatMap(({ key, stored }) => (stored.kind === 'found' ? [{ key, session: stored.session }] : []));
-      }
-    },
-    async registerKeys(keys: readonly RegisteredKey[]) {
-      const texts = keys.map((key) => JSON.stringify(key));
-      const reply = await runScript(scripts.registerKeysScript, [registryKey], texts);
-      if (!Array.isArray(reply)) return [];
-      return reply.map((text: unknown) => parseRegisteredKey(String(text))).filter((key) => key !== undefined);
-    },
-    async retireKey(id) {
-      await run((client) => client.hDel(registryKey, id));
-    },
-    watch(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    async [Symbol.asyncDispose]() {
-      clearTimeout(heartbeat);
-      listeners.clear();
-      connection.close();
-    },
-  };
 }
 
-type Reply = string | null | undefined;
-
-function lookupOf(record: Reply, use: Reply, jar: Reply, tombstone: Reply): StoredLookup {
-  if (typeof tombstone === 'string') return { kind: 'ended', reason: parseEndReason(tombstone) };
-  const parsed: SessionRecord | undefined = typeof record === 'string' ? parseRecord(record) : undefined;
-  if (parsed === undefined) return { kind: 'none' };
-  const lastUseMs = Number(use ?? 0);
-  return { kind: 'found', session: { record: parsed, lastUseMs, jar: parseStoredJar(jar ?? '') } };
-}
-
-/** Turns what heartbeat and tap see into news: one gap when watching breaks, one restored when it works again. */
-function createWatchfulness(tell: (news: StoreNews) => void): { lost(): void; regained(): void } {
-  let watching = false;
-  return {
-    lost() {
-      watching = false;
-      tell({ kind: 'gap' });
-    },
-    regained() {
-      if (watching) return;
-      watching = true;
-      tell({ kind: 'restored' });
-    },
-  };
+function runScript(
+  connection: Pick<RedisConnection, 'run'>,
+  script: string,
+  keys: string[],
+  args: readonly (string | number)[],
+): Promise<unknown> {
+  return connection.run((client) => client.eval(script, { keys, arguments: args.map(String) }));
 }
 
 const probeMs = 2_000;
@@ -251,27 +267,98 @@ const probeMs = 2_000;
  * Does on a Redis what the session store does, under a key of its own that ends by itself. Rejects with
  * ERR_STORE_UNAVAILABLE, which says what is refused: a user without enough rights is found before anybody signs in.
  */
-export async function probeSessionStore({ run }: Pick<RedisConnection, 'run'>): Promise<void> {
-  const id = randomBytes(16).toString('hex');
-  const [record, use, jar, tombstone] = ['h', 'u', 'j', 't'].map((kind) => `ps:${kind}:{${id}}`);
-  const all = [record, use, jar, tombstone].filter((key) => key !== undefined);
-  const [index, registry] = [`ps:i:${id}`, 'ps:keys'];
-  const script = (text: string, keys: readonly (string | undefined)[], args: readonly (string | number)[]) =>
-    run((client) => client.eval(text, { keys: keys.filter((key) => key !== undefined), arguments: args.map(String) }));
-
-  await script(scripts.registerKeysScript, [registry], []);
-  await script(scripts.indexScript, [index], [Date.now(), id, probeMs]);
-  await script(scripts.indexAllScript, ['ps:all'], [Date.now(), id, probeMs]);
-  await script(scripts.createScript, [record, tombstone], ['{"backend":"","host":""}', probeMs]);
-  await script(scripts.rerouteScript, [record, jar], ['', '', '{}', '{}']);
-  await script(scripts.writeJarScript, [record, jar], ['{}']);
-  await script(scripts.noteUseScript, [record, use], [Date.now()]);
-  await run((client) => client.set(all[0] ?? '', '{}', { condition: 'XX', expiration: 'KEEPTTL' }));
-  await run((client) => client.mGet(all));
-  await run((client) => client.exists(registry));
-  await script(scripts.destroyScript, all, ['signed-out', probeMs]);
-  await run((client) => client.zRange('ps:all', 0, 0));
-  await run((client) => client.zRem(index, id));
-  await run((client) => client.zRem('ps:all', id));
-  await run((client) => client.hDel(registry, id));
+export async function probeSessionStore(connection: Pick<RedisConnection, 'run'>): Promise<void> {
+  const [id, userKey] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
+  if (!isRecordKey(id) || !isUserKey(userKey)) throw new TypeError('32 bytes make a key of 43 characters');
+  const [record, use, jar, tombstone, index] = [recordAt(id), useAt(id), jarAt(id), tombstoneAt(id), indexAt(userKey)];
+  await runScript(connection, registerKeysScript, [registryKey], []);
+  await runScript(connection, indexScript, [index], [Date.now(), id, probeMs]);
+  await runScript(connection, indexAllScript, [allKey], [Date.now(), id, probeMs]);
+  await runScript(connection, createScript, [record, tombstone], ['{"backend":"","host":""}', probeMs]);
+  await runScript(connection, rerouteScript, [record, jar], ['', '', '{}', '{}']);
+  await runScript(connection, writeJarScript, [record, jar], ['{}']);
+  await runScript(connection, noteUseScript, [record, use], [Date.now()]);
+  await connection.run((client) => client.set(record, '{}', { condition: 'XX', expiration: 'KEEPTTL' }));
+  await connection.run((client) => client.mGet([record, use, jar, tombstone]));
+  await connection.run((client) => client.exists(registryKey));
+  await runScript(connection, destroyScript, [record, use, jar, tombstone], ['signed-out', probeMs]);
+  await connection.run((client) => client.zRange(allKey, 0, 0));
+  await connection.run((client) => client.zRem(index, id));
+  await connection.run((client) => client.zRem(allKey, id));
+  await connection.run((client) => client.hDel(registryKey, id));
 }
+
+// The conditional writes, as Lua scripts. Each touches the keys of one session, which share a hash tag, or a single other
+// key: one slot, so that they run on a Cluster.
+
+/** KEYS record, tombstone. ARGV record, ttl. */
+const createScript = `
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0`;
+
+/** KEYS record, use, jar, tombstone. ARGV reason, ttl of the tombstone. Returns the record that was there. */
+const destroyScript = `
+local record = redis.call('GET', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('SET', KEYS[4], ARGV[1], 'NX', 'PX', ARGV[2])
+return record`;
+
+/**
+ * KEYS record, jar. ARGV backend and host that the record must name, record, jar. Returns 0 gone, 1 elsewhere, 2
+ * written.
+ */
+const rerouteScript = `
+local left = redis.call('PTTL', KEYS[1])
+if left <= 0 then return 0 end
+local before = cjson.decode(redis.call('GET', KEYS[1]))
+if before.backend ~= ARGV[1] or before.host ~= ARGV[2] then return 1 end
+redis.call('SET', KEYS[1], ARGV[3], 'PX', left)
+redis.call('SET', KEYS[2], ARGV[4], 'PX', left)
+return 2`;
+
+/** KEYS record, jar. ARGV jar. A jar lives as long as its record. */
+const writeJarScript = `
+local left = redis.call('PTTL', KEYS[1])
+if left <= 0 then return 0 end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', left)
+return 1`;
+
+/** KEYS record, use. ARGV time. Another node may have written a later one. */
+const noteUseScript = `
+local left = redis.call('PTTL', KEYS[1])
+if left <= 0 then return 0 end
+if tonumber(redis.call('GET', KEYS[2]) or '0') < tonumber(ARGV[1]) then
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', left)
+end
+return 1`;
+
+/** KEYS index. ARGV score, record key, ttl. The index lives as long as its longest session. */
+const indexScript = `
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+return 1`;
+
+/** KEYS index of all. ARGV absolute end, record key, ttl. What has reached its end is dropped from the index. */
+const indexAllScript = `
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1] .. '000')
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+return 1`;
+
+/** KEYS registry. ARGV one JSON per key. Returns all that are registered then. */
+const registerKeysScript = `
+local known, ours = {}, {}
+local fields = redis.call('HGETALL', KEYS[1])
+for at = 1, #fields, 2 do known[fields[at]] = cjson.decode(fields[at + 1]) end
+for _, text in ipairs(ARGV) do local key = cjson.decode(text); ours[key.id] = key end
+local complete = true
+for id, key in pairs(known) do
+  if key.promoted and (not ours[id] or ours[id].fingerprint ~= key.fingerprint) then complete = false end
+end
+if complete then
+  for id, key in pairs(ours) do
+    key.promoted = key.promoted or (known[id] and known[id].promoted) or false
+    redis.call('HSET', KEYS[1], id, cjson.encode(key))
+  end
+end
+return redis.call('HVALS', KEYS[1])`;

@@ -2,11 +2,11 @@ import { unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import { PosternError } from '../core/error.ts';
+import type { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { RegisteredKey, SessionStore } from '../core/session.ts';
 import type { KeyRing } from './key-derivation.ts';
-import { type KeyEntry, makeKeysFile, readKeysFile, ringOf } from './keys-file.ts';
+import { type KeyEntry, makeKeysFile, readKeysFile, ringOf, unusableKeys } from './keys-file.ts';
 
 /** Options of openServerKeys. */
 export interface ServerKeysOptions {
@@ -20,7 +20,7 @@ export interface ServerKeysOptions {
 /** The server keys of this node. */
 export interface ServerKeys {
   current(): KeyRing;
-  /** Reads the file again; rejects, and keeps the old keys, when that or the registration fails. */
+  /** Reads the file again; rejects, and keeps the old keys, if that or the registration fails. */
   reload(): Promise<void>;
   /**
    * The verdict on a key id in a cookie that is not among the current keys. Reads the file again, at most once in five
@@ -35,8 +35,8 @@ const meetAgainMs = 5_000;
 /**
  * Opens the keys file and registers its keys for all nodes.
  *
- * The file is made only if no node has registered a key. Rejects with ERR_KEYS_UNUSABLE, naming the file to copy and
- * from where, when it lacks a key that another node seals with.
+ * The file is made only if no node has registered a key. If it lacks a key that another node seals with, the call rejects
+ * with ERR_KEYS_UNUSABLE, and names the file to copy.
  */
 export async function openServerKeys(options: ServerKeysOptions): Promise<ServerKeys> {
   const { file, store, clock, log } = options;
@@ -47,7 +47,7 @@ export async function openServerKeys(options: ServerKeysOptions): Promise<Server
 
   async function reload(): Promise<void> {
     const entries = await readKeysFile(file);
-    if (entries === undefined) throw unusable(`${file} is gone; put it back from another node`);
+    if (entries === undefined) throw unusableKeys(`${file} is gone; put it back from another node`);
     registered = await register(store, file, entries);
     ring = ringOf(entries);
   }
@@ -56,7 +56,7 @@ export async function openServerKeys(options: ServerKeysOptions): Promise<Server
     try {
       await reload();
     } catch (error) {
-      // The registry may be newer than the file: that is the case to tell from a forged cookie.
+      // The registry may be newer than the file: it tells a key of another node from a forged cookie.
       registered = await store.registerKeys([]);
       log.error('server-keys-not-read', { file, key: id, err: error });
     }
@@ -84,7 +84,8 @@ export async function openServerKeys(options: ServerKeysOptions): Promise<Server
 }
 
 /**
- * Rejects as opening does where the file lacks a key that other nodes use, or cannot be read. Makes and registers none.
+ * Rejects as `openServerKeys` does if the file cannot be read or lacks a key that other nodes use. Makes and registers no
+ * key.
  */
 export async function checkServerKeys({ file, store }: Pick<ServerKeysOptions, 'file' | 'store'>): Promise<void> {
   const entries = await readKeysFile(file);
@@ -129,7 +130,7 @@ async function register(
 
 type OwnKey = Pick<RegisteredKey, 'id' | 'fingerprint'>;
 
-/** Keys that another node seals with, and that are none of ours. */
+/** The keys that other nodes seal with and this one lacks. */
 function lacked(ours: readonly OwnKey[], registered: readonly RegisteredKey[]): readonly RegisteredKey[] {
   return registered.filter(
     (theirs) => theirs.promoted && !ours.some((key) => key.id === theirs.id && key.fingerprint === theirs.fingerprint),
@@ -141,12 +142,8 @@ function lacking(file: string, ours: readonly OwnKey[], registered: readonly Reg
   const ids = missing.map((key) => key.id).join(', ');
   const sources = [...new Set(missing.map((key) => key.from))].join(' or ');
   const retire = missing.map((key) => `postern keys retire ${key.id}`).join('; ');
-  return unusable(
+  return unusableKeys(
     `${file} lacks the key ${ids} that other nodes use: copy ${sources} to this node. ` +
       `If no node needs that key any more, run: ${retire}`,
   );
-}
-
-function unusable(message: string): PosternError {
-  return new PosternError('ERR_KEYS_UNUSABLE', message, { source: 'config', retryable: false });
 }

@@ -2,142 +2,195 @@ import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { Clock } from '../core/clock.ts';
 import { openEmbeddedDatabase } from '../core/embedded-database.ts';
 import {
+  type EndReason,
   isRecordKey,
   type RecordKey,
   type RegisteredKey,
+  type SessionRecord,
+  type SessionRoute,
   type SessionStore,
+  type StoredEntry,
   type StoredJar,
   type StoredLookup,
   type StoredSession,
   type StoreNews,
+  type UserKey,
 } from '../core/session.ts';
 import { parseEndReason, parseRecord, recordText } from './record-format.ts';
 
-/** What the embedded store takes. */
+/** Options of SqliteSessionStore. */
 interface SqliteStoreOptions {
-  /** Made, with its folder, when it is missing. Belongs to one gateway process: others would not hear of changes. */
+  /** Made, with its folder, if it is missing. Belongs to one gateway process: others would not hear of changes. */
   readonly file: string;
   /** How long a destroyed key stays refused: at least the absolute timeout, or a late write could revive it. */
   readonly tombstoneMs: number;
   readonly clock: Clock;
 }
 
-const sweepMs = 60_000;
-type Row = Record<string, SQLOutputValue>;
+const expirySweepMs = 60_000;
 
-/**
- * The embedded store: sessions in one SQLite file, for a gateway of one process.
- * Throws ERR_STORE_UNAVAILABLE when the file cannot be opened.
- */
-export function createSqliteStore({ file, tombstoneMs, clock }: SqliteStoreOptions): SessionStore {
-  const database = openEmbeddedDatabase(file, schema, 'the embedded session store');
-  const { atomically, settled } = database;
-  const sql = prepareStatements(database.connection);
-  const listeners = new Set<(news: StoreNews) => void>();
-  const tellChanged = (key: RecordKey): void => {
-    for (const listener of listeners) listener({ kind: 'changed', key });
-  };
+type SessionRow = Record<string, SQLOutputValue>;
 
-  const sweep = setInterval(() => {
-    try {
-      sql.sweepSessions.run(clock.nowMs());
-      sql.sweepTombstones.run(clock.nowMs());
-    } catch {
-      // Locked or full: what is left over is expired all the same, and the next sweep takes it.
-    }
-  }, sweepMs).unref();
+/** The embedded store: sessions in one SQLite file, for a gateway of one process. */
+export class SqliteSessionStore implements SessionStore {
+  readonly #database: ReturnType<typeof openEmbeddedDatabase>;
+  readonly #sql: Statements;
+  readonly #tombstoneMs: number;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<(news: StoreNews) => void>();
+  readonly #sweepTimer: NodeJS.Timeout;
 
-  function read(key: RecordKey): StoredLookup {
-    const tombstone = sql.tombstone.get(key, clock.nowMs());
-    if (tombstone !== undefined) return { kind: 'ended', reason: parseEndReason(String(tombstone['reason'])) };
-    const session = sessionOf(sql.session.get(key, clock.nowMs()));
-    return session === undefined ? { kind: 'none' } : { kind: 'found', session };
+  /** Throws ERR_STORE_UNAVAILABLE if the file cannot be opened. */
+  constructor({ file, tombstoneMs, clock }: SqliteStoreOptions) {
+    this.#database = openEmbeddedDatabase(file, sessionTables, 'the embedded session store');
+    this.#sql = prepareStatements(this.#database.connection);
+    this.#tombstoneMs = tombstoneMs;
+    this.#clock = clock;
+    this.#sweepTimer = setInterval(() => this.#sweep(), expirySweepMs).unref();
   }
 
-  return {
-    create: settled((key, record, ttlMs) => {
-      const created = atomically(() => {
-        if (read(key).kind !== 'none') return false;
-        sql.sweepOne.run(key);
-        sql.create.run(key, record.userKey, recordText(record), record.createdAtMs, clock.nowMs() + ttlMs);
-        return true;
+  create(key: RecordKey, record: SessionRecord, ttlMs: number): Promise<'created' | 'refused'> {
+    return this.#database.settle(() => {
+      const outcome = this.#database.atomically(() => {
+        if (this.#find(key).kind !== 'none') return 'refused';
+        const nowMs = this.#clock.nowMs();
+        this.#sql.sweepOne.run(key);
+        this.#sql.create.run(key, record.userKey, recordText(record), record.createdAtMs, nowMs + ttlMs);
+        return 'created';
       });
-      if (created) tellChanged(key);
-      return created ? 'created' : 'refused';
-    }),
-    rewrite: settled((key, record) => {
-      if (sql.rewrite.run(recordText(record), key, clock.nowMs()).changes === 0) return 'gone';
-      tellChanged(key);
-      return 'written';
-    }),
-    reroute: settled((key, from, record, jar: StoredJar) => {
-      const outcome = atomically(() => {
-        const before = read(key);
+      if (outcome === 'created') this.#tellChanged(key);
+      return outcome;
+    });
+  }
+
+  rewrite(key: RecordKey, record: SessionRecord): Promise<'written' | 'gone'> {
+    return this.#write(key, () => this.#sql.rewrite.run(recordText(record), key, this.#clock.nowMs()).changes);
+  }
+
+  reroute(
+    key: RecordKey,
+    from: SessionRoute,
+    record: SessionRecord,
+    jar: StoredJar,
+  ): Promise<'written' | 'elsewhere' | 'gone'> {
+    return this.#database.settle(() => {
+      const outcome = this.#database.atomically(() => {
+        const before = this.#find(key);
         if (before.kind !== 'found') return 'gone';
         const { backend, host } = before.session.record;
         if (backend !== from.backend || host !== from.host) return 'elsewhere';
-        sql.reroute.run(recordText(record), jar.version, jar.sealed, key);
+        this.#sql.reroute.run(recordText(record), jar.version, jar.sealed, key);
         return 'written';
       });
-      if (outcome === 'written') tellChanged(key);
+      if (outcome === 'written') this.#tellChanged(key);
       return outcome;
-    }),
-    read: settled(read),
-    destroy: settled((key, reason) => {
-      const existed = atomically(() => {
-        const lived = sql.session.get(key, clock.nowMs()) !== undefined;
-        sql.sweepOne.run(key);
-        sql.bury.run(key, reason, clock.nowMs() + tombstoneMs, clock.nowMs());
+    });
+  }
+
+  read(key: RecordKey): Promise<StoredLookup> {
+    return this.#database.settle(() => this.#find(key));
+  }
+
+  destroy(key: RecordKey, reason: EndReason): Promise<boolean> {
+    return this.#database.settle(() => {
+      const existed = this.#database.atomically(() => {
+        const nowMs = this.#clock.nowMs();
+        const lived = this.#sql.session.get(key, nowMs) !== undefined;
+        this.#sql.sweepOne.run(key);
+        this.#sql.bury.run(key, reason, nowMs + this.#tombstoneMs, nowMs);
         return lived;
       });
-      tellChanged(key);
+      this.#tellChanged(key);
       return existed;
-    }),
-    writeJar: settled((key, jar: StoredJar) => {
-      if (sql.writeJar.run(jar.version, jar.sealed, key, clock.nowMs()).changes === 0) return 'gone';
-      tellChanged(key);
+    });
+  }
+
+  writeJar(key: RecordKey, { version, sealed }: StoredJar): Promise<'written' | 'gone'> {
+    return this.#write(key, () => this.#sql.writeJar.run(version, sealed, key, this.#clock.nowMs()).changes);
+  }
+
+  noteUse(uses: readonly { readonly key: RecordKey; readonly atMs: number }[]): Promise<void> {
+    return this.#database.settle(() =>
+      this.#database.atomically(() => {
+        for (const { key, atMs } of uses) this.#sql.noteUse.run(atMs, key);
+      }),
+    );
+  }
+
+  ofUser(userKeys: readonly UserKey[]): Promise<readonly StoredEntry[]> {
+    return this.#database.settle(() =>
+      userKeys
+        .flatMap((userKey) => this.#sql.ofUser.all(userKey, this.#clock.nowMs()))
+        .flatMap(entriesIn)
+        .sort((a, b) => a.session.record.createdAtMs - b.session.record.createdAtMs),
+    );
+  }
+
+  async *all(): AsyncIterable<readonly StoredEntry[]> {
+    for (let last = ''; ; ) {
+      const after = last;
+      const rows = await this.#database.settle(() => this.#sql.page.all(after, this.#clock.nowMs()));
+      if (rows.length === 0) return;
+      last = String(rows.at(-1)?.['key']);
+      yield rows.flatMap(entriesIn);
+    }
+  }
+
+  registerKeys(keys: readonly RegisteredKey[]): Promise<readonly RegisteredKey[]> {
+    return this.#database.settle(() => this.#database.atomically(() => registerKeys(this.#sql, keys)));
+  }
+
+  async retireKey(id: string): Promise<void> {
+    await this.#database.settle(() => this.#sql.retireKey.run(id));
+  }
+
+  watch(listener: (news: StoreNews) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async ping(): Promise<void> {
+    await this.#database.settle(() => this.#sql.ping.get());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#sweepTimer);
+    this.#listeners.clear();
+    await this.#database[Symbol.asyncDispose]();
+  }
+
+  #find(key: RecordKey): StoredLookup {
+    const nowMs = this.#clock.nowMs();
+    const tombstone = this.#sql.tombstone.get(key, nowMs);
+    if (tombstone !== undefined) return { kind: 'ended', reason: parseEndReason(String(tombstone['reason'])) };
+    const session = storedSessionIn(this.#sql.session.get(key, nowMs));
+    return session === undefined ? { kind: 'none' } : { kind: 'found', session };
+  }
+
+  /** Runs a write of one session, which returns the number of rows that it changed. */
+  #write(key: RecordKey, write: () => number | bigint): Promise<'written' | 'gone'> {
+    return this.#database.settle(() => {
+      if (write() === 0) return 'gone';
+      this.#tellChanged(key);
       return 'written';
-    }),
-    noteUse: settled((uses) => {
-      atomically(() => {
-        for (const { key, atMs } of uses) sql.noteUse.run(atMs, key);
-      });
-    }),
-    ofUser: settled((userKeys) => {
-      const rows = userKeys.flatMap((userKey) => sql.ofUser.all(userKey, clock.nowMs()));
-      return rows
-        .flatMap((row) => livingOf(row))
-        .sort((a, b) => a.session.record.createdAtMs - b.session.record.createdAtMs);
-    }),
-    async *all() {
-      const page = settled((after: string) => sql.page.all(after, clock.nowMs()));
-      for (let last = ''; ; ) {
-        const rows = await page(last);
-        if (rows.length === 0) return;
-        last = String(rows.at(-1)?.['key']);
-        yield rows.flatMap(livingOf);
-      }
-    },
-    registerKeys: settled((keys) => atomically(() => registerKeys(sql, keys))),
-    retireKey: settled((id) => {
-      sql.retireKey.run(id);
-    }),
-    watch(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    ping: settled(() => {
-      sql.ping.get();
-    }),
-    async [Symbol.asyncDispose]() {
-      clearInterval(sweep);
-      listeners.clear();
-      await database[Symbol.asyncDispose]();
-    },
-  };
+    });
+  }
+
+  #tellChanged(key: RecordKey): void {
+    for (const listener of this.#listeners) listener({ kind: 'changed', key });
+  }
+
+  #sweep(): void {
+    try {
+      this.#sql.sweepSessions.run(this.#clock.nowMs());
+      this.#sql.sweepTombstones.run(this.#clock.nowMs());
+    } catch {
+      // Locked or full: what is left over is expired all the same, and the next sweep takes it.
+    }
+  }
 }
 
-function sessionOf(row: Row | undefined): StoredSession | undefined {
+function storedSessionIn(row: SessionRow | undefined): StoredSession | undefined {
   const record = parseRecord(String(row?.['record']));
   if (row === undefined || record === undefined) return undefined;
   const { last_use: lastUse, jar_version: version, jar } = row;
@@ -145,9 +198,9 @@ function sessionOf(row: Row | undefined): StoredSession | undefined {
   return { record, lastUseMs: Number(lastUse), jar: stored };
 }
 
-function livingOf(row: Row): { key: RecordKey; session: StoredSession }[] {
+function entriesIn(row: SessionRow): StoredEntry[] {
   const key = String(row['key']);
-  const session = sessionOf(row);
+  const session = storedSessionIn(row);
   return isRecordKey(key) && session !== undefined ? [{ key, session }] : [];
 }
 
@@ -168,7 +221,7 @@ function registerKeys(sql: Statements, keys: readonly RegisteredKey[]): readonly
 }
 
 /** The tables of the embedded store. */
-const schema = `
+const sessionTables = `
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS session (
@@ -180,7 +233,7 @@ CREATE TABLE IF NOT EXISTS tombstone (key TEXT PRIMARY KEY, reason TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS server_key (
   id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, promoted INTEGER NOT NULL, node TEXT NOT NULL) STRICT;`;
 
-/** All that the embedded store asks, prepared once. */
+/** The statements of the embedded store, prepared once. */
 function prepareStatements(database: DatabaseSync) {
   const prepare = (text: string) => database.prepare(text);
   return {

@@ -155,7 +155,7 @@ CREATE INDEX IF NOT EXISTS sign_ins_by_age ON sign_ins (at_ms);`;
  */
 export function createSqliteRecentLogins(file: string, clock: Clock): RecentLogins {
   const database = openEmbeddedDatabase(file, loginsSchema, 'the embedded list of sign-ins');
-  const { atomically, connection, settled } = database;
+  const { atomically, connection, settle } = database;
   const sql = {
     add: connection.prepare('INSERT INTO sign_ins (user, at_ms, text) VALUES (?, ?, ?)'),
     of: connection.prepare('SELECT text FROM sign_ins WHERE user = ? AND at_ms > ? ORDER BY number DESC'),
@@ -165,14 +165,16 @@ export function createSqliteRecentLogins(file: string, clock: Clock): RecentLogi
   };
   const oldestMs = (): number => clock.nowMs() - loginsKeptMs;
   return {
-    note: settled((user, signIn) => {
-      atomically(() => {
-        sql.add.run(user, signIn.atMs, JSON.stringify(signIn));
-        sql.cut.run(user, user);
-        sql.forget.run(oldestMs());
-      });
-    }),
-    of: settled((user) => sql.of.all(user, oldestMs()).flatMap((row) => parseRecentLogin(String(row['text'])) ?? [])),
+    note: (user, signIn) =>
+      settle(() => {
+        atomically(() => {
+          sql.add.run(user, signIn.atMs, JSON.stringify(signIn));
+          sql.cut.run(user, user);
+          sql.forget.run(oldestMs());
+        });
+      }),
+    of: (user) =>
+      settle(() => sql.of.all(user, oldestMs()).flatMap((row) => parseRecentLogin(String(row['text'])) ?? [])),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   };
 }

@@ -9,7 +9,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { renewState } from '../../src/gateway/offline.ts';
 import { addKey, makeKeysFile, promoteKey, readKeysFile, ringOf } from '../../src/sessions/keys-file.ts';
-import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
+import { SqliteSessionStore } from '../../src/sessions/sqlite-store.ts';
 import { filesOf, smallest } from '../config/config.fixture.ts';
 import { gatewayWith, run } from './cli.fixture.ts';
 
@@ -22,7 +22,7 @@ async function scene(t: TestContext, more = '') {
   const [first] = await makeKeysFile(file);
   assert.ok(first);
   const openStore = async () =>
-    createSqliteStore({ file: join(directory, 'state/store'), tombstoneMs: 1000, clock: systemClock });
+    new SqliteSessionStore({ file: join(directory, 'state/store'), tombstoneMs: 1000, clock: systemClock });
   const keys = (...args: string[]) =>
     run(['keys', ...args, '-c', config], { loadGateway: gatewayWith({ openStore, renewState }) });
   return { config, file, first: first.id, openStore, keys };

@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
-import { createRedisStore } from '../../src/sessions/redis-store.ts';
+import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { type RedisTopology, startRedisCluster } from '../redis-topologies.fixture.ts';
 import { startNode } from '../sessions/running-node.fixture.ts';
 import { alice, bob, recordKeyOf, sampleRecord } from '../sessions/samples.fixture.ts';
 
 async function openStore({ settings }: RedisTopology) {
-  const store = createRedisStore({ settings, tombstoneMs: 3_600_000, log: silentLog });
+  const store = new RedisSessionStore({ settings, tombstoneMs: 3_600_000, log: silentLog });
   await store.open(AbortSignal.timeout(5_000));
   await eventually(() => store.connection.isReady(), 'the first connection');
   return store;

@@ -13,7 +13,7 @@ import type { Log } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { buildDirectory, startGateway } from '../../src/gateway.ts';
 import { makeKeysFile } from '../../src/sessions/keys-file.ts';
-import { createRedisStore } from '../../src/sessions/redis-store.ts';
+import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
 import { openServerKeys } from '../../src/sessions/server-keys.ts';
 import { gatewayWith, run } from '../cli/cli.fixture.ts';
 import { filesOf } from '../config/config.fixture.ts';
@@ -45,7 +45,7 @@ async function openStore(port: number, { log }: Pick<Noted, 'log'> = notingLog()
     password === undefined
       ? { url: `redis://127.0.0.1:${port}/0` }
       : { url: `redis://postern@127.0.0.1:${port}/0`, password: new Secret(password) };
-  const store = createRedisStore({ settings, tombstoneMs: 60_000, log });
+  const store = new RedisSessionStore({ settings, tombstoneMs: 60_000, log });
   await store.open(AbortSignal.timeout(5_000));
   return store;
 }

@@ -17,11 +17,12 @@ import type { ConsoleBackends } from '../../src/http/console/backends.ts';
 import { addConsoleRoutes, type ConsolePagesDeps, createConsolePages } from '../../src/http/console/routes.ts';
 import type { ConsoleUsers } from '../../src/http/console/users.ts';
 import { createServerKey } from '../../src/sessions/key-derivation.ts';
-import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
+import { SqliteSessionStore } from '../../src/sessions/sqlite-store.ts';
 import type { SecondFactors } from '../../src/support/second-factor.ts';
 import { createStaffSessions, type StaffSessions } from '../../src/support/staff-sessions.ts';
 import { backendName, canonicalUser } from '../login/named.fixture.ts';
 import { listening } from '../ports.fixture.ts';
+import { storeWith } from '../sessions/samples.fixture.ts';
 import { codeOf, enrol, ringOf, startFactorNode } from '../support/support.fixture.ts';
 import { setCookies, tokenIn, withCookies } from './browser-like.fixture.ts';
 import { views } from './http.fixture.ts';
@@ -60,18 +61,17 @@ export async function startConsole(): Promise<ConsoleFixture> {
     promoted: serverKey,
     find: (id: string) => (id === serverKey.id ? serverKey : undefined),
   };
-  const store = createSqliteStore({ file: join(folder, 'sessions.sqlite'), tombstoneMs: 60_000, clock });
+  const store = new SqliteSessionStore({ file: join(folder, 'sessions.sqlite'), tombstoneMs: 60_000, clock });
   const node = await startFactorNode(createSqliteStateStore(join(folder, 'state.sqlite')), clock, () => ring);
   const end: Parameters<typeof createStaffSessions>[0]['end'] = async (key, reason) =>
     void (await store.destroy(key, reason));
   const sessions = createStaffSessions({
-    store: {
-      ...store,
+    store: storeWith(store, {
       async read(key) {
         if (fixture.away.has('store')) throw away('store');
         return store.read(key);
       },
-    },
+    }),
     end,
     keys: () => ring,
     times: () => ({ idleTimeoutMs: 15 * 60_000, absoluteTimeoutMs: 8 * 60 * 60_000 }),

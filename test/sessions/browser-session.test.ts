@@ -1,40 +1,27 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import type { SessionStore } from '../../src/core/session.ts';
-import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
 import {
   attachTo,
+  type EmbeddedNode,
   jarCookie,
-  type NodeSettings,
   password,
   type RunningNode,
-  startNode,
+  startEmbeddedNode,
 } from './running-node.fixture.ts';
-import { alice, bob, type HandClock, handClock } from './samples.fixture.ts';
+import { alice, bob, type HandClock, storeWith } from './samples.fixture.ts';
 
 suite('the gate', () => {
-  let folder: string;
+  let embedded: EmbeddedNode;
   let store: SessionStore;
   let clock: HandClock;
   let node: RunningNode;
+  let start: EmbeddedNode['start'];
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'postern-gate-'));
-    clock = handClock();
-    store = createSqliteStore({ file: join(folder, 'store.sqlite'), tombstoneMs: 12 * 3_600_000, clock });
-    node = await start();
+    embedded = await startEmbeddedNode();
+    ({ store, clock, node, start } = embedded);
   });
-  afterEach(async () => {
-    await node[Symbol.asyncDispose]();
-    await store[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
-  });
-
-  function start(differing: Partial<NodeSettings> = {}): Promise<RunningNode> {
-    return startNode({ store, keysFile: join(folder, 'keys'), clock, ...differing });
-  }
+  afterEach(() => embedded[Symbol.asyncDispose]());
 
   test('opens a session that pages and data plane find, with password, jar and everything known', async () => {
     const { status, cookie, setCookie } = await node.signIn(alice);
@@ -62,7 +49,7 @@ suite('the gate', () => {
 
   test('asks the store nothing and sets nothing without a genuine cookie', async () => {
     let reads = 0;
-    const counted = { ...store, read: (key: Parameters<SessionStore['read']>[0]) => ((reads += 1), store.read(key)) };
+    const counted = storeWith(store, { read: (key) => ((reads += 1), store.read(key)) });
     await using other = await start({ store: counted });
     const forged = (await node.signIn(alice)).cookie.slice(0, -3);
     for (const cookie of ['', 'a=1', '__Host-postern=x', forged, `${forged}abc`]) {
@@ -154,7 +141,7 @@ suite('the gate', () => {
   });
 
   test('leaves neither session nor cookie when the store fails in the middle', async () => {
-    const failing: SessionStore = { ...store, writeJar: () => Promise.reject(new Error('disk full')) };
+    const failing = storeWith(store, { writeJar: () => Promise.reject(new Error('disk full')) });
     await using other = await start({ store: failing });
     const { status, setCookie } = await other.signIn(alice);
     assert.equal(status, 503);
@@ -164,13 +151,12 @@ suite('the gate', () => {
 
   test('writes one record and one jar per sign-in, and none for a page', async () => {
     const writes: string[] = [];
-    const counted: SessionStore = {
-      ...store,
+    const counted = storeWith(store, {
       create: (...args) => (writes.push('create'), store.create(...args)),
       rewrite: (...args) => (writes.push('rewrite'), store.rewrite(...args)),
       writeJar: (...args) => (writes.push('jar'), store.writeJar(...args)),
       destroy: (...args) => (writes.push('destroy'), store.destroy(...args)),
-    };
+    });
     await using other = await start({ store: counted });
     const { cookie } = await other.signIn(alice);
     assert.equal(await other.page(cookie), alice);

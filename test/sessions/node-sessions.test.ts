@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
 import type { SessionStore, StoredLookup } from '../../src/core/session.ts';
 import { addKey, promoteKey, retireKey } from '../../src/sessions/keys-file.ts';
-import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
 import { eventually } from '../eventually.fixture.ts';
-import { attachTo, type NodeSettings, type RunningNode, startNode } from './running-node.fixture.ts';
-import { alice, bob, type HandClock, handClock } from './samples.fixture.ts';
+import { attachTo, type EmbeddedNode, type RunningNode, startEmbeddedNode } from './running-node.fixture.ts';
+import { alice, bob, type HandClock, storeWith } from './samples.fixture.ts';
 
 const minuteMs = 60_000;
 
@@ -18,25 +14,16 @@ function unavailable(): Promise<never> {
 }
 
 suite('the live sessions of a node', () => {
-  let folder: string;
+  let embedded: EmbeddedNode;
   let store: SessionStore;
   let clock: HandClock;
   let node: RunningNode;
+  let start: EmbeddedNode['start'];
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'postern-live-'));
-    clock = handClock();
-    store = createSqliteStore({ file: join(folder, 'store.sqlite'), tombstoneMs: 12 * 3_600_000, clock });
-    node = await start();
+    embedded = await startEmbeddedNode();
+    ({ store, clock, node, start } = embedded);
   });
-  afterEach(async () => {
-    await node[Symbol.asyncDispose]();
-    await store[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
-  });
-
-  function start(differing: Partial<NodeSettings> = {}): Promise<RunningNode> {
-    return startNode({ store, keysFile: join(folder, 'keys'), clock, ...differing });
-  }
+  afterEach(() => embedded[Symbol.asyncDispose]());
 
   test('a session that is known is found at once, without a promise, and is the same object', async () => {
     const { cookie } = await node.signIn(alice);
@@ -110,10 +97,9 @@ suite('the live sessions of a node', () => {
 
   test('use is written soon after a pause, and then at most once a minute', async () => {
     const notes: number[] = [];
-    const counted: SessionStore = {
-      ...store,
+    const counted = storeWith(store, {
       noteUse: (uses) => (notes.push(...uses.map(({ atMs }) => atMs)), store.noteUse(uses)),
-    };
+    });
     await using other = await start({ store: counted });
     const startMs = clock.nowMs();
     const session = await other.session((await other.signIn(alice)).cookie);
@@ -130,10 +116,9 @@ suite('the live sessions of a node', () => {
 
   test('a jar is written once for many changes, and opened on another node', async () => {
     const versions: number[] = [];
-    const counted: SessionStore = {
-      ...store,
+    const counted = storeWith(store, {
       writeJar: (key, jar) => (versions.push(jar.version), store.writeJar(key, jar)),
-    };
+    });
     await using other = await start({ store: counted });
     const { cookie } = await other.signIn(alice);
     const session = await other.session(cookie);
@@ -199,8 +184,7 @@ suite('the live sessions of a node', () => {
     const { cookie } = await node.signIn(alice);
     const stale = Promise.withResolvers<void>();
     let held: { answer: StoredLookup; release: () => void } | undefined;
-    const slow: SessionStore = {
-      ...store,
+    const slow = storeWith(store, {
       async read(key) {
         const answer = await store.read(key);
         if (held !== undefined) return answer;
@@ -210,7 +194,7 @@ suite('the live sessions of a node', () => {
         await promise;
         return answer;
       },
-    };
+    });
     await using other = await start({ store: slow });
     const finding = other.find(cookie);
     await stale.promise;
@@ -223,7 +207,7 @@ suite('the live sessions of a node', () => {
   test('requests that ask for one session at once share one question', async () => {
     let reads = 0;
     const { cookie } = await node.signIn(alice);
-    const counted: SessionStore = { ...store, read: (key) => ((reads += 1), store.read(key)) };
+    const counted = storeWith(store, { read: (key) => ((reads += 1), store.read(key)) });
     await using other = await start({ store: counted });
     const found = await Promise.all(Array.from({ length: 20 }, () => other.session(cookie)));
     assert.equal(reads, 1);
@@ -248,10 +232,9 @@ suite('the live sessions of a node', () => {
 
   test('a sign-out that the store cannot take holds here, and is repeated until it is taken', async () => {
     let broken = true;
-    const faulty: SessionStore = {
-      ...store,
+    const faulty = storeWith(store, {
       destroy: (...args) => (broken ? unavailable() : store.destroy(...args)),
-    };
+    });
     await using other = await start({ store: faulty });
     const { cookie } = await other.signIn(alice);
     const session = await other.session(cookie);
@@ -285,7 +268,7 @@ suite('the live sessions of a node', () => {
   });
 
   test('keys are rotated without a sign-out, and the cookie of a retired key is none', async () => {
-    const file = join(folder, 'keys');
+    const file = embedded.keysFile;
     const old = await node.signIn(alice);
     const oldId = node.keys.current().promoted.id;
     const fresh = await addKey(file);
@@ -311,7 +294,7 @@ suite('the live sessions of a node', () => {
   test('a session under a key that only other nodes have is unavailable, never signed out', async () => {
     const { cookie } = await node.signIn(alice);
     const oldId = node.keys.current().promoted.id;
-    const file = join(folder, 'keys');
+    const file = embedded.keysFile;
     await promoteKey(file, await addKey(file));
     await retireKey(file, oldId);
     await store.retireKey(oldId);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import { createClient } from 'redis';
 import { type Log, silentLog } from '../../src/core/log.ts';
-import { createRedisStore } from '../../src/sessions/redis-store.ts';
+import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import {
@@ -44,7 +44,7 @@ suite('two nodes on one Redis', () => {
 
   async function start(differing: Partial<NodeSettings> = {}): Promise<RunningNode> {
     const log: Log = silentLog;
-    const store = createRedisStore({ settings: { url: server.url }, tombstoneMs: 12 * 3_600_000, log });
+    const store = new RedisSessionStore({ settings: { url: server.url }, tombstoneMs: 12 * 3_600_000, log });
     stack.use(store);
     await store.open(AbortSignal.timeout(5_000));
     return stack.use(await startNode({ store, keysFile: join(folder, 'keys'), clock, log, ...differing }));

@@ -5,7 +5,7 @@ import { createClient } from 'redis';
 import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { StoreNews } from '../../src/core/session.ts';
-import { createRedisStore } from '../../src/sessions/redis-store.ts';
+import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import { alice, aSecondMs, recordKeyOf, sampleKey, sampleRecord } from './samples.fixture.ts';
@@ -21,7 +21,7 @@ async function emptied(server: RedisServer): Promise<void> {
 }
 
 async function openStore(server: RedisServer) {
-  const store = createRedisStore({ settings: { url: server.url }, tombstoneMs, log: silentLog });
+  const store = new RedisSessionStore({ settings: { url: server.url }, tombstoneMs, log: silentLog });
   await store.open(AbortSignal.timeout(5_000));
   return store;
 }
@@ -156,12 +156,12 @@ suite('the store on Redis', () => {
     const problems: string[] = [];
     const log = { ...silentLog, warn: (_event: string, fields: object = {}) => void problems.push(inspect(fields)) };
     const settings = { url, password: new Secret('right "pässword"') };
-    await using store = createRedisStore({ settings, tombstoneMs, log });
+    await using store = new RedisSessionStore({ settings, tombstoneMs, log });
     await store.open(AbortSignal.timeout(5_000));
     await store.ping();
     assert.deepEqual(problems, []);
     const wrong = { url, password: new Secret('not-the-word') };
-    await using refused = createRedisStore({ settings: wrong, tombstoneMs, log });
+    await using refused = new RedisSessionStore({ settings: wrong, tombstoneMs, log });
     await refused.open(AbortSignal.timeout(5_000));
     await assert.rejects(refused.ping(), { code: 'ERR_STORE_UNAVAILABLE' });
     assert.match(problems.join(), /WRONGPASS/);

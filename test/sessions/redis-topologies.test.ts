@@ -8,7 +8,7 @@ import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { SessionStore } from '../../src/core/session.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
-import { createRedisStore } from '../../src/sessions/redis-store.ts';
+import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { type RedisTopology, startRedisCluster, startSentinels } from '../redis-topologies.fixture.ts';
 import { type RunningNode, startNode } from './running-node.fixture.ts';
@@ -19,7 +19,7 @@ const tombstoneMs = 3_600_000;
 const writesBackWithinMs = 10_000;
 
 async function openStore({ settings }: RedisTopology) {
-  const store = createRedisStore({ settings, tombstoneMs, log: silentLog });
+  const store = new RedisSessionStore({ settings, tombstoneMs, log: silentLog });
   await store.open(AbortSignal.timeout(5_000));
   await eventually(() => Promise.resolve(store.connection.isReady()), 'the first connection');
   return store;

@@ -1,32 +1,25 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { SessionStore } from '../../src/core/session.ts';
-import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
 import { eventually } from '../eventually.fixture.ts';
-import { jarCookie, password, type RunningNode, startNode } from './running-node.fixture.ts';
-import { alice, backendNamed, handClock } from './samples.fixture.ts';
+import { type EmbeddedNode, jarCookie, password, type RunningNode, startEmbeddedNode } from './running-node.fixture.ts';
+import { alice, backendNamed, type HandClock } from './samples.fixture.ts';
 
 suite('a session that is led to another host', () => {
-  const clock = handClock();
-  let folder: string;
+  let embedded: EmbeddedNode;
   let store: SessionStore;
+  let clock: HandClock;
   let here: RunningNode;
   let there: RunningNode;
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'postern-reroute-'));
-    store = createSqliteStore({ file: join(folder, 'store.sqlite'), tombstoneMs: 3_600_000, clock });
-    here = await startNode({ store, keysFile: join(folder, 'keys'), clock });
-    there = await startNode({ store, keysFile: join(folder, 'keys'), clock });
+    embedded = await startEmbeddedNode();
+    ({ store, clock, node: here } = embedded);
+    there = await embedded.start();
   });
   afterEach(async () => {
-    await here[Symbol.asyncDispose]();
     await there[Symbol.asyncDispose]();
-    await store[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
+    await embedded[Symbol.asyncDispose]();
   });
 
   function freshJar(value: string): CookieJar {
@@ -44,7 +37,7 @@ suite('a session that is led to another host', () => {
     const { generation } = session.jar;
     assert.equal(await here.live.reroute(session.key, toB, freshJar('fresh')), 'rerouted');
     await eventually(async () => (await there.session(cookie)).record.host === 'b', 'the other node follows');
-    await using third = await startNode({ store, keysFile: join(folder, 'keys'), clock });
+    await using third = await embedded.start();
     for (const one of [session, elsewhere, await third.session(cookie)]) {
       assert.equal(one.record.backend, 'b');
       assert.equal(one.password?.reveal(), password);
@@ -73,7 +66,7 @@ suite('a session that is led to another host', () => {
     assert.ok(before.kind === 'found' && before.session.jar !== undefined);
     await here.live.reroute(key, toB, freshJar('fresh'));
     await store.writeJar(key, { ...before.session.jar, version: 99 });
-    await using third = await startNode({ store, keysFile: join(folder, 'keys'), clock });
+    await using third = await embedded.start();
     const session = await third.session(cookie);
     assert.equal(session.password?.reveal(), password);
     assert.equal(session.jar.header('/', clock.nowMs()), '');

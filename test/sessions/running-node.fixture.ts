@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import express, { type ErrorRequestHandler } from 'express';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
@@ -10,8 +13,9 @@ import type { EndReason, LiveSession, SessionLookup, SessionStore } from '../../
 import { BrowserSessions } from '../../src/sessions/browser-session.ts';
 import { NodeSessions } from '../../src/sessions/node-sessions.ts';
 import { openServerKeys, type ServerKeys } from '../../src/sessions/server-keys.ts';
+import { SqliteSessionStore } from '../../src/sessions/sqlite-store.ts';
 import { listening } from '../ports.fixture.ts';
-import { backendNamed } from './samples.fixture.ts';
+import { backendNamed, type HandClock, handClock } from './samples.fixture.ts';
 
 export interface NodeSettings {
   readonly store: SessionStore;
@@ -163,4 +167,37 @@ function userOf(value: unknown): CanonicalUser {
 export function attachTo(session: LiveSession): { readonly ended: Promise<EndReason>; readonly detach: () => void } {
   const { promise, resolve } = Promise.withResolvers<EndReason>();
   return { ended: promise, detach: session.attach({ end: resolve }) };
+}
+
+/** A node with an embedded store in a folder of its own, whose clock stands still until it is told to go on. */
+export interface EmbeddedNode extends AsyncDisposable {
+  readonly folder: string;
+  readonly keysFile: string;
+  readonly store: SessionStore;
+  readonly clock: HandClock;
+  readonly node: RunningNode;
+  /** Starts another node on the same store and keys. */
+  readonly start: (differing?: Partial<NodeSettings>) => Promise<RunningNode>;
+}
+
+export async function startEmbeddedNode(): Promise<EmbeddedNode> {
+  const folder = await mkdtemp(join(tmpdir(), 'postern-sessions-'));
+  const clock = handClock();
+  const keysFile = join(folder, 'keys');
+  const store = new SqliteSessionStore({ file: join(folder, 'store.sqlite'), tombstoneMs: 12 * 3_600_000, clock });
+  const start = (differing: Partial<NodeSettings> = {}) => startNode({ store, keysFile, clock, ...differing });
+  const node = await start();
+  return {
+    folder,
+    keysFile,
+    store,
+    clock,
+    node,
+    start,
+    async [Symbol.asyncDispose]() {
+      await node[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/core/clock.ts';
 import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
-import type { RecordKey, SessionRecord } from '../../src/core/session.ts';
+import type { RecordKey, SessionRecord, SessionStore } from '../../src/core/session.ts';
 import { createServerKey, type ServerKey } from '../../src/sessions/key-derivation.ts';
 
 /** A clock that stands still until it is told to go on. */
@@ -68,3 +68,24 @@ export function sampleRecord(differing: Partial<SessionRecord> = {}): SessionRec
 
 /** What is to happen within a second may take so long on a machine that has other things to do. */
 export const aSecondMs = 2_500;
+
+/** A store that does what `store` does, but for the functions in `changes`. */
+export function storeWith(store: SessionStore, changes: Partial<SessionStore>): SessionStore {
+  return {
+    create: (...args) => store.create(...args),
+    rewrite: (...args) => store.rewrite(...args),
+    reroute: (...args) => store.reroute(...args),
+    read: (...args) => store.read(...args),
+    destroy: (...args) => store.destroy(...args),
+    writeJar: (...args) => store.writeJar(...args),
+    noteUse: (...args) => store.noteUse(...args),
+    ofUser: (...args) => store.ofUser(...args),
+    all: () => store.all(),
+    registerKeys: (...args) => store.registerKeys(...args),
+    retireKey: (...args) => store.retireKey(...args),
+    watch: (...args) => store.watch(...args),
+    ping: () => store.ping(),
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+    ...changes,
+  };
+}

@@ -8,7 +8,7 @@ import { silentLog } from '../../src/core/log.ts';
 import type { SessionStore } from '../../src/core/session.ts';
 import { addKey, promoteKey, readKeysFile, retireKey } from '../../src/sessions/keys-file.ts';
 import { openServerKeys, type ServerKeys } from '../../src/sessions/server-keys.ts';
-import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
+import { SqliteSessionStore } from '../../src/sessions/sqlite-store.ts';
 import { type HandClock, handClock } from './samples.fixture.ts';
 
 suite('the server keys of a node', () => {
@@ -21,7 +21,7 @@ suite('the server keys of a node', () => {
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'postern-keys-'));
     clock = handClock();
-    store = createSqliteStore({ file: join(folder, 'store.sqlite'), tombstoneMs: 1_000, clock });
+    store = new SqliteSessionStore({ file: join(folder, 'store.sqlite'), tombstoneMs: 1_000, clock });
     alarms = [];
     here = join(folder, 'here');
     there = join(folder, 'there');

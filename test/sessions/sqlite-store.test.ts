@@ -3,7 +3,7 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
+import { SqliteSessionStore } from '../../src/sessions/sqlite-store.ts';
 import { handClock, recordKeyOf, sampleRecord } from './samples.fixture.ts';
 import { storeContract } from './store-contract.fixture.ts';
 
@@ -22,7 +22,7 @@ suite('the embedded store', () => {
 
   storeContract('SQLite', async () => {
     const clock = handClock();
-    const store = createSqliteStore({ file: freshFile(), tombstoneMs: 3_600_000, clock });
+    const store = new SqliteSessionStore({ file: freshFile(), tombstoneMs: 3_600_000, clock });
     return {
       store,
       later: async (ms) => clock.advance(ms),
@@ -34,16 +34,16 @@ suite('the embedded store', () => {
     const file = freshFile();
     const clock = handClock();
     const key = recordKeyOf('kept');
-    const first = createSqliteStore({ file, tombstoneMs: 1_000, clock });
+    const first = new SqliteSessionStore({ file, tombstoneMs: 1_000, clock });
     await first.create(key, sampleRecord(), 60_000);
     await first[Symbol.asyncDispose]();
-    await using second = createSqliteStore({ file, tombstoneMs: 1_000, clock });
+    await using second = new SqliteSessionStore({ file, tombstoneMs: 1_000, clock });
     assert.equal((await second.read(key)).kind, 'found');
   });
 
   test('a tombstone falls when its time is over, and can be set again', async () => {
     const clock = handClock();
-    await using store = createSqliteStore({ file: freshFile(), tombstoneMs: 1_000, clock });
+    await using store = new SqliteSessionStore({ file: freshFile(), tombstoneMs: 1_000, clock });
     const key = recordKeyOf('buried');
     await store.destroy(key, 'kicked');
     clock.advance(1_001);
@@ -54,7 +54,7 @@ suite('the embedded store', () => {
 
   test('only the owner may read the files', async () => {
     const file = freshFile();
-    await using store = createSqliteStore({ file, tombstoneMs: 1_000, clock: handClock() });
+    await using store = new SqliteSessionStore({ file, tombstoneMs: 1_000, clock: handClock() });
     await store.create(recordKeyOf('mode'), sampleRecord(), 60_000);
     for (const each of [file, `${file}-wal`, `${file}-shm`]) {
       assert.equal((await stat(each)).mode & 0o777, 0o600, each);
@@ -64,13 +64,13 @@ suite('the embedded store', () => {
   test('a file that is no database fails at the start', async () => {
     const file = join(folder, 'not-a-database');
     await writeFile(file, 'this is a letter, and not at all what it should be'.repeat(100));
-    assert.throws(() => createSqliteStore({ file, tombstoneMs: 1_000, clock: handClock() }), {
+    assert.throws(() => new SqliteSessionStore({ file, tombstoneMs: 1_000, clock: handClock() }), {
       code: 'ERR_STORE_UNAVAILABLE',
     });
   });
 
   test('a closed store rejects like every other failure', async () => {
-    const store = createSqliteStore({ file: freshFile(), tombstoneMs: 1_000, clock: handClock() });
+    const store = new SqliteSessionStore({ file: freshFile(), tombstoneMs: 1_000, clock: handClock() });
     await store[Symbol.asyncDispose]();
     await assert.rejects(store.ping(), { code: 'ERR_STORE_UNAVAILABLE', source: 'store' });
   });

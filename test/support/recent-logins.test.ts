@@ -6,7 +6,7 @@ import { after, before, suite, test } from 'node:test';
 import { createClient } from 'redis';
 import { silentLog } from '../../src/core/log.ts';
 import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
-import { createRedisStore } from '../../src/sessions/redis-store.ts';
+import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
 import {
   createRecentLoginNotes,
   createRedisRecentLogins,
@@ -82,7 +82,7 @@ suite('recent sign-ins in Redis', () => {
 
   test('stand beside the sessions of the same user, whichever came first', async () => {
     await client.flushAll();
-    await using store = createRedisStore({ settings: { url: server.url }, tombstoneMs: 60_000, log: silentLog });
+    await using store = new RedisSessionStore({ settings: { url: server.url }, tombstoneMs: 60_000, log: silentLog });
     await store.open(new AbortController().signal);
     const [promoted] = keys;
     assert.ok(promoted !== undefined);

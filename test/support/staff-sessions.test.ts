@@ -7,8 +7,8 @@ import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
 import type { SessionStore } from '../../src/core/session.ts';
 import { createServerKey } from '../../src/sessions/key-derivation.ts';
-import { createRedisStore } from '../../src/sessions/redis-store.ts';
-import { createSqliteStore } from '../../src/sessions/sqlite-store.ts';
+import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
+import { SqliteSessionStore } from '../../src/sessions/sqlite-store.ts';
 import { createStaffChecks, type StaffChecks } from '../../src/support/roles.ts';
 import { createStaffSessions, type StaffSessions } from '../../src/support/staff-sessions.ts';
 import { backendName, canonicalUser } from '../login/named.fixture.ts';
@@ -119,8 +119,14 @@ function contract(name: string, open: () => Promise<SessionStore>): void {
   });
 }
 
-contract('the embedded store', async () =>
-  createSqliteStore({ file: join(folder, `${(files += 1)}.sqlite`), tombstoneMs: 60_000, clock: { nowMs: Date.now } }),
+contract(
+  'the embedded store',
+  async () =>
+    new SqliteSessionStore({
+      file: join(folder, `${(files += 1)}.sqlite`),
+      tombstoneMs: 60_000,
+      clock: { nowMs: Date.now },
+    }),
 );
 
 suite('staff sessions in Redis', () => {
@@ -131,7 +137,7 @@ suite('staff sessions in Redis', () => {
   after(() => server[Symbol.asyncDispose]());
 
   contract('Redis', async () => {
-    const store = createRedisStore({ settings: { url: server.url }, tombstoneMs: 60_000, log: silentLog });
+    const store = new RedisSessionStore({ settings: { url: server.url }, tombstoneMs: 60_000, log: silentLog });
     await store.open(new AbortController().signal);
     return store;
   });
