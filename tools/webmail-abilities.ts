@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { z } from 'zod';
+import { isObject } from '../src/core/json.ts';
 import { Secret } from '../src/core/secret.ts';
 import type { MasterEntry, WebmailDriver } from '../src/core/webmail.ts';
-import { isMap } from '../src/schema/value-parsers.ts';
 import { driverNames, loadDriver, loadDriverModule } from '../src/webmail/registry.ts';
 
 /** The page that holds the table, and the lines between which it stands. */
@@ -41,7 +41,7 @@ async function rowsOf(name: string): Promise<string[]> {
   return Promise.all(
     examples.map(async (written) => {
       const settings = Object.fromEntries(
-        Object.entries(written).map(([key, value]) => [key, isMap(value) && 'file' in value ? secret : value]),
+        Object.entries(written).map(([key, value]) => [key, isObject(value) && 'file' in value ? secret : value]),
       );
       const driver = await loadDriver(name, { exchange, clock: { nowMs: () => 0 }, settings, master });
       const title = [name, ...choices(written, examples[0] ?? {})].map((text) => `\`${text}\``).join(', ');
@@ -60,7 +60,7 @@ function choices(written: object, plainest: object): string[] {
 /** The examples of a driver's settings; one without any settings where the schema has none. */
 export function examplesOf(settings: z.ZodType): readonly Readonly<Record<string, unknown>>[] {
   const { examples } = settings.meta() ?? {};
-  return Array.isArray(examples) ? examples.filter(isMap) : [{}];
+  return Array.isArray(examples) ? examples.filter(isObject) : [{}];
 }
 
 /** The page with the table as it must be. Throws when the page has no place for it. */

@@ -1,26 +1,24 @@
 import { z } from 'zod';
 import type { DriverSettings } from '../core/backend.ts';
-import { count, duration, leaf, list, oneOf, portNumber, section } from '../schema/scalars.ts';
+import { isObject } from '../core/json.ts';
+import { arrayOf, duration, integer, leaf, oneOf, portNumber, section } from '../schema/scalars.ts';
 import {
   imapRemedy,
-  isMap,
   parseHost,
   parseImapUrl,
   parseWebmailUrl,
   read,
   type Reading,
-  shown,
+  shownValue,
   webmailRemedy,
   wrong,
 } from '../schema/value-parsers.ts';
 import { driverNames } from '../webmail/registry.ts';
-import { davAbout, davSection } from './dav-section.ts';
+import { davAbout, davSection, hostMark } from './dav-section.ts';
 import { certificates, type Outside, settleSettings } from './referenced-files.ts';
 import { furtherHosts, masterSection, ownServing, servingDefaults } from './serving-section.ts';
 
-const hostMark = '$host';
-
-const timeouts = {
+const timeoutKeys = {
   imap_connect: duration({ atLeastMs: 50 }).describe('IMAP: how long connecting may take, TLS included.'),
   imap_greeting: duration({ atLeastMs: 50 }).describe('IMAP: how long the server may take to greet.'),
   imap_auth: duration({ atLeastMs: 50 }).describe('IMAP: how long the server may take to judge a password.'),
@@ -34,18 +32,18 @@ const timeouts = {
   ),
 };
 
-const limits = {
-  connections: count({ atLeast: 1, atMost: 10_000 }).describe('Open connections to the webmail, per host.'),
-  connections_per_user: count({ atLeast: 1, atMost: 10_000 })
+const limitKeys = {
+  connections: integer({ atLeast: 1, atMost: 10_000 }).describe('Open connections to the webmail, per host.'),
+  connections_per_user: integer({ atLeast: 1, atMost: 10_000 })
     .optional()
     .describe(
       'How many of them one user may hold at once; the user’s further requests wait. Left out: a quarter, at least 6.',
     ),
-  queue: count({ atLeast: 0, atMost: 100_000 }).describe(
+  queue: integer({ atLeast: 0, atMost: 100_000 }).describe(
     'Requests that may wait for a connection, per host; others get a 503.',
   ),
   queue_time: duration({ atLeastMs: 10 }).describe('How long a request may wait for a connection; then it gets a 503.'),
-  upgrades_per_session: count({ atLeast: 0, atMost: 1000 }).describe('WebSockets that one session may have open.'),
+  upgrades_per_session: integer({ atLeast: 0, atMost: 1000 }).describe('WebSockets that one session may have open.'),
 };
 
 /** Defaults for every backend. */
@@ -53,10 +51,10 @@ export function backendDefaultsSection(outside: Outside) {
   return section({
     ...common(outside),
     dav: davSection(davAbout),
-    imap: template('an IMAP URL', imapRemedy, parseImapUrl, 'imaps://$host')
+    imap: hostTemplate('an IMAP URL', imapRemedy, parseImapUrl, 'imaps://$host')
       .optional()
       .describe('The IMAP URL of backends that name only their host; `$host` stands for it.'),
-    webmail: template('a webmail URL', webmailRemedy, parseWebmailUrl, 'http://$host/')
+    webmail: hostTemplate('a webmail URL', webmailRemedy, parseWebmailUrl, 'http://$host/')
       .optional()
       .describe('The webmail URL of backends that name only their host; `$host` stands for it.'),
     imap_port: portNumber()
@@ -66,21 +64,21 @@ export function backendDefaultsSection(outside: Outside) {
       .optional()
       .describe('The port of webmail URLs that name none; else 443 for https, 80 for http.'),
     timeouts: section({
-      imap_connect: timeouts.imap_connect.prefault('3s'),
-      imap_greeting: timeouts.imap_greeting.prefault('3s'),
-      imap_auth: timeouts.imap_auth.prefault('8s'),
-      webmail_connect: timeouts.webmail_connect.prefault('3s'),
-      webmail_first_byte: timeouts.webmail_first_byte.prefault('180s'),
-      webmail_keep_alive: timeouts.webmail_keep_alive.prefault('4s'),
+      imap_connect: timeoutKeys.imap_connect.prefault('3s'),
+      imap_greeting: timeoutKeys.imap_greeting.prefault('3s'),
+      imap_auth: timeoutKeys.imap_auth.prefault('8s'),
+      webmail_connect: timeoutKeys.webmail_connect.prefault('3s'),
+      webmail_first_byte: timeoutKeys.webmail_first_byte.prefault('180s'),
+      webmail_keep_alive: timeoutKeys.webmail_keep_alive.prefault('4s'),
     })
       .prefault({})
       .describe('How long a backend may take.'),
     limits: section({
-      connections: limits.connections.prefault(256),
-      connections_per_user: limits.connections_per_user,
-      queue: limits.queue.prefault(512),
-      queue_time: limits.queue_time.prefault('5s'),
-      upgrades_per_session: limits.upgrades_per_session.prefault(20),
+      connections: limitKeys.connections.prefault(256),
+      connections_per_user: limitKeys.connections_per_user,
+      queue: limitKeys.queue.prefault(512),
+      queue_time: limitKeys.queue_time.prefault('5s'),
+      upgrades_per_session: limitKeys.upgrades_per_session.prefault(20),
     })
       .prefault({})
       .describe('How much one backend may occupy, so that a slow one harms nobody else’s users.'),
@@ -106,7 +104,7 @@ export function backendSection(outside: Outside) {
     tls_server_name: host()
       .optional()
       .describe('The name that the certificates must carry; the host of the URL when left out.'),
-    tls_ca_file: authorities(outside),
+    tls_ca_file: trustedAuthorities(outside),
   };
   const map = section({
     ...place,
@@ -114,12 +112,12 @@ export function backendSection(outside: Outside) {
     ...ownServing(outside),
     ...common(outside),
     dav: davSection('As under backend_defaults, for this backend, and in the place of those.'),
-    timeouts: section(timeouts)
+    timeouts: section(timeoutKeys)
       .partial()
       .meta({ title: 'map' })
       .prefault({})
       .describe('As under backend_defaults, for this backend.'),
-    limits: section(limits)
+    limits: section(limitKeys)
       .partial()
       .meta({ title: 'map' })
       .prefault({})
@@ -127,14 +125,14 @@ export function backendSection(outside: Outside) {
   });
   return z.union([host().transform((host) => map.parse({ host })), map], {
     error: (issue) =>
-      `${isMap(issue.input) ? 'this' : shown(issue.input)} is not a backend: write { imap: imaps://HOST, webmail: http://HOST/ }`,
+      `${isObject(issue.input) ? 'this' : shownValue(issue.input)} is not a backend: write { imap: imaps://HOST, webmail: http://HOST/ }`,
   });
 }
 
 function common(outside: Outside) {
   return {
     driver: oneOf(driverNames).optional().describe('The webmail that runs there.'),
-    tls_ca_file: authorities(outside),
+    tls_ca_file: trustedAuthorities(outside),
     imap_later: laterTexts(),
     login_name: loginName(),
     imap_ok_referral: oneOf(['accept', 'refuse'] as const)
@@ -158,7 +156,7 @@ function loginName() {
       parse: (value) => {
         const template = { full: '%u', local: '%n' }[value] ?? value;
         const isTemplate = /%[nu]/.test(template) && !/%(?![und%])|[\s\p{C}]/u.test(template.replaceAll('%%', ''));
-        return isTemplate ? read(template) : wrong(`${shown(value)} is not a form of names: ${remedy}`);
+        return isTemplate ? read(template) : wrong(`${shownValue(value)} is not a form of names: ${remedy}`);
       },
     });
   return section({
@@ -180,10 +178,10 @@ function laterTexts() {
     examples: ['try again later'],
     parse: (value) => {
       const plain = value.replace(/\s+/g, ' ').trim().toLowerCase();
-      return plain.length < 4 ? wrong(`${shown(value)} is too short: ${remedy}`) : read(plain);
+      return plain.length < 4 ? wrong(`${shownValue(value)} is too short: ${remedy}`) : read(plain);
     },
   });
-  return list(phrase, 'texts such as "try again later"')
+  return arrayOf(phrase, 'texts such as "try again later"')
     .optional()
     .describe(
       'Texts by which the mail server says that it cannot judge a password now, where it says so without a response code: ' +
@@ -191,7 +189,7 @@ function laterTexts() {
     );
 }
 
-function authorities(outside: Outside) {
+function trustedAuthorities(outside: Outside) {
   return certificates(outside)
     .optional()
     .describe('PEM certificates of the authorities to trust, for IMAP and webmail, instead of the system’s.');
@@ -217,7 +215,7 @@ function driverBlocks(outside: Outside): object {
 /** The settings for a webmail driver in a backend or the defaults; undefined if they have none. */
 export function driverBlockOf(parsed: object | undefined, driver: string): DriverSettings | undefined {
   const block: unknown = Object.entries(parsed ?? {}).find(([key]) => key === driver)?.[1];
-  return isMap(block) ? block : undefined;
+  return isObject(block) ? block : undefined;
 }
 
 function endpoint<T>(
@@ -239,13 +237,13 @@ function endpoint<T>(
 }
 
 /** A URL in which `$host` stands for the host; its value is what makes the real one. */
-function template<T>(what: string, remedy: string, parse: (text: string) => Reading<T>, example: string) {
+function hostTemplate<T>(what: string, remedy: string, parse: (text: string) => Reading<T>, example: string) {
   return leaf({
     what,
     remedy,
     examples: [example],
     parse: (text) => {
-      if (!text.includes(hostMark)) return wrong(`${shown(text)} has no $host in it: write it such as ${example}`);
+      if (!text.includes(hostMark)) return wrong(`${shownValue(text)} has no $host in it: write it such as ${example}`);
       const fill = (host: string) => parse(text.replace(hostMark, host));
       const sample = fill('host.invalid');
       return sample.kind === 'wrong' ? wrong(sample.why.replace('host.invalid', hostMark)) : read(fill);
@@ -261,7 +259,7 @@ function host() {
     examples: ['mx1.internal'],
     parse: (text) => {
       const host = parseHost(text);
-      return host === undefined ? wrong(`${shown(text)} is not a host: ${remedy}`) : read(host);
+      return host === undefined ? wrong(`${shownValue(text)} is not a host: ${remedy}`) : read(host);
     },
   });
 }

@@ -1,8 +1,10 @@
 import type { z } from 'zod';
 import type { Backend, BackendLimits, ImapEndpoint, Serving, TlsTrust, WebmailEndpoint } from '../core/backend.ts';
+import { isObject } from '../core/json.ts';
+import { defined } from '../core/defined.ts';
 import type { BackendName } from '../core/names.ts';
 import { atLeastOne } from '../schema/scalars.ts';
-import { bracketed, isMap, originOf, type Reading, shown, type WebmailUrl } from '../schema/value-parsers.ts';
+import { bracketed, type Reading, shownValue, urlOrigin, type WebmailUrl } from '../schema/value-parsers.ts';
 import { loadDriverModule } from '../webmail/registry.ts';
 import { type backendDefaultsSection, backendSection, driverBlockOf } from './backends-section.ts';
 import type { ConfigFile } from './config-file.ts';
@@ -31,15 +33,14 @@ export function settleBackend(named: NamedBackend, context: BackendContext): Bac
   const dav = entry.dav ?? defaults.dav;
   const webmailLoginName = entry.login_name?.webmail ?? defaults.login_name?.webmail;
   if (driver === undefined || hosts === undefined) return undefined;
+  const clientPaths = dav && settleClientPaths(dav, hosts);
   return {
     name,
     driver,
     driverSettings: { ...driverBlockOf(defaults, driver), ...driverBlockOf(entry, driver) },
     hosts,
     limits: settleLimits(entry, defaults),
-    ...(webmailLoginName === undefined ? {} : { webmailLoginName }),
-    ...(master === undefined ? {} : { master }),
-    ...(dav === undefined ? {} : { clientPaths: settleClientPaths(dav, hosts) }),
+    ...defined({ webmailLoginName, master, clientPaths }),
   };
 }
 
@@ -71,11 +72,7 @@ function answersOf(
   const laterTexts = entry.imap_later ?? defaults.imap_later;
   const okReferral = entry.imap_ok_referral ?? defaults.imap_ok_referral;
   const loginName = entry.login_name?.imap ?? defaults.login_name?.imap;
-  return {
-    ...(laterTexts === undefined ? {} : { laterTexts }),
-    ...(okReferral === undefined ? {} : { okReferral }),
-    ...(loginName === undefined ? {} : { loginName }),
-  };
+  return defined({ laterTexts, okReferral, loginName });
 }
 
 /** One machine of a backend, as it is written, with the place where that stands. */
@@ -124,16 +121,16 @@ export function settleServing({ name, entry }: NamedBackend, { defaults }: Backe
       entry.hosts.map(({ weight }, index) => [index === 0 ? name : `${name}/${index + 1}`, weight]),
     ),
     health: {
-      ...(path === undefined ? {} : { path }),
+      ...defined({ path }),
       httpIntervalMs: own.http_interval ?? common.http_interval,
       imapIntervalMs: own.imap_interval ?? common.imap_interval,
       timeoutMs: own.timeout ?? common.timeout,
       fall: own.fall ?? common.fall,
       rise: own.rise ?? common.rise,
     },
-    ...(account === undefined
-      ? {}
-      : { testAccount: { user: account.user, password: account.password, intervalMs: account.interval } }),
+    ...defined({
+      testAccount: account && { user: account.user, password: account.password, intervalMs: account.interval },
+    }),
   };
 }
 
@@ -158,7 +155,7 @@ function settleWebmail(named: WrittenPlace, { defaults }: BackendContext): Webma
   const url: WebmailUrl | undefined = entry.webmail?.url ?? fill(named, 'webmail', defaults.webmail);
   if (url === undefined) return undefined;
   return {
-    origin: originOf(url.scheme, url.host, url.port ?? defaults.webmail_port),
+    origin: urlOrigin(url.scheme, url.host, url.port ?? defaults.webmail_port),
     landing: url.landing,
     trust: trust(
       entry.webmail?.tls_server_name ?? entry.tls_server_name,
@@ -186,7 +183,7 @@ function fill<T>(
 }
 
 function trust(servername: string | undefined, ca: string | undefined): TlsTrust {
-  return { ...(servername === undefined ? {} : { servername }), ...(ca === undefined ? {} : { ca }) };
+  return defined({ servername, ca });
 }
 
 function settleLimits(entry: NamedBackend['entry'], defaults: BackendDefaults): BackendLimits {
@@ -236,7 +233,7 @@ export function readBackends(files: readonly ConfigFile[]): {
   for (const file of files) {
     const { findings } = file;
     const part = file.root['backends'] ?? {};
-    if (!isMap(part)) {
+    if (!isObject(part)) {
       findings.add(
         ['backends'],
         'is not a map of backends: write { a: { imap: imaps://HOST, webmail: http://HOST/ } }',
@@ -252,7 +249,11 @@ export function readBackends(files: readonly ConfigFile[]): {
       names.add(name);
       const entry = findings.parse(schema, value, path);
       if (!isBackendName(name)) {
-        findings.add(path, `${shown(name)} cannot be a name: write letters, digits, dots, dashes, underscores`, 'key');
+        findings.add(
+          path,
+          `${shownValue(name)} cannot be a name: write letters, digits, dots, dashes, underscores`,
+          'key',
+        );
       } else if (entry !== undefined && before === undefined) {
         backends.push({ name, entry, path, findings });
       }

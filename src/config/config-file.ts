@@ -1,8 +1,8 @@
 import { dirname, resolve } from 'node:path';
 import { encodingProblems, whyUtf16 } from '../core/charset.ts';
+import { isObject } from '../core/json.ts';
 import { isMissing, whyUnreadable } from '../core/named-files.ts';
-import { unknownKey } from '../schema/scalars.ts';
-import { isMap } from '../schema/value-parsers.ts';
+import { unknownKeyText } from '../schema/scalars.ts';
 import { type ConfigProblem, createFindings, type Findings } from './problems.ts';
 import type { Outside } from './referenced-files.ts';
 import { parseYamlFile } from './yaml-file.ts';
@@ -55,7 +55,7 @@ function openConfigFile(name: string, { outside, problems, read, remedy }: Openi
   problems.push(...yaml.problems.map((problem) => ({ file: name, path: '', ...problem })));
   if (yaml.problems.length > 0) return undefined;
   const findings = createFindings(name, yaml, problems);
-  if (isMap(yaml.root)) return { name, root: yaml.root, findings, outside };
+  if (isObject(yaml.root)) return { name, root: yaml.root, findings, outside };
   const what = yaml.root === null ? 'the file is empty' : 'the file is not a map of keys';
   findings.add([], `${what}: write listen: 127.0.0.1:8080 and so on, or let postern init write it`);
   return undefined;
@@ -80,7 +80,7 @@ export function openIncluded(main: ConfigFile, patterns: readonly string[], prob
 /** Notes every key of the file that is none of the known ones. */
 export function checkKeys(file: ConfigFile, known: readonly string[]): void {
   for (const key of Object.keys(file.root)) {
-    if (!known.includes(key)) file.findings.add([key], unknownKey(key, known), 'key');
+    if (!known.includes(key)) file.findings.add([key], unknownKeyText(key, known), 'key');
   }
 }
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Backend, Serving } from '../core/backend.ts';
 import { defined } from '../core/defined.ts';
 import type { BackendName } from '../core/names.ts';
-import { list, oneOf, section, text } from '../schema/scalars.ts';
+import { arrayOf, oneOf, section, text } from '../schema/scalars.ts';
 import { backendDefaultsSection, backendSection } from './backends-section.ts';
 import { directorySection, directoryServiceSection } from './directory-section.ts';
 import {
@@ -122,7 +122,7 @@ export const includedKeys = ['backends'] as const;
 const pattern = text('a file name', 'write a pattern such as backends.d/*.yaml');
 
 const includeSection = z
-  .union([pattern, list(pattern, 'patterns such as backends.d/*.yaml')], {
+  .union([pattern, arrayOf(pattern, 'patterns such as backends.d/*.yaml')], {
     error: 'is neither a pattern nor a list of them: write include: backends.d/*.yaml',
   })
   .transform((patterns) => (Array.isArray(patterns) ? patterns : [patterns]))

@@ -1,9 +1,10 @@
 import type { Backend } from '../core/backend.ts';
 import type { PublicUrl } from '../core/http.ts';
+import { isObject } from '../core/json.ts';
 import { type BackendName, createLoginNameParser, domainOfUsers, normaliseDomain } from '../core/names.ts';
 import { checkSource } from '../directory/registry.ts';
 import { nearest } from '../schema/did-you-mean.ts';
-import { isMap, shown } from '../schema/value-parsers.ts';
+import { shownValue } from '../schema/value-parsers.ts';
 import { configuredMasterEntry, driverProblems } from '../webmail/registry.ts';
 import { driverBlockOf } from './backends-section.ts';
 import type { NamedBackend } from './backends.ts';
@@ -50,7 +51,7 @@ export function checkMasters(settled: readonly SettledBackend[], forbidden: stri
       named.findings.add(named.path, message, 'key');
     }
     if (master !== undefined && !forbidden.includes(master.separator)) {
-      const character = shown(master.separator);
+      const character = shownValue(master.separator);
       const message = `has a master with the separator ${character}, which names may hold: add it to directory.forbidden_characters`;
       named.findings.add(named.path, message, 'key');
     }
@@ -123,14 +124,17 @@ export function checkSpellings(
   const remedy = 'write the name of a mailbox as it is known here, such as sam@example.org';
   const checkUser = (name: string, path: Path, at?: 'key') => {
     const parsed = parse(name);
-    if (parsed.kind === 'malformed') findings.add(path, `${shown(name)} is no such name: ${remedy}`, at);
-    else if (parsed.name !== name) findings.add(path, `${shown(name)} signs in as ${parsed.name}: write that`, at);
+    if (parsed.kind === 'malformed') findings.add(path, `${shownValue(name)} is no such name: ${remedy}`, at);
+    else if (parsed.name !== name) findings.add(path, `${shownValue(name)} signs in as ${parsed.name}: write that`, at);
   };
   const checkDomain = (domain: string, path: Path) => {
     const written = normaliseDomain(domain.replace(/^\*\./, ''));
     const target = domainOfUsers(written ?? '', nameRules);
     if (target === undefined || target === written) return;
-    findings.add(path, `${shown(domain)} is another name of ${target} here, under which users are known: write that`);
+    findings.add(
+      path,
+      `${shownValue(domain)} is another name of ${target} here, under which users are known: write that`,
+    );
   };
   for (const [name, { domains }] of support?.staff ?? []) {
     const path = ['support', 'staff', name];
@@ -146,7 +150,7 @@ export function checkSpellings(
     for (const [at, domain] of [domains ?? []].flat().entries()) {
       if (typeof domain === 'string') checkDomain(domain, [...path, 'domains', ...(isList ? [at] : [])]);
     }
-    for (const name of isMap(pinned) ? Object.keys(pinned) : []) {
+    for (const name of isObject(pinned) ? Object.keys(pinned) : []) {
       // A source reads these in any spelling.
       if (parse(name).kind === 'malformed') checkUser(name, [...path, 'pinned', name], 'key');
     }
@@ -163,7 +167,7 @@ export function checkDirectoryNames(
     if (typeof name !== 'string' || known.has(name)) return;
     const close = nearest(name, [...known]);
     const instead = close === undefined ? 'write the name of a backend' : `did you mean ${close}?`;
-    findings.add(['directory', ...path], `there is no backend ${shown(name)}: ${instead}`);
+    findings.add(['directory', ...path], `there is no backend ${shownValue(name)}: ${instead}`);
   };
   for (const [host, name] of Object.entries(directory.hosts)) check(name, ['hosts', host]);
   for (const [index, source] of directory.sources.entries()) {

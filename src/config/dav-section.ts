@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { BackendHost, ClientPath } from '../core/backend.ts';
-import { leaf, list } from '../schema/scalars.ts';
-import { originOf, parseWebmailUrl, read, type Reading, shown, wrong } from '../schema/value-parsers.ts';
+import { arrayOf, leaf } from '../schema/scalars.ts';
+import { parseWebmailUrl, read, type Reading, shownValue, urlOrigin, wrong } from '../schema/value-parsers.ts';
 
 /** The server of a path: the webmail, or the machine that the function names. */
 type Server = 'webmail' | ((hostname: string) => Reading<string>);
@@ -12,8 +12,9 @@ interface WrittenPath {
 }
 
 const pathRemedy = 'write a path such as /SOGo/dav, which stands for itself and all below it';
-const serverRemedy = 'write webmail, or scheme and host of another server, such as http://$host:8081';
-const hostMark = '$host';
+const davServerRemedy = 'write webmail, or scheme and host of another server, such as http://$host:8081';
+/** Stands for the host of a backend in the URLs of the defaults. */
+export const hostMark = '$host';
 /** A path that every server reads alike: no query, escapes, dot segments or empty segments. */
 const pathForm = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)+$/;
 
@@ -25,7 +26,7 @@ export const davAbout =
 
 /** `dav`: a list of paths, or a map of paths to who serves them. */
 export function davSection(about: string) {
-  const paths = list(path(), 'paths such as /SOGo/dav').transform((prefixes): WrittenPath[] =>
+  const paths = arrayOf(path(), 'paths such as /SOGo/dav').transform((prefixes): WrittenPath[] =>
     prefixes.map((prefix) => ({ prefix, server: 'webmail' })),
   );
   const servers = z.record(z.string(), server()).transform((entries, context): WrittenPath[] =>
@@ -64,15 +65,15 @@ function path() {
 function parsePath(text: string): Reading<string> {
   const prefix = text.replace(/\/$/, '');
   if (prefix === '/-' || prefix.startsWith('/-/')) {
-    return wrong(`${shown(text)} lies under /-/, which is the gateway's own: ${pathRemedy}`);
+    return wrong(`${shownValue(text)} lies under /-/, which is the gateway's own: ${pathRemedy}`);
   }
-  return pathForm.test(prefix) ? read(prefix) : wrong(`${shown(text)} is not such a path: ${pathRemedy}`);
+  return pathForm.test(prefix) ? read(prefix) : wrong(`${shownValue(text)} is not such a path: ${pathRemedy}`);
 }
 
 function server() {
   return leaf<Server>({
     what: 'a server',
-    remedy: serverRemedy,
+    remedy: davServerRemedy,
     examples: ['webmail', 'http://$host:8081'],
     parse: (text) => {
       if (text === 'webmail') return read(text);
@@ -85,8 +86,8 @@ function server() {
 
 function parseOrigin(text: string): Reading<string> {
   const url = parseWebmailUrl(text);
-  if (url.kind === 'wrong') return wrong(`${shown(text)} is not a server: ${serverRemedy}`);
+  if (url.kind === 'wrong') return wrong(`${shownValue(text)} is not a server: ${davServerRemedy}`);
   const { scheme, host, port, landing } = url.value;
-  if (landing !== '/') return wrong(`${shown(text)} has a path, and requests keep their own: ${serverRemedy}`);
-  return read(originOf(scheme, host, port));
+  if (landing !== '/') return wrong(`${shownValue(text)} has a path, and requests keep their own: ${davServerRemedy}`);
+  return read(urlOrigin(scheme, host, port));
 }

@@ -71,14 +71,14 @@ export function diffConfig(before: Config, after: Config): ConfigDiff {
 
 /** One text per meaning: two values have the same one exactly if they are alike in every part, secrets included. */
 function meaning(value: unknown): string {
-  return JSON.stringify(plain(value)) ?? '';
+  return JSON.stringify(comparable(value)) ?? '';
 }
 
-function plain(value: unknown): unknown {
+function comparable(value: unknown): unknown {
   if (value instanceof Secret) return { secret: createHash('sha256').update(value.reveal()).digest('base64') };
   if (value instanceof Uint8Array) return createHash('sha256').update(value).digest('base64');
-  if (Array.isArray(value)) return value.map(plain);
+  if (Array.isArray(value)) return value.map(comparable);
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, part]) => [key, plain(part)]));
+  return Object.fromEntries(entries.map(([key, part]) => [key, comparable(part)]));
 }

@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import { normaliseDomain } from '../core/names.ts';
 import { defined } from '../core/defined.ts';
+import { normaliseDomain } from '../core/names.ts';
+import { sourceTypes } from '../directory/registry.ts';
 import {
+  arrayOf,
   atLeastOne,
   duration,
   leaf,
-  list,
   listenAddress,
   mailDomain,
   networks,
@@ -13,8 +14,7 @@ import {
   portNumber,
   section,
 } from '../schema/scalars.ts';
-import { read, shown, wrong } from '../schema/value-parsers.ts';
-import { sourceTypes } from '../directory/registry.ts';
+import { read, shownValue, wrong } from '../schema/value-parsers.ts';
 import { type Outside, settleSettings } from './referenced-files.ts';
 
 /** Schema of `directory`. */
@@ -40,7 +40,7 @@ export function directorySection(outside: Outside) {
       .string({ error: 'is not a text: write the characters in quotes, such as "*%"' })
       .prefault('*')
       .describe('Characters that no user name may hold: the separators of master users on your IMAP servers.'),
-    sources: list(source(outside), 'sources such as { type: map, file: users.map }')
+    sources: arrayOf(source(outside), 'sources such as { type: map, file: users.map }')
       .min(1, { error: 'is empty: write at least one source, such as { type: map, file: users.map }' })
       .describe(
         'Where it is written which backend a user lives on; asked in this order. Each has a `type`, and the settings of that type.',
@@ -82,7 +82,7 @@ function source(outside: Outside) {
   return z
     .looseObject(
       { type: z.string({ error: (issue) => notOneOf(issue.input, sourceTypes, 'a type of source') }) },
-      { error: (issue) => `${shown(issue.input)} is not a source: write { type: map, file: users.map }` },
+      { error: (issue) => `${shownValue(issue.input)} is not a source: write { type: map, file: users.map }` },
     )
     .superRefine(({ type }, context) => {
       if (sourceTypes.includes(type)) return;
@@ -119,7 +119,7 @@ function character() {
     remedy,
     examples: ['+'],
     parse: (text) =>
-      /^[!-?[-`{-~]$/.test(text) ? read(text) : wrong(`${shown(text)} is not one character: ${remedy}`),
+      /^[!-?[-`{-~]$/.test(text) ? read(text) : wrong(`${shownValue(text)} is not one character: ${remedy}`),
   });
 }
 

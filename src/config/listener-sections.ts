@@ -2,11 +2,11 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { defined } from '../core/defined.ts';
 import {
+  arrayOf,
   atLeastOne,
-  count,
   duration,
+  integer,
   leaf,
-  list,
   listenAddress,
   networks,
   oneOf,
@@ -46,7 +46,7 @@ const aPublicUrl = publicUrl('https://mail.example.org');
 
 /** Schema of `public_url`. */
 export const publicUrlSection = z
-  .union([aPublicUrl, list(aPublicUrl, 'public URLs').min(1, { error: `is empty: ${publicUrlRemedy}` })], {
+  .union([aPublicUrl, arrayOf(aPublicUrl, 'public URLs').min(1, { error: `is empty: ${publicUrlRemedy}` })], {
     error: (issue) => `${issue.input === undefined ? 'is missing' : 'is neither a URL nor a list'}: ${publicUrlRemedy}`,
   })
   .transform((urls) => atLeastOne(Array.isArray(urls) ? urls : [urls]))
@@ -84,7 +84,7 @@ export function operatorsSection(outside: Outside) {
     token: secret(outside)
       .optional()
       .describe('What a client of the API must show over TCP: `{ file: NAME }`. Left out: no API over TCP.'),
-    host_names: list(hostName(), 'host names')
+    host_names: arrayOf(hostName(), 'host names')
       .prefault([])
       .describe(
         'Names under which operators and their monitoring reach this listener, beside addresses, `localhost`, names without a ' +
@@ -93,7 +93,7 @@ export function operatorsSection(outside: Outside) {
     agent_check: listenAddress('127.0.0.1:9091')
       .optional()
       .describe('Where HAProxy’s agent check is answered. Left out: nowhere.'),
-    agent_weight: count({ atLeast: 1, atMost: 100 })
+    agent_weight: integer({ atLeast: 1, atMost: 100 })
       .prefault(100)
       .describe('The percentage of its usual weight that HAProxy’s agent check gives this node; a reload changes it.'),
   })
@@ -108,15 +108,18 @@ export function operatorsSection(outside: Outside) {
 }
 
 const pairRemedy = 'write { certificate_file: fullchain.pem, key_file: privkey.pem }, or a list of such maps';
-const maxKeyBytes = 64 * 1024;
+const maxPemBytes = 64 * 1024;
 
 /** Schema of `tls`. */
 export function tlsSection(outside: Outside) {
   const pair = certificateAndKey(outside);
   return z
-    .union([pair, list(pair, 'maps of certificate_file and key_file').min(1, { error: `is empty: ${pairRemedy}` })], {
-      error: `is neither a map nor a list of them: ${pairRemedy}`,
-    })
+    .union(
+      [pair, arrayOf(pair, 'maps of certificate_file and key_file').min(1, { error: `is empty: ${pairRemedy}` })],
+      {
+        error: `is neither a map nor a list of them: ${pairRemedy}`,
+      },
+    )
     .optional()
     .transform((pairs = []) => (Array.isArray(pairs) ? pairs : [pairs]))
     .describe(
@@ -153,7 +156,7 @@ function certificateFile(name: string, outside: Outside): Reading<{ readonly fil
 }
 
 function keyFile(name: string, outside: Outside) {
-  const bytes = outside.bytes(name, maxKeyBytes);
+  const bytes = outside.bytes(name, maxPemBytes);
   if (bytes.kind === 'wrong') return bytes;
   try {
     return read({ file: outside.path(name), key: createPrivateKey(Buffer.from(bytes.value)) });

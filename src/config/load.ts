@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import type { Backend, Serving } from '../core/backend.ts';
+import { isObject } from '../core/json.ts';
 import type { BackendName } from '../core/names.ts';
 import { Secret } from '../core/secret.ts';
-import { isMap } from '../schema/value-parsers.ts';
 import { readBackends, settleBackend, settleServing, withDriverPaths } from './backends.ts';
 import { checkKeys, type ConfigFile, openIncluded, openMain } from './config-file.ts';
 import { type Config, configShape, includedKeys, parseOptionalSections, parseSections } from './config.ts';
@@ -143,7 +143,7 @@ function fingerprints(root: Readonly<Record<string, unknown>>): ReadonlyMap<stri
   const values = new Map<string, string>();
   const walk = (map: Readonly<Record<string, unknown>>, prefix: string) => {
     for (const [key, value] of Object.entries(map)) {
-      if (isMap(value)) walk(value, `${prefix}${key}.`);
+      if (isObject(value)) walk(value, `${prefix}${key}.`);
       else values.set(prefix + key, createHash('sha256').update(JSON.stringify(value)).digest('base64'));
     }
   };

@@ -1,7 +1,7 @@
 import { extname } from 'node:path';
 import { defined } from '../core/defined.ts';
-import { duration, either, leaf, list, networks, oneOf, section, text } from '../schema/scalars.ts';
-import { read, shown, wrong } from '../schema/value-parsers.ts';
+import { arrayOf, duration, either, leaf, networks, oneOf, section, text } from '../schema/scalars.ts';
+import { read, shownValue, wrong } from '../schema/value-parsers.ts';
 import type { Outside } from './referenced-files.ts';
 
 /** Schema of `login`. */
@@ -58,7 +58,7 @@ function branding(outside: Outside) {
       .describe(
         'The colour of the button and of links, as "#rrggbb" in quotes. Text on it is black or white, as reads better.',
       ),
-    links: list(link, 'links such as { label: Help, url: "https://…" }')
+    links: arrayOf(link, 'links such as { label: Help, url: "https://…" }')
       .prefault([])
       .describe('Links under the form: help, a forgotten password, the imprint.'),
     default_locale: locale()
@@ -93,7 +93,7 @@ function logo(outside: Outside) {
     examples: ['logo.svg'],
     parse: (file) => {
       const contentType = pictures.get(extname(file).toLowerCase());
-      if (contentType === undefined) return wrong(`${shown(file)} is no picture: ${remedy}`);
+      if (contentType === undefined) return wrong(`${shownValue(file)} is no picture: ${remedy}`);
       const body = outside.bytes(file, 256 * 1024);
       return body.kind === 'wrong' ? body : read({ contentType, body: body.value });
     },
@@ -107,7 +107,9 @@ function colour() {
     remedy,
     examples: ['#0b5fff'],
     parse: (value) =>
-      /^#[\da-f]{6}$/i.test(value) ? read(value.toLowerCase()) : wrong(`${shown(value)} is not a colour: ${remedy}`),
+      /^#[\da-f]{6}$/i.test(value)
+        ? read(value.toLowerCase())
+        : wrong(`${shownValue(value)} is not a colour: ${remedy}`),
   });
 }
 
@@ -120,7 +122,7 @@ function linkUrl() {
     parse: (value) =>
       /^(?:https?:\/\/|mailto:|\/(?![/\\]))[^\s\\]*$/i.test(value) && URL.canParse(value, 'https://host.invalid')
         ? read(value)
-        : wrong(`${shown(value)} is not a link: ${remedy}`),
+        : wrong(`${shownValue(value)} is not a link: ${remedy}`),
   });
 }
 
@@ -131,6 +133,8 @@ function locale() {
     remedy,
     examples: ['de'],
     parse: (value) =>
-      /^[a-z]{2,3}(?:-[A-Z]{2})?$/.test(value) ? read(value) : wrong(`${shown(value)} is not a language: ${remedy}`),
+      /^[a-z]{2,3}(?:-[A-Z]{2})?$/.test(value)
+        ? read(value)
+        : wrong(`${shownValue(value)} is not a language: ${remedy}`),
   });
 }

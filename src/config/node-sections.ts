@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { defined } from '../core/defined.ts';
-import { count, duration, leaf, list, oneOf, section, size } from '../schema/scalars.ts';
+import { arrayOf, duration, integer, leaf, oneOf, section, size } from '../schema/scalars.ts';
 import { parseSyslogUrl, read, syslogRemedy, wrong } from '../schema/value-parsers.ts';
 import { certificates, type Outside, ownFile } from './referenced-files.ts';
 
@@ -10,7 +10,7 @@ const headerFieldName = /^[A-Za-z0-9-]{1,128}$/;
 
 /** Schema of `workers`. */
 export const workersSection = z
-  .union([oneOf(['auto'], 'a number of processes'), count({ atLeast: 1, atMost: 128 })], {
+  .union([oneOf(['auto'], 'a number of processes'), integer({ atLeast: 1, atMost: 128 })], {
     error: 'is not a number of processes: write 1, another number, or auto for one per processor',
   })
   .prefault(1)
@@ -25,7 +25,7 @@ export const requestsSection = section({
   header_size: size({ atLeast: 4096, atMost: 65_536 })
     .prefault('16 KiB')
     .describe('The most that a request’s head may take; beyond it the answer is 431.'),
-  header_fields: count({ atLeast: 20, atMost: 1000 })
+  header_fields: integer({ atLeast: 20, atMost: 1000 })
     .prefault(100)
     .describe('How many header fields a request may have; beyond it the answer is 431.'),
   header_deadline: duration({ atLeastMs: 1000 })
@@ -40,7 +40,7 @@ export const requestsSection = section({
       'The least that a client must send of a body in a second, on average over `stall_timeout`; time in which the ' +
         'webmail does not read does not count. `0 B` is no least rate.',
     ),
-  drop_headers: list(headerName(), 'field names')
+  drop_headers: arrayOf(headerName(), 'field names')
     .prefault([])
     .describe('Further request header fields that never reach a backend, beside all that a client could forge.'),
 })

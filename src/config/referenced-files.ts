@@ -2,10 +2,11 @@ import { X509Certificate } from 'node:crypto';
 import { globSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { isObject } from '../core/json.ts';
 import { exposureOf, readNamedFileSync, whyUnreadable } from '../core/named-files.ts';
 import { Secret } from '../core/secret.ts';
-import { leaf, secretRemedy, settle, unknownKey } from '../schema/scalars.ts';
-import { formatSize, isMap, read, type Reading, wrong } from '../schema/value-parsers.ts';
+import { leaf, secretRemedy, settle, unknownKeyText } from '../schema/scalars.ts';
+import { formatSize, read, type Reading, wrong } from '../schema/value-parsers.ts';
 import type { Path } from './yaml-file.ts';
 
 /** The files that a configuration is read from. `size`, `read` and `readMain` throw as node:fs does. */
@@ -126,7 +127,7 @@ export function createOutside(
     exposed,
     at: (other) => createOutside(other, env, files, known, exposed),
     path,
-    bytes: (text, most) => readBytes(files, path(text), most),
+    bytes: (text, most) => readBounded(files, path(text), most),
     certificates: (text) => {
       const file = path(text);
       const reading = known.get(file) ?? readCertificates(files, file);
@@ -174,7 +175,7 @@ function readCertificates(files: ConfigFiles, file: string): Reading<string> {
   return read(`${found.join('\n')}\n`);
 }
 
-function readBytes(files: ConfigFiles, file: string, most: number): Reading<Uint8Array> {
+function readBounded(files: ConfigFiles, file: string, most: number): Reading<Uint8Array> {
   try {
     return files.size(file) > most
       ? wrong(`${file} is larger than ${formatSize(most)}: make it smaller`)
@@ -216,7 +217,7 @@ export function secret(outside: Outside) {
       {
         error: (issue) =>
           issue.code === 'unrecognized_keys'
-            ? issue.keys.map((key) => unknownKey(key, ['file', 'env'])).join('\n')
+            ? issue.keys.map((key) => unknownKeyText(key, ['file', 'env'])).join('\n')
             : `must come from a file or the environment: ${secretRemedy}`,
       },
     )
@@ -253,7 +254,7 @@ export function settleSettings<T extends Readonly<Record<string, unknown>>>(
   };
   const settle = (value: unknown, path: Path): unknown => {
     if (Array.isArray(value)) return value.map((item, index) => settle(item, [...path, index]));
-    if (!isMap(value)) return settleScalar(value, path);
+    if (!isObject(value)) return settleScalar(value, path);
     const { file, env, ...others } = value;
     if (Object.keys(others).length === 0) {
       if (typeof file === 'string' && env === undefined) return note(path, outside.secretFile(file));

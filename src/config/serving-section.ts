@@ -1,24 +1,24 @@
 import { z } from 'zod';
 import type { MasterIdentity } from '../core/backend.ts';
-import { count, duration, leaf, list, oneOf, section, text } from '../schema/scalars.ts';
-import { read, shown, wrong } from '../schema/value-parsers.ts';
+import { arrayOf, duration, integer, leaf, oneOf, section, text } from '../schema/scalars.ts';
+import { read, shownValue, wrong } from '../schema/value-parsers.ts';
 import { type Outside, secret } from './referenced-files.ts';
 
-const health = {
+const healthKeys = {
   path: leaf({
     what: 'a path',
     remedy: 'write the path of something small that makes no session, such as /robots.txt',
     examples: ['/robots.txt'],
     parse: (text) =>
-      /^\/[!-~]*$/.test(text) ? read(text) : wrong(`${shown(text)} is not a path: begin it with a slash`),
+      /^\/[!-~]*$/.test(text) ? read(text) : wrong(`${shownValue(text)} is not a path: begin it with a slash`),
   })
     .optional()
     .describe('What the HTTP check asks for; any answer below 500 is good. Left out: the driver knows.'),
   http_interval: duration({ atLeastMs: 0 }).describe('How often the webmail is asked; 0s is never.'),
   imap_interval: duration({ atLeastMs: 0 }).describe('How often IMAP is greeted; 0s is never.'),
   timeout: duration({ atLeastMs: 50 }).describe('How long a check may take.'),
-  fall: count({ atLeast: 1, atMost: 100 }).describe('How many checks in a row must fail before a host is down.'),
-  rise: count({ atLeast: 1, atMost: 100 }).describe('How many checks in a row must be good before it is up again.'),
+  fall: integer({ atLeast: 1, atMost: 100 }).describe('How many checks in a row must fail before a host is down.'),
+  rise: integer({ atLeast: 1, atMost: 100 }).describe('How many checks in a row must be good before it is up again.'),
 };
 
 /** An account of the operator's own. */
@@ -28,7 +28,7 @@ function testAccount(outside: Outside) {
       what: 'a user',
       remedy: 'write the account as users are named here, such as probe@example.org',
       examples: ['probe@example.org'],
-      parse: (text) => (/^[^\s\p{C}]{1,254}$/u.test(text) ? read(text) : wrong(`${shown(text)} is not a user`)),
+      parse: (text) => (/^[^\s\p{C}]{1,254}$/u.test(text) ? read(text) : wrong(`${shownValue(text)} is not a user`)),
     }).describe('The account, with its domain; servers are told its name by `login_name`, as those of users.'),
     password: secret(outside).describe('Its password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
     interval: duration({ atLeastMs: 1000 }).prefault('60s').describe('How often it is signed in on each host.'),
@@ -52,12 +52,12 @@ export const servingDefaults = (outside: Outside) => ({
         'way back is always an operator’s: `postern backend activate`.',
     ),
   health: section({
-    path: health.path,
-    http_interval: health.http_interval.prefault('2s'),
-    imap_interval: health.imap_interval.prefault('10s'),
-    timeout: health.timeout.prefault('1s'),
-    fall: health.fall.prefault(3),
-    rise: health.rise.prefault(2),
+    path: healthKeys.path,
+    http_interval: healthKeys.http_interval.prefault('2s'),
+    imap_interval: healthKeys.imap_interval.prefault('10s'),
+    timeout: healthKeys.timeout.prefault('1s'),
+    fall: healthKeys.fall.prefault(3),
+    rise: healthKeys.rise.prefault(2),
   })
     .prefault({})
     .describe('How the hosts are watched.'),
@@ -71,7 +71,7 @@ export const servingDefaults = (outside: Outside) => ({
 export const ownServing = (outside: Outside) => ({
   choice: oneOf(['rendezvous', 'least-sessions']).optional().describe('As under backend_defaults, for this backend.'),
   failover: oneOf(['automatic', 'manual']).optional().describe('As under backend_defaults, for this backend.'),
-  health: section(health)
+  health: section(healthKeys)
     .partial()
     .meta({ title: 'map' })
     .prefault({})
@@ -86,19 +86,19 @@ export function furtherHosts<Place extends z.core.$ZodLooseShape>(place: Place, 
   const standby = section(place).meta({ title: 'map' });
   const equal = section({
     ...place,
-    weight: count({ atLeast: 1, atMost: 1000 }).prefault(1).describe('Its share of the users, beside the others’.'),
+    weight: integer({ atLeast: 1, atMost: 1000 }).prefault(1).describe('Its share of the users, beside the others’.'),
   }).meta({ title: 'map' });
   const orHost = <Map extends z.ZodType>(map: Map) =>
     z.union([parseHost.transform((host) => map.parse({ host })), map], {
-      error: (issue) => `${shown(issue.input)} is not a host: ${remedy}`,
+      error: (issue) => `${shownValue(issue.input)} is not a host: ${remedy}`,
     });
   return {
-    standby: list(orHost(standby), 'hosts')
+    standby: arrayOf(orHost(standby), 'hosts')
       .prefault([])
       .describe(
         'Hosts that stand by for this one, in order: each a host name, or a map of `imap`, `webmail` and so on as here.',
       ),
-    hosts: list(orHost(equal), 'hosts')
+    hosts: arrayOf(orHost(equal), 'hosts')
       .prefault([])
       .describe(
         'Instead of one machine: hosts of equal rank, such as a webmail farm with one database. Each is a host name, or a ' +
@@ -119,7 +119,9 @@ export function masterSection(outside: Outside) {
       remedy: userRemedy,
       examples: ['postern'],
       parse: (name) =>
-        /^[^\s/\\\p{C}]{1,254}$/u.test(name) ? read(name) : wrong(`${shown(name)} cannot be a master: ${userRemedy}`),
+        /^[^\s/\\\p{C}]{1,254}$/u.test(name)
+          ? read(name)
+          : wrong(`${shownValue(name)} cannot be a master: ${userRemedy}`),
     }).describe('The name of the master: a master user of Dovecot, or one of `proxyservers` in Cyrus.'),
     password: secret(outside).describe('Its password: `{ file: NAME }`. It opens every mailbox of the backend.'),
     separator: text('a character', separatorRemedy)

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { defined } from '../core/defined.ts';
 import type { Secret } from '../core/secret.ts';
-import { atLeastOne, count, duration, leaf, list, section, text, yesOrNo } from '../schema/scalars.ts';
+import { arrayOf, atLeastOne, duration, integer, leaf, section, text, yesOrNo } from '../schema/scalars.ts';
 import {
   parseHostPort,
   parseRedisUrl,
   read,
   type Reading,
   redisRemedy,
-  shown,
+  shownValue,
   wrong,
 } from '../schema/value-parsers.ts';
 import { certificates, type Outside, ownFile, secret } from './referenced-files.ts';
@@ -40,7 +40,7 @@ export function sessionsSection(outside: Outside) {
     serve_stale: duration({ atLeastMs: 0 })
       .prefault('10 min')
       .describe('While Redis is away: how long a node goes on serving the sessions that it knows.'),
-    max_per_user: count({ atLeast: 1, atMost: 1000 })
+    max_per_user: integer({ atLeast: 1, atMost: 1000 })
       .prefault(20)
       .describe('How many sessions one user may have; with one more, the oldest ends.'),
     forget_password: yesOrNo()
@@ -130,9 +130,9 @@ type RedisPlace =
     }
   | { readonly cluster: ServerAddresses; readonly user?: string; readonly tls: boolean };
 
-type ServerAddresses = readonly [ServerAddress, ...ServerAddress[]];
+type ServerAddresses = readonly [RedisAddress, ...RedisAddress[]];
 
-interface ServerAddress {
+interface RedisAddress {
   readonly host: string;
   readonly port: number;
 }
@@ -167,7 +167,7 @@ function redisMap(outside: Outside) {
       .describe('The ACL user, beside `sentinels` or `cluster`; in a `url` it stands there.'),
     password: secret(outside).optional().describe('The password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
     sentinel_password: secret(outside).optional().describe('The password of the Sentinels, where they have one.'),
-    database: count({ atLeast: 0, atMost: 9999 })
+    database: integer({ atLeast: 0, atMost: 9999 })
       .optional()
       .describe('The database number, beside `sentinels`; in a `url` it stands there.'),
     tls: yesOrNo().optional().describe('Whether to speak TLS, beside `sentinels` or `cluster`.'),
@@ -220,13 +220,13 @@ function redisServers(standardPort: number) {
     examples: [`redis1.internal:${standardPort}`],
     parse: (value) => parseServer(value, standardPort, remedy),
   });
-  return list(server, 'servers such as redis1.internal')
+  return arrayOf(server, 'servers such as redis1.internal')
     .min(1, { error: `is empty: ${remedy}` })
     .transform(atLeastOne);
 }
 
-function parseServer(value: string, standardPort: number, remedy: string): Reading<ServerAddress> {
+function parseServer(value: string, standardPort: number, remedy: string): Reading<RedisAddress> {
   const server = parseHostPort(value);
-  if (server === undefined) return wrong(`${shown(value)} is not a server: ${remedy}`);
+  if (server === undefined) return wrong(`${shownValue(value)} is not a server: ${remedy}`);
   return read({ host: server.host, port: server.port ?? standardPort });
 }

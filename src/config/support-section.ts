@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { defined } from '../core/defined.ts';
 import { noticePolicies, type StaffGrant, staffRoles } from '../core/identity.ts';
 import {
+  arrayOf,
   duration,
   either,
-  list,
   listenAddress,
   mailDomain,
   oneOf,
@@ -38,7 +38,7 @@ export const supportSection = section({
       'Whether the role that a source of the directory answers counts, too: a role, or `support example.org` with its ' +
         'domains. It is asked again at every step, and each minute while it is used.',
     ),
-  never_opened: list(userName(), 'names such as head@example.org')
+  never_opened: arrayOf(userName(), 'names such as head@example.org')
     .prefault([])
     .describe('Users whose mailboxes nobody opens. Those of staff are never opened anyway.'),
   notice: oneOf(noticePolicies)
@@ -77,10 +77,10 @@ function userName() {
 function grant() {
   const role = oneOf(staffRoles);
   const whole = section({
-    roles: list(role, 'roles such as support')
+    roles: arrayOf(role, 'roles such as support')
       .min(1, { error: `is empty: write ${either(staffRoles)}` })
       .describe('What the member of staff may do.'),
-    domains: list(mailDomain(), 'domains such as example.org')
+    domains: arrayOf(mailDomain(), 'domains such as example.org')
       .min(1, { error: 'is empty: list domains, or leave the key out for all of them' })
       .optional()
       .describe('The domains whose users `support` may see and open. Left out: all of them.'),

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { defined } from '../core/defined.ts';
 import { PosternError } from '../core/error.ts';
 import { oneOrMore, section, textOrNumber } from '../schema/scalars.ts';
-import { shown } from '../schema/value-parsers.ts';
+import { shownValue } from '../schema/value-parsers.ts';
 import { isRecord } from './settings.ts';
 import { badAnswer, type SourceAnswer } from './source.ts';
 import { answers, type Meaning, readValue, type ValueContext } from './table-entries.ts';
@@ -74,7 +74,7 @@ export function refusalSetting(what: ValueNoun) {
 
 function refusalWords(about: string) {
   const word = z.union([z.string(), z.number(), z.boolean()], {
-    error: (issue) => `${shown(issue.input)} is not a word: write a word, or a list of words`,
+    error: (issue) => `${shownValue(issue.input)} is not a word: write a word, or a list of words`,
   });
   return oneOrMore(word, 'write a word, or a list of words')
     .transform((list): ReadonlySet<string> => new Set(list.map((word) => String(word).trim().toLowerCase())))

@@ -8,7 +8,7 @@ import { type LoginName, normaliseDomain, splitLoginName } from '../core/names.t
 import { Secret } from '../core/secret.ts';
 import { problemsIn } from '../schema/issues.ts';
 import { duration, leaf, oneOf, oneOrMore, section, text, textOrNumber } from '../schema/scalars.ts';
-import { parseHostPort, read, type Reading, shown, wrong } from '../schema/value-parsers.ts';
+import { parseHostPort, read, type Reading, shownValue, wrong } from '../schema/value-parsers.ts';
 import type { Source, SourceDeps } from './source.ts';
 
 /** The settings that every type of source has, besides those of its driver. */
@@ -99,7 +99,9 @@ function domains() {
     parse: (written) => {
       const isWildcard = written.startsWith('*.');
       const name = normaliseDomain(isWildcard ? written.slice(2) : written);
-      return name === undefined ? wrong(`${shown(written)} is not a domain: ${remedy}`) : read({ name, isWildcard });
+      return name === undefined
+        ? wrong(`${shownValue(written)} is not a domain: ${remedy}`)
+        : read({ name, isWildcard });
     },
   });
   return oneOrMore(domain, remedy).transform((list) => {
@@ -166,7 +168,7 @@ export function serverAddress(defaultPort?: number) {
     examples: ['db.internal:5432', 'unix:/run/socket'],
     parse: (written): Reading<ServerAddress> => {
       const parsed = parseAddress(written, defaultPort);
-      return parsed === undefined ? wrong(`${shown(written)} is not an address: ${addressRemedy}`) : read(parsed);
+      return parsed === undefined ? wrong(`${shownValue(written)} is not an address: ${addressRemedy}`) : read(parsed);
     },
   });
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { defined } from '../core/defined.ts';
 import { normaliseDomain } from '../core/names.ts';
 import { Secret } from '../core/secret.ts';
 import { nearest } from './did-you-mean.ts';
@@ -14,7 +15,7 @@ import {
   readDuration,
   type Reading,
   readSize,
-  shown,
+  shownValue,
   sizeRemedy,
   wrong,
 } from './value-parsers.ts';
@@ -37,7 +38,7 @@ interface Leaf<T> {
 export function leaf<T>({ what, remedy, examples, parse }: Leaf<T>) {
   return z
     .string({ error: (issue) => wrongType(issue.input, what, remedy) })
-    .meta({ title: what.replace(/^an? /, ''), ...(examples === undefined ? {} : { examples: [...examples] }) })
+    .meta({ title: what.replace(/^an? /, ''), ...defined({ examples: examples && [...examples] }) })
     .transform((text, context) => settle(parse(text), context));
 }
 
@@ -46,7 +47,7 @@ export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape, what 
   const keys = Object.keys(shape);
   return z.strictObject(shape, {
     error: (issue) => {
-      if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(key, keys)).join('\n');
+      if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKeyText(key, keys)).join('\n');
       return wrongType(issue.input, what, `write its keys: ${keys.join(', ')}`);
     },
   });
@@ -128,7 +129,7 @@ export function size(bounds: { readonly atLeast: number; readonly atMost: number
 }
 
 /** A whole number. */
-export function count(bounds: { readonly atLeast: number; readonly atMost: number }) {
+export function integer(bounds: { readonly atLeast: number; readonly atMost: number }) {
   const remedy = `write a whole number from ${bounds.atLeast} to ${bounds.atMost}`;
   const error = (issue: { input?: unknown }) => wrongType(issue.input, 'such a number', remedy);
   return z.int({ error }).min(bounds.atLeast, { error }).max(bounds.atMost, { error });
@@ -151,7 +152,7 @@ export function notOneOf(input: unknown, words: readonly string[], what: string)
 }
 
 /** A list. `what` names its items, for somebody who wrote none. */
-export function list<Item extends z.ZodType>(item: Item, what: string) {
+export function arrayOf<Item extends z.ZodType>(item: Item, what: string) {
   return z.array(item, {
     error: (issue) =>
       wrongType(issue.input, 'a list', `write ${what} in brackets, separated by commas, or [] for none`),
@@ -173,11 +174,11 @@ export function atLeastOne<T>(items: readonly T[]): readonly [T, ...T[]] {
 function wrongType(input: unknown, what: string, remedy: string): string {
   if (input === undefined) return `is missing: ${remedy}`;
   if (input === null) return `is empty: ${remedy}`;
-  return `${shown(input)} is not ${what}: ${remedy}`;
+  return `${shownValue(input)} is not ${what}: ${remedy}`;
 }
 
 /** The message for an unknown key. */
-export function unknownKey(key: string, known: readonly string[]): string {
+export function unknownKeyText(key: string, known: readonly string[]): string {
   const close = nearest(key, known);
   return close === undefined
     ? `is not a key that exists here: use ${either(known)}`
@@ -191,8 +192,8 @@ function within(
 ): Reading<number> {
   if (reading.kind === 'wrong') return reading;
   const { low, high, format } = bounds;
-  if (reading.value < low) return wrong(`${shown(written)} is too little: write at least ${format(low)}`);
-  if (reading.value > high) return wrong(`${shown(written)} is too much: write at most ${format(high)}`);
+  if (reading.value < low) return wrong(`${shownValue(written)} is too little: write at least ${format(low)}`);
+  if (reading.value > high) return wrong(`${shownValue(written)} is too much: write at most ${format(high)}`);
   return reading;
 }
 
@@ -217,7 +218,7 @@ export function networks(about: string, otherwise: readonly string[] = []) {
     examples: ['10.1.2.0/24', '2001:db8::/32'],
     parse: parseNetwork,
   });
-  return list(network, 'networks such as 10.1.2.0/24')
+  return arrayOf(network, 'networks such as 10.1.2.0/24')
     .prefault([...otherwise])
     .describe(about);
 }
@@ -236,12 +237,12 @@ export function mailDomain() {
     examples: ['example.org'],
     parse: (written) => {
       const name = normaliseDomain(written);
-      return name === undefined ? wrong(`${shown(written)} is not a domain: ${remedy}`) : read(name);
+      return name === undefined ? wrong(`${shownValue(written)} is not a domain: ${remedy}`) : read(name);
     },
   });
 }
 
 /** The number of a TCP port. */
 export function portNumber() {
-  return count({ atLeast: 1, atMost: 65_535 });
+  return integer({ atLeast: 1, atMost: 65_535 });
 }

@@ -4,11 +4,6 @@ import type { PublicUrl } from '../core/http.ts';
 import { createNetworkMatch, type HostPort, plainAddress, splitHostPort } from '../core/ip-networks.ts';
 import { normaliseDomain } from '../core/names.ts';
 
-/** Whether a parsed value is a map of keys. */
-export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 const durationUnits: ReadonlyMap<string, number> = new Map([
   ['ms', 1],
   ['s', 1000],
@@ -182,8 +177,8 @@ export const publicUrlRemedy = 'write scheme and host as users type them, such a
 export const redisRemedy = 'write redis://HOST:6379/0, or rediss://HOST:6379/0 for TLS';
 
 /** A URL with an @ may hold a password: it is never shown. */
-function quoted(url: string): string {
-  return url.includes('@') ? 'the URL' : shown(url);
+function quotedUrl(url: string): string {
+  return url.includes('@') ? 'the URL' : shownValue(url);
 }
 
 /** `imaps://mx1`, `imap://[2001:db8::1]:1143`. */
@@ -192,10 +187,10 @@ export function parseImapUrl(text: string): Reading<ImapUrl> {
   const security = { imaps: 'tls', imap: 'starttls' } as const;
   const name = scheme.toLowerCase();
   if (authority.includes('@')) return wrong(`the URL holds a user or password: ${imapRemedy}`);
-  if (name !== 'imaps' && name !== 'imap') return wrong(`${quoted(text)} is not an IMAP URL: ${imapRemedy}`);
+  if (name !== 'imaps' && name !== 'imap') return wrong(`${quotedUrl(text)} is not an IMAP URL: ${imapRemedy}`);
   const place = parseHostPort(authority);
-  if (place === undefined) return wrong(`${quoted(text)} names no host that can be dialled: ${imapRemedy}`);
-  if (rest !== '' && rest !== '/') return wrong(`${quoted(text)} has a path, which IMAP has not: ${imapRemedy}`);
+  if (place === undefined) return wrong(`${quotedUrl(text)} names no host that can be dialled: ${imapRemedy}`);
+  if (rest !== '' && rest !== '/') return wrong(`${quotedUrl(text)} has a path, which IMAP has not: ${imapRemedy}`);
   return read({ hostname: place.host, port: place.port, security: security[name] });
 }
 
@@ -206,7 +201,7 @@ export function parseWebmailUrl(text: string): Reading<WebmailUrl> {
   const { protocol, pathname, search } = url.value;
   const port = /^[^/]*\/\/[^/?]*:(\d+)(?:[/?]|$)/.exec(text)?.[1];
   if (pathname === '/-' || pathname.startsWith('/-/')) {
-    return wrong(`${quoted(text)} lies under /-/, which is the gateway's own: serve the webmail under another path`);
+    return wrong(`${quotedUrl(text)} lies under /-/, which is the gateway's own: serve the webmail under another path`);
   }
   return read({
     scheme: protocol === 'https:' ? 'https' : 'http',
@@ -223,7 +218,7 @@ export function parsePublicUrl(text: string): Reading<PublicUrl> {
   if (url.kind === 'wrong') return url;
   const { origin, host, protocol, pathname, search } = url.value;
   if (pathname !== '/' || search !== '') {
-    return wrong(`${quoted(text)} has a path: the gateway answers for the whole host; write ${origin}`);
+    return wrong(`${quotedUrl(text)} has a path: the gateway answers for the whole host; write ${origin}`);
   }
   return read({ origin, authority: host, secure: protocol === 'https:' });
 }
@@ -254,7 +249,7 @@ export const syslogRemedy = 'write tls://HOST:6514, or tcp://HOST:601 in a netwo
 export function parseSyslogUrl(text: string): Reading<{ host: string; port: number; isTls: boolean }> {
   const [, scheme = '', authority = ''] = /^(tls|tcp):\/\/([^/?#@]*)\/?$/i.exec(text) ?? [];
   const place = parseHostPort(authority);
-  if (place === undefined) return wrong(`${quoted(text)} is not the URL of a syslog server: ${syslogRemedy}`);
+  if (place === undefined) return wrong(`${quotedUrl(text)} is not the URL of a syslog server: ${syslogRemedy}`);
   const isTls = scheme.toLowerCase() === 'tls';
   return read({ host: place.host, port: place.port ?? (isTls ? 6514 : 601), isTls });
 }
@@ -262,13 +257,13 @@ export function parseSyslogUrl(text: string): Reading<{ host: string; port: numb
 function parseHttpUrl(text: string, what: string, remedy: string): Reading<URL> {
   const authority = /^https?:\/\/([^/?#\\]*)/i.exec(text)?.[1];
   if (authority?.includes('@') === true) return wrong(`the URL holds a user or password: ${remedy}`);
-  if (authority === undefined || !URL.canParse(text)) return wrong(`${quoted(text)} is not ${what}: ${remedy}`);
+  if (authority === undefined || !URL.canParse(text)) return wrong(`${quotedUrl(text)} is not ${what}: ${remedy}`);
   const url = new URL(text);
   if (parseHost(url.hostname) === undefined || url.port === '0')
-    return wrong(`${quoted(text)} names no valid host: ${remedy}`);
+    return wrong(`${quotedUrl(text)} names no valid host: ${remedy}`);
   // The URL parser drops tabs and line ends in silence and turns a backslash into a slash.
-  if (/[\s\\]/.test(text)) return wrong(`${quoted(text)} holds white space or a backslash: ${remedy}`);
-  if (text.includes('#')) return wrong(`${quoted(text)} has a fragment, which never reaches a server: ${remedy}`);
+  if (/[\s\\]/.test(text)) return wrong(`${quotedUrl(text)} holds white space or a backslash: ${remedy}`);
+  if (text.includes('#')) return wrong(`${quotedUrl(text)} has a fragment, which never reaches a server: ${remedy}`);
   return read(url);
 }
 
@@ -280,7 +275,7 @@ export function parseHostPort(text: string): HostPort | undefined {
 }
 
 /** Scheme, host and port as an origin: the port is left out where it is the scheme's own. */
-export function originOf(scheme: 'http' | 'https', host: string, port: number | undefined): string {
+export function urlOrigin(scheme: 'http' | 'https', host: string, port: number | undefined): string {
   return new URL(`${scheme}://${bracketed(host.replace(/^\[|\]$/g, ''))}${port === undefined ? '' : `:${port}`}`)
     .origin;
 }
@@ -301,7 +296,7 @@ export function wrong(why: string): Reading<never> {
 }
 
 /** A value as a message may show it: short, on one line, with everything unprintable escaped. */
-export function shown(value: unknown): string {
+export function shownValue(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'a map';
   const text = JSON.stringify(value) ?? String(value);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { DriverSettings } from '../core/backend.ts';
 import { leaf, oneOf, oneOrMore, section, size, text } from '../schema/scalars.ts';
-import { read, shown, wrong } from '../schema/value-parsers.ts';
+import { read, shownValue, wrong } from '../schema/value-parsers.ts';
 import { masterLogin } from './driver-settings.ts';
 
 /** A sign in an answer of the webmail: every condition that it names must hold. */
@@ -108,7 +108,7 @@ function pathSetting() {
     parse: (written) =>
       /^\/(?!\/)[\x21-\x7e]*$/.test(written)
         ? read(written)
-        : wrong(`${shown(written)} is not a path that begins with /: ${remedy}`),
+        : wrong(`${shownValue(written)} is not a path that begins with /: ${remedy}`),
   });
 }
 
@@ -121,11 +121,11 @@ function status() {
 }
 
 function notStatus({ input }: { readonly input?: unknown }): string {
-  return `${shown(input)} is not a status: write one from 200 to 599`;
+  return `${shownValue(input)} is not a status: write one from 200 to 599`;
 }
 
 function notScalar({ input }: { readonly input?: unknown }): string {
-  return `${shown(input)} is not a text, a number, true, false or null`;
+  return `${shownValue(input)} is not a text, a number, true, false or null`;
 }
 
 function jsonValues() {
@@ -138,7 +138,7 @@ function jsonValues() {
 }
 
 function notMap(input: unknown): string {
-  return `${shown(input)} is not a map of settings: write { name: value }`;
+  return `${shownValue(input)} is not a map of settings: write { name: value }`;
 }
 
 function jsonTemplate(about: string) {
@@ -204,7 +204,7 @@ function tokenSettings() {
       parse: (written) =>
         /^[A-Za-z0-9-]+$/.test(written)
           ? read(written)
-          : wrong(`${shown(written)} is not the name of a header field: write letters, digits and hyphens`),
+          : wrong(`${shownValue(written)} is not the name of a header field: write letters, digits and hyphens`),
     }).describe('The field in which it is sent.'),
   }).transform(({ cookie, meta, json, header }, context): JsonToken => {
     const [from, ...others] = [

@@ -4,7 +4,7 @@ import { pathOf } from '../core/cookie-jar.ts';
 import type { Secret } from '../core/secret.ts';
 import type { MasterEntry, RequestIdentity, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { leaf, section } from '../schema/scalars.ts';
-import { read, shown, wrong } from '../schema/value-parsers.ts';
+import { read, shownValue, wrong } from '../schema/value-parsers.ts';
 import {
   Browser,
   browserOf,
@@ -136,6 +136,6 @@ function fieldNameSetting() {
     parse: (written) =>
       /^[A-Za-z][A-Za-z0-9-]{0,63}$/.test(written) && !reserved.test(written)
         ? read(written)
-        : wrong(`${shown(written)} is not a field name, or is used otherwise: ${remedy}`),
+        : wrong(`${shownValue(written)} is not a field name, or is used otherwise: ${remedy}`),
   });
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { DriverSettings, MasterIdentity, SettingProblem } from '../core/backend.ts';
+import { defined } from '../core/defined.ts';
 import type { MasterEntry, WebmailDriver } from '../core/webmail.ts';
 import type { ConfiguredParts } from './browser.ts';
 import { atLeastOne } from '../schema/scalars.ts';
@@ -78,7 +79,7 @@ function idleDriver(
     exchange,
     clock: { nowMs: () => 0 },
     settings,
-    ...(master === undefined ? {} : { master }),
+    ...defined({ master }),
   });
 }
 

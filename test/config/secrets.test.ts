@@ -86,5 +86,5 @@ test('a file of a secret that every user of the machine may read is noted, and n
   const token = join(directory, 'token');
   const why = `${token} may be read by everybody (mode 0644); run: chmod 600 ${token}, or mount it with mode 0440`;
   assert.deepEqual(config.exposedSecrets, [why]);
-  assert.match(remarks(config).join('\n'), /a secret is not kept: \S*token may be read by everybody/);
+  assert.match(remarks(config).join('\n'), /a secret is exposed: \S*token may be read by everybody/);
 });

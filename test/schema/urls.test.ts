@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import {
-  originOf,
   parseImapUrl,
   parsePublicUrl,
   parseRedisUrl,
   parseSyslogUrl,
   parseWebmailUrl,
+  urlOrigin,
 } from '../../src/schema/value-parsers.ts';
 
 describe('IMAP URLs', () => {
@@ -55,8 +55,8 @@ describe('webmail URLs', () => {
     test(`${JSON.stringify(text)} is refused`, () => assert.equal(parseWebmailUrl(text).kind, 'wrong'));
   }
   test('an origin names the port only where it is not the scheme’s own', () => {
-    assert.equal(originOf('http', 'mx1', 80), 'http://mx1');
-    assert.equal(originOf('https', '2001:db8::1', 8443), 'https://[2001:db8::1]:8443');
+    assert.equal(urlOrigin('http', 'mx1', 80), 'http://mx1');
+    assert.equal(urlOrigin('https', '2001:db8::1', 8443), 'https://[2001:db8::1]:8443');
   });
 });
 

@@ -1,6 +1,6 @@
 import { parseJson } from '../../core/json.ts';
 import { leaf, wrappedSecret } from '../../schema/scalars.ts';
-import { read, shown, wrong } from '../../schema/value-parsers.ts';
+import { read, shownValue, wrong } from '../../schema/value-parsers.ts';
 import {
   defineSource,
   fillTemplate,
@@ -32,7 +32,7 @@ export const driver = defineSource({
       parse: (written) =>
         /^https?:\/\/[^/]+\/doveadm\/v1$/.test(written)
           ? read(written)
-          : wrong(`${shown(written)} is not a URL of doveadm: ${doveadmRemedy}`),
+          : wrong(`${shownValue(written)} is not a URL of doveadm: ${doveadmRemedy}`),
     }).describe('The doveadm HTTP API of the director.'),
     api_key: wrappedSecret('write { file: NAME }, with doveadm_api_key of the director').describe(
       '`doveadm_api_key` of the director.',

@@ -11,7 +11,7 @@ import type { z } from 'zod';
 import type { Secret } from '../../core/secret.ts';
 import { shortLine } from '../../core/short-line.ts';
 import { leaf, oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
-import { read, type Reading, shown, wrong } from '../../schema/value-parsers.ts';
+import { read, type Reading, shownValue, wrong } from '../../schema/value-parsers.ts';
 import {
   type AnswerKeys,
   checkRefusal,
@@ -174,7 +174,7 @@ function checkBinding({ bind_dn, bind_password }: ConnectSettings, context: z.co
 function readLdapServer(written: string): Reading<URL> {
   const url = URL.parse(written);
   if (url === null || !/^ldaps?:$/.test(url.protocol)) {
-    return wrong(`${shown(written)} is not an LDAP server: ${ldapServerRemedy}`);
+    return wrong(`${shownValue(written)} is not an LDAP server: ${ldapServerRemedy}`);
   }
   return read(url);
 }
@@ -187,7 +187,7 @@ function readFilter(written: string): Reading<Template> {
     FilterParser.parseString(template.parts.map((part) => (typeof part === 'string' ? part : 'x')).join(''));
     return read(template);
   } catch {
-    return wrong(`${shown(written)} is not a filter: ${filterRemedy}`);
+    return wrong(`${shownValue(written)} is not a filter: ${filterRemedy}`);
   }
 }
 
