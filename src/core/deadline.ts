@@ -13,7 +13,7 @@ export interface Deadline {
  *
  * Rejects with ERR_DEADLINE when the time is over, also when `signal` is aborted by a timeout; with the signal's reason
  * when it is aborted otherwise; else with what the work rejects with. Never waits longer, whether or not the work
- * listens to the signal that it gets. That signal is aborted at the end in any case: nothing goes on behind the result.
+ * listens to the signal that it gets. When the work fails, that signal is aborted, too, so that no part of it goes on.
  */
 export async function withDeadline<T>(
   deadline: Deadline,
@@ -35,16 +35,13 @@ export async function withDeadline<T>(
   } catch (error) {
     // A client library that was aborted rejects with words of its own.
     controller.signal.throwIfAborted();
+    controller.abort(error);
     throw error;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', passOn);
-    controller.abort(over);
   }
 }
-
-/** Made once: an error for each question would cost more than a local source does. */
-const over = new Error('the work is over');
 
 function tooLate({ source, what }: Deadline, when: string): PosternError {
   const subject = what ?? (source === 'imap' ? 'the IMAP server' : `the ${source}`);

@@ -28,8 +28,8 @@ export interface Follows {
 /** One source of the chain. */
 export interface Step extends Follows {
   readonly label: string;
-  /** Whether users of this domain are asked for; the domain is empty for a name without one. */
-  readonly serves: (domain: string) => boolean;
+  /** Whether users of this domain are asked for; all are if undefined. The domain is empty for a name without one. */
+  readonly serves?: ((domain: string) => boolean) | undefined;
   readonly ask: (name: LoginName, signal: AbortSignal) => Promise<AgedAnswer>;
   /** Remembers what the source's server has said at a login. */
   readonly learn?: (name: LoginName, answer: SourceAnswer) => void;
@@ -120,7 +120,7 @@ export class SourceChain {
     const { domain } = splitLoginName(asked);
     const state: WalkState = { silent: undefined, barred: undefined, isKnown: false, role: undefined };
     for (const step of this.#options.steps) {
-      if (!step.serves(domain)) {
+      if (step.serves?.(domain) === false) {
         trace({ source: step.label, asked, outcome: { kind: 'skipped' }, tookMs: 0 });
         continue;
       }

@@ -38,7 +38,8 @@ export type SourceSettings = DriverSettings;
 /** A source that can be opened, with the chain's rules for its answers. */
 export interface ConfiguredSource extends Follows {
   readonly type: string;
-  readonly serves: (domain: string) => boolean;
+  /** Whether the source serves a domain; undefined if it serves all. */
+  readonly serves: ((domain: string) => boolean) | undefined;
   readonly timeoutMs: number;
   readonly open: OpenSource;
 }
@@ -62,7 +63,7 @@ export async function configureSource(
   const { common, open } = configured;
   const source: ConfiguredSource = {
     type: common.type,
-    serves: common.domains ?? (() => true),
+    serves: common.domains,
     timeoutMs: common.timeout ?? timeoutMs,
     onFound: common.on_found,
     onUnknown: common.on_unknown,

@@ -18,18 +18,20 @@ function commonSettings() {
     domains: domains()
       .optional()
       .describe(
-        'Only users of these domains are asked for here; `"*.example.org"` is all below it. Left out: all users.',
+        'The source is asked only for users of these domains; `"*.example.org"` means all domains below it. Left out: all users.',
       ),
-    timeout: duration({ atLeastMs: 1 }).optional().describe('How long it may take; `source_timeout` when left out.'),
+    timeout: duration({ atLeastMs: 1 })
+      .optional()
+      .describe('How long an answer may take; `source_timeout` when left out.'),
     on_found: oneOf(['answer', 'next'] as const)
       .prefault('answer')
-      .describe('With a home: `answer`, or ask the `next` source too.'),
+      .describe('After a home: `answer` with it, or ask the `next` source, too.'),
     on_unknown: oneOf(['next', 'refuse'] as const)
       .prefault('next')
       .describe('For an unknown user: ask the `next` source, or `refuse` the user.'),
     on_tempfail: oneOf(['fail', 'next'] as const)
       .prefault('fail')
-      .describe('When it could not be asked: `fail` with "try again later", or ask the `next` source.'),
+      .describe('If the source cannot be asked: `fail` with "try again later", or ask the `next` source.'),
   };
 }
 

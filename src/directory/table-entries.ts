@@ -16,7 +16,7 @@ export type Meaning = (typeof meanings)[number];
 /** Schema of the setting `answers`. */
 export function answers<const Meanings extends readonly [Meaning, ...Meaning[]]>(words: Meanings) {
   return oneOf(words, 'a meaning of values').describe(
-    'How values are meant: `backend` (its name, or a host), `perdition` (`user@` may stand before the host), `transport` ' +
+    'The meaning of values: `backend` (its name, or a host), `perdition` (`user@` may stand before the host), `transport` ' +
       '(Postfix’s `lmtp:inet:[host]:24`)' +
       (words.some((word) => word === 'user') ? ', `user` (another name of the user).' : '.'),
   );
@@ -177,14 +177,14 @@ export function tableSettings() {
     answers: answers(meanings).prefault('backend'),
     parent_domain_matches_subdomains: yesOrNo()
       .prefault(false)
-      .describe('With `answers: transport`: a domain stands for all below it, too, as in Postfix.'),
+      .describe('With `answers: transport`: a domain stands for all domains below it, too, as in Postfix.'),
     catch_all: catchAll(),
   };
 }
 
 /** Schema of the setting `catch_all`: whether an alias for all names of a domain is followed. */
 export function catchAll() {
-  return yesOrNo().prefault(false).describe('With `answers: user`: follow an alias for any name at all, as mail does.');
+  return yesOrNo().prefault(false).describe('With `answers: user`: follow an alias for any name, as mail does.');
 }
 
 interface TableSettings {

@@ -60,7 +60,7 @@ describe('the cache of a source', () => {
     });
   }
 
-  test('remembers for 5 s that the source could not be asked, and then asks again', async () => {
+  test('remembers for 5 s that the source could not be asked, then asks again', async () => {
     const { ask, cache, questions, time } = cacheUnderTest();
     const away = couldNotAsk('away');
     await assert.rejects(ask(away), away);
@@ -71,7 +71,7 @@ describe('the cache of a source', () => {
     assert.deepEqual((await ask(onA)).told, { answer: onA });
   });
 
-  test('serves the last home while the source is away, for a day, and says how old it is', async () => {
+  test('serves the last home, with its age, for a day while the source is away', async () => {
     const { ask, cache, time } = cacheUnderTest();
     await ask(onA);
     time.nowMs += 3_600_000;
@@ -90,14 +90,14 @@ describe('the cache of a source', () => {
     await assert.rejects(ask(couldNotAsk('away')), { message: 'away' });
   });
 
-  test('lets go on refusing a refused user while the source is away', async () => {
+  test('keeps refusing a refused user while the source is away', async () => {
     const { ask, time } = cacheUnderTest();
     await ask({ kind: 'refused', reason: 'suspended' });
     time.nowMs += 30_000;
     assert.equal((await ask(couldNotAsk('away'))).told.answer.kind, 'refused');
   });
 
-  test('asks anew where it must, remembers the answer, and gives no old one for it', async () => {
+  test('asks anew on demand, remembers the answer, and never falls back to an old one', async () => {
     const { ask, cache, questions } = cacheUnderTest();
     await ask(onA);
     const anew = cache.askAnew(alice, never);
@@ -116,7 +116,7 @@ describe('the cache of a source', () => {
     assert.deepEqual(await again, { answer: onA }, 'nor does a remembered failure stand for the source');
   });
 
-  test('asks once for many who want the same', async () => {
+  test('asks once for concurrent lookups of the same name', async () => {
     const { cache, questions } = cacheUnderTest();
     const all = [cache.ask(alice, never), cache.ask(alice, never), cache.ask(bob, never)];
     assert.deepEqual(
@@ -127,7 +127,7 @@ describe('the cache of a source', () => {
     assert.deepEqual(await Promise.all(all), [{ answer: onA }, { answer: onA }, { answer: onA }]);
   });
 
-  test('stops asking when the last who waited is gone, not before', async () => {
+  test('aborts the question when its last caller is gone, not earlier', async () => {
     const { cache, questions } = cacheUnderTest();
     const [first, second] = [new AbortController(), new AbortController()];
     const asks = [cache.ask(alice, first.signal), cache.ask(alice, second.signal)];
@@ -148,7 +148,7 @@ describe('the cache of a source', () => {
     assert.equal((await ask(onA)).wasAsked, true);
   });
 
-  test('holds no more names than it may, and keeps those that are used', async () => {
+  test('holds at most so many names, and keeps those that are used', async () => {
     const { ask, time } = cacheUnderTest({ maxEntries: 2 });
     const carol = loginName('carol');
     await ask(onA, alice);
@@ -160,7 +160,7 @@ describe('the cache of a source', () => {
     assert.equal((await ask(onA, bob)).wasAsked, true);
   });
 
-  test('forgets a user under every name that leads there, also an answer that is on its way', async () => {
+  test('forgets a user under every name, and answers that are on their way', async () => {
     const { ask, cache, questions } = cacheUnderTest();
     await ask({ kind: 'found', user: 'bob' }, alice);
     await ask(onA, bob);
@@ -183,7 +183,7 @@ describe('the cache of a source', () => {
     assert.equal((await ask(onA)).wasAsked, true);
   });
 
-  test('closes with its source, and what was asked is given up', async () => {
+  test('closes with its source, and aborts its questions', async () => {
     const { cache, questions, isClosed } = cacheUnderTest();
     const ask = cache.ask(alice, never);
     await Promise.all([assert.rejects(ask, { name: 'AbortError' }), cache[Symbol.asyncDispose]()]);

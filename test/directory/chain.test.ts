@@ -143,16 +143,16 @@ describe('the chain of sources', () => {
     test(name, async () => assert.equal(await outcome(steps), expected));
   }
 
-  test('an alias is followed from the first source on', async () => {
+  test('an alias starts again at the first source', async () => {
     const steps = [step({ bob: onB }), step({ alice: alias('robert'), robert: alias('BOB') })];
     assert.equal(await outcome(steps), 'b bob@example.test');
   });
 
-  test('a source may call the user by the same name and let another say where', async () => {
+  test('a source may name the same user and leave the home to a later source', async () => {
     assert.equal(await outcome([step({ '*': alias('alice') }), step({ '*': onA })]), 'a alice@example.test');
   });
 
-  test('aliases in a circle, or without end, are an alarm and no answer', async () => {
+  test('an alias loop, or an endless chain of aliases, raises an alarm and is no answer', async () => {
     assert.equal(await outcome([step({ alice: alias('bob'), bob: alias('alice') })]), 'ERR_DIRECTORY_ANSWER');
     const endless = step({});
     const longer = {
@@ -162,7 +162,7 @@ describe('the chain of sources', () => {
     assert.equal(await outcome([longer]), 'ERR_DIRECTORY_ANSWER');
   });
 
-  test('an alias that is no user is an alarm and no answer', async () => {
+  test('an alias to a malformed name raises an alarm and is no answer', async () => {
     for (const user of ['', 'a\r\nb', 'x'.repeat(300), 'a@b@c']) {
       assert.equal(await outcome([step({ '*': alias(user) })]), 'ERR_DIRECTORY_ANSWER', user);
     }
@@ -174,7 +174,7 @@ describe('the chain of sources', () => {
     assert.deepEqual(home, { kind: 'refused', reason: `un paid ${'!'.repeat(292)}` });
   });
 
-  test('each question is traced, with what was skipped and what failed', async () => {
+  test('each question is traced, also skipped sources and failures', async () => {
     const traced: string[] = [];
     const steps = [
       step({ '*': onA }, { serves: () => false }),
@@ -195,7 +195,7 @@ describe('the chain of sources', () => {
     );
   });
 
-  test('a caller whose time is over has the same answer as one who waited for long', async () => {
+  test('a caller with a timeout gets the same error as one who waits for the deadline', async () => {
     const hanging = [step({ '*': 'never' })];
     const ask = (signal: AbortSignal) => chainOf(hanging).lookup(loginName('alice'), signal);
     for (const signal of [AbortSignal.timeout(1), AbortSignal.abort(new DOMException('late', 'TimeoutError'))])
@@ -203,12 +203,12 @@ describe('the chain of sources', () => {
     await assert.rejects(ask(AbortSignal.abort(new RangeError('gone'))), RangeError);
   });
 
-  test('a fault of a driver is no answer and is not hidden', async () => {
+  test('a bug in a driver is not taken for an answer and not hidden', async () => {
     await assert.rejects(outcome([step({ '*': new TypeError('bug') })]), TypeError);
   });
 });
 
-test('a host that two backends share stands for neither', () => {
+test('a host that two backends share means neither of them', () => {
   const backends = new Map(
     [...backendsNamed('a', 'b')].map(([name, backend]) => {
       const hosts = [{ ...backend.hosts[0], imap: { ...backend.hosts[0].imap, hostname: 'shared.test' } }] as const;
@@ -251,7 +251,7 @@ describe('where the password of a refused user can be checked', () => {
     });
   }
 
-  test('where a later source could not be asked nobody is told anything', async () => {
+  test('without a home, because a later source could not be asked, the answer is "later"', async () => {
     assert.equal(await outcome([step({ '*': refused }), step({ '*': away })]), 'ERR_DIRECTORY_UNAVAILABLE');
   });
 

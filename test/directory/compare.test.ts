@@ -54,7 +54,7 @@ test('a change of weights is previewed', async () => {
   assert.ok(Math.abs(moved / users - 0.25) < 0.04, `${moved}`);
 });
 
-test('a comparison ends when nobody waits for it', async () => {
+test('a comparison ends when its signal is aborted', async () => {
   await using directory = await testDirectory([{ type: 'static', backend: 'a' }]);
   const both = { before: { directory, parseName }, after: { directory, parseName } };
   const gone = AbortSignal.abort(new RangeError('gone'));

@@ -65,7 +65,7 @@ describe('the directory', () => {
     assert.deepEqual([...directory.counts()], [['1 tcp_table', { hits: 2, misses: 3, stale: 0 }]]);
   });
 
-  test('asks past what it remembers where an answer must be of now, and remembers that', async () => {
+  test('asks past the cache for fresh answers, and remembers them', async () => {
     let home = 'a';
     await using server = await startServer((socket) => void socket.on('data', () => socket.write(`200 ${home}\n`)));
     const source = { type: 'tcp_table', server: `127.0.0.1:${server.port}` };
@@ -80,7 +80,7 @@ describe('the directory', () => {
     assert.equal(await outcomeOf(directory, 'alice'), 'b alice@example.test');
   });
 
-  test('tells all problems of a source at once, each with its path', async () => {
+  test('reports all problems of a source at once, each with its path', async () => {
     const problems = await checkSource({
       type: 'map',
       answers: 'maybe',
@@ -107,7 +107,7 @@ describe('the directory', () => {
     assert.deepEqual(await checkSource({ type: 'static', backend: 'a' }), []);
   });
 
-  test('does not open with a static source for a backend that is not there', async () => {
+  test('does not open with a static source whose backend does not exist', async () => {
     await assert.rejects(testDirectory([{ type: 'static', backend: 'c' }]), {
       code: 'ERR_CONFIG_INVALID',
       message: 'directory source 1 static: there is no backend c',

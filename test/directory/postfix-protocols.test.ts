@@ -74,7 +74,7 @@ for (const [type, serve, settings] of protocols) {
     };
   });
 
-  test(`${type}: the server of these tests is one to Postfix too`, async () => {
+  test(`${type}: Postfix can use the server of these tests, too`, async () => {
     await using server = await startServer(serve(users()));
     const tools = await postfix();
     const table =
@@ -83,7 +83,7 @@ for (const [type, serve, settings] of protocols) {
     assert.equal(await tools.query(table, 'nobody@example.test'), undefined);
   });
 
-  test(`${type}: connections are kept, few, and replaced when the server closed them`, async () => {
+  test(`${type}: few connections are kept, and replaced when the server closes them`, async () => {
     const homes = users();
     let opened = 0;
     await using server = await startServer((socket) => {
@@ -150,7 +150,7 @@ describe('what a lookup server may answer', () => {
     assert.equal(await outcomeOf(directory, 'alice'), 'ERR_DIRECTORY_ANSWER');
   });
 
-  test('what comes without a question ends the connection, and is no answer to the next', async () => {
+  test('bytes without a question end the connection and do not answer the next question', async () => {
     let closed = Promise.withResolvers<void>();
     await using server = await startServer((socket) => {
       socket.on('close', () => closed.resolve());
@@ -168,7 +168,7 @@ describe('what a lookup server may answer', () => {
     }
   });
 
-  test('a question that was given up does not leave its reply to the next', async () => {
+  test('the reply to an aborted question is not taken for the next one', async () => {
     await using server = await startServer((socket) => {
       socket.setEncoding('latin1').on('data', (text: string) => {
         if (text.includes('bob')) socket.write('200 b\n');
@@ -184,7 +184,7 @@ describe('what a lookup server may answer', () => {
   });
 });
 
-test('an escaped key of a tcp_table is one word of printable ASCII, and comes back as it was', () => {
+test('an escaped key of a tcp_table is one word of printable ASCII and can be decoded', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), (key) => {
       const escaped = escapeKey(key);

@@ -96,24 +96,24 @@ export function sourceContract(title: string, start: () => Promise<ContractPeer>
       assert.ok((options.everybody?.(user) ?? [known]).includes(outcome), `${user}: ${outcome}`);
     };
 
-    test('says where users live, and does not know who is not there', async () => {
+    test('says where users live, and that others are unknown', async () => {
       for (const user of ['alice@example.test', 'bob@example.test', 'nobody@example.test', 'alice@elsewhere.test']) {
         assertOutcome(await outcomeOf(directory, user), user);
         assertOutcome(await outcomeOf(directory, user.toUpperCase()), user);
       }
     });
 
-    test('takes every name as a name, whatever it means elsewhere', async () => {
+    test('takes hostile names for plain names', async () => {
       for (const user of metacharacters) assertOutcome(await outcomeOf(directory, user), user);
     });
 
-    test('answers many at once, each its own', async () => {
+    test('answers many questions at once, each with its own answer', async () => {
       const names = Array.from({ length: 60 }, (_, number) => ['alice', 'bob', `nobody${number}`][number % 3] ?? '');
       const outcomes = await Promise.all(names.map((name) => outcomeOf(directory, name)));
       for (const [at, name] of names.entries()) assertOutcome(outcomes[at] ?? '', `${name}@example.test`);
     });
 
-    test('gives up when nobody waits any more, and answers the next', async () => {
+    test('gives up when the caller aborts, and answers the next question', async () => {
       const controller = new AbortController();
       const lookup = outcomeOf(directory, 'alice', controller.signal);
       controller.abort(new RangeError('gone'));
@@ -123,7 +123,7 @@ export function sourceContract(title: string, start: () => Promise<ContractPeer>
     });
 
     if (options.everybody === undefined) {
-      test('accepts the host of a backend for its name', async () => {
+      test('accepts the host of a backend instead of its name', async () => {
         await peer.put?.('carol@example.test', 'mail-b.example.test');
         const expected = 'b carol@example.test';
         assert.equal(await eventually(expected, () => outcomeOf(directory, 'carol')), expected);
@@ -140,7 +140,7 @@ export function sourceContract(title: string, start: () => Promise<ContractPeer>
       }
     }
 
-    test('refuses settings that it does not know, by name', async () => {
+    test('refuses unknown settings by name', async () => {
       await assert.rejects(testDirectory([{ ...peer.settings, colour: 'red' }], peer.options), {
         code: 'ERR_CONFIG_INVALID',
         message: /^sources\.0\.colour: is not a key that exists here/,
@@ -149,7 +149,7 @@ export function sourceContract(title: string, start: () => Promise<ContractPeer>
 
     if (options.hasNoPeer) return;
 
-    test('says that it could not ask while its peer is away, and answers again afterwards', async () => {
+    test('rejects while its server is away, and answers again afterwards', async () => {
       assert.ok(peer.outage);
       const before = await outcomeOf(directory, 'alice');
       await peer.outage.begin();

@@ -11,7 +11,7 @@ import { watchFile } from './watched-file.ts';
 export const driver = defineSource({
   about: 'A constant database file.',
   settings: sourceSettings({
-    file: file('The file; a replaced one is taken over.'),
+    file: file('The file; a replaced file is taken over.'),
     ...tableSettings(),
   }).superRefine(checkTable),
   async create(settings, deps) {

@@ -25,18 +25,24 @@ export const driver = defineSource({
         error: 'give at least one backend a weight above 0',
       })
       .optional()
-      .describe('Twice the weight, twice the users; 0: only who is pinned there. Left out: every backend has 1.'),
+      .describe(
+        'Weight of each backend: twice the weight, twice the users; 0: only pinned users. Left out: every backend has 1.',
+      ),
     pinned: z
       .record(z.string(), textOrNumber('the name of a backend', 'write the name of a backend'), {
         error: 'is not a map of users: write { alice@example.org: a }',
       })
       .prefault({})
-      .describe('Users whose home is said.'),
-    key: nameTemplate('a key').prefault('%u').describe('What is hashed: `%d` keeps a domain together.'),
+      .describe('Users whose backend is fixed, and that backend.'),
+    key: nameTemplate('a key')
+      .prefault('%u')
+      .describe('The text that is hashed; `%d` keeps the users of a domain together.'),
     shared_storage: yesOrNo().prefault(false).describe('Every backend can serve every user.'),
     max_load: fraction({ atLeast: 1, atMost: 100 })
       .optional()
-      .describe('With shared storage: nobody has more than this many times its share of the sessions, such as `1.25`.'),
+      .describe(
+        'With shared storage: no backend has more than this many times its share of the sessions, such as `1.25`.',
+      ),
   }).superRefine(({ max_load, shared_storage }, context) => {
     if (max_load === undefined || shared_storage) return;
     const message = 'needs shared_storage: true: without it every user has one home';

@@ -48,7 +48,9 @@ export const driver = defineSource({
       remedy: serviceUrlRemedy,
       examples: ['https://api.internal/homes/%u'],
       parse: readServiceUrl,
-    }).describe('Values for `%u`, `%n`, `%d` are percent-encoded; a per cent sign of the URL’s own is written `%%`.'),
+    }).describe(
+      'The values of `%u`, `%n`, `%d` are percent-encoded; write `%%` for a per cent sign of the URL itself.',
+    ),
     tls_ca_file: trustedAuthorities(),
     bearer_token: wrappedSecret().optional().describe('Sent as `Authorization: Bearer …`.'),
     protocol: oneOf(['json', 'auth_http'] as const)
@@ -56,19 +58,23 @@ export const driver = defineSource({
       .describe('`json`: 200 with a JSON object. `auth_http`: the questions of nginx’s mail proxy.'),
     method: oneOf(['GET', 'POST'] as const)
       .optional()
-      .describe('Of JSON: `GET` when left out.'),
-    backend_key: valueName('Of JSON: the member with the home; `backend` when left out.'),
-    user_key: valueName('Of JSON: the member with the user’s canonical name; `user` when left out.'),
-    refuse_key: valueName('Of JSON: the member that says whether the user may not sign in; `refuse` when left out.'),
+      .describe('With `protocol: json`; `GET` when left out.'),
+    backend_key: valueName('With `protocol: json`: the member with the home; `backend` when left out.'),
+    user_key: valueName('With `protocol: json`: the member with the user’s canonical name; `user` when left out.'),
+    refuse_key: valueName(
+      'With `protocol: json`: the member that says whether the user may not sign in; `refuse` when left out.',
+    ),
     refuse: refusalSetting('key'),
-    role_key: valueName('Of JSON: the member with the role of somebody of the staff; `role` when left out.'),
+    role_key: valueName('With `protocol: json`: the member with the role of a member of staff; `role` when left out.'),
     answers: answers(['backend', 'perdition', 'transport']).optional(),
     mail_protocol: oneOf(['imap', 'pop3', 'smtp'] as const)
       .optional()
-      .describe('Of auth_http: `imap` when left out.'),
+      .describe('With `protocol: auth_http`; `imap` when left out.'),
     unknown_status: textOrNumber('a text', 'write the Auth-Status of an unknown user')
       .optional()
-      .describe('Of auth_http: the Auth-Status of an unknown user; `Invalid login or password` when left out.'),
+      .describe(
+        'With `protocol: auth_http`: the Auth-Status of an unknown user; `Invalid login or password` when left out.',
+      ),
   })
     .superRefine(checkRefusal('key'))
     .superRefine(checkProtocol),

@@ -52,7 +52,7 @@ const askAnotherCodes = new Set([51, 52, 53]);
  * function (RFC 4515). Several entries, or several values, are a bad answer.
  */
 export const driver = defineSource({
-  about: 'A directory server.',
+  about: 'An LDAP server.',
   settings: sourceSettings({
     servers: serverList(
       leaf({
@@ -66,26 +66,28 @@ export const driver = defineSource({
     ),
     tls: oneOf(['starttls', 'none'] as const)
       .prefault('starttls')
-      .describe('For `ldap://`: TLS or nothing. `none`: in clear, for loopback.'),
+      .describe('With `ldap://`: TLS or no connection. `none`: without TLS, for loopback.'),
     ...tlsSettings(),
     bind_dn: textOrNumber('a DN', 'write a DN such as cn=postern,dc=example,dc=org')
       .optional()
-      .describe('Who asks; anonymous when left out.'),
+      .describe('The DN that searches; anonymous when left out.'),
     bind_password: wrappedSecret().optional().describe('The password of `bind_dn`.'),
-    base: textOrNumber('a DN', 'write a DN such as ou=people,dc=example,dc=org').describe('Where to search.'),
+    base: textOrNumber('a DN', 'write a DN such as ou=people,dc=example,dc=org').describe(
+      'The DN below which users are searched.',
+    ),
     scope: oneOf(['sub', 'one', 'base'] as const)
       .prefault('sub')
       .describe('How deep to search below `base`.'),
     filter: leaf({ what: 'a filter', remedy: filterRemedy, examples: ['(mail=%u)'], parse: readFilter }).describe(
-      'With `%u`, `%n`, `%d`, escaped as RFC 4515 says.',
+      'The filter, with `%u`, `%n`, `%d`, which are escaped as in RFC 4515.',
     ),
     backend_attribute: valueName(
-      'The home. Left out, or missing in an entry: the user exists, and a later source says where.',
+      'The attribute with the home. Left out, or missing in an entry: the user exists, and a later source says where.',
     ),
-    user_attribute: valueName('The user’s canonical name; without a home an alias.'),
-    refuse_attribute: valueName('The reason why the user may not sign in.'),
+    user_attribute: valueName('The attribute with the user’s canonical name; without a home it makes an alias.'),
+    refuse_attribute: valueName('The attribute with the reason why the user may not sign in.'),
     refuse: refusalSetting('attribute'),
-    role_attribute: valueName('The role of somebody of the staff; one value.'),
+    role_attribute: valueName('The attribute with the role of a member of staff; one value.'),
     answers: homeAnswers(),
   })
     .superRefine(checkRefusal('attribute'))

@@ -24,9 +24,9 @@ import { watchFile } from './watched-file.ts';
  * different values is a bad answer for that user, never a guess.
  */
 export const driver = defineSource({
-  about: 'A text file of `user: backend` lines; Postfix and Perdition tables too. Read again when it changes.',
+  about: 'A text file of `user: backend` lines, or a Postfix or Perdition table. It is read again when it changes.',
   settings: sourceSettings({
-    file: file('The file; taken over as a whole when it has changed and stands still.'),
+    file: file('The file; a changed file is taken over as a whole when it no longer changes.'),
     ...tableSettings(),
   }).superRefine(checkTable),
   async create(settings, deps) {

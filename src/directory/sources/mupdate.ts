@@ -34,12 +34,12 @@ export const driver = defineSource({
   about: 'The MUPDATE master of a Cyrus Murder.',
   settings: sourceSettings({
     servers: serverList(serverAddress(3905)).describe(
-      'The master, and frontends that run a MUPDATE copy of their own; port 3905.',
+      'The master, and frontends that run a MUPDATE copy of their own; port 3905 when left out.',
     ),
     mode: oneOf(['update', 'find'] as const)
       .prefault('update')
       .describe(
-        '`update`: all INBOXes are kept in memory, and the master tells each change. `find`: it is asked for each user.',
+        '`update`: all INBOXes are kept in memory, and the master sends each change. `find`: it is asked for each user.',
       ),
     user: textOrNumber('a user', 'write a user of admins in imapd.conf').describe(
       'A user in `admins` of the master’s imapd.conf.',
@@ -47,7 +47,7 @@ export const driver = defineSource({
     password: wrappedSecret().describe('The password of this user.'),
     tls: oneOf(['starttls', 'none'] as const)
       .prefault('starttls')
-      .describe('TLS or nothing; `none`: in clear.'),
+      .describe('`starttls`: TLS or no connection. `none`: without TLS.'),
     ...tlsSettings(),
   }),
   async create(settings, deps) {

@@ -29,14 +29,14 @@ export const driver = defineSource({
       remedy: redisSourceRemedy,
       examples: ['redis://redis.internal:6379/0'],
       parse: readRedisSource,
-    }).describe('`redis://host:port/database`, `rediss://` for TLS; may name an ACL user, never a password.'),
+    }).describe('`redis://host:port/database`, `rediss://` for TLS. It may name an ACL user, but no password.'),
     password: wrappedSecret().optional().describe('The password.'),
     tls_ca_file: trustedAuthorities(),
     key: nameTemplate('a key').describe('The key, with `%u`, `%n`, `%d`.'),
     field: nameTemplate('a field').optional().describe('The field of a hash, with `%u`, `%n`, `%d`.'),
     role_field: nameTemplate('a field')
       .optional()
-      .describe('The field of the same hash with the role of somebody of the staff.'),
+      .describe('The field of the same hash with the role of a member of staff.'),
     answers: answers(meanings).prefault('backend'),
   }).superRefine(({ field, role_field }, context) => {
     if (role_field !== undefined && field === undefined)

@@ -13,9 +13,9 @@ import { watchFile } from './watched-file.ts';
  * taken over as a whole. Patterns know no users one by one: their answers count as defaults.
  */
 export const driver = defineSource({
-  about: 'A text file of patterns, as Postfix and Perdition have them.',
+  about: 'A text file of patterns in the form of Postfix or Perdition.',
   settings: sourceSettings({
-    file: file('The file of patterns; taken over as a whole when it changes.'),
+    file: file('The file of patterns; a changed file is taken over as a whole.'),
     format: oneOf(['postfix', 'perdition'] as const)
       .prefault('postfix')
       .describe('`postfix`: regexp_table(5) and pcre_table(5). `perdition`: popmap.re.'),

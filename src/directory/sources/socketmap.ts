@@ -17,7 +17,7 @@ export const driver = defineSource({
     map: textOrNumber('the name of a map', mapRemedy)
       .refine((name) => !/\s/.test(name), { error: `holds white space: ${mapRemedy}` })
       .describe('The name of the map.'),
-    key: nameTemplate('a key').prefault('%u').describe('What is asked for.'),
+    key: nameTemplate('a key').prefault('%u').describe('The key to look up.'),
     answers: answers(meanings).prefault('backend'),
   }),
   create(settings, { findHome }) {

@@ -33,7 +33,7 @@ export function databaseSettings(port: number) {
     ),
     tls: oneOf(['required', 'none'] as const)
       .prefault('required')
-      .describe('`none`: in clear. A socket needs none.'),
+      .describe('`required`: TLS or no connection. `none`: without TLS. A socket needs no TLS.'),
     ...tlsSettings(),
     database: textOrNumber('the name of a database', 'write the name of the database').describe('The database.'),
     user: textOrNumber('a user', 'write the user of the database').describe('The user of the database.'),
@@ -45,7 +45,7 @@ export function databaseSettings(port: number) {
     user_column: valueName('The column with the user’s canonical name; `user` when left out.'),
     refuse_column: valueName('The column that says whether the user may not sign in; `refuse` when left out.'),
     refuse: refusalSetting('column'),
-    role_column: valueName('The column with the role of somebody of the staff; `role` when left out.'),
+    role_column: valueName('The column with the role of a member of staff; `role` when left out.'),
     answers: homeAnswers(),
   };
 }

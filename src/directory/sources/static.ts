@@ -5,7 +5,7 @@ import { defineSource, sourceSettings } from '../settings.ts';
  * One backend for every user: for a site with one backend, or, last in the chain, for users whom no other source knows.
  */
 export const driver = defineSource({
-  about: 'One backend for every user that no source before it knows.',
+  about: 'One backend for every user whom no earlier source knows.',
   settings: sourceSettings({
     backend: textOrNumber('the name of a backend', 'write the name of a backend').describe('The backend.'),
   }),

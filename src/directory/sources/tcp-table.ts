@@ -11,7 +11,7 @@ export const driver = defineSource({
   about: 'A server that speaks Postfix’s tcp_table protocol.',
   settings: sourceSettings({
     server: serverAddress().describe('`host:port`, `[address]:port` or `unix:/path`.'),
-    key: nameTemplate('a key').prefault('%u').describe('What is asked for.'),
+    key: nameTemplate('a key').prefault('%u').describe('The key to look up.'),
     answers: answers(meanings).prefault('backend'),
   }),
   create(settings, { findHome }) {

@@ -28,9 +28,9 @@ export async function watchFile<T>(
   const { file, load, release } = options;
   const closing = new AbortController();
   let taken = await fingerprint(file);
-  let current = await load(file, closing.signal);
   let seen = taken;
   let checking: Promise<void> | undefined;
+  const watched = { current: await load(file, closing.signal), [Symbol.asyncDispose]: close };
 
   async function check(): Promise<void> {
     const before = seen;
@@ -42,8 +42,8 @@ export async function watchFile<T>(
       log.error('directory-file-missing', { source: label, file });
       return;
     }
-    const replaced = current;
-    current = await load(file, closing.signal);
+    const replaced = watched.current;
+    watched.current = await load(file, closing.signal);
     log.info('directory-file-changed', { source: label, file });
     await release?.(replaced);
   }
@@ -60,17 +60,14 @@ export async function watchFile<T>(
       });
   }, pollMs);
 
-  return {
-    get current() {
-      return current;
-    },
-    async [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      closing.abort();
-      await checking;
-      await release?.(current);
-    },
-  };
+  async function close(): Promise<void> {
+    clearInterval(timer);
+    closing.abort();
+    await checking;
+    await release?.(watched.current);
+  }
+
+  return watched;
 }
 
 async function fingerprint(file: string): Promise<string> {

@@ -69,7 +69,7 @@ describe('a constant database', () => {
     assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
   });
 
-  test('that is none is refused at the start', async () => {
+  test('of another format is refused at the start', async () => {
     await using folder = await temporaryDirectory();
     const file = join(folder.path, 'users.cdb');
     for (const content of ['', 'alice: a\n', Buffer.alloc(2048), Buffer.alloc(4096, 0xff)]) {
@@ -78,7 +78,7 @@ describe('a constant database', () => {
     }
   });
 
-  test('that is cut off while it is open is a tempfail for who was behind the cut', async () => {
+  test('that is cut off while it is open makes a tempfail for users behind the cut', async () => {
     await using folder = await temporaryDirectory();
     const file = join(folder.path, 'users.cdb');
     await makeCdb(file, new Map([['alice@example.test', 'a']]));
@@ -87,7 +87,7 @@ describe('a constant database', () => {
     assert.equal(await outcomeOf(directory, 'alice'), 'ERR_DIRECTORY_UNAVAILABLE');
   });
 
-  test('is taken over when it is replaced, without a moment of doubt', async () => {
+  test('is taken over when it is replaced, without a failed lookup', async () => {
     await using folder = await temporaryDirectory();
     const file = join(folder.path, 'users.cdb');
     const records = new Map([['alice@example.test', 'a']]);
@@ -117,7 +117,7 @@ describe("Postfix's own view", () => {
   ].join('');
   const keys = ['alice@example.test', 'bob@example.test', 'carol@example.test', '@example.test', 'dave@example.test'];
 
-  test('of a text table is ours of the same text', async () => {
+  test('of a text table equals ours of the same text', async () => {
     const tools = await postfix();
     await using folder = await temporaryDirectory();
     const file = join(folder.path, 'users');
@@ -130,7 +130,7 @@ describe("Postfix's own view", () => {
     }
   });
 
-  test('of a cdb table that it made is ours', async () => {
+  test('of a cdb table that Postfix made equals ours', async () => {
     const tools = await postfix();
     await using folder = await temporaryDirectory();
     const file = join(folder.path, 'users');

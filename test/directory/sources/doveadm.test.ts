@@ -44,7 +44,7 @@ describe("a Dovecot director's answer", () => {
     assert.deepEqual([...seen].sort(), ['a', 'b']);
   });
 
-  test('is where the user was moved', async () => {
+  test('is where doveadm moved the user', async () => {
     await using directory = await directoryOf();
     const hashed = await outcomeOf(directory, 'alice');
     const [host = '', home] = Object.entries(hosts).find(([, home]) => !hashed.startsWith(home)) ?? [];

@@ -128,7 +128,7 @@ describe('what a web service may answer', () => {
   }
 
   for (const bytes of ['', 'garbage\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"backend":"a"}']) {
-    test(`${JSON.stringify(bytes)} and the end is no answer`, async () => {
+    test(`${JSON.stringify(bytes)} and a closed connection is no answer`, async () => {
       await using server = await startServer((socket) => void socket.once('data', () => socket.end(bytes)));
       await using directory = await testDirectory([{ type: 'http', url: `http://127.0.0.1:${server.port}/%u` }]);
       assert.equal(await outcomeOf(directory, 'alice'), 'ERR_DIRECTORY_UNAVAILABLE');
@@ -183,7 +183,7 @@ describe("nginx's auth_http", () => {
 const problems = async (settings: object): Promise<string[]> =>
   (await checkSource({ type: 'http', ...settings })).map(({ path, message }) => `${path.join('.')}: ${message}`);
 
-test('a value in a URL stays where it was put, whatever is in it', () => {
+test('a value in a URL never leaves its place, whatever it contains', () => {
   const name = fc.oneof(
     fc.string({ unit: 'grapheme', minLength: 1 }),
     fc.constantFrom('.', '..', '%2e', '%2E%2e', '/', '\\'),

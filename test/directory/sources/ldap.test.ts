@@ -79,7 +79,7 @@ describe('an LDAP directory', () => {
     });
   }
 
-  test('may only say who exists, and leave the home to the next source', async () => {
+  test('may say only who exists, and leave the home to the next source', async () => {
     const { backend_attribute: _, ...settings } = settingsFor(slapd);
     await using directory = await testDirectory([settings, { type: 'static', backend: 'b', domains: 'example.test' }]);
     assert.equal(await outcomeOf(directory, 'a.liddell'), 'b alice@example.test');
@@ -90,7 +90,7 @@ describe('an LDAP directory', () => {
     assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
   });
 
-  test('is not asked when its certificate is not trusted, or another server’s', async () => {
+  test('is not asked if its certificate is untrusted or for another name', async () => {
     const { tls_ca_file: _, ...untrusting } = settingsFor(slapd);
     for (const settings of [
       untrusting,
@@ -103,7 +103,7 @@ describe('an LDAP directory', () => {
     }
   });
 
-  test('that refuses us is a tempfail, also where it would show a stranger nothing', async () => {
+  test('that refuses the bind is a tempfail, also if anonymous searches find nothing', async () => {
     await using wrong = await testDirectory([{ ...settingsFor(slapd), bind_password: 'wrong' }]);
     assert.equal(await outcomeOf(wrong, 'alice'), 'ERR_DIRECTORY_UNAVAILABLE');
     await using nowhere = await testDirectory([{ ...settingsFor(slapd), base: 'ou=gone,dc=example,dc=test' }]);
@@ -125,7 +125,7 @@ describe('an LDAP directory', () => {
     assert.equal(await outcomeOf(directory, 'alice'), 'a alice@example.test');
   });
 
-  test('that takes a single connection is asked on that one', async () => {
+  test('that accepts a single connection is asked on that one', async () => {
     let taken = 0;
     await using between = await startServer((socket) => {
       taken += 1;
@@ -138,7 +138,7 @@ describe('an LDAP directory', () => {
     assert.equal(between.connections.size, 1);
   });
 
-  test('has several servers: one that is away, or hangs, is passed over', async () => {
+  test('has several servers: one that is away or hangs is skipped', async () => {
     let hung = 0;
     await using hanging = await startServer(() => (hung += 1));
     await using directory = await testDirectory([
@@ -175,7 +175,7 @@ async function askAtOnce(directory: Directory, searches: number, isEnough = () =
   await Promise.all(Array.from({ length: 16 }, person));
 }
 
-test('a value in a filter is one value, whatever is in it', () => {
+test('a value in a filter stays one value, whatever it contains', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', minLength: 1 }), (value) => {
       const filter = FilterParser.parseString(`(mail=${escapeFilter(value)})`);

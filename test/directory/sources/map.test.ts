@@ -101,7 +101,7 @@ describe('the text of a map', () => {
     });
   }
 
-  test('is refused with the places of ten faults, no more', async () => {
+  test('is refused with the places of at most ten faults', async () => {
     await using folder = await temporaryDirectory();
     await assert.rejects(readText('alice: a\n'.concat(': b\n'.repeat(50)), folder.path), (error: Error) => {
       assert.equal(error.message.split('\n').length, 10);
@@ -110,7 +110,7 @@ describe('the text of a map', () => {
     });
   });
 
-  test('makes a key ambiguous that stands there with two values', async () => {
+  test('makes a key with two values ambiguous', async () => {
     await using folder = await temporaryDirectory();
     const map = await readText('alice: a\nbob: b\nalice: b\nJÖRG: a\njörg: b\n', folder.path);
     assert.deepEqual(map.get('alice'), { kind: 'ambiguous' });
@@ -133,7 +133,7 @@ describe('the text of a map', () => {
     );
   });
 
-  test('is read to the end or refused, whatever is in it', async () => {
+  test('is read to the end or refused, whatever it contains', async () => {
     await using folder = await temporaryDirectory();
     const junk = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
@@ -169,7 +169,7 @@ async function mapOf(text: string, settings: object = {}) {
 }
 
 describe('a map source', () => {
-  test('asks for the user, the bare user of the default domain, the domain, everybody', async () => {
+  test('looks up the user, the bare user of the default domain, the domain, and `*`', async () => {
     await using map = await mapOf('alice: a\n@example.test: b\nbob@other.test: b\n* a\n');
     assert.equal(await map.ask('alice'), 'a alice@example.test');
     assert.equal(await map.ask('bob'), 'b bob@example.test');
@@ -177,7 +177,7 @@ describe('a map source', () => {
     assert.equal(await map.ask('alice@other.test'), 'a alice@other.test');
   });
 
-  test('finds keys that are not ASCII, in whatever spelling they stand there', async () => {
+  test('finds keys that are not ASCII in any spelling', async () => {
     await using map = await mapOf('Jo\u0308rg@BÜCHER.example: a\n@例え.テスト: b\nΟΔΟΣ: a\n');
     assert.equal(await map.ask('jörg@xn--bcher-kva.example'), 'a jörg@xn--bcher-kva.example');
     assert.equal(await map.ask('x@xn--r8jz45g.xn--zckzah'), 'b x@xn--r8jz45g.xn--zckzah');
@@ -226,7 +226,7 @@ describe('a map source', () => {
     assert.equal(await map.ask('bob'), 'b bob@example.test');
   });
 
-  test('takes over a file that was replaced, and one that was written in place', async () => {
+  test('takes over a file that was replaced or written in place', async () => {
     await using map = await mapOf('alice: a\n');
     await writeFile(`${map.file}.new`, 'alice: b\n');
     await rename(`${map.file}.new`, map.file);
@@ -235,7 +235,7 @@ describe('a map source', () => {
     assert.equal(await eventually('a bob@example.test', () => map.ask('bob')), 'a bob@example.test');
   });
 
-  test('keeps the last good content of a file that is broken, emptied or gone, with an alarm', async () => {
+  test('keeps the last good content if the file is broken, emptied or gone, and raises an alarm', async () => {
     await using map = await mapOf('alice: a\n');
     const alarms = async (count: number): Promise<string> =>
       eventually(String(count), async () => String(map.log.lines.filter((line) => line.startsWith('error')).length));

@@ -58,14 +58,14 @@ describe('a Murder', () => {
   after(() => master[Symbol.asyncDispose]());
 
   for (const mode of ['update', 'find'] as const) {
-    test(`has other domains, full stops and mailboxes on the move (${mode})`, async () => {
+    test(`has users of other domains, with full stops, and on the move (${mode})`, async () => {
       await using directory = await testDirectory([settingsFor(master, mode)]);
       assert.equal(await outcomeOf(directory, 'john.doe@other.test'), 'b john.doe@other.test');
       assert.equal(await outcomeOf(directory, 'john.doe'), 'unknown');
       assert.equal(await outcomeOf(directory, 'moving'), 'ERR_DIRECTORY_UNAVAILABLE');
     });
 
-    test(`refuses us or is not trusted: a tempfail (${mode})`, async () => {
+    test(`that refuses the login or is not trusted is a tempfail (${mode})`, async () => {
       const { tls_ca_file: _, ...untrusting } = settingsFor(master, mode);
       for (const settings of [untrusting, { ...settingsFor(master, mode), password: 'wrong' }]) {
         await using directory = await testDirectory([{ ...settings, timeout: '500ms' }]);
@@ -74,7 +74,7 @@ describe('a Murder', () => {
     });
   }
 
-  test('tells its copy of each change', async () => {
+  test('sends each change to the copy', async () => {
     await using directory = await testDirectory([settingsFor(master, 'update')]);
     assert.equal(await outcomeOf(directory, 'nora'), 'unknown');
     await master.activate(new Map([['user.nora', 'mail-a.example.test!default']]));
@@ -85,7 +85,7 @@ describe('a Murder', () => {
     assert.equal(await eventually('unknown', () => outcomeOf(directory, 'nora')), 'unknown');
   });
 
-  test('that is away leaves a copy that answers on, never with "unknown", and is followed again', async () => {
+  test('that is away leaves a copy that answers, never with "unknown", and is followed again', async () => {
     const log = recordingLog();
     await using directory = await testDirectory([settingsFor(master, 'update')], { log });
     // Refused sign-ins of the tests before may still keep the master's threads busy.
@@ -101,7 +101,7 @@ describe('a Murder', () => {
     assert.match(log.lines.join('\n'), /directory-copy-lost/);
   });
 
-  test('may have several masters: those that are away, or hang, are passed over', async () => {
+  test('may have several masters: those that are away or hang are skipped', async () => {
     await using hanging = await startServer(() => {});
     const servers = ['127.0.0.1:9', `127.0.0.1:${hanging.port}`, `127.0.0.1:${master.port}`];
     for (const mode of ['update', 'find'] as const) {
@@ -160,7 +160,7 @@ describe('what a master may say', () => {
     });
   }
 
-  test('is read alike however it is cut into pieces', () => {
+  test('is read alike in whatever pieces it comes', () => {
     const text = '* OK MUPDATE "a\\"b\\\\" {3}\r\nx\ny {0+}\r\n\r\nP1 MAILBOX user.a "h!p"\r\nP1 OK ""\r\n';
     const expected = [
       { tag: '*', kind: 'OK', strings: ['MUPDATE', 'a"b\\', 'x\ny', ''] },
@@ -179,7 +179,7 @@ describe('what a master may say', () => {
     );
   });
 
-  test('ends in responses or in an error, whatever it is', () => {
+  test('ends in responses or in an error, whatever the bytes', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom('{', '3', '}', '+', '"', '\\', '\r\n', ' ', 'P1', '*', 'é')), (parts) => {
         try {
@@ -192,7 +192,7 @@ describe('what a master may say', () => {
   });
 });
 
-test('INBOXes are those of users, not their folders', () => {
+test('only INBOXes of users count, not their folders', () => {
   assert.equal(inboxOf(loginName('john.doe'), 'example.test'), 'user.john^doe');
   assert.equal(inboxOf(loginName('john@other.test'), 'example.test'), 'other.test!user.john');
   for (const name of ['user.bob', 'other.test!user.bob', 'user.john^doe']) assert.ok(isInbox(name), name);

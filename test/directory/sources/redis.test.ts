@@ -46,7 +46,7 @@ const problems = async (url: string): Promise<string[]> =>
   (await checkSource({ type: 'redis', url, key: '%u' })).map(({ message }) => message);
 
 describe('a redis source', () => {
-  test('may have the role of somebody of the staff in another field', async () => {
+  test('may have the role of a member of staff in another field', async () => {
     await using server = await startRedisServer();
     const client = await createClient({ url: server.url }).connect();
     await client.hSet('user:alice@example.test', { backend: 'a', role: 'helpdesk' });
@@ -62,7 +62,7 @@ describe('a redis source', () => {
     assert.equal(await outcomeOf(directory, 'dora'), 'ERR_DIRECTORY_ANSWER');
   });
 
-  test('cannot ask a key of another kind', async () => {
+  test('rejects for a key of another type', async () => {
     await using server = await startRedisServer();
     const client = await createClient({ url: server.url }).connect();
     await client.lPush('home:alice@example.test', 'a');
@@ -71,7 +71,7 @@ describe('a redis source', () => {
     assert.equal(await outcomeOf(directory, 'alice'), 'ERR_DIRECTORY_UNAVAILABLE');
   });
 
-  test('wants its password apart from the URL, and a URL of Redis', async () => {
+  test('wants a Redis URL without a password', async () => {
     assert.deepEqual(await problems('redis://postern:pw@127.0.0.1/0'), [
       'holds a password: write it as password: { file: … }',
     ]);

@@ -73,7 +73,7 @@ describe('a server that refers users to their homes', () => {
     });
   }
 
-  test('is itself the home where it takes the password and is a backend', async () => {
+  test('is itself the home if it accepts the password and is a backend', async () => {
     await using directory = await testDirectory([{ ...settings, server: 'imap://mail-a.example.test' }]);
     assert.equal(homeOf(await referrerOf(directory), undefined), 'a');
   });
@@ -91,7 +91,7 @@ describe('a server that refers users to their homes', () => {
     }
   });
 
-  test('is not asked again for whom it has led home, until that is forgotten', async () => {
+  test('is not asked again for a user whose home it has said, until that is forgotten', async () => {
     await using directory = await testDirectory([settings], { cache: {} });
     (await referrerOf(directory)).learn((await referrerOf(directory)).homeOf('imap://b/'));
     assert.equal(await outcomeOf(directory, 'ALICE'), 'b alice@example.test');
@@ -100,7 +100,7 @@ describe('a server that refers users to their homes', () => {
     await referrerOf(directory);
   });
 
-  test('is asked for whom no source before it knows', async () => {
+  test('is asked for users whom no earlier source knows', async () => {
     await using directory = await testDirectory([{ type: 'static', backend: 'a', domains: 'other.test' }, settings]);
     assert.equal(await outcomeOf(directory, 'carol@other.test'), 'a carol@other.test');
     assert.equal(await outcomeOf(directory, 'carol'), 'referred: imaps://mail.example.test');
@@ -125,7 +125,7 @@ describe('a server that refers users to their homes', () => {
   });
 });
 
-test('whatever a referral holds, its host is one name or address', () => {
+test('the host of a referral is one name or address, whatever the referral contains', () => {
   fc.assert(
     fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.webUrl({ validSchemes: ['imap'] })), (text) => {
       for (const url of [text, `imap://${text}`, `imap://alice@${text}/`]) {

@@ -101,7 +101,7 @@ describe("a file of Perdition's patterns", () => {
     test(name, async () => assert.equal(await valueOf(text, 'perdition', user), value));
   }
 
-  test('is refused with its places', async () => {
+  test('is refused with the place of each fault', async () => {
     await assert.rejects(
       valueOf('^a: h\n^b\n"x: h\n', 'perdition', 'x'),
       /:2: there is a pattern[^]*:3: a quote " is not closed/,
@@ -119,7 +119,7 @@ test('no pattern takes long, whatever the name', async () => {
   assert.ok(performance.now() - startedMs < 2000);
 });
 
-test('any text is a file of patterns or refused with its place', async () => {
+test('any text is a file of patterns or refused with the place of a fault', async () => {
   const line = fc.array(
     fc.constantFrom('/', 'a', '(', ')', ' ', '\n', '$1', '!', 'if', 'endif', '\\', '"', '#', '*', '{2}'),
   );
@@ -132,7 +132,7 @@ test('any text is a file of patterns or refused with its place', async () => {
   );
 });
 
-test('a regex source answers with the hosts that its patterns make, and with users', async () => {
+test('a regex source answers with hosts from its patterns, and with users', async () => {
   await using folder = await temporaryDirectory();
   const file = join(folder.path, 'popmap.re');
   await writeFile(file, '^([a-m]).*@example: $1@mail-a.example.test:143\n^n: mail-b.example.test\n^x: nowhere\n');

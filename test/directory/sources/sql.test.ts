@@ -79,7 +79,7 @@ for (const { type, start, settings, slow, list } of databases) {
       });
     }
 
-    test('a column may have the role of somebody of the staff', async () => {
+    test('a column may have the role of a member of staff', async () => {
       const withRole = settings.query.replace(
         ', refuse',
         ", refuse, case when login = 'al@example.test' then 'lead' end as role",
@@ -107,7 +107,7 @@ for (const { type, start, settings, slow, list } of databases) {
       }
     });
 
-    test('is not asked when its certificate is not trusted, or another server’s', async () => {
+    test('is not asked if its certificate is untrusted or for another name', async () => {
       const { tls_ca_file: _, ...untrusting } = settingsFor(server);
       for (const distrust of [untrusting, { ...settingsFor(server), tls_server_name: 'other.example.test' }]) {
         await using directory = await testDirectory([distrust]);
@@ -117,7 +117,7 @@ for (const { type, start, settings, slow, list } of databases) {
       assert.equal(await outcomeOf(plain, 'alice'), 'a alice@example.test');
     });
 
-    test('has several servers: those that are away, or hang, are passed over', async () => {
+    test('has several servers: those that are away or hang are skipped', async () => {
       await using hanging = await startServer(() => {});
       const servers = ['127.0.0.1:9', `127.0.0.1:${hanging.port}`, `127.0.0.1:${server.port}`];
       await using directory = await testDirectory([{ ...settingsFor(server), servers }]);
@@ -177,7 +177,7 @@ describe('a query', () => {
     });
   }
 
-  test('has nothing of the name in its text, whatever the name', () => {
+  test('never has a part of the name in its text', () => {
     const compiled = compile('select b from t where u = %u');
     fc.assert(
       fc.property(fc.emailAddress(), (typed) => {

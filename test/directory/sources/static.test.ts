@@ -12,7 +12,7 @@ sourceContract(
   },
 );
 
-test('unknown users have a home only where somebody wrote one for them', async () => {
+test('unknown users have a home only if a static source gives one', async () => {
   const known = { type: 'hash', weights: { b: 1 }, domains: 'known.test' };
   await using strict = await testDirectory([known]);
   assert.equal(await outcomeOf(strict, 'nobody'), 'unknown');
