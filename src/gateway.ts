@@ -5,8 +5,8 @@ import { createProbeLogins } from './backends/probe-logins.ts';
 import type { Config } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import { type ConfigFiles, type FilesRead, recordFiles, replayFiles } from './config/referenced-files.ts';
-import { defined } from './core/defined.ts';
 import { systemClock } from './core/clock.ts';
+import { defined } from './core/defined.ts';
 import type { Readiness } from './core/http.ts';
 import type { Log } from './core/log.ts';
 import type { HostEvidence } from './core/placement.ts';
@@ -19,7 +19,7 @@ import { ConfigHolder, type ConfigSnapshot, type GatewayNode, type UserListeners
 import { openPublicListeners } from './gateway/public-listener.ts';
 import { createReload } from './gateway/reload.ts';
 import { buildSnapshot } from './gateway/snapshot.ts';
-import { openDirectory, openStore as openSessionStore } from './gateway/stores.ts';
+import { openDirectory, openSessionStore } from './gateway/stores.ts';
 import { Team } from './gateway/workers.ts';
 import { newReference } from './http/request-context.ts';
 import { createProbeLogin, type TestedHost } from './login/probe-login.ts';

@@ -6,7 +6,7 @@ import { runCommand } from './cli/program.ts';
 let conversation: Interface | undefined;
 
 /** Rejects with an AbortError when the person ends the input or interrupts. */
-function ask(question: string): Promise<string> {
+function askPerson(question: string): Promise<string> {
   conversation ??= createInterface({ input: process.stdin, output: process.stdout });
   return conversation.question(question);
 }
@@ -14,7 +14,7 @@ function ask(question: string): Promise<string> {
 const environment: CommandEnvironment = {
   print: (text) => void process.stdout.write(text),
   complain: (text) => void process.stderr.write(text),
-  ...(process.stdin.isTTY ? { ask } : {}),
+  ...(process.stdin.isTTY ? { ask: askPerson } : {}),
   lines: () => createLines({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY }),
   ...(process.stderr.isTTY ? { progress: (text) => void process.stderr.write(`\r${text}\u001b[K`) } : {}),
   env: process.env,

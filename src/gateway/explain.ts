@@ -78,7 +78,7 @@ export function createExplain(deps: ExplainerDeps): Explain {
         state,
         ...(why === undefined ? {} : { why }),
         serves: isPool(backend) || host === active,
-        imap: imapAddress(host),
+        imap: imapAddressOf(host),
         webmail: host.webmail.origin + host.webmail.landing,
       };
     });
@@ -124,9 +124,9 @@ export function createExplain(deps: ExplainerDeps): Explain {
   };
 }
 
-type TracedStep = Explanation['steps'][number];
+type ExplainedTrace = Explanation['steps'][number];
 
-function asStep({ source, asked, outcome, tookMs, ageMs, stale }: TracedStep): ExplainedStep {
+function asStep({ source, asked, outcome, tookMs, ageMs, stale }: ExplainedTrace): ExplainedStep {
   const step = { source, asked, answer: outcome.kind, tookMs };
   const age = { ...(ageMs === undefined ? {} : { ageMs }), ...(stale === undefined ? {} : { stale }) };
   switch (outcome.kind) {
@@ -160,7 +160,7 @@ function atSignIn(server: string): string {
   return `${server} says where this user lives, but only at a sign-in`;
 }
 
-function imapAddress({ imap }: BackendHost): string {
+function imapAddressOf({ imap }: BackendHost): string {
   const host = imap.hostname.includes(':') ? `[${imap.hostname}]` : imap.hostname;
   return `${imap.security === 'tls' ? 'imaps' : 'imap'}://${host}:${imap.port}`;
 }

@@ -5,6 +5,7 @@ import { defined } from '../core/defined.ts';
 import type { Log } from '../core/log.ts';
 import type { SilentSignIn } from '../core/webmail.ts';
 import type { AskLeader } from '../directory/source.ts';
+import type { PageSessions } from '../http/request-context.ts';
 import type { LoginEvent } from '../login/attempt.ts';
 import { systemWait } from '../login/limits.ts';
 import { createLogout, createLogoutOfEnded, leaveWebmail } from '../login/logout.ts';
@@ -20,10 +21,12 @@ import { createConnections } from '../proxy/connections.ts';
 import { createExchange } from '../proxy/exchange.ts';
 import { createProxyProtocol } from '../proxy/proxy-protocol-listener.ts';
 import { openTlsCertificates } from '../proxy/tls-certificates.ts';
+import { BrowserSessions } from '../sessions/browser-session.ts';
+import type { NodeSessions } from '../sessions/node-sessions.ts';
 import { openServerKeys } from '../sessions/server-keys.ts';
 import { openClusterState } from './cluster-state.ts';
 import type { ClusterState, ConfigHolder, GatewayNode, NodeSupport, SharedParts } from './parts.ts';
-import { gateOf, openStore, probeStores, sessionsOf } from './stores.ts';
+import { openSessionStore, probeStores, type SessionParts, sessionsOf } from './stores.ts';
 
 interface NodeOptions {
   readonly holder: ConfigHolder;
@@ -99,7 +102,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
   const metrics = new Metrics();
   const log = withAlarms(given, (code) => metrics.alarm(code));
   let isStoreUp = true;
-  const { store, redis } = await openStore(config.sessions, log, ({ ms, failed }) => {
+  const { store, redis } = await openSessionStore(config.sessions, log, ({ ms, failed }) => {
     isStoreUp = !failed;
     metrics.storeCall(ms, failed ? 'failed' : 'ok');
   });
@@ -206,4 +209,23 @@ function countedSilentSignIn(silentSignIn: SilentSignIn, metrics: Metrics): Sile
       throw error;
     }
   };
+}
+
+/** The sessions as the gateway's own pages use them. A reload changes what the getters return. */
+function gateOf({ holder, ...parts }: SessionParts, sessions: NodeSessions): PageSessions {
+  return new BrowserSessions({
+    ...parts,
+    sessions,
+    clock: systemClock,
+    randomBytes,
+    get absoluteTimeoutMs() {
+      return holder.config.sessions.absoluteTimeoutMs;
+    },
+    get forgetPassword() {
+      return holder.config.sessions.forgetPassword;
+    },
+    get maxPerUser() {
+      return holder.config.sessions.maxPerUser;
+    },
+  });
 }

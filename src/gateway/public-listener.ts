@@ -84,12 +84,12 @@ function createPublicListener(options: ListenerOptions): PublicListener {
   const upgrades = new Upgrades(shared);
   const listener = new HttpListener({
     ...shared,
-    probes: { live: () => probe(200, 'live\n'), ready: () => ready(options.readiness()) },
+    probes: { live: () => probeReply(200, 'live\n'), ready: () => ready(options.readiness()) },
     proxyProtocol: node.proxyProtocol,
     ...(node.certificates === undefined ? {} : { certificates: node.certificates }),
     rules: () => holder.current.requestRules[options.serves],
     pages: (request, response, ingress) => holder.current.pages(request, response, ingress),
-    sessions: node.support === undefined ? sessions : guarded(sessions, node.support.mailboxExpiry),
+    sessions: node.support === undefined ? sessions : guardedSessions(sessions, node.support.mailboxExpiry),
     webmailRequests,
     basicRequests,
     upgrades,
@@ -104,7 +104,7 @@ function createPublicListener(options: ListenerOptions): PublicListener {
 }
 
 /** Sessions of opened mailboxes count only while somebody vouches for them. */
-function guarded(sessions: LiveSessions, mailboxExpiry: Pick<MailboxExpiry, 'guard'>): LiveSessions {
+function guardedSessions(sessions: LiveSessions, mailboxExpiry: Pick<MailboxExpiry, 'guard'>): LiveSessions {
   return {
     find(cookieField, secure) {
       const found = sessions.find(cookieField, secure);
@@ -115,10 +115,10 @@ function guarded(sessions: LiveSessions, mailboxExpiry: Pick<MailboxExpiry, 'gua
 
 function ready(readiness: Readiness): Answer {
   const { status, text } = readinessAnswer(readiness);
-  return probe(status, text);
+  return probeReply(status, text);
 }
 
-function probe(status: number, body: string): Answer {
+function probeReply(status: number, body: string): Answer {
   return {
     status,
     headers: [

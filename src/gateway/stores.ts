@@ -15,11 +15,9 @@ import type { SessionStore } from '../core/session.ts';
 import type { RunScript, StateStore } from '../core/state-store.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
 import type { AskLeader, ConnectRedis, RingStates } from '../directory/source.ts';
-import type { PageSessions } from '../http/session-gate.ts';
 import { probeCounters } from '../login/penalty-counters.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import type { RedisSettings } from '../redis/topology.ts';
-import { BrowserSessions } from '../sessions/browser-session.ts';
 import type { KeyRing } from '../sessions/key-derivation.ts';
 import { readKeysFile, ringOf } from '../sessions/keys-file.ts';
 import { NodeSessions, type NodeSessionsOptions } from '../sessions/node-sessions.ts';
@@ -29,7 +27,8 @@ import { SqliteSessionStore } from '../sessions/sqlite-store.ts';
 import { probeRecentLogins } from '../support/recent-logins.ts';
 import type { ConfigHolder } from './parts.ts';
 
-interface SessionParts {
+/** What the sessions of a node, and their pages, are built from. */
+export interface SessionParts {
   readonly store: SessionStore;
   readonly keys: ServerKeys;
   readonly log: Log;
@@ -46,26 +45,7 @@ export function sessionsOf({ holder, ...parts }: SessionParts & Pick<NodeSession
   });
 }
 
-/** The sessions as the gateway's own pages use them. A reload changes what the getters return. */
-export function gateOf({ holder, ...parts }: SessionParts, sessions: NodeSessions): PageSessions {
-  return new BrowserSessions({
-    ...parts,
-    sessions,
-    clock: systemClock,
-    randomBytes,
-    get absoluteTimeoutMs() {
-      return holder.config.sessions.absoluteTimeoutMs;
-    },
-    get forgetPassword() {
-      return holder.config.sessions.forgetPassword;
-    },
-    get maxPerUser() {
-      return holder.config.sessions.maxPerUser;
-    },
-  });
-}
-
-interface OpenStore {
+interface OpenSessionStore {
   readonly store: SessionStore;
   /** The connection for what else lives in it. */
   readonly redis?: RedisConnection;
@@ -75,11 +55,11 @@ interface OpenStore {
  * Opens the store of a configuration. A tombstone stands as long as a session may live, so that no late write can
  * revive one.
  */
-export async function openStore(
+export async function openSessionStore(
   { store, absoluteTimeoutMs }: Config['sessions'],
   log: Log,
   observe: (took: { readonly ms: number; readonly failed: boolean }) => void = () => {},
-): Promise<OpenStore> {
+): Promise<OpenSessionStore> {
   const tombstoneMs = absoluteTimeoutMs;
   if (store.kind === 'embedded') {
     return { store: new SqliteSessionStore({ file: store.file, tombstoneMs, clock: systemClock }) };

@@ -60,12 +60,12 @@ type DirectoryReply = { readonly id: number } & (
 );
 
 /** The time after which the first process gives up: the asking worker has given up before. */
-const patienceMs = 60_000;
+const answerPatienceMs = 60_000;
 
 /** The first process' end. Never rejects for what is a failure of the directory. */
 export async function replyTo({ id, source, name }: DirectoryQuestion, ask: AskLeader): Promise<DirectoryReply> {
   try {
-    return { id, answer: await ask(source, name, AbortSignal.timeout(patienceMs)) };
+    return { id, answer: await ask(source, name, AbortSignal.timeout(answerPatienceMs)) };
   } catch (error) {
     const { code, message, retryable } = error instanceof PosternError ? error : couldNotAsk(String(error));
     return { id, failed: { code, message, retryable } };

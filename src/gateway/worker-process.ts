@@ -15,14 +15,14 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal
 
 const [configFile] = process.argv.slice(2);
 if (configFile === undefined) throw new TypeError('a worker is told its configuration');
-const health = createFollowedHealth({
+const followedHealth = createFollowedHealth({
   tell: (host, evidence, asked) => report({ report: 'evidence', host, evidence, asked }),
   clock: systemClock,
 });
-const questions = createDirectoryQuestions((question) => report({ report: 'question', question }));
+const directoryQuestions = createDirectoryQuestions((question) => report({ report: 'question', question }));
 let filesRead: FilesRead = { contents: {}, included: {} };
 const told = Promise.withResolvers<void>();
-const worker = { health, askLeader: questions.ask, filesRead: () => filesRead };
+const worker = { health: followedHealth, askLeader: directoryQuestions.ask, filesRead: () => filesRead };
 const starting = told.promise.then(() => startGateway({ configFile, worker }));
 process.on('message', (message) => {
   if (isOrder(message)) void obey(message);
@@ -40,8 +40,8 @@ const timer = setInterval(() => {
 report({ report: 'ready', ports: gateway.ports });
 
 async function obey(order: WorkerOrder): Promise<void> {
-  if (order.order === 'health') return health.follow(new Map(order.reports));
-  if (order.order === 'hear') return questions.heard(order.reply);
+  if (order.order === 'health') return followedHealth.follow(new Map(order.reports));
+  if (order.order === 'hear') return directoryQuestions.heard(order.reply);
   if (order.order === 'start') {
     filesRead = order.filesRead;
     return told.resolve();

@@ -26,7 +26,7 @@ interface Member {
 const program = fileURLToPath(new URL('worker-process.ts', import.meta.url));
 /** One that dies so soon after its start would only die again at once. */
 const shortLifeMs = 10_000;
-const pauseMs = 1_000;
+const restartPauseMs = 1_000;
 /** How often workers receive changes that nothing announces, such as those by time. */
 const tellEveryMs = 1_000;
 
@@ -132,7 +132,7 @@ export class Team implements UserListeners, Disposable {
       reject(cannotServe());
       if (!this.#serving) return;
       this.#log.error('worker-exited', { worker: worker.id, code, signal });
-      this.#replace(performance.now() - startedAt < shortLifeMs ? pauseMs : 0);
+      this.#replace(performance.now() - startedAt < shortLifeMs ? restartPauseMs : 0);
     });
     return promise;
   }

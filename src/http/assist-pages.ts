@@ -5,16 +5,13 @@ import { PosternError } from '../core/error.ts';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
 import type { Impersonation, OpenedWebmail, OpenOutcome } from '../support/impersonation.ts';
 import type { MailboxExpiry } from '../support/mailbox-expiry.ts';
-import { createOwnApp, type Pages } from './app.ts';
+import { createMethodNotAllowed, createOnlyDocuments, createOwnApp, type ErrorPageDeps, type Pages } from './app.ts';
 import { stopBindingOf } from './banner.ts';
 import { sourceKeyOf } from './console/layout.ts';
-import { createMethodNotAllowed, type ErrorPageDeps } from './error-pages.ts';
 import { createFormBody, formField, type FormTokens, queryParameter, requestInitiator } from './forms.ts';
 import { closureText } from './gateway-answers.ts';
 import type { Locale, TextKey } from './locales.ts';
-import { createOnlyDocuments } from './only-documents.ts';
-import { goneSignal, ingressOf, newReference } from './request-context.ts';
-import { createLoadSession, type PageSessions } from './session-gate.ts';
+import { createLoadSession, goneSignal, ingressOf, newReference, type PageSessions } from './request-context.ts';
 
 /** Dependencies of the pages on the assist host. */
 interface AssistPagesDeps extends ErrorPageDeps {

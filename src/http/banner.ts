@@ -1,9 +1,9 @@
 import type { Clock } from '../core/clock.ts';
 import type { Ingress, RequestHead } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
-import type { Assets } from './assets.ts';
 import type { FormTokens } from './forms.ts';
 import type { Locales } from './locales.ts';
+import type { Assets } from './views.ts';
 
 /** Dependencies of the banner in opened mailboxes. */
 export interface BannerDeps {

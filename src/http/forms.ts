@@ -4,7 +4,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Clock } from '../core/clock.ts';
 import { ingressOf } from './request-context.ts';
 
-const maxBytes = 8 * 1024;
+const maxFormBytes = 8 * 1024;
 
 /**
  * Reads a plain form of at most 8 KiB into `request.body`; anything else is refused at once, with a status.
@@ -18,33 +18,33 @@ export function createFormBody(): RequestHandler {
     // `is`: false means another type, null no body at all.
     const type = request.is('application/x-www-form-urlencoded');
     if (type === false || request.headers['content-encoding'] !== undefined)
-      throw refusal(415, 'the body is not a form');
+      throw formRefusal(415, 'the body is not a form');
     // A server that optimises empty requests gives those no end to wait for.
-    const bytes = type === null ? Buffer.alloc(0) : await readBody(request);
+    const bytes = type === null ? Buffer.alloc(0) : await readFormBody(request);
     request.body = new URLSearchParams(bytes.toString('utf8'));
     next();
   };
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw refusal(413, 'the form is too long');
+async function readFormBody(request: IncomingMessage): Promise<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > maxFormBytes) throw formRefusal(413, 'the form is too long');
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
     request.on('data', (chunk: Buffer) => {
       chunks.push(chunk);
       length += chunk.length;
-      if (length <= maxBytes) return;
+      if (length <= maxFormBytes) return;
       request.removeAllListeners('data').pause();
-      reject(refusal(413, 'the form is too long'));
+      reject(formRefusal(413, 'the form is too long'));
     });
     request.once('end', () => resolve(Buffer.concat(chunks)));
     request.once('error', reject);
-    request.once('close', () => reject(refusal(400, 'the form ended early')));
+    request.once('close', () => reject(formRefusal(400, 'the form ended early')));
   });
 }
 
-function refusal(status: 400 | 413 | 415, message: string): Error {
+function formRefusal(status: 400 | 413 | 415, message: string): Error {
   return Object.assign(new Error(message), { status });
 }
 
@@ -184,4 +184,54 @@ function sign(key: KeyObject, issued: string, boundTo: string): string {
   return createHmac('sha256', key)
     .update(JSON.stringify(['form', issued, boundTo]))
     .digest('base64url');
+}
+
+const maxTargetLength = 4096;
+/** Only characters that headers, URL parsers and proxies all read alike. */
+const plainTarget = /^\/(?![/\\])[^\\\p{Cc}\p{Cf}\p{Z}\p{Co}\p{Cn}\ufffd]*$/u;
+
+/**
+ * The place on this very origin that `next` names, ready for a Location field: path, query and fragment; or undefined.
+ *
+ * Nothing is also the answer to `/`, which is no place but the front door itself, and to our own sign-in and sign-out.
+ * What is ASCII comes back byte for byte. `value` is what a query parser gave: anything but one string is refused.
+ */
+export function nextTarget(value: unknown, origin: string): string | undefined {
+  if (typeof value !== 'string' || value.length > maxTargetLength || value === '/' || !plainTarget.test(value))
+    return undefined;
+  if (!value.isWellFormed() || !URL.canParse(value, origin)) return undefined;
+  const url = new URL(value, origin);
+  // `/.//evil.example` becomes the path `//evil.example`, which the next reader takes for another host.
+  if (url.origin !== origin || url.pathname.startsWith('//')) return undefined;
+  if (/^\/-\/log(?:in|out)(?:\/|$)/.test(url.pathname)) return undefined;
+  return /^[!-~]+$/.test(value) ? value : `${url.pathname}${url.search}${url.hash}`;
+}
+
+/** Leads the browser on after a form. */
+export function seeOther(response: Response, location: string): void {
+  response.statusCode = 303;
+  response.setHeader('Location', location);
+  response.end();
+}
+
+/** As long as browsers keep a cookie. */
+const keptMs = 400 * 24 * 60 * 60 * 1000;
+
+/**
+ * Notes in the browser, by a mark that only the gateway can read, who signs in there. Returns whether it was somebody
+ * else the last time: the cache may hold what that user read. A browser without a note has nothing of ours, or no
+ * cookies, which browsers clear with their cache.
+ */
+export function noteLastUser(request: Request, response: Response, tokens: FormTokens, user: string): boolean {
+  const { secure } = ingressOf(request).publicUrl;
+  const name = secure ? '__Host-postern-last' : 'postern-last';
+  const boundTo = `last user ${user}`;
+  const notes = (request.headers.cookie ?? '')
+    .split(';')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair.startsWith(`${name}=`))
+    .map((pair) => pair.slice(name.length + 1));
+  const flags = { path: '/', httpOnly: true, sameSite: 'lax', secure, maxAge: keptMs } as const;
+  response.cookie(name, tokens.mark(boundTo), flags);
+  return notes.some((note) => !tokens.isMark(note, boundTo));
 }

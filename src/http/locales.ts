@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { BoundedMap } from '../core/bounded-map.ts';
 import english from '../../views/locales/en.json' with { type: 'json' };
+import { BoundedMap } from '../core/bounded-map.ts';
 
 /** The name of a text; views/locales/en.json has them all. */
 export type TextKey = keyof typeof english;
@@ -33,11 +33,11 @@ export function readLocales(folder: URL, defaultTag: string): Locales {
     .map((name) =>
       createLocale(name.slice(0, -'.json'.length), JSON.parse(readFileSync(new URL(name, folder), 'utf8'))),
     );
-  const fallback = find(all, defaultTag) ?? createLocale('en', english);
+  const fallback = localeTagged(all, defaultTag) ?? createLocale('en', english);
   return {
     all,
     choose(asked, acceptLanguage) {
-      const wanted = typeof asked === 'string' ? find(all, asked) : undefined;
+      const wanted = typeof asked === 'string' ? localeTagged(all, asked) : undefined;
       return wanted ?? firstOf(all, preferences(acceptLanguage ?? '')) ?? fallback;
     },
   };
@@ -85,14 +85,14 @@ export function preferences(field: string): string[] {
 
 function firstOf(all: readonly Locale[], tags: readonly string[]): Locale | undefined {
   for (const tag of tags) {
-    const locale = find(all, tag);
+    const locale = localeTagged(all, tag);
     if (locale !== undefined) return locale;
   }
   return undefined;
 }
 
 /** The catalogue of this very tag, else of its language: `de-AT` is served by `de`. */
-function find(all: readonly Locale[], tag: string): Locale | undefined {
+function localeTagged(all: readonly Locale[], tag: string): Locale | undefined {
   const wanted = tag.toLowerCase();
   const language = wanted.split('-')[0];
   return all.find((locale) => locale.tag.toLowerCase() === wanted) ?? all.find((locale) => locale.tag === language);

@@ -4,7 +4,6 @@ import type { Clock } from '../core/clock.ts';
 import { expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { CanonicalUser } from '../core/names.ts';
 import type { Closure } from '../core/placement.ts';
 import { Secret } from '../core/secret.ts';
 import {
@@ -17,21 +16,21 @@ import {
 import type { LoginOutcome } from '../login/attempt.ts';
 import type { Login } from '../login/login.ts';
 import type { Logout } from '../login/logout.ts';
+import type { NoticeDelivery } from '../support/notices.ts';
 import {
   formField,
   formProblemOf,
   type FormTokens,
+  nextTarget,
+  noteLastUser,
   queryOf,
   queryParameter,
   requestInitiator,
   writeFormCookie,
 } from './forms.ts';
 import { closureText, endIsNamed } from './gateway-answers.ts';
-import { noteLastUser } from './last-user.ts';
 import type { Locale, TextKey } from './locales.ts';
-import { nextTarget } from './redirects.ts';
-import { goneSignal, ingressOf, newReference } from './request-context.ts';
-import { type PageSessions, sessionOf } from './session-gate.ts';
+import { goneSignal, ingressOf, newReference, type PageSessions, sessionOf } from './request-context.ts';
 import type { Views } from './views.ts';
 
 interface LoginPageDeps {
@@ -39,8 +38,8 @@ interface LoginPageDeps {
   readonly logout: Logout;
   readonly gate: PageSessions;
   readonly live: LiveSessions;
-  /** Whether there is something that the user must be told before the mail. */
-  readonly mustRead: (user: CanonicalUser) => boolean;
+  /** Notices that a user reads before the mail. */
+  readonly notices: Pick<NoticeDelivery, 'pending'>;
   readonly tokens: FormTokens;
   readonly views: Views;
   readonly clock: Clock;
@@ -74,7 +73,7 @@ class LoginPage {
     const refuse = (problem: Problem, reference?: string) =>
       this.#answer(request, response, { user, problem, ...(reference !== undefined && { reference }) });
 
-    const formWhy = formProblemOf(request, this.#deps.tokens, bindingOf);
+    const formWhy = formProblemOf(request, this.#deps.tokens, loginFormBinding);
     if (formWhy !== undefined) return refuse(formProblem(formWhy, publicUrl.authority));
     if (user.trim() === '') return refuse(missingUser);
     if (password === '') return refuse(missingPassword);
@@ -94,8 +93,9 @@ class LoginPage {
       if (outcome.kind !== 'signed-in') return await refuse(problemOf(outcome), attempt.reference);
       await this.#openSession(request, response, outcome, attempt);
       response.statusCode = 303;
-      const next = goOn(outcome, queryParameter(request.url, 'next'), publicUrl.origin);
-      const first = this.#deps.mustRead(outcome.user) ? `/-/notice?next=${encodeURIComponent(next)}` : next;
+      const next = targetAfterLogin(outcome, queryParameter(request.url, 'next'), publicUrl.origin);
+      const first =
+        this.#deps.notices.pending(outcome.user).length > 0 ? `/-/notice?next=${encodeURIComponent(next)}` : next;
       response.setHeader('Location', first);
       response.end();
     } catch (error) {
@@ -120,10 +120,13 @@ class LoginPage {
       queryParameter(request.url, 'lang'),
       request.headers['accept-language'],
     );
-    const token = this.#deps.tokens.issue(bindingOf(mayHaveCookie(request) ? this.#giveCookie(request, response) : ''));
+    const token = this.#deps.tokens.issue(
+      loginFormBinding(mayHaveCookie(request) ? this.#giveCookie(request, response) : ''),
+    );
     const session = sessionOf(this.#deps.gate, request);
     const current = session === 'unreadable' ? undefined : session;
-    const ended = form.problem === undefined && session === undefined ? await this.#endOfSession(request) : undefined;
+    const isNew = form.problem === undefined && session === undefined;
+    const { ended } = isNew ? await this.#lookUp(request) : {};
     const timeZone = knownTimeZone(formField(request.body, 'time_zone'));
     const state = { ...form, token, current, ended, timeZone, nowMs: this.#deps.clock.nowMs() };
     const html = renderLogin(this.#deps.views, request, locale, state);
@@ -147,7 +150,7 @@ class LoginPage {
     { password, client, publicOrigin, timeZone }: Parameters<Login>[0],
   ): Promise<void> {
     const { secure } = ingressOf(request).publicUrl;
-    const before = await this.#sessionBefore(request);
+    const { session: before } = await this.#lookUp(request);
     const open = async (): Promise<void> => {
       await this.#deps.gate.open(request, response, {
         user,
@@ -175,19 +178,15 @@ class LoginPage {
     for (const line of browserCookies) response.appendHeader('Set-Cookie', line);
   }
 
-  async #sessionBefore(request: Request): Promise<LiveSession | undefined> {
+  async #lookUp(request: Request): Promise<{ readonly session?: LiveSession; readonly ended?: EndReason }> {
     const found = await this.#deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
-    return found.kind === 'found' ? found.session : undefined;
-  }
-
-  async #endOfSession(request: Request): Promise<EndReason | undefined> {
-    const found = await this.#deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
-    return found.kind === 'ended' ? found.reason : undefined;
+    if (found.kind === 'found') return { session: found.session };
+    return found.kind === 'ended' ? { ended: found.reason } : {};
   }
 }
 
 /** Where the browser was on its way to, #fragment included, or where the webmail lands. */
-function goOn({ landing, resumeTarget }: SignedIn, asked: unknown, origin: string): string {
+function targetAfterLogin({ landing, resumeTarget }: SignedIn, asked: unknown, origin: string): string {
   const next = nextTarget(asked, origin);
   if (next === undefined) return nextTarget(landing, origin) ?? '/';
   const hash = next.indexOf('#');
@@ -195,7 +194,7 @@ function goOn({ landing, resumeTarget }: SignedIn, asked: unknown, origin: strin
   return nextTarget(resumeTarget(target) + fragment, origin) ?? '/';
 }
 
-function bindingOf(cookie: string): string {
+function loginFormBinding(cookie: string): string {
   return `sign-in ${cookie}`;
 }
 

@@ -2,14 +2,12 @@ import type { Request, RequestHandler, Response } from 'express';
 import { expiredCookieLines } from '../core/cookie-jar.ts';
 import type { LiveSessions, SessionRecord } from '../core/session.ts';
 import type { Logout } from '../login/logout.ts';
-import { formField, type FormTokens, queryParameter, requestInitiator } from './forms.ts';
-import { seeOther } from './redirects.ts';
-import { ingressOf } from './request-context.ts';
-import { type PageSessions, sessionOf, signInPathOf } from './session-gate.ts';
+import { formField, type FormTokens, queryParameter, requestInitiator, seeOther } from './forms.ts';
+import { ingressOf, type PageSessions, sessionOf, signInPathOf } from './request-context.ts';
 import type { Views } from './views.ts';
 
 /** Dependencies of the sign-out page. */
-export interface LogoutPageDeps {
+interface LogoutPageDeps {
   readonly logout: Logout;
   readonly gate: PageSessions;
   readonly live: LiveSessions;
@@ -34,14 +32,14 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
     const text = record === 'unreadable' ? undefined : locale.text('signOut.text', { user: record.user });
     response.type('html').setHeader('Content-Language', locale.tag);
     response.vary('Accept-Language');
-    response.end(views.render('logout', { locale, title }, { text, token: tokens.issue(bindingOf(record)) }));
+    response.end(views.render('logout', { locale, title }, { text, token: tokens.issue(logoutFormBinding(record)) }));
   }
 
   async function submit(request: Request, response: Response): Promise<void> {
     const { publicUrl, client } = ingressOf(request);
     const initiator = requestInitiator(request.headers, publicUrl.origin);
     const record = sessionOf(gate, request);
-    const isBound = tokens.check(formField(request.body, 'token'), bindingOf(record));
+    const isBound = tokens.check(formField(request.body, 'token'), logoutFormBinding(record));
     // Without a session at hand, a token proves nothing: the browser itself must say that the form was ours. It may
     // still be rid of its cookie then.
     const isOurs = typeof record === 'object' ? isBound && initiator !== 'foreign' : initiator === 'own';
@@ -63,6 +61,6 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
   return { show, submit };
 }
 
-function bindingOf(record: SessionRecord | 'unreadable' | undefined): string {
+function logoutFormBinding(record: SessionRecord | 'unreadable' | undefined): string {
   return typeof record === 'object' ? `sign-out ${record.userKey} ${record.createdAtMs}` : 'sign-out';
 }

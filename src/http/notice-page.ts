@@ -1,14 +1,13 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { LiveSession, LiveSessions } from '../core/session.ts';
 import type { NoticeDelivery } from '../support/notices.ts';
-import { formField, type FormTokens, queryParameter, requestInitiator } from './forms.ts';
+import { formField, type FormTokens, nextTarget, queryParameter, requestInitiator } from './forms.ts';
 import { timeTextOf } from './locales.ts';
-import { nextTarget } from './redirects.ts';
 import { ingressOf } from './request-context.ts';
 import type { Views } from './views.ts';
 
 /** Dependencies of the page of notices. */
-export interface NoticePageDeps {
+interface NoticePageDeps {
   readonly notices: Pick<NoticeDelivery, 'pendingNow' | 'read'>;
   readonly live: LiveSessions;
   readonly tokens: FormTokens;
@@ -29,7 +28,7 @@ export function createNoticePage({ notices: telling, live, tokens, views }: Noti
     const session = await sessionOf(request);
     const pending = session === undefined ? [] : await telling.pendingNow(session.record.user);
     const last = pending.at(-1);
-    if (session === undefined || last === undefined) return goOn(request, response);
+    if (session === undefined || last === undefined) return seeNextPage(request, response);
     const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
     const time = timeTextOf(locale, 'full', session.record.timeZone);
     response.type('html').setHeader('Content-Language', locale.tag);
@@ -40,7 +39,7 @@ export function createNoticePage({ notices: telling, live, tokens, views }: Noti
         who: locale.text('notice.who', { actor, minutes: String(minutes) }),
         why: locale.text('notice.why', { reason }),
       })),
-      token: tokens.issue(bindingOf(session, last.atMs)),
+      token: tokens.issue(noticeFormBinding(session, last.atMs)),
       until: last.atMs,
     };
     response.end(views.render('notice', { locale, title: locale.text('notice.title') }, values));
@@ -50,22 +49,22 @@ export function createNoticePage({ notices: telling, live, tokens, views }: Noti
     const session = await sessionOf(request);
     const until = Number(formField(request.body, 'until'));
     if (session !== undefined && Number.isSafeInteger(until)) {
-      const isBound = tokens.check(formField(request.body, 'token'), bindingOf(session, until));
+      const isBound = tokens.check(formField(request.body, 'token'), noticeFormBinding(session, until));
       const initiator = requestInitiator(request.headers, ingressOf(request).publicUrl.origin);
       if (isBound && initiator !== 'foreign') await telling.read(session.record.user, until);
     }
-    goOn(request, response);
+    seeNextPage(request, response);
   }
 
   return { show, submit };
 }
 
-function bindingOf({ key }: LiveSession, untilMs: number): string {
+function noticeFormBinding({ key }: LiveSession, untilMs: number): string {
   return `notice ${key} ${untilMs}`;
 }
 
 /** To where the user was on the way to. */
-function goOn(request: Request, response: Response): void {
+function seeNextPage(request: Request, response: Response): void {
   response.statusCode = 303;
   const { origin } = ingressOf(request).publicUrl;
   response.setHeader('Location', nextTarget(queryParameter(request.url, 'next'), origin) ?? '/');

@@ -5,14 +5,12 @@ import type { LiveSessions } from '../core/session.ts';
 import type { Login } from '../login/login.ts';
 import type { Logout } from '../login/logout.ts';
 import type { NoticeDelivery } from '../support/notices.ts';
-import { createOwnApp, type Pages } from './app.ts';
-import { createMethodNotAllowed } from './error-pages.ts';
+import { createMethodNotAllowed, createOnlyDocuments, createOwnApp, type Pages } from './app.ts';
 import { createFormBody, createFormTokens } from './forms.ts';
 import { createLoginPage } from './login-page.ts';
 import { createLogoutPage } from './logout-page.ts';
 import { createNoticePage } from './notice-page.ts';
-import { createOnlyDocuments } from './only-documents.ts';
-import { createLoadSession, onlyOwnSessions, type PageSessions } from './session-gate.ts';
+import { createLoadSession, onlyOwnSessions, type PageSessions } from './request-context.ts';
 import { createSessionsPage, type OwnSessions } from './sessions-page.ts';
 import type { Views } from './views.ts';
 
@@ -39,7 +37,7 @@ export function createPages(given: PagesDeps): Pages {
   const deps = onlyOwnSessions(given);
   const { gate } = deps;
   const tokens = createFormTokens(deps.formKeys, deps.clock);
-  const loginPage = createLoginPage({ ...deps, tokens, mustRead: (user) => deps.notices.pending(user).length > 0 });
+  const loginPage = createLoginPage({ ...deps, tokens });
   const logoutPage = createLogoutPage({ ...deps, tokens });
   const noticePage = createNoticePage({ ...deps, tokens });
   const sessionsPage = createSessionsPage({ ...deps, tokens });

@@ -1,12 +1,9 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { CanonicalUser } from '../core/names.ts';
 import type { EndReason, LiveSession, LiveSessions, RecordKey, SessionRecord } from '../core/session.ts';
-import { deviceName } from './device-name.ts';
-import { formField, type FormTokens, queryParameter, requestInitiator } from './forms.ts';
+import { formField, type FormTokens, queryParameter, requestInitiator, seeOther } from './forms.ts';
 import { timeTextOf } from './locales.ts';
-import { seeOther } from './redirects.ts';
-import { ingressOf } from './request-context.ts';
-import { signInPathOf } from './session-gate.ts';
+import { deviceName, ingressOf, signInPathOf } from './request-context.ts';
 import type { Views } from './views.ts';
 
 /** The sessions of a user, on all nodes. Each call rejects when the store cannot be asked. */
@@ -19,7 +16,7 @@ export interface OwnSessions {
 }
 
 /** Dependencies of the page of a user's sessions. */
-export interface SessionsPageDeps {
+interface SessionsPageDeps {
   readonly ownSessions: OwnSessions;
   readonly live: LiveSessions;
   readonly tokens: FormTokens;
@@ -68,7 +65,7 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
       rows,
       others: rows.length > 1,
       user: session.record.user,
-      token: tokens.issue(bindingOf(session)),
+      token: tokens.issue(sessionsFormBinding(session)),
     };
     response.end(views.render('sessions', { locale, title: locale.text('sessions.title') }, values));
   }
@@ -76,7 +73,7 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
   async function submit(request: Request, response: Response): Promise<void> {
     const session = await current(request, response);
     if (session === undefined) return;
-    const isBound = tokens.check(formField(request.body, 'token'), bindingOf(session));
+    const isBound = tokens.check(formField(request.body, 'token'), sessionsFormBinding(session));
     const initiator = requestInitiator(request.headers, ingressOf(request).publicUrl.origin);
     if (isBound && initiator !== 'foreign') await end(session, formField(request.body, 'end'));
     seeOther(response, '/-/sessions');
@@ -96,6 +93,6 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
   return { show, submit };
 }
 
-function bindingOf({ record }: LiveSession): string {
+function sessionsFormBinding({ record }: LiveSession): string {
   return `sessions ${record.userKey} ${record.createdAtMs}`;
 }

@@ -47,7 +47,7 @@ export interface PasswordAttempt {
 }
 
 /** Facts for the login's event, filled in on the way. */
-type Trace = Partial<Record<'user' | 'backend' | 'host', string>> & Pick<LoginEvent, 'why' | 'said'>;
+type LoginTrace = Partial<Record<'user' | 'backend' | 'host', string>> & Pick<LoginEvent, 'why' | 'said'>;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -55,7 +55,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export interface LoginAttempt {
   readonly attempt: PasswordAttempt;
   readonly times: LoginTimes;
-  readonly trace: Mutable<Trace>;
+  readonly trace: Mutable<LoginTrace>;
   readonly gone: AbortSignal;
   /** Does a part of it within what is left of its time. Rejects with ERR_DEADLINE, or when the client is gone. */
   within<T>(source: FailureSource, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
@@ -131,8 +131,8 @@ export function createLoginAttempts(deps: LoginAttemptsDeps) {
       gone,
       within: (source, part) => withDeadline({ source, ms: deps.deadlineMs - times.workedMs() }, gone, part),
     };
-    const judged = await outcomeOf(login, work);
-    const outcome = judged.kind === 'rejected' && deps.isSomeHomeSilent() ? unchecked : judged;
+    const said = await outcomeOf(login, work);
+    const outcome = said.kind === 'rejected' && deps.isSomeHomeSilent() ? unchecked : said;
     if (isHeld(outcome)) await deps.wait(Math.max(deps.refusalAfterMs - times.workedMs(), 0), gone);
     return outcome;
   };

@@ -88,14 +88,14 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     if (admission.kind === 'busy') return admission;
     times.enter('imap');
     try {
-      return await judged(login, found, admission);
+      return await decide(login, found, admission);
     } finally {
       // What became of it was said before, unless somebody could not be asked.
       await admission.settle(gone.aborted ? 'abandoned' : 'undecided');
     }
   };
 
-  async function judged(
+  async function decide(
     login: LoginAttempt,
     found: Sought,
     admission: Admitted,
@@ -109,18 +109,18 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     if (found.kind === 'barred') {
       const { user, backend, because } = found;
       const home = configured(backend, deps.homeOf(backend, user));
-      const check = await judgedAt(login, { user, home, trial, admission });
-      if (check.kind !== 'right') return refusal(login, check);
+      const check = await checkAtHome(login, { user, home, trial, admission });
+      if (check.kind !== 'right') return refusalFor(login, check);
       if (because instanceof UserIsToWait) throw because;
       return { kind: 'refused', reason: because.reason };
     }
     const lived = await trial.whereIs(found);
-    if (lived.kind !== 'found') return refusal(login, lived);
+    if (lived.kind !== 'found') return refusalFor(login, lived);
     trace.backend = lived.backend;
     const stays = found.kind === 'found' && found.stays === true;
     const home = configured(lived.backend, deps.homeOf(lived.backend, lived.user, stays));
-    const check = await judgedAt(login, { user: found.user, home, trial, admission });
-    if (check.kind !== 'right') return refusal(login, check);
+    const check = await checkAtHome(login, { user: found.user, home, trial, admission });
+    if (check.kind !== 'right') return refusalFor(login, check);
     if ('closure' in home) return { kind: 'closed', closure: home.closure };
     if (found.kind === 'referred') found.server.learn(lived.backend);
     return { kind: 'authenticated', user: found.user, home };
@@ -144,7 +144,7 @@ export async function seek(
   }
 }
 
-interface Judging {
+interface CheckAtHome {
   readonly user: CanonicalUser;
   readonly home: Home | ClosedHome;
   readonly trial: PasswordTrial;
@@ -154,18 +154,21 @@ interface Judging {
 /**
  * What the user's home says of the password. Rejects where nobody there can be asked: the attempt counts all the same.
  */
-async function judgedAt({ trace }: LoginAttempt, { user, home, trial, admission }: Judging): Promise<PasswordCheck> {
-  const judge = judgeOf(home);
-  if ('closure' in judge) {
+async function checkAtHome(
+  { trace }: LoginAttempt,
+  { user, home, trial, admission }: CheckAtHome,
+): Promise<PasswordCheck> {
+  const checking = checkingHome(home);
+  if ('closure' in checking) {
     await admission.settle('wrong');
-    throw cannotBeChecked(judge.closure);
+    throw cannotBeChecked(checking.closure);
   }
-  trace.host = judge.host.name;
-  return trial.check(user, judge);
+  trace.host = checking.host.name;
+  return trial.check(user, checking);
 }
 
 /** The home that may judge passwords, or why nobody can be asked. */
-export function judgeOf(home: Home | ClosedHome): Home | { readonly closure: Closure } {
+export function checkingHome(home: Home | ClosedHome): Home | { readonly closure: Closure } {
   return 'closure' in home ? (home.home ?? home) : home;
 }
 
@@ -175,7 +178,7 @@ export function cannotBeChecked({ backend, kind }: Closure): PosternError {
   return new PosternError('ERR_IMAP_UNAVAILABLE', message, { source: 'imap', retryable: true });
 }
 
-function refusal({ trace }: LoginAttempt, check: Exclude<PasswordCheck, { kind: 'right' }>): AuthenticationRefusal {
+function refusalFor({ trace }: LoginAttempt, check: Exclude<PasswordCheck, { kind: 'right' }>): AuthenticationRefusal {
   if (check.kind !== 'wrong') return check;
   trace.why = 'wrong-password';
   return { kind: 'rejected' };
@@ -258,7 +261,7 @@ export async function findReferredHome(
   }
 }
 
-const maxBytes = 1024;
+const maxPasswordBytes = 1024;
 
 /**
  * Whether a password cannot be one: empty, over 1024 bytes, with NUL, CR or LF, or not UTF-8.
@@ -267,5 +270,7 @@ const maxBytes = 1024;
  */
 export function isMalformedPassword(password: Secret): boolean {
   const text = password.reveal();
-  return text === '' || Buffer.byteLength(text) > maxBytes || /[\0\r\n\ufffd]/.test(text) || !text.isWellFormed();
+  return (
+    text === '' || Buffer.byteLength(text) > maxPasswordBytes || /[\0\r\n\ufffd]/.test(text) || !text.isWellFormed()
+  );
 }

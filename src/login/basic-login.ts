@@ -16,12 +16,12 @@ import type {
 import type { Closure } from '../core/placement.ts';
 import {
   cannotBeChecked,
+  checkingHome,
   type ClosedHome,
   configured,
   findReferredHome,
   type Home,
   isMalformedPassword,
-  judgeOf,
   seek,
   type Sought,
 } from './authentication.ts';
@@ -50,7 +50,7 @@ interface ClientAuthenticationDeps {
 }
 
 /** The answer for a known user whose password was not tried, or could not help. */
-const refusals = {
+const basicRefusals = {
   expired: 'This password has expired. Sign in on the web to see what to do.',
   'contact-admin': 'The mail server refuses this account. Ask your administrator.',
   insecure: 'The mail server takes no password over this connection. Ask your administrator.',
@@ -125,12 +125,12 @@ class BasicLogin implements ClientAuthentication {
     const found = await withDeadline({ source: 'directory', ms: this.#deps.deadlineMs }, gone, (signal) =>
       seek(this.#deps.directory, parsed.name, signal),
     );
-    const admission = await this.#judge(attempt, parsed.name, found, gone);
+    const admission = await this.#decideFor(attempt, parsed.name, found, gone);
     const isUntold = admission.kind === 'rejected' && this.#deps.isSomeHomeSilent();
     return isUntold ? { kind: 'unavailable', reference: attempt.reference } : admission;
   }
 
-  async #judge(attempt: BasicAttempt, name: LoginName, found: Sought, gone: AbortSignal): Promise<ClientAdmission> {
+  async #decideFor(attempt: BasicAttempt, name: LoginName, found: Sought, gone: AbortSignal): Promise<ClientAdmission> {
     const { credentials } = attempt;
     if (found.kind === 'nobody') {
       attempt.trace = { ...attempt.trace, why: found.why };
@@ -143,23 +143,23 @@ class BasicLogin implements ClientAuthentication {
       const said = await this.#deps.checks.verdict(known, gone, (allGone) =>
         this.#tryPassword(attempt, allGone, () => this.#askReferrer(attempt, found, allGone)),
       );
-      if (said !== 'right') return refusal(said);
+      if (said !== 'right') return admissionFor(said);
       // From now on the directory knows the home, as long as it remembers it.
       this.#deps.checks.forget(known);
     }
     const { backend } = found.kind === 'referred' ? await this.#learnedHome(name, gone) : found;
     const home = configured(backend, this.#deps.homeOf(backend, user));
-    const judging = judgeOf(home);
-    if ('closure' in judging) {
+    const checking = checkingHome(home);
+    if ('closure' in checking) {
       attempt.trace = { user, backend };
       await this.#triedNowhere(attempt, name, gone, { isReported: false });
-      throw cannotBeChecked(judging.closure);
+      throw cannotBeChecked(checking.closure);
     }
-    attempt.trace = { user, backend, host: judging.host.name };
+    attempt.trace = { user, backend, host: checking.host.name };
     const verdict = await this.#deps.checks.verdict(checkOf(user, backend, credentials), gone, (allGone) =>
-      this.#tryPassword(attempt, allGone, () => this.#askHome(attempt, user, judging, allGone)),
+      this.#tryPassword(attempt, allGone, () => this.#askHome(attempt, user, checking, allGone)),
     );
-    if (verdict !== 'right') return refusal(verdict);
+    if (verdict !== 'right') return admissionFor(verdict);
     if (found.kind === 'barred') return barred(found);
     if ('closure' in home) throw closed(home.closure);
     return { kind: 'admitted', user, ...home };
@@ -191,14 +191,14 @@ class BasicLogin implements ClientAuthentication {
   }
 
   /** The server that knows the home, then the home. */
-  async #askReferrer(attempt: BasicAttempt, referred: ReferredUser, allGone: AbortSignal): Promise<Verdict> {
+  async #askReferrer(attempt: BasicAttempt, referred: ReferredUser, allGone: AbortSignal): Promise<PasswordVerdict> {
     const { client, password } = attempt.credentials;
     const context = { client, reference: attempt.reference, heard: heardBy(attempt), left: allGone };
     const found = await withDeadline({ source: 'imap', ms: this.#deps.deadlineMs }, neverGone, (signal) =>
       findReferredHome(this.#deps.passdb, referred, password, context, signal),
     );
     if (found.kind !== 'found') return found.kind;
-    const home = judgeOf(configured(found.backend, this.#deps.homeOf(found.backend, found.user)));
+    const home = checkingHome(configured(found.backend, this.#deps.homeOf(found.backend, found.user)));
     if ('closure' in home) throw cannotBeChecked(home.closure);
     const verdict = await this.#askHome(attempt, found.user, home, allGone);
     if (verdict === 'right') referred.server.learn(found.backend);
@@ -212,9 +212,9 @@ class BasicLogin implements ClientAuthentication {
   async #tryPassword(
     attempt: BasicAttempt,
     allGone: AbortSignal,
-    ask: () => Promise<Verdict>,
+    ask: () => Promise<PasswordVerdict>,
     { isReported } = { isReported: true },
-  ): Promise<Verdict> {
+  ): Promise<PasswordVerdict> {
     const { client, password } = attempt.credentials;
     const { user = '' } = attempt.trace;
     const admission = await this.#deps.penalty.admit({ user, address: client.address, password }, allGone);
@@ -235,7 +235,7 @@ class BasicLogin implements ClientAuthentication {
     user: CanonicalUser,
     { backend, host }: Home,
     allGone: AbortSignal,
-  ): Promise<Verdict> {
+  ): Promise<PasswordVerdict> {
     const { client, password } = attempt.credentials;
     const { reference } = attempt;
     const context = { client, reference, heard: heardBy(attempt), left: allGone, limits: backend.limits };
@@ -260,7 +260,7 @@ class BasicLogin implements ClientAuthentication {
   }
 }
 
-type Verdict = PasswordCheck['kind'];
+type PasswordVerdict = PasswordCheck['kind'];
 
 /** Why a user whose password was right is not served. Throws where that is for now. */
 function barred({ because }: Extract<Sought, { kind: 'barred' }>): ClientAdmission {
@@ -279,8 +279,8 @@ function heardBy(attempt: BasicAttempt): (said: ServerWords) => void {
   };
 }
 
-function refusal(verdict: Exclude<Verdict, 'right'>): ClientAdmission {
-  return verdict === 'wrong' ? { kind: 'rejected' } : { kind: 'refused', reason: refusals[verdict] };
+function admissionFor(verdict: Exclude<PasswordVerdict, 'right'>): ClientAdmission {
+  return verdict === 'wrong' ? { kind: 'rejected' } : { kind: 'refused', reason: basicRefusals[verdict] };
 }
 
 function checkOf(user: string, backend: string, { client, password }: Omit<ClientCredentials, 'user'>): ClientCheck {

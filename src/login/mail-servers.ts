@@ -5,9 +5,9 @@ import { createBackendLimits } from './limits.ts';
 import { crowdsOf } from './penalty.ts';
 
 /** After a restart the password of every client is asked for at once. */
-const perBackend = { atOnce: 32, waiting: 2000, source: 'imap' } as const;
+const questionsPerBackend = { atOnce: 32, waiting: 2000, source: 'imap' } as const;
 /** How long a server counts as silent after it could not be asked, unless it answers before. */
-const silentMs = 30_000;
+const silentAfterFailureMs = 30_000;
 
 interface MailServersDeps {
   readonly passdb: Passdb & Referrals;
@@ -41,7 +41,7 @@ interface Asker {
 /** Limits the concurrent questions to each backend's mail servers, and remembers which are silent. */
 export function createMailServers(deps: MailServersDeps): MailServers {
   const { passdb, mailboxes, backendOf, clock } = deps;
-  const turnsOf = createBackendLimits(perBackend);
+  const turnsOf = createBackendLimits(questionsPerBackend);
   const silentSince = new Map<string, number>();
 
   function inTurn<T>(
@@ -80,7 +80,7 @@ export function createMailServers(deps: MailServersDeps): MailServers {
     }
   }
 
-  const isRecentlySilent = (sinceMs: number): boolean => isRecent(sinceMs, silentMs, clock.nowMs());
+  const isRecentlySilent = (sinceMs: number): boolean => isRecent(sinceMs, silentAfterFailureMs, clock.nowMs());
   return {
     passdb: {
       verify: (credentials, host, context, signal) =>

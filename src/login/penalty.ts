@@ -3,9 +3,8 @@ import { isIP, isIPv4 } from 'node:net';
 import { plainAddress } from '../core/ip-networks.ts';
 import type { Log } from '../core/log.ts';
 import type { Secret } from '../core/secret.ts';
-import type { Wait } from './limits.ts';
+import { createTrialLimit, createWaitingRoom, type Wait } from './limits.ts';
 import { type Counter, createCounters, type PenaltyCounters } from './penalty-counters.ts';
-import { createTrials, createWaitingRoom } from './waiting-room.ts';
 
 /** One attempt to sign in, before its password is tried. */
 export interface PenaltyAttempt {
@@ -91,7 +90,11 @@ class CountedPenalty implements Penalty, PenaltyRelief {
   constructor(deps: PenaltyDeps) {
     this.#deps = deps;
     this.#counters = createCounters(this.#deps.redis, this.#deps.log);
-    this.#beginTrial = createTrials({ atOnce: trialsPerNetwork, patienceMs: trialPatienceMs, wait: this.#deps.wait });
+    this.#beginTrial = createTrialLimit({
+      atOnce: trialsPerNetwork,
+      patienceMs: trialPatienceMs,
+      wait: this.#deps.wait,
+    });
   }
 
   async stateOf(

@@ -13,14 +13,14 @@ import { createBackendLimits, neverGone } from './limits.ts';
 import type { LeftSession } from './logout.ts';
 
 /** From its turn on. */
-const deadlineMs = 15_000;
+const silentLoginDeadlineMs = 15_000;
 /** Its turn included: as long as a person waits for a page. */
-const patienceMs = 60_000;
-const pauseMs = 10_000;
-const windowMs = 5 * 60_000;
-const perWindow = 3;
+const silentLoginPatienceMs = 60_000;
+const silentLoginIntervalMs = 10_000;
+const silentLoginWindowMs = 5 * 60_000;
+const silentLoginsPerWindow = 3;
 /** When a webmail was restarted, all of its users come at once. */
-const perBackend = { atOnce: 8, waiting: 1000, source: 'webmail' } as const;
+const silentLoginsPerBackend = { atOnce: 8, waiting: 1000, source: 'webmail' } as const;
 /** Sessions whose last attempts are remembered; forgetting the oldest only allows it one attempt more. */
 const rememberedSessions = 10_000;
 
@@ -42,8 +42,8 @@ interface SilentSignInDeps {
  */
 export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
   const inFlight = new Map<RecordKey, Promise<SilentSignInOutcome>>();
-  const attempts = createAttempts(deps.clock);
-  const turnsOf = createBackendLimits(perBackend);
+  const attempts = createSilentLoginCounts(deps.clock);
+  const turnsOf = createBackendLimits(silentLoginsPerBackend);
 
   async function attempt(
     session: LiveSession,
@@ -59,10 +59,10 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
     const carried = carriedCookies(session, home.driver, lost, deps.clock.nowMs());
     const as = { ...identityOf(session, client, publicOrigin), ...(carried === undefined ? {} : { carried }) };
     let begun = false;
-    const outcome = await withDeadline({ source: 'webmail', ms: patienceMs }, neverGone, (waiting) =>
+    const outcome = await withDeadline({ source: 'webmail', ms: silentLoginPatienceMs }, neverGone, (waiting) =>
       turnsOf(record.backend).take(waiting, () => {
         begun = true;
-        return withDeadline({ source: 'webmail', ms: deadlineMs }, waiting, (signal) =>
+        return withDeadline({ source: 'webmail', ms: silentLoginDeadlineMs }, waiting, (signal) =>
           home.driver.signIn(host, as, signal),
         );
       }),
@@ -101,21 +101,22 @@ function carriedCookies(
   return after.pick((name) => driver.carriesCookie?.(name) === true);
 }
 
-interface Attempts {
+interface SilentLoginCounts {
   /** Whether this session may sign in silently now; if so, it counts. */
   admit(key: RecordKey): boolean;
   /** The last one does not count after all. */
   takeBack(key: RecordKey): void;
 }
 
-function createAttempts(clock: Clock): Attempts {
+function createSilentLoginCounts(clock: Clock): SilentLoginCounts {
   const times = new BoundedMap<RecordKey, readonly number[]>(rememberedSessions);
   return {
     admit(key) {
       const nowMs = clock.nowMs();
-      const recent = (times.get(key) ?? []).filter((at) => nowMs - at < windowMs);
+      const recent = (times.get(key) ?? []).filter((at) => nowMs - at < silentLoginWindowMs);
       const last = recent.at(-1);
-      if (recent.length >= perWindow || (last !== undefined && nowMs - last < pauseMs)) return false;
+      if (recent.length >= silentLoginsPerWindow || (last !== undefined && nowMs - last < silentLoginIntervalMs))
+        return false;
       times.set(key, [...recent, nowMs]);
       return true;
     },

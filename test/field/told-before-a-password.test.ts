@@ -9,7 +9,7 @@ import { createLoginNameParser } from '../../src/core/names.ts';
 import type { ClientAdmission, Passdb, Referrals } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { createSignInHomes } from '../../src/gateway/logins.ts';
+import { createSignInHomes } from '../../src/gateway/snapshot.ts';
 import { problemOf } from '../../src/http/login-page.ts';
 import type { LoginEvent, LoginOutcome } from '../../src/login/attempt.ts';
 import { type ClientCheckEvent, createClientAuthentication } from '../../src/login/basic-login.ts';

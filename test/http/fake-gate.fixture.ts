@@ -2,10 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { Request } from 'express';
 import { PosternError } from '../../src/core/error.ts';
-import type { EndReason, LiveSession, LiveSessions, RecordKey } from '../../src/core/session.ts';
-import { ingressOf } from '../../src/http/request-context.ts';
-import type { NewSession } from '../../src/core/session.ts';
-import type { PageSessions } from '../../src/http/session-gate.ts';
+import type { EndReason, LiveSession, LiveSessions, NewSession, RecordKey } from '../../src/core/session.ts';
+import { ingressOf, type PageSessions } from '../../src/http/request-context.ts';
 import { liveSession } from '../login/live-session.fixture.ts';
 
 /** Sessions in a map behind the two ports that the pages use; `stored` shows what they did. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { nextTarget } from '../../src/http/redirects.ts';
+import { nextTarget } from '../../src/http/forms.ts';
 
 const origin = 'https://mail.example.org';
 

@@ -1,7 +1,7 @@
 import { type Audit, auditCsvHead, auditCsvRow, type AuditFilter, type AuditLine } from '../../core/audit.ts';
 import { queryOf } from '../forms.ts';
 import type { Views } from '../views.ts';
-import type { Visit, VisitWork } from './authorisation.ts';
+import type { StaffExchange, StaffHandler } from './authorisation.ts';
 import { showPage } from './layout.ts';
 
 const shownAtMost = 200;
@@ -14,25 +14,25 @@ export function createConsoleAudit({
 }: {
   readonly audit: Audit;
   readonly views: Views;
-}): Readonly<Record<'show' | 'export', VisitWork>> {
-  async function read({ staff, request }: Visit, limit: number, did: string) {
-    const { filter, typed } = filterOf(request.url);
+}): Readonly<Record<'show' | 'export', StaffHandler>> {
+  async function read({ staff, request }: StaffExchange, limit: number, did: string) {
+    const { filter, typed } = auditFilterOf(request.url);
     const facts = { did, ...Object.fromEntries(Object.entries(typed).filter(([, text]) => text !== '')) };
     await audit.record({ event: 'role-used', actor: staff.user, address: staff.address, facts });
     return { typed, lines: await audit.list(filter, limit) };
   }
 
   return {
-    async show(visit: Visit): Promise<void> {
-      const { typed, lines } = await read(visit, shownAtMost, 'read the audit');
+    async show(exchange: StaffExchange): Promise<void> {
+      const { typed, lines } = await read(exchange, shownAtMost, 'read the audit');
       const rows = lines.map((line) => ({ ...line, facts: factsText(line) }));
       const values = { typed, rows, isCut: lines.length === shownAtMost, query: new URLSearchParams(typed).toString() };
-      showPage(views, visit.response, { ...visit.frame, title: 'Audit' }, ['console-audit', values]);
+      showPage(views, exchange.response, { ...exchange.frame, title: 'Audit' }, ['console-audit', values]);
     },
 
-    async export(visit: Visit): Promise<void> {
-      const { lines } = await read(visit, exportedAtMost, 'exported the audit');
-      const { response } = visit;
+    async export(exchange: StaffExchange): Promise<void> {
+      const { lines } = await read(exchange, exportedAtMost, 'exported the audit');
+      const { response } = exchange;
       response.setHeader('Content-Type', 'text/csv; charset=utf-8');
       // Whoever keeps it must see that there are more.
       const name = lines.length < exportedAtMost ? 'audit.csv' : `audit-newest-${exportedAtMost}.csv`;
@@ -43,7 +43,10 @@ export function createConsoleAudit({
 }
 
 /** Only what is understood narrows the list: a filter that cannot be read is left out, and shown as it was typed. */
-function filterOf(url: string): { readonly filter: AuditFilter; readonly typed: Readonly<Record<string, string>> } {
+function auditFilterOf(url: string): {
+  readonly filter: AuditFilter;
+  readonly typed: Readonly<Record<string, string>>;
+} {
   const query = queryOf(url);
   const text = (name: string) => (query.get(name) ?? '').trim().slice(0, 254);
   const typed = { event: text('event'), actor: text('actor'), subject: text('subject'), day: text('day') };

@@ -5,16 +5,13 @@ import type { StaffGrant } from '../../core/identity.ts';
 import type { Log } from '../../core/log.ts';
 import type { RoleOf, StaffMember } from '../../support/roles.ts';
 import { staffCookieLine, type StaffSession, type StaffSessions } from '../../support/staff-sessions.ts';
-import { formField, type FormTokens, requestInitiator } from '../forms.ts';
-import { seeOther } from '../redirects.ts';
+import { formField, type FormTokens, requestInitiator, seeOther } from '../forms.ts';
 import { goneSignal, ingressOf, newReference } from '../request-context.ts';
 import type { Views } from '../views.ts';
 import { type ConsoleFrame, showMessage, sourceKeyOf } from './layout.ts';
 
-type StaffRole = StaffGrant['roles'][number];
-
 /** A request of a member of staff whose session and role were looked up for it. */
-export interface Visit {
+export interface StaffExchange {
   readonly request: Request;
   readonly response: Response;
   readonly session: StaffSession;
@@ -25,13 +22,13 @@ export interface Visit {
   readonly gone: AbortSignal;
 }
 
-/** Handles an authorised visit; it always answers. */
-export type VisitWork = (visit: Visit) => Promise<void> | void;
+/** Handles an authorised exchange; it always answers. */
+export type StaffHandler = (exchange: StaffExchange) => Promise<void> | void;
 
 /** A page's requirements. Without `role`, any role will do. */
 interface Needs {
   readonly step: StaffSession['step'];
-  readonly role?: StaffRole;
+  readonly role?: StaffGrant['roles'][number];
 }
 
 /** Dependencies of the console's guard. */
@@ -51,13 +48,13 @@ export interface ConsoleGuardDeps {
  * Lets in to a page of the console who has the session and, asked anew each time, the role for it. A form counts only
  * from our own page, in this session. Who has lost every role has lost the session, too.
  */
-type ConsoleGuard = (needs: Needs, work: VisitWork) => RequestHandler;
+type ConsoleGuard = (needs: Needs, work: StaffHandler) => RequestHandler;
 
 /** Makes the guard that every page of the console passes: session, role, form token. */
 export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
   const { sessions, audit, tokens, views } = deps;
 
-  async function visit(request: Request, response: Response, needs: Needs): Promise<Visit | undefined> {
+  async function authorise(request: Request, response: Response, needs: Needs): Promise<StaffExchange | undefined> {
     const { publicUrl, client } = ingressOf(request);
     const session = await sessions.find(request.headers.cookie, publicUrl.secure);
     if (session === undefined) return goTo(response, '/-/login');
@@ -79,14 +76,14 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
     const frame = {
       user,
       roles: session.step === 'password' ? [] : grant.roles,
-      token: tokens.issue(formBindingOf(session)),
+      token: tokens.issue(consoleFormBinding(session)),
     };
     if (needs.role !== undefined && !grant.roles.includes(needs.role)) {
       await audit.record({ event: 'role-refused', ...who, facts: { path: request.path, why: `not ${needs.role}` } });
       showMessage(views, response, { ...frame, status: 403, title: 'No access' }, roleText(needs.role));
       return undefined;
     }
-    if (request.method === 'POST' && !tokens.check(formField(request.body, 'token'), formBindingOf(session))) {
+    if (request.method === 'POST' && !tokens.check(formField(request.body, 'token'), consoleFormBinding(session))) {
       showMessage(views, response, { ...frame, status: 403, title: 'Please try again' }, staleText);
       return undefined;
     }
@@ -108,8 +105,8 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
 
   return (needs, work) => async (request, response) => {
     try {
-      const visiting = await visit(request, response, needs);
-      if (visiting !== undefined) await work(visiting);
+      const authorised = await authorise(request, response, needs);
+      if (authorised !== undefined) await work(authorised);
     } catch (error) {
       if (response.destroyed && !response.writableFinished) return;
       if (!(error instanceof PosternError)) throw error;
@@ -165,7 +162,7 @@ export function createOwnOriginOnly(): RequestHandler {
 }
 
 /** What the forms of a session's pages are bound to. */
-export function formBindingOf({ key }: Pick<StaffSession, 'key'>): string {
+export function consoleFormBinding({ key }: Pick<StaffSession, 'key'>): string {
   return `console ${key}`;
 }
 
@@ -174,6 +171,6 @@ function goTo(response: Response, location: string): undefined {
   return undefined;
 }
 
-function roleText(role: StaffRole): string {
+function roleText(role: StaffGrant['roles'][number]): string {
   return `You need the role "${role}" for this page. Ask an operator.`;
 }

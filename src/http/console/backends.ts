@@ -1,7 +1,6 @@
-import { formField } from '../forms.ts';
-import { seeOther } from '../redirects.ts';
+import { formField, seeOther } from '../forms.ts';
 import type { Views } from '../views.ts';
-import type { Visit, VisitWork } from './authorisation.ts';
+import type { StaffExchange, StaffHandler } from './authorisation.ts';
 import { showMessage, showPage } from './layout.ts';
 
 /** A backend as operators see it. */
@@ -37,15 +36,15 @@ export interface ConsoleBackends {
 export function createConsoleBackends(deps: {
   readonly backends: ConsoleBackends;
   readonly views: Views;
-}): Readonly<Record<'show' | 'submit', VisitWork>> {
+}): Readonly<Record<'show' | 'submit', StaffHandler>> {
   const { backends, views } = deps;
   return {
-    show({ frame, response }: Visit): void {
+    show({ frame, response }: StaffExchange): void {
       const values = { backends: backends.all() };
       showPage(views, response, { ...frame, title: 'Backends' }, ['console-backends', values]);
     },
 
-    async submit({ request, response, frame, staff }: Visit): Promise<void> {
+    async submit({ request, response, frame, staff }: StaffExchange): Promise<void> {
       const name = formField(request.body, 'backend') ?? '';
       const state = formField(request.body, 'state') ?? '';
       const reason = (formField(request.body, 'reason') ?? '').replace(/\p{C}+/gu, ' ').trim();

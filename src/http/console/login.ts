@@ -7,9 +7,8 @@ import { Secret } from '../../core/secret.ts';
 import type { StaffLogin } from '../../login/login.ts';
 import type { RoleOf } from '../../support/roles.ts';
 import { staffCookieLine, type StaffSessions } from '../../support/staff-sessions.ts';
-import { formField, formProblemOf, queryParameter, writeFormCookie } from '../forms.ts';
+import { formField, formProblemOf, queryParameter, seeOther, writeFormCookie } from '../forms.ts';
 import { formProblem, missingPassword, missingUser, problemOf } from '../login-page.ts';
-import { seeOther } from '../redirects.ts';
 import { goneSignal, ingressOf, newReference } from '../request-context.ts';
 import { type ConsoleGuardDeps, showUnavailable } from './authorisation.ts';
 import { showPage } from './layout.ts';
@@ -42,7 +41,7 @@ export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHan
   }
 
   function answer(request: Request, response: Response, user: string, problem?: Said): void {
-    const token = tokens.issue(bindingOf(writeFormCookie(request, response, randomBytes)));
+    const token = tokens.issue(consoleLoginFormBinding(writeFormCookie(request, response, randomBytes)));
     const title = problem === undefined ? 'Sign in' : 'Error: Sign in';
     const ended = problem === undefined && queryParameter(request.url, 'ended') !== undefined;
     const page = { user: undefined, roles: [], token, title, status: problem?.status ?? 200 };
@@ -54,7 +53,7 @@ export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHan
     const { client, publicUrl } = ingressOf(request);
     const user = formField(request.body, 'user') ?? '';
     const password = formField(request.body, 'password') ?? '';
-    const formWhy = formProblemOf(request, tokens, bindingOf);
+    const formWhy = formProblemOf(request, tokens, consoleLoginFormBinding);
     const early =
       formWhy !== undefined
         ? formProblem(formWhy, publicUrl.authority)
@@ -95,7 +94,7 @@ export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHan
   return { show: (request, response) => answer(request, response, ''), submit };
 }
 
-interface Refusal {
+interface RefusedStaffLogin {
   /** As it stands in the form: it may be anything, a password too, and is written nowhere. */
   readonly typed: string;
   readonly address: string;
@@ -109,7 +108,7 @@ interface Refusal {
  */
 function createRefusals({ audit, clock, log, staffNamed }: ConsoleSignInDeps) {
   const told = new Map<CanonicalUser, { readonly atMs: number; untold: number }>();
-  return async ({ typed, address, reference, why }: Refusal, signal: AbortSignal): Promise<void> => {
+  return async ({ typed, address, reference, why }: RefusedStaffLogin, signal: AbortSignal): Promise<void> => {
     const actor = await staffNamed(typed, signal).catch((error: unknown) => {
       if (!(error instanceof PosternError)) throw error;
       return undefined;
@@ -134,6 +133,6 @@ const noStaffText = 'You have no access to this console. If you need it, ask an 
 const closedText =
   'The mail server of your own mailbox accepts no sign-ins right now, so your password cannot be checked.';
 
-function bindingOf(cookie: string): string {
+function consoleLoginFormBinding(cookie: string): string {
   return `console sign-in ${cookie}`;
 }

@@ -2,10 +2,9 @@ import type { Request, RequestHandler, Response } from 'express';
 import { recordIfPossible } from '../../core/audit.ts';
 import { PosternError } from '../../core/error.ts';
 import { staffCookieLine, type StaffSession } from '../../support/staff-sessions.ts';
-import { formField } from '../forms.ts';
-import { seeOther } from '../redirects.ts';
+import { formField, seeOther } from '../forms.ts';
 import { ingressOf } from '../request-context.ts';
-import { type ConsoleGuardDeps, formBindingOf, staleText } from './authorisation.ts';
+import { consoleFormBinding, type ConsoleGuardDeps, staleText } from './authorisation.ts';
 import { showMessage } from './layout.ts';
 
 /**
@@ -31,7 +30,7 @@ export function createConsoleSignOut({
     const { publicUrl, client } = ingressOf(request);
     const key = sessions.named(request.headers.cookie, publicUrl.secure);
     if (key === undefined) return seeOther(response, '/-/login');
-    if (!tokens.check(formField(request.body, 'token'), formBindingOf({ key }))) {
+    if (!tokens.check(formField(request.body, 'token'), consoleFormBinding({ key }))) {
       const page = { user: undefined, roles: [], token: '', status: 403, title: 'Please try again' };
       return showMessage(views, response, page, staleText);
     }

@@ -1,8 +1,7 @@
 import type { RecordKey } from '../../core/session.ts';
-import { formField } from '../forms.ts';
-import { seeOther } from '../redirects.ts';
+import { formField, seeOther } from '../forms.ts';
 import type { Views } from '../views.ts';
-import type { Visit, VisitWork } from './authorisation.ts';
+import type { StaffExchange, StaffHandler } from './authorisation.ts';
 import { showPage } from './layout.ts';
 
 /** Mailboxes that are open now. */
@@ -28,14 +27,14 @@ export interface ConsoleOpenedDeps {
 export function createConsoleOpened({
   impersonation,
   views,
-}: ConsoleOpenedDeps): Readonly<Record<'show' | 'stop', VisitWork>> {
+}: ConsoleOpenedDeps): Readonly<Record<'show' | 'stop', StaffHandler>> {
   return {
-    show({ staff, frame, response }: Visit): void {
+    show({ staff, frame, response }: StaffExchange): void {
       const opened = impersonation.openedBy(staff.user);
       showPage(views, response, { ...frame, title: 'Opened mailboxes' }, ['console-opened', { opened }]);
     },
 
-    async stop({ staff, request, response }: Visit): Promise<void> {
+    async stop({ staff, request, response }: StaffExchange): Promise<void> {
       const wanted = formField(request.body, 'stop');
       const found = impersonation.openedBy(staff.user).find(({ session }) => session === wanted);
       if (found !== undefined) await impersonation.stop(found.session);

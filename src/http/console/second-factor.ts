@@ -2,11 +2,10 @@ import type { Audit } from '../../core/audit.ts';
 import type { Clock } from '../../core/clock.ts';
 import { qrPicture, type SecondFactors, totpAddress } from '../../support/second-factor.ts';
 import { staffCookieLine, type StaffSessions } from '../../support/staff-sessions.ts';
-import { formField } from '../forms.ts';
-import { seeOther } from '../redirects.ts';
+import { formField, seeOther } from '../forms.ts';
 import { ingressOf } from '../request-context.ts';
 import type { Views } from '../views.ts';
-import type { Visit, VisitWork } from './authorisation.ts';
+import type { StaffExchange, StaffHandler } from './authorisation.ts';
 import { showPage } from './layout.ts';
 
 /** Dependencies of the page of the second factor. */
@@ -20,31 +19,35 @@ export interface ConsoleFactorDeps {
   readonly clock: Clock;
 }
 
-type Refused = Exclude<Awaited<ReturnType<SecondFactors['check']>>, { kind: 'right' }>;
+type RefusedCode = Exclude<Awaited<ReturnType<SecondFactors['check']>>, { kind: 'right' }>;
 
 /** `/-/factor` and `/-/enrol`: the second step of a sign-in, and how a member of staff comes by it. */
 export function createConsoleFactor(
   deps: ConsoleFactorDeps,
-): Readonly<Record<'show' | 'submit' | 'showEnrol' | 'submitEnrol', VisitWork>> {
+): Readonly<Record<'show' | 'submit' | 'showEnrol' | 'submitEnrol', StaffHandler>> {
   const { factors, sessions, audit, views, clock } = deps;
 
-  async function refused(visit: Visit, refusal: Refused, step: 'second factor' | 'one-time code' | 'first code') {
-    await audit.record({ event: 'staff-refused', ...whoOf(visit), facts: { step, why: refusal.kind } });
+  async function refused(
+    exchange: StaffExchange,
+    refusal: RefusedCode,
+    step: 'second factor' | 'one-time code' | 'first code',
+  ) {
+    await audit.record({ event: 'staff-refused', ...whoOf(exchange), facts: { step, why: refusal.kind } });
     return codeProblem(refusal, clock.nowMs(), step === 'one-time code' ? 'operator' : 'app');
   }
 
-  async function stepUp({ session, request, response }: Visit): Promise<void> {
+  async function stepUp({ session, request, response }: StaffExchange): Promise<void> {
     const { cookie } = await sessions.stepUp(session);
     response.appendHeader('Set-Cookie', staffCookieLine(cookie, ingressOf(request).publicUrl.secure));
   }
 
-  function showFactor({ frame, response }: Visit, problem?: string): void {
+  function showFactor({ frame, response }: StaffExchange, problem?: string): void {
     const page = { ...frame, title: 'Second factor', status: problem === undefined ? 200 : 403 };
     showPage(views, response, page, ['console-factor', { problem }]);
   }
 
-  function showEnrol(visit: Visit, problem?: string): void {
-    const { frame, response, session, staff } = visit;
+  function showEnrol(exchange: StaffExchange, problem?: string): void {
+    const { frame, response, session, staff } = exchange;
     const key = factors.offered(staff.user, session.key);
     const offer =
       key === undefined
@@ -59,41 +62,41 @@ export function createConsoleFactor(
   }
 
   return {
-    show(visit: Visit): void {
-      if (factors.stateOf(visit.staff.user) === 'enrolled') showFactor(visit);
-      else seeOther(visit.response, '/-/enrol');
+    show(exchange: StaffExchange): void {
+      if (factors.stateOf(exchange.staff.user) === 'enrolled') showFactor(exchange);
+      else seeOther(exchange.response, '/-/enrol');
     },
 
-    async submit(visit: Visit): Promise<void> {
-      const { staff, request, response } = visit;
+    async submit(exchange: StaffExchange): Promise<void> {
+      const { staff, request, response } = exchange;
       const check = await factors.check(staff.user, formField(request.body, 'code') ?? '');
-      if (check.kind !== 'right') return showFactor(visit, await refused(visit, check, 'second factor'));
+      if (check.kind !== 'right') return showFactor(exchange, await refused(exchange, check, 'second factor'));
       const facts = { by: check.by, recovery_left: check.recoveryLeft, roles: staff.roles.join(' ') };
-      await audit.record({ event: 'staff-sign-in', ...whoOf(visit), facts });
-      await stepUp(visit);
+      await audit.record({ event: 'staff-sign-in', ...whoOf(exchange), facts });
+      await stepUp(exchange);
       seeOther(response, '/-/');
     },
 
-    showEnrol(visit: Visit): void {
-      if (factors.stateOf(visit.staff.user) === 'enrolled') seeOther(visit.response, '/-/factor');
-      else showEnrol(visit);
+    showEnrol(exchange: StaffExchange): void {
+      if (factors.stateOf(exchange.staff.user) === 'enrolled') seeOther(exchange.response, '/-/factor');
+      else showEnrol(exchange);
     },
 
     /** The one-time code first; then the first code of the app. */
-    async submitEnrol(visit: Visit): Promise<void> {
-      const { staff, session, request, response, frame } = visit;
+    async submitEnrol(exchange: StaffExchange): Promise<void> {
+      const { staff, session, request, response, frame } = exchange;
       if (factors.stateOf(staff.user) === 'enrolled') return seeOther(response, '/-/factor');
       const invitation = formField(request.body, 'invitation');
       if (invitation !== undefined) {
         const accepted = await factors.accept(staff.user, session.key, invitation);
-        if (accepted.kind !== 'right') return showEnrol(visit, await refused(visit, accepted, 'one-time code'));
+        if (accepted.kind !== 'right') return showEnrol(exchange, await refused(exchange, accepted, 'one-time code'));
         return seeOther(response, '/-/enrol');
       }
       const confirmed = await factors.confirm(staff.user, session.key, formField(request.body, 'code') ?? '');
-      if (confirmed.kind !== 'right') return showEnrol(visit, await refused(visit, confirmed, 'first code'));
-      await audit.record({ event: 'staff-enrolled', ...whoOf(visit) });
-      await audit.record({ event: 'staff-sign-in', ...whoOf(visit), facts: { by: 'enrolment' } });
-      await stepUp(visit);
+      if (confirmed.kind !== 'right') return showEnrol(exchange, await refused(exchange, confirmed, 'first code'));
+      await audit.record({ event: 'staff-enrolled', ...whoOf(exchange) });
+      await audit.record({ event: 'staff-sign-in', ...whoOf(exchange), facts: { by: 'enrolment' } });
+      await stepUp(exchange);
       const page = { ...frame, title: 'Your recovery codes' };
       showPage(views, response, page, ['console-recovery', { codes: confirmed.recovery }]);
     },
@@ -101,7 +104,7 @@ export function createConsoleFactor(
 }
 
 /** The message for a code that did not count. `from`: who made the code, which decides the remedy. */
-export function codeProblem(refusal: Refused, nowMs: number, from: 'app' | 'operator'): string {
+export function codeProblem(refusal: RefusedCode, nowMs: number, from: 'app' | 'operator'): string {
   switch (refusal.kind) {
     case 'wrong':
       return from === 'operator'
@@ -118,6 +121,6 @@ export function codeProblem(refusal: Refused, nowMs: number, from: 'app' | 'oper
   }
 }
 
-function whoOf({ staff }: Visit) {
+function whoOf({ staff }: StaffExchange) {
   return { actor: staff.user, address: staff.address };
 }

@@ -8,11 +8,11 @@ import type { RecentLogin } from '../../support/recent-logins.ts';
 import type { StaffMember } from '../../support/roles.ts';
 import type { SecondFactors } from '../../support/second-factor.ts';
 import type { StaffSessions } from '../../support/staff-sessions.ts';
-import { deviceName } from '../device-name.ts';
 import { formField, queryParameter } from '../forms.ts';
 import type { Locale } from '../locales.ts';
+import { deviceName } from '../request-context.ts';
 import type { Views } from '../views.ts';
-import type { Visit, VisitWork } from './authorisation.ts';
+import type { StaffExchange, StaffHandler } from './authorisation.ts';
 import { showMessage, showPage, sourceKeyOf } from './layout.ts';
 import { codeProblem } from './second-factor.ts';
 
@@ -55,7 +55,7 @@ export interface ConsoleUsers {
   liftPenalty(user: string): Promise<void>;
 }
 
-type Refused = Extract<StartOutcome, { kind: 'refused' }>;
+type RefusedOpening = Extract<StartOutcome, { kind: 'refused' }>;
 
 /** Opening mailboxes, as far as a user's page has a part in it. */
 interface ConsoleOpening {
@@ -63,12 +63,12 @@ interface ConsoleOpening {
     staff: StaffMember,
     typed: string,
     signal: AbortSignal,
-  ): Promise<{ readonly kind: 'allowed'; readonly subject: CanonicalUser; readonly note?: string } | Refused>;
+  ): Promise<{ readonly kind: 'allowed'; readonly subject: CanonicalUser; readonly note?: string } | RefusedOpening>;
   start(
     staff: StaffMember,
     request: { readonly subject: string; readonly reason: string; readonly ticket: string; readonly minutes: number },
     signal: AbortSignal,
-  ): Promise<{ readonly kind: 'started'; readonly link: string } | Refused>;
+  ): Promise<{ readonly kind: 'started'; readonly link: string } | RefusedOpening>;
 }
 
 /** Dependencies of the console's pages about users. */
@@ -96,9 +96,9 @@ interface Typed {
 }
 
 /** `/-/users`: find a user, see what is the case with the mail of this user, open the mailbox, lift the penalty. */
-export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'show' | 'submit', VisitWork>> {
+export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'show' | 'submit', StaffHandler>> {
   const pages = new UserPages(deps);
-  return { show: (visit) => pages.show(visit), submit: (visit) => pages.submit(visit) };
+  return { show: (exchange) => pages.show(exchange), submit: (exchange) => pages.submit(exchange) };
 }
 
 class UserPages {
@@ -110,35 +110,35 @@ class UserPages {
     this.#english = this.#deps.views.locales.choose('en', undefined);
   }
 
-  async show(visit: Visit): Promise<void> {
-    const typed = queryParameter(visit.request.url, 'user')?.trim() ?? '';
-    if (typed !== '') return this.#showUser(visit, typed);
-    const { frame, response } = visit;
+  async show(exchange: StaffExchange): Promise<void> {
+    const typed = queryParameter(exchange.request.url, 'user')?.trim() ?? '';
+    if (typed !== '') return this.#showUser(exchange, typed);
+    const { frame, response } = exchange;
     showPage(this.#deps.views, response, { ...frame, title: 'Users' }, ['console-users', { typed }]);
   }
 
-  async submit(visit: Visit): Promise<void> {
-    const typed = formField(visit.request.body, 'user') ?? '';
-    const subject = this.#coveredName(visit, typed);
-    const wanted = formField(visit.request.body, 'do');
+  async submit(exchange: StaffExchange): Promise<void> {
+    const typed = formField(exchange.request.body, 'user') ?? '';
+    const subject = this.#coveredName(exchange, typed);
+    const wanted = formField(exchange.request.body, 'do');
     if (subject === undefined || (wanted !== 'open' && wanted !== 'lift')) {
-      await this.#noteNotCovered(visit, typed);
+      await this.#noteNotCovered(exchange, typed);
       return showMessage(
         this.#deps.views,
-        visit.response,
-        { ...visit.frame, title: 'That did not work', status: 403 },
+        exchange.response,
+        { ...exchange.frame, title: 'That did not work', status: 403 },
         noSubject,
       );
     }
-    await (wanted === 'open' ? this.#open(visit, subject) : this.#lift(visit, subject));
+    await (wanted === 'open' ? this.#open(exchange, subject) : this.#lift(exchange, subject));
   }
 
-  #refusalText(refusal: Refused): string {
+  #refusalText(refusal: RefusedOpening): string {
     return this.#english.text(`support.refused.${refusal.why}`, 'detail' in refusal ? { detail: refusal.detail } : {});
   }
 
   /** Only those whom the role covers: of others it is not even said whether they exist. */
-  #coveredName({ staff }: Visit, typed: string): string | undefined {
+  #coveredName({ staff }: StaffExchange, typed: string): string | undefined {
     const user = this.#deps.users.named(typed);
     if (user === undefined) return undefined;
     const domain = user.slice(user.lastIndexOf('@') + 1);
@@ -146,7 +146,7 @@ class UserPages {
   }
 
   /** The page is shown while the directory is away, too: that is when it is needed. */
-  async #mayOpen({ staff, gone }: Visit, user: string): Promise<{ cannotOpen?: string; note?: string }> {
+  async #mayOpen({ staff, gone }: StaffExchange, user: string): Promise<{ cannotOpen?: string; note?: string }> {
     try {
       const permission = await this.#deps.impersonation.permission(staff, user, gone);
       if (permission.kind === 'refused') return { cannotOpen: this.#refusalText(permission) };
@@ -160,19 +160,19 @@ class UserPages {
   }
 
   /** An attempt at names of other domains is audited. */
-  async #noteNotCovered({ staff, request }: Visit, typed: string): Promise<void> {
+  async #noteNotCovered({ staff, request }: StaffExchange, typed: string): Promise<void> {
     const facts = { path: request.path, why: 'domain' };
     await this.#deps.audit.record({ event: 'role-refused', ...who(staff), subject: typed.slice(0, 254), facts });
   }
 
-  async #showUser(visit: Visit, typed: string, back?: Typed): Promise<void> {
-    const { staff, frame, response } = visit;
-    const named = this.#coveredName(visit, typed);
+  async #showUser(exchange: StaffExchange, typed: string, back?: Typed): Promise<void> {
+    const { staff, frame, response } = exchange;
+    const named = this.#coveredName(exchange, typed);
     const explained = named === undefined ? undefined : await this.#deps.users.explain(named);
     // An alias may lead to somebody of another domain.
-    const user = explained?.user === undefined ? undefined : this.#coveredName(visit, explained.user);
+    const user = explained?.user === undefined ? undefined : this.#coveredName(exchange, explained.user);
     if (explained === undefined || user === undefined) {
-      await this.#noteNotCovered(visit, typed);
+      await this.#noteNotCovered(exchange, typed);
       const problem = noSubject;
       return showPage(this.#deps.views, response, { ...frame, title: 'Users', status: 404 }, [
         'console-users',
@@ -186,7 +186,7 @@ class UserPages {
       facts: { did: 'looked at a user' },
     });
     const [permission, sessions, signIns, penalty] = await Promise.all([
-      this.#mayOpen(visit, user),
+      this.#mayOpen(exchange, user),
       this.#deps.users.sessions(user),
       this.#deps.users.signIns(user),
       this.#deps.users.penalty(user),
@@ -213,7 +213,7 @@ class UserPages {
     showPage(this.#deps.views, response, page, ['console-users', values]);
   }
 
-  async #lift({ staff, response, frame }: Visit, subject: string): Promise<void> {
+  async #lift({ staff, response, frame }: StaffExchange, subject: string): Promise<void> {
     await this.#deps.audit.record({ event: 'penalty-lifted', ...who(staff), subject });
     await this.#deps.users.liftPenalty(subject);
     showMessage(
@@ -224,18 +224,19 @@ class UserPages {
     );
   }
 
-  async #open(visit: Visit, subject: string): Promise<void> {
-    const { request, response, frame, gone } = visit;
+  async #open(exchange: StaffExchange, subject: string): Promise<void> {
+    const { request, response, frame, gone } = exchange;
     const form = {
       reason: formField(request.body, 'reason') ?? '',
       ticket: formField(request.body, 'ticket') ?? '',
       minutes: Number(formField(request.body, 'minutes')),
     };
-    const proven = await this.#prove(visit, formField(request.body, 'code') ?? '');
-    if (typeof proven === 'string') return this.#showUser(visit, subject, { ...form, problem: proven, field: 'code' });
+    const proven = await this.#prove(exchange, formField(request.body, 'code') ?? '');
+    if (typeof proven === 'string')
+      return this.#showUser(exchange, subject, { ...form, problem: proven, field: 'code' });
     const started = await this.#deps.impersonation.start(proven, { ...form, subject }, gone);
     if (started.kind === 'refused') {
-      return this.#showUser(visit, subject, { ...form, problem: this.#refusalText(started), ...fieldOf(started) });
+      return this.#showUser(exchange, subject, { ...form, problem: this.#refusalText(started), ...fieldOf(started) });
     }
     // A form may lead to our own origin only: to the other host leads a link that staff follow themselves.
     const values = { link: started.link, subject, minutes: form.minutes };
@@ -243,7 +244,7 @@ class UserPages {
   }
 
   /** A fresh code, each time; what is wrong with it otherwise. */
-  async #prove({ staff, session }: Visit, code: string): Promise<StaffMember | string> {
+  async #prove({ staff, session }: StaffExchange, code: string): Promise<StaffMember | string> {
     const check = await this.#deps.factors.check(staff.user, code);
     if (check.kind !== 'right') {
       const facts = { step: 'fresh code', why: check.kind };
@@ -257,7 +258,7 @@ class UserPages {
   }
 }
 
-function fieldOf({ why }: Refused): { readonly field?: OpeningField } {
+function fieldOf({ why }: RefusedOpening): { readonly field?: OpeningField } {
   if (why === 'unproven') return { field: 'code' };
   return why === 'reason' || why === 'ticket' || why === 'minutes' ? { field: why } : {};
 }
