@@ -3,25 +3,25 @@ import type { LiveSession } from '../core/session.ts';
 import { type IncomingHead, lowerCaseName } from './request-head.ts';
 import type { UpstreamHead } from './response-headers.ts';
 
-/** The banner in every page of a mailbox that staff opened. */
+/** The banner in every page of an opened mailbox. */
 export interface Banner {
   /** Its elements, in ASCII. */
   readonly html: string;
   /** The nonce of its script. */
   readonly nonce: string;
-  /** What the page's policy must let in: URLs without query. */
+  /** The URLs, without query, that the page's policy must allow. */
   readonly script: string;
   readonly style: string;
   readonly formAction: string;
 }
 
-/** The banner of a session; `head` chooses its language. */
+/** Creates the banner of a session; `head` chooses its language. */
 export type BannerOf = (session: LiveSession, head: IncomingHead, ingress: Ingress) => Banner;
 
-/** Why a banner cannot be written into a body. */
+/** Fields that would bring an answer into which no banner can be written: a compressed one, a part, or none. */
 const conditionalFields = new Set(['accept-encoding', 'if-none-match', 'if-modified-since', 'range', 'if-range']);
 
-/** The fields of a request for a page with a banner: the whole of it, in plain. */
+/** The fields of a request for a page with a banner: they ask for the whole page, uncompressed. */
 export function askingForPlain(fields: readonly string[]): string[] {
   const plain: string[] = [];
   for (let i = 0; i + 1 < fields.length; i += 2) {
@@ -33,7 +33,7 @@ export function askingForPlain(fields: readonly string[]): string[] {
 }
 
 /**
- * Whether an answer is a document that the banner goes into; `unreadable`: it is one, in a coding that was not asked
+ * Whether an answer is a document that the banner goes into. `unreadable`: it is one, in a coding that was not asked
  * for.
  */
 export function bannerPlace(upstream: UpstreamHead): 'here' | 'nowhere' | 'unreadable' {
@@ -45,10 +45,12 @@ export function bannerPlace(upstream: UpstreamHead): 'here' | 'nowhere' | 'unrea
   return coding === undefined || coding.trim().toLowerCase() === 'identity' ? 'here' : 'unreadable';
 }
 
-/** The answer is no longer the bytes that these tell of; and who may hold its window is ours to say. */
+/**
+ * Fields that no longer hold for the changed body, and the one by which the gateway decides who may hold its window.
+ */
 const replacedFields = new Set(['content-length', 'etag', 'content-md5', 'digest', 'cross-origin-opener-policy']);
 
-/** The fields of an answer that the banner goes into: without a length, and with a policy that lets the banner in. */
+/** The fields of an answer that the banner goes into: without a length, and with a policy that allows the banner. */
 export function fieldsWithBanner(fields: readonly string[], banner: Banner): string[] {
   const changed: string[] = [];
   for (let i = 0; i + 1 < fields.length; i += 2) {
@@ -58,12 +60,14 @@ export function fieldsWithBanner(fields: readonly string[], banner: Banner): str
     if (replacedFields.has(lower)) continue;
     changed.push(name, lower === 'content-security-policy' ? policiesWithBanner(value, banner) : value);
   }
-  // Windows of the users' host, whose page may have opened this one, have no hold on it.
+  // Cuts the tie to windows of the users' host, whose page may have opened this one.
   changed.push('Cross-Origin-Opener-Policy', 'same-origin');
   return changed;
 }
 
-/** A document under `sandbox` is no page of the webmail, but something that it shows at arm's length. */
+/**
+ * Whether the policy sandboxes the document: then it is not a page of the webmail but untrusted content that it shows.
+ */
 function isSandboxed(upstream: UpstreamHead): boolean {
   for (let i = 0; i + 1 < upstream.raw.length; i += 2) {
     const isPolicy = upstream.raw[i]?.toLowerCase() === 'content-security-policy';
@@ -73,9 +77,9 @@ function isSandboxed(upstream: UpstreamHead): boolean {
 }
 
 /**
- * A Content-Security-Policy field that lets in what it let in, and the banner: its script, its style and its form, each
- * by its own address, or by a nonce where the policy counts no addresses (CSP 3, `strict-dynamic`). What the policy
- * does not restrict stays unrestricted.
+ * A Content-Security-Policy field that allows what it allowed before, and the banner: its script, its style and its
+ * form. Each is allowed by its address, or by a nonce where the policy ignores addresses (CSP 3, `strict-dynamic`).
+ * What the policy does not restrict stays unrestricted.
  */
 export function policiesWithBanner(field: string, banner: Banner): string {
   return field
@@ -90,7 +94,7 @@ function policyWithBanner(policy: string, banner: Banner): string {
     .map((directive) => directive.trim().split(/\s+/))
     .filter(([name = '']) => name !== '');
   const find = (name: string) => directives.find(([own = '']) => own.toLowerCase() === name);
-  /** `default-src` rules more than this one use: what it says is said again for it alone. */
+  /** `default-src` covers more than this one use, so its sources are repeated for this use alone. */
   const letIn = (names: readonly [string, string], source: string): void => {
     const ownRule = find(names[0]) ?? find(names[1]);
     const general = find('default-src');

@@ -13,7 +13,7 @@ import type { RequestHeaders } from './request-headers.ts';
 import { responseHeaders, type UpstreamHead } from './response-headers.ts';
 import { type AdmittedRequest, dispatchOptions, type UpstreamRequest } from './upstream-request.ts';
 
-/** The user that a Basic client was found to be, and the host that serves it. */
+/** The user whom a Basic client authenticated as, with the backend, host and path that serve the request. */
 export interface BasicHome {
   readonly user: CanonicalUser;
   readonly password: Secret;
@@ -28,16 +28,16 @@ export interface BasicUpstreamRequestDeps {
   readonly isOwnCookie: (name: string) => boolean;
 }
 
-/** An ActiveSync client waits so long for news: [MS-ASCMD] allows a heartbeat interval of 3540 s. */
+/** The time that an ActiveSync client may wait for news: [MS-ASCMD] allows a heartbeat interval of 3540 s. */
 const activeSyncHeartbeatMs = 3_600_000;
 const activeSyncPath = '/microsoft-server-activesync';
 
-/** Every answer is the client's: it has no session that could be lost. */
+/** Hands every answer on: a Basic client has no session that could be lost. */
 const sessionlessDriver: UpstreamRequest['driver'] = { judge: () => 'alive' };
 
 /**
- * One request of a client that authenticates on every request. It takes the user's credentials along and no cookies in
- * either direction; the webmail's own fields go to the webmail alone, for some of them are secrets.
+ * One request of a Basic client. It carries the user's credentials, and no cookies in either direction. The driver's
+ * own fields go to the webmail alone, because some of them are secrets.
  */
 export class BasicUpstreamRequest implements UpstreamRequest {
   readonly request: IncomingMessage;
@@ -70,7 +70,7 @@ export class BasicUpstreamRequest implements UpstreamRequest {
     return this.home.user;
   }
 
-  /** Whether the webmail itself serves it, not another server of the backend. */
+  /** Whether the webmail itself serves the path, and not another server of the backend. */
   get isAtWebmail(): boolean {
     return this.#elsewhere === undefined;
   }
@@ -102,7 +102,7 @@ export class BasicUpstreamRequest implements UpstreamRequest {
 
   #driverFields(): HeaderFields {
     const { user, password, driver, backend, host } = this.home;
-    // Another server of the backend lets in whom its mail server lets in, and so knows users by the same names.
+    // Another server of the backend knows users by the names that its mail server knows.
     const template = this.isAtWebmail ? backend.webmailLoginName : host.imap.loginName;
     const own: HeaderFields = [['Authorization', basicAuthorizationOf(nameForServer(user, template), password)]];
     if (!this.isAtWebmail || driver.requestHeaders === undefined) return own;
@@ -114,13 +114,13 @@ export class BasicUpstreamRequest implements UpstreamRequest {
       publicOrigin: this.ingress.publicUrl.origin,
       session: undefined,
     });
-    // Where the driver has one of its own, the webmail was told to expect that.
+    // If the driver sends a field of its own, the webmail is configured to expect that one.
     return fields.some(([name]) => name.toLowerCase() === 'authorization') ? fields : [...fields, ...own];
   }
 }
 
 /**
- * The host as clients reach it: under a name of its own, so that thousands of phones that wait for news occupy other
+ * The host as Basic clients reach it. It has its own name, so that thousands of phones that wait for news occupy other
  * connections than the webmail's.
  */
 function basicHost(host: BackendHost, elsewhere: string | undefined): BackendHost {
@@ -128,24 +128,24 @@ function basicHost(host: BackendHost, elsewhere: string | undefined): BackendHos
   return { ...host, name: `${host.name}+${elsewhere}`, webmail: { ...host.webmail, origin: elsewhere } };
 }
 
-/** Name and password as they were sent. */
+/** Name and password as the client sent them. */
 export interface BasicCredentials {
   readonly user: string;
   readonly password: Secret;
 }
 
-const basicAuthorization = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
-/** Enough for the longest name and password, in base64. */
+const basicScheme = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
+/** Maximum length of an Authorization field. It is enough for the longest name and password in base64. */
 const maxAuthorizationLength = 4096;
 
 /**
- * The credentials in an Authorization field (RFC 7617); undefined if it is of another scheme or malformed.
+ * Reads the credentials in an Authorization field (RFC 7617); undefined if it is of another scheme or malformed.
  *
- * UTF-8, as the challenge asks for; bytes that are none are taken as Latin-1, which older clients send.
+ * The challenge asks for UTF-8. Bytes that are not UTF-8 are read as Latin-1, which older clients send.
  */
 export function parseBasic(field: string): BasicCredentials | undefined {
   if (field.length > maxAuthorizationLength) return undefined;
-  const encoded = basicAuthorization.exec(field)?.[1];
+  const encoded = basicScheme.exec(field)?.[1];
   if (encoded === undefined) return undefined;
   const bytes = Buffer.from(encoded, 'base64');
   const utf8 = bytes.toString('utf8');
@@ -154,25 +154,27 @@ export function parseBasic(field: string): BasicCredentials | undefined {
   return colon === -1 ? undefined : { user: text.slice(0, colon), password: new Secret(text.slice(colon + 1)) };
 }
 
-/** The field that gives them to a backend. */
+/** The value of the Authorization field for a backend. */
 function basicAuthorizationOf(user: string, password: Secret): string {
   return `Basic ${Buffer.from(`${user}:${password.reveal()}`).toString('base64')}`;
 }
 
-/** 401, with which a client asks its user for name and password, or sends those that it has (RFC 7617). */
+/** Answers 401, on which a client asks its user for name and password, or sends those that it has (RFC 7617). */
 export function challengeAnswer(realm: string): Answer {
   const answer = textAnswer(401, 'Sign in with your name and password.');
   return { ...answer, headers: [...answer.headers, ...challengeFields(realm)] };
 }
 
-/** The realm is what clients keep passwords under: it must not change with the backend. */
+/**
+ * The challenge for Basic credentials. Clients store passwords by realm, so the realm must not change with the backend.
+ */
 export function challengeFields(realm: string): HeaderFields {
   const plain = realm.replaceAll(/[^\x20-\x7e]/g, '').replaceAll(/["\\]/g, '\\$&');
   return [['WWW-Authenticate', `Basic realm="${plain}", charset="UTF-8"`]];
 }
 
 /**
- * The challenge of a refusal that only the sign-in page can lift: RFC 9110, 15.5.2 demands one, and browsers ask nobody
- * for a password under a scheme that they don't know.
+ * The challenge of a 401 that only the sign-in page can lift. RFC 9110, 15.5.2 demands a challenge, and browsers show
+ * no password dialog for a scheme that they do not know.
  */
 export const signInChallenge = ['WWW-Authenticate', 'Cookie realm="sign-in", form-action="/-/login"'] as const;

@@ -5,8 +5,8 @@ import { discardBody } from './reply.ts';
 import type { UpstreamHead } from './response-headers.ts';
 
 /**
- * Writes a backend's answer to the client. Its head goes out with the first of its body: until then another answer may
- * take its place.
+ * Writes a backend's answer to the client. The head goes out with the first bytes of the body; until then another
+ * answer may replace it.
  */
 export class AnswerWriter {
   bytes = 0;
@@ -22,7 +22,7 @@ export class AnswerWriter {
     this.#response = response;
   }
 
-  /** @param fields names and values in turn, rebuilt */
+  /** Takes the head of the answer. `fields`: the rebuilt ones, names and values in turn. */
   begin(upstream: UpstreamHead, fields: string[], insertion: Insertion | undefined): void {
     this.#insertion = insertion;
     if (insertion === undefined && this.#request.method !== 'HEAD') this.#left = upstream.contentLength;
@@ -58,18 +58,18 @@ export class AnswerWriter {
   }
 }
 
-/** How slowly a client may send a body that we would read. */
+/** The minimum pace of a client that sends a body. */
 export interface UploadPace {
-  /** How often a client's pace is checked; one that sends nothing for this long is gone. */
+  /** How often a client's pace is checked; a client that sends nothing for this long is cut. */
   readonly stallMs: number;
-  /** The least that it must send on average, over each such time. */
+  /** Minimum average pace over each `stallMs`. */
   readonly uploadBytesPerSecond: number;
 }
 
 /**
- * The body of a client's request, as undici reads it. A stream of its own, because undici destroys the body that it
- * was given when an answer comes early, and with the request itself the client's connection would go. It ends only when
- * the whole body has arrived; a client that leaves before makes it fail, so that no half is ever taken for the whole.
+ * The body of a client's request, as undici reads it. It is a stream of its own, because undici destroys the body when
+ * an answer comes early; destroying the request itself would close the client's connection. It ends only when the whole
+ * body has arrived. If the client leaves before, it fails, so that half a body is never taken for the whole.
  */
 export class Upload extends Readable {
   readonly #request: IncomingMessage;
@@ -78,7 +78,7 @@ export class Upload extends Readable {
   readonly #expectsContinue: boolean;
   #complete = false;
   #timer: NodeJS.Timeout | undefined;
-  /** Bytes that came since the client was waited for, or since the last look. */
+  /** Bytes received since the last check of the pace. */
   #arrived = 0;
   #begun: (() => void) | undefined;
   readonly #onLook = (): void => this.#look();
@@ -101,14 +101,14 @@ export class Upload extends Readable {
     return this.#complete;
   }
 
-  /** Asks the client for its body, and calls `begun` once the first of it has come. */
+  /** Asks the client for its body, and calls `begun` once its first bytes have arrived. */
   begin(begun: () => void): void {
     this.#begun = begun;
     if (this.#expectsContinue && !this.#response.headersSent) this.#response.writeContinue();
     this.#want();
   }
 
-  /** The answer came early: what the client still sends is read away, so that it gets to read the answer. */
+  /** Discards what the client still sends after an early answer, so that the client gets to read that answer. */
   abandon(): void {
     this.destroy();
     discardBody(this.#request);
@@ -144,7 +144,7 @@ export class Upload extends Readable {
     this.#request.resume();
   }
 
-  /** A client that is waited for and sends too little keeps a connection of its backend from others. */
+  /** Cuts a client that sends too slowly: it keeps a connection to its backend from others. */
   #look(): void {
     const { stallMs, uploadBytesPerSecond } = this.#pace;
     if (this.#arrived < Math.max(1, (uploadBytesPerSecond * stallMs) / 1000)) {
@@ -175,7 +175,7 @@ export class Upload extends Readable {
     this.#rest();
   }
 
-  /** The client is not waited for. */
+  /** Stops checking the pace: nobody waits for the client. */
   #rest(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -188,11 +188,11 @@ const collectAfterBytes = 32 * 1024 * 1024;
 let spentBytes = 0;
 
 /**
- * Counts what has gone by of bodies, and has V8 free the buffers in time.
+ * Counts the bytes of bodies, and makes V8 free their buffers in time.
  *
- * Each 64 KB of a body come in a buffer outside of V8's heap. V8 collects the whole heap after each 64 MB of those:
- * 30 to 70 ms of CPU, and more with each session in memory, for buffers that were all new. A minor collection frees
- * the same in a millisecond. Big bodies cost half with it (docs/performance.md).
+ * Each 64 KB of a body arrive in a buffer outside V8's heap. V8 collects the whole heap after each 64 MB of those. That
+ * takes 30 to 70 ms of CPU, and more with each session in memory, although all these buffers are young. A minor
+ * collection frees the same in a millisecond. With it, big bodies cost half as much (docs/performance.md).
  */
 export function noteSpent(bytes: number): void {
   spentBytes += bytes;
@@ -205,33 +205,33 @@ export function noteSpent(bytes: number): void {
 const documentStart =
   /^(?:\u00ef\u00bb\u00bf|\s+|<!--[^]*?-->|<![a-z][^>]*>|<\?[^>]*>|<html(?:\s(?:"[^"]*"|'[^']*'|[^'">])*)?>)/i;
 const headTag = /^<head(?:\s(?:"[^"]*"|'[^']*'|[^'">])*)?>/i;
-/** Whatever a document begins with, it is decided within these bytes. */
+/** Within these bytes the place is decided, whatever the document begins with. */
 const maxDocumentStart = 64 * 1024;
 
 /**
- * Writes a text into an HTML document, as the first thing in its head. It is fed the document as it comes and gives
- * back what may go on; what it holds back is bounded.
+ * Writes a text into an HTML document, as the first thing in its head. Feed it the document in chunks: it returns what
+ * may go on, and holds back a bounded part.
  */
 export class Insertion {
   readonly #text: Buffer;
   #held = '';
   #done = false;
 
-  /** @param text ASCII */
+  /** `text` must be ASCII. */
   constructor(text: string) {
     this.#text = Buffer.from(text, 'latin1');
   }
 
   feed(chunk: Buffer): Buffer {
     if (this.#done) return chunk;
-    // Bytes as characters: what is looked for is ASCII in every coding that a webmail uses.
+    // Reads bytes as characters: the tags are ASCII in every charset that a webmail uses.
     this.#held += chunk.toString('latin1');
     const at = insertionPoint(this.#held);
     if (at === undefined && this.#held.length < maxDocumentStart) return Buffer.alloc(0);
     return this.#insert(at ?? 0);
   }
 
-  /** The rest when the document ends. */
+  /** Returns the rest once the document has ended. */
   finish(): Buffer {
     return this.#done ? Buffer.alloc(0) : this.#insert(insertionPoint(`${this.#held}<body>`) ?? 0);
   }
@@ -244,7 +244,7 @@ export class Insertion {
   }
 }
 
-/** Where the text goes; undefined while the beginning is not all there. */
+/** The offset for the text; undefined until enough of the document has arrived. */
 function insertionPoint(document: string): number | undefined {
   let at = 0;
   let rest = document;
@@ -257,7 +257,7 @@ function insertionPoint(document: string): number | undefined {
   return isUndecided(rest) ? undefined : at;
 }
 
-/** Whether what is there may still become a comment, a doctype, `<html>` or `<head>`. */
+/** Whether the bytes so far may still become a comment, a doctype, `<html>` or `<head>`. */
 function isUndecided(rest: string): boolean {
   if (rest === '') return true;
   if (/^<(?:!|\?|html[\s>]|head[\s>])/i.test(rest)) return true;

@@ -2,48 +2,52 @@ import type { Socket } from 'node:net';
 import buildConnector from 'undici/lib/core/connect.js';
 import Client from 'undici/lib/dispatcher/client.js';
 import type { BackendHost, BackendLimits } from '../core/backend.ts';
+import { defined } from '../core/defined.ts';
 import { errorCodeOf } from './failure.ts';
 import { HeadCleaningSocket, maxHeadBytes } from './lenient-head.ts';
 
-/** A waiting request for a connection. Exactly one of its two functions is called, at once if a connection is free. */
+/**
+ * A request that needs a connection. Exactly one of its two functions is called, synchronously if a connection is free.
+ */
 export interface ConnectionWaiter {
-  /** Whose share of the connections it takes; the gateway's own requests have none. */
+  /** The user whose share of the connections it takes; undefined for the gateway's own requests. */
   readonly user?: string;
   onConnection(client: Client): void;
-  /** The waiting list is full, or the wait was too long. */
+  /** Called when the waiting list is full, or the wait was too long. */
   onBusy(): void;
 }
 
 /** The connections to one backend host. */
 export interface HostConnections {
   acquire(waiter: ConnectionWaiter): void;
-  /** Takes a waiter off the list; nothing happens when it is not there. */
+  /** Takes a waiter off the list, if it is on it. */
   forget(waiter: ConnectionWaiter): void;
-  /** Gives back what `onConnection` handed out, exactly once. */
+  /** Returns a connection from `onConnection`. Call it exactly once. */
   release(client: Client): void;
   /**
-   * Takes back what `onConnection` handed out for one that understands a faulty head; it serves one answer. The request
-   * is sent anew.
+   * Exchanges a connection from `onConnection` for one that accepts a faulty head and serves one answer. Send the
+   * request again on it.
    */
   exchangeForLenient(client: Client): Client;
 }
 
 /** The connection pools to all hosts. */
 export interface Connections {
-  /** The connections to this host; new ones where the configuration of the host has changed. */
+  /** The connections to this host; new ones if the configuration of the host has changed. */
   to(host: BackendHost, limits: BackendLimits): HostConnections;
   stats(): { readonly host: string; readonly state: 'busy' | 'free' | 'waiting'; readonly count: number }[];
   close(): Promise<void>;
 }
 
-/** A server that announces when it closes idle connections is believed, less this much for the way there. */
+/** The margin by which connections are closed before the server closes them, by its own Keep-Alive field. */
 const keepAliveMarginMs = 4000;
 
 /**
- * Bounded connections to each backend host, the last used first, with a bounded list of those who wait.
+ * Keeps bounded connections to each backend host, most recently used first, with a bounded waiting list.
  *
- * Not undici's Pool: with a cap it loses a connection for ever per request that undici refuses synchronously, its queue
- * has no bound, and who waits there cannot leave. A Client is one connection; it connects again by itself.
+ * It does not use undici's Pool. A capped Pool loses one connection for ever with each request that undici refuses
+ * synchronously, its queue has no bound, and a queued request cannot leave. A Client is one connection, which
+ * reconnects by itself.
  */
 export function createConnections(): Connections {
   const hosts = new Map<string, HostPool>();
@@ -78,7 +82,7 @@ class HostPool implements HostConnections {
   readonly #limits: BackendLimits;
   readonly #connect: buildConnector.connector;
   readonly #free: Client[] = [];
-  /** With whose share each counts. */
+  /** Each with the user whose share it takes. */
   readonly #busy = new Map<Client, string | undefined>();
   readonly #perUser = new Map<string, number>();
   /** Busy connections that end with their answer. */
@@ -93,7 +97,7 @@ class HostPool implements HostConnections {
     this.#connect = connectorTo(host, limits);
   }
 
-  /** Whether the pool still fits: a reload makes new objects also for hosts that did not change. */
+  /** Whether the pool still fits the configuration. A reload makes new objects even for hosts that did not change. */
   serves(host: BackendHost, limits: BackendLimits): boolean {
     if (host === this.#host && limits === this.#limits) return true;
     return (
@@ -172,7 +176,7 @@ class HostPool implements HostConnections {
     ];
   }
 
-  /** Lets busy connections finish and refuses who waits. */
+  /** Lets busy connections finish, and refuses all waiters. */
   async close(): Promise<void> {
     this.#closing = true;
     for (const waiter of this.#waiting.keys()) {
@@ -196,12 +200,12 @@ class HostPool implements HostConnections {
     else this.#perUser.set(user, left);
   }
 
-  /** Whether the user's share has room. One user must not take all connections, by whatever requests. */
+  /** Whether the user's share has room: no user may take all connections. */
   #mayHave({ user }: ConnectionWaiter): boolean {
     return user === undefined || (this.#perUser.get(user) ?? 0) < this.#limits.connectionsPerUser;
   }
 
-  /** Whether a user with a full share of connections may still wait: no more than a share of the waiting list. */
+  /** Whether a user whose share is full may still wait. A user's share of the waiting list is bounded, too. */
   #mayWait({ user }: ConnectionWaiter): boolean {
     let waiting = 0;
     for (const waiter of this.#waiting.keys()) if (waiter.user === user) waiting += 1;
@@ -221,7 +225,7 @@ class HostPool implements HostConnections {
       maxHeaderSize: maxHeadBytes,
       keepAliveTimeout: this.#limits.webmailKeepAliveMs,
       keepAliveTimeoutThreshold: keepAliveMarginMs,
-      // Each request says how long it waits.
+      // Each request has timeouts of its own.
       headersTimeout: 0,
       bodyTimeout: 0,
     });
@@ -229,13 +233,16 @@ class HostPool implements HostConnections {
   }
 }
 
-/** undici takes the name to verify from the Host field, which is the public one: the backend's own is meant. */
+/**
+ * Connects and verifies the backend's own name: undici would take the name from the Host field, which is the public
+ * one.
+ */
 function connectorTo(host: BackendHost, limits: BackendLimits): buildConnector.connector {
   const { trust } = host.webmail;
   const connect = buildConnector({
     timeout: limits.webmailConnectMs,
     allowH2: false,
-    ...(trust.ca === undefined ? {} : { ca: trust.ca }),
+    ...defined({ ca: trust.ca }),
   });
   return (options, callback) => {
     connect({ ...options, servername: trust.servername ?? serverNameOf(options.hostname) }, (error, socket) => {
@@ -247,8 +254,8 @@ function connectorTo(host: BackendHost, limits: BackendLimits): buildConnector.c
 }
 
 /**
- * undici takes a reset for the end of an answer that says no length and ends with its connection: a cut download would
- * pass for a whole one. Like a server that hangs up elsewhere in an answer, it breaks it off.
+ * Makes a reset an error. undici takes it for the end of an answer without a length, so that a cut download would pass
+ * for a whole one.
  */
 function resetIsNoEnd(socket: Socket): void {
   socket.on('error', (error) => {
@@ -256,7 +263,7 @@ function resetIsNoEnd(socket: Socket): void {
   });
 }
 
-/** An address is verified as such, and must not be sent as a server name (RFC 6066, 3). */
+/** The name for SNI; empty for an address, which must not be sent as a server name (RFC 6066, 3). */
 function serverNameOf(hostname: string): string {
   return /^[\d.]+$|:/.test(hostname) ? '' : hostname;
 }

@@ -8,18 +8,18 @@ import { errorCodeOf, failureKindOf, isRefused, maxInformationalHeads, tooManyIn
 import { textOfRaw, UpstreamHead } from './response-headers.ts';
 import { DecodedStart } from './webmail-verdict.ts';
 
-/** Sign-in pages of half a megabyte are in use. */
+/** Maximum size of a decoded page. There are sign-in pages of half a megabyte. */
 const maxPageBytes = 1024 * 1024;
 
 /** Dependencies of the gateway's own requests to webmails. */
 interface ExchangeDeps {
   readonly connections: Connections;
   readonly limits: (host: BackendHost) => BackendLimits;
-  /** Called when nothing listens on the host. */
+  /** Called when the host refuses the connection. */
   readonly refused?: (host: BackendHost) => void;
 }
 
-/** The gateway's own requests of a webmail, over the same bounded connections as the proxied ones. */
+/** Creates the client for the gateway's own requests to webmails, over the same bounded connections as proxied ones. */
 export function createExchange(deps: ExchangeDeps): HttpExchange {
   return {
     send: (host, request, signal) =>
@@ -49,7 +49,7 @@ class WebmailExchange implements ConnectionWaiter, Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined;
   #head: UpstreamHead | undefined;
   #body: DecodedStart | undefined;
-  /** Bytes still to come of a body of known length. */
+  /** Bytes of the body that are still to come; Infinity if its length is unknown. */
   #left = Infinity;
   #settled = false;
   #announcements = 0;
@@ -116,13 +116,13 @@ class WebmailExchange implements ConnectionWaiter, Dispatcher.DispatchHandler {
     const body = this.#body;
     if (body === undefined) return;
     this.#left -= chunk.length;
-    // Behind the last byte a pause holds up nothing but the end, and a server that hangs up then would seem to break off.
+    // A pause after the last byte would only delay the end, and a server that hangs up then would seem to break it off.
     if (this.#left !== 0) controller.pause();
     body.feed(chunk, () => {
-      // All of it has come meanwhile.
+      // The whole body has arrived meanwhile.
       if (this.#client === undefined) return;
       if (!body.over) return controller.resume();
-      // Nobody reads on: the rest would only keep the connection.
+      // The rest is not wanted and would only occupy the connection.
       this.#done();
       controller.abort(new Error('read far enough'));
     });

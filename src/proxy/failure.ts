@@ -8,55 +8,55 @@ import { destinationOf, isServiceWorkerScript } from './request-head.ts';
 
 interface Failure {
   readonly kind: FailureKind;
-  /** The id under which the log has the rest. */
+  /** The id of the log entry with the details. */
   readonly reference: string;
 }
 
-/** The page, or the JSON for a script, that says so: 502, 503 or 504. */
+/** The page for a person, or the JSON for a script, that reports the failure: 502, 503 or 504. */
 export type FailureAnswer = (head: RequestHead, failure: Failure) => Answer;
 
 const refusedBeforeSent = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);
 const lostConnection = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
-/** The stable code of an error of undici or Node, or its name. */
+/** The stable code of an error of undici or Node; its name if it has none. */
 export function errorCodeOf(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
 }
 
-/** The most informational heads (1xx) before an answer. Each restarts the wait for the next head. */
+/** Maximum number of informational heads (1xx) before an answer. Each one restarts the timeout for the next head. */
 export const maxInformationalHeads = 100;
 
-/** For an answer that was announced more often. */
+/** The error for an answer with more informational heads. */
 export function tooManyInformationalHeads(): Error {
   const message = `the answer was announced by more than ${maxInformationalHeads} heads (1xx)`;
   return Object.assign(new Error(message), { code: 'ERR_ANNOUNCED_WITHOUT_END' });
 }
 
-/** Whether nothing listens there. */
+/** Whether the host refused the connection. */
 export function isRefused(error: Error | undefined): boolean {
   return error !== undefined && errorCodeOf(error) === 'ECONNREFUSED';
 }
 
-/** `sent`: whether the request may have reached the backend. */
+/** The kind of failure that an error is. `sent`: whether the request may have reached the backend. */
 export function failureKindOf(error: Error, sent: boolean): FailureKind {
   const code = errorCodeOf(error);
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return 'timeout';
   return !sent || refusedBeforeSent.has(code) ? 'unavailable' : 'bad-answer';
 }
 
-/** Whether the connection went away under the request, as an idle one does that the backend closes just then. */
+/** Whether the connection was lost under the request, as when the backend closes an idle one at that moment. */
 export function isLostConnection(error: Error): boolean {
   return lostConnection.has(errorCodeOf(error));
 }
 
-/** Whether an answer came that does not follow the protocol to the letter; before its head is known, a faulty head. */
+/** Whether the answer violates the protocol. If its head is not known yet, the head is faulty. */
 export function isFaultyHead(error: Error): boolean {
   return error.name === 'HTTPParserError' || errorCodeOf(error) === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
 }
 
 /**
- * An error for the log: its code and what it says, without the bytes of an answer that it may hold; all of it where it
- * is a bug of ours.
+ * The fields of an error for the log: its code and message, without bytes of an answer. An error without a code is a
+ * bug of ours, and is logged whole.
  */
 export function loggedReason(error: unknown): {
   readonly code?: string;
@@ -69,26 +69,33 @@ export function loggedReason(error: unknown): {
     : { code: error.name, err: error };
 }
 
-/** Longer targets are not carried through the sign-in page: the user lands on the start page. */
+/**
+ * Maximum length of a target that is carried through the sign-in page. After a longer one the user lands on the start
+ * page.
+ */
 const maxNext = 2000;
 
 interface NoSessionAnswerDeps {
-  /** Every driver that is configured: without a session nobody knows whose script is asking. */
+  /** All configured drivers: without a session nobody knows whose script asks. */
   readonly drivers: () => Iterable<WebmailDriver>;
-  /** A small page that our own origin may frame: nothing was sent or saved, sign in in a new tab, then repeat. */
+  /**
+   * A small page that our own origin may frame. It says that nothing was sent or saved, and to sign in in a new tab.
+   */
   readonly framePage: (head: RequestHead) => Answer;
-  /** For targets where clients give name and password with each request: 401 with the realm. */
+  /** The 401 for targets of Basic clients; undefined for all other targets. */
   readonly challenge: (target: string) => Answer | undefined;
 }
 
-/** The answer to a request without a session. `reason`: why the session ended, where there was one. */
+/** The answer to a request without a session. `reason`: why the session ended, if there was one. */
 export type NoSessionAnswer = (head: RequestHead, publicOrigin: string, reason?: EndReason) => Answer;
 
 /**
- * A page request is led to the sign-in page and back. A webmail's own script or frame gets what its own server would
- * answer, so that it keeps drafts. A client that authenticates on every request is asked to. Other frames and forms get
- * a small page, anything else 401; never a redirect, which a script would follow and take the sign-in page for its
- * answer. Each 401 has its challenge.
+ * Creates the answers to requests without a session.
+ *
+ * A page request is redirected to the sign-in page and back. A webmail's own script or frame gets what its own server
+ * would answer, so that it keeps drafts. A Basic client is asked for credentials. Other frames and forms get a small
+ * page, and everything else gets 401. A script is never redirected: it would take the sign-in page for its answer. Each
+ * 401 has a challenge.
  */
 export function createNoSessionAnswer(deps: NoSessionAnswerDeps): NoSessionAnswer {
   const answerOf: NoSessionAnswer = (head, publicOrigin, reason) => {
@@ -117,9 +124,9 @@ export function createNoSessionAnswer(deps: NoSessionAnswerDeps): NoSessionAnswe
 }
 
 /**
- * In the place of any service worker: it does nothing, and goes. A script from a mail must not become one over the
- * sign-in page; and one that a webmail left in a browser before there was a gateway is replaced when the browser looks
- * whether its script is newer, as it does after a page was opened.
+ * A service worker that unregisters itself, sent in place of any other. A script from a mail must not control the
+ * sign-in page. A worker that a webmail installed before there was a gateway is replaced by this one when the browser
+ * next checks for an update, as it does after a page load.
  */
 export const retiringWorker: Answer = {
   status: 200,

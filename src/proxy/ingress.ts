@@ -9,54 +9,55 @@ import type { ProxiedClient } from './proxy-protocol-listener.ts';
 import type { IncomingHead } from './request-head.ts';
 
 /**
- * Where a request came in, or why it goes no further. `redirect`: to the same page under HTTPS, or without the root's
- * dot. `refused`: `why` is for the log and for whoever sets the load balancer up; it names nothing that a stranger may
- * not know.
+ * The ingress of a request, or why it has none. `redirect`: to the same page under HTTPS, or without the dot of the DNS
+ * root. `refused`: `why` is for the log and for the administrator of the load balancer; strangers may see it.
  */
 export type IngressDecision =
   | { readonly kind: 'accepted'; readonly ingress: Ingress }
   | { readonly kind: 'redirect'; readonly location: string }
   | { readonly kind: 'refused'; readonly why: IngressRefusal };
 
-/** `not-https`: plain HTTP, or not known to be HTTPS, for an https public URL; `not-http` the other way round. */
+/**
+ * Why a request is refused. `not-https`: it used HTTP, or may have, for an https public URL; `not-http`: the reverse.
+ */
 export type IngressRefusal = 'no-host' | 'foreign-host' | 'not-https' | 'not-http';
 
 /** Options of createIngress. */
 export interface IngressOptions {
   readonly publicUrls: readonly PublicUrl[];
-  /** URLs for staff, if this listener serves them. */
+  /** The URLs for staff, if this listener serves them. */
   readonly console?: PublicUrl;
   readonly assist?: PublicUrl;
-  /** CIDRs or single addresses whose X-Forwarded-* are believed. */
+  /** CIDRs or single addresses whose X-Forwarded-* fields are trusted. */
   readonly trustedProxies: readonly string[];
-  /** The client that a connection's PROXY protocol header names; without it, connections have none. */
+  /** The client in a connection's PROXY protocol header. Undefined if the listener reads no such headers. */
   readonly proxiedClient?: (connection: Socket) => ProxiedClient | undefined;
   readonly log: Log;
   readonly clock: Clock;
 }
 
-/** An address, and what is under it. */
+/** A public URL with its audience. */
 type IngressHost = PublicUrl & { readonly hostKind: HostKind };
 
-/** Decides once per request, from the connection, the Host and the proxies that are trusted. */
+/** Decides the ingress of a request from its connection, its Host and the trusted proxies. */
 export type IngressReader = (request: IncomingMessage, head: IncomingHead) => IngressDecision;
 
-/** `unknown`: neither a trusted proxy nor its PROXY protocol header says. */
+/** `unknown`: neither a trusted proxy nor a PROXY protocol header gives the scheme. */
 type Scheme = 'http' | 'https' | 'unknown';
 
-/** Makes the reader of a request's ingress: its client, public URL and audience. */
+/** Creates the reader of a request's ingress: its client, public URL and audience. */
 export function createIngress(options: IngressOptions): IngressReader {
   const isTrusted = createNetworkMatch(options.trustedProxies);
   const byAuthority = new Map<string, IngressHost[]>();
   for (const url of hostsOf(options)) {
-    // A client may write the scheme's own port, too.
+    // A client may write the default port of the scheme, too.
     const withPort = /:\d+$/.test(url.authority) ? url.authority : `${url.authority}:${url.secure ? 443 : 80}`;
     for (const authority of new Set([url.authority, withPort])) {
       byAuthority.set(authority, [...(byAuthority.get(authority) ?? []), url]);
     }
   }
   const warn = createWarnings(options.log, options.clock);
-  const circles = createRedirectLoops(options.clock);
+  const loops = createRedirectLoops(options.clock);
 
   return (request, head) => {
     const proxied = options.proxiedClient?.(request.socket);
@@ -73,7 +74,7 @@ export function createIngress(options: IngressOptions): IngressReader {
     const forwarded = forwardedHost === undefined ? undefined : byAuthority.get(normalisedAuthority(forwardedHost));
     const named = forwarded ?? (host === undefined ? undefined : byAuthority.get(normalisedAuthority(host)));
     const name = (forwarded === undefined ? host : forwardedHost) ?? '';
-    // To a browser another origin, whose forms and cookies are not ours: whoever reads is led to the right one.
+    // A name with a trailing dot is another origin to a browser, with other cookies. Reading requests are redirected.
     const isDotted = endsInDot.test(name);
     if (named === undefined || (isDotted && !isReadRequest(head))) {
       const authority = (forwardedHost ?? host ?? '').slice(0, 255);
@@ -90,17 +91,17 @@ export function createIngress(options: IngressOptions): IngressReader {
       arrivedAt === undefined
         ? wrongScheme(named, scheme, { head, peer, believed, proxied, warn })
         : { kind: 'redirect', location: `${arrivedAt.origin}${head.target}` };
-    if (decision.kind === 'redirect' && circles.isOne(`${client.address} ${client.userAgent ?? ''} ${head.target}`)) {
+    if (decision.kind === 'redirect' && loops.isLoop(`${client.address} ${client.userAgent ?? ''} ${head.target}`)) {
       warn('redirect-loop', peer, { peer, proxies, client: client.address, ...forwardedFieldsOf(head) });
     }
     return decision;
   };
 }
 
-/** The dot of the root behind a name, before a port. */
+/** The dot of the DNS root after a name, before a port. */
 const endsInDot = /\.(?::\d*)?$/;
 
-/** An authority as it is compared: whatever its case, the root's dot and an empty port (RFC 3986, 6.2.3). */
+/** An authority for comparison: in lower case, without the dot of the DNS root or an empty port (RFC 3986, 6.2.3). */
 function normalisedAuthority(authority: string): string {
   return authority.toLowerCase().replace(/\.?(:\d+)?:?$/, '$1');
 }
@@ -115,7 +116,7 @@ function foreignHostRemedy(believed: boolean, forwardedHost: string | undefined)
     : 'add it to public_url if users know it';
 }
 
-/** What proxies reported of a request, for the log. */
+/** The fields of proxies in a request, for the log. */
 function forwardedFieldsOf(head: IncomingHead): { readonly forwardedProto: string; readonly forwardedFor: string } {
   const told = (name: string): string => head.all(name).join(', ').slice(0, 255);
   return { forwardedProto: told('x-forwarded-proto'), forwardedFor: told('x-forwarded-for') };
@@ -124,13 +125,11 @@ function forwardedFieldsOf(head: IncomingHead): { readonly forwardedProto: strin
 const redirectLoopMs = 10_000;
 const redirectsOfALoop = 3;
 
-/**
- * Notices a client that is redirected to the same address again and again: a browser gives up after some twenty times.
- */
-function createRedirectLoops(clock: Clock): { isOne(key: string): boolean } {
+/** Detects a client that is redirected to the same address repeatedly. A browser gives up after about twenty times. */
+function createRedirectLoops(clock: Clock): { isLoop(key: string): boolean } {
   const redirected = new BoundedMap<string, { readonly sinceMs: number; times: number }>(1000);
   return {
-    isOne(key) {
+    isLoop(key) {
       const nowMs = clock.nowMs();
       const known = redirected.get(key);
       if (known !== undefined && nowMs - known.sinceMs < redirectLoopMs) {
@@ -193,7 +192,7 @@ interface SchemeEvidence {
   readonly proxies: number;
 }
 
-/** Schemes as proxies write them: some write `ws` or `wss` for a WebSocket. */
+/** Schemes as proxies write them. Some write `ws` or `wss` for a WebSocket. */
 const schemes: ReadonlyMap<string | undefined, 'http' | 'https'> = new Map([
   ['http', 'http'],
   ['ws', 'http'],
@@ -211,7 +210,10 @@ function schemeOf({ request, head, named, believed, proxied, proxies }: SchemeEv
   return proxied === undefined ? 'http' : schemeOfProxied(proxied, named);
 }
 
-/** A header that does not tell of TLS names the port at least, and each scheme of a public URL has one of its own. */
+/**
+ * The scheme by a PROXY protocol header. If it does not mention TLS, its port tells: each public URL has one of its
+ * own.
+ */
 function schemeOfProxied({ tls, destinationPort }: ProxiedClient, named: readonly PublicUrl[]): Scheme {
   if (tls !== undefined) return tls ? 'https' : 'http';
   if (named.some((url) => url.secure && publicPortOf(url) === destinationPort)) return 'https';
@@ -223,8 +225,8 @@ function publicPortOf({ authority, secure }: PublicUrl): number {
 }
 
 /**
- * Walks X-Forwarded-For from the right while the hop that wrote it is trusted; an entry that is no address ends the
- * walk. `proxies`: how many trusted proxies the request came through, as far as they say.
+ * Finds the client. It walks X-Forwarded-For from the right while the hop that wrote the entry is trusted; an entry
+ * that is not an address ends the walk. `proxies`: the number of trusted proxies in the field.
  */
 function clientOf(
   head: IncomingHead,
@@ -246,10 +248,10 @@ function clientOf(
   return { client, proxies };
 }
 
-/** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`: all of them are seen in X-Forwarded-For. */
+/** Reads one entry of X-Forwarded-For. In use are `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` and `[2001:db8::1]:80`. */
 function parseHop(text: string): { readonly address: string; readonly port: number } | undefined {
   const whole = text.trim();
-  // An IPv6 address without brackets: what looks like its port belongs to it.
+  // In an IPv6 address without brackets, what looks like a port belongs to the address.
   if (isIP(whole) !== 0) return { address: plainAddress(whole), port: 0 };
   const { host = '', port = 0 } = splitHostPort(whole) ?? {};
   const address = plainAddress(host.replace(/^\[(.*)\]$/, '$1'));
@@ -257,8 +259,9 @@ function parseHop(text: string): { readonly address: string; readonly port: numb
 }
 
 /**
- * What the first of so many proxies told: each appends what it saw, so that the list counts from the right as that of
- * addresses does. A shorter list was begun by a proxy behind the first: its left end is the nearest to the client.
+ * The value from the outermost of `proxies` trusted proxies; undefined if it is empty. Each proxy appends what it saw,
+ * so the list counts from the right, as that of addresses does. A shorter list was begun by a later proxy, and its left
+ * end is nearest to the client.
  */
 function forwardedValueOf(values: readonly string[], proxies: number): string | undefined {
   const told = values

@@ -2,10 +2,10 @@ import { Socket } from 'node:net';
 import { httpToken } from '../core/cookie-jar.ts';
 import { maxInformationalHeads, tooManyInformationalHeads } from './failure.ts';
 
-/** The limits of a head, the same as in the strict parser. */
+/** Maximum size of a head, the same as in the strict parser. */
 export const maxHeadBytes = 64 * 1024;
 
-/** A head as a strict parser takes it, and where the body begins in the bytes that were looked at. */
+/** A head that a strict parser accepts, and the offset of the body in the bytes that were read. */
 interface CleanedHead {
   readonly status: number;
   readonly head: string;
@@ -16,7 +16,7 @@ type Field = readonly [name: string, value: string];
 
 const statusLine = /^HTTP\/1\.[01] ([1-5]\d\d)(?: |$)/;
 const controlCharacters = /[^\t\x20-\x7e\x80-\xff]/g;
-/** Fields that lead somewhere or are kept: a cleaned one could mean what nobody wrote. */
+/** Fields that redirect or are stored: a cleaned value could mean what nobody wrote. */
 const droppedUnlessClean = new Set([
   'set-cookie',
   'location',
@@ -25,7 +25,7 @@ const droppedUnlessClean = new Set([
   'access-control-allow-origin',
   'access-control-allow-credentials',
 ]);
-/** Fields that are rewritten, or useless on a connection that ends with this answer. */
+/** Fields that are rewritten, or that mean nothing on a connection that ends with this answer. */
 const rewrittenFields = new Set([
   'connection',
   'keep-alive',
@@ -35,11 +35,12 @@ const rewrittenFields = new Set([
 ]);
 
 /**
- * Cleans the head of an answer that a strict parser refused, where its meaning is beyond doubt: control characters
- * become blanks (RFC 9110, 5.5), and a length that is none is left out, so that the body ends with the connection.
- * A bare line feed ends a line only where it ends all of them: in any other head it is a control character, so that
- * nobody can write fields or a body into the value of a field. Undefined when more bytes are needed; throws when the
- * head cannot be understood, has two framings, or is too long.
+ * Cleans the head of an answer that a strict parser refused, if its meaning is beyond doubt. Undefined if more bytes
+ * are needed. Throws if the head cannot be understood, has two framings, or is too long.
+ *
+ * Control characters become spaces (RFC 9110, 5.5). An invalid length is left out, so that the body ends with the
+ * connection. A bare line feed ends a line only if it ends all of them. In any other head it is a control character, so
+ * that nobody can write fields or a body into the value of a field.
  */
 function cleanHead(bytes: Buffer): CleanedHead | undefined {
   const text = bytes.toString('latin1', 0, maxHeadBytes + 1);
@@ -58,7 +59,7 @@ function cleanHead(bytes: Buffer): CleanedHead | undefined {
     const lower = name.toLowerCase();
     if (rewrittenFields.has(lower) || (lower === 'set-cookie' && byLineFeed)) return [];
     const cleaned = value.replaceAll(controlCharacters, ' ');
-    // A webmail may have compared the whole value, to keep HTML from being shown.
+    // The webmail may have checked the whole value, to prevent HTML from being shown.
     if (cleaned !== value && lower === 'content-type') return [[name, 'application/octet-stream']];
     return cleaned !== value && droppedUnlessClean.has(lower) ? [] : [[name, cleaned]];
   });
@@ -67,13 +68,15 @@ function cleanHead(bytes: Buffer): CleanedHead | undefined {
     ['X-Content-Type-Options', 'nosniff'],
     ...framingOf(fields),
   ];
-  // Where a bare line feed ends lines, a value that holds two of them begins the body: what came so gets no rights here.
+  // If bare line feeds end the lines, two of them in a value begin the body. Such a body gets no rights here.
   if (byLineFeed) own.push(['Content-Security-Policy', 'sandbox']);
   const head = [...passed, ...own].map(([name, value]) => `${name}: ${value}\r\n`).join('');
   return { status, head: `HTTP/1.1 ${status} \r\n${head}\r\n`, bodyAt: end.index + end[0].length };
 }
 
-/** Lines that are no field are left out; one that begins with a blank goes on with the value before (RFC 9112, 5.2). */
+/**
+ * Reads the fields. Other lines are left out; a line that begins with a blank continues the last value (RFC 9112, 5.2).
+ */
 function fieldsIn(lines: readonly string[]): Field[] {
   const fields: [name: string, value: string][] = [];
   for (const line of lines) {
@@ -89,7 +92,7 @@ function fieldsIn(lines: readonly string[]): Field[] {
   return fields;
 }
 
-/** The one framing of the body; none where the connection ends it. Throws where there are two. */
+/** The framing of the body; no field if the connection ends it. Throws if there are two framings. */
 function framingOf(fields: readonly Field[]): Field[] {
   const valuesOf = (wanted: string) =>
     fields
@@ -105,7 +108,7 @@ function framingOf(fields: readonly Field[]): Field[] {
   return lengths.size === 1 && /^\d{1,15}$/.test(length) ? [['Content-Length', length]] : [];
 }
 
-/** That the connection ends, and the names of fields that go no further. */
+/** The value of Connection: the connection ends, and the names of hop-by-hop fields stay. */
 function connectionOf(fields: readonly Field[]): string {
   const named = fields
     .filter(([name]) => name.toLowerCase() === 'connection')
@@ -115,8 +118,8 @@ function connectionOf(fields: readonly Field[]): string {
 }
 
 /**
- * A connection whose first answer has its head cleaned before anybody reads it. What follows the head goes through as
- * it is: who reads it parses all of it strictly, once.
+ * A connection that cleans the head of its first answer. Everything after the head passes unchanged, and its reader
+ * parses it strictly.
  */
 export class HeadCleaningSocket extends Socket {
   readonly #inner: Socket;
@@ -161,7 +164,7 @@ export class HeadCleaningSocket extends Socket {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.#inner.destroy();
     done(error);
-    // A socket says so itself, behind its error.
+    // A real socket emits 'close' itself, after its error.
     process.nextTick(() => this.emit('close', error !== null));
   }
 
@@ -174,7 +177,7 @@ export class HeadCleaningSocket extends Socket {
     try {
       for (let cleaned = cleanHead(this.#pending); cleaned !== undefined; cleaned = cleanHead(this.#pending)) {
         this.#pending = this.#pending.subarray(cleaned.bodyAt);
-        // What announces the answer is none: it is left out.
+        // Informational heads are left out.
         if (cleaned.status < 200) {
           this.#announcements += 1;
           if (this.#announcements > maxInformationalHeads) throw tooManyInformationalHeads();

@@ -36,7 +36,7 @@ export class HttpListener {
   readonly #routing: Routing;
   /** The raw connections, and under TLS also those that HTTP is spoken on. */
   readonly #sockets = new Set<Socket>();
-  /** One of each connection that has sent something. */
+  /** The pipeline of each connection that has sent something. */
   readonly #pipelines = new WeakMap<Duplex, RequestPipeline>();
   /** TLS connections whose handshake is done. */
   readonly #secured = new WeakSet<Duplex>();

@@ -2,22 +2,22 @@ import { pathOf } from '../core/cookie-jar.ts';
 import type { PageToken } from '../core/webmail.ts';
 import type { Upload } from './body-streams.ts';
 
-/** Webmails write their token before everything else in a form: further in, none is looked for. */
+/** The token is searched for in this much of a form: webmails write it before everything else. */
 const searchedBytes = 64 * 1024;
 
-/** The target with the current token in the place of an older one. */
+/** The target with the current token in place of an older one. */
 export function renewTarget(target: string, { name, value }: PageToken): string {
   const path = pathOf(target);
   const query = target.slice(path.length);
-  // A function: in a text, `$` would mean something.
+  // A function, because `$` has a meaning in a replacement text.
   return path + query.replaceAll(new RegExp(`([?&]${name}=)[^&#]*`, 'g'), (_whole, before: string) => before + value);
 }
 
 /**
- * Writes the current token in the place of the one at the beginning of a form, which goes on as it came otherwise; of
- * its body at most 64 KiB are held. Afterwards the upload can be read from its beginning.
+ * Replaces the token at the beginning of a form by the current one, and leaves the rest as it came. It holds at most 64
+ * KiB of the body. Afterwards the upload can be read from its beginning.
  *
- * Answers by how many bytes the body is longer now; undefined if the upload was broken off before so much had come.
+ * Resolves with the number of bytes by which the body has grown; undefined if the upload was broken off before.
  */
 export async function renewForm(
   upload: Upload,
@@ -26,7 +26,7 @@ export async function renewForm(
 ): Promise<number | undefined> {
   const find = tokenFinderFor(contentType, token);
   if (find === undefined) return 0;
-  // Between two looks nobody else listens, and an error that nobody hears ends the process.
+  // Nobody else listens meanwhile, and an error without a listener ends the process.
   upload.on('error', () => {});
   const held: Buffer[] = [];
   let bytes = 0;
@@ -49,7 +49,7 @@ export async function renewForm(
   return fresh.length - start.length;
 }
 
-/** Resolves when more can be read, or when no more will come. */
+/** Resolves once more can be read, or no more will arrive. */
 function moreOrEnd(upload: Upload): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const done = (): void => {
@@ -60,7 +60,7 @@ function moreOrEnd(upload: Upload): Promise<void> {
   return promise;
 }
 
-/** Where the value of a token begins and ends; `further`: not in what has come; `none`: it will not come. */
+/** Where the value of a token begins and ends. `further`: not in what has arrived; `none`: there is no token. */
 type TokenPosition = { readonly from: number; readonly to: number } | 'further' | 'none';
 type FindToken = (text: string, isAll: boolean) => TokenPosition;
 
@@ -80,7 +80,7 @@ function tokenFinderFor(contentType: string | undefined, { name }: PageToken): F
   }
 }
 
-/** The value stands between `before`, at the beginning of the form or after `separator`, and `after`. */
+/** Finds the value between `before`, at the beginning of the form or after `separator`, and `after`. */
 function tokenFinder(separator: string, before: string, after: string): FindToken {
   return (text, isAll) => {
     const notYet = isAll ? 'none' : 'further';

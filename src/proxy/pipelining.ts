@@ -8,19 +8,18 @@ export interface PipelinedRequest {
   readonly response: ServerResponse;
 }
 
-/** llhttp's HPE_PAUSED: what a callback returns so that the parser stops where it is. */
+/** llhttp's HPE_PAUSED: a callback that returns it stops the parser where it is. */
 const parserPaused = 21;
-/** Behind the next request so much is read, to notice a client that hangs up; the rest waits in the kernel. */
+/** Maximum of bytes read after the next request, to notice a client that hangs up. The rest waits in the kernel. */
 const maxUnreadBytes = 65_536;
 
 /**
- * One answer at a time on one connection: what a client sends ahead of its answer waits unread, and its requests reach
- * the gateway one after the other, in order.
+ * Serves the requests of one connection one after the other, in order. What a client sends before it has the answer
+ * waits unread.
  *
- * Node alone makes objects of all requests in the 64 KiB that it reads at once, some 1,700 of them in 4 MB, and has
- * them served side by side. It has no documented way to stop its parser between two requests, so `onIncoming` of the
- * parser is wrapped. Should a later Node no longer stop there, the connection of a client with two requests ahead is
- * cut.
+ * Node by itself parses all requests in the 64 KiB that it reads at once, some 1,700 of them in 4 MB, and serves them
+ * side by side. It has no documented way to stop its parser between two requests, so the parser's `onIncoming` is
+ * wrapped. If a later Node no longer stops there, a client with two requests ahead is cut.
  */
 export class RequestPipeline {
   readonly #socket: Socket;
@@ -32,12 +31,12 @@ export class RequestPipeline {
   #unreadLength = 0;
   readonly #onClose = (): void => this.#close();
   readonly #onTurn = (): void => this.#goOn();
-  /** Node reads on by itself when an answer has drained or a body is wanted. */
+  /** Pauses again: Node resumes reading by itself when an answer has drained or a body is wanted. */
   readonly #stayPaused = (): void => {
     if (this.#unreadLength > maxUnreadBytes) this.#socket.emit('pause');
   };
 
-  /** @param serve takes each request when its turn has come */
+  /** `serve` is called with each request once the answers before it are sent. */
   constructor(socket: Socket, serve: (request: IncomingMessage, response: ServerResponse) => void) {
     this.#socket = socket;
     this.#serve = serve;
@@ -46,7 +45,7 @@ export class RequestPipeline {
     const incoming = parser.onIncoming;
     parser.onIncoming = (request, keepAlive) => {
       if (request.method === 'CONNECT' && this.#open !== undefined) {
-        // Node would give the connection away under the answer that is open on it, unless it sees no upgrade.
+        // Node would hand the connection over while an answer is still open on it, unless it sees no upgrade.
         Object.assign(request, { upgrade: false });
         endBehind(this.#open.response, socket);
         return parserPaused;
@@ -56,7 +55,7 @@ export class RequestPipeline {
     };
   }
 
-  /** The request that is being answered. */
+  /** The request that is being answered; undefined if there is none. */
   get open(): PipelinedRequest | undefined {
     return this.#open;
   }
@@ -73,10 +72,10 @@ export class RequestPipeline {
     if (wantsUpgrade(request) && !this.#open.response.headersSent) this.#open.response.shouldKeepAlive = false;
   }
 
-  /** Whether an error of the parser only says that it stopped as it should; the bytes behind are kept. */
+  /** Whether a parser error only reports that the parser stopped as intended. Then the unread bytes are kept. */
   keeps(error: Error): boolean {
     if (this.#next === undefined || !isStop(error)) return false;
-    // Once it has stopped it no longer knows how far it got.
+    // A parser that had already stopped does not know how far it got.
     const rest = this.#unread === undefined ? error.rawPacket.subarray(error.bytesParsed) : error.rawPacket;
     (this.#unread ??= []).push(rest);
     this.#unreadLength += rest.length;
@@ -91,7 +90,7 @@ export class RequestPipeline {
   }
 
   #close(): void {
-    // The others first: who sends a thousand requests at once is one client of many.
+    // Other connections go first: a client that sends a thousand requests at once is one of many.
     if (this.#next !== undefined) setImmediate(this.#onTurn);
     else this.#open = undefined;
   }
@@ -103,9 +102,9 @@ export class RequestPipeline {
     this.#unread = undefined;
     this.#unreadLength = 0;
     socket.off('resume', this.#stayPaused);
-    // A connection that ends with the last answer owes no other.
+    // A connection that ends with the last answer gets no other.
     if (next === undefined || socket.destroyed || !socket.writable) return;
-    // Where such a request ends, the parser no longer knows.
+    // The parser does not know where such a request ends.
     if (wantsUpgrade(next.request)) return socket.destroySoon();
     this.#begin(next.request, next.response);
     const parser = parserOf(socket);
@@ -119,14 +118,14 @@ export class RequestPipeline {
 }
 
 /**
- * Whether a request asks to leave HTTP. Where that is not done Node loses what it has read behind the request, and
- * takes what comes next for the beginning of another: the answer must be the last one on its connection.
+ * Whether a request asks for an upgrade. If it is not upgraded, Node loses what it has read after the request, and
+ * takes the next bytes for the beginning of another. So the answer must be the last one on its connection.
  */
 export function wantsUpgrade(request: IncomingMessage): boolean {
   return request.headers.upgrade !== undefined;
 }
 
-/** Ends a connection with the answer that is open on it. */
+/** Ends a connection after the answer that is open on it. */
 export function endBehind(response: ServerResponse, socket: Duplex): void {
   response.shouldKeepAlive = false;
   response.once('finish', () => socket.end());

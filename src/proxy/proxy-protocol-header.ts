@@ -2,7 +2,7 @@ import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 
 /**
  * A connection as a PROXY protocol header describes it. `local`: the proxy speaks for itself, or does not know the
- * client; the connection's own addresses hold.
+ * client; the addresses of the connection itself hold.
  */
 export type ProxyHeader =
   | { readonly kind: 'local' }
@@ -15,7 +15,7 @@ export type ProxyHeader =
       readonly tls: boolean | undefined;
     };
 
-/** `incomplete`: more bytes may make a header of it. `absent`: these bytes begin no header. */
+/** The result of reading a header. `incomplete`: more bytes are needed. `absent`: the bytes do not begin a header. */
 export type ProxyHeaderReading =
   | { readonly kind: 'header'; readonly header: ProxyHeader; readonly length: number }
   | { readonly kind: 'incomplete' }
@@ -25,15 +25,17 @@ export type ProxyHeaderReading =
 const signature2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 const signature1 = Buffer.from('PROXY ', 'latin1');
 const maxLineBytes = 107;
-/** Addresses take 36 bytes at most; the rest are TLVs, of which a client certificate's names are the longest. */
+/**
+ * Maximum size of a binary header. Addresses take at most 36 bytes; the longest TLVs are names in client certificates.
+ */
 const maxBinaryBytes = 4096;
 const fixedHeaderBytes = 16;
 
 /**
  * Reads a header of version 1 or 2 from the first bytes of a connection.
  *
- * Source: "The PROXY protocol", versions 1 and 2, in HAProxy's doc/proxy-protocol.txt. Whoever writes the header is
- * believed, so ask only for connections of trusted proxies.
+ * Source: "The PROXY protocol", versions 1 and 2, in HAProxy's doc/proxy-protocol.txt. The header is trusted, so read
+ * it only on connections of trusted proxies.
  */
 export function readProxyHeader(bytes: Buffer): ProxyHeaderReading {
   if (startsAs(bytes, signature2))
@@ -88,7 +90,7 @@ function readVersion2(bytes: Buffer): ProxyHeaderReading {
   if (command === 0) return local;
 
   const familyAndTransport = bytes.readUInt8(13);
-  // UNSPEC and UNIX streams have no address of use to us; the real ones hold then.
+  // UNSPEC and UNIX streams have no address of use here; those of the connection hold.
   if (familyAndTransport === 0x00 || familyAndTransport === 0x31) return local;
   if (familyAndTransport !== 0x11 && familyAndTransport !== 0x21) return malformedHeader('the connection is not TCP');
   const width = familyAndTransport === 0x11 ? 4 : 16;
@@ -125,7 +127,7 @@ function readTls(extras: Buffer): boolean | undefined | 'malformed' {
     const end = start + extras.readUInt16BE(at + 1);
     if (end > extras.length) return 'malformed';
     if (extras.readUInt8(at) === sslType) {
-      // One byte of flags and four of what the client's certificate was worth.
+      // One byte of flags, and four of the verification result of the client's certificate.
       if (end - start < 5) return 'malformed';
       tls = (extras.readUInt8(start) & clientUsedTls) !== 0;
     }
@@ -143,7 +145,7 @@ function oneSpelling(address: string): string {
   return new SocketAddress({ address, family: 'ipv6' }).address;
 }
 
-/** Without a zone: it would mean something on the proxy only. */
+/** Whether it is an IPv6 address without a zone, which would have a meaning on the proxy only. */
 function isBareIPv6(text: string): boolean {
   return isIPv6(text) && !text.includes('%');
 }

@@ -7,7 +7,7 @@ import { type ProxyHeader, readProxyHeader } from './proxy-protocol-header.ts';
 
 /**
  * Whether connections begin with a PROXY protocol header. `optional`: those of trusted proxies may. `required`: only
- * trusted proxies connect, and always with one.
+ * trusted proxies connect, and always with a header.
  */
 export type ProxyProtocolMode = 'off' | 'optional' | 'required';
 
@@ -20,20 +20,20 @@ interface ProxyProtocolOptions {
   readonly clock: Clock;
 }
 
-/** The client behind the proxy, from a connection's header. */
+/** The client behind the proxy, as a header names it. */
 export type ProxiedClient = Extract<ProxyHeader, { readonly kind: 'proxied' }>;
 
-/** Takes PROXY protocol headers off the connections of a listener, before anything else reads from them. */
+/** Reads the PROXY protocol headers on the connections of a listener, before anything else reads from them. */
 export interface ProxyProtocol {
-  /** Stands before an HTTP or HTTPS server that does not listen yet. */
+  /** Installs itself on an HTTP or HTTPS server that does not listen yet. */
   installOn(server: Server): void;
-  /** The client of a connection as the server's requests show it; undefined if it came without a proxy. */
+  /** The client of a connection of the server; undefined if it came without a header. */
   readonly clientOf: (connection: Socket) => ProxiedClient | undefined;
-  /** Says in the log what is wrong when bytes that are no HTTP are a header that nobody asked for. */
+  /** Logs the mistake if bytes that are not HTTP are a PROXY protocol header that was not expected. */
   notice(error: Error, connection: unknown): void;
 }
 
-/** A header that came is remembered as long as its connection lives. The address of a refused peer is logged. */
+/** Creates the reader of headers. It keeps a header for the life of its connection, and logs refused peers. */
 export function createProxyProtocol(options: ProxyProtocolOptions): ProxyProtocol {
   const { mode, isTrusted, deadlineMs } = options;
   const warn = createWarnings(options.log, options.clock);
@@ -41,7 +41,7 @@ export function createProxyProtocol(options: ProxyProtocolOptions): ProxyProtoco
 
   function installOn(server: Server): void {
     if (mode === 'off') return;
-    // Node's own listener, which begins to read: TLS has one of its own, and shows another socket later.
+    // Node's own listener, which starts reading. That of TLS later emits another socket.
     const [serve] = server.listeners('connection');
     if (serve === undefined) throw new TypeError('this server does not serve connections');
     const behindTls = new Map<string, ProxiedClient>();
@@ -97,7 +97,7 @@ interface HeaderTask {
   readonly warn: Warn;
 }
 
-/** Calls `go` once when the connection may be served, with its header taken off; refuses it otherwise. */
+/** Reads the header, then calls `go` once if the connection may be served; cuts the connection otherwise. */
 function takeHeader(arrival: HeaderTask, go: (header: ProxyHeader | undefined) => void): void {
   const { socket, peer, mode, deadlineMs, warn } = arrival;
   let early: Buffer = Buffer.alloc(0);
@@ -128,7 +128,7 @@ function takeHeader(arrival: HeaderTask, go: (header: ProxyHeader | undefined) =
     if (early.length > taken) socket.unshift(early.subarray(taken));
     go(header);
   };
-  // A check that only connects leaves without a word: nothing to warn of. A half-closed one would stay for ever.
+  // A health check that only connects is not worth a warning. A half-closed connection would stay for ever.
   const gone = (): void => {
     leave();
     socket.destroy();
@@ -141,7 +141,7 @@ function takeHeader(arrival: HeaderTask, go: (header: ProxyHeader | undefined) =
   socket.on('readable', onReadable).on('end', gone).on('error', gone).on('close', gone);
 }
 
-/** A key that a raw connection shares with the TLS one on it. */
+/** A key that a raw connection shares with the TLS connection on it. */
 function connectionKeyOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress ?? ''} ${remotePort ?? 0} ${localAddress ?? ''}`;
 }

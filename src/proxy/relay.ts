@@ -23,41 +23,41 @@ export interface RelayDeps extends UploadPace {
   readonly clock: Clock;
 }
 
-/** What the relay leaves to others: everything but an answer that is simply passed on. */
+/** The events of a relay: everything except passing on an answer. */
 export interface RelayEvents<P extends UpstreamRequest> {
   /** The verdict on an answer is known. Call `handOn` or `drop`, now or later. */
   judged(relay: Relay<P>, verdict: Verdict, upstream: UpstreamHead): void;
   failed(relay: Relay<P>, kind: FailureKind, error: Error | undefined): void;
-  /** All of an answer that was passed on has come. */
+  /** An answer that was passed on has arrived completely. */
   completed(relay: Relay<P>): void;
-  /** The backend broke it off. */
+  /** The backend broke an answer off. */
   brokenOff(relay: Relay<P>, error: Error): void;
-  /** The head of the answer was faulty, and the request is asked again of a reader that forgives more. */
+  /** The head of the answer was faulty, and the request is sent again with a lenient parser. */
   readAgain(relay: Relay<P>, error: Error): void;
-  /** The session ended and nothing has been answered yet. */
+  /** The session ended before anything was answered. */
   sessionEnded(relay: Relay<P>, reason: EndReason): void;
-  /** The response is closed, in whatever way; called once. */
+  /** The response is closed, for whatever reason. Called once. */
   closed(relay: Relay<P>): void;
 }
 
-/** An answer that waits for a sign-in is read so far. */
+/** Maximum of bytes read of an answer that waits for a login. */
 const maxHeldBytes = 64 * 1024;
 /** Grace before the second retry: a killed backend resets connections before it stops listening. */
 const secondRetryMs = 100;
 
 /**
- * Carries one request to the backend and its answer back, streaming both ways with back-pressure; an abort on either
- * side reaches the other at once. One object per request and no closures on the way of the bytes: this is the hot path.
+ * Carries one request to the backend and its answer back, streaming both ways with back-pressure. An abort on either
+ * side reaches the other at once. This is the hot path: one object per request, and no closures per chunk.
  */
 export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attachment, Dispatcher.DispatchHandler {
   readonly upstreamRequest: P;
-  /** Whose share of the connections it takes. */
+  /** The user whose share of the connections it takes. */
   readonly user: string;
   readonly startedAtMs: number;
   readonly answer: AnswerWriter;
-  /** The jar's generation when the request left. */
+  /** The jar's generation when the request was sent. */
   generation = 0;
-  /** How often the request was asked again in the browser's place after a silent sign-in. */
+  /** How often the request was repeated on behalf of the browser after a silent login. */
   replays = 0;
   readonly #pool: HostConnections;
   readonly #deps: RelayDeps;
@@ -67,14 +67,14 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
   #controller: Dispatcher.DispatchController | undefined;
   #pending: PendingVerdict | undefined;
   #upload: Upload | undefined;
-  /** `dropped`: the answer is not wanted; `closed`: the client has gone or has all that it will get. */
+  /** `dropped`: the answer is not wanted; `closed`: the client has left, or has its whole answer. */
   #state: 'asking' | 'judging' | 'passing' | 'dropped' | 'closed' = 'asking';
   #upstreamEnded = false;
-  /** Bytes still to come of a body of known length. */
+  /** Bytes of the body that are still to come; Infinity if its length is unknown. */
   #left = Infinity;
   #holds = false;
   #losses = 0;
-  /** The attempt in progress. */
+  /** Informational heads of the current attempt. */
   #announcements = 0;
   #isLenient = false;
 
@@ -88,7 +88,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     this.answer = new AnswerWriter(upstreamRequest.request, upstreamRequest.response);
   }
 
-  /** Whether the client is still there and nothing was answered. */
+  /** Whether the client is still connected and has no answer yet. */
   get waits(): boolean {
     return this.#state !== 'closed' && !this.upstreamRequest.response.headersSent;
   }
@@ -100,13 +100,13 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     response.on('drain', () => this.#drained());
     if (!head.hasBody) return this.#pool.acquire(this);
     this.#upload = new Upload(request, response, head.expectsContinue, this.#deps);
-    // Who announces a body and sends none must not hold a connection of the backend.
+    // A client that announces a body and sends none must not occupy a connection to the backend.
     this.#upload.begin(() => {
       if (this.#state === 'asking') this.#pool.acquire(this);
     });
   }
 
-  /** Asks once more, after the answer was dropped. Only for requests without a body. */
+  /** Sends the request again after the answer was dropped. Only for requests without a body. */
   replay(): void {
     this.replays += 1;
     this.#state = 'asking';
@@ -114,7 +114,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     this.#pool.acquire(this);
   }
 
-  /** Passes the judged answer on, with further fields. `takeCookies`: whether its cookies count. */
+  /** Passes the judged answer on, with further fields. `takeCookies`: whether its cookies are used. */
   handOn(takeCookies: boolean, more: HeaderFields): void {
     const pending = this.#pending;
     if (pending === undefined || this.#state !== 'judging') return;
@@ -130,15 +130,15 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
   }
 
   /**
-   * Reads on while the judged answer waits, so that a small one gives its connection back, which the sign-in that it
-   * waits for may need. A large one is handed on without its cookies.
+   * Reads on while the judged answer waits for a login, which may need the connection: a small answer gives it back. A
+   * large one is handed on without its cookies.
    */
   hold(): void {
     this.#holds = true;
     if (!this.#upstreamEnded) this.#controller?.resume();
   }
 
-  /** Lets the answer go: something else will be sent, or the request is asked again. */
+  /** Drops the answer: another one will be sent, or the request is repeated. */
   drop(): void {
     this.#state = 'dropped';
     this.#pending?.close();
@@ -147,7 +147,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     if (!this.#upstreamEnded) this.#controller?.abort(new Error('answer not wanted'));
   }
 
-  /** Leaves a request that nobody has answered to another relay, and tells nobody of its own end. */
+  /** Leaves an unanswered request to another relay, and emits no further events. */
   abandon(): void {
     this.drop();
     this.#state = 'closed';
@@ -176,7 +176,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     this.#client = client;
     this.#controller = undefined;
     this.generation = this.upstreamRequest.generation;
-    // A driver's bug may cost this request, not the one that gave its connection back and in whose turn it happens.
+    // A driver's bug may cost this request, but not the request that just released its connection and called this.
     try {
       const upload = this.#upload;
       const token = upload === undefined ? undefined : this.upstreamRequest.pageToken?.();
@@ -189,7 +189,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
 
   async #renewForm(client: Client, upload: Upload, token: PageToken): Promise<void> {
     const grown = await renewForm(upload, this.upstreamRequest.head.header('content-type'), token);
-    // Who left meanwhile, or whose session ended, has been seen to.
+    // If the client left or the session ended meanwhile, that was handled already.
     if (grown === undefined || this.#state !== 'asking') return this.#release();
     try {
       this.#dispatch(client, grown);
@@ -200,7 +200,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
 
   #dispatch(client: Client, grown: number): void {
     const upload = this.#upload;
-    // A chunked body of nothing has ended already, and would not end again.
+    // An empty chunked body has already ended, and would not end again.
     const body = upload?.complete === true && upload.readableLength === 0 ? undefined : upload;
     client.dispatch(this.upstreamRequest.outgoing(body, this.#deps.clock.nowMs(), grown), this);
   }
@@ -233,7 +233,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#left -= chunk.length;
-    // Behind the last byte a pause holds up nothing but the end, and a server that hangs up then would seem to break off.
+    // A pause after the last byte would only delay the end, and a server that hangs up then would seem to break it off.
     const isLast = this.#left === 0;
     if (this.#state === 'passing') {
       if (!this.answer.write(chunk) && !isLast) controller.pause();
@@ -261,7 +261,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     this.#upstreamEnded = true;
     this.#release();
     if (this.#state === 'passing' && this.upstreamRequest.response.headersSent) {
-      // The head promised more: the client must see that it was cut.
+      // The head promised more, so the client must see that the answer was cut.
       this.upstreamRequest.response.destroy();
       this.#events.brokenOff(this, error);
     } else if (this.#state !== 'dropped' && this.#state !== 'closed') {
@@ -271,16 +271,16 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
   }
 
   #mayRetry(error: Error): boolean {
-    // Without a controller nothing was sent: the connection could not be made, and could not be made again.
+    // Without a controller nothing was sent: connecting failed, and would fail again.
     const sent = this.#controller !== undefined && this.#state === 'asking';
     return sent && this.#losses < 2 && this.upstreamRequest.head.isRepeatable && isLostConnection(error);
   }
 
   #retry(client: Client): void {
     this.#losses += 1;
-    // The same connection object: what it opens now is fresh, while another idle one may be as stale as this one was.
+    // This Client reconnects now, while another idle one may be as stale as this one was.
     if (this.#losses === 1) return this.onConnection(client);
-    // A program that is killed may lose connections before it stops listening: a moment later it is known to be gone.
+    // A killed program may lose connections before it stops listening. A moment later it refuses connections.
     this.#release();
     this.#controller = undefined;
     const ask = (): void => {
@@ -301,7 +301,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     this.onConnection(this.#pool.exchangeForLenient(client));
   }
 
-  /** `complete`: whether the whole body was looked at. */
+  /** Continues after a part of the body was decoded. `complete`: whether that was all of it. */
   #looked(complete: boolean): void {
     const pending = this.#pending;
     if (pending === undefined || this.#state !== 'judging' || this.#upstreamEnded !== complete) return;
@@ -313,7 +313,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
     try {
       verdict = pending.byBody(complete);
     } catch (error) {
-      // A driver's bug, in a callback of zlib: it may cost this request, never the gateway.
+      // A driver's bug in a callback of zlib may cost this request, but never the gateway.
       this.drop();
       this.#events.failed(this, 'bad-answer', error instanceof Error ? error : undefined);
       return;
@@ -335,7 +335,7 @@ export class Relay<P extends UpstreamRequest> implements ConnectionWaiter, Attac
   readonly #onClose = (): void => {
     if (this.#state === 'closed') return;
     if (this.#state === 'passing' && this.#upstreamEnded) {
-      // All of the answer was sent: there is nothing to abort.
+      // The whole answer was sent: there is nothing to abort.
       this.#state = 'closed';
       this.detach();
     } else this.abandon();

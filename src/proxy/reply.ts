@@ -2,10 +2,10 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Duplex } from 'node:stream';
 import type { Answer } from '../core/http.ts';
 
-/** How long a client may go on sending a body that nobody reads, so that it sees the answer instead of a reset. */
+/** How long a client may keep sending an unwanted body, so that it sees the answer instead of a reset. */
 const lingerMs = 5000;
 
-/** Sends a whole answer of the gateway's own, with further fields; the body is left out for HEAD. */
+/** Sends an answer of the gateway's own, with further fields. The answer to HEAD has no body. */
 export function sendAnswer(
   request: IncomingMessage,
   response: ServerResponse,
@@ -13,8 +13,7 @@ export function sendAnswer(
   more: readonly (readonly [name: string, value: string])[] = [],
 ): void {
   if (response.headersSent || response.destroyed) return;
-  // A client that was not told to go on may send its body or not: what follows could be read in two ways (RFC 9110,
-  // 10.1.1).
+  // A client that got no 100 may send its body or not, so what follows could be read in two ways (RFC 9110, 10.1.1).
   if (!request.complete && request.headers.expect !== undefined) response.shouldKeepAlive = false;
   const body = Buffer.from(answer.body);
   const fields: string[] = [];
@@ -26,7 +25,7 @@ export function sendAnswer(
   discardBody(request);
 }
 
-/** Reads the rest of a request's body away, for a few seconds at most. */
+/** Discards the rest of a request's body, for a few seconds at most. */
 export function discardBody(request: IncomingMessage): void {
   if (request.complete || request.destroyed) return;
   const timer = setTimeout(() => request.socket.destroy(), lingerMs);
@@ -36,7 +35,7 @@ export function discardBody(request: IncomingMessage): void {
   request.resume();
 }
 
-/** A short plain-text answer, never stored. */
+/** A short plain-text answer, which caches must not store. */
 export function textAnswer(status: number, text: string): Answer {
   return {
     status,
@@ -49,7 +48,9 @@ export function textAnswer(status: number, text: string): Answer {
   };
 }
 
-/** Sends the browser elsewhere on our own origin. `location` is absolute: a target such as `//host/` would leave it. */
+/**
+ * Redirects the browser on our own origin. `location` is absolute: a target such as `//host/` would leave the origin.
+ */
 export function redirectAnswer(status: 303 | 308, location: string): Answer {
   return {
     status,
@@ -61,11 +62,7 @@ export function redirectAnswer(status: 303 | 308, location: string): Answer {
   };
 }
 
-/**
- * Answers on a bare socket, where there is no response object, and closes it.
- *
- * @param fields names and values in turn
- */
+/** Answers on a bare socket without a response object, and closes it. `fields`: names and values in turn. */
 export function sendRawAnswer(socket: Duplex, status: number, text: string, fields: readonly string[] = []): void {
   if (socket.destroyed || !socket.writable) {
     socket.destroy();
@@ -85,7 +82,7 @@ export function sendRawAnswer(socket: Duplex, status: number, text: string, fiel
   endWithin(socket, 2000);
 }
 
-/** Destroys a socket that the other side does not close by itself after our end. */
+/** Destroys a socket that the other side does not close within `ms` after we ended it. */
 export function endWithin(socket: Duplex, ms: number): void {
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), ms);

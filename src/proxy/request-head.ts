@@ -6,12 +6,12 @@ import type { RequestHead } from '../core/http.ts';
 /** Bounded, since the names come from clients. */
 const lowerCaseNames = new BoundedMap<string, string>(2000);
 
-/** A field name in lower case; remembered, since browsers send the same two dozen names for ever. */
+/** A field name in lower case. It is cached, because browsers always send the same two dozen names. */
 export function lowerCaseName(name: string): string {
   return lowerCaseNames.get(name) ?? rememberName(name);
 }
 
-/** The names of raw fields (names and values in turn) in lower case, in order: read once, and asked for many times. */
+/** The names of raw fields in lower case, in order. `raw`: names and values in turn. */
 export function lowerCaseNamesOf(raw: readonly string[]): string[] {
   const names: string[] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
@@ -27,13 +27,13 @@ function rememberName(name: string): string {
   return lower;
 }
 
-/** The absolute form of a target (RFC 9112, 3.2.2): scheme, authority, and the rest, which may lack its path. */
+/** The absolute form of a target (RFC 9112, 3.2.2): scheme, authority and the rest, which may have no path. */
 const absoluteForm = /^https?:\/\/([^/?#]*)(.*)$/is;
 
 /** The head of a client's request over Node's raw fields: names, values, order and duplicates as they arrived. */
 export class IncomingHead implements RequestHead {
   readonly method: string;
-  /** Path and query. An absolute target is taken apart: its authority is the host then. */
+  /** Path and query, also of a target in absolute form. */
   readonly target: string;
   /** The authority of a target in absolute form; undefined for every other form. */
   readonly targetAuthority: string | undefined;
@@ -42,7 +42,7 @@ export class IncomingHead implements RequestHead {
   readonly raw: readonly string[];
   /** The names of the raw fields in lower case. */
   readonly names: readonly string[];
-  /** Whether a body follows: framed by a length other than 0, or chunked. Screened heads only. */
+  /** Whether a body follows: with a length other than 0, or chunked. Meaningful for validated heads only. */
   readonly hasBody: boolean;
 
   constructor(request: Pick<IncomingMessage, 'method' | 'url' | 'httpVersion' | 'rawHeaders'>) {
@@ -64,7 +64,7 @@ export class IncomingHead implements RequestHead {
     return at === -1 ? undefined : this.raw[2 * at + 1];
   }
 
-  /** Every value of this name (given in lower case), in order. */
+  /** All values of this name (given in lower case), in order. */
   all(name: string): string[] {
     const values: string[] = [];
     for (let at = this.names.indexOf(name); at !== -1; at = this.names.indexOf(name, at + 1)) {
@@ -74,7 +74,7 @@ export class IncomingHead implements RequestHead {
   }
 
   /**
-   * Host and port that the client asked for; undefined without any. An absolute target outweighs Host (RFC 9112,
+   * Host and port that the client asked for; undefined if there is none. An absolute target overrides Host (RFC 9112,
    * 3.2.2).
    */
   get host(): string | undefined {
@@ -82,33 +82,30 @@ export class IncomingHead implements RequestHead {
     return host === '' ? undefined : host;
   }
 
-  /** The Cookie fields as one, or undefined. */
+  /** The Cookie fields as one; undefined if there is none. */
   get cookieField(): string | undefined {
     const at = this.names.indexOf('cookie');
     if (at === -1) return undefined;
     return this.names.includes('cookie', at + 1) ? this.all('cookie').join('; ') : this.raw[2 * at + 1];
   }
 
-  /** Whether the client waits for a 100 before it sends its body; any other expectation is refused before. */
+  /** Whether the client waits for a 100 before it sends its body. Any other expectation was refused earlier. */
   get expectsContinue(): boolean {
     return this.header('expect') !== undefined;
   }
 
-  /** Whether the request may be sent twice: it only asks, and has no body that is gone once it was sent. */
+  /** Whether the request may be sent twice: it changes nothing and has no body. */
   get isRepeatable(): boolean {
     return (this.method === 'GET' || this.method === 'HEAD' || this.method === 'OPTIONS') && !this.hasBody;
   }
 }
 
-/**
- * The use that a browser has for the answer. `page`: the tab itself; `frame`: a document inside a page; `other`: the
- * rest.
- */
+/** What a browser uses the answer for. `page`: the tab itself; `frame`: a document inside a page; `other`: the rest. */
 type Destination = 'page' | 'frame' | 'other';
 
 /**
- * What the answer is for, by Sec-Fetch-Mode and -Dest where the browser sends them (they can't be set by scripts),
- * else by Accept. `certain` is false for the latter: a frame of an old browser looks like a page.
+ * The destination of the answer. Sec-Fetch-Mode and -Dest tell it, which scripts cannot set. If the browser sends
+ * neither, Accept tells it, and `certain` is false: a frame of an old browser looks like a page.
  */
 export function destinationOf(head: RequestHead): { readonly destination: Destination; readonly certain: boolean } {
   const mode = head.header('sec-fetch-mode');
@@ -127,27 +124,25 @@ export function isServiceWorkerScript(head: RequestHead): boolean {
   return head.header('service-worker') !== undefined || head.header('sec-fetch-dest') === 'serviceworker';
 }
 
-/** Whether a tab asks for a page, by GET or HEAD: the one case in which a redirect is seen and followed by a person. */
+/** Whether a tab asks for a page, by GET or HEAD. Only then does a person see where a redirect leads. */
 export function isPageRequest(head: RequestHead): boolean {
   return (head.method === 'GET' || head.method === 'HEAD') && destinationOf(head).destination === 'page';
 }
 
-/** As much of a path as the log takes. */
+/** Maximum length of a path in the log. */
 const loggedPathLength = 200;
 
-/** The path that a request asks for, as the log has it: without the query, and not for ever. */
+/** The path of a request for the log: without the query, and cut. */
 export function loggedPath({ target }: Pick<RequestHead, 'target'>): string {
   return pathOf(target).slice(0, loggedPathLength);
 }
 
-/** Further fields of a head, in order. */
+/** Fields of a head, in order. */
 export type HeaderFields = readonly (readonly [name: string, value: string])[];
 
 /**
- * The Cookie field for the backend: the jar's cookies for `target`, then those of the browser whose names the jar does
- * not keep. Empty when there are none.
- *
- * @param rest the browser's Cookie field without the gateway's own cookies
+ * The Cookie field for the backend: the jar's cookies for `target`, then the browser's whose names the jar does not
+ * keep. Empty if there are none. `rest`: the browser's Cookie field without the gateway's own cookies.
  */
 export function cookiesForBackend(jar: CookieJar, rest: string, target: string, nowMs: number): string {
   const kept = jar.header(target, nowMs);
@@ -161,11 +156,13 @@ export function cookiesForBackend(jar: CookieJar, rest: string, target: string, 
     if (httpToken.test(name) && !jar.keeps(name) && !jar.keeps(asPhpReadsIt(name))) passed.push(text);
   }
   if (passed.length === 0) return kept;
-  // The jar's come first: of two cookies of one name PHP takes the first.
+  // The jar's come first, because PHP takes the first of two cookies of one name.
   return kept === '' ? passed.join('; ') : `${kept}; ${passed.join('; ')}`;
 }
 
-/** PHP turns dots into underscores: `roundcube.sessid` from a browser would be read as `roundcube_sessid`. */
+/**
+ * The name as PHP reads it, with underscores for dots: a browser's `roundcube.sessid` would become `roundcube_sessid`.
+ */
 function asPhpReadsIt(name: string): string {
   return name.includes('.') ? name.replaceAll('.', '_') : name;
 }

@@ -4,11 +4,12 @@ import type { Ingress } from '../core/http.ts';
 import { cookiesForBackend, type HeaderFields, type IncomingHead, lowerCaseName } from './request-head.ts';
 
 /**
- * `pass`: goes on as it came. `length`, `range`, `connection`, `codings`: looked at. `drop`: never reaches a backend.
+ * What happens to a field. `pass`: it goes on unchanged. `drop`: it never reaches a backend. The others are rewritten
+ * or checked, each in its own way.
  */
 type RequestFieldClass = 'pass' | 'drop' | 'length' | 'range' | 'connection' | 'codings' | 'destination' | 'conditions';
 
-/** Hop by hop (RFC 9110, 7.6.1), what Node has answered already (Expect), and what the gateway writes itself. */
+/** Hop-by-hop fields (RFC 9110, 7.6.1), Expect, which Node has answered, and fields that the gateway writes itself. */
 const droppedRequestFields = new Set([
   'cookie',
   'cookie2',
@@ -29,11 +30,11 @@ const person = String.raw`(?:user|usr|login|name|uid|upn|id|e?mail|dn|groups?|ro
 const machine = String.raw`(?:ip|ipv6|addr|address|host|port|proto|scheme|ssl|tls|cert|certificate|verify|dn|s-dn|i-dn|serial|san|fingerprint)`;
 
 /**
- * Whom, from where, by which scheme, and for which target or method: only the gateway may say so. Each line is a family
- * of names that some server, gateway or framework reads as the word of whatever stands in front of it.
+ * Fields that claim a user, an address, a scheme, a target or a method, which only the gateway may do. Each line is a
+ * family of names that some server, gateway or framework trusts as set by the proxy in front of it.
  */
 const droppedRequestFamilies: readonly RegExp[] = [
-  // Proxies: addresses, hosts, ports and schemes as they saw them.
+  // Addresses, hosts, ports and schemes as proxies saw them.
   /^(?:x-)?forward/,
   /^(?:x-)?proxy/,
   /^(?:x-)?(?:original|originating)/,
@@ -50,7 +51,7 @@ const droppedRequestFamilies: readonly RegExp[] = [
   // Networks and clouds in front.
   /^(?:x-)?(?:cf|cdn|fastly|akamai|azure|fd|appengine|arr|envoy|goog|kong|amzn|amz-cf|ms-client-principal|ms-token)-/,
   /^x-ms-client-principal$/,
-  // Gateways that sign people in, and the modules of web servers that do.
+  // Gateways and modules of web servers that sign people in.
   /^(?:x-)?(?:tailscale|oidc|pomerium|vouch|shib|mellon|saml|authentik|authelia|authn|authz|sso|webauth|krb|kerberos)-/,
   /^(?:x-)?(?:consumer|credential|jwt|webobjects|postern|iv|oam|osso|ajp|redirect)-/,
   // SiteMinder's own; X-SM-Token is SnappyMail's.
@@ -63,54 +64,56 @@ const droppedRequestFamilies: readonly RegExp[] = [
   new RegExp(`^(?:x-)?(?:authenticated|webmail|user|sm|iv)-?${person}`),
   /^x-(?:user|usr|login|uid|upn|e?mail|groups?|roles?|principal|identity|pass|password)$/,
   /^(?:x-)?(?:actor|impersonate|on-behalf-of)/,
-  // Exchange: what its front end tells its back end.
+  // Fields from Exchange's front end to its back end.
   /^x-(?:be(?:resource|cookie|server|target)|anonresource|backend|commonaccesstoken|rps-|targetserver)/,
   /^(?:x-)?msexch/,
-  // Another method, path or script than the one that was judged; files that a server in front would send.
+  // Another method, path or script than the validated one; files that a server in front would send.
   /^x-(?:http|method|override|rewrite|script|path|middleware|accel|sendfile|reproxy)(?:-|$)/,
   /^x-request(?:ed)?-(?:uri|url|path|method|host)/,
   /^(?:script-name|path-info|request-uri|request-method|server-name|query-string|document-root|http-)/,
 ];
 
-/** A backend may read `X_Real_IP` or `X.Real.IP` as `X-Real-IP`: such names do not go on at all. */
+/**
+ * Names that a backend can read in one way only. Others are dropped: it may take `X_Real_IP` or `X.Real.IP` for
+ * `X-Real-IP`.
+ */
 const unambiguousName = /^[A-Za-z0-9-]+$/;
 
-/**
- * More ranges than any reader of mail asks for: the whole is sent instead (RFC 9110, 14.2 lets a server ignore Range).
- */
+/** Maximum number of ranges, more than any reader of mail asks for. Beyond it Range is ignored (RFC 9110, 14.2). */
 const maxRanges = 5;
 const rememberedRequestFields = 2000;
 
-/** The codings that a driver's look inside an answer can undo. */
+/** The codings that the gateway can decode to judge an answer. */
 const knownCodings = /^(?:gzip|x-gzip|deflate|br|zstd|identity|\*)(?:\s*;.*)?$/i;
 
 /** Options of createRequestHeaders. */
 interface RequestHeadersOptions {
-  /** Further names, in lower case, that the operator's own servers trust. */
+  /** Further names to drop, in lower case, because the operator's own servers trust them. */
   readonly alsoDropped: readonly string[];
 }
 
 /** The parts of a rebuilt head besides the client's own fields. */
 interface RequestContext {
   readonly ingress: Ingress;
-  /** That of the webmail, where a MOVE or COPY may name it. */
+  /** The origin of the webmail, for a MOVE or COPY. */
   readonly backendOrigin?: string;
-  /** Undefined for clients without a session: no cookies go on. */
+  /** Undefined for Basic clients: no cookies go on. */
   readonly jar: CookieJar | undefined;
   /** The browser's Cookie field without the gateway's own cookies. */
   readonly cookieRest: string;
-  /** What the webmail's driver adds; in the place of any other field of the same name. */
+  /** The fields of the webmail's driver, which replace any other field of the same name. */
   readonly driverFields: HeaderFields;
   readonly nowMs: number;
 }
 
 /**
- * The fields for the backend, names and values in turn: the client's without hop-by-hop ones, those named in
- * Connection, and every one that could claim an address, an identity or another target; then the gateway's own.
+ * Rebuilds a head for the backend, as names and values in turn. The client's fields come first, without hop-by-hop
+ * ones, those named in Connection, and all that could claim an address, an identity or another target. The gateway's
+ * own follow.
  */
 export type RequestHeaders = (head: IncomingHead, context: RequestContext) => string[];
 
-/** Makes the rebuilding of request heads: which fields pass, are dropped, or are the gateway's own. */
+/** Creates the rebuilding of request heads. */
 export function createRequestHeaders(options: RequestHeadersOptions): RequestHeaders {
   const classes = new BoundedMap<string, RequestFieldClass>(rememberedRequestFields);
   const alsoDropped = new Set(options.alsoDropped);
@@ -186,9 +189,8 @@ function withGatewayFields(fields: string[], head: IncomingHead, context: Reques
 }
 
 /**
- * The place that a MOVE or COPY names (RFC 4918, 10.3), in the scheme of the webmail's own server: mod_dav and nginx
- * take any other for another server. The port stays the public one, by which servers that look for the forwarding
- * fields know themselves.
+ * The destination of a MOVE or COPY (RFC 4918, 10.3) in the scheme of the webmail's server: mod_dav and nginx take any
+ * other scheme for another server. The port stays the public one, which servers compare with the forwarding fields.
  */
 function destinationFor(value: string, { ingress: { publicUrl }, backendOrigin = '' }: RequestContext): string {
   const [authority = ''] = /^https?:\/\/[^/?#]*/i.exec(value) ?? [];
@@ -200,12 +202,12 @@ function destinationFor(value: string, { ingress: { publicUrl }, backendOrigin =
 }
 
 /**
- * The tags of a list of conditions (RFC 4918, 10.4.3), not the lists themselves: tokens and tags are opaque. What
- * is not closed reaches to the end: looked for again behind each bracket, it would hold the whole gateway up for seconds.
+ * The resource tags of a list of conditions (RFC 4918, 10.4.3). The lists themselves are opaque. An unclosed part
+ * reaches to the end: a regexp that searched again after each bracket would block the gateway for seconds.
  */
 const listOrTag = /\((?:"[^"]*(?:"|$)|[^)"])*(?:\)|$)|<(https?:\/\/[^>]*)(?:>|$)/gi;
 
-/** The conditions of a DAV request, whose resources are named as the place of a MOVE is. */
+/** The conditions of a DAV request. Their resource tags are rewritten like the destination of a MOVE. */
 function conditionsFor(value: string, context: RequestContext): string {
   return value.replace(listOrTag, (part, tag: string | undefined) =>
     tag === undefined || !part.endsWith('>') ? part : `<${destinationFor(tag, context)}>`,
@@ -227,7 +229,7 @@ function withoutRequestFields(fields: readonly string[], named: ReadonlySet<stri
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const name = fields[i] ?? '';
     const lower = lowerCaseName(name);
-    // The length says where the body ends: screen() has refused a Connection that names it.
+    // The length frames the body. validateRequest has refused a Connection field that names it.
     if (!named.has(lower) || lower === 'content-length') left.push(name, fields[i + 1] ?? '');
   }
   return left;

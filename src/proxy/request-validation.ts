@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { PublicUrl } from '../core/http.ts';
 import type { HeaderFields, IncomingHead } from './request-head.ts';
 
-/** An early refusal of a request: the status, and a sentence for debugging the client. */
+/** An early refusal of a request: the status, and a sentence that helps to debug the client. */
 export interface RequestRefusal {
   readonly status: 400 | 405 | 431 | 505;
   readonly why: string;
@@ -13,26 +13,22 @@ export interface RequestRefusal {
 
 const browserMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']);
 
-/**
- * Methods that DAV adds (RFC 4918, 3253, 3744, 4791, 5323), for Basic clients.
- */
+/** The methods of DAV (RFC 4918, 3253, 3744, 4791, 5323), for Basic clients. */
 const davMethods = 'ACL COPY LOCK MKCALENDAR MKCOL MOVE PROPFIND PROPPATCH REPORT SEARCH UNLOCK';
 const basicMethods = new Set([...browserMethods, ...davMethods.split(' ')]);
 
-/** Origin form, visible ASCII, no fragment. Anything else would be read differently by different servers. */
+/** Origin form, visible ASCII, no fragment. Servers read anything else in different ways. */
 const originForm = /^\/[\x21\x22\x24-\x7e]*$/;
-/** Balancers send the names of their own pools, underscores included; the ingress decides which host is ours. */
+/** Load balancers send names of their own pools, even with underscores. The ingress decides which host is ours. */
 const hostForm = /^(?:[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/;
 const lengthForm = /^\d{1,15}$/;
-/**
- * Fields that Connection must not name: without them the message would be framed or routed otherwise (RFC 9110, 7.6.1).
- */
+/** Fields that Connection must not name: without them the message has another framing or route (RFC 9110, 7.6.1). */
 const endToEnd = new Set(['content-length', 'host', 'transfer-encoding']);
 
 /**
- * Refuses what Node's parser lets through and no webmail needs, so that whatever goes on has one meaning: odd methods,
- * versions and targets, doubled Host or framing fields, bodies on GET and HEAD, too many fields. `maxFields`: how many
- * are allowed. `mayBeClient`: whether the target is one where DAV is spoken.
+ * Refuses what Node's parser accepts and no webmail needs, so that all servers read a request in one way: odd methods,
+ * versions and targets, repeated Host or framing fields, bodies on GET and HEAD, too many fields. Undefined if the
+ * request is fine. `mayBeClient`: whether the target is one of Basic clients, which also use the methods of DAV.
  */
 export function validateRequest(
   head: IncomingHead,
@@ -67,7 +63,7 @@ function validateFields(head: IncomingHead): RequestRefusal | undefined {
     switch (head.names[i]) {
       case 'host':
         hosts += 1;
-        // Empty where the client has no name for the server (RFC 9112, 3.2), as probes of balancers do.
+        // Empty if the client has no name for the server (RFC 9112, 3.2), as probes of load balancers have none.
         if (value !== '' && !hostForm.test(value)) {
           const remedy = 'Have the load balancer send the Host that the browser sent.';
           return { status: 400, why: 'The Host field is malformed.', remedy };
@@ -104,7 +100,7 @@ function namesEndToEnd(connection: string): boolean {
   return connection.split(',').some((option) => endToEnd.has(option.trim().toLowerCase()));
 }
 
-/** Why an upgrade is refused: an HTTP status and a sentence for debugging the client. */
+/** The refusal of an upgrade: the status, and a sentence that helps to debug the client. */
 interface UpgradeRefusal {
   readonly status: 400 | 403 | 426;
   readonly why: string;
@@ -113,16 +109,16 @@ interface UpgradeRefusal {
 const webSocketKey = /^[A-Za-z0-9+/]{22}==$/;
 
 /**
- * Whether a request may leave HTTP at all: only for WebSocket. Anything else that asks for an upgrade (h2c) is served
- * as the ordinary request that it also is (RFC 9110, 7.8).
+ * Whether a request may be upgraded: only to WebSocket. Any other upgrade (h2c) is ignored, and the request is served
+ * as an ordinary one (RFC 9110, 7.8).
  */
 export function mayUpgrade(request: IncomingMessage): boolean {
   return request.headers.upgrade?.toLowerCase().includes('websocket') === true;
 }
 
 /**
- * RFC 6455, 4.2.1, and the Origin must be exactly ours: a browser sends our cookie with every WebSocket, whoever's page
- * opens it. A body would be read as frames.
+ * Refuses a handshake that does not follow RFC 6455, 4.2.1, or whose Origin is not exactly ours; undefined if it is
+ * fine. A browser sends our cookie with every WebSocket, whichever page opens it. A body would be read as frames.
  */
 export function validateUpgrade(head: IncomingHead, publicUrl: PublicUrl): UpgradeRefusal | undefined {
   if (head.method !== 'GET' || head.httpVersion !== '1.1')

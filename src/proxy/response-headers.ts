@@ -35,7 +35,7 @@ export class UpstreamHead implements UpstreamResponseHead {
   }
 }
 
-/** Raw fields as undici keeps them, as text. Field values are bytes: latin1 keeps each of them. */
+/** The raw fields of undici as text. Field values are bytes, all of which latin1 preserves. */
 export function textOfRaw(raw: unknown): string[] {
   const texts: string[] = [];
   const parts: readonly unknown[] = Array.isArray(raw) ? raw : [];
@@ -46,13 +46,13 @@ export function textOfRaw(raw: unknown): string[] {
 type ResponseFieldClass = 'pass' | 'drop' | 'type' | 'caching' | 'connection' | 'url' | 'refresh' | 'cookie' | 'length';
 
 const droppedResponseFields = new Set([
-  // Hop by hop (RFC 9110, 7.6.1).
+  // Hop-by-hop fields (RFC 9110, 7.6.1).
   'keep-alive',
   'te',
   'trailer',
   'transfer-encoding',
   'upgrade',
-  // Speaks for the whole origin, which is ours, or asks for what the gateway would not pass on.
+  // Fields that set policies of the whole origin, which is ours, or ask for fields that the gateway does not pass on.
   'accept-ch',
   'accept-ch-lifetime',
   'activate-storage-access',
@@ -83,7 +83,7 @@ const droppedResponseFamilies: readonly RegExp[] = [
   /^shared-storage-/,
   /^attribution-reporting-/,
   /^ad-auction-/,
-  // Meant for the server in front of the webmail.
+  // Fields for the server in front of the webmail.
   /^x-(?:accel-|sendfile|reproxy-|lighttpd-send|litespeed-|postern-|sso-)/,
 ];
 const printableValue = /^[\t\x20-\x7e\x80-\xff]*$/;
@@ -109,19 +109,17 @@ function responseFieldClassOf(lower: string): ResponseFieldClass {
   return 'pass';
 }
 
-/** The context in which an answer is passed on. */
+/** The parts of a rebuilt answer besides its own fields. */
 interface ResponseContext {
   /** The request that the answer belongs to. */
   readonly to: {
-    /** Undefined for clients without a session: cookies go no further. */
+    /** Undefined for Basic clients: no cookies go on. */
     readonly session: LiveSession | undefined;
     readonly ingress: Ingress;
     readonly host: BackendHost;
     readonly head: RequestHead;
   };
-  /**
-   * The jar's generation when the request left; cookies of an older one are ignored. Nothing: cookies are not taken.
-   */
+  /** The jar's generation when the request was sent. Cookies of an older one, or of undefined, are ignored. */
   readonly generation: number | undefined;
   readonly nowMs: number;
   /** Whether the gateway itself owns a cookie of this name. */
@@ -129,7 +127,7 @@ interface ResponseContext {
 }
 
 /**
- * The fields for the browser, names and values in turn. Hop-by-hop fields and those that speak for the whole origin are
+ * Rebuilds the fields for the browser, names and values in turn. Hop-by-hop fields and policies of the whole origin are
  * dropped, URLs of the backend become public ones, and cookies go into the session's jar or on to the browser.
  */
 export function responseHeaders(upstream: UpstreamHead, context: ResponseContext): string[] {
@@ -156,7 +154,7 @@ export function responseHeaders(upstream: UpstreamHead, context: ResponseContext
         fields.push(name, value);
         break;
       case 'length':
-        // RFC 9110, 8.6: none on 204, whatever the backend says.
+        // A 204 has no length, whatever the backend says (RFC 9110, 8.6).
         if (upstream.status !== 204) fields.push(name, value);
         break;
       case 'url':
@@ -189,8 +187,8 @@ const htmlType = /^\s*(?:text\/html|application\/xhtml\+xml)/i;
 const storedByBrowser = /no-store|public|immutable|max-age=[1-9]/i;
 
 /**
- * Whether an answer may stay in the browser as its webmail said. A page does only where that was said in so many words:
- * else whoever goes back would see the mail of a session that has ended.
+ * Whether the browser may store an answer as its webmail said. A page needs an explicit permission: otherwise the back
+ * button would show mail of a session that has ended.
  */
 function mayBeStored(caching: string, isHtml: boolean, head: RequestHead): boolean {
   if (isHtml) return storedByBrowser.test(caching);
@@ -225,10 +223,9 @@ function cookieForBrowser(line: string, context: ResponseContext): string | unde
 const authorityPart = /^(?:https?:)?[\\/]{2}[^/?#\\]*/i;
 
 /**
- * A URL of the backend's own origin as a public one; so is one that has the public host with the backend's scheme or
- * port, which is what a web server writes that knows of no gateway.
+ * The public form of a URL in a backend's answer. The backend's own origin becomes the public one. So does the public
+ * host with the backend's scheme or port, which is what a web server writes that does not know of a gateway.
  */
-/** A URL of a backend's answer as the browser must see it: the backend's own addresses become the public one. */
 export function publicUrlOf(
   value: string,
   context: { readonly to: Pick<ResponseContext['to'], 'ingress' | 'host'> },
@@ -250,7 +247,7 @@ export function publicUrlOf(
   return isBackend || isPublic ? publicUrl.origin + value.slice(prefix.length) : value;
 }
 
-/** `5; url=http://backend/x`, with or without quotes. */
+/** The public form of a Refresh field: `5; url=http://backend/x`, with or without quotes. */
 function publicRefreshOf(value: string, context: ResponseContext): string {
   const match = /^(\s*[\d.]+\s*[;,]\s*(?:url\s*=\s*)?["']?)(.*)$/is.exec(value);
   if (match === null) return value;

@@ -75,7 +75,7 @@ export class Routing {
   /** Answers one request. Never throws: a bug, perhaps a driver's, costs its request and not the gateway. */
   request(request: IncomingMessage, response: ServerResponse): void {
     const head = new IncomingHead(request);
-    // Where the connection stays HTTP, Node has lost what it read after the request: the answer must be the last one.
+    // Node has lost what it read after a request for an upgrade, so the answer must be the last one on its connection.
     if (head.names.includes('upgrade')) response.shouldKeepAlive = false;
     const received = { request, response, head };
     try {

@@ -24,7 +24,8 @@ export interface SessionRecoveryDeps {
   readonly log: Log;
 }
 
-type SessionRelay = Relay<SessionUpstreamRequest>;
+/** The relay of a request of a session. */
+export type SessionRelay = Relay<SessionUpstreamRequest>;
 
 /**
  * Does what follows from a verdict on an answer: hands it on, recovers a lost webmail session, or ends a session that

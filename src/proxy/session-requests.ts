@@ -18,7 +18,7 @@ import {
   loggedPath,
 } from './request-head.ts';
 import type { UpstreamHead } from './response-headers.ts';
-import { endSession, SessionRecovery, type SessionRecoveryDeps } from './session-recovery.ts';
+import { endSession, SessionRecovery, type SessionRecoveryDeps, type SessionRelay } from './session-recovery.ts';
 import {
   createSessionRelocation,
   type RelocatedRequest,
@@ -170,8 +170,6 @@ export class WebmailRequests implements RelayEvents<SessionUpstreamRequest> {
     };
   }
 }
-
-type SessionRelay = Relay<SessionUpstreamRequest>;
 
 /**
  * What a status says about the host. 502 and 504 come from a web server whose PHP is dead; undefined for any other 5xx,

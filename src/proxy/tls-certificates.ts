@@ -19,19 +19,19 @@ interface TlsCertificatesOptions {
   readonly files: readonly CertificateFiles[];
   readonly log: Log;
   readonly clock: Clock;
-  /** How often the files are looked at. */
+  /** How often the files are checked for changes. */
   readonly everyMs?: number;
 }
 
-/** The certificates of a listener, kept what their files say. */
+/** The certificates of a listener, which follow their files. */
 export interface TlsCertificates {
-  /** For an HTTPS server that {@link follow} is called with. */
+  /** The options of an HTTPS server, on which {@link follow} must be called. */
   readonly options: TlsOptions;
-  /** A new default certificate is handed to the server; those by name are asked for at each handshake. */
+  /** Gives a new default certificate to the server. Certificates by name are chosen at each handshake. */
   follow(server: Server): void;
-  /** Reads these files in the place of those before. What is wrong is logged, and the old certificates stay. */
+  /** Reads these files instead of those before. Logs what is wrong, and keeps the old certificates then. */
   reload(files: readonly CertificateFiles[]): Promise<void>;
-  /** Says in the log what is wrong when a client speaks no TLS at all. */
+  /** Logs a client that does not speak TLS. */
   notice(error: Error, connection: unknown): void;
   close(): void;
 }
@@ -47,10 +47,10 @@ const minVersion = 'TLSv1.2';
 const lookEveryMs = 10_000;
 
 /**
- * Reads the certificates. Rejects when one cannot be used; later, a file that is wrong leaves what is there.
+ * Reads the certificates. Rejects if one cannot be used; later, a wrong file leaves the old certificates in use.
  *
- * Connections that stand are not touched by a change. The files are looked at again and again, since a watch on a
- * file does not survive the ways in which certificates are replaced: renamed over, or behind a symbolic link.
+ * A change does not affect open connections. The files are polled, because a file watcher does not survive the ways in
+ * which certificates are replaced: by renaming, or behind a symbolic link.
  */
 export async function openTlsCertificates(options: TlsCertificatesOptions): Promise<TlsCertificates> {
   const { log, clock, everyMs = lookEveryMs } = options;
@@ -122,7 +122,7 @@ async function readIdentities(files: readonly CertificateFiles[]): Promise<reado
   return Promise.all(
     files.map(async ({ certificateFile, keyFile }) => {
       const [cert, key] = await Promise.all([readPem(certificateFile), readPem(keyFile)]);
-      // Throws when the two are no pair, as between the two writes of a renewal: the next look finds the second.
+      // Throws if the two do not match, as between the two writes of a renewal. The next check finds both.
       return { cert, key, leaf: new X509Certificate(cert), context: createSecureContext({ cert, key, minVersion }) };
     }),
   );
@@ -132,7 +132,7 @@ async function readPem(file: string): Promise<string> {
   return (await readNamedFile(file)).toString();
 }
 
-/** Changes whenever a file is written or another one takes its place. */
+/** A text that changes whenever a file is written or replaced. */
 async function fileStampsOf(files: readonly CertificateFiles[]): Promise<string> {
   const names = files.flatMap(({ certificateFile, keyFile }) => [certificateFile, keyFile]);
   const stamps = await Promise.all(

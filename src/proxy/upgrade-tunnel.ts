@@ -10,11 +10,11 @@ import { endWithin, sendRawAnswer } from './reply.ts';
 import type { IncomingHead } from './request-head.ts';
 import { responseHeaders, UpstreamHead } from './response-headers.ts';
 
-/** A side that was told to close gets this long to do so. */
+/** How long a side that was told to close may take. */
 const closingMs = 2000;
-/** RFC 6455, 7.4.1. */
+/** Status codes of Close frames (RFC 6455, 7.4.1). */
 const closeCodes = { goingAway: 1001, policy: 1008 };
-/** For a client to read that it was closed; nothing else reaches it or comes from it any more. */
+/** How long a client may take to read the Close frame. No other bytes pass meanwhile. */
 const closeFrameMs = 500;
 
 interface UpgradeTunnelParts {
@@ -34,8 +34,8 @@ interface UpgradeTunnelParts {
 /**
  * One upgraded connection, from the client's socket to the backend's.
  *
- * http-proxy-3 leaves the backend's connection open when the client goes before the 101, waits for ever for a silent
- * backend, and passes the fields of every answer on as they are. All of that is answered here.
+ * It makes up for three faults of http-proxy-3, which leaves the backend's connection open when the client leaves
+ * before the 101, waits for ever for a silent backend, and passes on the fields of every answer unfiltered.
  */
 export class UpgradeTunnel implements Attachment {
   readonly backend: string;
@@ -52,11 +52,11 @@ export class UpgradeTunnel implements Attachment {
     this.#generation = parts.session.jar.generation;
     const { socket } = parts;
     socket.once('close', () => this.#clientClosed());
-    // Half closed: who sends no more frames has gone; the backend is told by http-proxy-3's pipe.
+    // A client that half-closes sends no more frames, so it has left. http-proxy-3's pipe tells the backend.
     socket.once('end', () => endWithin(socket, closingMs));
   }
 
-  /** Takes the outgoing request before its head is written, and before http-proxy-3 listens to it. */
+  /** Takes over the outgoing request before its head is written, and before http-proxy-3 listens to it. */
   adopt(outgoing: ClientRequest): void {
     this.#outgoing = outgoing;
     outgoing.path = this.#parts.head.target;
@@ -67,13 +67,15 @@ export class UpgradeTunnel implements Attachment {
     if (this.#parts.socket.destroyed) outgoing.destroy();
   }
 
-  /** Puts our own way of passing on an answer that is not 101 in the place of http-proxy-3's, once it listens. */
+  /** Replaces http-proxy-3's listener for answers other than 101. Call it once http-proxy-3 listens. */
   replaceAnswer(): void {
     this.#outgoing?.removeAllListeners('response');
     this.#outgoing?.on('response', (answer) => this.#refused(answer));
   }
 
-  /** The handshake or the connection failed. http-proxy-3 closes the client's socket afterwards. */
+  /**
+   * Logs and answers that the handshake or the connection failed. http-proxy-3 closes the client's socket afterwards.
+   */
   fail(error: Error): void {
     clearTimeout(this.#timer);
     const { log, newReference, host, socket } = this.#parts;
@@ -83,12 +85,12 @@ export class UpgradeTunnel implements Attachment {
     sendRawAnswer(socket, 502, `The mailbox server did not open the connection (${reference}).`);
   }
 
-  /** The session has ended. */
+  /** Closes the connection because the session has ended. */
   end(): void {
     this.#close(closeCodes.policy);
   }
 
-  /** The node goes away. */
+  /** Closes the connection because the node stops. */
   close(): void {
     this.#close(closeCodes.goingAway);
   }
@@ -110,7 +112,7 @@ export class UpgradeTunnel implements Attachment {
   #opened(answer: IncomingMessage, upstream: Duplex): void {
     clearTimeout(this.#timer);
     this.#upstream = upstream;
-    // Once http-proxy-3 pipes: what the backend sent with its 101 would flow to this listener alone.
+    // Listens only once http-proxy-3 pipes: else the bytes after the backend's 101 would reach this listener alone.
     process.nextTick(() => upstream.on('data', (bytes: Buffer) => this.#boundary.pass(bytes)));
     const { socket } = this.#parts;
     if (socket.destroyed) {
@@ -133,7 +135,7 @@ export class UpgradeTunnel implements Attachment {
     pipeline(answer, socket, () => endWithin(socket, closingMs));
   }
 
-  /** The answer's fields for the browser, one entry a name. */
+  /** The answer's fields for the browser, one entry for each name. */
   #rebuilt(answer: IncomingMessage): Record<string, string | string[]> {
     const { clock, isOwnCookie } = this.#parts;
     const fields = responseHeaders(new UpstreamHead(answer.statusCode ?? 0, answer.rawHeaders), {
@@ -162,15 +164,15 @@ export class UpgradeTunnel implements Attachment {
 const maxFrameHead = 14;
 
 /**
- * Follows the frames of a WebSocket (RFC 6455, 5.2) as their bytes pass, so that a frame of our own is never put inside
- * another. The bytes are looked at, not kept.
+ * Follows the frames of a WebSocket (RFC 6455, 5.2) as their bytes pass, so that a frame of our own is never inserted
+ * into another one. It keeps no bytes of the payload.
  */
 export class FrameBoundary {
   readonly #head = Buffer.alloc(maxFrameHead);
   #headBytes = 0;
   #payloadLeft = 0;
 
-  /** Whether all that has passed are whole frames. */
+  /** Whether the bytes so far end at the end of a frame. */
   get reached(): boolean {
     return this.#headBytes === 0 && this.#payloadLeft === 0;
   }

@@ -62,7 +62,7 @@ export class Upgrades {
   constructor(deps: UpgradesDeps) {
     this.#deps = deps;
     this.#proxy.on('proxyReqWs', (outgoing, request) => this.#tunnelOfRequest.get(request)?.adopt(outgoing));
-    // Errors come by the callback of ws(); without a listener an unforeseen one would be thrown.
+    // Errors arrive in the callback of ws(). Without a listener an unexpected one would be thrown.
     this.#proxy.on('error', (error) => deps.log.warn('upgrade-failed', { err: error }));
   }
 
@@ -138,7 +138,8 @@ export class Upgrades {
       nowMs: this.#deps.clock.nowMs(),
     });
     request.headers = { ...nodeHeadersOf(fields), connection: 'Upgrade', upgrade: 'websocket' };
-    // http-proxy-3 normalises the path, and throws at some: the tunnel sets the true one on the outgoing request.
+    // http-proxy-3 normalises the path, and throws for some paths. The tunnel sets the real one on the outgoing
+    // request.
     request.url = '/';
     const options = serverOptionsFor(host, backend.limits.webmailConnectMs);
     this.#proxy.ws(request, socket, early, options, (error) => this.#tunnelOfRequest.get(request)?.fail(error));
@@ -157,10 +158,10 @@ function serverOptionsFor(host: BackendHost, connectTimeout: number): ServerOpti
       port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)),
     },
     connectTimeout,
-    // A new object each time: http-proxy-3 writes into it.
+    // A new object each time, because http-proxy-3 writes into it.
     ssl: {
       ...defined({ ca: trust.ca }),
-      // Without it Node verifies the name in the Host field, which is the public one.
+      // By default Node verifies the name in the Host field, which is the public one.
       servername: trust.servername ?? (/^[\d.]+$|:/.test(hostname) ? '' : hostname),
     },
   };

@@ -11,22 +11,22 @@ import { destinationOf, type HeaderFields, type IncomingHead } from './request-h
 import type { RequestHeaders } from './request-headers.ts';
 import { responseHeaders, type UpstreamHead } from './response-headers.ts';
 
-/** A request that was let in, and where it came in. */
+/** A request that was admitted, with its ingress. */
 export interface AdmittedRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly head: IncomingHead;
   readonly ingress: Ingress;
-  /** Rebuilds the head for the backend, by the configuration under which the request was let in. */
+  /** Rebuilds the head for the backend, by the configuration under which the request was admitted. */
   readonly requestHeaders: RequestHeaders;
 }
 
 /**
- * One request on its way to a backend: what the relay must know of it, and how its heads are rebuilt in both
- * directions. In whose name it goes, and what that means for cookies and credentials, is the passage's own business.
+ * One request on its way to a backend. It rebuilds the heads in both directions, and decides which cookies and
+ * credentials go along.
  */
 export interface UpstreamRequest extends Omit<AdmittedRequest, 'requestHeaders'> {
-  /** In whose name it goes. */
+  /** The user on whose behalf it is sent. */
   readonly user: string;
   readonly backend: Backend;
   readonly host: BackendHost;
@@ -34,18 +34,20 @@ export interface UpstreamRequest extends Omit<AdmittedRequest, 'requestHeaders'>
   readonly driver: Pick<WebmailDriver, 'judge' | 'judgeBody' | 'judgedBytes'>;
   /** The generation of the cookies that the request takes along. */
   readonly generation: number;
-  /** Ties what runs to what it must end with; call the returned function when it is done by itself. */
+  /**
+   * Attaches a relay to the session that ends it, if there is one. Call the returned function once the relay is done.
+   */
   attach(attachment: Attachment): () => void;
-  /** The token to put into a form that an older page sends; see the driver's `pageToken`. */
+  /** The token for a form that an older page sends; see the driver's `pageToken`. */
   pageToken?(): PageToken | undefined;
-  /** The request as undici sends it. `grown`: by how many bytes the body is longer than the client said. */
+  /** The request for undici. `grown`: by how many bytes the body is longer than its Content-Length. */
   outgoing(body: Upload | undefined, nowMs: number, grown?: number): Dispatcher.DispatchOptions;
   /**
-   * The fields of the answer for the client, names and values in turn. `generation`: what the request took along;
-   * nothing: the answer's cookies do not count.
+   * The fields of the answer for the client, names and values in turn. `generation`: that of the cookies that were
+   * sent; undefined if the answer's cookies are not to be used.
    */
   answerFields(upstream: UpstreamHead, generation: number | undefined, nowMs: number): string[];
-  /** Text to insert into the body of the answer whose fields were read last; usually undefined. */
+  /** The text to insert into the body of the answer whose fields were rebuilt last; usually undefined. */
   readonly insertion?: Insertion | undefined;
 }
 
@@ -56,7 +58,7 @@ export interface SessionRequest extends AdmittedRequest {
   readonly cookieRest: string;
 }
 
-/** The home of a session, as one request of it is carried there. */
+/** The backend, host and driver that a request of a session goes to. */
 interface SessionDestination {
   readonly backend: Backend;
   readonly host: BackendHost;
@@ -65,12 +67,12 @@ interface SessionDestination {
 
 /** Dependencies of the upstream requests of sessions. */
 export interface SessionUpstreamRequestDeps {
-  /** For mailboxes that staff opened. */
+  /** The banner of opened mailboxes. */
   readonly bannerOf: BannerOf;
   readonly isOwnCookie: (name: string) => boolean;
 }
 
-/** One request of a session on its way to the session's webmail, with the cookies of the session's jar. */
+/** One request of a session on its way to its webmail, with the cookies of the session's jar. */
 export class SessionUpstreamRequest implements UpstreamRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -81,7 +83,7 @@ export class SessionUpstreamRequest implements UpstreamRequest {
   readonly backend: Backend;
   readonly host: BackendHost;
   readonly driver: WebmailDriver;
-  /** The request as it was let in. */
+  /** The request as it was admitted. */
   readonly task: SessionRequest;
   insertion: Insertion | undefined;
   readonly #banner: Banner | undefined;
@@ -133,7 +135,7 @@ export class SessionUpstreamRequest implements UpstreamRequest {
     });
   }
 
-  /** Whether the answer is a page that must have a banner, in a form that nobody can write one into. */
+  /** Whether the answer is a page that needs a banner, in a coding into which none can be written. */
   lacksBanner(upstream: UpstreamHead): boolean {
     return this.#banner !== undefined && bannerPlace(upstream) === 'unreadable';
   }
@@ -147,13 +149,13 @@ export class SessionUpstreamRequest implements UpstreamRequest {
   }
 }
 
-/** A document that fills a tab, as far as the browser says what it asks for, and that is the webmail's own. */
+/** Whether the answer may need a banner: it may be a page of the webmail that fills a tab of an opened mailbox. */
 function mayShowBanner({ head, session }: SessionRequest, driver: WebmailDriver): boolean {
   if (session.record.impersonation === undefined || head.method === 'HEAD') return false;
   return destinationOf(head).destination === 'page' && driver.isPage?.(head) !== false;
 }
 
-/** The fields that a session's driver adds to a request on its way to the webmail. */
+/** The fields that the driver adds to a request of a session. */
 export function driverFieldsOf(
   driver: WebmailDriver,
   request: Pick<SessionRequest, 'head' | 'session' | 'ingress'>,
@@ -174,7 +176,7 @@ function requestIdentityOf({ session, ingress }: Pick<SessionRequest, 'session' 
   };
 }
 
-/** The same fields, whose body is longer than the client said; where it did not say, it is chunked. */
+/** The fields with a Content-Length that has grown. A chunked body has none to change. */
 function withLength(fields: readonly string[], grown: number): string[] {
   return fields.map((value, i) =>
     i % 2 === 1 && fields[i - 1]?.toLowerCase() === 'content-length' ? String(Number(value) + grown) : value,
@@ -182,24 +184,23 @@ function withLength(fields: readonly string[], grown: number): string[] {
 }
 
 interface DispatchParts {
-  /** In the place of the one that the client asked for. */
+  /** Replaces the target that the client asked for. */
   readonly target?: string;
-  /** Names and values in turn, rebuilt. */
+  /** The rebuilt fields, names and values in turn. */
   readonly headers: string[];
   readonly body: Upload | undefined;
-  /** How long the backend may take to begin its answer, and between any two parts of it. */
+  /** The time that the backend may take to begin its answer, and between any two parts of it. */
   readonly firstByteMs: number;
 }
 
 /**
- * A request as undici sends it: the target byte for byte (but for a token of the webmail's), a rebuilt head, and how
- * long it may take.
+ * A request for undici: the target byte for byte (except for a token of the webmail), a rebuilt head, and its timeouts.
  */
 export function dispatchOptions(
   head: IncomingHead,
   { target = head.target, headers, body, firstByteMs }: DispatchParts,
 ): Dispatcher.DispatchOptions {
-  // Event streams may be silent for as long as they like.
+  // Event streams may be silent for any time.
   const patient = head.header('accept')?.includes('text/event-stream') === true;
   const patienceMs = patient ? 0 : firstByteMs;
   const options = {
@@ -209,7 +210,7 @@ export function dispatchOptions(
     body: body ?? null,
     headersTimeout: patienceMs,
     bodyTimeout: patienceMs,
-    // Else undici takes it from the Host field, and connects anew whenever another public name is asked.
+    // By default undici takes it from the Host field, and reconnects whenever another public name is asked for.
     servername: 'backend',
   };
   return options;

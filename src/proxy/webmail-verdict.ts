@@ -8,9 +8,9 @@ import type { UpstreamHead } from './response-headers.ts';
 import type { UpstreamRequest } from './upstream-request.ts';
 
 /**
- * The next step for a lost session after a silent login. `redirect`: the tab goes to the same page.
- * `replay`: the request is asked again in the browser's place. `say-again`: the webmail's script is told to do so.
- * `hand-on-healed`: the script gets the webmail's own answer, and what it sends next finds a session.
+ * The next step for a lost session after a silent login. `redirect`: the tab loads the page again. `replay`: the
+ * gateway repeats the request. `say-again`: the webmail's script is told to repeat it. `hand-on-healed`: the script
+ * gets the webmail's own answer, and its next request finds a session.
  */
 export type HealingStep = 'redirect' | 'replay' | 'say-again' | 'hand-on-healed';
 
@@ -24,11 +24,13 @@ export type RecoveryStep = 'hand-on' | 'hand-on-lost' | 'signed-out' | 'say-outd
 interface SentRequest {
   readonly hasBody: boolean;
   readonly replayed: boolean;
-  /** Whether the driver lets a read be asked again without its page knowing. */
+  /** Whether the driver allows a read to be repeated without its page knowing. */
   readonly mayReplay: boolean;
   /** Whether the driver has an answer that makes the webmail's script repeat this request. */
   readonly scriptRepeats: boolean;
-  /** Whether the webmail keeps a form that was posted to no session, and shows it again on the page of that form. */
+  /**
+   * Whether the webmail keeps a form that was posted without a session, and shows it again on the page of that form.
+   */
   readonly keepsForms: boolean;
 }
 
@@ -52,19 +54,19 @@ export type Healed =
   | { readonly kind: 'rejected' }
   | { readonly kind: 'too-often' };
 
-/** A session whose webmail answered "lost" to a request that left under `generation` of its jar. */
+/** A session that its webmail has lost. `generation`: that of the jar when the request was sent. */
 interface LostSession {
   readonly session: LiveSession;
   readonly generation: number;
   readonly ingress: Ingress;
-  /** Where the users of this backend land. */
+  /** The landing page of the backend. */
   readonly landing: string;
   readonly answer: LostAnswer;
 }
 
 /**
- * Signs in to the webmail again, unless another request has done so since this one left.
- * Rejects with source `webmail` when the webmail could not be asked.
+ * Signs in to the webmail again, unless another request has done so since this one was sent. Rejects with source
+ * `webmail` if the webmail could not be asked.
  */
 export async function heal(lost: LostSession, silentSignIn: SilentSignIn): Promise<Healed> {
   const { session, generation, ingress, landing, answer } = lost;
@@ -73,13 +75,13 @@ export async function heal(lost: LostSession, silentSignIn: SilentSignIn): Promi
   return outcome.kind === 'signed-in' ? { ...outcome, kind: 'healed' } : outcome;
 }
 
-/** Bytes of the decoded body that a driver looks at, unless it asks for more. */
+/** Bytes of the decoded body that a driver sees, unless it asks for more. */
 const defaultJudgedBytes = 8 * 1024;
 const maxJudgedBytes = 1024 * 1024;
-/** How long an answer may be looked at before it is passed on as it is. */
+/** How long an answer may wait for its verdict before it is passed on as it is. */
 const verdictDeadlineMs = 10_000;
 
-/** An answer that waits for the driver's verdict: its head, and what has come of its body, as it came. */
+/** An answer that waits for the driver's verdict: its head, and the raw body so far. */
 export class PendingVerdict {
   readonly upstream: UpstreamHead;
   held: Buffer[] = [];
@@ -94,7 +96,7 @@ export class PendingVerdict {
     this.upstream = upstream;
   }
 
-  /** The verdict where the heads tell it; else the body is needed. */
+  /** The verdict by the heads; undefined if the body is needed. */
   byHead(): Verdict | undefined {
     const { status } = this.upstream;
     const verdict = this.#driver.judge(this.#head, this.upstream);
@@ -106,7 +108,7 @@ export class PendingVerdict {
     return undefined;
   }
 
-  /** Calls `looked` when the body takes too long to come; its answer is alive then. */
+  /** Calls `looked` if the body takes too long to arrive; the verdict is `alive` then. */
   lookNoLonger(looked: () => void): void {
     const giveUp = (): void => {
       this.#start?.giveUp();
@@ -115,7 +117,7 @@ export class PendingVerdict {
     this.#timer = setTimeout(giveUp, verdictDeadlineMs).unref();
   }
 
-  /** Calls `looked` once the chunk is decoded; `enough` then says whether the driver has all that it may see. */
+  /** Calls `looked` once the chunk is decoded; then `enough` says whether the driver has all that it may see. */
   feed(chunk: Buffer, looked: () => void): void {
     this.held.push(chunk);
     this.#start?.feed(chunk, looked);
@@ -129,7 +131,7 @@ export class PendingVerdict {
     return this.#start?.over === true;
   }
 
-  /** `complete`: whether the body has ended. To be asked once, after `feed` or `end`. */
+  /** The verdict by the body. `complete`: whether the body has ended. Call it once, after `feed` or `end`. */
   byBody(complete: boolean): Verdict {
     const bytes = this.#start?.bytes ?? new Uint8Array();
     const isKnown = this.#start?.gaveUp !== true;
@@ -145,17 +147,16 @@ export class PendingVerdict {
   }
 }
 
-/** Encoded bytes allowed beyond `limit` decoded ones: empty blocks decode to nothing for ever. */
+/** Encoded bytes allowed beyond `limit` decoded ones: empty blocks can go on for ever. */
 const spareRawBytes = 64 * 1024;
-/** RFC 9659: no more than 8 MiB on the web. A decoder reserves the window that it is told. */
+/** The maximum window on the web, 8 MiB (RFC 9659). A decoder reserves the window that a body announces. */
 const zstdWindowLog = 23;
-/** Bits of the window that encoders choose by default: 4 MiB. */
+/** The window that encoders choose by default, 4 MiB. */
 const brotliWindowBits = 22;
 
 /**
- * The first `limit` bytes of a body, decoded as it arrives; the raw bytes stay with the caller. A body in an unknown
- * coding, or a broken one, simply gives no more bytes,
- * and so does one that takes too much to decode. `close` it when it is no longer wanted.
+ * Decodes the first `limit` bytes of a body as it arrives; the caller keeps the raw bytes. A body that is broken, in an
+ * unknown coding, or too expensive to decode gives no more bytes. Call `close` once it is no longer wanted.
  */
 export class DecodedStart {
   readonly #limit: number;
@@ -180,7 +181,7 @@ export class DecodedStart {
     decoder.on('end', () => this.#finish());
   }
 
-  /** Whether more input would change nothing. */
+  /** Whether it needs no more input. */
   get over(): boolean {
     return this.#over;
   }
@@ -190,7 +191,7 @@ export class DecodedStart {
     return this.#gaveUp;
   }
 
-  /** Ends it: what it takes is more than it is worth. */
+  /** Stops decoding a body that is too expensive. */
   giveUp(): void {
     if (this.#over) return;
     this.#gaveUp = true;
@@ -201,7 +202,7 @@ export class DecodedStart {
     return Buffer.concat(this.#parts);
   }
 
-  /** Calls `done` once the chunk is decoded: at once where there is nothing to decode. */
+  /** Calls `done` once the chunk is decoded; synchronously if there is nothing to decode. */
   feed(chunk: Buffer, done: () => void): void {
     if (this.#decoder === undefined || this.#over) {
       if (!this.#over) this.#take(chunk);
@@ -285,9 +286,7 @@ function decoderOf(coding: string | undefined): Transform | 'identity' | 'unknow
   }
 }
 
-/**
- * The window that a brotli stream announces in its first bits (RFC 7932, 9.1); 24 where it is none of the known ones.
- */
+/** The bits of the window that a brotli stream announces (RFC 7932, 9.1); 24 if they are not valid. */
 function brotliWindow(first: number): number {
   if ((first & 1) === 0) return 16;
   const high = (first >> 1) & 7;
