@@ -1,4 +1,4 @@
-/** Runs a Lua script on a Redis. Rejects with ERR_STORE_UNAVAILABLE when there is no good answer in time. */
+/** Runs a Lua script on a Redis. Rejects with ERR_STORE_UNAVAILABLE if there is no good answer in time. */
 export type RunScript = (script: string, keys: readonly string[], args: readonly string[]) => Promise<unknown>;
 
 /**

@@ -5,14 +5,14 @@ import { PosternError } from '../core/error.ts';
 import type { ImapHost, PasswordCheckContext } from '../core/passdb.ts';
 import { brokeProtocol } from './imap-failure.ts';
 
-/** Connect, greeting and authentication together, unless authentication alone was given more. */
+/** The most for connect, greeting and authentication together, unless authentication alone was given more. */
 const maxWaitMs = 12_000;
-/** A server that only says yes or no has no use for more. */
-const maxResponseBytes = 64 * 1024;
+/** The longest line and literal in bytes: a server that only says yes or no needs no more. */
+const maxImapLineBytes = 64 * 1024;
 
 /**
- * A client that has not dialled yet; the library is loaded for the first one. TLS only; the browser's address and the
- * reference go ahead by ID (RFC 2971).
+ * Creates a client that has not dialled yet. It speaks TLS only, and sends the browser's address and the reference
+ * ahead by ID (RFC 2971). imapflow is loaded for the first client.
  */
 export async function createClient(
   host: ImapHost,
@@ -24,7 +24,7 @@ export async function createClient(
     host: host.imap.hostname,
     port: host.imap.port,
     ...securityOptions(host.imap),
-    // Empty fields are not sent; left out, imapflow would introduce itself.
+    // imapflow does not send empty fields; where they are left out, it introduces itself.
     clientInfo: {
       name: 'Postern',
       version: false,
@@ -41,12 +41,12 @@ export async function createClient(
     connectionTimeout: limits.imapConnectMs,
     greetingTimeout: limits.imapGreetingMs,
     socketTimeout: limits.imapAuthMs,
-    maxLineLength: maxResponseBytes,
-    maxLiteralSize: maxResponseBytes,
-    maxResponseSize: 2 * maxResponseBytes,
+    maxLineLength: maxImapLineBytes,
+    maxLiteralSize: maxImapLineBytes,
+    maxResponseSize: 2 * maxImapLineBytes,
     ...own,
   });
-  // Whatever happens after connect() has settled is of no interest, but unheard it would end the process.
+  // An error after connect() has settled does not matter, but without a listener it would end the process.
   flow.on('error', () => {});
   return flow;
 }
@@ -54,14 +54,14 @@ export async function createClient(
 function securityOptions({ security, trust }: ImapEndpoint): ImapFlowOptions {
   return {
     secure: security === 'tls',
-    // Without it imapflow upgrades only if the server offers to, and a man in the middle makes it not offer.
+    // Otherwise imapflow upgrades only if the server offers it, and an attacker in the middle can remove the offer.
     ...(security === 'starttls' ? { doSTARTTLS: true } : {}),
     ...(trust.servername === undefined ? {} : { servername: trust.servername }),
     tls: { secureContext: secureContextOf(trust) },
   };
 }
 
-/** Keyed by the trust of an endpoint, which a reload replaces: certificates are read once, not at every sign-in. */
+/** Contexts by the trust of an endpoint, which a reload replaces: certificates are parsed once, not per sign-in. */
 const secureContexts = new WeakMap<TlsTrust, SecureContext>();
 
 function secureContextOf(trust: TlsTrust): SecureContext {
@@ -73,8 +73,8 @@ function secureContextOf(trust: TlsTrust): SecureContext {
 }
 
 /**
- * Does one piece of work with a client, within what connecting, greeting and authenticating may take. Rejects with
- * ERR_DEADLINE when time or the caller's patience is over; what the work itself rejects with passes.
+ * Does one piece of work with a client, within the time that connect, greeting and authentication may take. Rejects
+ * with ERR_DEADLINE when that time is over or `signal` aborts; a rejection of the work itself passes unchanged.
  */
 export async function withinLimits<T>(
   client: ImapFlow,
@@ -83,7 +83,7 @@ export async function withinLimits<T>(
   signal: AbortSignal,
   work: () => Promise<T>,
 ): Promise<T> {
-  if (signal.aborted) throw tooLate(host, signal.reason);
+  if (signal.aborted) throw imapTooLate(host, signal.reason);
   let late = false;
   const hangUp = (): void => {
     late = true;
@@ -94,19 +94,19 @@ export async function withinLimits<T>(
   try {
     return await work();
   } catch (error) {
-    throw late ? tooLate(host, signal.reason ?? error) : error;
+    throw late ? imapTooLate(host, signal.reason ?? error) : error;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', hangUp);
   }
 }
 
-/** By its own words, before anybody is authenticated: its greeting, and its answer to ID. */
+/** Whether the server names itself so, in its greeting or its answer to ID, both of which precede authentication. */
 export function isServer({ greeting, serverInfo }: ImapFlow, name: 'cyrus' | 'dovecot'): boolean {
   return new RegExp(`\\b${name}\\b`, 'i').test(`${greeting ?? ''} ${serverInfo?.name ?? ''}`);
 }
 
-function tooLate(host: ImapHost, cause: unknown): PosternError {
+function imapTooLate(host: ImapHost, cause: unknown): PosternError {
   const message = `IMAP server of ${host.name} gave no answer in time`;
   return new PosternError('ERR_DEADLINE', message, { source: 'imap', retryable: true, cause });
 }
@@ -127,25 +127,25 @@ export interface TaggedAnswer {
   readonly sent: boolean;
 }
 
-/** Speaks one authenticating command with the server. Rejects when there is no tagged answer to it. */
+/** The commands that authenticate, each answered by its tagged answer. They reject when there is none. */
 export interface AuthCommands {
-  /** SASL PLAIN (RFC 4616); `authorizeAs` is empty for the user itself. */
+  /** SASL PLAIN (RFC 4616). `authorizeAs` is empty to act as the authenticated user. */
   plain(user: string, password: string, authorizeAs: string): Promise<TaggedAnswer>;
   /** The SASL mechanism LOGIN, which asks for name and password one by one. */
   saslLogin(user: string, password: string): Promise<TaggedAnswer>;
-  /** The command LOGIN. What is not plain ASCII travels as a literal: a quoted string may not hold it (RFC 3501). */
+  /** The command LOGIN. Other text than plain ASCII travels as a literal: no quoted string may hold it (RFC 3501). */
   login(user: string, password: string): Promise<TaggedAnswer>;
 }
 
-/** Refused by a tagged answer, which the caller has seen already. */
+/** The server refused by a tagged answer, which the caller has seen already. */
 export class NotAuthenticated extends Error {}
 
 /**
- * Has a client authenticate by `attempt` in the place of imapflow, whose own way takes more than a tagged OK for
+ * Makes a client authenticate by `attempt` instead of imapflow's own code, which accepts more than a tagged OK as
  * success: an OK before the password was sent, a NO with a text that it knows from FETCH, a greeting.
  *
- * The session goes on only when the attempt returns an OK; anything else makes `connect` reject. A session that the
- * server took for authenticated before anything was sent is given up, and nothing is attempted.
+ * The session goes on only if the attempt returns an OK; otherwise `connect` rejects. A session that the server calls
+ * authenticated before anything was sent (PREAUTH) is dropped without an attempt.
  */
 export function authenticateBy(
   client: ImapFlow,
@@ -170,7 +170,7 @@ function exchangeOver(inside: ImapflowInternals, host: ImapHost): AuthCommands {
     let isCancelled = false;
     const answer = await commandOver(inside, host, 'AUTHENTICATE', [{ type: 'ATOM', value: mechanism }], {
       onContinue() {
-        // Who asks for more than the mechanism has gets the exchange cancelled (RFC 3501, 6.2.2).
+        // A server that asks for more than the mechanism has gets the exchange cancelled (RFC 3501, 6.2.2).
         isCancelled ||= left.length === 0;
         inside.write(left.shift() ?? '*');
       },
@@ -235,7 +235,7 @@ async function commandOver(
 async function taggedResponse(command: ReturnType<ImapflowInternals['exec']>): Promise<ImapResponse> {
   try {
     const completed = await command;
-    // Until then imapflow reads nothing more.
+    // imapflow reads no further response until then.
     completed.next();
     return completed.response;
   } catch (error) {
@@ -245,9 +245,7 @@ async function taggedResponse(command: ReturnType<ImapflowInternals['exec']>): P
   }
 }
 
-/**
- * The tagged NO or BAD with which imapflow rejects; undefined for a failure with imapflow's own code.
- */
+/** The tagged NO or BAD with which imapflow rejects; undefined for a failure with imapflow's own code. */
 function responseOf(error: unknown): ImapResponse | undefined {
   if (typeof error !== 'object' || error === null || Reflect.get(error, 'code') !== undefined) return undefined;
   const response: unknown = Reflect.get(error, 'response');
@@ -273,12 +271,12 @@ function responseText({ attributes }: ImapResponse): string {
   return texts.join(' ').trim();
 }
 
-/** A session that the server took for authenticated before anything was sent belongs to nobody we know. */
+/** The error of a session that belongs to an unknown user: it was authenticated before anything was sent. */
 function preauthenticated(host: ImapHost): Error {
   return brokeProtocol(host, 'it took the session for authenticated before a password was sent (PREAUTH)');
 }
 
-/** The parts of imapflow that its published types leave out; the version is pinned. */
+/** The members of imapflow that its published types leave out. The version is pinned. */
 interface ImapflowInternals {
   exec(
     command: string,

@@ -3,8 +3,8 @@ import type { ImapHost } from '../core/passdb.ts';
 import { shortLine } from '../core/short-line.ts';
 
 /**
- * Reads a rejection of imapflow: that the server could not be asked, or does not speak the protocol as it must.
- * None of them is a verdict on a password: only a tagged answer is.
+ * Translates a rejection of imapflow: the server could not be asked, or it broke the protocol. No rejection is a
+ * verdict on a password; only a tagged answer is.
  */
 export function translateFailure(error: unknown, host: ImapHost): PosternError {
   if (error instanceof PosternError) return error;
@@ -18,29 +18,29 @@ export function translateFailure(error: unknown, host: ImapHost): PosternError {
   return imapFailure('ERR_IMAP_UNAVAILABLE', message, true, error);
 }
 
-/** The server does what no server may; `what` is a phrase of this side. */
+/** The error of a server that broke the protocol. `what` is our own phrase, never the server's text. */
 export function brokeProtocol(host: ImapHost, what: string, cause?: unknown): PosternError {
   return imapFailure('ERR_IMAP_PROTOCOL', `IMAP server of ${host.name} broke the protocol: ${what}`, false, cause);
 }
 
-/** The server says that it cannot judge now; `how` tells by what that was seen. */
+/** The error of a server that cannot judge now. `how` names the sign by which it said so. */
 export function saysLater(host: ImapHost, how: string): PosternError {
   return imapFailure('ERR_IMAP_UNAVAILABLE', `IMAP server of ${host.name} says later: ${how}`, true, undefined);
 }
 
-/** A home that refers the user elsewhere is none. */
+/** The error of a home that refers the user to another server: it cannot be the home. */
 export function refersElsewhere(host: ImapHost): PosternError {
   const message = `IMAP server of ${host.name} refers the user to another server: the directory names the wrong backend`;
   return imapFailure('ERR_IMAP_UNAVAILABLE', message, false, undefined);
 }
 
-/** The response code of a tagged NO, empty where it has none; undefined for whatever else went wrong. */
+/** The response code of a tagged NO, empty if it has none; undefined for any other failure. */
 export function responseCodeOf(error: unknown): string | undefined {
   const { status, responseCode, code } = readFailure(error);
   return status === 'NO' && code === '' ? responseCode : undefined;
 }
 
-/** Answers that no later attempt will change: the server does not speak the protocol as it must. */
+/** imapflow's codes for a broken protocol, which no later attempt will change. */
 const protocolCodes: ReadonlySet<string> = new Set([
   'STARTTLS_INJECTION',
   'InvalidResponse',
@@ -54,12 +54,12 @@ const protocolCodes: ReadonlySet<string> = new Set([
   'MAX_IMAP_NESTING_REACHED',
 ]);
 
-/** imapflow numbers the places in which its parser gives up. */
+/** Whether the server broke the protocol. imapflow numbers the places where its parser gives up. */
 function isProtocolFailure({ code, status }: Seen): boolean {
   return code !== 'ETHROTTLE' && (status === 'BAD' || protocolCodes.has(code) || /^ParserError\d*$/.test(code));
 }
 
-/** A reset in mid-handshake is marked `tlsFailed` as well, but it is an outage; what names no code is a refusal. */
+/** Whether TLS was refused. A reset in mid-handshake is marked `tlsFailed`, too, but has a code: it is an outage. */
 function isTlsProblem({ tls, code }: Seen): boolean {
   return (
     (tls && code === '') ||
@@ -72,7 +72,7 @@ function isTlsProblem({ tls, code }: Seen): boolean {
 interface Seen {
   readonly code: string;
   readonly message: string;
-  /** NO or BAD of the tagged answer, or empty. */
+  /** The NO or BAD of the tagged answer; empty if there was none. */
   readonly status: string;
   readonly responseCode: string;
   readonly tls: boolean;
@@ -94,7 +94,7 @@ function readFailure(error: unknown): Seen {
   };
 }
 
-/** Names and codes of this side only: a server may repeat in its text what the client sent. */
+/** The failure in names and codes only: a server's text may repeat what the client sent. */
 function failureSummary(seen: Seen): string {
   if (seen.status !== '' && seen.code === '') return `${seen.status} ${seen.responseCode}`.trim();
   return seen.code === '' ? shortLine(seen.message) : seen.code;
@@ -106,7 +106,7 @@ function imapFailure(
   retryable: boolean,
   cause: unknown,
 ): PosternError {
-  // imapflow hangs the command and the server's words on the error of an answer; a log would print them.
+  // imapflow attaches the command and the server's text to the error of an answer, and a log would print them.
   const own = cause === undefined || readFailure(cause).status !== '' ? {} : { cause };
   return new PosternError(code, message, { source: 'imap', retryable, ...own });
 }

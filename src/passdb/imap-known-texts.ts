@@ -1,17 +1,17 @@
-/** The meaning of a server's text that comes with a NO and without a response code for it. */
+/** The meaning of a server's text in a NO that has no response code for it. */
 type KnownMeaning = 'later' | 'expired' | 'elsewhere';
 
 interface KnownText {
   readonly server: string;
-  /** Where the text stands: the server's code, or what it was seen to say. */
+  /** The origin of the text: the server's source code, its documentation, or an observed answer. */
   readonly source: string;
   readonly text: RegExp;
   readonly means: KnownMeaning;
 }
 
 /**
- * Texts by which servers say that they did not judge the password, each as its server writes it. A text that is not
- * here is a refusal: what may mean "later" for one site is for its operator to say (`imap_later` of a backend).
+ * Texts by which servers say that they did not judge the password, each as its server writes it. Any other text is a
+ * refusal; operators add their own texts that mean "later" by `imap_later` of a backend.
  */
 export const knownTexts: readonly KnownText[] = [
   {
@@ -22,7 +22,7 @@ export const knownTexts: readonly KnownText[] = [
   },
   {
     server: 'Exchange Online',
-    source: 'its throttling, said to BAD and NO',
+    source: 'its throttling, with BAD and NO',
     text: /^request is throttled\b|^server busy\b/i,
     means: 'later',
   },

@@ -15,10 +15,10 @@ import { isWayRefused, verdictOf } from './imap.ts';
 /**
  * Opens mailboxes over IMAP by SASL PLAIN with the user as authorization id (RFC 4616).
  *
- * LOGIN would sign in as the master, to the master's own mailbox: the master's password is therefore sent only where
- * the server offers AUTH=PLAIN, by that alone, and `done` means its tagged OK. Cyrus lets a proxy in as anybody and
- * makes an INBOX for names that have none; there the master first asks, as itself, whether the mailbox exists, which
- * Cyrus tells only to `admins`. Each call's connections are gone when it settles.
+ * LOGIN would open the master's own mailbox, so the master's password is sent by AUTH=PLAIN only, and only if the
+ * server offers it; `done` means its tagged OK. Cyrus lets a proxy in as any name, and creates an INBOX for names that
+ * have none. There the master first asks, as itself, whether the mailbox exists, which Cyrus tells only to `admins`.
+ * The connections of a call are closed when it settles.
  */
 export function createImapMailboxes(): Mailboxes {
   return {
@@ -44,13 +44,13 @@ async function openMailbox(mailbox: MailboxOf, signal: AbortSignal, work: Work):
 }
 
 interface ConnectionMode {
-  /** As the user, or as the master itself. */
+  /** Whether the master acts as the user, or as itself. */
   readonly asUser: boolean;
-  /** Whether a server that makes mailboxes for any name is acceptable. */
+  /** Whether a server that creates mailboxes for any name is acceptable. */
   readonly makesMailboxes: boolean;
 }
 
-/** `makes-mailboxes`: the server is of that kind, and was told nothing yet. */
+/** Connects and does the work. `makes-mailboxes`: the server creates mailboxes, and no password was sent to it. */
 async function connected(
   mailbox: MailboxOf,
   { asUser, makesMailboxes }: ConnectionMode,
@@ -63,9 +63,9 @@ async function connected(
   const client = await createClient(host, context);
   if (!asUser) withoutNamespaces(client);
   authenticateBy(client, host, async (exchange) => {
-    // The server has said what it is and what it can; the password is not sent to one that must be asked otherwise.
+    // The server has named itself and its capabilities; the password is not sent where another way is needed.
     if (!client.capabilities.has('AUTH=PLAIN')) seen.held = 'no-plain';
-    // A Cyrus that hides its name must be set not to autocreate.
+    // A Cyrus that hides its name is not recognised here: it must be configured not to autocreate.
     else if (!makesMailboxes && isServer(client, 'cyrus')) seen.held = 'makes-mailboxes';
     if (seen.held !== undefined) throw new NotAuthenticated(seen.held);
     return (seen.answer = await exchange.plain(master.user, master.password.reveal(), asUser ? user : ''));
@@ -91,7 +91,7 @@ function refusalByAnswer(answer: TaggedAnswer, host: MailboxOf['host']): Mailbox
   return mailboxRefused(answer.code === 'AUTHORIZATIONFAILED' ? 'user-refused' : 'master-refused');
 }
 
-/** GETQUOTAROOT answers only for mailboxes that exist and are visible, and makes none (RFC 9208). */
+/** Whether the mailbox exists. GETQUOTAROOT answers for visible mailboxes only, and creates none (RFC 9208). */
 async function isShown(client: ImapFlow, mailbox: MailboxOf): Promise<MailboxAnswer> {
   const user = nameForServer(mailbox.user, mailbox.host.imap.loginName);
   const delimiter = client.namespace?.delimiter ?? '/';
@@ -103,8 +103,8 @@ async function isShown(client: ImapFlow, mailbox: MailboxOf): Promise<MailboxAns
 }
 
 /**
- * To an admin of Cyrus NAMESPACE answers that it has none of its own, at which imapflow stalls for ever; without that
- * capability it asks LIST for the delimiter instead.
+ * Hides the NAMESPACE capability from imapflow, which then asks LIST for the delimiter. Cyrus answers an admin's
+ * NAMESPACE with no personal one, at which imapflow stalls for ever.
  */
 function withoutNamespaces(client: ImapFlow): void {
   let { capabilities } = client;
@@ -128,11 +128,12 @@ async function append(client: ImapFlow, { host }: MailboxOf, message: string): P
 }
 
 const refusalTexts: Readonly<Record<MailboxRefusal, string>> = {
-  'master-refused': 'The mail server refuses the master identity: check its name and password, and that it may be one.',
+  'master-refused':
+    'The mail server refuses the master identity: check its name and password, and that it may act for users.',
   'user-refused': 'The mail server lets the master identity in, but not to this user.',
   'no-authorization-id': 'The mail server offers no AUTH=PLAIN: a master identity would only open its own mailbox.',
   'not-shown':
-    'This Cyrus server makes a mailbox for whoever is named, and shows only its admins that this one exists: let the master be one of them.',
+    'This Cyrus server creates a mailbox for any name, and tells only its admins that this one exists: make the master one of them.',
   'not-written': 'The mail server takes no message of the master into this mailbox: look at its quota and its rights.',
 };
 

@@ -17,10 +17,10 @@ import { meaningOf } from './imap-known-texts.ts';
 /**
  * Checks passwords by signing in to the IMAP server of the user's home host.
  *
- * The password travels over TLS only. The client's address, port and the reference go ahead of it by ID, where the
- * server announces ID (RFC 2971). `right` means a tagged OK to our own LOGIN or AUTHENTICATE, never anything else that
- * a server says. An empty password, and a user or password that no IMAP command can carry, are `wrong` without asking.
- * Each call is one connection, which is gone when the promise settles.
+ * The password travels over TLS only. The client's address, its port and the reference go ahead of it by ID, if the
+ * server announces ID (RFC 2971). `right` means a tagged OK to our own LOGIN or AUTHENTICATE, and no other answer. An
+ * empty password, and a user or password that no IMAP command can carry, are `wrong` without asking. Each call uses one
+ * connection, which is closed when the promise settles.
  */
 export function createImapPassdb(): Passdb & Referrals {
   return {
@@ -32,7 +32,7 @@ export function createImapPassdb(): Passdb & Referrals {
   };
 }
 
-/** A home may let the user in and name another server all the same (RFC 2221); one that only does the latter is none. */
+/** The verdict of a home that names another server. It may let the user in as well (RFC 2221); else it is no home. */
 function atHome(answer: TaggedAnswer | undefined, host: ImapHost): PasswordCheck {
   if (answer?.status === 'OK' && host.imap.okReferral !== 'refuse') return { kind: 'right' };
   throw refersElsewhere(host);
@@ -40,7 +40,7 @@ function atHome(answer: TaggedAnswer | undefined, host: ImapHost): PasswordCheck
 
 type CheckedAnswer = { readonly verdict: PasswordCheck | ReferralAnswer; readonly answer?: TaggedAnswer };
 
-/** The verdict, and the answer that it was read from, where the server had to be asked. */
+/** The verdict, and the answer behind it if the server had to be asked. */
 async function checkedAnswer(
   { user, password }: Credentials,
   host: ImapHost,
@@ -50,7 +50,7 @@ async function checkedAnswer(
   const credentials = { user: nameForServer(user, host.imap.loginName), password };
   if (!canTravel(credentials)) return { verdict: { kind: 'wrong' } };
   const { answer, isDovecot } = await answerTo(credentials, host, context, signal);
-  const words = wordsOf(answer, credentials.user, password.reveal());
+  const words = serverWords(answer, credentials.user, password.reveal());
   if (answer.status !== 'OK' || answer.code === 'REFERRAL') context.heard?.(words);
   return { verdict: verdictOf(answer, words, { host, isDovecot }), answer };
 }
@@ -81,15 +81,15 @@ async function answerTo(
   return { answer, isDovecot: isServer(client, 'dovecot') };
 }
 
-/** A control character ends the command or, in SASL PLAIN, the field (NUL, RFC 4616). */
+/** Whether IMAP can carry these. A control character ends the command or, in SASL PLAIN, the field (NUL, RFC 4616). */
 function canTravel({ user, password }: Credentials): boolean {
   const text = password.reveal();
   return text !== '' && !/[\0\r\n]/.test(text) && !/\p{Cc}/u.test(user);
 }
 
 /**
- * By AUTHENTICATE where it is offered; refused as a way, it is followed by one LOGIN, if the server takes that. A
- * password that was judged is never sent twice: the server counts its refusals, too.
+ * Sends the password by AUTHENTICATE if that is offered. If the server refuses the mechanism, one LOGIN follows if the
+ * server takes it. A password that was judged is never sent twice, because the server counts refusals, too.
  */
 async function tryPassword(
   { capabilities }: ImapFlow,
@@ -112,18 +112,18 @@ function waysTo(offered: ImapFlow['capabilities'], user: string): readonly (keyo
   return /[\\/]/.test(user) ? ways.toReversed() : ways;
 }
 
-/** Exchange says OK, and BAD to what follows, where the user has no such mailbox; imapflow tells it by this mark. */
+/** Whether imapflow saw the sign-in fail after an OK: Exchange says OK, then BAD, for a user without such a mailbox. */
 function isUndone(error: unknown): boolean {
   return error instanceof Error && Reflect.get(error, 'authenticationFailed') === true;
 }
 
-/** What the server said instead of a verdict: ask the one of this URL. */
+/** A referral instead of a verdict: ask the server of this URL. */
 interface ReferralAnswer {
   readonly kind: 'referred';
   readonly to: string;
 }
 
-/** Response codes of a tagged NO or BAD that are no verdict on the password: the server cannot say now. */
+/** Response codes of a tagged NO or BAD by which the server says that it cannot judge now. */
 const laterCodes: ReadonlySet<string> = new Set([
   'UNAVAILABLE',
   'INUSE',
@@ -131,15 +131,15 @@ const laterCodes: ReadonlySet<string> = new Set([
   'SERVERBUG',
   'OVERQUOTA',
   'CORRUPTION',
-  // Not registered, and said by Yahoo and Microsoft.
+  // Unregistered codes of Yahoo and Microsoft.
   'TEMPFAIL',
   'THROTTLED',
-  // Of POP3 (RFC 2449, 3206), and said by servers that speak both.
+  // POP3 codes (RFC 2449, 3206), which servers that speak both protocols send.
   'IN-USE',
   'SYS/TEMP',
 ]);
 
-/** Codes that speak of the command, never of who sent it (RFC 5530): no verdict either, and no later one is better. */
+/** Codes that judge the command, never the password (RFC 5530); a later attempt gets the same answer. */
 const misunderstood: ReadonlySet<string> = new Set(['CLIENTBUG', 'CANNOT', 'ALREADYEXISTS', 'EXPUNGEISSUED']);
 
 const contactAdmin = { kind: 'contact-admin' } as const;
@@ -150,17 +150,17 @@ const verdictByCode: Readonly<Record<string, PasswordCheck>> = {
   PRIVACYREQUIRED: { kind: 'insecure' },
 };
 
-/** By whom an answer was given. */
+/** The server that gave an answer. */
 interface Answerer {
   readonly host: ImapHost;
-  /** Dovecot says a reason of its operators' only after the right password. */
+  /** Dovecot gives a reason of its operators only after the right password. */
   readonly isDovecot: boolean;
 }
 
 /**
- * Reads a tagged answer to a password: a verdict on it, or where to ask. Throws an error of source `imap` where it
- * judges nothing: what means "later", what speaks of the command, and whatever came before the password was sent. An
- * unknown code or text means that the password is wrong (RFC 3501, 6.2.3).
+ * Reads a tagged answer to a password: a verdict on it, or a referral. Throws an error of source `imap` for an answer
+ * that judges nothing: one that means "later", one that judges the command, one that came before the password was sent.
+ * An unknown code or text means that the password is wrong (RFC 3501, 6.2.3).
  */
 export function verdictOf(
   answer: TaggedAnswer,
@@ -183,7 +183,7 @@ export function verdictOf(
   return { kind: 'wrong' };
 }
 
-/** Throws for "later". A server that says AUTHENTICATIONFAILED has judged, whatever its text. */
+/** The meaning of a known text; throws for "later". AUTHENTICATIONFAILED is a verdict, whatever the text says. */
 function meaningIn({ code, text }: TaggedAnswer, host: ImapHost): 'expired' | 'elsewhere' | undefined {
   if (laterCodes.has(code)) throw saysLater(host, code);
   const said = `[${code}] ${text}`.toLowerCase();
@@ -195,8 +195,8 @@ function meaningIn({ code, text }: TaggedAnswer, host: ImapHost): 'expired' | 'e
 }
 
 /**
- * Whether the server refused the way and not the password, so that another way is worth a try: before it had the
- * password, or in words that speak of the mechanism (Perdition announces the mechanisms of the servers behind it).
+ * Whether the server refused the mechanism and not the password, so that another one is worth a try. It did so before
+ * it had the password, or its text names the mechanism (Perdition announces the mechanisms of the servers behind it).
  */
 export function isWayRefused({ status, code, sent, text }: TaggedAnswer): boolean {
   if (status === 'OK' || code in verdictByCode || laterCodes.has(code) || code === 'REFERRAL') return false;
@@ -207,15 +207,15 @@ const noSuchMechanism =
   /\bmechanism\b.*\b(?:not|un)\s?(?:supported|available|known|implemented)\b|\b(?:unsupported|unknown|invalid|no)\b.*\bmechanism\b/i;
 
 const maxShownText = 200;
-/** Characters of a password in a row that are too many for a log. */
+/** The number of consecutive characters of a password that is too many for a log. */
 const revealingLength = 8;
 const heldBack = '(not shown: it repeats the password)';
 
 /**
- * A server's words for the log and the user: one line, bounded, and nothing of the password, in whatever form
- * a server may repeat it: as it is, in base64 as it was sent, in parts.
+ * A server's words for the log and the user: one line, bounded, and without the password in any form in which a server
+ * may repeat it: as it is, in base64 as it was sent, in parts.
  */
-function wordsOf({ code, text }: TaggedAnswer, user: string, password: string): ServerWords {
+function serverWords({ code, text }: TaggedAnswer, user: string, password: string): ServerWords {
   const plain = oneLine(text);
   const said = `${code} ${text} ${plain}`.toLowerCase();
   if (formsOf(user, password).some((form) => repeats(said, form.toLowerCase()))) return { text: heldBack };
@@ -231,7 +231,7 @@ function formsOf(user: string, password: string): readonly string[] {
   return [
     password,
     oneLine(password),
-    // A server that reads bytes as Latin-1 shows them so.
+    // A server that reads the bytes as Latin-1 repeats the password in this form.
     Buffer.from(password).toString('latin1'),
     password.replace(/["\\]/g, '\\$&'),
     encodeURIComponent(password),

@@ -4,18 +4,18 @@ import { openSealedText, sealText } from '../core/sealing.ts';
 import { Secret } from '../core/secret.ts';
 import type { ParseValue } from '../core/state-store.ts';
 
-/** The second factor of a member of staff, as all nodes know it. By itself it opens nothing. */
+/** The state of a staff member's second factor, which all nodes share. On its own it opens nothing. */
 export interface Enrolment {
-  /** The one-time code that an operator gave out, hashed; undefined once it was used. */
+  /** The one-time code that an operator gave out, hashed; undefined after it was used. */
   readonly invitation?: { readonly hash: string; readonly untilMs: number };
-  /** A key that waits for its first code, sealed, and the staff session to which it was shown. */
+  /** A sealed key that waits for its first code, and the staff session to which it was shown. */
   readonly offer?: { readonly sealedKey: string; readonly session: string; readonly untilMs: number };
   readonly factor?: Factor;
-  /** Wrong codes in a row, of whatever kind. */
+  /** The number of consecutive wrong codes of any kind. */
   readonly failures: number;
-  /** Until then no code is looked at. */
+  /** No code is checked before this time; milliseconds since the epoch. */
   readonly lockedUntilMs: number;
-  /** How often it rested since the last right code; undefined for never. */
+  /** The number of lockouts since the last right code; undefined for none. */
   readonly rests?: number;
 }
 
@@ -23,26 +23,26 @@ export interface Enrolment {
 export interface Factor {
   readonly sealedKey: string;
   readonly sinceMs: number;
-  /** The newest half minute whose code was used: it and all before are dead. */
+  /** The newest half minute whose code was used; its code and all earlier ones are invalid. */
   readonly lastStep: number;
-  /** Recovery codes that were not used yet, hashed. */
+  /** The unused recovery codes, hashed. */
   readonly recovery: readonly string[];
 }
 
-/** The enrolment of somebody who never began one. */
+/** The state of a user who never enrolled. */
 export const noEnrolment: Enrolment = { failures: 0, lockedUntilMs: 0 };
 
-/** Without vowels and what looks alike: to be read aloud and typed off paper, and never a word. */
+/** No vowels, so that no code is a word, and no lookalikes: codes are read aloud and typed from paper. */
 const codeAlphabet = '23456789bcdfghjkmnpqrstvwxyz';
 const groups = 4;
 const groupLength = 4;
 
-/** A code for one use such as `x7kd-92mp-…`, of 76 random bits. */
+/** A code for one use such as `x7kd-92mp-…`, with 76 random bits. */
 export function makeCode(randomBytes: (size: number) => Buffer): string {
   const signs: string[] = [];
   while (signs.length < groups * groupLength) {
     for (const byte of randomBytes(32)) {
-      // Whole rounds of the alphabet only: each sign is as likely as any other.
+      // Larger bytes are skipped, so that each character is equally likely.
       if (byte < Math.floor(256 / codeAlphabet.length) * codeAlphabet.length)
         signs.push(codeAlphabet.charAt(byte % codeAlphabet.length));
     }
@@ -51,7 +51,7 @@ export function makeCode(randomBytes: (size: number) => Buffer): string {
   return text.match(new RegExp(`.{${groupLength}}`, 'g'))?.join('-') ?? text;
 }
 
-/** How a code is kept. It is long and random, so that a plain hash cannot be searched; `owner` keeps codes apart. */
+/** The hash under which a code is stored. A code is long and random, so a plain hash cannot be searched. */
 export function hashOfCode(owner: string, code: string): string {
   const plain = code.toLowerCase().replace(/[\s-]/g, '');
   return createHash('sha256')
@@ -59,7 +59,7 @@ export function hashOfCode(owner: string, code: string): string {
     .digest('base64url');
 }
 
-/** Whether two hashes are one, in equal time. */
+/** Whether two hashes are equal, in constant time. */
 export function isSameHash(a: string, b: string): boolean {
   const [left, right] = [Buffer.from(a), Buffer.from(b)];
   return left.length === right.length && timingSafeEqual(left, right);
@@ -100,28 +100,28 @@ function hasForm(
   );
 }
 
-/** One of the server keys that all nodes share, as far as a vault uses it. */
+/** The part of a server key that a vault uses. */
 interface VaultKey {
   readonly id: string;
   subkey(purpose: string): KeyObject;
 }
 
-/** The server keys of the moment: the promoted one seals, all open. */
+/** The current server keys: the promoted key seals, and all open. */
 export interface VaultKeys {
   readonly promoted: VaultKey;
   find(id: string): VaultKey | undefined;
 }
 
-/** Seals what only the gateway may read, and what is kept where others may read it. */
+/** Seals secrets that are stored where others can read them. */
 export interface Vault {
   seal(secret: Secret, owner: string): string;
-  /** Undefined if it was sealed for another owner, was altered, or its key is gone. */
+  /** The secret; undefined if it was sealed for another owner, was altered, or its key is gone. */
   open(sealed: string, owner: string): Secret | undefined;
 }
 
 const purpose = 'second factor';
 
-/** A vault for second factors. The id of the key stands in front of what it seals. */
+/** Creates a vault for second factors. A sealed text starts with the id of its key. */
 export function createVault(keys: () => VaultKeys, randomBytes: (size: number) => Buffer): Vault {
   return {
     seal(secret, owner) {

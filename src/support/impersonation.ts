@@ -12,14 +12,14 @@ import { type ImpersonationGrant, impersonationMinutes, type OneTimeLinks } from
 import type { AskPermission, Permission, PermissionRefusal } from './permission.ts';
 import type { StaffChecks, StaffMember } from './roles.ts';
 
-/** Where a user's mailbox is opened now. */
+/** The place where a user's mailbox is opened now. */
 interface MailboxPlace {
   readonly backend: Backend;
   readonly host: BackendHost;
   readonly driver: WebmailDriver;
 }
 
-/** What the mail server said to the master identity: `ok` means that it let in the user, and nobody else. */
+/** The mail server's answer to the master identity: `ok` means that it opened this user's mailbox, and no other. */
 type MasterCheck = { readonly kind: 'ok' } | { readonly kind: 'refused'; readonly why: string };
 
 /** Dependencies of createImpersonation. */
@@ -29,7 +29,7 @@ export interface ImpersonationDeps {
   readonly links: Pick<OneTimeLinks, 'issue' | 'use'>;
   readonly audit: Pick<Audit, 'record'>;
   /**
-   * The host where this user would be signed in, or why there is none; undefined for a backend that is not configured.
+   * The host where this user would be signed in, or why it is closed; undefined for a backend that is not configured.
    */
   readonly placeOf: (
     backend: BackendName,
@@ -42,12 +42,12 @@ export interface ImpersonationDeps {
     client: Client,
     signal: AbortSignal,
   ) => Promise<MasterCheck>;
-  /** Under which the opened mailbox is seen. */
+  /** The public origin under which opened mailboxes are served. */
   readonly assistOrigin: string;
   readonly clock: Clock;
 }
 
-/** A form of the console, unchecked. */
+/** The console's form, unchecked. */
 interface ImpersonationRequest {
   readonly subject: string;
   readonly reason: string;
@@ -55,17 +55,18 @@ interface ImpersonationRequest {
   readonly minutes: number;
 }
 
-/**
- * `unproven`: the second factor must be shown again; `reason`, `ticket`, `minutes`: the form says something impossible.
- */
+/** `unproven`: the second factor must be shown again; `reason`, `ticket`, `minutes`: this field is invalid. */
 type StartRefusal = PermissionRefusal | { readonly why: 'unproven' | 'reason' | 'ticket' | 'minutes' };
 
 /** The result of a request to open a mailbox. */
 export type StartOutcome =
-  | { readonly kind: 'started' /** Where the browser goes: dead after one use, or a minute. */; readonly link: string }
+  | {
+      readonly kind: 'started' /** The link for the browser, valid for one use within a minute. */;
+      readonly link: string;
+    }
   | ({ readonly kind: 'refused' } & StartRefusal);
 
-/** `dead`: the link was used, is too old, or never was one; `off-duty`: the staff session or the role has ended. */
+/** `dead`: the link is used, too old or forged; `off-duty`: the staff session or the role has ended. */
 type OpenRefusal =
   | PermissionRefusal
   | { readonly why: 'dead' | 'off-duty' }
@@ -86,17 +87,17 @@ export interface OpenedWebmail {
 /** The result of following a one-time link. */
 export type OpenOutcome = OpenedWebmail | ({ readonly kind: 'refused' } & OpenRefusal);
 
-/** Opens users' mailboxes for staff. Each call rejects when somebody who must be asked could not be. */
+/** Opens users' mailboxes for staff. Each call rejects if directory, store, audit or mail server cannot be asked. */
 export interface Impersonation {
   permission: AskPermission;
-  /** From the console: checks, writes it down, and makes a link. No audit, no link. */
+  /** Called by the console: checks the request, writes it to the audit, and creates a link. No audit, no link. */
   start(staff: StaffMember, request: ImpersonationRequest, signal: AbortSignal): Promise<StartOutcome>;
   /**
-   * From the link: checks everything again, writes it down, and enters the webmail by the master identity, never with a
-   * password.
+   * Called for a link: checks everything again, writes it to the audit, and enters the webmail by the master identity,
+   * never with a password.
    */
   open(token: string, client: Client, signal: AbortSignal): Promise<OpenOutcome>;
-  /** Writes down that nothing came of an grant after all, and why. Never rejects. */
+  /** Writes to the audit that an impersonation failed after its start, and why. Never rejects. */
   failed(grant: ImpersonationGrant, client: Client, error: unknown): Promise<void>;
 }
 
@@ -105,7 +106,7 @@ const shortestReason = 10;
 const longestReason = 500;
 const longestTicket = 100;
 
-/** Makes the impersonation: permission, one-time link, then the session, each with its audit line. */
+/** Creates the impersonation. Its steps are permission, one-time link and webmail session, each with an audit line. */
 export function createImpersonation(deps: ImpersonationDeps): Impersonation {
   return new StaffImpersonation(deps);
 }
@@ -137,7 +138,7 @@ class StaffImpersonation implements Impersonation {
     const answer = await this.#deps.permission(staff, asked.subject, signal);
     if (answer.kind === 'refused') return refuse(asked.subject, answer);
     const { subject } = answer;
-    // Written and synced first: what nobody could show later does not happen.
+    // The line is synced first: an impersonation that the audit does not show must not happen.
     await this.#deps.audit.record({
       event: 'impersonation-start',
       ...who,
@@ -203,7 +204,7 @@ class StaffImpersonation implements Impersonation {
     if ('closure' in place) return refuse({ why: 'closed', closure: place.closure });
     const check = await this.#deps.checkMaster(grant.subject, place, client, signal);
     if (check.kind === 'refused') return refuse({ why: 'mail-server', detail: check.why });
-    // From where: the link may have been carried to another browser.
+    // The line has the address of this browser: the link may have been carried to another one.
     const facts = { backend: place.backend.name, host: place.host.name };
     await this.#deps.audit.record({ ...lineOf(grant, client), event: 'impersonation-opened', facts });
     const entered = await place.driver.signIn(place.host, this.#identityOf(grant, client), signal);
@@ -228,7 +229,7 @@ class StaffImpersonation implements Impersonation {
     };
   }
 
-  /** Rights may have been withdrawn since the link was made. */
+  /** The present permission: rights may have been withdrawn since the link was created. */
   async #permissionNow(
     { actor, staffSession, subject }: ImpersonationGrant,
     signal: AbortSignal,
@@ -271,7 +272,7 @@ function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
 
-/** The refusal in an error that would only come again, since another try costs another code. */
+/** The refusal behind an error that a retry would repeat; undefined for others. Another try costs another code. */
 function refusalIn(error: unknown): OpenRefusal | undefined {
   if (!(error instanceof PosternError) || error.retryable) return undefined;
   if (error.source === 'imap') return { why: 'mail-server', detail: error.message };

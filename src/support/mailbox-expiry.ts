@@ -19,33 +19,33 @@ import type { StaffChecks } from './roles.ts';
 
 interface MailboxExpiryDeps {
   readonly staffChecks: StaffChecks;
-  /** Whether the operator has excluded this user, as the configuration is now. */
+  /** Whether the current configuration excludes this user from impersonation. */
   readonly isNeverOpened: (user: CanonicalUser) => boolean;
   readonly opened: Pick<ReplicatedTable<OpenedMailbox>, 'all' | 'set' | 'take'>;
   readonly links: Pick<OneTimeLinks, 'sweep'>;
   /**
-   * How a session ended, as the store knows: undefined while it lives, `unknown` when the store has forgotten it.
-   * Rejects when the store cannot be asked.
+   * How a session ended: undefined while it lives, `unknown` if the store has forgotten it. Rejects if the store cannot
+   * be asked.
    */
   readonly endOf: (session: RecordKey) => Promise<EndReason | 'unknown' | undefined>;
   /** Ends a session on all nodes. */
   readonly end: (session: RecordKey, reason: EndReason) => Promise<void>;
   readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
-  /** Milliseconds that went by, whatever is done to the clock. */
+  /** A monotonic clock in milliseconds, which no change of the system clock affects. */
   readonly elapsedMs?: () => number;
   readonly log: Log;
-  /** How often what is open is vouched for. */
+  /** How often the right to each open mailbox is checked. */
   readonly vouchEveryMs?: number;
 }
 
-/** Keeps opened mailboxes true on this node: each ends with its staff session, its role and its time. */
+/** Ends opened mailboxes on this node: each ends with its staff session, its role and its time. */
 export interface MailboxExpiry extends AsyncDisposable {
-  /** Notes an opened mailbox for all nodes; rejects when the store cannot take it. */
+  /** Notes an opened mailbox for all nodes. Rejects if the store cannot take it. */
   opened(session: RecordKey, mailbox: OpenedMailbox): Promise<void>;
-  /** Passes a lookup on; the session of an opened mailbox only once its staff session and role were vouched for. */
+  /** Passes a lookup on. The session of an opened mailbox passes only after its staff session and role were checked. */
   guard(lookup: SessionLookup): SessionLookup | Promise<SessionLookup>;
-  /** Closes an opened mailbox as its staff member wants it; it is on no list any more when this resolves. */
+  /** Closes an opened mailbox for its staff member. It is on no list when this resolves. */
   stop(session: RecordKey): Promise<void>;
   /** The open mailboxes of a member of staff, on all nodes. */
   of(actor: string): readonly (OpenedMailbox & { readonly session: RecordKey })[];
@@ -55,7 +55,7 @@ const vouchEveryMs = 1_000;
 const reapEveryMs = 15_000;
 const vouchTimeoutMs = 5_000;
 
-/** Starts its timer at once; `close` ends it, and leaves what is open open: another node goes on. */
+/** Creates the expiry and starts its timer. Disposing stops the timer and ends no mailbox: other nodes go on. */
 export function createMailboxExpiry(deps: MailboxExpiryDeps): MailboxExpiry {
   return new ExpiringMailboxes(deps);
 }
@@ -72,7 +72,7 @@ class ExpiringMailboxes implements MailboxExpiry {
     this.#deps = deps;
     this.#elapsedMs = this.#deps.elapsedMs ?? (() => performance.now());
     this.#reapedAtMs = this.#deps.clock.nowMs();
-    // One look at a time, however long the directory takes.
+    // One check at a time, however long the directory takes.
     this.#timer = setInterval(() => {
       this.#looking ??= this.#look().finally(() => {
         this.#looking = undefined;
@@ -122,7 +122,7 @@ class ExpiringMailboxes implements MailboxExpiry {
     await this.#looking;
   }
 
-  /** Whether the mailbox may stay open; rejects when nobody could say. */
+  /** Whether the mailbox may stay open. Rejects if directory or store cannot be asked. */
   async #isVouchedFor(
     subject: CanonicalUser,
     { actor, staffSession }: Pick<ImpersonationRecord, 'actor' | 'staffSession'>,
@@ -138,7 +138,7 @@ class ExpiringMailboxes implements MailboxExpiry {
     return signedIn && mayOpen && ofSubject === undefined;
   }
 
-  /** While nobody can say, what was open stays open, as sessions do while the store is away. Its end in time stands. */
+  /** Ends a mailbox that may not stay open. During an outage it stays open, as sessions do, until its time is over. */
   async #vouch(session: LiveSession, impersonation: ImpersonationRecord): Promise<void> {
     try {
       if (await this.#isVouchedFor(session.record.user, impersonation))
@@ -150,7 +150,7 @@ class ExpiringMailboxes implements MailboxExpiry {
     }
   }
 
-  /** A clock that is set back gives nobody more time than was granted. */
+  /** Watches a session by the monotonic clock: a system clock that is set back extends nothing. */
   #watch(session: LiveSession): void {
     const { createdAtMs, absoluteEndMs } = session.record;
     const leftMs = absoluteEndMs - Math.max(createdAtMs, this.#deps.clock.nowMs());
@@ -163,15 +163,15 @@ class ExpiringMailboxes implements MailboxExpiry {
     });
   }
 
-  /** The one node that removes the entry writes the audit line. */
+  /** Removes the entry. Only the node that removed it writes the audit line. */
   async #close(key: RecordKey, reason: EndReason): Promise<void> {
     const mailbox = await this.#deps.opened.take(key);
     if (mailbox !== undefined) await this.#deps.audit.record(lineOfEnd(mailbox, reason));
   }
 
   /**
-   * Sees to those that no request has kept on this node: their browser has not come yet, or came to another one, which
-   * may have gone since.
+   * Ends mailboxes that this node does not watch: their browser has not come yet, or came to another node, which may be
+   * gone since.
    */
   async #reap(): Promise<void> {
     for (const [session, mailbox] of this.#deps.opened.all()) {
@@ -231,7 +231,7 @@ function lineOfEnd({ actor, subject, reason, ticket }: OpenedMailbox, ended: End
   };
 }
 
-/** A mailbox that is open now, as all nodes know it, under the name of its session. */
+/** A mailbox that is open now. All nodes share it, keyed by the name of its session. */
 export interface OpenedMailbox {
   readonly actor: CanonicalUser;
   /** The staff member's own session. */
@@ -244,7 +244,7 @@ export interface OpenedMailbox {
   readonly untilMs: number;
 }
 
-/** Reads an entry of the table. */
+/** Parses an entry of the table; undefined for another form. */
 export function parseOpenedMailbox(text: string): OpenedMailbox | undefined {
   const value = parseJson(text);
   return isOpenedMailbox(value) ? value : undefined;

@@ -6,34 +6,34 @@ import type { MailboxAnswer, Mailboxes, MailboxOf } from '../core/passdb.ts';
 import { type NoticeLanguage, noticeMessage } from './notice-message.ts';
 import type { Notice } from './notices.ts';
 
-/** A notice takes as long as a login may. */
+/** A notice may take as long as a login. */
 const noticeDeadlineMs = 15_000;
-/** The gateway acts by itself. */
+/** The client of the gateway's own connections. */
 const ownClient: Client = { address: '127.0.0.1', port: 0, userAgent: undefined };
 
-/** Dependencies of createMasterMailboxes. The name of the site and its languages are read at each message. */
+/** Dependencies of createMasterMailboxes. Name and languages of the site are read for each message. */
 interface MasterMailboxesDeps {
   readonly mailboxes: Mailboxes;
-  /** The backend of one of its hosts. */
+  /** The backend of a host; undefined if it is not configured. */
   readonly backendOf: (host: BackendHost) => Backend | undefined;
   readonly newReference: () => string;
-  /** A reference of letters and digits. */
+  /** A unique id of letters and digits. */
   readonly newMessageId: () => string;
   readonly site: () => { readonly name: string; readonly domain: string };
-  /** The one that most users read first. */
+  /** The languages of the notice, the most common first. */
   readonly languages: () => readonly [NoticeLanguage, ...NoticeLanguage[]];
 }
 
 /** Support's IMAP access by the master identity of the user's backend. */
 interface MasterMailboxes {
-  /** Whether the mail server lets the master identity in to this user. Rejects when it could not be asked. */
+  /** Whether the mail server lets the master identity open this user's mailbox. Rejects if it could not be asked. */
   readonly checkMaster: (
     user: CanonicalUser,
     place: { readonly backend: Backend; readonly host: BackendHost },
     client: Client,
     signal: AbortSignal,
   ) => Promise<{ readonly kind: 'ok' } | { readonly kind: 'refused'; readonly why: string }>;
-  /** Puts a notice of an opening into the user's INBOX. Rejects when that could not be done. */
+  /** Puts a notice into the user's INBOX. Rejects if that could not be done. */
   readonly appendMessage: (user: CanonicalUser, notice: Notice, host: BackendHost) => Promise<void>;
 }
 
@@ -71,7 +71,7 @@ export function createMasterMailboxes(deps: MasterMailboxesDeps): MasterMailboxe
   };
 }
 
-/** Why nothing is opened there. */
+/** The reason why no mailbox of a backend can be opened. */
 export function noMaster({ name }: { readonly name: string }): string {
   return `The backend ${name} has no master in the configuration.`;
 }

@@ -15,16 +15,16 @@ export interface NoticeLanguage {
 /** Sender, recipient and Message-ID of a notice. */
 interface NoticeEnvelope {
   readonly to: CanonicalUser;
-  /** What the site calls itself, and the domain that it writes from. */
+  /** The name of the site, and the domain of its sender address. */
   readonly from: { readonly name: string; readonly domain: string };
-  /** Unique: the part of the Message-ID before the `@`, of letters and digits. */
+  /** The unique part of the Message-ID before the `@`, of letters and digits. */
   readonly id: string;
 }
 
 /**
  * A message (RFC 5322, CRLF, only ASCII on the wire) that tells a user who opened the mailbox, when, why and for how
- * long: in the first language, then in the others. Nothing in it can begin a header field or another part: what is
- * not plain ASCII in a header becomes encoded words (RFC 2047), the text is base64.
+ * long, in each language after another. No value can start a header field or a part: text in a header other than plain
+ * ASCII becomes encoded words (RFC 2047), and the body is base64.
  */
 export function noticeMessage(
   notice: Notice,
@@ -43,7 +43,7 @@ export function noticeMessage(
     'Content-Type: text/plain; charset=utf-8',
     'Content-Transfer-Encoding: base64',
     `Content-Language: ${languages.map(({ tag }) => tag).join(', ')}`,
-    // So that no holiday notice answers it (RFC 3834).
+    // No vacation responder answers such a message (RFC 3834).
     'Auto-Submitted: auto-generated',
     '',
     ...(Buffer.from(text)
@@ -64,13 +64,13 @@ function noticeText({ tag, text }: NoticeLanguage, { actor, reason, minutes, atM
   ].join('\r\n\r\n');
 }
 
-/** Unstructured text of a header: as it is, or as encoded words of at most 75 characters. */
+/** The unstructured text of a header, plain or as encoded words of at most 75 characters. */
 function headerText(text: string): string {
   const clean = oneLine(text);
   return /^[\x20-\x7e]{0,60}$/.test(clean) && !clean.includes('=?') ? clean : encodedWords(clean);
 }
 
-/** The name of a sender: quoted, or as encoded words. */
+/** The name of a sender, quoted or as encoded words. */
 function senderName(text: string): string {
   const clean = oneLine(text);
   return /^[\x20-\x7e]{1,60}$/.test(clean) && !clean.includes('=?')
@@ -78,7 +78,7 @@ function senderName(text: string): string {
     : encodedWords(clean);
 }
 
-/** No word splits a character (RFC 2047, 5): 45 bytes are 60 characters of base64. */
+/** Encoded words. None may split a character (RFC 2047, 5); 45 bytes are 60 characters of base64. */
 function encodedWords(text: string): string {
   const parts: string[] = [''];
   for (const character of text) {
@@ -89,7 +89,7 @@ function encodedWords(text: string): string {
   return parts.map((part) => `=?utf-8?B?${Buffer.from(part).toString('base64')}?=`).join('\r\n ');
 }
 
-/** The user as an address, where the name is one. */
+/** The user's name as an address; an empty group if it is none. */
 function recipientAddress(user: CanonicalUser): string {
   const at = user.lastIndexOf('@');
   const [local, domain] = [user.slice(0, at), user.slice(at + 1)];

@@ -18,21 +18,21 @@ export interface Notice {
 
 /** Notices that wait for users' next login. Each change rejects when the store cannot be asked. */
 export interface Notices {
-  /** In the order in which it happened; empty for nearly everybody. */
+  /** The notices of a user, oldest first. */
   of(user: CanonicalUser): readonly Notice[];
   add(user: CanonicalUser, notice: Notice): Promise<void>;
-  /** Removes what the user was shown: those up to this time. */
+  /** Removes the notices up to this time, which the user was shown. */
   told(user: CanonicalUser, untilMs: number): Promise<void>;
 }
 
-/** The most that are kept for a user; older ones are dropped, and the audit has them all. */
+/** The most notices that are kept for a user. Older ones are dropped; the audit has them all. */
 const maxNotices = 20;
 const tries = 5;
 
 /** Keeps notices in the state that all nodes share, by user. */
 export function createNotices(table: Pick<ReplicatedTable<readonly Notice[]>, 'get' | 'change'>): Notices {
   async function change(user: CanonicalUser, make: (before: readonly Notice[]) => readonly Notice[]): Promise<void> {
-    // Another node may write at the same moment: its notice must not be lost.
+    // Another node may write at the same moment, and its notice must not be lost.
     for (let left = tries; left > 0; left -= 1) {
       if ((await table.change(user, (before) => make(before ?? []))) !== 'conflict') return;
     }
@@ -45,7 +45,7 @@ export function createNotices(table: Pick<ReplicatedTable<readonly Notice[]>, 'g
   };
 }
 
-/** Reads an entry of the table. */
+/** Parses an entry of the table; undefined for another form. */
 export function parseNotices(text: string): readonly Notice[] | undefined {
   const value = parseJson(text);
   return Array.isArray(value) && value.every(isNotice) ? value : undefined;
@@ -61,9 +61,9 @@ function isNotice(value: unknown): value is Notice {
 export interface NoticeDeliveryDeps {
   readonly policy: NoticePolicy;
   readonly notices: Pick<Notices, 'of' | 'add' | 'told'>;
-  /** Puts a message into the user's INBOX. Rejects when that could not be done. */
+  /** Puts a message into the user's INBOX. Rejects if that could not be done. */
   readonly appendMessage: (user: CanonicalUser, notice: Notice, host: BackendHost) => Promise<void>;
-  /** Reads what other nodes wrote. Rejects when the state store cannot be asked. */
+  /** Reads what other nodes wrote. Rejects if the state store cannot be asked. */
   readonly refresh: () => Promise<void>;
   readonly audit: Pick<Audit, 'record'>;
   readonly log: Log;
@@ -71,13 +71,13 @@ export interface NoticeDeliveryDeps {
 
 /** Tells users that their mailbox was opened, as the operator decided. */
 export interface NoticeDelivery {
-  /** Rejects when it can be told in no way. */
+  /** Tells the user by the policy. Rejects if it could not be told in any way. */
   tell(user: CanonicalUser, notice: Notice, host: BackendHost): Promise<void>;
   /** Notices that a user must read at this login, as far as this node knows. */
   pending(user: CanonicalUser): readonly Notice[];
-  /** The same, with what other nodes wrote just now where they can be asked. */
+  /** The same, with what other nodes wrote just now if the store can be asked. */
   pendingNow(user: CanonicalUser): Promise<readonly Notice[]>;
-  /** The user has read those up to this time. Rejects when the store cannot be asked. */
+  /** Notes that the user has read the notices up to this time. Rejects if the store cannot be asked. */
   read(user: CanonicalUser, untilMs: number): Promise<void>;
 }
 
@@ -94,7 +94,7 @@ export function createNoticeDelivery({
     try {
       await audit.record({ event: 'subject-told', actor, subject: user, facts: { by } });
     } catch (error) {
-      // That the mailbox was opened stands in the audit already.
+      // The audit already says that the mailbox was opened.
       log.error('notice-not-audited', { err: error, user });
     }
   }

@@ -5,9 +5,9 @@ import type { CanonicalUser } from '../core/names.ts';
 import type { RecordKey } from '../core/session.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
 
-/** A link as the store holds it: under a hash of its token, with what only a server key can have vouched for. */
+/** A link in the store, keyed by a hash of its token and authenticated by a server key. */
 export interface StoredLink {
-  /** What the link opens, as JSON. */
+  /** The grant of the link, as JSON. */
   readonly opening: string;
   /** Milliseconds since the epoch. */
   readonly expiresAtMs: number;
@@ -16,32 +16,30 @@ export interface StoredLink {
 
 interface LinksDeps {
   readonly table: Pick<ReplicatedTable<StoredLink>, 'all' | 'set' | 'take'>;
-  /** Keys that all nodes share: the first vouches, all verify. */
+  /** The keys that all nodes share: the first one signs, and all verify. */
   readonly keys: () => readonly KeyObject[];
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Uint8Array;
 }
 
-/**
- * Links that open a mailbox once, within a minute, on whatever node. Each call rejects when the store cannot be asked.
- */
+/** Links that open a mailbox once within a minute, on any node. Each call rejects if the store cannot be asked. */
 export interface OneTimeLinks {
-  /** The token of a new link: its first use grants `opening`. */
+  /** The token of a new link. Its first use returns the grant. */
   issue(opening: ImpersonationGrant): Promise<string>;
   /** Redeems a token for one caller; undefined if it was used, is over a minute old, or is not genuine. */
   use(token: string): Promise<ImpersonationGrant | undefined>;
-  /** Removes links that nobody used in time. */
+  /** Removes expired links. */
   sweep(): Promise<void>;
 }
 
 const lifetimeMs = 60_000;
-/** So much the clocks of two nodes may differ. A link from further ahead is one of before a clock was set back. */
+/** How much the clocks of two nodes may differ. A later expiry comes from before a clock was set back. */
 const skewMs = 60_000;
 const tokenText = /^[\w-]{43}$/;
 
 /**
- * Keeps links in the state that all nodes share. Neither the store nor a link opens anything alone: an entry is found
- * only with the token, and counts only with the MAC of a server key.
+ * Creates the links, which are kept in the state that all nodes share. Neither the store nor a token opens anything
+ * alone: an entry is found by the token only, and is valid only with the MAC of a server key.
  */
 export function createOneTimeLinks({ table, keys, clock, randomBytes }: LinksDeps): OneTimeLinks {
   function isInTime({ expiresAtMs }: StoredLink): boolean {
@@ -76,7 +74,7 @@ export function createOneTimeLinks({ table, keys, clock, randomBytes }: LinksDep
   };
 }
 
-/** Reads an entry of the table. */
+/** Parses an entry of the table; undefined for another form. */
 export function parseLink(text: string): StoredLink | undefined {
   const value = parseJson(text);
   if (typeof value !== 'object' || value === null) return undefined;
@@ -100,23 +98,23 @@ function isSame(a: Buffer, b: Buffer): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-/** For how many minutes a mailbox may be opened. */
+/** The durations in minutes for which a mailbox may be opened. */
 export const impersonationMinutes = [5, 15, 30, 60] as const;
 type ImpersonationMinutes = (typeof impersonationMinutes)[number];
 
-/** A granted request of a member of staff: whose mailbox, why, for how long. */
+/** A granted request of a member of staff to open a user's mailbox. */
 export interface ImpersonationGrant {
   readonly actor: CanonicalUser;
-  /** The staff member's own session: what is opened ends with it. */
+  /** The staff member's own session, with whose end the opened mailbox is closed. */
   readonly staffSession: RecordKey;
   readonly subject: CanonicalUser;
   readonly reason: string;
-  /** Empty where there is none. */
+  /** Empty if there is none. */
   readonly ticket: string;
   readonly minutes: ImpersonationMinutes;
 }
 
-/** Whether a value that was stored is an opening. */
+/** Whether a stored value is a grant. */
 function isImpersonationGrant(value: unknown): value is ImpersonationGrant {
   if (typeof value !== 'object' || value === null) return false;
   const { actor, staffSession, subject, reason, ticket, minutes }: Partial<Record<keyof ImpersonationGrant, unknown>> =

@@ -5,18 +5,16 @@ import type { MasterEntry } from '../core/webmail.ts';
 import type { StaffChecks } from './roles.ts';
 
 /**
- * Why a mailbox is not opened. `not-support`: the staff member has no such role; `domain`: it does not cover the user;
- * `oneself`, `staff`, `never-opened`: nobody may; `unknown-user`: there is none; `suspended`: the directory refuses the
- * user, `detail` says why; `no-entry`: the webmail cannot be entered without the password, `detail` says what is in the
- * way.
+ * The reason for a refusal. `not-support`: the staff member lacks this role; `domain`: the role does not cover the
+ * user; `oneself`, `staff`, `never-opened`: nobody may open this mailbox; `unknown-user`: there is no such user;
+ * `suspended`: the directory refuses the user, with its reason in `detail`; `no-entry`: the webmail cannot be entered
+ * without the password, with the cause in `detail`.
  */
 export type PermissionRefusal =
   | { readonly why: 'not-support' | 'domain' | 'oneself' | 'staff' | 'never-opened' | 'unknown-user' }
   | { readonly why: 'suspended' | 'no-entry'; readonly detail: string };
 
-/**
- * Whether one may open the mailbox. `note`: it is opened as the second best, and this is what staff must know of it.
- */
+/** Whether a staff member may open the mailbox. `note`: it is opened as another account, which staff must know. */
 export type Permission =
   | {
       readonly kind: 'allowed';
@@ -36,25 +34,25 @@ interface PermissionDeps {
   readonly masterEntryOf: (backend: BackendName) => MasterEntry | undefined;
 }
 
-/** A member of staff, with the present roles. */
+/** A member of staff with the present roles. */
 type StaffAsker = StaffGrant & { readonly user: CanonicalUser };
 
 /**
- * Says whether a member of staff may open a user's mailbox, as things are now: asked when the page is shown, when the
- * mailbox is asked for, and when it is opened. Rejects when the directory could not be asked.
+ * Says whether a member of staff may open a user's mailbox now. It is called when the page is shown, when the mailbox
+ * is requested, and when it is opened. Rejects if the directory could not be asked.
  */
 export type AskPermission = (staff: StaffAsker, typed: string, signal: AbortSignal) => Promise<Permission>;
 
-/** Makes the check whether a member of staff may open a user's mailbox. */
+/** Creates the check whether a member of staff may open a user's mailbox. */
 export function createPermission(deps: PermissionDeps): AskPermission {
   return async (staff, typed, signal) => {
     if (!staff.roles.includes('support')) return permissionRefused('not-support');
     const parsed = deps.parseName(typed);
     if (parsed.kind === 'malformed') return permissionRefused('unknown-user');
     const found = await deps.directory.lookup(parsed.name, signal);
-    // What the directory says of users of other domains is not this member's to see.
+    // Staff must not learn whether users of domains outside their role exist.
     if (!covers(staff, found.kind === 'found' ? found.user : parsed.name)) return permissionRefused('domain');
-    // Who is referred is found with the own password only.
+    // A referred user can be found by the user's own password only.
     if (found.kind === 'unknown-user' || found.kind === 'referred') return permissionRefused('unknown-user');
     if (found.kind === 'refused') return { kind: 'refused', why: 'suspended', detail: found.reason };
     const { user: subject, backend } = found;
@@ -69,7 +67,7 @@ export function createPermission(deps: PermissionDeps): AskPermission {
   };
 }
 
-/** Whether the role of a member of staff covers this user. */
+/** Whether a grant covers this user's domain. */
 export function covers({ domains }: StaffGrant, user: string): boolean {
   return domains === undefined || domains.includes(user.slice(user.lastIndexOf('@') + 1));
 }

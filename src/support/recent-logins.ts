@@ -7,30 +7,30 @@ import { readVouched, vouchFor, type VouchingKey, type VouchingKeys } from '../c
 import type { UserKey } from '../core/session.ts';
 import type { RunScript } from '../core/state-store.ts';
 
-/** How somebody's sign-in came out: for support, who must say why it did not work. No password is in it. */
+/** The result of a user's login, so that support can explain a failure. It contains no password. */
 export interface RecentLogin {
   readonly atMs: number;
-  /** `signed-in`, or why not. */
+  /** `signed-in`, or the kind of failure. */
   readonly result: string;
   readonly why?: string;
   /** The browser's address. */
   readonly address: string;
-  /** Stands on the page that the user saw, and in the log. */
+  /** The reference on the page that the user saw, and in the log. */
   readonly reference: string;
 }
 
-/** The latest sign-ins of each user. Each call rejects when the store cannot be asked. */
+/** The latest logins of each user. Each call rejects if the store cannot be asked. */
 export interface RecentLogins extends AsyncDisposable {
   note(user: string, signIn: RecentLogin): Promise<void>;
   /** Newest first. */
   of(user: string): Promise<readonly RecentLogin[]>;
 }
 
-/** How many are kept for each user. */
+/** The number of logins that are kept for each user. */
 const loginsKept = 20;
 const loginsKeptMs = 30 * 24 * 60 * 60 * 1000;
 
-/** Reads a stored text; undefined for one of another form. */
+/** Parses a stored login; undefined for another form. */
 function parseRecentLogin(text: string): RecentLogin | undefined {
   const value = parseJson(text);
   return isRecentLogin(value) ? value : undefined;
@@ -46,15 +46,15 @@ function isRecentLogin(value: unknown): value is RecentLogin {
   );
 }
 
-/** Notes sign-ins beside them: no sign-in waits for it, and none fails with it. */
+/** Notes logins in the background: no login waits for the store, and none fails with it. */
 interface RecentLoginNotes extends AsyncDisposable {
   note(user: string, signIn: RecentLogin): void;
 }
 
-/** While the store is slow, so many wait; more are dropped, since the log has them all. */
+/** The most notes that wait for a slow store. More are dropped; the log has all logins. */
 const maxPendingNotes = 500;
 
-/** Notes logins without making them wait; drops some when too many writes are outstanding. */
+/** Creates the notes. Some are dropped while too many writes are outstanding. */
 export function createRecentLoginNotes(signIns: Pick<RecentLogins, 'note'>, log: Log): RecentLoginNotes {
   const waiting = new Set<Promise<void>>();
   return {
@@ -72,21 +72,21 @@ export function createRecentLoginNotes(signIns: Pick<RecentLogins, 'note'>, log:
   };
 }
 
-/** A server key, as far as recent sign-ins use it. */
+/** The part of a server key that recent logins use. */
 interface RecentLoginsKey extends VouchingKey {
   userKeyOf(user: string): UserKey;
 }
 
-/** The server keys of the moment. */
+/** The current server keys. */
 interface RecentLoginsKeys extends VouchingKeys {
   readonly promoted: RecentLoginsKey;
-  /** The promoted one first. */
+  /** All keys, the promoted one first. */
   readonly all: readonly RecentLoginsKey[];
 }
 
 const loginPurpose = 'recent sign-in';
 
-/** KEYS the list of a user. ARGV the entry, how many are kept, for how long. */
+/** KEYS: the list of a user. ARGV: the entry, the number of entries to keep, the lifetime in ms. */
 const noteScript = `
 redis.call('LPUSH', KEYS[1], ARGV[1])
 redis.call('LTRIM', KEYS[1], 0, tonumber(ARGV[2]) - 1)
@@ -96,8 +96,8 @@ return 1`;
 const readScript = `return redis.call('LRANGE', KEYS[1], 0, -1)`;
 
 /**
- * The latest sign-ins in a Redis: a list per user, under a keyed hash of the name. Each line is vouched for with its
- * user: one that was changed, moved, or written without a server key is left out.
+ * Creates the latest logins in a Redis: a list per user, under a keyed hash of the name. Each line is authenticated
+ * with its user: a line that was changed, moved, or written without a server key is left out.
  */
 export function createRedisRecentLogins(run: RunScript, keys: () => RecentLoginsKeys): RecentLogins {
   function genuineIn(user: string, stored: unknown): readonly RecentLogin[] {
@@ -122,12 +122,12 @@ export function createRedisRecentLogins(run: RunScript, keys: () => RecentLogins
         .flatMap((stored) => genuineIn(user, stored))
         .slice(0, loginsKept);
     },
-    // The connection belongs to whoever handed it in.
+    // The caller owns the connection.
     async [Symbol.asyncDispose]() {},
   };
 }
 
-/** Notes and reads something that goes by itself. Rejects where the server refuses that. */
+/** Tries the scripts with an entry that expires at once. Rejects if the server refuses them. */
 export async function probeRecentLogins(run: RunScript): Promise<void> {
   await run(noteScript, ['ps:s:probe'], ['', '1', '1']);
   await run(readScript, ['ps:s:probe'], []);
@@ -150,8 +150,8 @@ CREATE INDEX IF NOT EXISTS sign_ins_of_user ON sign_ins (user, number);
 CREATE INDEX IF NOT EXISTS sign_ins_by_age ON sign_ins (at_ms);`;
 
 /**
- * The latest sign-ins of a gateway of one process, in the file of its embedded session store.
- * Throws ERR_STORE_UNAVAILABLE when the file cannot be opened.
+ * Creates the latest logins of a gateway of one process, in the file of its embedded session store. Throws
+ * ERR_STORE_UNAVAILABLE if the file cannot be opened.
  */
 export function createSqliteRecentLogins(file: string, clock: Clock): RecentLogins {
   const database = openEmbeddedDatabase(file, loginsSchema, 'the embedded list of sign-ins');

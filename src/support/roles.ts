@@ -13,38 +13,38 @@ export interface StaffSettings {
 
 /** Dependencies of createRoleOf. */
 interface RolesDeps {
-  /** The current settings; undefined if nobody is staff. */
+  /** The current settings; undefined if there is no staff. */
   readonly settings: () => StaffSettings | undefined;
-  /** The current rules: a domain may be an alias of the one under which users are known. */
+  /** The current rules, which resolve aliases of domains. */
   readonly nameRules: () => LoginNameRules;
-  /** What the directory says now, past all that is remembered. Rejects when it could not ask. */
+  /** The directory's answer now, past its caches. Rejects if the directory could not be asked. */
   readonly lookupFresh: (user: CanonicalUser, signal: AbortSignal) => Promise<HomeLookup>;
 }
 
 /**
- * Looks up the present roles of a member of staff; undefined for a user who is not staff. What the configuration says
- * of somebody counts; of others the directory is asked anew each time, where it may say so. Rejects when it could not
- * ask: that takes no role away, and gives none.
+ * Looks up the present roles of a member of staff; undefined for a user who is not staff. The configuration decides for
+ * the users that it names. For others the directory is asked each time, if it may grant roles. Rejects if it could not
+ * be asked: an outage neither grants nor withdraws a role.
  */
 export type RoleOf = (user: CanonicalUser, signal: AbortSignal) => Promise<StaffGrant | undefined>;
 
 const roleCacheMs = 60_000;
 
-/** Makes the lookup of a user's staff roles. */
+/** Creates the lookup of a user's staff roles. */
 export function createRoleOf({ settings, nameRules, lookupFresh }: RolesDeps): RoleOf {
   return async (user, signal) => {
     const now = settings();
     const configured = now?.staff.get(user);
     if (now === undefined || configured !== undefined || !now.rolesFromDirectory) return configured;
     const found = await lookupFresh(user, signal);
-    // An alias of a member of staff is another name of the same person; another user is nobody we asked for.
+    // The directory may resolve an alias to another user, whose role must not count for this one.
     return found.kind === 'found' && found.user === user ? grantIn(found.role, nameRules()) : undefined;
   };
 }
 
 /**
- * Remembers what the directory said for a minute, for whoever asks again and again while a role is used. What the
- * configuration says is never remembered; what could not be asked is asked again.
+ * Creates a lookup that caches the directory's answer for a minute, for checks that repeat while a role is used. Roles
+ * of the configuration and failed lookups are not cached.
  */
 export function createRememberedRoleOf(deps: RolesDeps & { readonly clock: Clock }): RoleOf {
   const known = new Map<CanonicalUser, { readonly atMs: number; readonly grant: StaffGrant | undefined }>();
@@ -62,9 +62,9 @@ export function createRememberedRoleOf(deps: RolesDeps & { readonly clock: Clock
 }
 
 /**
- * The grant in what a directory calls somebody: a role, and the domains to which it is limited: `support example.org`.
- * A text that is not wholly understood grants nothing: a limit that was misspelt must not be no limit. An alias of a
- * domain means that domain.
+ * Parses a grant of the directory: a role, and the domains to which it is limited, such as `support example.org`. An
+ * alias of a domain means that domain. Undefined for a text that is not wholly understood: a misspelt limit must not
+ * become no limit.
  */
 export function grantIn(text: string | undefined, rules: LoginNameRules): StaffGrant | undefined {
   const [name, ...listed] = (text ?? '').trim().split(/[\s,]+/);
@@ -75,27 +75,27 @@ export function grantIn(text: string | undefined, rules: LoginNameRules): StaffG
   return domains.length === 0 ? { roles: [role] } : { roles: [role], domains };
 }
 
-/** A member of staff at the console: signed in, with the second factor, for this very request. */
+/** A member of staff at the console, signed in with the second factor at the time of the request. */
 export interface StaffMember extends StaffGrant {
   readonly user: CanonicalUser;
   readonly session: RecordKey;
   /** The address of the browser. */
   readonly address: string;
-  /** When the second factor was last shown; milliseconds since the epoch. */
+  /** The time of the last second factor; milliseconds since the epoch. */
   readonly provenAtMs: number;
 }
 
 /** The checks on staff at every step. */
 export interface StaffChecks {
-  /** The user's present roles; undefined for a user who is not staff. Rejects when the directory could not be asked. */
+  /** The user's present roles; undefined for a user who is not staff. Rejects if the directory could not be asked. */
   grantOf(user: CanonicalUser, signal: AbortSignal): Promise<StaffGrant | undefined>;
-  /** Whether this session of a staff member still lives. Rejects when the store could not be asked. */
+  /** Whether this staff session lives, with its second factor shown. Rejects if the store could not be asked. */
   isSignedIn(session: RecordKey): Promise<boolean>;
-  /** Notes that the staff member is at work, so that the session does not grow idle. */
+  /** Notes use of the staff session, so that it does not become idle. */
   keepAlive(session: RecordKey): void;
 }
 
-/** Makes the checks on staff: the role by `roleOf`, and the session. */
+/** Creates the checks on staff: the role by `roleOf`, and the session. */
 export function createStaffChecks(
   roleOf: RoleOf,
   sessions: Pick<StaffSessions, 'isSignedIn' | 'keepAlive'>,

@@ -1,6 +1,7 @@
 import { Secret as TotpKey, TOTP } from 'otpauth';
 import { renderSVG } from 'uqr';
 import type { Clock } from '../core/clock.ts';
+import { defined } from '../core/defined.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { Secret } from '../core/secret.ts';
@@ -16,8 +17,8 @@ interface SecondFactorsDeps {
 }
 
 /**
- * The result of a code. `used`: it was right and is dead, since each is good for one use; `locked`: too many were
- * wrong, and none is looked at until then.
+ * The result of a code. `used`: it is right, but each code is valid once only; `locked`: too many codes were wrong, and
+ * none is checked until `untilMs`.
  */
 type CodeCheck =
   | RightCode
@@ -34,62 +35,61 @@ interface RightCode {
 /** A refused code. */
 type CodeRefusal = Exclude<CodeCheck, { kind: 'right' }>;
 
-/** Where a member of staff stands: `invited` has a one-time code that still counts. */
+/** The state of a member of staff. `invited`: a one-time code is still valid. */
 type EnrolmentState = 'none' | 'invited' | 'enrolled';
 
 /**
- * The second factors of the staff, of all nodes: codes of an authenticator app (RFC 6238), and recovery codes. Each
- * change is one write that loses against any other, so that no code counts twice, on whatever nodes it is shown at
- * once. Calls that change something reject when the state store cannot take it.
+ * The second factors of the staff: codes of an authenticator app (RFC 6238), and recovery codes. All nodes share them.
+ * Each change is one write that fails if another node changed the entry, so that no code counts twice, even if it is
+ * used on several nodes at once. Calls that change something reject if the state store cannot take it.
  */
 export interface SecondFactors {
   stateOf(user: string): EnrolmentState;
-  /** All who have a second factor or may make one. */
+  /** All users who have a second factor or an invitation. */
   all(): readonly { readonly user: string; readonly state: EnrolmentState; readonly sinceMs?: number }[];
   /**
-   * A one-time code with which `user` may make a second factor; it ends any earlier one. Undefined if the user already
-   * has a second factor.
+   * A one-time code with which `user` may enrol. It replaces any earlier code. Undefined if the user already has a
+   * second factor.
    */
   invite(user: string): Promise<{ readonly code: Secret; readonly untilMs: number } | undefined>;
-  /** Takes the one-time code; from then on the key is on offer to this staff session, and to no other. */
+  /** Checks the one-time code. If it is right, a new key is offered to this staff session, and to no other. */
   accept(user: string, session: string, code: string): Promise<{ readonly kind: 'right' } | CodeRefusal>;
-  /** The key on offer to this staff session, until it was confirmed. */
+  /** The key that is offered to this staff session; undefined if there is none, or after it was confirmed. */
   offered(user: string, session: string): Secret | undefined;
   /**
-   * Takes the first code of the key on offer; from then on it is the second factor. The recovery codes are seen only
-   * here.
+   * Checks the first code of the offered key, which then is the second factor. Only this returns the recovery codes.
    */
   confirm(
     user: string,
     session: string,
     code: string,
   ): Promise<{ readonly kind: 'right'; readonly recovery: readonly string[] } | CodeRefusal>;
-  /** A code of the app or a recovery code. */
+  /** Checks a code of the app or a recovery code. */
   check(user: string, code: string): Promise<CodeCheck>;
-  /** Whether there was one to take away. */
+  /** Removes the second factor or invitation of a user. False if there was none. */
   reset(user: string): Promise<boolean>;
 }
 
 const invitationMs = 24 * 60 * 60 * 1000;
 const offerMs = 15 * 60 * 1000;
 const recoveryCodes = 10;
-/** Wrong codes in a row before the second factor pauses, each time longer until a code is right. */
-const failuresBeforeRest = 5;
+/** The number of consecutive wrong codes before a lockout. Each lockout is longer, until a code is right. */
+const failuresBeforeLockout = 5;
 const minuteMs = 60 * 1000;
-const restsMs = [5 * minuteMs, 15 * minuteMs, 60 * minuteMs, 240 * minuteMs] as const;
-/** From so many rests on it is an alarm: somebody has the password, and guesses. */
-const restsBeforeAlarm = 2;
-/** Nodes that write at once take turns; more in one moment is no accident. */
+const lockoutsMs = [5 * minuteMs, 15 * minuteMs, 60 * minuteMs, 240 * minuteMs] as const;
+/** The number of lockouts that raises an alarm: somebody has the password, and guesses. */
+const lockoutsBeforeAlarm = 2;
+/** The most attempts to write while other nodes write the same entry; more is no coincidence. */
 const maxWriteAttempts = 10;
 
-/** Makes the second factors of staff: enrolment, check, recovery codes, lockout. */
+/** Creates the second factors of staff: enrolment, check, recovery codes, lockout. */
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
   return new TotpFactors(deps);
 }
 
 class TotpFactors implements SecondFactors {
   readonly #deps: SecondFactorsDeps;
-  /** The state in which this node last left each second factor. */
+  /** The enrolments as this node last wrote them. */
   readonly #left = new Map<string, Enrolment>();
 
   constructor(deps: SecondFactorsDeps) {
@@ -106,7 +106,7 @@ class TotpFactors implements SecondFactors {
     return [...this.#deps.enrolments.all()].map(([user, { factor }]) => ({
       user,
       state: this.stateOf(user),
-      ...(factor === undefined ? {} : { sinceMs: factor.sinceMs }),
+      ...defined({ sinceMs: factor?.sinceMs }),
     }));
   }
 
@@ -178,9 +178,7 @@ class TotpFactors implements SecondFactors {
     return (await this.#deps.enrolments.take(user)) !== undefined;
   }
 
-  /**
-   * Decides on the newest enrolment, and again where another node changed it meanwhile; writes only where it changes.
-   */
+  /** Decides on the newest enrolment, and again if another node changed it meanwhile. Writes only a change. */
   async #settle<T>(
     user: string,
     decide: (before: Enrolment) => { readonly after?: Enrolment; readonly outcome: T },
@@ -193,22 +191,22 @@ class TotpFactors implements SecondFactors {
       });
       if (written === 'conflict' || decided === undefined) continue;
       if (decided.after?.factor !== undefined) this.#left.set(user, decided.after);
-      this.#tellOfRest(user, decided.after);
+      this.#logGuessing(user, decided.after);
       return decided.outcome;
     }
     const message = 'the second factor of a member of staff was changed again and again at once';
     throw new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: true });
   }
 
-  #tellOfRest(user: string, after: Enrolment | undefined): void {
+  #logGuessing(user: string, after: Enrolment | undefined): void {
     const rests = after?.rests ?? 0;
     const restsNow = after !== undefined && after.failures === 0 && after.lockedUntilMs > this.#deps.clock.nowMs();
-    if (!restsNow || rests < restsBeforeAlarm) return;
+    if (!restsNow || rests < lockoutsBeforeAlarm) return;
     const untilMs = after.lockedUntilMs;
     this.#deps.log.error('second-factor-guessed', { user, rests, untilMs });
   }
 
-  /** The part that all kinds of code share: the pause after wrong ones, and their count. */
+  /** The part that all kinds of code share: the count of wrong codes, and the lockout. */
   #judged<T extends { readonly kind: 'right' }>(
     before: Enrolment,
     judge: () => { readonly after: Enrolment; readonly outcome: T } | 'wrong' | 'used',
@@ -220,9 +218,9 @@ class TotpFactors implements SecondFactors {
     if (verdict !== 'wrong')
       return { ...verdict, after: { ...verdict.after, failures: 0, lockedUntilMs: 0, rests: 0 } };
     const failures = before.failures + 1;
-    if (failures < failuresBeforeRest) return { after: { ...before, failures }, outcome: { kind: 'wrong' } };
+    if (failures < failuresBeforeLockout) return { after: { ...before, failures }, outcome: { kind: 'wrong' } };
     const rests = (before.rests ?? 0) + 1;
-    const untilMs = nowMs + (restsMs[Math.min(rests, restsMs.length) - 1] ?? 0);
+    const untilMs = nowMs + (lockoutsMs[Math.min(rests, lockoutsMs.length) - 1] ?? 0);
     return { after: { ...before, failures: 0, lockedUntilMs: untilMs, rests }, outcome: { kind: 'locked', untilMs } };
   }
 
@@ -237,16 +235,16 @@ class TotpFactors implements SecondFactors {
     const step = stepOfCode(key, code, this.#deps.clock.nowMs());
     if (step === undefined) return 'wrong';
     if (step <= factor.lastStep) return 'used';
-    // Sealed anew, so that it outlives the server key of its first day.
+    // The key is sealed anew, so that it outlives the server key that sealed it first.
     const after = { ...before, factor: { ...factor, sealedKey: this.#deps.vault.seal(key, user), lastStep: step } };
     return { after, outcome: { kind: 'right', by: 'app', recoveryLeft: factor.recovery.length } } as const;
   }
 }
 
 /**
- * The entry as it stands in the store, or what this node knows better: whoever writes the store may put an older entry
- * of the same second factor back. A code that was right at another node makes an entry newer, and clears what was
- * counted.
+ * The stored enrolment, merged with the one that this node wrote last: somebody who can write to the store could put an
+ * older entry of the same second factor back. A code that was right on another node makes the stored entry newer, and
+ * clears its counters.
  */
 function notOlder(before: Enrolment, known: Enrolment | undefined): Enrolment {
   const { factor } = before;
@@ -282,21 +280,21 @@ function keyLost(): PosternError {
  */
 const totpParameters = { algorithm: 'SHA1', digits: 6, period: 30 } as const;
 const keyBytes = 20;
-/** How many steps the clock of a telephone may be off, either way. */
+/** How many steps the clock of a telephone may be off in either direction. */
 const drift = 1;
 
-/** A fresh key, as Base32: the form in which it can be typed where no picture can be taken. */
+/** A fresh key in Base32, in which it can be typed if no picture can be taken. */
 function makeTotpKey(randomBytes: (size: number) => Uint8Array): Secret {
   const bytes = Uint8Array.from(randomBytes(keyBytes));
   return new Secret(new TotpKey({ buffer: bytes.buffer }).base32);
 }
 
-/** The address that an authenticator app reads from a picture. It holds the key. */
+/** The `otpauth:` address that an authenticator app reads from a QR code. It contains the key. */
 export function totpAddress(key: Secret, issuer: string, account: string): Secret {
   return new Secret(new TOTP({ ...totpParameters, issuer, label: account, secret: key.reveal() }).toString());
 }
 
-/** The half minute, counted from 1970, whose code this is; undefined if it is that of none nearby. */
+/** The number of the half minute since 1970 whose code this is; undefined if it belongs to no near half minute. */
 export function stepOfCode(key: Secret, code: string, nowMs: number): number | undefined {
   if (!/^\d{6}$/.test(code)) return undefined;
   const secret = TotpKey.fromBase32(key.reveal());
@@ -304,7 +302,7 @@ export function stepOfCode(key: Secret, code: string, nowMs: number): number | u
   return delta === null ? undefined : TOTP.counter({ period: totpParameters.period, timestamp: nowMs }) + delta;
 }
 
-/** A text as a QR code, for a page: an SVG of plain shapes, which needs no style and no script. It holds the text. */
+/** A text as a QR code: an SVG of plain shapes without style and script. It contains the text. */
 export function qrPicture(text: Secret): string {
   return renderSVG(text.reveal(), { border: 2, ecc: 'M' });
 }

@@ -7,7 +7,7 @@ import type { EndReason, RecordKey, SessionRecord, SessionStore, StaffProof, Use
 
 interface StaffSessionsDeps {
   readonly store: Pick<SessionStore, 'create' | 'rewrite' | 'read' | 'noteUse'>;
-  /** Ends a session on all nodes; repeated until the store took it. */
+  /** Ends a session on all nodes, and retries until the store has taken it. */
   readonly end: (key: RecordKey, reason: EndReason) => Promise<void>;
   readonly keys: () => StaffKeys & { readonly promoted: { userKeyOf(user: CanonicalUser): UserKey } };
   /** The current timeouts; undefined if there is no console. */
@@ -17,14 +17,14 @@ interface StaffSessionsDeps {
   readonly log: Log;
 }
 
-/** The session of a member of staff at the console. */
+/** The console session of a member of staff. */
 export interface StaffSession extends StaffProof {
   readonly key: RecordKey;
   readonly user: CanonicalUser;
   readonly record: SessionRecord;
 }
 
-/** A member of staff who has given the right password. */
+/** The sign-in of a member of staff whose password was right. */
 interface StaffSignIn {
   readonly user: CanonicalUser;
   readonly backend: BackendName;
@@ -33,41 +33,39 @@ interface StaffSignIn {
   readonly publicOrigin: string;
 }
 
-/** A session with the cookie that leads to it. */
+/** A session with its cookie. */
 interface IssuedStaffSession {
   readonly cookie: string;
   readonly session: StaffSession;
 }
 
 /**
- * The sessions at the console. They live in the store of all sessions, under names of their own and with no credentials
- * in them, so that a kick reaches them; they are read from it at each request, and no cookie of one kind leads to the
- * other. Each call rejects when the store cannot be asked.
+ * The sessions of the console. They are kept in the store of all sessions, so that a kick reaches them, under names of
+ * their own and without credentials. Each request reads them from the store. A webmail cookie opens no staff session,
+ * and a staff cookie no webmail session. Each call rejects if the store cannot be asked.
  */
 export interface StaffSessions {
-  /** After the password: what it may do is no more than show the second factor. */
+  /** Opens a session after the password; it may only show the second factor. */
   open(arrival: StaffSignIn): Promise<IssuedStaffSession>;
-  /** The living session of a browser. `secure`: whether it came over HTTPS. */
+  /** The live session of a browser; undefined if there is none. `secure`: whether the request came over HTTPS. */
   find(cookieField: string | undefined, secure: boolean): Promise<StaffSession | undefined>;
-  /** After the second factor at sign-in: under a new id, the old one is dead. */
+  /** Replaces a session after its second factor: it gets a new id, and the old one is invalid. */
   stepUp(session: StaffSession): Promise<IssuedStaffSession>;
-  /** After a fresh code: the same session, newly proven; undefined if it has ended. */
+  /** Notes a fresh code for the same session; undefined if it has ended. */
   proveAnew(session: StaffSession): Promise<StaffSession | undefined>;
-  /**
-   * The name of the session to which a cookie leads, whether it lives or not; undefined for a forged one. Asks nobody.
-   */
+  /** The name of a cookie's session, whether it lives or not; undefined for a forged cookie. It asks no store. */
   named(cookieField: string | undefined, secure: boolean): RecordKey | undefined;
   end(session: Pick<StaffSession, 'key'>, reason: EndReason): Promise<void>;
   /** Whether this session lives and has shown its second factor. */
   isSignedIn(session: RecordKey): Promise<boolean>;
-  /** Notes use by something else than a request of the console. */
+  /** Notes use of a session by something else than a request of the console. */
   keepAlive(session: RecordKey): void;
 }
 
-/** Use is written so often at most. */
+/** The shortest interval between two writes of a session's use. */
 const noteEveryMs = 10_000;
 
-/** Makes the sessions of staff in the console, apart from those of users. */
+/** Creates the console sessions of staff. */
 export function createStaffSessions(deps: StaffSessionsDeps): StaffSessions {
   return new StoredStaffSessions(deps);
 }
@@ -133,7 +131,7 @@ class StoredStaffSessions implements StaffSessions {
     this.#noteUse(key).catch((error: unknown) => this.#deps.log.debug('staff-session-use-not-stored', { err: error }));
   }
 
-  /** A record that somebody else wrote into the store, or moved there, is none. */
+  /** Whether the gateway wrote this record under this name: others may be able to write to the store. */
   #isGenuine(key: RecordKey, record: SessionRecord): boolean {
     const [id = '', mac = ''] = record.sealed.split('.');
     const serverKey = this.#deps.keys().find(id);
@@ -188,14 +186,14 @@ function recordMac(serverKey: StaffKey, key: RecordKey, record: SessionRecord): 
     .digest('base64url');
 }
 
-/** A server key as the sessions of staff use it. */
+/** The part of a server key that staff sessions use. */
 interface StaffKey {
   readonly id: string;
   subkey(purpose: string): KeyObject;
   recordKeyOf(id: string): RecordKey;
 }
 
-/** The server keys of the moment: the promoted one signs, all verify. */
+/** The current server keys: the promoted key signs, and all verify. */
 interface StaffKeys {
   readonly promoted: StaffKey;
   find(id: string): StaffKey | undefined;
@@ -204,20 +202,18 @@ interface StaffKeys {
 const secureStaffCookie = '__Host-postern-staff';
 const plainStaffCookie = 'postern-staff';
 
-/** The name of a staff session's cookie. The prefix makes browsers refuse it from anyone but this host. */
+/** The name of a staff session's cookie. With its prefix browsers accept it from this host only. */
 function staffCookieName(secure: boolean): string {
   return secure ? secureStaffCookie : plainStaffCookie;
 }
 
-/**
- * A Set-Cookie line; without a value one that removes the cookie. No page of another site can make a browser send it.
- */
+/** A Set-Cookie line; without a value it removes the cookie. No page of another site can make a browser send it. */
 export function staffCookieLine(value: string | undefined, secure: boolean): string {
   const expires = value === undefined ? '; Expires=Thu, 01 Jan 1970 00:00:00 GMT' : '';
   return `${staffCookieName(secure)}=${value ?? ''}; Path=/; HttpOnly${secure ? '; Secure' : ''}; SameSite=Strict${expires}`;
 }
 
-/** A fresh cookie value and the name of its record. */
+/** A fresh cookie value, and the name of its record. */
 function makeStaffCookie(
   { promoted }: StaffKeys,
   randomBytes: (size: number) => Buffer,
@@ -226,7 +222,7 @@ function makeStaffCookie(
   return { value: `${promoted.id}.${id}.${signatureOf(promoted, id)}`, key: recordKeyOf(promoted, id) };
 }
 
-/** The name of the record to which a Cookie field leads; undefined for none, a forged one, or two. */
+/** The name of the record of a Cookie field; undefined for none, a forged one, or two. */
 function readStaffCookie(keys: StaffKeys, field: string | undefined, secure: boolean): RecordKey | undefined {
   const prefix = `${staffCookieName(secure)}=`;
   const values = (field ?? '')
@@ -242,7 +238,7 @@ function readStaffCookie(keys: StaffKeys, field: string | undefined, secure: boo
   return isGenuine ? recordKeyOf(key, id) : undefined;
 }
 
-/** No id of a webmail session holds a blank: the two kinds never share a name. */
+/** The name of a staff session's record. No id of a webmail session contains a space, so the names never collide. */
 function recordKeyOf(key: StaffKey, id: string): RecordKey {
   return key.recordKeyOf(`staff ${id}`);
 }

@@ -12,7 +12,7 @@ import {
   strangeAnswer,
   webmailUnavailable,
 } from './browser.ts';
-import { basicAuthorization, checkedSettings, masterLogin, type RequestFields } from './driver-settings.ts';
+import { basicAuthField, checkedSettings, masterLogin, type RequestFields } from './driver-settings.ts';
 import { headsBear, isByUser } from './form-marks.ts';
 import { headMarks } from './form-settings.ts';
 
@@ -23,22 +23,22 @@ export const about = 'A webmail behind HTTP Basic.';
 
 /** Settings of the `basic` driver. */
 export const settings = section({
-  signed_out: headMarks().describe('By what the answer to a sign-out is known; each mark is enough.'),
+  signed_out: headMarks().describe('Marks of the answer to a sign-out; one is enough.'),
   master_login: masterLogin(),
 }).meta({ examples: [{}, { master_login: true }] });
 
 /**
  * A webmail behind HTTP Basic: the gateway adds user and password to every request.
  *
- * It needs the password in the session, or `master_login`. Status 401 says that the webmail refuses it now. Throws a TypeError for
- * settings that {@link parseBasicSettings} refuses.
+ * It needs the password in the session, or `master_login`. Status 401 means that the webmail no longer accepts it.
+ * Throws a TypeError for settings that the schema refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const { signed_out: signedOut, master_login: declared } = checkedSettings(settings, parts.settings);
   const logins = createMasterLogins(declared, parts.master, basicNeedsPassword);
   const basicOf = (as: Parameters<typeof logins.of>[0]): RequestFields => {
     const login = logins.of(as);
-    return login === undefined ? [] : [basicAuthorization(login.user, login.password)];
+    return login === undefined ? [] : [basicAuthField(login.user, login.password)];
   };
   return {
     ownsCookie,

@@ -1,6 +1,7 @@
 import type { BackendHost, DriverSettings, MasterIdentity } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { CookieJar, pathOf } from '../core/cookie-jar.ts';
+import { defined } from '../core/defined.ts';
 import { PosternError } from '../core/error.ts';
 import type { ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
@@ -10,25 +11,25 @@ import type { MasterEntry, RequestLine, SignOutIdentity, WebmailSignIn } from '.
 import type { RequestFields } from './driver-settings.ts';
 import { encodeSubmission, type Submission, urlEncoded } from './html-form.ts';
 
-/** Collaborators of every driver. */
+/** Dependencies of every driver. */
 export interface DriverParts {
   readonly exchange: HttpExchange;
   readonly clock: Clock;
 }
 
-/** Collaborators and checked settings of a driver. */
+/** Dependencies and checked settings of a driver. */
 export interface ConfiguredParts extends DriverParts {
   readonly settings: DriverSettings;
   /** The backend's master; only drivers that declare `master_login` use it. */
   readonly master?: MasterIdentity;
 }
 
-/** A browser for which a driver acts; `language` is what it asks for, where that is known. */
+/** The user's browser, for which a driver acts. `language` is its Accept-Language; undefined if unknown. */
 interface ActingBrowser extends SignOutIdentity {
   readonly language?: string | undefined;
 }
 
-/** The browser of somebody who signs in. */
+/** The browser of a user who signs in. */
 export function browserOf({ client, publicOrigin }: Pick<SignInIdentity, 'client' | 'publicOrigin'>): ActingBrowser {
   const { userAgent, address, language } = client;
   return { userAgent, clientAddress: address, publicOrigin, language };
@@ -36,18 +37,16 @@ export function browserOf({ client, publicOrigin }: Pick<SignInIdentity, 'client
 
 interface BrowserOptions {
   readonly host: BackendHost;
-  /** For which the driver acts. */
+  /** The user's browser, for which the driver acts. */
   readonly browser: ActingBrowser;
   readonly ownsCookie: (name: string) => boolean;
-  /**
-   * In the place of the languages that the browser asks for, where the driver has to understand the webmail's words.
-   */
+  /** Overrides the browser's languages for a driver that must understand the webmail's text. */
   readonly language?: 'en' | undefined;
-  /** Cookies of a session to begin with; none for a sign-in. */
+  /** The cookies of an existing webmail session; none for a sign-in. */
   readonly jar?: CookieJar;
-  /** Cookies that a sign-in begins with, and keeps unless the webmail sets them anew. */
+  /** The cookies that a sign-in starts with, and keeps unless the webmail sets them anew. */
   readonly carried?: CookieJar | undefined;
-  /** Fields that the driver adds to each request. */
+  /** The fields that the driver adds to each request. */
   readonly fields?: (request: RequestLine) => RequestFields;
   readonly signal: AbortSignal;
 }
@@ -59,21 +58,21 @@ interface SentBody {
 }
 
 /**
- * A driver's small browser: speaks to one host as the user's own browser would through the gateway, and keeps cookies.
+ * A driver's small browser: it speaks to one host as the user's own browser would through the gateway, and keeps
+ * cookies.
  *
- * It follows no redirects. Every request carries the User-Agent of the browser, because some webmails bind their
- * session to it, and the same forwarding fields as proxied traffic, because some bind it to the address. What is sent
- * names the public address as its origin, and the page that was read before as its referrer, as webmails demand that
- * look for forged requests.
+ * It follows no redirects. Every request carries the User-Agent of the user's browser, because some webmails bind their
+ * session to it, and the same forwarding fields as proxied traffic, because some bind it to the address. Origin is the
+ * public origin, and Referer the page that was read before: webmails that look for forged requests demand both.
  */
 export class Browser {
   readonly #parts: DriverParts;
   readonly #options: BrowserOptions;
-  /** All cookies, for the requests of this visit; `#kept` has only those that stay in the gateway. */
+  /** All cookies, for the requests of this browser; `#kept` has only those that stay in the gateway. */
   readonly #all = new CookieJar(() => true);
   readonly #kept: CookieJar;
   readonly #browserCookies = new Map<string, string>();
-  /** The page that was read last. */
+  /** The target of the page that was read last. */
   #page: string | undefined;
 
   constructor(parts: DriverParts, options: BrowserOptions) {
@@ -87,6 +86,7 @@ export class Browser {
     this.#kept.renew(carried);
   }
 
+  /** Reads a page, which becomes the Referer of the next request. */
   async get(target: string): Promise<ExchangeResponse> {
     const response = await this.#send('GET', target);
     this.#page = target;
@@ -94,33 +94,33 @@ export class Browser {
   }
 
   /**
-   * Sends a form to `target`, as a browser does; the query of a form that is sent by GET takes the place of any other.
-   * Throws a RangeError for a text that the coding of the form cannot carry.
+   * Sends a form to `target`, as a browser does. A form sent by GET replaces the query of the target. Throws a
+   * RangeError for text that the charset of the form cannot carry.
    */
   submit(target: string, submission: Submission): Promise<ExchangeResponse> {
     if (submission.method === 'POST') {
       return this.#send('POST', target, { ...encodeSubmission(submission), coding: 'latin1' });
     }
-    // Not read as a page: its target, which holds what was typed, is nobody's referrer.
+    // Its target holds what was typed, so it must not become a Referer.
     return this.#send('GET', `${pathOf(target)}?${urlEncoded(submission.entries, submission.charset)}`);
   }
 
-  /** Posts a form, in UTF-8. */
+  /** Posts a form in UTF-8. */
   post(target: string, fields: URLSearchParams): Promise<ExchangeResponse> {
     return this.#send('POST', target, { type: 'application/x-www-form-urlencoded', text: fields.toString() });
   }
 
-  /** Sends JSON, with further fields of the webmail's own script. */
+  /** Posts JSON. `more` are the fields that the webmail's own script adds. */
   postJson(target: string, value: unknown, more: RequestFields = []): Promise<ExchangeResponse> {
     return this.#send('POST', target, { type: 'application/json', text: JSON.stringify(value) }, more);
   }
 
-  /** The value of a cookie that was set in this visit; undefined where none was. */
+  /** The value of a cookie that was set in this browser; undefined if none was. */
   cookie(name: string): string | undefined {
     return this.#all.value(name);
   }
 
-  /** Keeps a word of the driver's own with the cookies, under a path of the gateway's: no request takes it along. */
+  /** Keeps a value of the driver's own in the jar, under a path of the gateway, so that no request sends it. */
   keep(name: string, value: string): void {
     this.#kept.absorb(`${name}=${value}; Path=/-/; HttpOnly`, '/-/', this.#parts.clock.nowMs());
   }
@@ -130,15 +130,15 @@ export class Browser {
     return { kind: 'signed-in', jar: this.#kept, browserCookies: [...this.#browserCookies.values()], landing };
   }
 
-  /** The path with query of a Location, resolved against `target`; undefined if it leads to another server. */
+  /** The path and query of a Location, resolved against `target`; undefined if it leads to another server. */
   locationOf(response: ExchangeResponse, target: string): string | undefined {
     const location = response.header('location');
     return location === undefined ? undefined : this.targetOf(location, target);
   }
 
   /**
-   * The path with query of an address that stands in the page at `target`, whose own `base` it may have; undefined when
-   * it leads to another server.
+   * The path and query of an address in the page at `target`, which may have a `base` of its own; undefined if it leads
+   * to another server.
    */
   targetOf(address: string, target: string, base = ''): string | undefined {
     const { origin } = this.#options.host.webmail;
@@ -147,7 +147,7 @@ export class Browser {
     if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
     const backend = new URL(origin);
     const seen = new URL(this.#options.browser.publicOrigin);
-    // A web server that knows of no gateway writes the public name with the port that it listens on itself.
+    // A web server that knows of no gateway writes the public name with its own port.
     const isPublic = url.hostname === seen.hostname && (url.port === seen.port || url.port === backend.port);
     return isPublic || url.host === backend.host ? url.pathname + url.search : undefined;
   }
@@ -161,8 +161,7 @@ export class Browser {
     const { exchange, clock } = this.#parts;
     const { host, signal, fields } = this.#options;
     const headers = [...this.#headers(method, target, body?.type), ...more, ...(fields?.({ method, target }) ?? [])];
-    const coding = body?.coding === undefined ? {} : { bodyCoding: body.coding };
-    const request = { method, target, headers, ...(body === undefined ? {} : { body: body.text, ...coding }) };
+    const request = { method, target, headers, ...defined({ body: body?.text, bodyCoding: body?.coding }) };
     const response = await exchange.send(host, request, signal);
     for (const line of response.setCookies) this.#absorb(line, target, clock.nowMs());
     return response;
@@ -176,13 +175,13 @@ export class Browser {
     const headers: [string, string][] = [
       ['Host', host],
       ['Accept', 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8'],
-      // Many webmails keep the language of the sign-in for the session.
+      // Many webmails keep the language of the sign-in for the whole session.
       ['Accept-Language', language ?? 'en'],
       ['X-Forwarded-For', clientAddress],
       ['X-Forwarded-Proto', protocol.slice(0, -1)],
       ['X-Forwarded-Host', host],
     ];
-    // A form that is posted without having been read stands on the page that takes it.
+    // A form that was posted without being read counts as standing on the page that takes it.
     const page = this.#page ?? (method === 'POST' ? target : undefined);
     if (page !== undefined) headers.push(['Referer', publicOrigin + page]);
     if (method === 'POST') headers.push(['Origin', publicOrigin]);
@@ -201,43 +200,43 @@ export class Browser {
   }
 }
 
-/** Where a redirect leads, as an operator is told: a long value in its query may be a token. */
+/** A Location for an operator's log. Long values of its query are left out, because they may be tokens. */
 export function shownLocation(location: string | undefined): string {
   return location === undefined ? 'nowhere' : shortLine(location.replace(/=[^&#]{17,}/g, '=…'), 120);
 }
 
-/** The webmail answered with what its driver cannot take for a yes or a no. `message` goes to operators. */
+/** The error of an answer that is neither a yes nor a no to the driver. `message` is for operators. */
 export function strangeAnswer(host: BackendHost, message: string): PosternError {
   const text = `webmail of ${host.name}: ${message}`;
   return new PosternError('ERR_WEBMAIL_ANSWER', text, { source: 'webmail', retryable: false });
 }
 
-/** The webmail says that it cannot work now. */
+/** The error of a webmail that cannot work now. `message` is for operators. */
 export function webmailUnavailable(host: BackendHost, message: string): PosternError {
   const text = `webmail of ${host.name}: ${message}`;
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', text, { source: 'webmail', retryable: true });
 }
 
-/** A name and a password, as a form or HTTP Basic takes them. */
+/** A name and a password, for a form or HTTP Basic. */
 export interface MasterLogin {
   readonly user: string;
   readonly password: Secret;
 }
 
 /**
- * How a webmail that takes a name and a password is entered where there is no password of the user: by nothing, or as
- * `user*master` with the master's password, where the operator declared it (`master_login: true`). Most webmails keep
- * settings by that name, so it is another account of theirs.
+ * The ways into a webmail that takes a name and a password: the user's own password, or, where there is none and the
+ * operator declared `master_login: true`, `user*master` with the master's password. Most webmails keep settings by that
+ * name, so it is another account to them.
  */
 export interface MasterLogins {
   readonly masterEntry: MasterEntry;
-  /** The user's own password where there is one, else the master's; undefined if neither may be sent. */
+  /** The user's own password if there is one, else the master's; undefined if neither may be sent. */
   of(as: Pick<SignInIdentity, 'user' | 'password'>): MasterLogin | undefined;
 }
 
 /**
- * `otherwise` says why not, and what an operator would do, where `master_login` is not declared. `isOwnAccount`: the
- * operator had the webmail know `user*master` as the user.
+ * Creates the ways in. `otherwise` is the reason and the remedy for operators while `master_login` is not declared.
+ * `isOwnAccount`: the webmail was configured to take `user*master` for the user.
  */
 export function createMasterLogins(
   declared: boolean,
@@ -265,14 +264,14 @@ function masterEntryFor(declared: boolean, master: MasterIdentity | undefined, o
   return { kind: 'other-account', why };
 }
 
-/** The error thrown instead of sending an empty password. */
+/** The error that is thrown instead of sending an empty password. */
 export function noMasterEntry(host: BackendHost, entry: MasterEntry): PosternError {
   const why = entry.kind === 'own-account' ? 'it needs the password' : entry.why;
   const message = `webmail of ${host.name} cannot be entered without the user's password: ${why}`;
   return new PosternError('ERR_NO_MASTER_ENTRY', message, { source: 'webmail', retryable: false });
 }
 
-/** A sign-in that was refused: of the user's own password, or of the master identity, which is no word on the user. */
+/** The outcome of a refusal. Throws if the master identity was refused, which says nothing about the user. */
 export function refusedLogin(host: BackendHost, as: Pick<SignInIdentity, 'password'>): WebmailSignIn {
   if (as.password !== undefined) return { kind: 'rejected' };
   throw strangeAnswer(host, 'the master identity was refused: check master, and the separator of the IMAP server');

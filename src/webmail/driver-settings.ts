@@ -5,28 +5,28 @@ import { Secret } from '../core/secret.ts';
 import { problemsIn } from '../schema/issues.ts';
 import { secretMeta, secretRemedy, yesOrNo } from '../schema/scalars.ts';
 
-/** The result of checking a driver's settings; all problems at once. */
+/** The result of checking a driver's settings, with all problems at once. */
 type ParsedSettings<T> =
   | { readonly kind: 'ok'; readonly settings: T }
   | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
 
-/** Checks settings against the schema of their driver; all problems at once. */
+/** Checks settings against the schema of their driver, and reports all problems at once. */
 export function parseSettings<T>(schema: z.ZodType<T>, given: DriverSettings): ParsedSettings<T> {
-  // `null` is what YAML makes of a key without a value: it counts as left out.
+  // YAML reads a key without a value as `null`: it counts as left out.
   const written = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null));
   const parsed = schema.safeParse(written);
   if (parsed.success) return { kind: 'ok', settings: parsed.data };
   return { kind: 'problems', problems: problemsIn(parsed.error.issues) };
 }
 
-/** The settings of a driver that is made. Throws a TypeError if they were not checked before. */
+/** The settings for the `create` of a driver. Throws a TypeError if the schema refuses them: check them before. */
 export function checkedSettings<T>(schema: z.ZodType<T>, given: DriverSettings): T {
   const parsed = parseSettings(schema, given);
   if (parsed.kind === 'ok') return parsed.settings;
   throw new TypeError(`settings of a webmail driver were not checked: ${parsed.problems[0]?.message}`);
 }
 
-/** A secret from a file or the environment. `why` says what it is for, where it is missing. */
+/** A secret from a file or the environment. `why` is its purpose, for the message when it is missing. */
 export function secretSetting(why = secretRemedy) {
   return z
     .unknown()
@@ -39,14 +39,14 @@ export function secretSetting(why = secretRemedy) {
     .meta(secretMeta);
 }
 
-/** A secret that is shared with the webmail, and goes in a field of a request. */
+/** A secret that is shared with the webmail, and is sent in a header field. */
 export function sharedSecret(why?: string) {
   return secretSetting(why).refine((secret) => /^[\x21-\x7e]{16,1024}$/.test(secret.reveal()), {
     error: 'must be 16 to 1024 visible ASCII characters: make one with openssl rand -base64 32',
   });
 }
 
-/** `master_login`: entry as `user*master`, in force only where somebody wrote it. */
+/** `master_login`: entry as `user*master`. It is off by default. */
 export function masterLogin() {
   return yesOrNo()
     .prefault(false)
@@ -57,7 +57,7 @@ export function masterLogin() {
 
 type Texts<Key extends string> = Readonly<Record<Key, string>>;
 
-/** In the language of the browser, the texts that stand in a webmail's own answers. */
+/** The texts for a webmail's own answers, in the language of the browser. */
 export function textsFor<Key extends string>(
   request: RequestHead,
   texts: Readonly<Record<'en' | 'de', Texts<Key>>>,
@@ -65,15 +65,15 @@ export function textsFor<Key extends string>(
   return /^\s*de\b/i.test(request.header('accept-language') ?? '') ? texts.de : texts.en;
 }
 
-/** Fields of a request, as a driver adds them. */
+/** Header fields that a driver adds to a request. */
 export type RequestFields = readonly (readonly [name: string, value: string])[];
 
-/** HTTP Basic (RFC 7617, charset UTF-8). The user must not hold a colon; a canonical user has none. */
-export function basicAuthorization(user: string, password: Secret): readonly [name: string, value: string] {
+/** The field of HTTP Basic (RFC 7617, charset UTF-8). The user must not hold a colon; a canonical user has none. */
+export function basicAuthField(user: string, password: Secret): readonly [name: string, value: string] {
   return ['Authorization', `Basic ${Buffer.from(`${user}:${password.reveal()}`).toString('base64')}`];
 }
 
-/** A text as a field carries it: its UTF-8 bytes, one character each. */
+/** A text as the value of a field: its UTF-8 bytes, one character each. */
 export function utf8FieldValue(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }

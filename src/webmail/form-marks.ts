@@ -3,7 +3,7 @@ import type { RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import { parseJson } from '../core/json.ts';
 import type { JsonValue, Mark } from './form-settings.ts';
 
-/** Whether the heads satisfy a mark. One that needs the body as well can be borne by a page or by JSON only. */
+/** Whether the heads satisfy a mark. A mark that needs the body, too, can hold for a page or JSON only. */
 export function headsBear(mark: Mark, target: string, response: UpstreamResponseHead): boolean {
   if (!pathOf(target).startsWith(mark.path)) return false;
   if (mark.status !== undefined && response.status !== mark.status) return false;
@@ -13,14 +13,14 @@ export function headsBear(mark: Mark, target: string, response: UpstreamResponse
   return isHeadMark(mark) || isPageOrJson(response);
 }
 
-/** Whether the heads alone tell. */
+/** Whether the heads alone decide about a mark. */
 export function isHeadMark(mark: Mark): boolean {
   return mark.text === undefined && mark.json === undefined;
 }
 
 /**
- * Whether the body, or its beginning, satisfies a mark. A text is looked for in UTF-8 and in Latin-1, in which the pages
- * of old webmails are. JSON must be there as a whole.
+ * Whether the body, or its beginning, satisfies a mark. A text is looked for in UTF-8, and in Latin-1 for old webmails.
+ * JSON must be complete.
  */
 export function bodyBears(mark: Mark, start: Uint8Array, complete: boolean): boolean {
   const bytes = Buffer.from(start.buffer, start.byteOffset, start.byteLength);
@@ -31,7 +31,7 @@ export function bodyBears(mark: Mark, start: Uint8Array, complete: boolean): boo
   return mark.json === undefined || (complete && jsonBears(mark.json, bytes.toString('utf8')));
 }
 
-/** Whether a body, in characters, satisfies a mark. */
+/** Whether a decoded body satisfies a mark. */
 export function textBears(mark: Mark, body: string): boolean {
   if (mark.text !== undefined && !body.includes(mark.text)) return false;
   return mark.json === undefined || jsonBears(mark.json, body);
@@ -42,7 +42,7 @@ function jsonBears(values: readonly JsonValue[], body: string): boolean {
   return parsed !== undefined && values.every(({ path, value }) => valueAt(parsed, path) === value);
 }
 
-/** The value of a member of a member in JSON; undefined where there is none. */
+/** The value at a path of member names in JSON; undefined if there is none. */
 export function valueAt(json: unknown, path: readonly string[]): unknown {
   let value = json;
   for (const name of path) {
@@ -53,9 +53,9 @@ export function valueAt(json: unknown, path: readonly string[]): unknown {
 }
 
 /**
- * Whether a sign-out that answers this request may end the gateway's session: a page that the user went to, or a script
- * of our own pages. Not a picture, a style or a frame, which a mail can contain: many webmails take a sign-out by GET
- * without a token. Then the webmail's session is merely lost, and opened again.
+ * Whether the user made this request, so that a sign-out in its answer may end the gateway's session: it is a page that
+ * the user opened, or a request of a script of our own pages. A picture, style or frame may stand in a mail, and many
+ * webmails take a sign-out by GET without a token: then only the webmail's session is lost, and is opened again.
  */
 export function isByUser(request: RequestHead): boolean {
   const site = request.header('sec-fetch-site') ?? 'same-origin';
@@ -63,7 +63,7 @@ export function isByUser(request: RequestHead): boolean {
   return (site === 'same-origin' || site === 'none') && (destination === 'document' || destination === 'empty');
 }
 
-/** Whether an answer says of itself that it is JSON, so that no page is kept waiting for its end. */
+/** Whether the answer is JSON by its type. No page is buffered to its end for a JSON mark. */
 export function isJson(response: UpstreamResponseHead): boolean {
   return /^application\/(?:[\w.-]+\+)?json\b/i.test(response.header('content-type') ?? '');
 }
@@ -73,7 +73,7 @@ function isPageOrJson(response: UpstreamResponseHead): boolean {
   return /^(?:text\/html|application\/json)\b/i.test(type) && response.header('content-disposition') === undefined;
 }
 
-/** The path with query of the Location, as seen from `target`, whatever server it names; empty when there is none. */
+/** The path and query of the Location, resolved against `target`, whatever server it names; empty if there is none. */
 function locationPath(response: UpstreamResponseHead, target: string): string {
   const location = response.header('location') ?? '';
   const base = `http://webmail${pathOf(target)}`;
@@ -82,7 +82,7 @@ function locationPath(response: UpstreamResponseHead, target: string): string {
   return pathname + search;
 }
 
-/** True: set; false: removed; nothing: not named. The last line of a name counts. */
+/** True: the cookie is set; false: it is removed; undefined: it is not named. The last line of a name counts. */
 function cookieAfter(response: UpstreamResponseHead, name: string): boolean | undefined {
   const line = response.setCookies.findLast((each) => each.split('=', 1)[0]?.trim() === name);
   if (line === undefined) return undefined;

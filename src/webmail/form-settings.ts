@@ -4,26 +4,26 @@ import { leaf, oneOf, oneOrMore, section, size, text } from '../schema/scalars.t
 import { read, shownValue, wrong } from '../schema/value-parsers.ts';
 import { masterLogin } from './driver-settings.ts';
 
-/** A sign in an answer of the webmail: every condition that it names must hold. */
+/** Conditions on an answer of the webmail; all that are given must hold. */
 export interface Mark {
-  /** The path of the request begins with this. */
+  /** The path of the request starts with this. */
   readonly path: string;
   readonly status: number | undefined;
-  /** The path of the Location begins with this. */
+  /** The path of the Location starts with this. */
   readonly location: string | undefined;
   /** A cookie of this name is set. */
   readonly setsCookie: string | undefined;
-  /** A cookie of this name is removed: by its age, its expiry or an empty value. */
+  /** A cookie of this name is removed by Max-Age, Expires or an empty value. */
   readonly removesCookie: string | undefined;
   /** The body contains this. */
   readonly text: string | undefined;
-  /** So far a text of a later answer is looked for, in bytes. */
+  /** How many bytes of an answer after the sign-in are searched for `text`. */
   readonly within: number;
-  /** The body is JSON with these values, by their names from the outside in. */
+  /** The body is JSON with these values. */
   readonly json: readonly JsonValue[] | undefined;
 }
 
-/** A value in JSON: `data.user` is the member `user` of the member `data`. */
+/** A wanted value in JSON: `data.user` is the member `user` of the member `data`. */
 export interface JsonValue {
   readonly path: readonly string[];
   readonly value: JsonScalar;
@@ -31,49 +31,49 @@ export interface JsonValue {
 
 type JsonScalar = string | number | boolean | null;
 
-/** A sign-in that the webmail's own script makes, of which there is no form. */
+/** A sign-in that the webmail's own script makes, without a form. */
 export interface JsonSignIn {
   readonly path: string;
-  /** The body that is sent: `{user}` and `{password}` in its texts stand for what the user typed. */
+  /** The JSON that is sent. `{user}` and `{password}` in its texts stand for what the user typed. */
   readonly body: DriverSettings;
-  /** Where the script finds a token against forged requests, and the field in which it sends it. */
+  /** The token against forged requests; undefined if the script sends none. */
   readonly token: JsonToken | undefined;
 }
 
 /** A token against forged requests that goes with a sign-in by JSON. */
 export interface JsonToken {
-  /** A cookie's name, the name of a `<meta>`, or where a token stands in the JSON of `page`. */
+  /** The place of the token: a cookie, a `<meta>`, or a path in the JSON of `page`. */
   readonly from:
     | { readonly kind: 'cookie' | 'meta'; readonly name: string }
     | { readonly kind: 'json'; readonly path: readonly string[] };
   readonly header: string;
 }
 
-/** How a webmail with a sign-in form is spoken to, as the operator described it. Each list of marks is an "or". */
+/** The operator's description of a webmail with a sign-in form. One mark of a list is enough. */
 export interface FormSettings {
   readonly page: string | undefined;
   readonly userField: string;
   readonly passwordField: string;
-  /** Id or name of the form, where several of the page could be meant. */
+  /** The id or name of the form, if several on the page could be meant. */
   readonly formName: string | undefined;
-  /** Name of the button to press; without it the first. */
+  /** The name of the button to press; undefined for the first. */
   readonly button: string | undefined;
-  /** Against the form's own word, where the page's script sends it. */
+  /** Overrides the method of the form, for a page whose script sends it. */
   readonly method: 'GET' | 'POST' | undefined;
-  /** In the place of a form. */
+  /** A sign-in by JSON instead of a form. */
   readonly json: JsonSignIn | undefined;
   readonly success: readonly Mark[];
   readonly failure: readonly Mark[];
   readonly lost: readonly Mark[];
   readonly signedOut: readonly Mark[];
   readonly signOut: SignOut | undefined;
-  /** Overrides where a successful sign-in leads. */
+  /** Overrides the page to which a successful sign-in leads. */
   readonly landing: string | undefined;
   /** Cookies that stay in the gateway although they are not HttpOnly. */
   readonly ownCookies: readonly string[];
   /** Cookies under which the webmail keeps a form that was posted to a lost session; these stay in the gateway, too. */
   readonly carriedCookies: readonly string[];
-  /** Beginnings of paths that a page asks for by itself. */
+  /** The starts of paths that an open page requests by itself. */
   readonly polls: readonly string[];
   readonly masterLogin: boolean;
 }
@@ -82,16 +82,16 @@ export interface FormSettings {
 interface SignOut {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  /** Where the form stands whose action is `path`: it is sent as a browser does. */
+  /** The page with the form whose action is `path`; the form is sent as a browser sends it. */
   readonly page: string | undefined;
-  /** Sent in the place of a form. */
+  /** The JSON that is sent instead of a form. */
   readonly json: DriverSettings | undefined;
 }
 
 const conditions = ['status', 'location', 'sets_cookie', 'removes_cookie', 'text', 'json'] as const;
 const ofForm = ['user_field', 'password_field', 'form_name', 'button', 'method'] as const;
 
-/** How far a text is looked for in the usual case, and at most. */
+/** How many bytes are searched for a text by default, and at most. */
 const usuallyWithin = 8 * 1024;
 const farthest = 1024 * 1024;
 
@@ -145,7 +145,7 @@ function jsonTemplate(about: string) {
   return z.record(z.string(), z.unknown(), { error: (issue) => notMap(issue.input) }).describe(about);
 }
 
-/** A sign in an answer of the webmail. */
+/** The schema of a mark. */
 function mark() {
   return section({
     path: pathSetting().prefault('/').describe('The path of the request begins with this.'),
@@ -179,7 +179,7 @@ function mark() {
     .meta({ title: 'mark' });
 }
 
-/** One mark or several, of which each is enough. */
+/** One mark or a list of marks, of which one is enough. */
 function marks() {
   return oneOrMore(mark(), `write at least one of ${conditions.join(', ')}`);
 }

@@ -38,13 +38,13 @@ export const about = 'A webmail with an HTML sign-in form, or a script that sign
 const formNeedsPassword = 'the webmail’s form takes only the password, unless the operator declares master_login';
 
 /**
- * A webmail with an HTML sign-in form, described by settings: where the form is, what its fields are called, and by
- * which marks its answers are known. Or one whose script signs in by JSON (`json`).
+ * A webmail with an HTML sign-in form, described by settings: the page of the form, the names of its fields, and the
+ * marks by which answers are recognised. With `json`, a webmail whose script signs in by JSON.
  *
- * The form is sent as a browser does: what the page prefilled, chose or hid goes along, and so does the button. Of the
- * marks of a sign-in `success` counts first, so that `failure` may be as wide as "any other redirect". A mark with a text
- * is looked for in the first bytes of pages and JSON; a mail may contain it as well, so status, location, cookie and the
- * values of JSON are the better marks. Throws a TypeError for settings that {@link parseFormSettings} refuses.
+ * The form is sent as a browser sends it: prefilled, chosen and hidden fields go along, and so does the button.
+ * `success` is compared before `failure`, so that `failure` may be as wide as "any other redirect". A text is looked
+ * for in the first bytes of pages and JSON. A mail may contain it, too, so status, location, cookie and JSON values are
+ * the better marks. Throws a TypeError for settings that the schema refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const settings = checkedSettings(formSettings, parts.settings);
@@ -72,12 +72,12 @@ export function create(parts: ConfiguredParts): WebmailDriver {
   };
 }
 
-/** Whether a sign-in is known by words: those that the operator saw, and described in the docs, are English. */
+/** Whether a mark of the sign-in is a text. The texts that operators see and that the docs describe are English. */
 function readsWords({ success, failure }: FormSettings): boolean {
   return [...success, ...failure].some(({ text }) => text !== undefined);
 }
 
-/** Not where the form stands in the place of every page, at the path at which the user lands. */
+/** Whether the request is for the sign-in page. False if the form shares its path with the page where users land. */
 function isSignInPage({ page, json }: FormSettings, { method, target }: RequestHead, landing: string): boolean {
   if (page === undefined || json !== undefined || pathOf(page) === pathOf(landing)) return false;
   return method === 'GET' && pathOf(target) === pathOf(page);
@@ -89,7 +89,7 @@ interface Marks {
 }
 
 function verdictsBy(settings: FormSettings): Required<Pick<WebmailDriver, 'judge' | 'judgeBody' | 'judgedBytes'>> {
-  /** Marks whose part of the heads an answer bears, until its body was looked at. */
+  /** The marks that an answer's head satisfies, until its body was looked at. */
   const open = new WeakMap<RequestHead, Marks>();
   const marksOf = (request: RequestHead): Marks => {
     const fits = (mark: Mark): boolean => !isHeadMark(mark) && pathOf(request.target).startsWith(mark.path);
@@ -144,7 +144,7 @@ async function signIn(
   const filled = submissionOf(form, { typed, charset, button: settings.button });
   const submission = settings.method === undefined ? filled : { ...filled, method: settings.method };
   const action = actionOf(submission, browser, target, page);
-  // A form that is sent elsewhere would carry the password there.
+  // The password must not go to another server.
   if (action === undefined) throw strangeAnswer(host, 'the sign-in form is sent to another server');
   const among =
     others.length === 0
@@ -167,7 +167,7 @@ async function readPage(browser: Browser, host: BackendHost, target: string): Pr
   return answer;
 }
 
-/** The forms of a page that could be meant, the likeliest first. Throws what says why there is none. */
+/** The forms of a page that could be the sign-in form, the likeliest first. Throws if there is none. */
 function formsIn(
   page: HtmlPage,
   settings: FormSettings,
@@ -209,7 +209,7 @@ function missingForm(
   return strangeAnswer(host, `${missing}: its forms have the fields ${found.join(', ')}`);
 }
 
-/** The path with query that a form is sent to; undefined when it leads to another server. */
+/** The path and query to which a form is sent; undefined if it leads to another server. */
 function actionOf(
   { action }: Pick<Submission, 'action'>,
   browser: Browser,
@@ -275,7 +275,7 @@ async function signInByJson(
   return outcome(settings, browser, host, json.path, await browser.postJson(json.path, body, fields));
 }
 
-/** The token as the webmail's script sends it. `page` is read first, for its cookies also where there is no token. */
+/** The token, as the webmail's script sends it. `page` is read first, for its cookies even without a token. */
 async function tokenFields(
   { page: target }: FormSettings,
   { token }: JsonSignIn,
@@ -299,13 +299,13 @@ function tokenIn(from: JsonToken['from'], browser: Browser, page: ExchangeRespon
     return typeof value === 'string' ? value : undefined;
   }
   const value = browser.cookie(from.name);
-  // As scripts read it: what a cookie cannot hold is encoded there.
+  // Scripts decode the value, because a cookie cannot hold every character.
   return value === undefined
     ? undefined
     : (new URLSearchParams(`v=${value.replaceAll('+', '%2B')}`).get('v') ?? undefined);
 }
 
-/** A template with its places filled in, whatever the texts contain that are put there. */
+/** A template with its placeholders replaced. The texts are not searched for further placeholders. */
 function filledIn(template: unknown, texts: ReadonlyMap<string, string>): unknown {
   if (typeof template === 'string')
     return template.replace(/\{(?:user|password)\}/g, (place) => texts.get(place) ?? place);
@@ -328,7 +328,7 @@ async function signOut(settings: FormSettings, browser: Browser, host: BackendHo
   }
 }
 
-/** The form whose action is the sign-out, with its own button; an empty one where the page has none, or is not known. */
+/** The form whose action is the sign-out, with its button; an empty form if the page has none, or is not configured. */
 async function signOutForm(browser: Browser, path: string, target: string | undefined): Promise<Submission> {
   const answer = target === undefined ? undefined : await browser.get(target);
   const page = readForms(answer?.body ?? '');

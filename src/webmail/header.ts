@@ -18,11 +18,11 @@ import { headsBear, isByUser } from './form-marks.ts';
 import { headMarks, type Mark } from './form-settings.ts';
 
 /**
- * A webmail that takes the user from a request field, because the gateway also knows a secret.
+ * A webmail that takes the user from a request field, because the gateway proves itself by a secret in another.
  *
- * The secret goes with every request, so the way to the webmail must be TLS or a network of one's own; and the webmail,
- * or the web server before it, must take these fields from the gateway's addresses only. Throws a TypeError for
- * settings that {@link parseHeaderSettings} refuses.
+ * Every request carries the secret, so the connection to the webmail must be TLS or a private network. The webmail, or
+ * the web server in front of it, must accept these fields from the gateway's addresses only. Throws a TypeError for
+ * settings that the schema refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const checked = checkedSettings(settings, parts.settings);
@@ -35,7 +35,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
       const fields = (): RequestFields => userFields(checked, as);
       return enter(new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host);
     },
-    // The webmail has no session that would outlive the fields, or one that nothing opens without them.
+    // A session of the webmail, if there is one, opens nothing without the fields.
     signOut: () => Promise.resolve(),
     judge: (request, response) =>
       isByUser(request) && checked.signedOut.some((mark) => headsBear(mark, request.target, response))
@@ -76,7 +76,7 @@ async function enter(browser: Browser, host: BackendHost): Promise<WebmailSignIn
     throw strangeAnswer(host, `${landing} was answered with status ${answer.status}: ${check}`);
   }
   const location = browser.locationOf(answer, landing);
-  // A redirect to itself would be one to a form of the webmail's own only where it did not take the user.
+  // A redirect to the landing page itself would loop: the user lands there directly.
   return browser.signedIn(location === undefined || pathOf(location) === pathOf(landing) ? landing : location);
 }
 
@@ -86,15 +86,15 @@ export interface HeaderSettings {
   readonly userField: string;
   /** The field that carries `secret`. */
   readonly secretField: string;
-  /** What the webmail or its web server knows the gateway by. */
+  /** The secret by which the webmail or its web server recognises the gateway. */
   readonly secret: Secret;
-  /** The field that carries the password, where the webmail needs it for IMAP. */
+  /** The field that carries the password, if the webmail needs it for IMAP. */
   readonly passwordField: string | undefined;
-  /** By what the answer to a sign-out is known; each mark is enough. */
+  /** Marks of the answer to a sign-out; one is enough. */
   readonly signedOut: readonly Mark[];
 }
 
-/** Names that carry something else on the way to the webmail. */
+/** Field names that already have a meaning on the way to the webmail. */
 const reserved =
   /^(?:host|cookie|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|authorization|x-forwarded-.*|forwarded|proxy-.*)$/i;
 
@@ -106,12 +106,12 @@ export const settings: z.ZodType<HeaderSettings> = section({
   user_field: fieldNameSetting().describe('The field that carries the user.'),
   secret_field: fieldNameSetting().prefault('X-Postern-Secret').describe('The field that carries `secret`.'),
   secret: sharedSecret('without it whoever reaches the webmail could name any user').describe(
-    'What the webmail or its web server knows the gateway by.',
+    'The secret by which the webmail or its web server recognises the gateway.',
   ),
   password_field: fieldNameSetting()
     .optional()
     .describe('The field that carries the password, where the webmail needs it for IMAP.'),
-  signed_out: headMarks().describe('By what the answer to a sign-out is known; each mark is enough.'),
+  signed_out: headMarks().describe('Marks of the answer to a sign-out; one is enough.'),
 })
   .superRefine(({ user_field, secret_field, password_field }, context) => {
     const names = [user_field, secret_field, password_field].flatMap((name) => name?.toLowerCase() ?? []);

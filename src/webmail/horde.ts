@@ -19,9 +19,9 @@ import {
 } from './browser.ts';
 import { checkedSettings, masterLogin } from './driver-settings.ts';
 
-/** Horde's number for a sign-out that the user asked for. */
+/** Horde's number for a sign-out by the user. */
 const reasonLogout = '4';
-/** The message of a refused password in English. */
+/** Horde's English message for a refused password. */
 const badLogin = 'Login failed because your username or password was entered incorrectly.';
 
 const hordeNeedsPassword =
@@ -29,7 +29,7 @@ const hordeNeedsPassword =
 
 interface HordeSettings {
   readonly masterLogin: boolean;
-  /** Whether Horde has the hook by which `user*master` is the user to it. */
+  /** Whether Horde has the hook that makes `user*master` the user's own account. */
   readonly ownAccount: boolean;
 }
 
@@ -64,8 +64,8 @@ export const davPaths = [
  * Horde 5 with IMP, by its own form. The path of the webmail URL is Horde's own root, such as `/horde/`.
  *
  * Both of its cookies stay in the gateway: one encrypts the credentials in the session of the other. The session is
- * bound to the browser's User-Agent. Its script's token is new in each session, so a page that outlives one is loaded
- * anew by Horde's own script.
+ * bound to the browser's User-Agent. Each session has a new token for its script, so Horde's own script reloads a page
+ * that outlives its session.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const { masterLogin, ownAccount } = checkedSettings(settings, parts.settings);
@@ -74,7 +74,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
   return {
     ownsCookie,
     masterEntry: logins.masterEntry,
-    // Horde makes a session for whatever does not exist.
+    // Horde would create a session for every path that does not exist.
     healthTarget: 'themes/default/graphics/favicon.ico',
     signIn: async (host, as, signal) => {
       const login = logins.of(as);
@@ -99,14 +99,15 @@ function ownsCookie(name: string): boolean {
   return name === 'Horde' || name === 'horde_secret_key';
 }
 
-/** Whether Horde's words will be English anyway. */
+/** Whether Horde answers in English without being asked to. */
 function asksForEnglish({ client: { language } }: SignInIdentity): boolean {
   return language === undefined || /^\s*en\b/i.test(language);
 }
 
 /**
- * The language of the sign-in stays that of the session. Words of a refusal in another one are understood by being
- * refused once more, in English, by `inEnglish`; that is rare, for the mail server has taken the password before.
+ * Signs in, in the user's language, which the session keeps. If Horde shows its form again in another language than
+ * English, a second attempt by `inEnglish` gets a message that the driver can read. That is rare: the mail server has
+ * accepted the password before.
  */
 async function signIn(
   browser: Browser,
@@ -138,7 +139,7 @@ async function signIn(
   throw strangeAnswer(host, `${target} answered sign-in with status ${answer.status}: ${said}`);
 }
 
-/** Sign-out needs the token of the session, which stands in every page of the mailbox. */
+/** Signs out with the token of the session, which every page of the mailbox contains. */
 async function signOut(browser: Browser, root: string): Promise<void> {
   const page = await browser.get(`${root}imp/dynamic.php?page=mailbox`);
   const token = /"TOKEN":"([\w-]+)"/.exec(page.body)?.[1];
@@ -153,8 +154,9 @@ function rootOf(host: BackendHost): string {
 }
 
 /**
- * A lost session leads every page to login.php. Its script is told in JSON, with the same words as for a stale token,
- * and goes to login.php by itself: that is passed on, because a page that outlived its session must be loaded anew.
+ * After a lost session every page redirects to login.php. Horde tells its script in JSON, with the same words as for a
+ * stale token, and the script goes to login.php by itself. That answer counts as alive and is passed on, because a page
+ * that outlived its session must be reloaded.
  */
 function hordeVerdict(request: RequestHead, response: UpstreamResponseHead): Verdict | 'look-inside' {
   if (isLoginScript(request.target)) return asksToSignOut(request) && dropsKey(response) ? 'signed-out' : 'alive';
@@ -164,7 +166,8 @@ function hordeVerdict(request: RequestHead, response: UpstreamResponseHead): Ver
 }
 
 /**
- * A download without a session is an error page with status 200. A mail's own HTML comes with a Content-Disposition.
+ * Whether this may be Horde's error page for a download without a session, which has status 200. A mail's own HTML has
+ * a Content-Disposition.
  */
 function mayBeErrorPage(request: RequestHead, response: UpstreamResponseHead): boolean {
   return (
@@ -181,7 +184,7 @@ function judgeDownload(body: string, complete: boolean): Verdict {
   return isLost ? 'lost' : 'alive';
 }
 
-/** The answer of Horde's own server after which its script goes to `loginPath`. */
+/** Horde's own answer for a lost session, after which its script goes to `loginPath`. */
 function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
   if (!pathOf(request.target).includes('/services/ajax.php/')) return undefined;
   const message = { msgs: [{ message: loginPath, type: 'horde.ajaxtimeout' }], response: false };

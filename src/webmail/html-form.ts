@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { encodeText, knownCharset } from '../core/charset.ts';
 
-/** Attributes of an element, by their names. */
+/** The attributes of an element by name. */
 export type Attributes = ReadonlyMap<string, string>;
 
 interface NamedControl {
-  /** Empty for a control without a name, of which only a button matters. */
+  /** Empty for a control without a name; only a button without one matters. */
   readonly name: string;
   readonly disabled: boolean;
 }
 
-/** The parts of a form. */
+/** One control of a form. */
 export type HtmlControl = NamedControl &
   (
     | { readonly kind: 'text' | 'hidden' | 'textarea'; readonly value: string }
@@ -20,7 +20,7 @@ export type HtmlControl = NamedControl &
     | HtmlButton
   );
 
-/** A control that submits a form. Its own action, method and enctype go before those of the form. */
+/** A control that submits a form. Its own action, method and enctype override those of the form. */
 interface HtmlButton extends NamedControl {
   readonly kind: 'button' | 'image';
   readonly value: string;
@@ -33,17 +33,17 @@ interface HtmlButton extends NamedControl {
 export interface HtmlForm {
   readonly id: string | undefined;
   readonly name: string | undefined;
-  /** As it stands in the page; undefined when the form has none. */
+  /** The attribute as written; undefined if the form has none. */
   readonly action: string | undefined;
   readonly method: string | undefined;
   readonly enctype: string | undefined;
   readonly acceptCharset: string | undefined;
   readonly controls: readonly HtmlControl[];
-  /** Hidden and prefilled fields by their names; the last one of a name. */
+  /** The values of hidden and text fields by name; the last one of a name counts. */
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** An option of a list, as it was read so far. */
+/** An option of a list, as far as it was read. */
 export interface HtmlOption {
   readonly selected: boolean;
   readonly disabled: boolean;
@@ -56,7 +56,7 @@ export function controlName(attributes: Attributes): string {
   return attributes.get('name') ?? '';
 }
 
-/** An input; undefined for one that sends nothing and does nothing that we could do. */
+/** The control of an `<input>`; undefined for one that sends nothing and submits nothing. */
 export function inputOf(attributes: Attributes, disabled: boolean): HtmlControl | undefined {
   const name = controlName(attributes);
   const value = attributes.get('value') ?? '';
@@ -83,7 +83,7 @@ export function inputOf(attributes: Attributes, disabled: boolean): HtmlControl 
   }
 }
 
-/** A `<button>`; undefined for one that does not submit. */
+/** The control of a `<button>`; undefined for one that does not submit. */
 export function buttonOf(attributes: Attributes, disabled: boolean): HtmlControl | undefined {
   const type = attributes.get('type')?.toLowerCase();
   return type === 'button' || type === 'reset' ? undefined : submits('button', attributes, disabled, '');
@@ -106,7 +106,7 @@ function submits(
   };
 }
 
-/** The chosen options of a list. If the page chose none, a list of a single line has its first option. */
+/** The chosen options of a `<select>`. If the page chose none, a list of one line has its first option. */
 export function valuesOf(attributes: Attributes, options: readonly HtmlOption[]): readonly string[] {
   const selected = options.filter(({ selected: is }) => is);
   let chosen = selected;
@@ -120,7 +120,7 @@ export function valuesOf(attributes: Attributes, options: readonly HtmlOption[])
     .map(({ value, text }) => value ?? text.replace(/[\t\n\f\r ]+/g, ' ').trim());
 }
 
-/** One radio button of a name: the last that the page checked. */
+/** The controls with one checked radio button a name: the last that the page checked. */
 export function withRadios(controls: readonly HtmlControl[]): readonly HtmlControl[] {
   const last = new Map<string, HtmlControl>();
   for (const control of controls) {
@@ -133,18 +133,18 @@ export function withRadios(controls: readonly HtmlControl[]): readonly HtmlContr
   );
 }
 
-/** The value of one field of a form that is sent. */
+/** One field of a form that is sent. */
 interface FormEntry {
   readonly name: string;
   readonly value: string;
-  /** No file was chosen, which only `multipart/form-data` says. */
+  /** Set for a file field, in which no file was chosen. Only `multipart/form-data` says so. */
   readonly isFile?: true;
 }
 
 /** A form as it is sent. */
 export interface Submission {
   readonly method: 'GET' | 'POST';
-  /** As it stands in the page; undefined or empty for the page itself. */
+  /** The attribute as written; undefined or empty for the page itself. */
   readonly action: string | undefined;
   readonly enctype: 'application/x-www-form-urlencoded' | 'multipart/form-data' | 'text/plain';
   readonly charset: string;
@@ -153,11 +153,11 @@ export interface Submission {
 
 /** Options of a form's submission. */
 interface SubmissionOptions {
-  /** Typed in, by the names of their controls; a name that the form lacks is added at the end. */
+  /** The typed values by the names of their controls; a name that the form lacks is added at the end. */
   readonly typed: ReadonlyMap<string, string>;
   /** The page's charset. */
   readonly charset: string;
-  /** Name of the button to press; without it the first, as the enter key does. */
+  /** The name of the button to press; undefined for the first, which the Enter key presses. */
   readonly button?: string | undefined;
 }
 
@@ -167,7 +167,7 @@ export function submissionOf(form: HtmlForm, { typed, charset: pageCharset, butt
     (control): control is HtmlButton =>
       (control.kind === 'button' || control.kind === 'image') && (button === undefined || control.name === button),
   );
-  // Where none may be pressed yet, the page's script enables it as soon as the fields are filled.
+  // If all are disabled, the page's script enables one when the fields are filled.
   const pressed = buttons.find(({ disabled }) => !disabled) ?? buttons[0];
   const charset = charsetFor(form.acceptCharset, pageCharset);
   return {
@@ -192,7 +192,7 @@ function formEntries(
     const text = control.kind === 'button' || control.kind === 'image' ? undefined : typed.get(name);
     if (text === undefined) entries.push(...entriesOfControl(control, pressed, charset));
     else if (!filled.has(name)) {
-      // Also where the page's script enables it first.
+      // A disabled field is filled, too: the page's script enables it first.
       filled.add(name);
       entries.push({ name, value: text });
     }
@@ -201,7 +201,7 @@ function formEntries(
   return entries;
 }
 
-/** The "entry list" of HTML, for one control. */
+/** The part of HTML's "entry list" that one control contributes. */
 function entriesOfControl(
   control: HtmlControl,
   pressed: HtmlButton | undefined,
@@ -228,12 +228,12 @@ function entriesOfControl(
   }
 }
 
-/** The name of a coding as browsers write it. */
+/** The name of a charset as browsers write it. */
 function writtenCharset(charset: string): string {
   return /^(?:utf|iso|koi8|euc)/.test(charset) ? charset.toUpperCase() : charset;
 }
 
-/** Where a picture was pressed: by a key, which is its corner. */
+/** The coordinates of an image button that was pressed by a key: its corner. */
 function cornerEntries(name: string): readonly FormEntry[] {
   const prefix = name === '' ? '' : `${name}.`;
   return ['x', 'y'].map((axis) => ({ name: prefix + axis, value: '0' }));
@@ -244,20 +244,20 @@ function enctypeOf(text: string | undefined): Submission['enctype'] {
   return enctype === 'multipart/form-data' || enctype === 'text/plain' ? enctype : 'application/x-www-form-urlencoded';
 }
 
-/** The first coding of a list that is known, else that of the page. */
+/** The first known charset of a list, else that of the page. */
 function charsetFor(accepted: string | undefined, page: string): string {
   const labels = accepted?.split(/[\t\n\f\r ,]+/).filter((label) => label !== '') ?? [];
   const charset = labels.map(knownCharset).find((known) => known !== undefined) ?? page;
   return charset.startsWith('utf-16') ? 'utf-8' : charset;
 }
 
-/** A submission as bytes. Each character of `text` is one byte. */
+/** A submission as bytes: each character of `text` is one byte. */
 interface EncodedSubmission {
   readonly type: string;
   readonly text: string;
 }
 
-/** Throws a RangeError for a text that the coding of the form cannot carry. */
+/** Encodes a submission. Throws a RangeError for text that the charset of the form cannot carry. */
 export function encodeSubmission({ enctype, charset, entries }: Submission): EncodedSubmission {
   const bytes = (text: string): string => encodeText(withLineEnds(text), charset).toString('latin1');
   if (enctype === 'text/plain') {
@@ -275,7 +275,7 @@ export function encodeSubmission({ enctype, charset, entries }: Submission): Enc
   return { type: enctype, text: urlEncoded(entries, charset) };
 }
 
-/** The query of a form that is sent by GET, and the body of most others. Throws as {@link encodeSubmission} does. */
+/** Entries as the query of a form sent by GET, or the body of most others. Throws as {@link encodeSubmission} does. */
 export function urlEncoded(entries: readonly FormEntry[], charset: string): string {
   const encoded = (text: string): string =>
     encodeText(withLineEnds(text), charset)

@@ -11,16 +11,16 @@ import {
   withRadios,
 } from './html-form.ts';
 
-/** The parts of a page that a sign-in by form looks at. */
+/** The parts of a page that a sign-in by form reads. */
 export interface HtmlPage {
-  /** Where relative addresses begin, as it stands in the page. */
+  /** The `href` of `<base>` as written; undefined if the page has none. */
   readonly base: string | undefined;
   readonly forms: readonly HtmlForm[];
   /** Texts of `<meta name content>`. */
   readonly metas: ReadonlyMap<string, string>;
 }
 
-/** The forms of a page, read in one pass: time and memory grow with its length, however its elements are nested. */
+/** Reads the forms of a page in one pass: time and memory are linear in its length, however elements are nested. */
 export function readForms(html: string): HtmlPage {
   const reader = new PageReader();
   const tokenizer = new Tokenizer({}, reader);
@@ -29,14 +29,14 @@ export function readForms(html: string): HtmlPage {
   return reader.page();
 }
 
-/** The first form of a page that `isWanted`, or undefined. */
+/** The first form of a page that `isWanted` accepts; undefined if there is none. */
 export function findForm(html: string, isWanted: (form: HtmlForm) => boolean): HtmlForm | undefined {
   return readForms(html).forms.find(isWanted);
 }
 
 interface FormDraft {
   readonly attributes: Attributes;
-  /** With their places in the page. */
+  /** The controls with their positions in the page. */
   readonly controls: PlacedControl[];
 }
 
@@ -59,7 +59,7 @@ interface Fieldset {
   legend: 'before' | 'inside' | 'after';
 }
 
-/** Elements whose content is text, and how the text is read. */
+/** Elements whose content is text, with the mode in which the tokenizer reads it. */
 const textElements: ReadonlyMap<string, (typeof TokenizerMode)[keyof typeof TokenizerMode]> = new Map([
   ...['textarea', 'title'].map((name) => [name, TokenizerMode.RCDATA] as const),
   ...['style', 'xmp', 'iframe', 'noembed', 'noframes', 'noscript'].map(
@@ -69,26 +69,26 @@ const textElements: ReadonlyMap<string, (typeof TokenizerMode)[keyof typeof Toke
   ['plaintext', TokenizerMode.PLAINTEXT],
 ]);
 
-/** Elements that forms are made of, and those that change what a form is sent to. */
+/** The elements that forms consist of, and those that change where a form is sent. */
 const formElements: ReadonlySet<string> = new Set(
   'form base meta fieldset legend input button select textarea option optgroup'.split(' '),
 );
 
-/** Follows the tags of a page as far as forms need it, as HTML's "form element pointer" does: no tree is built. */
+/** Follows the tags of a page as HTML's "form element pointer" does, as far as forms need it. It builds no tree. */
 class PageReader {
   tokenizer: Tokenizer | undefined;
   #base: string | undefined;
   readonly #metas = new Map<string, string>();
   readonly #forms: FormDraft[] = [];
   readonly #byId = new Map<string, FormDraft>();
-  /** Controls that name their form, which may come later. */
+  /** Controls with a `form` attribute, whose form may come later in the page. */
   readonly #named: (PlacedControl & { readonly form: string })[] = [];
   #controls = 0;
   #form: FormDraft | undefined;
   readonly #fieldsets: Fieldset[] = [];
-  /** How many of the open fieldsets disable what stands here. */
+  /** The number of open fieldsets that disable a control at this place. */
   #disabling = 0;
-  /** How many of these are open. */
+  /** The number of open `<template>` elements; `#foreign` counts SVG and MathML. */
   #templates = 0;
   #foreign = 0;
   #select: SelectDraft | undefined;
@@ -106,7 +106,7 @@ class PageReader {
   onStartTag(tag: Token.TagToken): void {
     const { tagName } = tag;
     const mode = textElements.get(tagName);
-    // In drawings `<script/>` is all of it.
+    // In SVG and MathML `<script/>` has no content.
     const isWhole = this.#foreign > 0 && tag.selfClosing;
     if (mode !== undefined && !isWhole && this.tokenizer !== undefined) this.tokenizer.state = mode;
     if (tagName === 'svg' || tagName === 'math') this.#foreign += tag.selfClosing ? 0 : 1;
@@ -152,7 +152,7 @@ class PageReader {
   onEof(): void {}
 
   #startForm(attributes: Attributes): void {
-    // A form in a form does not count.
+    // HTML ignores a form inside a form.
     if (this.#form !== undefined) return;
     this.#form = { attributes, controls: [] };
     this.#forms.push(this.#form);
@@ -167,7 +167,7 @@ class PageReader {
       if (this.#select !== undefined) this.#select.groupDisabled = attributes.has('disabled');
       return;
     }
-    // In a list of options that was not closed, each of these closes it.
+    // Each of these elements closes a `<select>` that was not closed.
     this.#endSelect();
     const owner = attributes.get('form') ?? this.#form;
     const disabled = this.#isDisabled(attributes);
@@ -206,7 +206,7 @@ class PageReader {
     this.#textarea = undefined;
     if (textarea === undefined) return;
     const { attributes, owner, text } = textarea;
-    // A line end right behind the tag is none of the text.
+    // A line break right after the tag does not belong to the text.
     const value = text.replace(/^\n/, '');
     this.#add(owner, {
       kind: 'textarea',

@@ -8,7 +8,7 @@ export const about = 'No webmail of its own kind: requests are only routed.';
 /** This driver has no settings. */
 export const settings = section({}, 'empty');
 
-/** Signs in to nothing and only routes: for backends whose web server needs no session of its own. */
+/** Only routes requests and signs in nowhere: for backends whose web server needs no session of its own. */
 export function create(): WebmailDriver {
   return {
     ownsCookie: () => false,

@@ -16,7 +16,7 @@ import {
   webmailUnavailable,
 } from './browser.ts';
 import {
-  basicAuthorization,
+  basicAuthField,
   checkedSettings,
   type RequestFields,
   secretSetting,
@@ -26,9 +26,9 @@ import {
 } from './driver-settings.ts';
 
 const sessionCookie = '0xHIGHFLYxSOGo';
-/** The token that the browser holds, once more in the jar, under a path that no webmail is ever asked for. */
+/** A copy of the browser's token in the jar, under a path that is never requested from a webmail. */
 const tokenCookie = 'XSRF-TOKEN-kept';
-/** SOGo's code for "no policy was violated": the password is wrong. */
+/** SOGo's code for "no password policy was violated": the password is wrong. */
 const noPolicy = 65_535;
 
 /** What it is, for the reference. */
@@ -38,8 +38,10 @@ export const about = 'SOGo 5.';
 export const settings: z.ZodType<SogoSettings> = section({
   mode: oneOf(['password', 'trusted'] as const)
     .prefault('password')
-    .describe('`password`: by its own sign-in. `trusted`: by fields that its web server takes for an identity.'),
-  secret: sharedSecret().optional().describe('With `mode: trusted`: what the web server knows the gateway by.'),
+    .describe('`password`: by its own sign-in. `trusted`: by fields that its web server accepts as an identity.'),
+  secret: sharedSecret()
+    .optional()
+    .describe('With `mode: trusted`: the secret by which the web server recognises the gateway.'),
   imap_password: secretSetting()
     .optional()
     .describe('With `mode: trusted`: the password of the master for IMAP, so that every mailbox can be opened.'),
@@ -67,11 +69,11 @@ export const settings: z.ZodType<SogoSettings> = section({
 export const davPaths = ['/SOGo/dav', '/Microsoft-Server-ActiveSync', '/.well-known/caldav', '/.well-known/carddav'];
 
 /**
- * SOGo 5, by its own JSON sign-in or, in `mode: trusted`, by fields that its web server takes for an identity.
+ * SOGo 5, by its own JSON sign-in or, in `mode: trusted`, by fields that its web server accepts as an identity.
  *
- * Its session cookie of 4 KB stays in the gateway; its XSRF-TOKEN must be the browser's, whose script reads it anew for
- * each request. The gateway says under which address SOGo is seen: SOGo writes it into redirects and JSON. Throws a
- * TypeError for settings that {@link parseSogoSettings} refuses.
+ * Its session cookie of 4 KB stays in the gateway. Its XSRF-TOKEN goes to the browser, whose script reads it for each
+ * request. The gateway tells SOGo its public address, which SOGo writes into redirects and JSON. Throws a TypeError for
+ * settings that the schema refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const checked = checkedSettings(settings, parts.settings);
@@ -90,7 +92,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
     },
     signOut: async (host, jar, browser, signal) => {
       const fields = (): RequestFields => addressFields(browser.publicOrigin, browser.clientAddress);
-      // Without a session of SOGo's own there is nothing to end.
+      // In mode trusted SOGo has no session of its own to end.
       if (!trusted) await signOut(new Browser(parts, { host, browser, ownsCookie, jar, fields, signal }));
     },
     judge: sogoVerdict,
@@ -102,7 +104,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
       ...trustedFields(checked, as),
     ],
     checksNoTokens: trusted,
-    // A part of a message is shown under its file name, its own pages have none.
+    // The path of a message's part ends in its file name; SOGo's own pages have none.
     isPage: ({ target }) => !/\.[^/]*$/.test(pathOf(target)) && !pathOf(target).includes('/asAttachment'),
     isPoll: ({ target }) => {
       const path = pathOf(target);
@@ -135,17 +137,15 @@ function keepXsrfToken(browser: Browser, answer: ExchangeResponse): void {
 }
 
 /**
- * The current token in the place of the one that the page has: a request that is repeated after a silent sign-in, or
- * left beside one, carries the old one. No other site can make a browser send this field at all, whatever its value.
+ * The current token, in place of the page's token: a request that is repeated after a silent sign-in, or sent during
+ * one, carries the old token. No other site can make a browser send this field, whatever its value.
  */
 function xsrfField(request: RequestHead, as: RequestIdentity): RequestFields {
   const token = request.header('x-xsrf-token') === undefined ? undefined : as.jar?.value(tokenCookie);
   return token === undefined ? [] : [['X-XSRF-TOKEN', token]];
 }
 
-/**
- * From where the browser sees SOGo and from where SOGo should say it is seen: the `x-webobjects` fields of its manual.
- */
+/** The browser's address, and the public address under which SOGo is seen: the `x-webobjects` fields of its manual. */
 function addressFields(publicOrigin: string, clientAddress: string): RequestFields {
   const { hostname, port, protocol } = new URL(publicOrigin);
   return [
@@ -163,9 +163,9 @@ function trustedFields(settings: SogoSettings, as: Pick<RequestIdentity, 'user' 
   return [
     ['X-Postern-Secret', settings.secret.reveal()],
     ['x-webobjects-remote-user', utf8FieldValue(as.user)],
-    // SOGo takes the password for IMAP from here, and only if it is said to be of this kind and for the same user.
+    // SOGo takes the IMAP password from Authorization, and only with this type and for the same user.
     ['x-webobjects-auth-type', 'Basic'],
-    ...(password === undefined ? [] : [basicAuthorization(as.user, password)]),
+    ...(password === undefined ? [] : [basicAuthField(as.user, password)]),
   ];
 }
 
@@ -185,7 +185,7 @@ async function signIn(browser: Browser, host: BackendHost, user: string, passwor
 }
 
 /**
- * Opens the first page to see whether the web server and SOGo take the gateway's word: then it leads to the user's own.
+ * Opens the first page to see whether web server and SOGo accept the identity: then it redirects to the user's page.
  */
 async function enter(browser: Browser, host: BackendHost): Promise<WebmailSignIn> {
   const answer = await browser.get('/SOGo/');
@@ -195,7 +195,7 @@ async function enter(browser: Browser, host: BackendHost): Promise<WebmailSignIn
   throw strangeAnswer(host, `SOGo did not take the gateway's word (status ${answer.status}): ${check}`);
 }
 
-/** SOGo's sign-out needs the user's own path, which the first page tells. */
+/** Signs out at the user's own path, to which the first page redirects. */
 async function signOut(browser: Browser): Promise<void> {
   const path = browser.locationOf(await browser.get('/SOGo/'), '/SOGo/');
   const user = /^\/SOGo\/(?:so\/)?([^/?]+)/.exec(path ?? '')?.[1];
@@ -213,13 +213,13 @@ function sogoVerdict(request: RequestHead, response: UpstreamResponseHead): Verd
     return discards(response) && isOwnNavigation(request) ? 'signed-out' : 'alive';
   }
   if (discardsSession(response)) return 'lost';
-  // Without any cookie the start page is the sign-in page and says nothing else; with a session it leads to the user's.
+  // Without a session the start page is the sign-in page, with no other sign; with one it redirects to the user's page.
   return /^\/SOGo\/(?:so\/)?$/.test(path) && response.status === 200 ? 'lost' : 'alive';
 }
 
 /**
- * SOGo's sign-out takes no token: a picture in a mail can end SOGo's session, and the gateway then opens a new one in
- * silence. Only a page that the user went to from our own origin may end the gateway's.
+ * Whether the user opened this page from our own origin. SOGo's sign-out takes no token, so a picture in a mail can end
+ * SOGo's session; the gateway then opens a new one silently. Only the user may end the gateway's session.
  */
 function isOwnNavigation(request: RequestHead): boolean {
   const site = request.header('sec-fetch-site') ?? 'same-origin';
@@ -235,7 +235,7 @@ function discardsSession(response: UpstreamResponseHead): boolean {
   return response.setCookies.some((line) => line.startsWith(`${sessionCookie}=discard`));
 }
 
-/** In mode trusted there is no session cookie to discard. */
+/** Whether the answer ends the session. In mode trusted SOGo has no session cookie, and discards its token only. */
 function discards(response: UpstreamResponseHead): boolean {
   return discardsSession(response) || response.setCookies.some((line) => line.startsWith('XSRF-TOKEN=discard'));
 }
@@ -255,14 +255,14 @@ function answerSummary(answer: ExchangeResponse): string {
   return `status ${answer.status} and ${type === undefined ? 'no content type' : quoted(type, 60)}: check the webmail URL`;
 }
 
-/** How SOGo is entered: by its own sign-in, or by a web server in front of it that trusts the gateway. */
+/** The way into SOGo: its own sign-in, or a web server in front of it that trusts the gateway. */
 export type SogoSettings =
   | { readonly mode: 'password' }
   | {
       readonly mode: 'trusted';
       /** The secret by which that web server recognises the gateway. */
       readonly secret: Secret;
-      /** The password that opens every mailbox under SOGo's IMAP login name; the user's own where there is none. */
+      /** The password that opens every mailbox under SOGo's IMAP login name; undefined to use the user's own. */
       readonly imapPassword: Secret | undefined;
     };
 
@@ -282,25 +282,25 @@ const sogoTexts = {
 } as const;
 
 /**
- * The answer that SOGo's script shows as a failure without leaving the page; undefined for other requests.
+ * The answer for a lost session that SOGo's script shows without leaving the page; undefined for other requests.
  *
- * SOGo's own answer to a lost session is its sign-in page, and its script leaves the page for it without asking: a
- * message in the editor would be gone. For a status of failure it shows the `message` of the JSON and keeps everything.
+ * SOGo's own answer is its sign-in page, for which its script leaves the page without asking: a message in the editor
+ * would be lost. For an error status the script shows the `message` of the JSON, and the page stays as it is.
  */
 export function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
   if (!wantsJson(request)) return undefined;
   const text = textsFor(request, sogoTexts);
-  // The note at the edge of the page takes HTML; the editor shows plain text, and needs no link: it stays open.
+  // The page shows the message as HTML. The editor shows it as plain text and stays open, so it needs no link.
   const link = `<a href="${escapeHtml(loginPath)}" target="_blank" style="color:inherit;margin-left:8px">${text.signIn}</a>`;
   return failureAnswer(401, isSending(request) ? text.ended : `${text.ended} ${link}`);
 }
 
-/** The answer that SOGo's script shows when the user was signed in again but the request could not be repeated. */
+/** The answer that SOGo's script shows if the user was signed in again but the request could not be repeated. */
 export function retryAnswer(request: RequestHead): Answer | undefined {
   return wantsJson(request) ? failureAnswer(409, textsFor(request, sogoTexts).retry) : undefined;
 }
 
-/** SOGo's script asks for JSON wherever it does not load a template; DAV clients never do. */
+/** Whether SOGo's script asks for JSON, as it does except for templates. DAV clients never do. */
 function wantsJson(request: RequestHead): boolean {
   const path = pathOf(request.target);
   if (!path.startsWith('/SOGo/') || path.startsWith('/SOGo/dav/')) return false;

@@ -40,11 +40,11 @@ export type EntryIdentity = Pick<RequestIdentity, 'user' | 'timeZone' | 'actor'>
   Partial<Pick<RequestIdentity, 'session'>>;
 
 /**
- * Roundcube with the plugin `postern` and a shared key: nothing but a signature opens the mailbox.
+ * Roundcube with the plugin `postern` and a shared key: a signature opens the mailbox, without a password.
  *
- * Every request carries for whom the gateway makes it, signed for this method and target and for half a minute
- * (integrations/roundcube/postern). The plugin signs the user in by the master identity of the IMAP server whenever
- * Roundcube has no session, and has the browser repeat its request, body included, with the token that it had.
+ * Every request names its user, signed for this method and target and valid for half a minute
+ * (integrations/roundcube/postern). Whenever Roundcube has no session, the plugin signs the user in by the master
+ * identity of the IMAP server, and has the browser repeat its request, with its body and its token.
  */
 export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Secret): WebmailDriver {
   const fieldsFor = (request: RequestLine, as: EntryIdentity): RequestFields => [
@@ -58,23 +58,23 @@ export function withEntry(roundcube: WebmailDriver, parts: DriverParts, key: Sec
       const fields = (request: RequestLine): RequestFields => fieldsFor(request, as);
       return enter(new Browser(parts, { host, browser: browserOf(as), ownsCookie, fields, signal }), host, as);
     },
-    // What the plugin sees without a signature it ends by itself; Roundcube's own sign-out would need one.
+    // The plugin ends the session at a request without a signature; Roundcube's own sign-out would need one.
     signOut: () => Promise.resolve(),
     requestHeaders: fieldsFor,
   };
 }
 
-/** The value of the plugin's field in an answer, which no mail can set; undefined without it. */
+/** The verdict by the plugin's field of an answer, which no mail can set; undefined without the field. */
 export function judgeSessionField(response: UpstreamResponseHead): Verdict | undefined {
   const session = response.header('x-postern-session');
   if (session === undefined) return undefined;
   return session === 'none' ? 'lost' : 'alive';
 }
 
-/** The user of the plugin's field; undefined if there is none. */
+/** The user in the plugin's field of an answer; undefined if there is none. */
 function userOf(response: UpstreamResponseHead): string | undefined {
   const [, encoded] = /^user=([\w%.~-]+)$/.exec(response.header('x-postern-session') ?? '') ?? [];
-  // Of broken encoding the query parser makes a replacement character, and throws nothing.
+  // The query parser replaces broken encoding by U+FFFD, while decodeURIComponent would throw.
   return encoded === undefined ? undefined : (new URLSearchParams(`user=${encoded}`).get('user') ?? undefined);
 }
 
@@ -105,7 +105,7 @@ async function enter(browser: Browser, host: BackendHost, as: SignInIdentity): P
   throw strangeAnswer(host, `no word of the plugin postern at ${target}: install it, and list us in postern_gateways`);
 }
 
-/** What the plugin says when it refuses, and what to do. */
+/** The plugin's reasons for a refusal, with the remedy. */
 const pluginRefusals: ReadonlyMap<string, string> = new Map([
   ['key', 'the plugin has no key of 32 characters: set postern_keys'],
   ['signature', 'the plugin has another key, or something on the way changes the request target'],

@@ -7,26 +7,26 @@ import { lostAnswer, pageAnswer } from './lost-answer.ts';
 import { isScriptRequest, roundcubeQuery } from './pages.ts';
 
 /*
- * A plugin (second factor, captcha, an expired password) may answer the right password with a page of its own, which
- * comes once, as the answer to that very form. It waits in the jar until the browser has asked for it.
+ * A plugin (second factor, captcha, expired password) may answer the right password with a page of its own. The page
+ * comes only once, as the answer to the sign-in form, so the gateway keeps it in the jar until the browser asks for it.
  */
 
 const pageName = 'roundcube_page';
-/** In the place of a page from which the user has gone on, until a tab asks for another. */
+/** The value after the user has gone on from the page, until a tab asks for another page. */
 const leftPage = '-';
 const maxPage = 256 * 1024;
 
-/** Whether the answer to a sign-in is a page of Roundcube's with which the user is to go on. */
+/** Whether the answer to a sign-in is a Roundcube page from which the user goes on. */
 export function isRoundcubePage(html: string): boolean {
   return html.includes('new rcube_webmail()');
 }
 
-/** Keeps the page for the browser. One that is too long for the jar is not kept: the landing page is asked for then. */
+/** Keeps the page for the browser. The jar drops a page that is too long; the browser then gets the landing page. */
 export function keepPage(browser: Browser, html: string): void {
   browser.keep(pageName, deflateRawSync(html).toString('base64url'));
 }
 
-/** The page, to every tab that asks for one: until it has sent something, all else would end what Roundcube has begun. */
+/** Answers every tab with the kept page until it sends its form: any other request would end Roundcube's interlude. */
 export const interlude: Interlude = {
   answer(request, jar) {
     const kept = jar.value(pageName);
@@ -57,7 +57,7 @@ function isTab(request: RequestHead): boolean {
   return /\btext\/html\b/i.test(request.header('accept') ?? '') && request.header('x-requested-with') === undefined;
 }
 
-/** Whether the script that asks has the token of another page. */
+/** Whether the request carries the token of another page. */
 function isOlder(request: RequestHead, html: string): boolean {
   const token = request.header('x-roundcube-request');
   return token !== undefined && !html.includes(`"request_token":${JSON.stringify(token)}`);

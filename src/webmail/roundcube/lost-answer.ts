@@ -34,12 +34,12 @@ const roundcubeTexts = {
 } as const;
 
 /**
- * The answer of Roundcube's own server to its script or frame for a lost session, with `loginPath` as the target;
- * undefined for other requests.
+ * Roundcube's own answer to its script or frame for a lost session, with `loginPath` as the target; undefined for other
+ * requests.
  *
- * Roundcube's `session_error` leads the page to the target after two seconds. On the page where a message is written it
- * does not: it keeps the message in the browser, so the text, which Roundcube shows as HTML, holds a link. After
- * sign-in the user is back on the page that asked; a new message, where a kept one is offered, replaces the old one.
+ * Roundcube's `session_error` takes the page to the target after two seconds. On the compose page it does not: it keeps
+ * the message in the browser, so the text, which Roundcube shows as HTML, contains a link. After sign-in the user is
+ * back on the page that asked. In place of an old message it is a new one, which offers to restore the kept text.
  */
 export function lostAnswer(request: RequestHead, loginPath: string): Answer | undefined {
   const page = askingPage(request);
@@ -52,21 +52,20 @@ export function lostAnswer(request: RequestHead, loginPath: string): Answer | un
 }
 
 /**
- * What is told once its user is signed in again to the page of a request that could not be done; undefined for other
- * requests.
+ * The answer to a request that could not be repeated after the user was signed in again; undefined for other requests.
  *
- * The script of a page on which a message is written: the fresh Roundcube session does not know the message, so that
- * the page can never send it. The script keeps it in the browser, and the link leads to a new message that offers it.
+ * To the script of the compose page: the fresh Roundcube session does not know the message, so the page can never send
+ * it. The script keeps the message in the browser, and the link leads to a new message that offers to restore it.
  *
- * A form that fills the tab, such as that of the password: in its place Roundcube would show its own sign-in form.
+ * To a form that fills the tab, such as the one for the password: Roundcube would answer with its own sign-in form.
  */
 export function retryAnswer(request: RequestHead): Answer | undefined {
   const page = askingPage(request);
   if (page === undefined) return undefined;
   const text = textsFor(request, roundcubeTexts);
   if (request.method === 'POST' && request.header('sec-fetch-dest') === 'document') {
-    const told = `${text.anew} ${text.notSaved} ${link(resumeTarget(page), text.formAgain)}`;
-    return htmlAnswer(text.anew, `</head>\n<body><p role="alert">${told}</p></body>`);
+    const paragraph = `${text.anew} ${text.notSaved} ${link(resumeTarget(page), text.formAgain)}`;
+    return htmlAnswer(text.anew, `</head>\n<body><p role="alert">${paragraph}</p></body>`);
   }
   if (!isWriting(page)) return undefined;
   const target = resumeTarget(page);
@@ -75,7 +74,7 @@ export function retryAnswer(request: RequestHead): Answer | undefined {
 
 function sessionError(request: RequestHead, message: string, target: string): Answer | undefined {
   if (request.method !== 'GET' && request.method !== 'POST') return undefined;
-  // Only pages are left by a script; what a person opens in a tab is led to the sign-in page by a redirect.
+  // A tab is redirected to the sign-in page; this answer is for scripts and frames.
   if (request.header('sec-fetch-dest') === 'document') return undefined;
   const query = roundcubeQuery(request.target);
   if (isScriptRequest(request, query)) return jsonAnswer(query, message, target);
@@ -83,8 +82,8 @@ function sessionError(request: RequestHead, message: string, target: string): An
 }
 
 /**
- * Where a navigation goes on in a fresh Roundcube session: a message that was being written is known to its old session
- * only ("compose session error"), and a sign-out link carries the old token.
+ * The target at which a navigation goes on in a fresh Roundcube session. Only the old session knows the message that
+ * was being written ("compose session error"), and a sign-out link carries the old token.
  */
 export function resumeTarget(target: string): string {
   const { task, action } = roundcubeQuery(target);
@@ -112,7 +111,7 @@ function jsonAnswer(query: RoundcubeQuery, message: string, target: string): Ans
   return okAnswer('application/json; charset=UTF-8', JSON.stringify({ action: query.action, ...unlock, exec }));
 }
 
-/** Without the generator the page around it would report a connection error on top. */
+/** The answer to a frame. Without the generator the page around it would report a connection error, too. */
 function frameAnswer(query: RoundcubeQuery, message: string, target: string): Answer {
   const lock = query.has('_unlock') ? scriptString(lockId(query)) : '0';
   return htmlAnswer(
@@ -147,7 +146,7 @@ ${rest}
   );
 }
 
-/** The name of the "Sending…" message that the page shows until it is answered. */
+/** The id of the "Sending…" message that the page shows until the answer comes. */
 function lockId(query: RoundcubeQuery): string {
   return query.get('_unlock').replace(/[^a-z0-9]/gi, '');
 }

@@ -6,12 +6,12 @@ import type { Browser } from '../browser.ts';
 import type { RequestFields } from '../driver-settings.ts';
 
 /*
- * Roundcube answers a lost session with status 200 and no field that says so. What its body says must be read so that
- * nothing a mail holds can say it as well: only what Roundcube itself writes outside of any string counts.
+ * Roundcube answers a lost session with status 200 and no field that says so. The body must be read in a way that no
+ * mail can imitate: only what Roundcube itself writes, outside of any string, counts.
  *  - Page: the first `rcmail.set_env({"task":` stands in the head, before any content; a title has no raw quotes.
- *  - Frame: the first script; its arguments are JSON without `<` and without line breaks, so no mail begins a line.
+ *  - Frame: the first script; its arguments are JSON without `<` and line breaks, so no mail can start a line.
  *  - JSON: the last statement of `exec`; the same holds for its arguments.
- *  - Attachments shown inline are cleaned of scripts, and a page's mark stands in a script.
+ *  - Attachments that are shown inline have no scripts left, and a page's mark stands in a script.
  */
 
 const lostPage = 'rcmail.set_env({"task":';
@@ -20,19 +20,19 @@ const frameScript = /^\s*if \(window\.parent && parent\.rcmail\) \{\n/;
 const frameStatement = /^\tparent\.rcmail\.session_error\("/m;
 
 /**
- * The action that sends a file as it is, with the type that its sender gave it: its body can hold anything. What
- * Roundcube adds to it, and never to its sign-in page, tells it apart.
+ * The action that sends a file unchanged, with its sender's type: its body can contain anything. Fields that Roundcube
+ * adds to it, and never to its sign-in page, tell the two apart.
  */
 const rawFileAction = 'display-attachment';
 const rawFileFields = ['content-security-policy', 'x-dns-prefetch-control', 'referrer-policy'];
 
-/** The verdict that the heads allow; `look-inside` where only the body can tell. */
+/** The verdict by the heads; `look-inside` if only the body decides. */
 export function judgeHeads(request: RequestHead, response: UpstreamResponseHead): Verdict | 'look-inside' {
   const query = roundcubeQuery(request.target);
-  // The sign-in form itself: its answers begin with the removal of the old cookie.
+  // The sign-in form itself: its answers start with the removal of the old cookie.
   if (query.task === 'login') return 'alive';
   if (removesSession(response.setCookies)) return query.task === 'logout' ? 'signed-out' : 'lost';
-  // A letter from a page that is too old is refused with 200 by Roundcube 1.6, and with 403 by 1.7.
+  // Roundcube 1.6 refuses a message from an outdated page with 200, and 1.7 with 403.
   const isAnswer = response.status === 200 || (response.status === 403 && sendsMessage(request));
   if (!isAnswer || response.header('content-disposition') !== undefined) return 'alive';
   if (!/^(?:text\/html|application\/json)\b/i.test(response.header('content-type') ?? '')) return 'alive';
@@ -41,9 +41,7 @@ export function judgeHeads(request: RequestHead, response: UpstreamResponseHead)
   return 'look-inside';
 }
 
-/**
- * Roundcube removes its second cookie, whatever it is named, by this value; a renewal in the same answer comes later.
- */
+/** Whether Roundcube removes its second cookie, by the value `-del-`. A renewal in the same answer comes later. */
 function removesSession(setCookies: readonly string[]): boolean {
   const last = new Map<string, string>();
   for (const line of setCookies) {
@@ -53,7 +51,7 @@ function removesSession(setCookies: readonly string[]): boolean {
   return [...last.values()].includes('-del-');
 }
 
-/** The verdict that the first bytes of a body allow. */
+/** The verdict by the first bytes of a body. */
 export function judgeText(text: string, complete: boolean): Verdict {
   const body = text.trimStart();
   if (body.startsWith('{')) return complete && isLostJson(body) ? 'lost' : 'alive';
@@ -61,8 +59,8 @@ export function judgeText(text: string, complete: boolean): Verdict {
 }
 
 /**
- * Whether a form of a page was refused, with a whole page of Roundcube's ("REQUEST CHECK FAILED") in the place of the
- * few lines of script that its frame gets else. No mail has a part in the head of either.
+ * Whether Roundcube refused a form: its frame then gets a whole page ("REQUEST CHECK FAILED") instead of a few lines of
+ * script. No part of a mail stands in the head of either.
  */
 export function isRefusedForm(html: string): boolean {
   return html.includes('\nvar rcmail = new rcube_webmail();\n');
@@ -85,7 +83,7 @@ function isLostJson(text: string): boolean {
   return typeof answer.exec === 'string' && lostStatement.test(answer.exec);
 }
 
-/** What the query of a request target says to Roundcube. The task is empty on the plain path: the mailbox. */
+/** The query of a request target, as Roundcube reads it. The task is empty on the plain path, which is the mailbox. */
 export interface RoundcubeQuery {
   readonly task: string;
   readonly action: string;
@@ -95,7 +93,7 @@ export interface RoundcubeQuery {
 
 /**
  * Reads a query as PHP does: the last of a name counts, leading spaces of a name are dropped, and a dot or space in it
- * stands for an underscore. Otherwise a link in a mail could be one action for us and another for Roundcube.
+ * becomes an underscore. Otherwise a link in a mail could be one action to us and another to Roundcube.
  */
 export function roundcubeQuery(target: string): RoundcubeQuery {
   const path = pathOf(target);
@@ -107,19 +105,17 @@ export function roundcubeQuery(target: string): RoundcubeQuery {
   return { task: get('_task'), action: get('_action'), has: (name) => values.has(name), get };
 }
 
-/**
- * A request of Roundcube's own script, which wants JSON. `_remote=1` stands in the query or, for a POST, in the body.
- */
+/** Whether Roundcube's own script asks for JSON. `_remote=1` stands in the query or, for a POST, in the body. */
 export function isScriptRequest(request: RequestHead, query: RoundcubeQuery): boolean {
   return request.header('x-roundcube-request') !== undefined || isSet(query.get('_remote'));
 }
 
-/** A request for one of Roundcube's frames: the preview, a settings page, or the hidden one that sends a message. */
+/** Whether this is for a frame of Roundcube: the preview, a settings page, or the hidden one that sends a message. */
 export function isFrameRequest(request: RequestHead, query: RoundcubeQuery): boolean {
   return isSet(query.get('_framed')) || (request.method === 'POST' && query.task === 'mail' && query.action === 'send');
 }
 
-/** The page in the browser, from the Referer of this origin, which Roundcube's own Referrer-Policy lets through. */
+/** The target of the page that asks, by its Referer, which Roundcube's Referrer-Policy allows; undefined if unknown. */
 export function askingPage(request: RequestHead): string | undefined {
   const referer = request.header('referer') ?? '';
   if (!URL.canParse(referer)) return undefined;
@@ -127,14 +123,12 @@ export function askingPage(request: RequestHead): string | undefined {
   return host === request.header('host') && !pathname.startsWith('//') ? pathname + search : undefined;
 }
 
-/** Whether a page is the one on which a message is written. */
+/** Whether a page is the compose page. */
 export function isWriting(page: string | undefined): boolean {
   return page !== undefined && roundcubeQuery(page).action === 'compose';
 }
 
-/**
- * Whether such a page sends or saves its message. Its token is in the body, and its message in its own session only.
- */
+/** Whether a compose page sends or saves its message. The body has its token, and only its session has the message. */
 export function sendsMessage(request: RequestHead): boolean {
   return (
     request.method === 'POST' &&
@@ -151,18 +145,18 @@ function isSet(value: string): boolean {
 
 const tokenName = 'roundcube_request_token';
 
-/** Keeps the token against forged requests of a fresh Roundcube session, from where its sign-in leads. */
+/** Keeps the token against forged requests of a fresh Roundcube session, which stands in its landing page's URL. */
 export function keepToken(browser: Browser, landing: string): void {
   const token = roundcubeQuery(landing).get('_token');
   if (/^[A-Za-z0-9]+$/.test(token)) browser.keep(tokenName, token);
 }
 
 /**
- * The current token in the place of the one that a script has. A page stays open over a silent sign-in, and Roundcube
- * would refuse its next click.
+ * The current token, in place of a script's token. A page stays open during a silent sign-in, and Roundcube would
+ * refuse its next click.
  *
- * Only where the browser's own request has the field, which another site cannot send at all: to Roundcube 1.7 a request
- * with it is one of its script, and is answered as such.
+ * It replaces only a field of the browser's own request, which another site cannot send: Roundcube 1.7 answers a
+ * request with this field as one of its script.
  */
 export function tokenField(request: RequestHead, { jar }: RequestIdentity): RequestFields {
   const token = jar?.value(tokenName);
@@ -170,11 +164,10 @@ export function tokenField(request: RequestHead, { jar }: RequestIdentity): Requ
 }
 
 /**
- * The current token for the forms, the downloads and the sign-out of such a page, which have theirs in the body or in
- * the query.
+ * The current token for the forms, downloads and sign-out of such a page, which send theirs in the body or the query;
+ * undefined for other requests.
  *
- * Only for requests that a page of Roundcube makes, with some token: never for what another site or a mail can make a
- * browser ask.
+ * A request gets it only if a page of Roundcube makes it with some token, never if another site or a mail can cause it.
  */
 export function pageToken(request: RequestHead, { jar, publicOrigin }: RequestIdentity): PageToken | undefined {
   const value = jar?.value(tokenName);
@@ -186,20 +179,20 @@ function isByScript(request: RequestHead): boolean {
   return request.header('x-roundcube-request') !== undefined;
 }
 
-/** Roundcube takes forms out of mails. A message of an older session could not be sent. */
+/** Whether Roundcube's own page sends a form; it strips forms from mails. An older session's message cannot be sent. */
 function isOwnForm(request: RequestHead, publicOrigin: string): boolean {
   return request.method === 'POST' && request.header('origin') === publicOrigin && !sendsMessage(request);
 }
 
-/** Whether a page of Roundcube's goes to a target that needs a token, with some token. */
+/** Whether a page of Roundcube navigates to a target with some token. */
 function isTokenNavigation(request: RequestHead): boolean {
-  // A mail's links send no Referer, its pictures say what they are.
+  // A link in a mail sends no Referer, and a picture has another Sec-Fetch-Dest.
   const destination = request.header('sec-fetch-dest') ?? 'document';
   if (request.method !== 'GET' || (destination !== 'document' && destination !== 'iframe')) return false;
   return roundcubeQuery(request.target).has('_token') && askingPage(request) !== undefined;
 }
 
-/** Whether a page of Roundcube's signs out: what is wanted is clear, whatever has become of its session. */
+/** Whether a page of Roundcube signs out: the wish is clear, even if Roundcube has lost the session. */
 export function signsOut(request: RequestHead): boolean {
   return roundcubeQuery(request.target).task === 'logout' && isTokenNavigation(request);
 }

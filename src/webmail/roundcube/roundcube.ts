@@ -38,7 +38,7 @@ import {
 } from './pages.ts';
 import { accountLockedTexts, loginFailedTexts, storageErrorTexts } from './texts.ts';
 
-/** Requests that Roundcube's page makes by itself, every minute or half a session lifetime. */
+/** Actions that an open page requests by itself, every minute or every half session lifetime. */
 const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-recent', 'getunread']);
 
 export { settings } from './entry.ts';
@@ -52,8 +52,8 @@ const withoutPlugin =
 /**
  * Roundcube, 1.5 and later, by its own sign-in form; with an `entry_key`, by the plugin of integrations/roundcube.
  *
- * Both of its cookies stay in the gateway: half a pair destroys the session on the server. Its second cookie rotates
- * with any answer, so every Set-Cookie must reach the jar. With `ip_check` Roundcube needs the gateway in
+ * Both of its cookies stay in the gateway: one without the other destroys the session on the server. The second cookie
+ * may rotate with any answer, so every Set-Cookie must reach the jar. With `ip_check` Roundcube needs the gateway in
  * `proxy_whitelist`.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
@@ -88,7 +88,7 @@ function byForm(parts: DriverParts, logins: MasterLogins): WebmailDriver {
     interlude,
     isSignInPage: (request) => roundcubeQuery(request.target).task === 'login',
     resumeTarget,
-    // `get` is an attachment, a page of HTML at worst.
+    // `get` is an attachment, even if it is HTML.
     isPage: ({ target }) => roundcubeQuery(target).action !== 'get',
     isPoll: (request) => polls.has(roundcubeQuery(request.target).action),
   };
@@ -116,7 +116,7 @@ async function signIn(
   if (form === undefined) throw noSignInForm(host, target, page);
 
   const fields = new URLSearchParams([...form.fields]);
-  // The page to return to, which is the form itself here.
+  // `_url` is the page to return to, which would be the form itself.
   fields.set('_url', '');
   fields.set('_user', login.user);
   fields.set('_pass', login.password.reveal());
@@ -128,7 +128,7 @@ async function signIn(
   return browser.signedIn(withoutToken(landing));
 }
 
-/** Roundcube's own choice of the first page. */
+/** The first page, as Roundcube chooses it. */
 function landingOf(browser: Browser, host: BackendHost, target: string, answer: ExchangeResponse): string {
   const location = browser.locationOf(answer, target);
   if (location === undefined || roundcubeQuery(location).task === 'login') {
@@ -137,12 +137,12 @@ function landingOf(browser: Browser, host: BackendHost, target: string, answer: 
   return location;
 }
 
-/** The first page without the token, which would stay in the history. */
+/** The first page without the token, which would stay in the browser's history. */
 function withoutToken(landing: string): string {
   return landing.replace(/([?&])_token=[^&]*&?/, '$1').replace(/[?&]$/, '');
 }
 
-/** A page that is no refusal is one that a plugin shows before it lets the user go on. */
+/** The outcome of a sign-in that was answered by a page: a refusal, or the page of a plugin (see interlude.ts). */
 function answeredByPage(
   browser: Browser,
   host: BackendHost,
@@ -193,7 +193,7 @@ function signInRefused(host: BackendHost, code: ErrorCode, why: string): Postern
   return new PosternError(code, `webmail of ${host.name}: ${why}`, { source: 'webmail', retryable: true });
 }
 
-/** The warning above the sign-in form, in the language of the webmail. */
+/** The warning above the sign-in form, in the webmail's language; undefined if there is none. */
 function warningOf(html: string): string | undefined {
   const quoted = /rcmail\.display_message\(("(?:[^"\\]|\\.)*"),"warning"/.exec(html)?.[1];
   if (quoted === undefined) return undefined;
@@ -206,10 +206,10 @@ function noSignInForm(host: BackendHost, target: string, page: ExchangeResponse)
   if (isTooMany(page)) return tooMany(host, `${target} was answered with status ${page.status}.`);
   const location = page.header('location');
   if (location !== undefined && host.webmail.origin.startsWith('http:') && isHttps(location, target)) {
-    const told = `${target} leads to HTTPS: where force_https does that, list us in $config['proxy_whitelist'], so that`;
-    const rest =
+    const cause = `${target} leads to HTTPS: where force_https does that, list us in $config['proxy_whitelist'], so that`;
+    const remedy =
       'X-Forwarded-Proto counts, and have public_url https; where a web server does, write https: in the webmail URL';
-    return strangeAnswer(host, `${told} ${rest}`);
+    return strangeAnswer(host, `${cause} ${remedy}`);
   }
   const found = location === undefined ? `status ${page.status}` : `a redirect to ${shownLocation(location)}`;
   return strangeAnswer(
@@ -218,13 +218,13 @@ function noSignInForm(host: BackendHost, target: string, page: ExchangeResponse)
   );
 }
 
-/** Whether a Location is the same target, by HTTPS. */
+/** Whether a Location is the same target over HTTPS. */
 function isHttps(location: string, target: string): boolean {
   const url = URL.parse(location);
   return url?.protocol === 'https:' && url.pathname + url.search === target;
 }
 
-/** The proper way, with Roundcube's own clean-up (emptying the trash on sign-out): it needs the session's token. */
+/** Signs out with the session's token, so that Roundcube cleans up (such as emptying the trash on sign-out). */
 async function signOut(browser: Browser, base: string): Promise<void> {
   const page = await browser.get(`${base}?_task=settings&_action=about`);
   const token = /"request_token":"([A-Za-z0-9]+)"/.exec(page.body)?.[1];

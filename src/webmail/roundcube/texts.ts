@@ -1,7 +1,7 @@
 /*
- * What Roundcube says above its sign-in form, in every language that it is translated to (program/localization of the
- * releases 1.6 and 1.7). A refused password has no other mark than this text: wrong token, locked account and missing
- * IMAP server come with the same status and the same page.
+ * Roundcube's warnings above its sign-in form in all its languages (program/localization of the releases 1.6 and 1.7). A
+ * refused password has no other sign than this text: a wrong token, a locked account and a missing IMAP server come with
+ * the same status and the same page.
  */
 
 /** "Login failed.": `loginfailed`. */
