@@ -8,7 +8,7 @@ export interface CaddyOptions {
   readonly service: number;
 }
 
-/** Caddy with forward_auth before each request, as its documentation says. */
+/** Starts Caddy with forward_auth before each request, as its documentation says. */
 export async function startCaddy(folder: string, { port, backend, service }: CaddyOptions): Promise<RunningProgram> {
   const file = join(folder, 'Caddyfile');
   await writeFile(
@@ -27,7 +27,7 @@ http://127.0.0.1:${port} {
 }
 `,
   );
-  // Else it keeps its configuration in the home folder.
+  // Otherwise Caddy keeps its configuration in the home folder.
   const env = { XDG_CONFIG_HOME: folder, XDG_DATA_HOME: folder };
   return startProgram('caddy', ['run', '--adapter', 'caddyfile', '--config', file], {
     isReady: () => connects(port),

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { type BrowserContext, chromium } from 'playwright-core';
 import { listening } from '../test/ports.fixture.ts';
 
-/** What `Clear-Site-Data: "cache"` costs a browser that has read much: a navigation with it and without, in turn. */
+/**
+ * Measures what `Clear-Site-Data: "cache"` costs a browser with a full cache: navigations with it and without it in
+ * turn.
+ */
 const files = 3000;
 const fileBytes = 110_000;
 const rounds = 3;
@@ -21,7 +24,7 @@ const server = createServer((request, response) => {
   response.end('<!doctype html><title>page</title>');
 });
 
-/** Reads all files, so that the browser keeps them. */
+/** Reads all files, so that the browser caches them. */
 const fill = `(async () => {
   const names = Array.from({ length: ${files} }, (_, index) => '/file/' + index);
   const work = async () => { for (let name = names.pop(); name !== undefined; name = names.pop()) await (await fetch(name)).arrayBuffer(); };

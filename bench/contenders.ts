@@ -9,7 +9,7 @@ import { guardBlocks, startNginx } from './nginx.ts';
 import { openSessionSource } from './sessions.ts';
 import type { Stage } from './stage.ts';
 
-/** Everything that can stand between a browser and the webmail here; `direct` is nothing at all. */
+/** All that can stand between a browser and the webmail here; `direct` means no intermediary. */
 const contenderNames = [
   'Postern',
   'undici relay',
@@ -23,10 +23,10 @@ const contenderNames = [
 ] as const;
 export type ContenderName = (typeof contenderNames)[number];
 
-/** What a session is to be used for: the gateway has a backend, and a webmail driver, for each. */
+/** The use of a session: the gateway has a backend with a webmail driver for each. */
 export type SessionUse = 'files' | 'roundcube' | 'sockets';
 
-/** Where a contender is reached, and the roots of all processes that work for its requests, but for the backend. */
+/** The address of a contender, and the root processes that work for its requests, without the backend. */
 interface Entrance {
   readonly origin: string;
   readonly pids: readonly number[];
@@ -34,9 +34,9 @@ interface Entrance {
 
 export interface Contender extends Entrance {
   readonly name: ContenderName;
-  /** The same with TLS. */
+  /** The origin with TLS. */
   readonly tls?: Entrance;
-  /** Cookie fields of as many signed-in users. */
+  /** The Cookie fields of this number of signed-in users. */
   readonly cookies: (use: SessionUse, count: number) => Promise<readonly string[]>;
 }
 
@@ -44,7 +44,7 @@ export interface Contenders {
   get(name: ContenderName): Contender;
 }
 
-/** Starts all of them on a stage, with which they end. */
+/** Starts all contenders on a stage, with which they end. */
 export async function startContenders(stage: Stage): Promise<Contenders> {
   const { gateway } = await startPostern(stage);
   const others = await Promise.all([
@@ -69,13 +69,13 @@ export async function startContenders(stage: Stage): Promise<Contenders> {
 
 let gateways = 0;
 
-/** Starts a gateway of its own, with a Redis database and server keys of its own. */
+/** Starts a separate gateway with its own Redis database and server keys. */
 export async function startPostern(stage: Stage, settings = '', further: readonly string[] = []) {
   gateways += 1;
   const folder = join(stage.folder, `gateway-${gateways}`);
   const redisUrl = stage.redis.url.replace(/0$/, String(gateways));
   const [port, tlsPort] = [await freePort(), await freePort()];
-  // Nobody signs in here: that is measured elsewhere, with a real IMAP server.
+  // No user signs in here: sign-in.ts measures that with a real IMAP server.
   const backend = (name: string, behind: number, driver: string, imapPort: number): string =>
     `${name}: { imap: "imaps://127.0.0.1:${imapPort}", webmail: "${originOf(behind)}/", driver: ${driver} }`;
   const node = await startGatewayNode({
@@ -175,19 +175,19 @@ async function startExpressStack(stage: Stage): Promise<Contender> {
   };
 }
 
-/** HAProxy with TLS in front of a contender that speaks none: both are counted. */
+/** Puts HAProxy with TLS in front of a contender without TLS. Both are counted. */
 async function behindTls(stage: Stage, port: number, target: number, pids: readonly number[]): Promise<Entrance> {
   const certificateFile = stage.tls.keyAndCertificateFile;
   const front = stage.keep(await startTlsFront(stage.folder, { port, target, certificateFile }));
   return { origin: `https://127.0.0.1:${port}`, pids: [front.pid, ...pids] };
 }
 
-/** For those who look at none: as long as the gateway's. */
+/** Cookie fields for contenders without sessions, as long as the gateway's. */
 function uncheckedCookies(_use: SessionUse, count: number): Promise<readonly string[]> {
   return Promise.resolve(Array.from({ length: count }, () => `__Host-postern=${randomBytes(75).toString('hex')}`));
 }
 
-/** What the session service finds in Redis: about as much as the gateway keeps there. */
+/** Writes sessions of the session service into Redis, each about as large as the gateway's, and returns their cookies. */
 async function serviceCookies({ redis }: Stage, count: number): Promise<readonly string[]> {
   const ids = Array.from({ length: count }, () => randomBytes(32).toString('base64url'));
   for (let from = 0; from < count; from += 1000) {

@@ -24,7 +24,7 @@ export function withDescendants(roots: readonly number[]): ReadonlySet<number> {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
-    // The second field may hold blanks and parentheses; the parent is the second field after its end.
+    // The second field may contain spaces and parentheses; the parent is the second field after it.
     const stat = read(`/proc/${name}/stat`);
     const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
     children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
@@ -46,7 +46,7 @@ function nanosOf(pid: number): number {
   return nanos;
 }
 
-/** Processes and threads end while they are read. */
+/** Reads a file of /proc; empty if the process or thread has ended meanwhile. */
 function read(file: string): string {
   try {
     return readFileSync(file, 'utf8');

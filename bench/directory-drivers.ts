@@ -1,5 +1,6 @@
 /**
- * What each source of the directory does with its real peer: `node --expose-gc bench/directory-drivers.ts [SECONDS [SOURCE]]`.
+ * What each source of the directory does with its real peer: `node --expose-gc bench/directory-drivers.ts [SECONDS
+ * [SOURCE]]`.
  *
  * Prints, per source: lookups per second through the whole directory without its cache, 32 at once and each of another
  * name, and the memory that the source and its client library keep. Each source has a process of its own. The peers run
@@ -118,7 +119,7 @@ async function murder(mode: 'find' | 'update'): Promise<Peer> {
   return { settings, [Symbol.asyncDispose]: () => master[Symbol.asyncDispose]() };
 }
 
-/** What is kept, and not how far a busy heap once stretched: the resident size would tell of the pace. */
+/** The memory that is kept. The resident size would depend on how far a busy heap once grew. */
 async function keptMiB(): Promise<number> {
   for (let turn = 0; turn < 3; turn += 1) {
     globalThis.gc?.();
@@ -142,7 +143,7 @@ async function measure(name: string, peer: Peer): Promise<void> {
     await Promise.all(Array.from({ length: atOnce }, askUntilThen));
     return asked / ((performance.now() - startedMs) / 1000);
   };
-  // What all sources share is no part of the figure.
+  // The code that all sources share does not count.
   await using plain = await testDirectory([{ type: 'static', backend: 'a' }]);
   await askFor(plain, 1000);
   const before = await keptMiB();

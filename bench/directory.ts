@@ -1,8 +1,8 @@
 /**
  * Figures of the directory's file sources with a million users: `node bench/directory.ts [USERS]`.
  *
- * Prints, per source: time to open, memory that stays, the longest pause of the event loop while the file is read again,
- * and the time of one lookup.
+ * Prints, per source: time to open, memory that stays, the longest pause of the event loop while the file is read
+ * again, and the time of one lookup.
  */
 
 import { once } from 'node:events';

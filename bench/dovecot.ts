@@ -6,14 +6,14 @@ import { connects, type RunningProgram, startProgram } from '../test/programs.ts
 /** The password of every user. */
 export const dovecotPassword = 'correct-horse-battery';
 
-/** A Dovecot that knows every name, over TLS. `certificateFile` holds key and certificate. */
+/** Starts a Dovecot that accepts every name, over TLS. `certificateFile` has key and certificate. */
 export async function startDovecot(
   folder: string,
   certificateFile: string,
 ): Promise<RunningProgram & { readonly port: number }> {
   const [port, home] = [await freePort(), join(folder, 'dovecot')];
   await mkdir(join(home, 'mail'), { recursive: true });
-  // Mail is another user's than ours.
+  // Dovecot refuses to keep mail under its own user.
   await Promise.all([chmod(folder, 0o755), chmod(join(home, 'mail'), 0o777)]);
   const file = join(home, 'dovecot.conf');
   await writeFile(file, configuration(home, port, certificateFile));

@@ -8,17 +8,17 @@ import { connects, type RunningProgram, startProgram } from '../test/programs.ts
 const program = fileURLToPath(new URL('../bin/postern.mjs', import.meta.url));
 
 export interface GatewayOptions {
-  /** For the configuration and the server keys. Several nodes may share it. */
+  /** The folder for the configuration and the server keys. Several nodes may share it. */
   readonly folder: string;
   readonly port: number;
   readonly redisUrl: string;
-  /** One line each, under `backends:`. */
+  /** The lines under `backends:`. */
   readonly backends: readonly string[];
-  /** The backend of everybody whose name does not begin with that of another one and a full stop. */
+  /** The backend of all users whose name does not start with the name of another backend and a full stop. */
   readonly home: string;
-  /** Where a TLS front listens, too. */
+  /** The port of a TLS front. */
   readonly tlsPort?: number;
-  /** Further top-level lines. */
+  /** Further top-level lines of the configuration. */
   readonly settings?: string;
 }
 

@@ -5,7 +5,7 @@ import { connects, type RunningProgram, startProgram } from '../test/programs.ts
 /** The address from which the TLS front connects: the only one whose X-Forwarded-* the gateway believes. */
 export const tlsFrontAddress = '127.0.0.9';
 
-/** A plain HAProxy with one thread: no session, no check, keep-alive on both sides. */
+/** Starts a plain HAProxy with one thread: no session, no check, keep-alive on both sides. */
 export async function startHaproxy(
   folder: string,
   port: number,
@@ -29,7 +29,7 @@ backend sockets
   );
 }
 
-/** HAProxy as the TLS front of another server, which hears of it by X-Forwarded-*. */
+/** Starts HAProxy as the TLS front of another server, which it tells by X-Forwarded-*. */
 export async function startTlsFront(
   folder: string,
   {

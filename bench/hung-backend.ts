@@ -17,13 +17,13 @@ import { createWrk, startLoad } from './wrk.ts';
  */
 
 const rounds = 9;
-/** As short as it can be: the checks may take six to find out, and what comes then is to be seen, too. */
+/** The shortest useful time: the checks may need six seconds to notice, and the effect must be seen, too. */
 const seconds = 10;
-/** Of the users who are measured: a tenth of what the node can do. */
+/** The requests per second of the measured users: a tenth of what the node can do. */
 const load = { connections: 32, paths: ['/1k'], seconds, delayMs: 32 };
 /**
- * Of the users of the backend that hangs: each has a connection, asks for something every ten seconds, and waits for the
- * answer; so while it hangs they ask less. More of them wait than the gateway has connections to the backend.
+ * The users of the backend that hangs. Each has a connection, sends a request every ten seconds, and waits for the
+ * answer, so they send less while it hangs. There are more of them than the gateway has connections to the backend.
  */
 const others = { connections: 2_000, paths: ['/1k'], seconds: 3_600, delayMs: 10_000 };
 const page = new URL('../docs/operate.md', import.meta.url);
@@ -43,7 +43,7 @@ const othersCookies = (await sessions.make(others.connections, 'hung', 'hung-use
   (value) => `__Host-postern=${value}`,
 );
 using beside = await startLoad(stage.folder, { ...others, origin: gateway.origin, cookies: othersCookies });
-// Until they have come.
+// The users have arrived by then.
 await pause(2 * others.delayMs);
 
 const p99 = { well: new Array<number>(), hung: new Array<number>() };
@@ -84,14 +84,14 @@ const measured = [
 console.log(measured);
 await writeFile(page, withMeasured(await readFile(page, 'utf8'), measured));
 
-/** The worker of the web server, too: its master takes no connections. */
+/** Stops or continues the worker of the web server, too: its master accepts no connections. */
 function stop(is: boolean): void {
   for (const pid of withDescendants([hung.pid])) process.kill(pid, is ? 'SIGSTOP' : 'SIGCONT');
 }
 
 /**
- * A backend that went and came so often must be good for up to a minute before it is believed, and until then its users
- * are refused: a round in which it is well must not begin before. One request a second is let through meanwhile.
+ * Waits until the backend is UP. After several failures it must be well for up to a minute, and until then its users
+ * are refused, so no round may start earlier. One request a second gets through meanwhile.
  */
 async function untilWell(): Promise<void> {
   const inRow = 20;

@@ -5,8 +5,8 @@ import { listedPrograms, spawnSync } from '../test/programs.ts';
 const lab = fileURLToPath(new URL('../test/lab/lab', import.meta.url));
 
 /**
- * Installs what the benchmark needs and the machine lacks with apt, without starting any of it. Throws where that is not
- * possible, and says what is needed.
+ * Installs missing packages of the benchmark with apt, without starting their services. Throws with a list of them if
+ * that is not possible.
  */
 export function installPeers(): void {
   if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) {

@@ -94,7 +94,7 @@ await writeFile(page, withMeasured(await readFile(page, 'utf8'), measured));
 interface Outage {
   readonly asked: number;
   readonly failed: number;
-  /** From one good answer to the next. */
+  /** The longest time from one good answer to the next; milliseconds. */
   readonly longestMs: number;
 }
 
@@ -103,7 +103,7 @@ function note(what: string, outage: Outage): void {
   console.error(`${what}: ${JSON.stringify(outage)}`);
 }
 
-/** Asks again and again for so long, and has something happen after a second. */
+/** Sends requests for this time, and calls `happen` after a second. */
 async function observe(forMs: number, happen: () => void | Promise<void>): Promise<Outage> {
   const answers: { readonly atMs: number; readonly answer: string }[] = [];
   const pending = new Set<Promise<void>>();
@@ -124,7 +124,7 @@ async function observe(forMs: number, happen: () => void | Promise<void>): Promi
   return { asked: answers.length, failed: answers.length - good.length, longestMs: Math.max(...gaps, 0) };
 }
 
-/** On a connection of its own, as somebody who has just come. */
+/** Sends one request on a new connection, as a new user does. */
 function ask(): Promise<string> {
   return new Promise((resolve) => {
     const options = { agent: false, headers: { cookie }, timeout: 2_000 } as const;

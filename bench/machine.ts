@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { spawnSync } from '../test/programs.ts';
 
-/** What says its version where, and how. */
+/** The programs with the arguments that print their version. */
 const programs = [
   ['nginx', '-v'],
   ['haproxy', '-v'],
@@ -30,7 +30,7 @@ function packageVersion(name: string): string {
   return version;
 }
 
-/** Some say it on standard error, and wrk with an exit status of 1. */
+/** The version of a program. Some print it on standard error, and wrk exits with status 1. */
 function versionOf(program: string, option: string): string {
   const { stdout, stderr } = spawnSync(program, [option], { encoding: 'utf8' });
   const said = stdout + stderr;

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connects, type RunningProgram, startProgram } from '../test/programs.ts';
 
-/** Starts an nginx of one worker with these `server` and `upstream` blocks, its files in `folder`. */
+/** Starts an nginx with one worker and these `server` and `upstream` blocks. Its files are in `folder`. */
 export async function startNginx(folder: string, port: number, blocks: string): Promise<RunningProgram> {
   await mkdir(join(folder, 'temp'), { recursive: true });
   const file = join(folder, 'nginx.conf');
@@ -33,7 +33,7 @@ ${blocks}
 `;
 }
 
-/** The webmail of the benchmark: files, and a place that takes whole uploads before it answers. */
+/** Starts the webmail of the benchmark: files, and a path that reads a whole upload before it answers. */
 export function backendBlocks(root: string, port: number): string {
   return `
   server {
@@ -60,7 +60,10 @@ export interface GuardOptions {
   readonly service: number;
 }
 
-/** nginx with auth_request before each request, as its documentation says, with keep-alive connections everywhere. */
+/**
+ * Starts nginx with auth_request before each request, as its documentation says, with keep-alive connections
+ * everywhere.
+ */
 export function guardBlocks({ port, tls, backend, webSockets, service }: GuardOptions): string {
   const listen =
     tls === undefined

@@ -1,18 +1,18 @@
-/** One goal and what was measured of it: less is better, and `limit` is still good. */
+/** A target and its measured figure: less is better, and `limit` still meets the target. */
 export interface Target {
   readonly what: string;
   readonly limit: number;
   readonly measured: number;
-  /** Behind both numbers: nothing for a ratio. */
+  /** The unit behind both numbers; empty for a ratio. */
   readonly unit?: string;
-  /** What stands beside it: the ratio of the medians, the spread. */
+  /** The remark: the ratio of the medians, the spread. */
   readonly besides?: string;
 }
 
-/** What one part of the suite has found. */
+/** The results of one part of the suite. */
 export interface Section {
   readonly title: string;
-  /** What was done, in a sentence or two. */
+  /** The method, in a sentence or two. */
   readonly about: string;
   readonly table: Table;
   readonly targets: readonly Target[];
@@ -44,13 +44,13 @@ export function targetTable(targets: readonly Target[]): Table {
   return { head: ['target', 'at most', 'measured', '', 'beside it'], rows };
 }
 
-/** A number as a person reads it: three digits that count. */
+/** A number with three significant digits. */
 export function significant(value: number): string {
   if (value >= 100) return String(Math.round(value));
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** Puts measured text between the marks of a page, and leaves the rest of it alone. `name`: what the marks say. */
+/** Replaces the text between the marks of a page, and leaves the rest. `name` is the name in the marks. */
 export function withMeasured(page: string, measured: string, name = 'measured'): string {
   const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];

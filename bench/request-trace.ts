@@ -19,12 +19,12 @@ function isComposition({ file }: FileCount): boolean {
   return file === 'src/gateway.ts' || file.startsWith('src/gateway/');
 }
 
-/** A start also loads files whose functions it does not call. */
+/** Whether a file ran. A start also loads files whose functions it does not call. */
 function runs({ functions }: FileCount): boolean {
   return functions.length > 0;
 }
 
-/** Bytes as far as they are the same from run to run. */
+/** Bytes, rounded to what is stable from run to run. */
 function rounded(bytes: number): string {
   return bytes < 100_000 ? `${(bytes / 1000).toFixed(1)} KB` : `${Math.round(bytes / 1000)} KB`;
 }

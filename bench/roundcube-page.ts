@@ -15,10 +15,10 @@ const assets: readonly Asset[] = readFileSync(new URL('roundcube-page.tsv', impo
     return { target, bytes: Number(bytes) };
   });
 
-/** What a browser asks for, in turn. */
+/** The paths that a browser requests, in order. */
 export const assetTargets: readonly string[] = assets.map(({ target }) => target);
 
-/** Puts files of the recorded names and sizes under a web server's root. */
+/** Writes files of the recorded names and sizes under a web server's root. */
 export async function writeAssets(root: string): Promise<void> {
   for (const { target, bytes } of assets) {
     const file = join(root, target.split('?')[0] ?? '');

@@ -3,21 +3,21 @@ import type { Contender, ContenderName, SessionUse } from './contenders.ts';
 import { type Series, seriesOf } from './statistics.ts';
 import type { Load, LoadResult, Wrk } from './wrk.ts';
 
-/** How much is measured. */
+/** The extent of a measurement. */
 export interface Effort {
-  /** Rounds before those that count: the code of none is compiled then, and its caches are empty. */
+  /** Rounds that do not count: code is compiled and caches are filled in them. */
   readonly warmUps: number;
-  /** Interleaved rounds of what a target is about. */
+  /** Interleaved rounds for figures that have a target. */
   readonly rounds: number;
-  /** The same where only a table stands. */
+  /** Interleaved rounds for figures without a target. */
   readonly fewerRounds: number;
-  /** Of one load in one round. */
+  /** The duration of one load in one round; seconds. */
   readonly seconds: number;
 }
 
 /** One round of one contender. */
 export interface Round extends LoadResult {
-  /** Of all processes that work for the contender's requests. */
+  /** The CPU time of all processes that work for the contender's requests. */
   readonly cpuMicros: number;
 }
 
@@ -31,8 +31,8 @@ export interface Turn {
 }
 
 /**
- * Lets all take turns, in an order that moves on with each round, so that what else the machine does hits none of them
- * alone.
+ * Runs all contenders in turn, in an order that rotates with each round, so that other work of the machine does not hit
+ * one of them alone.
  */
 export async function interleave(
   turns: readonly Turn[],
@@ -51,10 +51,10 @@ export async function interleave(
   return counted;
 }
 
-/** What of a load differs between contenders. */
+/** The part of a load that differs between contenders. */
 export type SharedLoad = Omit<Load, 'origin' | 'cookies'>;
 
-/** A turn under wrk. `through: 'tls'` where the contender was set up with it. */
+/** Runs one load with wrk. `through: 'tls'` needs a contender that was set up with TLS. */
 export async function turnOf(
   contender: Contender,
   load: SharedLoad,
@@ -77,7 +77,7 @@ function tlsOf({ name, tls }: Contender) {
   return tls;
 }
 
-/** A figure of each round of a contender, as a series. */
+/** One figure of each round of a contender. */
 export function figures(rounds: Rounds, name: ContenderName, figure: (round: Round) => number): Series {
   return seriesOf((rounds.get(name) ?? []).map(figure));
 }

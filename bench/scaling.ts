@@ -51,12 +51,12 @@ const measured = [
 console.log(measured);
 await writeFile(page, withMeasured(await readFile(page, 'utf8'), measured));
 
-/** Every request is of another session than the one before. */
+/** Measures requests of which each belongs to another session than the one before. */
 async function withSessions(stage: Stage, wrk: Wrk, count: number) {
   const { gateway } = await startPostern(stage);
   const cookies = await gateway.cookies('files', count);
   const load = { origin: gateway.origin, connections: 32, paths: ['/1k'], cookies };
-  // All are met once, and their first use is written, before anything is counted.
+  // Each session is used once, and that use is written, before the count starts.
   for (let met = 0; met < count; ) met += (await wrk({ ...load, seconds: 4 })).requests;
   await pause(2_000);
   const { costs, requests, commands } = await repeat(stage, gateway.pids, () => wrk({ ...load, seconds: 1 }));
@@ -66,7 +66,7 @@ async function withSessions(stage: Stage, wrk: Wrk, count: number) {
   return { cells: [String(count), ...[best, median, perThousand, megabytes].map(significant)], perThousand };
 }
 
-/** Sessions spread over so many backends, all of them on one web server. */
+/** Measures sessions spread over this number of backends, all of them on one web server. */
 async function withBackends(stage: Stage, wrk: Wrk, count: number): Promise<string[]> {
   const lines = Array.from(
     { length: count },
@@ -97,7 +97,7 @@ async function repeat(stage: Stage, pids: readonly number[], run: () => Promise<
   return { costs, requests, commands: (await commandsOf(stage)) - before };
 }
 
-/** Commands that Redis was sent; heartbeats and those of other gateways here are among them. */
+/** The number of commands that Redis received, with heartbeats and those of other gateways here. */
 async function commandsOf({ redis }: Stage): Promise<number> {
   return Number(/^total_commands_processed:(\d+)/m.exec(await redis.client.info('stats'))?.[1]);
 }

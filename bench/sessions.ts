@@ -11,11 +11,14 @@ import { RedisSessionStore } from '../src/sessions/redis-store.ts';
 import { openServerKeys, type ServerKeys } from '../src/sessions/server-keys.ts';
 import { browserHeaders } from './wrk.ts';
 
-/** The store and the keys of running gateway nodes, to put sessions there that nobody had to sign in for. */
+/** The store and the keys of running gateway nodes, in which sessions are created without a sign-in. */
 export interface SessionSource extends AsyncDisposable {
   readonly store: SessionStore;
   readonly keys: ServerKeys;
-  /** Makes sessions on this backend, and answers their cookies. Their users are the backend, `prefix` and a number. */
+  /**
+   * Creates sessions on this backend, and resolves with their cookies. Their users are the backend, `prefix` and a
+   * number.
+   */
   make(count: number, backend: string, prefix: string): Promise<readonly string[]>;
 }
 
@@ -24,7 +27,7 @@ const atOnce = 50;
 
 const quiet: Log = { debug() {}, info() {}, warn() {}, error: (fields, message) => console.error(message, fields) };
 
-/** Opens what the nodes have opened: the same Redis, and their keys file, which must exist. */
+/** Opens the Redis and the keys file of the nodes. The keys file must exist. */
 export async function openSessionSource(redisUrl: string, keysFile: string): Promise<SessionSource> {
   const store = new RedisSessionStore({ settings: { url: redisUrl }, tombstoneMs: lifetimeMs, log: quiet });
   await store.open(AbortSignal.timeout(5_000));
@@ -47,7 +50,7 @@ export async function openSessionSource(redisUrl: string, keysFile: string): Pro
   };
 }
 
-/** As the gate opens a session after a sign-in, with the two cookies of a Roundcube in its jar. */
+/** A session as after a sign-in, with the two cookies of a Roundcube in its jar. */
 async function makeOne(store: SessionStore, ring: KeyRing, user: string, backend: string): Promise<string> {
   const id = makeSessionId(ring.promoted, randomBytes);
   const cookie = parseSessionId(ring, id);

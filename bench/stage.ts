@@ -9,19 +9,19 @@ import { backendBlocks, startNginx } from './nginx.ts';
 import { nodeFlags } from './node-flags.ts';
 import { writeAssets } from './roundcube-page.ts';
 
-/** What every measurement needs: a backend, Redis, a certificate, and a folder for files. */
+/** The environment of every measurement: a backend, Redis, a certificate, and a folder for files. */
 export interface Stage extends AsyncDisposable {
   readonly folder: string;
   readonly redis: { readonly url: string; readonly pid: number; readonly client: RedisClient };
   /** A web server with answers of several sizes, the files of a Roundcube page, and `/upload`. */
   readonly backend: { readonly port: number; readonly pid: number };
-  /** Says WebSocket messages back. */
+  /** A server that echoes WebSocket messages. */
   readonly sockets: { readonly port: number; readonly pid: number };
   /** Key and certificate of 127.0.0.1 in one file, and the certificate alone. */
   readonly tls: { readonly keyAndCertificateFile: string; readonly certificateFile: string };
-  /** Starts a program of `peers/`, which is told its port first; it ends with the stage. */
+  /** Starts a program of `peers/` with its port as the first argument. It ends with the stage. */
   startPeer(file: string, args: readonly string[]): Promise<{ readonly port: number; readonly pid: number }>;
-  /** Ends with the stage. */
+  /** Has a resource disposed of with the stage. */
   keep<Part extends AsyncDisposable>(part: Part): Part;
 }
 
@@ -30,7 +30,7 @@ type RedisClient = Awaited<ReturnType<typeof connectRedis>>;
 /** Sizes of the answers at `/<name>`, in bytes. */
 const answerSizes = { '1k': 1024, '50k': 50_000, '10m': 10_000_000 } as const;
 
-/** Opens it; everything ends with its disposal. */
+/** Opens a stage. Disposing ends everything on it. */
 export async function openStage(): Promise<Stage> {
   await using opened = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'postern-bench-'));

@@ -1,4 +1,4 @@
-/** What a series of rounds says. The best round is the one that the rest of the machine disturbed least. */
+/** A summary of rounds. The best round is the one that the rest of the machine disturbed least. */
 export interface Series {
   readonly best: number;
   readonly median: number;
@@ -6,7 +6,7 @@ export interface Series {
   readonly spread: number;
 }
 
-/** Of figures where less is better. Throws without a single one. */
+/** The summary of figures where less is better. Throws if there is none. */
 export function seriesOf(figures: readonly number[]): Series {
   const sorted = [...figures].sort((a, b) => a - b);
   const best = sorted[0];
@@ -15,7 +15,7 @@ export function seriesOf(figures: readonly number[]): Series {
   return { best, median, spread: (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / median };
 }
 
-/** Between two figures, in proportion. `sorted` is not empty. */
+/** The quantile of sorted figures, interpolated. `sorted` must not be empty. */
 function quantile(sorted: readonly number[], share: number): number {
   const at = (sorted.length - 1) * share;
   const below = sorted[Math.floor(at)] ?? Number.NaN;

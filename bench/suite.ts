@@ -33,11 +33,11 @@ export interface SuiteOptions {
   readonly only: readonly string[];
   /** Called before and after each part. */
   readonly say: (text: string) => void;
-  /** Called when a part fails, and the others go on; without it the first failure ends the run. */
+  /** Called when a part fails, after which the others go on. Without it the first failure ends the run. */
   readonly failed?: (name: string, error: unknown) => void;
 }
 
-/** Runs parts of the suite on a stage of their own, one after the other. */
+/** Runs parts of the suite one after the other, each on a stage of its own. */
 export async function runSuite({ effort, only, say, failed }: SuiteOptions): Promise<readonly Section[]> {
   await using stage = await openStage();
   const contenders = await startContenders(stage);

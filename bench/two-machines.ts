@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { connects, startProgram } from '../test/programs.ts';
 import { spawn, spawnSync } from '../test/programs.ts';
 
-/** The address that keepalived moves, and the network that the two machines and their users are on. */
+/** The address that keepalived moves, and the network of the two machines and their users. */
 const network = '10.77.0';
 export const sharedOrigin = `http://${network}.20`;
 
@@ -20,23 +20,23 @@ const sample = new URL('../deploy/keepalived.conf', import.meta.url);
 interface Machine {
   readonly name: string;
   gateway: ChildProcess;
-  /** Starts the gateway again; resolves when it serves. */
+  /** Starts the gateway again. Resolves when it serves. */
   startGateway(): Promise<void>;
-  /** Pulls the cable, or puts it back. */
+  /** Takes the network link down or up. */
   setLink(is: 'up' | 'down'): void;
 }
 
 export interface TwoMachines extends AsyncDisposable {
-  /** The first one has the address while all is well. */
+  /** The machines; the first one normally has the address. */
   readonly machines: readonly [Machine, Machine];
   readonly redisUrl: string;
   readonly keysFile: string;
 }
 
-/** Starts them, with Redis and a webmail on the network's own namespace, which is this process'. */
+/** Starts both machines, with Redis and a webmail in the namespace of the network, which is that of this process. */
 export async function startTwoMachines(folder: string): Promise<TwoMachines> {
   await using opened = new AsyncDisposableStack();
-  // In this mount namespace alone: the names of ours must not stay in the machine's.
+  // The mount stays in this mount namespace: names of ours must not remain on the machine.
   mkdirSync('/run/netns', { recursive: true });
   run('mount', '-t', 'tmpfs', 'tmpfs', '/run/netns');
   ip('link', 'set', 'lo', 'up');

@@ -8,7 +8,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** A browser's requests, as far as signing in needs them: form fields, and cookies that are kept. */
+/** A small browser for sign-ins: it reads form fields and keeps cookies. */
 export class Visitor {
   readonly #origin: string;
   readonly #agent: Agent;
@@ -20,7 +20,7 @@ export class Visitor {
     this.#cookies = new Map(cookies);
   }
 
-  /** Another browser with the cookies that this one has now. */
+  /** A second browser with a copy of the cookies. */
   twin(): Visitor {
     return new Visitor(this.#origin, this.#agent, this.#cookies);
   }
@@ -39,7 +39,7 @@ export class Visitor {
       agent: this.#agent,
       headers: {
         ...browserHeaders,
-        // Our own pages are opened in a tab, or not at all.
+        // The gateway's own pages answer navigations only.
         'Sec-Fetch-Dest': 'document',
         'Sec-Fetch-Mode': 'navigate',
         'Accept-Encoding': 'identity',
@@ -62,7 +62,7 @@ export class Visitor {
   }
 }
 
-/** Opens the gateway's form; each call of what it answers sends it for somebody who has no session yet. */
+/** Opens the gateway's form. Each call of the returned function sends it for a user without a session. */
 export async function openSignInForm(origin: string, agent: Agent) {
   const visitor = new Visitor(origin, agent);
   const page = await visitor.get('/-/login');

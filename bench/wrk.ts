@@ -5,18 +5,18 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { runProgram, spawn } from '../test/programs.ts';
 
-/** What is asked of one server, over and over. */
+/** A load: requests to one server that repeat. */
 export interface Load {
   readonly origin: string;
   readonly connections: number;
   readonly seconds: number;
-  /** Asked in turn. */
+  /** The paths, requested in turn. */
   readonly paths: readonly string[];
-  /** Sent in turn with each path; one for an ordinary user. */
+  /** The Cookie fields, sent in turn with each path; one for an ordinary user. */
   readonly cookies: readonly string[];
-  /** Sent as the body of a POST. */
+  /** The body of a POST. */
   readonly bodyBytes?: number;
-  /** A pause of this mean between the requests of a connection; 0 asks as fast as it is answered. */
+  /** The mean pause between the requests of a connection; 0 sends the next request at once. */
   readonly delayMs?: number;
 }
 
@@ -27,7 +27,7 @@ export interface LoadResult {
   readonly p99Micros: number;
 }
 
-/** What Chromium sends with each request of a page. */
+/** The fields that Chromium sends with each request of a page. */
 export const browserHeaders: Readonly<Record<string, string>> = {
   Connection: 'keep-alive',
   'sec-ch-ua': '"Chromium";v="140", "Not=A?Brand";v="24"',
@@ -46,11 +46,11 @@ export const browserHeaders: Readonly<Record<string, string>> = {
 const script = fileURLToPath(new URL('requests.lua', import.meta.url));
 const patience = 5;
 
-/** Makes loads with wrk; plans are written to `folder`. */
+/** Creates loads with wrk. Plans are written to `folder`. */
 export function createWrk(folder: string) {
   /**
-   * Rejects when a single request failed: a server that refuses is quick. Asks for longer, once, when none was answered
-   * in the time: a machine that does other things may need more than a second for a big body.
+   * Rejects if a single request failed, because refusals are fast. Runs once more and longer if no request was answered
+   * in time: a busy machine may need more than a second for a big body.
    */
   return async function load(load: Load): Promise<LoadResult> {
     return (await attempt(load)) ?? (await attempt({ ...load, seconds: load.seconds * patience })) ?? noAnswer(load);
@@ -64,13 +64,13 @@ export function createWrk(folder: string) {
 
 export type Wrk = ReturnType<typeof createWrk>;
 
-/** A load that goes on beside what is measured. */
+/** A load in the background of a measurement. */
 export interface LoadBeside extends Disposable {
-  /** Ends it. `refused`: with a status of 400 or more. */
+  /** Ends the load. `refused`: the number of answers with status 400 or more. */
   end(): Promise<{ readonly requests: number; readonly refused: number; readonly perSecond: number }>;
 }
 
-/** Starts a load whose requests may be refused; it goes on for `seconds` unless it is ended before. */
+/** Starts a load whose requests may be refused. It runs for `seconds` unless it is ended before. */
 export async function startLoad(folder: string, load: Load): Promise<LoadBeside> {
   const wrk = spawn('wrk', await argsOf(folder, load), { stdio: ['ignore', 'pipe', 'inherit'] });
   const output = text(wrk.stdout);
@@ -107,7 +107,7 @@ cookieFile = ${luaText(cookieFile)},
 `;
 }
 
-/** Of what JSON writes for visible ASCII, Lua reads the same. */
+/** A Lua string. For visible ASCII JSON strings and Lua strings are the same. */
 function luaText(text: string): string {
   return JSON.stringify(text);
 }
@@ -116,7 +116,7 @@ function noAnswer({ origin, paths }: Load): never {
   throw new Error(`${origin}${paths[0] ?? ''} answered no request`);
 }
 
-/** Nothing when not one request was answered in the time. */
+/** Runs wrk; undefined if no request was answered in time. */
 function resultOf(stdout: string, { origin, paths }: Load): LoadResult | undefined {
   const number = numbersOf(stdout);
   const requests = number('requests');
@@ -132,7 +132,7 @@ function resultOf(stdout: string, { origin, paths }: Load): LoadResult | undefin
   };
 }
 
-/** Reads what requests.lua says at the end. */
+/** Parses the summary that requests.lua prints. */
 function numbersOf(stdout: string): (name: string) => number {
   const line = stdout.split('\n').findLast((each) => each.startsWith('{')) ?? '{}';
   const said: unknown = JSON.parse(line);

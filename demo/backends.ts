@@ -14,7 +14,7 @@ interface DemoBackend {
 
 export interface DemoBackends extends AsyncDisposable {
   readonly all: readonly DemoBackend[];
-  /** PEM: vouches for the IMAP servers. */
+  /** The certificate of the IMAP servers, in PEM. */
   readonly certificate: string;
 }
 

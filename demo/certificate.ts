@@ -10,11 +10,11 @@ export interface KeyPair {
 const dayMs = 86_400_000;
 
 /**
- * Makes a certificate that vouches for itself: valid from a day before `nowMs` for 30 days, for these DNS names and
+ * Creates a self-signed certificate, valid from a day before `nowMs` for 30 days, for these DNS names and
  * IPv4 addresses.
  *
- * Made afresh by every start, so that no private key lies in the repository and nothing expires. Whoever trusts it
- * puts the certificate itself into the list of authorities. X.509 as RFC 5280, 4.1; the key is on P-256.
+ * Every start creates a new one, so that the repository has no private key and nothing expires. A client that trusts it
+ * takes the certificate itself as an authority. The form is X.509 (RFC 5280, 4.1); the key is on P-256.
  */
 export function createCertificate(names: readonly [string, ...string[]], nowMs: number): KeyPair {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

@@ -17,7 +17,7 @@ export interface NewMessage {
   readonly subject: string;
   readonly date: Date;
   readonly text: string;
-  /** Sent instead of `text`, as the only body. */
+  /** The only body, sent instead of `text`. */
   readonly html?: string;
   readonly attachments?: readonly Attachment[];
 }
@@ -25,7 +25,7 @@ export interface NewMessage {
 /**
  * A message as it is stored and sent (RFC 5322, RFC 2045): ASCII only, lines of at most 998 bytes, CRLF.
  *
- * Control characters in names and subjects become spaces, so that no value can begin a field of its own.
+ * Control characters in names and subjects become spaces, so that no value can start a field.
  */
 export function composeMessage(message: NewMessage): Buffer {
   const { from, to, subject, date, attachments = [] } = message;
@@ -52,7 +52,7 @@ export function composeMessage(message: NewMessage): Buffer {
 
 function attachmentPart({ filename, type, content }: Attachment): string {
   const safeType = /^[\w.+-]+\/[\w.+-]+$/.test(type) ? type : 'application/octet-stream';
-  // RFC 2231: the only form that carries every name.
+  // The form of RFC 2231 is the only one for every name.
   const name = `filename*=utf-8''${encodeURIComponent(filename).replace(/['()*!]/g, percent)}`;
   return part(safeType, [`Content-Disposition: attachment; ${name}`], content);
 }
@@ -68,7 +68,7 @@ function mailboxField({ name, address }: Mailbox): string {
   return `${shown} <${plainAddress(address)}>`;
 }
 
-/** What has no place in an address between angle brackets becomes a question mark. */
+/** An address for angle brackets. Characters that it may not contain become question marks. */
 function plainAddress(address: string): string {
   return address.replace(/[^\x21-\x7e]|[<>,;:"\\()]/g, '?').slice(0, 254);
 }
@@ -78,7 +78,7 @@ function unstructured(text: string): string {
   return /^[\x20-\x7e]{0,900}$/.test(line) && !line.includes('=?') ? line : encodedWords(line);
 }
 
-/** RFC 2047: words of at most 75 characters, none of which cuts a character. */
+/** Encoded words (RFC 2047) of at most 75 characters, none of which splits a character. */
 function encodedWords(text: string): string {
   const words: string[] = [];
   let word = '';

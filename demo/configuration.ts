@@ -9,7 +9,7 @@ export interface GatewayPlace {
   readonly port: number;
 }
 
-/** Writes what a gateway in front of these backends needs, and answers the name of its configuration file. */
+/** Writes the configuration of a gateway in front of these backends, and returns the name of its file. */
 export async function writeConfiguration(backends: DemoBackends, place: GatewayPlace): Promise<string> {
   const { directory } = place;
   const homes = people.map(({ address, backend }) => `${address}: ${backend}\n`);
@@ -21,7 +21,7 @@ export async function writeConfiguration(backends: DemoBackends, place: GatewayP
   return configFile;
 }
 
-/** The README lists the marks of the webmail that stand under `form`. */
+/** The README lists the webmail's marks that are under `form`. */
 function configuration(backends: DemoBackends, { port }: GatewayPlace): string {
   const each = backends.all.map(
     ({ name, imap, webmail }) =>

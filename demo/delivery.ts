@@ -8,7 +8,7 @@ export interface DeliverySettings {
   readonly master: { readonly name: string; readonly password: string };
 }
 
-/** The demo's postman: appends a message to the recipients' INBOX on whichever backend each of them lives. */
+/** Delivers a message: appends it to each recipient's INBOX on the recipient's backend. */
 export function createDelivery({ homes, master }: DeliverySettings): Deliver {
   return async (recipients, message) => {
     const known = recipients.flatMap((user) => {

@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   parts.defer(() => rm(directory, { recursive: true, force: true }));
   const backends = parts.use(await startBackends(Date.now()));
   const configFile = await writeConfiguration(backends, { directory, port });
-  // Loaded only now: half a second that neither the usage nor a port in use has to wait for.
+  // Loaded late: neither the usage text nor an error about the port should wait half a second for it.
   const { startGateway } = await import('../src/gateway.ts');
   const gateway = await startGateway({ configFile, log: warningsOnly });
   parts.defer(() => gateway.close());
@@ -49,12 +49,12 @@ async function main(): Promise<number> {
   return 0;
 }
 
-/** The port asked for; nothing for arguments that make no sense. */
+/** The port of the arguments; undefined for invalid arguments. */
 function readPort(): number | 'help' | undefined {
   try {
     const { values } = parseArgs({ options: { port: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
     if (values.help === true) return 'help';
-    // `npm run demo --port N`, without the dashes between, reaches us only in this way.
+    // `npm run demo --port N`, without `--` between, sets only this variable.
     const text = values.port ?? process.env['npm_config_port'] ?? defaultPort;
     const port = Number(text);
     return /^\d{1,5}$/.test(text) && port >= 1 && port <= 65_535 ? port : undefined;
@@ -63,7 +63,7 @@ function readPort(): number | 'help' | undefined {
   }
 }
 
-/** Resolves at the first signal to stop. Later ones are swallowed: npm passes on what the terminal sent already. */
+/** Resolves at the first signal to stop. Later signals are ignored: npm repeats the one that the terminal sent. */
 function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());

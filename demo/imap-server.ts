@@ -12,7 +12,7 @@ import type { ImapMoment, LoginAttempt, ServerContext, Twist } from './imap/serv
 export interface ImapServerOptions {
   /** Login name in lower case → password. */
   readonly users: Readonly<Record<string, string>>;
-  /** Master users → password: they may open any mailbox by SASL PLAIN with an authzid. */
+  /** Master user → password. A master user may open any mailbox by SASL PLAIN with an authzid. */
   readonly masters?: Readonly<Record<string, string>>;
   /**
    * `tls` from the first byte; `starttls`: no password before it; `plain`: none. All but `plain` need `keyPair`.
@@ -20,13 +20,13 @@ export interface ImapServerOptions {
   readonly security: 'tls' | 'starttls' | 'plain';
   readonly keyPair?: KeyPair;
   readonly hostname?: string;
-  /** A free one when left out. */
+  /** A free port if left out. */
   readonly port?: number;
-  /** Announced instead of the server's own, such as `IMAP4rev1` alone: no ID, no AUTH=PLAIN. */
+  /** Capabilities instead of the server's own, such as `IMAP4rev1` alone: no ID, no AUTH=PLAIN. */
   readonly capabilities?: string;
-  /** How long the answer to a failed login is held back. */
+  /** The delay of the answer to a failed login; milliseconds. */
   readonly authFailureDelayMs?: number;
-  /** Called before the greeting and before each command: answers what to do instead, or nothing. */
+  /** Called before the greeting and before each command. Returns what to do instead; undefined to go on as usual. */
   readonly script?: (moment: ImapMoment) => Twist | undefined;
 }
 
@@ -37,7 +37,7 @@ export interface ImapServer extends AsyncDisposable {
   readonly connections: number;
   /** The last 1,000 sign-ins that clients tried, oldest first. */
   readonly logins: readonly LoginAttempt[];
-  /** The mailbox of a user. Throws when there is no such user. */
+  /** The mailbox of a user. Throws if there is no such user. */
   account(user: string): Account;
   /** Ends all connections and stops listening. */
   close(): Promise<void>;
@@ -48,8 +48,8 @@ const keptLogins = 1000;
 /**
  * Starts a small IMAP4rev1 server (RFC 3501) that keeps users and mail in memory.
  *
- * It serves the demo, and as a peer in tests: what it lacks (EXPUNGE, SEARCH, COPY, IDLE) it does not announce and
- * answers with BAD. It is no server for real mail: nothing is kept, and nobody is slowed down but by an option.
+ * It serves the demo, and is a peer in tests. What it lacks (EXPUNGE, SEARCH, COPY, IDLE) it does not announce, and
+ * answers with BAD. It is no server for real mail: it stores nothing, and delays failed logins only by an option.
  */
 export async function startImapServer(options: ImapServerOptions): Promise<ImapServer> {
   const { keyPair, security, hostname = '127.0.0.1' } = options;
@@ -106,7 +106,7 @@ export async function startImapServer(options: ImapServerOptions): Promise<ImapS
   };
 }
 
-/** Speaks with one client, and ends the connection whatever comes. */
+/** Serves one client, and always ends the connection. */
 async function attend(
   connection: ImapConnection,
   context: ServerContext,
@@ -123,7 +123,7 @@ async function attend(
   }
 }
 
-/** Does what the script says; whether the server goes on as usual. */
+/** Does the step of a script. True if the server goes on as usual. */
 async function stepIn(
   connection: ImapConnection,
   twist: Twist | undefined,

@@ -1,4 +1,4 @@
-/** Somebody who has a mailbox in the demo. */
+/** A user of the demo. */
 export interface Person {
   readonly name: string;
   readonly address: string;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** Whether nothing listens on this port of 127.0.0.1 yet. Rejects when the port may not be used at all. */
+/** Whether this port of 127.0.0.1 is free. Rejects if the port may not be used at all. */
 export async function isPortFree(port: number): Promise<boolean> {
   const server = createServer();
   server.listen(port, '127.0.0.1');

@@ -128,7 +128,7 @@ Bob
   },
 ];
 
-/** A message that lies in somebody's INBOX when the demo begins. */
+/** A message in a user's INBOX when the demo starts. */
 export interface SeededMessage {
   readonly owner: Person;
   readonly source: Buffer;
@@ -136,7 +136,7 @@ export interface SeededMessage {
   readonly date: Date;
 }
 
-/** The mail with which the demo begins, oldest first, dated back from `nowMs`. */
+/** The mail at the start of the demo, oldest first, dated back from `nowMs`. */
 export function seededMail(nowMs: number): readonly SeededMessage[] {
   const oldestFirst = seeds.toSorted((one, other) => other.hoursAgo - one.hoursAgo);
   return oldestFirst.map(({ from, to, hoursAgo, seen, text = '', ...rest }) => {

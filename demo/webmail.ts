@@ -7,14 +7,14 @@ import { createSessionTable } from './webmail/sessions.ts';
 import type { Deliver } from './webmail/site.ts';
 
 export interface WebmailOptions {
-  /** The name of the backend: it stands on every page. */
+  /** The name of the backend, which every page shows. */
   readonly name: string;
   readonly imap: ImapAddress;
   readonly deliver: Deliver;
   readonly hostname?: string;
-  /** A free one when left out. */
+  /** A free port if left out. */
   readonly port?: number;
-  /** How often the session cookie changes. */
+  /** The period after which the session cookie changes; milliseconds. */
   readonly rotateAfterMs?: number;
   readonly nowMs?: () => number;
 }
@@ -22,7 +22,7 @@ export interface WebmailOptions {
 export interface Webmail extends AsyncDisposable {
   /** Scheme, host and port. */
   readonly origin: string;
-  /** Forgets the sessions of a user, or all, without telling their browsers; answers how many there were. */
+  /** Forgets the sessions of a user, or all, without telling their browsers. Returns their number. */
   expire(user?: string): number;
   /** Ends all connections and stops listening. */
   close(): Promise<void>;
@@ -31,7 +31,7 @@ export interface Webmail extends AsyncDisposable {
 /**
  * Starts a small webmail that reads and writes real mail over IMAP, and keeps its sessions in memory.
  *
- * It stands behind a gateway: it speaks plain HTTP, and believes the last entry of X-Forwarded-For.
+ * It runs behind a gateway: it speaks plain HTTP, and trusts the last entry of X-Forwarded-For.
  */
 export async function startWebmail(options: WebmailOptions): Promise<Webmail> {
   const { name, imap, deliver, hostname = '127.0.0.1' } = options;

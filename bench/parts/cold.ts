@@ -5,11 +5,11 @@ import { significant } from '../report.ts';
 import type { Part } from './part.ts';
 
 const names = ['Postern', 'nginx + service', 'nginx + cached service'] as const;
-/** More than any of them answers in one round, so that no session is met twice. */
+/** The number of sessions: more than any contender answers in one round, so that none is used twice. */
 const usersPerSecond = 12_000;
 const afterwardsMs = 1_500;
 
-/** Every request is the first of its session on this node. */
+/** Measures requests that are the first of their session on this node. */
 export const cold: Part = async ({ contenders, wrk, effort }) => {
   const perRound = usersPerSecond * effort.seconds;
   const turns: Turn[] = [];
@@ -21,7 +21,7 @@ export const cold: Part = async ({ contenders, wrk, effort }) => {
         const load = { origin, cookies: await cookies('files', perRound), paths: ['/1k'], connections: 32 };
         const before = cpuMicros(pids);
         const result = await wrk({ ...load, seconds: effort.seconds });
-        // What follows from a first use, such as noting it in Redis, is counted too.
+        // Work that follows a first use, such as noting it in Redis, is counted, too.
         await pause(afterwardsMs);
         if (result.requests > perRound) throw new Error(`${name} met sessions twice: raise usersPerSecond`);
         return { ...result, cpuMicros: cpuMicros(pids) - before };

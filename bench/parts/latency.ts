@@ -5,7 +5,7 @@ import type { Part } from './part.ts';
 const names = ['direct', 'Postern', 'undici relay', 'nginx + service', 'nginx + cached service'] as const;
 const connections = 32;
 
-/** What each adds to the time of an answer at half of what the slowest of them can do. */
+/** Measures the latency that each contender adds, at half the rate of the slowest one. */
 export const latency: Part = async ({ contenders, wrk, effort }) => {
   const load = { connections, paths: ['/1k'], seconds: effort.seconds };
   const speeds: number[] = [];

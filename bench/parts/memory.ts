@@ -16,10 +16,10 @@ const webSockets = 2_000;
 const perSession = 20;
 const sessionCount = 10_000;
 
-/** What connections and sessions weigh. */
+/** Measures the memory of connections and sessions. */
 export const memory: Part = async ({ stage, wrk }) => {
   const opener = await stage.startPeer('open-connections.ts', []);
-  // A gateway of its own for each: what one has set free would be used again by the next.
+  // Each kind gets a new gateway: it would reuse memory that another kind has freed.
   async function weigh(kind: string, path: string, use: SessionUse, count: number, users: number): Promise<number> {
     const { gateway } = await startPostern(stage);
     const [cookie = ''] = await gateway.cookies('files', 1);
@@ -61,11 +61,11 @@ interface Order {
   readonly use: SessionUse;
   readonly count: number;
   readonly users: number;
-  /** Some other traffic: with it the garbage of opening is collected, as it would be anywhere. */
+  /** Other traffic, which makes the garbage of opening collected, as in production. */
   readonly goOn: () => Promise<void>;
 }
 
-/** Kilobytes of the gateway for each of them. */
+/** The gateway's kilobytes for each connection. */
 async function weighConnections(opener: number, postern: Contender, order: Order): Promise<number> {
   const gateway = postern.pids.slice(0, 1);
   const cookies = await postern.cookies(order.use, order.users);
@@ -77,7 +77,7 @@ async function weighConnections(opener: number, postern: Contender, order: Order
     await pause(settleMs);
     return residentBytes(gateway);
   };
-  // Else what the first ones need at all would count as theirs.
+  // Otherwise one-time costs would count for the first connections.
   await ask(perSession);
   const before = await ask(0);
   const after = await ask(order.count);
@@ -85,7 +85,7 @@ async function weighConnections(opener: number, postern: Contender, order: Order
   return (after - before) / order.count / 1000;
 }
 
-/** Kilobytes of Redis and of a node for each session. */
+/** The kilobytes of Redis and of a node for each session. */
 async function weighStored(stage: Stage): Promise<{ readonly redis: number; readonly cache: number }> {
   const { gateway, redisUrl, keysFile } = await startPostern(stage);
   const before = await usedMemory(stage);

@@ -4,7 +4,7 @@ import type { Effort } from '../rounds.ts';
 import type { Stage } from '../stage.ts';
 import type { Wrk } from '../wrk.ts';
 
-/** What a part of the suite measures with. */
+/** The tools of a part of the suite. */
 export interface PartContext {
   readonly stage: Stage;
   readonly contenders: Contenders;
@@ -12,5 +12,5 @@ export interface PartContext {
   readonly effort: Effort;
 }
 
-/** Measures one thing, in as many sections as it has tables. */
+/** Measures one subject, and resolves with a section for each table. */
 export type Part = (context: PartContext) => Promise<readonly Section[]>;

@@ -5,7 +5,7 @@ import { cpuPerRequest, figures, interleave, type Round, type Rounds, type Share
 import type { Part, PartContext } from './part.ts';
 import { assetTargets } from '../roundcube-page.ts';
 
-/** One kind of load, and what is expected of the gateway under it. */
+/** One kind of load, with the gateway's targets. */
 interface Case {
   readonly title: string;
   readonly about: string;
@@ -14,9 +14,9 @@ interface Case {
   readonly use?: SessionUse;
   readonly users?: number;
   readonly through?: 'tls';
-  /** CPU is told per megabyte where the size is what matters. */
+  /** Set to report CPU time per megabyte, for loads whose size matters. */
   readonly megabytes?: number;
-  /** The most that the gateway may cost, as a share of what another costs. */
+  /** The most that the gateway may cost, as a multiple of another contender's cost. */
   readonly targets: readonly { readonly to: ContenderName; readonly atMost: number }[];
 }
 
@@ -120,7 +120,7 @@ type CaseName = keyof typeof cases;
 
 export const caseNames = Object.keys(cases) as readonly CaseName[];
 
-/** The part that measures one of the cases. */
+/** The part of the suite that measures one load. */
 export function requestsPart(name: CaseName): Part {
   return async (context) => [await measure(cases[name], context)];
 }

@@ -12,13 +12,13 @@ import { openSignInForm, Visitor } from '../visitor.ts';
 import type { Part } from './part.ts';
 
 const user = labUsers.find(({ backend }) => backend === 'a') ?? { user: '', password: '' };
-/** Elsewhere a second of load is not counted; here a few sign-ins, on both sides. */
+/** The number of uncounted sign-ins before a measurement, on both sides. */
 const warmUpsPerTurn = 15;
 const address = '127.0.0.11';
 const portOffset = Number(process.env['LAB_PORT_OFFSET'] ?? 0);
 const [imapPort, webmail] = [993 + portOffset, `http://${address}:${80 + portOffset}`];
 
-/** A whole sign-in at the gateway, beside what it is made of, done directly, with a real Dovecot and Roundcube. */
+/** Measures a whole sign-in at the gateway, and its parts done directly, with a real Dovecot and Roundcube. */
 export const signIn: Part = async ({ stage, effort }) => {
   await lab('join', String(process.pid), 'a');
   const agent = new Agent({ keepAlive: true });

@@ -17,7 +17,7 @@ interface Run {
   readonly perSecond: number;
 }
 
-/** Many sign-ins: what the gateway adds to the logins that it makes. */
+/** Measures many sign-ins: the gateway's cost on top of the IMAP logins. */
 export const signIns: Part = async ({ stage, effort }) => {
   const agent = new Agent({ keepAlive: true });
   const dovecot = stage.keep(await startDovecot(stage.folder, stage.tls.keyAndCertificateFile));

@@ -19,7 +19,7 @@ const importsOnly = ['--input-type=module', '-e', 'import "express"; import "red
 const nothing = ['-e', 'console.log("ready"); setInterval(() => {}, 60000)'];
 const idleMs = 2_000;
 
-/** From the command to the line that says ready, and what the process then weighs. */
+/** Measures the time from the command to the line that says ready, and the memory of the process then. */
 export const start: Part = async ({ stage, effort }) => {
   const configFile = await copyOfLab(stage);
   const env = { NODE_COMPILE_CACHE: join(stage.folder, 'compiled') };
@@ -27,7 +27,7 @@ export const start: Part = async ({ stage, effort }) => {
     'Postern with examples/lab.yaml': [...nodeFlags, program, 'serve', '-c', configFile],
     'Node, importing express and redis': importsOnly,
   };
-  // Not counted: they leave in the cache what Node has compiled, as the first start on a machine does.
+  // These starts do not count: they fill the compile cache, as the first start on a machine does.
   for (const args of Object.values(commands)) await finish((await launch(args, env)).child);
   const times = new Map<string, number[]>(Object.keys(commands).map((name) => [name, []]));
   for (let round = 0; round < effort.rounds; round += 1) {
@@ -67,7 +67,7 @@ export const start: Part = async ({ stage, effort }) => {
   ];
 };
 
-/** The example's own text, with ports that are free here and our Redis. */
+/** The text of the example, with free ports and our Redis. */
 async function copyOfLab(stage: Stage): Promise<string> {
   const folder = join(stage.folder, 'lab');
   await mkdir(folder);
@@ -110,12 +110,12 @@ async function idleMegabytes(args: readonly string[], env: Readonly<Record<strin
   return megabytes;
 }
 
-/** Lets it end by itself: Node writes its cache then. */
+/** Stops the gateway gracefully, so that Node writes its compile cache. */
 async function finish(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null) return;
   const gone = once(child, 'exit');
   child.kill('SIGTERM');
-  // The second one ends without waiting for anybody.
+  // A second signal ends it without waiting for requests.
   child.kill('SIGINT');
   await gone;
 }

@@ -11,7 +11,7 @@ const connections = 32;
 const perSession = 16;
 const message = Buffer.alloc(1024, 'm');
 
-/** Messages of 1 KiB, there and back, one at a time on each connection. */
+/** Measures echoed messages of 1 KiB, one at a time on each connection. */
 export const webSockets: Part = async ({ contenders, effort }) => {
   const turns: Turn[] = [];
   for (const name of names) turns.push(await turnOf(contenders.get(name), effort.seconds * 1000));

@@ -6,7 +6,7 @@ import type { Part } from './part.ts';
 
 const counts = [1, 2] as const;
 
-/** The same load on one worker and on two. */
+/** Measures the same load on one worker and on two. */
 export const workers: Part = async ({ stage, wrk, effort }) => {
   const nodes = [];
   for (const count of counts) {

@@ -9,8 +9,8 @@ import { openServerKeys } from '../../src/sessions/server-keys.ts';
 /*
  * node --expose-gc held-sessions.ts PORT REDIS-URL KEYS-FILE COOKIE-FILE
  *
- * Holds the sessions of these cookies, one a line, as a gateway node does, and tells at GET / how many bytes of heap
- * each takes.
+ * Holds the sessions of these cookies, one a line, as a gateway node does. GET / answers how many bytes of heap each
+ * of them takes.
  */
 
 const [port = '', url = '', file = '', cookieFile = ''] = process.argv.slice(2);
@@ -36,7 +36,7 @@ function heap(): number {
 const before = heap();
 let held = 0;
 for (const line of readFileSync(cookieFile, 'utf8').split('\n')) {
-  // Each browser's field is a text of its own, not a part of one big one.
+  // Each cookie is a string of its own, not a slice of one big string.
   const field = Buffer.from(line).toString('latin1');
   if ((await sessions.find(field, false)).kind === 'found') held += 1;
 }

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 /*
  * node node-relay.ts PORT BACKEND WEB-SOCKET-BACKEND
  *
- * A bare relay on Node's own HTTP client: it copies heads and bodies, and the bytes of upgraded connections, and looks at
+ * A bare relay on Node's own HTTP client: it copies heads, bodies and the bytes of upgraded connections, and inspects
  * nothing.
  */
 

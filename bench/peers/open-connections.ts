@@ -15,7 +15,7 @@ interface Order {
   readonly origin: string;
   readonly path: string;
   readonly count: number;
-  /** Used in turn. */
+  /** Cookie fields, used in turn. */
   readonly cookies: readonly string[];
 }
 

@@ -4,8 +4,8 @@ import { Pool } from 'undici';
 /*
  * node undici-relay.ts PORT BACKEND
  *
- * A bare relay on undici's dispatcher, Node's limit: it copies heads and bodies and looks at nothing. It checks no
- * session, drops no field, and keeps nobody apart.
+ * A bare relay on undici's dispatcher, the limit of Node: it copies heads and bodies and inspects nothing. It checks no
+ * session, drops no field, and separates no users.
  */
 
 const [port = '', backend = ''] = process.argv.slice(2);

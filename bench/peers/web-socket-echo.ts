@@ -3,7 +3,7 @@ import { WebSocketServer } from 'ws';
 /*
  * node web-socket-echo.ts PORT
  *
- * The backend of the WebSocket cases: says each message back.
+ * The backend of the WebSocket cases, which echoes each message.
  */
 
 const server = new WebSocketServer({ host: '127.0.0.1', port: Number(process.argv[2]), perMessageDeflate: false });

@@ -91,7 +91,7 @@ export function parseArguments(parts: readonly (string | Buffer)[]): readonly Ar
   return done;
 }
 
-/** The text of an atom or string, as UTF-8. Throws {@link ImapSyntaxError} for a list and for nothing. */
+/** The text of an atom or string, as UTF-8. Throws {@link ImapSyntaxError} for a list and for a missing argument. */
 export function textOf(argument: Argument | undefined): string {
   if (argument === undefined) throw new ImapSyntaxError('Missing argument');
   if (argument.kind === 'list') throw new ImapSyntaxError('Unexpected list');
@@ -99,7 +99,7 @@ export function textOf(argument: Argument | undefined): string {
   return bytes.toString('utf8');
 }
 
-/** The members of a list; a single argument counts as a list of one. */
+/** The members of a list. A single argument counts as a list of one. */
 export function itemsOf(argument: Argument | undefined): readonly Argument[] {
   if (argument === undefined) throw new ImapSyntaxError('Missing argument');
   return argument.kind === 'list' ? argument.items : [argument];

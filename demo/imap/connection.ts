@@ -7,18 +7,18 @@ import type { Account, Folder } from './mailbox.ts';
 export interface Selection {
   readonly folder: Folder;
   readonly readOnly: boolean;
-  /** How many messages the client was told of. */
+  /** The number of messages that the client knows. */
   known: number;
 }
 
-/** One client: its socket, and what it has reached so far. */
+/** One client: its socket and its state. */
 export class ImapConnection {
   #socket: Socket;
   #input: ImapInput;
   #secure: boolean;
   account: Account | undefined;
   selected: Selection | undefined;
-  /** What the client said of itself by ID, names in lower case. */
+  /** The client's fields of ID, with names in lower case. */
   clientId: ReadonlyMap<string, string> = new Map();
   ended = false;
 
@@ -55,7 +55,7 @@ export class ImapConnection {
     else this.#socket.once('close', listener);
   }
 
-  /** Resolves when the client has taken what was sent, or is gone. */
+  /** Resolves when the client has read what was sent, or is gone. */
   async flushed(): Promise<void> {
     const socket = this.#socket;
     if (socket.destroyed || !socket.writableNeedDrain) return;
@@ -80,7 +80,7 @@ export class ImapConnection {
     this.#socket.end();
   }
 
-  /** Ends the connection without a word. */
+  /** Ends the connection without an answer. */
   drop(): void {
     this.#socket.destroy();
   }

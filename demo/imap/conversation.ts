@@ -5,7 +5,7 @@ import { ImapSyntaxError } from './input.ts';
 import type { Completion, ImapMoment, ServerContext } from './server-context.ts';
 import { authenticate, identify, login } from './sign-in.ts';
 
-/** When a command may be given (RFC 3501, 3). */
+/** The states in which a command is allowed (RFC 3501, 3). */
 type State = 'any' | 'before-login' | 'after-login' | 'selected';
 
 type Run = (
@@ -36,8 +36,8 @@ const commands: ReadonlyMap<string, readonly [State, Run]> = new Map<string, rea
 ]);
 
 /**
- * Speaks with one client until it leaves. `stepIn` is asked before the greeting and before each command, and answers
- * whether the server is to go on as usual.
+ * Serves one client until it leaves. `stepIn` is called before the greeting and before each command, and returns
+ * whether the server goes on as usual.
  */
 export async function converse(
   connection: ImapConnection,
@@ -61,7 +61,7 @@ export async function converse(
       await connection.flushed();
     }
     if (command.verb === 'LOGOUT') return;
-    // The handshake begins after the answer; what the client sent with the command is dropped.
+    // The handshake starts after the answer; data that the client sent with the command is dropped.
     if (command.verb === 'STARTTLS' && !connection.secure && server.secureContext !== undefined) {
       connection.startTls(server.secureContext);
     }

@@ -16,7 +16,7 @@ const older: Readonly<Record<string, string>> = {
 };
 const bodyItem = /^BODY(?<peek>\.PEEK)?\[(?<section>[^\]]*)\](?:<(?<from>\d+)\.(?<count>\d+)>)?$/i;
 
-/** What one FETCH answers for one message, and whether it marks the message as seen. */
+/** The answer of a FETCH for one message, and whether it marks the message as seen. */
 export interface Fetched {
   readonly chunks: readonly (string | Buffer)[];
   readonly marksSeen: boolean;
@@ -77,7 +77,7 @@ function attribute(message: StoredMessage, name: string): string {
   }
 }
 
-/** The bytes of a section such as `1.2.MIME` or `HEADER.FIELDS (From)`; nothing when there is no such part. */
+/** The bytes of a section such as `1.2.MIME` or `HEADER.FIELDS (From)`; undefined if there is no such part. */
 function sectionOf(root: MimePart, source: Buffer, section: string): Buffer | undefined {
   const { path = '', what = '' } = /^(?<path>(?:\d+(?:\.\d+)*)?)\.?(?<what>.*)$/s.exec(section)?.groups ?? {};
   const part = partAt(root, path);
@@ -85,7 +85,7 @@ function sectionOf(root: MimePart, source: Buffer, section: string): Buffer | un
   const [name = '', ...rest] = what.split(' ');
   if (name === '') return path === '' ? source : part.body;
   if (name.toUpperCase() === 'MIME') return part.header;
-  // HEADER and TEXT of a numbered part speak of the message inside it.
+  // HEADER and TEXT of a numbered part mean the message inside it.
   const message = path === '' ? part : embedded(part);
   switch (name.toUpperCase()) {
     case 'HEADER':

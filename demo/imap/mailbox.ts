@@ -1,6 +1,6 @@
 import { type MimePart, parseMime } from './mime.ts';
 
-/** A message as it lies in a folder. */
+/** A message in a folder. */
 export interface StoredMessage {
   readonly uid: number;
   readonly flags: Set<string>;
@@ -22,7 +22,7 @@ export interface Folder {
 export interface Account {
   readonly name: string;
   readonly password: string;
-  /** INBOX first. */
+  /** The folders, INBOX first. */
   readonly folders: readonly Folder[];
 }
 
@@ -35,7 +35,7 @@ export function createAccount(name: string, password: string, uidValidity: numbe
   };
 }
 
-/** The folder of this name (INBOX in any case), or nothing. */
+/** The folder of this name (INBOX in any case); undefined if there is none. */
 export function folderOf(account: Account, name: string): Folder | undefined {
   const wanted = name.toUpperCase() === 'INBOX' ? 'INBOX' : name;
   return account.folders.find((folder) => folder.name === wanted);

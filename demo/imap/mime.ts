@@ -21,7 +21,7 @@ export interface ParameterisedValue {
 const maxDepth = 10;
 const fallbackType = 'text/plain; charset=us-ascii';
 
-/** Parses a message. Never fails: what is no MIME is one text part. */
+/** Parses a message. It never fails: a message without MIME is one text part. */
 export function parseMime(source: Buffer, depth = 0): MimePart {
   const bodyAt = findBody(source);
   const header = source.subarray(0, bodyAt);
@@ -40,7 +40,7 @@ export function parseMime(source: Buffer, depth = 0): MimePart {
   };
 }
 
-/** The first field of this name (in lower case), or nothing. */
+/** The first field of this name (in lower case); undefined if there is none. */
 export function fieldOf(fields: MimePart['fields'], name: string): string | undefined {
   return fields.find(([found]) => found === name)?.[1];
 }
@@ -82,7 +82,7 @@ function parseChildren(type: ParameterisedValue, body: Buffer, depth: number): r
   return splitAtBoundary(body, boundary).map((part) => parseMime(part, depth + 1));
 }
 
-/** RFC 2046, 5.1.1: the line end before a delimiter belongs to the delimiter. */
+/** Removes the line end before a delimiter, which belongs to the delimiter (RFC 2046, 5.1.1). */
 function splitAtBoundary(body: Buffer, boundary: string): readonly Buffer[] {
   const delimiter = Buffer.from(`--${boundary}`, 'latin1');
   const parts: Buffer[] = [];

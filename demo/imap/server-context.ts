@@ -4,17 +4,17 @@ import type { Account } from './mailbox.ts';
 
 /** A sign-in that a client tried. */
 export interface LoginAttempt {
-  /** Whose mailbox was asked for. */
+  /** The user whose mailbox was requested. */
   readonly user: string;
-  /** Who gave the password: the same user, or a master user by SASL authzid. */
+  /** The owner of the password: the same user, or a master user by SASL authzid. */
   readonly actor: string;
   readonly result: 'ok' | 'refused';
   readonly secure: boolean;
-  /** What the client said of itself by ID before, such as `x-originating-ip`; names in lower case. */
+  /** The client's earlier fields of ID, such as `x-originating-ip`, with names in lower case. */
   readonly clientId: ReadonlyMap<string, string>;
 }
 
-/** Where a script may step in: before the greeting, or before a command is carried out. */
+/** The point at which a script may step in: before the greeting, or before a command. */
 export interface ImapMoment {
   /** `GREETING`, or the command's verb in upper case. */
   readonly verb: string;
@@ -23,9 +23,9 @@ export interface ImapMoment {
 }
 
 /**
- * What a scripted server does instead of its own: `answer` sends this line (after the command's tag, or after `*` for a
- * greeting) and goes on; `raw` sends these bytes and goes on; `hang` answers nothing more; `drop` ends the connection;
- * `late` waits first.
+ * The step of a script instead of the server's own: `answer` sends this line (after the command's tag, or after `*` for
+ * a greeting) and goes on; `raw` sends these bytes and goes on; `hang` answers nothing more; `drop` ends the
+ * connection; `late` waits first.
  */
 export type Twist =
   | { readonly kind: 'answer'; readonly line: string }
@@ -34,7 +34,7 @@ export type Twist =
   | { readonly kind: 'drop' }
   | { readonly kind: 'late'; readonly ms: number };
 
-/** What the commands need of their server. */
+/** Dependencies of the commands. */
 export interface ServerContext {
   readonly accounts: ReadonlyMap<string, Account>;
   /** Master users and their passwords. */
@@ -44,9 +44,9 @@ export interface ServerContext {
   readonly mayLogIn: (connection: ImapConnection) => boolean;
   readonly capabilities: (connection: ImapConnection) => string;
   readonly record: (attempt: LoginAttempt) => void;
-  /** Waits as long as a failed login is held back. */
+  /** Waits for the delay of a failed login. */
   readonly holdBack: () => Promise<void>;
 }
 
-/** How a command ended: the tagged line. */
+/** The result of a command: the tagged line. */
 export type Completion = `${'OK' | 'NO' | 'BAD'} ${string}`;

@@ -38,7 +38,7 @@ export async function authenticate(
   return signIn(connection, { user: authzid === '' ? actor : authzid, actor, password }, server);
 }
 
-/** ID (RFC 2971): remembers what the client says, and says who answers. */
+/** ID (RFC 2971): keeps the client's fields, and answers with the server's. */
 export function identify(connection: ImapConnection, args: readonly Argument[]): Completion {
   const [first] = args;
   const nothing = first?.kind === 'atom' && first.text.toUpperCase() === 'NIL';

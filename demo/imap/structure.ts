@@ -66,7 +66,7 @@ function linesOf(body: Buffer): number {
   return lines;
 }
 
-/** Addresses as `(name NIL mailbox host)`; groups and routes are not known here. */
+/** Addresses as `(name NIL mailbox host)`. Groups and routes are not supported. */
 function addresses(field: string | undefined): string {
   const each = (field ?? '').match(/(?:"(?:[^"\\]|\\.)*"|<[^>]*>|[^",<])+/g) ?? [];
   const known = each.flatMap((text) => {

@@ -18,7 +18,7 @@ const policy = [
   "base-uri 'none'",
 ].join('; ');
 
-/** The webmail's pages. The README of the demo lists each path with its answers: a gateway's driver goes by them. */
+/** The webmail's pages. The README of the demo lists each path with its answers, by which a gateway's driver works. */
 export function createWebmailApp(site: Site): Express {
   const app = express();
   app.disable('x-powered-by');
@@ -46,7 +46,7 @@ export function createWebmailApp(site: Site): Express {
   return app;
 }
 
-/** The body parsers name a status of the 4xx class; everything else is the mail server that did not answer. */
+/** The status of an error. Body parsers give a status of the 4xx class; all others mean that the mail server failed. */
 function statusOf(error: unknown): number {
   const named = error instanceof Error && 'status' in error ? error.status : undefined;
   return typeof named === 'number' && named >= 400 && named < 500 ? named : 503;

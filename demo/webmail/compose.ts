@@ -11,7 +11,7 @@ export type SendOutcome =
   | { readonly kind: 'forged' }
   | { readonly kind: 'refused'; readonly draft: Draft; readonly problem: string };
 
-/** Sends the message that a multipart form holds, and keeps a copy in Sent. */
+/** Sends the message of a multipart form, and keeps a copy in Sent. */
 export async function sendDraft(site: Site, request: Request, { session, key }: Visitor): Promise<SendOutcome> {
   const form = await formOf(request);
   if (form === undefined || !isTokenOf(session, form.get('token'))) return { kind: 'forged' };
@@ -55,7 +55,7 @@ function recipientsIn(field: string): readonly string[] {
 }
 
 async function attachmentsIn(form: FormData): Promise<readonly Attachment[]> {
-  // A browser sends one nameless file when none was chosen.
+  // A browser sends one nameless file if none was chosen.
   const files = form.getAll('files').filter((value) => value instanceof File);
   return Promise.all(files.filter((file) => file.name !== '').map(attachmentOf));
 }

@@ -1,4 +1,4 @@
-/** Markup that may stand in a page as it is. Only {@link html} makes it. */
+/** Markup that a page may contain unescaped. Only {@link html} creates it. */
 export class Html {
   readonly markup: string;
 
@@ -10,7 +10,7 @@ export class Html {
 type Part = Html | string | number | undefined | readonly Html[];
 
 /**
- * A template for markup: every value in it is escaped, unless it is markup itself. Nothing is left out for `undefined`.
+ * A template for markup: every value is escaped, unless it is markup itself. `undefined` becomes the empty text.
  */
 export function html(strings: TemplateStringsArray, ...values: readonly Part[]): Html {
   const markup = strings.map((string, at) => string + (at < values.length ? render(values[at]) : ''));

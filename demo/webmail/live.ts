@@ -24,12 +24,12 @@ export function streamEvents(response: ServerResponse, { name, sessions }: Site,
 }
 
 export interface EchoSockets {
-  /** Takes an upgrade request; one for another path or without a session is refused. */
+  /** Handles an upgrade request. One for another path or without a session is refused. */
   accept(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   close(): void;
 }
 
-/** WebSockets under `/api/echo` that send back what they get, and end with the session. */
+/** WebSockets under `/api/echo` that echo messages, and end with the session. */
 export function createEchoSockets(site: Site): EchoSockets {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: 1024 * 1024 });
   return {

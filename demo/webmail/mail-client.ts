@@ -2,15 +2,15 @@ import type { Readable } from 'node:stream';
 import { type FetchMessageObject, ImapFlow, type MessageAddressObject, type MessageStructureObject } from 'imapflow';
 import { textOfHtml } from './text-of-html.ts';
 
-/** Where the mail of a backend is read, by IMAP over TLS. */
+/** The address of a backend's mail server, for IMAP over TLS. */
 export interface ImapAddress {
   readonly hostname: string;
   readonly port: number;
-  /** PEM: the certificate to trust. */
+  /** The certificate to trust, in PEM. */
   readonly ca: string;
 }
 
-/** Whose mailbox is opened; with `actor`, by a master user's name and password. */
+/** The user of a mailbox; with `actor`, it is opened by a master user's name and password. */
 export interface MailboxKey {
   readonly user: string;
   readonly password: string;
@@ -41,12 +41,12 @@ export interface OpenedMessage extends MessageSummary {
   readonly attachments: readonly AttachmentSummary[];
 }
 
-/** The server did not take the user's password, now or no longer. */
+/** The server refused the user's password. */
 export class MailboxRefused extends Error {}
 
 /**
  * Opens a mailbox for as long as `use` runs: one IMAP connection per request of the browser, as webmails in PHP do.
- * Rejects with {@link MailboxRefused} when the server refuses the password.
+ * Rejects with {@link MailboxRefused} if the server refuses the password.
  */
 export async function withMailbox<T>(
   address: ImapAddress,
@@ -70,7 +70,7 @@ export async function withMailbox<T>(
     disableAutoIdle: true,
     logger: false,
   });
-  // Without a listener a late socket error would end the process; the call that was cut rejects by itself.
+  // Without a listener a late socket error would end the process; a pending call rejects by itself.
   client.on('error', () => undefined);
   try {
     await client.connect();
@@ -93,14 +93,14 @@ export async function listMessages(client: ImapFlow, folder: string): Promise<re
   return messages.map(summaryOf).toReversed();
 }
 
-/** How many messages of the INBOX are unread, and how many there are. */
+/** The numbers of unread messages and of all messages in the INBOX. */
 export async function countInbox(client: ImapFlow): Promise<{ readonly total: number; readonly unseen: number }> {
   const status = await client.status('INBOX', { messages: true, unseen: true });
   if (status === false) throw new Error('The IMAP server does not count the INBOX');
   return { total: status.messages ?? 0, unseen: status.unseen ?? 0 };
 }
 
-/** A message with its text and a list of its attachments, marked as seen; nothing when there is no such message. */
+/** Reads a message with its text and a list of attachments, and marks it as seen; undefined if there is none. */
 export async function openMessage(client: ImapFlow, folder: string, uid: number): Promise<OpenedMessage | undefined> {
   await client.mailboxOpen(folder);
   const query = { uid: true, envelope: true, flags: true, size: true, bodyStructure: true } as const;
@@ -120,7 +120,7 @@ export async function openMessage(client: ImapFlow, folder: string, uid: number)
   return { ...summaryOf(message), text: shown?.type === 'text/html' ? textOfHtml(text) : text, attachments };
 }
 
-/** Sends the decoded bytes of a part to `take`; false when there is no such part. */
+/** Sends the decoded bytes of a part to `take`; false if there is no such part. */
 export async function readPart(
   client: ImapFlow,
   where: { readonly folder: string; readonly uid: number; readonly part: string },
@@ -146,7 +146,7 @@ function summaryOf(message: FetchMessageObject): MessageSummary {
   };
 }
 
-/** The Date field is the sender's word: what is no date at all becomes the epoch. */
+/** The time of a Date field, which comes from the sender: text that is no date becomes the epoch. */
 function knownDate(date: Date | string | undefined): Date {
   const known = new Date(date ?? 0);
   return Number.isNaN(known.getTime()) ? new Date(0) : known;

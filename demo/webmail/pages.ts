@@ -1,13 +1,13 @@
 import { type Html, html } from './html.ts';
 import type { AttachmentSummary, MessageSummary, OpenedMessage } from './mail-client.ts';
 
-/** What stands around the content of every page. */
+/** The frame around the content of every page. */
 export interface CommandEnvironment {
   readonly backend: string;
   readonly user: string | undefined;
   readonly formToken: string;
   readonly density: 'roomy' | 'compact';
-  /** How many header fields the request brought here. */
+  /** The number of header fields of the request. */
   readonly fields: number;
 }
 
@@ -108,7 +108,7 @@ export interface Draft {
   readonly text: string;
 }
 
-/** The form in which a message is written; after a problem it keeps all but the files. */
+/** The form for a new message. After a problem it keeps all but the files. */
 export function composeForm(formToken: string, draft: Draft, problem: string | undefined): Html {
   return html`<form method="post" action="/compose" enctype="multipart/form-data" class="card compose">
 <h1>Write</h1>
@@ -122,7 +122,7 @@ ${problem === undefined ? undefined : html`<p class="problem" role="alert">${pro
 </form>`;
 }
 
-/** What a request looked like when it arrived here, behind the gateway, and ways to try what the gateway carries. */
+/** The request as it arrived behind the gateway, and ways to try what the gateway carries. */
 export function arrivedPage(formToken: string, fields: readonly (readonly [string, string])[]): Html {
   const rows = fields.map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>`);
   return html`<section class="card">
@@ -146,7 +146,7 @@ the gateway's own cookie is not among them, and the webmail's session cookie is 
 </section>`;
 }
 
-/** A page with one sentence, for what went wrong. */
+/** A page with one sentence about a failure. */
 export function sentence(title: string, text: string): Html {
   return html`<section class="card"><h1>${title}</h1><p>${text}</p><p class="actions"><a class="button" href="/mail/INBOX">To the inbox</a></p></section>`;
 }

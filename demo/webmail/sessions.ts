@@ -2,33 +2,33 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 
 /** The webmail's own session, as one browser (or the gateway on its behalf) holds it. */
 export interface MailSession {
-  /** What forms carry, so that another site cannot send them. */
+  /** The token of every form, so that another site cannot send one. */
   readonly formToken: string;
-  /** Nothing before sign-in. */
+  /** Undefined before sign-in. */
   readonly user: string | undefined;
   readonly password: string;
 }
 
 export interface SessionTable {
-  /** The session that a Cookie field names, or nothing. */
+  /** The session of a Cookie field; undefined if there is none. */
   find(cookieField: string | undefined): MailSession | undefined;
-  /** Makes a session for nobody yet, to which the token of a sign-in form is bound; answers a Set-Cookie line. */
+  /** Creates a session without a user, to which the token of a sign-in form is bound. Returns a Set-Cookie line. */
   begin(): { readonly session: MailSession; readonly setCookie: string };
-  /** Puts a session of this user in the place of `former`; answers a Set-Cookie line. */
+  /** Replaces `former` by a session of this user. Returns a Set-Cookie line. */
   signIn(former: MailSession, user: string, password: string): string;
-  /** A Set-Cookie line with a new id, when it is time for one. The id before it goes on for one more period. */
+  /** A Set-Cookie line with a new id; undefined if none is due. The former id stays valid for one more period. */
   rotate(session: MailSession): string | undefined;
-  /** Ends a session; answers the Set-Cookie line that deletes its cookie. */
+  /** Ends a session. Returns the Set-Cookie line that deletes its cookie. */
   end(session: MailSession): string;
-  /** Ends the sessions of a user, or all: as if the webmail had been restarted. Answers how many there were. */
+  /** Ends the sessions of a user, or all, as a restart of the webmail does. Returns their number. */
   expire(user: string | undefined): number;
   /** Calls `listener` when the session ends, until the returned function is called. */
   onEnd(session: MailSession, listener: () => void): () => void;
 }
 
-/** What the table knows of a living session. */
+/** A live session in the table. */
 interface Tenancy {
-  /** The newest id last. */
+  /** The valid ids, the newest last. */
   readonly ids: string[];
   rotatedAtMs: number;
   readonly listeners: Set<() => void>;
@@ -98,13 +98,13 @@ export function createSessionTable(nowMs: () => number, rotateAfterMs: number): 
   };
 }
 
-/** The value of the first cookie of this name, or nothing. */
+/** The value of the first cookie of this name; undefined if there is none. */
 export function cookieOf(field: string | undefined, name: string): string | undefined {
   const pair = (field ?? '').split(';').find((each) => each.trim().startsWith(`${name}=`));
   return pair?.trim().slice(name.length + 1);
 }
 
-/** Whether a form carried the token of this session. */
+/** Whether a form has the token of this session. */
 export function isTokenOf(session: MailSession, given: unknown): boolean {
   if (typeof given !== 'string') return false;
   const [left, right] = [Buffer.from(session.formToken), Buffer.from(given)];

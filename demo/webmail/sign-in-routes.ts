@@ -56,7 +56,7 @@ function showForm(
   show(site, request, response, undefined, loginForm(session.formToken, fieldOf(request, 'user'), problem));
 }
 
-/** Rejects when the mail server could not be asked. */
+/** Whether the mail server accepts the password. Rejects if it could not be asked. */
 async function isPassword(site: Site, request: Request, user: string, password: string): Promise<boolean> {
   if (user === '' || password === '') return false;
   try {

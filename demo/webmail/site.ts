@@ -5,19 +5,21 @@ import { type ImapAddress, type MailboxKey, MailboxRefused } from './mail-client
 import { pageWith, sentence } from './pages.ts';
 import { cookieOf, isTokenOf, type MailSession, type SessionTable } from './sessions.ts';
 
-/** Puts a message into the INBOX of each recipient; or into none, and answers those whom nobody knows. */
+/**
+ * Puts a message into the INBOX of each recipient, or, if some are unknown, into none. Resolves with the unknown ones.
+ */
 export type Deliver = (recipients: readonly string[], message: Buffer) => Promise<readonly string[]>;
 
-/** What the webmail's routes need. */
+/** Dependencies of the webmail's routes. */
 export interface Site {
-  /** The name of the backend: it stands on every page. */
+  /** The name of the backend, which every page shows. */
   readonly name: string;
   readonly imap: ImapAddress;
   readonly deliver: Deliver;
   readonly sessions: SessionTable;
 }
 
-/** Who is signed in: the session of the request, and the key to that user's mailbox. */
+/** The signed-in user: the session of the request, and the key to the user's mailbox. */
 export interface Visitor {
   readonly session: MailSession;
   readonly key: MailboxKey;
@@ -46,7 +48,7 @@ export function forVisitors(site: Site, handle: Handle): RequestHandler {
   };
 }
 
-/** As {@link forVisitors}, for a form: one without the session's token is refused with 403. */
+/** Like {@link forVisitors}, for forms: a form without the session's token is refused with 403. */
 export function forForms(site: Site, handle: Handle): RequestHandler {
   return forVisitors(site, async (request, response, visitor) => {
     if (isTokenOf(visitor.session, fieldOf(request, 'token'))) await handle(request, response, visitor);
@@ -71,7 +73,7 @@ export function answerNotFound(site: Site, request: Request, response: Response)
   show(site, request, response, session, sentence('Not here', 'There is nothing under this address.'));
 }
 
-/** Sends a page with everything that stands around its content. */
+/** Sends a page with its frame around the content. */
 export function show(
   site: Site,
   request: Request,
@@ -89,13 +91,13 @@ export function show(
   response.send(pageWith(around, content));
 }
 
-/** One field of a form, or nothing when it is absent or repeated. */
+/** One field of a form; undefined if it is absent or repeated. */
 export function fieldOf(request: Request, name: string): string {
   const body: unknown = request.body;
   return textIn(body, name);
 }
 
-/** One parameter of the query, or nothing when it is absent or repeated. */
+/** One parameter of the query; undefined if it is absent or repeated. */
 export function queryOf(request: Request, name: string): string {
   return textIn(request.query, name);
 }
@@ -106,7 +108,7 @@ function textIn(values: unknown, name: string): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** The browser's address as the gateway tells it: the field is its own, so its last entry is to be believed. */
+/** The browser's address, by the last entry of X-Forwarded-For, which the gateway wrote itself. */
 export function clientAddressOf(request: IncomingMessage): string {
   const told = request.headers['x-forwarded-for'];
   const last = (Array.isArray(told) ? told.join(',') : (told ?? '')).split(',').at(-1)?.trim() ?? '';

@@ -4,8 +4,8 @@ const lines: ReadonlySet<string> = new Set(['br', 'div', 'tr', 'li']);
 const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', nbsp: ' ', '#39': "'" };
 
 /**
- * HTML mail as plain text, in one pass. No sanitiser: its result is text, which a page has to escape like any other,
- * so what it misses is ugly but never live.
+ * HTML mail as plain text, in one pass. It is no sanitiser: its result is text, which a page must escape like any
+ * other, so markup that it misses is ugly but never live.
  */
 export function textOfHtml(html: string): string {
   let text = '';

@@ -4,7 +4,7 @@ import { countInbox, withMailbox } from './mail-client.ts';
 import { arrivedPage } from './pages.ts';
 import { forForms, forVisitors, type Site, show } from './site.ts';
 
-/** What is here only to be seen: what arrived, how a session is lost, a poll and an event stream. */
+/** Pages for demonstration: the request as it arrived, a lost session, a poll and an event stream. */
 export function addTourRoutes(app: Express, site: Site): void {
   app.get(
     '/arrived',
@@ -34,7 +34,7 @@ export function addTourRoutes(app: Express, site: Site): void {
   );
 }
 
-/** Name and value of each field as it came. Values of cookies are cut: a page never shows what opens a session. */
+/** Name and value of each field as received. Values of cookies are cut, so that no page shows a session's secret. */
 function fieldsOf(request: Request): readonly (readonly [string, string])[] {
   const fields: (readonly [string, string])[] = [];
   for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) {
