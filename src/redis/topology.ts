@@ -22,7 +22,7 @@ interface ServerLogin {
 }
 
 interface RedisBySentinels extends ServerLogin {
-  readonly sentinels: readonly ServerAddress[];
+  readonly sentinels: readonly RedisServerAddress[];
   /** The name under which the Sentinels watch the master. */
   readonly name: string;
   readonly database: number;
@@ -31,10 +31,10 @@ interface RedisBySentinels extends ServerLogin {
 
 interface RedisCluster extends ServerLogin {
   /** Some of its nodes. */
-  readonly cluster: readonly ServerAddress[];
+  readonly cluster: readonly RedisServerAddress[];
 }
 
-interface ServerAddress {
+interface RedisServerAddress {
   readonly host: string;
   readonly port: number;
 }
@@ -193,7 +193,7 @@ function isReady(client: unknown): boolean {
   return typeof client === 'object' && client !== null && 'isReady' in client && client.isReady === true;
 }
 
-function addressList(servers: readonly ServerAddress[]): string {
+function addressList(servers: readonly RedisServerAddress[]): string {
   return servers.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)).join(', ');
 }
 

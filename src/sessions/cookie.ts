@@ -35,7 +35,7 @@ export function clearedSessionCookie(secure: boolean): string {
 
 /** A Cookie field, taken apart. */
 export interface CookieField {
-  /** The session cookie's value as it was sent; undefined if there is none, or when somebody planted a second one. */
+  /** The session cookie's value as it was sent; undefined if there is none, or if somebody planted a second one. */
   readonly own: string | undefined;
   /** The other pairs, byte for byte; empty when there are none. */
   readonly rest: string;
@@ -64,7 +64,7 @@ export function readCookieField(field: string | undefined, acceptPlain: boolean)
   return { own: own.length === 1 ? own[0] : undefined, rest: rest.join('; ') };
 }
 
-/** The field without any session cookie: our own pages see a request with two of them so. */
+/** The field without any session cookie: what our own pages see of a request with two of them. */
 export function withoutSessionCookies(field: string): string {
   const kept = field.split(';').filter((piece) => {
     const name = withoutBlanks(piece.split('=', 1)[0] ?? '');
@@ -122,14 +122,14 @@ export function verifySessionCookie(ring: KeyRing, sent: string): CookieVerdict 
   try {
     text = decodeURIComponent(sent);
   } catch {
-    // Not percent-encoding at all.
+    // The value is not percent-encoding.
     return forged;
   }
   const [, value = '', signature = ''] = signedText.exec(text) ?? [];
   if (value === '') return forged;
   const cookie = parseSessionId(ring, value);
   if (cookie === undefined) return { kind: 'foreign-key', id: value.slice(0, value.indexOf('.')) };
-  // As cookie-signature makes it: base64 without padding. Both texts have 43 characters.
+  // cookie-signature, of express-session, writes base64 without padding. Both texts have 43 characters.
   const expected = createHmac('sha256', signatureKey(cookie.serverKey)).update(value).digest('base64').slice(0, 43);
   return timingSafeEqual(Buffer.from(expected), Buffer.from(signature)) ? { kind: 'genuine', cookie } : forged;
 }

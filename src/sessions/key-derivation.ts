@@ -18,11 +18,11 @@ export interface ServerKey {
   readonly fingerprint: string;
   /** A subkey for a purpose of another part, such as `form token`. The same purpose gives the same 32 bytes. */
   subkey(purpose: string): KeyObject;
-  /** The name under which the store knows the session with this id. */
+  /** The store's name for the session with this id. */
   recordKeyOf(id: string): RecordKey;
   /** The name of a user's index. */
   userKeyOf(user: CanonicalUser): UserKey;
-  /** The key that seals what belongs to one session: it takes the cookie's secret as well as the server's. */
+  /** The key that seals the secrets of one session: derived from the cookie's secret as well as the server's. */
   sealKeyOf(cookieSecret: string, purpose: SealPurpose): KeyObject;
 }
 

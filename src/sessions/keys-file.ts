@@ -7,7 +7,7 @@ import { PosternError } from '../core/error.ts';
 import { codeOf, exposureOf, isMissing, makeFolder, openNamedFile, whyUnreadable } from '../core/named-files.ts';
 import { createKeyRing, createServerKey, type KeyRing } from './key-derivation.ts';
 
-/** One key as the file holds it. */
+/** One key in the file. */
 export interface KeyEntry {
   readonly id: string;
   /** `promoted`: seals and signs. `open`: only opens what was sealed with it. */
@@ -209,7 +209,7 @@ function keysFileText({ keys, retired }: KeysFile): string {
   return `${header}${lines.join('\n')}\n`;
 }
 
-/** Readers see the old file or the new one, never half of either. */
+/** Replaces the file as a whole: readers see the old content or the new. */
 async function replaceKeysFile(file: string, content: KeysFile): Promise<void> {
   await access(dirname(file), constants.W_OK).catch((error: unknown) => {
     const remedy = 'change the file where it comes from (a secret of the container platform), and mount it again';

@@ -22,7 +22,7 @@ import { parseEndReason, parseRecord, parseRegisteredKey, parseStoredJar, record
 /** Options of RedisSessionStore. */
 interface RedisStoreOptions {
   readonly settings: RedisSettings;
-  /** How long a destroyed key stays refused: at least the absolute timeout, or a late write could revive it. */
+  /** The time for which a destroyed key stays refused: at least the absolute timeout, or a late write could revive it. */
   readonly tombstoneMs: number;
   readonly log: Log;
   /** Called after each command, for the metrics. */
@@ -45,6 +45,7 @@ const recordAt = (key: RecordKey): string => `${recordPrefix}{${key}}`;
 const jarAt = (key: RecordKey): string => `${jarPrefix}{${key}}`;
 const useAt = (key: RecordKey): string => `ps:u:{${key}}`;
 const tombstoneAt = (key: RecordKey): string => `ps:t:{${key}}`;
+const keysOf = (key: RecordKey): string[] => [recordAt(key), useAt(key), jarAt(key), tombstoneAt(key)];
 const indexAt = (key: UserKey): string => `ps:i:${key}`;
 const keyInRedisKey = /\{(.+)\}$/;
 
@@ -88,21 +89,19 @@ export class RedisSessionStore implements SessionStore {
   }
 
   async create(key: RecordKey, record: SessionRecord, ttlMs: number): Promise<'created' | 'refused'> {
-    // The index first: a session that is not listed could not be ended by its user; a listed one that is not there is
-    // only skipped.
+    // Indexes first: an unlisted session could not be ended by its user, a listed one that is not there is skipped.
     await Promise.all([
-      runScript(this.connection, indexScript, [indexAt(record.userKey)], [record.createdAtMs, key, ttlMs]),
-      runScript(this.connection, indexAllScript, [allKey], [record.absoluteEndMs, key, ttlMs]),
+      this.#run(indexScript, [indexAt(record.userKey)], [record.createdAtMs, key, ttlMs]),
+      this.#run(indexAllScript, [allKey], [record.absoluteEndMs, key, ttlMs]),
     ]);
     const args = [recordText(record), ttlMs];
-    const created = await runScript(this.connection, createScript, [recordAt(key), tombstoneAt(key)], args);
+    const created = await this.#run(createScript, [recordAt(key), tombstoneAt(key)], args);
     return created === 1 ? 'created' : 'refused';
   }
 
   async rewrite(key: RecordKey, record: SessionRecord): Promise<'written' | 'gone'> {
-    const text = recordText(record);
     const reply = await this.connection.run((client) =>
-      client.set(recordAt(key), text, { condition: 'XX', expiration: 'KEEPTTL' }),
+      client.set(recordAt(key), recordText(record), { condition: 'XX', expiration: 'KEEPTTL' }),
     );
     return reply === null ? 'gone' : 'written';
   }
@@ -114,14 +113,13 @@ export class RedisSessionStore implements SessionStore {
     jar: StoredJar,
   ): Promise<'written' | 'elsewhere' | 'gone'> {
     const args = [from.backend, from.host, recordText(record), JSON.stringify(jar)];
-    const reply = await runScript(this.connection, rerouteScript, [recordAt(key), jarAt(key)], args);
+    const reply = await this.#run(rerouteScript, [recordAt(key), jarAt(key)], args);
     if (reply === 2) return 'written';
     return reply === 1 ? 'elsewhere' : 'gone';
   }
 
   async read(key: RecordKey): Promise<StoredLookup> {
-    const keys = [recordAt(key), useAt(key), jarAt(key), tombstoneAt(key)];
-    const [record, use, jar, tombstone] = await this.connection.run((client) => client.mGet(keys));
+    const [record, use, jar, tombstone] = await this.connection.run((client) => client.mGet(keysOf(key)));
     if (typeof tombstone === 'string') return { kind: 'ended', reason: parseEndReason(tombstone) };
     const parsed = typeof record === 'string' ? parseRecord(record) : undefined;
     if (parsed === undefined) return { kind: 'none' };
@@ -129,8 +127,7 @@ export class RedisSessionStore implements SessionStore {
   }
 
   async destroy(key: RecordKey, reason: EndReason): Promise<boolean> {
-    const keys = [recordAt(key), useAt(key), jarAt(key), tombstoneAt(key)];
-    const before = await runScript(this.connection, destroyScript, keys, [reason, this.#tombstoneMs]);
+    const before = await this.#run(destroyScript, keysOf(key), [reason, this.#tombstoneMs]);
     if (typeof before !== 'string') return false;
     const record = parseRecord(before);
     if (record !== undefined) {
@@ -142,20 +139,13 @@ export class RedisSessionStore implements SessionStore {
   }
 
   async writeJar(key: RecordKey, jar: StoredJar): Promise<'written' | 'gone'> {
-    const written = await runScript(
-      this.connection,
-      writeJarScript,
-      [recordAt(key), jarAt(key)],
-      [JSON.stringify(jar)],
-    );
+    const written = await this.#run(writeJarScript, [recordAt(key), jarAt(key)], [JSON.stringify(jar)]);
     return written === 1 ? 'written' : 'gone';
   }
 
   async noteUse(uses: readonly { readonly key: RecordKey; readonly atMs: number }[]): Promise<void> {
     // node-redis sends in one go what is issued in one turn of the event loop.
-    await Promise.all(
-      uses.map(({ key, atMs }) => runScript(this.connection, noteUseScript, [recordAt(key), useAt(key)], [atMs])),
-    );
+    await Promise.all(uses.map(({ key, atMs }) => this.#run(noteUseScript, [recordAt(key), useAt(key)], [atMs])));
   }
 
   async ofUser(userKeys: readonly UserKey[]): Promise<readonly StoredEntry[]> {
@@ -189,7 +179,7 @@ export class RedisSessionStore implements SessionStore {
 
   async registerKeys(keys: readonly RegisteredKey[]): Promise<readonly RegisteredKey[]> {
     const texts = keys.map((key) => JSON.stringify(key));
-    const reply = await runScript(this.connection, registerKeysScript, [registryKey], texts);
+    const reply = await this.#run(registerKeysScript, [registryKey], texts);
     if (!Array.isArray(reply)) return [];
     return reply.map((text: unknown) => parseRegisteredKey(String(text))).filter((key) => key !== undefined);
   }
@@ -212,6 +202,10 @@ export class RedisSessionStore implements SessionStore {
     clearTimeout(this.#heartbeat);
     this.#listeners.clear();
     this.connection.close();
+  }
+
+  #run(script: string, keys: string[], args: readonly (string | number)[]): Promise<unknown> {
+    return this.connection.run((client) => client.eval(script, { keys, arguments: args.map(String) }));
   }
 
   #tell(news: StoreNews): void {
@@ -252,15 +246,6 @@ export class RedisSessionStore implements SessionStore {
   }
 }
 
-function runScript(
-  connection: Pick<RedisConnection, 'run'>,
-  script: string,
-  keys: string[],
-  args: readonly (string | number)[],
-): Promise<unknown> {
-  return connection.run((client) => client.eval(script, { keys, arguments: args.map(String) }));
-}
-
 const probeMs = 2_000;
 
 /**
@@ -271,25 +256,26 @@ export async function probeSessionStore(connection: Pick<RedisConnection, 'run'>
   const [id, userKey] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
   if (!isRecordKey(id) || !isUserKey(userKey)) throw new TypeError('32 bytes make a key of 43 characters');
   const [record, use, jar, tombstone, index] = [recordAt(id), useAt(id), jarAt(id), tombstoneAt(id), indexAt(userKey)];
-  await runScript(connection, registerKeysScript, [registryKey], []);
-  await runScript(connection, indexScript, [index], [Date.now(), id, probeMs]);
-  await runScript(connection, indexAllScript, [allKey], [Date.now(), id, probeMs]);
-  await runScript(connection, createScript, [record, tombstone], ['{"backend":"","host":""}', probeMs]);
-  await runScript(connection, rerouteScript, [record, jar], ['', '', '{}', '{}']);
-  await runScript(connection, writeJarScript, [record, jar], ['{}']);
-  await runScript(connection, noteUseScript, [record, use], [Date.now()]);
+  const run = (script: string, keys: string[], args: readonly (string | number)[]) =>
+    connection.run((client) => client.eval(script, { keys, arguments: args.map(String) }));
+  await run(registerKeysScript, [registryKey], []);
+  await run(indexScript, [index], [Date.now(), id, probeMs]);
+  await run(indexAllScript, [allKey], [Date.now(), id, probeMs]);
+  await run(createScript, [record, tombstone], ['{"backend":"","host":""}', probeMs]);
+  await run(rerouteScript, [record, jar], ['', '', '{}', '{}']);
+  await run(writeJarScript, [record, jar], ['{}']);
+  await run(noteUseScript, [record, use], [Date.now()]);
   await connection.run((client) => client.set(record, '{}', { condition: 'XX', expiration: 'KEEPTTL' }));
-  await connection.run((client) => client.mGet([record, use, jar, tombstone]));
+  await connection.run((client) => client.mGet(keysOf(id)));
   await connection.run((client) => client.exists(registryKey));
-  await runScript(connection, destroyScript, [record, use, jar, tombstone], ['signed-out', probeMs]);
+  await run(destroyScript, keysOf(id), ['signed-out', probeMs]);
   await connection.run((client) => client.zRange(allKey, 0, 0));
   await connection.run((client) => client.zRem(index, id));
   await connection.run((client) => client.zRem(allKey, id));
   await connection.run((client) => client.hDel(registryKey, id));
 }
 
-// The conditional writes, as Lua scripts. Each touches the keys of one session, which share a hash tag, or a single other
-// key: one slot, so that they run on a Cluster.
+// The conditional writes, as Lua scripts. Each touches keys of one slot, so that it runs on a Cluster.
 
 /** KEYS record, tombstone. ARGV record, ttl. */
 const createScript = `

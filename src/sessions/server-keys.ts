@@ -106,7 +106,7 @@ async function openRing({ file, store, clock, randomBytes }: ServerKeysOptions):
   try {
     await register(store, file, made);
   } catch (error) {
-    // Another node was first, or the store went away: a file that nobody else has must not stay.
+    // Another node was first, or the store is away: a file that no other node has must not stay.
     await unlink(file);
     throw error;
   }

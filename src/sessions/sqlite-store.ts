@@ -22,7 +22,7 @@ import { parseEndReason, parseRecord, recordText } from './record-format.ts';
 interface SqliteStoreOptions {
   /** Made, with its folder, if it is missing. Belongs to one gateway process: others would not hear of changes. */
   readonly file: string;
-  /** How long a destroyed key stays refused: at least the absolute timeout, or a late write could revive it. */
+  /** The time for which a destroyed key stays refused: at least the absolute timeout, or a late write could revive it. */
   readonly tombstoneMs: number;
   readonly clock: Clock;
 }
@@ -185,7 +185,7 @@ export class SqliteSessionStore implements SessionStore {
       this.#sql.sweepSessions.run(this.#clock.nowMs());
       this.#sql.sweepTombstones.run(this.#clock.nowMs());
     } catch {
-      // Locked or full: what is left over is expired all the same, and the next sweep takes it.
+      // Locked or full: expired rows are not served, and the next sweep deletes them.
     }
   }
 }

@@ -11,7 +11,7 @@ import {
 } from './running-node.fixture.ts';
 import { alice, bob, type HandClock, storeWith } from './samples.fixture.ts';
 
-suite('the gate', () => {
+suite('the sessions of browsers', () => {
   let embedded: EmbeddedNode;
   let store: SessionStore;
   let clock: HandClock;

@@ -13,7 +13,7 @@ function unavailable(): Promise<never> {
   return Promise.reject(new PosternError('ERR_STORE_UNAVAILABLE', 'away', { source: 'store', retryable: true }));
 }
 
-suite('the live sessions of a node', () => {
+suite('the sessions of a node', () => {
   let embedded: EmbeddedNode;
   let store: SessionStore;
   let clock: HandClock;

@@ -6,7 +6,7 @@ import { eventually } from '../eventually.fixture.ts';
 import { type EmbeddedNode, jarCookie, password, type RunningNode, startEmbeddedNode } from './running-node.fixture.ts';
 import { alice, backendNamed, type HandClock } from './samples.fixture.ts';
 
-suite('a session that is led to another host', () => {
+suite('a session that moves to another host', () => {
   let embedded: EmbeddedNode;
   let store: SessionStore;
   let clock: HandClock;
