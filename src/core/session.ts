@@ -213,7 +213,7 @@ export type SessionLookup =
  * Finds the session of a request. Answers at once, without a promise, when it is in the node's cache. `secure`: whether
  * the browser came by https, where only the cookie counts that nobody else can have planted.
  */
-export interface LiveSessions {
+export interface SessionFinder {
   find(cookieField: string | undefined, secure: boolean): SessionLookup | Promise<SessionLookup>;
 }
 

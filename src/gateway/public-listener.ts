@@ -4,7 +4,7 @@ import { type Answer, type Readiness, readinessAnswer } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
-import type { LiveSessions } from '../core/session.ts';
+import type { SessionFinder } from '../core/session.ts';
 import { newReference } from '../http/request-context.ts';
 import { BasicRequests } from '../proxy/basic-requests.ts';
 import { challengeAnswer } from '../proxy/basic-upstream-request.ts';
@@ -104,7 +104,7 @@ function createPublicListener(options: ListenerOptions): PublicListener {
 }
 
 /** Sessions of opened mailboxes count only while somebody vouches for them. */
-function guardedSessions(sessions: LiveSessions, mailboxExpiry: Pick<MailboxExpiry, 'guard'>): LiveSessions {
+function guardedSessions(sessions: SessionFinder, mailboxExpiry: Pick<MailboxExpiry, 'guard'>): SessionFinder {
   return {
     find(cookieField, secure) {
       const found = sessions.find(cookieField, secure);

@@ -2,7 +2,7 @@ import type { Request, Response } from 'express';
 import type { Clock } from '../core/clock.ts';
 import { expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
-import type { LiveSession, LiveSessions } from '../core/session.ts';
+import type { LiveSession, SessionFinder } from '../core/session.ts';
 import type { Impersonation, OpenedWebmail, OpenOutcome } from '../support/impersonation.ts';
 import type { MailboxExpiry } from '../support/mailbox-expiry.ts';
 import { createMethodNotAllowed, createOnlyDocuments, createOwnApp, type ErrorPageDeps, type Pages } from './app.ts';
@@ -20,7 +20,7 @@ interface AssistPagesDeps extends ErrorPageDeps {
   /** Tells the user, as the operator decided. */
   readonly tell: (opened: OpenedWebmail) => Promise<void>;
   readonly gate: PageSessions;
-  readonly live: LiveSessions;
+  readonly live: SessionFinder;
   readonly tokens: FormTokens;
   readonly consoleOrigin: string;
   readonly clock: Clock;

@@ -10,7 +10,7 @@ import {
   type EndReason,
   endReasons,
   type LiveSession,
-  type LiveSessions,
+  type SessionFinder,
   type SessionRecord,
 } from '../core/session.ts';
 import type { LoginOutcome } from '../login/attempt.ts';
@@ -37,7 +37,7 @@ interface LoginPageDeps {
   readonly login: Login;
   readonly logout: Logout;
   readonly gate: PageSessions;
-  readonly live: LiveSessions;
+  readonly live: SessionFinder;
   /** Notices that a user reads before the mail. */
   readonly notices: Pick<NoticeDelivery, 'pending'>;
   readonly tokens: FormTokens;

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import { expiredCookieLines } from '../core/cookie-jar.ts';
-import type { LiveSessions, SessionRecord } from '../core/session.ts';
+import type { SessionFinder, SessionRecord } from '../core/session.ts';
 import type { Logout } from '../login/logout.ts';
 import { formField, type FormTokens, queryParameter, requestInitiator, seeOther } from './forms.ts';
 import { ingressOf, type PageSessions, sessionOf, signInPathOf } from './request-context.ts';
@@ -10,7 +10,7 @@ import type { Views } from './views.ts';
 interface LogoutPageDeps {
   readonly logout: Logout;
   readonly gate: PageSessions;
-  readonly live: LiveSessions;
+  readonly live: SessionFinder;
   readonly tokens: FormTokens;
   readonly views: Views;
 }

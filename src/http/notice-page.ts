@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express';
-import type { LiveSession, LiveSessions } from '../core/session.ts';
+import type { LiveSession, SessionFinder } from '../core/session.ts';
 import type { NoticeDelivery } from '../support/notices.ts';
 import { formField, type FormTokens, nextTarget, queryParameter, requestInitiator } from './forms.ts';
 import { timeTextOf } from './locales.ts';
@@ -9,7 +9,7 @@ import type { Views } from './views.ts';
 /** Dependencies of the page of notices. */
 interface NoticePageDeps {
   readonly notices: Pick<NoticeDelivery, 'pendingNow' | 'read'>;
-  readonly live: LiveSessions;
+  readonly live: SessionFinder;
   readonly tokens: FormTokens;
   readonly views: Views;
 }

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import type { LiveSessions } from '../core/session.ts';
+import type { SessionFinder } from '../core/session.ts';
 import type { Login } from '../login/login.ts';
 import type { Logout } from '../login/logout.ts';
 import type { NoticeDelivery } from '../support/notices.ts';
@@ -19,7 +19,7 @@ export interface PagesDeps {
   readonly login: Login;
   readonly logout: Logout;
   readonly gate: PageSessions;
-  readonly live: LiveSessions;
+  readonly live: SessionFinder;
   readonly ownSessions: OwnSessions;
   readonly notices: Pick<NoticeDelivery, 'pending' | 'pendingNow' | 'read'>;
   readonly views: Views;

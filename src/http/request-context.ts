@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Request, RequestHandler, Response } from 'express';
 import { PosternError } from '../core/error.ts';
 import type { Ingress } from '../core/http.ts';
-import type { LiveSessions, SessionGate, SessionLookup, SessionRecord } from '../core/session.ts';
+import type { SessionFinder, SessionGate, SessionLookup, SessionRecord } from '../core/session.ts';
 
 const known = new WeakMap<IncomingMessage, Ingress>();
 
@@ -70,7 +70,7 @@ export function signInPathOf(found: SessionLookup): string {
 }
 
 /** A mailbox that staff opened is no session under the users' host name. */
-export function onlyOwnSessions<T extends { readonly live: LiveSessions; readonly gate: PageSessions }>(deps: T): T {
+export function onlyOwnSessions<T extends { readonly live: SessionFinder; readonly gate: PageSessions }>(deps: T): T {
   const { live, gate } = deps;
   return {
     ...deps,

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { CanonicalUser } from '../core/names.ts';
-import type { EndReason, LiveSession, LiveSessions, RecordKey, SessionRecord } from '../core/session.ts';
+import type { EndReason, LiveSession, SessionFinder, RecordKey, SessionRecord } from '../core/session.ts';
 import { formField, type FormTokens, queryParameter, requestInitiator, seeOther } from './forms.ts';
 import { timeTextOf } from './locales.ts';
 import { deviceName, ingressOf, signInPathOf } from './request-context.ts';
@@ -18,7 +18,7 @@ export interface OwnSessions {
 /** Dependencies of the page of a user's sessions. */
 interface SessionsPageDeps {
   readonly ownSessions: OwnSessions;
-  readonly live: LiveSessions;
+  readonly live: SessionFinder;
   readonly tokens: FormTokens;
   readonly views: Views;
 }

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import type { Answer, FailureKind, Ingress } from '../core/http.ts';
 import { createWarnings, type Log, type Warn } from '../core/log.ts';
-import type { LiveSession, LiveSessions, SessionLookup } from '../core/session.ts';
+import type { LiveSession, SessionFinder, SessionLookup } from '../core/session.ts';
 import type { BasicPaths, BasicRequests } from './basic-requests.ts';
 import { signInChallenge } from './basic-upstream-request.ts';
 import type { FailureAnswer, NoSessionAnswer } from './failure.ts';
@@ -36,7 +36,7 @@ export interface RoutingDeps {
   readonly rules: () => RequestRules;
   /** The gateway's own pages. */
   readonly pages: (request: IncomingMessage, response: ServerResponse, ingress: Ingress) => void;
-  readonly sessions: LiveSessions;
+  readonly sessions: SessionFinder;
   readonly webmailRequests: Pick<WebmailRequests, 'pass'>;
   readonly basicRequests: Pick<BasicRequests, 'pass'>;
   readonly upgrades: Upgrades;

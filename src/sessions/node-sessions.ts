@@ -5,7 +5,7 @@ import type {
   EndReason,
   ListedSession,
   RecordKey,
-  LiveSessions,
+  SessionFinder,
   SessionLookup,
   SessionRecord,
   SessionRoute,
@@ -23,7 +23,7 @@ export interface NodeSessionsOptions extends SessionCacheOptions {
 const cacheSweepMs = 1_000;
 
 /** The sessions of this node: found by cookie, kept true by the store's news, ended here and everywhere. */
-export class NodeSessions implements LiveSessions {
+export class NodeSessions implements SessionFinder {
   readonly #options: NodeSessionsOptions;
   readonly #cache: SessionCache;
   readonly #timer: NodeJS.Timeout;

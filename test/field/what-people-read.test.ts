@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import request from 'supertest';
 import type { Closure } from '../../src/core/placement.ts';
-import type { EndReason, LiveSessions } from '../../src/core/session.ts';
+import type { EndReason, SessionFinder } from '../../src/core/session.ts';
 import { codeProblem } from '../../src/http/console/second-factor.ts';
 import { formLifetimeMs } from '../../src/http/forms.ts';
 import { closureText } from '../../src/http/gateway-answers.ts';
@@ -26,7 +26,7 @@ const maintenance: Closure = {
 /** The pages, for a browser whose session is known to have ended so. */
 async function afterEnd(reason: EndReason) {
   const fixture = await startPages();
-  const live: LiveSessions = { find: () => ({ kind: 'ended', reason, rest: '' }) };
+  const live: SessionFinder = { find: () => ({ kind: 'ended', reason, rest: '' }) };
   Object.assign(fixture.sessions.live, live);
   return fixture;
 }

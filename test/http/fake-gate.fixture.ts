@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { Request } from 'express';
 import { PosternError } from '../../src/core/error.ts';
-import type { EndReason, LiveSession, LiveSessions, NewSession, RecordKey } from '../../src/core/session.ts';
+import type { EndReason, LiveSession, SessionFinder, NewSession, RecordKey } from '../../src/core/session.ts';
 import { ingressOf, type PageSessions } from '../../src/http/request-context.ts';
 import { liveSession } from '../login/live-session.fixture.ts';
 
 /** Sessions in a map behind the two ports that the pages use; `stored` shows what they did. */
 export interface FakeGate {
   readonly gate: PageSessions;
-  readonly live: LiveSessions;
+  readonly live: SessionFinder;
   readonly stored: Map<string, LiveSession>;
   /** What the pages opened, in order. */
   readonly opened: NewSession[];
