@@ -19,16 +19,16 @@ import { certificates, type Outside, settleSettings } from './referenced-files.t
 import { furtherHosts, masterSection, ownServing, servingDefaults } from './serving-section.ts';
 
 const timeoutKeys = {
-  imap_connect: duration({ atLeastMs: 50 }).describe('IMAP: how long connecting may take, TLS included.'),
-  imap_greeting: duration({ atLeastMs: 50 }).describe('IMAP: how long the server may take to greet.'),
-  imap_auth: duration({ atLeastMs: 50 }).describe('IMAP: how long the server may take to judge a password.'),
-  webmail_connect: duration({ atLeastMs: 50 }).describe('Webmail: how long connecting may take.'),
+  imap_connect: duration({ atLeastMs: 50 }).describe('IMAP: time limit for connecting, including TLS.'),
+  imap_greeting: duration({ atLeastMs: 50 }).describe('IMAP: time limit for the greeting.'),
+  imap_auth: duration({ atLeastMs: 50 }).describe('IMAP: time limit for checking a password.'),
+  webmail_connect: duration({ atLeastMs: 50 }).describe('Webmail: time limit for connecting.'),
   webmail_first_byte: duration({ atLeastMs: 100 }).describe(
-    'Webmail: how long it may take to begin its answer. Event streams have no limit.',
+    'Webmail: time limit until its answer begins. Event streams have none.',
   ),
   webmail_keep_alive: duration({ atLeastMs: 100 }).describe(
     'How long an idle connection to the webmail is kept. Keep it below the web server’s own keep-alive time ' +
-      '(Apache 5 s, nginx 75 s), or a request now and then meets a closing connection.',
+      '(Apache 5 s, nginx 75 s), or a request may now and then meet a closing connection.',
   ),
 };
 
@@ -37,13 +37,15 @@ const limitKeys = {
   connections_per_user: integer({ atLeast: 1, atMost: 10_000 })
     .optional()
     .describe(
-      'How many of them one user may hold at once; the user’s further requests wait. Left out: a quarter, at least 6.',
+      'How many of these connections one user may hold at once; further requests wait. Default: a quarter, at least 6.',
     ),
   queue: integer({ atLeast: 0, atMost: 100_000 }).describe(
-    'Requests that may wait for a connection, per host; others get a 503.',
+    'How many requests may wait for a connection, per host; further ones get a 503.',
   ),
   queue_time: duration({ atLeastMs: 10 }).describe('How long a request may wait for a connection; then it gets a 503.'),
-  upgrades_per_session: integer({ atLeast: 0, atMost: 1000 }).describe('WebSockets that one session may have open.'),
+  upgrades_per_session: integer({ atLeast: 0, atMost: 1000 }).describe(
+    'How many WebSockets one session may have open.',
+  ),
 };
 
 /** Defaults for every backend. */
@@ -53,16 +55,16 @@ export function backendDefaultsSection(outside: Outside) {
     dav: davSection(davAbout),
     imap: hostTemplate('an IMAP URL', imapRemedy, parseImapUrl, 'imaps://$host')
       .optional()
-      .describe('The IMAP URL of backends that name only their host; `$host` stands for it.'),
+      .describe('The IMAP URL of backends that name only their host; `$host` stands for that host.'),
     webmail: hostTemplate('a webmail URL', webmailRemedy, parseWebmailUrl, 'http://$host/')
       .optional()
-      .describe('The webmail URL of backends that name only their host; `$host` stands for it.'),
+      .describe('The webmail URL of backends that name only their host; `$host` stands for that host.'),
     imap_port: portNumber()
       .optional()
-      .describe('The port of IMAP URLs that name none; else 993 for imaps, 143 for imap.'),
+      .describe('The port for IMAP URLs without one. Default: 993 for imaps, 143 for imap.'),
     webmail_port: portNumber()
       .optional()
-      .describe('The port of webmail URLs that name none; else 443 for https, 80 for http.'),
+      .describe('The port for webmail URLs without one. Default: 443 for https, 80 for http.'),
     timeouts: section({
       imap_connect: timeoutKeys.imap_connect.prefault('3s'),
       imap_greeting: timeoutKeys.imap_greeting.prefault('3s'),
@@ -72,7 +74,7 @@ export function backendDefaultsSection(outside: Outside) {
       webmail_keep_alive: timeoutKeys.webmail_keep_alive.prefault('4s'),
     })
       .prefault({})
-      .describe('How long a backend may take.'),
+      .describe('Time limits for a backend.'),
     limits: section({
       connections: limitKeys.connections.prefault(256),
       connections_per_user: limitKeys.connections_per_user,
@@ -81,29 +83,29 @@ export function backendDefaultsSection(outside: Outside) {
       upgrades_per_session: limitKeys.upgrades_per_session.prefault(20),
     })
       .prefault({})
-      .describe('How much one backend may occupy, so that a slow one harms nobody else’s users.'),
+      .describe('How many resources one backend may use, so that a slow one does not harm the users of others.'),
     ...servingDefaults(outside),
   })
     .prefault({})
-    .describe('Defaults for every backend. Each backend is then one short line.');
+    .describe('Defaults for all backends, so that each backend is one short line.');
 }
 
 /** One backend: a host name where the defaults have the URLs, or a map. */
 export function backendSection(outside: Outside) {
   const place = {
-    host: host().optional().describe('The machine, for the URLs under backend_defaults.'),
+    host: host().optional().describe('The host name that the URLs under backend_defaults are filled in with.'),
     imap: endpoint(outside, 'an IMAP URL', imapRemedy, parseImapUrl, 'imaps://mx1.internal')
       .optional()
       .describe(
-        'The IMAP server: `imaps://` speaks TLS at once, `imap://` demands STARTTLS. A URL, or a map of `url`, ' +
+        'The IMAP server: `imaps://` uses TLS at once, `imap://` requires STARTTLS. A URL, or a map of `url`, ' +
           '`tls_server_name` and `tls_ca_file`.',
       ),
     webmail: endpoint(outside, 'a webmail URL', webmailRemedy, parseWebmailUrl, 'http://mx1.internal/')
       .optional()
-      .describe('The webmail. Its path is where users land. A URL, or a map as for `imap`.'),
+      .describe('The webmail. Users land on its path. A URL, or a map as for `imap`.'),
     tls_server_name: host()
       .optional()
-      .describe('The name that the certificates must carry; the host of the URL when left out.'),
+      .describe('The name that the certificates must carry. Default: the host of the URL.'),
     tls_ca_file: trustedAuthorities(outside),
   };
   const map = section({
@@ -111,7 +113,7 @@ export function backendSection(outside: Outside) {
     ...furtherHosts(place, host()),
     ...ownServing(outside),
     ...common(outside),
-    dav: davSection('As under backend_defaults, for this backend, and in the place of those.'),
+    dav: davSection('As under backend_defaults, for this backend, and instead of those.'),
     timeouts: section(timeoutKeys)
       .partial()
       .meta({ title: 'map' })
@@ -131,15 +133,15 @@ export function backendSection(outside: Outside) {
 
 function common(outside: Outside) {
   return {
-    driver: oneOf(driverNames).optional().describe('The webmail that runs there.'),
+    driver: oneOf(driverNames).optional().describe('The webmail that the backend runs.'),
     tls_ca_file: trustedAuthorities(outside),
     imap_later: laterTexts(),
     login_name: loginName(),
     imap_ok_referral: oneOf(['accept', 'refuse'] as const)
       .optional()
       .describe(
-        'What a mail server means that takes the password and names another server (`OK [REFERRAL …]`): `accept`, the user ' +
-          'is signed in here, which is the default; or `refuse`, the directory is wrong. Both are in the log.',
+        'What to do if the mail server accepts the password but names another server (`OK [REFERRAL …]`): `accept` signs the ' +
+          'user in here, which is the default; `refuse` does not, because the directory is wrong. The log has both.',
       ),
     master: masterSection(outside),
     ...driverBlocks(outside),
@@ -150,23 +152,23 @@ function loginName() {
   const remedy = 'write full, local, or a text in quotes with %n (name), %d (domain) or %u (both), such as "%n"';
   const form = () =>
     leaf({
-      what: 'a form of names',
+      what: 'a form of login names',
       remedy,
       examples: ['local', '%n'],
       parse: (value) => {
         const template = { full: '%u', local: '%n' }[value] ?? value;
         const isTemplate = /%[nu]/.test(template) && !/%(?![und%])|[\s\p{C}]/u.test(template.replaceAll('%%', ''));
-        return isTemplate ? read(template) : wrong(`${shownValue(value)} is not a form of names: ${remedy}`);
+        return isTemplate ? read(template) : wrong(`${shownValue(value)} is not a form of login names: ${remedy}`);
       },
     });
   return section({
-    imap: form().optional().describe('As the IMAP server wants it; `full` when left out.'),
-    webmail: form().optional().describe('As the webmail wants it, and keeps settings by; `full` when left out.'),
+    imap: form().optional().describe('The form that the IMAP server expects. Default: `full`.'),
+    webmail: form().optional().describe('The form that the webmail expects and keeps settings under. Default: `full`.'),
   })
     .optional()
     .describe(
-      'How users are named towards the servers of a backend: `full` (alice@example.org), `local` (alice), or a text with %n, %d and %u. ' +
-        'The user stays the canonical one in sessions, log and audit. `local` is for backends with users of one domain alone.',
+      'The form of user names that the servers of a backend expect: `full` (alice@example.org), `local` (alice), or a text with %n, %d and %u. ' +
+        'Sessions, log and audit keep the canonical user. Use `local` only for backends with users of a single domain.',
     );
 }
 
@@ -184,15 +186,15 @@ function laterTexts() {
   return arrayOf(phrase, 'texts such as "try again later"')
     .optional()
     .describe(
-      'Texts by which the mail server says that it cannot judge a password now, where it says so without a response code: ' +
-        'a refusal that holds one counts for no penalty, and is answered as an outage. Upper and lower case are the same.',
+      'Texts with which the mail server says, without a response code, that it cannot check a password right now. ' +
+        'A refusal that contains one adds no penalty and is treated as an outage. Case does not matter.',
     );
 }
 
 function trustedAuthorities(outside: Outside) {
   return certificates(outside)
     .optional()
-    .describe('PEM certificates of the authorities to trust, for IMAP and webmail, instead of the system’s.');
+    .describe('CA certificates (PEM) for IMAP and webmail, instead of those of the system.');
 }
 
 /**
@@ -229,7 +231,7 @@ function endpoint<T>(
   const map = section({
     url: url().describe('The URL.'),
     tls_server_name: host().optional().describe('The name that the certificate must carry.'),
-    tls_ca_file: certificates(outside).optional().describe('PEM certificates of the authorities to trust.'),
+    tls_ca_file: certificates(outside).optional().describe('CA certificates (PEM).'),
   });
   return z.union([url().transform((url) => ({ url, tls_server_name: undefined, tls_ca_file: undefined })), map], {
     error: `is neither a URL nor a map with a url: ${remedy}`,
@@ -243,7 +245,8 @@ function hostTemplate<T>(what: string, remedy: string, parse: (text: string) => 
     remedy,
     examples: [example],
     parse: (text) => {
-      if (!text.includes(hostMark)) return wrong(`${shownValue(text)} has no $host in it: write it such as ${example}`);
+      if (!text.includes(hostMark))
+        return wrong(`${shownValue(text)} does not contain $host: write it like ${example}`);
       const fill = (host: string) => parse(text.replace(hostMark, host));
       const sample = fill('host.invalid');
       return sample.kind === 'wrong' ? wrong(sample.why.replace('host.invalid', hostMark)) : read(fill);

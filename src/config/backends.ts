@@ -91,8 +91,12 @@ function placesOf({ entry, path, findings }: NamedBackend): WrittenPlace[] {
     return [{ entry, path, findings }, ...standbys];
   }
   if (standby.length > 0)
-    findings.add([...path, 'standby'], 'stands beside hosts, which are equals: remove one', 'key');
-  if (host !== undefined) findings.add([...path, 'host'], 'stands beside hosts: add it to them', 'key');
+    findings.add(
+      [...path, 'standby'],
+      'cannot stand beside hosts, which have equal rank: remove one of the two',
+      'key',
+    );
+  if (host !== undefined) findings.add([...path, 'host'], 'cannot stand beside hosts: add it to them', 'key');
   return hosts.map((own, index) => ({
     entry: {
       ...own,
@@ -245,13 +249,13 @@ export function readBackends(files: readonly ConfigFile[]): {
       const path = ['backends', name];
       const before = places.get(name.toLowerCase());
       if (before === undefined) places.set(name.toLowerCase(), file.name);
-      else findings.add(path, `is a backend in ${before} already: give this one another name`, 'key');
+      else findings.add(path, `is already a backend in ${before}: give this one another name`, 'key');
       names.add(name);
       const entry = findings.parse(schema, value, path);
       if (!isBackendName(name)) {
         findings.add(
           path,
-          `${shownValue(name)} cannot be a name: write letters, digits, dots, dashes, underscores`,
+          `${shownValue(name)} is not a valid name: use letters, digits, dots, dashes and underscores`,
           'key',
         );
       } else if (entry !== undefined && before === undefined) {

@@ -23,7 +23,7 @@ export function openMain(name: string, outside: Outside, problems: ConfigProblem
     outside,
     problems,
     read: () => outside.files.readMain(name),
-    remedy: 'name another with -c, or let postern init write one',
+    remedy: 'give one with -c FILE, or create one with postern init',
   });
 }
 
@@ -57,7 +57,7 @@ function openConfigFile(name: string, { outside, problems, read, remedy }: Openi
   const findings = createFindings(name, yaml, problems);
   if (isObject(yaml.root)) return { name, root: yaml.root, findings, outside };
   const what = yaml.root === null ? 'the file is empty' : 'the file is not a map of keys';
-  findings.add([], `${what}: write listen: 127.0.0.1:8080 and so on, or let postern init write it`);
+  findings.add([], `${what}: write listen: 127.0.0.1:8080 and so on, or create it with postern init`);
   return undefined;
 }
 
@@ -85,7 +85,5 @@ export function checkKeys(file: ConfigFile, known: readonly string[]): void {
 }
 
 function whyUnopened(name: string, error: unknown, remedy: string | undefined): string {
-  return isMissing(error) && remedy !== undefined
-    ? `there is no such file: ${remedy}`
-    : whyUnreadable(resolve(name), error);
+  return isMissing(error) && remedy !== undefined ? `no such file: ${remedy}` : whyUnreadable(resolve(name), error);
 }

@@ -128,16 +128,16 @@ const includeSection = z
   .transform((patterns) => (Array.isArray(patterns) ? patterns : [patterns]))
   .prefault([])
   .describe(
-    'Further files, as a pattern or a list of patterns. Each holds a `backends:` part and nothing else; paths in it are ' +
+    'More files, as a pattern or a list of patterns. Each contains a `backends:` section and nothing else; paths in it are ' +
       'relative to it.',
   );
 
 function passdbSection(outside: Outside) {
   return section({
-    type: oneOf(['imap']).prefault('imap').describe('Who checks passwords: the IMAP server of the user’s backend.'),
+    type: oneOf(['imap']).prefault('imap').describe('What checks passwords: the IMAP server of the user’s backend.'),
     tls_ca_file: certificates(outside)
       .optional()
-      .describe('PEM certificates of the authorities to trust for IMAP, where a backend names none of its own.'),
+      .describe('CA certificates (PEM) for IMAP, for backends that name none of their own.'),
   })
     .transform(({ type, tls_ca_file: ca }) => ({ type, ...defined({ ca }) }))
     .prefault({})

@@ -47,12 +47,12 @@ export function checkMasters(settled: readonly SettledBackend[], forbidden: stri
   for (const { named, backend } of settled) {
     const { driver, driverSettings, master } = backend;
     if (master === undefined && driverSettings['master_login'] === true) {
-      const message = `has ${driver}: { master_login: true } and no master: write master: { user: NAME, password: { file: NAME } }`;
+      const message = `has ${driver}: { master_login: true } but no master: write master: { user: NAME, password: { file: NAME } }`;
       named.findings.add(named.path, message, 'key');
     }
     if (master !== undefined && !forbidden.includes(master.separator)) {
       const character = shownValue(master.separator);
-      const message = `has a master with the separator ${character}, which names may hold: add it to directory.forbidden_characters`;
+      const message = `has a master with the separator ${character}, which user names may contain: add it to directory.forbidden_characters`;
       named.findings.add(named.path, message, 'key');
     }
   }
@@ -85,12 +85,12 @@ export function checkListeners(
   findings: Findings,
 ): void {
   if (tls.length > 0 && !publicUrls.some(({ secure }) => secure)) {
-    findings.add(['tls'], 'makes the listener speak HTTPS, and public_url names no https address: write one there');
+    findings.add(['tls'], 'makes the listener speak HTTPS, but public_url has no https address: write one there');
   }
   if (workers > 1 && sessions.store.kind === 'embedded') {
     findings.add(
       ['workers'],
-      `makes ${workers} processes, and the embedded store serves one: set sessions.redis, or write workers: 1`,
+      `starts ${workers} processes, but the embedded store serves only one: set sessions.redis, or write workers: 1`,
     );
   }
 }
@@ -103,9 +103,12 @@ export function checkSupport(support: Config['support'], publicUrls: readonly Pu
     const url = support[key];
     const other = taken.get(hostnameOf(url));
     if (other !== undefined) {
-      findings.add(['support', key], `has the host name of ${other}: write one of its own, such as ${key}.example.org`);
+      findings.add(
+        ['support', key],
+        `has the same host name as ${other}: give it one of its own, such as ${key}.example.org`,
+      );
     } else if (!url.secure && publicUrls.every(({ secure }) => secure)) {
-      findings.add(['support', key], 'is not HTTPS, and public_url is: write https://');
+      findings.add(['support', key], 'is not HTTPS, but public_url is: write https://');
     }
     taken.set(hostnameOf(url), `support.${key}`);
   }
@@ -121,20 +124,17 @@ export function checkSpellings(
   findings: Findings,
 ): void {
   const parse = createLoginNameParser(nameRules);
-  const remedy = 'write the name of a mailbox as it is known here, such as sam@example.org';
+  const remedy = 'write a mailbox by its full name, such as sam@example.org';
   const checkUser = (name: string, path: Path, at?: 'key') => {
     const parsed = parse(name);
-    if (parsed.kind === 'malformed') findings.add(path, `${shownValue(name)} is no such name: ${remedy}`, at);
+    if (parsed.kind === 'malformed') findings.add(path, `${shownValue(name)} is not a mailbox name: ${remedy}`, at);
     else if (parsed.name !== name) findings.add(path, `${shownValue(name)} signs in as ${parsed.name}: write that`, at);
   };
   const checkDomain = (domain: string, path: Path) => {
     const written = normaliseDomain(domain.replace(/^\*\./, ''));
     const target = domainOfUsers(written ?? '', nameRules);
     if (target === undefined || target === written) return;
-    findings.add(
-      path,
-      `${shownValue(domain)} is another name of ${target} here, under which users are known: write that`,
-    );
+    findings.add(path, `${shownValue(domain)} is an alias of ${target}: write ${target}`);
   };
   for (const [name, { domains }] of support?.staff ?? []) {
     const path = ['support', 'staff', name];

@@ -11,7 +11,7 @@ interface WrittenPath {
   readonly server: Server;
 }
 
-const pathRemedy = 'write a path such as /SOGo/dav, which stands for itself and all below it';
+const pathRemedy = 'write a path such as /SOGo/dav, which covers itself and everything below it';
 const davServerRemedy = 'write webmail, or scheme and host of another server, such as http://$host:8081';
 /** Stands for the host of a backend in the URLs of the defaults. */
 export const hostMark = '$host';
@@ -20,7 +20,7 @@ const pathForm = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)+$/;
 
 /** The long description of `dav`. */
 export const davAbout =
-  'Paths under which DAV, ActiveSync and other clients give name and password with each request: a list, or a map of ' +
+  'Paths under which DAV, ActiveSync and other clients send name and password with each request: a list, or a map of ' +
   'paths to `webmail` or to another server, in whose URL `$host` stands for the webmail’s host. Left out: those that ' +
   'the driver knows, see its settings. `[]` for none.';
 
@@ -65,9 +65,9 @@ function path() {
 function parsePath(text: string): Reading<string> {
   const prefix = text.replace(/\/$/, '');
   if (prefix === '/-' || prefix.startsWith('/-/')) {
-    return wrong(`${shownValue(text)} lies under /-/, which is the gateway's own: ${pathRemedy}`);
+    return wrong(`${shownValue(text)} is under /-/, which belongs to the gateway: ${pathRemedy}`);
   }
-  return pathForm.test(prefix) ? read(prefix) : wrong(`${shownValue(text)} is not such a path: ${pathRemedy}`);
+  return pathForm.test(prefix) ? read(prefix) : wrong(`${shownValue(text)} is not a valid path: ${pathRemedy}`);
 }
 
 function server() {

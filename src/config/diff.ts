@@ -64,7 +64,7 @@ export function diffConfig(before: Config, after: Config): ConfigDiff {
     changed: [...written, ...named, ...backends.map((name) => `backends.${name}`)].sort(),
     refused: fixed
       .filter(differs)
-      .map(([key]) => `${key}: cannot change while the gateway runs; restart it, or write the old value again`),
+      .map(([key]) => `${key}: cannot change while the gateway runs: restart it, or restore the old value`),
     removed: [...before.backends.keys()].filter((name) => !after.backends.has(name)),
   };
 }

@@ -20,42 +20,42 @@ import { type Outside, settleSettings } from './referenced-files.ts';
 /** Schema of `directory`. */
 export function directorySection(outside: Outside) {
   return section({
-    default_domain: mailDomain().optional().describe('Put after a user name that is typed without a domain.'),
+    default_domain: mailDomain().optional().describe('Appended to a user name that is typed without a domain.'),
     domain_aliases: z
       .record(z.string(), mailDomain(), { error: 'is not a map of domains: write { other.example: example.org }' })
       .prefault({})
-      .describe('Domains that are other names of a domain: `{ example.com: example.org }`.'),
+      .describe('Alias domains: with `{ example.com: example.org }`, users of example.com are users of example.org.'),
     windows_domains: z
       .record(z.string(), mailDomain(), { error: 'is not a map of domains: write { EXAMPLE: example.org }' })
       .prefault({})
       .describe(
-        'Windows domains, and the domain of their users: with `{ EXAMPLE: example.org }`, `EXAMPLE\\alice` is `alice@example.org`.',
+        'Windows domains and the domain of their users: with `{ EXAMPLE: example.org }`, `EXAMPLE\\alice` is `alice@example.org`.',
       ),
     detail_separator: character()
       .optional()
       .describe(
-        'Cuts a detail off the user name: with `+`, `alice+shop@…` signs in as `alice@…`. Left out: nothing is cut off.',
+        'Removes a detail from the user name: with `+`, `alice+shop@…` signs in as `alice@…`. Left out: nothing is removed.',
       ),
     forbidden_characters: z
       .string({ error: 'is not a text: write the characters in quotes, such as "*%"' })
       .prefault('*')
-      .describe('Characters that no user name may hold: the separators of master users on your IMAP servers.'),
+      .describe('Characters that no user name may contain: the separators of master users on your IMAP servers.'),
     sources: arrayOf(source(outside), 'sources such as { type: map, file: users.map }')
       .min(1, { error: 'is empty: write at least one source, such as { type: map, file: users.map }' })
       .describe(
-        'Where it is written which backend a user lives on; asked in this order. Each has a `type`, and the settings of that type.',
+        'The sources that know which backend a user is on, asked in this order. Each has a `type` and the settings of that type.',
       ),
     hosts: z
       .record(z.string(), z.string(), { error: 'is not a map of names: write { old-name.example.org: a }' })
       .prefault({})
       .describe(
-        'Further names that sources use for a backend, as `name: backend`. The names and addresses of its IMAP server and ' +
-          'webmail are known without it.',
+        'Additional names that sources use for a backend, as `name: backend`. The names and addresses of its IMAP server and ' +
+          'webmail need no entry.',
       ),
     source_timeout: duration({ atLeastMs: 50 })
       .prefault('2s')
-      .describe('How long one source may take, where it sets no `timeout` of its own.'),
-    lookup_timeout: duration({ atLeastMs: 50 }).prefault('5s').describe('How long all sources together may take.'),
+      .describe('Time limit for one source without a `timeout` of its own.'),
+    lookup_timeout: duration({ atLeastMs: 50 }).prefault('5s').describe('Time limit for all sources together.'),
     cache: cache(),
   })
     .superRefine(checkAliases)
@@ -71,7 +71,7 @@ export function directorySection(outside: Outside) {
       timeouts: { sourceMs: directory.source_timeout, lookupMs: directory.lookup_timeout },
       cache: directory.cache,
     }))
-    .describe('How a user name becomes a user, and where that user lives.');
+    .describe('How a typed name becomes a user, and which backend that user is on.');
 }
 
 /**
@@ -98,9 +98,9 @@ function keptFor(otherwise: string, about: string) {
 function cache() {
   return section({
     found: keptFor('10 min', 'How long the answer for a known user is kept.'),
-    unknown: keptFor('30s', 'How long it is kept that a user is unknown.'),
-    failed: keptFor('5s', 'How long a source that could not be asked is left alone for this user.'),
-    stale: keptFor('24h', 'How long an old answer is given while the sources cannot be asked.'),
+    unknown: keptFor('30s', 'How long the answer that a user is unknown is kept.'),
+    failed: keptFor('5s', 'How long a source that did not answer is not asked again for the same user.'),
+    stale: keptFor('24h', 'How long an old answer may be used while the sources do not answer.'),
   })
     .transform(({ found, unknown, failed, stale }) => ({
       ttlMs: found,
@@ -109,7 +109,7 @@ function cache() {
       staleMs: stale,
     }))
     .prefault({})
-    .describe('How long answers of the directory are remembered.');
+    .describe('How long answers of the directory are cached.');
 }
 
 function character() {
@@ -132,16 +132,16 @@ function checkAliases(
   const problem = (alias: string, message: string) =>
     context.addIssue({ code: 'custom', path: ['domain_aliases', alias], message });
   for (const [alias, domain] of Object.entries(directory.domain_aliases)) {
-    if (normaliseDomain(alias) === undefined) problem(alias, 'is not a domain: write it such as example.com');
+    if (normaliseDomain(alias) === undefined) problem(alias, 'is not a domain: write one such as example.com');
     if (names.has(domain))
-      problem(alias, `leads to ${domain}, which is an alias itself: write the domain that it stands for`);
+      problem(alias, `points to ${domain}, which is itself an alias: write the domain that it stands for`);
   }
 }
 
 /** The listener that tells other proxies where users live. */
 export function directoryServiceSection(outside: Outside) {
   return section({
-    listen: listenAddress('127.0.0.1:9092').describe('Where nginx’s mail proxy and others ask.'),
+    listen: listenAddress('127.0.0.1:9092').describe('The address on which nginx’s mail proxy and others ask.'),
     allow: networks('Networks of the proxies that may ask.', ['127.0.0.1', '::1']),
     key_file: leaf({
       what: 'a file name',
@@ -150,21 +150,21 @@ export function directoryServiceSection(outside: Outside) {
       parse: (text) => outside.secretFile(text),
     })
       .optional()
-      .describe('A file with a key on one line, which who asks must show as `X-Postern-Key` or as a bearer token.'),
+      .describe('A file with a key on one line. Clients must send it as `X-Postern-Key` or as a bearer token.'),
     ports: section({
-      imap: portNumber().prefault(143).describe('Where the IMAP servers listen.'),
-      pop3: portNumber().prefault(110).describe('Where the POP servers listen.'),
-      smtp: portNumber().prefault(25).describe('Where the servers listen that take mail from users.'),
+      imap: portNumber().prefault(143).describe('The port of the IMAP servers.'),
+      pop3: portNumber().prefault(110).describe('The port of the POP servers.'),
+      smtp: portNumber().prefault(25).describe('The port of the submission servers.'),
     })
       .prefault({})
       .describe(
-        'The ports of the mail servers to which these proxies connect; nginx’s mail proxy speaks no TLS to them.',
+        'The ports of the mail servers to which these proxies connect. nginx’s mail proxy connects without TLS.',
       ),
   })
     .transform(({ key_file: key, ...service }) => ({ ...service, ...defined({ key }) }))
     .optional()
     .describe(
-      'Tells the IMAP, POP and SMTP proxies of the cluster where a user lives, so that mail and webmail never disagree. Left ' +
-        'out: nobody is told.',
+      'Tells the IMAP, POP and SMTP proxies of the cluster which backend a user is on, so that mail and webmail never disagree. Left ' +
+        'out: no service.',
     );
 }

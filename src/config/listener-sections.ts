@@ -29,8 +29,8 @@ export const listenSection = z
         keep_alive: duration({ atLeastMs: 1000 })
           .prefault(formatDuration(defaultKeepAliveMs))
           .describe(
-            'How long an idle connection is kept. Write more than the load balancer keeps one: docs/load-balancers.md has a ' +
-              'table. Otherwise what it sends at the moment of closing is lost.',
+            'How long an idle connection is kept. Set it longer than in the load balancer (docs/load-balancers.md has a ' +
+              'table): a request that it sends at the moment of closing would be lost.',
           ),
       }).transform(({ address, keep_alive: keepAliveMs }) => ({ address, keepAliveMs })),
     ],
@@ -51,13 +51,13 @@ export const publicUrlSection = z
   })
   .transform((urls) => atLeastOne(Array.isArray(urls) ? urls : [urls]))
   .describe(
-    'The address, or the list of addresses, under which users know the gateway: scheme and host, no path. A request ' +
-      'for any other host is refused. The request’s own one is used for redirects and told to the webmail.',
+    'The address under which users reach the gateway, or a list of them: scheme and host, no path. Requests ' +
+      'for other hosts are refused. Redirects and the webmail get the address that the request used.',
   );
 
 /** Schema of `trusted_proxies`. */
 export const trustedProxiesSection = networks(
-  'Networks of the load balancers whose X-Forwarded-For, -Proto and -Host are believed. Nobody is, until listed here.',
+  'Networks of the load balancers whose X-Forwarded-For, -Proto and -Host are believed. By default, none are.',
 );
 
 /** Schema of `proxy_protocol`. */
@@ -73,29 +73,31 @@ export function operatorsSection(outside: Outside) {
   return section({
     listen: listenOn(
       '127.0.0.1:9090',
-      'Where /metrics and the operators’ API are served. Keep it on loopback or a network of your own.',
+      'The address of /metrics and the operators’ API. Keep it on loopback or in a network of your own.',
     ),
     socket: ownFile(outside)
       .optional()
       .describe(
-        'A unix socket on which the API is served as well, made with mode 0600: whoever may open it may do everything. ' +
-          'The commands use it when it is there.',
+        'A unix socket for the API, created with mode 0600: whoever may open it may do everything. ' +
+          'The commands use it if it is set.',
       ),
     token: secret(outside)
       .optional()
-      .describe('What a client of the API must show over TCP: `{ file: NAME }`. Left out: no API over TCP.'),
+      .describe('The token that API clients must send over TCP: `{ file: NAME }`. Left out: no API over TCP.'),
     host_names: arrayOf(hostName(), 'host names')
       .prefault([])
       .describe(
-        'Names under which operators and their monitoring reach this listener, beside addresses, `localhost`, names without a ' +
-          'dot and that of the machine. Any other Host is refused, but for /-/live and /-/ready.',
+        'Names under which operators and monitoring reach this listener, besides addresses, `localhost`, names without a ' +
+          'dot and the host name of the machine. Other Hosts are refused, except for /-/live and /-/ready.',
       ),
     agent_check: listenAddress('127.0.0.1:9091')
       .optional()
-      .describe('Where HAProxy’s agent check is answered. Left out: nowhere.'),
+      .describe('The address that answers HAProxy’s agent check. Left out: none.'),
     agent_weight: integer({ atLeast: 1, atMost: 100 })
       .prefault(100)
-      .describe('The percentage of its usual weight that HAProxy’s agent check gives this node; a reload changes it.'),
+      .describe(
+        'The share of its usual weight, in percent, that the agent check reports for this node. A reload applies it.',
+      ),
   })
     .transform(({ listen, socket, token, host_names: hostNames, ...agent }) => ({
       listen,
@@ -104,7 +106,7 @@ export function operatorsSection(outside: Outside) {
       agentWeight: agent.agent_weight,
     }))
     .prefault({})
-    .describe('The second listener, for operators. It is never reachable through the public one.');
+    .describe('The listener for operators. The public listener never serves what it serves.');
 }
 
 const pairRemedy = 'write { certificate_file: fullchain.pem, key_file: privkey.pem }, or a list of such maps';
@@ -124,7 +126,7 @@ export function tlsSection(outside: Outside) {
     .transform((pairs = []) => (Array.isArray(pairs) ? pairs : [pairs]))
     .describe(
       'TLS on the public listener, HTTP/1.1, from version 1.2 on: a certificate with its key, or a list of them. The ' +
-        'client’s server name picks one by its subjectAltName; the first is shown to everybody else. The files are ' +
+        'client’s server name selects one by subjectAltName; everybody else gets the first. The files are ' +
         'read again when they change and on SIGHUP. Left out: TLS ends at the load balancer.',
     );
 }
@@ -133,7 +135,7 @@ function certificateAndKey(outside: Outside) {
   const file = { what: 'a file name', remedy: 'write a path, relative to this file' };
   return section({
     certificate_file: leaf({ ...file, parse: (name) => certificateFile(name, outside) }).describe(
-      'PEM: the certificate, and behind it those of the authorities between it and the root.',
+      'PEM: the certificate, followed by its intermediate certificates.',
     ),
     key_file: leaf({ ...file, parse: (name) => keyFile(name, outside) }).describe(
       'PEM: the private key, without a passphrase.',
@@ -143,7 +145,7 @@ function certificateAndKey(outside: Outside) {
       context.addIssue({
         code: 'custom',
         path: ['key_file'],
-        message: `is not the key of the certificate in ${certificate.file}: name the key that it was made for`,
+        message: `does not match the certificate in ${certificate.file}: name the key that belongs to it`,
       });
     }
     return { certificateFile: certificate.file, keyFile: key.file };
@@ -162,7 +164,7 @@ function keyFile(name: string, outside: Outside) {
     return read({ file: outside.path(name), key: createPrivateKey(Buffer.from(bytes.value)) });
   } catch {
     // What OpenSSL says may quote the file.
-    return wrong(`${outside.path(name)} holds no private key that can be read: name a PEM file without a passphrase`);
+    return wrong(`${outside.path(name)} contains no readable private key: name a PEM file without a passphrase`);
   }
 }
 

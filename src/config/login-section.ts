@@ -10,14 +10,14 @@ export function loginSection(outside: Outside) {
     refusal_after: duration({ atLeastMs: 0, atMostMs: 30_000 })
       .prefault('3s')
       .describe(
-        'No refusal leaves earlier, so that an unknown user and a wrong password look alike. Keep it above ' +
+        'No refusal is sent earlier, so that an unknown user and a wrong password look alike. Keep it above ' +
           'auth_failure_delay of your Dovecot servers.',
       ),
     deadline: duration({ atLeastMs: 1000, atMostMs: 120_000 })
       .prefault('15s')
-      .describe('How long a whole sign-in may take: directory, IMAP and webmail together.'),
+      .describe('Time limit for a whole sign-in: directory, IMAP and webmail together.'),
     exempt_networks: networks(
-      'Networks that carry many users behind one address, such as your own offices: their refusals are not counted together.',
+      'Networks with many users behind one address, such as your own offices: their failed logins are not counted per address.',
     ),
     branding: branding(outside),
   })
@@ -33,37 +33,37 @@ export function loginSection(outside: Outside) {
       branding: login.branding,
     }))
     .prefault({})
-    .describe('The sign-in: its times, and what its page looks like.');
+    .describe('The sign-in: its time limits and the look of its page.');
 }
 
 function branding(outside: Outside) {
   const link = section({
     label: text('a text', 'write what the link says').describe('What the link says.'),
-    url: linkUrl().describe('Where it leads: an address with https:, http: or mailto:, or a path.'),
+    url: linkUrl().describe('The target: an address with https:, http: or mailto:, or a path.'),
   });
   return section({
-    name: text('a name', 'write the name of your service').prefault('Webmail').describe('The name over the form.'),
+    name: text('a name', 'write the name of your service').prefault('Webmail').describe('The name above the form.'),
     logo: logo(outside).optional().describe('A logo as SVG, PNG, JPEG or WebP, of at most 256 KiB.'),
     logo_dark: logo(outside)
       .optional()
       .describe(
-        'The same for browsers that want dark pages: a logo with dark lettering cannot be read there. Without it the ' +
-          'logo is shown on both, so give this or write `scheme: light`.',
+        'The logo for browsers that prefer dark pages, where dark lettering cannot be read. Without it the ' +
+          'logo is shown on both: give one, or write `scheme: light`.',
       ),
     scheme: oneOf(['auto', 'light', 'dark'])
       .prefault('auto')
-      .describe('Whether the pages are light, dark, or as each browser wants them. The console follows it, too.'),
+      .describe('Whether the pages are light, dark, or as each browser prefers. It applies to the console, too.'),
     accent: colour()
       .prefault('#1f5fbf')
       .describe(
-        'The colour of the button and of links, as "#rrggbb" in quotes. Text on it is black or white, as reads better.',
+        'The colour of the button and of links, as "#rrggbb" in quotes. Text on it is black or white, whichever reads better.',
       ),
     links: arrayOf(link, 'links such as { label: Help, url: "https://…" }')
       .prefault([])
       .describe('Links under the form: help, a forgotten password, the imprint.'),
     default_locale: locale()
       .prefault('en')
-      .describe('The language for browsers that ask for none that the gateway speaks.'),
+      .describe('The language for browsers that ask for none that the gateway has.'),
   })
     .transform(({ name, logo, logo_dark: logoDark, scheme, accent, links, default_locale }) => ({
       name,
@@ -74,7 +74,7 @@ function branding(outside: Outside) {
       defaultLocale: default_locale,
     }))
     .prefault({})
-    .describe('What the sign-in page looks like.');
+    .describe('The look of the sign-in page.');
 }
 
 const pictures: ReadonlyMap<string, string> = new Map([
@@ -93,7 +93,7 @@ function logo(outside: Outside) {
     examples: ['logo.svg'],
     parse: (file) => {
       const contentType = pictures.get(extname(file).toLowerCase());
-      if (contentType === undefined) return wrong(`${shownValue(file)} is no picture: ${remedy}`);
+      if (contentType === undefined) return wrong(`${shownValue(file)} is not a picture: ${remedy}`);
       const body = outside.bytes(file, 256 * 1024);
       return body.kind === 'wrong' ? body : read({ contentType, body: body.value });
     },

@@ -16,33 +16,35 @@ export const workersSection = z
   .prefault(1)
   .transform((workers) => (workers === 'auto' ? availableParallelism() : workers))
   .describe(
-    'How many processes serve on this machine; `auto` is one per processor. More than one need `sessions.redis`. With ' +
-      'several, the first process only leads them: reload, operators’ listener, metrics.',
+    'How many processes serve on this machine; `auto` is one per processor. More than one needs `sessions.redis`. With ' +
+      'several, the first process only leads the others: reload, operators’ listener, metrics.',
   );
 
 /** Schema of `requests`. */
 export const requestsSection = section({
   header_size: size({ atLeast: 4096, atMost: 65_536 })
     .prefault('16 KiB')
-    .describe('The most that a request’s head may take; beyond it the answer is 431.'),
+    .describe('The size limit of a request’s head; a larger one gets a 431.'),
   header_fields: integer({ atLeast: 20, atMost: 1000 })
     .prefault(100)
-    .describe('How many header fields a request may have; beyond it the answer is 431.'),
+    .describe('How many header fields a request may have; with more it gets a 431.'),
   header_deadline: duration({ atLeastMs: 1000 })
     .prefault('10s')
-    .describe('How long a request’s head may take to arrive; after that the answer is 408.'),
+    .describe('Time limit for a request’s head to arrive; after that the answer is 408.'),
   stall_timeout: duration({ atLeastMs: 1000 })
     .prefault('120s')
-    .describe('A client that takes nothing of its answer, or sends nothing of its body, for so long is cut.'),
+    .describe(
+      'A client that reads nothing of its answer, or sends nothing of its body, for this long is disconnected.',
+    ),
   upload_rate: size({ atLeast: 0, atMost: 1024 * 1024 })
     .prefault('1 KiB')
     .describe(
-      'The least that a client must send of a body in a second, on average over `stall_timeout`; time in which the ' +
-        'webmail does not read does not count. `0 B` is no least rate.',
+      'The minimum rate per second at which a client must send a body, averaged over `stall_timeout`. Time in which the ' +
+        'webmail does not read does not count. `0 B` switches it off.',
     ),
   drop_headers: arrayOf(headerName(), 'field names')
     .prefault([])
-    .describe('Further request header fields that never reach a backend, beside all that a client could forge.'),
+    .describe('Additional request header fields that never reach a backend, besides all that a client could forge.'),
 })
   .transform((requests) => ({
     headerBytes: requests.header_size,
@@ -53,19 +55,21 @@ export const requestsSection = section({
     dropHeaders: requests.drop_headers,
   }))
   .prefault({})
-  .describe('What a request may be, and how slow.');
+  .describe('Limits on the size and speed of requests.');
 
 /** Schema of `log`. */
 export const logSection = section({
   level: oneOf(['debug', 'info', 'warn', 'error', 'silent'])
     .prefault('info')
-    .describe('The least important events that are logged.'),
+    .describe('The lowest level that is logged.'),
   requests: z
     .union([oneOf(['off', 'all']), z.number().gt(0, shareRemedy).lt(1, shareRemedy)], {
       error: shareRemedy,
     })
     .prefault('off')
-    .describe('Which proxied requests are logged: `off`, `all`, or a share such as 0.01. Never a query string.'),
+    .describe(
+      'Which proxied requests are logged: `off`, `all`, or a share such as 0.01. Query strings are never logged.',
+    ),
 })
   .transform(({ level, requests }) => ({
     level,
@@ -78,10 +82,10 @@ export const logSection = section({
 export const shutdownSection = section({
   delay: duration({ atLeastMs: 0 })
     .prefault('5s')
-    .describe('How long /-/ready says 503 before new connections are refused: load balancers must see it.'),
+    .describe('How long /-/ready answers 503 before new connections are refused, so that load balancers notice.'),
   deadline: duration({ atLeastMs: 1000 })
     .prefault('60s')
-    .describe('How long requests and uploads in flight may take to finish.'),
+    .describe('How long open requests and uploads may take to finish.'),
 })
   .transform(({ delay, deadline }) => ({ delayMs: delay, deadlineMs: deadline }))
   .prefault({})
@@ -105,7 +109,7 @@ export function auditSection(outside: Outside) {
   return section({
     file: ownFile(outside)
       .prefault('state/audit.jsonl')
-      .describe('Made with mode 0600. Each machine has its own; the processes of one machine share it.'),
+      .describe('Created with mode 0600. Each machine has its own file; the processes of one machine share it.'),
     syslog: syslogSection(outside)
       .optional()
       .describe(
@@ -115,7 +119,7 @@ export function auditSection(outside: Outside) {
   })
     .transform(({ file, syslog }) => ({ file, ...defined({ syslog }) }))
     .prefault({})
-    .describe('Where it is written what staff and operators do: see [audit.md](audit.md).');
+    .describe('The record of what staff and operators do: see [audit.md](audit.md).');
 }
 
 function syslogSection(outside: Outside) {
@@ -128,9 +132,7 @@ function syslogSection(outside: Outside) {
   });
   const map = section({
     url: url.describe('`tls://` (port 6514 unless given) or `tcp://` (601), and the host.'),
-    tls_ca_file: certificates(outside)
-      .optional()
-      .describe('PEM certificates of the authorities to trust instead of the system’s.'),
+    tls_ca_file: certificates(outside).optional().describe('CA certificates (PEM) instead of those of the system.'),
   });
   return z
     .union([url.transform((given) => ({ url: given, tls_ca_file: undefined })), map], {

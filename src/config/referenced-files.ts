@@ -110,7 +110,7 @@ export interface Outside {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const longestSecret = 64 * 1024;
-const notText = 'is not UTF-8 text: the secret would become another one; write it again in UTF-8';
+const notText = 'is not UTF-8 text, which would change the secret: write it again in UTF-8';
 const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /** Reads each file of certificates once, however many backends name it: make a new one for each load. */
@@ -144,7 +144,8 @@ export function createOutside(
     },
     secretVariable: (name) => {
       const value = env[name];
-      if (value === undefined) return wrong(`the environment has no ${name}: set it where the gateway is started`);
+      if (value === undefined)
+        return wrong(`the environment variable ${name} is not set: set it where the gateway is started`);
       return wrapSecret(value, `the environment variable ${name}`);
     },
   };
@@ -164,7 +165,7 @@ function readCertificates(files: ConfigFiles, file: string): Reading<string> {
   if (text.kind === 'wrong') return text;
   const remedy = 'name a file of PEM certificates (-----BEGIN CERTIFICATE-----)';
   const found = text.value.match(certificate);
-  if (found === null) return wrong(`${file} holds no certificate: ${remedy}`);
+  if (found === null) return wrong(`${file} contains no certificate: ${remedy}`);
   for (const [index, pem] of found.entries()) {
     try {
       void new X509Certificate(pem);

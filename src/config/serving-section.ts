@@ -7,18 +7,20 @@ import { type Outside, secret } from './referenced-files.ts';
 const healthKeys = {
   path: leaf({
     what: 'a path',
-    remedy: 'write the path of something small that makes no session, such as /robots.txt',
+    remedy: 'write the path of a small file that starts no session, such as /robots.txt',
     examples: ['/robots.txt'],
     parse: (text) =>
       /^\/[!-~]*$/.test(text) ? read(text) : wrong(`${shownValue(text)} is not a path: begin it with a slash`),
   })
     .optional()
-    .describe('What the HTTP check asks for; any answer below 500 is good. Left out: the driver knows.'),
-  http_interval: duration({ atLeastMs: 0 }).describe('How often the webmail is asked; 0s is never.'),
-  imap_interval: duration({ atLeastMs: 0 }).describe('How often IMAP is greeted; 0s is never.'),
-  timeout: duration({ atLeastMs: 50 }).describe('How long a check may take.'),
-  fall: integer({ atLeast: 1, atMost: 100 }).describe('How many checks in a row must fail before a host is down.'),
-  rise: integer({ atLeast: 1, atMost: 100 }).describe('How many checks in a row must be good before it is up again.'),
+    .describe(
+      'The path that the HTTP check requests; any answer below 500 is good. Default: the choice of the driver.',
+    ),
+  http_interval: duration({ atLeastMs: 0 }).describe('How often the webmail is checked; 0s is never.'),
+  imap_interval: duration({ atLeastMs: 0 }).describe('How often IMAP is checked; 0s is never.'),
+  timeout: duration({ atLeastMs: 50 }).describe('Time limit for a check.'),
+  fall: integer({ atLeast: 1, atMost: 100 }).describe('How many checks in a row must fail before a host is DOWN.'),
+  rise: integer({ atLeast: 1, atMost: 100 }).describe('How many checks in a row must succeed before it is up again.'),
 };
 
 /** An account of the operator's own. */
@@ -29,9 +31,9 @@ function testAccount(outside: Outside) {
       remedy: 'write the account as users are named here, such as probe@example.org',
       examples: ['probe@example.org'],
       parse: (text) => (/^[^\s\p{C}]{1,254}$/u.test(text) ? read(text) : wrong(`${shownValue(text)} is not a user`)),
-    }).describe('The account, with its domain; servers are told its name by `login_name`, as those of users.'),
+    }).describe('The account, with its domain. Servers get the name in the form of `login_name`, as for users.'),
     password: secret(outside).describe('Its password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
-    interval: duration({ atLeastMs: 1000 }).prefault('60s').describe('How often it is signed in on each host.'),
+    interval: duration({ atLeastMs: 1000 }).prefault('60s').describe('How often it signs in on each host.'),
   })
     .meta({ title: 'map' })
     .optional();
@@ -48,8 +50,8 @@ export const servingDefaults = (outside: Outside) => ({
   failover: oneOf(['automatic', 'manual'])
     .prefault('automatic')
     .describe(
-      'Whether a `standby` takes over by itself when the primary is down; `manual` is for copies that lag behind. The ' +
-        'way back is always an operator’s: `postern backend activate`.',
+      'Whether a `standby` takes over automatically when the primary is down; use `manual` for copies that lag behind. The ' +
+        'way back always needs an operator: `postern backend activate`.',
     ),
   health: section({
     path: healthKeys.path,
@@ -60,10 +62,10 @@ export const servingDefaults = (outside: Outside) => ({
     rise: healthKeys.rise.prefault(2),
   })
     .prefault({})
-    .describe('How the hosts are watched.'),
+    .describe('How the hosts are checked.'),
   test_account: testAccount(outside).describe(
-    'An account of your own that is signed in on each host, password and webmail, and out again: it sees what no check sees. ' +
-      'Three times in a row without an answer of the webmail count as for requests of users.',
+    'An account of your own that signs in on each host, to IMAP and webmail, and out again. It finds what no check can see. ' +
+      'Three attempts in a row without an answer from the webmail count like requests of users.',
   ),
 });
 
@@ -86,7 +88,9 @@ export function furtherHosts<Place extends z.core.$ZodLooseShape>(place: Place, 
   const standby = section(place).meta({ title: 'map' });
   const equal = section({
     ...place,
-    weight: integer({ atLeast: 1, atMost: 1000 }).prefault(1).describe('Its share of the users, beside the others’.'),
+    weight: integer({ atLeast: 1, atMost: 1000 })
+      .prefault(1)
+      .describe('Its share of the users, relative to the other hosts.'),
   }).meta({ title: 'map' });
   const orHost = <Map extends z.ZodType>(map: Map) =>
     z.union([parseHost.transform((host) => map.parse({ host })), map], {
@@ -96,13 +100,13 @@ export function furtherHosts<Place extends z.core.$ZodLooseShape>(place: Place, 
     standby: arrayOf(orHost(standby), 'hosts')
       .prefault([])
       .describe(
-        'Hosts that stand by for this one, in order: each a host name, or a map of `imap`, `webmail` and so on as here.',
+        'The standbys of this host, in order: each a host name, or a map of `imap`, `webmail` and so on as here.',
       ),
     hosts: arrayOf(orHost(equal), 'hosts')
       .prefault([])
       .describe(
         'Instead of one machine: hosts of equal rank, such as a webmail farm with one database. Each is a host name, or a ' +
-          'map as here with a `weight` (1). What they share, such as `imap`, may stand at the backend.',
+          'map as here with a `weight` (1). Settings that they share, such as `imap`, may stand at the backend.',
       ),
   };
 }
@@ -121,18 +125,18 @@ export function masterSection(outside: Outside) {
       parse: (name) =>
         /^[^\s/\\\p{C}]{1,254}$/u.test(name)
           ? read(name)
-          : wrong(`${shownValue(name)} cannot be a master: ${userRemedy}`),
+          : wrong(`${shownValue(name)} is not a valid master name: ${userRemedy}`),
     }).describe('The name of the master: a master user of Dovecot, or one of `proxyservers` in Cyrus.'),
-    password: secret(outside).describe('Its password: `{ file: NAME }`. It opens every mailbox of the backend.'),
+    password: secret(outside).describe('Its password, which opens every mailbox of the backend: `{ file: NAME }`.'),
     separator: text('a character', separatorRemedy)
       .refine((given) => /^[^\s\p{C}@]$/u.test(given), { error: `is not one character: ${separatorRemedy}` })
       .prefault('*')
-      .describe('What Dovecot’s `auth_master_user_separator` is, where `master_login` of a driver needs it.'),
+      .describe('The value of Dovecot’s `auth_master_user_separator`, if `master_login` of a driver needs it.'),
   })
     .transform((master): MasterIdentity => master)
     .optional()
     .describe(
-      'Who may open mailboxes of this backend without their users’ passwords, over IMAP and, with `master_login`, in ' +
-        'the webmail: for support.',
+      'The identity that may open mailboxes of this backend without the users’ passwords, over IMAP and, with `master_login`, in ' +
+        'the webmail, for support.',
     );
 }

@@ -24,34 +24,34 @@ export function sessionsSection(outside: Outside) {
       ),
     store_file: ownFile(outside)
       .prefault('state/postern.sqlite')
-      .describe('The file of the embedded store. It is not used when `redis` is set.'),
+      .describe('The file of the embedded store. Not used if `redis` is set.'),
     keys_file: ownFile(outside)
       .prefault('state/keys')
       .describe(
-        'The server keys that sign cookies and seal credentials, shared by all nodes. Made, with mode 0600, only if ' +
-          'no node has registered a key in the store yet. `postern keys` adds, promotes and retires.',
+        'The server keys that sign cookies and seal credentials, shared by all nodes. Created, with mode 0600, only if ' +
+          'no node has registered a key in the store yet. `postern keys` adds, promotes and retires keys.',
       ),
     idle_timeout: duration({ atLeastMs: 1000 })
       .prefault('30 min')
-      .describe('A session that is not used for so long ends.'),
+      .describe('A session ends after this time without use.'),
     absolute_timeout: duration({ atLeastMs: 1000 })
       .prefault('12h')
-      .describe('A session ends so long after its sign-in, however much it is used.'),
+      .describe('A session ends this long after its sign-in, however much it is used.'),
     serve_stale: duration({ atLeastMs: 0 })
       .prefault('10 min')
-      .describe('While Redis is away: how long a node goes on serving the sessions that it knows.'),
+      .describe('How long a node continues to serve the sessions that it knows while Redis does not answer.'),
     max_per_user: integer({ atLeast: 1, atMost: 1000 })
       .prefault(20)
       .describe('How many sessions one user may have; with one more, the oldest ends.'),
     forget_password: yesOrNo()
       .prefault(false)
       .describe(
-        'Whether the password is forgotten once it was checked, where every backend can be entered by a master identity ' +
-          'into the user’s own account: see [security.md](security.md#without-a-password-in-the-session).',
+        'Whether the password is forgotten after the check. Every backend must let a master identity open the user’s own account: ' +
+          'see [security.md](security.md#without-a-password-in-the-session).',
       ),
     idle_counts_polls: yesOrNo()
       .prefault(true)
-      .describe('Whether the polls that a webmail’s page makes by itself keep a session from being idle.'),
+      .describe('Whether the automatic polls of a webmail’s page count as use of a session.'),
   })
     .superRefine((sessions, context) => {
       if (sessions.idle_timeout <= sessions.absolute_timeout) return;
@@ -72,7 +72,7 @@ export function sessionsSection(outside: Outside) {
       forgetPassword: sessions.forget_password,
     }))
     .prefault({})
-    .describe('The gateway’s own sessions: where they live and how long.');
+    .describe('The gateway’s own sessions: where they are stored and how long they last.');
 }
 
 /** Schema of `state`. */
@@ -81,13 +81,13 @@ export function stateSection(outside: Outside) {
     redis: redisSection(outside)
       .optional()
       .describe(
-        'A Redis of its own, as under `sessions`; it should write to disk (`appendonly yes`) and never evict. Left out: ' +
-          'states and moves live where the sessions do.',
+        'A separate Redis, written as under `sessions`; it should write to disk (`appendonly yes`) and never evict. Left out: ' +
+          'states and moves are stored with the sessions.',
       ),
   })
     .transform(({ redis }) => defined({ redis }))
     .prefault({})
-    .describe('What must survive: states of backends, failovers, moves and overrides.');
+    .describe('Data that must survive: states of backends, failovers, moves and overrides.');
 }
 
 /** Schema of `moves`. */
@@ -96,19 +96,19 @@ export function movesSection(outside: Outside) {
     before: ownFile(outside)
       .optional()
       .describe(
-        'A program that runs before a user is switched to another backend, with the arguments USER FROM TO: it carries ' +
-          'the mailbox. The user waits meanwhile. It may be run again after a failure.',
+        'A program that runs before a user is switched to another backend, with the arguments USER FROM TO. It moves ' +
+          'the mailbox while the user waits. It may run again after a failure.',
       ),
     after: ownFile(outside)
       .optional()
-      .describe('A program that runs after the switch, with the same arguments: it tells the directory, for example.'),
+      .describe('A program that runs after the switch, with the same arguments, for example to update the directory.'),
     hook_timeout: duration({ atLeastMs: 1000 })
       .prefault('10 min')
-      .describe('How long each of the two may take; then it is ended, and the move has failed.'),
+      .describe('Time limit for each of the two programs; after that it is stopped and the move has failed.'),
   })
     .transform(({ before, after, hook_timeout: hookTimeoutMs }) => ({ ...defined({ before, after }), hookTimeoutMs }))
     .prefault({})
-    .describe('What is done when a user is moved: see [move-users.md](move-users.md).');
+    .describe('What happens when a user is moved: see [move-users.md](move-users.md).');
 }
 
 /** Where sessions or states live: Redis for several nodes, a file for one process. */
@@ -164,16 +164,16 @@ function redisMap(outside: Outside) {
       .describe('Instead of `url`: some nodes of a Redis Cluster, as HOST or HOST:PORT; the others are found.'),
     user: text('a user', 'write the name of the ACL user')
       .optional()
-      .describe('The ACL user, beside `sentinels` or `cluster`; in a `url` it stands there.'),
+      .describe('The ACL user, with `sentinels` or `cluster`; a `url` contains it.'),
     password: secret(outside).optional().describe('The password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
-    sentinel_password: secret(outside).optional().describe('The password of the Sentinels, where they have one.'),
+    sentinel_password: secret(outside).optional().describe('The password of the Sentinels, if they have one.'),
     database: integer({ atLeast: 0, atMost: 9999 })
       .optional()
-      .describe('The database number, beside `sentinels`; in a `url` it stands there.'),
-    tls: yesOrNo().optional().describe('Whether to speak TLS, beside `sentinels` or `cluster`.'),
+      .describe('The database number, with `sentinels`; a `url` contains it.'),
+    tls: yesOrNo().optional().describe('Whether to use TLS, with `sentinels` or `cluster`.'),
     tls_ca_file: certificates(outside)
       .optional()
-      .describe('PEM certificates of the authorities to trust instead of the system’s; for TLS.'),
+      .describe('CA certificates (PEM) for TLS, instead of those of the system.'),
   }).transform((map, context): StoreConfig => {
     const { url, sentinels, name, cluster, user, password, database = 0, tls = false, tls_ca_file: ca } = map;
     const complain = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message });

@@ -17,41 +17,43 @@ import {
 /** Support: the console of the staff, and the mailboxes that they open. */
 export const supportSection = section({
   console: publicUrl('https://support.example.org').describe(
-    'The address of the console, under a host name of its own: browsers keep it apart from what a webmail may run.',
+    'The address of the console, under a host name of its own, so that browsers isolate it from the webmail.',
   ),
   assist: publicUrl('https://assist.example.org').describe(
     'The address under which opened mailboxes are shown, under a third host name.',
   ),
   listen: listenAddress('127.0.0.1:8081')
     .optional()
-    .describe('A listener of its own for the console, say in a network of the staff. Left out: the public one.'),
+    .describe(
+      'A separate listener for the console, for example in the network of the staff. Left out: the public listener.',
+    ),
   staff: z
     .record(z.string(), grant(), { error: 'is not a map of names: write { sam@example.org: support }' })
     .prefault({})
     .describe(
-      'Who is staff, by the name of the own mailbox: a role, or `{ roles: [support, operator], domains: [example.org] }`. ' +
+      'The staff, by the names of their own mailboxes: a role, or `{ roles: [support, operator], domains: [example.org] }`. ' +
         '`support` opens mailboxes, `operator` sees and acts on backends, `auditor` reads the audit.',
     ),
   roles_from_directory: yesOrNo()
     .prefault(false)
     .describe(
-      'Whether the role that a source of the directory answers counts, too: a role, or `support example.org` with its ' +
-        'domains. It is asked again at every step, and each minute while it is used.',
+      'Whether roles from the directory count, too. A source answers with a role, or with `support example.org` to name ' +
+        'domains. It is asked again at every step, and each minute while the role is in use.',
     ),
   never_opened: arrayOf(userName(), 'names such as head@example.org')
     .prefault([])
-    .describe('Users whose mailboxes nobody opens. Those of staff are never opened anyway.'),
+    .describe('Users whose mailboxes nobody may open. Mailboxes of staff are never opened anyway.'),
   notice: oneOf(noticePolicies)
     .prefault('at-sign-in')
     .describe(
-      'How users learn that their mailbox was opened: `never`, `at-sign-in` (a page, once), or `message` (in the INBOX).',
+      'How users learn that their mailbox was opened: `never`, `at-sign-in` (a page, shown once) or `message` (in the INBOX).',
     ),
   idle_timeout: duration({ atLeastMs: 1000 })
     .prefault('15 min')
-    .describe('A staff member’s session that is not used for so long ends, and with it what it opened.'),
+    .describe('A staff session ends after this time without use, and closes the mailboxes that it opened.'),
   absolute_timeout: duration({ atLeastMs: 1000 })
     .prefault('8h')
-    .describe('A staff member’s session ends so long after its sign-in.'),
+    .describe('A staff session ends this long after its sign-in.'),
 })
   .transform(({ console, assist, listen, ...rest }) => ({
     console,
@@ -65,13 +67,11 @@ export const supportSection = section({
     absoluteTimeoutMs: rest.absolute_timeout,
   }))
   .optional()
-  .describe(
-    'Staff who open users’ mailboxes, and what they need for it. Left out: nobody does, and there is no console.',
-  );
+  .describe('Lets staff open users’ mailboxes. Left out: nobody can, and there is no console.');
 
 /** The spelling is checked once the rules of the site are known, in cross-checks.ts. */
 function userName() {
-  return text('a name', 'write the name of a mailbox as it is known here, such as sam@example.org');
+  return text('a name', 'write a mailbox by its full name, such as sam@example.org');
 }
 
 function grant() {
@@ -83,7 +83,7 @@ function grant() {
     domains: arrayOf(mailDomain(), 'domains such as example.org')
       .min(1, { error: 'is empty: list domains, or leave the key out for all of them' })
       .optional()
-      .describe('The domains whose users `support` may see and open. Left out: all of them.'),
+      .describe('The domains whose users `support` may see and whose mailboxes it may open. Left out: all.'),
   });
   return z
     .union([role, whole], {

@@ -20,9 +20,9 @@ export interface YamlFile {
 /** Words for what people meet; anything else is in the words of the YAML library. */
 const remedies: ReadonlyMap<string, string> = new Map([
   ['DUPLICATE_KEY', 'the same key stands above: remove one of the two'],
-  ['TAB_AS_INDENT', 'a tab indents this line: YAML takes spaces only'],
+  ['TAB_AS_INDENT', 'a tab indents this line: YAML allows only spaces'],
   ['MULTIPLE_DOCS', 'a second document begins here: write everything into one, without ---'],
-  ['TAG_RESOLVE_FAILED', 'a tag (!…) is not understood here: put the value in quotes'],
+  ['TAG_RESOLVE_FAILED', 'tags (!…) are not supported: put the value in quotes'],
   ['BAD_SCALAR_START', 'this value begins with a character that YAML reserves: put it in quotes'],
   [
     'BLOCK_AS_IMPLICIT_KEY',
@@ -41,7 +41,7 @@ export function parseYamlFile(text: string): YamlFile {
   visit(document, {
     Alias(_, node) {
       if (node.resolve(document) !== undefined) return;
-      const text = `*${node.source} stands for nothing: define &${node.source} above, or put the value in quotes`;
+      const text = `*${node.source} is not defined: define &${node.source} above, or put the value in quotes`;
       problems.push({ ...positionOf(lines, node.range?.[0] ?? 0), text });
     },
   });

@@ -54,7 +54,7 @@ export function refusalSetting(what: ValueNoun) {
   const name = textOrNumber('a name', `write refuse: { ${what}: NAME, when: [locked, closed], later: [maintenance] }`);
   return section({
     [what]: (what === 'attribute' ? name : name.prefault('refuse')).describe('The name of the value.'),
-    when: refusalWords('Only these words refuse; left out: a yes, or a reason.'),
+    when: refusalWords('Only these words refuse. Left out: a yes or a reason refuses.'),
     later: refusalWords('Words that mean "try again later".'),
   })
     .meta({ title: 'map' })
@@ -68,7 +68,7 @@ export function refusalSetting(what: ValueNoun) {
     })
     .optional()
     .describe(
-      `Instead of \`refuse_${what}\`: \`{ ${what}, when: […], later: […] }\`; which words refuse, or mean "later".`,
+      `Instead of \`refuse_${what}\`: \`{ ${what}, when: […], later: […] }\`; which words refuse, or mean "try again later".`,
     );
 }
 
@@ -167,7 +167,7 @@ function textOfValue(value: unknown, key: string): string | undefined {
   // MariaDB's 0000-00-00 is no date: the event has not happened yet.
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? undefined : value.toISOString();
   if (value instanceof Uint8Array) return textOfBytes(Buffer.from(value), key);
-  throw badAnswer(`${key} of the answer is ${isRecord(value) ? 'an object' : 'a list'}, and not a text`);
+  throw badAnswer(`${key} of the answer is ${isRecord(value) ? 'an object' : 'a list'}, not a text`);
 }
 
 /** Not trim(): that would also drop line ends, which belong to a value. Undefined if only padding is left. */
@@ -180,7 +180,7 @@ function textOfBytes(bytes: Buffer, key: string): string | undefined {
   if (bytes.length === 0 || (text !== undefined && isUtf8(bytes) && !/\p{Cc}/u.test(text))) return text;
   if (bytes.length <= 8) return String(BigInt(`0x${bytes.toString('hex')}`));
   if (text === undefined) return undefined;
-  throw badAnswer(`${key} of the answer is binary, and not a text`);
+  throw badAnswer(`${key} of the answer is binary, not a text`);
 }
 
 /** Reads the name of a role as staff; throws {@link badAnswer} if the text cannot be one. */

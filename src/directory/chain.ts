@@ -136,7 +136,7 @@ export class SourceChain {
     }
     if (state.silent !== undefined) throw state.silent;
     if (state.barred !== undefined) return this.#bar(state.barred.by, state.barred.answer, undefined);
-    if (state.isKnown) throw badAnswer('the user exists, but no source says on which backend');
+    if (state.isKnown) throw badAnswer('the user exists, but no source names a backend');
     return { kind: 'unknown-user' };
   }
 
@@ -246,7 +246,7 @@ export class SourceChain {
     if (backend !== undefined) return backend;
     this.#options.log.error('directory-bad-home', { source: step.label, answer: home.slice(0, 100) });
     throw badAnswer(
-      `${step.label} answered ${JSON.stringify(home.slice(0, 100))}: that is not one backend's name or host`,
+      `${step.label} answered ${JSON.stringify(home.slice(0, 100))}: not the name or host of exactly one backend`,
     );
   }
 
@@ -264,7 +264,7 @@ export class SourceChain {
         if (url === undefined) return this.#readHome(step, server.imap.hostname);
         const referral = readReferral(url);
         if (referral === undefined)
-          throw bad(`${server.name} referred a user to something that is no IMAP server's URL`);
+          throw bad(`${server.name} referred a user to something other than the URL of an IMAP server`);
         const { user } = referral;
         if (user !== undefined && this.#readUser(step, user) !== asked)
           throw bad(`${server.name} referred another user`);

@@ -138,7 +138,7 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     },
     async askSource(source, name, signal) {
       const ask = asks.get(source);
-      if (ask === undefined) throw couldNotAsk('the process that leads has no such source: it has just reloaded');
+      if (ask === undefined) throw couldNotAsk('the first process has no such source: it has just reloaded');
       return ask(name, signal);
     },
     drop(user) {

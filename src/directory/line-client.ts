@@ -47,7 +47,7 @@ export class LineClient implements AsyncDisposable {
     signal.throwIfAborted();
     if (result.kind === 'silent' && !isFresh) return this.ask(question, signal);
     if (result.kind === 'broken') throw badAnswer(`${this.#address.label} ${result.why}`);
-    throw couldNotAsk(`${this.#address.label} hung up before it answered`);
+    throw couldNotAsk(`${this.#address.label} closed the connection before it answered`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

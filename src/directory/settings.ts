@@ -123,15 +123,15 @@ export function file(about: string) {
 export function tlsSettings() {
   return {
     tls_ca_file: trustedAuthorities(),
-    tls_server_name: text('a host name', 'write the name that the certificate carries')
+    tls_server_name: text('a host name', 'write the name in the certificate')
       .optional()
-      .describe('The name that the certificate must carry; the host when left out.'),
+      .describe('The name that the certificate must carry. Default: the host.'),
   };
 }
 
 /** Schema of a file of authorities to trust instead of the system's. */
 export function trustedAuthorities() {
-  return file('PEM certificates of the authorities to trust instead of the system’s.').optional();
+  return file('CA certificates (PEM) instead of those of the system.').optional();
 }
 
 /** The PEM text of a file of authorities; undefined if no file is set. */

@@ -18,7 +18,7 @@ export function answers<const Meanings extends readonly [Meaning, ...Meaning[]]>
   return oneOf(words, 'a meaning of values').describe(
     'The meaning of values: `backend` (its name, or a host), `perdition` (`user@` may stand before the host), `transport` ' +
       '(Postfix’s `lmtp:inet:[host]:24`)' +
-      (words.some((word) => word === 'user') ? ', `user` (another name of the user).' : '.'),
+      (words.some((word) => word === 'user') ? ', `user` (the user that this name is an alias of).' : '.'),
   );
 }
 
@@ -82,7 +82,7 @@ export function readValue(value: string, meaning: Meaning, context: ValueContext
  */
 function readTransport(text: string, { name, findHome, byDefault = false }: ValueContext): SourceAnswer {
   if (text === '' || /[\r\n\0]/.test(text))
-    throw badAnswer('a value is no transport with a next hop, such as lmtp:[host]:24');
+    throw badAnswer('a value is not a transport with a next hop, such as lmtp:[host]:24');
   const colon = text.indexOf(':');
   const transport = colon === -1 ? text : text.slice(0, colon);
   const nextHops = colon === -1 ? '' : text.slice(colon + 1).trim();
@@ -96,7 +96,7 @@ function readTransport(text: string, { name, findHome, byDefault = false }: Valu
     const host = hostIn(hop.replace(/^inet:/i, ''));
     if (host !== undefined && findHome(host) !== undefined) return { kind: 'found', home: host, byDefault };
   }
-  return { kind: 'unknown-user', why: 'the next hop is no backend here' };
+  return { kind: 'unknown-user', why: 'the next hop is not a backend' };
 }
 
 /** Reads the host of `host`, `host:port`, `[host]:port`, `[ipv6:address]` or a bare IPv6 address; throws {@link badAnswer}. */

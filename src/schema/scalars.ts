@@ -21,7 +21,7 @@ import {
 } from './value-parsers.ts';
 
 /** What to write where a secret belongs. */
-export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: a secret never stands in this file';
+export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: secrets do not belong into this file';
 
 /** A key that is written as one text. */
 interface Leaf<T> {
@@ -102,7 +102,7 @@ export function wrappedSecret(remedy = secretRemedy) {
 /** A number that may have a fraction. */
 export function fraction(bounds: { readonly atLeast: number; readonly atMost: number }) {
   const remedy = `write a number from ${bounds.atLeast} to ${bounds.atMost}`;
-  const error = (issue: { input?: unknown }) => wrongType(issue.input, 'such a number', remedy);
+  const error = (issue: { input?: unknown }) => wrongType(issue.input, 'a number in this range', remedy);
   return z.number({ error }).min(bounds.atLeast, { error }).max(bounds.atMost, { error });
 }
 
@@ -131,7 +131,7 @@ export function size(bounds: { readonly atLeast: number; readonly atMost: number
 /** A whole number. */
 export function integer(bounds: { readonly atLeast: number; readonly atMost: number }) {
   const remedy = `write a whole number from ${bounds.atLeast} to ${bounds.atMost}`;
-  const error = (issue: { input?: unknown }) => wrongType(issue.input, 'such a number', remedy);
+  const error = (issue: { input?: unknown }) => wrongType(issue.input, 'a number in this range', remedy);
   return z.int({ error }).min(bounds.atLeast, { error }).max(bounds.atMost, { error });
 }
 
@@ -181,7 +181,7 @@ function wrongType(input: unknown, what: string, remedy: string): string {
 export function unknownKeyText(key: string, known: readonly string[]): string {
   const close = nearest(key, known);
   return close === undefined
-    ? `is not a key that exists here: use ${either(known)}`
+    ? `is not a valid key here: use ${either(known)}`
     : `is not a known key: did you mean ${close}?`;
 }
 

@@ -130,13 +130,11 @@ export function parseNetwork(text: string): Reading<string> {
   }
   const holdsIPv4 = isWide && createNetworkMatch([`${address}/${prefix}`])('0.0.0.0');
   if (prefix === 0 || holdsIPv4) {
-    return wrong(`${JSON.stringify(text)} is the whole Internet: list only the addresses that you run yourself`);
+    return wrong(`${JSON.stringify(text)} is the whole Internet: list only your own addresses`);
   }
   const least = isWide ? (ownIPv6(address) ? 7 : widest.ipv6) : widest.ipv4;
   if (prefix < least) {
-    return wrong(
-      `${JSON.stringify(text)} is a large part of the Internet: list only the addresses that you run yourself`,
-    );
+    return wrong(`${JSON.stringify(text)} is a large part of the Internet: list only your own addresses`);
   }
   return read(`${address}/${prefix}`);
 }
@@ -168,7 +166,7 @@ export const imapRemedy = 'write imaps://HOST (TLS from the first byte) or imap:
 
 /** The remedy for a malformed webmail URL. */
 export const webmailRemedy =
-  'write the address that the gateway reaches, such as http://mx1.internal/ or https://mx1/mail/';
+  'write the address under which the gateway reaches it, such as http://mx1.internal/ or https://mx1/mail/';
 
 /** The remedy for a malformed public URL. */
 export const publicUrlRemedy = 'write scheme and host as users type them, such as https://mail.example.org';
@@ -186,11 +184,11 @@ export function parseImapUrl(text: string): Reading<ImapUrl> {
   const [, scheme = '', authority = '', rest = ''] = /^([a-z]+):\/\/([^/?#]*)([^]*)$/i.exec(text) ?? [];
   const security = { imaps: 'tls', imap: 'starttls' } as const;
   const name = scheme.toLowerCase();
-  if (authority.includes('@')) return wrong(`the URL holds a user or password: ${imapRemedy}`);
+  if (authority.includes('@')) return wrong(`the URL contains a user or password: ${imapRemedy}`);
   if (name !== 'imaps' && name !== 'imap') return wrong(`${quotedUrl(text)} is not an IMAP URL: ${imapRemedy}`);
   const place = parseHostPort(authority);
-  if (place === undefined) return wrong(`${quotedUrl(text)} names no host that can be dialled: ${imapRemedy}`);
-  if (rest !== '' && rest !== '/') return wrong(`${quotedUrl(text)} has a path, which IMAP has not: ${imapRemedy}`);
+  if (place === undefined) return wrong(`${quotedUrl(text)} names no valid host: ${imapRemedy}`);
+  if (rest !== '' && rest !== '/') return wrong(`${quotedUrl(text)} has a path, but IMAP has none: ${imapRemedy}`);
   return read({ hostname: place.host, port: place.port, security: security[name] });
 }
 
@@ -201,7 +199,7 @@ export function parseWebmailUrl(text: string): Reading<WebmailUrl> {
   const { protocol, pathname, search } = url.value;
   const port = /^[^/]*\/\/[^/?]*:(\d+)(?:[/?]|$)/.exec(text)?.[1];
   if (pathname === '/-' || pathname.startsWith('/-/')) {
-    return wrong(`${quotedUrl(text)} lies under /-/, which is the gateway's own: serve the webmail under another path`);
+    return wrong(`${quotedUrl(text)} is under /-/, which belongs to the gateway: serve the webmail under another path`);
   }
   return read({
     scheme: protocol === 'https:' ? 'https' : 'http',
@@ -225,25 +223,25 @@ export function parsePublicUrl(text: string): Reading<PublicUrl> {
 
 /** A Redis address that names no password: that one has a key of its own, so that it never stands in this file. */
 export function parseRedisUrl(text: string): Reading<string> {
-  if (!URL.canParse(text)) return wrong(`the Redis URL cannot be read: ${redisRemedy}`);
+  if (!URL.canParse(text)) return wrong(`the Redis URL is malformed: ${redisRemedy}`);
   const url = new URL(text);
   if (url.protocol !== 'redis:' && url.protocol !== 'rediss:') {
-    return wrong(`the Redis URL has another scheme, ${JSON.stringify(url.protocol)}: ${redisRemedy}`);
+    return wrong(`the Redis URL has the scheme ${JSON.stringify(url.protocol)}: ${redisRemedy}`);
   }
   if (url.password !== '') {
     return wrong(
-      'the Redis URL holds a password: write redis: { url: redis://USER@HOST:6379/0, password: { file: redis.password } }',
+      'the Redis URL contains a password: write redis: { url: redis://USER@HOST:6379/0, password: { file: redis.password } }',
     );
   }
   if (parseHost(url.hostname) === undefined) return wrong(`the Redis URL names no host: ${redisRemedy}`);
   if (!/^\/?\d{0,4}$/.test(url.pathname) || url.search !== '' || url.hash !== '') {
-    return wrong(`the Redis URL has more than a database number behind the host: ${redisRemedy}`);
+    return wrong(`the Redis URL has more than a database number after the host: ${redisRemedy}`);
   }
   return read(text);
 }
 
 /** The remedy for a malformed syslog URL. */
-export const syslogRemedy = 'write tls://HOST:6514, or tcp://HOST:601 in a network that nobody else hears';
+export const syslogRemedy = 'write tls://HOST:6514, or tcp://HOST:601 in a network of your own';
 
 /** `tls://siem.internal`, `tcp://192.0.2.9:514`. */
 export function parseSyslogUrl(text: string): Reading<{ host: string; port: number; isTls: boolean }> {
@@ -256,13 +254,13 @@ export function parseSyslogUrl(text: string): Reading<{ host: string; port: numb
 
 function parseHttpUrl(text: string, what: string, remedy: string): Reading<URL> {
   const authority = /^https?:\/\/([^/?#\\]*)/i.exec(text)?.[1];
-  if (authority?.includes('@') === true) return wrong(`the URL holds a user or password: ${remedy}`);
+  if (authority?.includes('@') === true) return wrong(`the URL contains a user or password: ${remedy}`);
   if (authority === undefined || !URL.canParse(text)) return wrong(`${quotedUrl(text)} is not ${what}: ${remedy}`);
   const url = new URL(text);
   if (parseHost(url.hostname) === undefined || url.port === '0')
     return wrong(`${quotedUrl(text)} names no valid host: ${remedy}`);
   // The URL parser drops tabs and line ends in silence and turns a backslash into a slash.
-  if (/[\s\\]/.test(text)) return wrong(`${quotedUrl(text)} holds white space or a backslash: ${remedy}`);
+  if (/[\s\\]/.test(text)) return wrong(`${quotedUrl(text)} contains white space or a backslash: ${remedy}`);
   if (text.includes('#')) return wrong(`${quotedUrl(text)} has a fragment, which never reaches a server: ${remedy}`);
   return read(url);
 }

@@ -16,7 +16,7 @@ import { basicAuthField, checkedSettings, masterLogin, type RequestFields } from
 import { headsBear, isByUser } from './form-marks.ts';
 import { headMarks } from './form-settings.ts';
 
-const basicNeedsPassword = 'HTTP Basic takes only the password, unless the operator declares master_login';
+const basicNeedsPassword = 'HTTP Basic needs the password, unless master_login is set';
 
 /** What it is, for the reference. */
 export const about = 'A webmail behind HTTP Basic.';

@@ -260,14 +260,14 @@ function masterEntryFor(declared: boolean, master: MasterIdentity | undefined, o
   if (master === undefined) {
     return { kind: 'impossible', why: 'master_login is set, but the backend has no master: set its user and password' };
   }
-  const why = `the webmail takes USER${master.separator}${master.user} for a user of its own: settings, address book and sender are not the user’s`;
+  const why = `the webmail treats USER${master.separator}${master.user} as an account of its own: settings, contacts and sender address are not those of the user`;
   return { kind: 'other-account', why };
 }
 
 /** The error that is thrown instead of sending an empty password. */
 export function noMasterEntry(host: BackendHost, entry: MasterEntry): PosternError {
   const why = entry.kind === 'own-account' ? 'it needs the password' : entry.why;
-  const message = `webmail of ${host.name} cannot be entered without the user's password: ${why}`;
+  const message = `webmail of ${host.name} cannot be opened without the user's password: ${why}`;
   return new PosternError('ERR_NO_MASTER_ENTRY', message, { source: 'webmail', retryable: false });
 }
 

@@ -51,7 +51,7 @@ export function masterLogin() {
   return yesOrNo()
     .prefault(false)
     .describe(
-      'Enter as `user*master` where there is no password of the user; most webmails take that for another account.',
+      'Sign in as `user*master` if the user’s password is not known; most webmails treat that as another account.',
     );
 }
 

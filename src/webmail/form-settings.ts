@@ -69,7 +69,7 @@ export interface FormSettings {
   readonly signOut: SignOut | undefined;
   /** Overrides the page to which a successful sign-in leads. */
   readonly landing: string | undefined;
-  /** Cookies that stay in the gateway although they are not HttpOnly. */
+  /** Cookies that the gateway keeps to itself although they are not HttpOnly. */
   readonly ownCookies: readonly string[];
   /** Cookies under which the webmail keeps a form that was posted to a lost session; these stay in the gateway, too. */
   readonly carriedCookies: readonly string[];
@@ -148,7 +148,7 @@ function jsonTemplate(about: string) {
 /** The schema of a mark. */
 function mark() {
   return section({
-    path: pathSetting().prefault('/').describe('The path of the request begins with this.'),
+    path: pathSetting().prefault('/').describe('The request path begins with this.'),
     status: status().optional().describe('The status.'),
     location: pathSetting().optional().describe('The path of the Location begins with this.'),
     sets_cookie: name('A cookie of this name is set.').optional(),
@@ -156,12 +156,12 @@ function mark() {
     text: name('The body contains this.').optional(),
     within: size({ atLeast: usuallyWithin, atMost: farthest })
       .prefault('8 KiB')
-      .describe('So far a text of a later answer is looked for.'),
+      .describe('How far into a later answer a text is searched for.'),
     json: jsonValues().optional().describe('The body is JSON with these values: `data.user` is a member of `data`.'),
   })
     .superRefine((given, context) => {
       if (conditions.some((key) => given[key] !== undefined)) return;
-      const message = `names no condition of an answer: write at least one of ${conditions.join(', ')}`;
+      const message = `has no condition: write at least one of ${conditions.join(', ')}`;
       context.addIssue({ code: 'custom', message });
     })
     .transform(
@@ -188,7 +188,7 @@ function marks() {
 export function headMarks() {
   return marks()
     .refine((list) => list.every((mark) => mark.text === undefined && mark.json === undefined), {
-      error: 'names a text or JSON: this driver reads no bodies, take status, location or a cookie',
+      error: 'names a text or JSON, but this driver reads no bodies: use status, location or a cookie',
     })
     .prefault([]);
 }
@@ -197,7 +197,7 @@ function tokenSettings() {
   return section({
     cookie: name('The cookie that holds it.').optional(),
     meta: name('The `<meta>` that holds it.').optional(),
-    json: name('Where it stands in the JSON of `page`.').optional(),
+    json: name('The place in the JSON of `page`.').optional(),
     header: leaf({
       what: 'the name of a header field',
       remedy: 'write letters, digits and hyphens',
@@ -213,22 +213,22 @@ function tokenSettings() {
       json === undefined ? [] : [{ kind: 'json', path: json.split('.') } as const],
     ].flat();
     if (from !== undefined && others.length === 0) return { from, header };
-    context.addIssue({ code: 'custom', message: 'stands in one place: write one of cookie, meta, json' });
+    context.addIssue({ code: 'custom', message: 'needs exactly one place: write one of cookie, meta, json' });
     return z.NEVER;
   });
 }
 
 function jsonSignIn() {
   return section({
-    path: pathSetting().describe('Where the script sends it.'),
-    body: jsonTemplate('What it sends: `{user}` and `{password}` stand for what the user typed.').prefault({}),
+    path: pathSetting().describe('The path to which the script sends it.'),
+    body: jsonTemplate('The values to send; `{user}` and `{password}` stand for what the user typed.').prefault({}),
     token: tokenSettings().optional().describe('A token against forged requests.'),
   })
     .superRefine(({ body }, context) => {
       const written = JSON.stringify(body);
       for (const place of ['{user}', '{password}']) {
         if (written.includes(place)) continue;
-        const message = `has no ${place}: write it where the script puts it`;
+        const message = `does not contain ${place}: write it where the script puts it`;
         context.addIssue({ code: 'custom', path: ['body'], message });
       }
     })
@@ -239,8 +239,8 @@ function signOutSettings() {
   return section({
     method: method().prefault('POST').describe('The method.'),
     path: pathSetting().describe('The path.'),
-    page: pathSetting().optional().describe('Where the form stands whose action is `path`.'),
-    json: jsonTemplate('Sent in the place of a form.').optional(),
+    page: pathSetting().optional().describe('The page with the form whose action is `path`.'),
+    json: jsonTemplate('The fields to send, instead of a form.').optional(),
   }).transform(({ method, path, page, json }): SignOut => ({ method, path, page, json }));
 }
 
@@ -253,22 +253,24 @@ const exampleForm = {
 
 /** Settings of the `form` driver. */
 export const settings: z.ZodType<FormSettings> = section({
-  page: pathSetting().optional().describe('The page with the form; where users land when left out.'),
+  page: pathSetting().optional().describe('The page with the form. Default: the landing page.'),
   user_field: name('The field of the user.').optional(),
   password_field: name('The field of the password.').optional(),
-  form_name: name('Id or name of the form, where several could be meant.').optional(),
-  button: name('The button to press; the first when left out.').optional(),
-  method: method().optional().describe('Against the form’s own word, where its script sends it.'),
-  json: jsonSignIn().optional().describe('A sign-in that the webmail’s script makes, in the place of a form.'),
-  success: marks().describe('Marks of a sign-in that succeeded.'),
-  failure: marks().describe('Marks of a refused password.'),
-  landing: pathSetting().optional().describe('Overrides where a successful sign-in leads.'),
-  lost: marks().prefault([]).describe('Marks of a lost session.'),
-  signed_out: marks().prefault([]).describe('Marks of a sign-out.'),
-  sign_out: signOutSettings().optional().describe('How the gateway signs out.'),
-  own_cookies: names('Cookies that stay in the gateway although they are not HttpOnly.'),
-  carried_cookies: names('Cookies under which the webmail keeps a form that was posted to a lost session.'),
-  polls: names('Beginnings of paths that a page asks for by itself.'),
+  form_name: name('Id or name of the form, if the page has several.').optional(),
+  button: name('The button to press. Default: the first.').optional(),
+  method: method().optional().describe('The target and method, if a script overrides those of the form.'),
+  json: jsonSignIn().optional().describe('A sign-in by the webmail’s script with JSON, instead of a form.'),
+  success: marks().describe('Signs of a successful sign-in.'),
+  failure: marks().describe('Signs of a refused password.'),
+  landing: pathSetting()
+    .optional()
+    .describe('The page to open after a successful sign-in, instead of the one that the webmail names.'),
+  lost: marks().prefault([]).describe('Signs of a lost session.'),
+  signed_out: marks().prefault([]).describe('Signs of a sign-out.'),
+  sign_out: signOutSettings().optional().describe('The request with which the gateway signs out.'),
+  own_cookies: names('Cookies that the gateway keeps to itself although they are not HttpOnly.'),
+  carried_cookies: names('Cookies with which the webmail restores a form that was posted to a lost session.'),
+  polls: names('Prefixes of paths that a page polls automatically.'),
   master_login: masterLogin(),
 })
   .superRefine(
@@ -276,7 +278,7 @@ export const settings: z.ZodType<FormSettings> = section({
       const add = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message });
       for (const key of ofForm) {
         if (given.json !== undefined && given[key] !== undefined)
-          add(key, 'is of a form, and json takes its place: remove it');
+          add(key, 'belongs to a form, which json replaces: remove it');
       }
       for (const key of ['user_field', 'password_field'] as const) {
         if (given.json === undefined && given[key] === undefined) add(key, 'is missing: write the name of the field');

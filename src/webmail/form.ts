@@ -33,9 +33,10 @@ import { type HtmlPage, readForms } from './html-page.ts';
 export { settings } from './form-settings.ts';
 
 /** What it is, for the reference. */
-export const about = 'A webmail with an HTML sign-in form, or a script that signs in by JSON, described by marks.';
+export const about =
+  'Any webmail with an HTML sign-in form, or a script that signs in with JSON, described in the configuration.';
 
-const formNeedsPassword = 'the webmail’s form takes only the password, unless the operator declares master_login';
+const formNeedsPassword = 'the form of the webmail needs the password, unless master_login is set';
 
 /**
  * A webmail with an HTML sign-in form, described by settings: the page of the form, the names of its fields, and the
@@ -149,7 +150,7 @@ async function signIn(
   const among =
     others.length === 0
       ? ''
-      : `; ${others.length + 1} forms at ${target} have the field ${settings.passwordField}, and the first was sent: form_name says which`;
+      : `; ${others.length + 1} forms at ${target} have the field ${settings.passwordField}, and the first was sent: choose one with form_name`;
   return outcome(settings, browser, host, action, await submit(browser, host, action, submission), among);
 }
 
@@ -199,9 +200,9 @@ function missingForm(
   const named = formName === undefined ? '' : ` called ${formName}`;
   const missing = `no form${named} with a field ${passwordField} at ${target} (status ${status})`;
   if (status >= 400) return strangeAnswer(host, `${missing}: the webmail refused to show the page; check page`);
-  if (isCut === true) return strangeAnswer(host, `${missing} in its first 1 MiB, and the page is longer than that`);
+  if (isCut === true) return strangeAnswer(host, `${missing} in the first 1 MiB of a longer page`);
   if (page.forms.length === 0) {
-    return strangeAnswer(host, `${missing}: the page has no form; a script may make it, see json in form.md`);
+    return strangeAnswer(host, `${missing}: the page has no form; a script may build it, see json in form.md`);
   }
   const names = new Set(page.forms.flatMap(({ controls }) => controls.map(({ name }) => name)));
   names.delete('');
@@ -250,10 +251,10 @@ function outcome(
   if (status >= 500) throw webmailUnavailable(host, `sign-in was answered with status ${status}`);
   const location = answer.header('location');
   const to = location === undefined ? '' : `; it leads to ${shownLocation(pathOf(location))}`;
-  const cut = answer.isCut === true ? '; the page is longer than the 1 MiB in which texts are looked for' : '';
+  const cut = answer.isCut === true ? '; only the first 1 MiB of the page was searched for texts' : '';
   throw strangeAnswer(
     host,
-    `sign-in was answered with status ${status}, which no success or failure mark fits${to}${cut}${among}`,
+    `sign-in was answered with status ${status}, which matches neither success nor failure${to}${cut}${among}`,
   );
 }
 

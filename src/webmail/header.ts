@@ -48,7 +48,7 @@ export function create(parts: ConfiguredParts): WebmailDriver {
 
 function headerMasterEntry({ passwordField }: HeaderSettings): MasterEntry {
   if (passwordField === undefined) return { kind: 'own-account' };
-  return { kind: 'impossible', why: 'the webmail takes the user’s password for IMAP from password_field' };
+  return { kind: 'impossible', why: 'the webmail needs the user’s password for IMAP in password_field' };
 }
 
 function ownsCookie(): boolean {
@@ -72,7 +72,7 @@ async function enter(browser: Browser, host: BackendHost): Promise<WebmailSignIn
   const answer = await browser.get(landing);
   if (answer.status >= 500) throw webmailUnavailable(host, `${landing} was answered with status ${answer.status}`);
   if (answer.status >= 400) {
-    const check = 'check the secret, the names of the fields and the addresses that it trusts';
+    const check = 'check the secret, the field names and the addresses that the webmail trusts';
     throw strangeAnswer(host, `${landing} was answered with status ${answer.status}: ${check}`);
   }
   const location = browser.locationOf(answer, landing);
@@ -82,9 +82,9 @@ async function enter(browser: Browser, host: BackendHost): Promise<WebmailSignIn
 
 /** Settings of the driver `header`. */
 export interface HeaderSettings {
-  /** The field that carries the user. */
+  /** The request field with the user name. */
   readonly userField: string;
-  /** The field that carries `secret`. */
+  /** The request field with `secret`. */
   readonly secretField: string;
   /** The secret by which the webmail or its web server recognises the gateway. */
   readonly secret: Secret;
@@ -99,24 +99,24 @@ const reserved =
   /^(?:host|cookie|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|authorization|x-forwarded-.*|forwarded|proxy-.*)$/i;
 
 /** What it is, for the reference. */
-export const about = 'A webmail that takes the user from a request field.';
+export const about = 'A webmail that trusts a request field with the user name.';
 
 /** Settings of the `header` driver. */
 export const settings: z.ZodType<HeaderSettings> = section({
-  user_field: fieldNameSetting().describe('The field that carries the user.'),
-  secret_field: fieldNameSetting().prefault('X-Postern-Secret').describe('The field that carries `secret`.'),
-  secret: sharedSecret('without it whoever reaches the webmail could name any user').describe(
+  user_field: fieldNameSetting().describe('The request field with the user name.'),
+  secret_field: fieldNameSetting().prefault('X-Postern-Secret').describe('The request field with `secret`.'),
+  secret: sharedSecret('without it, anybody who reaches the webmail could sign in as any user').describe(
     'The secret by which the webmail or its web server recognises the gateway.',
   ),
   password_field: fieldNameSetting()
     .optional()
-    .describe('The field that carries the password, where the webmail needs it for IMAP.'),
+    .describe('The request field with the password, if the webmail needs it for IMAP.'),
   signed_out: headMarks().describe('Marks of the answer to a sign-out; one is enough.'),
 })
   .superRefine(({ user_field, secret_field, password_field }, context) => {
     const names = [user_field, secret_field, password_field].flatMap((name) => name?.toLowerCase() ?? []);
     if (new Set(names).size === names.length) return;
-    context.addIssue({ code: 'custom', path: ['user_field'], message: 'is the name of two fields' });
+    context.addIssue({ code: 'custom', path: ['user_field'], message: 'names two fields' });
   })
   .transform((given) => ({
     userField: given.user_field,
@@ -128,7 +128,7 @@ export const settings: z.ZodType<HeaderSettings> = section({
   .meta({ examples: [{ user_field: 'X-Remote-User', secret: { file: 'header-secret' } }] });
 
 function fieldNameSetting() {
-  const remedy = 'write a name of letters, digits and hyphens that carries nothing else';
+  const remedy = 'write a name of letters, digits and hyphens that has no other use';
   return leaf({
     what: 'a field name',
     remedy,
@@ -136,6 +136,6 @@ function fieldNameSetting() {
     parse: (written) =>
       /^[A-Za-z][A-Za-z0-9-]{0,63}$/.test(written) && !reserved.test(written)
         ? read(written)
-        : wrong(`${shownValue(written)} is not a field name, or is used otherwise: ${remedy}`),
+        : wrong(`${shownValue(written)} is not a usable field name: ${remedy}`),
   });
 }

@@ -25,7 +25,7 @@ const reasonLogout = '4';
 const badLogin = 'Login failed because your username or password was entered incorrectly.';
 
 const hordeNeedsPassword =
-  'Horde takes only the password; with Dovecot, master_login: true opens the mail, and with the hook of integrations/horde the user’s own account';
+  'Horde needs the password; with Dovecot, master_login: true opens the mail, and with the hook of integrations/horde the user’s own account';
 
 interface HordeSettings {
   readonly masterLogin: boolean;
@@ -41,11 +41,11 @@ export const settings: z.ZodType<HordeSettings> = section({
   master_login: masterLogin(),
   own_account: yesOrNo()
     .prefault(false)
-    .describe('Horde has the hook of integrations/horde, by which `user*master` is the user’s own account.'),
+    .describe('Whether Horde has the hook of integrations/horde, which maps `user*master` to the user’s own account.'),
 })
   .superRefine(({ master_login, own_account }, context) => {
     if (!own_account || master_login) return;
-    const message = 'says how master_login enters: set master_login: true, too';
+    const message = 'only changes what master_login opens: set master_login: true, too';
     context.addIssue({ code: 'custom', path: ['own_account'], message });
   })
   .transform((given) => ({ masterLogin: given.master_login, ownAccount: given.own_account }))

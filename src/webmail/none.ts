@@ -3,7 +3,7 @@ import type { WebmailDriver } from '../core/webmail.ts';
 import { section } from '../schema/scalars.ts';
 
 /** What it is, for the reference. */
-export const about = 'No webmail of its own kind: requests are only routed.';
+export const about = 'No sign-in to the webmail: requests are only routed.';
 
 /** This driver has no settings. */
 export const settings = section({}, 'empty');

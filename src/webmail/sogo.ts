@@ -44,17 +44,17 @@ export const settings: z.ZodType<SogoSettings> = section({
     .describe('With `mode: trusted`: the secret by which the web server recognises the gateway.'),
   imap_password: secretSetting()
     .optional()
-    .describe('With `mode: trusted`: the password of the master for IMAP, so that every mailbox can be opened.'),
+    .describe('With `mode: trusted`: the password of the master for IMAP, with which every mailbox can be opened.'),
 })
   .superRefine((given, context) => {
     const add = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message });
     if (given.mode === 'trusted') {
-      const why = 'is missing: without it whoever reaches the web server could name any user';
+      const why = 'is missing: without it, anybody who reaches the web server could sign in as any user';
       if (given.secret === undefined) add('secret', why);
       return;
     }
     for (const key of ['secret', 'imap_password'] as const) {
-      if (given[key] !== undefined) add(key, 'has a use in mode trusted only');
+      if (given[key] !== undefined) add(key, 'is used in mode trusted only');
     }
   })
   .transform(
@@ -121,8 +121,8 @@ function sogoMasterEntry(settings: SogoSettings): MasterEntry {
   if (opensAll(settings)) return { kind: 'own-account' };
   const trusted = settings.mode === 'trusted';
   const why = trusted
-    ? 'SOGo takes the user’s own password for IMAP: set imap_password, and IMAPLoginFieldName in SOGo'
-    : 'SOGo takes only the password: set mode: trusted with an imap_password';
+    ? 'SOGo needs the user’s own password for IMAP: set imap_password, and IMAPLoginFieldName in SOGo'
+    : 'SOGo needs the password: set mode: trusted with an imap_password';
   return { kind: 'impossible', why };
 }
 
@@ -192,7 +192,7 @@ async function enter(browser: Browser, host: BackendHost): Promise<WebmailSignIn
   if (answer.status === 302) return browser.signedIn(sogoLanding(host));
   if (answer.status >= 500) throw webmailUnavailable(host, `/SOGo/ was answered with status ${answer.status}`);
   const check = 'check SOGoTrustProxyAuthentication, and secret and addresses in the web server';
-  throw strangeAnswer(host, `SOGo did not take the gateway's word (status ${answer.status}): ${check}`);
+  throw strangeAnswer(host, `SOGo did not trust the gateway (status ${answer.status}): ${check}`);
 }
 
 /** Signs out at the user's own path, to which the first page redirects. */
@@ -249,8 +249,8 @@ function policyError(answer: ExchangeResponse): unknown {
 
 function answerSummary(answer: ExchangeResponse): string {
   const error = policyError(answer);
-  if (typeof error === 'number') return `password policy error ${error}: the user has to see to the password`;
-  if (answer.status === 202) return 'a question for a second factor: switch it off in SOGo, where Postern signs in';
+  if (typeof error === 'number') return `password policy error ${error}: the user must change the password`;
+  if (answer.status === 202) return 'a request for a second factor: switch it off in SOGo, because Postern signs in';
   const type = answer.header('content-type');
   return `status ${answer.status} and ${type === undefined ? 'no content type' : quoted(type, 60)}: check the webmail URL`;
 }

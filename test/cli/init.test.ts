@@ -172,7 +172,7 @@ test('what check would refuse is not written, and a map of users that exists sta
   const { code, err } = await run(['init', '--force', '-o', file, ...bad.slice(0, 2), '--backend', 'a}=mx1', 'b=mx2']);
   assert.equal(code, 2);
   assert.match(err, /Nothing was written:\n {2}public_url: "mail\.example\.org" is not a public URL/);
-  assert.match(err, /"a}" cannot be a name/);
+  assert.match(err, /"a}" is not a valid name/);
   assert.equal(readFileSync(file, 'utf8'), 'mine');
   assert.deepEqual(readdirSync(directory).sort(), ['postern.yaml', 'users.map']);
   assert.equal((await run(['init', '--force', '-o', file, ...bad])).code, 2);

@@ -51,17 +51,17 @@ test('another server is named for each host of the backend', async (t) => {
   ]);
 });
 
-const remedy = 'write a path such as /SOGo/dav, which stands for itself and all below it';
+const remedy = 'write a path such as /SOGo/dav, which covers itself and everything below it';
 const serverRemedy = 'write webmail, or scheme and host of another server, such as http://$host:8081';
 const wrong: readonly [dav: string, message: string][] = [
-  ['dav: [dav]', `"dav" is not such a path: ${remedy}`],
-  ['dav: [/]', `"/" is not such a path: ${remedy}`],
-  ['dav: [/dav/../x]', `"/dav/../x" is not such a path: ${remedy}`],
-  ['dav: ["/dav?x"]', `"/dav?x" is not such a path: ${remedy}`],
-  ['dav: [/d%61v]', `"/d%61v" is not such a path: ${remedy}`],
-  ['dav: [/-/login]', `"/-/login" lies under /-/, which is the gateway's own: ${remedy}`],
-  ['dav: { dav: webmail }', `"dav" is not such a path: ${remedy}`],
-  ['dav: { /dav: "http://$host/x" }', `"http://$host/x" has a path, and requests keep their own: ${serverRemedy}`],
+  ['dav: [dav]', `"dav" is not a valid path: ${remedy}`],
+  ['dav: [/]', `"/" is not a valid path: ${remedy}`],
+  ['dav: [/dav/../x]', `"/dav/../x" is not a valid path: ${remedy}`],
+  ['dav: ["/dav?x"]', `"/dav?x" is not a valid path: ${remedy}`],
+  ['dav: [/d%61v]', `"/d%61v" is not a valid path: ${remedy}`],
+  ['dav: [/-/login]', `"/-/login" is under /-/, which belongs to the gateway: ${remedy}`],
+  ['dav: { dav: webmail }', `"dav" is not a valid path: ${remedy}`],
+  ['dav: { /dav: "http://$host/x" }', `"http://$host/x" has a path, but requests keep their own: ${serverRemedy}`],
   ['dav: { /dav: mx1 }', `"mx1" is not a server: ${serverRemedy}`],
 ];
 

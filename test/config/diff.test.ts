@@ -63,7 +63,7 @@ test('what a running gateway cannot change is refused by name, with the remedy',
     .replace('sessions: {', 'sessions: { keys_file: other,')
     .concat('listen: 127.0.0.1:81\noperators: { listen: 127.0.0.1:91 }\nrequests: { header_size: 8 KiB }\n');
   const { refused } = await diffAfter(t, { 'postern.yaml': text, 'redis.password': 'hunter3' });
-  const remedy = 'cannot change while the gateway runs; restart it, or write the old value again';
+  const remedy = 'cannot change while the gateway runs: restart it, or restore the old value';
   const keys = ['listen', 'operators.listen', 'requests.header_size', 'sessions.redis', 'sessions.keys_file'];
   assert.deepEqual(
     refused,

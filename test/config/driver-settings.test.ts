@@ -27,7 +27,7 @@ backends:
 `;
   assert.deepEqual(await problemsOf(t, { 'postern.yaml': file }, { checksDrivers: true }), [
     'postern.yaml:5:68 backends.a.horde.mastr_login: is not a known key: did you mean master_login?',
-    'postern.yaml:6:75 backends.b.header.secret: is missing: without it whoever reaches the webmail could name any user',
+    'postern.yaml:6:75 backends.b.header.secret: is missing: without it, anybody who reaches the webmail could sign in as any user',
   ]);
 });
 

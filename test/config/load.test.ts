@@ -226,7 +226,7 @@ backends: { a: mx1, b: { host: mx2, form: { page: /signin } }, c: { host: mx3, d
     });
     assert.deepEqual([...config.backends.keys()].sort(), ['17', 'a', 'constructor', 'toString']);
     const [line] = await problemsOf(t, { 'postern.yaml': smallest(`  __proto__: ${entry}`) });
-    assert.match(line ?? '', /^postern.yaml:5:3 backends.__proto__: "__proto__" cannot be a name/);
+    assert.match(line ?? '', /^postern.yaml:5:3 backends.__proto__: "__proto__" is not a valid name/);
   });
 });
 

@@ -41,7 +41,7 @@ const wrong: readonly (readonly [name: string, entry: string, problem: RegExp])[
   [
     'a name that an IMAP library would sign in itself',
     'master: { user: a/b, password: { file: master.secret } }',
-    /cannot be a master/,
+    /is not a valid master name/,
   ],
   [
     'a separator of two characters',

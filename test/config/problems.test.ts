@@ -13,7 +13,7 @@ const wrong: readonly (readonly [name: string, more: string, lines: readonly str
     'an unknown key that is near to nothing',
     'operators: { zebra: 1 }',
     [
-      'postern.yaml:5:14 operators.zebra: is not a key that exists here: use listen, socket, token, host_names, agent_check or agent_weight',
+      'postern.yaml:5:14 operators.zebra: is not a valid key here: use listen, socket, token, host_names, agent_check or agent_weight',
     ],
   ],
   [
@@ -43,7 +43,7 @@ const wrong: readonly (readonly [name: string, more: string, lines: readonly str
     'requests: { header_size: 16000, header_fields: 5 }',
     [
       'postern.yaml:5:26 requests.header_size: 16000 is not a size: write a number and a unit, such as 512 B, 16 KiB or 1 MiB',
-      'postern.yaml:5:48 requests.header_fields: 5 is not such a number: write a whole number from 20 to 1000',
+      'postern.yaml:5:48 requests.header_fields: 5 is not a number in this range: write a whole number from 20 to 1000',
     ],
   ],
   [
@@ -51,7 +51,7 @@ const wrong: readonly (readonly [name: string, more: string, lines: readonly str
     'trusted_proxies: [10.0.0.0/33, 0.0.0.0/0]',
     [
       'postern.yaml:5:19 trusted_proxies[0]: "10.0.0.0/33" has a prefix longer than 32: write a network such as 10.1.2.0/24 or 2001:db8::/32, or one address',
-      'postern.yaml:5:32 trusted_proxies[1]: "0.0.0.0/0" is the whole Internet: list only the addresses that you run yourself',
+      'postern.yaml:5:32 trusted_proxies[1]: "0.0.0.0/0" is the whole Internet: list only your own addresses',
     ],
   ],
   [
@@ -101,7 +101,7 @@ const wrong: readonly (readonly [name: string, more: string, lines: readonly str
     'a file that holds no certificate',
     'passdb: { tls_ca_file: postern.yaml }',
     [
-      'postern.yaml:5:24 passdb.tls_ca_file: DIR/postern.yaml holds no certificate: name a file of PEM certificates (-----BEGIN CERTIFICATE-----)',
+      'postern.yaml:5:24 passdb.tls_ca_file: DIR/postern.yaml contains no certificate: name a file of PEM certificates (-----BEGIN CERTIFICATE-----)',
     ],
   ],
   [

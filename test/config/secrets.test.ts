@@ -49,10 +49,10 @@ describe('secrets', () => {
   const refused: readonly (readonly [password: string, what: RegExp])[] = [
     ['hunter2', /must come from a file or the environment/],
     ['[hunter2]', /must come from a file or the environment/],
-    ['{ value: hunter2 }', /password.value: is not a key that exists here: use file or env/],
+    ['{ value: hunter2 }', /password.value: is not a valid key here: use file or env/],
     ['{ file: hunter2.key, env: HUNTER }', /must name one place/],
     ['{}', /must name one place/],
-    ['{ env: NOT_SET }', /the environment has no NOT_SET/],
+    ['{ env: NOT_SET }', /the environment variable NOT_SET is not set/],
     ['{ env: EMPTY }', /the environment variable EMPTY is empty/],
     ['{ file: two-lines }', /two-lines has several lines/],
     ['{ file: nowhere }', /there is no file/],
@@ -70,7 +70,7 @@ describe('secrets', () => {
     const text = smallest().replace('{ type: static, backend: a }', '{ type: ldap, bind: { password: hunter2 } }');
     const lines = await problemsOf(t, { 'postern.yaml': text });
     assert.deepEqual(lines, [
-      'postern.yaml:2:56 directory.sources[0].bind.password: must come from a file or the environment: write { file: NAME } or { env: VARIABLE }: a secret never stands in this file',
+      'postern.yaml:2:56 directory.sources[0].bind.password: must come from a file or the environment: write { file: NAME } or { env: VARIABLE }: secrets do not belong into this file',
     ]);
   });
 });

@@ -70,7 +70,7 @@ test('what cannot be meant is said, with its place', async (t) => {
     /backends\.a\.standby\[0\].*names no imap/,
   );
   assert.match((await wrong('{ host: mx1, standby: [mx1] }')).join('\n'), /has two hosts with the same IMAP server/);
-  assert.match((await wrong('{ host: mx1, hosts: [mx2] }')).join('\n'), /backends\.a\.host.*stands beside hosts/);
+  assert.match((await wrong('{ host: mx1, hosts: [mx2] }')).join('\n'), /backends\.a\.host.*cannot stand beside hosts/);
   assert.match((await wrong('{ hosts: [mx2], standby: [mx3] }')).join('\n'), /backends\.a\.standby.*remove one/);
   assert.match((await wrong('{ host: mx1, health: { path: up } }')).join('\n'), /begin it with a slash/);
 });

@@ -35,8 +35,8 @@ test('the three addresses have three host names: a port is not enough', async (t
     'postern.yaml': smallest('support: { console: http://127.0.0.1:8081, assist: http://127.0.0.1:8082 }\n'),
   });
   assert.equal(problems.length, 2);
-  assert.match(problems[0] ?? '', /support\.console.*host name of public_url.*console\.example\.org/);
-  assert.match(problems[1] ?? '', /support\.assist.*host name of support\.console/);
+  assert.match(problems[0] ?? '', /support\.console.*same host name as public_url.*console\.example\.org/);
+  assert.match(problems[1] ?? '', /support\.assist.*same host name as support\.console/);
 });
 
 test('plain HTTP is refused where users come by HTTPS', async (t) => {
@@ -45,8 +45,8 @@ test('plain HTTP is refused where users come by HTTPS', async (t) => {
   assert.deepEqual(
     problems.map((problem) => /support\.\w+: .*$/.exec(problem)?.[0]),
     [
-      'support.console: is not HTTPS, and public_url is: write https://',
-      'support.assist: is not HTTPS, and public_url is: write https://',
+      'support.console: is not HTTPS, but public_url is: write https://',
+      'support.assist: is not HTTPS, but public_url is: write https://',
     ],
   );
 });
@@ -59,7 +59,7 @@ for (const [why, more, problem] of [
     ', staff: { Sam@example.test: support }',
     /signs in as sam@example.test: write that/,
   ],
-  ['a user never to be opened who is no name', ', never_opened: ["a b"]', /is no such name/],
+  ['a user never to be opened who is no name', ', never_opened: ["a b"]', /is not a mailbox name/],
 ] as const) {
   test(`refuses ${why}`, async (t) => {
     const problems = await problemsOf(t, withSupport(more));

@@ -7,13 +7,13 @@ const wrongFiles: readonly (readonly [name: string, text: string, lines: readonl
   [
     'an empty file',
     '',
-    ['postern.yaml:1:1 the file is empty: write listen: 127.0.0.1:8080 and so on, or let postern init write it'],
+    ['postern.yaml:1:1 the file is empty: write listen: 127.0.0.1:8080 and so on, or create it with postern init'],
   ],
   [
     'a list',
     '- a',
     [
-      'postern.yaml:1:1 the file is not a map of keys: write listen: 127.0.0.1:8080 and so on, or let postern init write it',
+      'postern.yaml:1:1 the file is not a map of keys: write listen: 127.0.0.1:8080 and so on, or create it with postern init',
     ],
   ],
   [
@@ -21,15 +21,15 @@ const wrongFiles: readonly (readonly [name: string, text: string, lines: readonl
     'listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\nlog:\n\tlevel: info\n',
     [
       'postern.yaml:2:1 the same key stands above: remove one of the two',
-      'postern.yaml:4:1 a tab indents this line: YAML takes spaces only',
+      'postern.yaml:4:1 a tab indents this line: YAML allows only spaces',
     ],
   ],
   [
     'an alias for nothing, and a tag',
     'listen: *x\nlog: !secret x\n',
     [
-      'postern.yaml:1:9 *x stands for nothing: define &x above, or put the value in quotes',
-      'postern.yaml:2:6 a tag (!…) is not understood here: put the value in quotes',
+      'postern.yaml:1:9 *x is not defined: define &x above, or put the value in quotes',
+      'postern.yaml:2:6 tags (!…) are not supported: put the value in quotes',
     ],
   ],
   [
@@ -66,7 +66,7 @@ directory:
 backends:
   aaa: { imap: imaps://mx1, webmail: http://mx1/, driver: none }`,
     [
-      'postern.yaml:3:29 directory.domain_aliases.b.test: leads to c.test, which is an alias itself: write the domain that it stands for',
+      'postern.yaml:3:29 directory.domain_aliases.b.test: points to c.test, which is itself an alias: write the domain that it stands for',
     ],
   ],
   [
@@ -95,15 +95,15 @@ backends:
 `,
     [
       'postern.yaml:3:21 backend_defaults.drivr: is not a known key: did you mean driver?',
-      'postern.yaml:3:45 backend_defaults.imap: "imaps://mx" has no $host in it: write it such as imaps://$host',
-      'postern.yaml:3:68 backend_defaults.imap_port: 0 is not such a number: write a whole number from 1 to 65535',
-      'postern.yaml:5:36 backends.a.webmail: "ftp://mx1/" is not a webmail URL: write the address that the gateway reaches, such as http://mx1.internal/ or https://mx1/mail/',
+      'postern.yaml:3:45 backend_defaults.imap: "imaps://mx" does not contain $host: write it like imaps://$host',
+      'postern.yaml:3:68 backend_defaults.imap_port: 0 is not a number in this range: write a whole number from 1 to 65535',
+      'postern.yaml:5:36 backends.a.webmail: "ftp://mx1/" is not a webmail URL: write the address under which the gateway reaches it, such as http://mx1.internal/ or https://mx1/mail/',
       'postern.yaml:5:56 backends.a.driver: "roundcub" is not known here: did you mean roundcube?',
-      'postern.yaml:6:3 backends.b/1: "b/1" cannot be a name: write letters, digits, dots, dashes, underscores',
-      'postern.yaml:6:16 backends.b/1.imap: "imap://mx1:0" names no host that can be dialled: write imaps://HOST (TLS from the first byte) or imap://HOST (STARTTLS, required)',
-      'postern.yaml:6:39 backends.b/1.webmail: "http://mx1/#x" has a fragment, which never reaches a server: write the address that the gateway reaches, such as http://mx1.internal/ or https://mx1/mail/',
+      'postern.yaml:6:3 backends.b/1: "b/1" is not a valid name: use letters, digits, dots, dashes and underscores',
+      'postern.yaml:6:16 backends.b/1.imap: "imap://mx1:0" names no valid host: write imaps://HOST (TLS from the first byte) or imap://HOST (STARTTLS, required)',
+      'postern.yaml:6:39 backends.b/1.webmail: "http://mx1/#x" has a fragment, which never reaches a server: write the address under which the gateway reaches it, such as http://mx1.internal/ or https://mx1/mail/',
       'postern.yaml:7:6 backends.c: 5 is not a backend: write { imap: imaps://HOST, webmail: http://HOST/ }',
-      'postern.yaml:8:3 backends.A: is a backend in DIR/postern.yaml already: give this one another name',
+      'postern.yaml:8:3 backends.A: is already a backend in DIR/postern.yaml: give this one another name',
     ],
   ],
   [
@@ -130,7 +130,7 @@ describe('a file is read as far as it can be, and all its problems are told at o
   }
   test('a file that is not there', async (t) => {
     assert.deepEqual(await problemsOf(t, {}), [
-      'postern.yaml:1:1 there is no such file: name another with -c, or let postern init write one',
+      'postern.yaml:1:1 no such file: give one with -c FILE, or create one with postern init',
     ]);
   });
 });
@@ -146,10 +146,10 @@ test('problems of included files name the file and the place in it', async (t) =
   });
   assert.deepEqual(lines, [
     'postern.yaml:6:8 log.levl: is not a known key: did you mean level?',
-    'backends.d/1.yaml:2:36 backends.b.webmail: "nothing" is not a webmail URL: write the address that the gateway reaches, such as http://mx1.internal/ or https://mx1/mail/',
+    'backends.d/1.yaml:2:36 backends.b.webmail: "nothing" is not a webmail URL: write the address under which the gateway reaches it, such as http://mx1.internal/ or https://mx1/mail/',
     'backends.d/1.yaml:3:21 backends.c.tls_ca_file: there is no file DIR/backends.d/ca.crt: create it, or name another (paths are relative to the file that names them)',
-    'backends.d/2.yaml:2:3 backends.a: is a backend in DIR/postern.yaml already: give this one another name',
-    'backends.d/2.yaml:3:1 listen: is not a key that exists here: use backends',
+    'backends.d/2.yaml:2:3 backends.a: is already a backend in DIR/postern.yaml: give this one another name',
+    'backends.d/2.yaml:3:1 listen: is not a valid key here: use backends',
     'backends.d/3.yaml:2:1 is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
   ]);
 });
@@ -171,6 +171,6 @@ backends:
     'postern.yaml:2:24 directory.sources[0].file: is missing: write a file name, relative to this file',
     'postern.yaml:2:37 directory.sources[0].fil: is not a known key: did you mean file?',
     'postern.yaml:5:13 backend_defaults.header.secret_feld: is not a known key: did you mean secret_field?',
-    'postern.yaml:10:45 backends.b.header.password_field: 5 is not a field name: write a name of letters, digits and hyphens that carries nothing else',
+    'postern.yaml:10:45 backends.b.header.password_field: 5 is not a field name: write a name of letters, digits and hyphens that has no other use',
   ]);
 });

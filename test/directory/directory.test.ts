@@ -97,7 +97,7 @@ describe('the directory', () => {
         'on_found: "stop" is not known here: write answer or next',
         'file: is missing: write a file name, relative to this file',
         'answers: "maybe" is not a meaning of values: write backend, perdition, transport or user',
-        'colour: is not a key that exists here: use type, domains, timeout, on_found, on_unknown, on_tempfail, file, answers, parent_domain_matches_subdomains or catch_all',
+        'colour: is not a valid key here: use type, domains, timeout, on_found, on_unknown, on_tempfail, file, answers, parent_domain_matches_subdomains or catch_all',
       ],
     );
     assert.match(

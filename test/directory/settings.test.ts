@@ -29,7 +29,12 @@ const cases: readonly (readonly [name: string, value: unknown, schema: z.ZodType
   ['a flag', true, yesOrNo(), true],
   ['a word for a flag', 'yes', yesOrNo(), '"yes" is not a yes or no: write true or false'],
   ['a number', 1.5, fraction({ atLeast: 1, atMost: 2 }), 1.5],
-  ['a number too large', 3, fraction({ atLeast: 1, atMost: 2 }), '3 is not such a number: write a number from 1 to 2'],
+  [
+    'a number too large',
+    3,
+    fraction({ atLeast: 1, atMost: 2 }),
+    '3 is not a number in this range: write a number from 1 to 2',
+  ],
   ['a duration', '3s', duration({ atLeastMs: 1 }), 3000],
   ['a list of one', 'x', oneOrMore(word, 'write a word'), ['x']],
   [

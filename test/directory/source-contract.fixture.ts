@@ -143,7 +143,7 @@ export function sourceContract(title: string, start: () => Promise<ContractPeer>
     test('refuses unknown settings by name', async () => {
       await assert.rejects(testDirectory([{ ...peer.settings, colour: 'red' }], peer.options), {
         code: 'ERR_CONFIG_INVALID',
-        message: /^sources\.0\.colour: is not a key that exists here/,
+        message: /^sources\.0\.colour: is not a valid key here/,
       });
     });
 

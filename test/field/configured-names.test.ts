@@ -32,12 +32,8 @@ describe('a name in the configuration that no sign-in has', () => {
     ['a domain alias', site('never_opened: [head@example.com]'), /signs in as head@example\.test: write that/],
     ['a detail', site('never_opened: [head+x@example.test]'), /signs in as head@example\.test: write that/],
     ['capitals', site('never_opened: [Head@example.test]'), /signs in as head@example\.test: write that/],
-    [
-      'a master user',
-      site('never_opened: ["head*master"]'),
-      /"head\*master" is no such name: write the name of a mailbox/,
-    ],
-    ['what is no name', site('never_opened: ["a b"]'), /"a b" is no such name/],
+    ['a master user', site('never_opened: ["head*master"]'), /"head\*master" is not a mailbox name: write a mailbox/],
+    ['what is no name', site('never_opened: ["a b"]'), /"a b" is not a mailbox name/],
     ['an empty text', site('never_opened: [""]'), /never_opened\[0\]: is empty/],
     [
       'staff as a bare name',
@@ -52,22 +48,22 @@ describe('a name in the configuration that no sign-in has', () => {
     [
       'staff for a domain alias',
       site('staff: { sam@example.test: { roles: [support], domains: [Example.com] } }'),
-      /domains\[0\]: "example\.com" is another name of example\.test here/,
+      /domains\[0\]: "example\.com" is an alias of example\.test/,
     ],
     [
       'a source for a domain alias',
       site('never_opened: []', '{ type: map, file: users.map, domains: example.com }'),
-      /sources\[0\]\.domains: "example\.com" is another name of example\.test here/,
+      /sources\[0\]\.domains: "example\.com" is an alias of example\.test/,
     ],
     [
       'a source for all below a domain alias',
       site('never_opened: []', '{ type: map, file: users.map, domains: [example.test, "*.example.com"] }'),
-      /sources\[0\]\.domains\[1\]: "\*\.example\.com" is another name of example\.test here/,
+      /sources\[0\]\.domains\[1\]: "\*\.example\.com" is an alias of example\.test/,
     ],
     [
       'a pinned user who is none',
       site('never_opened: []', '{ type: hash, pinned: { "a b": a } }'),
-      /sources\[0\]\.pinned\.a b: "a b" is no such name/,
+      /sources\[0\]\.pinned\.a b: "a b" is not a mailbox name/,
     ],
     ['a pinned user in any spelling', site('never_opened: []', '{ type: hash, pinned: { alice: a } }'), undefined],
   ];
@@ -101,7 +97,7 @@ describe('a network in the configuration', () => {
         const text = `${site('never_opened: []')}${yaml(network)}\n`;
         const problems = await problemsOf(t, { 'postern.yaml': text, 'users.map': 'alice: a\n' });
         assert.equal(problems.length, 1, problems.join('\n'));
-        assert.match(problems[0] ?? '', new RegExp(`${key}\\[0\\]: .*Internet: list only the addresses that you run`));
+        assert.match(problems[0] ?? '', new RegExp(`${key}\\[0\\]: .*Internet: list only your own addresses`));
       });
     }
   }
@@ -142,7 +138,7 @@ test('check --online looks the names up, and names aliases and unknowns', async 
     'staff gone@example.test warning: is unknown here: this entry gives nobody a role',
     'never_opened head@example.test ok: lives on a',
     'never_opened boss@example.test warning: is an alias of head@example.test: this entry protects nobody; write head@example.test',
-    'never_opened broken@example.test failed: 2 map answered "nowhere": that is not one backend\'s name or host',
+    'never_opened broken@example.test failed: 2 map answered "nowhere": not the name or host of exactly one backend',
   ]);
 });
 

@@ -41,7 +41,7 @@ describe('a table that is not all UTF-8', () => {
       'line ends of CR alone',
       'map',
       Buffer.from('alice: a\rbob: b\r'),
-      "directory source 1 map: table:1: has a line end of CR alone in it: convert the file with tr '\\r' '\\n'",
+      "directory source 1 map: table:1: ends in CR alone: convert the file with tr '\\r' '\\n'",
     ],
     ['a CR in a comment', 'map', Buffer.from('alice: a\n# x\ry\n'), alice],
     ['a value that a backslash continues', 'map', Buffer.from('alice: \\\na\nbob: b\n'), alice],

@@ -98,7 +98,7 @@ test('a failure mark is a refusal, and what fits no mark is a failure', async ()
     .catch((each: unknown) => each);
   assert.ok(error instanceof PosternError);
   assert.deepEqual([error.code, error.source], ['ERR_WEBMAIL_ANSWER', 'webmail']);
-  assert.match(error.message, /418, which no success or failure mark fits/);
+  assert.match(error.message, /418, which matches neither success nor failure/);
 });
 
 test('a form that would carry the password to another server is not sent', async () => {
@@ -153,17 +153,17 @@ const failures: readonly (readonly [what: string, message: () => Promise<string>
   [
     'a page that is too long',
     () => failing({ ...responseOf(200, '<p>Hi'), isCut: true }),
-    /in its first 1 MiB, and the page is longer than that/,
+    /in the first 1 MiB of a longer page/,
   ],
   [
     'two forms that could be meant',
     () => failing(responseOf(200, form('action="/a"') + form('action="/b"'))),
-    /no success or failure mark fits; 2 forms at \/login have the field pass, and the first was sent: form_name says which/,
+    /which matches neither success nor failure; 2 forms at \/login have the field pass, and the first was sent: choose one with form_name/,
   ],
   [
     'a redirect that no mark names',
     () => failing(responseOf(200, form()), {}, responseOf(302, '', { location: 'https://x.test/sso?t=1' })),
-    /status 302, which no success or failure mark fits; it leads to https:\/\/x\.test\/sso$/,
+    /status 302, which matches neither success nor failure; it leads to https:\/\/x\.test\/sso$/,
   ],
   [
     'a coding that the gateway cannot write',

@@ -88,12 +88,16 @@ const bad: readonly (readonly [name: string, settings: Readonly<Record<string, u
   ['no user field', { secret }, 'user_field is missing'],
   ['no secret', { user_field: 'X-Remote-User' }, 'secret is missing'],
   ['a plain secret', { user_field: 'X-Remote-User', secret: 'x'.repeat(20) }, 'secret is not a secret'],
-  ['a field that means something else', { user_field: 'Cookie', secret }, 'user_field "Cookie" is not a field name'],
-  ['a field that cannot be one', { user_field: 'X User', secret }, 'user_field "X User" is not a field name'],
-  ['an underscore', { user_field: 'X_User', secret }, 'user_field "X_User" is not a field name'],
-  ['one name twice', { user_field: 'X-Sso', secret_field: 'x-sso', secret }, 'user_field is the name of two'],
+  [
+    'a field that means something else',
+    { user_field: 'Cookie', secret },
+    'user_field "Cookie" is not a usable field name',
+  ],
+  ['a field that cannot be one', { user_field: 'X User', secret }, 'user_field "X User" is not a usable field name'],
+  ['an underscore', { user_field: 'X_User', secret }, 'user_field "X_User" is not a usable field name'],
+  ['one name twice', { user_field: 'X-Sso', secret_field: 'x-sso', secret }, 'user_field names two'],
   ['a text as a mark', { ...settings, signed_out: { text: 'bye' } }, 'signed_out names a text'],
-  ['a mark of nothing', { ...settings, signed_out: { path: '/x' } }, 'signed_out names no condition'],
+  ['a mark of nothing', { ...settings, signed_out: { path: '/x' } }, 'signed_out has no condition'],
   ['a slip', { ...settings, user: 'x' }, 'user is not a'],
 ];
 for (const [name, given, problem] of bad) {

@@ -139,7 +139,7 @@ test('master_login is a yes or no, and has no use beside the key of the plugin',
     ]);
   }
   assert.deepEqual(await driverProblems('horde', { own_account: true }), [
-    { path: ['own_account'], message: 'says how master_login enters: set master_login: true, too' },
+    { path: ['own_account'], message: 'only changes what master_login opens: set master_login: true, too' },
   ]);
   const both = { entry_key: secret, master_login: true };
   const [problem] = await driverProblems('roundcube', both);

@@ -13,13 +13,9 @@ const bad: readonly (readonly [name: string, settings: Readonly<Record<string, u
   ['a plain secret', { mode: 'trusted', secret: 'x'.repeat(20) }, 'secret is not a secret'],
   ['a short secret', { mode: 'trusted', secret: new Secret('short') }, 'secret must be 16'],
   ['a plain password', { mode: 'trusted', secret, imap_password: 'x' }, 'imap_password is not a secret'],
-  ['a secret that nobody reads', { secret }, 'secret has a use in mode trusted only'],
+  ['a secret that nobody reads', { secret }, 'secret is used in mode trusted only'],
   ['a slip', { modes: 'trusted' }, 'modes is not a known key: did you mean mode?'],
-  [
-    'a key of elsewhere',
-    { modus: 'trusted' },
-    'modus is not a key that exists here: use mode, secret or imap_password',
-  ],
+  ['a key of elsewhere', { modus: 'trusted' }, 'modus is not a valid key here: use mode, secret or imap_password'],
 ];
 for (const [name, settings, problem] of bad) {
   test(`settings: ${name} is a problem`, () => {

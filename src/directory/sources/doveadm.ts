@@ -23,7 +23,7 @@ const doveadmRemedy = 'write http://director:8080/doveadm/v1, or https://…';
  * A director has a place for every name, so that its answers are defaults: let another source say who exists.
  */
 export const driver = defineSource({
-  about: 'A Dovecot director, while you move off it.',
+  about: 'A Dovecot director that you are migrating from.',
   settings: sourceSettings({
     url: leaf({
       what: 'a URL of doveadm',
@@ -33,7 +33,7 @@ export const driver = defineSource({
         /^https?:\/\/[^/]+\/doveadm\/v1$/.test(written)
           ? read(written)
           : wrong(`${shownValue(written)} is not a URL of doveadm: ${doveadmRemedy}`),
-    }).describe('The doveadm HTTP API of the director.'),
+    }).describe('The URL of the director’s doveadm HTTP API.'),
     api_key: wrappedSecret('write { file: NAME }, with doveadm_api_key of the director').describe(
       '`doveadm_api_key` of the director.',
     ),
@@ -66,9 +66,9 @@ function readStatus(body: string): SourceAnswer {
   const [kind, rows] = Array.isArray(response) ? response : [];
   if (kind === 'error') throw couldNotAsk('the director answered with an error');
   if (kind !== 'doveadmResponse' || others.length > 0 || !Array.isArray(rows))
-    throw badAnswer('the answer is no response of doveadm');
+    throw badAnswer('the answer is not a doveadm response');
   const row: unknown = rows[0];
-  if (rows.length !== 1 || !isRecord(row)) throw badAnswer('the answer is no status of a user');
+  if (rows.length !== 1 || !isRecord(row)) throw badAnswer('the answer is not a user status');
   for (const key of ['status', 'hashed']) {
     const place = row[key];
     if (typeof place === 'string' && place !== '' && place !== 'n/a') {
@@ -81,5 +81,5 @@ function readStatus(body: string): SourceAnswer {
 function parseArray(body: string): readonly unknown[] {
   const parsed = parseJson(body);
   if (Array.isArray(parsed)) return parsed;
-  throw badAnswer('the answer is no JSON list');
+  throw badAnswer('the answer is not a JSON list');
 }

@@ -64,7 +64,7 @@ export const driver = defineSource({
         if (home !== undefined) return { kind: 'found', home };
         const order = rendezvous.order(fillTemplate(key, name, (value) => value));
         const chosen = choose === undefined ? { home: order[0] } : await choose(name, order, signal);
-        if (chosen.home === undefined) throw couldNotAsk('no backend of the ring is available');
+        if (chosen.home === undefined) throw couldNotAsk('no backend is available');
         return { kind: 'found', byDefault: true, ...chosen, home: chosen.home };
       },
       async [Symbol.asyncDispose]() {},
@@ -116,7 +116,7 @@ function readPinned(pinned: Readonly<Record<string, string>>, deps: SourceDeps):
   const homes = new Map<LoginName, string>();
   for (const [user, home] of Object.entries(pinned)) {
     const parsed = deps.parseLoginName(user);
-    if (parsed.kind !== 'ok') throw new Error(`pinned: ${user} is no user: ${parsed.why}`);
+    if (parsed.kind !== 'ok') throw new Error(`pinned: ${user} is not a valid user: ${parsed.why}`);
     requireBackend(home, deps.findHome);
     homes.set(parsed.name, home);
   }

@@ -66,7 +66,7 @@ export function createHttpClient(options: { readonly label: string; readonly ca:
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof Error) || !('code' in error) || error.code === 'ERR_DIRECTORY_ANSWER') throw error;
-        throw couldNotAsk(`${options.label} gave no answer: ${explainFailure(error)}`, error);
+        throw couldNotAsk(`${options.label} did not answer: ${explainFailure(error)}`, error);
       }
     },
     async [Symbol.asyncDispose]() {

@@ -41,7 +41,7 @@ const serviceUrlRemedy = 'write http://host:port/path or https://…, with %u, %
  * names the home; no password is sent. Any other status is a tempfail.
  */
 export const driver = defineSource({
-  about: 'A web service that answers in JSON or as nginx’s auth_http does.',
+  about: 'A web service that answers with JSON, or like the auth_http service of nginx.',
   settings: sourceSettings({
     url: leaf({
       what: 'a URL',
@@ -55,7 +55,7 @@ export const driver = defineSource({
     bearer_token: wrappedSecret().optional().describe('Sent as `Authorization: Bearer …`.'),
     protocol: oneOf(['json', 'auth_http'] as const)
       .prefault('json')
-      .describe('`json`: 200 with a JSON object. `auth_http`: the questions of nginx’s mail proxy.'),
+      .describe('`json`: 200 with a JSON object. `auth_http`: the protocol of nginx’s mail proxy.'),
     method: oneOf(['GET', 'POST'] as const)
       .optional()
       .describe('With `protocol: json`; `GET` when left out.'),
@@ -166,7 +166,7 @@ export function escapeUrlPart(value: string): string {
 function parseObject(body: string): Readonly<Record<string, unknown>> {
   const answer = parseJson(body);
   if (isRecord(answer)) return answer;
-  throw badAnswer('the answer is no JSON object');
+  throw badAnswer('the answer is not a JSON object');
 }
 
 function authHttpProtocol(settings: ProtocolSettings): ServiceProtocol {
@@ -190,7 +190,7 @@ function authHttpProtocol(settings: ProtocolSettings): ServiceProtocol {
     read(reply) {
       const status = reply.header('auth-status');
       if (status === unknownStatus) return unknownUser;
-      if (status !== 'OK') throw couldNotAsk('the service answered with another Auth-Status than OK');
+      if (status !== 'OK') throw couldNotAsk('the service answered with an Auth-Status other than OK');
       const home = reply.header('auth-server');
       if (home === undefined) throw badAnswer('the answer has no Auth-Server');
       const user = reply.header('auth-user');

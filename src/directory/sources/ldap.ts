@@ -62,7 +62,7 @@ export const driver = defineSource({
         parse: readLdapServer,
       }),
     ).describe(
-      '`ldap://host:port`, `ldaps://host:port`; the one that answered last is asked first, the others when it fails.',
+      '`ldap://host:port` or `ldaps://host:port`. The one that answered last is asked first, the others if it fails.',
     ),
     tls: oneOf(['starttls', 'none'] as const)
       .prefault('starttls')
@@ -150,7 +150,7 @@ async function searchUser(
   } catch (error) {
     if (!(error instanceof ResultCodeError) || askAnotherCodes.has(error.code)) throw error;
     if (error instanceof SizeLimitExceededError) throw badAnswer('the search found more than one entry', error);
-    const what = error instanceof NoSuchObjectError ? 'there is no such base' : shortLine(error.message);
+    const what = error instanceof NoSuchObjectError ? 'the base does not exist' : shortLine(error.message);
     throw couldNotAsk(`the search was refused with ${error.code}: ${what}`, error);
   }
 }

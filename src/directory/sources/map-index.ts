@@ -263,7 +263,7 @@ type LogicalLine =
 export function nextLogicalLine(bytes: Buffer, from: number): LogicalLine {
   if (isSkipped(bytes, from)) return { kind: 'no-entry', end: endOfLine(bytes, from), lines: 1 };
   if (isBlank(bytes[from])) {
-    const why = 'begins with white space, but there is no entry before it that it could continue';
+    const why = 'begins with white space, but there is no entry above to continue';
     return { kind: 'no-entry', end: endOfLine(bytes, from), lines: 1, why };
   }
   let goesOn = false;

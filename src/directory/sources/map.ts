@@ -152,7 +152,7 @@ async function scanLines(
     for (let at = 0; at < slice.length; at += 1) {
       if (slice[at] === 10) lines += 1;
       else if (slice[at] === 13 && isLoneReturn(slice, at)) {
-        unreadable.push(`${lines}: has a line end of CR alone in it: convert the file with tr '\\r' '\\n'`);
+        unreadable.push(`${lines}: ends in CR alone: convert the file with tr '\\r' '\\n'`);
         break;
       }
     }

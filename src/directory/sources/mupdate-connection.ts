@@ -185,7 +185,7 @@ function readResponse(
       const end = bytes.indexOf(octets.lineFeed, at);
       if (end === -1) return undefined;
       const [tag, kind, ...strings] = words;
-      if (tag === undefined || kind === undefined) throw new Error('sent a line that is no response');
+      if (tag === undefined || kind === undefined) throw new Error('sent a line that is not a response');
       return { response: { tag, kind: kind.toUpperCase(), strings }, end: end + 1 };
     }
     const word = byte === octets.quote ? readQuoted(bytes, at) : readWord(bytes, at);
@@ -203,7 +203,7 @@ interface Word {
 function readQuoted(bytes: Buffer, from: number): Word | undefined {
   for (let at = from + 1; at < bytes.length; at += 1) {
     if (bytes[at] === octets.backslash) at += 1;
-    else if (bytes[at] === octets.lineFeed) throw new Error('sent a string that is not closed');
+    else if (bytes[at] === octets.lineFeed) throw new Error('sent an unterminated string');
     else if (bytes[at] === octets.quote) {
       return { text: bytes.toString('utf8', from + 1, at).replace(/\\(.)/gs, '$1'), end: at + 1 };
     }

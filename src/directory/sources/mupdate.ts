@@ -111,7 +111,7 @@ function locationIn({ kind, strings: [, location] }: MupdateResponse): string | 
 }
 
 function readLocation(location: string | undefined): SourceAnswer {
-  if (location === undefined) throw couldNotAsk('the mailbox is just being made or moved');
+  if (location === undefined) throw couldNotAsk('the mailbox is being created or moved');
   return { kind: 'found', home: readHost(location.split('!', 1)[0] ?? '') };
 }
 
@@ -159,7 +159,7 @@ class MupdateCopy implements Source {
     if (this.#inboxes?.has(inbox)) return readLocation(this.#inboxes.get(inbox));
     // The user may have been made while no server was connected.
     if (this.#connection === undefined)
-      throw couldNotAsk(`${label}: no server is there to ask for a user who is not in the copy`);
+      throw couldNotAsk(`${label}: no server can be asked for a user who is not in the copy`);
     return unknownUser;
   }
 

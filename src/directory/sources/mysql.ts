@@ -21,7 +21,7 @@ export const driver = defineSource({
     .superRefine(({ servers, tls, tls_server_name: name }, context) => {
       if (tls === 'none' || name !== undefined || servers.every(({ connect: { host } }) => isIP(host ?? '') === 0))
         return;
-      const message = 'is missing: write the name of the certificate, where a server is named by its address';
+      const message = 'is missing: write the name in the certificate, because a server is given by its address';
       context.addIssue({ code: 'custom', path: ['tls_server_name'], message });
     }),
   async create(settings, { label, timeoutMs, findHome }) {

@@ -40,7 +40,7 @@ export const driver = defineSource({
     answers: answers(meanings).prefault('backend'),
   }).superRefine(({ field, role_field }, context) => {
     if (role_field !== undefined && field === undefined)
-      context.addIssue({ code: 'custom', path: ['role_field'], message: 'needs field: a string has no other' });
+      context.addIssue({ code: 'custom', path: ['role_field'], message: 'needs field: a string has no fields' });
   }),
   async create(settings, { label, log, connectRedis, findHome }) {
     const { url, password, key, field, role_field: roleField, answers: meaning } = settings;

@@ -12,7 +12,7 @@ const referralLimits = { imapConnectMs: 3_000, imapGreetingMs: 3_000, imapAuthMs
  * and the login asks it. Any name may be a user; TLS always.
  */
 export const driver = defineSource({
-  about: 'An IMAP server that refers users to their homes when they sign in (RFC 2221).',
+  about: 'An IMAP server that refers users to their homes at sign-in (RFC 2221).',
   settings: sourceSettings({
     server: leaf({
       what: 'an IMAP server',

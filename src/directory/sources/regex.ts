@@ -81,8 +81,9 @@ export async function readPatternFile(file: string, format: PatternFormat): Prom
         .join('\n'),
     );
   const lines = format === 'postfix' ? postfixLines(text) : perditionLines(text);
-  if (lines.length === 0) throw new Error(`${file}: there is no pattern in this file`);
-  if (lines.length > maxRules) throw new Error(`${file}: more than ${maxRules} patterns; a table of users is a map`);
+  if (lines.length === 0) throw new Error(`${file}: no pattern in this file`);
+  if (lines.length > maxRules)
+    throw new Error(`${file}: more than ${maxRules} patterns; use a map for a table of users`);
   const problems: string[] = [];
   const rules = format === 'postfix' ? postfixRules(lines, problems) : readEach(lines, problems, perditionRule);
   if (problems.length > 0) throw new Error(problems.map((problem) => `${file}:${problem}`).join('\n'));
@@ -210,7 +211,8 @@ function postfixLines(text: string): readonly PatternLine[] {
     if (/^\s*(?:#|$)/.test(content)) continue;
     const before = joined.at(-1);
     if (!/^\s/.test(content)) joined.push({ line: index + 1, text: content.trimEnd() });
-    else if (before === undefined) throw new Error(`line ${index + 1} begins with white space, but continues nothing`);
+    else if (before === undefined)
+      throw new Error(`line ${index + 1} begins with white space, but there is no line above to continue`);
     else joined.splice(-1, 1, { ...before, text: `${before.text} ${content.trim()}` });
   }
   return joined;

@@ -4,7 +4,7 @@ import { defineSource, fillTemplate, nameTemplate, serverAddress, sourceSettings
 import { badAnswer, couldNotAsk, unknownUser } from '../source.ts';
 import { answers, meanings, readValue } from '../table-entries.ts';
 
-const mapRemedy = 'write the name that the server knows it by, without white space';
+const mapRemedy = 'write the name that the server has for it, without white space';
 
 /**
  * Postfix's and Sendmail's socketmap protocol (socketmap_table(5)): netstrings `map key`, answered by `OK value`,
@@ -15,7 +15,7 @@ export const driver = defineSource({
   settings: sourceSettings({
     server: serverAddress().describe('`host:port`, `[address]:port` or `unix:/path`.'),
     map: textOrNumber('the name of a map', mapRemedy)
-      .refine((name) => !/\s/.test(name), { error: `holds white space: ${mapRemedy}` })
+      .refine((name) => !/\s/.test(name), { error: `contains white space: ${mapRemedy}` })
       .describe('The name of the map.'),
     key: nameTemplate('a key').prefault('%u').describe('The key to look up.'),
     answers: answers(meanings).prefault('backend'),
@@ -53,10 +53,9 @@ function readNetstring(received: Buffer): string | undefined {
   const colon = head.indexOf(':');
   if (colon === -1 && /^\d{0,6}$/.test(head)) return undefined;
   const digits = head.slice(0, Math.max(colon, 0));
-  if (!/^(?:0|[1-9]\d{0,5})$/.test(digits)) throw new Error('answered with something that is no netstring');
+  if (!/^(?:0|[1-9]\d{0,5})$/.test(digits)) throw new Error('did not answer with a netstring');
   const end = colon + 1 + Number(digits);
   if (received.length <= end) return undefined;
-  if (received.length > end + 1 || received[end] !== 44)
-    throw new Error('answered with something that is no netstring');
+  if (received.length > end + 1 || received[end] !== 44) throw new Error('did not answer with a netstring');
   return received.toString('utf8', colon + 1, end);
 }

@@ -29,7 +29,7 @@ export const databasePoolSize = 8;
 export function databaseSettings(port: number) {
   return {
     servers: serverList(serverAddress(port)).describe(
-      '`host`, `host:port`, or a socket (`unix:/run/…`); the one that answered last is asked first, the others when it fails.',
+      '`host`, `host:port` or a socket (`unix:/run/…`). The one that answered last is asked first, the others if it fails.',
     ),
     tls: oneOf(['required', 'none'] as const)
       .prefault('required')
@@ -39,11 +39,11 @@ export function databaseSettings(port: number) {
     user: textOrNumber('a user', 'write the user of the database').describe('The user of the database.'),
     password: wrappedSecret().optional().describe('The password.'),
     query: leaf({ what: 'a query', remedy: queryRemedy, parse: readSqlQuery }).describe(
-      'The query. `%u`, `%n`, `%d` become parameters: write them without quotes, and any other per cent sign twice.',
+      'The query. `%u`, `%n`, `%d` become parameters: write them without quotes, and double any other per cent sign.',
     ),
-    backend_column: valueName('The column with the home; `backend` when left out.'),
-    user_column: valueName('The column with the user’s canonical name; `user` when left out.'),
-    refuse_column: valueName('The column that says whether the user may not sign in; `refuse` when left out.'),
+    backend_column: valueName('The column with the home. Default: `backend`.'),
+    user_column: valueName('The column with the user’s canonical name. Default: `user`.'),
+    refuse_column: valueName('The column that says whether the user is refused. Default: `refuse`.'),
     refuse: refusalSetting('column'),
     role_column: valueName('The column with the role of a member of staff; `role` when left out.'),
     answers: homeAnswers(),
@@ -59,7 +59,7 @@ function readSqlQuery(written: string): Reading<Template> {
   if (hasQuotedVariable(parsed)) return wrong('write %u, %n and %d without quotes: they are parameters');
   return parsed.parts.some((part) => typeof part !== 'string')
     ? read(parsed)
-    : wrong('asks for no user: write %u, or %n and %d, where the name belongs');
+    : wrong('contains no user: write %u, or %n and %d, in place of the name');
 }
 
 type QuerySettings = Pick<
@@ -91,7 +91,7 @@ function readRows(rows: readonly unknown[], keys: AnswerKeys, context: ValueCont
   const [row, ...others] = rows;
   if (row === undefined) return unknownUser;
   if (others.length > 0) throw badAnswer('the query found more than one row');
-  if (typeof row !== 'object' || row === null) throw badAnswer('the query found something that is no row');
+  if (typeof row !== 'object' || row === null) throw badAnswer('the query returned something other than a row');
   return readAnswerObject({ ...row }, keys, context);
 }
 

@@ -21,15 +21,15 @@ interface RoundcubeSettings {
 export const settings: z.ZodType<RoundcubeSettings> = section({
   entry_key: sharedSecret()
     .refine((key) => key.reveal().length >= 32, {
-      error: 'must have 32 characters at least, as the plugin demands: make one with openssl rand -base64 32',
+      error: 'must have at least 32 characters, as the plugin requires: make one with openssl rand -base64 32',
     })
     .optional()
-    .describe('The key of the plugin of integrations/roundcube, by which it enters users.'),
+    .describe('The key that the gateway shares with the plugin of integrations/roundcube, which then signs users in.'),
   master_login: masterLogin(),
 })
   .superRefine(({ entry_key, master_login }, context) => {
     if (!master_login || entry_key === undefined) return;
-    const message = 'has no use beside entry_key, which opens the user’s own account: remove it';
+    const message = 'has no effect with entry_key, which opens the user’s own account: remove it';
     context.addIssue({ code: 'custom', path: ['master_login'], message });
   })
   .transform((given) => ({ entryKey: given.entry_key, masterLogin: given.master_login }))
@@ -98,17 +98,20 @@ async function enter(browser: Browser, host: BackendHost, as: SignInIdentity): P
   if (userOf(answer) === as.user) return browser.signedIn(target);
   const refused = answer.header('x-postern-refused');
   if (refused === 'imap')
-    throw webmailUnavailable(host, 'the IMAP server did not let the master identity in for this user');
+    throw webmailUnavailable(host, 'the IMAP server does not let the master identity open this user');
   if (refused !== undefined)
     throw strangeAnswer(host, pluginRefusals.get(refused) ?? `the plugin refused: ${quoted(refused, 40)}`);
   if (answer.status >= 500) throw webmailUnavailable(host, `${target} was answered with status ${answer.status}`);
-  throw strangeAnswer(host, `no word of the plugin postern at ${target}: install it, and list us in postern_gateways`);
+  throw strangeAnswer(
+    host,
+    `no answer of the plugin postern at ${target}: install it, and list the gateway in postern_gateways`,
+  );
 }
 
 /** The plugin's reasons for a refusal, with the remedy. */
 const pluginRefusals: ReadonlyMap<string, string> = new Map([
   ['key', 'the plugin has no key of 32 characters: set postern_keys'],
-  ['signature', 'the plugin has another key, or something on the way changes the request target'],
-  ['time', 'the clocks of gateway and webmail differ by more than 30 s: set both by NTP'],
+  ['signature', 'the plugin has a different key, or something in between changes the request target'],
+  ['time', 'the clocks of gateway and webmail differ by more than 30 s: synchronise both with NTP'],
   ['malformed', 'the plugin does not understand the entry: use the plugin of this version'],
 ]);

@@ -47,7 +47,7 @@ export { settings } from './entry.ts';
 export const about = 'Roundcube 1.5 and later.';
 
 const withoutPlugin =
-  'Roundcube’s form takes only the password: install the plugin of integrations/roundcube, and set entry_key';
+  'the form of Roundcube needs the password: install the plugin of integrations/roundcube, and set entry_key';
 
 /**
  * Roundcube, 1.5 and later, by its own sign-in form; with an `entry_key`, by the plugin of integrations/roundcube.
@@ -172,7 +172,7 @@ function answeredByPage(
     );
   }
   if (as.actor !== undefined)
-    throw strangeAnswer(host, 'it asks the user for more than the password: nobody else can go on');
+    throw strangeAnswer(host, 'it asks the user for more than the password, so only the user can continue');
   keepPage(browser, answer.body);
   return browser.signedIn(`${pathOf(host.webmail.landing)}?_task=mail`);
 }
@@ -185,7 +185,7 @@ function tooMany(host: BackendHost, why: string): PosternError {
   return signInRefused(
     host,
     'ERR_WEBMAIL_LOCKED',
-    `${why} See $config['login_rate_limit'], and exempt us where addresses are banned`,
+    `${why} See $config['login_rate_limit'], and exempt the gateway from address bans`,
   );
 }
 

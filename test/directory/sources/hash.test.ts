@@ -91,9 +91,9 @@ describe('a hash source', () => {
     assert.deepEqual(
       problems.map(({ path, message }) => `${path.join('.')}: ${message}`),
       [
-        'weights.a: -1 is not such a number: write a number from 0 to 1000000',
+        'weights.a: -1 is not a number in this range: write a number from 0 to 1000000',
         'weights: give at least one backend a weight above 0',
-        'max_load: 0.5 is not such a number: write a number from 1 to 100',
+        'max_load: 0.5 is not a number in this range: write a number from 1 to 100',
         'max_load: needs shared_storage: true: without it every user has one home',
       ],
     );
@@ -102,7 +102,7 @@ describe('a hash source', () => {
     await assert.rejects(testDirectory([{ type: 'hash', pinned: { alice: 'c' } }]), /there is no backend c/);
     await assert.rejects(
       testDirectory([{ type: 'hash', pinned: { 'a b': 'a' } }]),
-      /pinned: a b is no user: character/,
+      /pinned: a b is not a valid user: character/,
     );
   });
 });

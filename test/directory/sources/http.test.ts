@@ -201,7 +201,7 @@ test('a value in a URL never leaves its place, whatever it contains', () => {
 
 test('the settings of a web service are checked', async () => {
   assert.deepEqual(await problems({ url: 'ftp://x/' }), [
-    'url: is not such a URL: write http://host:port/path or https://…, with %u, %n and %d in the path or query',
+    'url: is not a valid URL: write http://host:port/path or https://…, with %u, %n and %d in the path or query',
   ]);
   for (const url of ['http://%d/', 'http://x.%d/', 'http://x%n', 'http://u@x/', 'http:///x'])
     assert.equal((await problems({ url })).length, 1, url);

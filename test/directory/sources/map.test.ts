@@ -88,7 +88,7 @@ describe('the text of a map', () => {
     ['a key and a comment', 'bob: # b\n', /:1: there is a key without a value/],
     ['a value without a key', ': a\n', /:1: there is no key/],
     ['a first line that continues nothing', '# users\n\n  alice: a\n', /:3: begins with white space/],
-    ['YAML in it', 'users:\n  alice: a\n  bob: b\n', /:1: goes on over several lines/],
+    ['YAML in it', 'users:\n  alice: a\n  bob: b\n', /:1: continues over several lines/],
     ['bytes that are not UTF-8', Buffer.from([0x61, 0x3a, 0xff, 0x0a]), /is not UTF-8/],
     ['zeros, as after a crash', Buffer.from('alice: a\n\0\0\0\0'), /is not UTF-8/],
     ['a key that cannot be one', 'j\u00f6!: a\n', /:1: "j\u00f6!" cannot be/],

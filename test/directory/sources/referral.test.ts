@@ -110,10 +110,10 @@ describe('a server that refers users to their homes', () => {
     const remedy = 'write imaps://HOST (TLS from the first byte) or imap://HOST (STARTTLS, required)';
     for (const [server, why] of [
       ['mail.example.test', '"mail.example.test" is not an IMAP URL'],
-      ['imap://user@mail.example.test', 'the URL holds a user or password'],
-      ['imaps://a:0', '"imaps://a:0" names no host that can be dialled'],
-      ['imaps://a:99999', '"imaps://a:99999" names no host that can be dialled'],
-      ['imaps://a/x', '"imaps://a/x" has a path, which IMAP has not'],
+      ['imap://user@mail.example.test', 'the URL contains a user or password'],
+      ['imaps://a:0', '"imaps://a:0" names no valid host'],
+      ['imaps://a:99999', '"imaps://a:99999" names no valid host'],
+      ['imaps://a/x', '"imaps://a/x" has a path, but IMAP has none'],
     ]) {
       const problems = await checkSource({ ...settings, server });
       assert.deepEqual(

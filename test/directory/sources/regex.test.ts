@@ -63,13 +63,13 @@ describe("a file of Postfix's patterns", () => {
   }
 
   const broken: readonly (readonly [name: string, text: string, why: RegExp])[] = [
-    ['nothing', '# x\n', /there is no pattern/],
+    ['nothing', '# x\n', /no pattern in this file/],
     ['no pattern', 'alice a\n', /:1: write \/pattern\/flags value/],
     ['no value', '/a/ a\n/b/\n', /:2: there is a pattern without a value/],
     ['no end of the pattern', '/a b\n', /:1: write/],
     ['a reference inside the pattern', '/(a)\\1/ a\n', /:1: the pattern cannot be used: invalid escape/],
     ['lookaround', '/a(?=b)/ a\n', /:1: the pattern cannot be used/],
-    ['a capture that does not exist', '/(a)/ $2\n', /:1: \$2 has no value/],
+    ['a capture that is none', '/(a)/ $2\n', /:1: \$2 is undefined/],
     ['a capture of a negated pattern', '!/(a)/ $1\n', /:1: a negated pattern captures nothing/],
     ['a flag', '/a/q a\n', /:1: the flag q/],
     ['an if alone', 'if /a/\n/b/ c\n', /:2: an if has no endif/],
