@@ -23,6 +23,7 @@ import { explainHere, lookUpFresh, whyDown } from './explain.ts';
 import type { ConfigHolder, ClusterState, NodeConsole } from './parts.ts';
 import { scriptsOn } from './stores.ts';
 
+/** Options of openConsole. */
 export interface ConsoleOptions {
   readonly store: SessionStore;
   /** The Redis of the sessions, where they live in one. */
