@@ -11,11 +11,11 @@ import type { Secret } from '../core/secret.ts';
 import type { Wait } from './limits.ts';
 
 /**
- * Why somebody is not who was claimed, or may not come in. `rejected` is an unknown user or a wrong password, and
- * nobody outside can tell which; `refused` is a known user who may not sign in, with a reason for that user; `expired`,
- * `contact-admin` and `insecure` are the mail server's own refusals; `busy`: too many logins are waiting; `closed`: the
- * user's backend takes nobody now, or the user is being moved; `unavailable`: somebody could not be asked. What is told
- * of a known user alone (`refused`, `closed`) is told after the right password.
+ * Why a login is refused. `rejected`: unknown user or wrong password, which no client can tell apart. `refused`: a
+ * known user who may not sign in, with a reason for that user. `expired`, `contact-admin`, `insecure`: the refusals of
+ * the mail server itself. `busy`: too many logins are waiting. `closed`: the user's backend accepts no logins now, or
+ * the user is being moved. `unavailable`: a server could not be asked. `refused` and `closed` tell of a known user, so
+ * they are answered only after the right password.
  */
 export type AuthenticationRefusal =
   | { readonly kind: 'rejected' }
@@ -33,7 +33,7 @@ export type AuthenticationRefusal =
       readonly retryable: boolean;
     };
 
-/** The part that every login has: name, password and client. */
+/** Name, password and client: what every login has. */
 export interface PasswordAttempt {
   /** As it was typed. */
   readonly user: string;
@@ -57,7 +57,7 @@ export interface LoginAttempt {
   readonly times: LoginTimes;
   readonly trace: Mutable<LoginTrace>;
   readonly gone: AbortSignal;
-  /** Does a part of it within what is left of its time. Rejects with ERR_DEADLINE, or when the client is gone. */
+  /** Runs one step within the time that the login has left. Rejects with ERR_DEADLINE, or with the reason of `gone`. */
   within<T>(source: FailureSource, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }
 
@@ -66,11 +66,11 @@ export interface LoginAttemptsDeps {
   readonly clock: Clock;
   readonly wait: Wait;
   readonly observe: (event: LoginEvent) => void;
-  /** Over all but the penalty. */
+  /** Deadline of the whole login, the penalty not counted; milliseconds. */
   readonly deadlineMs: number;
-  /** No refusal leaves earlier after the request's arrival, the penalty not counted. */
+  /** Refusals are sent this long after the request's arrival, the penalty not counted; milliseconds. */
   readonly refusalAfterMs: number;
-  /** Whether the users of some backend cannot be told now whether their password is right. */
+  /** Whether the passwords of some backend's users cannot be checked now. */
   readonly isSomeHomeSilent: () => boolean;
 }
 
@@ -82,16 +82,17 @@ type Unavailable = {
   readonly retryable: boolean;
 };
 
-/** Too many wait for the same server. */
+/** Too many logins wait for the same server. */
 type Busy = { readonly kind: 'busy' };
 
-/** As of a user whose mail server cannot be asked. */
+/** The outcome for a user whose mail server cannot be asked. */
 const unchecked = { kind: 'unavailable', code: 'ERR_IMAP_UNAVAILABLE', source: 'imap', retryable: true } as const;
 
 /**
- * Runs logins: each has one event, whatever its result; refusals leave at one moment; what could not be asked is
- * an outcome. As long as the mail server of some users is silent, "no" is told to nobody: it would say who is not one
- * of them. Rejects with the signal's reason when the client is gone, and with what is a fault of the gateway.
+ * Runs logins. Each has one event, whatever its result. Refusals are sent at one moment. A server that could not be
+ * asked is an outcome. While the mail server of some users is silent, unknown users get the outcome of a silent server
+ * too: a refusal would tell that a name does not belong to them. Rejects with the signal's reason when the client is
+ * gone, and with any fault of the gateway.
  */
 export function createLoginAttempts(deps: LoginAttemptsDeps) {
   const { clock } = deps;
@@ -138,7 +139,7 @@ export function createLoginAttempts(deps: LoginAttemptsDeps) {
   };
 }
 
-/** Answers to these are held until one moment, so that nobody can read from the clock who said no. */
+/** These answers are held until one moment, so that their timing does not tell which server refused. */
 function isHeld(outcome: { readonly kind: LoginEvent['result'] } | Unavailable): boolean {
   const { kind } = outcome;
   if (kind === 'unavailable') return 'source' in outcome && outcome.source === 'imap';
@@ -161,12 +162,12 @@ export type LoginOutcome =
       readonly jar: CookieJar;
       readonly landing: string;
       readonly browserCookies: readonly string[];
-      /** Where somebody goes on who asked for this target of an older webmail session. */
+      /** The new target for a target of an older webmail session. */
       readonly resumeTarget: (target: string) => string;
     }
   | AuthenticationRefusal;
 
-/** The parts of a login, in their order. */
+/** The phases of a login, in their order. */
 type LoginPhase = 'form' | 'store' | 'directory' | 'penalty' | 'imap' | 'webmail';
 
 /** Measures one login. It is in the phase `form` from the request's arrival until `enter` names another. */
@@ -201,8 +202,8 @@ function createLoginTimes(clock: Clock, arrivedAtMs: number): LoginTimes {
 /** The event of a login, for the log and the metrics. It holds no password. */
 export interface LoginEvent {
   /**
-   * `authenticated`: a password of staff was right; `abandoned`: the client went away before there was an outcome;
-   * `failed`: a fault of the gateway itself.
+   * `authenticated`: a staff password was right. `abandoned`: the client left before there was an outcome. `failed`: a
+   * fault of the gateway itself.
    */
   readonly result: LoginOutcome['kind'] | 'authenticated' | 'abandoned' | 'failed';
   /** The true reason, which users are never told. */
@@ -218,15 +219,15 @@ export interface LoginEvent {
   readonly host?: string;
   /** Milliseconds of each phase that was entered. */
   readonly ms: Readonly<Partial<Record<LoginPhase, number>>>;
-  /** Why nobody could say, for operators. */
+  /** The error, if a server could not be asked; for operators. */
   readonly error?: unknown;
 }
 
 const warningEveryMs = 60_000;
 
 /**
- * Logs each login as one event, and once a minute at most that a mail server holds refusals back for longer than the
- * page does.
+ * Logs each login as one event. Warns at most once a minute that a mail server delays refusals longer than the page
+ * does.
  */
 export function createLoginLog(log: Log, clock: Clock, refusalAfterMs: number): (event: LoginEvent) => void {
   let warnedAtMs = Number.NEGATIVE_INFINITY;

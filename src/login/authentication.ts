@@ -15,16 +15,14 @@ import type { WebmailDriver } from '../core/webmail.ts';
 import type { AuthenticationRefusal, LoginAttempt } from './attempt.ts';
 import type { Admission, Penalty } from './penalty.ts';
 
-/** Where a backend's users are signed in now: `host` is the one that takes new sessions. */
+/** The home for a login: backend, driver, and the host that takes new sessions. */
 export interface Home {
   readonly backend: Backend;
   readonly host: BackendHost;
   readonly driver: WebmailDriver;
 }
 
-/**
- * Where nobody is signed in now. `home` can judge passwords all the same; undefined while nobody there can be asked.
- */
+/** A backend that accepts no logins now. `home` can still check passwords; undefined if no host there can be asked. */
 export interface ClosedHome {
   readonly closure: Closure;
   readonly home?: Home;
@@ -33,7 +31,7 @@ export interface ClosedHome {
 /** Dependencies of createAuthenticate. */
 export interface AuthenticationDeps {
   readonly parseName: LoginNameParser;
-  /** Rejects when no session could be kept now: better before a password is tried than after. */
+  /** Rejects when the session store does not answer: then no password is tried. */
   readonly storeAnswers: () => Promise<void>;
   readonly directory: Pick<DirectorySource, 'lookup'>;
   readonly penalty: Penalty;
@@ -52,17 +50,15 @@ type Admitted = Extract<Admission, { kind: 'admitted' }>;
 type Authenticated = { readonly kind: 'authenticated'; readonly user: CanonicalUser; readonly home: Home };
 
 /**
- * The user whom a name means at a login. `nobody`: no server can judge the password; outside, an unknown name and a
- * refused user whose home no source says are one. `barred`: whoever has the password is told so.
+ * The user that a login name stands for. `nobody`: no server can check the password. Clients cannot tell an unknown
+ * name from a refused user whose home no source names. `barred`: the reason is told after the right password.
  */
 export type Sought =
   | Extract<HomeLookup, { kind: 'found' | 'referred' }>
   | { readonly kind: 'nobody'; readonly why: 'unknown-user' | 'refused' }
   | ({ readonly kind: 'barred'; readonly because: { readonly reason: string } | UserIsToWait } & UserHome);
 
-/**
- * The first half of every sign-in: refuse what is malformed, find the home, wait out the penalty, check the password.
- */
+/** The first half of every login: refuse malformed input, find the home, wait out the penalty, check the password. */
 type Authenticate = (login: LoginAttempt) => Promise<Authenticated | AuthenticationRefusal>;
 
 /** Makes the part of a login that finds the home, waits out the penalty and checks the password. */
@@ -90,7 +86,7 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     try {
       return await decide(login, found, admission);
     } finally {
-      // What became of it was said before, unless somebody could not be asked.
+      // Settled already, unless a server could not be asked.
       await admission.settle(gone.aborted ? 'abandoned' : 'undecided');
     }
   };
@@ -127,7 +123,10 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
   }
 }
 
-/** Asks the directory whom a name means. Rejects when it cannot say, or says "later" of a user without a home. */
+/**
+ * Asks the directory which user a name stands for. Rejects when it cannot say, or says "later" of a user without a
+ * home.
+ */
 export async function seek(
   directory: Pick<DirectorySource, 'lookup'>,
   name: LoginName,
@@ -151,9 +150,7 @@ interface CheckAtHome {
   readonly admission: Admitted;
 }
 
-/**
- * What the user's home says of the password. Rejects where nobody there can be asked: the attempt counts all the same.
- */
+/** Checks the password on the user's home. Rejects if no host there can be asked; the attempt counts all the same. */
 async function checkAtHome(
   { trace }: LoginAttempt,
   { user, home, trial, admission }: CheckAtHome,
@@ -167,7 +164,7 @@ async function checkAtHome(
   return trial.check(user, checking);
 }
 
-/** The home that may judge passwords, or why nobody can be asked. */
+/** The home that checks passwords, or why no host can be asked. */
 export function checkingHome(home: Home | ClosedHome): Home | { readonly closure: Closure } {
   return 'closure' in home ? (home.home ?? home) : home;
 }
@@ -190,15 +187,15 @@ export function configured<T>(backend: BackendName, home: T | undefined): T {
   return home;
 }
 
-/** The directory names a backend that nobody configured: a fault between the two, and no answer. */
+/** The directory names a backend that is not configured: an error of the configuration, not an answer. */
 function notConfigured(backend: BackendName): PosternError {
   const message = `the directory names the backend ${JSON.stringify(backend)}, which is not configured`;
   return new PosternError('ERR_DIRECTORY_ANSWER', message, { source: 'directory', retryable: false });
 }
 
-/** One password on its way to the servers that may judge it; the penalty hears of each verdict. */
+/** Tries one password on the servers that can check it, and reports each verdict to the penalty. */
 interface PasswordTrial {
-  /** The home that is known, or that a server says to who has the password, which is then to be tried there. */
+  /** The known home, or the one that a referring server names for this password. The password is then tried there. */
   whereIs(found: Extract<HomeLookup, { kind: 'found' | 'referred' }>): Promise<ReferredHome>;
   check(user: CanonicalUser, home: Home): Promise<PasswordCheck>;
 }
@@ -233,7 +230,7 @@ function createPasswordTrial(
   };
 }
 
-/** Where the user lives, or why the server that should say so refused the password. */
+/** The home, or why the referring server refused the password. */
 type ReferredHome =
   | { readonly kind: 'found'; readonly user: CanonicalUser; readonly backend: BackendName }
   | Exclude<PasswordCheck, { kind: 'right' }>;

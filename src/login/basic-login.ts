@@ -41,9 +41,9 @@ interface ClientAuthenticationDeps {
   readonly wait: Wait;
   readonly observe: (event: ClientCheckEvent) => void;
   readonly newReference: () => string;
-  /** Over all but the penalty. */
+  /** Deadline of each question, the penalty not counted; milliseconds. */
   readonly deadlineMs: number;
-  /** No refusal of a password that was not tried in the last minute leaves earlier, the penalty not counted. */
+  /** Refusals of a password that was not tried in the last minute are sent this long after the request's arrival. */
   readonly refusalAfterMs: number;
   /** As for a sign-in by the page. */
   readonly isSomeHomeSilent: () => boolean;
@@ -56,7 +56,7 @@ const basicRefusals = {
   insecure: 'The mail server takes no password over this connection. Ask your administrator.',
 } as const satisfies Partial<Record<PasswordCheck['kind'], string>>;
 
-/** One request on its way through the use case, and what its event will say. */
+/** One request of a Basic client, with the facts of its event. */
 interface BasicAttempt {
   readonly credentials: ClientCredentials;
   readonly reference: string;
@@ -65,9 +65,9 @@ interface BasicAttempt {
 }
 
 /**
- * The use case of clients that authenticate on every request: name, directory and home at each of them, so that a user
- * who moves is routed at once; the password at most once a minute. Refusals and penalties are those of the sign-in
- * page, and as there "no" is told to nobody while the mail server of some users is silent.
+ * The login of clients that authenticate on every request. Name, directory and home are looked up each time, so that a
+ * moved user is routed at once; the password is checked at most once a minute. Refusals and penalties are those of the
+ * sign-in page. While the mail server of some users is silent, unknown users get the same answer as those users.
  */
 export function createClientAuthentication(deps: ClientAuthenticationDeps): ClientAuthentication {
   return new BasicLogin(deps);
@@ -102,7 +102,7 @@ class BasicLogin implements ClientAuthentication {
     if (parsed.kind === 'malformed') return false;
     try {
       const lookup = await this.#lookUp(parsed.name, neverGone);
-      // Nobody says so now: what was said before still stands.
+      // The directory does not answer now: the earlier answer stands.
       if (lookup.kind === 'referred') return true;
       if (lookup.kind !== 'found' || lookup.backend !== backend) return false;
       const home = this.#deps.homeOf(backend, user);
@@ -144,7 +144,7 @@ class BasicLogin implements ClientAuthentication {
         this.#tryPassword(attempt, allGone, () => this.#askReferrer(attempt, found, allGone)),
       );
       if (said !== 'right') return admissionFor(said);
-      // From now on the directory knows the home, as long as it remembers it.
+      // The directory has learned the home, and remembers it for a time.
       this.#deps.checks.forget(known);
     }
     const { backend } = found.kind === 'referred' ? await this.#learnedHome(name, gone) : found;
@@ -165,7 +165,7 @@ class BasicLogin implements ClientAuthentication {
     return { kind: 'admitted', user, ...home };
   }
 
-  /** Otherwise treated like a wrong password: nobody outside can tell the two apart. */
+  /** Counts like a wrong password: clients cannot tell the two apart. */
   async #triedNowhere(
     attempt: BasicAttempt,
     name: LoginName,
@@ -190,7 +190,7 @@ class BasicLogin implements ClientAuthentication {
     throw new PosternError('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true });
   }
 
-  /** The server that knows the home, then the home. */
+  /** Asks the referring server first, then the home that it names. */
   async #askReferrer(attempt: BasicAttempt, referred: ReferredUser, allGone: AbortSignal): Promise<PasswordVerdict> {
     const { client, password } = attempt.credentials;
     const context = { client, reference: attempt.reference, heard: heardBy(attempt), left: allGone };
@@ -206,8 +206,8 @@ class BasicLogin implements ClientAuthentication {
   }
 
   /**
-   * Ends when all who wait for it have left while the penalty is waited out, or before it is their turn at the server.
-   * Not aborted from then on: whoever hangs up has still tried.
+   * Tries the password once for all callers that wait for it. Ends early if all of them have left during the penalty or
+   * before the server's turn. It is not aborted after that: a client that hangs up has still tried.
    */
   async #tryPassword(
     attempt: BasicAttempt,
@@ -245,7 +245,7 @@ class BasicLogin implements ClientAuthentication {
     return check.kind;
   }
 
-  /** Until the moment of all refusals; what the penalty took does not count. */
+  /** Waits until refusals are sent; the penalty does not count. */
   async #hold(attempt: BasicAttempt, penaltyMs: number, signal: AbortSignal): Promise<void> {
     const workedMs = this.#deps.clock.nowMs() - attempt.arrivedAtMs - penaltyMs;
     await this.#deps.wait(Math.max(this.#deps.refusalAfterMs - workedMs, 0), signal);
@@ -262,7 +262,7 @@ class BasicLogin implements ClientAuthentication {
 
 type PasswordVerdict = PasswordCheck['kind'];
 
-/** Why a user whose password was right is not served. Throws where that is for now. */
+/** Why a user is not served although the password was right. Throws if that is temporary. */
 function barred({ because }: Extract<Sought, { kind: 'barred' }>): ClientAdmission {
   if (because instanceof UserIsToWait) throw because;
   return { kind: 'refused', reason: because.reason };
@@ -287,9 +287,7 @@ function checkOf(user: string, backend: string, { client, password }: Omit<Clien
   return { user, backend, address: client.address, password };
 }
 
-/**
- * ActiveSync clients write `DOMAIN\name`, some of them with nothing before the backslash; a rule may know the domain.
- */
+/** ActiveSync clients write `DOMAIN\name`, some with an empty domain. A name rule may know the domain. */
 function withoutDomainPrefix(user: string, parseName: LoginNameParser): string {
   const parsed = parseName(user);
   if (parsed.kind === 'ok' && !parsed.name.includes('\\')) return user;
@@ -306,7 +304,7 @@ function closed({ backend, kind }: Closure): PosternError {
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: true });
 }
 
-/** The event of each password of a Basic client that was really tried; a remembered one has no event. */
+/** The event of each Basic password that was tried; a remembered one has no event. */
 export interface ClientCheckEvent {
   /** `failed`: a fault of the gateway itself. */
   readonly result: PasswordCheck['kind'] | 'unavailable' | 'failed';

@@ -1,22 +1,22 @@
 import { setTimeout as after } from 'node:timers/promises';
 import { type FailureSource, PosternError } from '../core/error.ts';
 
-/** For work that serves everybody who waits for it, not only the one that began it. */
+/** The signal of work that several callers share: it outlives the caller that began it. */
 export const neverGone = new AbortController().signal;
 
-/** Resolves after `ms`, or rejects at once when `signal` is aborted. Tests hand in one that does not wait. */
+/** Resolves after `ms`, or rejects at once when `signal` is aborted. Tests pass one that does not wait. */
 export type Wait = (ms: number, signal: AbortSignal) => Promise<void>;
 
-/** Waits by the clock on the wall. */
+/** Waits by the system's clock. */
 export const systemWait: Wait = async (ms, signal) => {
   await after(ms, undefined, { signal });
 };
 
-/** Lets few do something at a time. */
+/** Bounds how many pieces of work run at once. */
 interface ConcurrencyLimit {
   /**
-   * Does `work` when it is its turn; `from` are the networks that it is for, the widest first. Rejects with ERR_BUSY when
-   * too many wait, and with the signal's reason.
+   * Runs `work` when there is a free place. `from` names the networks of its client, the widest first. Rejects with
+   * ERR_BUSY when too many wait, and with the signal's reason.
    */
   take<T>(signal: AbortSignal, work: () => Promise<T>, from?: readonly string[]): Promise<T>;
 }
@@ -24,11 +24,11 @@ interface ConcurrencyLimit {
 interface ConcurrencySettings {
   readonly atOnce: number;
   readonly waiting: number;
-  /** The source that has too many questions waiting. */
+  /** The source in the error when too many wait. */
   readonly source: FailureSource;
 }
 
-/** Turns for each backend by itself, so that one that hangs makes nobody wait for another. */
+/** A concurrency limit for each backend, so that a hung backend delays no other. */
 export function createBackendLimits(limits: ConcurrencySettings): (backend: string) => ConcurrencyLimit {
   const all = new Map<string, ConcurrencyLimit>();
   return (backend) => {
@@ -38,28 +38,28 @@ export function createBackendLimits(limits: ConcurrencySettings): (backend: stri
   };
 }
 
-/** Who waits for a turn, in the smallest crowd that it is one of. */
+/** A caller that waits for a place, in its smallest crowd. */
 interface Waiter {
   readonly crowd: Crowd;
   enter(): void;
   turnAway(): void;
 }
 
-/** All of one network, or all there are. */
+/** The callers of one network; the outermost crowd has all of them. */
 interface Crowd {
   readonly name: string;
-  /** The wider one. */
+  /** The wider crowd. */
   readonly within: Crowd | undefined;
   readonly smaller: Map<string, Crowd>;
-  /** Those of no smaller crowd. */
+  /** The waiters that belong to no smaller crowd. */
   readonly line: Set<Waiter>;
   running: number;
   waiting: number;
 }
 
 /**
- * The next turn is for the network that has the fewest, network by network and down to the address; there they go in the
- * order of their asking. So a crowd waits for itself, and when too many wait, one of the largest crowd is turned away.
+ * The next place goes to the network that has the fewest, network by network down to the address, and there to the
+ * longest waiting. So a crowd waits for itself. When too many wait, one of the largest crowd is turned away.
  */
 function createConcurrencyLimit(limits: ConcurrencySettings): ConcurrencyLimit {
   const everybody = newCrowd('', undefined);
@@ -94,7 +94,7 @@ function createConcurrencyLimit(limits: ConcurrencySettings): ConcurrencyLimit {
     return promise;
   }
 
-  /** Hands the place to the next, so that nobody who comes later slips in between. */
+  /** Passes the place directly to the next waiter, so that no later caller takes it. */
   function leavePlace(crowd: Crowd): void {
     addTo(crowd, 'running', -1);
     const next = oldestOfFewest(everybody);
@@ -129,7 +129,7 @@ function smallerCrowd(within: Crowd, name: string): Crowd {
   return crowd;
 }
 
-/** Counts in this crowd and the wider ones; of those in which nobody is, nothing stays. */
+/** Counts in this crowd and the wider ones. Removes crowds that are empty. */
 function addTo(of: Crowd, what: 'running' | 'waiting', by: 1 | -1): void {
   for (let crowd: Crowd | undefined = of; crowd !== undefined; crowd = crowd.within) {
     crowd[what] += by;
@@ -142,7 +142,7 @@ function leaveLine(waiter: Waiter): void {
   addTo(waiter.crowd, 'waiting', -1);
 }
 
-/** Who waits longest of the network that has the fewest turns. */
+/** The longest waiting caller of the network that has the fewest places. */
 function oldestOfFewest({ line, smaller }: Crowd): Waiter | undefined {
   let fewest: Crowd | undefined;
   for (const crowd of smaller.values()) {
@@ -152,18 +152,18 @@ function oldestOfFewest({ line, smaller }: Crowd): Waiter | undefined {
   return oldest ?? (fewest === undefined ? undefined : oldestOfFewest(fewest));
 }
 
-/** Who came last of the network of which most wait. */
+/** The newest caller of the network with the most waiters. */
 function newestOfLargest({ line, smaller }: Crowd): Waiter | undefined {
   let largest: Crowd | undefined;
   for (const crowd of smaller.values()) if (crowd.waiting >= (largest?.waiting ?? 1)) largest = crowd;
   return largest === undefined ? [...line].at(-1) : newestOfLargest(largest);
 }
 
-/** An attempt that waits out its penalty. */
+/** A login that waits out its penalty. */
 interface WaitingAttempt {
   /** The networks that it comes from, the widest first. */
   readonly from: readonly string[];
-  /** The network whose own share of the room it takes; undefined for one that carries many users. */
+  /** The network whose share of the room it takes; undefined for a network that carries many users. */
   readonly network: string | undefined;
   readonly delayMs: number;
 }
@@ -176,7 +176,7 @@ interface WaitingPlace {
 
 /** Bounds how many attempts wait out a penalty, so that waiting cannot be used to exhaust a node. */
 interface WaitingRoom {
-  /** Undefined where the room is full, and nobody in it should rather give way than this attempt. */
+  /** Undefined if the room is full and no other attempt gives way to this one. */
   enter(attempt: WaitingAttempt): WaitingPlace | undefined;
   /** How many attempts of a network wait. */
   waitingFrom(network: string): number;
@@ -187,14 +187,14 @@ interface Guest extends WaitingAttempt {
 }
 
 /**
- * A room that costs those who fill it: when it is full, in all or for one network, an attempt of the network that waits
- * most gives way, and there one of the most crowded smaller network, down to the address.
+ * Creates the waiting room. When it is full, in all or for one network, an attempt of the network with the most waiters
+ * gives way: of its most crowded smaller network, down to the address.
  */
 export function createWaitingRoom(limits: { readonly inAll: number; readonly perNetwork: number }): WaitingRoom {
   const guests = new Set<Guest>();
   const byNetwork = new Map<string, number>();
 
-  /** Undefined while there is a free place. */
+  /** The attempt that gives way; undefined while there is a free place. */
   function whoGivesWay(newcomer: Guest): Guest | undefined {
     const { network } = newcomer;
     if (network !== undefined && (byNetwork.get(network) ?? 0) >= limits.perNetwork) {
@@ -231,7 +231,9 @@ export function createWaitingRoom(limits: { readonly inAll: number; readonly per
   };
 }
 
-/** One of the largest crowd, network by network; among equals the one with the longest delay, and of those the newest. */
+/**
+ * The attempt of the largest crowd, network by network; among equals the one with the longest delay, then the newest.
+ */
 function mostCrowded(guests: readonly Guest[]): Guest | undefined {
   let crowd = guests;
   const depth = Math.max(...guests.map(({ from }) => from.length));
@@ -244,8 +246,8 @@ function mostCrowded(guests: readonly Guest[]): Guest | undefined {
 }
 
 /**
- * How many passwords of one network are tried at once: the others wait for the verdicts of those before them, so that a
- * burst does not run ahead of the count. Nobody waits for longer than `patienceMs`, whatever hangs.
+ * Bounds how many passwords of one network are tried at once. The others wait for the verdicts of those, so that a
+ * burst does not outrun the count. No attempt waits longer than `patienceMs`, even if a server hangs.
  */
 export function createTrialLimit({ atOnce, patienceMs, wait }: { atOnce: number; patienceMs: number; wait: Wait }) {
   const networks = new Map<string, { running: number; readonly queue: Set<() => void> }>();
@@ -271,7 +273,7 @@ export function createTrialLimit({ atOnce, patienceMs, wait }: { atOnce: number;
     };
   }
 
-  /** Resolves with what must be called when the verdict is there. Rejects with the signal's reason. */
+  /** Resolves with a function to call when the verdict is known. Rejects with the signal's reason. */
   return async function begin(network: string, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
     const trials = networks.get(network) ?? { running: 0, queue: new Set() };
@@ -292,7 +294,7 @@ export function createTrialLimit({ atOnce, patienceMs, wait }: { atOnce: number;
       if (isLate) trials.running += 1;
       return ending(network);
     }
-    // A turn that came too late is the next one's.
+    // The client has left: pass the place to the next.
     if (!isLate) end(network);
     throw signal.reason;
   };

@@ -11,7 +11,7 @@ import {
 } from './attempt.ts';
 import { type AuthenticationDeps, configured, createAuthenticate, type Home } from './authentication.ts';
 
-/** A sign-in by the form: the password attempt, and what the webmail needs to know of the browser. */
+/** A login by the form: the password attempt, and what the webmail needs to know of the browser. */
 export interface LoginForm extends PasswordAttempt {
   readonly publicOrigin: string;
   readonly timeZone: string | undefined;
@@ -20,8 +20,8 @@ export interface LoginForm extends PasswordAttempt {
 /** Dependencies of createLogin. */
 export interface LoginDeps extends AuthenticationDeps, LoginAttemptsDeps {
   /**
-   * Carries out what waits for this user's sign-in, once the password was right; answers the backend on which the user
-   * lives then, where that is another. Without it nothing ever waits.
+   * Completes a move that waits for this login, once the password was right. Resolves with the user's new backend, or
+   * undefined if it is the same. Without it no move waits.
    */
   readonly arrived?: (user: CanonicalUser) => Promise<BackendName | undefined>;
 }
@@ -30,8 +30,8 @@ export interface LoginDeps extends AuthenticationDeps, LoginAttemptsDeps {
 export type Login = (attempt: LoginForm, gone: AbortSignal) => Promise<LoginOutcome>;
 
 /**
- * The use case of signing in: refuse what is malformed, find the home, wait out the penalty, check the password, enter
- * the webmail.
+ * The use case of signing in: refuse malformed input, find the home, wait out the penalty, check the password, sign in
+ * to the webmail.
  */
 export function createLogin(deps: LoginDeps): Login {
   const run = createLoginAttempts(deps);
@@ -49,7 +49,7 @@ export function createLogin(deps: LoginDeps): Login {
     return enterWebmail(login, attempt, user, settled);
   }
 
-  /** A move that waited for this sign-in comes first; who must wait too long for it gets the page that says so. */
+  /** Completes a waiting move first. If that takes too long, the user gets the page that says so. */
   async function settledHome(login: LoginAttempt, user: CanonicalUser, home: Home) {
     const moved = await login
       .within('webmail', async () => deps.arrived?.(user))
@@ -77,13 +77,13 @@ async function enterWebmail(
   return { ...entered, user, backend: home.backend.name, host: home.host.name, resumeTarget };
 }
 
-/** The mail server has just taken this password: that the webmail does not is a fault between the two. */
+/** The mail server accepted this password and the webmail did not: a fault between the two. */
 function webmailDisagrees(host: BackendHost): PosternError {
   const message = `the webmail of ${host.name} refused a password that the mail server took`;
   return new PosternError('ERR_WEBMAIL_ANSWER', message, { source: 'webmail', retryable: false });
 }
 
-/** `authenticated`: the name and the password are right. That alone opens nothing. */
+/** `authenticated`: name and password are right. That alone grants no access. */
 type StaffLoginOutcome =
   | {
       readonly kind: 'authenticated';
@@ -96,7 +96,7 @@ type StaffLoginOutcome =
 /** Checks a staff member's own mailbox password. */
 export type StaffLogin = (attempt: PasswordAttempt, gone: AbortSignal) => Promise<StaffLoginOutcome>;
 
-/** Checks the own mailbox password of a member of staff as a sign-in would, and enters no webmail. */
+/** Checks a staff member's own mailbox password as a login does, without the webmail. */
 export function createStaffLogin(deps: AuthenticationDeps & LoginAttemptsDeps): StaffLogin {
   const run = createLoginAttempts(deps);
   const authenticate = createAuthenticate(deps);

@@ -15,12 +15,12 @@ export interface LogoutDeps {
 }
 
 /**
- * The use case of signing out: `end` ends the gateway's own session, or puts another in its place; then the webmail is
- * told, best effort and within 2 s, for it forgets by itself what it was not told. Rejects only as `end` does.
+ * The use case of signing out: `end` ends the gateway's own session, or replaces it. Then the webmail is told, best
+ * effort and within 2 s; it expires sessions by itself. Rejects only as `end` does.
  */
 export type Logout = (left: LeftSession, as: SignOutIdentity, end: () => Promise<void>) => Promise<void>;
 
-/** The webmail session that is left: where it is, and its cookies. */
+/** The webmail session to end: its record and cookies. */
 export type LeftSession = Pick<LiveSession, 'record' | 'jar'>;
 
 /** Makes the sign-out: the session ends first, then the webmail's own. */
@@ -31,7 +31,7 @@ export function createLogout({ homeOf, log }: LogoutDeps): Logout {
     const host = home?.backend.hosts.find(({ name }) => name === record.host);
     if (home === undefined || host === undefined) return;
     try {
-      // A client that does not wait for the answer is signed out all the same.
+      // Sign out even if the client does not wait for the answer.
       await withDeadline({ source: 'webmail', ms: webmailSignOutMs }, neverGone, async (signal) =>
         home.driver.signOut(host, jar, as, signal),
       );
@@ -41,22 +41,18 @@ export function createLogout({ homeOf, log }: LogoutDeps): Logout {
   };
 }
 
-/**
- * Ends of which the webmail would hear nothing else: the browser's own sign-out tells it, and time ends it there too.
- */
+/** Ends that the webmail is not told by the browser and does not reach by time. */
 const silentEnds: ReadonlySet<EndReason> = new Set(['ended-elsewhere', 'kicked', 'too-many']);
 
-/**
- * Signs a session that was ended from elsewhere out of its webmail, best effort, where this node had its jar open.
- */
+/** Signs a session that ended elsewhere out of its webmail, best effort, if this node had its jar open. */
 export function createLogoutOfEnded(logout: Logout): (session: LiveSession, reason: EndReason) => void {
   return (session, reason) => {
-    // What staff opened is always signed out: no webmail session must outlive the permission.
+    // A mailbox that staff opened is always signed out: no webmail session may outlive the permission.
     if (silentEnds.has(reason) || session.record.impersonation !== undefined) leaveWebmail(logout, session);
   };
 }
 
-/** Signs a session out of the webmail that it had, best effort, while the gateway's own ends or goes on elsewhere. */
+/** Signs out of the webmail of a session that ends or moves, best effort. */
 export function leaveWebmail(logout: Logout, left: LeftSession): void {
   const { userAgent, publicOrigin, clientAddress } = left.record;
   void logout(left, { userAgent, publicOrigin, clientAddress }, async () => {});

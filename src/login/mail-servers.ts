@@ -4,9 +4,9 @@ import type { ImapHost, Mailboxes, Passdb, PasswordCheckContext, Referrals, Serv
 import { createBackendLimits } from './limits.ts';
 import { crowdsOf } from './penalty.ts';
 
-/** After a restart the password of every client is asked for at once. */
+/** After a restart the password of every client must be checked at once. */
 const questionsPerBackend = { atOnce: 32, waiting: 2000, source: 'imap' } as const;
-/** How long a server counts as silent after it could not be asked, unless it answers before. */
+/** How long a server counts as silent after a failure, unless it answers before. */
 const silentAfterFailureMs = 30_000;
 
 interface MailServersDeps {
@@ -14,25 +14,25 @@ interface MailServersDeps {
   readonly mailboxes: Mailboxes;
   /** The backend of a host, by their names; undefined for a server that belongs to none. */
   readonly backendOf: (host: string) => string | undefined;
-  /** Networks that carry many users: there, each user stands alone in the line. */
+  /** Networks that carry many users: each of their users has a place in the queue of their own. */
   readonly isExempt: (address: string) => boolean;
   readonly clock: Clock;
 }
 
 /**
- * The mail servers as all ways in ask them: 32 connections of a backend at once, the others wait for their turn, and
- * ERR_BUSY once 2,000 do. Who is gone leaves the line. One network's crowd does not stand before the users of others.
+ * The mail servers as all logins ask them: 32 connections to a backend at once, up to 2,000 wait, then ERR_BUSY. A
+ * client that leaves gives up its place. A crowd of one network does not delay the users of others.
  */
 export interface MailServers {
   readonly passdb: Passdb & Referrals;
   readonly mailboxes: Mailboxes;
-  /** Whether the server of this host could not be asked when it was last tried, a moment ago. */
+  /** Whether the last question to this host's server failed, within the last 30 s. */
   isSilent(host: string): boolean;
-  /** The same of any server that belongs to no backend: one that says where users live. */
+  /** The same for any referring server, which belongs to no backend. */
   isSomeReferrerSilent(): boolean;
 }
 
-/** For whom a server is asked. */
+/** The user and client that a question to a server is for. */
 interface Asker {
   readonly user: string;
   readonly context: PasswordCheckContext;
@@ -55,7 +55,7 @@ export function createMailServers(deps: MailServersDeps): MailServers {
     return turnsOf(backendOf(name) ?? `server ${name}`).take(patience, work, from);
   }
 
-  /** Notes whether the server says anything at all: one that says "later" of a user is not silent. */
+  /** Notes whether the server answers at all; "later" about a user is an answer. */
   async function listening<T>(
     { name }: ImapHost,
     context: PasswordCheckContext,

@@ -1,10 +1,10 @@
 import { type RateLimiterAbstract, RateLimiterRedis, RLWrapperTimeouts } from 'rate-limiter-flexible';
 import type { Log } from '../core/log.ts';
 
-/** Counts by key, each for a fixed time from its first raise. Never rejects for the store's sake. */
+/** Counts by key, each for a fixed time from its first raise. Does not reject if the store fails. */
 export interface Counter {
   count(key: string): Promise<number>;
-  /** The count after it was raised. */
+  /** Raises the count, and resolves with it. */
   raise(key: string): Promise<number>;
   lower(key: string): Promise<void>;
   clear(key: string): Promise<void>;
@@ -24,7 +24,7 @@ export interface PenaltyCounters {
 
 const storeTimeoutMs = 500;
 
-/** Counters in Redis, or in memory without it and for as long as it cannot be asked. */
+/** Counters in Redis; in memory if there is none, or while it does not answer. */
 export function createCounters(redis: object | undefined, log: Log): PenaltyCounters {
   const counter = (name: string, seconds: number): Counter => {
     const memory = createMemoryCounter(seconds, () => performance.now());
@@ -41,7 +41,7 @@ export function createCounters(redis: object | undefined, log: Log): PenaltyCoun
   };
 }
 
-/** Counts in this Redis and forgets it again. Rejects where the server refuses that. */
+/** Counts in this Redis and removes the count. Rejects if the server refuses that. */
 export async function probeCounters(redis: object): Promise<void> {
   const limiter = new RateLimiterRedis({ ...limiterOptions('probe', 1), ...redisOptions(redis) });
   await limiter.penalty('probe');
@@ -65,7 +65,7 @@ function createLimiter(name: string, duration: number, redis: object): RateLimit
   return new RLWrapperTimeouts({ limiter, timeoutMs: storeTimeoutMs });
 }
 
-/** Each call that the store does not answer goes to the memory of this process. */
+/** Falls back to this process' memory for each call that the store does not answer. */
 function createStoredCounter(limiter: RateLimiterAbstract, memory: Counter): Counter {
   return {
     count: (key) =>
@@ -91,9 +91,9 @@ function createStoredCounter(limiter: RateLimiterAbstract, memory: Counter): Cou
   };
 }
 
-/** Counts of one process. A count of 0 takes no memory, and one whose time is over is forgotten with the next raise. */
+/** Counts of one process. A count of 0 takes no memory; expired ones are removed by the next raise. */
 export function createMemoryCounter(seconds: number, nowMs: () => number): Counter & { readonly size: number } {
-  // Each lasts equally long from its first raise: the oldest stands first.
+  // All last equally long from their first raise, so the oldest is first.
   const counts = new Map<string, { count: number; readonly endMs: number }>();
 
   function living(key: string) {

@@ -15,9 +15,9 @@ export interface PenaltyAttempt {
 }
 
 /**
- * `admitted`: it waited `waitedMs`; the password may be tried now, and `settle` must be called with what came of it:
- * `undecided` when nobody could say, `abandoned` when the client left while it was tried. Only the first call counts.
- * `busy`: too many are waiting already; nothing was counted.
+ * `admitted`: it waited `waitedMs`, and the password may be tried now. `settle` must be called with the result:
+ * `undecided` if no server could say, `abandoned` if the client left meanwhile. Only the first call counts. `busy`: too
+ * many are waiting; the attempt was not counted.
  */
 export type Admission =
   | {
@@ -27,17 +27,19 @@ export type Admission =
     }
   | { readonly kind: 'busy' };
 
-/** Growing delay after failed logins, as Dovecot's anvil: it slows guessing and locks nobody out. */
+/** Growing delay after failed logins, as in Dovecot's anvil: it slows guessing down and locks no user out. */
 export interface Penalty {
   /** Rejects when `signal` is aborted while it waits; the attempt is then not counted. */
   admit(attempt: PenaltyAttempt, signal: AbortSignal): Promise<Admission>;
 }
 
-/** The penalty of one user, for support to see and lift. The networks are those of these addresses. */
+/** The penalty of one user, which support can see and lift, for the networks of these addresses. */
 export interface PenaltyRelief {
   /** Wrong passwords of the last ten minutes, from everywhere, and the longest delay from any of the networks. */
   stateOf(user: string, addresses: readonly string[]): Promise<{ readonly refusals: number; readonly delayMs: number }>;
-  /** Clears the counts of the user, from everywhere and from these networks; never those of the networks themselves. */
+  /**
+   * Clears the user's counts, from everywhere and from these networks, but not the counts of the networks themselves.
+   */
   lift(user: string, addresses: readonly string[]): Promise<void>;
 }
 
@@ -60,22 +62,23 @@ const networkAllowance = 30;
 const refusalsPerUserStep = 10;
 const userStepsMs = [0, 2_000, 4_000] as const;
 const waitingLimits = { inAll: 1_000, perNetwork: 50 };
-/** How long an attempt waits for the verdicts of those before it: longer than mail servers hold a refusal back. */
+/** How long an attempt waits for earlier verdicts: longer than mail servers delay a refusal. */
 const trialPatienceMs = 3_000;
 /** Passwords of one network that are tried at once; mail servers need milliseconds for those that are right. */
 const trialsPerNetwork = 10;
 
 /**
- * Three counts slow a login down, and the longest delay holds: refusals of this user from this network (2, 4, 8, 15 s),
- * of this network over all names (the same, from the 30th in 10 min), and of this user from everywhere (2, then 4 s).
+ * Creates the penalty. Three counts slow a login down, and the longest delay holds: refusals of this user from this
+ * network (2, 4, 8, 15 s), of this network over all names (the same, from the 30th in 10 min), and of this user from
+ * everywhere (2, then 4 s).
  *
- * The first is raised before the password is tried and taken back after, so that parallel guesses count each other. Of
- * one network only few are tried at once, so that the second does not learn of a burst too late.
- * A wrong password that was tried before raises nothing. A right one clears the user's counts, never the network's:
- * an attacker may own a mailbox.
+ * The first is raised before the password is tried and taken back after, so that parallel guesses count each other. Few
+ * passwords of one network are tried at once, so that the second count keeps up with a burst. A wrong password that was
+ * tried before raises no count. A right one clears the user's counts, never the network's: an attacker may own a
+ * mailbox.
  *
- * Those who wait for refusals of their own or of their network need a place in the waiting room. Who waits only because
- * strangers guess at the user needs none.
+ * Logins that wait for refusals of their own or of their network need a place in the waiting room. Those that wait only
+ * because strangers guess at the user need none.
  */
 export function createPenalty(deps: PenaltyDeps): Penalty & PenaltyRelief {
   return new CountedPenalty(deps);
@@ -176,7 +179,7 @@ class CountedPenalty implements Penalty, PenaltyRelief {
     };
   }
 
-  /** Waits for the delay. False where there is no place to wait. */
+  /** Waits for the delay. False if there is no place to wait. */
   async #waitOut({ user, address }: PenaltyAttempt, delays: Delays, signal: AbortSignal): Promise<boolean> {
     const delayMs = longest(delays);
     if (delays.own === 0 && delays.network === 0) {
@@ -234,7 +237,7 @@ interface Keys {
   readonly network: string | undefined;
 }
 
-/** The delay that each count asks for, in milliseconds. */
+/** The delay for each count, in milliseconds. */
 interface Delays {
   readonly own: number;
   readonly network: number;
@@ -245,7 +248,7 @@ function longest({ own, network, user }: Delays): number {
   return Math.max(own, network, user);
 }
 
-/** Attempts that already wait count like refusals once the network has used up its free ones. */
+/** Waiting attempts count like refusals once the network has used its allowance. */
 function delayOfNetwork(refusals: number, waiting: number): number {
   return refusals < networkAllowance ? 0 : stepOf(stepsMs, refusals + waiting - networkAllowance + 1);
 }
@@ -259,8 +262,8 @@ function stepOf(steps: readonly number[], refusals: number): number {
 }
 
 /**
- * The network that a client is counted under: the /24 of an IPv4 address, the /64 of an IPv6 one, for one subscriber
- * has at least that many addresses. An IPv4 address in IPv6 form counts as IPv4; what is no address stands for itself.
+ * The network that a client is counted under: the /24 of an IPv4 address, the /64 of an IPv6 one, since one subscriber
+ * has at least that many addresses. An IPv4 address in IPv6 form counts as IPv4. Any other text stands for itself.
  */
 export function clientNetwork(address: string): string {
   const plain = plainAddress(address);
@@ -270,8 +273,8 @@ export function clientNetwork(address: string): string {
 }
 
 /**
- * The networks that an address belongs to, the widest first and the address last: what one subscriber or one site may
- * have at most is a /48 or a /56 of IPv6, and a /24 stands for neighbours in IPv4.
+ * The networks of an address, the widest first and the address last. A /48 or a /56 is the most that one IPv6
+ * subscriber or site has; a /24 stands for neighbours in IPv4.
  */
 export function clientNetworks(address: string): readonly string[] {
   const plain = plainAddress(address);
@@ -284,8 +287,7 @@ export function clientNetworks(address: string): readonly string[] {
 }
 
 /**
- * The crowds that an attempt is one of, the widest first. Of those whom one network carries (`isExempt`), nobody is the
- * other's neighbour.
+ * The crowds of an attempt, the widest first. In a network that carries many users (`isExempt`), each user is a crowd.
  */
 export function crowdsOf(user: string, address: string, isExempt: (address: string) => boolean): readonly string[] {
   return isExempt(address) ? [`${clientNetwork(address)} ${user}`] : clientNetworks(address);

@@ -10,7 +10,7 @@ interface TestSignInDeps {
   readonly newReference: () => string;
 }
 
-/** Where the account is tried. */
+/** A host with the test account that is tried there. */
 export interface TestedHost {
   readonly home: Home;
   readonly host: BackendHost;
@@ -21,8 +21,8 @@ export interface TestedHost {
 const client: Client = { address: '127.0.0.1', port: 0, userAgent: 'Mozilla/5.0 (postern test account)' };
 
 /**
- * Signs the test account in on one host as a user would be, password and webmail, and out again.
- * Rejects with source `imap` or `webmail` when that could not be asked. `refused`: one of the two refuses the account.
+ * Signs the test account in to one host as a user, by password and webmail, and out again. `refused`: the mail server
+ * or the webmail refuses the account. Rejects with source `imap` or `webmail` if that server could not be asked.
  */
 export function createProbeLogin({ passdb, publicOrigin, newReference }: TestSignInDeps) {
   return async ({ home, host, account }: TestedHost, signal: AbortSignal): Promise<'signed-in' | 'refused'> => {

@@ -12,16 +12,16 @@ import type { Home } from './authentication.ts';
 import { createBackendLimits, neverGone } from './limits.ts';
 import type { LeftSession } from './logout.ts';
 
-/** From its turn on. */
+/** From the start of the login at the webmail. */
 const silentLoginDeadlineMs = 15_000;
-/** Its turn included: as long as a person waits for a page. */
+/** With the wait for a place: as long as a person waits for a page. */
 const silentLoginPatienceMs = 60_000;
 const silentLoginIntervalMs = 10_000;
 const silentLoginWindowMs = 5 * 60_000;
 const silentLoginsPerWindow = 3;
-/** When a webmail was restarted, all of its users come at once. */
+/** All users of a webmail come at once after its restart. */
 const silentLoginsPerBackend = { atOnce: 8, waiting: 1000, source: 'webmail' } as const;
-/** Sessions whose last attempts are remembered; forgetting the oldest only allows it one attempt more. */
+/** Sessions with remembered attempts; forgetting the oldest allows that session one attempt more. */
 const rememberedSessions = 10_000;
 
 interface SilentSignInDeps {
@@ -30,15 +30,14 @@ interface SilentSignInDeps {
 }
 
 /**
- * Signs a session's user in to the webmail once more, on the host of the session, when the webmail has lost its own
- * session: requests that find it lost at the same time share one sign-in. At most one per session in 10 s and three in
- * 5 min, so that a webmail that forgets everybody is not hammered, and eight at a time per backend.
+ * Signs a session's user in to the webmail again, on the host of the session, when the webmail has lost its own
+ * session. Concurrent requests share one login. At most one per session in 10 s and three in 5 min, so that a webmail
+ * that loses every session is not flooded, and eight at a time per backend.
  *
- * A fresh sign-in takes the place of all cookies in the session's jar; those that the driver carries go along with it,
- * as the answer left them that told of the loss, of several the first. Rejects with source `webmail`: the webmail could
- * not be asked, ERR_BUSY when too many wait. A session without a password is entered by a master identity, and
- * `rejected` where the webmail cannot be. It is not aborted when the request that began it is gone: the next one needs
- * it too.
+ * The new login replaces all cookies in the session's jar. Cookies that the driver carries are sent along, as the first
+ * answer that told of the loss left them. Rejects with source `webmail` if the webmail could not be asked, with
+ * ERR_BUSY if too many wait. A session without a password uses a master identity, and is `rejected` if the webmail has
+ * none. The login is not aborted when the request that began it is gone: the next one needs it too.
  */
 export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
   const inFlight = new Map<RecordKey, Promise<SilentSignInOutcome>>();
@@ -67,7 +66,7 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
         );
       }),
     ).catch((error: unknown) => {
-      // Who only waited has not hammered anybody.
+      // An attempt that only waited did not reach the webmail.
       if (!begun) attempts.takeBack(session.key);
       throw error;
     });
@@ -104,7 +103,7 @@ function carriedCookies(
 interface SilentLoginCounts {
   /** Whether this session may sign in silently now; if so, it counts. */
   admit(key: RecordKey): boolean;
-  /** The last one does not count after all. */
+  /** The last attempt does not count after all. */
   takeBack(key: RecordKey): void;
 }
 
@@ -131,7 +130,7 @@ function noSuchHost(host: string): PosternError {
 
 type Entering = Pick<LiveSession, 'record' | 'password'>;
 
-/** Whether a webmail can be entered with what the session holds: its password, or a master identity without one. */
+/** Whether a session can sign in to a webmail: by its password, or by a master identity. */
 function canEnter({ password }: Pick<Entering, 'password'>, { masterEntry }: WebmailDriver): boolean {
   return password !== undefined || masterEntry.kind !== 'impossible';
 }
@@ -144,14 +143,14 @@ function identityOf({ record, password }: Entering, client: Client, publicOrigin
 }
 
 const relocationDeadlineMs = 15_000;
-/** When a host is lost, all of its users come at once. */
+/** All users of a host come at once when it is lost. */
 const relocationsPerBackend = { atOnce: 16, waiting: 5000, source: 'webmail' } as const;
 
 type Elsewhere = Extract<Place, { kind: 'elsewhere' }>;
 
 interface RelocationDeps {
   readonly placeOf: (record: SessionRecord) => Place;
-  /** The same, after the host that it named could not be asked. */
+  /** The place again, after the host of the first answer could not be asked. */
   readonly reconsider: (record: SessionRecord) => Promise<Place>;
   readonly driverOf: (backend: BackendName) => WebmailDriver | undefined;
   /** Writes the session's new route and cookies; `elsewhere`: another node was first. */
@@ -161,10 +160,10 @@ interface RelocationDeps {
 }
 
 /**
- * Leads a session to where it belongs: its user is signed in there with the session's own password, then the record is
- * rewritten, once for all nodes. Of another backend's webmail the session is signed out then, best effort, and the
- * cookies that the browser holds of it are taken back. Sixteen at a time per backend; a session without a password is
- * entered by a master identity, and `rejected` where the new webmail cannot be.
+ * Moves a session to its new place: signs the user in there with the session's own password, then rewrites the record,
+ * once for all nodes. If the backend changed, the old webmail is signed out, best effort, and its cookies in the
+ * browser expire. Sixteen at a time per backend. A session without a password uses a master identity, and is `rejected`
+ * if the new webmail has none.
  */
 export function createRelocation(deps: RelocationDeps): Relocate {
   const inFlight = new Map<RecordKey, Promise<Relocated>>();
@@ -180,7 +179,7 @@ export function createRelocation(deps: RelocationDeps): Relocate {
       return await leadTo(place, session, { client, publicOrigin });
     } catch (error) {
       if (!(error instanceof PosternError) || error.code !== 'ERR_WEBMAIL_UNAVAILABLE') throw error;
-      // Of two hosts that are lost together, nobody knew it of the second one.
+      // Two hosts may be lost together, the second one unnoticed so far.
       const other = await deps.reconsider(session.record);
       if (other.kind !== 'elsewhere' || other.host.name === place.host.name) throw error;
       return leadTo(other, session, { client, publicOrigin });
@@ -202,7 +201,7 @@ export function createRelocation(deps: RelocationDeps): Relocate {
     );
     if (outcome.kind === 'rejected') return outcome;
     const stale = backend === record.backend ? [] : expiredCookieLines(session.jar, publicOrigin.startsWith('https:'));
-    // The jar of the session holds the new cookies then.
+    // After the reroute the jar of the session holds the new cookies.
     const route = { backend, host: host.name, ...(homeSinceMs === undefined ? {} : { homeSinceMs }) };
     const left = { record, jar: new CookieJar(() => true) };
     left.jar.renew(session.jar);

@@ -5,7 +5,7 @@ import type { PasswordCheck } from '../core/passdb.ts';
 import type { Secret } from '../core/secret.ts';
 import { clientNetwork } from './penalty.ts';
 
-/** A password as a client sent it, for a user whose home is known; `backend` is empty for an unknown one. */
+/** A password as a client sent it. `backend` is empty if the user's home is not known. */
 export interface ClientCheck {
   /** The canonical user, or the normalised name of an unknown one. */
   readonly user: string;
@@ -14,12 +14,12 @@ export interface ClientCheck {
   readonly password: Secret;
 }
 
-/** Remembers what came of passwords for a minute: clients that authenticate on every request send many. */
+/** Remembers verdicts on passwords for a minute: clients that authenticate on every request send many. */
 export interface ClientChecks {
   /**
-   * The remembered verdict, or the one that `ask` finds; concurrent callers of one check share it.
-   * When `ask` rejects, all of them do, and nothing is remembered. Its signal is aborted when all of them are gone;
-   * who is gone is rejected with the reason of `gone`.
+   * The remembered verdict, or the one that `ask` finds; concurrent callers share it. If `ask` rejects, all of them
+   * reject and no verdict is remembered. Its signal is aborted when all callers are gone. A caller that is gone rejects
+   * with the reason of `gone`.
    */
   verdict(check: ClientCheck, gone: AbortSignal, ask: Ask): Promise<PasswordCheck['kind']>;
   forget(check: ClientCheck): void;
@@ -27,7 +27,7 @@ export interface ClientChecks {
 
 type Ask = (allGone: AbortSignal) => Promise<PasswordCheck['kind']>;
 
-/** A question that several wait for. */
+/** A check that several callers wait for. */
 interface Flight {
   readonly answer: Promise<PasswordCheck['kind']>;
   readonly allGone: AbortController;
@@ -43,12 +43,12 @@ const rememberedMs = 60_000;
 const rememberedVerdicts = 20_000;
 
 /**
- * Remembers verdicts as keyed hashes under a key that only this process has. They hold for one user, backend, client
- * network and password, and do not outlive their minute by being used: a changed password is met within that time.
+ * Remembers verdicts as keyed hashes under a key of this process. They hold for one user, backend, client network and
+ * password. Use does not prolong them: a changed password takes effect within a minute.
  */
 export function createClientChecks({ clock, randomBytes }: ClientChecksDeps): ClientChecks {
   const key = createSecretKey(randomBytes(32));
-  // Apart, so that guesses cannot push out what is right.
+  // Kept apart, so that guesses cannot evict right passwords.
   const right = createMemory(clock);
   const others = createMemory(clock);
   const inFlight = new Map<string, Flight>();
@@ -86,7 +86,7 @@ export function createClientChecks({ clock, randomBytes }: ClientChecksDeps): Cl
       gone.removeEventListener('abort', leave);
       flight.waiting -= 1;
       if (flight.waiting === 0) {
-        // Whoever comes now begins anew.
+        // The next caller begins a new check.
         if (inFlight.get(hash) === flight) inFlight.delete(hash);
         flight.allGone.abort(gone.reason);
       }
@@ -108,7 +108,7 @@ interface Remembered {
   readonly atMs: number;
 }
 
-/** Bounded; the oldest goes first. */
+/** A bounded memory of verdicts; the oldest is evicted first. */
 function createMemory(clock: Clock) {
   const entries = new BoundedMap<string, Remembered>(rememberedVerdicts);
   return {
