@@ -29,7 +29,7 @@ import { createImapPassdb } from './passdb/imap.ts';
 /** Options of startGateway. */
 export interface GatewayOptions {
   readonly configFile: string;
-  /** Where events go; standard output, as JSON, when left out. */
+  /** The log; JSON on standard output if undefined. */
   readonly log?: Log;
   /**
    * A worker only serves: the process that leads it checks the hosts, keeps the streams of the directory, has the
@@ -43,11 +43,14 @@ export interface Gateway {
   /** The ports that are bound, for configurations that say 0. */
   readonly ports: UserListeners['ports'] & { readonly operators: number };
   readiness(): Readiness;
-  /** How many sessions it holds on each host. */
+  /** Sessions of this node by host. */
   heldPerHost(): ReadonlyMap<string, number>;
-  /** Whether load balancers are to send nothing new; it serves on in both cases. */
+  /** Takes the node out of load balancing, or back in. It serves in both cases. */
   takeOut(isOut: boolean): void;
-  /** Reads the configuration again: all of it or nothing. Says in the log what changed, or why the old one stays. */
+  /**
+   * Reads the configuration again, and takes it over as a whole or not at all. The log says what changed, or why the
+   * old one stays.
+   */
   reload(): Promise<void>;
   /** Drains as configured under `shutdown`, then closes everything. Safe to call twice. */
   close(): Promise<void>;

@@ -15,7 +15,7 @@ interface GatewayApiOptions {
   readonly log: Log;
 }
 
-/** The operators' API over the parts of a running gateway. Its routes are built for the first request: many nodes have none. */
+/** The operators' API over the parts of a running gateway. Its routes are built by the first request. */
 export function createGatewayApi(options: GatewayApiOptions): Api {
   let api: Api | undefined;
   return (request, response, way) => {

@@ -32,7 +32,7 @@ interface ClusterStateOptions {
   readonly sessions: NodeSessions;
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly keys: Pick<ServerKeys, 'current' | 'meet'>;
-  /** The Redis of the sessions, where they live in one. */
+  /** The Redis of the sessions; undefined with the embedded store. */
   readonly redis: RedisConnection | undefined;
   /** Set where another process checks the hosts. */
   readonly health?: Health;
@@ -41,8 +41,8 @@ interface ClusterStateOptions {
 }
 
 /**
- * Opens the state and begins to follow it; hosts are watched from the first snapshot on. Resolves also while the store is
- * away.
+ * Opens the state and follows it. Hosts are checked from the first snapshot on. Resolves even while the store does not
+ * answer.
  */
 export async function openClusterState(options: ClusterStateOptions): Promise<ClusterState> {
   const { holder, log, sessions, heldPerHost, keys } = options;
@@ -109,7 +109,7 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   };
 }
 
-/** What the parts of the cluster's state are built on. */
+/** What the parts of the cluster state have in common. */
 interface ClusterParts extends Pick<ClusterState, 'state' | 'audit' | 'health' | 'placement'> {
   readonly holder: ConfigHolder;
   readonly node: string;
@@ -117,7 +117,7 @@ interface ClusterParts extends Pick<ClusterState, 'state' | 'audit' | 'health' |
   readonly log: Log;
 }
 
-/** Whether some computed directory bounds the load of its backends, so that nodes must tell one another theirs. */
+/** Whether a computed directory limits the load of its backends: then nodes tell one another theirs. */
 function hasLoadBound(holder: ConfigHolder): boolean {
   return holder.isBuilt && holder.config.directory.sources.some((source) => 'max_load' in source);
 }
@@ -148,7 +148,7 @@ function openHomeChanges({ holder, ...parts }: ClusterParts, sessions: NodeSessi
   });
 }
 
-/** What a hook changed in the directory must not be hidden by what was remembered of it. */
+/** Forgets remembered homes that a hook may have changed in the directory. */
 function forgetHomes(holder: ConfigHolder, homeChanges: HomeChanges, changed: readonly StateEntry[]): void {
   for (const { table, key } of changed) {
     if (!holder.isBuilt || !['overrides', 'homes', 'forgotten'].includes(table)) continue;
@@ -165,7 +165,7 @@ function createReconsider({ failover, placement, health, homeChanges }: Reconsid
   return async (record) => {
     await failover.look();
     const place = placement.ofSession(record);
-    // A host that is down may be tried by one request a second: that is no place yet.
+    // A host that is down is tried by one request a second; it is not a place yet.
     if (place.kind !== 'closed' && health.isWebmailUp(place.host.name)) return place;
     if (place.kind === 'closed' && !['down', 'maintenance'].includes(place.closure.kind)) return place;
     await homeChanges.lookForPlace(record);

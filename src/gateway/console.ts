@@ -26,7 +26,7 @@ import { scriptsOn } from './stores.ts';
 /** Options of openConsole. */
 export interface ConsoleOptions {
   readonly store: SessionStore;
-  /** The Redis of the sessions, where they live in one. */
+  /** The Redis of the sessions; undefined with the embedded store. */
   readonly redis: RedisConnection | undefined;
   readonly sessions: NodeSessions;
   readonly keys: ServerKeys;
@@ -79,7 +79,7 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
       log,
     },
     noteSignIn({ user, backend, result, why, client: address, reference }) {
-      // Of names that nobody knows there is no end.
+      // Unknown names are unlimited in number: they are not noted.
       if (user === undefined || (backend === undefined && why !== 'refused')) return;
       const noted = { atMs: clock.nowMs(), result, address, reference, ...(why === undefined ? {} : { why }) };
       notes.note(user, noted);

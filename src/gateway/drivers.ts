@@ -6,7 +6,8 @@ import { loadDriver } from '../webmail/registry.ts';
 import type { SharedParts } from './parts.ts';
 
 /**
- * Backends whose driver has no settings share one; 200 Roundcubes are then asked once whose script a request is from.
+ * Loads the webmail drivers. Backends whose driver has no settings share one, so that 200 Roundcubes are asked once
+ * whose script a request is from.
  */
 export async function loadDrivers(
   backends: Config['backends'],
@@ -30,7 +31,7 @@ export async function loadDrivers(
   return { drivers, byBackend };
 }
 
-/** The driver, which names users as their webmail wants it; to everybody else they keep their canonical name. */
+/** The driver, with users named by the template. All other parts use the canonical name. */
 function naming(driver: WebmailDriver, template: string | undefined): WebmailDriver {
   if (template === undefined || template === '%u') return driver;
   const asKnown = <As extends { readonly user: CanonicalUser }>(as: As): As => ({

@@ -8,7 +8,7 @@ import type { HostState, Placement } from '../core/placement.ts';
 import type { Directory, Explanation } from '../directory/directory.ts';
 import type { ClusterState, ConfigSnapshot } from './parts.ts';
 
-/** One question of a lookup, and what came of it. */
+/** One question of a lookup, with its answer. */
 interface ExplainedStep {
   readonly source: string;
   readonly asked: string;
@@ -18,19 +18,19 @@ interface ExplainedStep {
   readonly role?: string;
   readonly why?: string;
   readonly tookMs: number;
-  /** Age of the remembered answer; missing when the source was asked just now. */
+  /** Age of the remembered answer in milliseconds; undefined if the source was asked just now. */
   readonly ageMs?: number;
   readonly stale?: true;
 }
 
-/** Why a user is led where the user is led. */
+/** Why a user is routed to a backend. */
 interface UserExplanation {
   readonly typed: string;
   readonly steps: readonly ExplainedStep[];
   readonly answer: 'found' | 'unknown' | 'refused' | 'malformed' | 'could-not-ask';
   readonly why?: string;
   readonly user?: string;
-  /** The backend is that of a move, whatever the sources say. */
+  /** Set if the backend comes from a move, whatever the sources say. */
   readonly moved?: { readonly by: string; readonly reason: string; readonly sinceMs: number };
   readonly backend?: string;
   readonly driver?: string;
@@ -55,7 +55,7 @@ interface ExplainerDeps {
   readonly backendNamed: (name: string) => Backend | undefined;
   readonly isPool: (backend: Backend) => boolean;
   readonly placement: Pick<Placement, 'hostState' | 'activeHost'>;
-  /** Called before states are asked for, where somebody must first find them out. */
+  /** Called before states are read, if they must be found out first. */
   readonly look?: (backend: Backend) => Promise<void>;
   readonly whyDown: (host: string) => string | undefined;
 }
@@ -63,7 +63,7 @@ interface ExplainerDeps {
 /** Explains where a user lives, for the operators' API and the command line. */
 export type Explain = (typed: string, signal: AbortSignal) => Promise<UserExplanation>;
 
-/** Says step by step where a user lives and why, as a sign-in at this moment would find it out. */
+/** Explains, step by step, which backend a user is routed to, as a login now would find it. */
 export function createExplain(deps: ExplainerDeps): Explain {
   const { parseName, directory, overrides, backendNamed, placement, isPool } = deps;
 
@@ -89,7 +89,7 @@ export function createExplain(deps: ExplainerDeps): Explain {
     if (parsed.kind === 'malformed') return { typed, steps: [], answer: 'malformed', why: parsed.why };
     const explained = await directory.explain(parsed.name, signal);
     const steps = explained.steps.map(asStep);
-    // The sources have answered: what a move makes of it is asked of the one place that knows.
+    // The sources have answered; the overrides decide what a move makes of it.
     const answered = {
       async lookup() {
         if (explained.outcome.kind === 'tempfail') throw tempfail(explained.outcome.why);
@@ -176,12 +176,12 @@ export function lookUpHome({ homes }: ConfigSnapshot, user: CanonicalUser, signa
   return homes.lookup(user, signal);
 }
 
-/** What the directory says of a user now, past all that is remembered. Rejects when that could not be asked in time. */
+/** The directory's answer for a user, without caches. Rejects if it could not be asked in time. */
 export function lookUpFresh({ directory }: ConfigSnapshot, user: CanonicalUser, signal = never): Promise<HomeLookup> {
   return directory.lookupFresh(user, signal);
 }
 
-/** Explains a user by the parts of this running gateway, within the time of two lookups. */
+/** Explains a user's route by the parts of this running gateway, within the time of two lookups. */
 export function explainHere(
   { config, parseName, directory, backendNamed }: ConfigSnapshot,
   { placement, health, state }: Pick<ClusterState, 'placement' | 'health' | 'state'>,
@@ -199,7 +199,7 @@ export function explainHere(
   return explain(typed, AbortSignal.timeout(2 * config.directory.timeouts.lookupMs));
 }
 
-/** Why the checks of a host call it down; undefined if they do not. */
+/** Why the checks report a host as down; undefined if they do not. */
 export function whyDown(health: Pick<ClusterState['health'], 'report'>, host: string): string | undefined {
   const report = health.report(host);
   return [report?.webmail, report?.imap].find((service) => service?.up === false)?.why;

@@ -33,13 +33,13 @@ interface NodeOptions {
   readonly log: Log;
   /** Set only in a worker process. */
   readonly worker?: { readonly health: Health; readonly askLeader: AskLeader };
-  /** How many sessions this node holds on each host, where other processes hold them. */
+  /** Sessions of this node by host, if other processes hold them. */
   readonly heldPerHost?: () => ReadonlyMap<string, number>;
 }
 
 /**
- * Opens all that outlives a reload. Rejects when the keys cannot be used or the store cannot be asked for them; nothing
- * is left open then.
+ * Opens everything that outlives a reload. Rejects if the keys cannot be used or the store cannot be asked for them;
+ * then nothing stays open.
  */
 export async function openNode(options: NodeOptions): Promise<GatewayNode> {
   const { holder, worker } = options;
@@ -94,7 +94,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
   };
 }
 
-/** What the rest of a node is opened with: store, server keys, sessions, connections. */
+/** The basis of a node: store, server keys, sessions, connections. */
 type Basis = Awaited<ReturnType<typeof openBasis>>;
 
 async function openBasis({ holder, log: given, worker, ...options }: NodeOptions, opened: AsyncDisposableStack) {
@@ -107,7 +107,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
     metrics.storeCall(ms, failed ? 'failed' : 'ok');
   });
   opened.use(store);
-  // A node that may not do what it must would say that it is ready, and sign nobody in.
+  // A node without the rights that it needs would report ready and sign no user in.
   if (worker === undefined) await probeStores(config, redis);
   const keys = await openServerKeys({ file: config.sessions.keysFile, store, clock: systemClock, log, randomBytes });
   const logout = createLogout({ homeOf: (name) => holder.current.homeOf(name), log });
@@ -211,7 +211,7 @@ function countedSilentSignIn(silentSignIn: SilentSignIn, metrics: Metrics): Sile
   };
 }
 
-/** The sessions as the gateway's own pages use them. A reload changes what the getters return. */
+/** The sessions for the gateway's own pages. The getters read the configuration in force. */
 function gateOf({ holder, ...parts }: SessionParts, sessions: NodeSessions): PageSessions {
   return new BrowserSessions({
     ...parts,

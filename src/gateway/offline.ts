@@ -15,7 +15,7 @@ import { readAuditKeys, readKeysFile, ringOf } from '../sessions/keys-file.ts';
 import { createExplain, type Explain } from './explain.ts';
 import { openCommandAudit, openDirectory, openStateStore } from './stores.ts';
 
-/** Explains users from beside the gateway: it opens its own sources and state, and checks the hosts itself. */
+/** Explains users without a running gateway: opens its own sources and state, and checks the hosts itself. */
 export async function openExplain(config: Config, log: Log): Promise<AsyncDisposable & { readonly explain: Explain }> {
   await using opened = new AsyncDisposableStack();
   const directory = opened.use(await openDirectory(config, log));
@@ -58,7 +58,7 @@ export async function openExplain(config: Config, log: Log): Promise<AsyncDispos
   return { explain, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** Makes every node forget what it remembers of a user's home. Rejects when the store cannot be asked. */
+/** Makes every node forget a remembered home. Rejects if the store cannot be asked. */
 export async function forgetHomeEverywhere(config: Config, user: string, by: string, log: Log): Promise<void> {
   await using opened = new AsyncDisposableStack();
   const store = opened.use(await openState(config, log, opened));
@@ -67,29 +67,29 @@ export async function forgetHomeEverywhere(config: Config, user: string, by: str
   if (audit !== undefined) await recordIfPossible(audit, { event: 'home-forgotten', actor: by, subject: user });
 }
 
-/** Where the chains of the audit end, of all machines. Rejects when the store cannot be asked. */
+/** The ends of all machines' audit chains. Rejects if the store cannot be asked. */
 export async function readAuditAnchors(config: Config, log: Log): Promise<readonly Anchor[]> {
   await using opened = new AsyncDisposableStack();
   return await readAnchors(opened.use(await openState(config, log, opened)));
 }
 
 /**
- * Vouches for the whole state by the promoted key of the file, so that another one can be retired also where no gateway
- * has run since. Rejects when the store cannot be asked.
+ * Signs the whole state with the promoted key of the file, so that another key can be retired even if no gateway has
+ * run since. Rejects if the store cannot be asked.
  */
 export async function renewState(config: Config, log: Log): Promise<void> {
   await using opened = new AsyncDisposableStack();
   await opened.use(await openState(config, log, opened)).renew();
 }
 
-/** Makes no file that a gateway has not made: it would belong to the user of the command. */
+/** Does not create the keys file: it would belong to the user of the command. */
 async function openState(config: Config, log: Log, opened: AsyncDisposableStack): Promise<VouchedStateStore> {
   const { store } = config.sessions;
   if (config.state.redis === undefined && store.kind === 'embedded' && !existsSync(store.file)) return noState;
   return openStateStore(config, log, undefined, opened, await stateKeysIn(config.sessions.keysFile));
 }
 
-/** The server keys for a command: of a key that the file does not have, it knows only whether it was retired. */
+/** The server keys for a command. For keys that the file lacks it knows only whether they were retired. */
 async function stateKeysIn(file: string): Promise<StateKeys> {
   const entries = await readKeysFile(file);
   if (entries === undefined) {

@@ -16,7 +16,7 @@ import { createDirectoryService } from '../directory-service/listener.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { ConfigHolder } from './parts.ts';
 
-/** Rejects with what the operator must change when the address cannot be bound. */
+/** Binds a server to its address. Rejects with a message for the operator if the address cannot be bound. */
 export async function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
   server.listen(port, host);
   try {
@@ -34,7 +34,7 @@ export function portOf(server: Server): number {
   return address.port;
 }
 
-/** The listeners for operators and their load balancers. Resolves with the port of the first when both are bound. */
+/** Opens the listeners for operators and their load balancers. Resolves with the port of the first. */
 export async function openOperators(
   config: Config['operators'],
   deps: OperatorsDeps & AgentCheckDeps,
@@ -54,7 +54,9 @@ export async function openOperators(
   return portOf(operators);
 }
 
-/** The listener that tells other proxies where users live; what a reload may change is asked of the site at each question. */
+/**
+ * Opens the listener that tells other proxies where users live. It reads the configuration in force for each question.
+ */
 export async function openDirectoryService(
   config: NonNullable<Config['directoryService']>,
   { holder, metrics, log }: { readonly holder: ConfigHolder; readonly metrics: Metrics; readonly log: Log },

@@ -47,8 +47,8 @@ import type { StaffChecks } from '../support/roles.ts';
 import type { SecondFactors } from '../support/second-factor.ts';
 
 /**
- * The configuration in force, and what was built from it. Made before all other parts; whoever outlives a reload reads
- * it at each use.
+ * The configuration in force, and what was built from it. It is made before all other parts; parts that outlive a
+ * reload read it at each use.
  */
 export class ConfigHolder {
   /** The configuration in force. Only `replace` changes it. */
@@ -61,8 +61,7 @@ export class ConfigHolder {
   }
 
   /**
-   * Whether `current` can be read: the first snapshot is built from the parts of the node, so those are opened without
-   * it.
+   * Whether `current` can be read. The parts of a node are opened before the first snapshot, which is built from them.
    */
   get isBuilt(): boolean {
     return this.#current !== undefined;
@@ -81,7 +80,10 @@ export class ConfigHolder {
     for (const watcher of this.#watchers) watcher(fresh);
   }
 
-  /** Calls back with each snapshot that comes into force, the first one included. Returns how to stop. */
+  /**
+   * Calls `watcher` with each snapshot that comes into force, the first one included. Returns a function that ends
+   * this.
+   */
   onReplace(watcher: (fresh: ConfigSnapshot) => void): () => void {
     this.#watchers.add(watcher);
     return () => void this.#watchers.delete(watcher);
@@ -92,9 +94,9 @@ export class ConfigHolder {
 export interface UserListeners {
   /** Bound ports, for configurations that say 0. */
   readonly ports: { readonly public: number; readonly console?: number };
-  /** From now on each answer is the last one on its connection; nothing is refused yet. */
+  /** Closes each connection after its next answer. Refuses nothing yet. */
   lastCall(): void;
-  /** Takes nothing new, and resolves when all that is in flight has ended or the signal says so. */
+  /** Accepts nothing new. Resolves when everything in flight has ended, or at the signal. */
   drain(signal: AbortSignal): Promise<void>;
 }
 
@@ -106,7 +108,7 @@ export interface NodeConsole extends AsyncDisposable {
   noteSignIn(event: LoginEvent): void;
 }
 
-/** The opened mailboxes that all nodes know of. */
+/** The replicated tables of support, which all nodes share. */
 export interface SupportTables {
   readonly links: ReplicatedTable<StoredLink>;
   readonly opened: ReplicatedTable<OpenedMailbox>;
@@ -120,7 +122,7 @@ export interface NodeSupport extends AsyncDisposable {
   readonly links: OneTimeLinks;
   readonly notices: Notices;
   readonly mailboxExpiry: MailboxExpiry;
-  /** Reads what other nodes wrote of all of this. Rejects when the state store cannot be asked. */
+  /** Reads what other nodes wrote. Rejects when the state store cannot be asked. */
   readonly refresh: () => Promise<void>;
 }
 
@@ -128,7 +130,7 @@ export interface NodeSupport extends AsyncDisposable {
 export interface GatewayNode extends AsyncDisposable {
   readonly keys: ServerKeys;
   readonly sessions: NodeSessions;
-  /** How many sessions this node holds on each host, its workers counted. */
+  /** Sessions of this node by host, its workers included. */
   readonly heldPerHost: () => ReadonlyMap<string, number>;
   readonly connections: Connections;
   readonly metrics: Metrics;
@@ -139,15 +141,15 @@ export interface GatewayNode extends AsyncDisposable {
   /** Undefined if the configuration has none. */
   readonly support: NodeSupport | undefined;
   readonly cluster: ClusterState;
-  /** Where everything is written that staff and operators do. */
+  /** The log of what staff and operators did. */
   readonly audit: Audit;
-  /** Whether the store answered when it was last asked. */
+  /** Whether the store answered the last command. */
   storeUp(): boolean;
-  /** What every snapshot is built on. */
+  /** The parts that every snapshot is built from. */
   readonly parts: SharedParts;
 }
 
-/** Where users belong and how their servers are: what a node opens once and keeps over every reload. */
+/** The homes of users and the states of their servers: opened once, kept over every reload. */
 export interface ClusterState extends AsyncDisposable {
   readonly audit: Audit;
   readonly state: StateReplica;
@@ -160,21 +162,21 @@ export interface ClusterState extends AsyncDisposable {
   readonly relocate: Relocate;
   readonly moves: Moves;
   readonly homeChanges: HomeChanges;
-  /** The name of this node in what it decides. */
+  /** The name of this node in its decisions. */
   readonly nodeName: string;
   /** Makes all nodes forget what they remember of a user's home. Rejects when the store cannot be asked. */
   forgetHome(user: CanonicalUser): Promise<void>;
   /** For a computed directory. */
   readonly ringStates: RingStates;
-  /** The place of a session, once a standby had the time to take over, and the directory to say another home. */
+  /** The place of a session, after standbys had time to take over and the directory to name another home. */
   reconsider(record: SessionRecord): Promise<Place>;
   /** Resolves when standbys have taken over from hosts that are known to be lost. */
   takenOver(): Promise<void>;
 }
 
-/** What outlives a reload and every snapshot is built on. */
+/** The parts that outlive a reload and that every snapshot is built from. */
 export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views' | 'notices'> {
-  /** Where the configuration has support. */
+  /** Set if the configuration has support. */
   readonly support?: NodeSupport;
   readonly audit: Audit;
   readonly logout: Logout;
@@ -197,11 +199,11 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly clientChecked: (event: ClientCheckEvent) => void;
 }
 
-/** All that follows from one configuration and that a reload replaces as a whole. */
+/** Everything that follows from one configuration; a reload replaces it as a whole. */
 export interface ConfigSnapshot extends AsyncDisposable {
   readonly config: Config;
   readonly directory: Directory;
-  /** The same, with moved users where they live now. */
+  /** The directory with the overrides of moved users. */
   readonly homes: Pick<DirectorySource, 'lookup'>;
   readonly parseName: LoginNameParser;
   /** What each listener asks of every request: the public one, and the console's own. */
@@ -212,10 +214,10 @@ export interface ConfigSnapshot extends AsyncDisposable {
   readonly bannerOf: BannerOf;
   readonly basicPaths: BasicPaths;
   readonly clientAuthentication: ClientAuthentication;
-  /** One of each kind: for requests of which nobody knows whose webmail they are for. */
+  /** One driver of each kind, for requests without a session. */
   readonly drivers: readonly WebmailDriver[];
   readonly homeOf: (name: BackendName) => Home | undefined;
-  /** A configured backend, by a name that may be none. */
+  /** The configured backend of this name; undefined if there is none. */
   readonly backendNamed: (name: string) => Backend | undefined;
   /** Forgets what is remembered of a user's home. */
   readonly forgetHome: (user: CanonicalUser) => void;

@@ -31,10 +31,10 @@ interface PublicListener {
   readonly upgrades: Upgrades;
 }
 
-/** A client that waits for news on a server that its user has left is told within this time. */
+/** How often a waiting Basic client is checked for a moved user. */
 const recheckMs = 60_000;
 
-/** A listener with the data plane behind it. What a reload may change is asked of the present snapshot at each request. */
+/** Creates a listener with the data plane behind it. It reads the configuration in force for each request. */
 function createPublicListener(options: ListenerOptions): PublicListener {
   const { node, holder, log } = options;
   const { config } = holder;
@@ -103,7 +103,7 @@ function createPublicListener(options: ListenerOptions): PublicListener {
   return { listener, upgrades };
 }
 
-/** Sessions of opened mailboxes count only while somebody vouches for them. */
+/** Sessions of opened mailboxes are found only while their permission is confirmed. */
 function guardedSessions(sessions: SessionFinder, mailboxExpiry: Pick<MailboxExpiry, 'guard'>): SessionFinder {
   return {
     find(cookieField, secure) {
@@ -134,8 +134,8 @@ function logRequest(log: Log, { durationMs, ...facts }: FinishedRequest): void {
 }
 
 /**
- * Opens the listeners of this process: the public one, and the console's where that has an address of its own. Rejects
- * with what the operator must change when one cannot be bound.
+ * Opens the listeners of this process: the public one, and the console's if it has an address of its own. Rejects with
+ * a message for the operator if one cannot be bound.
  */
 export async function openPublicListeners(
   options: Omit<ListenerOptions, 'serves'>,

@@ -16,16 +16,19 @@ interface ReloadDeps {
 }
 
 interface Reload extends AsyncDisposable {
-  /** All of the new configuration or nothing of it; the log says which. Never rejects. One at a time, in order. */
+  /**
+   * Takes over the new configuration as a whole, or keeps the old one; the log says which. Never rejects. Runs one at a
+   * time, in order.
+   */
   run(): Promise<void>;
 }
 
-/** Puts another snapshot in force, and closes the old one once nobody can be using it any more. */
+/** Creates the reload: it puts a new snapshot in force, and closes the old one when no request can be using it. */
 export function createReload({ readConfig, node, holder, replaced, log }: ReloadDeps): Reload {
   const retirement = createRetirement(log);
   let last: Promise<void> = Promise.resolve();
 
-  /** The new snapshot and the changes; undefined if a running gateway cannot change so. */
+  /** The new snapshot and the changes; undefined if the changes need a restart. */
   async function prepare() {
     const next = await readConfig();
     const diff = diffConfig(holder.config, next);
@@ -75,7 +78,7 @@ function whyNot(error: unknown): object {
   return { ...(error instanceof PosternError ? { code: error.code } : {}), err: error };
 }
 
-/** What a login may take with the longest penalty: until then it may still ask the directory of the old snapshot. */
+/** The longest time of a login, its penalty included: until then it may ask the directory of the old snapshot. */
 const retirementMs = 60_000;
 
 function createRetirement(log: Log): AsyncDisposable & { retire(snapshot: ConfigSnapshot): void } {

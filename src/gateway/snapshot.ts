@@ -33,7 +33,7 @@ import { openDirectory } from './stores.ts';
 export async function buildSnapshot(config: Config, parts: SharedParts): Promise<ConfigSnapshot> {
   const { clock, log } = parts;
   const { drivers, byBackend } = await loadDrivers(config.backends, parts);
-  // Before anything is opened: a module that cannot be loaded must leave nothing open.
+  // Loaded before anything is opened, so that a failure leaves nothing open.
   const supportModule = config.support === undefined ? undefined : await import('./support.ts');
   const homeOf: ConfigSnapshot['homeOf'] = (name) => byBackend.get(name);
   const names = new Map<string, Backend>(config.backends);
@@ -90,7 +90,7 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
 
 const noNotices = { pending: () => [], pendingNow: async () => [], read: () => Promise.resolve() };
 
-/** Our own pages under each host name. */
+/** The gateway's own pages by the kind of host name. */
 function createAllPages(pages: Readonly<Record<HostKind, Pages>>): Pages {
   return (request, response, ingress) => pages[ingress.hostKind](request, response, ingress);
 }
@@ -147,13 +147,13 @@ function createLimits(backends: Config['backends']): ConfigSnapshot['limitsOf'] 
   };
 }
 
-/** A session or a sign-in may outlive the host it was made for. */
+/** A session or a login may outlive its host. */
 function unconfigured(host: string): PosternError {
   const message = `the host ${host} is not configured any more`;
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: false });
 }
 
-/** Where users are signed in now: by the page, and where they come with each request. */
+/** The homes for logins now: by the page, and with each request. */
 export function createSignInHomes(
   homes: ReadonlyMap<BackendName, Home>,
   placement: Placement,
@@ -161,13 +161,13 @@ export function createSignInHomes(
 ): SignInHomes {
   const isSilent = ({ name }: BackendHost): boolean => mailServers.isSilent(name);
 
-  /** A host that can be asked about passwords while nobody is signed in. */
+  /** A host that can check passwords while the backend accepts no logins. */
   function checkingHomeOf(home: Home): Home | undefined {
     const host = placement.passwordHosts(home.backend).find((each) => !isSilent(each));
     return host === undefined ? undefined : { ...home, host };
   }
 
-  /** Of a pool, each host has users of its own. */
+  /** Each host of a pool has users of its own. */
   function hasSilence({ backend }: Home): boolean {
     const hosts = placement.passwordHosts(backend);
     return hosts.length === 0 || hosts.some(isSilent);
@@ -188,7 +188,7 @@ export function createSignInHomes(
       const found = homeOf(name, user);
       const drains =
         found !== undefined && 'closure' in found && found.closure.kind === 'drain' && found.home !== undefined;
-      // A client that comes with each request is no new session: while a backend drains, it goes on.
+      // A Basic request is no new session: it is served while a backend drains.
       return drains && home !== undefined ? { ...home, host: placement.activeHost(home.backend) } : found;
     },
     isSomeHomeSilent: () => mailServers.isSomeReferrerSilent() || [...homes.values()].some(hasSilence),
@@ -197,12 +197,12 @@ export function createSignInHomes(
 
 interface SignInHomes {
   readonly homeOf: LoginDeps['homeOf'];
-  /** For clients that come with each request. */
+  /** For Basic clients. */
   readonly clientHomeOf: LoginDeps['homeOf'];
   readonly isSomeHomeSilent: LoginDeps['isSomeHomeSilent'];
 }
 
-/** The ways to sign in: by the page, at the console, and with each request. */
+/** Creates the logins: by the page, at the console, and with each request. */
 function createLogins(
   { refusalAfterMs, deadlineMs }: Config['login'],
   parts: SharedParts &
@@ -220,7 +220,7 @@ function createLogins(
   };
   return {
     login: createLogin({ ...common, observe }),
-    // Who has a mailbox on a backend that drains can still be the one to look after it.
+    // Staff with a mailbox on a draining backend may be the ones who look after it.
     staffLogin: createStaffLogin({ ...common, homeOf: parts.clientHomeOf, observe }),
     clientAuthentication: createClientAuthentication({
       ...common,

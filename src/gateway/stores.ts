@@ -35,7 +35,7 @@ export interface SessionParts {
   readonly holder: ConfigHolder;
 }
 
-/** The sessions of a node. The getters let a reload change what they say. */
+/** The sessions of a node. The getters read the configuration in force. */
 export function sessionsOf({ holder, ...parts }: SessionParts & Pick<NodeSessionsOptions, 'ended'>): NodeSessions {
   return new NodeSessions({
     ...parts,
@@ -47,14 +47,11 @@ export function sessionsOf({ holder, ...parts }: SessionParts & Pick<NodeSession
 
 interface OpenSessionStore {
   readonly store: SessionStore;
-  /** The connection for what else lives in it. */
+  /** The connection, for the other users of this Redis. */
   readonly redis?: RedisConnection;
 }
 
-/**
- * Opens the store of a configuration. A tombstone stands as long as a session may live, so that no late write can
- * revive one.
- */
+/** Opens the session store. Tombstones last as long as a session may live, so that no late write can revive one. */
 export async function openSessionStore(
   { store, absoluteTimeoutMs }: Config['sessions'],
   log: Log,
@@ -71,9 +68,8 @@ export async function openSessionStore(
 }
 
 /**
- * Opens the state of a configuration. `redis` is the connection of the sessions, where they have one that is open; for
- * a command that runs beside the gateway there is none, and what it opens instead goes onto `opened`. Of its entries
- * only those count for which one of `keys` vouches.
+ * Opens the state store. `redis` is the open connection of the sessions; a command without a gateway has none, and what
+ * it opens instead is added to `opened`. Only entries that one of `keys` has signed count.
  */
 export async function openStateStore(
   config: Config,
@@ -113,8 +109,8 @@ export function scriptsOn(connection: RedisConnection): RunScript {
 }
 
 /**
- * Opens the directory of a configuration, with all its sources. Without `ringStates` all backends count as available,
- * as for a command that runs beside the gateway; without `askLeader` it opens also what a node has once only.
+ * Opens the directory with all its sources. Without `ringStates` all backends count as available, as for a command
+ * without a gateway. Without `askLeader` it also opens the sources that a node opens only once.
  */
 export function openDirectory(
   config: Config,
@@ -132,10 +128,10 @@ export function openDirectory(
   });
 }
 
-/** A connection of the source's own, which heals as that of the sessions does. */
+/** A connection for a source, which reconnects as that of the sessions does. */
 export const connectRedis: ConnectRedis = async (settings, log) => {
   const connection = createRedisConnection({ settings, log });
-  // It waits for a second at most; who asks a server that is away is told so.
+  // Waits one second at most; questions to a server that is away fail.
   await connection.open(new AbortController().signal);
   return {
     get: (key) => connection.run((client) => client.get(key)),
@@ -146,13 +142,13 @@ export const connectRedis: ConnectRedis = async (settings, log) => {
 
 interface OpenAuditOptions {
   readonly config: Config;
-  /** Where the ends of chains are anchored; it stays whoever's it is. */
+  /** Where the ends of audit chains are anchored; not closed here. */
   readonly store: StateStore;
   readonly keys: { current(): Pick<KeyRing, 'promoted'> };
   readonly log: Log;
 }
 
-/** The audit of this process. It can be opened also where nothing can be written; the log has an alarm then. */
+/** Opens the audit of this process. It opens even if the file cannot be written; the log then has an alarm. */
 export async function openAudit({ config, store, keys, log }: OpenAuditOptions): Promise<Audit & AsyncDisposable> {
   const { file } = config.audit;
   const node = hostname();
@@ -184,8 +180,8 @@ export async function openAudit({ config, store, keys, log }: OpenAuditOptions):
 }
 
 /**
- * The audit for a command that runs beside the gateway, in the same file. Undefined if this machine has no server keys:
- * no gateway has run here. Rejects with ERR_KEYS_UNUSABLE.
+ * The audit for a command without a gateway, in the same file. Undefined if this machine has no server keys: no gateway
+ * has run here. Rejects with ERR_KEYS_UNUSABLE.
  */
 export async function openCommandAudit(
   config: Config,
@@ -203,8 +199,8 @@ function auditKeyOf(key: KeyRing['promoted']): AuditKey {
 }
 
 /**
- * Tries what serving does with the stores of a configuration; `sessions` is the Redis of the sessions, where they live
- * in one. Rejects with ERR_STORE_UNAVAILABLE, which says what is refused.
+ * Tries what serving does with the stores. `sessions` is the Redis of the sessions, if there is one. Rejects with
+ * ERR_STORE_UNAVAILABLE, which says what is refused.
  */
 export async function probeStores({ state }: Config, sessions: RedisConnection | undefined): Promise<void> {
   if (sessions !== undefined) {
@@ -215,8 +211,8 @@ export async function probeStores({ state }: Config, sessions: RedisConnection |
 }
 
 /**
- * Does on a Redis all that serving does there with sessions, penalties and recent sign-ins. Rejects with
- * ERR_STORE_UNAVAILABLE, which says what is refused.
+ * Tries on a Redis what serving does with sessions, penalties and recent logins. Rejects with ERR_STORE_UNAVAILABLE,
+ * which says what is refused.
  */
 export async function probeSessions(connection: RedisConnection): Promise<void> {
   await probeSessionStore(connection);
@@ -224,7 +220,7 @@ export async function probeSessions(connection: RedisConnection): Promise<void> 
   await probeRecentLogins(scriptsOn(connection));
 }
 
-/** Does on a Redis what serving does there with states, moves and all else that must survive. Rejects as above. */
+/** Tries on a Redis what serving does with states and moves. Rejects as above. */
 export async function probeState(connection: RedisConnection): Promise<void> {
   const state = createRedisStateStore(scriptsOn(connection));
   await state.put('probe', 'start', new Date(systemClock.nowMs()).toISOString());
@@ -233,8 +229,8 @@ export async function probeState(connection: RedisConnection): Promise<void> {
 }
 
 /**
- * Does the same on a Redis that is for the state alone, on a connection of its own. One that is away is no reason not
- * to start: what a node knows stays in force.
+ * Tries the same on a Redis for the state alone, on its own connection. A server that is away does not prevent a start:
+ * the known state stays in force.
  */
 async function probeOwnState(settings: RedisSettings): Promise<void> {
   const connection = createRedisConnection({ settings, log: silentLog });

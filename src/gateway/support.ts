@@ -22,7 +22,7 @@ import { type ConsoleOptions, openConsole } from './console.ts';
 import { lookUpFresh } from './explain.ts';
 import type { NodeSupport, SharedParts, SupportTables } from './parts.ts';
 
-/** To be called before the replica is opened. */
+/** Declares the replicated tables of support. Must be called before the replica is opened. */
 export function supportTables(state: Pick<StateReplica, 'table'>): SupportTables {
   return {
     links: state.table('links', parseLink),
@@ -40,7 +40,7 @@ export function openSupport(tables: SupportTables, options: ConsoleOptions): Nod
   const staff = console.parts;
   const clock = systemClock;
   const staffChecks = createStaffChecks(staff.roleOf, staff.sessions);
-  // Of a role that is used each second the directory is asked each minute.
+  // A role may be used each second; the directory is asked once a minute.
   const rememberedRoleOf = createRememberedRoleOf({
     settings: () => holder.config.support,
     nameRules: () => holder.config.directory.nameRules,

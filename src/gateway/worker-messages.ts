@@ -7,8 +7,8 @@ import { type AskLeader, couldNotAsk, type SourceAnswer } from '../directory/sou
 import type { UserListeners } from './parts.ts';
 
 /**
- * What the first process tells a worker. `start`, `reload`: with the configuration as it was read there. `hear`: what
- * it asked of the directory. `health`: what it thinks of each host.
+ * An order of the first process to a worker. `start`, `reload`: with the configuration as read there. `hear`: the
+ * answer to a directory question. `health`: the checks of each host.
  */
 export type WorkerOrder =
   | { readonly order: 'close' }
@@ -31,9 +31,9 @@ export type WorkerReport =
       readonly asked?: AskedFor | undefined;
     };
 
-/*
- * Both ends are one program of one version, on a channel that nobody else can write to: the key alone tells ours from the
- * messages of the metrics there.
+/**
+ * Both ends are one program of one version, on a private channel: the key alone tells these messages from those of the
+ * metrics.
  */
 
 /** Whether a message from the first process is an order. */
@@ -53,16 +53,16 @@ interface DirectoryQuestion {
   readonly name: LoginName;
 }
 
-/** What the first process says to it. `failed` is no answer. */
+/** The answer of the first process; `failed`: the source could not be asked. */
 type DirectoryReply = { readonly id: number } & (
   | { readonly answer: SourceAnswer }
   | { readonly failed: { readonly code: ErrorCode; readonly message: string; readonly retryable: boolean } }
 );
 
-/** The time after which the first process gives up: the asking worker has given up before. */
+/** The first process gives up after this time; the asking worker gives up earlier. */
 const answerPatienceMs = 60_000;
 
-/** The first process' end. Never rejects for what is a failure of the directory. */
+/** Answers a worker's question in the first process. Does not reject if the directory fails. */
 export async function replyTo({ id, source, name }: DirectoryQuestion, ask: AskLeader): Promise<DirectoryReply> {
   try {
     return { id, answer: await ask(source, name, AbortSignal.timeout(answerPatienceMs)) };
@@ -72,7 +72,7 @@ export async function replyTo({ id, source, name }: DirectoryQuestion, ask: AskL
   }
 }
 
-/** A worker's end: `send` says whether there is still somebody to ask. */
+/** Asks the first process on behalf of a worker. `send` returns whether the channel is open. */
 export function createDirectoryQuestions(send: (question: DirectoryQuestion) => boolean) {
   const waiting = new Map<number, PromiseWithResolvers<SourceAnswer>>();
   let count = 0;
@@ -95,7 +95,7 @@ export function createDirectoryQuestions(send: (question: DirectoryQuestion) => 
 
   return {
     ask,
-    /** One that comes too late is nobody's. */
+    /** Ignores an answer that comes too late. */
     heard(reply: DirectoryReply): void {
       const asked = waiting.get(reply.id);
       if ('answer' in reply) return asked?.resolve(reply.answer);

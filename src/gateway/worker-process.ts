@@ -7,9 +7,9 @@ import { createDirectoryQuestions, isOrder, type WorkerOrder, type WorkerReport 
 
 const reportEveryMs = 1_000;
 
-/*
- * A worker: serves, and does what the first process orders. A signal that reaches the whole group (Ctrl-C, a service
- * manager) is the first process' to answer. When that one is gone, node:cluster ends this one.
+/**
+ * The program of a worker, which serves and follows the orders of the first process. Signals to the whole process group
+ * (Ctrl-C, a service manager) are left to the first process. When that one exits, node:cluster ends the worker.
  */
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
@@ -27,7 +27,7 @@ const starting = told.promise.then(() => startGateway({ configFile, worker }));
 process.on('message', (message) => {
   if (isOrder(message)) void obey(message);
 });
-// An order that finds nobody listening is lost: from now on there is somebody.
+// Orders before this report would be lost: now the worker listens.
 report({ report: 'listening' });
 const gateway = await starting;
 collectAfterStart();
@@ -64,7 +64,7 @@ function reportChange(message: WorkerReport): void {
   report(message);
 }
 
-/** Whether there is somebody to tell: who leads may have gone a moment ago, and then this one ends, too. */
+/** Sends a report; false if the first process is gone, which ends this one too. */
 function report(message: WorkerReport): boolean {
   if (process.connected) process.send?.(message);
   return process.connected;

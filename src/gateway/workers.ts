@@ -9,7 +9,7 @@ import type { AskLeader } from '../directory/source.ts';
 import type { UserListeners } from './parts.ts';
 import { isReport, replyTo, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
 
-/** What the first process does that its workers hear of, or ask for. */
+/** What the first process does for its workers. */
 interface Led {
   readonly askSource: AskLeader;
   /** The configuration that is in force at the start. */
@@ -17,23 +17,22 @@ interface Led {
   readonly health: Pick<Health, 'note' | 'reports' | 'onChange'>;
 }
 
-/** What the leading process knows of a worker. */
+/** The last reports of a worker. */
 interface Member {
   degraded: readonly string[];
   held: readonly (readonly [string, number])[];
 }
 
 const program = fileURLToPath(new URL('worker-process.ts', import.meta.url));
-/** One that dies so soon after its start would only die again at once. */
+/** A worker that dies this soon after its start is restarted after a pause. */
 const shortLifeMs = 10_000;
 const restartPauseMs = 1_000;
-/** How often workers receive changes that nothing announces, such as those by time. */
+/** How often workers are told of health that changed by time alone. */
 const tellEveryMs = 1_000;
 
 /**
- * The workers of a node, none of them started: they serve, and the process that leads them does the rest. Another one
- * takes the place of one that dies. Connections are accepted here and handed out in turn, so that none is lost when a
- * worker ends.
+ * The workers of a node. They serve; the first process does the rest, and replaces a worker that dies. It accepts
+ * connections and hands them out in turn, so that none is lost when a worker ends.
  */
 export class Team implements UserListeners, Disposable {
   readonly #log: Log;
@@ -56,7 +55,7 @@ export class Team implements UserListeners, Disposable {
     return this.#ports;
   }
 
-  /** Starts so many. Resolves when all of them serve; rejects when one cannot, and its log says why. */
+  /** Starts `count` workers. Resolves when all of them serve; rejects if one cannot, and its log says why. */
   async open(count: number, led: Led): Promise<void> {
     this.#led = led;
     this.#filesRead = led.filesRead;
@@ -73,12 +72,12 @@ export class Team implements UserListeners, Disposable {
     return this.#serving && this.#living.size > 0;
   }
 
-  /** What any worker lacks. */
+  /** What some worker lacks. */
   degraded(): readonly string[] {
     return [...this.#living.values()].flatMap((member) => member.degraded);
   }
 
-  /** The sessions that they hold, all together. */
+  /** The sessions of all workers, by host. */
   heldPerHost(): ReadonlyMap<string, number> {
     const sums = new Map<string, number>();
     for (const { held } of this.#living.values()) {
@@ -87,13 +86,13 @@ export class Team implements UserListeners, Disposable {
     return sums;
   }
 
-  /** Has them take over this configuration, and those that come after them. */
+  /** Gives this configuration to all workers, and to those started later. */
   reload(filesRead: FilesRead): void {
     this.#filesRead = filesRead;
     this.#tell({ order: 'reload', filesRead });
   }
 
-  /** Has them say at `/-/ready` whether load balancers are to send nothing new. */
+  /** Makes all workers report at `/-/ready` whether load balancers may send new requests. */
   takeOut(isOut: boolean): void {
     this.#isOut = isOut;
     this.#tell({ order: 'take-out', isOut });

@@ -6,12 +6,12 @@ import type { Log } from '../core/log.ts';
 import { ingressOf, newReference, setIngress } from './request-context.ts';
 import type { Views } from './views.ts';
 
-/** Answers requests for pages of our own: it never leaves one without an answer. */
+/** Answers requests for the gateway's own pages; it answers every one. */
 export type Pages = (request: IncomingMessage, response: ServerResponse, ingress: Ingress) => void;
 
 /**
- * An Express app of the gateway's own pages: headers and assets before `addRoutes`, what nothing took and errors
- * behind.
+ * Creates an Express app of the gateway's own pages: security fields and assets first, then `addRoutes`, then not-found
+ * and error pages.
  */
 export function createOwnApp(deps: ErrorPageDeps, addRoutes: (app: Express) => void): Pages {
   const app = express();
@@ -88,12 +88,12 @@ export function answerSecurityHeaders(framedBy: "'none'" | "'self'"): [name: str
 }
 
 /**
- * Lets only the browser's own tab open our pages and send their forms, where the browser says what a request is for: a
- * script of a webmail's page, which shares our origin, could else read the sign-in page and fill it in. Frames are
- * refused here, too: none of our pages may be framed.
+ * Accepts requests of the browser's own tabs only, if the browser says what a request is for. Otherwise a script of the
+ * webmail, which shares our origin, could read the sign-in page and fill it in. Frames are refused too: none of our
+ * pages may be framed.
  *
- * A service worker that a webmail left in a browser before there was a gateway repeats what a tab asks for with the mode
- * `navigate`, which no script can make, and for `empty`: it must lock nobody out.
+ * A service worker that a webmail installed before there was a gateway repeats the requests of a tab with the mode
+ * `navigate`, which no script can make, and the destination `empty`. It must lock no user out.
  */
 export function createOnlyDocuments(): RequestHandler {
   return (request, response, next) => {
@@ -113,8 +113,8 @@ export interface ErrorPageDeps {
 }
 
 /**
- * Answers every error of our own pages, and always: Express's own handler would wait for the end of the body first.
- * What a client did wrong is answered with its status; anything else is a fault of ours, logged under a reference.
+ * Answers every error of our own pages: Express's own handler would wait for the end of the body first. A client's
+ * error is answered with its status; any other is a fault of the gateway, logged under a reference.
  */
 function createErrorPage({ views, log, randomBytes }: ErrorPageDeps): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
@@ -141,7 +141,7 @@ function clientStatus(error: unknown): number {
   return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;
 }
 
-/** Answers what no route took. Express's own answer would wait for the end of a body that may never come. */
+/** Answers requests that no route took: Express's own answer would wait for the end of a body that may never come. */
 function createNotFound(views: Views): RequestHandler {
   return (request, response) => {
     const locale = views.locales.choose(undefined, request.headers['accept-language']);

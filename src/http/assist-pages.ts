@@ -17,7 +17,7 @@ import { createLoadSession, goneSignal, ingressOf, newReference, type PageSessio
 interface AssistPagesDeps extends ErrorPageDeps {
   readonly impersonation: Pick<Impersonation, 'open' | 'failed'>;
   readonly mailboxExpiry: Pick<MailboxExpiry, 'opened'>;
-  /** Tells the user, as the operator decided. */
+  /** Sends the user the notice that the operator configured. */
   readonly tell: (opened: OpenedWebmail) => Promise<void>;
   readonly gate: PageSessions;
   readonly live: SessionFinder;
@@ -37,7 +37,7 @@ interface Page {
   readonly reference?: string;
 }
 
-/** Builds the gateway's own pages under the host name of opened mailboxes: one opens, one ends, one says what ended. */
+/** Creates the pages of the assist host: open a mailbox, end it, and say why it ended. */
 export function createAssistPages(deps: AssistPagesDeps): Pages {
   const pages = new AssistPages(deps);
   const loadSession = createLoadSession(deps.gate);
@@ -102,7 +102,7 @@ class AssistPages {
     response.end();
   }
 
-  /** Where the webmail's own scripts are led, too, once there is no session. */
+  /** The sign-in page of the assist host, where scripts of a webmail are sent without a session. */
   async closed(request: Request, response: Response): Promise<void> {
     const lookup = await this.#deps.live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     const ended = lookup.kind === 'ended' ? lookup.reason : queryParameter(request.url, 'ended');
@@ -130,7 +130,7 @@ class AssistPages {
     this.#deps.log.warn('impersonation-not-started', { err: error, code: error.code, reference });
     const locale = this.#localeOf(request);
     const source = locale.text(sourceKeyOf(error.source));
-    // The link is used up already, so whoever reads this was let in by us.
+    // The link was valid, so its holder may read the cause.
     const text =
       error.source === 'audit'
         ? locale.text('support.unavailable.audit')
@@ -172,7 +172,7 @@ class AssistPages {
       await this.#deps.mailboxExpiry.opened(key, { actor, staffSession, subject, reason, ticket, sinceMs, untilMs });
       await this.#deps.tell(opened);
     } catch (error) {
-      // Nobody would know that it is open, or its user never hear of it.
+      // The mailbox must not stay open without a record and a notice.
       await this.#deps.gate.close(request, response, 'kicked');
       throw error;
     }

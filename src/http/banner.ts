@@ -61,7 +61,7 @@ export function stopBindingOf({ key }: Pick<LiveSession, 'key'>): string {
   return `assist stop ${key}`;
 }
 
-/** A text in a quoted attribute, in ASCII: whatever the coding of the page, it says the same. */
+/** A text for a quoted attribute, in ASCII, so that the page's encoding does not matter. */
 function inAttribute(text: string): string {
   return text.replace(/[^ !#-%'-;=?-~]/gu, (character) => `&#${character.codePointAt(0)};`);
 }

@@ -70,8 +70,8 @@ function onlyValue(parameters: URLSearchParams, name: string): string | undefine
 }
 
 /**
- * The value of the cookie that the forms of this browser are bound to, or undefined.
- * Only one well-formed cookie of the name counts: two mean that somebody else set one.
+ * The value of the cookie that the forms of this browser are bound to; undefined without exactly one well-formed
+ * cookie. Two mean that another site set one.
  */
 function readFormCookie(request: Request): string | undefined {
   const name = cookieName(ingressOf(request).publicUrl.secure);
@@ -94,8 +94,8 @@ export function writeFormCookie(request: Request, response: Response, randomByte
 }
 
 /**
- * The problem with a sign-in form that came back: it is `stale`, or somebody else's; `no-cookie`: it is young, and the
- * browser did not send the cookie that it was given with the form.
+ * The problem with a sign-in form. `stale`: too old, or made for another browser. `no-cookie`: young, but the browser
+ * did not send its cookie.
  */
 export function formProblemOf(
   request: Request,
@@ -120,9 +120,8 @@ function cookieName(secure: boolean): string {
 export const formLifetimeMs = 2 * 60 * 60 * 1000;
 
 /**
- * Whose page made a request, as far as the browser says: Sec-Fetch-Site decides where it is sent, else Origin, for
- * browsers leave Sec-Fetch-Site out over plain http. Nobody's page can act through a client that sends neither: there
- * the token alone decides.
+ * Which origin made a request. Sec-Fetch-Site decides if it is sent, else Origin, since browsers omit Sec-Fetch-Site
+ * over plain http. Clients that send neither run no foreign page: the token alone decides.
  */
 export function requestInitiator(headers: IncomingHttpHeaders, origin: string): 'own' | 'foreign' | 'unknown' {
   const site = headers['sec-fetch-site'];
@@ -191,10 +190,11 @@ const maxTargetLength = 4096;
 const plainTarget = /^\/(?![/\\])[^\\\p{Cc}\p{Cf}\p{Z}\p{Co}\p{Cn}\ufffd]*$/u;
 
 /**
- * The place on this very origin that `next` names, ready for a Location field: path, query and fragment; or undefined.
+ * The target on this origin that `next` names, ready for a Location field: path, query and fragment; undefined if it is
+ * none.
  *
- * Nothing is also the answer to `/`, which is no place but the front door itself, and to our own sign-in and sign-out.
- * What is ASCII comes back byte for byte. `value` is what a query parser gave: anything but one string is refused.
+ * Also undefined for `/`, and for our own sign-in and sign-out. ASCII comes back byte for byte. `value` comes from a
+ * query parser: anything but one string is refused.
  */
 export function nextTarget(value: unknown, origin: string): string | undefined {
   if (typeof value !== 'string' || value.length > maxTargetLength || value === '/' || !plainTarget.test(value))
@@ -218,9 +218,9 @@ export function seeOther(response: Response, location: string): void {
 const keptMs = 400 * 24 * 60 * 60 * 1000;
 
 /**
- * Notes in the browser, by a mark that only the gateway can read, who signs in there. Returns whether it was somebody
- * else the last time: the cache may hold what that user read. A browser without a note has nothing of ours, or no
- * cookies, which browsers clear with their cache.
+ * Notes in the browser who signs in there, by a mark that only the gateway can read. Returns whether the last one was
+ * another user: the cache may hold what that user read. A browser without a note has nothing of ours, or no cookies,
+ * which browsers clear with their cache.
  */
 export function noteLastUser(request: Request, response: Response, tokens: FormTokens, user: string): boolean {
   const { secure } = ingressOf(request).publicUrl;

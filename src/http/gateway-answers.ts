@@ -5,7 +5,7 @@ import { answerSecurityHeaders } from './app.ts';
 import { type Locale, type TextKey, timeTextOf } from './locales.ts';
 import type { Views } from './views.ts';
 
-/** Why a request is refused before anything is asked: what is wrong with the address that it came to. */
+/** Why a request is refused at once: a fault of the address that it was sent to. */
 export const refusals = ['no-host', 'foreign-host', 'not-https', 'not-http'] as const;
 type RefusedRequest = (typeof refusals)[number];
 
@@ -16,8 +16,8 @@ export interface Answers {
   /** 502, 503 or 504, with `Retry-After` where trying again may help. */
   failure(request: RequestHead, failure: { readonly kind: FailureKind; readonly reference: string }): Answer;
   /**
-   * 503 while nobody is served: a page that says why and looks again by itself, JSON for scripts. `Retry-After` keeps
-   * what waits in open tabs waiting. `timeZone`: that of the session's browser.
+   * 503 while the backend is closed: a page that says why and reloads itself, JSON for scripts. `Retry-After` keeps
+   * open tabs waiting. `timeZone`: that of the session's browser.
    */
   closed(request: RequestHead, closure: Closure, reference: string, timeZone?: string): Answer;
   /** 503: the webmail lost its session again right after it was signed in to. */
@@ -137,8 +137,8 @@ function jsonAnswer(status: number, body: object, more: readonly (readonly [stri
 }
 
 /**
- * The readers of a closure. `user`: somebody who is signed in and stays so; `visitor`: somebody who wanted to sign in;
- * `staff`: somebody who wanted to open the mailbox of another.
+ * The readers of a closure. `user`: is signed in and stays so. `visitor`: wanted to sign in. `staff`: wanted to open a
+ * user's mailbox.
  */
 interface ClosureReader {
   readonly as: 'user' | 'visitor' | 'staff';
@@ -169,12 +169,12 @@ export function closureText(
   };
 }
 
-/** Whether somebody said when it ends, and that is still to come: what is late has no end that is known. */
+/** Whether its end was announced and is still to come. */
 export function endIsNamed({ kind, untilMs }: Closure, nowMs: number): boolean {
   return kind !== 'moving' && untilMs !== undefined && untilMs > nowMs;
 }
 
-/** When to look again: a move is over soon, and nobody needs to ask long before the time that was named. */
+/** When to look again: a move ends soon, and there is no need to ask long before an announced end. */
 export function retryAfterSeconds({ kind, untilMs }: Closure, nowMs: number): number {
   if (kind === 'moving') return 3;
   if (untilMs === undefined) return 10;

@@ -43,7 +43,7 @@ export function readLocales(folder: URL, defaultTag: string): Locales {
   };
 }
 
-/** To make one takes longer than all else of a page. The zones that browsers name are some hundred, the texts few. */
+/** Creating a formatter takes longer than the rest of a page. Browsers name some hundred zones; the texts are few. */
 const timeFormats = new BoundedMap<string, Intl.DateTimeFormat>(200);
 
 /**

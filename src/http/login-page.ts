@@ -185,7 +185,7 @@ class LoginPage {
   }
 }
 
-/** Where the browser was on its way to, #fragment included, or where the webmail lands. */
+/** The target of the browser, with its #fragment, or where the webmail lands. */
 function targetAfterLogin({ landing, resumeTarget }: SignedIn, asked: unknown, origin: string): string {
   const next = nextTarget(asked, origin);
   if (next === undefined) return nextTarget(landing, origin) ?? '/';
@@ -199,7 +199,7 @@ function loginFormBinding(cookie: string): string {
 }
 
 /**
- * Only the page itself hands out its cookie: when it is asked for, or again when our own form comes back without it.
+ * Whether this request may get the form's cookie: a request for the page, or our own form that came back without it.
  */
 function mayHaveCookie(request: Request): boolean {
   return request.method === 'GET' || requestInitiator(request.headers, ingressOf(request).publicUrl.origin) === 'own';
@@ -242,7 +242,7 @@ export const missingUser: Problem = { status: 400, key: 'outcome.missing-user', 
 /** The problem with a form without a password. */
 export const missingPassword: Problem = { status: 400, key: 'outcome.missing-password', field: 'password' };
 
-/** The problem with a form that was not accepted. `host`: of which the browser must keep cookies. */
+/** The problem with a form that was not accepted. `host`: the host whose cookies the browser must accept. */
 export function formProblem(why: 'stale' | 'no-cookie', host: string): Problem {
   return { status: 403, key: `outcome.${why}`, values: { host }, field: 'password' };
 }

@@ -15,7 +15,7 @@ interface LogoutPageDeps {
   readonly views: Views;
 }
 
-/** `/-/logout`: GET shows a button, POST signs out. A page that somebody else made can do neither. */
+/** `/-/logout`: GET shows a button, POST signs out. Pages of other origins can do neither. */
 export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPageDeps): {
   show: RequestHandler;
   submit: RequestHandler;

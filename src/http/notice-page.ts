@@ -63,7 +63,7 @@ function noticeFormBinding({ key }: LiveSession, untilMs: number): string {
   return `notice ${key} ${untilMs}`;
 }
 
-/** To where the user was on the way to. */
+/** Leads on to the target after the notices. */
 function seeNextPage(request: Request, response: Response): void {
   response.statusCode = 303;
   const { origin } = ingressOf(request).publicUrl;

@@ -27,7 +27,7 @@ export function goneSignal(response: ServerResponse): AbortSignal {
   return gone.signal;
 }
 
-/** Crockford's alphabet: what is read out on the telephone comes back as the same characters. */
+/** Crockford's alphabet, whose characters are not confused when read out. */
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
 /** A new reference id such as `7K3F-9QXM`: 40 bits, shown to the user and written to the log. */
@@ -52,8 +52,8 @@ export function createLoadSession(gate: PageSessions): RequestHandler {
 }
 
 /**
- * The session of this browser, or nothing; `unreadable` while the store cannot be asked. That is no reason to show no
- * page: signing in asks the store before it tries a password, and signing out must always be possible.
+ * The session of this browser; undefined if there is none, `unreadable` while the store cannot be asked. Pages are
+ * shown all the same: a login asks the store before it tries a password, and signing out must always be possible.
  */
 export function sessionOf(gate: PageSessions, request: Request): SessionRecord | 'unreadable' | undefined {
   try {
@@ -64,12 +64,12 @@ export function sessionOf(gate: PageSessions, request: Request): SessionRecord |
   }
 }
 
-/** Where a browser without a session is led; the page there says why it ended, where there was one. */
+/** The sign-in path for a browser without a session. Its page says why the session ended, if it did. */
 export function signInPathOf(found: SessionLookup): string {
   return found.kind === 'ended' ? `/-/login?ended=${found.reason}` : '/-/login';
 }
 
-/** A mailbox that staff opened is no session under the users' host name. */
+/** The same dependencies, blind to opened mailboxes: those are no sessions under the users' host name. */
 export function onlyOwnSessions<T extends { readonly live: SessionFinder; readonly gate: PageSessions }>(deps: T): T {
   const { live, gate } = deps;
   return {

@@ -28,7 +28,7 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
   show: RequestHandler;
   submit: RequestHandler;
 } {
-  /** The session of this browser; the sign-in page, or a 503, where there is none to be had. */
+  /** The session of this browser; otherwise answers with the sign-in page or a 503. */
   async function current(request: Request, response: Response): Promise<LiveSession | undefined> {
     const found = await live.find(request.headers.cookie, ingressOf(request).publicUrl.secure);
     if (found.kind === 'found') return found.session;
@@ -48,7 +48,7 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
     if (session === undefined) return;
     const locale = views.locales.choose(queryParameter(request.url, 'lang'), request.headers['accept-language']);
     const all = await ownSessions.sessionsOfUser(session.record.user);
-    // What support opened is told as the operator decided, not here.
+    // Notices tell of opened mailboxes, as the operator configured; this page does not.
     const listed = all.filter(({ record }) => record.impersonation === undefined);
     const time = timeTextOf(locale, 'medium', session.record.timeZone);
     const rows = listed.toReversed().map(({ key, record, lastUseMs }) => ({
@@ -79,7 +79,7 @@ export function createSessionsPage({ ownSessions, live, tokens, views }: Session
     seeOther(response, '/-/sessions');
   }
 
-  /** Only what is the user's own: a key of somebody else's session is no more than a wrong one. */
+  /** Only the user's own sessions: the key of another user's session counts as unknown. */
   async function end({ key: own, record }: LiveSession, wanted: string | undefined): Promise<void> {
     if (wanted === 'others') {
       await ownSessions.endSessionsOfUser(record.user, 'ended-elsewhere', own);

@@ -9,7 +9,7 @@ import { type Locale, type Locales, readLocales } from './locales.ts';
 const views = new URL('../../views/', import.meta.url);
 const statics = new URL('../../static/', import.meta.url);
 
-/** The pages that there are; those of the staff are in English. */
+/** The views; those for staff are in English. */
 type ViewName =
   | 'login'
   | 'logout'
@@ -45,7 +45,7 @@ export interface Views {
   render(name: ViewName, frame: PageFrame, values: Readonly<Record<string, unknown>>): string;
 }
 
-/** Reads templates, catalogues and static files, and lets the branding into them. Throws when a file is unreadable. */
+/** Reads templates, catalogues and static files, and applies the branding. Throws if a file is unreadable. */
 export function createViews(branding: Branding): Views {
   const { logo, logoDark } = branding;
   const assets = readAssets(statics, [
@@ -85,7 +85,7 @@ function colourStyles({ accentColour, scheme }: Branding): string {
   return light + (scheme === 'dark' ? all : `@media (prefers-color-scheme: dark) {\n${all}}\n`);
 }
 
-/** The picture over the form, and the one that takes its place where a browser wants dark pages. */
+/** The logo over the form, and the one for dark pages. */
 function logosOf({ logo, logoDark, scheme }: Branding, assets: Assets): { logo?: string; logoDark?: string } {
   const light = logo === undefined ? undefined : assets.url('logo');
   const dark = logoDark === undefined ? undefined : assets.url('logo-dark');

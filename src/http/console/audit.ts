@@ -42,7 +42,7 @@ export function createConsoleAudit({
   };
 }
 
-/** Only what is understood narrows the list: a filter that cannot be read is left out, and shown as it was typed. */
+/** Filters that cannot be read are ignored, and shown as they were typed. */
 function auditFilterOf(url: string): {
   readonly filter: AuditFilter;
   readonly typed: Readonly<Record<string, string>>;

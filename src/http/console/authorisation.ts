@@ -16,7 +16,7 @@ export interface StaffExchange {
   readonly response: Response;
   readonly session: StaffSession;
   readonly staff: StaffMember;
-  /** What the pages show around their own part. */
+  /** The values of the frame around the page. */
   readonly frame: ConsoleFrame;
   /** Aborted when the browser is gone. */
   readonly gone: AbortSignal;
@@ -45,8 +45,8 @@ export interface ConsoleGuardDeps {
 }
 
 /**
- * Lets in to a page of the console who has the session and, asked anew each time, the role for it. A form counts only
- * from our own page, in this session. Who has lost every role has lost the session, too.
+ * Admits staff to a page of the console by session and role; the role is looked up for each request. A form counts only
+ * from our own page in the same session. Staff who have lost every role lose the session too.
  */
 type ConsoleGuard = (needs: Needs, work: StaffHandler) => RequestHandler;
 
@@ -91,8 +91,8 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
   }
 
   /**
-   * The form before may have been another node's to answer. Without the state store the pages show what is known; only
-   * of second factors nobody may be told what is not known to be so.
+   * Reads what other nodes wrote: another node may have answered the form before. Without the state store, pages show
+   * what this node knows; second factors need the store.
    */
   async function readNews({ step }: Needs): Promise<void> {
     try {
@@ -118,7 +118,10 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
 /** The message for a form whose token has expired or belongs to another session. */
 export const staleText = 'This page was open for too long, or belongs to another session. Nothing was changed.';
 
-/** Says that somebody could not be asked, under a reference that the log has, too. `cause`: only for whom we know. */
+/**
+ * Answers that a server could not be asked, under a reference that the log has too. `cause`: only for authenticated
+ * staff.
+ */
 export function showUnavailable(
   { views, log, randomBytes }: Pick<ConsoleGuardDeps, 'views' | 'log' | 'randomBytes'>,
   response: Response,
@@ -139,8 +142,8 @@ export function showUnavailable(
 }
 
 /**
- * Demands of everything but a navigation that our own page sent it: the browser says so, and who says nothing is not
- * believed. The webmail and the console may be hosts of one site, which browsers otherwise let do much.
+ * Requires that our own page sent every request but a navigation. Browsers say so; a request that does not say is
+ * refused. Webmail and console may be hosts of one site, which browsers otherwise trust with much.
  */
 export function createOwnOriginOnly(): RequestHandler {
   return (request, response, next) => {
@@ -151,7 +154,7 @@ export function createOwnOriginOnly(): RequestHandler {
     const navigates = [undefined, 'navigate'].includes(request.headers['sec-fetch-mode']);
     const isTop = [undefined, 'document'].includes(request.headers['sec-fetch-dest']);
     const allowed = reads ? site === undefined || initiator === 'own' || (navigates && isTop) : initiator === 'own';
-    // Of two hosts of one site the browser puts neither into a process of its own, but for this.
+    // Browsers isolate two hosts of one site only with this field.
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     if (!allowed || (!reads && request.headers.origin !== undefined && request.headers.origin !== origin)) {
       response.status(403).type('text').end('Only pages of this console may request this.\n');
@@ -161,7 +164,7 @@ export function createOwnOriginOnly(): RequestHandler {
   };
 }
 
-/** What the forms of a session's pages are bound to. */
+/** The binding of the form tokens of a session's pages. */
 export function consoleFormBinding({ key }: Pick<StaffSession, 'key'>): string {
   return `console ${key}`;
 }

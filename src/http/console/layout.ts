@@ -5,9 +5,9 @@ import type { Views } from '../views.ts';
 
 /** The frame of every page of the console. */
 export interface ConsoleFrame {
-  /** Nobody before the sign-in. */
+  /** Undefined before the sign-in. */
   readonly user: string | undefined;
-  /** Whose pages are in the menu. */
+  /** The roles whose pages are in the menu. */
   readonly roles: readonly string[];
   /** The token for the forms of this page. */
   readonly token: string;
@@ -44,12 +44,12 @@ export function showMessage(
   showPage(views, response, page, ['console-message', { text, reference }]);
 }
 
-/** A time as staff of different places can tell each other: in UTC. */
+/** A time in UTC, which staff in different places can compare. */
 function timeText(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-/** The name of somebody who did not answer, as staff call it. */
+/** The text key of a source that did not answer, as staff know it. */
 export function sourceKeyOf(source: FailureSource): TextKey {
   return source === 'client' || source === 'config' ? 'support.source.gateway' : `support.source.${source}`;
 }

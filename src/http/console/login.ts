@@ -27,7 +27,10 @@ export interface ConsoleSignInDeps extends ConsoleGuardDeps {
 /** How long further refusals of a member of staff are counted before the audit is told again. */
 const repeatMs = 60_000;
 
-/** The console's `/-/login`: the own mailbox and its password. Who is no staff is told nothing else than who mistyped. */
+/**
+ * The console's `/-/login`: the own mailbox and its password. Users who are no staff get the same answer as a wrong
+ * password.
+ */
 export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHandler; submit: RequestHandler } {
   const { views, tokens, randomBytes } = deps;
   const english = views.locales.choose('en', undefined);
@@ -103,8 +106,8 @@ interface RefusedStaffLogin {
 }
 
 /**
- * Audits refused passwords of staff, and of nobody else: whoever has no account must not be able to write into the
- * audit, nor to fill it. Refusals of one member within a minute of the last line are counted in the next one.
+ * Audits refused passwords of staff only: clients without an account must not be able to write to the audit, nor to
+ * fill it. Refusals of one member within a minute of the last line are counted in the next one.
  */
 function createRefusals({ audit, clock, log, staffNamed }: ConsoleSignInDeps) {
   const told = new Map<CanonicalUser, { readonly atMs: number; untold: number }>();

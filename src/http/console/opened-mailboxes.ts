@@ -23,7 +23,7 @@ export interface ConsoleOpenedDeps {
   readonly views: Views;
 }
 
-/** `/-/opened`: what a member of staff has open, in whatever browser, and the end of it. */
+/** `/-/opened`: the mailboxes that a member of staff has open in any browser, with a button to end each. */
 export function createConsoleOpened({
   impersonation,
   views,

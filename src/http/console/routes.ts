@@ -30,7 +30,7 @@ export function createConsolePages(deps: ConsolePagesDeps): Pages {
   return createOwnApp(deps, (app) => addConsoleRoutes(app, deps));
 }
 
-/** All that there is under the host name of the console, each route with the role that it asks for. */
+/** Adds every route of the console, each with the role that it requires. */
 export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
   const parts = { ...deps, tokens: createFormTokens(deps.formKeys, deps.clock) };
   const signIn = createConsoleSignIn(parts);

@@ -21,7 +21,7 @@ export interface ConsoleFactorDeps {
 
 type RefusedCode = Exclude<Awaited<ReturnType<SecondFactors['check']>>, { kind: 'right' }>;
 
-/** `/-/factor` and `/-/enrol`: the second step of a sign-in, and how a member of staff comes by it. */
+/** `/-/factor` and `/-/enrol`: the second step of a sign-in, and its enrolment. */
 export function createConsoleFactor(
   deps: ConsoleFactorDeps,
 ): Readonly<Record<'show' | 'submit' | 'showEnrol' | 'submitEnrol', StaffHandler>> {

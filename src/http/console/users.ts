@@ -16,7 +16,7 @@ import type { StaffExchange, StaffHandler } from './authorisation.ts';
 import { showMessage, showPage, sourceKeyOf } from './layout.ts';
 import { codeProblem } from './second-factor.ts';
 
-/** Why a user is led where the user is led. */
+/** Why a user is routed to a backend. */
 interface ExplainedUser {
   readonly answer: 'found' | 'unknown' | 'refused' | 'malformed' | 'could-not-ask';
   readonly why?: string;
@@ -40,7 +40,7 @@ interface ExplainedUser {
 
 /** The penalty of one user. */
 interface PenaltyState {
-  /** The longest delay that the next sign-in from a known network would meet. */
+  /** The longest delay of a login now from a known network; milliseconds. */
   readonly delayMs: number;
 }
 
@@ -95,7 +95,7 @@ interface Typed {
   readonly minutes: number;
 }
 
-/** `/-/users`: find a user, see what is the case with the mail of this user, open the mailbox, lift the penalty. */
+/** `/-/users`: find a user, see the state of the user's mail, open the mailbox, lift the penalty. */
 export function createConsoleUsers(deps: ConsoleUsersDeps): Readonly<Record<'show' | 'submit', StaffHandler>> {
   const pages = new UserPages(deps);
   return { show: (exchange) => pages.show(exchange), submit: (exchange) => pages.submit(exchange) };
@@ -137,7 +137,7 @@ class UserPages {
     return this.#english.text(`support.refused.${refusal.why}`, 'detail' in refusal ? { detail: refusal.detail } : {});
   }
 
-  /** Only those whom the role covers: of others it is not even said whether they exist. */
+  /** The name, if the role covers it. Otherwise the page does not even tell whether the user exists. */
   #coveredName({ staff }: StaffExchange, typed: string): string | undefined {
     const user = this.#deps.users.named(typed);
     if (user === undefined) return undefined;
@@ -243,7 +243,7 @@ class UserPages {
     showPage(this.#deps.views, response, { ...frame, title: 'The mailbox is ready' }, ['console-link', values]);
   }
 
-  /** A fresh code, each time; what is wrong with it otherwise. */
+  /** Requires a current code each time. Returns the problem as a text if it is wrong. */
   async #prove({ staff, session }: StaffExchange, code: string): Promise<StaffMember | string> {
     const check = await this.#deps.factors.check(staff.user, code);
     if (check.kind !== 'right') {
