@@ -7,8 +7,8 @@ export interface ApiAuditDeps {
   readonly audit: Pick<Audit, 'list'>;
 }
 
-const mostListed = 1000;
-const texts = ['event', 'actor', 'subject', 'node'] as const;
+const maxListedLines = 1000;
+const textFilters = ['event', 'actor', 'subject', 'node'] as const;
 
 /** The audit lines of this machine. */
 export function auditRoutes({ audit }: ApiAuditDeps): readonly ApiRoute[] {
@@ -21,7 +21,7 @@ export function auditRoutes({ audit }: ApiAuditDeps): readonly ApiRoute[] {
         const limit = limitIn(query);
         // One more than is shown tells whether there are more.
         const lines = await audit.list(filterIn(query), limit + 1);
-        return ok({ lines: lines.slice(0, limit).map(describe), truncated: lines.length > limit });
+        return ok({ lines: lines.slice(0, limit).map(describeLine), truncated: lines.length > limit });
       },
     },
   ];
@@ -32,7 +32,7 @@ function filterIn(query: URLSearchParams): AuditFilter {
   const sinceMs = timeIn(asked, 'since');
   const untilMs = timeIn(asked, 'until');
   return {
-    ...Object.fromEntries(texts.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]]))),
+    ...Object.fromEntries(textFilters.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]]))),
     ...(sinceMs === undefined ? {} : { sinceMs }),
     ...(untilMs === undefined ? {} : { untilMs }),
   };
@@ -40,10 +40,10 @@ function filterIn(query: URLSearchParams): AuditFilter {
 
 function limitIn(query: URLSearchParams): number {
   const limit = Number(query.get('limit') ?? 100);
-  if (Number.isInteger(limit) && limit >= 1 && limit <= mostListed) return limit;
-  throw new ApiRefusal(400, `limit is no number from 1 to ${mostListed}`);
+  if (Number.isInteger(limit) && limit >= 1 && limit <= maxListedLines) return limit;
+  throw new ApiRefusal(400, `limit is no number from 1 to ${maxListedLines}`);
 }
 
-function describe({ timeMs, ...line }: AuditLine) {
+function describeLine({ timeMs, ...line }: AuditLine) {
   return { time: isoTime(timeMs), ...line };
 }

@@ -82,7 +82,7 @@ class BackendRequests {
   async setHostState(request: ApiRequest): Promise<ApiAnswer> {
     const host = this.#hostNamed(request.path['host']);
     await this.#setState('host-state', hostKey(host.name), host.name, request, this.#isInPool(host));
-    return ok({ name: host.name, set: shown(this.#deps.state.states.get(hostKey(host.name))) });
+    return ok({ name: host.name, set: describeSetState(this.#deps.state.states.get(hostKey(host.name))) });
   }
 
   async setActiveHost(request: ApiRequest): Promise<ApiAnswer> {
@@ -136,7 +136,7 @@ class BackendRequests {
     return {
       name: host.name,
       state: this.#deps.placement.hostState(backend, host),
-      set: shown(this.#deps.state.states.get(hostKey(host.name))),
+      set: describeSetState(this.#deps.state.states.get(hostKey(host.name))),
       sessions_here: held.get(host.name) ?? 0,
       webmail: { address: host.webmail.origin, ...report?.webmail },
       imap: { address: `${host.imap.hostname}:${host.imap.port}`, ...report?.imap },
@@ -150,7 +150,7 @@ class BackendRequests {
       name: backend.name,
       arrangement: serving?.arrangement,
       failover: serving?.failover,
-      set: shown(this.#deps.state.states.get(backendKey(backend.name))),
+      set: describeSetState(this.#deps.state.states.get(backendKey(backend.name))),
       ...(serving?.arrangement === 'standby' ? { active: this.#deps.placement.activeHost(backend).name } : {}),
       hosts: backend.hosts.map((host) => this.#describeHost(backend, host, held)),
     };
@@ -183,7 +183,7 @@ class BackendRequests {
   }
 }
 
-function shown(set: SetState | undefined) {
+function describeSetState(set: SetState | undefined) {
   if (set === undefined) return undefined;
   const { sinceMs, untilMs, ...rest } = set;
   return { ...rest, since: isoTime(sinceMs), ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }) };

@@ -17,7 +17,7 @@ export interface ApiSessionsDeps {
   readonly audit: Pick<Audit, 'record'>;
 }
 
-const mostListed = 1000;
+const maxListedSessions = 1000;
 const filters = ['user', 'backend', 'host', 'address'] as const;
 
 /** Sessions of all nodes: who is here, and ending them. */
@@ -44,9 +44,9 @@ class SessionRequests {
   }
 
   async listSessions({ query }: ApiRequest): Promise<ApiAnswer> {
-    const found = await this.#list(query, mostListed);
-    const shown = found.slice(0, mostListed).map(describeSession);
-    return ok({ sessions: shown, truncated: found.length > mostListed });
+    const found = await this.#list(query, maxListedSessions);
+    const shown = found.slice(0, maxListedSessions).map(describeSession);
+    return ok({ sessions: shown, truncated: found.length > maxListedSessions });
   }
 
   async endSessions(request: ApiRequest): Promise<ApiAnswer> {

@@ -21,7 +21,7 @@ type ApiParts = ApiAuditDeps &
   ApiStaffDeps;
 
 /** Dependencies of the operators' API: those of all its groups of operations. */
-export type ApiDeps = ApiParts & {
+type ApiDeps = ApiParts & {
   /** Reads what other nodes wrote. Rejects when the state store cannot be asked. */
   readonly refresh: () => Promise<void>;
   /** The token that a client must send over TCP; undefined turns the API off there. */
@@ -33,7 +33,7 @@ export type ApiDeps = ApiParts & {
 export type Api = (request: IncomingMessage, response: ServerResponse, way: 'tcp' | 'socket') => Promise<void>;
 
 const prefix = '/api/v1';
-const longestBody = 64 * 1024;
+const maxJsonBytes = 64 * 1024;
 
 /** Every operation of the API: docs/openapi.yaml describes exactly these. */
 export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
@@ -62,7 +62,7 @@ export function createApi(deps: ApiDeps): Api {
     if (matches.length === 0) throw new ApiRefusal(404, 'there is no such resource: see docs/openapi.yaml');
     const match = matches.find(({ route }) => route.method === request.method);
     if (match === undefined) throw new ApiRefusal(405, `this resource has no ${request.method ?? 'such method'}`);
-    const body = request.method === 'GET' ? {} : await readBody(request);
+    const body = request.method === 'GET' ? {} : await readJsonBody(request);
     await readNews();
     const by = `${operatorIn(request)} (${way})`;
     const address = request.socket.remoteAddress;
@@ -88,13 +88,13 @@ export function createApi(deps: ApiDeps): Api {
   return async (request, response, way) => {
     try {
       const { status, body } = await answer(request, way);
-      send(response, status, body);
+      sendJson(response, status, body);
     } catch (error) {
-      if (error instanceof ApiRefusal) send(response, error.status, { error: error.message });
-      else if (error instanceof PosternError) send(response, 503, { error: error.message, code: error.code });
+      if (error instanceof ApiRefusal) sendJson(response, error.status, { error: error.message });
+      else if (error instanceof PosternError) sendJson(response, 503, { error: error.message, code: error.code });
       else {
         deps.log.error('api-failed', { err: error });
-        send(response, 500, { error: 'a defect of Postern: see its log' });
+        sendJson(response, 500, { error: 'a defect of Postern: see its log' });
       }
     }
   };
@@ -105,12 +105,12 @@ function authenticate({ headers }: IncomingMessage, token: Secret | undefined): 
     throw new ApiRefusal(403, 'there is no API over TCP: set operators.token, or use operators.socket');
   }
   const shown = /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '';
-  if (!timingSafeEqual(hash(shown), hash(token.reveal())))
+  if (!timingSafeEqual(hashedToken(shown), hashedToken(token.reveal())))
     throw new ApiRefusal(401, 'show the token: Authorization: Bearer …');
 }
 
 /** Hashed, so that texts of any length can be compared in equal time. */
-function hash(text: string): Buffer {
+function hashedToken(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
@@ -135,7 +135,7 @@ function matchPath(route: string, pathname: string): Record<string, string> | un
   return found;
 }
 
-async function readBody(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
+async function readJsonBody(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
   // A page in an operator's browser can send no JSON to another origin without being asked first.
   if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) {
     throw new ApiRefusal(415, 'send JSON, as application/json');
@@ -145,7 +145,7 @@ async function readBody(request: IncomingMessage): Promise<Readonly<Record<strin
   for await (const chunk of request) {
     if (!Buffer.isBuffer(chunk)) continue;
     length += chunk.length;
-    if (length > longestBody) throw new ApiRefusal(413, 'the body is too long');
+    if (length > maxJsonBytes) throw new ApiRefusal(413, 'the body is too long');
     chunks.push(chunk);
   }
   const wrong = new ApiRefusal(400, 'the body is no JSON object');
@@ -164,7 +164,7 @@ function operatorIn({ headers }: IncomingMessage): string {
   return typeof name === 'string' && /^[\w.@-]{1,100}$/.test(name) ? name : 'unnamed';
 }
 
-function send(response: ServerResponse, status: number, body: object): void {
+function sendJson(response: ServerResponse, status: number, body: object): void {
   const text = `${JSON.stringify(body)}\n`;
   // RFC 9110, 15.5.2.
   if (status === 401) response.setHeader('www-authenticate', 'Bearer realm="postern"');

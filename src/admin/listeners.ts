@@ -19,13 +19,14 @@ export interface OperatorsDeps {
 }
 
 /**
- * The operators' listener: `/metrics`, `/api/v1/…`, `/-/live` and `/-/ready`. It is bound to an address of its own, on loopback by default, and
- * is never reachable through the public listener. It has no body to read and no state to change. A Host that may be
- * anybody's domain is refused: a page of that domain could have had its name point here (DNS rebinding).
+ * The operators' listener: `/metrics`, `/api/v1/…`, `/-/live` and `/-/ready`. It is bound to an address of its own, on
+ * loopback by default, and is never reachable through the public listener. It has no body to read and no state to
+ * change. A Host that may be anybody's domain is refused: a page of that domain could have had its name point here (DNS
+ * rebinding).
  */
 export function createOperatorsListener(deps: OperatorsDeps): Server {
   const server = createServer({ requireHostHeader: false, maxHeaderSize: 16 * 1024 }, (request, response) => {
-    answer(request, response, deps).catch(() => {
+    answerOperators(request, response, deps).catch(() => {
       if (!response.headersSent) response.writeHead(500);
       response.end();
     });
@@ -35,28 +36,29 @@ export function createOperatorsListener(deps: OperatorsDeps): Server {
   return server;
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, deps: OperatorsDeps): Promise<void> {
+async function answerOperators(request: IncomingMessage, response: ServerResponse, deps: OperatorsDeps): Promise<void> {
   const path = (request.url ?? '').split('?', 1)[0];
-  if (path === '/-/live' || path === '/-/ready') return probe(request, response, path, deps);
+  if (path === '/-/live' || path === '/-/ready') return answerProbe(request, response, path, deps);
   if (!isOperatorsHost(request.headers.host, deps.hostNames())) {
-    return send(response, 421, 'this Host is not known here: ask by address, or add it to operators.host_names\n');
+    return sendText(response, 421, 'this Host is not known here: ask by address, or add it to operators.host_names\n');
   }
   if (path?.startsWith('/api/') === true) return deps.api(request, response, 'tcp');
-  if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'method not allowed\n');
+  if (request.method !== 'GET' && request.method !== 'HEAD') return sendText(response, 405, 'method not allowed\n');
   switch (path) {
     case '/metrics':
-      return send(response, 200, await deps.metrics.text(), deps.metrics.contentType);
+      return sendText(response, 200, await deps.metrics.text(), deps.metrics.contentType);
     default:
-      return send(response, 404, 'not found: this listener has /metrics, /api/v1, /-/live and /-/ready\n');
+      return sendText(response, 404, 'not found: this listener has /metrics, /api/v1, /-/live and /-/ready\n');
   }
 }
 
 /** By GET, HEAD or OPTIONS, for any Host: it tells strangers nothing. */
-function probe(request: IncomingMessage, response: ServerResponse, path: string, deps: OperatorsDeps): void {
-  if (!['GET', 'HEAD', 'OPTIONS'].includes(request.method ?? '')) return send(response, 405, 'method not allowed\n');
-  if (path === '/-/live') return send(response, 200, 'live\n');
+function answerProbe(request: IncomingMessage, response: ServerResponse, path: string, deps: OperatorsDeps): void {
+  if (!['GET', 'HEAD', 'OPTIONS'].includes(request.method ?? ''))
+    return sendText(response, 405, 'method not allowed\n');
+  if (path === '/-/live') return sendText(response, 200, 'live\n');
   const { status, text } = readinessAnswer(deps.readiness());
-  send(response, status, text);
+  sendText(response, status, text);
 }
 
 /** Whether a Host is an address or a name that no stranger's domain can be. */
@@ -67,7 +69,12 @@ function isOperatorsHost(field: string | undefined, hostNames: readonly string[]
   return isIP(host.replace(/^\[(.*)\]$/, '$1')) !== 0 || host === hostname().toLowerCase() || hostNames.includes(host);
 }
 
-function send(response: ServerResponse, status: number, text: string, contentType = 'text/plain; charset=utf-8'): void {
+function sendText(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  contentType = 'text/plain; charset=utf-8',
+): void {
   response.writeHead(status, {
     'content-type': contentType,
     'content-length': Buffer.byteLength(text),
@@ -88,7 +95,7 @@ export interface AgentCheckDeps {
 }
 
 /** HAProxy writes nothing unless `agent-send` is set, and reads one line. */
-const patienceMs = 2_000;
+const agentCheckTimeoutMs = 2_000;
 
 /**
  * The listener that HAProxy's `agent-check` connects to: says one line and closes. Call `listen` on it.
@@ -103,7 +110,7 @@ export function createAgentCheck({ state, weight }: AgentCheckDeps): SocketServe
     return now === 'down' ? 'down\n' : `up ${now === 'drain' ? 0 : weight()}%\n`;
   };
   return createSocketServer((socket) => {
-    socket.setTimeout(patienceMs, () => socket.destroy());
+    socket.setTimeout(agentCheckTimeoutMs, () => socket.destroy());
     // Who has read the line may be gone already.
     socket.on('error', () => socket.destroy());
     socket.resume().end(line());

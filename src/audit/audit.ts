@@ -6,7 +6,7 @@ import { appendLines, listLines } from './file.ts';
 import { type AuditKey, writeLine } from './line.ts';
 
 /** Options of the audit of one process. */
-export interface AuditOptions {
+interface AuditOptions {
   readonly file: string;
   /** The name of this machine in its lines. */
   readonly node: string;
@@ -44,7 +44,7 @@ interface Waiting {
 }
 
 /** Lines that wait for a disk that hangs: beyond it they are refused at once. */
-const mostWaiting = 1000;
+const maxWaitingLines = 1000;
 const deadlineDefaultMs = 2_000;
 
 /**
@@ -73,7 +73,7 @@ class ChainedAudit implements OwnAudit {
     try {
       const { torn, failure } = await this.#soon(appendLines(this.#deps.file, []));
       if (torn) this.#tellTorn();
-      if (failure !== undefined) throw unavailable(this.#deps.file, failure);
+      if (failure !== undefined) throw auditUnavailable(this.#deps.file, failure);
     } catch (error) {
       this.#deps.log.error('audit-unavailable', { code: 'ERR_AUDIT_UNAVAILABLE', err: error });
     }
@@ -120,7 +120,7 @@ class ChainedAudit implements OwnAudit {
     this.#sequence += written;
     this.#previous = written === 0 ? this.#previous : lines[written - 1]?.mac;
     for (const line of lines.slice(0, written)) this.#deps.written?.(line);
-    const error = failure === undefined ? undefined : unavailable(this.#deps.file, failure);
+    const error = failure === undefined ? undefined : auditUnavailable(this.#deps.file, failure);
     for (const { resolve, reject } of batch) {
       if (error === undefined) resolve();
       else reject(error);
@@ -135,7 +135,7 @@ class ChainedAudit implements OwnAudit {
   async #soon<T>(work: Promise<T>): Promise<T> {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(
-      () => late.reject(unavailable(this.#deps.file, new Error('the disk does not answer'))),
+      () => late.reject(auditUnavailable(this.#deps.file, new Error('the disk does not answer'))),
       this.#deps.deadlineMs ?? deadlineDefaultMs,
     );
     try {
@@ -152,8 +152,8 @@ class ChainedAudit implements OwnAudit {
   /** Resolves when it is on disk. */
   #enqueue(event: AuditEvent): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    if (this.#waiting.length >= mostWaiting)
-      reject(unavailable(this.#deps.file, new Error('too many lines wait for the disk')));
+    if (this.#waiting.length >= maxWaitingLines)
+      reject(auditUnavailable(this.#deps.file, new Error('too many lines wait for the disk')));
     else this.#waiting.push({ event, resolve, reject });
     this.#writing ??= this.#writeAll().finally(() => {
       this.#writing = undefined;
@@ -162,7 +162,7 @@ class ChainedAudit implements OwnAudit {
   }
 }
 
-function unavailable(file: string, cause: unknown): PosternError {
+function auditUnavailable(file: string, cause: unknown): PosternError {
   const why = cause instanceof Error ? cause.message : String(cause);
   const message = `the audit ${file} cannot be written: ${why}`;
   return new PosternError('ERR_AUDIT_UNAVAILABLE', message, { source: 'audit', retryable: true, cause });

@@ -2,13 +2,13 @@ import type { Anchor } from './anchors.ts';
 import type { WrittenLine } from './line.ts';
 
 /** The text of a finding about a line whose key is not in the keys file. */
-export const unknownKey = 'is signed under a key that the keys file does not have';
+export const unknownKeyFinding = 'is signed under a key that the keys file does not have';
 
 /** Follows one chain through the files, and knows what is wrong with it first. */
 export interface ChainCheck {
   readonly chain: string;
   /** The next genuine line of this chain in the order of the files; `order` counts over all texts. */
-  take(line: WrittenLine, place: Place, order: number): void;
+  take(line: WrittenLine, place: FilePlace, order: number): void;
   /** Takes out of `strays` the text that stands where a line of this chain is missing, if one fits. */
   explain(strays: Stray[], fits: (stray: Stray) => boolean): void;
   finding(): OrderedFinding | undefined;
@@ -22,7 +22,7 @@ interface Gap {
   readonly afterOrder: number;
   readonly beforeOrder: number;
   /** The place of the line after the gap; undefined at the end of the chain. */
-  readonly place: Place | undefined;
+  readonly place: FilePlace | undefined;
   cameLater: boolean;
   replacement: Stray | undefined;
 }
@@ -34,7 +34,7 @@ export function createChainCheck(chain: string, anchor: Anchor | undefined, olde
   let next = 1;
   let lastMac: string | undefined;
   let lastOrder = 0;
-  let lastPlace: Place | undefined;
+  let lastPlace: FilePlace | undefined;
   let gap: Gap | undefined;
   let other: OrderedFinding | undefined;
   let beginsAt = 1;
@@ -43,7 +43,7 @@ export function createChainCheck(chain: string, anchor: Anchor | undefined, olde
     other ??= { order, finding: { chain, ...finding } };
   }
 
-  function open(from: number, to: number, beforeOrder: number, place: Place | undefined): void {
+  function open(from: number, to: number, beforeOrder: number, place: FilePlace | undefined): void {
     gap ??= { from, to, afterOrder: lastOrder, beforeOrder, place, cameLater: false, replacement: undefined };
   }
 
@@ -94,7 +94,7 @@ export function createChainCheck(chain: string, anchor: Anchor | undefined, olde
       const missing = closed();
       if (missing === undefined || (other !== undefined && other.order < missing.beforeOrder)) return other;
       const order = missing.replacement?.order ?? missing.beforeOrder;
-      return { order, finding: { chain, ...describe(missing, lastPlace) } };
+      return { order, finding: { chain, ...describeGap(missing, lastPlace) } };
     },
     notes() {
       const notes: string[] = [];
@@ -107,7 +107,7 @@ export function createChainCheck(chain: string, anchor: Anchor | undefined, olde
   };
 }
 
-function describe(gap: Gap, last: Place | undefined): Omit<Finding, 'chain'> {
+function describeGap(gap: Gap, last: FilePlace | undefined): Omit<Finding, 'chain'> {
   const { from, to, replacement, place } = gap;
   const missing = from === to ? `line ${from}` : `lines ${from} to ${to}`;
   if (place !== undefined && gap.cameLater) {
@@ -117,7 +117,7 @@ function describe(gap: Gap, last: Place | undefined): Omit<Finding, 'chain'> {
   if (replacement !== undefined) {
     const kind =
       replacement.why === 'unknown-key'
-        ? ({ damage: replacement.why, explanation: unknownKey } as const)
+        ? ({ damage: replacement.why, explanation: unknownKeyFinding } as const)
         : ({ damage: 'edited', explanation: 'is not what was written' } as const);
     return { ...kind, sequence: from, place: replacement.place };
   }
@@ -129,14 +129,14 @@ function describe(gap: Gap, last: Place | undefined): Omit<Finding, 'chain'> {
 }
 
 /** Where to look. */
-interface Place {
+interface FilePlace {
   readonly file: string;
   /** The line's position in the file, from 1. */
   readonly number: number;
 }
 
 /** A text of a file, without its end. */
-export interface PlacedText extends Place {
+export interface PlacedText extends FilePlace {
   readonly text: string;
 }
 
@@ -152,7 +152,7 @@ export interface Finding {
   readonly chain?: string;
   /** Which line of the chain. */
   readonly sequence?: number;
-  readonly place?: Place;
+  readonly place?: FilePlace;
   readonly explanation: string;
 }
 
@@ -165,7 +165,7 @@ export interface OrderedFinding {
 /** A text that is no genuine line: what it says of itself is not to be believed. */
 export interface Stray {
   readonly order: number;
-  readonly place: Place;
+  readonly place: FilePlace;
   readonly chain: string | undefined;
   readonly why: 'false' | 'unknown-key' | 'torn';
 }

@@ -9,7 +9,7 @@ export interface AuditKey {
 }
 
 /** Where a line stands in its chain, and who writes it when. */
-export interface LinePlace extends Pick<AuditLine, 'chain' | 'sequence' | 'timeMs' | 'node'> {
+interface LinePlace extends Pick<AuditLine, 'chain' | 'sequence' | 'timeMs' | 'node'> {
   /** The MAC of the line before it in the chain; undefined for the first one. */
   readonly previous: string | undefined;
 }
@@ -24,9 +24,9 @@ export interface WrittenLine {
   readonly signed: string;
 }
 
-const longestValue = 1000;
-const mostFacts = 32;
-const shape = /^(\{.*),"mac":"([\w-]{43})"\}$/;
+const maxValueLength = 1000;
+const maxFacts = 32;
+const lineForm = /^(\{.*),"mac":"([\w-]{43})"\}$/;
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
 /** The text of a line, without its end, and its MAC. Nothing that a value holds can end a line or begin another one. */
@@ -36,24 +36,24 @@ export function writeLine(place: LinePlace, event: AuditEvent, key: AuditKey): {
   const value = {
     time: new Date(timeMs).toISOString(),
     event: event.event,
-    actor: bounded(actor),
-    ...(subject === undefined ? {} : { subject: bounded(subject) }),
-    ...(address === undefined ? {} : { address: bounded(address) }),
+    actor: boundedValue(actor),
+    ...(subject === undefined ? {} : { subject: boundedValue(subject) }),
+    ...(address === undefined ? {} : { address: boundedValue(address) }),
     ...(facts === undefined ? {} : { facts: boundedFacts(facts) }),
-    node: bounded(node),
+    node: boundedValue(node),
     chain,
     sequence,
     ...(previous === undefined ? {} : { previous }),
     key: key.id,
   };
   const signed = escaped(JSON.stringify(value)).slice(0, -1);
-  const mac = macOf(signed, key);
+  const mac = lineMac(signed, key);
   return { text: `${signed},"mac":"${mac}"}`, mac };
 }
 
 /** A line of a file; undefined for a text that is none. Whether it is genuine is another question. */
 export function parseLine(text: string): WrittenLine | undefined {
-  const [, signed, mac] = shape.exec(text) ?? [];
+  const [, signed, mac] = lineForm.exec(text) ?? [];
   if (signed === undefined || mac === undefined) return undefined;
   const value = parseJson(`${signed}}`);
   if (!isMap(value)) return undefined;
@@ -70,28 +70,28 @@ export function parseLine(text: string): WrittenLine | undefined {
     actor,
     ...(isText(subject) ? { subject } : {}),
     ...(isText(address) ? { address } : {}),
-    ...(isMap(facts) ? { facts: factsOf(facts) } : {}),
+    ...(isMap(facts) ? { facts: parseFacts(facts) } : {}),
   };
   return { said, previous: isText(previous) ? previous : undefined, key, mac, signed };
 }
 
 /** Whether a holder of the key wrote the line exactly as it is. */
 export function isGenuine({ signed, mac }: WrittenLine, key: AuditKey): boolean {
-  return timingSafeEqual(Buffer.from(mac), Buffer.from(macOf(signed, key)));
+  return timingSafeEqual(Buffer.from(mac), Buffer.from(lineMac(signed, key)));
 }
 
-function macOf(signed: string, { secret }: AuditKey): string {
+function lineMac(signed: string, { secret }: AuditKey): string {
   return createHmac('sha256', secret).update(signed).digest('base64url');
 }
 
-function bounded(text: string): string {
-  return text.length <= longestValue ? text : `${text.slice(0, longestValue - 1)}…`;
+function boundedValue(text: string): string {
+  return text.length <= maxValueLength ? text : `${text.slice(0, maxValueLength - 1)}…`;
 }
 
 function boundedFacts(facts: AuditFacts): AuditFacts {
-  const entries = Object.entries(facts).slice(0, mostFacts);
+  const entries = Object.entries(facts).slice(0, maxFacts);
   return Object.fromEntries(
-    entries.map(([name, value]) => [bounded(name), typeof value === 'string' ? bounded(value) : value]),
+    entries.map(([name, value]) => [boundedValue(name), typeof value === 'string' ? boundedValue(value) : value]),
   );
 }
 
@@ -104,7 +104,7 @@ function escaped(json: string): string {
   );
 }
 
-function factsOf(facts: Readonly<Record<string, unknown>>): AuditFacts {
+function parseFacts(facts: Readonly<Record<string, unknown>>): AuditFacts {
   const plain: Record<string, string | number | boolean> = {};
   for (const [name, value] of Object.entries(facts)) {
     if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') plain[name] = value;

@@ -11,7 +11,9 @@ export interface SyslogOptions {
   /** The name of this machine. */
   readonly node: string;
   readonly log: Log;
-  /** How long until the first new attempt after a failure; each further one takes twice as long, up to half a minute. */
+  /**
+   * How long until the first new attempt after a failure; each further one takes twice as long, up to half a minute.
+   */
   readonly retryMs?: number;
 }
 
@@ -22,21 +24,21 @@ interface CopiedLine {
 }
 
 /** A copy of the audit at another machine. Nobody waits for it. */
-export interface SyslogCopy extends AsyncDisposable {
+interface SyslogCopy extends AsyncDisposable {
   send(line: CopiedLine): void;
 }
 
 /** Facility 13 (log audit), severity 5 (notice). */
 const priority = 13 * 8 + 5;
-const mostWaiting = 1000;
+const maxQueuedMessages = 1000;
 const connectMs = 5_000;
-const longestPauseMs = 30_000;
+const maxRetryPauseMs = 30_000;
 /** How long what waits may still leave when the process ends. */
-const farewellMs = 1_000;
+const flushTimeoutMs = 1_000;
 
 /**
- * Copies lines to a syslog server, in order, over TCP or TLS. While it is away up to a thousand lines wait; further ones
- * are dropped, counted and told to the log.
+ * Copies lines to a syslog server, in order, over TCP or TLS. While it is away up to a thousand lines wait; further
+ * ones are dropped, counted and told to the log.
  *
  * Source: RFC 5424 for the messages, RFC 6587 and RFC 5425 for their framing by octet counting. Syslog confirms
  * nothing: what the server's machine had taken and not yet written when it fell is lost.
@@ -67,14 +69,14 @@ class SyslogConnection implements SyslogCopy {
   }
 
   send(line: CopiedLine): void {
-    if (this.#waiting.length >= mostWaiting) {
+    if (this.#waiting.length >= maxQueuedMessages) {
       this.#dropped += 1;
       // The first one raises the alarm; how many there were is told when the server is back.
-      const fields = { code: 'ERR_AUDIT_COPY', syslog: this.#where, waiting: mostWaiting };
+      const fields = { code: 'ERR_AUDIT_COPY', syslog: this.#where, waiting: maxQueuedMessages };
       if (this.#dropped === 1) this.#deps.log.error('audit-copy-stopped', fields);
       return;
     }
-    this.#waiting.push(frame(line, this.#deps.node));
+    this.#waiting.push(syslogMessage(line, this.#deps.node));
     if (this.#socket === undefined && this.#timer === undefined) this.#open();
     else this.#next();
   }
@@ -83,7 +85,7 @@ class SyslogConnection implements SyslogCopy {
     this.#isClosing = true;
     clearTimeout(this.#timer);
     if (this.#socket !== undefined) {
-      const farewell = setTimeout(() => this.#socket?.destroy(), farewellMs);
+      const farewell = setTimeout(() => this.#socket?.destroy(), flushTimeoutMs);
       this.#next();
       await this.#drained.promise;
       clearTimeout(farewell);
@@ -131,7 +133,7 @@ class SyslogConnection implements SyslogCopy {
     }
     this.#timer = setTimeout(
       () => this.#open(),
-      Math.min(longestPauseMs, (this.#deps.retryMs ?? retryDefaultMs) * 2 ** Math.min(this.#failures - 1, 10)),
+      Math.min(maxRetryPauseMs, (this.#deps.retryMs ?? retryDefaultMs) * 2 ** Math.min(this.#failures - 1, 10)),
     ).unref();
   }
 
@@ -163,7 +165,7 @@ function dial({ host, port, tls }: SyslogOptions): Socket {
 }
 
 /** The message, behind its length in octets. A line of the audit is one line of UTF-8 without control characters. */
-function frame({ text, event, timeMs }: CopiedLine, node: string): Buffer {
+function syslogMessage({ text, event, timeMs }: CopiedLine, node: string): Buffer {
   const hostname = node.replace(/[^\x21-\x7e]/g, '_').slice(0, 255) || '-';
   const head = `<${priority}>1 ${new Date(timeMs).toISOString()} ${hostname} postern ${process.pid} ${event} -`;
   const message = Buffer.from(`${head} ${text}`);

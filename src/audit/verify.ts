@@ -6,7 +6,7 @@ import {
   type OrderedFinding,
   type PlacedText,
   type Stray,
-  unknownKey,
+  unknownKeyFinding,
 } from './chain-check.ts';
 import { isGenuine, parseLine } from './line.ts';
 
@@ -31,9 +31,9 @@ export interface VerifyOptions {
   readonly olderRemoved: boolean;
 }
 
-const beginning = '{"time":"';
+const lineStart = '{"time":"';
 /** More are not looked at one by one: the audit is lost then in any case. */
-const mostStrays = 10_000;
+const maxStrays = 10_000;
 
 /**
  * Verifies the texts of an audit, oldest first, and says of each chain what was done to it first. It holds little in
@@ -57,7 +57,7 @@ export async function verify(texts: AsyncIterable<PlacedText>, options: VerifyOp
     if (line !== undefined && secret !== undefined && isGenuine(line, { id: line.key, secret })) {
       oldestMs = Math.min(oldestMs, line.said.timeMs);
       checkOf(line.said.chain).take(line, place, order);
-    } else if (strays.length < mostStrays) {
+    } else if (strays.length < maxStrays) {
       const why = line === undefined ? whyNoLine(text) : secret === undefined ? 'unknown-key' : 'false';
       strays.push({ order, place, chain: line?.said.chain ?? chainIn(text), why });
     }
@@ -91,7 +91,7 @@ function appended(strays: readonly Stray[], checks: ReadonlyMap<string, ChainChe
       const known = chain !== undefined && checks.has(chain) ? { chain } : {};
       const kind =
         why === 'unknown-key'
-          ? ({ damage: why, explanation: `${unknownKey}: was the key lost, or the line made up?` } as const)
+          ? ({ damage: why, explanation: `${unknownKeyFinding}: was the key lost, or the line made up?` } as const)
           : ({ damage: 'appended', explanation: 'was not written by Postern, or not as it is' } as const);
       return { order, finding: { ...kind, ...known, place } };
     });
@@ -108,7 +108,7 @@ function firstOfEach(findings: readonly OrderedFinding[]): readonly Finding[] {
 }
 
 function whyNoLine(text: string): Stray['why'] {
-  const begins = text.startsWith(beginning) || beginning.startsWith(text);
+  const begins = text.startsWith(lineStart) || lineStart.startsWith(text);
   return begins && !/"mac":"[\w-]{43}"\}$/.test(text) ? 'torn' : 'false';
 }
 

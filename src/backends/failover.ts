@@ -8,7 +8,7 @@ import type { Health } from './health.ts';
 import type { StateReplica } from './state-replica.ts';
 
 /** Options of the failover to standbys. */
-export interface FailoverOptions {
+interface FailoverOptions {
   /** The backends whose primaries have standbys, with how they serve. */
   readonly backends: () => Iterable<{ readonly backend: Backend; readonly serving: Serving }>;
   readonly state: Pick<StateReplica, 'active' | 'watch'>;
@@ -21,7 +21,7 @@ export interface FailoverOptions {
 }
 
 /** Users must not be sent to and fro: after a failover the host that was left is not taken back for so long. */
-const noReturnMs = 5 * 60_000;
+const failbackBlockedMs = 5 * 60_000;
 const lookAgainMs = 1_000;
 
 /**
@@ -40,7 +40,7 @@ export function createFailover(options: FailoverOptions): Disposable & {
 
   function successor(backend: Backend, lost: BackendHost): BackendHost | undefined {
     const last = state.active.get(backend.name);
-    const left = last !== undefined && clock.nowMs() - last.sinceMs < noReturnMs ? last.from : undefined;
+    const left = last !== undefined && clock.nowMs() - last.sinceMs < failbackBlockedMs ? last.from : undefined;
     return backend.hosts.find(
       (host) => host !== lost && host.name !== left && placement.hostState(backend, host) === 'READY',
     );

@@ -34,7 +34,7 @@ export interface HomeChanges extends AsyncDisposable {
   lookOn(): Promise<void>;
 }
 
-const everyMs = 1_000;
+const roundMs = 1_000;
 /** Most answers are remembered by the cache of the directory; this bounds what it is asked when none is. */
 const usersAtOnce = 20;
 /** Servers of a directory that lag behind each other must not send a user to and fro. */
@@ -71,7 +71,7 @@ class FollowedHomes implements HomeChanges {
 
   constructor(deps: HomeChangesOptions) {
     this.#deps = deps;
-    this.#timer = setInterval(() => void this.lookOn(), everyMs).unref();
+    this.#timer = setInterval(() => void this.lookOn(), roundMs).unref();
   }
 
   lookOn(): Promise<void> {

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { AskedFor } from '../core/placement.ts';
 
 /** Thresholds of one service: `fall` failures in a row take it down, `rise` successes bring it back. */
-export interface HostHealthOptions {
+interface HostHealthOptions {
   readonly fall: number;
   readonly rise: number;
   readonly clock: Clock;
@@ -20,7 +20,7 @@ export interface HealthReport {
 
 const flapWindowMs = 5 * 60_000;
 /** However much a host flaps, it is believed again after so many good checks. */
-const mostChecks = 30;
+const maxChecksToRise = 30;
 const trialEveryMs = 1_000;
 
 /**
@@ -50,7 +50,7 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
   }
 
   function neededToRise(): number {
-    return Math.min(rise * 2 ** Math.max(falls.length - 1, 0), Math.max(mostChecks, rise));
+    return Math.min(rise * 2 ** Math.max(falls.length - 1, 0), Math.max(maxChecksToRise, rise));
   }
 
   return {

@@ -59,7 +59,7 @@ export interface Moves extends AsyncDisposable {
   stop(user: CanonicalUser): Promise<MoveOutcome | undefined>;
 }
 
-const heartbeatMs = 10_000;
+const hookHeartbeatMs = 10_000;
 
 /** Makes the moves of one node. Closing it ends the moves that still run here. */
 export function createMoves(deps: MovesOptions): Moves {
@@ -148,7 +148,7 @@ class UserMoves implements Moves {
       this.#deps.state.moves.set(user, { ...move, phaseAtMs: this.#deps.clock.nowMs() }).catch((error: unknown) => {
         this.#deps.log.warn('move-progress-not-stored', { user, err: error });
       });
-    }, heartbeatMs);
+    }, hookHeartbeatMs);
     try {
       await this.#deps.runHook(program, { user, from: move.from, to: move.to }, signal);
     } finally {
@@ -224,13 +224,13 @@ function reasonOf(error: unknown): string {
 }
 
 /** The node that carries a move out says so every few seconds; one that was silent for so long is gone. */
-const silentMs = 60_000;
+const nodeGoneMs = 60_000;
 
 const running: ReadonlySet<MovePhase> = new Set(['before', 'switched', 'after']);
 
 /** Whether a node is at work on the move. */
 function isRunning(move: Move, nowMs: number): boolean {
-  return running.has(move.phase) && nowMs - move.phaseAtMs < silentMs;
+  return running.has(move.phase) && nowMs - move.phaseAtMs < nodeGoneMs;
 }
 
 /** Whether the user must wait: while the mailbox is being carried, and no longer than somebody does so. */

@@ -13,8 +13,9 @@ export interface OverrideDirectoryDeps {
 /**
  * A directory in which moved users live where they were moved to.
  *
- * An override says where, never whether: who is refused stays refused, and who is to wait waits. It also answers for a user whom no source knows
- * yet, and while no source can be asked. One that names a backend which is not configured counts for nothing.
+ * An override says where, never whether: who is refused stays refused, and who is to wait waits. It also answers for a
+ * user whom no source knows yet, and while no source can be asked. One that names a backend which is not configured
+ * counts for nothing.
  */
 export function withOverrides(
   directory: Pick<DirectorySource, 'lookup'>,

@@ -16,9 +16,9 @@ interface ProbeLoginsDeps<Tested extends { readonly host: BackendHost }> {
   readonly log: Log;
 }
 
-const lookMs = 1_000;
+const dueCheckMs = 1_000;
 /** As long as a user would wait. */
-const deadlineMs = 15_000;
+const probeDeadlineMs = 15_000;
 
 /**
  * Signs a test account in on each host, again and again, by the whole path. A webmail that cannot be asked counts as a
@@ -32,13 +32,13 @@ export function createProbeLogins<Tested extends { readonly host: BackendHost }>
   const dueAtMs = new Map<string, number>();
   const said = new Map<string, string>();
   const running = new Map<string, Promise<void>>();
-  const timer = setInterval(look, lookMs).unref();
+  const timer = setInterval(look, dueCheckMs).unref();
 
   async function test(tested: Tested): Promise<void> {
     const { name } = tested.host;
     let outcome: string;
     try {
-      outcome = await deps.signIn(tested, AbortSignal.any([ended.signal, AbortSignal.timeout(deadlineMs)]));
+      outcome = await deps.signIn(tested, AbortSignal.any([ended.signal, AbortSignal.timeout(probeDeadlineMs)]));
       if (outcome === 'signed-in') deps.note(name, 'good');
     } catch (error) {
       if (ended.signal.aborted) return;

@@ -44,7 +44,7 @@ export async function dialImap(imap: ImapEndpoint, signal: AbortSignal): Promise
   try {
     if (imap.security === 'tls') {
       socket = connectTls({ ...trustOptions(imap), host, port });
-      const [greeting = ''] = await converse(socket, 'x LOGOUT');
+      const [greeting = ''] = await exchangeLines(socket, 'x LOGOUT');
       return checkGreeting(greeting);
     }
     const plain = connectTcp({ host, port });
@@ -67,7 +67,7 @@ function trustOptions({ hostname, trust }: ImapEndpoint): ConnectionOptions {
 }
 
 async function startTls(socket: Socket): Promise<string> {
-  const lines = await converse(socket, 'x STARTTLS');
+  const lines = await exchangeLines(socket, 'x STARTTLS');
   const greeting = checkGreeting(lines[0] ?? '');
   const answer = lines.at(-1) ?? '';
   if (!/^x OK/i.test(answer)) throw new Error(`the server refuses STARTTLS: ${short(answer)}`);
@@ -88,7 +88,7 @@ async function isSecured(socket: TLSSocket): Promise<void> {
 }
 
 /** Sends the command, tagged x, once the server has greeted; returns all lines from the greeting to the answer. */
-async function converse(socket: Socket, command: string): Promise<readonly string[]> {
+async function exchangeLines(socket: Socket, command: string): Promise<readonly string[]> {
   const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
   const lines: string[] = [];
   const reader = createInterface({ input: socket });
@@ -130,7 +130,7 @@ interface WholeReply extends WebmailReply {
   readonly setsCookie: boolean;
 }
 
-const mostBytes = 1024 * 1024;
+const maxCountedBytes = 1024 * 1024;
 
 /**
  * Asks for the landing page as the gateway would, under the public host name, without a session.
@@ -142,7 +142,7 @@ export async function dialWebmail(
   signal: AbortSignal,
   method: 'GET' | 'HEAD' = 'GET',
 ): Promise<WebmailReply> {
-  const response = await ask(webmail, publicHost, signal, { method, agent: 'Mozilla/5.0 (postern check)' });
+  const response = await requestWebmail(webmail, publicHost, signal, { method, agent: 'Mozilla/5.0 (postern check)' });
   // Only the head is of interest.
   response.on('error', () => {});
   response.destroy();
@@ -155,16 +155,16 @@ export async function readWebmail(
   publicHost: string,
   signal: AbortSignal,
 ): Promise<WholeReply> {
-  const response = await ask(webmail, publicHost, signal, { method: 'GET', agent: 'Mozilla/5.0 (postern)' });
+  const response = await requestWebmail(webmail, publicHost, signal, { method: 'GET', agent: 'Mozilla/5.0 (postern)' });
   let bytes = 0;
   for await (const chunk of response) {
     bytes += Buffer.byteLength(chunk);
-    if (bytes >= mostBytes) break;
+    if (bytes >= maxCountedBytes) break;
   }
   return { status: response.statusCode ?? 0, bytes, setsCookie: response.headers['set-cookie'] !== undefined };
 }
 
-function ask(
+function requestWebmail(
   webmail: WebmailEndpoint,
   publicHost: string,
   signal: AbortSignal,

@@ -2,11 +2,14 @@ import { PosternError } from '../core/error.ts';
 import { type RunScript, type StateEntry, type StateStore, type StateTable, stateTables } from '../core/state-store.ts';
 
 // One hash tag for all of it: the scripts write several keys at once, also on a Cluster.
-const values = '{ps:state}:values';
-const changes = '{ps:state}:changes';
-const counter = '{ps:state}:counter';
+const valuesKey = '{ps:state}:values';
+const changesKey = '{ps:state}:changes';
+const counterKey = '{ps:state}:counter';
 
-/** KEYS values, changes, counter. ARGV field, value, expected version or '', whether to remove. A value is `version:text`. */
+/**
+ * KEYS values, changes, counter. ARGV field, value, expected version or '', whether to remove. A value is
+ * `version:text`.
+ */
 const putScript = `
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 local version = before and before:match('^(%d+):') or '0'
@@ -31,7 +34,7 @@ return reply`;
 
 /** The state of all nodes in a Redis: a hash of the values, and an ordered set of what changed when. */
 export function createRedisStateStore(run: RunScript): StateStore {
-  const keys = [values, changes, counter];
+  const keys = [valuesKey, changesKey, counterKey];
   return {
     async changesSince(cursor) {
       const reply = await run(changesScript, keys, [String(cursor)]);
@@ -39,7 +42,7 @@ export function createRedisStateStore(run: RunScript): StateStore {
       const texts = reply.map(String);
       const latest = Number(texts[0]);
       if (!Number.isSafeInteger(latest)) throw strangeReply();
-      return { cursor: latest, reset: latest < cursor, entries: entriesOf(texts.slice(1)) };
+      return { cursor: latest, reset: latest < cursor, entries: parseChanges(texts.slice(1)) };
     },
     async put(table, key, value, expected) {
       const args = [`${table}:${key}`, value ?? '', expected === undefined ? '' : String(expected)];
@@ -51,7 +54,7 @@ export function createRedisStateStore(run: RunScript): StateStore {
   };
 }
 
-function entriesOf(texts: readonly string[]): StateEntry[] {
+function parseChanges(texts: readonly string[]): StateEntry[] {
   const entries: StateEntry[] = [];
   for (let at = 0; at + 2 < texts.length; at += 3) {
     const [field = '', version = '', value = ''] = texts.slice(at, at + 3);

@@ -34,7 +34,7 @@ interface RingLoads extends AsyncDisposable {
 const countMs = 1_000;
 const tellMs = 10_000;
 /** A node that was silent for so long is gone, and what it held is held by others. */
-const silentMs = 60_000;
+const loadStaleMs = 60_000;
 
 /**
  * Counts the sessions of this node, and adds what the others told. A node that has just begun thus knows the shares,
@@ -56,7 +56,7 @@ export function createRingLoads({ table, backends, node, clock, log, ...options 
   }
 
   function isSilent({ atMs }: RingLoad): boolean {
-    return Math.abs(clock.nowMs() - atMs) > silentMs;
+    return Math.abs(clock.nowMs() - atMs) > loadStaleMs;
   }
 
   async function write(): Promise<void> {

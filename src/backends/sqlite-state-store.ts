@@ -3,7 +3,7 @@ import { openEmbeddedDatabase } from '../core/embedded-database.ts';
 import { type StateEntry, type StateStore, stateTables } from '../core/state-store.ts';
 
 /** A removed entry stays as a row without a value: that is how its removal is told. */
-const schema = `
+const stateSchema = `
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS state (
@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS state (
  * Throws ERR_STORE_UNAVAILABLE when the file cannot be opened.
  */
 export function createSqliteStateStore(file: string): StateStore {
-  const database = openEmbeddedDatabase(file, schema, 'the embedded state store');
+  const database = openEmbeddedDatabase(file, stateSchema, 'the embedded state store');
   const { atomically, connection, settle } = database;
   const sql = {
     since: connection.prepare('SELECT * FROM state WHERE version > ? ORDER BY version'),
@@ -31,7 +31,7 @@ export function createSqliteStateStore(file: string): StateStore {
         const end = latest();
         const reset = end < cursor;
         const rows = sql.since.all(reset ? 0 : cursor);
-        return { cursor: end, reset, entries: rows.flatMap(entryOf) };
+        return { cursor: end, reset, entries: rows.flatMap(entryOfRow) };
       }),
     put: (table, key, value, expected) =>
       settle(() =>
@@ -47,7 +47,7 @@ export function createSqliteStateStore(file: string): StateStore {
   };
 }
 
-function entryOf(row: Record<string, SQLOutputValue>): StateEntry[] {
+function entryOfRow(row: Record<string, SQLOutputValue>): StateEntry[] {
   const table = stateTables.find((name) => name === row['name']);
   if (table === undefined) return [];
   const { value } = row;

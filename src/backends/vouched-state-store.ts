@@ -12,7 +12,7 @@ export interface StateKeys {
 }
 
 /** Options of the state store that signs its entries. */
-export interface VouchedStateStoreOptions {
+interface VouchedStateStoreOptions {
   /** The store of the entries, which others may be able to write to. */
   readonly store: StateStore;
   readonly keys: StateKeys;
@@ -26,9 +26,9 @@ export interface VouchedStateStore extends StateStore {
   renew(): Promise<void>;
 }
 
-const kind = 'state entry';
-const toldAgainMs = 60_000;
-const metAgainMs = 5_000;
+const entryKind = 'state entry';
+const alarmEveryMs = 60_000;
+const missingKeyRetryMs = 5_000;
 
 /**
  * Vouches for each entry with its table and key. An entry that was changed, moved, or written without a server key
@@ -46,17 +46,17 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
   let renewedUnder: string | undefined;
 
   async function textOf({ table, key }: StateEntry, stored: string): Promise<string | undefined> {
-    let read = readVouched(keys.current(), kind, [table, key], stored);
+    let read = readVouched(keys.current(), entryKind, [table, key], stored);
     if (read.kind === 'foreign-key') {
-      const isLacked = clock.nowMs() - lackedAtMs < metAgainMs || (await keys.meet(read.keyId)) === 'missing';
+      const isLacked = clock.nowMs() - lackedAtMs < missingKeyRetryMs || (await keys.meet(read.keyId)) === 'missing';
       if (isLacked) throw lacking(read.keyId);
-      read = readVouched(keys.current(), kind, [table, key], stored);
+      read = readVouched(keys.current(), entryKind, [table, key], stored);
     }
     return read.kind === 'genuine' ? read.text : undefined;
   }
 
   function lacking(keyId: string): PosternError {
-    if (clock.nowMs() - lackedAtMs >= metAgainMs) lackedAtMs = clock.nowMs();
+    if (clock.nowMs() - lackedAtMs >= missingKeyRetryMs) lackedAtMs = clock.nowMs();
     const message = `the state has an entry under the server key ${keyId}, which this machine lacks: copy the keys file of a node that has it`;
     return new PosternError('ERR_KEY_UNKNOWN', message, { source: 'store', retryable: true });
   }
@@ -64,7 +64,7 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
   function tell(forged: readonly StateEntry[]): void {
     const nowMs = clock.nowMs();
     for (const [table, [first, ...others] = []] of Map.groupBy(forged, (entry) => entry.table)) {
-      if (nowMs - (toldAtMs.get(table) ?? Number.NEGATIVE_INFINITY) < toldAgainMs) continue;
+      if (nowMs - (toldAtMs.get(table) ?? Number.NEGATIVE_INFINITY) < alarmEveryMs) continue;
       toldAtMs.set(table, nowMs);
       log.error('state-entries-forged', { code: 'ERR_ENTRY_FORGED', table, key: first?.key, others: others.length });
     }
@@ -83,16 +83,16 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
         entries.push({ ...entry, value });
       }
       if (changes.reset) unsound.clear();
-      for (const entry of changes.entries) unsound.delete(nameOf(entry));
-      for (const entry of forged) unsound.set(nameOf(entry), entry.version);
+      for (const entry of changes.entries) unsound.delete(entryName(entry));
+      for (const entry of forged) unsound.set(entryName(entry), entry.version);
       tell(forged);
       return { ...changes, entries };
     },
 
     async put(table, key, value, expected) {
-      const text = value === undefined ? undefined : vouchFor(keys.current().promoted, kind, [table, key], value);
+      const text = value === undefined ? undefined : vouchFor(keys.current().promoted, entryKind, [table, key], value);
       // What counts as none must not keep others from writing there.
-      const over = expected === 0 ? (unsound.get(nameOf({ table, key })) ?? 0) : expected;
+      const over = expected === 0 ? (unsound.get(entryName({ table, key })) ?? 0) : expected;
       return store.put(table, key, text, over);
     },
 
@@ -101,10 +101,10 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
       if (renewedUnder === promoted.id) return;
       const { entries } = await store.changesSince(0);
       for (const { table, key, value, version } of entries) {
-        const read = readVouched(keys.current(), kind, [table, key], value ?? '');
+        const read = readVouched(keys.current(), entryKind, [table, key], value ?? '');
         if (read.kind !== 'genuine' || read.keyId === promoted.id) continue;
         // Whoever changed it meanwhile has vouched for it.
-        await store.put(table, key, vouchFor(promoted, kind, [table, key], read.text), version);
+        await store.put(table, key, vouchFor(promoted, entryKind, [table, key], read.text), version);
       }
       renewedUnder = promoted.id;
     },
@@ -113,7 +113,7 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
   };
 }
 
-function nameOf({ table, key }: Pick<StateEntry, 'table' | 'key'>): string {
+function entryName({ table, key }: Pick<StateEntry, 'table' | 'key'>): string {
   return `${table}:${key}`;
 }
 

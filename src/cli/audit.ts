@@ -29,7 +29,7 @@ interface FilterOptions {
   readonly until?: number;
 }
 
-interface VerifyOptions {
+interface VerifyCommandOptions {
   readonly config: string;
   readonly format: Format;
   readonly olderRemoved?: true;
@@ -57,7 +57,7 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
         ...wanted
       }: FilterOptions & { config: string; format: Format; limit: number }) => {
         const { file } = (await load(config)).audit;
-        const lines = await listLines(file, filterOf(wanted), limit);
+        const lines = await listLines(file, auditFilterOf(wanted), limit);
         print(format === 'json' ? json(lines.map(auditJson)) : auditTable(lines));
         end(exitCodes.ok);
       },
@@ -68,7 +68,7 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
     .addOption(configOption())
     .action(async ({ config, format, ...wanted }: FilterOptions & { config: string; format: 'csv' | 'json' }) => {
       const { file } = (await load(config)).audit;
-      const filter = filterOf(wanted);
+      const filter = auditFilterOf(wanted);
       const write = format === 'csv' ? auditCsv() : auditJsonArray();
       print(write.head);
       for await (const { text } of placedTexts((await auditFiles(file)).toReversed())) {
@@ -90,7 +90,7 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
     .option('--without-store', 'do not ask the state store: lines that are missing at the end go unnoticed then')
     .addOption(configOption())
     .addOption(formatOption())
-    .action(async (files: string[], options: VerifyOptions) => {
+    .action(async (files: string[], options: VerifyCommandOptions) => {
       const config = await load(options.config);
       const { file } = config.audit;
       const { readAuditAnchors } = await environment.loadGateway();
@@ -123,11 +123,11 @@ function withFilters(command: Command): Command {
     .option('--actor <name>', 'who did it')
     .option('--subject <name>', 'to whom or what it was done')
     .option('--node <name>', 'on which node')
-    .option('--since <time>', 'since this time, such as 2030-01-31 or 2030-01-31T06:00:00Z', time)
-    .option('--until <time>', 'before this time', time);
+    .option('--since <time>', 'since this time, such as 2030-01-31 or 2030-01-31T06:00:00Z', parseTime)
+    .option('--until <time>', 'before this time', parseTime);
 }
 
-function filterOf({ since, until, ...texts }: FilterOptions): AuditFilter {
+function auditFilterOf({ since, until, ...texts }: FilterOptions): AuditFilter {
   return {
     ...texts,
     ...(since === undefined ? {} : { sinceMs: since }),
@@ -135,7 +135,7 @@ function filterOf({ since, until, ...texts }: FilterOptions): AuditFilter {
   };
 }
 
-function time(text: string): number {
+function parseTime(text: string): number {
   const ms = Date.parse(text);
   if (Number.isNaN(ms)) throw new InvalidArgumentError('Write a time such as 2030-01-31T06:00:00Z.');
   return ms;

@@ -38,7 +38,7 @@ export function addBackend(program: Command, environment: CommandEnvironment, en
       const reply = await ask('GET', '/backends');
       const refused = refusalCode(reply, complain);
       if (refused !== undefined) return end(refused);
-      print(format === 'json' ? json(reply.body) : asTable(reply.body));
+      print(format === 'json' ? json(reply.body) : backendTable(reply.body));
       end(exitCodes.ok);
     });
 
@@ -107,16 +107,16 @@ function splitOnce(text: string, separator: string): readonly [string, string] {
   return at === -1 ? ['en', text] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-function asTable(body: Readonly<Record<string, unknown>>): string {
+function backendTable(body: Readonly<Record<string, unknown>>): string {
   const rows = rowsIn(body['backends']).flatMap((backend) =>
     rowsIn(backend['hosts']).map((host) => [
       cell(backend['name']),
       `${cell(host['name'])}${backend['active'] === host['name'] ? ' *' : ''}`,
       stateOf(backend, host),
-      health(host['webmail']),
-      health(host['imap']),
+      healthText(host['webmail']),
+      healthText(host['imap']),
       cell(host['sessions_here']),
-      reasonOf(host['set'] ?? backend['set']),
+      setReason(host['set'] ?? backend['set']),
     ]),
   );
   return table(['BACKEND', 'HOST', 'STATE', 'WEBMAIL', 'IMAP', 'SESSIONS HERE', 'REASON'], rows);
@@ -129,12 +129,12 @@ function stateOf(backend: Readonly<Record<string, unknown>>, host: Readonly<Reco
   return state === 'DRAIN' && isObject(set) ? `${state} ${cell(set['percent'])} %` : state;
 }
 
-function health(service: unknown): string {
+function healthText(service: unknown): string {
   if (!isObject(service) || service['up'] === undefined) return '-';
   return service['up'] === true ? 'up' : `down: ${cell(service['why'])}`;
 }
 
-function reasonOf(set: unknown): string {
+function setReason(set: unknown): string {
   return isObject(set) && set['state'] !== 'READY' ? `${cell(set['reason'])} (${cell(set['by'])})` : '-';
 }
 

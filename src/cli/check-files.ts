@@ -3,8 +3,8 @@ import { access, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { PosternError } from '../core/error.ts';
-import { type EventName, type Log, silentLog } from '../core/log.ts';
 import { logEvents } from '../core/log-events.ts';
+import { type EventName, type Log, silentLog } from '../core/log.ts';
 import { readKeysFile } from '../sessions/keys-file.ts';
 import type { Dialled } from './check-online.ts';
 import type { CommandEnvironment } from './environment.ts';
@@ -82,9 +82,11 @@ async function look(server: string, address: string, open: () => Promise<string>
 function lookAtSocket(file: string): Promise<Dialled> {
   return look('api socket', file, async () => {
     const there = await statOf(file);
-    if (there !== undefined && !there.isSocket()) throw unusable(`${file} exists and is not a socket: ${another}`);
+    if (there !== undefined && !there.isSocket()) throw unusableFile(`${file} exists and is not a socket: ${another}`);
     if (Buffer.byteLength(file) > longestSocket)
-      throw unusable(`${file} is longer than ${longestSocket} bytes, the limit for the path of a socket: ${another}`);
+      throw unusableFile(
+        `${file} is longer than ${longestSocket} bytes, the limit for the path of a socket: ${another}`,
+      );
     return writableFolder(dirname(file));
   });
 }
@@ -92,7 +94,7 @@ function lookAtSocket(file: string): Promise<Dialled> {
 /** Resolves when this user may write the file, or make it. */
 async function writableFile(file: string): Promise<string> {
   const there = await statOf(file);
-  if (there?.isFile() === false) throw unusable(`${file} is not a regular file: ${another}`);
+  if (there?.isFile() === false) throw unusableFile(`${file} is not a regular file: ${another}`);
   return there === undefined ? writableFolder(dirname(file)) : mayWrite(file);
 }
 
@@ -101,8 +103,9 @@ async function writableFolder(folder: string): Promise<string> {
   for (let path = folder; ; path = dirname(path)) {
     const above = await statOf(path);
     if (above === undefined && path !== dirname(path)) continue;
-    if (above?.isDirectory() === false) throw unusable(`${path} is not a folder: ${another}`);
-    if (madeByKernel.has((await statfs(path)).type)) throw unusable(`nothing can be created in ${path}: ${another}`);
+    if (above?.isDirectory() === false) throw unusableFile(`${path} is not a folder: ${another}`);
+    if (madeByKernel.has((await statfs(path)).type))
+      throw unusableFile(`nothing can be created in ${path}: ${another}`);
     return mayWrite(path);
   }
 }
@@ -112,7 +115,7 @@ async function mayWrite(path: string): Promise<string> {
     await access(path, constants.W_OK);
     return '';
   } catch (cause) {
-    throw unusable(`this user cannot write to ${path}: change its owner, or ${another}`, cause);
+    throw unusableFile(`this user cannot write to ${path}: change its owner, or ${another}`, cause);
   }
 }
 
@@ -126,7 +129,7 @@ const longestSocket = 107;
 /** /proc and /sys, whose folders look writable to root (statfs(2)). */
 const madeByKernel: ReadonlySet<number> = new Set([0x9fa0, 0x62656572]);
 
-function unusable(message: string, cause?: unknown): PosternError {
+function unusableFile(message: string, cause?: unknown): PosternError {
   return new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
 }
 

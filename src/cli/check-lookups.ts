@@ -3,11 +3,11 @@ import { PosternError } from '../core/error.ts';
 import { createLoginNameParser, type LoginNameParser } from '../core/names.ts';
 import { warningLog } from './check-files.ts';
 import type { Dialled } from './check-online.ts';
-import type { OpenDirectory, CommandEnvironment } from './environment.ts';
-import { inOrder } from './user-list.ts';
+import type { CommandEnvironment, OpenDirectory } from './environment.ts';
+import { inOrder } from './lookup.ts';
 
 type Outcome = Pick<Dialled, 'result' | 'note'>;
-type Explained = Awaited<ReturnType<OpenDirectory['explain']>>['outcome'];
+type LookupOutcome = Awaited<ReturnType<OpenDirectory['explain']>>['outcome'];
 
 /** A name that is looked up: `server` is where it is written, for the first column. */
 interface Question {
@@ -17,7 +17,7 @@ interface Question {
 
 /** Nobody's name: every source is asked, unless one of them answers for everybody. */
 const nobody = 'postern-check@invalid';
-const atOnce = 32;
+const parallelNames = 32;
 const hint = 'answers; to look users up, name some: check --online USER USER USER';
 
 /**
@@ -38,13 +38,13 @@ export async function askDirectory(
     await using directory = await buildDirectory(config, warningLog(warnings));
     const remarks = [...warnings];
     const parse = createLoginNameParser(config.directory.nameRules);
-    const answers = await ask(directory, parse, nobody);
+    const answers = await askName(directory, parse, nobody);
     if (answers?.kind === 'tempfail') return [row({ result: 'failed', note: answers.why })];
     const isWarning = remarks.length > 0;
     const said = isWarning ? remarks.join('; ') : users.length === 0 && canRefuse(config) ? hint : 'answers';
     const rows = [row({ result: isWarning ? 'warning' : 'ok', note: said })];
-    for await (const one of inOrder(questions(config, users), atOnce, (question) =>
-      answer(question, directory, parse),
+    for await (const one of inOrder(namesToAsk(config, users), parallelNames, (question) =>
+      askQuestion(question, directory, parse),
     )) {
       rows.push(one);
     }
@@ -55,16 +55,16 @@ export async function askDirectory(
   }
 }
 
-async function* questions({ support }: Config, users: readonly string[]): AsyncIterable<Question> {
+async function* namesToAsk({ support }: Config, users: readonly string[]): AsyncIterable<Question> {
   for (const name of users) yield { server: 'user', name };
   for (const name of support?.staff.keys() ?? []) yield { server: 'staff', name };
   for (const name of support?.neverOpened ?? []) yield { server: 'never_opened', name };
 }
 
-async function answer(question: Question, directory: OpenDirectory, parse: LoginNameParser): Promise<Dialled> {
+async function askQuestion(question: Question, directory: OpenDirectory, parse: LoginNameParser): Promise<Dialled> {
   const startedAt = performance.now();
-  const outcome = await ask(directory, parse, question.name);
-  const judged = outcome === undefined ? noName : judge(question, outcome);
+  const outcome = await askName(directory, parse, question.name);
+  const judged = outcome === undefined ? noName : judgeOutcome(question, outcome);
   return { server: question.server, address: question.name, ...judged, ms: since(startedAt) };
 }
 
@@ -74,13 +74,17 @@ const neverTold =
 const noName: Outcome = { result: 'warning', note: 'is not a valid user name' };
 
 /** The answer for a name; undefined for what cannot be one. The directory minds the time. */
-async function ask(directory: OpenDirectory, parse: LoginNameParser, name: string): Promise<Explained | undefined> {
+async function askName(
+  directory: OpenDirectory,
+  parse: LoginNameParser,
+  name: string,
+): Promise<LookupOutcome | undefined> {
   const parsed = parse(name);
   if (parsed.kind === 'malformed') return undefined;
   return (await directory.explain(parsed.name, new AbortController().signal)).outcome;
 }
 
-function judge({ server, name }: Question, outcome: Explained): Outcome {
+function judgeOutcome({ server, name }: Question, outcome: LookupOutcome): Outcome {
   const isUser = server === 'user';
   const harm = server === 'staff' ? 'this entry gives nobody a role' : 'this entry protects nobody';
   switch (outcome.kind) {

@@ -20,14 +20,14 @@ export interface Dialled {
   readonly note: string;
 }
 
-type Outcome = Pick<Dialled, 'result' | 'note'>;
+type DialOutcome = Pick<Dialled, 'result' | 'note'>;
 type Dial = Pick<Dialled, 'server' | 'address'> & {
-  readonly ask: (signal: AbortSignal) => Promise<Outcome>;
+  readonly ask: (signal: AbortSignal) => Promise<DialOutcome>;
   readonly limitMs: number;
 };
 
 /** Two hundred backends at once would look like an attack, to them and to the local firewall. */
-const atOnce = 32;
+const parallelDials = 32;
 
 /**
  * Dials Redis, the IMAP server and the webmail of every backend, and its master identity; never rejects for a server's
@@ -44,14 +44,14 @@ export async function dialAll(config: Config): Promise<readonly Dialled[]> {
   const work = async () => {
     for (const [index, dial] of queue) done.push([index, await carryOut(dial)]);
   };
-  await Promise.all(Array.from({ length: atOnce }, work));
+  await Promise.all(Array.from({ length: parallelDials }, work));
   return done.sort(([a], [b]) => a - b).map(([, dialled]) => dialled);
 }
 
 async function carryOut({ server, address, ask, limitMs }: Dial): Promise<Dialled> {
   const startedAt = performance.now();
   const outcome = await ask(AbortSignal.timeout(limitMs)).catch(
-    (error: unknown): Outcome => ({ result: 'failed', note: explainFailure(error) }),
+    (error: unknown): DialOutcome => ({ result: 'failed', note: explainFailure(error) }),
   );
   return { server, address, ...outcome, ms: Math.round(performance.now() - startedAt) };
 }
@@ -86,7 +86,7 @@ function redisDial(
   loss: { readonly restart: string; readonly eviction: string },
   holds: { readonly sessions: boolean; readonly state: boolean; readonly keysFile?: string },
 ): Dial {
-  const ask = async (signal: AbortSignal): Promise<Outcome> => {
+  const ask = async (signal: AbortSignal): Promise<DialOutcome> => {
     const { appendonly, maxmemoryPolicy, tracks } = await dialRedis(store, holds, signal);
     const notes = [
       ...(tracks || !holds.sessions ? [] : ['no client tracking: each node reads each session in use twice a second']),
@@ -140,7 +140,7 @@ function masterDials({ backends, serving }: Config): Dial[] {
   return dials;
 }
 
-function judgeWebmail({ status }: { readonly status: number }): Outcome {
+function judgeWebmail({ status }: { readonly status: number }): DialOutcome {
   if (status >= 500) return { result: 'failed', note: `answers ${status}: look at the webmail's own log` };
   if (status === 404 || status === 400) {
     return {
@@ -156,10 +156,10 @@ const dearBytes = 64 * 1024;
 
 /** Says what a check costs, and warns where it asks for no small file: it would be made anew, or begin a session. */
 async function weighCheck(
-  outcome: Outcome,
+  outcome: DialOutcome,
   { backend, host, config }: { readonly backend: Backend; readonly host: BackendHost; readonly config: Config },
   signal: AbortSignal,
-): Promise<Outcome> {
+): Promise<DialOutcome> {
   const target = config.serving.get(backend.name)?.health.path ?? smallTarget(host, await ownTarget(backend));
   const webmail = { ...host.webmail, landing: target };
   const startedAt = performance.now();

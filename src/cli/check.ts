@@ -50,7 +50,7 @@ export function addCheck(program: Command, environment: CommandEnvironment, end:
         ({ result }) => result !== 'ok',
       );
       const dialled = online ? [...unusable, ...(await askAll(config, users, environment))] : unusable;
-      print(format === 'json' ? json(asJson(config, dialled)) : asText(config, dialled));
+      print(format === 'json' ? json(checkJson(config, dialled)) : checkText(config, dialled));
       end(dialled.some(({ result }) => result === 'failed') ? exitCodes.no : exitCodes.ok);
     });
   withExamples(command, [
@@ -78,7 +78,7 @@ async function askAll(
   return [...names, ...servers];
 }
 
-function asJson(config: Config, dialled: readonly Dialled[]): object {
+function checkJson(config: Config, dialled: readonly Dialled[]): object {
   return {
     file: config.file,
     valid: true,
@@ -88,7 +88,7 @@ function asJson(config: Config, dialled: readonly Dialled[]): object {
   };
 }
 
-function asText(config: Config, dialled: readonly Dialled[]): string {
+function checkText(config: Config, dialled: readonly Dialled[]): string {
   const lines = [
     dialled.some(({ result }) => result === 'failed')
       ? `${config.file} is valid, but see below.`
@@ -121,7 +121,7 @@ function summarise(config: Config): readonly (readonly [what: string, facts: str
 
 /** Remarks on settings that are allowed but deserve a second look. */
 export function remarks(config: Config): readonly string[] {
-  const open = config.publicUrls.filter((url) => !url.secure && !isLoopback(hostOf(url.origin)));
+  const open = config.publicUrls.filter((url) => !url.secure && !isLoopback(loopbackAlias(url.origin)));
   const isSecure = config.publicUrls.some((url) => url.secure);
   return [
     ...config.exposedSecrets.map((why) => `a secret is exposed: ${why}`),
@@ -148,7 +148,7 @@ function addressText({ host, port }: ListenAddress): string {
   return `${bracketed(host)}:${port}`;
 }
 
-function hostOf(origin: string): string {
+function loopbackAlias(origin: string): string {
   const { hostname } = new URL(origin);
   return hostname.endsWith('.localhost') ? 'localhost' : hostname.replace(/^\[|\]$/g, '');
 }

@@ -7,6 +7,7 @@ import { createLoginNameParser } from '../core/names.ts';
 import { compareDirectories, type Comparison, type HomeChange } from '../directory/compare.ts';
 import { operatorName } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
+import { usersFrom } from './lookup.ts';
 import {
   configOption,
   type ExitCode,
@@ -17,7 +18,6 @@ import {
   withExamples,
 } from './options.ts';
 import { createProgress, json } from './output.ts';
-import { usersFrom } from './user-list.ts';
 
 type WrittenSource = Config['directory']['sources'][number];
 
@@ -82,7 +82,7 @@ function addDirectoryCompare(directory: Command, environment: CommandEnvironment
     .action(async (before: string, after: string, users: string[], { format }: { format: Format }) => {
       const load = (file: string) => loadConfig(file, { env: environment.env, checksDrivers: true });
       const configs = { before: await load(before), after: await load(after) };
-      end(await compare(configs, users, format, environment));
+      end(await printComparison(configs, users, format, environment));
     });
   withExamples(command, [
     ['postern directory compare postern.yaml new.yaml - < users.txt', 'all users: who would move?'],
@@ -96,7 +96,7 @@ const comparisonCodesHelp = `
 ${exitCodesHelp}`;
 
 /** Asks both directories for the users and prints who would live elsewhere. */
-async function compare(
+async function printComparison(
   { before, after }: { readonly before: Config; readonly after: Config },
   users: readonly string[],
   format: Format,
@@ -122,17 +122,17 @@ async function compare(
   );
   progress.end();
   changes.sort((a, b) => (a.user < b.user ? -1 : 1));
-  environment.print(format === 'json' ? asJson(comparison, changes) : asText(comparison, changes));
+  environment.print(format === 'json' ? comparisonJson(comparison, changes) : comparisonText(comparison, changes));
   if (comparison.unsure > 0) return exitCodes.unavailable;
   return comparison.moved > 0 ? exitCodes.no : exitCodes.ok;
 }
 
-function asJson({ flows, ...counts }: Comparison, changes: readonly HomeChange[]): string {
+function comparisonJson({ flows, ...counts }: Comparison, changes: readonly HomeChange[]): string {
   return json({ ...counts, flows: Object.fromEntries(flows), changes });
 }
 
 /** Users first, one per line between tabs; what they add up to is read last, and so stands last. */
-function asText({ users, moved, unsure, flows }: Comparison, changes: readonly HomeChange[]): string {
+function comparisonText({ users, moved, unsure, flows }: Comparison, changes: readonly HomeChange[]): string {
   const lines = changes.map(({ user, from, to }) => `${user}\t${from}\t${to}\n`);
   const sums = [...flows].sort(([, a], [, b]) => b - a).map(([flow, count]) => `  ${flow}: ${count}\n`);
   const share = users === 0 ? '' : ` (${((moved * 100) / users).toFixed(1)} %)`;
@@ -140,7 +140,7 @@ function asText({ users, moved, unsure, flows }: Comparison, changes: readonly H
   return `${lines.join('')}${moved} of ${users} users would move${share}.\n${sums.join('')}${doubt}`;
 }
 
-type Weights = ReadonlyMap<string, number>;
+type WeightsByBackend = ReadonlyMap<string, number>;
 
 /** `postern directory preview`: who would move if the weights of the `hash` source were others. */
 function addDirectoryPreview(directory: Command, environment: CommandEnvironment, end: (code: ExitCode) => void): void {
@@ -159,7 +159,7 @@ function addDirectoryPreview(directory: Command, environment: CommandEnvironment
     )
     .addOption(configOption())
     .addOption(formatOption())
-    .action(async (users: string[], options: { weight: Weights; config: string; format: Format }) => {
+    .action(async (users: string[], options: { weight: WeightsByBackend; config: string; format: Format }) => {
       const before = await loadConfig(options.config, { env: environment.env, checksDrivers: true });
       const problem = problemWith(before, options.weight);
       if (problem !== undefined) {
@@ -167,7 +167,7 @@ function addDirectoryPreview(directory: Command, environment: CommandEnvironment
         return end(exitCodes.invalid);
       }
       const configs = { before, after: withWeights(before, options.weight) };
-      end(await compare(configs, users, options.format, environment));
+      end(await printComparison(configs, users, options.format, environment));
     });
   withExamples(command, [
     ['postern directory preview --weight c=2 - < users.txt', 'c gets twice its share: who moves to it?'],
@@ -175,13 +175,13 @@ function addDirectoryPreview(directory: Command, environment: CommandEnvironment
   ]).addHelpText('after', comparisonCodesHelp);
 }
 
-function readWeight(text: string, before: Weights = new Map()): Weights {
+function readWeight(text: string, before: WeightsByBackend = new Map()): WeightsByBackend {
   const [, backend, digits] = /^([\w.-]+)=(\d+(?:\.\d+)?)$/.exec(text) ?? [];
   if (backend === undefined) throw new InvalidArgumentError('write BACKEND=WEIGHT, such as a=2.');
   return new Map([...before, [backend, Number(digits)]]);
 }
 
-function problemWith({ file, directory, backends }: Config, weights: Weights): string | undefined {
+function problemWith({ file, directory, backends }: Config, weights: WeightsByBackend): string | undefined {
   if (!directory.sources.some(({ type }) => type === 'hash')) return `${file} has no hash source: use compare.\n`;
   const known = new Set<string>(backends.keys());
   const unknown = [...weights.keys()].find((name) => !known.has(name));
@@ -189,7 +189,7 @@ function problemWith({ file, directory, backends }: Config, weights: Weights): s
 }
 
 /** The configuration with other weights in its hash sources. */
-function withWeights(config: Config, weights: Weights): Config {
+function withWeights(config: Config, weights: WeightsByBackend): Config {
   const { sources } = config.directory;
   const reweighed = (source: WrittenSource): WrittenSource =>
     source.type === 'hash' ? { ...source, weights: newWeights(config, source, weights) } : source;
@@ -198,7 +198,7 @@ function withWeights(config: Config, weights: Weights): Config {
 }
 
 /** Without weights of its own a hash gives every backend 1. */
-function newWeights({ backends }: Config, { weights: written }: WrittenSource, weights: Weights): object {
+function newWeights({ backends }: Config, { weights: written }: WrittenSource, weights: WeightsByBackend): object {
   const usual = Object.fromEntries([...backends.keys()].map((name) => [name, 1]));
   return { ...(typeof written === 'object' && written !== null ? written : usual), ...Object.fromEntries(weights) };
 }

@@ -35,7 +35,7 @@ export function addExplain(program: Command, environment: CommandEnvironment, en
     .action(async (user: string, { config, format, fresh }: { config: string; format: Format; fresh?: true }) => {
       const running = fresh ? undefined : await askRunning(config, user, environment);
       const explanation = running ?? (await askSources(config, user, environment));
-      environment.print(format === 'json' ? json(explanation) : asText(explanation));
+      environment.print(format === 'json' ? json(explanation) : explanationText(explanation));
       end(answerCode(explanation));
     });
   withExamples(command, [
@@ -45,10 +45,14 @@ export function addExplain(program: Command, environment: CommandEnvironment, en
   ]).addHelpText('after', `\n1: unknown or may not sign in; 3: a source did not answer.\n${exitCodesHelp}`);
 }
 
-type Explained = ApiReply['body'];
+type ExplanationReply = ApiReply['body'];
 
 /** Asks the running gateway; undefined if it cannot be reached. */
-async function askRunning(file: string, user: string, environment: CommandEnvironment): Promise<Explained | undefined> {
+async function askRunning(
+  file: string,
+  user: string,
+  environment: CommandEnvironment,
+): Promise<ExplanationReply | undefined> {
   const { socket, token } = (await loadConfig(file, { env: environment.env })).operators;
   if (socket === undefined && token === undefined) return undefined;
   const ask = await openApi(file, environment);
@@ -61,14 +65,14 @@ async function askRunning(file: string, user: string, environment: CommandEnviro
   }
 }
 
-async function askSources(file: string, user: string, environment: CommandEnvironment): Promise<Explained> {
+async function askSources(file: string, user: string, environment: CommandEnvironment): Promise<ExplanationReply> {
   const config = await loadConfig(file, { env: environment.env, checksDrivers: true });
   const { openExplain } = await environment.loadGateway();
   await using opened = await openExplain(config, silentLog);
   return { ...(await opened.explain(user, new AbortController().signal)) };
 }
 
-function asText({ typed, user, answer, why, steps, moved, backend, driver, hosts }: Explained): string {
+function explanationText({ typed, user, answer, why, steps, moved, backend, driver, hosts }: ExplanationReply): string {
   const facts: [string, unknown][] = [
     ['typed', typed],
     ['user', user],
@@ -88,7 +92,7 @@ function asText({ typed, user, answer, why, steps, moved, backend, driver, hosts
     cell(step['asked']),
     answerOf(step),
     `${cell(step['tookMs'])} ms`,
-    originOf(step),
+    ageText(step),
   ]);
   const machines = rowsIn(hosts).map(({ name, state, why: whyDown, serves, imap, webmail }) => [
     cell(name),
@@ -104,7 +108,7 @@ function asText({ typed, user, answer, why, steps, moved, backend, driver, hosts
   ].join('\n');
 }
 
-function answerOf({ answer, home, user, role, why }: Explained): string {
+function answerOf({ answer, home, user, role, why }: ExplanationReply): string {
   if (why !== undefined) return `${cell(answer)}: ${cell(why)}`;
   if (answer !== 'found') return cell(answer);
   const asRole = role === undefined ? '' : `, role ${cell(role)}`;
@@ -112,7 +116,7 @@ function answerOf({ answer, home, user, role, why }: Explained): string {
   return `found: ${cell(home)}${user === undefined ? '' : `, as ${cell(user)}`}${asRole}`;
 }
 
-function originOf({ answer, ageMs, stale }: Explained): string {
+function ageText({ answer, ageMs, stale }: ExplanationReply): string {
   if (answer === 'skipped') return '-';
   if (typeof ageMs !== 'number') return 'asked now';
   const age = ageMs < 1000 ? `${ageMs} ms` : formatDuration(Math.round(ageMs / 1000) * 1000);

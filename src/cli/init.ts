@@ -171,12 +171,12 @@ export function initFile(answers: InitAnswers): string {
     '# Paths are relative to this file. A secret is { file: NAME } or { env: VARIABLE }, never written out here.',
     '',
     '# Where this node listens for browsers or your load balancer.',
-    `listen: ${quote(listen)}`,
+    `listen: ${yamlText(listen)}`,
     '# Behind a balancer that keeps idle connections for more than 60 s (Google 600 s, Envoy 1 h; docs/load-balancers.md):',
-    `# listen: { address: ${quote(listen)}, keep_alive: 620s }`,
+    `# listen: { address: ${yamlText(listen)}, keep_alive: 620s }`,
     '',
     '# What users type. Requests for any other host are refused; several addresses are a [list].',
-    `public_url: ${quote(publicUrl)}`,
+    `public_url: ${yamlText(publicUrl)}`,
     '',
     `# Networks of your load balancers: only their X-Forwarded-* headers are believed.${isSecure ? ' One of them must end TLS.' : ''}`,
     `trusted_proxies: ${isSecure ? '[127.0.0.1]' : '[]'}`,
@@ -186,35 +186,35 @@ export function initFile(answers: InitAnswers): string {
     '',
     'sessions:',
     redis === ''
-      ? line('  # redis: redis://127.0.0.1:6379/0', 'for several nodes; without it state/postern.sqlite')
-      : `  redis: ${quote(redis)}`,
-    line('  keys_file: state/keys', 'the same on all nodes; the first one to start creates it'),
+      ? commentedLine('  # redis: redis://127.0.0.1:6379/0', 'for several nodes; without it state/postern.sqlite')
+      : `  redis: ${yamlText(redis)}`,
+    commentedLine('  keys_file: state/keys', 'the same on all nodes; the first one to start creates it'),
     '  # idle_timeout: 30 min',
     '  # absolute_timeout: 12h',
     '',
     'directory:',
     domain === ''
-      ? line('  # default_domain: example.org', 'put after names without a domain')
-      : line(`  default_domain: ${quote(domain)}`, 'put after names without a domain'),
-    line('  sources:', 'asked in this order'),
+      ? commentedLine('  # default_domain: example.org', 'put after names without a domain')
+      : commentedLine(`  default_domain: ${yamlText(domain)}`, 'put after names without a domain'),
+    commentedLine('  sources:', 'asked in this order'),
     isOne
-      ? line(`    - { type: static, backend: ${quote(first.name)} }`, 'one backend for everybody')
-      : line('    - { type: map, file: users.map }', '"alice@example.org: a", one per line'),
+      ? commentedLine(`    - { type: static, backend: ${yamlText(first.name)} }`, 'one backend for everybody')
+      : commentedLine('    - { type: map, file: users.map }', '"alice@example.org: a", one per line'),
     '',
     'backend_defaults:',
-    `  driver: ${quote(driver)}`,
+    `  driver: ${yamlText(driver)}`,
     caFile === ''
-      ? line('  # tls_ca_file: ca.crt', "instead of the system's authorities")
-      : line(`  tls_ca_file: ${quote(caFile)}`, "instead of the system's authorities"),
+      ? commentedLine('  # tls_ca_file: ca.crt', "instead of the system's authorities")
+      : commentedLine(`  tls_ca_file: ${yamlText(caFile)}`, "instead of the system's authorities"),
     ...driverLines(driver),
     '',
     '# imaps:// is TLS at once, imap:// is STARTTLS, required. The path of the webmail is where users land.',
     'backends:',
     ...backends.map(
-      ({ name, imap, webmail }) => `  ${quote(name)}: { imap: ${quote(imap)}, webmail: ${quote(webmail)} }`,
+      ({ name, imap, webmail }) => `  ${yamlText(name)}: { imap: ${yamlText(imap)}, webmail: ${yamlText(webmail)} }`,
     ),
     '',
-    line('# include: backends.d/*.yaml', 'further backends'),
+    commentedLine('# include: backends.d/*.yaml', 'further backends'),
     '',
   ].join('\n');
 }
@@ -226,12 +226,12 @@ function driverLines(driver: string): readonly string[] {
       '  # This is an example: your webmail has other fields and signs. How to find them, and those of known webmails:',
       '  # docs/webmails/form.md',
       '  form:',
-      line('    # page: /login', 'where the form stands, if not on the landing page'),
+      commentedLine('    # page: /login', 'where the form stands, if not on the landing page'),
       '    user_field: username',
       '    password_field: password',
-      line('    success: { status: 302 }', 'the answer to a right password'),
-      line('    failure: { status: 200 }', 'the answer to a wrong one'),
-      line('    # lost: { status: 302, location: /login }', 'any answer that shows a lost session'),
+      commentedLine('    success: { status: 302 }', 'the answer to a right password'),
+      commentedLine('    failure: { status: 200 }', 'the answer to a wrong one'),
+      commentedLine('    # lost: { status: 302, location: /login }', 'any answer that shows a lost session'),
     ];
   }
   if (driver !== 'header') return [];
@@ -252,12 +252,12 @@ alice@${domain === '' ? 'example.org' : domain}: ${backends[0]?.name ?? 'a'}
 `;
 }
 
-function line(text: string, comment: string): string {
+function commentedLine(text: string, comment: string): string {
   return `${text.padEnd(39)} # ${comment}`;
 }
 
 /** Plain where YAML takes it so, also between braces; else as JSON, which is YAML too. */
-function quote(text: string): string {
+function yamlText(text: string): string {
   const isPlain = /^[a-z][\w./:@-]*$/i.test(text) && !/:$|^(?:true|false|null|yes|no|on|off|y|n)$/i.test(text);
   return isPlain ? text : JSON.stringify(text);
 }

@@ -3,7 +3,7 @@ import { loadConfig } from '../config/load.ts';
 import { systemClock } from '../core/clock.ts';
 import { silentLog } from '../core/log.ts';
 import { createLoginNameParser } from '../core/names.ts';
-import type { OpenDirectory, CommandEnvironment } from './environment.ts';
+import type { CommandEnvironment, OpenDirectory } from './environment.ts';
 import {
   answerCode,
   configOption,
@@ -15,10 +15,9 @@ import {
   withExamples,
 } from './options.ts';
 import { createProgress, json, table } from './output.ts';
-import { inOrder, usersFrom } from './user-list.ts';
 
 /** One user as `lookup` shows it. `source` is the one that decided, by its place and type. */
-interface Found {
+interface LookupRow {
   readonly typed: string;
   readonly answer: 'found' | 'unknown' | 'refused' | 'malformed' | 'could-not-ask';
   readonly backend?: string;
@@ -28,7 +27,7 @@ interface Found {
 }
 
 /** How many are asked for at once, and how many characters are printed at once. */
-const atOnce = 64;
+const parallelLookups = 64;
 const chunk = 64 * 1024;
 
 /** `postern lookup`: where users live, as the gateway would find it out at their sign-in. */
@@ -47,11 +46,13 @@ export function addLookup(program: Command, environment: CommandEnvironment, end
       const { buildDirectory } = await environment.loadGateway();
       await using directory = await buildDirectory(config, silentLog);
       const parse = createLoginNameParser(config.directory.nameRules);
-      const all = inOrder(usersFrom(users, environment.lines), atOnce, (user) => lookUp(user, parse, directory));
+      const all = inOrder(usersFrom(users, environment.lines), parallelLookups, (user) =>
+        lookUp(user, parse, directory),
+      );
       if (users.includes('-')) return end(await stream(all, format, environment));
-      const found: Found[] = [];
+      const found: LookupRow[] = [];
       for await (const one of all) found.push(one);
-      environment.print(format === 'json' ? json(found) : asTable(found));
+      environment.print(format === 'json' ? json(found) : lookupTable(found));
       end(worst(found.map(answerCode)));
     });
   withExamples(command, [
@@ -69,7 +70,7 @@ async function lookUp(
   typed: string,
   parse: ReturnType<typeof createLoginNameParser>,
   directory: OpenDirectory,
-): Promise<Found> {
+): Promise<LookupRow> {
   const parsed = parse(typed);
   if (parsed.kind === 'malformed') return { typed, answer: 'malformed', why: parsed.why };
   const { steps, outcome } = await directory.explain(parsed.name, new AbortController().signal);
@@ -86,7 +87,7 @@ async function lookUp(
   return { ...notFound, answer: 'could-not-ask', why };
 }
 
-function asTable(found: readonly Found[]): string {
+function lookupTable(found: readonly LookupRow[]): string {
   return table(
     ['USER', 'BACKEND', 'SOURCE', 'CANONICAL USER', 'ANSWER'],
     found.map(({ typed, backend, source, user, answer, why }) => [
@@ -100,7 +101,11 @@ function asTable(found: readonly Found[]): string {
 }
 
 /** Prints each as it comes, so that a million lines need no memory. */
-async function stream(all: AsyncIterable<Found>, format: Format, environment: CommandEnvironment): Promise<ExitCode> {
+async function stream(
+  all: AsyncIterable<LookupRow>,
+  format: Format,
+  environment: CommandEnvironment,
+): Promise<ExitCode> {
   const progress = createProgress(environment, systemClock);
   let code: ExitCode = exitCodes.ok;
   let users = 0;
@@ -121,11 +126,43 @@ async function stream(all: AsyncIterable<Found>, format: Format, environment: Co
 }
 
 /** User, backend, source, canonical user, answer. A tab in a name can be no part of a user, only of what was typed. */
-function asLine({ typed, backend = '-', source = '-', user = '-', answer, why }: Found): string {
+function asLine({ typed, backend = '-', source = '-', user = '-', answer, why }: LookupRow): string {
   const cells = [typed, backend, source, user, why === undefined ? answer : `${answer}: ${why}`];
   return `${cells.map((cell) => cell.replaceAll('\t', ' ')).join('\t')}\n`;
 }
 
 function worst(codes: readonly ExitCode[]): ExitCode {
   return codes.reduce((worse, code) => (code > worse ? code : worse), exitCodes.ok);
+}
+
+/** Users on the command line, or with `-` one per line on standard input. */
+export async function* usersFrom(
+  words: readonly string[],
+  lines: () => AsyncIterable<string>,
+): AsyncGenerator<string, void, undefined> {
+  for (const word of words) {
+    if (word !== '-') yield word;
+    else for await (const line of lines()) if (line.trim() !== '') yield line;
+  }
+}
+
+/**
+ * Works on many items at once, at most `atOnce`, and yields what comes of them in the order of the items. Takes an item
+ * only when there is room for it, so that a million of them need no memory.
+ */
+export async function* inOrder<Item, Outcome>(
+  items: AsyncIterable<Item> | Iterable<Item>,
+  atOnce: number,
+  work: (item: Item) => Promise<Outcome>,
+): AsyncGenerator<Outcome, void, undefined> {
+  const running: Promise<Outcome>[] = [];
+  for await (const item of items) {
+    const one = work(item);
+    // Its turn to be looked at may come after another one has failed.
+    one.catch(() => {});
+    running.push(one);
+    const [oldest] = running.length < atOnce ? [] : running.splice(0, 1);
+    if (oldest !== undefined) yield oldest;
+  }
+  for (const one of running) yield one;
 }

@@ -28,7 +28,7 @@ export function json(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-const everyMs = 200;
+const progressMs = 200;
 
 /** Shows a count of users on the terminal, a few times a second; does nothing without a terminal. */
 export function createProgress({ progress }: Pick<CommandEnvironment, 'progress'>, clock: Clock) {
@@ -37,7 +37,7 @@ export function createProgress({ progress }: Pick<CommandEnvironment, 'progress'
   return {
     count(users: number): void {
       const nowMs = clock.nowMs();
-      if (progress === undefined || nowMs - shownMs < everyMs) return;
+      if (progress === undefined || nowMs - shownMs < progressMs) return;
       shownMs = nowMs;
       const perSecond = Math.round((users * 1000) / (nowMs - startedMs));
       progress(`${users.toLocaleString('en')} users, ${perSecond.toLocaleString('en')} a second`);
@@ -52,10 +52,10 @@ export function createProgress({ progress }: Pick<CommandEnvironment, 'progress'
 /** The address of a Redis, as output shows it. */
 export function redisAddress(store: StoreConfig & { readonly kind: 'redis' }): string {
   if ('url' in store) return store.url;
-  if ('cluster' in store) return `cluster ${listed(store.cluster)}`;
-  return `${store.name} of sentinels ${listed(store.sentinels)}`;
+  if ('cluster' in store) return `cluster ${serverList(store.cluster)}`;
+  return `${store.name} of sentinels ${serverList(store.sentinels)}`;
 }
 
-function listed(servers: readonly { readonly host: string; readonly port: number }[]): string {
+function serverList(servers: readonly { readonly host: string; readonly port: number }[]): string {
   return servers.map(({ host, port }) => `${bracketed(host)}:${port}`).join(', ');
 }

@@ -75,14 +75,14 @@ function invitation({ user, code, until, console: address }: ApiReply['body']): 
 function staffTable(staff: unknown): string {
   const rows = rowsIn(staff).map((one) => [
     cell(one['user']),
-    list(one['roles']),
-    list(one['domains']),
+    listText(one['roles']),
+    listText(one['domains']),
     cell(one['second_factor']),
     cell(one['since']),
   ]);
   return table(['STAFF', 'ROLES', 'DOMAINS', 'SECOND FACTOR', 'SINCE'], rows);
 }
 
-function list(value: unknown): string {
+function listText(value: unknown): string {
   return Array.isArray(value) ? value.join(' ') : '-';
 }

@@ -1,7 +1,7 @@
 /**
- * Events of the audit; docs/audit.md lists each. `impersonation-failed`: nothing came of an opening that was started,
- * or even written down as opened, and nobody saw the mailbox. `impersonation-ended`: by somebody or something else than
- * its time or its Stop button, which the facts name. `role-used`: somebody saw or did what a role of staff allows.
+ * Events of the audit; docs/audit.md lists each. `impersonation-failed`: an impersonation that was started, or even
+ * recorded as opened, failed before anybody saw the mailbox. `impersonation-ended`: it ended otherwise than by its time
+ * limit or its Stop button; the facts say by what. `role-used`: somebody used a role of staff.
  */
 export const auditEventNames = [
   'staff-sign-in',
@@ -32,14 +32,14 @@ export const auditEventNames = [
 ] as const;
 type AuditEventName = (typeof auditEventNames)[number];
 
-/** One audited act. It holds no secret. */
+/** One audited act. It contains no secret. */
 export interface AuditEvent {
   readonly event: AuditEventName;
-  /** The one who acted, never the one who was acted upon. */
+  /** The person or program that acted. */
   readonly actor: string;
-  /** To whom or to what it was done. */
+  /** The user or thing that the act concerned. */
   readonly subject?: string;
-  /** From where, where it came over a network. */
+  /** Address of the actor; undefined if the act did not come over a network. */
   readonly address?: string;
   readonly facts?: AuditFacts;
 }
@@ -47,9 +47,9 @@ export interface AuditEvent {
 /** Further fields of an audit line. */
 export type AuditFacts = Readonly<Record<string, string | number | boolean>>;
 
-/** A line of the audit, as it is read again. Values were cut and cleaned of control characters when it was written. */
+/** A line of the audit as read back. Its values were cut and cleaned of control characters when it was written. */
 export interface AuditLine extends Omit<AuditEvent, 'event'> {
-  /** The chain of the process that wrote it. Each process has its own, with lines numbered from 1. */
+  /** The chain of the process that wrote the line. Each process has its own, with lines numbered from 1. */
   readonly chain: string;
   readonly sequence: number;
   readonly timeMs: number;
@@ -58,7 +58,7 @@ export interface AuditLine extends Omit<AuditEvent, 'event'> {
   readonly event: string;
 }
 
-/** Which lines are meant: those that fit everything that is given. */
+/** Selects lines of the audit: a line must match every field that is given. */
 export interface AuditFilter {
   readonly event?: string;
   readonly actor?: string;
@@ -70,26 +70,26 @@ export interface AuditFilter {
   readonly untilMs?: number;
 }
 
-/** Where everything is written that staff and operators do. */
+/** The record of everything that staff and operators do. */
 export interface Audit {
   /**
    * Resolves when the line is on disk.
    *
    * Rejects with a PosternError of source `audit` (ERR_AUDIT_UNAVAILABLE) when it cannot be written, after two seconds
-   * at the latest: what must not happen unseen must then not happen. Such a line may have been written all the same.
+   * at the latest. The caller must then not do what it wanted recorded. The line may have been written all the same.
    */
   record(event: AuditEvent): Promise<void>;
   /**
-   * The lines of this machine that fit, newest first, at most `limit` of them. What it takes does not grow with the
-   * audit, but with how far back the lines lie. They are not verified: `postern audit verify` is for that. Rejects as
+   * Returns the matching lines of this machine, newest first, at most `limit`. The cost grows with how far back the
+   * lines lie, not with the size of the audit. Lines are not verified: `postern audit verify` does that. Rejects as
    * `record` does when the file cannot be read.
    */
   list(filter: AuditFilter, limit: number): Promise<readonly AuditLine[]>;
 }
 
 /**
- * Records what happens whether it is written or not: an outage of the audit must not make an outage of mail worse.
- * Never rejects; the audit has raised its alarm.
+ * Records an act that takes place whether it is recorded or not: an outage of the audit must not make an outage of mail
+ * worse. Never rejects; the audit has raised its alarm.
  */
 export async function recordIfPossible(audit: Pick<Audit, 'record'>, event: AuditEvent): Promise<void> {
   await audit.record(event).catch(() => undefined);
@@ -97,24 +97,24 @@ export async function recordIfPossible(audit: Pick<Audit, 'record'>, event: Audi
 
 const columns = ['time', 'node', 'event', 'actor', 'subject', 'address', 'facts', 'chain', 'sequence'] as const;
 
-/** The names of the columns, as the first row. */
-export const auditCsvHead = row(columns);
+/** The first row: the names of the columns. */
+export const auditCsvHead = csvRow(columns);
 
 /**
- * A line of the audit as a row of CSV (RFC 4180), with its end. A cell that a spreadsheet would take for a formula
- * begins with an apostrophe instead (OWASP, CSV injection): what a user or a client sent may stand there.
+ * Formats a line of the audit as a row of CSV with its line end (RFC 4180). A cell that a spreadsheet would take for a
+ * formula gets an apostrophe in front (OWASP, CSV injection): it may hold what a user or a client sent.
  */
 export function auditCsvRow(line: AuditLine): string {
   const { timeMs, node, event, actor, subject = '', address = '', facts, chain, sequence } = line;
   const told = facts === undefined ? '' : JSON.stringify(facts);
-  return row([new Date(timeMs).toISOString(), node, event, actor, subject, address, told, chain, String(sequence)]);
+  return csvRow([new Date(timeMs).toISOString(), node, event, actor, subject, address, told, chain, String(sequence)]);
 }
 
-function row(cells: readonly string[]): string {
-  return `${cells.map(cell).join(',')}\r\n`;
+function csvRow(cells: readonly string[]): string {
+  return `${cells.map(csvCell).join(',')}\r\n`;
 }
 
-function cell(text: string): string {
+function csvCell(text: string): string {
   const harmless = /^\s*[=+\-@＝＋－＠]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }

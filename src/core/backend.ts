@@ -1,7 +1,7 @@
 import type { BackendName } from './names.ts';
 import type { Secret } from './secret.ts';
 
-/** How TLS is spoken to a server: the name it must prove, and who may vouch for it. */
+/** How a server's certificate is checked: the name that it must carry, and the authorities that are trusted. */
 export interface TlsTrust {
   /** The name that the certificate must carry; the dialled host when left out. */
   readonly servername?: string;
@@ -17,13 +17,11 @@ export interface ImapEndpoint {
   /** `tls`: TLS from the first byte. `starttls`: upgraded before anything is sent, or refused. */
   readonly security: 'tls' | 'starttls';
   readonly trust: TlsTrust;
-  /** Texts of a refusal, in lower case, by which this site's server says that it cannot judge now. */
+  /** Texts of refusals, in lower case, with which this site's server means that it cannot check passwords now. */
   readonly laterTexts?: readonly string[];
-  /**
-   * Whether a user who is let in and referred to another server (`OK [REFERRAL …]`) stays here; `accept` when left out.
-   */
+  /** Whether a user stays here whom the server lets in and refers elsewhere (`OK [REFERRAL …]`); default `accept`. */
   readonly okReferral?: 'accept' | 'refuse';
-  /** How the server wants users to be named, as a template with %u, %n and %d; the canonical user when left out. */
+  /** Template for the names of users on this server, with %u, %n and %d; the canonical user when left out. */
   readonly loginName?: string;
 }
 
@@ -31,7 +29,7 @@ export interface ImapEndpoint {
 export interface WebmailEndpoint {
   /** Scheme, host and port, for example `http://127.0.0.11` or `https://[2001:db8::1]:8443`. */
   readonly origin: string;
-  /** The path of the `webmail` URL with its query: where the users of this backend land. */
+  /** Path and query of the `webmail` URL, where the users of this backend land. */
   readonly landing: string;
   readonly trust: TlsTrust;
 }
@@ -44,35 +42,36 @@ export interface BackendHost {
   readonly webmail: WebmailEndpoint;
 }
 
-/** Milliseconds unless said otherwise. */
+/** Limits of a backend; times are in milliseconds. */
 export interface BackendLimits {
   readonly imapConnectMs: number;
   readonly imapGreetingMs: number;
   readonly imapAuthMs: number;
   readonly webmailConnectMs: number;
   readonly webmailFirstByteMs: number;
-  /** How long an idle connection to the webmail is kept: below the webmail's own keep-alive time. */
+  /** How long an idle connection to the webmail is kept: less than the webmail's own keep-alive time. */
   readonly webmailKeepAliveMs: number;
   /** Open connections per host. */
   readonly connections: number;
-  /** How many of these one user may hold at once; the user's further requests wait. */
+  /** Connections that one user may hold at once; the user's further requests wait. */
   readonly connectionsPerUser: number;
-  /** Requests that may wait for a connection, per host, and for how long. */
+  /** Requests that may wait for a connection, per host. */
   readonly queue: number;
+  /** How long a request may wait. */
   readonly queueMs: number;
   /** WebSockets and other upgraded connections per session. */
   readonly upgradesPerSession: number;
 }
 
-/** A path under which clients (DAV, ActiveSync) give name and password with each request, and who serves it. */
+/** A path for Basic clients (DAV, ActiveSync), and the server behind it. */
 export interface ClientPath {
-  /** Covers itself and all below it: `/SOGo/dav`. Without a final slash. */
+  /** A path without a final slash, such as `/SOGo/dav`: it covers itself and everything below it. */
   readonly prefix: string;
-  /** Another server than the webmail: scheme, host and port, by the name of the backend's host. */
+  /** Origin of another server than the webmail, by the name of the backend's host. */
   readonly elsewhere?: Readonly<Record<string, string>>;
 }
 
-/** The identity that may open every mailbox of a backend: a master user of Dovecot, one of `proxyservers` in Cyrus. */
+/** An account that may open every mailbox of a backend: a master user of Dovecot, one of `proxyservers` in Cyrus. */
 export interface MasterIdentity {
   readonly user: string;
   readonly password: Secret;
@@ -90,32 +89,32 @@ export interface Backend {
   /** The primary first. */
   readonly hosts: readonly [BackendHost, ...BackendHost[]];
   readonly limits: BackendLimits;
-  /** How the webmail wants users to be named, as `loginName` of its IMAP server. */
+  /** Template for the names of users in the webmail, like `loginName` of the IMAP server. */
   readonly webmailLoginName?: string;
-  /** Without one the gateway opens nobody's mailbox over IMAP. */
+  /** Undefined if the gateway may open no mailbox over IMAP. */
   readonly master?: MasterIdentity;
-  /** None when left out. */
   readonly clientPaths?: readonly ClientPath[];
 }
 
 /** How the hosts of a backend share its work. */
 export interface Serving {
-  /** `standby`: one host serves, the primary unless it failed, and the others stand by. `pool`: all of them serve. */
+  /** `standby`: one host serves (the primary, unless it failed), the others stand by. `pool`: all of them serve. */
   readonly arrangement: 'standby' | 'pool';
   /** How a pool chooses the host of a new session. */
   readonly choice: 'rendezvous' | 'least-sessions';
   /** Whether a standby takes over by itself. */
   readonly failover: 'automatic' | 'manual';
-  /** By the name of the host; 1 where nothing is said. */
+  /** Weights by the name of the host; 1 where none is given. */
   readonly weights: Readonly<Record<string, number>>;
   readonly health: HealthSettings;
-  /** None where nobody wrote one. */
   readonly testAccount?: TestAccount;
 }
 
-/** How often hosts are looked at, and how many answers in a row change the mind. Intervals of 0 are off. */
+/**
+ * How often hosts are checked, and how many results in a row change their state. An interval of 0 turns a check off.
+ */
 export interface HealthSettings {
-  /** The target that is asked for; the webmail driver's own choice where nothing is said. */
+  /** Target of the HTTP check; the webmail driver's own choice when left out. */
   readonly path?: string;
   readonly httpIntervalMs: number;
   readonly imapIntervalMs: number;
@@ -124,21 +123,21 @@ export interface HealthSettings {
   readonly rise: number;
 }
 
-/** An account that is signed in by the whole path, to see whether that works. */
+/** An account that the gateway signs in through IMAP and webmail, to see whether sign-ins work. */
 export interface TestAccount {
-  /** As users are named here; servers are told it by their `loginName`. */
+  /** The canonical user; servers get it by their `loginName`. */
   readonly user: string;
   readonly password: Secret;
   readonly intervalMs: number;
 }
 
-/** Settings that only their driver understands. Secrets are read already, and file names absolute. */
+/** Settings that only their driver understands. Secrets have been read, and file names are absolute. */
 export type DriverSettings = Readonly<Record<string, unknown>>;
 
-/** A driver's problem with a setting: the path inside its settings, and what to write instead. */
+/** A problem that a driver finds in its settings: the path inside them, and what to write instead. */
 export interface SettingProblem {
   readonly path: readonly (string | number)[];
   readonly message: string;
-  /** Whether the key itself is wrong; the value when left out. */
+  /** Set if the key itself is wrong; otherwise the value is. */
   readonly at?: 'key';
 }

@@ -1,29 +1,31 @@
 import { isUtf8 } from 'node:buffer';
 
-/** Coding of a text where nobody says another one. */
-const usual = 'utf-8';
-/** How far browsers look for a `<meta>` that names the coding. */
-const lookedAt = 1024;
-const newline = 10;
-const hash = 35;
+/** Charset of a text that names none. */
+const defaultCharset = 'utf-8';
+/** Browsers look for a `<meta>` with the charset in this many bytes. */
+const metaSearchBytes = 1024;
+const lineFeed = 10;
+const commentSign = 35;
 
 /**
- * The coding of a page or a text, as browsers choose it: a byte order mark, then `Content-Type`, then a `<meta>` in the
- * first kilobyte, then UTF-8. `start`: the first bytes, or the first characters where they were decoded before.
+ * Returns the charset of a page or a text as browsers choose it: a byte order mark, then `Content-Type`, then a
+ * `<meta>` in the first kilobyte, then UTF-8. `start` holds the first bytes, or the first characters if they are
+ * decoded already.
  */
 export function charsetOf(contentType: string | undefined, start: Uint8Array | string): string {
-  const text = typeof start === 'string' ? start.slice(0, lookedAt) : latin1Of(start.subarray(0, lookedAt));
-  if (text.startsWith('\u00ef\u00bb\u00bf') || text.startsWith('\ufeff')) return usual;
+  const text =
+    typeof start === 'string' ? start.slice(0, metaSearchBytes) : latin1Of(start.subarray(0, metaSearchBytes));
+  if (text.startsWith('\u00ef\u00bb\u00bf') || text.startsWith('\ufeff')) return defaultCharset;
   const named = /;\s*charset\s*=\s*"?([\w.:-]+)/i.exec(contentType ?? '')?.[1];
-  if (named !== undefined) return knownCharset(named) ?? usual;
-  if (!/^\s*(?:text\/html|application\/xhtml\+xml)\b/i.test(contentType ?? 'text/html')) return usual;
+  if (named !== undefined) return knownCharset(named) ?? defaultCharset;
+  if (!/^\s*(?:text\/html|application\/xhtml\+xml)\b/i.test(contentType ?? 'text/html')) return defaultCharset;
   const meta = /<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([\w.:-]+)/i.exec(text)?.[1];
   const found = meta === undefined ? undefined : knownCharset(meta);
-  // A page whose `<meta>` could be read is not in UTF-16.
-  return found === undefined || found.startsWith('utf-16') ? usual : found;
+  // A `<meta>` that could be read as ASCII rules out UTF-16.
+  return found === undefined || found.startsWith('utf-16') ? defaultCharset : found;
 }
 
-/** The name of a coding by one of its labels; undefined for a label that no browser knows. */
+/** Returns the name of a charset by one of its labels; undefined for a label that no browser knows. */
 export function knownCharset(label: string): string | undefined {
   try {
     return new TextDecoder(label.trim()).encoding;
@@ -38,11 +40,11 @@ export function decodeText(bytes: Uint8Array, charset: string): string {
 }
 
 /**
- * A text as bytes. What the coding lacks becomes a character reference, as browsers do it in forms. Throws a RangeError
- * for characters outside ASCII in a coding of several bytes a character, other than UTF-8.
+ * Encodes a text. Characters that the charset lacks become character references, as in forms that browsers send. Throws
+ * a RangeError for characters outside ASCII if the charset has several bytes a character and is not UTF-8.
  */
 export function encodeText(text: string, charset: string): Buffer {
-  if (charset === usual || charset.startsWith('utf-16') || isAscii(text)) return Buffer.from(text, 'utf8');
+  if (charset === defaultCharset || charset.startsWith('utf-16') || isAscii(text)) return Buffer.from(text, 'utf8');
   const bytes = singleBytesOf(charset);
   if (bytes === undefined) throw new RangeError(`in ${charset} only ASCII can be written`);
   const written = Array.from(text, (character) => {
@@ -52,7 +54,7 @@ export function encodeText(text: string, charset: string): Buffer {
   return Buffer.from(written.join(''), 'latin1');
 }
 
-/** Each character of a coding with one byte a character; undefined for another coding. */
+/** The byte of each character in a charset of one byte a character; undefined for other charsets. */
 function singleBytesOf(charset: string): ReadonlyMap<string, number> | undefined {
   const decoder = new TextDecoder(charset);
   const bytes = new Map<string, number>();
@@ -60,7 +62,7 @@ function singleBytesOf(charset: string): ReadonlyMap<string, number> | undefined
     const character = decoder.decode(Uint8Array.of(byte));
     if (character.length === 1 && character !== '\ufffd') bytes.set(character, byte);
   }
-  // The least of them lack some letters; of the others hardly a byte stands alone.
+  // The smallest single-byte charsets define just over 200 characters; in the others hardly a byte stands alone.
   return bytes.size > 200 ? bytes : undefined;
 }
 
@@ -72,7 +74,10 @@ function latin1Of(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
-/** The problem with a UTF-16 file, which has a byte order mark or a zero in every other byte of its beginning. */
+/**
+ * Explains that a file is UTF-16, by its byte order mark or by zeros in every other byte of its beginning; undefined if
+ * it is not.
+ */
 export function whyUtf16(bytes: Buffer): string | undefined {
   const mark = bytes.toString('hex', 0, 2);
   const start = bytes.subarray(0, 512);
@@ -83,21 +88,21 @@ export function whyUtf16(bytes: Buffer): string | undefined {
   return `is not UTF-8 text but ${name}: convert it with iconv -f ${name} -t UTF-8`;
 }
 
-/** A line that is no UTF-8. */
+/** A line that is not UTF-8. */
 export interface EncodingProblem {
   readonly line: number;
   readonly why: string;
 }
 
 /**
- * The lines that are no UTF-8, with the encoding that they seem to have. Comments (`#`) may be anything. `firstLine` is
- * the number of the line with which the bytes begin.
+ * Finds the lines that are not UTF-8, with the encoding that they seem to have. Comments (`#`) may hold any bytes.
+ * `firstLine` is the number of the line with which the bytes begin.
  */
 export function encodingProblems(bytes: Buffer, firstLine: number): readonly EncodingProblem[] {
   if (isUtf8(bytes) && !bytes.includes(0)) return [];
   const problems: EncodingProblem[] = [];
   for (let from = 0, line = firstLine; from < bytes.length; line += 1) {
-    const end = bytes.indexOf(newline, from);
+    const end = bytes.indexOf(lineFeed, from);
     const content = withoutComment(bytes.subarray(from, end === -1 ? bytes.length : end));
     if (content.includes(0)) problems.push({ line, why: 'is not UTF-8 text: there are zero bytes, as after a crash' });
     else if (!isUtf8(content)) problems.push({ line, why: whyNotUtf8(content) });
@@ -108,7 +113,7 @@ export function encodingProblems(bytes: Buffer, firstLine: number): readonly Enc
 
 /** The line before a `#` that is its first visible character, or follows white space. */
 function withoutComment(line: Buffer): Buffer {
-  for (let at = line.indexOf(hash); at !== -1; at = line.indexOf(hash, at + 1)) {
+  for (let at = line.indexOf(commentSign); at !== -1; at = line.indexOf(commentSign, at + 1)) {
     if (at === 0 || line[at - 1] === 32 || line[at - 1] === 9) return line.subarray(0, at);
   }
   return line;
@@ -117,7 +122,7 @@ function withoutComment(line: Buffer): Buffer {
 function whyNotUtf8(content: Buffer): string {
   const text = content.toString('utf8');
   const first = content[Buffer.byteLength(text.slice(0, text.indexOf('\ufffd')))] ?? 0;
-  // ISO 8859-1 has control characters there, which nobody writes.
+  // ISO 8859-1 has control characters in this range, which no text contains.
   const name = content.some((byte) => byte >= 0x80 && byte < 0xa0) ? 'WINDOWS-1252' : 'ISO-8859-1';
   const character = new TextDecoder('windows-1252').decode(Uint8Array.of(first));
   const which = `byte 0x${first.toString(16)} would be "${character}" in ${name}`;

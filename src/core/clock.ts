@@ -1,4 +1,4 @@
-/** Where the time comes from. Tests hand in their own. */
+/** The source of the time. Tests pass their own. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   readonly nowMs: () => number;
@@ -7,12 +7,12 @@ export interface Clock {
 /** The system's clock. */
 export const systemClock: Clock = { nowMs: Date.now };
 
-/** Whether less than `spanMs` went by since then. A time that lies ahead, since a clock was set back, is no recent one. */
+/** Whether `sinceMs` lies less than `spanMs` back. A time in the future, after a clock was set back, is not recent. */
 export function isRecent(sinceMs: number, spanMs: number, nowMs: number): boolean {
   return sinceMs <= nowMs && nowMs - sinceMs < spanMs;
 }
 
-/** A time in ISO 8601, UTC, to the millisecond. */
+/** Formats a time as ISO 8601 in UTC, to the millisecond. */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }

@@ -1,11 +1,12 @@
+import { messageFrom } from './error.ts';
 import { shortLine } from './short-line.ts';
 
 /**
- * Says in a few words why a server could not be talked to, with the remedy where there is a usual one. The server’s own
- * bytes are no part of it.
+ * Says in a few words why a connection to a server failed, and names the usual remedy if there is one. It quotes no
+ * bytes of the server.
  */
 export function explainFailure(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageFrom(error);
   const code = error instanceof Error && 'code' in error ? preciseCode(String(error.code), message) : '';
   switch (code) {
     case 'ECONNREFUSED':
@@ -48,7 +49,7 @@ export function explainFailure(error: unknown): string {
   }
 }
 
-/** Where Node says no more than EPROTO, OpenSSL's own word stands in the message. */
+/** Where Node's code is only EPROTO, OpenSSL's own reason stands in the message. */
 function preciseCode(code: string, message: string): string {
   const [, reason] = code === 'EPROTO' ? (/:SSL routines:[^:]*:([a-z0-9 ]+):/.exec(message) ?? []) : [];
   return reason === undefined ? code : `ERR_SSL_${reason.toUpperCase().replaceAll(' ', '_')}`;

@@ -1,4 +1,4 @@
-/** One cookie as it is kept: `expiresMs` is 0 for a cookie that lives as long as the session. */
+/** One cookie in the jar. `expiresMs` is 0 for a cookie that lives as long as the session. */
 interface KeptCookie {
   readonly name: string;
   readonly value: string;
@@ -6,21 +6,21 @@ interface KeptCookie {
   readonly expiresMs: number;
 }
 
-/** A jar as it is sealed. Names are short and empty lists left out, because it is stored with every session. */
+/** A jar as it is stored. Names are short and empty lists left out, because every session has one. */
 export interface SavedJar {
   readonly g: number;
   readonly c: readonly (readonly [name: string, value: string, path: string, expiresMs: number])[];
-  /** Names that stay in the gateway although no cookie has them now. */
+  /** Names that stay in the gateway although the jar has no cookie of that name now. */
   readonly k?: readonly string[];
-  /** Names that the browser was given, with their paths. */
+  /** Names and paths of cookies that the browser has. */
   readonly b?: readonly (readonly [name: string, path: string])[];
 }
 
-/** The result of a Set-Cookie line: kept in the jar, to be sent on to the browser as `line`, or dropped. */
+/** What becomes of a Set-Cookie line: it is kept in the jar, sent on to the browser as `line`, or dropped. */
 type Absorbed = { readonly kind: 'kept' | 'ignored' } | { readonly kind: 'browser'; readonly line: string };
 
 const maxCookies = 50;
-const maxBytes = 32 * 1024;
+const maxJarBytes = 32 * 1024;
 const maxBrowserNames = 50;
 const noNames: readonly string[] = [];
 const noPaths: ReadonlyMap<string, string> = new Map();
@@ -30,18 +30,18 @@ export const httpToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const fieldText = /^[^\u0000-\u001f\u007f;]*$/;
 
 /**
- * The cookies that one webmail set in one session, held in the gateway instead of the browser.
+ * The cookies that one webmail set in one session, kept in the gateway instead of the browser.
  *
- * A name that was ever set HttpOnly, or that the webmail's driver calls its own, is kept here from then on, whatever
- * flags later lines carry; other cookies go through to the browser, and their names are remembered so that they can be
- * expired there. The jar honours Path and expiry and ignores Domain and Secure (RFC 6265): it belongs to one backend
- * host. At most 50 cookies and 32 KiB; a line beyond that is dropped.
+ * A name that was ever set HttpOnly, or that the webmail's driver owns, stays here from then on, whatever flags later
+ * lines carry. Other cookies go through to the browser; the jar remembers their names so that they can be expired
+ * there. The jar honours Path and expiry and ignores Domain and Secure (RFC 6265): it belongs to one backend host. It
+ * takes at most 50 cookies and 32 KiB; a line beyond that is dropped.
  */
 export class CookieJar {
   readonly #ownsCookie: (name: string) => boolean;
-  // Short lists, and no empty ones: every session has a jar, and maps are not small.
+  // Short lists, and no empty ones: every session has a jar, and a Map takes much memory.
   readonly #cookies: KeptCookie[] = [];
-  /** Names of cookies that are gone; they stay in the gateway like those that exist. */
+  /** Names of cookies that are gone. The gateway still keeps these names from the browser. */
   #formerNames: readonly string[] = noNames;
   #browserNames: ReadonlyMap<string, string> = noPaths;
   #generation: number;
@@ -57,17 +57,17 @@ export class CookieJar {
     this.#changes = 0;
   }
 
-  /** Raised by each silent sign-in: an answer to a request of an older generation must not change the jar. */
+  /** Raised by each silent login: an answer to a request of an older generation must not change the jar. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** Counts changes since the jar was made or read: when it moved, the jar must be written. */
+  /** Number of changes since the jar was made or read. When it grows, the jar must be written. */
   get changes(): number {
     return this.#changes;
   }
 
-  /** Names and paths of the cookies that the browser was given. */
+  /** Names and paths of the cookies that the browser has. */
   get browserCookies(): ReadonlyMap<string, string> {
     return this.#browserNames;
   }
@@ -78,8 +78,8 @@ export class CookieJar {
   }
 
   /**
-   * Takes one Set-Cookie line of an answer to a request for `requestPath`.
-   * A malformed line, and one that exceeds the limits, is ignored.
+   * Takes one Set-Cookie line of an answer to a request for `requestPath`. Ignores a malformed line, and one beyond the
+   * limits.
    */
   absorb(line: string, requestPath: string, nowMs: number): Absorbed {
     const parsed = parseSetCookie(line, requestPath, nowMs);
@@ -99,12 +99,12 @@ export class CookieJar {
     }
     if (!expired && this.#put(cookie)) return { kind: 'kept' };
     if (expired) this.#drop(cookie);
-    // Also when it found no room: the next one is kept, too.
+    // Even without room for the cookie: the next one of this name must be kept.
     this.#rememberFormerName(name);
     return { kind: expired ? 'kept' : 'ignored' };
   }
 
-  /** The cookies for a request target, as a Cookie field value: longer paths first; empty when there are none. */
+  /** Returns the cookies for a request target as a Cookie field value, longer paths first; empty if there are none. */
   header(target: string, nowMs: number): string {
     if (this.#cookies.length === 0) return '';
     let path: string | undefined;
@@ -119,7 +119,7 @@ export class CookieJar {
     return matching.map((cookie) => `${cookie.name}=${cookie.value}`).join('; ');
   }
 
-  /** The value kept under a name, of the longest path, or undefined. */
+  /** Returns the value of the cookie of this name with the longest path; undefined if there is none. */
   value(name: string): string | undefined {
     let best: KeptCookie | undefined;
     for (const cookie of this.#cookies) {
@@ -128,7 +128,7 @@ export class CookieJar {
     return best?.value;
   }
 
-  /** Takes the cookies of a fresh sign-in in the place of all that were kept, as a new generation. */
+  /** Replaces all cookies by those of a fresh login, as a new generation. */
   renew(fresh: CookieJar): void {
     const before = this.#cookies.splice(0);
     this.#bytes = 0;
@@ -140,13 +140,14 @@ export class CookieJar {
     this.#changes += 1;
   }
 
-  /** A jar of its own with those of these cookies whose names are chosen; it keeps those names and no others. */
+  /** Returns a new jar with the chosen cookies; it keeps their names and no others. */
   pick(chosen: (name: string) => boolean): CookieJar {
     const picked = new CookieJar(chosen);
     for (const cookie of this.#cookies) if (chosen(cookie.name)) picked.#put(cookie);
     return picked;
   }
 
+  /** Returns the jar in the form that the constructor takes. */
   save(): SavedJar {
     return {
       g: this.#generation,
@@ -175,7 +176,7 @@ export class CookieJar {
     const before = this.#cookies[at];
     if (before?.value === cookie.value && before.expiresMs === cookie.expiresMs) return true;
     const bytes = this.#bytes + sizeOf(cookie) - (before === undefined ? 0 : sizeOf(before));
-    if (bytes > maxBytes || (before === undefined && this.#cookies.length >= maxCookies)) return false;
+    if (bytes > maxJarBytes || (before === undefined && this.#cookies.length >= maxCookies)) return false;
     if (before === undefined) {
       this.#cookies.push(cookie);
       if (this.#formerNames.includes(cookie.name)) {
@@ -196,13 +197,13 @@ export class CookieJar {
     this.#rememberFormerName(before.name);
   }
 
-  /** A cookie is one of a name and a path. */
+  /** Name and path identify a cookie. */
   #indexOf({ name, path }: KeptCookie): number {
     return this.#cookies.findIndex((cookie) => cookie.name === name && cookie.path === path);
   }
 }
 
-/** The path of a request target: what stands before the query. */
+/** Returns the path of a request target, without its query. */
 export function pathOf(target: string): string {
   const end = target.search(/[?#]/);
   return end === -1 ? target : target.slice(0, end);
@@ -229,7 +230,7 @@ interface ParsedSetCookie {
   readonly cookie: KeptCookie;
   readonly httpOnly: boolean;
   readonly expired: boolean;
-  /** The line as the browser gets it: the cookie is for our host only, whatever domain the backend named. */
+  /** The line for the browser: the cookie is for our host only, whatever domain the backend named. */
   readonly lineWithoutDomain: string;
 }
 
@@ -258,7 +259,7 @@ function parseSetCookie(line: string, requestPath: string, nowMs: number): Parse
     else if (key === 'max-age' && /^-?\d{1,12}$/.test(text)) maxAgeMs = Number(text) * 1000;
     else if (key === 'expires') {
       const at = Date.parse(text);
-      // 0 means "with the session" here, and the epoch is what most servers write to delete a cookie.
+      // 0 means "as long as the session" here, but most servers write the epoch to delete a cookie.
       if (!Number.isNaN(at)) expiresMs = Math.max(at, 1);
     }
   }
@@ -271,7 +272,7 @@ function parseSetCookie(line: string, requestPath: string, nowMs: number): Parse
   };
 }
 
-/** Set-Cookie lines that take back from the browser every cookie that a webmail gave it. */
+/** Returns Set-Cookie lines that expire every cookie that a webmail set in the browser. */
 export function expiredCookieLines(jar: CookieJar, secure: boolean): string[] {
   return Array.from(
     jar.browserCookies,

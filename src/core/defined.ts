@@ -1,7 +1,7 @@
-/** An object whose fields are absent where they could be undefined. */
+/** The same fields, absent instead of undefined. */
 type Defined<T> = { [K in keyof T]?: T[K] & ({} | null) };
 
-/** The given fields without those that are undefined: an optional property may be absent, but not undefined. */
+/** Copies fields without those that are undefined: an optional property may be absent, but not undefined. */
 export function defined<T extends object>(fields: T): Defined<T> {
   const kept: Defined<T> = {};
   for (const key in fields) {

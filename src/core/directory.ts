@@ -3,12 +3,14 @@ import { PosternError } from './error.ts';
 import type { BackendName, CanonicalUser, LoginName } from './names.ts';
 
 /**
- * A source's answer about a user. `refused` is a known user who may not sign in; `reason` may be shown to that user,
- * who is known by the right password: `at` is where that can be checked, as far as a source says where the user lives.
- * `referred`: only an IMAP server can say, and only to who signs in there; nobody knows yet whether there is such a
- * user. `role` is what the directory calls this member of the staff; whether it grants anything is the configuration's
- * to say. `stays`: the user lives there because of sessions there, and belongs to them also where nobody new is taken.
- * A source that could not be asked rejects with a {@link PosternError} of source `directory`: that is never an answer.
+ * A source's answer about a user.
+ *
+ * `refused`: a known user who may not sign in. `reason` may be shown to that user once the password was right; `at` is
+ * the home where the password can be checked, undefined if no source names it. `referred`: only an IMAP server knows
+ * the home, and says so only at a sign-in; whether the user exists is not known yet. `role` is the directory's name for
+ * the role of a member of staff; the configuration says what it grants. `stays`: the user lives there because of open
+ * sessions, and stays even where no new users are taken. A source that could not be asked rejects with a {@link
+ * PosternError} of source `directory`: that is never an answer.
  */
 export type HomeLookup =
   | {
@@ -29,11 +31,10 @@ export interface UserHome {
 }
 
 /**
- * A source says that the user is to try again later; whoever has no password is told nothing of it, where `at` is
- * known.
+ * A source says that the user must try again later. If `at` is known, only somebody with the right password is told.
  */
 export class UserIsToWait extends PosternError {
-  /** The source that says so, as logs call it. */
+  /** Name of the source in logs. */
   readonly by: string;
   readonly at: UserHome | undefined;
 
@@ -45,33 +46,33 @@ export class UserIsToWait extends PosternError {
   }
 }
 
-/** A user who must be asked for with the password. */
+/** A user whose home only a referral server knows, which needs the password. */
 export interface ReferredUser {
   readonly kind: 'referred';
   readonly user: CanonicalUser;
   readonly server: Referrer;
 }
 
-/** An IMAP server that refers users to their homes (RFC 2221). `name` is how logs call it. */
+/** An IMAP server that refers users to their homes (RFC 2221). `name` is its name in logs. */
 export interface ReferralServer {
   readonly name: string;
   readonly imap: ImapEndpoint;
   readonly limits: Pick<BackendLimits, 'imapConnectMs' | 'imapGreetingMs' | 'imapAuthMs'>;
 }
 
-/** Such a server, asked for one user. */
+/** A referral server, asked for one user. */
 export interface Referrer extends ReferralServer {
   /**
-   * The home that its answer means: the URL of a referral, or undefined if it took the password itself. Throws a
-   * {@link PosternError} of source `directory` where that is no configured backend, or the URL is of another user.
+   * Returns the home for its answer: `referral` is the URL, or undefined if the server took the password itself. Throws
+   * a {@link PosternError} of source `directory` if the URL names no configured backend, or another user.
    */
   homeOf(referral: string | undefined): BackendName;
-  /** Remembers the home, once the password was right there. */
+  /** Remembers the home; called once the password was right there. */
   learn(backend: BackendName): void;
 }
 
 /** Answers on which backend a user lives. */
 export interface DirectorySource extends AsyncDisposable {
-  /** Rejects when it could not ask, and when `signal` is aborted. */
+  /** Rejects if it could not ask, and when `signal` is aborted. */
   lookup(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;
 }

@@ -1,21 +1,21 @@
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { PosternError } from './error.ts';
+import { messageFrom, PosternError } from './error.ts';
 import { makeFolder } from './named-files.ts';
 
-/** The file of the embedded stores, for a gateway of one process. */
+/** The SQLite file of the embedded stores, for a gateway of one process. */
 interface EmbeddedDatabase extends AsyncDisposable {
   readonly connection: DatabaseSync;
-  /** Several statements as one: BEGIN IMMEDIATE, because a read that turns into a write may fail at once. */
+  /** Runs statements in one transaction. BEGIN IMMEDIATE, because a read that turns into a write may fail at once. */
   readonly atomically: <Result>(work: () => Result) => Result;
   /** Runs the work at once, and resolves with its result; rejects with ERR_STORE_UNAVAILABLE if it throws. */
   readonly settle: <Result>(work: () => Result) => Promise<Result>;
 }
 
 /**
- * Opens the file, which is made with its folder when it is missing, and brings its tables about. `what` names the store
- * in messages. Throws ERR_STORE_UNAVAILABLE when the file cannot be opened.
+ * Opens the file and creates its tables. A missing file is made, with its folder. `what` names the store in messages.
+ * Throws ERR_STORE_UNAVAILABLE if the file cannot be opened.
  */
 export function openEmbeddedDatabase(file: string, schema: string, what: string): EmbeddedDatabase {
   const connection = connect(file, schema, what);
@@ -36,7 +36,7 @@ export function openEmbeddedDatabase(file: string, schema: string, what: string)
       try {
         return work();
       } catch (error) {
-        throw failure(`${what} failed`, error);
+        throw storeFailure(`${what} failed`, error);
       }
     },
     async [Symbol.asyncDispose]() {
@@ -50,18 +50,21 @@ function connect(file: string, schema: string, what: string): DatabaseSync {
     makeFolder(dirname(file));
     // Opening a FIFO would wait for its other end.
     if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) throw new Error('it is not a regular file');
-    // SQLite would make the file readable by others; its -wal and -shm take the mode of the file.
+    // SQLite would create a file that others can read; its -wal and -shm take the mode of the file.
     closeSync(openSync(file, 'a', 0o600));
     chmodSync(file, 0o600);
     const connection = new DatabaseSync(file, { timeout: 2_000 });
     connection.exec(schema);
     return connection;
   } catch (error) {
-    throw failure(`${what} ${file} cannot be opened`, error);
+    throw storeFailure(`${what} ${file} cannot be opened`, error);
   }
 }
 
-function failure(what: string, cause: unknown): PosternError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new PosternError('ERR_STORE_UNAVAILABLE', `${what}: ${why}`, { source: 'store', retryable: true, cause });
+function storeFailure(what: string, cause: unknown): PosternError {
+  return new PosternError('ERR_STORE_UNAVAILABLE', `${what}: ${messageFrom(cause)}`, {
+    source: 'store',
+    retryable: true,
+    cause,
+  });
 }

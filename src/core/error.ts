@@ -30,10 +30,10 @@ export const errorCodes = {
 export type ErrorCode = keyof typeof errorCodes;
 
 /**
- * A failure: something could not be asked or done. Never an expected answer such as "no", which is a value.
+ * A failure: something could not be asked or done. An expected answer such as "no" is a value, never an error.
  *
- * `message` is for operators: it names the thing, the value and, where there is one, the remedy; it holds no secret
- * and nothing that a client sent. `retryable` says whether the same call may succeed later without a change.
+ * `message` is for operators: it names the thing, the value and the remedy, if there is one. It contains no secret and
+ * nothing that a client sent. `retryable`: the same call may succeed later without a change.
  */
 export class PosternError extends Error {
   readonly code: ErrorCode;
@@ -55,9 +55,14 @@ export class PosternError extends Error {
 
 const shortages: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
 
+/** The message of an error; of any other thrown value, its text. */
+export function messageFrom(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /**
- * Whether somebody was not asked because this machine had nothing left to ask with: no descriptor, port or memory. That
- * says nothing of who was to be asked.
+ * Whether a call failed because this machine ran out of descriptors, ports or memory. Such a failure says nothing about
+ * the server that was called.
  */
 export function isOwnShortage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

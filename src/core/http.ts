@@ -6,20 +6,20 @@ export interface RequestHead {
   readonly method: string;
   /** Path and query, byte for byte. */
   readonly target: string;
-  /** The first field of this name (given in lower case), or undefined. */
+  /** Returns the first field of this name, given in lower case; undefined if there is none. */
   header(name: string): string | undefined;
 }
 
 /** The head of an answer as the backend sent it. */
 export interface UpstreamResponseHead {
   readonly status: number;
-  /** The first field of this name (given in lower case), or undefined. */
+  /** Returns the first field of this name, given in lower case; undefined if there is none. */
   header(name: string): string | undefined;
   /** Every Set-Cookie line, in order. */
   readonly setCookies: readonly string[];
 }
 
-/** A complete small answer of the gateway's own. */
+/** A complete, small answer of the gateway itself. */
 export interface Answer {
   readonly status: number;
   readonly headers: readonly (readonly [name: string, value: string])[];
@@ -33,11 +33,11 @@ export interface ExchangeRequest {
   readonly target: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly body?: string;
-  /** How the body becomes bytes, where it is not UTF-8: one byte a character. */
+  /** Charset of the body, one byte a character; UTF-8 when left out. */
   readonly bodyCoding?: 'latin1';
 }
 
-/** An upstream's answer with its whole body. */
+/** An answer of an upstream with its whole body. */
 export interface ExchangeResponse extends UpstreamResponseHead {
   /** The decoded body, in characters, cut at 1 MiB. */
   readonly body: string;
@@ -46,8 +46,8 @@ export interface ExchangeResponse extends UpstreamResponseHead {
 }
 
 /**
- * The one way in which a webmail driver reaches its webmail. It goes through the same bounded connections as the
- * proxied traffic, follows no redirects, keeps no cookies, and rejects with source `webmail` when no answer came.
+ * Sends a webmail driver's requests to its webmail. It uses the same bounded connections as the proxied traffic,
+ * follows no redirects and keeps no cookies. Rejects with source `webmail` if no answer came.
  */
 export interface HttpExchange {
   send(host: BackendHost, request: ExchangeRequest, signal: AbortSignal): Promise<ExchangeResponse>;
@@ -57,34 +57,34 @@ export interface HttpExchange {
 export interface PublicUrl {
   /** Scheme, host and port as a browser writes its Origin: `https://mail.example.org`. */
   readonly origin: string;
-  /** Host and, where it is not the scheme's own, port: as in a Host field, in lower case. */
+  /** Host, and port unless it is the scheme's default, as in a Host field, in lower case. */
   readonly authority: string;
   readonly secure: boolean;
 }
 
 /**
- * Which of the gateway's host names a request was for: the one that users know, the console of the staff, or the one
- * under which staff see the mailboxes that they opened. Browsers keep them apart.
+ * The kind of host name that a request was for. `public`: the webmail of the users; `console`: the pages of staff;
+ * `assist`: the mailboxes that staff opened. Browsers keep their cookies apart.
  */
 export type HostKind = 'public' | 'console' | 'assist';
 
-/** Where a request came in: decided once, from the connection, the Host and the proxies that are trusted. */
+/** Where a request came from, decided once by the connection, the Host and the trusted proxies. */
 export interface Ingress {
-  /** The address of this request: of the users, or one of the staff's. */
+  /** The public URL that the request was for. */
   readonly publicUrl: PublicUrl;
   readonly hostKind: HostKind;
   readonly client: Client;
 }
 
-/** The answer of `/-/ready`: `degraded` names what is missing while the node still serves. */
+/** The state that `/-/ready` reports. `degraded` names what is missing while the node still serves. */
 export interface Readiness {
   readonly ready: boolean;
   readonly degraded: readonly string[];
 }
 
 /**
- * Status and text of `/-/ready`, the same on both listeners. A missing store degrades a node and does not take it out:
- * a 503 of all nodes at once would turn its outage into a full one.
+ * Returns status and text of `/-/ready`, the same on both listeners. A node without its store is degraded but ready: a
+ * 503 of all nodes at once would turn an outage of the store into an outage of the webmail.
  */
 export function readinessAnswer(readiness: Readiness): { readonly status: number; readonly text: string } {
   if (!readiness.ready) return { status: 503, text: 'not ready\n' };
@@ -93,11 +93,11 @@ export function readinessAnswer(readiness: Readiness): { readonly status: number
 }
 
 /**
- * Why the data plane has no answer of a backend to pass on. `unavailable`: the webmail cannot be reached; `busy`: its
- * queue is full; `timeout`: it took the request and did not answer in time; `bad-answer`: it broke the protocol or the
+ * Why there is no answer of a backend to pass on. `unavailable`: the webmail cannot be reached; `busy`: its queue is
+ * full; `timeout`: it took the request and did not answer in time; `bad-answer`: it broke the protocol or the
  * connection; `store` and `unknown-key`: the session cannot be read now.
  */
 export const failureKinds = ['unavailable', 'busy', 'timeout', 'bad-answer', 'store', 'unknown-key'] as const;
 
-/** A failure that has an answer of the gateway's own. */
+/** A failure that the gateway answers itself. */
 export type FailureKind = (typeof failureKinds)[number];

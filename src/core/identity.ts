@@ -8,44 +8,43 @@ export interface Credentials {
   readonly password: Secret;
 }
 
-/** The client at the other end of the connection, after trusted proxies were believed. */
+/** The client of a request, as trusted proxies report it. */
 export interface Client {
   /** IP address, without brackets or zone; never a name. */
   readonly address: string;
   readonly port: number;
-  /** The browser's own User-Agent, or undefined. */
+  /** The User-Agent of the request; undefined if it has none. */
   readonly userAgent: string | undefined;
-  /** The browser's own Accept-Language, or undefined. */
+  /** The Accept-Language of the request; undefined if it has none. */
   readonly language?: string | undefined;
 }
 
-/** The identity with which a webmail driver signs a user in as if the browser did it. */
+/** The user and browser as which a webmail driver signs in. */
 export interface SignInIdentity {
   readonly user: CanonicalUser;
-  /** Undefined: the webmail is entered by a master identity, see `masterEntry` of its driver. */
+  /** Undefined if the driver enters by a master identity, see its `masterEntry`. */
   readonly password: Secret | undefined;
   readonly client: Client;
   /** IANA name such as `Europe/Berlin`; some webmails show all times in UTC without it. */
   readonly timeZone: string | undefined;
   /** Scheme, host and port under which the browser sees the webmail. */
   readonly publicOrigin: string;
-  /** The member of staff who opens this mailbox. */
+  /** Set if a member of staff opens the mailbox. */
   readonly actor?: CanonicalUser;
-  /** Cookies of the webmail that this browser has already, of the names that its driver carries. */
+  /** Cookies of the webmail that this browser has already, if its driver carries their names. */
   readonly carried?: CookieJar;
 }
 
 /**
- * Roles of staff. `support`: open mailboxes of users; `operator`: see and act on backends; `auditor`:
- * read the audit, and nothing else.
+ * Roles of staff. `support` opens mailboxes of users, `operator` sees and changes backends, `auditor` reads the audit.
  */
 export const staffRoles = ['support', 'operator', 'auditor'] as const;
 type StaffRole = (typeof staffRoles)[number];
 
-/** The roles granted to one member of staff. They come from the configuration or the directory, never from a form. */
+/** The roles of one member of staff. They come from the configuration or the directory, never from a form. */
 export interface StaffGrant {
   readonly roles: readonly StaffRole[];
-  /** The domains whose users `support` may see and open; nothing stands for all of them. */
+  /** Domains whose users `support` may see and open; all domains if undefined. */
   readonly domains?: readonly string[];
 }
 

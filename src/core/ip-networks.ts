@@ -3,7 +3,7 @@ import { BoundedMap } from './bounded-map.ts';
 
 const rememberedAddresses = 1000;
 
-/** An address without its zone, and IPv4 as IPv4 where it is mapped into IPv6, in whatever spelling. */
+/** Returns an address without its zone; an IPv4 address mapped into IPv6, in any spelling, as plain IPv4. */
 export function plainAddress(address: string): string {
   const zone = address.indexOf('%');
   const bare = zone === -1 ? address : address.slice(0, zone);
@@ -24,7 +24,7 @@ export function splitHostPort(text: string): HostPort | undefined {
   return host === undefined || (port ?? 0) > 65_535 ? undefined : { host, port };
 }
 
-/** The IPv4 address in `::ffff:a00:1`, as URLs write it, or in its full form. */
+/** The IPv4 address in `::ffff:a00:1`, which may also be written in full. */
 function mappedIPv4(address: string): string {
   const [, high, low] =
     /^\[::ffff:([\da-f]{1,4}):([\da-f]{1,4})\]$/.exec(new URL(`http://[${address}]/`).hostname) ?? [];
@@ -34,8 +34,8 @@ function mappedIPv4(address: string): string {
 }
 
 /**
- * Tells whether an address lies in one of the networks, given as `192.0.2.0/24`, `2001:db8::/32` or a single address.
- * Throws a RangeError that names the first one that is none of these.
+ * Makes a function that tells whether an address lies in one of the networks. A network is `192.0.2.0/24`,
+ * `2001:db8::/32` or a single address. Throws a RangeError that names the first malformed one.
  */
 export function createNetworkMatch(networks: readonly string[]): (address: string) => boolean {
   const list = new BlockList();

@@ -84,7 +84,7 @@ export const logFields = {
 } as const;
 
 /** Name of a field of a log line. */
-export type LogField = keyof typeof logFields;
+type LogField = keyof typeof logFields;
 
 /** One row of the table of events. */
 export interface EventRow {
@@ -94,11 +94,11 @@ export interface EventRow {
   readonly fields: readonly LogField[];
   /** Whether strangers can cause it: then at most ten lines a minute are written, each with another detail. */
   readonly capped: boolean;
-  /** What an operator does about it; undefined where there is nothing to do. */
+  /** What an operator does about it; undefined if nothing is to be done. */
   readonly action?: string;
 }
 
-interface Row<L extends LogLevel, F extends LogField, C extends boolean> extends EventRow {
+interface TypedRow<L extends LogLevel, F extends LogField, C extends boolean> extends EventRow {
   readonly levels: readonly L[];
   readonly fields: readonly F[];
   readonly capped: C;
@@ -108,9 +108,9 @@ interface More {
   readonly action?: string;
 }
 
-/** Makes rows of events that are logged at these levels. */
+/** Returns a function that makes rows of events logged at these levels. */
 export function row<L extends LogLevel>(...levels: readonly L[]) {
-  return <F extends LogField = never>(message: string, fields: readonly F[], more?: More): Row<L, F, false> => ({
+  return <F extends LogField = never>(message: string, fields: readonly F[], more?: More): TypedRow<L, F, false> => ({
     levels,
     message,
     fields,
@@ -119,16 +119,20 @@ export function row<L extends LogLevel>(...levels: readonly L[]) {
   });
 }
 
-/** A warning that strangers can cause. */
-export function capped<F extends LogField>(message: string, fields: readonly F[], more?: More): Row<'warn', F, true> {
+/** Makes the row of a warning that strangers can cause. */
+export function capped<F extends LogField>(
+  message: string,
+  fields: readonly F[],
+  more?: More,
+): TypedRow<'warn', F, true> {
   return { levels: ['warn'], message, fields, capped: true, ...more };
 }
 
-/** A row of level debug. */
+/** Makes a row of level debug. */
 export const debug = row('debug');
-/** A row of level info. */
+/** Makes a row of level info. */
 export const info = row('info');
-/** A row of level warn. */
+/** Makes a row of level warn. */
 export const warn = row('warn');
-/** A row of level error. */
+/** Makes a row of level error. */
 export const error = row('error');

@@ -4,7 +4,7 @@ import type { logEvents } from './log-events.ts';
 
 type Events = typeof logEvents;
 
-/** Stable name of an event, as the field `event` of its lines says it. */
+/** Stable name of an event, the field `event` of its lines. */
 export type EventName = keyof Events;
 
 /** The events that may be logged at a level; capped ones go through createWarnings. */
@@ -29,17 +29,17 @@ export interface Log {
   readonly error: Write<'error'>;
 }
 
-/** A log that keeps nothing, for parts that are used outside a gateway. */
+/** A log that discards everything, for parts that are used outside a gateway. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 /**
- * Logs a warning that strangers can cause, unless the same event was logged with the same detail within the last
- * minute, or with {@link maxDetails} others.
+ * Logs a warning that strangers can cause, unless within the last minute the same event was logged with this detail or
+ * with {@link maxDetails} others.
  */
 export type Warn = <E extends CappedEvent>(event: E, detail: string, fields: EventFields<E>) => void;
 
-const windowMs = 60_000;
-/** A scan names another host with each request: of one event only so many details are told apart. */
+const warningWindowMs = 60_000;
+/** Details of one event that are told apart: a scan names another host with each request. */
 const maxDetails = 10;
 
 interface Window {
@@ -50,7 +50,7 @@ interface Window {
 }
 
 /**
- * At most ten lines a minute for each event, one for each detail: a scan must not fill the log. The next line of the
+ * Limits each event to ten lines a minute, one for each detail: a scan must not fill the log. The next line of the
  * event says how many were left out before it.
  */
 export function createWarnings(log: Log, clock: Clock): Warn {
@@ -58,7 +58,7 @@ export function createWarnings(log: Log, clock: Clock): Warn {
   return (event, detail, fields) => {
     const nowMs = clock.nowMs();
     const before = windows.get(event);
-    const isOver = before === undefined || nowMs - before.sinceMs >= windowMs;
+    const isOver = before === undefined || nowMs - before.sinceMs >= warningWindowMs;
     const window = isOver ? { sinceMs: nowMs, details: new Set<string>(), leftOut: 0 } : before;
     windows.set(event, window);
     if (window.details.has(detail)) return;

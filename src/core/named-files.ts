@@ -2,12 +2,12 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, rea
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 
-/** Opening a FIFO waits for its other end without it. */
+/** Without O_NONBLOCK, opening a FIFO waits for its other end. */
 const openFlags = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /**
- * Opens a file that the configuration names, for reading. Rejects in words, with the system's code, when it is missing,
- * may not be read, or is no regular file: a FIFO would hang whoever reads it, a device may never end.
+ * Opens a file that the configuration names, for reading. Rejects with an explanation and the system's code if the file
+ * is missing, may not be read or is not regular: reading a FIFO would hang, and a device may never end.
  */
 export async function openNamedFile(file: string): Promise<FileHandle> {
   let handle: FileHandle | undefined;
@@ -22,7 +22,7 @@ export async function openNamedFile(file: string): Promise<FileHandle> {
   }
 }
 
-/** The bytes of a file that the configuration names; rejects as {@link openNamedFile} does. */
+/** Reads a file that the configuration names; rejects as {@link openNamedFile} does. */
 export async function readNamedFile(file: string): Promise<Buffer> {
   await using handle = await openNamedFile(file);
   return await readFile(handle).catch((error: unknown) => {
@@ -30,7 +30,7 @@ export async function readNamedFile(file: string): Promise<Buffer> {
   });
 }
 
-/** The same at once, and throws. */
+/** Reads a file that the configuration names, synchronously; throws as {@link openNamedFile} rejects. */
 export function readNamedFileSync(file: string): Buffer {
   let descriptor: number | undefined;
   try {
@@ -53,17 +53,17 @@ function worded(file: string, cause: unknown): Error {
   return Object.assign(new Error(whyUnreadable(file, cause), { cause }), { code: codeOf(cause) });
 }
 
-/** The system's code of an error, such as ENOENT; undefined for other errors. */
+/** Returns the system's code of an error, such as ENOENT; undefined for other errors. */
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** Whether there is no such file. */
+/** Whether an error says that a file does not exist. */
 export function isMissing(error: unknown): boolean {
   return codeOf(error) === 'ENOENT';
 }
 
-/** Why a file cannot be read, and what to do, in words. */
+/** Explains why a file cannot be read, and what to do. */
 export function whyUnreadable(file: string, error: unknown): string {
   const code = codeOf(error);
   switch (code) {
@@ -82,8 +82,8 @@ export function whyUnreadable(file: string, error: unknown): string {
 }
 
 /**
- * Makes a folder, and those above it, for this user alone. Throws where it cannot be made. What `recursive` of node:fs
- * does below /proc never ends: there a folder can be missing whose parent is there.
+ * Makes a folder, and those above it, for this user alone. Throws if that is impossible. It does not use `recursive` of
+ * node:fs, which never returns below /proc, where a folder can be missing although its parent exists.
  */
 export function makeFolder(folder: string): void {
   try {
@@ -100,11 +100,11 @@ export function makeFolder(folder: string): void {
 }
 
 /**
- * Says what is wrong with the mode of a file that holds a secret, and how to fix it; undefined when nothing is.
+ * Says what is wrong with the mode of a file that holds a secret, and how to fix it; undefined if the mode is right.
  *
- * Its group may read it, since that is how containers and packages hand secrets to a user of their own (Kubernetes:
- * root:GROUP 0440). A file that everybody may read is taken only where nobody may write it: by its mode, as Docker mounts
- * it (0444), or because a container has it on a read-only mount of its own, where no mode can be changed.
+ * The group may read the file, because containers and packages give secrets to their own user that way (Kubernetes:
+ * root:GROUP 0440). A file that everybody may read is accepted only if nobody may write it: by its mode, as Docker
+ * mounts it (0444), or because it lies on a read-only mount of a container, where no mode can be changed.
  */
 export function exposureOf(
   file: string,
@@ -123,7 +123,7 @@ function isOnReadOnlyMount(file: string): boolean {
   try {
     return isReadOnlyIn(readFileSync('/proc/self/mountinfo', 'utf8'), realpathSync(file));
   } catch {
-    // Not Linux, or no /proc: the mode decides alone.
+    // Not Linux, or no /proc: the mode alone decides.
     return false;
   }
 }
@@ -132,21 +132,21 @@ interface Mount {
   readonly id: string;
   readonly parent: string;
   readonly device: string;
-  /** Which folder of the device is mounted. */
+  /** The folder of the device that is mounted. */
   readonly root: string;
   readonly point: string;
   readonly isReadOnly: boolean;
 }
 
 /**
- * Whether a path lies on a read-only mount that hands something in, by the text of proc_pid_mountinfo(5). The root is
- * none, nor is a folder mounted upon itself: so systemd's ProtectSystem= makes the machine's own files read-only for one
- * service, while everybody else on the machine reads them as before.
+ * Whether a path lies on a read-only mount of something from outside, by the text of proc_pid_mountinfo(5). The root
+ * does not count, nor does a folder mounted onto itself: systemd's ProtectSystem= makes the machine's own files
+ * read-only for one service that way, while everybody else on the machine reads them as before.
  */
 export function isReadOnlyIn(mountinfo: string, path: string): boolean {
   const mounts = mountinfo.split('\n').flatMap(parseMount);
   const over = mounts.filter(({ point }) => point === '/' || path === point || path.startsWith(`${point}/`));
-  // The longest path is the closest mount, and of two at one place the later one is on top.
+  // The longest path is the closest mount; of two at one place the later one is on top.
   const closest = over.toSorted((a, b) => a.point.length - b.point.length).at(-1);
   if (closest?.isReadOnly !== true || closest.point === '/') return false;
   const parent = mounts.find(({ id }) => id === closest.parent);
@@ -163,7 +163,7 @@ function parseMount(line: string): readonly Mount[] {
   return [{ id, parent, device, root, point, isReadOnly: all.includes('ro') }];
 }
 
-/** White space and backslashes stand there as three octal digits. */
+/** Decodes white space and backslashes, which are written as three octal digits. */
 function unescapePath(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }

@@ -9,21 +9,21 @@ export type CanonicalUser = LoginName & { readonly __canonical: true };
 /** The name of a configured backend. Only the configuration turns it into addresses. */
 export type BackendName = string & { readonly __brand: 'BackendName' };
 
-/** How this site writes its users. All of it is optional: without rules a name is only brought into one spelling. */
+/** The site's rules for login names. All are optional: without them a name is only brought into one spelling. */
 export interface LoginNameRules {
-  /** Put after a name that was typed without a domain. Without it such a name stays as it is. */
+  /** Appended to a name without a domain. If undefined, such a name stays as it is. */
   readonly defaultDomain?: string;
   /** Domains that are other names of a domain, for example `example.com` → `example.org`. */
   readonly domainAliases?: Readonly<Record<string, string>>;
   /** Windows domains, as in `EXAMPLE\alice`, and the domain that stands for each: `example` → `example.org`. */
   readonly windowsDomains?: Readonly<Record<string, string>>;
-  /** Cuts `+detail` off the local part, for example `+`. */
+  /** Separator of a detail that is cut off the local part, for example `+` of `alice+lists`. */
   readonly detailSeparator?: string;
-  /** Characters that no name may hold: the separators of master users, for example `*`. */
+  /** Characters that no name may contain: the separators of master users, for example `*`. */
   readonly forbiddenCharacters?: string;
 }
 
-/** Why a name was refused before anything was asked. For the log; the page has one text for all of them. */
+/** Why a name was refused before any server was asked. For the log; the page has one text for all of them. */
 type MalformedWhy = 'empty' | 'too-long' | 'character' | 'forbidden-character' | 'domain';
 
 /** A login name in its canonical form, or why the text cannot be one. */
@@ -34,20 +34,19 @@ export type ParsedLoginName =
 /** Normalises what was typed by the site's rules for login names. */
 export type LoginNameParser = (typed: string) => ParsedLoginName;
 
-const maxBytes = 254;
-/** Control, format, private, unassigned, surrogates, white space, what renders as nothing, and broken UTF-8. */
+const maxNameBytes = 254;
+/** Control, format, private, unassigned, surrogate, white space and invisible characters, and broken UTF-8. */
 const unwanted = /[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\ufffd]/u;
 const domainCharacters = /^[\p{L}\p{M}\p{N}._\-\u3002]+$/u;
 const asciiDomain = /^(?=.{1,253}$)(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*$/;
 
 /**
- * Makes the one function that turns what a person typed, or an alias that a source answered, into a login name.
+ * Makes the parser of login names, for what a person typed and for aliases that a source answered.
  *
- * Lower case, half width and composed (RFC 8265, UsernameCaseMapped, but each code point by itself, so that a sigma
- * does not depend on its place); the domain in its ASCII form (IDNA). The result of parsing a result is the same
- * result. White space around the name is dropped; inside it is refused, as is everything that cannot be seen. Throws a
- * TypeError when the rules themselves name an impossible domain or chain aliases: check them with
- * {@link normaliseDomain}.
+ * A name becomes lower case, half width and composed (RFC 8265, UsernameCaseMapped, but each code point by itself, so
+ * that a sigma does not depend on its place); the domain takes its ASCII form (IDNA). Parsing a result gives the same
+ * result. White space around the name is dropped. White space inside it and invisible characters are refused. Throws a
+ * TypeError if the rules name an impossible domain or an alias of an alias: check them with {@link normaliseDomain}.
  */
 export function createLoginNameParser(rules: LoginNameRules): LoginNameParser {
   const defaultDomain = rules.defaultDomain === undefined ? undefined : ruleDomain(rules.defaultDomain);
@@ -55,7 +54,7 @@ export function createLoginNameParser(rules: LoginNameRules): LoginNameParser {
     Object.entries(rules.domainAliases ?? {}).map(([alias, domain]) => [ruleDomain(alias), ruleDomain(domain)]),
   );
   for (const domain of aliases.values()) {
-    // Otherwise the result of parsing a result could be another name.
+    // Otherwise parsing a result again could give another name.
     if (aliases.has(domain)) throw new TypeError(`a domain alias must not lead to another alias: ${domain}`);
   }
   const windows = new Map(
@@ -65,23 +64,23 @@ export function createLoginNameParser(rules: LoginNameRules): LoginNameParser {
   const forbidden = Array.from(rules.forbiddenCharacters ?? '');
 
   return (typed) => {
-    // What is far too long is not worth normalising.
-    if (typed.length > 4 * maxBytes) return malformed('too-long');
+    // Normalising costs time, and a text that is far too long cannot become a name.
+    if (typed.length > 4 * maxNameBytes) return malformedName('too-long');
     const text = withoutWindowsDomain(foldCase(typed.trim()), windows);
-    if (unwanted.test(text)) return malformed('character');
-    if (forbidden.some((character) => text.includes(character))) return malformed('forbidden-character');
+    if (unwanted.test(text)) return malformedName('character');
+    if (forbidden.some((character) => text.includes(character))) return malformedName('forbidden-character');
 
     const at = text.lastIndexOf('@');
     const local = withoutDetail(at === -1 ? text : text.slice(0, at), separator);
-    if (local === '') return malformed('empty');
-    if (local.includes('@')) return malformed('character');
+    if (local === '') return malformedName('empty');
+    if (local.includes('@')) return malformedName('character');
     const domain = at === -1 ? defaultDomain : normaliseDomain(text.slice(at + 1));
-    if (domain === undefined) return at === -1 ? accept(local) : malformed('domain');
+    if (domain === undefined) return at === -1 ? accept(local) : malformedName('domain');
     return accept(`${local}@${aliases.get(domain) ?? domain}`);
   };
 }
 
-/** A domain in its one spelling: lower case, ASCII, no final dot; undefined if it cannot be one. */
+/** Returns the one spelling of a domain: lower case, ASCII, no final dot; undefined if the text is not a domain. */
 export function normaliseDomain(text: string): string | undefined {
   const domain = foldCase(text).replace(/\.$/, '');
   if (!domainCharacters.test(domain)) return undefined;
@@ -91,22 +90,22 @@ export function normaliseDomain(text: string): string | undefined {
   return asciiDomain.test(ascii) ? ascii : undefined;
 }
 
-/** The domain under which its users are known: an alias replaced. Undefined when the text cannot be a domain. */
+/** Returns the domain in the names of its users, with an alias replaced; undefined if the text is not a domain. */
 export function domainOfUsers(text: string, { domainAliases = {} }: LoginNameRules): string | undefined {
   const domain = normaliseDomain(text);
   const behind = Object.entries(domainAliases).find(([alias]) => normaliseDomain(alias) === domain)?.[1];
   return behind === undefined ? domain : normaliseDomain(behind);
 }
 
-/** A login name in its two halves; `domain` is empty for a name without one. */
+/** Splits a login name into its two halves; `domain` is empty for a name without one. */
 export function splitLoginName(name: LoginName): { readonly local: string; readonly domain: string } {
   const at = name.lastIndexOf('@');
   return at === -1 ? { local: name, domain: '' } : { local: name.slice(0, at), domain: name.slice(at + 1) };
 }
 
 /**
- * A user's name as a server behind wants it: a template with `%u` (the whole name), `%n` (without the domain), `%d`
- * (the domain) and `%%`, as in Dovecot; the whole name where there is none.
+ * Returns a user's name for one server, by a template with `%u` (the whole name), `%n` (without the domain), `%d` (the
+ * domain) and `%%`, as in Dovecot. It is for that server alone; everything else uses the canonical user.
  */
 export function nameForServer(user: CanonicalUser, template = '%u'): CanonicalUser {
   if (template === '%u') return user;
@@ -116,8 +115,8 @@ export function nameForServer(user: CanonicalUser, template = '%u'): CanonicalUs
 }
 
 /**
- * Takes a text for a canonical user that this gateway wrote down, or that an operator wrote as one. Throws a TypeError
- * for an empty text and for one with white space or control characters: no user has such a name.
+ * Takes a text as a canonical user: one that the gateway stored, or that an operator wrote in the configuration. Throws
+ * a TypeError if the text is empty or contains white space or control characters.
  */
 export function canonicalUser(text: string): CanonicalUser {
   if (!isCanonicalUser(text)) throw new TypeError(`not a user: ${JSON.stringify(text)}`);
@@ -129,18 +128,18 @@ function isCanonicalUser(text: string): text is CanonicalUser {
 }
 
 function accept(text: string): ParsedLoginName {
-  return isLoginName(text) ? { kind: 'ok', name: text } : malformed('too-long');
+  return isLoginName(text) ? { kind: 'ok', name: text } : malformedName('too-long');
 }
 
 function isLoginName(text: string): text is LoginName {
-  return Buffer.byteLength(text) <= maxBytes;
+  return Buffer.byteLength(text) <= maxNameBytes;
 }
 
-function malformed(why: MalformedWhy): ParsedLoginName {
+function malformedName(why: MalformedWhy): ParsedLoginName {
   return { kind: 'malformed', why };
 }
 
-/** `example\alice` as `alice@example.org`, where a rule says so; a name with a domain of its own keeps that. */
+/** Turns `example\alice` into `alice@example.org` if a rule says so; a name with its own domain keeps that. */
 function withoutWindowsDomain(text: string, windows: ReadonlyMap<string, string>): string {
   const at = text.indexOf('\\');
   const domain = at === -1 ? undefined : windows.get(text.slice(0, at));

@@ -5,9 +5,9 @@ import type { Secret } from './secret.ts';
 import type { WebmailDriver } from './webmail.ts';
 
 /**
- * What the server said of a password. `expired`, `contact-admin` and `insecure` are refusals whose text the user may
- * see (RFC 5530: EXPIRED, CONTACTADMIN, PRIVACYREQUIRED); only `wrong` may count towards the penalty. `reason`: the
- * server's own words for this user, where it is known to say them only after the right password.
+ * A server's verdict on a password. `expired`, `contact-admin` and `insecure` are refusals whose text the user may see
+ * (RFC 5530: EXPIRED, CONTACTADMIN, PRIVACYREQUIRED); only `wrong` may count towards the penalty. `reason` is the
+ * server's own text for this user, set only for servers that send it after the right password alone.
  */
 export type PasswordCheck =
   | { readonly kind: 'right' }
@@ -16,21 +16,21 @@ export type PasswordCheck =
   | { readonly kind: 'contact-admin'; readonly reason?: string }
   | { readonly kind: 'insecure' };
 
-/** A server's words with its answer, for the log: one bounded line without the password. */
+/** Code and text of a server's answer, for the log: one bounded line without the password. */
 export interface ServerWords {
   /** The response code, such as `UNAVAILABLE`. */
   readonly code?: string;
   readonly text?: string;
 }
 
-/** The client on whose behalf a password is checked, and how to report on the check. */
+/** The client for whom a password is checked, and how to report on the check. */
 export interface PasswordCheckContext {
   readonly client: Client;
-  /** Passed on as `x-session-id`, so that the server's log and ours can be joined. */
+  /** Sent as `x-session-id`, so that the server's log and ours can be joined. */
   readonly reference: string;
-  /** Told what the server said, unless that was a bare yes. */
+  /** Called with the server's answer, unless that was a bare yes. */
   readonly heard?: (said: ServerWords) => void;
-  /** Aborted when nobody waits any more: what has not begun by then need not, although what has is not aborted. */
+  /** Aborted when nobody waits any more. A check that has not begun is then skipped; one that has begun goes on. */
   readonly left?: AbortSignal;
   readonly limits: Pick<BackendLimits, 'imapConnectMs' | 'imapGreetingMs' | 'imapAuthMs'>;
 }
@@ -40,7 +40,7 @@ export type ImapHost = Pick<BackendHost, 'name' | 'imap'>;
 
 /** Checks passwords against a host's mail server. */
 export interface Passdb {
-  /** Rejects with source `imap` when the server could not be asked, also when it says "later". */
+  /** Rejects with source `imap` if the server could not be asked, or says "later". */
   verify(
     credentials: Credentials,
     host: ImapHost,
@@ -52,8 +52,8 @@ export interface Passdb {
 /** Checks passwords against a server that refers users to their homes. */
 export interface Referrals {
   /**
-   * As `verify`, of a server that may refer the user to another one (RFC 2221): `to` is the URL as it came, of which
-   * nothing is checked. For `verify` a referral is no answer.
+   * Checks a password as `verify` does, on a server that may refer the user to another one (RFC 2221). `to` is the URL
+   * as it came, unchecked. `verify` takes a referral for a failure.
    */
   ask(
     credentials: Credentials,
@@ -64,47 +64,48 @@ export interface Referrals {
 }
 
 /**
- * Why a mailbox is not opened by the master identity. `user-refused`: to this user it is not let in. `not-shown`: the
- * server would make a mailbox for whoever is named, and does not show that this one exists. `not-written`: it takes no
- * message of the master, for a quota or want of rights.
+ * Why the master identity could not open a mailbox. `user-refused`: it may not open this user's. `not-shown`: the
+ * server would create a mailbox for any name, and does not show that this one exists. `not-written`: the server takes
+ * no message from the master, because of a quota or missing rights.
  */
 export type MailboxRefusal = 'master-refused' | 'user-refused' | 'no-authorization-id' | 'not-shown' | 'not-written';
 
-/** `text` is a sentence for staff and operators: what is in the way, and what an operator would do. */
+/** Result of opening a mailbox. `text` tells staff and operators what is in the way, and what an operator would do. */
 export type MailboxAnswer =
   | { readonly kind: 'done' }
   | { readonly kind: 'refused'; readonly why: MailboxRefusal; readonly text: string };
 
-/** One mailbox, and who opens it in its owner's name. */
+/** One mailbox, and the master identity that opens it in its owner's name. */
 export interface MailboxOf {
-  /** The user that the directory has found: never a name that only a default answered for. */
+  /** A user that the directory has found, never one that only a default answered for. */
   readonly user: CanonicalUser;
   readonly master: MasterIdentity;
   readonly host: BackendHost;
   readonly context: PasswordCheckContext;
 }
 
-/** Mailboxes, opened by a master identity. Every call rejects with source `imap` when the server could not be asked. */
+/** Opens mailboxes by a master identity. Every call rejects with source `imap` if the server could not be asked. */
 export interface Mailboxes {
-  /** Whether the master identity is let in to this user's own mailbox; nothing in it is touched. */
+  /** Checks whether the master identity may open this user's mailbox; changes nothing in it. */
   open(mailbox: MailboxOf, signal: AbortSignal): Promise<MailboxAnswer>;
-  /** Puts a message (RFC 5322, CRLF) into the INBOX, unread. */
+  /** Appends a message (RFC 5322, CRLF) to the INBOX, unread. */
   append(mailbox: MailboxOf, message: string, signal: AbortSignal): Promise<MailboxAnswer>;
 }
 
-/** The credentials of a client that authenticates on every request. */
+/** The credentials of a Basic client, which authenticates on every request. */
 export interface ClientCredentials {
-  /** As it was sent. */
+  /** As sent. */
   readonly user: string;
-  /** As it was sent, never trimmed. */
+  /** As sent, never trimmed. */
   readonly password: Secret;
   readonly client: Client;
 }
 
 /**
- * What the gateway says of them. `admitted`: with the user's home at this moment. `rejected` is an unknown user or a
- * wrong password; `refused` is a known user who may not sign in, with a reason for that user. `unavailable`: somebody
- * could not be asked, which is never a no; `busy`: too many wait already. Both have a reference that the log has too.
+ * The verdict on a Basic client. `admitted`: with the user's home at this moment. `rejected`: an unknown user or a
+ * wrong password. `refused`: a known user who may not sign in, with a reason for that user. `unavailable`: a server
+ * could not be asked, which is never a no. `busy`: too many clients wait already. Both have a reference that the log
+ * has too.
  */
 export type ClientAdmission =
   | {
@@ -118,15 +119,15 @@ export type ClientAdmission =
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'busy' | 'unavailable'; readonly reference: string };
 
-/** Decides over clients that authenticate on every request. */
+/** Authenticates Basic clients. */
 export interface ClientAuthentication {
-  /** Rejects with the signal's reason when the client is gone. */
+  /** Rejects with the reason of `gone` when the client is gone. */
   admit(credentials: ClientCredentials, gone: AbortSignal): Promise<ClientAdmission>;
   /**
-   * Whether the user is still served there: for requests that wait long, while users are moved and backends closed.
-   * `true` also when nobody can say.
+   * Whether the user is still served there, for requests that wait while users are moved and backends closed. True if
+   * that cannot be told.
    */
   isStillAt(user: CanonicalUser, backend: BackendName, host: string): Promise<boolean>;
-  /** Forgets that these were good: the user's own backend has just refused them. */
+  /** Forgets that these credentials were right, because the user's backend has just refused them. */
   distrust(user: CanonicalUser, backend: BackendName, credentials: Omit<ClientCredentials, 'user'>): void;
 }

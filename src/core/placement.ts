@@ -3,48 +3,47 @@ import type { Client } from './identity.ts';
 import type { BackendName, CanonicalUser } from './names.ts';
 import type { LiveSession, SessionRecord } from './session.ts';
 
-/** The effective state of a host, from operators and checks. */
+/** The effective state of a host, by operators and checks. */
 export type HostState = 'READY' | 'DRAIN' | 'MAINT' | 'DOWN';
 
-/** Says where users belong. What nodes must agree on is in the state, not decided here. */
+/** Says which host serves a user. What nodes must agree on is in the state store, not decided here. */
 export interface Placement {
-  /** Where the requests of a session go. Asked for each request: it answers from memory. */
+  /** Returns where the requests of a session go. Called for each request: it answers from memory. */
   ofSession(record: SessionRecord): Place;
   /**
-   * Where a user of this backend is signed in now. Never `elsewhere`. `stays`: the user has sessions there, and a
-   * backend that drains finishes them.
+   * Returns the host on which a user of this backend signs in now. `stays`: the user has sessions there, which a
+   * backend in DRAIN serves to their end.
    */
   forSignIn(backend: Backend, user: CanonicalUser, stays?: boolean): Exclude<Place, { kind: 'elsewhere' }>;
   hostState(backend: Backend, host: BackendHost): HostState;
   /** Whether a host takes new sessions of this user: it is READY, or drains only others. */
   takesNew(backend: Backend, host: BackendHost, user: string): boolean;
-  /** The host that serves, where a primary has standbys. */
+  /** Returns the host that serves, if a primary has standbys. */
   activeHost(backend: Backend): BackendHost;
-  /** The hosts whose mail servers can be asked about passwords, whatever else is closed: of a pool each, else one. */
+  /** Returns the hosts whose mail servers can check passwords, whatever else is closed: all of a pool, else one. */
   passwordHosts(backend: Backend): readonly BackendHost[];
 }
 
-/** Why a backend, or one user of it, is not served now. */
 const closureKinds = ['maintenance', 'drain', 'down', 'moving'] as const;
 
-/** Why a backend takes nobody. */
+/** Why a backend, or one user of it, is not served now. */
 export type ClosureKind = (typeof closureKinds)[number];
 
-/** A closed backend as users may hear of it. A closure signs nobody out. */
+/** A closed backend, as far as users may know. A closure signs nobody out. */
 export interface Closure {
   readonly kind: ClosureKind;
   readonly backend: BackendName;
   /** Milliseconds since the epoch. */
   readonly sinceMs: number;
-  /** When it is expected to end, as far as somebody said. */
+  /** Milliseconds since the epoch at which it is expected to end; undefined if nobody said. */
   readonly untilMs?: number;
   /** The operator's own words for users, by language tag. */
   readonly texts: Readonly<Record<string, string>>;
 }
 
 /**
- * Where the requests of a session go. `elsewhere`: first the session must be led there, see {@link Relocate}; `closed`:
- * nowhere for now.
+ * Where the requests of a session go. `elsewhere`: the session must be relocated first, see {@link Relocate}. `closed`:
+ * it is not served for now.
  */
 export type Place =
   | { readonly kind: 'here'; readonly host: BackendHost }
@@ -52,15 +51,15 @@ export type Place =
       readonly kind: 'elsewhere';
       readonly backend: BackendName;
       readonly host: BackendHost;
-      /** When the directory was found to say so, where it is for that. */
+      /** When the new home was found in the directory; undefined if the session goes there for another reason. */
       readonly homeSinceMs?: number;
     }
   | { readonly kind: 'closed'; readonly closure: Closure };
 
 /**
- * The result of relocating a session. `relocated`: it is signed in there, by this node or by another;
- * `browserCookies` are Set-Cookie lines that the browser must get. `rejected`: the webmail refused the password that
- * the session holds. `ended`: the session ended meanwhile.
+ * The result of relocating a session. `relocated`: it is signed in there, by this node or by another; `browserCookies`
+ * are Set-Cookie lines for the browser. `rejected`: the webmail refused the password of the session. `ended`: the
+ * session ended meanwhile.
  */
 export type Relocated =
   | { readonly kind: 'relocated'; readonly landing: string; readonly browserCookies: readonly string[] }
@@ -69,18 +68,18 @@ export type Relocated =
   | { readonly kind: 'closed'; readonly closure: Closure };
 
 /**
- * Leads a session to the place where it belongs now: signed in there in silence, its record rewritten. Requests that
- * find this out at the same time share one sign-in. Rejects with source `webmail` or `store` when it cannot be done.
+ * Relocates a session to the host where it belongs now: a silent login there, and a new record. Requests that need it
+ * at the same time share one login. Rejects with source `webmail` or `store` if it cannot be done.
  */
 export type Relocate = (session: LiveSession, client: Client, publicOrigin: string) => Promise<Relocated>;
 
 /**
- * The result of a request, for the health of its host: `refused`: nothing listens there; `failed`: it did not answer
- * well.
+ * The result of a request as evidence of its host's health. `refused`: the connection was refused; `failed`: there was
+ * no good answer.
  */
 export type HostEvidence = 'good' | 'refused' | 'failed';
 
-/** Whose request it was and what it asked for: what one answer is like tells little of a host. */
+/** User and target of a request. One failed answer says little about a host; several of different users do. */
 export interface AskedFor {
   readonly user: string;
   readonly target: string;

@@ -8,14 +8,14 @@ import {
 } from 'node:crypto';
 
 const algorithm = 'aes-256-gcm';
-/** The version of the form, authenticated first. */
+/** Version of the format; the MAC covers it. */
 const sealVersion = '1';
 const nonceBytes = 12;
 const tagBytes = 16;
 
 /**
  * Seals a text with AES-256-GCM: `1.`, then nonce, ciphertext and tag in base64url. It opens only for the same `owner`,
- * the parts of which cannot run into one another: JSON quotes them.
+ * whose parts JSON keeps apart.
  *
  * The nonce is random: a key seals far fewer texts than the 2^32 that NIST SP 800-38D allows for one.
  */
@@ -32,7 +32,7 @@ export function sealText(
   return `${sealVersion}.${Buffer.concat(parts).toString('base64url')}`;
 }
 
-/** The text that was sealed, or undefined if it was altered, is of another version, or belongs to something else. */
+/** Opens a sealed text; undefined if it was changed, has another version or belongs to another owner. */
 export function openSealedText(
   key: KeyObject,
   sealed: string,
@@ -47,7 +47,7 @@ export function openSealedText(
   try {
     return Buffer.concat([decipher.update(bytes.subarray(nonceBytes, -tagBytes)), decipher.final()]).toString('utf8');
   } catch {
-    // Node tells a wrong tag by throwing.
+    // Node throws for a wrong tag.
     return undefined;
   }
 }
@@ -56,23 +56,24 @@ function vouchedFor(owner: readonly (string | number)[]): Buffer {
   return Buffer.from(JSON.stringify([sealVersion, ...owner]));
 }
 
-/** One of the server keys that all nodes share, as far as it vouches for texts. */
+/** A server key, as far as it vouches for texts. */
 export interface VouchingKey {
   readonly id: string;
   subkey(purpose: string): KeyObject;
 }
 
-/** The server keys of the moment: the promoted one vouches, all verify. */
+/** The current server keys: the promoted one vouches, all verify. */
 export interface VouchingKeys {
   readonly promoted: VouchingKey;
   find(id: string): VouchingKey | undefined;
 }
 
-/** The kind of a stored text. It is part of the key, so that text of one kind never opens as another. */
+/** The kind of a stored text. It is part of the key, so that a text of one kind never passes as another. */
 type VouchedKind = 'state entry' | 'recent sign-in';
 
 /**
- * The result of opening a stored text. `foreign-key`: it names a key that is not among these, and nobody can say yet.
+ * The result of reading a stored text. `foreign-key`: it names an unknown key, so it cannot be judged yet. `none`: it
+ * was changed, belongs to another owner, or nobody vouched for it.
  */
 type ReadText =
   | { readonly kind: 'genuine'; readonly keyId: string; readonly text: string }
@@ -82,15 +83,14 @@ type ReadText =
 const vouchedForm = /^([0-9a-f]{8})\.([\w-]{43})\.(.*)$/s;
 
 /**
- * Vouches for a text: `KEY.MAC.TEXT`, where the MAC is HMAC-SHA-256 over `owner` and the text, the parts of which
- * cannot run into one another: JSON quotes them. Whoever can write to the store can remove such a text, or put an older
- * one of the same owner back, and no more than that.
+ * Vouches for a text: `KEY.MAC.TEXT`, where the MAC is HMAC-SHA-256 over `owner` and the text as a JSON list. Somebody
+ * who can write to the store can remove such a text or put back an older one of the same owner, and no more than that.
  */
 export function vouchFor(key: VouchingKey, kind: VouchedKind, owner: readonly string[], text: string): string {
-  return `${key.id}.${macOf(key, kind, owner, text)}.${text}`;
+  return `${key.id}.${vouchingMac(key, kind, owner, text)}.${text}`;
 }
 
-/** Reads a stored text: it is none where it was changed, belongs to another owner, or nobody vouched for it. */
+/** Reads a stored text and checks its MAC. */
 export function readVouched(
   keys: Pick<VouchingKeys, 'find'>,
   kind: VouchedKind,
@@ -101,11 +101,11 @@ export function readVouched(
   if (keyId === undefined || mac === undefined || text === undefined) return { kind: 'none' };
   const key = keys.find(keyId);
   if (key === undefined) return { kind: 'foreign-key', keyId };
-  const isGenuine = timingSafeEqual(Buffer.from(macOf(key, kind, owner, text)), Buffer.from(mac));
+  const isGenuine = timingSafeEqual(Buffer.from(vouchingMac(key, kind, owner, text)), Buffer.from(mac));
   return isGenuine ? { kind: 'genuine', keyId, text } : { kind: 'none' };
 }
 
-function macOf(key: VouchingKey, kind: VouchedKind, owner: readonly string[], text: string): string {
+function vouchingMac(key: VouchingKey, kind: VouchedKind, owner: readonly string[], text: string): string {
   return createHmac('sha256', key.subkey(kind))
     .update(JSON.stringify([...owner, text]))
     .digest('base64url');

@@ -3,8 +3,8 @@ import { inspect } from 'node:util';
 /**
  * A value that must never be printed: a password, a key, the credential of a store.
  *
- * It is wrapped where it is parsed and opened only where it is used. String conversion, JSON, `util.inspect` and
- * therefore every log and error message show `[secret]`.
+ * It is wrapped where it is parsed and opened only where it is used. String conversion, JSON and `util.inspect`, and
+ * therefore every log and error message, show `[secret]`.
  */
 export class Secret {
   readonly #value: string;
@@ -13,7 +13,7 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The wrapped value. Call it as late as possible, and never to build a message. */
+  /** Returns the wrapped value. Call it as late as possible, and never to build a message. */
   reveal(): string {
     return this.#value;
   }

@@ -113,9 +113,7 @@ export type StoredLookup =
   | { readonly kind: 'ended'; readonly reason: EndReason }
   | { readonly kind: 'none' };
 
-/**
- * The store's news of changes by others: a record or jar moved or went, or some news may have been missed.
- */
+/** The store's news of changes by others: a record or jar moved or went, or some news may have been missed. */
 export type StoreNews =
   | { readonly kind: 'changed'; readonly key: RecordKey }
   | { readonly kind: 'gap' }
@@ -178,9 +176,7 @@ export interface Attachment {
   end(reason: EndReason): void;
 }
 
-/**
- * A session as a node holds it in memory, opened. One object per session and node: requests in flight share it.
- */
+/** A session as a node holds it in memory, opened. One object per session and node: requests in flight share it. */
 export interface LiveSession {
   readonly key: RecordKey;
   readonly record: SessionRecord;

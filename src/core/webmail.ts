@@ -174,9 +174,7 @@ export interface RequestIdentity {
   readonly client: Client;
   readonly timeZone: string | undefined;
   readonly publicOrigin: string;
-  /**
-   * Identifies the gateway's session while it lives; undefined before it exists and for Basic clients.
-   */
+  /** Identifies the gateway's session while it lives; undefined before it exists and for Basic clients. */
   readonly session: string | undefined;
   /** The webmail's cookies kept for the session; undefined for Basic clients. */
   readonly jar?: CookieJar;

@@ -5,7 +5,7 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 
 /** Dependencies of the cache of resolved addresses. */
-export interface AddressesDeps {
+interface AddressesDeps {
   /** Resolves a name to one address; rejects when it cannot. */
   readonly resolve: (hostname: string) => Promise<string>;
   readonly clock: Clock;
@@ -18,7 +18,7 @@ export interface Addresses {
   of(hostname: string): Promise<string>;
 }
 
-interface Entry {
+interface ResolvedAddress {
   readonly address: string;
   readonly atMs: number;
 }
@@ -32,9 +32,12 @@ export async function resolveByTheSystem(hostname: string): Promise<string> {
   return (await lookup(hostname)).address;
 }
 
-/** Remembers what names resolve to, and asks again every half a minute; while the resolver is away the last address stands. */
+/**
+ * Remembers what names resolve to, and asks again every half a minute; while the resolver is away the last address
+ * stands.
+ */
 export function createAddresses({ resolve, clock, log }: AddressesDeps): Addresses {
-  const known = new Map<string, Entry>();
+  const known = new Map<string, ResolvedAddress>();
   const asking = new Map<string, Promise<string>>();
 
   function ask(hostname: string): Promise<string> {

@@ -3,7 +3,7 @@ import type { Addresses } from './addresses.ts';
 import { type MailPorts, type MailProtocol, mailProtocols, type MailRoute } from './mail-routes.ts';
 
 /** The fields of nginx's request that are used. The password is not: the mail server checks it. */
-export interface AuthHttpQuestion {
+interface AuthHttpQuestion {
   /** Decoded. */
   readonly user: string;
   readonly protocol: MailProtocol;
@@ -12,7 +12,7 @@ export interface AuthHttpQuestion {
 }
 
 /** Header fields of an auth_http answer. */
-export type Fields = Readonly<Record<string, string>>;
+export type AuthHttpFields = Readonly<Record<string, string>>;
 
 /** Seconds that nginx makes a client wait: nobody tries names or hammers a directory that is away. */
 const waitSeconds = '3';
@@ -22,7 +22,7 @@ export function readQuestion(header: (name: string) => string | undefined): Auth
   const protocol = mailProtocols.find((known) => known === header('auth-protocol'));
   const user = header('auth-user');
   if (protocol === undefined || user === undefined) return undefined;
-  return { user: decode(user), protocol, method: header('auth-method') ?? '' };
+  return { user: decodeField(user), protocol, method: header('auth-method') ?? '' };
 }
 
 /** The fields that lead the client to its mail server, or tell it why not. */
@@ -30,7 +30,7 @@ export async function authHttpAnswer(
   route: MailRoute,
   question: AuthHttpQuestion,
   { ports, addresses }: { readonly ports: MailPorts; readonly addresses: Addresses },
-): Promise<Fields> {
+): Promise<AuthHttpFields> {
   switch (route.kind) {
     case 'found':
       return {
@@ -43,7 +43,7 @@ export async function authHttpAnswer(
     case 'unknown-user':
     case 'refused':
       // Nobody has checked a password yet: why an account is closed is not for everybody to know.
-      return refusal(question, 'Invalid login or password', permanentCodes);
+      return refusalFields(question, 'Invalid login or password', permanentCodes);
     case 'closed':
       return temporaryFailure(question);
     default:
@@ -52,15 +52,19 @@ export async function authHttpAnswer(
 }
 
 /** "Later", in the words of the client's protocol: no client then asks its user for another password. */
-export function temporaryFailure(question: AuthHttpQuestion): Fields {
-  return refusal(question, 'Temporary server problem, try again later', temporaryCodes);
+export function temporaryFailure(question: AuthHttpQuestion): AuthHttpFields {
+  return refusalFields(question, 'Temporary server problem, try again later', temporaryCodes);
 }
 
 /** RFC 5530; RFC 2449 and 3206; RFC 4954. */
 const permanentCodes = { imap: '[AUTHENTICATIONFAILED] ', pop3: '[AUTH] ', smtp: '535 5.7.8' } as const;
 const temporaryCodes = { imap: '[UNAVAILABLE] ', pop3: '[SYS/TEMP] ', smtp: '454 4.7.0' } as const;
 
-function refusal({ protocol, method }: AuthHttpQuestion, text: string, codes: Readonly<Record<MailProtocol, string>>) {
+function refusalFields(
+  { protocol, method }: AuthHttpQuestion,
+  text: string,
+  codes: Readonly<Record<MailProtocol, string>>,
+) {
   const prefix = protocol === 'smtp' || method === 'none' ? '' : codes[protocol];
   return {
     'Auth-Status': `${prefix}${text}`,
@@ -70,7 +74,7 @@ function refusal({ protocol, method }: AuthHttpQuestion, text: string, codes: Re
 }
 
 /** nginx sends what could break a field as %XX. What is no UTF-8 then is no name either. */
-function decode(text: string): string {
+function decodeField(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

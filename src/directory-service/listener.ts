@@ -5,11 +5,11 @@ import type { Log } from '../core/log.ts';
 import { nameForServer } from '../core/names.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Addresses } from './addresses.ts';
-import { authHttpAnswer, type Fields, readQuestion, temporaryFailure } from './auth-http.ts';
+import { authHttpAnswer, type AuthHttpFields, readQuestion, temporaryFailure } from './auth-http.ts';
 import type { MailPorts, RouteMail } from './mail-routes.ts';
 
 /** Dependencies of the directory service's listener. */
-export interface DirectoryServiceDeps {
+interface DirectoryServiceDeps {
   readonly routeMail: RouteMail;
   readonly addresses: Addresses;
   /** Settings that a reload may change. */
@@ -20,9 +20,9 @@ export interface DirectoryServiceDeps {
   readonly log: Log;
 }
 
-interface Reply {
+interface ServiceReply {
   readonly status: number;
-  readonly fields?: Fields;
+  readonly fields?: AuthHttpFields;
   readonly body?: object;
 }
 
@@ -35,12 +35,12 @@ export function createDirectoryService(deps: DirectoryServiceDeps): Server {
   const server = createServer({ requireHostHeader: false, maxHeaderSize: 16 * 1024 }, (request, response) => {
     const gone = new AbortController();
     response.once('close', () => gone.abort());
-    reply(request, deps, gone.signal)
-      .catch((error: unknown): Reply => {
+    replyTo(request, deps, gone.signal)
+      .catch((error: unknown): ServiceReply => {
         if (!gone.signal.aborted) deps.log.error('directory-service-failed', { err: error });
         return { status: 500 };
       })
-      .then((answer) => send(response, answer))
+      .then((answer) => sendReply(response, answer))
       .catch(() => response.destroy());
   });
   server.requestTimeout = 10_000;
@@ -48,9 +48,13 @@ export function createDirectoryService(deps: DirectoryServiceDeps): Server {
   return server;
 }
 
-async function reply(request: IncomingMessage, deps: DirectoryServiceDeps, signal: AbortSignal): Promise<Reply> {
+async function replyTo(
+  request: IncomingMessage,
+  deps: DirectoryServiceDeps,
+  signal: AbortSignal,
+): Promise<ServiceReply> {
   const client = request.socket.remoteAddress ?? '';
-  const refused = refusalOf(request, client, deps);
+  const refused = whyRefused(request, client, deps);
   if (refused !== undefined) {
     deps.log.warn('directory-service-refused', { client, why: refused });
     return { status: 403, body: { error: refused } };
@@ -67,21 +71,25 @@ async function reply(request: IncomingMessage, deps: DirectoryServiceDeps, signa
   }
 }
 
-function refusalOf(request: IncomingMessage, client: string, deps: DirectoryServiceDeps): string | undefined {
+function whyRefused(request: IncomingMessage, client: string, deps: DirectoryServiceDeps): string | undefined {
   if (!deps.isAllowed(client)) return 'the address is not in directory_service.allow';
   const { key } = deps.settings();
   if (key === undefined) return undefined;
   const bearer = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
   const shown = headerOf(request)('x-postern-key') ?? bearer ?? '';
-  return timingSafeEqual(digest(shown), digest(key.reveal())) ? undefined : 'the key is missing or wrong';
+  return timingSafeEqual(hashedKey(shown), hashedKey(key.reveal())) ? undefined : 'the key is missing or wrong';
 }
 
 /** Texts of any length can be compared in equal time once they are hashed. */
-function digest(text: string): Buffer {
+function hashedKey(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-async function authHttp(request: IncomingMessage, deps: DirectoryServiceDeps, signal: AbortSignal): Promise<Reply> {
+async function authHttp(
+  request: IncomingMessage,
+  deps: DirectoryServiceDeps,
+  signal: AbortSignal,
+): Promise<ServiceReply> {
   const question = readQuestion(headerOf(request));
   if (question === undefined) return { status: 400, body: { error: 'Auth-User and Auth-Protocol are missing' } };
   try {
@@ -98,7 +106,7 @@ async function authHttp(request: IncomingMessage, deps: DirectoryServiceDeps, si
 }
 
 /** 200 with the home, or with `refuse` for one who may not sign in; 404 for an unknown user; 503 for "later". */
-async function lookup(user: string, deps: DirectoryServiceDeps, signal: AbortSignal): Promise<Reply> {
+async function lookup(user: string, deps: DirectoryServiceDeps, signal: AbortSignal): Promise<ServiceReply> {
   try {
     const route = await deps.routeMail(user, signal);
     const address = route.kind === 'found' ? await deps.addresses.of(route.host.imap.hostname) : '';
@@ -139,7 +147,7 @@ function headerOf({ headers }: IncomingMessage): (name: string) => string | unde
   };
 }
 
-function send(response: ServerResponse, { status, fields = {}, body }: Reply): void {
+function sendReply(response: ServerResponse, { status, fields = {}, body }: ServiceReply): void {
   const text = body === undefined ? '' : `${JSON.stringify(body)}\n`;
   response.writeHead(status, {
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),

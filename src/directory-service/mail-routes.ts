@@ -11,7 +11,9 @@ interface MailRoutesDeps {
   readonly placement: Pick<Placement, 'forSignIn' | 'activeHost'>;
 }
 
-/** Where mail clients are led: as a sign-in, but neither a webmail that is down nor a drain keeps them from their mail. */
+/**
+ * Where mail clients are led: as a sign-in, but neither a webmail that is down nor a drain keeps them from their mail.
+ */
 export function createMailRoutes({ parseName, directory, backends, placement }: MailRoutesDeps): RouteMail {
   return async (typed, signal) => {
     const parsed = parseName(typed);

@@ -1,7 +1,7 @@
 import { type DestinationStream, type LevelWithSilent, pino, stdTimeFunctions } from 'pino';
 import { PosternError } from '../core/error.ts';
-import type { EventName, Log } from '../core/log.ts';
 import { logEvents } from '../core/log-events.ts';
+import type { EventName, Log } from '../core/log.ts';
 
 /**
  * Fields that hold what opens a mailbox, wherever they stand: the last line of defence, secrets are wrapped already.
@@ -32,14 +32,14 @@ export function createLog(options: LogOptions): Log {
     options.destination ?? pino.destination({ fd: 1, sync: false }),
   );
   return {
-    debug: (event, fields) => logger.debug({ event, ...fields }, messageOf(event)),
-    info: (event, fields) => logger.info({ event, ...fields }, messageOf(event)),
-    warn: (event, fields) => logger.warn({ event, ...fields }, messageOf(event)),
-    error: (event, fields) => logger.error({ event, ...fields }, messageOf(event)),
+    debug: (event, fields) => logger.debug({ event, ...fields }, eventMessage(event)),
+    info: (event, fields) => logger.info({ event, ...fields }, eventMessage(event)),
+    warn: (event, fields) => logger.warn({ event, ...fields }, eventMessage(event)),
+    error: (event, fields) => logger.error({ event, ...fields }, eventMessage(event)),
   };
 }
 
-function messageOf(event: EventName): string {
+function eventMessage(event: EventName): string {
   return logEvents[event].message;
 }
 
@@ -49,7 +49,7 @@ function asLogged(fields: Record<string, unknown>): Record<string, unknown> {
   for (const [name, value] of Object.entries(fields)) {
     if (value instanceof Error) (logged ??= { ...fields })[name] = loggedError(value);
     else if (typeof value === 'string' && value.length > maxText)
-      (logged ??= { ...fields })[name] = bounded(value, maxText);
+      (logged ??= { ...fields })[name] = boundedText(value, maxText);
   }
   return logged ?? fields;
 }
@@ -59,7 +59,7 @@ const ownCode = new URL('..', import.meta.url).href;
 const maxCauses = 5;
 const maxMessage = 500;
 const maxText = 2000;
-const plainName = /^[A-Za-z]{1,40}$/;
+const plainTypeName = /^[A-Za-z]{1,40}$/;
 const plainCode = /^[A-Za-z0-9_.-]{1,64}$/;
 const frameForm = /^ {4}at [^\n]{1,300}$/;
 
@@ -77,14 +77,14 @@ interface LoggedError {
 
 function loggedError(error: Error, depth = 0): LoggedError {
   const frames = framesOf(error);
-  const code = codeOf(error);
+  const code = loggedCode(error);
   const { cause } = error;
   const name = error.constructor.name;
   return {
-    type: plainName.test(name) ? name : 'Error',
+    type: plainTypeName.test(name) ? name : 'Error',
     ...(code === undefined ? {} : { code }),
-    ...(hasOwnWords(error, code, frames) ? { message: bounded(error.message) } : {}),
-    ...placeOf(error),
+    ...(hasOwnWords(error, code, frames) ? { message: boundedText(error.message) } : {}),
+    ...systemFields(error),
     ...(frames.length === 0 ? {} : { stack: frames.join('\n') }),
     ...(cause instanceof Error && depth < maxCauses ? { cause: loggedError(cause, depth + 1) } : {}),
   };
@@ -95,17 +95,17 @@ function loggedError(error: Error, depth = 0): LoggedError {
  * others quote what they were given: a database its row, `JSON.parse` its text, an IMAP client the server's answer.
  */
 function hasOwnWords(error: Error, code: string | number | undefined, frames: readonly string[]): boolean {
-  if (error instanceof PosternError || isSystemError(error, code)) return true;
+  if (error instanceof PosternError || isSystemCallError(error, code)) return true;
   if (typeof code === 'string' && /^(?:UND_ERR|HPE)_/.test(code)) return true;
   return frames[0]?.includes(ownCode) === true;
 }
 
-function isSystemError(error: Error, code: string | number | undefined): boolean {
+function isSystemCallError(error: Error, code: string | number | undefined): boolean {
   const syscall: unknown = 'syscall' in error ? error.syscall : undefined;
   return typeof syscall === 'string' && typeof code === 'string' && /^E[A-Z0-9_]+$/.test(code);
 }
 
-function codeOf(error: Error): string | number | undefined {
+function loggedCode(error: Error): string | number | undefined {
   const code: unknown = 'code' in error ? error.code : undefined;
   if (typeof code === 'number') return code;
   if (typeof code === 'string' && plainCode.test(code)) return code;
@@ -115,7 +115,7 @@ function codeOf(error: Error): string | number | undefined {
     : undefined;
 }
 
-function placeOf(error: Error): Pick<LoggedError, 'syscall' | 'address' | 'port'> {
+function systemFields(error: Error): Pick<LoggedError, 'syscall' | 'address' | 'port'> {
   const syscall: unknown = 'syscall' in error ? error.syscall : undefined;
   const address: unknown = 'address' in error ? error.address : undefined;
   const port: unknown = 'port' in error ? error.port : undefined;
@@ -138,7 +138,7 @@ function framesOf(error: Error): string[] {
     .slice(0, 10);
 }
 
-function bounded(text: string, most = maxMessage): string {
+function boundedText(text: string, most = maxMessage): string {
   return text.length <= most ? text : `${text.slice(0, most)}…`;
 }
 
