@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+// All of undici would load 90 more modules at each start: fetch, caches, mocks.
 import buildConnector from 'undici/lib/core/connect.js';
 import Client from 'undici/lib/dispatcher/client.js';
 import type { BackendHost, BackendLimits } from '../core/backend.ts';
