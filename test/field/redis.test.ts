@@ -372,7 +372,7 @@ backends: { a: { imap: imaps://a.test, webmail: http://a.test/, driver: none } }
       loadGateway: gatewayWith({ buildDirectory }),
     });
     assert.equal(code, 1);
-    assert.match(out, /well formed, but see below/);
+    assert.match(out, /is valid, but see below/);
     for (const what of [/directory map +\S*users\.map +failed/, /directory regex +\S*homes\.regex +failed/]) {
       assert.match(out, what);
     }
