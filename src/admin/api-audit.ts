@@ -1,5 +1,6 @@
 import type { Audit, AuditFilter, AuditLine } from '../core/audit.ts';
 import { isoTime } from '../core/clock.ts';
+import { defined } from '../core/defined.ts';
 import { ApiRefusal, type ApiRoute, ok, timeIn } from './api-exchange.ts';
 
 /** Dependencies of the API's audit operations. */
@@ -10,7 +11,7 @@ export interface ApiAuditDeps {
 const maxListedLines = 1000;
 const textFilters = ['event', 'actor', 'subject', 'node'] as const;
 
-/** The audit lines of this machine. */
+/** Routes that list the audit lines of this machine. */
 export function auditRoutes({ audit }: ApiAuditDeps): readonly ApiRoute[] {
   return [
     {
@@ -19,7 +20,7 @@ export function auditRoutes({ audit }: ApiAuditDeps): readonly ApiRoute[] {
       path: '/audit',
       async handle({ query }) {
         const limit = limitIn(query);
-        // One more than is shown tells whether there are more.
+        // One line more than shown tells whether there are more.
         const lines = await audit.list(filterIn(query), limit + 1);
         return ok({ lines: lines.slice(0, limit).map(describeLine), truncated: lines.length > limit });
       },
@@ -33,15 +34,14 @@ function filterIn(query: URLSearchParams): AuditFilter {
   const untilMs = timeIn(asked, 'until');
   return {
     ...Object.fromEntries(textFilters.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]]))),
-    ...(sinceMs === undefined ? {} : { sinceMs }),
-    ...(untilMs === undefined ? {} : { untilMs }),
+    ...defined({ sinceMs, untilMs }),
   };
 }
 
 function limitIn(query: URLSearchParams): number {
   const limit = Number(query.get('limit') ?? 100);
   if (Number.isInteger(limit) && limit >= 1 && limit <= maxListedLines) return limit;
-  throw new ApiRefusal(400, `limit is no number from 1 to ${maxListedLines}`);
+  throw new ApiRefusal(400, `limit is not a number from 1 to ${maxListedLines}`);
 }
 
 function describeLine({ timeMs, ...line }: AuditLine) {

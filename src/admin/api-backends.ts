@@ -5,6 +5,7 @@ import { operatorStates, type SetState } from '../backends/state-values.ts';
 import { type Audit, type AuditEvent, recordIfPossible } from '../core/audit.ts';
 import type { Backend, BackendHost, Serving } from '../core/backend.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
+import { defined } from '../core/defined.ts';
 import type { Placement } from '../core/placement.ts';
 import {
   type ApiAnswer,
@@ -23,7 +24,7 @@ import {
 export interface ApiBackendsDeps {
   readonly backends: () => ReadonlyMap<string, Backend>;
   readonly serving: (backend: Backend) => Serving | undefined;
-  /** Whether a computed directory may put users of a backend on another one. */
+  /** Whether a computed directory may assign users of a backend to another one. */
   readonly isShared: () => boolean;
   readonly state: Pick<StateReplica, 'states' | 'active'>;
   readonly placement: Placement;
@@ -36,7 +37,7 @@ export interface ApiBackendsDeps {
 const percentIsFor =
   'percent is for DRAIN of a host among equals, or of a backend where `hash` with shared_storage can put users elsewhere';
 
-/** The states of backends and hosts, and which host is active. */
+/** Routes for the states of backends and hosts, and for the active host. */
 export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
   const api = new BackendRequests(deps);
   return [
@@ -159,25 +160,23 @@ class BackendRequests {
   async #setState(event: AuditEvent['event'], key: string, name: string, request: ApiRequest, mayDrainPartly: boolean) {
     const { body, by } = request;
     const wanted = operatorStates.find((one) => one === body['state']);
-    if (wanted === undefined) throw new ApiRefusal(400, `state is none of ${operatorStates.join(', ')}`);
+    if (wanted === undefined) throw new ApiRefusal(400, `state is not one of ${operatorStates.join(', ')}`);
     const untilMs = timeIn(body, 'until');
     const percent = percentIn(body);
     if (percent !== undefined && (wanted !== 'DRAIN' || !mayDrainPartly)) throw new ApiRefusal(409, percentIsFor);
     const set: SetState = {
       state: wanted,
-      ...(percent === undefined ? {} : { percent }),
+      ...defined({ percent, untilMs }),
       reason: reasonIn(request),
       by,
       sinceMs: this.#deps.clock.nowMs(),
-      ...(untilMs === undefined ? {} : { untilMs }),
       texts: textsIn(body, 'texts'),
     };
     await this.#deps.state.states.set(key, set);
     const facts = {
       state: wanted,
-      ...(percent === undefined ? {} : { percent: String(percent) }),
       reason: set.reason,
-      ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }),
+      ...defined({ percent: percent?.toString(), until: untilMs === undefined ? undefined : isoTime(untilMs) }),
     };
     await recordIfPossible(this.#deps.audit, { event, ...askerOf(request), subject: name, facts });
   }
@@ -189,10 +188,10 @@ function describeSetState(set: SetState | undefined) {
   return { ...rest, since: isoTime(sinceMs), ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }) };
 }
 
-/** The share of users that a DRAIN is about. */
+/** Percentage of users that a DRAIN turns away; undefined if the request names none. */
 function percentIn(body: ApiRequest['body']): number | undefined {
   const value = body['percent'];
   if (value === undefined) return undefined;
   if (typeof value === 'number' && value > 0 && value <= 100) return value;
-  throw new ApiRefusal(400, 'percent is no number above 0, up to 100');
+  throw new ApiRefusal(400, 'percent is not a number above 0, up to 100');
 }

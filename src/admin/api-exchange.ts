@@ -1,18 +1,19 @@
 import type { AuditEvent } from '../core/audit.ts';
+import { defined } from '../core/defined.ts';
 
 /** A request of the API, read and authenticated. */
 export interface ApiRequest {
-  /** The parts of the path that the route names. */
+  /** The parameters of the route's path. */
   readonly path: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly body: Readonly<Record<string, unknown>>;
-  /** The client for the audit: the name that it gives, and the way it came. */
+  /** The client as the audit names it: the name that it gives, and the way it came. */
   readonly by: string;
-  /** The client's address, where it came over a network. */
+  /** The client's address; undefined if it came over the socket. */
   readonly address?: string;
 }
 
-/** An HTTP status and the JSON body that goes with it. */
+/** An answer: HTTP status and JSON body. */
 export interface ApiAnswer {
   readonly status: number;
   readonly body: object;
@@ -22,12 +23,12 @@ export interface ApiAnswer {
 export interface ApiRoute {
   readonly name: string;
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** Such as `/backends/{backend}/state`, below /api/v1. */
+  /** Path below /api/v1, such as `/backends/{backend}/state`. */
   readonly path: string;
   readonly handle: (request: ApiRequest) => Promise<ApiAnswer>;
 }
 
-/** A request that cannot be done as it is: its status, and what to do instead. */
+/** Refuses a request: an HTTP status, and what to do instead. */
 export class ApiRefusal extends Error {
   readonly status: number;
 
@@ -38,43 +39,45 @@ export class ApiRefusal extends Error {
   }
 }
 
-/** Answers 200 with this body. */
+/** Makes a 200 answer with this body. */
 export function ok(body: object): ApiAnswer {
   return { status: 200, body };
 }
 
-/** The text of a field; a refusal when it is missing, empty or too long. */
+/** Reads the text of a field. Throws ApiRefusal if it is missing, empty or too long. */
 export function textIn(body: ApiRequest['body'], name: string): string {
   const value = body[name];
   if (typeof value === 'string' && value.trim() !== '' && value.length <= 1000) return value;
   throw new ApiRefusal(400, `${name} is missing: every change needs one`);
 }
 
-/** The reason of a change, on one line. */
+/** Reads the reason of a change, as one line. Throws ApiRefusal if there is none. */
 export function reasonIn({ body }: ApiRequest): string {
   return textIn(body, 'reason')
     .replace(/\p{C}+/gu, ' ')
     .trim();
 }
 
-/** The client's name and address, as the audit writes them. */
+/** Returns the client's name and address, as the audit records them. */
 export function askerOf({ by, address }: ApiRequest): Pick<AuditEvent, 'actor' | 'address'> {
-  return { actor: by, ...(address === undefined ? {} : { address }) };
+  return { actor: by, ...defined({ address }) };
 }
 
-/** Reads an ISO 8601 time as epoch milliseconds; undefined if the field is missing. */
+/**
+ * Reads an ISO 8601 time as epoch milliseconds; undefined if the field is missing. Throws ApiRefusal for other texts.
+ */
 export function timeIn(body: ApiRequest['body'], name: string): number | undefined {
   const value = body[name];
   if (value === undefined) return undefined;
   const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
-  if (Number.isNaN(ms)) throw new ApiRefusal(400, `${name} is no time: write one such as 2030-01-31T06:00:00Z`);
+  if (Number.isNaN(ms)) throw new ApiRefusal(400, `${name} is not a time: write one such as 2030-01-31T06:00:00Z`);
   return ms;
 }
 
-/** Texts by language tag. */
+/** Reads texts by language tag; none if the field is missing. Throws ApiRefusal if the value has another form. */
 export function textsIn(body: ApiRequest['body'], name: string): Readonly<Record<string, string>> {
   const value = body[name] ?? {};
-  const wrong = new ApiRefusal(400, `${name} is no map of texts by language: write { "en": "…", "de": "…" }`);
+  const wrong = new ApiRefusal(400, `${name} is not a map of texts by language: write { "en": "…", "de": "…" }`);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong;
   const texts: Record<string, string> = {};
   for (const [tag, text] of Object.entries(value)) {
@@ -84,7 +87,7 @@ export function textsIn(body: ApiRequest['body'], name: string): Readonly<Record
   return texts;
 }
 
-/** A yes or no; no where nothing is said. */
+/** Reads a boolean; false if the field is missing. Throws ApiRefusal for other values. */
 export function flagIn(body: ApiRequest['body'], name: string): boolean {
   const value = body[name] ?? false;
   if (typeof value === 'boolean') return value;

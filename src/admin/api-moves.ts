@@ -3,6 +3,7 @@ import type { StateReplica } from '../backends/state-replica.ts';
 import type { Move } from '../backends/state-values.ts';
 import { type Audit, type AuditFacts, recordIfPossible } from '../core/audit.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
+import { defined } from '../core/defined.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import {
@@ -23,15 +24,15 @@ export interface ApiMovesDeps extends Pick<ApiSessionsDeps, 'userNamed' | 'sessi
   readonly moves: Pick<Moves, 'move' | 'moveAtSignIn' | 'stop'>;
   readonly state: Pick<StateReplica, 'moves' | 'overrides'>;
   readonly backendNamed: (name: string) => BackendName | undefined;
-  /** Where the user lives, overrides counted. Rejects when nobody can say. */
+  /** Looks up the user's home, overrides included. Rejects if it cannot be found out. */
   readonly lookUp: (user: CanonicalUser) => Promise<HomeLookup>;
-  /** The programs that a move would run. */
+  /** Paths of the programs that a move would run. */
   readonly hooks: () => { readonly before?: string; readonly after?: string };
   readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
 }
 
-/** Where users live, and moving them. */
+/** Routes for the homes of users and for moves. */
 export function moveRoutes(deps: ApiMovesDeps): readonly ApiRoute[] {
   const api = new UserRequests(deps);
   return [
@@ -58,7 +59,7 @@ class UserRequests {
       user,
       backend,
       overridden: this.#deps.state.overrides.get(user)?.backend === backend,
-      ...(move === undefined ? {} : { move: this.#describe(user, move) }),
+      ...defined({ move: move === undefined ? undefined : this.#describe(user, move) }),
       sessions: listed.map(describeSession),
     });
   }
@@ -71,7 +72,7 @@ class UserRequests {
     const order = { user, from, to, reason, by: request.by };
     if (flagIn(request.body, 'dry_run')) return ok({ outcome: 'planned', user, from, to, ...this.#deps.hooks() });
     const isLater = flagIn(request.body, 'at_sign_in');
-    await this.#tell(request, user, { step: isLater ? 'ordered for the next sign-in' : 'ordered', from, to, reason });
+    await this.#record(request, user, { step: isLater ? 'ordered for the next sign-in' : 'ordered', from, to, reason });
     return this.#answerOf(user, await (isLater ? this.#deps.moves.moveAtSignIn(order) : this.#deps.moves.move(order)));
   }
 
@@ -80,7 +81,7 @@ class UserRequests {
     const reason = reasonIn(request);
     const outcome = await this.#deps.moves.stop(user);
     if (outcome === undefined) throw new ApiRefusal(404, `${user} was never moved`);
-    if (outcome.kind === 'stopped') await this.#tell(request, user, { step: 'stopped', reason });
+    if (outcome.kind === 'stopped') await this.#record(request, user, { step: 'stopped', reason });
     return this.#answerOf(user, outcome);
   }
 
@@ -111,8 +112,7 @@ class UserRequests {
     return { status, body: { outcome: outcome.kind, ...this.#describe(user, outcome.move) } };
   }
 
-  /** Starts a move; the node that carries it out reports its progress. */
-  #tell(request: ApiRequest, subject: string, facts: AuditFacts): Promise<void> {
+  #record(request: ApiRequest, subject: string, facts: AuditFacts): Promise<void> {
     return recordIfPossible(this.#deps.audit, { event: 'user-move', ...askerOf(request), subject, facts });
   }
 }

@@ -6,7 +6,7 @@ import { ApiRefusal, type ApiRoute, askerOf, ok, reasonIn } from './api-exchange
 /** Dependencies of the API's operations on this node. */
 export interface ApiNodeDeps {
   readonly node: {
-    /** Its name in what it decides. */
+    /** The name under which it records what it decides. */
     readonly name: string;
     readiness(): Readiness;
     isOut(): boolean;
@@ -15,7 +15,7 @@ export interface ApiNodeDeps {
   readonly audit: Pick<Audit, 'record'>;
 }
 
-/** This node itself: whether it wants anything new from load balancers. */
+/** Routes for this node itself: whether it takes new requests from load balancers. */
 export function nodeRoutes({ node, audit }: ApiNodeDeps): readonly ApiRoute[] {
   const describe = () => ({ name: node.name, state: node.isOut() ? 'DRAIN' : 'READY', ...node.readiness() });
   return [
@@ -39,16 +39,16 @@ export function nodeRoutes({ node, audit }: ApiNodeDeps): readonly ApiRoute[] {
 
 /** Dependencies of the API's operations on the directory. */
 export interface ApiDirectoryDeps {
-  /** Step by step why a user lives where, as this node finds it with what it remembers. */
+  /** Explains step by step where a user lives, as this node finds it with its caches. */
   readonly explain: (typed: string) => Promise<object>;
   /** Makes all nodes ask the sources again. */
   readonly forgetHome: (user: CanonicalUser) => Promise<void>;
-  /** A user as typed, in the one spelling; a refusal where it can be none. */
+  /** Returns the canonical user for a typed name. Throws ApiRefusal if it cannot be a user. */
   readonly userNamed: (typed: string | undefined) => CanonicalUser;
   readonly audit: Pick<Audit, 'record'>;
 }
 
-/** The directory: explains a user's home, and makes nodes ask again. */
+/** Routes of the directory: explain a user's home, and make all nodes ask again. */
 export function directoryRoutes({ explain, forgetHome, userNamed, audit }: ApiDirectoryDeps): readonly ApiRoute[] {
   return [
     {

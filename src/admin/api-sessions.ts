@@ -12,7 +12,7 @@ export interface ApiSessionsDeps {
     endSessionsOfUser(user: CanonicalUser, reason: 'kicked'): Promise<number>;
     end(key: RecordKey, reason: 'kicked'): Promise<void>;
   };
-  /** A user as typed, in the one spelling; a refusal where it can be none. */
+  /** Returns the canonical user for a typed name. Throws ApiRefusal if it cannot be a user. */
   readonly userNamed: (typed: string | undefined) => CanonicalUser;
   readonly audit: Pick<Audit, 'record'>;
 }
@@ -20,7 +20,7 @@ export interface ApiSessionsDeps {
 const maxListedSessions = 1000;
 const filters = ['user', 'backend', 'host', 'address'] as const;
 
-/** Sessions of all nodes: who is here, and ending them. */
+/** Routes that list and end sessions of all nodes. */
 export function sessionRoutes(deps: ApiSessionsDeps): readonly ApiRoute[] {
   const api = new SessionRequests(deps);
   return [
@@ -52,9 +52,9 @@ class SessionRequests {
   async endSessions(request: ApiRequest): Promise<ApiAnswer> {
     const { query } = request;
     const wanted = filters.flatMap((name) => (query.has(name) ? [[name, query.get(name) ?? ''] as const] : []));
-    if (wanted.length === 0) throw new ApiRefusal(400, `say whose: one of ${filters.join(', ')} at least`);
+    if (wanted.length === 0) throw new ApiRefusal(400, `name at least one of ${filters.join(', ')}`);
     const reason = reasonIn(request);
-    // All are found before the first one ends: the pages of a list that shrinks would hide some.
+    // All are found before the first one ends: a list that shrinks meanwhile would skip some on its next page.
     const found = await this.#list(query);
     for (const { key } of found) await this.#deps.sessions.end(key, 'kicked');
     const facts = { ...Object.fromEntries(wanted), ended: found.length, reason };
@@ -90,7 +90,7 @@ class SessionRequests {
     return undefined;
   }
 
-  /** Sessions that match every filter; at least `most` + 1 if there are more than `most`. */
+  /** Returns sessions that match every filter; at least `most` + 1 if there are more than `most`. */
   async #list(query: URLSearchParams, most = Number.POSITIVE_INFINITY) {
     const user = query.has('user') ? this.#deps.userNamed(query.get('user') ?? '') : undefined;
     const matches = ({ record }: ListedSession) =>
@@ -107,7 +107,7 @@ class SessionRequests {
   }
 }
 
-/** A session as operators see it; nothing in it opens a mailbox. */
+/** Describes a session for operators; the description cannot open a mailbox. */
 export function describeSession({ key, record, lastUseMs }: ListedSession) {
   const { user, backend, host, clientAddress: address, userAgent: user_agent, createdAtMs } = record;
   const lastMs = Math.max(lastUseMs, createdAtMs);

@@ -10,7 +10,7 @@ export interface ApiStaffDeps {
   readonly staff: {
     /** The staff that the configuration names, with their roles. */
     configured(): ReadonlyMap<string, { readonly roles: readonly string[]; readonly domains?: readonly string[] }>;
-    /** Whether somebody has a role now. Rejects when the directory could not be asked. */
+    /** Whether this user has a role now. Rejects if the directory could not be asked. */
     isStaff(user: CanonicalUser): Promise<boolean>;
     /** The console's URL; undefined if there is none. */
     console(): string | undefined;
@@ -30,7 +30,7 @@ export interface ApiStaffDeps {
   readonly audit: Pick<Audit, 'record'>;
 }
 
-/** The staff and their second factors: who has one, a one-time code to make one, taking one away. */
+/** Routes for staff and their second factors: list them, make an enrolment code, remove a factor. */
 export function staffRoutes({ staff, sessions, userNamed, audit }: ApiStaffDeps): readonly ApiRoute[] {
   function consoleAddress(): string {
     const address = staff.console();
@@ -64,7 +64,7 @@ export function staffRoutes({ staff, sessions, userNamed, audit }: ApiStaffDeps)
         const address = consoleAddress();
         const user = userNamed(request.path['user']);
         if (!(await staff.isStaff(user))) throw new ApiRefusal(409, `${user} has no role: nothing would open`);
-        // A code that nobody could be asked about later is not made.
+        // Without an audit line no code is made.
         await audit.record({ event: 'staff-invited', ...askerOf(request), subject: user });
         const invited = await staff.factors.invite(user);
         if (invited === undefined) {

@@ -22,20 +22,20 @@ type ApiParts = ApiAuditDeps &
 
 /** Dependencies of the operators' API: those of all its groups of operations. */
 type ApiDeps = ApiParts & {
-  /** Reads what other nodes wrote. Rejects when the state store cannot be asked. */
+  /** Reads what other nodes wrote. Rejects if the state store cannot be asked. */
   readonly refresh: () => Promise<void>;
   /** The token that a client must send over TCP; undefined turns the API off there. */
   readonly token: () => Secret | undefined;
   readonly log: Log;
 };
 
-/** Answers requests below /api/v1. `way`: how they came in; over the socket the file's mode has let them in. */
+/** Answers a request below /api/v1. `way` is how it came in; over the socket the file's mode has authorised it. */
 export type Api = (request: IncomingMessage, response: ServerResponse, way: 'tcp' | 'socket') => Promise<void>;
 
 const prefix = '/api/v1';
 const maxJsonBytes = 64 * 1024;
 
-/** Every operation of the API: docs/openapi.yaml describes exactly these. */
+/** Lists every operation of the API; docs/openapi.yaml describes exactly these. */
 export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
   return [
     ...backendRoutes(deps),
@@ -48,7 +48,7 @@ export function apiRoutes(deps: ApiParts): readonly ApiRoute[] {
   ];
 }
 
-/** The operators' REST API: JSON in and out. Every change carries a reason and is audited. */
+/** Makes the operators' REST API, JSON in and out. Every change needs a reason and is audited. */
 export function createApi(deps: ApiDeps): Api {
   const routes = apiRoutes(deps);
 
@@ -75,7 +75,7 @@ export function createApi(deps: ApiDeps): Api {
     });
   }
 
-  /** The command before may have been another node's. Without the store it is answered from what is known. */
+  /** The previous command may have gone to another node. Without the store, the node answers from what it knows. */
   async function readNews(): Promise<void> {
     try {
       await deps.refresh();
@@ -109,12 +109,12 @@ function authenticate({ headers }: IncomingMessage, token: Secret | undefined): 
     throw new ApiRefusal(401, 'show the token: Authorization: Bearer …');
 }
 
-/** Hashed, so that texts of any length can be compared in equal time. */
+/** Hashes a token, because timingSafeEqual needs texts of equal length. */
 function hashedToken(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-/** The parameters of a path that fits the route; undefined if it does not. A parameter is one segment, decoded. */
+/** Returns the decoded parameters of a path, each one segment; undefined if the path does not match the route. */
 function matchPath(route: string, pathname: string): Record<string, string> | undefined {
   const wanted = `${prefix}${route}`.split('/');
   const given = pathname.split('/');
@@ -136,7 +136,7 @@ function matchPath(route: string, pathname: string): Record<string, string> | un
 }
 
 async function readJsonBody(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
-  // A page in an operator's browser can send no JSON to another origin without being asked first.
+  // A page in an operator's browser cannot send JSON to another origin without a preflight, which is refused.
   if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) {
     throw new ApiRefusal(415, 'send JSON, as application/json');
   }
@@ -148,7 +148,7 @@ async function readJsonBody(request: IncomingMessage): Promise<Readonly<Record<s
     if (length > maxJsonBytes) throw new ApiRefusal(413, 'the body is too long');
     chunks.push(chunk);
   }
-  const wrong = new ApiRefusal(400, 'the body is no JSON object');
+  const wrong = new ApiRefusal(400, 'the body is not a JSON object');
   try {
     const body: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
     if (isObject(body)) return body;
@@ -158,7 +158,7 @@ async function readJsonBody(request: IncomingMessage): Promise<Readonly<Record<s
   throw wrong;
 }
 
-/** The name that the client gives itself, for the audit. It proves nothing: who may use the API is trusted with it. */
+/** The name that the client gives itself, for the audit. It is not checked: clients of the API are trusted with it. */
 function operatorIn({ headers }: IncomingMessage): string {
   const name = headers['postern-operator'];
   return typeof name === 'string' && /^[\w.@-]{1,100}$/.test(name) ? name : 'unnamed';

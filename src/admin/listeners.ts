@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect, createServer as createSocketServer, isIP, type Server as SocketServer } from 'node:net';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { PosternError } from '../core/error.ts';
+import { messageFrom, PosternError } from '../core/error.ts';
 import { type Readiness, readinessAnswer } from '../core/http.ts';
 import { makeFolder } from '../core/named-files.ts';
 import type { Api } from './api.ts';
@@ -14,15 +14,14 @@ export interface OperatorsDeps {
   readonly readiness: () => Readiness;
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
   readonly api: Api;
-  /** Host names that count besides, in lower case. */
+  /** Further accepted host names, in lower case. */
   readonly hostNames: () => readonly string[];
 }
 
 /**
- * The operators' listener: `/metrics`, `/api/v1/…`, `/-/live` and `/-/ready`. It is bound to an address of its own, on
- * loopback by default, and is never reachable through the public listener. It has no body to read and no state to
- * change. A Host that may be anybody's domain is refused: a page of that domain could have had its name point here (DNS
- * rebinding).
+ * Makes the operators' listener: `/metrics`, `/api/v1/…`, `/-/live` and `/-/ready`. It has an address of its own, on
+ * loopback by default, and cannot be reached through the public listener. It refuses a Host that may be anybody's
+ * domain, because a page of that domain could point its name here (DNS rebinding).
  */
 export function createOperatorsListener(deps: OperatorsDeps): Server {
   const server = createServer({ requireHostHeader: false, maxHeaderSize: 16 * 1024 }, (request, response) => {
@@ -52,7 +51,7 @@ async function answerOperators(request: IncomingMessage, response: ServerRespons
   }
 }
 
-/** By GET, HEAD or OPTIONS, for any Host: it tells strangers nothing. */
+/** Answers health checks by GET, HEAD or OPTIONS, for any Host: the answer is no secret. */
 function answerProbe(request: IncomingMessage, response: ServerResponse, path: string, deps: OperatorsDeps): void {
   if (!['GET', 'HEAD', 'OPTIONS'].includes(request.method ?? ''))
     return sendText(response, 405, 'method not allowed\n');
@@ -61,10 +60,10 @@ function answerProbe(request: IncomingMessage, response: ServerResponse, path: s
   sendText(response, status, text);
 }
 
-/** Whether a Host is an address or a name that no stranger's domain can be. */
+/** Whether a Host is an address, or a name that cannot be the domain of somebody else. */
 function isOperatorsHost(field: string | undefined, hostNames: readonly string[]): boolean {
   const host = (field ?? '').replace(/:\d{1,5}$/, '').toLowerCase();
-  // Names without a dot are of this machine or this network; so is none.
+  // A name without a dot belongs to this machine or its network; a missing Host is harmless, too.
   if (!host.includes('.') || host.endsWith('.localhost')) return true;
   return isIP(host.replace(/^\[(.*)\]$/, '$1')) !== 0 || host === hostname().toLowerCase() || hostNames.includes(host);
 }
@@ -84,24 +83,24 @@ function sendText(
   response.end(text);
 }
 
-/** `up`: serves. `drain`: serves what it has and wants nothing new. `down`: does not serve. */
+/** State of this node for load balancers. `drain`: it serves what it has and takes nothing new. */
 export type AgentState = 'up' | 'drain' | 'down';
 
 /** Dependencies of the agent check that HAProxy reads. */
 export interface AgentCheckDeps {
   readonly state: () => AgentState;
-  /** The percentage of its configured weight that the balancer shall give this node. */
+  /** Percentage of its configured weight that the balancer gives this node. */
   readonly weight: () => number;
 }
 
-/** HAProxy writes nothing unless `agent-send` is set, and reads one line. */
+/** Time for HAProxy to read the line. It sends nothing unless `agent-send` is set. */
 const agentCheckTimeoutMs = 2_000;
 
 /**
- * The listener that HAProxy's `agent-check` connects to: says one line and closes. Call `listen` on it.
+ * Makes the listener for HAProxy's `agent-check`: it writes one line and closes. Call `listen` on it.
  *
- * Source: HAProxy's configuration manual, `agent-check`. A draining node says weight 0 and not the word `drain`: the
- * effect is the same, but `drain` sets the server's administrative state, which only `ready` takes back, and that
+ * Source: HAProxy's configuration manual, `agent-check`. A draining node reports weight 0 instead of the word `drain`.
+ * The effect is the same, but `drain` would set the server's administrative state. Only `ready` resets that, and it
  * would also undo what an administrator of the balancer has set by hand.
  */
 export function createAgentCheck({ state, weight }: AgentCheckDeps): SocketServer {
@@ -111,21 +110,21 @@ export function createAgentCheck({ state, weight }: AgentCheckDeps): SocketServe
   };
   return createSocketServer((socket) => {
     socket.setTimeout(agentCheckTimeoutMs, () => socket.destroy());
-    // Who has read the line may be gone already.
+    // The peer may close as soon as it has read the line.
     socket.on('error', () => socket.destroy());
     socket.resume().end(line());
   });
 }
 
 /**
- * Serves the API on a unix socket with mode 0600. What a node that died left there is replaced; one that another node
- * serves is not. Rejects with what the operator must change when it cannot be made. Dispose of it to close it.
+ * Serves the API on a unix socket with mode 0600, until it is disposed of. It replaces the socket of a node that died,
+ * but not one that another process serves. Rejects with what the operator must change if the socket cannot be made.
  */
 export async function openApiSocket(file: string, api: Api): Promise<AsyncDisposable> {
   const server = createServer((request, response) => void api(request, response, 'socket'));
   try {
     makeFolder(dirname(file));
-    // Whatever else stands there is somebody's.
+    // A file that is not a socket belongs to somebody else.
     if (statSync(file, { throwIfNoEntry: false })?.isSocket() === false) throw new Error('something else stands there');
     if (await isServed(file)) throw new Error('another process serves it');
     rmSync(file, { force: true });
@@ -139,8 +138,7 @@ export async function openApiSocket(file: string, api: Api): Promise<AsyncDispos
     }
     chmodSync(file, 0o600);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    const message = `cannot make the socket ${file}: ${why}; name another under operators.socket`;
+    const message = `cannot make the socket ${file}: ${messageFrom(cause)}; name another under operators.socket`;
     throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
   }
   return {

@@ -2,13 +2,13 @@ import { parseJson } from '../core/json.ts';
 import type { Log } from '../core/log.ts';
 import type { StateStore } from '../core/state-store.ts';
 
-/** Where a chain ended when it was last looked at: what shows that lines are missing behind the last one. */
+/** The last line of a chain when the anchor was written. It shows later whether lines are missing at the end. */
 export interface Anchor {
   readonly chain: string;
   readonly sequence: number;
   readonly mac: string;
   readonly timeMs: number;
-  /** On which machine and in which file. */
+  /** The machine and the file of the chain. */
   readonly node: string;
   readonly file: string;
 }
@@ -20,16 +20,17 @@ export interface AnchorsOptions {
   readonly everyMs?: number;
 }
 
-/** Takes the ends of chains to the store. */
+/** Writes the ends of chains to the store. */
 export interface Anchors extends AsyncDisposable {
+  /** Notes the latest end of the chain, to be written soon. */
   note(anchor: Anchor): void;
 }
 
 const everyDefaultMs = 1_000;
 
 /**
- * Writes where a chain ends into the state store, at most once a second, and once more when it is disposed of. While
- * the store is away nobody waits for it: the last end is written when it is back.
+ * Writes the end of a chain to the state store, at most once a second, and once more on disposal. Nobody waits while
+ * the store is away: the last end is written when it is back.
  */
 export function createAnchors({ store, log, everyMs = everyDefaultMs }: AnchorsOptions): Anchors {
   let latest: Anchor | undefined;
@@ -73,7 +74,7 @@ export function createAnchors({ store, log, everyMs = everyDefaultMs }: AnchorsO
   };
 }
 
-/** The ends of all chains of all machines. Rejects with ERR_STORE_UNAVAILABLE. */
+/** Reads the ends of all chains of all machines. Rejects with ERR_STORE_UNAVAILABLE. */
 export async function readAnchors(store: Pick<StateStore, 'changesSince'>): Promise<readonly Anchor[]> {
   const { entries } = await store.changesSince(0);
   return entries.flatMap(({ table, key, value }) => {

@@ -1,6 +1,6 @@
 import type { Audit, AuditEvent } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
-import { PosternError } from '../core/error.ts';
+import { messageFrom, PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { appendLines, listLines } from './file.ts';
 import { type AuditKey, writeLine } from './line.ts';
@@ -10,18 +10,18 @@ interface AuditOptions {
   readonly file: string;
   /** The name of this machine in its lines. */
   readonly node: string;
-  /** The key of the moment; another one from the next line on after a rotation. */
+  /** The current key. After a rotation the next line is signed with the new one. */
   readonly key: () => AuditKey;
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Buffer;
   readonly log: Log;
-  /** Told of each line that is on disk. */
+  /** Called with each line that is on disk. */
   readonly written?: (line: WrittenEvent) => void;
-  /** How long a line may take to reach the disk. */
+  /** Milliseconds that a line may take to reach the disk. */
   readonly deadlineMs?: number;
 }
 
-/** A line on disk: what it says, and where its chain ends now. */
+/** A line on disk, which is now the end of its chain. */
 interface WrittenEvent {
   readonly text: string;
   readonly event: AuditEvent['event'];
@@ -31,9 +31,9 @@ interface WrittenEvent {
   readonly timeMs: number;
 }
 
-/** The audit as its owner opens and closes it. */
+/** The audit with the calls that its owner needs. */
 export interface OwnAudit extends Audit, AsyncDisposable {
-  /** Looks whether it can be written, and says in the log if not, or if it ends in mid-line. Never rejects. */
+  /** Checks whether the file can be written, and logs if not, or if it ends in mid-line. Never rejects. */
   open(): Promise<void>;
 }
 
@@ -43,14 +43,14 @@ interface Waiting {
   readonly reject: (error: PosternError) => void;
 }
 
-/** Lines that wait for a disk that hangs: beyond it they are refused at once. */
+/** Lines that may wait for a disk that hangs; further ones are refused at once. */
 const maxWaitingLines = 1000;
 const deadlineDefaultMs = 2_000;
 
 /**
- * The audit of one process: one chain of lines, which begins with its first event. Events that come together share one
- * sync of the disk. The log tells of each, also of one that could not be written. Dispose of it to have what waits
- * written.
+ * Makes the audit of one process: one chain of lines, which begins with the first event. Events that come together
+ * share one sync of the disk. The log has every event, even one that could not be written. Disposal writes the waiting
+ * lines.
  */
 export function createAudit(deps: AuditOptions): OwnAudit {
   return new ChainedAudit(deps);
@@ -71,8 +71,8 @@ class ChainedAudit implements OwnAudit {
 
   async open(): Promise<void> {
     try {
-      const { torn, failure } = await this.#soon(appendLines(this.#deps.file, []));
-      if (torn) this.#tellTorn();
+      const { torn, failure } = await this.#withinTime(appendLines(this.#deps.file, []));
+      if (torn) this.#warnOfTornLine();
       if (failure !== undefined) throw auditUnavailable(this.#deps.file, failure);
     } catch (error) {
       this.#deps.log.error('audit-unavailable', { code: 'ERR_AUDIT_UNAVAILABLE', err: error });
@@ -81,7 +81,7 @@ class ChainedAudit implements OwnAudit {
 
   async record(event: AuditEvent): Promise<void> {
     try {
-      await this.#soon(this.#enqueue(event));
+      await this.#withinTime(this.#enqueue(event));
       this.#deps.log.info('audit', { audited: event });
     } catch (error) {
       this.#deps.log.error('audit-line-not-written', { code: 'ERR_AUDIT_UNAVAILABLE', err: error, audited: event });
@@ -94,8 +94,8 @@ class ChainedAudit implements OwnAudit {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Whoever waits for a line has been told by now, or is told when time is up.
-    if (this.#writing !== undefined) await this.#soon(this.#writing).catch(() => undefined);
+    // Callers that wait for a line get their answer by then, at the latest by the time limit.
+    if (this.#writing !== undefined) await this.#withinTime(this.#writing).catch(() => undefined);
   }
 
   async #writeBatch(): Promise<void> {
@@ -115,8 +115,8 @@ class ChainedAudit implements OwnAudit {
     });
     const texts = lines.map(({ text }) => text);
     const { written, torn, failure } = await appendLines(this.#deps.file, texts);
-    if (torn) this.#tellTorn();
-    // A line that stands in the file counts, though it may not have reached the disk.
+    if (torn) this.#warnOfTornLine();
+    // A line in the file counts even if it may not have reached the disk.
     this.#sequence += written;
     this.#previous = written === 0 ? this.#previous : lines[written - 1]?.mac;
     for (const line of lines.slice(0, written)) this.#deps.written?.(line);
@@ -127,12 +127,12 @@ class ChainedAudit implements OwnAudit {
     }
   }
 
-  #tellTorn(): void {
+  #warnOfTornLine(): void {
     this.#deps.log.warn('audit-torn', { file: this.#deps.file });
   }
 
-  /** Rejects when it takes too long. What it began goes on. */
-  async #soon<T>(work: Promise<T>): Promise<T> {
+  /** Rejects if the work takes too long; the work itself goes on. */
+  async #withinTime<T>(work: Promise<T>): Promise<T> {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(
       () => late.reject(auditUnavailable(this.#deps.file, new Error('the disk does not answer'))),
@@ -149,7 +149,7 @@ class ChainedAudit implements OwnAudit {
     while (this.#waiting.length > 0) await this.#writeBatch();
   }
 
-  /** Resolves when it is on disk. */
+  /** Resolves when the line is on disk. */
   #enqueue(event: AuditEvent): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     if (this.#waiting.length >= maxWaitingLines)
@@ -163,7 +163,6 @@ class ChainedAudit implements OwnAudit {
 }
 
 function auditUnavailable(file: string, cause: unknown): PosternError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  const message = `the audit ${file} cannot be written: ${why}`;
+  const message = `the audit ${file} cannot be written: ${messageFrom(cause)}`;
   return new PosternError('ERR_AUDIT_UNAVAILABLE', message, { source: 'audit', retryable: true, cause });
 }

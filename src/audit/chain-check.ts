@@ -4,18 +4,20 @@ import type { WrittenLine } from './line.ts';
 /** The text of a finding about a line whose key is not in the keys file. */
 export const unknownKeyFinding = 'is signed under a key that the keys file does not have';
 
-/** Follows one chain through the files, and knows what is wrong with it first. */
+/** Follows one chain through the files and finds the first thing wrong with it. */
 export interface ChainCheck {
   readonly chain: string;
-  /** The next genuine line of this chain in the order of the files; `order` counts over all texts. */
+  /** Takes the next genuine line of this chain in the order of the files; `order` counts over all texts. */
   take(line: WrittenLine, place: FilePlace, order: number): void;
-  /** Takes out of `strays` the text that stands where a line of this chain is missing, if one fits. */
+  /** Removes from `strays` the first text that fits and stands where a line of this chain is missing. */
   explain(strays: Stray[], fits: (stray: Stray) => boolean): void;
+  /** Returns the first finding; undefined if the chain is intact. */
   finding(): OrderedFinding | undefined;
+  /** Returns remarks that do not point to tampering. */
   notes(): readonly string[];
 }
 
-/** Lines that are missing where they should stand: between two places, or behind the last one. */
+/** Missing lines, between two lines of the chain or after the last one. */
 interface Gap {
   readonly from: number;
   readonly to: number;
@@ -28,7 +30,8 @@ interface Gap {
 }
 
 /**
- * Begins at the chain's first line, or behind the first one that is there where older files were removed on purpose.
+ * Makes the check of one chain. It expects the chain's first line, or if older files were removed on purpose, takes the
+ * first line that is there for the first.
  */
 export function createChainCheck(chain: string, anchor: Anchor | undefined, olderRemoved: boolean): ChainCheck {
   let next = 1;
@@ -47,7 +50,7 @@ export function createChainCheck(chain: string, anchor: Anchor | undefined, olde
     gap ??= { from, to, afterOrder: lastOrder, beforeOrder, place, cameLater: false, replacement: undefined };
   }
 
-  /** The gap at the end shows only once all lines were seen. */
+  /** Call it after the last line: only then does a gap at the end show. */
   function closed(): Gap | undefined {
     if (anchor !== undefined && anchor.sequence >= next) {
       open(next, anchor.sequence, Number.POSITIVE_INFINITY, undefined);
@@ -74,7 +77,7 @@ export function createChainCheck(chain: string, anchor: Anchor | undefined, olde
           damage: 'edited',
           sequence,
           place,
-          explanation: 'is another line than the one that was anchored',
+          explanation: 'is not the line that was anchored',
         });
       }
       next = sequence + 1;
@@ -128,41 +131,43 @@ function describeGap(gap: Gap, last: FilePlace | undefined): Omit<Finding, 'chai
   return { damage: 'truncated', sequence: from, place: last, explanation: `was followed by ${missing}` };
 }
 
-/** Where to look. */
+/** The place of a line. */
 interface FilePlace {
   readonly file: string;
-  /** The line's position in the file, from 1. */
+  /** Line number in the file, from 1. */
   readonly number: number;
 }
 
-/** A text of a file, without its end. */
+/** A line of a file as text, without its line end. */
 export interface PlacedText extends FilePlace {
   readonly text: string;
 }
 
 /**
- * The kind of tampering or loss that a check found. `unknown-key`: its key is gone, or whoever appended it made one up.
- * `reordered`: an earlier line stands behind a later one. `appended`: by somebody without the key, or a copy.
+ * The kind of tampering or loss that a check found. `unknown-key`: the key of the line is gone, or somebody made it up.
+ * `reordered`: an earlier line stands after a later one. `appended`: a line by somebody without the key, or a copy.
  */
 type Damage = 'edited' | 'deleted' | 'reordered' | 'truncated' | 'appended' | 'unknown-key';
 
-/** The first bad line of a chain, or of texts that belong to none. No place: a whole chain is gone. */
+/**
+ * The first bad line of a chain, or of the texts that belong to none. `place` is undefined if a whole chain is gone.
+ */
 export interface Finding {
   readonly damage: Damage;
   readonly chain?: string;
-  /** Which line of the chain. */
+  /** Number of the line in its chain. */
   readonly sequence?: number;
   readonly place?: FilePlace;
   readonly explanation: string;
 }
 
-/** A finding among the texts of all files, counted from the oldest one. */
+/** A finding with its position among the texts of all files, counted from the oldest. */
 export interface OrderedFinding {
   readonly order: number;
   readonly finding: Finding;
 }
 
-/** A text that is no genuine line: what it says of itself is not to be believed. */
+/** A text that is not a genuine line; its own claims cannot be trusted. */
 export interface Stray {
   readonly order: number;
   readonly place: FilePlace;

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { AuditFilter, AuditLine } from '../core/audit.ts';
-import { PosternError } from '../core/error.ts';
+import { messageFrom, PosternError } from '../core/error.ts';
 import { isMissing, makeFolder } from '../core/named-files.ts';
 import type { PlacedText } from './chain-check.ts';
 import { parseLine } from './line.ts';
@@ -18,11 +18,11 @@ interface Appended {
 }
 
 /**
- * Appends lines to a file, which is made with mode 0600 where it is missing, and syncs them to disk.
+ * Appends lines to a file and syncs them to disk. A missing file is made, with mode 0600.
  *
- * The file is opened anew each time: whoever rotates it only renames it, and needs no signal. Several processes may
- * append to one file. A line that was torn by a crash or a full disk is ended first, so that no line is glued to it.
- * Without lines it only looks whether it could write. Never rejects.
+ * The file is opened anew each time, so that rotating it is a rename and needs no signal. Several processes may append
+ * to one file. A line that was torn by a crash or a full disk is ended first, so that no line is glued to it. Without
+ * lines it only checks whether it could write. Never rejects.
  */
 export async function appendLines(file: string, lines: readonly string[]): Promise<Appended> {
   let written = 0;
@@ -38,7 +38,7 @@ export async function appendLines(file: string, lines: readonly string[]): Promi
     for (const line of lines) {
       const bytes = Buffer.from(`${before}${line}\n`);
       const { bytesWritten } = await handle.write(bytes);
-      // Without its end a line is whole, and the next one ends it.
+      // Without its line end a line is still whole; the next one adds it.
       if (bytesWritten < bytes.length - 1) throw new Error('the disk took only a part of a line');
       before = bytesWritten < bytes.length ? '\n' : '';
       written += 1;
@@ -59,8 +59,8 @@ async function endsInMidLine(handle: FileHandle, size: number): Promise<boolean>
 }
 
 /**
- * A file that was just made must be there after a crash, and a command that root runs must not take it away from the
- * gateway: it belongs to whom its folder belongs.
+ * Syncs the folder, so that a new file survives a crash. The file gets the owner of its folder, so that a command run
+ * by root does not lock the gateway out of it.
  */
 async function settleFolder(file: FileHandle, name: string): Promise<void> {
   await using folder = await open(name, 'r');
@@ -70,11 +70,11 @@ async function settleFolder(file: FileHandle, name: string): Promise<void> {
 }
 
 const chunkBytes = 64 * 1024;
-/** The longest text that is kept while no line end comes: a longer one is no line of ours. */
+/** Bytes that are kept of a text without a line end. No line of the audit is longer. */
 const maxLineBytes = 1024 * 1024;
 const lineEnd = 0x0a;
 
-/** The lines of a file, without their ends, with one chunk of it in memory at a time. Only LF ends a line. */
+/** Yields the lines of a file without their line ends, with one chunk in memory at a time. Only LF ends a line. */
 async function* linesForwards(file: string): AsyncGenerator<string> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of createReadStream(file, { highWaterMark: chunkBytes })) {
@@ -87,7 +87,7 @@ async function* linesForwards(file: string): AsyncGenerator<string> {
   if (rest.length > 0) yield rest.toString('utf8');
 }
 
-/** The lines of a file from its end, with one chunk of it in memory at a time. */
+/** Yields the lines of a file from its end, with one chunk in memory at a time. */
 async function* linesBackwards(file: string): AsyncGenerator<string> {
   await using handle = await open(file, 'r');
   let { size: end } = await handle.stat();
@@ -117,8 +117,8 @@ async function readAt(handle: FileHandle, start: number, length: number): Promis
 }
 
 /**
- * The file and what was rotated out of it (`audit.jsonl.1`, `audit.jsonl.2`, …), newest first. Rejects with
- * ERR_AUDIT_UNAVAILABLE when the folder cannot be read; a folder that is not there holds none.
+ * Lists the file and those rotated out of it (`audit.jsonl.1`, `audit.jsonl.2`, …), newest first; none if the folder
+ * does not exist. Rejects with ERR_AUDIT_UNAVAILABLE if the folder cannot be read.
  */
 export async function auditFiles(file: string): Promise<readonly string[]> {
   const names = await readdir(dirname(file)).catch((error: unknown): string[] => {
@@ -136,8 +136,8 @@ export async function auditFiles(file: string): Promise<readonly string[]> {
 }
 
 /**
- * The lines that fit of a file and what was rotated out of it, newest first. Texts that are no lines are passed over.
- * Rejects with ERR_AUDIT_UNAVAILABLE.
+ * Lists the matching lines of a file and of those rotated out of it, newest first. Texts that are not lines are
+ * skipped. Rejects with ERR_AUDIT_UNAVAILABLE.
  */
 export async function listLines(file: string, filter: AuditFilter, limit: number): Promise<readonly AuditLine[]> {
   const found: AuditLine[] = [];
@@ -151,14 +151,14 @@ export async function listLines(file: string, filter: AuditFilter, limit: number
         if (found.length >= limit) return found;
       }
     } catch (error) {
-      // Rotated away in between: it is read under its new name.
+      // The file was rotated meanwhile: it is read under its new name.
       if (!isMissing(error)) throw unreadable(name, error);
     }
   }
   return found;
 }
 
-/** The texts of files, in their order. Rejects with ERR_AUDIT_UNAVAILABLE when one cannot be read. */
+/** Yields the texts of files, in order. Rejects with ERR_AUDIT_UNAVAILABLE if one cannot be read. */
 export async function* placedTexts(files: readonly string[]): AsyncGenerator<PlacedText> {
   for (const file of files) {
     let number = 0;
@@ -173,7 +173,7 @@ export async function* placedTexts(files: readonly string[]): AsyncGenerator<Pla
   }
 }
 
-/** Whether a line is one of those that are meant. */
+/** Whether a line matches a filter. */
 export function fits(line: AuditLine, filter: AuditFilter): boolean {
   const {
     event,
@@ -194,7 +194,6 @@ export function fits(line: AuditLine, filter: AuditFilter): boolean {
 }
 
 function unreadable(file: string, cause: unknown): PosternError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  const message = `the audit ${file} cannot be read: ${why}`;
+  const message = `the audit ${file} cannot be read: ${messageFrom(cause)}`;
   return new PosternError('ERR_AUDIT_UNAVAILABLE', message, { source: 'audit', retryable: true, cause });
 }

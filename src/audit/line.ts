@@ -1,26 +1,26 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { AuditEvent, AuditFacts, AuditLine } from '../core/audit.ts';
-import { parseJson } from '../core/json.ts';
+import { isObject, parseJson } from '../core/json.ts';
 
-/** A key that lines are signed with. The id stands in each line, and says which key verifies it. */
+/** A key that signs lines. Each line carries the id of its key. */
 export interface AuditKey {
   readonly id: string;
   readonly secret: Buffer;
 }
 
-/** Where a line stands in its chain, and who writes it when. */
+/** Position of a line in its chain, with its writer and time. */
 interface LinePlace extends Pick<AuditLine, 'chain' | 'sequence' | 'timeMs' | 'node'> {
   /** The MAC of the line before it in the chain; undefined for the first one. */
   readonly previous: string | undefined;
 }
 
-/** A line as it stands in a file. `mac` is over every byte before it, which hold the MAC of the line before. */
+/** A line as it stands in a file. `mac` covers every byte before it, including the MAC of the previous line. */
 export interface WrittenLine {
   readonly said: AuditLine;
   readonly previous: string | undefined;
   readonly key: string;
   readonly mac: string;
-  /** What the MAC is over. */
+  /** The text that the MAC covers. */
   readonly signed: string;
 }
 
@@ -29,7 +29,7 @@ const maxFacts = 32;
 const lineForm = /^(\{.*),"mac":"([\w-]{43})"\}$/;
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
-/** The text of a line, without its end, and its MAC. Nothing that a value holds can end a line or begin another one. */
+/** Formats a line, without its line end, and returns its MAC. No value can end the line or begin another one. */
 export function writeLine(place: LinePlace, event: AuditEvent, key: AuditKey): { text: string; mac: string } {
   const { timeMs, chain, sequence, node, previous } = place;
   const { actor, subject, address, facts } = event;
@@ -51,12 +51,12 @@ export function writeLine(place: LinePlace, event: AuditEvent, key: AuditKey): {
   return { text: `${signed},"mac":"${mac}"}`, mac };
 }
 
-/** A line of a file; undefined for a text that is none. Whether it is genuine is another question. */
+/** Parses a line of a file; undefined if the text is not one. Does not check the MAC. */
 export function parseLine(text: string): WrittenLine | undefined {
   const [, signed, mac] = lineForm.exec(text) ?? [];
   if (signed === undefined || mac === undefined) return undefined;
   const value = parseJson(`${signed}}`);
-  if (!isMap(value)) return undefined;
+  if (!isObject(value)) return undefined;
   const { chain, sequence, time, node, event, actor, subject, address, facts, key, previous } = value;
   const timeMs = typeof time === 'string' ? Date.parse(time) : Number.NaN;
   if (!isText(chain) || !isText(node) || !isText(event) || !isText(actor) || !isText(key)) return undefined;
@@ -70,12 +70,12 @@ export function parseLine(text: string): WrittenLine | undefined {
     actor,
     ...(isText(subject) ? { subject } : {}),
     ...(isText(address) ? { address } : {}),
-    ...(isMap(facts) ? { facts: parseFacts(facts) } : {}),
+    ...(isObject(facts) ? { facts: parseFacts(facts) } : {}),
   };
   return { said, previous: isText(previous) ? previous : undefined, key, mac, signed };
 }
 
-/** Whether a holder of the key wrote the line exactly as it is. */
+/** Whether the MAC of a line is right: a holder of the key wrote exactly this line. */
 export function isGenuine({ signed, mac }: WrittenLine, key: AuditKey): boolean {
   return timingSafeEqual(Buffer.from(mac), Buffer.from(lineMac(signed, key)));
 }
@@ -95,7 +95,7 @@ function boundedFacts(facts: AuditFacts): AuditFacts {
   );
 }
 
-/** JSON escapes line ends by itself; this escapes whatever else a terminal or an editor would not show as it is. */
+/** Escapes characters that a terminal or an editor would not show as they are. JSON escapes line ends itself. */
 function escaped(json: string): string {
   return json.replace(unprintable, (found) =>
     [...Array(found.length).keys()]
@@ -114,8 +114,4 @@ function parseFacts(facts: Readonly<Record<string, unknown>>): AuditFacts {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string';
-}
-
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,19 +1,18 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { defined } from '../core/defined.ts';
 import type { Log } from '../core/log.ts';
 
 /** Options of the syslog sender. */
 export interface SyslogOptions {
   readonly host: string;
   readonly port: number;
-  /** Left out: plain TCP. `ca`: PEM certificates to trust instead of the system's. */
+  /** Plain TCP if undefined. `ca`: PEM certificates to trust instead of the system's. */
   readonly tls?: { readonly ca?: string };
   /** The name of this machine. */
   readonly node: string;
   readonly log: Log;
-  /**
-   * How long until the first new attempt after a failure; each further one takes twice as long, up to half a minute.
-   */
+  /** Milliseconds before the first new attempt after a failure; doubles with each further one, up to 30 s. */
   readonly retryMs?: number;
 }
 
@@ -23,7 +22,7 @@ interface CopiedLine {
   readonly timeMs: number;
 }
 
-/** A copy of the audit at another machine. Nobody waits for it. */
+/** Sends a copy of the audit to another machine. Nobody waits for it. */
 interface SyslogCopy extends AsyncDisposable {
   send(line: CopiedLine): void;
 }
@@ -33,21 +32,21 @@ const priority = 13 * 8 + 5;
 const maxQueuedMessages = 1000;
 const connectMs = 5_000;
 const maxRetryPauseMs = 30_000;
-/** How long what waits may still leave when the process ends. */
+/** Time for waiting messages to leave when the process ends. */
 const flushTimeoutMs = 1_000;
 
 /**
- * Copies lines to a syslog server, in order, over TCP or TLS. While it is away up to a thousand lines wait; further
- * ones are dropped, counted and told to the log.
+ * Copies lines to a syslog server, in order, over TCP or TLS. While the server is away up to 1000 lines wait; further
+ * ones are dropped, counted and logged.
  *
- * Source: RFC 5424 for the messages, RFC 6587 and RFC 5425 for their framing by octet counting. Syslog confirms
- * nothing: what the server's machine had taken and not yet written when it fell is lost.
+ * Source: RFC 5424 for the messages, RFC 6587 and RFC 5425 for their framing by octet counting. Syslog has no
+ * acknowledgements: lines that the server had received but not written when it failed are lost.
  */
 export function createSyslogCopy(deps: SyslogOptions): SyslogCopy {
   return new SyslogConnection(deps);
 }
 
-/** The first pause after a connection was lost; each one that follows is twice as long. */
+/** The first pause after a connection was lost; each further one is twice as long. */
 const retryDefaultMs = 1_000;
 
 class SyslogConnection implements SyslogCopy {
@@ -71,7 +70,7 @@ class SyslogConnection implements SyslogCopy {
   send(line: CopiedLine): void {
     if (this.#waiting.length >= maxQueuedMessages) {
       this.#dropped += 1;
-      // The first one raises the alarm; how many there were is told when the server is back.
+      // Only the first one raises the alarm; their number is logged when the server is back.
       const fields = { code: 'ERR_AUDIT_COPY', syslog: this.#where, waiting: maxQueuedMessages };
       if (this.#dropped === 1) this.#deps.log.error('audit-copy-stopped', fields);
       return;
@@ -85,10 +84,10 @@ class SyslogConnection implements SyslogCopy {
     this.#isClosing = true;
     clearTimeout(this.#timer);
     if (this.#socket !== undefined) {
-      const farewell = setTimeout(() => this.#socket?.destroy(), flushTimeoutMs);
+      const timer = setTimeout(() => this.#socket?.destroy(), flushTimeoutMs);
       this.#next();
       await this.#drained.promise;
-      clearTimeout(farewell);
+      clearTimeout(timer);
     }
     const lost = this.#dropped + this.#waiting.length;
     if (lost > 0) this.#deps.log.error('audit-copy-incomplete', { code: 'ERR_AUDIT_COPY', syslog: this.#where, lost });
@@ -101,7 +100,7 @@ class SyslogConnection implements SyslogCopy {
     fresh.setTimeout(connectMs, () => fresh.destroy(new Error('it does not answer')));
     fresh.setKeepAlive(true, 60_000);
     fresh.once(this.#deps.tls === undefined ? 'connect' : 'secureConnect', () => this.#opened(fresh));
-    // It has nothing to say; but its end is seen only by reading.
+    // The server sends nothing, but only reading shows that it closes the connection.
     fresh.resume();
     let why: Error | undefined;
     fresh.on('error', (error) => {
@@ -137,7 +136,7 @@ class SyslogConnection implements SyslogCopy {
     ).unref();
   }
 
-  /** One message at a time: what the machine has not taken goes out again over the next connection. */
+  /** Sends one message at a time: one that the kernel has not taken is sent again over the next connection. */
   #next(): void {
     const [first] = this.#waiting;
     if (first === undefined && this.#isClosing) this.#socket?.end();
@@ -159,12 +158,11 @@ function dial({ host, port, tls }: SyslogOptions): Socket {
   return connectTls({
     host,
     port,
-    ...(isIP(host) === 0 ? { servername: host } : {}),
-    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+    ...defined({ servername: isIP(host) === 0 ? host : undefined, ca: tls.ca }),
   });
 }
 
-/** The message, behind its length in octets. A line of the audit is one line of UTF-8 without control characters. */
+/** Formats a message, preceded by its length in octets. A line is UTF-8 without control characters already. */
 function syslogMessage({ text, event, timeMs }: CopiedLine, node: string): Buffer {
   const hostname = node.replace(/[^\x21-\x7e]/g, '_').slice(0, 255) || '-';
   const head = `<${priority}>1 ${new Date(timeMs).toISOString()} ${hostname} postern ${process.pid} ${event} -`;

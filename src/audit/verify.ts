@@ -21,23 +21,23 @@ export interface Verification {
 
 /** Options of the audit check. */
 export interface VerifyOptions {
-  /** The key of an id, as lines name it. */
+  /** Returns the key with this id; undefined if there is none. */
   readonly keyOf: (id: string) => Buffer | undefined;
   /** The anchors of all known chains. */
   readonly anchors: readonly Anchor[];
-  /** Whether the chain must be in these texts; one that is not is of another machine or file. */
+  /** Whether the chain must be in these texts, rather than on another machine or in another file. */
   readonly belongsHere: (anchor: Anchor) => boolean;
-  /** Files before the first text were removed on purpose, as rotation does. */
+  /** Whether files before the first text were removed on purpose, as rotation does. */
   readonly olderRemoved: boolean;
 }
 
 const lineStart = '{"time":"';
-/** More are not looked at one by one: the audit is lost then in any case. */
+/** Further stray texts are not looked at: the audit is lost then anyway. */
 const maxStrays = 10_000;
 
 /**
- * Verifies the texts of an audit, oldest first, and says of each chain what was done to it first. It holds little in
- * memory, however long the audit is.
+ * Verifies the texts of an audit, oldest first, and reports the first thing wrong with each chain. Memory use does not
+ * grow with the length of the audit.
  */
 export async function verify(texts: AsyncIterable<PlacedText>, options: VerifyOptions): Promise<Verification> {
   const anchors = new Map(options.anchors.map((anchor) => [anchor.chain, anchor]));
@@ -70,7 +70,7 @@ export async function verify(texts: AsyncIterable<PlacedText>, options: VerifyOp
     else checkOf(anchor.chain);
   }
   const all = [...checks.values()];
-  // A text that names a chain explains what is missing there before it explains anything else.
+  // A text that names a chain is first matched with a gap of that chain.
   for (const check of all) check.explain(strays, (stray) => stray.chain === check.chain);
   for (const check of all) check.explain(strays, ({ chain }) => chain === undefined || !checks.has(chain));
   const findings = [...all.flatMap((check) => check.finding() ?? []), ...appended(strays, checks)];
@@ -83,7 +83,7 @@ export async function verify(texts: AsyncIterable<PlacedText>, options: VerifyOp
   return { lines: order, chains: checks.size, findings: firstOfEach(findings), notes };
 }
 
-/** Files that remain explain no gap: they were added. */
+/** Texts that fill no gap were appended. */
 function appended(strays: readonly Stray[], checks: ReadonlyMap<string, ChainCheck>): OrderedFinding[] {
   return strays
     .filter(({ why }) => why !== 'torn')
@@ -97,7 +97,7 @@ function appended(strays: readonly Stray[], checks: ReadonlyMap<string, ChainChe
     });
 }
 
-/** The first finding of each chain, in the order of the files; then texts that belong to no chain. */
+/** Returns the first finding of each chain, and the first one outside any chain, in the order of the files. */
 function firstOfEach(findings: readonly OrderedFinding[]): readonly Finding[] {
   const first = new Map<string, Finding>();
   for (const { finding } of findings.toSorted((a, b) => a.order - b.order)) {

@@ -20,16 +20,16 @@ interface FailoverOptions {
   readonly log: Log;
 }
 
-/** Users must not be sent to and fro: after a failover the host that was left is not taken back for so long. */
+/** Time before a failover may return to the host that was left, to prevent ping-pong. */
 const failbackBlockedMs = 5 * 60_000;
 const lookAgainMs = 1_000;
 
 /**
- * Lets a standby take over from a host that is down or in maintenance, for all nodes at once: whichever node sees it
- * first writes which host is active, and the others follow. Nothing goes back by itself.
+ * Lets a standby take over from a host that is down or in maintenance, for all nodes at once: the node that sees it
+ * first writes which host is active, and the others follow. Failback is never automatic.
  */
 export function createFailover(options: FailoverOptions): Disposable & {
-  /** Lets standbys take over where they must; resolves when all nodes may know. */
+  /** Lets standbys take over where needed; resolves when the state store has the result. */
   look(): Promise<void>;
 } {
   const { state, placement, clock, log } = options;
@@ -62,7 +62,7 @@ export function createFailover(options: FailoverOptions): Disposable & {
     if (outcome !== 'written') return;
     log.warn('failover', { backend: backend.name, from: lost.name, to: next.name, because: lostState });
     const facts = { from: lost.name, to: next.name, reason };
-    // Nobody waits for a disk before users are served again.
+    // Users are served again without waiting for the disk of the audit.
     void recordIfPossible(options.audit, { event: 'failover', actor, subject: backend.name, facts });
   }
 
@@ -73,7 +73,7 @@ export function createFailover(options: FailoverOptions): Disposable & {
         if (mayAct && backend.hosts.length > 1) await takeOver(backend);
       }
     } catch (error) {
-      // The state store is away: nothing can be agreed on. The timer tries again.
+      // Nodes cannot agree while the state store is away. The timer tries again.
       if (!(error instanceof PosternError)) throw error;
     }
   }
@@ -85,7 +85,7 @@ export function createFailover(options: FailoverOptions): Disposable & {
     return looking;
   }
 
-  /** A look that has begun may have passed what was lost since: one more follows it, for all who ask meanwhile. */
+  /** A check that runs may have passed a host that failed since: one more follows it, for all callers meanwhile. */
   function look(): Promise<void> {
     if (looking === undefined) return begin();
     following ??= looking.then(() => {

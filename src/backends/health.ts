@@ -1,6 +1,6 @@
 import type { BackendHost, HealthSettings } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import { isOwnShortage } from '../core/error.ts';
+import { isOwnShortage, messageFrom } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import { shortLine } from '../core/short-line.ts';
@@ -13,18 +13,18 @@ import {
   type HostHealth,
 } from './host-health.ts';
 
-/** A host with how it is to be watched. */
+/** A host, and how it is checked. */
 export interface WatchedHost {
   readonly host: BackendHost;
   readonly settings: HealthSettings;
-  /** The target of the HTTP check: of something that makes no session. */
+  /** Target of the HTTP check: it must not begin a session. */
   readonly target: string;
 }
 
-/** Asks one host once. Rejects with the reason when it does not answer well. */
+/** Checks one host once. Each probe rejects with the reason if the answer is bad. */
 export interface HealthProbes {
   http(watched: WatchedHost, signal: AbortSignal): Promise<void>;
-  /** For the page that users land on, and all of it. */
+  /** Reads the whole page on which users land. */
   page(host: BackendHost, signal: AbortSignal): Promise<void>;
   imap(watched: WatchedHost, signal: AbortSignal): Promise<void>;
 }
@@ -33,7 +33,7 @@ export interface HealthProbes {
 export interface HealthOptions {
   readonly probes: HealthProbes;
   readonly clock: Clock;
-  /** Between 0 and 1: nodes that start together must not ask together. */
+  /** A number between 0 and 1. It spreads the checks of nodes that start together. */
   readonly random: () => number;
   readonly log: Log;
 }
@@ -44,31 +44,32 @@ export interface HostReport {
   readonly imap: HealthReport;
 }
 
-/** The health of each host as this node sees it. A host that it does not watch counts as up. */
+/** The health of each host as this node sees it. Hosts that it does not check count as up. */
 export interface Health extends AsyncDisposable {
-  /** Watches exactly these from now on; what was learnt of a host that stays as it was is kept. */
+  /** Checks exactly these hosts from now on. The health of hosts with the same settings is kept. */
   watch(hosts: readonly WatchedHost[]): void;
   isUp(host: string): boolean;
   isWebmailUp(host: string): boolean;
   /**
-   * Whether one real request may be tried although the webmail counts as down. Never while the webmail hangs: somebody
-   * would wait for minutes, and the checks find out as soon.
+   * Whether one real request may try a webmail that counts as down. Never while the webmail hangs: a user would wait
+   * for minutes, and the checks notice as soon that it is back.
    */
   takeTrial(host: string): boolean;
+  /** The health of one host; undefined if it is not checked. */
   report(host: string): HostReport | undefined;
   /** The health of every watched host. */
   reports(): ReadonlyMap<string, HostReport>;
-  /** Reports what a request met at the webmail. Without `asked` the request was the gateway's own. */
+  /** Notes the result of a request to the webmail. `asked` is undefined for the gateway's own requests. */
   note(host: string, evidence: HostEvidence, asked?: AskedFor): void;
-  /** Calls `listener` after each change of mind, until the returned function is called. */
+  /** Calls `listener` after each change of a state, until the returned function is called. */
   onChange(listener: () => void): () => void;
 }
 
-/** After a bad answer, until the mind is made up, the next check comes so soon. */
+/** Interval of checks after a bad answer, until the state is decided. */
 const doubtMs = 1_000;
-/** A page is made by a program, and takes so much longer than what a check asks for. */
+/** Extra time for a page, which a program makes, compared with the small file of a check. */
 const pageMs = 2_000;
-/** After this, requests may try a host again that answered none well. */
+/** Time after which requests may try a host again that gave bad answers only. */
 const answersDownMs = 60_000;
 
 interface Watch {
@@ -83,8 +84,8 @@ interface Watch {
 }
 
 /**
- * Checks hosts again and again, each service by its own interval with a tenth of jitter; after a bad answer sooner, so
- * that with the default settings a host which hangs is down within 6 s.
+ * Checks hosts regularly, each service at its own interval with a tenth of jitter. After a bad answer the next check
+ * comes sooner: with the default settings a host that hangs is down within 6 s.
  */
 export function createHealth(deps: HealthOptions): Health {
   return new HostChecks(deps);
@@ -157,7 +158,7 @@ class HostChecks implements Health {
     for (const listener of this.#listeners) listener();
   }
 
-  /** A failure of this node's own resources is not the host's fault. */
+  /** Logs a shortage of this node's own resources, which says nothing about the host. */
   #lacks(error: unknown): void {
     if (!this.#isShort) this.#deps.log.error('checks-stopped', { err: error });
     this.#isShort = true;
@@ -175,7 +176,7 @@ class HostChecks implements Health {
     } catch (error) {
       if (ended.signal.aborted) return;
       if (isOwnShortage(error)) return this.#lacks(error);
-      const why = shortLine(error instanceof Error ? error.message : String(error));
+      const why = shortLine(messageFrom(error));
       changed = health.bad(why, signal.aborted ? 'hangs' : undefined);
     }
     if (changed) this.#tell(watched.host.name, service, health.report());
@@ -187,7 +188,7 @@ class HostChecks implements Health {
     if (intervalMs === 0 || watch.ended.signal.aborted) return;
     const regularMs = intervalMs * (beganMs === undefined ? this.#deps.random() : 0.9 + 0.2 * this.#deps.random());
     const nextMs = watch[service].isInDoubt() ? Math.min(regularMs, doubtMs) : regularMs;
-    // From the beginning of one check to that of the next: a host that hangs must not be looked at more rarely.
+    // Measured from start to start: a host that hangs must not be checked less often.
     const waitMs = Math.max(0, nextMs - (beganMs === undefined ? 0 : performance.now() - beganMs));
     const timer = setTimeout(() => {
       const began = performance.now();
@@ -224,7 +225,7 @@ class HostChecks implements Health {
   }
 
   #answersWell({ answers }: Watch): boolean {
-    // Nobody asks a host that counts as down, so it would stay so for ever.
+    // No request goes to a host that counts as down, so it would stay down for ever.
     if (!answers.isUp() && this.#deps.clock.nowMs() - answers.report().sinceMs > answersDownMs) answers.good();
     return answers.isUp();
   }
@@ -235,8 +236,8 @@ class HostChecks implements Health {
   }
 
   /**
-   * Asks a host whose requests fail for the page where users land. The checks ask for a file, which a web server gives
-   * whose programs are dead.
+   * Reads the landing page of a host whose requests fail. The checks ask for a file, which a web server still delivers
+   * when the program behind it is dead.
    */
   async #look({ watched, answers, failures, ended }: Watch): Promise<void> {
     const { host, settings } = watched;
@@ -245,7 +246,7 @@ class HostChecks implements Health {
       await this.#deps.probes.page(host, signal);
     } catch (error) {
       if (ended.signal.aborted || isOwnShortage(error) || !failures.goesOn()) return;
-      const why = shortLine(error instanceof Error ? error.message : String(error));
+      const why = shortLine(messageFrom(error));
       const reason = `requests in a row were not answered well, nor was one for ${host.webmail.landing}: ${why}`;
       if (answers.bad(reason, 'sure')) this.#tell(host.name, 'webmail', answers.report());
     }

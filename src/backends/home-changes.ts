@@ -9,53 +9,57 @@ import { homeOfSession } from './placement.ts';
 import type { StateReplica } from './state-replica.ts';
 import type { FoundHome } from './state-values.ts';
 
-/** The fields of a session that matter here. */
+/** The fields of a session that decide about its home. */
 type HeldRecord = Pick<SessionRecord, 'user' | 'backend' | 'createdAtMs' | 'homeSinceMs'>;
 
 interface HomeChangesOptions {
   readonly state: Pick<StateReplica, 'homes' | 'overrides'>;
   /** The sessions that this node holds. */
   readonly sessions: () => Iterable<HeldRecord>;
-  /** Asks the directory, overrides counted. Rejects: could not ask. */
+  /** Asks the directory, overrides included. Rejects if it could not ask. */
   readonly lookUp: (user: CanonicalUser, signal: AbortSignal) => Promise<HomeLookup>;
-  /** Longer than a session lives: until then a change concerns somebody. */
+  /** Milliseconds that a session lives at most. Older changes concern nobody. */
   readonly sessionMs: () => number;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** Finds users whose home has changed in the directory while they have sessions, which go on at the new home then. */
+/** Finds users whose home changed in the directory while they have sessions. The sessions go on at the new home. */
 export interface HomeChanges extends AsyncDisposable {
-  /** Looks at one user now, because an operator says so, if this node holds a session of that user. Never rejects. */
+  /** Checks one user now, on an operator's request, if this node holds a session of that user. Never rejects. */
   look(user: CanonicalUser): Promise<void>;
-  /** Looks at the user of a session whose backend serves nobody now, before that user is told so. Never rejects. */
+  /** Checks the user of a session whose backend is closed, before the user is told so. Never rejects. */
   lookForPlace(record: HeldRecord): Promise<void>;
-  /** Looks at the next users in turn. A timer calls it each second. Never rejects. */
+  /** Checks the next users in turn. A timer calls it every second. Never rejects. */
   lookOn(): Promise<void>;
 }
 
 const roundMs = 1_000;
-/** Most answers are remembered by the cache of the directory; this bounds what it is asked when none is. */
+/** Users checked in one round. The cache of the directory answers for most; this bounds the load when it cannot. */
 const usersAtOnce = 20;
-/** Servers of a directory that lag behind each other must not send a user to and fro. */
+/** Time before the next change, so that directory servers that lag behind each other cause no ping-pong. */
 const settledMs = 10 * 60_000;
-/** Nor must nodes that see different backends down: where one saw nobody served, no other leads back for so long. */
+/**
+ * Time before a user may return to a backend that a node saw closed, so that nodes that see different backends down
+ * cause no ping-pong.
+ */
 const noReturnMs = 5 * 60_000;
-/** A user who could be served nowhere waits no longer to hear so. */
+/** Time that a user of a closed backend may wait for this check. */
 const placeMs = 2_000;
 
-/** Whether a user may live on `to` from now on, who was led to `known` so long ago. */
+/** Whether a user whose last change was `known`, `agoMs` ago, may change to `to`. */
 type MayFollow = (known: FoundHome, to: BackendName, agoMs: number) => boolean;
 const inTurn: MayFollow = (_known, _to, agoMs) => agoMs >= settledMs;
 const unserved: MayFollow = ({ from, fled }, to, agoMs) => fled !== true || to !== from || agoMs >= noReturnMs;
 const asTold: MayFollow = () => true;
 
 /**
- * Asks the directory in turn for the users who have sessions here. Whoever is found to live elsewhere than the session
- * is noted for all nodes, see `homes` of the state: sessions that began before follow with their next request, and
- * every node forgets what it remembered of that user's home. An override of an operator counts for more, and a user
- * who was refused, is unknown or cannot be asked for stays where the sessions are. So do the users of a computed
- * directory with shared storage leave a backend that is down or in maintenance: by turns, and each at the next request.
+ * Asks the directory in turn for the users who have sessions here.
+ *
+ * If a user lives elsewhere than the session, that is noted for all nodes (`homes` of the state): older sessions follow
+ * with their next request, and every node forgets the remembered home. An operator's override has precedence. Users who
+ * are refused, unknown or cannot be looked up stay where their sessions are. Users of a computed directory with shared
+ * storage leave a backend that is down or in maintenance in the same way, at their next request.
  */
 export function createHomeChanges(deps: HomeChangesOptions): HomeChanges {
   return new FollowedHomes(deps);
@@ -101,7 +105,7 @@ class FollowedHomes implements HomeChanges {
     await Promise.all([this.#looking, ...this.#unservedUsers.values()]);
   }
 
-  /** Answers whether another node has decided something meanwhile, which this one had not heard of. */
+  /** Returns true if another node decided something meanwhile that this node did not know yet. */
   async #compare(record: HeldRecord, mayFollow: MayFollow, signal: AbortSignal): Promise<boolean> {
     const { user } = record;
     const nowMs = this.#deps.clock.nowMs();
@@ -113,10 +117,10 @@ class FollowedHomes implements HomeChanges {
     const from = homeOfSession(this.#deps.state, record);
     if (found.kind !== 'found' || found.user !== user || found.backend === from || !may(found.backend)) return false;
     const fled = mayFollow === unserved ? { fled: true as const } : {};
-    // Later than what it replaces, whatever the clocks of two nodes say.
+    // Later than the change that it replaces, even if the clocks of two nodes differ.
     const sinceMs = Math.max(nowMs, (known?.sinceMs ?? 0) + 1, (record.homeSinceMs ?? 0) + 1);
     const home: FoundHome = { backend: found.backend, from, sinceMs, ...fled };
-    // Of two nodes that see it at the same time one writes.
+    // If two nodes see the change at the same time, one of them writes it.
     const outcome = await this.#deps.state.homes.change(user, (before) => (before === known ? home : undefined));
     if (outcome === 'written') this.#deps.log.info('home-changed', { user, from, to: home.backend });
     return outcome !== 'written';
@@ -132,7 +136,7 @@ class FollowedHomes implements HomeChanges {
     try {
       await work();
     } catch (error) {
-      // Whom nobody can ask for stays; the next round asks again.
+      // A user who cannot be looked up stays; the next round asks again.
       if (!(error instanceof PosternError) && !this.#ended.signal.aborted) throw error;
     }
   }

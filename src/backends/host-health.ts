@@ -12,21 +12,21 @@ interface HostHealthOptions {
 export interface HealthReport {
   readonly up: boolean;
   readonly sinceMs: number;
-  /** Why the last bad answer was bad; stays until it is up again. */
+  /** Why the last answer was bad; kept until the service is up again. */
   readonly why?: string;
-  /** There was no answer at all in time: who tried it would wait for long. */
+  /** Set if there was no answer in time: a request would wait for long. */
   readonly hangs?: true;
 }
 
 const flapWindowMs = 5 * 60_000;
-/** However much a host flaps, it is believed again after so many good checks. */
+/** Good checks after which a host is up again, however often it flapped. */
 const maxChecksToRise = 30;
 const trialEveryMs = 1_000;
 
 /**
- * Makes up its mind about one service of one host: down after `fall` bad answers in a row, or at once when nothing
- * listens; up again after `rise` good checks. Each further fall within five minutes doubles how many good checks it
- * takes. It begins up: a gateway that starts must not lock out everybody until it has looked.
+ * Decides whether one service of one host is up. It is down after `fall` bad answers in a row, or at once if nothing
+ * listens, and up again after `rise` good checks. Each further fall within five minutes doubles the number of good
+ * checks. It begins up: a gateway that starts must not lock everybody out before its first check.
  */
 export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
   let up = true;
@@ -61,9 +61,9 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
       ...(hangs ? { hangs } : {}),
     }),
     isUp: (): boolean => up,
-    /** The service counts as up although its last answer was bad. */
+    /** Whether the service counts as up although its last answer was bad. */
     isInDoubt: (): boolean => up && bad > 0,
-    /** A good check, or a real request that was answered. Returns whether the mind changed. */
+    /** Notes a good check, or a real request that was answered. Returns whether the state changed. */
     good(): boolean {
       bad = 0;
       if (up) return false;
@@ -72,7 +72,7 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
       turn(true);
       return true;
     },
-    /** A bad answer, or none. `sure`: one such answer is enough, as where nothing listens. `hangs`: none in time. */
+    /** Notes a bad answer. `sure`: one is enough, as if nothing listens. `hangs`: there was none in time. */
     bad(reason: string, how?: 'sure' | 'hangs'): boolean {
       why = reason;
       hangs = how === 'hangs';
@@ -89,12 +89,12 @@ export function createHostHealth({ fall, rise, clock }: HostHealthOptions) {
 /** The up or down state of one service of one host, with its counters. */
 export type HostHealth = ReturnType<typeof createHostHealth>;
 
-/** Failures that are further apart have nothing to do with one another. */
+/** Failures that are further apart do not count as a row. */
 const rowMs = 60_000;
 
 /**
- * Decides when failed requests in a row take a host down. One mail may break every answer about itself,
- * however often somebody asks for it: only different users who ask for different things tell of the host.
+ * Decides when failed requests in a row take a host down. One broken mail fails every request for it, however often a
+ * user repeats that: only different users and different targets are evidence against the host.
  */
 export function createFailureRow({ fall, clock }: Pick<HostHealthOptions, 'fall' | 'clock'>) {
   let failures = 0;
@@ -111,9 +111,9 @@ export function createFailureRow({ fall, clock }: Pick<HostHealthOptions, 'fall'
   }
 
   return {
-    /** A request was answered well. */
+    /** Notes a request that was answered well. */
     end,
-    /** A request was not. `down`: the host is to be left; `look`: it is to be asked whether it serves anything. */
+    /** Notes a failed request. `down`: take the host down; `look`: check whether its landing page still works. */
     add(asked: AskedFor): 'down' | 'look' | undefined {
       const nowMs = clock.nowMs();
       if (nowMs - lastMs > rowMs) end();
@@ -126,7 +126,7 @@ export function createFailureRow({ fall, clock }: Pick<HostHealthOptions, 'fall'
       if (hasOtherUser && hasOtherTarget) return 'down';
       return failures % fall === 0 ? 'look' : undefined;
     },
-    /** Whether requests still fail in a row. */
+    /** Whether the last requests failed in a row. */
     goesOn: (): boolean => failures >= fall,
   };
 }
@@ -134,7 +134,7 @@ export function createFailureRow({ fall, clock }: Pick<HostHealthOptions, 'fall'
 /** Counts failures of real requests that follow one another. */
 export type FailureRow = ReturnType<typeof createFailureRow>;
 
-/** Whether one real request may find out now what the checks have not yet: one a second for each host that is down. */
+/** Allows one real request a second to try a host that is down, before the next check does. */
 export function createTrials(clock: Clock): (host: string) => boolean {
   const last = new Map<string, number>();
   return (host) => {

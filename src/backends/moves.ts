@@ -2,13 +2,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type Audit, recordIfPossible } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
+import { defined } from '../core/defined.ts';
+import { messageFrom } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import { shortLine } from '../core/short-line.ts';
 import type { StateReplica } from './state-replica.ts';
 import type { Move, MovePhase } from './state-values.ts';
 
-/** A move that an operator asks for. */
+/** A move that an operator orders. */
 interface MoveOrder {
   readonly user: CanonicalUser;
   readonly from: BackendName;
@@ -34,39 +36,39 @@ interface MovesOptions {
   readonly node: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** Lets every node hear of a change. */
+  /** Milliseconds until every node knows of a change. */
   readonly settleMs?: number;
 }
 
-/** `busy`: a node is at work on a move of this user. */
+/** The result of a call. `busy`: a node carries out a move of this user already. */
 export type MoveOutcome =
   | { readonly kind: 'moved' | 'failed' | 'waiting' | 'stopped'; readonly move: Move }
   | { readonly kind: 'already-there' }
   | { readonly kind: 'busy'; readonly move: Move };
 
-/** Changes the backend of users while the service runs. Each step is written down before it is taken. */
+/** Changes the backend of users while the service runs. Each step is stored before it is taken. */
 export interface Moves extends AsyncDisposable {
   /**
-   * Moves a user now: holds the user, runs the hook before, switches all nodes, runs the hook after. Asking again for
-   * what is done, or was interrupted, does no harm. Rejects when the state store cannot take it.
+   * Moves a user now: holds the user, runs the hook before, switches all nodes, runs the hook after. It may be repeated
+   * after it was done or interrupted. Rejects if the state store cannot take it.
    */
   move(order: MoveOrder): Promise<MoveOutcome>;
-  /** Notes a move that is carried out when the user next signs in. */
+  /** Stores a move that is carried out when the user next signs in. */
   moveAtSignIn(order: MoveOrder): Promise<MoveOutcome>;
   /** Carries out the move that waits for this user's login; undefined if none waits. */
   arrived(user: CanonicalUser): Promise<MoveOutcome | undefined>;
-  /** Takes back a move that has not begun, or was interrupted before its switch. */
+  /** Cancels a move that has not begun, or was interrupted before its switch; undefined if the user was never moved. */
   stop(user: CanonicalUser): Promise<MoveOutcome | undefined>;
 }
 
 const hookHeartbeatMs = 10_000;
 
-/** Makes the moves of one node. Closing it ends the moves that still run here. */
+/** Makes the moves of one node. Disposal ends the moves that still run here. */
 export function createMoves(deps: MovesOptions): Moves {
   return new UserMoves(deps);
 }
 
-/** Longer than other nodes take to see that a move has begun. */
+/** Longer than other nodes take to learn that a move has begun. */
 const settleDefaultMs = 1_200;
 
 class UserMoves implements Moves {
@@ -123,24 +125,24 @@ class UserMoves implements Moves {
   }
 
   async #write(user: CanonicalUser, move: Move, phase: MovePhase, why?: string): Promise<Move> {
-    const next = { ...move, phase, phaseAtMs: this.#deps.clock.nowMs(), ...(why === undefined ? {} : { why }) };
+    const next = { ...move, phase, phaseAtMs: this.#deps.clock.nowMs(), ...defined({ why }) };
     await this.#deps.state.moves.set(user, next);
-    this.#tell(user, next);
+    this.#logPhase(user, next);
     if (phase === 'done' || phase === 'failed') this.#auditEnd(user, next);
     return next;
   }
 
-  #tell(user: CanonicalUser, { from, to, phase, by, reason, why }: Move): void {
+  #logPhase(user: CanonicalUser, { from, to, phase, by, reason, why }: Move): void {
     this.#deps.log.info('move', { user, from, to, phase, by, reason, why });
   }
 
-  /** No user waits for it. */
+  /** Records the end of a move in the audit. Nobody waits for it. */
   #auditEnd(subject: CanonicalUser, { from, to, phase, by, reason, why }: Move): void {
-    const facts = { step: phase, from, to, reason, ...(why === undefined ? {} : { why }) };
+    const facts = { step: phase, from, to, reason, ...defined({ why }) };
     void recordIfPossible(this.#deps.audit, { event: 'user-move', actor: by, subject, facts });
   }
 
-  /** Runs a hook while the move says that somebody is at work on it. */
+  /** Runs a hook and meanwhile refreshes the time of the move, so that other nodes see that it goes on. */
   async #hook(program: string | undefined, user: CanonicalUser, move: Move): Promise<void> {
     if (program === undefined) return;
     const signal = AbortSignal.any([this.#ended.signal, AbortSignal.timeout(this.#deps.hooks().timeoutMs)]);
@@ -163,7 +165,7 @@ class UserMoves implements Moves {
       if (before !== undefined) await this.#settle();
       await this.#hook(before, user, move);
     } catch (error) {
-      const why = `the hook before the move failed (${reasonOf(error)}); ${user} still lives on ${move.from}`;
+      const why = `the hook before the move failed (${messageFrom(error)}); ${user} still lives on ${move.from}`;
       return { kind: 'failed', move: await this.#write(user, move, 'failed', why) };
     }
     const { to: backend, reason, by } = move;
@@ -174,14 +176,14 @@ class UserMoves implements Moves {
       try {
         await this.#hook(after, user, move);
       } catch (error) {
-        const why = `the hook after the move failed (${reasonOf(error)}); ${user} lives on ${backend}`;
+        const why = `the hook after the move failed (${messageFrom(error)}); ${user} lives on ${backend}`;
         return { kind: 'failed', move: await this.#write(user, move, 'failed', why) };
       }
     }
     return { kind: 'moved', move: await this.#write(user, move, 'done') };
   }
 
-  /** Until every node holds the user: nobody may change the mailbox while it is carried. */
+  /** Waits until every node holds the user: the mailbox must not change while it is copied. */
   async #settle(): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, this.#deps.settleMs ?? settleDefaultMs);
@@ -198,7 +200,7 @@ class UserMoves implements Moves {
     );
     const now = this.#deps.state.moves.get(user);
     if (outcome !== 'written') return now === undefined ? { kind: 'already-there' } : { kind: 'busy', move: now };
-    this.#tell(user, move);
+    this.#logPhase(user, move);
     return phase === 'waiting' ? { kind: 'waiting', move } : this.#carryOut(user, move);
   }
 
@@ -210,7 +212,7 @@ class UserMoves implements Moves {
     return flight;
   }
 
-  /** A move that broke off is taken up again: who was switched already still comes from where it began. */
+  /** Continues an interrupted move: a user who was switched already still has the first backend as origin. */
   #resumed(order: MoveOrder): MoveOrder {
     const known = this.#deps.state.moves.get(order.user);
     const isOpen = known !== undefined && known.to === order.to && known.phase !== 'done' && known.phase !== 'stopped';
@@ -219,26 +221,22 @@ class UserMoves implements Moves {
   }
 }
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** The node that carries a move out says so every few seconds; one that was silent for so long is gone. */
+/** Time without a sign of the node that carries out a move, after which that node counts as gone. */
 const nodeGoneMs = 60_000;
 
 const running: ReadonlySet<MovePhase> = new Set(['before', 'switched', 'after']);
 
-/** Whether a node is at work on the move. */
+/** Whether a node is carrying out the move. */
 function isRunning(move: Move, nowMs: number): boolean {
   return running.has(move.phase) && nowMs - move.phaseAtMs < nodeGoneMs;
 }
 
-/** Whether the user must wait: while the mailbox is being carried, and no longer than somebody does so. */
+/** Whether the user must wait: while the mailbox is copied, and only as long as a node carries out the move. */
 export function isHolding(move: Move, nowMs: number): boolean {
   return (move.phase === 'before' || move.phase === 'switched') && isRunning(move, nowMs);
 }
 
-/** The situation and the remedy, as a sentence. */
+/** Explains the state of a move, with the remedy, in one sentence. */
 export function explainMove(user: string, move: Move, nowMs: number): string {
   const { phase, from, to, node, why } = move;
   const again = `run the same move again: steps that were done do no harm a second time`;
@@ -258,12 +256,12 @@ export function explainMove(user: string, move: Move, nowMs: number): string {
   return words[phase];
 }
 
-/** Facts for a hook program: all as POSTERN_USER, POSTERN_FROM and so on, the first three as arguments too. */
+/** Facts for a hook program, as POSTERN_USER, POSTERN_FROM and so on; the first three are arguments, too. */
 export interface HookFacts {
   readonly user: string;
   readonly from: string;
   readonly to: string;
-  /** The user as the mail servers of both backends are told the name; the canonical one where left out. */
+  /** Name of the user on the mail servers of each backend; the canonical user when left out. */
   readonly fromLogin?: string;
   readonly toLogin?: string;
 }
@@ -271,8 +269,8 @@ export interface HookFacts {
 const keptOutput = 2_000;
 
 /**
- * Runs a hook program, without a shell, and ends it at `signal`.
- * Resolves when it ended with 0; rejects with how it ended and the last it said.
+ * Runs a hook program without a shell, and ends it at `signal`. Resolves when it ended with 0; rejects with its exit
+ * status and its last line of output.
  */
 export async function runHook(program: string, facts: HookFacts, signal: AbortSignal): Promise<void> {
   const { user, from, to, fromLogin = user, toLogin = user } = facts;
@@ -284,7 +282,7 @@ export async function runHook(program: string, facts: HookFacts, signal: AbortSi
     POSTERN_FROM_LOGIN: fromLogin,
     POSTERN_TO_LOGIN: toLogin,
   };
-  // A program would take a name such as --x@example.org for an option.
+  // A program would read a name such as --x@example.org as an option.
   const args = [...(user.startsWith('-') ? ['--'] : []), user, from, to];
   const child = spawn(program, args, {
     env,
@@ -299,7 +297,7 @@ export async function runHook(program: string, facts: HookFacts, signal: AbortSi
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
   await once(child, 'close').catch((error: unknown) => {
-    const why = signal.aborted ? 'took too long and was ended' : error instanceof Error ? error.message : String(error);
+    const why = signal.aborted ? 'took too long and was ended' : messageFrom(error);
     throw new Error(`${program}: ${why}`);
   });
   const { exitCode, signalCode } = child;

@@ -11,11 +11,11 @@ export interface OverrideDirectoryDeps {
 }
 
 /**
- * A directory in which moved users live where they were moved to.
+ * Makes a directory in which moved users live where they were moved to.
  *
- * An override says where, never whether: who is refused stays refused, and who is to wait waits. It also answers for a
- * user whom no source knows yet, and while no source can be asked. One that names a backend which is not configured
- * counts for nothing.
+ * An override says where a user lives, not whether the user may sign in: it lifts no refusal and no "try again later".
+ * It also answers for a user whom no source knows yet, and while no source can be asked. An override to a backend that
+ * is not configured is ignored.
  */
 export function withOverrides(
   directory: Pick<DirectorySource, 'lookup'>,
@@ -31,7 +31,7 @@ export function withOverrides(
     return backend === undefined ? undefined : { kind: 'found', backend, user: canonicalUser(name) };
   }
 
-  /** Where the password of a user can be checked who may not sign in. */
+  /** The home where the password of a user who may not sign in can be checked. */
   function homeOfBarred(name: LoginName, at: UserHome | undefined): UserHome | undefined {
     const user = at?.user ?? canonicalUser(name);
     const backend = homeOf(user) ?? at?.backend;

@@ -9,13 +9,13 @@ import { isHolding } from './moves.ts';
 import type { StateReplica } from './state-replica.ts';
 import type { SetState } from './state-values.ts';
 
-/** The backends of the moment: a reload puts others in their place. */
+/** The current backends; a reload replaces them. */
 export interface ServedBackends {
   backend(name: string): Backend | undefined;
   serving(name: BackendName): Serving | undefined;
 }
 
-/** The backends that the configuration in force has; none before the first one is read. */
+/** Returns the backends of the current configuration; none before the first one is read. */
 export function backendsIn(holder: {
   readonly config: {
     readonly backends: ReadonlyMap<string, Backend>;
@@ -37,13 +37,13 @@ interface PlacementOptions {
   readonly clock: Clock;
 }
 
-/** Decided homes of users, to be looked up. */
+/** Homes of users by overrides and by changes in the directory. */
 export type HomeDecisions = { readonly [Table in 'homes' | 'overrides']: Pick<StateReplica[Table], 'get'> };
 
-/** The keys of the state table: a backend and its first host have one name. */
+/** The key of a backend in the table of operator states. The prefix tells it from its first host of the same name. */
 export const backendKey = (backend: string): string => `backend:${backend}`;
 
-/** The key of a host in the table of operator states; a backend's begins with `backend:`. */
+/** The key of a host in the table of operator states. */
 export const hostKey = (host: string): string => `host:${host}`;
 
 /** Makes the placement of one node from states, health and session counts. */
@@ -88,7 +88,7 @@ class BackendPlacement implements Placement {
     const hostSet = this.#setState(backend, first);
     if (hostSet !== undefined && keepsOut(hostSet))
       return this.#closed(backend.name, hostSet.state === 'DRAIN' ? 'drain' : 'maintenance', hostSet);
-    // A trial is for the webmail: a password that nobody can judge is not sent out.
+    // A trial is for the webmail only: a password is not sent out if no mail server can check it.
     const isTrial = () => this.#answersPasswords(first) && this.#deps.health.takeTrial(first.name);
     if (this.#deps.health.isUp(first.name) || isTrial()) return { kind: 'here', host: first };
     return this.#down(backend, first);
@@ -101,7 +101,7 @@ class BackendPlacement implements Placement {
 
   ofSession(record: SessionRecord): Place {
     const backend = this.#deps.backends.backend(record.backend);
-    // A reload took it away while a request was on its way.
+    // A reload removed the backend during the request.
     if (backend === undefined) return this.#closed(record.backend, 'down');
     const held = this.#moving(backend, record.user) ?? this.#moved(record);
     if (held !== undefined) return held;
@@ -145,12 +145,12 @@ class BackendPlacement implements Placement {
     return this.#deps.health.report(host.name)?.imap.up !== false;
   }
 
-  /** While a webmail counts as down, one request a second may find out that it is not. */
+  /** Whether a webmail is up, or this request may try it: one a second may while it counts as down. */
   #mayServe(host: BackendHost): boolean {
     return this.#deps.health.isWebmailUp(host.name) || this.#deps.health.takeTrial(host.name);
   }
 
-  /** A host for a user among equals: of those that are ready, else of those that only drain. */
+  /** Chooses the host of a pool for a user: a host that is READY, else one in DRAIN if `drained`. */
   #choose(backend: Backend, serving: Serving | undefined, user: string, drained: boolean) {
     const ready = backend.hosts.filter((host) => this.takesNew(backend, host, user));
     const draining = () => backend.hosts.filter((host) => this.hostState(backend, host) === 'DRAIN');
@@ -193,7 +193,7 @@ class BackendPlacement implements Placement {
     return this.#closed(backend.name, 'moving', undefined, move.startedAtMs);
   }
 
-  /** A user who was moved, or whose home the directory changed, is placed on the new home as at a login. */
+  /** The place of a user who was moved, or whose home changed in the directory: the same as at a login. */
   #moved(record: SessionRecord): Place | undefined {
     const name = homeOfSession(this.#deps.state, record);
     const home = name === record.backend ? undefined : this.#deps.backends.backend(name);
@@ -206,15 +206,15 @@ class BackendPlacement implements Placement {
   }
 }
 
-/** Whether a state keeps new sessions of this user out; a share of users is the same one on every node, and grows. */
+/** Whether a state refuses new sessions of this user. A DRAIN share is the same on every node and only grows. */
 function refuses(set: SetState | undefined, user: string): boolean {
   if (set === undefined) return false;
   return set.state !== 'DRAIN' || set.percent === undefined || isInShare(user, set.percent);
 }
 
 /**
- * Where a session's user lives, as far as it is known without asking: a later decision counts for more than the record,
- * and a record that another node has led on for more than a decision that was followed before.
+ * Returns the home of a session's user as this node knows it: by an override, else by a change of home that is later
+ * than the session and its last relocation, else by the session's record.
  */
 export function homeOfSession(
   { overrides, homes }: HomeDecisions,

@@ -1,29 +1,29 @@
 import type { BackendHost } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import { isOwnShortage, PosternError } from '../core/error.ts';
+import { isOwnShortage, messageFrom, PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { HostEvidence } from '../core/placement.ts';
 import { shortLine } from '../core/short-line.ts';
 
 interface ProbeLoginsDeps<Tested extends { readonly host: BackendHost }> {
-  /** The hosts that are tested now, with how often. */
+  /** The hosts that are tested now, with their intervals. */
   readonly tested: () => Iterable<readonly [tested: Tested, intervalMs: number]>;
-  /** Signs in on a host and out again. Rejects: could not ask. */
+  /** Signs in on a host and out again. Rejects if a server could not be asked. */
   readonly signIn: (tested: Tested, signal: AbortSignal) => Promise<'signed-in' | 'refused'>;
-  /** The meaning for the health of the host's webmail, as if a user had met it. */
+  /** Notes the result for the health of the host's webmail, like that of a user's request. */
   readonly note: (host: string, evidence: HostEvidence) => void;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 const dueCheckMs = 1_000;
-/** As long as a user would wait. */
+/** About as long as a user would wait. */
 const probeDeadlineMs = 15_000;
 
 /**
- * Signs a test account in on each host, again and again, by the whole path. A webmail that cannot be asked counts as a
- * request that failed; an account that is refused, or mail that does not answer, is told in the log when it begins and
- * when it ends: it may be the account, and IMAP has checks of its own.
+ * Signs a test account in on each host at regular intervals, through IMAP and webmail. A webmail that cannot be asked
+ * counts as a failed request. An account that is refused and a mail server that does not answer are only logged, when
+ * it begins and when it ends: it may be the account's fault, and IMAP has its own checks.
  */
 export function createProbeLogins<Tested extends { readonly host: BackendHost }>(
   deps: ProbeLoginsDeps<Tested>,
@@ -42,10 +42,7 @@ export function createProbeLogins<Tested extends { readonly host: BackendHost }>
       if (outcome === 'signed-in') deps.note(name, 'good');
     } catch (error) {
       if (ended.signal.aborted) return;
-      outcome =
-        error instanceof PosternError
-          ? error.message
-          : shortLine(error instanceof Error ? error.message : String(error));
+      outcome = error instanceof PosternError ? error.message : shortLine(messageFrom(error));
       const isOfWebmail = !(error instanceof PosternError) || error.source !== 'imap';
       if (isOfWebmail && !isOwnShortage(error)) deps.note(name, 'failed');
     }

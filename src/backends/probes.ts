@@ -4,20 +4,21 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import type { BackendHost, ImapEndpoint, WebmailEndpoint } from '../core/backend.ts';
+import { defined } from '../core/defined.ts';
 import type { HealthProbes } from './health.ts';
 
 /**
- * Asks real hosts: the webmail for its check's target under the public name, IMAP for its greeting, and leaves
- * politely.
+ * Makes the probes of real hosts: the webmail is asked for the target of its check under the public name, IMAP for its
+ * greeting, followed by a LOGOUT.
  */
 export function createProbes(publicHost: () => string): HealthProbes {
   return {
     async http({ host, target }, signal) {
       const webmail = { ...host.webmail, landing: target };
       let { status } = await dialWebmail(webmail, publicHost(), signal, 'HEAD');
-      // It does not know the method (RFC 9110, 15.6.2), which says nothing of how it is.
+      // The server does not know HEAD (RFC 9110, 15.6.2), which says nothing about its health.
       if (status === 501) ({ status } = await dialWebmail(webmail, publicHost(), signal));
-      // A 404 is an answer of a living web server, too.
+      // A 404 shows a living web server, too.
       if (status >= 500) throw new Error(`answered ${status}`);
     },
     async page({ webmail }, signal) {
@@ -31,13 +32,13 @@ export function createProbes(publicHost: () => string): HealthProbes {
 }
 
 /**
- * Connects to an IMAP server as the gateway would, up to its greeting over TLS, and leaves again.
- * Returns what the server said; rejects with the reason when it cannot be reached, trusted or understood.
+ * Connects to an IMAP server as the gateway does, up to its greeting over TLS, and disconnects. Resolves with the text
+ * of the greeting; rejects with the reason if the server cannot be reached, trusted or understood.
  */
 export async function dialImap(imap: ImapEndpoint, signal: AbortSignal): Promise<string> {
   const { hostname: host, port } = imap;
   signal.throwIfAborted();
-  // The outermost socket only: a TLS socket closes the one below it, and crashes Node when that is closed before it.
+  // Only the outermost socket: a TLS socket closes the one below it, and Node crashes if that is closed first.
   let socket: Socket | undefined;
   const onAbort = () => socket?.destroy(new Error('no answer in time'));
   signal.addEventListener('abort', onAbort, { once: true });
@@ -61,9 +62,9 @@ export async function dialImap(imap: ImapEndpoint, signal: AbortSignal): Promise
 }
 
 function trustOptions({ hostname, trust }: ImapEndpoint): ConnectionOptions {
-  // Server names in TLS are names: an address may not be sent as one (RFC 6066).
+  // The server name of TLS must not be an address (RFC 6066).
   const servername = trust.servername ?? (isIP(hostname) === 0 ? hostname : '');
-  return { servername, ...(trust.ca === undefined ? {} : { ca: trust.ca }) };
+  return { servername, ...defined({ ca: trust.ca }) };
 }
 
 async function startTls(socket: Socket): Promise<string> {
@@ -87,20 +88,20 @@ async function isSecured(socket: TLSSocket): Promise<void> {
   await promise;
 }
 
-/** Sends the command, tagged x, once the server has greeted; returns all lines from the greeting to the answer. */
+/** Sends a command, tagged x, after the greeting; resolves with all lines from the greeting to the answer. */
 async function exchangeLines(socket: Socket, command: string): Promise<readonly string[]> {
   const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
   const lines: string[] = [];
   const reader = createInterface({ input: socket });
-  // Both tell of the same failure, and either would end the process if nobody listened.
+  // Both emit the same failure, and either would end the process without a listener.
   reader.on('error', reject);
   socket.on('error', reject);
   socket.once('close', () => reject(new Error('the server closed the connection')));
   reader.on('line', (line) => {
     if (lines.length === 0) socket.write(`${command}\r\n`);
     lines.push(line);
-    // A server that never stops talking is not an IMAP server.
-    if (lines.length > 100) reject(new Error('the server talks without end'));
+    // An IMAP server would have answered by now.
+    if (lines.length > 100) reject(new Error('the server sends lines without end'));
     if (line.startsWith('x ')) resolve(lines);
   });
   try {
@@ -110,7 +111,7 @@ async function exchangeLines(socket: Socket, command: string): Promise<readonly 
   }
 }
 
-/** A server's words, short enough for a table. */
+/** Shortens a server's line for a table. */
 function short(line: string): string {
   return line
     .replace(/[^\x20-\x7e]/g, '?')
@@ -118,12 +119,12 @@ function short(line: string): string {
     .slice(0, 60);
 }
 
-/** An answer of a webmail, as far as a check needs it. */
+/** An answer of a webmail to a check. */
 interface WebmailReply {
   readonly status: number;
 }
 
-/** A whole answer: what it costs. */
+/** An answer of a webmail with its cost. */
 interface WholeReply extends WebmailReply {
   /** Bytes of the body, counted up to one megabyte. */
   readonly bytes: number;
@@ -133,8 +134,8 @@ interface WholeReply extends WebmailReply {
 const maxCountedBytes = 1024 * 1024;
 
 /**
- * Asks for the landing page as the gateway would, under the public host name, without a session.
- * Rejects with the reason when the webmail cannot be reached or trusted.
+ * Requests the landing page as the gateway does, under the public host name, without a session. Rejects with the reason
+ * if the webmail cannot be reached or trusted.
  */
 export async function dialWebmail(
   webmail: WebmailEndpoint,
@@ -143,13 +144,13 @@ export async function dialWebmail(
   method: 'GET' | 'HEAD' = 'GET',
 ): Promise<WebmailReply> {
   const response = await requestWebmail(webmail, publicHost, signal, { method, agent: 'Mozilla/5.0 (postern check)' });
-  // Only the head is of interest.
+  // Only the head is needed.
   response.on('error', () => {});
   response.destroy();
   return { status: response.statusCode ?? 0 };
 }
 
-/** Asks for the same, and reads all of it. Rejects, too, when it is broken off. */
+/** Requests the landing page and reads all of it. Rejects if the answer breaks off. */
 export async function readWebmail(
   webmail: WebmailEndpoint,
   publicHost: string,
@@ -177,9 +178,9 @@ function requestWebmail(
     signal,
     agent: false as const,
     headers: { host: publicHost, 'user-agent': agent, accept: 'text/html' },
-    ...(ca === undefined ? {} : { ca }),
+    ...defined({ ca }),
     servername: servername ?? (isIP(url.hostname.replace(/^\[|\]$/g, '')) === 0 ? url.hostname : ''),
-    // A fault in a field is no fault of the server: nothing of the answer goes any further.
+    // A malformed field does not mean that the server is down, and the answer goes to nobody.
     insecureHTTPParser: true,
     maxHeaderSize: 64 * 1024,
   };
@@ -189,7 +190,7 @@ function requestWebmail(
   return promise;
 }
 
-/** Something that a web server answers by itself, or denies: none of the webmails makes a session for it. */
+/** Returns the target of a small file that the web server itself delivers or denies, without beginning a session. */
 export function smallTarget({ webmail }: Pick<BackendHost, 'webmail'>, name = 'favicon.ico'): string {
   const path = webmail.landing.replace(/[?#].*$/, '');
   return `${path.slice(0, path.lastIndexOf('/') + 1)}${name}`;

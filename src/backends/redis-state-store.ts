@@ -1,7 +1,7 @@
 import { PosternError } from '../core/error.ts';
 import { type RunScript, type StateEntry, type StateStore, type StateTable, stateTables } from '../core/state-store.ts';
 
-// One hash tag for all of it: the scripts write several keys at once, also on a Cluster.
+// One hash tag for all keys: a script writes several of them, and a Cluster must have them in one slot.
 const valuesKey = '{ps:state}:values';
 const changesKey = '{ps:state}:changes';
 const counterKey = '{ps:state}:counter';
@@ -32,16 +32,18 @@ for _, field in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. from, '+inf')
 end
 return reply`;
 
-/** The state of all nodes in a Redis: a hash of the values, and an ordered set of what changed when. */
+/**
+ * Makes a state store in Redis: a hash of the values, and a sorted set of fields by the version of their last change.
+ */
 export function createRedisStateStore(run: RunScript): StateStore {
   const keys = [valuesKey, changesKey, counterKey];
   return {
     async changesSince(cursor) {
       const reply = await run(changesScript, keys, [String(cursor)]);
-      if (!Array.isArray(reply)) throw strangeReply();
+      if (!Array.isArray(reply)) throw notAListOfChanges();
       const texts = reply.map(String);
       const latest = Number(texts[0]);
-      if (!Number.isSafeInteger(latest)) throw strangeReply();
+      if (!Number.isSafeInteger(latest)) throw notAListOfChanges();
       return { cursor: latest, reset: latest < cursor, entries: parseChanges(texts.slice(1)) };
     },
     async put(table, key, value, expected) {
@@ -49,7 +51,7 @@ export function createRedisStateStore(run: RunScript): StateStore {
       const written = await run(putScript, keys, [...args, value === undefined ? '1' : '0']);
       return written === 1 ? 'written' : 'conflict';
     },
-    // The connection belongs to whoever handed it in.
+    // The connection belongs to the caller.
     async [Symbol.asyncDispose]() {},
   };
 }
@@ -75,7 +77,7 @@ function tableNamed(name: string): StateTable | undefined {
   return stateTables.find((table) => table === name);
 }
 
-function strangeReply(): PosternError {
-  const message = 'Redis gave an answer that is no list of changes';
+function notAListOfChanges(): PosternError {
+  const message = 'the answer of Redis is not a list of changes';
   return new PosternError('ERR_STORE_UNAVAILABLE', message, { source: 'store', retryable: false });
 }

@@ -15,36 +15,35 @@ interface RingLoadsOptions {
   readonly backends: Pick<ServedBackends, 'backend'>;
   /** Sessions that this node holds, by host. */
   readonly heldPerHost: () => ReadonlyMap<string, number>;
-  /** Whether anybody needs the counts: only then are they told to the other nodes. */
+  /** Whether a directory needs the counts; otherwise they are not shared with other nodes. */
   readonly isWanted: () => boolean;
   readonly node: string;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** How loaded backends are, over all nodes. */
+/** The load of backends over all nodes. */
 interface RingLoads extends AsyncDisposable {
-  /** The sum of what the nodes hold. A session that several nodes hold counts for each of them: only shares count. */
+  /** Sessions of a backend that the nodes hold. One that several nodes hold counts for each: only ratios matter. */
   sessions(backend: BackendName): number;
-  /** Tells the other nodes what this one holds. A timer calls it every ten seconds. Never rejects. */
-  tell(): Promise<void>;
+  /** Shares this node's counts with the others. A timer calls it every ten seconds. Never rejects. */
+  share(): Promise<void>;
 }
 
-/** Counting goes through all sessions of the node: once a second is often enough for a share. */
+/** Age of a count before it is made anew: counting visits all sessions of the node. */
 const countMs = 1_000;
-const tellMs = 10_000;
-/** A node that was silent for so long is gone, and what it held is held by others. */
+const shareMs = 10_000;
+/** Age at which the counts of a node are ignored: the node is gone, and other nodes hold its sessions. */
 const loadStaleMs = 60_000;
 
 /**
- * Counts the sessions of this node, and adds what the others told. A node that has just begun thus knows the shares,
- * too.
+ * Adds the sessions of this node to the counts of the others. A node that has just started thus knows the load, too.
  */
 export function createRingLoads({ table, backends, node, clock, log, ...options }: RingLoadsOptions): RingLoads {
   let counted: ReadonlyMap<string, number> = new Map();
   let countedAtMs = Number.NEGATIVE_INFINITY;
-  let telling: Promise<void> | undefined;
-  const timer = setInterval(() => void tell(), tellMs).unref();
+  let sharing: Promise<void> | undefined;
+  const timer = setInterval(() => void share(), shareMs).unref();
 
   function held(): ReadonlyMap<string, number> {
     const nowMs = clock.nowMs();
@@ -70,16 +69,16 @@ export function createRingLoads({ table, backends, node, clock, log, ...options 
     }
   }
 
-  function tell(): Promise<void> {
+  function share(): Promise<void> {
     if (!options.isWanted()) return Promise.resolve();
-    telling ??= write().finally(() => {
-      telling = undefined;
+    sharing ??= write().finally(() => {
+      sharing = undefined;
     });
-    return telling;
+    return sharing;
   }
 
   return {
-    tell,
+    share,
     sessions(name) {
       const hosts = backends.backend(name)?.hosts ?? [];
       const others = [...table.all()].filter(([other, load]) => other !== node && !isSilent(load));
@@ -90,7 +89,7 @@ export function createRingLoads({ table, backends, node, clock, log, ...options 
     },
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
-      await telling;
+      await sharing;
     },
   };
 }
@@ -100,14 +99,14 @@ interface RingStatesDeps {
   readonly placement: Pick<Placement, 'hostState' | 'takesNew' | 'activeHost'>;
   readonly state: HomeDecisions;
   readonly sessionsOfUser: (user: CanonicalUser) => Promise<readonly { readonly record: SessionRecord }[]>;
-  /** When an operator last had what is remembered of a user forgotten. */
+  /** When an operator last made the nodes forget a user's home. */
   readonly forgotten: Pick<ReplicatedTable<number>, 'get'>;
   readonly loads: Pick<RingLoads, 'sessions'>;
 }
 
-/** The states and session counts of backends that a computed directory with shared storage needs. */
+/** Makes the view of states and session counts that a computed directory with shared storage needs. */
 export function createRingStates({ backends, placement, state, forgotten, ...deps }: RingStatesDeps) {
-  /** The states of the hosts that serve. */
+  /** States of the hosts that serve. */
   function servingStates(name: BackendName): readonly HostState[] {
     const backend = backends.backend(name);
     if (backend === undefined) return [];
@@ -127,8 +126,8 @@ export function createRingStates({ backends, placement, state, forgotten, ...dep
     },
     sessions: (name: BackendName) => deps.loads.sessions(name),
     /**
-     * Where the user signed in last, of the sessions that live, or was led since. What was so before an operator had
-     * it forgotten holds nobody any more.
+     * Returns the home of the user's latest living session; undefined if there is none, or if an operator made the
+     * nodes forget the home since.
      */
     async currentHome(user: LoginName): Promise<BackendName | undefined> {
       const record = (await deps.sessionsOfUser(canonicalUser(user))).at(-1)?.record;

@@ -2,7 +2,7 @@ import type { SQLOutputValue } from 'node:sqlite';
 import { openEmbeddedDatabase } from '../core/embedded-database.ts';
 import { type StateEntry, type StateStore, stateTables } from '../core/state-store.ts';
 
-/** A removed entry stays as a row without a value: that is how its removal is told. */
+/** A removed entry stays as a row without a value, which tells readers of its removal. */
 const stateSchema = `
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
@@ -10,8 +10,8 @@ CREATE TABLE IF NOT EXISTS state (
   name TEXT NOT NULL, key TEXT NOT NULL, value TEXT, version INTEGER NOT NULL UNIQUE, PRIMARY KEY (name, key)) STRICT;`;
 
 /**
- * The state of a gateway of one process, in the file of its embedded session store.
- * Throws ERR_STORE_UNAVAILABLE when the file cannot be opened.
+ * Makes the state store of a gateway of one process, in the file of its embedded session store. Throws
+ * ERR_STORE_UNAVAILABLE if the file cannot be opened.
  */
 export function createSqliteStateStore(file: string): StateStore {
   const database = openEmbeddedDatabase(file, stateSchema, 'the embedded state store');

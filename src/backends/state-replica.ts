@@ -14,7 +14,7 @@ import {
   type SetState,
 } from './state-values.ts';
 
-/** This node's copy of the state that all nodes share. */
+/** This node's replica of the state that all nodes share. */
 export interface StateReplica extends AsyncDisposable {
   /** Operator states, keyed `backend:NAME` or `host:NAME`. */
   readonly states: ReplicatedTable<SetState>;
@@ -23,11 +23,11 @@ export interface StateReplica extends AsyncDisposable {
   /** New homes of users whose directory answer changed while they had sessions. */
   readonly homes: ReplicatedTable<FoundHome>;
   readonly moves: ReplicatedTable<Move>;
-  /** A further table, for its one user: to be asked for before `open`. */
+  /** Adds a further table, for its only user. Call it before `open`. */
   table<T>(name: StateTable, parse: ParseValue<T>): ReplicatedTable<T>;
-  /** Reads what there is, then looks for changes again and again. Resolves also when the store is away. */
+  /** Reads the state, then polls for changes. Resolves even if the store is away. */
   open(): Promise<void>;
-  /** Looks for changes now. Rejects when the store cannot be asked. */
+  /** Reads changes now. Rejects if the store cannot be asked. */
   refresh(): Promise<void>;
   /** Calls `listener` after each change of any table, until the returned function is called. */
   watch(listener: (changed: readonly StateEntry[]) => void): () => void;
@@ -36,14 +36,14 @@ export interface StateReplica extends AsyncDisposable {
 interface StateReplicaOptions {
   readonly store: StateStore;
   readonly log: Log;
-  /** How often others' changes are looked for. */
+  /** Milliseconds between polls for changes by other nodes. */
   readonly pollMs?: number;
 }
 
-/** Four looks a second would still be cheap; two keep every node within a second of every other. */
+/** Two polls a second keep every node within a second of every other. */
 const pollDefaultMs = 500;
 
-/** Keeps a copy of the state in memory and follows the store's changes. While the store is away the copy stands. */
+/** Makes a replica that follows the store's changes. While the store is away the replica keeps its state. */
 export function createStateReplica(deps: StateReplicaOptions): StateReplica {
   return new StoreReplica(deps);
 }
@@ -83,14 +83,14 @@ class StoreReplica implements StateReplica {
     this.#lookLater();
   }
 
-  /** One reading at a time; all who come during one share the next, which sees what the first may have missed. */
+  /** Runs one read at a time. Callers during a read share the next one, which sees what the first may have missed. */
   refresh(): Promise<void> {
     if (this.#reading === undefined) return this.#begin();
     this.#following ??= this.#reading
       .catch(() => {})
       .then(() => {
         this.#following = undefined;
-        // Another may have begun in between: after all who wait for this one had come.
+        // Another read may have begun meanwhile, after all of these callers had come.
         return this.#reading ?? this.#begin();
       });
     return this.#following;
@@ -147,7 +147,7 @@ class StoreReplica implements StateReplica {
   }
 }
 
-/** One table of the state, in the memory of this node. */
+/** One table of the replica. */
 class Table<T> implements ReplicatedTable<T> {
   readonly #name: StateTable;
   readonly #parse: ParseValue<T>;
@@ -163,13 +163,13 @@ class Table<T> implements ReplicatedTable<T> {
     this.#refresh = refresh;
   }
 
-  /** Forgets all that was read: the store has lost it. */
+  /** Forgets all entries, because the store has lost them. */
   forget(): void {
     this.#values.clear();
     this.#versions.clear();
   }
 
-  /** Takes over an entry that was read from the store, if it belongs to this table. */
+  /** Applies an entry that was read from the store, if it belongs to this table. */
   adopt(entry: StateEntry): void {
     if (entry.table !== this.#name) return;
     const value = entry.value === undefined ? undefined : this.#parse(entry.value);
@@ -206,7 +206,7 @@ class Table<T> implements ReplicatedTable<T> {
     key: string,
     make: (before: T | undefined) => T | undefined,
   ): Promise<'written' | 'conflict' | 'refused'> {
-    // What another node wrote a moment ago must not be refused, or decided on, as if it had not been.
+    // The decision must include what another node wrote a moment ago.
     await this.#refresh();
     const after = make(this.#values.get(key));
     return after === undefined ? 'refused' : this.#put(key, after, this.#versions.get(key) ?? 0);

@@ -1,36 +1,37 @@
+import { isObject, parseJson } from '../core/json.ts';
 import type { ParseValue } from '../core/state-store.ts';
 
-/** States that operators may set. DOWN is found by checks and never set. */
+/** States that operators may set. Only checks find DOWN. */
 export const operatorStates = ['READY', 'DRAIN', 'MAINT'] as const;
 
 /** A state that an operator can set. */
 export type OperatorState = (typeof operatorStates)[number];
 
-/** A state that an operator gave to a backend or to one host. */
+/** A state that an operator gave a backend or a host. */
 export interface SetState {
   readonly state: OperatorState;
-  /** For DRAIN: the share of users who are not taken; all of them if undefined. */
+  /** For DRAIN: percentage of users who are not taken; all of them if undefined. */
   readonly percent?: number;
   readonly reason: string;
   readonly by: string;
   readonly sinceMs: number;
-  /** When it is expected to end; nothing ends by itself. */
+  /** When it is expected to end. It does not end by itself. */
   readonly untilMs?: number;
   /** Texts for affected users, by language tag. */
   readonly texts: Readonly<Record<string, string>>;
 }
 
-/** Which host of a backend serves, where a primary has standbys. */
+/** The host that serves, of a backend whose primary has standbys. */
 export interface ActiveHost {
   readonly host: string;
   readonly by: string;
   readonly reason: string;
   readonly sinceMs: number;
-  /** The host that it was taken over from. */
+  /** The host that served before. */
   readonly from: string;
 }
 
-/** On which backend a user lives, whatever the directory says. */
+/** An operator's home for one user, before the directory's. */
 export interface Override {
   readonly backend: string;
   readonly reason: string;
@@ -38,32 +39,31 @@ export interface Override {
   readonly sinceMs: number;
 }
 
-/** Where the directory has come to say that a user lives, who had sessions elsewhere then. */
+/** A new home of a user who had sessions elsewhere when the directory changed. */
 export interface FoundHome {
   readonly backend: string;
   readonly from: string;
   readonly sinceMs: number;
-  /** Because a node saw nobody served on `from`. */
+  /** Set if a node saw that `from` served nobody. */
   readonly fled?: true;
 }
 
-/** How many sessions a node held on each host, and when. */
+/** Sessions that a node held on each host, with the time of the count. */
 export interface RingLoad {
   readonly atMs: number;
   readonly perHost: Readonly<Record<string, number>>;
 }
 
 /**
- * The steps of a move, in their order. `waiting`: until the user next signs in. `before` and `after`: a hook program
- * runs. `switched`: the user lives on the new backend. Only `waiting`, `done`, `failed` and `stopped` may stand for
- * long.
+ * The phases of a move, in order. `waiting`: until the user next signs in. `before` and `after`: a hook program runs.
+ * `switched`: the user lives on the new backend. Only `waiting`, `done`, `failed` and `stopped` last.
  */
 const movePhases = ['waiting', 'before', 'switched', 'after', 'done', 'failed', 'stopped'] as const;
 
-/** A step of a move. */
+/** A phase of a move. */
 export type MovePhase = (typeof movePhases)[number];
 
-/** A user's move: its last step stays here, so that it can be explained after a crash. */
+/** A user's move with its last phase, so that it can be explained after a crash. */
 export interface Move {
   readonly from: string;
   readonly to: string;
@@ -74,49 +74,40 @@ export interface Move {
   readonly node: string;
   readonly startedAtMs: number;
   readonly phaseAtMs: number;
-  /** Why it failed, and what is the case now. */
+  /** Why it failed, and where the user lives now. */
   readonly why?: string;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** Reads a stored operator state; undefined if the text has another form. */
-export const parseSetState: ParseValue<SetState> = (text) => guarded(text, isSetState);
+export const parseSetState: ParseValue<SetState> = (text) => parseAs(text, isSetState);
 
 /** Reads a stored active host; undefined if the text has another form. */
-export const parseActiveHost: ParseValue<ActiveHost> = (text) => guarded(text, isActiveHost);
+export const parseActiveHost: ParseValue<ActiveHost> = (text) => parseAs(text, isActiveHost);
 
 /** Reads a stored override; undefined if the text has another form. */
-export const parseOverride: ParseValue<Override> = (text) => guarded(text, isOverride);
+export const parseOverride: ParseValue<Override> = (text) => parseAs(text, isOverride);
 
 /** Reads a stored home from the directory; undefined if the text has another form. */
-export const parseFoundHome: ParseValue<FoundHome> = (text) => guarded(text, isFoundHome);
+export const parseFoundHome: ParseValue<FoundHome> = (text) => parseAs(text, isFoundHome);
 
 /** Reads a stored load of a computed directory; undefined if the text has another form. */
-export const parseRingLoad: ParseValue<RingLoad> = (text) => guarded(text, isRingLoad);
-/** When all nodes were told to forget. */
+export const parseRingLoad: ParseValue<RingLoad> = (text) => parseAs(text, isRingLoad);
+
+/** Reads when all nodes were told to forget; undefined if the text is not a time. */
 export const parseForgotten: ParseValue<number> = (text) => {
   const atMs = Date.parse(text);
   return Number.isNaN(atMs) ? undefined : atMs;
 };
 
 /** Reads a stored move; undefined if the text has another form. */
-export const parseMove: ParseValue<Move> = (text) => guarded(text, isMove);
+export const parseMove: ParseValue<Move> = (text) => parseAs(text, isMove);
 
-function guarded<T>(text: string, is: (value: unknown) => value is T): T | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return is(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+function parseAs<T>(text: string, is: (value: unknown) => value is T): T | undefined {
+  const value = parseJson(text);
+  return is(value) ? value : undefined;
 }
 
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function hasTexts(value: Fields, ...names: readonly string[]): boolean {
+function hasTexts(value: Readonly<Record<string, unknown>>, ...names: readonly string[]): boolean {
   return names.every((name) => typeof value[name] === 'string');
 }
 
@@ -125,38 +116,38 @@ function isTime(value: unknown): value is number {
 }
 
 function isSetState(value: unknown): value is SetState {
-  if (!isFields(value) || !hasTexts(value, 'reason', 'by')) return false;
+  if (!isObject(value) || !hasTexts(value, 'reason', 'by')) return false;
   const { state, percent, sinceMs, untilMs, texts } = value;
   return (
     operatorStates.some((known) => known === state) &&
     (percent === undefined || typeof percent === 'number') &&
     isTime(sinceMs) &&
     (untilMs === undefined || isTime(untilMs)) &&
-    isFields(texts) &&
+    isObject(texts) &&
     hasTexts(texts, ...Object.keys(texts))
   );
 }
 
 function isActiveHost(value: unknown): value is ActiveHost {
-  return isFields(value) && hasTexts(value, 'host', 'by', 'reason', 'from') && isTime(value['sinceMs']);
+  return isObject(value) && hasTexts(value, 'host', 'by', 'reason', 'from') && isTime(value['sinceMs']);
 }
 
 function isOverride(value: unknown): value is Override {
-  return isFields(value) && hasTexts(value, 'backend', 'reason', 'by') && isTime(value['sinceMs']);
+  return isObject(value) && hasTexts(value, 'backend', 'reason', 'by') && isTime(value['sinceMs']);
 }
 
 function isFoundHome(value: unknown): value is FoundHome {
-  if (!isFields(value) || !hasTexts(value, 'backend', 'from')) return false;
+  if (!isObject(value) || !hasTexts(value, 'backend', 'from')) return false;
   return isTime(value['sinceMs']) && (value['fled'] === undefined || value['fled'] === true);
 }
 
 function isRingLoad(value: unknown): value is RingLoad {
-  if (!isFields(value) || !isTime(value['atMs']) || !isFields(value['perHost'])) return false;
+  if (!isObject(value) || !isTime(value['atMs']) || !isObject(value['perHost'])) return false;
   return Object.values(value['perHost']).every((count) => Number.isSafeInteger(count));
 }
 
 function isMove(value: unknown): value is Move {
-  if (!isFields(value) || !hasTexts(value, 'from', 'to', 'reason', 'by', 'node')) return false;
+  if (!isObject(value) || !hasTexts(value, 'from', 'to', 'reason', 'by', 'node')) return false;
   const { phase, startedAtMs, phaseAtMs, why } = value;
   return (
     movePhases.some((known) => known === phase) &&

@@ -4,25 +4,25 @@ import type { Log } from '../core/log.ts';
 import { readVouched, vouchFor, type VouchingKeys } from '../core/sealing.ts';
 import type { StateEntry, StateStore, StateTable } from '../core/state-store.ts';
 
-/** The server keys, as far as the state uses them. */
+/** The server keys, as the state store uses them. */
 export interface StateKeys {
   current(): VouchingKeys;
-  /** The verdict on a key that is not current; `missing`: other nodes use it, and this machine lacks it. */
+  /** Looks for a key that is not current. `missing`: other nodes use it, and this machine lacks it. */
   meet(id: string): Promise<'known' | 'missing' | 'none'>;
 }
 
 /** Options of the state store that signs its entries. */
 interface VouchedStateStoreOptions {
-  /** The store of the entries, which others may be able to write to. */
+  /** The store of the entries. Others may have write access to it. */
   readonly store: StateStore;
   readonly keys: StateKeys;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** A state store whose entries count only as a holder of a server key wrote them. */
+/** A state store that accepts only entries written by a holder of a server key. */
 export interface VouchedStateStore extends StateStore {
-  /** Vouches by the promoted key for what stands under another one. Costs nothing while the same key is promoted. */
+  /** Vouches by the promoted key for entries under other keys. Does nothing while the same key stays promoted. */
   renew(): Promise<void>;
 }
 
@@ -31,15 +31,15 @@ const alarmEveryMs = 60_000;
 const missingKeyRetryMs = 5_000;
 
 /**
- * Vouches for each entry with its table and key. An entry that was changed, moved, or written without a server key
- * counts as none, which an alarm says once a minute for each table, and can be written over like one that does not
- * exist.
+ * Makes a state store that vouches for each entry with its table and key. An entry that was changed, moved or written
+ * without a server key counts as missing: it can be overwritten like one that does not exist, and raises an alarm at
+ * most once a minute for each table.
  *
- * Rejects with ERR_KEY_UNKNOWN while an entry stands under a key that others use and this machine lacks: that is no
- * reason to take it for none.
+ * Calls reject with ERR_KEY_UNKNOWN while an entry stands under a key that other nodes use and this machine lacks: such
+ * an entry must not count as missing.
  */
 export function createVouchedStateStore({ store, keys, clock, log }: VouchedStateStoreOptions): VouchedStateStore {
-  /** The versions of entries that count as none. */
+  /** Versions of entries that count as missing. */
   const unsound = new Map<string, number>();
   const toldAtMs = new Map<StateTable, number>();
   let lackedAtMs = Number.NEGATIVE_INFINITY;
@@ -61,7 +61,7 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
     return new PosternError('ERR_KEY_UNKNOWN', message, { source: 'store', retryable: true });
   }
 
-  function tell(forged: readonly StateEntry[]): void {
+  function raiseAlarm(forged: readonly StateEntry[]): void {
     const nowMs = clock.nowMs();
     for (const [table, [first, ...others] = []] of Map.groupBy(forged, (entry) => entry.table)) {
       if (nowMs - (toldAtMs.get(table) ?? Number.NEGATIVE_INFINITY) < alarmEveryMs) continue;
@@ -76,7 +76,7 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
       const entries: StateEntry[] = [];
       const forged: StateEntry[] = [];
       for (const entry of changes.entries) {
-        // Written by whoever tries a Redis, also without keys, and read by nobody.
+        // `postern check` and starting nodes write these, even without keys. Nobody reads them.
         if (entry.table === 'probe') continue;
         const value = entry.value === undefined ? undefined : await textOf(entry, entry.value);
         if (value === undefined && entry.value !== undefined) forged.push(entry);
@@ -85,13 +85,13 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
       if (changes.reset) unsound.clear();
       for (const entry of changes.entries) unsound.delete(entryName(entry));
       for (const entry of forged) unsound.set(entryName(entry), entry.version);
-      tell(forged);
+      raiseAlarm(forged);
       return { ...changes, entries };
     },
 
     async put(table, key, value, expected) {
       const text = value === undefined ? undefined : vouchFor(keys.current().promoted, entryKind, [table, key], value);
-      // What counts as none must not keep others from writing there.
+      // An entry that counts as missing must not block a write that expects none.
       const over = expected === 0 ? (unsound.get(entryName({ table, key })) ?? 0) : expected;
       return store.put(table, key, text, over);
     },
@@ -103,7 +103,7 @@ export function createVouchedStateStore({ store, keys, clock, log }: VouchedStat
       for (const { table, key, value, version } of entries) {
         const read = readVouched(keys.current(), entryKind, [table, key], value ?? '');
         if (read.kind !== 'genuine' || read.keyId === promoted.id) continue;
-        // Whoever changed it meanwhile has vouched for it.
+        // A conflict means that another node has vouched for the entry meanwhile.
         await store.put(table, key, vouchFor(promoted, entryKind, [table, key], read.text), version);
       }
       renewedUnder = promoted.id;
@@ -120,8 +120,8 @@ function entryName({ table, key }: Pick<StateEntry, 'table' | 'key'>): string {
 const renewEveryMs = 1_000;
 
 /**
- * Renews the state whenever another key is promoted, before the old one is retired. Each node does so once it has read
- * its keys file again: what a node wrote under the old key until then, it vouches for anew itself.
+ * Renews the state whenever another key is promoted, before the old one is retired. Each node does so after it has read
+ * its keys file again, and so covers the entries that it wrote under the old key until then.
  */
 export function keepRenewed(store: Pick<VouchedStateStore, 'renew'>, everyMs = renewEveryMs): AsyncDisposable {
   let renewing: Promise<void> | undefined;
@@ -129,7 +129,7 @@ export function keepRenewed(store: Pick<VouchedStateStore, 'renew'>, everyMs = r
     try {
       await store.renew();
     } catch (error) {
-      // Whoever reads the state says that it is away. It is renewed when it is back.
+      // The replica logs that the store is away. The state is renewed when it is back.
       if (!(error instanceof PosternError)) throw error;
     }
   }

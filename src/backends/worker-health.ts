@@ -4,27 +4,28 @@ import type { Health, HostReport } from './health.ts';
 import { createTrials } from './host-health.ts';
 
 interface FollowedHealthOptions {
-  /** Tells the process that checks what a real request has seen. */
+  /** Reports the result of a real request to the process that runs the checks. */
   readonly tell: (host: string, evidence: HostEvidence, asked?: AskedFor) => void;
   readonly clock: Clock;
 }
 
-/** The health of hosts as another process of this node finds it. */
+/** The health of hosts as another process of this node reports it. */
 interface FollowedHealth extends Health {
-  /** Takes over what that process thinks, of all hosts at once. */
+  /** Takes over the reports of all hosts. */
   follow(reports: ReadonlyMap<string, HostReport>): void;
 }
 
 /**
- * The health of a process that checks nobody itself: one of a node's does, and tells the others.
+ * Makes the health of a worker, which runs no checks: the first process of the node does, and reports to the others.
  *
- * What real requests see is told to that one, which alone makes up its mind; only a refused connection counts here at
- * once, until it has. A good answer is told only where it can change a mind: requests are many.
+ * The worker reports results of real requests to that process, which alone decides. Only a refused connection counts
+ * here at once, until the next report. A good answer is reported only if it can change the state, because there are
+ * many.
  */
 export function createFollowedHealth({ tell, clock }: FollowedHealthOptions): FollowedHealth {
   let known: ReadonlyMap<string, HostReport> = new Map();
   const listeners = new Set<() => void>();
-  /** Hosts of which something bad was told after the last good answer. */
+  /** Hosts with a bad report after their last good answer. */
   const doubted = new Set<string>();
   const takeTrial = createTrials(clock);
 

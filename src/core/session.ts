@@ -78,7 +78,8 @@ export interface SessionRecord {
   /** Only of a session at the console; `sealed` then vouches for the record alone. */
   readonly staff?: StaffProof;
   /**
-   * The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend, times and `impersonation`.
+   * The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend, times and
+   * `impersonation`.
    */
   readonly sealed: string;
 }

@@ -49,9 +49,9 @@ describe('the load of a backend', () => {
     await using one = node('one', { farm: 30 });
     await using two = node('two', {});
     assert.equal(two.sessions(name), 0);
-    await one.tell();
+    await one.share();
     assert.equal(two.sessions(name), 30);
-    await two.tell();
+    await two.share();
     assert.equal(one.sessions(name), 30, 'what it told itself counts once');
   });
 
@@ -59,19 +59,19 @@ describe('the load of a backend', () => {
     const { node, clock, table } = nodes();
     await using gone = node('gone', { farm: 30 });
     await using one = node('one', { farm: 1 });
-    await gone.tell();
+    await gone.share();
     clock.advance(60_000);
     assert.equal(one.sessions(name), 31);
     clock.advance(1);
     assert.equal(one.sessions(name), 1);
-    await one.tell();
+    await one.share();
     assert.deepEqual([...table.all().keys()], ['one']);
   });
 
   it('is told nobody where no directory balances by it', async () => {
     const { node, table } = nodes({ isWanted: false });
     await using one = node('one', { farm: 30 });
-    await one.tell();
+    await one.share();
     assert.equal(table.all().size, 0);
   });
 });
