@@ -10,7 +10,7 @@ import { openSessionSource } from './sessions.ts';
 import type { Stage } from './stage.ts';
 
 /** All that can stand between a browser and the webmail here; `direct` means no intermediary. */
-const contenderNames = [
+export const contenderNames = [
   'Postern',
   'undici relay',
   'Node relay',

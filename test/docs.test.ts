@@ -26,7 +26,7 @@ function examplesOf(page: string): readonly { readonly at: string; readonly text
 const backendAt = (host: string) => ({ imap: `imaps://${host}`, webmail: `http://${host}/`, driver: 'none' });
 const backends = Object.fromEntries(['a', 'b', 'b17', 'old'].map((name) => [name, backendAt(`${name}.test`)]));
 
-/** The example as a whole configuration: what it does not name is as small as can be. */
+/** The example as a whole configuration. Missing sections are as small as possible. */
 function completed(example: object): string {
   const named: { directory?: object; backends?: object } = example;
   return stringify({
@@ -57,13 +57,13 @@ function commandsOf(page: string): readonly ShownCommand[] {
     .filter(({ line }) => !/\w\|\w/.test(line));
 }
 
-/** As a shell takes it apart, without what it does with files. */
+/** The words of a command line, split as a shell does, without redirections. */
 function argumentsOf(line: string): readonly string[] {
   const typed = line.replace(/\s+#.*$/, '').replace(/\s+[<>|].*$/, '');
   return [...typed.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
 }
 
-/** What is wrong with a command line as it stands; nothing is done. */
+/** The problem of a command line; undefined if there is none. The command is not run. */
 async function refusalOf(line: string): Promise<string | undefined> {
   const said: string[] = [];
   const program = new Command('postern');
@@ -89,14 +89,14 @@ async function refusalOf(line: string): Promise<string | undefined> {
   }
 }
 
-/** Leaves of a command what it takes, and takes away what it does. */
+/** Keeps a command's arguments, and removes its action. */
 function idle(command: Command): void {
   command.exitOverride();
   if (command.commands.length === 0) command.action(() => {});
   for (const child of command.commands) idle(child);
 }
 
-/** What a page cannot bring along: files beside the configuration, and an environment. */
+/** Errors about what a page cannot contain: files beside the configuration, and variables. */
 const environment = /there is no file|the environment variable \w+ is not set/;
 
 /** Lines of prose that are longer than the others: a table, an example and what `npm run docs` or a bench writes may be. */
@@ -129,7 +129,7 @@ describe('the documentation', () => {
     });
   }
 
-  // Those of the reference have a test of their own.
+  // The examples of the reference have their own test.
   for (const { at, text } of pages.filter((page) => page !== 'docs/configuration.md').flatMap(examplesOf)) {
     it(`${at} shows a configuration that is accepted`, async (t) => {
       const example: unknown = parse(text);

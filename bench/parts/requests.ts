@@ -1,4 +1,4 @@
-import type { ContenderName, SessionUse } from '../contenders.ts';
+import { type ContenderName, contenderNames, type SessionUse } from '../contenders.ts';
 import type { Section, Target } from '../report.ts';
 import { significant } from '../report.ts';
 import { cpuPerRequest, figures, interleave, type Round, type Rounds, type SharedLoad, turnOf } from '../rounds.ts';
@@ -20,16 +20,8 @@ interface Case {
   readonly targets: readonly { readonly to: ContenderName; readonly atMost: number }[];
 }
 
-const everybody: readonly ContenderName[] = [
-  'Postern',
-  'undici relay',
-  'Node relay',
-  'HAProxy',
-  'nginx + service',
-  'nginx + cached service',
-  'Caddy + service',
-  'Express stack',
-];
+/** All contenders but the backend without one. */
+const everybody = contenderNames.filter((name) => name !== 'direct');
 const some: readonly ContenderName[] = [
   'Postern',
   'undici relay',

@@ -24,7 +24,7 @@ export interface Node extends AsyncDisposable {
   readonly port: number;
   readonly operators: number;
   readonly log: readonly LogLine[];
-  /** What it wrote to standard error. */
+  /** Its standard error. */
   complaints(): string;
   /** Resolves with the first line, from the start on, whose message matches. */
   logged(event: EventName): Promise<LogLine>;
@@ -32,11 +32,13 @@ export interface Node extends AsyncDisposable {
   readonly exited: Promise<readonly unknown[]>;
 }
 
-/** An IMAP server and a webmail that tells what arrived, for gateways in front of them. */
+/** An IMAP server and a webmail that reports its requests, for gateways in front of them. */
 export interface Cluster extends AsyncDisposable {
-  /** Of the configurations, with users.map and ca.crt. */
+  /** The folder of the configurations, with users.map and ca.crt. */
   readonly folder: string;
-  /** `isIll`: its check is answered by 500. `checks`: when `/check` was asked for, in milliseconds. `uploads`: begun. */
+  /**
+   * `isIll`: its check is answered by 500. `checks`: when `/check` was asked for, in milliseconds. `uploads`: begun.
+   */
   readonly webmail: { isIll: boolean; readonly checks: number[]; uploads: number };
   /** A whole configuration file: `more` are its first lines, without listeners, with another directory or without. */
   configure(

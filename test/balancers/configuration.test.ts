@@ -114,7 +114,7 @@ operators: { agent_check: 127.0.0.1:9091, agent_weight: 10 }
   const { refused, changed } = diffConfig(before, after);
   assert.deepEqual(
     refused.map((text) => text.split(':')[0]),
-    // Each loads from a folder of its own, so that its audit and keys files are others, too.
+    // Each node loads from its own folder, with its own audit and keys files.
     ['proxy_protocol', 'operators.agent_check', 'workers', 'tls', 'audit.file', 'sessions.keys_file'],
   );
   assert.ok(changed.includes('operators.agent_weight'));

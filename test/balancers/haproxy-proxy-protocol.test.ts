@@ -40,7 +40,7 @@ for (const mode of ['required', 'optional']) {
     using visitor = new Visitor(origin, haproxy.port, '127.0.0.77');
     assert.equal((await visitor.signIn()).status, 303);
     assert.ok(visitor.cookies.has('__Host-postern'));
-    // What the client itself claims is worth nothing: HAProxy did not look at it.
+    // The client's own claim does not count: HAProxy did not check it.
     const seen = await visitor.arrived({ 'x-forwarded-for': '203.0.113.9', 'x-forwarded-proto': 'http' });
     assert.equal(seen['x-forwarded-for'], '127.0.0.77');
     assert.equal(seen['x-forwarded-proto'], 'https');
@@ -61,7 +61,7 @@ for (const how of ['send-proxy', 'send-proxy-v2']) {
     const seen = await visitor.arrived();
     assert.equal(seen['x-forwarded-for'], '127.0.0.78');
     assert.equal(seen['x-forwarded-proto'], 'https');
-    // Behind a port that no public URL names, nobody knows: refused, and the log says what to write.
+    // A port that no public URL names is refused, and the log says what to configure.
     await using elsewhere = await startHaproxy(sampleFile, { g1: node.port }, { 'send-proxy-v2-ssl': how });
     using lost = new Visitor(named, elsewhere.port);
     assert.equal((await lost.get('/-/login')).status, 400);

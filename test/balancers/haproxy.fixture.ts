@@ -8,9 +8,9 @@ import { connects, runProgram, startProgram } from '../programs.ts';
 
 /** A real HAProxy in the foreground. */
 export interface Haproxy extends AsyncDisposable {
-  /** Where clients connect, over TLS. */
+  /** The port for clients, with TLS. */
   readonly port: number;
-  /** Where they connect without TLS. */
+  /** The port for clients, without TLS. */
   readonly plainPort: number;
   /** Runs a command of its Runtime API and resolves with the answer. */
   ask(command: string): Promise<string>;
@@ -18,7 +18,7 @@ export interface Haproxy extends AsyncDisposable {
   server(name: string): Promise<{ readonly status: string; readonly weight: number }>;
 }
 
-/** A file of deploy/, with some of its texts replaced; each must occur. */
+/** A file of deploy/ with some texts replaced. Each must occur. */
 export async function sample(name: string, replacements: Readonly<Record<string, string>>): Promise<string> {
   let text = await readFile(new URL(`../../deploy/${name}`, import.meta.url), 'utf8');
   for (const [before, after] of Object.entries(replacements)) {
@@ -32,9 +32,9 @@ export async function sample(name: string, replacements: Readonly<Record<string,
 export interface Nodes {
   readonly g1: number;
   readonly g2?: number;
-  /** Of the agents of both. */
+  /** The ports of both nodes' agents. */
   readonly agent?: number;
-  /** Where clients connect; a free port when left out. */
+  /** The port for clients; a free port if left out. */
   readonly port?: number;
 }
 
@@ -52,11 +52,11 @@ export async function startHaproxy(
     '/etc/haproxy/certs/': join(folder, 'mail.pem'),
     'bind :443': `bind 127.0.0.1:${port}`,
     'bind :80': `bind 127.0.0.1:${plainPort}`,
-    // An agent that does not answer is no news to HAProxy.
+    // HAProxy ignores an agent that does not answer.
     'agent-port 9091': `agent-port ${nodes.agent ?? nowhere}`,
     'server g1 10.0.0.21:8080': `server g1 127.0.0.1:${nodes.g1}`,
     'server g2 10.0.0.22:8080': `server g2 127.0.0.1:${nodes.g2 ?? nowhere}`,
-    // The machine of the tests may not open as many files.
+    // The tests' machine may allow fewer open files.
     'maxconn 20000': 'maxconn 500',
     '/run/haproxy/admin.sock': join(folder, 'admin.sock'),
     ...more,

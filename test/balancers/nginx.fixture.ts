@@ -8,7 +8,7 @@ import { sample } from './haproxy.fixture.ts';
 
 /** A real nginx in the foreground. */
 export interface Nginx extends AsyncDisposable {
-  /** Where clients connect, over TLS. */
+  /** The port for clients, with TLS. */
   readonly port: number;
 }
 

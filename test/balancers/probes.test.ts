@@ -87,7 +87,7 @@ test('the agent says one line: up with its weight, weight 0 when it drains, down
     assert.equal(await say(port, ''), 'down\n');
     state = 'up';
     assert.equal(await say(port, ''), 'up 50%\n');
-    // What agent-send writes is read and thrown away.
+    // The server discards the bytes of agent-send.
     assert.equal(await say(port, 'node g1\n'), 'up 50%\n');
     state = 'drain';
     assert.equal(await say(port, ''), 'up 0%\n');

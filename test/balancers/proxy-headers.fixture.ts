@@ -1,10 +1,10 @@
-/** A version 2 header, put together as the protocol's own document says. */
+/** A version 2 header, built as the PROXY protocol's document says. */
 export interface BinaryHeader {
   readonly versionAndCommand?: number;
   readonly familyAndTransport?: number;
   readonly addresses?: readonly number[];
   readonly extras?: readonly number[];
-  /** Another length than that of what follows. */
+  /** A length other than the real one. */
   readonly length?: number;
 }
 
@@ -12,7 +12,7 @@ const from4 = [192, 0, 2, 7];
 const to4 = [198, 51, 100, 1];
 const ports = [0x30, 0x39, 0x01, 0xbb];
 
-/** From 192.0.2.7:12345 to 198.51.100.1:443, unless said otherwise. */
+/** The addresses of an IPv4 connection, by default from 192.0.2.7:12345 to 198.51.100.1:443. */
 export function binaryHeader(header: BinaryHeader = {}): Buffer {
   const { versionAndCommand = 0x21, familyAndTransport = 0x11, extras = [] } = header;
   const rest = [...(header.addresses ?? [...from4, ...to4, ...ports]), ...extras];
@@ -27,7 +27,7 @@ export function tlsField(used: boolean): readonly number[] {
   return [0x20, 0, inner.length, ...inner];
 }
 
-/** From 2001:db8::7, port 12345, to 2001:db8::1, port 443. */
+/** The addresses of an IPv6 connection from 2001:db8::7, port 12345, to 2001:db8::1, port 443. */
 export const addresses6: readonly number[] = [...ipv6(7), ...ipv6(1), ...ports];
 
 function ipv6(last: number): readonly number[] {

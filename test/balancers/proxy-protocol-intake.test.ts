@@ -69,7 +69,7 @@ async function listen({ mode, trusted = true, deadlineMs = 5000, tls = false }: 
   };
 }
 
-/** Sends each part when the one before has left, and resolves with all that came until the other side closed. */
+/** Sends each part after the one before was flushed. Resolves with all data until the other side closes. */
 async function converse(port: number, ...parts: readonly (string | Buffer)[]): Promise<string> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   let received = '';

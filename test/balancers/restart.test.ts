@@ -31,7 +31,7 @@ interface Place {
   start(): Promise<Node>;
 }
 
-/** A node that can be started again and again on one port. */
+/** A node that can be restarted on the same port. */
 async function place(name: string, shutdown: string): Promise<Place> {
   const port = await freePort();
   const file = await cluster.configure(
@@ -75,7 +75,7 @@ async function startLoad(port: number): Promise<Load> {
         load.failures.push(`${writes ? 'POST' : 'GET'} ${String(error)}`);
       }
       load[writes ? 'writes' : 'reads'] += 1;
-      // As a person's browser, not as a benchmark: the machine runs HAProxy, two nodes and the clients.
+      // The pace of a browser, not of a benchmark: the machine runs HAProxy, two nodes and the clients.
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     visitor[Symbol.dispose]();

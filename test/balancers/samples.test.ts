@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { spawn } from '../programs.ts';
 import { sample } from './haproxy.fixture.ts';
 
-/** What `keepalived -t` has to say of a file. Its exit status tells nothing: with VRRP it ends itself by a signal. */
+/** The output of `keepalived -t` for a file. Its exit status is useless: with VRRP it ends itself by a signal. */
 async function complaints(file: string): Promise<string> {
   const keepalived = spawn('keepalived', ['-t', '-f', file], { stdio: ['ignore', 'pipe', 'pipe'] });
   const [out, err] = await Promise.all([keepalived.stdout.toArray(), keepalived.stderr.toArray()]);
@@ -32,7 +32,7 @@ test('keepalived has nothing to say against its sample, nor against its checks o
     await writeFile(file, config);
     assert.equal(await complaints(file), '');
   }
-  // So that silence is worth something.
+  // A file with a mistake is reported, so silence is meaningful.
   await writeFile(file, vrrp.replace('virtual_router_id 51', 'virtual_router_id 5100'));
   assert.notEqual(await complaints(file), '');
 });

@@ -42,7 +42,7 @@ async function write(name: string, { cert, key }: TestCertificate): Promise<void
   await writeFile(at(`${name}.key`), key);
 }
 
-/** Resolves when the handshake is done, rejects when it is refused. */
+/** Resolves when the handshake is complete. Rejects if it is refused. */
 async function handshake(options: ConnectionOptions = {}): Promise<TLSSocket> {
   const socket = connect({ port: node.port, host: '127.0.0.1', rejectUnauthorized: false, ...options });
   await once(socket, 'secureConnect');

@@ -9,7 +9,7 @@ import { Visitor } from './visitor.fixture.ts';
 
 const origin = 'https://mail.example.test';
 const client = '127.0.0.77';
-/** What docs/load-balancers.md says of the proxy behind another one. */
+/** The setting of docs/load-balancers.md for a proxy behind another one. */
 const appendingNginx = {
   'proxy_set_header X-Forwarded-For $remote_addr;': 'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;',
   'proxy_set_header X-Forwarded-Proto $scheme;':
@@ -20,7 +20,7 @@ const appendingHaproxy = {
   'http-request set-header X-Forwarded-For %[src]': 'option forwardfor',
   'http-request set-header X-Forwarded-Proto https': 'http-request add-header X-Forwarded-Proto http',
 };
-/** What these tests take away from the samples, so that one speaks plain HTTP to the other. */
+/** Removes TLS between the samples, so that one speaks plain HTTP to the other. */
 const plainNginx = { ' ssl http2;': ';', 'proxy_set_header Host $host;': 'proxy_set_header Host postern_nodes;' };
 const plainHaproxy = {
   'http-request redirect scheme https code 308 unless { ssl_fc }': '',

@@ -10,14 +10,14 @@ export interface Reply {
   readonly body: string;
 }
 
-/** A browser that knows the gateway under one origin and reaches it, or what stands before it, at a port of loopback. */
+/** A browser that uses one origin, and reaches the gateway or its load balancer at a port of loopback. */
 export class Visitor implements Disposable {
   readonly #origin: URL;
   readonly #port: number;
   readonly #from: string;
   readonly #agent: Agent;
   readonly cookies = new Map<string, string>();
-  /** How many connections it has made. */
+  /** The number of connections that were made. */
   connections = 0;
 
   constructor(origin: string, port: number, from = '127.0.0.1') {
@@ -30,7 +30,7 @@ export class Visitor implements Disposable {
         : new Agent({ keepAlive: true });
   }
 
-  /** Sends one request. Rejects when the connection fails before the whole answer came. */
+  /** Sends one request. Rejects if the connection fails before the answer is complete. */
   async send(
     method: string,
     path: string,
@@ -76,7 +76,7 @@ export class Visitor implements Disposable {
     return this.send('GET', path, { headers });
   }
 
-  /** Signs Alice in, or somebody else; resolves with the answer to the form. */
+  /** Signs in a user, by default Alice. Resolves with the answer to the form. */
   async signIn(password: string = alice.password, user: string = alice.address): Promise<Reply> {
     const page = await this.get('/-/login');
     const token = /name="token" value="([^"]*)"/.exec(page.body)?.[1] ?? '';
@@ -87,7 +87,7 @@ export class Visitor implements Disposable {
     });
   }
 
-  /** What the webmail says it received. */
+  /** The request as the webmail received it. */
   async arrived(headers: Record<string, string> = {}): Promise<Readonly<Record<string, string>>> {
     const { status, body } = await this.get('/arrived', headers);
     if (status !== 200) throw new Error(`expected the webmail, got ${status}: ${body}`);

@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 import { runSuite } from '../../bench/suite.ts';
 
 /*
- * That the benchmark still runs, with all its peers: a request that fails ends it. What it measures in a second on a
- * machine that does other things says nothing, and is not looked at.
+ * Checks that the benchmark still runs with all its peers: a failed request ends it. Its figures, measured for a second
+ * on a busy machine, are not compared.
  */
 describe('the benchmark', () => {
   it('gets answers through every peer, echoes through every WebSocket, and signs in', async () => {

@@ -6,7 +6,10 @@ interface Aims {
   readonly backends: string;
 }
 
-/** What a script can try that got into a webmail, as an expression for its page: what came of it, as a list of texts. */
+/**
+ * The attempts of a hostile script in a webmail, as an expression for its page that yields the successful ones as
+ * texts.
+ */
 export function attackFromMail(aims: Aims): string {
   return `(${attack})(${JSON.stringify(aims)})`;
 }

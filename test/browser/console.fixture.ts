@@ -1,9 +1,9 @@
 import type { BrowserContext } from 'playwright-core';
 
-/** What Chromium says of an answer of 4xx or 5xx that a page shows, and of our own wish to clear its cache. */
+/** Chromium's messages about a shown answer of 4xx or 5xx, and about our own Clear-Site-Data. */
 const expectedWords = /^(?:Failed to load resource|Clear-Site-Data header on .*: Cleared data types: "cache")/;
 
-/** Collects every word of the consoles of a browser that is not expected: errors, and what a policy forbade. */
+/** Collects the unexpected console messages of a browser: errors, and violations of a policy. */
 export function complaintsOf(context: BrowserContext): readonly string[] {
   const complaints: string[] = [];
   context.on('console', (message) => {

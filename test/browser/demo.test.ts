@@ -12,7 +12,7 @@ import { complaintsOf } from './console.fixture.ts';
 
 const program = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
 
-/** Starts the demo, waits for its ready line, and answers where it is. */
+/** Starts the demo, waits for its ready line, and resolves with its URL. */
 async function startDemo(started: AsyncDisposableStack): Promise<string> {
   const child = spawn(process.execPath, [program, '--port', String(await freePort())], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -43,7 +43,7 @@ suite('the demo, in Chromium', { concurrency: false }, () => {
   });
   after(() => started.disposeAsync());
 
-  /** Signs in with a browser of its own, does something, and fails on any word of its console. */
+  /** Signs in with a new browser, does something, and fails on any message of its console. */
   async function visit(person: Person, act: (page: Page) => Promise<void>): Promise<void> {
     const context = await browser.newContext({ baseURL: origin, locale: 'en-GB' });
     context.setDefaultTimeout(15_000);

@@ -7,7 +7,7 @@ import { useSite } from './site.fixture.ts';
 import { removeLetters } from './tidy-up.fixture.ts';
 
 const lab = await withLab('a', 'b');
-/** Stands in the subject of every letter of these tests. */
+/** A text in the subject of every letter of these tests. */
 const mark = randomUUID();
 
 /** Alice has typed this letter, and not sent it. */
@@ -40,7 +40,7 @@ async function arrives(letter: Letter): Promise<void> {
   assert.equal(found.replace(/^body:/, '').trim(), letter.text);
 }
 
-/** The way that the notice offers: its link, the sign-in page, the kept letter. */
+/** Follows the notice: its link, the sign-in page, the kept letter. */
 async function signsInByTheNotice(alice: Person): Promise<void> {
   await alice.page.locator('#messagestack a', { hasText: 'Sign in again' }).click();
   await alice.page.waitForURL(/\/-\/login/);
@@ -54,7 +54,7 @@ suite('the session ends by idleness while a letter is written, in Chromium', { c
   test('the words stay, and are sent after signing in by the link of the notice', async () => {
     const alice = await site.visitor();
     const letter = await writing(alice, 'idle');
-    // The time itself is what is tried here.
+    // This test is about the real time.
     await alice.page.waitForTimeout(4500);
     await isTold(alice, letter);
     await signsInByTheNotice(alice);

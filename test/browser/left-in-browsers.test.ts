@@ -43,7 +43,7 @@ suite('what browsers have kept, in Chromium', { concurrency: false }, () => {
       }),
     );
     const server = createServer((request, response) => {
-      // No word on caching, as small webmails have it.
+      // No Cache-Control, as in small webmails.
       response.writeHead(200, html).end(`<!doctype html><title>Mail</title><h1>Secret letter at ${request.url}</h1>`);
     });
     webmail = await listening(server);

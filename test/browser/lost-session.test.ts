@@ -8,7 +8,7 @@ import { useSite } from './site.fixture.ts';
 import { removeLetters } from './tidy-up.fixture.ts';
 
 const lab = await withLab('a', 'b');
-/** Stands in the subject of every letter of these tests. */
+/** A text in the subject of every letter of these tests. */
 const mark = randomUUID();
 const withFiles = 'HTML-Nachricht mit Anhang: Übersicht.csv';
 
@@ -149,7 +149,7 @@ suite('Roundcube loses its session while a mailbox is open, in Chromium', { conc
   }
 });
 
-/** Roundcube has taken a mark of a message. */
+/** Waits until Roundcube has changed a message's flag. */
 async function toggled(alice: Person, act: () => Promise<void>): Promise<void> {
   const [answer] = await Promise.all([alice.page.waitForResponse(/_action=mark/), act()]);
   assert.equal(answer.status(), 200);

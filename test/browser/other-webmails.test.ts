@@ -7,17 +7,17 @@ import { type LabBackend, withLab } from '../lab/lab.ts';
 
 const lab = await withLab('a', 'c', 'd');
 
-/** How a webmail is read and left by clicking. */
+/** How a person reads mail in a webmail and signs out by clicking. */
 interface Webmail {
   readonly name: string;
   readonly user: string;
   readonly backend: LabBackend;
   /** A row of the list of messages. */
   readonly row: string;
-  /** Where the text of an opened message is seen. */
+  /** The element with the text of an opened message. */
   readonly message: (page: Page) => Locator;
   readonly signOut: string;
-  /** What a person meets, and does, who clicks a message of a lost session; nothing where it just opens. */
+  /** Handles what a person meets after a click on a message in a lost session; undefined if the message just opens. */
   readonly heals?: (page: Page, message: Locator) => Promise<unknown>;
 }
 
@@ -25,7 +25,7 @@ const roundcube = {
   row: '#messagelist tr.message',
   message: (page: Page) => page.frameLocator('#messagecontframe').locator('#messagebody'),
   signOut: '#taskmenu a.logout',
-  // What was loaded before has the token of a session that is gone.
+  // The loaded page has the token of the lost session.
   heals: (page: Page) => page.reload(),
 };
 const webmails: readonly Webmail[] = [
@@ -44,7 +44,7 @@ const webmails: readonly Webmail[] = [
     row: '.vpRow',
     message: (page) => page.locator('#previewMsg'),
     signOut: '#horde-logout a',
-    // Its script loads the page again.
+    // Its script reloads the page.
     heals: (page, message) => Promise.all([page.waitForEvent('load'), message.click()]),
   },
   { name: 'Roundcube by HTTP Basic', user: 'alice', backend: 'a', ...roundcube },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { BrowserContext, Download, FrameLocator, Page } from 'playwright-core';
 import { complaintsOf } from './console.fixture.ts';
 
-/** What a person writes, and to whom. */
+/** A letter that a person writes. */
 export interface Letter {
   readonly to: string;
   readonly subject: string;
@@ -10,11 +10,11 @@ export interface Letter {
   readonly attachment?: { readonly name: string; readonly content: Buffer };
 }
 
-/** A person at a browser window, who reads and writes mail in Roundcube as it is seen and clicked. */
+/** A person at a browser window, who reads and writes mail in Roundcube by looking and clicking. */
 export class Person {
   readonly context: BrowserContext;
   readonly page: Page;
-  /** Every word of the console that is not expected, of all windows of this browser. */
+  /** All unexpected console messages of all windows of this browser. */
   readonly complaints: readonly string[];
 
   constructor(context: BrowserContext, page: Page) {
@@ -23,7 +23,7 @@ export class Person {
     this.complaints = complaintsOf(context);
   }
 
-  /** The same browser, another tab. */
+  /** Opens another tab of the same browser. */
   async tab(): Promise<Person> {
     return new Person(this.context, await this.context.newPage());
   }
@@ -35,7 +35,7 @@ export class Person {
     await this.page.click('button[type=submit]');
   }
 
-  /** Signs in at the front door, and waits for the mailbox. */
+  /** Signs in at the gateway, and waits for the mailbox. */
   async signIn(user: string, password: string): Promise<void> {
     await this.page.goto('/');
     await this.fillIn(user, password);
@@ -43,7 +43,7 @@ export class Person {
     await this.mailbox();
   }
 
-  /** Waits until a list of messages is seen, and answers their subjects. */
+  /** Waits for a list of messages, and resolves with their subjects. */
   async mailbox(): Promise<readonly string[]> {
     await this.page.locator('#messagelist tr.message').first().waitFor();
     return this.page.locator('#messagelist tr.message span.subject a').allInnerTexts();
@@ -53,7 +53,7 @@ export class Person {
     return this.page.locator('#mailboxlist li a').allInnerTexts();
   }
 
-  /** Opens a message of the list, and answers its preview. */
+  /** Opens a message of the list, and resolves with its preview. */
   async read(subject: string): Promise<FrameLocator> {
     await this.page.locator('#messagelist tr.message', { hasText: subject }).first().click();
     const preview = this.page.frameLocator('#messagecontframe');
@@ -70,14 +70,14 @@ export class Person {
     return download;
   }
 
-  /** Opens the page on which a message is written. */
+  /** Opens the compose page. */
   async startWriting(): Promise<void> {
     await this.page.click('#taskmenu a.compose');
     await this.page.waitForURL(/_action=compose/);
     await this.page.locator('#compose-subject').waitFor();
   }
 
-  /** Types a letter, as far as it can be typed without being sent. */
+  /** Types a letter without sending it. */
   async write(letter: Letter): Promise<void> {
     const recipients = this.page.locator('#compose_to .recipient-input input');
     await recipients.pressSequentially(`${letter.to},`);
@@ -90,7 +90,7 @@ export class Person {
     await this.page.locator('#attachment-list li:not(.uploading)', { hasText: name }).waitFor();
   }
 
-  /** What stands in the window where a message is written. */
+  /** The letter on the compose page. */
   async written(): Promise<Pick<Letter, 'subject' | 'text'>> {
     return {
       subject: await this.page.inputValue('#compose-subject'),
@@ -98,7 +98,7 @@ export class Person {
     };
   }
 
-  /** Takes the letter that Roundcube has kept and now offers. */
+  /** Restores the letter that Roundcube has kept and offers. */
   async restore(letter: Letter): Promise<void> {
     await this.page.locator('.ui-dialog', { hasText: letter.subject }).locator('button.restore').click();
     assert.deepEqual(await this.written(), { subject: letter.subject, text: letter.text });
@@ -108,14 +108,14 @@ export class Person {
     await this.page.click('.formbuttons button.send');
   }
 
-  /** Sends, and waits for Roundcube's word that it was sent. */
+  /** Sends the letter, and waits for Roundcube's confirmation. */
   async sendAway(): Promise<void> {
     await this.send();
     await this.page.waitForURL((url) => url.searchParams.get('_action') !== 'compose');
     await this.mailbox();
   }
 
-  /** Looks for new mail until this subject has come. */
+  /** Checks for new mail until this subject arrives. */
   async receives(subject: string): Promise<void> {
     const message = this.page.locator('#messagelist tr.message', { hasText: subject });
     for (let looks = 0; looks < 20 && (await message.count()) === 0; looks += 1) {

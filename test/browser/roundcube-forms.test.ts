@@ -11,7 +11,7 @@ const lab = await withLab('a', 'b');
 /** One of Roundcube's forms: a person opens it, writes a word into it, saves it, and looks whether it was kept. */
 interface Form {
   readonly name: string;
-  /** Opens the form anew, and answers the frame that it is in. */
+  /** Opens the form anew, and resolves with its frame. */
   readonly open: (page: Page) => Promise<FrameLocator | Page>;
   readonly write: (form: FrameLocator | Page, word: string, page: Page) => Promise<void>;
   readonly save: (form: FrameLocator | Page, page: Page) => Promise<void>;

@@ -6,7 +6,7 @@ import type { Person } from './person.fixture.ts';
 import { useSite } from './site.fixture.ts';
 
 const lab = await withLab('a', 'b');
-/** Set to write the pictures of the documentation anew. */
+/** Set to rewrite the pictures of the documentation. */
 const writesImages = process.env['POSTERN_WRITE_IMAGES'] === '1';
 
 suite('a person signs in, in Chromium', { concurrency: false }, () => {
@@ -51,7 +51,7 @@ suite('a person signs in, in Chromium', { concurrency: false }, () => {
     assert.equal(await alice.page.evaluate<string>('document.cookie'), '');
   });
 
-  /** Somebody whose first try is refused, and what the page says then, but for the reference. */
+  /** A user whose first attempt is refused, with the text of the page without the reference. */
   async function refused(name: string): Promise<{ readonly person: Person; readonly text: string }> {
     const person = await site.visitor();
     await person.page.goto('/');

@@ -6,7 +6,7 @@ import { useSite } from './site.fixture.ts';
 
 const lab = await withLab('a', 'b');
 
-/** Whoever sits down at this browser next sees the sign-in page, and nothing of the mailbox. */
+/** Asserts that the next person at this browser sees the sign-in page, and no part of the mailbox. */
 async function seesNothing(person: Person): Promise<void> {
   await person.page.waitForURL(/\/-\/login/);
   await person.page.locator('#password').waitFor();

@@ -7,15 +7,17 @@ import type { Lab } from '../lab/lab.ts';
 import { startRedisServer } from '../redis-server.fixture.ts';
 import { Person } from './person.fixture.ts';
 
-/** A gateway with Redis before the lab, for people who have a Chromium of their own each. */
+/** A gateway with Redis in front of the lab, for people who each have their own Chromium. */
 export interface Site {
   /** The address that the people type. */
   readonly origin: string;
-  /** A browser without cookies, of somebody who is not signed in. */
+  /** Opens a browser without cookies. */
   visitor(options?: BrowserContextOptions): Promise<Person>;
 }
 
-/** Starts the site before the tests of a suite, and ends all of it after them. `sessions`: further settings of those. */
+/**
+ * Starts the site before the tests of a suite, and ends all of it after them. `sessions`: further settings of those.
+ */
 export function useSite(lab: Lab, sessions = ''): Site {
   const started = new AsyncDisposableStack();
   let node: GatewayNode;
@@ -40,7 +42,7 @@ export function useSite(lab: Lab, sessions = ''): Site {
         locale: 'en-GB',
         timezoneId: 'Europe/Berlin',
         baseURL: node.origin,
-        // As a load balancer tells it: everybody comes from a network of their own, and pays for no other's mistakes.
+        // The address, as from a load balancer: each person has a separate network, so no penalty hits another.
         extraHTTPHeaders: {
           'x-forwarded-for': `10.${randomInt(256)}.${randomInt(256)}.7`,
           'x-forwarded-proto': 'http',

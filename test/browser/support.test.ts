@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -10,11 +10,10 @@ import { startChromium } from '../chromium.fixture.ts';
 import { postern } from '../cli/cli.fixture.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
-import { startNginx } from '../integrations/own-nginx.fixture.ts';
-import { startRoundcube } from '../integrations/own-roundcube.fixture.ts';
+import { startTrustingNginx } from '../integrations/own-nginx.fixture.ts';
+import { entrySettings, startRoundcube } from '../integrations/own-roundcube.fixture.ts';
 import { key } from '../integrations/roundcube-browser.fixture.ts';
 import { withLab } from '../lab/lab.ts';
-import { freePort } from '../ports.fixture.ts';
 import { codeOf } from '../support/support.fixture.ts';
 import { attackFromMail } from './attack.fixture.ts';
 
@@ -36,20 +35,14 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
   before(async () => {
     const directory = await mkdtemp(join(tmpdir(), 'postern-support-'));
     running.defer(() => rm(directory, { recursive: true }));
-    const roundcube = await startRoundcube(directory, [
-      `$config['imap_host'] = '127.0.0.11:${lab.port(143)}';`,
-      "$config['postern_gateways'] = ['127.0.0.1'];",
-      `$config['postern_keys'] = ['${key}'];`,
-      "$config['postern_auth_cid'] = 'gateway';",
-      "$config['postern_auth_pw'] = 'gateway-pw';",
-    ]);
+    const roundcube = await startRoundcube(directory, entrySettings(`127.0.0.11:${lab.port(143)}`));
     running.defer(() => roundcube.stop());
-    const sogo = await trustingNginx();
+    const { origin: sogo } = running.use(await startTrustingNginx(lab, secret));
     const master = 'master: { user: gateway, password: { file: imap.secret } }';
     gateway = running.use(
       await startGateway({
         caFile: lab.caFile,
-        // All three are of one site, as in production: nothing but the names keeps them apart.
+        // All three hosts belong to one site, as in production: only their names separate them.
         host: 'mail.post.localhost',
         isDirect: true,
         users: {
@@ -80,18 +73,6 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
   });
   after(() => running.disposeAsync());
 
-  async function trustingNginx(): Promise<string> {
-    const port = await freePort();
-    const sample = await readFile(new URL('../../integrations/sogo/nginx.conf', import.meta.url), 'utf8');
-    const rendered = sample
-      .replaceAll('10.0.0.21', '127.0.0.1')
-      .replace('REPLACE-BY-THE-SECRET-OF-THE-GATEWAY', secret)
-      .replace('listen 80;', `listen 127.0.0.1:${port};`)
-      .replace('http://127.0.0.1:20000', `http://127.0.0.13:${lab.port(20_001)}`);
-    running.use(await startNginx(rendered, port));
-    return `http://127.0.0.1:${port}`;
-  }
-
   async function newContext(): Promise<BrowserContext> {
     const context = await browser.newContext({
       viewport: { width: 1280, height: 800 },
@@ -104,7 +85,7 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
 
   const at = (host: 'support' | 'assist', path: string) => `http://${host}.post.localhost:${gateway.port}${path}`;
   const run = (...args: readonly string[]) => postern([...args, '-c', gateway.configFile]);
-  /** Asks for a mailbox at the console, and answers the tab in which it is open. */
+  /** Requests a mailbox at the console. Resolves with the tab in which it is open. */
   async function open(user: string, code: string): Promise<Page> {
     await console.goto(at('support', `/-/users?user=${user}`));
     await console.fill('#reason', reason);
@@ -173,7 +154,7 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
     assert.match(await console.locator('table').innerText(), /alice@example\.test.*cannot find/s);
     await assertAccessible(console);
 
-    // By keyboard alone: whatever the webmail has focused, the button is before it all.
+    // By keyboard alone: wherever the webmail puts the focus, the button comes first.
     const isReached = () => mailbox.evaluate<boolean>("document.activeElement?.localName === 'postern-assist'");
     for (let left = 60; left > 0 && !(await isReached()); left -= 1) await mailbox.keyboard.press('Shift+Tab');
     assert.ok(await isReached());
@@ -231,7 +212,7 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
       );
     for (const [url, status] of answered) assert.equal(status, 403, url);
     answered.length = 0;
-    // What its window opens is out of its reach, too.
+    // A window that it opens is out of its reach, too.
     const [popup] = await Promise.all([
       staff.waitForEvent('page'),
       page.evaluate(`void (globalThis.popup = open(${JSON.stringify(targets[3])}))`),
@@ -307,7 +288,7 @@ async function assertAccessible(page: Page): Promise<void> {
   }
 }
 
-/** Whether the banner stands in the page. What it says is out of reach of the page's scripts, and of a test's. */
+/** Whether the page has the banner. Its text is out of reach of the page's scripts, and of a test's. */
 async function hasBanner(page: Page): Promise<boolean> {
   return (await page.locator('postern-assist').count()) === 1;
 }

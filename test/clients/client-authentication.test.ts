@@ -29,7 +29,7 @@ interface Script {
   readonly verify?: (password: string) => Promise<PasswordCheck>;
 }
 
-/** The use case over the real penalty and the real memory, with a clock that only waiting moves. */
+/** The use case with the real penalty and the real cache, and a clock that only waiting moves. */
 function bench(script: Script = {}) {
   const asked: string[] = [];
   const waits: number[] = [];
@@ -208,7 +208,7 @@ test('a user who may not sign in is told why after the right password, and is as
   assert.equal(homeless.asked.length, 0);
 });
 
-/** A directory that knows homes only from a server that must be asked with the password. */
+/** A directory that learns homes only from a server that needs the password. */
 function referringDirectory() {
   const learned = new Map<string, BackendName>();
   const imap = { hostname: 'mail.test', port: 993, security: 'tls', trust: {} } as const;

@@ -20,7 +20,7 @@ export class DavClient {
   readonly #authorization: string | undefined;
   readonly #address: string;
 
-  /** @param network the client's own /24, so that nobody pays for another's mistakes */
+  /** @param network the client's own /24, so that no penalty hits another client */
   constructor(origin: string, network: number, credentials?: { readonly user: string; readonly password: string }) {
     this.#origin = origin;
     this.#address = `10.77.${network}.7`;

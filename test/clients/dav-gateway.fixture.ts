@@ -11,10 +11,10 @@ export interface DavGatewayOptions {
   readonly otherWebmail: string;
 }
 
-/** A gateway before the lab's SOGo on c, and before a Dovecot of the lab with some other webmail on a. */
+/** A gateway in front of the lab's SOGo on c, and of a Dovecot of the lab with another webmail on a. */
 export interface DavGateway extends AsyncDisposable {
   readonly origin: string;
-  /** What Prometheus would be told. */
+  /** The metrics, as Prometheus reads them. */
   metrics(): Promise<string>;
 }
 

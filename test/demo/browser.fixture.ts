@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type IncomingMessage, request as sendRequest } from 'node:http';
 
-/** Where a visit ended after all redirects, and what was there. */
+/** The page at the end of all redirects. */
 export interface Landed {
   readonly path: string;
   readonly status: number;
@@ -10,8 +10,8 @@ export interface Landed {
 }
 
 /**
- * A browser for the tests: keeps cookies, follows redirects on its own site, and says that it navigates, which `fetch`
- * does not let one say.
+ * A browser for the tests: it keeps cookies, follows redirects on its own site, and marks navigations, which `fetch`
+ * does not allow.
  */
 export class Browser {
   readonly #origin: string;

@@ -21,10 +21,10 @@ const readyWithinMs = 30_000;
 
 interface RunningDemo {
   readonly origin: string;
-  /** A directory of its own in the place of the system's for temporary files. */
+  /** A separate directory instead of the system's for temporary files. */
   readonly scratch: string;
   readonly child: ChildProcessByStdio<null, Readable, Readable>;
-  /** What it wrote to its standard output so far. */
+  /** Its standard output so far. */
   readonly output: () => string;
 }
 

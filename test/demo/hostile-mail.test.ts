@@ -9,7 +9,7 @@ import { envelopeOf, structureOf } from '../../demo/imap/structure.ts';
 import { html } from '../../demo/webmail/html.ts';
 import { textOfHtml } from '../../demo/webmail/text-of-html.ts';
 
-/** An answer of the server as a client splits it: literals are buffers between the lines. */
+/** A server's answer as a client splits it: literals are buffers between the lines. */
 function withLiterals(text: string): (string | Buffer)[] {
   const opening = /\{(\d+)\}\r\n/.exec(text);
   if (opening === null) return [text];
@@ -22,7 +22,7 @@ function withLiterals(text: string): (string | Buffer)[] {
   ];
 }
 
-/** Text that looks like mail now and then. */
+/** Text that sometimes looks like mail. */
 const mailLike = fc
   .array(
     fc.oneof(

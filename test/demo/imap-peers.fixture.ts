@@ -6,9 +6,9 @@ import { ImapFlow, type ImapFlowOptions } from 'imapflow';
 import { createCertificate } from '../../demo/certificate.ts';
 import { type ImapServer, type ImapServerOptions, startImapServer } from '../../demo/imap-server.ts';
 
-/** Of every server here. */
+/** The certificate of every server here. */
 export const keyPair = createCertificate(['localhost', '127.0.0.1'], Date.now());
-/** Alice's. */
+/** Alice's password. */
 export const oddPassword = 'Paß "wört" \\1 €';
 
 const crlf = (...lines: readonly string[]): Buffer => Buffer.from(lines.join('\r\n'));
@@ -57,7 +57,7 @@ export async function serve(t: TestContext, options: Partial<ImapServerOptions> 
   return server;
 }
 
-/** imapflow, as Alice unless told otherwise. */
+/** An imapflow client, by default as Alice. */
 export function clientOf(t: TestContext, server: ImapServer, options: Partial<ImapFlowOptions> = {}): ImapFlow {
   const client = new ImapFlow({
     host: server.hostname,
@@ -77,7 +77,7 @@ export function clientOf(t: TestContext, server: ImapServer, options: Partial<Im
 export interface RawClient {
   readonly socket: Socket;
   send(text: string): void;
-  /** Lines up to and with the one that begins so. */
+  /** Reads lines up to and including the one that starts so. */
   until(start: string): Promise<readonly string[]>;
 }
 

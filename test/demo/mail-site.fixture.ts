@@ -6,7 +6,7 @@ import { type ImapServer, startImapServer } from '../../demo/imap-server.ts';
 import { startWebmail, type Webmail, type WebmailOptions } from '../../demo/webmail.ts';
 
 const keyPair = createCertificate(['127.0.0.1'], Date.now());
-/** Alice's. */
+/** Alice's password. */
 export const oddPassword = 'Paß "wört" \\1 €';
 
 export interface Site {
@@ -70,7 +70,7 @@ function tokenIn(page: string): string {
   return /name="token" value="([^"]+)"/.exec(page)?.[1] ?? '';
 }
 
-/** As {@link startSite}, with Alice signed in. */
+/** Like {@link startSite}, with Alice signed in. */
 export async function signedIn(
   t: TestContext,
   options: Partial<WebmailOptions> = {},

@@ -8,7 +8,7 @@ import { freePort } from '../ports.fixture.ts';
 import { spawn } from '../programs.ts';
 import { startFaultSite, startMachine, timed } from './site.fixture.ts';
 
-/** Others' requests, as long as `work` takes: how many, and the slowest in milliseconds. */
+/** Sends requests of other users while `work` runs. Resolves with their number and the slowest in milliseconds. */
 async function meanwhile(other: Browser, work: Promise<unknown>) {
   let running = true;
   const ended = work.finally(() => {
@@ -71,7 +71,7 @@ test('a backend behind which connections vanish is down within 6 s by its checks
   t.diagnostic(`down after ${ms} ms; ${others.asked} requests of others meanwhile, the slowest ${others.slowestMs} ms`);
 });
 
-/** A port whose connections are never accepted, and whose queue is full: the kernel drops what comes. */
+/** A port that accepts no connection and whose queue is full: the kernel drops SYN packets. */
 async function startBlackHole(): Promise<number> {
   const port = await freePort();
   const program = `import socket,sys
@@ -118,11 +118,11 @@ test('10,000 reads over a backend that closes idle connections after a second, w
   await using a = await startMachine('a');
   await using b = await startMachine('b');
   a.server.keepAliveTimeout = 1_000;
-  // Else Node waits a second longer than it says.
+  // Otherwise Node waits a second longer than it announces.
   a.server.keepAliveTimeoutBuffer = 0;
   let connections = 0;
   a.server.on('connection', () => (connections += 1));
-  // Named by us, Node does not announce its time.
+  // With our own field Node does not announce its timeout.
   a.answer = (_request, response) => void response.setHeader('connection', 'keep-alive').end('machine a');
   await using site = await startFaultSite({ a: [a.port], b: b.port });
   const { browser } = await site.signIn('alice');
@@ -209,7 +209,7 @@ test('a backend killed under load, with a standby: no read fails, nobody signs i
   assert.deepEqual([...answers.bob.keys()], ['200 machine b']);
 });
 
-/** A webmail in a process of its own, which takes its time, so that requests are under way when it is killed. */
+/** A slow webmail in its own process, so that requests are pending when it is killed. */
 async function startKillable(name: string): Promise<{ readonly port: number; kill(): void }> {
   const port = await freePort();
   const program = `require('node:http').createServer((request, response) => {

@@ -41,7 +41,7 @@ backend_defaults: { health: { http_interval: 100ms, imap_interval: 100ms, path: 
   const statuses = await Promise.all(others.map(async (other) => (await other.get('/arrived')).status));
   await eventually(() => told(node, 'checks-stopped'), 'the operator is told');
   const checks = cluster.webmail.checks.length;
-  // Three of its checks would have taken the host down.
+  // Three failed checks would have marked the host as down.
   await new Promise((resolve) => setTimeout(resolve, 500));
   const made = cluster.webmail.checks.length - checks;
   body.end(' done');
@@ -68,7 +68,7 @@ backend_defaults: { health: { http_interval: 100ms, imap_interval: 100ms, path: 
   assert.ok(back.ms < 2_000, `${back.ms} ms`);
 });
 
-/** Clients who come again and again, and stay. Where there is no room they are turned away at once. */
+/** Clients that keep connecting and stay. Without a free descriptor they are refused at once. */
 function startCrowd(port: number): Disposable & { size(): number } {
   const sockets = new Set<Socket>();
   let size = 0;

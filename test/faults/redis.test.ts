@@ -6,7 +6,7 @@ import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import { startTcpWay, type TcpWay } from '../tcp-way.fixture.ts';
 import { type FaultSite, startFaultSite, startMachine, timed } from './site.fixture.ts';
 
-/** A fault of Redis, or of the way there: how it begins, and how it ends. */
+/** A fault of Redis or of the network: its start and its end. */
 interface Fault {
   readonly name: string;
   readonly begin: (redis: RedisServer, way: TcpWay) => Promise<unknown>;
@@ -29,7 +29,7 @@ const faults: readonly Fault[] = [
   {
     name: 'takes commands and holds them back',
     begin: (redis) => command(redis, 'CLIENT', 'PAUSE', '600000', 'ALL'),
-    // What ends the pause would be held back, too.
+    // The command that ends the pause would be held back, too.
     end: async (redis) => {
       await redis.kill();
       await redis.restart();

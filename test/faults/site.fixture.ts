@@ -10,28 +10,28 @@ import { Browser, fieldsIn, type Landed } from '../demo/browser.fixture.ts';
 import { askSocket } from '../gateway/standby-site.fixture.ts';
 import { freePort, listening } from '../ports.fixture.ts';
 
-/** A webmail that a test breaks. It says its name to whoever asks for `/`. */
+/** A webmail that a test breaks. It answers `/` with its name. */
 export interface Machine extends AsyncDisposable {
   readonly name: string;
   readonly port: number;
   readonly server: Server;
-  /** What it does with a request instead of saying its name. */
+  /** Its handler for a request, instead of the name. */
   answer: RequestListener;
   /** Refuses connections from now on. */
   close(): Promise<void>;
-  /** Takes connections again. */
+  /** Accepts connections again. */
   open(): Promise<void>;
 }
 
-/** A gateway before the backends `a`, where alice and anna live, and `b`, where bob does; the webmails need no sign-in. */
+/** A gateway with the backends `a` of alice and anna, and `b` of bob. The webmails need no sign-in. */
 export interface FaultSite extends AsyncDisposable {
   readonly gateway: Gateway;
   readonly origin: string;
   signIn(user: 'alice' | 'anna' | 'bob'): Promise<{ readonly browser: Browser; readonly landed: Landed }>;
   api(method: string, path: string, body?: object): ReturnType<typeof askSocket>;
-  /** What the node thinks of the first host of a backend. */
+  /** The node's state of the first host of a backend. */
   stateOf(backend: 'a' | 'b'): Promise<string>;
-  /** What it thinks of all of them, and which one serves. */
+  /** The node's states of all hosts, and the active one. */
   hostsOf(backend: 'a' | 'b'): Promise<readonly { readonly name: string; readonly state: string }[]>;
 }
 
@@ -133,7 +133,7 @@ ${more}
   };
 }
 
-/** Milliseconds that `work` took, and what came of it. */
+/** The result of `work`, and its duration in milliseconds. */
 export async function timed<T>(work: Promise<T>): Promise<{ readonly ms: number; readonly result: T }> {
   const startedMs = performance.now();
   const result = await work;

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, it } from 'node:test';
 import { masterPassword, type OwnDovecot, startDovecot } from '../integrations/own-dovecot.fixture.ts';
 import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
-import { type OwnRoundcube, startRoundcube } from '../integrations/own-roundcube.fixture.ts';
+import { entrySettings, type OwnRoundcube, startRoundcube } from '../integrations/own-roundcube.fixture.ts';
 import { key } from '../integrations/roundcube-browser.fixture.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
 import { makeCertificate } from '../passdb/certificates.fixture.ts';
@@ -107,13 +107,7 @@ describe('servers that knew bare names, behind Postern', { concurrency: false },
     running.defer(() => roundcube.stop());
     entered = await startRoundcube(
       await own('entered'),
-      [
-        `$config['imap_host'] = '127.0.0.1:${mailA.port}';`,
-        "$config['postern_gateways'] = ['127.0.0.1'];",
-        `$config['postern_keys'] = ['${key}'];`,
-        "$config['postern_auth_cid'] = 'gateway';",
-        `$config['postern_auth_pw'] = '${masterPassword}';`,
-      ],
+      entrySettings(`127.0.0.1:${mailA.port}`, masterPassword),
       databaseFile,
     );
     running.defer(() => entered.stop());

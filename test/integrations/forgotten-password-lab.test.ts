@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { createClient } from 'redis';
 import { withLab } from '../lab/lab.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
-import { freePort } from '../ports.fixture.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
 import { type OwnGateway, startGateway } from './own-gateway.fixture.ts';
-import { startNginx } from './own-nginx.fixture.ts';
-import { type OwnRoundcube, startRoundcube } from './own-roundcube.fixture.ts';
+import { startTrustingNginx } from './own-nginx.fixture.ts';
+import { entrySettings, type OwnRoundcube, startRoundcube } from './own-roundcube.fixture.ts';
 import { key } from './roundcube-browser.fixture.ts';
 
 const lab = await withLab('a', 'c');
@@ -25,15 +24,9 @@ suite('a site whose gateway forgets passwords', { concurrency: false }, () => {
     redis = running.use(await startRedisServer());
     const directory = await mkdtemp(join(tmpdir(), 'postern-forget-'));
     running.defer(() => rm(directory, { recursive: true }));
-    roundcube = await startRoundcube(directory, [
-      `$config['imap_host'] = '127.0.0.11:${lab.port(143)}';`,
-      "$config['postern_gateways'] = ['127.0.0.1'];",
-      `$config['postern_keys'] = ['${key}'];`,
-      "$config['postern_auth_cid'] = 'gateway';",
-      "$config['postern_auth_pw'] = 'gateway-pw';",
-    ]);
+    roundcube = await startRoundcube(directory, entrySettings(`127.0.0.11:${lab.port(143)}`));
     running.defer(() => roundcube.stop());
-    const sogo = await trustingNginx();
+    const { origin: sogo } = running.use(await startTrustingNginx(lab, secret));
     gateway = running.use(
       await startGateway({
         caFile: lab.caFile,
@@ -50,18 +43,6 @@ suite('a site whose gateway forgets passwords', { concurrency: false }, () => {
     );
   });
   after(() => running.disposeAsync());
-
-  async function trustingNginx(): Promise<string> {
-    const port = await freePort();
-    const sample = await readFile(new URL('../../integrations/sogo/nginx.conf', import.meta.url), 'utf8');
-    const rendered = sample
-      .replaceAll('10.0.0.21', '127.0.0.1')
-      .replace('REPLACE-BY-THE-SECRET-OF-THE-GATEWAY', secret)
-      .replace('listen 80;', `listen 127.0.0.1:${port};`)
-      .replace('http://127.0.0.1:20000', `http://127.0.0.13:${lab.port(20_001)}`);
-    running.use(await startNginx(rendered, port));
-    return `http://127.0.0.1:${port}`;
-  }
 
   /** What is sealed in the records of sessions, in bytes without nonce and tag. */
   async function sealedBytes(): Promise<readonly number[]> {

@@ -1,12 +1,14 @@
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Lab } from '../lab/lab.ts';
+import { freePort } from '../ports.fixture.ts';
 import { awaitPort, spawn, stopProgram } from '../programs.ts';
 
 const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
-/** An nginx of the test's own around a sample that listens on `port`. */
+/** Starts an nginx of the test's own around a sample that listens on `port`. */
 export async function startNginx(http: string, port: number): Promise<AsyncDisposable> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-nginx-'));
   await chmod(folder, 0o755);
@@ -27,4 +29,19 @@ export async function startNginx(http: string, port: number): Promise<AsyncDispo
       await rm(folder, { recursive: true });
     },
   };
+}
+
+/** Starts nginx with the sample of integrations/sogo in front of the lab's SOGo, which trusts who knows the secret. */
+export async function startTrustingNginx(
+  lab: Pick<Lab, 'port'>,
+  secret: string,
+): Promise<AsyncDisposable & { readonly origin: string }> {
+  const port = await freePort();
+  const sample = await readFile(new URL('../../integrations/sogo/nginx.conf', import.meta.url), 'utf8');
+  const rendered = sample
+    .replaceAll('10.0.0.21', '127.0.0.1')
+    .replace('REPLACE-BY-THE-SECRET-OF-THE-GATEWAY', secret)
+    .replace('listen 80;', `listen 127.0.0.1:${port};`)
+    .replace('http://127.0.0.1:20000', `http://127.0.0.13:${lab.port(20_001)}`);
+  return { origin: `http://127.0.0.1:${port}`, ...(await startNginx(rendered, port)) };
 }

@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../ports.fixture.ts';
 import { awaitPort, spawn, stopProgram } from '../programs.ts';
+import { key } from './roundcube-browser.fixture.ts';
 
 const installed = '/usr/share/roundcube';
 const plugin = fileURLToPath(new URL('../../integrations/roundcube/postern', import.meta.url));
@@ -21,9 +22,20 @@ export interface OwnRoundcube {
   stop(): Promise<void>;
 }
 
+/** The settings of a Roundcube whose plugin lets the gateway in, as `gateway` at this IMAP server. */
+export function entrySettings(imapHost: string, password = 'gateway-pw'): readonly string[] {
+  return [
+    `$config['imap_host'] = '${imapHost}';`,
+    "$config['postern_gateways'] = ['127.0.0.1'];",
+    `$config['postern_keys'] = ['${key}'];`,
+    "$config['postern_auth_cid'] = 'gateway';",
+    `$config['postern_auth_pw'] = '${password}';`,
+  ];
+}
+
 /**
- * Debian's Roundcube with the plugin, before PHP's own web server, on a free port. `settings`: lines of PHP. Several may
- * share a `databaseFile`.
+ * Debian's Roundcube with the plugin, before PHP's own web server, on a free port. `settings`: lines of PHP. Several
+ * may share a `databaseFile`.
  */
 export async function startRoundcube(
   directory: string,

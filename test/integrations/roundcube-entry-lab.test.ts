@@ -6,7 +6,7 @@ import { after, before, suite, test } from 'node:test';
 import { withLab } from '../lab/lab.ts';
 import { RoundcubeUser } from '../lab/roundcube-user.ts';
 import { type OwnGateway, startGateway } from './own-gateway.fixture.ts';
-import { type OwnRoundcube, startRoundcube } from './own-roundcube.fixture.ts';
+import { entrySettings, type OwnRoundcube, startRoundcube } from './own-roundcube.fixture.ts';
 import { key } from './roundcube-browser.fixture.ts';
 
 const lab = await withLab('a');
@@ -18,13 +18,7 @@ suite('Roundcube with the plugin, entered by the gateway', { concurrency: false 
   before(async () => {
     const directory = await mkdtemp(join(tmpdir(), 'postern-entry-'));
     running.defer(() => rm(directory, { recursive: true }));
-    roundcube = await startRoundcube(directory, [
-      `$config['imap_host'] = '127.0.0.11:${lab.port(143)}';`,
-      "$config['postern_gateways'] = ['127.0.0.1'];",
-      `$config['postern_keys'] = ['${key}'];`,
-      "$config['postern_auth_cid'] = 'gateway';",
-      "$config['postern_auth_pw'] = 'gateway-pw';",
-    ]);
+    roundcube = await startRoundcube(directory, entrySettings(`127.0.0.11:${lab.port(143)}`));
     running.defer(() => roundcube.stop());
     gateway = running.use(
       await startGateway({

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { masterPassword, type OwnDovecot, startDovecot } from './own-dovecot.fixture.ts';
-import { type OwnRoundcube, startRoundcube } from './own-roundcube.fixture.ts';
+import { entrySettings, type OwnRoundcube, startRoundcube } from './own-roundcube.fixture.ts';
 import { createAsking, key } from './roundcube-browser.fixture.ts';
 import { type SmtpSink, startSmtpSink } from './smtp-sink.fixture.ts';
 
@@ -27,11 +27,7 @@ before(async () => {
     `$config['smtp_host'] = '127.0.0.1:${smtp.port}';`,
     "$config['smtp_user'] = '%u';",
     "$config['smtp_pass'] = '%p';",
-    `$config['imap_host'] = '127.0.0.1:${dovecot.port}';`,
-    "$config['postern_gateways'] = ['127.0.0.1'];",
-    `$config['postern_keys'] = ['${key}'];`,
-    "$config['postern_auth_cid'] = 'gateway';",
-    `$config['postern_auth_pw'] = '${masterPassword}';`,
+    ...entrySettings(`127.0.0.1:${dovecot.port}`, masterPassword),
     "$config['postern_support_cid'] = 'support';",
     `$config['postern_support_pw'] = '${masterPassword}';`,
   ]);

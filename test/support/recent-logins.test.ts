@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
-import { createClient } from 'redis';
+import { after, suite, test } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
 import { createKeyRing, createServerKey } from '../../src/sessions/key-derivation.ts';
 import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
@@ -14,7 +13,7 @@ import {
   type RecentLogin,
   type RecentLogins,
 } from '../../src/support/recent-logins.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { redisForSuite } from '../redis-client.fixture.ts';
 import { recordKeyOf, sampleRecord, userNamed } from '../sessions/samples.fixture.ts';
 
 const alice = 'alice@example.test';
@@ -57,32 +56,19 @@ test('the embedded store forgets a sign-in after thirty days', async () => {
 });
 
 suite('recent sign-ins in Redis', () => {
-  let server: RedisServer;
-  let client: ReturnType<typeof createClient>;
+  const redis = redisForSuite();
   const keys = [createServerKey('00000002', Buffer.alloc(32, 2)), createServerKey('00000001', Buffer.alloc(32, 1))];
   const open = (ring = keys): RecentLogins =>
-    createRedisRecentLogins(
-      (script, names, args) => client.eval(script, { keys: [...names], arguments: [...args] }),
-      () => createKeyRing(ring, ring[0]?.id ?? ''),
-    );
-  before(async () => {
-    server = await startRedisServer();
-    client = createClient({ url: server.url, RESP: 3 });
-    await client.connect();
-  });
-  after(async () => {
-    client.destroy();
-    await server[Symbol.asyncDispose]();
-  });
+    createRedisRecentLogins(redis.run, () => createKeyRing(ring, ring[0]?.id ?? ''));
 
   contract('Redis', async () => {
-    await client.flushAll();
+    await redis.client().flushAll();
     return open();
   });
 
   test('stand beside the sessions of the same user, whichever came first', async () => {
-    await client.flushAll();
-    await using store = new RedisSessionStore({ settings: { url: server.url }, tombstoneMs: 60_000, log: silentLog });
+    await redis.client().flushAll();
+    await using store = new RedisSessionStore({ settings: { url: redis.url() }, tombstoneMs: 60_000, log: silentLog });
     await store.open(new AbortController().signal);
     const [promoted] = keys;
     assert.ok(promoted !== undefined);
@@ -95,27 +81,27 @@ suite('recent sign-ins in Redis', () => {
   });
 
   test('go after thirty days, under a name that shows nobody’s, and are found after a change of keys', async () => {
-    await client.flushAll();
+    await redis.client().flushAll();
     await open(keys.slice(1)).note(alice, signIn(1));
     await open().note(alice, signIn(2));
     assert.deepEqual(await open().of(alice), [signIn(2), signIn(1)]);
-    for (const name of await client.keys('*')) {
+    for (const name of await redis.client().keys('*')) {
       assert.match(name, /^ps:s:[\w-]{43}$/);
-      const ttlMs = await client.pTTL(name);
+      const ttlMs = await redis.client().pTTL(name);
       assert.ok(ttlMs > 29 * dayMs && ttlMs <= 30 * dayMs);
     }
   });
 
   test('are what a gateway noted of this very user: no line that was changed, moved, or written by others', async () => {
-    await client.flushAll();
+    await redis.client().flushAll();
     const [promoted, ...olderKeys] = keys;
     assert.ok(promoted !== undefined);
     const listOf = (user: string) => `ps:s:${promoted.userKeyOf(userNamed(user))}`;
     await open().note('bob@example.test', signIn(1));
     await open([createServerKey(promoted.id, Buffer.alloc(32, 9))]).note(alice, signIn(2));
-    const [ofBob = ''] = await client.lRange(listOf('bob@example.test'), 0, -1);
+    const [ofBob = ''] = await redis.client().lRange(listOf('bob@example.test'), 0, -1);
     await open().note(alice, signIn(3));
-    const [ofAlice = ''] = await client.lRange(listOf(alice), 0, -1);
+    const [ofAlice = ''] = await redis.client().lRange(listOf(alice), 0, -1);
     const forged = [
       ofBob,
       ofAlice.replace('192.0.2.7', '192.0.2.8'),
@@ -123,7 +109,7 @@ suite('recent sign-ins in Redis', () => {
       `${promoted.id}..${JSON.stringify(signIn(5))}`,
       `${olderKeys[0]?.id}${ofAlice.slice(8)}`,
     ];
-    await client.lPush(listOf(alice), forged);
+    await redis.client().lPush(listOf(alice), forged);
     assert.deepEqual(await open().of(alice), [signIn(3)]);
   });
 });

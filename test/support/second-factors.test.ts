@@ -2,18 +2,16 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
-import { createClient } from 'redis';
+import { after, suite, test } from 'node:test';
 import { createRedisStateStore } from '../../src/backends/redis-state-store.ts';
 import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts';
 import { createVouchedStateStore, type StateKeys } from '../../src/backends/vouched-state-store.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secret.ts';
-import type { RunScript } from '../../src/core/state-store.ts';
 import { hashOfCode } from '../../src/support/enrolment.ts';
 import { qrPicture, stepOfCode, totpAddress } from '../../src/support/second-factor.ts';
-import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
+import { redisForSuite } from '../redis-client.fixture.ts';
 import { secondFactorContract } from './second-factor-contract.fixture.ts';
 import { enrol, serverKeys, startFactorNode } from './support.fixture.ts';
 
@@ -81,22 +79,11 @@ test('an older entry that is put back resets nothing at a node that runs, and an
 });
 
 suite('second factors in Redis', () => {
-  let server: RedisServer;
-  let client: ReturnType<typeof createClient>;
-  before(async () => {
-    server = await startRedisServer();
-    client = createClient({ url: server.url, RESP: 3 });
-    await client.connect();
-  });
-  after(async () => {
-    client.destroy();
-    await server[Symbol.asyncDispose]();
-  });
+  const redis = redisForSuite();
 
   secondFactorContract('Redis', async () => {
-    await client.flushAll();
-    const run: RunScript = (script, keys, args) => client.eval(script, { keys: [...keys], arguments: [...args] });
-    return [createRedisStateStore(run), createRedisStateStore(run)];
+    await redis.client().flushAll();
+    return [createRedisStateStore(redis.run), createRedisStateStore(redis.run)];
   });
 });
 

@@ -29,7 +29,8 @@ export interface DriverUnderTest {
   webmail(request: ExchangeRequest): ExchangeResponse;
 }
 
-const signOutAs = { userAgent, publicOrigin: 'https://mail.example.test', clientAddress: '203.0.113.7' };
+/** The user's browser at a sign-out. */
+export const signOutAs = { userAgent, publicOrigin: 'https://mail.example.test', clientAddress: '203.0.113.7' };
 
 /** What every webmail driver must do, before a well-behaved webmail and before a broken one. */
 export function driverContract(under: DriverUnderTest): void {
@@ -157,4 +158,18 @@ export function driverContract(under: DriverUnderTest): void {
       ),
     );
   });
+}
+
+/** Tests that none of these answers to a sign-in is a wrong password: each is an error of the webmail. */
+export function strangeAnswers(
+  create: DriverUnderTest['create'],
+  landing: string,
+  answers: readonly (readonly [name: string, answer: ExchangeResponse, message: RegExp])[],
+): void {
+  for (const [name, answer, message] of answers) {
+    test(`${name} is no wrong password`, async () => {
+      const attempt = create(scriptedExchange(() => answer)).signIn(hostWith(landing), identity('right'), going);
+      await assert.rejects(attempt, { code: 'ERR_WEBMAIL_ANSWER', message });
+    });
+  }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import { create } from '../../src/webmail/horde.ts';
-import { driverContract } from './driver-contract.fixture.ts';
+import { driverContract, signOutAs, strangeAnswers } from './driver-contract.fixture.ts';
 import { recorded } from './fake-roundcube.fixture.ts';
 import {
   answerHead,
@@ -84,7 +84,7 @@ suite('sign-in', () => {
     });
   }
 
-  const notices: readonly (readonly [name: string, answer: ExchangeResponse, message: RegExp])[] = [
+  strangeAnswers((exchange) => create({ exchange, clock, settings: {} }), '/horde/', [
     [
       'an IMAP server that is down',
       responseOf(200, '<div class="noticetext">Login failed.</div>', page),
@@ -93,25 +93,14 @@ suite('sign-in', () => {
     ['a redirect back to the form', responseOf(302, '', { location: '/horde/login.php?x' }), /status 302/],
     ['a redirect to another server', responseOf(302, '', { location: 'https://evil.example/' }), /status 302/],
     ['another webmail', responseOf(404, '', page), /status 404: no message/],
-  ];
-  for (const [name, answer, message] of notices) {
-    test(`${name} is no wrong password`, async () => {
-      const strange = create({ exchange: scriptedExchange(() => answer), clock, settings: {} });
-      await assert.rejects(strange.signIn(hostWith('/horde/'), identity('right'), going), {
-        code: 'ERR_WEBMAIL_ANSWER',
-        message,
-      });
-    });
-  }
+  ]);
 
   test('signing out carries the token of the session', async () => {
     const exchange = scriptedExchange(fakeHorde);
     const under = create({ exchange, clock, settings: {} });
     const outcome = await under.signIn(hostWith('/horde/index.php'), identity('right'), going);
     assert.ok(outcome.kind === 'signed-in');
-    const { client, publicOrigin } = identity('right');
-    const as = { userAgent: client.userAgent, publicOrigin, clientAddress: client.address };
-    await under.signOut(hostWith('/horde/index.php'), outcome.jar, as, going);
+    await under.signOut(hostWith('/horde/index.php'), outcome.jar, signOutAs, going);
     assert.deepEqual(
       exchange.requests.map(({ target }) => target),
       [

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { IncomingMessage, request as sendRequest } from 'node:http';
 import { after, before, suite, test } from 'node:test';
 import { type OwnGateway, startGateway } from '../integrations/own-gateway.fixture.ts';
-import { startNginx } from '../integrations/own-nginx.fixture.ts';
+import { startTrustingNginx } from '../integrations/own-nginx.fixture.ts';
 import { withLab } from '../lab/lab.ts';
 import { browserName, RoundcubeUser } from '../lab/roundcube-user.ts';
-import { freePort } from '../ports.fixture.ts';
 
 const lab = await withLab('c');
 const carol = '/SOGo/so/carol@example.test';
@@ -29,15 +27,7 @@ suite('SOGo in mode trusted, behind the sample for nginx', { concurrency: false 
   let gateway: OwnGateway;
   let webServer: string;
   before(async () => {
-    const port = await freePort();
-    webServer = `http://127.0.0.1:${port}`;
-    const sample = await readFile(new URL('../../integrations/sogo/nginx.conf', import.meta.url), 'utf8');
-    const rendered = sample
-      .replaceAll('10.0.0.21', '127.0.0.1')
-      .replace('REPLACE-BY-THE-SECRET-OF-THE-GATEWAY', secret)
-      .replace('listen 80;', `listen 127.0.0.1:${port};`)
-      .replace('http://127.0.0.1:20000', `http://127.0.0.13:${lab.port(20_001)}`);
-    running.use(await startNginx(rendered, port));
+    ({ origin: webServer } = running.use(await startTrustingNginx(lab, secret)));
     gateway = running.use(
       await startGateway({
         caFile: lab.caFile,
