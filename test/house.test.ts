@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const sources = globSync('src/**/*.ts', { cwd: root });
 const pages = globSync('{*.md,docs/**/*.md,integrations/**/*.md}', { cwd: root }).filter(
-  // It names what has been, too.
+  // It names former files, too.
   (page) => page !== 'CHANGELOG.md',
 );
 
@@ -51,7 +51,7 @@ function floorOf(file: string): number {
   return floors.findIndex((folders) => folders.includes(folderOf(file)));
 }
 
-/** The files of src that a file imports, also for types alone and when it is needed first. */
+/** The files of src that a file imports, with imports of types and dynamic ones. */
 function importsOf(file: string): readonly string[] {
   const found = read(file).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'(\.[^']*\.ts)'/g);
   return [...found].map(([, path = '']) => join(dirname(file), path)).filter((path) => path.startsWith('src/'));

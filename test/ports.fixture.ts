@@ -21,7 +21,7 @@ export async function freePorts(count: number): Promise<readonly number[]> {
       await once(probe, 'listening');
       held.push(probe);
     } catch {
-      // Somebody listens there: another one is tried.
+      // The port is in use: another one is tried.
     }
   }
   const ports = held.map(portOf);
@@ -30,13 +30,13 @@ export async function freePorts(count: number): Promise<readonly number[]> {
   return ports;
 }
 
-/** Has a server listen on 127.0.0.1, on a free port, and resolves with the port. */
+/** Has a server listen on a free port of 127.0.0.1. Resolves with the port. */
 export async function listening(server: Server): Promise<number> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return portOf(server);
 }
 
-/** The port of a server that listens on one. */
+/** The port of a listening server. */
 export function portOf(server: Server): number {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new TypeError('a listener on a port has a port');

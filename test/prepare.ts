@@ -7,7 +7,7 @@ import { listedPrograms, spawnSync } from './programs.ts';
  * No service is started by an installation.
  */
 
-/** Whose packages of programs.tsv a run of the tests needs. */
+/** The users in programs.tsv whose packages a run of the tests needs. */
 const wanted = ['tests', 'bench', 'a', 'b', 'c', 'd', 'mupdate', 'perdition'];
 
 const script = fileURLToPath(new URL('lab/lab', import.meta.url));

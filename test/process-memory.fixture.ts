@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-/** What a process occupies now and has occupied at most, in MiB. */
+/** The present and the peak memory of a process, in MiB. */
 export interface ProcessMemory {
   readonly now: number;
   readonly most: number;

@@ -36,7 +36,7 @@ export const listedPrograms: readonly ListedProgram[] = readFileSync(new URL('pr
 
 const names = new Set(listedPrograms.map(({ program }) => program));
 
-/** Throws where programs.tsv does not list the program: nobody would know what to install. */
+/** Throws if programs.tsv does not list the program: its package would be unknown. */
 export function assertListed(program: string): void {
   const isOwn = program === process.execPath || program.startsWith(root);
   if (isOwn || names.has(basename(program))) return;
@@ -59,7 +59,7 @@ export const execFileSync = checked(processes.execFileSync);
 /** As in node:child_process, for programs of programs.tsv that are to outlive this process. */
 export const spawnToStay = checked(processes.spawn);
 
-/** What must end with this process. */
+/** The programs that must end with this process. */
 const running = new Set<processes.ChildProcess>();
 
 /**
@@ -83,7 +83,7 @@ function signalGroup({ pid }: processes.ChildProcess, signal: NodeJS.Signals): v
   try {
     if (pid !== undefined) process.kill(-pid, signal);
   } catch {
-    // It has ended, and nobody has told us yet.
+    // It has ended, but its exit event has not come yet.
   }
 }
 
@@ -93,7 +93,7 @@ process.once('exit', () => {
 // A signal ends Node without that event.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 
-/** Runs a program to its end; rejects with what it said when it fails. `input` is its standard input. */
+/** Runs a program to its end. Rejects with its output if it fails. `input` is its standard input. */
 export async function runProgram(
   program: string,
   args: readonly string[],
@@ -120,7 +120,7 @@ export async function runProgram(
       else reject(Object.assign(error, { stdout, stderr }));
     },
   );
-  // It may be gone before it has read all: its exit code tells.
+  // It may end before it has read all; its exit code decides.
   child.stdin?.on('error', () => {}).end(options.input ?? '');
   return promise;
 }
@@ -128,16 +128,16 @@ export async function runProgram(
 /** A server program that runs until it is stopped. */
 export interface RunningProgram extends AsyncDisposable {
   readonly pid: number;
-  /** Ends it at once, as a crash would. */
+  /** Kills it, as a crash would. */
   kill(): Promise<void>;
 }
 
 export interface StartOptions {
-  /** Resolves when the program is ready, rejects until then. */
+  /** Resolves if the program is ready, and rejects until then. */
   readonly isReady: () => Promise<unknown>;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** What asks it to end: SIGTERM where left out. After five seconds it is killed. */
+  /** The signal that ends it; SIGTERM if left out. After five seconds it is killed. */
   readonly signal?: NodeJS.Signals;
 }
 
@@ -145,7 +145,9 @@ const readyMs = 30_000;
 const endMs = 5_000;
 const stepMs = 20;
 
-/** Starts a server program in the foreground and waits until it is ready. Rejects with what it said when it ends before. */
+/**
+ * Starts a server program in the foreground and waits until it is ready. Rejects with what it said when it ends before.
+ */
 export async function startProgram(
   program: string,
   args: readonly string[],
@@ -179,7 +181,7 @@ export async function startProgram(
   };
 }
 
-/** Ends a program that was started here, with the children that it has forked; killed where it does not end in time. */
+/** Ends a program that was started here, with its children. It is killed if it does not end in time. */
 export async function stopProgram(child: processes.ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const gone = once(child, 'exit');
@@ -189,7 +191,7 @@ export async function stopProgram(child: processes.ChildProcess, signal: NodeJS.
   clearTimeout(timer);
 }
 
-/** Resolves when a connection is taken there. */
+/** Resolves if a connection is accepted there. */
 export async function connects(port: number, host = '127.0.0.1'): Promise<void> {
   const socket = connect(port, host);
   try {
@@ -222,7 +224,7 @@ export async function unpackPackages(packages: readonly string[], folder: string
     if (!listed) throw new Error(`the package ${name} is not in test/programs.tsv`);
   }
   const download = () => runProgram('apt-get', ['download', '-q', ...packages], { cwd: folder });
-  // A machine on which nothing was missing may never have asked what there is.
+  // A machine on which no package was missing may have no package lists yet.
   await download().catch(async () => {
     await runProgram('apt-get', ['update', '-q']);
     await download();
@@ -232,7 +234,7 @@ export async function unpackPackages(packages: readonly string[], folder: string
   }
 }
 
-/** Whether there is such a file. */
+/** Whether a file exists. */
 export async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,

@@ -11,9 +11,9 @@ import { spawn } from './programs.ts';
 export interface RedisServer extends AsyncDisposable {
   readonly port: number;
   readonly url: string;
-  /** SIGKILL: connections break, nothing listens. What was written before is kept for `restart`. */
+  /** SIGKILL: connections break, and none is accepted. Its data is kept for `restart`. */
   kill(): Promise<void>;
-  /** SIGSTOP: connections stand, and nothing is answered. */
+  /** SIGSTOP: connections stay open, and no command is answered. */
   freeze(): void;
   /** SIGCONT. */
   thaw(): void;
@@ -22,8 +22,8 @@ export interface RedisServer extends AsyncDisposable {
 }
 
 /**
- * Starts a redis-server and waits until it takes connections. `more` are further arguments of the program. Dispose of it
- * to end it and remove its data.
+ * Starts a redis-server and waits until it takes connections. `more` are further arguments of the program. Dispose of
+ * it to end it and remove its data.
  */
 export async function startRedisServer(more: readonly string[] = []): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-redis-'));

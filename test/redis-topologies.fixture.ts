@@ -12,9 +12,9 @@ import { runProgram, spawn } from './programs.ts';
 /** Several real Redis processes that make one store. */
 export interface RedisTopology extends AsyncDisposable {
   readonly settings: RedisSettings;
-  /** Of the servers that hold data, also of those that are away. */
+  /** The ports of the servers with data, including those that are down. */
   readonly ports: readonly number[];
-  /** The port of a server that now takes writes. */
+  /** The port of a server that accepts writes now. */
   master(): Promise<number>;
   /** SIGKILL. */
   kill(port: number): Promise<void>;
@@ -23,13 +23,16 @@ export interface RedisTopology extends AsyncDisposable {
 }
 
 export interface RedisCluster extends RedisTopology {
-  /** Leads all slots of a master that hold keys to another one, as `redis-cli --cluster reshard` does. Resolves with their number. */
+  /**
+   * Leads all slots of a master that hold keys to another one, as `redis-cli --cluster reshard` does. Resolves with
+   * their number.
+   */
   moveSlots(from: number): Promise<number>;
 }
 
 const host = '127.0.0.1';
 
-/** A replica that has not got its master's data yet cannot take its place: these many have it. */
+/** The number of replicas that have their master's data; only these can take its place. */
 async function awaitReplicas(ports: readonly number[], count: number): Promise<void> {
   await eventually(async () => {
     const told = await Promise.all(ports.map((port) => cli(port, 'info', 'replication')));
@@ -175,7 +178,7 @@ async function moveAllSlots(nodes: ReadonlyMap<number, Ask>, from: number, to: n
     await old('CLUSTER', 'SETSLOT', slot, 'MIGRATING', freshId);
     for (const key of texts(await old('CLUSTER', 'GETKEYSINSLOT', slot, '1000'))) {
       await old('MIGRATE', host, String(to), key, '0', '5000');
-      // As long as a big slot takes.
+      // The time that a big slot takes.
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     const others = [...nodes.values()].filter((node) => node !== fresh && node !== old);

@@ -1,14 +1,14 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { listening } from './ports.fixture.ts';
 
-/** A way to a port of loopback that tests look at and break. */
+/** A TCP proxy to a port of loopback that tests watch and break. */
 export interface TcpWay extends AsyncDisposable {
   readonly port: number;
-  /** How many connections came. */
+  /** The number of connections. */
   count(): number;
-  /** From now on what comes back arrives so much later; what was on its way before keeps its time. */
+  /** Delays answers from now on; answers that are already on their way keep their time. */
   delay(ms: number): void;
-  /** Cuts all connections, and takes no more. */
+  /** Cuts all connections, and accepts no more. */
   close(): Promise<void>;
 }
 

@@ -143,7 +143,7 @@ describe('what balancers say of a request', () => {
     ['wss,ws', '203.0.113.9, 10.0.0.10', 'https'],
     ['http, https', '203.0.113.9, 10.0.0.10', 'http'],
     ['https, http, http', '203.0.113.9, 10.0.0.11, 10.0.0.10', 'https'],
-    // What stands left of the first proxy's entry is the client talking.
+    // Entries left of the first proxy's entry come from the client.
     ['https, http', '203.0.113.9', 'http'],
     ['https, http, http', '203.0.113.9, 10.0.0.10', 'http'],
     ['http, https', '198.51.100.1, 203.0.113.9', 'https'],
@@ -256,7 +256,7 @@ function absolute(authority: string, host: string): string {
   return `GET http://${authority}/mail?x=1 HTTP/1.1\r\nHost: ${host}\r\nCookie: postern=alice\r\n\r\n`;
 }
 
-/** A request as far as the ingress looks at its connection. */
+/** A request with the connection that the ingress reads. */
 function from(remoteAddress: string): IncomingMessage {
   const socket: unknown = { remoteAddress, remotePort: 4711 };
   return Object.assign(Object.create(null), { socket });

@@ -15,14 +15,14 @@ import { connects, exists, startProgram } from '../programs.ts';
 import { readFieldInput } from './input.fixture.ts';
 
 /*
- * A site as it was: Perdition leads users by their whole names and hands the local part to mail servers that know no
- * other, and Roundcube has kept settings by that. Each user stands for one way of putting Postern before it.
+ * A site before Postern: Perdition routes users by their whole names and hands the local part to mail servers that know no
+ * other name, and Roundcube has kept settings by that. Each user stands for one way to put Postern in front.
  */
 
 const certificate = makeCertificate('IP:127.0.0.1');
 const local = 'login_name: { imap: local, webmail: local }';
 
-/** Perdition over TLS, with the lines of the field. Users of `popmap` are led there, the others to `port`. */
+/** Starts Perdition with TLS and these lines. Users of `popmap` are routed by it, the others to `port`. */
 async function startPerdition(folder: string, port: number, popmap: readonly string[]) {
   const at = (name: string): string => join(folder, name);
   const library = 'libperditiondb_posix_regex.so.0';
@@ -53,7 +53,7 @@ async function startPerdition(folder: string, port: number, popmap: readonly str
   return { port: own, [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() };
 }
 
-/** What Roundcube has kept of a user from the time before: German, and an identity. */
+/** A user's earlier settings in Roundcube: German, and an identity. */
 function keepAccount(database: DatabaseSync, name: string): void {
   const user =
     "insert into users (username, mail_host, created, language) values (?, '127.0.0.1', '2019-01-01', 'de_DE')";
@@ -76,7 +76,7 @@ describe('servers that knew bare names, behind Postern', { concurrency: false },
   before(async () => {
     const folder = await mkdtemp(join(tmpdir(), 'postern-bare-'));
     running.defer(() => rm(folder, { recursive: true }));
-    // The servers give up their rights.
+    // The servers drop their privileges.
     await chmod(folder, 0o755);
     const own = async (name: string): Promise<string> => {
       await mkdir(join(folder, name));
@@ -117,7 +117,7 @@ describe('servers that knew bare names, behind Postern', { concurrency: false },
     const certificateFile = join(folder, 'ca.pem');
     await writeFile(certificateFile, certificate.cert);
     let landings = 0;
-    // Each lands elsewhere: two backends that are the same servers would be refused.
+    // Each has another landing page: two backends with the same servers would be refused.
     const backend = (port: number, more = '', webmail = roundcube) =>
       `{ imap: "imaps://127.0.0.1:${port}", webmail: "${webmail.origin}/?at=${(landings += 1)}", driver: roundcube${more} }`;
     const entry = ', roundcube: { entry_key: { file: roundcube.key } }';

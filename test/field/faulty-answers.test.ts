@@ -15,7 +15,7 @@ const controlName = await readFieldInput('H2-control-filename.response');
 const longLength = await readFieldInput('H4-long-length.response');
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-/** Asks once through a gate whose backend answers so, and closes the connection. */
+/** Sends one request through a gateway whose backend answers so, and closes the connection. */
 async function askOnce(
   bytes: string | Buffer,
   {
@@ -41,7 +41,7 @@ async function askOnce(
   using client = await RawClient.to(gate.port);
   const answer = await client.send(asking).until(isWhole);
   await eventually(() => gate.session.attachments === 0);
-  // The one connection that there may be is free again, and nothing of the answer before is on it.
+  // The only allowed connection is free again, without bytes of the answer before.
   using next = await RawClient.to(gate.port);
   assert.match(await next.send(get('/next')).until(isWhole), /^HTTP\/1\.1 200 [^]*\r\n\r\nok$/);
   const end = answer.indexOf('\r\n\r\n');
@@ -157,7 +157,7 @@ describe('a server that hangs up behind an answer without having said so', () =>
   }
 });
 
-/** What a machine says to whoever asks for the one mail; everything else it answers well. */
+/** The answer of a server to a request for one mail; it answers all others well. */
 const faultyMails: readonly (readonly [name: string, answer: RequestListener])[] = [
   ['control characters', (request) => void request.socket.end(controlName)],
   ['a wrong length', (request) => void request.socket.end(longLength)],
@@ -201,7 +201,7 @@ describe('one mail that breaks its answers', () => {
   }
 });
 
-/** A web server whose programs are dead: it has its files. */
+/** A web server whose programs are dead, while it still serves its files. */
 const hasOnlyFiles: RequestListener = (asked, response) => {
   if (asked.url === '/favicon.ico') response.end();
   else response.writeHead(502).end();

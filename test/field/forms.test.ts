@@ -27,7 +27,7 @@ interface Sent {
   readonly method: string;
   readonly target: string;
   readonly type: string | undefined;
-  /** As Latin-1. */
+  /** The body in Latin-1. */
   readonly body: string;
   readonly origin: string | undefined;
   readonly referer: string | undefined;
@@ -40,7 +40,7 @@ interface Case {
   readonly user?: string;
   readonly password?: string;
   readonly method?: 'GET';
-  /** `login` where it is left out: beside the page. */
+  /** The action of the form; `login`, relative to the page, if left out. */
   readonly target?: string;
   readonly type?: string;
   readonly body: string;
@@ -51,7 +51,7 @@ const typed = 'user=alice&pass=alice-pw';
 const post = (content: string, attributes = ''): string =>
   `<!doctype html><form method="post" action="login" ${attributes}>${content}</form>`;
 
-/** A body in parts, between boundaries that are called B. */
+/** A multipart body with the boundary B. */
 function parts(...each: readonly (readonly [name: string, value: string])[]): string {
   const written = each.map(([name, value]) => `--B\r\nContent-Disposition: form-data; ${name}\r\n\r\n${value}\r\n`);
   return `${written.join('')}--B--\r\n`;

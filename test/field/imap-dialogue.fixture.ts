@@ -1,12 +1,12 @@
 import type { TestCertificate } from '../passdb/certificates.fixture.ts';
 import type { Script, Turn } from '../passdb/scripted-imap.fixture.ts';
 
-/** A dialogue as an input from the field tells it: `S:` the server, `C:` a client; `<tag>` is that of the command. */
+/** A recorded dialogue: `S:` is the server, `C:` a client, and `<tag>` the tag of the command. */
 export interface Dialogue {
   readonly greeting: string;
-  /** The answers to a command, by its name; `reply` to what is no command: a SASL reply, the bytes of a literal. */
+  /** The answers by the name of the command; `reply` for a SASL reply or the bytes of a literal. */
   readonly answers: ReadonlyMap<string, readonly string[]>;
-  /** What the server said as its last line in further runs. */
+  /** The last lines of the server in further runs. */
   readonly otherRuns: readonly string[];
 }
 
@@ -29,7 +29,7 @@ export function readDialogue(text: string): Dialogue {
   return { greeting, answers, otherRuns };
 }
 
-/** The server of a dialogue; `last` stands for its last line. To commands of which nothing is told it says BAD. */
+/** Starts the server of a dialogue; `last` replaces its last line. It answers unknown commands with BAD. */
 export function serverOf({ greeting, answers }: Dialogue, certificate: TestCertificate, last?: string): Script {
   const told = new Map(answers);
   const [command = '', lines = []] = [...told].at(-1) ?? [];

@@ -8,7 +8,7 @@ export function fieldInputPath(name: string): string {
   return fileURLToPath(new URL(name, folder));
 }
 
-/** The bytes of an input from the field, as they stand in the file. */
+/** The bytes of an input from the field. */
 export function readFieldInput(name: string): Promise<Buffer> {
   return readFile(new URL(name, folder));
 }

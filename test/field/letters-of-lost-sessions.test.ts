@@ -24,8 +24,8 @@ interface PhpSession {
 }
 
 /**
- * A SquirrelMail as far as its sessions go. PHP takes up a session under the name that the browser brings
- * (`session.use_strict_mode` is off), or makes a new name for each that it does not know.
+ * The sessions of a SquirrelMail. PHP accepts the session id that the browser brings
+ * (`session.use_strict_mode` is off), or replaces each unknown id by a new one.
  */
 async function startSquirrelMail({ strict }: { readonly strict: boolean }) {
   const sessions = new Map<string, PhpSession>();

@@ -140,7 +140,7 @@ ${more}
 `;
 }
 
-/** What is no file that can be read, by what is said of it. */
+/** Paths that are no readable file, by the message about them. */
 const kinds = {
   fifo: /is not a regular file but a device, a pipe or a socket: name a file/,
   device: /is not a regular file but a device, a pipe or a socket: name a file/,

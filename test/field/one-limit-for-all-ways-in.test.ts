@@ -19,17 +19,19 @@ import { canonicalUser } from '../login/named.fixture.ts';
 
 const never = new AbortController().signal;
 
-/** Lets whatever can go on go on. */
+/** Lets all pending steps run. */
 async function settled(): Promise<void> {
   for (let count = 0; count < 30; count += 1) await turn();
 }
 
 const clientAt = (address: string) => ({ address, port: 4711, userAgent: 'Browser/1' });
 
-/** A site with two backends whose mail servers answer when the test says so, and one limiter over all ways in. */
+/**
+ * A site with two backends whose mail servers answer on the test's command, and one limiter for all ways to sign in.
+ */
 function site() {
   const clock = { nowMs: () => 1_000_000 };
-  /** Connections by backend that are open now, each with the function that answers it. */
+  /** The open connections by backend, each with the function that answers it. */
   const open = { a: new Set<() => void>(), b: new Set<() => void>() };
   const most = { a: 0, b: 0 };
   function connect<T>(host: string, answer: T): Promise<T> {
@@ -43,7 +45,7 @@ function site() {
       most[of] = Math.max(most[of], open[of].size);
     });
   }
-  /** Users whose password was asked for, in order. */
+  /** The users whose password was checked, in order. */
   const dialled: string[] = [];
   const passdb: Passdb & Referrals = {
     verify({ user }, host) {
@@ -56,7 +58,7 @@ function site() {
     open: ({ host }) => connect<MailboxAnswer>(host.name, { kind: 'done' }),
     append: ({ host }) => connect<MailboxAnswer>(host.name, { kind: 'done' }),
   };
-  // Two hosts of one backend share its turns.
+  // Two hosts of one backend share its limit.
   const mailServers = createMailServers({
     passdb,
     mailboxes,
@@ -128,7 +130,7 @@ function site() {
       const mailbox = { user: canonicalUser(user), host: backendA.hosts[0], master, context };
       return (await mailServers.mailboxes.open(mailbox, gone)).kind;
     },
-    /** Answers whatever is open at a backend until nobody asks any more. */
+    /** Answers all connections of a backend until no more come. */
     answerAll: async (of: 'a' | 'b') => {
       while (open[of].size > 0) {
         for (const answer of open[of]) answer();
@@ -205,7 +207,7 @@ describe('one limit for all ways in', () => {
     await Promise.all(all);
   });
 
-  /** Addresses of which one line at home, one site or one neighbourhood has many. */
+  /** Many addresses of one line at home, one site or one neighbourhood. */
   const crowds: readonly (readonly [string, (count: number) => string])[] = [
     ['256 networks of one line at home', (count) => `2001:db8:1:${(count % 256).toString(16)}::${count}`],
     ['a neighbourhood', (count) => `198.51.100.${count % 250}`],

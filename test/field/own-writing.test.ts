@@ -20,7 +20,7 @@ const staff = 'bob@example.test';
 const password = 'wonderland';
 const reason = 'a test';
 
-/** As a balancer without affinity: each request goes to the next of the nodes on these ports. */
+/** A balancer without affinity: each request goes to the next node of these ports. */
 async function startBalancer(ports: readonly number[]) {
   let turn = 0;
   const server = createServer((request, response) => {
@@ -44,7 +44,7 @@ async function startBalancer(ports: readonly number[]) {
   };
 }
 
-/** Two nodes on one Redis, each of which looks only now and then for what the other wrote. */
+/** Two nodes on one Redis, each of which rarely reads what the other wrote. */
 async function startTwoNodes() {
   await using opened = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'postern-two-'));
@@ -89,13 +89,13 @@ shutdown: { delay: 0s, deadline: 1s }
   let turn = 0;
   return {
     origins,
-    /** The socket of the node whose turn it is. */
+    /** The socket of the next node. */
     next: () => sockets[(turn += 1) % sockets.length] ?? '',
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-/** Sends a form, and goes where it leads. */
+/** Sends a form, and follows its redirect. */
 async function follow(browser: StaffBrowser, path: string, fields: Readonly<Record<string, string>>) {
   const reply = await browser.post(path, fields);
   assert.equal(reply.status, 303, reply.text);

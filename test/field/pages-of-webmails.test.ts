@@ -18,7 +18,7 @@ const script = ['Sec-Fetch-Mode: cors', 'Sec-Fetch-Dest: empty'];
 const html = 'text/html; charset=utf-8';
 const kept = 'private, no-store';
 
-/** What a browser may keep of an answer: the webmail's type and Cache-Control, how it was asked, and what arrives. */
+/** Cases of caching: the webmail's type and Cache-Control, the request, and the Cache-Control that the browser gets. */
 const cachings: readonly (readonly [
   type: string,
   said: string | undefined,
@@ -94,7 +94,7 @@ describe('a page that hides its origin', () => {
   });
 });
 
-/** A gate whose clients are all alice, with `/dav` at this port. */
+/** A gateway whose clients are all alice, with `/dav` at this port. */
 function davGate(port: number, origin = 'https://mail.example.test') {
   const paths: readonly ClientPath[] = [{ prefix: '/dav' }];
   const webmail = { origin: `http://127.0.0.1:${port}`, landing: '/', trust: {} };
@@ -175,7 +175,7 @@ describe('a MOVE that names where to', () => {
     });
   }
 
-  // With a look behind each bracket each of these holds the whole gateway up for a second.
+  // With a lookbehind at each bracket each of these bodies blocks the gateway for a second.
   for (const unclosed of ['(', '("', '<http://', '("a"']) {
     it(`under 15 KB of ${unclosed} that are never closed, at once`, { timeout: 5_000 }, async () => {
       await using backend = await startRecordingBackend();
@@ -204,7 +204,7 @@ async function startModDav(contents: Readonly<Record<string, string>>) {
   await using opened = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'postern-dav-'));
   opened.defer(() => rm(folder, { recursive: true, force: true }));
-  // Apache drops its rights where it was started by root.
+  // Apache started by root drops its privileges.
   await chmod(folder, 0o777);
   for (const [name, content] of Object.entries(contents)) {
     const file = join(folder, 'files', name);

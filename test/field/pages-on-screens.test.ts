@@ -40,7 +40,7 @@ async function accessible(page: Page): Promise<void> {
   );
 }
 
-/** A page of a webmail under the banner of a mailbox of `user` that `actor` opened. */
+/** A page of a webmail under the banner of `user`'s mailbox, which `actor` opened. */
 async function startMailbox(user: string, actor: string) {
   const impersonation = {
     actor: canonicalUser(actor),
@@ -87,7 +87,7 @@ describe('the banner of an opened mailbox', () => {
       it(`shows whose it is in full, ${width} wide (${user.length} letters), and the page makes room`, async () => {
         await using mailbox = await startMailbox(user, 'sam.with.a.rather.long.name@support.example.test');
         await visit({ viewport: { width, height: 640 } }, async (page) => {
-          // What it says is out of reach of the page's scripts, unless they come first.
+          // Its text is out of reach of the page's scripts, unless they run first.
           await page.addInitScript(
             "const attach = Element.prototype.attachShadow; Element.prototype.attachShadow = function () { return attach.call(this, { mode: 'open' }); };",
           );

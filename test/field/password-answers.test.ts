@@ -30,7 +30,7 @@ const mailboxOn = (host: BackendHost) => ({
   context,
 });
 
-/** What each use makes of the server: a word, or the code of its error. */
+/** The result of each use of the server: a word, or the code of its error. */
 const uses: Readonly<Record<string, (host: BackendHost) => Promise<string>>> = {
   'the password check': async (host) =>
     (await createImapPassdb().verify({ user, password: new Secret('pa55-word') }, host, context, going)).kind,
@@ -60,7 +60,7 @@ async function outcomeOf(script: Script, use: (host: BackendHost) => Promise<str
 
 const isMaster = (use: string) => use.startsWith('the master') || use.startsWith('a message');
 
-/** What a master identity is told for what a password check says. */
+/** The results for a master identity by those of a password check. */
 function forMaster(says: string, name: string, closes: boolean | undefined): string {
   if (says.startsWith('ERR_')) return says;
   if (says !== 'right') return name.includes('AUTHORIZATIONFAILED') ? 'user-refused' : 'master-refused';

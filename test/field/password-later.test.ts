@@ -45,7 +45,7 @@ async function asked(script: Script, own: Partial<ImapEndpoint> = {}, password =
   return { outcome, said };
 }
 
-/** A server that takes a password and answers one line. */
+/** A server that answers a password with one line. */
 function answering(line: string, greeting = '* OK ready'): Script {
   const answers = new Map([
     ['CAPABILITY', ['* CAPABILITY IMAP4rev1 AUTH=PLAIN', '<tag> OK']],
@@ -131,7 +131,7 @@ describe('"later" without a response code', () => {
     'NO LOGIN failed',
     'NO there was an internal error in what you typed',
     'NO [ALERT] the system error (Failure) is yours',
-    // Whatever the server behind Perdition said: with server_resp_line it passes those words on.
+    // With server_resp_line Perdition passes on the words of the server behind it.
     'NO failed: Re-Authentication Failure',
     'NO Login failed: authentication failure',
     'NO something that nobody knows, at a later time',
@@ -320,7 +320,7 @@ describe('a site whose mail server says "later" in a text', () => {
       saidIn(site.lines),
       Array.from({ length: 9 }, () => said),
     );
-    // A delay would have shown as one in the times of the sign-ins.
+    // A penalty would show in the times of the sign-ins.
     const waits = site.lines.flatMap((line) => ('ms' in line && typeof line.ms === 'object' ? [line.ms] : []));
     assert.deepEqual(
       waits.filter((ms) => ms !== null && 'penalty' in ms && Number(ms.penalty) >= 2_000),

@@ -15,7 +15,7 @@ import {
 import { postfix } from '../directory/peers/postfix.fixture.ts';
 import { fieldInputPath, readFieldInput } from './input.fixture.ts';
 
-/** What a directory of one table says of each name, and its alarms and warnings. */
+/** The answers of a directory with one table, and its alarms and warnings. */
 async function ask(
   names: readonly string[],
   source: { readonly type: string; readonly file: string },

@@ -27,7 +27,7 @@ type RedisByUser = Extract<Parameters<typeof dialRedis>[0], { readonly url: stri
 
 interface Noted {
   readonly log: Log;
-  /** Events with what they are about. */
+  /** The events with their subject. */
   readonly lines: readonly string[];
 }
 
@@ -39,7 +39,7 @@ function notingLog(): Noted {
   return { log: { debug: () => {}, info: note, warn: note, error: note }, lines };
 }
 
-/** As the ACL user `postern`, where a password is given. */
+/** The address of a Redis; with a password, for the ACL user `postern`. */
 async function openStore(port: number, { log }: Pick<Noted, 'log'> = notingLog(), password?: string) {
   const settings =
     password === undefined
@@ -50,10 +50,10 @@ async function openStore(port: number, { log }: Pick<Noted, 'log'> = notingLog()
   return store;
 }
 
-/** What a server says to a command, in RESP: `-MISCONF …`; undefined to drop the connection. */
+/** A server's answer to a command, in RESP: `-MISCONF …`; undefined to drop the connection. */
 type Answer = (command: string) => string | undefined;
 
-/** A server that speaks enough of RESP for the handshake, and answers as a test says; it counts its connections. */
+/** A server that knows enough RESP for the handshake, answers by a script, and counts its connections. */
 async function startScripted(answer: Answer, toHello = '%1\r\n$5\r\nproto\r\n:3') {
   const sockets = new Set<Socket>();
   let dials = 0;
@@ -150,7 +150,7 @@ describe('a Redis whose disk is full', () => {
     const given = /redis-server --port \d+ (.*) --daemonize/.exec(script)?.[1] ?? '';
     const settings = [...given.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? '');
     assert.ok(settings.includes('/proc') && settings.includes('--stop-writes-on-bgsave-error'));
-    // While sessions live: the snapshots are switched on when there are some.
+    // The snapshots are switched on while there are sessions.
     await using server = await startRedisServer(['--enable-protected-configs', 'yes']);
     const noted = notingLog();
     await using store = await openStore(server.port, noted);
@@ -211,7 +211,7 @@ describe('a Redis without client tracking', () => {
       const news: string[] = [];
       there.watch(({ kind }) => void news.push(kind));
       await here.destroy(key, 'kicked');
-      // In doubt, and told at once that the store can be asked: whoever holds the session reads it again.
+      // The sessions are stale, and a node that holds one reads it again as soon as the store answers.
       await eventually(() => news.join(' ').includes('gap restored'));
       assert.deepEqual(await there.read(key), { kind: 'ended', reason: 'kicked' });
     } finally {
@@ -220,7 +220,7 @@ describe('a Redis without client tracking', () => {
   });
 });
 
-/** Hands a Redis to a test that lets the user `postern` do this. */
+/** Runs a test with a Redis whose ACL lets the user `postern` do this. */
 async function withUser(rights: string, work: (store: RedisByUser) => Promise<void>): Promise<void> {
   await using server = await startRedisServer();
   const operator = createClient({ url: server.url });

@@ -15,11 +15,11 @@ const warning = (text: string): string =>
 
 type SignInAnswer = (response: ServerResponse, form: URLSearchParams) => void;
 
-/** Roundcube as far as signing in goes: one session, whose cookie is `auth1` from the mailbox on. */
+/** The sign-in of Roundcube: one session, whose cookie is `auth1` from the mailbox on. */
 class Roundcube {
-  /** What is answered to a name and a password. */
+  /** The answer to a name and a password. */
   signIn: SignInAnswer = () => {};
-  /** What is answered where the sign-in form would be. */
+  /** The answer instead of the sign-in form. */
   form: (response: ServerResponse) => void = (response) => {
     response.writeHead(200, { ...html, 'Set-Cookie': 'roundcube_sessid=s0; path=/; HttpOnly' });
     response.end(recorded('sign-in-page.html'));
@@ -31,7 +31,7 @@ class Roundcube {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url = '', headers } = request;
     const form = new URLSearchParams(Buffer.concat(await request.toArray()).toString());
-    // Not what the gateway asks by itself, to see whether the host is well.
+    // Without the gateway's own health checks.
     if (url.includes('_task=')) this.asked.push(`${method} ${url}${form.has('_pass') ? ' with a password' : ''}`);
     if (method === 'POST') return this.signIn(response, form);
     if (url === '/?_task=login') return this.form(response);
@@ -40,7 +40,7 @@ class Roundcube {
   }
 }
 
-/** A plugin that wants a code after the password; the code is 123456. */
+/** A plugin that asks for a code after the password; the code is 123456. */
 const wantsCode: SignInAnswer = (response, form) => {
   if (form.get('_code_2FA') === '123456') {
     const cookies = ['roundcube_sessid=s1; path=/; HttpOnly', 'roundcube_sessauth=auth1; path=/; HttpOnly'];
@@ -75,7 +75,7 @@ suite('Roundcube has an answer of its own to the right password', { concurrency:
 
   const passwordsSent = (): number => roundcube.asked.filter((line) => line.endsWith('with a password')).length;
 
-  /** What the script of a page with this token is told. */
+  /** The answer to the script of a page with this token. */
   async function script(browser: Browser, token: string): Promise<string> {
     const response = await fetch(`${gateway.origin}/?_task=mail&_action=refresh&_remote=1`, {
       headers: { cookie: browser.cookieField, 'x-roundcube-request': token },

@@ -15,7 +15,7 @@ import { backendName, canonicalUser } from '../login/named.fixture.ts';
 import { listening } from '../ports.fixture.ts';
 import { recordKeyOf } from '../sessions/samples.fixture.ts';
 
-/** What browsers say that a request is for. Only the first opens a page in a tab. */
+/** Values of Sec-Fetch-Dest. Only the first opens a page in a tab. */
 const tab = { 'Sec-Fetch-Site': 'same-origin', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' };
 const others: readonly (readonly [what: string, fields: Readonly<Record<string, string>>])[] = [
   ['fetch', { 'Sec-Fetch-Site': 'same-origin', 'Sec-Fetch-Mode': 'cors', 'Sec-Fetch-Dest': 'empty' }],
@@ -78,7 +78,7 @@ describe('the link that opens a mailbox', () => {
   }
 });
 
-/** The pages of opened mailboxes alone: any link opens, and the webmail lands where it is said. */
+/** The pages of opened mailboxes: every link opens, and the webmail lands at the given target. */
 async function startAssistPages(landing: string) {
   const server = createServer({ optimizeEmptyRequests: true });
   const authority = `127.0.0.1:${await listening(server)}`;

@@ -36,7 +36,7 @@ function bench(more: Partial<PenaltyDeps> = {}) {
   });
   const guess = (user: string, address: string, signal = here) =>
     penalty.admit({ user, address, password: new Secret(randomBytes(6).toString('hex')) }, signal);
-  /** Is refused, after whatever wait. */
+  /** Asserts a refusal, after any wait. */
   const refused = async (user: string, address: string): Promise<void> => {
     const before = new Set(waits);
     const pending = guess(user, address);
@@ -48,7 +48,7 @@ function bench(more: Partial<PenaltyDeps> = {}) {
   return { penalty, waits, guess, refused };
 }
 
-/** Lets whatever can go on go on. */
+/** Lets all pending steps run. */
 async function settled(): Promise<void> {
   for (let count = 0; count < 20; count += 1) await turn();
 }
@@ -86,7 +86,7 @@ describe('a stranger who fills the waiting room', () => {
       await fill(tried, addresses);
       assert.ok(tried.waits.size >= 1_000, `${tried.waits.size} wait`);
 
-      // A victim who mistyped once, and is at another network.
+      // A victim who mistyped once, in another network.
       await tried.refused('victim', '198.51.100.7');
       const before = tried.waits.size;
       const victim = tried.guess('victim', '198.51.100.7');

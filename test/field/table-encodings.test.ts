@@ -8,7 +8,7 @@ import { fieldInputPath } from './input.fixture.ts';
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 const utf16be = (text: string): Buffer => Buffer.from(text, 'utf16le').swap16();
 
-/** What alice gets of a file of a type, or why the directory does not open. */
+/** Alice's backend by a file of this type, or the error at the start. */
 async function ofFile(type: 'map' | 'regex', bytes: Buffer, settings: object = {}): Promise<string> {
   await using folder = await temporaryDirectory();
   const file = join(folder.path, 'table');

@@ -24,7 +24,7 @@ import { canonicalUser } from '../login/named.fixture.ts';
 const never = new AbortController().signal;
 const refusalAfterMs = 3_000;
 
-/** How the backend `a` is; `b` is always open and answers. */
+/** The state of the backend `a`; `b` is always READY and answers. */
 const states = [
   'open',
   'maintenance',
@@ -36,13 +36,13 @@ const states = [
   'behind a referring server that hangs',
 ] as const;
 type State = (typeof states)[number];
-/** The states that nobody knows of before a password was tried. */
+/** The states that are unknown before a password is tried. */
 const found: ReadonlySet<State> = new Set([
   'hanging unknown to all',
   'a pool with a host that hangs',
   'behind a referring server that hangs',
 ]);
-/** The hosts that do not answer; `referrer` is a server that says where users live whom the table does not know. */
+/** The hosts that do not answer; `referrer` is a server that refers users whom the table does not know. */
 const hanging: Readonly<Record<State, string>> = {
   open: '',
   maintenance: '',
@@ -70,14 +70,14 @@ type Name = (typeof names)[number];
 const doors = ['page', 'console', 'dav'] as const;
 type Door = (typeof doors)[number];
 
-/** What a person sees of an answer: the status and the words, or a word for where they are let in. */
+/** The visible part of an answer: the status and the text, or a word for a successful sign-in. */
 interface Told {
   readonly status: number;
   readonly says: string;
   readonly afterMs: number;
 }
 
-/** What a directory answers that only knows whom to ask. */
+/** The answer of a directory that only knows whom to ask. */
 function referred(name: string): HomeLookup {
   const [{ imap }] = backendOf('referrer', 1).hosts;
   const limits = { imapConnectMs: 1, imapGreetingMs: 1, imapAuthMs: 1 };
@@ -116,7 +116,7 @@ describe('before a password was right', () => {
   async function site(of: State) {
     const isPool = of.includes('pool');
     const backends = new Map(['a', 'b'].map((name) => [backendName(name), backendOf(name, isPool ? 2 : 1)] as const));
-    // Of the pool nearly everybody is at home on the second host.
+    // Nearly all users of the pool have the second host.
     const serving = isPool ? servingAs('pool', { weights: { a: 0.001 } }) : servingAs('standby');
     const clock = { at: 1_700_000_000_000, nowMs: () => clock.at };
     const isKnown = hanging[of] !== '' && !found.has(of);
@@ -229,7 +229,7 @@ describe('before a password was right', () => {
     for (const door of doors) {
       test(`a stranger sees no difference between names at the ${door} while a backend is ${of}`, async () => {
         const { told, settled } = await site(of);
-        // Whoever tries first at a server that nobody knows to be silent finds it out.
+        // The first attempt at a silent server finds out that it is silent.
         for (const name of ['alice', 'nobody'] as const) await told(door, name, 'other');
         const answers = new Map<Name, Told>();
         const counts = new Map<Name, readonly string[]>();

@@ -37,7 +37,7 @@ async function checked(script: Script, password: string, user = 'alice@example.t
 
 const passwordsSent = (lines: readonly string[]) => lines.filter((line) => /^LOGIN |^AUTHENTICATE /.test(line));
 
-/** A server that answers the commands named, and OK to the others. */
+/** A server with these answers to commands, and OK to others. */
 function server(capabilities: string, answers: Readonly<Record<string, readonly string[]>>): Script {
   const dialogue = new Map(Object.entries({ CAPABILITY: [`* CAPABILITY ${capabilities}`, '<tag> OK'], ...answers }));
   return serverOf({ greeting: '* OK ready', answers: dialogue, otherRuns: [] }, certificate);

@@ -23,7 +23,7 @@ const maintenance: Closure = {
   texts: {},
 };
 
-/** The pages, for a browser whose session is known to have ended so. */
+/** The pages for a browser whose session ended for this reason. */
 async function afterEnd(reason: EndReason) {
   const fixture = await startPages();
   const live: SessionFinder = { find: () => ({ kind: 'ended', reason, rest: '' }) };
@@ -239,7 +239,7 @@ describe('who did not answer', () => {
     await half.post('/-/login', { user: 'sam', password: 'right' });
     fixture.away.add('state');
     assert.equal((await half.get('/-/factor')).status, 503);
-    // What only shows is shown as it is known.
+    // The page shows facts even without an explanation.
     assert.equal((await browser.get('/-/users?user=alice@example.test')).status, 200);
   });
 });

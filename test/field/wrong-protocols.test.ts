@@ -15,7 +15,7 @@ const certificate = makeCertificate('IP:127.0.0.1');
 const { cert: ca } = certificate;
 const soon = (): AbortSignal => AbortSignal.timeout(3_000);
 
-/** A server that takes connections, over TLS or not, and says no more than it must. */
+/** A server that accepts connections, with TLS or without, and says as little as possible. */
 type Peer = (stack: AsyncDisposableStack) => Promise<number>;
 
 async function listen(stack: AsyncDisposableStack, server: Server): Promise<number> {
@@ -89,7 +89,7 @@ const shortParameters: Peer = async (stack) => {
 
 const old = secure({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' });
 
-/** What an operator reads who has an address dialled. */
+/** The message for an operator who has an address dialled. */
 type Dial = (port: number) => Promise<string>;
 
 const told = async (dialled: Promise<unknown>): Promise<string> =>
@@ -170,7 +170,7 @@ describe('an address that cannot be dialled', () => {
 
 const bulk = (text: string) => `$${text.length}\r\n${text}\r\n`;
 
-/** A Sentinel that names this address for a master, as far as a client asks one. */
+/** A Sentinel that names this address as the master. */
 const sentinelOf = (gone: number): Peer => {
   const facts = ['name', 'mymaster', 'ip', '127.0.0.1', 'port', String(gone), 'flags', 'master'].map(bulk).join('');
   const replies: readonly (readonly [asked: RegExp, reply: string])[] = [

@@ -44,7 +44,7 @@ suite('a site whose gateway forgets passwords', { concurrency: false }, () => {
   });
   after(() => running.disposeAsync());
 
-  /** What is sealed in the records of sessions, in bytes without nonce and tag. */
+  /** The sizes of the sealed parts of session records, in bytes without nonce and tag. */
   async function sealedBytes(): Promise<readonly number[]> {
     const client = createClient({ url: redis.url });
     await client.connect();
@@ -91,7 +91,7 @@ suite('a site whose gateway forgets passwords', { concurrency: false }, () => {
     const page = await person.open('/?_task=mail&_mbox=Sent');
     assert.match(page.body, /"mailbox":"Sent"/);
     roundcube.forgetSessions();
-    // The plugin has the browser repeat what met no session.
+    // The plugin has the browser repeat a request that met no session.
     assert.equal((await person.script('/?_task=mail&_action=list&_mbox=INBOX')).status, 307);
     const list = await person.script('/?_task=mail&_action=list&_mbox=INBOX');
     assert.match(list.body, /add_message_row/);

@@ -10,13 +10,13 @@ export const masterPassword = 'the-password-of-the-gateway';
 
 export interface OwnDovecot {
   readonly port: number;
-  /** Of IMAP over TLS; 0 where there is none. */
+  /** The port of IMAP over TLS; 0 if there is none. */
   readonly tlsPort: number;
   log(): Promise<string>;
   stop(): Promise<void>;
 }
 
-/** The lines of the sample that restricts masters: the gateway may do everything, `support` only look. */
+/** The lines of the sample that restricts masters: the gateway may do everything, `support` may only read. */
 const acls = '* user=gateway lrwstipekxa\n* user=support lr\n';
 
 /**

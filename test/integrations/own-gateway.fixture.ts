@@ -13,11 +13,11 @@ const clock = fileURLToPath(new URL('clock.mjs', import.meta.url));
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 
 export interface OwnGatewayOptions {
-  /** Of the address under which users know it. */
+  /** The host of the public URL. */
   readonly host?: string;
-  /** Nobody stands in front, who would say what came by HTTPS. */
+  /** Set if no proxy in front says which requests came by HTTPS. */
   readonly isDirect?: boolean;
-  /** A free one without it. */
+  /** The port; a free one if left out. */
   readonly port?: number;
   /** The lines below `backends:`, by name. */
   readonly backends: Readonly<Record<string, string>>;
@@ -40,17 +40,17 @@ export interface OwnGateway extends AsyncDisposable {
   readonly configFile: string;
   readonly log: readonly string[];
   memory(): Promise<ProcessMemory>;
-  /** Has it read its configuration again. */
+  /** Reloads its configuration. */
   reload(): void;
   /** A second node: with the same keys, names and stores, which must not be the embedded ones. Dispose of it first. */
   startTwin(): Promise<AsyncDisposable & { readonly port: number }>;
-  /** What its clock says. */
+  /** The time of its clock; milliseconds. */
   nowMs(): number;
   /** Sets its clock so much ahead of ours, or behind it. */
   setClock(offsetMs: number): Promise<void>;
 }
 
-/** A gateway of one node with the embedded store, as a process of its own; resolves when it serves. */
+/** Starts a gateway of one node with the embedded store as a separate process. Resolves when it serves. */
 export async function startGateway(options: OwnGatewayOptions): Promise<OwnGateway> {
   const folder = await mkdtemp(join(tmpdir(), 'postern-own-'));
   const port = options.port ?? (await freePort());
@@ -101,7 +101,7 @@ export async function startGateway(options: OwnGatewayOptions): Promise<OwnGatew
   };
 }
 
-/** A process that serves; resolves when it does. */
+/** Starts a process. Resolves when it serves. */
 async function serve(configFile: string, clockFile: string) {
   const child = spawn(process.execPath, ['--import', clock, program, 'serve', '-c', configFile], {
     stdio: ['ignore', 'pipe', 'pipe'],

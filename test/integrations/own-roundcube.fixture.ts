@@ -103,7 +103,7 @@ async function lay(directory: string, settings: readonly string[], databaseFile:
   await writeFile(
     at('public_html/index.php'),
     `<?php
-// Styles, scripts and pictures are PHP's web server's own to serve.
+// PHP's web server serves styles, scripts and pictures itself.
 if (preg_match('#^/(?:program|skins|plugins)/[^?]+[.](?:js|css|png|svg|gif|jpg|woff2?|html)$#', parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH))) return false;
 $_SERVER['SCRIPT_NAME'] = $_SERVER['PHP_SELF'] = '/index.php';
 define('INSTALL_PATH', '${directory}/');

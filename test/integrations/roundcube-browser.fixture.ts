@@ -9,7 +9,7 @@ export interface Ask {
   readonly method?: string;
   readonly fields?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Whom the gateway signs for; nothing: no signature. */
+  /** The user for whom the gateway signs; undefined for no signature. */
   readonly user?: string;
   readonly actor?: string;
   readonly signedWith?: string;

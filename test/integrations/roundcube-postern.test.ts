@@ -180,7 +180,7 @@ test('support enters the user’s own account, and the log says who did', async 
   assert.deepEqual(roundcube.userNames(), Object.keys(users));
 });
 
-/** The folders after somebody has tried to make one: the user herself, or staff. */
+/** The folders after the user or staff tried to create one. */
 async function makeFolder(actor?: string): Promise<string> {
   const { ask } = createAsking(roundcube.origin, actor ?? 'herself');
   const as = actor === undefined ? { user: alice } : { user: alice, actor };

@@ -4,11 +4,11 @@ import { listening } from '../ports.fixture.ts';
 
 export interface SmtpSink extends AsyncDisposable {
   readonly port: number;
-  /** What clients said who they are: the three parts of SASL PLAIN, in turn. */
+  /** The identities of clients: the three parts of each SASL PLAIN, in order. */
   readonly logins: readonly (readonly string[])[];
 }
 
-/** Takes any mail from anybody who authenticates by SASL PLAIN. */
+/** Starts an SMTP server that accepts all mail from clients that authenticate by SASL PLAIN. */
 export async function startSmtpSink(): Promise<SmtpSink> {
   const logins: string[][] = [];
   const sockets = new Set<Socket>();

@@ -112,7 +112,7 @@ async function readsMail(person: RoundcubeUser, node: GatewayNode): Promise<void
   assert.match((await person.open('/?_task=mail')).body, /Webmail on backend a :: Inbox/);
 }
 
-/** Each key with all that is under it. */
+/** Each key of Redis with its value. */
 function keysAndValues(port: number): readonly string[] {
   const cli = (...args: string[]): string =>
     execFileSync('redis-cli', ['-p', String(port), ...args], { encoding: 'utf8' });

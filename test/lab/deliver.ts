@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 
-/** Delivers a message through the lab's SMTP sink on backend a. Rejects when it was not taken. */
+/** Delivers a message through the lab's SMTP sink on backend a. Rejects if it was not accepted. */
 export async function deliver(port: number, to: string, message: string): Promise<void> {
   const socket = net.connect(port, '127.0.0.11');
   const replies = createInterface({ input: socket })[Symbol.asyncIterator]();

@@ -11,7 +11,7 @@ import type { Lab } from './lab.ts';
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 
-/** What a cluster of gateways shares: the configuration's folder, the addresses, and Redis. */
+/** The shared parts of a cluster: the configuration's folder, the addresses, and Redis. */
 export interface ClusterOptions {
   readonly lab: Lab;
   readonly redisUrl: string;
@@ -22,7 +22,7 @@ export interface ClusterOptions {
   readonly sessions?: string;
 }
 
-/** Gateway nodes before the lab, each a process of its own, as in production. */
+/** Gateway nodes in front of the lab, each a separate process, as in production. */
 export interface Cluster extends AsyncDisposable {
   readonly nodes: readonly GatewayNode[];
 }
@@ -31,7 +31,7 @@ export interface GatewayNode {
   readonly origin: string;
   /** Every line of its log. */
   readonly log: readonly string[];
-  /** SIGKILL: nothing is finished, nothing is said. */
+  /** SIGKILL: no request is finished, and no connection is closed properly. */
   kill(): Promise<void>;
   /** Starts it again on the same address. */
   start(): Promise<void>;

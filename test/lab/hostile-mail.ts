@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 
 const recorded = new URL('../webmail/recorded/', import.meta.url);
 
-/** What Roundcube itself says of a lost session, as page, frame and JSON: recorded from a real one. */
+/** Roundcube's own answers for a lost session as page, frame and JSON, recorded from a real one. */
 export const lostMarks = {
   page: readFileSync(new URL('lost-page.html', recorded), 'utf8'),
   frame: readFileSync(new URL('lost-frame.html', recorded), 'utf8'),
@@ -56,7 +56,7 @@ function wrapped(content: string): string {
   ).join('\n');
 }
 
-/** RFC 2047, in words of at most 75 characters. */
+/** Encoded words (RFC 2047) of at most 75 characters. */
 function encodedWords(text: string): string {
   const chunks =
     Buffer.from(text)

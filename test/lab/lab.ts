@@ -13,9 +13,9 @@ const portOffset = Number(process.env['LAB_PORT_OFFSET'] ?? 0);
 /** The real servers, while a test uses them. */
 export interface Lab {
   readonly dataFolder: string;
-  /** The file with the authority that vouches for the lab's TLS. */
+  /** The file with the certificate authority of the lab. */
   readonly caFile: string;
-  /** The port of a lab that may have been moved aside. */
+  /** The actual port for a standard one, with the lab's offset. */
   port(standard: number): number;
   /** Makes every webmail session on this backend invalid at once. */
   expire(backend: LabBackend): Promise<void>;
@@ -30,7 +30,7 @@ export interface LabUser {
   readonly password: string;
 }
 
-/** Runs the lab's script; rejects with what it said. */
+/** Runs the lab's script. Rejects with its output. */
 export async function lab(...args: readonly string[]): Promise<string> {
   return (await runProgram(script, args)).trim();
 }
@@ -44,7 +44,7 @@ export async function withLab(...backends: readonly LabBackend[]): Promise<Lab> 
   const where = await lab('where');
   await lab('join', self, ...backends);
   const free = await takeForMyself(`${where}/exclusive`);
-  // What the one before has stopped is started again.
+  // Servers that the previous test file stopped are started again.
   await lab('join', self, ...backends);
   after(
     async () => {

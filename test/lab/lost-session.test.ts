@@ -18,7 +18,7 @@ suite('a session that the webmail has lost', { concurrency: false }, () => {
   });
   after(() => opened.disposeAsync());
 
-  /** Someone who is reading mail, and whose webmail has just been restarted. */
+  /** A user who is reading mail, and whose webmail was just restarted. */
   async function reader(): Promise<RoundcubeUser> {
     const [node] = cluster.nodes;
     assert.ok(node !== undefined);
@@ -99,7 +99,7 @@ suite('a session that the webmail has lost', { concurrency: false }, () => {
     } finally {
       await lab.up('a');
     }
-    // The backend is believed again after its second good check.
+    // The backend is up again after its second good check.
     const isBack = async () => /Webmail on backend a :: Inbox/.test((await person.open('/?_task=mail')).body);
     await eventually(isBack, 'the mailbox is shown again');
   });

@@ -31,10 +31,10 @@ async function open(address: string, user: string, master = gateway): Promise<st
         webmail: { origin: `http://${address}`, landing: '/', trust: {} },
       },
       context: {
-        // Of its own: Dovecot delays what comes after refusals from one address.
+        // A separate address: Dovecot delays logins after refusals from one address.
         client: { address: `198.51.100.${randomInt(128, 255)}`, port: 4711, userAgent: undefined },
         reference: 'ref',
-        // Dovecot takes its time to refuse, and more with each refusal.
+        // Dovecot delays each refusal, and longer each time.
         limits: { ...backendLimits, imapAuthMs: 30_000 },
       },
     },

@@ -23,7 +23,7 @@ function blockOf(language: string): string {
   return text;
 }
 
-/** The commands of the example, each with what it is said to print. */
+/** The commands of the example, each with its documented output. */
 function commands(): readonly { readonly args: readonly string[]; readonly output: string }[] {
   return blockOf('')
     .split(/^\$ postern /m)
@@ -103,7 +103,7 @@ ${blockOf('yaml').replace(installedAs, program)}`,
   });
 });
 
-/** The page of the mailbox: which server it is of, and the subjects on it. */
+/** The server and the subjects of the mailbox page. */
 async function mailbox(person: RoundcubeUser): Promise<string> {
   const opened = await person.open('/?_task=mail');
   assert.equal(opened.status, 200);

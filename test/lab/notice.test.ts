@@ -47,12 +47,12 @@ function mailboxesOf(known: Backend) {
   });
 }
 
-// Of its own: Dovecot delays what comes after refusals from one address.
+// A separate address: Dovecot delays logins after refusals from one address.
 const client = { address: `198.51.100.${randomInt(1, 128)}`, port: 4711, userAgent: undefined };
 const anna = canonicalUser('anna@example.test');
 const opened = { actor: canonicalUser('sam@example.test'), reason: '', minutes: 15, atMs: Date.now() };
 
-/** As Roundcube shows it in its list, and opened. */
+/** The newest notice in Roundcube's list, and opened. */
 async function newestNotice(person: RoundcubeUser, subject: string) {
   const list = await person.script('/?_task=mail&_action=list&_mbox=INBOX&_sort=arrival_DESC');
   const rows = [...JSON.parse(list.body).exec.matchAll(/add_message_row\((\d+),(\{.*?\}),(\{.*?\}|\[\])/g)];
@@ -62,7 +62,7 @@ async function newestNotice(person: RoundcubeUser, subject: string) {
   return { columns, flags, text: message.body.replace(/<[^>]*>/g, '').replaceAll('&#64;', '@') };
 }
 
-/** Goes on from the page that tells it, which is shown once. */
+/** Confirms the page of the notice, which is shown once. */
 async function readNotice(alice: RoundcubeUser, page: string): Promise<void> {
   const field = (name: string) => new RegExp(`name="${name}" value="([^"]*)"`).exec(page)?.[1] ?? '';
   const reply = await alice.post('/-/notice', { form: { token: field('token'), until: field('until') } });

@@ -34,7 +34,7 @@ const places: readonly (readonly [where: string, host: BackendHost, user: string
   ['b, with SameSite and ip_check', hostWith('/', `http://127.0.0.12:${lab.port(80)}`), 'bob@example.test', 'bob-pw'],
 ];
 
-/** What the gateway would get for this jar. */
+/** The webmail's answer to this jar. */
 async function open(host: BackendHost, jar: CookieJar, target: string): Promise<string> {
   const headers: [string, string][] = [
     ['User-Agent', userAgent],

@@ -7,7 +7,7 @@ import { RoundcubeUser } from './roundcube-user.ts';
 
 const lab = await withLab('a', 'b');
 
-/** How often Roundcube has signed this user in. */
+/** The number of Roundcube's sign-ins of this user. */
 function signInsOf(user: string, backend: 'a' | 'b'): number {
   const file = `${lab.dataFolder}/${backend}/log/userlogins.log`;
   const log = existsSync(file) ? readFileSync(file, 'utf8') : '';

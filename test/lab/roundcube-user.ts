@@ -13,7 +13,7 @@ export interface Got {
   readonly bytes: number;
 }
 
-/** How a browser says what it wants an answer for. */
+/** The fetch metadata of a browser's request. */
 const kinds = {
   page: { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document', accept: 'text/html,application/xhtml+xml' },
   frame: { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe', accept: 'text/html,application/xhtml+xml' },
@@ -27,13 +27,13 @@ interface Ask {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A person's browser at the gateway: keeps cookies, over several nodes too, and follows redirects only when told to. */
+/** A person's browser at the gateway: it keeps cookies over several nodes, and follows redirects only on request. */
 export class RoundcubeUser {
   origin: string;
-  /** As a load balancer tells it: everybody comes from a network of their own, so that nobody pays for another's mistakes. */
+  /** The address, as from a load balancer: each person has a separate network, so no penalty hits another. */
   readonly address = `10.${randomInt(256)}.${randomInt(256)}.7`;
   readonly cookies = new Map<string, string>();
-  /** Every Set-Cookie line that ever came. */
+  /** All Set-Cookie lines so far. */
   readonly setCookies: string[] = [];
   #token = '';
 
@@ -56,7 +56,7 @@ export class RoundcubeUser {
     return this.post(target, { kind: 'script', headers, form: { ...form, _remote: '1' } });
   }
 
-  /** Opens a page and goes where it leads. */
+  /** Opens a page and follows its redirects. */
   async open(target: string): Promise<Got & { readonly target: string }> {
     let got = await this.get(target);
     for (let steps = 0; got.status >= 300 && got.status < 400; steps += 1) {

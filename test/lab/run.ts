@@ -15,7 +15,7 @@ const gatewayPort = 8080;
 const operatorsPort = 9090;
 const redisPort = 6379;
 
-/** Says what is done, how long it took, and what came of it where that is worth saying. */
+/** Prints a step, its duration, and its result if there is one. */
 async function step(what: string, work: () => Promise<string>): Promise<void> {
   process.stdout.write(`${what} … `);
   const startedMs = performance.now();

@@ -7,7 +7,7 @@ import { RoundcubeUser } from './roundcube-user.ts';
 
 const lab = await withLab('a', 'b');
 
-/** A page without what differs from one answer to the next: the name in the form, the form's token, the reference. */
+/** A page without its variable parts: the name in the form, the form's token, the reference. */
 function withoutMarks(body: string): string {
   return body.replace(/value="[^"]*"|[A-Z0-9]{4}-[A-Z0-9]{4}/g, '');
 }

@@ -67,7 +67,7 @@ suite('what staff, and others, try with opened mailboxes', { concurrency: false 
       assert.equal(reply.status, 303);
       assert.doesNotMatch(reply.text, /alice/);
     }
-    // From there nothing leads to another mailbox, not even with the console's own cookie.
+    // No request from there opens another mailbox, not even with the console's own cookie.
     for (const path of ['/-/users?user=mia', '/-/factor', '/-/sessions', '/-/audit']) {
       const nested = await desk.getAt(desk.hostOf('assist'), path, `${cookie}; ${desk.sam.cookie}`);
       assert.equal(nested.status, 404, path);
@@ -126,7 +126,7 @@ suite('what staff, and others, try with opened mailboxes', { concurrency: false 
     for (const user of ['head@other.test', 'HEAD@Other.Test', 'nobody@other.test']) {
       const page = await desk.sam.get(`/-/users?user=${user}`);
       assert.equal(page.status, 404, user);
-      // Whether somebody exists there is not said, either.
+      // The answer does not reveal whether a user exists there, either.
       assert.equal(plain(page.text), plain((await desk.sam.get('/-/users?user=x@other.test')).text));
       for (const wanted of ['open', 'lift']) {
         const reply = await desk.ask({ user, do: wanted, domains: 'other.test', role: 'support' });
@@ -159,7 +159,7 @@ suite('what staff, and others, try with opened mailboxes', { concurrency: false 
       assert.ok(setCookies(opening).every((line) => !line.startsWith('postern=s')));
       await alice.signIn('alice', 'alice-pw');
       assert.equal((await alice.get('/?_task=mail')).status, 200);
-      // Whoever looks after the machine must be able to act.
+      // The machine's operator must be able to act.
       assert.equal((await desk.run('backend', 'set', 'b', 'drain', '--reason', 'a test')).code, 0);
       assert.equal((await desk.run('backend', 'set', 'b', 'ready', '--reason', 'a test')).code, 0);
     } finally {

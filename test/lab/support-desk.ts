@@ -15,28 +15,31 @@ export const reason = 'cannot find the letter from Monday';
 export interface DeskOptions {
   /** Further lines of the configuration's `support`. */
   readonly support?: readonly string[];
-  /** Where sessions and states live; in a file otherwise. */
+  /** The Redis for sessions and states; undefined for a file. */
   readonly redis?: string;
   /** A service that the directory asks for the role of staff, instead of what the configuration says of sam. */
   readonly roles?: string;
   /** A webmail of the test's own, for mia. */
   readonly webmail?: string;
-  /** How that one is entered, if not by trusted fields: the keys of its backend. */
+  /** The keys of its backend, if it is not entered by trusted fields. */
   readonly driver?: string;
 }
 
-/** What somebody asks for with the form of a user's page. */
+/** The fields of the form on a user's page. */
 type Asked = Readonly<Record<string, string>>;
 
-/** A gateway over the lab with sam at its console, who opens alice's and mia's mailboxes, as browsers and attackers meet it. */
+/**
+ * A gateway over the lab with sam at its console, who opens alice's and mia's mailboxes, as browsers and attackers meet
+ * it.
+ */
 export interface SupportDesk extends AsyncDisposable {
   readonly gateway: OwnGateway;
   readonly sam: StaffBrowser;
   readonly run: (...args: readonly string[]) => ReturnType<typeof postern>;
   hostOf(name: 'support' | 'assist' | 'public'): string;
-  /** Somebody who has shown the password, and has to show the second factor next. */
+  /** Signs in a member of staff by the password; the second factor comes next. */
   withPassword(name: string): Promise<StaffBrowser>;
-  /** Somebody at the console, freshly enrolled, with unused recovery codes. */
+  /** A newly enrolled member of staff at the console, with unused recovery codes. */
   enrolled(name: string): Promise<{ readonly browser: StaffBrowser; readonly codes: string[] }>;
   /** Signs sam in anew: recovery codes run out in a test as long as these. */
   refresh(): Promise<void>;
@@ -50,7 +53,7 @@ export interface SupportDesk extends AsyncDisposable {
   /** The cookie of an opened mailbox. */
   opened(user?: string): Promise<string>;
   isOpen(cookie: string): Promise<boolean>;
-  /** Asserts that it ends soon by what `how` does. */
+  /** Asserts that an opened mailbox ends soon after `how`. */
   assertEnds(cookie: string, how: () => Promise<unknown>): Promise<void>;
   /** Presses the button of the banner, or tries to; `change` is made to what the browser sends. */
   stop(

@@ -22,7 +22,7 @@ suite('an opened mailbox, with all that hangs on it, ends', { concurrency: false
   const running = new AsyncDisposableStack();
   let desk: SupportDesk;
   let twin: { readonly port: number };
-  /** What the webmail sees of a connection that has no end of its own. */
+  /** The webmail's view of a connection without an end. */
   const streams = new Set<IncomingMessage>();
   // A webmail that has a WebSocket and a stream of events, which the real ones of the lab have not.
   const listener: RequestListener = (request, response) => {
@@ -112,7 +112,7 @@ suite('an opened mailbox, with all that hangs on it, ends', { concurrency: false
       await eventually(async () => {
         const { out } = await desk.run('audit', 'list', '--subject', mia, '--limit', '2', '--format', 'json');
         const lines: { event: string; actor: string }[] = JSON.parse(out);
-        // A kick has a line of its own, before or after.
+        // A kick has its own line, before or after this one.
         const line = lines.find((one) => one.event !== 'session-end');
         assert.deepEqual([line?.event, line?.actor], [event, 'sam@example.test']);
         return true;

@@ -80,7 +80,7 @@ suite('mail through the gateway', { concurrency: false }, () => {
   });
 });
 
-/** Uploads as Roundcube's script does, and answers what it is told. */
+/** Uploads as Roundcube's script does. Resolves with the answer. */
 async function upload(person: RoundcubeUser, id: string, content: Buffer): Promise<string> {
   const boundary = '----postern';
   const head = `--${boundary}\r\nContent-Disposition: form-data; name="_attachments[]"; filename="big.bin"\r\nContent-Type: application/octet-stream\r\n\r\n`;

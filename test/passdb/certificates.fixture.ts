@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execFileSync } from '../programs.ts';
 
-/** A certificate that vouches for itself, with its key, both PEM. */
+/** A self-signed certificate and its key, both PEM. */
 export interface TestCertificate {
   readonly cert: string;
   readonly key: string;

@@ -1,16 +1,16 @@
 import { makeCertificate } from './certificates.fixture.ts';
 import type { Script, Turn } from './scripted-imap.fixture.ts';
 
-/** Of all scripted servers here. */
+/** The certificate of all scripted servers here. */
 export const certificate = makeCertificate('IP:127.0.0.1');
 
-/** What the server sends when it has the password; `tag` is that of the command. */
+/** The server's answer to the password; `tag` is the tag of the command. */
 export interface Answer {
   readonly name: string;
   readonly bytes: (tag: string) => string;
-  /** Whether the server hangs up then. */
+  /** Whether the server closes the connection then. */
   readonly closes?: boolean;
-  /** `right`, a kind of refusal, or the code of the error where nobody judged the password. */
+  /** `right`, a kind of refusal, or the code of the error if the password was not judged. */
   readonly says: string;
 }
 
@@ -27,7 +27,7 @@ const last = (name: string, bytes: Answer['bytes'], says = 'ERR_IMAP_UNAVAILABLE
 });
 const nextTag = (tag: string) => (Number.parseInt(tag, 16) + 1).toString(16).toUpperCase();
 
-/** What a server may say to a password. */
+/** A server's possible answers to a password. */
 export const answers: readonly Answer[] = [
   line('OK', 'right'),
   line('OK Logged in', 'right'),
@@ -88,7 +88,7 @@ export const answers: readonly Answer[] = [
   line('NO [EXPUNGEISSUED] no', 'ERR_IMAP_PROTOCOL'),
 ];
 
-/** How the password goes to the server, by what it offers. */
+/** The way of the password to the server, by its capabilities. */
 export const commands: readonly (readonly [name: string, capabilities: string])[] = [
   ['LOGIN', 'IMAP4rev1 NAMESPACE QUOTA'],
   ['AUTHENTICATE PLAIN', 'IMAP4rev1 NAMESPACE QUOTA LOGINDISABLED AUTH=PLAIN'],
@@ -96,7 +96,7 @@ export const commands: readonly (readonly [name: string, capabilities: string])[
   ['AUTHENTICATE LOGIN', 'IMAP4rev1 NAMESPACE QUOTA LOGINDISABLED AUTH=LOGIN'],
 ];
 
-/** A server that offers these capabilities, and says so to the password. */
+/** A server that offers these capabilities, and gives this answer to the password. */
 export function serverThat(capabilities: string, { bytes, closes }: Pick<Answer, 'bytes' | 'closes'>): Script {
   let pending: { readonly tag: string; left: number } | undefined;
   const reply = ({ socket }: Turn, tag: string) => {

@@ -18,9 +18,9 @@ interface Server {
   readonly capabilities?: string;
   readonly greeting?: string;
   readonly name?: string;
-  /** What NAMESPACE answers; NIL for one's own, as Cyrus tells an admin, where a delimiter is given. */
+  /** The answer to NAMESPACE; with a delimiter the personal one is NIL, as Cyrus tells an admin. */
   readonly delimiter?: string;
-  /** The tagged answer to an authentication; OK when left out. */
+  /** The tagged answer to an authentication; OK if left out. */
   readonly verdict?: (identity: Identity) => string;
   /** The mailboxes that the server shows to a master. */
   readonly shown?: readonly string[];
@@ -33,7 +33,7 @@ interface Identity {
   readonly password: string;
 }
 
-/** A server that remembers as whom it was signed in to. */
+/** A server that keeps the users of its logins. */
 function server(say: Server, identities: Identity[]): Script {
   let pending = '';
   let message: { readonly tag: string; left: number } | undefined;

@@ -52,7 +52,7 @@ async function verify(server: ScriptedImap, ask: Ask = {}): Promise<PasswordChec
   );
 }
 
-/** A well-behaved server in which a test replaces what it is about. */
+/** A well-behaved server, parts of which a test replaces. */
 function wellBehaved(
   special: Partial<Record<string, (turn: Turn) => void>> = {},
   capabilities = 'IMAP4rev1 ID AUTH=PLAIN',

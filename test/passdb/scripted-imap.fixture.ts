@@ -4,7 +4,7 @@ import tls from 'node:tls';
 import { listening, portOf } from '../ports.fixture.ts';
 import type { TestCertificate } from './certificates.fixture.ts';
 
-/** What a script does with one line of the client; `say` sends a line, `raw` sends bytes. */
+/** Handles one line of the client; `say` sends a line, `raw` sends bytes. */
 export interface Turn {
   readonly tag: string;
   readonly command: string;
@@ -15,15 +15,15 @@ export interface Turn {
 }
 
 export interface Script {
-  /** Sent on connection; nothing at all when left out. */
+  /** The greeting; none if left out. */
   readonly greeting?: string;
   readonly certificate?: TestCertificate;
   readonly answer?: (turn: Turn) => void;
-  /** Called when the client is there, and TLS stands where the script has a certificate. */
+  /** Called when a client has connected, after the TLS handshake if the script has a certificate. */
   readonly connected?: () => void;
 }
 
-/** An IMAP server that says only what a test tells it to, and remembers every line that it was sent. */
+/** An IMAP server that answers only by a script, and keeps every line that it received. */
 export class ScriptedImap implements AsyncDisposable {
   readonly lines: string[] = [];
   readonly #script: Script;

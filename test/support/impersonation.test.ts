@@ -282,7 +282,7 @@ function imapSays(message: string): PosternError {
   return new PosternError('ERR_IMAP_PROTOCOL', message, { source: 'imap', retryable: false });
 }
 
-/** A webmail that answers the entry so, or fails so. */
+/** A webmail with this outcome of a sign-in, or this failure. */
 function entering(answer: Error | { readonly kind: 'rejected' }): Partial<ImpersonationDeps> {
   return {
     placeOf: (...asked) => {

@@ -17,7 +17,7 @@ const mailbox: OpenedMailbox = {
   untilMs: 300_000,
 };
 
-/** One node that keeps the opened mailbox of alice, with a table that other nodes might share. */
+/** A node with the opened mailbox of alice, and a table that other nodes may share. */
 function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
   const staffChecks = staffChecksForTests({ 'sam@example.test': { roles: ['support'], domains: ['example.test'] } });
   const audit = auditForTests();
@@ -48,7 +48,7 @@ function node(t: TestContext, table = new Map<string, OpenedMailbox>()) {
   return { mailboxExpiry, staffChecks, audit, clock, ended, table };
 }
 
-/** The session of an opened mailbox, as a node holds it. */
+/** The session of an opened mailbox in a node's cache. */
 function assisted(name = 'assist'): LiveSession & { readonly ends: EndReason[] } {
   const attachments: Attachment[] = [];
   const ends: EndReason[] = [];

@@ -79,7 +79,7 @@ suite('a link to a mailbox', () => {
     clock.ms -= 60 * 60_000;
     assert.equal(await there.links.use(token), undefined);
     const other = await here.links.issue(grant);
-    // Nodes may differ by a little.
+    // The clocks of nodes may differ a little.
     clock.ms -= 50_000;
     assert.deepEqual(await there.links.use(other), grant);
   });

@@ -57,7 +57,7 @@ suite('a mailbox is not opened', () => {
     ['not-support', 'alice@example.test', { roles: ['operator', 'auditor'] }],
     ['not-support', 'alice@example.test', { roles: [] }],
     ['domain', 'bob@other.test', { roles: ['support'], domains: ['example.test'] }],
-    // An alias in a domain that the role covers is no way into another.
+    // An alias in a domain that the role covers opens no mailbox of another domain.
     ['domain', 'bobby@example.test', { roles: ['support'], domains: ['example.test'] }],
     ['domain', 'nobody@other.test', { roles: ['support'], domains: ['example.test'] }],
     ['oneself', 'sam@example.test', support],

@@ -11,7 +11,7 @@ const mia = canonicalUser('mia@example.test');
 const nameRules = { domainAliases: { 'example.com': 'example.org', 'OLD.example': 'example.net' } };
 const never = new AbortController().signal;
 
-/** A directory that says what the test lets it say, and a configuration with sam in it. */
+/** A directory with answers of the test, and a configuration that names sam. */
 function setUp(rolesFromDirectory: boolean) {
   const staff = new Map([[String(sam), { roles: ['support'], domains: ['example.test'] } as const]]);
   const says = {
@@ -109,7 +109,7 @@ suite('the role of a member of staff', () => {
     ['user', undefined],
     ['supporter', undefined],
     ['admin support', undefined],
-    // Half a limit must not be none.
+    // A limit that is half understood must not become no limit.
     ['support example..org', undefined],
     ['support -', undefined],
     [undefined, undefined],

@@ -9,7 +9,7 @@ const sam = 'sam@example.test';
 const minuteMs = 60_000;
 const stepMs = 30_000;
 
-/** What holds of second factors over whatever store the nodes share: two stores over the same state are handed in. */
+/** The contract of second factors over any shared store, given as two stores over the same state. */
 export function secondFactorContract(name: string, open: () => Promise<readonly [StateStore, StateStore]>): void {
   /** Two nodes with one clock, which the test moves. */
   async function start() {
@@ -210,7 +210,7 @@ export function secondFactorContract(name: string, open: () => Promise<readonly 
       for (const secret of [key, ...recovery, ...recovery.map((code) => code.replaceAll('-', ''))]) {
         assert.ok(!text.includes(secret));
       }
-      // Somebody who can write to the store gives mia's name to what is sam's.
+      // An attacker who can write to the store puts sam's entry under mia's name.
       await other.put('staff', 'mia@example.test', text);
       await node.replica.refresh();
       clock.now += stepMs;

@@ -41,7 +41,7 @@ test('whoever writes to the store without a server key gets neither a recovery c
   assert.deepEqual(await node.factors.accept(mia, 's', own), { kind: 'wrong' });
   await node.replica.refresh();
   assert.equal(node.factors.stateOf(mia), 'none');
-  // What was put there keeps no operator from enrolling.
+  // A forged entry does not keep an operator from enrolling.
   await enrol(node.factors, mia, systemClock.nowMs());
   assert.equal(node.factors.stateOf(mia), 'enrolled');
 });

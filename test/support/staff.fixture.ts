@@ -10,16 +10,16 @@ export const user = (name: string) => name as CanonicalUser;
 export const backend = (name: string) => name as BackendName;
 export const session = (name: string) => name.padEnd(43, '-') as RecordKey;
 
-/** A member of staff as the console would hand one in. */
+/** A member of staff as the console passes one on. */
 export function staffMember(name: string, grant: StaffGrant, provenAtMs = 0): StaffMember {
   return { user: user(name), session: session(name), address: '192.0.2.9', provenAtMs, ...grant };
 }
 
-/** Who is staff, to be changed in mid-test; sessions that were ended; and whether anybody can be asked. */
+/** The checks on staff for a test, which may change grants, end sessions, and cause an outage. */
 export interface DutyForTests extends StaffChecks {
   readonly grants: Map<string, StaffGrant>;
   readonly ended: Set<string>;
-  /** Users whom the operator lets nobody open. */
+  /** The users whose mailbox nobody may open. */
   readonly excluded: Set<string>;
   readonly worked: string[];
   away: boolean;
@@ -57,7 +57,7 @@ export function livesOn(name: string, home: string): HomeLookup {
   return { kind: 'found', user: user(name), backend: backend(home) };
 }
 
-/** An audit in memory, which can be full. */
+/** An audit in memory that a test can make fail. */
 export function auditForTests() {
   const lines: AuditEvent[] = [];
   const audit = {

@@ -7,11 +7,11 @@ import { createServerKey } from '../../src/sessions/key-derivation.ts';
 import { createVault, parseEnrolment, type VaultKeys } from '../../src/support/enrolment.ts';
 import { createSecondFactors, type SecondFactors } from '../../src/support/second-factor.ts';
 
-/** A node as far as second factors go. Its clock is the test's. */
+/** A node with second factors and the test's clock. */
 export interface FactorNode extends AsyncDisposable {
   readonly factors: SecondFactors;
   readonly replica: StateReplica;
-  /** What was logged as an error. */
+  /** The errors of the log. */
   readonly alarms: readonly string[];
 }
 
@@ -38,12 +38,12 @@ export async function startFactorNode(
   return { factors, replica, alarms, [Symbol.asyncDispose]: () => replica[Symbol.asyncDispose]() };
 }
 
-/** What an authenticator app shows at this moment, made from the key as a person would type it. */
+/** The current code of an authenticator app, from the key as a person types it. */
 export function codeOf(key: string, atMs: number): string {
   return TOTP.generate({ secret: TotpKey.fromBase32(key), timestamp: atMs });
 }
 
-/** Takes somebody through the enrolment; returns the key in the app and the recovery codes. */
+/** Enrols a user. Resolves with the key in the app and the recovery codes. */
 export async function enrol(factors: SecondFactors, user: string, nowMs: number) {
   const invited = await factors.invite(user);
   if (invited === undefined) throw new Error(`${user} has a second factor already`);

@@ -15,18 +15,18 @@ const lab = await withLab('a', 'c', 'd');
 const megabyte = 1024 * 1024;
 const subject = `big-${randomUUID()}`;
 const received = randomBytes(50 * megabyte);
-/** What the gateway may occupy beyond what it had: far less than the bodies that pass. */
+/** The memory that the gateway may need on top: far less than the bodies that pass. */
 const allowed = 100;
 
-/** Somebody who reads and writes a mail with an attachment in a webmail. */
+/** A person who reads and writes mail with an attachment in a webmail. */
 interface Correspondent {
   readonly person: RoundcubeUser;
-  /** Where the attachment of the big mail in the inbox is. */
+  /** The target of the big mail's attachment. */
   readonly attachment: string;
   /** A picture, style or script that the web server itself answers with. */
   readonly file: string;
   readonly upload: { readonly target: string; readonly headers: OutgoingHttpHeaders; readonly fields: Fields };
-  /** The hashes of what the webmail has taken, the file of this answer among them. */
+  /** The hashes of the webmail's uploads, including the file of this answer. */
   readonly arrived: (answer: string) => Promise<readonly string[]>;
 }
 type Fields = readonly (readonly [name: string, value: string])[];

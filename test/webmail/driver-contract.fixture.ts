@@ -17,13 +17,13 @@ import {
   userAgent,
 } from './scripted-exchange.fixture.ts';
 
-/** A driver before a webmail that takes `right` as the password of everybody; `landing` as its URL is configured. */
+/** A driver with a webmail that accepts `right` as every password; `landing` is the path of its configured URL. */
 export interface DriverUnderTest {
   readonly name: string;
   readonly landing: string;
-  /** Its sign-in is known by English words. */
+  /** Set if its sign-in is recognised by English text. */
   readonly readsEnglish?: true;
-  /** Nothing in a page tells it from another: any page without an error is a sign-in. */
+  /** Set if every page without an error counts as a sign-in. */
   readonly takesAnyPage?: true;
   create(exchange: HttpExchange): WebmailDriver;
   webmail(request: ExchangeRequest): ExchangeResponse;
@@ -32,7 +32,7 @@ export interface DriverUnderTest {
 /** The user's browser at a sign-out. */
 export const signOutAs = { userAgent, publicOrigin: 'https://mail.example.test', clientAddress: '203.0.113.7' };
 
-/** What every webmail driver must do, before a well-behaved webmail and before a broken one. */
+/** The contract of every webmail driver, with a well-behaved webmail and with a broken one. */
 export function driverContract(under: DriverUnderTest): void {
   const host = hostWith(under.landing);
   const before = (): { driver: WebmailDriver; exchange: ReturnType<typeof scriptedExchange> } => {

@@ -52,7 +52,7 @@ function cypht(request: ExchangeRequest): ExchangeResponse {
   if (method === 'GET' && cookie.includes('hm_id=KEY')) return responseOf(200, cyphtPage('cypht-mailbox'), html);
   if (method === 'GET') return responseOf(200, cyphtPage('cypht-login'), html);
   const form = new URLSearchParams(body);
-  // It takes no form that does not come from its own host, as it sees it.
+  // It refuses forms from any host but its own, by its own view.
   const source = new URL(field(request, 'origin') ?? field(request, 'referer') ?? 'http://nowhere/');
   if (source.host !== field(request, 'x-forwarded-host'))
     return responseOf(303, '', { ...html, location: '/' }, [...cyphtGone]);
@@ -162,7 +162,7 @@ for (const { name, webmail, landing, jar, ...more } of webmails) {
   });
 }
 
-/** What the driver makes of an answer, its body included. */
+/** The driver's verdict on an answer with its body. */
 function verdict(
   name: string,
   target: string,

@@ -110,7 +110,7 @@ test('a form that would carry the password to another server is not sent', async
   assert.equal(exchange.requests.length, 1);
 });
 
-/** Why a sign-in failed before a page that `answer` gives for each GET. */
+/** The error of a sign-in at a webmail that answers each GET by `answer`. */
 async function failing(
   answer: ExchangeResponse,
   more: Readonly<Record<string, unknown>> = {},

@@ -29,7 +29,7 @@ suite('the real Horde behind the gateway', { concurrency: false }, () => {
   });
   after(() => running.disposeAsync());
 
-  /** Dave in his mailbox, and the token of the page. */
+  /** Signs dave in. Resolves with his browser and the token of the page. */
   async function daveSignedIn() {
     const person = new RoundcubeUser(gateway.origin);
     const page = await person.signIn('dave', 'dave-pw');

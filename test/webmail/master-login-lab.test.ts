@@ -91,13 +91,13 @@ suite('staff open a mailbox by the name of user and master', { concurrency: fals
   }
 });
 
-/** Under which names Horde keeps preferences of this user. */
+/** The names under which Horde keeps preferences of this user. */
 async function accountsOf(user: string): Promise<readonly string[]> {
   const files = await readdir(`${lab.dataFolder}/d/data/prefs`);
   return files.filter((name) => name.startsWith(`${user}@`)).map((name) => name.replace(/\.prefs$/, ''));
 }
 
-/** What Horde's script is told of all folders. */
+/** The answer to Horde's script about all folders. */
 async function listOf(person: RoundcubeUser, token: string, headers = {}): Promise<string> {
   const form = { token, initial: '1', mboxes: '["SU5CT1g"]', unsub: '0', all: '0', base: '' };
   return (await person.post('/horde/services/ajax.php/imp/listMailboxes', { kind: 'script', form, headers })).body;

@@ -16,7 +16,7 @@ export const clock = { nowMs: () => Date.UTC(2026, 10, 22) };
 export const userAgent = 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0';
 export const going = new AbortController().signal;
 
-/** A webmail that answers each request as a test says, and remembers them. */
+/** A webmail that answers by a script, and keeps its requests. */
 export interface ScriptedExchange extends HttpExchange {
   readonly requests: ExchangeRequest[];
 }

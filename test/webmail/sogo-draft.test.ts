@@ -18,7 +18,7 @@ async function fillIn(page: Page, user: string): Promise<void> {
 async function writeLetter(page: Page) {
   const dialog = page.locator('md-dialog');
   await page.click('[aria-label="Write a new message"]');
-  // It flies in for seconds.
+  // Its animation takes seconds.
   await page.locator('md-fab-actions md-icon', { hasText: 'open_in_browser' }).dispatchEvent('click');
   await dialog.locator('md-chips input').first().fill('clara@example.test');
   await page.keyboard.press('Enter');

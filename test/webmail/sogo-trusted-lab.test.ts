@@ -12,7 +12,7 @@ const carol = '/SOGo/so/carol@example.test';
 const secret = 'a-secret-of-the-test-only';
 const accept = 'application/json, text/plain, */*';
 
-/** Posted as it stands: a browser would not let a test choose these fields. */
+/** Posts the text unchanged: `fetch` would not let a test choose these fields. */
 async function statusOf(url: string, headers: Readonly<Record<string, string>>): Promise<number | undefined> {
   const request = sendRequest(url, { method: 'POST', headers: { ...headers, 'content-type': 'application/json' } });
   request.end('{}');

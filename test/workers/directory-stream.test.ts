@@ -46,12 +46,12 @@ after(async () => {
   await redis[Symbol.asyncDispose]();
 });
 
-/** What becomes of sign-ins on connections of their own, which go to the workers in turn. */
+/** The results of sign-ins on new connections, which go to the workers in turn. */
 async function signIns({ address, password }: Pick<Person, 'address' | 'password'>): Promise<string> {
   const statuses = new Set<number>();
   for (let nth = 0; nth < 2 * workers; nth += 1) {
     using visitor = new Visitor(origin, node.port);
-    // Each unknown name is another one: who repeats one waits.
+    // Each attempt has another unknown name: a repeated one would wait.
     statuses.add((await visitor.signIn(password, address.replace('NTH', String(nth)))).status);
   }
   return [...statuses].join(' ');

@@ -44,7 +44,7 @@ shutdown: { delay: 500ms, deadline: 5s }`,
   );
 }
 
-/** Requests on connections of their own, which go to the workers in turn. */
+/** Sends requests on new connections, which go to the workers in turn. */
 async function visitAll<T>(
   visit: (visitor: Visitor) => Promise<T>,
   cookies: Visitor['cookies'],
@@ -106,7 +106,7 @@ test('the first process alone looks at the hosts: as often as one process would'
   await eventually(() => Promise.resolve(checks.length >= 4), 'the host is looked at');
   const [first, last] = [checks.at(-4), checks.at(-1)];
   assert.ok(first !== undefined && last !== undefined);
-  // Three workers that looked for themselves would need a fourth of the time.
+  // Three workers with their own checks would need a quarter of the time.
   assert.ok(last - first >= 3 * 180 - 20, `four checks within ${last - first} ms`);
 });
 
@@ -116,7 +116,7 @@ test('a host that the first process finds down is down in every worker, and up a
   cluster.webmail.isIll = true;
   await eventually(async () => (await firstHost()).state === 'DOWN', 'it is found down');
   const statuses = () => visitAll(async (other) => (await other.get('/arrived')).status, visitor.cookies);
-  // One request a second may try.
+  // One request a second goes through.
   await eventually(async () => (await statuses()).filter((status) => status === 503).length > workers, 'all know');
   cluster.webmail.isIll = false;
   await eventually(async () => (await firstHost()).state === 'READY', 'it is found up');

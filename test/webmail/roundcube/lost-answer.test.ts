@@ -14,7 +14,7 @@ function answerTo(method: string, target: string, fields: Readonly<Record<string
   return answer;
 }
 
-/** What Roundcube's script would run of an answer: name and arguments of each call. */
+/** The calls that Roundcube's script runs for an answer: name and arguments. */
 function callsOf(answer: Answer): readonly (readonly [name: string, ...args: unknown[]])[] {
   const parsed: unknown = answer.body.startsWith('{') ? JSON.parse(answer.body) : undefined;
   const isJson = typeof parsed === 'object' && parsed !== null && 'exec' in parsed;

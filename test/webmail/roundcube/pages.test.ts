@@ -86,7 +86,7 @@ test('a file that is shown as it is cannot speak for Roundcube, however the link
   assert.equal(lost, 'look-inside');
 });
 
-/** Roundcube's own ways of writing a text into its answers. */
+/** The ways in which Roundcube writes a text into its answers. */
 const inScript = (text: string): string => JSON.stringify(text).replaceAll('<', '\\u003C').replaceAll('>', '\\u003E');
 const inHtml = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
