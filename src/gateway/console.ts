@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { backendKey } from '../backends/placement.ts';
 import { operatorStates } from '../backends/state-values.ts';
 import { systemClock } from '../core/clock.ts';
+import { defined } from '../core/defined.ts';
 import type { Log } from '../core/log.ts';
 import { canonicalUser } from '../core/names.ts';
 import type { SessionStore } from '../core/session.ts';
@@ -81,7 +82,7 @@ export function openConsole(options: ConsoleOptions): NodeConsole {
     noteSignIn({ user, backend, result, why, client: address, reference }) {
       // Unknown names are unlimited in number: they are not noted.
       if (user === undefined || (backend === undefined && why !== 'refused')) return;
-      const noted = { atMs: clock.nowMs(), result, address, reference, ...(why === undefined ? {} : { why }) };
+      const noted = { atMs: clock.nowMs(), result, address, reference, ...defined({ why }) };
       notes.note(user, noted);
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
@@ -124,7 +125,7 @@ function createBackends({ holder, cluster, heldPerHost }: ConsoleOptions): Conso
         const active = placement.activeHost(backend);
         return {
           name: backend.name,
-          ...(set === undefined ? {} : { set }),
+          ...defined({ set }),
           hosts: backend.hosts.map((host) => {
             const why = whyDown(health, host.name);
             return {
@@ -132,7 +133,7 @@ function createBackends({ holder, cluster, heldPerHost }: ConsoleOptions): Conso
               state: placement.hostState(backend, host),
               serves: isPool || host === active,
               sessions: held.get(host.name) ?? 0,
-              ...(why === undefined ? {} : { why }),
+              ...defined({ why }),
             };
           }),
         };

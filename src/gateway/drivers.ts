@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import { defined } from '../core/defined.ts';
 import { type BackendName, type CanonicalUser, nameForServer } from '../core/names.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Home } from '../login/authentication.ts';
@@ -21,7 +22,7 @@ export async function loadDrivers(
     const plain = Object.keys(settings).length === 0;
     let driver = plain ? shared.get(driverName) : undefined;
     if (driver === undefined) {
-      driver = await loadDriver(driverName, { exchange, clock, settings, ...(master === undefined ? {} : { master }) });
+      driver = await loadDriver(driverName, { exchange, clock, settings, ...defined({ master }) });
       drivers.push(driver);
       if (plain) shared.set(driverName, driver);
     }

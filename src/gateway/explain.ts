@@ -1,6 +1,7 @@
 import { withOverrides } from '../backends/overrides.ts';
 import type { StateReplica } from '../backends/state-replica.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
+import { defined } from '../core/defined.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { CanonicalUser, LoginNameParser } from '../core/names.ts';
@@ -76,7 +77,7 @@ export function createExplain(deps: ExplainerDeps): Explain {
       return {
         name: host.name,
         state,
-        ...(why === undefined ? {} : { why }),
+        ...defined({ why }),
         serves: isPool(backend) || host === active,
         imap: imapAddressOf(host),
         webmail: host.webmail.origin + host.webmail.landing,
@@ -128,15 +129,13 @@ type ExplainedTrace = Explanation['steps'][number];
 
 function asStep({ source, asked, outcome, tookMs, ageMs, stale }: ExplainedTrace): ExplainedStep {
   const step = { source, asked, answer: outcome.kind, tookMs };
-  const age = { ...(ageMs === undefined ? {} : { ageMs }), ...(stale === undefined ? {} : { stale }) };
+  const age = defined({ ageMs, stale });
   switch (outcome.kind) {
     case 'found': {
       const { home, user, role } = outcome;
       return {
         ...step,
-        ...(home === undefined ? {} : { home }),
-        ...(user === undefined ? {} : { user }),
-        ...(role === undefined ? {} : { role }),
+        ...defined({ home, user, role }),
         ...age,
       };
     }
@@ -147,7 +146,7 @@ function asStep({ source, asked, outcome, tookMs, ageMs, stale }: ExplainedTrace
     case 'tempfail':
       return { ...step, why: outcome.why, ...age };
     case 'unknown-user':
-      return { ...step, ...(outcome.why === undefined ? {} : { why: outcome.why }), ...age };
+      return { ...step, ...defined({ why: outcome.why }), ...age };
     case 'later':
     case 'skipped':
       return { ...step, ...age };

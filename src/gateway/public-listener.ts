@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../core/clock.ts';
+import { defined } from '../core/defined.ts';
 import { type Answer, type Readiness, readinessAnswer } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
@@ -86,7 +87,7 @@ function createPublicListener(options: ListenerOptions): PublicListener {
     ...shared,
     probes: { live: () => probeReply(200, 'live\n'), ready: () => ready(options.readiness()) },
     proxyProtocol: node.proxyProtocol,
-    ...(node.certificates === undefined ? {} : { certificates: node.certificates }),
+    ...defined({ certificates: node.certificates }),
     rules: () => holder.current.requestRules[options.serves],
     pages: (request, response, ingress) => holder.current.pages(request, response, ingress),
     sessions: node.support === undefined ? sessions : guardedSessions(sessions, node.support.mailboxExpiry),

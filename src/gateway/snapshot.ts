@@ -107,8 +107,8 @@ function createRequestRules(
     requestHeaders: createRequestHeaders({ alsoDropped: requests.dropHeaders }),
   };
   const common = { ...parts, trustedProxies };
-  const console = support === undefined ? {} : { console: support.console };
-  const assist = support === undefined ? {} : { assist: support.assist };
+  const console = defined({ console: support?.console });
+  const assist = defined({ assist: support?.assist });
   return {
     public: {
       ...shared,

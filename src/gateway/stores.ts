@@ -10,6 +10,7 @@ import { createVouchedStateStore, type StateKeys, type VouchedStateStore } from 
 import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
+import { defined } from '../core/defined.ts';
 import { type Log, silentLog } from '../core/log.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { RunScript, StateStore } from '../core/state-store.ts';
@@ -123,8 +124,7 @@ export function openDirectory(
     clock: systemClock,
     log,
     connectRedis,
-    ...(states === undefined ? {} : { states }),
-    ...(askLeader === undefined ? {} : { askLeader }),
+    ...defined({ states, askLeader }),
   });
 }
 

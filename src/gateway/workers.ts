@@ -38,7 +38,7 @@ export class Team implements UserListeners, Disposable {
   readonly #log: Log;
   readonly #living = new Map<Worker, Member>();
   readonly #pauses = new Set<NodeJS.Timeout>();
-  readonly #telling = new DisposableStack();
+  readonly #watching = new DisposableStack();
   #ports: UserListeners['ports'] = { public: 0 };
   #serving = false;
   #isOut = false;
@@ -60,8 +60,8 @@ export class Team implements UserListeners, Disposable {
     this.#led = led;
     this.#filesRead = led.filesRead;
     const tellHealth = (): void => this.#tellHealth();
-    this.#telling.adopt(setInterval(tellHealth, tellEveryMs), clearInterval);
-    this.#telling.defer(led.health.onChange(tellHealth));
+    this.#watching.adopt(setInterval(tellHealth, tellEveryMs), clearInterval);
+    this.#watching.defer(led.health.onChange(tellHealth));
     const started = await Promise.all(Array.from({ length: count }, () => this.#start()));
     this.#ports = started[0] ?? this.#ports;
     this.#serving = true;
@@ -189,7 +189,7 @@ export class Team implements UserListeners, Disposable {
 
   #stop(): void {
     this.#serving = false;
-    this.#telling.dispose();
+    this.#watching.dispose();
     for (const pause of this.#pauses) clearTimeout(pause);
   }
 }

@@ -4,7 +4,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Clock } from '../core/clock.ts';
 import { ingressOf } from './request-context.ts';
 
-const maxFormBytes = 8 * 1024;
+const maxFormBodyBytes = 8 * 1024;
 
 /**
  * Reads a plain form of at most 8 KiB into `request.body`; anything else is refused at once, with a status.
@@ -27,14 +27,14 @@ export function createFormBody(): RequestHandler {
 }
 
 async function readFormBody(request: IncomingMessage): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > maxFormBytes) throw formRefusal(413, 'the form is too long');
+  if (Number(request.headers['content-length'] ?? 0) > maxFormBodyBytes) throw formRefusal(413, 'the form is too long');
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
     request.on('data', (chunk: Buffer) => {
       chunks.push(chunk);
       length += chunk.length;
-      if (length <= maxFormBytes) return;
+      if (length <= maxFormBodyBytes) return;
       request.removeAllListeners('data').pause();
       reject(formRefusal(413, 'the form is too long'));
     });

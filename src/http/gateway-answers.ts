@@ -7,7 +7,7 @@ import type { Views } from './views.ts';
 
 /** Why a request is refused at once: a fault of the address that it was sent to. */
 export const refusals = ['no-host', 'foreign-host', 'not-https', 'not-http'] as const;
-type RefusedRequest = (typeof refusals)[number];
+type AddressRefusal = (typeof refusals)[number];
 
 /**
  * The gateway's own answers on the webmail's paths: pages for navigations, JSON for scripts, in the browser's language.
@@ -25,7 +25,7 @@ export interface Answers {
   /** 401 for a frame or a form without a session: nothing was sent or saved. Our own origin may frame it. */
   noSessionFrame(request: RequestHead): Answer;
   /** 400, or 421 for a host name that is not served here. Plain: a style sheet would have that address too. */
-  refused(request: RequestHead, why: RefusedRequest): Answer;
+  refused(request: RequestHead, why: AddressRefusal): Answer;
 }
 
 interface FailureForm {
@@ -56,7 +56,7 @@ export function createAnswers(views: Views, clock: Clock): Answers {
   ): Answer {
     const retry: [string, string][] =
       form.retryAfterSeconds === undefined ? [] : [['Retry-After', String(form.retryAfterSeconds)]];
-    if (!wantsPage(request)) return jsonAnswer(form.status, { error, reference: form.reference }, retry);
+    if (!wantsPage(request)) return scriptAnswer(form.status, { error, reference: form.reference }, retry);
     const locale = localeOf(request);
     const values = {
       text: locale.text(keys.text),
@@ -81,7 +81,7 @@ export function createAnswers(views: Views, clock: Clock): Answers {
       const { title, text } = closureText(locale, closure, { as: 'user', timeZone, nowMs });
       if (!wantsPage(request)) {
         const times = { since: isoTime(sinceMs), ...(untilMs === undefined ? {} : { until: isoTime(untilMs) }) };
-        return jsonAnswer(503, { error, ...times, text, reference }, [['Retry-After', seconds]]);
+        return scriptAnswer(503, { error, ...times, text, reference }, [['Retry-After', seconds]]);
       }
       const looksAgain = isSafeLink(request);
       const values = {
@@ -131,7 +131,7 @@ function pageHeaders(framedBy: "'none'" | "'self'"): [name: string, value: strin
   return [...answerSecurityHeaders(framedBy), ['Content-Type', 'text/html; charset=utf-8']];
 }
 
-function jsonAnswer(status: number, body: object, more: readonly (readonly [string, string])[]): Answer {
+function scriptAnswer(status: number, body: object, more: readonly (readonly [string, string])[]): Answer {
   const headers = [...answerSecurityHeaders("'none'"), ['Content-Type', 'application/json'] as const, ...more];
   return { status, headers, body: `${JSON.stringify(body)}\n` };
 }

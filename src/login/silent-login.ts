@@ -2,6 +2,7 @@ import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import { CookieJar, expiredCookieLines } from '../core/cookie-jar.ts';
 import { withDeadline } from '../core/deadline.ts';
+import { defined } from '../core/defined.ts';
 import { PosternError } from '../core/error.ts';
 import type { Client, SignInIdentity } from '../core/identity.ts';
 import type { BackendName } from '../core/names.ts';
@@ -56,7 +57,7 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
     if (home === undefined || host === undefined) throw noSuchHost(record.host);
     if (!canEnter(session, home.driver)) return { kind: 'rejected' };
     const carried = carriedCookies(session, home.driver, lost, deps.clock.nowMs());
-    const as = { ...identityOf(session, client, publicOrigin), ...(carried === undefined ? {} : { carried }) };
+    const as = { ...identityOf(session, client, publicOrigin), ...defined({ carried }) };
     let begun = false;
     const outcome = await withDeadline({ source: 'webmail', ms: silentLoginPatienceMs }, neverGone, (waiting) =>
       turnsOf(record.backend).take(waiting, () => {
@@ -138,8 +139,7 @@ function canEnter({ password }: Pick<Entering, 'password'>, { masterEntry }: Web
 /** The identity with which a session's user is signed in to the webmail again. */
 function identityOf({ record, password }: Entering, client: Client, publicOrigin: string): SignInIdentity {
   const { user, timeZone, impersonation } = record;
-  const actor = impersonation === undefined ? {} : { actor: impersonation.actor };
-  return { user, password, client, timeZone, publicOrigin, ...actor };
+  return { user, password, client, timeZone, publicOrigin, ...defined({ actor: impersonation?.actor }) };
 }
 
 const relocationDeadlineMs = 15_000;
@@ -202,7 +202,7 @@ export function createRelocation(deps: RelocationDeps): Relocate {
     if (outcome.kind === 'rejected') return outcome;
     const stale = backend === record.backend ? [] : expiredCookieLines(session.jar, publicOrigin.startsWith('https:'));
     // After the reroute the jar of the session holds the new cookies.
-    const route = { backend, host: host.name, ...(homeSinceMs === undefined ? {} : { homeSinceMs }) };
+    const route = { backend, host: host.name, ...defined({ homeSinceMs }) };
     const left = { record, jar: new CookieJar(() => true) };
     left.jar.renew(session.jar);
     const written = await deps.reroute(session.key, route, outcome.jar);

@@ -1,5 +1,6 @@
 import type { Audit } from '../../core/audit.ts';
 import type { Clock } from '../../core/clock.ts';
+import { defined } from '../../core/defined.ts';
 import { PosternError } from '../../core/error.ts';
 import type { CanonicalUser } from '../../core/names.ts';
 import type { SessionRecord } from '../../core/session.ts';
@@ -150,7 +151,7 @@ class UserPages {
     try {
       const permission = await this.#deps.impersonation.permission(staff, user, gone);
       if (permission.kind === 'refused') return { cannotOpen: this.#refusalText(permission) };
-      return permission.note === undefined ? {} : { note: permission.note };
+      return defined({ note: permission.note });
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
       const source = this.#english.text(sourceKeyOf(error.source));
