@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { createOutside } from '../src/config/referenced-files.ts';
 import { configShape } from '../src/config/config.ts';
+import { createReferencedFiles } from '../src/config/referenced-files.ts';
 import { loadSource, sourceTypes } from '../src/directory/registry.ts';
 import { driverNames, loadDriverModule } from '../src/webmail/registry.ts';
 
@@ -258,7 +258,7 @@ export const referenceExamples: ReadonlyMap<string, string> = new Map([
 /** The JSON schema of the whole configuration, with that of every driver in its place. */
 export async function configSchema(): Promise<Schema> {
   // No file is opened for the schema alone.
-  const schema = jsonSchema(z.strictObject(configShape(createOutside('.', {}))));
+  const schema = jsonSchema(z.strictObject(configShape(createReferencedFiles('.', {}))));
   const sources = asSchema(asSchema(schema.properties?.['directory'] ?? {}).properties?.['sources'] ?? {});
   sources.items = { oneOf: await Promise.all(sourceTypes.map(sourceSchema)) };
   await setDriverSchemas(schema);

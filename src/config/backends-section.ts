@@ -15,7 +15,7 @@ import {
 } from '../schema/value-parsers.ts';
 import { driverNames } from '../webmail/registry.ts';
 import { davAbout, davSection, hostMark } from './dav-section.ts';
-import { certificates, type Outside, settleSettings } from './referenced-files.ts';
+import { certificates, type ReferencedFiles, settleSettings } from './referenced-files.ts';
 import { furtherHosts, masterSection, ownServing, servingDefaults } from './serving-section.ts';
 
 const timeoutKeys = {
@@ -49,9 +49,9 @@ const limitKeys = {
 };
 
 /** Defaults for every backend. */
-export function backendDefaultsSection(outside: Outside) {
+export function backendDefaultsSection(referenced: ReferencedFiles) {
   return section({
-    ...common(outside),
+    ...common(referenced),
     dav: davSection(davAbout),
     imap: hostTemplate('an IMAP URL', imapRemedy, parseImapUrl, 'imaps://$host')
       .optional()
@@ -84,35 +84,35 @@ export function backendDefaultsSection(outside: Outside) {
     })
       .prefault({})
       .describe('How many resources one backend may use, so that a slow one does not harm the users of others.'),
-    ...servingDefaults(outside),
+    ...servingDefaults(referenced),
   })
     .prefault({})
     .describe('Defaults for all backends, so that each backend is one short line.');
 }
 
 /** One backend: a host name where the defaults have the URLs, or a map. */
-export function backendSection(outside: Outside) {
+export function backendSection(referenced: ReferencedFiles) {
   const place = {
     host: host().optional().describe('The host name that the URLs under backend_defaults are filled in with.'),
-    imap: endpoint(outside, 'an IMAP URL', imapRemedy, parseImapUrl, 'imaps://mx1.internal')
+    imap: endpoint(referenced, 'an IMAP URL', imapRemedy, parseImapUrl, 'imaps://mx1.internal')
       .optional()
       .describe(
         'The IMAP server: `imaps://` uses TLS at once, `imap://` requires STARTTLS. A URL, or a map of `url`, ' +
           '`tls_server_name` and `tls_ca_file`.',
       ),
-    webmail: endpoint(outside, 'a webmail URL', webmailRemedy, parseWebmailUrl, 'http://mx1.internal/')
+    webmail: endpoint(referenced, 'a webmail URL', webmailRemedy, parseWebmailUrl, 'http://mx1.internal/')
       .optional()
       .describe('The webmail. Users land on its path. A URL, or a map as for `imap`.'),
     tls_server_name: host()
       .optional()
       .describe('The name that the certificates must carry. Default: the host of the URL.'),
-    tls_ca_file: trustedAuthorities(outside),
+    tls_ca_file: trustedAuthorities(referenced),
   };
   const map = section({
     ...place,
     ...furtherHosts(place, host()),
-    ...ownServing(outside),
-    ...common(outside),
+    ...ownServing(referenced),
+    ...common(referenced),
     dav: davSection('As under backend_defaults, for this backend, and instead of those.'),
     timeouts: section(timeoutKeys)
       .partial()
@@ -131,10 +131,10 @@ export function backendSection(outside: Outside) {
   });
 }
 
-function common(outside: Outside) {
+function common(referenced: ReferencedFiles) {
   return {
     driver: oneOf(driverNames).optional().describe('The webmail that the backend runs.'),
-    tls_ca_file: trustedAuthorities(outside),
+    tls_ca_file: trustedAuthorities(referenced),
     imap_later: laterTexts(),
     login_name: loginName(),
     imap_ok_referral: oneOf(['accept', 'refuse'] as const)
@@ -143,8 +143,8 @@ function common(outside: Outside) {
         'What to do if the mail server accepts the password but names another server (`OK [REFERRAL …]`): `accept` signs the ' +
           'user in here, which is the default; `refuse` does not, because the directory is wrong. The log has both.',
       ),
-    master: masterSection(outside),
-    ...driverBlocks(outside),
+    master: masterSection(referenced),
+    ...driverBlocks(referenced),
   };
 }
 
@@ -191,8 +191,8 @@ function laterTexts() {
     );
 }
 
-function trustedAuthorities(outside: Outside) {
-  return certificates(outside)
+function trustedAuthorities(referenced: ReferencedFiles) {
+  return certificates(referenced)
     .optional()
     .describe('CA certificates (PEM) for IMAP and webmail, instead of those of the system.');
 }
@@ -201,13 +201,13 @@ function trustedAuthorities(outside: Outside) {
  * One block of settings for each webmail driver, under its name. Each driver checks its own once the defaults and the
  * backend's block are one: see {@link driverBlockOf}.
  */
-function driverBlocks(outside: Outside): object {
+function driverBlocks(referenced: ReferencedFiles): object {
   return Object.fromEntries(
     driverNames.map((driver) => [
       driver,
       z
         .record(z.string(), z.unknown(), { error: `is not a map of settings: see the page of the ${driver} driver` })
-        .transform((settings, context) => settleSettings(settings, outside, context))
+        .transform((settings, context) => settleSettings(settings, referenced, context))
         .optional()
         .describe(`The settings of the \`${driver}\` driver.`),
     ]),
@@ -221,7 +221,7 @@ export function driverBlockOf(parsed: object | undefined, driver: string): Drive
 }
 
 function endpoint<T>(
-  outside: Outside,
+  referenced: ReferencedFiles,
   what: string,
   remedy: string,
   parse: (text: string) => Reading<T>,
@@ -231,7 +231,7 @@ function endpoint<T>(
   const map = section({
     url: url().describe('The URL.'),
     tls_server_name: host().optional().describe('The name that the certificate must carry.'),
-    tls_ca_file: certificates(outside).optional().describe('CA certificates (PEM).'),
+    tls_ca_file: certificates(referenced).optional().describe('CA certificates (PEM).'),
   });
   return z.union([url().transform((url) => ({ url, tls_server_name: undefined, tls_ca_file: undefined })), map], {
     error: `is neither a URL nor a map with a url: ${remedy}`,

@@ -20,7 +20,7 @@ interface BackendContext {
   readonly imapCa: string | undefined;
 }
 
-/** Fills a backend up from the defaults; undefined if something is missing, which is then noted. */
+/** Completes a backend with the defaults; undefined if something is missing, which becomes a finding. */
 export function settleBackend(named: NamedBackend, context: BackendContext): Backend | undefined {
   const { name, entry, path, findings } = named;
   const { defaults } = context;
@@ -51,7 +51,7 @@ export async function withDriverPaths(backend: Backend): Promise<Backend> {
   return { ...backend, clientPaths: davPaths.map((prefix) => ({ prefix })) };
 }
 
-/** The primary first, or the equals in their order; undefined if one of them is not complete. */
+/** The hosts of a backend, the primary first; undefined if one of them is not complete. */
 function settleHosts(named: NamedBackend, context: BackendContext): Backend['hosts'] | undefined {
   const hosts = placesOf(named).map((place, index) => {
     const imap = settleImap(place, context);
@@ -64,7 +64,7 @@ function settleHosts(named: NamedBackend, context: BackendContext): Backend['hos
   return complete.length === hosts.length ? atLeastOne(complete) : undefined;
 }
 
-/** What the site says of its IMAP servers: of their answers, and of names as they want them. */
+/** The site's settings for its IMAP servers: the meaning of their answers, and how they want users to be named. */
 function answersOf(
   { entry }: NamedBackend,
   { defaults }: BackendContext,
@@ -75,7 +75,7 @@ function answersOf(
   return defined({ laterTexts, okReferral, loginName });
 }
 
-/** One machine of a backend, as it is written, with the place where that stands. */
+/** One machine of a backend as it is written, with its place in the file. */
 type WrittenPlace = Pick<NamedBackend, 'path' | 'findings'> & {
   readonly entry: Pick<NamedBackend['entry'], 'host' | 'imap' | 'webmail' | 'tls_server_name' | 'tls_ca_file'>;
 };
@@ -223,8 +223,8 @@ export interface NamedBackend {
 const namePattern = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
 
 /**
- * All backends of all files. `names` holds each name that stands somewhere, also where its backend has problems; what
- * is wrong with a name, with a backend by itself, or with two of one name, is noted.
+ * All backends of all files. `names` has every name, also of backends with problems. Bad names, problems of a backend by
+ * itself and names that are used twice become findings.
  */
 export function readBackends(files: readonly ConfigFile[]): {
   readonly backends: readonly NamedBackend[];
@@ -244,7 +244,7 @@ export function readBackends(files: readonly ConfigFile[]): {
       );
       continue;
     }
-    const schema = backendSection(file.outside);
+    const schema = backendSection(file.referenced);
     for (const [name, value] of Object.entries(part)) {
       const path = ['backends', name];
       const before = places.get(name.toLowerCase());

@@ -4,39 +4,39 @@ import { isObject } from '../core/json.ts';
 import { isMissing, whyUnreadable } from '../core/named-files.ts';
 import { unknownKeyText } from '../schema/scalars.ts';
 import { type ConfigProblem, createFindings, type Findings } from './problems.ts';
-import type { Outside } from './referenced-files.ts';
+import type { ReferencedFiles } from './referenced-files.ts';
 import { parseYamlFile } from './yaml-file.ts';
 
-/** A configuration file that is YAML and a map of keys; nothing more of it is checked yet. */
+/** A configuration file that is known to be YAML and a map of keys. */
 export interface ConfigFile {
   /** As it was named. */
   readonly name: string;
   readonly root: Readonly<Record<string, unknown>>;
   readonly findings: Findings;
   /** Paths in it are relative to it. */
-  readonly outside: Outside;
+  readonly referenced: ReferencedFiles;
 }
 
 /** Opens the main file, of the command line; undefined as for {@link openConfigFile}. */
-export function openMain(name: string, outside: Outside, problems: ConfigProblem[]): ConfigFile | undefined {
+export function openMain(name: string, referenced: ReferencedFiles, problems: ConfigProblem[]): ConfigFile | undefined {
   return openConfigFile(name, {
-    outside,
+    referenced,
     problems,
-    read: () => outside.files.readMain(name),
+    read: () => referenced.files.readMain(name),
     remedy: 'give one with -c FILE, or create one with postern init',
   });
 }
 
 interface Opening {
-  readonly outside: Outside;
+  readonly referenced: ReferencedFiles;
   readonly problems: ConfigProblem[];
   readonly read: () => Buffer;
   /** For a file that is not there. */
   readonly remedy?: string;
 }
 
-/** Opens a file; undefined when it cannot be read as a map of keys, which is then noted in `problems`. */
-function openConfigFile(name: string, { outside, problems, read, remedy }: Opening): ConfigFile | undefined {
+/** Opens a file; undefined if it cannot be read as a map of keys, which `problems` then says. */
+function openConfigFile(name: string, { referenced, problems, read, remedy }: Opening): ConfigFile | undefined {
   const refuse = (line: number, text: string): undefined => {
     problems.push({ file: name, line, column: 1, path: '', text });
   };
@@ -55,7 +55,7 @@ function openConfigFile(name: string, { outside, problems, read, remedy }: Openi
   problems.push(...yaml.problems.map((problem) => ({ file: name, path: '', ...problem })));
   if (yaml.problems.length > 0) return undefined;
   const findings = createFindings(name, yaml, problems);
-  if (isObject(yaml.root)) return { name, root: yaml.root, findings, outside };
+  if (isObject(yaml.root)) return { name, root: yaml.root, findings, referenced };
   const what = yaml.root === null ? 'the file is empty' : 'the file is not a map of keys';
   findings.add([], `${what}: write listen: 127.0.0.1:8080 and so on, or create it with postern init`);
   return undefined;
@@ -65,19 +65,19 @@ function openConfigFile(name: string, { outside, problems, read, remedy }: Openi
 export function openIncluded(main: ConfigFile, patterns: readonly string[], problems: ConfigProblem[]): ConfigFile[] {
   const opened: ConfigFile[] = [];
   for (const [index, pattern] of patterns.entries()) {
-    const names = main.outside.files.included(pattern, dirname(main.name));
+    const names = main.referenced.files.included(pattern, dirname(main.name));
     const path = Array.isArray(main.root['include']) ? ['include', index] : ['include'];
     if (names === undefined) main.findings.add(path, `there is no file ${pattern}: create it, or name another`);
     for (const name of names ?? []) {
-      const outside = main.outside.at(resolve(dirname(name)));
-      const file = openConfigFile(name, { outside, problems, read: () => outside.files.read(name) });
+      const referenced = main.referenced.at(resolve(dirname(name)));
+      const file = openConfigFile(name, { referenced, problems, read: () => referenced.files.read(name) });
       if (file !== undefined) opened.push(file);
     }
   }
   return opened;
 }
 
-/** Notes every key of the file that is none of the known ones. */
+/** Reports every unknown key of the file. */
 export function checkKeys(file: ConfigFile, known: readonly string[]): void {
   for (const key of Object.keys(file.root)) {
     if (!known.includes(key)) file.findings.add([key], unknownKeyText(key, known), 'key');

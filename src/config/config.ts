@@ -15,34 +15,34 @@ import {
 } from './listener-sections.ts';
 import { loginSection } from './login-section.ts';
 import { auditSection, logSection, requestsSection, shutdownSection, workersSection } from './node-sections.ts';
-import { certificates, type Outside } from './referenced-files.ts';
+import { certificates, type ReferencedFiles } from './referenced-files.ts';
 import { movesSection, sessionsSection, stateSection } from './sessions-section.ts';
 import { supportSection } from './support-section.ts';
 
 /**
- * The schema of the main file, key by key, in the order in which the reference shows them. `outside` belongs to the
+ * The schema of the main file, key by key, in the order in which the reference shows them. `referenced` belongs to the
  * file that is read: the leaves open what it names.
  */
-export function configShape(outside: Outside) {
+export function configShape(referenced: ReferencedFiles) {
   return {
     listen: listenSection,
     public_url: publicUrlSection,
-    tls: tlsSection(outside),
+    tls: tlsSection(referenced),
     trusted_proxies: trustedProxiesSection,
     proxy_protocol: proxyProtocolSection,
-    operators: operatorsSection(outside),
+    operators: operatorsSection(referenced),
     workers: workersSection,
-    sessions: sessionsSection(outside),
-    state: stateSection(outside),
-    audit: auditSection(outside),
-    moves: movesSection(outside),
-    directory: directorySection(outside),
-    directory_service: directoryServiceSection(outside),
-    passdb: passdbSection(outside),
-    login: loginSection(outside),
+    sessions: sessionsSection(referenced),
+    state: stateSection(referenced),
+    audit: auditSection(referenced),
+    moves: movesSection(referenced),
+    directory: directorySection(referenced),
+    directory_service: directoryServiceSection(referenced),
+    passdb: passdbSection(referenced),
+    login: loginSection(referenced),
     support: supportSection,
-    backend_defaults: backendDefaultsSection(outside),
-    backends: backendsSection(outside),
+    backend_defaults: backendDefaultsSection(referenced),
+    backends: backendsSection(referenced),
     include: includeSection,
     requests: requestsSection,
     log: logSection,
@@ -132,10 +132,10 @@ const includeSection = z
       'relative to it.',
   );
 
-function passdbSection(outside: Outside) {
+function passdbSection(referenced: ReferencedFiles) {
   return section({
     type: oneOf(['imap']).prefault('imap').describe('What checks passwords: the IMAP server of the user’s backend.'),
-    tls_ca_file: certificates(outside)
+    tls_ca_file: certificates(referenced)
       .optional()
       .describe('CA certificates (PEM) for IMAP, for backends that name none of their own.'),
   })
@@ -144,9 +144,9 @@ function passdbSection(outside: Outside) {
     .describe('How a password is checked.');
 }
 
-function backendsSection(outside: Outside) {
+function backendsSection(referenced: ReferencedFiles) {
   return z
-    .record(z.string(), backendSection(outside), {
+    .record(z.string(), backendSection(referenced), {
       error: 'is not a map of backends: write { a: { imap: imaps://HOST, webmail: http://HOST/ } }',
     })
     .prefault({})

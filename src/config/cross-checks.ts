@@ -18,7 +18,7 @@ export interface SettledBackend {
   readonly backend: Backend;
 }
 
-/** Two names for one machine are a slip: moves, counts and states would each see half of its users. */
+/** Reports two names for one machine: moves, counts and states would each see half of its users. */
 export function checkServersDiffer(settled: readonly SettledBackend[]): void {
   const seen = new Map<string, BackendName>();
   for (const { named, backend } of settled) {
@@ -59,8 +59,8 @@ export function checkMasters(settled: readonly SettledBackend[], forbidden: stri
 }
 
 /**
- * A password that is forgotten must not be needed again: every webmail has to open the user's own account without it.
- * Each reason is told once, however many backends share it.
+ * Checks that every webmail can open the user's own account without a password, since a forgotten one cannot be used
+ * again. Each reason is reported once, however many backends share it.
  */
 export async function checkForgetting(settled: readonly SettledBackend[], findings: Findings): Promise<void> {
   const byReason = new Map<string, string[]>();
@@ -79,7 +79,7 @@ export async function checkForgetting(settled: readonly SettledBackend[], findin
   }
 }
 
-/** What the public listener and its processes need of other sections. */
+/** Checks the public listener and the number of workers against other sections. */
 export function checkListeners(
   { tls, publicUrls, workers, sessions }: Pick<Config, 'tls' | 'publicUrls' | 'workers' | 'sessions'>,
   findings: Findings,
@@ -95,7 +95,7 @@ export function checkListeners(
   }
 }
 
-/** Browsers keep apart what has host names of its own: a port is not enough, cookies know none. */
+/** Checks that console and assist host have host names of their own: cookies do not tell ports apart. */
 export function checkSupport(support: Config['support'], publicUrls: readonly PublicUrl[], findings: Findings): void {
   if (support === undefined) return;
   const taken = new Map(publicUrls.map((url) => [hostnameOf(url), 'public_url']));
@@ -115,8 +115,8 @@ export function checkSupport(support: Config['support'], publicUrls: readonly Pu
 }
 
 /**
- * Every name of a user or a domain must be spelt as a sign-in spells it: another spelling meets nobody, and what it was
- * to protect, or to allow, is not.
+ * Checks that names of users and domains are spelt as a login spells them: another spelling would match nobody, and
+ * protect or allow nothing.
  */
 export function checkSpellings(
   support: Config['support'],
@@ -157,7 +157,7 @@ export function checkSpellings(
   }
 }
 
-/** Every backend that the directory names must exist. `known` holds every name, also of backends that have problems. */
+/** Checks that the directory names existing backends. `known` has every name, also of backends with problems. */
 export function checkDirectoryNames(
   directory: Config['directory'],
   known: ReadonlySet<string>,
@@ -175,7 +175,7 @@ export function checkDirectoryNames(
   }
 }
 
-/** Notes problems in the settings of each directory source, as its driver finds them. */
+/** Reports the problems that each source's driver finds in its settings. */
 export async function checkSources(directory: Config['directory'], findings: Findings): Promise<void> {
   for (const [index, source] of directory.sources.entries()) {
     for (const { path, message, at } of await checkSource(source)) {

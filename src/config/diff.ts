@@ -37,7 +37,7 @@ const fixed: readonly Fixed[] = [
   ['sessions.keys_file', (config) => config.sessions.keysFile],
 ];
 
-/** Sections that are compared by what they mean, too: a file that one of them names may have changed. */
+/** Sections that are also compared by their parsed value: a file that one of them names may have changed. */
 const sections: readonly Fixed[] = [
   ['sessions', (config) => config.sessions],
   ['operators', (config) => config.operators],
@@ -69,7 +69,7 @@ export function diffConfig(before: Config, after: Config): ConfigDiff {
   };
 }
 
-/** One text per meaning: two values have the same one exactly if they are alike in every part, secrets included. */
+/** A text that is the same for two values exactly if they are equal in every part, secrets included. */
 function meaning(value: unknown): string {
   return JSON.stringify(comparable(value)) ?? '';
 }

@@ -15,10 +15,10 @@ import {
   section,
 } from '../schema/scalars.ts';
 import { read, shownValue, wrong } from '../schema/value-parsers.ts';
-import { type Outside, settleSettings } from './referenced-files.ts';
+import { type ReferencedFiles, settleSettings } from './referenced-files.ts';
 
 /** Schema of `directory`. */
-export function directorySection(outside: Outside) {
+export function directorySection(referenced: ReferencedFiles) {
   return section({
     default_domain: mailDomain().optional().describe('Appended to a user name that is typed without a domain.'),
     domain_aliases: z
@@ -40,7 +40,7 @@ export function directorySection(outside: Outside) {
       .string({ error: 'is not a text: write the characters in quotes, such as "*%"' })
       .prefault('*')
       .describe('Characters that no user name may contain: the separators of master users on your IMAP servers.'),
-    sources: arrayOf(source(outside), 'sources such as { type: map, file: users.map }')
+    sources: arrayOf(source(referenced), 'sources such as { type: map, file: users.map }')
       .min(1, { error: 'is empty: write at least one source, such as { type: map, file: users.map }' })
       .describe(
         'The sources that know which backend a user is on, asked in this order. Each has a `type` and the settings of that type.',
@@ -75,10 +75,10 @@ export function directorySection(outside: Outside) {
 }
 
 /**
- * One source. What its settings mean is for the driver of its type to check; before that each `…file` in them is made
- * absolute, and each `{ file: … }` or `{ env: … }` read as a secret.
+ * One source. Each `…file` in its settings becomes an absolute path, and each `{ file: … }` or `{ env: … }` a secret. Then
+ * the driver of its type checks them.
  */
-function source(outside: Outside) {
+function source(referenced: ReferencedFiles) {
   return z
     .looseObject(
       { type: z.string({ error: (issue) => notOneOf(issue.input, sourceTypes, 'a type of source') }) },
@@ -88,7 +88,7 @@ function source(outside: Outside) {
       if (sourceTypes.includes(type)) return;
       context.addIssue({ code: 'custom', path: ['type'], message: notOneOf(type, sourceTypes, 'a type of source') });
     })
-    .transform((settings, context) => settleSettings(settings, outside, context));
+    .transform((settings, context) => settleSettings(settings, referenced, context));
 }
 
 function keptFor(otherwise: string, about: string) {
@@ -138,8 +138,8 @@ function checkAliases(
   }
 }
 
-/** The listener that tells other proxies where users live. */
-export function directoryServiceSection(outside: Outside) {
+/** Schema of `directory_service`. */
+export function directoryServiceSection(referenced: ReferencedFiles) {
   return section({
     listen: listenAddress('127.0.0.1:9092').describe('The address on which nginx’s mail proxy and others ask.'),
     allow: networks('Networks of the proxies that may ask.', ['127.0.0.1', '::1']),
@@ -147,7 +147,7 @@ export function directoryServiceSection(outside: Outside) {
       what: 'a file name',
       remedy: 'write the name of a file that holds a secret on one line, relative to this file',
       examples: ['state/directory-service-key'],
-      parse: (text) => outside.secretFile(text),
+      parse: (text) => referenced.secretFile(text),
     })
       .optional()
       .describe('A file with a key on one line. Clients must send it as `X-Postern-Key` or as a bearer token.'),

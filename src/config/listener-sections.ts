@@ -14,7 +14,7 @@ import {
   section,
 } from '../schema/scalars.ts';
 import { formatDuration, parseHost, publicUrlRemedy, read, type Reading, wrong } from '../schema/value-parsers.ts';
-import { type Outside, ownFile, secret } from './referenced-files.ts';
+import { ownFile, type ReferencedFiles, secret } from './referenced-files.ts';
 
 const defaultListen = '127.0.0.1:8080';
 const defaultKeepAliveMs = 65_000;
@@ -69,19 +69,19 @@ export const proxyProtocolSection = oneOf(['off', 'optional', 'required'])
   );
 
 /** Schema of `operators`. */
-export function operatorsSection(outside: Outside) {
+export function operatorsSection(referenced: ReferencedFiles) {
   return section({
     listen: listenOn(
       '127.0.0.1:9090',
       'The address of /metrics and the operators’ API. Keep it on loopback or in a network of your own.',
     ),
-    socket: ownFile(outside)
+    socket: ownFile(referenced)
       .optional()
       .describe(
         'A unix socket for the API, created with mode 0600: whoever may open it may do everything. ' +
           'The commands use it if it is set.',
       ),
-    token: secret(outside)
+    token: secret(referenced)
       .optional()
       .describe('The token that API clients must send over TCP: `{ file: NAME }`. Left out: no API over TCP.'),
     host_names: arrayOf(hostName(), 'host names')
@@ -113,8 +113,8 @@ const pairRemedy = 'write { certificate_file: fullchain.pem, key_file: privkey.p
 const maxPemBytes = 64 * 1024;
 
 /** Schema of `tls`. */
-export function tlsSection(outside: Outside) {
-  const pair = certificateAndKey(outside);
+export function tlsSection(referenced: ReferencedFiles) {
+  const pair = certificateAndKey(referenced);
   return z
     .union(
       [pair, arrayOf(pair, 'maps of certificate_file and key_file').min(1, { error: `is empty: ${pairRemedy}` })],
@@ -131,13 +131,13 @@ export function tlsSection(outside: Outside) {
     );
 }
 
-function certificateAndKey(outside: Outside) {
+function certificateAndKey(referenced: ReferencedFiles) {
   const file = { what: 'a file name', remedy: 'write a path, relative to this file' };
   return section({
-    certificate_file: leaf({ ...file, parse: (name) => certificateFile(name, outside) }).describe(
+    certificate_file: leaf({ ...file, parse: (name) => certificateFile(name, referenced) }).describe(
       'PEM: the certificate, followed by its intermediate certificates.',
     ),
-    key_file: leaf({ ...file, parse: (name) => keyFile(name, outside) }).describe(
+    key_file: leaf({ ...file, parse: (name) => keyFile(name, referenced) }).describe(
       'PEM: the private key, without a passphrase.',
     ),
   }).transform(({ certificate_file: certificate, key_file: key }, context) => {
@@ -152,19 +152,22 @@ function certificateAndKey(outside: Outside) {
   });
 }
 
-function certificateFile(name: string, outside: Outside): Reading<{ readonly file: string; readonly pem: string }> {
-  const pem = outside.certificates(name);
-  return pem.kind === 'wrong' ? pem : read({ file: outside.path(name), pem: pem.value });
+function certificateFile(
+  name: string,
+  referenced: ReferencedFiles,
+): Reading<{ readonly file: string; readonly pem: string }> {
+  const pem = referenced.certificates(name);
+  return pem.kind === 'wrong' ? pem : read({ file: referenced.path(name), pem: pem.value });
 }
 
-function keyFile(name: string, outside: Outside) {
-  const bytes = outside.bytes(name, maxPemBytes);
+function keyFile(name: string, referenced: ReferencedFiles) {
+  const bytes = referenced.bytes(name, maxPemBytes);
   if (bytes.kind === 'wrong') return bytes;
   try {
-    return read({ file: outside.path(name), key: createPrivateKey(Buffer.from(bytes.value)) });
+    return read({ file: referenced.path(name), key: createPrivateKey(Buffer.from(bytes.value)) });
   } catch {
     // What OpenSSL says may quote the file.
-    return wrong(`${outside.path(name)} contains no readable private key: name a PEM file without a passphrase`);
+    return wrong(`${referenced.path(name)} contains no readable private key: name a PEM file without a passphrase`);
   }
 }
 

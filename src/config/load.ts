@@ -21,7 +21,7 @@ import {
   type SettledBackend,
 } from './cross-checks.ts';
 import { ConfigInvalid, type ConfigProblem } from './problems.ts';
-import { type ConfigFiles, createOutside, type Environment } from './referenced-files.ts';
+import { type ConfigFiles, createReferencedFiles, type Environment } from './referenced-files.ts';
 
 /** Options of loading a configuration. */
 export interface LoadOptions {
@@ -44,7 +44,7 @@ export interface LoadOptions {
  */
 export async function loadConfig(file: string, { env, checksDrivers = false, files }: LoadOptions): Promise<Config> {
   const problems: ConfigProblem[] = [];
-  const main = openMain(file, createOutside(resolve(dirname(file)), env, files), problems);
+  const main = openMain(file, createReferencedFiles(resolve(dirname(file)), env, files), problems);
   const config = main === undefined ? undefined : await settleConfig(main, problems, checksDrivers);
   if (config === undefined || problems.length > 0) throw new ConfigInvalid(inReadingOrder(problems, file));
   return freeze(config);
@@ -56,7 +56,7 @@ async function settleConfig(
   checksDrivers: boolean,
 ): Promise<Config | undefined> {
   const { root, findings } = main;
-  const shape = configShape(main.outside);
+  const shape = configShape(main.referenced);
   checkKeys(main, Object.keys(shape));
   const part = <T>(key: string, schema: z.ZodType<T>) => findings.parse(schema, root[key], [key]);
   const sections = parseSections(shape, part);
@@ -100,7 +100,7 @@ async function settleConfig(
   return {
     file: main.name,
     written: fingerprints(root),
-    exposedSecrets: [...main.outside.exposed],
+    exposedSecrets: [...main.referenced.exposed],
     ...sections,
     ...optional,
     backends,
@@ -112,7 +112,7 @@ function isComplete<T extends object>(sections: T): sections is { [Key in keyof 
   return Object.values(sections).every((section) => section !== undefined);
 }
 
-/** As a person reads: the main file first, each from its top. */
+/** The problems in reading order: the main file first, each file from its top. */
 function inReadingOrder(problems: readonly ConfigProblem[], mainFile: string): readonly ConfigProblem[] {
   const rank = ({ file }: ConfigProblem) => (file === mainFile ? '' : file);
   return [...problems].sort((a, b) => compareNames(rank(a), rank(b)) || a.line - b.line || a.column - b.column);
@@ -123,10 +123,7 @@ function compareNames(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
-/**
- * Freezes a value and all that hangs on it. Buffers and secrets, which cannot be frozen or need not be, stay as they
- * are.
- */
+/** Freezes a value and everything in it, except buffers, which cannot be frozen, and secrets, which need not be. */
 function freeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
   if (ArrayBuffer.isView(value) || value instanceof Secret) return value;

@@ -2,10 +2,10 @@ import { extname } from 'node:path';
 import { defined } from '../core/defined.ts';
 import { arrayOf, duration, either, leaf, networks, oneOf, section, text } from '../schema/scalars.ts';
 import { read, shownValue, wrong } from '../schema/value-parsers.ts';
-import type { Outside } from './referenced-files.ts';
+import type { ReferencedFiles } from './referenced-files.ts';
 
 /** Schema of `login`. */
-export function loginSection(outside: Outside) {
+export function loginSection(referenced: ReferencedFiles) {
   return section({
     refusal_after: duration({ atLeastMs: 0, atMostMs: 30_000 })
       .prefault('3s')
@@ -19,7 +19,7 @@ export function loginSection(outside: Outside) {
     exempt_networks: networks(
       'Networks with many users behind one address, such as your own offices: their failed logins are not counted per address.',
     ),
-    branding: branding(outside),
+    branding: branding(referenced),
   })
     .superRefine((login, context) => {
       if (login.refusal_after < login.deadline) return;
@@ -36,15 +36,15 @@ export function loginSection(outside: Outside) {
     .describe('The sign-in: its time limits and the look of its page.');
 }
 
-function branding(outside: Outside) {
+function branding(referenced: ReferencedFiles) {
   const link = section({
     label: text('a text', 'write what the link says').describe('What the link says.'),
     url: linkUrl().describe('The target: an address with https:, http: or mailto:, or a path.'),
   });
   return section({
     name: text('a name', 'write the name of your service').prefault('Webmail').describe('The name above the form.'),
-    logo: logo(outside).optional().describe('A logo as SVG, PNG, JPEG or WebP, of at most 256 KiB.'),
-    logo_dark: logo(outside)
+    logo: logo(referenced).optional().describe('A logo as SVG, PNG, JPEG or WebP, of at most 256 KiB.'),
+    logo_dark: logo(referenced)
       .optional()
       .describe(
         'The logo for browsers that prefer dark pages, where dark lettering cannot be read. Without it the ' +
@@ -85,7 +85,7 @@ const pictures: ReadonlyMap<string, string> = new Map([
   ['.webp', 'image/webp'],
 ]);
 
-function logo(outside: Outside) {
+function logo(referenced: ReferencedFiles) {
   const remedy = `name a file that ends in ${either([...pictures.keys()])}`;
   return leaf({
     what: 'a file name',
@@ -94,7 +94,7 @@ function logo(outside: Outside) {
     parse: (file) => {
       const contentType = pictures.get(extname(file).toLowerCase());
       if (contentType === undefined) return wrong(`${shownValue(file)} is not a picture: ${remedy}`);
-      const body = outside.bytes(file, 256 * 1024);
+      const body = referenced.bytes(file, 256 * 1024);
       return body.kind === 'wrong' ? body : read({ contentType, body: body.value });
     },
   });

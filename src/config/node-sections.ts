@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { defined } from '../core/defined.ts';
 import { arrayOf, duration, integer, leaf, oneOf, section, size } from '../schema/scalars.ts';
 import { parseSyslogUrl, read, syslogRemedy, wrong } from '../schema/value-parsers.ts';
-import { certificates, type Outside, ownFile } from './referenced-files.ts';
+import { certificates, ownFile, type ReferencedFiles } from './referenced-files.ts';
 
 const shareRemedy = 'is not known here: write off, all, or a share between 0 and 1 such as 0.01';
 const headerFieldName = /^[A-Za-z0-9-]{1,128}$/;
@@ -105,12 +105,12 @@ function headerName() {
 }
 
 /** Schema of `audit`. */
-export function auditSection(outside: Outside) {
+export function auditSection(referenced: ReferencedFiles) {
   return section({
-    file: ownFile(outside)
+    file: ownFile(referenced)
       .prefault('state/audit.jsonl')
       .describe('Created with mode 0600. Each machine has its own file; the processes of one machine share it.'),
-    syslog: syslogSection(outside)
+    syslog: syslogSection(referenced)
       .optional()
       .describe(
         'A syslog server that gets a copy of each line (RFC 5424): `tls://HOST` or `tcp://HOST`, or a map with `url`. ' +
@@ -122,7 +122,7 @@ export function auditSection(outside: Outside) {
     .describe('The record of what staff and operators do: see [audit.md](audit.md).');
 }
 
-function syslogSection(outside: Outside) {
+function syslogSection(referenced: ReferencedFiles) {
   const remedy = `${syslogRemedy}; or { url: tls://HOST:6514, tls_ca_file: ca.crt }`;
   const url = leaf({
     what: 'a syslog URL',
@@ -132,7 +132,7 @@ function syslogSection(outside: Outside) {
   });
   const map = section({
     url: url.describe('`tls://` (port 6514 unless given) or `tcp://` (601), and the host.'),
-    tls_ca_file: certificates(outside).optional().describe('CA certificates (PEM) instead of those of the system.'),
+    tls_ca_file: certificates(referenced).optional().describe('CA certificates (PEM) instead of those of the system.'),
   });
   return z
     .union([url.transform((given) => ({ url: given, tls_ca_file: undefined })), map], {

@@ -3,7 +3,7 @@ import { PosternError } from '../core/error.ts';
 import { problemsIn } from '../schema/issues.ts';
 import type { Path, YamlFile } from './yaml-file.ts';
 
-/** One thing that is wrong in a configuration. */
+/** One problem in a configuration. */
 export interface ConfigProblem {
   /** The file as it was named: on the command line, or by `include`. */
   readonly file: string;
@@ -22,7 +22,7 @@ export function formatProblem(problem: ConfigProblem): string {
   return `${file}:${line}:${column} ${path === '' ? '' : `${path}: `}${text}`;
 }
 
-/** All that is wrong in a configuration, at once. Its message lists every problem, one per line. */
+/** A configuration with problems. The message lists all of them, one per line. */
 export class ConfigInvalid extends PosternError {
   readonly problems: readonly ConfigProblem[];
 
@@ -41,7 +41,7 @@ export function problemLines(error: ConfigInvalid): string {
   return `${error.problems.map((problem) => `${formatProblem(problem)}\n`).join('')}${count}.\n`;
 }
 
-/** Collects what is wrong in one file, each problem with its place there. */
+/** Collects the problems of one file, each with its place. */
 export interface Findings {
   add(path: Path, text: string, at?: 'key' | 'value'): void;
   addIssues(issues: readonly z.core.$ZodIssue[], base: Path): void;

@@ -21,7 +21,7 @@ export interface ConfigFiles {
   included(pattern: string, directory: string): readonly string[] | undefined;
 }
 
-/** All that was read for one configuration, secrets too, so that another process can read the same. */
+/** Everything that was read for one configuration, secrets included, for another process to read the same. */
 export interface FilesRead {
   /** In base64, by path. */
   readonly contents: Record<string, string>;
@@ -67,7 +67,7 @@ export function replayFiles({ contents, included }: FilesRead): ConfigFiles {
   };
   return {
     size: (path) => read(path).length,
-    // Whoever recorded them has said so.
+    // The process that recorded the files has reported it.
     exposure: () => undefined,
     read,
     readMain: read,
@@ -76,26 +76,26 @@ export function replayFiles({ contents, included }: FilesRead): ConfigFiles {
 }
 
 /**
- * The files that a pattern means, in the order of their names; relative to `directory` and named as a person who
- * stands where the main file was named would write them. A pattern may match nothing; a plain name must exist.
+ * The files that match a pattern, sorted by name. The pattern is relative to `directory`; the names are relative to the
+ * working directory, as the name of the main file is. Undefined if a name without wildcards does not exist.
  */
 function findIncluded(pattern: string, directory: string): readonly string[] | undefined {
   const isPlain = !/[*?[\]{}]/.test(pattern);
   const found = globSync(pattern, { cwd: directory }).map((name) =>
     name.startsWith('/') ? name : join(directory, name),
   );
-  // What is named itself is opened, and that says what is wrong with it.
+  // Opening a file that is named without wildcards reports its problems.
   if (isPlain) return found.length === 0 ? undefined : found;
   return found.filter((name) => statSync(name, { throwIfNoEntry: false })?.isFile() === true).sort();
 }
 
-/** Files and environment variables that a configuration names. Paths are relative to the naming file. */
-export interface Outside {
+/** Files and environment variables that a configuration names. Paths are relative to the file that names them. */
+export interface ReferencedFiles {
   readonly files: ConfigFiles;
   /** Problems with the modes of secret files, in words. */
   readonly exposed: Set<string>;
-  /** The same outside for a file in another directory. */
-  at(directory: string): Outside;
+  /** The same for a file in another directory. */
+  at(directory: string): ReferencedFiles;
   /** The absolute path; nothing is opened. */
   path(text: string): string;
   /** The content of a file that is not larger than `most` bytes. */
@@ -114,18 +114,18 @@ const notText = 'is not UTF-8 text, which would change the secret: write it agai
 const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /** Reads each file of certificates once, however many backends name it: make a new one for each load. */
-export function createOutside(
+export function createReferencedFiles(
   directory: string,
   env: Environment,
   files: ConfigFiles = filesOnDisk,
   known: Map<string, Reading<string>> = new Map(),
   exposed: Set<string> = new Set(),
-): Outside {
+): ReferencedFiles {
   const path = (text: string) => resolve(directory, text);
   return {
     files,
     exposed,
-    at: (other) => createOutside(other, env, files, known, exposed),
+    at: (other) => createReferencedFiles(other, env, files, known, exposed),
     path,
     bytes: (text, most) => readBounded(files, path(text), most),
     certificates: (text) => {
@@ -195,19 +195,19 @@ function readText(files: ConfigFiles, file: string): Reading<string> {
 }
 
 /** A file that the gateway makes itself, as an absolute path. */
-export function ownFile(outside: Outside) {
-  return leaf({ ...fileName, parse: (value) => read(outside.path(value)) });
+export function ownFile(referenced: ReferencedFiles) {
+  return leaf({ ...fileName, parse: (value) => read(referenced.path(value)) });
 }
 
 /** A file of PEM certificates, as its text. */
-export function certificates(outside: Outside) {
-  return leaf({ ...fileName, parse: (value) => outside.certificates(value) });
+export function certificates(referenced: ReferencedFiles) {
+  return leaf({ ...fileName, parse: (value) => referenced.certificates(value) });
 }
 
 const fileName = { what: 'a file name', remedy: 'write a path, relative to this file' };
 
-/** A secret, from a file or the environment and from nowhere else. What stands there instead is never shown. */
-export function secret(outside: Outside) {
+/** A secret, from a file or the environment only. Any other value is refused and never shown. */
+export function secret(referenced: ReferencedFiles) {
   const name = z.string({ error: 'is not a name: write a file name or the name of an environment variable' }).min(1);
   return z
     .strictObject(
@@ -225,8 +225,8 @@ export function secret(outside: Outside) {
     .meta({ title: 'secret' })
     .transform((source, context): Secret => {
       const { file, env } = source;
-      if (file !== undefined && env === undefined) return settle(outside.secretFile(file), context);
-      if (env !== undefined && file === undefined) return settle(outside.secretVariable(env), context);
+      if (file !== undefined && env === undefined) return settle(referenced.secretFile(file), context);
+      if (env !== undefined && file === undefined) return settle(referenced.secretVariable(env), context);
       return settle(wrong(`must name one place: ${secretRemedy}`), context);
     });
 }
@@ -240,12 +240,12 @@ const passwordPlace = '{password}';
 
 /**
  * Settings that belong to a driver, made independent of where they stand: a text under `file` or `…_file` becomes an
- * absolute path, and a map of nothing but `file` or `env` becomes a secret. A secret that is written out is refused.
- * What the settings mean is the driver's to check.
+ * absolute path, and a map of `file` or `env` alone becomes a secret. A secret that is written out is refused. The driver
+ * checks the rest.
  */
 export function settleSettings<T extends Readonly<Record<string, unknown>>>(
   settings: T,
-  outside: Outside,
+  referenced: ReferencedFiles,
   context: z.core.$RefinementCtx,
 ): T {
   const note = (path: Path, reading: Reading<unknown>): unknown => {
@@ -258,8 +258,8 @@ export function settleSettings<T extends Readonly<Record<string, unknown>>>(
     if (!isObject(value)) return settleScalar(value, path);
     const { file, env, ...others } = value;
     if (Object.keys(others).length === 0) {
-      if (typeof file === 'string' && env === undefined) return note(path, outside.secretFile(file));
-      if (typeof env === 'string' && file === undefined) return note(path, outside.secretVariable(env));
+      if (typeof file === 'string' && env === undefined) return note(path, referenced.secretFile(file));
+      if (typeof env === 'string' && file === undefined) return note(path, referenced.secretVariable(env));
     }
     return settleEach(value, path);
   };
@@ -268,8 +268,8 @@ export function settleSettings<T extends Readonly<Record<string, unknown>>>(
     if (secretKey.test(key) && value !== passwordPlace)
       return note(path, wrong(`must come from a file or the environment: ${secretRemedy}`));
     if (!fileKey.test(key) || typeof value !== 'string') return value;
-    if (key === authoritiesKey && note(path, outside.certificates(value)) === undefined) return undefined;
-    return outside.path(value);
+    if (key === authoritiesKey && note(path, referenced.certificates(value)) === undefined) return undefined;
+    return referenced.path(value);
   };
   const settleEach = (map: Readonly<Record<string, unknown>>, path: Path): Record<string, unknown> =>
     Object.fromEntries(Object.entries(map).map(([key, value]) => [key, settle(value, [...path, key])]));

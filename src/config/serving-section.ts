@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { MasterIdentity } from '../core/backend.ts';
 import { arrayOf, duration, integer, leaf, oneOf, section, text } from '../schema/scalars.ts';
 import { read, shownValue, wrong } from '../schema/value-parsers.ts';
-import { type Outside, secret } from './referenced-files.ts';
+import { type ReferencedFiles, secret } from './referenced-files.ts';
 
 const healthKeys = {
   path: leaf({
@@ -24,7 +24,7 @@ const healthKeys = {
 };
 
 /** An account of the operator's own. */
-function testAccount(outside: Outside) {
+function testAccount(referenced: ReferencedFiles) {
   return section({
     user: leaf({
       what: 'a user',
@@ -32,7 +32,7 @@ function testAccount(outside: Outside) {
       examples: ['probe@example.org'],
       parse: (text) => (/^[^\s\p{C}]{1,254}$/u.test(text) ? read(text) : wrong(`${shownValue(text)} is not a user`)),
     }).describe('The account, with its domain. Servers get the name in the form of `login_name`, as for users.'),
-    password: secret(outside).describe('Its password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
+    password: secret(referenced).describe('Its password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
     interval: duration({ atLeastMs: 1000 }).prefault('60s').describe('How often it signs in on each host.'),
   })
     .meta({ title: 'map' })
@@ -40,7 +40,7 @@ function testAccount(outside: Outside) {
 }
 
 /** Defaults for the hosts of every backend. */
-export const servingDefaults = (outside: Outside) => ({
+export const servingDefaults = (referenced: ReferencedFiles) => ({
   choice: oneOf(['rendezvous', 'least-sessions'])
     .prefault('rendezvous')
     .describe(
@@ -63,14 +63,14 @@ export const servingDefaults = (outside: Outside) => ({
   })
     .prefault({})
     .describe('How the hosts are checked.'),
-  test_account: testAccount(outside).describe(
+  test_account: testAccount(referenced).describe(
     'An account of your own that signs in on each host, to IMAP and webmail, and out again. It finds what no check can see. ' +
       'Three attempts in a row without an answer from the webmail count like requests of users.',
   ),
 });
 
 /** The same keys at one backend. */
-export const ownServing = (outside: Outside) => ({
+export const ownServing = (referenced: ReferencedFiles) => ({
   choice: oneOf(['rendezvous', 'least-sessions']).optional().describe('As under backend_defaults, for this backend.'),
   failover: oneOf(['automatic', 'manual']).optional().describe('As under backend_defaults, for this backend.'),
   health: section(healthKeys)
@@ -78,10 +78,10 @@ export const ownServing = (outside: Outside) => ({
     .meta({ title: 'map' })
     .prefault({})
     .describe('As under backend_defaults, for this backend.'),
-  test_account: testAccount(outside).describe('As under backend_defaults, for this backend.'),
+  test_account: testAccount(referenced).describe('As under backend_defaults, for this backend.'),
 });
 
-/** Further hosts: `place` is what says where one is. */
+/** Further hosts: `place` has the keys that say where one is. */
 export function furtherHosts<Place extends z.core.$ZodLooseShape>(place: Place, parseHost: z.ZodType<string>) {
   const remedy = 'write a host, or a map such as { imap: imaps://HOST, webmail: http://HOST/ }';
   // Its keys stand in the reference already, under the backend itself.
@@ -115,7 +115,7 @@ const userRemedy = 'write the name of a master user such as postern, without spa
 const separatorRemedy = 'write one character in quotes, such as "*"';
 
 /** Schema of `master`, the identity that opens a backend's mailboxes without their users' passwords. */
-export function masterSection(outside: Outside) {
+export function masterSection(referenced: ReferencedFiles) {
   return section({
     // An IMAP library that meets one of these signs the master itself in.
     user: leaf({
@@ -127,7 +127,7 @@ export function masterSection(outside: Outside) {
           ? read(name)
           : wrong(`${shownValue(name)} is not a valid master name: ${userRemedy}`),
     }).describe('The name of the master: a master user of Dovecot, or one of `proxyservers` in Cyrus.'),
-    password: secret(outside).describe('Its password, which opens every mailbox of the backend: `{ file: NAME }`.'),
+    password: secret(referenced).describe('Its password, which opens every mailbox of the backend: `{ file: NAME }`.'),
     separator: text('a character', separatorRemedy)
       .refine((given) => /^[^\s\p{C}@]$/u.test(given), { error: `is not one character: ${separatorRemedy}` })
       .prefault('*')

@@ -11,21 +11,21 @@ import {
   shownValue,
   wrong,
 } from '../schema/value-parsers.ts';
-import { certificates, type Outside, ownFile, secret } from './referenced-files.ts';
+import { certificates, ownFile, type ReferencedFiles, secret } from './referenced-files.ts';
 
 /** Schema of `sessions`. */
-export function sessionsSection(outside: Outside) {
+export function sessionsSection(referenced: ReferencedFiles) {
   return section({
-    redis: redisSection(outside)
+    redis: redisSection(referenced)
       .optional()
       .describe(
         'The Redis that all nodes share: a URL, or a map with `url`, with `sentinels` and `name`, or with `cluster`. Left ' +
           'out: an embedded store in `store_file`, for one process on one machine.',
       ),
-    store_file: ownFile(outside)
+    store_file: ownFile(referenced)
       .prefault('state/postern.sqlite')
       .describe('The file of the embedded store. Not used if `redis` is set.'),
-    keys_file: ownFile(outside)
+    keys_file: ownFile(referenced)
       .prefault('state/keys')
       .describe(
         'The server keys that sign cookies and seal credentials, shared by all nodes. Created, with mode 0600, only if ' +
@@ -76,9 +76,9 @@ export function sessionsSection(outside: Outside) {
 }
 
 /** Schema of `state`. */
-export function stateSection(outside: Outside) {
+export function stateSection(referenced: ReferencedFiles) {
   return section({
-    redis: redisSection(outside)
+    redis: redisSection(referenced)
       .optional()
       .describe(
         'A separate Redis, written as under `sessions`; it should write to disk (`appendonly yes`) and never evict. Left out: ' +
@@ -91,15 +91,15 @@ export function stateSection(outside: Outside) {
 }
 
 /** Schema of `moves`. */
-export function movesSection(outside: Outside) {
+export function movesSection(referenced: ReferencedFiles) {
   return section({
-    before: ownFile(outside)
+    before: ownFile(referenced)
       .optional()
       .describe(
         'A program that runs before a user is switched to another backend, with the arguments USER FROM TO. It moves ' +
           'the mailbox while the user waits. It may run again after a failure.',
       ),
-    after: ownFile(outside)
+    after: ownFile(referenced)
       .optional()
       .describe('A program that runs after the switch, with the same arguments, for example to update the directory.'),
     hook_timeout: duration({ atLeastMs: 1000 })
@@ -140,15 +140,15 @@ interface RedisAddress {
 const placeRemedy = `${redisRemedy}; or { sentinels: [HOST, HOST, HOST], name: mymaster }; or { cluster: [HOST, HOST, HOST] }`;
 
 /** One Redis, those that Sentinels watch, or a Cluster. */
-function redisSection(outside: Outside) {
+function redisSection(referenced: ReferencedFiles) {
   return z
-    .union([redisUrl(), redisMap(outside)], {
+    .union([redisUrl(), redisMap(referenced)], {
       error: `is neither a URL nor a map with a url, sentinels or a cluster: ${placeRemedy}`,
     })
     .transform((redis): StoreConfig => (typeof redis === 'string' ? { kind: 'redis', url: redis } : redis));
 }
 
-function redisMap(outside: Outside) {
+function redisMap(referenced: ReferencedFiles) {
   return section({
     url: redisUrl()
       .optional()
@@ -165,13 +165,13 @@ function redisMap(outside: Outside) {
     user: text('a user', 'write the name of the ACL user')
       .optional()
       .describe('The ACL user, with `sentinels` or `cluster`; a `url` contains it.'),
-    password: secret(outside).optional().describe('The password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
-    sentinel_password: secret(outside).optional().describe('The password of the Sentinels, if they have one.'),
+    password: secret(referenced).optional().describe('The password: `{ file: NAME }` or `{ env: VARIABLE }`.'),
+    sentinel_password: secret(referenced).optional().describe('The password of the Sentinels, if they have one.'),
     database: integer({ atLeast: 0, atMost: 9999 })
       .optional()
       .describe('The database number, with `sentinels`; a `url` contains it.'),
     tls: yesOrNo().optional().describe('Whether to use TLS, with `sentinels` or `cluster`.'),
-    tls_ca_file: certificates(outside)
+    tls_ca_file: certificates(referenced)
       .optional()
       .describe('CA certificates (PEM) for TLS, instead of those of the system.'),
   }).transform((map, context): StoreConfig => {
@@ -196,7 +196,7 @@ function redisMap(outside: Outside) {
   });
 }
 
-/** What only another form than the one that is written knows. */
+/** Keys that belong to another form of address than the one that is written. */
 function keysOutOfPlace(map: Readonly<Record<string, unknown>>): readonly string[] {
   const onlySentinels = ['name', 'sentinel_password', 'database'];
   const foreign = map['sentinels'] !== undefined ? [] : onlySentinels;

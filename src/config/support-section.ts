@@ -69,7 +69,7 @@ export const supportSection = section({
   .optional()
   .describe('Lets staff open users’ mailboxes. Left out: nobody can, and there is no console.');
 
-/** The spelling is checked once the rules of the site are known, in cross-checks.ts. */
+/** A mailbox name. cross-checks.ts checks its spelling, once the site's rules are known. */
 function userName() {
   return text('a name', 'write a mailbox by its full name, such as sam@example.org');
 }

@@ -13,11 +13,11 @@ export interface YamlFile {
   /** Undefined if the file has problems. */
   readonly root: unknown;
   readonly problems: readonly (Position & { readonly text: string })[];
-  /** The place of a value, or of the key before it; of the nearest one around it when there is no such value. */
+  /** The place of a value or of its key; the place of the nearest enclosing map if there is no such value. */
   locate(path: Path, at: 'key' | 'value'): Position;
 }
 
-/** Words for what people meet; anything else is in the words of the YAML library. */
+/** Messages for common mistakes; others are in the words of the YAML library. */
 const remedies: ReadonlyMap<string, string> = new Map([
   ['DUPLICATE_KEY', 'the same key stands above: remove one of the two'],
   ['TAB_AS_INDENT', 'a tab indents this line: YAML allows only spaces'],

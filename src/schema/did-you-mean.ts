@@ -1,4 +1,4 @@
-/** The candidate that a slip of the pen is most likely to have meant, or undefined if none is close. */
+/** The candidate that a misspelt word most likely means; undefined if none is close. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const written = flatten(word);
   let best: string | undefined;
@@ -15,7 +15,7 @@ function flatten(word: string): string {
   return word.toLowerCase().replace(/[-_ ]/g, '').slice(0, 64);
 }
 
-/** How many letters must be added, dropped, changed or swapped with their neighbour; `limit` when that many or more. */
+/** The number of letters to add, drop, change or swap with a neighbour; at most `limit`. */
 function distanceBetween(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;
   let twoBack: number[] = [];

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { SettingProblem } from '../core/backend.ts';
 
-/** What is wrong with a value that a schema refused, one by one, each with its path below `base`. */
+/** The problems of a value that a schema refused, each with its path below `base`. */
 export function problemsIn(
   issues: readonly z.core.$ZodIssue[],
   base: SettingProblem['path'] = [],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createOutside } from '../../src/config/referenced-files.ts';
 import { configShape } from '../../src/config/config.ts';
+import { createReferencedFiles } from '../../src/config/referenced-files.ts';
 import { configSchema, referenceExamples, referenceFiles, staleReferenceFiles } from '../../tools/config-reference.ts';
 import { loadExamples } from './config.fixture.ts';
 
@@ -14,7 +14,7 @@ test('what is stale is named', async () => {
 });
 
 test('the examples of the reference are one configuration, and it loads', async (t) => {
-  assert.deepEqual([...referenceExamples.keys()], Object.keys(configShape(createOutside('.', {}))));
+  assert.deepEqual([...referenceExamples.keys()], Object.keys(configShape(createReferencedFiles('.', {}))));
   const config = await loadExamples(t);
   assert.deepEqual([...config.backends.keys()], ['b1', 'b2', 'b2s', 'farm', 'b3', 'old', 'b4']);
 });
