@@ -72,7 +72,7 @@ suite('the banner of a mailbox that staff opened', () => {
   };
   const page = '<html><head><title>x</title></head></html>';
 
-  test('stands in a page, which is asked for in plain and without a condition', async () => {
+  test('stands in a page, which is requested uncompressed and without a condition', async () => {
     const { answer, asked } = await answerOf({ ...html, 'Content-Length': String(page.length) }, page);
     assert.match(answer, /<head><script src="\/-\/assist\/banner\.js\?v=1" nonce="n0"><\/script><title>/);
     assert.match(answer, /Content-Security-Policy: default-src 'self'; script-src 'self' https:\/\/assist\.test/);
@@ -104,7 +104,7 @@ suite('the banner of a mailbox that staff opened', () => {
     );
   });
 
-  test('does not stand in what is no HTML', async () => {
+  test('does not stand in anything but HTML', async () => {
     assert.ok((await answerOf({ 'Content-Type': 'application/pdf' }, '%PDF <head>')).answer.includes('%PDF <head>'));
   });
 

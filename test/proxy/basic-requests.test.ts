@@ -125,7 +125,7 @@ test('every DAV method goes on under these paths, and under no other', async () 
   assert.equal(backend.seen.length, methods.length);
 });
 
-test('without credentials a client is asked for them, a page request too, and never led to the sign-in page', async () => {
+test('without credentials a client is asked for them, a page request too, and is never redirected to the sign-in page', async () => {
   await using backend = await startRecordingBackend();
   const { clients } = admitting(backend.port);
   await using gate = await gateFor(backend, clients);
@@ -212,7 +212,7 @@ test('an authentication that fails costs its request', async () => {
   assert.match(await ask(gate.port, get('/mail')), /ok$/);
 });
 
-test('a client that leaves while it is waited for is let go', async () => {
+test('a client that leaves during its authentication is not waited for', async () => {
   await using backend = await startRecordingBackend();
   const gone = Promise.withResolvers<void>();
   const authentication: ClientAuthentication = {
@@ -299,7 +299,7 @@ test('a page of another site cannot use what a browser remembers', async () => {
   assert.match(await ask(gate.port, own), /ok$/);
 });
 
-test('a webmail where nothing listens is told of, another server of the backend is not', async () => {
+test('a webmail that refuses connections is reported to the health checks, another server of the backend is not', async () => {
   const gone = await startScriptedBackend(() => {});
   await gone[Symbol.asyncDispose]();
   const evidence: string[] = [];

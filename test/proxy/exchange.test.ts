@@ -128,7 +128,7 @@ for (const [name, script, code] of failures) {
   });
 }
 
-test('where nothing listens the exchange fails, and that is told of the host', async () => {
+test('if nothing listens the exchange fails, and the host is reported', async () => {
   await using peer = exchanging();
   const port = await freePort();
   await assert.rejects(peer.exchange.send(hostAt(port), { method: 'GET', target: '/', headers: [] }, soon()), {
@@ -205,7 +205,7 @@ test('a webmail over TLS must prove its own name, not the public one', async () 
   server.closeAllConnections();
 });
 
-test('an answer that is announced without end is none', async () => {
+test('an answer with endless informational heads fails', async () => {
   await using backend = await startScriptedBackend((socket) => {
     socket.on('data', () => socket.write('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'.repeat(200)));
   });
@@ -214,7 +214,7 @@ test('an answer that is announced without end is none', async () => {
   await assert.rejects(asked, { code: 'ERR_WEBMAIL_UNAVAILABLE', message: /ERR_ANNOUNCED_WITHOUT_END/ });
 });
 
-test('a server that hangs up behind its answer without having said so has answered', async () => {
+test('a server that hangs up after its answer without announcing it has answered', async () => {
   const body = gzipSync('<p>mail</p>'.repeat(1000));
   await using backend = await startScriptedBackend((socket) => {
     socket.once('data', () => {

@@ -83,7 +83,7 @@ test('what browsers, webmails’ scripts and programs send arrives', async () =>
   );
 });
 
-test('what Connection names does not go on, and the fields that the gateway adds stay', async () => {
+test('fields named in Connection do not go on, and the fields that the gateway adds stay', async () => {
   await using backend = await startRecordingBackend();
   await using gate = await startGate({ backendPort: backend.port });
   gate.session.jar.absorb('sid=1; HttpOnly; Path=/', '/', 0);

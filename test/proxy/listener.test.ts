@@ -206,7 +206,7 @@ test('garbage behind a good request does not become its answer', async () => {
   assert.match(await client.closed(), /^HTTP\/1\.1 200 OK\r\n[\s\S]*mine$/);
 });
 
-test('whatever bytes come, the door stands', async () => {
+test('whatever bytes arrive, the listener goes on serving', async () => {
   await using backend = await startRecordingBackend();
   await using gate = await startGate({ backendPort: backend.port });
   const piece = fc.oneof(

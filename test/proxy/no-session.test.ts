@@ -78,7 +78,7 @@ test('the sign-in page is told why the session ended', () => {
   assert.equal(noSession(headOf('POST', '/?_remote=1', script), origin, 'idle').body, 'driver /-/login?ended=idle');
 });
 
-test('where clients give name and password with each request, nobody is led to the sign-in page', () => {
+test('on paths of Basic clients nobody is redirected to the sign-in page', () => {
   for (const fields of [page, frame, script, old, []]) {
     assert.equal(noSession(headOf('GET', '/dav/alice?_remote=1', fields), origin, 'idle').body, 'challenge');
   }

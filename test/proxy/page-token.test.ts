@@ -130,7 +130,7 @@ suite('the token of a page that is older than the webmail’s session', { concur
     }
   }
 
-  test('a form of nothing, chunked, arrives', async () => {
+  test('an empty chunked form arrives', async () => {
     await using stack = new AsyncDisposableStack();
     const { gate, arrived } = await startSite(stack);
     assert.equal(await post(gate, { type: urlencoded, parts: [], chunked: true }), 200);

@@ -49,7 +49,7 @@ test('64 KB of requests in one write are answered one after the other, each once
 
 // Node's parser has no documented way to stop between two requests. Where this fails after an update of Node, see
 // src/proxy/pipelining.ts: such clients are cut then, and lose what they wait for.
-test('of the requests that wait behind one on their connection only the next is made an object of', async () => {
+test('of the requests that wait on a connection only the next one is parsed', async () => {
   await using backend = await startScriptedBackend(() => {});
   await using gate = await startGate({ backendPort: backend.port });
   let made = 0;

@@ -68,7 +68,7 @@ async function failingGate(bytes: string, then: 'a standby takes over' | 'nobody
 }
 
 describe('a session that belongs on another host', () => {
-  it('is led there, and a page is asked for anew with the cookies of the new sign-in', async () => {
+  it('moves there, and a page is loaded again with the cookies of the new login', async () => {
     await using here = await startRecordingBackend();
     await using there = await startRecordingBackend();
     const { gate, relocations } = await movingGate({ backendPort: here.port, standbyPort: there.port });
@@ -82,7 +82,7 @@ describe('a session that belongs on another host', () => {
     assert.deepEqual([here.seen.length, there.seen.length], [0, 1]);
   });
 
-  it('is led there under a script’s read, which is then carried there', async () => {
+  it('moves there during a script’s read, which is then sent there', async () => {
     await using here = await startRecordingBackend();
     await using there = await startRecordingBackend();
     const { gate } = await movingGate({ backendPort: here.port, standbyPort: there.port });

@@ -309,7 +309,7 @@ test('a GET that loses a new connection, too, is asked once more a moment later'
   assert.equal(asked, 3);
 });
 
-test('who leaves meanwhile is not asked for again', async () => {
+test('a request whose client has left is not retried', async () => {
   let asked = 0;
   await using backend = await startScriptedBackend((socket) => {
     socket.on('data', () => (++asked < 3 ? socket.destroy() : socket.write(plain)));
@@ -390,7 +390,7 @@ test('a session whose backend is no longer configured ends', async () => {
   assert.deepEqual(gate.session.ended, ['backend-removed']);
 });
 
-test('polls are no use of the session', async () => {
+test('polls do not count as use of the session', async () => {
   await using backend = await startRecordingBackend();
   await using gate = await startGate({
     backendPort: backend.port,
@@ -453,7 +453,7 @@ test('a script may not become a service worker unless the driver allows it', asy
   assert.equal(backend.seen.length, 1);
 });
 
-test('who waits for a connection waits in a bounded list for a bounded time, and may leave', async () => {
+test('requests wait for a connection in a bounded list for a bounded time, and may leave it', async () => {
   await using backend = await startScriptedBackend(() => {});
   await using gate = await startGate({
     backendPort: backend.port,
