@@ -71,7 +71,7 @@ async function settleFolder(file: FileHandle, name: string): Promise<void> {
 
 const chunkBytes = 64 * 1024;
 /** Bytes that are kept of a text without a line end. No line of the audit is longer. */
-const maxLineBytes = 1024 * 1024;
+const maxAuditLineBytes = 1024 * 1024;
 const lineEnd = 0x0a;
 
 /** Yields the lines of a file without their line ends, with one chunk in memory at a time. Only LF ends a line. */
@@ -82,7 +82,7 @@ async function* linesForwards(file: string): AsyncGenerator<string> {
     const bytes = Buffer.concat([rest, chunk]);
     const last = bytes.lastIndexOf(lineEnd);
     if (last !== -1) yield* bytes.subarray(0, last).toString('utf8').split('\n');
-    rest = bytes.subarray(last + 1, last + 1 + maxLineBytes);
+    rest = bytes.subarray(last + 1, last + 1 + maxAuditLineBytes);
   }
   if (rest.length > 0) yield rest.toString('utf8');
 }
@@ -98,7 +98,7 @@ async function* linesBackwards(file: string): AsyncGenerator<string> {
     const firstEnd = start === 0 ? -1 : chunk.indexOf(lineEnd);
     end = start;
     if (firstEnd === -1 && start > 0) {
-      rest = chunk.subarray(0, maxLineBytes);
+      rest = chunk.subarray(0, maxAuditLineBytes);
       continue;
     }
     rest = chunk.subarray(0, firstEnd + 1);

@@ -24,7 +24,7 @@ export interface WrittenLine {
   readonly signed: string;
 }
 
-const maxValueLength = 1000;
+const maxAuditValueLength = 1000;
 const maxFacts = 32;
 const lineForm = /^(\{.*),"mac":"([\w-]{43})"\}$/;
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/gu;
@@ -85,7 +85,7 @@ function lineMac(signed: string, { secret }: AuditKey): string {
 }
 
 function boundedValue(text: string): string {
-  return text.length <= maxValueLength ? text : `${text.slice(0, maxValueLength - 1)}…`;
+  return text.length <= maxAuditValueLength ? text : `${text.slice(0, maxAuditValueLength - 1)}…`;
 }
 
 function boundedFacts(facts: AuditFacts): AuditFacts {

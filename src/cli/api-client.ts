@@ -8,16 +8,16 @@ import { isObject } from '../core/json.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes } from './options.ts';
 
-/** What the API said: JSON that the commands look into. */
+/** A reply of the API. */
 export interface ApiReply {
   readonly status: number;
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** Asks the running gateway. Rejects with a system error when nobody is there. */
+/** Sends a request to the running gateway. Rejects with a system error if the gateway cannot be reached. */
 export type AskApi = (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => Promise<ApiReply>;
 
-/** The API of the gateway of a configuration: over its socket, else over TCP with its token. */
+/** Opens the API of the gateway of a configuration: over its socket, else over TCP with its token. */
 export async function openApi(file: string, { env }: Pick<CommandEnvironment, 'env'>): Promise<AskApi> {
   const config = await loadConfig(file, { env });
   const way = wayTo(config);
@@ -56,7 +56,7 @@ function wayTo({ file, operators }: Config) {
   throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false });
 }
 
-/** A system error in words that say what to do. */
+/** Explains a system error with what to do. */
 function nobodyThere(error: unknown, place: string): unknown {
   if (!(error instanceof Error) || !('code' in error)) return error;
   const isForbidden = error.code === 'EACCES';
@@ -67,12 +67,12 @@ function nobodyThere(error: unknown, place: string): unknown {
   return Object.assign(new Error(message, { cause: error }), { syscall: 'connect' });
 }
 
-/** The operator's login name, as the system says. */
+/** Returns the operator's login name on this system. */
 export function operatorName(): string {
   try {
     return userInfo().username.replace(/[^\w.@-]/g, '_');
   } catch {
-    // A user without an entry in the system's list, as in a container.
+    // The user has no entry in the passwd database, as in a container.
     return `uid-${process.getuid?.() ?? 'unknown'}`;
   }
 }
@@ -82,18 +82,18 @@ function parseBody(text: string): Readonly<Record<string, unknown>> {
   return isObject(value) ? value : {};
 }
 
-/** The maps in a list of a reply. */
+/** Returns the objects of a list in a reply. */
 export function rowsIn(value: unknown): readonly Readonly<Record<string, unknown>>[] {
   return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
-/** A part of a reply as a table shows it. */
+/** Formats a value of a reply for a table. */
 export function cell(value: unknown): string {
   if (value === undefined || value === null) return '-';
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-/** How a command ends after a reply that is no success; complains with what the gateway said. */
+/** Prints the error of a reply and returns the exit code; undefined if the reply is a success. */
 export function refusalCode({ status, body }: ApiReply, complain: (text: string) => void): ExitCode | undefined {
   if (status < 400) return undefined;
   complain(`${cell(body['error'] ?? body['explanation'])}\n`);

@@ -57,7 +57,7 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
         ...wanted
       }: FilterOptions & { config: string; format: Format; limit: number }) => {
         const { file } = (await load(config)).audit;
-        const lines = await listLines(file, auditFilterOf(wanted), limit);
+        const lines = await listLines(file, auditFilterFrom(wanted), limit);
         print(format === 'json' ? json(lines.map(auditJson)) : auditTable(lines));
         end(exitCodes.ok);
       },
@@ -68,7 +68,7 @@ export function addAudit(program: Command, environment: CommandEnvironment, end:
     .addOption(configOption())
     .action(async ({ config, format, ...wanted }: FilterOptions & { config: string; format: 'csv' | 'json' }) => {
       const { file } = (await load(config)).audit;
-      const filter = auditFilterOf(wanted);
+      const filter = auditFilterFrom(wanted);
       const write = format === 'csv' ? auditCsv() : auditJsonArray();
       print(write.head);
       for await (const { text } of placedTexts((await auditFiles(file)).toReversed())) {
@@ -127,7 +127,7 @@ function withFilters(command: Command): Command {
     .option('--until <time>', 'before this time', parseTime);
 }
 
-function auditFilterOf({ since, until, ...texts }: FilterOptions): AuditFilter {
+function auditFilterFrom({ since, until, ...texts }: FilterOptions): AuditFilter {
   return {
     ...texts,
     ...(since === undefined ? {} : { sinceMs: since }),
@@ -157,19 +157,19 @@ function inWords({ lines, chains, findings, notes }: Verification): string {
   return [...found, ...notes.map((note) => `note: ${note}`), sum, ''].join('\n');
 }
 
-/** Lines on their way out, one after another: there may be more than fit into memory. */
+/** Writes lines one after another, because there may be more than fit into memory. */
 interface LineWriter {
   readonly head: string;
   line(line: AuditLine): string;
   foot(): string;
 }
 
-/** A line as JSON has it: the time as ISO 8601. */
+/** Converts a line for JSON, with the time in ISO 8601. */
 function auditJson({ timeMs, ...line }: AuditLine): object {
   return { time: isoTime(timeMs), ...line };
 }
 
-/** One JSON list. */
+/** Writes one JSON list. */
 function auditJsonArray(): LineWriter {
   let separator = '';
   return {
@@ -187,7 +187,7 @@ function auditCsv(): LineWriter {
   return { head: auditCsvHead, line: auditCsvRow, foot: () => '' };
 }
 
-/** For a person at a terminal: nothing that a value holds moves the cursor or turns the text around. */
+/** Makes a table for a terminal. Characters that move the cursor or change the text direction are replaced. */
 function auditTable(lines: readonly AuditLine[]): string {
   const rows = lines.map(({ timeMs, event, actor, subject = '-', address = '-', facts = {} }) =>
     [isoTime(timeMs), event, actor, subject, address, entryInWords(facts)].map((text) =>

@@ -122,7 +122,7 @@ function backendTable(body: Readonly<Record<string, unknown>>): string {
   return table(['BACKEND', 'HOST', 'STATE', 'WEBMAIL', 'IMAP', 'SESSIONS HERE', 'REASON'], rows);
 }
 
-/** With the share of users that a DRAIN is about. */
+/** The state of a host, with the percentage of users for DRAIN. */
 function stateOf(backend: Readonly<Record<string, unknown>>, host: Readonly<Record<string, unknown>>): string {
   const set = [host['set'], backend['set']].find((one) => isObject(one) && one['percent'] !== undefined);
   const state = cell(host['state']);

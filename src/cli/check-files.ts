@@ -9,7 +9,7 @@ import { readKeysFile } from '../sessions/keys-file.ts';
 import type { Dialled } from './check-online.ts';
 import type { CommandEnvironment } from './environment.ts';
 
-/** Sources that are files: whatever is wrong with one of them stops `serve`. */
+/** Sources that are files. A problem with one of them stops `serve`. */
 const fileSources: ReadonlySet<string> = new Set(['map', 'regex', 'cdb']);
 
 /**
@@ -39,7 +39,7 @@ export async function checkFiles(
   ]);
 }
 
-/** A log that keeps what is warned of, with its reason. */
+/** Makes a log that collects warnings with their reasons. */
 export function warningLog(warnings: string[]): Log {
   const warn = (event: EventName, fields: object = {}): void => {
     const { message } = logEvents[event];
@@ -78,7 +78,7 @@ async function look(server: string, address: string, open: () => Promise<string>
   }
 }
 
-/** As `serve` would find it, which replaces a socket that nobody serves and makes the folder. */
+/** Checks the socket as `serve` does, which replaces a socket that nobody serves and makes the folder. */
 function lookAtSocket(file: string): Promise<Dialled> {
   return look('api socket', file, async () => {
     const there = await statOf(file);
@@ -91,14 +91,14 @@ function lookAtSocket(file: string): Promise<Dialled> {
   });
 }
 
-/** Resolves when this user may write the file, or make it. */
+/** Resolves if this user may write or create the file. */
 async function writableFile(file: string): Promise<string> {
   const there = await statOf(file);
   if (there?.isFile() === false) throw unusableFile(`${file} is not a regular file: ${another}`);
   return there === undefined ? writableFolder(dirname(file)) : mayWrite(file);
 }
 
-/** Resolves when this user may make something in the folder, and the folder where it is missing. */
+/** Resolves if this user may create files in the folder, and the folder itself if it is missing. */
 async function writableFolder(folder: string): Promise<string> {
   for (let path = folder; ; path = dirname(path)) {
     const above = await statOf(path);
@@ -124,7 +124,7 @@ function statOf(path: string): Promise<Stats | undefined> {
 }
 
 const another = 'choose another path in the configuration';
-/** With the end, the 108 of Linux. */
+/** The 108 bytes of Linux, without the final zero. */
 const longestSocket = 107;
 /** /proc and /sys, whose folders look writable to root (statfs(2)). */
 const madeByKernel: ReadonlySet<number> = new Set([0x9fa0, 0x62656572]);

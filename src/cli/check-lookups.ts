@@ -9,13 +9,13 @@ import { inOrder } from './lookup.ts';
 type Outcome = Pick<Dialled, 'result' | 'note'>;
 type LookupOutcome = Awaited<ReturnType<OpenDirectory['explain']>>['outcome'];
 
-/** A name that is looked up: `server` is where it is written, for the first column. */
+/** A name to look up. `server` is its origin, for the first column. */
 interface Question {
   readonly server: 'user' | 'staff' | 'never_opened';
   readonly name: string;
 }
 
-/** Nobody's name: every source is asked, unless one of them answers for everybody. */
+/** A user that cannot exist: every source is asked, unless one answers for everybody. */
 const nobody = 'postern-check@invalid';
 const parallelNames = 32;
 const hint = 'answers; to look users up, name some: check --online USER USER USER';
@@ -73,7 +73,7 @@ const neverTold =
 
 const noName: Outcome = { result: 'warning', note: 'is not a valid user name' };
 
-/** The answer for a name; undefined for what cannot be one. The directory minds the time. */
+/** Asks the directory for a name; undefined if the text cannot be one. The directory limits the time. */
 async function askName(
   directory: OpenDirectory,
   parse: LoginNameParser,
@@ -110,7 +110,7 @@ function judgeOutcome({ server, name }: Question, outcome: LookupOutcome): Outco
   }
 }
 
-/** Whether a source may say that a user must not sign in: what its values mean is easily taken wrongly. */
+/** Whether a source can refuse users. The meaning of such values is easily misconfigured. */
 function canRefuse({ directory: { sources } }: Config): boolean {
   return sources.some((source) => ['ldap', 'postgresql', 'mysql', 'http'].includes(source.type));
 }

@@ -11,7 +11,7 @@ import { RedisSessionStore } from '../sessions/redis-store.ts';
 import { checkServerKeys } from '../sessions/server-keys.ts';
 import { redisAddress } from './output.ts';
 
-/** One server that was dialled. `warning`: it answers, and something about it will hurt one day. */
+/** The result for one server. `warning`: it answers, but something about it will cause trouble. */
 export interface Dialled {
   readonly server: string;
   readonly address: string;
@@ -26,12 +26,12 @@ type Dial = Pick<Dialled, 'server' | 'address'> & {
   readonly limitMs: number;
 };
 
-/** Two hundred backends at once would look like an attack, to them and to the local firewall. */
+/** Connections at a time: two hundred would look like an attack to servers and firewalls. */
 const parallelDials = 32;
 
 /**
- * Dials Redis, the IMAP server and the webmail of every backend, and its master identity; never rejects for a server's
- * fault.
+ * Checks Redis, the IMAP server and the webmail of every backend, and its master identity. Never rejects because of a
+ * server.
  */
 export async function dialAll(config: Config): Promise<readonly Dialled[]> {
   const waiting = [
@@ -56,7 +56,7 @@ async function carryOut({ server, address, ask, limitMs }: Dial): Promise<Dialle
   return { server, address, ...outcome, ms: Math.round(performance.now() - startedAt) };
 }
 
-/** What is lost with a Redis that holds sessions, state, or both. */
+/** The losses if a Redis with sessions, state or both fails. */
 const losses = {
   redis: {
     restart: 'a restart of Redis signs everybody out and loses states and moves',
@@ -151,10 +151,10 @@ function judgeWebmail({ status }: { readonly status: number }): DialOutcome {
   return { result: 'ok', note: `answers ${status}` };
 }
 
-/** More than the icon that a web server has as a file. */
+/** Answers above this size are no small file such as an icon. */
 const dearBytes = 64 * 1024;
 
-/** Says what a check costs, and warns where it asks for no small file: it would be made anew, or begin a session. */
+/** Reports the cost of a check, and warns if its target is not a small file: it is generated, or begins a session. */
 async function weighCheck(
   outcome: DialOutcome,
   { backend, host, config }: { readonly backend: Backend; readonly host: BackendHost; readonly config: Config },
@@ -171,7 +171,7 @@ async function weighCheck(
   return { result: 'warning', note: `${each}, which ${why} ${cost}: name a small file in health: { path }` };
 }
 
-/** What the checks of this driver ask for; undefined where it has no wish. */
+/** Target of the health check by the driver; undefined if the driver names none. */
 async function ownTarget({ driver, driverSettings: settings, master }: Backend): Promise<string | undefined> {
   const { healthTargetOf } = await import('../webmail/registry.ts');
   return healthTargetOf(driver, settings, master);
@@ -186,7 +186,7 @@ function imapAddress({ imap }: BackendHost): string {
 export interface RedisReply {
   readonly appendonly: string | undefined;
   readonly maxmemoryPolicy: string | undefined;
-  /** Whether it pushes changes; otherwise sessions are read again twice a second. */
+  /** Whether Redis pushes changes; otherwise nodes read sessions again twice a second. */
   readonly tracks: boolean;
 }
 
@@ -200,7 +200,7 @@ export async function dialRedis(
   signal: AbortSignal,
 ): Promise<RedisReply> {
   let why: string | undefined;
-  // The connection heals itself and says only in the log why it cannot stand.
+  // The connection reconnects by itself and only logs why it fails.
   const log: Log = {
     ...silentLog,
     warn: (_event, fields: object = {}) => {
@@ -218,7 +218,7 @@ export async function dialRedis(
   if (holds.sessions) await probeSessions(connection);
   if (holds.state) await probeState(connection);
   if (holds.keysFile !== undefined) await checkServerKeys({ file: holds.keysFile, store: redis });
-  // An account of the gateway's own needs no right to read the configuration.
+  // The gateway's account needs no permission to read the configuration.
   const read = async (name: string) =>
     connection
       .run((client) => client.configGet(name))
@@ -233,7 +233,7 @@ export async function dialRedis(
   };
 }
 
-/** Nobody's name (RFC 2606). */
+/** A user that cannot exist (RFC 2606). */
 const noSuchMailbox = 'postern-check@invalid';
 
 /** A master identity to try on one host, and the account to open with it. */

@@ -6,21 +6,21 @@ import type { SessionStore } from '../core/session.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Explain } from '../gateway/explain.ts';
 
-/** The outside of a command: output, environment, signals. Tests pass their own. */
+/** The environment of a command: output, variables, signals. Tests pass their own. */
 export interface CommandEnvironment {
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
-  /** Asks the person who sits there; missing when nobody does. */
+  /** Asks the person at the terminal; undefined if there is none. */
   readonly ask?: (question: string) => Promise<string>;
   /** The lines of standard input. */
   readonly lines: () => AsyncIterable<string>;
-  /** Shows how far long work is, over what it showed before; missing where nobody watches. */
+  /** Replaces the progress line of long work; undefined without a terminal. */
   readonly progress?: (text: string) => void;
   readonly env: Environment;
   readonly signals: SignalSource;
   /** Ends the process at once, whatever is still open. */
   readonly exit: (code: number) => void;
-  /** Loads the gateway with all its libraries: only where it is needed, since that takes a while. */
+  /** Loads the gateway with all its libraries, which takes a while: call it only if it is needed. */
   readonly loadGateway: () => Promise<GatewayModule>;
 }
 
@@ -29,18 +29,18 @@ interface SignalSource {
   off(signal: NodeJS.Signals, listener: () => void): unknown;
 }
 
-/** What the commands need of the gateway. */
+/** The functions of the gateway that commands need. */
 export interface GatewayModule {
-  /** Resolves when the gateway serves. Rejects when it cannot, with nothing left open. */
+  /** Resolves when the gateway serves. Rejects if it cannot, with nothing left open. */
   readonly startGateway: (options: { readonly configFile: string; readonly log?: Log }) => Promise<RunningGateway>;
   readonly buildDirectory: (config: Config, log: Log) => Promise<OpenDirectory>;
   /** Explains users as a sign-in would find them. */
   readonly openExplain: (config: Config, log: Log) => Promise<AsyncDisposable & { readonly explain: Explain }>;
   /** Makes every node forget what it remembers of a user's home. */
   readonly forgetHomeEverywhere: (config: Config, user: string, by: string, log: Log) => Promise<void>;
-  /** Where the chains of the audit end, as the state store knows it. */
+  /** Reads the ends of the audit's chains from the state store. */
   readonly readAuditAnchors: (config: Config, log: Log) => Promise<readonly Anchor[]>;
-  /** Vouches for the whole state by the promoted server key. */
+  /** Vouches for all state by the promoted server key. */
   readonly renewState: (config: Config, log: Log) => Promise<void>;
   /** Opens the session store of a configuration, for one question. */
   readonly openStore: (config: Config, log: Log) => Promise<SessionStore>;
@@ -54,5 +54,5 @@ export interface RunningGateway {
   close(): Promise<void>;
 }
 
-/** The part of the directory that commands ask. */
+/** A directory that a command opened. */
 export type OpenDirectory = Pick<Directory, 'explain' | 'lookup'> & AsyncDisposable;

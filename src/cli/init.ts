@@ -57,7 +57,7 @@ export function addInit(program: Command, environment: CommandEnvironment, end: 
   ]);
 }
 
-/** The answers, or what is missing where nobody can be asked. */
+/** Returns the answers, or a message about what is missing if nobody can be asked. */
 async function gather(options: InitOptions, { ask }: CommandEnvironment): Promise<InitAnswers | string> {
   const say = async (given: string | undefined, question: string, otherwise: string) => {
     if (given !== undefined || ask === undefined) return given ?? otherwise;
@@ -91,7 +91,7 @@ function parseBackend(text: string): InitBackend | undefined {
   return place.includes('//') ? undefined : { name, imap: `imaps://${place}`, webmail: `http://${place}/` };
 }
 
-/** Nothing is left behind unless `check` would accept it. */
+/** Writes the configuration. If `check` would not accept it, nothing is left behind. */
 async function write(output: string, answers: InitAnswers, environment: CommandEnvironment): Promise<ExitCode> {
   const draft = `${output}.draft`;
   const folder = dirname(output);
@@ -160,7 +160,7 @@ interface InitBackend {
   readonly webmail: string;
 }
 
-/** A commented configuration. What an answer holds is quoted, so that it can only ever be a value. */
+/** Makes a commented configuration. Answers are quoted, so that each can only be a value. */
 export function initFile(answers: InitAnswers): string {
   const { publicUrl, listen, domain, redis, driver, caFile, backends } = answers;
   const isSecure = publicUrl.startsWith('https:');
@@ -219,7 +219,7 @@ export function initFile(answers: InitAnswers): string {
   ].join('\n');
 }
 
-/** Settings without which a driver cannot be; what they say is to be looked at. */
+/** Example settings that a driver needs; the operator must adapt them. */
 function driverLines(driver: string): readonly string[] {
   if (driver === 'form') {
     return [
@@ -241,10 +241,10 @@ function driverLines(driver: string): readonly string[] {
   ];
 }
 
-/** Beside a configuration with the `header` driver: what the webmail knows the gateway by. */
+/** File beside the configuration with the secret of the `header` driver. */
 const headerSecretFile = 'header.secret';
 
-/** Beside a configuration with several backends. */
+/** Makes the example map for a configuration with several backends. */
 function initMap({ domain, backends }: InitAnswers): string {
   return `# Home of each user: "user: backend", one per line. The file is read again when it changes.
 # This is an example; write your own users instead.
@@ -256,7 +256,7 @@ function commentedLine(text: string, comment: string): string {
   return `${text.padEnd(39)} # ${comment}`;
 }
 
-/** Plain where YAML takes it so, also between braces; else as JSON, which is YAML too. */
+/** Writes a text plainly if YAML allows that, even between braces; else as JSON, which is YAML, too. */
 function yamlText(text: string): string {
   const isPlain = /^[a-z][\w./:@-]*$/i.test(text) && !/:$|^(?:true|false|null|yes|no|on|off|y|n)$/i.test(text);
   return isPlain ? text : JSON.stringify(text);

@@ -91,7 +91,7 @@ export function addKeys(program: Command, environment: CommandEnvironment, end: 
   ]);
 }
 
-/** A key that sealed until lately may hold living sessions. */
+/** Explains why a key cannot be retired yet; undefined if no living session can depend on it. */
 async function whyTooEarly(id: string, { sessions }: Config): Promise<string | undefined> {
   const entry = (await readKeysFile(sessions.keysFile))?.find((key) => key.id === id);
   if (entry === undefined || entry.state === 'promoted') return undefined;

@@ -16,7 +16,7 @@ import {
 } from './options.ts';
 import { createProgress, json, table } from './output.ts';
 
-/** One user as `lookup` shows it. `source` is the one that decided, by its place and type. */
+/** The result for one user. `source` is the one that decided, by its position and type. */
 interface LookupRow {
   readonly typed: string;
   readonly answer: 'found' | 'unknown' | 'refused' | 'malformed' | 'could-not-ask';
@@ -100,7 +100,7 @@ function lookupTable(found: readonly LookupRow[]): string {
   );
 }
 
-/** Prints each as it comes, so that a million lines need no memory. */
+/** Prints each result as it comes, so that a million lines need no memory. */
 async function stream(
   all: AsyncIterable<LookupRow>,
   format: Format,
@@ -135,7 +135,7 @@ function worst(codes: readonly ExitCode[]): ExitCode {
   return codes.reduce((worse, code) => (code > worse ? code : worse), exitCodes.ok);
 }
 
-/** Users on the command line, or with `-` one per line on standard input. */
+/** Yields the users on the command line; for `-` those on standard input, one per line. */
 export async function* usersFrom(
   words: readonly string[],
   lines: () => AsyncIterable<string>,
@@ -147,8 +147,8 @@ export async function* usersFrom(
 }
 
 /**
- * Works on many items at once, at most `atOnce`, and yields what comes of them in the order of the items. Takes an item
- * only when there is room for it, so that a million of them need no memory.
+ * Works on at most `atOnce` items at a time and yields the results in the order of the items. It takes an item only
+ * when there is room for it, so that a million of them need no memory.
  */
 export async function* inOrder<Item, Outcome>(
   items: AsyncIterable<Item> | Iterable<Item>,
@@ -158,7 +158,7 @@ export async function* inOrder<Item, Outcome>(
   const running: Promise<Outcome>[] = [];
   for await (const item of items) {
     const one = work(item);
-    // Its turn to be looked at may come after another one has failed.
+    // Another item may fail before this result is awaited.
     one.catch(() => {});
     running.push(one);
     const [oldest] = running.length < atOnce ? [] : running.splice(0, 1);

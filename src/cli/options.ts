@@ -23,19 +23,19 @@ export function reasonOption(): Option {
   return new Option(reasonFlags, reasonText).makeOptionMandatory();
 }
 
-/** The same where a command can say by itself why, in some of its forms. */
+/** `--reason WORDS` for commands that need it only in some of their forms. */
 export function reasonWhereNeeded(): Option {
   return new Option(reasonFlags, reasonText);
 }
 
-/** Appends examples to a command's help: what to type, and what for. */
+/** Appends examples to a command's help, each with its purpose. */
 export function withExamples(command: Command, examples: readonly (readonly [line: string, what: string])[]): Command {
   const width = Math.max(...examples.map(([line]) => line.length));
   const lines = examples.map(([line, what]) => `  ${line.padEnd(width)}  ${what}`);
   return command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
 }
 
-/** How a command ends. Scripts rely on them: they do not change. */
+/** Exit codes. Scripts rely on them, so they do not change. */
 export const exitCodes = {
   /** Done; found; nothing is wrong. */
   ok: 0,
@@ -52,12 +52,12 @@ export const exitCodes = {
 /** One of the documented exit codes. */
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** How a command ends that asked the directory. */
+/** Returns the exit code of a command that asked the directory. */
 export function answerCode({ answer }: { readonly answer?: unknown }): ExitCode {
   if (answer === 'could-not-ask') return exitCodes.unavailable;
   return answer === 'found' ? exitCodes.ok : exitCodes.no;
 }
 
-/** For `--help` of every command that can end so. */
+/** Text about exit codes for `--help`. */
 export const exitCodesHelp =
   'Exit codes: 0 done, 1 the answer is no, 2 wrong usage or configuration, 3 a server did not answer, 70 a bug in Postern.';

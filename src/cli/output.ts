@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { bracketed } from '../schema/value-parsers.ts';
 import type { CommandEnvironment } from './environment.ts';
 
-/** A name that somebody typed may be as long as a page; JSON has all of it. */
+/** Characters of a cell in a table. A typed name may be very long; JSON shows all of it. */
 const longestCell = 60;
 
 /** Rows under their headings, in columns; the last column is whole and not padded, a long cell of the others is cut. */
@@ -42,20 +42,20 @@ export function createProgress({ progress }: Pick<CommandEnvironment, 'progress'
       const perSecond = Math.round((users * 1000) / (nowMs - startedMs));
       progress(`${users.toLocaleString('en')} users, ${perSecond.toLocaleString('en')} a second`);
     },
-    /** Takes away what is shown. */
+    /** Removes the progress line. */
     end(): void {
       if (shownMs !== startedMs) progress?.('');
     },
   };
 }
 
-/** The address of a Redis, as output shows it. */
+/** Formats the address of a Redis. */
 export function redisAddress(store: StoreConfig & { readonly kind: 'redis' }): string {
   if ('url' in store) return store.url;
-  if ('cluster' in store) return `cluster ${serverList(store.cluster)}`;
-  return `${store.name} of sentinels ${serverList(store.sentinels)}`;
+  if ('cluster' in store) return `cluster ${redisServerList(store.cluster)}`;
+  return `${store.name} of sentinels ${redisServerList(store.sentinels)}`;
 }
 
-function serverList(servers: readonly { readonly host: string; readonly port: number }[]): string {
+function redisServerList(servers: readonly { readonly host: string; readonly port: number }[]): string {
   return servers.map(({ host, port }) => `${bracketed(host)}:${port}`).join(', ');
 }

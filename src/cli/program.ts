@@ -10,7 +10,7 @@ import { addServe } from './serve.ts';
 export async function runCommand(args: readonly string[], environment: CommandEnvironment): Promise<ExitCode> {
   let code: ExitCode = exitCodes.ok;
   const program = createProgram(environment);
-  // A start is in a hurry, and needs none of the others.
+  // A start must be fast and needs no other command.
   const others = args[0] === 'serve' ? [] : (await import('./commands.ts')).otherCommands;
   for (const add of [addServe, ...others]) {
     add(program, environment, (ended) => {
@@ -25,7 +25,7 @@ export async function runCommand(args: readonly string[], environment: CommandEn
   }
 }
 
-/** One of 64 session ids begins with a dash: whoever copies it from a list does not mean an option. */
+/** Moves session ids behind `--`: one of 64 begins with a dash and would be read as an option. */
 function idsLast(args: readonly string[]): readonly string[] {
   const ids = args.filter((arg) => /^-[\w-]{42}$/.test(arg));
   return ids.length === 0 ? args : [...args.filter((arg) => !ids.includes(arg)), '--', ...ids];
@@ -51,9 +51,9 @@ function createProgram(environment: CommandEnvironment): Command {
   ]).addHelpText('after', `\n${exitCodesHelp}`);
 }
 
-/** Says on standard error what went wrong, and with which code the program ends. */
+/** Prints what went wrong to standard error and returns the exit code. */
 function explain(error: unknown, { complain }: CommandEnvironment): ExitCode {
-  // Commander has already said it; help and version end this way too, and are no failure.
+  // Commander has printed the message. Help and version also end this way and are no failure.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.invalid;
   if (error instanceof ConfigInvalid) {
     complain(problemLines(error));
@@ -75,7 +75,7 @@ function explain(error: unknown, { complain }: CommandEnvironment): ExitCode {
   return exitCodes.defect;
 }
 
-/** The operating system refused: a port in use, a directory that may not be written. */
+/** Whether the operating system refused, for example a port in use or a directory without write permission. */
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error;
 }

@@ -28,8 +28,8 @@ export function addServe(program: Command, environment: CommandEnvironment, end:
 }
 
 /**
- * Resolves when the gateway has closed. A second signal to end exits at once. One that comes while the gateway starts
- * ends it when it has: whoever reads that it is ready may send one before this program does anything more.
+ * Resolves when the gateway has closed. A second SIGTERM or SIGINT exits at once. A signal during the start takes
+ * effect after it: whoever reads that the gateway is ready may send one at once.
  */
 export async function serveUntilSignal(
   starting: Promise<RunningGateway>,

@@ -113,7 +113,7 @@ async function readOrders(name: string | undefined, { to, file }: MoveOptions): 
     });
 }
 
-/** One after the other, not faster than the rate; an interrupt ends it between two moves. */
+/** Moves users one after the other, at most at the given rate. An interrupt ends it between two moves. */
 async function moveAll(
   orders: readonly Order[],
   options: MoveOptions,
@@ -153,7 +153,7 @@ async function moveOne({ user, to }: Order, options: MoveOptions, ask: AskApi): 
   const move = known?.body['move'];
   const from = typeof move === 'object' && move !== null && 'from' in move ? cell(move.from) : undefined;
   if (undo === true && from === undefined) return { status: 200, body: { outcome: 'was never moved' } };
-  // Who was led back already must not be led there again.
+  // A user who was moved back already must not be moved again.
   if (undo === true && to !== '' && known?.body['backend'] !== to) {
     return { status: 200, body: { outcome: `lives on ${cell(known?.body['backend'])}: left alone` } };
   }

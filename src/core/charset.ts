@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer';
 const defaultCharset = 'utf-8';
 /** Browsers look for a `<meta>` with the charset in this many bytes. */
 const metaSearchBytes = 1024;
-const lineFeed = 10;
+const lineFeedByte = 10;
 const commentSign = 35;
 
 /**
@@ -102,7 +102,7 @@ export function encodingProblems(bytes: Buffer, firstLine: number): readonly Enc
   if (isUtf8(bytes) && !bytes.includes(0)) return [];
   const problems: EncodingProblem[] = [];
   for (let from = 0, line = firstLine; from < bytes.length; line += 1) {
-    const end = bytes.indexOf(lineFeed, from);
+    const end = bytes.indexOf(lineFeedByte, from);
     const content = withoutComment(bytes.subarray(from, end === -1 ? bytes.length : end));
     if (content.includes(0)) problems.push({ line, why: 'is not UTF-8 text: there are zero bytes, as after a crash' });
     else if (!isUtf8(content)) problems.push({ line, why: whyNotUtf8(content) });

@@ -22,8 +22,8 @@ export function isUserKey(text: string): text is UserKey {
 }
 
 /**
- * Why a session ended; the sign-in page has a text for each that a user may meet. `signed-out`: in this browser;
- * `ended-elsewhere`: the same user ended it from the session of another device; `kicked`: by operators or staff.
+ * Why a session ended; the sign-in page has a text for each reason that a user may see. `signed-out`: in this browser.
+ * `ended-elsewhere`: by the same user, on another device. `kicked`: by operators or staff.
  */
 export const endReasons = [
   'signed-out',
@@ -49,20 +49,20 @@ export interface ImpersonationRecord {
   readonly ticket: string;
 }
 
-/** What the owner of a session at the console has shown: that is no session of a webmail, and holds no credentials. */
+/** Proof that the owner of a console session has given. Such a session has no webmail and no credentials. */
 export interface StaffProof {
   readonly step: 'password' | 'second-factor';
-  /** When a code was last shown; milliseconds since the epoch, 0 before the first. */
+  /** When a code was last accepted, in milliseconds since the epoch; 0 before the first. */
   readonly provenAtMs: number;
 }
 
-/** What the store holds of a session. By itself it opens nothing: the credentials are sealed under the cookie. */
+/** The stored record of a session. It opens nothing by itself: the credentials are sealed under the cookie. */
 export interface SessionRecord {
   readonly user: CanonicalUser;
   readonly backend: BackendName;
   /** The host of the backend, by name. */
   readonly host: string;
-  /** When the latest change of the user's home that the session followed was found. */
+  /** When the change of home was found that the session followed last; undefined if it followed none. */
   readonly homeSinceMs?: number;
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number;
@@ -71,11 +71,11 @@ export interface SessionRecord {
   readonly userAgent: string;
   readonly publicOrigin: string;
   readonly timeZone?: string;
-  /** The user's indexes: where the store lists this session. */
+  /** The user's index, under which the store lists this session. */
   readonly userKey: UserKey;
   /** Only of a mailbox that staff opened. */
   readonly impersonation?: ImpersonationRecord;
-  /** Only of a session at the console; `sealed` then vouches for the record alone. */
+  /** Set for a session at the console; `sealed` then vouches for the record alone. */
   readonly staff?: StaffProof;
   /**
    * The password, sealed; an empty text, sealed, where there is none. Vouches for user, backend, times and
@@ -86,7 +86,7 @@ export interface SessionRecord {
 
 /** The webmail's cookies of a session, sealed, as a store keeps them. */
 export interface StoredJar {
-  /** Raised with each write; a reader that has a newer one ignores what it read. */
+  /** Grows with each write; a reader ignores a jar that is older than its own. */
   readonly version: number;
   readonly sealed: string;
 }
@@ -94,15 +94,15 @@ export interface StoredJar {
 /** A living session as a store keeps it. */
 export interface StoredSession {
   readonly record: SessionRecord;
-  /** When the session was last used as far as the store knows; 0 when it does not. */
+  /** When the session was last used, as far as the store knows; 0 if it does not know. */
   readonly lastUseMs: number;
   readonly jar: StoredJar | undefined;
 }
 
-/** Where a session's webmail session is. */
+/** Backend and host of a session. */
 export type SessionRoute = Pick<SessionRecord, 'backend' | 'host' | 'homeSinceMs'>;
 
-/** A living session with its name, as lists of sessions hold it. */
+/** A living session with its name, as in lists of sessions. */
 export interface StoredEntry {
   readonly key: RecordKey;
   readonly session: StoredSession;
@@ -121,8 +121,8 @@ export type StoreNews =
   | { readonly kind: 'restored' };
 
 /**
- * Where sessions live. Every call rejects with a PosternError of source `store` (ERR_STORE_UNAVAILABLE) within its
- * command timeout when the store cannot be asked. A destroyed key leaves a tombstone for `tombstoneMs`, so that a late
+ * The store of sessions. Every call rejects with a PosternError of source `store` (ERR_STORE_UNAVAILABLE) within its
+ * command timeout if the store cannot be asked. A destroyed key leaves a tombstone for `tombstoneMs`, so that a late
  * write cannot revive it. Redis and the embedded store pass one contract suite.
  */
 export interface SessionStore extends AsyncDisposable {
@@ -131,8 +131,8 @@ export interface SessionStore extends AsyncDisposable {
   /** Writes only over an existing record, and keeps its remaining time. */
   rewrite(key: RecordKey, record: SessionRecord): Promise<'written' | 'gone'>;
   /**
-   * Writes record and jar together, only while the record has this route: of several nodes that lead a session
-   * elsewhere, one wins. Keeps the remaining time.
+   * Writes record and jar together, only while the record has this route: if several nodes relocate a session, one
+   * wins. Keeps the remaining time.
    */
   reroute(
     key: RecordKey,
@@ -141,14 +141,16 @@ export interface SessionStore extends AsyncDisposable {
     jar: StoredJar,
   ): Promise<'written' | 'elsewhere' | 'gone'>;
   read(key: RecordKey): Promise<StoredLookup>;
-  /** Whether there was one. Leaves the tombstone in both cases; it keeps the first reason. */
+  /**
+   * Ends a session; resolves with whether there was one. It always leaves a tombstone, which keeps the first reason.
+   */
   destroy(key: RecordKey, reason: EndReason): Promise<boolean>;
   writeJar(key: RecordKey, jar: StoredJar): Promise<'written' | 'gone'>;
-  /** When sessions were last used, many at once; never revives one. */
+  /** Writes when sessions were last used; never revives one. */
   noteUse(uses: readonly { readonly key: RecordKey; readonly atMs: number }[]): Promise<void>;
   /** The living sessions under these indexes, oldest first. */
   ofUser(userKeys: readonly UserKey[]): Promise<readonly StoredEntry[]>;
-  /** All living sessions, some at a time, in no order. */
+  /** Yields all living sessions, in pages and in no order. */
   all(): AsyncIterable<readonly StoredEntry[]>;
   /**
    * Registers id and fingerprint of server keys for all nodes, and returns all that are then registered. Registers
@@ -158,11 +160,11 @@ export interface SessionStore extends AsyncDisposable {
   retireKey(id: string): Promise<void>;
   /** Calls `listener` for each change until the returned function is called. */
   watch(listener: (news: StoreNews) => void): () => void;
-  /** Resolves when the store answers; rejects like every other call. */
+  /** Resolves if the store answers; rejects like every other call. */
   ping(): Promise<void>;
 }
 
-/** A server key as the nodes tell each other of it. */
+/** A server key as nodes register it in the store. */
 export interface RegisteredKey {
   readonly id: string;
   readonly fingerprint: string;
@@ -172,7 +174,7 @@ export interface RegisteredKey {
   readonly from: string;
 }
 
-/** Something that hangs on a session and must go when it ends: a request in flight, a WebSocket, a stream. */
+/** Something that ends with its session: a request in flight, a WebSocket, a stream. */
 export interface Attachment {
   end(reason: EndReason): void;
 }
@@ -182,26 +184,23 @@ export interface LiveSession {
   readonly key: RecordKey;
   readonly record: SessionRecord;
   readonly jar: CookieJar;
-  /** The password, or undefined if the operator chose to forget it. */
+  /** The password; undefined if the operator chose not to keep it. */
   readonly password: Secret | undefined;
-  /** Notes use, in memory; a timer writes it. */
+  /** Notes use in memory; a timer writes it to the store. */
   touch(): void;
-  /** Ties an attachment to the session; call the returned function when it is done by itself. */
+  /** Ties an attachment to the session. Call the returned function when the attachment ends by itself. */
   attach(attachment: Attachment): () => void;
   /** Writes the jar, soon and once for many changes; only if the session still exists. */
   saveJar(): void;
-  /** Ends the session on all nodes: at once on this one, and repeated until the store took it. */
+  /** Ends the session on all nodes: at once on this one, and retried until the store has taken it. */
   end(reason: EndReason): Promise<void>;
 }
 
-/**
- * The gateway's reading of a Cookie field. `rest`: the field without the gateway's own cookies, empty when nothing is
- * left.
- */
+/** The session that a Cookie field names. `rest` is the field without the gateway's own cookies, perhaps empty. */
 export type SessionLookup =
   | { readonly kind: 'none'; readonly rest: string }
   | { readonly kind: 'found'; readonly session: LiveSession; readonly rest: string }
-  /** There was one; the sign-in page says why it ended. */
+  /** The session has ended; the sign-in page says why. */
   | { readonly kind: 'ended'; readonly reason: EndReason; readonly rest: string }
   /** The store could not be asked, or the session is sealed under a key that this node lacks: 503, never a sign-out. */
   | { readonly kind: 'unavailable'; readonly why: 'store' | 'unknown-key' };
@@ -235,7 +234,7 @@ export interface NewSession {
   readonly timeZone: string | undefined;
   /** Set if staff opened the mailbox. */
   readonly impersonation?: ImpersonationRecord;
-  /** In the place of the absolute timeout. */
+  /** Lifetime of the session; the absolute timeout if undefined. */
   readonly lifetimeMs?: number;
 }
 
@@ -250,13 +249,12 @@ export interface SessionGate<Request, Response, Handler> {
    */
   middleware(secure: boolean): Handler;
   /**
-   * Opens a session under a fresh id, in the place of any that this browser had; the oldest of the user's sessions end
-   * when there are too many. Resolves with its name when the store has all of it; when it rejects there is no session
-   * and no cookie.
+   * Opens a session under a fresh id and ends the one that this browser had. If the user has too many, the oldest end.
+   * Resolves with its name once the store has all of it; if it rejects there is no session and no cookie.
    */
   open(request: Request, response: Response, session: NewSession): Promise<RecordKey>;
-  /** The living session of this browser, or undefined. Throws ERR_STORE_UNAVAILABLE when it could not be loaded. */
+  /** The living session of this browser; undefined if none. Throws ERR_STORE_UNAVAILABLE if it could not be loaded. */
   current(request: Request): SessionRecord | undefined;
-  /** Ends the session and clears its cookie, also while the store cannot be asked. */
+  /** Ends the session and clears its cookie, even while the store cannot be asked. */
   close(request: Request, response: Response, reason: EndReason): Promise<void>;
 }

@@ -28,15 +28,15 @@ export type WebmailSignIn =
 
 /**
  * The account that a webmail opens without the user's password. `own-account`: the mailbox with the user's own
- * settings. `other-account`: the same mail, but the webmail makes it another account, with settings of its own. `why`
- * is a clause for staff and operators: what is in the way, and what an operator would have to do.
+ * settings. `other-account`: the same mail, but the webmail treats it as another account with its own settings. `why`
+ * tells staff and operators what is in the way, and what an operator would have to do.
  */
 export type MasterEntry =
   | { readonly kind: 'own-account' }
   | { readonly kind: 'other-account'; readonly why: string }
   | { readonly kind: 'impossible'; readonly why: string };
 
-/** Knows one webmail: how to sign a user in, see that its session is lost, see and perform sign-out. */
+/** Knows one webmail: how to sign in and out, and how to recognise a lost session and a sign-out. */
 export interface WebmailDriver {
   /** Whether a cookie of this name stays in the gateway although it is not HttpOnly. */
   ownsCookie(name: string): boolean;
@@ -57,10 +57,10 @@ export interface WebmailDriver {
    */
   signIn(host: BackendHost, as: SignInIdentity, signal: AbortSignal): Promise<WebmailSignIn>;
 
-  /** Best effort: ends the webmail's session of this jar. */
+  /** Ends the webmail's session of this jar, as a best effort. */
   signOut(host: BackendHost, jar: CookieJar, as: SignOutIdentity, signal: AbortSignal): Promise<void>;
 
-  /** Decided by the heads where it can be; `look-inside` asks for the first bytes of the body. */
+  /** Judges an answer by the heads; `look-inside` asks for the first bytes of the body. */
   judge(request: RequestHead, response: UpstreamResponseHead): Verdict | 'look-inside';
 
   /**
@@ -102,7 +102,7 @@ export interface WebmailDriver {
    */
   pageToken?(request: RequestHead, as: RequestIdentity): PageToken | undefined;
 
-  /** Without it a sign-in never leads to a page that comes before the mailbox. */
+  /** Undefined if a sign-in never leads to a page before the mailbox. */
   readonly interlude?: Interlude;
 
   /**
@@ -157,7 +157,7 @@ export interface Interlude {
   isForm(request: RequestHead, jar: CookieJar): boolean;
 }
 
-/** A token as pages carry it: `name` in query and form, `value` of the webmail session that there is now. */
+/** A token of the webmail's pages: its `name` in query and form, and its `value` in the current webmail session. */
 export interface PageToken {
   readonly name: string;
   readonly value: string;
@@ -178,7 +178,7 @@ export interface RequestIdentity {
   readonly session: string | undefined;
   /** The webmail's cookies kept for the session; undefined for Basic clients. */
   readonly jar?: CookieJar;
-  /** The member of staff who has opened this mailbox. */
+  /** Set if a member of staff has opened this mailbox. */
   readonly actor?: CanonicalUser;
 }
 

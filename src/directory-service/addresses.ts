@@ -12,7 +12,7 @@ interface AddressesDeps {
   readonly log: Log;
 }
 
-/** Addresses of hosts: proxies such as nginx take no names. */
+/** Resolves host names, because proxies such as nginx take addresses only. */
 export interface Addresses {
   /** Rejects with ERR_DIRECTORY_UNAVAILABLE when a name cannot be resolved and never could. */
   of(hostname: string): Promise<string>;
@@ -24,10 +24,10 @@ interface ResolvedAddress {
 }
 
 const freshMs = 30_000;
-/** Until then the old address is given while the new one is asked for; later it is waited for. */
+/** Up to this age an old address is returned while it is resolved anew; later the caller waits. */
 const patientMs = 300_000;
 
-/** Resolves as the system does. */
+/** Resolves a name as the system does. */
 export async function resolveByTheSystem(hostname: string): Promise<string> {
   return (await lookup(hostname)).address;
 }
@@ -66,7 +66,7 @@ export function createAddresses({ resolve, clock, log }: AddressesDeps): Address
       const entry = known.get(hostname);
       const ageMs = entry === undefined ? Number.POSITIVE_INFINITY : Math.abs(clock.nowMs() - entry.atMs);
       if (entry === undefined || ageMs >= patientMs) return ask(hostname);
-      // With an address at hand it never rejects.
+      // With a known address `ask` never rejects.
       if (ageMs >= freshMs) void ask(hostname);
       return entry.address;
     },

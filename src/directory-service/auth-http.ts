@@ -7,17 +7,17 @@ interface AuthHttpQuestion {
   /** Decoded. */
   readonly user: string;
   readonly protocol: MailProtocol;
-  /** `none`: no client waits whose protocol has texts for the answer. */
+  /** `none` if no client waits whose protocol has texts for the answer. */
   readonly method: string;
 }
 
 /** Header fields of an auth_http answer. */
 export type AuthHttpFields = Readonly<Record<string, string>>;
 
-/** Seconds that nginx makes a client wait: nobody tries names or hammers a directory that is away. */
+/** Seconds that nginx makes a client wait, to slow down guesses and retries. */
 const waitSeconds = '3';
 
-/** Reads the fields of ngx_mail_auth_http_module's request; undefined if it names no user or no known protocol. */
+/** Reads the request of ngx_mail_auth_http_module; undefined if it names no user or no known protocol. */
 export function readQuestion(header: (name: string) => string | undefined): AuthHttpQuestion | undefined {
   const protocol = mailProtocols.find((known) => known === header('auth-protocol'));
   const user = header('auth-user');
@@ -25,7 +25,7 @@ export function readQuestion(header: (name: string) => string | undefined): Auth
   return { user: decodeField(user), protocol, method: header('auth-method') ?? '' };
 }
 
-/** The fields that lead the client to its mail server, or tell it why not. */
+/** Returns the fields that send the client to its mail server, or tell it why not. */
 export async function authHttpAnswer(
   route: MailRoute,
   question: AuthHttpQuestion,
@@ -37,12 +37,12 @@ export async function authHttpAnswer(
         'Auth-Status': 'OK',
         'Auth-Server': await addresses.of(route.host.imap.hostname),
         'Auth-Port': String(ports[question.protocol]),
-        // A field carries bytes: those of the name's UTF-8.
+        // A field carries bytes, here the UTF-8 of the name.
         'Auth-User': Buffer.from(nameForServer(route.user, route.host.imap.loginName)).toString('latin1'),
       };
     case 'unknown-user':
     case 'refused':
-      // Nobody has checked a password yet: why an account is closed is not for everybody to know.
+      // No password has been checked yet, so the client must not learn why the account is closed.
       return refusalFields(question, 'Invalid login or password', permanentCodes);
     case 'closed':
       return temporaryFailure(question);
@@ -51,7 +51,7 @@ export async function authHttpAnswer(
   }
 }
 
-/** "Later", in the words of the client's protocol: no client then asks its user for another password. */
+/** Returns the fields for "try again later" in the client's protocol, so that no client asks for another password. */
 export function temporaryFailure(question: AuthHttpQuestion): AuthHttpFields {
   return refusalFields(question, 'Temporary server problem, try again later', temporaryCodes);
 }
@@ -73,7 +73,7 @@ function refusalFields(
   };
 }
 
-/** nginx sends what could break a field as %XX. What is no UTF-8 then is no name either. */
+/** Decodes a name: nginx sends characters that could break a field as %XX. Malformed UTF-8 cannot be a name. */
 function decodeField(text: string): string {
   try {
     return decodeURIComponent(text);

@@ -14,7 +14,7 @@ interface DirectoryServiceDeps {
   readonly addresses: Addresses;
   /** Settings that a reload may change. */
   readonly settings: () => { readonly key?: Secret; readonly ports: MailPorts };
-  /** Whether a client may ask, by its address. */
+  /** Whether this client address may query routes. */
   readonly isAllowed: (address: string) => boolean;
   readonly observe: (protocol: 'auth_http' | 'lookup', result: string) => void;
   readonly log: Log;
@@ -27,15 +27,15 @@ interface ServiceReply {
 }
 
 /**
- * Tells other proxies of the same cluster where a user lives, so that mail and webmail never disagree: nginx's mail
- * proxy under `/auth_http`, everybody else as JSON under `/lookup?user=`. It only routes: no password is read, checked
- * or logged.
+ * Makes the listener that tells other proxies of the same cluster where a user lives, so that mail and webmail agree.
+ * nginx's mail proxy asks under `/auth_http`, other programs get JSON under `/lookup?user=`. It reads, checks and logs
+ * no password.
  */
 export function createDirectoryService(deps: DirectoryServiceDeps): Server {
   const server = createServer({ requireHostHeader: false, maxHeaderSize: 16 * 1024 }, (request, response) => {
     const gone = new AbortController();
     response.once('close', () => gone.abort());
-    replyTo(request, deps, gone.signal)
+    replyToProxy(request, deps, gone.signal)
       .catch((error: unknown): ServiceReply => {
         if (!gone.signal.aborted) deps.log.error('directory-service-failed', { err: error });
         return { status: 500 };
@@ -48,7 +48,7 @@ export function createDirectoryService(deps: DirectoryServiceDeps): Server {
   return server;
 }
 
-async function replyTo(
+async function replyToProxy(
   request: IncomingMessage,
   deps: DirectoryServiceDeps,
   signal: AbortSignal,
@@ -80,7 +80,7 @@ function whyRefused(request: IncomingMessage, client: string, deps: DirectorySer
   return timingSafeEqual(hashedKey(shown), hashedKey(key.reveal())) ? undefined : 'the key is missing or wrong';
 }
 
-/** Texts of any length can be compared in equal time once they are hashed. */
+/** Hashes a key, because timingSafeEqual needs texts of equal length. */
 function hashedKey(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
@@ -105,7 +105,7 @@ async function authHttp(
   }
 }
 
-/** 200 with the home, or with `refuse` for one who may not sign in; 404 for an unknown user; 503 for "later". */
+/** Answers 200 with the home, or `refuse` if the user may not sign in; 404 for an unknown user; 503 for "later". */
 async function lookup(user: string, deps: DirectoryServiceDeps, signal: AbortSignal): Promise<ServiceReply> {
   try {
     const route = await deps.routeMail(user, signal);

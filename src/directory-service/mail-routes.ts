@@ -37,17 +37,17 @@ function saidAtSignIn(server: string): PosternError {
   return new PosternError('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true });
 }
 
-/** Where the mail of a user is served now. `closed`: nowhere for a while, as in maintenance or during a move. */
+/** Where the mail of a user is served now. `closed`: not for now, in maintenance or during a move. */
 export type MailRoute =
   | { readonly kind: 'found'; readonly user: CanonicalUser; readonly backend: BackendName; readonly host: BackendHost }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'unknown-user' }
   | { readonly kind: 'closed' };
 
-/** Finds it for a name as somebody typed it. Rejects with a PosternError when it cannot be said. */
+/** Finds the route of a user by the typed name. Rejects with a PosternError if it cannot be found out. */
 export type RouteMail = (typed: string, signal: AbortSignal) => Promise<MailRoute>;
 
-/** The protocols of mail clients, as nginx calls them, each with the port of the mail servers. */
+/** Protocols of mail clients, by nginx's names. */
 export const mailProtocols = ['imap', 'pop3', 'smtp'] as const;
 
 /** A mail protocol that the directory service answers for. */

@@ -4,17 +4,20 @@ import { logEvents } from '../core/log-events.ts';
 import type { EventName, Log } from '../core/log.ts';
 
 /**
- * Fields that hold what opens a mailbox, wherever they stand: the last line of defence, secrets are wrapped already.
+ * Fields that could open a mailbox, censored at any depth. This is the last line of defence: secrets are wrapped
+ * already.
  */
 const secretFields = ['password', 'cookie', 'authorization', 'set-cookie', 'sealed', 'token', 'secret'];
 
 interface LogOptions {
   readonly level: LevelWithSilent;
-  /** Where the lines go; standard output when left out. A full pipe never blocks the gateway. */
+  /** Destination of the lines; standard output when left out. A full pipe never blocks the gateway. */
   readonly destination?: DestinationStream;
 }
 
-/** JSON lines: one event per line with its stable name, a constant `msg`, facts in fields, times in ISO 8601. */
+/**
+ * Makes a log of JSON lines: one event a line with its stable name, a constant `msg`, facts in fields, ISO 8601 times.
+ */
 export function createLog(options: LogOptions): Log {
   const logger = pino(
     {
@@ -22,7 +25,7 @@ export function createLog(options: LogOptions): Log {
       base: { app: 'postern' },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), log: asLogged },
-      // pino would print every property of an error, whatever a library hung on it.
+      // pino would print every property that a library added to an error.
       serializers: { err: (value: unknown) => value },
       redact: {
         paths: secretFields.flatMap((field) => [`["${field}"]`, `*["${field}"]`, `*.*["${field}"]`]),
@@ -43,7 +46,7 @@ function eventMessage(event: EventName): string {
   return logEvents[event].message;
 }
 
-/** Errors as far as their words are ours, and no text without end. */
+/** Reduces errors to the fields that may be logged, and cuts long texts. */
 function asLogged(fields: Record<string, unknown>): Record<string, unknown> {
   let logged: Record<string, unknown> | undefined;
   for (const [name, value] of Object.entries(fields)) {
@@ -54,7 +57,7 @@ function asLogged(fields: Record<string, unknown>): Record<string, unknown> {
   return logged ?? fields;
 }
 
-/** Where this program's own code lies, as stack traces name it. */
+/** URL of this program's own code in stack traces. */
 const ownCode = new URL('..', import.meta.url).href;
 const maxCauses = 5;
 const maxMessage = 500;
@@ -63,7 +66,7 @@ const plainTypeName = /^[A-Za-z]{1,40}$/;
 const plainCode = /^[A-Za-z0-9_.-]{1,64}$/;
 const frameForm = /^ {4}at [^\n]{1,300}$/;
 
-/** The fields of an error that reach the log; others may hold bytes of a backend, IMAP or a directory. */
+/** The fields of an error that reach the log; others may contain bytes of a backend, IMAP or a directory. */
 interface LoggedError {
   readonly type: string;
   readonly code?: string | number;
@@ -91,8 +94,8 @@ function loggedError(error: Error, depth = 0): LoggedError {
 }
 
 /**
- * Whether the words of an error were written by this program, Node's system calls, undici or its parser. Those of
- * others quote what they were given: a database its row, `JSON.parse` its text, an IMAP client the server's answer.
+ * Whether the message of an error comes from this program, Node's system calls, undici or its parser. Messages of other
+ * libraries quote their input: a database its row, `JSON.parse` its text, an IMAP client the server's answer.
  */
 function hasOwnWords(error: Error, code: string | number | undefined, frames: readonly string[]): boolean {
   if (error instanceof PosternError || isSystemCallError(error, code)) return true;
@@ -109,7 +112,7 @@ function loggedCode(error: Error): string | number | undefined {
   const code: unknown = 'code' in error ? error.code : undefined;
   if (typeof code === 'number') return code;
   if (typeof code === 'string' && plainCode.test(code)) return code;
-  // Redis says what is the matter in the first word: MISCONF, NOPERM, LOADING.
+  // The first word of a Redis error is its code: MISCONF, NOPERM, LOADING.
   return /^(?:ErrorReply|SimpleError)$/.test(error.constructor.name)
     ? /^[A-Z]{3,20}(?= |$)/.exec(error.message)?.[0]
     : undefined;
@@ -126,7 +129,7 @@ function systemFields(error: Error): Pick<LoggedError, 'syscall' | 'address' | '
   };
 }
 
-/** The calls that led to an error, without its words, which stand before them. */
+/** The stack frames of an error, without the message that precedes them. */
 function framesOf(error: Error): string[] {
   const stack = error.stack ?? '';
   const words = stack.indexOf(error.message);
@@ -142,7 +145,7 @@ function boundedText(text: string, most = maxMessage): string {
   return text.length <= most ? text : `${text.slice(0, most)}…`;
 }
 
-/** The log, with each error counted by its code as well: it is something that an operator should look at. */
+/** Wraps a log so that each error also raises an alarm by its code. */
 export function withAlarms(log: Log, alarm: (code: string) => void): Log {
   return {
     debug: log.debug,
@@ -155,7 +158,7 @@ export function withAlarms(log: Log, alarm: (code: string) => void): Log {
   };
 }
 
-/** `defect` where no code stands: such an error was not foreseen. */
+/** The code of an error line; `defect` if it has none, because such an error was not foreseen. */
 function codeIn(fields: object): string {
   if ('code' in fields && typeof fields.code === 'string') return fields.code;
   return 'err' in fields && fields.err instanceof PosternError ? fields.err.code : 'defect';

@@ -12,24 +12,24 @@ const secondsOfSignIn = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
 const secondsOfRequest = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 180];
 const secondsOfStore = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5];
 
-/** The values behind the gauges at the moment of reading. */
+/** Current values of the gauges. */
 export interface GaugeReadings {
   /** Sessions that this node holds in memory. */
   sessions(): number;
-  /** Sessions that were ended here and wait for the store to take it. */
+  /** Sessions ended on this node whose end the store has not taken yet. */
   pendingEnds(): number;
-  /** 1 while the store answers. */
+  /** Whether the store answers. */
   storeUp(): boolean;
   connections(): Iterable<{
     readonly host: string;
     readonly state: 'busy' | 'free' | 'waiting';
     readonly count: number;
   }>;
-  /** What the caches of the directory's sources did, by source. */
+  /** Cache results of the directory's sources, by source. */
   directoryLookups(): ReadonlyMap<string, { readonly hits: number; readonly misses: number; readonly stale: number }>;
 }
 
-/** The gateway's counts and durations in Prometheus' text format, `postern_<noun>_<unit|total>`. */
+/** The gateway's metrics in Prometheus' text format, named `postern_<noun>_<unit|total>`. */
 export class Metrics {
   readonly #registry = new Registry(prometheusContentType);
   readonly #counts = createCounts([this.#registry]);
@@ -38,13 +38,13 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry });
   }
 
-  /** Shows these readings as gauges from now on. */
+  /** Adds gauges that show these readings. */
   watch(readings: GaugeReadings): void {
     for (const gauge of gaugesOver(readings)) this.#registry.registerMetric(gauge);
     this.#registry.registerMetric(directoryLookups(readings));
   }
 
-  /** Shows how many upgraded connections are open. */
+  /** Adds a gauge of open upgraded connections. */
   watchUpgrades(upgrades: () => Iterable<{ readonly backend: string; readonly count: number }>): void {
     this.#registry.registerMetric(upgradesGauge(upgrades));
   }
@@ -58,12 +58,12 @@ export class Metrics {
   }
 
   /**
-   * Makes this process one of several: the first one can show what all of them counted, the others tell it theirs
-   * whenever it asks. What a worker counted ends with it.
+   * Makes this process one of several. The first process can show the counts of all; a worker sends its own when asked.
+   * The counts of a worker end with it.
    */
   share(): { readonly contentType: string; text(): Promise<string> } {
     AggregatorRegistry.setRegistries(this.#registry);
-    // Its constructor makes a worker known, which answers from now on.
+    // The constructor registers a worker, which answers from now on.
     const all = new AggregatorRegistry();
     return { contentType: all.contentType, text: () => all.clusterMetrics() };
   }
@@ -164,7 +164,7 @@ function createCounts(registers: Registry[]) {
   };
 }
 
-/** Gauges that are read when somebody asks, and never kept up to date by the hot path. */
+/** Gauges that are read when metrics are asked for, so that the hot path never updates them. */
 function gaugesOver(readings: GaugeReadings) {
   const registers: Registry[] = [];
   return [
@@ -220,7 +220,7 @@ function upgradesGauge(upgrades: () => Iterable<{ readonly backend: string; read
 }
 
 /**
- * Counted by the directory itself, and from 0 again after a reload; sources that are not cached have no cache to watch.
+ * Cache results, counted by the directory itself and from 0 again after a reload. Sources without a cache have none.
  */
 function directoryLookups(readings: GaugeReadings) {
   return new Counter({
@@ -239,7 +239,7 @@ function directoryLookups(readings: GaugeReadings) {
   });
 }
 
-/** `2xx` and so on; `aborted` where the client left before there was a status. */
+/** The class of a status such as `2xx`; `aborted` if the client left before there was one. */
 function statusClass(status: number): string {
   return status >= 100 && status < 600 ? `${Math.floor(status / 100)}xx` : 'aborted';
 }
