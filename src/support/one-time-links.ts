@@ -25,7 +25,7 @@ interface LinksDeps {
 /** Links that open a mailbox once within a minute, on any node. Each call rejects if the store cannot be asked. */
 export interface OneTimeLinks {
   /** The token of a new link. Its first use returns the grant. */
-  issue(opening: ImpersonationGrant): Promise<string>;
+  issue(grant: ImpersonationGrant): Promise<string>;
   /** Redeems a token for one caller; undefined if it was used, is over a minute old, or is not genuine. */
   use(token: string): Promise<ImpersonationGrant | undefined>;
   /** Removes expired links. */
@@ -48,11 +48,11 @@ export function createOneTimeLinks({ table, keys, clock, randomBytes }: LinksDep
   }
 
   return {
-    async issue(opening) {
+    async issue(grant) {
       const [key] = keys();
       if (key === undefined) throw new TypeError('there is no key to vouch for links with');
       const token = Buffer.from(randomBytes(32)).toString('base64url');
-      const link = { opening: JSON.stringify(opening), expiresAtMs: clock.nowMs() + lifetimeMs };
+      const link = { opening: JSON.stringify(grant), expiresAtMs: clock.nowMs() + lifetimeMs };
       await table.set(linkName(token), { ...link, mac: linkMac(key, token, link).toString('base64url') });
       return token;
     },
@@ -63,8 +63,8 @@ export function createOneTimeLinks({ table, keys, clock, randomBytes }: LinksDep
       if (link === undefined || !isInTime(link)) return undefined;
       const mac = Buffer.from(link.mac, 'base64url');
       const isGenuine = keys().some((key) => isSame(linkMac(key, token, link), mac));
-      const opening = isGenuine ? parseJson(link.opening) : undefined;
-      return isImpersonationGrant(opening) ? opening : undefined;
+      const grant = isGenuine ? parseJson(link.opening) : undefined;
+      return isImpersonationGrant(grant) ? grant : undefined;
     },
 
     async sweep() {

@@ -77,7 +77,7 @@ function sessionError(request: RequestHead, message: string, target: string): An
   // A tab is redirected to the sign-in page; this answer is for scripts and frames.
   if (request.header('sec-fetch-dest') === 'document') return undefined;
   const query = roundcubeQuery(request.target);
-  if (isScriptRequest(request, query)) return jsonAnswer(query, message, target);
+  if (isScriptRequest(request, query)) return scriptAnswer(query, message, target);
   return isFrameRequest(request, query) ? frameAnswer(query, message, target) : undefined;
 }
 
@@ -105,7 +105,7 @@ function link(target: string, label: string): string {
   return `<a href="${target.replaceAll('&', '&amp;').replaceAll('"', '%22')}">${label}</a>`;
 }
 
-function jsonAnswer(query: RoundcubeQuery, message: string, target: string): Answer {
+function scriptAnswer(query: RoundcubeQuery, message: string, target: string): Answer {
   const exec = `this.display_message(${JSON.stringify(message)},"error",-1000);\nthis.session_error(${JSON.stringify(target)});\n`;
   const unlock = query.has('_unlock') ? { unlock: lockId(query) } : {};
   return okAnswer('application/json; charset=UTF-8', JSON.stringify({ action: query.action, ...unlock, exec }));
