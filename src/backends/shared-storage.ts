@@ -7,11 +7,11 @@ import type { HostState, Placement } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
 import { type HomeDecisions, homeOfSession, type ServedBackends } from './placement.ts';
-import type { RingLoad } from './state-values.ts';
+import type { NodeLoad } from './state-values.ts';
 
-interface RingLoadsOptions {
+interface SessionLoadsOptions {
   /** The latest counts of each node. */
-  readonly table: ReplicatedTable<RingLoad>;
+  readonly table: ReplicatedTable<NodeLoad>;
   readonly backends: Pick<ServedBackends, 'backend'>;
   /** Sessions that this node holds, by host. */
   readonly heldPerHost: () => ReadonlyMap<string, number>;
@@ -23,7 +23,7 @@ interface RingLoadsOptions {
 }
 
 /** The load of backends over all nodes. */
-interface RingLoads extends AsyncDisposable {
+interface SessionLoads extends AsyncDisposable {
   /** Sessions of a backend that the nodes hold. One that several nodes hold counts for each: only ratios matter. */
   sessions(backend: BackendName): number;
   /** Shares this node's counts with the others. A timer calls it every ten seconds. Never rejects. */
@@ -39,7 +39,14 @@ const loadStaleMs = 60_000;
 /**
  * Adds the sessions of this node to the counts of the others. A node that has just started thus knows the load, too.
  */
-export function createRingLoads({ table, backends, node, clock, log, ...options }: RingLoadsOptions): RingLoads {
+export function createSessionLoads({
+  table,
+  backends,
+  node,
+  clock,
+  log,
+  ...options
+}: SessionLoadsOptions): SessionLoads {
   let counted: ReadonlyMap<string, number> = new Map();
   let countedAtMs = Number.NEGATIVE_INFINITY;
   let sharing: Promise<void> | undefined;
@@ -54,7 +61,7 @@ export function createRingLoads({ table, backends, node, clock, log, ...options 
     return counted;
   }
 
-  function isSilent({ atMs }: RingLoad): boolean {
+  function isSilent({ atMs }: NodeLoad): boolean {
     return Math.abs(clock.nowMs() - atMs) > loadStaleMs;
   }
 
@@ -94,18 +101,18 @@ export function createRingLoads({ table, backends, node, clock, log, ...options 
   };
 }
 
-interface RingStatesDeps {
+interface SharedStorageDeps {
   readonly backends: ServedBackends;
   readonly placement: Pick<Placement, 'hostState' | 'takesNew' | 'activeHost'>;
   readonly state: HomeDecisions;
   readonly sessionsOfUser: (user: CanonicalUser) => Promise<readonly { readonly record: SessionRecord }[]>;
   /** When an operator last made the nodes forget a user's home. */
   readonly forgotten: Pick<ReplicatedTable<number>, 'get'>;
-  readonly loads: Pick<RingLoads, 'sessions'>;
+  readonly loads: Pick<SessionLoads, 'sessions'>;
 }
 
 /** Makes the view of states and session counts that a computed directory with shared storage needs. */
-export function createRingStates({ backends, placement, state, forgotten, ...deps }: RingStatesDeps) {
+export function createSharedStorageStates({ backends, placement, state, forgotten, ...deps }: SharedStorageDeps) {
   /** States of the hosts that serve. */
   function servingStates(name: BackendName): readonly HostState[] {
     const backend = backends.backend(name);
@@ -119,7 +126,7 @@ export function createRingStates({ backends, placement, state, forgotten, ...dep
   }
 
   return {
-    isInRing: (name: BackendName) => servingStates(name).some((one) => one === 'READY' || one === 'DRAIN'),
+    isServing: (name: BackendName) => servingStates(name).some((one) => one === 'READY' || one === 'DRAIN'),
     takesNew(name: BackendName, user: LoginName): boolean {
       const backend = backends.backend(name);
       return backend !== undefined && servingHosts(backend).some((host) => placement.takesNew(backend, host, user));

@@ -49,7 +49,7 @@ export interface FoundHome {
 }
 
 /** Sessions that a node held on each host, with the time of the count. */
-export interface RingLoad {
+export interface NodeLoad {
   readonly atMs: number;
   readonly perHost: Readonly<Record<string, number>>;
 }
@@ -91,7 +91,7 @@ export const parseOverride: ParseValue<Override> = (text) => parseAs(text, isOve
 export const parseFoundHome: ParseValue<FoundHome> = (text) => parseAs(text, isFoundHome);
 
 /** Reads a stored load of a computed directory; undefined if the text has another form. */
-export const parseRingLoad: ParseValue<RingLoad> = (text) => parseAs(text, isRingLoad);
+export const parseNodeLoad: ParseValue<NodeLoad> = (text) => parseAs(text, isNodeLoad);
 
 /** Reads when all nodes were told to forget; undefined if the text is not a time. */
 export const parseForgotten: ParseValue<number> = (text) => {
@@ -141,7 +141,7 @@ function isFoundHome(value: unknown): value is FoundHome {
   return isTime(value['sinceMs']) && (value['fled'] === undefined || value['fled'] === true);
 }
 
-function isRingLoad(value: unknown): value is RingLoad {
+function isNodeLoad(value: unknown): value is NodeLoad {
   if (!isObject(value) || !isTime(value['atMs']) || !isObject(value['perHost'])) return false;
   return Object.values(value['perHost']).every((count) => Number.isSafeInteger(count));
 }

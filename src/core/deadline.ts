@@ -1,7 +1,7 @@
 import { type FailureSource, PosternError } from './error.ts';
 
 /** How long work may take, and whose silence it is when it takes longer. */
-export interface Deadline {
+interface Deadline {
   readonly ms: number;
   readonly source: FailureSource;
   /** The subject of the error's message; if undefined, it follows from `source`. */
@@ -21,11 +21,11 @@ export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
-  const giveUp = (): void => controller.abort(tooLate(deadline, `within ${Math.round(deadline.ms)} ms`));
+  const giveUp = (): void => controller.abort(deadlinePassed(deadline, `within ${Math.round(deadline.ms)} ms`));
   const timer = setTimeout(giveUp, Math.max(deadline.ms, 0));
   const passOn = (): void => {
     const isTimeout = signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError';
-    controller.abort(isTimeout ? tooLate(deadline, 'in time') : signal.reason);
+    controller.abort(isTimeout ? deadlinePassed(deadline, 'in time') : signal.reason);
   };
   signal.addEventListener('abort', passOn, { once: true });
   try {
@@ -43,7 +43,7 @@ export async function withDeadline<T>(
   }
 }
 
-function tooLate({ source, what }: Deadline, when: string): PosternError {
+function deadlinePassed({ source, what }: Deadline, when: string): PosternError {
   const subject = what ?? (source === 'imap' ? 'the IMAP server' : `the ${source}`);
   return new PosternError('ERR_DEADLINE', `${subject} did not answer ${when}`, { source, retryable: true });
 }

@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto';
 
 /** Weights of the members of a set by name: twice the weight, twice the keys. A member without weight gets none. */
-export type Weights = ReadonlyMap<string, number>;
+export type MemberWeights = ReadonlyMap<string, number>;
 
 /** A weighted set: gives each key its own order of the members. */
-export interface Rendezvous {
+interface Rendezvous {
   /** The members in the order of this key: the first is its own, the second would be without the first. */
   order(key: string): readonly string[];
 }
@@ -22,7 +22,7 @@ type Digest = readonly [number, number];
  * Sets of different kinds draw independently, even if their members have the same names: the hosts of a backend share
  * its users evenly, although one of them is called like the backend. Homes follow from the digests: never change them.
  */
-export function createRendezvous(kind: 'backend' | 'host', weights: Weights): Rendezvous {
+export function createRendezvous(kind: 'backend' | 'host', weights: MemberWeights): Rendezvous {
   const members = [...weights]
     .filter(([, weight]) => weight > 0)
     .map(([name, weight]) => ({ name, weight, digest: digestOf(`${kind} ${name}`) }));
@@ -51,13 +51,13 @@ function digestOf(text: string): Digest {
 
 /** A number of 53 bits between 0 and 1, both excluded, that a key and a member share. */
 function draw(key: Digest, member: Digest): number {
-  const high = mix(key[0] ^ member[0]);
-  const low = mix(key[1] ^ member[1] ^ high);
+  const high = mixBits(key[0] ^ member[0]);
+  const low = mixBits(key[1] ^ member[1] ^ high);
   return (high * 2 ** 21 + (low >>> 11) + 0.5) / 2 ** 53;
 }
 
 /** The finaliser of MurmurHash3: each bit of the input changes half of the output. */
-function mix(value: number): number {
+function mixBits(value: number): number {
   let mixed = value ^ (value >>> 16);
   mixed = Math.imul(mixed, 0x85ebca6b);
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);

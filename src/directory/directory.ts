@@ -21,7 +21,7 @@ import {
   type ConnectRedis,
   couldNotAsk,
   type FindHome,
-  type RingStates,
+  type SharedStorageStates,
   type Source,
   type SourceDeps,
 } from './source.ts';
@@ -43,7 +43,7 @@ export interface DirectoryOptions {
   /** Left out if no source is a Redis. */
   readonly connectRedis?: ConnectRedis;
   /** For `hash` with shared storage. */
-  readonly states?: RingStates;
+  readonly states?: SharedStorageStates;
   /** Set only in a worker process. */
   readonly askLeader?: AskLeader;
 }

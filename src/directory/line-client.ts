@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { untilAborted } from '../core/deadline.ts';
-import type { ServerAddress } from './settings.ts';
+import type { SourceAddress } from './settings.ts';
 import { badAnswer, couldNotAsk } from './source.ts';
 
 /** Finds the reply in the bytes received so far; undefined until it is complete. Throws if they break the protocol. */
@@ -18,14 +18,14 @@ const maxReplyBytes = 64 * 1024;
  * the next question.
  */
 export class LineClient implements AsyncDisposable {
-  readonly #address: ServerAddress;
+  readonly #address: SourceAddress;
   readonly #readReply: ReadReply;
   readonly #idle: Socket[] = [];
   readonly #all = new Set<Socket>();
   readonly #waiting = new Set<() => void>();
   readonly #closing = new AbortController();
 
-  constructor(address: ServerAddress, readReply: ReadReply) {
+  constructor(address: SourceAddress, readReply: ReadReply) {
     this.#address = address;
     this.#readReply = readReply;
   }

@@ -122,7 +122,7 @@ export function file(about: string) {
 /** The settings for the authorities that a connection trusts, and the name that the certificate must carry. */
 export function tlsSettings() {
   return {
-    tls_ca_file: trustedAuthorities(),
+    tls_ca_file: tlsAuthorities(),
     tls_server_name: text('a host name', 'write the name in the certificate')
       .optional()
       .describe('The name that the certificate must carry. Default: the host.'),
@@ -130,7 +130,7 @@ export function tlsSettings() {
 }
 
 /** Schema of a file of authorities to trust instead of the system's. */
-export function trustedAuthorities() {
+export function tlsAuthorities() {
   return file('CA certificates (PEM) instead of those of the system.').optional();
 }
 
@@ -157,7 +157,7 @@ export async function tlsFor(settings: TlsSettings): Promise<(host: string) => C
 }
 
 /** Where a server listens, and its name in logs. */
-export interface ServerAddress {
+export interface SourceAddress {
   readonly label: string;
   readonly connect: NetConnectOpts & { readonly host?: string; readonly port?: number; readonly path?: string };
 }
@@ -168,7 +168,7 @@ export function serverAddress(defaultPort?: number) {
     what: 'an address',
     remedy: addressRemedy,
     examples: ['db.internal:5432', 'unix:/run/socket'],
-    parse: (written): Reading<ServerAddress> => {
+    parse: (written): Reading<SourceAddress> => {
       const parsed = parseAddress(written, defaultPort);
       return parsed === undefined ? wrong(`${shownValue(written)} is not an address: ${addressRemedy}`) : read(parsed);
     },
@@ -176,14 +176,14 @@ export function serverAddress(defaultPort?: number) {
 }
 
 /** Schema of one or more servers, asked in this order. */
-export function serverList<Item extends z.ZodType>(item: Item) {
+export function oneOrMoreServers<Item extends z.ZodType>(item: Item) {
   const remedy = 'write the address of a server, or a list of them';
   return oneOrMore(item, remedy).refine((list) => list.length > 0, { error: `is empty: ${remedy}` });
 }
 
 const addressRemedy = 'write host:port, "[address]:port" or unix:/path';
 
-function parseAddress(text: string, defaultPort?: number): ServerAddress | undefined {
+function parseAddress(text: string, defaultPort?: number): SourceAddress | undefined {
   if (text.startsWith('unix:/')) return { label: text, connect: { path: text.slice(5) } };
   const server = parseHostPort(text);
   const port = server?.port ?? defaultPort;

@@ -65,7 +65,7 @@ export interface SourceDeps {
   readonly parseLoginName: LoginNameParser;
   readonly connectRedis: ConnectRedis | undefined;
   /** States of the backends; if undefined, all count as available. */
-  readonly states: RingStates | undefined;
+  readonly states: SharedStorageStates | undefined;
   /**
    * The same source in the process that leads this one, for work that a node does once only; undefined unless another
    * process leads. Keeps to the time that one question has.
@@ -87,9 +87,9 @@ export function badAnswer(message: string, cause?: unknown): PosternError {
 }
 
 /** States and loads of backends at this moment, for a source that computes homes on shared storage. */
-export interface RingStates {
+export interface SharedStorageStates {
   /** Whether a backend serves: it is neither DOWN nor in MAINT. */
-  isInRing(backend: BackendName): boolean;
+  isServing(backend: BackendName): boolean;
   /** Whether a backend takes new sessions of this user, too: it is READY, or drains only others. */
   takesNew(backend: BackendName, user: LoginName): boolean;
   /** How many sessions a backend has; only the shares count. */

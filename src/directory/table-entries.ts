@@ -22,7 +22,7 @@ export function answers<const Meanings extends readonly [Meaning, ...Meaning[]]>
   );
 }
 
-const maxValueLength = 512;
+const maxTableValueLength = 512;
 /** A backend's name or a host. The chain looks it up, so that a finer syntax is not needed. */
 const hostText =
   /^(?:\[(?:ipv6:)?([0-9A-Za-z.:_-]+)\]|([0-9A-Za-z._-]+))(?::(?:\d{1,5}|[A-Za-z][A-Za-z0-9-]{0,31}))?$/i;
@@ -50,7 +50,7 @@ export function readValue(value: string, meaning: Meaning, context: ValueContext
   const { name, byDefault = false } = context;
   // Not trim(): that would also drop line ends, which belong to a value.
   const text = value.replace(/^[ \t]+|[ \t]+$/g, '');
-  if (text.length > maxValueLength) throw badAnswer(`a value of ${text.length} characters is no ${meaning}`);
+  if (text.length > maxTableValueLength) throw badAnswer(`a value of ${text.length} characters is no ${meaning}`);
   switch (meaning) {
     case 'user':
       if (/[\s,]/.test(text)) return { kind: 'unknown-user' };
@@ -110,7 +110,7 @@ export function readHost(text: string): string {
 
 /** Like {@link readHost}, but undefined if the text is none of these. */
 export function hostIn(text: string): string | undefined {
-  if (text.length > maxValueLength) return undefined;
+  if (text.length > maxTableValueLength) return undefined;
   if (bareIPv6.test(text)) return text;
   const [, inBrackets, plain] = hostText.exec(text) ?? [];
   return inBrackets ?? plain;

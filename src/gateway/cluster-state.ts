@@ -6,9 +6,9 @@ import { type HomeChanges, createHomeChanges } from '../backends/home-changes.ts
 import { createMoves, type Moves, runHook } from '../backends/moves.ts';
 import { backendsIn, createPlacement } from '../backends/placement.ts';
 import { createProbes, smallTarget } from '../backends/probes.ts';
-import { createRingLoads, createRingStates } from '../backends/shared-storage.ts';
+import { createSessionLoads, createSharedStorageStates } from '../backends/shared-storage.ts';
 import { createStateReplica } from '../backends/state-replica.ts';
-import { parseForgotten, parseRingLoad } from '../backends/state-values.ts';
+import { parseForgotten, parseNodeLoad } from '../backends/state-values.ts';
 import { keepRenewed } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
@@ -50,7 +50,7 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   const store = await openStateStore(holder.config, log, options.redis, opened, keys);
   const state = opened.use(createStateReplica({ store, log }));
   const forgotten = state.table('forgotten', parseForgotten);
-  const loadsTable = state.table('loads', parseRingLoad);
+  const loadsTable = state.table('loads', parseNodeLoad);
   const support = holder.config.support === undefined ? undefined : (await import('./support.ts')).supportTables(state);
   const enrolments = state.table('staff', parseEnrolment);
   await state.open();
@@ -63,7 +63,7 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   const nodeName = `${hostname()} ${process.pid} ${randomUUID().slice(0, 4)}`;
   const parts = { holder, state, audit, health, placement, node: nodeName, clock: systemClock, log };
   const isWanted = (): boolean => hasLoadBound(holder);
-  const loads = opened.use(createRingLoads({ ...parts, table: loadsTable, backends, heldPerHost, isWanted }));
+  const loads = opened.use(createSessionLoads({ ...parts, table: loadsTable, backends, heldPerHost, isWanted }));
   const failover = opened.use(
     createFailover({ ...parts, backends: () => (holder.isBuilt ? servedBackends(holder.config) : []) }),
   );
@@ -98,7 +98,7 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
     moves,
     homeChanges,
     nodeName,
-    ringStates: createRingStates({ backends, placement, state, sessionsOfUser, forgotten, loads }),
+    sharedStorage: createSharedStorageStates({ backends, placement, state, sessionsOfUser, forgotten, loads }),
     async forgetHome(user) {
       await store.put('forgotten', user, new Date(systemClock.nowMs()).toISOString());
       await state.refresh();

@@ -158,7 +158,7 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
       return holder.current.backendNamed(cluster.state.overrides.get(user)?.backend ?? '')?.name;
     },
     overrides: cluster.state.overrides,
-    ringStates: cluster.ringStates,
+    sharedStorage: cluster.sharedStorage,
     audit: cluster.audit,
     gate: gateOf(basis, sessions),
     live: sessions,

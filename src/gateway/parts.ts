@@ -16,7 +16,7 @@ import type { ReplicatedTable } from '../core/state-store.ts';
 import type { SilentSignIn, WebmailDriver } from '../core/webmail.ts';
 import type { RouteMail } from '../directory-service/mail-routes.ts';
 import type { Directory } from '../directory/directory.ts';
-import type { AskLeader, RingStates } from '../directory/source.ts';
+import type { AskLeader, SharedStorageStates } from '../directory/source.ts';
 import type { Pages } from '../http/app.ts';
 import type { ConsolePagesDeps } from '../http/console/routes.ts';
 import type { Answers } from '../http/gateway-answers.ts';
@@ -167,7 +167,7 @@ export interface ClusterState extends AsyncDisposable {
   /** Makes all nodes forget what they remember of a user's home. Rejects when the store cannot be asked. */
   forgetHome(user: CanonicalUser): Promise<void>;
   /** For a computed directory. */
-  readonly ringStates: RingStates;
+  readonly sharedStorage: SharedStorageStates;
   /** The place of a session, after standbys had time to take over and the directory to name another home. */
   reconsider(record: SessionRecord): Promise<Place>;
   /** Resolves when standbys have taken over from hosts that are known to be lost. */
@@ -185,7 +185,7 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly arrived: NonNullable<LoginDeps['arrived']>;
   readonly overrides: OverrideDirectoryDeps['overrides'];
   /** For a computed directory. */
-  readonly ringStates: RingStates;
+  readonly sharedStorage: SharedStorageStates;
   /** Set only in a worker process. */
   readonly askLeader?: AskLeader;
   readonly penalty: Penalty;

@@ -15,7 +15,7 @@ import { type Log, silentLog } from '../core/log.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { RunScript, StateStore } from '../core/state-store.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
-import type { AskLeader, ConnectRedis, RingStates } from '../directory/source.ts';
+import type { AskLeader, ConnectRedis, SharedStorageStates } from '../directory/source.ts';
 import { probeCounters } from '../login/penalty-counters.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import type { RedisSettings } from '../redis/topology.ts';
@@ -110,13 +110,16 @@ export function scriptsOn(connection: RedisConnection): RunScript {
 }
 
 /**
- * Opens the directory with all its sources. Without `ringStates` all backends count as available, as for a command
+ * Opens the directory with all its sources. Without `sharedStorage` all backends count as available, as for a command
  * without a gateway. Without `askLeader` it also opens the sources that a node opens only once.
  */
 export function openDirectory(
   config: Config,
   log: Log,
-  { ringStates: states, askLeader }: { readonly ringStates?: RingStates; readonly askLeader?: AskLeader } = {},
+  {
+    sharedStorage: states,
+    askLeader,
+  }: { readonly sharedStorage?: SharedStorageStates; readonly askLeader?: AskLeader } = {},
 ): Promise<Directory> {
   return createDirectory({
     ...config.directory,

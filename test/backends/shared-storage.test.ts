@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { createRingLoads } from '../../src/backends/shared-storage.ts';
+import { createSessionLoads } from '../../src/backends/shared-storage.ts';
 import type { StateReplica } from '../../src/backends/state-replica.ts';
-import { parseRingLoad } from '../../src/backends/state-values.ts';
+import { parseNodeLoad } from '../../src/backends/state-values.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { backendName, backendOf, handClock, openState } from './samples.fixture.ts';
 
@@ -18,9 +18,9 @@ describe('the load of a backend', () => {
 
   function nodes(options: { isWanted?: boolean } = {}) {
     const clock = handClock();
-    const table = state.table('loads', parseRingLoad);
+    const table = state.table('loads', parseNodeLoad);
     const node = (called: string, held: Record<string, number>) =>
-      createRingLoads({
+      createSessionLoads({
         table,
         backends: { backend: (wanted) => (wanted === 'farm' ? farm : undefined) },
         heldPerHost: () => new Map(Object.entries(held)),

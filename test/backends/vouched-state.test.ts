@@ -15,7 +15,7 @@ import {
   parseFoundHome,
   parseMove,
   parseOverride,
-  parseRingLoad,
+  parseNodeLoad,
   parseSetState,
 } from '../../src/backends/state-values.ts';
 import { createVouchedStateStore, keepRenewed, type StateKeys } from '../../src/backends/vouched-state-store.ts';
@@ -80,7 +80,7 @@ const entries: Readonly<Record<ReadTable, { readonly text: string; readonly pars
   ),
   batches: entry({ users: 3 }, (text) => text),
   forgotten: { text: '2026-11-26T12:00:00.000Z', parse: parseForgotten },
-  loads: entry({ atMs: 1, perHost: { a: 3 } }, parseRingLoad),
+  loads: entry({ atMs: 1, perHost: { a: 3 } }, parseNodeLoad),
   staff: entry({ invitation: { hash: 'x', untilMs: 9 }, failures: 0, lockedUntilMs: 0 }, parseEnrolment),
   links: entry({ opening: '{}', expiresAtMs: 5, mac: 'x' }, parseLink),
   opened: entry(

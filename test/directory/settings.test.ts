@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import type { z } from 'zod';
 import { Secret } from '../../src/core/secret.ts';
-import { nameTemplate, serverAddress, serverList } from '../../src/directory/settings.ts';
+import { nameTemplate, serverAddress, oneOrMoreServers } from '../../src/directory/settings.ts';
 import { problemsIn } from '../../src/schema/issues.ts';
 import {
   duration,
@@ -40,7 +40,7 @@ const cases: readonly (readonly [name: string, value: unknown, schema: z.ZodType
   [
     'an empty list of servers',
     [],
-    serverList(serverAddress()),
+    oneOrMoreServers(serverAddress()),
     'is empty: write the address of a server, or a list of them',
   ],
   [
@@ -65,7 +65,7 @@ test('a secret is wrapped and is never printed', () => {
 
 test('addresses are hosts with ports, or sockets', () => {
   const texts = ['db.example.test', '127.0.0.1:1', '[2001:db8::1]:2', '[::1]', 'unix:/run/x.sock'];
-  const schema = serverList(serverAddress(99));
+  const schema = oneOrMoreServers(serverAddress(99));
   assert.deepEqual(
     schema.parse(texts).map(({ connect }) => connect),
     [

@@ -8,7 +8,7 @@ import {
   nameTemplate,
   readAuthorities,
   sourceSettings,
-  trustedAuthorities,
+  tlsAuthorities,
 } from '../settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer } from '../source.ts';
 import { readHost } from '../table-entries.ts';
@@ -38,7 +38,7 @@ export const driver = defineSource({
       '`doveadm_api_key` of the director.',
     ),
     key: nameTemplate('a key').prefault('%u').describe('The user as the director knows it (`director_username_hash`).'),
-    tls_ca_file: trustedAuthorities(),
+    tls_ca_file: tlsAuthorities(),
   }),
   async create(settings, { label }) {
     const { url, api_key: apiKey, key: user } = settings;

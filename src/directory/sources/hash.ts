@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { LoginName } from '../../core/names.ts';
-import { createRendezvous, type Weights } from '../../core/rendezvous.ts';
+import { createRendezvous, type MemberWeights } from '../../core/rendezvous.ts';
 import { fraction, textOrNumber, yesOrNo } from '../../schema/scalars.ts';
 import { defineSource, fillTemplate, nameTemplate, sourceSettings } from '../settings.ts';
-import { couldNotAsk, type FindHome, type RingStates, type SourceDeps } from '../source.ts';
+import { couldNotAsk, type FindHome, type SharedStorageStates, type SourceDeps } from '../source.ts';
 
 /**
  * Computes the home of a user: weighted rendezvous hashing over the backends, the same on every node.
@@ -81,14 +81,14 @@ interface ChosenHome {
 type ChooseHome = (user: LoginName, order: readonly string[], signal: AbortSignal) => Promise<ChosenHome>;
 
 function sharedChoice(
-  weights: Weights,
+  weights: MemberWeights,
   maxLoad: number | undefined,
   { findHome }: Pick<SourceDeps, 'findHome'>,
-  states: RingStates,
+  states: SharedStorageStates,
 ): ChooseHome {
   const isIn = (name: string): boolean => {
     const backend = findHome(name);
-    return backend !== undefined && states.isInRing(backend);
+    return backend !== undefined && states.isServing(backend);
   };
   const takesNew = (name: string, user: LoginName): boolean => {
     const backend = findHome(name);

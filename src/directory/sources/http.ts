@@ -19,7 +19,7 @@ import {
   parseTemplate,
   readAuthorities,
   sourceSettings,
-  trustedAuthorities,
+  tlsAuthorities,
 } from '../settings.ts';
 import { badAnswer, couldNotAsk, type SourceAnswer, unknownUser } from '../source.ts';
 import { answers, readHost, type ValueContext } from '../table-entries.ts';
@@ -51,7 +51,7 @@ export const driver = defineSource({
     }).describe(
       'The values of `%u`, `%n`, `%d` are percent-encoded; write `%%` for a per cent sign of the URL itself.',
     ),
-    tls_ca_file: trustedAuthorities(),
+    tls_ca_file: tlsAuthorities(),
     bearer_token: wrappedSecret().optional().describe('Sent as `Authorization: Bearer …`.'),
     protocol: oneOf(['json', 'auth_http'] as const)
       .prefault('json')

@@ -26,7 +26,7 @@ import {
   defineSource,
   fillTemplate,
   parseTemplate,
-  serverList,
+  oneOrMoreServers,
   sourceSettings,
   type Template,
   tlsFor,
@@ -54,7 +54,7 @@ const askAnotherCodes = new Set([51, 52, 53]);
 export const driver = defineSource({
   about: 'An LDAP server.',
   settings: sourceSettings({
-    servers: serverList(
+    servers: oneOrMoreServers(
       leaf({
         what: 'an LDAP server',
         remedy: ldapServerRemedy,

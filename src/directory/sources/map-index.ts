@@ -31,7 +31,7 @@ interface HomelessEntries {
 }
 
 const tab = 9;
-const lineFeed = 10;
+const lineFeedByte = 10;
 const carriageReturn = 13;
 const space = 32;
 const numberSign = 35;
@@ -39,7 +39,7 @@ const asterisk = 42;
 const colon = 58;
 const atSign = 64;
 const backslash = 92;
-const maxKeyBytes = 1024;
+const maxMapKeyBytes = 1024;
 const maxHomes = 1000;
 
 /**
@@ -56,7 +56,7 @@ export class MapIndex {
   readonly #oddKeys = new Map<string, number>();
   readonly #ambiguous = new Set<number>();
   /** Room for the key of a lookup. */
-  readonly #wanted = Buffer.alloc(maxKeyBytes);
+  readonly #wanted = Buffer.alloc(maxMapKeyBytes);
   /** Texts of values that are homes: a table has few. */
   readonly #homes = new Set<string>();
   #entries = 0;
@@ -96,7 +96,7 @@ export class MapIndex {
     const bytes = this.#bytes;
     const to = keyEnd(bytes, from);
     if (to === from) return 'there is no key before the colon';
-    if (to - from > maxKeyBytes) return `the key is longer than ${maxKeyBytes} bytes`;
+    if (to - from > maxMapKeyBytes) return `the key is longer than ${maxMapKeyBytes} bytes`;
     if (!hasValue(bytes[valueStart(bytes, from, this.#keepsColon)]) && this.#valueAt(from) === '')
       return 'there is a key without a value';
     if (goesOn && !this.#rules.isValue(this.#valueAt(from)))
@@ -140,7 +140,7 @@ export class MapIndex {
 
   /** Where the entry of an ASCII key begins. */
   #plainPlace(key: string): number | undefined {
-    if (key.length > maxKeyBytes || !/^[\0-\x7f]*$/.test(key)) return undefined;
+    if (key.length > maxMapKeyBytes || !/^[\0-\x7f]*$/.test(key)) return undefined;
     const slot = this.#slotOf(this.#wanted, 0, this.#wanted.write(key, 'latin1'));
     const offset = (this.#slots[slot] ?? 0) - 1;
     return offset === -1 ? undefined : offset;
@@ -226,7 +226,7 @@ function hasValue(first: number | undefined): boolean {
 }
 
 function isLineEnd(byte: number | undefined): boolean {
-  return byte === undefined || byte === lineFeed || byte === carriageReturn;
+  return byte === undefined || byte === lineFeedByte || byte === carriageReturn;
 }
 
 function isSameKey(bytes: Buffer, offset: number, key: Buffer): boolean {
@@ -299,10 +299,10 @@ function isSkipped(bytes: Buffer, from: number): boolean {
   let at = from;
   while (isBlank(bytes[at])) at += 1;
   const first = bytes[at];
-  return first === undefined || first === lineFeed || first === carriageReturn || first === numberSign;
+  return first === undefined || first === lineFeedByte || first === carriageReturn || first === numberSign;
 }
 
 function endOfLine(bytes: Buffer, from: number): number {
-  const at = bytes.indexOf(lineFeed, from);
+  const at = bytes.indexOf(lineFeedByte, from);
   return at === -1 ? bytes.length : at + 1;
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { Secret } from '../../core/secret.ts';
-import type { ServerAddress } from '../settings.ts';
+import type { SourceAddress } from '../settings.ts';
 
 /** How a connection to a MUPDATE server authenticates. */
 export interface MupdateLogin {
@@ -34,7 +34,7 @@ interface PendingCommand {
 
 /** Connects, upgrades to TLS unless told otherwise, and signs in with SASL PLAIN. Rejects soon after `signal`. */
 export async function connectMupdate(
-  address: ServerAddress,
+  address: SourceAddress,
   login: MupdateLogin,
   signal: AbortSignal,
 ): Promise<MupdateConnection> {
@@ -144,7 +144,7 @@ export interface MupdateResponse {
   readonly strings: readonly string[];
 }
 
-const maxResponseBytes = 64 * 1024;
+const maxMupdateResponseBytes = 64 * 1024;
 const octets = { lineFeed: 10, carriageReturn: 13, space: 32, quote: 34, backslash: 92 } as const;
 
 /**
@@ -165,7 +165,7 @@ export function createMupdateReader(): { push(bytes: Buffer): readonly MupdateRe
         at = read.end;
       }
       received = received.subarray(at);
-      if (received.length > maxResponseBytes) throw new Error('sent a response without end');
+      if (received.length > maxMupdateResponseBytes) throw new Error('sent a response without end');
       return responses;
     },
   };
@@ -227,6 +227,6 @@ function readWord(bytes: Buffer, from: number): Word | undefined {
   if (length === undefined || bytes[end] === octets.space) return { text, end };
   const start = bytes.indexOf(octets.lineFeed, end) + 1;
   if (start === 0 || start + Number(length) > bytes.length) return undefined;
-  if (Number(length) > maxResponseBytes) throw new Error('sent a string that is too long');
+  if (Number(length) > maxMupdateResponseBytes) throw new Error('sent a string that is too long');
   return { text: bytes.toString('utf8', start, start + Number(length)), end: start + Number(length) };
 }

@@ -6,9 +6,9 @@ import { oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
 import { ServerFailover } from '../server-failover.ts';
 import {
   defineSource,
-  type ServerAddress,
   serverAddress,
-  serverList,
+  oneOrMoreServers,
+  type SourceAddress,
   sourceSettings,
   tlsFor,
   tlsSettings,
@@ -33,7 +33,7 @@ import {
 export const driver = defineSource({
   about: 'The MUPDATE master of a Cyrus Murder.',
   settings: sourceSettings({
-    servers: serverList(serverAddress(3905)).describe(
+    servers: oneOrMoreServers(serverAddress(3905)).describe(
       'The master, and frontends that run a MUPDATE copy of their own; port 3905 when left out.',
     ),
     mode: oneOf(['update', 'find'] as const)
@@ -63,7 +63,7 @@ export const driver = defineSource({
   },
 });
 
-function openFind(servers: readonly ServerAddress[], login: MupdateLogin, deps: SourceDeps): Source {
+function openFind(servers: readonly SourceAddress[], login: MupdateLogin, deps: SourceDeps): Source {
   const connections = new ServerFailover({
     servers,
     timeoutMs: deps.timeoutMs,
@@ -130,7 +130,7 @@ type Inboxes = Map<string, string | undefined>;
  */
 class MupdateCopy implements Source {
   readonly isLocal = true;
-  readonly #servers: readonly ServerAddress[];
+  readonly #servers: readonly SourceAddress[];
   readonly #login: MupdateLogin;
   readonly #deps: SourceDeps;
   readonly #closing = new AbortController();
@@ -139,7 +139,7 @@ class MupdateCopy implements Source {
   #inboxes: Inboxes | undefined;
   #connection: MupdateConnection | undefined;
 
-  constructor(servers: readonly ServerAddress[], login: MupdateLogin, deps: SourceDeps) {
+  constructor(servers: readonly SourceAddress[], login: MupdateLogin, deps: SourceDeps) {
     this.#servers = servers;
     this.#login = login;
     this.#deps = deps;
@@ -190,7 +190,7 @@ class MupdateCopy implements Source {
   }
 
   /** Takes a new copy from a server and follows its changes. Rejects when the connection ends. */
-  async #follow(server: ServerAddress): Promise<void> {
+  async #follow(server: SourceAddress): Promise<void> {
     const { label, log, timeoutMs } = this.#deps;
     const closing = this.#closing.signal;
     const dialling = AbortSignal.any([closing, AbortSignal.timeout(timeoutMs)]);

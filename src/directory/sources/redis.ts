@@ -10,7 +10,7 @@ import {
   readAuthorities,
   sourceSettings,
   type Template,
-  trustedAuthorities,
+  tlsAuthorities,
 } from '../settings.ts';
 import { couldNotAsk, unknownUser } from '../source.ts';
 import { answers, meanings, readValue } from '../table-entries.ts';
@@ -31,7 +31,7 @@ export const driver = defineSource({
       parse: readRedisSource,
     }).describe('`redis://host:port/database`, `rediss://` for TLS. It may name an ACL user, but no password.'),
     password: wrappedSecret().optional().describe('The password.'),
-    tls_ca_file: trustedAuthorities(),
+    tls_ca_file: tlsAuthorities(),
     key: nameTemplate('a key').describe('The key, with `%u`, `%n`, `%d`.'),
     field: nameTemplate('a field').optional().describe('The field of a hash, with `%u`, `%n`, `%d`.'),
     role_field: nameTemplate('a field')

@@ -6,7 +6,7 @@ import { type AnswerKeys, homeAnswers, plainRefusal, readAnswerObject, refusalSe
 import {
   parseTemplate,
   serverAddress,
-  serverList,
+  oneOrMoreServers,
   type Template,
   type TemplateVariable,
   tlsSettings,
@@ -28,7 +28,7 @@ export const databasePoolSize = 8;
 /** The settings of a database; each column has a usual name. */
 export function databaseSettings(port: number) {
   return {
-    servers: serverList(serverAddress(port)).describe(
+    servers: oneOrMoreServers(serverAddress(port)).describe(
       '`host`, `host:port` or a socket (`unix:/run/…`). The one that answered last is asked first, the others if it fails.',
     ),
     tls: oneOf(['required', 'none'] as const)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createRendezvous } from '../../../src/core/rendezvous.ts';
 import { checkSource } from '../../../src/directory/registry.ts';
-import type { RingStates } from '../../../src/directory/source.ts';
+import type { SharedStorageStates } from '../../../src/directory/source.ts';
 import { backendName, backendsNamed, outcomeOf, testDirectory } from '../directory.fixture.ts';
 import { sourceContract } from '../source-contract.fixture.ts';
 
@@ -16,9 +16,9 @@ function states(known: {
   readonly draining?: readonly string[];
   readonly sessions?: Record<string, number>;
   readonly at?: string;
-}): RingStates {
+}): SharedStorageStates {
   return {
-    isInRing: (backend) => !(known.out ?? []).includes(backend),
+    isServing: (backend) => !(known.out ?? []).includes(backend),
     takesNew: (backend) => ![...(known.out ?? []), ...(known.draining ?? [])].includes(backend),
     sessions: (backend) => known.sessions?.[backend] ?? 0,
     currentHome: () => Promise.resolve(known.at === undefined ? undefined : backendName(known.at)),
@@ -36,7 +36,7 @@ describe('a hash source', () => {
   const cases: readonly (readonly [
     name: string,
     settings: Record<string, unknown>,
-    states: RingStates | undefined,
+    states: SharedStorageStates | undefined,
     backend: string,
   ])[] = [
     ['answers for everybody', { type: 'hash' }, undefined, home],

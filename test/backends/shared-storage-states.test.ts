@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createRingStates } from '../../src/backends/shared-storage.ts';
+import { createSharedStorageStates } from '../../src/backends/shared-storage.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
 import type { HostState } from '../../src/core/placement.ts';
 import { backendName, backendOf, recordOn, servingAs } from './samples.fixture.ts';
@@ -20,9 +20,9 @@ interface Known {
   readonly forgottenAtMs?: number;
 }
 
-function ringStates(known: Known) {
+function sharedStorage(known: Known) {
   const found = known.found === undefined ? undefined : { from: 'a', ...known.found };
-  return createRingStates({
+  return createSharedStorageStates({
     backends: {
       backend: (name) => backends.get(name),
       serving: (name) => servingAs(name === 'farm' ? 'pool' : 'standby'),
@@ -53,20 +53,20 @@ const alice = parsed.name;
 
 describe('what a computed directory knows of backends', () => {
   it('is the state of the host that serves, not of one that stands by', () => {
-    assert.equal(ringStates({ states: { [a1]: 'DOWN' } }).isInRing(a), true);
-    assert.equal(ringStates({ states: { [a2]: 'DOWN' } }).isInRing(a), false);
+    assert.equal(sharedStorage({ states: { [a1]: 'DOWN' } }).isServing(a), true);
+    assert.equal(sharedStorage({ states: { [a2]: 'DOWN' } }).isServing(a), false);
   });
 
   it('is for a pool that any of its hosts serves', () => {
-    assert.equal(ringStates({ states: { [f1]: 'MAINT' } }).isInRing(ring), true);
-    assert.equal(ringStates({ states: { [f1]: 'MAINT', [f2]: 'DOWN' } }).isInRing(ring), false);
+    assert.equal(sharedStorage({ states: { [f1]: 'MAINT' } }).isServing(ring), true);
+    assert.equal(sharedStorage({ states: { [f1]: 'MAINT', [f2]: 'DOWN' } }).isServing(ring), false);
   });
 
   it('tells one that drains from one that takes new sessions', () => {
-    const states = ringStates({ states: { [a2]: 'DRAIN' } });
-    assert.deepEqual([states.isInRing(a), states.takesNew(a, alice)], [true, false]);
-    assert.equal(ringStates({}).takesNew(a, alice), true);
-    assert.equal(ringStates({ states: { [a2]: 'DRAIN' }, taken: alice }).takesNew(a, alice), true);
+    const states = sharedStorage({ states: { [a2]: 'DRAIN' } });
+    assert.deepEqual([states.isServing(a), states.takesNew(a, alice)], [true, false]);
+    assert.equal(sharedStorage({}).takesNew(a, alice), true);
+    assert.equal(sharedStorage({ states: { [a2]: 'DRAIN' }, taken: alice }).takesNew(a, alice), true);
   });
 
   const homes: readonly (readonly [name: string, known: Known, home: string | undefined])[] = [
@@ -84,7 +84,7 @@ describe('what a computed directory knows of backends', () => {
   ];
   for (const [name, known, home] of homes) {
     it(`is ${name}`, async () => {
-      assert.equal(await ringStates(known).currentHome(alice), home);
+      assert.equal(await sharedStorage(known).currentHome(alice), home);
     });
   }
 });
