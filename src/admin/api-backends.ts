@@ -35,7 +35,7 @@ export interface ApiBackendsDeps {
 }
 
 const percentIsFor =
-  'percent is for DRAIN of a host among equals, or of a backend where `hash` with shared_storage can put users elsewhere';
+  'percent works only for DRAIN of a host among equals, or of a backend if `hash` with shared_storage can place users elsewhere';
 
 /** Routes for the states of backends and hosts, and for the active host. */
 export function backendRoutes(deps: ApiBackendsDeps): readonly ApiRoute[] {
@@ -92,7 +92,7 @@ class BackendRequests {
     const host = backend.hosts.find((one) => one.name === name);
     if (host === undefined) throw new ApiRefusal(404, `${backend.name} has no host ${name}`);
     if (this.#deps.serving(backend)?.arrangement !== 'standby') {
-      throw new ApiRefusal(409, `all hosts of ${backend.name} serve: set the state of a host instead`);
+      throw new ApiRefusal(409, `all hosts of ${backend.name} are active: set the state of a host instead`);
     }
     const reason = reasonIn(request);
     const from = this.#deps.placement.activeHost(backend).name;

@@ -48,7 +48,7 @@ export function ok(body: object): ApiAnswer {
 export function textIn(body: ApiRequest['body'], name: string): string {
   const value = body[name];
   if (typeof value === 'string' && value.trim() !== '' && value.length <= 1000) return value;
-  throw new ApiRefusal(400, `${name} is missing: every change needs one`);
+  throw new ApiRefusal(400, `${name} is missing: every change needs it`);
 }
 
 /** Reads the reason of a change, as one line. Throws ApiRefusal if there is none. */

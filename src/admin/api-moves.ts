@@ -102,7 +102,10 @@ class UserRequests {
     if (home.kind === 'found') return home;
     if (home.kind === 'refused') throw new ApiRefusal(409, `${user} may not sign in: ${home.reason}`);
     if (home.kind === 'referred')
-      throw new ApiRefusal(409, `${user} was not here lately: only ${home.server.name} knows the home, at a sign-in`);
+      throw new ApiRefusal(
+        409,
+        `${user} has not signed in lately: only ${home.server.name} knows the home, at sign-in`,
+      );
     throw new ApiRefusal(404, `no source of the directory knows ${user}`);
   }
 

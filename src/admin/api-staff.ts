@@ -63,12 +63,13 @@ export function staffRoutes({ staff, sessions, userNamed, audit }: ApiStaffDeps)
       async handle(request) {
         const address = consoleAddress();
         const user = userNamed(request.path['user']);
-        if (!(await staff.isStaff(user))) throw new ApiRefusal(409, `${user} has no role: nothing would open`);
+        if (!(await staff.isStaff(user)))
+          throw new ApiRefusal(409, `${user} has no role: add one under support.staff first`);
         // Without an audit line no code is made.
         await audit.record({ event: 'staff-invited', ...askerOf(request), subject: user });
         const invited = await staff.factors.invite(user);
         if (invited === undefined) {
-          throw new ApiRefusal(409, `${user} has a second factor: take it away first, with postern staff reset`);
+          throw new ApiRefusal(409, `${user} has a second factor: remove it first, with postern staff reset`);
         }
         return ok({ user, code: invited.code.reveal(), until: isoTime(invited.untilMs), console: address });
       },

@@ -94,7 +94,7 @@ export function createApi(deps: ApiDeps): Api {
       else if (error instanceof PosternError) sendJson(response, 503, { error: error.message, code: error.code });
       else {
         deps.log.error('api-failed', { err: error });
-        sendJson(response, 500, { error: 'a defect of Postern: see its log' });
+        sendJson(response, 500, { error: 'a bug in Postern: see its log' });
       }
     }
   };
@@ -106,7 +106,7 @@ function authenticate({ headers }: IncomingMessage, token: Secret | undefined): 
   }
   const shown = /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? '';
   if (!timingSafeEqual(hashedToken(shown), hashedToken(token.reveal())))
-    throw new ApiRefusal(401, 'show the token: Authorization: Bearer …');
+    throw new ApiRefusal(401, 'send the token: Authorization: Bearer …');
 }
 
 /** Hashes a token, because timingSafeEqual needs texts of equal length. */

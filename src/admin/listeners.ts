@@ -39,7 +39,7 @@ async function answerOperators(request: IncomingMessage, response: ServerRespons
   const path = (request.url ?? '').split('?', 1)[0];
   if (path === '/-/live' || path === '/-/ready') return answerProbe(request, response, path, deps);
   if (!isOperatorsHost(request.headers.host, deps.hostNames())) {
-    return sendText(response, 421, 'this Host is not known here: ask by address, or add it to operators.host_names\n');
+    return sendText(response, 421, 'unknown Host: use an address, or add the name to operators.host_names\n');
   }
   if (path?.startsWith('/api/') === true) return deps.api(request, response, 'tcp');
   if (request.method !== 'GET' && request.method !== 'HEAD') return sendText(response, 405, 'method not allowed\n');

@@ -153,7 +153,7 @@ class ChainedAudit implements OwnAudit {
   #enqueue(event: AuditEvent): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     if (this.#waiting.length >= maxWaitingLines)
-      reject(auditUnavailable(this.#deps.file, new Error('too many lines wait for the disk')));
+      reject(auditUnavailable(this.#deps.file, new Error('too many lines are waiting for the disk')));
     else this.#waiting.push({ event, resolve, reject });
     this.#writing ??= this.#writeAll().finally(() => {
       this.#writing = undefined;

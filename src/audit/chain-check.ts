@@ -102,7 +102,7 @@ export function createChainCheck(chain: string, anchor: Anchor | undefined, olde
     notes() {
       const notes: string[] = [];
       if (beginsAt > 1)
-        notes.push(`chain ${chain} begins at line ${beginsAt}: what was before is in files that were removed`);
+        notes.push(`chain ${chain} begins at line ${beginsAt}: earlier lines were in files that have been removed`);
       if (anchor === undefined)
         notes.push(`chain ${chain} has no anchor in the store: nothing shows whether its end is missing`);
       return notes;
@@ -121,7 +121,7 @@ function describeGap(gap: Gap, last: FilePlace | undefined): Omit<Finding, 'chai
     const kind =
       replacement.why === 'unknown-key'
         ? ({ damage: replacement.why, explanation: unknownKeyFinding } as const)
-        : ({ damage: 'edited', explanation: 'is not what was written' } as const);
+        : ({ damage: 'edited', explanation: 'differs from what was written' } as const);
     return { ...kind, sequence: from, place: replacement.place };
   }
   if (place !== undefined) {

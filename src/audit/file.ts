@@ -31,7 +31,7 @@ export async function appendLines(file: string, lines: readonly string[]): Promi
     makeFolder(dirname(file));
     await using handle = await open(file, 'a+', 0o600);
     const stats = await handle.stat();
-    if (stats.isFIFO()) throw new Error(`${file} is a pipe: it would hold everything up`);
+    if (stats.isFIFO()) throw new Error(`${file} is a pipe, which would block the gateway`);
     const { size } = stats;
     torn = await endsInMidLine(handle, size);
     let before = torn ? '\n' : '';
@@ -39,7 +39,7 @@ export async function appendLines(file: string, lines: readonly string[]): Promi
       const bytes = Buffer.from(`${before}${line}\n`);
       const { bytesWritten } = await handle.write(bytes);
       // Without its line end a line is still whole; the next one adds it.
-      if (bytesWritten < bytes.length - 1) throw new Error('the disk took only a part of a line');
+      if (bytesWritten < bytes.length - 1) throw new Error('the disk accepted only part of a line');
       before = bytesWritten < bytes.length ? '\n' : '';
       written += 1;
     }

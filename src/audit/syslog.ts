@@ -97,7 +97,7 @@ class SyslogConnection implements SyslogCopy {
     const fresh = dial(this.#deps);
     this.#timer = undefined;
     this.#socket = fresh;
-    fresh.setTimeout(connectMs, () => fresh.destroy(new Error('it does not answer')));
+    fresh.setTimeout(connectMs, () => fresh.destroy(new Error('the server does not answer')));
     fresh.setKeepAlive(true, 60_000);
     fresh.once(this.#deps.tls === undefined ? 'connect' : 'secureConnect', () => this.#opened(fresh));
     // The server sends nothing, but only reading shows that it closes the connection.
@@ -127,7 +127,7 @@ class SyslogConnection implements SyslogCopy {
     if (this.#failures === 1) {
       this.#deps.log.warn('audit-copy-waits', {
         syslog: this.#where,
-        err: why ?? new Error('it closed the connection'),
+        err: why ?? new Error('the server closed the connection'),
       });
     }
     this.#timer = setTimeout(

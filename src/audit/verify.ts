@@ -76,9 +76,7 @@ export async function verify(texts: AsyncIterable<PlacedText>, options: VerifyOp
   const findings = [...all.flatMap((check) => check.finding() ?? []), ...appended(strays, checks)];
   for (const check of all) notes.push(...check.notes());
   for (const { place } of strays.filter(({ why }) => why === 'torn')) {
-    notes.push(
-      `${place.file}:${place.number} was torn by a crash or a full disk while it was written; nothing was done on it`,
-    );
+    notes.push(`${place.file}:${place.number} was cut off by a crash or a full disk; its action was refused`);
   }
   return { lines: order, chains: checks.size, findings: firstOfEach(findings), notes };
 }
@@ -92,7 +90,7 @@ function appended(strays: readonly Stray[], checks: ReadonlyMap<string, ChainChe
       const kind =
         why === 'unknown-key'
           ? ({ damage: why, explanation: `${unknownKeyFinding}: was the key lost, or the line made up?` } as const)
-          : ({ damage: 'appended', explanation: 'was not written by Postern, or not as it is' } as const);
+          : ({ damage: 'appended', explanation: 'was not written by Postern, or was changed' } as const);
       return { order, finding: { ...kind, ...known, place } };
     });
 }

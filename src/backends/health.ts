@@ -247,7 +247,7 @@ class HostChecks implements Health {
     } catch (error) {
       if (ended.signal.aborted || isOwnShortage(error) || !failures.goesOn()) return;
       const why = shortLine(messageFrom(error));
-      const reason = `requests in a row were not answered well, nor was one for ${host.webmail.landing}: ${why}`;
+      const reason = `requests in a row failed, and so did one for ${host.webmail.landing}: ${why}`;
       if (answers.bad(reason, 'sure')) this.#tell(host.name, 'webmail', answers.report());
     }
   }
@@ -260,7 +260,7 @@ class HostChecks implements Health {
       this.#running.add(done);
     }
     if (asked !== undefined && told !== 'down') return;
-    const reason = 'requests in a row were not answered well';
+    const reason = 'requests in a row failed';
     if (answers.bad(reason, told === 'down' ? 'sure' : undefined))
       this.#tell(watched.host.name, 'webmail', answers.report());
   }
@@ -269,7 +269,7 @@ class HostChecks implements Health {
     const { webmail, answers, failures, watched } = watch;
     const { name } = watched.host;
     if (evidence === 'refused') {
-      if (webmail.bad('a request was refused the connection', 'sure')) this.#tell(name, 'webmail', webmail.report());
+      if (webmail.bad('the connection of a request was refused', 'sure')) this.#tell(name, 'webmail', webmail.report());
     } else if (evidence === 'failed') {
       this.#noteFailure(watch, asked);
     } else {

@@ -239,15 +239,15 @@ export function isHolding(move: Move, nowMs: number): boolean {
 /** Explains the state of a move, with the remedy, in one sentence. */
 export function explainMove(user: string, move: Move, nowMs: number): string {
   const { phase, from, to, node, why } = move;
-  const again = `run the same move again: steps that were done do no harm a second time`;
+  const again = `run the same move again; repeating a step does no harm`;
   if (running.has(phase) && !isRunning(move, nowMs)) {
     const where = phase === 'before' ? `still lives on ${from}` : `lives on ${to} already`;
-    return `interrupted: the node ${node} went away in the step "${phase}"; ${user} ${where}; ${again}`;
+    return `interrupted: node ${node} died in the step "${phase}"; ${user} ${where}; ${again}`;
   }
   const words: Readonly<Record<MovePhase, string>> = {
     waiting: `${user} lives on ${from} and is moved to ${to} at the next sign-in`,
     before: `${node} runs the hook before the move; ${user} waits, and still lives on ${from}`,
-    switched: `${user} lives on ${to} from now on; the nodes are being told`,
+    switched: `${user} lives on ${to} from now on; nodes are being notified`,
     after: `${user} lives on ${to}; ${node} runs the hook after the move`,
     done: `${user} lives on ${to}`,
     failed: `${why ?? 'it failed'}; ${again}`,
@@ -297,7 +297,7 @@ export async function runHook(program: string, facts: HookFacts, signal: AbortSi
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
   await once(child, 'close').catch((error: unknown) => {
-    const why = signal.aborted ? 'took too long and was ended' : messageFrom(error);
+    const why = signal.aborted ? 'took too long and was stopped' : messageFrom(error);
     throw new Error(`${program}: ${why}`);
   });
   const { exitCode, signalCode } = child;

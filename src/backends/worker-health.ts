@@ -55,7 +55,7 @@ export function createFollowedHealth({ tell, clock }: FollowedHealthOptions): Fo
       tell(host, evidence, asked);
       const report = known.get(host);
       if (evidence === 'failed' || report === undefined || !report.webmail.up) return;
-      const webmail = { up: false, sinceMs: clock.nowMs(), why: 'a request was refused the connection' };
+      const webmail = { up: false, sinceMs: clock.nowMs(), why: 'the connection of a request was refused' };
       set(new Map([...known, [host, { ...report, webmail }]]));
     },
     onChange(listener) {

@@ -30,7 +30,7 @@ export function addBackend(program: Command, environment: CommandEnvironment, en
 
   backend
     .command('list')
-    .summary('list list all backends with their hosts, states and health')
+    .summary('list all backends with their hosts, states and health')
     .addOption(configOption())
     .addOption(formatOption())
     .action(async ({ config, format }: { config: string; format: Format }) => {
@@ -93,10 +93,7 @@ export function addBackend(program: Command, environment: CommandEnvironment, en
 
   withExamples(backend, [
     ['postern backend list', 'which hosts are up, and which are active'],
-    [
-      'postern backend set a MAINT --reason "new disks" --text "en=Back at six."',
-      'nobody is served, and users read why',
-    ],
+    ['postern backend set a MAINT --reason "new disks" --text "en=Back at six."', 'nobody is served; users read why'],
     ['postern backend set --host farm/2 DRAIN --reason kernel', 'no new sessions on this host'],
     ['postern backend activate a a/2 --reason "primary fails"', 'fail over, or back, by hand'],
   ]);
@@ -170,6 +167,6 @@ export function addDrain(program: Command, environment: CommandEnvironment, end:
     });
   withExamples(command, [
     ['postern drain --reason "new kernel"', 'before you stop this machine'],
-    ['postern drain --undo', 'put the node put the node back into service'],
+    ['postern drain --undo', 'put the node back into service'],
   ]);
 }

@@ -54,7 +54,7 @@ export function addCheck(program: Command, environment: CommandEnvironment, end:
       end(dialled.some(({ result }) => result === 'failed') ? exitCodes.no : exitCodes.ok);
     });
   withExamples(command, [
-    ['postern check -c postern.yaml', 'list list every problem as file:line:column, or a summary'],
+    ['postern check -c postern.yaml', 'list every problem as file:line:column, or a summary'],
     ['postern check -c postern.yaml --online', 'the same, and connect to every server'],
     ['postern check --online alice bob carol', 'the same, and look up these three users'],
     ['postern check --format json', 'for a program'],

@@ -41,7 +41,7 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
     .option('--file <file>', 'lines of USER or USER BACKEND; # begins a comment')
     .addOption(new Option('--rate <number>', 'moves per minute, at most').default(60).argParser(Number))
     .option('--undo', 'move the users back to where they came from')
-    .option('--dry-run', 'only show show show what would be done')
+    .option('--dry-run', 'only show what would be done')
     .option('--at-sign-in', 'move each user at the next sign-in')
     .addOption(reasonOption())
     .addOption(configOption())
@@ -56,7 +56,7 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
     });
   withExamples(user, [
     ['postern user move alice --to b --reason "a is full"', 'move alice now; open sessions follow'],
-    ['postern user move alice --to b --reason test --dry-run', 'show show what would be done'],
+    ['postern user move alice --to b --reason test --dry-run', 'show what would be done'],
     [
       'postern user move --file moves.txt --rate 30 --reason migration',
       'move many; to continue after an interrupt, run it again',
@@ -69,7 +69,7 @@ export function addMoves(program: Command, environment: CommandEnvironment, end:
     .command('status')
     .summary('show the last move of each user, where it stands and what to do')
     .argument('[user]', 'only this user')
-    .option('--phase <phase>', 'only moves in this phase, only moves in this phase, such as failed or waiting')
+    .option('--phase <phase>', 'only moves in this phase, such as failed or waiting')
     .addOption(configOption())
     .addOption(formatOption())
     .action(async (name: string | undefined, options: { config: string; format: Format; phase?: string }) => {

@@ -104,7 +104,8 @@ export function encodingProblems(bytes: Buffer, firstLine: number): readonly Enc
   for (let from = 0, line = firstLine; from < bytes.length; line += 1) {
     const end = bytes.indexOf(lineFeedByte, from);
     const content = withoutComment(bytes.subarray(from, end === -1 ? bytes.length : end));
-    if (content.includes(0)) problems.push({ line, why: 'is not UTF-8 text: there are zero bytes, as after a crash' });
+    if (content.includes(0))
+      problems.push({ line, why: 'is not UTF-8 text: it contains zero bytes, as after a crash' });
     else if (!isUtf8(content)) problems.push({ line, why: whyNotUtf8(content) });
     from = end === -1 ? bytes.length : end + 1;
   }

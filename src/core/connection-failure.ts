@@ -12,7 +12,7 @@ export function explainFailure(error: unknown): string {
     case 'ECONNREFUSED':
       return 'connection refused: nothing listens there';
     case 'ECONNRESET':
-      return 'the connection was reset: something there refuses this client, or speaks TLS only';
+      return 'the connection was reset: the server refuses this client, or expects TLS';
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return 'the host name is not known to the DNS';
@@ -21,12 +21,12 @@ export function explainFailure(error: unknown): string {
       return 'no answer in time';
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
-      return `there is no way to this address from here: ${message}`;
+      return `this address cannot be reached from here: ${message}`;
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return `the certificate is for another name: write that name in the address, or for a backend set tls_server_name (${shortLine(message)})`;
+      return `the certificate is for another name: use that name in the address, or set tls_server_name on a backend (${shortLine(message)})`;
     case 'ERR_SSL_UNSUPPORTED_PROTOCOL':
     case 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION':
-      return 'the server speaks only TLS 1.1 or older, which is refused here: bring it to TLS 1.2';
+      return 'the server supports only TLS 1.1 or older: upgrade it to TLS 1.2';
     case 'ERR_SSL_DH_KEY_TOO_SMALL':
       return 'the server’s Diffie-Hellman parameters are too short (under 2048 bits): renew them there (Dovecot: ssl_dh)';
     case 'ERR_SSL_EE_KEY_TOO_SMALL':
@@ -37,7 +37,7 @@ export function explainFailure(error: unknown): string {
     case 'EPROTO':
     case 'ERR_SSL_WRONG_VERSION_NUMBER':
     case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
-      return 'no TLS is spoken there: is the port right, or did you mean imap:// or ldap:// (STARTTLS), http:// or redis://?';
+      return 'the server does not speak TLS on this port: is the port right, or did you mean imap:// or ldap:// (STARTTLS), http:// or redis://?';
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':

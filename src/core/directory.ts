@@ -39,7 +39,7 @@ export class UserIsToWait extends PosternError {
   readonly at: UserHome | undefined;
 
   constructor(by: string, at?: UserHome) {
-    const message = `${by} says that the user is to try again later`;
+    const message = `${by} says "try again later"`;
     super('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true });
     this.by = by;
     this.at = at;

@@ -11,7 +11,7 @@ export const logFields = {
   authority: 'the Host that the client sent',
   backend: 'name of a backend',
   backends: 'how many backends are configured',
-  because: 'the the state of the host or backend that caused it',
+  because: 'the state of the host or backend that caused it',
   by: 'who asked for it',
   bytes: 'bytes of the answer sent to the client',
   changed: 'sections and backends that changed',

@@ -55,7 +55,7 @@ export function createAddresses({ resolve, clock, log }: AddressesDeps): Address
       const last = known.get(hostname)?.address;
       log.warn('mail-server-unresolved', { hostname, last, err: cause });
       if (last !== undefined) return last;
-      const message = `${hostname} cannot be resolved: is it in the DNS?`;
+      const message = `${hostname} cannot be resolved: does it exist in the DNS?`;
       throw new PosternError('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true, cause });
     }
   }

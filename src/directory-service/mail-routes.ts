@@ -33,7 +33,7 @@ export function createMailRoutes({ parseName, directory, backends, placement }: 
 }
 
 function saidAtSignIn(server: string): PosternError {
-  const message = `${server} says where a user lives only at a sign-in`;
+  const message = `${server} names the backend only at sign-in`;
   return new PosternError('ERR_DIRECTORY_UNAVAILABLE', message, { source: 'directory', retryable: true });
 }
 

@@ -156,7 +156,7 @@ function asStep({ source, asked, outcome, tookMs, ageMs, stale }: ExplainedTrace
 }
 
 function atSignIn(server: string): string {
-  return `${server} says where this user lives, but only at a sign-in`;
+  return `${server} names the backend of this user, but only at sign-in`;
 }
 
 function imapAddressOf({ imap }: BackendHost): string {

@@ -22,7 +22,7 @@ export async function listen(server: Server, { host, port }: ListenAddress): Pro
   try {
     await once(server, 'listening');
   } catch (cause) {
-    const message = `cannot listen on ${host}:${port}: is another process there, or is it no address of this machine?`;
+    const message = `cannot listen on ${host}:${port}: does another process use it, or is it not an address of this machine?`;
     throw new PosternError('ERR_CONFIG_INVALID', message, { source: 'config', retryable: false, cause });
   }
 }

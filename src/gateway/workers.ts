@@ -195,6 +195,6 @@ export class Team implements UserListeners, Disposable {
 }
 
 function cannotServe(): PosternError {
-  const message = 'a worker ended before it could serve: its log and standard error say why';
+  const message = 'a worker exited before it could serve: see its log and standard error';
   return new PosternError('ERR_CONFIG_INVALID', message, { source: 'gateway', retryable: false });
 }

@@ -106,7 +106,7 @@ function createCounts(registers: Registry[]) {
   return {
     logins: new Counter({
       name: 'postern_logins_total',
-      help: 'Sign-ins by result and backend; the backend is empty where none was found.',
+      help: 'Sign-ins by result and backend; the backend is empty if none was found.',
       labelNames: ['result', 'backend'],
       registers,
     }),
@@ -119,13 +119,13 @@ function createCounts(registers: Registry[]) {
     }),
     clientChecks: new Counter({
       name: 'postern_client_checks_total',
-      help: 'Passwords of clients that authenticate on every request, by result and backend; remembered ones not counted.',
+      help: 'Password checks for clients that authenticate on every request, by result and backend, without cached ones.',
       labelNames: ['result', 'backend'],
       registers,
     }),
     silentSignIns: new Counter({
       name: 'postern_silent_sign_ins_total',
-      help: 'Lost webmail sessions that were signed in again, by backend and result.',
+      help: 'Silent logins after lost webmail sessions, by backend and result.',
       labelNames: ['backend', 'result'],
       registers,
     }),
@@ -137,7 +137,7 @@ function createCounts(registers: Registry[]) {
     }),
     requestSeconds: new Histogram({
       name: 'postern_request_seconds',
-      help: 'Proxied requests from the head of the request to the end of the answer.',
+      help: 'Duration of proxied requests, from the head of the request to the end of the answer.',
       labelNames: ['backend'],
       buckets: secondsOfRequest,
       registers,
@@ -151,13 +151,13 @@ function createCounts(registers: Registry[]) {
     }),
     directoryAnswers: new Counter({
       name: 'postern_directory_service_total',
-      help: 'Questions of other proxies that the directory service answered, by protocol and result.',
+      help: 'Lookups by other proxies that the directory service answered, by protocol and result.',
       labelNames: ['protocol', 'result'],
       registers,
     }),
     alarms: new Counter({
       name: 'postern_alarms_total',
-      help: 'Conditions that an operator should look at, by code; the log line of the same code has the details.',
+      help: 'Conditions that need an operator, by code; the log line with the same code has the details.',
       labelNames: ['code'],
       registers,
     }),
@@ -178,7 +178,7 @@ function gaugesOver(readings: GaugeReadings) {
     }),
     new Gauge({
       name: 'postern_sessions_ends_pending',
-      help: 'Sessions ended on this node whose end the store has not taken yet.',
+      help: 'Sessions that ended on this node and whose end is not in the store yet.',
       registers,
       collect() {
         this.set(readings.pendingEnds());
@@ -186,7 +186,7 @@ function gaugesOver(readings: GaugeReadings) {
     }),
     new Gauge({
       name: 'postern_store_up',
-      help: '1 while the session store answers.',
+      help: '1 while the session store answers, else 0.',
       aggregator: 'min',
       registers,
       collect() {
@@ -225,7 +225,7 @@ function upgradesGauge(upgrades: () => Iterable<{ readonly backend: string; read
 function directoryLookups(readings: GaugeReadings) {
   return new Counter({
     name: 'postern_directory_lookups_total',
-    help: 'Questions to cached sources of the directory: hit, miss (the source was asked), or stale (it is away: an old answer).',
+    help: 'Lookups in cached sources of the directory: hit, miss (the source was asked), or stale (it did not answer; an old answer was used).',
     labelNames: ['source', 'result'],
     registers: [],
     collect() {

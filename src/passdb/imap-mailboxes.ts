@@ -130,11 +130,11 @@ async function append(client: ImapFlow, { host }: MailboxOf, message: string): P
 const refusalTexts: Readonly<Record<MailboxRefusal, string>> = {
   'master-refused':
     'The mail server refuses the master identity: check its name and password, and that it may act for users.',
-  'user-refused': 'The mail server lets the master identity in, but not to this user.',
+  'user-refused': 'The mail server accepts the master identity, but not for this user.',
   'no-authorization-id': 'The mail server offers no AUTH=PLAIN: a master identity would only open its own mailbox.',
   'not-shown':
     'This Cyrus server creates a mailbox for any name, and tells only its admins that this one exists: make the master one of them.',
-  'not-written': 'The mail server takes no message of the master into this mailbox: look at its quota and its rights.',
+  'not-written': 'The mail server does not let the master add a message to this mailbox: check quota and rights.',
 };
 
 function mailboxRefused(why: MailboxRefusal): MailboxAnswer {

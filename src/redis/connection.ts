@@ -197,19 +197,19 @@ const tooOld = 'it is older than Redis 6, or a proxy that does not pass HELLO on
 
 /** What a refusal means to an operator, by the first word of Redis' message. */
 const refusalMeanings: Readonly<Record<string, string>> = {
-  MISCONF: 'it takes no writes because it cannot save its snapshot: is its disk full?',
-  MASTERDOWN: 'it is a replica that has lost its master, and serves nothing until it is back',
-  READONLY: 'it is a replica, and takes no writes: is this the address of the master?',
-  LOADING: 'it reads its data from disk, and will answer soon',
+  MISCONF: 'it refuses writes because it cannot save its snapshot: is its disk full?',
+  MASTERDOWN: 'it is a replica that has lost its master, and serves nothing until the master is back',
+  READONLY: 'it is a replica and refuses writes: is this the address of the master?',
+  LOADING: 'it is loading its data from disk, and will answer soon',
   OOM: 'its memory is full: raise maxmemory',
-  NOPERM: 'its ACL lets this user not do that; docs/operate.md has the line that it needs',
-  NOAUTH: 'it wants a password: set sessions.redis.password',
+  NOPERM: 'its ACL does not allow that for this user; docs/operate.md has the line that is needed',
+  NOAUTH: 'it requires a password: set sessions.redis.password',
   WRONGPASS: 'the user name or password is wrong, or the user is off',
   DENIED: 'it is in protected mode: give it a password, and set sessions.redis.password',
-  BUSY: 'a script of somebody keeps it busy',
+  BUSY: 'a script is keeping it busy',
   CLUSTERDOWN: 'its Cluster has no master for some of the keys',
   MOVED: 'it is one node of a Cluster: write cluster instead of url',
-  NOREPLICAS: 'too few of its replicas are there for it to take a write',
+  NOREPLICAS: 'it has too few replicas to accept a write',
   NOPROTO: tooOld,
 };
 
@@ -218,8 +218,8 @@ const plainRefusals: readonly (readonly [text: RegExp, meaning: string])[] = [
   [/can't run this command/, refusalMeanings['NOPERM'] ?? ''],
   [/^ERR unknown command '?`?HELLO/i, tooOld],
   [/^ERR unknown command/i, 'it does not have the command, or has it renamed: docs/operate.md lists what is needed'],
-  [/^ERR max number of clients/i, 'it takes no more connections: raise maxclients'],
-  [/^ERR DB index is out of range/i, 'it has no database of this number'],
+  [/^ERR max number of clients/i, 'it accepts no more connections: raise maxclients'],
+  [/^ERR DB index is out of range/i, 'it has no database with this number'],
 ];
 
 function redisFailureText(error: unknown): string {

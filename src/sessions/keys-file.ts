@@ -110,7 +110,7 @@ function parseKeys(file: string, text: string): KeysFile {
   const again = 'copy the file again from a node that works';
   if (keys.length === 0)
     throw unusableKeys(
-      `${file} holds no key: ${again}, or remove it where no node has run yet: the first one makes it`,
+      `${file} contains no key: ${again}, or remove it if no node has run yet: the first one creates it`,
     );
   if (promoted !== 1) throw unusableKeys(`${file} must promote exactly one key, and promotes ${promoted}: ${again}`);
   return { keys, retired };
@@ -143,7 +143,7 @@ async function openNew(file: string): Promise<FileHandle> {
     makeFolder(dirname(file));
     return await open(file, 'wx', 0o600);
   } catch (error) {
-    const remedy = 'let this user write there, or name another place under sessions.keys_file';
+    const remedy = 'let this user write there, or choose another path in sessions.keys_file';
     throw unusableKeys(`${file} cannot be made (${codeOf(error) ?? String(error)}): ${remedy}`, error);
   }
 }
@@ -176,7 +176,8 @@ export async function retireKey(file: string, id: string, clock: Clock = systemC
   const { keys, retired } = await existing(file);
   const leaving = keys.find((entry) => entry.id === id);
   if (leaving === undefined) throw noSuchKey(file, id, keys);
-  if (leaving.state === 'promoted') throw unusableKeys(`the key ${id} seals; promote another one before it is retired`);
+  if (leaving.state === 'promoted')
+    throw unusableKeys(`the key ${id} is the promoted one: promote another before you retire it`);
   await replaceKeysFile(file, {
     keys: keys.filter((entry) => entry !== leaving),
     retired: [...retired, { id, sinceMs: clock.nowMs(), auditKey: auditSubkeyOf(leaving) }],
@@ -190,7 +191,7 @@ function noSuchKey(file: string, id: string, entries: readonly KeyEntry[]): Post
 async function existing(file: string): Promise<KeysFile> {
   const whole = await readWhole(file);
   if (whole === undefined) {
-    throw unusableKeys(`${file} does not exist; the first node that starts makes it, further nodes need a copy`);
+    throw unusableKeys(`${file} does not exist: the first node to start creates it, further nodes need a copy`);
   }
   return whole;
 }

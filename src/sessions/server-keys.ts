@@ -47,7 +47,7 @@ export async function openServerKeys(options: ServerKeysOptions): Promise<Server
 
   async function reload(): Promise<void> {
     const entries = await readKeysFile(file);
-    if (entries === undefined) throw unusableKeys(`${file} is gone; put it back from another node`);
+    if (entries === undefined) throw unusableKeys(`${file} is missing: restore it from another node`);
     registered = await register(store, file, entries);
     ring = ringOf(entries);
   }

@@ -271,7 +271,7 @@ function checkRecovery(before: Enrolment, factor: Factor, user: string, code: st
 
 function keyLost(): PosternError {
   const message =
-    'the second factor of a member of staff is sealed under a server key that is gone: run postern staff reset NAME, then enrol NAME';
+    'the second factor of a member of staff is sealed under a server key that no longer exists: run postern staff reset NAME, then enrol NAME';
   return new PosternError('ERR_KEY_UNKNOWN', message, { source: 'gateway', retryable: false });
 }
 

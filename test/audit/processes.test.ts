@@ -61,7 +61,7 @@ describe('a disk that fills up in the midst of a line', () => {
     await full.ended;
     assert.match(
       full.said(),
-      /refused: PosternError: the audit .* cannot be written: (?:EFBIG|the disk took only a part)/,
+      /refused: PosternError: the audit .* cannot be written: (?:EFBIG|the disk accepted only part)/,
     );
     assert.equal(statSync(file).size, 16 * 1024);
     assert.ok(!readFileSync(file, 'utf8').endsWith('\n'));

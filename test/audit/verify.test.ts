@@ -191,7 +191,7 @@ describe('the verifier', () => {
     );
     assert.deepEqual(torn.findings, []);
     assert.equal(torn.notes.length, 2);
-    assert.match(torn.notes[0] ?? '', /^audit.jsonl:3 was torn by a crash or a full disk/);
+    assert.match(torn.notes[0] ?? '', /^audit.jsonl:3 was cut off by a crash or a full disk/);
     const cut = (texts[1] ?? '').slice(0, 80);
     assert.deepEqual(await damages(texts.with(1, cut), anchors), [`edited 2 ${one} 2`]);
   });
@@ -240,7 +240,7 @@ describe('the verifier', () => {
     assert.deepEqual(findings, []);
     assert.deepEqual(notes, [
       `chain ${one} is older than these files`,
-      `chain ${two} begins at line 2: what was before is in files that were removed`,
+      `chain ${two} begins at line 2: earlier lines were in files that have been removed`,
     ]);
     assert.deepEqual(await damages(left.toSpliced(0, 1), anchors, { olderRemoved: true }), []);
     assert.deepEqual(await damages(left.toSpliced(1, 1), anchors, { olderRemoved: true }), [`truncated 1 ${two} 3`]);

@@ -125,7 +125,7 @@ describe('a move', () => {
     assert.equal(isHolding(theirs, clock.nowMs()), true);
     clock.advance(60_001);
     assert.equal(isHolding(theirs, clock.nowMs()), false, 'a user must not wait for a node that is gone');
-    assert.match(explainMove(alice, theirs, clock.nowMs()), /gw2 went away in the step "before".*still lives on a/);
+    assert.match(explainMove(alice, theirs, clock.nowMs()), /gw2 died in the step "before".*still lives on a/);
     assert.equal((await moves.move(order)).kind, 'moved');
   });
 
@@ -239,7 +239,7 @@ describe('the directory with overrides', () => {
     const at = { user: 'mallory@example.test', backend: 'b' };
     assert.deepEqual(found, { kind: 'refused', reason: 'suspended', at });
     await assert.rejects(lookUp('waiting@example.test'), {
-      message: '1 ldap says that the user is to try again later',
+      message: '1 ldap says "try again later"',
       at: { user: 'waiting@example.test', backend: 'b' },
     });
   });

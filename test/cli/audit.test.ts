@@ -92,7 +92,7 @@ describe('postern audit', () => {
     assert.match((await audit('verify', file)).out, /audit\.jsonl:1: DELETED/);
     const removed = await audit('verify', file, '--older-removed');
     assert.equal(removed.code, 0);
-    assert.match(removed.out, /note: chain \w+ begins at line 3: what was before is in files that were removed/);
+    assert.match(removed.out, /note: chain \w+ begins at line 3: earlier lines were in files that have been removed/);
     assert.equal(JSON.parse((await audit('list', '--format', 'json')).out).length, 5);
     renameSync(`${file}.1`, `${file}.old`);
   });

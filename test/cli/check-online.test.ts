@@ -117,7 +117,7 @@ test('servers that fail are told apart, with what to do, and the command ends wi
     `imap: imaps://127.0.0.1:${noTls.port}, webmail: ${elsewhere.origin.replace('http:', 'https:')}`,
   ]);
   const noTlsThere =
-    'no TLS is spoken there: is the port right, or did you mean imap:// or ldap:// (STARTTLS), http:// or redis://?';
+    'the server does not speak TLS on this port: is the port right, or did you mean imap:// or ldap:// (STARTTLS), http:// or redis://?';
   const is404 = 'answers 404: is this the right path, and does the webmail accept the public host name?';
   assert.deepEqual(rows, [
     ['b1 imap', 'failed', 'the certificate is from an unknown authority: set tls_ca_file'],
@@ -129,7 +129,7 @@ test('servers that fail are told apart, with what to do, and the command ends wi
     [
       'b4 imap',
       'failed',
-      "the certificate is for another name: write that name in the address, or for a backend set tls_server_name (Hostname/IP does not match certificate's altnames: Host: mx.test. is not cert's CN: postern test)",
+      "the certificate is for another name: use that name in the address, or set tls_server_name on a backend (Hostname/IP does not match certificate's altnames: Host: mx.test. is not cert's CN: postern test)",
     ],
     ['b4 webmail', 'warning', is404],
     ['b5 imap', 'failed', noTlsThere],

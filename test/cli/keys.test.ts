@@ -124,7 +124,7 @@ test('the key that seals cannot be retired, and an unknown one not promoted', as
   const { keys, first } = await scene(t);
   const retired = await keys('retire', first);
   assert.equal(retired.code, 2);
-  assert.match(retired.err, /promote another one before it is retired/);
+  assert.match(retired.err, /promote another before you retire it/);
   const promoted = await keys('promote', 'deadbeef');
   assert.equal(promoted.code, 2);
   assert.match(promoted.err, /has no key deadbeef/);

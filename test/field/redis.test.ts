@@ -110,13 +110,13 @@ describe('a Redis that answers, but not as one would wish', () => {
 
 describe('what Redis refuses is said with what it means', () => {
   const words: readonly (readonly [said: string, means: RegExp])[] = [
-    ['-LOADING Redis is loading the dataset in memory', /reads its data from disk/],
+    ['-LOADING Redis is loading the dataset in memory', /loading its data from disk/],
     ["-OOM command not allowed when used memory > 'maxmemory'.", /memory is full: raise maxmemory/],
-    ['-BUSY Redis is busy running a script.', /a script of somebody keeps it busy/],
+    ['-BUSY Redis is busy running a script.', /a script is keeping it busy/],
     ['-CLUSTERDOWN The cluster is down', /has no master for some of the keys/],
     ['-MOVED 3999 127.0.0.1:6381', /one node of a Cluster: write cluster instead of url/],
-    ['-NOREPLICAS Not enough good replicas to write.', /too few of its replicas/],
-    ["-READONLY You can't write against a read only replica.", /a replica, and takes no writes/],
+    ['-NOREPLICAS Not enough good replicas to write.', /too few replicas/],
+    ["-READONLY You can't write against a read only replica.", /a replica and refuses writes/],
     ["-ERR unknown command 'PING'", /does not have the command, or has it renamed/],
   ];
   for (const [said, means] of words) {
@@ -132,7 +132,7 @@ describe('what Redis refuses is said with what it means', () => {
     ['-NOPROTO unsupported protocol version', /older than Redis 6/],
     ['-NOAUTH HELLO must be called with the client already authenticated', /it wants a password/],
     ['-WRONGPASS invalid username-password pair or user is disabled.', /user name or password is wrong/],
-    ['-ERR max number of clients reached', /takes no more connections: raise maxclients/],
+    ['-ERR max number of clients reached', /accepts no more connections: raise maxclients/],
     ['-DENIED Redis is running in protected mode', /it is in protected mode/],
   ];
   for (const [said, means] of greetings) {
@@ -171,7 +171,7 @@ describe('a Redis whose disk is full', () => {
 
       await assert.rejects(
         store.create(recordKeyOf('on a full disk'), sampleRecord(), 60_000),
-        /takes no writes because it cannot save its snapshot: is its disk full\? \(MISCONF/,
+        /refuses writes because it cannot save its snapshot: is its disk full\? \(MISCONF/,
       );
       let gaps = 0;
       store.watch((news) => void (news.kind === 'gap' && (gaps += 1)));
@@ -249,7 +249,10 @@ describe('a Redis user with least rights', () => {
   for (const right of ['+eval', '+zadd', '+mget', '+incrby', '+zscore', '~ps:*', '~{ps:state}:*']) {
     it(`is told by check --online that ${right} is lacking`, async () => {
       await withUser(documented.replace(` ${right}`, ''), async (store) => {
-        await assert.rejects(dialRedis(store, both, AbortSignal.timeout(3_000)), /its ACL lets this user not do that/);
+        await assert.rejects(
+          dialRedis(store, both, AbortSignal.timeout(3_000)),
+          /its ACL does not allow that for this user/,
+        );
       });
     });
   }
@@ -268,7 +271,7 @@ backends: { a: { imap: imaps://127.0.0.1, webmail: http://127.0.0.1:1/, driver: 
       });
       const { log } = notingLog();
       const starting = startGateway({ configFile: join(folder, 'postern.yaml'), log });
-      await assert.rejects(starting, /its ACL lets this user not do that/);
+      await assert.rejects(starting, /its ACL does not allow that for this user/);
     });
   });
 
@@ -287,7 +290,7 @@ backends: { a: { imap: imaps://127.0.0.1, webmail: http://127.0.0.1:1/, driver: 
       });
       const { log } = notingLog();
       const starting = startGateway({ configFile: join(folder, 'postern.yaml'), log });
-      await assert.rejects(starting, /its ACL lets this user not do that/);
+      await assert.rejects(starting, /its ACL does not allow that for this user/);
     });
   });
 });
@@ -341,7 +344,7 @@ backends: { a: { imap: imaps://a.test, webmail: http://a.test/, driver: none } }
     const good = await readFile(join(folder, 'state/keys'), 'utf8');
     await chmod(join(folder, 'state/keys'), 0o600);
     for (const [content, says] of [
-      ['', /keys holds no key: copy the file again from a node that works, or remove it where no node has run yet/],
+      ['', /keys contains no key: copy the file again from a node that works, or remove it if no node has run yet/],
       [good.replace(' promoted ', ' open '), /must promote exactly one key, and promotes 0: copy the file again/],
     ] as const) {
       await writeFile(join(folder, 'state/keys'), content);

@@ -133,7 +133,7 @@ suite('Roundcube has an answer of its own to the right password', { concurrency:
       'no connection to its mail server',
       401,
       warning('Connection to storage server failed.'),
-      /Your password is right, but the webmail cannot reach the mail server/,
+      /Your password is correct, but the webmail cannot reach the mail server/,
       /Ihr Passwort stimmt, aber der Webmailer erreicht den Mailserver nicht/,
     ],
     [
@@ -147,11 +147,11 @@ suite('Roundcube has an answer of its own to the right password', { concurrency:
       'too many attempts',
       401,
       warning('Too many failed login attempts. Try again later.'),
-      /has seen too many attempts to sign in/,
-      /zu viele Anmeldeversuche/,
+      /has blocked sign-ins for a while after too many attempts/,
+      /nach zu vielen Versuchen/,
     ],
-    ['a ban by 403', 403, 'Forbidden', /has seen too many attempts/, /zu viele Anmeldeversuche/],
-    ['a limit by 429', 429, 'Too Many Requests', /has seen too many attempts/, /zu viele Anmeldeversuche/],
+    ['a ban by 403', 403, 'Forbidden', /after too many attempts/, /nach zu vielen Versuchen/],
+    ['a limit by 429', 429, 'Too Many Requests', /after too many attempts/, /nach zu vielen Versuchen/],
     [
       'something unknown',
       401,
@@ -178,6 +178,6 @@ suite('Roundcube has an answer of its own to the right password', { concurrency:
     const { form } = roundcube;
     t.after(() => void (roundcube.form = form));
     roundcube.form = (response) => void response.writeHead(403, html).end('Forbidden');
-    assert.match((await submitSignIn()).landed.body.toString(), /has seen too many attempts/);
+    assert.match((await submitSignIn()).landed.body.toString(), /after too many attempts/);
   });
 });

@@ -89,7 +89,7 @@ describe('a table that is not all UTF-8', () => {
       'zero bytes after a crash',
       'map',
       Buffer.from('alice: a\n\0\0\0\0'),
-      'directory source 1 map: table:2: is not UTF-8 text: there are zero bytes, as after a crash',
+      'directory source 1 map: table:2: is not UTF-8 text: it contains zero bytes, as after a crash',
     ],
     ['a Latin-1 comment in front of patterns', 'regex', latin1('# für alle\n/^alice@/ a\n'), alice],
     [

@@ -128,11 +128,11 @@ const ldaps = source((port) => ({ ...ldap, servers: `ldaps://127.0.0.1:${port}` 
 const https = source((port) => ({ type: 'http', url: `https://127.0.0.1:${port}/%u` }));
 
 const noTls =
-  /no TLS is spoken there: is the port right, or did you mean imap:\/\/ or ldap:\/\/ \(STARTTLS\), http:\/\/ or redis:/;
-const tooOld = /the server speaks only TLS 1\.1 or older, which is refused here: bring it to TLS 1\.2/;
+  /the server does not speak TLS on this port: is the port right, or did you mean imap:\/\/ or ldap:\/\/ \(STARTTLS\), http:\/\/ or redis:/;
+const tooOld = /the server supports only TLS 1\.1 or older: upgrade it to TLS 1\.2/;
 const tooShort = /Diffie-Hellman parameters are too short \(under 2048 bits\): renew them/;
-const otherName = /the certificate is for another name: write that name in the address/;
-const reset = /the connection was reset: something there refuses this client, or speaks TLS only/;
+const otherName = /the certificate is for another name: use that name in the address/;
+const reset = /the connection was reset: the server refuses this client, or expects TLS/;
 
 const cases: readonly (readonly [what: string, peer: Peer, dial: Dial, says: RegExp])[] = [
   ['imaps: to a plain port', plain('* OK ready\r\n'), imap('tls'), noTls],

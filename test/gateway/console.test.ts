@@ -57,7 +57,10 @@ describe('the console of a running gateway', () => {
       /^bob@example\.test +support operator auditor +example\.test +none/m,
     );
     const stranger = await postern('staff', 'enrol', 'alice');
-    assert.deepEqual([stranger.code, stranger.err], [1, 'alice@example.test has no role: nothing would open\n']);
+    assert.deepEqual(
+      [stranger.code, stranger.err],
+      [1, 'alice@example.test has no role: add one under support.staff first\n'],
+    );
     const { out } = await postern('staff', 'enrol', 'bob');
     const code = /: (\S{19})\n/.exec(out)?.[1] ?? '';
     assert.match(out, /support\.localhost/);

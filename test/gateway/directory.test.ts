@@ -57,7 +57,7 @@ describe('the directory of a running gateway', () => {
     homes.set('alice@example.test', 'b');
     assert.equal((await explain('alice')).backend, 'a');
     const dropped = await postern(['directory', 'drop', '-c', running.configFile, 'Alice']);
-    assert.deepEqual([dropped.code, dropped.out], [0, 'All nodes ask anew for alice@example.test.\n']);
+    assert.deepEqual([dropped.code, dropped.out], [0, 'All nodes will look up alice@example.test again.\n']);
     const deadline = Date.now() + 10_000;
     while ((await explain('alice')).backend !== 'b') assert.ok(Date.now() < deadline, 'it is still remembered');
     const audited = await postern(['audit', 'list', '--subject', 'alice@example.test', '-c', running.configFile]);

@@ -72,19 +72,19 @@ suite('real IMAP servers and the master identity', () => {
 
   test('postern check --online tries the master of each backend, and says what is wrong', async (t) => {
     const cases: readonly (readonly [address: string, master: string, more: string, result: string, note: RegExp])[] = [
-      [dovecot, 'gateway', '', 'ok', /^gateway is known; set test_account/],
-      [dovecot, 'gateway', probe('alice'), 'ok', /^gateway is let in to alice@example\.test$/],
+      [dovecot, 'gateway', '', 'ok', /the server knows gateway; set test_account/],
+      [dovecot, 'gateway', probe('alice'), 'ok', /^gateway may open alice@example\.test$/],
       [
         dovecot,
         'gateway',
         probe('nobody'),
         'failed',
-        /but not to this user\. nobody@example\.test is the test_account/,
+        /but not for this user\. nobody@example\.test is the test_account/,
       ],
       [dovecot, 'mia@example.test', '', 'failed', /^The mail server refuses the master identity: check its name/],
-      [cyrus, 'cyrus', probe('dave'), 'ok', /^cyrus is let in to dave@example\.test$/],
+      [cyrus, 'cyrus', probe('dave'), 'ok', /^cyrus may open dave@example\.test$/],
       [cyrus, 'gateway', probe('dave'), 'failed', /let the master be one of them\.$/],
-      [cyrus, 'gateway', '', 'warning', /^gateway is known; set test_account to see whether this Cyrus/],
+      [cyrus, 'gateway', '', 'warning', /the server knows gateway; set test_account to try whether this Cyrus/],
     ];
     const backends = cases.map(
       ([address, master, more], at) => `  b${at}: { imap: imaps://${address}:${lab.port(993)}, driver: none,

@@ -43,7 +43,7 @@ suite('what staff, and others, try with opened mailboxes', { concurrency: false 
 
   test('a used code opens nothing, and a forged form says no more than the role allows', async () => {
     const code = desk.code();
-    assert.match((await desk.ask({ code })).text, /can be opened/);
+    assert.match((await desk.ask({ code })).text, /The mailbox is ready/);
     assert.equal((await desk.ask({ code })).status, 403);
     const other = await desk.ask({ user: 'head@other.test', role: 'operator', domains: 'other.test', actor: 'olga' });
     assert.equal(other.status, 403);
@@ -118,7 +118,7 @@ suite('what staff, and others, try with opened mailboxes', { concurrency: false 
     await desk.sam.get('/-/users?user=alice');
     const form = { do: 'open', user: 'alice@example.test', reason, ticket: '', minutes: '5', code };
     const replies = await Promise.all([1, 2, 3].map(() => desk.sam.post('/-/users', form)));
-    const opened = replies.filter(({ text }) => text.includes('can be opened'));
+    const opened = replies.filter(({ text }) => text.includes('The mailbox is ready'));
     assert.deepEqual([opened.length, replies.filter(({ status }) => status === 403).length], [1, 2]);
   });
 
@@ -167,7 +167,7 @@ suite('what staff, and others, try with opened mailboxes', { concurrency: false 
       await rename(`${file}.1`, file);
     }
     assert.match(desk.gateway.log.join('\n'), /ERR_AUDIT_UNAVAILABLE/);
-    assert.match((await desk.ask()).text, /can be opened/);
+    assert.match((await desk.ask()).text, /The mailbox is ready/);
   });
 
   test('the audit names actor and subject of all of it, and never the other way round', async () => {

@@ -103,7 +103,7 @@ export const driver = defineSource({
 function readServiceUrl(written: string): Reading<string> {
   return /^https?:\/\/[^/?#%@\s]+(?:[/?#]|$)/.test(written)
     ? read(written)
-    : wrong(`is not such a URL: ${serviceUrlRemedy}`);
+    : wrong(`is not a valid URL: ${serviceUrlRemedy}`);
 }
 
 interface ProtocolSettings {

@@ -100,7 +100,7 @@ export class MapIndex {
     if (!hasValue(bytes[valueStart(bytes, from, this.#keepsColon)]) && this.#valueAt(from) === '')
       return 'there is a key without a value';
     if (goesOn && !this.#rules.isValue(this.#valueAt(from)))
-      return 'goes on over several lines, which makes a value that cannot be meant';
+      return 'continues over several lines, which no value may do';
     this.#entries += 1;
     this.#noteHome(entry);
     this.#noteStart(entry, to);

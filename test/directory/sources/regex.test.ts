@@ -69,7 +69,7 @@ describe("a file of Postfix's patterns", () => {
     ['no end of the pattern', '/a b\n', /:1: write/],
     ['a reference inside the pattern', '/(a)\\1/ a\n', /:1: the pattern cannot be used: invalid escape/],
     ['lookaround', '/a(?=b)/ a\n', /:1: the pattern cannot be used/],
-    ['a capture that is none', '/(a)/ $2\n', /:1: \$2 is undefined/],
+    ['a capture that is none', '/(a)/ $2\n', /:1: \$2 has no value/],
     ['a capture of a negated pattern', '!/(a)/ $1\n', /:1: a negated pattern captures nothing/],
     ['a flag', '/a/q a\n', /:1: the flag q/],
     ['an if alone', 'if /a/\n/b/ c\n', /:2: an if has no endif/],
