@@ -21,7 +21,7 @@ import {
 } from './value-parsers.ts';
 
 /** What to write where a secret belongs. */
-export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: secrets do not belong into this file';
+export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: secrets do not belong in this file';
 
 /** A key that is written as one text. */
 interface Leaf<T> {

@@ -70,7 +70,7 @@ describe('secrets', () => {
     const text = smallest().replace('{ type: static, backend: a }', '{ type: ldap, bind: { password: hunter2 } }');
     const lines = await problemsOf(t, { 'postern.yaml': text });
     assert.deepEqual(lines, [
-      'postern.yaml:2:56 directory.sources[0].bind.password: must come from a file or the environment: write { file: NAME } or { env: VARIABLE }: secrets do not belong into this file',
+      'postern.yaml:2:56 directory.sources[0].bind.password: must come from a file or the environment: write { file: NAME } or { env: VARIABLE }: secrets do not belong in this file',
     ]);
   });
 });

@@ -313,7 +313,7 @@ describe('the text of a configuration or of a secret', () => {
   const secrets: readonly (readonly [what: string, bytes: Buffer, token: string | RegExp])[] = [
     ['UTF-8', Buffer.from('gehäuse\n'), 'gehäuse'],
     ['UTF-8 with a mark, as Windows writes it', Buffer.from('\ufeffgehäuse\r\n'), 'gehäuse'],
-    ['Latin-1', latin1('gehäuse\n'), /token is not UTF-8 text: the secret would become another one/],
+    ['Latin-1', latin1('gehäuse\n'), /token is not UTF-8 text, which would change the secret/],
     ['UTF-16 with a mark', Buffer.from('\ufeffsecret\r\n', 'utf16le'), /token is not UTF-8 text/],
     ['UTF-16 without a mark', Buffer.from('secret', 'utf16le'), /token is not UTF-8 text/],
     ['a text that was spoilt before', Buffer.from('geh\ufffduse\n'), /token is not UTF-8 text/],

@@ -113,7 +113,7 @@ suite('the keys file', () => {
   const secret = Buffer.alloc(32, 1).toString('base64');
   const since = '2026-11-22T08:00:00.000Z';
   for (const [what, text, message] of [
-    ['an empty file', '', /holds no key: copy the file again/],
+    ['an empty file', '', /contains no key: copy the file again/],
     ['two promoted keys', `00000001 promoted ${since} ${secret}\n00000002 promoted ${since} ${secret}\n`, /promotes 2/],
     ['a key twice', `00000001 promoted ${since} ${secret}\n00000001 open ${since} ${secret}\n`, /:2 repeats the key/],
     ['a short secret', `00000001 promoted ${since} c2hvcnQ=\n`, /:1 is not a key/],

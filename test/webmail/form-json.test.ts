@@ -112,7 +112,7 @@ test('a secret of the gateway’s own in the template is sent, and none is writt
   const problems = (password: string) =>
     problemsOf(t, { 'postern.yaml': configured(password) }, { checksDrivers: true });
   assert.deepEqual(await problems('{password}'), []);
-  assert.match((await problems('hunter2')).join(), /a secret never stands in this file/);
+  assert.match((await problems('hunter2')).join(), /secrets do not belong in this file/);
 });
 
 test('a token that is not there is said, and nothing is sent', async () => {
