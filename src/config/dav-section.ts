@@ -88,6 +88,6 @@ function parseOrigin(text: string): Reading<string> {
   const url = parseWebmailUrl(text);
   if (url.kind === 'wrong') return wrong(`${shownValue(text)} is not a server: ${davServerRemedy}`);
   const { scheme, host, port, landing } = url.value;
-  if (landing !== '/') return wrong(`${shownValue(text)} has a path, and requests keep their own: ${davServerRemedy}`);
+  if (landing !== '/') return wrong(`${shownValue(text)} has a path, but requests keep their own: ${davServerRemedy}`);
   return read(urlOrigin(scheme, host, port));
 }

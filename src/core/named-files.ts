@@ -115,7 +115,7 @@ export function exposureOf(
   const isOpen = (mode & 0o004) !== 0 && (mode & 0o200) !== 0;
   if ((!isChangeable && !isOpen) || isMountedReadOnly(file)) return undefined;
   const shown = `mode 0${(mode & 0o777).toString(8)}`;
-  if (isChangeable) return `others may change ${file} (${shown}); run: chmod 600 ${file}`;
+  if (isChangeable) return `${file} may be changed by others (${shown}); run: chmod 600 ${file}`;
   return `${file} may be read by everybody (${shown}); run: chmod 600 ${file}, or mount it with mode 0440`;
 }
 

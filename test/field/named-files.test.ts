@@ -22,7 +22,7 @@ const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 
 describe('a file that holds a secret', () => {
   const open = /may be read by everybody \(mode 0\d44\); run: chmod 600 \S+, or mount it with mode 0440$/;
-  const changeable = /may change \S+ \(mode 0\d+\); run: chmod 600 \S+$/;
+  const changeable = /may be changed by others \(mode 0\d+\); run: chmod 600 \S+$/;
   const cases: readonly (readonly [mode: number, mount: 'read-only' | 'writable', exposure: RegExp | undefined])[] = [
     [0o400, 'writable', undefined],
     [0o600, 'writable', undefined],

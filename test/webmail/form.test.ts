@@ -132,7 +132,7 @@ const failures: readonly (readonly [what: string, message: () => Promise<string>
   [
     'a page without a form',
     () => failing(responseOf(200, '<p>Hi')),
-    /the page has no form; a script may make it, see json/,
+    /the page has no form; a script may build it, see json/,
   ],
   ['other fields', () => failing(responseOf(200, form('', 'pw'))), /its forms have the fields user, pw$/],
   [

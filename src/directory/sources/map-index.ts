@@ -191,7 +191,7 @@ const strangeStarts: ReadonlySet<number> = new Set(Buffer.from('/!["{;0123456789
 /** Why the name of a user never meets a key of a Postfix table; undefined if it can. */
 function whyMisplaced(key: string): string | undefined {
   if (/^(?:\/\/|;)/.test(key)) return 'comments begin with #';
-  if (/^!?\//.test(key)) return 'a pattern is not a name, and matches none here: write type: regex';
+  if (/^!?\//.test(key)) return 'a pattern matches no name here: write type: regex';
   if (/^\[|^\d{1,3}(?:\.\d{1,3}){3}(?:\/\d+)?$/.test(key))
     return 'an address or network is not a name: this is a table of clients (cidr_table(5), access(5)), not of users';
   return /^\{?"/.test(key) ? 'a key in quotes matches no name: write it without' : undefined;
