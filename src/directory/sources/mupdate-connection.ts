@@ -203,7 +203,7 @@ interface Word {
 function readQuoted(bytes: Buffer, from: number): Word | undefined {
   for (let at = from + 1; at < bytes.length; at += 1) {
     if (bytes[at] === octets.backslash) at += 1;
-    else if (bytes[at] === octets.lineFeed) throw new Error('sent an unterminated string');
+    else if (bytes[at] === octets.lineFeed) throw new Error('sent a string that does not end');
     else if (bytes[at] === octets.quote) {
       return { text: bytes.toString('utf8', from + 1, at).replace(/\\(.)/gs, '$1'), end: at + 1 };
     }
