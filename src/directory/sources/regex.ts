@@ -191,7 +191,7 @@ function compile(source: string, flags: number): RE2JS {
 function checkGroups(pattern: RE2JS, value: string): void {
   for (const [, a, b, c] of value.replaceAll('$$', '').matchAll(/\$(?:(\d)|\{(\d)\}|\((\d)\))/g)) {
     const number = Number(a ?? b ?? c);
-    if (number > pattern.groupCount()) throw new Error(`$${number} is undefined: the pattern has no such group`);
+    if (number > pattern.groupCount()) throw new Error(`$${number} has no value: the pattern has no such group`);
   }
 }
 
