@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { isObject } from '../src/core/json.ts';
-import { Secret } from '../src/core/secret.ts';
+import { isObject } from '../src/core/objects.ts';
+import { Secret } from '../src/core/secrets.ts';
 import type { MasterEntry, WebmailDriver } from '../src/core/webmail.ts';
 import { driverNames, loadDriver, loadDriverModule } from '../src/webmail/registry.ts';
 

@@ -1,6 +1,6 @@
 import type { Audit, AuditFilter, AuditLine } from '../core/audit.ts';
 import { isoTime } from '../core/clock.ts';
-import { defined } from '../core/defined.ts';
+import { defined } from '../core/objects.ts';
 import { ApiRefusal, type ApiRoute, ok, timeIn } from './api-exchange.ts';
 
 /** Dependencies of the API's audit operations. */

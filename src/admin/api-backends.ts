@@ -5,7 +5,7 @@ import { operatorStates, type SetState } from '../backends/state-values.ts';
 import { type Audit, type AuditEvent, recordIfPossible } from '../core/audit.ts';
 import type { Backend, BackendHost, Serving } from '../core/backend.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
-import { defined } from '../core/defined.ts';
+import { defined } from '../core/objects.ts';
 import type { Placement } from '../core/placement.ts';
 import {
   type ApiAnswer,

@@ -1,5 +1,5 @@
 import type { AuditEvent } from '../core/audit.ts';
-import { defined } from '../core/defined.ts';
+import { defined } from '../core/objects.ts';
 
 /** A request of the API, read and authenticated. */
 export interface ApiRequest {

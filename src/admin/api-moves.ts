@@ -3,9 +3,9 @@ import type { StateReplica } from '../backends/state-replica.ts';
 import type { Move } from '../backends/state-values.ts';
 import { type Audit, type AuditFacts, recordIfPossible } from '../core/audit.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
-import { defined } from '../core/defined.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import {
   type ApiAnswer,
   ApiRefusal,

@@ -1,7 +1,7 @@
 import { type Audit, recordIfPossible } from '../core/audit.ts';
 import { isoTime } from '../core/clock.ts';
-import type { CanonicalUser } from '../core/names.ts';
-import type { ListedSession, RecordKey } from '../core/session.ts';
+import type { CanonicalUser, RecordKey } from '../core/names.ts';
+import type { ListedSession } from '../core/session.ts';
 import { type ApiAnswer, ApiRefusal, type ApiRequest, type ApiRoute, askerOf, ok, reasonIn } from './api-exchange.ts';
 
 /** Dependencies of the API's operations on sessions. */

@@ -1,9 +1,9 @@
 import { type Audit, recordIfPossible } from '../core/audit.ts';
 import { isoTime } from '../core/clock.ts';
-import type { CanonicalUser } from '../core/names.ts';
-import type { RecordKey, SessionRecord } from '../core/session.ts';
-import { ApiRefusal, askerOf, type ApiRoute, ok, reasonIn } from './api-exchange.ts';
-import type { Secret } from '../core/secret.ts';
+import type { CanonicalUser, RecordKey } from '../core/names.ts';
+import type { Secret } from '../core/secrets.ts';
+import type { SessionRecord } from '../core/session.ts';
+import { ApiRefusal, type ApiRoute, askerOf, ok, reasonIn } from './api-exchange.ts';
 
 /** Dependencies of the API's operations on staff. */
 export interface ApiStaffDeps {

@@ -1,9 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PosternError } from '../core/error.ts';
-import { isObject } from '../core/json.ts';
 import type { Log } from '../core/log.ts';
-import type { Secret } from '../core/secret.ts';
+import { isObject } from '../core/objects.ts';
+import type { Secret } from '../core/secrets.ts';
 import { type ApiAuditDeps, auditRoutes } from './api-audit.ts';
 import { type ApiBackendsDeps, backendRoutes } from './api-backends.ts';
 import { type ApiAnswer, ApiRefusal, type ApiRoute } from './api-exchange.ts';

@@ -1,5 +1,5 @@
-import { parseJson } from '../core/json.ts';
 import type { Log } from '../core/log.ts';
+import { parseJson } from '../core/objects.ts';
 import type { StateStore } from '../core/state-store.ts';
 
 /** The last line of a chain when the anchor was written. It shows later whether lines are missing at the end. */

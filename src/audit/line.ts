@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { AuditEvent, AuditFacts, AuditLine } from '../core/audit.ts';
-import { isObject, parseJson } from '../core/json.ts';
+import { isObject, parseJson } from '../core/objects.ts';
 
 /** A key that signs lines. Each line carries the id of its key. */
 export interface AuditKey {

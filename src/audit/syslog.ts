@@ -1,7 +1,7 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { defined } from '../core/defined.ts';
 import type { Log } from '../core/log.ts';
+import { defined } from '../core/objects.ts';
 
 /** Options of the syslog sender. */
 export interface SyslogOptions {

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { isOwnShortage, messageFrom } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
-import { shortLine } from '../core/short-line.ts';
+import { shortLine } from '../core/text.ts';
 import {
   createFailureRow,
   createHostHealth,

@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type Audit, recordIfPossible } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
-import { defined } from '../core/defined.ts';
 import { messageFrom } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
-import { shortLine } from '../core/short-line.ts';
+import { defined } from '../core/objects.ts';
+import { shortLine } from '../core/text.ts';
 import type { StateReplica } from './state-replica.ts';
 import type { Move, MovePhase } from './state-values.ts';
 

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { isOwnShortage, messageFrom, PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { HostEvidence } from '../core/placement.ts';
-import { shortLine } from '../core/short-line.ts';
+import { shortLine } from '../core/text.ts';
 
 interface ProbeLoginsDeps<Tested extends { readonly host: BackendHost }> {
   /** The hosts that are tested now, with their intervals. */

@@ -4,7 +4,7 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import type { BackendHost, ImapEndpoint, WebmailEndpoint } from '../core/backend.ts';
-import { defined } from '../core/defined.ts';
+import { defined } from '../core/objects.ts';
 import type { HealthProbes } from './health.ts';
 
 /**

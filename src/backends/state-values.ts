@@ -1,4 +1,4 @@
-import { isObject, parseJson } from '../core/json.ts';
+import { isObject, parseJson } from '../core/objects.ts';
 import type { ParseValue } from '../core/state-store.ts';
 
 /** States that operators may set. Only checks find DOWN. */

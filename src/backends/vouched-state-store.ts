@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import { readVouched, vouchFor, type VouchingKeys } from '../core/sealing.ts';
+import { readVouched, vouchFor, type VouchingKeys } from '../core/secrets.ts';
 import type { StateEntry, StateStore, StateTable } from '../core/state-store.ts';
 
 /** The server keys, as the state store uses them. */

@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { PosternError } from '../core/error.ts';
-import { isObject } from '../core/json.ts';
+import { isObject } from '../core/objects.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes } from './options.ts';
 

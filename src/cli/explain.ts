@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import { isoTime } from '../core/clock.ts';
-import { isObject } from '../core/json.ts';
 import { silentLog } from '../core/log.ts';
+import { isObject } from '../core/objects.ts';
 import { formatDuration } from '../schema/value-parsers.ts';
 import { type ApiReply, cell, openApi, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';

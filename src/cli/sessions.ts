@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { isObject } from '../core/json.ts';
+import { isObject } from '../core/objects.ts';
 import { type ApiReply, cell, openApi, refusalCode, rowsIn } from './api-client.ts';
 import type { CommandEnvironment } from './environment.ts';
 import {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { DriverSettings } from '../core/backend.ts';
-import { isObject } from '../core/json.ts';
+import { isObject } from '../core/objects.ts';
 import { arrayOf, duration, integer, leaf, oneOf, portNumber, section } from '../schema/scalars.ts';
 import {
   imapRemedy,

@@ -1,8 +1,7 @@
 import type { z } from 'zod';
 import type { Backend, BackendLimits, ImapEndpoint, Serving, TlsTrust, WebmailEndpoint } from '../core/backend.ts';
-import { isObject } from '../core/json.ts';
-import { defined } from '../core/defined.ts';
 import type { BackendName } from '../core/names.ts';
+import { defined, isObject } from '../core/objects.ts';
 import { atLeastOne } from '../schema/scalars.ts';
 import { bracketed, type Reading, shownValue, urlOrigin, type WebmailUrl } from '../schema/value-parsers.ts';
 import { loadDriverModule } from '../webmail/registry.ts';

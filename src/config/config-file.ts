@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
-import { encodingProblems, whyUtf16 } from '../core/charset.ts';
-import { isObject } from '../core/json.ts';
 import { isMissing, whyUnreadable } from '../core/named-files.ts';
+import { isObject } from '../core/objects.ts';
+import { encodingProblems, whyUtf16 } from '../core/text.ts';
 import { unknownKeyText } from '../schema/scalars.ts';
 import { type ConfigProblem, createFindings, type Findings } from './problems.ts';
 import type { ReferencedFiles } from './referenced-files.ts';

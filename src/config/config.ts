@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Backend, Serving } from '../core/backend.ts';
-import { defined } from '../core/defined.ts';
 import type { BackendName } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import { arrayOf, oneOf, section, text } from '../schema/scalars.ts';
 import { backendDefaultsSection, backendSection } from './backends-section.ts';
 import { directorySection, directoryServiceSection } from './directory-section.ts';

@@ -1,7 +1,7 @@
 import type { Backend } from '../core/backend.ts';
 import type { PublicUrl } from '../core/http.ts';
-import { isObject } from '../core/json.ts';
 import { type BackendName, createLoginNameParser, domainOfUsers, normaliseDomain } from '../core/names.ts';
+import { isObject } from '../core/objects.ts';
 import { checkSource } from '../directory/registry.ts';
 import { nearest } from '../schema/did-you-mean.ts';
 import { shownValue } from '../schema/value-parsers.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { BackendName } from '../core/names.ts';
-import { Secret } from '../core/secret.ts';
+import { Secret } from '../core/secrets.ts';
 import type { Config } from './config.ts';
 
 /** The difference between two configurations, by key. */

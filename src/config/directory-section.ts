@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defined } from '../core/defined.ts';
 import { normaliseDomain } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import { sourceTypes } from '../directory/registry.ts';
 import {
   arrayOf,

@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import { defined } from '../core/defined.ts';
+import { defined } from '../core/objects.ts';
 import {
   arrayOf,
   atLeastOne,

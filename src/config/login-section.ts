@@ -1,5 +1,5 @@
 import { extname } from 'node:path';
-import { defined } from '../core/defined.ts';
+import { defined } from '../core/objects.ts';
 import { arrayOf, duration, either, leaf, networks, oneOf, section, text } from '../schema/scalars.ts';
 import { read, shownValue, wrong } from '../schema/value-parsers.ts';
 import type { ReferencedFiles } from './referenced-files.ts';

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { defined } from '../core/defined.ts';
+import { defined } from '../core/objects.ts';
 import { arrayOf, duration, integer, leaf, oneOf, section, size } from '../schema/scalars.ts';
 import { parseSyslogUrl, read, syslogRemedy, wrong } from '../schema/value-parsers.ts';
 import { certificates, ownFile, type ReferencedFiles } from './referenced-files.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defined } from '../core/defined.ts';
-import type { Secret } from '../core/secret.ts';
+import { defined } from '../core/objects.ts';
+import type { Secret } from '../core/secrets.ts';
 import { arrayOf, atLeastOne, duration, integer, leaf, section, text, yesOrNo } from '../schema/scalars.ts';
 import {
   parseHostPort,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { defined } from '../core/defined.ts';
 import { noticePolicies, type StaffGrant, staffRoles } from '../core/identity.ts';
+import { defined } from '../core/objects.ts';
 import {
   arrayOf,
   duration,

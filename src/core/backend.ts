@@ -1,5 +1,5 @@
 import type { BackendName } from './names.ts';
-import type { Secret } from './secret.ts';
+import type { Secret } from './secrets.ts';
 
 /** How a server's certificate is checked: the name that it must carry, and the authorities that are trusted. */
 export interface TlsTrust {

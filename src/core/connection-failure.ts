@@ -1,5 +1,5 @@
 import { messageFrom } from './error.ts';
-import { shortLine } from './short-line.ts';
+import { shortLine } from './text.ts';
 
 /**
  * Says in a few words why a connection to a server failed, and names the usual remedy if there is one. It quotes no

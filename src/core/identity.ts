@@ -1,6 +1,6 @@
 import type { CookieJar } from './cookie-jar.ts';
 import type { CanonicalUser } from './names.ts';
-import type { Secret } from './secret.ts';
+import type { Secret } from './secrets.ts';
 
 /** A user and a password that may still be wrong. */
 export interface Credentials {

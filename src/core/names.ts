@@ -166,3 +166,21 @@ function foldCase(text: string): string {
     .join('')
     .normalize('NFC');
 }
+
+/** The name of a session's record in the store: a keyed hash of the id that the cookie carries. */
+export type RecordKey = string & { readonly __brand: 'RecordKey' };
+
+/** The name of a user's index in the store: a keyed hash of the canonical user. */
+export type UserKey = string & { readonly __brand: 'UserKey' };
+
+const keyedHashText = /^[\w-]{43}$/;
+
+/** Whether a text has the form of a record's name. */
+export function isRecordKey(text: string): text is RecordKey {
+  return keyedHashText.test(text);
+}
+
+/** Whether a text has the form of a user index's name. */
+export function isUserKey(text: string): text is UserKey {
+  return keyedHashText.test(text);
+}

@@ -1,7 +1,7 @@
 import type { Backend, BackendHost, BackendLimits, MasterIdentity } from './backend.ts';
 import type { Client, Credentials } from './identity.ts';
 import type { BackendName, CanonicalUser } from './names.ts';
-import type { Secret } from './secret.ts';
+import type { Secret } from './secrets.ts';
 import type { WebmailDriver } from './webmail.ts';
 
 /**

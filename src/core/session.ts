@@ -1,25 +1,7 @@
 import type { CookieJar } from './cookie-jar.ts';
 import type { Client } from './identity.ts';
-import type { BackendName, CanonicalUser } from './names.ts';
-import type { Secret } from './secret.ts';
-
-/** The name of a session's record in the store: a keyed hash of the id that the cookie carries. */
-export type RecordKey = string & { readonly __brand: 'RecordKey' };
-
-/** The name of a user's index in the store: a keyed hash of the canonical user. */
-export type UserKey = string & { readonly __brand: 'UserKey' };
-
-const keyedHashText = /^[\w-]{43}$/;
-
-/** Whether a text has the form of a record's name. */
-export function isRecordKey(text: string): text is RecordKey {
-  return keyedHashText.test(text);
-}
-
-/** Whether a text has the form of a user index's name. */
-export function isUserKey(text: string): text is UserKey {
-  return keyedHashText.test(text);
-}
+import type { BackendName, CanonicalUser, RecordKey, UserKey } from './names.ts';
+import type { Secret } from './secrets.ts';
 
 /**
  * Why a session ended; the sign-in page has a text for each reason that a user may see. `signed-out`: in this browser.

@@ -3,7 +3,7 @@ import type { CookieJar } from './cookie-jar.ts';
 import type { Answer, RequestHead, UpstreamResponseHead } from './http.ts';
 import type { Client, SignInIdentity } from './identity.ts';
 import type { CanonicalUser } from './names.ts';
-import type { Secret } from './secret.ts';
+import type { Secret } from './secrets.ts';
 import type { LiveSession } from './session.ts';
 
 /**

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import { nameForServer } from '../core/names.ts';
-import type { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secrets.ts';
 import type { Addresses } from './addresses.ts';
 import { authHttpAnswer, type AuthHttpFields, readQuestion, temporaryFailure } from './auth-http.ts';
 import type { MailPorts, RouteMail } from './mail-routes.ts';

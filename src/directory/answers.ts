@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
-import { defined } from '../core/defined.ts';
 import { PosternError } from '../core/error.ts';
+import { defined } from '../core/objects.ts';
 import { oneOrMore, section, textOrNumber } from '../schema/scalars.ts';
 import { shownValue } from '../schema/value-parsers.ts';
 import { isRecord } from './settings.ts';

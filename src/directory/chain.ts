@@ -1,6 +1,5 @@
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
-import { defined } from '../core/defined.ts';
 import { type HomeLookup, type ReferralServer, type Referrer, type UserHome, UserIsToWait } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
@@ -11,7 +10,8 @@ import {
   type LoginNameParser,
   splitLoginName,
 } from '../core/names.ts';
-import { oneLine } from '../core/short-line.ts';
+import { defined } from '../core/objects.ts';
+import { oneLine } from '../core/text.ts';
 import type { AgedAnswer } from './cache.ts';
 import { badAnswer, type FindHome, type SourceAnswer } from './source.ts';
 

@@ -4,7 +4,7 @@ import type { ReferralServer } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, LoginName, LoginNameParser } from '../core/names.ts';
-import type { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secrets.ts';
 
 /**
  * A source's answer about a name, unchecked.

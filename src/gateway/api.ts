@@ -2,9 +2,9 @@ import { ApiRefusal } from '../admin/api-exchange.ts';
 import type { ApiNodeDeps } from '../admin/api-node.ts';
 import { type Api, createApi } from '../admin/api.ts';
 import { systemClock } from '../core/clock.ts';
-import { defined } from '../core/defined.ts';
 import type { Log } from '../core/log.ts';
 import { type CanonicalUser, canonicalUser } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import { explainHere, lookUpHome } from './explain.ts';
 import type { ConfigHolder, ConfigSnapshot, GatewayNode } from './parts.ts';
 

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { backendKey } from '../backends/placement.ts';
 import { operatorStates } from '../backends/state-values.ts';
 import { systemClock } from '../core/clock.ts';
-import { defined } from '../core/defined.ts';
 import type { Log } from '../core/log.ts';
 import { canonicalUser } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { ConsoleBackends } from '../http/console/backends.ts';
 import type { ConsoleUsers } from '../http/console/users.ts';
@@ -13,15 +13,15 @@ import type { RedisConnection } from '../redis/connection.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import {
-  createRedisRecentLogins,
   createRecentLoginNotes,
+  createRedisRecentLogins,
   createSqliteRecentLogins,
   type RecentLogins,
 } from '../support/recent-logins.ts';
 import { createRoleOf } from '../support/roles.ts';
 import { createStaffSessions } from '../support/staff-sessions.ts';
 import { explainHere, lookUpFresh, whyDown } from './explain.ts';
-import type { ConfigHolder, ClusterState, NodeConsole } from './parts.ts';
+import type { ClusterState, ConfigHolder, NodeConsole } from './parts.ts';
 import { scriptsOn } from './stores.ts';
 
 /** Options of openConsole. */

@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts';
-import { defined } from '../core/defined.ts';
 import { type BackendName, type CanonicalUser, nameForServer } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Home } from '../login/authentication.ts';
 import { loadDriver } from '../webmail/registry.ts';

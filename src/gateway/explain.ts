@@ -1,10 +1,10 @@
 import { withOverrides } from '../backends/overrides.ts';
 import type { StateReplica } from '../backends/state-replica.ts';
 import type { Backend, BackendHost } from '../core/backend.ts';
-import { defined } from '../core/defined.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { CanonicalUser, LoginNameParser } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import type { HostState, Placement } from '../core/placement.ts';
 import type { Directory, Explanation } from '../directory/directory.ts';
 import type { ClusterState, ConfigSnapshot } from './parts.ts';

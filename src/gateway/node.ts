@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Health } from '../backends/health.ts';
 import { systemClock } from '../core/clock.ts';
-import { defined } from '../core/defined.ts';
 import type { Log } from '../core/log.ts';
+import { defined } from '../core/objects.ts';
 import type { SilentSignIn } from '../core/webmail.ts';
 import type { AskLeader } from '../directory/source.ts';
 import type { PageSessions } from '../http/request-context.ts';

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../core/clock.ts';
-import { defined } from '../core/defined.ts';
 import { type Answer, type Readiness, readinessAnswer } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import type { AskedFor, HostEvidence } from '../core/placement.ts';
 import type { SessionFinder } from '../core/session.ts';
 import { newReference } from '../http/request-context.ts';

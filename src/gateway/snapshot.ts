@@ -1,11 +1,11 @@
 import { withOverrides } from '../backends/overrides.ts';
 import type { Config } from '../config/config.ts';
 import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
-import { defined } from '../core/defined.ts';
 import { PosternError } from '../core/error.ts';
 import type { HostKind } from '../core/http.ts';
 import { createNetworkMatch } from '../core/ip-networks.ts';
 import { type BackendName, createLoginNameParser } from '../core/names.ts';
+import { defined } from '../core/objects.ts';
 import type { Placement } from '../core/placement.ts';
 import { createMailRoutes } from '../directory-service/mail-routes.ts';
 import type { Pages } from '../http/app.ts';

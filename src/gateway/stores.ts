@@ -10,8 +10,8 @@ import { createVouchedStateStore, type StateKeys, type VouchedStateStore } from 
 import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import { systemClock } from '../core/clock.ts';
-import { defined } from '../core/defined.ts';
 import { type Log, silentLog } from '../core/log.ts';
+import { defined } from '../core/objects.ts';
 import type { SessionStore } from '../core/session.ts';
 import type { RunScript, StateStore } from '../core/state-store.ts';
 import { createDirectory, type Directory } from '../directory/directory.ts';
@@ -22,7 +22,7 @@ import type { RedisSettings } from '../redis/topology.ts';
 import type { KeyRing } from '../sessions/key-derivation.ts';
 import { readKeysFile, ringOf } from '../sessions/keys-file.ts';
 import { NodeSessions, type NodeSessionsOptions } from '../sessions/node-sessions.ts';
-import { RedisSessionStore, probeSessionStore } from '../sessions/redis-store.ts';
+import { probeSessionStore, RedisSessionStore } from '../sessions/redis-store.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
 import { SqliteSessionStore } from '../sessions/sqlite-store.ts';
 import { probeRecentLogins } from '../support/recent-logins.ts';

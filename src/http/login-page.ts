@@ -5,7 +5,7 @@ import { expiredCookieLines } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { Closure } from '../core/placement.ts';
-import { Secret } from '../core/secret.ts';
+import { Secret } from '../core/secrets.ts';
 import {
   type EndReason,
   endReasons,

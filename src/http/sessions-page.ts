@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
-import type { CanonicalUser } from '../core/names.ts';
-import type { EndReason, LiveSession, SessionFinder, RecordKey, SessionRecord } from '../core/session.ts';
+import type { CanonicalUser, RecordKey } from '../core/names.ts';
+import type { EndReason, LiveSession, SessionFinder, SessionRecord } from '../core/session.ts';
 import { formField, type FormTokens, queryParameter, requestInitiator, seeOther } from './forms.ts';
 import { timeTextOf } from './locales.ts';
 import { deviceName, ingressOf, signInPathOf } from './request-context.ts';

@@ -7,7 +7,7 @@ import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { ServerWords } from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
-import type { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secrets.ts';
 import type { Wait } from './limits.ts';
 
 /**

@@ -10,7 +10,7 @@ import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
 import type { Passdb, PasswordCheck, PasswordCheckContext, Referrals, ServerWords } from '../core/passdb.ts';
 import type { Closure } from '../core/placement.ts';
-import type { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secrets.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { AuthenticationRefusal, LoginAttempt } from './attempt.ts';
 import type { Admission, Penalty } from './penalty.ts';

@@ -2,7 +2,7 @@ import { createHmac, type KeyObject } from 'node:crypto';
 import { isIP, isIPv4 } from 'node:net';
 import { plainAddress } from '../core/ip-networks.ts';
 import type { Log } from '../core/log.ts';
-import type { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secrets.ts';
 import { createTrialLimit, createWaitingRoom, type Wait } from './limits.ts';
 import { type Counter, createCounters, type PenaltyCounters } from './penalty-counters.ts';
 

@@ -1,6 +1,6 @@
 import { PosternError } from '../core/error.ts';
 import type { ImapHost } from '../core/passdb.ts';
-import { shortLine } from '../core/short-line.ts';
+import { shortLine } from '../core/text.ts';
 
 /**
  * Translates a rejection of imapflow: the server could not be asked, or it broke the protocol. No rejection is a

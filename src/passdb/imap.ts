@@ -2,7 +2,7 @@ import type { ImapFlow } from 'imapflow';
 import type { Credentials } from '../core/identity.ts';
 import { nameForServer } from '../core/names.ts';
 import type { ImapHost, Passdb, PasswordCheck, PasswordCheckContext, Referrals, ServerWords } from '../core/passdb.ts';
-import { oneLine } from '../core/short-line.ts';
+import { oneLine } from '../core/text.ts';
 import {
   type AuthCommands,
   authenticateBy,

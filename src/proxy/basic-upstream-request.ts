@@ -4,7 +4,7 @@ import type { Backend, BackendHost, ClientPath } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Answer, Ingress } from '../core/http.ts';
 import { type CanonicalUser, nameForServer } from '../core/names.ts';
-import { Secret } from '../core/secret.ts';
+import { Secret } from '../core/secrets.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import type { Upload } from './body-streams.ts';
 import { textAnswer } from './reply.ts';

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import buildConnector from 'undici/lib/core/connect.js';
 import Client from 'undici/lib/dispatcher/client.js';
 import type { BackendHost, BackendLimits } from '../core/backend.ts';
-import { defined } from '../core/defined.ts';
+import { defined } from '../core/objects.ts';
 import { errorCodeOf } from './failure.ts';
 import { HeadCleaningSocket, maxHeadBytes } from './lenient-head.ts';
 

@@ -1,8 +1,8 @@
 import type { Client, Dispatcher } from 'undici';
 import type { BackendHost, BackendLimits } from '../core/backend.ts';
-import { charsetOf, decodeText } from '../core/charset.ts';
 import { PosternError } from '../core/error.ts';
 import type { ExchangeRequest, ExchangeResponse, HttpExchange } from '../core/http.ts';
+import { charsetOf, decodeText } from '../core/text.ts';
 import type { Connections, ConnectionWaiter, HostConnections } from './connections.ts';
 import { errorCodeOf, failureKindOf, isRefused, maxInformationalHeads, tooManyInformationalHeads } from './failure.ts';
 import { textOfRaw, UpstreamHead } from './response-headers.ts';

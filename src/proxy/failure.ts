@@ -1,6 +1,6 @@
 import type { Answer, FailureKind, RequestHead } from '../core/http.ts';
 import type { EndReason } from '../core/session.ts';
-import { shortLine } from '../core/short-line.ts';
+import { shortLine } from '../core/text.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import { signInChallenge } from './basic-upstream-request.ts';
 import { redirectAnswer } from './reply.ts';

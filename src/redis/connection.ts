@@ -3,7 +3,7 @@ import { ErrorReply } from '@redis/client';
 import { explainFailure } from '../core/connection-failure.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import { shortLine } from '../core/short-line.ts';
+import { shortLine } from '../core/text.ts';
 import { createRedisLink, type InvalidationTap, type RedisClient, type RedisSettings } from './topology.ts';
 
 /** Options of createRedisConnection. */

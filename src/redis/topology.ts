@@ -1,6 +1,6 @@
 import { BasicPooledClientSideCache, createClient, createCluster, createSentinel } from '@redis/client';
-import { defined } from '../core/defined.ts';
-import type { Secret } from '../core/secret.ts';
+import { defined } from '../core/objects.ts';
+import type { Secret } from '../core/secrets.ts';
 
 /** The address of a Redis and the login there: one server, those that Sentinels watch, or a Cluster. */
 export type RedisSettings = RedisCredentials & (RedisByUrl | RedisBySentinels | RedisCluster);

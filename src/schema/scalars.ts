@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { defined } from '../core/defined.ts';
 import { normaliseDomain } from '../core/names.ts';
-import { Secret } from '../core/secret.ts';
+import { defined } from '../core/objects.ts';
+import { Secret } from '../core/secrets.ts';
 import { nearest } from './did-you-mean.ts';
 import {
   durationRemedy,

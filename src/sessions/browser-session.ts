@@ -4,8 +4,8 @@ import expressSession from 'express-session';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { CanonicalUser } from '../core/names.ts';
-import type { EndReason, NewSession, RecordKey, SessionGate, SessionRecord, SessionStore } from '../core/session.ts';
+import type { CanonicalUser, RecordKey } from '../core/names.ts';
+import type { EndReason, NewSession, SessionGate, SessionRecord, SessionStore } from '../core/session.ts';
 import {
   makeSessionId,
   parseSessionId,

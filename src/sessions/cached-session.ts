@@ -1,12 +1,12 @@
 import type { KeyObject } from 'node:crypto';
 import { BoundedMap } from '../core/bounded-map.ts';
 import { CookieJar } from '../core/cookie-jar.ts';
-import { Secret } from '../core/secret.ts';
+import type { RecordKey } from '../core/names.ts';
+import { Secret } from '../core/secrets.ts';
 import type {
   Attachment,
   EndReason,
   LiveSession,
-  RecordKey,
   SessionRecord,
   SessionRoute,
   StoredJar,

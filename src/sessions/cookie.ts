@@ -1,5 +1,5 @@
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
-import type { RecordKey } from '../core/session.ts';
+import type { RecordKey } from '../core/names.ts';
 import type { KeyRing, ServerKey } from './key-derivation.ts';
 
 const secureCookieName = '__Host-postern';

@@ -1,6 +1,5 @@
 import { createHash, createHmac, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto';
-import type { CanonicalUser } from '../core/names.ts';
-import { isRecordKey, isUserKey, type RecordKey, type UserKey } from '../core/session.ts';
+import { type CanonicalUser, isRecordKey, isUserKey, type RecordKey, type UserKey } from '../core/names.ts';
 
 /** The purpose of sealed text, part of its key and of its authenticated data. */
 export type SealPurpose = 'credentials' | 'jar';

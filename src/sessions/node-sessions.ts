@@ -1,10 +1,9 @@
 import type { CookieJar } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
-import type { BackendName, CanonicalUser } from '../core/names.ts';
+import type { BackendName, CanonicalUser, RecordKey } from '../core/names.ts';
 import type {
   EndReason,
   ListedSession,
-  RecordKey,
   SessionFinder,
   SessionLookup,
   SessionRecord,

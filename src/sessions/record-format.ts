@@ -1,16 +1,12 @@
 import type { KeyObject } from 'node:crypto';
 import type { SavedJar } from '../core/cookie-jar.ts';
-import { isObject, parseJson } from '../core/json.ts';
-import type { BackendName, CanonicalUser } from '../core/names.ts';
-import { openSealedText, sealText } from '../core/sealing.ts';
-import type { Secret } from '../core/secret.ts';
+import { type BackendName, type CanonicalUser, isRecordKey, isUserKey, type RecordKey } from '../core/names.ts';
+import { isObject, parseJson } from '../core/objects.ts';
+import { openSealedText, sealText, type Secret } from '../core/secrets.ts';
 import {
   type EndReason,
   endReasons,
   type ImpersonationRecord,
-  isRecordKey,
-  isUserKey,
-  type RecordKey,
   type RegisteredKey,
   type SessionRecord,
   type StaffProof,

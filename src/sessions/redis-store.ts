@@ -1,19 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import type { Log } from '../core/log.ts';
-import {
-  type EndReason,
-  isRecordKey,
-  isUserKey,
-  type RecordKey,
-  type RegisteredKey,
-  type SessionRecord,
-  type SessionRoute,
-  type SessionStore,
-  type StoredEntry,
-  type StoredJar,
-  type StoredLookup,
-  type StoreNews,
-  type UserKey,
+import { isRecordKey, isUserKey, type RecordKey, type UserKey } from '../core/names.ts';
+import type {
+  EndReason,
+  RegisteredKey,
+  SessionRecord,
+  SessionRoute,
+  SessionStore,
+  StoredEntry,
+  StoredJar,
+  StoredLookup,
+  StoreNews,
 } from '../core/session.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import { InvalidationTap, type RedisSettings } from '../redis/topology.ts';

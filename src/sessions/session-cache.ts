@@ -2,11 +2,10 @@ import type { Clock } from '../core/clock.ts';
 import type { CookieJar } from '../core/cookie-jar.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { BackendName } from '../core/names.ts';
+import type { BackendName, RecordKey } from '../core/names.ts';
 import type {
   EndReason,
   LiveSession,
-  RecordKey,
   SessionRecord,
   SessionRoute,
   SessionStore,

@@ -1,20 +1,18 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import type { Clock } from '../core/clock.ts';
 import { openEmbeddedDatabase } from '../core/embedded-database.ts';
-import {
-  type EndReason,
-  isRecordKey,
-  type RecordKey,
-  type RegisteredKey,
-  type SessionRecord,
-  type SessionRoute,
-  type SessionStore,
-  type StoredEntry,
-  type StoredJar,
-  type StoredLookup,
-  type StoredSession,
-  type StoreNews,
-  type UserKey,
+import { isRecordKey, type RecordKey, type UserKey } from '../core/names.ts';
+import type {
+  EndReason,
+  RegisteredKey,
+  SessionRecord,
+  SessionRoute,
+  SessionStore,
+  StoredEntry,
+  StoredJar,
+  StoredLookup,
+  StoredSession,
+  StoreNews,
 } from '../core/session.ts';
 import { parseEndReason, parseRecord, recordText } from './record-format.ts';
 

@@ -2,7 +2,8 @@ import { BoundedMap } from '../core/bounded-map.ts';
 import type { Clock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import type { EndReason, RecordKey, SessionStore, StoredLookup } from '../core/session.ts';
+import type { RecordKey } from '../core/names.ts';
+import type { EndReason, SessionStore, StoredLookup } from '../core/session.ts';
 import type { CachedSession } from './cached-session.ts';
 
 const useWriteIntervalMs = 60_000;

@@ -1,7 +1,6 @@
 import { createHash, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { isObject, parseJson } from '../core/json.ts';
-import { openSealedText, sealText } from '../core/sealing.ts';
-import { Secret } from '../core/secret.ts';
+import { isObject, parseJson } from '../core/objects.ts';
+import { openSealedText, sealText, Secret } from '../core/secrets.ts';
 import type { ParseValue } from '../core/state-store.ts';
 
 /** The state of a staff member's second factor, which all nodes share. On its own it opens nothing. */

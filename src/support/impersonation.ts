@@ -6,7 +6,7 @@ import { PosternError } from '../core/error.ts';
 import type { Client, StaffGrant } from '../core/identity.ts';
 import type { BackendName, CanonicalUser } from '../core/names.ts';
 import type { Closure } from '../core/placement.ts';
-import { oneLine } from '../core/short-line.ts';
+import { oneLine } from '../core/text.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import { type ImpersonationGrant, impersonationMinutes, type OneTimeLinks } from './one-time-links.ts';
 import type { AskPermission, Permission, PermissionRefusal } from './permission.ts';

@@ -1,17 +1,10 @@
 import type { Audit, AuditEvent } from '../core/audit.ts';
 import { type Clock, isRecent } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
-import { parseJson } from '../core/json.ts';
 import type { Log } from '../core/log.ts';
-import type { CanonicalUser } from '../core/names.ts';
-import {
-  type EndReason,
-  type ImpersonationRecord,
-  isRecordKey,
-  type LiveSession,
-  type RecordKey,
-  type SessionLookup,
-} from '../core/session.ts';
+import { type CanonicalUser, isRecordKey, type RecordKey } from '../core/names.ts';
+import { parseJson } from '../core/objects.ts';
+import type { EndReason, ImpersonationRecord, LiveSession, SessionLookup } from '../core/session.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
 import type { OneTimeLinks } from './one-time-links.ts';
 import { covers } from './permission.ts';

@@ -1,5 +1,5 @@
 import type { CanonicalUser } from '../core/names.ts';
-import { oneLine } from '../core/short-line.ts';
+import { oneLine } from '../core/text.ts';
 import type { Notice } from './notices.ts';
 
 /** One language of the message. */

@@ -2,9 +2,9 @@ import type { Audit } from '../core/audit.ts';
 import type { BackendHost } from '../core/backend.ts';
 import { PosternError } from '../core/error.ts';
 import type { NoticePolicy } from '../core/identity.ts';
-import { parseJson } from '../core/json.ts';
 import type { Log } from '../core/log.ts';
 import type { CanonicalUser } from '../core/names.ts';
+import { parseJson } from '../core/objects.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
 
 /** The facts that a user is told about one opening of the mailbox. */

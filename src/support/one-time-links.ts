@@ -1,8 +1,7 @@
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
-import { parseJson } from '../core/json.ts';
-import type { CanonicalUser } from '../core/names.ts';
-import type { RecordKey } from '../core/session.ts';
+import type { CanonicalUser, RecordKey } from '../core/names.ts';
+import { parseJson } from '../core/objects.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
 
 /** A link in the store, keyed by a hash of its token and authenticated by a server key. */

@@ -1,10 +1,10 @@
 import type { Clock } from '../core/clock.ts';
 import { openEmbeddedDatabase } from '../core/embedded-database.ts';
 import { PosternError } from '../core/error.ts';
-import { parseJson } from '../core/json.ts';
 import type { Log } from '../core/log.ts';
-import { readVouched, vouchFor, type VouchingKey, type VouchingKeys } from '../core/sealing.ts';
-import type { UserKey } from '../core/session.ts';
+import type { UserKey } from '../core/names.ts';
+import { parseJson } from '../core/objects.ts';
+import { readVouched, vouchFor, type VouchingKey, type VouchingKeys } from '../core/secrets.ts';
 import type { RunScript } from '../core/state-store.ts';
 
 /** The result of a user's login, so that support can explain a failure. It contains no password. */

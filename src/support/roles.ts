@@ -1,8 +1,7 @@
 import { type Clock, isRecent } from '../core/clock.ts';
 import type { HomeLookup } from '../core/directory.ts';
 import { type StaffGrant, staffRoles } from '../core/identity.ts';
-import { type CanonicalUser, domainOfUsers, type LoginNameRules } from '../core/names.ts';
-import type { RecordKey } from '../core/session.ts';
+import { type CanonicalUser, domainOfUsers, type LoginNameRules, type RecordKey } from '../core/names.ts';
 import type { StaffSessions } from './staff-sessions.ts';
 
 /** The current configuration of staff. */

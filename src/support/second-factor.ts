@@ -1,10 +1,10 @@
 import { Secret as TotpKey, TOTP } from 'otpauth';
 import { renderSVG } from 'uqr';
 import type { Clock } from '../core/clock.ts';
-import { defined } from '../core/defined.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
-import { Secret } from '../core/secret.ts';
+import { defined } from '../core/objects.ts';
+import { Secret } from '../core/secrets.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
 import { type Enrolment, type Factor, hashOfCode, isSameHash, makeCode, noEnrolment, type Vault } from './enrolment.ts';
 

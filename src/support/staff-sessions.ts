@@ -2,8 +2,8 @@ import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { type Clock, isRecent } from '../core/clock.ts';
 import type { Client } from '../core/identity.ts';
 import type { Log } from '../core/log.ts';
-import type { BackendName, CanonicalUser } from '../core/names.ts';
-import type { EndReason, RecordKey, SessionRecord, SessionStore, StaffProof, UserKey } from '../core/session.ts';
+import type { BackendName, CanonicalUser, RecordKey, UserKey } from '../core/names.ts';
+import type { EndReason, SessionRecord, SessionStore, StaffProof } from '../core/session.ts';
 
 interface StaffSessionsDeps {
   readonly store: Pick<SessionStore, 'create' | 'rewrite' | 'read' | 'noteUse'>;

@@ -1,12 +1,12 @@
 import type { BackendHost, DriverSettings, MasterIdentity } from '../core/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { CookieJar, pathOf } from '../core/cookie-jar.ts';
-import { defined } from '../core/defined.ts';
 import { PosternError } from '../core/error.ts';
 import type { ExchangeResponse, HttpExchange } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
-import type { Secret } from '../core/secret.ts';
-import { shortLine } from '../core/short-line.ts';
+import { defined } from '../core/objects.ts';
+import type { Secret } from '../core/secrets.ts';
+import { shortLine } from '../core/text.ts';
 import type { MasterEntry, RequestLine, SignOutIdentity, WebmailSignIn } from '../core/webmail.ts';
 import type { RequestFields } from './driver-settings.ts';
 import { encodeSubmission, type Submission, urlEncoded } from './html-form.ts';

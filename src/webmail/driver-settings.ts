@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { DriverSettings, SettingProblem } from '../core/backend.ts';
 import type { RequestHead } from '../core/http.ts';
-import { Secret } from '../core/secret.ts';
+import { Secret } from '../core/secrets.ts';
 import { problemsIn } from '../schema/issues.ts';
 import { secretMeta, secretRemedy, yesOrNo } from '../schema/scalars.ts';
 

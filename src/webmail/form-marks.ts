@@ -1,6 +1,6 @@
 import { pathOf } from '../core/cookie-jar.ts';
 import type { RequestHead, UpstreamResponseHead } from '../core/http.ts';
-import { parseJson } from '../core/json.ts';
+import { parseJson } from '../core/objects.ts';
 import type { JsonValue, Mark } from './form-settings.ts';
 
 /** Whether the heads satisfy a mark. A mark that needs the body, too, can hold for a page or JSON only. */

@@ -1,10 +1,9 @@
 import type { BackendHost } from '../core/backend.ts';
-import { charsetOf } from '../core/charset.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { ExchangeResponse, RequestHead } from '../core/http.ts';
-import { parseJson } from '../core/json.ts';
-import { Secret } from '../core/secret.ts';
-import { shortLine } from '../core/short-line.ts';
+import { parseJson } from '../core/objects.ts';
+import { Secret } from '../core/secrets.ts';
+import { charsetOf, shortLine } from '../core/text.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import {
   Browser,

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
-import type { Secret } from '../core/secret.ts';
+import type { Secret } from '../core/secrets.ts';
 import type { MasterEntry, RequestIdentity, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { leaf, section } from '../schema/scalars.ts';
 import { read, shownValue, wrong } from '../schema/value-parsers.ts';

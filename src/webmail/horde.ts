@@ -3,7 +3,7 @@ import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Answer, RequestHead, UpstreamResponseHead } from '../core/http.ts';
 import type { SignInIdentity } from '../core/identity.ts';
-import { quoted } from '../core/short-line.ts';
+import { quoted } from '../core/text.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { section, yesOrNo } from '../schema/scalars.ts';
 import {

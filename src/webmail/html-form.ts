@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { encodeText, knownCharset } from '../core/charset.ts';
+import { encodeText, knownCharset } from '../core/text.ts';
 
 /** The attributes of an element by name. */
 export type Attributes = ReadonlyMap<string, string>;

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
 import type { DriverSettings, MasterIdentity, SettingProblem } from '../core/backend.ts';
-import { defined } from '../core/defined.ts';
+import { defined } from '../core/objects.ts';
 import type { MasterEntry, WebmailDriver } from '../core/webmail.ts';
-import type { ConfiguredParts } from './browser.ts';
 import { atLeastOne } from '../schema/scalars.ts';
+import type { ConfiguredParts } from './browser.ts';
 import { parseSettings } from './driver-settings.ts';
 
 /** The exports of a driver's file. */

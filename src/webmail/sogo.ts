@@ -2,9 +2,9 @@ import type { z } from 'zod';
 import type { BackendHost } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Answer, ExchangeResponse, RequestHead, UpstreamResponseHead } from '../core/http.ts';
-import { parseJson } from '../core/json.ts';
-import type { Secret } from '../core/secret.ts';
-import { quoted } from '../core/short-line.ts';
+import { parseJson } from '../core/objects.ts';
+import type { Secret } from '../core/secrets.ts';
+import { quoted } from '../core/text.ts';
 import type { MasterEntry, RequestIdentity, Verdict, WebmailDriver, WebmailSignIn } from '../core/webmail.ts';
 import { oneOf, section } from '../schema/scalars.ts';
 import {

@@ -8,8 +8,8 @@ import type { Audit, AuditEvent } from '../../src/core/audit.ts';
 import type { Backend, BackendHost, HealthSettings, Serving } from '../../src/core/backend.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
-import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
-import type { SessionRecord, UserKey } from '../../src/core/session.ts';
+import type { BackendName, CanonicalUser, UserKey } from '../../src/core/names.ts';
+import type { SessionRecord } from '../../src/core/session.ts';
 import { backendLimits } from '../backend-limits.fixture.ts';
 
 /** A state as an operator sets it. */

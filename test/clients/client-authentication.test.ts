@@ -6,7 +6,7 @@ import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { type BackendName, createLoginNameParser } from '../../src/core/names.ts';
 import type { ClientCredentials, PasswordCheck } from '../../src/core/passdb.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { type ClientCheckEvent, createClientAuthentication } from '../../src/login/basic-login.ts';
 import { createPenalty } from '../../src/login/penalty.ts';

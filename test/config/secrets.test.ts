@@ -6,7 +6,7 @@ import { inspect } from 'node:util';
 import { remarks } from '../../src/cli/check.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { filesOf, load, problemsOf, smallest } from './config.fixture.ts';
 
 function redis(password: string): string {

@@ -4,7 +4,7 @@ import { get } from 'node:http';
 import { describe, it } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
 import type { Log } from '../../src/core/log.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { createDirectoryService } from '../../src/directory-service/listener.ts';
 import type { MailRoute } from '../../src/directory-service/mail-routes.ts';
 import { backendName, hostNamed, userName } from '../backends/samples.fixture.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { checkSource, type SourceSettings, sourceTypes } from '../../src/directory/registry.ts';
 
 const pages = ['docs/directory.md', ...globSync('docs/directory/*.md')];

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import type { z } from 'zod';
-import { Secret } from '../../src/core/secret.ts';
-import { nameTemplate, serverAddress, oneOrMoreServers } from '../../src/directory/settings.ts';
+import { Secret } from '../../src/core/secrets.ts';
+import { nameTemplate, oneOrMoreServers, serverAddress } from '../../src/directory/settings.ts';
 import { problemsIn } from '../../src/schema/issues.ts';
 import {
   duration,

@@ -4,7 +4,7 @@ import type { Backend } from '../../src/core/backend.ts';
 import type { HttpExchange } from '../../src/core/http.ts';
 import { createLoginNameParser, nameForServer } from '../../src/core/names.ts';
 import type { ClientAuthentication } from '../../src/core/passdb.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { loadDrivers } from '../../src/gateway/drivers.ts';
 import { createProbeLogin } from '../../src/login/probe-login.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';

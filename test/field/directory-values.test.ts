@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { plainRefusal, readAnswerObject } from '../../src/directory/answers.ts';
 import { checkSource } from '../../src/directory/registry.ts';
 import { badAnswer } from '../../src/directory/source.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { outcomeOf, recordingLog, testDirectory } from '../directory/directory.fixture.ts';
 import { type Slapd, startSlapd } from '../directory/peers/slapd.fixture.ts';
 import { readFieldInput } from './input.fixture.ts';

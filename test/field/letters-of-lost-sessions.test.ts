@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import type { Backend } from '../../src/core/backend.ts';
 import { systemClock } from '../../src/core/clock.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { createSilentSignIn } from '../../src/login/silent-login.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';

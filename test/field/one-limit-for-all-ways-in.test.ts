@@ -6,7 +6,7 @@ import type { HomeLookup } from '../../src/core/directory.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
 import type { MailboxAnswer, Mailboxes, Passdb, PasswordCheck, Referrals } from '../../src/core/passdb.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { createClientAuthentication } from '../../src/login/basic-login.ts';
 import { createLogin, createStaffLogin } from '../../src/login/login.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { BackendHost } from '../../src/core/backend.ts';
 import { PosternError } from '../../src/core/error.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
 import { backendLimits } from '../backend-limits.fixture.ts';

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import type { ImapEndpoint } from '../../src/core/backend.ts';
 import type { Log } from '../../src/core/log.ts';
 import type { PasswordCheck, ServerWords } from '../../src/core/passdb.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { startGateway } from '../../src/gateway.ts';
 import { knownTexts } from '../../src/passdb/imap-known-texts.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';

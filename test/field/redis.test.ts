@@ -10,7 +10,7 @@ import { createClient } from 'redis';
 import { dialRedis } from '../../src/cli/check-online.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { Log } from '../../src/core/log.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { buildDirectory, startGateway } from '../../src/gateway.ts';
 import { makeKeysFile } from '../../src/sessions/keys-file.ts';
 import { RedisSessionStore } from '../../src/sessions/redis-store.ts';

@@ -3,7 +3,7 @@ import { createSecretKey, randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { silentLog } from '../../src/core/log.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { createWaitingRoom } from '../../src/login/limits.ts';
 import { clientNetworks, createPenalty, type PenaltyDeps } from '../../src/login/penalty.ts';
 import { createClientChecks } from '../../src/login/verified-passwords.ts';

@@ -7,7 +7,7 @@ import { type HomeLookup, UserIsToWait } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
 import type { ClientAdmission, Passdb, Referrals } from '../../src/core/passdb.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { createSignInHomes } from '../../src/gateway/snapshot.ts';
 import { problemOf } from '../../src/http/login-page.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { PasswordCheck } from '../../src/core/passdb.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
 import { backendLimits } from '../backend-limits.fixture.ts';
 import { canonicalUser } from '../login/named.fixture.ts';

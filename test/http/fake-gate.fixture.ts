@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { Request } from 'express';
 import { PosternError } from '../../src/core/error.ts';
-import type { EndReason, LiveSession, SessionFinder, NewSession, RecordKey } from '../../src/core/session.ts';
+import type { RecordKey } from '../../src/core/names.ts';
+import type { EndReason, LiveSession, NewSession, SessionFinder } from '../../src/core/session.ts';
 import { ingressOf, type PageSessions } from '../../src/http/request-context.ts';
 import { liveSession } from '../login/live-session.fixture.ts';
 

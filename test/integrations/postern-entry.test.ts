@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { signEntry } from '../../src/webmail/roundcube/entry.ts';
 import { execFileSync } from '../programs.ts';
 import { canonical } from './roundcube-browser.fixture.ts';

@@ -1,6 +1,6 @@
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { CanonicalUser } from '../../src/core/names.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { signEntry } from '../../src/webmail/roundcube/entry.ts';
 
 export const key = 'a-key-that-is-long-enough-for-it';

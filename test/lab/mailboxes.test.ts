@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { MailboxAnswer } from '../../src/core/passdb.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { buildDirectory } from '../../src/gateway.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { backendLimits } from '../backend-limits.fixture.ts';

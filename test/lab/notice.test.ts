@@ -3,7 +3,7 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after, before, suite, test } from 'node:test';
 import type { Backend, BackendHost } from '../../src/core/backend.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { readLocales } from '../../src/http/locales.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { createMasterMailboxes } from '../../src/support/master-mailboxes.ts';

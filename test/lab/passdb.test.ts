@@ -6,7 +6,7 @@ import type { BackendHost } from '../../src/core/backend.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { CanonicalUser } from '../../src/core/names.ts';
 import type { PasswordCheck } from '../../src/core/passdb.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { createImapPassdb } from '../../src/passdb/imap.ts';
 import { backendLimits } from '../backend-limits.fixture.ts';
 import { labUsers, withLab } from './lab.ts';

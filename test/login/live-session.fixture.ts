@@ -1,5 +1,6 @@
 import { CookieJar } from '../../src/core/cookie-jar.ts';
-import type { LiveSession, RecordKey, SessionRecord, UserKey } from '../../src/core/session.ts';
+import type { RecordKey, UserKey } from '../../src/core/names.ts';
+import type { LiveSession, SessionRecord } from '../../src/core/session.ts';
 import { backendName, canonicalUser } from './named.fixture.ts';
 
 /** A session of alice's that hangs on no store. */

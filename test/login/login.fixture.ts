@@ -3,7 +3,7 @@ import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { HomeLookup } from '../../src/core/directory.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
 import type { PasswordCheck, Referrals } from '../../src/core/passdb.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
 import type { LoginEvent } from '../../src/login/attempt.ts';
 import {

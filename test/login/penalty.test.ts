@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { createClient } from 'redis';
 import { silentLog } from '../../src/core/log.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { createMemoryCounter } from '../../src/login/penalty-counters.ts';
 import { createPenalty, type Penalty, type PenaltyDeps } from '../../src/login/penalty.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { Place } from '../../src/core/placement.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import type { LiveSession, SessionRoute } from '../../src/core/session.ts';
 import type { MasterEntry, WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
 import { createRelocation } from '../../src/login/silent-login.ts';

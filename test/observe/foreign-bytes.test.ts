@@ -4,7 +4,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { Log } from '../../src/core/log.ts';
 import type { ServerWords } from '../../src/core/passdb.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { createDirectoryService } from '../../src/directory-service/listener.ts';
 import { createLoginLog } from '../../src/login/attempt.ts';
 import { createLog } from '../../src/observe/log.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { createLog } from '../../src/observe/log.ts';
 
 function lines(write: (log: ReturnType<typeof createLog>) => void): Record<string, unknown>[] {

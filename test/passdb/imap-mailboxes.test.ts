@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { BackendHost } from '../../src/core/backend.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { MailboxAnswer, MailboxOf } from '../../src/core/passdb.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { createImapMailboxes } from '../../src/passdb/imap-mailboxes.ts';
 import { backendLimits } from '../backend-limits.fixture.ts';
 import { canonicalUser } from '../login/named.fixture.ts';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Backend } from '../../src/core/backend.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { createSilentSignIn } from '../../src/login/silent-login.ts';
 import { createConnections } from '../../src/proxy/connections.ts';

@@ -3,7 +3,7 @@ import { after, before, suite, test } from 'node:test';
 import { inspect } from 'node:util';
 import { createClient } from 'redis';
 import { silentLog } from '../../src/core/log.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import type { StoreNews } from '../../src/core/session.ts';
 import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
 import { eventually } from '../eventually.fixture.ts';

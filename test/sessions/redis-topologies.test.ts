@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { silentLog } from '../../src/core/log.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import type { SessionStore } from '../../src/core/session.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
 import { RedisSessionStore } from '../../src/sessions/redis-store.ts';

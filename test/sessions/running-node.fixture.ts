@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { type Log, silentLog } from '../../src/core/log.ts';
 import type { CanonicalUser } from '../../src/core/names.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import type { EndReason, LiveSession, SessionLookup, SessionStore } from '../../src/core/session.ts';
 import { BrowserSessions } from '../../src/sessions/browser-session.ts';
 import { NodeSessions } from '../../src/sessions/node-sessions.ts';

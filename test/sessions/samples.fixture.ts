@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/core/clock.ts';
-import type { BackendName, CanonicalUser } from '../../src/core/names.ts';
-import type { RecordKey, SessionRecord, SessionStore } from '../../src/core/session.ts';
+import type { BackendName, CanonicalUser, RecordKey } from '../../src/core/names.ts';
+import type { SessionRecord, SessionStore } from '../../src/core/session.ts';
 import { createServerKey, type ServerKey } from '../../src/sessions/key-derivation.ts';
 
 /** A clock that stands still until it is told to go on. */

@@ -8,7 +8,7 @@ import { createSqliteStateStore } from '../../src/backends/sqlite-state-store.ts
 import { createVouchedStateStore, type StateKeys } from '../../src/backends/vouched-state-store.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { hashOfCode } from '../../src/support/enrolment.ts';
 import { qrPicture, stepOfCode, totpAddress } from '../../src/support/second-factor.ts';
 import { redisForSuite } from '../redis-client.fixture.ts';

@@ -2,8 +2,7 @@ import type { AuditEvent } from '../../src/core/audit.ts';
 import type { HomeLookup } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import type { StaffGrant } from '../../src/core/identity.ts';
-import type { BackendName, CanonicalUser, LoginName } from '../../src/core/names.ts';
-import type { RecordKey } from '../../src/core/session.ts';
+import type { BackendName, CanonicalUser, LoginName, RecordKey } from '../../src/core/names.ts';
 import type { StaffChecks, StaffMember } from '../../src/support/roles.ts';
 
 export const user = (name: string) => name as CanonicalUser;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PosternError } from '../../src/core/error.ts';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import { create } from '../../src/webmail/form.ts';
 import { problemsOf } from '../config/config.fixture.ts';
 import { driverContract } from './driver-contract.fixture.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DriverSettings } from '../../src/core/backend.ts';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import type { MasterEntry } from '../../src/core/webmail.ts';
 import { type DriverName, driverProblems, loadDriver } from '../../src/webmail/registry.ts';
 import { fakeRoundcube, recorded } from './fake-roundcube.fixture.ts';

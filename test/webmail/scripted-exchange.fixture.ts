@@ -8,7 +8,7 @@ import type {
 } from '../../src/core/http.ts';
 import type { SignInIdentity } from '../../src/core/identity.ts';
 import type { CanonicalUser } from '../../src/core/names.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 
 type Fields = Readonly<Record<string, string>>;
 

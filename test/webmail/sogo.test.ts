@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
-import { Secret } from '../../src/core/secret.ts';
+import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { create } from '../../src/webmail/sogo.ts';
 import { driverContract, signOutAs, strangeAnswers } from './driver-contract.fixture.ts';

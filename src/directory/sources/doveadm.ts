@@ -1,4 +1,4 @@
-import { parseJson } from '../../core/json.ts';
+import { parseJson } from '../../core/objects.ts';
 import { leaf, wrappedSecret } from '../../schema/scalars.ts';
 import { read, shownValue, wrong } from '../../schema/value-parsers.ts';
 import {

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp, type RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { explainFailure } from '../../core/connection-failure.ts';
-import { defined } from '../../core/defined.ts';
+import { defined } from '../../core/objects.ts';
 import { badAnswer, couldNotAsk } from '../source.ts';
 
 /** One HTTP request to a source. */

@@ -1,7 +1,6 @@
 import type { z } from 'zod';
-import { defined } from '../../core/defined.ts';
-import { parseJson } from '../../core/json.ts';
 import type { LoginName } from '../../core/names.ts';
+import { defined, parseJson } from '../../core/objects.ts';
 import { leaf, oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
 import { read, type Reading, wrong } from '../../schema/value-parsers.ts';
 import {

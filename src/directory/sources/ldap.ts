@@ -8,8 +8,8 @@ import {
   SizeLimitExceededError,
 } from 'ldapts';
 import type { z } from 'zod';
-import type { Secret } from '../../core/secret.ts';
-import { shortLine } from '../../core/short-line.ts';
+import type { Secret } from '../../core/secrets.ts';
+import { shortLine } from '../../core/text.ts';
 import { leaf, oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
 import { read, type Reading, shownValue, wrong } from '../../schema/value-parsers.ts';
 import {
@@ -25,8 +25,8 @@ import { ServerFailover } from '../server-failover.ts';
 import {
   defineSource,
   fillTemplate,
-  parseTemplate,
   oneOrMoreServers,
+  parseTemplate,
   sourceSettings,
   type Template,
   tlsFor,

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { encodingProblems, whyUtf16 } from '../../core/charset.ts';
 import { openNamedFile } from '../../core/named-files.ts';
 import type { LoginName } from '../../core/names.ts';
+import { encodingProblems, whyUtf16 } from '../../core/text.ts';
 import { defineSource, file, sourceSettings } from '../settings.ts';
 import { badAnswer, type FindHome, type SourceAnswer, unknownUser } from '../source.ts';
 import {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
-import type { Secret } from '../../core/secret.ts';
+import type { Secret } from '../../core/secrets.ts';
 import type { SourceAddress } from '../settings.ts';
 
 /** How a connection to a MUPDATE server authenticates. */

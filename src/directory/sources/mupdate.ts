@@ -1,13 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { untilAborted } from '../../core/deadline.ts';
 import { type LoginName, splitLoginName } from '../../core/names.ts';
-import { shortLine } from '../../core/short-line.ts';
+import { shortLine } from '../../core/text.ts';
 import { oneOf, textOrNumber, wrappedSecret } from '../../schema/scalars.ts';
 import { ServerFailover } from '../server-failover.ts';
 import {
   defineSource,
-  serverAddress,
   oneOrMoreServers,
+  serverAddress,
   type SourceAddress,
   sourceSettings,
   tlsFor,

@@ -1,8 +1,8 @@
 import { connect, isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { createPool, type Pool } from 'mysql2/promise';
-import { defined } from '../../core/defined.ts';
-import { shortLine } from '../../core/short-line.ts';
+import { defined } from '../../core/objects.ts';
+import { shortLine } from '../../core/text.ts';
 import { checkRefusal } from '../answers.ts';
 import { ServerFailover } from '../server-failover.ts';
 import { defineSource, sourceSettings, tlsFor } from '../settings.ts';

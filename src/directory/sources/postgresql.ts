@@ -1,6 +1,6 @@
 import { DatabaseError, Pool } from 'pg';
-import { defined } from '../../core/defined.ts';
-import { shortLine } from '../../core/short-line.ts';
+import { defined } from '../../core/objects.ts';
+import { shortLine } from '../../core/text.ts';
 import { checkRefusal } from '../answers.ts';
 import { ServerFailover } from '../server-failover.ts';
 import { defineSource, sourceSettings, tlsFor } from '../settings.ts';

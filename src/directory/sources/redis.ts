@@ -1,5 +1,5 @@
-import { defined } from '../../core/defined.ts';
 import type { LoginName } from '../../core/names.ts';
+import { defined } from '../../core/objects.ts';
 import { leaf, wrappedSecret } from '../../schema/scalars.ts';
 import { read, type Reading, wrong } from '../../schema/value-parsers.ts';
 import { readRole } from '../answers.ts';

@@ -1,5 +1,5 @@
 import type { ImapEndpoint } from '../../core/backend.ts';
-import { defined } from '../../core/defined.ts';
+import { defined } from '../../core/objects.ts';
 import { leaf } from '../../schema/scalars.ts';
 import { imapRemedy, parseImapUrl, read, type Reading } from '../../schema/value-parsers.ts';
 import { defineSource, readAuthorities, sourceSettings, tlsSettings } from '../settings.ts';

@@ -1,7 +1,7 @@
 import { RE2JS } from 're2js';
-import { type EncodingProblem, encodingProblems, whyUtf16 } from '../../core/charset.ts';
 import { openNamedFile } from '../../core/named-files.ts';
 import { type LoginName, splitLoginName } from '../../core/names.ts';
+import { type EncodingProblem, encodingProblems, whyUtf16 } from '../../core/text.ts';
 import { oneOf } from '../../schema/scalars.ts';
 import { defineSource, file, sourceSettings } from '../settings.ts';
 import { type SourceAnswer, unknownUser } from '../source.ts';

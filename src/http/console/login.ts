@@ -3,7 +3,7 @@ import type { Audit } from '../../core/audit.ts';
 import { type Clock, isRecent } from '../../core/clock.ts';
 import { PosternError } from '../../core/error.ts';
 import type { CanonicalUser } from '../../core/names.ts';
-import { Secret } from '../../core/secret.ts';
+import { Secret } from '../../core/secrets.ts';
 import type { StaffLogin } from '../../login/login.ts';
 import type { RoleOf } from '../../support/roles.ts';
 import { staffCookieLine, type StaffSessions } from '../../support/staff-sessions.ts';

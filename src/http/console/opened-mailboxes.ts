@@ -1,4 +1,4 @@
-import type { RecordKey } from '../../core/session.ts';
+import type { RecordKey } from '../../core/names.ts';
 import { formField, seeOther } from '../forms.ts';
 import type { Views } from '../views.ts';
 import type { StaffExchange, StaffHandler } from './authorisation.ts';

@@ -1,8 +1,8 @@
 import type { Audit } from '../../core/audit.ts';
 import type { Clock } from '../../core/clock.ts';
-import { defined } from '../../core/defined.ts';
 import { PosternError } from '../../core/error.ts';
 import type { CanonicalUser } from '../../core/names.ts';
+import { defined } from '../../core/objects.ts';
 import type { SessionRecord } from '../../core/session.ts';
 import type { StartOutcome } from '../../support/impersonation.ts';
 import type { RecentLogin } from '../../support/recent-logins.ts';

@@ -1,6 +1,6 @@
 import { pathOf } from '../../core/cookie-jar.ts';
 import type { RequestHead, UpstreamResponseHead } from '../../core/http.ts';
-import { parseJson } from '../../core/json.ts';
+import { parseJson } from '../../core/objects.ts';
 import type { PageToken, RequestIdentity, Verdict } from '../../core/webmail.ts';
 import type { Browser } from '../browser.ts';
 import type { RequestFields } from '../driver-settings.ts';

@@ -3,8 +3,8 @@ import { pathOf } from '../../core/cookie-jar.ts';
 import { type ErrorCode, PosternError } from '../../core/error.ts';
 import type { ExchangeResponse, RequestHead } from '../../core/http.ts';
 import type { SignInIdentity } from '../../core/identity.ts';
-import { parseJson } from '../../core/json.ts';
-import { quoted } from '../../core/short-line.ts';
+import { parseJson } from '../../core/objects.ts';
+import { quoted } from '../../core/text.ts';
 import type { Verdict, WebmailDriver, WebmailSignIn } from '../../core/webmail.ts';
 import {
   Browser,

@@ -2,7 +2,7 @@ import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { Secret } from '../../../src/core/secret.ts';
+import { Secret } from '../../../src/core/secrets.ts';
 import { connectMupdate, mupdateString } from '../../../src/directory/sources/mupdate-connection.ts';
 import { freePort } from '../../ports.fixture.ts';
 import { exists, runProgram, startProgram, unpackPackages } from '../../programs.ts';

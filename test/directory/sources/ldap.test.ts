@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { EqualityFilter, FilterParser } from 'ldapts';
-import { Secret } from '../../../src/core/secret.ts';
+import { Secret } from '../../../src/core/secrets.ts';
 import type { Directory } from '../../../src/directory/directory.ts';
 import { checkSource } from '../../../src/directory/registry.ts';
 import { escapeFilter } from '../../../src/directory/sources/ldap.ts';
