@@ -54,11 +54,9 @@ export const logEvents = {
     'client is redirected to https again and again: if it does use https, the proxy that ends TLS must say so in X-Forwarded-Proto, and each proxy behind it must pass that on or append to it',
     ['peer', 'proxies', 'client', 'forwardedProto', 'forwardedFor'],
   ),
-  'scheme-missing': capped('trusted proxy names no scheme in X-Forwarded-Proto: have it send http or https', [
-    'peer',
-    'forwardedProto',
-    'forwardedFor',
-  ]),
+  'scheme-missing': capped('no scheme in X-Forwarded-Proto', ['peer', 'forwardedProto', 'forwardedFor'], {
+    action: 'Have this trusted proxy send http or https.',
+  }),
   'https-not-public': capped('request came over https: add this origin to public_url', ['peer', 'origin']),
   'http-not-public': capped(
     'plain http for an https public_url: if this peer is the load balancer, add it to trusted_proxies',
@@ -306,11 +304,9 @@ export const logEvents = {
   'console-unavailable': warn('console page unavailable', ['err', 'code', 'reference'], {
     action: 'Check what `code` names: the store, the audit or the directory.',
   }),
-  'second-factor-guessed': error(
-    'second factor is being guessed: somebody else knows the password, so change it',
-    ['user', 'rests', 'untilMs'],
-    { action: 'Contact this member of staff, and change the password.' },
-  ),
+  'second-factor-guessed': error('second factor is being guessed', ['user', 'rests', 'untilMs'], {
+    action: 'Somebody else knows the password of this member of staff: have it changed.',
+  }),
   'staff-session-use-not-stored': debug('use of a staff session not stored', ['err']),
   'recent-login-not-stored': debug('sign-in not recorded for support', ['err']),
   'impersonation-not-started': warn('impersonation not started', ['err', 'code', 'reference'], {
@@ -322,13 +318,9 @@ export const logEvents = {
   'impersonation-end-not-noted': error('end of an impersonation not recorded; will retry', ['err'], {
     action: 'Check the stores and the audit.',
   }),
-  'notice-not-sent': warn(
-    'notice message not delivered; the user will see the notice at the next sign-in',
-    ['err', 'user'],
-    {
-      action: 'Check the mail server of that user.',
-    },
-  ),
+  'notice-not-sent': warn('notice not delivered by mail; the user sees it at the next sign-in', ['err', 'user'], {
+    action: 'Check the mail server of that user.',
+  }),
   'notice-not-audited': error('delivery of a notice not recorded in the audit', ['err', 'user'], {
     action: 'Check the disk that holds the audit.',
   }),
@@ -348,13 +340,9 @@ export const logEvents = {
   'audit-copy-waits': warn('cannot copy the audit to syslog; queueing lines', ['syslog', 'err'], {
     action: 'Check the syslog server.',
   }),
-  'audit-copy-stopped': error(
-    'audit no longer copied to syslog: too many queued lines',
-    ['code', 'syslog', 'waiting'],
-    {
-      action: 'Restore the syslog server, and copy the missing lines from the file.',
-    },
-  ),
+  'audit-copy-stopped': error('audit not copied to syslog: queue full', ['code', 'syslog', 'waiting'], {
+    action: 'Restore the syslog server, and copy the missing lines from the file.',
+  }),
   'audit-copy-resumed': info('audit copy to syslog resumed', ['syslog', 'dropped']),
   'audit-copy-incomplete': error('audit lines not copied to syslog', ['code', 'syslog', 'lost'], {
     action: 'Copy the missing lines from the file.',

@@ -338,11 +338,8 @@ function problemText(
 /** What the session itself says counts; the address says it where the cookie is gone. */
 function endedText(request: Request, { text }: Locale, ended: EndReason | undefined): string | undefined {
   const code = ended ?? queryParameter(request.url, 'ended');
-  return isEndReason(code) ? text(`ended.${code}`) : undefined;
-}
-
-function isEndReason(code: string | undefined): code is EndReason {
-  return endReasons.some((reason) => reason === code);
+  const known = endReasons.find((reason) => reason === code);
+  return known === undefined ? undefined : text(`ended.${known}`);
 }
 
 function inLanguage(url: string, tag: string): string {

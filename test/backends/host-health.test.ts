@@ -213,7 +213,7 @@ describe('the watch over hosts', () => {
     probes.pages = () => Promise.reject(new Error('answered 502'));
     for (let nth = 0; nth < 3; nth += 1) click();
     await eventually(() => !health.isUp('a'));
-    assert.match(health.report('a')?.webmail.why ?? '', /nor was one for \/: answered 502/);
+    assert.match(health.report('a')?.webmail.why ?? '', /and so did one for \/: answered 502/);
     health.note('a', 'good', { user: 'alice', target: '/' });
     health.note('a', 'failed', { user: 'alice', target: '/' });
     health.note('a', 'failed', { user: 'bob', target: '/' });
