@@ -171,7 +171,7 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
       refused: ({ name }) => cluster.health.note(name, 'refused'),
     }),
     penalty,
-    proxiedClient: proxyProtocol.clientOf,
+    ...(holder.config.proxyProtocol === 'off' ? {} : { proxiedClient: proxyProtocol.clientOf }),
     mailServers: createMailServers({
       passdb: createImapPassdb(),
       mailboxes: createImapMailboxes(),

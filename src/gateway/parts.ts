@@ -191,7 +191,7 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly penalty: Penalty;
   readonly mailServers: MailServers;
   readonly storeAnswers: LoginDeps['storeAnswers'];
-  readonly proxiedClient: NonNullable<IngressOptions['proxiedClient']>;
+  readonly proxiedClient?: NonNullable<IngressOptions['proxiedClient']>;
   /** For the metrics; the snapshot has the log. */
   readonly loginFinished: (event: LoginEvent) => void;
   readonly clientChecks: ClientChecks;
@@ -212,7 +212,8 @@ export interface ConfigSnapshot extends AsyncDisposable {
   readonly answers: Answers;
   /** For pages of opened mailboxes. */
   readonly bannerOf: BannerOf;
-  readonly basicPaths: BasicPaths;
+  /** Undefined if no backend has paths for Basic clients. */
+  readonly basicPaths: BasicPaths | undefined;
   readonly clientAuthentication: ClientAuthentication;
   /** One driver of each kind, for requests without a session. */
   readonly drivers: readonly WebmailDriver[];

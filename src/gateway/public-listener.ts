@@ -51,7 +51,8 @@ function createPublicListener(options: ListenerOptions): PublicListener {
     noSession: createNoSessionAnswer({
       drivers: () => holder.current.drivers,
       framePage: (head) => holder.current.answers.noSessionFrame(head),
-      challenge: (target) => (holder.current.basicPaths.covers(target) ? challengeAnswer(realm()) : undefined),
+      challenge: (target) =>
+        holder.current.basicPaths?.covers(target) === true ? challengeAnswer(realm()) : undefined,
     }),
     requestFinished(finished: FinishedRequest): void {
       metrics.requestFinished(finished.backend, finished.status, finished.durationMs);

@@ -99,7 +99,7 @@ function createAllPages(pages: Readonly<Record<HostKind, Pages>>): Pages {
 function createRequestRules(
   { publicUrls, trustedProxies, support, requests }: Config,
   parts: SharedParts,
-  basicPaths: BasicPaths,
+  basicPaths: BasicPaths | undefined,
 ): ConfigSnapshot['requestRules'] {
   const shared = {
     maxFields: requests.headerFields,

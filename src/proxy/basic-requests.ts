@@ -213,14 +213,14 @@ export interface BasicPaths {
 /** A dot segment, or what some server takes for one: it could lead out of the path that the operator opened. */
 const dotSegment = /(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?=[/\\;]|%2f|%5c|$)/i;
 
-/** Collects the paths of Basic clients from all backends. */
-export function createBasicPaths(backends: Iterable<Backend>): BasicPaths {
+/** Collects the paths of Basic clients from all backends; undefined if no backend has any. */
+export function createBasicPaths(backends: Iterable<Backend>): BasicPaths | undefined {
   const prefixes = new Set<string>();
   for (const { clientPaths = [] } of backends) for (const { prefix } of clientPaths) prefixes.add(prefix);
+  if (prefixes.size === 0) return undefined;
 
   return {
     covers(target) {
-      if (prefixes.size === 0) return false;
       const path = pathOf(target);
       for (const prefix of prefixes) {
         if (liesUnder(path, prefix)) return !dotSegment.test(path);

@@ -25,7 +25,8 @@ export interface RequestRules {
   readonly ingress: IngressReader;
   /** Maximum number of fields in a head. */
   readonly maxFields: number;
-  readonly basicPaths: BasicPaths;
+  /** Undefined if no backend has paths for Basic clients. */
+  readonly basicPaths: BasicPaths | undefined;
   readonly requestHeaders: RequestHeaders;
 }
 
@@ -123,7 +124,7 @@ export class Routing {
   #route(received: ReceivedRequest): void {
     const { request, response, head } = received;
     const { ingress: readIngress, maxFields, basicPaths, requestHeaders } = this.#deps.rules();
-    const mayBeBasic = basicPaths.covers(head.target);
+    const mayBeBasic = basicPaths?.covers(head.target) === true;
     const refusal = validateRequest(head, maxFields, mayBeBasic);
     if (refusal !== undefined) {
       this.#logRefused(refusal, head, request);

@@ -43,6 +43,7 @@ describe('the way of a request', () => {
     assert.ok(trace.warmGet.length <= 32, `${trace.warmGet.length} files`);
     assert.ok(calls <= 180, `${calls} calls`);
     assert.ok(trace.warmGet.filter(isComposition).length <= 2);
+    assert.ok(trace.signIn.length <= 65, `${trace.signIn.length} files of a sign-in`);
   });
 });
 

@@ -179,7 +179,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const noSession = createNoSessionAnswer({
     drivers: () => [driver],
     framePage: () => text(401, 'frame page'),
-    challenge: (target) => (basicPaths.covers(target) ? challengeAnswer('Test mail') : undefined),
+    challenge: (target) => (basicPaths?.covers(target) === true ? challengeAnswer('Test mail') : undefined),
   });
 
   const common = {
