@@ -72,7 +72,7 @@ describe('a disk that fills up in the midst of a line', () => {
     assert.equal(lines, full.promised() + 2);
     assert.match(
       notes.join('\n'),
-      new RegExp(`audit\\.jsonl:${full.promised() + 1} was torn by a crash or a full disk`),
+      new RegExp(`audit\\.jsonl:${full.promised() + 1} was cut off by a crash or a full disk`),
     );
   });
 });

@@ -59,15 +59,18 @@ const wrong: readonly (readonly [yaml: string, problem: RegExp])[] = [
   [smallest('sessions: { redis: { cluster: [c], name: x } }'), /sessions\.redis\.name: does not belong here/],
   [smallest('sessions: { redis: { url: "redis://r", user: x } }'), /sessions\.redis\.user: does not belong here/],
   [smallest('sessions: { redis: { cluster: ["redis://c"] } }'), /sessions\.redis\.cluster\[0\]: .* is not a server/],
-  [smallest('workers: 4'), /workers: makes 4 processes, and the embedded store serves one: set sessions\.redis/],
+  [smallest('workers: 4'), /workers: starts 4 processes, but the embedded store serves only one: set sessions\.redis/],
   [smallest('workers: 0'), /workers: /],
   [smallest('workers: many'), /workers: "many" is not a number of processes/],
   [smallest('proxy_protocol: optionl'), /proxy_protocol: "optionl" is not known here: did you mean optional\?/],
-  [smallest('tls: { certificate_file: mail.pem, key_file: mail.key }'), /tls: .*public_url names no https address/],
+  [smallest('tls: { certificate_file: mail.pem, key_file: mail.key }'), /tls: .*public_url has no https address/],
   [`${secure}tls: []\n`, /tls: is empty/],
-  [`${secure}tls: { certificate_file: mail.pem, key_file: post.key }\n`, /tls\.key_file: is not the key of the cert/],
-  [`${secure}tls: { certificate_file: mail.key, key_file: mail.key }\n`, /tls\.certificate_file: .* holds no cert/],
-  [`${secure}tls: { certificate_file: mail.pem, key_file: mail.pem }\n`, /tls\.key_file: .* holds no private key/],
+  [`${secure}tls: { certificate_file: mail.pem, key_file: post.key }\n`, /tls\.key_file: does not match the cert/],
+  [`${secure}tls: { certificate_file: mail.key, key_file: mail.key }\n`, /tls\.certificate_file: .* contains no cert/],
+  [
+    `${secure}tls: { certificate_file: mail.pem, key_file: mail.pem }\n`,
+    /tls\.key_file: .* contains no readable private key/,
+  ],
   [`${secure}tls: { certificate_file: mail.pem, key_file: none }\n`, /tls\.key_file: there is no file/],
 ];
 

@@ -161,7 +161,7 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
     await mailbox.keyboard.press('Enter');
     await mailbox.getByText('You closed the mailbox').waitFor();
     await mailbox.goto(at('assist', '/?_task=mail'));
-    await mailbox.getByText('Mailboxes are opened from the support console').waitFor();
+    await mailbox.getByText('You can open mailboxes from the support console').waitFor();
   });
 
   test('sam opens carol’s SOGo', async () => {

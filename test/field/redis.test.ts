@@ -130,7 +130,7 @@ describe('what Redis refuses is said with what it means', () => {
   const greetings: readonly (readonly [said: string, means: RegExp])[] = [
     ['-ERR unknown command `HELLO`, with args beginning with: `3`', /older than Redis 6/],
     ['-NOPROTO unsupported protocol version', /older than Redis 6/],
-    ['-NOAUTH HELLO must be called with the client already authenticated', /it wants a password/],
+    ['-NOAUTH HELLO must be called with the client already authenticated', /it requires a password/],
     ['-WRONGPASS invalid username-password pair or user is disabled.', /user name or password is wrong/],
     ['-ERR max number of clients reached', /accepts no more connections: raise maxclients/],
     ['-DENIED Redis is running in protected mode', /it is in protected mode/],

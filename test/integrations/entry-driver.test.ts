@@ -59,14 +59,14 @@ const failures: readonly (readonly [
   code: string,
   message: RegExp,
 ])[] = [
-  ['no plugin', {}, 'ERR_WEBMAIL_ANSWER', /install it, and list us/],
-  ['a session of another user', { 'x-postern-session': 'user=mia%40example.test' }, 'ERR_WEBMAIL_ANSWER', /no word/],
-  ['broken encoding', { 'x-postern-session': 'user=%E0%A4%' }, 'ERR_WEBMAIL_ANSWER', /no word/],
+  ['no plugin', {}, 'ERR_WEBMAIL_ANSWER', /install it, and list the gateway/],
+  ['a session of another user', { 'x-postern-session': 'user=mia%40example.test' }, 'ERR_WEBMAIL_ANSWER', /no answer/],
+  ['broken encoding', { 'x-postern-session': 'user=%E0%A4%' }, 'ERR_WEBMAIL_ANSWER', /no answer/],
   [
     'another key',
     { 'x-postern-session': 'none', 'x-postern-refused': 'signature' },
     'ERR_WEBMAIL_ANSWER',
-    /another key/,
+    /a different key/,
   ],
   ['another clock', { 'x-postern-refused': 'time' }, 'ERR_WEBMAIL_ANSWER', /clocks/],
   ['a refusal of a later version', { 'x-postern-refused': 'moon' }, 'ERR_WEBMAIL_ANSWER', /refused: "moon"/],

@@ -83,7 +83,7 @@ suite('real IMAP servers and the master identity', () => {
       ],
       [dovecot, 'mia@example.test', '', 'failed', /^The mail server refuses the master identity: check its name/],
       [cyrus, 'cyrus', probe('dave'), 'ok', /^cyrus may open dave@example\.test$/],
-      [cyrus, 'gateway', probe('dave'), 'failed', /let the master be one of them\.$/],
+      [cyrus, 'gateway', probe('dave'), 'failed', /make the master one of them\.$/],
       [cyrus, 'gateway', '', 'warning', /the server knows gateway; set test_account to try whether this Cyrus/],
     ];
     const backends = cases.map(

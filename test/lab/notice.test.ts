@@ -135,7 +135,7 @@ suite('a user is told by a message', { concurrency: false }, () => {
     assert.deepEqual(await checkMaster(anna, place, client, signal), { kind: 'ok' });
     const nobody = await checkMaster(canonicalUser('nobody@example.test'), place, client, signal);
     assert.ok(nobody.kind === 'refused');
-    assert.match(nobody.why, /not to this user/);
+    assert.match(nobody.why, /not for this user/);
   });
 
   test('without a master, and where the server refuses, it is said that nobody was told', async () => {
