@@ -32,8 +32,8 @@ test('who is being moved sees a page that counts down and goes on by itself, and
       return (await page.title()).startsWith('Your mailbox is moving');
     }, 'alice is held');
     const line = page.locator('[data-count-down]');
-    assert.match(await line.innerText(), /Checking again in [123] seconds\./);
-    await page.waitForSelector('text=in 1 seconds.');
+    assert.match(await line.innerText(), /Checking again in (1 second|[23] seconds)\./);
+    await page.waitForSelector('text=in 1 second.');
 
     const other = await signIn();
     await other.waitForSelector('#problem >> text=You can try again in 9 seconds.');

@@ -123,7 +123,7 @@ suite('support, as staff and users see it', { concurrency: false }, () => {
     await picture(console, 'console-user');
     for (const [user, why] of [
       ['sam', /own mailbox/i],
-      ['anna', /has excluded this mailbox/],
+      ['anna', /is excluded from support access/],
     ] as const) {
       await console.goto(at('support', `/-/users?user=${user}`));
       assert.match(await console.locator('#why-not').innerText(), why);

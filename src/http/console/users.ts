@@ -127,7 +127,7 @@ class UserPages {
       return showMessage(
         this.#deps.views,
         exchange.response,
-        { ...exchange.frame, title: 'That did not work', status: 403 },
+        { ...exchange.frame, title: 'Something went wrong', status: 403 },
         noSubject,
       );
     }
