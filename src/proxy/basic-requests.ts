@@ -58,7 +58,7 @@ export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
     const credentials = fields.length === 1 ? parseBasic(fields[0] ?? '') : undefined;
     if (credentials === undefined) return sendAnswer(request, response, challengeAnswer(this.#deps.realm()));
     if (isServiceWorkerScript(head)) {
-      return sendAnswer(request, response, textAnswer(403, 'No service worker may be registered here.'));
+      return sendAnswer(request, response, textAnswer(403, 'Service workers cannot be registered here.'));
     }
     if (isForeignPage(head)) {
       return sendAnswer(request, response, textAnswer(403, 'This request does not come from a page of this server.'));
@@ -130,7 +130,7 @@ export class BasicRequests implements RelayEvents<BasicUpstreamRequest> {
     const { request, response, head } = task;
     const path = basicPathOf(admitted.backend, head.target);
     // The path is another backend's. Only the credentials tell whose backend is asked.
-    if (path === undefined) return sendAnswer(request, response, textAnswer(404, 'Your mail server has nothing here.'));
+    if (path === undefined) return sendAnswer(request, response, textAnswer(404, 'Not found on your mail server.'));
     const upstreamRequest = new BasicUpstreamRequest(task, { ...admitted, path }, this.#deps);
     const pool = this.#deps.connections.to(upstreamRequest.host, upstreamRequest.backend.limits);
     const relay = new Relay(upstreamRequest, pool, this.#deps, this);

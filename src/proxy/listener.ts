@@ -145,7 +145,7 @@ export class HttpListener {
       socket.on('error', () => socket.destroy());
       request.socket.setTimeout(0);
       request.socket.on('timeout', () => cutIfStalled(request.socket));
-      if (this.#isDraining) sendRawAnswer(socket, 503, 'This node is going away.');
+      if (this.#isDraining) sendRawAnswer(socket, 503, 'This node is shutting down.');
       else void this.#routing.upgrade(request, socket, early);
     });
   }
@@ -164,7 +164,7 @@ export class HttpListener {
     if (this.#isLastCall) response.shouldKeepAlive = false;
     if (response.statusCode === 417) {
       if (wantsUpgrade(request)) response.shouldKeepAlive = false;
-      sendAnswer(request, response, textAnswer(417, 'Only 100-continue is expected here.'));
+      sendAnswer(request, response, textAnswer(417, 'Only Expect: 100-continue is supported.'));
     } else this.#routing.request(request, response);
   };
 }
@@ -230,6 +230,6 @@ function clientErrorStatusOf(error: Error): { readonly status: 400 | 408 | 413 |
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return { status: 408, text: 'The request did not arrive in time.' };
     default:
-      return { status: 400, text: 'This is not HTTP.' };
+      return { status: 400, text: 'Malformed HTTP request.' };
   }
 }

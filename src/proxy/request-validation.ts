@@ -36,11 +36,11 @@ export function validateRequest(
   mayBeClient = false,
 ): RequestRefusal | undefined {
   if (head.httpVersion !== '1.1' && head.httpVersion !== '1.0') {
-    return { status: 505, why: 'Only HTTP/1.1 and HTTP/1.0 are spoken here.' };
+    return { status: 505, why: 'Only HTTP/1.1 and HTTP/1.0 are supported.' };
   }
   const allowed = mayBeClient ? basicMethods : browserMethods;
   if (!allowed.has(head.method)) {
-    const remedy = 'DAV is spoken under the paths that a backend lists as dav.';
+    const remedy = 'DAV is served under the paths that a backend lists as dav.';
     return { status: 405, why: 'This method is not allowed.', remedy, fields: [['Allow', [...allowed].join(', ')]] };
   }
   const { targetAuthority } = head;
@@ -77,7 +77,7 @@ function validateFields(head: IncomingHead): RequestRefusal | undefined {
       case 'transfer-encoding':
         codings += 1;
         if (value.toLowerCase() !== 'chunked')
-          return { status: 400, why: 'Only the transfer coding "chunked" is known.' };
+          return { status: 400, why: 'Only the transfer coding "chunked" is supported.' };
         break;
       case 'connection':
         if (namesEndToEnd(value)) return { status: 400, why: 'The Connection field names a field that must arrive.' };
@@ -86,11 +86,11 @@ function validateFields(head: IncomingHead): RequestRefusal | undefined {
     }
   }
   if (hosts > 1) return { status: 400, why: 'More than one Host field.' };
-  if (lengths + codings > 1) return { status: 400, why: 'The length of the body is given more than once.' };
+  if (lengths + codings > 1) return { status: 400, why: 'The body length is given more than once.' };
   if (codings > 0 && head.httpVersion === '1.0') return { status: 400, why: 'HTTP/1.0 has no transfer codings.' };
   const hasBody = codings > 0 || Number(length) > 0;
   if (hasBody && (head.method === 'GET' || head.method === 'HEAD')) {
-    return { status: 400, why: 'GET and HEAD requests have no body.' };
+    return { status: 400, why: 'GET and HEAD requests must have no body.' };
   }
   return undefined;
 }
@@ -122,18 +122,18 @@ export function mayUpgrade(request: IncomingMessage): boolean {
  */
 export function validateUpgrade(head: IncomingHead, publicUrl: PublicUrl): UpgradeRefusal | undefined {
   if (head.method !== 'GET' || head.httpVersion !== '1.1')
-    return { status: 400, why: 'An upgrade is a GET by HTTP/1.1.' };
+    return { status: 400, why: 'An upgrade must be a GET by HTTP/1.1.' };
   const upgrades = head.all('upgrade');
   if (upgrades.length !== 1 || upgrades[0]?.toLowerCase() !== 'websocket') {
-    return { status: 400, why: 'Only an upgrade to "websocket", and nothing else, is known.' };
+    return { status: 400, why: 'Only an upgrade to "websocket" alone is supported.' };
   }
   if (head.header('content-length') !== undefined || head.header('transfer-encoding') !== undefined) {
-    return { status: 400, why: 'An upgrade has no body.' };
+    return { status: 400, why: 'An upgrade must have no body.' };
   }
   if (head.all('sec-websocket-key').length !== 1 || !webSocketKey.test(head.header('sec-websocket-key') ?? '')) {
     return { status: 400, why: 'Sec-WebSocket-Key is missing or malformed.' };
   }
-  if (head.all('sec-websocket-version').join() !== '13') return { status: 426, why: 'Only version 13 is spoken here.' };
-  if (head.all('origin').join() !== publicUrl.origin) return { status: 403, why: 'The Origin is not this server.' };
+  if (head.all('sec-websocket-version').join() !== '13') return { status: 426, why: 'Only version 13 is supported.' };
+  if (head.all('origin').join() !== publicUrl.origin) return { status: 403, why: 'The Origin is not that of this server.' };
   return undefined;
 }

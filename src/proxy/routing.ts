@@ -99,13 +99,13 @@ export class Routing {
       }
       const decision = rules.ingress(request, head);
       if (decision.kind !== 'accepted' || decision.ingress.hostKind === 'console') {
-        return sendRawAnswer(socket, 400, 'Not at this address.');
+        return sendRawAnswer(socket, 400, 'No WebSocket at this address.');
       }
-      if (head.target.startsWith(reservedPrefix)) return sendRawAnswer(socket, 404, 'There is nothing here.');
+      if (head.target.startsWith(reservedPrefix)) return sendRawAnswer(socket, 404, 'Not found.');
       const lookup = await deps.sessions.find(head.cookieField, decision.ingress.publicUrl.secure);
       if (socket.destroyed) return;
       if (lookup.kind === 'unavailable') {
-        return sendRawAnswer(socket, 503, 'Sessions cannot be read now.', ['Retry-After', '5']);
+        return sendRawAnswer(socket, 503, 'The session store is unavailable.', ['Retry-After', '5']);
       }
       if (lookup.kind !== 'found' || !belongsTo(lookup.session, decision.ingress)) {
         return sendRawAnswer(socket, 401, 'Sign in first.', signInChallenge);
@@ -144,7 +144,7 @@ export class Routing {
       return this.#serveOwnPage(received, ingress);
     }
     if (ingress.hostKind === 'assist' && isCrossOrigin(head, ingress.publicUrl.origin)) {
-      return sendAnswer(request, response, textAnswer(403, 'Only the pages of this mailbox may ask for that.'));
+      return sendAnswer(request, response, textAnswer(403, 'Cross-origin requests are not allowed here.'));
     }
     if (mayBeBasic && ingress.hostKind === 'public' && head.header('authorization') !== undefined) {
       return this.#deps.basicRequests.pass({ ...received, ingress, requestHeaders });
@@ -158,7 +158,7 @@ export class Routing {
   #serveOwnPage({ request, response, head }: ReceivedRequest, ingress: Ingress): void {
     // Express would read the whole body before it answers an error.
     if (head.header('transfer-encoding') !== undefined) {
-      return sendAnswer(request, response, textAnswer(411, 'Give the length of the body.'));
+      return sendAnswer(request, response, textAnswer(411, 'A Content-Length is required.'));
     }
     if (Number(head.header('content-length') ?? 0) > maxFormBytes) {
       return sendAnswer(request, response, textAnswer(413, 'The body is too large.'));
