@@ -52,7 +52,7 @@ export interface Health extends AsyncDisposable {
   isWebmailUp(host: string): boolean;
   /**
    * Whether one real request may try a webmail that counts as down. Never while the webmail hangs: a user would wait
-   * for minutes, and the checks notice as soon that it is back.
+   * for minutes, and the checks notice its return just as soon.
    */
   takeTrial(host: string): boolean;
   /** The health of one host; undefined if it is not checked. */
@@ -67,9 +67,9 @@ export interface Health extends AsyncDisposable {
 
 /** Interval of checks after a bad answer, until the state is decided. */
 const doubtMs = 1_000;
-/** Extra time for a page, which a program makes, compared with the small file of a check. */
+/** Extra time for a generated page, which is slower than the file that a check requests. */
 const pageMs = 2_000;
-/** Time after which requests may try a host again that gave bad answers only. */
+/** How long a host that only gave bad answers counts as down before requests may try it again. */
 const answersDownMs = 60_000;
 
 interface Watch {
@@ -152,14 +152,14 @@ class HostChecks implements Health {
     await Promise.all(this.#running);
   }
 
-  #tell(host: string, service: string, report: HealthReport): void {
+  #announce(host: string, service: string, report: HealthReport): void {
     if (report.up) this.#deps.log.info('host-up', { host, service });
     else this.#deps.log.warn('host-down', { host, service, why: report.why });
     for (const listener of this.#listeners) listener();
   }
 
   /** Logs a shortage of this node's own resources, which says nothing about the host. */
-  #lacks(error: unknown): void {
+  #logShortage(error: unknown): void {
     if (!this.#isShort) this.#deps.log.error('checks-stopped', { err: error });
     this.#isShort = true;
   }
@@ -175,11 +175,11 @@ class HostChecks implements Health {
       changed = health.good();
     } catch (error) {
       if (ended.signal.aborted) return;
-      if (isOwnShortage(error)) return this.#lacks(error);
+      if (isOwnShortage(error)) return this.#logShortage(error);
       const why = shortLine(messageFrom(error));
       changed = health.bad(why, signal.aborted ? 'hangs' : undefined);
     }
-    if (changed) this.#tell(watched.host.name, service, health.report());
+    if (changed) this.#announce(watched.host.name, service, health.report());
   }
 
   #schedule(watch: Watch, service: 'webmail' | 'imap', beganMs?: number): void {
@@ -239,7 +239,7 @@ class HostChecks implements Health {
    * Reads the landing page of a host whose requests fail. The checks ask for a file, which a web server still delivers
    * when the program behind it is dead.
    */
-  async #look({ watched, answers, failures, ended }: Watch): Promise<void> {
+  async #checkLandingPage({ watched, answers, failures, ended }: Watch): Promise<void> {
     const { host, settings } = watched;
     const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(settings.timeoutMs + pageMs)]);
     try {
@@ -248,7 +248,7 @@ class HostChecks implements Health {
       if (ended.signal.aborted || isOwnShortage(error) || !failures.goesOn()) return;
       const why = shortLine(messageFrom(error));
       const reason = `requests in a row failed, and so did one for ${host.webmail.landing}: ${why}`;
-      if (answers.bad(reason, 'sure')) this.#tell(host.name, 'webmail', answers.report());
+      if (answers.bad(reason, 'sure')) this.#announce(host.name, 'webmail', answers.report());
     }
   }
 
@@ -256,26 +256,26 @@ class HostChecks implements Health {
     const { answers, failures, watched } = watch;
     const told = asked === undefined ? undefined : failures.add(asked);
     if (told === 'look') {
-      const done = this.#look(watch).finally(() => this.#running.delete(done));
+      const done = this.#checkLandingPage(watch).finally(() => this.#running.delete(done));
       this.#running.add(done);
     }
     if (asked !== undefined && told !== 'down') return;
     const reason = 'requests in a row failed';
     if (answers.bad(reason, told === 'down' ? 'sure' : undefined))
-      this.#tell(watched.host.name, 'webmail', answers.report());
+      this.#announce(watched.host.name, 'webmail', answers.report());
   }
 
   #note(watch: Watch, evidence: HostEvidence, asked: AskedFor | undefined): void {
     const { webmail, answers, failures, watched } = watch;
     const { name } = watched.host;
     if (evidence === 'refused') {
-      if (webmail.bad('the connection of a request was refused', 'sure')) this.#tell(name, 'webmail', webmail.report());
+      if (webmail.bad('the connection of a request was refused', 'sure')) this.#announce(name, 'webmail', webmail.report());
     } else if (evidence === 'failed') {
       this.#noteFailure(watch, asked);
     } else {
       failures.end();
-      if (!webmail.isUp() && webmail.good()) this.#tell(name, 'webmail', webmail.report());
-      if (answers.good()) this.#tell(name, 'webmail', answers.report());
+      if (!webmail.isUp() && webmail.good()) this.#announce(name, 'webmail', webmail.report());
+      if (answers.good()) this.#announce(name, 'webmail', answers.report());
     }
   }
 }

@@ -1,4 +1,4 @@
-import { type DirectorySource, type HomeLookup, type UserHome, UserIsToWait } from '../core/directory.ts';
+import { type DirectorySource, type HomeLookup, type UserHome, TryAgainLater } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import { type BackendName, canonicalUser, type LoginName } from '../core/names.ts';
 import type { Override } from './state-values.ts';
@@ -44,7 +44,7 @@ export function withOverrides(
       try {
         found = await directory.lookup(name, signal);
       } catch (error) {
-        if (error instanceof UserIsToWait) throw new UserIsToWait(error.by, homeOfBarred(name, error.at));
+        if (error instanceof TryAgainLater) throw new TryAgainLater(error.by, homeOfBarred(name, error.at));
         const own = ownAnswer(name);
         if (own === undefined || !(error instanceof PosternError) || signal.aborted) throw error;
         return own;

@@ -151,8 +151,8 @@ function judgeWebmail({ status }: { readonly status: number }): DialOutcome {
   return { result: 'ok', note: `answers ${status}` };
 }
 
-/** Answers above this size are no small file such as an icon. */
-const dearBytes = 64 * 1024;
+/** An answer larger than this is not a small file such as an icon. */
+const largeBytes = 64 * 1024;
 
 /** Reports the cost of a check, and warns if its target is not a small file: it is generated, or begins a session. */
 async function weighCheck(
@@ -165,7 +165,7 @@ async function weighCheck(
   const startedAt = performance.now();
   const { bytes, setsCookie } = await readWebmail(webmail, config.publicUrls[0].authority, signal);
   const cost = `(${Math.ceil(bytes / 1024)} KB in ${Math.round(performance.now() - startedAt)} ms)`;
-  const why = setsCookie ? 'sets a cookie' : bytes > dearBytes ? 'is not a small file' : undefined;
+  const why = setsCookie ? 'sets a cookie' : bytes > largeBytes ? 'is not a small file' : undefined;
   const each = `${outcome.note}; each check requests ${target}`;
   if (why === undefined) return { ...outcome, note: `${each} ${cost}` };
   return { result: 'warning', note: `${each}, which ${why} ${cost}: name a small file in health: { path }` };
@@ -191,8 +191,8 @@ export interface RedisReply {
 }
 
 /**
- * Connects as the gateway would, does all that `serve` does there, under keys that go by themselves, and asks how the
- * server keeps what it is given. Rejects with what is refused, or with the server keys that the file lacks.
+ * Connects as the gateway would, tries all that `serve` does there, under keys that expire, and reads the server's
+ * persistence settings. Rejects if a command is refused, or if the keys file lacks a key that other nodes use.
  */
 export async function dialRedis(
   store: StoreConfig & { kind: 'redis' },
@@ -245,9 +245,9 @@ interface TriedMaster {
 }
 
 /**
- * Whether the IMAP server of a host takes the master identity, and what is to be done where it does not. No user's
- * mailbox is opened: the test account's is, or without one nobody's, of whom a server says that there is no such user.
- * Rejects when the server could not be asked.
+ * Whether the IMAP server of a host accepts the master identity, and the remedy if it does not. Opens the test
+ * account's mailbox if there is one, otherwise that of a user who cannot exist, and never a user's. Rejects if the
+ * server could not be asked.
  */
 async function tryMaster(
   { host, limits, master, account }: TriedMaster,

@@ -33,7 +33,7 @@ export interface UserHome {
 /**
  * A source says that the user must try again later. If `at` is known, only somebody with the right password is told.
  */
-export class UserIsToWait extends PosternError {
+export class TryAgainLater extends PosternError {
   /** Name of the source in logs. */
   readonly by: string;
   readonly at: UserHome | undefined;

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
-import { type HomeLookup, type ReferralServer, type Referrer, type UserHome, UserIsToWait } from '../core/directory.ts';
+import { type HomeLookup, type ReferralServer, type Referrer, type UserHome, TryAgainLater } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import {
@@ -227,11 +227,11 @@ export class SourceChain {
     return { backend, user: canonicalUser(parsed.name) };
   }
 
-  /** Throws {@link UserIsToWait} if the user is to try again later. */
+  /** Throws {@link TryAgainLater} if the user is to try again later. */
   #bar(step: Step, barred: Barred, at: UserHome | undefined): HomeLookup {
     if (barred.kind === 'refused') return { kind: 'refused', reason: shownReason(barred.reason), ...defined({ at }) };
     this.#options.log.info('directory-later', { source: step.label });
-    throw new UserIsToWait(step.label, at);
+    throw new TryAgainLater(step.label, at);
   }
 
   #readUser(step: Step, user: string): LoginName {

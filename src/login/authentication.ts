@@ -4,7 +4,7 @@ import {
   type HomeLookup,
   type ReferredUser,
   type UserHome,
-  UserIsToWait,
+  TryAgainLater,
 } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { BackendName, CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
@@ -40,7 +40,7 @@ export interface AuthenticationDeps {
 }
 
 /**
- * The host where this user is signed in now, or why there is none; undefined for a backend that is not configured.
+ * The home where this user can sign in now, or why there is none; undefined for a backend that is not configured.
  * `stays`: the user has sessions there already.
  */
 type HomeOf = (backend: BackendName, user: CanonicalUser, stays?: boolean) => Home | ClosedHome | undefined;
@@ -53,15 +53,15 @@ type Authenticated = { readonly kind: 'authenticated'; readonly user: CanonicalU
  * The user that a login name stands for. `nobody`: no server can check the password. Clients cannot tell an unknown
  * name from a refused user whose home no source names. `barred`: the reason is told after the right password.
  */
-export type Sought =
+export type FoundUser =
   | Extract<HomeLookup, { kind: 'found' | 'referred' }>
   | { readonly kind: 'nobody'; readonly why: 'unknown-user' | 'refused' }
-  | ({ readonly kind: 'barred'; readonly because: { readonly reason: string } | UserIsToWait } & UserHome);
+  | ({ readonly kind: 'barred'; readonly because: { readonly reason: string } | TryAgainLater } & UserHome);
 
 /** The first half of every login: refuse malformed input, find the home, wait out the penalty, check the password. */
 type Authenticate = (login: LoginAttempt) => Promise<Authenticated | AuthenticationRefusal>;
 
-/** Makes the part of a login that finds the home, waits out the penalty and checks the password. */
+/** Creates the first half of a login. */
 export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
   return async (login) => {
     const { attempt, times, trace, gone } = login;
@@ -73,7 +73,7 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     await deps.storeAnswers();
 
     times.enter('directory');
-    const found = await login.within('directory', (signal) => seek(deps.directory, parsed.name, signal));
+    const found = await login.within('directory', (signal) => findUser(deps.directory, parsed.name, signal));
     if (found.kind === 'nobody') trace.why = found.why;
     else trace.user = found.user;
     if ('backend' in found) trace.backend = found.backend;
@@ -93,7 +93,7 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
 
   async function decide(
     login: LoginAttempt,
-    found: Sought,
+    found: FoundUser,
     admission: Admitted,
   ): Promise<Authenticated | AuthenticationRefusal> {
     const { trace } = login;
@@ -104,21 +104,21 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
     const trial = createPasswordTrial(deps.passdb, login, admission);
     if (found.kind === 'barred') {
       const { user, backend, because } = found;
-      const home = configured(backend, deps.homeOf(backend, user));
+      const home = requireConfigured(backend, deps.homeOf(backend, user));
       const check = await checkAtHome(login, { user, home, trial, admission });
       if (check.kind !== 'right') return refusalFor(login, check);
-      if (because instanceof UserIsToWait) throw because;
+      if (because instanceof TryAgainLater) throw because;
       return { kind: 'refused', reason: because.reason };
     }
-    const lived = await trial.whereIs(found);
-    if (lived.kind !== 'found') return refusalFor(login, lived);
-    trace.backend = lived.backend;
+    const located = await trial.whereIs(found);
+    if (located.kind !== 'found') return refusalFor(login, located);
+    trace.backend = located.backend;
     const stays = found.kind === 'found' && found.stays === true;
-    const home = configured(lived.backend, deps.homeOf(lived.backend, lived.user, stays));
+    const home = requireConfigured(located.backend, deps.homeOf(located.backend, located.user, stays));
     const check = await checkAtHome(login, { user: found.user, home, trial, admission });
     if (check.kind !== 'right') return refusalFor(login, check);
     if ('closure' in home) return { kind: 'closed', closure: home.closure };
-    if (found.kind === 'referred') found.server.learn(lived.backend);
+    if (found.kind === 'referred') found.server.learn(located.backend);
     return { kind: 'authenticated', user: found.user, home };
   }
 }
@@ -127,18 +127,18 @@ export function createAuthenticate(deps: AuthenticationDeps): Authenticate {
  * Asks the directory which user a name stands for. Rejects when it cannot say, or says "later" of a user without a
  * home.
  */
-export async function seek(
+export async function findUser(
   directory: Pick<DirectorySource, 'lookup'>,
   name: LoginName,
   signal: AbortSignal,
-): Promise<Sought> {
+): Promise<FoundUser> {
   try {
     const found = await directory.lookup(name, signal);
     if (found.kind === 'found' || found.kind === 'referred') return found;
     if (found.kind === 'unknown-user' || found.at === undefined) return { kind: 'nobody', why: found.kind };
     return { kind: 'barred', because: found, ...found.at };
   } catch (error) {
-    if (error instanceof UserIsToWait && error.at !== undefined) return { kind: 'barred', because: error, ...error.at };
+    if (error instanceof TryAgainLater && error.at !== undefined) return { kind: 'barred', because: error, ...error.at };
     throw error;
   }
 }
@@ -182,7 +182,7 @@ function refusalFor({ trace }: LoginAttempt, check: Exclude<PasswordCheck, { kin
 }
 
 /** Throws ERR_DIRECTORY_ANSWER for a backend that nobody configured. */
-export function configured<T>(backend: BackendName, home: T | undefined): T {
+export function requireConfigured<T>(backend: BackendName, home: T | undefined): T {
   if (home === undefined) throw notConfigured(backend);
   return home;
 }
@@ -236,8 +236,8 @@ type ReferredHome =
   | Exclude<PasswordCheck, { kind: 'right' }>;
 
 /**
- * Asks the server that refers users to their homes, with the user's own password. The password is then to be tried on
- * the home, which may not refer on. Rejects with source `imap` when the server could not be asked, with source
+ * Asks the server that refers users to their homes, with the user's own password. The caller then tries the password
+ * there; that server must not refer again. Rejects with source `imap` when the server could not be asked, with source
  * `directory` when it names no configured backend, or another user.
  */
 export async function findReferredHome(

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
-import { type DirectorySource, type HomeLookup, type ReferredUser, UserIsToWait } from '../core/directory.ts';
+import { type DirectorySource, type HomeLookup, type ReferredUser, TryAgainLater } from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
@@ -18,12 +18,12 @@ import {
   cannotBeChecked,
   checkingHome,
   type ClosedHome,
-  configured,
+  requireConfigured,
   findReferredHome,
   type Home,
   isMalformedPassword,
-  seek,
-  type Sought,
+  findUser,
+  type FoundUser,
 } from './authentication.ts';
 import { neverGone, type Wait } from './limits.ts';
 import type { Penalty } from './penalty.ts';
@@ -123,14 +123,14 @@ class BasicLogin implements ClientAuthentication {
     if (parsed.kind === 'malformed' || isMalformedPassword(credentials.password)) return { kind: 'rejected' };
     attempt.trace = { user: parsed.name };
     const found = await withDeadline({ source: 'directory', ms: this.#deps.deadlineMs }, gone, (signal) =>
-      seek(this.#deps.directory, parsed.name, signal),
+      findUser(this.#deps.directory, parsed.name, signal),
     );
     const admission = await this.#decideFor(attempt, parsed.name, found, gone);
     const isUntold = admission.kind === 'rejected' && this.#deps.isSomeHomeSilent();
     return isUntold ? { kind: 'unavailable', reference: attempt.reference } : admission;
   }
 
-  async #decideFor(attempt: BasicAttempt, name: LoginName, found: Sought, gone: AbortSignal): Promise<ClientAdmission> {
+  async #decideFor(attempt: BasicAttempt, name: LoginName, found: FoundUser, gone: AbortSignal): Promise<ClientAdmission> {
     const { credentials } = attempt;
     if (found.kind === 'nobody') {
       attempt.trace = { ...attempt.trace, why: found.why };
@@ -148,7 +148,7 @@ class BasicLogin implements ClientAuthentication {
       this.#deps.checks.forget(known);
     }
     const { backend } = found.kind === 'referred' ? await this.#learnedHome(name, gone) : found;
-    const home = configured(backend, this.#deps.homeOf(backend, user));
+    const home = requireConfigured(backend, this.#deps.homeOf(backend, user));
     const checking = checkingHome(home);
     if ('closure' in checking) {
       attempt.trace = { user, backend };
@@ -198,7 +198,7 @@ class BasicLogin implements ClientAuthentication {
       findReferredHome(this.#deps.passdb, referred, password, context, signal),
     );
     if (found.kind !== 'found') return found.kind;
-    const home = checkingHome(configured(found.backend, this.#deps.homeOf(found.backend, found.user)));
+    const home = checkingHome(requireConfigured(found.backend, this.#deps.homeOf(found.backend, found.user)));
     if ('closure' in home) throw cannotBeChecked(home.closure);
     const verdict = await this.#askHome(attempt, found.user, home, allGone);
     if (verdict === 'right') referred.server.learn(found.backend);
@@ -263,8 +263,8 @@ class BasicLogin implements ClientAuthentication {
 type PasswordVerdict = PasswordCheck['kind'];
 
 /** Why a user is not served although the password was right. Throws if that is temporary. */
-function barred({ because }: Extract<Sought, { kind: 'barred' }>): ClientAdmission {
-  if (because instanceof UserIsToWait) throw because;
+function barred({ because }: Extract<FoundUser, { kind: 'barred' }>): ClientAdmission {
+  if (because instanceof TryAgainLater) throw because;
   return { kind: 'refused', reason: because.reason };
 }
 

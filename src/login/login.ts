@@ -9,9 +9,9 @@ import {
   type LoginOutcome,
   type PasswordAttempt,
 } from './attempt.ts';
-import { type AuthenticationDeps, configured, createAuthenticate, type Home } from './authentication.ts';
+import { type AuthenticationDeps, requireConfigured, createAuthenticate, type Home } from './authentication.ts';
 
-/** A login by the form: the password attempt, and what the webmail needs to know of the browser. */
+/** A login by the form: the password attempt, and the facts about the browser that the webmail needs. */
 export interface LoginForm extends PasswordAttempt {
   readonly publicOrigin: string;
   readonly timeZone: string | undefined;
@@ -49,7 +49,7 @@ export function createLogin(deps: LoginDeps): Login {
     return enterWebmail(login, attempt, user, settled);
   }
 
-  /** Completes a waiting move first. If that takes too long, the user gets the page that says so. */
+  /** Completes a waiting move first. If that takes too long, the user gets the page "Your mailbox is moving". */
   async function settledHome(login: LoginAttempt, user: CanonicalUser, home: Home) {
     const moved = await login
       .within('webmail', async () => deps.arrived?.(user))
@@ -57,7 +57,7 @@ export function createLogin(deps: LoginDeps): Login {
         if (login.gone.aborted || !(error instanceof PosternError) || error.code !== 'ERR_DEADLINE') throw error;
         return home.backend.name;
       });
-    return moved === undefined ? home : configured(moved, deps.homeOf(moved, user));
+    return moved === undefined ? home : requireConfigured(moved, deps.homeOf(moved, user));
   }
 
   return (attempt, gone) => run(attempt, gone, (login) => signIn(login, attempt));

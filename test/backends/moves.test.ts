@@ -15,7 +15,7 @@ import {
 import { withOverrides } from '../../src/backends/overrides.ts';
 import type { StateReplica } from '../../src/backends/state-replica.ts';
 import type { Move } from '../../src/backends/state-values.ts';
-import { type HomeLookup, UserIsToWait } from '../../src/core/directory.ts';
+import { type HomeLookup, TryAgainLater } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { LoginName } from '../../src/core/names.ts';
@@ -217,7 +217,7 @@ describe('the directory with overrides', () => {
   const directory = withOverrides(
     {
       async lookup(asked) {
-        if (asked === 'waiting@example.test') throw new UserIsToWait('1 ldap');
+        if (asked === 'waiting@example.test') throw new TryAgainLater('1 ldap');
         if (!isAway) return answers.get(asked) ?? { kind: 'unknown-user' };
         throw new PosternError('ERR_DIRECTORY_UNAVAILABLE', 'away', { source: 'directory', retryable: true });
       },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { UserIsToWait } from '../../src/core/directory.ts';
+import { TryAgainLater } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
@@ -262,7 +262,7 @@ describe('where the password of a refused user can be checked', () => {
     test(`"later" with ${what} is said by an error that knows it`, async () => {
       const asked = chainOf([step({ '*': answer })]).lookup(loginName('alice'), new AbortController().signal);
       await assert.rejects(asked, (error) => {
-        assert.ok(error instanceof UserIsToWait);
+        assert.ok(error instanceof TryAgainLater);
         assert.equal(error.code, 'ERR_DIRECTORY_UNAVAILABLE');
         assert.deepEqual(error.at, expected);
         return true;

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { backendKey, createPlacement } from '../../src/backends/placement.ts';
 import type { StateReplica } from '../../src/backends/state-replica.ts';
-import { type HomeLookup, UserIsToWait } from '../../src/core/directory.ts';
+import { type HomeLookup, TryAgainLater } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
 import type { ClientAdmission, Passdb, Referrals } from '../../src/core/passdb.ts';
@@ -179,7 +179,7 @@ describe('before a password was right', () => {
       directory: {
         async lookup(name: string): Promise<HomeLookup> {
           if (name === 'waiting@example.test') {
-            throw new UserIsToWait('1 ldap', { user: canonicalUser(name), backend: backendName('a') });
+            throw new TryAgainLater('1 ldap', { user: canonicalUser(name), backend: backendName('a') });
           }
           const known = Object.entries(users).find(([user]) => user === name)?.[1];
           return known ?? (of.includes('referring') ? referred(name) : { kind: 'unknown-user' });
