@@ -28,7 +28,7 @@ interface HttpListenerLimits {
   readonly keepAliveMs: number;
 }
 
-/** The HTTP or HTTPS server of one address: it refuses what is not HTTP, and routes every request. */
+/** The HTTP or HTTPS server of one address: it refuses malformed requests, and routes all others. */
 export class HttpListener {
   /** Call `listen` on it; `drain` closes it. */
   readonly server: Server;
@@ -62,7 +62,7 @@ export class HttpListener {
     this.#isLastCall = true;
   }
 
-  /** Accepts no more, lets requests finish, ends upgrades; cuts what is left when `signal` is aborted. */
+  /** Accepts no more, lets requests finish, ends upgrades; cuts the remaining connections when `signal` is aborted. */
   async drain(signal: AbortSignal): Promise<void> {
     this.#isLastCall = true;
     this.#isDraining = true;
@@ -87,14 +87,14 @@ export class HttpListener {
       maxHeaderSize: limits.headBytes,
       headersTimeout: limits.headMs,
       connectionsCheckingInterval: Math.min(1000, limits.headMs),
-      // An upload may take any time; Upload cuts one that stalls.
+      // Uploads have no time limit; `Upload` (body-streams.ts) cuts those that stall.
       requestTimeout: 0,
       keepAliveTimeout: limits.keepAliveMs,
       // Probes of load balancers send no Host; the ingress refuses all other requests without one.
       requireHostHeader: false,
-      // No 'end' event for requests without a body, and a fifth less work for them.
+      // Requests without a body get no 'end' event, which saves a fifth of their work.
       optimizeEmptyRequests: true,
-      // The answer to an upgrade would be written into an answer that is still open before it.
+      // While an earlier answer is open, an upgrade's answer would be written into it.
       shouldUpgradeCallback: (request: IncomingMessage) =>
         this.#pipelines.get(request.socket)?.open === undefined && mayUpgrade(request),
     };
@@ -133,7 +133,7 @@ export class HttpListener {
 
   #listenToRequests(): void {
     this.server.on('request', this.#onRequest);
-    // Node would say "100 Continue" before the request is validated; Upload says it once the request is accepted.
+    // Node would send "100 Continue" before the request is validated; Upload sends it once the request is accepted.
     this.server.on('checkContinue', this.#onRequest);
     // Node would answer any other expectation itself, ahead of the answer that is still open.
     this.server.on('checkExpectation', (request, response) => {
@@ -193,7 +193,7 @@ function createSecureServer(options: ServerOptions, certificates: TlsCertificate
 }
 
 /**
- * Answers bytes that are not HTTP once all earlier answers are out, and closes the connection. The client must never
+ * Answers a malformed request once all earlier answers are out, and closes the connection. The client must never
  * take this answer for the answer to the request before.
  */
 function answerClientError(error: Error, socket: Duplex, last: PipelinedRequest | undefined): void {

@@ -134,6 +134,7 @@ export function validateUpgrade(head: IncomingHead, publicUrl: PublicUrl): Upgra
     return { status: 400, why: 'Sec-WebSocket-Key is missing or malformed.' };
   }
   if (head.all('sec-websocket-version').join() !== '13') return { status: 426, why: 'Only version 13 is supported.' };
-  if (head.all('origin').join() !== publicUrl.origin) return { status: 403, why: 'The Origin is not that of this server.' };
+  if (head.all('origin').join() !== publicUrl.origin)
+    return { status: 403, why: 'The Origin is not that of this server.' };
   return undefined;
 }

@@ -20,7 +20,7 @@ const reservedPrefix = '/-/';
 /** Maximum size of a body that is sent to the gateway's own pages. */
 const maxFormBytes = 8 * 1024;
 
-/** What a reload may change. It is read once for each request, so that a request meets one configuration. */
+/** The rules that a reload may change. Read once per request, so that one configuration applies to all of it. */
 export interface RequestRules {
   readonly ingress: IngressReader;
   /** Maximum number of fields in a head. */
@@ -73,10 +73,10 @@ export class Routing {
     this.#warn = createWarnings(deps.log, deps.clock);
   }
 
-  /** Answers one request. Never throws: a bug, perhaps a driver's, costs its request and not the gateway. */
+  /** Answers one request. Never throws: a bug, perhaps a driver's, fails one request, not the gateway. */
   request(request: IncomingMessage, response: ServerResponse): void {
     const head = new IncomingHead(request);
-    // Node has lost what it read after a request for an upgrade, so the answer must be the last one on its connection.
+    // After a request for an upgrade, Node has discarded the bytes that followed: the connection must end with the answer.
     if (head.names.includes('upgrade')) response.shouldKeepAlive = false;
     const received = { request, response, head };
     try {
@@ -86,7 +86,7 @@ export class Routing {
     }
   }
 
-  /** Opens a WebSocket. `early`: what the client already sent after the head. Never rejects. */
+  /** Opens a WebSocket. `early`: the bytes that the client already sent after the head. Never rejects. */
   async upgrade(request: IncomingMessage, socket: Duplex, early: Buffer): Promise<void> {
     const head = new IncomingHead(request);
     const deps = this.#deps;
@@ -128,7 +128,7 @@ export class Routing {
     const refusal = validateRequest(head, maxFields, mayBeBasic);
     if (refusal !== undefined) {
       this.#logRefused(refusal, head, request);
-      // What follows on this connection may be read in more than one way.
+      // The rest of this connection could be read in more than one way.
       response.shouldKeepAlive = false;
       return sendAnswer(request, response, textAnswer(refusal.status, refusal.why), refusal.fields);
     }
@@ -234,7 +234,7 @@ function belongsTo({ record }: LiveSession, { hostKind }: Ingress): boolean {
   return (record.impersonation !== undefined) === (hostKind === 'assist');
 }
 
-/** Cuts a client whose body does not arrive in time: sending one slowly takes no sign-in. */
+/** Cuts a client whose body does not arrive in time: anyone can send one slowly, without signing in. */
 function cutLateBody(request: IncomingMessage, ms: number): void {
   const timer = setTimeout(() => request.socket.destroy(), ms);
   const arrived = (): void => clearTimeout(timer);
