@@ -269,7 +269,8 @@ class HostChecks implements Health {
     const { webmail, answers, failures, watched } = watch;
     const { name } = watched.host;
     if (evidence === 'refused') {
-      if (webmail.bad('the connection of a request was refused', 'sure')) this.#announce(name, 'webmail', webmail.report());
+      if (webmail.bad('the connection of a request was refused', 'sure'))
+        this.#announce(name, 'webmail', webmail.report());
     } else if (evidence === 'failed') {
       this.#noteFailure(watch, asked);
     } else {

@@ -1,6 +1,12 @@
 import type { Clock } from '../core/clock.ts';
 import { withDeadline } from '../core/deadline.ts';
-import { type HomeLookup, type ReferralServer, type Referrer, type UserHome, TryAgainLater } from '../core/directory.ts';
+import {
+  type HomeLookup,
+  type ReferralServer,
+  type Referrer,
+  type UserHome,
+  TryAgainLater,
+} from '../core/directory.ts';
 import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import {
@@ -21,7 +27,7 @@ export interface Follows {
   readonly onFound: 'answer' | 'next';
   /** `next`: ask the next source. `refuse`: ask no other source, the user is unknown. */
   readonly onUnknown: 'next' | 'refuse';
-  /** `fail`: ask no other source, "later". `next`: ask the next source, and believe only what it knows for certain. */
+  /** `fail`: ask no other source; the user is to try again later. `next`: ask the next one, but take no answer by default. */
   readonly onTempfail: 'fail' | 'next';
 }
 
@@ -64,10 +70,10 @@ export interface ChainOptions {
 /** The answer of a source that a user may not sign in, or not now. */
 type Barred = Extract<SourceAnswer, { kind: 'refused' | 'later' }>;
 
-/** What the chain says of one name: an answer, or another name to ask for. */
-type Walked = HomeLookup | { readonly kind: 'alias'; readonly user: LoginName };
+/** The chain's answer for one name: a home, or another name to ask for. */
+type StepResult = HomeLookup | { readonly kind: 'alias'; readonly user: LoginName };
 
-/** What the sources asked so far have said of one name. */
+/** The answers so far for one name. */
 interface WalkState {
   /** The first source that could not be asked. */
   silent: PosternError | undefined;
@@ -116,7 +122,7 @@ export class SourceChain {
     }
   }
 
-  async #walk(asked: LoginName, signal: AbortSignal, trace: LookupTrace): Promise<Walked> {
+  async #walk(asked: LoginName, signal: AbortSignal, trace: LookupTrace): Promise<StepResult> {
     const { domain } = splitLoginName(asked);
     const state: WalkState = { silent: undefined, barred: undefined, isKnown: false, role: undefined };
     for (const step of this.#options.steps) {
@@ -130,12 +136,12 @@ export class SourceChain {
         state.silent ??= answer;
         continue;
       }
-      const walked = this.#take(step, asked, answer, state);
+      const walked = this.#applyAnswer(step, asked, answer, state);
       if (walked === 'stop') break;
       if (walked !== 'next') return walked;
     }
     if (state.silent !== undefined) throw state.silent;
-    if (state.barred !== undefined) return this.#bar(state.barred.by, state.barred.answer, undefined);
+    if (state.barred !== undefined) return this.#refuse(state.barred.by, state.barred.answer, undefined);
     if (state.isKnown) throw badAnswer('the user exists, but no source names a backend');
     return { kind: 'unknown-user' };
   }
@@ -166,7 +172,7 @@ export class SourceChain {
   }
 
   /** Takes one answer: the result of the walk, or whether the next source is asked. */
-  #take(step: Step, asked: LoginName, answer: SourceAnswer, state: WalkState): Walked | 'next' | 'stop' {
+  #applyAnswer(step: Step, asked: LoginName, answer: SourceAnswer, state: WalkState): StepResult | 'next' | 'stop' {
     switch (answer.kind) {
       case 'found':
         return state.barred === undefined
@@ -178,7 +184,7 @@ export class SourceChain {
       case 'refused':
       case 'later': {
         const at = this.#homeOfBarred(asked, answer.home, answer.user);
-        if (state.barred === undefined && at !== undefined) return this.#bar(step, answer, at);
+        if (state.barred === undefined && at !== undefined) return this.#refuse(step, answer, at);
         state.barred ??= { by: step, answer };
         return 'next';
       }
@@ -194,7 +200,7 @@ export class SourceChain {
     asked: LoginName,
     answer: Extract<SourceAnswer, { kind: 'found' }>,
     state: WalkState,
-  ): Walked | 'next' {
+  ): StepResult | 'next' {
     if (state.silent !== undefined && answer.byDefault === true) throw state.silent;
     const user = answer.user === undefined ? asked : this.#readUser(step, answer.user);
     state.role = user === asked ? (state.role ?? answer.role) : answer.role;
@@ -216,7 +222,7 @@ export class SourceChain {
   ): HomeLookup | 'next' | 'stop' {
     if (home === undefined && user !== undefined) return 'stop';
     if (home === undefined || step.onFound === 'next') return 'next';
-    return this.#bar(by, answer, this.#homeOfBarred(asked, home, user ?? answer.user));
+    return this.#refuse(by, answer, this.#homeOfBarred(asked, home, user ?? answer.user));
   }
 
   /** Where the password of a barred user can be checked; undefined if `home` is no backend: the user stays barred. */
@@ -228,7 +234,7 @@ export class SourceChain {
   }
 
   /** Throws {@link TryAgainLater} if the user is to try again later. */
-  #bar(step: Step, barred: Barred, at: UserHome | undefined): HomeLookup {
+  #refuse(step: Step, barred: Barred, at: UserHome | undefined): HomeLookup {
     if (barred.kind === 'refused') return { kind: 'refused', reason: shownReason(barred.reason), ...defined({ at }) };
     this.#options.log.info('directory-later', { source: step.label });
     throw new TryAgainLater(step.label, at);

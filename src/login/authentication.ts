@@ -138,7 +138,8 @@ export async function findUser(
     if (found.kind === 'unknown-user' || found.at === undefined) return { kind: 'nobody', why: found.kind };
     return { kind: 'barred', because: found, ...found.at };
   } catch (error) {
-    if (error instanceof TryAgainLater && error.at !== undefined) return { kind: 'barred', because: error, ...error.at };
+    if (error instanceof TryAgainLater && error.at !== undefined)
+      return { kind: 'barred', because: error, ...error.at };
     throw error;
   }
 }

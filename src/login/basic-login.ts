@@ -130,7 +130,12 @@ class BasicLogin implements ClientAuthentication {
     return isUntold ? { kind: 'unavailable', reference: attempt.reference } : admission;
   }
 
-  async #decideFor(attempt: BasicAttempt, name: LoginName, found: FoundUser, gone: AbortSignal): Promise<ClientAdmission> {
+  async #decideFor(
+    attempt: BasicAttempt,
+    name: LoginName,
+    found: FoundUser,
+    gone: AbortSignal,
+  ): Promise<ClientAdmission> {
     const { credentials } = attempt;
     if (found.kind === 'nobody') {
       attempt.trace = { ...attempt.trace, why: found.why };

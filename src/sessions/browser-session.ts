@@ -63,7 +63,7 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
       }
       prepare(request, secure);
       return handler(request, response, (error?: unknown) => {
-        // A page without the session must still be able to close it; `current` and `open` throw this.
+        // Kept for later: `current` and `open` throw it, but `close` must work without the session.
         if (error instanceof PosternError) this.#failures.set(request, error);
         next(error instanceof PosternError ? undefined : error);
       });
@@ -83,7 +83,7 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
     try {
       await this.#write(cookie, request, opening);
     } catch (error) {
-      // express-session would still send the cookie of a session that nobody has.
+      // express-session would still send the cookie of a session that was not stored.
       Reflect.deleteProperty(request, 'session');
       if (error instanceof PosternError) this.#failures.set(request, error);
       void sessions.end(cookie.key, 'signed-out');
@@ -163,7 +163,7 @@ export class BrowserSessions implements SessionGate<Request, Response, RequestHa
   }
 }
 
-/** The ingress has decided what is secure and which cookies count; express-session would decide again, otherwise. */
+/** Makes express-session use the ingress's decisions on HTTPS and on which cookies count. */
 function prepare(request: Request, secure: boolean): void {
   Object.defineProperty(request, 'secure', { value: secure, configurable: true });
   const { cookie } = request.headers;
@@ -243,7 +243,7 @@ function createStoreClient({ store, sessions }: ExpressSessionOptions, ring: Key
     async set(sessionId: string, text: string, { expiration }: { expiration: { value: number } }): Promise<void> {
       const cookie = parseSessionId(ring, sessionId);
       const record = parseRecord(text);
-      if (cookie === undefined || record === undefined) throw new TypeError('only the gate makes sessions');
+      if (cookie === undefined || record === undefined) throw new TypeError('only BrowserSessions creates sessions');
       if ((await store.create(cookie.key, record, expiration.value * 1_000)) === 'created') return;
       if ((await store.rewrite(cookie.key, record)) === 'written') return;
       const message = 'a request wrote to a session that had ended meanwhile';

@@ -38,7 +38,7 @@ export class NodeSessions implements SessionFinder {
     // Over HTTPS the same field may lead to another session. No browser's field begins with a semicolon.
     const field = secure ? (cookieField ?? '') : `;${cookieField ?? ''}`;
     // The short cut: no parsing, no signature, no promise.
-    const known = this.#cache.atHand(field);
+    const known = this.#cache.findCached(field);
     if (known !== undefined) return { kind: 'found', session: known, rest: known.rest };
     const { own, rest } = readCookieField(cookieField, !secure);
     if (own === undefined) return { kind: 'none', rest };

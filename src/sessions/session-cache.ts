@@ -43,7 +43,7 @@ type StoredVerdict =
   | { readonly kind: 'ended'; readonly reason: EndReason }
   | { readonly kind: 'none' };
 
-/** What the node knows of a session; `unavailable` if the store could not be asked. */
+/** A node's knowledge of a session; `unavailable` if the store could not be asked. */
 export type CachedLookup = StoredVerdict | { readonly kind: 'unavailable' };
 
 const defaultCacheLimit = 50_000;
@@ -53,7 +53,7 @@ const concurrentRefreshes = 100;
  * The sessions that this node has in memory.
  *
  * A session that the store told of a change is read again before it is served. After a gap in the store's news every
- * session is in doubt, and is read again before its next use; while the store is away it is served on, for a while.
+ * session is in doubt, and is read again before its next use; while the store is away it is served for a grace period.
  * Sessions with attachments are read again at once, because an end must reach the attachments.
  */
 export class SessionCache {
@@ -70,8 +70,8 @@ export class SessionCache {
   readonly #attached = new Set<CachedSession>();
   readonly #keeper: SessionKeeper;
   readonly #stopListening: () => void;
-  /** Whether news from the store may be missing. */
-  #away = false;
+  /** Whether events from the store may be missing. */
+  #storeIsAway = false;
 
   /** Listens to the store's news from now on; `close` ends that. */
   constructor(options: SessionCacheOptions) {
@@ -95,7 +95,7 @@ export class SessionCache {
       jarChanged: (session) => this.#jarWrites.note(session),
       end: (key, reason) => this.end(key, reason),
     };
-    this.#stopListening = store.watch((news) => this.#hear(news));
+    this.#stopListening = store.watch((news) => this.#onStoreEvent(news));
   }
 
   /** The sessions in memory, least recently used first. */
@@ -108,19 +108,19 @@ export class SessionCache {
   }
 
   /** The session to which this Cookie field last led; undefined if there is none that may be served at once. */
-  atHand(field: string): CachedSession | undefined {
+  findCached(field: string): CachedSession | undefined {
     const session = this.#sessions.byField.get(field);
-    if (session === undefined || !this.#isServable(session, this.#away)) return undefined;
+    if (session === undefined || !this.#isServable(session, this.#storeIsAway)) return undefined;
     this.#sessions.refresh(session);
     return session;
   }
 
-  /** Lets `atHand` find the session by this field; `rest` is the field without the session cookie. */
+  /** Lets `findCached` find the session by this field; `rest` is the field without the session cookie. */
   remember(session: CachedSession, field: string, rest: string): void {
     this.#sessions.remember(session, field, rest);
   }
 
-  /** Looks in memory first, and answers without a promise if no question to the store is needed. */
+  /** Looks in memory first, and returns synchronously if the store need not be asked. */
   lookUp(cookie: SessionCookie): CachedLookup | Promise<CachedLookup> {
     const reason = this.#endings.reasonOf(cookie.key);
     if (reason !== undefined) return { kind: 'ended', reason };
@@ -129,7 +129,7 @@ export class SessionCache {
       void this.end(session.key, 'absolute');
       return { kind: 'ended', reason: 'absolute' };
     }
-    return session !== undefined && this.#isServable(session, this.#away)
+    return session !== undefined && this.#isServable(session, this.#storeIsAway)
       ? { kind: 'found', session }
       : this.#ask(cookie);
   }
@@ -163,16 +163,16 @@ export class SessionCache {
     return { cached: this.#sessions.byKey.size, attached: this.#attached.size, endingsWaiting: this.#endings.queued };
   }
 
-  /** Ends what time has ended, reads again what is in doubt, and writes what is due. */
+  /** Ends sessions whose time is over, reads doubtful ones again, and writes the changes that are due. */
   async sweep(): Promise<void> {
     for (const session of this.#attached) {
       if (this.#isOver(session)) void this.end(session.key, 'absolute');
-      // Nobody vouches for the session any longer. It may go on when the store is back; its attachments may not.
-      else if (this.#away && session.doubtSinceMs !== 0 && !this.#isServable(session, true)) {
+      // The grace period is over: end its streams. The session itself may continue when the store is back.
+      else if (this.#storeIsAway && session.doubtSinceMs !== 0 && !this.#isServable(session, true)) {
         session.endAttachments('idle');
       }
     }
-    if (this.#away) return;
+    if (this.#storeIsAway) return;
     await Promise.all([
       this.#refreshAttached(),
       this.#useNotes.flush(),
@@ -181,7 +181,7 @@ export class SessionCache {
     ]);
   }
 
-  /** Stops listening, and writes what is not written yet. */
+  /** Stops listening, and writes the changes that are not written yet. */
   async close(): Promise<void> {
     this.#stopListening();
     await Promise.all([this.#useNotes.flushAll(), this.#jarWrites.flush(), this.#endings.retry()]);
@@ -261,13 +261,13 @@ export class SessionCache {
 
   async #refreshAttached(): Promise<void> {
     const doubtful = [...this.#attached].filter((session) => !this.#isServable(session, false));
-    for (let from = 0; from < doubtful.length && !this.#away; from += concurrentRefreshes) {
+    for (let from = 0; from < doubtful.length && !this.#storeIsAway; from += concurrentRefreshes) {
       const some = doubtful.slice(from, from + concurrentRefreshes);
       await Promise.all(some.map((session) => this.#refresh(session)));
     }
   }
 
-  #hear(news: StoreNews): void {
+  #onStoreEvent(news: StoreNews): void {
     if (news.kind === 'changed') {
       this.#reader.changed(news.key);
       const session = this.#sessions.byKey.get(news.key);
@@ -275,11 +275,11 @@ export class SessionCache {
       session.changed = true;
       if (session.attachments > 0) void this.#refresh(session);
     } else if (news.kind === 'gap') {
-      this.#away = true;
+      this.#storeIsAway = true;
       this.#reader.allChanged();
       for (const session of this.#sessions.byKey.values()) session.doubtSinceMs ||= this.#clock.nowMs();
     } else {
-      this.#away = false;
+      this.#storeIsAway = false;
       void this.#refreshAttached();
     }
   }

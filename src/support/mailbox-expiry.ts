@@ -32,20 +32,20 @@ interface MailboxExpiryDeps {
   readonly vouchEveryMs?: number;
 }
 
-/** Ends opened mailboxes on this node: each ends with its staff session, its role and its time. */
+/** Ends opened mailboxes on this node: each when its staff session, its role or its time ends. */
 export interface MailboxExpiry extends AsyncDisposable {
   /** Notes an opened mailbox for all nodes. Rejects if the store cannot take it. */
   opened(session: RecordKey, mailbox: OpenedMailbox): Promise<void>;
   /** Passes a lookup on. The session of an opened mailbox passes only after its staff session and role were checked. */
   guard(lookup: SessionLookup): SessionLookup | Promise<SessionLookup>;
-  /** Closes an opened mailbox for its staff member. It is on no list when this resolves. */
+  /** Closes an opened mailbox for its staff member. No list shows it any more when this resolves. */
   stop(session: RecordKey): Promise<void>;
   /** The open mailboxes of a member of staff, on all nodes. */
   of(actor: string): readonly (OpenedMailbox & { readonly session: RecordKey })[];
 }
 
 const vouchEveryMs = 1_000;
-const reapEveryMs = 15_000;
+const endUnwatchedEveryMs = 15_000;
 const vouchTimeoutMs = 5_000;
 
 /** Creates the expiry and starts its timer. Disposing stops the timer and ends no mailbox: other nodes go on. */
@@ -57,18 +57,18 @@ class ExpiringMailboxes implements MailboxExpiry {
   readonly #deps: MailboxExpiryDeps;
   readonly #elapsedMs: () => number;
   readonly #watched = new Map<RecordKey, { readonly session: LiveSession; readonly endsAtMs: number }>();
-  #reapedAtMs: number;
-  #looking: Promise<void> | undefined;
+  #endedUnwatchedAtMs: number;
+  #checking: Promise<void> | undefined;
   readonly #timer: NodeJS.Timeout;
 
   constructor(deps: MailboxExpiryDeps) {
     this.#deps = deps;
     this.#elapsedMs = this.#deps.elapsedMs ?? (() => performance.now());
-    this.#reapedAtMs = this.#deps.clock.nowMs();
+    this.#endedUnwatchedAtMs = this.#deps.clock.nowMs();
     // One check at a time, however long the directory takes.
     this.#timer = setInterval(() => {
-      this.#looking ??= this.#look().finally(() => {
-        this.#looking = undefined;
+      this.#checking ??= this.#checkAll().finally(() => {
+        this.#checking = undefined;
       });
     }, this.#deps.vouchEveryMs ?? vouchEveryMs).unref();
   }
@@ -99,7 +99,7 @@ class ExpiringMailboxes implements MailboxExpiry {
 
   async stop(session: RecordKey): Promise<void> {
     await this.#deps.end(session, 'signed-out');
-    await this.#close(session, 'signed-out').catch((error) => this.#unnoted(error));
+    await this.#close(session, 'signed-out').catch((error) => this.#logFailure(error));
   }
 
   of(actor: string): readonly (OpenedMailbox & { readonly session: RecordKey })[] {
@@ -112,7 +112,7 @@ class ExpiringMailboxes implements MailboxExpiry {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
-    await this.#looking;
+    await this.#checking;
   }
 
   /** Whether the mailbox may stay open. Rejects if directory or store cannot be asked. */
@@ -151,7 +151,7 @@ class ExpiringMailboxes implements MailboxExpiry {
     session.attach({
       end: (reason) => {
         this.#watched.delete(session.key);
-        this.#close(session.key, reason).catch((error: unknown) => this.#unnoted(error));
+        this.#close(session.key, reason).catch((error: unknown) => this.#logFailure(error));
       },
     });
   }
@@ -159,14 +159,14 @@ class ExpiringMailboxes implements MailboxExpiry {
   /** Removes the entry. Only the node that removed it writes the audit line. */
   async #close(key: RecordKey, reason: EndReason): Promise<void> {
     const mailbox = await this.#deps.opened.take(key);
-    if (mailbox !== undefined) await this.#deps.audit.record(lineOfEnd(mailbox, reason));
+    if (mailbox !== undefined) await this.#deps.audit.record(auditEventOf(mailbox, reason));
   }
 
   /**
-   * Ends mailboxes that this node does not watch: their browser has not come yet, or came to another node, which may be
-   * gone since.
+   * Ends mailboxes that this node does not watch: no browser has used them here. It has not come yet, or uses another
+   * node, which may have gone.
    */
-  async #reap(): Promise<void> {
+  async #endUnwatched(): Promise<void> {
     for (const [session, mailbox] of this.#deps.opened.all()) {
       if (!isRecordKey(session) || this.#watched.has(session)) continue;
       const ended = await this.#deps.endOf(session);
@@ -188,7 +188,7 @@ class ExpiringMailboxes implements MailboxExpiry {
     }
   }
 
-  async #look(): Promise<void> {
+  async #checkAll(): Promise<void> {
     try {
       await Promise.all(
         [...this.#watched.values()].map(async ({ session, endsAtMs }) => {
@@ -197,27 +197,27 @@ class ExpiringMailboxes implements MailboxExpiry {
           else if (impersonation !== undefined) await this.#vouch(session, impersonation);
         }),
       );
-      if (isRecent(this.#reapedAtMs, reapEveryMs, this.#deps.clock.nowMs())) return;
-      this.#reapedAtMs = this.#deps.clock.nowMs();
-      await this.#reap();
+      if (isRecent(this.#endedUnwatchedAtMs, endUnwatchedEveryMs, this.#deps.clock.nowMs())) return;
+      this.#endedUnwatchedAtMs = this.#deps.clock.nowMs();
+      await this.#endUnwatched();
     } catch (error) {
-      this.#unnoted(error);
+      this.#logFailure(error);
     }
   }
 
-  #unnoted(error: unknown): void {
+  #logFailure(error: unknown): void {
     this.#deps.log.error('impersonation-end-not-noted', { err: error });
   }
 }
 
-const ownEnds = new Map<EndReason, AuditEvent['event']>([
+const eventsOfEnds = new Map<EndReason, AuditEvent['event']>([
   ['signed-out', 'impersonation-stop'],
   ['absolute', 'impersonation-expired'],
 ]);
 
-function lineOfEnd({ actor, subject, reason, ticket }: OpenedMailbox, ended: EndReason): AuditEvent {
+function auditEventOf({ actor, subject, reason, ticket }: OpenedMailbox, ended: EndReason): AuditEvent {
   return {
-    event: ownEnds.get(ended) ?? 'impersonation-ended',
+    event: eventsOfEnds.get(ended) ?? 'impersonation-ended',
     actor,
     subject,
     facts: { reason, ticket, ended },
