@@ -20,8 +20,8 @@ export interface LoginForm extends PasswordAttempt {
 /** Dependencies of createLogin. */
 export interface LoginDeps extends AuthenticationDeps, LoginAttemptsDeps {
   /**
-   * Completes a move that waits for this login, once the password was right. Resolves with the user's new backend, or
-   * undefined if it is the same. Without it no move waits.
+   * Completes a move that waits for this login, once the password was right. Resolves with the backend of the user's
+   * override; undefined if the user has none. Without it no move waits.
    */
   readonly arrived?: (user: CanonicalUser) => Promise<BackendName | undefined>;
 }
@@ -49,15 +49,18 @@ export function createLogin(deps: LoginDeps): Login {
     return enterWebmail(login, attempt, user, settled);
   }
 
-  /** Completes a waiting move first. If that takes too long, the user gets the page "Your mailbox is moving". */
+  /** Completes a waiting move first. If that takes too long, the home is asked for again: the user is being moved. */
   async function settledHome(login: LoginAttempt, user: CanonicalUser, home: Home) {
-    const moved = await login
-      .within('webmail', async () => deps.arrived?.(user))
-      .catch((error: unknown) => {
-        if (login.gone.aborted || !(error instanceof PosternError) || error.code !== 'ERR_DEADLINE') throw error;
-        return home.backend.name;
-      });
-    return moved === undefined ? home : requireConfigured(moved, deps.homeOf(moved, user));
+    const { name } = home.backend;
+    try {
+      const override = await login.within('webmail', async () => deps.arrived?.(user));
+      // Not asked for twice: the first answer knew of open sessions, and may have taken a down host's only trial.
+      if (override === undefined || override === name) return home;
+      return requireConfigured(override, deps.homeOf(override, user));
+    } catch (error) {
+      if (login.gone.aborted || !(error instanceof PosternError) || error.code !== 'ERR_DEADLINE') throw error;
+      return requireConfigured(name, deps.homeOf(name, user));
+    }
   }
 
   return (attempt, gone) => run(attempt, gone, (login) => signIn(login, attempt));

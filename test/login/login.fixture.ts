@@ -6,6 +6,7 @@ import type { PasswordCheck, Referrals } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
 import type { LoginEvent } from '../../src/login/attempt.ts';
+import type { Home } from '../../src/login/authentication.ts';
 import {
   createLogin,
   createStaffLogin,
@@ -49,6 +50,8 @@ export interface Script {
   readonly deadlineMs?: number;
   readonly knowsBackend?: boolean;
   readonly isSomeHomeSilent?: boolean;
+  readonly homeOf?: (found: Home, stays: boolean) => ReturnType<LoginDeps['homeOf']>;
+  readonly arrived?: LoginDeps['arrived'];
 }
 
 export const found: HomeLookup = {
@@ -131,8 +134,12 @@ export function createBench(script: Script = {}): Bench {
         return script.referral ?? { kind: 'referred', to: 'imap://mail-a/' };
       },
     },
-    homeOf: (name) =>
-      script.knowsBackend === false || name !== 'a' ? undefined : { backend: backendA, host: hostA, driver },
+    homeOf(name, _user, stays = false) {
+      if (script.knowsBackend === false || name !== 'a') return undefined;
+      const home = { backend: backendA, host: hostA, driver };
+      return script.homeOf === undefined ? home : script.homeOf(home, stays);
+    },
+    ...(script.arrived === undefined ? {} : { arrived: script.arrived }),
     clock: { nowMs: () => bench.nowMs },
     async wait(ms, signal) {
       script.onWait?.();

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { type FailureSource, PosternError } from '../../src/core/error.ts';
 import type { LoginOutcome } from '../../src/login/attempt.ts';
-import { attempt, createBench, found, type Script } from './login.fixture.ts';
+import { attempt, backendA, createBench, found, type Script } from './login.fixture.ts';
 import { backendName, canonicalUser } from './named.fixture.ts';
 
 const here = new AbortController().signal;
@@ -253,4 +253,33 @@ test('the user that is found stands in the place of the name that was typed', as
   await bench.login(attempt({ user: 'alias' }), here);
   assert.equal(bench.penalised[0]?.user, 'alice@example.test');
   assert.equal(bench.events[0]?.user, 'alice@example.test');
+});
+
+test('a user with an override signs in at the home that was found: it is not asked for again', async () => {
+  let asked = 0;
+  const bench = createBench({
+    directory: async () => ({ ...found, stays: true }),
+    // A drain that lets users with sessions stay.
+    homeOf(home, stays) {
+      asked += 1;
+      return stays ? home : { closure: { kind: 'drain', backend: backendA.name, sinceMs: 0, texts: {} }, home };
+    },
+    arrived: async () => backendA.name,
+  });
+  assert.equal((await bench.login(attempt(), here)).kind, 'signed-in');
+  assert.equal(asked, 1);
+});
+
+test('a user whose move takes too long reads that it is under way', async () => {
+  let isMoving = false;
+  const bench = createBench({
+    homeOf: (home) =>
+      isMoving ? { closure: { kind: 'moving', backend: backendA.name, sinceMs: 0, texts: {} }, home } : home,
+    async arrived() {
+      isMoving = true;
+      throw new PosternError('ERR_DEADLINE', 'too late', { source: 'webmail', retryable: true });
+    },
+  });
+  const outcome = await bench.login(attempt(), here);
+  assert.equal(outcome.kind === 'closed' && outcome.closure.kind, 'moving');
 });
