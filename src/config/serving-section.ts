@@ -126,7 +126,7 @@ export function masterSection(referenced: ReferencedFiles) {
         /^[^\s/\\\p{C}]{1,254}$/u.test(name)
           ? read(name)
           : wrong(`${shownValue(name)} is not a valid master name: ${userRemedy}`),
-    }).describe('The name of the master: a master user of Dovecot, or one of `proxyservers` in Cyrus.'),
+    }).describe('The name of the master: a master user of Dovecot, or one of the `admins` of Cyrus.'),
     password: secret(referenced).describe('Its password, which opens every mailbox of the backend: `{ file: NAME }`.'),
     separator: text('a character', separatorRemedy)
       .refine((given) => /^[^\s\p{C}@]$/u.test(given), { error: `is not one character: ${separatorRemedy}` })

@@ -71,7 +71,7 @@ export interface ClientPath {
   readonly elsewhere?: Readonly<Record<string, string>>;
 }
 
-/** An account that may open every mailbox of a backend: a master user of Dovecot, one of `proxyservers` in Cyrus. */
+/** An account that may open every mailbox of a backend: a master user of Dovecot, one of the `admins` of Cyrus. */
 export interface MasterIdentity {
   readonly user: string;
   readonly password: Secret;
@@ -79,7 +79,7 @@ export interface MasterIdentity {
   readonly separator: string;
 }
 
-/** One home mailbox server: an IMAP address and a webmail, on one or more hosts. */
+/** A place where mail of users lives: one host or several, each with an IMAP server and a webmail. */
 export interface Backend {
   readonly name: BackendName;
   /** The webmail driver, by its name in the registry. */
