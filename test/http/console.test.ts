@@ -222,7 +222,7 @@ suite('the console', () => {
     fixture.away.add('directory');
     const { status, text } = await browser.get('/-/users?user=alice@example.test');
     assert.equal(status, 200);
-    assert.match(text, /The directory did not answer, so the mailbox was not opened/);
+    assert.match(text, /The mailbox was not opened, because of a problem with the directory/);
     assert.match(text, /<button class="primary" type="button" disabled/);
     assert.match(text, /wrong-password/);
   });

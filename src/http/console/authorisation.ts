@@ -119,7 +119,7 @@ export function createConsoleGuard(deps: ConsoleGuardDeps): ConsoleGuard {
 export const staleText = 'This page was open for too long, or belongs to another session. Nothing was changed.';
 
 /**
- * Answers that a server could not be asked, under a reference that the log has too. `cause`: only for authenticated
+ * Answers that something could not be asked or done, under a reference that the log has too. `cause`: only for authenticated
  * staff.
  */
 export function showUnavailable(
@@ -136,7 +136,7 @@ export function showUnavailable(
   const why =
     error.source === 'audit'
       ? 'The audit log cannot be written, and nothing is done without it. Tell an operator.'
-      : `${text(sourceKeyOf(error.source))} did not answer. Nothing was changed.`;
+      : `There is a problem with ${text(sourceKeyOf(error.source))}. Nothing was changed.`;
   const more = cause === undefined || error.source === 'audit' ? '' : ` ${text('support.cause', { detail: cause })}`;
   showMessage(views, response, frame, why + more, reference);
 }

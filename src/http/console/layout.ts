@@ -49,7 +49,7 @@ function timeText(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-/** The text key of a source that did not answer, as staff know it. */
+/** The text key of the part that failed, as staff know it. */
 export function sourceKeyOf(source: FailureSource): TextKey {
   return source === 'client' || source === 'config' ? 'support.source.gateway' : `support.source.${source}`;
 }
