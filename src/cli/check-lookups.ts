@@ -21,8 +21,9 @@ const parallelNames = 32;
 const hint = 'answers; to look users up, name some: check --online USER USER USER';
 
 /**
- * Opens the directory, whose files are read by that, and asks its sources for a user that does not exist; then for the
- * given users, and for every name of the configuration: one that is nobody's mailbox protects and allows nobody.
+ * The half of `check --online` that asks the directory; `dialAll` is the other half. Opens the directory, whose files
+ * are read by that, and asks its sources for a user that does not exist; then for the given users, and for every name
+ * of the configuration: one that is nobody's mailbox protects and allows nobody.
  */
 export async function askDirectory(
   config: Config,

@@ -30,8 +30,8 @@ type Dial = Pick<Dialled, 'server' | 'address'> & {
 const parallelDials = 32;
 
 /**
- * Checks Redis, the IMAP server and the webmail of every backend, and its master identity. Never rejects because of a
- * server.
+ * The half of `check --online` that dials: Redis of sessions and state with the server keys in it, and IMAP, webmail
+ * and master identity of each host. `askDirectory` is the other half. Never rejects because of a server.
  */
 export async function dialAll(config: Config): Promise<readonly Dialled[]> {
   const waiting = [

@@ -83,8 +83,9 @@ export interface Readiness {
 }
 
 /**
- * Returns status and text of `/-/ready`, the same on both listeners. A node without its store is degraded but ready: a
- * 503 of all nodes at once would turn an outage of the store into an outage of the webmail.
+ * Returns status and text of `/-/ready`, the same on both listeners; `Availability` in src/gateway.ts decides it. A node
+ * without its store is degraded but ready: a 503 of all nodes at once would turn an outage of the store into an outage
+ * of the webmail.
  */
 export function readinessAnswer(readiness: Readiness): { readonly status: number; readonly text: string } {
   if (!readiness.ready) return { status: 503, text: 'not ready\n' };

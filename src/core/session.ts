@@ -38,7 +38,7 @@ export interface StaffProof {
   readonly provenAtMs: number;
 }
 
-/** The stored record of a session. It opens nothing by itself: the credentials are sealed under the cookie. */
+/** The stored record of a session. It opens nothing by itself: half of the key of its credentials is in the cookie. */
 export interface SessionRecord {
   readonly user: CanonicalUser;
   readonly backend: BackendName;

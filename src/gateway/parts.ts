@@ -36,7 +36,7 @@ import type { Connections } from '../proxy/connections.ts';
 import type { IngressOptions } from '../proxy/ingress.ts';
 import type { ProxyProtocol } from '../proxy/proxy-protocol-listener.ts';
 import type { RequestRules } from '../proxy/routing.ts';
-import type { Route } from '../proxy/session-requests.ts';
+import type { BackendRoute } from '../proxy/session-requests.ts';
 import type { TlsCertificates } from '../proxy/tls-certificates.ts';
 import type { NodeSessions } from '../sessions/node-sessions.ts';
 import type { ServerKeys } from '../sessions/server-keys.ts';
@@ -224,7 +224,7 @@ export interface ConfigSnapshot extends AsyncDisposable {
   readonly forgetHome: (user: CanonicalUser) => void;
   /** The backend of a host, by their names. */
   readonly backendOfHost: (host: string) => BackendName | undefined;
-  readonly routes: ReadonlyMap<BackendName, Route>;
+  readonly routes: ReadonlyMap<BackendName, BackendRoute>;
   /** For proxies of mail. */
   readonly routeMail: RouteMail;
   /** Whether this client address may query routes. */

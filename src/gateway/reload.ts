@@ -50,7 +50,8 @@ export function createReload({ readConfig, node, holder, replaced, log }: Reload
     replaced();
     retirement.retire(before);
     await node.certificates?.reload(fresh.config.tls);
-    await node.sessions.endHeldOn(new Set(removed), 'backend-removed');
+    // All other sessions end at their next request, in WebmailRequests.pass.
+    await node.sessions.endCachedOn(new Set(removed), 'backend-removed');
     const serverKeys = node.keys.current().all.map(({ id }) => id);
     log.info('config-reloaded', { changed, removed, serverKeys });
   }

@@ -24,12 +24,12 @@ import type { MailServers } from '../login/mail-servers.ts';
 import { type BasicPaths, createBasicPaths } from '../proxy/basic-requests.ts';
 import { createIngress } from '../proxy/ingress.ts';
 import { createRequestHeaders } from '../proxy/request-headers.ts';
-import type { Route } from '../proxy/session-requests.ts';
+import type { BackendRoute } from '../proxy/session-requests.ts';
 import { loadDrivers } from './drivers.ts';
 import type { ConfigSnapshot, SharedParts } from './parts.ts';
 import { openDirectory } from './stores.ts';
 
-/** Builds a snapshot. Rejects when the directory cannot be opened; nothing is left open then. */
+/** Builds a snapshot. Rejects if a driver cannot be loaded or the directory cannot be opened; nothing stays open then. */
 export async function buildSnapshot(config: Config, parts: SharedParts): Promise<ConfigSnapshot> {
   const { clock, log } = parts;
   const { drivers, byBackend } = await loadDrivers(config.backends, parts);
@@ -124,7 +124,7 @@ function createRequestRules(
 }
 
 function createRoutes(homes: ReadonlyMap<BackendName, Home>, placement: Placement): ConfigSnapshot['routes'] {
-  const routes = new Map<BackendName, Route>();
+  const routes = new Map<BackendName, BackendRoute>();
   for (const [name, { backend, driver }] of homes) {
     routes.set(name, { backend, driver, placement });
   }
@@ -167,7 +167,7 @@ export function createSignInHomes(
     return host === undefined ? undefined : { ...home, host };
   }
 
-  /** Each host of a pool has users of its own. */
+  /** In a pool each user has one host, so one silent host leaves some users unchecked. */
   function hasSilence({ backend }: Home): boolean {
     const hosts = placement.passwordHosts(backend);
     return hosts.length === 0 || hosts.some(isSilent);

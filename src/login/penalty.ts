@@ -27,7 +27,10 @@ export type Admission =
     }
   | { readonly kind: 'busy' };
 
-/** Growing delay after failed logins, as in Dovecot's anvil: it slows guessing down and locks no user out. */
+/**
+ * Growing delay after failed logins, as in Dovecot's anvil: it slows guessing down and locks no user out. Apart from it,
+ * `createLoginAttempts` holds every refusal until `login.refusal_after`.
+ */
 export interface Penalty {
   /** Rejects when `signal` is aborted while it waits; the attempt is then not counted. */
   admit(attempt: PenaltyAttempt, signal: AbortSignal): Promise<Admission>;

@@ -33,7 +33,7 @@ import {
 } from './upstream-request.ts';
 
 /** A configured backend with its driver and placement. */
-export interface Route {
+export interface BackendRoute {
   readonly backend: Backend;
   readonly driver: WebmailDriver;
   /** Says which host serves a session of this backend now. */
@@ -41,7 +41,7 @@ export interface Route {
 }
 
 /** Finds a configured backend by name; undefined if there is none. A reload may change the result. */
-export type Routes = (name: BackendName) => Route | undefined;
+export type Routes = (name: BackendName) => BackendRoute | undefined;
 
 /** One finished proxied request, for metrics and the access log. `path` has no query. */
 export interface FinishedRequest {

@@ -12,7 +12,7 @@ import { sendRawAnswer } from './reply.ts';
 import type { IncomingHead } from './request-head.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { validateUpgrade } from './request-validation.ts';
-import type { Route, Routes } from './session-requests.ts';
+import type { BackendRoute, Routes } from './session-requests.ts';
 import { UpgradeTunnel } from './upgrade-tunnel.ts';
 import { driverFieldsOf } from './upstream-request.ts';
 
@@ -129,7 +129,7 @@ export class Upgrades {
     });
   }
 
-  #connect(task: UpgradeTask, { backend, driver }: Route, host: BackendHost): void {
+  #connect(task: UpgradeTask, { backend, driver }: BackendRoute, host: BackendHost): void {
     const { request, socket, early, head, ingress, session, cookieRest } = task;
     const fields = task.requestHeaders(head, {
       ingress,

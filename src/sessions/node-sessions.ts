@@ -70,8 +70,8 @@ export class NodeSessions implements SessionFinder {
     return new Set([...here, ...elsewhere].map(({ key }) => key)).size;
   }
 
-  /** Ends the sessions on these backends that this node has in memory; others end at their next use. */
-  async endHeldOn(backends: ReadonlySet<BackendName>, reason: EndReason): Promise<void> {
+  /** Ends the sessions on these backends that this node has in memory; `WebmailRequests.pass` ends others at their next use. */
+  async endCachedOn(backends: ReadonlySet<BackendName>, reason: EndReason): Promise<void> {
     const here = [...this.#cache.values()].filter((session) => backends.has(session.record.backend));
     await Promise.all(here.map((session) => this.end(session.key, reason)));
   }
