@@ -10,8 +10,8 @@ export const errorCodes = {
     'State entries were not written with a server key, or were changed or moved since; they are ignored.',
   ERR_SESSION_ENDED: 'The session ended while a request was still writing to it.',
   ERR_STORE_UNAVAILABLE: 'The session store did not answer in time.',
-  ERR_DIRECTORY_UNAVAILABLE: 'No source of the directory could name the user’s backend.',
-  ERR_DIRECTORY_ANSWER: 'A source of the directory named a backend that is not configured.',
+  ERR_DIRECTORY_UNAVAILABLE: 'A source of the directory did not answer, or asked to try again later.',
+  ERR_DIRECTORY_ANSWER: 'A source of the directory gave an answer that cannot be used, such as an unknown backend.',
   ERR_IMAP_UNAVAILABLE: 'The IMAP server of the backend did not answer.',
   ERR_IMAP_PROTOCOL: 'The IMAP server of the backend broke the protocol or offered no safe way to sign in.',
   ERR_WEBMAIL_UNAVAILABLE: 'The webmail of the backend did not answer.',
@@ -22,7 +22,7 @@ export const errorCodes = {
   ERR_AUDIT_UNAVAILABLE: 'The audit could not be written or read; until it can be, staff cannot open mailboxes.',
   ERR_NO_MASTER_ENTRY: 'A mailbox cannot be opened without its user’s password, because its backend does not allow it.',
   ERR_AUDIT_COPY: 'Audit lines could not be copied to syslog; the audit file has them.',
-  ERR_BUSY: 'The bounded queue for this backend is full.',
+  ERR_BUSY: 'A bounded queue is full: of requests or logins for a backend, or of logins that wait for a penalty.',
   ERR_DEADLINE: 'The deadline passed before an answer came.',
 } as const;
 
