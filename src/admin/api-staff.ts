@@ -30,7 +30,7 @@ export interface ApiStaffDeps {
   readonly audit: Pick<Audit, 'record'>;
 }
 
-/** Routes for staff and their second factors: list them, make an enrolment code, remove a factor. */
+/** Routes for staff and their second factors: list them, make a one-time code, remove a factor. */
 export function staffRoutes({ staff, sessions, userNamed, audit }: ApiStaffDeps): readonly ApiRoute[] {
   function consoleAddress(): string {
     const address = staff.console();

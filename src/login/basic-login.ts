@@ -327,7 +327,7 @@ export interface ClientCheckEvent {
   readonly error?: unknown;
 }
 
-/** Logs each check. A right one is no event: each client has one a minute. */
+/** Logs each check; a right one at debug only, since each client has one a minute. */
 export function createClientCheckLog(log: Log): (event: ClientCheckEvent) => void {
   return ({ error, ...facts }) => {
     if (error === undefined && facts.result === 'right') log.debug('basic-login', facts);
