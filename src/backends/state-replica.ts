@@ -79,8 +79,8 @@ class StoreReplica implements StateReplica {
   }
 
   async open(): Promise<void> {
-    await this.#look();
-    this.#lookLater();
+    await this.#poll();
+    this.#pollLater();
   }
 
   /** Runs one read at a time. Callers during a read share the next one, which sees what the first may have missed. */
@@ -127,7 +127,7 @@ class StoreReplica implements StateReplica {
     return this.#reading;
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     try {
       await this.refresh();
       if (this.#away) this.#deps.log.info('state-store-up');
@@ -139,9 +139,9 @@ class StoreReplica implements StateReplica {
     }
   }
 
-  #lookLater(): void {
+  #pollLater(): void {
     this.#timer = setTimeout(
-      () => void this.#look().finally(() => this.#timer && this.#lookLater()),
+      () => void this.#poll().finally(() => this.#timer && this.#pollLater()),
       this.#deps.pollMs ?? pollDefaultMs,
     ).unref();
   }

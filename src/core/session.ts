@@ -96,8 +96,8 @@ export type StoredLookup =
   | { readonly kind: 'ended'; readonly reason: EndReason }
   | { readonly kind: 'none' };
 
-/** The store's news of changes by others: a record or jar moved or went, or some news may have been missed. */
-export type StoreNews =
+/** A change by others: a record or jar was written or removed. `gap`: some events may have been missed. */
+export type StoreEvent =
   | { readonly kind: 'changed'; readonly key: RecordKey }
   | { readonly kind: 'gap' }
   | { readonly kind: 'restored' };
@@ -141,7 +141,7 @@ export interface SessionStore extends AsyncDisposable {
   registerKeys(keys: readonly RegisteredKey[]): Promise<readonly RegisteredKey[]>;
   retireKey(id: string): Promise<void>;
   /** Calls `listener` for each change until the returned function is called. */
-  watch(listener: (news: StoreNews) => void): () => void;
+  watch(listener: (event: StoreEvent) => void): () => void;
   /** Resolves if the store answers; rejects like every other call. */
   ping(): Promise<void>;
 }

@@ -9,7 +9,7 @@ import type { AskLeader } from '../directory/source.ts';
 import type { UserListeners } from './parts.ts';
 import { isReport, replyTo, type WorkerOrder, type WorkerReport } from './worker-messages.ts';
 
-/** What the first process does for its workers. */
+/** The first process's services for its workers. */
 interface Led {
   readonly askSource: AskLeader;
   /** The configuration that is in force at the start. */
@@ -44,7 +44,7 @@ export class Team implements UserListeners, Disposable {
   #isOut = false;
   #filesRead: FilesRead | undefined;
   #led: Led | undefined;
-  #toldHealth = '';
+  #sentHealth = '';
 
   constructor(configFile: string, log: Log) {
     this.#log = log;
@@ -59,9 +59,9 @@ export class Team implements UserListeners, Disposable {
   async open(count: number, led: Led): Promise<void> {
     this.#led = led;
     this.#filesRead = led.filesRead;
-    const tellHealth = (): void => this.#tellHealth();
-    this.#watching.adopt(setInterval(tellHealth, tellEveryMs), clearInterval);
-    this.#watching.defer(led.health.onChange(tellHealth));
+    const sendHealth = (): void => this.#sendHealth();
+    this.#watching.adopt(setInterval(sendHealth, tellEveryMs), clearInterval);
+    this.#watching.defer(led.health.onChange(sendHealth));
     const started = await Promise.all(Array.from({ length: count }, () => this.#start()));
     this.#ports = started[0] ?? this.#ports;
     this.#serving = true;
@@ -72,7 +72,7 @@ export class Team implements UserListeners, Disposable {
     return this.#serving && this.#living.size > 0;
   }
 
-  /** What some worker lacks. */
+  /** The parts that at least one worker lacks. */
   degraded(): readonly string[] {
     return [...this.#living.values()].flatMap((member) => member.degraded);
   }
@@ -89,18 +89,18 @@ export class Team implements UserListeners, Disposable {
   /** Gives this configuration to all workers, and to those started later. */
   reload(filesRead: FilesRead): void {
     this.#filesRead = filesRead;
-    this.#tell({ order: 'reload', filesRead });
+    this.#send({ order: 'reload', filesRead });
   }
 
   /** Makes all workers report at `/-/ready` whether load balancers may send new requests. */
   takeOut(isOut: boolean): void {
     this.#isOut = isOut;
-    this.#tell({ order: 'take-out', isOut });
+    this.#send({ order: 'take-out', isOut });
   }
 
   lastCall(): void {
     this.#stop();
-    this.#tell({ order: 'close' });
+    this.#send({ order: 'close' });
   }
 
   /** Each has a deadline of its own. */
@@ -123,7 +123,7 @@ export class Team implements UserListeners, Disposable {
     const { promise, resolve, reject } = Promise.withResolvers<UserListeners['ports']>();
     worker.on('message', (message) => {
       if (!isReport(message)) return;
-      this.#heard(worker, member, message);
+      this.#onReport(worker, member, message);
       if (message.report === 'ready') resolve(message.ports);
     });
     worker.once('exit', (code, signal) => {
@@ -136,7 +136,7 @@ export class Team implements UserListeners, Disposable {
     return promise;
   }
 
-  #heard(worker: Worker, member: Member, report: WorkerReport): void {
+  #onReport(worker: Worker, member: Member, report: WorkerReport): void {
     const [led, filesRead, isOut] = [this.#led, this.#filesRead, this.#isOut];
     switch (report.report) {
       case 'degraded':
@@ -150,15 +150,15 @@ export class Team implements UserListeners, Disposable {
         return;
       case 'question':
         if (led !== undefined) {
-          void replyTo(report.question, led.askSource).then((reply) => this.#tell({ order: 'hear', reply }, [worker]));
+          void replyTo(report.question, led.askSource).then((reply) => this.#send({ order: 'hear', reply }, [worker]));
         }
         return;
       case 'listening':
-        if (filesRead !== undefined) this.#tell({ order: 'start', filesRead }, [worker]);
+        if (filesRead !== undefined) this.#send({ order: 'start', filesRead }, [worker]);
         return;
       case 'ready':
         worker.send(this.#healthOrder());
-        if (isOut) this.#tell({ order: 'take-out', isOut }, [worker]);
+        if (isOut) this.#send({ order: 'take-out', isOut }, [worker]);
     }
   }
 
@@ -171,7 +171,7 @@ export class Team implements UserListeners, Disposable {
     this.#pauses.add(pause);
   }
 
-  #tell(order: WorkerOrder, workers: Iterable<Worker> = this.#living.keys()): void {
+  #send(order: WorkerOrder, workers: Iterable<Worker> = this.#living.keys()): void {
     for (const worker of workers) if (worker.isConnected()) worker.send(order);
   }
 
@@ -179,12 +179,12 @@ export class Team implements UserListeners, Disposable {
     return { order: 'health', reports: [...(this.#led?.health.reports() ?? [])] };
   }
 
-  #tellHealth(): void {
+  #sendHealth(): void {
     const order = this.#healthOrder();
     const text = JSON.stringify(order);
-    if (text === this.#toldHealth) return;
-    this.#toldHealth = text;
-    this.#tell(order);
+    if (text === this.#sentHealth) return;
+    this.#sentHealth = text;
+    this.#send(order);
   }
 
   #stop(): void {

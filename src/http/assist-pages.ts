@@ -91,7 +91,7 @@ class AssistPages {
       const isBound = this.#deps.tokens.check(formField(request.body, 'token'), stopBindingOf(session));
       if (!isBound || requestInitiator(request.headers, publicUrl.origin) === 'foreign') {
         const text = this.#localeOf(request).text('assist.stale');
-        return this.#say(request, response, { status: 400, title: 'assist.refused.title', text });
+        return this.#sendPage(request, response, { status: 400, title: 'assist.refused.title', text });
       }
       await this.#deps.gate.close(request, response, 'signed-out');
       for (const line of expiredCookieLines(session.jar, publicUrl.secure)) response.appendHeader('Set-Cookie', line);
@@ -108,10 +108,10 @@ class AssistPages {
     const ended = lookup.kind === 'ended' ? lookup.reason : queryParameter(request.url, 'ended');
     const known = closedTexts.find((reason) => reason === ended);
     const text = this.#localeOf(request).text(`assist.closed.${known ?? (ended === undefined ? 'none' : 'ended')}`);
-    this.#say(request, response, { status: 200, title: 'assist.closed.title', text });
+    this.#sendPage(request, response, { status: 200, title: 'assist.closed.title', text });
   }
 
-  #say(request: Request, response: Response, { text, reference, ...page }: Page): void {
+  #sendPage(request: Request, response: Response, { text, reference, ...page }: Page): void {
     const locale = this.#localeOf(request);
     const link = { href: this.#deps.consoleOrigin, label: locale.text('assist.console') };
     response.status(page.status).type('html').setHeader('Content-Language', locale.tag);
@@ -135,7 +135,7 @@ class AssistPages {
       error.source === 'audit'
         ? locale.text('support.unavailable.audit')
         : `${locale.text('support.unavailable.other', { source })} ${locale.text('support.cause', { detail: error.message })}`;
-    this.#say(request, response, { status: 503, title: 'assist.refused.title', text, reference });
+    this.#sendPage(request, response, { status: 503, title: 'assist.refused.title', text, reference });
   }
 
   #refuse(request: Request, response: Response, refusal: Extract<OpenOutcome, { kind: 'refused' }>): void {
@@ -146,7 +146,7 @@ class AssistPages {
             .text
         : locale.text(`support.refused.${refusal.why}`, 'detail' in refusal ? { detail: refusal.detail } : {});
     const status = refusal.why === 'closed' ? 503 : 403;
-    this.#say(request, response, { status, title: 'assist.refused.title', text });
+    this.#sendPage(request, response, { status, title: 'assist.refused.title', text });
   }
 
   async #openSession(request: Request, response: Response, opened: OpenedWebmail): Promise<void> {

@@ -81,7 +81,7 @@ export class Upload extends Readable {
   /** Bytes received since the last check of the pace. */
   #arrived = 0;
   #begun: (() => void) | undefined;
-  readonly #onLook = (): void => this.#look();
+  readonly #onPaceTimer = (): void => this.#checkPace();
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
   readonly #onEnd = (): void => this.#finish();
   readonly #onClose = (): void => this.#cut();
@@ -140,12 +140,12 @@ export class Upload extends Readable {
   }
 
   #want(): void {
-    this.#timer ??= setTimeout(this.#onLook, this.#pace.stallMs).unref();
+    this.#timer ??= setTimeout(this.#onPaceTimer, this.#pace.stallMs).unref();
     this.#request.resume();
   }
 
   /** Cuts a client that sends too slowly: it keeps a connection to its backend from others. */
-  #look(): void {
+  #checkPace(): void {
     const { stallMs, uploadBytesPerSecond } = this.#pace;
     if (this.#arrived < Math.max(1, (uploadBytesPerSecond * stallMs) / 1000)) {
       this.#request.socket.destroy();

@@ -115,7 +115,7 @@ export class SessionRecovery {
       } else if (step === 'hand-on-healed') {
         relay.handOn(false, []);
       } else {
-        this.#sayTooOften(relay);
+        this.#answerTooOften(relay);
       }
     } catch (error) {
       if (step === 'hand-on-healed') this.#handOnUnhealed(relay, error);
@@ -150,7 +150,7 @@ export class SessionRecovery {
     }
   }
 
-  #sayTooOften(relay: SessionRelay): void {
+  #answerTooOften(relay: SessionRelay): void {
     const { head, host, session, driver } = relay.upstreamRequest;
     const reference = this.#deps.newReference();
     this.#deps.log.warn('webmail-session-lost', { reference, user: session.record.user, host: host.name });

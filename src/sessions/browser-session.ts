@@ -190,8 +190,8 @@ const afterlifeMs = 10 * 60_000;
 /**
  * express-session with connect-redis, for one ring of keys and one kind of public URL.
  *
- * express-session's id is the unsigned cookie value: key id, session id and secret. What connect-redis would send to
- * Redis goes through {@link createStoreClient}, so that no store ever sees an id or a secret.
+ * express-session's id is the unsigned cookie value: key id, session id and secret. Commands that connect-redis
+ * would send to Redis go through {@link createStoreClient}, so that no store ever sees an id or a secret.
  */
 function createExpressSession(options: ExpressSessionOptions, ring: KeyRing, secure: boolean): RequestHandler {
   const { clock, randomBytes } = options;

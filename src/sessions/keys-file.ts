@@ -18,7 +18,7 @@ export interface KeyEntry {
   readonly secret: Buffer;
 }
 
-/** What stays of a retired key: it verifies the audit written under it, and opens no session. */
+/** A retired key: it still verifies the audit written under it, but opens no session. */
 interface RetiredKey {
   readonly id: string;
   readonly sinceMs: number;

@@ -21,7 +21,7 @@ export interface NodeSessionsOptions extends SessionCacheOptions {
 
 const cacheSweepMs = 1_000;
 
-/** The sessions of this node: found by cookie, kept true by the store's news, ended here and everywhere. */
+/** The sessions of this node: found by cookie, kept true by the store's events, ended here and everywhere. */
 export class NodeSessions implements SessionFinder {
   readonly #options: NodeSessionsOptions;
   readonly #cache: SessionCache;

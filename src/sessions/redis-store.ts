@@ -10,7 +10,7 @@ import type {
   StoredEntry,
   StoredJar,
   StoredLookup,
-  StoreNews,
+  StoreEvent,
 } from '../core/session.ts';
 import { createRedisConnection, isRefusal, type RedisConnection } from '../redis/connection.ts';
 import { InvalidationTap, type RedisSettings } from '../redis/topology.ts';
@@ -56,7 +56,7 @@ export class RedisSessionStore implements SessionStore {
   readonly connection: RedisConnection;
   readonly #tombstoneMs: number;
   readonly #tap: InvalidationTap;
-  readonly #listeners = new Set<(news: StoreNews) => void>();
+  readonly #listeners = new Set<(event: StoreEvent) => void>();
   #isWatching = false;
   #heartbeat: NodeJS.Timeout | undefined;
   #missedBeats = 0;
@@ -66,7 +66,7 @@ export class RedisSessionStore implements SessionStore {
     this.#tap = new InvalidationTap([recordPrefix, jarPrefix], {
       invalidated: (redisKey) => {
         const key = keyInRedisKey.exec(redisKey)?.[1] ?? '';
-        if (isRecordKey(key)) this.#tell({ kind: 'changed', key });
+        if (isRecordKey(key)) this.#emit({ kind: 'changed', key });
       },
       gap: () => this.#lostWatch(),
     });
@@ -185,7 +185,7 @@ export class RedisSessionStore implements SessionStore {
     await this.connection.run((client) => client.hDel(registryKey, id));
   }
 
-  watch(listener: (news: StoreNews) => void): () => void {
+  watch(listener: (event: StoreEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -205,13 +205,13 @@ export class RedisSessionStore implements SessionStore {
     return this.connection.run((client) => client.eval(script, { keys, arguments: args.map(String) }));
   }
 
-  #tell(news: StoreNews): void {
-    for (const listener of this.#listeners) listener(news);
+  #emit(event: StoreEvent): void {
+    for (const listener of this.#listeners) listener(event);
   }
 
   #lostWatch(): void {
     this.#isWatching = false;
-    this.#tell({ kind: 'gap' });
+    this.#emit({ kind: 'gap' });
   }
 
   #beatLater(): void {
@@ -232,7 +232,7 @@ export class RedisSessionStore implements SessionStore {
       if (!this.#tap.isWatching) this.#lostWatch();
       if (this.#isWatching) return;
       this.#isWatching = true;
-      this.#tell({ kind: 'restored' });
+      this.#emit({ kind: 'restored' });
     } catch (error) {
       // The connection logs what is wrong; here it only counts that it is.
       this.#lostWatch();
@@ -321,7 +321,7 @@ redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1`;
 
-/** KEYS index of all. ARGV absolute end, record key, ttl. What has reached its end is dropped from the index. */
+/** KEYS index of all. ARGV absolute end, record key, ttl. Sessions past their end are dropped from the index. */
 const indexAllScript = `
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1] .. '000')

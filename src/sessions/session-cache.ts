@@ -10,7 +10,7 @@ import type {
   SessionRoute,
   SessionStore,
   StoredLookup,
-  StoreNews,
+  StoreEvent,
 } from '../core/session.ts';
 import { CachedSession, CachedSessions, createSharedTexts, type SessionKeeper } from './cached-session.ts';
 import type { SessionCookie } from './cookie.ts';
@@ -52,7 +52,7 @@ const concurrentRefreshes = 100;
 /**
  * The sessions that this node has in memory.
  *
- * A session that the store told of a change is read again before it is served. After a gap in the store's news every
+ * A session that the store told of a change is read again before it is served. After a gap in the store's events every
  * session is in doubt, and is read again before its next use; while the store is away it is served for a grace period.
  * Sessions with attachments are read again at once, because an end must reach the attachments.
  */
@@ -73,7 +73,7 @@ export class SessionCache {
   /** Whether events from the store may be missing. */
   #storeIsAway = false;
 
-  /** Listens to the store's news from now on; `close` ends that. */
+  /** Listens to the store's events from now on; `close` ends that. */
   constructor(options: SessionCacheOptions) {
     const { store, clock, log } = options;
     this.#store = store;
@@ -95,7 +95,7 @@ export class SessionCache {
       jarChanged: (session) => this.#jarWrites.note(session),
       end: (key, reason) => this.end(key, reason),
     };
-    this.#stopListening = store.watch((news) => this.#onStoreEvent(news));
+    this.#stopListening = store.watch((event) => this.#onStoreEvent(event));
   }
 
   /** The sessions in memory, least recently used first. */
@@ -267,14 +267,14 @@ export class SessionCache {
     }
   }
 
-  #onStoreEvent(news: StoreNews): void {
-    if (news.kind === 'changed') {
-      this.#reader.changed(news.key);
-      const session = this.#sessions.byKey.get(news.key);
+  #onStoreEvent(event: StoreEvent): void {
+    if (event.kind === 'changed') {
+      this.#reader.changed(event.key);
+      const session = this.#sessions.byKey.get(event.key);
       if (session === undefined) return;
       session.changed = true;
       if (session.attachments > 0) void this.#refresh(session);
-    } else if (news.kind === 'gap') {
+    } else if (event.kind === 'gap') {
       this.#storeIsAway = true;
       this.#reader.allChanged();
       for (const session of this.#sessions.byKey.values()) session.doubtSinceMs ||= this.#clock.nowMs();

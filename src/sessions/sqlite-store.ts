@@ -12,7 +12,7 @@ import type {
   StoredJar,
   StoredLookup,
   StoredSession,
-  StoreNews,
+  StoreEvent,
 } from '../core/session.ts';
 import { parseEndReason, parseRecord, recordText } from './record-format.ts';
 
@@ -35,7 +35,7 @@ export class SqliteSessionStore implements SessionStore {
   readonly #sql: Statements;
   readonly #tombstoneMs: number;
   readonly #clock: Clock;
-  readonly #listeners = new Set<(news: StoreNews) => void>();
+  readonly #listeners = new Set<(event: StoreEvent) => void>();
   readonly #sweepTimer: NodeJS.Timeout;
 
   /** Throws ERR_STORE_UNAVAILABLE if the file cannot be opened. */
@@ -56,7 +56,7 @@ export class SqliteSessionStore implements SessionStore {
         this.#sql.create.run(key, record.userKey, recordText(record), record.createdAtMs, nowMs + ttlMs);
         return 'created';
       });
-      if (outcome === 'created') this.#tellChanged(key);
+      if (outcome === 'created') this.#emitChanged(key);
       return outcome;
     });
   }
@@ -80,7 +80,7 @@ export class SqliteSessionStore implements SessionStore {
         this.#sql.reroute.run(recordText(record), jar.version, jar.sealed, key);
         return 'written';
       });
-      if (outcome === 'written') this.#tellChanged(key);
+      if (outcome === 'written') this.#emitChanged(key);
       return outcome;
     });
   }
@@ -98,7 +98,7 @@ export class SqliteSessionStore implements SessionStore {
         this.#sql.bury.run(key, reason, nowMs + this.#tombstoneMs, nowMs);
         return lived;
       });
-      this.#tellChanged(key);
+      this.#emitChanged(key);
       return existed;
     });
   }
@@ -142,7 +142,7 @@ export class SqliteSessionStore implements SessionStore {
     await this.#database.settle(() => this.#sql.retireKey.run(id));
   }
 
-  watch(listener: (news: StoreNews) => void): () => void {
+  watch(listener: (event: StoreEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -169,12 +169,12 @@ export class SqliteSessionStore implements SessionStore {
   #write(key: RecordKey, write: () => number | bigint): Promise<'written' | 'gone'> {
     return this.#database.settle(() => {
       if (write() === 0) return 'gone';
-      this.#tellChanged(key);
+      this.#emitChanged(key);
       return 'written';
     });
   }
 
-  #tellChanged(key: RecordKey): void {
+  #emitChanged(key: RecordKey): void {
     for (const listener of this.#listeners) listener({ kind: 'changed', key });
   }
 

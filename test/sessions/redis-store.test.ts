@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import { createClient } from 'redis';
 import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secrets.ts';
-import type { StoreNews } from '../../src/core/session.ts';
+import type { StoreEvent } from '../../src/core/session.ts';
 import { RedisSessionStore } from '../../src/sessions/redis-store.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { type RedisServer, startRedisServer } from '../redis-server.fixture.ts';
@@ -61,7 +61,7 @@ suite('the store on Redis', () => {
     await using store = await openStore(server);
     const key = recordKeyOf('expiring');
     await store.create(key, sampleRecord(), 30);
-    const news: StoreNews[] = [];
+    const news: StoreEvent[] = [];
     store.watch((item) => news.push(item));
     await eventually(() => news.some((item) => item.kind === 'changed' && item.key === key), 'news of the expiry');
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
-import type { RegisteredKey, SessionStore, StoreNews } from '../../src/core/session.ts';
+import type { RegisteredKey, SessionStore, StoreEvent } from '../../src/core/session.ts';
 import { createServerKey } from '../../src/sessions/key-derivation.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { alice, bob, recordKeyOf, sampleKey, sampleRecord } from './samples.fixture.ts';
@@ -177,7 +177,7 @@ export function storeContract(name: string, open: () => Promise<StoreUnderTest>)
     });
 
     test('each change of a record or jar is told, and nothing after the watch ended', async () => {
-      const news: StoreNews[] = [];
+      const news: StoreEvent[] = [];
       const stop = store.watch((item) => news.push(item));
       const toldOf = (wanted: string): boolean => news.some((item) => item.kind === 'changed' && item.key === wanted);
       await store.create(key, sampleRecord(), longMs);
