@@ -73,8 +73,8 @@ export async function openStore({ sessions }: Config, log: Log): Promise<Session
 }
 
 /**
- * Starts a gateway: one process, or the first of several, which has no part in serving and does what is to be done once
- * per node. Rejects when it cannot serve; nothing is left open then.
+ * Starts a gateway: one process, or the first of several, which serves no users and does the work that a node does
+ * once. Rejects when it cannot serve; nothing is left open then.
  */
 export async function startGateway({ configFile, log: givenLog, worker }: GatewayOptions): Promise<Gateway> {
   const reading = createReading(configFile, worker?.filesRead);
@@ -180,7 +180,7 @@ class Availability {
     };
   }
 
-  /** What the agent check of load balancers is told. */
+  /** The answer to the load balancer's agent check. */
   state(): AgentState {
     if (this.#isDraining || this.#isOut) return 'drain';
     return this.#isOpen && (this.#team?.isOpen() ?? true) ? 'up' : 'down';

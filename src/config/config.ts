@@ -107,7 +107,7 @@ type Sections = Complete<ReturnType<typeof parseSections>> & Readonly<ReturnType
 export interface Config extends Sections {
   /** The main file, as it was named. */
   readonly file: string;
-  /** What the main file says, as path → hash of the value: see {@link diffConfig}. */
+  /** The settings in the main file, as path → hash of the value: see {@link diffConfig}. */
   readonly written: ReadonlyMap<string, string>;
   /** Problems with the modes of secret files, each a sentence with the file and a remedy. */
   readonly exposedSecrets: readonly string[];

@@ -200,7 +200,7 @@ export async function checkWebmails(
     for (const { path, message, at } of await driverProblems(driver, backend.driverSettings)) {
       const stands = (block: object | undefined) =>
         block !== undefined && path[0] !== undefined && Object.hasOwn(block, path[0]);
-      // What is missing belongs to the block that the backend has of its own, else to the one that all share.
+      // A missing setting belongs to the block that the backend has of its own, else to the one that all share.
       const isShared = !stands(own) && (stands(shared) || (own === undefined && shared !== undefined));
       if (!isShared) {
         named.findings.add([...named.path, driver, ...path], message, at);

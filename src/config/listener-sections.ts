@@ -166,7 +166,7 @@ function keyFile(name: string, referenced: ReferencedFiles) {
   try {
     return read({ file: referenced.path(name), key: createPrivateKey(Buffer.from(bytes.value)) });
   } catch {
-    // What OpenSSL says may quote the file.
+    // OpenSSL's message may quote the file.
     return wrong(`${referenced.path(name)} contains no readable private key: name a PEM file without a passphrase`);
   }
 }

@@ -39,8 +39,9 @@ export interface LoadOptions {
 /**
  * Reads a configuration, whole or not at all.
  *
- * Rejects with {@link ConfigInvalid}, which lists every problem of all files at once. What the configuration names is
- * read too: included files, certificates, secrets, the logo; not what the gateway makes itself, and no server is asked.
+ * Rejects with {@link ConfigInvalid}, which lists every problem of all files at once. The files that the configuration
+ * names are read too: included files, certificates, secrets, the logo. Files that the gateway makes itself are not, and
+ * no server is asked.
  */
 export async function loadConfig(file: string, { env, checksDrivers = false, files }: LoadOptions): Promise<Config> {
   const problems: ConfigProblem[] = [];

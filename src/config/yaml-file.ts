@@ -64,7 +64,7 @@ function offsetOf(document: Document, path: Path, at: 'key' | 'value'): number {
   let valueOffset = keyOffset;
   for (const step of path) {
     const found = stepInto(isAlias(node) ? node.resolve(document) : node, step);
-    // What is missing is reported at the key of the map in which it is missing.
+    // A missing value is reported at the key of the map that lacks it.
     if (found === undefined) return keyOffset;
     node = found.value;
     keyOffset = found.keyOffset ?? keyOffset;

@@ -16,7 +16,7 @@ export interface SavedJar {
   readonly b?: readonly (readonly [name: string, path: string])[];
 }
 
-/** What becomes of a Set-Cookie line: it is kept in the jar, sent on to the browser as `line`, or dropped. */
+/** The fate of a Set-Cookie line: it is kept in the jar, sent on to the browser as `line`, or dropped. */
 type Absorbed = { readonly kind: 'kept' | 'ignored' } | { readonly kind: 'browser'; readonly line: string };
 
 const maxCookies = 50;

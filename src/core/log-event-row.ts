@@ -94,7 +94,7 @@ export interface EventRow {
   readonly fields: readonly LogField[];
   /** Whether strangers can cause it: then at most ten lines a minute are written, each with another detail. */
   readonly capped: boolean;
-  /** What an operator does about it; undefined if nothing is to be done. */
+  /** The operator's next step; undefined if there is none. */
   readonly action?: string;
 }
 

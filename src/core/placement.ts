@@ -6,7 +6,7 @@ import type { LiveSession, SessionRecord } from './session.ts';
 /** The effective state of a host, by operators and checks. */
 export type HostState = 'READY' | 'DRAIN' | 'MAINT' | 'DOWN';
 
-/** Says which host serves a user. What nodes must agree on is in the state store, not decided here. */
+/** Says which host serves a user. Decisions on which nodes must agree are in the state store. */
 export interface Placement {
   /** Returns where the requests of a session go. Called for each request: it answers from memory. */
   ofSession(record: SessionRecord): Place;

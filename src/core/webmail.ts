@@ -206,7 +206,7 @@ export interface LostAnswer extends Pick<UpstreamResponseHead, 'setCookies'> {
 
 /**
  * Single flight per session; renews the session's jar. Rejects with source `webmail` when the webmail could not be
- * asked. Of `lost` only what the driver carries is used, and only for the host that the session belongs to.
+ * asked. From `lost`, only the cookies that the driver carries are used, and only for the host of the session.
  */
 export type SilentSignIn = (
   session: LiveSession,

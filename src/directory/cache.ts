@@ -43,7 +43,7 @@ export interface CacheCounts {
   stale: number;
 }
 
-/** What is remembered of one name. */
+/** The remembered answer, failure and times of one name. */
 interface CacheEntry {
   /** The last answer of the source, kept while it cannot be asked. */
   readonly answer?: SourceAnswer;

@@ -27,7 +27,10 @@ export interface Follows {
   readonly onFound: 'answer' | 'next';
   /** `next`: ask the next source. `refuse`: ask no other source, the user is unknown. */
   readonly onUnknown: 'next' | 'refuse';
-  /** `fail`: ask no other source; the user is to try again later. `next`: ask the next one, but take no answer by default. */
+  /**
+   * `fail`: ask no other source; the user is to try again later. `next`: ask the next source, but take no answer by
+   * default.
+   */
   readonly onTempfail: 'fail' | 'next';
 }
 

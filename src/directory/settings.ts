@@ -45,7 +45,7 @@ type CommonSettings = z.output<z.ZodObject<ReturnType<typeof commonSettings>>>;
 
 /** A type of source: {@link defineSource} makes one. */
 export interface SourceDriver {
-  /** What the source is, in one sentence, for the reference. */
+  /** One sentence for the configuration reference. */
   readonly about: string;
   /** The schema of all settings of a source of this type. */
   readonly settings: z.ZodType;

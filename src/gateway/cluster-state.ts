@@ -109,7 +109,7 @@ export async function openClusterState(options: ClusterStateOptions): Promise<Cl
   };
 }
 
-/** What the parts of the cluster state have in common. */
+/** Dependencies that the parts of the cluster state share. */
 interface ClusterParts extends Pick<ClusterState, 'state' | 'audit' | 'health' | 'placement'> {
   readonly holder: ConfigHolder;
   readonly node: string;

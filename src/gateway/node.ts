@@ -107,7 +107,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
     metrics.storeCall(ms, failed ? 'failed' : 'ok');
   });
   opened.use(store);
-  // A node without the rights that it needs would report ready and sign no user in.
+  // Without these permissions the node would report ready but could sign nobody in.
   if (worker === undefined) await probeStores(config, redis);
   const keys = await openServerKeys({ file: config.sessions.keysFile, store, clock: systemClock, log, randomBytes });
   const logout = createLogout({ homeOf: (name) => holder.current.homeOf(name), log });

@@ -100,7 +100,7 @@ export interface UserListeners {
   drain(signal: AbortSignal): Promise<void>;
 }
 
-/** What a node keeps for the console over every reload. */
+/** The parts of the console that a node keeps over every reload. */
 export interface NodeConsole extends AsyncDisposable {
   /** Dependencies of its pages, but for those that a snapshot holds. */
   readonly parts: Omit<ConsolePagesDeps, 'staffLogin' | 'impersonation' | 'serviceName' | 'views'>;
@@ -115,7 +115,7 @@ export interface SupportTables {
   readonly notices: ReplicatedTable<readonly Notice[]>;
 }
 
-/** What a node keeps for its staff over every reload. Opened only where the configuration has support. */
+/** The parts of support that a node keeps over every reload. Opened only if the configuration has support. */
 export interface NodeSupport extends AsyncDisposable {
   readonly console: NodeConsole;
   readonly staffChecks: StaffChecks;
@@ -126,7 +126,7 @@ export interface NodeSupport extends AsyncDisposable {
   readonly refresh: () => Promise<void>;
 }
 
-/** What a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
+/** The parts that a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
 export interface GatewayNode extends AsyncDisposable {
   readonly keys: ServerKeys;
   readonly sessions: NodeSessions;
@@ -206,7 +206,7 @@ export interface ConfigSnapshot extends AsyncDisposable {
   /** The directory with the overrides of moved users. */
   readonly homes: Pick<DirectorySource, 'lookup'>;
   readonly parseName: LoginNameParser;
-  /** What each listener asks of every request: the public one, and the console's own. */
+  /** The rules for requests of each listener: the public one, and the console's own. */
   readonly requestRules: Readonly<Record<'public' | 'console', RequestRules>>;
   readonly pages: Pages;
   readonly answers: Answers;

@@ -153,7 +153,7 @@ function unconfigured(host: string): PosternError {
   return new PosternError('ERR_WEBMAIL_UNAVAILABLE', message, { source: 'webmail', retryable: false });
 }
 
-/** The homes for logins now: by the page, and with each request. */
+/** The homes for logins: through the form, and of Basic clients. */
 export function createSignInHomes(
   homes: ReadonlyMap<BackendName, Home>,
   placement: Placement,
@@ -202,7 +202,7 @@ interface SignInHomes {
   readonly isSomeHomeSilent: LoginDeps['isSomeHomeSilent'];
 }
 
-/** Creates the logins: by the page, at the console, and with each request. */
+/** Creates the logins: through the form, at the console, and of Basic clients. */
 function createLogins(
   { refusalAfterMs, deadlineMs }: Config['login'],
   parts: SharedParts &

@@ -28,7 +28,7 @@ import { SqliteSessionStore } from '../sessions/sqlite-store.ts';
 import { probeRecentLogins } from '../support/recent-logins.ts';
 import type { ConfigHolder } from './parts.ts';
 
-/** What the sessions of a node, and their pages, are built from. */
+/** The parts from which a node's sessions, and their pages, are built. */
 export interface SessionParts {
   readonly store: SessionStore;
   readonly keys: ServerKeys;

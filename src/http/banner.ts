@@ -56,7 +56,7 @@ export function createBanner({ assets, locales, tokens, clock, randomBytes }: Ba
   };
 }
 
-/** What the form that ends an opened mailbox is bound to. */
+/** The text to which the form that ends an opened mailbox is bound. */
 export function stopBindingOf({ key }: Pick<LiveSession, 'key'>): string {
   return `assist stop ${key}`;
 }

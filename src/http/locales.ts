@@ -9,7 +9,7 @@ export type TextKey = keyof typeof english;
 export interface Locale {
   /** A BCP 47 tag, the name of the catalogue's file. */
   readonly tag: string;
-  /** What the language calls itself. */
+  /** The language's name for itself. */
   readonly label: string;
   /** A text with `{name}` replaced by the value of that name; plain text, which the caller escapes in HTML. */
   readonly text: (key: TextKey, values?: Readonly<Record<string, string>>) => string;
@@ -23,8 +23,8 @@ export interface Locales {
 }
 
 /**
- * Reads every catalogue of a folder: a language is added by adding a file. What a catalogue lacks is said in English.
- * Throws when a file is not a flat object of texts.
+ * Reads every catalogue of a folder: a language is added by adding a file. A missing text is shown in English. Throws
+ * when a file is not a flat object of texts.
  */
 export function readLocales(folder: URL, defaultTag: string): Locales {
   const all = readdirSync(folder)

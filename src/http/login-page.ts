@@ -335,7 +335,7 @@ function problemText(
   return closureText(locale, closure, { as: 'visitor', timeZone, nowMs }).text;
 }
 
-/** What the session itself says counts; the address says it where the cookie is gone. */
+/** Why the last session ended: by the session itself, or by the address if the cookie is gone. */
 function endedText(request: Request, { text }: Locale, ended: EndReason | undefined): string | undefined {
   const code = ended ?? queryParameter(request.url, 'ended');
   const known = endReasons.find((reason) => reason === code);

@@ -208,7 +208,7 @@ export interface LoginEvent {
   readonly result: LoginOutcome['kind'] | 'authenticated' | 'abandoned' | 'failed';
   /** The true reason, which users are never told. */
   readonly why?: 'unknown-user' | 'wrong-password' | 'refused';
-  /** What the mail server said to the password, unless that was a bare yes. For operators. */
+  /** The mail server's words about the password, unless it was a bare yes. For operators. */
   readonly said?: ServerWords;
   /** The phase that it ended in. */
   readonly phase: LoginPhase;

@@ -315,7 +315,7 @@ export interface ClientCheckEvent {
   readonly result: PasswordCheck['kind'] | 'unavailable' | 'failed';
   /** The true reason, which clients are never told. */
   readonly why?: 'unknown-user' | 'refused';
-  /** What the mail server said to the password, unless that was a bare yes. */
+  /** The mail server's words about the password, unless it was a bare yes. */
   readonly said?: ServerWords;
   readonly user?: string;
   readonly backend?: string;

@@ -79,7 +79,7 @@ function isSandboxed(upstream: UpstreamHead): boolean {
 /**
  * A Content-Security-Policy field that allows what it allowed before, and the banner: its script, its style and its
  * form. Each is allowed by its address, or by a nonce where the policy ignores addresses (CSP 3, `strict-dynamic`).
- * What the policy does not restrict stays unrestricted.
+ * Whatever the policy does not restrict stays unrestricted.
  */
 export function policiesWithBanner(field: string, banner: Banner): string {
   return field

@@ -14,8 +14,8 @@ const parserPaused = 21;
 const maxUnreadBytes = 65_536;
 
 /**
- * Serves the requests of one connection one after the other, in order. What a client sends before it has the answer
- * waits unread.
+ * Serves the requests of one connection one after the other, in order. Bytes that a client sends before it has the
+ * answer wait unread.
  *
  * Node by itself parses all requests in the 64 KiB that it reads at once, some 1,700 of them in 4 MB, and serves them
  * side by side. It has no documented way to stop its parser between two requests, so the parser's `onIncoming` is

@@ -100,7 +100,7 @@ export class IncomingHead implements RequestHead {
   }
 }
 
-/** What a browser uses the answer for. `page`: the tab itself; `frame`: a document inside a page; `other`: the rest. */
+/** The browser's use for the answer. `page`: the tab itself; `frame`: a document inside a page; `other`: the rest. */
 type Destination = 'page' | 'frame' | 'other';
 
 /**

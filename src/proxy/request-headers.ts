@@ -4,7 +4,7 @@ import type { Ingress } from '../core/http.ts';
 import { cookiesForBackend, type HeaderFields, type IncomingHead, lowerCaseName } from './request-head.ts';
 
 /**
- * What happens to a field. `pass`: it goes on unchanged. `drop`: it never reaches a backend. The others are rewritten
+ * The treatment of a field. `pass`: it goes on unchanged. `drop`: it never reaches a backend. The others are rewritten
  * or checked, each in its own way.
  */
 type RequestFieldClass = 'pass' | 'drop' | 'length' | 'range' | 'connection' | 'codings' | 'destination' | 'conditions';

@@ -6,7 +6,7 @@ import type { HeaderFields, IncomingHead } from './request-head.ts';
 export interface RequestRefusal {
   readonly status: 400 | 405 | 431 | 505;
   readonly why: string;
-  /** What the operator can change, for the log. */
+  /** The change that an operator can make, for the log. */
   readonly remedy?: string;
   readonly fields?: HeaderFields;
 }

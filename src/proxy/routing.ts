@@ -76,7 +76,7 @@ export class Routing {
   /** Answers one request. Never throws: a bug, perhaps a driver's, fails one request, not the gateway. */
   request(request: IncomingMessage, response: ServerResponse): void {
     const head = new IncomingHead(request);
-    // After a request for an upgrade, Node has discarded the bytes that followed: the connection must end with the answer.
+    // After a request for an upgrade, Node has discarded the bytes that followed: this connection ends with the answer.
     if (head.names.includes('upgrade')) response.shouldKeepAlive = false;
     const received = { request, response, head };
     try {

@@ -172,8 +172,8 @@ export class WebmailRequests implements RelayEvents<SessionUpstreamRequest> {
 }
 
 /**
- * What a status says about the host. 502 and 504 come from a web server whose PHP is dead; undefined for any other 5xx,
- * which may be the webmail's own answer to one request.
+ * The evidence of a status about the host. 502 and 504 come from a web server whose PHP is dead; undefined for any
+ * other 5xx, which may be the webmail's own answer to one request.
  */
 function evidenceOf(status: number): HostEvidence | undefined {
   if (status < 500) return 'good';

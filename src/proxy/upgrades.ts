@@ -29,7 +29,7 @@ interface UpgradesDeps {
 interface UpgradeTask {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
-  /** What the client already sent after the head. */
+  /** The bytes that the client already sent after the head. */
   readonly early: Buffer;
   readonly head: IncomingHead;
   readonly ingress: Ingress;

@@ -29,7 +29,7 @@ const refusalQuietMs = 60_000;
 
 /** A connection that heals itself, and whose commands always settle. */
 export interface RedisConnection {
-  /** For libraries that take a node-redis client. What they send has no deadline of its own. */
+  /** For libraries that take a node-redis client. Their commands have no deadline of their own. */
   readonly client: RedisClient;
   /** Runs a command. Rejects with ERR_STORE_UNAVAILABLE if there is no good answer within 500 ms. */
   run<Reply>(command: (client: RedisClient) => Promise<Reply>): Promise<Reply>;
@@ -195,7 +195,7 @@ class HealingConnection implements RedisConnection {
 
 const tooOld = 'it is older than Redis 6, or a proxy that does not pass HELLO on';
 
-/** What a refusal means to an operator, by the first word of Redis' message. */
+/** The meaning of a refusal, for operators, by the first word of Redis' message. */
 const refusalMeanings: Readonly<Record<string, string>> = {
   MISCONF: 'it refuses writes because it cannot save its snapshot: is its disk full?',
   MASTERDOWN: 'it is a replica that has lost its master, and serves nothing until the master is back',

@@ -20,7 +20,7 @@ import {
   wrong,
 } from './value-parsers.ts';
 
-/** What to write where a secret belongs. */
+/** The remedy for a secret written in plain text. */
 export const secretRemedy = 'write { file: NAME } or { env: VARIABLE }: secrets do not belong in this file';
 
 /** A key that is written as one text. */

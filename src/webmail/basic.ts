@@ -18,7 +18,7 @@ import { headMarks } from './form-settings.ts';
 
 const basicNeedsPassword = 'HTTP Basic needs the password, unless master_login is set';
 
-/** What it is, for the reference. */
+/** One sentence for the configuration reference. */
 export const about = 'A webmail behind HTTP Basic.';
 
 /** Settings of the `basic` driver. */

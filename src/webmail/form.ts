@@ -31,7 +31,7 @@ import { type HtmlPage, readForms } from './html-page.ts';
 
 export { settings } from './form-settings.ts';
 
-/** What it is, for the reference. */
+/** One sentence for the configuration reference. */
 export const about =
   'Any webmail with an HTML sign-in form, or a script that signs in with JSON, described in the configuration.';
 
@@ -42,9 +42,9 @@ const formNeedsPassword = 'the form of the webmail needs the password, unless ma
  * marks by which answers are recognised. With `json`, a webmail whose script signs in by JSON.
  *
  * The form is sent as a browser sends it: prefilled, chosen and hidden fields go along, and so does the button.
- * `success` is compared before `failure`, so that `failure` may be as wide as "any other redirect". A text is looked
- * for in the first bytes of pages and JSON. A mail may contain it, too, so status, location, cookie and JSON values are
- * the better marks. Throws a TypeError for settings that the schema refuses.
+ * `success` is compared before `failure`, so that `failure` may be as broad as "any other redirect". Text marks search
+ * only the first bytes of pages and JSON. A message may contain the same text, so prefer marks by status, location,
+ * cookie or JSON value. Throws a TypeError for settings that the schema refuses.
  */
 export function create(parts: ConfiguredParts): WebmailDriver {
   const settings = checkedSettings(formSettings, parts.settings);

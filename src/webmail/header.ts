@@ -98,7 +98,7 @@ export interface HeaderSettings {
 const reserved =
   /^(?:host|cookie|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|authorization|x-forwarded-.*|forwarded|proxy-.*)$/i;
 
-/** What it is, for the reference. */
+/** One sentence for the configuration reference. */
 export const about = 'A webmail that trusts a request field with the user name.';
 
 /** Settings of the `header` driver. */

@@ -33,10 +33,10 @@ interface HordeSettings {
   readonly ownAccount: boolean;
 }
 
-/** What it is, for the reference. */
+/** One sentence for the configuration reference. */
 export const about = 'Horde 5 with IMP.';
 
-/** Settings of the `horde` driver: `master_login` with or without `own_account`, or nothing. */
+/** Settings of the `horde` driver: `master_login` with or without `own_account`, or none. */
 export const settings: z.ZodType<HordeSettings> = section({
   master_login: masterLogin(),
   own_account: yesOrNo()

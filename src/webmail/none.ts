@@ -2,7 +2,7 @@ import { CookieJar } from '../core/cookie-jar.ts';
 import type { WebmailDriver } from '../core/webmail.ts';
 import { section } from '../schema/scalars.ts';
 
-/** What it is, for the reference. */
+/** One sentence for the configuration reference. */
 export const about = 'No sign-in to the webmail: requests are only routed.';
 
 /** This driver has no settings. */

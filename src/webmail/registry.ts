@@ -8,7 +8,7 @@ import { parseSettings } from './driver-settings.ts';
 
 /** The exports of a driver's file. */
 interface DriverModule {
-  /** What it is, for the reference. */
+  /** One sentence for the configuration reference. */
   readonly about: string;
   /** The schema of its settings. Its `examples` are the ways to use the driver, the plainest first. */
   readonly settings: z.ZodType;

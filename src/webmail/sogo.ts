@@ -31,10 +31,10 @@ const tokenCookie = 'XSRF-TOKEN-kept';
 /** SOGo's code for "no password policy was violated": the password is wrong. */
 const noPolicy = 65_535;
 
-/** What it is, for the reference. */
+/** One sentence for the configuration reference. */
 export const about = 'SOGo 5.';
 
-/** Settings of the `sogo` driver: `mode: trusted` with its secrets, or nothing. */
+/** Settings of the `sogo` driver: `mode: trusted` with its secrets, or none. */
 export const settings: z.ZodType<SogoSettings> = section({
   mode: oneOf(['password', 'trusted'] as const)
     .prefault('password')

@@ -43,7 +43,7 @@ const polls: ReadonlySet<string> = new Set(['refresh', 'keep-alive', 'check-rece
 
 export { settings } from './entry.ts';
 
-/** What it is, for the reference. */
+/** One sentence for the configuration reference. */
 export const about = 'Roundcube 1.5 and later.';
 
 const withoutPlugin =
