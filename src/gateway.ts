@@ -32,7 +32,7 @@ export interface GatewayOptions {
   /** The log; JSON on standard output if undefined. */
   readonly log?: Log;
   /**
-   * A worker only serves: the process that leads it checks the hosts, keeps the streams of the directory, has the
+   * A worker only serves: the node's first process checks the hosts, keeps the streams of the directory, has the
    * listeners for operators, and reads the configuration.
    */
   readonly worker?: { readonly health: Health; readonly askLeader: AskLeader; readonly filesRead: () => FilesRead };
@@ -246,7 +246,7 @@ function* testedHosts({ config, homeOf }: ConfigSnapshot): Iterable<readonly [Te
   }
 }
 
-/** Reads the configuration from disk, or as the process that leads this one has read it. */
+/** Reads the configuration from disk, or takes it as the node's first process has read it. */
 function createReading(file: string, given: (() => FilesRead) | undefined) {
   let filesRead: FilesRead = { contents: {}, included: {} };
   return {

@@ -20,7 +20,7 @@ interface Appended {
 /**
  * Appends lines to a file and syncs them to disk. A missing file is made, with mode 0600.
  *
- * The file is opened anew each time, so that rotating it is a rename and needs no signal. Several processes may append
+ * The file is opened again each time, so that rotating it is a rename and needs no signal. Several processes may append
  * to one file. A line that was torn by a crash or a full disk is ended first, so that no line is glued to it. Without
  * lines it only checks whether it could write. Never rejects.
  */

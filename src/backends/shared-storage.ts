@@ -30,7 +30,7 @@ interface SessionLoads extends AsyncDisposable {
   share(): Promise<void>;
 }
 
-/** Age of a count before it is made anew: counting visits all sessions of the node. */
+/** How long a count is kept: counting visits all sessions of the node. */
 const countMs = 1_000;
 const shareMs = 10_000;
 /** Age at which the counts of a node are ignored: the node is gone, and other nodes hold its sessions. */

@@ -29,7 +29,7 @@ export function addServe(program: Command, environment: CommandEnvironment, end:
 
 /**
  * Resolves when the gateway has closed. A second SIGTERM or SIGINT exits at once. A signal during the start takes
- * effect after it: whoever reads that the gateway is ready may send one at once.
+ * effect after it: a supervisor that reads the line about readiness may send one at once.
  */
 export async function serveUntilSignal(
   starting: Promise<RunningGateway>,

@@ -88,7 +88,7 @@ export function parseSections(shape: ConfigShape, parse: ParseKey) {
 /** The sections that need not be there. */
 export function parseOptionalSections(shape: ConfigShape, parse: ParseKey) {
   return defined({
-    /** Absent: nobody else is told where users live. */
+    /** Absent: the node tells no other program the homes of users. */
     directoryService: parse('directory_service', shape.directory_service),
     /** Absent: there is no console, and nobody opens a mailbox but its user. */
     support: parse('support', shape.support),

@@ -1,6 +1,6 @@
 import { type FailureSource, PosternError } from './error.ts';
 
-/** How long work may take, and whose silence it is when it takes longer. */
+/** How long work may take, and the part to blame if it takes longer. */
 interface Deadline {
   readonly ms: number;
   readonly source: FailureSource;
@@ -33,7 +33,7 @@ export async function withDeadline<T>(
     controller.signal.throwIfAborted();
     return await untilAborted(work(controller.signal), controller.signal);
   } catch (error) {
-    // A client library that was aborted rejects with words of its own.
+    // A client library that was aborted rejects with its own error.
     controller.signal.throwIfAborted();
     controller.abort(error);
     throw error;

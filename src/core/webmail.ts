@@ -106,14 +106,14 @@ export interface WebmailDriver {
   readonly interlude?: Interlude;
 
   /**
-   * The webmail is entered by fields that the gateway adds, and may check no tokens of its own: methods other than GET,
+   * The webmail is entered by fields that the gateway adds, and might not check CSRF tokens: methods other than GET,
    * HEAD and OPTIONS need the public Origin or `Sec-Fetch-Site: same-origin`.
    */
   readonly checksNoTokens?: boolean;
 
   /**
-   * Whether a document at this target, in a tab of its own, is a page of the webmail: an attachment that is shown is
-   * not. Without it: every one is.
+   * Whether a document at this target, in a separate tab, is a page of the webmail: an attachment that is shown is not.
+   * Without it: every document is.
    */
   isPage?(request: RequestHead): boolean;
 

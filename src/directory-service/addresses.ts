@@ -24,7 +24,7 @@ interface ResolvedAddress {
 }
 
 const freshMs = 30_000;
-/** Up to this age an old address is returned while it is resolved anew; later the caller waits. */
+/** Up to this age an old address is returned while it is resolved again; later the caller waits. */
 const patientMs = 300_000;
 
 /** Resolves a name as the system does. */

@@ -90,10 +90,10 @@ const maxAliases = 8;
 /**
  * Asks sources in order until one gives an answer that stands.
  *
- * An alias starts the chain anew under the other name. A source that could not be asked is never taken for "no": if
+ * An alias starts the chain again under the other name. A source that could not be asked is never taken for "no": if
  * the operator lets the next one be asked, an unknown user and an answer by default still mean "later", because the
  * silent source might have known better. An answer that names no configured backend is an alarm and a tempfail. The
- * role is the first that a source says of the very user that the answer names: a role beside an alias grants nothing.
+ * role is the first that a source says of the very user that the answer names: a role with an alias grants nothing.
  * A refused user stays refused; later sources are asked only for the home, where the password can be checked.
  */
 export class SourceChain {

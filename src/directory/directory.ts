@@ -65,14 +65,14 @@ export interface Explanation {
 export interface Directory extends DirectorySource {
   lookup(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;
   /**
-   * Like `lookup`, but asks every source anew and renews the caches; rejects if a source cannot be asked. For facts that
-   * must be true now, such as a role.
+   * Like `lookup`, but asks every source again and renews the caches; rejects if a source cannot be asked. For facts
+   * that must be true now, such as a role.
    */
   lookupFresh(name: LoginName, signal: AbortSignal): Promise<HomeLookup>;
   explain(name: LoginName, signal: AbortSignal): Promise<Explanation>;
   /** Asks one source alone, for a worker of this process. Rejects with {@link couldNotAsk} if there is no such source. */
   readonly askSource: AskLeader;
-  /** Forgets the answers for a user, under all names that lead to that user. */
+  /** Forgets the answers for a user, under all names of that user. */
   drop(user: CanonicalUser): void;
   /** The counts of each source's cache since the start, by the source's label; local sources have no cache. */
   counts(): ReadonlyMap<string, Readonly<CacheCounts>>;

@@ -44,7 +44,7 @@ export interface Source extends AsyncDisposable {
 /** Finds the configured backend that a source means; undefined if there is none, or more than one. */
 export type FindHome = (home: string) => BackendName | undefined;
 
-/** Asks a source of the process that leads this one; `source` is the source's name between the processes. */
+/** Asks a source of the node's first process; `source` is the source's name between the processes. */
 export type AskLeader = (source: string, name: LoginName, signal: AbortSignal) => Promise<SourceAnswer>;
 
 /** The collaborators that every source driver receives. */
@@ -67,8 +67,8 @@ export interface SourceDeps {
   /** States of the backends; if undefined, all count as available. */
   readonly states: SharedStorageStates | undefined;
   /**
-   * The same source in the process that leads this one, for work that a node does once only; undefined unless another
-   * process leads. Keeps to the time that one question has.
+   * The same source in the node's first process, for work that a node does only once; undefined in that process itself.
+   * Keeps to the time limit of one question.
    */
   readonly leading: Source['ask'] | undefined;
 }

@@ -260,7 +260,7 @@ export function problemOf(outcome: Exclude<LoginOutcome, { kind: 'signed-in' }>)
         key: 'closed.down.signIn',
         field: 'password',
         closure: outcome.closure,
-        // Most moves are over by then; whoever types the password needs as long anyway.
+        // Most moves are over by then; typing the password takes as long anyway.
         retryAfterSeconds: outcome.closure.kind === 'moving' ? 10 : 30,
       };
     case 'unavailable':

@@ -40,8 +40,8 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
     const initiator = requestInitiator(request.headers, publicUrl.origin);
     const record = sessionOf(gate, request);
     const isBound = tokens.check(formField(request.body, 'token'), logoutFormBinding(record));
-    // Without a session at hand, a token proves nothing: the browser itself must say that the form was ours. It may
-    // still be rid of its cookie then.
+    // Without a session a token proves nothing: the browser itself must say that the form was ours. Then it may still
+    // get rid of its cookie.
     const isOurs = typeof record === 'object' ? isBound && initiator !== 'foreign' : initiator === 'own';
     if (!isOurs) return seeOther(response, '/-/logout');
 
@@ -54,7 +54,7 @@ export function createLogoutPage({ logout, gate, live, tokens, views }: LogoutPa
         response.appendHeader('Set-Cookie', line);
       }
     } else await end();
-    // Whoever signs out of what others had ended meanwhile must hear of that.
+    // A user whose session others had ended meanwhile must learn of that.
     seeOther(response, found.kind === 'ended' ? signInPathOf(found) : '/-/login?ended=signed-out');
   }
 

@@ -6,7 +6,7 @@ import type { SessionFinder, SessionGate, SessionLookup, SessionRecord } from '.
 
 const known = new WeakMap<IncomingMessage, Ingress>();
 
-/** Tells the pages where a request came in. Express would work that out anew from headers that a client can send. */
+/** Tells the pages the ingress of a request. Express would derive one from headers that a client can send. */
 export function setIngress(request: IncomingMessage, ingress: Ingress): void {
   known.set(request, ingress);
 }

@@ -62,7 +62,7 @@ interface WebmailRequestsDeps
     RelayDeps {
   readonly connections: Connections;
   readonly routes: Routes;
-  /** Whether requests that a page makes by itself keep a session from becoming idle. */
+  /** Whether polls that a page makes without its user keep a session from becoming idle. */
   readonly pollsCountAsUse: () => boolean;
   readonly requestFinished: (request: FinishedRequest) => void;
   /** Reports to the health checks that a host answered, or failed to. */

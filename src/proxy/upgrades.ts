@@ -101,7 +101,7 @@ export class Upgrades {
     return [...counts].map(([backend, count]) => ({ backend, count }));
   }
 
-  /** Ends those whose session is no longer served by the host that they lead to. */
+  /** Ends those to a host that no longer serves their session. */
   endMisplaced(): void {
     for (const [tunnel, { session, host }] of this.#tunnels) {
       const place = this.#deps.routes(session.record.backend)?.placement.ofSession(session.record);

@@ -9,14 +9,14 @@ import type { UpstreamRequest } from './upstream-request.ts';
 
 /**
  * The next step for a lost session after a silent login. `redirect`: the tab loads the page again. `replay`: the
- * gateway repeats the request. `say-again`: the webmail's script is told to repeat it. `hand-on-healed`: the script
+ * gateway repeats the request. `say-again`: the webmail's script is to repeat it. `hand-on-healed`: the script
  * gets the webmail's own answer, and its next request finds a session.
  */
 export type HealingStep = 'redirect' | 'replay' | 'say-again' | 'hand-on-healed';
 
 /**
  * The next step after an answer. `hand-on-lost`: a fresh session was lost at once, and the webmail's own script knows
- * what to do with the answer. `say-outdated`: an outdated page is told so.
+ * what to do with the answer. `say-outdated`: an outdated page is told that nothing was done.
  */
 export type RecoveryStep = 'hand-on' | 'hand-on-lost' | 'signed-out' | 'say-outdated' | HealingStep;
 

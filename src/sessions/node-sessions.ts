@@ -21,7 +21,7 @@ export interface NodeSessionsOptions extends SessionCacheOptions {
 
 const cacheSweepMs = 1_000;
 
-/** The sessions of this node: found by cookie, kept true by the store's events, ended here and everywhere. */
+/** The sessions of this node: found by cookie, kept current by the store's events, ended here and everywhere. */
 export class NodeSessions implements SessionFinder {
   readonly #options: NodeSessionsOptions;
   readonly #cache: SessionCache;
@@ -35,7 +35,7 @@ export class NodeSessions implements SessionFinder {
   }
 
   find(cookieField: string | undefined, secure: boolean): SessionLookup | Promise<SessionLookup> {
-    // Over HTTPS the same field may lead to another session. No browser's field begins with a semicolon.
+    // Over HTTPS the same field may name another session. No browser's field begins with a semicolon.
     const field = secure ? (cookieField ?? '') : `;${cookieField ?? ''}`;
     // The short cut: no parsing, no signature, no promise.
     const known = this.#cache.findCached(field);

@@ -246,8 +246,8 @@ export class RedisSessionStore implements SessionStore {
 const probeMs = 2_000;
 
 /**
- * Does on a Redis what the session store does, under a key of its own that ends by itself. Rejects with
- * ERR_STORE_UNAVAILABLE, which says what is refused: a user without enough rights is found before anybody signs in.
+ * Runs the session store's commands on a Redis, under a separate key that expires. Rejects with ERR_STORE_UNAVAILABLE,
+ * which names the refused command: a user without enough permissions is found before anybody signs in.
  */
 export async function probeSessionStore(connection: Pick<RedisConnection, 'run'>): Promise<void> {
   const [id, userKey] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];

@@ -235,7 +235,7 @@ class TotpFactors implements SecondFactors {
     const step = stepOfCode(key, code, this.#deps.clock.nowMs());
     if (step === undefined) return 'wrong';
     if (step <= factor.lastStep) return 'used';
-    // The key is sealed anew, so that it outlives the server key that sealed it first.
+    // The key is sealed again, so that it outlives the server key that sealed it first.
     const after = { ...before, factor: { ...factor, sealedKey: this.#deps.vault.seal(key, user), lastStep: step } };
     return { after, outcome: { kind: 'right', by: 'app', recoveryLeft: factor.recovery.length } } as const;
   }

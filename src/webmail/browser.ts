@@ -44,7 +44,7 @@ interface BrowserOptions {
   readonly language?: 'en' | undefined;
   /** The cookies of an existing webmail session; none for a sign-in. */
   readonly jar?: CookieJar;
-  /** The cookies that a sign-in starts with, and keeps unless the webmail sets them anew. */
+  /** The cookies that a sign-in starts with, and keeps unless the webmail sets them again. */
   readonly carried?: CookieJar | undefined;
   /** The fields that the driver adds to each request. */
   readonly fields?: (request: RequestLine) => RequestFields;

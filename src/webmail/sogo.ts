@@ -270,7 +270,7 @@ const sogoTexts = {
   en: {
     ended: 'Your session has ended. What you have written is still here: sign in again in a new tab, then repeat.',
     signIn: 'Sign in',
-    retry: 'Nothing was done: the webmail had to be opened anew. What you have written is still here: please repeat.',
+    retry: 'Nothing was done: the webmail had to be opened again. What you have written is still here: please repeat.',
   },
   de: {
     ended:

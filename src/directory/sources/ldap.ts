@@ -141,8 +141,8 @@ async function searchUser(
   const attributes = [keys.backend, keys.user, keys.refusal?.key, keys.role].filter((name) => name !== undefined);
   try {
     const options = { scope, filter, attributes: ['1.1', ...attributes], sizeLimit: 2 };
-    // References to other servers (RFC 4511, 4.5.3) stand beside every answer of an Active Directory's domain root. The
-    // search is complete all the same: this server has said all that it holds of the base.
+    // Every answer for an Active Directory's domain root has references to other servers (RFC 4511, 4.5.3). The search
+    // is complete all the same: this server has returned all that it holds of the base.
     const { searchEntries } = await client.search(base, options);
     const [entry, ...others] = searchEntries;
     if (others.length > 0) throw badAnswer('the search found more than one entry');

@@ -34,7 +34,7 @@ export function createConsoleAudit({
       const { lines } = await read(exchange, exportedAtMost, 'exported the audit');
       const { response } = exchange;
       response.setHeader('Content-Type', 'text/csv; charset=utf-8');
-      // Whoever keeps it must see that there are more.
+      // The file's name must show that there are more lines.
       const name = lines.length < exportedAtMost ? 'audit.csv' : `audit-newest-${exportedAtMost}.csv`;
       response.setHeader('Content-Disposition', `attachment; filename="${name}"`);
       response.end([auditCsvHead, ...lines.map(auditCsvRow)].join(''));

@@ -24,7 +24,7 @@ export interface ConsoleSignInDeps extends ConsoleGuardDeps {
   readonly clock: Clock;
 }
 
-/** How long further refusals of a member of staff are counted before the audit is told again. */
+/** How long further refusals of a member of staff are only counted before the next audit line. */
 const repeatMs = 60_000;
 
 /**

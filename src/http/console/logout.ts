@@ -8,8 +8,8 @@ import { consoleFormBinding, type ConsoleGuardDeps, staleText } from './authoris
 import { showMessage } from './layout.ts';
 
 /**
- * The console's `/-/logout`. It asks for no role, and works without the directory, the audit's disk and the store; the
- * store is told of the end when it is back.
+ * The console's `/-/logout`. It needs no role, and works without the directory, the audit's disk and the store; the end
+ * is written to the store when it is back.
  */
 export function createConsoleSignOut({
   sessions,

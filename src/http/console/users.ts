@@ -239,7 +239,7 @@ class UserPages {
     if (started.kind === 'refused') {
       return this.#showUser(exchange, subject, { ...form, problem: this.#refusalText(started), ...fieldOf(started) });
     }
-    // A form may lead to our own origin only: to the other host leads a link that staff follow themselves.
+    // A form may lead only to our own origin, so staff follow a link to the other host themselves.
     const values = { link: started.link, subject, minutes: form.minutes };
     showPage(this.#deps.views, response, { ...frame, title: 'The mailbox is ready' }, ['console-link', values]);
   }

@@ -16,7 +16,7 @@ const roundcubeTexts = {
     signIn: 'Sign in again',
     kept: 'What you have written is kept in this browser:',
     restore: 'and restore your message',
-    anew: 'The webmail had to be opened anew.',
+    anew: 'The webmail had to be opened again.',
     restoreNow: 'Restore your message',
     notSaved: 'Nothing of what you sent was saved:',
     formAgain: 'fill in the form again',
