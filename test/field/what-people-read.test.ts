@@ -217,17 +217,17 @@ describe('what slows a user down', () => {
   });
 });
 
-describe('who did not answer', () => {
+describe('the part that has a problem', () => {
   it('is named to staff with the cause, and without it to whom nobody knows', async () => {
     await using fixture = await startConsole();
     const half = await halfSignedIn(fixture);
     fixture.away.add('roles');
     const { text } = await half.browser.get('/-/factor');
-    assert.match(text, /The directory did not answer\. Nothing was changed\. Cause: away/);
+    assert.match(text, /There is a problem with the directory\. Nothing was changed\. Cause: away/);
     const stranger = staffBrowser(fixture);
     await stranger.get('/-/login');
     const refused = await stranger.post('/-/login', { user: 'sam', password: 'right' });
-    assert.match(refused.text, /The directory did not answer\. Nothing was changed\./);
+    assert.match(refused.text, /There is a problem with the directory\. Nothing was changed\./);
     assert.doesNotMatch(refused.text, /Cause/);
   });
 
