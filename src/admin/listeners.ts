@@ -51,7 +51,7 @@ async function answerOperators(request: IncomingMessage, response: ServerRespons
   }
 }
 
-/** Answers health checks by GET, HEAD or OPTIONS, for any Host: the answer is no secret. */
+/** Answers health checks by GET, HEAD or OPTIONS, for any Host: the answer is not secret. */
 function answerProbe(request: IncomingMessage, response: ServerResponse, path: string, deps: OperatorsDeps): void {
   if (!['GET', 'HEAD', 'OPTIONS'].includes(request.method ?? ''))
     return sendText(response, 405, 'method not allowed\n');

@@ -134,7 +134,7 @@ function freeze<T>(value: T): T {
 }
 
 /**
- * Each value that is no map, as path → hash, to tell whether it changed: `sessions.idle_timeout` → hash of `"30 min"`.
+ * Each value that is not a map, as path → hash, to find changes: `sessions.idle_timeout` → hash of `"30 min"`.
  * A list is one value. Hashes, because a file with problems may hold what should not be kept.
  */
 function fingerprints(root: Readonly<Record<string, unknown>>): ReadonlyMap<string, string> {

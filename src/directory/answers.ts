@@ -164,7 +164,7 @@ function textOfValue(value: unknown, key: string): string | undefined {
     default:
       if (value === undefined || value === null) return undefined;
   }
-  // MariaDB's 0000-00-00 is no date: the event has not happened yet.
+  // MariaDB's 0000-00-00 is not a date: the event has not happened yet.
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? undefined : value.toISOString();
   if (value instanceof Uint8Array) return textOfBytes(Buffer.from(value), key);
   throw badAnswer(`${key} of the answer is ${isRecord(value) ? 'an object' : 'a list'}, not a text`);

@@ -44,7 +44,7 @@ export interface ValueContext {
 /**
  * Turns a table's value into an answer; throws {@link badAnswer} if it cannot be one. A list of several users is a
  * distribution list and no alias: the user is unknown to such a table. A user is unknown, too, if the mail goes to a
- * program or a file, or to a next hop that is no backend here.
+ * program or a file, or to a next hop that is not a backend here.
  */
 export function readValue(value: string, meaning: Meaning, context: ValueContext): SourceAnswer {
   const { name, byDefault = false } = context;

@@ -188,7 +188,7 @@ export function createSignInHomes(
       const found = homeOf(name, user);
       const drains =
         found !== undefined && 'closure' in found && found.closure.kind === 'drain' && found.home !== undefined;
-      // A Basic request is no new session: it is served while a backend drains.
+      // A Basic request is not a new session: it is served while a backend drains.
       return drains && home !== undefined ? { ...home, host: placement.activeHost(home.backend) } : found;
     },
     isSomeHomeSilent: () => mailServers.isSomeReferrerSilent() || [...homes.values()].some(hasSilence),

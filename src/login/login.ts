@@ -86,7 +86,7 @@ function webmailDisagrees(host: BackendHost): PosternError {
   return new PosternError('ERR_WEBMAIL_ANSWER', message, { source: 'webmail', retryable: false });
 }
 
-/** `authenticated`: name and password are right. That alone grants no access. */
+/** `authenticated`: name and password are right. That alone gives no access. */
 type StaffLoginOutcome =
   | {
       readonly kind: 'authenticated';

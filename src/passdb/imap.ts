@@ -32,7 +32,7 @@ export function createImapPassdb(): Passdb & Referrals {
   };
 }
 
-/** The verdict of a home that names another server. It may let the user in as well (RFC 2221); else it is no home. */
+/** The verdict of a home that names another server. It may let the user in as well (RFC 2221), or is not a home. */
 function atHome(answer: TaggedAnswer | undefined, host: ImapHost): PasswordCheck {
   if (answer?.status === 'OK' && host.imap.okReferral !== 'refuse') return { kind: 'right' };
   throw refersElsewhere(host);

@@ -23,7 +23,7 @@ export interface MapRules {
   readonly isCatchAll?: (value: string) => boolean;
 }
 
-/** The first line whose value is no home, and how many such lines there are. */
+/** The first line whose value is not a home, and the number of such lines. */
 interface HomelessEntries {
   readonly line: number;
   readonly value: string;

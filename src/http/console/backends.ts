@@ -21,7 +21,7 @@ interface ConsoleBackend {
 export interface ConsoleBackends {
   all(): readonly ConsoleBackend[];
   /**
-   * As the operators' API does it, with its audit line; `unknown` for what is no backend or no state. Rejects when the
+   * As the operators' API does it, with its audit line; `unknown` for an unknown backend or state. Rejects when the
    * store cannot take it.
    */
   set(

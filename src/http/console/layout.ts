@@ -13,7 +13,7 @@ export interface ConsoleFrame {
   readonly token: string;
 }
 
-/** A page of the console: its frame, its title and, where it is no success, its status. */
+/** A page of the console: its frame, its title and, if it reports a problem, its status. */
 interface ConsolePage extends ConsoleFrame {
   readonly title: string;
   readonly status?: number;

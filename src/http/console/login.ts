@@ -28,8 +28,8 @@ export interface ConsoleSignInDeps extends ConsoleGuardDeps {
 const repeatMs = 60_000;
 
 /**
- * The console's `/-/login`: the own mailbox and its password. Users who are no staff get the same answer as a wrong
- * password.
+ * The console's `/-/login`: staff sign in with their own mailbox password. Other users get the same answer as for a
+ * wrong password.
  */
 export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHandler; submit: RequestHandler } {
   const { views, tokens, randomBytes } = deps;
