@@ -123,7 +123,8 @@ export function canonicalUser(text: string): CanonicalUser {
   return text;
 }
 
-function isCanonicalUser(text: string): text is CanonicalUser {
+/** Whether a text from outside, such as a key of the state store, can be a canonical user. */
+export function isCanonicalUser(text: string): text is CanonicalUser {
   return /^[^\s\p{C}]+$/u.test(text);
 }
 

@@ -13,7 +13,7 @@ import { keepRenewed } from '../backends/vouched-state-store.ts';
 import type { Config } from '../config/config.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import { canonicalUser, nameForServer } from '../core/names.ts';
+import { canonicalUser, isCanonicalUser, nameForServer } from '../core/names.ts';
 import type { StateEntry } from '../core/state-store.ts';
 import type { LeftSession } from '../login/logout.ts';
 import { createRelocation } from '../login/silent-login.ts';
@@ -152,8 +152,10 @@ function openHomeChanges({ holder, ...parts }: ClusterParts, sessions: NodeSessi
 function forgetHomes(holder: ConfigHolder, homeChanges: HomeChanges, changed: readonly StateEntry[]): void {
   for (const { table, key } of changed) {
     if (!holder.isBuilt || !['overrides', 'homes', 'forgotten'].includes(table)) continue;
-    holder.current.forgetHome(canonicalUser(key));
-    if (table === 'forgotten') void homeChanges.look(canonicalUser(key));
+    // Entries that are forged or gone are heard of, too, and their keys are vouched for by nobody.
+    if (!isCanonicalUser(key)) continue;
+    holder.current.forgetHome(key);
+    if (table === 'forgotten') void homeChanges.look(key);
   }
 }
 
