@@ -6,8 +6,8 @@ import { readNamedFile } from '../core/named-files.ts';
 import { type LoginName, normaliseDomain, splitLoginName } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
 import { Secret } from '../core/secrets.ts';
-import { problemsIn } from '../schema/issues.ts';
-import { duration, leaf, oneOf, oneOrMore, section, text, textOrNumber } from '../schema/scalars.ts';
+import { parseSettings } from '../schema/issues.ts';
+import { duration, leaf, leafOrNumber, oneOf, oneOrMore, section, text, textOrNumber } from '../schema/scalars.ts';
 import { parseHostPort, read, type Reading, shownValue, wrong } from '../schema/value-parsers.ts';
 import type { Source, SourceDeps } from './source.ts';
 
@@ -74,16 +74,11 @@ export function defineSource<Settings extends CommonSettings>(source: {
     about,
     settings,
     configure(values) {
-      const parsed = settings.safeParse(withoutEmpty(values));
-      if (!parsed.success) return { kind: 'problems', problems: problemsIn(parsed.error.issues) };
-      return { kind: 'ok', common: parsed.data, open: async (deps) => create(parsed.data, deps) };
+      const parsed = parseSettings(settings, values);
+      if (parsed.kind === 'problems') return parsed;
+      return { kind: 'ok', common: parsed.settings, open: async (deps) => create(parsed.settings, deps) };
     },
   };
-}
-
-/** Drops keys whose value is `null`, which YAML makes of a key without a value. */
-function withoutEmpty(values: DriverSettings): DriverSettings {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
 }
 
 /** Whether a parsed value is an object with keys. */
@@ -204,7 +199,7 @@ export interface TemplateVariable {
 /** Schema of a text with placeholders for the user's name. */
 export function nameTemplate(what: string) {
   const remedy = 'write a text with %u, %n or %d';
-  return leaf({ what, remedy, parse: (written) => readTemplate(written, remedy) });
+  return leafOrNumber({ what, remedy, parse: (written) => readTemplate(written, remedy) });
 }
 
 function readTemplate(written: string, remedy: string): Reading<Template> {

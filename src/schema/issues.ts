@@ -1,5 +1,29 @@
 import type { z } from 'zod';
-import type { SettingProblem } from '../core/backend.ts';
+import type { DriverSettings, SettingProblem } from '../core/backend.ts';
+
+/** Settings as their schema makes them, or all problems at once. */
+export type ParsedSettings<T> =
+  | { readonly kind: 'ok'; readonly settings: T }
+  | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
+
+/**
+ * Checks the settings of a driver against its schema. A key without a value, which YAML reads as `null`, counts as left
+ * out; a misspelled one is a problem all the same.
+ */
+export function parseSettings<T>(schema: z.ZodType<T>, written: DriverSettings): ParsedSettings<T> {
+  const empty = new Set(Object.keys(written).filter((key) => written[key] === null));
+  const parsed = schema.safeParse(Object.fromEntries(Object.entries(written).filter(([key]) => !empty.has(key))));
+  const problems = parsed.success ? [] : problemsIn(parsed.error.issues);
+  const unknown =
+    empty.size === 0 ? [] : unknownKeysIn(schema, written).filter(({ path: [key] }) => empty.has(`${key}`));
+  if (parsed.success && unknown.length === 0) return { kind: 'ok', settings: parsed.data };
+  return { kind: 'problems', problems: [...problems, ...unknown] };
+}
+
+function unknownKeysIn(schema: z.ZodType, written: DriverSettings): readonly SettingProblem[] {
+  const { error } = schema.safeParse(written);
+  return problemsIn(error?.issues ?? []).filter(({ path, at }) => path.length === 1 && at === 'key');
+}
 
 /** The problems of a value that a schema refused, each with its path below `base`. */
 export function problemsIn(

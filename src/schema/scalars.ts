@@ -59,15 +59,21 @@ export function text(what: string, remedy: string) {
   return leaf({ what, remedy, parse });
 }
 
-/** Any text that is not empty, also where YAML makes a number of it: `1` is the name of a backend as much as `a`. */
-export function textOrNumber(what: string, remedy: string) {
+/** A scalar that YAML may also read as a number. */
+export function leafOrNumber<T>({ what, remedy, parse }: Pick<Leaf<T>, 'what' | 'remedy' | 'parse'>) {
   return z
     .union([z.string(), z.number()], { error: (issue) => wrongType(issue.input, what, remedy) })
     .meta({ title: what.replace(/^(?:an?|the) /, '') })
-    .transform((value, context) => {
-      const written = String(value);
-      return settle(written === '' ? wrong(`is empty: ${remedy}`) : read(written), context);
-    });
+    .transform((value, context) => settle(parse(String(value)), context));
+}
+
+/** Any text that is not empty, also where YAML makes a number of it: `1` is the name of a backend as much as `a`. */
+export function textOrNumber(what: string, remedy: string) {
+  return leafOrNumber({
+    what,
+    remedy,
+    parse: (written) => (written === '' ? wrong(`is empty: ${remedy}`) : read(written)),
+  });
 }
 
 /** One or several of the same, as a list. */

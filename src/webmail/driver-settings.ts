@@ -1,23 +1,9 @@
 import { z } from 'zod';
-import type { DriverSettings, SettingProblem } from '../core/backend.ts';
+import type { DriverSettings } from '../core/backend.ts';
 import type { RequestHead } from '../core/http.ts';
 import { Secret } from '../core/secrets.ts';
-import { problemsIn } from '../schema/issues.ts';
+import { parseSettings } from '../schema/issues.ts';
 import { secretMeta, secretRemedy, yesOrNo } from '../schema/scalars.ts';
-
-/** The result of checking a driver's settings, with all problems at once. */
-type ParsedSettings<T> =
-  | { readonly kind: 'ok'; readonly settings: T }
-  | { readonly kind: 'problems'; readonly problems: readonly SettingProblem[] };
-
-/** Checks settings against the schema of their driver, and reports all problems at once. */
-export function parseSettings<T>(schema: z.ZodType<T>, given: DriverSettings): ParsedSettings<T> {
-  // YAML reads a key without a value as `null`: it counts as left out.
-  const written = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null));
-  const parsed = schema.safeParse(written);
-  if (parsed.success) return { kind: 'ok', settings: parsed.data };
-  return { kind: 'problems', problems: problemsIn(parsed.error.issues) };
-}
 
 /** The settings for the `create` of a driver. Throws a TypeError if the schema refuses them: check them before. */
 export function checkedSettings<T>(schema: z.ZodType<T>, given: DriverSettings): T {

@@ -4,7 +4,7 @@ import { defined } from '../core/objects.ts';
 import type { MasterEntry, WebmailDriver } from '../core/webmail.ts';
 import { atLeastOne } from '../schema/scalars.ts';
 import type { ConfiguredParts } from './browser.ts';
-import { parseSettings } from './driver-settings.ts';
+import { parseSettings } from '../schema/issues.ts';
 
 /** The exports of a driver's file. */
 interface DriverModule {

@@ -115,4 +115,16 @@ describe('a problem is told with its place, and what to write instead', () => {
   for (const [name, more, lines] of wrong) {
     test(name, async (t) => assert.deepEqual(await problemsOf(t, { 'postern.yaml': smallest(more) }), lines));
   }
+
+  test('an unknown key without a value, of a source and of a webmail', async (t) => {
+    const yaml = `public_url: http://127.0.0.1:8080
+directory: { sources: [{ type: static, backend: a, domain: }] }
+backends: { a: { imap: imaps://mx1.test, webmail: http://mx1.test/, driver: roundcube, roundcube: { entry_kye: } } }
+`;
+    const told = await problemsOf(t, { 'postern.yaml': yaml }, { checksDrivers: true });
+    assert.deepEqual(told, [
+      'postern.yaml:2:52 directory.sources[0].domain: is not a known key: did you mean domains?',
+      'postern.yaml:3:101 backends.a.roundcube.entry_kye: is not a known key: did you mean entry_key?',
+    ]);
+  });
 });

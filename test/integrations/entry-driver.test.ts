@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { parseSettings } from '../../src/webmail/driver-settings.ts';
+import { parseSettings } from '../../src/schema/issues.ts';
 import { settings as schema } from '../../src/webmail/roundcube/entry.ts';
 import { create } from '../../src/webmail/roundcube/roundcube.ts';
 import {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import type { ExchangeRequest, ExchangeResponse } from '../../src/core/http.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { parseSettings } from '../../src/webmail/driver-settings.ts';
+import { parseSettings } from '../../src/schema/issues.ts';
 import { settings as schema } from '../../src/webmail/form-settings.ts';
 import { create } from '../../src/webmail/form.ts';
 import { exampleOf } from './documented-examples.fixture.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseSettings } from '../../src/webmail/driver-settings.ts';
+import { parseSettings } from '../../src/schema/issues.ts';
 import { settings as formSettings } from '../../src/webmail/form-settings.ts';
 import { driverProblems, isDriverName, loadDriver } from '../../src/webmail/registry.ts';
 import { clock, responseOf, scriptedExchange } from './scripted-exchange.fixture.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Secret } from '../../src/core/secrets.ts';
-import { parseSettings } from '../../src/webmail/driver-settings.ts';
+import { parseSettings } from '../../src/schema/issues.ts';
 import { create, settings as schema } from '../../src/webmail/header.ts';
 import { driverContract } from './driver-contract.fixture.ts';
 import {
