@@ -61,9 +61,9 @@ export function readConfig(file: string, files?: ConfigFiles): Promise<Config> {
   return loadConfig(file, { env: process.env, checksDrivers: true, ...defined({ files }) });
 }
 
-/** The directory of a configuration alone, for commands that ask it. */
-export function buildDirectory(config: Config, log: Log) {
-  return openDirectory(config, log);
+/** The directory of a configuration alone, for commands that ask it: all sources, or the one at a position from 0. */
+export function buildDirectory(config: Config, log: Log, onlySource?: number) {
+  return openDirectory(config, log, defined({ onlySource }));
 }
 
 /** The session store of a configuration alone, for commands that ask it or change what it registers. */

@@ -22,7 +22,7 @@ export async function checkFiles(
   loadGateway: CommandEnvironment['loadGateway'] | undefined,
 ): Promise<readonly Dialled[]> {
   const { sessions, audit, directory, operators } = config;
-  const tables = directory.sources.filter(({ type }) => fileSources.has(type));
+  const tables = [...directory.sources.entries()].filter(([, { type }]) => fileSources.has(type));
   const written = [
     ['audit', audit.file],
     ...(sessions.store.kind === 'embedded' ? [['sessions', sessions.store.file]] : []),
@@ -35,7 +35,7 @@ export async function checkFiles(
     }),
     ...written.map(([what = '', file = '']) => look(what, file, async () => writableFile(file))),
     ...(operators.socket === undefined ? [] : [lookAtSocket(operators.socket)]),
-    ...(loadGateway === undefined ? [] : tables.map((source) => lookAtTable(config, source, loadGateway))),
+    ...(loadGateway === undefined ? [] : tables.map(([position]) => lookAtTable(config, position, loadGateway))),
   ]);
 }
 
@@ -50,16 +50,15 @@ export function warningLog(warnings: string[]): Log {
 
 async function lookAtTable(
   config: Config,
-  source: Config['directory']['sources'][number],
+  position: number,
   loadGateway: CommandEnvironment['loadGateway'],
 ): Promise<Dialled> {
+  const source = config.directory.sources[position];
+  if (source === undefined) throw new TypeError(`the directory has no source ${position + 1}`);
   const looked = await look(`directory ${source.type}`, fileOf(source), async () => {
     const { buildDirectory } = await loadGateway();
     const warnings: string[] = [];
-    await using _ = await buildDirectory(
-      { ...config, directory: { ...config.directory, sources: [source] } },
-      warningLog(warnings),
-    );
+    await using _ = await buildDirectory(config, warningLog(warnings), position);
     return warnings.join('; ');
   });
   return looked.note === '' || looked.result === 'failed' ? looked : { ...looked, result: 'warning' };

@@ -33,7 +33,8 @@ interface SignalSource {
 export interface GatewayModule {
   /** Resolves when the gateway serves. Rejects if it cannot, with nothing left open. */
   readonly startGateway: (options: { readonly configFile: string; readonly log?: Log }) => Promise<RunningGateway>;
-  readonly buildDirectory: (config: Config, log: Log) => Promise<OpenDirectory>;
+  /** Opens all sources of the directory, or only the one at a position from 0. */
+  readonly buildDirectory: (config: Config, log: Log, onlySource?: number) => Promise<OpenDirectory>;
   /** Explains users as a sign-in would find them. */
   readonly openExplain: (config: Config, log: Log) => Promise<AsyncDisposable & { readonly explain: Explain }>;
   /** Makes every node forget what it remembers of a user's home. */

@@ -46,6 +46,8 @@ export interface DirectoryOptions {
   readonly states?: SharedStorageStates;
   /** Set only in a worker process. */
   readonly askLeader?: AskLeader;
+  /** The position of the only source to open, from 0. If undefined, all are opened. */
+  readonly onlySource?: number;
 }
 
 interface DirectoryTimeouts {
@@ -107,6 +109,7 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
   const caches = new Map<string, CachedSource>();
   const asks = new Map<string, Source['ask']>();
   for (const [position, settings] of options.sources.entries()) {
+    if (position !== (options.onlySource ?? position)) continue;
     const source = await configuredSource(settings, position, timeouts.sourceMs);
     const label = `${position + 1} ${source.type}`;
     const name = sourceNameOf(settings);

@@ -119,7 +119,12 @@ export function openDirectory(
   {
     sharedStorage: states,
     askLeader,
-  }: { readonly sharedStorage?: SharedStorageStates; readonly askLeader?: AskLeader } = {},
+    onlySource,
+  }: {
+    readonly sharedStorage?: SharedStorageStates;
+    readonly askLeader?: AskLeader;
+    readonly onlySource?: number;
+  } = {},
 ): Promise<Directory> {
   return createDirectory({
     ...config.directory,
@@ -127,7 +132,7 @@ export function openDirectory(
     clock: systemClock,
     log,
     connectRedis,
-    ...defined({ states, askLeader }),
+    ...defined({ states, askLeader, onlySource }),
   });
 }
 

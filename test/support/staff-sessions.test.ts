@@ -69,7 +69,7 @@ function contract(name: string, open: () => Promise<SessionStore>): void {
       assert.equal(await sessions.find(undefined, true), undefined);
     });
 
-    test('are on staffChecks after the second factor, under a new id', async () => {
+    test('are signed in after the second factor, under a new id', async () => {
       const half = await sessions.open(arrival);
       assert.equal(await staffChecks.isSignedIn(half.session.key), false);
       const whole = await sessions.stepUp(half.session);

@@ -15,7 +15,7 @@ export function staffMember(name: string, grant: StaffGrant, provenAtMs = 0): St
 }
 
 /** The checks on staff for a test, which may change grants, end sessions, and cause an outage. */
-export interface DutyForTests extends StaffChecks {
+export interface StaffChecksForTests extends StaffChecks {
   readonly grants: Map<string, StaffGrant>;
   readonly ended: Set<string>;
   /** The users whose mailbox nobody may open. */
@@ -25,8 +25,8 @@ export interface DutyForTests extends StaffChecks {
   asked: number;
 }
 
-export function staffChecksForTests(grants: Readonly<Record<string, StaffGrant>>): DutyForTests {
-  const staffChecks: DutyForTests = {
+export function staffChecksForTests(grants: Readonly<Record<string, StaffGrant>>): StaffChecksForTests {
+  const staffChecks: StaffChecksForTests = {
     grants: new Map(Object.entries(grants)),
     ended: new Set(),
     excluded: new Set(),
