@@ -228,7 +228,7 @@ export class SourceChain {
     return this.#refuse(by, answer, this.#homeOfBarred(asked, home, user ?? answer.user));
   }
 
-  /** Where the password of a barred user can be checked; undefined if `home` is none: the user stays barred. */
+  /** Where a barred user's password can be checked; undefined if `home` names no backend: the user stays barred. */
   #homeOfBarred(asked: LoginName, home: string | undefined, user: string = asked): UserHome | undefined {
     const backend = home === undefined ? undefined : this.#options.findHome(home);
     const parsed = this.#options.parseLoginName(user);
