@@ -124,7 +124,7 @@ suite('the server keys of a node', () => {
     const keys = await open(here);
     const before = keys.current();
     await rm(here);
-    await assert.rejects(keys.reload(), { code: 'ERR_KEYS_UNUSABLE', message: /is gone/ });
+    await assert.rejects(keys.reload(), { code: 'ERR_KEYS_UNUSABLE', message: /is missing: restore it/ });
     assert.equal(keys.current(), before);
   });
 
