@@ -7,7 +7,7 @@ import { bracketed, type Reading, shownValue, urlOrigin, type WebmailUrl } from 
 import { loadDriverModule } from '../webmail/registry.ts';
 import { type backendDefaultsSection, backendSection, driverBlockOf } from './backends-section.ts';
 import type { ConfigFile } from './config-file.ts';
-import { settleClientPaths } from './dav-section.ts';
+import { settleBasicPaths } from './dav-section.ts';
 import type { Findings } from './problems.ts';
 import type { Path } from './yaml-file.ts';
 
@@ -32,22 +32,22 @@ export function settleBackend(named: NamedBackend, context: BackendContext): Bac
   const dav = entry.dav ?? defaults.dav;
   const webmailLoginName = entry.login_name?.webmail ?? defaults.login_name?.webmail;
   if (driver === undefined || hosts === undefined) return undefined;
-  const clientPaths = dav && settleClientPaths(dav, hosts);
+  const basicPaths = dav && settleBasicPaths(dav, hosts);
   return {
     name,
     driver,
     driverSettings: { ...driverBlockOf(defaults, driver), ...driverBlockOf(entry, driver) },
     hosts,
     limits: settleLimits(entry, defaults),
-    ...defined({ webmailLoginName, master, clientPaths }),
+    ...defined({ webmailLoginName, master, basicPaths }),
   };
 }
 
 /** The backend with the client paths that its driver knows, if it has none of its own. Loads the driver. */
 export async function withDriverPaths(backend: Backend): Promise<Backend> {
-  if (backend.clientPaths !== undefined) return backend;
+  if (backend.basicPaths !== undefined) return backend;
   const { davPaths = [] } = await loadDriverModule(backend.driver);
-  return { ...backend, clientPaths: davPaths.map((prefix) => ({ prefix })) };
+  return { ...backend, basicPaths: davPaths.map((prefix) => ({ prefix })) };
 }
 
 /** The hosts of a backend, the primary first; undefined if one of them is not complete. */

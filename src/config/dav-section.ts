@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { BackendHost, ClientPath } from '../core/backend.ts';
+import type { BackendHost, BasicPath } from '../core/backend.ts';
 import { arrayOf, leaf } from '../schema/scalars.ts';
 import { parseWebmailUrl, read, type Reading, shownValue, urlOrigin, wrong } from '../schema/value-parsers.ts';
 
@@ -44,10 +44,7 @@ export function davSection(about: string) {
 }
 
 /** The client paths of a backend as they are written. */
-export function settleClientPaths(
-  written: readonly WrittenPath[],
-  hosts: readonly BackendHost[],
-): readonly ClientPath[] {
+export function settleBasicPaths(written: readonly WrittenPath[], hosts: readonly BackendHost[]): readonly BasicPath[] {
   return written.map(({ prefix, server }) => {
     if (server === 'webmail') return { prefix };
     const origins = hosts.flatMap(({ name, webmail }) => {

@@ -64,7 +64,7 @@ export interface BackendLimits {
 }
 
 /** A path for Basic clients (DAV, ActiveSync), and the server behind it. */
-export interface ClientPath {
+export interface BasicPath {
   /** A path without a final slash, such as `/SOGo/dav`: it covers itself and everything below it. */
   readonly prefix: string;
   /** Origin of another server than the webmail, by the name of the backend's host. */
@@ -93,7 +93,7 @@ export interface Backend {
   readonly webmailLoginName?: string;
   /** Undefined if the gateway may open no mailbox over IMAP. */
   readonly master?: MasterIdentity;
-  readonly clientPaths?: readonly ClientPath[];
+  readonly basicPaths?: readonly BasicPath[];
 }
 
 /** How the hosts of a backend share its work. */

@@ -93,7 +93,7 @@ export interface Mailboxes {
 }
 
 /** The credentials of a Basic client, which authenticates on every request. */
-export interface ClientCredentials {
+export interface BasicLoginCredentials {
   /** As sent. */
   readonly user: string;
   /** As sent, never trimmed. */
@@ -107,7 +107,7 @@ export interface ClientCredentials {
  * could not be asked, which is never a no. `busy`: too many clients wait already. Both have a reference that the log
  * has too.
  */
-export type ClientAdmission =
+export type BasicAdmission =
   | {
       readonly kind: 'admitted';
       readonly user: CanonicalUser;
@@ -120,14 +120,14 @@ export type ClientAdmission =
   | { readonly kind: 'busy' | 'unavailable'; readonly reference: string };
 
 /** Authenticates Basic clients. */
-export interface ClientAuthentication {
+export interface BasicAuthentication {
   /** Rejects with the reason of `gone` when the client is gone. */
-  admit(credentials: ClientCredentials, gone: AbortSignal): Promise<ClientAdmission>;
+  admit(credentials: BasicLoginCredentials, gone: AbortSignal): Promise<BasicAdmission>;
   /**
    * Whether the user is still served there, for requests that wait while users are moved and backends closed. True if
    * that cannot be told.
    */
   isStillAt(user: CanonicalUser, backend: BackendName, host: string): Promise<boolean>;
   /** Forgets that these credentials were right, because the user's backend has just refused them. */
-  distrust(user: CanonicalUser, backend: BackendName, credentials: Omit<ClientCredentials, 'user'>): void;
+  distrust(user: CanonicalUser, backend: BackendName, credentials: Omit<BasicLoginCredentials, 'user'>): void;
 }

@@ -193,7 +193,7 @@ export interface SignOutIdentity {
  * The outcome of signing a session's user in to the webmail once more. `too-often`: one silent sign-in per session in
  * 10 s and three in 5 min are allowed. `rejected`: the webmail refused the password that the session holds.
  */
-export type SilentSignInOutcome =
+export type SilentLoginOutcome =
   | { readonly kind: 'signed-in'; readonly landing: string; readonly browserCookies: readonly string[] }
   | { readonly kind: 'rejected' }
   | { readonly kind: 'too-often' };
@@ -208,9 +208,9 @@ export interface LostAnswer extends Pick<UpstreamResponseHead, 'setCookies'> {
  * Single flight per session; renews the session's jar. Rejects with source `webmail` when the webmail could not be
  * asked. From `lost`, only the cookies that the driver carries are used, and only for the host of the session.
  */
-export type SilentSignIn = (
+export type SilentLogin = (
   session: LiveSession,
   client: Client,
   publicOrigin: string,
   lost?: LostAnswer,
-) => Promise<SilentSignInOutcome>;
+) => Promise<SilentLoginOutcome>;

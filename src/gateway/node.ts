@@ -3,7 +3,7 @@ import type { Health } from '../backends/health.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { defined } from '../core/objects.ts';
-import type { SilentSignIn } from '../core/webmail.ts';
+import type { SilentLogin } from '../core/webmail.ts';
 import type { AskLeader } from '../directory/source.ts';
 import type { PageSessions } from '../http/request-context.ts';
 import type { LoginEvent } from '../login/attempt.ts';
@@ -11,8 +11,8 @@ import { systemWait } from '../login/limits.ts';
 import { createLogout, createLogoutOfEnded, leaveWebmail } from '../login/logout.ts';
 import { createMailServers } from '../login/mail-servers.ts';
 import { createPenalty, type Penalty } from '../login/penalty.ts';
-import { createSilentSignIn } from '../login/silent-login.ts';
-import { createClientChecks } from '../login/verified-passwords.ts';
+import { createSilentLogin } from '../login/silent-login.ts';
+import { createVerifiedPasswords } from '../login/verified-passwords.ts';
 import { withAlarms } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { createImapMailboxes } from '../passdb/imap-mailboxes.ts';
@@ -71,7 +71,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     storeUp: basis.storeUp,
     connections: () => connections.stats(),
   });
-  const silentSignIn = createSilentSignIn({ homeOf: (name) => holder.current.homeOf(name), clock: systemClock });
+  const silentLogin = createSilentLogin({ homeOf: (name) => holder.current.homeOf(name), clock: systemClock });
   const owned = opened.move();
   return {
     keys,
@@ -84,7 +84,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     metrics,
     proxyProtocol: basis.proxyProtocol,
     certificates: basis.certificates,
-    silentSignIn: countedSilentSignIn(silentSignIn, metrics),
+    silentLogin: countedSilentLogin(silentLogin, metrics),
     storeUp: basis.storeUp,
     parts: {
       ...sharedParts(basis, { cluster, support, penalty }),
@@ -184,7 +184,7 @@ function sharedParts(basis: Basis, { cluster, support, penalty }: Built): Shared
       countLogin(metrics, event);
       support?.console.noteSignIn(event);
     },
-    clientChecks: createClientChecks({ clock: systemClock, randomBytes }),
+    clientChecks: createVerifiedPasswords({ clock: systemClock, randomBytes }),
     clientChecked: ({ result, backend }) => metrics.clientChecked(result, backend),
     clock: systemClock,
     randomBytes,
@@ -197,15 +197,15 @@ function countLogin(metrics: Metrics, { result, backend, ms }: LoginEvent): void
   for (const [phase, phaseMs] of Object.entries(ms)) metrics.loginPhase(phase, backend, phaseMs);
 }
 
-function countedSilentSignIn(silentSignIn: SilentSignIn, metrics: Metrics): SilentSignIn {
+function countedSilentLogin(silentLogin: SilentLogin, metrics: Metrics): SilentLogin {
   return async (session, client, publicOrigin, lost) => {
     const { backend } = session.record;
     try {
-      const outcome = await silentSignIn(session, client, publicOrigin, lost);
-      metrics.silentSignIn(backend, outcome.kind);
+      const outcome = await silentLogin(session, client, publicOrigin, lost);
+      metrics.silentLogin(backend, outcome.kind);
       return outcome;
     } catch (error) {
-      metrics.silentSignIn(backend, 'unavailable');
+      metrics.silentLogin(backend, 'unavailable');
       throw error;
     }
   };

@@ -9,11 +9,11 @@ import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
 import type { DirectorySource } from '../core/directory.ts';
 import type { HttpExchange } from '../core/http.ts';
 import type { BackendName, CanonicalUser, LoginNameParser } from '../core/names.ts';
-import type { ClientAuthentication } from '../core/passdb.ts';
+import type { BasicAuthentication } from '../core/passdb.ts';
 import type { Place, Placement, Relocate } from '../core/placement.ts';
 import type { SessionRecord } from '../core/session.ts';
 import type { ReplicatedTable } from '../core/state-store.ts';
-import type { SilentSignIn, WebmailDriver } from '../core/webmail.ts';
+import type { SilentLogin, WebmailDriver } from '../core/webmail.ts';
 import type { RouteMail } from '../directory-service/mail-routes.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { AskLeader, SharedStorageStates } from '../directory/source.ts';
@@ -23,12 +23,12 @@ import type { Answers } from '../http/gateway-answers.ts';
 import type { PagesDeps } from '../http/pages.ts';
 import type { LoginEvent } from '../login/attempt.ts';
 import type { Home } from '../login/authentication.ts';
-import type { ClientCheckEvent } from '../login/basic-login.ts';
+import type { BasicLoginEvent } from '../login/basic-login.ts';
 import type { LoginDeps } from '../login/login.ts';
 import type { Logout } from '../login/logout.ts';
 import type { MailServers } from '../login/mail-servers.ts';
 import type { Penalty } from '../login/penalty.ts';
-import type { ClientChecks } from '../login/verified-passwords.ts';
+import type { VerifiedPasswords } from '../login/verified-passwords.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { BannerOf } from '../proxy/banner-injection.ts';
 import type { BasicPaths } from '../proxy/basic-requests.ts';
@@ -137,7 +137,7 @@ export interface GatewayNode extends AsyncDisposable {
   readonly proxyProtocol: ProxyProtocol;
   /** Certificates of the public listener; undefined if it speaks plain HTTP. */
   readonly certificates: TlsCertificates | undefined;
-  readonly silentSignIn: SilentSignIn;
+  readonly silentLogin: SilentLogin;
   /** Undefined if the configuration has none. */
   readonly support: NodeSupport | undefined;
   readonly cluster: ClusterState;
@@ -194,9 +194,9 @@ export interface SharedParts extends Omit<PagesDeps, 'login' | 'logout' | 'views
   readonly proxiedClient?: NonNullable<IngressOptions['proxiedClient']>;
   /** For the metrics; the snapshot has the log. */
   readonly loginFinished: (event: LoginEvent) => void;
-  readonly clientChecks: ClientChecks;
+  readonly clientChecks: VerifiedPasswords;
   /** For the metrics; the snapshot has the log. */
-  readonly clientChecked: (event: ClientCheckEvent) => void;
+  readonly clientChecked: (event: BasicLoginEvent) => void;
 }
 
 /** Everything that follows from one configuration; a reload replaces it as a whole. */
@@ -214,7 +214,7 @@ export interface ConfigSnapshot extends AsyncDisposable {
   readonly bannerOf: BannerOf;
   /** Undefined if no backend has paths for Basic clients. */
   readonly basicPaths: BasicPaths | undefined;
-  readonly clientAuthentication: ClientAuthentication;
+  readonly basicAuthentication: BasicAuthentication;
   /** One driver of each kind, for requests without a session. */
   readonly drivers: readonly WebmailDriver[];
   readonly homeOf: (name: BackendName) => Home | undefined;

@@ -39,7 +39,7 @@ const recheckMs = 60_000;
 function createPublicListener(options: ListenerOptions): PublicListener {
   const { node, holder, log } = options;
   const { config } = holder;
-  const { connections, metrics, cluster, sessions, silentSignIn } = node;
+  const { connections, metrics, cluster, sessions, silentLogin } = node;
   const realm = (): string => holder.config.login.branding.name;
   const shared = {
     connections,
@@ -67,7 +67,7 @@ function createPublicListener(options: ListenerOptions): PublicListener {
   };
   const webmailRequests = new WebmailRequests({
     ...shared,
-    silentSignIn,
+    silentLogin,
     tooOftenAnswer: (head, reference) => holder.current.answers.tooOften(head, reference),
     clearedCookies: (secure) => [clearedSessionCookie(secure)],
     bannerOf: (session, head, ingress) => holder.current.bannerOf(session, head, ingress),
@@ -78,7 +78,7 @@ function createPublicListener(options: ListenerOptions): PublicListener {
   });
   const basicRequests = new BasicRequests({
     ...shared,
-    authentication: () => holder.current.clientAuthentication,
+    authentication: () => holder.current.basicAuthentication,
     takenOver: () => cluster.takenOver(),
     recheckMs,
     realm,

@@ -17,7 +17,7 @@ import { newReference } from '../http/request-context.ts';
 import { createViews } from '../http/views.ts';
 import { createLoginLog, type LoginEvent } from '../login/attempt.ts';
 import type { Home } from '../login/authentication.ts';
-import { createClientAuthentication, createClientCheckLog } from '../login/basic-login.ts';
+import { createBasicAuthentication, createBasicLoginLog } from '../login/basic-login.ts';
 import { systemWait } from '../login/limits.ts';
 import { createLogin, createStaffLogin, type LoginDeps } from '../login/login.ts';
 import type { MailServers } from '../login/mail-servers.ts';
@@ -46,9 +46,9 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
   });
   const basicPaths = createBasicPaths(config.backends.values());
   const parseName = createLoginNameParser(config.directory.nameRules);
-  const signInHomes = createSignInHomes(byBackend, parts.placement, parts.mailServers);
+  const signInHomes = createLoginHomes(byBackend, parts.placement, parts.mailServers);
   const common = { ...parts, parseName, directory: overridden, ...signInHomes };
-  const { login, staffLogin, clientAuthentication } = createLogins(config.login, { ...common, arrived: parts.arrived });
+  const { login, staffLogin, basicAuthentication } = createLogins(config.login, { ...common, arrived: parts.arrived });
   const tokens = createFormTokens(parts.formKeys, clock);
   const support =
     config.support === undefined || parts.support === undefined
@@ -72,7 +72,7 @@ export async function buildSnapshot(config: Config, parts: SharedParts): Promise
     bannerOf: createBanner({ ...parts, assets: views.assistAssets, locales: views.locales, tokens }),
     answers: createAnswers(views, clock),
     basicPaths,
-    clientAuthentication,
+    basicAuthentication,
     drivers,
     homeOf,
     backendNamed,
@@ -154,7 +154,7 @@ function unconfigured(host: string): PosternError {
 }
 
 /** The homes for logins: through the form, and of Basic clients. */
-export function createSignInHomes(
+export function createLoginHomes(
   homes: ReadonlyMap<BackendName, Home>,
   placement: Placement,
   mailServers: Pick<MailServers, 'isSilent' | 'isSomeReferrerSilent'>,
@@ -212,7 +212,7 @@ function createLogins(
 ) {
   const { clock, log, clientChecks, mailServers } = parts;
   const logLogin = createLoginLog(log, clock, refusalAfterMs);
-  const logClientCheck = createClientCheckLog(log);
+  const logBasicLogin = createBasicLoginLog(log);
   const common = { ...parts, passdb: mailServers.passdb, wait: systemWait, deadlineMs, refusalAfterMs };
   const observe = (event: LoginEvent): void => {
     logLogin(event);
@@ -222,13 +222,13 @@ function createLogins(
     login: createLogin({ ...common, observe }),
     // Staff with a mailbox on a draining backend may be the ones who look after it.
     staffLogin: createStaffLogin({ ...common, homeOf: parts.clientHomeOf, observe }),
-    clientAuthentication: createClientAuthentication({
+    basicAuthentication: createBasicAuthentication({
       ...common,
       homeOf: parts.clientHomeOf,
       checks: clientChecks,
       newReference: () => newReference(parts.randomBytes),
       observe(event) {
-        logClientCheck(event);
+        logBasicLogin(event);
         parts.clientChecked(event);
       },
     }),

@@ -5,9 +5,9 @@ import { PosternError } from '../core/error.ts';
 import type { Log } from '../core/log.ts';
 import type { BackendName, CanonicalUser, LoginName, LoginNameParser } from '../core/names.ts';
 import type {
-  ClientAdmission,
-  ClientAuthentication,
-  ClientCredentials,
+  BasicAdmission,
+  BasicAuthentication,
+  BasicLoginCredentials,
   Passdb,
   PasswordCheck,
   Referrals,
@@ -18,28 +18,28 @@ import {
   cannotBeChecked,
   checkingHome,
   type ClosedHome,
-  requireConfigured,
   findReferredHome,
-  type Home,
-  isMalformedPassword,
   findUser,
   type FoundUser,
+  type Home,
+  isMalformedPassword,
+  requireConfigured,
 } from './authentication.ts';
 import { neverGone, type Wait } from './limits.ts';
 import type { Penalty } from './penalty.ts';
-import type { ClientCheck, ClientChecks } from './verified-passwords.ts';
+import type { VerifiedPassword, VerifiedPasswords } from './verified-passwords.ts';
 
-interface ClientAuthenticationDeps {
+interface BasicAuthenticationDeps {
   readonly parseName: LoginNameParser;
   readonly directory: Pick<DirectorySource, 'lookup'>;
-  readonly checks: ClientChecks;
+  readonly checks: VerifiedPasswords;
   readonly penalty: Penalty;
   readonly passdb: Passdb & Referrals;
   /** As for a sign-in by the page. */
   readonly homeOf: (backend: BackendName, user: CanonicalUser) => Home | ClosedHome | undefined;
   readonly clock: Clock;
   readonly wait: Wait;
-  readonly observe: (event: ClientCheckEvent) => void;
+  readonly observe: (event: BasicLoginEvent) => void;
   readonly newReference: () => string;
   /** Deadline of each question, the penalty not counted; milliseconds. */
   readonly deadlineMs: number;
@@ -58,10 +58,10 @@ const basicRefusals = {
 
 /** One request of a Basic client, with the facts of its event. */
 interface BasicAttempt {
-  readonly credentials: ClientCredentials;
+  readonly credentials: BasicLoginCredentials;
   readonly reference: string;
   readonly arrivedAtMs: number;
-  trace: Pick<ClientCheckEvent, 'user' | 'backend' | 'host' | 'why' | 'said'>;
+  trace: Pick<BasicLoginEvent, 'user' | 'backend' | 'host' | 'why' | 'said'>;
 }
 
 /**
@@ -69,18 +69,18 @@ interface BasicAttempt {
  * moved user is routed at once; the password is checked at most once a minute. Refusals and penalties are those of the
  * sign-in page. While the mail server of some users is silent, unknown users get the same answer as those users.
  */
-export function createClientAuthentication(deps: ClientAuthenticationDeps): ClientAuthentication {
+export function createBasicAuthentication(deps: BasicAuthenticationDeps): BasicAuthentication {
   return new BasicLogin(deps);
 }
 
-class BasicLogin implements ClientAuthentication {
-  readonly #deps: ClientAuthenticationDeps;
+class BasicLogin implements BasicAuthentication {
+  readonly #deps: BasicAuthenticationDeps;
 
-  constructor(deps: ClientAuthenticationDeps) {
+  constructor(deps: BasicAuthenticationDeps) {
     this.#deps = deps;
   }
 
-  async admit(credentials: ClientCredentials, gone: AbortSignal): Promise<ClientAdmission> {
+  async admit(credentials: BasicLoginCredentials, gone: AbortSignal): Promise<BasicAdmission> {
     const attempt: BasicAttempt = {
       credentials,
       reference: this.#deps.newReference(),
@@ -113,11 +113,11 @@ class BasicLogin implements ClientAuthentication {
     }
   }
 
-  distrust(user: CanonicalUser, backend: BackendName, credentials: Omit<ClientCredentials, 'user'>): void {
+  distrust(user: CanonicalUser, backend: BackendName, credentials: Omit<BasicLoginCredentials, 'user'>): void {
     this.#deps.checks.forget(checkOf(user, backend, credentials));
   }
 
-  async #decide(attempt: BasicAttempt, gone: AbortSignal): Promise<ClientAdmission> {
+  async #decide(attempt: BasicAttempt, gone: AbortSignal): Promise<BasicAdmission> {
     const { credentials } = attempt;
     const parsed = this.#deps.parseName(withoutDomainPrefix(credentials.user, this.#deps.parseName));
     if (parsed.kind === 'malformed' || isMalformedPassword(credentials.password)) return { kind: 'rejected' };
@@ -135,7 +135,7 @@ class BasicLogin implements ClientAuthentication {
     name: LoginName,
     found: FoundUser,
     gone: AbortSignal,
-  ): Promise<ClientAdmission> {
+  ): Promise<BasicAdmission> {
     const { credentials } = attempt;
     if (found.kind === 'nobody') {
       attempt.trace = { ...attempt.trace, why: found.why };
@@ -258,7 +258,7 @@ class BasicLogin implements ClientAuthentication {
 
   #report(
     { credentials, reference, arrivedAtMs, trace }: BasicAttempt,
-    end: Pick<ClientCheckEvent, 'result' | 'error'>,
+    end: Pick<BasicLoginEvent, 'result' | 'error'>,
   ) {
     const ms = this.#deps.clock.nowMs() - arrivedAtMs;
     this.#deps.observe({ ...end, ...trace, client: credentials.client.address, reference, ms });
@@ -268,7 +268,7 @@ class BasicLogin implements ClientAuthentication {
 type PasswordVerdict = PasswordCheck['kind'];
 
 /** Why a user is not served although the password was right. Throws if that is temporary. */
-function barred({ because }: Extract<FoundUser, { kind: 'barred' }>): ClientAdmission {
+function barred({ because }: Extract<FoundUser, { kind: 'barred' }>): BasicAdmission {
   if (because instanceof TryAgainLater) throw because;
   return { kind: 'refused', reason: because.reason };
 }
@@ -284,11 +284,15 @@ function heardBy(attempt: BasicAttempt): (said: ServerWords) => void {
   };
 }
 
-function admissionFor(verdict: Exclude<PasswordVerdict, 'right'>): ClientAdmission {
+function admissionFor(verdict: Exclude<PasswordVerdict, 'right'>): BasicAdmission {
   return verdict === 'wrong' ? { kind: 'rejected' } : { kind: 'refused', reason: basicRefusals[verdict] };
 }
 
-function checkOf(user: string, backend: string, { client, password }: Omit<ClientCredentials, 'user'>): ClientCheck {
+function checkOf(
+  user: string,
+  backend: string,
+  { client, password }: Omit<BasicLoginCredentials, 'user'>,
+): VerifiedPassword {
   return { user, backend, address: client.address, password };
 }
 
@@ -310,7 +314,7 @@ function closed({ backend, kind }: Closure): PosternError {
 }
 
 /** The event of each Basic password that was tried; a remembered one has no event. */
-export interface ClientCheckEvent {
+export interface BasicLoginEvent {
   /** `failed`: a fault of the gateway itself. */
   readonly result: PasswordCheck['kind'] | 'unavailable' | 'failed';
   /** The true reason, which clients are never told. */
@@ -328,7 +332,7 @@ export interface ClientCheckEvent {
 }
 
 /** Logs each check; a right one at debug only, since each client has one a minute. */
-export function createClientCheckLog(log: Log): (event: ClientCheckEvent) => void {
+export function createBasicLoginLog(log: Log): (event: BasicLoginEvent) => void {
   return ({ error, ...facts }) => {
     if (error === undefined && facts.result === 'right') log.debug('basic-login', facts);
     else if (error === undefined) log.info('basic-login', facts);

@@ -8,7 +8,7 @@ import type { BackendName, RecordKey } from '../core/names.ts';
 import { defined } from '../core/objects.ts';
 import type { Place, Relocate, Relocated } from '../core/placement.ts';
 import type { LiveSession, SessionRecord, SessionRoute } from '../core/session.ts';
-import type { LostAnswer, SilentSignIn, SilentSignInOutcome, WebmailDriver } from '../core/webmail.ts';
+import type { LostAnswer, SilentLogin, SilentLoginOutcome, WebmailDriver } from '../core/webmail.ts';
 import type { Home } from './authentication.ts';
 import { createBackendLimits, neverGone } from './limits.ts';
 import type { LeftSession } from './logout.ts';
@@ -25,7 +25,7 @@ const silentLoginsPerBackend = { atOnce: 8, waiting: 1000, source: 'webmail' } a
 /** Sessions with remembered attempts; forgetting the oldest allows that session one attempt more. */
 const rememberedSessions = 10_000;
 
-interface SilentSignInDeps {
+interface SilentLoginDeps {
   readonly homeOf: (backend: BackendName) => Home | undefined;
   readonly clock: Clock;
 }
@@ -40,8 +40,8 @@ interface SilentSignInDeps {
  * ERR_BUSY if too many wait. A session without a password uses a master identity, and is `rejected` if the webmail has
  * none. The login is not aborted when the request that began it is gone: the next one needs it too.
  */
-export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
-  const inFlight = new Map<RecordKey, Promise<SilentSignInOutcome>>();
+export function createSilentLogin(deps: SilentLoginDeps): SilentLogin {
+  const inFlight = new Map<RecordKey, Promise<SilentLoginOutcome>>();
   const attempts = createSilentLoginCounts(deps.clock);
   const turnsOf = createBackendLimits(silentLoginsPerBackend);
 
@@ -50,7 +50,7 @@ export function createSilentSignIn(deps: SilentSignInDeps): SilentSignIn {
     client: Client,
     publicOrigin: string,
     lost: LostAnswer | undefined,
-  ): Promise<SilentSignInOutcome> {
+  ): Promise<SilentLoginOutcome> {
     const { record } = session;
     const home = deps.homeOf(record.backend);
     const host = home?.backend.hosts.find(({ name }) => name === record.host);

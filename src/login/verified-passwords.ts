@@ -6,7 +6,7 @@ import type { Secret } from '../core/secrets.ts';
 import { clientNetwork } from './penalty.ts';
 
 /** A password as a client sent it. `backend` is empty if the user's home is not known. */
-export interface ClientCheck {
+export interface VerifiedPassword {
   /** The canonical user, or the normalised name of an unknown one. */
   readonly user: string;
   readonly backend: string;
@@ -15,14 +15,14 @@ export interface ClientCheck {
 }
 
 /** Remembers verdicts on passwords for a minute: clients that authenticate on every request send many. */
-export interface ClientChecks {
+export interface VerifiedPasswords {
   /**
    * The remembered verdict, or the one that `ask` finds; concurrent callers share it. If `ask` rejects, all of them
    * reject and no verdict is remembered. Its signal is aborted when all callers are gone. A caller that is gone rejects
    * with the reason of `gone`.
    */
-  verdict(check: ClientCheck, gone: AbortSignal, ask: Ask): Promise<PasswordCheck['kind']>;
-  forget(check: ClientCheck): void;
+  verdict(check: VerifiedPassword, gone: AbortSignal, ask: Ask): Promise<PasswordCheck['kind']>;
+  forget(check: VerifiedPassword): void;
 }
 
 type Ask = (allGone: AbortSignal) => Promise<PasswordCheck['kind']>;
@@ -34,7 +34,7 @@ interface Flight {
   waiting: number;
 }
 
-interface ClientChecksDeps {
+interface VerifiedPasswordsDeps {
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Buffer;
 }
@@ -46,14 +46,14 @@ const rememberedVerdicts = 20_000;
  * Remembers verdicts as keyed hashes under a key of this process. They hold for one user, backend, client network and
  * password. Use does not prolong them: a changed password takes effect within a minute.
  */
-export function createClientChecks({ clock, randomBytes }: ClientChecksDeps): ClientChecks {
+export function createVerifiedPasswords({ clock, randomBytes }: VerifiedPasswordsDeps): VerifiedPasswords {
   const key = createSecretKey(randomBytes(32));
   // Kept apart, so that guesses cannot evict right passwords.
   const right = createMemory(clock);
   const others = createMemory(clock);
   const inFlight = new Map<string, Flight>();
 
-  function hashOf({ user, backend, address, password }: ClientCheck): string {
+  function hashOf({ user, backend, address, password }: VerifiedPassword): string {
     const parts = JSON.stringify([user, backend, clientNetwork(address), password.reveal()]);
     return createHmac('sha256', key).update(parts).digest('base64url');
   }

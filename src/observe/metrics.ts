@@ -80,7 +80,7 @@ export class Metrics {
     this.#counts.clientChecks.inc({ result, backend: backend ?? '' });
   }
 
-  silentSignIn(backend: string, result: string): void {
+  silentLogin(backend: string, result: string): void {
     this.#counts.silentSignIns.inc({ backend, result });
   }
 

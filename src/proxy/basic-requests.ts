@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
-import type { Backend, ClientPath } from '../core/backend.ts';
+import type { Backend, BasicPath } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { FailureKind } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
-import type { ClientAdmission, ClientAuthentication } from '../core/passdb.ts';
+import type { BasicAdmission, BasicAuthentication } from '../core/passdb.ts';
 import type { HostEvidence } from '../core/placement.ts';
 import type { Verdict } from '../core/webmail.ts';
 import {
@@ -25,7 +25,7 @@ import { brokenAnswer, type FinishedRequest, finishedRequest } from './session-r
 import type { AdmittedRequest } from './upstream-request.ts';
 
 interface BasicRequestsDeps extends BasicUpstreamRequestDeps, RelayDeps {
-  readonly authentication: () => ClientAuthentication;
+  readonly authentication: () => BasicAuthentication;
   readonly realm: () => string;
   readonly connections: Connections;
   readonly failureAnswer: FailureAnswer;
@@ -196,7 +196,7 @@ function isUnderWay({ request, response, head }: BasicUpstreamRequest): boolean 
 }
 
 type BasicRelay = Relay<BasicUpstreamRequest>;
-type BasicRefusal = Exclude<ClientAdmission, { readonly kind: 'admitted' }>;
+type BasicRefusal = Exclude<BasicAdmission, { readonly kind: 'admitted' }>;
 
 /** Whether a page of another site made the request: browsers send Basic credentials with those, too (RFC 7617, 4). */
 function isForeignPage(head: IncomingHead): boolean {
@@ -216,7 +216,7 @@ const dotSegment = /(?:[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?=[/\\;]|%2f|%5c|$)/i;
 /** Collects the paths of Basic clients from all backends; undefined if no backend has any. */
 export function createBasicPaths(backends: Iterable<Backend>): BasicPaths | undefined {
   const prefixes = new Set<string>();
-  for (const { clientPaths = [] } of backends) for (const { prefix } of clientPaths) prefixes.add(prefix);
+  for (const { basicPaths = [] } of backends) for (const { prefix } of basicPaths) prefixes.add(prefix);
   if (prefixes.size === 0) return undefined;
 
   return {
@@ -231,10 +231,10 @@ export function createBasicPaths(backends: Iterable<Backend>): BasicPaths | unde
 }
 
 /** The path of Basic clients that serves the target on this backend; undefined if there is none. */
-export function basicPathOf({ clientPaths = [] }: Backend, target: string): ClientPath | undefined {
+export function basicPathOf({ basicPaths = [] }: Backend, target: string): BasicPath | undefined {
   const path = pathOf(target);
-  let longest: ClientPath | undefined;
-  for (const one of clientPaths) {
+  let longest: BasicPath | undefined;
+  for (const one of basicPaths) {
     if (liesUnder(path, one.prefix) && one.prefix.length > (longest?.prefix.length ?? 0)) longest = one;
   }
   return longest;

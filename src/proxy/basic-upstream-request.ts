@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
-import type { Backend, BackendHost, ClientPath } from '../core/backend.ts';
+import type { Backend, BackendHost, BasicPath } from '../core/backend.ts';
 import { pathOf } from '../core/cookie-jar.ts';
 import type { Answer, Ingress } from '../core/http.ts';
 import { type CanonicalUser, nameForServer } from '../core/names.ts';
@@ -20,7 +20,7 @@ export interface BasicHome {
   readonly backend: Backend;
   readonly host: BackendHost;
   readonly driver: WebmailDriver;
-  readonly path: ClientPath;
+  readonly path: BasicPath;
 }
 
 /** Dependencies of the upstream requests of Basic clients. */

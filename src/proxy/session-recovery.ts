@@ -2,7 +2,7 @@ import { expiredCookieLines } from '../core/cookie-jar.ts';
 import type { Answer, FailureKind, RequestHead } from '../core/http.ts';
 import type { Log } from '../core/log.ts';
 import type { EndReason, LiveSession } from '../core/session.ts';
-import type { SilentSignIn, Verdict } from '../core/webmail.ts';
+import type { SilentLogin, Verdict } from '../core/webmail.ts';
 import { type FailureAnswer, loggedReason, type NoSessionAnswer } from './failure.ts';
 import type { Relay } from './relay.ts';
 import { redirectAnswer, sendAnswer } from './reply.ts';
@@ -13,7 +13,7 @@ import { heal, type Healed, type HealingStep, type RecoveryStep, stepAfter } fro
 
 /** Dependencies of SessionRecovery. */
 export interface SessionRecoveryDeps {
-  readonly silentSignIn: SilentSignIn;
+  readonly silentLogin: SilentLogin;
   readonly noSession: NoSessionAnswer;
   readonly failureAnswer: FailureAnswer;
   /** The answer for a tab whose webmail loses its session again and again; says what is wrong. */
@@ -103,7 +103,7 @@ export class SessionRecovery {
       const { generation } = relay;
       const answer = { host: host.name, target: head.target, setCookies: upstream.setCookies };
       const lost = { session, generation, ingress, landing: host.webmail.landing, answer };
-      const healed = await heal(lost, this.#deps.silentSignIn);
+      const healed = await heal(lost, this.#deps.silentLogin);
       if (!relay.waits) return;
       if (healed.kind === 'healed') {
         this.#proceed(relay, step, healed);

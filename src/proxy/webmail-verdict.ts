@@ -2,7 +2,7 @@ import type { Transform } from 'node:stream';
 import { constants, createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import type { Ingress, RequestHead } from '../core/http.ts';
 import type { LiveSession } from '../core/session.ts';
-import type { LostAnswer, SilentSignIn, Verdict } from '../core/webmail.ts';
+import type { LostAnswer, SilentLogin, Verdict } from '../core/webmail.ts';
 import { destinationOf, type IncomingHead, isPageRequest } from './request-head.ts';
 import type { UpstreamHead } from './response-headers.ts';
 import type { UpstreamRequest } from './upstream-request.ts';
@@ -68,10 +68,10 @@ interface LostSession {
  * Signs in to the webmail again, unless another request has done so since this one was sent. Rejects with source
  * `webmail` if the webmail could not be asked.
  */
-export async function heal(lost: LostSession, silentSignIn: SilentSignIn): Promise<Healed> {
+export async function heal(lost: LostSession, silentLogin: SilentLogin): Promise<Healed> {
   const { session, generation, ingress, landing, answer } = lost;
   if (session.jar.generation !== generation) return { kind: 'healed', landing, browserCookies: [] };
-  const outcome = await silentSignIn(session, ingress.client, ingress.publicUrl.origin, answer);
+  const outcome = await silentLogin(session, ingress.client, ingress.publicUrl.origin, answer);
   return outcome.kind === 'signed-in' ? { ...outcome, kind: 'healed' } : outcome;
 }
 

@@ -5,12 +5,12 @@ import type { HomeLookup } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { type BackendName, createLoginNameParser } from '../../src/core/names.ts';
-import type { ClientCredentials, PasswordCheck } from '../../src/core/passdb.ts';
+import type { BasicLoginCredentials, PasswordCheck } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { type ClientCheckEvent, createClientAuthentication } from '../../src/login/basic-login.ts';
+import { type BasicLoginEvent, createBasicAuthentication } from '../../src/login/basic-login.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
-import { type ClientCheck, createClientChecks } from '../../src/login/verified-passwords.ts';
+import { createVerifiedPasswords, type VerifiedPassword } from '../../src/login/verified-passwords.ts';
 import { backendA, hostA } from '../login/login.fixture.ts';
 import { backendName, canonicalUser } from '../login/named.fixture.ts';
 
@@ -33,7 +33,7 @@ interface Script {
 function bench(script: Script = {}) {
   const asked: string[] = [];
   const waits: number[] = [];
-  const events: ClientCheckEvent[] = [];
+  const events: BasicLoginEvent[] = [];
   const clock = { at: 1_000_000, nowMs: () => clock.at };
   const wait = async (ms: number): Promise<void> => {
     if (ms > 0) waits.push(ms);
@@ -43,7 +43,7 @@ function bench(script: Script = {}) {
     ['alice@example.test', 'a'],
     ['bob@example.test', 'b'],
   ]);
-  const authentication = createClientAuthentication({
+  const authentication = createBasicAuthentication({
     parseName: createLoginNameParser({ defaultDomain: 'example.test' }),
     directory: {
       async lookup(name) {
@@ -53,7 +53,7 @@ function bench(script: Script = {}) {
         return { kind: 'found', backend: backendName(backend), user: canonicalUser(name) };
       },
     },
-    checks: createClientChecks({ clock, randomBytes }),
+    checks: createVerifiedPasswords({ clock, randomBytes }),
     penalty: createPenalty({ key: createSecretKey(randomBytes(32)), isExempt: () => false, wait, log: silentLog }),
     passdb: {
       async verify({ user, password }, host) {
@@ -81,7 +81,7 @@ function bench(script: Script = {}) {
   return { authentication, admit, asked, waits, events, clock, homes };
 }
 
-function credentials(user: string, password: string, address: string): ClientCredentials {
+function credentials(user: string, password: string, address: string): BasicLoginCredentials {
   return { user, password: new Secret(password), client: { address, port: 4711, userAgent: 'DAV/1' } };
 }
 
@@ -303,7 +303,7 @@ test('a password that the backend refuses is not believed any longer', async () 
   assert.equal(asked.length, 2);
 });
 
-function check(password: string): ClientCheck {
+function check(password: string): VerifiedPassword {
   return { user: 'u', backend: 'a', address: '192.0.2.1', password: new Secret(password) };
 }
 
@@ -326,7 +326,7 @@ test('who is still where a request waits is told by the directory, and believed 
 });
 
 test('guesses push nothing out of the memory that is right', async () => {
-  const checks = createClientChecks({ clock: { nowMs: () => 0 }, randomBytes });
+  const checks = createVerifiedPasswords({ clock: { nowMs: () => 0 }, randomBytes });
   await checks.verdict(check('right'), here, async () => 'right');
   for (let i = 0; i < 25_000; i += 1) await checks.verdict(check(`guess ${i}`), here, async () => 'wrong');
   assert.equal(await checks.verdict(check('right'), here, never), 'right');

@@ -13,7 +13,7 @@ backends:
 
 async function pathsOf(t: TestContext, backends: string, defaults = '') {
   const config = await load(t, { 'postern.yaml': written(backends, defaults) }, { checksDrivers: true });
-  return [...config.backends.values()].map(({ clientPaths }) => clientPaths);
+  return [...config.backends.values()].map(({ basicPaths }) => basicPaths);
 }
 
 test('a driver brings its own paths, and most have none', async (t) => {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { Backend } from '../../src/core/backend.ts';
 import type { HttpExchange } from '../../src/core/http.ts';
 import { createLoginNameParser, nameForServer } from '../../src/core/names.ts';
-import type { ClientAuthentication } from '../../src/core/passdb.ts';
+import type { BasicAuthentication } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import { loadDrivers } from '../../src/gateway/drivers.ts';
 import { createProbeLogin } from '../../src/login/probe-login.ts';
@@ -164,9 +164,9 @@ describe('a calendar program or phone, whose user is known by a bare name', () =
         driverSettings: {},
         hosts: [host],
         webmailLoginName,
-        clientPaths: paths,
+        basicPaths: paths,
       });
-      const authentication: ClientAuthentication = {
+      const authentication: BasicAuthentication = {
         admit: async () => ({ kind: 'admitted', user, ...home }),
         isStillAt: async () => true,
         distrust() {},

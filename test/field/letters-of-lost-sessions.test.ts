@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { Backend } from '../../src/core/backend.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { Secret } from '../../src/core/secrets.ts';
-import { createSilentSignIn } from '../../src/login/silent-login.ts';
+import { createSilentLogin } from '../../src/login/silent-login.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
 import { create } from '../../src/webmail/form.ts';
@@ -89,14 +89,14 @@ async function startSite(port: number, settings: Readonly<Record<string, unknown
   };
   const name = backendName('a');
   const backend = { name, driver: 'form', driverSettings: {}, hosts: [host], limits: defaultLimits } as const;
-  const silentSignIn = createSilentSignIn({ homeOf: () => ({ backend, host, driver }), clock: systemClock });
+  const silentLogin = createSilentLogin({ homeOf: () => ({ backend, host, driver }), clock: systemClock });
   const gate = opened.use(
     await startGate({
       backendPort: port,
       driver,
       landing: host.webmail.landing,
       password: new Secret('alice-pw'),
-      silentSignIn,
+      silentLogin,
     }),
   );
   gate.session.jar.absorb('SQMSESSID=dead; path=/squirrelmail/; HttpOnly', `${at}/login.php`, systemClock.nowMs());

@@ -8,11 +8,11 @@ import { createLoginNameParser } from '../../src/core/names.ts';
 import type { MailboxAnswer, Mailboxes, Passdb, PasswordCheck, Referrals } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { createClientAuthentication } from '../../src/login/basic-login.ts';
+import { createBasicAuthentication } from '../../src/login/basic-login.ts';
 import { createLogin, createStaffLogin } from '../../src/login/login.ts';
 import { createMailServers } from '../../src/login/mail-servers.ts';
 import { createPenalty } from '../../src/login/penalty.ts';
-import { createClientChecks } from '../../src/login/verified-passwords.ts';
+import { createVerifiedPasswords } from '../../src/login/verified-passwords.ts';
 import { backendName, backendOf } from '../backends/samples.fixture.ts';
 import { signedInToWebmail } from '../login/login.fixture.ts';
 import { canonicalUser } from '../login/named.fixture.ts';
@@ -102,9 +102,9 @@ function site() {
   const usual = '192.0.2.7';
   const login = createLogin(deps);
   const staffLogin = createStaffLogin(deps);
-  const dav = createClientAuthentication({
+  const dav = createBasicAuthentication({
     ...deps,
-    checks: createClientChecks({ clock, randomBytes }),
+    checks: createVerifiedPasswords({ clock, randomBytes }),
     newReference: () => 'R1',
   });
   const attempt = (user: string, address = usual) => ({

@@ -3,8 +3,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
-import type { ClientPath } from '../../src/core/backend.ts';
-import type { ClientAuthentication } from '../../src/core/passdb.ts';
+import type { BasicPath } from '../../src/core/backend.ts';
+import type { BasicAuthentication } from '../../src/core/passdb.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { backendA, hostA } from '../login/login.fixture.ts';
 import { canonicalUser } from '../login/named.fixture.ts';
@@ -96,7 +96,7 @@ describe('a page that hides its origin', () => {
 
 /** A gateway whose clients are all alice, with `/dav` at this port. */
 function davGate(port: number, origin = 'https://mail.example.test') {
-  const paths: readonly ClientPath[] = [{ prefix: '/dav' }];
+  const paths: readonly BasicPath[] = [{ prefix: '/dav' }];
   const webmail = { origin: `http://127.0.0.1:${port}`, landing: '/', trust: {} };
   const driver: WebmailDriver = {
     ownsCookie: () => false,
@@ -105,11 +105,11 @@ function davGate(port: number, origin = 'https://mail.example.test') {
     signOut: () => Promise.resolve(),
     judge: () => 'alive',
   };
-  const authentication: ClientAuthentication = {
+  const authentication: BasicAuthentication = {
     admit: async () => ({
       kind: 'admitted',
       user: canonicalUser('alice@example.test'),
-      backend: { ...backendA, clientPaths: paths },
+      backend: { ...backendA, basicPaths: paths },
       host: { ...hostA, webmail },
       driver,
     }),

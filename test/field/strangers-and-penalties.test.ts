@@ -6,7 +6,7 @@ import { silentLog } from '../../src/core/log.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import { createWaitingRoom } from '../../src/login/limits.ts';
 import { clientNetworks, createPenalty, type PenaltyDeps } from '../../src/login/penalty.ts';
-import { createClientChecks } from '../../src/login/verified-passwords.ts';
+import { createVerifiedPasswords } from '../../src/login/verified-passwords.ts';
 
 const here = new AbortController().signal;
 
@@ -200,7 +200,7 @@ describe('a program that hangs up while its penalty is waited out', () => {
 
   test('leaves the waiting room, and its attempt is not counted', async () => {
     const tried = bench();
-    const checks = createClientChecks({ clock: { nowMs: () => 0 }, randomBytes });
+    const checks = createVerifiedPasswords({ clock: { nowMs: () => 0 }, randomBytes });
     await tried.refused('alice', '192.0.2.7');
     const gone = new AbortController();
     const verdict = checks.verdict(check, gone.signal, async (allGone) => {
@@ -223,7 +223,7 @@ describe('a program that hangs up while its penalty is waited out', () => {
   });
 
   test('takes nothing from others who wait for the same', async () => {
-    const checks = createClientChecks({ clock: { nowMs: () => 0 }, randomBytes });
+    const checks = createVerifiedPasswords({ clock: { nowMs: () => 0 }, randomBytes });
     const answer = Promise.withResolvers<'right'>();
     const [gone, stays] = [new AbortController(), new AbortController()];
     const signals: AbortSignal[] = [];

@@ -6,17 +6,17 @@ import type { StateReplica } from '../../src/backends/state-replica.ts';
 import { type HomeLookup, TryAgainLater } from '../../src/core/directory.ts';
 import { PosternError } from '../../src/core/error.ts';
 import { createLoginNameParser } from '../../src/core/names.ts';
-import type { ClientAdmission, Passdb, Referrals } from '../../src/core/passdb.ts';
+import type { BasicAdmission, Passdb, Referrals } from '../../src/core/passdb.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { createSignInHomes } from '../../src/gateway/snapshot.ts';
+import { createLoginHomes } from '../../src/gateway/snapshot.ts';
 import { problemOf } from '../../src/http/login-page.ts';
 import type { LoginEvent, LoginOutcome } from '../../src/login/attempt.ts';
-import { type ClientCheckEvent, createClientAuthentication } from '../../src/login/basic-login.ts';
+import { type BasicLoginEvent, createBasicAuthentication } from '../../src/login/basic-login.ts';
 import { createLogin, createStaffLogin } from '../../src/login/login.ts';
 import { createMailServers } from '../../src/login/mail-servers.ts';
 import type { Penalty } from '../../src/login/penalty.ts';
-import { createClientChecks } from '../../src/login/verified-passwords.ts';
+import { createVerifiedPasswords } from '../../src/login/verified-passwords.ts';
 import { backendName, backendOf, openState, servingAs, setState } from '../backends/samples.fixture.ts';
 import { signedInToWebmail } from '../login/login.fixture.ts';
 import { canonicalUser } from '../login/named.fixture.ts';
@@ -93,7 +93,7 @@ function toldByPage(outcome: LoginOutcome | { readonly kind: 'authenticated' }):
   return { status, says: `${closure?.kind ?? key} ${values?.['reason'] ?? ''} ${retryAfterSeconds}`.trim() };
 }
 
-function toldByDav(admission: ClientAdmission): Omit<Told, 'afterMs'> {
+function toldByDav(admission: BasicAdmission): Omit<Told, 'afterMs'> {
   switch (admission.kind) {
     case 'admitted':
       return { status: 207, says: 'in' };
@@ -160,7 +160,7 @@ describe('before a password was right', () => {
     const homes = new Map(
       [...backends].map(([name, backend]) => [name, { backend, host: backend.hosts[0], driver }] as const),
     );
-    const signInHomes = createSignInHomes(homes, placement, mailServers);
+    const signInHomes = createLoginHomes(homes, placement, mailServers);
     const settled: string[] = [];
     const penalty: Penalty = {
       async admit() {
@@ -172,7 +172,7 @@ describe('before a password was right', () => {
         return { kind: 'admitted', waitedMs: 0, settle };
       },
     };
-    const events: (LoginEvent | ClientCheckEvent)[] = [];
+    const events: (LoginEvent | BasicLoginEvent)[] = [];
     const deps = {
       parseName: createLoginNameParser({ defaultDomain: 'example.test' }),
       storeAnswers: async () => {},
@@ -190,17 +190,17 @@ describe('before a password was right', () => {
       ...signInHomes,
       clock,
       wait: async (ms: number) => void (clock.at += ms),
-      observe: (event: LoginEvent | ClientCheckEvent) => void events.push(event),
+      observe: (event: LoginEvent | BasicLoginEvent) => void events.push(event),
       deadlineMs: 15_000,
       refusalAfterMs,
     };
     const client = { address: '192.0.2.7', port: 4711, userAgent: 'Browser/1' };
     const login = createLogin(deps);
     const staffLogin = createStaffLogin({ ...deps, homeOf: signInHomes.clientHomeOf });
-    const dav = createClientAuthentication({
+    const dav = createBasicAuthentication({
       ...deps,
       homeOf: signInHomes.clientHomeOf,
-      checks: createClientChecks({ clock, randomBytes }),
+      checks: createVerifiedPasswords({ clock, randomBytes }),
       newReference: () => 'R1',
     });
     const through: Readonly<Record<Door, (user: string, password: Secret) => Promise<Omit<Told, 'afterMs'>>>> = {

@@ -7,8 +7,8 @@ import type { SignInIdentity } from '../../src/core/identity.ts';
 import type { RecordKey } from '../../src/core/names.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import type { LiveSession } from '../../src/core/session.ts';
-import type { MasterEntry, SilentSignIn, WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
-import { createSilentSignIn } from '../../src/login/silent-login.ts';
+import type { MasterEntry, SilentLogin, WebmailDriver, WebmailSignIn } from '../../src/core/webmail.ts';
+import { createSilentLogin } from '../../src/login/silent-login.ts';
 import { backendLimits } from '../backend-limits.fixture.ts';
 import { liveSession } from './live-session.fixture.ts';
 import { backendName, canonicalUser } from './named.fixture.ts';
@@ -57,7 +57,7 @@ class Webmail {
   nowMs = 0;
   masterEntry: MasterEntry = { kind: 'own-account' };
   carries: Pick<WebmailDriver, 'carriesCookie'> = {};
-  readonly signIn: SilentSignIn;
+  readonly signIn: SilentLogin;
 
   constructor(homeOf?: () => undefined) {
     const backend: Backend = {
@@ -81,7 +81,7 @@ class Webmail {
       ...this.carries,
     });
     const clock = { nowMs: () => this.nowMs };
-    this.signIn = createSilentSignIn({ homeOf: homeOf ?? (() => ({ backend, host, driver: driver() })), clock });
+    this.signIn = createSilentLogin({ homeOf: homeOf ?? (() => ({ backend, host, driver: driver() })), clock });
   }
 
   accept(): void {

@@ -26,7 +26,7 @@ test('Basic credentials are read as UTF-8, and as Latin-1 where they are none', 
 });
 
 test('a client path covers itself and what is below it, and no way out of it', () => {
-  const basicPaths = createBasicPaths([{ ...backendA, clientPaths: paths }]);
+  const basicPaths = createBasicPaths([{ ...backendA, basicPaths: paths }]);
   assert.ok(basicPaths !== undefined);
   const covered = ['/dav', '/dav/', '/dav?x', '/dav/a/../', '/dav//x', '/dav/%2Ex/y', '/dav/...', '/dav/a%2Fb'];
   assert.deepEqual(
@@ -50,9 +50,9 @@ test('a client path covers itself and what is below it, and no way out of it', (
 
 test('of nested paths the longest serves, and only on the backend that has it', () => {
   const sync = { prefix: '/dav/sync', elsewhere: { a: 'http://127.0.0.1:81' } };
-  const backend = { ...backendA, clientPaths: [...paths, sync] };
+  const backend = { ...backendA, basicPaths: [...paths, sync] };
   assert.equal(basicPathOf(backend, '/dav/sync/x?y'), sync);
   assert.equal(basicPathOf(backend, '/dav/synchronous')?.prefix, '/dav');
-  assert.equal(basicPathOf({ ...backendA, clientPaths: [] }, '/dav/sync'), undefined);
+  assert.equal(basicPathOf({ ...backendA, basicPaths: [] }, '/dav/sync'), undefined);
   assert.equal(createBasicPaths([backendA]), undefined);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ClientPath } from '../../src/core/backend.ts';
-import type { ClientAdmission, ClientAuthentication } from '../../src/core/passdb.ts';
+import type { BasicPath } from '../../src/core/backend.ts';
+import type { BasicAdmission, BasicAuthentication } from '../../src/core/passdb.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { backendA, hostA } from '../login/login.fixture.ts';
@@ -19,7 +19,7 @@ import {
   startScriptedBackend,
 } from './gate.fixture.ts';
 
-const paths: readonly ClientPath[] = [{ prefix: '/dav' }, { prefix: '/Microsoft-Server-ActiveSync' }];
+const paths: readonly BasicPath[] = [{ prefix: '/dav' }, { prefix: '/Microsoft-Server-ActiveSync' }];
 const alice = `Authorization: Basic ${Buffer.from('Alice:p:w').toString('base64')}`;
 const challenge = /\r\nWWW-Authenticate: Basic realm="Test mail", charset="UTF-8"\r\n/;
 
@@ -32,18 +32,18 @@ const testDriver: WebmailDriver = {
 };
 
 /** Admits Alice with her password to a backend on this port, and keeps what it was asked. */
-function admitting(port: number, more: { driver?: Partial<WebmailDriver>; paths?: readonly ClientPath[] } = {}) {
+function admitting(port: number, more: { driver?: Partial<WebmailDriver>; paths?: readonly BasicPath[] } = {}) {
   const asked: string[] = [];
   const distrusted: string[] = [];
   const host = { ...hostA, webmail: { origin: `http://127.0.0.1:${port}`, landing: '/', trust: {} } };
-  const authentication: ClientAuthentication = {
-    async admit({ user, password, client }): Promise<ClientAdmission> {
+  const authentication: BasicAuthentication = {
+    async admit({ user, password, client }): Promise<BasicAdmission> {
       asked.push(`${user} ${password.reveal()} ${client.address}`);
       if (password.reveal() !== 'p:w') return { kind: 'rejected' };
       return {
         kind: 'admitted',
         user: canonicalUser('alice@example.test'),
-        backend: { ...backendA, clientPaths: more.paths ?? paths },
+        backend: { ...backendA, basicPaths: more.paths ?? paths },
         host,
         driver: { ...testDriver, ...more.driver },
       };
@@ -174,7 +174,7 @@ test('a session serves these paths where no credentials are sent, and Authorizat
   assert.deepEqual(asked, []);
 });
 
-const outcomes: readonly [name: string, admission: ClientAdmission, answer: RegExp][] = [
+const outcomes: readonly [name: string, admission: BasicAdmission, answer: RegExp][] = [
   ['rejected', { kind: 'rejected' }, /^HTTP\/1\.1 401 [\s\S]*WWW-Authenticate: Basic /],
   ['refused', { kind: 'refused', reason: 'Unpaid.' }, /^HTTP\/1\.1 403 (?![\s\S]*WWW-Authenticate)[\s\S]*Unpaid\.\n$/],
   ['unavailable', { kind: 'unavailable', reference: 'R' }, /^HTTP\/1\.1 503 (?![\s\S]*WWW-Authenticate)/],
@@ -184,7 +184,7 @@ const outcomes: readonly [name: string, admission: ClientAdmission, answer: RegE
 for (const [name, admission, expected] of outcomes) {
   test(`a client that is ${name} gets its answer, and the next request on the connection its own`, async () => {
     await using backend = await startRecordingBackend();
-    const authentication: ClientAuthentication = {
+    const authentication: BasicAuthentication = {
       admit: async () => admission,
       isStillAt: async () => true,
       distrust() {},
@@ -202,7 +202,7 @@ for (const [name, admission, expected] of outcomes) {
 
 test('an authentication that fails costs its request', async () => {
   await using backend = await startRecordingBackend();
-  const authentication: ClientAuthentication = {
+  const authentication: BasicAuthentication = {
     admit: () => Promise.reject(new TypeError('a bug')),
     isStillAt: async () => true,
     distrust() {},
@@ -215,7 +215,7 @@ test('an authentication that fails costs its request', async () => {
 test('a client that leaves during its authentication is not waited for', async () => {
   await using backend = await startRecordingBackend();
   const gone = Promise.withResolvers<void>();
-  const authentication: ClientAuthentication = {
+  const authentication: BasicAuthentication = {
     admit: (_credentials, signal) =>
       new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => {
@@ -326,7 +326,7 @@ test('a phone that waits for news outlives the first-byte deadline, and takes no
   });
   const { clients } = admitting(backend.port);
   const limits = { webmailFirstByteMs: 200, connections: 1 };
-  const authentication: ClientAuthentication = {
+  const authentication: BasicAuthentication = {
     ...clients.authentication,
     async admit(...args) {
       const admission = await clients.authentication.admit(...args);
@@ -350,7 +350,7 @@ test('a phone that waits on a server that its user has left is told to come agai
   await using backend = await startScriptedBackend((socket) => void socket.resume());
   const { clients } = admitting(backend.port);
   const asked: string[] = [];
-  const authentication: ClientAuthentication = {
+  const authentication: BasicAuthentication = {
     ...clients.authentication,
     async isStillAt(user, name, host) {
       asked.push(`${user} ${name} ${host}`);
@@ -372,7 +372,7 @@ test('a body that is on its way to the old server or from it may arrive', async 
   await using backend = await startRecordingBackend((_request, response, body) => response.end(body));
   const { clients } = admitting(backend.port);
   let asked = 0;
-  const authentication: ClientAuthentication = {
+  const authentication: BasicAuthentication = {
     ...clients.authentication,
     async isStillAt() {
       asked += 1;

@@ -2,17 +2,17 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, createServer as createTcpServer, type Socket } from 'node:net';
-import type { Backend, BackendLimits, ClientPath } from '../../src/core/backend.ts';
+import type { Backend, BackendLimits, BasicPath } from '../../src/core/backend.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { Answer } from '../../src/core/http.ts';
 import { type Log, silentLog } from '../../src/core/log.ts';
 import type { BackendName, CanonicalUser, RecordKey, UserKey } from '../../src/core/names.ts';
-import type { ClientAuthentication } from '../../src/core/passdb.ts';
+import type { BasicAuthentication } from '../../src/core/passdb.ts';
 import type { AskedFor, HostEvidence, Place, Relocate } from '../../src/core/placement.ts';
 import type { Secret } from '../../src/core/secrets.ts';
 import type { Attachment, EndReason, LiveSession, SessionLookup } from '../../src/core/session.ts';
-import type { SilentSignIn, WebmailDriver } from '../../src/core/webmail.ts';
+import type { SilentLogin, WebmailDriver } from '../../src/core/webmail.ts';
 import type { BannerOf } from '../../src/proxy/banner-injection.ts';
 import { BasicRequests, createBasicPaths } from '../../src/proxy/basic-requests.ts';
 import { challengeAnswer } from '../../src/proxy/basic-upstream-request.ts';
@@ -85,7 +85,7 @@ export interface GateOptions {
   readonly password?: Secret;
   readonly limits?: Partial<BackendLimits>;
   readonly landing?: string;
-  readonly silentSignIn?: SilentSignIn;
+  readonly silentLogin?: SilentLogin;
   /** A second host of the backend, `a/2`. */
   readonly standbyPort?: number;
   /** Where sessions belong; without it on the first host. */
@@ -101,7 +101,7 @@ export interface GateOptions {
   readonly recheckMs?: number;
   readonly pages?: (request: IncomingMessage, response: ServerResponse) => void;
   /** Where clients give name and password with each request, and what is said of them. */
-  readonly clients?: { readonly paths: readonly ClientPath[]; readonly authentication: ClientAuthentication };
+  readonly clients?: { readonly paths: readonly BasicPath[]; readonly authentication: BasicAuthentication };
   /** Also told what `warnings` collects. */
   readonly log?: Log;
   readonly find?: (cookie: string | undefined) => SessionLookup | Promise<SessionLookup>;
@@ -155,7 +155,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
       ...(options.standbyPort === undefined ? [] : [hostAt('a/2', options.standbyPort)]),
     ],
     limits: { ...defaultLimits, ...options.limits },
-    clientPaths: options.clients?.paths ?? [],
+    basicPaths: options.clients?.paths ?? [],
   };
   const session = new TestSession('alice', 'a', (name) => driver.ownsCookie(name), options.password);
   const place = (): Place => options.place?.(session, backend) ?? { kind: 'here', host: backend.hosts[0] };
@@ -200,7 +200,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   const upgrades = new Upgrades(common);
   const webmailRequests = new WebmailRequests({
     ...common,
-    silentSignIn: options.silentSignIn ?? (() => Promise.reject(new Error('not in this test'))),
+    silentLogin: options.silentLogin ?? (() => Promise.reject(new Error('not in this test'))),
     tooOftenAnswer: () => text(503, 'too often'),
     clearedCookies: () => ['postern=; Path=/; Max-Age=0'],
     bannerOf: options.bannerOf ?? (() => assert.fail('not in this test')),
@@ -257,7 +257,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
   };
 }
 
-const nobody: ClientAuthentication = {
+const nobody: BasicAuthentication = {
   admit: async () => ({ kind: 'rejected' }),
   isStillAt: async () => true,
   distrust() {},

@@ -5,7 +5,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import { Secret } from '../../src/core/secrets.ts';
 import type { WebmailDriver } from '../../src/core/webmail.ts';
-import { createSilentSignIn } from '../../src/login/silent-login.ts';
+import { createSilentLogin } from '../../src/login/silent-login.ts';
 import { createConnections } from '../../src/proxy/connections.ts';
 import { createExchange } from '../../src/proxy/exchange.ts';
 import { backendA, hostA } from '../login/login.fixture.ts';
@@ -66,7 +66,7 @@ test('500 sessions of a restarted webmail all go on: each signs in once, eight a
     backendPort: webmail.port,
     driver,
     limits,
-    silentSignIn: createSilentSignIn({ homeOf: () => ({ backend: home, host, driver }), clock: systemClock }),
+    silentLogin: createSilentLogin({ homeOf: () => ({ backend: home, host, driver }), clock: systemClock }),
     find(cookie) {
       const session = sessions[Number(/postern=(\d+)/.exec(cookie ?? '')?.[1])];
       return session === undefined ? { kind: 'none', rest: '' } : { kind: 'found', session, rest: '' };

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { CookieJar } from '../../src/core/cookie-jar.ts';
 import type { Answer, RequestHead } from '../../src/core/http.ts';
-import type { SilentSignInOutcome, Verdict, WebmailDriver } from '../../src/core/webmail.ts';
+import type { SilentLoginOutcome, Verdict, WebmailDriver } from '../../src/core/webmail.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { ask, type Gate, get, request, startGate, startRecordingBackend, type TestSession } from './gate.fixture.ts';
 
@@ -38,19 +38,19 @@ function freshJar(value: string): CookieJar {
 /** Signs in silently with `outcome`, counting. */
 function signingIn(
   gate: () => Gate,
-  outcome: SilentSignInOutcome = { kind: 'signed-in', landing: '/landing', browserCookies: ['color=dark; Path=/'] },
+  outcome: SilentLoginOutcome = { kind: 'signed-in', landing: '/landing', browserCookies: ['color=dark; Path=/'] },
 ) {
   const calls: TestSession[] = [];
-  const silentSignIn = async (): Promise<SilentSignInOutcome> => {
+  const silentLogin = async (): Promise<SilentLoginOutcome> => {
     const { session } = gate();
     calls.push(session);
     if (outcome.kind === 'signed-in') session.jar.renew(freshJar('good'));
     return outcome;
   };
-  return { calls, silentSignIn };
+  return { calls, silentLogin };
 }
 
-async function lostGate(backendPort: number, outcome?: SilentSignInOutcome, more: Partial<WebmailDriver> = {}) {
+async function lostGate(backendPort: number, outcome?: SilentLoginOutcome, more: Partial<WebmailDriver> = {}) {
   let gate: Gate | undefined;
   const signIn = signingIn(() => {
     if (gate === undefined) throw new Error('not yet');
@@ -59,7 +59,7 @@ async function lostGate(backendPort: number, outcome?: SilentSignInOutcome, more
   gate = await startGate({
     backendPort,
     driver: { ...driver, ...more },
-    silentSignIn: signIn.silentSignIn,
+    silentLogin: signIn.silentLogin,
     landing: '/landing',
   });
   gate.session.jar.absorb('sid=bad; HttpOnly; Path=/', '/', 1000);
@@ -200,7 +200,7 @@ test('a small lost answer waits for the sign-in, and brings the cookies that the
 test('a lost answer that waits for the sign-in holds no connection that the sign-in needs', async () => {
   await using backend = await startRecordingBackend((_request, response) => response.end('LOST'));
   let gate: Gate | undefined;
-  const silentSignIn = async (): Promise<SilentSignInOutcome> => {
+  const silentLogin = async (): Promise<SilentLoginOutcome> => {
     // Another request by the only connection that there is.
     assert.match(await ask(gate?.port ?? 0, get('/other', ...script)), /^HTTP\/1\.1 200 /);
     gate?.session.jar.renew(freshJar('good'));
@@ -209,7 +209,7 @@ test('a lost answer that waits for the sign-in holds no connection that the sign
   gate = await startGate({
     backendPort: backend.port,
     driver: { ...driver, judge: judgePosts },
-    silentSignIn,
+    silentLogin,
     limits: { connections: 1 },
   });
   await using _ = gate;

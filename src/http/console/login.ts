@@ -14,7 +14,7 @@ import { type ConsoleGuardDeps, showUnavailable } from './authorisation.ts';
 import { showPage } from './layout.ts';
 
 /** Dependencies of the console's sign-in page. */
-export interface ConsoleSignInDeps extends ConsoleGuardDeps {
+export interface ConsoleLoginDeps extends ConsoleGuardDeps {
   readonly staffLogin: StaffLogin;
   readonly sessions: StaffSessions;
   readonly roleOf: RoleOf;
@@ -31,7 +31,7 @@ const repeatMs = 60_000;
  * The console's `/-/login`: staff sign in with their own mailbox password. Other users get the same answer as for a
  * wrong password.
  */
-export function createConsoleSignIn(deps: ConsoleSignInDeps): { show: RequestHandler; submit: RequestHandler } {
+export function createConsoleLogin(deps: ConsoleLoginDeps): { show: RequestHandler; submit: RequestHandler } {
   const { views, tokens, randomBytes } = deps;
   const english = views.locales.choose('en', undefined);
   const noteRefusal = createRefusals(deps);
@@ -109,7 +109,7 @@ interface RefusedStaffLogin {
  * Audits refused passwords of staff only: clients without an account must not be able to write to the audit, nor to
  * fill it. Refusals of one member within a minute of the last line are counted in the next one.
  */
-function createRefusals({ audit, clock, log, staffNamed }: ConsoleSignInDeps) {
+function createRefusals({ audit, clock, log, staffNamed }: ConsoleLoginDeps) {
   const told = new Map<CanonicalUser, { readonly atMs: number; untold: number }>();
   return async ({ typed, address, reference, why }: RefusedStaffLogin, signal: AbortSignal): Promise<void> => {
     const actor = await staffNamed(typed, signal).catch((error: unknown) => {

@@ -7,7 +7,7 @@ import { createFormBody, createFormTokens, seeOther } from '../forms.ts';
 import { createConsoleAudit } from './audit.ts';
 import { type ConsoleGuardDeps, createConsoleGuard, createOwnOriginOnly } from './authorisation.ts';
 import { type ConsoleBackends, createConsoleBackends } from './backends.ts';
-import { type ConsoleSignInDeps, createConsoleSignIn } from './login.ts';
+import { type ConsoleLoginDeps, createConsoleLogin } from './login.ts';
 import { createConsoleSignOut } from './logout.ts';
 import { type ConsoleOpenedDeps, createConsoleOpened } from './opened-mailboxes.ts';
 import { type ConsoleFactorDeps, createConsoleFactor } from './second-factor.ts';
@@ -15,7 +15,7 @@ import { type ConsoleUsersDeps, createConsoleUsers } from './users.ts';
 
 /** Dependencies of all pages of the console. */
 export type ConsolePagesDeps = Omit<
-  ErrorPageDeps & ConsoleGuardDeps & ConsoleSignInDeps & ConsoleFactorDeps & ConsoleUsersDeps & ConsoleOpenedDeps,
+  ErrorPageDeps & ConsoleGuardDeps & ConsoleLoginDeps & ConsoleFactorDeps & ConsoleUsersDeps & ConsoleOpenedDeps,
   'tokens'
 > & {
   readonly backends: ConsoleBackends;
@@ -33,7 +33,7 @@ export function createConsolePages(deps: ConsolePagesDeps): Pages {
 /** Adds every route of the console, each with the role that it requires. */
 export function addConsoleRoutes(app: Express, deps: ConsolePagesDeps): void {
   const parts = { ...deps, tokens: createFormTokens(deps.formKeys, deps.clock) };
-  const signIn = createConsoleSignIn(parts);
+  const signIn = createConsoleLogin(parts);
   const factor = createConsoleFactor(parts);
   const users = createConsoleUsers(parts);
   const opened = createConsoleOpened(parts);
