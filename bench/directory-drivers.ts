@@ -1,5 +1,5 @@
 /**
- * What each source of the directory does with its real peer: `node --expose-gc bench/directory-drivers.ts [SECONDS
+ * Measures each source of the directory with its real peer: `node --expose-gc bench/directory-drivers.ts [SECONDS
  * [SOURCE]]`.
  *
  * Prints, per source: lookups per second through the whole directory without its cache, 32 at once and each of another

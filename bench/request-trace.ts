@@ -1,5 +1,5 @@
 /**
- * What the gateway does for one request, one sign-in and one start, counted: `npm run bench:trace`.
+ * Counts what the gateway does for one request, one sign-in and one start: `npm run bench:trace`.
  *
  * Prints the files of src/ that run, with functions, calls and bytes allocated, and writes the sums and the way of a
  * request into docs/performance.md.

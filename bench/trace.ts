@@ -13,20 +13,20 @@ import { fieldsIn } from '../test/demo/browser.fixture.ts';
 import { freePort } from '../test/ports.fixture.ts';
 import { browserHeaders } from './wrk.ts';
 
-/** What one file of src/ does for one deed, such as a request. */
+/** The work of one file of src/ for one action, such as a request. */
 export interface FileCount {
-  /** Under the root of the project. */
+  /** The path from the root of the project. */
   readonly file: string;
   /** The functions that run each time, by name; a module's own code is not among them. */
   readonly functions: readonly string[];
   readonly calls: number;
-  /** Allocated on V8's heap by the file, and by what it calls outside src/. */
+  /** Bytes that the file, and what it calls outside src/, allocates on V8's heap. */
   readonly bytes: number;
 }
 
-/** The deeds that are counted, each with the files that run for it. */
+/** The actions that are counted, each with the files that run for it. */
 export interface Trace {
-  /** From the command to a gateway that is ready, its modules read for the first time. */
+  /** A start, from the command to a ready gateway, which reads its modules for the first time. */
   readonly start: readonly FileCount[];
   /** A sign-in: the form, and the answer to it. */
   readonly signIn: readonly FileCount[];
@@ -35,23 +35,24 @@ export interface Trace {
 }
 
 const root = new URL('..', import.meta.url).href;
-/** Allocations are looked at about so often: V8 tells the sum of all from those. */
+/** V8 samples an allocation about every so many bytes, and derives the sum of all from the samples. */
 const sampledBytes = 128;
 const requests = 50;
 const signIns = 8;
 const warmUps = 10;
-/** What a browser says where a person follows a link. */
+/** Headers that a browser sends when a person follows a link. */
 const navigation = {
   Accept: 'text/html,application/xhtml+xml,*/*;q=0.8',
   'Sec-Fetch-Mode': 'navigate',
   'Sec-Fetch-Dest': 'document',
 };
-/** Of the page that is asked for: one that the webmail answers with a small body. */
+/** The path of the page that is asked for. The webmail answers it with a small body. */
 const warmPath = '/mail/INBOX';
 
 /**
- * Runs a gateway in this process, before the demo's mail servers and webmails, and counts what it does. Nothing of src/
- * may be loaded before: its start is counted, too. By V8's precise coverage, so the counts are those of any machine.
+ * Runs a gateway in this process, before the demo's mail servers and webmails, and counts what it does. No module
+ * of src/ may be loaded before, since the start is counted, too. The counts come from V8's precise coverage, so they
+ * are the same on any machine.
  */
 export async function traceGateway(): Promise<Trace> {
   await using opened = new AsyncDisposableStack();
@@ -116,7 +117,7 @@ async function serve(configFile: string): Promise<{ readonly close: () => Promis
   };
 }
 
-/** A browser with one connection, which is signed in as whoever signed in last. */
+/** A browser with one connection, which is signed in as the user who signed in last. */
 class Client {
   readonly #port: number;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -173,7 +174,7 @@ class Client {
   }
 }
 
-/** What ran once, by file: the functions by where they begin. The module's own code begins at 0. */
+/** The functions that ran once, by file, then by where they begin. The module's own code begins at 0. */
 type Run = ReadonlyMap<string, ReadonlyMap<number, FunctionRun>>;
 
 interface FunctionRun {
@@ -184,14 +185,14 @@ interface FunctionRun {
 /** Counts calls and allocations of this process. */
 interface Counter extends Disposable {
   /**
-   * Does it so many times, and counts what runs each time: of each function the fewest calls, since timers run, too, and
-   * other things in each. Of what is allocated, the mean.
+   * Runs `act` so many times, and counts what runs each time. For each function it takes the fewest calls, since timers
+   * run, too, and each run has some other work. For allocations it takes the mean.
    */
   count(times: number, act: (number: number) => Promise<void>): Promise<readonly FileCount[]>;
 }
 
 async function openCounter(): Promise<Counter> {
-  // Code that V8 has optimised counts no calls of what it took in, and makes other objects from run to run.
+  // Code that V8 has optimised counts no calls of inlined functions, and makes different objects from run to run.
   for (const flag of ['--no-opt', '--no-maglev']) setFlagsFromString(flag);
   const session = new Session();
   session.connect();

@@ -53,7 +53,7 @@ function sectionText(key: string, schema: Schema, isRequired: boolean): string {
 
 /**
  * One row per key below a schema; a map inside is unfolded, with its keys behind a dot, unless it has a title. A map with
- * a title that stands beside other forms of a value, such as a `mark`, is unfolded where it comes first.
+ * a title that is one of several forms of a value, such as a `mark`, is unfolded where it comes first.
  */
 function rowsUnder(schema: Schema, prefix: string, unfolded: Set<string>): Row[] {
   if (schema.title !== undefined) return [];
@@ -85,7 +85,7 @@ function rowsOf(key: string, schema: Schema, isRequired: boolean, unfolded: Set<
     : [row, ...below, ...inItems];
 }
 
-/** What a list holds. Of items that are told apart by their `type`, what is common stands once, then each with its own. */
+/** The rows of a list's items. If a `type` tells items apart, common keys come once, then those of each type. */
 function itemRows(items: Schema, prefix: string, unfolded: Set<string>): Row[] {
   const kinds = (items.oneOf ?? []).map(asSchema);
   if (kinds.length === 0) return rowsUnder(items, `${prefix}.`, unfolded);
@@ -169,7 +169,8 @@ function asSchema(schema: Schema | boolean): Schema {
 }
 
 /**
- * For each section of the reference, something to copy. Together they are one good configuration, and a test loads it.
+ * Holds an example to copy for each section of the reference. Together they are one good configuration, which a
+ * test loads.
  */
 export const referenceExamples: ReadonlyMap<string, string> = new Map([
   ['listen', 'listen: 0.0.0.0:8080'],
@@ -321,7 +322,7 @@ export async function referenceFiles(): Promise<ReadonlyMap<string, string>> {
   ]);
 }
 
-/** The files that are not what they must be. */
+/** The names of the files whose text is not what it must be. */
 export async function staleReferenceFiles(root: URL): Promise<readonly string[]> {
   return [...(await referenceFiles())]
     .filter(([name, text]) => readIfThere(new URL(name, root)) !== text)

@@ -1,5 +1,5 @@
 /**
- * What the source looks like to a reader, counted: `npm run house`. test/house.test.ts holds the bounds.
+ * Counts what the source looks like to a reader: `npm run house`. test/house.test.ts holds the bounds.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 /** The size of the files of src/, and the names that stand in them. */
 export interface House {
   readonly files: number;
-  /** Lines of the file in the middle. */
+  /** Lines of the median file. */
   readonly medianLines: number;
   /** Files of at most 40 lines. */
   readonly shortFiles: readonly string[];
@@ -106,7 +106,7 @@ function importsIn(file: string, lines: readonly string[]): readonly string[] {
   return [...found].map(([, path = '']) => join(dirname(file), path)).filter((path) => path.startsWith('src/'));
 }
 
-/** The first circle that is met from a file on; undefined if there is none. */
+/** The first circle of imports reached from a file; undefined if there is none. */
 function circleFrom(file: string, imports: ReadonlyMap<string, readonly string[]>): readonly string[] | undefined {
   const done = new Set<string>();
   function follow(at: string, way: readonly string[]): readonly string[] | undefined {

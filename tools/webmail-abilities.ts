@@ -28,7 +28,7 @@ const abilities: readonly (readonly [title: string, has: (driver: WebmailDriver)
   ['knows polls', (driver) => 'isPoll' in driver],
 ];
 
-/** What each webmail driver can, as a Markdown table: taken from the drivers themselves. */
+/** The abilities of each webmail driver, as a Markdown table. They come from the drivers themselves. */
 export async function abilitiesTable(): Promise<string> {
   const rows = (await Promise.all(driverNames.map(rowsOf))).flat();
   const titles = ['driver', ...abilities.map(([title]) => title)];
@@ -50,7 +50,7 @@ async function rowsOf(name: string): Promise<string[]> {
   );
 }
 
-/** What an example sets beside the plainest one: `master_login`, or `mode: trusted`. */
+/** The settings that an example adds to the plainest one: `master_login`, or `mode: trusted`. */
 function choices(written: object, plainest: object): string[] {
   return Object.entries(written)
     .filter(([key]) => !(key in plainest))
@@ -63,7 +63,7 @@ export function examplesOf(settings: z.ZodType): readonly Readonly<Record<string
   return Array.isArray(examples) ? examples.filter(isObject) : [{}];
 }
 
-/** The page with the table as it must be. Throws when the page has no place for it. */
+/** The page with the table as it must be. Throws if the page has no place for it. */
 export function withTable(text: string, table: string): string {
   const [before, rest] = text.split(begin);
   const [, after] = rest?.split(end) ?? [];

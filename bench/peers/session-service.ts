@@ -4,8 +4,9 @@ import { createClient } from 'redis';
 /*
  * node session-service.ts PORT REDIS-URL [--cache]
  *
- * What an operator puts beside nginx or Caddy: it answers 200 with the user's name when the cookie `sid` has a session
- * in Redis, else 401. With --cache it remembers sessions in the process for a minute; nothing tells it of a sign-out.
+ * The service that an operator runs next to nginx or Caddy. It answers 200 with the user's name if the cookie `sid` has
+ * a session in Redis, else 401. With --cache it remembers sessions in the process for a minute, and does not learn of a
+ * sign-out.
  */
 
 const [port = '', redisUrl = '', mode = ''] = process.argv.slice(2);

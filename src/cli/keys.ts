@@ -101,8 +101,8 @@ async function whyTooEarly(id: string, { sessions }: Config): Promise<string | u
 }
 
 /**
- * Nothing is changed unless the store can be asked. Then out of the file first: a key that only the store knows stops
- * nodes from starting, and can be retired again.
+ * Retires a key, and changes nothing unless the store can be asked. The key leaves the file first: a key that only the
+ * store knows stops nodes from starting, and can be retired again.
  */
 async function retire(id: string, config: Config, environment: CommandEnvironment): Promise<string> {
   const { keysFile } = config.sessions;

@@ -116,7 +116,7 @@ function cookieName(secure: boolean): string {
   return secure ? '__Host-postern-form' : 'postern-form';
 }
 
-/** How long a form may stay open, and its cookie lives. */
+/** A form may stay open for so long, and its cookie lives as long. */
 export const formLifetimeMs = 2 * 60 * 60 * 1000;
 
 /**
@@ -133,7 +133,7 @@ export function requestInitiator(headers: IncomingHttpHeaders, origin: string): 
 /**
  * Makes and checks the tokens of our forms: a time and an HMAC over it and what the form is bound to.
  *
- * Nothing is stored, so every node knows every node's tokens. `keys` gives the shared keys: the first signs, all
+ * No token is stored, so every node knows every node's tokens. `keys` gives the shared keys: the first signs, all
  * verify.
  */
 export interface FormTokens {
@@ -214,7 +214,7 @@ export function seeOther(response: Response, location: string): void {
   response.end();
 }
 
-/** As long as browsers keep a cookie. */
+/** The longest time for which browsers keep a cookie. */
 const keptMs = 400 * 24 * 60 * 60 * 1000;
 
 /**

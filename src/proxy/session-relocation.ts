@@ -106,7 +106,7 @@ function continueAt(
     replayed: false,
     mayReplay: driver?.mayReplay?.(head) !== false,
     scriptRepeats: again !== undefined,
-    // Nothing was sent to the webmail, so it keeps no form.
+    // The webmail received nothing, so it keeps no form.
     keepsForms: false,
   });
   if (step === 'redirect') {

@@ -7,7 +7,7 @@ export type SealPurpose = 'credentials' | 'jar';
 /**
  * One of the secrets that all nodes share, and the keys derived from it.
  *
- * Nothing uses the 32 bytes themselves: each purpose has a subkey of its own (HKDF-SHA256, RFC 5869), so that a
+ * The 32 bytes themselves are never used: each purpose has a subkey of its own (HKDF-SHA256, RFC 5869), so that a
  * weakness in one use opens no other.
  */
 export interface ServerKey {

@@ -10,7 +10,7 @@ import { auditIn, key, newFile, start } from './audit.fixture.ts';
 const one = '1111111111111111';
 const two = '2222222222222222';
 
-/** The texts of an audit in which each item is a line of that chain, and where its chains end. */
+/** The texts of an audit with one line for each chain in `order`, and the ends of its chains. */
 function written(order: readonly string[]): { readonly texts: readonly string[]; readonly anchors: readonly Anchor[] } {
   const ends = new Map<string, Anchor>();
   const texts = order.map((chain, index) => {
@@ -40,7 +40,7 @@ async function verified(texts: readonly string[], anchors: readonly Anchor[], gi
   return verify(placed(texts), { keyOf, anchors, belongsHere: () => true, olderRemoved: false, ...given });
 }
 
-/** What was found, as `damage line-number chain sequence`. */
+/** The findings, each as `damage line-number chain sequence`. */
 async function damages(...asked: Parameters<typeof verified>): Promise<readonly string[]> {
   const { findings } = await verified(...asked);
   return findings.map(({ damage, place, chain, sequence }) =>
@@ -87,7 +87,7 @@ describe('the verifier', () => {
           const edited = `${text.slice(0, at % text.length)}${letter}${text.slice((at % text.length) + 1)}`;
           fc.pre(edited !== text);
           const found = await damages(texts.with(audit.index, edited), anchors);
-          // A change of the key's name is told as what it is; of the chain's name, too.
+          // A change of the key's name is reported as what it is; so is a change of the chain's name.
           const place = `${audit.index + 1} ${sequenceAt(texts, audit.index)}`;
           assert.equal(found.length, 1);
           assert.ok([`edited ${place}`, `unknown-key ${place}`].includes(found[0] ?? ''), found[0]);

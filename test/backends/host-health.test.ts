@@ -61,7 +61,7 @@ describe('the health of a host', () => {
   });
 });
 
-/** What each of these requests tells, where none was answered well. */
+/** The reports that these requests cause when none of them was answered well. */
 const rows: readonly (readonly [name: string, asked: string, told: readonly string[]])[] = [
   ['one user who clicks six times on one mail', 'ax ax ax ax ax ax', ['look', 'look']],
   ['one user who asks for many things', 'ax ay az aw', ['look']],
@@ -95,7 +95,7 @@ describe('a row of requests that were not answered well', () => {
   });
 });
 
-/** Probes that say what a test says. */
+/** Probes that answer as a test tells them. */
 function scriptedProbes() {
   const probes = {
     webmail: async (): Promise<void> => {},
@@ -155,7 +155,7 @@ describe('the watch over hosts', () => {
       page: async () => {},
       imap: async () => {},
     };
-    // As late as it can be: a whole interval, and its jitter, passes before the first look.
+    // The first look is as late as it can be: a whole interval, and its jitter, passes before it.
     await using health = createHealth({ probes, clock: systemClock, random: () => 1, log: silentLog });
     const startedMs = performance.now();
     health.watch([{ host: hostNamed('a'), settings: { ...usualHealth, timeoutMs: 1000 }, target: '/' }]);
@@ -241,7 +241,7 @@ describe('a probe of a real host', () => {
     let status = 404;
     const server = createServer((request, response) => {
       asked.push(`${request.method} ${request.headers.host} ${request.url}`);
-      // The head is none that a strict parser takes.
+      // A strict parser does not take this head.
       request.socket.write(
         `HTTP/1.1 ${request.method === 'GET' ? 200 : status} \r\nX: \x01${'x'.repeat(20_000)}\r\n\r\n`,
       );

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import type { StateStore } from '../../src/core/state-store.ts';
 
-/** What every state store does. `open` gives an empty one, and a second view of the same. */
+/** Tests what every state store does. `open` gives an empty store, and a second view of the same store. */
 export function stateStoreContract(name: string, open: () => Promise<readonly [StateStore, StateStore]>): void {
   suite(`${name} keeps the contract of state stores`, () => {
     let here: StateStore;

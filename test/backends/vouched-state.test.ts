@@ -64,7 +64,7 @@ stateStoreContract('a vouched store in a file', async () => {
   return [vouched(createSqliteStateStore(file)), vouched(createSqliteStateStore(file))];
 });
 
-/** All but that of nodes that try a store: nobody reads it. */
+/** All tables but `probe`, with which nodes try a store: no node reads that one. */
 type ReadTable = Exclude<StateTable, 'probe'>;
 const readTables = stateTables.filter((table) => table !== 'probe');
 
@@ -116,7 +116,7 @@ suite('what somebody with Redis and without a server key writes', () => {
   });
   const open = (keys?: StateKeys) => vouched(createRedisStateStore(run), keys);
 
-  /** Puts a text into Redis as the gateway's own script would, past everything that vouches. */
+  /** Puts a text into Redis as the gateway's own script would, but does not vouch for it. */
   async function forge(table: string, key: string, stored: string): Promise<void> {
     const bare = createRedisStateStore(run);
     const known = readTables.find((name) => name === table);
@@ -124,7 +124,7 @@ suite('what somebody with Redis and without a server key writes', () => {
     await bare.put(known, key, stored);
   }
 
-  /** What a node that starts now has of an entry. */
+  /** The entry as a node that starts now sees it. */
   async function seen(table: ReadTable, key: string): Promise<unknown> {
     const replica = createStateReplica({ store: open(), log: silentLog });
     const mirrored = replica.table(table, entries[table].parse);

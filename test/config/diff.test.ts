@@ -11,7 +11,7 @@ login: { refusal_after: 3s, branding: { logo: logo.svg } }
 sessions: { redis: { url: redis://127.0.0.1, password: { file: redis.password } } }
 `);
 
-/** What a reload would find after some files were written anew. */
+/** The difference that a reload would find after some files were rewritten. */
 async function diffAfter(t: TestContext, changes: Readonly<Record<string, string>>): Promise<ConfigDiff> {
   const directory = filesOf(t, {
     'postern.yaml': before,

@@ -17,10 +17,10 @@ const elsewhere = files
 
 test('each property of a configuration is read outside of src/config', async (t) => {
   const properties = new Set<string>();
-  // `written` has the keys of the file, and these serve the reading itself.
+  // `written` has the keys of the file, which only the reading of the file uses.
   const { written: _, ...loaded } = await loadExamples(t);
   collectProperties(loaded, properties);
-  // What may be left out is put in by name.
+  // Properties that may be left out are added by name.
   for (const { text } of config) {
     for (const [, names = ''] of text.matchAll(/\bdefined\(\{([^}]*)\}/g)) {
       for (const [name] of names.matchAll(/\w+/g)) properties.add(name);
@@ -40,7 +40,7 @@ test('each key of the schema is declared and then read, by its own name', async 
   assert.deepEqual(unread, []);
 });
 
-/** Whether something takes the property: behind a dot, or out of an object. */
+/** Whether some code reads the property: after a dot, or out of an object. */
 function isRead(name: string, text: string): boolean {
   return new RegExp(`\\.${name}\\b|[{,]\\s*(?:\\.\\.\\.)?${name}\\s*[,:}=]`).test(text);
 }

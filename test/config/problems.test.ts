@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { problemsOf, smallest } from './config.fixture.ts';
 
-/** What stands under the smallest configuration, from line 5 on, and what must be said of it. */
+/** Lines below the smallest configuration, from line 5 on, and the problems that must be reported. */
 const wrong: readonly (readonly [name: string, more: string, lines: readonly string[]])[] = [
   [
     'an unknown key, with the nearest one',

@@ -14,7 +14,7 @@ const host = { ...hostNamed('a'), imap: { ...hostNamed('a').imap, hostname: 'mx1
 const found: MailRoute = { kind: 'found', user: userName('alice@example.test'), backend: backendName('a'), host };
 const away = new PosternError('ERR_DIRECTORY_UNAVAILABLE', 'ldap1 is away', { source: 'directory', retryable: true });
 
-/** Answers of a directory by what was typed. */
+/** A directory's answers, by the name that was typed. */
 const homes: Readonly<Record<string, MailRoute>> = {
   alice: found,
   'jörg %x@example.test': { ...found, user: userName('jörg@example.test') },
@@ -66,7 +66,7 @@ async function start(more: { key?: string; isAllowed?: boolean } = {}): Promise<
   };
 }
 
-/** What nginx sends, with a password. */
+/** The headers that nginx sends, with a password. */
 function nginx(user: string, protocol = 'imap', method = 'plain'): Record<string, string> {
   return {
     'auth-method': method,

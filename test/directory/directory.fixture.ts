@@ -64,7 +64,7 @@ export function testDirectory(
     backends: backendsNamed('a', 'b'),
     nameRules,
     cache: { ttlMs: 0, negativeTtlMs: 0, transientTtlMs: 0, staleMs: 0 },
-    // Longer than a gateway waits: a busy machine is no finding.
+    // These are longer than a gateway waits, so that a busy machine fails no test.
     timeouts: { sourceMs: 5000, lookupMs: 12_000 },
     clock: systemClock,
     log: silentLog,
@@ -74,7 +74,7 @@ export function testDirectory(
 }
 
 /**
- * What a lookup of a typed name ends with, in one line: `a alice@example.test`, for one of the staff
+ * The outcome of looking up a typed name, in one line: `a alice@example.test`, for one of the staff
  * `a alice@example.test (role)`, `referred: …`, `unknown`, `refused: …`, `ERR_…`.
  */
 export async function outcomeOf(directory: Directory, typed: string, signal?: AbortSignal): Promise<string> {
@@ -90,7 +90,7 @@ export async function outcomeOf(directory: Directory, typed: string, signal?: Ab
   }
 }
 
-/** Asks again until the outcome is the expected one; the last one after twenty seconds. */
+/** Asks until the outcome is the expected one. Resolves with the last outcome, after twenty seconds at most. */
 export async function eventually(expected: string, ask: () => Promise<string>): Promise<string> {
   const deadlineMs = Date.now() + 20_000;
   for (;;) {

@@ -7,18 +7,18 @@ import { eventually, outcomeOf, testDirectory } from './directory.fixture.ts';
 /** A source with its peer, as the contract asks for it. */
 export interface ContractPeer extends AsyncDisposable {
   readonly settings: SourceSettings;
-  /** What the directory must be given besides. */
+  /** Further options that the directory must be given. */
   readonly options?: Partial<DirectoryOptions>;
-  /** Lets the peer say where a user lives: the name is full and in lower case. Nobody tells a source for everybody. */
+  /** Tells the peer a user's home; the name is full and in lower case. A source for everybody is not told. */
   put?(user: string, home: string): Promise<void>;
   /** Makes the peer unreachable, and reachable again at the same place. */
   readonly outage?: { begin(): Promise<void>; end(): Promise<void> };
 }
 
 export interface ContractOptions {
-  /** A source without a peer that could be away. */
+  /** Set if the source has no peer that could be away. */
   readonly hasNoPeer?: true;
-  /** For a source that knows nobody and has an answer for everybody: what may be answered for a user. */
+  /** Possible answers for a user, if the source knows nobody and has an answer for everybody. */
   readonly everybody?: (user: string) => readonly string[];
   /** Hostile answers, by their names below, that this kind of peer cannot even hold. */
   readonly cannotHold?: readonly string[];
@@ -71,7 +71,7 @@ const hostileAnswers: readonly (readonly [name: string, answer: string])[] = [
 ];
 
 /**
- * What every source must do, asked through a directory of this one source.
+ * Tests what every source must do, through a directory of this one source.
  *
  * `start` starts the real peer, which knows `alice@example.test` on `a` and `bob@example.test` on `b` and nobody else,
  * unless it answers for everybody.
@@ -132,7 +132,7 @@ export function sourceContract(title: string, start: () => Promise<ContractPeer>
       for (const [number, [name, answer]] of hostileAnswers.entries()) {
         if (options.cannotHold?.includes(name)) continue;
         test(`makes a tempfail of ${name}`, async () => {
-          // A name of its own: a late change must not pass for this one.
+          // Each answer has a name of its own, so that a late change does not pass for this one.
           await peer.put?.(`mallory${number}@example.test`, answer);
           const outcome = await eventually('ERR_DIRECTORY_ANSWER', () => outcomeOf(directory, `mallory${number}`));
           assert.equal(outcome, 'ERR_DIRECTORY_ANSWER');

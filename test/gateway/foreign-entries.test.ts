@@ -6,7 +6,7 @@ import { stateTables } from '../../src/core/state-store.ts';
 import { eventually } from '../eventually.fixture.ts';
 import { startRunning } from './running.fixture.ts';
 
-/** Keys that no name of a user, a backend or a session could be. */
+/** Keys that cannot be the name of a user, a backend or a session. */
 const keys = ['', 'a b', 'a\u0007', '\u202e', 'x'.repeat(10_000), '__proto__'];
 
 it('entries that no node wrote, or removed, end nothing, whatever their table and key', async () => {
@@ -22,7 +22,7 @@ it('entries that no node wrote, or removed, end nothing, whatever their table an
   const told = () => running.logged.filter(({ event }) => event === 'state-entries-forged').length;
   // Nobody reads `probe`, which only shows that the store takes writes.
   await eventually(() => told() === stateTables.length - 1, 'an alarm for each table');
-  // What is heard of later is still heard of.
+  // The gateway still hears of later changes.
   write.run('homes', 'a b', 'forged');
   state.close();
   const { landed } = await running.signIn('alice', 'wonderland');

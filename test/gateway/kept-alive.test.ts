@@ -7,7 +7,7 @@ import { type RunningGateway, startRunning } from './running.fixture.ts';
 
 const alice = 'alice@example.test';
 
-/** As if she had changed it in the webmail: the mail server and the webmail know the new one alone. */
+/** Acts as if she had changed it in the webmail: the mail server and the webmail know only the new one. */
 function changePassword({ backends }: RunningGateway, password: string): void {
   const home = backends.all.find(({ name }) => name === 'a');
   assert.ok(home !== undefined);
@@ -43,7 +43,7 @@ describe('a password that was changed in the webmail', () => {
   });
 });
 
-/** What the demo's form settings know of a webmail, and no more; each sign-in gets a session of its own. */
+/** A webmail with only what the demo's form settings know. Each sign-in gets a session of its own. */
 function startTinyWebmail() {
   let sessions = 0;
   const form = '<form action="/logout" method="post"><input name="user"><input name="password" type="password"></form>';

@@ -11,7 +11,7 @@ import { backendDefaults, createMachines, place, signInAt } from './machines.fix
 
 function ignore(): void {}
 
-/** What the server that refers users says to a login. */
+/** Gives the referring server's answer to a login. */
 type Says = (turn: Turn) => string;
 
 /** A gateway that asks a scripted server where users live; `b` is known to it as mail-b.example.test. */
@@ -95,7 +95,7 @@ describe('a home that only an IMAP server knows', () => {
   });
 
   it('is nowhere when the server takes the password but is no backend', async () => {
-    // The host 127.0.0.1 is that of both backends here: it means none.
+    // Both backends have the host 127.0.0.1 here, so it means neither.
     await using site = await startReferralSite(() => 'OK Welcome');
     assert.equal((await site.signIn('alice')).status, 503);
     assert.equal(site.alarms.length, 1);

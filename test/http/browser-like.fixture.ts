@@ -21,7 +21,7 @@ export function submitLogin(
   options: {
     readonly target?: string;
     readonly headers?: Readonly<Record<string, string>>;
-    /** What the browser says of the page that the form is on. */
+    /** Headers in which the browser tells of the page that the form is on. */
     readonly initiator?: Readonly<Record<string, string>>;
   } = {},
 ) {

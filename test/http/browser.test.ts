@@ -7,10 +7,10 @@ import { startChromium } from '../chromium.fixture.ts';
 import { aliceSignedIn, type Fixture, startPages } from './http.fixture.ts';
 
 const images = new URL('../../docs/images/', import.meta.url);
-/** Set to write the pictures of the documentation anew. */
+/** Whether the tests rewrite the pictures of the documentation. */
 const writesImages = process.env['POSTERN_WRITE_IMAGES'] === '1';
 
-/** What Chromium says of an answer of 403 or 404, and of our own wish to clear its cache. */
+/** Chromium's messages about an answer of 403 or 404, and about our own wish to clear its cache. */
 const expectedWords = /^(?:Failed to load resource|Clear-Site-Data header on .*: Cleared data types: "cache")/;
 
 let browser: Browser;
@@ -24,7 +24,7 @@ after(async () => {
   await fixture[Symbol.asyncDispose]();
 });
 
-/** Opens a path in a browser of its own, does something, and fails on any other word in its console than those. */
+/** Opens a path in a browser of its own, does something, and fails on any other message in its console. */
 async function visit(path: string, options: BrowserContextOptions, act: (page: Page) => Promise<void>): Promise<void> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...options });
   const complaints: string[] = [];

@@ -12,7 +12,10 @@ import {
   startConsole,
 } from './console.fixture.ts';
 
-/** Who may what: literally. `anybody` is asked for nothing, `half` has shown the password only, `staff` has some role. */
+/**
+ * The owner of each route, written out. `anybody` is asked for nothing, `half` has shown the password only, `staff` has
+ * some role.
+ */
 const owners: Readonly<Record<string, (typeof staffRoles)[number] | 'anybody' | 'half' | 'staff'>> = {
   'GET /': 'anybody',
   'GET /-/login': 'anybody',
@@ -33,7 +36,7 @@ const owners: Readonly<Record<string, (typeof staffRoles)[number] | 'anybody' | 
   'GET /-/audit.csv': 'auditor',
 };
 
-/** All that any form of the console may say, and what somebody might add to it. */
+/** All fields that any form of the console may send, and some that somebody might add. */
 const everything = {
   user: 'alice@example.test',
   do: 'open',
@@ -61,7 +64,7 @@ function go(browser: StaffBrowser, route: string, code = '') {
     : browser.post(path, { ...everything, code });
 }
 
-/** Those that need a session, apart from the sign-out, which would end it. */
+/** Routes that need a session, except the sign-out, which would end it. */
 const guarded = Object.keys(owners).filter((route) => owners[route] !== 'anybody');
 
 suite('a route of the console', () => {

@@ -29,22 +29,22 @@ import { views } from './http.fixture.ts';
 
 export const sam = canonicalUser('sam@example.test');
 
-/** The console on a server of its own, over real stores; who may sign in and what support sees is the test's to say. */
+/** The console on its own server, over real stores. The test says who may sign in and what support sees. */
 export interface ConsoleFixture extends AsyncDisposable {
   readonly server: Server;
   readonly origin: string;
-  /** Each as a method, or ALL, and a path. */
+  /** Each route is a method, or ALL, and a path. */
   readonly routes: readonly string[];
   readonly factors: SecondFactors;
   readonly sessions: StaffSessions;
   readonly store: SessionStore;
   readonly audited: AuditEvent[];
-  /** Who is staff at this moment. */
+  /** Everybody who is staff at this moment. */
   readonly grants: Map<string, StaffGrant>;
-  /** What reached the use cases behind the forms. */
+  /** Calls that reached the use cases behind the forms. */
   readonly done: string[];
   clock: { nowMs: number };
-  /** What can be written, or asked, no more. */
+  /** Parts that can no longer be written or asked. */
   readonly away: Set<'audit' | 'directory' | 'roles' | 'state' | 'store'>;
 }
 
@@ -151,7 +151,7 @@ export async function startConsole(): Promise<ConsoleFixture> {
   return fixture;
 }
 
-/** What the console really answers, asked of the router itself: a route that nobody thought of is among them. */
+/** The routes that the console really answers. They come from the router itself, so none can be forgotten. */
 function routesOf(deps: ConsolePagesDeps): readonly string[] {
   const app = express();
   addConsoleRoutes(app, deps);
@@ -246,7 +246,7 @@ export interface StaffBrowser {
   cookie: string;
   token: string;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
-  /** The form of the page that is open. */
+  /** Sends the form of the open page. */
   post(
     path: string,
     fields: Readonly<Record<string, string>>,

@@ -12,7 +12,7 @@ export interface FakeGate {
   readonly gate: PageSessions;
   readonly live: SessionFinder;
   readonly stored: Map<string, LiveSession>;
-  /** What the pages opened, in order. */
+  /** The sessions that the pages opened, in order. */
   readonly opened: NewSession[];
   readonly ended: { id: string; reason: EndReason }[];
   /** Every call rejects as if the store were away. */

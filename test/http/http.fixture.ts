@@ -33,7 +33,7 @@ export interface Fixture extends AsyncDisposable {
   /** Every attempt that reached the use case. */
   readonly attempts: LoginForm[];
   readonly signedOut: string[];
-  /** What the use case answers; by default alice signs in with `right`. */
+  /** Gives the use case's answer; by default alice signs in with `right`. */
   decide: (attempt: LoginForm, gone: AbortSignal) => Promise<LoginOutcome>;
   nowMs: number;
 }
@@ -48,7 +48,7 @@ export interface FixtureOptions {
 }
 
 export async function startPages(options: FixtureOptions = {}): Promise<Fixture> {
-  // As the front door is set: a request without a body then has no end of which Express could wait.
+  // The front door has this setting, too. A request without a body then has no end for which Express could wait.
   const server = createServer({ optimizeEmptyRequests: true });
   const port = await listening(server);
   const authority = options.secure === true ? 'mail.example.org' : `127.0.0.1:${port}`;

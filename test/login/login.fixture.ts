@@ -19,13 +19,13 @@ import type { PenaltyAttempt } from '../../src/login/penalty.ts';
 import { backendLimits } from '../backend-limits.fixture.ts';
 import { backendName, canonicalUser } from './named.fixture.ts';
 
-/** A clock that moves only when somebody works or waits. */
+/** The login use case, with a clock that moves only when a step works or waits. */
 export interface Bench {
   readonly login: Login;
-  /** Over the same ports. */
+  /** The login of staff, over the same ports. */
   readonly staffLogin: StaffLogin;
   nowMs: number;
-  /** What was asked, in order: `store`, `directory alice@example.test`, `imap …`, `webmail …`, `wait 3000`. */
+  /** The steps, in order: `store`, `directory alice@example.test`, `imap …`, `webmail …`, `wait 3000`. */
   readonly asked: string[];
   readonly events: LoginEvent[];
   readonly settled: string[];
@@ -38,10 +38,10 @@ export interface Script {
   readonly store?: () => Promise<void>;
   readonly directory?: (signal: AbortSignal) => Promise<HomeLookup>;
   readonly passdb?: (signal: AbortSignal) => Promise<PasswordCheck>;
-  /** What the server says that refers users to their homes. */
+  /** The answer of the server that refers users to their homes. */
   readonly referral?: Awaited<ReturnType<Referrals['ask']>>;
   readonly webmail?: (signal: AbortSignal) => Promise<WebmailSignIn>;
-  /** Milliseconds that the penalty waits, or that it is full. */
+  /** Milliseconds that the penalty waits, or `busy` if it is full. */
   readonly penalty?: number | 'busy';
   /** Milliseconds that each step takes by the bench's clock. */
   readonly takesMs?: Readonly<Record<'directory' | 'imap' | 'webmail', number>>;

@@ -154,7 +154,7 @@ for (const [source, script] of failures) {
       retryable: true,
     });
     const steps = bench.asked.map((step) => step.split(' ')[0]);
-    // Of a silent mail server it is said when everybody is told "no", of whatever serves all users at once.
+    // A silent mail server is reported when everybody is told "no". A part that serves all users is reported at once.
     if (source === 'imap') assert.equal(steps.pop(), 'wait');
     assert.equal(steps.at(-1), source);
     assert.ok(!bench.settled.includes('wrong'));

@@ -28,7 +28,7 @@ import { recordKeyOf } from '../sessions/samples.fixture.ts';
 import { auditForTests, staffChecksForTests } from '../support/staff.fixture.ts';
 import { identity } from '../webmail/scripted-exchange.fixture.ts';
 
-/** Stands in whatever a server sends here: a cookie, the text of a mail, a row of somebody else. */
+/** A mark in all that a server sends here: a cookie, the text of a mail, a row of somebody else. */
 const marker = 'MARKER-f00d';
 const password = 'pa55-word';
 const going = new AbortController().signal;
@@ -43,8 +43,8 @@ function keptLog(): { readonly log: Log; readonly lines: readonly string[] } {
 }
 
 /**
- * The answer with the marker wherever a word begins, in one variant each, and behind all of it. Of long ones the first
- * places count: they end in one and the same letter.
+ * Variants of the answer: the marker stands where a word begins, in one variant each, or after all of it. Only the
+ * first places of a long answer count, since it ends in one repeated letter.
  */
 function marked(bytes: string): readonly string[] {
   const places = [...bytes.slice(0, 300).matchAll(/(?<=[\s:;=,"</>]|^)(?=\S)/g)].map(({ index }) => index);
@@ -115,7 +115,7 @@ const drivers: readonly (readonly [name: DriverName, settings: object])[] = [
   ['form', form],
 ];
 
-/** What is logged and audited of a sign-in at a webmail that answers so. */
+/** The log and the audit of sign-ins at a webmail that answers so. */
 async function signInsAt(driverName: DriverName, settings: object, variants: readonly string[]) {
   const { log, lines } = keptLog();
   const audit = auditForTests();
@@ -135,7 +135,7 @@ async function signInsAt(driverName: DriverName, settings: object, variants: rea
 
 const never = () => assert.fail('not in this test');
 
-/** As the gateway tells of a sign-in that failed, and of a mailbox that could not be opened. */
+/** Reports a failed sign-in, and a mailbox that could not be opened, as the gateway does. */
 async function tell(error: unknown, log: Log, audit: ReturnType<typeof auditForTests>, said?: ServerWords) {
   const facts = { reference: 'ref-1', client: '203.0.113.77', ms: {}, ...(said === undefined ? {} : { said }) };
   createLoginLog(log, systemClock, 3000)({ result: 'unavailable', phase: 'webmail', ...facts, error });
@@ -176,7 +176,7 @@ describe('a webmail that a driver signs in to', () => {
   const long = `${marker}\r\n\0${marker}`.repeat(500);
   const login =
     '<form action="?_task=login"><input name="_user"><input name="_pass"><input name="_token" value="t"></form>';
-  /** What an operator needs to see of an answer, and who says it. */
+  /** Parts of an answer that an operator needs to see, and the driver that reports them. */
   const needed: readonly (readonly [what: string, name: DriverName, settings: object, answers: readonly string[]])[] = [
     [
       'the warning of Roundcube',
@@ -306,7 +306,7 @@ interface Spoken {
   readonly replies: readonly (string | Buffer)[];
   /** Whether the server speaks first. */
   readonly greets?: true;
-  /** Whether it leaves it to the client to hang up. */
+  /** Whether the server leaves it to the client to hang up. */
   readonly stays?: true;
 }
 
@@ -314,7 +314,7 @@ const http = [...hostileAnswers, ...refusedHeads].flatMap(([, bytes]) => marked(
 const netstring = (text: string) => `${text.length}:${text},`;
 const db = { database: 'd', user: 'u', password, query: 'select backend from homes where login = %u', tls: 'none' };
 
-/** Sources whose servers say why not in words that no operator needs. */
+/** Sources whose servers explain a failure in words that no operator needs. */
 const silent: Readonly<Record<string, Spoken>> = {
   http: { source: (port) => ({ type: 'http', url: `http://127.0.0.1:${port}/%u` }), replies: http },
   auth_http: {
@@ -361,7 +361,7 @@ const silent: Readonly<Record<string, Spoken>> = {
   },
 };
 
-/** Those whose words an operator needs: a table that is not there, a bind that is refused. */
+/** Sources whose words an operator needs: a table is missing, a bind is refused. */
 const telling: Readonly<Record<string, Spoken>> = {
   ldap: {
     source: (port) => ({
@@ -388,7 +388,7 @@ const telling: Readonly<Record<string, Spoken>> = {
   },
 };
 
-/** What is logged, and told to other proxies, of lookups at a server that answers so. */
+/** The log of lookups at a server that answers so, and what other proxies are told. */
 async function lookUps({ source, replies, greets, stays }: Spoken) {
   const { log, lines } = keptLog();
   const told: string[] = [];
@@ -447,7 +447,7 @@ describe('a server of the directory', () => {
 describe('a Redis that refuses', () => {
   const refusals: readonly (readonly [what: string, said: string])[] = [
     ['with many words', `-ERR ${marker}${'x'.repeat(5000)}`],
-    // As servers before 6.0 say it, to HELLO 3 AUTH user password.
+    // Servers before 6.0 give this answer to HELLO 3 AUTH user password.
     [
       'what it does not know, and repeats it',
       `-ERR unknown command \`HELLO\`, with args beginning with: \`3\`, \`AUTH\`, \`postern\`, \`${password}\`, `,

@@ -14,12 +14,12 @@ const sources = globSync('src/**/*.ts', { cwd: root })
   .map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') }));
 const rows: readonly (readonly [string, EventRow])[] = Object.entries(logEvents);
 
-/** What is called as a log, with the first characters of the first argument. */
+/** Matches a call of a log, with the first characters of the first argument. */
 const logCall = /\b(?:log|logger|console)\??\.(?:trace|debug|info|warn|error|fatal)\(\s*(?=(.{0,40}))/g;
 
 describe('the table of log events', () => {
   it('is what every call of a log names', () => {
-    // A capped one goes through createWarnings.
+    // A capped event goes through createWarnings.
     const named = new Set(rows.filter(([, { capped }]) => !capped).map(([event]) => event));
     const raw: string[] = [];
     for (const { file, text } of sources) {

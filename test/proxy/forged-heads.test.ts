@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask, get, RawClient, request, startGate, startRecordingBackend } from './gate.fixture.ts';
 
-/** What says who, from where, by which scheme, for which target or method: only the gateway may say so. */
+/** Fields that say who, from where, by which scheme, for which target or method. Only the gateway may say so. */
 const forged = `
   X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto X-Forwarded-Port X-Forwarded-Server X-Forwarded-User
   X-Forwarded-Email X-Forwarded-Prefix X-Forwarded-Ssl X-Forwarded-Client-Cert Forwarded X-Real-IP X-Client-IP
@@ -58,7 +58,7 @@ for (const [i, spell] of spellings.entries()) {
   });
 }
 
-/** What browsers, scripts of webmails, and programs for DAV and ActiveSync send, and their servers need. */
+/** Fields that browsers, webmail scripts, and DAV and ActiveSync programs send, and that their servers need. */
 const genuine = `
   User-Agent Accept Accept-Language Referer Origin Content-Type If-None-Match If-Modified-Since If-Match Cache-Control
   Pragma DNT Sec-GPC Sec-Fetch-Site Sec-CH-UA Via Traceparent X-Request-ID X-Requested-With X-XSRF-TOKEN X-CSRF-Token

@@ -4,7 +4,7 @@ import { eventually } from '../eventually.fixture.ts';
 import { get, RawClient, type RecordingBackend, request, startGate, startRecordingBackend } from './gate.fixture.ts';
 
 const cookie = 'Cookie: postern=alice';
-/** What a second reader of an ambiguous message would take for a request of its own. */
+/** A second reader of an ambiguous message would take this part for a request of its own. */
 const smuggled = `GET /smuggled HTTP/1.1\r\nHost: mail.example.test\r\n${cookie}\r\n\r\n`;
 
 /** A POST with these framing lines, and an ambiguous body. */
@@ -18,7 +18,7 @@ function chunked(body: string, ...lines: string[]): string {
 
 const length = `Content-Length: ${5 + smuggled.length}`;
 
-/** `body`: what the backend may have got as the body of `/x`; nothing where `/x` must not arrive at all. */
+/** `body`: the body of `/x` that the backend may have got; undefined if `/x` must not arrive at all. */
 const rows: readonly [name: string, bytes: string, body?: string][] = [
   ['length, then coding', post([length, 'Transfer-Encoding: chunked'])],
   ['coding, then length', post(['Transfer-Encoding: chunked', length])],

@@ -81,14 +81,14 @@ export interface GateOptions {
   /** Port of the backend's webmail. */
   readonly backendPort: number;
   readonly driver?: Partial<WebmailDriver>;
-  /** Of the session; without it none. */
+  /** The session's password; the session has none if undefined. */
   readonly password?: Secret;
   readonly limits?: Partial<BackendLimits>;
   readonly landing?: string;
   readonly silentLogin?: SilentLogin;
   /** A second host of the backend, `a/2`. */
   readonly standbyPort?: number;
-  /** Where sessions belong; without it on the first host. */
+  /** Gives the place where a session belongs; the first host if undefined. */
   readonly place?: (session: LiveSession, backend: Backend) => Place;
   readonly relocate?: Relocate;
   readonly hostEvidence?: (host: string, evidence: HostEvidence, asked?: AskedFor) => void;
@@ -100,9 +100,9 @@ export interface GateOptions {
   readonly uploadBytesPerSecond?: number;
   readonly recheckMs?: number;
   readonly pages?: (request: IncomingMessage, response: ServerResponse) => void;
-  /** Where clients give name and password with each request, and what is said of them. */
+  /** Paths where clients give name and password with each request, and the check of both. */
   readonly clients?: { readonly paths: readonly BasicPath[]; readonly authentication: BasicAuthentication };
-  /** Also told what `warnings` collects. */
+  /** Gets the lines that `warnings` collects, too. */
   readonly log?: Log;
   readonly find?: (cookie: string | undefined) => SessionLookup | Promise<SessionLookup>;
 }

@@ -13,13 +13,13 @@ import { spawn } from '../programs.ts';
 
 const program = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url));
 
-/** A gateway that is a process of its own, before the demo's backends: only so can its memory be told. */
+/** A gateway in front of the demo's backends. It has a process of its own, so that its memory can be measured. */
 export interface GatewayProcess extends AsyncDisposable {
   readonly port: number;
   readonly origin: string;
   /** Signs somebody in; resolves with the browser. */
   signIn(user: string, password: string): Promise<Browser>;
-  /** What it occupies now and has occupied at most, in MiB. */
+  /** The memory that it occupies now, and the most that it has occupied, in MiB. */
   memory(): Promise<{ readonly now: number; readonly most: number }>;
 }
 

@@ -1,9 +1,9 @@
 /** A good answer. */
 export const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
-/** Another one, that nobody has asked for. */
+/** Another answer, to no request. */
 export const evil = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nSet-Cookie: evil=1\r\n\r\nevil';
 
-/** What the client may see of it: a 502, an answer that was cut, or an answer that is whole. */
+/** The part of it that the client may see: a 502, an answer that was cut, or an answer that is whole. */
 type Seen = 'failure' | 'cut' | RegExp;
 
 /** Answers of a backend that breaks the protocol or means harm, and what the client may see of them. */
@@ -105,7 +105,7 @@ export const hostileAnswers: readonly (readonly [name: string, bytes: string, se
 /** A body as one chunk, and its end. */
 const chunk = (body: string): string => `${Buffer.byteLength(body, 'latin1').toString(16)}\r\n${body}\r\n0\r\n\r\n`;
 
-/** Heads with a fault that leaves no doubt of what is meant. */
+/** Heads with a fault, but with a clear meaning. */
 export const mendedHeads: readonly (readonly [name: string, bytes: string, head: RegExp, body: string])[] = [
   [
     'a line feed in the name of an attachment',
@@ -179,7 +179,7 @@ export const mendedHeads: readonly (readonly [name: string, bytes: string, head:
   ],
 ];
 
-/** Heads of which nobody can say what they mean. */
+/** Heads without a clear meaning. */
 export const refusedHeads: readonly (readonly [name: string, bytes: string])[] = [
   [
     'a length and a coding',

@@ -10,17 +10,17 @@ for (const [name, bytes, seen] of hostileAnswers) {
       socket.on('data', (part) => {
         const isFirst = part.toString('latin1').startsWith('POST /x');
         socket.write(isFirst ? bytes : ok, 'latin1');
-        // Nothing more comes: what has no end of its own is over.
+        // The backend sends nothing more, so an answer without an end of its own is over.
         if (isFirst && !(seen instanceof RegExp)) socket.end();
       });
     });
     await using gate = await startGate({ backendPort: backend.port, limits: { connections: 1 } });
     using client = await RawClient.to(gate.port);
-    // Not repeatable: what the client gets is what this one answer became.
+    // This request is not repeatable, so the client gets what became of this one answer.
     client.send(request('POST', '/x', ['Cookie: postern=alice', 'Content-Length: 0']));
     const answer = await client.until(isWhole);
     assert.ok(answer !== '' || seen === 'cut');
-    // Where the connection is cut at once not even the head may have left.
+    // If the connection is cut at once, perhaps not even the head has left.
     assert.equal(answer.match(/HTTP\/1\.1 \d/g)?.length ?? 0, answer === '' ? 0 : 1);
     assert.ok(!answer.includes('evil=1'));
     if (seen === 'failure') assert.match(answer, /^HTTP\/1\.1 502 /);

@@ -47,8 +47,8 @@ test('64 KB of requests in one write are answered one after the other, each once
   assert.match(await client.send(get('/after')).until(isWhole), /ok$/);
 });
 
-// Node's parser has no documented way to stop between two requests. Where this fails after an update of Node, see
-// src/proxy/pipelining.ts: such clients are cut then, and lose what they wait for.
+// Node's parser has no documented way to stop between two requests. If this fails after an update of Node, see
+// src/proxy/pipelining.ts: these clients are then cut, and lose the answers that they wait for.
 test('of the requests that wait on a connection only the next one is parsed', async () => {
   await using backend = await startScriptedBackend(() => {});
   await using gate = await startGate({ backendPort: backend.port });
@@ -67,7 +67,7 @@ test('writes that are sent ahead reach the backend in order, each after the answ
   const order: string[] = [];
   await using backend = await startRecordingBackend((incoming, response, body) => {
     order.push(`${incoming.url} ${body}`);
-    // The earlier, the slower: side by side they would end the other way round.
+    // Earlier requests are slower: in parallel they would end in reverse order.
     setTimeout(() => {
       order.push(`${incoming.url} done`);
       response.end(`answer to ${incoming.url}`);
@@ -165,7 +165,7 @@ for (const [name, isBig] of [
     await eventually(() => slow !== undefined);
     if (isBig) await client.until((received) => received.includes('bbb'));
     client.send(request('CONNECT', 'evil.test:443', []) + get('/behind'));
-    // Until the gateway has read it.
+    // Once this is answered, the gateway has read those bytes.
     await ask(gate.port, get('/-/login'));
     slow?.end('the end');
     const answer = await client.closed();
@@ -192,7 +192,7 @@ for (const [name, bytes] of upgrades.slice(1)) {
     client.send(get('/slow'));
     await client.until((received) => received.includes('the begin'));
     client.send(bytes + get('/behind'));
-    // Until the gateway has read it.
+    // Once this is answered, the gateway has read those bytes.
     await ask(gate.port, get('/-/login'));
     slow?.end('the end');
     assert.match(await client.closed(), /the begin[^]*the end\r\n0\r\n\r\n$/);
@@ -203,7 +203,7 @@ for (const [name, bytes] of upgrades.slice(1)) {
   });
 }
 
-// Node loses what it has read behind such a request: what came then would be read from its middle.
+// Node loses what it has read behind an upgrade request, and would read what comes next from its middle.
 test('a request for an upgrade that is served as it is, is the last one on its connection', async () => {
   await using backend = await startRecordingBackend((incoming, response, body) =>
     response.end(`answer to ${incoming.url} ${body}`),
@@ -238,12 +238,12 @@ test('20 clients that send 64 KB of requests and read nothing keep no probe wait
   await eventually(() => seen.targets.length > 20);
   assert.match(await ask(gate.port, 'GET /-/live HTTP/1.1\r\n\r\n'), /live$/);
   await eventually(async () => seen.open === 0 && (await connectionsOf(gate)) === 0);
-  // Far from all of them: what the system's buffers take, and one more each.
+  // The gateway read far from all of them: what the system's buffers take, and one more for each client.
   assert.ok(seen.targets.length < (20 * requests) / 2, String(seen.targets.length));
   for (const client of clients) client.socket.destroy();
 });
 
-/** Who writes an answer that nobody reads, and a request that brings it. */
+/** Writers of answers that nobody reads, each with a request that brings the answer. */
 const writers: readonly [writer: string, bytes: string][] = [
   ['a page', signIn],
   ['a probe', 'GET /-/live HTTP/1.1\r\n\r\n'],

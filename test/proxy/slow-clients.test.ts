@@ -31,7 +31,7 @@ test('an upload that stalls is cut, and the backend does not take its half for t
 
 test('an upload that is slow but goes on arrives', async () => {
   await using backend = await startRecordingBackend((_request, response, body) => response.end(body));
-  // Each pause is far below it, and all together are above it.
+  // Each pause is far below `stallMs`, and all together are above it.
   await using gate = await startGate({ backendPort: backend.port, stallMs: 1000 });
   using client = await RawClient.to(gate.port);
   client.send(request('POST', '/', ['Cookie: postern=alice', 'Content-Length: 8']));
@@ -91,7 +91,7 @@ test('one user’s requests take no more than a share of the connections, and of
     find: (cookie) => ({ kind: 'found', session: cookie === 'postern=bob' ? bob : gate.session, rest: '' }),
   });
   const clients = await Promise.all(Array.from({ length: 20 }, () => RawClient.to(gate.port)));
-  // Uploads that have begun, and reads.
+  // Some clients begin an upload, the others read.
   for (const [i, client] of clients.entries()) {
     client.send(i < 10 ? get('/hang') : request('POST', '/hang', ['Cookie: postern=alice', 'Content-Length: 9'], 'b'));
   }
@@ -100,7 +100,7 @@ test('one user’s requests take no more than a share of the connections, and of
   assert.match(await ask(gate.port, request('GET', '/mail', ['Cookie: postern=bob'])), /ok$/);
   for (const client of clients) client.socket.destroy();
   await eventually(() => gate.session.attachments === 0);
-  // What was held is given back.
+  // The connections that were held are free again.
   assert.match(await ask(gate.port, get('/mail')), /ok$/);
 });
 

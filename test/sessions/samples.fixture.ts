@@ -8,7 +8,7 @@ export interface HandClock extends Clock {
   advance(ms: number): void;
 }
 
-/** Starts at the real time: Redis counts its own. */
+/** Creates a clock that starts at the real time, since Redis counts its own. */
 export function handClock(): HandClock {
   let nowMs = Date.now();
   return {
@@ -66,7 +66,7 @@ export function sampleRecord(differing: Partial<SessionRecord> = {}): SessionRec
   };
 }
 
-/** What is to happen within a second may take so long on a machine that has other things to do. */
+/** Milliseconds that something due within a second may take on a machine that has other things to do. */
 export const aSecondMs = 2_500;
 
 /** A store that does what `store` does, but for the functions in `changes`. */

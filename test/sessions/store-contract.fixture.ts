@@ -18,7 +18,7 @@ const key = recordKeyOf('one');
 const otherKey = createServerKey('00000002', Buffer.alloc(32, 2));
 const registered: RegisteredKey = { id: 'aaaaaaaa', fingerprint: 'f1', promoted: true, from: 'node-1:keys' };
 
-/** What every session store does. `open` gives an empty one; its tombstones stand for an hour. */
+/** Tests what every session store does. `open` gives an empty one; its tombstones last for an hour. */
 export function storeContract(name: string, open: () => Promise<StoreUnderTest>): void {
   suite(`${name} keeps the contract of session stores`, () => {
     let under: StoreUnderTest;

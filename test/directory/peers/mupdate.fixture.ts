@@ -64,7 +64,10 @@ export async function startMupdateMaster(): Promise<MupdateMaster> {
       connection.close();
     }
   };
-  /** On a busy machine Cyrus' server has been seen to hang up and be started anew. What is said twice means the same. */
+  /**
+   * Repeats commands that fail: on a busy machine Cyrus' server was seen to hang up and start again. A command that is
+   * sent twice means the same.
+   */
   const sayAll = async (commands: readonly string[]): Promise<void> => {
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -106,7 +109,7 @@ async function unpackOnce(): Promise<void> {
   const making = `${packages}.${process.pid}`;
   await mkdir(making);
   await unpackPackages(['cyrus-common', 'cyrus-murder', 'cyrus-imapd'], making);
-  // Whoever comes second finds it done.
+  // A process that comes second finds it done.
   await rename(making, packages).catch(() => rm(making, { recursive: true, force: true }));
 }
 

@@ -5,9 +5,9 @@ import { exists, runProgram, unpackPackages } from '../../programs.ts';
 
 /** Postfix's own programs, run from the packages' content: installing them would replace the machine's mail agent. */
 export interface Postfix {
-  /** Makes a table of a text file, as `postmap type:file` does. */
+  /** Makes a table from a text file, as `postmap type:file` does. */
   make(type: 'cdb', file: string): Promise<void>;
-  /** What Postfix finds in a table, as `postmap -q key type:file` does; nothing when the key is not there. */
+  /** Looks up a key in a table, as `postmap -q key type:file` does; undefined if the key is not there. */
   query(table: string, key: string): Promise<string | undefined>;
 }
 
@@ -28,7 +28,7 @@ export async function postfix(): Promise<Postfix> {
       try {
         return (await postmap(['-q', key, table])).replace(/\n$/, '');
       } catch (error) {
-        // It says nothing and exits with 1 when there is no such key.
+        // postmap prints nothing and exits with 1 if the key is not there.
         if (error instanceof Error && 'code' in error && error.code === 1 && 'stderr' in error && error.stderr === '') {
           return undefined;
         }
@@ -47,12 +47,12 @@ async function unpackOnce(): Promise<void> {
   await mkdir(unpacked);
   await unpackPackages(['postfix', 'postfix-cdb'], unpacked);
   const libraries = join(folder, 'root/usr/lib/postfix');
-  // The users that the package would make: postmap only wants them to exist, and to differ.
+  // The package would make these users. postmap only wants them to exist, and to differ.
   const owners = 'mail_owner=daemon\nsetgid_group=games\n';
   const places = `meta_directory=${join(folder, 'conf')}\nshlib_directory=${libraries}\n`;
   const main = `compatibility_level=3.6\nmaillog_file=/dev/stdout\n${owners}${places}`;
   await writeFile(join(conf, 'main.cf'), main);
   await writeFile(join(conf, 'dynamicmaps.cf'), `cdb\t${libraries}/postfix-cdb.so\tdict_cdb_open\tmkmap_cdb_open\n`);
-  // Whoever comes second finds it done.
+  // A process that comes second finds it done.
   await rename(making, folder).catch(() => rm(making, { recursive: true, force: true }));
 }
