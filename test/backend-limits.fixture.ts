@@ -9,7 +9,7 @@ export const backendLimits: BackendLimits = {
   webmailFirstByteMs: 180_000,
   webmailKeepAliveMs: 4000,
   connections: 256,
-  queue: 256,
+  queue: 512,
   queueMs: 5000,
   connectionsPerUser: 64,
   upgradesPerSession: 20,

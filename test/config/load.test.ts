@@ -6,6 +6,7 @@ import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Backend } from '../../src/core/backend.ts';
 import { filesOf, load, problemsOf, smallest, someCertificate } from './config.fixture.ts';
+import { backendLimits } from '../backend-limits.fixture.ts';
 
 const examples = new URL('../../examples/', import.meta.url);
 
@@ -84,19 +85,7 @@ test('what is left out has the defaults of the design', async (t) => {
   });
   assert.deepEqual(config.log, { level: 'info', requests: 0 });
   assert.deepEqual(config.shutdown, { delayMs: 5000, deadlineMs: 60_000 });
-  assert.deepEqual(backend(config, 'a').limits, {
-    imapConnectMs: 3000,
-    imapGreetingMs: 3000,
-    imapAuthMs: 8000,
-    webmailConnectMs: 3000,
-    webmailFirstByteMs: 180_000,
-    webmailKeepAliveMs: 4000,
-    connections: 256,
-    queue: 512,
-    queueMs: 5000,
-    connectionsPerUser: 64,
-    upgradesPerSession: 20,
-  });
+  assert.deepEqual(backend(config, 'a').limits, backendLimits);
 });
 
 test('a configuration cannot be changed', async (t) => {
