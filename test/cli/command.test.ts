@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { filesOf, smallest } from '../config/config.fixture.ts';
+import { runProgram } from '../programs.ts';
 import { postern, run } from './cli.fixture.ts';
 
 describe('the command as a process', () => {
@@ -67,12 +68,17 @@ describe('the command as a process', () => {
     ]);
   });
 
-  test('an old Node is told what is needed, and the command ends with 2', async () => {
+  test('under an old Node the command ends with 2 and names the one that npm brought along', async () => {
     const pretend = "Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.20.2'}})";
     const nodeArgs = ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`];
     const { code, out, err } = await postern(['--version'], { nodeArgs });
     assert.deepEqual([code, out], [2, '']);
-    assert.match(err, /^Postern needs Node 24 or newer; this is Node 20\.20\.2\.\n/);
+    assert.match(
+      err,
+      /^Postern needs Node 24 or newer; this is Node 20\.20\.2\. npm brought one along: \S+ \S+ ARGUMENTS\n$/,
+    );
+    const [node = '', program = ''] = err.match(/\/\S+/g) ?? [];
+    assert.match(await runProgram(node, [program, '--version']), /^\d+\.\d+\.\d+/);
   });
 });
 
