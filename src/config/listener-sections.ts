@@ -161,7 +161,7 @@ function certificateFile(
 }
 
 function keyFile(name: string, referenced: ReferencedFiles) {
-  const bytes = referenced.bytes(name, maxPemBytes);
+  const bytes = referenced.secretBytes(name, maxPemBytes);
   if (bytes.kind === 'wrong') return bytes;
   try {
     return read({ file: referenced.path(name), key: createPrivateKey(Buffer.from(bytes.value)) });

@@ -2,8 +2,9 @@ import { X509Certificate } from 'node:crypto';
 import { globSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { exposureOf, readNamedFileSync, whyUnreadable } from '../core/named-files.ts';
+import { readNamedFileSync, whyUnreadable } from '../core/named-files.ts';
 import { isObject } from '../core/objects.ts';
+import { exposureOf } from '../core/secret-files.ts';
 import { Secret } from '../core/secrets.ts';
 import { leaf, secretRemedy, settle, unknownKeyText } from '../schema/scalars.ts';
 import { formatSize, read, type Reading, wrong } from '../schema/value-parsers.ts';
@@ -100,6 +101,8 @@ export interface ReferencedFiles {
   path(text: string): string;
   /** The content of a file that is not larger than `most` bytes. */
   bytes(text: string, most: number): Reading<Uint8Array>;
+  /** The same for a file that others must not read: a private key. */
+  secretBytes(text: string, most: number): Reading<Uint8Array>;
   /** The PEM text of one or more certificates. */
   certificates(text: string): Reading<string>;
   secretFile(text: string): Reading<Secret>;
@@ -122,12 +125,21 @@ export function createReferencedFiles(
   exposed: Set<string> = new Set(),
 ): ReferencedFiles {
   const path = (text: string) => resolve(directory, text);
+  const judge = (file: string): void => {
+    const exposure = files.exposure(file);
+    if (exposure !== undefined) exposed.add(exposure);
+  };
   return {
     files,
     exposed,
     at: (other) => createReferencedFiles(other, env, files, known, exposed),
     path,
     bytes: (text, most) => readBounded(files, path(text), most),
+    secretBytes: (text, most) => {
+      const bytes = readBounded(files, path(text), most);
+      if (bytes.kind === 'ok') judge(path(text));
+      return bytes;
+    },
     certificates: (text) => {
       const file = path(text);
       const reading = known.get(file) ?? readCertificates(files, file);
@@ -137,8 +149,7 @@ export function createReferencedFiles(
     secretFile: (text) => {
       const file = readText(files, path(text));
       if (file.kind === 'wrong') return file;
-      const exposure = files.exposure(path(text));
-      if (exposure !== undefined) exposed.add(exposure);
+      judge(path(text));
       // The byte order mark and the line end belong to the editor; other white space may belong to the secret.
       return wrapSecret(file.value.replace(/^\ufeff/, '').replace(/\r?\n$/, ''), path(text));
     },

@@ -4,7 +4,8 @@ import { access, type FileHandle, open, rename, stat, unlink } from 'node:fs/pro
 import { dirname } from 'node:path';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { PosternError } from '../core/error.ts';
-import { codeOf, exposureOf, isMissing, makeFolder, openNamedFile, whyUnreadable } from '../core/named-files.ts';
+import { codeOf, isMissing, makeFolder, openNamedFile, whyUnreadable } from '../core/named-files.ts';
+import { exposureOf } from '../core/secret-files.ts';
 import { createKeyRing, createServerKey, type KeyRing } from './key-derivation.ts';
 
 /** One key in the file. */

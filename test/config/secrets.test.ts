@@ -84,7 +84,7 @@ test('a file of a secret that every user of the machine may read is noted, and n
   chmodSync(join(directory, 'redis'), 0o640);
   const config = await loadConfig(join(directory, 'postern.yaml'), { env: {} });
   const token = join(directory, 'token');
-  const why = `${token} may be read by everybody (mode 0644); run: chmod 600 ${token}, or mount it with mode 0440`;
+  const why = `${token} is too open: every user may read it (mode 0644); run: chmod 600 ${token}, or mount it read-only as a secret of the container`;
   assert.deepEqual(config.exposedSecrets, [why]);
-  assert.match(remarks(config).join('\n'), /a secret is exposed: \S*token may be read by everybody/);
+  assert.match(remarks(config).join('\n'), /a secret is exposed: \S*token is too open: every user may read it/);
 });

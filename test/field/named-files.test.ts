@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -9,7 +9,7 @@ import { appendLines } from '../../src/audit/file.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { ConfigInvalid } from '../../src/config/problems.ts';
 import { openEmbeddedDatabase } from '../../src/core/embedded-database.ts';
-import { exposureOf, isReadOnlyIn, makeFolder } from '../../src/core/named-files.ts';
+import { makeFolder } from '../../src/core/named-files.ts';
 import { buildDirectory } from '../../src/gateway.ts';
 import { openTlsCertificates } from '../../src/proxy/tls-certificates.ts';
 import { makeKeysFile, readKeysFile } from '../../src/sessions/keys-file.ts';
@@ -19,118 +19,6 @@ import { recordingLog, testDirectory } from '../directory/directory.fixture.ts';
 import { spawn } from '../programs.ts';
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
-
-describe('a file that holds a secret', () => {
-  const open = /may be read by everybody \(mode 0\d44\); run: chmod 600 \S+, or mount it with mode 0440$/;
-  const changeable = /may be changed by others \(mode 0\d+\); run: chmod 600 \S+$/;
-  const cases: readonly (readonly [mode: number, mount: 'read-only' | 'writable', exposure: RegExp | undefined])[] = [
-    [0o400, 'writable', undefined],
-    [0o600, 'writable', undefined],
-    [0o440, 'writable', undefined],
-    [0o640, 'writable', undefined],
-    [0o444, 'writable', undefined],
-    [0o644, 'writable', open],
-    [0o660, 'writable', changeable],
-    [0o602, 'writable', changeable],
-    [0o666, 'writable', changeable],
-    [0o440, 'read-only', undefined],
-    [0o444, 'read-only', undefined],
-    [0o644, 'read-only', undefined],
-  ];
-  for (const [mode, mount, exposure] of cases) {
-    test(`with mode 0${mode.toString(8)} on a ${mount} mount is ${exposure === undefined ? '' : 'not '}kept`, (t) => {
-      const file = join(filesOf(t, { secret: 'secret\n' }), 'secret');
-      chmodSync(file, mode);
-      const found = exposureOf(file, statSync(file).mode, () => mount === 'read-only');
-      if (exposure === undefined) assert.equal(found, undefined);
-      else assert.match(found ?? '', exposure);
-    });
-  }
-
-  test('is judged alike as server keys and as the secret of a configuration', async (t) => {
-    const yaml = smallest('operators: { token: { file: token } }');
-    const folder = filesOf(t, { 'postern.yaml': yaml, token: 'secret\n' });
-    const keys = join(folder, 'keys');
-    await makeKeysFile(keys);
-    for (const mode of [0o400, 0o440, 0o444, 0o600, 0o640, 0o604, 0o644, 0o660]) {
-      chmodSync(keys, mode);
-      chmodSync(join(folder, 'token'), mode);
-      const { exposedSecrets } = await loadConfig(join(folder, 'postern.yaml'), { env: {} });
-      const refusal = await readKeysFile(keys).then(
-        () => [],
-        (error: Error) => [error.message.replaceAll(keys, join(folder, 'token'))],
-      );
-      assert.deepEqual(exposedSecrets, refusal, `mode 0${mode.toString(8)}`);
-    }
-  });
-});
-
-describe('a read-only mount', () => {
-  const root = '22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw';
-  const cases: readonly (readonly [what: string, mounts: readonly string[], path: string, isReadOnly: boolean])[] = [
-    [
-      'of Kubernetes: a tmpfs bound read-only',
-      [root, '90 22 0:77 / /etc/postern/secrets ro,relatime - tmpfs tmpfs rw,size=64k'],
-      '/etc/postern/secrets/..2026_01_01/keys',
-      true,
-    ],
-    [
-      'of Docker: one file of the host',
-      ['40 1 0:52 / / rw - overlay overlay rw', '91 40 8:1 /srv/secrets/keys /run/secrets/keys ro - ext4 /dev/sda1 rw'],
-      '/run/secrets/keys',
-      true,
-    ],
-    [
-      'of a file system that is read-only itself',
-      [root, '92 22 7:1 / /mnt ro - iso9660 /dev/loop1 ro'],
-      '/mnt/k',
-      true,
-    ],
-    [
-      'with a blank in its name',
-      [root, String.raw`93 22 0:78 / /run/my\040secrets ro - tmpfs x rw`],
-      '/run/my secrets/k',
-      true,
-    ],
-    ['beside the file', [root, '90 22 0:77 / /etc/postern ro - tmpfs tmpfs rw'], '/etc/postern-keys', false],
-    [
-      'under one that can be written',
-      [root, '90 22 0:77 / /run/s ro - tmpfs a rw', '94 90 0:79 / /run/s/rw rw - tmpfs b rw'],
-      '/run/s/rw/keys',
-      false,
-    ],
-    [
-      'over one that can be written',
-      [root, '90 22 0:77 / /run/s rw - tmpfs a rw', '94 90 0:79 / /run/s ro - tmpfs b rw'],
-      '/run/s/keys',
-      true,
-    ],
-    [
-      'that is the machine’s root, as with ProtectSystem=strict',
-      ['22 1 8:1 / / ro - ext4 /dev/sda1 rw'],
-      '/etc/keys',
-      false,
-    ],
-    [
-      'that is a folder upon itself, as with ProtectSystem=full',
-      [root, '95 22 8:1 /etc /etc ro,relatime - ext4 /dev/sda1 rw'],
-      '/etc/postern/keys',
-      false,
-    ],
-    [
-      'that is a folder of the same disk elsewhere',
-      [root, '95 22 8:1 /srv/secrets /etc/postern ro - ext4 /dev/sda1 rw'],
-      '/etc/postern/keys',
-      true,
-    ],
-    ['that nobody tells of', [], '/etc/postern/keys', false],
-  ];
-  for (const [what, mounts, path, isReadOnly] of cases) {
-    test(`${what} ${isReadOnly ? 'keeps a secret' : 'says nothing of the file'}`, () => {
-      assert.equal(isReadOnlyIn(`${mounts.join('\n')}\n`, path), isReadOnly);
-    });
-  }
-});
 
 function smallest(more = '', source = '{ type: static, backend: a }'): string {
   return `public_url: http://127.0.0.1:8080
