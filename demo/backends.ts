@@ -1,7 +1,7 @@
 import { createCertificate } from './certificate.ts';
 import { createDelivery } from './delivery.ts';
 import { type ImapServer, startImapServer } from './imap-server.ts';
-import { people } from './people.ts';
+import { mailboxOwners, masters, postman } from './people.ts';
 import { seededMail } from './seed-mail.ts';
 import { startWebmail, type Webmail } from './webmail.ts';
 import type { ImapAddress } from './webmail/mail-client.ts';
@@ -19,10 +19,10 @@ export interface DemoBackends extends AsyncDisposable {
 }
 
 const hostname = '127.0.0.1';
-const postman = { name: 'postman', password: 'rain-or-snow' };
 
 /**
- * Starts backends a and b on free ports of loopback: an IMAP server with everyone's mail, and a webmail that reads it.
+ * Starts backends a and b in this process, on free ports of loopback: an IMAP server with the mail of those who live
+ * there, in memory, and a webmail that reads it.
  */
 export async function startBackends(nowMs: number): Promise<DemoBackends> {
   const keyPair = createCertificate([hostname, 'localhost'], nowMs);
@@ -30,9 +30,8 @@ export async function startBackends(nowMs: number): Promise<DemoBackends> {
   const homes = new Map<string, ImapAddress>();
   const all: DemoBackend[] = [];
   for (const name of ['a', 'b']) {
-    const here = people.filter(({ backend }) => backend === name);
+    const here = mailboxOwners.filter(({ backend }) => backend === name);
     const users = Object.fromEntries(here.map(({ address, password }) => [address, password]));
-    const masters = { [postman.name]: postman.password };
     const imap = started.use(await startImapServer({ users, masters, security: 'tls', keyPair, hostname }));
     const address = { hostname, port: imap.port, ca: keyPair.certificate };
     for (const person of here) homes.set(person.address, address);

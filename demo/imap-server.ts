@@ -6,7 +6,7 @@ import type { KeyPair } from './certificate.ts';
 import { ImapConnection } from './imap/connection.ts';
 import { converse } from './imap/conversation.ts';
 import { ImapSyntaxError } from './imap/input.ts';
-import { type Account, createAccount } from './imap/mailbox.ts';
+import { type Account, type MailStore, memory } from './imap/mailbox.ts';
 import type { ImapMoment, LoginAttempt, ServerContext, Twist } from './imap/server-context.ts';
 
 export interface ImapServerOptions {
@@ -22,6 +22,8 @@ export interface ImapServerOptions {
   readonly hostname?: string;
   /** A free port if left out. */
   readonly port?: number;
+  /** Memory if left out. */
+  readonly mail?: MailStore;
   /** Capabilities instead of the server's own, such as `IMAP4rev1` alone: no ID, no AUTH=PLAIN. */
   readonly capabilities?: string;
   /** The delay of the answer to a failed login; milliseconds. */
@@ -46,18 +48,18 @@ export interface ImapServer extends AsyncDisposable {
 const keptLogins = 1000;
 
 /**
- * Starts a small IMAP4rev1 server (RFC 3501) that keeps users and mail in memory.
+ * Starts a small IMAP4rev1 server (RFC 3501) that keeps users in memory, and mail there too unless `mail` says where.
  *
  * It serves the demo, and is a peer in tests. What it lacks (EXPUNGE, SEARCH, COPY, IDLE) it does not announce, and
- * answers with BAD. It is no server for real mail: it stores nothing, and delays failed logins only by an option.
+ * answers with BAD. It is no server for real mail: it delays failed logins only by an option.
  */
 export async function startImapServer(options: ImapServerOptions): Promise<ImapServer> {
-  const { keyPair, security, hostname = '127.0.0.1' } = options;
+  const { keyPair, security, hostname = '127.0.0.1', mail = memory } = options;
   if (security !== 'plain' && keyPair === undefined) throw new TypeError(`security: ${security} needs a keyPair`);
   const pems = keyPair === undefined ? {} : { key: keyPair.key, cert: keyPair.certificate };
   const accounts = new Map<string, Account>();
   for (const [name, password] of Object.entries(options.users)) {
-    accounts.set(name, createAccount(name, password, accounts.size + 1));
+    accounts.set(name, mail.account(name, password, accounts.size + 1));
   }
   const logins: LoginAttempt[] = [];
   const closing = new AbortController();

@@ -21,7 +21,28 @@ export const greta: Person = {
   backend: 'b',
 };
 
+/** The member of staff who has a second factor for the console. */
+const sam: Person = { name: 'Sam Support', address: 'sam@example.test', password: 'helping-hand', backend: 'b' };
+
 export const people: readonly Person[] = [alice, bob, greta];
+/** Everybody with a mailbox. */
+export const mailboxOwners: readonly Person[] = [...people, sam];
+
+/** A master user of all mail servers. */
+interface MasterUser {
+  readonly name: string;
+  readonly password: string;
+}
+
+/** The one who delivers mail between the backends. */
+export const postman: MasterUser = { name: 'postman', password: 'rain-or-snow' };
+/** The one by whom the gateway opens mailboxes for support. */
+export const support: MasterUser = { name: 'support', password: 'with-consent' };
+/** Name → password. */
+export const masters: Readonly<Record<string, string>> = {
+  [postman.name]: postman.password,
+  [support.name]: support.password,
+};
 
 /** The domain that may be left out of a user name. */
 export const domain = 'example.test';

@@ -9,6 +9,8 @@ import type { Deliver } from './webmail/site.ts';
 export interface WebmailOptions {
   /** The name of the backend, which every page shows. */
   readonly name: string;
+  /** The host within the backend, if it is not the only one. */
+  readonly host?: string | undefined;
   readonly imap: ImapAddress;
   readonly deliver: Deliver;
   readonly hostname?: string;
@@ -34,9 +36,9 @@ export interface Webmail extends AsyncDisposable {
  * It runs behind a gateway: it speaks plain HTTP, and trusts the last entry of X-Forwarded-For.
  */
 export async function startWebmail(options: WebmailOptions): Promise<Webmail> {
-  const { name, imap, deliver, hostname = '127.0.0.1' } = options;
+  const { name, host, imap, deliver, hostname = '127.0.0.1' } = options;
   const sessions = createSessionTable(options.nowMs ?? Date.now, options.rotateAfterMs ?? 60_000);
-  const site = { name, imap, deliver, sessions };
+  const site = { name, host, imap, deliver, sessions };
   const sockets = createEchoSockets(site);
   const server = createServer(createWebmailApp(site));
   server.on('upgrade', (request, socket, head) => sockets.accept(request, socket, head));

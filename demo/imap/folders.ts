@@ -93,7 +93,7 @@ export async function fetch(
   for (const [number, message] of chosen(connection, args[0], byUid)) {
     const { chunks, marksSeen } = fetchAnswer(message, items);
     const nowSeen = marksSeen && connection.selected?.readOnly === false && !message.flags.has('\\Seen');
-    if (nowSeen) message.flags.add('\\Seen');
+    if (nowSeen) message.setFlags([...message.flags, '\\Seen']);
     const news = nowSeen ? ` FLAGS (${[...message.flags].join(' ')})` : '';
     connection.send(`* ${number} FETCH (`, ...chunks, `${news})`);
     await connection.flushed();
@@ -108,11 +108,8 @@ export function store(connection: ImapConnection, args: readonly Argument[], byU
   if (sign === undefined) throw new ImapSyntaxError('STORE takes FLAGS, +FLAGS or -FLAGS');
   const names = args.slice(2).flatMap(flagNames);
   for (const [number, message] of chosen(connection, args[0], byUid)) {
-    if (sign === '') message.flags.clear();
-    for (const name of names) {
-      if (sign === '-') message.flags.delete(name);
-      else message.flags.add(name);
-    }
+    const kept = [...message.flags].filter((flag) => sign !== '' && !names.includes(flag));
+    message.setFlags(sign === '-' ? kept : [...kept, ...names]);
     const uid = byUid ? `UID ${message.uid} ` : '';
     if (silent === undefined) connection.send(`* ${number} FETCH (${uid}FLAGS (${[...message.flags].join(' ')}))`);
   }

@@ -3,11 +3,13 @@ import { type MimePart, parseMime } from './mime.ts';
 /** A message in a folder. */
 export interface StoredMessage {
   readonly uid: number;
-  readonly flags: Set<string>;
+  readonly flags: ReadonlySet<string>;
   readonly receivedAt: Date;
   readonly source: Buffer;
   /** Parsed at first use. */
   readonly mime: () => MimePart;
+  /** Replaces all flags. */
+  setFlags(flags: Iterable<string>): void;
 }
 
 export interface Folder {
@@ -26,13 +28,25 @@ export interface Account {
   readonly folders: readonly Folder[];
 }
 
-/** An account with an empty INBOX and an empty Sent folder, all in memory. */
-export function createAccount(name: string, password: string, uidValidity: number): Account {
-  return {
-    name,
-    password,
-    folders: [createFolder('INBOX', undefined, uidValidity), createFolder('Sent', '\\Sent', uidValidity)],
-  };
+/** Where accounts keep their mail. */
+export interface MailStore {
+  /** An account with an INBOX and a Sent folder, and the mail that is there already. */
+  account(name: string, password: string, uidValidity: number): Account;
+}
+
+/** Mail in memory: each account begins empty. */
+export const memory: MailStore = {
+  account: (name, password, uidValidity) =>
+    accountOf(name, password, (folder, attribute) => createFolder(folder, attribute, uidValidity)),
+};
+
+/** An account with the folders that every account has. */
+export function accountOf(
+  name: string,
+  password: string,
+  open: (folder: string, attribute: string | undefined) => Folder,
+): Account {
+  return { name, password, folders: [open('INBOX', undefined), open('Sent', '\\Sent')] };
 }
 
 /** The folder of this name (INBOX in any case); undefined if there is none. */
@@ -50,12 +64,18 @@ function createFolder(name: string, attribute: string | undefined, uidValidity: 
     messages,
     append(source, flags, receivedAt) {
       let parsed: MimePart | undefined;
+      let held = new Set(flags);
       const message: StoredMessage = {
         uid: messages.length + 1,
-        flags: new Set(flags),
         receivedAt,
         source,
         mime: () => (parsed ??= parseMime(source)),
+        get flags() {
+          return held;
+        },
+        setFlags(next) {
+          held = new Set(next);
+        },
       };
       messages.push(message);
       return message;

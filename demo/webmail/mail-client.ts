@@ -19,6 +19,12 @@ export interface MailboxKey {
   readonly clientAddress?: string;
 }
 
+/** The key to the mailbox of a name as typed: `alice@example.test*support` is alice's, by the master user `support`. */
+export function keyOf(typed: string, password: string): MailboxKey {
+  const [user = '', actor] = typed.split('*', 2);
+  return actor === undefined ? { user, password } : { user, actor, password };
+}
+
 export interface MessageSummary {
   readonly uid: number;
   readonly from: string;

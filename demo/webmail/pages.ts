@@ -4,6 +4,7 @@ import type { AttachmentSummary, MessageSummary, OpenedMessage } from './mail-cl
 /** The frame around the content of every page. */
 export interface CommandEnvironment {
   readonly backend: string;
+  readonly host: string | undefined;
   readonly user: string | undefined;
   readonly formToken: string;
   readonly density: 'roomy' | 'compact';
@@ -15,7 +16,7 @@ const markup = '<!doctype html>\n';
 
 /** A whole page: the bar with the navigation, the content, and the footer that says which backend this is. */
 export function pageWith(around: CommandEnvironment, content: Html): string {
-  const { backend, user, density } = around;
+  const { backend, host, user, density } = around;
   const whole = html`<html lang="en" data-backend="${backend}" data-density="${density}">
 <head>
 <meta charset="utf-8">
@@ -30,7 +31,7 @@ export function pageWith(around: CommandEnvironment, content: Html): string {
 ${user === undefined ? undefined : bar(around)}
 <main>${content}</main>
 <footer>
-<p>Demo mail on backend <strong>${backend}</strong>. This request arrived with ${around.fields} header fields.
+<p>Demo mail on backend <strong>${backend}</strong>${host === undefined ? undefined : html`, host <strong>${host}</strong>`}. This request arrived with ${around.fields} header fields.
 ${user === undefined ? undefined : html`<a href="/arrived">What arrived</a>`}</p>
 </footer>
 </body>
@@ -38,9 +39,9 @@ ${user === undefined ? undefined : html`<a href="/arrived">What arrived</a>`}</p
   return markup + whole.markup;
 }
 
-function bar({ backend, user, formToken }: CommandEnvironment): Html {
+function bar({ backend, host, user, formToken }: CommandEnvironment): Html {
   return html`<header>
-<a class="brand" href="/mail/INBOX">Demo mail <span class="backend">backend ${backend}</span></a>
+<a class="brand" href="/mail/INBOX">Demo mail <span class="backend">${host === undefined ? `backend ${backend}` : `host ${host}`}</span></a>
 <nav aria-label="Mail">
 <a href="/mail/INBOX">Inbox <span class="count" data-unseen hidden></span></a>
 <a href="/mail/Sent">Sent</a>

@@ -1,5 +1,5 @@
 import express, { type Express, type Request, type Response } from 'express';
-import { countInbox, MailboxRefused, withMailbox } from './mail-client.ts';
+import { countInbox, keyOf, MailboxRefused, withMailbox } from './mail-client.ts';
 import { loginForm } from './pages.ts';
 import { isTokenOf, type MailSession } from './sessions.ts';
 import { clientAddressOf, fieldOf, forForms, type Site, show } from './site.ts';
@@ -60,7 +60,7 @@ function showForm(
 async function isPassword(site: Site, request: Request, user: string, password: string): Promise<boolean> {
   if (user === '' || password === '') return false;
   try {
-    await withMailbox(site.imap, { user, password, clientAddress: clientAddressOf(request) }, countInbox);
+    await withMailbox(site.imap, { ...keyOf(user, password), clientAddress: clientAddressOf(request) }, countInbox);
     return true;
   } catch (error) {
     if (error instanceof MailboxRefused) return false;

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Request, RequestHandler, Response } from 'express';
 import type { Html } from './html.ts';
-import { type ImapAddress, type MailboxKey, MailboxRefused } from './mail-client.ts';
+import { type ImapAddress, keyOf, type MailboxKey, MailboxRefused } from './mail-client.ts';
 import { pageWith, sentence } from './pages.ts';
 import { cookieOf, isTokenOf, type MailSession, type SessionTable } from './sessions.ts';
 
@@ -14,6 +14,8 @@ export type Deliver = (recipients: readonly string[], message: Buffer) => Promis
 export interface Site {
   /** The name of the backend, which every page shows. */
   readonly name: string;
+  /** The host within the backend; undefined if it is the only one. */
+  readonly host: string | undefined;
   readonly imap: ImapAddress;
   readonly deliver: Deliver;
   readonly sessions: SessionTable;
@@ -37,7 +39,7 @@ export function forVisitors(site: Site, handle: Handle): RequestHandler {
     if (session?.user === undefined) return answerLost(request, response);
     const fresh = site.sessions.rotate(session);
     if (fresh !== undefined) response.append('Set-Cookie', fresh);
-    const key = { user: session.user, password: session.password, clientAddress: clientAddressOf(request) };
+    const key = { ...keyOf(session.user, session.password), clientAddress: clientAddressOf(request) };
     try {
       await handle(request, response, { session, key });
     } catch (error) {
@@ -83,6 +85,7 @@ export function show(
 ): void {
   const around = {
     backend: site.name,
+    host: site.host,
     user: session?.user,
     formToken: session?.formToken ?? '',
     density: cookieOf(request.headers.cookie, 'demo_density') === 'compact' ? 'compact' : 'roomy',
