@@ -14,14 +14,17 @@ export interface Machine {
   readonly webmail: Webmail;
 }
 
-/** Starts machines that are closed with `opened`; on each of them alice, anna and bob have their mail. */
-export function createMachines(opened: AsyncDisposableStack): {
+/** Starts machines that are closed with `opened`; on each of them all these users have their mail. */
+export function createMachines(
+  opened: AsyncDisposableStack,
+  names: readonly string[] = ['alice@example.test', 'anna@example.test', 'bob@example.test'],
+): {
   /** All of them have it. */
   readonly keyPair: KeyPair;
   readonly start: (name: string) => Promise<Machine>;
 } {
   const keyPair = createCertificate([hostname, 'localhost'], Date.now());
-  const users = { 'alice@example.test': password, 'anna@example.test': password, 'bob@example.test': password };
+  const users = Object.fromEntries(names.map((name) => [name, password]));
   const deliver = createDelivery({ homes: new Map(), master: { name: 'nobody', password: 'nothing' } });
   return {
     keyPair,

@@ -16,7 +16,7 @@ const page = readFileSync('docs/move-users.md', 'utf8');
 const example = page.slice(page.indexOf('## An example'), page.indexOf('## When something breaks'));
 const installedAs = '/usr/local/bin/carry-mailbox';
 
-/** The first block of the example in this language; none for a session of commands. */
+/** The first block of the example in this language; `console` for a session of commands. */
 function blockOf(language: string): string {
   const text = new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\`$`, 'm').exec(example)?.[1];
   assert.ok(text !== undefined, `the example has a block of ${language}`);
@@ -25,7 +25,7 @@ function blockOf(language: string): string {
 
 /** The commands of the example, each with its documented output. */
 function commands(): readonly { readonly args: readonly string[]; readonly output: string }[] {
-  return blockOf('')
+  return blockOf('console')
     .split(/^\$ postern /m)
     .slice(1)
     .map((text) => {
