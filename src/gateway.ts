@@ -113,9 +113,11 @@ export async function startGateway({ configFile, log: givenLog, worker }: Gatewa
   availability.opened();
   const ports = { ...listeners.ports, operators };
   const workers = team === undefined ? {} : { workers: config.workers };
+  const { version, commit } = node.build;
   const facts = { pid: process.pid, backends: config.backends.size, store: config.sessions.store.kind, ...workers };
   for (const why of worker === undefined ? config.exposedSecrets : []) log.warn('secret-exposed', { why });
-  log.info(worker === undefined ? 'ready' : 'worker-ready', { ...ports, ...facts });
+  if (worker === undefined) log.info('ready', { version, commit, ...ports, ...facts });
+  else log.info('worker-ready', { ...ports, ...facts });
 
   const parts = opened.move();
   let closing: Promise<void> | undefined;

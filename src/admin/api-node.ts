@@ -1,4 +1,5 @@
 import { type Audit, recordIfPossible } from '../core/audit.ts';
+import type { Build } from '../core/build.ts';
 import type { Readiness } from '../core/http.ts';
 import type { CanonicalUser } from '../core/names.ts';
 import { ApiRefusal, type ApiRoute, askerOf, ok, reasonIn } from './api-exchange.ts';
@@ -8,6 +9,7 @@ export interface ApiNodeDeps {
   readonly node: {
     /** The name under which it records what it decides. */
     readonly name: string;
+    readonly build: Build;
     readiness(): Readiness;
     isOut(): boolean;
     takeOut(isOut: boolean): void;
@@ -17,7 +19,10 @@ export interface ApiNodeDeps {
 
 /** Routes for this node itself: whether it takes new requests from load balancers. */
 export function nodeRoutes({ node, audit }: ApiNodeDeps): readonly ApiRoute[] {
-  const describe = () => ({ name: node.name, state: node.isOut() ? 'DRAIN' : 'READY', ...node.readiness() });
+  const describe = () => {
+    const { name, build } = node;
+    return { name, state: node.isOut() ? 'DRAIN' : 'READY', ...node.readiness(), build };
+  };
   return [
     { name: 'showNode', method: 'GET', path: '/node', handle: async () => ok(describe()) },
     {

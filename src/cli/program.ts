@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ConfigInvalid, problemLines } from '../config/problems.ts';
+import { buildText, readBuild } from '../core/build.ts';
 import { PosternError } from '../core/error.ts';
 import type { CommandEnvironment } from './environment.ts';
 import { type ExitCode, exitCodes, exitCodesHelp, withExamples } from './options.ts';
@@ -34,7 +34,7 @@ function idsLast(args: readonly string[]): readonly string[] {
 function createProgram(environment: CommandEnvironment): Command {
   const program = new Command('postern')
     .description('The front door of a webmail cluster: one sign-in, and the right mailbox server.')
-    .version(versionText(), '-V, --version', 'print the version')
+    .version(buildText(readBuild()), '-V, --version', 'print version, commit and Node')
     .helpOption('-h, --help', 'show help for a command')
     .configureOutput({
       writeOut: (text) => environment.print(text),
@@ -78,11 +78,4 @@ function explain(error: unknown, { complain }: CommandEnvironment): ExitCode {
 /** Whether the operating system refused, for example a port in use or a directory without write permission. */
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error;
-}
-
-function versionText(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  const parsed: unknown = JSON.parse(text);
-  const isNamed = typeof parsed === 'object' && parsed !== null && 'version' in parsed;
-  return isNamed ? String(parsed.version) : 'unknown';
 }

@@ -6,7 +6,7 @@ import { capped, debug, type EventRow, error, info, row, warn } from './log-even
  */
 export const logEvents = {
   // The node
-  ready: info('ready', ['public', 'console', 'operators', 'pid', 'backends', 'store', 'workers']),
+  ready: info('ready', ['version', 'commit', 'public', 'console', 'operators', 'pid', 'backends', 'store', 'workers']),
   'worker-ready': info('worker ready', ['public', 'console', 'operators', 'pid', 'backends', 'store']),
   draining: info('draining', ['delayMs', 'deadlineMs']),
   closed: info('closed', []),

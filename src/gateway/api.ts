@@ -11,7 +11,7 @@ import type { ConfigHolder, ConfigSnapshot, GatewayNode } from './parts.ts';
 interface GatewayApiOptions {
   readonly node: GatewayNode;
   readonly holder: ConfigHolder;
-  readonly availability: Omit<ApiNodeDeps['node'], 'name'>;
+  readonly availability: Omit<ApiNodeDeps['node'], 'name' | 'build'>;
   readonly log: Log;
 }
 
@@ -61,6 +61,7 @@ function buildApi({ node, holder, availability, log }: GatewayApiOptions): Api {
     },
     node: {
       name: cluster.nodeName,
+      build: node.build,
       readiness: () => availability.readiness(),
       isOut: () => availability.isOut(),
       takeOut: (isOut) => availability.takeOut(isOut),

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Health } from '../backends/health.ts';
+import { readBuild } from '../core/build.ts';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { defined } from '../core/objects.ts';
@@ -81,6 +82,7 @@ export async function openNode(options: NodeOptions): Promise<GatewayNode> {
     audit: cluster.audit,
     support,
     connections,
+    build: basis.build,
     metrics,
     proxyProtocol: basis.proxyProtocol,
     certificates: basis.certificates,
@@ -99,7 +101,8 @@ type Basis = Awaited<ReturnType<typeof openBasis>>;
 
 async function openBasis({ holder, log: given, worker, ...options }: NodeOptions, opened: AsyncDisposableStack) {
   const { config } = holder;
-  const metrics = new Metrics();
+  const build = readBuild();
+  const metrics = new Metrics(build);
   const log = withAlarms(given, (code) => metrics.alarm(code));
   let isStoreUp = true;
   const { store, redis } = await openSessionStore(config.sessions, log, ({ ms, failed }) => {
@@ -127,6 +130,7 @@ async function openBasis({ holder, log: given, worker, ...options }: NodeOptions
   });
   return {
     holder,
+    build,
     log,
     metrics,
     store,

@@ -7,6 +7,7 @@ import type { Config } from '../config/config.ts';
 import type { Audit } from '../core/audit.ts';
 import type { Backend, BackendHost, BackendLimits } from '../core/backend.ts';
 import type { DirectorySource } from '../core/directory.ts';
+import type { Build } from '../core/build.ts';
 import type { HttpExchange } from '../core/http.ts';
 import type { BackendName, CanonicalUser, LoginNameParser } from '../core/names.ts';
 import type { BasicAuthentication } from '../core/passdb.ts';
@@ -128,6 +129,7 @@ export interface NodeSupport extends AsyncDisposable {
 
 /** The parts that a node opens once and keeps over every reload: the store, the keys, the sessions, the connections. */
 export interface GatewayNode extends AsyncDisposable {
+  readonly build: Build;
   readonly keys: ServerKeys;
   readonly sessions: NodeSessions;
   /** Sessions of this node by host, its workers included. */

@@ -7,6 +7,7 @@ import {
   prometheusContentType,
   Registry,
 } from '@prometheus-io/client';
+import type { Build } from '../core/build.ts';
 
 const secondsOfSignIn = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
 const secondsOfRequest = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 180];
@@ -34,8 +35,9 @@ export class Metrics {
   readonly #registry = new Registry(prometheusContentType);
   readonly #counts = createCounts([this.#registry]);
 
-  constructor() {
+  constructor(build: Build) {
     collectDefaultMetrics({ register: this.#registry });
+    this.#registry.registerMetric(buildGauge(build));
   }
 
   /** Adds gauges that show these readings. */
@@ -204,6 +206,19 @@ function gaugesOver(readings: GaugeReadings) {
       },
     }),
   ];
+}
+
+/** 1, with what runs as labels. */
+function buildGauge({ version, commit, node }: Build) {
+  const gauge = new Gauge({
+    name: 'postern_build_info',
+    help: '1; the labels say which version and commit of Postern runs, under which version of Node.',
+    labelNames: ['version', 'commit', 'node'],
+    aggregator: 'max',
+    registers: [],
+  });
+  gauge.set({ version, commit, node }, 1);
+  return gauge;
 }
 
 function upgradesGauge(upgrades: () => Iterable<{ readonly backend: string; readonly count: number }>) {

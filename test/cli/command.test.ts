@@ -7,9 +7,12 @@ import { runProgram } from '../programs.ts';
 import { postern, run } from './cli.fixture.ts';
 
 describe('the command as a process', () => {
-  test('--version is the one of the package', async () => {
+  test('--version is the one of the package, with its commit and Node', async () => {
     const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-    assert.deepEqual(await postern(['--version']), { code: 0, out: `${version}\n`, err: '' });
+    const { code, out, err } = await postern(['--version']);
+    assert.deepEqual({ code, err }, { code: 0, err: '' });
+    assert.match(out, /^\S+ \(commit (?:[0-9a-f]{12}|unknown), Node \d+\.\d+\.\d+\)\n$/);
+    assert.ok(out.startsWith(`${version} `), out);
   });
 
   test('--help teaches with examples and tells the exit codes', async () => {

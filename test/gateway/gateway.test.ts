@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, request as sendRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { readBuild } from '../../src/core/build.ts';
 import { startGateway } from '../../src/gateway.ts';
 import { type RunningGateway, startRunning } from './running.fixture.ts';
 
@@ -28,6 +29,15 @@ describe('a gateway', () => {
     response.resume();
     assert.equal(response.statusCode, 421);
     assert.ok(running.logged.some(({ fields }) => JSON.stringify(fields).includes('evil.test')));
+  });
+
+  it('says which version and commit it is, in its log and its metrics', async () => {
+    const { version, commit, node } = readBuild();
+    const ready = running.logged.find(({ event }) => event === 'ready')?.fields;
+    assert.deepEqual({ version: ready?.['version'], commit: ready?.['commit'] }, { version, commit });
+    const operators = `http://127.0.0.1:${running.gateway.ports.operators}`;
+    const metrics = await (await fetch(`${operators}/metrics`)).text();
+    assert.ok(metrics.includes(`postern_build_info{version="${version}",commit="${commit}",node="${node}"} 1\n`));
   });
 
   it('counts what it does', async () => {

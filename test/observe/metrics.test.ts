@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { Metrics } from '../../src/observe/metrics.ts';
 
 describe('the metrics', () => {
-  const metrics = new Metrics();
+  const metrics = new Metrics({ version: '1.2.3', commit: 'abc', node: '24.0.0' });
   metrics.watch({
     sessions: () => 7,
     pendingEnds: () => 1,
@@ -12,6 +12,11 @@ describe('the metrics', () => {
     directoryLookups: () => new Map([['1 ldap', { hits: 9, misses: 3, stale: 1 }]]),
   });
   metrics.watchUpgrades(() => [{ backend: 'a', count: 2 }]);
+
+  it('say which program runs', async () => {
+    const text = await metrics.text();
+    assert.match(text, /^postern_build_info\{version="1.2.3",commit="abc",node="24.0.0"\} 1$/m);
+  });
 
   it('count sign-ins by result and backend', async () => {
     metrics.loginFinished('signed-in', 'a');

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { alice } from '../../demo/people.ts';
+import { readBuild } from '../../src/core/build.ts';
 import { type Cluster, type Node, startCluster } from '../balancers/cluster.fixture.ts';
 import { Visitor } from '../balancers/visitor.fixture.ts';
 import { eventually } from '../eventually.fixture.ts';
@@ -155,6 +156,15 @@ test('a node that is taken out says so in every worker and to agents, and serves
   await askApi('PUT', '/node/state', { state: 'READY', reason: 'a test' });
   await eventually(async () => String([...(await seen('/-/ready'))]) === '200', 'all are ready');
   assert.equal(await agentSays(), 'up 100%');
+});
+
+test('a node says once which version it is, however many workers it has', async () => {
+  const build = readBuild();
+  const shown = await askApi('GET', '/node');
+  assert.deepEqual(shown.build, build);
+  const { text } = await operatorsSay('/metrics');
+  const { version, commit, node: runtime } = build;
+  assert.ok(text.includes(`postern_build_info{version="${version}",commit="${commit}",node="${runtime}"} 1\n`), text);
 });
 
 test('SIGHUP reaches every worker, and a bad configuration none', async () => {
