@@ -36,6 +36,21 @@ export const listedPrograms: readonly ListedProgram[] = readFileSync(new URL('pr
 
 const names = new Set(listedPrograms.map(({ program }) => program));
 
+/** The release of Debian whose servers are tested, in a root; undefined for those of this machine. */
+export const release = process.env['LAB_RELEASE'];
+
+const fromRelease = new Set(
+  listedPrograms
+    .filter(({ wantedBy }) => release !== undefined && wantedBy.includes(release))
+    .map(({ program }) => program),
+);
+
+/** How to start a program: as it is, or in the root of the release that is tested if programs.tsv takes it from there. */
+function placed(program: string, args: readonly string[]): readonly [string, readonly string[]] {
+  if (!fromRelease.has(basename(program))) return [program, args];
+  return [join(root, 'test/lab/lab'), ['exec', program, ...args]];
+}
+
 /** Throws if programs.tsv does not list the program: its package would be unknown. */
 export function assertListed(program: string): void {
   const isOwn = program === process.execPath || program.startsWith(root);
@@ -45,9 +60,9 @@ export function assertListed(program: string): void {
 
 function checked<Start extends (program: string, ...rest: never[]) => unknown>(start: Start): Start {
   return new Proxy(start, {
-    apply(target, self, args) {
-      assertListed(String(args[0]));
-      return Reflect.apply(target, self, args);
+    apply(target, self, [program, args = [], ...rest]) {
+      assertListed(String(program));
+      return Reflect.apply(target, self, [...placed(program, args), ...rest]);
     },
   });
 }
@@ -69,7 +84,8 @@ const running = new Set<processes.ChildProcess>();
 export const spawn = new Proxy(processes.spawn, {
   apply(target, self, [program, args, options]) {
     assertListed(String(program));
-    const ending = ['--pdeathsig', 'TERM', '--', program, ...args];
+    const [start, rest] = placed(program, args);
+    const ending = ['--pdeathsig', 'TERM', '--', start, ...rest];
     const child: unknown = Reflect.apply(target, self, ['setpriv', ending, { ...options, detached: true }]);
     if (child instanceof processes.ChildProcess) {
       running.add(child);
@@ -107,8 +123,7 @@ export async function runProgram(
   assertListed(program);
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const child = processes.execFile(
-    program,
-    args,
+    ...placed(program, args),
     {
       env: { ...process.env, ...options.env },
       maxBuffer: 64 << 20,

@@ -8,7 +8,6 @@ export const labBackends = ['a', 'b', 'c', 'd', 'mupdate', 'perdition'] as const
 export type LabBackend = (typeof labBackends)[number];
 
 const script = fileURLToPath(new URL('lab', import.meta.url));
-const portOffset = Number(process.env['LAB_PORT_OFFSET'] ?? 0);
 
 /** The real servers, while a test uses them. */
 export interface Lab {
@@ -42,6 +41,7 @@ export async function lab(...args: readonly string[]): Promise<string> {
 export async function withLab(...backends: readonly LabBackend[]): Promise<Lab> {
   const self = String(process.pid);
   const where = await lab('where');
+  const portOffset = Number(await lab('offset'));
   await lab('join', self, ...backends);
   const free = await takeForMyself(`${where}/exclusive`);
   // Servers that the previous test file stopped are started again.

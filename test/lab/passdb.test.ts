@@ -76,7 +76,7 @@ suite('the passdb before a real Dovecot', { concurrency: false }, () => {
     await verify({ user: 'alice@example.test', password: 'alice-pw', reference, from: '203.0.113.42' });
     const log = readFileSync(`${lab.dataFolder}/a/log/dovecot.log`, 'utf8');
     const line =
-      log.split('\n').find((each) => each.includes('Login:') && each.includes(`session=<${reference}>`)) ?? '';
+      log.split('\n').find((each) => /Login:|Logged in:/.test(each) && each.includes(`session=<${reference}>`)) ?? '';
     assert.match(line, /user=<alice@example\.test>.* rip=203\.0\.113\.42, .*TLS/);
   });
 

@@ -79,6 +79,7 @@ down_perdition() { stop_pid "$RUN/imap4.pid" perdition; stop_pid "$RUN/pop3.pid"
 
 # ---------------------------------------------------------------- Horde IMP
 horde_up() {
+  is_in_release php-horde-imp || return 0
   local h=$RUN/web/horde
   if [ ! -d "$h" ]; then
     mkdir -p "$RUN/web"; cp -a /usr/share/horde "$h"
