@@ -1,61 +1,115 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inspect, parseArgs } from 'node:util';
-import type { EventName, Log } from '../src/core/log.ts';
-import { logEvents } from '../src/core/log-events.ts';
-import { startBackends } from './backends.ts';
-import { writeConfiguration } from './configuration.ts';
-import { people } from './people.ts';
+import { parseArgs } from 'node:util';
+import type { Gateway } from '../src/gateway.ts';
+import { type ConfiguredBackends, staffHosts, writeConfiguration } from './configuration.ts';
+import { type Machine, startMachines } from './machines.ts';
+import { sam } from './people.ts';
 import { isPortFree } from './port.ts';
+import { createScreen, type Screen } from './screen.ts';
+import type { AuthenticatorApp } from './second-factor.ts';
+import { openSharedDirectory } from './shared-directory.ts';
+import { welcome } from './welcome.ts';
 
 const usage = `Usage: npm run demo -- [--port N]
 
-Starts two mailbox servers, a webmail on each, and Postern in front of them, all in one process on 127.0.0.1.
-Nothing is installed and nothing is kept. The port is 8080 unless you name another one.
+Starts two mail servers with a webmail each, one of them with a standby, and Postern in front of them, on 127.0.0.1.
+Nothing is installed and nothing is kept. The port is 8080, or the next free one, unless you name another one.
 `;
-const defaultPort = '8080';
+const firstPort = 8080;
+const portsTried = 50;
 const closeDeadlineMs = 5000;
 
 async function main(): Promise<number> {
-  const port = readPort();
-  if (port === 'help') {
+  const wanted = readPort();
+  if (wanted === 'help') {
     process.stdout.write(usage);
     return 0;
   }
-  if (port === undefined) {
+  if (wanted === undefined) {
     process.stderr.write(usage);
     return 2;
   }
-  if (!(await isPortFree(port))) {
-    process.stderr.write(`Port ${port} of 127.0.0.1 is in use. Name another one: npm run demo -- --port ${port + 1}\n`);
-    return 1;
-  }
+  if (wanted !== 'any' && !(await isPortFree(wanted))) return complainOfPort(wanted);
   const stopped = stopSignal();
+  const screen = createScreen(process.stdout, (text) => void process.stderr.write(text));
   await using parts = new AsyncDisposableStack();
-  const directory = await mkdtemp(join(tmpdir(), 'postern-demo-'));
+  const directory = await realpath(await mkdtemp(join(tmpdir(), 'postern-demo-')));
   parts.defer(() => rm(directory, { recursive: true, force: true }));
-  const backends = parts.use(await startBackends(Date.now()));
-  const configFile = await writeConfiguration(backends, { directory, port });
-  // Loaded late: neither the usage text nor an error about the port should wait half a second for it.
-  const { startGateway } = await import('../src/gateway.ts');
-  const gateway = await startGateway({ configFile, log: warningsOnly });
+  const { keyPair } = await openSharedDirectory(directory, [], Date.now());
+  const machines = parts.use(await startMachines(directory, (machine) => screen.say(lossOf(machine))));
+  const backends = { all: backendsOf(machines.all), certificate: keyPair.certificate };
+  const started = await startOnPort(wanted, { directory, backends, screen });
+  if (started === undefined) return complainOfPort(wanted === 'any' ? firstPort : wanted);
+  const { gateway, configFile } = started;
   parts.defer(() => gateway.close());
-  process.stdout.on('error', () => undefined); // of `| head`: nobody reads on, and the demo goes on
-  process.stdout.write(welcome(gateway.ports));
+  const [{ openApi }, { enrol }] = await Promise.all([
+    import('../src/cli/api-client.ts'),
+    import('./second-factor.ts'),
+  ]);
+  const { console: consoleOrigin } = staffHosts(gateway.ports.public);
+  const app = await enrol(sam, consoleOrigin, await openApi(configFile, { env: process.env }));
+  screen.say(
+    welcome({
+      origin: `http://127.0.0.1:${gateway.ports.public}`,
+      consoleOrigin,
+      metricsUrl: `http://127.0.0.1:${gateway.ports.operators}/metrics`,
+      configFile,
+      primaryPid: machines.all[0]?.pid ?? 0,
+    }),
+  );
+  const showing = setInterval(() => screen.setStatus(statusOf(app)), 1000);
+  screen.setStatus(statusOf(app));
   await stopped;
-  process.stdout.write('\nThe demo ends.\n');
-  setTimeout(() => process.exit(1), closeDeadlineMs).unref();
+  clearInterval(showing);
+  screen.setStatus('');
+  screen.say('\nThe demo ends.\n');
+  setTimeout(() => {
+    rmSync(directory, { recursive: true, force: true });
+    process.exit(1);
+  }, closeDeadlineMs).unref();
   return 0;
 }
 
+/** The gateway on the first of the wanted ports that is still free when it listens; undefined if none is. */
+async function startOnPort(
+  wanted: number | 'any',
+  parts: { readonly directory: string; readonly backends: ConfiguredBackends; readonly screen: Screen },
+): Promise<{ readonly gateway: Gateway; readonly configFile: string } | undefined> {
+  const { directory, backends, screen } = parts;
+  // Loaded late: neither the usage text nor an error about the port should wait half a second for it.
+  const { startGateway } = await import('../src/gateway.ts');
+  const ports = wanted === 'any' ? Array.from({ length: portsTried }, (_, at) => firstPort + at) : [wanted];
+  for (const port of ports) {
+    if (!(await isPortFree(port))) continue;
+    const configFile = await writeConfiguration(backends, { directory, port, hasStaff: true });
+    try {
+      const gateway = await startGateway({ configFile, log: screen.log });
+      if (port !== firstPort && wanted === 'any') screen.say(`Port ${firstPort} is in use: this demo has ${port}.\n`);
+      return { gateway, configFile };
+    } catch (error) {
+      // Another demo took it in between.
+      if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
+    }
+  }
+  return undefined;
+}
+
+function complainOfPort(port: number): number {
+  process.stderr.write(`Port ${port} of 127.0.0.1 is in use. Name another one: npm run demo -- --port ${port + 1}\n`);
+  return 1;
+}
+
 /** The port of the arguments; undefined for invalid arguments. */
-function readPort(): number | 'help' | undefined {
+function readPort(): number | 'any' | 'help' | undefined {
   try {
     const { values } = parseArgs({ options: { port: { type: 'string' }, help: { type: 'boolean', short: 'h' } } });
     if (values.help === true) return 'help';
     // `npm run demo --port N`, without `--` between, sets only this variable.
-    const text = values.port ?? process.env['npm_config_port'] ?? defaultPort;
+    const text = values.port ?? process.env['npm_config_port'];
+    if (text === undefined) return 'any';
     const port = Number(text);
     return /^\d{1,5}$/.test(text) && port >= 1 && port <= 65_535 ? port : undefined;
   } catch {
@@ -63,45 +117,33 @@ function readPort(): number | 'help' | undefined {
   }
 }
 
+/** Each backend with its primary and, if it has one, its standby. */
+function backendsOf(machines: readonly Machine[]): ConfiguredBackends['all'] {
+  const primaries = machines.filter(({ backend, host }) => backend === host);
+  return primaries.map((primary) => {
+    const standby = machines.find(({ backend, host }) => backend === primary.backend && host !== backend);
+    return { name: primary.backend, ...addressesOf(primary), standby: standby && addressesOf(standby) };
+  });
+}
+
+function addressesOf({ imapPort, webPort }: Machine) {
+  return { imap: { hostname: '127.0.0.1', port: imapPort }, webmail: { origin: `http://127.0.0.1:${webPort}` } };
+}
+
+function lossOf({ host, pid }: Machine): string {
+  return `Machine ${host} is gone (process ${pid}).\n`;
+}
+
+function statusOf(app: AuthenticatorApp): string {
+  const { current, next } = app.codes(Date.now());
+  return `Sam's code: ${current}, and if that is used, ${next}`;
+}
+
 /** Resolves at the first signal to stop. Later signals are ignored: npm repeats the one that the terminal sent. */
 function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
   });
-}
-
-function welcome(ports: { readonly public: number; readonly operators: number }): string {
-  const origin = `http://127.0.0.1:${ports.public}`;
-  const rows = people.map(({ address, password, backend }) => row(address, password, backend));
-  return `ready ${origin}
-
-${row('user', 'password', 'backend')}${rows.join('')}
-What to try
-  - Open ${origin} and sign in as alice; in a private window, as bob. One address, two servers:
-    the colour and the bottom of each page say which one you are on.
-  - Write to bob@example.test with an attachment, and see it arrive on the other backend.
-  - "What arrived" shows what the webmail gets to see of your request, and a WebSocket and an event stream through Postern.
-    Press "Forget me" there: the webmail loses your session, and you notice nothing.
-  - Sign out in the webmail: Postern's session has ended, too. A wrong password and an unknown user look alike.
-  - The operators' side: http://127.0.0.1:${ports.operators}/metrics
-
-Ctrl-C ends the demo. Nothing is kept.
-`;
-}
-
-function row(...cells: readonly [user: string, password: string, backend: string]): string {
-  return `  ${cells[0].padEnd(22)}${cells[1].padEnd(18)}${cells[2]}\n`;
-}
-
-const warningsOnly: Log = {
-  debug() {},
-  info() {},
-  warn: (event, fields) => tell('warning', event, fields),
-  error: (event, fields) => tell('error', event, fields),
-};
-
-function tell(level: string, event: EventName, fields: object = {}): void {
-  process.stderr.write(`${level}: ${logEvents[event].message} ${inspect(fields, { breakLength: 160 })}\n`);
 }
 
 process.exitCode = await main();

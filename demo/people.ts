@@ -22,7 +22,7 @@ export const greta: Person = {
 };
 
 /** The member of staff who has a second factor for the console. */
-const sam: Person = { name: 'Sam Support', address: 'sam@example.test', password: 'helping-hand', backend: 'b' };
+export const sam: Person = { name: 'Sam Support', address: 'sam@example.test', password: 'helping-hand', backend: 'b' };
 
 export const people: readonly Person[] = [alice, bob, greta];
 /** Everybody with a mailbox. */

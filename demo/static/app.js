@@ -25,11 +25,38 @@ const show = (what, text) => {
   if (place) place.textContent = text;
 };
 
+const draftForm = document.querySelector('form.compose');
+const notSent = byMark('data-not-sent');
+
+/** The token of the present session, which may be newer than the draft; undefined after saying why there is none. */
+async function freshToken() {
+  const response = await fetch('/api/token').catch(() => undefined);
+  if (response?.ok) return (await response.json()).token;
+  notSent.textContent =
+    response?.status === 401
+      ? 'Not sent: you were signed out. Your text stays here. Sign in again in another tab, then press Send.'
+      : 'Not sent: your mail server is away for a moment. Your text stays here. Press Send again later.';
+  notSent.hidden = false;
+  return undefined;
+}
+
+draftForm?.addEventListener('submit', (event) => {
+  event.preventDefault();
+  const button = draftForm.querySelector('button');
+  button.disabled = true;
+  void freshToken().then((token) => {
+    button.disabled = false;
+    if (token === undefined) return;
+    draftForm.elements.namedItem('token').value = token;
+    draftForm.submit();
+  });
+});
+
 let known;
 async function poll() {
   const response = await fetch('/api/poll');
-  // The session is gone: the gateway shows where to sign in, and comes back here.
-  if (response.status === 401) {
+  // The session is gone: the gateway shows where to sign in, and comes back here. A draft stays where it is.
+  if (response.status === 401 && !draftForm) {
     location.reload();
     return;
   }

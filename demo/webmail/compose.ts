@@ -5,17 +5,21 @@ import type { Draft } from './pages.ts';
 import { isTokenOf } from './sessions.ts';
 import type { Site, Visitor } from './site.ts';
 
-/** `forged`: the form does not belong to this session. `refused`: not sent; the draft goes back into the form. */
+/**
+ * `stale`: the form does not belong to this session, because the session is newer or because another site sent the
+ * form. Like `refused`, it is not sent, and the draft goes back into the form.
+ */
 export type SendOutcome =
   | { readonly kind: 'sent' }
-  | { readonly kind: 'forged' }
-  | { readonly kind: 'refused'; readonly draft: Draft; readonly problem: string };
+  | { readonly kind: 'stale' | 'refused'; readonly draft: Draft; readonly problem: string };
+
+const staleProblem = 'Not sent: you were signed in anew while you wrote. Choose your files again, and send.';
 
 /** Sends the message of a multipart form, and keeps a copy in Sent. */
 export async function sendDraft(site: Site, request: Request, { session, key }: Visitor): Promise<SendOutcome> {
   const form = await formOf(request);
-  if (form === undefined || !isTokenOf(session, form.get('token'))) return { kind: 'forged' };
   const draft = { to: textIn(form, 'to'), subject: textIn(form, 'subject'), text: textIn(form, 'text') };
+  if (!isTokenOf(session, form.get('token'))) return { kind: 'stale', draft, problem: staleProblem };
   const recipients = recipientsIn(draft.to);
   if (recipients.length === 0) return { kind: 'refused', draft, problem: 'Name at least one recipient.' };
   const message = composeMessage({
@@ -32,14 +36,15 @@ export async function sendDraft(site: Site, request: Request, { session, key }: 
   return { kind: 'sent' };
 }
 
-async function formOf(request: Request): Promise<FormData | undefined> {
+/** The form of a request; an empty one, without a token, if it has none. */
+async function formOf(request: Request): Promise<FormData> {
   const body: unknown = request.body;
-  if (!Buffer.isBuffer(body)) return undefined;
+  if (!Buffer.isBuffer(body)) return new FormData();
   const headers = { 'content-type': request.headers['content-type'] ?? '' };
   try {
     return await new Response(new Uint8Array(body), { headers }).formData();
   } catch {
-    return undefined; // no form at all: it carries no token either
+    return new FormData();
   }
 }
 

@@ -4,7 +4,7 @@ import express, { type Express, type Request, type Response } from 'express';
 import { sendDraft } from './compose.ts';
 import { listMessages, openMessage, readPart, withMailbox } from './mail-client.ts';
 import { composeForm, messageList, messageView } from './pages.ts';
-import { answerNotFound, forVisitors, queryOf, refuseForm, type Site, show } from './site.ts';
+import { answerNotFound, forVisitors, queryOf, type Site, show } from './site.ts';
 
 /** `/mail/…` to read and `/compose` to write. */
 export function addMailRoutes(app: Express, site: Site): void {
@@ -55,6 +55,12 @@ export function addMailRoutes(app: Express, site: Site): void {
     }),
   );
 
+  // The page takes the token of the present session before it sends: a draft may be older than the session.
+  app.get(
+    '/api/token',
+    forVisitors(site, (_request, response, { session }) => void response.json({ token: session.formToken })),
+  );
+
   const upload = express.raw({ type: 'multipart/form-data', limit: '64mb' });
   app.post(
     '/compose',
@@ -62,8 +68,7 @@ export function addMailRoutes(app: Express, site: Site): void {
     forVisitors(site, async (request, response, visitor) => {
       const outcome = await sendDraft(site, request, visitor);
       if (outcome.kind === 'sent') return response.redirect(303, '/mail/INBOX?sent=1');
-      if (outcome.kind === 'forged') return refuseForm(site, request, response, visitor.session);
-      response.status(422);
+      response.status(outcome.kind === 'stale' ? 403 : 422);
       show(
         site,
         request,

@@ -119,6 +119,7 @@ ${problem === undefined ? undefined : html`<p class="problem" role="alert">${pro
 <label>Subject <input name="subject" value="${draft.subject}"></label>
 <label>Text <textarea name="text" rows="12">${draft.text}</textarea></label>
 <label>Attachments <input name="files" type="file" multiple></label>
+<p class="problem" role="alert" data-not-sent hidden></p>
 <p class="actions"><button class="primary">Send</button> <a class="button" href="/mail/INBOX">Discard</a></p>
 </form>`;
 }

@@ -58,7 +58,7 @@ export function forForms(site: Site, handle: Handle): RequestHandler {
   });
 }
 
-export function refuseForm(site: Site, request: Request, response: Response, session: MailSession): void {
+function refuseForm(site: Site, request: Request, response: Response, session: MailSession): void {
   response.status(403);
   show(
     site,
@@ -86,7 +86,7 @@ export function show(
   const around = {
     backend: site.name,
     host: site.host,
-    user: session?.user,
+    user: session?.user === undefined ? undefined : keyOf(session.user, '').user,
     formToken: session?.formToken ?? '',
     density: cookieOf(request.headers.cookie, 'demo_density') === 'compact' ? 'compact' : 'roomy',
     fields: request.rawHeaders.length / 2,
